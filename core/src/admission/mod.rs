@@ -1,0 +1,147 @@
+//! What a gateway asks: may this request pass? The gates are tried in order and the first that fails answers. There is
+//! no cache: a revocation that has been answered holds for every request that starts afterwards.
+//!
+//! `AuthContext` is the proof that gates 1 to 5 were passed. It has no public constructor and no default, so a route
+//! that needs one cannot be reached without.
+
+mod last_used;
+mod presented;
+
+use std::net::IpAddr;
+
+pub use last_used::LastUsed;
+pub use presented::Presented;
+
+use crate::Desk;
+use crate::domain::gate::Refusal;
+use crate::domain::ids::{KeyId, OrgId, SecretId, TeamId};
+use crate::domain::key::Status;
+use crate::domain::key_format;
+use crate::domain::model::Model;
+use crate::domain::moment::Moment;
+use crate::domain::scope::ModelScope;
+use crate::store::admission::{self as stored, Admitted};
+use crate::store::{StoreError, models, spend};
+
+/// Why a request is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAdmitted {
+    #[error("refused at gate {}", .0.gate().number())]
+    Refused(Refusal),
+    /// The database is away: nobody is let in.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+impl From<Refusal> for NotAdmitted {
+    fn from(refusal: Refusal) -> Self {
+        NotAdmitted::Refused(refusal)
+    }
+}
+
+/// A request whose key is known, alive and used from where it may be.
+pub struct AuthContext {
+    key: KeyId,
+    secret: SecretId,
+    org: OrgId,
+    team: Option<TeamId>,
+    last_four: String,
+    scopes: Vec<ModelScope>,
+}
+
+impl AuthContext {
+    pub fn key(&self) -> &KeyId {
+        &self.key
+    }
+    pub fn secret(&self) -> &SecretId {
+        &self.secret
+    }
+    pub fn org(&self) -> &OrgId {
+        &self.org
+    }
+    pub fn team(&self) -> Option<&TeamId> {
+        self.team.as_ref()
+    }
+
+    /// Gate 6 for one model: in the scope of the key, of its team and of its organisation.
+    pub fn model(&self, model: &str) -> Result<(), Refusal> {
+        if self.scopes.iter().all(|scope| scope.allows(model)) {
+            return Ok(());
+        }
+        // What a caller made up is cut before it is sent back.
+        let model = model.chars().filter(|c| !c.is_control()).take(100).collect();
+        Err(Refusal::Model { last_four: self.last_four.clone(), model })
+    }
+}
+
+/// Gates 1 to 5. Budgets (7) and rates (8) are asked for after gate 6, once the request's model and size are known.
+pub async fn authenticate(
+    desk: &Desk,
+    presented: &Presented,
+    address: Option<IpAddr>,
+) -> Result<AuthContext, NotAdmitted> {
+    let credential = presented.single()?;
+    let secret = key_format::read(credential).map_err(Refusal::Malformed)?;
+    let mut read = desk.db.read().await?;
+    let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Refusal::Unknown)?;
+    check(&found, address, desk.now())?;
+    Ok(AuthContext {
+        key: found.key,
+        secret: found.secret,
+        org: found.org,
+        team: found.team.map(|(id, _)| id),
+        last_four: found.last_four,
+        scopes: found.scopes,
+    })
+}
+
+/// Gates 3 (the retired half), 4 and 5, in order.
+fn check(found: &Admitted, address: Option<IpAddr>, now: Moment) -> Result<(), Refusal> {
+    let last_four = || found.last_four.clone();
+    if let Some(since) = found.secret_ends.filter(|ends| *ends <= now) {
+        return Err(Refusal::Retired { last_four: last_four(), since });
+    }
+    match found.status {
+        Status::Revoked => return Err(Refusal::Revoked { last_four: last_four(), since: found.status_at }),
+        Status::Expired => return Err(Refusal::Expired { last_four: last_four(), since: found.status_at }),
+        Status::Active | Status::Disabled => {}
+    }
+    if let Some(since) = found.expires_at.filter(|at| *at <= now) {
+        return Err(Refusal::Expired { last_four: last_four(), since });
+    }
+    if found.status == Status::Disabled {
+        return Err(Refusal::Disabled { last_four: last_four(), since: found.status_at });
+    }
+    if found.org_suspended {
+        return Err(Refusal::OrgSuspended);
+    }
+    if let Some((_, team)) = found.team.as_ref().filter(|_| found.team_archived) {
+        return Err(Refusal::TeamArchived { team: team.clone() });
+    }
+    let allowed = match address {
+        Some(address) => found.addresses.allows(address),
+        None => found.addresses.is_any(),
+    };
+    if !allowed {
+        let address = address.map_or("unknown".into(), |address| address.to_canonical().to_string());
+        return Err(Refusal::Address { last_four: last_four(), address });
+    }
+    Ok(())
+}
+
+/// The catalogue's models that this request's key may use.
+pub async fn models_in_scope(desk: &Desk, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
+    let mut list = models::list(&mut desk.db.read().await?).await?;
+    list.retain(|model| context.model(&model.id).is_ok());
+    Ok(list)
+}
+
+/// Writes a finished request with its counters and roll-up, once per request id; `false` when it was there already.
+pub async fn settle(desk: &Desk, usage: &spend::Usage) -> Result<bool, StoreError> {
+    let mut tx = desk.db.write().await?;
+    let zone = crate::store::people::zone_of(&mut tx, &usage.org).await?;
+    let zone = zone.ok_or(StoreError::Unreadable { column: "orgs.zone" })?;
+    let fresh = spend::record(&mut tx, usage, &zone).await?;
+    tx.save_unaudited("usage is its own record").await?;
+    Ok(fresh)
+}

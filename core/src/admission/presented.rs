@@ -1,0 +1,64 @@
+//! Gate 1: the credentials that came with a request, wherever they came, must come down to one.
+
+use zeroize::Zeroizing;
+
+use crate::domain::gate::Refusal;
+
+/// Credentials as they were sent. It holds secrets, so it has no Debug and is wiped when dropped.
+#[derive(Default)]
+pub struct Presented {
+    keys: Vec<Zeroizing<String>>,
+    wrong_scheme: bool,
+}
+
+impl Presented {
+    /// The value of an `Authorization` header.
+    pub fn authorization(&mut self, value: &[u8]) {
+        let text = String::from_utf8_lossy(value);
+        let (scheme, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            self.keys.push(Zeroizing::new(rest.to_owned()));
+        } else {
+            self.wrong_scheme = true;
+        }
+    }
+
+    /// A header or parameter that is the key and nothing else.
+    pub fn bare(&mut self, value: &[u8]) {
+        self.keys.push(Zeroizing::new(String::from_utf8_lossy(value).into_owned()));
+    }
+
+    /// The one credential. The same key sent in two places is one.
+    pub(super) fn single(&self) -> Result<&str, Refusal> {
+        let Some(first) = self.keys.first() else {
+            return Err(if self.wrong_scheme { Refusal::WrongScheme } else { Refusal::NoCredential });
+        };
+        if self.keys.iter().any(|key| key != first) {
+            return Err(Refusal::TwoCredentials);
+        }
+        Ok(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_key_in_two_places_is_one_and_two_keys_are_refused() {
+        let mut sent = Presented::default();
+        sent.authorization(b"Bearer sk-one");
+        sent.bare(b"sk-one");
+        assert_eq!(sent.single(), Ok("sk-one"));
+        sent.bare(b"sk-two");
+        assert_eq!(sent.single(), Err(Refusal::TwoCredentials));
+    }
+
+    #[test]
+    fn a_missing_and_a_misspelt_credential_are_told_apart() {
+        assert_eq!(Presented::default().single(), Err(Refusal::NoCredential));
+        let mut sent = Presented::default();
+        sent.authorization(b"Basic abc");
+        assert_eq!(sent.single(), Err(Refusal::WrongScheme));
+    }
+}

@@ -1,0 +1,46 @@
+//! What every operation works with: the database, the clock, the randomness and the password hasher. Made once at the
+//! start and passed down; nothing below reads a global one, so a test can move the clock and foretell an id.
+
+use std::sync::Arc;
+
+use crate::domain::moment::Moment;
+use crate::ops::passwords::Passwords;
+use crate::store::Db;
+
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Moment;
+}
+
+/// Randomness fit for secrets.
+pub trait Random: Send + Sync {
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+#[derive(Clone)]
+pub struct Desk {
+    pub db: Db,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    pub passwords: Passwords,
+}
+
+impl Desk {
+    pub fn new(db: Db, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self { db, clock, random, passwords: Passwords::new() }
+    }
+
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// For an id.
+    pub fn ten(&self) -> [u8; 10] {
+        self.bytes()
+    }
+
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+}

@@ -1,0 +1,100 @@
+//! What can be recorded. The set is closed: an event that is not listed cannot be written, and a reader can tell
+//! every kind apart. Events hold names and values that people may read later, and never a secret or its hash.
+
+use serde::{Deserialize, Serialize};
+
+/// Who did it: a person at the desk, or the program on someone's command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    Person { id: super::ids::PersonId, name: String },
+    System { why: &'static str },
+}
+
+impl Actor {
+    /// The id that the audit row keeps; `system` for the command line.
+    pub fn id(&self) -> &str {
+        match self {
+            Actor::Person { id, .. } => id.as_str(),
+            Actor::System { .. } => "system",
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Actor::Person { name, .. } => name,
+            Actor::System { why } => why,
+        }
+    }
+}
+
+macro_rules! kinds {
+    ($($name:ident = $text:literal, $verb:literal;)+) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EventKind { $($name),+ }
+
+        impl EventKind {
+            pub fn as_str(self) -> &'static str {
+                match self { $(EventKind::$name => $text),+ }
+            }
+
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(EventKind::$name),)+ _ => None }
+            }
+
+            /// The verb of the sentence "<actor> <verb> <subject>".
+            pub fn verb(self) -> &'static str {
+                match self { $(EventKind::$name => $verb),+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    OrgCreated = "org.created", "created";
+    KeyCreated = "key.created", "created";
+    KeyEdited = "key.edited", "edited";
+    KeyDisabled = "key.disabled", "disabled";
+    KeyEnabled = "key.enabled", "enabled";
+    KeyRevoked = "key.revoked", "revoked";
+    TeamCreated = "team.created", "created";
+    MemberJoined = "member.joined", "joined as";
+    PasswordReset = "password.reset", "set a new password through a one-time link for";
+}
+
+/// One field's value before and after, as people read it. `None` is "not there".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub field: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// An event about to be saved with the change that it tells of.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub kind: EventKind,
+    pub subject_id: String,
+    pub subject_name: String,
+    pub changes: Vec<Change>,
+}
+
+impl Event {
+    pub fn new(kind: EventKind, subject_id: impl Into<String>, subject_name: impl Into<String>) -> Self {
+        Self { kind, subject_id: subject_id.into(), subject_name: subject_name.into(), changes: Vec::new() }
+    }
+
+    pub fn with(mut self, changes: Vec<Change>) -> Self {
+        self.changes = changes;
+        self
+    }
+}
+
+/// An event as it is read back.
+#[derive(Clone, Debug)]
+pub struct PastEvent {
+    pub at: super::moment::Moment,
+    pub actor_name: String,
+    pub kind: EventKind,
+    pub subject_name: String,
+    pub changes: Vec<Change>,
+}

@@ -1,0 +1,92 @@
+//! Names for rows that last: a readable prefix and a version 7 uuid. They are made from a moment and ten random
+//! bytes that the caller passes in, so tests can foretell them. An id is never a secret and never proves anything.
+
+use super::moment::Moment;
+
+/// Declares one id type. Each is its own type, so that a team's id cannot be passed where a key's is meant.
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn new(at: Moment, random: [u8; 10]) -> Self {
+                let uuid = uuid::Builder::from_unix_timestamp_millis(at.ms().max(0) as u64, &random).into_uuid();
+                Self(format!(concat!($prefix, "_{}"), uuid.simple()))
+            }
+
+            /// `None` unless the text is exactly this prefix, an underscore and 32 lower-case hex digits.
+            pub fn parse(text: &str) -> Option<Self> {
+                let hex = text.strip_prefix(concat!($prefix, "_"))?;
+                let well_formed = hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                well_formed.then(|| Self(text.to_owned()))
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NotAnId;
+            fn try_from(text: String) -> Result<Self, NotAnId> {
+                Self::parse(&text).ok_or(NotAnId)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+    )+};
+}
+
+/// The text is not an id of the kind that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an id of this kind")]
+pub struct NotAnId;
+
+id! {
+    /// An organisation: whatever has its own keys, people and bill.
+    OrgId = "org";
+    /// Somebody who can sign in.
+    PersonId = "per";
+    TeamId = "team";
+    /// A key, for life: it outlasts its secrets.
+    KeyId = "key";
+    /// One secret of a key; rotation adds another.
+    SecretId = "sec";
+    /// What a person sees of a session; the cookie's own id is never stored.
+    SessionId = "ses";
+    /// One request, of a browser or to the gateway.
+    RequestId = "req";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_and_another_kind_is_refused() {
+        let id = KeyId::new(Moment::from_ms(1_790_000_000_000), [7; 10]);
+        assert_eq!(KeyId::parse(id.as_str()), Some(id.clone()));
+        assert_eq!(TeamId::parse(id.as_str()), None);
+        assert_eq!(KeyId::parse("key_0"), None);
+    }
+
+    #[test]
+    fn later_ids_sort_after_earlier_ones() {
+        let early = KeyId::new(Moment::from_ms(1_000), [255; 10]);
+        let late = KeyId::new(Moment::from_ms(2_000), [0; 10]);
+        assert!(early < late);
+    }
+}

@@ -1,0 +1,278 @@
+//! A key as the desk shows it. No field here could hold a secret or its hash: those have types of their own in
+//! `key_format`, and neither can be reached from a `Key`.
+
+use super::addresses::AllowList;
+use super::audit::Change;
+use super::ids::{KeyId, TeamId};
+use super::limits::{Budget, Limits};
+use super::moment::{Moment, Zone};
+use super::money::Money;
+use super::person::PersonName;
+use super::policy::KeyFacts;
+use super::scope::ModelScope;
+use super::team::Team;
+
+/// What is stored of a key's life. `Expired` and `Revoked` are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Active,
+    Disabled,
+    Expired,
+    Revoked,
+}
+
+impl Status {
+    pub const ALL: [Status; 4] = [Status::Active, Status::Disabled, Status::Expired, Status::Revoked];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Active => "active",
+            Status::Disabled => "disabled",
+            Status::Expired => "expired",
+            Status::Revoked => "revoked",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub id: KeyId,
+    /// Grows with each new key; lists page by it.
+    pub seq: i64,
+    pub name: String,
+    pub note: String,
+    pub team: Option<Team>,
+    pub owner: PersonName,
+    pub status: Status,
+    /// Since when, and by whom where a person did it.
+    pub status_at: Moment,
+    pub status_by: Option<String>,
+    pub prefix: String,
+    pub last_four: String,
+    pub models: ModelScope,
+    pub addresses: AllowList,
+    pub limits: Limits,
+    pub expires_at: Option<Moment>,
+    pub created_at: Moment,
+    pub created_by: String,
+    pub last_used_at: Option<Moment>,
+    /// Goes up with each edit; an edit names the version it started from.
+    pub version: i64,
+    pub budgets: Vec<BudgetUse>,
+    /// Spent in this calendar month, whatever the budgets are.
+    pub month_spent: Money,
+}
+
+/// A budget and what was spent of it in the window that holds now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetUse {
+    pub budget: Budget,
+    pub spent: Money,
+}
+
+impl BudgetUse {
+    pub fn is_over(&self) -> bool {
+        self.spent >= self.budget.amount
+    }
+}
+
+/// What people see: the stored status, and what follows from the clock and the counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    Active,
+    /// Ends within a week.
+    ExpiresSoon {
+        at: Moment,
+    },
+    OverBudget {
+        budget: Budget,
+    },
+    Disabled,
+    Expired {
+        at: Moment,
+    },
+    Revoked,
+}
+
+const A_WEEK_MS: i64 = 7 * 86_400_000;
+
+impl Key {
+    pub fn state(&self, now: Moment) -> State {
+        match (self.status, self.expires_at) {
+            (Status::Revoked, _) => State::Revoked,
+            (Status::Expired, at) => State::Expired { at: at.unwrap_or(self.status_at) },
+            (Status::Active | Status::Disabled, Some(at)) if at <= now => State::Expired { at },
+            (Status::Disabled, _) => State::Disabled,
+            (Status::Active, at) => {
+                if let Some(over) = self.budgets.iter().find(|budget| budget.is_over()) {
+                    return State::OverBudget { budget: over.budget.clone() };
+                }
+                match at {
+                    Some(at) if at.ms() - now.ms() < A_WEEK_MS => State::ExpiresSoon { at },
+                    _ => State::Active,
+                }
+            }
+        }
+    }
+
+    /// Neither revoked nor expired: it can still be edited, disabled and revoked.
+    pub fn is_live(&self, now: Moment) -> bool {
+        !matches!(self.state(now), State::Revoked | State::Expired { .. })
+    }
+
+    pub fn facts(&self) -> KeyFacts<'_> {
+        KeyFacts { team: self.team.as_ref().map(|team| &team.id), owner: &self.owner.id }
+    }
+
+    /// What can be edited about this key, as it stands.
+    pub fn spec(&self) -> KeySpec {
+        KeySpec {
+            name: self.name.clone(),
+            note: self.note.clone(),
+            team: self.team.as_ref().map(|team| team.id.clone()),
+            models: self.models.clone(),
+            addresses: self.addresses.clone(),
+            budgets: self.budgets.iter().map(|used| used.budget.clone()).collect(),
+            limits: self.limits.clone(),
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+/// Everything a person decides about a key. Counters, states and secrets are not among it, so no form can set them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeySpec {
+    pub name: String,
+    pub note: String,
+    pub team: Option<TeamId>,
+    pub models: ModelScope,
+    pub addresses: AllowList,
+    pub budgets: Vec<Budget>,
+    pub limits: Limits,
+    pub expires_at: Option<Moment>,
+}
+
+/// The editable fields. The word is the form field's name and the audit's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Name,
+    Note,
+    Team,
+    Models,
+    Addresses,
+    Budgets,
+    Rpm,
+    Tpm,
+    Parallel,
+    Expiry,
+}
+
+impl Field {
+    pub const ALL: [Field; 10] = [
+        Field::Name,
+        Field::Note,
+        Field::Team,
+        Field::Models,
+        Field::Addresses,
+        Field::Budgets,
+        Field::Rpm,
+        Field::Tpm,
+        Field::Parallel,
+        Field::Expiry,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Field::Name => "name",
+            Field::Note => "note",
+            Field::Team => "team",
+            Field::Models => "models",
+            Field::Addresses => "addresses",
+            Field::Budgets => "budgets",
+            Field::Rpm => "rpm",
+            Field::Tpm => "tpm",
+            Field::Parallel => "parallel",
+            Field::Expiry => "expiry",
+        }
+    }
+}
+
+impl KeySpec {
+    /// One field as people read it, for summaries, conflicts and the audit.
+    pub fn reads(&self, field: Field, teams: &[Team], zone: &Zone) -> String {
+        let count = |limit: Option<i64>| limit.map_or("No limit".into(), super::limits::grouped);
+        match field {
+            Field::Name => self.name.clone(),
+            Field::Note => self.note.clone(),
+            Field::Team => match &self.team {
+                None => "No team".into(),
+                Some(id) => {
+                    teams.iter().find(|team| team.id == *id).map_or(id.to_string(), |team| team.name.clone())
+                }
+            },
+            Field::Models => match &self.models {
+                ModelScope::Every => self.models.summary(),
+                ModelScope::Listed(list) if list.is_empty() => self.models.summary(),
+                ModelScope::Listed(list) => {
+                    list.iter().map(|pattern| pattern.as_str()).collect::<Vec<_>>().join(", ")
+                }
+            },
+            Field::Addresses if self.addresses.is_any() => "Any address".into(),
+            Field::Addresses => self.addresses.entries().join(", "),
+            Field::Budgets if self.budgets.is_empty() => "No limit".into(),
+            Field::Budgets => self.budgets.iter().map(Budget::summary).collect::<Vec<_>>().join(", "),
+            Field::Rpm => count(self.limits.rpm),
+            Field::Tpm => count(self.limits.tpm),
+            Field::Parallel => count(self.limits.parallel),
+            Field::Expiry => self.expires_at.map_or("Never".into(), |at| at.exact(zone)),
+        }
+    }
+
+    pub fn differs(&self, other: &KeySpec, field: Field) -> bool {
+        match field {
+            Field::Name => self.name != other.name,
+            Field::Note => self.note != other.note,
+            Field::Team => self.team != other.team,
+            Field::Models => self.models != other.models,
+            Field::Addresses => self.addresses != other.addresses,
+            Field::Budgets => self.budgets != other.budgets,
+            Field::Rpm => self.limits.rpm != other.limits.rpm,
+            Field::Tpm => self.limits.tpm != other.limits.tpm,
+            Field::Parallel => self.limits.parallel != other.limits.parallel,
+            Field::Expiry => self.expires_at != other.expires_at,
+        }
+    }
+
+    /// Takes one field over from another spec.
+    pub fn take(&mut self, from: &KeySpec, field: Field) {
+        match field {
+            Field::Name => self.name.clone_from(&from.name),
+            Field::Note => self.note.clone_from(&from.note),
+            Field::Team => self.team.clone_from(&from.team),
+            Field::Models => self.models.clone_from(&from.models),
+            Field::Addresses => self.addresses.clone_from(&from.addresses),
+            Field::Budgets => self.budgets.clone_from(&from.budgets),
+            Field::Rpm => self.limits.rpm = from.limits.rpm,
+            Field::Tpm => self.limits.tpm = from.limits.tpm,
+            Field::Parallel => self.limits.parallel = from.limits.parallel,
+            Field::Expiry => self.expires_at = from.expires_at,
+        }
+    }
+
+    /// The audit's before and after, field by field, of what changed from `before` to this.
+    pub fn changes_since(&self, before: &KeySpec, teams: &[Team], zone: &Zone) -> Vec<Change> {
+        Field::ALL
+            .into_iter()
+            .filter(|field| self.differs(before, *field))
+            .map(|field| Change {
+                field: field.as_str().into(),
+                before: Some(before.reads(field, teams, zone)),
+                after: Some(self.reads(field, teams, zone)),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,234 @@
+//! Rate limits and budgets as a key, a team or an organisation holds them, and how counts are written.
+//!
+//! Forms parse with it, pages summarise with it and admission reads its fields.
+//! It refuses to count anything: what was used lives in the store.
+
+use serde::{Deserialize, Serialize};
+
+use super::money::{Mistake, Money, read_billionths};
+use super::problem::Problem;
+use super::window::Period;
+
+const MOST: i64 = 1_000_000_000;
+
+/// Reads a limit as people write it: `60`, `1,000`, `10k`, `1.5m`.
+/// Refuses what is not a whole number from 1 to 1,000,000,000, each mistake in its own sentence.
+pub fn parse_count(text: &str) -> Result<i64, Problem> {
+    let billionths = read_billionths(text).map_err(|mistake| {
+        Problem::new(match mistake {
+            Mistake::Empty => "The number is empty. Enter one, such as 60, or choose No limit.",
+            Mistake::Negative => "The number is negative. Enter 1 or more, or choose No limit.",
+            Mistake::Separator => {
+                "The number can be read in two ways. Write 1,000 or 1000, with a comma or a space only before every three digits."
+            }
+            Mistake::Junk => "This is not a number. Enter digits, such as 60, 1,000, 10k or 1.5m.",
+            Mistake::TooFine => NOT_WHOLE,
+            Mistake::TooLarge => TOO_LARGE,
+        })
+    })?;
+    if billionths % 1_000_000_000 != 0 {
+        return Err(Problem::new(NOT_WHOLE));
+    }
+    match i64::try_from(billionths / 1_000_000_000) {
+        Ok(0) => Err(Problem::new("The number must be at least 1. Choose No limit to leave it open.")),
+        Ok(count) if count <= MOST => Ok(count),
+        Ok(_) | Err(_) => Err(Problem::new(TOO_LARGE)),
+    }
+}
+
+const NOT_WHOLE: &str = "This is not a whole number. Enter one without a fraction, such as 60 or 1.5k.";
+const TOO_LARGE: &str = "The number is more than 1,000,000,000. Enter that or less, or choose No limit.";
+
+/// A count short enough for a tile: `999`, `1.2k`, `100k`, `1.5m`, `2b`.
+/// Cut and not rounded, so that it never claims more than there is.
+pub fn short_count(count: i64) -> String {
+    let sign = if count < 0 { "-" } else { "" };
+    let size = count.unsigned_abs();
+    let (unit, letter) = match size {
+        0..1_000 => return count.to_string(),
+        1_000..1_000_000 => (1_000, 'k'),
+        1_000_000..1_000_000_000 => (1_000_000, 'm'),
+        1_000_000_000.. => (1_000_000_000, 'b'),
+    };
+    let whole = grouped(i64::try_from(size / unit).unwrap_or(i64::MAX));
+    match size % unit / (unit / 10) {
+        0 => format!("{sign}{whole}{letter}"),
+        tenths => format!("{sign}{whole}.{tenths}{letter}"),
+    }
+}
+
+/// A count with a comma before every three digits: `1,234,567`.
+pub fn grouped(count: i64) -> String {
+    let digits = count.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if count < 0 {
+        text.push('-');
+    }
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How fast a key may go. None is "No limit", chosen on purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Requests per minute.
+    pub rpm: Option<i64>,
+    /// Tokens per minute.
+    pub tpm: Option<i64>,
+    /// Requests under way at the same time.
+    pub parallel: Option<i64>,
+}
+
+impl Limits {
+    /// The limits that are set, in one line: `60 rpm · 100k tpm · 4 parallel`, or `No limit`.
+    pub fn summary(&self) -> String {
+        let parts: Vec<String> = [(self.rpm, "rpm"), (self.tpm, "tpm"), (self.parallel, "parallel")]
+            .into_iter()
+            .filter_map(|(limit, unit)| limit.map(|limit| format!("{} {unit}", exact(limit))))
+            .collect();
+        if parts.is_empty() { "No limit".to_owned() } else { parts.join(" · ") }
+    }
+}
+
+/// Short where that loses nothing: 1,250 must not read as another limit, 1.2k.
+fn exact(count: i64) -> String {
+    let short = short_count(count);
+    match read_billionths(&short) {
+        Ok(read) if read == u128::from(count.unsigned_abs()) * 1_000_000_000 => short,
+        Ok(_) | Err(_) => grouped(count),
+    }
+}
+
+/// The most that may be spent in each window of a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// How long each window is.
+    pub period: Period,
+    /// What may be spent in one window.
+    pub amount: Money,
+}
+
+impl Budget {
+    /// The budget in words: `$50.00 per month`.
+    pub fn summary(&self) -> String {
+        format!("{} {}", self.amount, self.period.label())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn people_may_write_counts_in_many_ways() {
+        for (text, count) in [
+            ("60", 60),
+            (" 1,000 ", 1_000),
+            ("10k", 10_000),
+            ("1.5m", 1_500_000),
+            ("1.5 M", 1_500_000),
+            ("1.234k", 1_234),
+            ("5.0", 5),
+            ("1", 1),
+            ("1000m", 1_000_000_000),
+        ] {
+            assert_eq!(parse_count(text), Ok(count), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_in_a_count_has_its_own_sentence() {
+        let mut sentences: Vec<String> = ["", "-1", "1,5", "ten", "1.5", "0", "1001m"]
+            .into_iter()
+            .map(|text| parse_count(text).unwrap_err().to_string())
+            .collect();
+        sentences.sort();
+        sentences.dedup();
+        assert_eq!(sentences.len(), 7);
+        assert_eq!(parse_count("1.2345k").unwrap_err().sentence(), NOT_WHOLE);
+        assert_eq!(parse_count("0.0000000001").unwrap_err().sentence(), NOT_WHOLE);
+        assert_eq!(parse_count("$5").unwrap_err(), parse_count("ten").unwrap_err());
+    }
+
+    #[test]
+    fn a_short_count_is_cut_and_never_rounded_up() {
+        for (count, short) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1k"),
+            (1_250, "1.2k"),
+            (100_000, "100k"),
+            (999_999, "999.9k"),
+            (1_234_567, "1.2m"),
+            (1_500_000, "1.5m"),
+            (2_000_000_000, "2b"),
+            (-1_250, "-1.2k"),
+            (i64::MIN, "-9,223,372,036.8b"),
+        ] {
+            assert_eq!(short_count(count), short);
+        }
+    }
+
+    #[test]
+    fn commas_stand_before_every_three_digits() {
+        for (count, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+            (-100_000, "-100,000"),
+            (i64::MIN, "-9,223,372,036,854,775,808"),
+        ] {
+            assert_eq!(grouped(count), text);
+        }
+    }
+
+    #[test]
+    fn a_summary_names_only_the_limits_that_are_set() {
+        let all = Limits { rpm: Some(60), tpm: Some(100_000), parallel: Some(4) };
+        assert_eq!(all.summary(), "60 rpm · 100k tpm · 4 parallel");
+        assert_eq!(Limits { rpm: None, ..all }.summary(), "100k tpm · 4 parallel");
+        assert_eq!(Limits::default().summary(), "No limit");
+    }
+
+    #[test]
+    fn a_summary_never_shows_a_limit_as_another_one() {
+        let odd = Limits { rpm: Some(1_250), tpm: Some(1_000_000_000), parallel: None };
+        assert_eq!(odd.summary(), "1,250 rpm · 1,000,000,000 tpm");
+    }
+
+    #[test]
+    fn a_budget_is_told_with_its_period() {
+        let budget = |period| Budget { period, amount: Money::from_nanos(50_000_000_000) }.summary();
+        assert_eq!(budget(Period::Month), "$50.00 per month");
+        assert_eq!(budget(Period::Total), "$50.00 in all");
+    }
+
+    proptest! {
+        #[test]
+        fn a_grouped_count_reads_back(count in 1..=MOST) {
+            prop_assert_eq!(parse_count(&grouped(count)), Ok(count));
+            prop_assert_eq!(parse_count(&count.to_string()), Ok(count));
+            if count < MOST {
+                prop_assert_eq!(parse_count(&exact(count)), Ok(count));
+            }
+        }
+
+        #[test]
+        fn a_short_count_reads_back_as_no_more(count in 1..MOST) {
+            let read = parse_count(&short_count(count)).unwrap();
+            prop_assert!(read <= count && count - read <= count / 10);
+        }
+
+        #[test]
+        fn parsing_never_panics(text: String) {
+            let _ = parse_count(&text);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What people type about themselves and their organisation, parsed. Nothing here decides who anybody is.
+
+use super::ids::PersonId;
+use super::problem::Problem;
+
+/// Somebody, as lists name them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonName {
+    pub id: PersonId,
+    pub name: String,
+}
+
+/// An e-mail address, trimmed and in lower case: two spellings of one address are one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Email(String);
+
+impl Email {
+    /// Asks only for what every address has; whether it receives mail, only mail can tell.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let text = text.trim().to_lowercase();
+        let wrong = || Problem::new("An e-mail address looks like ana@example.com.");
+        let (local, host) = text.rsplit_once('@').ok_or_else(wrong)?;
+        let fine = !local.is_empty()
+            && host.len() >= 3
+            && host.contains('.')
+            && !host.starts_with('.')
+            && !host.ends_with('.')
+            && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        if text.len() > 254 {
+            return Err(Problem::new("An e-mail address has at most 254 characters."));
+        }
+        if fine { Ok(Self(text)) } else { Err(wrong()) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A name that people read in lists: trimmed, 1 to `most` characters, nothing that could disguise another name.
+///
+/// # Errors
+/// A sentence that says which rule the text breaks; `what` is the field's word, such as "Name".
+pub fn visible_name(text: &str, what: &str, most: usize) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Problem::new(format!("{what} is empty. Type at least one character.")));
+    }
+    if text.chars().count() > most {
+        return Err(Problem::new(format!("{what} has at most {most} characters.")));
+    }
+    refuse_hidden_characters(text, what)?;
+    Ok(text.to_owned())
+}
+
+/// Control characters break logs and exports; direction overrides make one name look like another.
+pub fn refuse_hidden_characters(text: &str, what: &str) -> Result<(), Problem> {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    if text.chars().any(hidden) {
+        return Err(Problem::new(format!(
+            "{what} holds an invisible character. Type it anew instead of pasting it."
+        )));
+    }
+    Ok(())
+}
+
+/// First path segments that belong to the program, so no organisation may have them as its slug.
+pub const RESERVED_SLUGS: [&str; 16] = [
+    "account",
+    "api",
+    "csp-report",
+    "favicon",
+    "gateway",
+    "healthz",
+    "invite",
+    "metrics",
+    "operator",
+    "pkg",
+    "readyz",
+    "reset",
+    "setup",
+    "sign-in",
+    "support",
+    "v1",
+];
+
+/// An address for an organisation, made from its name: lower-case letters, digits and dashes, never a reserved word.
+pub fn slug_of(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.to_lowercase().chars() {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c);
+        } else if !slug.ends_with('-') && !slug.is_empty() {
+            slug.push('-');
+        }
+        if slug.len() == 40 {
+            break;
+        }
+    }
+    let slug = slug.trim_end_matches('-').to_owned();
+    if slug.is_empty() || slug.starts_with("v1") || RESERVED_SLUGS.contains(&slug.as_str()) {
+        return format!("org-{slug}").trim_end_matches('-').to_owned();
+    }
+    slug
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_the_same_in_any_case() {
+        assert_eq!(Email::parse(" Ana@Example.COM ").unwrap(), Email::parse("ana@example.com").unwrap());
+        for wrong in ["", "ana", "ana@", "@example.com", "ana@example", "a b@example.com", "ana@.com"] {
+            assert!(Email::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_could_disguise_another_is_refused() {
+        assert!(visible_name("prod\u{202e}dorp", "Name", 100).is_err());
+        assert!(visible_name("a\u{0}b", "Name", 100).is_err());
+        assert_eq!(visible_name("  Überprüfung 🚀 ", "Name", 100).unwrap(), "Überprüfung 🚀");
+        assert!(visible_name(&"x".repeat(101), "Name", 100).is_err());
+    }
+
+    #[test]
+    fn a_slug_never_shadows_a_path_of_the_program() {
+        assert_eq!(slug_of("Acme Corp, Inc."), "acme-corp-inc");
+        assert_eq!(slug_of("API"), "org-api");
+        assert_eq!(slug_of("v1beta"), "org-v1beta");
+        assert_eq!(slug_of("日本"), "org");
+    }
+}

@@ -1,0 +1,19 @@
+//! The key desk itself, without any web.
+//!
+//! `domain` is plain data and rules: no I/O, no clock, no randomness. With the feature `store` come the
+//! operations that people ask for (`ops`), what a gateway asks for (`admission`), and all SQL (`store`).
+//! Data runs one way: operations ask the policy, then the store; nothing in here knows a page or a route.
+
+pub mod domain;
+
+#[cfg(feature = "store")]
+pub mod admission;
+#[cfg(feature = "store")]
+pub mod desk;
+#[cfg(feature = "store")]
+pub mod ops;
+#[cfg(feature = "store")]
+pub mod store;
+
+#[cfg(feature = "store")]
+pub use desk::{Clock, Desk, Random};

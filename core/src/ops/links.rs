@@ -1,0 +1,57 @@
+//! One-time links: the set-up link of a fresh installation and the reset link that the command line prints. The token
+//! is shown once, by whoever made the link; the database keeps its hash.
+
+use sha2::{Digest, Sha256};
+
+use super::OpError;
+use crate::Desk;
+use crate::domain::ids::PersonId;
+use crate::domain::person::Email;
+use crate::store::links::{self, LinkKind};
+use crate::store::people;
+
+const HOUR_MS: i64 = 3_600_000;
+const SETUP_HOURS: i64 = 24;
+const RESET_HOURS: i64 = 1;
+
+/// 32 random bytes as 64 hex digits.
+fn new_token(desk: &Desk) -> String {
+    desk.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Anything that is not a token hashes to something that is not stored.
+pub(super) fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
+}
+
+/// The token of a new set-up link; older ones stop working. `None` once there is somebody who can sign in.
+pub async fn new_setup(desk: &Desk) -> Result<Option<String>, OpError> {
+    let now = desk.now();
+    let token = new_token(desk);
+    let mut tx = desk.db.write().await?;
+    if !people::nobody_yet(&mut tx).await? {
+        return Ok(None);
+    }
+    let ends = now.plus_ms(SETUP_HOURS * HOUR_MS);
+    links::insert(&mut tx, &hash(&token), LinkKind::Setup, None, now, ends).await?;
+    tx.save_unaudited("there is no organisation yet").await?;
+    Ok(Some(token))
+}
+
+/// The token of a new reset link for the person with this address, or `None` when there is nobody.
+pub async fn new_reset(desk: &Desk, email: &Email) -> Result<Option<String>, OpError> {
+    let now = desk.now();
+    let token = new_token(desk);
+    let mut tx = desk.db.write().await?;
+    let Some((person, _)) = people::credentials(&mut tx, email).await? else { return Ok(None) };
+    let ends = now.plus_ms(RESET_HOURS * HOUR_MS);
+    links::insert(&mut tx, &hash(&token), LinkKind::Reset, Some(&person), now, ends).await?;
+    tx.save_unaudited("the link changes nothing until it is used").await?;
+    Ok(Some(token))
+}
+
+/// Whether the link still works, without using it up; for a reset link, whom it is for.
+pub async fn find(desk: &Desk, token: &str, kind: LinkKind) -> Result<Option<Option<PersonId>>, OpError> {
+    let mut read = desk.db.read().await?;
+    Ok(links::find(&mut read, &hash(token), kind, desk.now()).await?)
+}

@@ -1,0 +1,44 @@
+//! What people can ask of the desk, one file per feature: each operation's steps in order. An operation finds the
+//! caller's standing, gets a permit, writes through the store and saves the audit event with the change. Pages and
+//! actions call these; nothing here knows HTML or HTTP.
+
+pub mod access;
+pub mod catalogue;
+pub mod keys;
+pub mod links;
+pub mod passwords;
+pub mod setup;
+pub mod sign_in;
+pub mod spend;
+
+use crate::domain::key_form::FieldError;
+use crate::domain::policy::Denied;
+use crate::store::StoreError;
+
+/// Why an operation was not done. Closed: what is not listed cannot be told to anybody.
+#[derive(Debug, thiserror::Error)]
+pub enum OpError {
+    /// Absent, or not theirs to see: one answer for both.
+    #[error("not found")]
+    NotFound,
+    #[error("forbidden")]
+    Forbidden,
+    #[error("the form has mistakes")]
+    Invalid(Vec<FieldError>),
+    /// Somebody changed the thing first.
+    #[error("changed meanwhile: {0}")]
+    Conflict(String),
+    #[error("too many attempts")]
+    TooMany { retry_after_s: i64 },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Denied> for OpError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Hidden => OpError::NotFound,
+            Denied::Forbidden => OpError::Forbidden,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Passwords: hashing that costs the same whoever asks, and which ones are refused. Hashing runs on threads of its own
+//! behind a semaphore, so that a crowd at the door takes its turn instead of all memory.
+
+use std::sync::Arc;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, CustomizedPasswordHasher, Params, PasswordVerifier, Version};
+use tokio::sync::Semaphore;
+
+use crate::domain::problem::Problem;
+
+/// OWASP's minimum for argon2id: 19 MiB, two passes, one lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// Above this a hash would only serve to keep the server busy. Nothing is ever cut off.
+const LONGEST: usize = 256;
+/// Without a second factor.
+const SHORTEST: usize = 15;
+/// At most this many hashes at once: 19 MiB each.
+const AT_ONCE: usize = 4;
+/// The hash of no password that anybody can type: checked for unknown people, so that they take as long as known ones.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+#[derive(Clone)]
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn hasher() -> Argon2<'static> {
+    // The three numbers are constants within argon2's bounds.
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).unwrap_or_default();
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+impl Passwords {
+    pub fn new() -> Self {
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// argon2's text form of the hash. `None` only when the runtime is shutting down.
+    pub async fn hash(&self, password: String, salt: [u8; 16]) -> Option<String> {
+        let _turn = self.turns.acquire().await.ok()?;
+        tokio::task::spawn_blocking(move || {
+            let hash = hasher().hash_password_customized(
+                password.as_bytes(),
+                &salt,
+                None,
+                None,
+                hasher().params().clone(),
+            );
+            hash.ok().map(|hash| hash.to_string())
+        })
+        .await
+        .ok()?
+    }
+
+    /// Whether the password is the stored one. `stored` is `None` for somebody unknown, which takes just as long.
+    pub async fn verify(&self, password: String, stored: Option<String>) -> bool {
+        let Ok(_turn) = self.turns.acquire().await else { return false };
+        tokio::task::spawn_blocking(move || {
+            let known = stored.is_some();
+            let text = stored.unwrap_or_else(|| NOBODY.to_owned());
+            let Ok(hash) = PasswordHash::new(&text) else { return false };
+            hasher().verify_password(password.as_bytes(), &hash).is_ok() && known
+        })
+        .await
+        .unwrap_or(false)
+    }
+}
+
+/// Length, and how fast it would be guessed; no rules about kinds of characters. `about` are words that an attacker who
+/// knows the person would try first.
+///
+/// # Errors
+/// A sentence that says why this password is refused.
+pub fn check_new(password: &str, about: &[&str]) -> Result<(), Problem> {
+    let length = password.chars().count();
+    if length < SHORTEST {
+        return Err(Problem::new(format!(
+            "A password has at least {SHORTEST} characters; this one has {length}. Four unusual words do well."
+        )));
+    }
+    if length > LONGEST {
+        return Err(Problem::new(format!("A password has at most {LONGEST} characters.")));
+    }
+    let about = about.join(" ").to_lowercase();
+    let words: Vec<&str> = about
+        .split(|c: char| !c.is_alphanumeric())
+        .chain(["keydesk"])
+        .filter(|word| word.len() > 2)
+        .collect();
+    let mut rest = password.to_lowercase();
+    for word in &words {
+        rest = rest.replace(word, "");
+    }
+    if rest.chars().filter(|c| c.is_alphanumeric()).count() < SHORTEST / 2 && rest.is_ascii() {
+        return Err(Problem::new(
+            "This password is made of your name, address or organisation. Choose words that nobody connects with you.",
+        ));
+    }
+    let guess = zxcvbn::zxcvbn(password, &words);
+    if guess.score() < zxcvbn::Score::Three {
+        return Err(Problem::new(
+            "This password is on lists that attackers try first, or made of such parts. Choose a less common one.",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_verifies_and_another_does_not() {
+        let passwords = Passwords::new();
+        let hash = passwords.hash("correct horse battery".into(), [7; 16]).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(passwords.verify("correct horse battery".into(), Some(hash.clone())).await);
+        assert!(!passwords.verify("correct horse batterz".into(), Some(hash.clone())).await);
+        assert!(!passwords.verify(hash.clone(), Some(hash)).await);
+        assert!(!passwords.verify("anything".into(), None).await);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_cut_off_or_folded() {
+        let passwords = Passwords::new();
+        let long = "a".repeat(100);
+        let hash = passwords.hash(format!("{long}x"), [1; 16]).await.unwrap();
+        assert!(!passwords.verify(format!("{long}y"), Some(hash.clone())).await);
+        assert!(!passwords.verify(format!("{long}X"), Some(hash.clone())).await);
+        assert!(!passwords.verify(format!("{long}x "), Some(hash)).await);
+    }
+
+    #[test]
+    fn the_stand_in_for_nobody_is_a_readable_hash() {
+        assert!(PasswordHash::new(NOBODY).is_ok());
+    }
+
+    #[test]
+    fn short_common_and_personal_passwords_are_refused() {
+        for refused in
+            ["fourteen chars", "passwordpassword", "123456789012345", "aaaaaaaaaaaaaaa", "keydeskkeydesk1"]
+        {
+            assert!(check_new(refused, &["ana@example.com", "Ana Ruiz"]).is_err(), "{refused}");
+        }
+        assert!(check_new("ana ruiz ana ruiz", &["ana@example.com", "ana", "ruiz"]).is_err());
+        assert!(check_new("violet tram kettle orbit", &[]).is_ok());
+        assert!(check_new(&"🚲".repeat(256), &[]).is_err());
+        assert!(check_new(&"x".repeat(257), &[]).is_err());
+    }
+}

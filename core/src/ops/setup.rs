@@ -1,0 +1,86 @@
+//! The first minutes of an installation: the link's holder becomes the owner of the first organisation and the
+//! operator of the installation. There is no default account and no other way in.
+
+use serde::{Deserialize, Serialize};
+
+use super::passwords::check_new;
+use super::{OpError, links as link_ops};
+use crate::Desk;
+use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::ids::{OrgId, PersonId};
+use crate::domain::key_form::FieldError;
+use crate::domain::key_format::DEFAULT_PREFIX;
+use crate::domain::moment::Zone;
+use crate::domain::org::Org;
+use crate::domain::person::{Email, slug_of, visible_name};
+use crate::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
+use crate::store::links::{self, LinkKind};
+use crate::store::people::{self, NewPerson};
+
+/// As a browser sends it.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SetupForm {
+    pub token: String,
+    pub name: String,
+    pub email: String,
+    pub password: String,
+    pub org: String,
+    /// The browser's time zone where script filled it in; empty or unknown is UTC.
+    pub zone: String,
+}
+
+/// Makes the organisation and its owner, and uses the link up, all or nothing.
+///
+/// # Errors
+/// `NotFound` when the link is unknown, used or late; `Invalid` with every mistake in the form.
+pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), OpError> {
+    if link_ops::find(desk, &form.token, LinkKind::Setup).await?.is_none() {
+        return Err(OpError::NotFound);
+    }
+    let mut errors = Vec::new();
+    let name = visible_name(&form.name, "Name", 100).map_err(|p| errors.push(FieldError::new("name", p)));
+    let email = Email::parse(&form.email).map_err(|p| errors.push(FieldError::new("email", p)));
+    if let Err(problem) = check_new(&form.password, &[&form.email, &form.name, &form.org]) {
+        errors.push(FieldError::new("password", problem));
+    }
+    let org_name =
+        visible_name(&form.org, "Organisation", 100).map_err(|p| errors.push(FieldError::new("org", p)));
+    let (Ok(name), Ok(email), Ok(org_name), true) = (name, email, org_name, errors.is_empty()) else {
+        return Err(OpError::Invalid(errors));
+    };
+    let password_hash =
+        desk.passwords.hash(form.password.clone(), desk.bytes()).await.ok_or(OpError::Forbidden)?;
+
+    let now = desk.now();
+    let person = PersonId::new(now, desk.ten());
+    let org = Org {
+        id: OrgId::new(now, desk.ten()),
+        slug: slug_of(&org_name),
+        name: org_name,
+        zone: Zone::parse(&form.zone).unwrap_or_else(Zone::utc),
+        key_prefix: DEFAULT_PREFIX.into(),
+        suspended: false,
+    };
+    let mut tx = desk.db.write().await?;
+    if links::take(&mut tx, &link_ops::hash(&form.token), LinkKind::Setup, now).await?.is_none() {
+        return Err(OpError::NotFound);
+    }
+    people::insert_org(&mut tx, &org, now).await?;
+    let new = NewPerson {
+        id: &person,
+        name: &name,
+        email: &email,
+        password_hash: &password_hash,
+        platform: PlatformRole::Operator,
+    };
+    people::insert_person(&mut tx, &new, now).await?;
+    people::insert_member(&mut tx, &org.id, &person, OrgRole::Owner, now).await?;
+    let event = Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with(vec![Change {
+        field: "owner".into(),
+        before: None,
+        after: Some(name),
+    }]);
+    tx.save(&system_permit(&org.id, Action::CreateKey, "set-up link"), event, now).await?;
+    Ok((person, org))
+}

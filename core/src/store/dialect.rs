@@ -1,0 +1,82 @@
+//! Every difference between the two databases, each with its reason.
+
+use super::error::Taken;
+use super::{Conn, Via};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    pub fn of(via: &mut impl Via) -> Self {
+        match via.conn() {
+            Conn::Sqlite(_) => Dialect::Sqlite,
+            Conn::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// A list that is passed as one JSON text parameter: SQLite has no arrays, so both take this way.
+    pub fn json_list(self, parameter: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!("(SELECT value FROM json_each({parameter}))"),
+            Dialect::Postgres => format!("(SELECT jsonb_array_elements_text(CAST({parameter} AS JSONB)))"),
+        }
+    }
+
+    /// The patterns of one holder as lines of one text: the two call it by different names.
+    pub fn patterns_of(self, kind: &str, id: &str) -> String {
+        let joined = match self {
+            Dialect::Sqlite => "group_concat(pattern, char(10))",
+            Dialect::Postgres => "string_agg(pattern, chr(10))",
+        };
+        format!("(SELECT {joined} FROM scopes WHERE holder_kind = '{kind}' AND holder_id = {id})")
+    }
+
+    /// Keys whose name holds the text in `parameter` (see `name_needle`). SQLite's trigram index answers newest first
+    /// and is asked for a bounded number; Postgres' planner weighs the trigram index against the list's own order.
+    pub fn name_holds(self, parameter: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!(
+                "k.seq IN (SELECT rowid FROM keys_names WHERE keys_names MATCH {parameter} ORDER BY rowid DESC LIMIT {SEARCH_MOST})"
+            ),
+            Dialect::Postgres => format!("k.name_folded LIKE {parameter} ESCAPE '\\'"),
+        }
+    }
+
+    /// The parameter for `name_holds`: the text is data in it, whatever it holds.
+    pub fn name_needle(self, folded: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!("\"{}\"", folded.replace('"', "\"\"")),
+            Dialect::Postgres => {
+                let escaped = folded.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+                format!("%{escaped}%")
+            }
+        }
+    }
+}
+
+/// How many hits of a search are looked at on SQLite; the page says so when there are more.
+pub const SEARCH_MOST: usize = 1_000;
+
+/// Which rule a unique violation broke: Postgres names the index, SQLite the columns, except for an index over an
+/// expression, which it names.
+pub fn what_is_taken(error: &dyn sqlx::error::DatabaseError) -> Taken {
+    let constraint = error.constraint().unwrap_or_default();
+    let message = error.message();
+    let is = |index: &str, column: &str| {
+        constraint == index || message.contains(index) || message.ends_with(column)
+    };
+    if is("keys_name_unique", "keys.name_folded") {
+        Taken::KeyName
+    } else if is("teams_name_unique", "teams.name") {
+        Taken::TeamName
+    } else if is("people_email_unique", "people.email") {
+        Taken::Email
+    } else if is("orgs_slug_unique", "orgs.slug") {
+        Taken::Slug
+    } else {
+        Taken::Other
+    }
+}

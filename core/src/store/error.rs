@@ -1,0 +1,36 @@
+//! What can go wrong below an operation. Its text is for logs: nothing of it reaches a browser.
+
+/// A uniqueness rule that a write ran into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    KeyName,
+    TeamName,
+    Email,
+    Slug,
+    Other,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{0:?} is taken")]
+    Taken(Taken),
+    #[error("the column {column} holds what this program cannot read")]
+    Unreadable { column: &'static str },
+    #[error("SQLite {version} is too old: releases before 3.51.3 can corrupt a file that two programs write")]
+    TooOld { version: String },
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("database: {0}")]
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(database) if database.is_unique_violation() => {
+                StoreError::Taken(super::dialect::what_is_taken(database))
+            }
+            _ => StoreError::Database(error),
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Keys and their secrets: found, written, switched. Lists are in `key_list`.
+
+use sqlx::AssertSqlSafe;
+
+use super::dialect::Dialect;
+use super::{StoreError, Tx, Via, changed, run, statements};
+use crate::domain::addresses::AllowList;
+use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
+use crate::domain::key::{BudgetUse, Key, KeySpec, Status};
+use crate::domain::key_format::SecretHash;
+use crate::domain::limits::{Budget, Limits};
+use crate::domain::moment::Moment;
+use crate::domain::money::Money;
+use crate::domain::person::PersonName;
+use crate::domain::policy::{Action, Permit};
+use crate::domain::scope::{ModelPattern, ModelScope};
+use crate::domain::team::Team;
+use crate::domain::window::Period;
+
+statements! {
+    INSERT_KEY = "INSERT INTO keys (id, org_id, team_id, owner_id, name, name_folded, note, status, status_at, status_by,
+            prefix, last_four, model_scope, addresses, rpm, tpm, parallel, expires_at, created_at, created_by, version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $8, $9, 1)";
+    INSERT_SECRET = "INSERT INTO key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    /// State and version stand in the condition: of two edits from one version, one changes no row.
+    UPDATE_KEY = "UPDATE keys SET team_id = $4, name = $5, name_folded = $6, note = $7, model_scope = $8, addresses = $9,
+            rpm = $10, tpm = $11, parallel = $12, expires_at = $13, version = version + 1
+        WHERE org_id = $1 AND id = $2 AND version = $3 AND status IN ('active', 'disabled')";
+    SWITCH = "UPDATE keys SET status = $4, status_at = $5, status_by = $6, version = version + 1
+        WHERE org_id = $1 AND id = $2 AND status = $3";
+    REVOKE = "UPDATE keys SET status = 'revoked', status_at = $3, status_by = $4, version = version + 1
+        WHERE org_id = $1 AND id = $2 AND status <> 'revoked'";
+    EXPIRE_DUE = "UPDATE keys SET status = 'expired', status_at = expires_at, status_by = NULL
+        WHERE status IN ('active', 'disabled') AND expires_at IS NOT NULL AND expires_at <= $1";
+    CLEAR_SCOPE = "DELETE FROM scopes WHERE org_id = $1 AND holder_kind = 'key' AND holder_id = $2";
+    ADD_SCOPE = "INSERT INTO scopes (holder_kind, holder_id, pattern, org_id) VALUES ('key', $1, $2, $3)";
+    CLEAR_BUDGETS = "DELETE FROM budgets WHERE org_id = $1 AND holder_kind = 'key' AND holder_id = $2";
+    ADD_BUDGET = "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount) VALUES ('key', $1, $2, $3, $4)";
+    BY_HASH = "SELECT key_id, ends_at FROM key_secrets WHERE hash = $1 AND org_id = $2";
+    TOUCH = "UPDATE keys SET last_used_at = $2 WHERE id = $1 AND COALESCE(last_used_at, 0) < $2";
+}
+
+/// The columns of `Key`, for every statement that reads keys under the alias `k`.
+pub(super) fn select_key(dialect: Dialect) -> String {
+    format!(
+        "SELECT k.seq, k.id, k.name, k.name_folded, k.note, k.team_id, t.name AS team_name, k.owner_id, o.name AS owner_name,
+            k.status, k.status_at, s.name AS status_by, k.prefix, k.last_four, k.model_scope, {patterns} AS patterns,
+            k.addresses, k.rpm, k.tpm, k.parallel, k.expires_at, k.created_at, c.name AS created_by, k.last_used_at,
+            k.version
+        FROM keys k
+        JOIN people o ON o.id = k.owner_id
+        LEFT JOIN teams t ON t.id = k.team_id
+        LEFT JOIN people s ON s.id = k.status_by
+        LEFT JOIN people c ON c.id = k.created_by",
+        patterns = dialect.patterns_of("key", "k.id")
+    )
+}
+
+pub(super) fn find_text(dialect: Dialect) -> String {
+    format!("{} WHERE k.org_id = $1 AND k.id = $2", select_key(dialect))
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct KeyRow {
+    pub(super) seq: i64,
+    id: String,
+    name: String,
+    pub(super) name_folded: String,
+    note: String,
+    team_id: Option<String>,
+    team_name: Option<String>,
+    owner_id: String,
+    owner_name: String,
+    status: String,
+    status_at: i64,
+    status_by: Option<String>,
+    prefix: String,
+    last_four: String,
+    model_scope: String,
+    patterns: Option<String>,
+    addresses: String,
+    rpm: Option<i64>,
+    tpm: Option<i64>,
+    parallel: Option<i64>,
+    pub(super) expires_at: Option<i64>,
+    created_at: i64,
+    created_by: Option<String>,
+    pub(super) last_used_at: Option<i64>,
+    version: i64,
+}
+
+fn unreadable(column: &'static str) -> StoreError {
+    StoreError::Unreadable { column }
+}
+
+/// A scope from its two stored parts.
+pub(super) fn read_scope(kind: &str, patterns: Option<String>) -> Result<ModelScope, StoreError> {
+    if kind == "every" {
+        return Ok(ModelScope::Every);
+    }
+    let mut list = patterns
+        .unwrap_or_default()
+        .lines()
+        .map(|line| ModelPattern::parse(line).map_err(|_| unreadable("scopes.pattern")))
+        .collect::<Result<Vec<_>, _>>()?;
+    list.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    Ok(ModelScope::Listed(list))
+}
+
+impl TryFrom<KeyRow> for Key {
+    type Error = StoreError;
+
+    /// Budgets are not in the row: `spend::fill` puts them in.
+    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
+        let team = match (row.team_id, row.team_name) {
+            (Some(id), Some(name)) => {
+                Some(Team { id: TeamId::parse(&id).ok_or(unreadable("keys.team_id"))?, name })
+            }
+            _ => None,
+        };
+        Ok(Key {
+            id: KeyId::parse(&row.id).ok_or(unreadable("keys.id"))?,
+            seq: row.seq,
+            name: row.name,
+            note: row.note,
+            team,
+            owner: PersonName {
+                id: PersonId::parse(&row.owner_id).ok_or(unreadable("keys.owner_id"))?,
+                name: row.owner_name,
+            },
+            status: Status::parse(&row.status).ok_or(unreadable("keys.status"))?,
+            status_at: Moment::from_ms(row.status_at),
+            status_by: row.status_by,
+            prefix: row.prefix,
+            last_four: row.last_four,
+            models: read_scope(&row.model_scope, row.patterns)?,
+            addresses: AllowList::parse_lines(&row.addresses).map_err(|_| unreadable("keys.addresses"))?,
+            limits: Limits { rpm: row.rpm, tpm: row.tpm, parallel: row.parallel },
+            expires_at: row.expires_at.map(Moment::from_ms),
+            created_at: Moment::from_ms(row.created_at),
+            created_by: row.created_by.unwrap_or_else(|| "command line".into()),
+            last_used_at: row.last_used_at.map(Moment::from_ms),
+            version: row.version,
+            budgets: Vec::new(),
+            month_spent: Money::ZERO,
+        })
+    }
+}
+
+/// Without budgets and spend: `spend::fill` puts them in.
+pub async fn find(via: &mut impl Via, org: &OrgId, id: &KeyId) -> Result<Option<Key>, StoreError> {
+    let text = find_text(Dialect::of(via));
+    let row: Option<KeyRow> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(id.as_str())
+    )?;
+    row.map(Key::try_from).transpose()
+}
+
+/// The key that a secret belongs or belonged to, and when the secret ends or ended.
+pub async fn find_by_hash(
+    via: &mut impl Via,
+    org: &OrgId,
+    hash: &SecretHash,
+) -> Result<Option<(KeyId, Option<Moment>)>, StoreError> {
+    let row: Option<(String, Option<i64>)> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_as::<_, (String, Option<i64>)>(BY_HASH)
+            .bind(hash.as_bytes().as_slice())
+            .bind(org.as_str())
+    )?;
+    row.map(|(id, ends)| {
+        Ok((KeyId::parse(&id).ok_or(unreadable("key_secrets.key_id"))?, ends.map(Moment::from_ms)))
+    })
+    .transpose()
+}
+
+/// What a new key needs beside what people decide about it.
+pub struct NewKey<'a> {
+    pub id: &'a KeyId,
+    pub owner: &'a PersonId,
+    /// `None` on the command line.
+    pub created_by: Option<&'a PersonId>,
+    pub spec: &'a KeySpec,
+    pub secret_id: &'a SecretId,
+    pub hash: &'a SecretHash,
+    pub prefix: &'a str,
+    pub last_four: &'a str,
+    pub now: Moment,
+}
+
+/// # Errors
+/// `Taken(KeyName)` when a live key of the same team has the name.
+pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewKey<'_>) -> Result<(), StoreError> {
+    permit.must_be(&[Action::CreateKey]);
+    let (org, spec) = (permit.org().as_str(), new.spec);
+    changed!(
+        &mut *tx,
+        sqlx::query(INSERT_KEY)
+            .bind(new.id.as_str())
+            .bind(org)
+            .bind(spec.team.as_ref().map(TeamId::as_str))
+            .bind(new.owner.as_str())
+            .bind(&spec.name)
+            .bind(fold(&spec.name))
+            .bind(&spec.note)
+            .bind(new.now.ms())
+            .bind(new.created_by.map(PersonId::as_str))
+            .bind(new.prefix)
+            .bind(new.last_four)
+            .bind(scope_kind(&spec.models))
+            .bind(spec.addresses.lines())
+            .bind(spec.limits.rpm)
+            .bind(spec.limits.tpm)
+            .bind(spec.limits.parallel)
+            .bind(spec.expires_at.map(Moment::ms))
+    )?;
+    changed!(
+        &mut *tx,
+        sqlx::query(INSERT_SECRET)
+            .bind(new.secret_id.as_str())
+            .bind(org)
+            .bind(new.id.as_str())
+            .bind(new.hash.as_bytes().as_slice())
+            .bind(new.prefix)
+            .bind(new.last_four)
+            .bind(new.now.ms())
+    )?;
+    add_parts(tx, org, new.id, spec).await
+}
+
+/// Writes what the edited spec says, if the key is still at `version` and live; says whether it was.
+pub async fn update(
+    tx: &mut Tx,
+    permit: &Permit,
+    id: &KeyId,
+    version: i64,
+    spec: &KeySpec,
+) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::EditKey]);
+    let org = permit.org().as_str();
+    let rows = changed!(
+        &mut *tx,
+        sqlx::query(UPDATE_KEY)
+            .bind(org)
+            .bind(id.as_str())
+            .bind(version)
+            .bind(spec.team.as_ref().map(TeamId::as_str))
+            .bind(&spec.name)
+            .bind(fold(&spec.name))
+            .bind(&spec.note)
+            .bind(scope_kind(&spec.models))
+            .bind(spec.addresses.lines())
+            .bind(spec.limits.rpm)
+            .bind(spec.limits.tpm)
+            .bind(spec.limits.parallel)
+            .bind(spec.expires_at.map(Moment::ms))
+    )?;
+    if rows != 1 {
+        return Ok(false);
+    }
+    changed!(&mut *tx, sqlx::query(CLEAR_SCOPE).bind(org).bind(id.as_str()))?;
+    changed!(&mut *tx, sqlx::query(CLEAR_BUDGETS).bind(org).bind(id.as_str()))?;
+    add_parts(tx, org, id, spec).await?;
+    Ok(true)
+}
+
+async fn add_parts(tx: &mut Tx, org: &str, id: &KeyId, spec: &KeySpec) -> Result<(), StoreError> {
+    if let ModelScope::Listed(patterns) = &spec.models {
+        for pattern in patterns {
+            changed!(&mut *tx, sqlx::query(ADD_SCOPE).bind(id.as_str()).bind(pattern.as_str()).bind(org))?;
+        }
+    }
+    for budget in &spec.budgets {
+        changed!(
+            &mut *tx,
+            sqlx::query(ADD_BUDGET)
+                .bind(id.as_str())
+                .bind(budget.period.as_str())
+                .bind(org)
+                .bind(budget.amount.nanos())
+        )?;
+    }
+    Ok(())
+}
+
+/// Turns an active key off or a disabled one on; says whether it was in the other state until now.
+pub async fn switch(
+    tx: &mut Tx,
+    permit: &Permit,
+    id: &KeyId,
+    from: Status,
+    to: Status,
+    now: Moment,
+) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::DisableKey, Action::EnableKey]);
+    let rows = changed!(
+        tx,
+        sqlx::query(SWITCH)
+            .bind(permit.org().as_str())
+            .bind(id.as_str())
+            .bind(from.as_str())
+            .bind(to.as_str())
+            .bind(now.ms())
+            .bind(permit.actor().id())
+    )?;
+    Ok(rows == 1)
+}
+
+/// Ends the key for good; says whether it was still alive, so that of two people clicking both learn what happened.
+pub async fn revoke(tx: &mut Tx, permit: &Permit, id: &KeyId, now: Moment) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::RevokeKey]);
+    let rows = changed!(
+        tx,
+        sqlx::query(REVOKE)
+            .bind(permit.org().as_str())
+            .bind(id.as_str())
+            .bind(now.ms())
+            .bind(permit.actor().id())
+    )?;
+    Ok(rows == 1)
+}
+
+/// Marks what has expired, for good: a clock that steps back later revives nothing. Returns how many.
+pub async fn expire_due(tx: &mut Tx, now: Moment) -> Result<u64, StoreError> {
+    changed!(tx, sqlx::query(EXPIRE_DUE).bind(now.ms()))
+}
+
+/// Last use, forward only.
+pub async fn touch(tx: &mut Tx, used: &[(KeyId, Moment)]) -> Result<(), StoreError> {
+    for (id, at) in used {
+        changed!(&mut *tx, sqlx::query(TOUCH).bind(id.as_str()).bind(at.ms()))?;
+    }
+    Ok(())
+}
+
+/// Lower case of all scripts, for search and uniqueness.
+pub fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
+fn scope_kind(scope: &ModelScope) -> &'static str {
+    match scope {
+        ModelScope::Every => "every",
+        ModelScope::Listed(_) => "listed",
+    }
+}
+
+/// A budget and its spend from their stored parts.
+pub(super) fn read_budget(period: &str, amount: i64, spent: i64) -> Result<BudgetUse, StoreError> {
+    let period = Period::parse(period).ok_or(unreadable("budgets.period"))?;
+    Ok(BudgetUse {
+        budget: Budget { period, amount: Money::from_nanos(amount) },
+        spent: Money::from_nanos(spent),
+    })
+}

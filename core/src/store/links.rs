@@ -1,0 +1,79 @@
+//! One-time links: set-up and password reset. Only the SHA-256 of a link's token is stored, and using it is one guarded
+//! statement, so that it works once.
+
+use super::{StoreError, Tx, Via, changed, run, statements};
+use crate::domain::ids::PersonId;
+use crate::domain::moment::Moment;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    Setup,
+    Reset,
+}
+
+impl LinkKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LinkKind::Setup => "setup",
+            LinkKind::Reset => "reset",
+        }
+    }
+}
+
+statements! {
+    INSERT = "INSERT INTO one_time_links (hash, kind, person_id, created_at, ends_at) VALUES ($1, $2, $3, $4, $5)";
+    /// A newer link of a kind for the same person takes the older ones' place.
+    DROP_OLDER = "DELETE FROM one_time_links WHERE kind = $1 AND used_at IS NULL
+        AND COALESCE(person_id, '') = COALESCE(CAST($2 AS TEXT), '')";
+    FIND = "SELECT COALESCE(person_id, '') FROM one_time_links
+        WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND ends_at > $3";
+    USE = "UPDATE one_time_links SET used_at = $3
+        WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND ends_at > $3 RETURNING COALESCE(person_id, '')";
+}
+
+pub async fn insert(
+    tx: &mut Tx,
+    hash: &[u8],
+    kind: LinkKind,
+    person: Option<&PersonId>,
+    now: Moment,
+    ends_at: Moment,
+) -> Result<(), StoreError> {
+    let person = person.map(PersonId::as_str);
+    changed!(&mut *tx, sqlx::query(DROP_OLDER).bind(kind.as_str()).bind(person))?;
+    changed!(
+        &mut *tx,
+        sqlx::query(INSERT).bind(hash).bind(kind.as_str()).bind(person).bind(now.ms()).bind(ends_at.ms())
+    )?;
+    Ok(())
+}
+
+/// `Some` while the link still works; holds the person it is for, when it is for one.
+pub async fn find(
+    via: &mut impl Via,
+    hash: &[u8],
+    kind: LinkKind,
+    now: Moment,
+) -> Result<Option<Option<PersonId>>, StoreError> {
+    let person: Option<String> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_scalar::<_, String>(FIND).bind(hash).bind(kind.as_str()).bind(now.ms())
+    )?;
+    Ok(person.map(|id| PersonId::parse(&id)))
+}
+
+/// Uses the link up; `None` when it is unknown, used or late.
+pub async fn take(
+    tx: &mut Tx,
+    hash: &[u8],
+    kind: LinkKind,
+    now: Moment,
+) -> Result<Option<Option<PersonId>>, StoreError> {
+    let person: Option<String> = run!(
+        tx,
+        fetch_optional,
+        sqlx::query_scalar::<_, String>(USE).bind(hash).bind(kind.as_str()).bind(now.ms())
+    )?;
+    Ok(person.map(|id| PersonId::parse(&id)))
+}

@@ -1,0 +1,307 @@
+//! All the SQL there is. One text serves SQLite and Postgres; what differs stands in `dialect`.
+//!
+//! Reads take anything that has a connection (`Via`); writes take a `Tx` and a `Permit`, so a forgotten check does not
+//! compile, and a `Tx` is committed by `save`, which takes the audit event that tells of it. The store decides nothing:
+//! it finds (`Option`), lists, writes and says how many rows changed.
+
+pub mod admission;
+pub mod audit;
+pub mod dialect;
+mod error;
+pub mod key_list;
+pub mod keys;
+pub mod links;
+pub mod models;
+pub mod people;
+pub mod sessions;
+pub mod spend;
+pub mod throttle;
+
+pub use error::{StoreError, Taken};
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Executor, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
+
+use crate::domain::audit::Event;
+use crate::domain::moment::Moment;
+use crate::domain::policy::Permit;
+
+/// Declares statements, and `ALL` of a file's for the test that prepares each on both databases.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $text:expr;)+) => {
+        $($(#[$doc])* const $name: &str = $text;)+
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+pub(super) use statements;
+
+/// Runs one query on whichever database the connection belongs to: text, binds and row type are written once, and each
+/// arm compiles them against its own driver.
+macro_rules! run {
+    ($via:expr, $how:ident, $query:expr) => {
+        match $crate::store::Via::conn($via) {
+            $crate::store::Conn::Sqlite(conn) => {
+                $query.$how(conn).await.map_err($crate::store::StoreError::from)
+            }
+            $crate::store::Conn::Postgres(conn) => {
+                $query.$how(conn).await.map_err($crate::store::StoreError::from)
+            }
+        }
+    };
+}
+pub(super) use run;
+
+/// Like `run!` for a statement that answers no rows; gives how many rows it changed.
+macro_rules! changed {
+    ($via:expr, $query:expr) => {
+        match $crate::store::Via::conn($via) {
+            $crate::store::Conn::Sqlite(conn) => $query
+                .execute(conn)
+                .await
+                .map(|done| done.rows_affected())
+                .map_err($crate::store::StoreError::from),
+            $crate::store::Conn::Postgres(conn) => $query
+                .execute(conn)
+                .await
+                .map(|done| done.rows_affected())
+                .map_err($crate::store::StoreError::from),
+        }
+    };
+}
+pub(super) use changed;
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One file, made when it is missing.
+    Sqlite(PathBuf),
+    /// A `postgres://` address; kept out of `Debug` elsewhere, as it may hold a password.
+    Postgres(String),
+}
+
+/// Older releases can corrupt a file that two programs write (fixed in 3.51.3).
+const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+
+#[derive(Clone)]
+pub enum Db {
+    /// SQLite has one writer at a time, so one connection writes and the others read.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+pub enum Conn<'a> {
+    Sqlite(&'a mut SqliteConnection),
+    Postgres(&'a mut PgConnection),
+}
+
+/// Anything that statements can run on.
+pub trait Via: Send {
+    fn conn(&mut self) -> Conn<'_>;
+}
+
+/// A connection for reading.
+pub enum Reader {
+    Sqlite(sqlx::pool::PoolConnection<Sqlite>),
+    Postgres(sqlx::pool::PoolConnection<Postgres>),
+}
+
+/// A transaction that writes. Dropped without `save`, it changes nothing.
+pub enum Tx {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Via for Reader {
+    fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Reader::Sqlite(conn) => Conn::Sqlite(conn),
+            Reader::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+}
+
+impl Via for Tx {
+    fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Tx::Sqlite(tx) => Conn::Sqlite(tx),
+            Tx::Postgres(tx) => Conn::Postgres(tx),
+        }
+    }
+}
+
+impl Db {
+    /// Opens the database and refuses one that would lose data. Does not migrate.
+    pub async fn open(place: &Place) -> Result<Self, StoreError> {
+        match place {
+            Place::Sqlite(path) => Self::open_sqlite(path).await,
+            Place::Postgres(url) => {
+                let options = PgConnectOptions::from_str(url)?
+                    .application_name("keydesk")
+                    // Search and filters differ so much in what they match that one plan for all is a bad one.
+                    .options([("plan_cache_mode", "force_custom_plan"), ("statement_timeout", "15000")]);
+                let pool = PgPoolOptions::new()
+                    .max_connections(16)
+                    .acquire_timeout(Duration::from_secs(5))
+                    .connect_with(options)
+                    .await?;
+                Ok(Db::Postgres(pool))
+            }
+        }
+    }
+
+    async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .pragma("trusted_schema", "OFF")
+            .pragma("cache_size", "-65536");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options.clone())
+            .await?;
+        let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await?;
+        let numbers: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+        if numbers.as_slice() < &OLDEST_SQLITE[..] {
+            return Err(StoreError::TooOld { version });
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(options.pragma("query_only", "ON"))
+            .await?;
+        Ok(Db::Sqlite { writer, readers })
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Db::Sqlite { .. } => "SQLite",
+            Db::Postgres(_) => "Postgres",
+        }
+    }
+
+    /// Brings the schema up to this program's. Running it again changes nothing.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        match self {
+            Db::Sqlite { writer, .. } => sqlx::migrate!("../migrations/sqlite").run(writer).await?,
+            Db::Postgres(pool) => sqlx::migrate!("../migrations/postgres").run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// How many of this program's migrations the database does not have yet.
+    pub async fn pending_migrations(&self) -> Result<usize, StoreError> {
+        let known = sqlx::migrate!("../migrations/sqlite").iter().count();
+        let mut read = self.read().await?;
+        let done: i64 = match run!(
+            &mut read,
+            fetch_one,
+            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM _sqlx_migrations WHERE success")
+        ) {
+            Ok(done) => done,
+            // The table is made by the first migration run.
+            Err(_) => 0,
+        };
+        Ok(known.saturating_sub(done as usize))
+    }
+
+    pub async fn read(&self) -> Result<Reader, StoreError> {
+        Ok(match self {
+            Db::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
+            Db::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+        })
+    }
+
+    /// A transaction that will write. SQLite takes its one write lock now, so that two writers queue instead of one
+    /// failing half way: a read that becomes a write cannot wait.
+    pub async fn write(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Db::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Answers when the database does.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let mut read = self.read().await?;
+        run!(&mut read, fetch_one, sqlx::query_scalar::<_, i32>("SELECT 1"))?;
+        Ok(())
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Db::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Db::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// Refreshes what the planner knows about the tables; after a large load, and now and then.
+    pub async fn analyze(&self) -> Result<(), StoreError> {
+        match self {
+            Db::Sqlite { writer, .. } => writer.execute("ANALYZE").await.map(|_| ())?,
+            Db::Postgres(pool) => pool.execute("ANALYZE").await.map(|_| ())?,
+        }
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// The ordinary way to commit: the change and the event that tells of it, or neither.
+    pub async fn save(mut self, permit: &Permit, event: Event, now: Moment) -> Result<(), StoreError> {
+        audit::append(&mut self, permit, &event, now).await?;
+        self.commit().await
+    }
+
+    /// For a change that several organisations' audits tell of.
+    pub async fn save_for_each(
+        mut self,
+        permits: impl Iterator<Item = Permit> + Send,
+        event: Event,
+        now: Moment,
+    ) -> Result<(), StoreError> {
+        for permit in permits {
+            audit::append(&mut self, &permit, &event, now).await?;
+        }
+        self.commit().await
+    }
+
+    /// Commits what no organisation's audit tells of, such as a session's last sight. `why` is for the reader.
+    pub async fn save_unaudited(self, _why: &'static str) -> Result<(), StoreError> {
+        self.commit().await
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Tx::Sqlite(tx) => tx.commit().await?,
+            Tx::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// Every fixed statement, for the test that prepares each on both databases.
+pub fn all_statements() -> Vec<(&'static str, &'static str)> {
+    [audit::ALL, keys::ALL, links::ALL, models::ALL, people::ALL, sessions::ALL, spend::ALL, throttle::ALL]
+        .concat()
+}

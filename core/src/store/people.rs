@@ -1,0 +1,237 @@
+//! People, organisations, teams, and what somebody is in each. Standings are read anew for each request, so a change
+//! of role holds for the next one.
+
+use super::{StoreError, Tx, Via, changed, run, statements};
+use crate::domain::ids::{OrgId, PersonId, TeamId};
+use crate::domain::moment::{Moment, Zone};
+use crate::domain::org::Org;
+use crate::domain::person::Email;
+use crate::domain::policy::{OrgRole, PlatformRole};
+use crate::domain::team::Team;
+
+statements! {
+    COUNT_PEOPLE = "SELECT COUNT(*) FROM (SELECT 1 FROM people LIMIT 1) counted";
+    INSERT_ORG = "INSERT INTO orgs (id, slug, name, zone, key_prefix, model_scope, created_at) VALUES ($1, $2, $3, $4, $5, 'every', $6)";
+    INSERT_PERSON = "INSERT INTO people (id, email, name, password_hash, platform_role, theme, created_at)
+        VALUES ($1, $2, $3, $4, $5, 'system', $6)";
+    INSERT_MEMBER = "INSERT INTO memberships (org_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)";
+    INSERT_TEAM = "INSERT INTO teams (id, org_id, name, model_scope, created_at) VALUES ($1, $2, $3, 'every', $4)";
+    INSERT_TEAM_MEMBER = "INSERT INTO team_members (team_id, person_id, org_id, role, created_at) VALUES ($1, $2, $3, $4, $5)";
+    CREDENTIALS = "SELECT id, password_hash FROM people WHERE email = $1 AND disabled_at IS NULL";
+    SET_PASSWORD = "UPDATE people SET password_hash = $2 WHERE id = $1";
+    PERSON = "SELECT name, email, platform_role, theme FROM people WHERE id = $1 AND disabled_at IS NULL";
+    SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
+    /// Somebody's place in one organisation: its row, and their role in it if they have one.
+    PLACE = "SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, m.role
+        FROM orgs o LEFT JOIN memberships m ON m.org_id = o.id AND m.person_id = $2 AND m.disabled_at IS NULL
+        WHERE o.slug = $1";
+    ORGS_OF = "SELECT o.slug, o.name FROM memberships m JOIN orgs o ON o.id = m.org_id
+        WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
+    ORGS_OF_WITH_ID = "SELECT o.id FROM memberships m JOIN orgs o ON o.id = m.org_id WHERE m.person_id = $1 ORDER BY o.id";
+    ADMIN_OF = "SELECT team_id FROM team_members WHERE org_id = $1 AND person_id = $2 AND role = 'admin' ORDER BY team_id";
+    TEAMS = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NULL ORDER BY name";
+    ZONES = "SELECT zone FROM orgs WHERE id = $1";
+}
+
+/// Somebody who is signed in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub id: PersonId,
+    pub name: String,
+    pub email: String,
+    pub platform: PlatformRole,
+    /// `system`, `light` or `dark`.
+    pub theme: String,
+}
+
+pub async fn nobody_yet(via: &mut impl Via) -> Result<bool, StoreError> {
+    let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(COUNT_PEOPLE))?;
+    Ok(count == 0)
+}
+
+pub async fn insert_org(tx: &mut Tx, org: &Org, now: Moment) -> Result<(), StoreError> {
+    changed!(
+        tx,
+        sqlx::query(INSERT_ORG)
+            .bind(org.id.as_str())
+            .bind(&org.slug)
+            .bind(&org.name)
+            .bind(org.zone.name())
+            .bind(&org.key_prefix)
+            .bind(now.ms())
+    )?;
+    Ok(())
+}
+
+/// What a new person starts with. The hash is argon2's text form.
+pub struct NewPerson<'a> {
+    pub id: &'a PersonId,
+    pub name: &'a str,
+    pub email: &'a Email,
+    pub password_hash: &'a str,
+    pub platform: PlatformRole,
+}
+
+pub async fn insert_person(tx: &mut Tx, new: &NewPerson<'_>, now: Moment) -> Result<(), StoreError> {
+    changed!(
+        tx,
+        sqlx::query(INSERT_PERSON)
+            .bind(new.id.as_str())
+            .bind(new.email.as_str())
+            .bind(new.name)
+            .bind(new.password_hash)
+            .bind(new.platform.as_str())
+            .bind(now.ms())
+    )?;
+    Ok(())
+}
+
+pub async fn insert_member(
+    tx: &mut Tx,
+    org: &OrgId,
+    person: &PersonId,
+    role: OrgRole,
+    now: Moment,
+) -> Result<(), StoreError> {
+    changed!(
+        tx,
+        sqlx::query(INSERT_MEMBER)
+            .bind(org.as_str())
+            .bind(person.as_str())
+            .bind(role.as_str())
+            .bind(now.ms())
+    )?;
+    Ok(())
+}
+
+pub async fn insert_team(tx: &mut Tx, org: &OrgId, team: &Team, now: Moment) -> Result<(), StoreError> {
+    changed!(
+        tx,
+        sqlx::query(INSERT_TEAM).bind(team.id.as_str()).bind(org.as_str()).bind(&team.name).bind(now.ms())
+    )?;
+    Ok(())
+}
+
+pub async fn insert_team_member(
+    tx: &mut Tx,
+    org: &OrgId,
+    team: &TeamId,
+    person: &PersonId,
+    admin: bool,
+    now: Moment,
+) -> Result<(), StoreError> {
+    changed!(
+        tx,
+        sqlx::query(INSERT_TEAM_MEMBER)
+            .bind(team.as_str())
+            .bind(person.as_str())
+            .bind(org.as_str())
+            .bind(if admin { "admin" } else { "member" })
+            .bind(now.ms())
+    )?;
+    Ok(())
+}
+
+fn person_id(text: &str) -> Result<PersonId, StoreError> {
+    PersonId::parse(text).ok_or(StoreError::Unreadable { column: "people.id" })
+}
+
+/// The person with this address and their password's hash.
+pub async fn credentials(
+    via: &mut impl Via,
+    email: &Email,
+) -> Result<Option<(PersonId, String)>, StoreError> {
+    let row: Option<(String, String)> =
+        run!(via, fetch_optional, sqlx::query_as::<_, (String, String)>(CREDENTIALS).bind(email.as_str()))?;
+    row.map(|(id, hash)| Ok((person_id(&id)?, hash))).transpose()
+}
+
+pub async fn set_password(tx: &mut Tx, person: &PersonId, password_hash: &str) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(SET_PASSWORD).bind(person.as_str()).bind(password_hash))?;
+    Ok(())
+}
+
+pub async fn find(via: &mut impl Via, id: &PersonId) -> Result<Option<Person>, StoreError> {
+    type Row = (String, String, String, String);
+    let row: Option<Row> = run!(via, fetch_optional, sqlx::query_as::<_, Row>(PERSON).bind(id.as_str()))?;
+    row.map(|(name, email, platform, theme)| {
+        let platform = PlatformRole::parse(&platform);
+        let platform = platform.ok_or(StoreError::Unreadable { column: "people.platform_role" })?;
+        Ok(Person { id: id.clone(), name, email, platform, theme })
+    })
+    .transpose()
+}
+
+/// `theme` is one of the three words that the column's check lists.
+pub async fn set_theme(tx: &mut Tx, person: &PersonId, theme: &str) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(SET_THEME).bind(person.as_str()).bind(theme))?;
+    Ok(())
+}
+
+/// The organisation with this slug, and the person's role in it if they have one.
+pub async fn place(
+    via: &mut impl Via,
+    slug: &str,
+    person: &PersonId,
+) -> Result<Option<(Org, Option<OrgRole>)>, StoreError> {
+    type Row = (String, String, String, String, String, Option<i64>, Option<String>);
+    let row: Option<Row> =
+        run!(via, fetch_optional, sqlx::query_as::<_, Row>(PLACE).bind(slug).bind(person.as_str()))?;
+    row.map(|(id, slug, name, zone, key_prefix, suspended_at, role)| {
+        let org = Org {
+            id: OrgId::parse(&id).ok_or(StoreError::Unreadable { column: "orgs.id" })?,
+            slug,
+            name,
+            zone: read_zone(&zone)?,
+            key_prefix,
+            suspended: suspended_at.is_some(),
+        };
+        let role = role
+            .map(|role| OrgRole::parse(&role).ok_or(StoreError::Unreadable { column: "memberships.role" }))
+            .transpose()?;
+        Ok((org, role))
+    })
+    .transpose()
+}
+
+pub(super) fn read_zone(name: &str) -> Result<Zone, StoreError> {
+    Zone::parse(name).ok_or(StoreError::Unreadable { column: "orgs.zone" })
+}
+
+pub async fn zone_of(via: &mut impl Via, org: &OrgId) -> Result<Option<Zone>, StoreError> {
+    let zone: Option<String> =
+        run!(via, fetch_optional, sqlx::query_scalar::<_, String>(ZONES).bind(org.as_str()))?;
+    zone.map(|zone| read_zone(&zone)).transpose()
+}
+
+/// Slug and name of each organisation that the person belongs to.
+pub async fn orgs_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<(String, String)>, StoreError> {
+    run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ORGS_OF).bind(person.as_str()))
+}
+
+pub async fn org_ids_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<OrgId>, StoreError> {
+    let ids: Vec<String> =
+        run!(via, fetch_all, sqlx::query_scalar::<_, String>(ORGS_OF_WITH_ID).bind(person.as_str()))?;
+    ids.iter().map(|id| OrgId::parse(id).ok_or(StoreError::Unreadable { column: "orgs.id" })).collect()
+}
+
+/// The teams that the person looks after.
+pub async fn admin_of(via: &mut impl Via, org: &OrgId, person: &PersonId) -> Result<Vec<TeamId>, StoreError> {
+    let ids: Vec<String> = run!(
+        via,
+        fetch_all,
+        sqlx::query_scalar::<_, String>(ADMIN_OF).bind(org.as_str()).bind(person.as_str())
+    )?;
+    ids.iter().map(|id| TeamId::parse(id).ok_or(StoreError::Unreadable { column: "teams.id" })).collect()
+}
+
+/// The organisation's teams in use, by name.
+pub async fn teams(via: &mut impl Via, org: &OrgId) -> Result<Vec<Team>, StoreError> {
+    let rows: Vec<(String, String)> =
+        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(TEAMS).bind(org.as_str()))?;
+    rows.into_iter()
+        .map(|(id, name)| {
+            Ok(Team { id: TeamId::parse(&id).ok_or(StoreError::Unreadable { column: "teams.id" })?, name })
+        })
+        .collect()
+}

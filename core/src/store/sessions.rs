@@ -1,0 +1,84 @@
+//! Who is signed in. Only the SHA-256 of a cookie's value is stored, and an ended session keeps its row: saving one can
+//! never bring it back, however late a slow request comes.
+
+use super::{StoreError, Tx, Via, changed, run, statements};
+use crate::domain::ids::{PersonId, SessionId};
+use crate::domain::moment::Moment;
+
+statements! {
+    INSERT = "INSERT INTO sessions (hash, id, person_id, data, address, user_agent, created_at, seen_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (hash) DO NOTHING";
+    LOAD = "SELECT s.data, s.seen_at FROM sessions s JOIN people p ON p.id = s.person_id
+        WHERE s.hash = $1 AND s.ended_at IS NULL AND s.seen_at > $2 AND s.created_at > $3 AND p.disabled_at IS NULL";
+    SAVE = "UPDATE sessions SET data = $2 WHERE hash = $1 AND ended_at IS NULL";
+    SEEN = "UPDATE sessions SET seen_at = $2 WHERE hash = $1 AND ended_at IS NULL AND seen_at < $2";
+    END = "UPDATE sessions SET ended_at = $2, data = '{}' WHERE hash = $1 AND ended_at IS NULL";
+    END_ALL = "UPDATE sessions SET ended_at = $2, data = '{}' WHERE person_id = $1 AND ended_at IS NULL";
+    SWEEP = "DELETE FROM sessions WHERE created_at < $1";
+}
+
+pub struct NewSession<'a> {
+    pub hash: &'a [u8],
+    pub id: &'a SessionId,
+    pub person: &'a PersonId,
+    /// JSON.
+    pub data: &'a str,
+    pub address: &'a str,
+    pub user_agent: &'a str,
+}
+
+/// `false` when the hash is taken: the caller draws another.
+pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<bool, StoreError> {
+    let rows = changed!(
+        tx,
+        sqlx::query(INSERT)
+            .bind(new.hash)
+            .bind(new.id.as_str())
+            .bind(new.person.as_str())
+            .bind(new.data)
+            .bind(new.address)
+            .bind(new.user_agent)
+            .bind(now.ms())
+    )?;
+    Ok(rows == 1)
+}
+
+/// The session's data and when it was last seen, if it still lives: seen after `idle_since`, begun after `begun_since`.
+pub async fn load(
+    via: &mut impl Via,
+    hash: &[u8],
+    idle_since: Moment,
+    begun_since: Moment,
+) -> Result<Option<(String, Moment)>, StoreError> {
+    let row: Option<(String, i64)> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_as::<_, (String, i64)>(LOAD).bind(hash).bind(idle_since.ms()).bind(begun_since.ms())
+    )?;
+    Ok(row.map(|(data, seen)| (data, Moment::from_ms(seen))))
+}
+
+pub async fn save(tx: &mut Tx, hash: &[u8], data: &str) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(SAVE).bind(hash).bind(data))?;
+    Ok(())
+}
+
+pub async fn seen(tx: &mut Tx, hash: &[u8], now: Moment) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(SEEN).bind(hash).bind(now.ms()))?;
+    Ok(())
+}
+
+pub async fn end(tx: &mut Tx, hash: &[u8], now: Moment) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(END).bind(hash).bind(now.ms()))?;
+    Ok(())
+}
+
+pub async fn end_all(tx: &mut Tx, person: &PersonId, now: Moment) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(END_ALL).bind(person.as_str()).bind(now.ms()))?;
+    Ok(())
+}
+
+/// Forgets sessions so old that none of them can still be valid.
+pub async fn sweep(tx: &mut Tx, begun_before: Moment) -> Result<u64, StoreError> {
+    changed!(tx, sqlx::query(SWEEP).bind(begun_before.ms()))
+}

@@ -1,0 +1,277 @@
+//! What was used and what it cost: written once per request, read from counters and daily roll-ups. A counter always
+//! equals the sum of its requests, because both are written in one transaction and the window is part of its key.
+
+use sqlx::AssertSqlSafe;
+
+use super::dialect::Dialect;
+use super::keys::read_budget;
+use super::{StoreError, Tx, Via, changed, run, statements};
+use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
+use crate::domain::key::Key;
+use crate::domain::moment::{Day, Moment, Zone};
+use crate::domain::money::Money;
+use crate::domain::window::Period;
+
+statements! {
+    INSERT_USAGE = "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, model_id, route, status,
+            input_tokens, output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+        ON CONFLICT (request_id) DO NOTHING";
+    ADD_TO_COUNTERS = "INSERT INTO counters (holder_kind, holder_id, period, window_start, org_id, spent, reserved, requests, tokens)
+        VALUES ($1, $2, 'total', 0, $3, $4, 0, 1, $5), ($1, $2, 'month', $6, $3, $4, 0, 1, $5),
+            ($1, $2, 'week', $7, $3, $4, 0, 1, $5), ($1, $2, 'day', $8, $3, $4, 0, 1, $5)
+        ON CONFLICT (holder_kind, holder_id, period, window_start) DO UPDATE SET
+            spent = counters.spent + excluded.spent, requests = counters.requests + 1, tokens = counters.tokens + excluded.tokens";
+    ADD_TO_DAY = "INSERT INTO spend_daily (key_id, day, model_id, team_id, org_id, requests, input_tokens, output_tokens, cached_tokens, cost)
+        VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8, $9)
+        ON CONFLICT (key_id, day, model_id, team_id) DO UPDATE SET requests = spend_daily.requests + 1,
+            input_tokens = spend_daily.input_tokens + excluded.input_tokens,
+            output_tokens = spend_daily.output_tokens + excluded.output_tokens,
+            cached_tokens = spend_daily.cached_tokens + excluded.cached_tokens,
+            cost = spend_daily.cost + excluded.cost";
+    DAYS = "SELECT day, CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens + output_tokens) AS BIGINT), CAST(SUM(cost) AS BIGINT)
+        FROM spend_daily WHERE key_id = $1 AND org_id = $2 AND day >= $3 GROUP BY day ORDER BY day";
+    TOTAL = "SELECT spent, requests, tokens FROM counters
+        WHERE holder_kind = 'key' AND holder_id = $1 AND period = 'total' AND window_start = 0 AND org_id = $2";
+    REQUESTS_SINCE = "SELECT COUNT(*) FROM (SELECT 1 FROM usage WHERE key_id = $1 AND org_id = $2 AND started_at >= $3 LIMIT 10001) counted";
+}
+
+/// One finished request. Token counts are whole tokens; `cost` is what it is charged.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    pub request: RequestId,
+    pub org: OrgId,
+    pub key: KeyId,
+    pub secret: SecretId,
+    pub team: Option<TeamId>,
+    pub model: String,
+    pub route: String,
+    pub status: i64,
+    pub input_tokens: i64,
+    pub output_tokens: i64,
+    pub cached_tokens: i64,
+    pub cost: Money,
+    pub started_at: Moment,
+    pub latency_ms: i64,
+    pub first_byte_ms: Option<i64>,
+    pub address: String,
+    pub user_agent: String,
+}
+
+/// Where the windows that hold `at` start.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowStarts {
+    pub month: Moment,
+    pub week: Moment,
+    pub day: Moment,
+}
+
+impl WindowStarts {
+    pub fn at(at: Moment, zone: &Zone) -> Self {
+        let start = |period: Period| period.window(at, zone).start;
+        Self { month: start(Period::Month), week: start(Period::Week), day: start(Period::Day) }
+    }
+}
+
+/// Writes the request, its counters and its day, once: the same request id again changes nothing and answers `false`.
+/// `zone` is the organisation's; the windows are those of the request's start.
+pub async fn record(tx: &mut Tx, usage: &Usage, zone: &Zone) -> Result<bool, StoreError> {
+    let fresh = changed!(
+        &mut *tx,
+        sqlx::query(INSERT_USAGE)
+            .bind(usage.request.as_str())
+            .bind(usage.org.as_str())
+            .bind(usage.key.as_str())
+            .bind(usage.secret.as_str())
+            .bind(usage.team.as_ref().map(TeamId::as_str))
+            .bind(&usage.model)
+            .bind(&usage.route)
+            .bind(usage.status)
+            .bind(usage.input_tokens)
+            .bind(usage.output_tokens)
+            .bind(usage.cached_tokens)
+            .bind(usage.cost.nanos())
+            .bind(usage.started_at.ms())
+            .bind(usage.latency_ms)
+            .bind(usage.first_byte_ms)
+            .bind(&usage.address)
+            .bind(&usage.user_agent)
+    )?;
+    if fresh == 0 {
+        return Ok(false);
+    }
+    let starts = WindowStarts::at(usage.started_at, zone);
+    let tokens = usage.input_tokens + usage.output_tokens;
+    let holders = [
+        Some(("key", usage.key.as_str())),
+        usage.team.as_ref().map(|team| ("team", team.as_str())),
+        Some(("org", usage.org.as_str())),
+    ];
+    for (kind, id) in holders.into_iter().flatten() {
+        changed!(
+            &mut *tx,
+            sqlx::query(ADD_TO_COUNTERS)
+                .bind(kind)
+                .bind(id)
+                .bind(usage.org.as_str())
+                .bind(usage.cost.nanos())
+                .bind(tokens)
+                .bind(starts.month.ms())
+                .bind(starts.week.ms())
+                .bind(starts.day.ms())
+        )?;
+    }
+    changed!(
+        &mut *tx,
+        sqlx::query(ADD_TO_DAY)
+            .bind(usage.key.as_str())
+            .bind(Day::of(usage.started_at, zone).to_string())
+            .bind(&usage.model)
+            .bind(usage.team.as_ref().map_or("", TeamId::as_str))
+            .bind(usage.org.as_str())
+            .bind(usage.input_tokens)
+            .bind(usage.output_tokens)
+            .bind(usage.cached_tokens)
+            .bind(usage.cost.nanos())
+    )?;
+    Ok(true)
+}
+
+pub(super) fn budgets_text(dialect: Dialect) -> String {
+    format!(
+        "SELECT b.holder_id, b.period, b.amount, COALESCE(c.spent, 0) FROM budgets b
+        LEFT JOIN counters c ON c.holder_kind = 'key' AND c.holder_id = b.holder_id AND c.period = b.period
+            AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN $3 WHEN 'week' THEN $4 ELSE $5 END
+        WHERE b.org_id = $1 AND b.holder_kind = 'key' AND b.holder_id IN {}",
+        dialect.json_list("$2")
+    )
+}
+
+pub(super) fn months_text(dialect: Dialect) -> String {
+    format!(
+        "SELECT holder_id, spent FROM counters
+        WHERE org_id = $1 AND holder_kind = 'key' AND period = 'month' AND window_start = $3 AND holder_id IN {}",
+        dialect.json_list("$2")
+    )
+}
+
+/// The texts that differ between the databases, for the test that prepares them.
+pub fn every_text(dialect: Dialect) -> Vec<String> {
+    vec![budgets_text(dialect), months_text(dialect)]
+}
+
+/// Puts each key's budgets, what was spent of them, and the month's spend into the keys: two statements for a page.
+pub async fn fill(
+    via: &mut impl Via,
+    org: &OrgId,
+    keys: &mut [Key],
+    starts: WindowStarts,
+) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let dialect = Dialect::of(via);
+    let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+    let ids = serde_json::to_string(&ids).unwrap_or_default();
+    let text = budgets_text(dialect);
+    let budgets: Vec<(String, String, i64, i64)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, String, i64, i64)>(AssertSqlSafe(text.clone()))
+            .bind(org.as_str())
+            .bind(&ids)
+            .bind(starts.month.ms())
+            .bind(starts.week.ms())
+            .bind(starts.day.ms())
+    )?;
+    for (id, period, amount, spent) in budgets {
+        if let Some(key) = keys.iter_mut().find(|key| key.id.as_str() == id) {
+            key.budgets.push(read_budget(&period, amount, spent)?);
+        }
+    }
+    let text = months_text(dialect);
+    let months: Vec<(String, i64)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(text.clone()))
+            .bind(org.as_str())
+            .bind(&ids)
+            .bind(starts.month.ms())
+    )?;
+    for (id, spent) in months {
+        if let Some(key) = keys.iter_mut().find(|key| key.id.as_str() == id) {
+            key.month_spent = Money::from_nanos(spent);
+        }
+    }
+    // Longest period first, as forms and summaries have them.
+    let rank = |period: Period| match period {
+        Period::Total => 0,
+        Period::Month => 1,
+        Period::Week => 2,
+        Period::Day => 3,
+    };
+    for key in keys {
+        key.budgets.sort_by_key(|used| rank(used.budget.period));
+    }
+    Ok(())
+}
+
+/// A day of one key's spend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpendDay {
+    pub day: Day,
+    pub requests: i64,
+    pub tokens: i64,
+    pub cost: Money,
+}
+
+/// Days with any spend since `from`, oldest first.
+pub async fn days_of_key(
+    via: &mut impl Via,
+    org: &OrgId,
+    key: &KeyId,
+    from: Day,
+) -> Result<Vec<SpendDay>, StoreError> {
+    type Row = (String, i64, i64, i64);
+    let rows: Vec<Row> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, Row>(DAYS).bind(key.as_str()).bind(org.as_str()).bind(from.to_string())
+    )?;
+    rows.into_iter()
+        .map(|(day, requests, tokens, cost)| {
+            let day = Day::parse(&day).ok_or(StoreError::Unreadable { column: "spend_daily.day" })?;
+            Ok(SpendDay { day, requests, tokens, cost: Money::from_nanos(cost) })
+        })
+        .collect()
+}
+
+/// All time: spent, requests, tokens.
+pub async fn total_of_key(
+    via: &mut impl Via,
+    org: &OrgId,
+    key: &KeyId,
+) -> Result<(Money, i64, i64), StoreError> {
+    let row: Option<(i64, i64, i64)> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_as::<_, (i64, i64, i64)>(TOTAL).bind(key.as_str()).bind(org.as_str())
+    )?;
+    Ok(row.map_or((Money::ZERO, 0, 0), |(spent, requests, tokens)| {
+        (Money::from_nanos(spent), requests, tokens)
+    }))
+}
+
+/// How many requests since a moment, counted to 10,001.
+pub async fn requests_since(
+    via: &mut impl Via,
+    org: &OrgId,
+    key: &KeyId,
+    since: Moment,
+) -> Result<i64, StoreError> {
+    run!(
+        via,
+        fetch_one,
+        sqlx::query_scalar::<_, i64>(REQUESTS_SINCE).bind(key.as_str()).bind(org.as_str()).bind(since.ms())
+    )
+}
