@@ -1,1 +1,33 @@
+//! What people see. Compiled twice: for the server (`ssr`), where every page is rendered whole, and for the browser
+//! (`hydrate`), where only `islands` exists. Pages and actions call the operations of `keydesk-core` directly; nothing
+//! here knows SQL, and nothing in `islands` knows the domain.
 
+#![recursion_limit = "512"]
+
+pub mod islands;
+
+#[cfg(feature = "ssr")]
+pub mod actions;
+#[cfg(feature = "ssr")]
+pub mod ask;
+#[cfg(feature = "ssr")]
+pub mod error;
+#[cfg(feature = "ssr")]
+pub mod pages;
+#[cfg(feature = "ssr")]
+pub mod path;
+#[cfg(feature = "ssr")]
+pub mod routes;
+#[cfg(feature = "ssr")]
+pub mod sealed;
+#[cfg(feature = "ssr")]
+pub mod shell;
+#[cfg(feature = "ssr")]
+pub mod ui;
+
+/// Called by the page's script once the wasm is there.
+#[cfg(feature = "hydrate")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hydrate() {
+    leptos::mount::hydrate_islands();
+}

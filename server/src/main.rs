@@ -1,1 +1,29 @@
-fn main() {}
+//! The program `keydesk`: reads its command line and does one thing.
+
+mod cli;
+mod clock;
+mod config;
+mod demo;
+mod doctor;
+mod gateway;
+mod http;
+mod jobs;
+mod serve;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match cli::run(cli::Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("keydesk: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod audit;
 pub mod gate;
+pub mod hidden;
 pub mod ids;
 pub mod key;
 pub mod key_filter;

@@ -39,6 +39,10 @@ impl Visit {
 /// # Errors
 /// `NotFound` for an organisation that does not exist or that the caller has no place in.
 pub async fn enter(via: &mut impl Via, caller: &Caller, slug: &str) -> Result<Visit, OpError> {
+    // Postgres takes no zero character in text, and no slug holds one.
+    if slug.contains('\0') {
+        return Err(OpError::NotFound);
+    }
     let (org, role) = people::place(via, slug, &caller.person.id).await?.ok_or(OpError::NotFound)?;
     if role.is_none() && caller.person.platform != PlatformRole::Support {
         return Err(OpError::NotFound);

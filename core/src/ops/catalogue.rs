@@ -1,6 +1,6 @@
 //! The catalogue of models: the one that comes with the program, and importing another.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use crate::Desk;
@@ -13,7 +13,7 @@ use crate::store::models;
 const SEED: &str = include_str!("../../models.json");
 
 /// One entry of an import file. Prices are dollars for a million tokens, as text, so that none is ever rounded.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     id: String,
@@ -50,6 +50,21 @@ pub fn read(json: &str) -> Result<Vec<Model>, String> {
         .collect()
 }
 
+/// The form that `read` takes.
+pub fn write(list: &[Model]) -> String {
+    let entries: Vec<Entry> = list
+        .iter()
+        .map(|model| Entry {
+            id: model.id.clone(),
+            provider: model.provider.clone(),
+            input: model.input_price.input(),
+            output: model.output_price.input(),
+            cached: model.cached_price.input(),
+        })
+        .collect();
+    serde_json::to_string_pretty(&entries).unwrap_or_default()
+}
+
 /// Adds and updates; with `only`, models that the list does not name are retired.
 pub async fn import(desk: &Desk, list: &[Model], only: bool) -> Result<usize, OpError> {
     let now = desk.now();
@@ -83,7 +98,9 @@ mod tests {
 
     #[test]
     fn the_catalogue_that_comes_with_the_program_reads() {
-        assert!(read(SEED).unwrap().len() >= 12);
+        let list = read(SEED).unwrap();
+        assert!(list.len() >= 12);
+        assert_eq!(read(&write(&list)).unwrap(), list);
     }
 
     #[test]

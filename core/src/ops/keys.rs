@@ -7,6 +7,7 @@ use super::access::{Caller, Visit, enter, person_of};
 use super::spend::{KeySpend, of_key};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind, PastEvent};
+use crate::domain::hidden::Hidden;
 use crate::domain::ids::{KeyId, PersonId, SecretId};
 use crate::domain::key::{Field, Key, KeySpec, State, Status};
 use crate::domain::key_filter::KeyFilter;
@@ -53,12 +54,12 @@ pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) 
     Ok(KeysView { visit, page, count, capped: count > key_list::count_most(filter), teams, now })
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchForm {
     pub org: String,
     /// Part of a name, last four characters, a key's id, or a whole secret.
-    pub q: String,
+    pub q: Hidden,
     /// The list's other parameters, to go on with.
     pub rest: String,
 }
@@ -76,7 +77,7 @@ pub enum Found {
 
 /// Whole secrets are looked up by their hash and go nowhere else: not to a log, not into an address.
 pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<Found, OpError> {
-    let text = form.q.trim();
+    let text = form.q.as_str().trim();
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, &form.org).await?;
     visit.permit(Action::ListKeys, None)?;
@@ -161,7 +162,7 @@ pub fn runs_org(visit: &Visit) -> bool {
     matches!(visit.standing.role, Some(OrgRole::Owner | OrgRole::Admin))
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateForm {
     pub org: String,
@@ -310,7 +311,7 @@ fn must_live(key: &Key, now: Moment) -> Result<(), OpError> {
     }
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EditForm {
     pub org: String,
@@ -366,7 +367,11 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
         let reads = |spec: &KeySpec, field| spec.reads(field, &teams, &visit.org.zone);
         let errors = changed
             .iter()
-            .filter(|field| current.differs(&base, **field))
+            // A form says "keep" of an expiry that may have changed since, so there the two values are all there is.
+            .filter(|field| {
+                let kept = **field == Field::Expiry && was.expiry == "keep";
+                current.differs(if kept { &mine } else { &base }, **field)
+            })
             .map(|field| {
                 let sentence =
                     format!("Now: {}. You entered: {}.", reads(&current, *field), reads(&mine, *field));
@@ -374,13 +379,19 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
             })
             .collect();
         let models = models::list(&mut tx).await?;
+        let mut merged = KeyForm::of(&spec, &models);
+        if changed.contains(&Field::Expiry) {
+            // The form would say "keep", which means the expiry as it stands and not the one chosen here.
+            merged.expiry.clone_from(&form.key.expiry);
+            merged.expires_on.clone_from(&form.key.expires_on);
+        }
         return Ok(Edited::Clash(Box::new(Clash {
             id: key.id.clone(),
             sentence: format!(
                 "{who} changed this key while you were editing. Your changes are below and not saved yet: look them over and save again."
             ),
             errors,
-            form: KeyForm::of(&spec, &models),
+            form: merged,
         })));
     }
     if spec == current {
@@ -409,7 +420,7 @@ fn form_field(field: Field, mine: &KeySpec) -> &'static str {
     }
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyRef {
     pub org: String,
@@ -450,7 +461,7 @@ async fn switch(
     Ok(key.name)
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RevokeForm {
     pub org: String,

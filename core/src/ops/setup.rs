@@ -7,6 +7,7 @@ use super::passwords::check_new;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::hidden::Hidden;
 use crate::domain::ids::{OrgId, PersonId};
 use crate::domain::key_form::FieldError;
 use crate::domain::key_format::DEFAULT_PREFIX;
@@ -18,13 +19,13 @@ use crate::store::links::{self, LinkKind};
 use crate::store::people::{self, NewPerson};
 
 /// As a browser sends it.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SetupForm {
-    pub token: String,
+    pub token: Hidden,
     pub name: String,
     pub email: String,
-    pub password: String,
+    pub password: Hidden,
     pub org: String,
     /// The browser's time zone where script filled it in; empty or unknown is UTC.
     pub zone: String,
@@ -35,13 +36,13 @@ pub struct SetupForm {
 /// # Errors
 /// `NotFound` when the link is unknown, used or late; `Invalid` with every mistake in the form.
 pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), OpError> {
-    if link_ops::find(desk, &form.token, LinkKind::Setup).await?.is_none() {
+    if link_ops::find(desk, form.token.as_str(), LinkKind::Setup).await?.is_none() {
         return Err(OpError::NotFound);
     }
     let mut errors = Vec::new();
     let name = visible_name(&form.name, "Name", 100).map_err(|p| errors.push(FieldError::new("name", p)));
     let email = Email::parse(&form.email).map_err(|p| errors.push(FieldError::new("email", p)));
-    if let Err(problem) = check_new(&form.password, &[&form.email, &form.name, &form.org]) {
+    if let Err(problem) = check_new(form.password.as_str(), &[&form.email, &form.name, &form.org]) {
         errors.push(FieldError::new("password", problem));
     }
     let org_name =
@@ -49,8 +50,11 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
     let (Ok(name), Ok(email), Ok(org_name), true) = (name, email, org_name, errors.is_empty()) else {
         return Err(OpError::Invalid(errors));
     };
-    let password_hash =
-        desk.passwords.hash(form.password.clone(), desk.bytes()).await.ok_or(OpError::Forbidden)?;
+    let password_hash = desk
+        .passwords
+        .hash(form.password.as_str().to_owned(), desk.bytes())
+        .await
+        .ok_or(OpError::Forbidden)?;
 
     let now = desk.now();
     let person = PersonId::new(now, desk.ten());
@@ -63,7 +67,11 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
         suspended: false,
     };
     let mut tx = desk.db.write().await?;
-    if links::take(&mut tx, &link_ops::hash(&form.token), LinkKind::Setup, now).await?.is_none() {
+    if links::take(&mut tx, &link_ops::hash(form.token.as_str()), LinkKind::Setup, now).await?.is_none() {
+        return Err(OpError::NotFound);
+    }
+    // Another link may have been used first.
+    if !people::nobody_yet(&mut tx).await? {
         return Err(OpError::NotFound);
     }
     people::insert_org(&mut tx, &org, now).await?;

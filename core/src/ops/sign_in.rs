@@ -7,6 +7,7 @@ use super::passwords::check_new;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
 use crate::domain::key_form::FieldError;
 use crate::domain::moment::Moment;
@@ -17,20 +18,20 @@ use crate::store::throttle::{self, Throttled};
 use crate::store::{people, sessions};
 
 /// As a browser sends it.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignInForm {
     pub email: String,
-    pub password: String,
+    pub password: Hidden,
     /// Where to go afterwards; only a local path is followed.
     pub next: String,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetForm {
-    pub token: String,
-    pub password: String,
+    pub token: Hidden,
+    pub password: Hidden,
 }
 
 const FORGET_AFTER_MS: i64 = 30 * 60_000;
@@ -54,8 +55,10 @@ fn delay_ms(failures: i64, free: i64) -> i64 {
 /// `TooMany` while the account or the network has to wait; `Invalid` with the same sentence for every wrong pair.
 pub async fn sign_in(desk: &Desk, form: &SignInForm, network: &str) -> Result<PersonId, OpError> {
     let now = desk.now();
+    // Whatever was typed is counted: as much of it as an address can have, without what Postgres takes in no text.
+    let account = form.email.trim().to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
     let subjects = [
-        (Throttled::SignInAccount, form.email.trim().to_lowercase(), FREE_FAILURES_ACCOUNT),
+        (Throttled::SignInAccount, account, FREE_FAILURES_ACCOUNT),
         (Throttled::SignInNetwork, network.to_owned(), FREE_FAILURES_NETWORK),
     ];
     let stored = {
@@ -74,7 +77,7 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, network: &str) -> Result<Pe
         }
     };
     let (person, hash) = stored.unzip();
-    let right = desk.passwords.verify(form.password.clone(), hash).await;
+    let right = desk.passwords.verify(form.password.as_str().to_owned(), hash).await;
     let mut tx = desk.db.write().await?;
     match person.filter(|_| right) {
         Some(person) => {
@@ -98,16 +101,20 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, network: &str) -> Result<Pe
 /// # Errors
 /// `NotFound` when the link is unknown, used or late; `Invalid` when the password is refused.
 pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError> {
-    let Some(Some(person)) = link_ops::find(desk, &form.token, LinkKind::Reset).await? else {
+    let Some(Some(person)) = link_ops::find(desk, form.token.as_str(), LinkKind::Reset).await? else {
         return Err(OpError::NotFound);
     };
     let somebody = people::find(&mut desk.db.read().await?, &person).await?.ok_or(OpError::NotFound)?;
-    check_new(&form.password, &[&somebody.email, &somebody.name])
+    check_new(form.password.as_str(), &[&somebody.email, &somebody.name])
         .map_err(|problem| OpError::Invalid(vec![FieldError::new("password", problem)]))?;
-    let hash = desk.passwords.hash(form.password.clone(), desk.bytes()).await.ok_or(OpError::Forbidden)?;
+    let hash = desk
+        .passwords
+        .hash(form.password.as_str().to_owned(), desk.bytes())
+        .await
+        .ok_or(OpError::Forbidden)?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    if links::take(&mut tx, &link_ops::hash(&form.token), LinkKind::Reset, now).await?.is_none() {
+    if links::take(&mut tx, &link_ops::hash(form.token.as_str()), LinkKind::Reset, now).await?.is_none() {
         return Err(OpError::NotFound);
     }
     people::set_password(&mut tx, &person, &hash).await?;

@@ -35,11 +35,13 @@ impl Dialect {
     }
 
     /// Keys whose name holds the text in `parameter` (see `name_needle`). SQLite's trigram index answers newest first
-    /// and is asked for a bounded number; Postgres' planner weighs the trigram index against the list's own order.
-    pub fn name_holds(self, parameter: &str) -> String {
+    /// and is asked for a bounded number of those that `narrowed` (conditions on `k`) allows, so that nobody else's keys
+    /// use the number up; Postgres' planner weighs the trigram index against the list's own order.
+    pub fn name_holds(self, parameter: &str, narrowed: &str) -> String {
         match self {
             Dialect::Sqlite => format!(
-                "k.seq IN (SELECT rowid FROM keys_names WHERE keys_names MATCH {parameter} ORDER BY rowid DESC LIMIT {SEARCH_MOST})"
+                "k.seq IN (SELECT n.rowid FROM keys_names n CROSS JOIN keys k ON k.seq = n.rowid
+                WHERE n.keys_names MATCH {parameter} AND {narrowed} ORDER BY n.rowid DESC LIMIT {SEARCH_MOST})"
             ),
             Dialect::Postgres => format!("k.name_folded LIKE {parameter} ESCAPE '\\'"),
         }

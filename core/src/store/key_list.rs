@@ -86,7 +86,7 @@ impl Shape {
             text += " AND k.team_id = $3";
         }
         let last_four = "k.id IN (SELECT key_id FROM key_secrets WHERE org_id = $1 AND last_four = $5)";
-        let inside = dialect.name_holds("$4");
+        let inside = dialect.name_holds("$4", &text);
         match self.search {
             Search::None => {}
             Search::Start => text += " AND k.name_folded >= $4 AND k.name_folded < $5",
@@ -222,7 +222,8 @@ fn shape_and_binds(
     now: Moment,
     month_start: Moment,
 ) -> (Shape, Binds) {
-    let needle = fold(filter.search.trim());
+    // No name holds a zero character, and neither database takes one in text.
+    let needle = fold(filter.search.trim()).replace('\0', "\u{fffd}");
     let long_enough = needle.chars().count() >= SEARCH_INSIDE_FROM;
     let search = match &needle {
         needle if needle.is_empty() => Search::None,
@@ -257,7 +258,7 @@ fn shape_and_binds(
         team: filter.team.as_ref().map(ToString::to_string),
         name,
         four,
-        value: filter.page.as_ref().map(|page| page.value.clone()),
+        value: filter.page.as_ref().map(|page| page.value.replace('\0', "\u{fffd}")),
         seq: filter.page.as_ref().map(|page| page.seq),
         now: now.ms(),
         week: now.plus_days(7).ms(),

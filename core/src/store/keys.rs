@@ -342,7 +342,7 @@ pub fn fold(name: &str) -> String {
     name.to_lowercase()
 }
 
-fn scope_kind(scope: &ModelScope) -> &'static str {
+pub(super) fn scope_kind(scope: &ModelScope) -> &'static str {
     match scope {
         ModelScope::Every => "every",
         ModelScope::Listed(_) => "listed",

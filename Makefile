@@ -1,0 +1,40 @@
+# A thin front: every line here can be typed by hand.
+SHELL := /bin/bash
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keydesk/tools
+export PATH := $(TOOLS)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+
+DATA ?= data
+LISTEN ?= 127.0.0.1:3000
+N ?= 100000
+DB ?= sqlite
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run demo dev test check bench
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: ## install the build tools that are missing
+	@scripts/setup.sh
+
+build: setup ## release build: target/release/keydesk
+	@scripts/build.sh
+
+run: build ## build and serve on LISTEN (127.0.0.1:3000), data in DATA (data/)
+	@exec target/release/keydesk serve --listen $(LISTEN) --data $(DATA)
+
+demo: build ## build and serve a made-up organisation to look around in
+	@exec target/release/keydesk demo --serve
+
+dev: setup ## serve a debug build that follows every change of the sources
+	@exec cargo leptos watch -- serve --listen $(LISTEN) --data $(DATA)
+
+test: ## everything: checks, cargo test on both databases, release build, browser tests
+	@scripts/test.sh
+
+check: setup ## format, lints, the rules a search can hold up
+	@scripts/check.sh
+
+bench: setup ## measure with N keys (100000) on DB (sqlite or postgres)
+	@cargo build --release --locked -p keydesk --no-default-features --features ssr --bin keydesk-bench
+	@$(if $(filter postgres,$(DB)),scripts/with-postgres.sh )target/release/keydesk-bench --db $(DB) --keys $(N)

@@ -1,0 +1,197 @@
+//! Create, edit, disable, enable, revoke, look up.
+
+use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
+use keydesk_core::domain::key_format::{hint, looks_like_secret};
+use keydesk_core::ops::keys::{self, CreateForm, EditForm, Edited, Found, KeyRef, RevokeForm, SearchForm};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::ask::{answer, caller, desk};
+use crate::error::AppError;
+use crate::pages::keys::state_word;
+use crate::path::LocalPath;
+use crate::sealed::{self, FLASH, Flash, ISSUED, Issued, Tone};
+
+fn tell(tone: Tone, sentence: impl Into<String>) -> Result<(), AppError> {
+    sealed::send(FLASH, "/", Flash::notice(tone, sentence), desk()?.now());
+    Ok(())
+}
+
+#[server(endpoint = "keys/create")]
+pub async fn create_key(form: CreateForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let (desk, caller) = (desk()?, caller()?);
+            let issued = keys::create(&desk, &caller, &form).await?;
+            let page = LocalPath::issued(&form.org, &issued.id);
+            // The one way a secret leaves: sealed, to the page that shows it.
+            let once = Issued { key_id: issued.id.to_string(), secret: issued.secret.reveal().to_owned() };
+            sealed::send(ISSUED, page.as_str(), once, desk.now());
+            Ok(page)
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "keys/edit")]
+pub async fn edit_key(form: EditForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let (desk, caller) = (desk()?, caller()?);
+            match keys::edit(&desk, &caller, &form).await? {
+                Edited::Saved(id) => {
+                    tell(Tone::Good, format!("Key {} saved.", form.key.name.trim()))?;
+                    Ok(LocalPath::key(&form.org, &id))
+                }
+                Edited::Nothing(id) => {
+                    tell(Tone::Good, "Nothing was changed.")?;
+                    Ok(LocalPath::key(&form.org, &id))
+                }
+                Edited::Clash(clash) => {
+                    let flash = Flash {
+                        notice: Some((Tone::Warn, clash.sentence.clone())),
+                        errors: clash.errors.clone(),
+                        values: vec![(
+                            "clash".into(),
+                            serde_json::to_string(&clash.form).unwrap_or_default(),
+                        )],
+                    };
+                    sealed::send(FLASH, "/", flash.fit(), desk.now());
+                    Ok(LocalPath::edit_key(&form.org, &clash.id))
+                }
+            }
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "keys/disable")]
+pub async fn disable_key(form: KeyRef) -> Result<(), AppError> {
+    answer(
+        async {
+            let name = keys::disable(&desk()?, &caller()?, &form).await?;
+            tell(Tone::Good, format!("Key {name} disabled. Requests with it are refused from now on."))?;
+            Ok(LocalPath::keys(&form.org).with_id(&form.id))
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "keys/enable")]
+pub async fn enable_key(form: KeyRef) -> Result<(), AppError> {
+    answer(
+        async {
+            let name = keys::enable(&desk()?, &caller()?, &form).await?;
+            tell(Tone::Good, format!("Key {name} enabled. Requests with it are let in again."))?;
+            Ok(LocalPath::keys(&form.org).with_id(&form.id))
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "keys/revoke")]
+pub async fn revoke_key(form: RevokeForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let name = keys::revoke(&desk()?, &caller()?, &form).await?;
+            tell(Tone::Good, format!("Key {name} revoked. Requests with it are refused from now on."))?;
+            Ok(LocalPath::keys(&form.org).with_id(&form.id))
+        }
+        .await,
+    )
+}
+
+/// The search box. It posts, so that a pasted secret never stands in an address.
+#[server(endpoint = "keys/search")]
+pub async fn search_keys(form: SearchForm) -> Result<(), AppError> {
+    answer(
+        async {
+            match keys::search(&desk()?, &caller()?, &form).await? {
+                Found::Key(id) => Ok(LocalPath::key(&form.org, &id)),
+                Found::RetiredSecretOf(id) => {
+                    tell(
+                        Tone::Warn,
+                        "That secret was replaced by a rotation and works no longer. This is its key.",
+                    )?;
+                    Ok(LocalPath::key(&form.org, &id))
+                }
+                Found::NoSuchSecret(sentence) => {
+                    tell(Tone::Warn, sentence)?;
+                    Ok(LocalPath::keys(&form.org).with_query(&rest(&form.rest)))
+                }
+                Found::Text(text) => {
+                    let query = serde_urlencoded::to_string([("q", text)]).unwrap_or_default();
+                    let rest = rest(&form.rest);
+                    let query = match (query.as_str(), rest.as_str()) {
+                        ("q=", rest) => rest.to_owned(),
+                        (query, "") => query.to_owned(),
+                        (query, rest) => format!("{query}&{rest}"),
+                    };
+                    Ok(LocalPath::keys(&form.org).with_query(&query))
+                }
+            }
+        }
+        .await,
+    )
+}
+
+/// The list's other parameters, as they may stand in an address again.
+fn rest(text: &str) -> String {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(text).unwrap_or_default();
+    let kept: Vec<_> = pairs
+        .into_iter()
+        .filter(|(name, _)| ["state", "team", "sort", "dir"].contains(&name.as_str()))
+        .collect();
+    serde_urlencoded::to_string(kept).unwrap_or_default()
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FindForm {
+    pub org: String,
+    pub q: Hidden,
+}
+
+/// A key as the palette lists it.
+#[derive(Serialize, Deserialize)]
+pub struct Hit {
+    pub name: String,
+    pub hint: String,
+    pub state: String,
+    pub href: String,
+}
+
+const HITS_MOST: usize = 8;
+
+/// What the palette asks while somebody types: a few keys by name or last four.
+#[server(endpoint = "keys/find")]
+pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
+    let found = async {
+        let (desk, caller) = (desk()?, caller()?);
+        if looks_like_secret(form.q.as_str()) {
+            return Ok(vec![]);
+        }
+        let filter = KeyFilter {
+            search: form.q.as_str().to_owned(),
+            state: StateFilter::Live,
+            team: None,
+            sort: if form.q.as_str().trim().is_empty() { Sort::LastUsed } else { Sort::Created },
+            descending: true,
+            page: None,
+        };
+        let view = keys::list(&desk, &caller, &form.org, &filter).await?;
+        let hits = view.page.keys.iter().take(HITS_MOST).map(|key| Hit {
+            name: key.name.clone(),
+            hint: hint(&key.last_four),
+            state: state_word(&key.state(view.now), view.now),
+            href: LocalPath::key(&form.org, &key.id).as_str().to_owned(),
+        });
+        Ok(hits.collect())
+    }
+    .await;
+    match found {
+        Ok(hits) => Ok(hits),
+        Err(error) => answer(Err(error)).map(|()| vec![]),
+    }
+}

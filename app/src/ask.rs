@@ -1,0 +1,70 @@
+//! What a page or an action may ask of the request it serves: who is asking, the desk, and how to answer. The server
+//! provides these; where it did not, the answer is an error, never a guess.
+
+use http::header;
+use http::request::Parts;
+use keydesk_core::Desk;
+use keydesk_core::ops::access::Caller;
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+
+use crate::error::AppError;
+use crate::path::LocalPath;
+
+/// The installation's own address, without a slash at its end.
+#[derive(Clone)]
+pub struct BaseUrl(pub String);
+
+/// The request's number and where it came from.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub id: String,
+    pub address: String,
+}
+
+pub fn desk() -> Result<Desk, AppError> {
+    use_context().ok_or(AppError::Internal)
+}
+
+/// # Errors
+/// `Unauthenticated` when nobody is signed in.
+pub fn caller() -> Result<Caller, AppError> {
+    parts().and_then(|parts| parts.extensions.get::<Caller>().cloned()).ok_or(AppError::Unauthenticated)
+}
+
+pub fn parts() -> Option<Parts> {
+    use_context::<Parts>()
+}
+
+pub fn request() -> Request {
+    parts().and_then(|parts| parts.extensions.get::<Request>().cloned()).unwrap_or_default()
+}
+
+pub fn base_url() -> String {
+    use_context::<BaseUrl>().map(|url| url.0).unwrap_or_default()
+}
+
+/// One part of the request's path, by its name in the route.
+pub fn param(name: &'static str) -> String {
+    leptos_router::hooks::use_params_map().read_untracked().get(name).unwrap_or_default()
+}
+
+/// Ends an action: the next page, or an error with its true status. Whether a browser's form or a script asked makes no
+/// difference here; the server's layer for plain forms turns the answer into a redirect or a page.
+pub fn answer(result: Result<LocalPath, AppError>) -> Result<(), AppError> {
+    match result {
+        Ok(path) => {
+            leptos_axum::redirect(path.as_str());
+            Ok(())
+        }
+        Err(error) => {
+            if let Some(response) = use_context::<ResponseOptions>() {
+                response.set_status(error.status());
+                if let AppError::TooMany { retry_after_s } = &error {
+                    response.insert_header(header::RETRY_AFTER, (*retry_after_s).into());
+                }
+            }
+            Err(error)
+        }
+    }
+}

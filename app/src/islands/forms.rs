@@ -1,0 +1,146 @@
+//! Forms marked `data-enhance` are posted in the background: each mistake appears beside its field and nothing that was
+//! typed is lost. Without script the same forms work by themselves.
+
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{
+    Element, Event, FormData, HtmlButtonElement, HtmlElement, HtmlFormElement, HtmlInputElement, Response,
+    SubmitEvent, UrlSearchParams,
+};
+
+use super::page::{find, from_template, nearest, on, post, text, window};
+
+pub fn listen() {
+    on("submit", |event: SubmitEvent| {
+        let Some(form) = nearest(&event, "form[data-enhance]").and_then(|form| form.dyn_into().ok()) else {
+            return;
+        };
+        event.prevent_default();
+        spawn_local(send(form, event.submitter().and_then(|button| button.dyn_into().ok())));
+    });
+    // Typing a value beside "No limit" means the value.
+    on("input", |event: Event| {
+        let Some(limit) =
+            nearest(&event, ".limit .affix").and_then(|input| input.closest(".limit").ok().flatten())
+        else {
+            return;
+        };
+        if let Some(radio) = find::<HtmlInputElement>(&limit, "input[value=limit]") {
+            radio.set_checked(true);
+        }
+    });
+    // Choosing "No limit" takes back the value.
+    on("change", |event: Event| {
+        let Some(radio) = nearest(&event, ".limit input[value=none]") else { return };
+        let Some(limit) = radio.closest(".limit").ok().flatten() else { return };
+        if let Some(input) = find::<HtmlInputElement>(&limit, ".affix input") {
+            input.set_value("");
+        }
+    });
+}
+
+async fn send(form: HtmlFormElement, button: Option<HtmlButtonElement>) {
+    if form.has_attribute("aria-busy") {
+        return;
+    }
+    let _ = form.set_attribute("aria-busy", "true");
+    if let Some(button) = &button {
+        button.set_disabled(true);
+    }
+    clear(&form);
+    let answer = match fields(&form, button.as_ref()) {
+        Ok(fields) => post(&form.action(), &fields).await,
+        Err(error) => Err(error),
+    };
+    let leaving = match answer {
+        Ok(response) => read(&form, response).await,
+        Err(_) => {
+            trouble(&form, "The server could not be reached. What you typed is still here; try again.");
+            false
+        }
+    };
+    // On the way to the next page the button stays as it is, so that nothing is sent twice.
+    if !leaving {
+        let _ = form.remove_attribute("aria-busy");
+        if let Some(button) = &button {
+            button.set_disabled(false);
+        }
+    }
+}
+
+fn fields(form: &HtmlFormElement, button: Option<&HtmlButtonElement>) -> Result<UrlSearchParams, JsValue> {
+    let data = FormData::new_with_form(form)?;
+    let fields = UrlSearchParams::new_with_str_sequence_sequence(&data)?;
+    if let Some(button) = button.filter(|button| !button.name().is_empty()) {
+        fields.append(&button.name(), &button.value());
+    }
+    Ok(fields)
+}
+
+/// Whether the browser is on its way to another page.
+async fn read(form: &HtmlFormElement, response: Response) -> bool {
+    if response.ok() {
+        let next = response.headers().get("location").ok().flatten().unwrap_or_else(|| "/".into());
+        return window().location().assign(&next).is_ok();
+    }
+    let body = match response.json() {
+        Ok(promise) => JsFuture::from(promise).await.unwrap_or(JsValue::UNDEFINED),
+        Err(_) => JsValue::UNDEFINED,
+    };
+    let sentence = text(&body, "sentence");
+    let problems = js_sys::Reflect::get(&body, &"fields".into()).unwrap_or(JsValue::UNDEFINED);
+    let mut unplaced = Vec::new();
+    let mut first: Option<HtmlElement> = None;
+    for problem in js_sys::Array::from(&problems).iter() {
+        let (field, says) = (text(&problem, "field"), text(&problem, "problem"));
+        match beside(form, &field, &says) {
+            Some(input) => first = first.or(Some(input)),
+            None => unplaced.push(says),
+        }
+    }
+    let words = if unplaced.is_empty() { sentence } else { unplaced.join(" ") };
+    let words = if words.is_empty() { "The server could not do this. Try again.".to_owned() } else { words };
+    trouble(form, &words);
+    if let Some(input) = first {
+        let _ = input.focus();
+    }
+    false
+}
+
+/// Puts the sentence under its field and gives back what to focus.
+fn beside(form: &HtmlFormElement, field: &str, sentence: &str) -> Option<HtmlElement> {
+    let place: Element = find(form, &format!("[data-field=\"{field}\"]"))?;
+    let line = from_template("mistake")?;
+    line.set_id(&format!("{field}-error"));
+    find::<HtmlElement>(&line, "span")?.set_text_content(Some(sentence));
+    place.append_child(&line).ok()?;
+    if let Some(details) = place.closest("details").ok().flatten() {
+        let _ = details.set_attribute("open", "");
+    }
+    let input = find::<HtmlElement>(&place, ".input").or_else(|| find(&place, "input"))?;
+    let _ = input.set_attribute("aria-invalid", "true");
+    let described = input.get_attribute("aria-describedby").unwrap_or_default();
+    let _ = input.set_attribute("aria-describedby", format!("{described} {field}-error").trim());
+    Some(input)
+}
+
+/// A notice at the form's top.
+fn trouble(form: &HtmlFormElement, sentence: &str) {
+    let Some(notice) = from_template("trouble") else { return };
+    if let Some(line) = find::<HtmlElement>(&notice, "p") {
+        line.set_text_content(Some(sentence));
+    }
+    let _ = form.insert_before(&notice, form.first_child().as_ref());
+    let _ = notice.focus();
+}
+
+fn clear(form: &HtmlFormElement) {
+    for selector in ["p.error", ".now", ".notice"] {
+        while let Some(old) = find::<Element>(form, selector) {
+            old.remove();
+        }
+    }
+    while let Some(input) = find::<Element>(form, "[aria-invalid]") {
+        let _ = input.remove_attribute("aria-invalid");
+    }
+}

@@ -1,0 +1,28 @@
+//! What HTML cannot do, in the browser: forms that come back without losing what was typed, copying, keyboard
+//! shortcuts, the palette. One island with no markup of its own listens on the document, so a page needs no wiring and
+//! everything still works where script does not run. Nothing here knows the domain; it stays small on purpose.
+
+#[cfg(feature = "hydrate")]
+mod copy;
+#[cfg(feature = "hydrate")]
+mod forms;
+#[cfg(feature = "hydrate")]
+mod page;
+#[cfg(feature = "hydrate")]
+mod palette;
+#[cfg(feature = "hydrate")]
+mod shortcuts;
+
+use leptos::prelude::*;
+
+#[island]
+pub fn Hands() -> impl IntoView {
+    #[cfg(feature = "hydrate")]
+    {
+        copy::listen();
+        forms::listen();
+        palette::listen();
+        shortcuts::listen();
+        page::prepare();
+    }
+}

@@ -1,0 +1,171 @@
+//! The palette on Ctrl-K: keys by name or last four as one types, and pages.
+
+use std::cell::Cell;
+
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{
+    Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, KeyboardEvent, UrlSearchParams,
+};
+
+use super::page::{by_id, document, find, from_template, nearest, on, post, text};
+
+thread_local! {
+    /// Counts what was typed, so that a slow answer does not replace a newer one.
+    static TYPED: Cell<u32> = const { Cell::new(0) };
+}
+
+fn dialog() -> Option<HtmlDialogElement> {
+    by_id("palette")
+}
+
+pub fn listen() {
+    on("keydown", |event: KeyboardEvent| {
+        let Some(dialog) = dialog() else { return };
+        let opens = event.key().eq_ignore_ascii_case("k") && (event.ctrl_key() || event.meta_key());
+        if opens {
+            event.prevent_default();
+            if dialog.open() {
+                dialog.close();
+            } else {
+                open(&dialog);
+            }
+        } else if dialog.open() {
+            keyboard(&event, &dialog);
+        }
+    });
+    on("input", |event: Event| {
+        if nearest(&event, "#palette").is_some() {
+            ask();
+        }
+    });
+    // A click on the backdrop closes.
+    on("click", |event: Event| {
+        if let (Some(dialog), Some(target)) = (dialog(), event.target())
+            && target.dyn_ref::<HtmlDialogElement>() == Some(&dialog)
+        {
+            dialog.close();
+        }
+    });
+}
+
+fn open(dialog: &HtmlDialogElement) {
+    if let Some(input) = find::<HtmlInputElement>(dialog, "input") {
+        input.set_value("");
+    }
+    let _ = dialog.show_modal();
+    ask();
+}
+
+fn hits(dialog: &Element) -> Vec<HtmlElement> {
+    let Ok(list) = dialog.query_selector_all("[role=option]") else { return vec![] };
+    (0..list.length())
+        .filter_map(|at| list.get(at)?.dyn_into::<HtmlElement>().ok())
+        .filter(|hit| !hit.hidden())
+        .collect()
+}
+
+fn keyboard(event: &KeyboardEvent, dialog: &HtmlDialogElement) {
+    let hits = hits(dialog);
+    let at = hits.iter().position(|hit| hit.get_attribute("aria-selected").as_deref() == Some("true"));
+    let count = hits.len();
+    let next = match (event.key().as_str(), at) {
+        ("ArrowDown", Some(at)) => (at + 1) % count,
+        ("ArrowUp", Some(at)) => (at + count - 1) % count,
+        ("Enter", Some(at)) => {
+            event.prevent_default();
+            hits[at].click();
+            return;
+        }
+        _ => return,
+    };
+    event.prevent_default();
+    select(dialog, &hits, next);
+}
+
+fn select(dialog: &Element, hits: &[HtmlElement], chosen: usize) {
+    for (at, hit) in hits.iter().enumerate() {
+        let _ = hit.set_attribute("aria-selected", if at == chosen { "true" } else { "false" });
+        hit.set_id(&format!("hit-{at}"));
+    }
+    if let (Some(input), Some(hit)) = (find::<Element>(dialog, "input"), hits.get(chosen)) {
+        let _ = input.set_attribute("aria-activedescendant", &hit.id());
+        hit.scroll_into_view_with_bool(false);
+    }
+}
+
+/// Asks for keys and shows them above the pages whose words match.
+fn ask() {
+    let Some(dialog) = dialog() else { return };
+    let typed = find::<HtmlInputElement>(&dialog, "input").map(|input| input.value()).unwrap_or_default();
+    let turn = TYPED.get().wrapping_add(1);
+    TYPED.set(turn);
+    filter_pages(&dialog, &typed);
+    let Ok(Some(frame)) = document().query_selector("[data-org]") else { return };
+    let org = frame.get_attribute("data-org").unwrap_or_default();
+    spawn_local(async move {
+        let Ok(fields) = UrlSearchParams::new() else { return };
+        fields.append("form[org]", &org);
+        fields.append("form[q]", &typed);
+        let Ok(response) = post("/api/keys/find", &fields).await else { return };
+        if !response.ok() || TYPED.get() != turn {
+            return;
+        }
+        let Ok(promise) = response.json() else { return };
+        let Ok(found) = JsFuture::from(promise).await else { return };
+        if TYPED.get() == turn {
+            show(&dialog, &js_sys::Array::from(&found));
+        }
+    });
+}
+
+fn filter_pages(dialog: &Element, typed: &str) {
+    let wanted = typed.trim().to_lowercase();
+    let Some(pages) = by_id::<Element>("hits-of-pages") else { return };
+    let mut any = false;
+    if let Ok(list) = pages.query_selector_all("[role=option]") {
+        for at in 0..list.length() {
+            let Some(hit) = list.get(at).and_then(|hit| hit.dyn_into::<HtmlElement>().ok()) else { continue };
+            let matches = hit.text_content().unwrap_or_default().to_lowercase().contains(&wanted);
+            hit.set_hidden(!matches);
+            any |= matches;
+        }
+    }
+    if let Some(pages) = pages.dyn_ref::<HtmlElement>() {
+        pages.set_hidden(!any);
+    }
+    settle(dialog);
+}
+
+fn show(dialog: &Element, found: &js_sys::Array) {
+    let Some(group) = by_id::<HtmlElement>("hits-of-keys") else { return };
+    while let Some(old) = find::<Element>(&group, "[role=option]") {
+        old.remove();
+    }
+    for key in found.iter() {
+        let Some(hit) = from_template("hit") else { return };
+        let _ = hit.set_attribute("href", &text(&key, "href"));
+        if let Some(words) = find::<HtmlElement>(&hit, ".words") {
+            words.set_text_content(Some(&text(&key, "name")));
+        }
+        for (class, field) in [("hint", "hint"), ("muted", "state")] {
+            if let Ok(part) = document().create_element("span") {
+                part.set_class_name(class);
+                part.set_text_content(Some(&text(&key, field)));
+                let _ = hit.append_child(&part);
+            }
+        }
+        let _ = group.append_child(&hit);
+    }
+    group.set_hidden(found.length() == 0);
+    settle(dialog);
+}
+
+/// Selects the first hit, or says that there is none.
+fn settle(dialog: &Element) {
+    let hits = hits(dialog);
+    if let Some(none) = find::<HtmlElement>(dialog, ".none") {
+        none.set_hidden(!hits.is_empty());
+    }
+    select(dialog, &hits, 0);
+}

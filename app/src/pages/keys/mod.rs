@@ -1,0 +1,81 @@
+//! Keys: the list, the forms, the page that shows a secret once, one key, the confirmation before a revocation.
+
+mod form;
+mod issued;
+mod list;
+mod revoke;
+mod show;
+
+pub use form::{EditKeyPage, NewKeyPage};
+pub use issued::IssuedPage;
+pub use list::KeysPage;
+pub use revoke::RevokeKeyPage;
+pub use show::KeyPage;
+
+use keydesk_core::domain::key::{Key, State};
+use keydesk_core::domain::key_format::hint;
+use keydesk_core::domain::moment::{Moment, Zone};
+use leptos::prelude::*;
+
+use crate::ui::badge::{BadgeTone, badge};
+
+/// A state in a word or two.
+pub fn state_word(state: &State, now: Moment) -> String {
+    match state {
+        State::Active => "Active".into(),
+        State::ExpiresSoon { at } => {
+            let hours = (at.ms() - now.ms()) / 3_600_000;
+            match hours {
+                ..24 => "Expires today".into(),
+                24..48 => "Expires in 1 day".into(),
+                hours => format!("Expires in {} days", hours / 24),
+            }
+        }
+        State::OverBudget { .. } => "Over budget".into(),
+        State::Disabled => "Disabled".into(),
+        State::Expired { .. } => "Expired".into(),
+        State::Revoked => "Revoked".into(),
+    }
+}
+
+/// Since when and why, in a sentence.
+fn state_reason(key: &Key, now: Moment, zone: &Zone) -> String {
+    let by = key.status_by.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+    let since = key.status_at.exact(zone);
+    match key.state(now) {
+        State::Active => format!("Active since {since}{by}."),
+        State::ExpiresSoon { at } => format!("Expires {}.", at.exact(zone)),
+        State::OverBudget { budget } => {
+            let resets = budget.period.window(now, zone).resets(zone);
+            let resets =
+                resets.map_or("It does not reset by itself.".to_owned(), |at| format!("It resets {at}."));
+            format!("The budget of {} is used up. {resets}", budget.summary())
+        }
+        State::Disabled => {
+            format!("Disabled {since}{by}. Requests with it are refused until it is enabled again.")
+        }
+        State::Expired { at } => format!(
+            "Expired {}. Requests with it are refused. Create a new key in its place.",
+            at.exact(zone)
+        ),
+        State::Revoked => format!("Revoked {since}{by}. Requests with it are refused for good."),
+    }
+}
+
+fn state_badge(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+    let state = key.state(now);
+    let tone = match state {
+        State::Active => BadgeTone::Good,
+        State::ExpiresSoon { .. } => BadgeTone::Warn,
+        State::OverBudget { .. } => BadgeTone::Bad,
+        State::Disabled => BadgeTone::Idle,
+        State::Expired { .. } | State::Revoked => BadgeTone::Ended,
+    };
+    badge(tone, state_word(&state, now), state_reason(key, now, zone))
+}
+
+/// As much of the secret as anybody may see again; the tooltip has its prefix.
+fn key_hint(key: &Key) -> impl IntoView + use<> {
+    let title = format!("{}…{}", key.prefix, key.last_four);
+    view! { <span class="hint" title=title>{hint(&key.last_four)}</span> }
+}

@@ -1,0 +1,329 @@
+//! One key: its state and what stops it next, what it spends, every property, its history, and what can be done.
+
+use keydesk_core::domain::audit::{EventKind, PastEvent};
+use keydesk_core::domain::key::{BudgetUse, Key, State, Status};
+use keydesk_core::domain::limits::{grouped, short_count};
+use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::policy::Action;
+use keydesk_core::domain::scope::ModelScope;
+use keydesk_core::domain::window::Period;
+use keydesk_core::ops::keys::{self, KeyView};
+use keydesk_core::ops::spend::KeySpend;
+use leptos::prelude::*;
+
+use super::{key_hint, state_badge, state_reason};
+use crate::ask::{caller, desk, param};
+use crate::pages::{flash, flash_notice, page, title};
+use crate::path::LocalPath;
+use crate::ui::chart::{Bar, bars};
+use crate::ui::frame::{Width, framed, page_head};
+use crate::ui::icon::{Icon, icon};
+use crate::ui::meter::meter;
+use crate::ui::when;
+
+#[component]
+pub fn KeyPage() -> impl IntoView {
+    let (slug, id) = (param("org"), param("id"));
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = keys::show(&desk, &caller, &slug, &id).await?;
+        let flash = flash();
+        let (org, key, now) = (&view.visit.org, &view.key, view.now);
+        let zone = &org.zone;
+        let crumbs = vec![(LocalPath::keys(&org.slug).as_str().to_owned(), "Keys".to_owned())];
+        let heading = view! {
+            <span class="words">{key.name.clone()}</span>
+            {state_badge(key, now, zone)}
+        };
+        let under = view! {
+            <p class="facts-line muted">
+                {key_hint(key)} <span>{next_stop(key, now, zone)}</span>
+            </p>
+        };
+        let body = view! {
+            {title(key.name.clone())}
+            {flash_notice(&flash)}
+            {page_head(crumbs, heading.into_any(), under.into_any(), actions(&view))}
+            <div class="columns">
+                <div class="stack">
+                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {history_card(&view.history, now, zone)}
+                </div>
+                {about_card(key, now, zone)}
+            </div>
+        };
+        let path = LocalPath::key(&org.slug, &key.id).as_str().to_owned();
+        Ok(framed(org, &caller, &path, Width::Wide, body.into_any()))
+    })
+}
+
+/// What will stop this key next, or what stops it now.
+fn next_stop(key: &Key, now: Moment, zone: &Zone) -> String {
+    match key.state(now) {
+        State::Active | State::ExpiresSoon { .. } => {}
+        State::OverBudget { .. } | State::Disabled | State::Expired { .. } | State::Revoked => {
+            return state_reason(key, now, zone);
+        }
+    }
+    let nearest = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.budget.amount));
+    let budget = nearest.map(|used| {
+        let left = used.budget.amount.saturating_sub(used.spent);
+        let resets = resets(used, now, zone).map(|at| format!(", {at}")).unwrap_or_default();
+        format!("{left} left of {}{resets}", used.budget.summary())
+    });
+    let expiry = key.expires_at.map(|at| format!("expires {}", at.relative(now, zone)));
+    match (budget, expiry) {
+        (Some(budget), Some(expiry)) => format!("Next stop: {budget}; {expiry}."),
+        (Some(budget), None) => format!("Next stop: {budget}. It never expires."),
+        (None, Some(expiry)) => format!("Nothing limits its spend; it {expiry}."),
+        (None, None) => "Nothing limits its spend and it never expires.".into(),
+    }
+}
+
+fn resets(used: &BudgetUse, now: Moment, zone: &Zone) -> Option<String> {
+    used.budget.period.window(now, zone).resets(zone).map(|at| format!("resets {at}"))
+}
+
+fn actions(view: &KeyView) -> AnyView {
+    let (org, key) = (&view.visit.org.slug, &view.key);
+    let facts = key.facts();
+    let may = |action| view.visit.may(action, Some(&facts));
+    let live = key.is_live(view.now);
+    let base = LocalPath::key(org, &key.id).as_str().to_owned();
+    let post = |action: &'static str, sign: Icon, words: &'static str| {
+        view! {
+            <form method="post" action=format!("/api/keys/{action}") data-enhance>
+                <input type="hidden" name="form[org]" value=org.clone() />
+                <input type="hidden" name="form[id]" value=key.id.to_string() />
+                <button class="btn">{icon(sign)} {words}</button>
+            </form>
+        }
+    };
+    let edit = (live && may(Action::EditKey)).then(|| {
+        view! {
+            <a class="btn" href=format!("{base}/edit")>
+                {icon(Icon::Pen)}
+                "Edit"
+            </a>
+        }
+    });
+    let disable = (live && key.status == Status::Active && may(Action::DisableKey))
+        .then(|| post("disable", Icon::Pause, "Disable"));
+    let enable = (live && key.status == Status::Disabled && may(Action::EnableKey))
+        .then(|| post("enable", Icon::Play, "Enable"));
+    let revoke = (key.status != Status::Revoked && may(Action::RevokeKey)).then(|| {
+        view! {
+            <a class="btn danger-quiet" href=format!("{base}/revoke")>
+                {icon(Icon::Ban)}
+                "Revoke"
+            </a>
+        }
+    });
+    view! { <div class="actions">{edit} {disable} {enable} {revoke}</div> }.into_any()
+}
+
+fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+    let meters = key.budgets.iter().map(|used| {
+        let period = match used.budget.period {
+            Period::Total => "in all",
+            Period::Month => "this month",
+            Period::Week => "this week",
+            Period::Day => "today",
+        };
+        let aside =
+            resets(used, now, zone).map_or("Does not reset".to_owned(), |text| format!("R{}", &text[1..]));
+        meter(used.spent, used.budget.amount, period, aside)
+    });
+    let meters: AnyView = if key.budgets.is_empty() {
+        view! {
+            <div class="meter">
+                <p>
+                    <span>
+                        <b>{key.month_spent.to_string()}</b>
+                        " this month"
+                    </span>
+                    <span class="muted">"No limit"</span>
+                </p>
+            </div>
+        }
+        .into_any()
+    } else {
+        meters.collect_view().into_any()
+    };
+    let first = spend.days.first().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
+    let last = spend.days.last().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
+    let drawn = spend
+        .days
+        .iter()
+        .map(|day| Bar { short: day.day.short(), long: day.day.start(zone).date(zone), value: day.cost })
+        .collect();
+    let total = format!(
+        "{} in all, {} requests, {} tokens",
+        spend.total,
+        grouped(spend.requests),
+        short_count(spend.tokens)
+    );
+    let of_days = spend.of_days().to_string();
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Spend"</h2>
+                <p>{total}</p>
+            </header>
+            <div class="meters">{meters}</div>
+            <div class="part">
+                <header class="part-head">
+                    <h3>"Last 30 days"</h3>
+                    <p>{of_days}</p>
+                </header>
+                {bars(format!("Spend per day, {first} to {last}, in US dollars"), "Spend", drawn)}
+            </div>
+        </section>
+    }
+}
+
+fn limits_card(key: &Key) -> impl IntoView + use<> {
+    let tile = |label: &'static str, limit: Option<i64>| {
+        let value = match limit {
+            Some(limit) => grouped(limit),
+            None => "No limit".into(),
+        };
+        view! {
+            <div>
+                <dt>{label}</dt>
+                <dd>{value}</dd>
+            </div>
+        }
+    };
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Limits"</h2>
+            </header>
+            <dl class="tiles">
+                {tile("Requests per minute", key.limits.rpm)} {tile("Tokens per minute", key.limits.tpm)}
+                {tile("Parallel requests", key.limits.parallel)}
+            </dl>
+        </section>
+    }
+}
+
+fn history_card(history: &[PastEvent], now: Moment, zone: &Zone) -> impl IntoView + use<> {
+    let events = history
+        .iter()
+        .map(|event| {
+            let sign = match event.kind {
+                EventKind::KeyCreated => Icon::Plus,
+                EventKind::KeyDisabled => Icon::Pause,
+                EventKind::KeyEnabled => Icon::Play,
+                EventKind::KeyRevoked => Icon::Ban,
+                EventKind::KeyEdited
+                | EventKind::OrgCreated
+                | EventKind::TeamCreated
+                | EventKind::MemberJoined
+                | EventKind::PasswordReset => Icon::Pen,
+            };
+            let changes = event
+                .changes
+                .iter()
+                .filter(|_| event.kind == EventKind::KeyEdited)
+                .map(|change| {
+                    let value = |side: &Option<String>| match side.as_deref() {
+                        None | Some("") => "empty".to_owned(),
+                        Some(text) => text.to_owned(),
+                    };
+                    let words = format!(
+                        "{}: from {} to {}",
+                        field_word(&change.field),
+                        value(&change.before),
+                        value(&change.after)
+                    );
+                    view! { <p class="sub">{words}</p> }
+                })
+                .collect_view();
+            view! {
+                <li>
+                    {icon(sign)} <span>{format!("{} {} it", event.actor_name, event.kind.verb())}</span>
+                    {when::ago(event.at, now, zone)} {changes}
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="card">
+            <header>
+                <h2>"History"</h2>
+            </header>
+            <ol class="history">{events}</ol>
+        </section>
+    }
+}
+
+/// A field's word in a sentence.
+fn field_word(field: &str) -> &str {
+    match field {
+        "name" => "Name",
+        "note" => "Note",
+        "team" => "Team",
+        "models" => "Models",
+        "addresses" => "Addresses",
+        "budgets" => "Budgets",
+        "rpm" => "Requests per minute",
+        "tpm" => "Tokens per minute",
+        "parallel" => "Parallel requests",
+        "expiry" => "Expires",
+        other => other,
+    }
+}
+
+fn about_card(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+    let fact = |label: &'static str, value: AnyView| {
+        view! {
+            <div>
+                <dt>{label}</dt>
+                <dd>{value}</dd>
+            </div>
+        }
+    };
+    let list = |entries: Vec<String>| {
+        view! { <ul>{entries.into_iter().map(|entry| view! { <li><code>{entry}</code></li> }).collect_view()}</ul> }
+            .into_any()
+    };
+    let models = match &key.models {
+        ModelScope::Listed(patterns) if !patterns.is_empty() => {
+            list(patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect())
+        }
+        scope @ (ModelScope::Every | ModelScope::Listed(_)) => scope.summary().into_any(),
+    };
+    let addresses =
+        if key.addresses.is_any() { "Any address".into_any() } else { list(key.addresses.entries()) };
+    let note = (!key.note.is_empty()).then(|| fact("Note", key.note.clone().into_any()));
+    let team = key.team.as_ref().map_or("No team".to_owned(), |team| team.name.clone());
+    let created = view! {
+        {when::date(key.created_at, zone)}
+        {format!(" by {}", key.created_by)}
+    };
+    let used = match key.last_used_at {
+        Some(at) => when::ago(at, now, zone).into_any(),
+        None => "Never".into_any(),
+    };
+    let expires = match key.expires_at {
+        Some(at) => when::date(at, zone).into_any(),
+        None => "Never".into_any(),
+    };
+    view! {
+        <aside class="card" aria-label="About this key">
+            <header>
+                <h2>"About"</h2>
+            </header>
+            <dl class="facts">
+                {fact("State", state_reason(key, now, zone).into_any())} {note}
+                {fact("Id", view! { <code>{key.id.to_string()}</code> }.into_any())}
+                {fact("Key", view! { <span class="hint">{format!("{}…{}", key.prefix, key.last_four)}</span> }.into_any())}
+                {fact("Team", team.into_any())} {fact("Owner", key.owner.name.clone().into_any())}
+                {fact("Created", created.into_any())} {fact("Last used", used)} {fact("Expires", expires)}
+                {fact("Models", models)} {fact("Addresses", addresses)}
+                {fact("Version", key.version.to_string().into_any())}
+            </dl>
+        </aside>
+    }
+}

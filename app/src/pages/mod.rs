@@ -1,0 +1,121 @@
+//! The pages, one file or folder per feature. A page asks one operation and draws what it answers; what could not be
+//! done is drawn too, with its true status.
+
+pub mod keys;
+pub mod session;
+
+use std::future::Future;
+
+use keydesk_core::ops::access::{Caller, enter};
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+use leptos_meta::Title;
+
+use crate::ask::{caller, desk, param, parts, request};
+use crate::error::AppError;
+use crate::path::LocalPath;
+use crate::sealed::{self, FLASH, Flash};
+use crate::ui::frame::{Width, framed, solo};
+use crate::ui::notice::notice;
+
+/// Draws what the work comes to, or why it came to nothing.
+fn page(work: impl Future<Output = Result<AnyView, AppError>> + Send + 'static) -> impl IntoView {
+    let org = param("org");
+    view! {
+        <Suspense>
+            {Suspend::new(async move {
+                match work.await {
+                    Ok(view) => view,
+                    Err(error) => failed(error, &org).await,
+                }
+            })}
+        </Suspense>
+    }
+}
+
+/// What the answer before this page left for it.
+fn flash() -> Flash {
+    desk().ok().and_then(|desk| sealed::take(FLASH, "/", desk.now())).unwrap_or_default()
+}
+
+fn flash_notice(flash: &Flash) -> Option<AnyView> {
+    flash.notice.clone().map(|(tone, sentence)| notice(tone, sentence))
+}
+
+/// The form that came back with mistakes, as it was typed.
+fn typed<T: serde::de::DeserializeOwned>(flash: &Flash) -> Option<T> {
+    #[derive(serde::Deserialize)]
+    struct Sent<T> {
+        form: T,
+    }
+    if flash.values.is_empty() {
+        return None;
+    }
+    let text = serde_urlencoded::to_string(&flash.values).ok()?;
+    serde_qs::Config::new(5, false).deserialize_str::<Sent<T>>(&text).ok().map(|sent| sent.form)
+}
+
+/// The path of this page, to come back to.
+fn here() -> String {
+    parts().map(|parts| parts.uri.path().to_owned()).unwrap_or_default()
+}
+
+fn title(words: impl Into<String>) -> impl IntoView {
+    let words = format!("{} · Keydesk", words.into());
+    view! { <Title text=words /> }
+}
+
+/// The heading says what could not be done; the sentence says what is safe and what to do.
+async fn failed(error: AppError, slug: &str) -> AnyView {
+    if let Some(response) = use_context::<ResponseOptions>() {
+        response.set_status(error.status());
+    }
+    let heading = match &error {
+        AppError::NotFound => "There is no page here",
+        AppError::Forbidden => "You may not do this",
+        AppError::Unauthenticated => "You are signed out",
+        AppError::Conflict { .. } => "This can't be done any more",
+        AppError::TooMany { .. } => "Too many attempts",
+        AppError::Invalid { .. } | AppError::Malformed => "This could not be read",
+        AppError::Unavailable | AppError::Internal => "This page could not be shown",
+    };
+    let place = place(slug).await;
+    let back = match (&place, &error) {
+        (_, AppError::Unauthenticated) => ("/sign-in".to_owned(), "Sign in"),
+        (_, AppError::Unavailable | AppError::Internal) => (here(), "Try again"),
+        (Some((org, _)), _) => (LocalPath::keys(&org.slug).as_str().to_owned(), "Go to Keys"),
+        (None, _) => ("/".to_owned(), "Go to the start"),
+    };
+    let body = view! {
+        {title(heading)}
+        <section class="failed">
+            <p class="code-no">{error.status().as_u16()}</p>
+            <h1>{heading}</h1>
+            <p class="muted">{error.sentence()}</p>
+            <div class="actions">
+                <a class="btn" href=back.0>{back.1}</a>
+            </div>
+            <p class="request">"Request " <code>{request().id}</code></p>
+        </section>
+    }
+    .into_any();
+    match place {
+        Some((org, caller)) => framed(&org, &caller, &here(), Width::Wide, body),
+        None => solo(body, None),
+    }
+}
+
+/// The organisation of the address, when the caller has a place in it.
+async fn place(slug: &str) -> Option<(keydesk_core::domain::org::Org, Caller)> {
+    let (desk, caller) = (desk().ok()?, caller().ok()?);
+    let mut read = desk.db.read().await.ok()?;
+    let visit = enter(&mut read, &caller, slug).await.ok()?;
+    Some((visit.org, caller))
+}
+
+/// An address that no page has.
+#[component]
+pub fn NoPage() -> impl IntoView {
+    let slug = here().split('/').nth(1).unwrap_or_default().to_owned();
+    view! { <Suspense>{Suspend::new(async move { failed(AppError::NotFound, &slug).await })}</Suspense> }
+}

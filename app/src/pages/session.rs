@@ -1,0 +1,194 @@
+//! Set-up, sign-in, a new password: one card each. And the way from `/` to somebody's keys.
+
+use keydesk_core::ops::links;
+use keydesk_core::ops::setup::SetupForm;
+use keydesk_core::ops::sign_in::SignInForm;
+use keydesk_core::store::links::LinkKind;
+use keydesk_core::store::people;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use super::{flash, flash_notice, page, title, typed};
+use crate::ask::{caller, desk, param};
+use crate::error::AppError;
+use crate::path::LocalPath;
+use crate::ui::field::{Mistakes, TextField};
+use crate::ui::frame::solo;
+
+/// Goes to the first organisation's keys.
+#[component]
+pub fn HomePage() -> impl IntoView {
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let failed =
+            |error: keydesk_core::store::StoreError| AppError::from(keydesk_core::ops::OpError::from(error));
+        let mut read = desk.db.read().await.map_err(failed)?;
+        let orgs = people::orgs_of(&mut read, &caller.person.id).await.map_err(failed)?;
+        let (slug, _) = orgs.first().ok_or(AppError::NotFound)?;
+        leptos_axum::redirect(LocalPath::keys(slug).as_str());
+        Ok(().into_any())
+    })
+}
+
+/// An organisation's first page is its keys.
+#[component]
+pub fn OrgPage() -> impl IntoView {
+    let slug = param("org");
+    page(async move {
+        caller()?;
+        match LocalPath::parse(&format!("/{slug}/keys")) {
+            Some(path) => leptos_axum::redirect(path.as_str()),
+            None => return Err(AppError::NotFound),
+        }
+        Ok(().into_any())
+    })
+}
+
+#[component]
+pub fn SignInPage() -> impl IntoView {
+    let next = use_query_map().read_untracked().get("next").unwrap_or_default();
+    page(async move {
+        let flash = flash();
+        let mistakes = Mistakes(flash.errors.clone());
+        let form: SignInForm = typed(&flash).unwrap_or_default();
+        let next = if form.next.is_empty() { next } else { form.next };
+        let email = TextField {
+            field: "email",
+            name: "form[email]",
+            label: "E-mail",
+            kind: "email",
+            autocomplete: "username",
+            ..Default::default()
+        };
+        let password = TextField {
+            field: "password",
+            name: "form[password]",
+            label: "Password",
+            kind: "password",
+            autocomplete: "current-password",
+            ..Default::default()
+        };
+        let body = view! {
+            {title("Sign in")}
+            <h1>"Sign in"</h1>
+            {flash_notice(&flash)}
+            <form class="form" method="post" action="/api/session/sign-in" data-enhance>
+                <input type="hidden" name="form[next]" value=next />
+                {email.draw(form.email, &mistakes)}
+                {password.draw(String::new(), &mistakes)}
+                <button class="btn primary wide">"Sign in"</button>
+            </form>
+        };
+        let foot = "Forgotten your password? Whoever runs this installation can make a one-time link.";
+        Ok(solo(body.into_any(), Some(foot)))
+    })
+}
+
+#[component]
+pub fn SetUpPage() -> impl IntoView {
+    let token = param("token");
+    page(async move {
+        let desk = desk()?;
+        if links::find(&desk, &token, LinkKind::Setup).await?.is_none() {
+            return Ok(dead_link(
+                "A set-up link works once, for a day. This one was used, has run out, or Keydesk is set up already.",
+            ));
+        }
+        let flash = flash();
+        let mistakes = Mistakes(flash.errors.clone());
+        let form: SetupForm = typed(&flash).unwrap_or_default();
+        let text = |field, name, label, help, autocomplete| TextField {
+            field,
+            name,
+            label,
+            help,
+            autocomplete,
+            most: Some(100),
+            ..Default::default()
+        };
+        let name = text("name", "form[name]", "Name", "", "name");
+        let email = TextField {
+            kind: "email",
+            most: Some(254),
+            ..text("email", "form[email]", "E-mail", "You sign in with it.", "username")
+        };
+        let password = TextField {
+            kind: "password",
+            most: Some(256),
+            ..text(
+                "password",
+                "form[password]",
+                "Password",
+                "15 characters or more. Four unusual words do well.",
+                "new-password",
+            )
+        };
+        let org = text("org", "form[org]", "Organisation", "Shown at the top of every page.", "organization");
+        let body = view! {
+            {title("Set up")}
+            <h1>"Set up Keydesk"</h1>
+            <p class="muted">"You become the owner. This page works once."</p>
+            {flash_notice(&flash)}
+            <form class="form" method="post" action="/api/session/setup" data-enhance>
+                <input type="hidden" name="form[token]" value=token />
+                <input type="hidden" name="form[zone]" value="" data-zone />
+                {name.draw(form.name, &mistakes)} {email.draw(form.email, &mistakes)}
+                {password.draw(String::new(), &mistakes)} {org.draw(form.org, &mistakes)}
+                <button class="btn primary wide">"Create organisation"</button>
+            </form>
+        };
+        Ok(solo(body.into_any(), None))
+    })
+}
+
+#[component]
+pub fn ResetPage() -> impl IntoView {
+    let token = param("token");
+    page(async move {
+        let desk = desk()?;
+        if !matches!(links::find(&desk, &token, LinkKind::Reset).await?, Some(Some(_))) {
+            return Ok(dead_link(
+                "A link to set a new password works once, for an hour. This one was used, or has run out.",
+            ));
+        }
+        let flash = flash();
+        let mistakes = Mistakes(flash.errors.clone());
+        let password = TextField {
+            field: "password",
+            name: "form[password]",
+            label: "New password",
+            help: "15 characters or more. Four unusual words do well.",
+            kind: "password",
+            autocomplete: "new-password",
+            most: Some(256),
+            ..Default::default()
+        };
+        let body = view! {
+            {title("New password")}
+            <h1>"Set a new password"</h1>
+            <p class="muted">"Every session of yours ends with it."</p>
+            {flash_notice(&flash)}
+            <form class="form" method="post" action="/api/session/reset" data-enhance>
+                <input type="hidden" name="form[token]" value=token />
+                {password.draw(String::new(), &mistakes)}
+                <button class="btn primary wide">"Set password"</button>
+            </form>
+        };
+        Ok(solo(body.into_any(), None))
+    })
+}
+
+fn dead_link(why: &'static str) -> AnyView {
+    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+        response.set_status(AppError::NotFound.status());
+    }
+    let body = view! {
+        {title("Link no longer works")}
+        <h1>"This link no longer works"</h1>
+        <p class="muted">{why}</p>
+        <div class="actions">
+            <a class="btn wide" href="/sign-in">"Go to sign in"</a>
+        </div>
+    };
+    solo(body.into_any(), None)
+}

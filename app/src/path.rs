@@ -1,0 +1,78 @@
+//! Addresses of this program's own pages. A redirect goes nowhere else.
+
+use keydesk_core::domain::ids::KeyId;
+
+/// A path on this host, made by us or checked: no scheme, no host, no control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalPath(String);
+
+impl LocalPath {
+    /// Takes what somebody sent only if it cannot leave this host, whatever a browser makes of it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let safe = text.starts_with('/')
+            && !text.starts_with("//")
+            && !text.contains('\\')
+            && text.len() <= 2_000
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        safe.then(|| Self(text.to_owned()))
+    }
+
+    pub fn home() -> Self {
+        Self("/".into())
+    }
+
+    pub fn sign_in() -> Self {
+        Self("/sign-in".into())
+    }
+
+    pub fn keys(org: &str) -> Self {
+        Self(format!("/{org}/keys"))
+    }
+
+    pub fn key(org: &str, id: &KeyId) -> Self {
+        Self(format!("/{org}/keys/{id}"))
+    }
+
+    pub fn issued(org: &str, id: &KeyId) -> Self {
+        Self(format!("/{org}/keys/{id}/issued"))
+    }
+
+    pub fn edit_key(org: &str, id: &KeyId) -> Self {
+        Self(format!("/{org}/keys/{id}/edit"))
+    }
+
+    /// A key's page, from an id that the operation has just accepted.
+    pub fn with_id(self, id: &str) -> Self {
+        Self(format!("{}/{id}", self.0))
+    }
+
+    pub fn with_query(self, query: &str) -> Self {
+        if query.is_empty() { self } else { Self(format!("{}?{query}", self.0)) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_could_leave_this_host_is_a_local_path() {
+        for outside in [
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "evil",
+            "/a b",
+            "/a\r\nb",
+            "",
+            "/\u{e9}",
+        ] {
+            assert_eq!(LocalPath::parse(outside), None, "{outside:?}");
+        }
+        assert_eq!(LocalPath::parse("/acme/keys?q=x%20y").unwrap().as_str(), "/acme/keys?q=x%20y");
+    }
+}

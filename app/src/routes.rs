@@ -1,0 +1,30 @@
+//! Every page: its path and its component, in one list. All are rendered whole before they are sent.
+
+use leptos::prelude::*;
+use leptos_router::components::{Route, Router, Routes};
+use leptos_router::{SsrMode, path};
+
+use crate::pages::NoPage;
+use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage};
+use crate::pages::session::{HomePage, OrgPage, ResetPage, SetUpPage, SignInPage};
+
+#[component]
+pub fn App() -> impl IntoView {
+    view! {
+        <Router>
+            <Routes fallback=NoPage>
+                <Route path=path!("/") view=HomePage ssr=SsrMode::Async />
+                <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
+                <Route path=path!("/setup/:token") view=SetUpPage ssr=SsrMode::Async />
+                <Route path=path!("/reset/:token") view=ResetPage ssr=SsrMode::Async />
+                <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/new") view=NewKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/:id") view=KeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/:id/issued") view=IssuedPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/:id/edit") view=EditKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
+            </Routes>
+        </Router>
+    }
+}

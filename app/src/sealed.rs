@@ -1,0 +1,145 @@
+//! What one answer hands to the next page: a notice, a form's mistakes, or a new secret. It travels in a cookie that is
+//! encrypted, HttpOnly, short-lived and cleared by the page that reads it, so it works with and without script and
+//! leaves no trace in an address, a log or the database.
+
+use axum::response::IntoResponse;
+use axum_extra::extract::cookie::{Cookie, Key, PrivateCookieJar, SameSite};
+use http::{HeaderMap, HeaderValue, header};
+use keydesk_core::domain::key_form::FieldError;
+use keydesk_core::domain::moment::Moment;
+use leptos::prelude::{expect_context, use_context};
+use leptos_axum::ResponseOptions;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Browsers keep at most 4,096 bytes of a cookie, and sealing adds a third.
+const ROOM: usize = 2_600;
+const LIVES_MS: i64 = 2 * 60_000;
+
+/// How cookies are made here.
+#[derive(Clone)]
+pub struct Seal {
+    pub key: Key,
+    /// The installation is reached over https.
+    pub secure: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tone {
+    Good,
+    Warn,
+    Bad,
+}
+
+/// For the next page that is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flash {
+    pub notice: Option<(Tone, String)>,
+    /// Beside the fields of the form that is shown again.
+    pub errors: Vec<FieldError>,
+    /// What had been typed into it: names and values as they were sent, without passwords.
+    pub values: Vec<(String, String)>,
+}
+
+impl Flash {
+    pub fn notice(tone: Tone, sentence: impl Into<String>) -> Self {
+        Self { notice: Some((tone, sentence.into())), ..Self::default() }
+    }
+
+    /// Drops the longest values until the cookie holds the rest: better some of what was typed than none.
+    pub fn fit(mut self) -> Self {
+        while serde_json::to_string(&self).is_ok_and(|text| text.len() > ROOM) {
+            let longest = (0..self.values.len()).max_by_key(|at| self.values[*at].1.len());
+            match longest {
+                Some(at) => drop(self.values.remove(at)),
+                None => break,
+            }
+        }
+        self
+    }
+}
+
+/// A secret on its way to the one page that shows it.
+#[derive(Serialize, Deserialize)]
+pub struct Issued {
+    pub key_id: String,
+    pub secret: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed<T> {
+    until: i64,
+    body: T,
+}
+
+pub const FLASH: &str = "keydesk-flash";
+pub const ISSUED: &str = "keydesk-issued";
+
+impl Seal {
+    fn cookie(&self, name: &'static str, path: &str, value: String) -> Cookie<'static> {
+        Cookie::build((name, value))
+            .path(path.to_owned())
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(SameSite::Strict)
+            .build()
+    }
+
+    /// The `Set-Cookie` header that carries `body` to pages under `path`.
+    pub fn close<T: Serialize>(
+        &self,
+        name: &'static str,
+        path: &str,
+        body: T,
+        now: Moment,
+    ) -> Option<HeaderValue> {
+        let text = serde_json::to_string(&Sealed { until: now.plus_ms(LIVES_MS).ms(), body }).ok()?;
+        let jar = PrivateCookieJar::new(self.key.clone()).add(self.cookie(name, path, text));
+        set_cookie(jar)
+    }
+
+    /// What the request's cookie carries, if it is ours and not late.
+    pub fn open<T: DeserializeOwned>(&self, name: &str, headers: &HeaderMap, now: Moment) -> Option<T> {
+        let cookie = PrivateCookieJar::from_headers(headers, self.key.clone()).get(name)?;
+        let sealed: Sealed<T> = serde_json::from_str(cookie.value()).ok()?;
+        (sealed.until > now.ms()).then_some(sealed.body)
+    }
+
+    /// The `Set-Cookie` header that takes it away.
+    pub fn clear(&self, name: &'static str, path: &str) -> Option<HeaderValue> {
+        let mut cookie = self.cookie(name, path, String::new());
+        cookie.make_removal();
+        HeaderValue::from_str(&cookie.to_string()).ok()
+    }
+}
+
+fn set_cookie(jar: PrivateCookieJar) -> Option<HeaderValue> {
+    (jar, ()).into_response().headers().get(header::SET_COOKIE).cloned()
+}
+
+/// Puts a sealed cookie on the answer that is being made.
+pub fn send<T: Serialize>(name: &'static str, path: &str, body: T, now: Moment) {
+    let seal = expect_context::<Seal>();
+    if let (Some(response), Some(cookie)) =
+        (use_context::<ResponseOptions>(), seal.close(name, path, body, now))
+    {
+        response.append_header(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Opens a sealed cookie of this request and clears it on the answer.
+pub fn take<T: DeserializeOwned>(name: &'static str, path: &str, now: Moment) -> Option<T> {
+    let parts = use_context::<http::request::Parts>()?;
+    let seal = expect_context::<Seal>();
+    let sent = parts.headers.get_all(header::COOKIE).iter().any(|value| {
+        value.to_str().is_ok_and(|text| text.split(';').any(|pair| pair.trim_start().starts_with(name)))
+    });
+    if !sent {
+        return None;
+    }
+    if let (Some(response), Some(cookie)) = (use_context::<ResponseOptions>(), seal.clear(name, path)) {
+        response.append_header(header::SET_COOKIE, cookie);
+    }
+    seal.open(name, &parts.headers, now)
+}

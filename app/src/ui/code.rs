@@ -1,0 +1,55 @@
+//! Code to take away, with a copy button where script runs.
+
+use leptos::prelude::*;
+
+use super::icon::{Icon, icon};
+
+/// The button's words, and the id of the element whose text it copies.
+pub fn copy_button(words: &'static str, class: &'static str, from: String) -> impl IntoView {
+    view! {
+        <button class=format!("btn needs-script {class}") type="button" data-copy=from>
+            {icon(Icon::Copy)} <span>{words}</span>
+        </button>
+    }
+}
+
+/// Snippets behind tabs that work without script. The first is shown. Each has a name, and its code.
+pub fn tabs(snippets: Vec<(&'static str, String)>) -> impl IntoView {
+    let labels = snippets
+        .iter()
+        .enumerate()
+        .map(|(at, (name, _))| {
+            view! {
+                <label>
+                    <input type="radio" name="snippet" checked=at == 0 />
+                    {*name}
+                </label>
+            }
+        })
+        .collect_view();
+    let panels = snippets
+        .into_iter()
+        .enumerate()
+        .map(|(at, (name, text))| {
+            let id = format!("snippet-{at}");
+            view! {
+                <div class="tab">
+                    <div class="code">
+                        <pre tabindex="0" role="region" aria-label=name>
+                            <code id=id.clone()>{text}</code>
+                        </pre>
+                        {copy_button("Copy", "copy", id)}
+                    </div>
+                </div>
+            }
+        })
+        .collect_view();
+    view! {
+        <div class="tabs">
+            <div class="tablist segmented" role="group" aria-label="Snippet">
+                {labels}
+            </div>
+            {panels}
+        </div>
+    }
+}

@@ -1,0 +1,221 @@
+//! Form fields: label above, help below, the mistake below that. A field finds its own mistake by name, so a form only
+//! says what it asks for. Names are sent as `form[…]`: each action takes one struct of that name.
+
+use keydesk_core::domain::key_form::FieldError;
+use leptos::prelude::*;
+
+use super::icon::{Icon, icon};
+
+/// What a form is shown with after it came back.
+#[derive(Clone, Default)]
+pub struct Mistakes(pub Vec<FieldError>);
+
+impl Mistakes {
+    pub fn of(&self, field: &str) -> Option<String> {
+        self.0.iter().find(|error| error.field == field).map(|error| error.problem.to_string())
+    }
+}
+
+/// The sentence under a field. The browser's script fills the same element when a form comes back without a new page.
+pub fn mistake(field: &str, sentence: Option<String>) -> impl IntoView + use<> {
+    sentence.map(|sentence| {
+        view! {
+            <p class="error" id=format!("{field}-error")>
+                {icon(Icon::Bad)}
+                {sentence}
+            </p>
+        }
+    })
+}
+
+fn described(field: &str, help: bool, wrong: bool) -> Option<String> {
+    let ids: Vec<String> = [help.then(|| format!("{field}-help")), wrong.then(|| format!("{field}-error"))]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!ids.is_empty()).then(|| ids.join(" "))
+}
+
+/// `None` leaves the attribute out.
+fn invalid(wrong: bool) -> Option<&'static str> {
+    wrong.then_some("true")
+}
+
+#[derive(Clone, Copy, Default)]
+pub struct TextField {
+    /// The name in mistakes and for the browser's script.
+    pub field: &'static str,
+    /// The name that is sent.
+    pub name: &'static str,
+    pub label: &'static str,
+    pub help: &'static str,
+    pub kind: &'static str,
+    pub autocomplete: &'static str,
+    pub optional: bool,
+    pub most: Option<usize>,
+    pub autofocus: bool,
+}
+
+impl TextField {
+    pub fn draw(self, value: String, mistakes: &Mistakes) -> AnyView {
+        let wrong = mistakes.of(self.field);
+        let described = described(self.field, !self.help.is_empty(), wrong.is_some());
+        view! {
+            <div class="field" data-field=self.field>
+                <label class="label" for=self.field>
+                    {self.label}
+                    {self.optional.then(|| view! { " "<span class="muted">"optional"</span> })}
+                </label>
+                <input
+                    class="input"
+                    id=self.field
+                    name=self.name
+                    type=if self.kind.is_empty() { "text" } else { self.kind }
+                    value=value
+                    aria-describedby=described
+                    aria-invalid=invalid(wrong.is_some())
+                    maxlength=self.most.map(|most| most.to_string())
+                    autocomplete=if self.autocomplete.is_empty() { "off" } else { self.autocomplete }
+                    spellcheck="false"
+                    required=!self.optional
+                    autofocus=self.autofocus
+                />
+                {help(self.field, self.help)}
+                {mistake(self.field, wrong)}
+            </div>
+        }
+        .into_any()
+    }
+}
+
+pub fn help(field: &str, text: impl Into<String>) -> AnyView {
+    let text = text.into();
+    (!text.is_empty()).then(|| view! { <p class="help" id=format!("{field}-help")>{text}</p> }).into_any()
+}
+
+/// A few lines, one entry each.
+pub fn lines_field(
+    field: &'static str,
+    name: &'static str,
+    label: &'static str,
+    help_text: &'static str,
+    placeholder: &'static str,
+    value: String,
+    mistakes: &Mistakes,
+) -> AnyView {
+    let wrong = mistakes.of(field);
+    view! {
+        <div class="field" data-field=field>
+            <label class="label" for=field>
+                {label} " " <span class="muted">"optional"</span>
+            </label>
+            <textarea
+                class="input mono"
+                id=field
+                name=name
+                rows="3"
+                placeholder=placeholder
+                aria-describedby=described(field, true, wrong.is_some())
+                aria-invalid=invalid(wrong.is_some())
+                spellcheck="false"
+            >
+                {value}
+            </textarea>
+            {help(field, help_text)}
+            {mistake(field, wrong)}
+        </div>
+    }
+    .into_any()
+}
+
+/// One of a few: value and label each.
+pub fn select_field(
+    field: &'static str,
+    name: &'static str,
+    label: &'static str,
+    help_text: &'static str,
+    options: Vec<(String, String)>,
+    chosen: &str,
+    mistakes: &Mistakes,
+) -> AnyView {
+    let wrong = mistakes.of(field);
+    let options = options
+        .into_iter()
+        .map(|(value, label)| {
+            let selected = value == chosen;
+            view! { <option value=value selected=selected>{label}</option> }
+        })
+        .collect_view();
+    view! {
+        <div class="field" data-field=field>
+            <label class="label" for=field>{label}</label>
+            <select
+                class="input"
+                id=field
+                name=name
+                aria-describedby=described(field, true, wrong.is_some())
+                aria-invalid=invalid(wrong.is_some())
+            >
+                {options}
+            </select>
+            {help(field, help_text)}
+            {mistake(field, wrong)}
+        </div>
+    }
+    .into_any()
+}
+
+/// A limit: "No limit" or a value, always one of the two on purpose.
+pub struct LimitField {
+    pub field: &'static str,
+    pub legend: &'static str,
+    /// Before the value, such as `$`.
+    pub before: &'static str,
+    /// After the value, such as `per minute`.
+    pub after: &'static str,
+    pub help: String,
+}
+
+impl LimitField {
+    pub fn draw(self, (mode, value): (&str, &str), mistakes: &Mistakes) -> AnyView {
+        let field = self.field;
+        let wrong = mistakes.of(field);
+        let mode_name = format!("form[key][{field}_mode]");
+        let unit = |text: &'static str| (!text.is_empty()).then(|| view! { <span>{text}</span> });
+        view! {
+            <fieldset class="limit" data-field=field>
+                <legend>{self.legend}</legend>
+                <div class="row">
+                    <div class="segmented">
+                        <label>
+                            <input type="radio" name=mode_name.clone() value="none" checked=mode == "none" />
+                            "No limit"
+                        </label>
+                        <label>
+                            <input type="radio" name=mode_name value="limit" checked=mode != "none" />
+                            "Limit"
+                        </label>
+                    </div>
+                    <span class="affix">
+                        {unit(self.before)}
+                        <input
+                            class="input"
+                            id=field
+                            name=format!("form[key][{field}]")
+                            value=value.to_owned()
+                            inputmode="decimal"
+                            autocomplete="off"
+                            aria-label=[self.legend, self.after].join(", ").trim_end_matches(", ").to_owned()
+                            aria-describedby=described(field, !self.help.is_empty(), wrong.is_some())
+                            aria-invalid=invalid(wrong.is_some())
+                        />
+                        {unit(self.after)}
+                    </span>
+                </div>
+                {help(field, self.help)}
+                {mistake(field, wrong)}
+            </fieldset>
+        }
+        .into_any()
+    }
+}

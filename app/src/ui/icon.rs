@@ -1,0 +1,66 @@
+//! Icons: 16 px, drawn with the text's colour, hidden from screen readers because words stand beside them.
+
+use leptos::prelude::*;
+
+#[derive(Clone, Copy)]
+pub enum Icon {
+    Bad,
+    Ban,
+    Check,
+    Copy,
+    Down,
+    Key,
+    Left,
+    Menu,
+    Out,
+    Pause,
+    Pen,
+    Play,
+    Plus,
+    Right,
+    Search,
+    Up,
+    UpDown,
+    Warn,
+}
+
+impl Icon {
+    fn path(self) -> &'static str {
+        match self {
+            Icon::Bad => "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM8 5v3.5M8 10.9v.1",
+            Icon::Ban => "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2Zm-4.2 1.8 8.4 8.4",
+            Icon::Check => "m3 8.5 3.2 3.2L13 5",
+            Icon::Copy => {
+                "M7 5.5h5A1.5 1.5 0 0 1 13.5 7v5a1.5 1.5 0 0 1-1.5 1.5H7A1.5 1.5 0 0 1 5.5 12V7A1.5 1.5 0 0 1 7 5.5ZM10.5 5.5V4A1.5 1.5 0 0 0 9 2.500H4A1.5 1.5 0 0 0 2.5 4v5A1.5 1.5 0 0 0 4 10.5h1.5"
+            }
+            Icon::Down => "m4 6 4 4 4-4",
+            Icon::Key => "M5 8a3 3 0 1 0 0 6 3 3 0 0 0 0-6Zm2.2.8 6-6M11 5l2 2",
+            Icon::Left => "m10 4-4 4 4 4",
+            Icon::Menu => "M2.5 4.5h11M2.5 8h11M2.5 11.5h11",
+            Icon::Out => "M6.5 2.5h-3a1 1 0 0 0-1 1v9a1 1 0 0 0 1 1h3M10 11l3-3-3-3M13 8H6.5",
+            Icon::Pause => "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM6.5 6v4M9.5 6v4",
+            Icon::Pen => "m3 10.5-.5 3 3-.5 7.5-7.5-2.5-2.5L3 10.5Z",
+            Icon::Play => "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM6.8 5.7v4.6L10.3 8 6.8 5.7Z",
+            Icon::Plus => "M8 3v10M3 8h10",
+            Icon::Right => "m6 4 4 4-4 4",
+            Icon::Search => "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9Zm3.5 8 3 3",
+            Icon::Up => "m4 10 4-4 4 4",
+            Icon::UpDown => "m5 6 3-3 3 3M5 10l3 3 3-3",
+            Icon::Warn => "M8 2.5 14.2 13H1.8L8 2.5ZM8 6.5v3M8 11.3v.1",
+        }
+    }
+}
+
+pub fn icon(icon: Icon) -> impl IntoView {
+    view! { <svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d=icon.path()></path></svg> }
+}
+
+/// The product's mark.
+pub fn mark() -> impl IntoView {
+    view! {
+        <svg class="mark" viewBox="0 0 20 20" aria-hidden="true">
+            <rect width="20" height="20" rx="5"></rect>
+            <path class="cut" d="M5 5h2.6v4L11.3 5h3.2l-4.1 4.5L14.8 15h-3.2l-3-3.9-1 1.1V15H5V5Z"></path>
+        </svg>
+    }
+}

@@ -1,0 +1,12 @@
+//! The parts that pages are made of. No feature's words in here: a part knows how something looks, not what it means.
+
+pub mod badge;
+pub mod chart;
+pub mod code;
+pub mod field;
+pub mod frame;
+pub mod icon;
+pub mod meter;
+pub mod notice;
+pub mod pager;
+pub mod when;

@@ -1,0 +1,14 @@
+//! A moment: near ones relative, with the exact time and zone in the tooltip.
+
+use keydesk_core::domain::moment::{Moment, Zone};
+use leptos::prelude::*;
+
+/// "3 h ago", or the date when it is longer than a week away.
+pub fn ago(at: Moment, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+    view! { <time datetime=at.rfc3339() title=at.exact(zone)>{at.relative(now, zone)}</time> }
+}
+
+/// "20 Nov 2026", with the time in the tooltip.
+pub fn date(at: Moment, zone: &Zone) -> impl IntoView + use<> {
+    view! { <time datetime=at.rfc3339() title=at.exact(zone)>{at.date(zone)}</time> }
+}

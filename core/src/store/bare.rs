@@ -1,0 +1,77 @@
+//! What the database alone takes: the rows of an operation, read through an index and nothing else. The bench compares
+//! operations with these; nothing else uses them.
+
+use sqlx::AssertSqlSafe;
+
+use super::dialect::Dialect;
+use super::{StoreError, Via, run, statements};
+use crate::domain::ids::OrgId;
+use crate::domain::key_format::SecretHash;
+
+type Row = (
+    i64,
+    String,
+    String,
+    String,
+    Option<String>,
+    String,
+    String,
+    i64,
+    String,
+    String,
+    String,
+    String,
+    Option<i64>,
+    i64,
+    Option<i64>,
+    i64,
+);
+
+statements! {
+    NEWEST = "SELECT seq, id, name, note, team_id, owner_id, status, status_at, prefix, last_four, model_scope, addresses,
+            expires_at, created_at, last_used_at, version
+        FROM keys WHERE org_id = $1 AND status <> 'revoked' ORDER BY seq DESC LIMIT $2";
+    BY_NAME = "SELECT seq, id, name, note, team_id, owner_id, status, status_at, prefix, last_four, model_scope, addresses,
+            expires_at, created_at, last_used_at, version
+        FROM keys WHERE org_id = $1 AND status <> 'revoked' AND (name_folded, seq) > ($2, 0)
+        ORDER BY name_folded, seq LIMIT $3";
+    BY_HASH = "SELECT key_id FROM key_secrets WHERE hash = $1";
+}
+
+fn ids_text(dialect: Dialect) -> String {
+    format!(
+        "SELECT seq, id, name, note, team_id, owner_id, status, status_at, prefix, last_four, model_scope, addresses,
+            expires_at, created_at, last_used_at, version
+        FROM keys WHERE id IN {}",
+        dialect.json_list("$1")
+    )
+}
+
+/// The newest live keys; says how many.
+pub async fn newest(via: &mut impl Via, org: &OrgId, rows: i64) -> Result<usize, StoreError> {
+    let found: Vec<Row> =
+        run!(via, fetch_all, sqlx::query_as::<_, Row>(NEWEST).bind(org.as_str()).bind(rows))?;
+    Ok(found.len())
+}
+
+/// Live keys from a name on; says how many.
+pub async fn by_name(via: &mut impl Via, org: &OrgId, from: &str, rows: i64) -> Result<usize, StoreError> {
+    let found: Vec<Row> =
+        run!(via, fetch_all, sqlx::query_as::<_, Row>(BY_NAME).bind(org.as_str()).bind(from).bind(rows))?;
+    Ok(found.len())
+}
+
+/// These keys; `ids` is a JSON list. Says how many.
+pub async fn by_ids(via: &mut impl Via, ids: &str) -> Result<usize, StoreError> {
+    let text = ids_text(Dialect::of(via));
+    let found: Vec<Row> =
+        run!(via, fetch_all, sqlx::query_as::<_, Row>(AssertSqlSafe(text.clone())).bind(ids))?;
+    Ok(found.len())
+}
+
+/// The one row of a secret.
+pub async fn by_hash(via: &mut impl Via, hash: &SecretHash) -> Result<usize, StoreError> {
+    let found: Option<String> =
+        run!(via, fetch_optional, sqlx::query_scalar::<_, String>(BY_HASH).bind(hash.as_bytes().as_slice()))?;
+    Ok(found.iter().len())
+}

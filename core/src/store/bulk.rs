@@ -1,0 +1,172 @@
+//! Many keys at once, for seeds and benches: a hundred thousand keys through single inserts take too long to wait for.
+//! It writes the same columns as `keys::insert`, with a permit, but no audit events; nothing that people do uses it.
+
+use sqlx::AssertSqlSafe;
+
+use super::keys::{NewKey, fold, scope_kind};
+use super::{Db, StoreError, Tx, changed};
+use crate::domain::ids::{PersonId, TeamId};
+use crate::domain::key::Status;
+use crate::domain::moment::Moment;
+use crate::domain::money::Money;
+use crate::domain::policy::{Action, Permit};
+use crate::domain::scope::ModelScope;
+
+/// A new key with some of the life that others would give it later.
+pub struct SeedKey<'a> {
+    pub new: NewKey<'a>,
+    pub status: Status,
+    pub last_used_at: Option<Moment>,
+    /// The month's start, and what the key's counter of that month holds.
+    pub month: Option<(Moment, Money)>,
+}
+
+/// SQLite takes 32,766 parameters in one statement, and a key has the most: 22.
+const ROWS: usize = 1_000;
+
+/// `INSERT INTO … VALUES ($1, $2), ($3, $4) …` for this many rows.
+fn text(into: &str, columns: usize, rows: usize) -> String {
+    let row = |row: usize| {
+        let parameters: Vec<String> =
+            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", parameters.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!("INSERT INTO {into} VALUES {}", rows.join(", "))
+}
+
+/// Runs one multi-row insert: the same binds, in the same order, for each row.
+macro_rules! insert_rows {
+    ($tx:expr, $into:expr, $columns:expr, $rows:expr, |$query:ident, $row:ident| $bound:expr) => {
+        if !$rows.is_empty() {
+            let statement = text($into, $columns, $rows.len());
+            changed!($tx, {
+                let mut $query = sqlx::query(AssertSqlSafe(statement.clone()));
+                for $row in $rows.iter() {
+                    $query = $bound;
+                }
+                $query
+            })?;
+        }
+    };
+}
+
+/// # Errors
+/// `Taken(KeyName)` when two live keys of one team have a name.
+pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> Result<(), StoreError> {
+    permit.must_be(&[Action::CreateKey]);
+    let org = permit.org().as_str();
+    for keys in keys.chunks(ROWS) {
+        let into = "keys (id, org_id, team_id, owner_id, name, name_folded, note, status, status_at, status_by, prefix,
+            last_four, model_scope, addresses, rpm, tpm, parallel, expires_at, created_at, created_by, last_used_at, version)";
+        insert_rows!(&mut *tx, into, 22, keys, |query, key| {
+            let (new, spec) = (&key.new, key.new.spec);
+            query
+                .bind(new.id.as_str())
+                .bind(org)
+                .bind(spec.team.as_ref().map(TeamId::as_str))
+                .bind(new.owner.as_str())
+                .bind(&spec.name)
+                .bind(fold(&spec.name))
+                .bind(&spec.note)
+                .bind(key.status.as_str())
+                .bind(new.now.ms())
+                .bind(new.created_by.map(PersonId::as_str))
+                .bind(new.prefix)
+                .bind(new.last_four)
+                .bind(scope_kind(&spec.models))
+                .bind(spec.addresses.lines())
+                .bind(spec.limits.rpm)
+                .bind(spec.limits.tpm)
+                .bind(spec.limits.parallel)
+                .bind(spec.expires_at.map(Moment::ms))
+                .bind(new.now.ms())
+                .bind(new.created_by.map(PersonId::as_str))
+                .bind(key.last_used_at.map(Moment::ms))
+                .bind(1_i64)
+        });
+        let into = "key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)";
+        insert_rows!(&mut *tx, into, 7, keys, |query, key| {
+            let new = &key.new;
+            query
+                .bind(new.secret_id.as_str())
+                .bind(org)
+                .bind(new.id.as_str())
+                .bind(new.hash.as_bytes().as_slice())
+                .bind(new.prefix)
+                .bind(new.last_four)
+                .bind(new.now.ms())
+        });
+        let patterns: Vec<_> = keys
+            .iter()
+            .filter_map(|key| match &key.new.spec.models {
+                ModelScope::Every => None,
+                ModelScope::Listed(patterns) => Some((key.new.id, patterns)),
+            })
+            .flat_map(|(id, patterns)| patterns.iter().map(move |pattern| (id, pattern)))
+            .collect();
+        for patterns in patterns.chunks(ROWS) {
+            let into = "scopes (holder_kind, holder_id, pattern, org_id)";
+            insert_rows!(&mut *tx, into, 4, patterns, |query, row| {
+                query.bind("key").bind(row.0.as_str()).bind(row.1.as_str()).bind(org)
+            });
+        }
+        let budgets: Vec<_> = keys
+            .iter()
+            .flat_map(|key| key.new.spec.budgets.iter().map(move |budget| (key.new.id, budget)))
+            .collect();
+        for budgets in budgets.chunks(ROWS) {
+            let into = "budgets (holder_kind, holder_id, period, org_id, amount)";
+            insert_rows!(&mut *tx, into, 5, budgets, |query, row| {
+                query
+                    .bind("key")
+                    .bind(row.0.as_str())
+                    .bind(row.1.period.as_str())
+                    .bind(org)
+                    .bind(row.1.amount.nanos())
+            });
+        }
+        let months: Vec<_> = keys
+            .iter()
+            .filter_map(|key| key.month.map(|(start, spent)| (key.new.id, start, spent)))
+            .collect();
+        let into = "counters (holder_kind, holder_id, period, window_start, org_id, spent, reserved, requests, tokens)";
+        insert_rows!(&mut *tx, into, 9, months, |query, row| {
+            query
+                .bind("key")
+                .bind(row.0.as_str())
+                .bind("month")
+                .bind(row.1.ms())
+                .bind(org)
+                .bind(row.2.nanos())
+                .bind(0_i64)
+                .bind(100_i64)
+                .bind(1_000_000_i64)
+        });
+    }
+    Ok(())
+}
+
+/// A database of its own on a Postgres server. `name` has only lower-case letters, digits and `_`.
+pub async fn create_database(server: &Db, name: &str) -> Result<(), StoreError> {
+    on_server(server, format!("CREATE DATABASE {}", checked(name))).await
+}
+
+/// Removes what `create_database` made.
+pub async fn drop_database(server: &Db, name: &str) -> Result<(), StoreError> {
+    on_server(server, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", checked(name))).await
+}
+
+/// Names cannot be parameters, so this is what keeps them from being more than names.
+fn checked(name: &str) -> &str {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    assert!(!name.is_empty() && name.chars().all(plain), "{name:?} is not a plain name");
+    name
+}
+
+async fn on_server(server: &Db, statement: String) -> Result<(), StoreError> {
+    if let Db::Postgres(pool) = server {
+        sqlx::query(AssertSqlSafe(statement)).execute(pool).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! The list of keys: every key once, in order, and nobody else's.
+
+use keydesk_core::domain::key::Status;
+use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
+use keydesk_core::domain::key_form::FormContext;
+use keydesk_core::domain::policy::{Action, system_permit};
+use keydesk_core::ops;
+use keydesk_core::store::spend::WindowStarts;
+
+use crate::support::*;
+
+/// A key as the test knows it, beside what is stored.
+#[derive(Clone, Debug)]
+struct Known {
+    id: String,
+    seq: i64,
+    name: String,
+    status: Status,
+    expires_at: Option<i64>,
+    last_used_at: Option<i64>,
+    spent: i64,
+    last_four: String,
+}
+
+const WORDS: [&str; 12] =
+    ["build", "Bot", "nightly", "Über", "search", "ci", "prod", "éclair", "日本", "x_1", "50%", "a"];
+
+/// Keys in mixed states, with many equal values to sort by.
+async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> {
+    let mut dice = Dice::new(seed);
+    let mut known: Vec<Known> = Vec::new();
+    let permit = system_permit(&at.org.id, Action::CreateKey, "test");
+    let context = FormContext { now: desk.now(), zone: &at.org.zone, editing: None };
+    let month = WindowStarts::at(desk.now(), &at.org.zone).month.ms();
+    for n in 0..count {
+        let name = format!("{} {} {n}", dice.one_of(&WORDS), dice.one_of(&WORDS));
+        let spec = form(&name).parse(&context).unwrap();
+        let mut tx = desk.db.write().await.unwrap();
+        let owner = &at.caller.person.id;
+        let issued =
+            ops::keys::issue(desk, &mut tx, &permit, "sk-desk-", owner, &spec, desk.now()).await.unwrap();
+        tx.save_unaudited("test").await.unwrap();
+        let week = 7 * DAY;
+        let one = Known {
+            id: issued.id.to_string(),
+            seq: desk.number(&format!("SELECT seq FROM keys WHERE id = '{}'", issued.id)).await,
+            name,
+            status: *dice.one_of(&[
+                Status::Active,
+                Status::Active,
+                Status::Active,
+                Status::Disabled,
+                Status::Expired,
+                Status::Revoked,
+            ]),
+            expires_at: *dice.one_of(&[
+                None,
+                Some(START.ms()),
+                Some(START.ms() + 1),
+                Some(START.ms() + week - 1),
+                Some(START.ms() + week),
+                Some(START.ms() + 30 * DAY),
+            ]),
+            last_used_at: *dice.one_of(&[None, None, Some(1), Some(START.ms() - HOUR), Some(START.ms())]),
+            spent: *dice.one_of(&[0, 0, 1, 1_000, 5_000_000_000]),
+            last_four: issued.secret.last_four().to_owned(),
+        };
+        let or_null = |value: Option<i64>| value.map_or("NULL".into(), |value| value.to_string());
+        desk.execute(&format!(
+            "UPDATE keys SET status = '{}', expires_at = {}, last_used_at = {} WHERE id = '{}'",
+            one.status.as_str(),
+            or_null(one.expires_at),
+            or_null(one.last_used_at),
+            one.id
+        ))
+        .await
+        .unwrap();
+        if one.spent > 0 || n % 2 == 0 {
+            desk.execute(&format!(
+                "INSERT INTO counters VALUES ('key', '{}', 'month', {month}, '{}', {}, 0, 1, 1)",
+                one.id, at.org.id, one.spent
+            ))
+            .await
+            .unwrap();
+        }
+        known.push(one);
+    }
+    known
+}
+
+/// What a filter should show, worked out without SQL.
+fn expected(known: &[Known], filter: &KeyFilter) -> Vec<String> {
+    let now = START.ms();
+    let mut rows: Vec<&Known> = known
+        .iter()
+        .filter(|key| match filter.state {
+            StateFilter::Live => key.status != Status::Revoked,
+            StateFilter::Only(status) => key.status == status,
+            StateFilter::Expiring => {
+                key.status == Status::Active
+                    && key.expires_at.is_some_and(|at| at > now && at < now + 7 * DAY)
+            }
+        })
+        .filter(|key| filter.sort != Sort::Spend || key.spent > 0)
+        .filter(|key| {
+            let (name, needle) = (key.name.to_lowercase(), filter.search.to_lowercase());
+            match needle.chars().count() {
+                0 => true,
+                1 | 2 => name.starts_with(&needle),
+                _ => name.contains(&needle) || key.last_four == filter.search,
+            }
+        })
+        .collect();
+    rows.sort_by_key(|key| {
+        let value = match filter.sort {
+            Sort::Created | Sort::Name => 0,
+            Sort::LastUsed => key.last_used_at.unwrap_or(0),
+            Sort::Expires => key.expires_at.unwrap_or(i64::MAX),
+            Sort::Spend => key.spent,
+        };
+        let name = if filter.sort == Sort::Name { key.name.to_lowercase() } else { String::new() };
+        (value, name, key.seq)
+    });
+    if filter.descending {
+        rows.reverse();
+    }
+    rows.into_iter().map(|key| key.id.clone()).collect()
+}
+
+/// Walks Next from the first page and Previous back again; returns all rows in order.
+async fn walk(desk: &TestDesk, at: &At, filter: &KeyFilter) -> Vec<String> {
+    let page = async |page| {
+        let filter = KeyFilter { page, ..filter.clone() };
+        let view = ops::keys::list(desk, &at.caller, &at.org.slug, &filter).await.unwrap();
+        assert!(!view.capped);
+        let ids: Vec<String> = view.page.keys.iter().map(|key| key.id.to_string()).collect();
+        (ids, view.page.previous, view.page.next, view.count)
+    };
+    let (first, none, mut next, count) = page(None).await;
+    assert!(none.is_none(), "there is nothing before the first page");
+    let mut pages = vec![first];
+    let mut previous = None;
+    while let Some(cursor) = next {
+        let (ids, before, after, _) = page(Some(cursor)).await;
+        assert!(!ids.is_empty(), "an empty page was linked");
+        pages.push(ids);
+        (previous, next) = (before, after);
+        assert!(previous.is_some());
+        assert!(pages.len() < 20, "the pages do not end");
+    }
+    let mut back = vec![pages.last().unwrap().clone()];
+    while let Some(cursor) = previous {
+        let (ids, before, after, _) = page(Some(cursor)).await;
+        assert!(after.is_some(), "there is a page after one that was reached backwards");
+        back.push(ids);
+        previous = before;
+        assert!(back.len() <= pages.len(), "the way back does not end");
+    }
+    back.reverse();
+    assert_eq!(back, pages, "Previous does not lead back the same way");
+    let all = pages.concat();
+    assert_eq!(count, all.len() as i64);
+    all
+}
+
+on_both!(
+    fn walking_the_pages_visits_every_key_once_in_order(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        mixed(&desk, &other, 20, 7).await;
+        let known = mixed(&desk, &at, 137, 1).await;
+        for sort in Sort::ALL {
+            for descending in [true, false] {
+                for state in StateFilter::ALL {
+                    let filter = KeyFilter { sort, descending, state, ..everything() };
+                    let ids = walk(&desk, &at, &filter).await;
+                    assert_eq!(ids, expected(&known, &filter), "{filter:?}");
+                }
+            }
+        }
+    }
+);
+
+on_both!(
+    fn a_search_finds_what_it_should_and_pages_through_it(desk: TestDesk) {
+        let at = desk.owner().await;
+        let known = mixed(&desk, &at, 137, 3).await;
+        let four = known[70].last_four.clone();
+        for search in [
+            "b", "B", "ü", "日", "x_", "50", "ui", "ild", "BUILD", "über", "日本 ", "x_1", "50%", "prod",
+            "t n", &four, "zzz",
+        ] {
+            for (sort, descending) in [(Sort::Created, true), (Sort::Name, false), (Sort::Spend, true)] {
+                for state in [StateFilter::Live, StateFilter::Only(Status::Revoked)] {
+                    let search = search.trim().to_owned();
+                    let filter = KeyFilter { search, sort, descending, state, ..everything() };
+                    assert_eq!(walk(&desk, &at, &filter).await, expected(&known, &filter), "{filter:?}");
+                }
+            }
+        }
+    }
+);
+
+on_both!(
+    fn a_team_filter_shows_that_team_only(desk: TestDesk) {
+        let at = desk.owner().await;
+        let (one, two) = (desk.team(&at, "One").await, desk.team(&at, "Two").await);
+        for (name, team) in [("a key", Some(&one)), ("b key", Some(&two)), ("c key", None)] {
+            let team = team.map(|team| team.id.to_string()).unwrap_or_default();
+            desk.create(&at, keydesk_core::domain::key_form::KeyForm { team, ..form(name) }).await.unwrap();
+        }
+        for search in ["", "key"] {
+            let of = |team| KeyFilter { team: Some(team), search: search.into(), ..everything() };
+            assert_eq!(desk.names(&at, &of(one.id.clone())).await, ["a key"]);
+            assert_eq!(desk.names(&at, &of(two.id.clone())).await, ["b key"]);
+        }
+    }
+);
+
+on_both!(
+    fn organisations_with_equal_names_never_mix(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        for name in ["ci-prod", "ci-test", "nightly"] {
+            desk.create_key(&at, name).await;
+            desk.create_key(&other, name).await;
+        }
+        // Even when two secrets end alike.
+        desk.execute("UPDATE key_secrets SET last_four = 'aB3d'").await.unwrap();
+        for who in [&at, &other] {
+            for search in ["", "ci", "prod", "aB3d"] {
+                for sort in [Sort::Created, Sort::Name] {
+                    let filter = KeyFilter { search: search.into(), sort, ..everything() };
+                    let view = ops::keys::list(&desk, &who.caller, &who.org.slug, &filter).await.unwrap();
+                    assert!(!view.page.keys.is_empty() && view.page.keys.len() as i64 == view.count);
+                    for key in &view.page.keys {
+                        let org =
+                            desk.texts(&format!("SELECT org_id FROM keys WHERE id = '{}'", key.id)).await;
+                        assert_eq!(org, [who.org.id.as_str()]);
+                    }
+                }
+            }
+        }
+    }
+);
+
+on_both!(
+    fn many_keys_of_another_organisation_do_not_hide_ones_own(desk: TestDesk) {
+        let at = desk.owner().await;
+        desk.create_key(&at, "bulk of mine").await;
+        let other = desk.other_org("Other", "UTC").await;
+        desk.seed_keys(&other, 1, 1_500).await;
+        assert_eq!(desk.search_names(&at, "bulk").await, ["bulk of mine"]);
+    }
+);
+
+on_both!(
+    fn many_revoked_keys_do_not_hide_live_ones(desk: TestDesk) {
+        let at = desk.owner().await;
+        desk.create_key(&at, "bulk that lives").await;
+        desk.seed_keys(&at, 1, 1_500).await;
+        desk.execute("UPDATE keys SET status = 'revoked' WHERE name <> 'bulk that lives'").await.unwrap();
+        assert_eq!(desk.search_names(&at, "bulk").await, ["bulk that lives"]);
+    }
+);
+
+on_both!(
+    fn a_count_stops_at_ten_thousand_and_says_so(desk: TestDesk) {
+        let at = desk.owner().await;
+        let list = async |search: &str| {
+            let filter = KeyFilter { search: search.into(), ..everything() };
+            ops::keys::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap()
+        };
+        desk.seed_keys(&at, 1, 999).await;
+        let view = list("bulk").await;
+        assert_eq!((view.count, view.capped), (999, false));
+        desk.seed_keys(&at, 1_000, 10_000).await;
+        let view = list("").await;
+        assert_eq!((view.count, view.capped, view.page.keys.len()), (10_000, false, 50));
+        // A search may stop earlier, but never claims to be complete when it is not.
+        assert!(list("bulk").await.capped);
+        let few = list("bulk 000012").await;
+        assert_eq!((few.count, few.capped), (10, false));
+        desk.seed_keys(&at, 10_001, 10_050).await;
+        let view = list("").await;
+        assert_eq!((view.count, view.capped), (10_001, true));
+    }
+);
+
+on_both!(
+    fn an_invented_place_in_a_list_does_no_harm(desk: TestDesk) {
+        use keydesk_core::domain::key_filter::Cursor;
+        let at = desk.owner().await;
+        desk.create_key(&at, "ci-prod").await;
+        for value in ["", "\0", "'", "9223372036854775807", "-1", "%"] {
+            for seq in [0, -1, i64::MAX] {
+                for backwards in [false, true] {
+                    let page = Some(Cursor { backwards, value: value.into(), seq });
+                    let filter = KeyFilter { sort: Sort::Name, page, ..everything() };
+                    assert!(
+                        ops::keys::list(&desk, &at.caller, &at.org.slug, &filter).await.is_ok(),
+                        "{filter:?}"
+                    );
+                }
+            }
+        }
+    }
+);

@@ -1,0 +1,11 @@
+//! The desk on both databases: each test is written once and runs on SQLite and on Postgres.
+
+mod admission;
+mod keys;
+mod list;
+mod people;
+mod plans;
+mod schema;
+mod spend;
+mod statements;
+mod support;

@@ -1,0 +1,186 @@
+//! What must be quick is answered from an index, whatever there is in the tables.
+
+use keydesk_core::store::dialect::Dialect;
+use keydesk_core::store::{self, Db};
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::support::*;
+
+/// From which case on the names themselves are searched.
+const SEARCHES_FROM: usize = 5;
+
+/// One value for each parameter of a list, by its number.
+struct Values<'a> {
+    texts: [Option<&'a str>; 6],
+    seq: Option<i64>,
+    at: &'a TestDesk,
+}
+
+async fn plan_of_list(values: &Values<'_>, sql: &str) -> String {
+    let now = values.at.now();
+    macro_rules! explained {
+        ($explain:literal, $pool:expr) => {{
+            let mut query = sqlx::query(AssertSqlSafe(format!("{} {sql}", $explain)));
+            for text in &values.texts {
+                query = query.bind(text.map(ToOwned::to_owned));
+            }
+            query = query
+                .bind(values.seq)
+                .bind(now.ms())
+                .bind(now.plus_days(7).ms())
+                .bind(now.plus_days(-19).ms());
+            query.fetch_all($pool).await.unwrap()
+        }};
+    }
+    match &values.at.db {
+        Db::Sqlite { readers, .. } => lines(explained!("EXPLAIN QUERY PLAN", readers), "detail"),
+        Db::Postgres(pool) => lines(explained!("EXPLAIN", pool), "QUERY PLAN"),
+    }
+}
+
+fn lines<R: Row>(rows: Vec<R>, column: &'static str) -> String
+where
+    for<'r> String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    &'static str: sqlx::ColumnIndex<R>,
+{
+    rows.iter().map(|row| row.get::<String, _>(column)).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether keys or secrets are read from first to last. `aliases` are theirs in the statement; tables of a few people
+/// and teams may be read whole.
+#[track_caller]
+fn assert_indexed(what: &str, plan: &str, aliases: &[&str]) {
+    for line in plan.lines().filter(|line| !line.contains("USING")) {
+        let scan = aliases.iter().chain(&["keys", "key_secrets"]).any(|name| {
+            line.split_whitespace().collect::<Vec<_>>().windows(2).any(|pair| pair == ["SCAN", name])
+        });
+        let scan = scan || line.contains("Seq Scan on keys") || line.contains("Seq Scan on key_secrets");
+        assert!(!scan, "{what} looks at every row:\n{plan}");
+    }
+}
+
+fn dialect(desk: &TestDesk) -> Dialect {
+    match &desk.db {
+        Db::Sqlite { .. } => Dialect::Sqlite,
+        Db::Postgres(_) => Dialect::Postgres,
+    }
+}
+
+on_both!(
+    fn lists_are_read_from_their_indexes(desk: TestDesk) {
+        let at = desk.owner().await;
+        let member = desk.member(&at, keydesk_core::domain::policy::OrgRole::Member).await;
+        desk.seed_keys(&at, 1, 5_000).await;
+        let dialect = dialect(&desk);
+        let texts = store::key_list::every_text(dialect);
+        let live = "AND k.status <> 'revoked'";
+        // Which of the texts: what it holds, and what it does not.
+        let find = |has: &[&str], has_not: &[&str]| -> Vec<&String> {
+            let found: Vec<&String> = texts
+                .iter()
+                .filter(|text| has.iter().all(|part| text.contains(part)))
+                .filter(|text| !has_not.iter().any(|part| text.contains(part)))
+                .collect();
+            assert!(!found.is_empty(), "no text has {has:?}");
+            found
+        };
+        let whole_org = "(CAST($2 AS TEXT) IS NULL OR TRUE)";
+        let no_search = "(CAST($4 AS TEXT) IS NULL OR TRUE)";
+        let inside = match dialect {
+            Dialect::Sqlite => "MATCH $4",
+            Dialect::Postgres => "LIKE $4",
+        };
+        let not_other = ["AND k.status = ", "COUNT(*)"];
+        let org = Some(at.org.id.as_str());
+        let values =
+            |name, four, value, seq| Values { texts: [org, None, None, name, four, value], seq, at: &desk };
+        let needle = dialect.name_needle("0001234");
+        let cases = [
+            (
+                "the default list",
+                find(&[live, whole_org, no_search, "ORDER BY k.seq"], &not_other),
+                values(None, None, Some("2500"), Some(2_500)),
+            ),
+            (
+                "the list by name",
+                find(&[live, whole_org, no_search, "ORDER BY k.name_folded"], &not_other),
+                values(None, None, Some("bulk 0002500"), Some(2_500)),
+            ),
+            (
+                "the list by last use",
+                find(&[live, whole_org, no_search, "ORDER BY COALESCE(k.last_used_at"], &not_other),
+                values(None, None, Some("0"), Some(2_500)),
+            ),
+            (
+                "the list by expiry",
+                find(&[live, whole_org, no_search, "ORDER BY COALESCE(k.expires_at"], &not_other),
+                values(None, None, Some("9007199254740991"), Some(2_500)),
+            ),
+            (
+                "the beginning of a name",
+                find(&[live, whole_org, "k.name_folded >= $4", "ORDER BY k.name_folded"], &not_other),
+                values(Some("bu"), Some("bu\u{10ffff}"), Some("bulk 0002500"), Some(2_500)),
+            ),
+            (
+                "part of a name",
+                find(&[live, whole_org, inside, "(CAST($5 AS TEXT)", "ORDER BY k.seq"], &not_other),
+                values(Some(&needle), None, Some("2500"), Some(2_500)),
+            ),
+            (
+                "part of a name or last four",
+                find(&[live, whole_org, inside, "last_four = $5", "ORDER BY k.seq"], &not_other),
+                values(Some(&needle), Some("1234"), Some("2500"), Some(2_500)),
+            ),
+        ];
+        for (at_case, (what, found, values)) in cases.iter().enumerate() {
+            if at_case == SEARCHES_FROM {
+                // Among a few thousand rows a search may as well read them all; among many it must not.
+                let other = desk.other_org("Other", "UTC").await;
+                desk.seed_keys(&other, 10_001, 60_000).await;
+            }
+            for sql in found {
+                assert_indexed(what, &plan_of_list(values, sql).await, &["k"]);
+            }
+        }
+        // A member's own list, in an organisation of thousands.
+        let person = Some(member.caller.person.id.as_str());
+        let own = find(&[live, "k.owner_id = $2", no_search, "ORDER BY k.seq"], &not_other);
+        for sql in own {
+            let team = Some("team_00000000000000000000000000000000");
+            let values =
+                Values { texts: [org, person, team, None, None, Some("2500")], seq: Some(2_500), at: &desk };
+            assert_indexed("a member's list", &plan_of_list(&values, sql).await, &["k"]);
+        }
+    }
+);
+
+on_both!(
+    fn keys_and_secrets_are_looked_up_by_index(desk: TestDesk) {
+        let at = desk.owner().await;
+        desk.seed_keys(&at, 1, 5_000).await;
+        let by_hash = store::all_statements().into_iter().find(|(name, _)| *name == "BY_HASH").unwrap().1;
+        let last_four =
+            "SELECT key_id FROM key_secrets WHERE org_id = $2 AND last_four = 'aB3d' AND hash <> $1";
+        let mut texts =
+            vec![("by hash".to_owned(), by_hash.to_owned()), ("by last four".to_owned(), last_four.into())];
+        texts.extend(
+            store::admission::every_text(dialect(&desk)).into_iter().map(|text| ("admission".into(), text)),
+        );
+        for (what, sql) in texts {
+            let (hash, org) = (b"bulk1234".to_vec(), at.org.id.to_string());
+            let second = sql.contains("$2");
+            macro_rules! explained {
+                ($explain:literal, $pool:expr) => {{
+                    let query = sqlx::query(AssertSqlSafe(format!("{} {sql}", $explain))).bind(hash);
+                    let query = if second { query.bind(org) } else { query };
+                    query.fetch_all($pool).await.unwrap()
+                }};
+            }
+            let plan = match &desk.db {
+                Db::Sqlite { readers, .. } => lines(explained!("EXPLAIN QUERY PLAN", readers), "detail"),
+                Db::Postgres(pool) => lines(explained!("EXPLAIN", pool), "QUERY PLAN"),
+            };
+            assert_indexed(&what, &plan, &["k", "s"]);
+        }
+    }
+);

@@ -1,0 +1,45 @@
+//! No statement has a mistake that only one of the databases would notice, and only when it is first used.
+
+use keydesk_core::store::dialect::Dialect;
+use keydesk_core::store::{self, Db};
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+
+use crate::support::{TestDesk, on_both};
+
+async fn mistake(desk: &TestDesk, text: &str) -> Option<String> {
+    let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
+    let prepared = match &desk.db {
+        Db::Sqlite { writer, .. } => writer.prepare(sql).await.map(|_| ()),
+        Db::Postgres(pool) => pool.prepare(sql).await.map(|_| ()),
+    };
+    prepared.err().map(|error| format!("{error}\n{text}"))
+}
+
+fn dialect(desk: &TestDesk) -> Dialect {
+    match &desk.db {
+        Db::Sqlite { .. } => Dialect::Sqlite,
+        Db::Postgres(_) => Dialect::Postgres,
+    }
+}
+
+on_both!(
+    fn every_fixed_statement_prepares(desk: TestDesk) {
+        let all = store::all_statements();
+        assert!(all.len() > 50, "only {} statements", all.len());
+        for (name, text) in all {
+            assert_eq!(mistake(&desk, text).await, None, "{name}");
+        }
+    }
+);
+
+on_both!(
+    fn every_composed_statement_prepares(desk: TestDesk) {
+        let dialect = dialect(&desk);
+        let lists = store::key_list::every_text(dialect);
+        assert!(lists.len() > 500, "only {} lists", lists.len());
+        let others = [store::spend::every_text(dialect), store::admission::every_text(dialect)].concat();
+        for text in lists.iter().chain(&others) {
+            assert_eq!(mistake(&desk, text).await, None);
+        }
+    }
+);

@@ -1,0 +1,554 @@
+//! What every test stands on: a desk with a fresh database, a clock that stands still and randomness that repeats.
+
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Deref;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::domain::ids::{OrgId, PersonId, RequestId, SecretId, TeamId};
+use keydesk_core::domain::key::Key;
+use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
+use keydesk_core::domain::key_form::KeyForm;
+use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::org::Org;
+use keydesk_core::domain::person::{Email, slug_of};
+use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::domain::team::Team;
+use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::keys::{CreateForm, EditForm, IssuedKey, KeyRef, RevokeForm};
+use keydesk_core::ops::setup::SetupForm;
+use keydesk_core::ops::{self, OpError};
+use keydesk_core::store::people::{NewPerson, Person};
+use keydesk_core::store::spend::Usage;
+use keydesk_core::store::{Db, Place, people};
+use keydesk_core::{Clock, Desk, Random};
+use sha2::{Digest, Sha256};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
+
+/// Declares one test for both databases: `name::sqlite` and `name::postgres`.
+macro_rules! on_both {
+    ($(#[$doc:meta])* fn $name:ident($desk:ident: TestDesk) $body:block) => {
+        $(#[$doc])*
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn body($desk: $crate::support::TestDesk) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                $crate::support::on_sqlite(body).await
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                $crate::support::on_postgres(body).await
+            }
+        }
+    };
+}
+pub(crate) use on_both;
+
+pub const MINUTE: i64 = 60_000;
+pub const HOUR: i64 = 60 * MINUTE;
+pub const DAY: i64 = 24 * HOUR;
+/// 2026-11-20T12:00:00Z
+pub const START: Moment = Moment::from_ms(1_795_176_000_000);
+pub const PASSWORD: &str = "umbrella kettle orchid 47";
+pub const OWNER_EMAIL: &str = "ana@example.com";
+
+/// A clock that moves when it is told to.
+pub struct FixedClock(AtomicI64);
+
+impl FixedClock {
+    pub fn set(&self, at: Moment) {
+        self.0.store(at.ms(), Ordering::SeqCst);
+    }
+
+    pub fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for FixedClock {
+    fn now(&self) -> Moment {
+        Moment::from_ms(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A hashed counter: the same bytes in each run, and never the same twice in one.
+struct Repeatable(AtomicU64);
+
+impl Random for Repeatable {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(32) {
+            let drawn = Sha256::digest(self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+            chunk.copy_from_slice(&drawn[..chunk.len()]);
+        }
+    }
+}
+
+/// Numbers that look random and are the same in each run.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    pub fn one_of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+        &list[self.below(list.len() as u64) as usize]
+    }
+}
+
+#[derive(Clone)]
+pub struct TestDesk {
+    desk: Desk,
+    pub clock: Arc<FixedClock>,
+    /// SQLite's file, to read its raw bytes.
+    pub file: Option<std::path::PathBuf>,
+}
+
+impl Deref for TestDesk {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
+    }
+}
+
+/// A somebody in an organisation, with the organisation's slug at hand.
+#[derive(Clone)]
+pub struct At {
+    pub caller: Caller,
+    pub org: Org,
+}
+
+impl TestDesk {
+    fn new(db: Db, file: Option<std::path::PathBuf>) -> Self {
+        let clock = Arc::new(FixedClock(AtomicI64::new(START.ms())));
+        let desk = Desk::new(db, clock.clone(), Arc::new(Repeatable(AtomicU64::new(1))));
+        Self { desk, clock, file }
+    }
+
+    /// The owner of an organisation that was set up as people do it.
+    pub async fn owner(&self) -> At {
+        let token = ops::links::new_setup(self).await.unwrap().expect("nobody is here yet");
+        let form = setup_form(&token);
+        let (person, org) = ops::setup::set_up(self, &form).await.unwrap();
+        let caller = self.caller(&person).await;
+        At { caller, org }
+    }
+
+    pub async fn caller(&self, person: &PersonId) -> Caller {
+        let person = people::find(&mut self.db.read().await.unwrap(), person).await.unwrap().unwrap();
+        Caller { person, address: "203.0.113.9".into(), request_id: "req_test".into() }
+    }
+
+    /// Another organisation, with an owner of its own.
+    pub async fn other_org(&self, name: &str, zone: &str) -> At {
+        let org = Org {
+            id: OrgId::new(self.now(), self.ten()),
+            slug: slug_of(name),
+            name: name.into(),
+            zone: Zone::parse(zone).unwrap(),
+            key_prefix: "sk-desk-".into(),
+            suspended: false,
+        };
+        let mut tx = self.db.write().await.unwrap();
+        people::insert_org(&mut tx, &org, self.now()).await.unwrap();
+        tx.save_unaudited("test").await.unwrap();
+        let caller = self.member_of(&org, Some(OrgRole::Owner), PlatformRole::None).await;
+        At { caller, org }
+    }
+
+    pub async fn member(&self, at: &At, role: OrgRole) -> At {
+        At { caller: self.member_of(&at.org, Some(role), PlatformRole::None).await, org: at.org.clone() }
+    }
+
+    /// Somebody with a platform role and no place in the organisation.
+    pub async fn platform(&self, at: &At, role: PlatformRole) -> At {
+        At { caller: self.member_of(&at.org, None, role).await, org: at.org.clone() }
+    }
+
+    async fn member_of(&self, org: &Org, role: Option<OrgRole>, platform: PlatformRole) -> Caller {
+        let id = PersonId::new(self.now(), self.ten());
+        let name = format!("Person {}", &id.as_str()[30..]);
+        let email = Email::parse(&format!("{}@example.com", id.as_str())).unwrap();
+        let new = NewPerson { id: &id, email: &email, name: &name, password_hash: "none", platform };
+        let mut tx = self.db.write().await.unwrap();
+        people::insert_person(&mut tx, &new, self.now()).await.unwrap();
+        if let Some(role) = role {
+            people::insert_member(&mut tx, &org.id, &id, role, self.now()).await.unwrap();
+        }
+        tx.save_unaudited("test").await.unwrap();
+        let person = Person { id, name, email: email.as_str().into(), platform, theme: "system".into() };
+        Caller { person, address: "203.0.113.10".into(), request_id: "req_test".into() }
+    }
+
+    pub async fn team(&self, at: &At, name: &str) -> Team {
+        let team = Team { id: TeamId::new(self.now(), self.ten()), name: name.into() };
+        let mut tx = self.db.write().await.unwrap();
+        people::insert_team(&mut tx, &at.org.id, &team, self.now()).await.unwrap();
+        tx.save_unaudited("test").await.unwrap();
+        team
+    }
+
+    pub async fn join(&self, at: &At, team: &Team, admin: bool) {
+        let mut tx = self.db.write().await.unwrap();
+        people::insert_team_member(&mut tx, &at.org.id, &team.id, &at.caller.person.id, admin, self.now())
+            .await
+            .unwrap();
+        tx.save_unaudited("test").await.unwrap();
+    }
+
+    pub async fn create(&self, at: &At, key: KeyForm) -> Result<IssuedKey, OpError> {
+        ops::keys::create(self, &at.caller, &CreateForm { org: at.org.slug.clone(), key }).await
+    }
+
+    pub async fn create_key(&self, at: &At, name: &str) -> IssuedKey {
+        self.create(at, form(name)).await.unwrap()
+    }
+
+    pub async fn show(&self, at: &At, issued: &IssuedKey) -> Key {
+        ops::keys::show(self, &at.caller, &at.org.slug, issued.id.as_str()).await.unwrap().key
+    }
+
+    pub async fn revoke(&self, at: &At, issued: &IssuedKey, name: &str) -> Result<String, OpError> {
+        let form = RevokeForm { org: at.org.slug.clone(), id: issued.id.to_string(), name: name.into() };
+        ops::keys::revoke(self, &at.caller, &form).await
+    }
+
+    pub async fn disable(&self, at: &At, issued: &IssuedKey) -> Result<String, OpError> {
+        ops::keys::disable(self, &at.caller, &key_ref(at, issued)).await
+    }
+
+    pub async fn enable(&self, at: &At, issued: &IssuedKey) -> Result<String, OpError> {
+        ops::keys::enable(self, &at.caller, &key_ref(at, issued)).await
+    }
+
+    /// The edit form as a page draws it now.
+    pub async fn drawn(&self, at: &At, issued: &IssuedKey) -> EditForm {
+        let view = ops::keys::edit_form(self, &at.caller, &at.org.slug, issued.id.as_str()).await.unwrap();
+        EditForm {
+            org: at.org.slug.clone(),
+            id: issued.id.to_string(),
+            version: view.key.unwrap().version,
+            was: serde_json::to_string(&view.form).unwrap(),
+            key: view.form,
+        }
+    }
+
+    /// All keys of a filter, page after page.
+    pub async fn names(&self, at: &At, filter: &KeyFilter) -> Vec<String> {
+        let mut filter = filter.clone();
+        let mut names = Vec::new();
+        loop {
+            let page = ops::keys::list(self, &at.caller, &at.org.slug, &filter).await.unwrap().page;
+            names.extend(page.keys.into_iter().map(|key| key.name));
+            match page.next {
+                Some(next) => filter.page = Some(next),
+                None => return names,
+            }
+        }
+    }
+
+    pub async fn search_names(&self, at: &At, text: &str) -> Vec<String> {
+        let mut names = self.names(at, &KeyFilter { search: text.into(), ..everything() }).await;
+        names.sort();
+        names
+    }
+
+    /// The secret's id, as a gateway would have it from admission.
+    pub async fn secret_id(&self, issued: &IssuedKey) -> SecretId {
+        let sql = format!("SELECT id FROM key_secrets WHERE key_id = '{}'", issued.id);
+        SecretId::parse(&self.texts(&sql).await[0]).unwrap()
+    }
+
+    pub async fn usage(&self, at: &At, issued: &IssuedKey, cost: i64, started_at: Moment) -> Usage {
+        Usage {
+            request: RequestId::new(started_at, self.ten()),
+            org: at.org.id.clone(),
+            key: issued.id.clone(),
+            secret: self.secret_id(issued).await,
+            team: None,
+            model: "gpt-5".into(),
+            route: "/v1/chat/completions".into(),
+            status: 200,
+            input_tokens: 100,
+            output_tokens: 20,
+            cached_tokens: 10,
+            cost: Money::from_nanos(cost),
+            started_at,
+            latency_ms: 900,
+            first_byte_ms: Some(200),
+            address: "203.0.113.7".into(),
+            user_agent: "test".into(),
+        }
+    }
+
+    /// Many keys at once, named `bulk 0000001` and on, each with a secret that nobody knows.
+    pub async fn seed_keys(&self, at: &At, first: u32, last: u32) {
+        let hash = match &self.db {
+            Db::Sqlite { .. } => "CAST('bulk' || i AS BLOB)",
+            Db::Postgres(_) => "CAST('bulk' || i AS BYTEA)",
+        };
+        let numbers = format!(
+            "WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})"
+        );
+        let id = "substr('10000000000000000000000000000000', 1, 32 - length(CAST(i AS TEXT))) || i";
+        let (org, owner) = (&at.org.id, &at.caller.person.id);
+        let now = self.now().ms();
+        let four = "substr(CAST(10000 + i % 10000 AS TEXT), 2, 4)";
+        let name = "'bulk ' || substr(CAST(10000000 + i AS TEXT), 2)";
+        for sql in [
+            format!(
+                "{numbers} INSERT INTO keys (id, org_id, owner_id, name, name_folded, note, status, status_at, prefix,
+                    last_four, model_scope, addresses, created_at, version)
+                SELECT 'key_' || {id}, '{org}', '{owner}', {name}, {name}, '', 'active', {now}, 'sk-desk-',
+                    {four}, 'every', '', {now}, 1 FROM n"
+            ),
+            format!(
+                "{numbers} INSERT INTO key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)
+                SELECT 'sec_' || {id}, '{org}', 'key_' || {id}, {hash}, 'sk-desk-', {four}, {now} FROM n"
+            ),
+        ] {
+            self.execute(&sql).await.unwrap();
+        }
+        self.db.analyze().await.unwrap();
+    }
+
+    /// Runs a statement that the program itself does not have.
+    pub async fn execute(&self, sql: &str) -> Result<u64, sqlx::Error> {
+        let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        match &self.db {
+            Db::Sqlite { writer, .. } => query.execute(writer).await.map(|done| done.rows_affected()),
+            Db::Postgres(pool) => query.execute(pool).await.map(|done| done.rows_affected()),
+        }
+    }
+
+    pub async fn numbers(&self, sql: &str) -> Vec<i64> {
+        let query = AssertSqlSafe(sql.to_owned());
+        match &self.db {
+            Db::Sqlite { readers, .. } => sqlx::query_scalar(query).fetch_all(readers).await.unwrap(),
+            Db::Postgres(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
+        }
+    }
+
+    pub async fn number(&self, sql: &str) -> i64 {
+        self.numbers(sql).await[0]
+    }
+
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let query = AssertSqlSafe(sql.to_owned());
+        match &self.db {
+            Db::Sqlite { readers, .. } => sqlx::query_scalar(query).fetch_all(readers).await.unwrap(),
+            Db::Postgres(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
+        }
+    }
+
+    pub async fn bytes_of(&self, sql: &str) -> Vec<Vec<u8>> {
+        let query = AssertSqlSafe(sql.to_owned());
+        match &self.db {
+            Db::Sqlite { readers, .. } => sqlx::query_scalar(query).fetch_all(readers).await.unwrap(),
+            Db::Postgres(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
+        }
+    }
+
+    /// Everything that is stored, as text; byte columns in hex.
+    pub async fn dump(&self) -> String {
+        let mut dump = String::new();
+        match &self.db {
+            Db::Sqlite { readers, .. } => {
+                let tables: Vec<String> = sqlx::query_scalar(
+                    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'keys_names'",
+                )
+                .fetch_all(readers)
+                .await
+                .unwrap();
+                for table in tables {
+                    let rows = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table}")));
+                    for row in rows.fetch_all(readers).await.unwrap() {
+                        for at in 0..row.len() {
+                            if let Ok(Some(text)) = row.try_get_unchecked::<Option<String>, _>(at) {
+                                dump.push_str(&text);
+                            }
+                            if let Ok(Some(bytes)) = row.try_get_unchecked::<Option<Vec<u8>>, _>(at) {
+                                dump.push('\t');
+                                dump.push_str(&hex(&bytes));
+                            }
+                            dump.push('\t');
+                        }
+                        dump.push('\n');
+                    }
+                }
+            }
+            Db::Postgres(pool) => {
+                let tables: Vec<String> = sqlx::query_scalar(
+                    "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'",
+                )
+                .fetch_all(pool)
+                .await
+                .unwrap();
+                for table in tables {
+                    let rows: Vec<String> = self.texts(&format!("SELECT t::text FROM {table} t")).await;
+                    dump.push_str(&rows.join("\n"));
+                    dump.push('\n');
+                }
+            }
+        }
+        dump
+    }
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn setup_form(token: &str) -> SetupForm {
+    SetupForm {
+        token: Hidden::new(token),
+        name: "Ana Petrov".into(),
+        email: OWNER_EMAIL.into(),
+        password: Hidden::new(PASSWORD),
+        org: "Northwind".into(),
+        zone: "Europe/Zurich".into(),
+    }
+}
+
+/// A new key's form as it comes filled in, for every model.
+pub fn form(name: &str) -> KeyForm {
+    KeyForm { name: name.into(), scope: "every".into(), ..KeyForm::fresh(&[]) }
+}
+
+pub fn key_ref(at: &At, issued: &IssuedKey) -> KeyRef {
+    KeyRef { org: at.org.slug.clone(), id: issued.id.to_string() }
+}
+
+pub fn everything() -> KeyFilter {
+    KeyFilter {
+        search: String::new(),
+        state: StateFilter::Live,
+        team: None,
+        sort: Sort::Created,
+        descending: true,
+        page: None,
+    }
+}
+
+/// The one field that a form was refused for, and why.
+pub fn refused<T>(result: Result<T, OpError>) -> (String, String) {
+    match result {
+        Err(OpError::Invalid(errors)) => {
+            assert_eq!(errors.len(), 1, "{errors:?}");
+            (errors[0].field.clone(), errors[0].problem.to_string())
+        }
+        Err(other) => panic!("refused in another way: {other:?}"),
+        Ok(_) => panic!("not refused"),
+    }
+}
+
+fn number_nobody_knows() -> u64 {
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+/// Runs the body as a task of its own, so that a failed assertion still lets the database be put away.
+async fn run<F, R>(desk: TestDesk, body: F) -> Result<(), tokio::task::JoinError>
+where
+    F: FnOnce(TestDesk) -> R,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let db = desk.db.clone();
+    let outcome = tokio::spawn(body(desk)).await;
+    db.close().await;
+    outcome
+}
+
+fn pass_on(outcome: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = outcome {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+pub async fn on_sqlite<F, R>(body: F)
+where
+    F: FnOnce(TestDesk) -> R,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("desk.db");
+    let db = Db::open(&Place::Sqlite(file.clone())).await.unwrap();
+    db.migrate().await.unwrap();
+    pass_on(run(TestDesk::new(db, Some(file)), body).await);
+}
+
+pub async fn on_postgres<F, R>(body: F)
+where
+    F: FnOnce(TestDesk) -> R,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let server = postgres_server();
+    let mut admin = server.connect().await.expect("the server of KEYDESK_TEST_POSTGRES answers");
+    let template = template(&server, &mut admin).await;
+    let name = format!("kd_{:016x}", number_nobody_knows());
+    let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
+    let db = Db::open(&Place::Postgres(url_of(&server, &name))).await.unwrap();
+    let outcome = run(TestDesk::new(db, None), body).await;
+    let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+    let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut admin).await;
+    let _ = admin.close().await;
+    pass_on(outcome);
+}
+
+fn postgres_server() -> PgConnectOptions {
+    let url = std::env::var("KEYDESK_TEST_POSTGRES").unwrap_or_else(|_| {
+        panic!(
+            "These tests need a Postgres server: run them with `make test` or `scripts/with-postgres.sh cargo test`, \
+             or set KEYDESK_TEST_POSTGRES to the postgres:// address of a server where databases may be created."
+        )
+    });
+    PgConnectOptions::from_str(&url).expect("KEYDESK_TEST_POSTGRES is a postgres:// address")
+}
+
+fn url_of(server: &PgConnectOptions, database: &str) -> String {
+    server.clone().database(database).to_url_lossy().to_string()
+}
+
+/// A migrated database to copy, which is faster than migrating each. It is named after the migrations, so it is made
+/// once per server.
+async fn template(server: &PgConnectOptions, admin: &mut PgConnection) -> String {
+    const ONE_AT_A_TIME: i64 = 7_305_114_000;
+    let mut hash = Sha256::new();
+    for migration in sqlx::migrate!("../migrations/postgres").iter() {
+        hash.update(&*migration.checksum);
+    }
+    let name = format!("kd_template_{}", &hex(&hash.finalize())[..16]);
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(ONE_AT_A_TIME).execute(&mut *admin).await.unwrap();
+    let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)")
+        .bind(&name)
+        .fetch_one(&mut *admin)
+        .await
+        .unwrap();
+    if !there {
+        let building = format!("kd_{:016x}", number_nobody_knows());
+        let create = format!("CREATE DATABASE {building} TEMPLATE template0 ENCODING 'UTF8'");
+        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *admin).await.unwrap();
+        let db = Db::open(&Place::Postgres(url_of(server, &building))).await.unwrap();
+        db.migrate().await.unwrap();
+        db.close().await;
+        let rename = format!("ALTER DATABASE {building} RENAME TO {name}");
+        sqlx::raw_sql(AssertSqlSafe(rename)).execute(&mut *admin).await.unwrap();
+    }
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(ONE_AT_A_TIME).execute(&mut *admin).await.unwrap();
+    name
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Everything: checks, tests in Rust on both databases, the release build, tests in a browser. Nothing is skipped: what is missing
+# is installed, or the run fails with a sentence.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+
+LOGS=$(mktemp -d "${TMPDIR:-/tmp}/keydesk-test.XXXXXX")
+STAGE=start
+finish() {
+    local code=$?
+    rm -rf "$LOGS"
+    [ "$code" -eq 0 ] || say "test: FAILED in the stage '$STAGE' after $SECONDS s"
+}
+trap finish EXIT
+stage() {
+    STAGE=$1
+    printf '\n== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60))
+}
+
+stage "setup"
+scripts/setup.sh
+CHROMIUM=${KEYDESK_CHROMIUM:-}
+find_chromium() {
+    local name
+    for name in chromium chromium-browser google-chrome-stable google-chrome; do
+        if have "$name"; then command -v "$name"; return; fi
+    done
+}
+[ -n "$CHROMIUM" ] || CHROMIUM=$(find_chromium)
+if [ -z "$CHROMIUM" ]; then
+    apt_install "Chromium" chromium
+    CHROMIUM=$(find_chromium)
+fi
+[ -n "$CHROMIUM" ] && [ -x "$CHROMIUM" ] || die "there is no Chromium: set KEYDESK_CHROMIUM to the path of one"
+export KEYDESK_CHROMIUM=$CHROMIUM
+printf 'setup: %-18s %s\n' chromium "$CHROMIUM"
+
+stage "check"
+scripts/check.sh
+
+stage "cargo test, SQLite and Postgres"
+scripts/with-postgres.sh cargo test --workspace --locked 2>&1 | tee "$LOGS/cargo"
+
+stage "release build"
+scripts/build.sh
+node scripts/first-visit.mjs | tee "$LOGS/visit"
+
+stage "browser tests"
+if ! npm_ready end2end; then
+    say "end2end: npm ci (seconds)"
+    quietly "npm ci" npm_install end2end || die "npm ci failed in end2end: read the lines above, then run this again"
+fi
+(cd end2end && npx --no-install tsc --noEmit && npx --no-install playwright test) 2>&1 | tee "$LOGS/playwright"
+
+printf '\n== done (%d:%02d)\n' $((SECONDS / 60)) $((SECONDS % 60))
+say "check: all passed"
+cat "$LOGS/visit"
+awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1); if ($i ~ /^ignored/) g += $(i-1) } n++ }
+     END { printf "test result: ok. %d passed; %d failed; %d ignored (cargo test, %d programs)\n", p, f, g, n }' "$LOGS/cargo"
+grep -E '^ +[0-9]+ (passed|failed|flaky|skipped|did not run)' "$LOGS/playwright" | sed 's/^ */playwright: /' || die "Playwright said nothing about passed tests"

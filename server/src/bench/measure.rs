@@ -1,0 +1,186 @@
+//! Asks each question in turn, the bare query before it, and sorts the times.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use keydesk_core::Desk;
+use keydesk_core::admission::{NotAdmitted, Presented, authenticate};
+use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::domain::key_filter::{Cursor, KeyFilter, Sort, StateFilter};
+use keydesk_core::ops::OpError;
+use keydesk_core::ops::keys::{self, Found, SearchForm};
+use keydesk_core::store::bare;
+
+use super::seed::{Bench, COMMON, Known, RARE, SLUG};
+
+const WARM_UP: usize = 20;
+const PAGE: i64 = 51;
+/// A person may look sixty whole secrets up in a minute, and the bench's clock stands still.
+const SECRET_SEARCHES: usize = 55;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Question {
+    List,
+    ListOfMember,
+    ByNameFarIn,
+    BySpend,
+    Common,
+    CommonOfFour,
+    Rare,
+    LastFour,
+    WholeSecret,
+    KeyPage,
+    Admission,
+}
+
+use Question::*;
+
+const ALL: [(Question, &str); 11] = [
+    (List, "list, newest first"),
+    (ListOfMember, "list of a member with five keys"),
+    (ByNameFarIn, "list by name, a page far in"),
+    (BySpend, "list by this month's spend"),
+    (Common, "search, part of a common name"),
+    (CommonOfFour, "search, four letters (name or last four)"),
+    (Rare, "search, part of a rare name"),
+    (LastFour, "search, last four of a secret"),
+    (WholeSecret, "search, a whole secret (counted)"),
+    (KeyPage, "key page"),
+    (Admission, "admission of a secret"),
+];
+
+fn filter(question: Question, known: &Known) -> KeyFilter {
+    let search = match question {
+        Common => COMMON.to_owned(),
+        CommonOfFour => "prod".to_owned(),
+        Rare => RARE.to_owned(),
+        LastFour => known.last_four.clone(),
+        List | ListOfMember | ByNameFarIn | BySpend | WholeSecret | KeyPage | Admission => String::new(),
+    };
+    let sort = match question {
+        ByNameFarIn => Sort::Name,
+        BySpend => Sort::Spend,
+        _ => Sort::Created,
+    };
+    let page = (question == ByNameFarIn).then(|| Cursor {
+        backwards: false,
+        value: known.name.clone(),
+        seq: 0,
+    });
+    KeyFilter { search, state: StateFilter::Live, team: None, sort, descending: sort != Sort::Name, page }
+}
+
+/// Asks as the server does. Gives the ids of the answer's keys.
+async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> Result<Vec<String>, OpError> {
+    match question {
+        KeyPage => {
+            let view = keys::show(desk, &bench.owner, SLUG, known.id.as_str()).await?;
+            Ok(vec![view.key.id.to_string()])
+        }
+        Admission => {
+            let mut presented = Presented::default();
+            presented.bare(known.secret.reveal().as_bytes());
+            match authenticate(desk, &presented, Some([10, 0, 0, 1].into())).await {
+                Ok(context) => Ok(vec![context.key().to_string()]),
+                Err(NotAdmitted::Unavailable(error)) => Err(error.into()),
+                Err(NotAdmitted::Refused(refusal)) => Err(OpError::Conflict(format!("{refusal:?}"))),
+            }
+        }
+        WholeSecret => {
+            let form =
+                SearchForm { org: SLUG.into(), q: Hidden::new(known.secret.reveal()), ..Default::default() };
+            match keys::search(desk, &bench.owner, &form).await? {
+                Found::Key(id) => Ok(vec![id.to_string()]),
+                _ => Err(OpError::NotFound),
+            }
+        }
+        _ => {
+            let caller = if question == ListOfMember { &bench.member } else { &bench.owner };
+            let view = keys::list(desk, caller, SLUG, &filter(question, known)).await?;
+            Ok(view.page.keys.into_iter().map(|key| key.id.to_string()).collect())
+        }
+    }
+}
+
+/// The same rows, by index. `ids` were found before the clock started.
+async fn bare(
+    desk: &Desk,
+    bench: &Bench,
+    question: Question,
+    known: &Known,
+    ids: &str,
+) -> Result<usize, OpError> {
+    let mut read = desk.db.read().await?;
+    Ok(match question {
+        List => bare::newest(&mut read, &bench.org, PAGE).await?,
+        ByNameFarIn => bare::by_name(&mut read, &bench.org, &known.name, PAGE).await?,
+        Admission | WholeSecret => bare::by_hash(&mut read, &known.secret.hash()).await?,
+        _ => bare::by_ids(&mut read, ids).await?,
+    })
+}
+
+#[derive(Default)]
+struct Times {
+    bare: Vec<Duration>,
+    asked: Vec<Duration>,
+    rows: usize,
+}
+
+/// The time below which this many of a hundred lie.
+fn percentile(times: &mut [Duration], hundredths: usize) -> f64 {
+    times.sort();
+    let at = (times.len() * hundredths).div_ceil(100).clamp(1, times.len());
+    times[at - 1].as_secs_f64() * 1_000.0
+}
+
+pub async fn measure(desk: &Desk, bench: &Bench, rounds: usize) -> Result<String, OpError> {
+    let mut times: Vec<Times> = ALL.iter().map(|_| Times::default()).collect();
+    for round in 0..WARM_UP + rounds {
+        let known = &bench.known[round * 7 % bench.known.len()];
+        for (number, (question, _)) in ALL.iter().enumerate() {
+            if *question == WholeSecret && round >= SECRET_SEARCHES {
+                continue;
+            }
+            let ids = match question {
+                List | ByNameFarIn | Admission | WholeSecret => Vec::new(),
+                KeyPage => vec![known.id.to_string()],
+                _ => ask(desk, bench, *question, known).await?,
+            };
+            let ids = serde_json::to_string(&ids).unwrap_or_default();
+            let started = Instant::now();
+            bare(desk, bench, *question, known, &ids).await?;
+            let bare = started.elapsed();
+            let started = Instant::now();
+            let answer = ask(desk, bench, *question, known).await?;
+            let asked = started.elapsed();
+            if round >= WARM_UP {
+                let times = &mut times[number];
+                times.rows = answer.len();
+                times.bare.push(bare);
+                times.asked.push(asked);
+            }
+        }
+    }
+    Ok(table(times))
+}
+
+fn table(mut times: Vec<Times>) -> String {
+    let mut text = format!(
+        "{:<42}{:>6}{:>11}{:>9}{:>12}{:>9}{:>8}\n",
+        "", "rows", "median ms", "p99 ms", "bare median", "bare p99", "ratio"
+    );
+    for ((_, name), times) in ALL.iter().zip(&mut times) {
+        if times.asked.is_empty() {
+            continue;
+        }
+        let (median, slow) = (percentile(&mut times.asked, 50), percentile(&mut times.asked, 99));
+        let (bare, bare_slow) = (percentile(&mut times.bare, 50), percentile(&mut times.bare, 99));
+        let _ = writeln!(
+            text,
+            "{name:<42}{:>6}{median:>11.2}{slow:>9.2}{bare:>12.2}{bare_slow:>9.2}{:>8.1}",
+            times.rows,
+            median / bare.max(0.000_1)
+        );
+    }
+    text
+}

@@ -1,0 +1,192 @@
+//! The command line. Each command is a few steps; what fails is told in a sentence that says what to do.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use keydesk_core::Desk;
+use keydesk_core::domain::person::Email;
+use keydesk_core::ops::{OpError, catalogue, links};
+use keydesk_core::store::{Db, Place, StoreError, models};
+
+use crate::clock::{SystemClock, SystemRandom};
+use crate::config::{DataConfig, ServeConfig};
+use crate::{demo, doctor, serve};
+
+/// The key desk for LLM gateways.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring the database up to date and serve the desk and the gateway.
+    Serve(ServeConfig),
+    /// Bring the database up to date and stop.
+    Migrate(DataConfig),
+    /// Print a new one-time link for setting up an installation that nobody can sign in to yet.
+    SetupLink(ServeConfig),
+    /// Print a one-time link with which somebody sets a new password.
+    ResetPassword(ResetArgs),
+    /// Fill an empty database with a made-up organisation to look around in.
+    Demo(DemoArgs),
+    /// Show or import the models that keys can be scoped to.
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Check configuration, database, migrations and clock.
+    Doctor(ServeConfig),
+}
+
+#[derive(Args)]
+struct ResetArgs {
+    /// The e-mail address that the person signs in with.
+    email: String,
+    #[command(flatten)]
+    serve: ServeConfig,
+}
+
+#[derive(Args)]
+struct DemoArgs {
+    /// Serve it afterwards. Without --data, a demonstration lives in data/demo.
+    #[arg(long)]
+    serve: bool,
+    /// Print only who can sign in.
+    #[arg(long)]
+    quiet: bool,
+    #[command(flatten)]
+    config: ServeConfig,
+}
+
+#[derive(Subcommand)]
+enum ModelsCommand {
+    /// List the catalogue as JSON, in the form that import reads.
+    List(DataConfig),
+    /// Add and update models from a JSON file.
+    Import {
+        file: PathBuf,
+        /// Retire the models that the file does not name.
+        #[arg(long)]
+        only: bool,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+}
+
+pub async fn run(cli: Cli) -> Result<(), String> {
+    match cli.command {
+        Command::Serve(config) => serve::serve(config).await,
+        Command::Migrate(data) => {
+            open(&data).await?.db.close().await;
+            println!("The database is up to date.");
+            Ok(())
+        }
+        Command::SetupLink(config) => {
+            let desk = open(&config.data).await?;
+            match links::new_setup(&desk).await.map_err(told)? {
+                Some(token) => println!("{}/setup/{token}", config.base_url()),
+                None => {
+                    return Err(
+                        "Somebody can sign in already. Use `keydesk reset-password` to help them in.".into()
+                    );
+                }
+            }
+            Ok(())
+        }
+        Command::ResetPassword(args) => {
+            let email = Email::parse(&args.email).map_err(|problem| problem.to_string())?;
+            let desk = open(&args.serve.data).await?;
+            match links::new_reset(&desk, &email).await.map_err(told)? {
+                Some(token) => println!("{}/reset/{token}", args.serve.base_url()),
+                None => return Err(format!("Nobody signs in with {}.", email.as_str())),
+            }
+            Ok(())
+        }
+        Command::Demo(args) => demonstrate(args).await,
+        Command::Models(ModelsCommand::List(data)) => {
+            let desk = open(&data).await?;
+            let mut read = desk.db.read().await.map_err(stored)?;
+            let list = models::list(&mut read).await.map_err(stored)?;
+            println!("{}", catalogue::write(&list));
+            Ok(())
+        }
+        Command::Models(ModelsCommand::Import { file, only, data }) => {
+            let text =
+                std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
+            let list = catalogue::read(&text)?;
+            let desk = open(&data).await?;
+            let count = catalogue::import(&desk, &list, only).await.map_err(told)?;
+            println!("{count} models imported.");
+            Ok(())
+        }
+        Command::Doctor(config) => doctor::examine(&config).await,
+    }
+}
+
+async fn demonstrate(args: DemoArgs) -> Result<(), String> {
+    let mut config = args.config;
+    if args.serve && config.data.database_url.is_none() && config.data.data == PathBuf::from("data") {
+        config.data.data = PathBuf::from("data/demo");
+    }
+    let fresh = match config.data.place()? {
+        Place::Sqlite(path) => !path.exists(),
+        Place::Postgres(_) => true,
+    };
+    let desk = open(&config.data).await?;
+    let seeded = if args.serve && !fresh { Ok(None) } else { demo::seed(&desk).await.map(Some) };
+    match seeded {
+        Ok(Some(report)) => {
+            if !args.quiet {
+                println!("{} keys and {} requests over 90 days.", report.keys, report.requests);
+            }
+            for (email, role) in &report.people {
+                println!("{role} {email}");
+            }
+            println!("password {}", report.password);
+        }
+        Ok(None) => println!("The demonstration in {} is used again.", config.data.data.display()),
+        // On Postgres nobody can tell beforehand whether it is there already.
+        Err(OpError::Conflict(_)) if args.serve => {
+            println!("The demonstration is there already and used again.")
+        }
+        Err(error) => return Err(told(error)),
+    }
+    if args.serve {
+        let (owner, _) = &demo::who()[0];
+        println!("Sign in as {owner} with the password: {}", demo::PASSWORD);
+        desk.db.close().await;
+        return serve::serve(config).await;
+    }
+    Ok(())
+}
+
+/// Opens the database, making its folder, and brings it up to date.
+pub async fn open(data: &DataConfig) -> Result<Desk, String> {
+    let place = data.place()?;
+    if let Place::Sqlite(path) = &place
+        && let Some(folder) = path.parent()
+    {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("The folder {} cannot be made: {error}.", folder.display()))?;
+    }
+    let db = Db::open(&place).await.map_err(stored)?;
+    db.migrate().await.map_err(stored)?;
+    let desk = Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom));
+    catalogue::seed(&desk).await.map_err(told)?;
+    Ok(desk)
+}
+
+/// On the command line the cause may be told: it is the operator who reads it.
+pub fn stored(error: StoreError) -> String {
+    format!("The database cannot be used. {error}.")
+}
+
+pub fn told(error: OpError) -> String {
+    match error {
+        OpError::Store(error) => stored(error),
+        OpError::Conflict(sentence) => sentence,
+        other => other.to_string(),
+    }
+}

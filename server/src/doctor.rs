@@ -1,0 +1,62 @@
+//! `keydesk doctor`: what an operator checks first, in order, each with what to do about it.
+
+use keydesk_core::Clock;
+use keydesk_core::domain::moment::Moment;
+use keydesk_core::store::{Db, Place};
+
+use crate::clock::SystemClock;
+use crate::config::ServeConfig;
+
+/// The day this release was made: a clock before it is wrong.
+const RELEASED_MS: i64 = 1_793_000_000_000;
+
+pub async fn examine(config: &ServeConfig) -> Result<(), String> {
+    let mut failed = 0;
+    let mut say = |fine: bool, what: &str, words: String| {
+        failed += u32::from(!fine);
+        println!("{} {what}: {words}", if fine { "ok  " } else { "FAIL" });
+    };
+    match config.check() {
+        Ok(()) => say(true, "configuration", format!("base URL {}", config.base_url())),
+        Err(sentence) => say(false, "configuration", sentence),
+    }
+    if !config.secure() && !config.listen.ip().is_loopback() {
+        say(false, "https", "the desk is open to a network without https. Put a proxy with https in front and set KEYDESK_BASE_URL.".into());
+    }
+    let now = SystemClock.now();
+    let sane = now > Moment::from_ms(RELEASED_MS);
+    say(
+        sane,
+        "clock",
+        format!("{}{}", now.rfc3339(), if sane { "" } else { " is before this release. Set the clock." }),
+    );
+    match config.data.place() {
+        Err(_) => {}
+        Ok(Place::Sqlite(path)) if !path.exists() => {
+            say(
+                false,
+                "database",
+                format!("{} is not there yet. `keydesk migrate` makes it.", path.display()),
+            );
+        }
+        Ok(place) => match Db::open(&place).await {
+            Err(error) => say(false, "database", format!("{error}. Check the address and that it runs.")),
+            Ok(db) => {
+                say(true, "database", format!("{} answers", db.name()));
+                match db.pending_migrations().await {
+                    Ok(0) => say(true, "migrations", "all are in".into()),
+                    Ok(count) => {
+                        say(false, "migrations", format!("{count} are missing. Run `keydesk migrate`."))
+                    }
+                    Err(error) => say(false, "migrations", error.to_string()),
+                }
+                db.close().await;
+            }
+        },
+    }
+    match failed {
+        0 => Ok(()),
+        1 => Err("One check failed.".into()),
+        count => Err(format!("{count} checks failed.")),
+    }
+}

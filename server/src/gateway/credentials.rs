@@ -1,0 +1,54 @@
+//! Letting requests in: gathers every credential of a request, wherever it stands, and asks admission. A handler gets an
+//! `AuthContext` from here or not at all.
+//!
+//! It decides nothing itself and keeps nothing of a credential.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use keydesk_core::admission::{self, AuthContext, NotAdmitted, Presented};
+
+use super::protocol::{Asker, Fault};
+use crate::http::request::RequestFacts;
+use crate::state::AppState;
+
+/// Headers that hold a key and nothing else: Anthropic's and Google's.
+const BARE_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
+
+/// A request whose key has passed gates 1 to 5.
+pub struct Authenticated(pub AuthContext);
+
+impl FromRequestParts<AppState> for Authenticated {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
+        let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
+        match admission::authenticate(&state.desk, &presented(parts), address).await {
+            Ok(context) => {
+                state.last_used.note(context.key(), state.desk.now());
+                Ok(Self(context))
+            }
+            Err(NotAdmitted::Refused(refusal)) => Err(Asker::of(parts, state).refused(&refusal)),
+            Err(NotAdmitted::Unavailable(error)) => Err(Asker::of(parts, state).unavailable(&error)),
+        }
+    }
+}
+
+/// Every place in every route, also repeated ones: a second key must be seen to be refused.
+fn presented(parts: &Parts) -> Presented {
+    let mut presented = Presented::default();
+    for value in parts.headers.get_all(AUTHORIZATION) {
+        presented.authorization(value.as_bytes());
+    }
+    for value in BARE_HEADERS.iter().flat_map(|name| parts.headers.get_all(*name)) {
+        presented.bare(value.as_bytes());
+    }
+    // Any query reads as pairs; what is no UTF-8 in it becomes a character that no key has.
+    if let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) {
+        pairs
+            .iter()
+            .filter(|(name, _)| name == "key")
+            .for_each(|(_, value)| presented.bare(value.as_bytes()));
+    }
+    presented
+}

@@ -1,0 +1,146 @@
+//! The HTTP side of the gateway: what a client with a key reaches under `/v1` (OpenAI's and Anthropic's) and `/v1beta`
+//! (Gemini's). Of it there is the reading part: the models that a key may use.
+//!
+//! `credentials` lets requests in, `protocol` shapes every error, `models` answers. Passing requests on to providers
+//! will be one more file, `upstreams`, with its routes in `routes` below, ahead of the last ones; until then such a route
+//! says that it is not served.
+//!
+//! The routes are merged into the server's router, not nested: the protocol is read off the whole path. No answer
+//! carries a CORS header and a preflight is refused: a key must never be used from a web page.
+
+mod credentials;
+mod models;
+mod protocol;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::http::uri::PathAndQuery;
+use axum::http::{Method, Request, Uri};
+use axum::routing::{MethodRouter, any, get};
+
+use crate::state::AppState;
+use credentials::Authenticated;
+use protocol::{Asker, Fault};
+
+/// Needs `RequestFacts` in the request's extensions, from `http::request::note` around it. Without them no address is
+/// known, and keys that are bound to addresses are refused.
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/v1/models", only_get(get(models::list)))
+        .route("/v1/models/", only_get(get(models::list)))
+        .route("/v1/models/{*id}", only_get(get(models::find)))
+        .route("/v1beta/models", only_get(get(models::list)))
+        .route("/v1beta/models/", only_get(get(models::list)))
+        .route("/v1beta/models/{*id}", only_get(get(models::find)))
+        .route("/v1", nothing_here())
+        .route("/v1/", nothing_here())
+        .route("/v1/{*rest}", nothing_here())
+        .route("/v1beta", nothing_here())
+        .route("/v1beta/", nothing_here())
+        .route("/v1beta/{*rest}", nothing_here())
+}
+
+/// What clients call and this gateway does not pass on yet.
+const NOT_YET: [&str; 13] = [
+    "/v1/audio/speech",
+    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+    "/v1/batches",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/files",
+    "/v1/images/generations",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/v1/moderations",
+    "/v1/responses",
+];
+
+/// Gemini writes what to do with a model behind its name: `/v1beta/models/NAME:generateContent`.
+const ACTIONS_NOT_YET: [&str; 5] =
+    ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
+
+const SERVED: [&str; 2] = ["/v1/models", "/v1beta/models"];
+
+fn only_get(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    route.options(no_preflight_for_get).fallback(wrong_method)
+}
+
+fn nothing_here() -> MethodRouter<AppState> {
+    any(lost).options(no_preflight)
+}
+
+/// A preflight never has a key, so there is none to check.
+async fn no_preflight_for_get(asker: Asker) -> Fault {
+    asker.method_not_allowed("GET, HEAD")
+}
+
+async fn no_preflight(asker: Asker) -> Fault {
+    asker.method_not_allowed("")
+}
+
+async fn wrong_method(asker: Asker, _key: Authenticated, method: Method, uri: Uri) -> Fault {
+    let action = uri.path().trim_end_matches('/').rsplit_once(':').map_or("", |(_, action)| action);
+    match ACTIONS_NOT_YET.iter().find(|known| **known == action) {
+        Some(action) if method == Method::POST && uri.path().starts_with("/v1beta/") => {
+            asker.not_found(&format!("This installation does not serve {action} yet."))
+        }
+        _ => asker.method_not_allowed("GET, HEAD"),
+    }
+}
+
+/// Everything else under `/v1` and `/v1beta`. What was asked for is never repeated: somebody's key may stand in it.
+async fn lost(asker: Asker, _key: Authenticated, uri: Uri) -> Fault {
+    let base = &asker.base_url;
+    let path = uri.path();
+    let version = if path.starts_with("/v1beta") { "/v1beta" } else { "/v1" };
+    asker.not_found(&match meant(path) {
+        Some(known) if path.trim_end_matches('/') == known => {
+            format!("This installation does not serve {known} yet. It answers GET {base}{version}/models.")
+        }
+        Some(known) => format!(
+            "This URL has a slash or a version too many. The right one is {base}{known}: set the client's base URL without a slash at its end, and with {version} only if the client does not add it itself."
+        ),
+        None => format!(
+            "Nothing is served at this URL. GET {base}{version}/models lists the models of a key; the base URL for clients is {base}{version}."
+        ),
+    })
+}
+
+/// The known path that remains when empty parts and repeated versions are left out; the last version counts.
+fn meant(path: &str) -> Option<&'static str> {
+    let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
+    let mut version = "v1";
+    while let Some(part) = parts.next_if(|part| matches!(*part, "v1" | "v1beta")) {
+        version = part;
+    }
+    let mut whole = format!("/{version}");
+    parts.for_each(|part| whole.extend(["/", part]));
+    SERVED.into_iter().chain(NOT_YET).find(|known| *known == whole)
+}
+
+/// Makes `//v1/models` into `/v1/models`: a client whose base URL ends with a slash sends the former. Any other path
+/// stays as it is.
+///
+/// Routes are chosen before a router's own layers run, so this goes around the whole router:
+/// `MapRequestLayer::new(gateway::collapse_leading_slashes).layer(router)`, and that service is what is served
+/// (`axum::ServiceExt::into_make_service_with_connect_info`).
+pub fn collapse_leading_slashes<B>(mut request: Request<B>) -> Request<B> {
+    let path = request.uri().path();
+    let rest = path.trim_start_matches('/');
+    if !path.starts_with("//") || !(rest.starts_with("v1/") || rest.starts_with("v1beta/")) {
+        return request;
+    }
+    let whole = match request.uri().query() {
+        Some(query) => format!("/{rest}?{query}"),
+        None => format!("/{rest}"),
+    };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = PathAndQuery::try_from(whole).ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
+}

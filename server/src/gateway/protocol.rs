@@ -1,0 +1,203 @@
+//! Whose language a caller speaks, and every error in the exact shape that this one's client library expects.
+//!
+//! All answers of the gateway are made here, so that none can be kept by a cache or have another shape.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use keydesk_core::domain::gate::Refusal;
+use keydesk_core::store::StoreError;
+use serde_json::{Value, json};
+
+use crate::http::request::RequestFacts;
+use crate::state::AppState;
+
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    OpenAi,
+    Anthropic,
+    Gemini,
+}
+
+impl Protocol {
+    pub fn of(path: &str, headers: &HeaderMap) -> Self {
+        let under =
+            |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if under("/v1beta") {
+            Protocol::Gemini
+        } else if under("/v1/messages") || headers.contains_key("anthropic-version") {
+            Protocol::Anthropic
+        } else {
+            Protocol::OpenAi
+        }
+    }
+}
+
+/// What an answer has to know of who asked. Can be had without a key, and lets nobody in.
+pub struct Asker {
+    pub protocol: Protocol,
+    /// This installation's own, without a slash at the end.
+    pub base_url: String,
+    request_id: Option<String>,
+    from_browser: bool,
+}
+
+impl FromRequestParts<AppState> for Asker {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        Ok(Self::of(parts, state))
+    }
+}
+
+impl Asker {
+    pub fn of(parts: &Parts, state: &AppState) -> Self {
+        Self {
+            protocol: Protocol::of(parts.uri.path(), &parts.headers),
+            base_url: state.config.base_url(),
+            request_id: parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()),
+            from_browser: parts.headers.contains_key(ORIGIN),
+        }
+    }
+
+    pub fn refused(&self, refusal: &Refusal) -> Fault {
+        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNAUTHORIZED);
+        self.fault(status, refusal.code(), self.with_warning(refusal.sentence(&self.base_url)))
+    }
+
+    pub fn not_found(&self, sentence: &str) -> Fault {
+        self.fault(StatusCode::NOT_FOUND, "not_found", sentence.into())
+    }
+
+    pub fn model_not_found(&self, sentence: &str) -> Fault {
+        self.fault(StatusCode::NOT_FOUND, "model_not_found", sentence.into())
+    }
+
+    /// `allow` are the methods there are, as the header lists them; empty where a preflight asked for a URL without any.
+    pub fn method_not_allowed(&self, allow: &'static str) -> Fault {
+        let sentence = match allow {
+            "" => "Preflight requests are not answered.".into(),
+            methods => format!("This URL answers {methods} only."),
+        };
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let fault = self.fault(status, "method_not_allowed", self.with_warning(sentence));
+        Fault { allow: Some(allow), ..fault }
+    }
+
+    /// The database does not answer. The one place where that is logged for the gateway.
+    pub fn unavailable(&self, error: &StoreError) -> Fault {
+        tracing::error!(%error, "the database is away: the gateway lets nobody in");
+        self.fault(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "service_unavailable",
+            "The key desk's database is away, so no key can be checked. Nobody is let in until it answers."
+                .into(),
+        )
+    }
+
+    /// Only browsers send an Origin, and a key in a web page is everybody's.
+    fn with_warning(&self, sentence: String) -> String {
+        if self.from_browser {
+            format!("{sentence} A browser sent this: a key must never be used from a web page.")
+        } else {
+            sentence
+        }
+    }
+
+    fn fault(&self, status: StatusCode, code: &'static str, message: String) -> Fault {
+        let request_id = self.request_id.clone();
+        Fault { protocol: self.protocol, status, code, message, request_id, allow: None }
+    }
+}
+
+/// An error on its way to the caller.
+#[derive(Debug)]
+pub struct Fault {
+    protocol: Protocol,
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    request_id: Option<String>,
+    allow: Option<&'static str>,
+}
+
+impl Fault {
+    fn body(&self) -> Value {
+        match self.protocol {
+            Protocol::OpenAi => {
+                let kind =
+                    if self.status.is_server_error() { "server_error" } else { "invalid_request_error" };
+                json!({"error": {"message": self.message, "type": kind, "param": null, "code": self.code}})
+            }
+            Protocol::Anthropic => {
+                let kind = match self.status {
+                    StatusCode::UNAUTHORIZED => "authentication_error",
+                    StatusCode::FORBIDDEN => "permission_error",
+                    StatusCode::NOT_FOUND => "not_found_error",
+                    status if status.is_server_error() => "api_error",
+                    _ => "invalid_request_error",
+                };
+                let error = json!({"type": kind, "message": self.message});
+                json!({"type": "error", "error": error, "request_id": self.request_id})
+            }
+            Protocol::Gemini => {
+                let status = match self.status {
+                    StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
+                    StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+                    StatusCode::NOT_FOUND => "NOT_FOUND",
+                    status if status.is_server_error() => "UNAVAILABLE",
+                    _ => "INVALID_ARGUMENT",
+                };
+                let reason = match self.code {
+                    "invalid_api_key" => "API_KEY_INVALID".into(),
+                    code => code.to_ascii_uppercase(),
+                };
+                let info = json!({
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": reason,
+                    "domain": "keydesk",
+                });
+                json!({"error": {
+                    "code": self.status.as_u16(),
+                    "message": self.message,
+                    "status": status,
+                    "details": [info],
+                }})
+            }
+        }
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut response = answer(&self.body());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if self.status.is_client_error() {
+            // What cannot succeed is not tried again.
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+/// A body as JSON that no cache keeps: what it says depends on the key.
+pub fn answer(body: &Value) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+    (headers, body.to_string()).into_response()
+}

@@ -1,0 +1,67 @@
+//! Who is asking: from the session's cookie to a person, read anew for each request. Without one, a page sends its
+//! reader to sign in. That is courtesy, not protection: what protects is that operations want a caller.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::{Method, StatusCode};
+use keydesk_app::actions::session::PERSON;
+use keydesk_app::ask;
+use keydesk_core::domain::ids::PersonId;
+use keydesk_core::ops::access::Caller;
+use keydesk_core::store::people;
+use tower_sessions::Session;
+
+use super::request::RequestFacts;
+use crate::state::AppState;
+
+pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let facts = request.extensions().get::<RequestFacts>().cloned();
+    let (id, address) = match &facts {
+        Some(facts) => {
+            (facts.id.clone(), facts.address.map(|address| address.to_string()).unwrap_or_default())
+        }
+        None => Default::default(),
+    };
+    request.extensions_mut().insert(ask::Request { id: id.clone(), address: address.clone() });
+    let session = request.extensions().get::<Session>().cloned();
+    let person = match person_of(&state, session).await {
+        Ok(person) => person,
+        Err(()) => {
+            let words = "The database does not answer, so nobody can be recognised. Try again in a moment.\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+        }
+    };
+    match person {
+        Some(person) => {
+            request.extensions_mut().insert(Caller { person, address, request_id: id });
+        }
+        None if asks_for_a_page(&request) && !is_public(request.uri().path()) => {
+            let next = request.uri().path();
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+            return Redirect::to(&format!("/sign-in?{query}")).into_response();
+        }
+        None => {}
+    }
+    next.run(request).await
+}
+
+/// `Err` when the database is away.
+async fn person_of(state: &AppState, session: Option<Session>) -> Result<Option<people::Person>, ()> {
+    let Some(session) = session else { return Ok(None) };
+    // The session store has logged the cause.
+    let id: Option<String> = session.get(PERSON).await.map_err(|_| ())?;
+    let Some(id) = id.and_then(|id| PersonId::parse(&id)) else { return Ok(None) };
+    let find = async { people::find(&mut state.desk.db.read().await?, &id).await };
+    find.await.map_err(
+        |error: keydesk_core::store::StoreError| tracing::error!(%error, "a person could not be read"),
+    )
+}
+
+fn asks_for_a_page(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+}
+
+fn is_public(path: &str) -> bool {
+    path == "/sign-in" || path.starts_with("/setup/") || path.starts_with("/reset/")
+}

@@ -1,0 +1,11 @@
+//! The HTTP side of the desk: what every request passes before a page or an action sees it.
+
+pub mod assets;
+pub mod caller;
+pub mod forms;
+pub mod headers;
+pub mod health;
+pub mod request;
+pub mod router;
+pub mod same_origin;
+pub mod session_store;

@@ -1,0 +1,73 @@
+//! What is known about every request before anything else is asked: its id and where it came from.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::HeaderValue;
+use keydesk_core::domain::ids::RequestId;
+use keydesk_core::domain::key_format::looks_like_secret;
+use tracing::Instrument;
+
+use crate::state::AppState;
+
+/// In the extensions of every request.
+#[derive(Clone, Debug)]
+pub struct RequestFacts {
+    pub id: String,
+    /// The client's address: the connection's, or what a configured proxy says it is.
+    pub address: Option<IpAddr>,
+}
+
+/// Gives the request its id and address, and logs one line when it is answered. The line has no query string, no
+/// header and no body: a secret could be in any of them.
+pub async fn note(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let started = state.desk.now();
+    let id = RequestId::new(started, state.desk.ten()).to_string();
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    let address = match peer {
+        Some(peer) if state.config.trusted_proxies.iter().any(|network| network.contains(&peer)) => {
+            forwarded_for(&request).or(Some(peer))
+        }
+        peer => peer,
+    };
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    request.extensions_mut().insert(RequestFacts { id: id.clone(), address });
+    let span = tracing::info_span!("request", id = %id);
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    tracing::info!(
+        request.id = %id,
+        %method,
+        path = %shown_path(&path),
+        status = response.status().as_u16(),
+        duration_ms = state.desk.now().ms() - started.ms(),
+        "answered"
+    );
+    response
+}
+
+/// The address nearest to us that the proxy added.
+fn forwarded_for(request: &Request) -> Option<IpAddr> {
+    let value = request.headers().get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    value.rsplit(',').next()?.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// One-time tokens stand in paths, and somebody may paste a key into one; a log keeps the path without them.
+fn shown_path(path: &str) -> String {
+    for prefix in ["/setup/", "/reset/"] {
+        if path.starts_with(prefix) {
+            return format!("{prefix}…");
+        }
+    }
+    let segment = |segment: &str| {
+        let text = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
+        if looks_like_secret(&text) { "…".to_owned() } else { segment.to_owned() }
+    };
+    let shown: Vec<String> = path.split('/').map(segment).collect();
+    shown.join("/").chars().take(200).collect()
+}

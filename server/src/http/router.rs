@@ -1,0 +1,100 @@
+//! Every route and every layer, to be read from top to bottom.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::StatusCode;
+use keydesk_app::ask::BaseUrl;
+use keydesk_app::error::AppError;
+use keydesk_app::routes::App;
+use keydesk_app::sealed::Seal;
+use keydesk_app::shell::shell;
+use leptos::prelude::provide_context;
+use leptos::server_fn::axum::server_fn_paths;
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::{Expiry, SessionManagerLayer};
+
+use super::session_store::Sessions;
+use super::{assets, caller, forms, headers, health, request, same_origin};
+use crate::gateway;
+use crate::state::AppState;
+
+pub fn router(state: AppState) -> Router {
+    // For programs, with a key: no session, no cookie, no same-origin question.
+    let gateway = gateway::routes();
+
+    // For browsers, with a session. A layer stands around those that come before it in this list.
+    let desk = Router::new()
+        .merge(actions(&state))
+        .leptos_routes_with_context(&state, generate_route_list(App), contexts(&state), {
+            let options = state.leptos.clone();
+            move || shell(options.clone())
+        })
+        .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(contexts(&state), shell))
+        .layer(from_fn_with_state(state.clone(), caller::identify))
+        .layer(sessions(&state))
+        .layer(from_fn_with_state(state.clone(), same_origin::require));
+
+    // For machines and for everybody's browser.
+    let open = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/csp-report", post(health::csp_report).layer(DefaultBodyLimit::max(16 * 1024)))
+        .route("/pkg/{version}/{name}", get(assets::serve));
+
+    Router::new()
+        .merge(open)
+        .merge(gateway)
+        .merge(desk)
+        .layer(from_fn_with_state(state.clone(), headers::add))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), request::note))
+        .with_state(state)
+}
+
+/// One route for each action, so that an address that is none is not found.
+fn actions(state: &AppState) -> Router<AppState> {
+    server_fn_paths()
+        .fold(Router::new(), |router, (path, method)| {
+            // A later action that reads with GET would need its own thought about what stands in an address.
+            assert_eq!(method, http::Method::POST, "{path} is not posted");
+            router.route(path, post(act))
+        })
+        .layer(from_fn_with_state(state.clone(), forms::answer))
+}
+
+async fn act(State(state): State<AppState>, request: Request) -> Response {
+    leptos_axum::handle_server_fns_with_context(contexts(&state), request).await.into_response()
+}
+
+/// What pages and actions find around them.
+fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
+    let state = state.clone();
+    move || {
+        provide_context(state.desk.clone());
+        provide_context(BaseUrl(state.config.base_url()));
+        provide_context(Seal { key: state.cookie_key.clone(), secure: state.config.secure() });
+    }
+}
+
+fn sessions(state: &AppState) -> SessionManagerLayer<Sessions> {
+    let config = &state.config;
+    let store = Sessions::new(state.desk.clone(), config.session_idle_minutes, config.session_hours);
+    SessionManagerLayer::new(store)
+        .with_name(if config.secure() { "__Host-keydesk" } else { "keydesk" })
+        .with_secure(config.secure())
+        .with_http_only(true)
+        // Lax, not Strict: a link in a mail must not look signed out. What changes something asks same_origin.
+        .with_same_site(SameSite::Lax)
+        .with_path("/")
+        .with_expiry(Expiry::OnSessionEnd)
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    // The panic's own words are in the log; a browser gets a sentence.
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{}\n", AppError::Internal.sentence())).into_response()
+}

@@ -1,0 +1,73 @@
+//! Nothing that changes something is taken from another site. Asked before the session is read, of every request that
+//! is not a plain read: browsers say where a request comes from, and one that says nothing is refused, because these
+//! routes are for browsers only.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Method, StatusCode, header};
+
+use crate::state::AppState;
+
+pub async fn require(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads || is_same_origin(request.headers(), &state.config.base_url()) {
+        return next.run(request).await;
+    }
+    tracing::warn!(path = request.uri().path(), "a request from another site was refused");
+    (StatusCode::FORBIDDEN, "This request did not come from a page of this desk, so nothing was done.\n")
+        .into_response()
+}
+
+/// `Sec-Fetch-Site` decides where it is sent; else `Origin` must be this host, or the address that the installation is
+/// known by.
+fn is_same_origin(headers: &HeaderMap, base_url: &str) -> bool {
+    let one = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        let first = values.next()?.to_str().ok()?;
+        values.next().is_none().then_some(first)
+    };
+    if headers.contains_key("sec-fetch-site") {
+        return one("sec-fetch-site") == Some("same-origin");
+    }
+    let Some(origin) = one(header::ORIGIN.as_str()) else { return false };
+    if origin == base_url {
+        return true;
+    }
+    let host = one(header::HOST.as_str());
+    origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(pairs: &[(&'static str, &'static str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        is_same_origin(&headers, "https://keys.example.com")
+    }
+
+    #[test]
+    fn only_this_site_may_change_something() {
+        assert!(judged(&[("sec-fetch-site", "same-origin")]));
+        assert!(judged(&[("origin", "https://keys.example.com"), ("host", "10.0.0.1:3000")]));
+        assert!(judged(&[("origin", "http://127.0.0.1:3000"), ("host", "127.0.0.1:3000")]));
+        for refused in [
+            &[][..],
+            &[("host", "keys.example.com")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "none")],
+            &[("sec-fetch-site", "cross-site"), ("origin", "https://keys.example.com")],
+            &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+            &[("origin", "https://evil.example"), ("host", "keys.example.com")],
+            &[("origin", "null"), ("host", "keys.example.com")],
+            &[("origin", "https://keys.example.com.evil.example"), ("host", "keys.example.com")],
+        ] {
+            assert!(!judged(refused), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Where tower-sessions keeps sessions: our own table. The cookie's value is stored only as a hash, a session belongs
+//! to a person, and saving one that was ended never brings it back.
+
+use std::collections::HashMap;
+
+use keydesk_app::actions::session::{ADDRESS, PERSON, USER_AGENT};
+use keydesk_core::Desk;
+use keydesk_core::domain::ids::{PersonId, SessionId};
+use keydesk_core::store::StoreError;
+use keydesk_core::store::sessions::{self, NewSession};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use tower_sessions::SessionStore;
+use tower_sessions::session::{Id, Record};
+use tower_sessions::session_store::{Error, Result};
+
+const MINUTE_MS: i64 = 60_000;
+/// A session's last sight is written at most this often.
+const SEEN_EVERY_MS: i64 = MINUTE_MS;
+
+#[derive(Clone)]
+pub struct Sessions {
+    desk: Desk,
+    idle_ms: i64,
+    whole_ms: i64,
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sessions")
+    }
+}
+
+impl Sessions {
+    pub fn new(desk: Desk, idle_minutes: i64, hours: i64) -> Self {
+        Self { desk, idle_ms: idle_minutes * MINUTE_MS, whole_ms: hours * 60 * MINUTE_MS }
+    }
+}
+
+fn hash(id: &Id) -> Vec<u8> {
+    Sha256::digest(id.0.to_le_bytes()).to_vec()
+}
+
+/// The cause is logged here; what goes on is only that it failed.
+fn failed(error: StoreError) -> Error {
+    tracing::error!(%error, "the session store failed");
+    Error::Backend("the session store failed".into())
+}
+
+fn text(data: &HashMap<String, serde_json::Value>, name: &str) -> String {
+    data.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+}
+
+#[async_trait::async_trait]
+impl SessionStore for Sessions {
+    /// Only ever adds: an id that is taken is drawn again.
+    async fn create(&self, record: &mut Record) -> Result<()> {
+        let person = PersonId::parse(&text(&record.data, PERSON))
+            .ok_or_else(|| Error::Backend("a session without a person".into()))?;
+        let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
+        let now = self.desk.now();
+        loop {
+            let new = NewSession {
+                hash: &hash(&record.id),
+                id: &SessionId::new(now, self.desk.ten()),
+                person: &person,
+                data: &data,
+                address: &text(&record.data, ADDRESS),
+                user_agent: &text(&record.data, USER_AGENT),
+            };
+            let mut tx = self.desk.db.write().await.map_err(failed)?;
+            if sessions::insert(&mut tx, &new, now).await.map_err(failed)? {
+                return tx.save_unaudited("a session begins").await.map_err(failed);
+            }
+            record.id = Id(i128::from_le_bytes(self.desk.bytes()));
+        }
+    }
+
+    async fn save(&self, record: &Record) -> Result<()> {
+        let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
+        let mut tx = self.desk.db.write().await.map_err(failed)?;
+        sessions::save(&mut tx, &hash(&record.id), &data).await.map_err(failed)?;
+        tx.save_unaudited("a session's data").await.map_err(failed)
+    }
+
+    async fn load(&self, id: &Id) -> Result<Option<Record>> {
+        let now = self.desk.now();
+        let (idle_since, begun_since) = (now.plus_ms(-self.idle_ms), now.plus_ms(-self.whole_ms));
+        let found = {
+            let mut read = self.desk.db.read().await.map_err(failed)?;
+            sessions::load(&mut read, &hash(id), idle_since, begun_since).await.map_err(failed)?
+        };
+        let Some((data, seen_at)) = found else { return Ok(None) };
+        if now.ms() - seen_at.ms() > SEEN_EVERY_MS {
+            let mut tx = self.desk.db.write().await.map_err(failed)?;
+            sessions::seen(&mut tx, &hash(id), now).await.map_err(failed)?;
+            tx.save_unaudited("a session's last sight").await.map_err(failed)?;
+        }
+        let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
+        // The table decides how long a session lives; tower-sessions only wants a date that has not come.
+        let expiry_date = OffsetDateTime::from_unix_timestamp(now.plus_ms(self.idle_ms).ms() / 1_000)
+            .map_err(|error| Error::Decode(error.to_string()))?;
+        Ok(Some(Record { id: *id, data, expiry_date }))
+    }
+
+    async fn delete(&self, id: &Id) -> Result<()> {
+        let now = self.desk.now();
+        let mut tx = self.desk.db.write().await.map_err(failed)?;
+        sessions::end(&mut tx, &hash(id), now).await.map_err(failed)?;
+        tx.save_unaudited("a session ends").await.map_err(failed)
+    }
+}

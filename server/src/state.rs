@@ -1,0 +1,27 @@
+//! What every route can reach. Made once in `serve`; cheap to clone.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use axum_extra::extract::cookie::Key;
+use keydesk_core::Desk;
+use keydesk_core::admission::LastUsed;
+use leptos::config::LeptosOptions;
+
+use crate::config::ServeConfig;
+
+#[derive(Clone)]
+pub struct AppState {
+    pub desk: Desk,
+    pub config: Arc<ServeConfig>,
+    pub last_used: LastUsed,
+    /// Seals the cookies that carry a notice or a new secret to the next page.
+    pub cookie_key: Key,
+    pub leptos: LeptosOptions,
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.leptos.clone()
+    }
+}
