@@ -1,5 +1,6 @@
 //! Serving: open, check, listen, and stop without breaking off what is under way.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -102,7 +103,10 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
 
 fn start_log(json: bool) {
     let filter = EnvFilter::try_from_env("KEYDESK_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let _ = if json { log.json().try_init() } else { log.try_init() };
 }
 

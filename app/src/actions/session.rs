@@ -32,7 +32,9 @@ async fn begin(person: &PersonId) -> Result<(), AppError> {
     let agent: String = agent.chars().take(300).collect();
     let session = session()?;
     let failed = |_| AppError::Internal;
-    session.flush().await.map_err(failed)?;
+    if session.id().is_some() {
+        session.flush().await.map_err(failed)?;
+    }
     session.insert(PERSON, person.as_str()).await.map_err(failed)?;
     session.insert(ADDRESS, request().address).await.map_err(failed)?;
     session.insert(USER_AGENT, agent).await.map_err(failed)?;

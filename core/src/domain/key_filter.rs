@@ -16,6 +16,13 @@ pub struct KeyFilter {
     pub page: Option<Cursor>,
 }
 
+impl KeyFilter {
+    /// Nothing is searched for or left out but revoked keys, and it is the first page.
+    pub fn is_plain(&self) -> bool {
+        self.search.trim().is_empty() && self.state == StateFilter::Live && self.team.is_none() && self.page.is_none()
+    }
+}
+
 /// A place in a list to go on from: the sort value and number of the row at the edge of the page before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {

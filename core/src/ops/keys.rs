@@ -10,7 +10,7 @@ use crate::domain::audit::{Event, EventKind, PastEvent};
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{KeyId, PersonId, SecretId};
 use crate::domain::key::{Field, Key, KeySpec, State, Status};
-use crate::domain::key_filter::KeyFilter;
+use crate::domain::key_filter::{KeyFilter, StateFilter};
 use crate::domain::key_form::{FieldError, FormContext, KeyForm};
 use crate::domain::key_format::{self, PlainSecret};
 use crate::domain::model::Model;
@@ -36,6 +36,8 @@ pub struct KeysView {
     pub count: i64,
     /// The count stopped here: there may be more.
     pub capped: bool,
+    /// The caller has no key to see here, in any state.
+    pub none_at_all: bool,
     pub teams: Vec<Team>,
     pub now: Moment,
 }
@@ -51,7 +53,13 @@ pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) 
     let count = key_list::count(&mut read, &permit, filter, now, starts.month).await?;
     spend::fill(&mut read, &visit.org.id, &mut page.keys, starts).await?;
     let teams = people::teams(&mut read, &visit.org.id).await?;
-    Ok(KeysView { visit, page, count, capped: count > key_list::count_most(filter), teams, now })
+    let mut none_at_all = false;
+    if page.keys.is_empty() && filter.is_plain() {
+        let revoked = KeyFilter { state: StateFilter::Only(Status::Revoked), ..filter.clone() };
+        none_at_all = key_list::count(&mut read, &permit, &revoked, now, starts.month).await? == 0;
+    }
+    let capped = count > key_list::count_most(filter);
+    Ok(KeysView { visit, page, count, capped, none_at_all, teams, now })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

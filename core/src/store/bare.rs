@@ -31,11 +31,11 @@ statements! {
     NEWEST = "SELECT seq, id, name, note, team_id, owner_id, status, status_at, prefix, last_four, model_scope, addresses,
             expires_at, created_at, last_used_at, version
         FROM keys WHERE org_id = $1 AND status <> 'revoked' ORDER BY seq DESC LIMIT $2";
-    BY_NAME = "SELECT seq, id, name, note, team_id, owner_id, status, status_at, prefix, last_four, model_scope, addresses,
+    PAGE_BY_NAME = "SELECT seq, id, name, note, team_id, owner_id, status, status_at, prefix, last_four, model_scope, addresses,
             expires_at, created_at, last_used_at, version
         FROM keys WHERE org_id = $1 AND status <> 'revoked' AND (name_folded, seq) > ($2, 0)
         ORDER BY name_folded, seq LIMIT $3";
-    BY_HASH = "SELECT key_id FROM key_secrets WHERE hash = $1";
+    SECRET_ROW = "SELECT key_id FROM key_secrets WHERE hash = $1";
 }
 
 fn ids_text(dialect: Dialect) -> String {
@@ -56,8 +56,11 @@ pub async fn newest(via: &mut impl Via, org: &OrgId, rows: i64) -> Result<usize,
 
 /// Live keys from a name on; says how many.
 pub async fn by_name(via: &mut impl Via, org: &OrgId, from: &str, rows: i64) -> Result<usize, StoreError> {
-    let found: Vec<Row> =
-        run!(via, fetch_all, sqlx::query_as::<_, Row>(BY_NAME).bind(org.as_str()).bind(from).bind(rows))?;
+    let found: Vec<Row> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, Row>(PAGE_BY_NAME).bind(org.as_str()).bind(from).bind(rows)
+    )?;
     Ok(found.len())
 }
 
@@ -71,7 +74,10 @@ pub async fn by_ids(via: &mut impl Via, ids: &str) -> Result<usize, StoreError> 
 
 /// The one row of a secret.
 pub async fn by_hash(via: &mut impl Via, hash: &SecretHash) -> Result<usize, StoreError> {
-    let found: Option<String> =
-        run!(via, fetch_optional, sqlx::query_scalar::<_, String>(BY_HASH).bind(hash.as_bytes().as_slice()))?;
+    let found: Option<String> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_scalar::<_, String>(SECRET_ROW).bind(hash.as_bytes().as_slice())
+    )?;
     Ok(found.iter().len())
 }

@@ -21,8 +21,8 @@ pub struct SeedKey<'a> {
     pub month: Option<(Moment, Money)>,
 }
 
-/// SQLite takes 32,766 parameters in one statement, and a key has the most: 22.
-const ROWS: usize = 1_000;
+/// Rows of one statement. More would be slower: SQLite looks each parameter up by name among all the others.
+const ROWS: usize = 50;
 
 /// `INSERT INTO … VALUES ($1, $2), ($3, $4) …` for this many rows.
 fn text(into: &str, columns: usize, rows: usize) -> String {
@@ -144,6 +144,16 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
                 .bind(1_000_000_i64)
         });
     }
+    Ok(())
+}
+
+/// After a large load: what the database would do by itself in its own time, now.
+pub async fn settle(db: &Db) -> Result<(), StoreError> {
+    let Db::Postgres(pool) = db else { return db.analyze().await };
+    let mut conn = pool.acquire().await?;
+    sqlx::query("SET statement_timeout = 0").execute(&mut *conn).await?;
+    sqlx::query("VACUUM ANALYZE").execute(&mut *conn).await?;
+    sqlx::query("SET statement_timeout = 15000").execute(&mut *conn).await?;
     Ok(())
 }
 

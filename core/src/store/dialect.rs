@@ -47,6 +47,15 @@ impl Dialect {
         }
     }
 
+    /// Keys whose `column` is among a few that a subquery finds. Postgres looks an array up in an index; a subquery it
+    /// would join, reading every key, or beside an `OR` test for each.
+    pub fn among(self, column: &str, few: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!("{column} IN ({few})"),
+            Dialect::Postgres => format!("{column} = ANY (ARRAY({few}))"),
+        }
+    }
+
     /// The parameter for `name_holds`: the text is data in it, whatever it holds.
     pub fn name_needle(self, folded: &str) -> String {
         match self {

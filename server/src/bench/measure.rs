@@ -62,11 +62,8 @@ fn filter(question: Question, known: &Known) -> KeyFilter {
         BySpend => Sort::Spend,
         _ => Sort::Created,
     };
-    let page = (question == ByNameFarIn).then(|| Cursor {
-        backwards: false,
-        value: known.name.clone(),
-        seq: 0,
-    });
+    let page =
+        (question == ByNameFarIn).then(|| Cursor { backwards: false, value: known.name.clone(), seq: 0 });
     KeyFilter { search, state: StateFilter::Live, team: None, sort, descending: sort != Sort::Name, page }
 }
 

@@ -22,16 +22,88 @@ use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::spend::{self, Usage, WindowStarts};
 
 const SERVICES: [&str; 40] = [
-    "billing", "catalogue", "checkout", "churn", "claims", "contract", "customer", "delivery", "docs", "email",
-    "expense", "feedback", "forecast", "fraud", "helpdesk", "hiring", "inventory", "invoice", "ledger", "legal",
-    "loyalty", "mobile", "news", "onboarding", "orders", "payroll", "pricing", "privacy", "product", "returns",
-    "review", "sales", "search", "shipping", "support", "survey", "tax", "travel", "voice", "warehouse",
+    "billing",
+    "catalogue",
+    "checkout",
+    "churn",
+    "claims",
+    "contract",
+    "customer",
+    "delivery",
+    "docs",
+    "email",
+    "expense",
+    "feedback",
+    "forecast",
+    "fraud",
+    "helpdesk",
+    "hiring",
+    "inventory",
+    "invoice",
+    "ledger",
+    "legal",
+    "loyalty",
+    "mobile",
+    "news",
+    "onboarding",
+    "orders",
+    "payroll",
+    "pricing",
+    "privacy",
+    "product",
+    "returns",
+    "review",
+    "sales",
+    "search",
+    "shipping",
+    "support",
+    "survey",
+    "tax",
+    "travel",
+    "voice",
+    "warehouse",
 ];
 const TASKS: [&str; 40] = [
-    "agent", "alerts", "answers", "archive", "assist", "backfill", "batch", "bot", "canary", "chat", "check",
-    "cleanup", "coach", "digest", "draft", "embed", "eval", "export", "extract", "finder", "graph", "import",
-    "index", "judge", "labels", "match", "notes", "planner", "rank", "replay", "report", "route", "score", "sort",
-    "summary", "tagger", "tests", "translate", "triage", "writer",
+    "agent",
+    "alerts",
+    "answers",
+    "archive",
+    "assist",
+    "backfill",
+    "batch",
+    "bot",
+    "canary",
+    "chat",
+    "check",
+    "cleanup",
+    "coach",
+    "digest",
+    "draft",
+    "embed",
+    "eval",
+    "export",
+    "extract",
+    "finder",
+    "graph",
+    "import",
+    "index",
+    "judge",
+    "labels",
+    "match",
+    "notes",
+    "planner",
+    "rank",
+    "replay",
+    "report",
+    "route",
+    "score",
+    "sort",
+    "summary",
+    "tagger",
+    "tests",
+    "translate",
+    "triage",
+    "writer",
 ];
 const PLACES: [&str; 5] = ["prod", "staging", "dev", "sandbox", "nightly"];
 const REGIONS: [&str; 8] = ["eu", "us", "uk", "de", "fr", "jp", "br", "in"];
@@ -84,7 +156,12 @@ struct Place {
     people: Vec<PersonId>,
 }
 
-async fn add_org(desk: &Desk, slug: &str, name: &str, size: usize) -> Result<(Place, Caller, Caller), OpError> {
+async fn add_org(
+    desk: &Desk,
+    slug: &str,
+    name: &str,
+    size: usize,
+) -> Result<(Place, Caller, Caller), OpError> {
     let now = desk.now();
     let org = Org {
         id: OrgId::new(now, desk.ten()),
@@ -102,7 +179,13 @@ async fn add_org(desk: &Desk, slug: &str, name: &str, size: usize) -> Result<(Pl
         let email = Email::parse(&format!("person-{number}@{slug}.example"))
             .map_err(|problem| OpError::Conflict(problem.to_string()))?;
         let name = format!("Person {number}");
-        let new = NewPerson { id: &id, name: &name, email: &email, password_hash: "", platform: PlatformRole::None };
+        let new = NewPerson {
+            id: &id,
+            name: &name,
+            email: &email,
+            password_hash: "",
+            platform: PlatformRole::None,
+        };
         people::insert_person(&mut tx, &new, now).await?;
         let role = if number == 0 { OrgRole::Owner } else { OrgRole::Member };
         people::insert_member(&mut tx, &org.id, &id, role, now).await?;
@@ -188,12 +271,7 @@ fn part(desk: &Desk, place: &Place, member: &PersonId, number: usize, of: usize)
     })
 }
 
-async fn fill(
-    desk: &Desk,
-    place: &Place,
-    member: &PersonId,
-    count: usize,
-) -> Result<Vec<Known>, OpError> {
+async fn fill(desk: &Desk, place: &Place, member: &PersonId, count: usize) -> Result<Vec<Known>, OpError> {
     let permit: Permit = system_permit(&place.org.id, Action::CreateKey, "bench");
     let mut known = Vec::new();
     // A multiple of the states' round, so that all of them are active.

@@ -11,6 +11,7 @@ mod measure;
 mod seed;
 
 #[path = "../clock.rs"]
+#[allow(dead_code, reason = "the bench's clock stands still")]
 mod clock;
 
 use std::path::PathBuf;
@@ -140,7 +141,7 @@ async fn run(options: &Options, place: &Place) -> Result<(), String> {
     let started = Instant::now();
     let bench = seed::seed(&desk, options.keys).await.map_err(say)?;
     let seeded = started.elapsed();
-    desk.db.analyze().await.map_err(say)?;
+    bulk::settle(&desk.db).await.map_err(say)?;
     println!(
         "{} keys on {}: seeded in {:.1} s, analysed in {:.1} s, {} rounds",
         options.keys,

@@ -13,8 +13,11 @@ use keydesk_app::sealed::Seal;
 use keydesk_app::shell::shell;
 use leptos::prelude::provide_context;
 use leptos::server_fn::axum::server_fn_paths;
-use leptos_axum::{LeptosRoutes, generate_route_list};
+use leptos_axum::{LeptosRoutes, generate_route_list_with_exclusions, render_app_async_with_context};
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
+use tower_http::compression::CompressionLayer;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
@@ -28,13 +31,17 @@ pub fn router(state: AppState) -> Router {
     let gateway = gateway::routes();
 
     // For browsers, with a session. A layer stands around those that come before it in this list.
+    let document = {
+        let options = state.leptos.clone();
+        move || shell(options.clone())
+    };
+    let actions_apart = server_fn_paths().map(|(path, _)| path.to_owned()).collect();
+    let pages = generate_route_list_with_exclusions(App, Some(actions_apart));
     let desk = Router::new()
         .merge(actions(&state))
-        .leptos_routes_with_context(&state, generate_route_list(App), contexts(&state), {
-            let options = state.leptos.clone();
-            move || shell(options.clone())
-        })
-        .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(contexts(&state), shell))
+        .leptos_routes_with_context(&state, pages, contexts(&state), document.clone())
+        .fallback(render_app_async_with_context(contexts(&state), document))
+        .layer(compression())
         .layer(from_fn_with_state(state.clone(), caller::identify))
         .layer(sessions(&state))
         .layer(from_fn_with_state(state.clone(), same_origin::require));
@@ -92,6 +99,15 @@ fn sessions(state: &AppState) -> SessionManagerLayer<Sessions> {
         .with_same_site(SameSite::Lax)
         .with_path("/")
         .with_expiry(Expiry::OnSessionEnd)
+}
+
+/// Pages are compressed, but for the one that shows a secret: its size must tell nothing about it.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let may_change = |_: StatusCode, _: http::Version, headers: &http::HeaderMap, _: &http::Extensions| {
+        let control = headers.get(http::header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+        !control.is_some_and(|control| control.contains("no-transform"))
+    };
+    CompressionLayer::new().quality(CompressionLevel::Precise(4)).compress_when(DefaultPredicate::new().and(may_change))
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

@@ -4,7 +4,9 @@
 use keydesk_core::domain::key_format::hint;
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::ops::keys;
+use http::{HeaderValue, header};
 use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
 
 use crate::ask::{base_url, caller, desk, param};
 use crate::pages::{page, title};
@@ -23,6 +25,10 @@ pub fn IssuedPage() -> impl IntoView {
         let (org, key) = (&view.visit.org, &view.key);
         let path = LocalPath::issued(&org.slug, &key.id);
         let issued: Option<Issued> = sealed::take(ISSUED, path.as_str(), view.now);
+        if let Some(response) = use_context::<ResponseOptions>() {
+            // Neither kept nor repacked on the way.
+            response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+        }
         let secret = issued.filter(|issued| issued.key_id == key.id.as_str()).map(|issued| issued.secret);
         let crumbs = vec![(LocalPath::keys(&org.slug).as_str().to_owned(), "Keys".to_owned())];
         let key_page = LocalPath::key(&org.slug, &key.id).as_str().to_owned();

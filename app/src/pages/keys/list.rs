@@ -106,10 +106,6 @@ impl Query {
         change(&mut query.filter);
         query
     }
-
-    fn is_plain(&self) -> bool {
-        self.filter.search.is_empty() && self.filter.state == StateFilter::Live && self.filter.team.is_none()
-    }
 }
 
 #[component]
@@ -133,7 +129,7 @@ pub fn KeysPage() -> impl IntoView {
                 </a>
             }
         });
-        let none_at_all = view.page.keys.is_empty() && query.is_plain() && query.filter.page.is_none();
+        let none_at_all = view.none_at_all;
         let count = count_words(&view);
         let heading = view! {
             "Keys "
