@@ -1,6 +1,6 @@
 //! The command line. Each command is a few steps; what fails is told in a sentence that says what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
@@ -89,7 +89,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
                 Some(token) => println!("{}/setup/{token}", config.base_url()),
                 None => {
                     return Err(
-                        "Somebody can sign in already. Use `keydesk reset-password` to help them in.".into()
+                        "Somebody can sign in already. Use `keydesk reset-password` to help them in.".into(),
                     );
                 }
             }
@@ -127,7 +127,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
 
 async fn demonstrate(args: DemoArgs) -> Result<(), String> {
     let mut config = args.config;
-    if args.serve && config.data.database_url.is_none() && config.data.data == PathBuf::from("data") {
+    if args.serve && config.data.database_url.is_none() && config.data.data == Path::new("data") {
         config.data.data = PathBuf::from("data/demo");
     }
     let fresh = match config.data.place()? {

@@ -29,7 +29,7 @@ use keydesk_core::{Clock, Desk};
 use plan::{Fate, PlannedKey};
 use words::{PEOPLE, Part, TEAMS};
 
-const PASSWORD: &str = "violet tram kettle orbit";
+pub const PASSWORD: &str = "violet tram kettle orbit";
 const ROWS_A_TRANSACTION: usize = 1_000;
 
 /// What there is to try out.
@@ -115,7 +115,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
     Ok(report)
 }
 
-fn who() -> Vec<(String, String)> {
+pub fn who() -> Vec<(String, String)> {
     let northwind = PEOPLE.iter().map(|&(_, mailbox, part, _)| {
         let part = match part {
             Part::Owner => "owner; also admin of Fjord Robotics and operator of the installation".to_owned(),

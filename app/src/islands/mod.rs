@@ -12,6 +12,8 @@ mod page;
 mod palette;
 #[cfg(feature = "hydrate")]
 mod shortcuts;
+#[cfg(feature = "hydrate")]
+mod summary;
 
 use leptos::prelude::*;
 
@@ -23,6 +25,7 @@ pub fn Hands() -> impl IntoView {
         forms::listen();
         palette::listen();
         shortcuts::listen();
+        summary::listen();
         page::prepare();
     }
 }

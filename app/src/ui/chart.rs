@@ -19,7 +19,8 @@ pub struct Bar {
 
 pub fn bars(label: String, what: &'static str, bars: Vec<Bar>) -> impl IntoView {
     let most = bars.iter().map(|bar| bar.value).max().unwrap_or_default();
-    let top = nice_top(most);
+    // Days without any spend still get an axis that reads.
+    let top = if most == Money::ZERO { Money::from_nanos(2_000_000_000) } else { nice_top(most) };
     let count = bars.len().max(1);
     let share = 100.0 / count as f64;
     let y = |value: Money| BOTTOM - (BOTTOM - TOP) * (value.nanos() as f64 / top.nanos().max(1) as f64);

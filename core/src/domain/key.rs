@@ -109,7 +109,7 @@ impl Key {
             (Status::Disabled, _) => State::Disabled,
             (Status::Active, at) => {
                 if let Some(over) = self.budgets.iter().find(|budget| budget.is_over()) {
-                    return State::OverBudget { budget: over.budget.clone() };
+                    return State::OverBudget { budget: over.budget };
                 }
                 match at {
                     Some(at) if at.ms() - now.ms() < A_WEEK_MS => State::ExpiresSoon { at },
@@ -136,8 +136,8 @@ impl Key {
             team: self.team.as_ref().map(|team| team.id.clone()),
             models: self.models.clone(),
             addresses: self.addresses.clone(),
-            budgets: self.budgets.iter().map(|used| used.budget.clone()).collect(),
-            limits: self.limits.clone(),
+            budgets: self.budgets.iter().map(|used| used.budget).collect(),
+            limits: self.limits,
             expires_at: self.expires_at,
         }
     }

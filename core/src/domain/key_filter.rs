@@ -19,7 +19,10 @@ pub struct KeyFilter {
 impl KeyFilter {
     /// Nothing is searched for or left out but revoked keys, and it is the first page.
     pub fn is_plain(&self) -> bool {
-        self.search.trim().is_empty() && self.state == StateFilter::Live && self.team.is_none() && self.page.is_none()
+        self.search.trim().is_empty()
+            && self.state == StateFilter::Live
+            && self.team.is_none()
+            && self.page.is_none()
     }
 }
 

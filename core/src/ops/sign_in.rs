@@ -10,7 +10,6 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
 use crate::domain::key_form::FieldError;
-use crate::domain::moment::Moment;
 use crate::domain::person::Email;
 use crate::domain::policy::{Action, system_permit};
 use crate::store::links::{self, LinkKind};
@@ -61,39 +60,34 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, network: &str) -> Result<Pe
         (Throttled::SignInAccount, account, FREE_FAILURES_ACCOUNT),
         (Throttled::SignInNetwork, network.to_owned(), FREE_FAILURES_NETWORK),
     ];
-    let stored = {
-        let mut read = desk.db.read().await?;
-        for (kind, subject, free) in &subjects {
-            if let Some((failures, last_at)) = throttle::find(&mut read, *kind, subject).await? {
-                let wait = last_at.plus_ms(delay_ms(failures, *free)).ms() - now.ms();
-                if wait > 0 {
-                    return Err(OpError::TooMany { retry_after_s: wait.div_euclid(1_000) + 1 });
-                }
-            }
+    // Counted before the password is looked at, and taken back when it is right: of many attempts at once, each sees
+    // those before it.
+    let mut tx = desk.db.write().await?;
+    for (kind, subject, free) in &subjects {
+        let (failures, last_at) = throttle::hold(&mut tx, *kind, subject, now).await?;
+        let wait = last_at.plus_ms(delay_ms(failures, *free)).ms() - now.ms();
+        if wait > 0 {
+            return Err(OpError::TooMany { retry_after_s: wait.div_euclid(1_000) + 1 });
         }
-        match Email::parse(&form.email) {
-            Ok(email) => people::credentials(&mut read, &email).await?,
-            Err(_) => None,
-        }
+        let forget_before = now.plus_ms(-FORGET_AFTER_MS);
+        throttle::count(&mut tx, *kind, subject, now, forget_before).await?;
+    }
+    let stored = match Email::parse(&form.email) {
+        Ok(email) => people::credentials(&mut tx, &email).await?,
+        Err(_) => None,
     };
+    tx.save_unaudited("attempts are counted, not audited").await?;
+
     let (person, hash) = stored.unzip();
     let right = desk.passwords.verify(form.password.as_str().to_owned(), hash).await;
+    let Some(person) = person.filter(|_| right) else {
+        return Err(OpError::Invalid(vec![FieldError::say("password", WRONG)]));
+    };
     let mut tx = desk.db.write().await?;
-    match person.filter(|_| right) {
-        Some(person) => {
-            throttle::clear(&mut tx, Throttled::SignInAccount, &subjects[0].1).await?;
-            tx.save_unaudited("a sign-in changes nothing of an organisation").await?;
-            Ok(person)
-        }
-        None => {
-            for (kind, subject, _) in &subjects {
-                let forget_before = Moment::from_ms(now.ms() - FORGET_AFTER_MS);
-                throttle::count(&mut tx, *kind, subject, now, forget_before).await?;
-            }
-            tx.save_unaudited("failed attempts are counted, not audited").await?;
-            Err(OpError::Invalid(vec![FieldError::say("password", WRONG)]))
-        }
-    }
+    throttle::clear(&mut tx, Throttled::SignInAccount, &subjects[0].1).await?;
+    throttle::uncount(&mut tx, Throttled::SignInNetwork, network).await?;
+    tx.save_unaudited("a sign-in changes nothing of an organisation").await?;
+    Ok(person)
 }
 
 /// Sets a new password through a reset link and ends every session of the person.

@@ -56,6 +56,14 @@ impl Dialect {
         }
     }
 
+    /// Holds the row read until the transaction ends. On SQLite the whole transaction has the write lock already.
+    pub fn for_update(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR UPDATE",
+        }
+    }
+
     /// The parameter for `name_holds`: the text is data in it, whatever it holds.
     pub fn name_needle(self, folded: &str) -> String {
         match self {

@@ -215,15 +215,13 @@ impl Db {
     pub async fn pending_migrations(&self) -> Result<usize, StoreError> {
         let known = sqlx::migrate!("../migrations/sqlite").iter().count();
         let mut read = self.read().await?;
-        let done: i64 = match run!(
+        // The table is made by the first migration run.
+        let done: i64 = run!(
             &mut read,
             fetch_one,
             sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM _sqlx_migrations WHERE success")
-        ) {
-            Ok(done) => done,
-            // The table is made by the first migration run.
-            Err(_) => 0,
-        };
+        )
+        .unwrap_or_default();
         Ok(known.saturating_sub(done as usize))
     }
 

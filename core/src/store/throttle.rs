@@ -1,14 +1,21 @@
 //! Failed attempts, counted where every node sees them.
 
+use sqlx::AssertSqlSafe;
+
+use super::dialect::Dialect;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::moment::Moment;
 
 statements! {
+    /// So that there is a row to hold, also at the first attempt.
+    ENSURE = "INSERT INTO throttles (kind, subject, failures, last_at) VALUES ($1, $2, 0, $3)
+        ON CONFLICT (kind, subject) DO NOTHING";
     FIND = "SELECT failures, last_at FROM throttles WHERE kind = $1 AND subject = $2";
     /// Attempts further apart than `$4` start a new count.
     COUNT = "INSERT INTO throttles (kind, subject, failures, last_at) VALUES ($1, $2, 1, $3)
         ON CONFLICT (kind, subject) DO UPDATE SET
             failures = CASE WHEN throttles.last_at < $4 THEN 1 ELSE throttles.failures + 1 END, last_at = $3";
+    UNCOUNT = "UPDATE throttles SET failures = failures - 1 WHERE kind = $1 AND subject = $2 AND failures > 0";
     CLEAR = "DELETE FROM throttles WHERE kind = $1 AND subject = $2";
     SWEEP = "DELETE FROM throttles WHERE last_at < $1";
 }
@@ -40,6 +47,30 @@ pub async fn find(
     let row: Option<(i64, i64)> =
         run!(via, fetch_optional, sqlx::query_as::<_, (i64, i64)>(FIND).bind(kind.as_str()).bind(subject))?;
     Ok(row.map(|(failures, at)| (failures, Moment::from_ms(at))))
+}
+
+/// Like `find`, and nobody else reads the count until the transaction ends: of many attempts at once, each sees those
+/// before it.
+pub async fn hold(
+    tx: &mut Tx,
+    kind: Throttled,
+    subject: &str,
+    now: Moment,
+) -> Result<(i64, Moment), StoreError> {
+    changed!(&mut *tx, sqlx::query(ENSURE).bind(kind.as_str()).bind(subject).bind(now.ms()))?;
+    let text = format!("{FIND}{}", Dialect::of(tx).for_update());
+    let (failures, at): (i64, i64) = run!(
+        tx,
+        fetch_one,
+        sqlx::query_as::<_, (i64, i64)>(AssertSqlSafe(text.clone())).bind(kind.as_str()).bind(subject)
+    )?;
+    Ok((failures, Moment::from_ms(at)))
+}
+
+/// An attempt that was counted turned out not to be a failure.
+pub async fn uncount(tx: &mut Tx, kind: Throttled, subject: &str) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(UNCOUNT).bind(kind.as_str()).bind(subject))?;
+    Ok(())
 }
 
 pub async fn count(

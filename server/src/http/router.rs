@@ -16,8 +16,8 @@ use leptos::server_fn::axum::server_fn_paths;
 use leptos_axum::{LeptosRoutes, generate_route_list_with_exclusions, render_app_async_with_context};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
@@ -107,7 +107,9 @@ fn compression() -> CompressionLayer<impl Predicate> {
         let control = headers.get(http::header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
         !control.is_some_and(|control| control.contains("no-transform"))
     };
-    CompressionLayer::new().quality(CompressionLevel::Precise(4)).compress_when(DefaultPredicate::new().and(may_change))
+    CompressionLayer::new()
+        .quality(CompressionLevel::Precise(4))
+        .compress_when(DefaultPredicate::new().and(may_change))
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

@@ -37,10 +37,10 @@ pub fn NewKeyPage() -> impl IntoView {
                 under.into_any(),
                 ().into_any(),
             )}
-            <form class="form" method="post" action="/api/keys/create" data-enhance data-summary>
+            <form class="form" method="post" action="/api/keys/create" data-enhance>
                 <input type="hidden" name="form[org]" value=org.slug.clone() />
                 {fields(&view, &mistakes)}
-                <p class="summary">{summary(&view)}</p>
+                {summary(&view.form)}
                 <div class="actions">
                     <button class="btn primary">"Create key"</button>
                     <a class="btn quiet" href=keys_page>"Cancel"</a>
@@ -96,16 +96,34 @@ pub fn EditKeyPage() -> impl IntoView {
     })
 }
 
-/// What will be made if nothing is changed, in one sentence.
-fn summary(view: &FormView) -> String {
-    format!(
-        "As filled in, the key may use {} models of today from any address, spend {} a month at {} requests and {} tokens per minute, and ends in {} days.",
-        view.models.len(),
-        format_args!("${}", view.form.month),
-        view.form.rpm,
-        view.form.tpm,
-        view.form.expiry,
-    )
+/// What will be made, in one sentence. The browser's script keeps it true while the form is filled in; without script
+/// it is not shown, because it could not follow.
+fn summary(form: &KeyForm) -> impl IntoView + use<> {
+    let said = |from: &'static str, none: &'static str| {
+        let (mode, value) = form.pair(from);
+        let words = if mode == "none" { none.to_owned() } else { value.to_owned() };
+        view! { <b data-says=from data-none=none>{words}</b> }
+    };
+    let money = |from: &'static str, none: &'static str| {
+        let (mode, value) = form.pair(from);
+        let words = if mode == "none" { none.to_owned() } else { format!("${value}") };
+        view! { <b data-says=from data-none=none data-unit="$">{words}</b> }
+    };
+    let models = if form.scope == "every" {
+        "every model".to_owned()
+    } else {
+        format!("{} models", form.models.len())
+    };
+    let expiry =
+        EXPIRY_PRESETS.iter().find(|(value, _, _)| *value == form.expiry).map_or("", |(_, label, _)| label);
+    view! {
+        <p class="summary needs-script">
+            "The key may use " <b data-says="models">{models}</b> ", spend " {money("month", "any amount")}
+            " a month at " {said("rpm", "any number of")} " requests and " {said("tpm", "any number of")}
+            " tokens per minute, " {said("parallel", "any number")} " at a time. It expires: "
+            <b data-says="expiry">{expiry}</b> "."
+        </p>
+    }
 }
 
 fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {

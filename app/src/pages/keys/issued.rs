@@ -1,10 +1,10 @@
 //! The one page that shows a secret. It comes in a sealed cookie that this page clears, so a reload, the Back button
 //! and anybody else see only the last four characters.
 
+use http::{HeaderValue, header};
 use keydesk_core::domain::key_format::hint;
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::ops::keys;
-use http::{HeaderValue, header};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
@@ -80,7 +80,7 @@ pub fn IssuedPage() -> impl IntoView {
             }
             .into_any(),
         };
-        Ok(framed(org, &caller, &LocalPath::key(&org.slug, &key.id).as_str().to_owned(), Width::Mid, body))
+        Ok(framed(org, &caller, LocalPath::key(&org.slug, &key.id).as_str(), Width::Mid, body))
     })
 }
 

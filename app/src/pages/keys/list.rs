@@ -5,7 +5,7 @@ use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::key_filter::{Cursor, KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::key_format::looks_like_secret;
-use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::limits::{Limits, grouped};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::policy::Action;
 use keydesk_core::ops::keys::{self, KeysView};
@@ -415,5 +415,15 @@ fn row(key: &Key, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<>
 }
 
 fn limits(key: &Key) -> impl IntoView + use<> {
-    view! { <span class="tight">{key.limits.summary()}</span> }
+    // Rates on one line, parallel requests under them.
+    let rates = Limits { parallel: None, ..key.limits };
+    let parallel = key.limits.parallel.map(|parallel| format!("{} parallel", grouped(parallel)));
+    match (rates == Limits::default(), parallel) {
+        (true, Some(parallel)) => view! { <span class="tight">{parallel}</span> }.into_any(),
+        (_, parallel) => view! {
+            <span class="tight">{rates.summary()}</span>
+            {parallel.map(|parallel| view! { <span class="sub">{parallel}</span> })}
+        }
+        .into_any(),
+    }
 }

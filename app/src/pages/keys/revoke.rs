@@ -35,7 +35,7 @@ pub fn RevokeKeyPage() -> impl IntoView {
                         <p>
                             <b>"This key is in use: "</b>
                             {times(view.used_last_hour)}
-                            "last "
+                            "last used "
                             {when::ago(at, view.now, &org.zone)}
                             "."
                         </p>
