@@ -33,7 +33,7 @@ export default defineConfig({
     { name: "script", use: { javaScriptEnabled: true } },
     {
       name: "plain",
-      testIgnore: ["**/*.js-only.spec.ts", "**/access.spec.ts"],
+      testIgnore: ["**/*.js-only.spec.ts", "**/access.spec.ts", "**/first-visit.spec.ts"],
       use: { javaScriptEnabled: false },
     },
   ],

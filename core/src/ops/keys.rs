@@ -50,7 +50,11 @@ pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) 
     let permit = visit.permit(Action::ListKeys, None)?;
     let starts = WindowStarts::at(now, &visit.org.zone);
     let mut page = key_list::list(&mut read, &permit, filter, now, starts.month).await?;
-    let count = key_list::count(&mut read, &permit, filter, now, starts.month).await?;
+    // A first page that is the only one has been counted by reading it.
+    let count = match (&filter.page, &page.next) {
+        (None, None) => page.keys.len() as i64,
+        _ => key_list::count(&mut read, &permit, filter, now, starts.month).await?,
+    };
     spend::fill(&mut read, &visit.org.id, &mut page.keys, starts).await?;
     let teams = people::teams(&mut read, &visit.org.id).await?;
     let mut none_at_all = false;

@@ -1,6 +1,7 @@
 // What every spec imports instead of @playwright/test:
 //
 //   import { test, expect } from "./support/desk";             a new, empty desk for each worker
+//   import { freshTest as test, expect } from "./support/desk"; a new, empty desk for each test
 //   import { demoTest as test, expect } from "./support/desk"; the demo's organisation
 //
 // A test fails when its pages log an error, throw, fail to load something, break the content policy, or when the server
@@ -22,7 +23,10 @@ class Watch {
   private readonly announced: Pattern[] = [];
   private readonly offset: number;
 
-  constructor(private readonly server: Desk) {
+  constructor(
+    private readonly server: Desk,
+    private readonly scripted: boolean,
+  ) {
     this.offset = server.logSize();
   }
 
@@ -39,6 +43,8 @@ class Watch {
       const why = request.failure()?.errorText ?? "";
       // The browser gives up on what it was loading when the page is left, and when an answer becomes a download.
       if (why === "net::ERR_ABORTED") return;
+      // With script switched off, Chromium calls every script that a page names refused.
+      if (!this.scripted && why === "csp" && request.resourceType() === "script") return;
       this.problems.push({ line: `request failed: ${request.method()} ${this.path(request.url())} ${why}`, url: request.url() });
     });
     context.on("response", (response: Response) => {
@@ -85,12 +91,29 @@ type Fixtures = {
   signIn: (page: Page, who: Credentials) => Promise<Page>;
   /** A page of its own browser context (another person, another device), watched like the test's own. */
   otherPage: (options?: BrowserContextOptions) => Promise<Page>;
+  /** Goes to a path of the desk; where script runs, waits until it listens. */
+  open: (path: string, page?: Page) => Promise<Response | null>;
   watch: Watch;
 };
 type WorkerFixtures = {
   desk: Desk;
   demoDesk: Desk;
 };
+
+/** Waits until the page's script listens: what it does with an input event beside a limit is undone at once. */
+export async function listening(page: Page): Promise<void> {
+  await page.waitForFunction(() => {
+    const limit = document.createElement("div");
+    limit.className = "limit";
+    limit.hidden = true;
+    limit.innerHTML = '<input type="radio" value="limit"><span class="affix"><input></span>';
+    document.body.append(limit);
+    limit.querySelector(".affix input")?.dispatchEvent(new Event("input", { bubbles: true }));
+    const heard = limit.querySelector<HTMLInputElement>("input[type=radio]")?.checked;
+    limit.remove();
+    return heard;
+  });
+}
 
 const signInButton = (page: Page) => page.getByRole("button", { name: "Sign in", exact: true });
 
@@ -123,8 +146,8 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
   baseURL: async ({ server }, use) => use(server.url),
 
   watch: [
-    async ({ server }, use, testInfo) => {
-      const watch = new Watch(server);
+    async ({ server, javaScriptEnabled }, use, testInfo) => {
+      const watch = new Watch(server, javaScriptEnabled);
       const start = server.logSize();
       await use(watch);
       const lines = watch.unexpected();
@@ -151,6 +174,13 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     for (const context of opened) await context.close();
   },
 
+  open: async ({ server, page: own, javaScriptEnabled }, use) => {
+    await use(async (path, page = own) => {
+      const answer = await page.goto(server.url + path);
+      if (javaScriptEnabled) await listening(page);
+      return answer;
+    });
+  },
   signIn: async ({ server }, use) => {
     await use(async (page, who) => {
       await page.goto(`${server.url}/`);
@@ -182,6 +212,15 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
       server.cookies = await page.context().cookies();
       return page;
     });
+  },
+});
+
+/** A desk of its own for each test, that nobody has set up yet. */
+export const freshTest = test.extend({
+  server: async ({}, use) => {
+    const desk = await Desk.start();
+    await use(desk);
+    await desk.stop();
   },
 });
 

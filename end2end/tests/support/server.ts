@@ -1,6 +1,6 @@
 // A Keydesk of one's own: started on a free port with a data folder of its own, watched, and stopped politely.
 import type { BrowserContext } from "@playwright/test";
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,6 +11,12 @@ export type Credentials = { email: string; password: string };
 export type Cookies = Awaited<ReturnType<BrowserContext["cookies"]>>;
 
 const binary = () => process.env.KEYDESK_BIN ?? resolve(__dirname, "../../../target/release/keydesk");
+
+/** Settings of the person who runs the tests are not the tests'. */
+function clean(): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(KEYDESK|LEPTOS)_|^RUST_LOG$/.test(name));
+  return { ...Object.fromEntries(inherited), NO_COLOR: "1" };
+}
 
 async function freePort(): Promise<number> {
   return new Promise((done, fail) => {
@@ -32,8 +38,8 @@ export class Desk {
   cookies: Cookies | undefined;
   /** Who `signedIn` signs in as: set by the demo, or by the set-up. */
   owner: Credentials | undefined;
-  /** The demo's people, by the word its output gives them: people.owner, people.viewer, … */
-  readonly people: Record<string, Credentials> = {};
+  /** The demo's people, in the order in which it lists them: what each is, in its words, and how they sign in. */
+  readonly people: (Credentials & { role: string })[] = [];
 
   private constructor(
     private readonly folder: string,
@@ -90,6 +96,24 @@ export class Desk {
     throw new Error(`the server did not print ${what}; it printed:\n${this.log()}`);
   }
 
+  /** The first of the demo's people whose role reads so. */
+  who(role: RegExp): Credentials {
+    const found = this.people.find((person) => role.test(person.role));
+    if (!found) throw new Error(`the demo has nobody who is ${role}; it has ${this.people.map((person) => person.role).join(" | ")}`);
+    return found;
+  }
+
+  /** What a command of the program prints, run on this desk's data; an error when it fails. */
+  async command(...args: string[]): Promise<string> {
+    const whole = [...args, "--data", this.data, "--listen", `127.0.0.1:${this.port}`];
+    return new Promise((done, fail) => {
+      execFile(binary(), whole, { env: clean(), cwd: this.folder, timeout: 10_000 }, (error, stdout, stderr) => {
+        if (error) fail(new Error(`keydesk ${args.join(" ")}: ${error.message}\n${stdout}${stderr}`));
+        else done(stdout.trim());
+      });
+    });
+  }
+
   /** Stops with SIGTERM; an error when it needs more than ten seconds or does not exit with 0. */
   async stop(): Promise<void> {
     try {
@@ -107,10 +131,7 @@ export class Desk {
 
   private run(args: string[]): void {
     const out = openSync(this.logFile, "a");
-    // Settings of the person who runs the tests are not the tests'.
-    const inherited = Object.entries(process.env).filter(([name]) => !/^(KEYDESK|LEPTOS)_|^RUST_LOG$/.test(name));
-    const env = { ...Object.fromEntries(inherited), NO_COLOR: "1" };
-    const child = spawn(binary(), args, { stdio: ["ignore", out, out], env, cwd: this.folder });
+    const child = spawn(binary(), args, { stdio: ["ignore", out, out], env: clean(), cwd: this.folder });
     closeSync(out);
     this.child = child;
     this.end = undefined;
@@ -137,12 +158,12 @@ export class Desk {
     if (end !== "code 0") {
       throw new Error(`keydesk demo: ${end}; it printed:\n${text}`);
     }
-    // "owner ana@example.com", one line for each person, and one line "password …".
-    const password = /^\s*password:?\s+(\S.*?)\s*$/im.exec(text)?.[1];
-    for (const [, word, email] of text.matchAll(/^\s*([a-z][\w-]*):?\s+([^\s@]+@[^\s@,]+)\s*$/gim)) {
-      if (word && email && password) this.people[word.toLowerCase()] = { email, password };
+    // One line for each person, what they are and their address ("admin of the team Data aylin@…"); and one "password …".
+    const password = /^password:?\s+(\S.*?)\s*$/im.exec(text)?.[1];
+    for (const [, role, email] of text.matchAll(/^(\S.*?):?\s+([^\s@]+@[^\s@,]+)\s*$/gim)) {
+      if (role && email && password) this.people.push({ role, email, password });
     }
-    this.owner = this.people["owner"];
-    if (!this.owner) throw new Error(`keydesk demo printed no "owner <e-mail>" and "password <words>" lines; it printed:\n${text}`);
+    this.owner = this.people.find(({ role }) => /^owner\b/.test(role));
+    if (!this.owner) throw new Error(`keydesk demo printed no "owner … <e-mail>" and "password <words>" lines; it printed:\n${text}`);
   }
 }

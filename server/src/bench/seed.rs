@@ -238,7 +238,7 @@ fn part(desk: &Desk, place: &Place, member: &PersonId, number: usize, of: usize)
     let spec = KeySpec {
         name: name_of(number),
         note: "Made for measuring".into(),
-        team: (number % 5 > 0).then(|| place.teams[number % place.teams.len()].id.clone()),
+        team: (!number.is_multiple_of(5)).then(|| place.teams[number % place.teams.len()].id.clone()),
         models: if number.is_multiple_of(3) {
             ModelScope::Every
         } else {
@@ -263,7 +263,8 @@ fn part(desk: &Desk, place: &Place, member: &PersonId, number: usize, of: usize)
         owner: if own { member.clone() } else { place.people[number % place.people.len()].clone() },
         status,
         created,
-        last_used_at: (number % 3 > 0).then(|| now.plus_ms(-((number * 7_919 % 10_000_000) as i64) * 600)),
+        last_used_at: (!number.is_multiple_of(3))
+            .then(|| now.plus_ms(-((number * 7_919 % 10_000_000) as i64) * 600)),
         month: (number / 2).is_multiple_of(2).then(|| {
             let starts = WindowStarts::at(now, &place.org.zone);
             (starts.month, Money::from_nanos((number * 7_919 % 50_000) as i64 * 1_000_000 + 1))

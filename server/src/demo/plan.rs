@@ -319,7 +319,7 @@ fn finish(
             if let Some(team) = draft.team {
                 let looks_after =
                     |(_, _, part, _): &(&str, &str, Part, &[usize])| *part == Part::TeamAdmin(team);
-                let admin = PEOPLE.iter().position(|person| looks_after(person)).unwrap_or(0);
+                let admin = PEOPLE.iter().position(looks_after).unwrap_or(0);
                 actors.extend([admin; 4]);
             }
             let before = (until.ms() - created.ms() > 20 * DAY && shape.below(5) == 0).then(|| {
