@@ -4,8 +4,8 @@
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    Element, Event, FormData, HtmlButtonElement, HtmlElement, HtmlFormElement, HtmlInputElement, Response,
-    SubmitEvent, UrlSearchParams,
+    Element, FormData, HtmlButtonElement, HtmlElement, HtmlFormElement, Response, SubmitEvent,
+    UrlSearchParams,
 };
 
 use super::page::{find, from_template, nearest, on, post, text, window};
@@ -17,25 +17,6 @@ pub fn listen() {
         };
         event.prevent_default();
         spawn_local(send(form, event.submitter().and_then(|button| button.dyn_into().ok())));
-    });
-    // Typing a value beside "No limit" means the value.
-    on("input", |event: Event| {
-        let Some(limit) =
-            nearest(&event, ".limit .affix").and_then(|input| input.closest(".limit").ok().flatten())
-        else {
-            return;
-        };
-        if let Some(radio) = find::<HtmlInputElement>(&limit, "input[value=limit]") {
-            radio.set_checked(true);
-        }
-    });
-    // Choosing "No limit" takes back the value.
-    on("change", |event: Event| {
-        let Some(radio) = nearest(&event, ".limit input[value=none]") else { return };
-        let Some(limit) = radio.closest(".limit").ok().flatten() else { return };
-        if let Some(input) = find::<HtmlInputElement>(&limit, ".affix input") {
-            input.set_value("");
-        }
     });
 }
 

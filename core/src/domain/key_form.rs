@@ -1,6 +1,6 @@
 //! The create and edit form of a key, as a browser sends it (text), and its parsing into a `KeySpec`. The same form
 //! serves both, with and without script. Every mistake is found in one pass, each with a sentence for its own field;
-//! nothing is guessed, and a value typed beside "No limit" is a mistake rather than silently dropped.
+//! nothing is guessed. Of a limit's two halves the choice decides: beside "No limit", a value is not meant.
 
 use serde::{Deserialize, Serialize};
 
@@ -258,10 +258,8 @@ impl KeyForm {
     ) -> Option<Option<T>> {
         let (mode, value) = self.pair(field);
         let parsed = match (mode, value.trim()) {
-            ("none", "") => Ok(None),
-            ("none", _) => {
-                Err(Problem::new("A value is typed but No limit is chosen. Choose one of the two."))
-            }
+            // The value's field is hidden then; what still stands in it is not meant.
+            ("none", _) => Ok(None),
             ("limit", "") => Err(Problem::new("Type a value, or choose No limit.")),
             ("limit", value) => parse(value).map(Some),
             _ => Err(Problem::new("Choose No limit or a value.")),
@@ -383,11 +381,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_beside_no_limit_is_a_question_not_a_guess() {
-        let form = KeyForm { rpm_mode: "none".into(), rpm: "60".into(), ..fresh() };
+    fn no_limit_is_no_limit_whatever_still_stands_in_its_field() {
+        for value in ["60", "", "many"] {
+            let form = KeyForm { rpm_mode: "none".into(), rpm: value.into(), ..fresh() };
+            assert_eq!(parse(&form).unwrap().limits.rpm, None);
+        }
+        let form = KeyForm { rpm_mode: "limit".into(), rpm: "".into(), ..fresh() };
         assert_eq!(parse(&form).unwrap_err()[0].field, "rpm");
-        let form = KeyForm { rpm_mode: "none".into(), rpm: "".into(), ..fresh() };
-        assert_eq!(parse(&form).unwrap().limits.rpm, None);
     }
 
     #[test]

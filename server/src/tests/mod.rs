@@ -1,1 +1,13 @@
-//! Tests through the whole program: real routes, layers and databases.
+//! Tests through the whole program: real routes, layers and databases, each from one body on SQLite and on Postgres.
+
+mod bad_input;
+mod canary;
+mod failure;
+mod gateway;
+mod headers;
+mod permissions;
+mod redirects;
+mod same_origin;
+mod sessions;
+mod show_once;
+mod support;

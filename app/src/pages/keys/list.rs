@@ -334,6 +334,12 @@ fn table(view: &KeysView, query: &Query) -> AnyView {
         false => format!("{}–{} of {}", from + 1, from + shown, grouped(view.count)),
         true => format!("{}–{} of {}+", from + 1, from + shown, grouped(view.count - 1)),
     };
+    // Sorted by spend, the list is made of this month's counters.
+    let range = if query.filter.sort == Sort::Spend {
+        format!("{range} that spent anything this month")
+    } else {
+        range
+    };
     let previous =
         view.page.previous.as_ref().map(|at| query.page_href(&org.slug, at, from.saturating_sub(PAGE_ROWS)));
     let next = view.page.next.as_ref().map(|at| query.page_href(&org.slug, at, from + shown));
@@ -352,8 +358,6 @@ fn table(view: &KeysView, query: &Query) -> AnyView {
                 <tbody>{rows}</tbody>
             </table>
         </div>
-        {(query.filter.sort == Sort::Spend)
-            .then(|| view! { <p class="muted">"Sorted by spend, the list holds the keys that spent anything this month."</p> })}
         {pager(range, previous, next)}
     }
     .into_any()
