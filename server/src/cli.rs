@@ -1,5 +1,6 @@
 //! The command line. Each command is a few steps; what fails is told in a sentence that says what to do.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -168,7 +169,11 @@ pub async fn open(data: &DataConfig) -> Result<Desk, String> {
     if let Place::Sqlite(path) = &place
         && let Some(folder) = path.parent()
     {
-        std::fs::create_dir_all(folder)
+        // Password hashes and the cookie key are in there: nobody else on the machine may look.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
             .map_err(|error| format!("The folder {} cannot be made: {error}.", folder.display()))?;
     }
     let db = Db::open(&place).await.map_err(stored)?;

@@ -1,0 +1,153 @@
+//! Changing what people decide about a key. Only what a person changed is written, and only if nobody changed it first.
+
+use super::super::OpError;
+use super::super::access::Caller;
+use super::super::access::enter;
+use super::create::FormView;
+use super::create::check_team;
+use super::create::name_taken;
+use super::create::teams_to_choose;
+use super::find_seen;
+use super::must_live;
+use crate::Desk;
+use crate::domain::audit::Event;
+use crate::domain::audit::EventKind;
+use crate::domain::ids::KeyId;
+use crate::domain::key::Field;
+use crate::domain::key::KeySpec;
+use crate::domain::key_form::FieldError;
+use crate::domain::key_form::FormContext;
+use crate::domain::key_form::KeyForm;
+use crate::domain::policy::Action;
+use crate::domain::problem::Problem;
+use crate::store::audit;
+use crate::store::keys;
+use crate::store::models;
+use crate::store::people;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// What the edit form is drawn from.
+///
+/// # Errors
+/// `Conflict` when the key is revoked or expired: it cannot be edited any more.
+pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<FormView, OpError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, slug).await?;
+    let key = find_seen(&mut read, &visit, id, now).await?;
+    visit.permit(Action::EditKey, Some(&key.facts()))?;
+    must_live(&key, now)?;
+    let models = models::list(&mut read).await?;
+    let teams = teams_to_choose(&mut read, &visit).await?;
+    Ok(FormView { form: KeyForm::of(&key.spec(), &models), visit, models, teams, now, key: Some(key) })
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EditForm {
+    pub org: String,
+    pub id: String,
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
+    pub was: String,
+    pub key: KeyForm,
+}
+
+pub enum Edited {
+    Saved(KeyId),
+    Nothing(KeyId),
+    /// Somebody saved first. Nothing was written; `form` is the key as it stands with this person's changes in it.
+    Clash(Box<Clash>),
+}
+
+pub struct Clash {
+    pub id: KeyId,
+    pub sentence: String,
+    pub errors: Vec<FieldError>,
+    pub form: KeyForm,
+}
+
+/// Writes the fields that the person changed, and only those, if the key is still as they saw it.
+///
+/// # Errors
+/// `Invalid` with every mistake; `Conflict` when the key is revoked or expired.
+pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edited, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let visit = enter(&mut tx, caller, &form.org).await?;
+    let key = find_seen(&mut tx, &visit, &form.id, now).await?;
+    let permit = visit.permit(Action::EditKey, Some(&key.facts()))?;
+    must_live(&key, now)?;
+    let current = key.spec();
+    let context = FormContext { now, zone: &visit.org.zone, editing: Some(&current) };
+    let was: KeyForm = serde_json::from_str(&form.was).map_err(|_| {
+        OpError::Invalid(vec![FieldError::say("name", "The form is incomplete. Open it again.")])
+    })?;
+    let mine = form.key.parse(&context).map_err(OpError::Invalid)?;
+    // A form that was drawn from an older state parses against today's rules all the same: it was valid then.
+    let base = was.parse(&context).unwrap_or_else(|_| current.clone());
+    let changed: Vec<Field> = Field::ALL.into_iter().filter(|field| mine.differs(&base, *field)).collect();
+    let mut spec = current.clone();
+    changed.iter().for_each(|field| spec.take(&mine, *field));
+
+    let teams = people::teams(&mut tx, &visit.org.id).await?;
+    if form.version != key.version {
+        let who = audit::of_subject(&mut tx, &visit.org.id, key.id.as_str(), 1).await?;
+        let who = who.first().map_or("Somebody", |event| event.actor_name.as_str());
+        let reads = |spec: &KeySpec, field| spec.reads(field, &teams, &visit.org.zone);
+        let errors = changed
+            .iter()
+            // A form says "keep" of an expiry that may have changed since, so there the two values are all there is.
+            .filter(|field| {
+                let kept = **field == Field::Expiry && was.expiry == "keep";
+                current.differs(if kept { &mine } else { &base }, **field)
+            })
+            .map(|field| {
+                let sentence =
+                    format!("Now: {}. You entered: {}.", reads(&current, *field), reads(&mine, *field));
+                FieldError::new(form_field(*field, &mine), Problem::new(sentence))
+            })
+            .collect();
+        let models = models::list(&mut tx).await?;
+        let mut merged = KeyForm::of(&spec, &models);
+        if changed.contains(&Field::Expiry) {
+            // The form would say "keep", which means the expiry as it stands and not the one chosen here.
+            merged.expiry.clone_from(&form.key.expiry);
+            merged.expires_on.clone_from(&form.key.expires_on);
+        }
+        return Ok(Edited::Clash(Box::new(Clash {
+            id: key.id.clone(),
+            sentence: format!(
+                "{who} changed this key while you were editing. Your changes are below and not saved yet: look them over and save again."
+            ),
+            errors,
+            form: merged,
+        })));
+    }
+    if spec == current {
+        return Ok(Edited::Nothing(key.id));
+    }
+    if spec.team != current.team {
+        check_team(&visit, &spec, &teams_to_choose(&mut tx, &visit).await?)?;
+    }
+    let saved = keys::update(&mut tx, &permit, &key.id, key.version, &spec)
+        .await
+        .map_err(|error| name_taken(error, &spec.name))?;
+    if !saved {
+        return Err(OpError::Conflict("The key was changed at this very moment. Open it again.".into()));
+    }
+    let changes = spec.changes_since(&current, &teams, &visit.org.zone);
+    let event = Event::new(EventKind::KeyEdited, key.id.as_str(), &spec.name).with(changes);
+    tx.save(&permit, event, now).await?;
+    Ok(Edited::Saved(key.id))
+}
+
+/// The form field under which a conflict about a field is shown: budgets have one field per period.
+fn form_field(field: Field, mine: &KeySpec) -> &'static str {
+    match field {
+        Field::Budgets => mine.budgets.first().map_or("month", |budget| budget.period.as_str()),
+        other => other.as_str(),
+    }
+}

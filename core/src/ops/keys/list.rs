@@ -1,0 +1,138 @@
+//! The list of keys, and the search box: part of a name, last four characters, a key's id or a whole secret.
+
+use super::super::OpError;
+use super::super::access::Caller;
+use super::super::access::Visit;
+use super::super::access::enter;
+use crate::Desk;
+use crate::domain::hidden::Hidden;
+use crate::domain::ids::KeyId;
+use crate::domain::key::Status;
+use crate::domain::key_filter::KeyFilter;
+use crate::domain::key_filter::StateFilter;
+use crate::domain::key_format;
+use crate::domain::moment::Moment;
+use crate::domain::policy::Action;
+use crate::domain::team::Team;
+use crate::store::key_list;
+use crate::store::key_list::KeyPage;
+use crate::store::keys;
+use crate::store::people;
+use crate::store::spend;
+use crate::store::spend::WindowStarts;
+use crate::store::throttle;
+use crate::store::throttle::Throttled;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Look-ups of whole secrets by one person in a minute: far more than a person needs, far fewer than a guesser.
+const SECRET_SEARCHES_A_MINUTE: i64 = 60;
+
+pub struct KeysView {
+    pub visit: Visit,
+    pub page: KeyPage,
+    pub count: i64,
+    /// The count stopped here: there may be more.
+    pub capped: bool,
+    /// The caller has no key to see here, in any state.
+    pub none_at_all: bool,
+    pub teams: Vec<Team>,
+    pub now: Moment,
+}
+
+/// A page of keys, narrowed to what the caller may see.
+pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, slug).await?;
+    let permit = visit.permit(Action::ListKeys, None)?;
+    let starts = WindowStarts::at(now, &visit.org.zone);
+    let mut page = key_list::list(&mut read, &permit, filter, now, starts.month).await?;
+    // A first page that is the only one has been counted by reading it.
+    let count = match (&filter.page, &page.next) {
+        (None, None) => page.keys.len() as i64,
+        _ => key_list::count(&mut read, &permit, filter, now, starts.month).await?,
+    };
+    spend::fill(&mut read, &visit.org.id, &mut page.keys, starts).await?;
+    let teams = people::teams(&mut read, &visit.org.id).await?;
+    let mut none_at_all = false;
+    if page.keys.is_empty() && filter.is_plain() {
+        let revoked = KeyFilter { state: StateFilter::Only(Status::Revoked), ..filter.clone() };
+        none_at_all = key_list::count(&mut read, &permit, &revoked, now, starts.month).await? == 0;
+    }
+    let capped = count > key_list::count_most(filter);
+    Ok(KeysView { visit, page, count, capped, none_at_all, teams, now })
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchForm {
+    pub org: String,
+    /// Part of a name, last four characters, a key's id, or a whole secret.
+    pub q: Hidden,
+    /// The list's other parameters, to go on with.
+    pub rest: String,
+}
+
+/// What a search comes to.
+pub enum Found {
+    Key(KeyId),
+    /// The secret is one that a rotation replaced; its key lives on.
+    RetiredSecretOf(KeyId),
+    /// A secret that is not here, or not a secret; the sentence says which.
+    NoSuchSecret(String),
+    /// Not a secret and not an id: search the list for it.
+    Text(String),
+}
+
+/// Whole secrets are looked up by their hash and go nowhere else: not to a log, not into an address.
+pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<Found, OpError> {
+    let text = form.q.as_str().trim();
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, &form.org).await?;
+    visit.permit(Action::ListKeys, None)?;
+    let found = if let Some(id) = KeyId::parse(text) {
+        keys::find(&mut read, &visit.org.id, &id).await?.map(|key| (key, false))
+    } else if key_format::looks_like_secret(text) {
+        drop(read);
+        count_secret_search(desk, caller).await?;
+        read = desk.db.read().await?;
+        let secret = match key_format::read(text) {
+            Ok(secret) => secret,
+            Err(why) => return Ok(Found::NoSuchSecret(why.sentence())),
+        };
+        match keys::find_by_hash(&mut read, &visit.org.id, &secret.hash()).await? {
+            Some((id, ends)) => {
+                let retired = ends.is_some_and(|at| at <= desk.now());
+                keys::find(&mut read, &visit.org.id, &id).await?.map(|key| (key, retired))
+            }
+            None => None,
+        }
+    } else {
+        return Ok(Found::Text(text.to_owned()));
+    };
+    // A key that is not theirs to see is not there.
+    match found.filter(|(key, _)| visit.permit(Action::SeeKey, Some(&key.facts())).is_ok()) {
+        Some((key, true)) => Ok(Found::RetiredSecretOf(key.id)),
+        Some((key, false)) => Ok(Found::Key(key.id)),
+        None if KeyId::parse(text).is_some() => Ok(Found::Text(text.to_owned())),
+        None => Ok(Found::NoSuchSecret(
+            "No key here has this secret. It is well formed, so it may belong to another organisation or installation."
+                .into(),
+        )),
+    }
+}
+
+async fn count_secret_search(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
+    let now = desk.now();
+    let subject = caller.person.id.as_str();
+    let mut tx = desk.db.write().await?;
+    let minute = now.ms() - now.ms().rem_euclid(60_000);
+    throttle::count(&mut tx, Throttled::Search, subject, now, Moment::from_ms(minute)).await?;
+    let counted = throttle::find(&mut tx, Throttled::Search, subject).await?;
+    tx.save_unaudited("a count of look-ups").await?;
+    match counted {
+        Some((times, _)) if times > SECRET_SEARCHES_A_MINUTE => Err(OpError::TooMany { retry_after_s: 60 }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,48 @@
+//! Keys: listed, looked up, created, edited, switched off and on, revoked.
+
+mod create;
+mod edit;
+mod list;
+mod show;
+mod switch;
+
+pub use create::{CreateForm, FormView, IssuedKey, blank, create, issue, runs_org};
+pub use edit::{Clash, EditForm, Edited, edit, edit_form};
+pub use list::{Found, KeysView, SearchForm, list, search};
+pub use show::{KeyView, show};
+pub use switch::{KeyRef, RevokeForm, RevokeView, disable, enable, revoke, revoke_form};
+
+use super::OpError;
+use super::access::Visit;
+use crate::domain::ids::KeyId;
+use crate::domain::key::Key;
+use crate::domain::key::State;
+use crate::domain::moment::Moment;
+use crate::domain::policy::Action;
+use crate::store::Via;
+use crate::store::keys;
+use crate::store::spend;
+use crate::store::spend::WindowStarts;
+
+/// The key with its budgets and spend, if the caller may see it.
+async fn find_seen(via: &mut impl Via, visit: &Visit, id: &str, now: Moment) -> Result<Key, OpError> {
+    let id = KeyId::parse(id).ok_or(OpError::NotFound)?;
+    let key = keys::find(via, &visit.org.id, &id).await?.ok_or(OpError::NotFound)?;
+    visit.permit(Action::SeeKey, Some(&key.facts()))?;
+    let mut key = [key];
+    spend::fill(via, &visit.org.id, &mut key, WindowStarts::at(now, &visit.org.zone)).await?;
+    let [key] = key;
+    Ok(key)
+}
+
+/// What is revoked or expired is final.
+fn must_live(key: &Key, now: Moment) -> Result<(), OpError> {
+    match key.state(now) {
+        State::Revoked => Err(OpError::Conflict(format!("The key {} is revoked. That is final.", key.name))),
+        State::Expired { .. } => Err(OpError::Conflict(format!(
+            "The key {} has expired. Create a new one in its place.",
+            key.name
+        ))),
+        State::Active | State::ExpiresSoon { .. } | State::OverBudget { .. } | State::Disabled => Ok(()),
+    }
+}

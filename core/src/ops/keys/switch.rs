@@ -1,0 +1,123 @@
+//! Taking a key out of use: disabled and enabled again, or revoked for good.
+
+use super::super::OpError;
+use super::super::access::Caller;
+use super::super::access::Visit;
+use super::super::access::enter;
+use super::find_seen;
+use super::must_live;
+use crate::Desk;
+use crate::domain::audit::Event;
+use crate::domain::audit::EventKind;
+use crate::domain::key::Key;
+use crate::domain::key::Status;
+use crate::domain::key_form::FieldError;
+use crate::domain::moment::Moment;
+use crate::domain::policy::Action;
+use crate::domain::problem::Problem;
+use crate::store::keys;
+use crate::store::spend;
+use serde::Deserialize;
+use serde::Serialize;
+
+const DAY_MS: i64 = 86_400_000;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyRef {
+    pub org: String,
+    pub id: String,
+}
+
+/// Takes a key out of use, reversibly. Returns its name.
+pub async fn disable(desk: &Desk, caller: &Caller, form: &KeyRef) -> Result<String, OpError> {
+    let (from, to) = (Status::Active, Status::Disabled);
+    switch(desk, caller, form, Action::DisableKey, from, to, EventKind::KeyDisabled).await
+}
+
+/// Takes a disabled key back into use. Returns its name.
+pub async fn enable(desk: &Desk, caller: &Caller, form: &KeyRef) -> Result<String, OpError> {
+    let (from, to) = (Status::Disabled, Status::Active);
+    switch(desk, caller, form, Action::EnableKey, from, to, EventKind::KeyEnabled).await
+}
+
+async fn switch(
+    desk: &Desk,
+    caller: &Caller,
+    form: &KeyRef,
+    action: Action,
+    from: Status,
+    to: Status,
+    kind: EventKind,
+) -> Result<String, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let visit = enter(&mut tx, caller, &form.org).await?;
+    let key = find_seen(&mut tx, &visit, &form.id, now).await?;
+    let permit = visit.permit(action, Some(&key.facts()))?;
+    must_live(&key, now)?;
+    if !keys::switch(&mut tx, &permit, &key.id, from, to, now).await? {
+        return Err(OpError::Conflict(format!("The key {} is {} already.", key.name, to.as_str())));
+    }
+    tx.save(&permit, Event::new(kind, key.id.as_str(), &key.name), now).await?;
+    Ok(key.name)
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RevokeForm {
+    pub org: String,
+    pub id: String,
+    /// The key's name, typed; asked for only when the key is in use.
+    pub name: String,
+}
+
+/// What the confirmation page says.
+pub struct RevokeView {
+    pub visit: Visit,
+    pub key: Key,
+    pub used_last_hour: i64,
+    pub must_type_name: bool,
+    pub now: Moment,
+}
+
+/// A key used in the last day is in use: revoking it will break something.
+fn in_use(key: &Key, now: Moment) -> bool {
+    key.last_used_at.is_some_and(|at| now.ms() - at.ms() < DAY_MS)
+}
+
+pub async fn revoke_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<RevokeView, OpError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, slug).await?;
+    let key = find_seen(&mut read, &visit, id, now).await?;
+    visit.permit(Action::RevokeKey, Some(&key.facts()))?;
+    if key.status == Status::Revoked {
+        return Err(OpError::Conflict(format!("The key {} is revoked already.", key.name)));
+    }
+    let used_last_hour =
+        spend::requests_since(&mut read, &visit.org.id, &key.id, now.plus_ms(-3_600_000)).await?;
+    Ok(RevokeView { must_type_name: in_use(&key, now), visit, key, used_last_hour, now })
+}
+
+/// Ends a key for good. When this has answered, no request that starts later is let in. Returns its name.
+///
+/// # Errors
+/// `Invalid` when the key is in use and its name was not typed; `Conflict` when it was revoked already.
+pub async fn revoke(desk: &Desk, caller: &Caller, form: &RevokeForm) -> Result<String, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let visit = enter(&mut tx, caller, &form.org).await?;
+    let key = find_seen(&mut tx, &visit, &form.id, now).await?;
+    let permit = visit.permit(Action::RevokeKey, Some(&key.facts()))?;
+    if in_use(&key, now) && form.name.trim() != key.name {
+        let sentence =
+            format!("This key was used in the last day. Type its name, {}, to revoke it.", key.name);
+        return Err(OpError::Invalid(vec![FieldError::new("name", Problem::new(sentence))]));
+    }
+    if !keys::revoke(&mut tx, &permit, &key.id, now).await? {
+        return Err(OpError::Conflict(format!("The key {} is revoked already.", key.name)));
+    }
+    tx.save(&permit, Event::new(EventKind::KeyRevoked, key.id.as_str(), &key.name), now).await?;
+    Ok(key.name)
+}

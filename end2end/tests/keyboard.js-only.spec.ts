@@ -1,0 +1,171 @@
+import { expect, test } from "./support/desk";
+import { createKey, limitOf, mistake, setLimit, unique } from "./support/keys";
+
+test.beforeEach(async ({ signedIn }) => {
+  await signedIn();
+});
+
+test("/ goes to the search box, and is a letter while one types", async ({ page, open }) => {
+  await createKey(page, "acme", unique("slash"));
+  await open("/acme/keys");
+  const box = page.getByRole("searchbox", { name: "Search keys" });
+  await page.keyboard.press("/");
+  await expect(box).toBeFocused();
+  await expect(box).toHaveValue("");
+  await page.keyboard.type("a/n");
+  await expect(box).toHaveValue("a/n");
+  await expect(page).toHaveURL(/\/acme\/keys$/);
+});
+
+test("n opens the form for a new key, with its name ready to type", async ({ page, open, server }) => {
+  await open("/acme/keys");
+  await page.keyboard.press("n");
+  await page.waitForURL(`${server.url}/acme/keys/new`);
+  await expect(page.getByLabel("Name", { exact: true })).toBeFocused();
+});
+
+test("Ctrl-K finds a key by a part of its name, Enter opens it, Esc closes", async ({ page, open, server }) => {
+  const key = await createKey(page, "acme", unique("palette"));
+  const part = key.name.slice(2);
+  await open("/acme/keys");
+  const box = page.getByRole("combobox", { name: "Find a key or a page" });
+  await page.keyboard.press("Control+k");
+  await expect(box).toBeFocused();
+  await page.keyboard.press("Escape");
+  await expect(box).toBeHidden();
+
+  await page.keyboard.press("Control+k");
+  await box.fill("revoked");
+  await expect(page.getByRole("option", { name: "Revoked keys" })).toHaveAttribute("aria-selected", "true");
+  await box.fill(part);
+  const hit = page.getByRole("option", { name: key.name });
+  await expect(hit).toHaveAttribute("aria-selected", "true");
+  await expect(hit).toContainText(`sk-…${key.secret.slice(-4)}`);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(server.url + key.path);
+
+  await open(key.path);
+  await page.keyboard.press("Control+k");
+  await box.fill("no key is named like this");
+  await expect(page.getByText("Nothing here has that name.")).toBeVisible();
+  await box.fill("create");
+  await expect(page.getByRole("option", { name: "Create key" })).toHaveAttribute("aria-selected", "true");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${server.url}/acme/keys/new`);
+});
+
+test("the copy buttons copy exactly what they stand beside", async ({ page, context, server }) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: server.url });
+  const key = await createKey(page, "acme", unique("copy"));
+  const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
+  const copy = page.getByRole("button", { name: "Copy key" });
+  // The page was reached by a form, so the script may not listen yet: a click too early does nothing.
+  await expect(async () => {
+    await copy.click({ timeout: 500 });
+    await expect(page.getByRole("button", { name: "Copied" })).toBeVisible({ timeout: 300 });
+  }).toPass();
+  expect(await clipboard()).toBe(key.secret);
+
+  await page.getByRole("radio", { name: ".env", exact: true }).check();
+  await page.locator(".tab:visible").getByRole("button", { name: "Copy", exact: true }).click();
+  await expect.poll(clipboard).toBe(await page.locator("#snippet-6").textContent());
+  expect(await clipboard()).toContain(`OPENAI_BASE_URL=${server.url}/v1\n`);
+});
+
+test("a form's mistakes appear without leaving the page, the first one focused, and go when it is right", async ({ page, open, expectFailures, server }) => {
+  expectFailures("422 POST /api/keys/create");
+  await open("/acme/keys/new");
+  await page.evaluate(() => Object.assign(window, { stayed: true }));
+  const name = page.getByLabel("Name", { exact: true });
+  await name.fill("  ");
+  await page.getByLabel("Note").fill("still here");
+  await setLimit(page, "Requests", "many");
+  await page.getByRole("button", { name: "Create key" }).click();
+  await expect(mistake(page, "name")).toBeVisible();
+  await expect(name).toBeFocused();
+  await expect(name).toHaveAttribute("aria-invalid", "true");
+  await expect(name).toHaveAccessibleDescription(/Name is empty/);
+  await expect(mistake(page, "rpm")).toBeVisible();
+  await expect(page.getByLabel("Note")).toHaveValue("still here");
+  expect(await page.evaluate(() => "stayed" in window)).toBe(true);
+
+  await name.fill(unique("mended"));
+  await page.getByRole("button", { name: "Create key" }).click();
+  await expect(mistake(page, "name")).toHaveCount(0);
+  await expect(name).not.toHaveAttribute("aria-invalid");
+  await expect(mistake(page, "rpm")).toHaveCount(1);
+  await setLimit(page, "Requests", "5");
+  await page.getByRole("button", { name: "Create key" }).click();
+  await page.waitForURL(/\/issued$/);
+  expect(page.url()).toContain(server.url);
+});
+
+test("when the server is away a sentence says so, what was typed stays, and it can be sent again", async ({ page, open, expectFailures }) => {
+  expectFailures("request failed: POST /api/keys/create", "Failed to load resource: net::ERR_CONNECTION_REFUSED");
+  await open("/acme/keys/new");
+  const name = unique("later");
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.route("**/api/keys/create", (route) => route.abort("connectionrefused"));
+  const create = page.getByRole("button", { name: "Create key" });
+  await create.click();
+  await expect(page.getByRole("alert")).toHaveText("The server could not be reached. What you typed is still here; try again.");
+  await expect(page.getByLabel("Name", { exact: true })).toHaveValue(name);
+  await expect(create).toBeEnabled();
+  await page.unroute("**/api/keys/create");
+  await create.click();
+  await page.waitForURL(/\/issued$/);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(`${name} is ready`);
+});
+
+test("an error that no field is to blame for is told, and the form can be sent again", async ({ page, open, expectFailures }) => {
+  expectFailures("503 POST /api/keys/create", "500 POST /api/keys/create");
+  await open("/acme/keys/new");
+  await page.getByLabel("Name", { exact: true }).fill(unique("outage"));
+  const create = page.getByRole("button", { name: "Create key" });
+  const answers: [number, string, RegExp][] = [
+    [503, '{"code":"unavailable","sentence":"The database did not answer. Nothing was changed. Try again in a moment."}', /^The database did not answer/],
+    [500, "<html>a proxy's page</html>", /^The server could not do this\. Try again\.$/],
+  ];
+  for (const [status, body, sentence] of answers) {
+    await page.route("**/api/keys/create", (route) => route.fulfill({ status, body, contentType: status === 503 ? "application/json" : "text/html" }));
+    await create.click();
+    await expect(page.getByRole("alert")).toHaveText(sentence);
+    await expect(create).toBeEnabled();
+    await page.unroute("**/api/keys/create");
+  }
+  await create.click();
+  await page.waitForURL(/\/issued$/);
+});
+
+test("a double click creates one key", async ({ page, open }) => {
+  let posts = 0;
+  page.on("request", (request) => {
+    if (request.url().endsWith("/api/keys/create")) posts += 1;
+  });
+  await open("/acme/keys/new");
+  await page.getByLabel("Name", { exact: true }).fill(unique("double"));
+  await page.getByRole("button", { name: "Create key" }).dblclick();
+  await page.waitForURL(/\/issued$/);
+  expect(posts).toBe(1);
+});
+
+test("No limit takes the value away, and a value chooses Limit", async ({ page, open }) => {
+  await open("/acme/keys/new");
+  const group = limitOf(page, "Requests");
+  const field = group.locator(".affix input");
+  const none = group.getByLabel("No limit", { exact: true });
+  const limit = group.getByLabel("Limit", { exact: true });
+  await expect(field).toHaveValue("60");
+  await none.check();
+  await expect(field).toBeHidden();
+  await expect(field).toHaveValue("");
+  // The field is out of sight now, so only a program can fill it in: a password manager, a test, an extension.
+  await field.evaluate((input: HTMLInputElement) => {
+    input.value = "90";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  await expect(limit).toBeChecked();
+  await expect(field).toBeVisible();
+  await expect(field).toHaveValue("90");
+});

@@ -1,0 +1,144 @@
+//! Who may do what, as one table: every page and every action against every kind of caller. What is not in the table
+//! fails the test, and so does what is in it and not in the program.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use keydesk_app::routes::App;
+use keydesk_core::domain::person::Email;
+use keydesk_core::ops::links;
+use leptos_axum::generate_route_list_with_exclusions;
+
+use super::support::{Ask, Browser, TestApp, Who, actions, borrowed, fields_for, on_both};
+
+/// The columns are `Who::ALL`: nobody, owner, admin, admin of the key's team, admin of another team, member who owns the
+/// key, member who does not, support, operator without a membership, owner of another organisation.
+///
+/// 404 is not yours to see, 403 is yours to see but not to do. Anonymous pages go to the sign-in (303); 302 is a page's own
+/// redirect, which says nothing about the page it leads to. A search answers 200 and leads to the list where the key
+/// is not theirs to see. A new key of the other team admin is refused beside its field (422): the team is not on their list.
+const TABLE: &str = "
+                                 nobody owner admin  lead other   own  else  supp  oper foreign
+GET  /                              303   302   302   302   302   302   302   404   404   302
+GET  /sign-in                       200   200   200   200   200   200   200   200   200   200
+GET  /setup/{token}                 404   404   404   404   404   404   404   404   404   404
+GET  /reset/{token}                 200   200   200   200   200   200   200   200   200   200
+GET  /{org}                         303   302   302   302   302   302   302   302   302   302
+GET  /{org}/keys                    303   200   200   200   200   200   200   200   404   404
+GET  /{org}/keys/new                303   200   200   200   200   403   403   403   404   404
+GET  /{org}/keys/{id}               303   200   200   200   404   200   404   200   404   404
+GET  /{org}/keys/{id}/issued        303   200   200   200   404   200   404   200   404   404
+GET  /{org}/keys/{id}/edit          303   200   200   200   404   403   404   403   404   404
+GET  /{org}/keys/{id}/revoke        303   200   200   200   404   200   404   403   404   404
+POST keys/create                    401   200   200   200   422   403   403   403   404   404
+POST keys/edit                      401   200   200   200   404   403   404   403   404   404
+POST keys/disable                   401   200   200   200   404   200   404   403   404   404
+POST keys/enable                    401   200   200   200   404   403   404   403   404   404
+POST keys/revoke                    401   200   200   200   404   200   404   403   404   404
+POST keys/search                    401   200   200   200   200   200   200   200   404   404
+POST keys/find                      401   200   200   200   200   200   200   200   404   404
+POST session/setup                  404   404   404   404   404   404   404   404   404   404
+POST session/reset                  404   404   404   404   404   404   404   404   404   404
+POST session/theme                  401   200   200   200   200   200   200   200   200   200
+POST session/sign-in                422   422   422   422   422   422   422   422   422   422
+POST session/sign-out               401   200   200   200   200   200   200   200   200   200
+";
+
+struct Row {
+    method: &'static str,
+    path: &'static str,
+    expected: Vec<u16>,
+}
+
+fn rows() -> Vec<Row> {
+    let lines = TABLE.lines().filter(|line| line.starts_with("GET") || line.starts_with("POST"));
+    let read = |line: &'static str| {
+        let mut words = line.split_whitespace();
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        let expected: Vec<u16> = words.map(|word| word.parse().unwrap()).collect();
+        assert_eq!(expected.len(), Who::ALL.len(), "{line}");
+        Row { method, path, expected }
+    };
+    lines.map(read).collect()
+}
+
+/// What a program serves to browsers and no page or action is: it answers everybody alike.
+const OPEN: [(&str, u16); 3] = [("/healthz", 200), ("/readyz", 200), ("/pkg/000000000000/keydesk.css", 404)];
+
+#[test]
+fn the_table_has_every_page_and_every_action_and_nothing_else() {
+    let _ = leptos_routes_ready();
+    let apart = leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path.to_owned()).collect();
+    let pages = generate_route_list_with_exclusions(App, Some(apart));
+    let mut there: BTreeSet<String> = pages.iter().map(|page| format!("GET {}", page.path())).collect();
+    there.extend(actions().iter().map(|action| format!("POST {action}")));
+    let listed: BTreeSet<String> = rows().iter().map(|row| format!("{} {}", row.method, row.path)).collect();
+    let missing: Vec<_> = there.difference(&listed).collect();
+    let stale: Vec<_> = listed.difference(&there).collect();
+    assert!(missing.is_empty(), "say in permissions.rs who may use: {missing:?}");
+    assert!(stale.is_empty(), "permissions.rs lists what is not there any more: {stale:?}");
+    assert!(there.len() >= 23, "the walk found too little: {there:?}");
+}
+
+/// Listing routes draws the app once, which wants an executor.
+fn leptos_routes_ready() -> bool {
+    leptos::task::Executor::init_tokio().is_ok()
+}
+
+/// What the row asks, of a key that nobody has touched yet.
+async fn status(app: &TestApp, cast: &super::support::Cast, browser: &Browser, row: &Row, n: usize, reset: &str) -> u16 {
+    let key = app.key(cast, &format!("probe {n}")).await;
+    if row.method == "GET" {
+        let token = if row.path.starts_with("/reset/") { reset } else { "0123456789abcdef" };
+        let path = row.path.replace("{org}", &cast.org.slug).replace("{id}", key.id.as_str()).replace("{token}", token);
+        return app.get(browser, &path).await.status;
+    }
+    if row.path == "keys/enable" {
+        app.execute(&format!("UPDATE keys SET status = 'disabled' WHERE id = '{}'", key.id)).await;
+    }
+    let fields = fields_for(row.path, cast, &key, &format!("made-{n}"));
+    app.post(browser, row.path, &borrowed(&fields)).await.status
+}
+
+on_both! {
+    async fn everybody_gets_what_the_table_says(app: TestApp) {
+        let cast = app.cast().await;
+        let email = Email::parse(&Who::Member.email()).unwrap();
+        let reset = links::new_reset(&app.state.desk, &email).await.unwrap().unwrap();
+        let rows = rows();
+        let mut got = vec![Vec::new(); rows.len()];
+        let mut n = 0;
+        for who in Who::ALL {
+            let browser = app.sign_in(who).await;
+            for (row, got) in rows.iter().zip(&mut got) {
+                n += 1;
+                got.push(status(&app, &cast, &browser, row, n, &reset).await);
+            }
+        }
+        let same = rows.iter().zip(&got).all(|(row, got)| row.expected == *got);
+        assert!(same, "{}", drawn(&rows, &got));
+
+        for (path, expected) in OPEN {
+            let answer = app.ask(Ask::get(path)).await;
+            assert_eq!(answer.status, expected, "{path}");
+            assert!(answer.cookies().is_empty(), "{path}");
+        }
+    }
+}
+
+/// The table as it came out, with what was expected beside what differs.
+fn drawn(rows: &[Row], got: &[Vec<u16>]) -> String {
+    let mut text = String::from("who may do what came out differently (got!expected):\n");
+    let _ = write!(text, "{:<34}", "");
+    for who in Who::ALL {
+        let _ = write!(text, "{:>15}", format!("{who:?}"));
+    }
+    for (row, got) in rows.iter().zip(got) {
+        let _ = write!(text, "\n{:<5}{:<29}", row.method, row.path);
+        for (expected, got) in row.expected.iter().zip(got) {
+            let cell = if expected == got { got.to_string() } else { format!("{got}!{expected}") };
+            let _ = write!(text, "{cell:>15}");
+        }
+    }
+    text
+}

@@ -1,0 +1,215 @@
+//! A session begins at sign-in under a new id, is stored only as a hash, and ends: by sign-out, by the clock, or with its
+//! person.
+
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+use tower_sessions::SessionStore;
+use tower_sessions::session::Id;
+
+use super::support::{
+    Ask, Browser, HOUR, HTTP, HTTPS, MINUTE, PASSWORD, TestApp, Who, hex, new_key, on_both,
+};
+use crate::http::session_store::Sessions;
+
+const COOKIE: &str = "keydesk";
+const SECURE_COOKIE: &str = "__Host-keydesk";
+
+async fn is_in(app: &TestApp, browser: &Browser) -> bool {
+    let answer = app.get(browser, "/acme/keys").await;
+    assert!(answer.status == 200 || answer.location().starts_with("/sign-in"), "{}", answer.status);
+    answer.status == 200
+}
+
+fn id_bytes(value: &str) -> [u8; 16] {
+    Id::from_str(value).unwrap().0.to_le_bytes()
+}
+
+on_both! {
+    async fn the_cookie_has_every_flag(app: TestApp) {
+        app.cast().await;
+        for (base, name) in [(HTTP, COOKIE), (HTTPS, SECURE_COOKIE)] {
+            let app = app.at(base);
+            let browser = app.sign_in(Who::Owner).await;
+            let cookie = browser.cookie(name).unwrap_or_else(|| panic!("no cookie {name}"));
+            for attribute in ["HttpOnly", "SameSite=Lax", "Path=/"] {
+                assert!(cookie.is(attribute), "{base} {attribute}: {:?}", cookie.attributes);
+            }
+            assert_eq!(cookie.is("Secure"), base == HTTPS);
+            assert!(!cookie.attributes.iter().any(|sent| sent.starts_with("Domain")));
+            // It lives as long as the browser's window; the server has its own times.
+            assert!(!cookie.attributes.iter().any(|sent| sent.starts_with("Expires") || sent.starts_with("Max-Age")));
+            assert!(is_in(&app, &browser).await);
+        }
+    }
+}
+
+on_both! {
+    async fn a_planted_session_is_not_adopted(app: TestApp) {
+        app.cast().await;
+        let stranger = app.sign_in(Who::Member).await.cookie(COOKIE).unwrap().value;
+        for planted in ["AAAAAAAAAAAAAAAAAAAAAA", "not-an-id", stranger.as_str()] {
+            let browser = Browser::default();
+            browser.plant(COOKIE, planted);
+            let fields = [("form[email]", "owner@example.com"), ("form[password]", PASSWORD)];
+            assert_eq!(app.post(&browser, "session/sign-in", &fields).await.status, 200);
+            let own = browser.cookie(COOKIE).unwrap().value;
+            assert_ne!(own, planted);
+            assert!(is_in(&app, &browser).await);
+            // Whoever planted it is nobody with it, also where it was somebody's session before.
+            let planter = Browser::default();
+            planter.plant(COOKIE, planted);
+            assert!(!is_in(&app, &planter).await, "{planted}");
+        }
+        // Signing in again ends the session before it.
+        let browser = app.sign_in(Who::Owner).await;
+        let old = browser.cookie(COOKIE).unwrap().value;
+        let fields = [("form[email]", "owner@example.com"), ("form[password]", PASSWORD)];
+        assert_eq!(app.post(&browser, "session/sign-in", &fields).await.status, 200);
+        let late = Browser::default();
+        late.plant(COOKIE, &old);
+        assert!(!is_in(&app, &late).await);
+        assert!(is_in(&app, &browser).await);
+    }
+}
+
+on_both! {
+    async fn only_the_hash_of_its_id_is_stored(app: TestApp) {
+        app.cast().await;
+        let value = app.sign_in(Who::Owner).await.cookie(COOKIE).unwrap().value;
+        assert!(value.len() >= 22, "128 bits");
+        let dump = app.dump().await;
+        let bytes = id_bytes(&value);
+        let backwards: Vec<u8> = bytes.iter().rev().copied().collect();
+        for trace in [value.clone(), hex(&bytes), hex(&backwards), i128::from_le_bytes(bytes).to_string()] {
+            assert!(!dump.contains(&trace), "{trace}");
+        }
+        let hash = hex(&Sha256::digest(bytes));
+        assert!(dump.contains(&hash), "the hash is what is stored");
+        // The hash is not a credential.
+        let thief = Browser::default();
+        thief.plant(COOKIE, &hash);
+        assert!(!is_in(&app, &thief).await);
+        assert_eq!(app.number("SELECT COUNT(*) FROM sessions").await, 1);
+        // Looking at pages without signing in makes no sessions.
+        for path in ["/", "/sign-in", "/acme/keys", "/healthz"] {
+            assert!(app.get(&Browser::default(), path).await.cookies().is_empty(), "{path}");
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM sessions").await, 1);
+    }
+}
+
+on_both! {
+    async fn it_ends_after_half_an_hour_without_a_request(app: TestApp) {
+        app.cast().await;
+        let browser = app.sign_in(Who::Owner).await;
+        app.clock.advance(29 * MINUTE);
+        assert!(is_in(&app, &browser).await);
+        app.clock.advance(29 * MINUTE);
+        assert!(is_in(&app, &browser).await, "a request moves the end");
+        app.clock.advance(30 * MINUTE);
+        assert!(!is_in(&app, &browser).await);
+        app.clock.advance(-5 * MINUTE);
+        app.clock.advance(5 * MINUTE);
+        assert!(!is_in(&app, &browser).await);
+    }
+}
+
+on_both! {
+    async fn it_ends_after_twelve_hours_in_any_case(app: TestApp) {
+        app.cast().await;
+        let browser = app.sign_in(Who::Owner).await;
+        for _ in 0..35 {
+            app.clock.advance(20 * MINUTE);
+            assert!(is_in(&app, &browser).await);
+        }
+        app.clock.advance(12 * HOUR - 35 * 20 * MINUTE);
+        assert!(!is_in(&app, &browser).await);
+    }
+}
+
+on_both! {
+    async fn signing_out_ends_it_for_good(app: TestApp) {
+        app.cast().await;
+        let browser = app.sign_in(Who::Owner).await;
+        let other = app.sign_in(Who::Owner).await;
+        let value = browser.cookie(COOKIE).unwrap().value;
+        let (id, store) = (Id::from_str(&value).unwrap(), Sessions::new(app.state.desk.clone(), 30, 12));
+        // A slow request has loaded the session before it ends …
+        let record = store.load(&id).await.unwrap().expect("the session lives");
+
+        let answer = app.post(&browser, "session/sign-out", &[("form[confirm]", "")]).await;
+        assert_eq!((answer.status, answer.location()), (200, "/sign-in"));
+        assert!(answer.cookie(COOKIE).unwrap().is_removal());
+        assert!(answer.header("clear-site-data").contains("cache"));
+        assert!(browser.cookie(COOKIE).is_none());
+        let late = Browser::default();
+        late.plant(COOKIE, &value);
+        assert!(!is_in(&app, &late).await);
+        assert_eq!(app.post(&late, "keys/create", &new_key("acme", "", "late")).await.status, 401);
+
+        // … and saves it afterwards.
+        store.save(&record).await.unwrap();
+        assert!(store.load(&id).await.unwrap().is_none());
+        assert!(!is_in(&app, &late).await, "saving brought an ended session back");
+        assert!(is_in(&app, &other).await, "another session of the same person lives on");
+    }
+}
+
+on_both! {
+    async fn requests_in_flight_do_not_revive_it(app: TestApp) {
+        app.cast().await;
+        let browser = app.sign_in(Who::Owner).await;
+        let value = browser.cookie(COOKIE).unwrap().value;
+        // So that each request writes the session's last sight.
+        app.clock.advance(2 * MINUTE);
+        let cookie = format!("{COOKIE}={value}");
+        let mut flights = tokio::task::JoinSet::new();
+        for _ in 0..12 {
+            let (app, ask) = (app.clone(), Ask::get("/acme/keys").header("cookie", &cookie));
+            flights.spawn(async move { app.ask(ask).await.status });
+        }
+        assert_eq!(app.post(&browser, "session/sign-out", &[("form[confirm]", "")]).await.status, 200);
+        while let Some(status) = flights.join_next().await {
+            assert!([200, 303].contains(&status.unwrap()));
+        }
+        let late = Browser::default();
+        late.plant(COOKIE, &value);
+        assert!(!is_in(&app, &late).await);
+    }
+}
+
+on_both! {
+    async fn a_disabled_person_is_out_at_the_next_request(app: TestApp) {
+        let cast = app.cast().await;
+        let browser = app.sign_in(Who::Owner).await;
+        assert!(is_in(&app, &browser).await);
+        let now = app.state.desk.now().ms();
+        let owner = cast.id(Who::Owner);
+        app.execute(&format!("UPDATE people SET disabled_at = {now} WHERE id = '{owner}'")).await;
+        assert!(!is_in(&app, &browser).await);
+        assert_eq!(app.post(&browser, "keys/create", &new_key("acme", "", "late")).await.status, 401);
+        let fields = [("form[email]", "owner@example.com"), ("form[password]", PASSWORD)];
+        assert_eq!(app.post(&Browser::default(), "session/sign-in", &fields).await.status, 422);
+
+        // And somebody whose membership ends sees nothing of the organisation any more.
+        let admin = app.sign_in(Who::Admin).await;
+        let id = cast.id(Who::Admin);
+        app.execute(&format!("UPDATE memberships SET disabled_at = {now} WHERE person_id = '{id}'")).await;
+        assert_eq!(app.get(&admin, "/acme/keys").await.status, 404);
+        assert_eq!(app.post(&admin, "keys/create", &new_key("acme", "", "late")).await.status, 404);
+    }
+}
+
+on_both! {
+    async fn a_lost_role_is_lost_at_the_next_request(app: TestApp) {
+        let cast = app.cast().await;
+        let admin = app.sign_in(Who::Admin).await;
+        assert_eq!(app.get(&admin, "/acme/keys/new").await.status, 200);
+        let id = cast.id(Who::Admin);
+        app.execute(&format!("UPDATE memberships SET role = 'member' WHERE person_id = '{id}'")).await;
+        assert_eq!(app.get(&admin, "/acme/keys/new").await.status, 403);
+        assert_eq!(app.post(&admin, "keys/create", &new_key("acme", "", "late")).await.status, 403);
+        assert_eq!(app.number("SELECT COUNT(*) FROM keys").await, 0);
+    }
+}
