@@ -4,6 +4,7 @@
 use http::StatusCode;
 use keydesk_core::domain::key_form::FieldError;
 use keydesk_core::ops::OpError;
+use keydesk_core::store::StoreError;
 use leptos::server_fn::codec::JsonEncoding;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,12 @@ pub enum AppError {
     },
     Conflict {
         sentence: String,
+    },
+    /// Somebody saved first. `merged` is the form as JSON: the thing as it stands, with this person's changes in it.
+    Clash {
+        sentence: String,
+        fields: Vec<FieldError>,
+        merged: String,
     },
     TooMany {
         retry_after_s: i64,
@@ -38,7 +45,7 @@ impl AppError {
             AppError::Forbidden => StatusCode::FORBIDDEN,
             AppError::NotFound => StatusCode::NOT_FOUND,
             AppError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            AppError::Conflict { .. } => StatusCode::CONFLICT,
+            AppError::Conflict { .. } | AppError::Clash { .. } => StatusCode::CONFLICT,
             AppError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             AppError::Malformed => StatusCode::BAD_REQUEST,
             AppError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -58,7 +65,7 @@ impl AppError {
             }
             AppError::Invalid { fields } if fields.len() == 1 => "One field needs a change. Nothing was saved.".into(),
             AppError::Invalid { fields } => format!("{} fields need a change. Nothing was saved.", fields.len()),
-            AppError::Conflict { sentence } => sentence.clone(),
+            AppError::Conflict { sentence } | AppError::Clash { sentence, .. } => sentence.clone(),
             AppError::TooMany { retry_after_s } => {
                 format!("Too many attempts. Try again in {retry_after_s} seconds.")
             }
@@ -87,12 +94,16 @@ impl From<OpError> for AppError {
             OpError::Invalid(fields) => AppError::Invalid { fields },
             OpError::Conflict(sentence) => AppError::Conflict { sentence },
             OpError::TooMany { retry_after_s } => AppError::TooMany { retry_after_s },
-            // The boundary: the cause is logged here, once, and goes no further.
-            OpError::Store(error) => {
-                tracing::error!(%error, "an operation failed");
-                if error.is_outage() { AppError::Unavailable } else { AppError::Internal }
-            }
+            OpError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<StoreError> for AppError {
+    /// The boundary: the cause is logged here, once, and goes no further.
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "an operation failed");
+        if error.is_outage() { AppError::Unavailable } else { AppError::Internal }
     }
 }
 

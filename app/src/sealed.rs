@@ -1,6 +1,6 @@
-//! What one answer hands to the next page: a notice, a form's mistakes, or a new secret. It travels in a cookie that is
-//! encrypted, HttpOnly, short-lived and cleared by the page that reads it, so it works with and without script and
-//! leaves no trace in an address, a log or the database.
+//! What one answer hands to the next page: a notice or a new secret. It travels in a cookie that is encrypted, HttpOnly,
+//! short-lived and cleared by the page that reads it, so it works with and without script and leaves no trace in an
+//! address, a log or the database.
 
 use axum::response::IntoResponse;
 use axum_extra::extract::cookie::{Cookie, Key, PrivateCookieJar, SameSite};
@@ -12,8 +12,6 @@ use leptos_axum::ResponseOptions;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Browsers keep at most 4,096 bytes of a cookie, and sealing adds a third.
-const ROOM: usize = 2_600;
 const LIVES_MS: i64 = 2 * 60_000;
 
 /// How cookies are made here.
@@ -32,32 +30,23 @@ pub enum Tone {
     Bad,
 }
 
-/// For the next page that is shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// One line for the next page that is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flash {
-    pub notice: Option<(Tone, String)>,
-    /// Beside the fields of the form that is shown again.
-    pub errors: Vec<FieldError>,
-    /// What had been typed into it: names and values as they were sent, without passwords.
-    pub values: Vec<(String, String)>,
+    pub tone: Tone,
+    pub sentence: String,
 }
 
-impl Flash {
-    pub fn notice(tone: Tone, sentence: impl Into<String>) -> Self {
-        Self { notice: Some((tone, sentence.into())), ..Self::default() }
-    }
-
-    /// Drops the longest values until the cookie holds the rest: better some of what was typed than none.
-    pub fn fit(mut self) -> Self {
-        while serde_json::to_string(&self).is_ok_and(|text| text.len() > ROOM) {
-            let longest = (0..self.values.len()).max_by_key(|at| self.values[*at].1.len());
-            match longest {
-                Some(at) => drop(self.values.remove(at)),
-                None => break,
-            }
-        }
-        self
-    }
+/// A form that came back, drawn again in the answer to its own post: with its mistakes, and what was typed. In the
+/// request's extensions, put there by the server's layer for plain forms.
+#[derive(Clone, Debug)]
+pub struct Returned {
+    pub notice: Flash,
+    pub errors: Vec<FieldError>,
+    /// Names and values as they were sent, without passwords, tokens and searches.
+    pub values: Vec<(String, String)>,
+    /// After a clash: the form to show instead, as JSON.
+    pub merged: Option<String>,
 }
 
 /// A secret on its way to the one page that shows it.

@@ -38,8 +38,9 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
         .and_then(|parts| parts.extensions.get::<Caller>().map(|caller| caller.person.theme.clone()))
         .unwrap_or_else(|| "system".into());
     let pkg = options.site_pkg_dir.to_string();
-    // Pages are fetched when the pointer rests on their link. A page that shows a secret must be asked for on purpose.
-    let rules = r#"{"prefetch":[{"where":{"and":[{"href_matches":"/*"},{"not":{"href_matches":"/*/issued"}}]},"eagerness":"moderate"}]}"#;
+    // Pages are fetched when the pointer rests on their link. Not so a page that shows a secret, nor links beside a form:
+    // what is fetched before a change must not be shown after it.
+    let rules = r#"{"prefetch":[{"where":{"and":[{"href_matches":"/*"},{"not":{"href_matches":"/*/issued"}},{"not":{"selector_matches":"form a, .crumbs a, .bullets a"}}]},"eagerness":"moderate"}]}"#;
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme>

@@ -98,6 +98,18 @@ test("% and _ and \\ are letters like any other", async ({ page, open }) => {
   }
 });
 
+test("what looks percent-encoded is searched for as it is typed", async ({ page, open }) => {
+  const base = unique("w");
+  const names = [`${base}%41b`, `${base}Ab`];
+  for (const name of names) await createKey(page, "northwind-labs", name);
+  for (const name of names) {
+    await open(keys);
+    await search(page, name);
+    await expect(page.getByRole("searchbox", { name: "Search keys" })).toHaveValue(name);
+    await expect.poll(() => rowNames(page)).toEqual([name]);
+  }
+});
+
 test("each state has its list", async ({ page }) => {
   const badges: [string, string, RegExp][] = [
     ["Active", "active", /^(Active|Over budget|Expires .*)$/],

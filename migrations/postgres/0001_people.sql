@@ -88,7 +88,7 @@ CREATE TABLE one_time_links (
 
 -- Failed attempts by account and by network, counted here so that all nodes count together.
 CREATE TABLE throttles (
-  kind TEXT NOT NULL CHECK (kind IN ('sign_in_account', 'sign_in_network', 'search')),
+  kind TEXT NOT NULL CHECK (kind IN ('sign_in_pair', 'sign_in_account', 'sign_in_network', 'search')),
   subject TEXT NOT NULL,
   failures BIGINT NOT NULL,
   last_at BIGINT NOT NULL,

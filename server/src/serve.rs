@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::Request;
 use axum::ServiceExt;
 use axum_extra::extract::cookie::Key;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioTimer;
 use keydesk_core::Random;
 use keydesk_core::admission::LastUsed;
 use keydesk_core::ops::links;
@@ -26,15 +29,18 @@ use crate::{gateway, jobs};
 
 /// What is under way at a stop has this long to finish.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// A request's head has this long to arrive.
+const HEAD_WITHIN: Duration = Duration::from_secs(15);
 
 pub async fn serve(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     start_log(config.log_json);
     let desk = open(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
-    let listener = tokio::net::TcpListener::bind(config.listen).await.map_err(|error| {
+    let listener = std::net::TcpListener::bind(config.listen).map_err(|error| {
         format!("Nothing can listen on {}: {error}. Choose another address with --listen.", config.listen)
     })?;
+    listener.set_nonblocking(true).map_err(|error| format!("The listener cannot be used: {error}."))?;
     let listen = listener.local_addr().unwrap_or(config.listen);
     let config = ServeConfig { listen, ..config };
     let setup = links::new_setup(&desk).await.map_err(told)?;
@@ -50,46 +56,31 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     }
 
     let jobs = tokio::spawn(jobs::run(state.clone()));
-    let service =
-        MapRequestLayer::new(gateway::collapse_leading_slashes).layer(router::router(state.clone()));
-    let service =
-        ServiceExt::<axum::extract::Request>::into_make_service_with_connect_info::<SocketAddr>(service);
-    let (stop, stopping) = tokio::sync::watch::channel(false);
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        signal().await;
-        tracing::info!("stopping: what is under way is finished");
-        let _ = stop.send(true);
+    // Paths are put right before routes are chosen.
+    let service = MapRequestLayer::new(gateway::collapse_leading_slashes::<Incoming>)
+        .layer(router::router(state.clone()));
+    let service = ServiceExt::<Request<Incoming>>::into_make_service_with_connect_info::<SocketAddr>(service);
+    let handle = axum_server::Handle::new();
+    tokio::spawn({
+        let handle = handle.clone();
+        async move {
+            signal().await;
+            tracing::info!("stopping: what is under way is finished");
+            handle.graceful_shutdown(Some(STOP_WITHIN));
+        }
     });
-    let server = tokio::spawn(async move { server.await });
-    let ended = finished(server, stopping).await;
+    let mut server =
+        axum_server::from_tcp(listener).map_err(|error| format!("Nothing can be served: {error}."))?;
+    // A client that sends its head one byte a minute is not waited for.
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    let ended =
+        server.handle(handle).serve(service).await.map_err(|error| format!("The server stopped: {error}."));
     jobs.abort();
     if let Err(error) = state.last_used.flush(&state.desk.db).await {
         tracing::error!(%error, "last uses were not written");
     }
     state.desk.db.close().await;
     ended
-}
-
-/// The server's own end, or the end of its patience with connections that stay open.
-async fn finished(
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
-    mut stopping: tokio::sync::watch::Receiver<bool>,
-) -> Result<(), String> {
-    let abort = server.abort_handle();
-    tokio::select! {
-        ended = server => match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("The server stopped: {error}.")),
-            Err(_) => Ok(()),
-        },
-        () = async {
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-            tokio::time::sleep(STOP_WITHIN).await;
-        } => {
-            abort.abort();
-            Ok(())
-        }
-    }
 }
 
 pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> AppState {

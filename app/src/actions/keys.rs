@@ -14,7 +14,7 @@ use crate::path::LocalPath;
 use crate::sealed::{self, FLASH, Flash, ISSUED, Issued, Tone};
 
 fn tell(tone: Tone, sentence: impl Into<String>) -> Result<(), AppError> {
-    sealed::send(FLASH, "/", Flash::notice(tone, sentence), desk()?.now());
+    sealed::send(FLASH, "/", Flash { tone, sentence: sentence.into() }, desk()?.now());
     Ok(())
 }
 
@@ -48,18 +48,11 @@ pub async fn edit_key(form: EditForm) -> Result<(), AppError> {
                     tell(Tone::Good, "Nothing was changed.")?;
                     Ok(LocalPath::key(&form.org, &id))
                 }
-                Edited::Clash(clash) => {
-                    let flash = Flash {
-                        notice: Some((Tone::Warn, clash.sentence.clone())),
-                        errors: clash.errors.clone(),
-                        values: vec![(
-                            "clash".into(),
-                            serde_json::to_string(&clash.form).unwrap_or_default(),
-                        )],
-                    };
-                    sealed::send(FLASH, "/", flash.fit(), desk.now());
-                    Ok(LocalPath::edit_key(&form.org, &clash.id))
-                }
+                Edited::Clash(clash) => Err(AppError::Clash {
+                    sentence: clash.sentence,
+                    fields: clash.errors,
+                    merged: serde_json::to_string(&clash.form).unwrap_or_default(),
+                }),
             }
         }
         .await,
@@ -121,6 +114,8 @@ pub async fn search_keys(form: SearchForm) -> Result<(), AppError> {
                     Ok(LocalPath::keys(&form.org).with_query(&rest(&form.rest)))
                 }
                 Found::Text(text) => {
+                    // No longer than the list reads it.
+                    let text: String = text.chars().take(SEARCH_MOST).collect();
                     let query = serde_urlencoded::to_string([("q", text)]).unwrap_or_default();
                     let rest = rest(&form.rest);
                     let query = match (query.as_str(), rest.as_str()) {
@@ -163,6 +158,8 @@ pub struct Hit {
 }
 
 const HITS_MOST: usize = 8;
+/// Characters; the longest name has half as many.
+pub const SEARCH_MOST: usize = 200;
 
 /// What the palette asks while somebody types: a few keys by name or last four.
 #[server(endpoint = "keys/find")]

@@ -4,7 +4,6 @@ use http::{HeaderValue, header};
 use keydesk_core::domain::ids::PersonId;
 use keydesk_core::ops::setup::{self, SetupForm};
 use keydesk_core::ops::sign_in::{self, ResetForm, SignInForm};
-use keydesk_core::store::people;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use serde::{Deserialize, Serialize};
@@ -85,7 +84,12 @@ pub async fn sign_out(form: SignOutForm) -> Result<(), AppError> {
                 let clear = HeaderValue::from_static("\"cache\", \"storage\"");
                 response.insert_header(header::HeaderName::from_static("clear-site-data"), clear);
             }
-            sealed::send(FLASH, "/", Flash::notice(Tone::Good, "You are signed out."), desk()?.now());
+            sealed::send(
+                FLASH,
+                "/",
+                Flash { tone: Tone::Good, sentence: "You are signed out.".into() },
+                desk()?.now(),
+            );
             Ok(LocalPath::sign_in())
         }
         .await,
@@ -98,8 +102,8 @@ pub async fn reset_password(form: ResetForm) -> Result<(), AppError> {
         async {
             let desk = desk()?;
             sign_in::reset_password(&desk, &form).await?;
-            let sentence = "The new password is set, and every session is ended. Sign in with it.";
-            sealed::send(FLASH, "/", Flash::notice(Tone::Good, sentence), desk.now());
+            let sentence = "The new password is set, and every session is ended. Sign in with it.".into();
+            sealed::send(FLASH, "/", Flash { tone: Tone::Good, sentence }, desk.now());
             Ok(LocalPath::sign_in())
         }
         .await,
@@ -120,15 +124,7 @@ pub async fn set_theme(form: ThemeForm) -> Result<(), AppError> {
     answer(
         async {
             let (desk, caller) = (desk()?, caller()?);
-            if !["system", "light", "dark"].contains(&form.theme.as_str()) {
-                return Err(AppError::Malformed);
-            }
-            let failed = |error: keydesk_core::store::StoreError| {
-                AppError::from(keydesk_core::ops::OpError::from(error))
-            };
-            let mut tx = desk.db.write().await.map_err(failed)?;
-            people::set_theme(&mut tx, &caller.person.id, &form.theme).await.map_err(failed)?;
-            tx.save_unaudited("a taste, not a change").await.map_err(failed)?;
+            sign_in::set_theme(&desk, &caller, &form.theme).await?;
             Ok(LocalPath::parse(&form.page).unwrap_or_else(LocalPath::home))
         }
         .await,

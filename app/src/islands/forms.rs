@@ -68,6 +68,11 @@ async fn read(form: &HtmlFormElement, response: Response) -> bool {
         Ok(promise) => JsFuture::from(promise).await.unwrap_or(JsValue::UNDEFINED),
         Err(_) => JsValue::UNDEFINED,
     };
+    if text(&body, "code") == "clash" {
+        // Sent again as a plain form, which is answered with the form as it now stands.
+        let _ = form.submit();
+        return true;
+    }
     let sentence = text(&body, "sentence");
     let problems = js_sys::Reflect::get(&body, &"fields".into()).unwrap_or(JsValue::UNDEFINED);
     let mut unplaced = Vec::new();

@@ -74,6 +74,14 @@ pub async fn post(address: &str, fields: &UrlSearchParams) -> Result<Response, J
     JsFuture::from(window().fetch_with_str_and_init(address, &init)).await?.dyn_into()
 }
 
+/// Waits.
+pub async fn pause(ms: i32) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms);
+    });
+    let _ = JsFuture::from(promise).await;
+}
+
 /// What a page wants done once: the time zone of a form that asks for it, and a fresh copy instead of one kept by the
 /// browser where a secret stood.
 pub fn prepare() {

@@ -8,7 +8,10 @@ use web_sys::{
     Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, KeyboardEvent, UrlSearchParams,
 };
 
-use super::page::{by_id, document, find, from_template, nearest, on, post, text};
+use super::page::{by_id, document, find, from_template, nearest, on, pause, post, text};
+
+/// Somebody who types is not asked for between two letters.
+const TYPING_MS: i32 = 120;
 
 thread_local! {
     /// Counts what was typed, so that a slow answer does not replace a newer one.
@@ -104,6 +107,10 @@ fn ask() {
     let Ok(Some(frame)) = document().query_selector("[data-org]") else { return };
     let org = frame.get_attribute("data-org").unwrap_or_default();
     spawn_local(async move {
+        pause(TYPING_MS).await;
+        if TYPED.get() != turn {
+            return;
+        }
         let Ok(fields) = UrlSearchParams::new() else { return };
         fields.append("form[org]", &org);
         fields.append("form[q]", &typed);

@@ -14,7 +14,8 @@ use leptos_meta::Title;
 use crate::ask::{caller, desk, param, parts, request};
 use crate::error::AppError;
 use crate::path::LocalPath;
-use crate::sealed::{self, FLASH, Flash};
+use crate::sealed::{self, FLASH, Flash, Returned};
+use crate::ui::field::Mistakes;
 use crate::ui::frame::{Width, framed, solo};
 use crate::ui::notice::notice;
 
@@ -33,25 +34,29 @@ fn page(work: impl Future<Output = Result<AnyView, AppError>> + Send + 'static) 
     }
 }
 
-/// What the answer before this page left for it.
-fn flash() -> Flash {
-    desk().ok().and_then(|desk| sealed::take(FLASH, "/", desk.now())).unwrap_or_default()
+/// The form that came back to this page, if one did.
+fn returned() -> Option<Returned> {
+    parts()?.extensions.get::<Returned>().cloned()
 }
 
-fn flash_notice(flash: &Flash) -> Option<AnyView> {
-    flash.notice.clone().map(|(tone, sentence)| notice(tone, sentence))
+/// The line that the act before this page left for it, or what is wrong with the form that came back.
+fn notice_line() -> Option<AnyView> {
+    let left = desk().ok().and_then(|desk| sealed::take::<Flash>(FLASH, "/", desk.now()));
+    let flash = returned().map(|form| form.notice).or(left)?;
+    Some(notice(flash.tone, flash.sentence))
 }
 
-/// The form that came back with mistakes, as it was typed.
-fn typed<T: serde::de::DeserializeOwned>(flash: &Flash) -> Option<T> {
+fn mistakes() -> Mistakes {
+    Mistakes(returned().map(|form| form.errors).unwrap_or_default())
+}
+
+/// The form that came back, as it was typed.
+fn typed<T: serde::de::DeserializeOwned>() -> Option<T> {
     #[derive(serde::Deserialize)]
     struct Sent<T> {
         form: T,
     }
-    if flash.values.is_empty() {
-        return None;
-    }
-    let text = serde_urlencoded::to_string(&flash.values).ok()?;
+    let text = serde_urlencoded::to_string(returned()?.values).ok()?;
     serde_qs::Config::new(5, false).deserialize_str::<Sent<T>>(&text).ok().map(|sent| sent.form)
 }
 
@@ -74,7 +79,7 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
         AppError::NotFound => "There is no page here",
         AppError::Forbidden => "You may not do this",
         AppError::Unauthenticated => "You are signed out",
-        AppError::Conflict { .. } => "This can't be done any more",
+        AppError::Conflict { .. } | AppError::Clash { .. } => "This can't be done any more",
         AppError::TooMany { .. } => "Too many attempts",
         AppError::Invalid { .. } | AppError::Malformed => "This could not be read",
         AppError::Unavailable | AppError::Internal => "This page could not be shown",

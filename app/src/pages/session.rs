@@ -1,5 +1,6 @@
 //! Set-up, sign-in, a new password: one card each. And the way from `/` to somebody's keys.
 
+use keydesk_core::domain::policy::PlatformRole;
 use keydesk_core::ops::links;
 use keydesk_core::ops::setup::SetupForm;
 use keydesk_core::ops::sign_in::SignInForm;
@@ -8,25 +9,49 @@ use keydesk_core::store::people;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::{flash, flash_notice, page, title, typed};
+use super::{mistakes, notice_line, page, title, typed};
 use crate::ask::{caller, desk, param};
 use crate::error::AppError;
 use crate::path::LocalPath;
-use crate::ui::field::{Mistakes, TextField};
+use crate::ui::field::TextField;
 use crate::ui::frame::solo;
 
-/// Goes to the first organisation's keys.
+/// Goes to the first organisation's keys. Support belongs to none and chooses.
 #[component]
 pub fn HomePage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let failed =
-            |error: keydesk_core::store::StoreError| AppError::from(keydesk_core::ops::OpError::from(error));
-        let mut read = desk.db.read().await.map_err(failed)?;
-        let orgs = people::orgs_of(&mut read, &caller.person.id).await.map_err(failed)?;
-        let (slug, _) = orgs.first().ok_or(AppError::NotFound)?;
-        leptos_axum::redirect(LocalPath::keys(slug).as_str());
-        Ok(().into_any())
+        let mut read = desk.db.read().await?;
+        let orgs = people::orgs_of(&mut read, &caller.person.id).await?;
+        if let Some((slug, _)) = orgs.first() {
+            leptos_axum::redirect(LocalPath::keys(slug).as_str());
+            return Ok(().into_any());
+        }
+        let orgs = match caller.person.platform {
+            PlatformRole::Support => people::every_org(&mut read).await?,
+            PlatformRole::None | PlatformRole::Operator => vec![],
+        };
+        let words = if orgs.is_empty() {
+            "You belong to no organisation yet. An owner or an admin of one can take you in."
+        } else {
+            "You may look into every organisation's keys, and change none."
+        };
+        let links = orgs
+            .into_iter()
+            .map(|(slug, name)| view! { <li><a href=LocalPath::keys(&slug).as_str().to_owned()>{name}</a></li> })
+            .collect_view();
+        let body = view! {
+            {title("Organisations")}
+            <h1>"Organisations"</h1>
+            <p class="muted">{words}</p>
+            <ul class="stack">{links}</ul>
+            <form method="post" action="/api/session/sign-out">
+                <div class="actions">
+                    <button class="btn" name="form[confirm]" value="yes">"Sign out"</button>
+                </div>
+            </form>
+        };
+        Ok(solo(body.into_any(), None))
     })
 }
 
@@ -48,9 +73,8 @@ pub fn OrgPage() -> impl IntoView {
 pub fn SignInPage() -> impl IntoView {
     let next = use_query_map().read_untracked().get("next").unwrap_or_default();
     page(async move {
-        let flash = flash();
-        let mistakes = Mistakes(flash.errors.clone());
-        let form: SignInForm = typed(&flash).unwrap_or_default();
+        let mistakes = mistakes();
+        let form: SignInForm = typed().unwrap_or_default();
         let next = if form.next.is_empty() { next } else { form.next };
         let email = TextField {
             field: "email",
@@ -71,7 +95,7 @@ pub fn SignInPage() -> impl IntoView {
         let body = view! {
             {title("Sign in")}
             <h1>"Sign in"</h1>
-            {flash_notice(&flash)}
+            {notice_line()}
             <form class="form" method="post" action="/api/session/sign-in" data-enhance>
                 <input type="hidden" name="form[next]" value=next />
                 {email.draw(form.email, &mistakes)}
@@ -94,9 +118,8 @@ pub fn SetUpPage() -> impl IntoView {
                 "A set-up link works once, for a day. This one was used, has run out, or Keydesk is set up already.",
             ));
         }
-        let flash = flash();
-        let mistakes = Mistakes(flash.errors.clone());
-        let form: SetupForm = typed(&flash).unwrap_or_default();
+        let mistakes = mistakes();
+        let form: SetupForm = typed().unwrap_or_default();
         let text = |field, name, label, help, autocomplete| TextField {
             field,
             name,
@@ -128,7 +151,7 @@ pub fn SetUpPage() -> impl IntoView {
             {title("Set up")}
             <h1>"Set up Keydesk"</h1>
             <p class="muted">"You become the owner. This page works once."</p>
-            {flash_notice(&flash)}
+            {notice_line()}
             <form class="form" method="post" action="/api/session/setup" data-enhance>
                 <input type="hidden" name="form[token]" value=token />
                 <input type="hidden" name="form[zone]" value="" data-zone />
@@ -151,8 +174,7 @@ pub fn ResetPage() -> impl IntoView {
                 "A link to set a new password works once, for an hour. This one was used, or has run out.",
             ));
         }
-        let flash = flash();
-        let mistakes = Mistakes(flash.errors.clone());
+        let mistakes = mistakes();
         let password = TextField {
             field: "password",
             name: "form[password]",
@@ -167,7 +189,7 @@ pub fn ResetPage() -> impl IntoView {
             {title("New password")}
             <h1>"Set a new password"</h1>
             <p class="muted">"Every session of yours ends with it."</p>
-            {flash_notice(&flash)}
+            {notice_line()}
             <form class="form" method="post" action="/api/session/reset" data-enhance>
                 <input type="hidden" name="form[token]" value=token />
                 {password.draw(String::new(), &mistakes)}

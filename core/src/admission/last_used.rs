@@ -21,10 +21,12 @@ impl LastUsed {
 
     /// Writes what was gathered. After a failed write it is still there for the next one.
     pub async fn flush(&self, db: &Db) -> Result<(), StoreError> {
-        let gathered: Vec<(KeyId, Moment)> = {
+        let mut gathered: Vec<(KeyId, Moment)> = {
             let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             seen.drain().collect()
         };
+        // In one order everywhere, so that two nodes wait for each other instead of standing in each other's way.
+        gathered.sort();
         if gathered.is_empty() {
             return Ok(());
         }

@@ -144,7 +144,8 @@ impl Key {
 }
 
 /// Everything a person decides about a key. Counters, states and secrets are not among it, so no form can set them.
-#[derive(Clone, Debug, PartialEq)]
+/// The default allows nothing and limits nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeySpec {
     pub name: String,
     pub note: String,

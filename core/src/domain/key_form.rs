@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::addresses::AllowList;
 use super::ids::TeamId;
 use super::key::KeySpec;
+use super::key_format::looks_like_secret;
 use super::limits::{Budget, Limits, parse_count};
 use super::model::Model;
 use super::moment::{Day, Moment, Zone};
@@ -188,7 +189,8 @@ impl KeyForm {
     /// Every mistake in the form at once.
     pub fn parse(&self, context: &FormContext<'_>) -> Result<KeySpec, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let name = errors.take("name", visible_name(&self.name, "Name", NAME_MOST));
+        let name = visible_name(&self.name, "Name", NAME_MOST).and_then(refuse_secret);
+        let name = errors.take("name", name);
         let note = errors.take("note", parse_note(&self.note));
         let team = errors.take("team", parse_team(&self.team));
         let models = self.parse_models(&mut errors);
@@ -275,7 +277,8 @@ impl KeyForm {
             "date" => {
                 let day = Day::parse(self.expires_on.trim())
                     .ok_or_else(|| Problem::new("Choose a day, such as 2027-01-31."))?;
-                let end = day.end(context.zone);
+                // The day's last moment, so that the day people read is the one they chose.
+                let end = day.end(context.zone).plus_ms(-1);
                 if end <= context.now {
                     return Err(Problem::new("That day is over. Choose today or a later day."));
                 }
@@ -319,7 +322,17 @@ fn parse_note(text: &str) -> Result<String, Problem> {
         return Err(Problem::new(format!("Note has at most {NOTE_MOST} characters.")));
     }
     refuse_hidden_characters(text, "Note")?;
-    Ok(text.to_owned())
+    refuse_secret(text.to_owned())
+}
+
+/// A name or a note is stored, listed and audited in clear.
+fn refuse_secret(text: String) -> Result<String, Problem> {
+    if looks_like_secret(&text) {
+        return Err(Problem::new(
+            "This looks like a secret, and secrets are kept nowhere. Write what the key is for.",
+        ));
+    }
+    Ok(text)
 }
 
 fn parse_team(text: &str) -> Result<Option<TeamId>, Problem> {
@@ -425,6 +438,6 @@ mod tests {
         let zone = Zone::parse("Europe/Zurich").unwrap();
         let form = KeyForm { expiry: "date".into(), expires_on: "2027-06-30".into(), ..fresh() };
         let spec = form.parse(&FormContext { now: NOW, zone: &zone, editing: None }).unwrap();
-        assert_eq!(spec.expires_at.unwrap().rfc3339(), "2027-06-30T22:00:00Z");
+        assert_eq!(spec.expires_at.unwrap().rfc3339(), "2027-06-30T21:59:59Z");
     }
 }

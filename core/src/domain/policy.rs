@@ -77,6 +77,9 @@ pub enum Action {
     DisableKey,
     EnableKey,
     RevokeKey,
+    /// Only ever the program's own: the set-up of an installation, and a password set through a one-time link.
+    SetUp,
+    ResetPassword,
 }
 
 /// What the rules need to know about the thing acted on. For a new key: the team it is to be in, and its owner-to-be.
@@ -199,6 +202,7 @@ pub fn allows(standing: &Standing, action: Action, key: Option<&KeyFacts<'_>>) -
         // Raising one's own limits is not a member's business; taking one's own key out of use always is.
         Action::EditKey | Action::EnableKey => runs_org || in_my_team,
         Action::DisableKey | Action::RevokeKey => runs_org || in_my_team || own,
+        Action::SetUp | Action::ResetPassword => false,
     }
 }
 

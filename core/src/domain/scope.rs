@@ -92,6 +92,13 @@ pub enum ModelScope {
     Listed(Vec<ModelPattern>),
 }
 
+impl Default for ModelScope {
+    /// No model.
+    fn default() -> Self {
+        ModelScope::Listed(Vec::new())
+    }
+}
+
 impl ModelScope {
     /// Whether `model` may be used.
     pub fn allows(&self, model: &str) -> bool {

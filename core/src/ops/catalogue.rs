@@ -83,9 +83,9 @@ pub async fn import(desk: &Desk, list: &[Model], only: bool) -> Result<usize, Op
     Ok(list.len())
 }
 
-/// Fills an empty catalogue with the one that comes with the program.
+/// Fills a new database's catalogue with the one that comes with the program.
 pub async fn seed(desk: &Desk) -> Result<(), OpError> {
-    if models::list(&mut desk.db.read().await?).await?.is_empty() {
+    if !models::any(&mut desk.db.read().await?).await? {
         let list = read(SEED).unwrap_or_default();
         import(desk, &list, false).await?;
     }

@@ -34,6 +34,13 @@ pub enum OpError {
     Store(#[from] StoreError),
 }
 
+impl OpError {
+    /// Hashing was broken off: the program is on its way out.
+    fn stopping() -> Self {
+        OpError::Conflict("The server is stopping, so nothing was done. Try again in a moment.".into())
+    }
+}
+
 impl From<Denied> for OpError {
     fn from(denied: Denied) -> Self {
         match denied {

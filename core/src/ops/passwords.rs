@@ -47,8 +47,10 @@ impl Passwords {
 
     /// argon2's text form of the hash. `None` only when the runtime is shutting down.
     pub async fn hash(&self, password: String, salt: [u8; 16]) -> Option<String> {
-        let _turn = self.turns.acquire().await.ok()?;
+        // The turn ends with the work, also when whoever asked has gone.
+        let turn = self.turns.clone().acquire_owned().await.ok()?;
         tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let hash = hasher().hash_password_customized(
                 password.as_bytes(),
                 &salt,
@@ -64,8 +66,9 @@ impl Passwords {
 
     /// Whether the password is the stored one. `stored` is `None` for somebody unknown, which takes just as long.
     pub async fn verify(&self, password: String, stored: Option<String>) -> bool {
-        let Ok(_turn) = self.turns.acquire().await else { return false };
+        let Ok(turn) = self.turns.clone().acquire_owned().await else { return false };
         tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let known = stored.is_some();
             let text = stored.unwrap_or_else(|| NOBODY.to_owned());
             let Ok(hash) = PasswordHash::new(&text) else { return false };

@@ -54,7 +54,7 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
         .passwords
         .hash(form.password.as_str().to_owned(), desk.bytes())
         .await
-        .ok_or(OpError::Forbidden)?;
+        .ok_or_else(OpError::stopping)?;
 
     let now = desk.now();
     let person = PersonId::new(now, desk.ten());
@@ -67,6 +67,7 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
         suspended: false,
     };
     let mut tx = desk.db.write().await?;
+    links::hold_setups(&mut tx).await?;
     if links::take(&mut tx, &link_ops::hash(form.token.as_str()), LinkKind::Setup, now).await?.is_none() {
         return Err(OpError::NotFound);
     }
@@ -89,6 +90,6 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
         before: None,
         after: Some(name),
     }]);
-    tx.save(&system_permit(&org.id, Action::CreateKey, "set-up link"), event, now).await?;
+    tx.save(&system_permit(&org.id, Action::SetUp, "set-up link"), event, now).await?;
     Ok((person, org))
 }

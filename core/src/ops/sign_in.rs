@@ -1,8 +1,10 @@
-//! Signing in, and setting a new password through a one-time link. Failures are counted per account and per network in
-//! the database; delays grow and then end, so nobody locks the rightful owner out. One sentence serves every failure.
+//! Signing in, and setting a new password through a one-time link. Failures are counted in the database. The delays that
+//! hurt belong to one account from one network, and to a network; an account as a whole is slowed by two seconds at
+//! most, so nobody elsewhere can keep its owner out. One sentence serves every failure.
 
 use serde::{Deserialize, Serialize};
 
+use super::access::Caller;
 use super::passwords::check_new;
 use super::{OpError, links as link_ops};
 use crate::Desk;
@@ -34,38 +36,51 @@ pub struct ResetForm {
 }
 
 const FORGET_AFTER_MS: i64 = 30 * 60_000;
-/// Failures before delays begin, and the longest delay.
-const FREE_FAILURES_ACCOUNT: i64 = 5;
-const FREE_FAILURES_NETWORK: i64 = 20;
-const LONGEST_DELAY_MS: i64 = 60_000;
+/// How many failures are free, and how long the longest delay is.
+const PAIR: (i64, i64) = (5, 60_000);
+const ACCOUNT: (i64, i64) = (100, 2_000);
+const NETWORK: (i64, i64) = (20, 60_000);
 pub const WRONG: &str = "The e-mail address or the password is wrong.";
 
-/// How long after its last failure a subject must wait: doubling from one second, never above a minute.
-fn delay_ms(failures: i64, free: i64) -> i64 {
+/// How long after its last failure a subject must wait: doubling from one second up to the longest.
+fn delay_ms(failures: i64, (free, longest): (i64, i64)) -> i64 {
     match failures - free {
         over if over < 0 => 0,
-        over => (1_000_i64 << over.min(10)).min(LONGEST_DELAY_MS),
+        over => (1_000_i64 << over.min(10)).min(longest),
     }
 }
 
-/// The person, if address and password are right. `network` is where the request came from.
+/// What counts as one network: a whole IPv6 network of one customer, or one IPv4 address.
+fn network_of(address: &str) -> String {
+    match address.parse() {
+        Ok(std::net::IpAddr::V6(v6)) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        _ => address.to_owned(),
+    }
+}
+
+/// The person, if address and password are right. `address` is where the request came from.
 ///
 /// # Errors
 /// `TooMany` while the account or the network has to wait; `Invalid` with the same sentence for every wrong pair.
-pub async fn sign_in(desk: &Desk, form: &SignInForm, network: &str) -> Result<PersonId, OpError> {
+pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<PersonId, OpError> {
     let now = desk.now();
     // Whatever was typed is counted: as much of it as an address can have, without what Postgres takes in no text.
-    let account = form.email.trim().to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
+    let account: String = form.email.trim().to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
+    let network = network_of(address);
     let subjects = [
-        (Throttled::SignInAccount, account, FREE_FAILURES_ACCOUNT),
-        (Throttled::SignInNetwork, network.to_owned(), FREE_FAILURES_NETWORK),
+        (Throttled::SignInPair, format!("{account} {network}"), PAIR),
+        (Throttled::SignInNetwork, network, NETWORK),
+        (Throttled::SignInAccount, account, ACCOUNT),
     ];
     // Counted before the password is looked at, and taken back when it is right: of many attempts at once, each sees
     // those before it.
     let mut tx = desk.db.write().await?;
-    for (kind, subject, free) in &subjects {
+    for (kind, subject, delays) in &subjects {
         let (failures, last_at) = throttle::hold(&mut tx, *kind, subject, now).await?;
-        let wait = last_at.plus_ms(delay_ms(failures, *free)).ms() - now.ms();
+        let wait = last_at.plus_ms(delay_ms(failures, *delays)).ms() - now.ms();
         if wait > 0 {
             return Err(OpError::TooMany { retry_after_s: wait.div_euclid(1_000) + 1 });
         }
@@ -84,8 +99,11 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, network: &str) -> Result<Pe
         return Err(OpError::Invalid(vec![FieldError::say("password", WRONG)]));
     };
     let mut tx = desk.db.write().await?;
-    throttle::clear(&mut tx, Throttled::SignInAccount, &subjects[0].1).await?;
-    throttle::uncount(&mut tx, Throttled::SignInNetwork, network).await?;
+    let [(pair, pair_subject, _), rest @ ..] = &subjects;
+    throttle::clear(&mut tx, *pair, pair_subject).await?;
+    for (kind, subject, _) in rest {
+        throttle::uncount(&mut tx, *kind, subject).await?;
+    }
     tx.save_unaudited("a sign-in changes nothing of an organisation").await?;
     Ok(person)
 }
@@ -105,7 +123,7 @@ pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError
         .passwords
         .hash(form.password.as_str().to_owned(), desk.bytes())
         .await
-        .ok_or(OpError::Forbidden)?;
+        .ok_or_else(OpError::stopping)?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     if links::take(&mut tx, &link_ops::hash(form.token.as_str()), LinkKind::Reset, now).await?.is_none() {
@@ -114,11 +132,25 @@ pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError
     people::set_password(&mut tx, &person, &hash).await?;
     sessions::end_all(&mut tx, &person, now).await?;
     throttle::clear(&mut tx, Throttled::SignInAccount, &somebody.email).await?;
+    links::drop_unused(&mut tx, LinkKind::Reset, Some(&person)).await?;
     let orgs = people::org_ids_of(&mut tx, &person).await?;
     let event = Event::new(EventKind::PasswordReset, person.as_str(), &somebody.name);
-    let permits = orgs.iter().map(|org| system_permit(org, Action::SeeKey, "one-time link"));
+    let permits = orgs.iter().map(|org| system_permit(org, Action::ResetPassword, "one-time link"));
     tx.save_for_each(permits, event, now).await?;
     Ok(())
+}
+
+/// Light, dark, or as the person's system has it.
+///
+/// # Errors
+/// `Invalid` for any other word.
+pub async fn set_theme(desk: &Desk, caller: &Caller, theme: &str) -> Result<(), OpError> {
+    if !["system", "light", "dark"].contains(&theme) {
+        return Err(OpError::Invalid(vec![FieldError::say("theme", "Choose System, Light or Dark.")]));
+    }
+    let mut tx = desk.db.write().await?;
+    people::set_theme(&mut tx, &caller.person.id, theme).await?;
+    Ok(tx.save_unaudited("a taste, not a change").await?)
 }
 
 #[cfg(test)]
@@ -127,9 +159,17 @@ mod tests {
 
     #[test]
     fn delays_begin_late_grow_and_end() {
-        assert_eq!(delay_ms(4, FREE_FAILURES_ACCOUNT), 0);
-        assert_eq!(delay_ms(5, FREE_FAILURES_ACCOUNT), 1_000);
-        assert_eq!(delay_ms(8, FREE_FAILURES_ACCOUNT), 8_000);
-        assert_eq!(delay_ms(1_000_000, FREE_FAILURES_ACCOUNT), LONGEST_DELAY_MS);
+        assert_eq!(delay_ms(4, PAIR), 0);
+        assert_eq!(delay_ms(5, PAIR), 1_000);
+        assert_eq!(delay_ms(8, PAIR), 8_000);
+        assert_eq!(delay_ms(1_000_000, PAIR), PAIR.1);
+        assert_eq!(delay_ms(1_000_000, ACCOUNT), 2_000);
+    }
+
+    #[test]
+    fn a_customers_whole_ipv6_network_is_one_network() {
+        assert_eq!(network_of("2001:db8:1:2:3:4:5:6"), network_of("2001:db8:1:2::9"));
+        assert_ne!(network_of("2001:db8:1:2::9"), network_of("2001:db8:1:3::9"));
+        assert_eq!(network_of("192.0.2.7"), "192.0.2.7");
     }
 }

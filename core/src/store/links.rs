@@ -1,6 +1,9 @@
 //! One-time links: set-up and password reset. Only the SHA-256 of a link's token is stored, and using it is one guarded
 //! statement, so that it works once.
 
+use sqlx::AssertSqlSafe;
+
+use super::dialect::Dialect;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
@@ -25,6 +28,7 @@ statements! {
     /// A newer link of a kind for the same person takes the older ones' place.
     DROP_OLDER = "DELETE FROM one_time_links WHERE kind = $1 AND used_at IS NULL
         AND COALESCE(person_id, '') = COALESCE(CAST($2 AS TEXT), '')";
+    SETUPS = "SELECT hash FROM one_time_links WHERE kind = 'setup' ORDER BY hash";
     FIND = "SELECT COALESCE(person_id, '') FROM one_time_links
         WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND ends_at > $3";
     USE = "UPDATE one_time_links SET used_at = $3
@@ -39,12 +43,25 @@ pub async fn insert(
     now: Moment,
     ends_at: Moment,
 ) -> Result<(), StoreError> {
+    drop_unused(tx, kind, person).await?;
     let person = person.map(PersonId::as_str);
-    changed!(&mut *tx, sqlx::query(DROP_OLDER).bind(kind.as_str()).bind(person))?;
     changed!(
         &mut *tx,
         sqlx::query(INSERT).bind(hash).bind(kind.as_str()).bind(person).bind(now.ms()).bind(ends_at.ms())
     )?;
+    Ok(())
+}
+
+/// Takes back what is not used yet of a kind.
+pub async fn drop_unused(tx: &mut Tx, kind: LinkKind, person: Option<&PersonId>) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(DROP_OLDER).bind(kind.as_str()).bind(person.map(PersonId::as_str)))?;
+    Ok(())
+}
+
+/// Makes set-ups at the same moment queue, whichever link each has.
+pub async fn hold_setups(tx: &mut Tx) -> Result<(), StoreError> {
+    let text = format!("{SETUPS}{}", Dialect::of(tx).for_update());
+    run!(tx, fetch_all, sqlx::query_scalar::<_, Vec<u8>>(AssertSqlSafe(text.clone())))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! All the SQL there is. One text serves SQLite and Postgres; what differs stands in `dialect`.
 //!
-//! Reads take anything that has a connection (`Via`); writes take a `Tx` and a `Permit`, so a forgotten check does not
-//! compile, and a `Tx` is committed by `save`, which takes the audit event that tells of it. The store decides nothing:
+//! Reads take anything that has a connection (`Via`); writes take a `Tx`, and those on an organisation's keys a `Permit`,
+//! so a forgotten check does not compile. A `Tx` is committed by `save`, which takes the audit event that tells of it. The store decides nothing:
 //! it finds (`Option`), lists, writes and says how many rows changed.
 
 pub mod admission;
@@ -215,13 +215,16 @@ impl Db {
     pub async fn pending_migrations(&self) -> Result<usize, StoreError> {
         let known = sqlx::migrate!("../migrations/sqlite").iter().count();
         let mut read = self.read().await?;
-        // The table is made by the first migration run.
-        let done: i64 = run!(
+        let done = run!(
             &mut read,
             fetch_one,
             sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM _sqlx_migrations WHERE success")
-        )
-        .unwrap_or_default();
+        );
+        let done: i64 = match done {
+            Err(error) if error.is_outage() => return Err(error),
+            // The table is made by the first migration run.
+            done => done.unwrap_or_default(),
+        };
         Ok(known.saturating_sub(done as usize))
     }
 

@@ -8,6 +8,7 @@ use crate::domain::money::Money;
 statements! {
     LIST = "SELECT id, provider, input_price, output_price, cached_price FROM models
         WHERE retired_at IS NULL ORDER BY provider, id";
+    ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
     UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at)
         VALUES ($1, $2, $3, $4, $5, $6, NULL)
         ON CONFLICT (id) DO UPDATE SET provider = $2, input_price = $3, output_price = $4, cached_price = $5, retired_at = NULL";
@@ -28,6 +29,12 @@ pub async fn list(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
             cached_price: Money::from_nanos(cached),
         })
         .collect())
+}
+
+/// Whether there ever was a catalogue, be it emptied since.
+pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
+    let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY))?;
+    Ok(count > 0)
 }
 
 /// Adds a model, or sets an existing one's provider and prices and takes it back into use.

@@ -30,6 +30,9 @@ statements! {
     ORGS_OF_WITH_ID = "SELECT o.id FROM memberships m JOIN orgs o ON o.id = m.org_id WHERE m.person_id = $1 ORDER BY o.id";
     ADMIN_OF = "SELECT team_id FROM team_members WHERE org_id = $1 AND person_id = $2 AND role = 'admin' ORDER BY team_id";
     TEAMS = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NULL ORDER BY name";
+    TEAMS_OF = "SELECT t.id, t.name FROM teams t JOIN team_members m ON m.team_id = t.id
+        WHERE t.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY t.name";
+    EVERY_ORG = "SELECT slug, name FROM orgs ORDER BY name, slug LIMIT 200";
     ZONES = "SELECT zone FROM orgs WHERE id = $1";
 }
 
@@ -229,9 +232,24 @@ pub async fn admin_of(via: &mut impl Via, org: &OrgId, person: &PersonId) -> Res
 pub async fn teams(via: &mut impl Via, org: &OrgId) -> Result<Vec<Team>, StoreError> {
     let rows: Vec<(String, String)> =
         run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(TEAMS).bind(org.as_str()))?;
-    rows.into_iter()
-        .map(|(id, name)| {
-            Ok(Team { id: TeamId::parse(&id).ok_or(StoreError::Unreadable { column: "teams.id" })?, name })
-        })
-        .collect()
+    rows.into_iter().map(read_team).collect()
+}
+
+/// The teams in use that the person is in, by name.
+pub async fn teams_of(via: &mut impl Via, org: &OrgId, person: &PersonId) -> Result<Vec<Team>, StoreError> {
+    let rows: Vec<(String, String)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, String)>(TEAMS_OF).bind(org.as_str()).bind(person.as_str())
+    )?;
+    rows.into_iter().map(read_team).collect()
+}
+
+/// Slug and name of the installation's organisations, at most 200. For those who may look into all of them.
+pub async fn every_org(via: &mut impl Via) -> Result<Vec<(String, String)>, StoreError> {
+    run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(EVERY_ORG))
+}
+
+fn read_team((id, name): (String, String)) -> Result<Team, StoreError> {
+    Ok(Team { id: TeamId::parse(&id).ok_or(StoreError::Unreadable { column: "teams.id" })?, name })
 }

@@ -23,6 +23,8 @@ statements! {
 /// What is counted; the word is the column's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Throttled {
+    /// One account from one network.
+    SignInPair,
     SignInAccount,
     SignInNetwork,
     Search,
@@ -31,6 +33,7 @@ pub enum Throttled {
 impl Throttled {
     fn as_str(self) -> &'static str {
         match self {
+            Throttled::SignInPair => "sign_in_pair",
             Throttled::SignInAccount => "sign_in_account",
             Throttled::SignInNetwork => "sign_in_network",
             Throttled::Search => "search",

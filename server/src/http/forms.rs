@@ -1,37 +1,58 @@
 //! Actions are asked in one way, whoever asks. Where a browser posts a plain form, without script, this layer turns the
-//! action's answer into what such a browser needs: a redirect to the next page, or back to the form with its mistakes
-//! and what was typed, or an error page with its true status.
+//! action's answer into what such a browser needs: a redirect to the next page, or the form's own page drawn again with
+//! the mistakes and what was typed, with its true status.
 
+use std::time::Duration;
+
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use keydesk_app::ask;
 use keydesk_app::error::AppError;
 use keydesk_app::path::LocalPath;
-use keydesk_app::sealed::{FLASH, Flash, Seal, Tone};
+use keydesk_app::sealed::{Flash, Returned, Tone};
+use keydesk_core::ops::access::Caller;
+use tower::ServiceExt;
 
-use crate::state::AppState;
+use super::request::RequestFacts;
 
 /// Far above the longest form.
 pub const BODY_MOST: usize = 64 * 1024;
+/// A form that takes longer to arrive is given up.
+const BODY_WITHIN: Duration = Duration::from_secs(15);
+/// What was typed here is never shown again.
+const NEVER_BACK: [&str; 3] = ["form[password]", "form[token]", "form[q]"];
 
-pub async fn answer(State(state): State<AppState>, request: Request, next: Next) -> Response {
+/// `pages` draws a form's page again.
+pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let wants_page = accepts_html(&parts.headers);
-    let Ok(bytes) = to_bytes(body, BODY_MOST).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "The form is too large. Nothing was saved.\n")
-            .into_response();
+    let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_MOST)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) => {
+            return (StatusCode::PAYLOAD_TOO_LARGE, "The form is too large. Nothing was saved.\n")
+                .into_response();
+        }
+        Err(_) => {
+            return (StatusCode::REQUEST_TIMEOUT, "The form took too long to arrive.\n").into_response();
+        }
     };
-    let pairs: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
+    let values: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
+    let form_page = back_to(&parts.headers).and_then(|path| form_request(&parts, &path));
     // Every action takes one struct called `form`, which refuses fields that it does not know.
-    if pairs.iter().any(|(name, _)| !name.starts_with("form[")) {
-        return refused(&AppError::Malformed);
+    if values.iter().any(|(name, _)| !name.starts_with("form[")) {
+        return if wants_page { plain_page(&AppError::Malformed) } else { refused(&AppError::Malformed) };
     }
     // The action itself always answers as to a script.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let referer = parts.headers.get(header::REFERER).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    // What was fetched ahead may show how things were before.
+    let stale = HeaderName::from_static("clear-site-data");
+    response.headers_mut().entry(stale).or_insert(HeaderValue::from_static("\"prefetchCache\""));
     if response.status().is_success() {
         if wants_page && response.headers().contains_key(header::LOCATION) {
             *response.status_mut() = StatusCode::SEE_OTHER;
@@ -41,21 +62,14 @@ pub async fn answer(State(state): State<AppState>, request: Request, next: Next)
         }
         return response;
     }
-    let (parts, body) = response.into_parts();
-    let bytes = to_bytes(body, BODY_MOST).await.unwrap_or_default();
+    let (answered, body) = response.into_parts();
+    let bytes = to_bytes(body, 16 * BODY_MOST).await.unwrap_or_default();
     let error: AppError = serde_json::from_slice(&bytes).unwrap_or(AppError::Internal);
-    let mut told = match wants_page {
-        false => refused(&error),
-        true => match back_to(referer.as_deref()) {
-            Some(form) => returned(&state, &form, error, pairs),
-            None => (error.status(), format!("{}\n", says(&error))).into_response(),
-        },
-    };
-    for cookie in parts.headers.get_all(header::SET_COOKIE) {
-        told.headers_mut().append(header::SET_COOKIE, cookie.clone());
-    }
-    if let Some(retry) = parts.headers.get(header::RETRY_AFTER) {
-        told.headers_mut().insert(header::RETRY_AFTER, retry.clone());
+    let mut told = if wants_page { page(&pages, form_page, error, values).await } else { refused(&error) };
+    for name in [header::SET_COOKIE, header::RETRY_AFTER] {
+        for value in answered.headers.get_all(&name) {
+            told.headers_mut().append(name.clone(), value.clone());
+        }
     }
     told
 }
@@ -77,49 +91,63 @@ fn refused(error: &AppError) -> Response {
 }
 
 /// The page that the form was on: only a path of this host is followed.
-fn back_to(referer: Option<&str>) -> Option<LocalPath> {
-    let (_, rest) = referer?.split_once("://")?;
-    let at = rest.find('/')?;
-    LocalPath::parse(&rest[at..])
+fn back_to(headers: &HeaderMap) -> Option<LocalPath> {
+    let referer = headers.get(header::REFERER)?.to_str().ok()?;
+    let (_, rest) = referer.split_once("://")?;
+    LocalPath::parse(&rest[rest.find('/')?..])
 }
 
-/// Back to the form, with the mistakes beside the fields and what was typed in them.
-fn returned(state: &AppState, form: &LocalPath, error: AppError, pairs: Vec<(String, String)>) -> Response {
-    let seal = Seal { key: state.cookie_key.clone(), secure: state.config.secure() };
-    let sentence = error.sentence();
-    let errors = match error {
-        AppError::Invalid { fields } => fields,
-        // These are about the whole act: their page says so, with the true status.
-        AppError::Forbidden | AppError::NotFound | AppError::Unauthenticated | AppError::Malformed => {
-            return plain_page(&error);
-        }
+/// Asks for the form's page as the same caller.
+fn form_request(parts: &Parts, path: &LocalPath) -> Option<Request> {
+    let mut request = Request::builder().method(Method::GET).uri(path.as_str()).body(Body::empty()).ok()?;
+    if let Some(agent) = parts.headers.get(header::USER_AGENT) {
+        request.headers_mut().insert(header::USER_AGENT, agent.clone());
+    }
+    let (from, to) = (&parts.extensions, request.extensions_mut());
+    from.get::<Caller>().cloned().map(|caller| to.insert(caller));
+    from.get::<ask::Request>().cloned().map(|facts| to.insert(facts));
+    from.get::<RequestFacts>().cloned().map(|facts| to.insert(facts));
+    Some(request)
+}
+
+/// For a browser without script.
+async fn page(
+    pages: &Router,
+    form_page: Option<Request>,
+    error: AppError,
+    mut values: Vec<(String, String)>,
+) -> Response {
+    let (status, sentence) = (error.status(), error.sentence());
+    let (errors, merged) = match error {
+        AppError::Unauthenticated => return sign_in(form_page),
+        // About the whole act, not about what was typed.
+        AppError::Forbidden | AppError::NotFound | AppError::Malformed => return plain_page(&error),
+        AppError::Invalid { fields } => (fields, None),
+        AppError::Clash { fields, merged, .. } => (fields, Some(merged)),
         AppError::Conflict { .. } | AppError::TooMany { .. } | AppError::Unavailable | AppError::Internal => {
-            vec![]
+            (vec![], None)
         }
     };
-    // Never a password, a token, or a search that may be a secret.
-    let values = pairs
-        .into_iter()
-        .filter(|(name, _)| {
-            !["form[password]", "form[token]", "form[q]", "form[was]"].contains(&name.as_str())
-        })
-        .collect();
-    let flash = Flash { notice: Some((Tone::Bad, sentence)), errors, values }.fit();
-    let mut response =
-        (StatusCode::SEE_OTHER, [(header::LOCATION, form.as_str().to_owned())]).into_response();
-    if let Some(cookie) = seal.close(FLASH, "/", flash, state.desk.now()) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+    let Some(mut request) = form_page else {
+        let lines: Vec<String> = errors.iter().map(|error| error.problem.to_string()).collect();
+        return (status, format!("{sentence}\n{}\n", lines.join("\n"))).into_response();
+    };
+    values.retain(|(name, _)| !NEVER_BACK.contains(&name.as_str()));
+    let tone = if merged.is_some() { Tone::Warn } else { Tone::Bad };
+    request.extensions_mut().insert(Returned { notice: Flash { tone, sentence }, errors, values, merged });
+    let Ok(mut drawn) = pages.clone().oneshot(request).await;
+    // A form whose page is gone meanwhile says so itself.
+    if drawn.status().is_success() {
+        *drawn.status_mut() = status;
     }
-    response
+    drawn
 }
 
-fn says(error: &AppError) -> String {
-    match error {
-        AppError::Invalid { fields } => {
-            fields.iter().map(|field| field.problem.to_string()).collect::<Vec<_>>().join("\n")
-        }
-        other => other.sentence(),
-    }
+/// The session ended while the form was open.
+fn sign_in(form_page: Option<Request>) -> Response {
+    let next = form_page.map(|request| request.uri().path().to_owned()).unwrap_or_else(|| "/".into());
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &next).finish();
+    Redirect::to(&format!("/sign-in?{query}")).into_response()
 }
 
 /// A small page of its own, because the act had no page to go back to.
@@ -129,5 +157,5 @@ fn plain_page(error: &AppError) -> Response {
         status = error.status().as_u16(),
         sentence = error.sentence()
     );
-    (error.status(), axum::response::Html(page)).into_response()
+    (error.status(), Html(page)).into_response()
 }

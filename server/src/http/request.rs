@@ -24,12 +24,12 @@ pub struct RequestFacts {
 /// header and no body: a secret could be in any of them.
 pub async fn note(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let started = state.desk.now();
-    let id = RequestId::new(started, state.desk.ten()).to_string();
+    let id = number_of(&request, &state);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    let is_trusted =
+        |peer: IpAddr| state.config.trusted_proxies.iter().any(|network| network.contains(&peer));
     let address = match peer {
-        Some(peer) if state.config.trusted_proxies.iter().any(|network| network.contains(&peer)) => {
-            forwarded_for(&request).or(Some(peer))
-        }
+        Some(peer) if is_trusted(peer) => forwarded_for(&request, is_trusted),
         peer => peer,
     };
     let method = request.method().clone();
@@ -51,10 +51,32 @@ pub async fn note(State(state): State<AppState>, mut request: Request, next: Nex
     response
 }
 
-/// The address nearest to us that the proxy added.
-fn forwarded_for(request: &Request) -> Option<IpAddr> {
-    let value = request.headers().get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-    value.rsplit(',').next()?.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical())
+/// The nearest address to us that is not a trusted proxy's own. `None` when there is none or it cannot be read: then
+/// nobody knows where the request came from, and a key that is bound to addresses is refused.
+fn forwarded_for(request: &Request, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+    let values = request.headers().get_all("x-forwarded-for").iter().rev();
+    for value in values {
+        for entry in value.to_str().ok()?.rsplit(',') {
+            let address = entry.trim().parse::<IpAddr>().ok()?.to_canonical();
+            if !is_trusted(address) {
+                return Some(address);
+            }
+        }
+    }
+    None
+}
+
+/// A request's number: the one it came with, if it is a plain word, or a new one.
+fn number_of(request: &Request, state: &AppState) -> String {
+    let sent = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
+    let plain = |text: &&str| {
+        (8..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    match sent.filter(plain).filter(|text| !looks_like_secret(text)) {
+        Some(text) => text.to_owned(),
+        None => RequestId::new(state.desk.now(), state.desk.ten()).to_string(),
+    }
 }
 
 /// One-time tokens stand in paths, and somebody may paste a key into one; a log keeps the path without them.

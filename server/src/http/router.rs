@@ -1,7 +1,7 @@
 //! Every route and every layer, to be read from top to bottom.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -36,11 +36,13 @@ pub fn router(state: AppState) -> Router {
         move || shell(options.clone())
     };
     let actions_apart = server_fn_paths().map(|(path, _)| path.to_owned()).collect();
-    let pages = generate_route_list_with_exclusions(App, Some(actions_apart));
-    let desk = Router::new()
-        .merge(actions(&state))
-        .leptos_routes_with_context(&state, pages, contexts(&state), document.clone())
+    let routes = generate_route_list_with_exclusions(App, Some(actions_apart));
+    let pages: Router = Router::new()
+        .leptos_routes_with_context(&state, routes, contexts(&state), document.clone())
         .fallback(render_app_async_with_context(contexts(&state), document))
+        .with_state(state.clone());
+    let desk = actions(&state, &pages)
+        .merge(pages)
         .layer(compression())
         .layer(from_fn_with_state(state.clone(), caller::identify))
         .layer(sessions(&state))
@@ -50,28 +52,27 @@ pub fn router(state: AppState) -> Router {
     let open = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .route("/csp-report", post(health::csp_report).layer(DefaultBodyLimit::max(16 * 1024)))
+        .route("/csp-report", post(health::csp_report))
         .route("/pkg/{version}/{name}", get(assets::serve));
 
     Router::new()
-        .merge(open)
-        .merge(gateway)
+        .merge(open.merge(gateway).with_state(state.clone()))
         .merge(desk)
-        .layer(from_fn_with_state(state.clone(), headers::add))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(state.clone(), request::note))
-        .with_state(state)
+        .layer(from_fn_with_state(state.clone(), headers::add))
+        .layer(from_fn_with_state(state, request::note))
 }
 
 /// One route for each action, so that an address that is none is not found.
-fn actions(state: &AppState) -> Router<AppState> {
+fn actions(state: &AppState, pages: &Router) -> Router {
     server_fn_paths()
         .fold(Router::new(), |router, (path, method)| {
             // A later action that reads with GET would need its own thought about what stands in an address.
             assert_eq!(method, http::Method::POST, "{path} is not posted");
             router.route(path, post(act))
         })
-        .layer(from_fn_with_state(state.clone(), forms::answer))
+        .with_state(state.clone())
+        .layer(from_fn_with_state(pages.clone(), forms::answer))
 }
 
 async fn act(State(state): State<AppState>, request: Request) -> Response {

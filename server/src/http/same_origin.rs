@@ -14,7 +14,7 @@ pub async fn require(State(state): State<AppState>, request: Request, next: Next
     if reads || is_same_origin(request.headers(), &state.config.base_url()) {
         return next.run(request).await;
     }
-    tracing::warn!(path = request.uri().path(), "a request from another site was refused");
+    tracing::warn!("a request from another site was refused");
     (StatusCode::FORBIDDEN, "This request did not come from a page of this desk, so nothing was done.\n")
         .into_response()
 }

@@ -91,7 +91,7 @@ impl SessionStore for Sessions {
             sessions::load(&mut read, &hash(id), idle_since, begun_since).await.map_err(failed)?
         };
         let Some((data, seen_at)) = found else { return Ok(None) };
-        if now.ms() - seen_at.ms() > SEEN_EVERY_MS {
+        if now.ms() - seen_at.ms() > SEEN_EVERY_MS.min(self.idle_ms / 4) {
             let mut tx = self.desk.db.write().await.map_err(failed)?;
             sessions::seen(&mut tx, &hash(id), now).await.map_err(failed)?;
             tx.save_unaudited("a session's last sight").await.map_err(failed)?;

@@ -9,7 +9,7 @@ use keydesk_core::domain::person::Email;
 use keydesk_core::ops::links;
 use leptos_axum::generate_route_list_with_exclusions;
 
-use super::support::{Ask, Browser, TestApp, Who, actions, borrowed, fields_for, on_both};
+use super::support::{Ask, Browser, Cast, TestApp, Who, actions, borrowed, fields_for, on_both};
 
 /// The columns are `Who::ALL`: nobody, owner, admin, admin of the key's team, admin of another team, member who owns the
 /// key, member who does not, support, operator without a membership, owner of another organisation.
@@ -65,9 +65,8 @@ fn rows() -> Vec<Row> {
 /// What a program serves to browsers and no page or action is: it answers everybody alike.
 const OPEN: [(&str, u16); 3] = [("/healthz", 200), ("/readyz", 200), ("/pkg/000000000000/keydesk.css", 404)];
 
-#[test]
-fn the_table_has_every_page_and_every_action_and_nothing_else() {
-    let _ = leptos_routes_ready();
+#[tokio::test]
+async fn the_table_has_every_page_and_every_action_and_nothing_else() {
     let apart = leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path.to_owned()).collect();
     let pages = generate_route_list_with_exclusions(App, Some(apart));
     let mut there: BTreeSet<String> = pages.iter().map(|page| format!("GET {}", page.path())).collect();
@@ -80,17 +79,16 @@ fn the_table_has_every_page_and_every_action_and_nothing_else() {
     assert!(there.len() >= 23, "the walk found too little: {there:?}");
 }
 
-/// Listing routes draws the app once, which wants an executor.
-fn leptos_routes_ready() -> bool {
-    leptos::task::Executor::init_tokio().is_ok()
-}
-
 /// What the row asks, of a key that nobody has touched yet.
-async fn status(app: &TestApp, cast: &super::support::Cast, browser: &Browser, row: &Row, n: usize, reset: &str) -> u16 {
+async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usize, reset: &str) -> u16 {
     let key = app.key(cast, &format!("probe {n}")).await;
     if row.method == "GET" {
         let token = if row.path.starts_with("/reset/") { reset } else { "0123456789abcdef" };
-        let path = row.path.replace("{org}", &cast.org.slug).replace("{id}", key.id.as_str()).replace("{token}", token);
+        let path = row
+            .path
+            .replace("{org}", &cast.org.slug)
+            .replace("{id}", key.id.as_str())
+            .replace("{token}", token);
         return app.get(browser, &path).await.status;
     }
     if row.path == "keys/enable" {

@@ -13,7 +13,10 @@ const FOREIGN: [(&str, &[(&str, &str)]); 12] = [
     ("an origin that only begins like ours", &[("origin", "http://keys.example.com.evil.example")]),
     ("another port", &[("origin", "http://keys.example.com:8080")]),
     ("null origin", &[("origin", "null")]),
-    ("cross-site with our origin", &[("sec-fetch-site", "cross-site"), ("origin", "http://keys.example.com")]),
+    (
+        "cross-site with our origin",
+        &[("sec-fetch-site", "cross-site"), ("origin", "http://keys.example.com")],
+    ),
     ("our address only in the referer", &[("referer", "http://keys.example.com/acme/keys")]),
     (
         "text/plain of another site",

@@ -43,13 +43,13 @@ use crate::state::AppState;
 
 /// Declares one test for both databases: `name::sqlite` and `name::postgres`.
 macro_rules! on_both {
-    ($(#[$doc:meta])* async fn $name:ident($app:ident: TestApp) $body:block) => {
+    ($(#[$doc:meta])* async fn $name:ident($app:ident: $ty:ty) $body:block) => {
         $(#[$doc])*
         mod $name {
             #[allow(unused_imports)]
             use super::*;
 
-            async fn body($app: $crate::tests::support::TestApp) $body
+            async fn body($app: $ty) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
@@ -213,10 +213,8 @@ impl TestApp {
     /// The same installation, reached at another address.
     pub fn at(&self, base_url: &str) -> Self {
         let mut state = self.state.clone();
-        state.config = Arc::new(ServeConfig {
-            base_url: Some(base_url.into()),
-            ..ServeConfig::clone(&state.config)
-        });
+        state.config =
+            Arc::new(ServeConfig { base_url: Some(base_url.into()), ..ServeConfig::clone(&state.config) });
         Self { service: service(&state), state, clock: self.clock.clone() }
     }
 
@@ -575,8 +573,7 @@ impl Browser {
 
     /// Puts a cookie in by hand, for every path.
     pub fn plant(&self, name: &str, value: &str) {
-        let cookie =
-            Cookie { name: name.into(), value: value.into(), attributes: vec!["Path=/".to_owned()] };
+        let cookie = Cookie { name: name.into(), value: value.into(), attributes: vec!["Path=/".to_owned()] };
         self.0.lock().unwrap().push(cookie);
     }
 }
@@ -660,7 +657,9 @@ pub fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
 /// Every server function, without `/api/`.
 pub fn actions() -> Vec<String> {
     let mut actions: Vec<String> = leptos::server_fn::axum::server_fn_paths()
-        .map(|(path, _)| path.strip_prefix("/api/").unwrap_or_else(|| panic!("{path} is not under /api/")).into())
+        .map(|(path, _)| {
+            path.strip_prefix("/api/").unwrap_or_else(|| panic!("{path} is not under /api/")).into()
+        })
         .collect();
     actions.sort();
     actions

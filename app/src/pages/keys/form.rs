@@ -4,11 +4,11 @@ use keydesk_core::domain::key_form::{EXPIRY_PRESETS, KeyForm, NAME_MOST, NOTE_MO
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::{Day, Zone};
 use keydesk_core::domain::window::Period;
-use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView};
+use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView, runs_org};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
-use crate::pages::{flash, flash_notice, page, title, typed};
+use crate::pages::{mistakes, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{LimitField, Mistakes, TextField, help, lines_field, mistake, select_field};
 use crate::ui::frame::{Width, framed, page_head};
@@ -20,17 +20,16 @@ pub fn NewKeyPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let mut view = keys::blank(&desk, &caller, &slug).await?;
-        let flash = flash();
-        if let Some(sent) = typed::<CreateForm>(&flash) {
+        if let Some(sent) = typed::<CreateForm>() {
             view.form = sent.key;
         }
-        let mistakes = Mistakes(flash.errors.clone());
+        let mistakes = mistakes();
         let org = view.visit.org.clone();
         let keys_page = LocalPath::keys(&org.slug).as_str().to_owned();
         let under = view! { <p class="muted">"The key is shown once, on the next page."</p> };
         let body = view! {
             {title("Create key")}
-            {flash_notice(&flash)}
+            {notice_line()}
             {page_head(
                 vec![(keys_page.clone(), "Keys".into())],
                 "Create key".into_any(),
@@ -58,19 +57,19 @@ pub fn EditKeyPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let mut view = keys::edit_form(&desk, &caller, &slug, &id).await?;
-        let flash = flash();
-        let was = serde_json::to_string(&view.form).unwrap_or_default();
-        // After a clash the form holds the key as it stands with this person's changes; after a mistake what they typed.
-        let clash = flash.values.iter().find(|(name, _)| name == "clash");
-        if let Some(form) = clash.and_then(|(_, json)| serde_json::from_str(json).ok()) {
+        let mut was = serde_json::to_string(&view.form).unwrap_or_default();
+        let mut version = view.key.as_ref().map(|key| key.version).unwrap_or_default();
+        // After a clash the form holds the key as it stands with this person's changes. After a mistake it is what they
+        // typed, still drawn from the version that they saw.
+        let merged = returned().and_then(|form| form.merged);
+        if let Some(form) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
             view.form = form;
-        } else if let Some(sent) = typed::<EditForm>(&flash) {
-            view.form = sent.key;
+        } else if let Some(sent) = typed::<EditForm>() {
+            (view.form, was, version) = (sent.key, sent.was, sent.version);
         }
-        let mistakes = Mistakes(flash.errors.clone());
+        let mistakes = mistakes();
         let org = view.visit.org.clone();
-        let (name, version) =
-            view.key.as_ref().map(|key| (key.name.clone(), key.version)).unwrap_or_default();
+        let name = view.key.as_ref().map(|key| key.name.clone()).unwrap_or_default();
         let key_page = format!("/{}/keys/{id}", org.slug);
         let crumbs = vec![
             (LocalPath::keys(&org.slug).as_str().to_owned(), "Keys".into()),
@@ -78,7 +77,7 @@ pub fn EditKeyPage() -> impl IntoView {
         ];
         let body = view! {
             {title(format!("Edit {name}"))}
-            {flash_notice(&flash)}
+            {notice_line()}
             {page_head(crumbs, format!("Edit {name}").into_any(), ().into_any(), ().into_any())}
             <form class="form" method="post" action="/api/keys/edit" data-enhance>
                 <input type="hidden" name="form[org]" value=org.slug.clone() />
@@ -146,8 +145,17 @@ fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
         optional: true,
         ..Default::default()
     };
-    let mut teams = vec![(String::new(), "No team".to_owned())];
-    teams.extend(view.teams.iter().map(|team| (team.id.to_string(), team.name.clone())));
+    let mut teams: Vec<(String, String)> =
+        view.teams.iter().map(|team| (team.id.to_string(), team.name.clone())).collect();
+    if runs_org(&view.visit) || form.team.is_empty() {
+        teams.insert(0, (String::new(), "No team".into()));
+    }
+    // The team it is in stays a choice, also when it is archived or not theirs.
+    if let Some(team) = view.key.as_ref().and_then(|key| key.team.as_ref())
+        && !view.teams.contains(team)
+    {
+        teams.push((team.id.to_string(), team.name.clone()));
+    }
     let team = select_field(
         "team",
         "form[key][team]",

@@ -14,8 +14,9 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::{key_hint, state_badge};
+use crate::actions::keys::SEARCH_MOST;
 use crate::ask::{caller, desk, param};
-use crate::pages::{flash, flash_notice, page, title};
+use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
@@ -55,7 +56,11 @@ impl Query {
         let before = if page.is_some() { get("n").and_then(|n| n.parse().ok()).unwrap_or(0) } else { 0 };
         Self {
             filter: KeyFilter {
-                search: if secret_in_address { String::new() } else { search.chars().take(200).collect() },
+                search: if secret_in_address {
+                    String::new()
+                } else {
+                    search.chars().take(SEARCH_MOST).collect()
+                },
                 state: get("state").and_then(|text| StateFilter::parse(&text)).unwrap_or(StateFilter::Live),
                 team: get("team").and_then(|text| TeamId::parse(&text)),
                 sort,
@@ -116,7 +121,6 @@ pub fn KeysPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::list(&desk, &caller, &slug, &query.filter).await?;
-        let flash = flash();
         let org = view.visit.org.clone();
         let may_create = view.visit.may(Action::CreateKey, None);
         let new = format!("/{}/keys/new", org.slug);
@@ -137,7 +141,7 @@ pub fn KeysPage() -> impl IntoView {
         };
         let body = view! {
             {title("Keys")}
-            {flash_notice(&flash)}
+            {notice_line()}
             {query.secret_in_address.then(|| notice(
                 crate::sealed::Tone::Warn,
                 "A whole secret stood in this page's address. It was not searched for; paste it into the search box instead, and take it out of your browser's history.".into(),

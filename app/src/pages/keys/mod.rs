@@ -26,8 +26,8 @@ pub fn state_word(state: &State, now: Moment) -> String {
         State::ExpiresSoon { at } => {
             let hours = (at.ms() - now.ms()) / 3_600_000;
             match hours {
-                ..24 => "Expires today".into(),
-                24..48 => "Expires in 1 day".into(),
+                ..1 => "Expires within the hour".into(),
+                1..48 => format!("Expires in {hours} h"),
                 hours => format!("Expires in {} days", hours / 24),
             }
         }

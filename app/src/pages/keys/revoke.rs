@@ -6,9 +6,9 @@ use keydesk_core::ops::keys;
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
-use crate::pages::{flash, flash_notice, page, title};
+use crate::pages::{mistakes, notice_line, page, title};
 use crate::path::LocalPath;
-use crate::ui::field::{Mistakes, help, mistake};
+use crate::ui::field::{help, mistake};
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::when;
@@ -19,8 +19,7 @@ pub fn RevokeKeyPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::revoke_form(&desk, &caller, &slug, &id).await?;
-        let flash = flash();
-        let mistakes = Mistakes(flash.errors.clone());
+        let mistakes = mistakes();
         let (org, key) = (&view.visit.org, &view.key);
         let key_page = LocalPath::key(&org.slug, &key.id).as_str().to_owned();
         let crumbs = vec![
@@ -72,7 +71,7 @@ pub fn RevokeKeyPage() -> impl IntoView {
         });
         let body = view! {
             {title(format!("Revoke {}", key.name))}
-            {flash_notice(&flash)}
+            {notice_line()}
             {page_head(crumbs, format!("Revoke {}", key.name).into_any(), ().into_any(), ().into_any())}
             <div class="stack roomy">
                 {use_line}

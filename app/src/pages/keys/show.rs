@@ -13,7 +13,7 @@ use leptos::prelude::*;
 
 use super::{key_hint, state_badge, state_reason};
 use crate::ask::{caller, desk, param};
-use crate::pages::{flash, flash_notice, page, title};
+use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::chart::{Bar, bars};
 use crate::ui::frame::{Width, framed, page_head};
@@ -27,7 +27,6 @@ pub fn KeyPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::show(&desk, &caller, &slug, &id).await?;
-        let flash = flash();
         let (org, key, now) = (&view.visit.org, &view.key, view.now);
         let zone = &org.zone;
         let crumbs = vec![(LocalPath::keys(&org.slug).as_str().to_owned(), "Keys".to_owned())];
@@ -42,7 +41,7 @@ pub fn KeyPage() -> impl IntoView {
         };
         let body = view! {
             {title(key.name.clone())}
-            {flash_notice(&flash)}
+            {notice_line()}
             {page_head(crumbs, heading.into_any(), under.into_any(), actions(&view))}
             <div class="columns">
                 <div class="stack">

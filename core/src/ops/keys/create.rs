@@ -24,7 +24,6 @@ use crate::domain::policy::KeyFacts;
 use crate::domain::policy::OrgRole;
 use crate::domain::policy::Permit;
 use crate::domain::problem::Problem;
-use crate::domain::scope::ModelScope;
 use crate::domain::team::Team;
 use crate::store::StoreError;
 use crate::store::Taken;
@@ -57,7 +56,12 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<FormView,
     visit.permit(Action::CreateKey, None)?;
     let models = models::list(&mut read).await?;
     let teams = teams_to_choose(&mut read, &visit).await?;
-    Ok(FormView { form: KeyForm::fresh(&models), visit, models, teams, now: desk.now(), key: None })
+    let mut form = KeyForm::fresh(&models);
+    // Whoever looks after teams creates keys in one of them; let the first be chosen.
+    if !runs_org(&visit) {
+        form.team = teams.first().map(|team| team.id.to_string()).unwrap_or_default();
+    }
+    Ok(FormView { form, visit, models, teams, now: desk.now(), key: None })
 }
 
 pub(super) async fn teams_to_choose(via: &mut impl Via, visit: &Visit) -> Result<Vec<Team>, OpError> {
@@ -100,17 +104,7 @@ pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<I
     let facts = KeyFacts { team: spec.team.as_ref(), owner: &caller.person.id };
     let permit = visit.permit(Action::CreateKey, Some(&facts))?;
     let issued = issue(desk, &mut tx, &permit, &visit.org.key_prefix, &caller.person.id, &spec, now).await?;
-    let nothing = KeySpec {
-        name: String::new(),
-        note: String::new(),
-        team: None,
-        models: ModelScope::Listed(vec![]),
-        addresses: Default::default(),
-        budgets: vec![],
-        limits: Default::default(),
-        expires_at: None,
-    };
-    let mut changes = spec.changes_since(&nothing, &teams, &visit.org.zone);
+    let mut changes = spec.changes_since(&KeySpec::default(), &teams, &visit.org.zone);
     changes.iter_mut().for_each(|change| change.before = None);
     let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with(changes);
     tx.save(&permit, event, now).await?;

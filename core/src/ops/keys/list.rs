@@ -12,7 +12,7 @@ use crate::domain::key_filter::KeyFilter;
 use crate::domain::key_filter::StateFilter;
 use crate::domain::key_format;
 use crate::domain::moment::Moment;
-use crate::domain::policy::Action;
+use crate::domain::policy::{Action, Scope};
 use crate::domain::team::Team;
 use crate::store::key_list;
 use crate::store::key_list::KeyPage;
@@ -54,7 +54,10 @@ pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) 
         _ => key_list::count(&mut read, &permit, filter, now, starts.month).await?,
     };
     spend::fill(&mut read, &visit.org.id, &mut page.keys, starts).await?;
-    let teams = people::teams(&mut read, &visit.org.id).await?;
+    let teams = match permit.scope() {
+        Scope::Org => people::teams(&mut read, &visit.org.id).await?,
+        Scope::OfPerson(person) => people::teams_of(&mut read, &visit.org.id, person).await?,
+    };
     let mut none_at_all = false;
     if page.keys.is_empty() && filter.is_plain() {
         let revoked = KeyFilter { state: StateFilter::Only(Status::Revoked), ..filter.clone() };

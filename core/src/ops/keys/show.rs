@@ -11,9 +11,7 @@ use crate::Desk;
 use crate::domain::audit::PastEvent;
 use crate::domain::key::Key;
 use crate::domain::moment::Moment;
-use crate::domain::team::Team;
 use crate::store::audit;
-use crate::store::people;
 
 const HISTORY_MOST: i64 = 50;
 
@@ -22,7 +20,6 @@ pub struct KeyView {
     pub key: Key,
     pub spend: KeySpend,
     pub history: Vec<PastEvent>,
-    pub teams: Vec<Team>,
     pub now: Moment,
 }
 
@@ -34,6 +31,5 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let key = find_seen(&mut read, &visit, id, now).await?;
     let spend = of_key(&mut read, &visit.org, &key, now).await?;
     let history = audit::of_subject(&mut read, &visit.org.id, key.id.as_str(), HISTORY_MOST).await?;
-    let teams = people::teams(&mut read, &visit.org.id).await?;
-    Ok(KeyView { visit, key, spend, history, teams, now })
+    Ok(KeyView { visit, key, spend, history, now })
 }

@@ -1,0 +1,154 @@
+// Every page, in both themes, wide and narrow: what axe finds, and whether anything sticks out at the side.
+import AxeBuilder from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+import { demoTest, expect, freshTest, listening } from "./support/desk";
+import { createKey, setLimit, unique } from "./support/keys";
+
+const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+const keys = "/northwind-labs/keys";
+
+/** `part`: what was not on the page when it was examined before, as a selector. */
+async function examine(page: Page, part?: string): Promise<void> {
+  const grave: string[] = [];
+  for (const width of [1440, 360]) {
+    await page.setViewportSize({ width, height: 900 });
+    const { scrolled, sticksOut } = await page.evaluate(() => ({
+      scrolled: document.documentElement.scrollWidth - window.innerWidth,
+      sticksOut: [...document.querySelectorAll("main *")]
+        .filter((element) => element.getBoundingClientRect().right > window.innerWidth + 1 && element.checkVisibility())
+        .slice(0, 5)
+        .map((element) => element.outerHTML.slice(0, 120)),
+    }));
+    if (scrolled > 0) grave.push(`${width} px: the page is ${scrolled} px too wide: ${sticksOut.join(" | ")}`);
+    for (const colorScheme of ["light", "dark"] as const) {
+      // Without motion, so that no colour is measured half-way.
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      const axe = new AxeBuilder({ page }).setLegacyMode().withTags(tags);
+      const { violations, passes } = await (part ? axe.include(part) : axe).analyze();
+      expect(passes.length).toBeGreaterThan(5);
+      for (const { id, impact, help, nodes } of violations) {
+        const line = `${width} px, ${colorScheme}: ${impact} ${id}: ${help}: ${nodes.map((node) => `${node.target.join(" ")} ${node.any[0]?.message ?? ""}`).slice(0, 3).join(" | ")}`;
+        if (impact === "serious" || impact === "critical") grave.push(line);
+        else console.log(`axe, ${new URL(page.url()).pathname}: ${line}`);
+      }
+    }
+  }
+  expect(grave).toEqual([]);
+}
+
+freshTest("set-up, and a desk without keys", async ({ page, open, server, signedIn }) => {
+  await open(await server.setupPath());
+  await examine(page);
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await signedIn();
+  await open("/acme/keys");
+  await expect(page.getByRole("heading", { name: "No keys yet" })).toBeVisible();
+  await examine(page);
+});
+
+demoTest("signing in, and a dead link", async ({ page, open, expectFailures }) => {
+  expectFailures("404 GET /setup/", "422 POST /api/session/sign-in");
+  await open("/sign-in");
+  await examine(page);
+  await page.getByLabel("E-mail").fill("nobody@example.com");
+  await page.getByLabel("Password", { exact: true }).fill("not the password");
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await expect(page.locator(".error").first()).toBeVisible();
+  await examine(page);
+  await open("/setup/dead");
+  await examine(page);
+});
+
+const places: [string, string][] = [
+  ["the list", keys],
+  ["the list, sorted by spend", `${keys}?sort=spend&q=eval`],
+  ["nothing found", `${keys}?q=no+such+name`],
+  ["the form for a new key", `${keys}/new`],
+];
+for (const [what, path] of places) {
+  demoTest(what, async ({ page, open, signedIn }) => {
+    await signedIn();
+    await open(path);
+    await examine(page);
+  });
+}
+
+demoTest("the form for a new key with mistakes, told by the script and by the server", async ({ page, open, signedIn, expectFailures }) => {
+  expectFailures("422 POST /api/keys/create", "request failed: GET /pkg/", "Failed to load resource: net::ERR_FAILED", /page error: .*(fetch|dynamically imported)/i);
+  await signedIn();
+  const mistaken = async () => {
+    await page.getByLabel("Name", { exact: true }).fill("  ");
+    await page.getByLabel("Addresses").fill("nowhere");
+    await setLimit(page, "Requests", "many");
+    await page.getByRole("button", { name: "Create key" }).click();
+    await expect(page.locator(".field .error, .limit .error")).toHaveCount(3);
+  };
+  await open(`${keys}/new`);
+  await mistaken();
+  await examine(page);
+  await page.setViewportSize({ width: 1440, height: 900 });
+  // Without its program the page is what the server drew.
+  await page.route(/\.wasm$/, (route) => route.abort());
+  await page.goto(page.url());
+  await page.evaluate(() => Object.assign(window, { stayed: true }));
+  await mistaken();
+  expect(await page.evaluate(() => "stayed" in window)).toBe(false);
+  await examine(page);
+});
+
+demoTest("the page that shows a secret, before and after", async ({ page, signedIn }) => {
+  await signedIn();
+  await createKey(page, "northwind-labs", unique("axe"));
+  await listening(page);
+  await examine(page);
+  await page.reload();
+  await examine(page);
+});
+
+for (const state of ["Active", "Disabled", "Revoked", "Expired", "Over budget"]) {
+  demoTest(`a key: ${state}`, async ({ page, open, signedIn }) => {
+    await signedIn();
+    const query = state === "Over budget" ? "?state=active&sort=spend" : `?state=${state.toLowerCase()}`;
+    await open(keys + query);
+    const badge = page.locator(".badge").getByText(state, { exact: true });
+    const href = await page.locator("tbody tr").filter({ has: badge }).first().locator(".row-link").getAttribute("href");
+    await open(href ?? "");
+    await expect(page.locator("h1 .badge")).toHaveText(state);
+    await examine(page);
+  });
+}
+
+demoTest("editing and revoking", async ({ page, open, signedIn }) => {
+  await signedIn();
+  await open(`${keys}?state=active&sort=used`);
+  const href = await page.locator("tbody .row-link").first().getAttribute("href");
+  await open(`${href}/edit`);
+  await examine(page);
+  await open(`${href}/revoke`);
+  await expect(page.locator("main")).toContainText("This key is in use:");
+  await examine(page);
+});
+
+demoTest("what is not there, and what one may not do", async ({ page, open, otherPage, signIn, signedIn, server, expectFailures }) => {
+  expectFailures("404 GET /northwind-labs/nothing", "403 GET /northwind-labs/keys/new");
+  await signedIn();
+  await open("/northwind-labs/nothing");
+  await examine(page);
+  const member = await signIn(await otherPage(), server.who(/^member$/));
+  await open(`${keys}/new`, member);
+  await expect(member.getByRole("heading", { name: "You may not do this" })).toBeVisible();
+  await examine(member);
+});
+
+demoTest("the palette and the person's menu, open", async ({ page, open, signedIn }) => {
+  await signedIn();
+  await open(keys);
+  await page.keyboard.press("Control+k");
+  await expect(page.locator("#hits-of-keys [role=option]").first()).toBeVisible();
+  await examine(page, "#palette");
+  await page.keyboard.press("Escape");
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.getByRole("button", { name: /@northwind\.example/ }).click();
+  await expect(page.locator("#person")).toBeVisible();
+  await examine(page, "#person");
+});

@@ -1,0 +1,120 @@
+//! What the desk answers holds for the gateway's very next request.
+
+use super::support::{Browser, Cast, HOUR, TestApp, TestKey, Who, borrowed, fields_for, on_both};
+
+async fn act(app: &TestApp, who: &Browser, action: &str, fields: &[(String, String)]) {
+    let answer = app.post(who, action, &borrowed(fields)).await;
+    assert_eq!(answer.status, 200, "{action}: {}", answer.text);
+}
+
+async fn edit(app: &TestApp, who: &Browser, cast: &Cast, key: &TestKey, version: &str, set: &[(&str, &str)]) {
+    let mut fields = fields_for("keys/edit", cast, key, &key.name);
+    for (name, value) in &mut fields {
+        if name == "form[version]" {
+            version.clone_into(value);
+        }
+        if let Some((_, wanted)) = set.iter().find(|(field, _)| *name == format!("form[key][{field}]")) {
+            (*wanted).clone_into(value);
+        }
+    }
+    act(app, who, "keys/edit", &fields).await;
+}
+
+on_both! {
+    async fn a_revoked_key_is_refused_from_the_next_request_on(app: TestApp) {
+        let cast = app.cast().await;
+        for who in [Who::Owner, Who::TeamAdmin, Who::KeyOwner] {
+            let browser = app.sign_in(who).await;
+            for n in 0..5 {
+                let key = app.key(&cast, &format!("{who:?} {n}")).await;
+                assert_eq!(app.try_key(&key.secret).await, 200);
+                act(&app, &browser, "keys/revoke", &fields_for("keys/revoke", &cast, &key, "")).await;
+                for _ in 0..3 {
+                    assert_eq!(app.try_key(&key.secret).await, 401);
+                }
+                // Final: neither enabling nor editing brings it back.
+                for action in ["keys/enable", "keys/disable", "keys/edit"] {
+                    let answer = app.post(&browser, action, &borrowed(&fields_for(action, &cast, &key, "again"))).await;
+                    assert!([403, 409].contains(&answer.status), "{action}: {}", answer.status);
+                }
+                assert_eq!(app.try_key(&key.secret).await, 401);
+            }
+        }
+    }
+}
+
+on_both! {
+    async fn requests_beside_a_revocation_are_refused_once_it_has_answered(app: TestApp) {
+        let cast = app.cast().await;
+        let owner = app.sign_in(Who::Owner).await;
+        let key = app.key(&cast, "busy").await;
+        let (told, revoked) = tokio::sync::watch::channel(false);
+        let mut callers = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (app, secret, revoked) = (app.clone(), key.secret.clone(), revoked.clone());
+            callers.spawn(async move {
+                let (mut before, mut after) = (0, 0);
+                while after < 10 {
+                    let late = *revoked.borrow();
+                    let status = app.try_key(&secret).await;
+                    if late {
+                        assert_eq!(status, 401, "a request that began after the answer");
+                        after += 1;
+                    } else {
+                        before += 1;
+                    }
+                }
+                before
+            });
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        act(&app, &owner, "keys/revoke", &fields_for("keys/revoke", &cast, &key, "")).await;
+        told.send(true).unwrap();
+        let mut before = 0;
+        while let Some(count) = callers.join_next().await {
+            before += count.unwrap();
+        }
+        assert!(before > 0, "nobody asked while it was revoked");
+    }
+}
+
+on_both! {
+    async fn a_key_is_off_and_on_at_once(app: TestApp) {
+        let cast = app.cast().await;
+        let owner = app.sign_in(Who::Owner).await;
+        let key = app.key(&cast, "ci").await;
+        for _ in 0..3 {
+            act(&app, &owner, "keys/disable", &fields_for("keys/disable", &cast, &key, "")).await;
+            assert_eq!(app.try_key(&key.secret).await, 401);
+            act(&app, &owner, "keys/enable", &fields_for("keys/enable", &cast, &key, "")).await;
+            assert_eq!(app.try_key(&key.secret).await, 200);
+        }
+    }
+}
+
+on_both! {
+    async fn an_edit_holds_for_the_next_request(app: TestApp) {
+        let cast = app.cast().await;
+        let owner = app.sign_in(Who::Owner).await;
+        let key = app.key(&cast, "ci").await;
+        assert_eq!(app.try_key(&key.secret).await, 200);
+        edit(&app, &owner, &cast, &key, "1", &[("addresses", "198.51.100.0/24"), ("expiry", "never")]).await;
+        assert_eq!(app.try_key(&key.secret).await, 403);
+        edit(&app, &owner, &cast, &key, "2", &[("addresses", "203.0.113.7"), ("expiry", "never")]).await;
+        // The form said "any address" when it was drawn; the second edit is a new one.
+        assert_eq!(app.try_key(&key.secret).await, 200);
+        edit(&app, &owner, &cast, &key, "3", &[("addresses", "203.0.113.7"), ("expiry", "7")]).await;
+        app.clock.advance(8 * 24 * HOUR);
+        assert_eq!(app.try_key(&key.secret).await, 401);
+    }
+}
+
+on_both! {
+    async fn an_organisation_that_is_suspended_is_refused(app: TestApp) {
+        let cast = app.cast().await;
+        let key = app.key(&cast, "ci").await;
+        assert_eq!(app.try_key(&key.secret).await, 200);
+        app.execute("UPDATE orgs SET suspended_at = 1 WHERE slug = 'acme'").await;
+        assert_eq!(app.try_key(&key.secret).await, 401);
+    }
+}
