@@ -49,6 +49,13 @@ pub fn param(name: &'static str) -> String {
     leptos_router::hooks::use_params_map().read_untracked().get(name).unwrap_or_default()
 }
 
+/// One parameter of the request's query, decoded once.
+pub fn query(name: &str) -> Option<String> {
+    let parts = parts()?;
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query()?).ok()?;
+    pairs.into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
+}
+
 /// Ends an action: the next page, or an error with its true status. Whether a browser's form or a script asked makes no
 /// difference here; the server's layer for plain forms turns the answer into a redirect or a page.
 pub fn answer(result: Result<LocalPath, AppError>) -> Result<(), AppError> {

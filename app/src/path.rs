@@ -1,6 +1,7 @@
 //! Addresses of this program's own pages. A redirect goes nowhere else.
 
 use keydesk_core::domain::ids::KeyId;
+use keydesk_core::domain::key_format::looks_like_secret;
 
 /// A path on this host, made by us or checked: no scheme, no host, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +14,8 @@ impl LocalPath {
             && !text.starts_with("//")
             && !text.contains('\\')
             && text.len() <= 2_000
-            && text.bytes().all(|byte| byte.is_ascii_graphic());
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+            && !holds_secret(text);
         safe.then(|| Self(text.to_owned()))
     }
 
@@ -55,6 +57,14 @@ impl LocalPath {
     }
 }
 
+/// Somebody pasted a key into an address: it goes into no other one, and into no page.
+fn holds_secret(text: &str) -> bool {
+    text.split(['/', '?']).any(|part| {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(part).unwrap_or_default();
+        pairs.iter().any(|(name, value)| looks_like_secret(name) || looks_like_secret(value))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +82,11 @@ mod tests {
             "/\u{e9}",
         ] {
             assert_eq!(LocalPath::parse(outside), None, "{outside:?}");
+        }
+        for secret in
+            ["/acme/sk-desk-aaaaaaaaaaaaaaaaaaaaaaaa", "/keys?q=sk%2Ddesk%2Daaaaaaaaaaaaaaaaaaaaaaaa&x=y"]
+        {
+            assert_eq!(LocalPath::parse(secret), None, "{secret:?}");
         }
         assert_eq!(LocalPath::parse("/acme/keys?q=x%20y").unwrap().as_str(), "/acme/keys?q=x%20y");
     }

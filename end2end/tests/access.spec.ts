@@ -25,7 +25,7 @@ async function examine(page: Page, part?: string): Promise<void> {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       const axe = new AxeBuilder({ page }).setLegacyMode().withTags(tags);
       const { violations, passes } = await (part ? axe.include(part) : axe).analyze();
-      expect(passes.length).toBeGreaterThan(5);
+      expect(passes.length).toBeGreaterThan(0);
       for (const { id, impact, help, nodes } of violations) {
         const line = `${width} px, ${colorScheme}: ${impact} ${id}: ${help}: ${nodes.map((node) => `${node.target.join(" ")} ${node.any[0]?.message ?? ""}`).slice(0, 3).join(" | ")}`;
         if (impact === "serious" || impact === "critical") grave.push(line);

@@ -5,6 +5,7 @@ const names: [string, (tail: string) => string][] = [
   ["a script", (tail) => `<script>alert(1)</script>${tail}`],
   ["markup that breaks out of an attribute", (tail) => `"><img src=x onerror=alert(1)>${tail}`],
   ["quotes, entities and templates", (tail) => `'&lt;b&gt;" {{7*7}} \${7*7} 50% ${tail}`],
+  ["the end of a title", (tail) => `</title><img src=x onerror=alert(1)><script>alert(1)</script>${tail}`],
   ["emoji and other scripts", (tail) => `🔑👩‍🚀 ключ 鍵 مفتاح ${tail}`.replaceAll("\u200d", "")],
   ["a hundred characters without a space", (tail) => `${"W".repeat(100 - tail.length)}${tail}`],
 ];

@@ -77,7 +77,13 @@ async fn read(form: &HtmlFormElement, response: Response) -> bool {
     let problems = js_sys::Reflect::get(&body, &"fields".into()).unwrap_or(JsValue::UNDEFINED);
     let mut unplaced = Vec::new();
     let mut first: Option<HtmlElement> = None;
-    for problem in js_sys::Array::from(&problems).iter() {
+    // Only mistakes in fields have a list of them.
+    let problems = if js_sys::Array::is_array(&problems) {
+        js_sys::Array::from(&problems)
+    } else {
+        js_sys::Array::new()
+    };
+    for problem in problems.iter() {
         let (field, says) = (text(&problem, "field"), text(&problem, "problem"));
         match beside(form, &field, &says) {
             Some(input) => first = first.or(Some(input)),

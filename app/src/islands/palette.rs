@@ -120,7 +120,7 @@ fn ask() {
         }
         let Ok(promise) = response.json() else { return };
         let Ok(found) = JsFuture::from(promise).await else { return };
-        if TYPED.get() == turn {
+        if TYPED.get() == turn && js_sys::Array::is_array(&found) {
             show(&dialog, &js_sys::Array::from(&found));
         }
     });

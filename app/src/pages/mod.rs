@@ -22,10 +22,16 @@ use crate::ui::notice::notice;
 /// Draws what the work comes to, or why it came to nothing.
 fn page(work: impl Future<Output = Result<AnyView, AppError>> + Send + 'static) -> impl IntoView {
     let org = param("org");
+    // An act that failed as a whole is told in the place of the page it was asked from.
+    let forced = parts().and_then(|parts| parts.extensions.get::<AppError>().cloned());
     view! {
         <Suspense>
             {Suspend::new(async move {
-                match work.await {
+                let drawn = match forced {
+                    Some(error) => Err(error),
+                    None => work.await,
+                };
+                match drawn {
                     Ok(view) => view,
                     Err(error) => failed(error, &org).await,
                 }
@@ -62,12 +68,14 @@ fn typed<T: serde::de::DeserializeOwned>() -> Option<T> {
 
 /// The path of this page, to come back to.
 fn here() -> String {
-    parts().map(|parts| parts.uri.path().to_owned()).unwrap_or_default()
+    let path = parts().and_then(|parts| LocalPath::parse(parts.uri.path()));
+    path.unwrap_or_else(LocalPath::home).as_str().to_owned()
 }
 
 fn title(words: impl Into<String>) -> impl IntoView {
-    let words = format!("{} · Keydesk", words.into());
-    view! { <Title text=words /> }
+    // leptos_meta puts a title into the page as it is, so it is escaped here: a key's name may hold markup.
+    let words = words.into().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    view! { <Title text=format!("{words} · Keydesk") /> }
 }
 
 /// The heading says what could not be done; the sentence says what is safe and what to do.

@@ -7,10 +7,9 @@ use keydesk_core::ops::sign_in::SignInForm;
 use keydesk_core::store::links::LinkKind;
 use keydesk_core::store::people;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 use super::{mistakes, notice_line, page, title, typed};
-use crate::ask::{caller, desk, param};
+use crate::ask::{caller, desk, param, query};
 use crate::error::AppError;
 use crate::path::LocalPath;
 use crate::ui::field::TextField;
@@ -71,11 +70,12 @@ pub fn OrgPage() -> impl IntoView {
 
 #[component]
 pub fn SignInPage() -> impl IntoView {
-    let next = use_query_map().read_untracked().get("next").unwrap_or_default();
+    let next = query("next").unwrap_or_default();
     page(async move {
         let mistakes = mistakes();
         let form: SignInForm = typed().unwrap_or_default();
         let next = if form.next.is_empty() { next } else { form.next };
+        let next = LocalPath::parse(&next).unwrap_or_else(LocalPath::home).as_str().to_owned();
         let email = TextField {
             field: "email",
             name: "form[email]",

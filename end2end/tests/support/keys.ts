@@ -28,7 +28,6 @@ export async function setLimit(page: Page, legend: string, value: string | undef
   const group = limitOf(page, legend);
   const field = group.locator(".affix input");
   if (value === undefined) {
-    if (await field.isVisible()) await field.fill("");
     await group.getByLabel("No limit", { exact: true }).check();
   } else {
     await group.getByLabel("Limit", { exact: true }).check();

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::{Method, StatusCode};
 use keydesk_app::actions::session::PERSON;
 use keydesk_app::ask;
+use keydesk_app::path::LocalPath;
 use keydesk_core::domain::ids::PersonId;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::store::people;
@@ -28,7 +29,9 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
     let person = match person_of(&state, session).await {
         Ok(person) => person,
         Err(()) => {
-            let words = "The database does not answer, so nobody can be recognised. Try again in a moment.\n";
+            let words = format!(
+                "The database does not answer, so nobody can be recognised. Try again in a moment.\nRequest {id}\n"
+            );
             return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
         }
     };
@@ -37,8 +40,10 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
             request.extensions_mut().insert(Caller { person, address, request_id: id });
         }
         None if asks_for_a_page(&request) && !is_public(request.uri().path()) => {
-            let next = request.uri().path();
-            let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+            let next = LocalPath::parse(request.uri().path_and_query().map_or("/", |whole| whole.as_str()))
+                .unwrap_or_else(LocalPath::home);
+            let query =
+                form_urlencoded::Serializer::new(String::new()).append_pair("next", next.as_str()).finish();
             return Redirect::to(&format!("/sign-in?{query}")).into_response();
         }
         None => {}

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use keydesk_app::ask;
@@ -29,6 +29,14 @@ const NEVER_BACK: [&str; 3] = ["form[password]", "form[token]", "form[q]"];
 
 /// `pages` draws a form's page again.
 pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        // The route itself says which method it takes.
+        return next.run(request).await;
+    }
+    if !is_form(request.headers()) {
+        let words = "An action takes a form, and this is none. Nothing was done.\n";
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, words).into_response();
+    }
     let (mut parts, body) = request.into_parts();
     let wants_page = accepts_html(&parts.headers);
     let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_MOST)).await {
@@ -45,7 +53,10 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
     let form_page = back_to(&parts.headers).and_then(|path| form_request(&parts, &path));
     // Every action takes one struct called `form`, which refuses fields that it does not know.
     if values.iter().any(|(name, _)| !name.starts_with("form[")) {
-        return if wants_page { plain_page(&AppError::Malformed) } else { refused(&AppError::Malformed) };
+        return match wants_page {
+            true => error_page(&pages, form_page, AppError::Malformed).await,
+            false => refused(&AppError::Malformed),
+        };
     }
     // The action itself always answers as to a script.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -72,6 +83,13 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
         }
     }
     told
+}
+
+/// The one kind of body that browsers send for the forms here.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn accepts_html(headers: &HeaderMap) -> bool {
@@ -121,7 +139,9 @@ async fn page(
     let (errors, merged) = match error {
         AppError::Unauthenticated => return sign_in(form_page),
         // About the whole act, not about what was typed.
-        AppError::Forbidden | AppError::NotFound | AppError::Malformed => return plain_page(&error),
+        AppError::Forbidden | AppError::NotFound | AppError::Malformed => {
+            return error_page(pages, form_page, error).await;
+        }
         AppError::Invalid { fields } => (fields, None),
         AppError::Clash { fields, merged, .. } => (fields, Some(merged)),
         AppError::Conflict { .. } | AppError::TooMany { .. } | AppError::Unavailable | AppError::Internal => {
@@ -150,12 +170,12 @@ fn sign_in(form_page: Option<Request>) -> Response {
     Redirect::to(&format!("/sign-in?{query}")).into_response()
 }
 
-/// A small page of its own, because the act had no page to go back to.
-fn plain_page(error: &AppError) -> Response {
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{status} · Keydesk</title><h1>{status}</h1><p>{sentence}</p><p><a href=\"/\">Go to the start</a></p></html>",
-        status = error.status().as_u16(),
-        sentence = error.sentence()
-    );
-    (error.status(), Html(page)).into_response()
+/// The act failed as a whole: the error's page, drawn in the place of the form's.
+async fn error_page(pages: &Router, form_page: Option<Request>, error: AppError) -> Response {
+    let Some(mut request) = form_page else {
+        return (error.status(), format!("{}\n", error.sentence())).into_response();
+    };
+    request.extensions_mut().insert(error);
+    let Ok(drawn) = pages.clone().oneshot(request).await;
+    drawn
 }

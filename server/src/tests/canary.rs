@@ -83,9 +83,8 @@ impl Flow {
     async fn post(&mut self, browser: &Browser, page: &str, action: &str, fields: Fields<'_>) -> Answer {
         let plain = self.app.post_page(browser, page, action, fields).await;
         self.keep(&format!("plain {action}"), &plain);
-        if plain.status == 303 && plain.location().starts_with(page) {
-            self.get(browser, page).await;
-        }
+        // What it leaves for the next page.
+        self.get(browser, page).await;
         let answer = self.app.post(browser, action, fields).await;
         self.keep(action, &answer);
         answer

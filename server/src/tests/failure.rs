@@ -6,7 +6,7 @@ fn check(what: &str, answer: &Answer) {
     assert_eq!(answer.status, 503, "{what}: {}", answer.text);
     assert!(answer.header("x-request-id").starts_with("req_"), "{what}");
     assert!(answer.text.contains("database"), "{what} says nothing: {}", answer.text);
-    for word in ["sqlx", "PoolClosed", "pool", "connection", "postgres", "sqlite", "SELECT"] {
+    for word in ["sqlx", "PoolClosed", "closed pool", "postgres", "sqlite", "panicked"] {
         assert!(
             !answer.text.to_lowercase().contains(&word.to_lowercase()),
             "{what} tells {word}: {}",

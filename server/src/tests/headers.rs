@@ -79,25 +79,33 @@ on_both! {
         let key = app.key(&cast, "ci").await;
         let owner = app.sign_in(Who::Owner).await;
         let fields = fields_for("keys/disable", &cast, &key, "");
-        // The clock answers the request's note and the layers, and breaks down in the middle of the work.
-        for (what, answers) in [("gateway", 1), ("action", 2), ("action", 3)] {
-            app.clock.break_after(answers);
-            let answer = match what {
-                "gateway" => app.ask(Ask::get("/v1/models").header("x-api-key", &key.secret)).await,
-                _ => app.post(&owner, "keys/disable", &borrowed(&fields)).await,
-            };
-            // So that a clock that was asked less often is whole again.
-            while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| app.state.desk.now())).is_ok()
-                && answer.status != 500 {}
-            if answer.status == 500 {
+        for what in ["gateway", "action"] {
+            let mut panics = 0;
+            // The clock breaks down at each place that asks it; the request's own note stands outside of everything.
+            for answers in 1..10 {
+                let ask = match what {
+                    "gateway" => Ask::get("/v1/models").header("x-api-key", &key.secret),
+                    _ => Ask::form("keys/disable", &borrowed(&fields)).same_origin(),
+                };
+                let ask = ask.header("cookie", &owner.header_for("/"));
+                app.clock.break_after(answers);
+                let asked = tokio::spawn({
+                    let app = app.clone();
+                    async move { app.ask(ask).await }
+                });
+                let outcome = asked.await;
+                app.clock.mend();
+                let Ok(answer) = outcome else { continue };
+                if answer.status != 500 {
+                    continue;
+                }
+                panics += 1;
                 check(what, &answer, false);
                 assert!(answer.text.contains("Something failed on our side"), "{}", answer.text);
                 assert!(!answer.text.contains("breaks down"));
                 assert_eq!(answer.header("cache-control"), "no-store");
             }
-            if what == "gateway" || answers == 2 {
-                assert_eq!(answer.status, 500, "{what}: {}", answer.text);
-            }
+            assert!(panics > 0, "{what}: nothing panicked");
         }
         // And life goes on.
         assert_eq!(app.get(&owner, "/acme/keys").await.status, 200);

@@ -11,7 +11,6 @@ use keydesk_core::domain::policy::Action;
 use keydesk_core::ops::keys::{self, KeysView};
 use keydesk_core::store::key_list::{PAGE_ROWS, SEARCH_INSIDE_FROM};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 use super::{key_hint, state_badge};
 use crate::actions::keys::SEARCH_MOST;
@@ -116,8 +115,7 @@ impl Query {
 #[component]
 pub fn KeysPage() -> impl IntoView {
     let slug = param("org");
-    let map = use_query_map();
-    let query = Query::read(|name| map.read_untracked().get(name));
+    let query = Query::read(crate::ask::query);
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::list(&desk, &caller, &slug, &query.filter).await?;
