@@ -190,11 +190,13 @@ pub type Fields<'a> = &'a [(&'a str, &'a str)];
 pub struct TestApp {
     pub state: AppState,
     pub clock: Arc<FixedClock>,
-    service: MapRequest<Router, fn(Request<Body>) -> Request<Body>>,
+    service: Service,
 }
 
-/// The service as `serve` wraps it.
-fn service(state: &AppState) -> MapRequest<Router, fn(Request<Body>) -> Request<Body>> {
+/// The router as `serve` wraps it.
+type Service = MapRequest<Router, fn(Request<Body>) -> Request<Body>>;
+
+fn service(state: &AppState) -> Service {
     MapRequest::new(router(state.clone()), collapse_leading_slashes::<Body>)
 }
 
