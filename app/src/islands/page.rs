@@ -85,6 +85,10 @@ pub async fn pause(ms: i32) {
 /// What a page wants done once: the time zone of a form that asks for it, and a fresh copy instead of one kept by the
 /// browser where a secret stood.
 pub fn prepare() {
+    // For styles and for tests: from now on the page's script answers.
+    if let Some(root) = document().document_element() {
+        let _ = root.set_attribute("data-listens", "");
+    }
     if let Some(zone) =
         find::<HtmlInputElement>(&document().document_element().expect("a root"), "[data-zone]")
     {

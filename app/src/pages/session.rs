@@ -8,11 +8,11 @@ use keydesk_core::store::links::LinkKind;
 use keydesk_core::store::people;
 use leptos::prelude::*;
 
-use super::{mistakes, notice_line, page, title, typed};
+use super::{here, mistakes, notice_line, page, title, typed};
 use crate::ask::{caller, desk, param, query};
 use crate::error::AppError;
 use crate::path::LocalPath;
-use crate::ui::field::TextField;
+use crate::ui::field::{TextField, on_page};
 use crate::ui::frame::solo;
 
 /// Goes to the first organisation's keys. Support belongs to none and chooses.
@@ -97,6 +97,7 @@ pub fn SignInPage() -> impl IntoView {
             <h1>"Sign in"</h1>
             {notice_line()}
             <form class="form" method="post" action="/api/session/sign-in" data-enhance>
+                {on_page(here())}
                 <input type="hidden" name="form[next]" value=next />
                 {email.draw(form.email, &mistakes)}
                 {password.draw(String::new(), &mistakes)}
@@ -153,6 +154,7 @@ pub fn SetUpPage() -> impl IntoView {
             <p class="muted">"You become the owner. This page works once."</p>
             {notice_line()}
             <form class="form" method="post" action="/api/session/setup" data-enhance>
+                {on_page(here())}
                 <input type="hidden" name="form[token]" value=token />
                 <input type="hidden" name="form[zone]" value="" data-zone />
                 {name.draw(form.name, &mistakes)} {email.draw(form.email, &mistakes)}
@@ -191,6 +193,7 @@ pub fn ResetPage() -> impl IntoView {
             <p class="muted">"Every session of yours ends with it."</p>
             {notice_line()}
             <form class="form" method="post" action="/api/session/reset" data-enhance>
+                {on_page(here())}
                 <input type="hidden" name="form[token]" value=token />
                 {password.draw(String::new(), &mistakes)}
                 <button class="btn primary wide">"Set password"</button>

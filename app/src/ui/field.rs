@@ -16,6 +16,11 @@ impl Mistakes {
     }
 }
 
+/// Which page a form is on, so that it can be drawn there again.
+pub fn on_page(path: String) -> impl IntoView {
+    view! { <input type="hidden" name="page" value=path /> }
+}
+
 /// The sentence under a field. The browser's script fills the same element when a form comes back without a new page.
 pub fn mistake(field: &str, sentence: Option<String>) -> impl IntoView + use<> {
     sentence.map(|sentence| {

@@ -100,19 +100,9 @@ type WorkerFixtures = {
   demoDesk: Desk;
 };
 
-/** Waits until the page's script listens: what it does with an input event beside a limit is undone at once. */
+/** Waits until the page's script listens: the island says so on the document. */
 export async function listening(page: Page): Promise<void> {
-  await page.waitForFunction(() => {
-    const limit = document.createElement("div");
-    limit.className = "limit";
-    limit.hidden = true;
-    limit.innerHTML = '<input type="radio" value="limit"><span class="affix"><input></span>';
-    document.body.append(limit);
-    limit.querySelector(".affix input")?.dispatchEvent(new Event("input", { bubbles: true }));
-    const heard = limit.querySelector<HTMLInputElement>("input[type=radio]")?.checked;
-    limit.remove();
-    return heard;
-  });
+  await page.locator("html[data-listens]").waitFor({ state: "attached" });
 }
 
 const signInButton = (page: Page) => page.getByRole("button", { name: "Sign in", exact: true });

@@ -49,8 +49,11 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
             return (StatusCode::REQUEST_TIMEOUT, "The form took too long to arrive.\n").into_response();
         }
     };
-    let values: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
-    let form_page = back_to(&parts.headers).and_then(|path| form_request(&parts, &path));
+    let mut values: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
+    // A form says which page it is on; one drawn in the answer to its own post has another address.
+    let said = values.iter().position(|(name, _)| name == "page").map(|at| values.remove(at).1);
+    let path = said.as_deref().and_then(LocalPath::parse).or_else(|| back_to(&parts.headers));
+    let form_page = path.and_then(|path| form_request(&parts, &path));
     // Every action takes one struct called `form`, which refuses fields that it does not know.
     if values.iter().any(|(name, _)| !name.starts_with("form[")) {
         return match wants_page {
@@ -59,8 +62,10 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
         };
     }
     // The action itself always answers as to a script.
+    parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let mut response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&values).finish();
+    let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
     // What was fetched ahead may show how things were before.
     let stale = HeaderName::from_static("clear-site-data");
     response.headers_mut().entry(stale).or_insert(HeaderValue::from_static("\"prefetchCache\""));

@@ -8,9 +8,9 @@ use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView, runs_org};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
-use crate::pages::{mistakes, notice_line, page, returned, title, typed};
+use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{LimitField, Mistakes, TextField, help, lines_field, mistake, select_field};
+use crate::ui::field::{LimitField, Mistakes, TextField, help, lines_field, mistake, on_page, select_field};
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 
@@ -37,6 +37,7 @@ pub fn NewKeyPage() -> impl IntoView {
                 ().into_any(),
             )}
             <form class="form" method="post" action="/api/keys/create" data-enhance>
+                {on_page(here())}
                 <input type="hidden" name="form[org]" value=org.slug.clone() />
                 {fields(&view, &mistakes)}
                 {summary(&view.form)}
@@ -80,6 +81,7 @@ pub fn EditKeyPage() -> impl IntoView {
             {notice_line()}
             {page_head(crumbs, format!("Edit {name}").into_any(), ().into_any(), ().into_any())}
             <form class="form" method="post" action="/api/keys/edit" data-enhance>
+                {on_page(here())}
                 <input type="hidden" name="form[org]" value=org.slug.clone() />
                 <input type="hidden" name="form[id]" value=id.clone() />
                 <input type="hidden" name="form[version]" value=version.to_string() />

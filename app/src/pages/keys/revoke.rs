@@ -6,9 +6,9 @@ use keydesk_core::ops::keys;
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
-use crate::pages::{mistakes, notice_line, page, title};
+use crate::pages::{here, mistakes, notice_line, page, title};
 use crate::path::LocalPath;
-use crate::ui::field::{help, mistake};
+use crate::ui::field::{help, mistake, on_page};
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::when;
@@ -85,6 +85,7 @@ pub fn RevokeKeyPage() -> impl IntoView {
                     </li>
                 </ul>
                 <form class="form" method="post" action="/api/keys/revoke" data-enhance>
+                    {on_page(here())}
                     <input type="hidden" name="form[org]" value=org.slug.clone() />
                     <input type="hidden" name="form[id]" value=key.id.to_string() />
                     {name_field}

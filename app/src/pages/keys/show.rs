@@ -13,9 +13,10 @@ use leptos::prelude::*;
 
 use super::{key_hint, state_badge, state_reason};
 use crate::ask::{caller, desk, param};
-use crate::pages::{notice_line, page, title};
+use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::chart::{Bar, bars};
+use crate::ui::field::on_page;
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::meter::meter;
@@ -91,6 +92,7 @@ fn actions(view: &KeyView) -> AnyView {
     let post = |action: &'static str, sign: Icon, words: &'static str| {
         view! {
             <form method="post" action=format!("/api/keys/{action}") data-enhance>
+                {on_page(here())}
                 <input type="hidden" name="form[org]" value=org.clone() />
                 <input type="hidden" name="form[id]" value=key.id.to_string() />
                 <button class="btn">{icon(sign)} {words}</button>
