@@ -38,7 +38,11 @@ class Watch {
     context.on("console", (message) => {
       if (message.type() === "error") this.problems.push({ line: `console error: ${message.text()}`, url: message.location().url });
     });
-    context.on("weberror", (error) => this.problems.push({ line: `page error: ${error.error().stack ?? error.error().message}` }));
+    context.on("weberror", (error) => {
+      const { message, stack } = error.error();
+      // The browser's own, when it swaps one page for the next: what a script throws has words or a stack.
+      if (message || stack) this.problems.push({ line: `page error: ${stack ?? message}` });
+    });
     context.on("requestfailed", (request) => {
       const why = request.failure()?.errorText ?? "";
       // The browser gives up on what it was loading when the page is left, and when an answer becomes a download.
