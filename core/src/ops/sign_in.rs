@@ -131,7 +131,7 @@ pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError
     }
     people::set_password(&mut tx, &person, &hash).await?;
     sessions::end_all(&mut tx, &person, now).await?;
-    throttle::clear(&mut tx, Throttled::SignInAccount, &somebody.email).await?;
+    throttle::clear_account(&mut tx, &somebody.email).await?;
     links::drop_unused(&mut tx, LinkKind::Reset, Some(&person)).await?;
     let orgs = people::org_ids_of(&mut tx, &person).await?;
     let event = Event::new(EventKind::PasswordReset, person.as_str(), &somebody.name);

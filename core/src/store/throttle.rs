@@ -17,6 +17,8 @@ statements! {
             failures = CASE WHEN throttles.last_at < $4 THEN 1 ELSE throttles.failures + 1 END, last_at = $3";
     UNCOUNT = "UPDATE throttles SET failures = failures - 1 WHERE kind = $1 AND subject = $2 AND failures > 0";
     CLEAR = "DELETE FROM throttles WHERE kind = $1 AND subject = $2";
+    CLEAR_ACCOUNT = "DELETE FROM throttles WHERE (kind = 'sign_in_account' AND subject = $1)
+        OR (kind = 'sign_in_pair' AND substr(subject, 1, length($1) + 1) = CAST($1 AS TEXT) || ' ')";
     SWEEP = "DELETE FROM throttles WHERE last_at < $1";
 }
 
@@ -92,6 +94,12 @@ pub async fn count(
 
 pub async fn clear(tx: &mut Tx, kind: Throttled, subject: &str) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(CLEAR).bind(kind.as_str()).bind(subject))?;
+    Ok(())
+}
+
+/// Forgets every count of one account, from whatever network.
+pub async fn clear_account(tx: &mut Tx, account: &str) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(CLEAR_ACCOUNT).bind(account))?;
     Ok(())
 }
 

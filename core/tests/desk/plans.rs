@@ -1,5 +1,6 @@
 //! What must be quick is answered from an index, whatever there is in the tables.
 
+// sqlx here: it asks the databases for their plans.
 use keydesk_core::store::dialect::Dialect;
 use keydesk_core::store::{self, Db};
 use sqlx::{AssertSqlSafe, Row};

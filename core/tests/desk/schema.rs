@@ -1,5 +1,6 @@
 //! The two schemas say the same, and the audit cannot be rewritten.
 
+// sqlx here: it reads the catalogues of both databases.
 use std::collections::{BTreeMap, BTreeSet};
 
 use keydesk_core::domain::audit::{Event, EventKind};

@@ -1,5 +1,6 @@
 //! No statement has a mistake that only one of the databases would notice, and only when it is first used.
 
+// sqlx here: it prepares what the store would run.
 use keydesk_core::store::dialect::Dialect;
 use keydesk_core::store::{self, Db};
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};

@@ -1,5 +1,6 @@
 //! What every test stands on: a desk with a fresh database, a clock that stands still and randomness that repeats.
 
+// sqlx here: it makes and drops databases, and looks behind the store.
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Deref;
 use std::str::FromStr;
