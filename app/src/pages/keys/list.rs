@@ -8,6 +8,7 @@ use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::limits::{Limits, grouped};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::policy::Action;
+use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeysView};
 use keydesk_core::store::key_list::{PAGE_ROWS, SEARCH_INSIDE_FROM};
 use leptos::prelude::*;
@@ -320,7 +321,12 @@ fn table(view: &KeysView, query: &Query) -> AnyView {
             </th>
         }
     };
-    let rows = view.page.keys.iter().map(|key| row(key, &org.slug, view.now, &org.zone)).collect_view();
+    let rows = view
+        .page
+        .keys
+        .iter()
+        .map(|key| row(key, query.filter.sort, &org.slug, view.now, &org.zone))
+        .collect_view();
     let sorted = format!(
         "Keys, sorted by {}, {}",
         query.filter.sort.as_str(),
@@ -365,7 +371,7 @@ fn table(view: &KeysView, query: &Query) -> AnyView {
     .into_any()
 }
 
-fn row(key: &Key, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+fn row(key: &Key, sort: Sort, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<> {
     let note = (!key.note.is_empty())
         .then(|| view! { <span class="sub" title=key.note.clone()>{key.note.clone()}</span> });
     let team = match &key.team {
@@ -374,8 +380,10 @@ fn row(key: &Key, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<>
         }
         None => view! { <span class="muted">"No team"</span> }.into_any(),
     };
-    // Of several budgets, the one that stops the key first.
-    let nearest = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.budget.amount));
+    // Of several budgets, the one that stops the key first; but sorted by spend, what the order goes by.
+    let by_month = sort == Sort::Spend;
+    let shown = key.budgets.iter().filter(|used| !by_month || used.budget.period == Period::Month);
+    let nearest = shown.max_by_key(|used| used.spent.percent_of(used.budget.amount));
     let spend = match nearest {
         Some(used) => thin_meter(used.spent, used.budget.amount),
         None => view! {
@@ -384,7 +392,7 @@ fn row(key: &Key, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<>
                     <span>
                         <b>{key.month_spent.to_string()}</b>
                     </span>
-                    <span class="muted">"No limit"</span>
+                    <span class="muted">{if key.budgets.is_empty() { "No limit" } else { "this month" }}</span>
                 </p>
             </div>
         }
