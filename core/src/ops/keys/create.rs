@@ -1,40 +1,22 @@
 //! A new key: what its form is drawn from, and making it.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::OpError;
-use super::super::access::Caller;
-use super::super::access::Visit;
-use super::super::access::enter;
-use super::super::access::person_of;
+use super::super::access::{Caller, Visit, enter, person_of};
 use crate::Desk;
-use crate::domain::audit::Event;
-use crate::domain::audit::EventKind;
-use crate::domain::ids::KeyId;
-use crate::domain::ids::PersonId;
-use crate::domain::ids::SecretId;
-use crate::domain::key::Key;
-use crate::domain::key::KeySpec;
-use crate::domain::key_form::FieldError;
-use crate::domain::key_form::FormContext;
-use crate::domain::key_form::KeyForm;
+use crate::domain::audit::{Event, EventKind};
+use crate::domain::ids::{KeyId, PersonId, SecretId};
+use crate::domain::key::{Key, KeySpec};
+use crate::domain::key_form::{FieldError, FormContext, KeyForm};
 use crate::domain::key_format::PlainSecret;
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
-use crate::domain::policy::Action;
-use crate::domain::policy::KeyFacts;
-use crate::domain::policy::OrgRole;
-use crate::domain::policy::Permit;
+use crate::domain::policy::{Action, KeyFacts, OrgRole, Permit};
 use crate::domain::problem::Problem;
 use crate::domain::team::Team;
-use crate::store::StoreError;
-use crate::store::Taken;
-use crate::store::Tx;
-use crate::store::Via;
-use crate::store::keys;
 use crate::store::keys::NewKey;
-use crate::store::models;
-use crate::store::people;
-use serde::Deserialize;
-use serde::Serialize;
+use crate::store::{StoreError, Taken, Tx, Via, keys, models, people};
 
 /// What the form for a new key is drawn from.
 pub struct FormView {

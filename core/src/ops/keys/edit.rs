@@ -1,31 +1,19 @@
 //! Changing what people decide about a key. Only what a person changed is written, and only if nobody changed it first.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::OpError;
-use super::super::access::Caller;
-use super::super::access::enter;
-use super::create::FormView;
-use super::create::check_team;
-use super::create::name_taken;
-use super::create::teams_to_choose;
-use super::find_seen;
-use super::must_live;
+use super::super::access::{Caller, enter};
+use super::create::{FormView, check_team, name_taken, teams_to_choose};
+use super::{find_seen, must_live};
 use crate::Desk;
-use crate::domain::audit::Event;
-use crate::domain::audit::EventKind;
+use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::KeyId;
-use crate::domain::key::Field;
-use crate::domain::key::KeySpec;
-use crate::domain::key_form::FieldError;
-use crate::domain::key_form::FormContext;
-use crate::domain::key_form::KeyForm;
+use crate::domain::key::{Field, KeySpec};
+use crate::domain::key_form::{FieldError, FormContext, KeyForm};
 use crate::domain::policy::Action;
 use crate::domain::problem::Problem;
-use crate::store::audit;
-use crate::store::keys;
-use crate::store::models;
-use crate::store::people;
-use serde::Deserialize;
-use serde::Serialize;
+use crate::store::{audit, keys, models, people};
 
 /// What the edit form is drawn from.
 ///

@@ -1,29 +1,22 @@
 //! The list of keys, and the search box: part of a name, last four characters, a key's id or a whole secret.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::OpError;
-use super::super::access::Caller;
-use super::super::access::Visit;
-use super::super::access::enter;
+use super::super::access::{Caller, Visit, enter};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::KeyId;
 use crate::domain::key::Status;
-use crate::domain::key_filter::KeyFilter;
-use crate::domain::key_filter::StateFilter;
+use crate::domain::key_filter::{KeyFilter, StateFilter};
 use crate::domain::key_format;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, Scope};
 use crate::domain::team::Team;
-use crate::store::key_list;
 use crate::store::key_list::KeyPage;
-use crate::store::keys;
-use crate::store::people;
-use crate::store::spend;
 use crate::store::spend::WindowStarts;
-use crate::store::throttle;
 use crate::store::throttle::Throttled;
-use serde::Deserialize;
-use serde::Serialize;
+use crate::store::{key_list, keys, people, spend, throttle};
 
 /// Look-ups of whole secrets by one person in a minute: far more than a person needs, far fewer than a guesser.
 const SECRET_SEARCHES_A_MINUTE: i64 = 60;

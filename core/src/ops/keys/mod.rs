@@ -15,14 +15,11 @@ pub use switch::{KeyRef, RevokeForm, RevokeView, disable, enable, revoke, revoke
 use super::OpError;
 use super::access::Visit;
 use crate::domain::ids::KeyId;
-use crate::domain::key::Key;
-use crate::domain::key::State;
+use crate::domain::key::{Key, State};
 use crate::domain::moment::Moment;
 use crate::domain::policy::Action;
-use crate::store::Via;
-use crate::store::keys;
-use crate::store::spend;
 use crate::store::spend::WindowStarts;
+use crate::store::{Via, keys, spend};
 
 /// The key with its budgets and spend, if the caller may see it.
 async fn find_seen(via: &mut impl Via, visit: &Visit, id: &str, now: Moment) -> Result<Key, OpError> {

@@ -1,11 +1,8 @@
 //! One key, with what it spends and what happened to it.
 
 use super::super::OpError;
-use super::super::access::Caller;
-use super::super::access::Visit;
-use super::super::access::enter;
-use super::super::spend::KeySpend;
-use super::super::spend::of_key;
+use super::super::access::{Caller, Visit, enter};
+use super::super::spend::{KeySpend, of_key};
 use super::find_seen;
 use crate::Desk;
 use crate::domain::audit::PastEvent;

@@ -1,24 +1,18 @@
 //! Taking a key out of use: disabled and enabled again, or revoked for good.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::OpError;
-use super::super::access::Caller;
-use super::super::access::Visit;
-use super::super::access::enter;
-use super::find_seen;
-use super::must_live;
+use super::super::access::{Caller, Visit, enter};
+use super::{find_seen, must_live};
 use crate::Desk;
-use crate::domain::audit::Event;
-use crate::domain::audit::EventKind;
-use crate::domain::key::Key;
-use crate::domain::key::Status;
+use crate::domain::audit::{Event, EventKind};
+use crate::domain::key::{Key, Status};
 use crate::domain::key_form::FieldError;
 use crate::domain::moment::Moment;
 use crate::domain::policy::Action;
 use crate::domain::problem::Problem;
-use crate::store::keys;
-use crate::store::spend;
-use serde::Deserialize;
-use serde::Serialize;
+use crate::store::{keys, spend};
 
 const DAY_MS: i64 = 86_400_000;
 
