@@ -92,7 +92,10 @@ async fn read(form: &HtmlFormElement, response: Response) -> bool {
     }
     let words = if unplaced.is_empty() { sentence } else { unplaced.join(" ") };
     let words = if words.is_empty() { "The server could not do this. Try again.".to_owned() } else { words };
-    trouble(form, &words);
+    // In a short form the sentence beside the field says it all.
+    if first.is_none() || !form.has_attribute("data-brief") {
+        trouble(form, &words);
+    }
     if let Some(input) = first {
         let _ = input.focus();
     }

@@ -95,8 +95,8 @@ pub fn SignInPage() -> impl IntoView {
         let body = view! {
             {title("Sign in")}
             <h1>"Sign in"</h1>
-            {notice_line()}
-            <form class="form" method="post" action="/api/session/sign-in" data-enhance>
+            {mistakes.0.is_empty().then(notice_line)}
+            <form class="form" method="post" action="/api/session/sign-in" data-enhance data-brief>
                 {on_page(here())}
                 <input type="hidden" name="form[next]" value=next />
                 {email.draw(form.email, &mistakes)}
@@ -191,8 +191,8 @@ pub fn ResetPage() -> impl IntoView {
             {title("New password")}
             <h1>"Set a new password"</h1>
             <p class="muted">"Every session of yours ends with it."</p>
-            {notice_line()}
-            <form class="form" method="post" action="/api/session/reset" data-enhance>
+            {mistakes.0.is_empty().then(notice_line)}
+            <form class="form" method="post" action="/api/session/reset" data-enhance data-brief>
                 {on_page(here())}
                 <input type="hidden" name="form[token]" value=token />
                 {password.draw(String::new(), &mistakes)}
