@@ -39,9 +39,10 @@ class Watch {
       if (message.type() === "error") this.problems.push({ line: `console error: ${message.text()}`, url: message.location().url });
     });
     context.on("weberror", (error) => {
-      const { message, stack } = error.error();
-      // The browser's own, when it swaps one page for the next: what a script throws has words or a stack.
-      if (message || stack) this.problems.push({ line: `page error: ${stack ?? message}` });
+      // What a script throws has a stack. Without one it is a promise of the browser's own, such as that of a transition
+      // between two pages that was cut short.
+      const { stack } = error.error();
+      if (stack) this.problems.push({ line: `page error: ${stack}` });
     });
     context.on("requestfailed", (request) => {
       const why = request.failure()?.errorText ?? "";
