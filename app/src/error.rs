@@ -28,6 +28,12 @@ pub enum AppError {
         fields: Vec<FieldError>,
         merged: String,
     },
+    /// They have to prove again who they are. The form is drawn again, with what was typed and a field for the password.
+    Stale,
+    /// The organisation asks for a second factor that the caller does not have.
+    SecondFactor {
+        org: String,
+    },
     TooMany {
         retry_after_s: i64,
     },
@@ -42,7 +48,7 @@ impl AppError {
     pub fn status(&self) -> StatusCode {
         match self {
             AppError::Unauthenticated => StatusCode::UNAUTHORIZED,
-            AppError::Forbidden => StatusCode::FORBIDDEN,
+            AppError::Forbidden | AppError::Stale | AppError::SecondFactor { .. } => StatusCode::FORBIDDEN,
             AppError::NotFound => StatusCode::NOT_FOUND,
             AppError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             AppError::Conflict { .. } | AppError::Clash { .. } => StatusCode::CONFLICT,
@@ -66,6 +72,12 @@ impl AppError {
             AppError::Invalid { fields } if fields.len() == 1 => "One field needs a change. Nothing was saved.".into(),
             AppError::Invalid { fields } => format!("{} fields need a change. Nothing was saved.", fields.len()),
             AppError::Conflict { sentence } | AppError::Clash { sentence, .. } => sentence.clone(),
+            AppError::Stale => {
+                "You signed in more than ten minutes ago, and this asks for more certainty. Nothing was changed yet: type your password and send it again.".into()
+            }
+            AppError::SecondFactor { org } => {
+                format!("{org} asks its owners and admins for a second factor at sign-in, and you have none yet. Turn it on in your account; it takes a minute.")
+            }
             AppError::TooMany { retry_after_s } => {
                 format!("Too many attempts. Try again in {retry_after_s} seconds.")
             }
@@ -93,6 +105,8 @@ impl From<OpError> for AppError {
             OpError::Forbidden => AppError::Forbidden,
             OpError::Invalid(fields) => AppError::Invalid { fields },
             OpError::Conflict(sentence) => AppError::Conflict { sentence },
+            OpError::Stale => AppError::Stale,
+            OpError::SecondFactor { org } => AppError::SecondFactor { org },
             OpError::TooMany { retry_after_s } => AppError::TooMany { retry_after_s },
             OpError::Store(error) => error.into(),
         }

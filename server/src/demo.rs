@@ -11,13 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use keydesk_core::domain::audit::{Change, Event, EventKind};
-use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, TeamId};
+use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::{KeySpec, Status};
-use keydesk_core::domain::key_format::DEFAULT_PREFIX;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
-use keydesk_core::domain::policy::{Action, KeyFacts, OrgRole, PlatformRole, system_permit};
+use keydesk_core::domain::policy::{Action, KeyFacts, On, OrgRole, PlatformRole, system_permit};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::Team;
 use keydesk_core::ops::access::{Caller, Visit, enter};
@@ -146,18 +145,11 @@ async fn add_person(
     let new = NewPerson { id: &id, name, email: &email, password_hash, platform };
     people::insert_person(tx, &new, at).await?;
     let person = people::find(tx, &id).await?.ok_or(OpError::NotFound)?;
-    Ok(Caller { person, address: "10.30.0.12".into(), request_id: String::new() })
+    Ok(Caller::fresh(person, SessionId::new(at, past.desk.ten()), at, "10.30.0.12", ""))
 }
 
 async fn add_org(past: &Past, tx: &mut Tx, name: &str, zone: Zone, at: Moment) -> Result<Org, OpError> {
-    let org = Org {
-        id: OrgId::new(at, past.desk.ten()),
-        slug: slug_of(name),
-        name: name.to_owned(),
-        zone,
-        key_prefix: DEFAULT_PREFIX.into(),
-        suspended: false,
-    };
+    let org = Org::new(OrgId::new(at, past.desk.ten()), slug_of(name), name.to_owned(), zone);
     people::insert_org(tx, &org, at).await?;
     Ok(org)
 }
@@ -192,7 +184,7 @@ async fn seed_northwind(past: &Past, start: Moment, zone: Zone, hash: &str) -> R
         let team = Team { id: TeamId::new(at, past.desk.ten()), name: (*name).to_owned() };
         people::insert_team(&mut tx, &org.id, &team, at).await?;
         let event = Event::new(EventKind::TeamCreated, team.id.as_str(), &team.name);
-        tx.save(&visit.permit(Action::CreateKey, None)?, event, at).await?;
+        tx.save(&visit.permit(Action::CreateTeam, On::Org)?, event, at).await?;
         teams.push(team);
     }
     for (number, &(_, _, part, in_teams)) in PEOPLE.iter().enumerate() {
@@ -215,7 +207,7 @@ async fn seed_northwind(past: &Past, start: Moment, zone: Zone, hash: &str) -> R
         let visit = enter(&mut tx, caller, &org.slug).await?;
         let word = role.map_or("owner", OrgRole::as_str);
         let event = Event::new(EventKind::MemberJoined, caller.person.id.as_str(), word);
-        tx.save(&visit.permit(Action::ListKeys, None)?, event, at).await?;
+        tx.save(&visit.permit(Action::Join, On::Org)?, event, at).await?;
     }
     Ok(Seeded { org, teams, people: callers })
 }
@@ -308,7 +300,7 @@ async fn create(
     let owner = &org.people[plan.owner].person.id;
     let spec = plan.before.as_ref().map_or(&plan.spec, |(before, _)| before);
     let spec = KeySpec { team: team.cloned(), ..spec.clone() };
-    let permit = visit.permit(Action::CreateKey, Some(&KeyFacts { team, owner }))?;
+    let permit = visit.permit(Action::CreateKey, On::Key(KeyFacts { team, owner }))?;
     let issued = key_ops::issue(desk, &mut tx, &permit, &org.org.key_prefix, owner, &spec, now).await?;
     let found = admission::find(&mut tx, &issued.secret.hash()).await?.ok_or(OpError::NotFound)?;
     let nothing = KeySpec {
@@ -341,7 +333,7 @@ async fn change(
     let starts = spend::WindowStarts::at(now, &org.org.zone);
     spend::fill(&mut tx, &org.org.id, &mut found, starts).await?;
     let [key] = found;
-    let permit = |action| visit.permit(action, Some(&key.facts()));
+    let permit = |action| visit.permit(action, On::Key(key.facts()));
     let (permit, event) = match act {
         Act::Create => return Ok(()),
         Act::Edit(spec) => {

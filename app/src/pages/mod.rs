@@ -6,7 +6,7 @@ pub mod session;
 
 use std::future::Future;
 
-use keydesk_core::ops::access::{Caller, enter};
+use keydesk_core::ops::access::{Caller, Visit, enter};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::Title;
@@ -85,7 +85,8 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
     }
     let heading = match &error {
         AppError::NotFound => "There is no page here",
-        AppError::Forbidden => "You may not do this",
+        AppError::Forbidden | AppError::Stale => "You may not do this",
+        AppError::SecondFactor { .. } => "A second factor is needed",
         AppError::Unauthenticated => "You are signed out",
         AppError::Conflict { .. } | AppError::Clash { .. } => "This can't be done any more",
         AppError::TooMany { .. } => "Too many attempts",
@@ -95,8 +96,9 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
     let place = place(slug).await;
     let back = match (&place, &error) {
         (_, AppError::Unauthenticated) => ("/sign-in".to_owned(), "Sign in"),
+        (_, AppError::SecondFactor { .. }) => ("/account".to_owned(), "Go to your account"),
         (_, AppError::Unavailable | AppError::Internal) => (here(), "Try again"),
-        (Some((org, _)), _) => (LocalPath::keys(&org.slug).as_str().to_owned(), "Go to Keys"),
+        (Some((visit, _)), _) => (LocalPath::keys(&visit.org.slug).as_str().to_owned(), "Go to Keys"),
         (None, _) => ("/".to_owned(), "Go to the start"),
     };
     let body = view! {
@@ -113,17 +115,17 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
     }
     .into_any();
     match place {
-        Some((org, caller)) => framed(&org, &caller, &here(), Width::Wide, body),
+        Some((visit, caller)) => framed(&visit, &caller, &here(), Width::Wide, body),
         None => solo(body, None),
     }
 }
 
 /// The organisation of the address, when the caller has a place in it.
-async fn place(slug: &str) -> Option<(keydesk_core::domain::org::Org, Caller)> {
+async fn place(slug: &str) -> Option<(Visit, Caller)> {
     let (desk, caller) = (desk().ok()?, caller().ok()?);
     let mut read = desk.db.read().await.ok()?;
     let visit = enter(&mut read, &caller, slug).await.ok()?;
-    Some((visit.org, caller))
+    Some((visit, caller))
 }
 
 /// An address that no page has.

@@ -174,6 +174,8 @@ pub fn select_field(
 pub struct LimitField {
     pub field: &'static str,
     pub legend: &'static str,
+    /// The name that is sent is this with the field's in brackets: `form[key]` sends `form[key][rpm]`.
+    pub within: &'static str,
     /// Before the value, such as `$`.
     pub before: &'static str,
     /// After the value, such as `per minute`.
@@ -185,7 +187,7 @@ impl LimitField {
     pub fn draw(self, (mode, value): (&str, &str), mistakes: &Mistakes) -> AnyView {
         let field = self.field;
         let wrong = mistakes.of(field);
-        let mode_name = format!("form[key][{field}_mode]");
+        let mode_name = format!("{}[{field}_mode]", self.within);
         let unit = |text: &'static str| (!text.is_empty()).then(|| view! { <span>{text}</span> });
         view! {
             <fieldset class="limit" data-field=field>
@@ -206,7 +208,7 @@ impl LimitField {
                         <input
                             class="input"
                             id=field
-                            name=format!("form[key][{field}]")
+                            name=format!("{}[{field}]", self.within)
                             value=value.to_owned()
                             inputmode="decimal"
                             autocomplete="off"

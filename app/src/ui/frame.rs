@@ -1,12 +1,14 @@
 //! What stands around a page: the rail with the organisation, its places and the person's menu; or, for those who are
 //! not signed in, a single card.
 
-use keydesk_core::domain::org::Org;
-use keydesk_core::ops::access::Caller;
+use keydesk_core::domain::policy::{Action, On, PlatformRole};
+use keydesk_core::ops::access::{Caller, Visit};
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon, mark};
+use super::notice::notice;
 use crate::path::LocalPath;
+use crate::sealed::Tone;
 
 /// A page's width.
 #[derive(Clone, Copy)]
@@ -19,8 +21,83 @@ pub enum Width {
     Narrow,
 }
 
-pub fn framed(org: &Org, caller: &Caller, path: &str, width: Width, body: AnyView) -> AnyView {
-    let home = LocalPath::keys(&org.slug).as_str().to_owned();
+/// A page of an organisation.
+pub fn framed(visit: &Visit, caller: &Caller, path: &str, width: Width, body: AnyView) -> AnyView {
+    let org = &visit.org;
+    let suspended = org.suspended.then(|| {
+        notice(
+            Tone::Warn,
+            format!("{} is suspended: its keys are refused, and nothing can be changed but to take keys out of use.", org.name),
+        )
+    });
+    let body = view! { {suspended} {body} };
+    let data = Some(org.slug.clone());
+    let palette = palette(visit);
+    let rail = Rail {
+        name: org.name.clone(),
+        home: LocalPath::keys(&org.slug).as_str().to_owned(),
+        places: places(visit),
+        orgs: &visit.orgs,
+        current: Some(&org.slug),
+    };
+    view! { {frame(rail, caller, path, width, data, body.into_any())} {palette} }.into_any()
+}
+
+/// A page of no organisation: the account, the installation.
+pub fn framed_apart(
+    orgs: &[(String, String)],
+    caller: &Caller,
+    path: &str,
+    width: Width,
+    body: AnyView,
+) -> AnyView {
+    let mut places = vec![Place { href: "/account".into(), sign: Icon::Person, words: "Account" }];
+    if caller.person.platform == PlatformRole::Operator {
+        places.push(Place { href: "/operator".into(), sign: Icon::Gear, words: "Organisations" });
+    }
+    let rail = Rail { name: "Keydesk".into(), home: "/".into(), places, orgs, current: None };
+    frame(rail, caller, path, width, None, body)
+}
+
+/// One line of the rail.
+struct Place {
+    href: String,
+    sign: Icon,
+    words: &'static str,
+}
+
+/// The places of an organisation that the visitor may see.
+fn places(visit: &Visit) -> Vec<Place> {
+    let all = [
+        (Action::ListKeys, "keys", Icon::Key, "Keys"),
+        (Action::ListTeams, "teams", Icon::Team, "Teams"),
+        (Action::ListMembers, "members", Icon::People, "Members"),
+        (Action::SeeAudit, "audit", Icon::List, "Audit"),
+        (Action::SeeSettings, "settings", Icon::Gear, "Settings"),
+    ];
+    all.into_iter()
+        .filter(|(action, ..)| visit.may(*action, On::Org))
+        .map(|(_, place, sign, words)| Place { href: format!("/{}/{place}", visit.org.slug), sign, words })
+        .collect()
+}
+
+struct Rail<'a> {
+    name: String,
+    home: String,
+    places: Vec<Place>,
+    /// Slug and name.
+    orgs: &'a [(String, String)],
+    current: Option<&'a str>,
+}
+
+fn frame(
+    rail: Rail<'_>,
+    caller: &Caller,
+    path: &str,
+    width: Width,
+    org: Option<String>,
+    body: AnyView,
+) -> AnyView {
     let class = match width {
         Width::Wide => "page",
         Width::Mid => "page mid",
@@ -34,30 +111,38 @@ pub fn framed(org: &Org, caller: &Caller, path: &str, width: Width, body: AnyVie
         .take(2)
         .collect::<String>()
         .to_uppercase();
+    let under = |href: &str| path == href || path.starts_with(&format!("{href}/"));
+    let places = rail
+        .places
+        .into_iter()
+        .map(|place| {
+            let current = under(&place.href).then_some("page");
+            view! {
+                <li>
+                    <a class="item" href=place.href aria-current=current>
+                        {icon(place.sign)}
+                        {place.words}
+                    </a>
+                </li>
+            }
+        })
+        .collect_view();
+    let name = rail.name.clone();
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
-        <div class="frame" data-org=org.slug.clone()>
+        <div class="frame" data-org=org>
             <header class="topbar">
                 <button class="btn quiet square" type="button" popovertarget="rail" aria-label="Open menu">
                     {icon(Icon::Menu)}
                 </button>
-                <a class="brand" href=home.clone()>
-                    <span>{org.name.clone()}</span>
+                <a class="brand" href=rail.home.clone()>
+                    <span>{name}</span>
                 </a>
             </header>
             <aside class="rail" id="rail" popover aria-label="Main">
-                <a class="brand" href=home.clone()>
-                    {mark()} <span>{org.name.clone()}</span>
-                </a>
+                {switcher(rail.name, rail.home, rail.orgs, rail.current)}
                 <nav aria-label="Main">
-                    <ul>
-                        <li>
-                            <a class="item" href=home.clone() aria-current="page">
-                                {icon(Icon::Key)}
-                                "Keys"
-                            </a>
-                        </li>
-                    </ul>
+                    <ul>{places}</ul>
                 </nav>
                 <button class="item" type="button" popovertarget="person">
                     <span class="avatar" aria-hidden="true">{initials}</span>
@@ -73,7 +158,41 @@ pub fn framed(org: &Org, caller: &Caller, path: &str, width: Width, body: AnyVie
                 {body}
             </main>
         </div>
-        {palette(&org.slug)}
+    }
+    .into_any()
+}
+
+/// The organisation's name; with others to go to, a menu of them.
+fn switcher(name: String, home: String, orgs: &[(String, String)], current: Option<&str>) -> AnyView {
+    if !orgs.iter().any(|(slug, _)| Some(slug.as_str()) != current) {
+        return view! {
+            <a class="brand" href=home>
+                {mark()} <span>{name}</span>
+            </a>
+        }
+        .into_any();
+    }
+    let items = orgs
+        .iter()
+        .map(|(slug, name)| {
+            let here = (Some(slug.as_str()) == current).then_some("true");
+            view! {
+                <li>
+                    <a class="item" href=LocalPath::keys(slug).as_str().to_owned() aria-current=here>
+                        <span class="words">{name.clone()}</span>
+                    </a>
+                </li>
+            }
+        })
+        .collect_view();
+    let label = format!("{name}, change organisation");
+    view! {
+        <button class="brand" type="button" popovertarget="orgs" aria-label=label>
+            {mark()} <span>{name}</span> {icon(Icon::UpDown)}
+        </button>
+        <div class="menu orgs" id="orgs" popover aria-label="Organisations">
+            <ul>{items}</ul>
+        </div>
     }
     .into_any()
 }
@@ -83,6 +202,14 @@ fn person_menu(caller: &Caller, path: &str) -> impl IntoView + use<> {
         let pressed = if caller.person.theme == value { "true" } else { "false" };
         view! { <button name="form[theme]" value=value aria-pressed=pressed>{label}</button> }
     };
+    let operator = (caller.person.platform == PlatformRole::Operator).then(|| {
+        view! {
+            <a class="item" href="/operator">
+                {icon(Icon::Gear)}
+                "Organisations"
+            </a>
+        }
+    });
     view! {
         <div class="menu person" id="person" popover aria-label=caller.person.name.clone()>
             <form class="part" method="post" action="/api/session/theme">
@@ -93,6 +220,11 @@ fn person_menu(caller: &Caller, path: &str) -> impl IntoView + use<> {
                 </div>
             </form>
             <hr />
+            <a class="item" href="/account">
+                {icon(Icon::Person)}
+                "Account"
+            </a>
+            {operator}
             <form method="post" action="/api/session/sign-out">
                 <button class="item" name="form[confirm]" value="yes">
                     {icon(Icon::Out)}
@@ -104,8 +236,8 @@ fn person_menu(caller: &Caller, path: &str) -> impl IntoView + use<> {
 }
 
 /// Filled and opened by the browser's script.
-fn palette(org: &str) -> impl IntoView + use<> {
-    let keys = LocalPath::keys(org).as_str().to_owned();
+fn palette(visit: &Visit) -> impl IntoView + use<> {
+    let keys = LocalPath::keys(&visit.org.slug).as_str().to_owned();
     let page = |href: String, sign: Icon, words: &'static str| {
         view! {
             <a class="hit" role="option" href=href aria-selected="false">
@@ -113,6 +245,13 @@ fn palette(org: &str) -> impl IntoView + use<> {
             </a>
         }
     };
+    let create =
+        visit.may(Action::CreateKey, On::Org).then(|| page(format!("{keys}/new"), Icon::Plus, "Create key"));
+    let others = places(visit)
+        .into_iter()
+        .filter(|place| place.href != keys)
+        .map(|place| page(place.href, place.sign, place.words))
+        .collect_view();
     view! {
         <dialog class="palette" id="palette" aria-label="Find a key or a page">
             <div class="find">
@@ -135,9 +274,10 @@ fn palette(org: &str) -> impl IntoView + use<> {
                 <div role="group" aria-labelledby="hits-pages" id="hits-of-pages">
                     <p class="head" id="hits-pages">"Pages"</p>
                     {page(keys.clone(), Icon::Key, "Keys")}
-                    {page(format!("{keys}/new"), Icon::Plus, "Create key")}
+                    {create}
                     {page(format!("{keys}?state=expiring"), Icon::Key, "Keys that expire soon")}
                     {page(format!("{keys}?state=revoked"), Icon::Key, "Revoked keys")}
+                    {others}
                 </div>
                 <p class="none" hidden>"Nothing here has that name."</p>
             </div>

@@ -9,4 +9,5 @@ pub mod icon;
 pub mod meter;
 pub mod notice;
 pub mod pager;
+pub mod proof;
 pub mod when;

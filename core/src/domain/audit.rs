@@ -28,11 +28,13 @@ impl Actor {
 }
 
 macro_rules! kinds {
-    ($($name:ident = $text:literal, $verb:literal;)+) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $verb:literal;)+) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum EventKind { $($name),+ }
+        pub enum EventKind { $($(#[$doc])* $name),+ }
 
         impl EventKind {
+            pub const ALL: &[EventKind] = &[$(EventKind::$name),+];
+
             pub fn as_str(self) -> &'static str {
                 match self { $(EventKind::$name => $text),+ }
             }
@@ -51,14 +53,42 @@ macro_rules! kinds {
 
 kinds! {
     OrgCreated = "org.created", "created";
+    OrgEdited = "org.edited", "changed the settings of";
+    OrgSuspended = "org.suspended", "suspended";
+    OrgResumed = "org.resumed", "resumed";
     KeyCreated = "key.created", "created";
     KeyEdited = "key.edited", "edited";
     KeyDisabled = "key.disabled", "disabled";
     KeyEnabled = "key.enabled", "enabled";
     KeyRevoked = "key.revoked", "revoked";
+    /// Its owner left, and somebody decided that it goes on until its end.
+    KeyKept = "key.kept", "let run on after its owner left";
     TeamCreated = "team.created", "created";
+    TeamEdited = "team.edited", "edited";
+    TeamArchived = "team.archived", "archived";
+    TeamRestored = "team.restored", "restored";
+    /// The subject is the team; the change names the person.
+    TeamPersonAdded = "team.person_added", "added somebody to";
+    TeamPersonChanged = "team.person_changed", "changed somebody's role in";
+    TeamPersonRemoved = "team.person_removed", "removed somebody from";
+    MemberInvited = "member.invited", "invited";
+    InvitationResent = "member.invitation_resent", "sent a new invitation to";
+    InvitationWithdrawn = "member.invitation_withdrawn", "withdrew the invitation of";
     MemberJoined = "member.joined", "joined as";
+    MemberRoleChanged = "member.role_changed", "changed the role of";
+    MemberDisabled = "member.disabled", "disabled";
+    MemberEnabled = "member.enabled", "enabled";
+    MemberRemoved = "member.removed", "removed";
+    MemberLeft = "member.left", "left as";
     PasswordReset = "password.reset", "set a new password through a one-time link for";
+    PasswordChanged = "password.changed", "changed the password of";
+    SessionsEnded = "sessions.ended", "ended sessions of";
+    SecondFactorOn = "second_factor.on", "turned on the second factor of";
+    SecondFactorOff = "second_factor.off", "turned off the second factor of";
+    RecoveryCodesMade = "recovery_codes.made", "made new recovery codes for";
+    RecoveryCodeUsed = "recovery_codes.used", "signed in with a recovery code as";
+    SupportLooked = "support.looked", "looked at";
+    AuditExported = "audit.exported", "exported the audit of";
 }
 
 /// One field's value before and after, as people read it. `None` is "not there".

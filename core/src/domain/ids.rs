@@ -67,6 +67,8 @@ id! {
     SecretId = "sec";
     /// What a person sees of a session; the cookie's own id is never stored.
     SessionId = "ses";
+    /// An invitation to an organisation, for as long as it is open and after.
+    InvitationId = "inv";
     /// One request, of a browser or to the gateway.
     RequestId = "req";
 }

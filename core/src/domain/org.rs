@@ -1,7 +1,13 @@
-//! An organisation, as everything that belongs to it needs to know it.
+//! An organisation, as everything that belongs to it needs to know it, and what it decides about its keys.
+
+use serde::{Deserialize, Serialize};
 
 use super::ids::OrgId;
+use super::key_format::DEFAULT_PREFIX;
+use super::limits::Limits;
 use super::moment::Zone;
+use super::money::Money;
+use super::policy::MembersCreate;
 
 #[derive(Clone, Debug)]
 pub struct Org {
@@ -14,4 +20,62 @@ pub struct Org {
     /// What its secrets begin with.
     pub key_prefix: String,
     pub suspended: bool,
+    pub rules: OrgRules,
+    pub defaults: KeyDefaults,
+    /// Goes up with each change of the settings; a change names the version it started from.
+    pub version: i64,
+}
+
+impl Org {
+    /// As an organisation begins: nothing suspended, nothing ruled, the usual defaults.
+    pub fn new(id: OrgId, slug: String, name: String, zone: Zone) -> Self {
+        Self {
+            id,
+            slug,
+            name,
+            zone,
+            key_prefix: DEFAULT_PREFIX.into(),
+            suspended: false,
+            rules: OrgRules::default(),
+            defaults: KeyDefaults::default(),
+            version: 1,
+        }
+    }
+}
+
+/// What an organisation asks of its keys and people. `None` is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrgRules {
+    /// The longest time from now, in days, that a key may be given.
+    pub key_days_most: Option<i64>,
+    /// Live keys that one member may own; owners and admins are not counted.
+    pub keys_per_member: Option<i64>,
+    pub members_create: MembersCreate,
+    /// Owners and admins need a second factor.
+    pub second_factor: bool,
+}
+
+/// What the form of a new key is filled in with. Stored as JSON; what a stored one lacks is as in the default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyDefaults {
+    /// Every model, new ones too; otherwise today's models.
+    pub every_model: bool,
+    /// Per month; `None` is no limit.
+    pub month: Option<Money>,
+    pub limits: Limits,
+    /// Days until a new key expires; `None` is never.
+    pub days: Option<i64>,
+}
+
+impl Default for KeyDefaults {
+    /// A small budget, modest rates, an end in sight.
+    fn default() -> Self {
+        Self {
+            every_model: false,
+            month: Some(Money::from_nanos(50_000_000_000)),
+            limits: Limits { rpm: Some(60), tpm: Some(100_000), parallel: Some(8) },
+            days: Some(90),
+        }
+    }
 }

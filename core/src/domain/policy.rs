@@ -53,6 +53,33 @@ impl PlatformRole {
     }
 }
 
+/// Whether members may create keys for themselves: an organisation's setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MembersCreate {
+    #[default]
+    No,
+    /// In the teams that they are in.
+    InTeams,
+    /// Also without a team.
+    Anywhere,
+}
+
+impl MembersCreate {
+    pub const ALL: [MembersCreate; 3] = [MembersCreate::No, MembersCreate::InTeams, MembersCreate::Anywhere];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MembersCreate::No => "no",
+            MembersCreate::InTeams => "in_teams",
+            MembersCreate::Anywhere => "anywhere",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.as_str() == text)
+    }
+}
+
 /// What one person is to one organisation, read fresh for each request.
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -63,11 +90,28 @@ pub struct Standing {
     pub platform: PlatformRole,
     /// Teams this person looks after.
     pub admin_of: Vec<TeamId>,
+    /// Teams this person is in, those they look after among them.
+    pub member_of: Vec<TeamId>,
+    /// The organisation's setting.
+    pub members_create: MembersCreate,
     /// For the audit row: where the request came from and what it is called.
     pub address: String,
     pub request_id: String,
 }
 
+impl Standing {
+    /// Owners and admins.
+    pub fn runs_org(&self) -> bool {
+        matches!(self.role, Some(OrgRole::Owner | OrgRole::Admin))
+    }
+
+    /// Support looks into organisations that it does not belong to.
+    pub fn is_support(&self) -> bool {
+        self.role.is_none() && self.platform == PlatformRole::Support
+    }
+}
+
+/// Everything that can be asked for. docs/ROLES.md has a row for each, and a test compares it with `allows`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     ListKeys,
@@ -77,23 +121,99 @@ pub enum Action {
     DisableKey,
     EnableKey,
     RevokeKey,
+    ListTeams,
+    SeeTeam,
+    CreateTeam,
+    /// Its name, model scope, budgets and limits.
+    EditTeam,
+    ArchiveTeam,
+    /// Who is in it, and who looks after it.
+    ManageTeamPeople,
+    ListMembers,
+    SeeMember,
+    Invite,
+    ChangeRole,
+    DisableMember,
+    EnableMember,
+    RemoveMember,
+    Leave,
+    SeeSettings,
+    EditSettings,
+    SeeAudit,
+    ExportAudit,
+    CreateOrg,
+    SuspendOrg,
+    ResumeOrg,
+    /// A password, a second factor, sessions: one's own, told to the organisations that one belongs to.
+    OwnAccount,
+    /// Taking up an invitation.
+    Join,
+    /// A support person's look into an organisation, for its audit.
+    LookIn,
     /// Only ever the program's own: the set-up of an installation, and a password set through a one-time link.
     SetUp,
     ResetPassword,
 }
 
-/// What the rules need to know about the thing acted on. For a new key: the team it is to be in, and its owner-to-be.
-#[derive(Clone, Debug)]
+impl Action {
+    /// Of the installation, not of one organisation.
+    fn of_installation(self) -> bool {
+        matches!(self, Action::CreateOrg | Action::SuspendOrg | Action::ResumeOrg)
+    }
+
+    /// Still to be done in a suspended organisation: looking, taking keys out of use, leaving.
+    pub fn while_suspended(self) -> bool {
+        use Action as A;
+        match self {
+            A::ListKeys | A::SeeKey | A::DisableKey | A::RevokeKey => true,
+            A::ListTeams | A::SeeTeam | A::ListMembers | A::SeeMember => true,
+            A::DisableMember | A::RemoveMember | A::Leave => true,
+            A::SeeSettings | A::SeeAudit | A::ExportAudit | A::LookIn => true,
+            A::SuspendOrg | A::ResumeOrg | A::OwnAccount | A::ResetPassword => true,
+            A::CreateKey | A::EditKey | A::EnableKey => false,
+            A::CreateTeam | A::EditTeam | A::ArchiveTeam | A::ManageTeamPeople => false,
+            A::Invite | A::Join | A::ChangeRole | A::EnableMember | A::EditSettings => false,
+            A::CreateOrg | A::SetUp => false,
+        }
+    }
+}
+
+/// What the rules need to know about a key. For a new one: the team it is to be in, and its owner-to-be.
+#[derive(Clone, Copy, Debug)]
 pub struct KeyFacts<'a> {
     pub team: Option<&'a TeamId>,
     pub owner: &'a PersonId,
+}
+
+/// What the rules need to know about somebody in the organisation.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberFacts<'a> {
+    pub person: &'a PersonId,
+    /// What they are, or are invited to be.
+    pub role: OrgRole,
+    /// What they are to become, when that is the question.
+    pub becomes: Option<OrgRole>,
+    /// The teams they are in, or are invited into.
+    pub teams: &'a [TeamId],
+}
+
+/// The thing acted on.
+#[derive(Clone, Copy, Debug)]
+pub enum On<'a> {
+    /// The organisation as a whole, or: is there anything of the kind that they may do?
+    Org,
+    Key(KeyFacts<'a>),
+    Team(&'a TeamId),
+    Member(MemberFacts<'a>),
+    /// Somebody's place in one team.
+    TeamMember(&'a TeamId, MemberFacts<'a>),
 }
 
 /// Which rows a list may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     Org,
-    /// The keys this person owns, and those of the teams they look after.
+    /// What is this person's own, and what is of the teams they look after.
     OfPerson(PersonId),
 }
 
@@ -145,22 +265,14 @@ impl Permit {
 ///
 /// # Errors
 /// `Hidden` when the thing is not theirs to see, `Forbidden` when it is theirs to see but not to do.
-pub fn permit(standing: &Standing, action: Action, key: Option<&KeyFacts<'_>>) -> Result<Permit, Denied> {
-    let sees_org = matches!(standing.role, Some(OrgRole::Owner | OrgRole::Admin))
-        || standing.platform == PlatformRole::Support;
-    let in_org = standing.role.is_some() || standing.platform == PlatformRole::Support;
-    if !in_org {
+pub fn permit(standing: &Standing, action: Action, on: On<'_>) -> Result<Permit, Denied> {
+    if !sees(standing, action, on) {
         return Err(Denied::Hidden);
     }
-    if let Some(key) = key
-        && action != Action::CreateKey
-        && !(sees_org || *key.owner == standing.person || looks_after(standing, key))
-    {
-        return Err(Denied::Hidden);
-    }
-    if !allows(standing, action, key) {
+    if !allows(standing, action, on) {
         return Err(Denied::Forbidden);
     }
+    let sees_org = standing.runs_org() || standing.platform == PlatformRole::Support;
     Ok(Permit {
         org: standing.org.clone(),
         actor: Actor::Person { id: standing.person.clone(), name: standing.name.clone() },
@@ -183,26 +295,137 @@ pub fn system_permit(org: &OrgId, action: Action, why: &'static str) -> Permit {
     }
 }
 
-fn looks_after(standing: &Standing, key: &KeyFacts<'_>) -> bool {
-    key.team.is_some_and(|team| standing.admin_of.contains(team))
+/// Is the thing theirs to see at all?
+fn sees(standing: &Standing, action: Action, on: On<'_>) -> bool {
+    if action.of_installation() {
+        return standing.platform == PlatformRole::Operator;
+    }
+    if standing.role.is_none() && standing.platform != PlatformRole::Support {
+        return false;
+    }
+    if standing.runs_org() || standing.platform == PlatformRole::Support {
+        return true;
+    }
+    let among = |teams: &[TeamId], mine: &[TeamId]| teams.iter().any(|team| mine.contains(team));
+    match on {
+        On::Org => true,
+        // A key that is yet to be made hides nothing.
+        On::Key(_) if action == Action::CreateKey => true,
+        On::Key(key) => *key.owner == standing.person || looks_after(standing, key.team),
+        On::Team(team) => standing.member_of.contains(team),
+        On::Member(member) | On::TeamMember(_, member) => {
+            *member.person == standing.person || among(member.teams, &standing.admin_of)
+        }
+    }
+}
+
+fn looks_after(standing: &Standing, team: Option<&TeamId>) -> bool {
+    team.is_some_and(|team| standing.admin_of.contains(team))
 }
 
 /// May they? Also asked by pages, to leave out the buttons that would be refused.
-pub fn allows(standing: &Standing, action: Action, key: Option<&KeyFacts<'_>>) -> bool {
-    let runs_org = matches!(standing.role, Some(OrgRole::Owner | OrgRole::Admin));
-    let member = standing.role.is_some();
-    let own = key.is_some_and(|key| member && *key.owner == standing.person);
-    let in_my_team = key.is_some_and(|key| member && looks_after(standing, key));
+pub fn allows(standing: &Standing, action: Action, on: On<'_>) -> bool {
+    let in_org = standing.role.is_some();
     match action {
-        Action::ListKeys | Action::SeeKey => member || standing.platform == PlatformRole::Support,
-        // Without a key in mind: may they open the form at all?
+        Action::ListKeys | Action::SeeKey | Action::ListTeams | Action::SeeTeam | Action::SeeMember => {
+            (in_org || standing.platform == PlatformRole::Support) && sees(standing, action, on)
+        }
+        Action::CreateKey | Action::EditKey | Action::EnableKey | Action::DisableKey | Action::RevokeKey => {
+            in_org && allows_key(standing, action, on)
+        }
+        Action::CreateTeam | Action::EditTeam | Action::ArchiveTeam => standing.runs_org(),
+        // A team admin looks after the team's people, and never after an owner or an admin.
+        Action::ManageTeamPeople => {
+            standing.runs_org()
+                || match on {
+                    On::Team(team) => standing.admin_of.contains(team),
+                    On::TeamMember(team, member) => {
+                        standing.admin_of.contains(team) && member.role == OrgRole::Member
+                    }
+                    On::Org | On::Key(_) | On::Member(_) => false,
+                }
+        }
+        Action::ListMembers => {
+            standing.runs_org()
+                || standing.platform == PlatformRole::Support
+                || (in_org && !standing.admin_of.is_empty())
+        }
+        Action::Invite => allows_invitation(standing, on),
+        Action::ChangeRole | Action::DisableMember | Action::EnableMember | Action::RemoveMember => {
+            allows_member(standing, action, on)
+        }
+        Action::Leave | Action::OwnAccount | Action::Join => in_org,
+        Action::SeeSettings | Action::EditSettings | Action::SeeAudit | Action::ExportAudit => {
+            standing.runs_org()
+        }
+        Action::CreateOrg | Action::SuspendOrg | Action::ResumeOrg => {
+            standing.platform == PlatformRole::Operator
+        }
+        Action::LookIn => standing.is_support(),
+        Action::SetUp | Action::ResetPassword => false,
+    }
+}
+
+fn allows_key(standing: &Standing, action: Action, on: On<'_>) -> bool {
+    if standing.runs_org() {
+        return true;
+    }
+    let On::Key(key) = on else {
+        // Is there a key at all that they may create?
+        return action == Action::CreateKey
+            && (!standing.admin_of.is_empty()
+                || match standing.members_create {
+                    MembersCreate::No => false,
+                    MembersCreate::InTeams => !standing.member_of.is_empty(),
+                    MembersCreate::Anywhere => true,
+                });
+    };
+    let own = *key.owner == standing.person;
+    let in_my_team = looks_after(standing, key.team);
+    match action {
         Action::CreateKey => {
-            runs_org || if key.is_none() { member && !standing.admin_of.is_empty() } else { in_my_team }
+            in_my_team
+                || own
+                    && match (standing.members_create, key.team) {
+                        (MembersCreate::No, _) | (MembersCreate::InTeams, None) => false,
+                        (MembersCreate::Anywhere, None) => true,
+                        (_, Some(team)) => standing.member_of.contains(team),
+                    }
         }
         // Raising one's own limits is not a member's business; taking one's own key out of use always is.
-        Action::EditKey | Action::EnableKey => runs_org || in_my_team,
-        Action::DisableKey | Action::RevokeKey => runs_org || in_my_team || own,
-        Action::SetUp | Action::ResetPassword => false,
+        Action::EditKey | Action::EnableKey => in_my_team,
+        _ => in_my_team || own,
+    }
+}
+
+/// Nobody grants more than they hold: only an owner makes an owner, and a team admin takes members into their team.
+fn allows_invitation(standing: &Standing, on: On<'_>) -> bool {
+    match on {
+        On::Member(member) => match standing.role {
+            Some(OrgRole::Owner) => true,
+            Some(OrgRole::Admin) => member.role != OrgRole::Owner,
+            Some(OrgRole::Member) => {
+                member.role == OrgRole::Member
+                    && !member.teams.is_empty()
+                    && member.teams.iter().all(|team| standing.admin_of.contains(team))
+            }
+            None => false,
+        },
+        On::Org | On::Key(_) | On::Team(_) | On::TeamMember(..) => {
+            standing.runs_org() || (standing.role.is_some() && !standing.admin_of.is_empty())
+        }
+    }
+}
+
+/// An admin acts on no owner and makes none; nobody disables or removes themselves (they leave).
+fn allows_member(standing: &Standing, action: Action, on: On<'_>) -> bool {
+    let On::Member(member) = on else { return standing.runs_org() };
+    let own = *member.person == standing.person;
+    let touches_owner = member.role == OrgRole::Owner || member.becomes == Some(OrgRole::Owner);
+    match standing.role {
+        Some(OrgRole::Owner) => action == Action::ChangeRole || !own,
+        Some(OrgRole::Admin) => !touches_owner && (action == Action::ChangeRole || !own),
+        Some(OrgRole::Member) | None => false,
     }
 }
 
@@ -224,9 +447,126 @@ mod tests {
             name: "Ana".into(),
             role,
             platform,
+            member_of: admin_of.clone(),
             admin_of,
+            members_create: MembersCreate::No,
             address: String::new(),
             request_id: String::new(),
+        }
+    }
+
+    /// The columns of the table in docs/ROLES.md, in its order.
+    fn columns() -> [(&'static str, Standing); 6] {
+        [
+            ("owner", standing(Some(OrgRole::Owner), PlatformRole::None, vec![])),
+            ("admin", standing(Some(OrgRole::Admin), PlatformRole::None, vec![])),
+            ("team admin", standing(Some(OrgRole::Member), PlatformRole::None, vec![team(1)])),
+            (
+                "member",
+                Standing {
+                    member_of: vec![team(1)],
+                    ..standing(Some(OrgRole::Member), PlatformRole::None, vec![])
+                },
+            ),
+            ("support", standing(None, PlatformRole::Support, vec![])),
+            ("operator", standing(None, PlatformRole::Operator, vec![])),
+        ]
+    }
+
+    const TABLE: &str = include_str!("../../../docs/ROLES.md");
+
+    /// What a cell says about one thing: `all`, `no`, or a list of `own` and `team`.
+    fn cell_says(cell: &str, own: bool, in_team: bool) -> bool {
+        match cell {
+            "all" => true,
+            "no" => false,
+            list => list.split(", ").any(|word| match word {
+                "own" => own,
+                "team" => in_team,
+                other => panic!("docs/ROLES.md has a cell that says {other:?}"),
+            }),
+        }
+    }
+
+    fn action_named(words: &str) -> Action {
+        match words {
+            "see keys" => Action::SeeKey,
+            "create keys" => Action::CreateKey,
+            "edit keys, move them" => Action::EditKey,
+            "enable keys" => Action::EnableKey,
+            "disable keys" => Action::DisableKey,
+            "revoke keys" => Action::RevokeKey,
+            "see teams" => Action::SeeTeam,
+            "create teams" => Action::CreateTeam,
+            "edit a team's name and bounds" => Action::EditTeam,
+            "archive teams" => Action::ArchiveTeam,
+            "add and remove a team's people" => Action::ManageTeamPeople,
+            "list people" => Action::ListMembers,
+            "see a person" => Action::SeeMember,
+            "invite members" => Action::Invite,
+            "change a member's role" => Action::ChangeRole,
+            "disable a member" => Action::DisableMember,
+            "enable a member" => Action::EnableMember,
+            "remove a member" => Action::RemoveMember,
+            "leave" => Action::Leave,
+            "see the settings" => Action::SeeSettings,
+            "change the settings" => Action::EditSettings,
+            "read the audit" => Action::SeeAudit,
+            "export the audit" => Action::ExportAudit,
+            "create organisations" => Action::CreateOrg,
+            "suspend organisations" => Action::SuspendOrg,
+            "resume organisations" => Action::ResumeOrg,
+            other => panic!("docs/ROLES.md has a row that no rule has: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_rules_are_what_the_table_in_the_docs_says() {
+        let rows: Vec<Vec<&str>> = TABLE
+            .lines()
+            .filter(|line| line.starts_with("| "))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        let [head, rest @ ..] = rows.as_slice() else { panic!("docs/ROLES.md has no table") };
+        let names: Vec<&str> = columns().iter().map(|(name, _)| *name).collect();
+        assert_eq!(head[1..], names[..]);
+        assert!(rest.len() >= 25, "the table lost rows");
+        for row in rest {
+            let action = action_named(row[0]);
+            for ((name, standing), cell) in columns().iter().zip(&row[1..]) {
+                for (own, in_team) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let who = if own { person(1) } else { person(2) };
+                    let place = if in_team { team(1) } else { team(2) };
+                    let teams = [place.clone()];
+                    let member =
+                        MemberFacts { person: &who, role: OrgRole::Member, becomes: None, teams: &teams };
+                    let on = match action {
+                        Action::SeeTeam | Action::EditTeam | Action::ArchiveTeam => On::Team(&place),
+                        Action::ManageTeamPeople => On::TeamMember(&place, member),
+                        Action::SeeMember
+                        | Action::Invite
+                        | Action::ChangeRole
+                        | Action::DisableMember
+                        | Action::EnableMember
+                        | Action::RemoveMember => On::Member(member),
+                        Action::SeeKey
+                        | Action::CreateKey
+                        | Action::EditKey
+                        | Action::EnableKey
+                        | Action::DisableKey
+                        | Action::RevokeKey => On::Key(KeyFacts { team: Some(&place), owner: &who }),
+                        _ => On::Org,
+                    };
+                    // Nobody disables or removes themselves, whatever else they may: that is to leave.
+                    let leaving =
+                        matches!(action, Action::DisableMember | Action::EnableMember | Action::RemoveMember);
+                    let expected = cell_says(cell, own, in_team) && !(leaving && own);
+                    let words = format!("{name}: {} (own {own}, in a team of theirs {in_team})", row[0]);
+                    assert_eq!(allows(standing, action, on), expected, "{words}");
+                    // What may be done is seen.
+                    assert_eq!(permit(standing, action, on).is_ok(), expected, "{words}");
+                }
+            }
         }
     }
 
@@ -234,47 +574,64 @@ mod tests {
     fn a_team_admin_cannot_revoke_another_teams_key() {
         let ana = standing(Some(OrgRole::Member), PlatformRole::None, vec![team(1)]);
         let (theirs, owner) = (team(2), person(2));
-        let denied = permit(&ana, Action::RevokeKey, Some(&KeyFacts { team: Some(&theirs), owner: &owner }));
-        assert_eq!(denied.unwrap_err(), Denied::Hidden);
-        let ours = team(1);
-        assert!(
-            permit(&ana, Action::RevokeKey, Some(&KeyFacts { team: Some(&ours), owner: &owner })).is_ok()
-        );
+        let key = On::Key(KeyFacts { team: Some(&theirs), owner: &owner });
+        assert_eq!(permit(&ana, Action::RevokeKey, key).unwrap_err(), Denied::Hidden);
     }
 
     #[test]
-    fn a_member_may_stop_their_own_key_but_not_widen_it() {
-        let ana = standing(Some(OrgRole::Member), PlatformRole::None, vec![]);
-        let me = person(1);
-        let mine = KeyFacts { team: None, owner: &me };
-        assert!(permit(&ana, Action::RevokeKey, Some(&mine)).is_ok());
-        assert_eq!(permit(&ana, Action::EditKey, Some(&mine)).unwrap_err(), Denied::Forbidden);
-        assert_eq!(permit(&ana, Action::CreateKey, Some(&mine)).unwrap_err(), Denied::Forbidden);
+    fn a_team_admin_never_acts_on_an_owner_or_an_admin_in_their_team() {
+        let ana = standing(Some(OrgRole::Member), PlatformRole::None, vec![team(1)]);
+        let (them, ours) = (person(2), [team(1)]);
+        for role in [OrgRole::Owner, OrgRole::Admin] {
+            let member = MemberFacts { person: &them, role, becomes: None, teams: &ours };
+            assert!(!allows(&ana, Action::ManageTeamPeople, On::TeamMember(&ours[0], member)));
+            assert!(!allows(&ana, Action::DisableMember, On::Member(member)));
+            assert!(!allows(&ana, Action::Invite, On::Member(member)));
+        }
     }
 
     #[test]
-    fn support_sees_every_key_and_changes_none() {
-        let desk = standing(None, PlatformRole::Support, vec![]);
-        let owner = person(2);
-        let key = KeyFacts { team: None, owner: &owner };
-        assert!(permit(&desk, Action::SeeKey, Some(&key)).is_ok());
-        for action in
-            [Action::EditKey, Action::DisableKey, Action::EnableKey, Action::RevokeKey, Action::CreateKey]
-        {
-            assert_eq!(permit(&desk, action, Some(&key)).unwrap_err(), Denied::Forbidden);
+    fn an_admin_acts_on_no_owner_and_makes_none() {
+        let ana = standing(Some(OrgRole::Admin), PlatformRole::None, vec![]);
+        let them = person(2);
+        let member = |role, becomes| On::Member(MemberFacts { person: &them, role, becomes, teams: &[] });
+        assert!(!allows(&ana, Action::DisableMember, member(OrgRole::Owner, None)));
+        assert!(!allows(&ana, Action::ChangeRole, member(OrgRole::Owner, Some(OrgRole::Member))));
+        assert!(!allows(&ana, Action::ChangeRole, member(OrgRole::Member, Some(OrgRole::Owner))));
+        assert!(!allows(&ana, Action::Invite, member(OrgRole::Owner, None)));
+        assert!(allows(&ana, Action::ChangeRole, member(OrgRole::Member, Some(OrgRole::Admin))));
+    }
+
+    #[test]
+    fn what_members_may_create_is_the_organisations_choice() {
+        let (me, other, mine, theirs) = (person(1), person(2), team(1), team(2));
+        let member = |members_create| Standing {
+            member_of: vec![team(1)],
+            members_create,
+            ..standing(Some(OrgRole::Member), PlatformRole::None, vec![])
+        };
+        let key = |team, owner| On::Key(KeyFacts { team, owner });
+        let create = |choice, on| allows(&member(choice), Action::CreateKey, on);
+        assert!(!create(MembersCreate::No, key(Some(&mine), &me)));
+        assert!(create(MembersCreate::InTeams, key(Some(&mine), &me)));
+        assert!(!create(MembersCreate::InTeams, key(None, &me)));
+        assert!(create(MembersCreate::Anywhere, key(None, &me)));
+        for choice in MembersCreate::ALL {
+            assert!(!create(choice, key(Some(&theirs), &me)), "another team's");
+            assert!(!create(choice, key(Some(&mine), &other)), "somebody else's");
         }
     }
 
     #[test]
     fn running_the_installation_gives_no_sight_of_an_organisations_keys() {
         let operator = standing(None, PlatformRole::Operator, vec![]);
-        assert_eq!(permit(&operator, Action::ListKeys, None).unwrap_err(), Denied::Hidden);
+        assert_eq!(permit(&operator, Action::ListKeys, On::Org).unwrap_err(), Denied::Hidden);
     }
 
     #[test]
     #[should_panic(expected = "a permit for SeeKey")]
     fn a_permit_for_one_thing_does_not_pay_for_another() {
         let owner = standing(Some(OrgRole::Owner), PlatformRole::None, vec![]);
-        permit(&owner, Action::SeeKey, None).unwrap().must_be(&[Action::RevokeKey]);
+        permit(&owner, Action::SeeKey, On::Org).unwrap().must_be(&[Action::RevokeKey]);
     }
 }

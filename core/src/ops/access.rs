@@ -3,17 +3,42 @@
 
 use super::OpError;
 use crate::domain::audit::Actor;
+use crate::domain::ids::{OrgId, SessionId};
+use crate::domain::moment::Moment;
 use crate::domain::org::Org;
-use crate::domain::policy::{self, Action, KeyFacts, Permit, PlatformRole, Standing};
+use crate::domain::policy::{self, Action, MembersCreate, On, OrgRole, Permit, PlatformRole, Standing};
 use crate::store::Via;
 use crate::store::people::{self, Person};
+
+/// How long after proving who they are somebody may do what asks for a fresh sign-in.
+pub const FRESH_MS: i64 = 10 * 60_000;
 
 /// Somebody signed in, and where the request came from.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub person: Person,
+    pub session: SessionId,
+    /// When this session's person last proved who they are, with password and second factor.
+    pub fresh_at: Moment,
     pub address: String,
     pub request_id: String,
+}
+
+impl Caller {
+    /// Somebody who has just proved who they are.
+    pub fn fresh(person: Person, session: SessionId, now: Moment, address: &str, request_id: &str) -> Self {
+        Self { person, session, fresh_at: now, address: address.into(), request_id: request_id.into() }
+    }
+
+    pub fn is_fresh(&self, now: Moment) -> bool {
+        now.ms() - self.fresh_at.ms() < FRESH_MS
+    }
+
+    /// # Errors
+    /// `Stale` when they have to prove again who they are.
+    pub fn must_be_fresh(&self, now: Moment) -> Result<(), OpError> {
+        if self.is_fresh(now) { Ok(()) } else { Err(OpError::Stale) }
+    }
 }
 
 /// A caller inside an organisation that they may at least see.
@@ -21,23 +46,34 @@ pub struct Caller {
 pub struct Visit {
     pub org: Org,
     pub standing: Standing,
+    /// Slug and name of every organisation that the caller belongs to, for the way to the others.
+    pub orgs: Vec<(String, String)>,
 }
 
 impl Visit {
     /// # Errors
-    /// `NotFound` when the thing is not theirs to see, `Forbidden` when it is theirs to see but not to do.
-    pub fn permit(&self, action: Action, key: Option<&KeyFacts<'_>>) -> Result<Permit, OpError> {
-        Ok(policy::permit(&self.standing, action, key)?)
+    /// `NotFound` when the thing is not theirs to see, `Forbidden` when it is theirs to see but not to do, `Conflict` when
+    /// the organisation is suspended.
+    pub fn permit(&self, action: Action, on: On<'_>) -> Result<Permit, OpError> {
+        let permit = policy::permit(&self.standing, action, on)?;
+        if self.org.suspended && !action.while_suspended() {
+            return Err(OpError::Conflict(format!(
+                "{} is suspended, so nothing was changed. Whoever runs this installation can resume it.",
+                self.org.name
+            )));
+        }
+        Ok(permit)
     }
 
     /// For pages: whether to draw the button. What protects is the permit.
-    pub fn may(&self, action: Action, key: Option<&KeyFacts<'_>>) -> bool {
-        policy::allows(&self.standing, action, key)
+    pub fn may(&self, action: Action, on: On<'_>) -> bool {
+        (!self.org.suspended || action.while_suspended()) && policy::allows(&self.standing, action, on)
     }
 }
 
 /// # Errors
-/// `NotFound` for an organisation that does not exist or that the caller has no place in.
+/// `NotFound` for an organisation that does not exist or that the caller has no place in; `SecondFactor` when it asks
+/// its owners and admins for one that the caller does not have.
 pub async fn enter(via: &mut impl Via, caller: &Caller, slug: &str) -> Result<Visit, OpError> {
     // Postgres takes no zero character in text, and no slug holds one.
     if slug.contains('\0') {
@@ -47,18 +83,37 @@ pub async fn enter(via: &mut impl Via, caller: &Caller, slug: &str) -> Result<Vi
     if role.is_none() && caller.person.platform != PlatformRole::Support {
         return Err(OpError::NotFound);
     }
-    let admin_of = people::admin_of(via, &org.id, &caller.person.id).await?;
-    let standing = Standing {
-        org: org.id.clone(),
+    let runs_org = matches!(role, Some(OrgRole::Owner | OrgRole::Admin));
+    if runs_org && org.rules.second_factor && !caller.person.second_factor {
+        return Err(OpError::SecondFactor { org: org.name });
+    }
+    let teams = people::places_in_teams(via, &org.id, &caller.person.id).await?;
+    let mut standing = standing(caller, &org.id, role, org.rules.members_create);
+    standing.member_of = teams.iter().map(|(team, _)| team.clone()).collect();
+    standing.admin_of = teams.into_iter().filter(|(_, admin)| *admin).map(|(team, _)| team).collect();
+    let orgs = people::orgs_of(via, &caller.person.id).await?;
+    Ok(Visit { org, standing, orgs })
+}
+
+/// A caller's standing towards an organisation that they act on from outside, such as an operator's.
+pub fn standing(
+    caller: &Caller,
+    org: &OrgId,
+    role: Option<OrgRole>,
+    members_create: MembersCreate,
+) -> Standing {
+    Standing {
+        org: org.clone(),
         person: caller.person.id.clone(),
         name: caller.person.name.clone(),
         role,
         platform: caller.person.platform,
-        admin_of,
+        admin_of: Vec::new(),
+        member_of: Vec::new(),
+        members_create,
         address: caller.address.clone(),
         request_id: caller.request_id.clone(),
-    };
-    Ok(Visit { org, standing })
+    }
 }
 
 /// The person behind a permit; `None` on the command line.

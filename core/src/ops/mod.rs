@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod catalogue;
+pub mod fresh;
 pub mod keys;
 pub mod links;
 pub mod passwords;
@@ -13,6 +14,7 @@ pub mod spend;
 
 use crate::domain::key_form::FieldError;
 use crate::domain::policy::Denied;
+use crate::domain::problem::Problem;
 use crate::store::StoreError;
 
 /// Why an operation was not done. Closed: what is not listed cannot be told to anybody.
@@ -28,6 +30,12 @@ pub enum OpError {
     /// Somebody changed the thing first.
     #[error("changed meanwhile: {0}")]
     Conflict(String),
+    /// They have to prove again who they are.
+    #[error("a fresh sign-in is needed")]
+    Stale,
+    /// The organisation asks its owners and admins for a second factor, and the caller has none.
+    #[error("a second factor is needed")]
+    SecondFactor { org: String },
     #[error("too many attempts")]
     TooMany { retry_after_s: i64 },
     #[error(transparent)]
@@ -35,6 +43,11 @@ pub enum OpError {
 }
 
 impl OpError {
+    /// One mistake in one field.
+    pub fn say(field: &str, sentence: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        OpError::Invalid(vec![FieldError::new(field, Problem::new(sentence))])
+    }
+
     /// Hashing was broken off: the program is on its way out.
     fn stopping() -> Self {
         OpError::Conflict("The server is stopping, so nothing was done. Try again in a moment.".into())

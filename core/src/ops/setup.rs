@@ -10,7 +10,6 @@ use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{OrgId, PersonId};
 use crate::domain::key_form::FieldError;
-use crate::domain::key_format::DEFAULT_PREFIX;
 use crate::domain::moment::Zone;
 use crate::domain::org::Org;
 use crate::domain::person::{Email, slug_of, visible_name};
@@ -58,14 +57,8 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
 
     let now = desk.now();
     let person = PersonId::new(now, desk.ten());
-    let org = Org {
-        id: OrgId::new(now, desk.ten()),
-        slug: slug_of(&org_name),
-        name: org_name,
-        zone: Zone::parse(&form.zone).unwrap_or_else(Zone::utc),
-        key_prefix: DEFAULT_PREFIX.into(),
-        suspended: false,
-    };
+    let zone = Zone::parse(&form.zone).unwrap_or_else(Zone::utc);
+    let org = Org::new(OrgId::new(now, desk.ten()), slug_of(&org_name), org_name, zone);
     let mut tx = desk.db.write().await?;
     links::hold_setups(&mut tx).await?;
     if links::take(&mut tx, &link_ops::hash(form.token.as_str()), LinkKind::Setup, now).await?.is_none() {

@@ -4,9 +4,9 @@
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId, TeamId};
 use crate::domain::moment::{Moment, Zone};
-use crate::domain::org::Org;
+use crate::domain::org::{Org, OrgRules};
 use crate::domain::person::Email;
-use crate::domain::policy::{OrgRole, PlatformRole};
+use crate::domain::policy::{MembersCreate, OrgRole, PlatformRole};
 use crate::domain::team::Team;
 
 statements! {
@@ -19,16 +19,18 @@ statements! {
     INSERT_TEAM_MEMBER = "INSERT INTO team_members (team_id, person_id, org_id, role, created_at) VALUES ($1, $2, $3, $4, $5)";
     CREDENTIALS = "SELECT id, password_hash FROM people WHERE email = $1 AND disabled_at IS NULL";
     SET_PASSWORD = "UPDATE people SET password_hash = $2 WHERE id = $1";
-    PERSON = "SELECT name, email, platform_role, theme FROM people WHERE id = $1 AND disabled_at IS NULL";
+    PERSON = "SELECT id, name, email, platform_role, theme, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
     SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
     /// Somebody's place in one organisation: its row, and their role in it if they have one.
-    PLACE = "SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, m.role
+    PLACE = "SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, o.key_defaults, o.key_days_most,
+            o.keys_per_member, o.members_create, o.second_factor, o.version, m.role
         FROM orgs o LEFT JOIN memberships m ON m.org_id = o.id AND m.person_id = $2 AND m.disabled_at IS NULL
         WHERE o.slug = $1";
     ORGS_OF = "SELECT o.slug, o.name FROM memberships m JOIN orgs o ON o.id = m.org_id
         WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
     ORGS_OF_WITH_ID = "SELECT o.id FROM memberships m JOIN orgs o ON o.id = m.org_id WHERE m.person_id = $1 ORDER BY o.id";
-    ADMIN_OF = "SELECT team_id FROM team_members WHERE org_id = $1 AND person_id = $2 AND role = 'admin' ORDER BY team_id";
+    PLACES_IN_TEAMS = "SELECT m.team_id, m.role FROM team_members m JOIN teams t ON t.id = m.team_id
+        WHERE m.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY m.team_id";
     TEAMS = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NULL ORDER BY name";
     TEAMS_OF = "SELECT t.id, t.name FROM teams t JOIN team_members m ON m.team_id = t.id
         WHERE t.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY t.name";
@@ -45,6 +47,34 @@ pub struct Person {
     pub platform: PlatformRole,
     /// `system`, `light` or `dark`.
     pub theme: String,
+    /// Signing in takes a code from their device too.
+    pub second_factor: bool,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct PersonRow {
+    id: String,
+    name: String,
+    email: String,
+    platform_role: String,
+    theme: String,
+    totp_since: Option<i64>,
+}
+
+impl TryFrom<PersonRow> for Person {
+    type Error = StoreError;
+
+    fn try_from(row: PersonRow) -> Result<Self, StoreError> {
+        let platform = PlatformRole::parse(&row.platform_role);
+        Ok(Person {
+            id: person_id(&row.id)?,
+            name: row.name,
+            email: row.email,
+            platform: platform.ok_or(StoreError::Unreadable { column: "people.platform_role" })?,
+            theme: row.theme,
+            second_factor: row.totp_since.is_some(),
+        })
+    }
 }
 
 pub async fn nobody_yet(via: &mut impl Via) -> Result<bool, StoreError> {
@@ -155,14 +185,9 @@ pub async fn set_password(tx: &mut Tx, person: &PersonId, password_hash: &str) -
 }
 
 pub async fn find(via: &mut impl Via, id: &PersonId) -> Result<Option<Person>, StoreError> {
-    type Row = (String, String, String, String);
-    let row: Option<Row> = run!(via, fetch_optional, sqlx::query_as::<_, Row>(PERSON).bind(id.as_str()))?;
-    row.map(|(name, email, platform, theme)| {
-        let platform = PlatformRole::parse(&platform);
-        let platform = platform.ok_or(StoreError::Unreadable { column: "people.platform_role" })?;
-        Ok(Person { id: id.clone(), name, email, platform, theme })
-    })
-    .transpose()
+    let row: Option<PersonRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, PersonRow>(PERSON).bind(id.as_str()))?;
+    row.map(Person::try_from).transpose()
 }
 
 /// `theme` is one of the three words that the column's check lists.
@@ -171,28 +196,68 @@ pub async fn set_theme(tx: &mut Tx, person: &PersonId, theme: &str) -> Result<()
     Ok(())
 }
 
+#[derive(sqlx::FromRow)]
+pub(super) struct OrgRow {
+    id: String,
+    slug: String,
+    name: String,
+    zone: String,
+    key_prefix: String,
+    suspended_at: Option<i64>,
+    key_defaults: String,
+    key_days_most: Option<i64>,
+    keys_per_member: Option<i64>,
+    members_create: String,
+    second_factor: String,
+    version: i64,
+}
+
+impl TryFrom<OrgRow> for Org {
+    type Error = StoreError;
+
+    fn try_from(row: OrgRow) -> Result<Self, StoreError> {
+        let unreadable = |column| StoreError::Unreadable { column };
+        Ok(Org {
+            id: OrgId::parse(&row.id).ok_or(unreadable("orgs.id"))?,
+            slug: row.slug,
+            name: row.name,
+            zone: read_zone(&row.zone)?,
+            key_prefix: row.key_prefix,
+            suspended: row.suspended_at.is_some(),
+            rules: OrgRules {
+                key_days_most: row.key_days_most,
+                keys_per_member: row.keys_per_member,
+                members_create: MembersCreate::parse(&row.members_create)
+                    .ok_or(unreadable("orgs.members_create"))?,
+                second_factor: row.second_factor == "required",
+            },
+            defaults: serde_json::from_str(&row.key_defaults).map_err(|_| unreadable("orgs.key_defaults"))?,
+            version: row.version,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct PlaceRow {
+    role: Option<String>,
+    #[sqlx(flatten)]
+    org: OrgRow,
+}
+
 /// The organisation with this slug, and the person's role in it if they have one.
 pub async fn place(
     via: &mut impl Via,
     slug: &str,
     person: &PersonId,
 ) -> Result<Option<(Org, Option<OrgRole>)>, StoreError> {
-    type Row = (String, String, String, String, String, Option<i64>, Option<String>);
-    let row: Option<Row> =
-        run!(via, fetch_optional, sqlx::query_as::<_, Row>(PLACE).bind(slug).bind(person.as_str()))?;
-    row.map(|(id, slug, name, zone, key_prefix, suspended_at, role)| {
-        let org = Org {
-            id: OrgId::parse(&id).ok_or(StoreError::Unreadable { column: "orgs.id" })?,
-            slug,
-            name,
-            zone: read_zone(&zone)?,
-            key_prefix,
-            suspended: suspended_at.is_some(),
-        };
-        let role = role
+    let row: Option<PlaceRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, PlaceRow>(PLACE).bind(slug).bind(person.as_str()))?;
+    row.map(|row| {
+        let role = row
+            .role
             .map(|role| OrgRole::parse(&role).ok_or(StoreError::Unreadable { column: "memberships.role" }))
             .transpose()?;
-        Ok((org, role))
+        Ok((Org::try_from(row.org)?, role))
     })
     .transpose()
 }
@@ -218,14 +283,23 @@ pub async fn org_ids_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<Org
     ids.iter().map(|id| OrgId::parse(id).ok_or(StoreError::Unreadable { column: "orgs.id" })).collect()
 }
 
-/// The teams that the person looks after.
-pub async fn admin_of(via: &mut impl Via, org: &OrgId, person: &PersonId) -> Result<Vec<TeamId>, StoreError> {
-    let ids: Vec<String> = run!(
+/// The teams in use that the person is in, and whether they look after them.
+pub async fn places_in_teams(
+    via: &mut impl Via,
+    org: &OrgId,
+    person: &PersonId,
+) -> Result<Vec<(TeamId, bool)>, StoreError> {
+    let rows: Vec<(String, String)> = run!(
         via,
         fetch_all,
-        sqlx::query_scalar::<_, String>(ADMIN_OF).bind(org.as_str()).bind(person.as_str())
+        sqlx::query_as::<_, (String, String)>(PLACES_IN_TEAMS).bind(org.as_str()).bind(person.as_str())
     )?;
-    ids.iter().map(|id| TeamId::parse(id).ok_or(StoreError::Unreadable { column: "teams.id" })).collect()
+    rows.into_iter()
+        .map(|(id, role)| {
+            let id = TeamId::parse(&id).ok_or(StoreError::Unreadable { column: "teams.id" })?;
+            Ok((id, role == "admin"))
+        })
+        .collect()
 }
 
 /// The organisation's teams in use, by name.

@@ -1,15 +1,21 @@
 //! Who is signed in. Only the SHA-256 of a cookie's value is stored, and an ended session keeps its row: saving one can
 //! never bring it back, however late a slow request comes.
 
+use super::people::{Person, PersonRow};
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{PersonId, SessionId};
 use crate::domain::moment::Moment;
 
 statements! {
-    INSERT = "INSERT INTO sessions (hash, id, person_id, data, address, user_agent, created_at, seen_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (hash) DO NOTHING";
+    INSERT = "INSERT INTO sessions (hash, id, person_id, data, address, user_agent, created_at, seen_at, fresh_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7) ON CONFLICT (hash) DO NOTHING";
     LOAD = "SELECT s.data, s.seen_at FROM sessions s JOIN people p ON p.id = s.person_id
         WHERE s.hash = $1 AND s.ended_at IS NULL AND s.seen_at > $2 AND s.created_at > $3 AND p.disabled_at IS NULL";
+    /// Whose session it is, read anew for each request.
+    WHO = "SELECT s.id AS session_id, s.fresh_at, p.id, p.name, p.email, p.platform_role, p.theme, p.totp_since
+        FROM sessions s JOIN people p ON p.id = s.person_id
+        WHERE s.hash = $1 AND s.ended_at IS NULL AND p.disabled_at IS NULL";
+    FRESHEN = "UPDATE sessions SET fresh_at = $2 WHERE id = $1 AND ended_at IS NULL";
     SAVE = "UPDATE sessions SET data = $2 WHERE hash = $1 AND ended_at IS NULL";
     SEEN = "UPDATE sessions SET seen_at = $2 WHERE hash = $1 AND ended_at IS NULL AND seen_at < $2";
     END = "UPDATE sessions SET ended_at = $2, data = '{}' WHERE hash = $1 AND ended_at IS NULL";
@@ -56,6 +62,30 @@ pub async fn load(
         sqlx::query_as::<_, (String, i64)>(LOAD).bind(hash).bind(idle_since.ms()).bind(begun_since.ms())
     )?;
     Ok(row.map(|(data, seen)| (data, Moment::from_ms(seen))))
+}
+
+#[derive(sqlx::FromRow)]
+struct WhoRow {
+    session_id: String,
+    fresh_at: i64,
+    #[sqlx(flatten)]
+    person: PersonRow,
+}
+
+/// The session's id, when its person last proved who they are, and the person.
+pub async fn who(via: &mut impl Via, hash: &[u8]) -> Result<Option<(SessionId, Moment, Person)>, StoreError> {
+    let row: Option<WhoRow> = run!(via, fetch_optional, sqlx::query_as::<_, WhoRow>(WHO).bind(hash))?;
+    row.map(|row| {
+        let id = SessionId::parse(&row.session_id).ok_or(StoreError::Unreadable { column: "sessions.id" })?;
+        Ok((id, Moment::from_ms(row.fresh_at), Person::try_from(row.person)?))
+    })
+    .transpose()
+}
+
+/// The session's person has just proved again who they are.
+pub async fn freshen(tx: &mut Tx, session: &SessionId, now: Moment) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(FRESHEN).bind(session.as_str()).bind(now.ms()))?;
+    Ok(())
 }
 
 pub async fn save(tx: &mut Tx, hash: &[u8], data: &str) -> Result<(), StoreError> {

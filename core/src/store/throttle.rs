@@ -29,7 +29,11 @@ pub enum Throttled {
     SignInPair,
     SignInAccount,
     SignInNetwork,
+    /// Codes of a second factor, by person.
+    SecondFactor,
     Search,
+    /// Invitations sent, by organisation.
+    Invitation,
 }
 
 impl Throttled {
@@ -38,7 +42,9 @@ impl Throttled {
             Throttled::SignInPair => "sign_in_pair",
             Throttled::SignInAccount => "sign_in_account",
             Throttled::SignInNetwork => "sign_in_network",
+            Throttled::SecondFactor => "second_factor",
             Throttled::Search => "search",
+            Throttled::Invitation => "invitation",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use keydesk_core::domain::hidden::Hidden;
-use keydesk_core::domain::ids::{OrgId, PersonId, RequestId, SecretId, TeamId};
+use keydesk_core::domain::ids::{OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::key_form::KeyForm;
@@ -152,19 +152,19 @@ impl TestDesk {
 
     pub async fn caller(&self, person: &PersonId) -> Caller {
         let person = people::find(&mut self.db.read().await.unwrap(), person).await.unwrap().unwrap();
-        Caller { person, address: "203.0.113.9".into(), request_id: "req_test".into() }
+        self.fresh(person)
+    }
+
+    /// The person, signed in a moment ago.
+    fn fresh(&self, person: Person) -> Caller {
+        let session = SessionId::new(self.now(), self.ten());
+        Caller::fresh(person, session, self.now(), "203.0.113.9", "req_test")
     }
 
     /// Another organisation, with an owner of its own.
     pub async fn other_org(&self, name: &str, zone: &str) -> At {
-        let org = Org {
-            id: OrgId::new(self.now(), self.ten()),
-            slug: slug_of(name),
-            name: name.into(),
-            zone: Zone::parse(zone).unwrap(),
-            key_prefix: "sk-desk-".into(),
-            suspended: false,
-        };
+        let zone = Zone::parse(zone).unwrap();
+        let org = Org::new(OrgId::new(self.now(), self.ten()), slug_of(name), name.into(), zone);
         let mut tx = self.db.write().await.unwrap();
         people::insert_org(&mut tx, &org, self.now()).await.unwrap();
         tx.save_unaudited("test").await.unwrap();
@@ -192,8 +192,7 @@ impl TestDesk {
             people::insert_member(&mut tx, &org.id, &id, role, self.now()).await.unwrap();
         }
         tx.save_unaudited("test").await.unwrap();
-        let person = Person { id, name, email: email.as_str().into(), platform, theme: "system".into() };
-        Caller { person, address: "203.0.113.10".into(), request_id: "req_test".into() }
+        self.caller(&id).await
     }
 
     pub async fn team(&self, at: &At, name: &str) -> Team {

@@ -2,7 +2,7 @@
 
 use keydesk_core::Desk;
 use keydesk_core::domain::audit::{Event, EventKind};
-use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, TeamId};
+use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::{KeySpec, Status};
 use keydesk_core::domain::key_format::{DEFAULT_PREFIX, PlainSecret};
 use keydesk_core::domain::limits::{Budget, Limits};
@@ -163,14 +163,7 @@ async fn add_org(
     size: usize,
 ) -> Result<(Place, Caller, Caller), OpError> {
     let now = desk.now();
-    let org = Org {
-        id: OrgId::new(now, desk.ten()),
-        slug: slug.to_owned(),
-        name: name.to_owned(),
-        zone: Zone::utc(),
-        key_prefix: DEFAULT_PREFIX.into(),
-        suspended: false,
-    };
+    let org = Org::new(OrgId::new(now, desk.ten()), slug.to_owned(), name.to_owned(), Zone::utc());
     let mut tx = desk.db.write().await?;
     people::insert_org(&mut tx, &org, now).await?;
     let mut ids = Vec::new();
@@ -200,7 +193,7 @@ async fn add_org(
     let mut callers = Vec::new();
     for id in &ids[..2] {
         let person = people::find(&mut tx, id).await?.ok_or(OpError::NotFound)?;
-        callers.push(Caller { person, address: "10.0.0.1".into(), request_id: String::new() });
+        callers.push(Caller::fresh(person, SessionId::new(now, desk.ten()), now, "10.0.0.1", ""));
     }
     tx.save_unaudited("a bench's own database").await?;
     let [owner, member] = <[Caller; 2]>::try_from(callers).map_err(|_| OpError::NotFound)?;

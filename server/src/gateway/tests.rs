@@ -13,6 +13,7 @@ use clap::Parser;
 use http_body_util::BodyExt;
 use keydesk_core::admission::LastUsed;
 use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::key_format::PlainSecret;
 use keydesk_core::domain::moment::Moment;
@@ -89,7 +90,9 @@ async fn installation() -> Installation {
     };
     let (person, org) = set_up(&desk, &form).await.unwrap();
     let person = people::find(&mut desk.db.read().await.unwrap(), &person).await.unwrap().unwrap();
-    let owner = Caller { person, address: "192.0.2.1".into(), request_id: "req_test".into() };
+    let now = desk.now();
+    let session = SessionId::new(now, desk.ten());
+    let owner = Caller::fresh(person, session, now, "192.0.2.1", "req_test");
     let config = Options::parse_from(["keydesk", "--base-url", BASE]).serve;
     let state = AppState {
         desk,

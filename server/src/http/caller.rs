@@ -8,12 +8,15 @@ use http::{Method, StatusCode};
 use keydesk_app::actions::session::PERSON;
 use keydesk_app::ask;
 use keydesk_app::path::LocalPath;
-use keydesk_core::domain::ids::PersonId;
+use keydesk_core::domain::ids::SessionId;
+use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::access::Caller;
-use keydesk_core::store::people;
+use keydesk_core::store::people::Person;
+use keydesk_core::store::{StoreError, sessions};
 use tower_sessions::Session;
 
 use super::request::RequestFacts;
+use super::session_store::hash;
 use crate::state::AppState;
 
 pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -26,8 +29,8 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
     };
     request.extensions_mut().insert(ask::Request { id: id.clone(), address: address.clone() });
     let session = request.extensions().get::<Session>().cloned();
-    let person = match person_of(&state, session).await {
-        Ok(person) => person,
+    let caller = match caller_of(&state, session).await {
+        Ok(caller) => caller,
         Err(()) => {
             let words = format!(
                 "The database does not answer, so nobody can be recognised. Try again in a moment.\nRequest {id}\n"
@@ -35,9 +38,9 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
             return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
         }
     };
-    match person {
-        Some(person) => {
-            request.extensions_mut().insert(Caller { person, address, request_id: id });
+    match caller {
+        Some((session, fresh_at, person)) => {
+            request.extensions_mut().insert(Caller { person, session, fresh_at, address, request_id: id });
         }
         None if asks_for_a_page(&request) && !is_public(request.uri().path()) => {
             let next = LocalPath::parse(request.uri().path_and_query().map_or("/", |whole| whole.as_str()))
@@ -52,15 +55,16 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
 }
 
 /// `Err` when the database is away.
-async fn person_of(state: &AppState, session: Option<Session>) -> Result<Option<people::Person>, ()> {
+async fn caller_of(
+    state: &AppState,
+    session: Option<Session>,
+) -> Result<Option<(SessionId, Moment, Person)>, ()> {
     let Some(session) = session else { return Ok(None) };
-    // The session store has logged the cause.
-    let id: Option<String> = session.get(PERSON).await.map_err(|_| ())?;
-    let Some(id) = id.and_then(|id| PersonId::parse(&id)) else { return Ok(None) };
-    let find = async { people::find(&mut state.desk.db.read().await?, &id).await };
-    find.await.map_err(
-        |error: keydesk_core::store::StoreError| tracing::error!(%error, "a person could not be read"),
-    )
+    // Loads it, which is where its age is looked at. The session store has logged the cause of a failure.
+    let person: Option<String> = session.get(PERSON).await.map_err(|_| ())?;
+    let Some(id) = session.id().filter(|_| person.is_some()) else { return Ok(None) };
+    let find = async { sessions::who(&mut state.desk.db.read().await?, &hash(&id)).await };
+    find.await.map_err(|error: StoreError| tracing::error!(%error, "a session's person could not be read"))
 }
 
 fn asks_for_a_page(request: &Request) -> bool {
@@ -68,5 +72,7 @@ fn asks_for_a_page(request: &Request) -> bool {
 }
 
 fn is_public(path: &str) -> bool {
-    path == "/sign-in" || path.starts_with("/setup/") || path.starts_with("/reset/")
+    path == "/sign-in"
+        || path == "/sign-in/code"
+        || ["/setup/", "/reset/", "/invite/"].iter().any(|prefix| path.starts_with(prefix))
 }

@@ -25,7 +25,15 @@ pub const BODY_MOST: usize = 64 * 1024;
 /// A form that takes longer to arrive is given up.
 const BODY_WITHIN: Duration = Duration::from_secs(15);
 /// What was typed here is never shown again.
-const NEVER_BACK: [&str; 3] = ["form[password]", "form[token]", "form[q]"];
+const NEVER_BACK: [&str; 7] = [
+    "form[password]",
+    "form[token]",
+    "form[q]",
+    "form[current]",
+    "form[code]",
+    "form[proof][password]",
+    "form[proof][code]",
+];
 
 /// `pages` draws a form's page again.
 pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -> Response {
@@ -144,14 +152,16 @@ async fn page(
     let (errors, merged) = match error {
         AppError::Unauthenticated => return sign_in(form_page),
         // About the whole act, not about what was typed.
-        AppError::Forbidden | AppError::NotFound | AppError::Malformed => {
+        AppError::Forbidden | AppError::NotFound | AppError::Malformed | AppError::SecondFactor { .. } => {
             return error_page(pages, form_page, error).await;
         }
         AppError::Invalid { fields } => (fields, None),
         AppError::Clash { fields, merged, .. } => (fields, Some(merged)),
-        AppError::Conflict { .. } | AppError::TooMany { .. } | AppError::Unavailable | AppError::Internal => {
-            (vec![], None)
-        }
+        AppError::Conflict { .. }
+        | AppError::Stale
+        | AppError::TooMany { .. }
+        | AppError::Unavailable
+        | AppError::Internal => (vec![], None),
     };
     let Some(mut request) = form_page else {
         let lines: Vec<String> = errors.iter().map(|error| error.problem.to_string()).collect();

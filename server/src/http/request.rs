@@ -81,7 +81,7 @@ fn number_of(request: &Request, state: &AppState) -> String {
 
 /// One-time tokens stand in paths, and somebody may paste a key into one; a log keeps the path without them.
 fn shown_path(path: &str) -> String {
-    for prefix in ["/setup/", "/reset/"] {
+    for prefix in ["/setup/", "/reset/", "/invite/"] {
         if path.starts_with(prefix) {
             return format!("{prefix}…");
         }

@@ -37,7 +37,8 @@ impl Sessions {
     }
 }
 
-fn hash(id: &Id) -> Vec<u8> {
+/// What the table keeps of a cookie's value.
+pub fn hash(id: &Id) -> Vec<u8> {
     Sha256::digest(id.0.to_le_bytes()).to_vec()
 }
 

@@ -227,14 +227,8 @@ impl TestApp {
     pub async fn cast(&self) -> Cast {
         let (desk, now) = (&self.state.desk, self.state.desk.now());
         let hash = password_hash(desk).await;
-        let org = |name: &str| Org {
-            id: OrgId::new(now, desk.ten()),
-            slug: slug_of(name),
-            name: name.into(),
-            zone: Zone::parse("Europe/Zurich").unwrap(),
-            key_prefix: "sk-desk-".into(),
-            suspended: false,
-        };
+        let zone = || Zone::parse("Europe/Zurich").unwrap();
+        let org = |name: &str| Org::new(OrgId::new(now, desk.ten()), slug_of(name), name.into(), zone());
         let team = |name: &str| Team { id: TeamId::new(now, desk.ten()), name: name.into() };
         let (acme, elsewhere) = (org("Acme"), org("Elsewhere"));
         let (crew, others) = (team("Crew"), team("Others"));

@@ -4,7 +4,7 @@ use keydesk_core::domain::key_form::{EXPIRY_PRESETS, KeyForm, NAME_MOST, NOTE_MO
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::{Day, Zone};
 use keydesk_core::domain::window::Period;
-use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView, runs_org};
+use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
@@ -48,7 +48,7 @@ pub fn NewKeyPage() -> impl IntoView {
             </form>
         };
         let path = format!("/{}/keys/new", org.slug);
-        Ok(framed(&org, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
     })
 }
 
@@ -93,7 +93,7 @@ pub fn EditKeyPage() -> impl IntoView {
                 </div>
             </form>
         };
-        Ok(framed(&org, &caller, &format!("{key_page}/edit"), Width::Narrow, body.into_any()))
+        Ok(framed(&view.visit, &caller, &format!("{key_page}/edit"), Width::Narrow, body.into_any()))
     })
 }
 
@@ -149,7 +149,7 @@ fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
     };
     let mut teams: Vec<(String, String)> =
         view.teams.iter().map(|team| (team.id.to_string(), team.name.clone())).collect();
-    if runs_org(&view.visit) || form.team.is_empty() {
+    if view.visit.standing.runs_org() || form.team.is_empty() {
         teams.insert(0, (String::new(), "No team".into()));
     }
     // The team it is in stays a choice, also when it is archived or not theirs.
@@ -266,8 +266,15 @@ fn budgets(form: &KeyForm, zone: &Zone, mistakes: &Mistakes) -> AnyView {
             Period::Day => ("Daily budget", format!("Resets at 00:00, {zone}.")),
             Period::Total => ("Budget in all", "Never resets. Raise it to let the key go on.".to_owned()),
         };
-        LimitField { field: period.as_str(), legend, before: "$", after: "", help: resets }
-            .draw(form.pair(period.as_str()), mistakes)
+        LimitField {
+            field: period.as_str(),
+            legend,
+            within: "form[key]",
+            before: "$",
+            after: "",
+            help: resets,
+        }
+        .draw(form.pair(period.as_str()), mistakes)
     };
     let others = [Period::Day, Period::Week, Period::Total];
     let open = others
@@ -285,7 +292,7 @@ fn budgets(form: &KeyForm, zone: &Zone, mistakes: &Mistakes) -> AnyView {
 
 fn rates(form: &KeyForm, mistakes: &Mistakes) -> AnyView {
     let rate = |field: &'static str, legend, after, help: &str| {
-        LimitField { field, legend, before: "", after, help: help.to_owned() }
+        LimitField { field, legend, within: "form[key]", before: "", after, help: help.to_owned() }
             .draw(form.pair(field), mistakes)
     };
     view! {

@@ -80,7 +80,7 @@ pub fn IssuedPage() -> impl IntoView {
             }
             .into_any(),
         };
-        Ok(framed(org, &caller, LocalPath::key(&org.slug, &key.id).as_str(), Width::Mid, body))
+        Ok(framed(&view.visit, &caller, LocalPath::key(&org.slug, &key.id).as_str(), Width::Mid, body))
     })
 }
 

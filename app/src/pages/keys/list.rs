@@ -7,7 +7,7 @@ use keydesk_core::domain::key_filter::{Cursor, KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::limits::{Limits, grouped};
 use keydesk_core::domain::moment::{Moment, Zone};
-use keydesk_core::domain::policy::Action;
+use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeysView};
 use keydesk_core::store::key_list::{PAGE_ROWS, SEARCH_INSIDE_FROM};
@@ -121,7 +121,7 @@ pub fn KeysPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::list(&desk, &caller, &slug, &query.filter).await?;
         let org = view.visit.org.clone();
-        let may_create = view.visit.may(Action::CreateKey, None);
+        let may_create = view.visit.may(Action::CreateKey, On::Org);
         let new = format!("/{}/keys/new", org.slug);
         let create = may_create.then(|| {
             view! {
@@ -148,7 +148,7 @@ pub fn KeysPage() -> impl IntoView {
             {page_head(vec![], heading.into_any(), ().into_any(), (!none_at_all).then_some(create).flatten().into_any())}
             {if none_at_all { empty(may_create, &org.slug) } else { listed(&view, &query) }}
         };
-        Ok(framed(&org, &caller, &format!("/{}/keys", org.slug), Width::Wide, body.into_any()))
+        Ok(framed(&view.visit, &caller, &format!("/{}/keys", org.slug), Width::Wide, body.into_any()))
     })
 }
 

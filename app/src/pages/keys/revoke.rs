@@ -97,7 +97,7 @@ pub fn RevokeKeyPage() -> impl IntoView {
             </div>
         };
         let path = format!("/{}/keys/{}/revoke", org.slug, key.id);
-        Ok(framed(org, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
     })
 }
 

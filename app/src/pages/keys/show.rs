@@ -4,7 +4,7 @@ use keydesk_core::domain::audit::{EventKind, PastEvent};
 use keydesk_core::domain::key::{BudgetUse, Key, State, Status};
 use keydesk_core::domain::limits::{grouped, short_count};
 use keydesk_core::domain::moment::{Moment, Zone};
-use keydesk_core::domain::policy::Action;
+use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeyView};
@@ -52,7 +52,7 @@ pub fn KeyPage() -> impl IntoView {
             </div>
         };
         let path = LocalPath::key(&org.slug, &key.id).as_str().to_owned();
-        Ok(framed(org, &caller, &path, Width::Wide, body.into_any()))
+        Ok(framed(&view.visit, &caller, &path, Width::Wide, body.into_any()))
     })
 }
 
@@ -85,8 +85,7 @@ fn resets(used: &BudgetUse, now: Moment, zone: &Zone) -> Option<String> {
 
 fn actions(view: &KeyView) -> AnyView {
     let (org, key) = (&view.visit.org.slug, &view.key);
-    let facts = key.facts();
-    let may = |action| view.visit.may(action, Some(&facts));
+    let may = |action| view.visit.may(action, On::Key(key.facts()));
     let live = key.is_live(view.now);
     let base = LocalPath::key(org, &key.id).as_str().to_owned();
     let post = |action: &'static str, sign: Icon, words: &'static str| {
@@ -217,11 +216,7 @@ fn history_card(history: &[PastEvent], now: Moment, zone: &Zone) -> impl IntoVie
                 EventKind::KeyDisabled => Icon::Pause,
                 EventKind::KeyEnabled => Icon::Play,
                 EventKind::KeyRevoked => Icon::Ban,
-                EventKind::KeyEdited
-                | EventKind::OrgCreated
-                | EventKind::TeamCreated
-                | EventKind::MemberJoined
-                | EventKind::PasswordReset => Icon::Pen,
+                _ => Icon::Pen,
             };
             let changes = event
                 .changes

@@ -12,7 +12,7 @@ use crate::domain::key_form::{FieldError, FormContext, KeyForm};
 use crate::domain::key_format::PlainSecret;
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
-use crate::domain::policy::{Action, KeyFacts, OrgRole, Permit};
+use crate::domain::policy::{Action, KeyFacts, On, Permit};
 use crate::domain::problem::Problem;
 use crate::domain::team::Team;
 use crate::store::keys::NewKey;
@@ -35,12 +35,12 @@ pub struct FormView {
 pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<FormView, OpError> {
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, slug).await?;
-    visit.permit(Action::CreateKey, None)?;
+    visit.permit(Action::CreateKey, On::Org)?;
     let models = models::list(&mut read).await?;
     let teams = teams_to_choose(&mut read, &visit).await?;
     let mut form = KeyForm::fresh(&models);
     // Whoever looks after teams creates keys in one of them; let the first be chosen.
-    if !runs_org(&visit) {
+    if !visit.standing.runs_org() {
         form.team = teams.first().map(|team| team.id.to_string()).unwrap_or_default();
     }
     Ok(FormView { form, visit, models, teams, now: desk.now(), key: None })
@@ -48,14 +48,10 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<FormView,
 
 pub(super) async fn teams_to_choose(via: &mut impl Via, visit: &Visit) -> Result<Vec<Team>, OpError> {
     let mut teams = people::teams(via, &visit.org.id).await?;
-    if !runs_org(visit) {
+    if !visit.standing.runs_org() {
         teams.retain(|team| visit.standing.admin_of.contains(&team.id));
     }
     Ok(teams)
-}
-
-pub fn runs_org(visit: &Visit) -> bool {
-    matches!(visit.standing.role, Some(OrgRole::Owner | OrgRole::Admin))
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -78,13 +74,13 @@ pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<I
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let visit = enter(&mut tx, caller, &form.org).await?;
-    visit.permit(Action::CreateKey, None)?;
+    visit.permit(Action::CreateKey, On::Org)?;
     let context = FormContext { now, zone: &visit.org.zone, editing: None };
     let spec = form.key.parse(&context).map_err(OpError::Invalid)?;
     let teams = teams_to_choose(&mut tx, &visit).await?;
     check_team(&visit, &spec, &teams)?;
     let facts = KeyFacts { team: spec.team.as_ref(), owner: &caller.person.id };
-    let permit = visit.permit(Action::CreateKey, Some(&facts))?;
+    let permit = visit.permit(Action::CreateKey, On::Key(facts))?;
     let issued = issue(desk, &mut tx, &permit, &visit.org.key_prefix, &caller.person.id, &spec, now).await?;
     let mut changes = spec.changes_since(&KeySpec::default(), &teams, &visit.org.zone);
     changes.iter_mut().for_each(|change| change.before = None);
@@ -132,7 +128,7 @@ pub(super) fn name_taken(error: StoreError, name: &str) -> OpError {
 pub(super) fn check_team(visit: &Visit, spec: &KeySpec, teams: &[Team]) -> Result<(), OpError> {
     let wrong = |sentence: &str| Err(OpError::Invalid(vec![FieldError::say("team", sentence)]));
     match &spec.team {
-        None if runs_org(visit) => Ok(()),
+        None if visit.standing.runs_org() => Ok(()),
         None => wrong("Choose one of the teams you look after."),
         Some(team) if teams.iter().any(|known| known.id == *team) => Ok(()),
         Some(_) => wrong("That team is not there any more, or not yours. Choose another."),

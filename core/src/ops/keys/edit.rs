@@ -11,7 +11,7 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Field, KeySpec};
 use crate::domain::key_form::{FieldError, FormContext, KeyForm};
-use crate::domain::policy::Action;
+use crate::domain::policy::{Action, On};
 use crate::domain::problem::Problem;
 use crate::store::{audit, keys, models, people};
 
@@ -24,7 +24,7 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, slug).await?;
     let key = find_seen(&mut read, &visit, id, now).await?;
-    visit.permit(Action::EditKey, Some(&key.facts()))?;
+    visit.permit(Action::EditKey, On::Key(key.facts()))?;
     must_live(&key, now)?;
     let models = models::list(&mut read).await?;
     let teams = teams_to_choose(&mut read, &visit).await?;
@@ -66,7 +66,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     let mut tx = desk.db.write().await?;
     let visit = enter(&mut tx, caller, &form.org).await?;
     let key = find_seen(&mut tx, &visit, &form.id, now).await?;
-    let permit = visit.permit(Action::EditKey, Some(&key.facts()))?;
+    let permit = visit.permit(Action::EditKey, On::Key(key.facts()))?;
     must_live(&key, now)?;
     let current = key.spec();
     let context = FormContext { now, zone: &visit.org.zone, editing: Some(&current) };

@@ -11,7 +11,7 @@ use crate::domain::key::Status;
 use crate::domain::key_filter::{KeyFilter, StateFilter};
 use crate::domain::key_format;
 use crate::domain::moment::Moment;
-use crate::domain::policy::{Action, Scope};
+use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
 use crate::store::key_list::KeyPage;
 use crate::store::spend::WindowStarts;
@@ -38,7 +38,7 @@ pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) 
     let now = desk.now();
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, slug).await?;
-    let permit = visit.permit(Action::ListKeys, None)?;
+    let permit = visit.permit(Action::ListKeys, On::Org)?;
     let starts = WindowStarts::at(now, &visit.org.zone);
     let mut page = key_list::list(&mut read, &permit, filter, now, starts.month).await?;
     // A first page that is the only one has been counted by reading it.
@@ -86,7 +86,7 @@ pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<F
     let text = form.q.as_str().trim();
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, &form.org).await?;
-    visit.permit(Action::ListKeys, None)?;
+    visit.permit(Action::ListKeys, On::Org)?;
     let found = if let Some(id) = KeyId::parse(text) {
         keys::find(&mut read, &visit.org.id, &id).await?.map(|key| (key, false))
     } else if key_format::looks_like_secret(text) {
@@ -108,7 +108,7 @@ pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<F
         return Ok(Found::Text(text.to_owned()));
     };
     // A key that is not theirs to see is not there.
-    match found.filter(|(key, _)| visit.permit(Action::SeeKey, Some(&key.facts())).is_ok()) {
+    match found.filter(|(key, _)| visit.permit(Action::SeeKey, On::Key(key.facts())).is_ok()) {
         Some((key, true)) => Ok(Found::RetiredSecretOf(key.id)),
         Some((key, false)) => Ok(Found::Key(key.id)),
         None if KeyId::parse(text).is_some() => Ok(Found::Text(text.to_owned())),

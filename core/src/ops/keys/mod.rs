@@ -6,7 +6,7 @@ mod list;
 mod show;
 mod switch;
 
-pub use create::{CreateForm, FormView, IssuedKey, blank, create, issue, runs_org};
+pub use create::{CreateForm, FormView, IssuedKey, blank, create, issue};
 pub use edit::{Clash, EditForm, Edited, edit, edit_form};
 pub use list::{Found, KeysView, SearchForm, list, search};
 pub use show::{KeyView, show};
@@ -17,7 +17,7 @@ use super::access::Visit;
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, State};
 use crate::domain::moment::Moment;
-use crate::domain::policy::Action;
+use crate::domain::policy::{Action, On};
 use crate::store::spend::WindowStarts;
 use crate::store::{Via, keys, spend};
 
@@ -25,7 +25,7 @@ use crate::store::{Via, keys, spend};
 async fn find_seen(via: &mut impl Via, visit: &Visit, id: &str, now: Moment) -> Result<Key, OpError> {
     let id = KeyId::parse(id).ok_or(OpError::NotFound)?;
     let key = keys::find(via, &visit.org.id, &id).await?.ok_or(OpError::NotFound)?;
-    visit.permit(Action::SeeKey, Some(&key.facts()))?;
+    visit.permit(Action::SeeKey, On::Key(key.facts()))?;
     let mut key = [key];
     spend::fill(via, &visit.org.id, &mut key, WindowStarts::at(now, &visit.org.zone)).await?;
     let [key] = key;

@@ -10,7 +10,7 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_form::FieldError;
 use crate::domain::moment::Moment;
-use crate::domain::policy::Action;
+use crate::domain::policy::{Action, On};
 use crate::domain::problem::Problem;
 use crate::store::{keys, spend};
 
@@ -48,7 +48,7 @@ async fn switch(
     let mut tx = desk.db.write().await?;
     let visit = enter(&mut tx, caller, &form.org).await?;
     let key = find_seen(&mut tx, &visit, &form.id, now).await?;
-    let permit = visit.permit(action, Some(&key.facts()))?;
+    let permit = visit.permit(action, On::Key(key.facts()))?;
     must_live(&key, now)?;
     if !keys::switch(&mut tx, &permit, &key.id, from, to, now).await? {
         return Err(OpError::Conflict(format!("The key {} is {} already.", key.name, to.as_str())));
@@ -85,7 +85,7 @@ pub async fn revoke_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> 
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, slug).await?;
     let key = find_seen(&mut read, &visit, id, now).await?;
-    visit.permit(Action::RevokeKey, Some(&key.facts()))?;
+    visit.permit(Action::RevokeKey, On::Key(key.facts()))?;
     if key.status == Status::Revoked {
         return Err(OpError::Conflict(format!("The key {} is revoked already.", key.name)));
     }
@@ -103,7 +103,7 @@ pub async fn revoke(desk: &Desk, caller: &Caller, form: &RevokeForm) -> Result<S
     let mut tx = desk.db.write().await?;
     let visit = enter(&mut tx, caller, &form.org).await?;
     let key = find_seen(&mut tx, &visit, &form.id, now).await?;
-    let permit = visit.permit(Action::RevokeKey, Some(&key.facts()))?;
+    let permit = visit.permit(Action::RevokeKey, On::Key(key.facts()))?;
     if in_use(&key, now) && form.name.trim() != key.name {
         let sentence =
             format!("This key was used in the last day. Type its name, {}, to revoke it.", key.name);
