@@ -2,6 +2,7 @@
 //! everything else.
 
 use http::{HeaderValue, header};
+use keydesk_core::domain::policy::PlatformRole;
 use keydesk_core::ops::access::Caller;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
@@ -34,9 +35,11 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
-    let theme = parts()
-        .and_then(|parts| parts.extensions.get::<Caller>().map(|caller| caller.person.theme.clone()))
-        .unwrap_or_else(|| "system".into());
+    let person =
+        parts().and_then(|parts| parts.extensions.get::<Caller>().map(|caller| caller.person.clone()));
+    // What support looks at is written down: a page that was only fetched ahead is no look.
+    let fetches_ahead = person.as_ref().is_none_or(|person| person.platform != PlatformRole::Support);
+    let theme = person.map_or_else(|| "system".into(), |person| person.theme);
     let pkg = options.site_pkg_dir.to_string();
     // Pages are fetched when the pointer rests on their link. Not so a page that shows a secret, nor links beside a form:
     // what is fetched before a change must not be shown after it.
@@ -52,7 +55,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="icon" href=format!("/{pkg}/icon.svg") type="image/svg+xml" />
                 <link rel="stylesheet" href=format!("/{pkg}/keydesk.css") />
                 <HydrationScripts options islands=true />
-                <script type="speculationrules" nonce=nonce inner_html=rules></script>
+                {fetches_ahead.then(|| view! { <script type="speculationrules" nonce=nonce inner_html=rules></script> })}
                 <MetaTags />
             </head>
             <body>

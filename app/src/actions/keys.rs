@@ -177,7 +177,7 @@ pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
             descending: true,
             page: None,
         };
-        let view = keys::list(&desk, &caller, &form.org, &filter).await?;
+        let view = keys::suggest(&desk, &caller, &form.org, &filter).await?;
         let hits = view.page.keys.iter().take(HITS_MOST).map(|key| Hit {
             name: key.name.clone(),
             hint: hint(&key.last_four),

@@ -11,6 +11,7 @@ pub mod passwords;
 pub mod setup;
 pub mod sign_in;
 pub mod spend;
+pub mod support;
 
 use crate::domain::key_form::FieldError;
 use crate::domain::policy::Denied;

@@ -4,10 +4,10 @@
 use sha2::{Digest, Sha256};
 
 use super::{StoreError, Tx, Via, changed, run, statements};
-use crate::domain::audit::{Event, EventKind, PastEvent};
+use crate::domain::audit::{Change, Event, EventKind, PastEvent};
 use crate::domain::ids::OrgId;
 use crate::domain::moment::Moment;
-use crate::domain::policy::Permit;
+use crate::domain::policy::{Action, Permit};
 
 statements! {
     /// Takes the next number. The row lock (or SQLite's write lock) makes writers of one organisation queue here.
@@ -19,6 +19,9 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     OF_SUBJECT = "SELECT at, actor_name, kind, subject_name, changes FROM audit_events
         WHERE org_id = $1 AND subject_id = $2 ORDER BY seq DESC LIMIT $3";
+    /// Bounded by what one person can do in that time.
+    LOOKS_SINCE = "SELECT changes FROM audit_events WHERE org_id = $1 AND at > $2 AND actor_id = $3 AND subject_id = $4
+        AND kind = 'support.looked' LIMIT 1000";
 }
 
 pub(super) async fn append(
@@ -101,9 +104,32 @@ pub async fn of_subject(
                 kind: EventKind::parse(&kind)
                     .ok_or(StoreError::Unreadable { column: "audit_events.kind" })?,
                 subject_name,
-                changes: serde_json::from_str(&changes)
-                    .map_err(|_| StoreError::Unreadable { column: "audit_events.changes" })?,
+                changes: read_changes(&changes)?,
             })
         })
         .collect()
+}
+
+/// What the permit's holder lately looked at of one thing, as support.
+pub async fn looks_since(
+    tx: &mut Tx,
+    permit: &Permit,
+    subject: &str,
+    since: Moment,
+) -> Result<Vec<Vec<Change>>, StoreError> {
+    permit.must_be(&[Action::LookIn]);
+    let rows: Vec<String> = run!(
+        tx,
+        fetch_all,
+        sqlx::query_scalar::<_, String>(LOOKS_SINCE)
+            .bind(permit.org().as_str())
+            .bind(since.ms())
+            .bind(permit.actor().id())
+            .bind(subject)
+    )?;
+    rows.iter().map(|changes| read_changes(changes)).collect()
+}
+
+fn read_changes(json: &str) -> Result<Vec<Change>, StoreError> {
+    serde_json::from_str(json).map_err(|_| StoreError::Unreadable { column: "audit_events.changes" })
 }

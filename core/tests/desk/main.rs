@@ -3,6 +3,7 @@
 mod admission;
 mod keys;
 mod list;
+mod looks;
 mod people;
 mod plans;
 mod schema;

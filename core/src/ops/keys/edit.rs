@@ -15,6 +15,9 @@ use crate::domain::policy::{Action, On};
 use crate::domain::problem::Problem;
 use crate::store::{audit, keys, models, people};
 
+/// How far back in a key's history to look for who changed it last: looks stand among the changes.
+const RECENT: i64 = 50;
+
 /// What the edit form is drawn from.
 ///
 /// # Errors
@@ -82,8 +85,9 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
 
     let teams = people::teams(&mut tx, &visit.org.id).await?;
     if form.version != key.version {
-        let who = audit::of_subject(&mut tx, &visit.org.id, key.id.as_str(), 1).await?;
-        let who = who.first().map_or("Somebody", |event| event.actor_name.as_str());
+        let past = audit::of_subject(&mut tx, &visit.org.id, key.id.as_str(), RECENT).await?;
+        let who = past.iter().find(|event| event.kind != EventKind::SupportLooked);
+        let who = who.map_or("Somebody", |event| event.actor_name.as_str());
         let reads = |spec: &KeySpec, field| spec.reads(field, &teams, &visit.org.zone);
         let errors = changed
             .iter()

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
 use super::super::access::{Caller, Visit, enter};
+use super::super::support::{self, Look};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::KeyId;
@@ -35,6 +36,24 @@ pub struct KeysView {
 
 /// A page of keys, narrowed to what the caller may see.
 pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
+    let view = view(desk, caller, slug, filter).await?;
+    support::trace(desk, &view.visit, Look::List { of: "keys", search: &filter.search }).await?;
+    Ok(view)
+}
+
+/// Like `list`, for a search that is still being typed.
+pub async fn suggest(
+    desk: &Desk,
+    caller: &Caller,
+    slug: &str,
+    filter: &KeyFilter,
+) -> Result<KeysView, OpError> {
+    let view = view(desk, caller, slug, filter).await?;
+    support::trace(desk, &view.visit, Look::Typing { of: "keys", search: &filter.search }).await?;
+    Ok(view)
+}
+
+async fn view(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, slug).await?;
@@ -107,8 +126,17 @@ pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<F
     } else {
         return Ok(Found::Text(text.to_owned()));
     };
+    drop(read);
     // A key that is not theirs to see is not there.
-    match found.filter(|(key, _)| visit.permit(Action::SeeKey, On::Key(key.facts())).is_ok()) {
+    let found = found.filter(|(key, _)| visit.permit(Action::SeeKey, On::Key(key.facts())).is_ok());
+    // An id or a secret that is not here tells nothing of the organisation, but somebody asked.
+    let look = match &found {
+        Some((key, _)) => Look::Thing { id: key.id.as_str(), name: &key.name },
+        None if KeyId::parse(text).is_some() => Look::List { of: "keys", search: text },
+        None => Look::Secret,
+    };
+    support::trace(desk, &visit, look).await?;
+    match found {
         Some((key, true)) => Ok(Found::RetiredSecretOf(key.id)),
         Some((key, false)) => Ok(Found::Key(key.id)),
         None if KeyId::parse(text).is_some() => Ok(Found::Text(text.to_owned())),

@@ -8,7 +8,7 @@ mod switch;
 
 pub use create::{CreateForm, FormView, IssuedKey, blank, create, issue};
 pub use edit::{Clash, EditForm, Edited, edit, edit_form};
-pub use list::{Found, KeysView, SearchForm, list, search};
+pub use list::{Found, KeysView, SearchForm, list, search, suggest};
 pub use show::{KeyView, show};
 pub use switch::{KeyRef, RevokeForm, RevokeView, disable, enable, revoke, revoke_form};
 

@@ -3,6 +3,7 @@
 use super::super::OpError;
 use super::super::access::{Caller, Visit, enter};
 use super::super::spend::{KeySpend, of_key};
+use super::super::support::{self, Look};
 use super::find_seen;
 use crate::Desk;
 use crate::domain::audit::PastEvent;
@@ -28,5 +29,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let key = find_seen(&mut read, &visit, id, now).await?;
     let spend = of_key(&mut read, &visit.org, &key, now).await?;
     let history = audit::of_subject(&mut read, &visit.org.id, key.id.as_str(), HISTORY_MOST).await?;
+    drop(read);
+    support::trace(desk, &visit, Look::Thing { id: key.id.as_str(), name: &key.name }).await?;
     Ok(KeyView { visit, key, spend, history, now })
 }
