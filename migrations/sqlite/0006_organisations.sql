@@ -48,7 +48,8 @@ CREATE TABLE invitations (
   team_role TEXT CHECK (team_role IN ('admin', 'member')),
   -- SHA-256 of the link's token; sending again makes another.
   hash BLOB NOT NULL,
-  invited_by TEXT NOT NULL REFERENCES people (id),
+  -- NULL when the command line invited.
+  invited_by TEXT REFERENCES people (id),
   created_at INTEGER NOT NULL,
   ends_at INTEGER NOT NULL,
   -- When a mail was last handed over; NULL when the link was only copied.

@@ -15,7 +15,7 @@ const SETUP_HOURS: i64 = 24;
 const RESET_HOURS: i64 = 1;
 
 /// 32 random bytes as 64 hex digits.
-fn new_token(desk: &Desk) -> String {
+pub(super) fn new_token(desk: &Desk) -> String {
     desk.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod catalogue;
 pub mod fresh;
+pub mod invitations;
 pub mod keys;
 pub mod links;
 pub mod passwords;

@@ -64,6 +64,14 @@ impl Dialect {
         }
     }
 
+    /// Like `for_update` for a row whose key stays as it is, so that rows that point at it can be added meanwhile.
+    pub fn for_change(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR NO KEY UPDATE",
+        }
+    }
+
     /// The parameter for `name_holds`: the text is data in it, whatever it holds.
     pub fn name_needle(self, folded: &str) -> String {
         match self {
@@ -95,6 +103,8 @@ pub fn what_is_taken(error: &dyn sqlx::error::DatabaseError) -> Taken {
         Taken::Email
     } else if is("orgs_slug_unique", "orgs.slug") {
         Taken::Slug
+    } else if is("invitations_open_unique", "invitations.email") {
+        Taken::Invitation
     } else {
         Taken::Other
     }

@@ -7,6 +7,8 @@ pub enum Taken {
     TeamName,
     Email,
     Slug,
+    /// An open invitation to the same address.
+    Invitation,
     Other,
 }
 

@@ -10,9 +10,11 @@ pub mod bare;
 pub mod bulk;
 pub mod dialect;
 mod error;
+pub mod invitations;
 pub mod key_list;
 pub mod keys;
 pub mod links;
+pub mod members;
 pub mod models;
 pub mod people;
 pub mod sessions;
@@ -310,8 +312,10 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
     [
         audit::ALL,
         bare::ALL,
+        invitations::ALL,
         keys::ALL,
         links::ALL,
+        members::ALL,
         models::ALL,
         people::ALL,
         sessions::ALL,

@@ -18,6 +18,7 @@ statements! {
     INSERT_TEAM = "INSERT INTO teams (id, org_id, name, model_scope, created_at) VALUES ($1, $2, $3, 'every', $4)";
     INSERT_TEAM_MEMBER = "INSERT INTO team_members (team_id, person_id, org_id, role, created_at) VALUES ($1, $2, $3, $4, $5)";
     CREDENTIALS = "SELECT id, password_hash FROM people WHERE email = $1 AND disabled_at IS NULL";
+    HAS_EMAIL = "SELECT COUNT(*) FROM people WHERE email = $1";
     SET_PASSWORD = "UPDATE people SET password_hash = $2 WHERE id = $1";
     PERSON = "SELECT id, name, email, platform_role, theme, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
     SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
@@ -177,6 +178,12 @@ pub async fn credentials(
     let row: Option<(String, String)> =
         run!(via, fetch_optional, sqlx::query_as::<_, (String, String)>(CREDENTIALS).bind(email.as_str()))?;
     row.map(|(id, hash)| Ok((person_id(&id)?, hash))).transpose()
+}
+
+/// Whether somebody signs in with this address, or did.
+pub async fn has_email(via: &mut impl Via, email: &Email) -> Result<bool, StoreError> {
+    let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(HAS_EMAIL).bind(email.as_str()))?;
+    Ok(count > 0)
 }
 
 pub async fn set_password(tx: &mut Tx, person: &PersonId, password_hash: &str) -> Result<(), StoreError> {

@@ -1,0 +1,236 @@
+//! Invitations. Only the SHA-256 of a link's token is stored, and taking one up is one guarded statement, so that it
+//! works once. A lapsed or withdrawn invitation keeps its row.
+
+use super::{StoreError, Tx, Via, changed, run, statements};
+use crate::domain::ids::{InvitationId, OrgId, PersonId, TeamId};
+use crate::domain::moment::Moment;
+use crate::domain::person::Email;
+use crate::domain::policy::{Action, OrgRole, Permit};
+use crate::domain::team::Team;
+
+statements! {
+    INSERT = "INSERT INTO invitations (id, org_id, email, role, team_id, team_role, hash, invited_by, created_at, ends_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    /// One that has run out makes room for another to the same address.
+    LAPSE = "UPDATE invitations SET withdrawn_at = ends_at
+        WHERE org_id = $1 AND email = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL AND ends_at <= $3";
+    RENEW = "UPDATE invitations SET hash = $3, ends_at = $4, mailed_at = NULL
+        WHERE org_id = $1 AND id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
+    WITHDRAW = "UPDATE invitations SET withdrawn_at = $3
+        WHERE org_id = $1 AND id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
+    WITHDRAW_OF = "UPDATE invitations SET withdrawn_at = $3
+        WHERE org_id = $1 AND invited_by = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
+    MAILED = "UPDATE invitations SET mailed_at = $3 WHERE org_id = $1 AND id = $2";
+    BY_HASH = "SELECT i.id, i.org_id, o.slug AS org_slug, o.name AS org_name, i.email, i.role, i.team_id, t.name AS team_name,
+            i.team_role, p.name AS invited_by, i.created_at, i.ends_at, i.mailed_at
+        FROM invitations i JOIN orgs o ON o.id = i.org_id
+        LEFT JOIN teams t ON t.id = i.team_id AND t.archived_at IS NULL
+        LEFT JOIN people p ON p.id = i.invited_by
+        WHERE i.hash = $1 AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL AND i.ends_at > $2
+            AND o.suspended_at IS NULL";
+    BY_ID = "SELECT i.id, i.org_id, o.slug AS org_slug, o.name AS org_name, i.email, i.role, i.team_id, t.name AS team_name,
+            i.team_role, p.name AS invited_by, i.created_at, i.ends_at, i.mailed_at
+        FROM invitations i JOIN orgs o ON o.id = i.org_id
+        LEFT JOIN teams t ON t.id = i.team_id AND t.archived_at IS NULL
+        LEFT JOIN people p ON p.id = i.invited_by
+        WHERE i.org_id = $1 AND i.id = $2 AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL";
+    OPEN = "SELECT i.id, i.org_id, o.slug AS org_slug, o.name AS org_name, i.email, i.role, i.team_id, t.name AS team_name,
+            i.team_role, p.name AS invited_by, i.created_at, i.ends_at, i.mailed_at
+        FROM invitations i JOIN orgs o ON o.id = i.org_id
+        LEFT JOIN teams t ON t.id = i.team_id AND t.archived_at IS NULL
+        LEFT JOIN people p ON p.id = i.invited_by
+        WHERE i.org_id = $1 AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL
+        ORDER BY i.email LIMIT $2";
+    /// Once, in time, and not in a suspended organisation: of two at the same moment, one changes a row.
+    TAKE = "UPDATE invitations SET accepted_at = $2
+        WHERE hash = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL AND ends_at > $2
+            AND EXISTS (SELECT 1 FROM orgs o WHERE o.id = invitations.org_id AND o.suspended_at IS NULL)";
+}
+
+/// An open invitation, as its card and the list of people show it.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    pub id: InvitationId,
+    pub org: OrgId,
+    pub org_slug: String,
+    pub org_name: String,
+    pub email: Email,
+    pub role: OrgRole,
+    /// The team to join, if it is still there, and whether to look after it.
+    pub team: Option<(Team, bool)>,
+    /// `None` when the command line invited.
+    pub invited_by: Option<String>,
+    pub created_at: Moment,
+    pub ends_at: Moment,
+    /// When a mail with the present link was handed over.
+    pub mailed_at: Option<Moment>,
+}
+
+impl Invitation {
+    pub fn team_ids(&self) -> Vec<TeamId> {
+        self.team.iter().map(|(team, _)| team.id.clone()).collect()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct InvitationRow {
+    id: String,
+    org_id: String,
+    org_slug: String,
+    org_name: String,
+    email: String,
+    role: String,
+    team_id: Option<String>,
+    team_name: Option<String>,
+    team_role: Option<String>,
+    invited_by: Option<String>,
+    created_at: i64,
+    ends_at: i64,
+    mailed_at: Option<i64>,
+}
+
+impl TryFrom<InvitationRow> for Invitation {
+    type Error = StoreError;
+
+    fn try_from(row: InvitationRow) -> Result<Self, StoreError> {
+        let unreadable = |column| StoreError::Unreadable { column };
+        let team = match (row.team_id, row.team_name) {
+            (Some(id), Some(name)) => {
+                let id = TeamId::parse(&id).ok_or(unreadable("invitations.team_id"))?;
+                Some((Team { id, name }, row.team_role.as_deref() == Some("admin")))
+            }
+            _ => None,
+        };
+        Ok(Invitation {
+            id: InvitationId::parse(&row.id).ok_or(unreadable("invitations.id"))?,
+            org: OrgId::parse(&row.org_id).ok_or(unreadable("invitations.org_id"))?,
+            org_slug: row.org_slug,
+            org_name: row.org_name,
+            email: Email::parse(&row.email).map_err(|_| unreadable("invitations.email"))?,
+            role: OrgRole::parse(&row.role).ok_or(unreadable("invitations.role"))?,
+            team,
+            invited_by: row.invited_by,
+            created_at: Moment::from_ms(row.created_at),
+            ends_at: Moment::from_ms(row.ends_at),
+            mailed_at: row.mailed_at.map(Moment::from_ms),
+        })
+    }
+}
+
+pub struct NewRow<'a> {
+    pub id: &'a InvitationId,
+    pub email: &'a Email,
+    pub role: OrgRole,
+    /// And whether to look after it.
+    pub team: Option<(&'a TeamId, bool)>,
+    pub hash: &'a [u8],
+    /// `None` on the command line.
+    pub invited_by: Option<&'a PersonId>,
+    pub ends_at: Moment,
+}
+
+/// # Errors
+/// `Taken(Invitation)` when the organisation has an open one to this address.
+pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewRow<'_>, now: Moment) -> Result<(), StoreError> {
+    permit.must_be(&[Action::Invite, Action::CreateOrg]);
+    let org = permit.org().as_str();
+    changed!(&mut *tx, sqlx::query(LAPSE).bind(org).bind(new.email.as_str()).bind(now.ms()))?;
+    changed!(
+        tx,
+        sqlx::query(INSERT)
+            .bind(new.id.as_str())
+            .bind(org)
+            .bind(new.email.as_str())
+            .bind(new.role.as_str())
+            .bind(new.team.map(|(team, _)| team.as_str()))
+            .bind(new.team.map(|(_, admin)| if admin { "admin" } else { "member" }))
+            .bind(new.hash)
+            .bind(new.invited_by.map(PersonId::as_str))
+            .bind(now.ms())
+            .bind(new.ends_at.ms())
+    )?;
+    Ok(())
+}
+
+/// Another link in place of the old one; says whether the invitation was still open.
+pub async fn renew(
+    tx: &mut Tx,
+    permit: &Permit,
+    id: &InvitationId,
+    hash: &[u8],
+    ends_at: Moment,
+) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::Invite]);
+    let org = permit.org().as_str();
+    let rows = changed!(tx, sqlx::query(RENEW).bind(org).bind(id.as_str()).bind(hash).bind(ends_at.ms()))?;
+    Ok(rows == 1)
+}
+
+/// Says whether the invitation was still open.
+pub async fn withdraw(
+    tx: &mut Tx,
+    permit: &Permit,
+    id: &InvitationId,
+    now: Moment,
+) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::Invite]);
+    let org = permit.org().as_str();
+    let rows = changed!(tx, sqlx::query(WITHDRAW).bind(org).bind(id.as_str()).bind(now.ms()))?;
+    Ok(rows == 1)
+}
+
+/// What somebody invited to while they held more than they do from now on. Returns how many.
+pub async fn withdraw_of(
+    tx: &mut Tx,
+    permit: &Permit,
+    person: &PersonId,
+    now: Moment,
+) -> Result<u64, StoreError> {
+    permit.must_be(&[Action::ChangeRole, Action::DisableMember, Action::RemoveMember, Action::Leave]);
+    let org = permit.org().as_str();
+    changed!(tx, sqlx::query(WITHDRAW_OF).bind(org).bind(person.as_str()).bind(now.ms()))
+}
+
+/// A mail with the link was handed over.
+pub async fn mailed(tx: &mut Tx, org: &OrgId, id: &InvitationId, now: Moment) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(MAILED).bind(org.as_str()).bind(id.as_str()).bind(now.ms()))?;
+    Ok(())
+}
+
+/// `Some` while the link works: open, in time, and the organisation not suspended.
+pub async fn find_by_hash(
+    via: &mut impl Via,
+    hash: &[u8],
+    now: Moment,
+) -> Result<Option<Invitation>, StoreError> {
+    let row: Option<InvitationRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, InvitationRow>(BY_HASH).bind(hash).bind(now.ms()))?;
+    row.map(Invitation::try_from).transpose()
+}
+
+/// An open invitation, also one that has run out.
+pub async fn find(
+    via: &mut impl Via,
+    org: &OrgId,
+    id: &InvitationId,
+) -> Result<Option<Invitation>, StoreError> {
+    let row: Option<InvitationRow> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_as::<_, InvitationRow>(BY_ID).bind(org.as_str()).bind(id.as_str())
+    )?;
+    row.map(Invitation::try_from).transpose()
+}
+
+/// The organisation's open invitations by address, also those that have run out.
+pub async fn list_open(via: &mut impl Via, org: &OrgId, most: i64) -> Result<Vec<Invitation>, StoreError> {
+    let rows: Vec<InvitationRow> =
+        run!(via, fetch_all, sqlx::query_as::<_, InvitationRow>(OPEN).bind(org.as_str()).bind(most))?;
+    rows.into_iter().map(Invitation::try_from).collect()
+}
+
+/// Uses the link up; `false` when it is unknown, used, withdrawn or late, or the organisation suspended.
+pub async fn take(tx: &mut Tx, hash: &[u8], now: Moment) -> Result<bool, StoreError> {
+    let rows = changed!(tx, sqlx::query(TAKE).bind(hash).bind(now.ms()))?;
+    Ok(rows == 1)
+}
