@@ -39,10 +39,9 @@ class Watch {
       if (message.type() === "error") this.problems.push({ line: `console error: ${message.text()}`, url: message.location().url });
     });
     context.on("weberror", (error) => {
-      // What a script throws has a stack. Without one it is a promise of the browser's own, such as that of a transition
-      // between two pages that was cut short.
-      const { stack } = error.error();
-      if (stack) this.problems.push({ line: `page error: ${stack}` });
+      // A rejected promise of the browser's own has no stack, but a name and words.
+      const { name, message, stack } = error.error();
+      this.problems.push({ line: `page error: ${stack || `${name}: ${message}`}`, url: error.page()?.url() });
     });
     context.on("requestfailed", (request) => {
       const why = request.failure()?.errorText ?? "";
