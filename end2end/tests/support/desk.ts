@@ -41,6 +41,8 @@ class Watch {
     context.on("weberror", (error) => {
       // A rejected promise of the browser's own has no stack, but a name and words.
       const { name, message, stack } = error.error();
+      // Who leaves a page while it is still fading in cuts the browser's transition short. Nothing of ours waits for it.
+      if (name === "AbortError" && message === "Transition was skipped") return;
       this.problems.push({ line: `page error: ${stack || `${name}: ${message}`}`, url: error.page()?.url() });
     });
     context.on("requestfailed", (request) => {
