@@ -1,8 +1,8 @@
 //! What a page or an action may ask of the request it serves: who is asking, the desk, and how to answer. The server
 //! provides these; where it did not, the answer is an error, never a guess.
 
-use http::header;
 use http::request::Parts;
+use http::{HeaderValue, header};
 use keydesk_core::Desk;
 use keydesk_core::ops::access::Caller;
 use leptos::prelude::*;
@@ -54,6 +54,31 @@ pub fn query(name: &str) -> Option<String> {
     let parts = parts()?;
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query()?).ok()?;
     pairs.into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
+}
+
+/// The cookie that remembers the organisation whose pages this browser showed last.
+const LAST_ORG: &str = "keydesk-org";
+
+/// Where to go from `/`. Whoever asks checks that the caller belongs there.
+pub fn last_org() -> Option<String> {
+    let parts = parts()?;
+    let cookies = parts.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|text| text.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(LAST_ORG)?.strip_prefix('=').map(str::to_owned))
+}
+
+/// Remembers the organisation of the page that is drawn, unless the browser only fetches it ahead.
+pub fn note_org(slug: &str) {
+    let ahead = parts().is_some_and(|parts| parts.headers.contains_key("sec-purpose"));
+    if ahead || last_org().as_deref() == Some(slug) {
+        return;
+    }
+    let secure = if base_url().starts_with("https:") { "; Secure" } else { "" };
+    let cookie = format!("{LAST_ORG}={slug}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}");
+    if let (Some(response), Ok(cookie)) = (use_context::<ResponseOptions>(), HeaderValue::from_str(&cookie)) {
+        response.append_header(header::SET_COOKIE, cookie);
+    }
 }
 
 /// Ends an action: the next page, or an error with its true status. Whether a browser's form or a script asked makes no

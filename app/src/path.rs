@@ -43,6 +43,15 @@ impl LocalPath {
         Self(format!("/{org}/keys/{id}/edit"))
     }
 
+    /// The installation's organisations, for whoever runs it.
+    pub fn operator() -> Self {
+        Self("/operator".into())
+    }
+
+    pub fn settings(org: &str) -> Self {
+        Self(format!("/{org}/settings"))
+    }
+
     /// A key's page, from an id that the operation has just accepted.
     pub fn with_id(self, id: &str) -> Self {
         Self(format!("{}/{id}", self.0))

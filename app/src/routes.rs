@@ -6,7 +6,8 @@ use leptos_router::{SsrMode, path};
 
 use crate::pages::NoPage;
 use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage};
-use crate::pages::session::{HomePage, OrgPage, ResetPage, SetUpPage, SignInPage};
+use crate::pages::orgs::{HomePage, OperatorPage, ResumeOrgPage, SettingsPage, SuspendOrgPage};
+use crate::pages::session::{OrgPage, ResetPage, SetUpPage, SignInPage};
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -17,6 +18,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
                 <Route path=path!("/setup/:token") view=SetUpPage ssr=SsrMode::Async />
                 <Route path=path!("/reset/:token") view=ResetPage ssr=SsrMode::Async />
+                <Route path=path!("/operator") view=OperatorPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/:org/suspend") view=SuspendOrgPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/new") view=NewKeyPage ssr=SsrMode::Async />
@@ -24,6 +28,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/issued") view=IssuedPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/edit") view=EditKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
             </Routes>
         </Router>
     }

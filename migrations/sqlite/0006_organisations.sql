@@ -1,5 +1,9 @@
 -- What an organisation decides about itself, invitations, second factors, and who was refused.
 
+-- Lower case of all scripts, to search in and to list by.
+ALTER TABLE orgs ADD COLUMN name_folded TEXT NOT NULL DEFAULT '';
+UPDATE orgs SET name_folded = lower(name);
+CREATE INDEX orgs_by_name ON orgs (name_folded, id);
 ALTER TABLE orgs ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 -- JSON: what the form of a new key is filled in with.
 ALTER TABLE orgs ADD COLUMN key_defaults TEXT NOT NULL DEFAULT '{}';

@@ -7,16 +7,12 @@ use keydesk_core::ops::keys::{self, CreateForm, EditForm, Edited, Found, KeyRef,
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::tell;
 use crate::ask::{answer, caller, desk};
 use crate::error::AppError;
 use crate::pages::keys::state_word;
 use crate::path::LocalPath;
-use crate::sealed::{self, FLASH, Flash, ISSUED, Issued, Tone};
-
-fn tell(tone: Tone, sentence: impl Into<String>) -> Result<(), AppError> {
-    sealed::send(FLASH, "/", Flash { tone, sentence: sentence.into() }, desk()?.now());
-    Ok(())
-}
+use crate::sealed::{self, ISSUED, Issued, Tone};
 
 #[server(endpoint = "keys/create")]
 pub async fn create_key(form: CreateForm) -> Result<(), AppError> {

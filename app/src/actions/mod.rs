@@ -2,4 +2,15 @@
 //! ends with `answer`. They are reached only through the server's same-origin layer.
 
 pub mod keys;
+pub mod orgs;
 pub mod session;
+
+use crate::ask::desk;
+use crate::error::AppError;
+use crate::sealed::{self, FLASH, Flash, Tone};
+
+/// One line for the next page.
+fn tell(tone: Tone, sentence: impl Into<String>) -> Result<(), AppError> {
+    sealed::send(FLASH, "/", Flash { tone, sentence: sentence.into() }, desk()?.now());
+    Ok(())
+}

@@ -2,6 +2,7 @@
 //! done is drawn too, with its true status.
 
 pub mod keys;
+pub mod orgs;
 pub mod session;
 
 use std::future::Future;

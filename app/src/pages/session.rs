@@ -1,11 +1,10 @@
-//! Set-up, sign-in, a new password: one card each. And the way from `/` to somebody's keys.
+//! Set-up, sign-in, a new password: one card each. And an organisation's first page.
 
-use keydesk_core::domain::policy::PlatformRole;
+use keydesk_core::ops::access::enter;
 use keydesk_core::ops::links;
 use keydesk_core::ops::setup::SetupForm;
 use keydesk_core::ops::sign_in::SignInForm;
 use keydesk_core::store::links::LinkKind;
-use keydesk_core::store::people;
 use leptos::prelude::*;
 
 use super::{here, mistakes, notice_line, page, title, typed};
@@ -15,55 +14,14 @@ use crate::path::LocalPath;
 use crate::ui::field::{TextField, on_page};
 use crate::ui::frame::solo;
 
-/// Goes to the first organisation's keys. Support belongs to none and chooses.
-#[component]
-pub fn HomePage() -> impl IntoView {
-    page(async move {
-        let (desk, caller) = (desk()?, caller()?);
-        let mut read = desk.db.read().await?;
-        let orgs = people::orgs_of(&mut read, &caller.person.id).await?;
-        if let Some((slug, _)) = orgs.first() {
-            leptos_axum::redirect(LocalPath::keys(slug).as_str());
-            return Ok(().into_any());
-        }
-        let orgs = match caller.person.platform {
-            PlatformRole::Support => people::every_org(&mut read).await?,
-            PlatformRole::None | PlatformRole::Operator => vec![],
-        };
-        let words = if orgs.is_empty() {
-            "You belong to no organisation yet. An owner or an admin of one can take you in."
-        } else {
-            "You may look into every organisation's keys, and change none."
-        };
-        let links = orgs
-            .into_iter()
-            .map(|(slug, name)| view! { <li><a href=LocalPath::keys(&slug).as_str().to_owned()>{name}</a></li> })
-            .collect_view();
-        let body = view! {
-            {title("Organisations")}
-            <h1>"Organisations"</h1>
-            <p class="muted">{words}</p>
-            <ul class="stack">{links}</ul>
-            <form method="post" action="/api/session/sign-out">
-                <div class="actions">
-                    <button class="btn" name="form[confirm]" value="yes">"Sign out"</button>
-                </div>
-            </form>
-        };
-        Ok(solo(body.into_any(), None))
-    })
-}
-
 /// An organisation's first page is its keys.
 #[component]
 pub fn OrgPage() -> impl IntoView {
     let slug = param("org");
     page(async move {
-        caller()?;
-        match LocalPath::parse(&format!("/{slug}/keys")) {
-            Some(path) => leptos_axum::redirect(path.as_str()),
-            None => return Err(AppError::NotFound),
-        }
+        let (desk, caller) = (desk()?, caller()?);
+        let visit = enter(&mut desk.db.read().await?, &caller, &slug).await?;
+        leptos_axum::redirect(LocalPath::keys(&visit.org.slug).as_str());
         Ok(().into_any())
     })
 }

@@ -59,12 +59,19 @@ pub struct TextField {
     pub optional: bool,
     pub most: Option<usize>,
     pub autofocus: bool,
+    /// The id of a `<datalist>` with values to choose from.
+    pub list: &'static str,
 }
 
 impl TextField {
     pub fn draw(self, value: String, mistakes: &Mistakes) -> AnyView {
+        self.draw_with(self.help.to_owned(), value, mistakes)
+    }
+
+    /// With a help text that is made for the page.
+    pub fn draw_with(self, help_text: String, value: String, mistakes: &Mistakes) -> AnyView {
         let wrong = mistakes.of(self.field);
-        let described = described(self.field, !self.help.is_empty(), wrong.is_some());
+        let described = described(self.field, !help_text.is_empty(), wrong.is_some());
         view! {
             <div class="field" data-field=self.field>
                 <label class="label" for=self.field>
@@ -84,8 +91,9 @@ impl TextField {
                     spellcheck="false"
                     required=!self.optional
                     autofocus=self.autofocus
+                    list=(!self.list.is_empty()).then_some(self.list)
                 />
-                {help(self.field, self.help)}
+                {help(self.field, help_text)}
                 {mistake(self.field, wrong)}
             </div>
         }

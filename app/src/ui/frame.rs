@@ -7,6 +7,7 @@ use leptos::prelude::*;
 
 use super::icon::{Icon, icon, mark};
 use super::notice::notice;
+use crate::ask::note_org;
 use crate::path::LocalPath;
 use crate::sealed::Tone;
 
@@ -24,6 +25,7 @@ pub enum Width {
 /// A page of an organisation.
 pub fn framed(visit: &Visit, caller: &Caller, path: &str, width: Width, body: AnyView) -> AnyView {
     let org = &visit.org;
+    note_org(&org.slug);
     let suspended = org.suspended.then(|| {
         notice(
             Tone::Warn,

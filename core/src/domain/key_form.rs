@@ -326,7 +326,7 @@ fn parse_note(text: &str) -> Result<String, Problem> {
 }
 
 /// A name or a note is stored, listed and audited in clear.
-fn refuse_secret(text: String) -> Result<String, Problem> {
+pub(super) fn refuse_secret(text: String) -> Result<String, Problem> {
     if looks_like_secret(&text) {
         return Err(Problem::new(
             "This looks like a secret, and secrets are kept nowhere. Write what the key is for.",
@@ -345,7 +345,7 @@ fn parse_team(text: &str) -> Result<Option<TeamId>, Problem> {
 }
 
 /// Collects a problem under its field and goes on, so that one pass finds them all.
-trait Take {
+pub(super) trait Take {
     fn take<T>(&mut self, field: &str, parsed: Result<T, Problem>) -> Option<T>;
 }
 

@@ -18,5 +18,6 @@ pub mod person;
 pub mod policy;
 pub mod problem;
 pub mod scope;
+pub mod settings;
 pub mod team;
 pub mod window;

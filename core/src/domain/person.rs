@@ -87,6 +87,38 @@ pub const RESERVED_SLUGS: [&str; 16] = [
     "v1",
 ];
 
+pub const SLUG_MOST: usize = 40;
+
+/// An organisation's address as somebody typed it.
+///
+/// # Errors
+/// A sentence that says which rule the text breaks.
+pub fn parse_slug(text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    let wrong = |sentence: &'static str| Err(Problem::new(sentence));
+    if text.is_empty() {
+        return wrong("The address is empty. Type one such as acme.");
+    }
+    if !text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
+        return wrong("An address has only lower-case letters, digits and dashes. Remove the others.");
+    }
+    if text.len() > SLUG_MOST {
+        return Err(Problem::new(format!(
+            "An address has at most {SLUG_MOST} characters. Choose a shorter one."
+        )));
+    }
+    if text.starts_with('-') || text.ends_with('-') || text.contains("--") {
+        return wrong("A dash stands between two letters or digits. Remove the others.");
+    }
+    if text.starts_with("v1") || RESERVED_SLUGS.contains(&text) {
+        return Err(Problem::new(format!(
+            "{text} is an address of Keydesk itself. Choose another, such as {}.",
+            slug_of(text)
+        )));
+    }
+    Ok(text.to_owned())
+}
+
 /// An address for an organisation, made from its name: lower-case letters, digits and dashes, never a reserved word.
 pub fn slug_of(name: &str) -> String {
     let mut slug = String::new();
@@ -96,13 +128,14 @@ pub fn slug_of(name: &str) -> String {
         } else if !slug.ends_with('-') && !slug.is_empty() {
             slug.push('-');
         }
-        if slug.len() == 40 {
+        if slug.len() == SLUG_MOST {
             break;
         }
     }
     let slug = slug.trim_end_matches('-').to_owned();
     if slug.is_empty() || slug.starts_with("v1") || RESERVED_SLUGS.contains(&slug.as_str()) {
-        return format!("org-{slug}").trim_end_matches('-').to_owned();
+        let own: String = format!("org-{slug}").chars().take(SLUG_MOST).collect();
+        return own.trim_end_matches('-').to_owned();
     }
     slug
 }
@@ -133,5 +166,13 @@ mod tests {
         assert_eq!(slug_of("API"), "org-api");
         assert_eq!(slug_of("v1beta"), "org-v1beta");
         assert_eq!(slug_of("日本"), "org");
+        for slug in
+            RESERVED_SLUGS.into_iter().chain(["v1beta", "", "-a", "a-", "a--b", "Acme", "a/b", "münchen"])
+        {
+            assert!(parse_slug(slug).is_err(), "{slug}");
+            assert_eq!(parse_slug(&slug_of(slug)), Ok(slug_of(slug)));
+        }
+        assert_eq!(parse_slug(" acme-2 ").unwrap(), "acme-2");
+        assert!(parse_slug(&"a".repeat(41)).is_err());
     }
 }

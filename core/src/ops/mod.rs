@@ -8,6 +8,7 @@ pub mod fresh;
 pub mod invitations;
 pub mod keys;
 pub mod links;
+pub mod orgs;
 pub mod passwords;
 pub mod setup;
 pub mod sign_in;

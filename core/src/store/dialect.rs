@@ -76,12 +76,14 @@ impl Dialect {
     pub fn name_needle(self, folded: &str) -> String {
         match self {
             Dialect::Sqlite => format!("\"{}\"", folded.replace('"', "\"\"")),
-            Dialect::Postgres => {
-                let escaped = folded.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-                format!("%{escaped}%")
-            }
+            Dialect::Postgres => holding(folded),
         }
     }
+}
+
+/// A pattern for LIKE with a backslash as its escape: what holds the text, in which everything is data.
+pub fn holding(text: &str) -> String {
+    format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
 }
 
 /// How many hits of a search are looked at on SQLite; the page says so when there are more.

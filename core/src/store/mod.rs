@@ -16,6 +16,7 @@ pub mod keys;
 pub mod links;
 pub mod members;
 pub mod models;
+pub mod orgs;
 pub mod people;
 pub mod sessions;
 pub mod spend;
@@ -317,6 +318,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         links::ALL,
         members::ALL,
         models::ALL,
+        orgs::ALL,
         people::ALL,
         sessions::ALL,
         spend::ALL,

@@ -1,6 +1,7 @@
 //! People, organisations, teams, and what somebody is in each. Standings are read anew for each request, so a change
 //! of role holds for the next one.
 
+use super::keys::fold;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId, TeamId};
 use crate::domain::moment::{Moment, Zone};
@@ -11,7 +12,8 @@ use crate::domain::team::Team;
 
 statements! {
     COUNT_PEOPLE = "SELECT COUNT(*) FROM (SELECT 1 FROM people LIMIT 1) counted";
-    INSERT_ORG = "INSERT INTO orgs (id, slug, name, zone, key_prefix, model_scope, created_at) VALUES ($1, $2, $3, $4, $5, 'every', $6)";
+    INSERT_ORG = "INSERT INTO orgs (id, slug, name, name_folded, zone, key_prefix, model_scope, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, 'every', $7)";
     INSERT_PERSON = "INSERT INTO people (id, email, name, password_hash, platform_role, theme, created_at)
         VALUES ($1, $2, $3, $4, $5, 'system', $6)";
     INSERT_MEMBER = "INSERT INTO memberships (org_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)";
@@ -35,7 +37,6 @@ statements! {
     TEAMS = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NULL ORDER BY name";
     TEAMS_OF = "SELECT t.id, t.name FROM teams t JOIN team_members m ON m.team_id = t.id
         WHERE t.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY t.name";
-    EVERY_ORG = "SELECT slug, name FROM orgs ORDER BY name, slug LIMIT 200";
     ZONES = "SELECT zone FROM orgs WHERE id = $1";
 }
 
@@ -90,6 +91,7 @@ pub async fn insert_org(tx: &mut Tx, org: &Org, now: Moment) -> Result<(), Store
             .bind(org.id.as_str())
             .bind(&org.slug)
             .bind(&org.name)
+            .bind(fold(&org.name))
             .bind(org.zone.name())
             .bind(&org.key_prefix)
             .bind(now.ms())
@@ -324,11 +326,6 @@ pub async fn teams_of(via: &mut impl Via, org: &OrgId, person: &PersonId) -> Res
         sqlx::query_as::<_, (String, String)>(TEAMS_OF).bind(org.as_str()).bind(person.as_str())
     )?;
     rows.into_iter().map(read_team).collect()
-}
-
-/// Slug and name of the installation's organisations, at most 200. For those who may look into all of them.
-pub async fn every_org(via: &mut impl Via) -> Result<Vec<(String, String)>, StoreError> {
-    run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(EVERY_ORG))
 }
 
 fn read_team((id, name): (String, String)) -> Result<Team, StoreError> {

@@ -5,6 +5,7 @@ mod invitations;
 mod keys;
 mod list;
 mod looks;
+mod orgs;
 mod people;
 mod plans;
 mod schema;

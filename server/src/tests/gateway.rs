@@ -108,13 +108,3 @@ on_both! {
         assert_eq!(app.try_key(&key.secret).await, 401);
     }
 }
-
-on_both! {
-    async fn an_organisation_that_is_suspended_is_refused(app: TestApp) {
-        let cast = app.cast().await;
-        let key = app.key(&cast, "ci").await;
-        assert_eq!(app.try_key(&key.secret).await, 200);
-        app.execute("UPDATE orgs SET suspended_at = 1 WHERE slug = 'acme'").await;
-        assert_eq!(app.try_key(&key.secret).await, 401);
-    }
-}

@@ -5,6 +5,7 @@ mod canary;
 mod failure;
 mod gateway;
 mod headers;
+mod orgs;
 mod permissions;
 mod redirects;
 mod same_origin;

@@ -15,15 +15,19 @@ use super::support::{Ask, Browser, Cast, TestApp, Who, actions, borrowed, fields
 /// key, member who does not, support, operator without a membership, owner of another organisation.
 ///
 /// 404 is not yours to see, 403 is yours to see but not to do. Anonymous pages go to the sign-in (303); 302 is a page's own
-/// redirect, which says nothing about the page it leads to; somebody without an organisation is told so at `/`. A search answers 200 and leads to the list where the key
+/// redirect. What is not suspended cannot be resumed (409). A search answers 200 and leads to the list where the key
 /// is not theirs to see. A new key of the other team admin is refused beside its field (422): the team is not on their list.
 const TABLE: &str = "
                                  nobody owner admin  lead other   own  else  supp  oper foreign
-GET  /                              303   302   302   302   302   302   302   200   200   302
+GET  /                              303   302   302   302   302   302   302   200   302   302
 GET  /sign-in                       200   200   200   200   200   200   200   200   200   200
 GET  /setup/{token}                 404   404   404   404   404   404   404   404   404   404
 GET  /reset/{token}                 200   200   200   200   200   200   200   200   200   200
-GET  /{org}                         303   302   302   302   302   302   302   302   302   302
+GET  /operator                      303   404   404   404   404   404   404   404   200   404
+GET  /operator/{org}/suspend        303   404   404   404   404   404   404   404   200   404
+GET  /operator/{org}/resume         303   404   404   404   404   404   404   404   409   404
+GET  /{org}                         303   302   302   302   302   302   302   302   404   404
+GET  /{org}/settings                303   200   200   403   403   403   403   403   404   404
 GET  /{org}/keys                    303   200   200   200   200   200   200   200   404   404
 GET  /{org}/keys/new                303   200   200   200   200   403   403   403   404   404
 GET  /{org}/keys/{id}               303   200   200   200   404   200   404   200   404   404
@@ -37,6 +41,9 @@ POST keys/enable                    401   200   200   200   404   403   404   40
 POST keys/revoke                    401   200   200   200   404   200   404   403   404   404
 POST keys/search                    401   200   200   200   200   200   200   200   404   404
 POST keys/find                      401   200   200   200   200   200   200   200   404   404
+POST orgs/save                      401   200   200   403   403   403   403   403   404   404
+POST orgs/suspend                   401   404   404   404   404   404   404   404   200   404
+POST orgs/resume                    401   404   404   404   404   404   404   404   200   404
 POST session/setup                  404   404   404   404   404   404   404   404   404   404
 POST session/reset                  404   404   404   404   404   404   404   404   404   404
 POST session/theme                  401   200   200   200   200   200   200   200   200   200
@@ -97,11 +104,17 @@ async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usi
             .replace("{token}", token);
         return app.get(browser, &path).await.status;
     }
+    if row.path == "orgs/resume" {
+        app.execute("UPDATE orgs SET suspended_at = 1 WHERE slug = 'acme'").await;
+    }
     if row.path == "keys/enable" {
         app.execute(&format!("UPDATE keys SET status = 'disabled' WHERE id = '{}'", key.id)).await;
     }
     let fields = fields_for(row.path, cast, &key, &format!("made-{n}"));
-    app.post(browser, row.path, &borrowed(&fields)).await.status
+    let status = app.post(browser, row.path, &borrowed(&fields)).await.status;
+    // The next row finds the organisation as it was.
+    app.execute("UPDATE orgs SET suspended_at = NULL WHERE slug = 'acme'").await;
+    status
 }
 
 on_both! {

@@ -23,6 +23,7 @@ use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
 use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
 use keydesk_core::domain::scope::ModelScope;
+use keydesk_core::domain::settings::{Settings, SettingsForm};
 use keydesk_core::domain::team::Team;
 use keydesk_core::ops::{catalogue, keys};
 use keydesk_core::store::people::{self, NewPerson};
@@ -639,6 +640,17 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
         "keys/revoke" => own(&[("form[org]", org), ("form[id]", id), ("form[name]", &key.name)]),
         "keys/search" => own(&[("form[org]", org), ("form[q]", id), ("form[rest]", "")]),
         "keys/find" => own(&[("form[org]", org), ("form[q]", "")]),
+        "orgs/save" => {
+            let settings = SettingsForm::of(&Settings::of(&cast.org));
+            let was = serde_json::to_string(&settings).unwrap();
+            let mut fields = own(&[("form[org]", org), ("form[version]", "1"), ("form[was]", &was)]);
+            let settings = serde_json::to_value(&settings).unwrap();
+            for (field, value) in settings.as_object().unwrap() {
+                fields.push((format!("form[settings][{field}]"), value.as_str().unwrap().to_owned()));
+            }
+            fields
+        }
+        "orgs/suspend" | "orgs/resume" => own(&[("form[org]", org), ("form[reason]", "Unpaid since August")]),
         // Nobody is there by this address: a right one would end the session that asks.
         "session/sign-in" => {
             own(&[("form[email]", &format!("{name}@nowhere.example")), ("form[password]", PASSWORD)])

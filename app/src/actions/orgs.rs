@@ -1,0 +1,73 @@
+//! An organisation's settings; and the installation's organisations, for its operator.
+
+use keydesk_core::ops::fresh::prove;
+use keydesk_core::ops::orgs::{self, By, SaveForm, Saved, SwitchForm};
+use leptos::prelude::*;
+
+use super::tell;
+use crate::ask::{answer, caller, desk};
+use crate::error::AppError;
+use crate::path::LocalPath;
+use crate::sealed::Tone;
+
+#[server(endpoint = "orgs/save")]
+pub async fn save_settings(form: SaveForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let desk = desk()?;
+            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            match orgs::save(&desk, &caller, &form).await? {
+                Saved::Saved(slug) if slug == form.org => {
+                    tell(Tone::Good, "The settings are saved.")?;
+                    Ok(LocalPath::settings(&slug))
+                }
+                Saved::Saved(slug) => {
+                    tell(
+                        Tone::Good,
+                        format!(
+                            "The settings are saved. The organisation's pages are at /{slug} from now on."
+                        ),
+                    )?;
+                    Ok(LocalPath::settings(&slug))
+                }
+                Saved::Nothing => {
+                    tell(Tone::Good, "Nothing was changed.")?;
+                    Ok(LocalPath::settings(&form.org))
+                }
+                Saved::Clash(clash) => Err(AppError::Clash {
+                    sentence: clash.sentence,
+                    fields: clash.errors,
+                    merged: serde_json::to_string(&clash.form).unwrap_or_default(),
+                }),
+            }
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "orgs/suspend")]
+pub async fn suspend_org(form: SwitchForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let name = orgs::suspend(&desk()?, By::Operator(&caller()?), &form).await?;
+            tell(
+                Tone::Good,
+                format!("{name} is suspended. Requests with its keys are refused from now on."),
+            )?;
+            Ok(LocalPath::operator())
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "orgs/resume")]
+pub async fn resume_org(form: SwitchForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let name = orgs::resume(&desk()?, By::Operator(&caller()?), &form).await?;
+            tell(Tone::Good, format!("{name} is resumed. Its keys work again."))?;
+            Ok(LocalPath::operator())
+        }
+        .await,
+    )
+}

@@ -1,0 +1,319 @@
+//! The settings of an organisation: one form, in groups. What a change does beyond the page is said beside the field.
+
+use keydesk_core::domain::person::SLUG_MOST;
+use keydesk_core::domain::policy::{Action, MembersCreate, On};
+use keydesk_core::domain::settings::{ORG_NAME_MOST, Setting, SettingsForm};
+use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::orgs::{self, SaveForm, SettingsView};
+use leptos::prelude::*;
+
+use crate::ask::{base_url, caller, desk, param};
+use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
+use crate::path::LocalPath;
+use crate::ui::field::{LimitField, Mistakes, TextField, help, mistake, on_page};
+use crate::ui::frame::{Width, framed, page_head};
+use crate::ui::proof::proof_fields;
+
+/// What most installations choose from; any zone of the IANA database can be typed.
+const ZONES: [&str; 40] = [
+    "UTC",
+    "Africa/Cairo",
+    "Africa/Johannesburg",
+    "Africa/Lagos",
+    "Africa/Nairobi",
+    "America/Bogota",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Mexico_City",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "America/Toronto",
+    "Asia/Bangkok",
+    "Asia/Dubai",
+    "Asia/Hong_Kong",
+    "Asia/Jakarta",
+    "Asia/Jerusalem",
+    "Asia/Karachi",
+    "Asia/Kolkata",
+    "Asia/Manila",
+    "Asia/Seoul",
+    "Asia/Shanghai",
+    "Asia/Singapore",
+    "Asia/Taipei",
+    "Asia/Tokyo",
+    "Australia/Melbourne",
+    "Australia/Sydney",
+    "Europe/Amsterdam",
+    "Europe/Berlin",
+    "Europe/Istanbul",
+    "Europe/Kyiv",
+    "Europe/London",
+    "Europe/Madrid",
+    "Europe/Oslo",
+    "Europe/Paris",
+    "Europe/Rome",
+    "Europe/Warsaw",
+    "Europe/Zurich",
+    "Pacific/Auckland",
+];
+
+#[component]
+pub fn SettingsPage() -> impl IntoView {
+    let slug = param("org");
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let mut view = orgs::settings(&desk, &caller, &slug).await?;
+        let standing = view.form.clone();
+        let mut was = serde_json::to_string(&view.form).unwrap_or_default();
+        let mut version = view.visit.org.version;
+        // After a clash the form holds the settings as they stand with this person's changes. After a mistake it is what
+        // they typed, still drawn from the version that they saw.
+        let merged = returned().and_then(|form| form.merged);
+        if let Some(form) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
+            view.form = form;
+        } else if let Some(sent) = typed::<SaveForm>() {
+            (view.form, was, version) = (sent.settings, sent.was, sent.version);
+        }
+        let mistakes = mistakes();
+        let org = &view.visit.org;
+        let may_edit = view.visit.may(Action::EditSettings, On::Org);
+        // Asked for when the form came back with the one change that needs it.
+        let proof = (view.form.second_factor != standing.second_factor)
+            .then(|| proof_fields(&caller, view.now, &mistakes));
+        let save = may_edit.then(|| {
+            view! {
+                <div class="actions">
+                    <button class="btn primary">"Save settings"</button>
+                </div>
+            }
+        });
+        let body = view! {
+            {title("Settings")}
+            {notice_line()}
+            {page_head(vec![], "Settings".into_any(), ().into_any(), ().into_any())}
+            <form method="post" action="/api/orgs/save" data-enhance>
+                {on_page(here())}
+                <input type="hidden" name="form[org]" value=org.slug.clone() />
+                <input type="hidden" name="form[version]" value=version.to_string() />
+                <input type="hidden" name="form[was]" value=was />
+                <fieldset class="form" disabled=!may_edit>
+                    {identity(&view.form, &org.slug, &mistakes)}
+                    {new_keys(&view.form, &mistakes)}
+                    {rules(&view, &mistakes)}
+                    {people(&view.form, &caller, &mistakes)}
+                    {proof}
+                    {save}
+                </fieldset>
+            </form>
+        };
+        let path = LocalPath::settings(&org.slug);
+        Ok(framed(&view.visit, &caller, path.as_str(), Width::Narrow, body.into_any()))
+    })
+}
+
+fn identity(form: &SettingsForm, slug: &str, mistakes: &Mistakes) -> AnyView {
+    let name = TextField {
+        field: "name",
+        name: "form[settings][name]",
+        label: "Name",
+        help: "Shown at the top of every page and in invitations.",
+        most: Some(ORG_NAME_MOST),
+        ..Default::default()
+    };
+    let address = TextField {
+        field: "slug",
+        name: "form[settings][slug]",
+        label: "Address",
+        most: Some(SLUG_MOST),
+        ..Default::default()
+    };
+    let address_help = format!(
+        "Its pages are at {}/{slug}. After a change the old addresses stop, and bookmarks and links with them; keys go on.",
+        base_url()
+    );
+    let options = ZONES.map(|zone| view! { <option value=zone></option> });
+    view! {
+        {name.draw(form.name.clone(), mistakes)}
+        {address.draw_with(address_help, form.slug.clone(), mistakes)}
+        {zone_field(form.zone.clone(), mistakes)}
+        <datalist id="zones">{options}</datalist>
+    }
+    .into_any()
+}
+
+fn zone_field(value: String, mistakes: &Mistakes) -> AnyView {
+    let zone = TextField {
+        field: "zone",
+        name: "form[settings][zone]",
+        label: "Time zone",
+        help: "Budgets begin anew at midnight there, on Mondays and on the 1st. After a change the days, weeks and months that are running are counted again from their new start: what was spent in them until then is no longer counted against budgets. Charts keep the days they have.",
+        list: "zones",
+        ..Default::default()
+    };
+    zone.draw(value, mistakes)
+}
+
+fn limit(
+    form: &SettingsForm,
+    setting: Setting,
+    legend: &'static str,
+    units: (&'static str, &'static str),
+    help: &str,
+    mistakes: &Mistakes,
+) -> AnyView {
+    LimitField {
+        field: setting.as_str(),
+        legend,
+        within: "form[settings]",
+        before: units.0,
+        after: units.1,
+        help: help.to_owned(),
+    }
+    .draw(form.pair(setting), mistakes)
+}
+
+/// One of a few, each with what it means.
+fn choices(
+    setting: Setting,
+    label: &'static str,
+    chosen: &str,
+    choices: Vec<(&'static str, &'static str, &'static str)>,
+    mistakes: &Mistakes,
+) -> AnyView {
+    let field = setting.as_str();
+    let name = format!("form[settings][{field}]");
+    let items = choices
+        .into_iter()
+        .map(|(value, words, help)| {
+            view! {
+                <label class="choice">
+                    <input type="radio" name=name.clone() value=value checked=value == chosen />
+                    <span>{words} {(!help.is_empty()).then(|| view! { <span class="help">{help}</span> })}</span>
+                </label>
+            }
+        })
+        .collect_view();
+    view! {
+        <fieldset class="limit" data-field=field>
+            <legend>{label}</legend>
+            {items}
+            {mistake(field, mistakes.of(field))}
+        </fieldset>
+    }
+    .into_any()
+}
+
+fn new_keys(form: &SettingsForm, mistakes: &Mistakes) -> AnyView {
+    let prefix = TextField {
+        field: "key_prefix",
+        name: "form[settings][key_prefix]",
+        label: "Key prefix",
+        help: "What new keys begin with, such as sk-acme-. Keys that exist keep theirs.",
+        most: Some(20),
+        ..Default::default()
+    };
+    let models = choices(
+        Setting::Models,
+        "Models",
+        &form.models,
+        vec![
+            (
+                "today",
+                "Today's models",
+                "Each of them ticked; models that are added later are not among them.",
+            ),
+            ("every", "Every model, including new ones", ""),
+        ],
+        mistakes,
+    );
+    let limit = |setting, legend, units, help| limit(form, setting, legend, units, help, mistakes);
+    view! {
+        <fieldset class="group">
+            <legend>"New keys"</legend>
+            <p class="help">"What the form of a new key is filled in with. Whoever creates one can change all of it but the prefix."</p>
+            {prefix.draw(form.key_prefix.clone(), mistakes)}
+            {models}
+            {limit(Setting::Month, "Monthly budget", ("$", ""), "")}
+            {limit(Setting::Rpm, "Requests", ("", "per minute"), "")}
+            {limit(Setting::Tpm, "Tokens", ("", "per minute"), "")}
+            {limit(Setting::Parallel, "Parallel requests", ("", "at a time"), "")}
+            {limit(Setting::Days, "Expires after", ("", "days"), "")}
+        </fieldset>
+    }
+    .into_any()
+}
+
+fn rules(view: &SettingsView, mistakes: &Mistakes) -> AnyView {
+    let form = &view.form;
+    let limit = |setting, legend, units, help| limit(form, setting, legend, units, help, mistakes);
+    let members_create = choices(
+        Setting::MembersCreate,
+        "Members may create keys for themselves",
+        &form.members_create,
+        vec![
+            (MembersCreate::No.as_str(), "No", "Owners, admins and team admins create keys for them."),
+            (MembersCreate::InTeams.as_str(), "In their teams", "Within what the team may use and spend."),
+            (
+                MembersCreate::Anywhere.as_str(),
+                "Also without a team",
+                "Bound by nothing but the two limits here.",
+            ),
+        ],
+        mistakes,
+    );
+    view! {
+        <fieldset class="group">
+            <legend>"Rules for keys"</legend>
+            <p class="help">"They hold for what is created or changed from now on. Keys that exist stay as they are."</p>
+            {members_create}
+            {limit(
+                Setting::KeysPerMember,
+                "Most live keys per member",
+                ("", "keys"),
+                "Owners and admins are not counted.",
+            )}
+            {limit(
+                Setting::KeyDaysMost,
+                "Longest lifetime of a key",
+                ("", "days"),
+                "With a limit, no key can be set to never expire.",
+            )}
+        </fieldset>
+    }
+    .into_any()
+}
+
+fn people(form: &SettingsForm, caller: &Caller, mistakes: &Mistakes) -> AnyView {
+    let second_factor = choices(
+        Setting::SecondFactor,
+        "Second factor of owners and admins",
+        &form.second_factor,
+        vec![
+            ("optional", "Optional", ""),
+            (
+                "required",
+                "Required",
+                "Whoever has none sees nothing of the organisation until they turn theirs on.",
+            ),
+        ],
+        mistakes,
+    );
+    let own = (!caller.person.second_factor).then(|| {
+        view! {
+            <p class="help">
+                "You have none yourself yet, and need one before you can require it. "
+                <a href="/account">"Turn yours on in your account"</a> "."
+            </p>
+        }
+    });
+    view! {
+        <fieldset class="group">
+            <legend>"Signing in"</legend>
+            {help("signing-in", "A change here asks for your password when your last sign-in is more than ten minutes ago.")}
+            {second_factor}
+            {own}
+        </fieldset>
+    }
+    .into_any()
+}

@@ -1,0 +1,173 @@
+//! The installation's organisations, for whoever runs it: listed, suspended and resumed, at the desk or on the command
+//! line. Support may read the list too. For anybody else none of this is there.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::OpError;
+use super::super::access::{Caller, standing};
+use crate::Desk;
+use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::ids::OrgId;
+use crate::domain::key_format::looks_like_secret;
+use crate::domain::moment::Moment;
+use crate::domain::org::Org;
+use crate::domain::person::visible_name;
+use crate::domain::policy::{self, Action, MembersCreate, On, Permit, PlatformRole, system_permit};
+use crate::store::orgs::{self, OrgFilter, OrgPage};
+use crate::store::people;
+
+pub const REASON_MOST: usize = 200;
+
+/// Who runs the installation: an operator who is signed in, or whoever may run the program.
+pub enum By<'a> {
+    Operator(&'a Caller),
+    CommandLine,
+}
+
+impl By<'_> {
+    pub(super) fn permit(&self, org: &OrgId, action: Action) -> Result<Permit, OpError> {
+        match self {
+            By::Operator(caller) => {
+                let standing = standing(caller, org, None, MembersCreate::No);
+                Ok(policy::permit(&standing, action, On::Org)?)
+            }
+            By::CommandLine => Ok(system_permit(org, action, "command line")),
+        }
+    }
+}
+
+pub struct OrgsView {
+    pub page: OrgPage,
+    /// Slug and name of each that the caller belongs to.
+    pub own: Vec<(String, String)>,
+    pub now: Moment,
+}
+
+/// # Errors
+/// `NotFound` for who is neither an operator nor support.
+pub async fn list(desk: &Desk, caller: &Caller, filter: &OrgFilter) -> Result<OrgsView, OpError> {
+    if caller.person.platform == PlatformRole::None {
+        return Err(OpError::NotFound);
+    }
+    let mut read = desk.db.read().await?;
+    // Postgres takes no zero character in text.
+    let filter = OrgFilter { search: filter.search.trim().replace('\0', ""), ..filter.clone() };
+    let page = orgs::list(&mut read, &filter).await?;
+    let own = people::orgs_of(&mut read, &caller.person.id).await?;
+    Ok(OrgsView { page, own, now: desk.now() })
+}
+
+/// Every organisation, page after page, for the command line.
+pub async fn every(desk: &Desk) -> Result<Vec<orgs::ListedOrg>, OpError> {
+    let mut read = desk.db.read().await?;
+    let mut filter = OrgFilter::default();
+    let mut all = Vec::new();
+    loop {
+        let page = orgs::list(&mut read, &filter).await?;
+        all.extend(page.orgs);
+        match page.next {
+            Some(next) => filter.page = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+pub struct SwitchView {
+    pub org: Org,
+    pub own: Vec<(String, String)>,
+}
+
+/// What the pages before a suspension and before a resumption are drawn from.
+///
+/// # Errors
+/// `NotFound` for who is no operator; `Conflict` when it is in that state already.
+pub async fn switch_form(
+    desk: &Desk,
+    caller: &Caller,
+    slug: &str,
+    action: Action,
+) -> Result<SwitchView, OpError> {
+    let mut read = desk.db.read().await?;
+    let org = find(&mut read, slug).await?;
+    By::Operator(caller).permit(&org.id, action)?;
+    if org.suspended == (action == Action::SuspendOrg) {
+        return Err(already(&org));
+    }
+    Ok(SwitchView { own: people::orgs_of(&mut read, &caller.person.id).await?, org })
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwitchForm {
+    pub org: String,
+    /// Kept in the organisation's audit.
+    pub reason: String,
+}
+
+/// Its keys are refused from the answer on, and nothing but taking keys out of use can be changed in it. Gives its name.
+///
+/// # Errors
+/// `Invalid` without a reason; `Conflict` when it is suspended already.
+pub async fn suspend(desk: &Desk, by: By<'_>, form: &SwitchForm) -> Result<String, OpError> {
+    switch(desk, by, form, Action::SuspendOrg).await
+}
+
+/// Its keys and people go on where they were. Gives its name.
+///
+/// # Errors
+/// `Conflict` when it is not suspended.
+pub async fn resume(desk: &Desk, by: By<'_>, form: &SwitchForm) -> Result<String, OpError> {
+    switch(desk, by, form, Action::ResumeOrg).await
+}
+
+async fn switch(desk: &Desk, by: By<'_>, form: &SwitchForm, action: Action) -> Result<String, OpError> {
+    let now = desk.now();
+    let suspends = action == Action::SuspendOrg;
+    let mut tx = desk.db.write().await?;
+    let org = find(&mut tx, &form.org).await?;
+    let permit = by.permit(&org.id, action)?;
+    let reason = parse_reason(&form.reason, suspends)?;
+    let (done, kind) = if suspends {
+        (orgs::suspend(&mut tx, &permit, now).await?, EventKind::OrgSuspended)
+    } else {
+        (orgs::resume(&mut tx, &permit).await?, EventKind::OrgResumed)
+    };
+    if !done {
+        return Err(already(&org));
+    }
+    let changes = reason.map(|reason| Change { field: "reason".into(), before: None, after: Some(reason) });
+    let event = Event::new(kind, org.id.as_str(), &org.name).with(changes.into_iter().collect());
+    tx.save(&permit, event, now).await?;
+    Ok(org.name)
+}
+
+async fn find(via: &mut impl crate::store::Via, slug: &str) -> Result<Org, OpError> {
+    // Postgres takes no zero character in text, and no slug holds one.
+    if slug.contains('\0') {
+        return Err(OpError::NotFound);
+    }
+    orgs::find(via, slug).await?.ok_or(OpError::NotFound)
+}
+
+fn already(org: &Org) -> OpError {
+    let state = if org.suspended { "suspended already" } else { "not suspended" };
+    OpError::Conflict(format!("{} is {state}, so nothing was changed.", org.name))
+}
+
+fn parse_reason(text: &str, needed: bool) -> Result<Option<String>, OpError> {
+    if text.trim().is_empty() {
+        return match needed {
+            true => Err(OpError::say("reason", "Say why: the organisation's owners read it in their audit.")),
+            false => Ok(None),
+        };
+    }
+    let reason = visible_name(text, "Reason", REASON_MOST)
+        .map_err(|problem| OpError::say("reason", problem.sentence().to_owned()))?;
+    if looks_like_secret(&reason) {
+        return Err(OpError::say(
+            "reason",
+            "This looks like a secret, and secrets are kept nowhere. Write it in words.",
+        ));
+    }
+    Ok(Some(reason))
+}

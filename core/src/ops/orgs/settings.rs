@@ -1,0 +1,132 @@
+//! The settings of an organisation, seen and changed by its owners and admins. Only what a person changed is written, and
+//! only if nobody changed anything first.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::OpError;
+use super::super::access::{Caller, Visit, enter};
+use super::super::fresh::Proof;
+use crate::Desk;
+use crate::domain::audit::{Event, EventKind};
+use crate::domain::key_form::FieldError;
+use crate::domain::moment::Moment;
+use crate::domain::policy::{Action, On};
+use crate::domain::problem::Problem;
+use crate::domain::settings::{Setting, Settings, SettingsForm};
+use crate::store::{StoreError, Taken, audit, orgs};
+
+/// Among how many of the newest events about an organisation the last change of its settings is looked for.
+const EVENTS_BACK: i64 = 20;
+
+pub struct SettingsView {
+    pub visit: Visit,
+    pub form: SettingsForm,
+    pub now: Moment,
+}
+
+/// # Errors
+/// `Forbidden` for who does not run the organisation.
+pub async fn settings(desk: &Desk, caller: &Caller, slug: &str) -> Result<SettingsView, OpError> {
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, slug).await?;
+    visit.permit(Action::SeeSettings, On::Org)?;
+    let form = SettingsForm::of(&Settings::of(&visit.org));
+    Ok(SettingsView { visit, form, now: desk.now() })
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SaveForm {
+    pub org: String,
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
+    pub was: String,
+    pub settings: SettingsForm,
+    pub proof: Proof,
+}
+
+pub enum Saved {
+    /// The organisation's address from now on.
+    Saved(String),
+    Nothing,
+    /// Somebody saved first. Nothing was written; `form` is the settings as they stand with this person's changes in them.
+    Clash(Box<SettingsClash>),
+}
+
+pub struct SettingsClash {
+    pub sentence: String,
+    pub errors: Vec<FieldError>,
+    pub form: SettingsForm,
+}
+
+/// # Errors
+/// `Invalid` with every mistake; `Stale` when the second factor's requirement changes and the caller's last proof is old.
+pub async fn save(desk: &Desk, caller: &Caller, form: &SaveForm) -> Result<Saved, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let visit = enter(&mut tx, caller, &form.org).await?;
+    let permit = visit.permit(Action::EditSettings, On::Org)?;
+    let current = Settings::of(&visit.org);
+    let mine = form.settings.parse().map_err(OpError::Invalid)?;
+    if form.version != visit.org.version {
+        let who = audit::of_subject(&mut tx, &visit.org.id, visit.org.id.as_str(), EVENTS_BACK).await?;
+        let who = who.iter().find(|event| event.kind == EventKind::OrgEdited);
+        let who = who.map_or("Somebody", |event| event.actor_name.as_str());
+        return Ok(Saved::Clash(Box::new(clash(who, form, &current, &mine)?)));
+    }
+    if mine == current {
+        return Ok(Saved::Nothing);
+    }
+    if mine.differs(&current, Setting::SecondFactor) {
+        if mine.rules.second_factor && !caller.person.second_factor {
+            return Err(OpError::say(
+                Setting::SecondFactor.as_str(),
+                "You have no second factor yourself yet, so this would shut you out. Turn yours on in your account first.",
+            ));
+        }
+        caller.must_be_fresh(now)?;
+    }
+    let saved = orgs::update(&mut tx, &permit, form.version, &mine)
+        .await
+        .map_err(|error| slug_taken(error, &mine.slug))?;
+    if !saved {
+        return Err(OpError::Conflict(
+            "The settings were changed at this very moment. Open them again.".into(),
+        ));
+    }
+    let event = Event::new(EventKind::OrgEdited, visit.org.id.as_str(), &mine.name);
+    tx.save(&permit, event.with(mine.changes_since(&current)), now).await?;
+    Ok(Saved::Saved(mine.slug))
+}
+
+/// What the form becomes when somebody saved first: the settings as they stand with this person's changes in them, and
+/// both values beside each field that both changed.
+fn clash(who: &str, form: &SaveForm, current: &Settings, mine: &Settings) -> Result<SettingsClash, OpError> {
+    let was: SettingsForm = serde_json::from_str(&form.was)
+        .map_err(|_| OpError::say("name", "The form is incomplete. Open it again."))?;
+    let base = was.parse().unwrap_or_else(|_| current.clone());
+    let mut merged = current.clone();
+    let mut errors = Vec::new();
+    for setting in Setting::ALL.into_iter().filter(|setting| mine.differs(&base, *setting)) {
+        merged.take(mine, setting);
+        if current.differs(&base, setting) && current.differs(mine, setting) {
+            let sentence = format!("Now: {}. You entered: {}.", current.reads(setting), mine.reads(setting));
+            errors.push(FieldError::new(setting.as_str(), Problem::new(sentence)));
+        }
+    }
+    let sentence = format!(
+        "{who} changed the settings while you were editing. Your changes are below and not saved yet: look them over and save again."
+    );
+    Ok(SettingsClash { sentence, errors, form: SettingsForm::of(&merged) })
+}
+
+pub(super) fn slug_taken(error: StoreError, slug: &str) -> OpError {
+    if !matches!(error, StoreError::Taken(Taken::Slug)) {
+        return error.into();
+    }
+    OpError::say(
+        Setting::Slug.as_str(),
+        format!("Another organisation is at the address {slug}. Choose another."),
+    )
+}

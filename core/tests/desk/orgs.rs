@@ -1,0 +1,309 @@
+//! Settings, and what an operator does with organisations.
+
+use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::domain::settings::{Settings, SettingsForm};
+use keydesk_core::ops::OpError;
+use keydesk_core::ops::access::enter;
+use keydesk_core::ops::orgs::{self, By, SaveForm, Saved, SettingsClash, SwitchForm};
+use keydesk_core::store::orgs::{OrgFilter, PAGE_ROWS};
+
+use crate::support::*;
+
+/// The form as the page draws it now.
+async fn drawn(desk: &TestDesk, at: &At) -> SaveForm {
+    let view = orgs::settings(desk, &at.caller, &at.org.slug).await.unwrap();
+    SaveForm {
+        org: at.org.slug.clone(),
+        version: view.visit.org.version,
+        was: serde_json::to_string(&view.form).unwrap(),
+        settings: view.form,
+        proof: Default::default(),
+    }
+}
+
+async fn save(desk: &TestDesk, at: &At, form: &SaveForm) -> Result<Saved, OpError> {
+    orgs::save(desk, &at.caller, form).await
+}
+
+fn clash(saved: Result<Saved, OpError>) -> SettingsClash {
+    match saved.unwrap() {
+        Saved::Clash(clash) => *clash,
+        Saved::Saved(_) | Saved::Nothing => panic!("saved over somebody's change"),
+    }
+}
+
+async fn last_changes(desk: &TestDesk) -> String {
+    let sql = "SELECT changes FROM audit_events WHERE kind = 'org.edited' ORDER BY seq DESC LIMIT 1";
+    desk.texts(sql).await[0].clone()
+}
+
+on_both!(
+    fn settings_are_saved_and_the_audit_names_each_field_that_changed(desk: TestDesk) {
+        let at = desk.owner().await;
+        let mut form = drawn(&desk, &at).await;
+        form.settings = SettingsForm {
+            name: "Northwind Labs".into(),
+            zone: "america/new_york".into(),
+            key_prefix: "sk-north-".into(),
+            models: "every".into(),
+            month_mode: "none".into(),
+            days: "30".into(),
+            key_days_most_mode: "limit".into(),
+            key_days_most: "365".into(),
+            keys_per_member_mode: "limit".into(),
+            keys_per_member: "10".into(),
+            members_create: "in_teams".into(),
+            ..form.settings
+        };
+        assert!(matches!(save(&desk, &at, &form).await, Ok(Saved::Saved(slug)) if slug == "northwind"));
+        let visit = enter(&mut desk.db.read().await.unwrap(), &at.caller, "northwind").await.unwrap();
+        assert_eq!(Settings::of(&visit.org), form.settings.parse().unwrap());
+        assert_eq!((visit.org.version, visit.org.zone.name()), (2, "America/New_York"));
+        let changes = last_changes(&desk).await;
+        for part in [
+            "Europe/Zurich",
+            "America/New_York",
+            "sk-desk-",
+            "sk-north-",
+            "$50",
+            "90 days",
+            "365 days",
+            "In their teams",
+        ] {
+            assert!(changes.contains(part), "{part}: {changes}");
+        }
+        for untouched in ["slug", "rpm", "second_factor"] {
+            assert!(!changes.contains(untouched), "{untouched}: {changes}");
+        }
+        // New keys have the new prefix; saving again changes nothing.
+        let issued = desk.create_key(&at, "ci").await;
+        assert!(issued.secret.reveal().starts_with("sk-north-"));
+        assert!(matches!(save(&desk, &at, &drawn(&desk, &at).await).await, Ok(Saved::Nothing)));
+        assert_eq!(desk.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'org.edited'").await, 1);
+    }
+);
+
+on_both!(
+    fn of_two_who_edit_the_settings_neither_loses_anything(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.member(&at, OrgRole::Admin).await;
+        let (mut mine, mut theirs) = (drawn(&desk, &at).await, drawn(&desk, &other).await);
+        theirs.settings.rpm = "90".into();
+        theirs.settings.key_prefix = "sk-theirs-".into();
+        assert!(matches!(save(&desk, &other, &theirs).await, Ok(Saved::Saved(_))));
+        mine.settings.name = "Northwind Two".into();
+        mine.settings.rpm = "120".into();
+        let clash = clash(save(&desk, &at, &mine).await);
+        assert!(clash.sentence.starts_with(&other.caller.person.name), "{}", clash.sentence);
+        let fields: Vec<_> = clash.errors.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, ["rpm"]);
+        assert_eq!(clash.errors[0].problem.sentence(), "Now: 90. You entered: 120.");
+        // Their prefix stands, my name and number are still there to be saved.
+        assert_eq!(clash.form.key_prefix, "sk-theirs-");
+        assert_eq!((clash.form.name.as_str(), clash.form.rpm.as_str()), ("Northwind Two", "120"));
+        assert_eq!(desk.texts("SELECT name FROM orgs").await, ["Northwind"]);
+        let again = SaveForm { settings: clash.form, ..drawn(&desk, &at).await };
+        assert!(matches!(save(&desk, &at, &again).await, Ok(Saved::Saved(_))));
+        assert_eq!(desk.texts("SELECT key_prefix FROM orgs").await, ["sk-theirs-"]);
+    }
+);
+
+on_both!(
+    fn of_many_who_save_from_one_version_one_is_written(desk: TestDesk) {
+        let at = desk.owner().await;
+        let form = drawn(&desk, &at).await;
+        let mut tries = tokio::task::JoinSet::new();
+        for n in 0..8 {
+            let (desk, at, mut form) = (desk.clone(), at.clone(), form.clone());
+            form.settings.rpm = format!("{}", 100 + n);
+            tries.spawn(
+                async move { matches!(orgs::save(&desk, &at.caller, &form).await, Ok(Saved::Saved(_))) },
+            );
+        }
+        let mut saved = 0;
+        while let Some(done) = tries.join_next().await {
+            saved += i32::from(done.unwrap());
+        }
+        assert_eq!(saved, 1);
+        assert_eq!(desk.numbers("SELECT version FROM orgs").await, [2]);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'org.edited'").await, 1);
+    }
+);
+
+on_both!(
+    fn an_address_that_is_taken_or_the_programs_own_is_refused(desk: TestDesk) {
+        let at = desk.owner().await;
+        desk.other_org("Fjord", "UTC").await;
+        for (slug, says) in
+            [("fjord", "Another organisation"), ("operator", "Keydesk itself"), ("v1", "Keydesk itself")]
+        {
+            let mut form = drawn(&desk, &at).await;
+            form.settings.slug = slug.into();
+            let (field, sentence) = refused(save(&desk, &at, &form).await);
+            assert_eq!(field, "slug");
+            assert!(sentence.contains(says), "{sentence}");
+        }
+        let mut form = drawn(&desk, &at).await;
+        form.settings.key_prefix = "acme-".into();
+        assert_eq!(refused(save(&desk, &at, &form).await).0, "key_prefix");
+        assert_eq!(desk.texts("SELECT slug FROM orgs ORDER BY slug").await, ["fjord", "northwind"]);
+    }
+);
+
+on_both!(
+    fn the_second_factor_is_required_only_by_somebody_who_has_one_and_has_just_proved_it(desk: TestDesk) {
+        let mut at = desk.owner().await;
+        let mut form = drawn(&desk, &at).await;
+        form.settings.second_factor = "required".into();
+        let (field, sentence) = refused(save(&desk, &at, &form).await);
+        assert_eq!(field, "second_factor");
+        assert!(sentence.contains("shut you out"), "{sentence}");
+
+        at.caller.person.second_factor = true;
+        desk.clock.advance(10 * MINUTE);
+        assert!(matches!(save(&desk, &at, &form).await, Err(OpError::Stale)));
+        at.caller.fresh_at = desk.now();
+        assert!(matches!(save(&desk, &at, &form).await, Ok(Saved::Saved(_))));
+        // Who runs it and has none is kept out; members are not asked for one.
+        let (admin, member) =
+            (desk.member(&at, OrgRole::Admin).await, desk.member(&at, OrgRole::Member).await);
+        let mut read = desk.db.read().await.unwrap();
+        let out = enter(&mut read, &admin.caller, &at.org.slug).await;
+        assert!(matches!(out, Err(OpError::SecondFactor { .. })));
+        assert!(enter(&mut read, &member.caller, &at.org.slug).await.is_ok());
+
+        let mut off = drawn(&desk, &at).await;
+        off.settings.second_factor = "optional".into();
+        desk.clock.advance(10 * MINUTE);
+        assert!(matches!(save(&desk, &at, &off).await, Err(OpError::Stale)));
+        at.caller.fresh_at = desk.now();
+        assert!(matches!(save(&desk, &at, &off).await, Ok(Saved::Saved(_))));
+    }
+);
+
+on_both!(
+    fn settings_belong_to_owners_and_admins(desk: TestDesk) {
+        let at = desk.owner().await;
+        let form = drawn(&desk, &at).await;
+        let foreign = desk.other_org("Fjord", "UTC").await;
+        let (member, support) =
+            (desk.member(&at, OrgRole::Member).await, desk.platform(&at, PlatformRole::Support).await);
+        for who in [&member, &support] {
+            let seen = orgs::settings(&desk, &who.caller, &at.org.slug).await;
+            assert!(matches!(seen, Err(OpError::Forbidden)));
+            assert!(matches!(save(&desk, who, &form).await, Err(OpError::Forbidden)));
+        }
+        let operator = desk.platform(&at, PlatformRole::Operator).await;
+        for who in [&foreign, &operator] {
+            let seen = orgs::settings(&desk, &who.caller, &at.org.slug).await;
+            assert!(matches!(seen, Err(OpError::NotFound)));
+            assert!(matches!(save(&desk, who, &form).await, Err(OpError::NotFound)));
+        }
+        let admin = desk.member(&at, OrgRole::Admin).await;
+        assert!(matches!(save(&desk, &admin, &form).await, Ok(Saved::Nothing)));
+    }
+);
+
+on_both!(
+    fn only_an_operator_suspends_and_resumes(desk: TestDesk) {
+        let at = desk.owner().await;
+        let fjord = desk.other_org("Fjord", "UTC").await;
+        let operator = desk.platform(&at, PlatformRole::Operator).await.caller;
+        let why = SwitchForm { org: "fjord".into(), reason: "Unpaid since August".into() };
+        let (support, admin) =
+            (desk.platform(&at, PlatformRole::Support).await, desk.member(&fjord, OrgRole::Admin).await);
+        for who in [&fjord.caller, &support.caller, &admin.caller] {
+            let by = || By::Operator(who);
+            assert!(matches!(orgs::suspend(&desk, by(), &why).await, Err(OpError::NotFound)));
+            assert!(matches!(orgs::resume(&desk, by(), &why).await, Err(OpError::NotFound)));
+        }
+        assert!(matches!(
+            orgs::resume(&desk, By::Operator(&operator), &why).await,
+            Err(OpError::Conflict(_))
+        ));
+        assert_eq!(orgs::suspend(&desk, By::Operator(&operator), &why).await.unwrap(), "Fjord");
+        assert!(matches!(orgs::suspend(&desk, By::CommandLine, &why).await, Err(OpError::Conflict(_))));
+        let events = "SELECT changes FROM audit_events WHERE kind = 'org.suspended'";
+        assert!(desk.texts(events).await[0].contains("Unpaid since August"));
+
+        // What is open to its people meanwhile, and what is not.
+        let mut settings = drawn(&desk, &fjord).await;
+        settings.settings.name = "Fjord Two".into();
+        assert!(matches!(save(&desk, &fjord, &settings).await, Err(OpError::Conflict(_))));
+        assert!(matches!(desk.create(&fjord, form("new")).await, Err(OpError::Conflict(_))));
+        let plain = SwitchForm { org: "fjord".into(), reason: String::new() };
+        assert_eq!(orgs::resume(&desk, By::CommandLine, &plain).await.unwrap(), "Fjord");
+        assert!(matches!(save(&desk, &fjord, &settings).await, Ok(Saved::Saved(_))));
+        // The other organisation felt nothing of it.
+        desk.create_key(&at, "ci").await;
+    }
+);
+
+on_both!(
+    fn the_list_of_organisations_pages_by_name_both_ways_and_searches(desk: TestDesk) {
+        let at = desk.owner().await;
+        for n in 0..PAGE_ROWS + 9 {
+            desk.other_org(&format!("Zoë {n}"), "UTC").await;
+        }
+        let operator = desk.platform(&at, PlatformRole::Operator).await.caller;
+        let found = |search: &str| OrgFilter { search: search.into(), ..Default::default() };
+        let count =
+            async |filter: OrgFilter| orgs::list(&desk, &operator, &filter).await.unwrap().page.orgs.len();
+        assert_eq!(count(found("OË 1")).await, 11);
+        assert_eq!(count(found("thwi")).await, 1);
+        // Organisations of one name are told apart by their ids.
+        desk.execute("UPDATE orgs SET name_folded = 'zoë' WHERE slug <> 'northwind'").await.unwrap();
+        let mut filter = OrgFilter::default();
+        let mut pages = Vec::new();
+        loop {
+            let page = orgs::list(&desk, &operator, &filter).await.unwrap().page;
+            pages.push(page.orgs.iter().map(|org| org.slug.clone()).collect::<Vec<_>>());
+            match page.next {
+                Some(next) => filter.page = Some(next),
+                None => {
+                    filter.page = page.previous;
+                    break;
+                }
+            }
+        }
+        let mut all = pages.concat();
+        assert_eq!((pages.len(), all.len()), (2, PAGE_ROWS + 10));
+        let back = orgs::list(&desk, &operator, &filter).await.unwrap().page;
+        assert_eq!(back.orgs.iter().map(|org| org.slug.clone()).collect::<Vec<_>>(), pages[0]);
+        assert!(back.previous.is_none() && back.next.is_some());
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), PAGE_ROWS + 10);
+
+        for data in ["%", "_", "\\", "o'", "\0%"] {
+            assert_eq!(count(found(data)).await, 0, "{data:?}");
+        }
+        assert_eq!(count(OrgFilter { suspended: true, ..Default::default() }).await, 0);
+        let suspend = SwitchForm { org: at.org.slug.clone(), reason: "test".into() };
+        orgs::suspend(&desk, By::CommandLine, &suspend).await.unwrap();
+        assert_eq!(count(OrgFilter { suspended: true, ..Default::default() }).await, 1);
+        assert_eq!(orgs::every(&desk).await.unwrap().len(), PAGE_ROWS + 10);
+        let nobody = orgs::list(&desk, &at.caller, &OrgFilter::default()).await;
+        assert!(nobody.is_ok(), "the first owner is the operator too");
+        let member = desk.member(&at, OrgRole::Owner).await;
+        assert!(matches!(
+            orgs::list(&desk, &member.caller, &OrgFilter::default()).await,
+            Err(OpError::NotFound)
+        ));
+    }
+);
+
+on_both!(
+    fn the_list_counts_live_keys_and_people_who_may_come_in(desk: TestDesk) {
+        let at = desk.owner().await;
+        let (dead, _live) = (desk.create_key(&at, "dead").await, desk.create_key(&at, "live").await);
+        desk.revoke(&at, &dead, "dead").await.unwrap();
+        let gone = desk.member(&at, OrgRole::Member).await;
+        desk.member(&at, OrgRole::Admin).await;
+        let sql =
+            format!("UPDATE memberships SET disabled_at = 1 WHERE person_id = '{}'", gone.caller.person.id);
+        desk.execute(&sql).await.unwrap();
+        let all = orgs::every(&desk).await.unwrap();
+        assert_eq!((all[0].live_keys, all[0].people), (1, 2));
+    }
+);
