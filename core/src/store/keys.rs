@@ -31,6 +31,14 @@ statements! {
         WHERE org_id = $1 AND id = $2 AND status = $3";
     REVOKE = "UPDATE keys SET status = 'revoked', status_at = $3, status_by = $4, version = version + 1
         WHERE org_id = $1 AND id = $2 AND status <> 'revoked'";
+    /// The owner stands in the condition: of two who decide at once, one changes a row.
+    REASSIGN = "UPDATE keys SET owner_id = $4, left_decided_at = NULL, version = version + 1
+        WHERE org_id = $1 AND id = $2 AND owner_id = $3 AND status IN ('active', 'disabled')";
+    KEEP = "UPDATE keys SET expires_at = $4, left_decided_at = $5, version = version + 1
+        WHERE org_id = $1 AND id = $2 AND owner_id = $3 AND status IN ('active', 'disabled')
+            AND (expires_at IS NULL OR expires_at >= $4)";
+    DECIDED = "SELECT id FROM keys WHERE org_id = $1 AND owner_id = $2 AND status IN ('active', 'disabled')
+        AND left_decided_at IS NOT NULL";
     EXPIRE_DUE = "UPDATE keys SET status = 'expired', status_at = expires_at, status_by = NULL
         WHERE status IN ('active', 'disabled') AND expires_at IS NOT NULL AND expires_at <= $1";
     CLEAR_SCOPE = "DELETE FROM scopes WHERE org_id = $1 AND holder_kind = 'key' AND holder_id = $2";
@@ -146,6 +154,90 @@ impl TryFrom<KeyRow> for Key {
             month_spent: Money::ZERO,
         })
     }
+}
+
+/// How many live keys of one person are read at once.
+pub const OF_OWNER_MOST: i64 = 100;
+
+pub fn of_owner_text(dialect: Dialect) -> String {
+    format!(
+        "{} WHERE k.org_id = $1 AND k.owner_id = $2 AND k.status IN ('active', 'disabled')
+            AND (CAST($3 AS BIGINT) = 0 OR k.left_decided_at IS NULL) ORDER BY k.seq DESC LIMIT $4",
+        select_key(dialect)
+    )
+}
+
+/// Somebody's live keys, newest first, at most `OF_OWNER_MOST`; on wish only those that nobody has decided about since
+/// they left. Without budgets and spend: `spend::fill` puts them in.
+pub async fn list_of_owner(
+    via: &mut impl Via,
+    org: &OrgId,
+    owner: &PersonId,
+    undecided: bool,
+) -> Result<Vec<Key>, StoreError> {
+    let text = of_owner_text(Dialect::of(via));
+    let rows: Vec<KeyRow> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.clone()))
+            .bind(org.as_str())
+            .bind(owner.as_str())
+            .bind(i64::from(undecided))
+            .bind(OF_OWNER_MOST)
+    )?;
+    rows.into_iter().map(Key::try_from).collect()
+}
+
+/// Those of somebody's live keys that go on by a decision.
+pub async fn decided(via: &mut impl Via, org: &OrgId, owner: &PersonId) -> Result<Vec<KeyId>, StoreError> {
+    let ids: Vec<String> = run!(
+        via,
+        fetch_all,
+        sqlx::query_scalar::<_, String>(DECIDED).bind(org.as_str()).bind(owner.as_str())
+    )?;
+    ids.iter().map(|id| KeyId::parse(id).ok_or(unreadable("keys.id"))).collect()
+}
+
+/// Gives a live key another owner; says whether `from` still owned it.
+pub async fn reassign(
+    tx: &mut Tx,
+    permit: &Permit,
+    id: &KeyId,
+    from: &PersonId,
+    to: &PersonId,
+) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::EditKey]);
+    let rows = changed!(
+        tx,
+        sqlx::query(REASSIGN)
+            .bind(permit.org().as_str())
+            .bind(id.as_str())
+            .bind(from.as_str())
+            .bind(to.as_str())
+    )?;
+    Ok(rows == 1)
+}
+
+/// Lets a key of somebody who left run on until its end, which is never put off; says whether it was live and theirs.
+pub async fn keep(
+    tx: &mut Tx,
+    permit: &Permit,
+    id: &KeyId,
+    owner: &PersonId,
+    until: Moment,
+    now: Moment,
+) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::EditKey]);
+    let rows = changed!(
+        tx,
+        sqlx::query(KEEP)
+            .bind(permit.org().as_str())
+            .bind(id.as_str())
+            .bind(owner.as_str())
+            .bind(until.ms())
+            .bind(now.ms())
+    )?;
+    Ok(rows == 1)
 }
 
 /// Without budgets and spend: `spend::fill` puts them in.

@@ -6,10 +6,12 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::{StoreError, Tx, Via, changed, run, statements};
-use crate::domain::ids::{OrgId, PersonId};
+use crate::domain::ids::{OrgId, PersonId, TeamId};
 use crate::domain::moment::Moment;
-use crate::domain::person::Email;
-use crate::domain::policy::{Action, OrgRole, Permit};
+use crate::domain::money::Money;
+use crate::domain::person::{Email, PersonName};
+use crate::domain::policy::{Action, OrgRole, Permit, Scope};
+use crate::domain::team::Team;
 
 statements! {
     HOLD_ORG = "SELECT id FROM orgs WHERE slug = $1";
@@ -23,6 +25,54 @@ statements! {
     JOIN = "INSERT INTO memberships (org_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)
         ON CONFLICT (org_id, person_id) DO UPDATE SET role = $3, created_at = $4, disabled_at = NULL, removed_at = NULL
         WHERE memberships.disabled_at IS NOT NULL";
+    SET_ROLE = "UPDATE memberships SET role = $4 WHERE org_id = $1 AND person_id = $2 AND role = $3 AND removed_at IS NULL
+            AND (role <> 'owner' OR disabled_at IS NOT NULL OR EXISTS (SELECT 1 FROM memberships o
+                JOIN people p ON p.id = o.person_id AND p.disabled_at IS NULL
+                WHERE o.org_id = $1 AND o.role = 'owner' AND o.disabled_at IS NULL AND o.person_id <> $2))";
+    DISABLE = "UPDATE memberships SET disabled_at = $3 WHERE org_id = $1 AND person_id = $2 AND disabled_at IS NULL
+            AND (role <> 'owner' OR EXISTS (SELECT 1 FROM memberships o
+                JOIN people p ON p.id = o.person_id AND p.disabled_at IS NULL
+                WHERE o.org_id = $1 AND o.role = 'owner' AND o.disabled_at IS NULL AND o.person_id <> $2))";
+    REMOVE = "UPDATE memberships SET disabled_at = COALESCE(disabled_at, $3), removed_at = $3
+        WHERE org_id = $1 AND person_id = $2 AND removed_at IS NULL
+            AND (role <> 'owner' OR disabled_at IS NOT NULL OR EXISTS (SELECT 1 FROM memberships o
+                JOIN people p ON p.id = o.person_id AND p.disabled_at IS NULL
+                WHERE o.org_id = $1 AND o.role = 'owner' AND o.disabled_at IS NULL AND o.person_id <> $2))";
+    ENABLE = "UPDATE memberships SET disabled_at = NULL
+        WHERE org_id = $1 AND person_id = $2 AND disabled_at IS NOT NULL AND removed_at IS NULL";
+    /// Whoever comes back has their keys again; should they leave once more, each is decided anew.
+    UNDECIDE = "UPDATE keys SET left_decided_at = NULL WHERE org_id = $1 AND owner_id = $2 AND left_decided_at IS NOT NULL";
+    /// `$2` is empty, or the person whose teams' people are listed; `$3` is a pattern. From `$4` and `$5` on, when there is
+    /// an id in `$5`.
+    LIST_ON = "SELECT m.person_id, p.name, p.email, m.role, m.created_at, m.disabled_at, m.removed_at, p.totp_since,
+            (SELECT MAX(s.seen_at) FROM sessions s WHERE s.person_id = p.id) AS seen_at
+        FROM memberships m JOIN people p ON p.id = m.person_id
+        WHERE m.org_id = $1 AND m.removed_at IS NULL
+            AND (CAST($2 AS TEXT) = '' OR m.person_id = $2 OR EXISTS (SELECT 1 FROM team_members mine
+                JOIN teams t ON t.id = mine.team_id AND t.archived_at IS NULL
+                JOIN team_members x ON x.team_id = mine.team_id AND x.person_id = m.person_id
+                WHERE mine.org_id = $1 AND mine.person_id = $2 AND mine.role = 'admin'))
+            AND (lower(p.name) LIKE $3 ESCAPE '\\' OR p.email LIKE $3 ESCAPE '\\')
+            AND (CAST($5 AS TEXT) = '' OR (p.name, p.id) > ($4, $5))
+        ORDER BY p.name, p.id LIMIT $6";
+    LIST_BACK = "SELECT m.person_id, p.name, p.email, m.role, m.created_at, m.disabled_at, m.removed_at, p.totp_since,
+            (SELECT MAX(s.seen_at) FROM sessions s WHERE s.person_id = p.id) AS seen_at
+        FROM memberships m JOIN people p ON p.id = m.person_id
+        WHERE m.org_id = $1 AND m.removed_at IS NULL
+            AND (CAST($2 AS TEXT) = '' OR m.person_id = $2 OR EXISTS (SELECT 1 FROM team_members mine
+                JOIN teams t ON t.id = mine.team_id AND t.archived_at IS NULL
+                JOIN team_members x ON x.team_id = mine.team_id AND x.person_id = m.person_id
+                WHERE mine.org_id = $1 AND mine.person_id = $2 AND mine.role = 'admin'))
+            AND (lower(p.name) LIKE $3 ESCAPE '\\' OR p.email LIKE $3 ESCAPE '\\')
+            AND (CAST($5 AS TEXT) = '' OR (p.name, p.id) < ($4, $5))
+        ORDER BY p.name DESC, p.id DESC LIMIT $6";
+    ACTIVE = "SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
+        WHERE m.org_id = $1 AND m.disabled_at IS NULL AND p.disabled_at IS NULL ORDER BY p.name, p.id LIMIT $2";
+    /// People who left and have keys that nobody has decided about.
+    UNDECIDED = "SELECT p.id, p.name, COUNT(*) AS keys FROM memberships m JOIN people p ON p.id = m.person_id
+        JOIN keys k ON k.owner_id = m.person_id AND k.org_id = m.org_id
+        WHERE m.org_id = $1 AND m.disabled_at IS NOT NULL AND k.status IN ('active', 'disabled')
+            AND k.left_decided_at IS NULL GROUP BY p.id, p.name ORDER BY p.name, p.id LIMIT 100";
     LEAVE_TEAMS = "DELETE FROM team_members WHERE org_id = $1 AND person_id = $2";
 }
 
@@ -124,7 +174,255 @@ pub async fn join(
         sqlx::query(JOIN).bind(org).bind(person.as_str()).bind(role.as_str()).bind(now.ms())
     )?;
     if rows == 1 {
+        changed!(&mut *tx, sqlx::query(LEAVE_TEAMS).bind(org).bind(person.as_str()))?;
+        changed!(tx, sqlx::query(UNDECIDE).bind(org).bind(person.as_str()))?;
+    }
+    Ok(rows == 1)
+}
+
+/// Says whether it was done: they had the role `from`, are not removed, and an active owner stays.
+pub async fn set_role(
+    tx: &mut Tx,
+    permit: &Permit,
+    person: &PersonId,
+    from: OrgRole,
+    to: OrgRole,
+) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::ChangeRole]);
+    let rows = changed!(
+        tx,
+        sqlx::query(SET_ROLE)
+            .bind(permit.org().as_str())
+            .bind(person.as_str())
+            .bind(from.as_str())
+            .bind(to.as_str())
+    )?;
+    Ok(rows == 1)
+}
+
+/// Says whether it was done: they were active, and an active owner stays.
+pub async fn disable(
+    tx: &mut Tx,
+    permit: &Permit,
+    person: &PersonId,
+    now: Moment,
+) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::DisableMember]);
+    let org = permit.org().as_str();
+    let rows = changed!(tx, sqlx::query(DISABLE).bind(org).bind(person.as_str()).bind(now.ms()))?;
+    Ok(rows == 1)
+}
+
+/// Says whether they were disabled and not removed.
+pub async fn enable(tx: &mut Tx, permit: &Permit, person: &PersonId) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::EnableMember]);
+    let org = permit.org().as_str();
+    let rows = changed!(&mut *tx, sqlx::query(ENABLE).bind(org).bind(person.as_str()))?;
+    if rows == 1 {
+        changed!(tx, sqlx::query(UNDECIDE).bind(org).bind(person.as_str()))?;
+    }
+    Ok(rows == 1)
+}
+
+/// Takes them out, also of every team; says whether it was done: they were in, and an active owner stays.
+pub async fn remove(
+    tx: &mut Tx,
+    permit: &Permit,
+    person: &PersonId,
+    now: Moment,
+) -> Result<bool, StoreError> {
+    permit.must_be(&[Action::RemoveMember, Action::Leave]);
+    let org = permit.org().as_str();
+    let rows = changed!(&mut *tx, sqlx::query(REMOVE).bind(org).bind(person.as_str()).bind(now.ms()))?;
+    if rows == 1 {
         changed!(tx, sqlx::query(LEAVE_TEAMS).bind(org).bind(person.as_str()))?;
     }
     Ok(rows == 1)
+}
+
+pub const PAGE_ROWS: usize = 50;
+
+/// Where a page of the list begins: beyond this name and id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub backwards: bool,
+    pub name: String,
+    pub id: String,
+}
+
+pub struct MemberPage {
+    pub members: Vec<Member>,
+    pub previous: Option<Cursor>,
+    pub next: Option<Cursor>,
+}
+
+/// People who are in, active or disabled, by name; those whom the permit's scope shows. `search` is part of a name or
+/// an address.
+pub async fn list(
+    via: &mut impl Via,
+    permit: &Permit,
+    search: &str,
+    page: Option<&Cursor>,
+) -> Result<MemberPage, StoreError> {
+    let backwards = page.is_some_and(|page| page.backwards);
+    let (name, id) = page.map_or(("", ""), |page| (page.name.as_str(), page.id.as_str()));
+    let rows: Vec<MemberRow> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, MemberRow>(if backwards { LIST_BACK } else { LIST_ON })
+            .bind(permit.org().as_str())
+            .bind(of_person(permit))
+            .bind(pattern(search))
+            .bind(name)
+            .bind(id)
+            .bind(PAGE_ROWS as i64 + 1)
+    )?;
+    let mut members = rows.into_iter().map(Member::try_from).collect::<Result<Vec<_>, _>>()?;
+    let more = members.len() > PAGE_ROWS;
+    members.truncate(PAGE_ROWS);
+    if backwards {
+        members.reverse();
+    }
+    let at = |member: Option<&Member>, backwards| {
+        member.map(|member| Cursor { backwards, name: member.name.clone(), id: member.id.to_string() })
+    };
+    let (before, beyond) = if backwards { (more, true) } else { (page.is_some(), more) };
+    Ok(MemberPage {
+        previous: at(members.first(), true).filter(|_| before),
+        next: at(members.last(), false).filter(|_| beyond),
+        members,
+    })
+}
+
+/// The person whose teams a narrowed scope is about; empty for the whole organisation.
+fn of_person(permit: &Permit) -> &str {
+    match permit.scope() {
+        Scope::Org => "",
+        Scope::OfPerson(person) => person.as_str(),
+    }
+}
+
+/// Anywhere in the text; what was typed is data in it.
+fn pattern(search: &str) -> String {
+    let escaped = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+/// Id and name of active people, by name, to choose from.
+pub async fn list_active(via: &mut impl Via, org: &OrgId, most: i64) -> Result<Vec<PersonName>, StoreError> {
+    let rows: Vec<(String, String)> =
+        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ACTIVE).bind(org.as_str()).bind(most))?;
+    rows.into_iter()
+        .map(|(id, name)| {
+            let id = PersonId::parse(&id).ok_or(StoreError::Unreadable { column: "people.id" })?;
+            Ok(PersonName { id, name })
+        })
+        .collect()
+}
+
+/// People who left and whose live keys are undecided, with how many.
+pub async fn undecided(via: &mut impl Via, org: &OrgId) -> Result<Vec<(PersonName, i64)>, StoreError> {
+    let rows: Vec<(String, String, i64)> =
+        run!(via, fetch_all, sqlx::query_as::<_, (String, String, i64)>(UNDECIDED).bind(org.as_str()))?;
+    rows.into_iter()
+        .map(|(id, name, keys)| {
+            let id = PersonId::parse(&id).ok_or(StoreError::Unreadable { column: "people.id" })?;
+            Ok((PersonName { id, name }, keys))
+        })
+        .collect()
+}
+
+/// What a list shows of each person beside themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Holdings {
+    /// Names of teams, and whether they look after them.
+    pub teams: Vec<(Team, bool)>,
+    pub live_keys: i64,
+    pub month_spent: Money,
+}
+
+/// What these people have, in their order; of keys and teams only those that the permit's scope shows.
+pub async fn holdings(
+    via: &mut impl Via,
+    permit: &Permit,
+    people: &[PersonId],
+    month: Moment,
+) -> Result<Vec<Holdings>, StoreError> {
+    let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
+    let list = serde_json::to_string(&ids).unwrap_or_default();
+    let texts = holding_texts(Dialect::of(via));
+    let (org, mine) = (permit.org().as_str(), of_person(permit));
+    let mut holdings = vec![Holdings::default(); people.len()];
+    let at = |id: &str| ids.iter().position(|known| *known == id);
+
+    let teams: Vec<(String, String, String, String)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, String, String, String)>(AssertSqlSafe(texts[0].clone()))
+            .bind(org)
+            .bind(&list)
+            .bind(mine)
+    )?;
+    for (person, id, name, role) in teams {
+        let id = TeamId::parse(&id).ok_or(StoreError::Unreadable { column: "teams.id" })?;
+        if let Some(at) = at(&person) {
+            holdings[at].teams.push((Team { id, name }, role == "admin"));
+        }
+    }
+    let keys: Vec<(String, i64)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(texts[1].clone())).bind(org).bind(&list).bind(mine)
+    )?;
+    for (person, count) in keys {
+        if let Some(at) = at(&person) {
+            holdings[at].live_keys = count;
+        }
+    }
+    let spent: Vec<(String, i64)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(texts[2].clone()))
+            .bind(org)
+            .bind(&list)
+            .bind(mine)
+            .bind(month.ms())
+    )?;
+    for (person, nanos) in spent {
+        if let Some(at) = at(&person) {
+            holdings[at].month_spent = Money::from_nanos(nanos);
+        }
+    }
+    Ok(holdings)
+}
+
+/// Teams, live keys, and spend of the month of a list of people (`$2`); `$3` narrows to the teams that somebody looks
+/// after.
+pub fn holding_texts(dialect: Dialect) -> [String; 3] {
+    let people = dialect.json_list("$2");
+    let narrowed = |team: &str| {
+        format!(
+            "(CAST($3 AS TEXT) = '' OR {team} IN (SELECT mine.team_id FROM team_members mine
+                WHERE mine.org_id = $1 AND mine.person_id = $3 AND mine.role = 'admin'))"
+        )
+    };
+    [
+        format!(
+            "SELECT m.person_id, t.id, t.name, m.role FROM team_members m JOIN teams t ON t.id = m.team_id
+            WHERE m.org_id = $1 AND t.archived_at IS NULL AND m.person_id IN {people} AND {}
+            ORDER BY t.name, t.id",
+            narrowed("m.team_id")
+        ),
+        format!(
+            "SELECT k.owner_id, COUNT(*) FROM keys k WHERE k.org_id = $1 AND k.owner_id IN {people}
+                AND k.status IN ('active', 'disabled') AND {} GROUP BY k.owner_id",
+            narrowed("k.team_id")
+        ),
+        format!(
+            "SELECT k.owner_id, CAST(SUM(c.spent) AS BIGINT) FROM keys k JOIN counters c ON c.org_id = $1
+                AND c.holder_kind = 'key' AND c.holder_id = k.id AND c.period = 'month' AND c.window_start = $4
+            WHERE k.org_id = $1 AND k.owner_id IN {people} AND {} GROUP BY k.owner_id",
+            narrowed("k.team_id")
+        ),
+    ]
 }

@@ -281,6 +281,18 @@ impl Tx {
         self.commit().await
     }
 
+    /// For several things changed at once: an event for each.
+    pub async fn save_all(
+        mut self,
+        events: impl IntoIterator<Item = (Permit, Event), IntoIter: Send> + Send,
+        now: Moment,
+    ) -> Result<(), StoreError> {
+        for (permit, event) in events {
+            audit::append(&mut self, &permit, &event, now).await?;
+        }
+        self.commit().await
+    }
+
     /// For a change that several organisations' audits tell of.
     pub async fn save_for_each(
         mut self,

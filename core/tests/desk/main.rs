@@ -6,6 +6,7 @@ mod keys;
 mod list;
 mod looks;
 mod orgs;
+mod members;
 mod people;
 mod plans;
 mod schema;

@@ -39,7 +39,9 @@ on_both!(
         let lists = store::key_list::every_text(dialect);
         assert!(lists.len() > 500, "only {} lists", lists.len());
         let others = [store::spend::every_text(dialect), store::admission::every_text(dialect)].concat();
-        for text in lists.iter().chain(&others) {
+        let people = store::members::holding_texts(dialect);
+        let owned = [store::keys::of_owner_text(dialect)];
+        for text in lists.iter().chain(&others).chain(&people).chain(&owned) {
             assert_eq!(mistake(&desk, text).await, None);
         }
     }

@@ -1,0 +1,399 @@
+//! The people of an organisation: listed, shown, given another role, disabled and enabled, removed, leaving. Whoever is
+//! disabled or removed is signed out everywhere at once. An organisation keeps an active owner, however many ask at once:
+//! each change first holds the organisation, then reads the caller's own standing, then asks for another owner in the
+//! very statement that takes one away.
+
+use serde::{Deserialize, Serialize};
+
+use super::OpError;
+use super::access::{Caller, Visit, enter};
+use super::fresh::Proof;
+use super::support::{self, Look};
+use crate::Desk;
+use crate::domain::audit::{Change, Event, EventKind, PastEvent};
+use crate::domain::ids::{PersonId, TeamId};
+use crate::domain::key::Key;
+use crate::domain::moment::Moment;
+use crate::domain::money::Money;
+use crate::domain::person::PersonName;
+use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit, Scope};
+use crate::store::invitations::{self, Invitation};
+use crate::store::members::{self, Cursor, Holdings, Member, MemberPage};
+use crate::store::spend::WindowStarts;
+use crate::store::{Tx, Via, audit, keys, people, sessions, spend};
+
+/// Far more open invitations than a person reads.
+const INVITATIONS_MOST: i64 = 200;
+const HISTORY_MOST: i64 = 30;
+
+const LAST_OWNER: &str = "An organisation keeps at least one active owner, and this is the last one. Make somebody else an owner first.";
+
+pub struct MembersView {
+    pub visit: Visit,
+    pub page: MemberPage,
+    /// In the order of the page.
+    pub holdings: Vec<Holdings>,
+    /// Those that the caller could have sent.
+    pub invitations: Vec<Invitation>,
+    /// People who left, and how many of their live keys nobody has decided about.
+    pub undecided: Vec<(PersonName, i64)>,
+    pub now: Moment,
+}
+
+/// A page of people, narrowed to those whom the caller may see.
+///
+/// # Errors
+/// `Forbidden` for members who look after no team.
+pub async fn list(
+    desk: &Desk,
+    caller: &Caller,
+    slug: &str,
+    search: &str,
+    page: Option<&Cursor>,
+) -> Result<MembersView, OpError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, slug).await?;
+    let permit = visit.permit(Action::ListMembers, On::Org)?;
+    let page = members::list(&mut read, &permit, search, page).await?;
+    let ids: Vec<PersonId> = page.members.iter().map(|member| member.id.clone()).collect();
+    let month = WindowStarts::at(now, &visit.org.zone).month;
+    let holdings = members::holdings(&mut read, &permit, &ids, month).await?;
+    let mut invitations = match visit.may(Action::Invite, On::Org) {
+        true => invitations::list_open(&mut read, &visit.org.id, INVITATIONS_MOST).await?,
+        false => vec![],
+    };
+    invitations.retain(|invitation| super::invitations::is_theirs(&visit, invitation));
+    let undecided = match visit.may(Action::EditKey, On::Org) {
+        true => members::undecided(&mut read, &visit.org.id).await?,
+        false => vec![],
+    };
+    drop(read);
+    support::trace(desk, &visit, Look::List { of: "people", search }).await?;
+    Ok(MembersView { visit, page, holdings, invitations, undecided, now })
+}
+
+pub struct MemberView {
+    pub visit: Visit,
+    pub member: Member,
+    /// All of theirs, for the rules.
+    pub team_ids: Vec<TeamId>,
+    /// The newest live ones that the caller may see.
+    pub keys: Vec<Key>,
+    /// Of teams, keys and spend, what the caller may see.
+    pub holdings: Holdings,
+    pub history: Vec<PastEvent>,
+    pub now: Moment,
+}
+
+impl MemberView {
+    pub fn facts(&self) -> MemberFacts<'_> {
+        MemberFacts { person: &self.member.id, role: self.member.role, becomes: None, teams: &self.team_ids }
+    }
+}
+
+/// One person of the organisation, also one who left.
+///
+/// # Errors
+/// `NotFound` when they are not the caller's to see.
+pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<MemberView, OpError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, slug).await?;
+    let (member, team_ids) = find(&mut read, &visit, id).await?;
+    let facts = MemberFacts { person: &member.id, role: member.role, becomes: None, teams: &team_ids };
+    let permit = visit.permit(Action::SeeMember, On::Member(facts))?;
+    let starts = WindowStarts::at(now, &visit.org.zone);
+    let one = [member.id.clone()];
+    let mut holdings = members::holdings(&mut read, &permit, &one, starts.month).await?;
+    let mut holdings = holdings.pop().unwrap_or_default();
+    let mut found = keys::list_of_owner(&mut read, &visit.org.id, &member.id, false).await?;
+    found.retain(|key| visit.permit(Action::SeeKey, On::Key(key.facts())).is_ok());
+    spend::fill(&mut read, &visit.org.id, &mut found, starts).await?;
+    if matches!(permit.scope(), Scope::OfPerson(_)) {
+        holdings.live_keys = found.len() as i64;
+        holdings.month_spent = found.iter().fold(Money::ZERO, |sum, key| sum.saturating_add(key.month_spent));
+    }
+    // What is their own, people see whole.
+    if member.id == caller.person.id {
+        let mine = &visit.standing.admin_of;
+        let teams = people::teams_of(&mut read, &visit.org.id, &member.id).await?;
+        holdings.teams = teams
+            .into_iter()
+            .map(|team| {
+                let admin = mine.contains(&team.id);
+                (team, admin)
+            })
+            .collect();
+    }
+    let history = match permit.scope() {
+        Scope::Org => audit::of_subject(&mut read, &visit.org.id, member.id.as_str(), HISTORY_MOST).await?,
+        Scope::OfPerson(_) => vec![],
+    };
+    drop(read);
+    support::trace(desk, &visit, Look::Thing { id: member.id.as_str(), name: &member.name }).await?;
+    Ok(MemberView { visit, member, team_ids, keys: found, holdings, history, now })
+}
+
+/// The person, with the teams that they are in. Whether the caller may see them, the permit says.
+pub(super) async fn find(
+    via: &mut impl Via,
+    visit: &Visit,
+    id: &str,
+) -> Result<(Member, Vec<TeamId>), OpError> {
+    let id = PersonId::parse(id).ok_or(OpError::NotFound)?;
+    let member = members::find(via, &visit.org.id, &id).await?.ok_or(OpError::NotFound)?;
+    let teams = people::places_in_teams(via, &visit.org.id, &id).await?;
+    Ok((member, teams.into_iter().map(|(team, _)| team).collect()))
+}
+
+/// Names a person; some acts ask for a fresh proof.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemberRef {
+    pub org: String,
+    pub id: String,
+    pub proof: Proof,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RoleForm {
+    pub org: String,
+    pub id: String,
+    /// `owner`, `admin` or `member`.
+    pub role: String,
+    pub proof: Proof,
+}
+
+/// What an act on somebody starts from: the organisation held, and standings read after that.
+struct Act {
+    tx: Tx,
+    visit: Visit,
+    member: Member,
+    permit: Permit,
+}
+
+async fn begin(
+    desk: &Desk,
+    caller: &Caller,
+    org: &str,
+    id: &str,
+    action: Action,
+    becomes: Option<OrgRole>,
+) -> Result<Act, OpError> {
+    let mut tx = desk.db.write().await?;
+    members::hold_org(&mut tx, org).await?;
+    let visit = enter(&mut tx, caller, org).await?;
+    let (member, teams) = find(&mut tx, &visit, id).await?;
+    let facts = MemberFacts { person: &member.id, role: member.role, becomes, teams: &teams };
+    let permit = visit.permit(action, On::Member(facts))?;
+    Ok(Act { tx, visit, member, permit })
+}
+
+/// Returns the person's name.
+///
+/// # Errors
+/// `Conflict` for the last active owner; `Stale` when the caller is not fresh.
+pub async fn change_role(desk: &Desk, caller: &Caller, form: &RoleForm) -> Result<String, OpError> {
+    let now = desk.now();
+    let Some(role) = OrgRole::parse(&form.role) else {
+        return Err(OpError::say("role", "Choose one of the roles that you may give."));
+    };
+    let act = begin(desk, caller, &form.org, &form.id, Action::ChangeRole, Some(role)).await?;
+    let Act { mut tx, visit, member, permit } = act;
+    caller.must_be_fresh(now)?;
+    if member.removed_at.is_some() {
+        return Err(OpError::Conflict(format!("{} is not in {} any more.", member.name, visit.org.name)));
+    }
+    if member.role == role {
+        return Err(OpError::say("role", format!("{} has this role already.", member.name)));
+    }
+    if !members::set_role(&mut tx, &permit, &member.id, member.role, role).await? {
+        return Err(OpError::Conflict(LAST_OWNER.into()));
+    }
+    let mut changes = vec![Change {
+        field: "role".into(),
+        before: Some(member.role.as_str().into()),
+        after: Some(role.as_str().into()),
+    }];
+    if rank(role) < rank(member.role) {
+        changes.extend(take_back_invitations(&mut tx, &permit, &member.id, now).await?);
+    }
+    let event = Event::new(EventKind::MemberRoleChanged, member.id.as_str(), &member.name);
+    tx.save(&permit, event.with(changes), now).await?;
+    Ok(member.name)
+}
+
+fn rank(role: OrgRole) -> u8 {
+    match role {
+        OrgRole::Member => 0,
+        OrgRole::Admin => 1,
+        OrgRole::Owner => 2,
+    }
+}
+
+/// What somebody invited to by a standing that they have no more is not good any more either.
+async fn take_back_invitations(
+    tx: &mut Tx,
+    permit: &Permit,
+    person: &PersonId,
+    now: Moment,
+) -> Result<Option<Change>, OpError> {
+    let count = invitations::withdraw_of(tx, permit, person, now).await?;
+    Ok((count > 0).then(|| Change {
+        field: "open invitations by them".into(),
+        before: Some(count.to_string()),
+        after: Some("withdrawn".into()),
+    }))
+}
+
+/// Somebody who is out, and whether they have live keys to decide about.
+pub struct Out {
+    pub name: String,
+    pub has_keys: bool,
+}
+
+/// Takes somebody out for now: their sessions end at once. Their role, teams and keys stay as they are.
+///
+/// # Errors
+/// `Conflict` for the last active owner, and when they are disabled already.
+pub async fn disable(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<Out, OpError> {
+    let now = desk.now();
+    let act = begin(desk, caller, &form.org, &form.id, Action::DisableMember, None).await?;
+    let Act { mut tx, visit, member, permit } = act;
+    if !member.active() {
+        return Err(OpError::Conflict(format!("{} is disabled already.", member.name)));
+    }
+    if !members::disable(&mut tx, &permit, &member.id, now).await? {
+        return Err(OpError::Conflict(LAST_OWNER.into()));
+    }
+    let changes: Vec<Change> =
+        take_back_invitations(&mut tx, &permit, &member.id, now).await?.into_iter().collect();
+    sessions::end_all(&mut tx, &member.id, now).await?;
+    let has_keys = !keys::list_of_owner(&mut tx, &visit.org.id, &member.id, true).await?.is_empty();
+    let event = Event::new(EventKind::MemberDisabled, member.id.as_str(), &member.name);
+    tx.save(&permit, event.with(changes), now).await?;
+    Ok(Out { name: member.name, has_keys })
+}
+
+/// Takes somebody disabled back in, as they were. Returns their name.
+///
+/// # Errors
+/// `Stale` when they are an owner or an admin and the caller is not fresh; `Conflict` when they are not disabled.
+pub async fn enable(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<String, OpError> {
+    let now = desk.now();
+    let act = begin(desk, caller, &form.org, &form.id, Action::EnableMember, None).await?;
+    let Act { mut tx, visit, member, permit } = act;
+    if member.removed_at.is_some() {
+        return Err(OpError::Conflict(format!(
+            "{} was removed from {}. Invite them again.",
+            member.name, visit.org.name
+        )));
+    }
+    if member.role != OrgRole::Member {
+        caller.must_be_fresh(now)?;
+    }
+    if !members::enable(&mut tx, &permit, &member.id).await? {
+        return Err(OpError::Conflict(format!("{} is active already.", member.name)));
+    }
+    tx.save(&permit, Event::new(EventKind::MemberEnabled, member.id.as_str(), &member.name), now).await?;
+    Ok(member.name)
+}
+
+/// Takes somebody out for good: out of every team, signed out at once. Their keys stay theirs until somebody decides.
+///
+/// # Errors
+/// `Conflict` for the last active owner, and when they are out already; `Stale` when the caller is not fresh.
+pub async fn remove(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<Out, OpError> {
+    let now = desk.now();
+    let act = begin(desk, caller, &form.org, &form.id, Action::RemoveMember, None).await?;
+    let Act { tx, visit, member, permit } = act;
+    caller.must_be_fresh(now)?;
+    take_out(tx, &visit, &member, &permit, EventKind::MemberRemoved, now).await
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaveForm {
+    pub org: String,
+}
+
+/// Leaves the organisation. Sessions go on: the person may belong to others.
+///
+/// # Errors
+/// `Conflict` for the last active owner.
+pub async fn leave(desk: &Desk, caller: &Caller, form: &LeaveForm) -> Result<String, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    members::hold_org(&mut tx, &form.org).await?;
+    let visit = enter(&mut tx, caller, &form.org).await?;
+    let permit = visit.permit(Action::Leave, On::Org)?;
+    let (member, _) = find(&mut tx, &visit, caller.person.id.as_str()).await?;
+    take_out(tx, &visit, &member, &permit, EventKind::MemberLeft, now).await?;
+    Ok(visit.org.name)
+}
+
+async fn take_out(
+    mut tx: Tx,
+    visit: &Visit,
+    member: &Member,
+    permit: &Permit,
+    kind: EventKind,
+    now: Moment,
+) -> Result<Out, OpError> {
+    if member.removed_at.is_some() {
+        return Err(OpError::Conflict(format!("{} is not in {} any more.", member.name, visit.org.name)));
+    }
+    let teams = people::teams_of(&mut tx, &visit.org.id, &member.id).await?;
+    if !members::remove(&mut tx, permit, &member.id, now).await? {
+        return Err(OpError::Conflict(LAST_OWNER.into()));
+    }
+    let mut changes =
+        vec![Change { field: "role".into(), before: Some(member.role.as_str().into()), after: None }];
+    if !teams.is_empty() {
+        let names: Vec<&str> = teams.iter().map(|team| team.name.as_str()).collect();
+        changes.push(Change { field: "teams".into(), before: Some(names.join(", ")), after: None });
+    }
+    changes.extend(take_back_invitations(&mut tx, permit, &member.id, now).await?);
+    let subject = match kind {
+        EventKind::MemberLeft => member.role.as_str(),
+        _ => {
+            sessions::end_all(&mut tx, &member.id, now).await?;
+            member.name.as_str()
+        }
+    };
+    let has_keys = !keys::list_of_owner(&mut tx, &visit.org.id, &member.id, true).await?.is_empty();
+    tx.save(permit, Event::new(kind, member.id.as_str(), subject).with(changes), now).await?;
+    Ok(Out { name: member.name.clone(), has_keys })
+}
+
+/// What the page before leaving says.
+pub struct LeaveView {
+    pub visit: Visit,
+    pub live_keys: usize,
+}
+
+pub async fn leave_form(desk: &Desk, caller: &Caller, slug: &str) -> Result<LeaveView, OpError> {
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, slug).await?;
+    visit.permit(Action::Leave, On::Org)?;
+    let live = keys::list_of_owner(&mut read, &visit.org.id, &caller.person.id, false).await?;
+    Ok(LeaveView { visit, live_keys: live.len() })
+}
+
+/// What the page before a removal is drawn from.
+///
+/// # Errors
+/// `Conflict` when they are out already.
+pub async fn remove_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<MemberView, OpError> {
+    let view = show(desk, caller, slug, id).await?;
+    view.visit.permit(Action::RemoveMember, On::Member(view.facts()))?;
+    if view.member.removed_at.is_some() {
+        return Err(OpError::Conflict(format!(
+            "{} is not in {} any more.",
+            view.member.name, view.visit.org.name
+        )));
+    }
+    Ok(view)
+}
