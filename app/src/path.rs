@@ -1,6 +1,6 @@
 //! Addresses of this program's own pages. A redirect goes nowhere else.
 
-use keydesk_core::domain::ids::KeyId;
+use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId};
 use keydesk_core::domain::key_format::looks_like_secret;
 
 /// A path on this host, made by us or checked: no scheme, no host, no control characters.
@@ -50,6 +50,26 @@ impl LocalPath {
 
     pub fn settings(org: &str) -> Self {
         Self(format!("/{org}/settings"))
+    pub fn members(org: &str) -> Self {
+        Self(format!("/{org}/members"))
+    }
+
+    pub fn invite(org: &str) -> Self {
+        Self(format!("/{org}/members/invite"))
+    }
+
+    pub fn member(org: &str, id: &PersonId) -> Self {
+        Self(format!("/{org}/members/{id}"))
+    }
+
+    /// What becomes of the keys of somebody who left.
+    pub fn leaving(org: &str, id: &PersonId) -> Self {
+        Self(format!("/{org}/members/{id}/keys"))
+    }
+
+    /// The page that shows an invitation's link once.
+    pub fn invitation(org: &str, id: &InvitationId) -> Self {
+        Self(format!("/{org}/invitations/{id}/issued"))
     }
 
     /// A key's page, from an id that the operation has just accepted.

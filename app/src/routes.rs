@@ -8,6 +8,10 @@ use crate::pages::NoPage;
 use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage};
 use crate::pages::orgs::{HomePage, OperatorPage, ResumeOrgPage, SettingsPage, SuspendOrgPage};
 use crate::pages::session::{OrgPage, ResetPage, SetUpPage, SignInPage};
+use crate::pages::members::{
+    InvitationPage, InvitePage, JoinPage, LeavePage, LeavingPage, MemberPage, MembersPage, RemoveMemberPage,
+};
+use crate::pages::session::{HomePage, OrgPage, ResetPage, SetUpPage, SignInPage};
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -21,6 +25,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator") view=OperatorPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/suspend") view=SuspendOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />
+                <Route path=path!("/invite/:token") view=JoinPage ssr=SsrMode::Async />
                 <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/new") view=NewKeyPage ssr=SsrMode::Async />
@@ -29,6 +34,13 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/edit") view=EditKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/members") view=MembersPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/members/invite") view=InvitePage ssr=SsrMode::Async />
+                <Route path=path!("/:org/members/:id") view=MemberPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/members/:id/remove") view=RemoveMemberPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/members/:id/keys") view=LeavingPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/invitations/:id/issued") view=InvitationPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/leave") view=LeavePage ssr=SsrMode::Async />
             </Routes>
         </Router>
     }

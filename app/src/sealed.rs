@@ -56,6 +56,24 @@ pub struct Issued {
     pub secret: String,
 }
 
+/// An invitation's link on its way to the one page that shows it.
+#[derive(Serialize, Deserialize)]
+pub struct IssuedLink {
+    pub invitation_id: String,
+    pub link: String,
+    pub mail: Mailed,
+}
+
+/// What became of the mail with a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mailed {
+    Sent,
+    Failed,
+    /// This installation sends none.
+    Never,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Sealed<T> {
     until: i64,

@@ -8,6 +8,8 @@ use clap::Args;
 use ipnet::IpNet;
 use keydesk_core::store::Place;
 
+use crate::mail::Smtp;
+
 /// Where the data is: every command needs it.
 #[derive(Args, Clone, Debug)]
 pub struct DataConfig {
@@ -68,12 +70,48 @@ pub struct ServeConfig {
     #[arg(long, env = "KEYDESK_SESSION_HOURS", default_value_t = 12, value_parser = clap::value_parser!(i64).range(1..=720))]
     pub session_hours: i64,
 
+    /// The mail server for invitations: smtps://user:password@host, or smtp://user:password@host:587?tls=required for
+    /// STARTTLS. Left out, no mail is sent, and links are handed over by hand.
+    #[arg(long, env = "KEYDESK_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<Secret>,
+
+    /// Where mail comes from, such as Keydesk <keydesk@example.com>.
+    #[arg(long, env = "KEYDESK_MAIL_FROM")]
+    pub mail_from: Option<String>,
+
     /// Logs as JSON, one object a line.
     #[arg(long, env = "KEYDESK_LOG_JSON")]
     pub log_json: bool,
 }
 
+/// An option whose value is printed nowhere.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl ServeConfig {
+    /// `None` when this installation sends no mail.
+    ///
+    /// # Errors
+    /// A sentence for whoever started the program.
+    pub fn mail(&self) -> Result<Option<Smtp>, String> {
+        let url = self.smtp_url.as_ref().map(|url| url.0.as_str()).filter(|url| !url.is_empty());
+        url.map(|url| Smtp::new(url, self.mail_from.as_deref())).transpose()
+    }
+
     /// Without a slash at the end.
     pub fn base_url(&self) -> String {
         match &self.base_url {
@@ -90,6 +128,7 @@ impl ServeConfig {
     /// A sentence for whoever started the program.
     pub fn check(&self) -> Result<(), String> {
         self.data.place()?;
+        self.mail()?;
         let url = self.base_url();
         let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         match host {

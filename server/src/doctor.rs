@@ -23,6 +23,15 @@ pub async fn examine(config: &ServeConfig) -> Result<(), String> {
     if !config.secure() && !config.listen.ip().is_loopback() {
         say(false, "https", "the desk is open to a network without https. Put a proxy with https in front and set KEYDESK_BASE_URL.".into());
     }
+    if config.mail().is_ok() {
+        let words = match (&config.smtp_url, &config.mail_from) {
+            (Some(_), Some(from)) => format!("sent from {from}"),
+            _ => {
+                "none is sent; invitations are links to hand over. KEYDESK_SMTP_URL sets a mail server".into()
+            }
+        };
+        say(true, "mail", words);
+    }
     let now = SystemClock.now();
     let sane = now > Moment::from_ms(RELEASED_MS);
     say(

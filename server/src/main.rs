@@ -8,6 +8,7 @@ mod doctor;
 mod gateway;
 mod http;
 mod jobs;
+mod mail;
 mod serve;
 mod state;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use axum::ServiceExt;
 use axum_extra::extract::cookie::Key;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
+use keydesk_app::mail::Mailer;
 use keydesk_core::Random;
 use keydesk_core::admission::LastUsed;
 use keydesk_core::ops::links;
@@ -89,7 +90,9 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
         .site_root("target/site")
         .site_pkg_dir(assets::folder())
         .build();
-    AppState { desk, config: Arc::new(config), last_used: LastUsed::default(), cookie_key, leptos }
+    // Whether it makes sense was checked at the start.
+    let mailer = config.mail().ok().flatten().map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
+    AppState { desk, config: Arc::new(config), last_used: LastUsed::default(), cookie_key, mailer, leptos }
 }
 
 fn start_log(json: bool) {

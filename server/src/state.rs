@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use axum_extra::extract::cookie::Key;
+use keydesk_app::mail::Mailer;
 use keydesk_core::Desk;
 use keydesk_core::admission::LastUsed;
 use leptos::config::LeptosOptions;
@@ -17,6 +18,8 @@ pub struct AppState {
     pub last_used: LastUsed,
     /// Seals the cookies that carry a notice or a new secret to the next page.
     pub cookie_key: Key,
+    /// When this installation sends mail.
+    pub mailer: Option<Arc<dyn Mailer>>,
     pub leptos: LeptosOptions,
 }
 

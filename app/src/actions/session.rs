@@ -24,7 +24,7 @@ fn session() -> Result<Session, AppError> {
 }
 
 /// A new session under a new id, whatever the browser had before.
-async fn begin(person: &PersonId) -> Result<(), AppError> {
+pub(super) async fn begin(person: &PersonId) -> Result<(), AppError> {
     let agent = parts()
         .and_then(|parts| parts.headers.get(header::USER_AGENT)?.to_str().ok().map(str::to_owned))
         .unwrap_or_default();

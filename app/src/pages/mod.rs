@@ -3,6 +3,7 @@
 
 pub mod keys;
 pub mod orgs;
+pub mod members;
 pub mod session;
 
 use std::future::Future;

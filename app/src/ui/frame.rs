@@ -154,7 +154,7 @@ fn frame(
                     </span>
                     {icon(Icon::UpDown)}
                 </button>
-                {person_menu(caller, path)}
+                {person_menu(caller, path, rail.current)}
             </aside>
             <main class=class id="main" tabindex="-1">
                 {body}
@@ -199,11 +199,19 @@ fn switcher(name: String, home: String, orgs: &[(String, String)], current: Opti
     .into_any()
 }
 
-fn person_menu(caller: &Caller, path: &str) -> impl IntoView + use<> {
+fn person_menu(caller: &Caller, path: &str, org: Option<&str>) -> impl IntoView + use<> {
     let theme = |value: &'static str, label: &'static str| {
         let pressed = if caller.person.theme == value { "true" } else { "false" };
         view! { <button name="form[theme]" value=value aria-pressed=pressed>{label}</button> }
     };
+    let own = org.map(|org| {
+        view! {
+            <a class="item" href=LocalPath::member(org, &caller.person.id).as_str().to_owned()>
+                {icon(Icon::People)}
+                "Your membership"
+            </a>
+        }
+    });
     let operator = (caller.person.platform == PlatformRole::Operator).then(|| {
         view! {
             <a class="item" href="/operator">
@@ -226,6 +234,7 @@ fn person_menu(caller: &Caller, path: &str) -> impl IntoView + use<> {
                 {icon(Icon::Person)}
                 "Account"
             </a>
+            {own}
             {operator}
             <form method="post" action="/api/session/sign-out">
                 <button class="item" name="form[confirm]" value="yes">

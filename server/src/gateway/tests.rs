@@ -98,6 +98,7 @@ async fn installation() -> Installation {
         desk,
         config: Arc::new(config),
         last_used: LastUsed::default(),
+        mailer: None,
         cookie_key: Key::from(&[7; 64]),
         leptos: LeptosOptions::builder().output_name("keydesk").build(),
     };

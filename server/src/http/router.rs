@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use keydesk_app::ask::BaseUrl;
 use keydesk_app::error::AppError;
+use keydesk_app::mail::Post;
 use keydesk_app::routes::App;
 use keydesk_app::sealed::Seal;
 use keydesk_app::shell::shell;
@@ -85,6 +86,9 @@ fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     move || {
         provide_context(state.desk.clone());
         provide_context(BaseUrl(state.config.base_url()));
+        if let Some(mailer) = &state.mailer {
+            provide_context(Post(mailer.clone()));
+        }
         provide_context(Seal { key: state.cookie_key.clone(), secure: state.config.secure() });
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use keydesk_app::routes::App;
+use keydesk_core::domain::ids::PersonId;
 use keydesk_core::domain::person::Email;
 use keydesk_core::ops::links;
 use leptos_axum::generate_route_list_with_exclusions;
 
-use super::support::{Ask, Browser, Cast, TestApp, Who, actions, borrowed, fields_for, on_both};
+use super::support::{Ask, Browser, Cast, TestApp, TestKey, Who, actions, borrowed, fields_for, on_both};
 
 /// The columns are `Who::ALL`: nobody, owner, admin, admin of the key's team, admin of another team, member who owns the
 /// key, member who does not, support, operator without a membership, owner of another organisation.
@@ -34,6 +35,14 @@ GET  /{org}/keys/{id}               303   200   200   200   404   200   404   20
 GET  /{org}/keys/{id}/issued        303   200   200   200   404   200   404   200   404   404
 GET  /{org}/keys/{id}/edit          303   200   200   200   404   403   404   403   404   404
 GET  /{org}/keys/{id}/revoke        303   200   200   200   404   200   404   403   404   404
+GET  /invite/{token}                404   404   404   404   404   404   404   404   404   404
+GET  /{org}/members                 303   200   200   200   200   403   403   200   404   404
+GET  /{org}/members/invite          303   200   200   200   200   403   403   403   404   404
+GET  /{org}/members/{id}            303   200   200   200   404   200   404   200   404   404
+GET  /{org}/members/{id}/remove     303   200   200   403   404   403   404   403   404   404
+GET  /{org}/members/{id}/keys       303   200   200   403   404   404   404   403   404   404
+GET  /{org}/invitations/{id}/issued 303   200   200   200   404   404   404   403   404   404
+GET  /{org}/leave                   303   200   200   200   200   200   200   403   404   404
 POST keys/create                    401   200   200   200   422   403   403   403   404   404
 POST keys/edit                      401   200   200   200   404   403   404   403   404   404
 POST keys/disable                   401   200   200   200   404   200   404   403   404   404
@@ -44,6 +53,17 @@ POST keys/find                      401   200   200   200   200   200   200   20
 POST orgs/save                      401   200   200   403   403   403   403   403   404   404
 POST orgs/suspend                   401   404   404   404   404   404   404   404   200   404
 POST orgs/resume                    401   404   404   404   404   404   404   404   200   404
+POST invitations/invite             401   200   200   200   422   403   403   403   404   404
+POST invitations/resend             401   200   200   200   404   403   403   403   404   404
+POST invitations/withdraw           401   200   200   200   404   403   403   403   404   404
+POST invitations/accept             404   404   404   404   404   404   404   404   404   404
+POST invitations/join               401   404   404   404   404   404   404   404   404   404
+POST members/role                   401   200   200   403   404   404   404   403   404   404
+POST members/disable                401   200   200   403   404   404   404   403   404   404
+POST members/enable                 401   200   200   403   404   404   404   403   404   404
+POST members/remove                 401   200   200   403   404   404   404   403   404   404
+POST members/decide                 401   200   200   403   404   404   404   403   404   404
+POST members/leave                  401   409   200   200   200   200   200   403   404   404
 POST session/setup                  404   404   404   404   404   404   404   404   404   404
 POST session/reset                  404   404   404   404   404   404   404   404   404   404
 POST session/theme                  401   200   200   200   200   200   200   200   200   200
@@ -95,6 +115,19 @@ async fn the_table_has_every_page_and_every_action_and_nothing_else() {
 /// What the row asks, of a key that nobody has touched yet.
 async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usize, reset: &str) -> u16 {
     let key = app.key(cast, &format!("probe {n}")).await;
+    if row.path.contains("/members/{id}") {
+        let id = match row.path.ends_with("/keys") {
+            true => out(app, cast, &key).await,
+            false => cast.id(Who::KeyOwner),
+        };
+        let path = row.path.replace("{org}", &cast.org.slug).replace("{id}", id.as_str());
+        return app.get(browser, &path).await.status;
+    }
+    if row.path.starts_with("/{org}/invitations/") {
+        let (id, _) = app.invitation(cast, &format!("guest-{n}@nowhere.example")).await;
+        let path = row.path.replace("{org}", &cast.org.slug).replace("{id}", id.as_str());
+        return app.get(browser, &path).await.status;
+    }
     if row.method == "GET" {
         let token = if row.path.starts_with("/reset/") { reset } else { "0123456789abcdef" };
         let path = row
@@ -115,6 +148,31 @@ async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usi
     // The next row finds the organisation as it was.
     app.execute("UPDATE orgs SET suspended_at = NULL WHERE slug = 'acme'").await;
     status
+    let mut fields = fields_for(row.path, cast, &key, &format!("made-{n}"));
+    let on = match row.path {
+        "invitations/resend" | "invitations/withdraw" => {
+            Some(app.invitation(cast, &format!("guest-{n}@nowhere.example")).await.0.to_string())
+        }
+        "members/role" | "members/disable" | "members/remove" => Some(app.mate(cast).await.to_string()),
+        "members/enable" | "members/decide" => Some(out(app, cast, &key).await.to_string()),
+        _ => None,
+    };
+    if let (Some(on), Some(id)) = (on, fields.iter_mut().find(|(name, _)| name == "form[id]")) {
+        id.1 = on;
+    }
+    let status = app.post(browser, row.path, &borrowed(&fields)).await.status;
+    if row.path == "members/leave" {
+        app.bring_back().await;
+    }
+    status
+}
+
+/// Somebody of the cast's team who is disabled and owns the key.
+async fn out(app: &TestApp, cast: &Cast, key: &TestKey) -> PersonId {
+    let id = app.mate(cast).await;
+    app.execute(&format!("UPDATE memberships SET disabled_at = 1 WHERE person_id = '{id}'")).await;
+    app.execute(&format!("UPDATE keys SET owner_id = '{id}' WHERE id = '{}'", key.id)).await;
+    id
 }
 
 on_both! {

@@ -16,7 +16,7 @@ use axum_extra::extract::cookie::Key;
 use clap::Parser;
 use http_body_util::BodyExt;
 use keydesk_core::domain::audit::{Event, EventKind};
-use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, TeamId};
+use keydesk_core::domain::ids::{InvitationId, KeyId, OrgId, PersonId, TeamId};
 use keydesk_core::domain::key::KeySpec;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
@@ -25,7 +25,7 @@ use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, system_permit}
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::settings::{Settings, SettingsForm};
 use keydesk_core::domain::team::Team;
-use keydesk_core::ops::{catalogue, keys};
+use keydesk_core::ops::{catalogue, invitations, keys};
 use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::{Db, Place};
 use keydesk_core::{Clock, Desk};
@@ -289,6 +289,54 @@ impl TestApp {
         let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), name);
         tx.save(&permit, event, now).await.unwrap();
         TestKey { id: issued.id, name: name.into(), secret: issued.secret.reveal().to_owned() }
+    }
+
+    /// Somebody new in the cast's team, who never signs in.
+    pub async fn mate(&self, cast: &Cast) -> PersonId {
+        let (desk, now) = (&self.state.desk, self.state.desk.now());
+        let id = PersonId::new(now, desk.ten());
+        let email = Email::parse(&format!("{id}@example.com")).unwrap();
+        let platform = PlatformRole::None;
+        let new = NewPerson { id: &id, email: &email, name: "Mate", password_hash: "none", platform };
+        let mut tx = desk.db.write().await.unwrap();
+        people::insert_person(&mut tx, &new, now).await.unwrap();
+        people::insert_member(&mut tx, &cast.org.id, &id, OrgRole::Member, now).await.unwrap();
+        people::insert_team_member(&mut tx, &cast.org.id, &cast.team.id, &id, false, now).await.unwrap();
+        tx.save_unaudited("test").await.unwrap();
+        id
+    }
+
+    /// An open invitation into the cast's team: its id and its token.
+    pub async fn invitation(&self, cast: &Cast, email: &str) -> (InvitationId, String) {
+        let (desk, now) = (&self.state.desk, self.state.desk.now());
+        let permit = system_permit(&cast.org.id, Action::Invite, "test");
+        let email = Email::parse(email).unwrap();
+        let team = Some((cast.team.id.clone(), false));
+        let new = invitations::NewInvitation { email: &email, role: OrgRole::Member, team };
+        let mut tx = desk.db.write().await.unwrap();
+        let token = invitations::issue(desk, &mut tx, &permit, &new, now).await.unwrap();
+        tx.save(&permit, invitations::invited(&new, None), now).await.unwrap();
+        let offer = invitations::find(desk, &token).await.unwrap().unwrap();
+        (offer.invitation.id, token)
+    }
+
+    /// Whoever left is in again, in the team they were in.
+    pub async fn bring_back(&self) {
+        self.execute("UPDATE memberships SET disabled_at = NULL, removed_at = NULL").await;
+        for (who, team, role) in [
+            (Who::TeamAdmin, "Crew", "admin"),
+            (Who::OtherTeamAdmin, "Others", "admin"),
+            (Who::KeyOwner, "Crew", "member"),
+            (Who::Member, "Crew", "member"),
+        ] {
+            self.execute(&format!(
+                "INSERT INTO team_members (team_id, person_id, org_id, role, created_at)
+                SELECT t.id, p.id, t.org_id, '{role}', 0 FROM teams t, people p
+                WHERE t.name = '{team}' AND p.email = '{}' ON CONFLICT DO NOTHING",
+                who.email()
+            ))
+            .await;
+        }
     }
 
     /// Signs in as people do. Nobody is a browser without cookies.
@@ -657,6 +705,35 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
         }
         "session/sign-out" => own(&[("form[confirm]", "")]),
         "session/setup" | "session/reset" => own(&[("form[token]", "0123456789abcdef")]),
+        "invitations/invite" => own(&[
+            ("form[org]", org),
+            ("form[email]", &format!("{name}@nowhere.example")),
+            ("form[role]", "member"),
+            ("form[team]", cast.team.id.as_str()),
+            ("form[team_role]", "member"),
+        ]),
+        "invitations/resend" | "invitations/withdraw" => {
+            own(&[("form[org]", org), ("form[id]", "inv_00000000000000000000000000000000")])
+        }
+        "invitations/accept" => own(&[
+            ("form[token]", "0123456789abcdef"),
+            ("form[name]", name),
+            ("form[password]", "walnut ferry 92 lantern"),
+        ]),
+        "invitations/join" => own(&[("form[token]", "0123456789abcdef")]),
+        "members/disable" | "members/enable" | "members/remove" => {
+            own(&[("form[org]", org), ("form[id]", cast.id(Who::Member).as_str())])
+        }
+        "members/role" => {
+            own(&[("form[org]", org), ("form[id]", cast.id(Who::Member).as_str()), ("form[role]", "admin")])
+        }
+        "members/leave" => own(&[("form[org]", org)]),
+        "members/decide" => own(&[
+            ("form[org]", org),
+            ("form[id]", cast.id(Who::Member).as_str()),
+            ("form[keys][]", id),
+            ("form[act]", "revoke"),
+        ]),
         "session/theme" => own(&[("form[theme]", "dark"), ("form[page]", "/")]),
         other => panic!("{other} is new: write down here what its form holds"),
     }

@@ -62,7 +62,7 @@ fn state_reason(key: &Key, now: Moment, zone: &Zone) -> String {
     }
 }
 
-fn state_badge(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+pub(super) fn state_badge(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
     let state = key.state(now);
     let tone = match state {
         State::Active => BadgeTone::Good,
@@ -75,7 +75,7 @@ fn state_badge(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
 }
 
 /// As much of the secret as anybody may see again; the tooltip has its prefix.
-fn key_hint(key: &Key) -> impl IntoView + use<> {
+pub(super) fn key_hint(key: &Key) -> impl IntoView + use<> {
     let title = format!("{}…{}", key.prefix, key.last_four);
     view! { <span class="hint" title=title>{hint(&key.last_four)}</span> }
 }

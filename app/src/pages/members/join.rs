@@ -1,0 +1,126 @@
+//! The card behind an invitation's link: who invites to what, and the way in.
+
+use keydesk_core::domain::policy::OrgRole;
+use keydesk_core::ops::invitations::{self, AcceptForm, Offer};
+use leptos::prelude::*;
+
+use crate::ask::{caller, desk, param};
+use crate::pages::session::dead_link;
+use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::ui::field::{Mistakes, TextField, on_page};
+use crate::ui::frame::solo;
+
+#[component]
+pub fn JoinPage() -> impl IntoView {
+    let token = param("token");
+    page(async move {
+        let desk = desk()?;
+        let Some(offer) = invitations::find(&desk, &token).await? else {
+            return Ok(dead_link(
+                "An invitation's link works once, for seven days. This one was used, withdrawn or sent again, or has run out. Ask whoever invited you for another.",
+            ));
+        };
+        let invitation = &offer.invitation;
+        let caller = caller().ok();
+        let mistakes = mistakes();
+        let next = match (&caller, offer.known) {
+            (Some(caller), _) if caller.person.email == invitation.email.as_str() => join(&offer, token),
+            (Some(caller), _) => sign_out(&offer, &caller.person.email),
+            (None, true) => sign_in(&offer, &token),
+            (None, false) => new_person(token, &mistakes),
+        };
+        let role = match invitation.role {
+            OrgRole::Owner => "an owner",
+            OrgRole::Admin => "an admin",
+            OrgRole::Member => "a member",
+        };
+        let team = invitation.team.as_ref().map(|(team, admin)| match admin {
+            true => format!(", and to look after the team {}", team.name),
+            false => format!(", in the team {}", team.name),
+        });
+        let words = format!(
+            "{} invites you to be {role}{}. You sign in as {}.",
+            invitation.invited_by.as_deref().unwrap_or("Whoever runs this installation"),
+            team.unwrap_or_default(),
+            invitation.email.as_str()
+        );
+        let body = view! {
+            {title(format!("Join {}", invitation.org_name))}
+            <h1>{format!("Join {}", invitation.org_name)}</h1>
+            <p class="muted">{words}</p>
+            {notice_line()}
+            {next}
+        };
+        Ok(solo(body.into_any(), None))
+    })
+}
+
+fn new_person(token: String, mistakes: &Mistakes) -> AnyView {
+    let form: AcceptForm = typed().unwrap_or_default();
+    let name = TextField {
+        field: "name",
+        name: "form[name]",
+        label: "Name",
+        autocomplete: "name",
+        most: Some(100),
+        ..Default::default()
+    };
+    let password = TextField {
+        field: "password",
+        name: "form[password]",
+        label: "Password",
+        help: "15 characters or more. Four unusual words do well.",
+        kind: "password",
+        autocomplete: "new-password",
+        most: Some(256),
+        ..Default::default()
+    };
+    view! {
+        <form class="form" method="post" action="/api/invitations/accept" data-enhance>
+            {on_page(here())}
+            <input type="hidden" name="form[token]" value=token />
+            {name.draw(form.name, mistakes)}
+            {password.draw(String::new(), mistakes)}
+            <button class="btn primary wide">"Join"</button>
+        </form>
+    }
+    .into_any()
+}
+
+fn join(offer: &Offer, token: String) -> AnyView {
+    view! {
+        <form class="form" method="post" action="/api/invitations/join" data-enhance>
+            {on_page(here())}
+            <input type="hidden" name="form[token]" value=token />
+            <button class="btn primary wide">{format!("Join {}", offer.invitation.org_name)}</button>
+        </form>
+    }
+    .into_any()
+}
+
+fn sign_in(offer: &Offer, token: &str) -> AnyView {
+    let query = serde_urlencoded::to_string([("next", format!("/invite/{token}"))]).unwrap_or_default();
+    let words = format!("Sign in as {} to join", offer.invitation.email.as_str());
+    view! {
+        <div class="actions">
+            <a class="btn primary wide" href=format!("/sign-in?{query}")>{words}</a>
+        </div>
+    }
+    .into_any()
+}
+
+fn sign_out(offer: &Offer, me: &str) -> AnyView {
+    let words = format!(
+        "You are signed in as {me}, and the invitation is for {}. Sign out, then open the link again.",
+        offer.invitation.email.as_str()
+    );
+    view! {
+        <p>{words}</p>
+        <form method="post" action="/api/session/sign-out">
+            <div class="actions">
+                <button class="btn wide" name="form[confirm]" value="yes">"Sign out"</button>
+            </div>
+        </form>
+    }
+    .into_any()
+}

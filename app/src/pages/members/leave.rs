@@ -1,0 +1,97 @@
+//! The pages before somebody is out: leaving oneself, and removing somebody. Each says what will happen.
+
+use keydesk_core::ops::members;
+use leptos::prelude::*;
+
+use super::crumbs;
+use crate::ask::{caller, desk, param};
+use crate::pages::{here, mistakes, notice_line, page, title};
+use crate::path::LocalPath;
+use crate::ui::field::on_page;
+use crate::ui::frame::{Width, framed, page_head};
+use crate::ui::proof::proof_fields;
+
+#[component]
+pub fn LeavePage() -> impl IntoView {
+    let slug = param("org");
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = members::leave_form(&desk, &caller, &slug).await?;
+        let org = &view.visit.org;
+        let keys = match view.live_keys {
+            0 => "You own no live key here.".to_owned(),
+            1 => "Your live key works as before. An owner or an admin decides who is to own it.".to_owned(),
+            many => format!(
+                "Your {many} live keys work as before. An owner or an admin decides who is to own them."
+            ),
+        };
+        let back = LocalPath::member(&org.slug, &caller.person.id).as_str().to_owned();
+        let body = view! {
+            {title(format!("Leave {}", org.name))}
+            {notice_line()}
+            {page_head(vec![], format!("Leave {}", org.name).into_any(), ().into_any(), ().into_any())}
+            <div class="stack roomy">
+                <ul class="bullets">
+                    <li>{format!("You see nothing of {} any more, and are in none of its teams.", org.name)}</li>
+                    <li>{keys}</li>
+                    <li>"To come back, you have to be invited again."</li>
+                </ul>
+                <form class="form" method="post" action="/api/members/leave" data-enhance>
+                    {on_page(here())}
+                    <input type="hidden" name="form[org]" value=org.slug.clone() />
+                    <div class="actions end">
+                        <a class="btn quiet" href=back>"Cancel"</a>
+                        <button class="btn danger">{format!("Leave {}", org.name)}</button>
+                    </div>
+                </form>
+            </div>
+        };
+        let path = format!("/{}/leave", org.slug);
+        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+    })
+}
+
+#[component]
+pub fn RemoveMemberPage() -> impl IntoView {
+    let (slug, id) = (param("org"), param("id"));
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = members::remove_form(&desk, &caller, &slug, &id).await?;
+        let mistakes = mistakes();
+        let (org, member) = (&view.visit.org, &view.member);
+        let member_page = LocalPath::member(&org.slug, &member.id).as_str().to_owned();
+        let above = vec![crumbs(&org.slug), (member_page.clone(), member.name.clone())];
+        let keys = match view.holdings.live_keys {
+            0 => "They own no live key here.".to_owned(),
+            1 => "Their live key works as before, until you decide about it on the next page.".to_owned(),
+            many => format!(
+                "Their {many} live keys work as before, until you decide about each on the next page."
+            ),
+        };
+        let body = view! {
+            {title(format!("Remove {}", member.name))}
+            {notice_line()}
+            {page_head(above, format!("Remove {}", member.name).into_any(), ().into_any(), ().into_any())}
+            <div class="stack roomy">
+                <ul class="bullets">
+                    <li>"They are signed out everywhere at once, and are in no team any more."</li>
+                    <li>{keys}</li>
+                    <li>"Invitations that they sent and nobody took up are withdrawn."</li>
+                    <li>"To take them out for a while, " <a href=member_page.clone()>"disable them"</a> " instead."</li>
+                </ul>
+                <form class="form" method="post" action="/api/members/remove" data-enhance>
+                    {on_page(here())}
+                    <input type="hidden" name="form[org]" value=org.slug.clone() />
+                    <input type="hidden" name="form[id]" value=member.id.to_string() />
+                    {proof_fields(&caller, view.now, &mistakes)}
+                    <div class="actions end">
+                        <a class="btn quiet" href=member_page>"Cancel"</a>
+                        <button class="btn danger">{format!("Remove {}", member.name)}</button>
+                    </div>
+                </form>
+            </div>
+        };
+        let path = format!("/{}/members/{}/remove", org.slug, member.id);
+        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+    })
+}

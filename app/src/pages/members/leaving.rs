@@ -1,0 +1,231 @@
+//! What becomes of the keys of somebody who left: select some, say what, and they are done. One form, so that it works
+//! for one key and for many, with script and without.
+
+use keydesk_core::domain::key::Key;
+use keydesk_core::domain::moment::Day;
+use keydesk_core::ops::leaving::{self, DecideForm, LeavingView, in_use};
+use leptos::prelude::*;
+
+use super::{crumbs, state_badge};
+use crate::ask::{caller, desk, param};
+use crate::pages::keys::{key_hint, state_badge as key_badge};
+use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::path::LocalPath;
+use crate::ui::badge::{BadgeTone, badge};
+use crate::ui::field::{Mistakes, TextField, help, mistake, on_page, select_field};
+use crate::ui::frame::{Width, framed, page_head};
+use crate::ui::icon::{Icon, icon};
+use crate::ui::proof::proof_fields;
+use crate::ui::when;
+
+#[component]
+pub fn LeavingPage() -> impl IntoView {
+    let (slug, id) = (param("org"), param("id"));
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = leaving::show(&desk, &caller, &slug, &id).await?;
+        let mistakes = mistakes();
+        let sent: DecideForm = typed().unwrap_or_default();
+        let (org, member) = (&view.visit.org, &view.member);
+        let member_page = LocalPath::member(&org.slug, &member.id).as_str().to_owned();
+        let above = vec![crumbs(&org.slug), (member_page.clone(), member.name.clone())];
+        let heading = view! {
+            <span class="words">{format!("Keys of {}", member.name)}</span>
+            {state_badge(member, &org.zone)}
+        };
+        let under = match view.decided {
+            0 => "They work as before until you decide about each.".to_owned(),
+            1 => {
+                "They work as before until you decide about each. One more runs on by a decision.".to_owned()
+            }
+            many => {
+                format!("They work as before until you decide about each. {many} more run on by a decision.")
+            }
+        };
+        let under = (!view.keys.is_empty()).then(|| view! { <p class="muted">{under}</p> });
+        let work = match view.keys.is_empty() {
+            true => nothing_left(&view, member_page),
+            false => {
+                let proof = proof_fields(&caller, view.now, &mistakes);
+                form(&view, &sent, &mistakes, proof)
+            }
+        };
+        let body = view! {
+            {title(format!("Keys of {}", member.name))}
+            {notice_line()}
+            {page_head(above, heading.into_any(), under.into_any(), ().into_any())}
+            {work}
+        };
+        let path = LocalPath::leaving(&org.slug, &member.id).as_str().to_owned();
+        Ok(framed(&view.visit, &caller, &path, Width::Wide, body.into_any()))
+    })
+}
+
+fn nothing_left(view: &LeavingView, member_page: String) -> AnyView {
+    let words = match view.decided {
+        0 => format!("{} owns no live key.", view.member.name),
+        1 => "One runs on until its end.".to_owned(),
+        many => format!("{many} run on until their end."),
+    };
+    view! {
+        <section class="empty">
+            {icon(Icon::Check)} <h2>"Nothing to decide"</h2> <p>{words}</p>
+            <div class="actions">
+                <a class="btn" href=member_page>{format!("Go to {}", view.member.name)}</a>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn form(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, proof: AnyView) -> AnyView {
+    let org = &view.visit.org;
+    let rows = view.keys.iter().map(|key| row(view, key, sent)).collect_view();
+    let used = view.keys.iter().filter(|key| in_use(key, view.now)).count();
+    view! {
+        <form class="form" method="post" action="/api/members/decide" data-enhance>
+            {on_page(here())}
+            <input type="hidden" name="form[org]" value=org.slug.clone() />
+            <input type="hidden" name="form[id]" value=view.member.id.to_string() />
+            <div data-field="keys">
+                <div class="table-wrap">
+                    <table class="table">
+                        <caption class="sr">"Live keys to decide about"</caption>
+                        <thead>
+                            <tr>
+                                <th scope="col">"Select"</th>
+                                <th scope="col">"Key"</th>
+                                <th scope="col">"Team"</th>
+                                <th scope="col">"State"</th>
+                                <th scope="col" class="num">"Spent this month"</th>
+                                <th scope="col">"Last used"</th>
+                                <th scope="col">"Expires"</th>
+                            </tr>
+                        </thead>
+                        <tbody>{rows}</tbody>
+                    </table>
+                </div>
+                {mistake("keys", mistakes.of("keys"))}
+            </div>
+            <fieldset class="stack decide">
+                <legend>"What becomes of the selected keys"</legend>
+                {acts(view, sent, mistakes, used)}
+                {mistake("act", mistakes.of("act"))}
+            </fieldset>
+            <div class="limited form">{proof}</div>
+            <div class="actions">
+                <button class="btn primary">"Decide about the selected keys"</button>
+            </div>
+        </form>
+    }
+    .into_any()
+}
+
+fn acts(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, used: usize) -> AnyView {
+    let zone = &view.visit.org.zone;
+    let act = |value: &'static str, label: &'static str, words: &'static str| {
+        let checked = sent.act == value;
+        view! {
+            <label class="choice">
+                <input type="radio" name="form[act]" value=value data-reveals checked=checked />
+                <span>{label} <span class="help">{words}</span></span>
+            </label>
+        }
+    };
+    let mut people = vec![(String::new(), "Choose somebody".to_owned())];
+    people.extend(view.people.iter().map(|person| (person.id.to_string(), person.name.clone())));
+    let wrong = mistakes.of("until");
+    let count = TextField {
+        field: "count",
+        name: "form[count]",
+        label: "How many keys you selected",
+        help: "Asked for when one of them was used in the last day: revoking it breaks something.",
+        optional: true,
+        ..Default::default()
+    };
+    let warning = (used > 0).then(|| {
+        let words = match used {
+            1 => "One of these keys was used in the last day.".to_owned(),
+            many => format!("{many} of these keys were used in the last day."),
+        };
+        view! { <p class="warn-line">{icon(Icon::Warn)} <span>{words}</span></p> }
+    });
+    view! {
+        <div class="reveals" data-field="act">
+            {act("reassign", "Give them to somebody", "They go on under another owner, with their history.")}
+            <div class="reveal limited">
+                {select_field("to", "form[to]", "New owner", "", people, &sent.to, mistakes)}
+            </div>
+        </div>
+        <div class="reveals">
+            {act("keep", "Let them run until a day", "They go on as they are and expire then, or at an earlier end of their own.")}
+            <div class="reveal limited">
+                <div class="field" data-field="until">
+                    <label class="label" for="until">"Last day"</label>
+                    <input
+                        class="input"
+                        type="date"
+                        id="until"
+                        name="form[until]"
+                        value=sent.until.clone()
+                        min=Day::of(view.now, zone).to_string()
+                        aria-describedby="until-help"
+                        aria-invalid=wrong.is_some().then_some("true")
+                    />
+                    {help("until", format!("They work to the end of this day, {}.", zone.name()))}
+                    {mistake("until", wrong)}
+                </div>
+            </div>
+        </div>
+        <div class="reveals">
+            {act("revoke", "Revoke them", "Requests with them are refused from now on. This is final.")}
+            <div class="reveal limited">{warning} {count.draw(String::new(), mistakes)}</div>
+        </div>
+    }
+    .into_any()
+}
+
+fn row(view: &LeavingView, key: &Key, sent: &DecideForm) -> impl IntoView + use<> {
+    let (org, now) = (&view.visit.org, view.now);
+    let checked = sent.keys.iter().any(|id| id == key.id.as_str());
+    let used = match key.last_used_at {
+        Some(at) if in_use(key, now) => view! {
+            {badge(BadgeTone::Warn, "In use".into(), at.exact(&org.zone))}
+            " "
+            {when::ago(at, now, &org.zone)}
+        }
+        .into_any(),
+        Some(at) => when::ago(at, now, &org.zone).into_any(),
+        None => view! { <span class="muted">"Never"</span> }.into_any(),
+    };
+    let expires = match key.expires_at {
+        Some(at) => when::date(at, &org.zone).into_any(),
+        None => view! { <span class="muted">"Never"</span> }.into_any(),
+    };
+    let team = match &key.team {
+        Some(team) => view! { <span class="clip">{team.name.clone()}</span> }.into_any(),
+        None => view! { <span class="muted">"No team"</span> }.into_any(),
+    };
+    view! {
+        <tr>
+            <td data-label="Select">
+                <input
+                    type="checkbox"
+                    name="form[keys][]"
+                    value=key.id.to_string()
+                    aria-label=format!("Select {}", key.name)
+                    checked=checked
+                />
+            </td>
+            <th scope="row">
+                <a href=LocalPath::key(&org.slug, &key.id).as_str().to_owned()>{key.name.clone()}</a>
+                <span class="sub">{key_hint(key)}</span>
+            </th>
+            <td data-label="Team">{team}</td>
+            <td data-label="State">{key_badge(key, now, &org.zone)}</td>
+            <td data-label="Spent this month" class="num">{key.month_spent.to_string()}</td>
+            <td data-label="Last used" class="tight">{used}</td>
+            <td data-label="Expires" class="tight">{expires}</td>
+        </tr>
+    }
+}
