@@ -50,6 +50,8 @@ impl LocalPath {
 
     pub fn settings(org: &str) -> Self {
         Self(format!("/{org}/settings"))
+    }
+
     pub fn members(org: &str) -> Self {
         Self(format!("/{org}/members"))
     }

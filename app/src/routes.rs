@@ -6,12 +6,11 @@ use leptos_router::{SsrMode, path};
 
 use crate::pages::NoPage;
 use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage};
-use crate::pages::orgs::{HomePage, OperatorPage, ResumeOrgPage, SettingsPage, SuspendOrgPage};
-use crate::pages::session::{OrgPage, ResetPage, SetUpPage, SignInPage};
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, LeavingPage, MemberPage, MembersPage, RemoveMemberPage,
 };
-use crate::pages::session::{HomePage, OrgPage, ResetPage, SetUpPage, SignInPage};
+use crate::pages::orgs::{HomePage, OperatorPage, ResumeOrgPage, SettingsPage, SuspendOrgPage};
+use crate::pages::session::{OrgPage, ResetPage, SetUpPage, SignInPage};
 
 #[component]
 pub fn App() -> impl IntoView {

@@ -3,8 +3,8 @@
 
 pub mod invitations;
 pub mod keys;
-pub mod orgs;
 pub mod members;
+pub mod orgs;
 pub mod session;
 
 use crate::ask::desk;

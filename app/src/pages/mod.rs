@@ -2,8 +2,8 @@
 //! done is drawn too, with its true status.
 
 pub mod keys;
-pub mod orgs;
 pub mod members;
+pub mod orgs;
 pub mod session;
 
 use std::future::Future;

@@ -14,46 +14,6 @@ use crate::path::LocalPath;
 use crate::ui::field::{TextField, on_page};
 use crate::ui::frame::solo;
 
-/// Goes to the first organisation's keys. Support belongs to none and chooses.
-#[component]
-pub fn HomePage() -> impl IntoView {
-    page(async move {
-        let (desk, caller) = (desk()?, caller()?);
-        let mut read = desk.db.read().await?;
-        let orgs = people::orgs_of(&mut read, &caller.person.id).await?;
-        if let Some((slug, _)) = orgs.first() {
-            leptos_axum::redirect(LocalPath::keys(slug).as_str());
-            return Ok(().into_any());
-        }
-        let orgs = match caller.person.platform {
-            PlatformRole::Support => people::every_org(&mut read).await?,
-            PlatformRole::None | PlatformRole::Operator => vec![],
-        };
-        let words = if orgs.is_empty() {
-            "You belong to no organisation yet. An owner or an admin of one can take you in."
-        } else {
-            "You may look into every organisation's keys, and change none."
-        };
-        let links = orgs
-            .into_iter()
-            .map(|(slug, name)| view! { <li><a href=LocalPath::keys(&slug).as_str().to_owned()>{name}</a></li> })
-            .collect_view();
-        let body = view! {
-            {title("Organisations")}
-            {notice_line()}
-            <h1>"Organisations"</h1>
-            <p class="muted">{words}</p>
-            <ul class="stack">{links}</ul>
-            <form method="post" action="/api/session/sign-out">
-                <div class="actions">
-                    <button class="btn" name="form[confirm]" value="yes">"Sign out"</button>
-                </div>
-            </form>
-        };
-        Ok(solo(body.into_any(), None))
-    })
-}
-
 /// An organisation's first page is its keys.
 #[component]
 pub fn OrgPage() -> impl IntoView {

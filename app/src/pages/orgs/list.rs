@@ -92,6 +92,7 @@ pub fn HomePage() -> impl IntoView {
 fn nowhere(email: &str) -> AnyView {
     let body = view! {
         {title("No organisation")}
+        {notice_line()}
         <h1>"You belong to no organisation"</h1>
         <p class="muted">
             "You are signed in as " <b>{email.to_owned()}</b>
