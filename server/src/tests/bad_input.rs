@@ -253,8 +253,8 @@ on_both! {
                 fields.rotate_right(1);
                 assert_eq!(app.post(&owner, &action, &fields).await.status, 400, "{action} {extra:?}");
             }
-            // Each field twice, with the same value and with another.
-            for (name, value) in borrowed(&fields) {
+            // Each field twice, with the same value and with another; but a list has as many as are chosen.
+            for (name, value) in borrowed(&fields).into_iter().filter(|(name, _)| !name.ends_with("[]")) {
                 for second in [value, "2"] {
                     let mut twice = borrowed(&fields);
                     twice.push((name, second));
