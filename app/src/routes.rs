@@ -5,6 +5,7 @@ use leptos_router::components::{Route, Router, Routes};
 use leptos_router::{SsrMode, path};
 
 use crate::pages::NoPage;
+use crate::pages::audit::AuditPage;
 use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage};
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, LeavingPage, MemberPage, MembersPage, RemoveMemberPage,
@@ -26,6 +27,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/invite/:token") view=JoinPage ssr=SsrMode::Async />
                 <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/audit") view=AuditPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/new") view=NewKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id") view=KeyPage ssr=SsrMode::Async />

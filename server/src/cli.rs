@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use keydesk_core::Desk;
+use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::person::Email;
-use keydesk_core::ops::{OpError, catalogue, links};
+use keydesk_core::ops::{OpError, audit, catalogue, links};
 use keydesk_core::store::{Db, Place, StoreError, models};
 
 use crate::clock::{SystemClock, SystemRandom};
@@ -37,6 +38,9 @@ enum Command {
     /// Show or import the models that keys can be scoped to.
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Prove that nobody rewrote the audit.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Check configuration, database, migrations and clock.
     Doctor(ServeConfig),
 }
@@ -71,6 +75,18 @@ enum ModelsCommand {
         /// Retire the models that the file does not name.
         #[arg(long)]
         only: bool,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Walk through every event: numbers without holes, unbroken hashes. Fails when something is wrong.
+    Verify {
+        /// Only the organisation with this short name.
+        #[arg(long, value_name = "SLUG")]
+        org: Option<String>,
         #[command(flatten)]
         data: DataConfig,
     },
@@ -122,7 +138,50 @@ pub async fn run(cli: Cli) -> Result<(), String> {
             println!("{count} models imported.");
             Ok(())
         }
+        Command::Audit(AuditCommand::Verify { org, data }) => verify_audit(org.as_deref(), &data).await,
         Command::Doctor(config) => doctor::examine(&config).await,
+    }
+}
+
+/// The database is opened as it is: proving something must not change it first.
+async fn verify_audit(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
+    let place = data.place()?;
+    if let Place::Sqlite(path) = &place
+        && !path.exists()
+    {
+        return Err(format!("There is no database at {}.", path.display()));
+    }
+    let db = Db::open(&place).await.map_err(stored)?;
+    let desk = Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom));
+    let reports = match org {
+        None => audit::verify_all(&desk).await.map_err(stored)?,
+        Some(slug) => match audit::verify(&desk, slug).await.map_err(stored)? {
+            Some(report) => vec![report],
+            None => return Err(format!("There is no organisation {slug}.")),
+        },
+    };
+    desk.db.close().await;
+    for report in &reports {
+        println!("{}", audit_line(report));
+    }
+    match reports.iter().filter(|report| report.broken.is_some()).count() {
+        0 => Ok(()),
+        1 => Err("One organisation's audit is broken.".into()),
+        count => Err(format!("The audits of {count} organisations are broken.")),
+    }
+}
+
+fn audit_line(report: &audit::Report) -> String {
+    let events = match report.events {
+        1 => "1 event".to_owned(),
+        count => format!("{} events", grouped(count)),
+    };
+    match &report.broken {
+        None => {
+            let head: String = report.head.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{}: {events}, whole, head {head}", report.slug)
+        }
+        Some(broken) => format!("{}: BROKEN after {events} in order: {broken}.", report.slug),
     }
 }
 

@@ -59,6 +59,7 @@ pub async fn examine(config: &ServeConfig) -> Result<(), String> {
                     }
                     Err(error) => say(false, "migrations", error.to_string()),
                 }
+                say(true, "audit", "`keydesk audit verify` proves that nobody rewrote it".into());
                 db.close().await;
             }
         },

@@ -1,6 +1,7 @@
 //! The pages, one file or folder per feature. A page asks one operation and draws what it answers; what could not be
 //! done is drawn too, with its true status.
 
+pub mod audit;
 pub mod keys;
 pub mod members;
 pub mod orgs;

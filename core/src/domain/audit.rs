@@ -15,7 +15,7 @@ impl Actor {
     pub fn id(&self) -> &str {
         match self {
             Actor::Person { id, .. } => id.as_str(),
-            Actor::System { .. } => "system",
+            Actor::System { .. } => SYSTEM,
         }
     }
 
@@ -119,12 +119,34 @@ impl Event {
     }
 }
 
-/// An event as it is read back.
+/// An event as it is read back. `audit_words` makes a sentence of it.
 #[derive(Clone, Debug)]
 pub struct PastEvent {
+    /// Counted from 1 in each organisation, without holes.
+    pub seq: i64,
     pub at: super::moment::Moment,
+    /// A person's id, or `system`.
+    pub actor_id: String,
     pub actor_name: String,
     pub kind: EventKind,
+    pub subject_id: String,
     pub subject_name: String,
     pub changes: Vec<Change>,
+    pub address: String,
+    pub request_id: String,
 }
+
+impl PastEvent {
+    /// The value that a field has after the event.
+    pub fn after(&self, field: &str) -> Option<&str> {
+        self.changes.iter().find(|change| change.field == field)?.after.as_deref()
+    }
+
+    /// The value that a field had before the event.
+    pub fn before(&self, field: &str) -> Option<&str> {
+        self.changes.iter().find(|change| change.field == field)?.before.as_deref()
+    }
+}
+
+/// Whose doing an event was when nobody was signed in.
+pub const SYSTEM: &str = "system";

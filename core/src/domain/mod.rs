@@ -2,6 +2,8 @@
 
 pub mod addresses;
 pub mod audit;
+pub mod audit_filter;
+pub mod audit_words;
 pub mod gate;
 pub mod hidden;
 pub mod ids;

@@ -58,6 +58,11 @@ impl Moment {
         self.zoned(zone).strftime("%-d %b %Y %H:%M").to_string()
     }
 
+    /// `14:03`, clear only under its day.
+    pub fn time(self, zone: &Zone) -> String {
+        self.zoned(zone).strftime("%H:%M").to_string()
+    }
+
     /// To the second and with its zone, for tooltips: `20 Nov 2026 14:03:22 CET`.
     pub fn exact(self, zone: &Zone) -> String {
         let text = self.zoned(zone).strftime("%-d %b %Y %H:%M:%S %Z").to_string();

@@ -3,6 +3,7 @@
 //! actions call these; nothing here knows HTML or HTTP.
 
 pub mod access;
+pub mod audit;
 pub mod catalogue;
 pub mod fresh;
 pub mod invitations;

@@ -17,11 +17,17 @@ statements! {
     INSERT = "INSERT INTO audit_events (org_id, seq, at, actor_id, actor_name, kind, subject_id, subject_name,
             changes, address, request_id, previous_hash, hash)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-    OF_SUBJECT = "SELECT at, actor_name, kind, subject_name, changes FROM audit_events
+    OF_SUBJECT = "SELECT seq, at, actor_id, actor_name, kind, subject_id, subject_name, changes, address, request_id
+        FROM audit_events
         WHERE org_id = $1 AND subject_id = $2 ORDER BY seq DESC LIMIT $3";
     /// Bounded by what one person can do in that time.
     LOOKS_SINCE = "SELECT changes FROM audit_events WHERE org_id = $1 AND at > $2 AND actor_id = $3 AND subject_id = $4
         AND kind = 'support.looked' LIMIT 1000";
+    HEAD = "SELECT seq, hash FROM audit_heads WHERE org_id = $1";
+    LINKS = "SELECT seq, at, actor_id, actor_name, kind, subject_id, subject_name, changes, address, request_id,
+            previous_hash, hash
+        FROM audit_events WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    ORGS = "SELECT id, slug FROM orgs ORDER BY slug";
 }
 
 pub(super) async fn append(
@@ -83,6 +89,44 @@ fn chain(previous: &[u8], parts: &[&str]) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
+/// The columns of an event as it is read back.
+pub(super) const EVENT_COLUMNS: &str =
+    "seq, at, actor_id, actor_name, kind, subject_id, subject_name, changes, address, request_id";
+
+#[derive(sqlx::FromRow)]
+pub(super) struct EventRow {
+    seq: i64,
+    at: i64,
+    actor_id: String,
+    actor_name: String,
+    kind: String,
+    subject_id: String,
+    subject_name: String,
+    changes: String,
+    address: String,
+    request_id: String,
+}
+
+impl TryFrom<EventRow> for PastEvent {
+    type Error = StoreError;
+
+    fn try_from(row: EventRow) -> Result<Self, StoreError> {
+        Ok(PastEvent {
+            seq: row.seq,
+            at: Moment::from_ms(row.at),
+            actor_id: row.actor_id,
+            actor_name: row.actor_name,
+            kind: EventKind::parse(&row.kind)
+                .ok_or(StoreError::Unreadable { column: "audit_events.kind" })?,
+            subject_id: row.subject_id,
+            subject_name: row.subject_name,
+            changes: read_changes(&row.changes)?,
+            address: row.address,
+            request_id: row.request_id,
+        })
+    }
+}
+
 /// The newest events about one thing.
 pub async fn of_subject(
     via: &mut impl Via,
@@ -90,23 +134,67 @@ pub async fn of_subject(
     subject: &str,
     most: i64,
 ) -> Result<Vec<PastEvent>, StoreError> {
-    type Row = (i64, String, String, String, String);
-    let rows: Vec<Row> = run!(
+    let rows: Vec<EventRow> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, Row>(OF_SUBJECT).bind(org.as_str()).bind(subject).bind(most)
+        sqlx::query_as::<_, EventRow>(OF_SUBJECT).bind(org.as_str()).bind(subject).bind(most)
     )?;
+    rows.into_iter().map(PastEvent::try_from).collect()
+}
+
+/// Number and hash of an organisation's newest event, as its head says.
+pub async fn head(via: &mut impl Via, org: &OrgId) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+    run!(via, fetch_optional, sqlx::query_as::<_, (i64, Vec<u8>)>(HEAD).bind(org.as_str()))
+}
+
+/// One event as the chain sees it: its number, the two hashes that stand in it, and the one that its content makes.
+pub struct Link {
+    pub seq: i64,
+    pub previous: Vec<u8>,
+    pub hash: Vec<u8>,
+    pub content: Vec<u8>,
+}
+
+#[derive(sqlx::FromRow)]
+struct LinkRow {
+    previous_hash: Vec<u8>,
+    hash: Vec<u8>,
+    #[sqlx(flatten)]
+    event: EventRow,
+}
+
+/// The next events of the chain behind number `after`, oldest first. What cannot be read as an event is a link all the
+/// same: its text is hashed as it stands.
+pub async fn links(via: &mut impl Via, org: &OrgId, after: i64, most: i64) -> Result<Vec<Link>, StoreError> {
+    let rows: Vec<LinkRow> =
+        run!(via, fetch_all, sqlx::query_as::<_, LinkRow>(LINKS).bind(org.as_str()).bind(after).bind(most))?;
+    let link = |row: LinkRow| {
+        let event = row.event;
+        let (seq, at) = (event.seq.to_string(), event.at.to_string());
+        let parts: [&str; 11] = [
+            org.as_str(),
+            &seq,
+            &at,
+            &event.actor_id,
+            &event.actor_name,
+            &event.kind,
+            &event.subject_id,
+            &event.subject_name,
+            &event.changes,
+            &event.address,
+            &event.request_id,
+        ];
+        let content = chain(&row.previous_hash, &parts);
+        Link { seq: event.seq, previous: row.previous_hash, hash: row.hash, content }
+    };
+    Ok(rows.into_iter().map(link).collect())
+}
+
+/// Id and slug of every organisation, for what goes through all audits.
+pub async fn orgs(via: &mut impl Via) -> Result<Vec<(OrgId, String)>, StoreError> {
+    let rows: Vec<(String, String)> = run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ORGS))?;
     rows.into_iter()
-        .map(|(at, actor_name, kind, subject_name, changes)| {
-            Ok(PastEvent {
-                at: Moment::from_ms(at),
-                actor_name,
-                kind: EventKind::parse(&kind)
-                    .ok_or(StoreError::Unreadable { column: "audit_events.kind" })?,
-                subject_name,
-                changes: read_changes(&changes)?,
-            })
-        })
+        .map(|(id, slug)| Ok((OrgId::parse(&id).ok_or(StoreError::Unreadable { column: "orgs.id" })?, slug)))
         .collect()
 }
 

@@ -56,6 +56,18 @@ impl Dialect {
         }
     }
 
+    /// Events `e` about one of a few things that a subquery finds by the name `id`. SQLite, left to itself, walks through
+    /// every event and asks whether it is about one of them.
+    pub fn events_about(self, few: &str, org: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!(
+                "e.seq IN (SELECT about.seq FROM ({few}) few CROSS JOIN audit_events about
+                WHERE about.org_id = {org} AND about.subject_id = few.id)"
+            ),
+            Dialect::Postgres => self.among("e.subject_id", few),
+        }
+    }
+
     /// Holds the row read until the transaction ends. On SQLite the whole transaction has the write lock already.
     pub fn for_update(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod audit;
+pub mod audit_list;
 pub mod bare;
 pub mod bulk;
 pub mod dialect;
@@ -324,6 +325,7 @@ impl Tx {
 pub fn all_statements() -> Vec<(&'static str, &'static str)> {
     [
         audit::ALL,
+        audit_list::ALL,
         bare::ALL,
         invitations::ALL,
         keys::ALL,

@@ -1,6 +1,7 @@
 //! The desk on both databases: each test is written once and runs on SQLite and on Postgres.
 
 mod admission;
+mod audit;
 mod invitations;
 mod keys;
 mod list;

@@ -1,6 +1,10 @@
 //! What must be quick is answered from an index, whatever there is in the tables.
 
 // sqlx here: it asks the databases for their plans.
+use keydesk_core::domain::audit::EventKind;
+use keydesk_core::domain::audit_filter::{Cursor, Group};
+use keydesk_core::domain::ids::KeyId;
+use keydesk_core::store::audit_list::Wanted;
 use keydesk_core::store::dialect::Dialect;
 use keydesk_core::store::{self, Db};
 use sqlx::{AssertSqlSafe, Row};
@@ -185,3 +189,71 @@ on_both!(
         }
     }
 );
+
+on_both!(
+    fn the_audit_is_read_from_its_indexes_by_whatever_narrows_it(desk: TestDesk) {
+        let at = desk.owner().await;
+        desk.seed_keys(&at, 1, 200).await;
+        let key = |n: u32| KeyId::parse(&format!("key_{n:032}").replacen("key_0", "key_1", 1)).unwrap();
+        let team = desk.team(&at, "Data").await;
+        desk.seed_events(&at, 20_000).await;
+        let moment = |days| Some(desk.now().plus_days(days));
+        let actor = Some("per_rare".to_owned());
+        let cases = [
+            ("everything", Wanted::default(), "PRIMARY|autoindex|audit_events_pkey"),
+            ("a person", Wanted { actor: actor.clone(), ..Wanted::default() }, "audit_events_by_actor"),
+            ("a key", Wanted { keys: Some(vec![key(7)]), ..Wanted::default() }, "audit_events_by_subject"),
+            (
+                "keys of one name",
+                Wanted { keys: Some(vec![key(7), key(8)]), ..Wanted::default() },
+                "audit_events_by_subject",
+            ),
+            (
+                "a team",
+                Wanted { team: Some(team.id.clone()), ..Wanted::default() },
+                "audit_events_by_subject",
+            ),
+            (
+                "a rare kind",
+                Wanted { kinds: vec![EventKind::KeyKept], ..Wanted::default() },
+                "audit_events_by_kind",
+            ),
+            (
+                "a group of kinds",
+                Wanted { kinds: Group::Teams.kinds().collect(), ..Wanted::default() },
+                "audit_events_by_kind",
+            ),
+            (
+                "a few days long ago",
+                Wanted { from: moment(-2), until: moment(-1), ..Wanted::default() },
+                "audit_events_by_time",
+            ),
+        ];
+        for (what, wanted, index) in cases {
+            for page in [
+                None,
+                Some(Cursor { backwards: false, seq: 15_000 }),
+                Some(Cursor { backwards: true, seq: 5_000 }),
+            ] {
+                let sql = store::audit_list::example(dialect(&desk), &at.org.id, &wanted, page);
+                let plan = plan_of(&desk, &sql).await;
+                assert!(index.split('|').any(|name| plan.contains(name)), "{what} ({page:?}):\n{plan}");
+                assert!(!plan.contains("Seq Scan on audit_events"), "{what}:\n{plan}");
+            }
+        }
+    }
+);
+
+/// The plan of a statement without parameters.
+async fn plan_of(desk: &TestDesk, sql: &str) -> String {
+    match &desk.db {
+        Db::Sqlite { readers, .. } => {
+            let query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+            lines(query.fetch_all(readers).await.unwrap(), "detail")
+        }
+        Db::Postgres(pool) => {
+            let query = sqlx::query(AssertSqlSafe(format!("EXPLAIN {sql}")));
+            lines(query.fetch_all(pool).await.unwrap(), "QUERY PLAN")
+        }
+    }
+}

@@ -38,7 +38,12 @@ on_both!(
         let dialect = dialect(&desk);
         let lists = store::key_list::every_text(dialect);
         assert!(lists.len() > 500, "only {} lists", lists.len());
-        let others = [store::spend::every_text(dialect), store::admission::every_text(dialect)].concat();
+        let others = [
+            store::spend::every_text(dialect),
+            store::admission::every_text(dialect),
+            store::audit_list::every_text(dialect),
+        ]
+        .concat();
         let people = store::members::holding_texts(dialect);
         let owned = [store::keys::of_owner_text(dialect)];
         for text in lists.iter().chain(&others).chain(&people).chain(&owned) {

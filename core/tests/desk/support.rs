@@ -327,6 +327,26 @@ impl TestDesk {
         self.db.analyze().await.unwrap();
     }
 
+    /// Many events about many things, one a minute until now, behind those that are there. Their hashes prove nothing.
+    pub async fn seed_events(&self, at: &At, count: u32) {
+        let (org, now) = (&at.org.id, self.now().ms());
+        let hash = match &self.db {
+            Db::Sqlite { .. } => "x'00'",
+            Db::Postgres(_) => "'\\x00'::bytea",
+        };
+        let sql = format!(
+            "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+            INSERT INTO audit_events (org_id, seq, at, actor_id, actor_name, kind, subject_id, subject_name, changes,
+                address, request_id, previous_hash, hash)
+            SELECT '{org}', i, {now} - ({count} - i) * {MINUTE}, 'per_' || (i % 50), 'Somebody',
+                CASE WHEN i % 5 = 0 THEN 'key.disabled' WHEN i % 5 = 1 THEN 'key.enabled' WHEN i % 997 = 0 THEN 'team.edited'
+                ELSE 'key.edited' END,
+                'key_' || (i % 3000), 'some', '[]', '', '', {hash}, {hash} FROM n"
+        );
+        self.execute(&sql).await.unwrap();
+        self.db.analyze().await.unwrap();
+    }
+
     /// Runs a statement that the program itself does not have.
     pub async fn execute(&self, sql: &str) -> Result<u64, sqlx::Error> {
         let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));

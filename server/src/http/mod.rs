@@ -2,6 +2,7 @@
 
 pub mod assets;
 pub mod caller;
+pub mod export;
 pub mod forms;
 pub mod headers;
 pub mod health;

@@ -23,7 +23,7 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use super::session_store::Sessions;
-use super::{assets, caller, forms, headers, health, request, same_origin};
+use super::{assets, caller, export, forms, headers, health, request, same_origin};
 use crate::gateway;
 use crate::state::AppState;
 
@@ -64,7 +64,8 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state, request::note))
 }
 
-/// One route for each action, so that an address that is none is not found.
+/// One route for each action, so that an address that is none is not found; and those that answer with a file, which a
+/// server function cannot.
 fn actions(state: &AppState, pages: &Router) -> Router {
     server_fn_paths()
         .fold(Router::new(), |router, (path, method)| {
@@ -72,6 +73,7 @@ fn actions(state: &AppState, pages: &Router) -> Router {
             assert_eq!(method, http::Method::POST, "{path} is not posted");
             router.route(path, post(act))
         })
+        .route(export::AUDIT, post(export::audit))
         .with_state(state.clone())
         .layer(from_fn_with_state(pages.clone(), forms::answer))
 }

@@ -29,6 +29,7 @@ GET  /operator/{org}/suspend        303   404   404   404   404   404   404   40
 GET  /operator/{org}/resume         303   404   404   404   404   404   404   404   409   404
 GET  /{org}                         303   302   302   302   302   302   302   302   404   404
 GET  /{org}/settings                303   200   200   403   403   403   403   403   404   404
+GET  /{org}/audit                   303   200   200   403   403   403   403   403   404   404
 GET  /{org}/keys                    303   200   200   200   200   200   200   200   404   404
 GET  /{org}/keys/new                303   200   200   200   200   403   403   403   404   404
 GET  /{org}/keys/{id}               303   200   200   200   404   200   404   200   404   404
@@ -43,6 +44,7 @@ GET  /{org}/members/{id}/remove     303   200   200   403   404   403   404   40
 GET  /{org}/members/{id}/keys       303   200   200   403   404   404   404   403   404   404
 GET  /{org}/invitations/{id}/issued 303   200   200   200   404   404   404   403   404   404
 GET  /{org}/leave                   303   200   200   200   200   200   200   403   404   404
+POST audit/export                   401   200   200   403   403   403   403   403   404   404
 POST keys/create                    401   200   200   200   422   403   403   403   404   404
 POST keys/edit                      401   200   200   200   404   403   404   403   404   404
 POST keys/disable                   401   200   200   200   404   200   404   403   404   404
@@ -92,6 +94,9 @@ fn rows() -> Vec<Row> {
 /// What a program serves to browsers and no page or action is: it answers everybody alike.
 const OPEN: [(&str, u16); 3] = [("/healthz", 200), ("/readyz", 200), ("/pkg/000000000000/keydesk.css", 404)];
 
+/// What is posted like an action and answered with a file.
+const FILES: [&str; 1] = ["audit/export"];
+
 #[tokio::test]
 async fn the_table_has_every_page_and_every_action_and_nothing_else() {
     let apart = leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path.to_owned()).collect();
@@ -104,6 +109,7 @@ async fn the_table_has_every_page_and_every_action_and_nothing_else() {
         .map(|path| format!("GET {path}"))
         .collect();
     there.extend(actions().iter().map(|action| format!("POST {action}")));
+    there.extend(FILES.map(|action| format!("POST {action}")));
     let listed: BTreeSet<String> = rows().iter().map(|row| format!("{} {}", row.method, row.path)).collect();
     let missing: Vec<_> = there.difference(&listed).collect();
     let stale: Vec<_> = listed.difference(&there).collect();

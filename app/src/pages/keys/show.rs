@@ -1,6 +1,7 @@
 //! One key: its state and what stops it next, what it spends, every property, its history, and what can be done.
 
-use keydesk_core::domain::audit::{EventKind, PastEvent};
+use std::collections::BTreeSet;
+
 use keydesk_core::domain::key::{BudgetUse, Key, State, Status};
 use keydesk_core::domain::limits::{grouped, short_count};
 use keydesk_core::domain::moment::{Moment, Zone};
@@ -13,6 +14,7 @@ use leptos::prelude::*;
 
 use super::{key_hint, state_badge, state_reason};
 use crate::ask::{caller, desk, param};
+use crate::pages::audit::{Links, event_row};
 use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::chart::{Bar, bars};
@@ -46,7 +48,7 @@ pub fn KeyPage() -> impl IntoView {
             {page_head(crumbs, heading.into_any(), under.into_any(), actions(&view))}
             <div class="columns">
                 <div class="stack">
-                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {history_card(&view.history, now, zone)}
+                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {history_card(&view)}
                 </div>
                 {about_card(key, now, zone)}
             </div>
@@ -207,67 +209,27 @@ fn limits_card(key: &Key) -> impl IntoView + use<> {
     }
 }
 
-fn history_card(history: &[PastEvent], now: Moment, zone: &Zone) -> impl IntoView + use<> {
-    let events = history
+fn history_card(view: &KeyView) -> impl IntoView + use<> {
+    let (org, now) = (&view.visit.org, view.now);
+    // The key itself is this page.
+    let there = BTreeSet::new();
+    let links = Links { slug: &org.slug, there: &there };
+    let events = view
+        .history
         .iter()
-        .map(|event| {
-            let sign = match event.kind {
-                EventKind::KeyCreated => Icon::Plus,
-                EventKind::KeyDisabled => Icon::Pause,
-                EventKind::KeyEnabled => Icon::Play,
-                EventKind::KeyRevoked => Icon::Ban,
-                _ => Icon::Pen,
-            };
-            let changes = event
-                .changes
-                .iter()
-                .filter(|_| event.kind == EventKind::KeyEdited)
-                .map(|change| {
-                    let value = |side: &Option<String>| match side.as_deref() {
-                        None | Some("") => "empty".to_owned(),
-                        Some(text) => text.to_owned(),
-                    };
-                    let words = format!(
-                        "{}: from {} to {}",
-                        field_word(&change.field),
-                        value(&change.before),
-                        value(&change.after)
-                    );
-                    view! { <p class="sub">{words}</p> }
-                })
-                .collect_view();
-            view! {
-                <li>
-                    {icon(sign)} <span>{format!("{} {} it", event.actor_name, event.kind.verb())}</span>
-                    {when::ago(event.at, now, zone)} {changes}
-                </li>
-            }
-        })
+        .map(|event| event_row(event, &links, when::ago(event.at, now, &org.zone).into_any(), &org.zone))
         .collect_view();
+    let all = view.visit.may(Action::SeeAudit, On::Org).then(|| {
+        view! { <a href=format!("/{}/audit?key={}", org.slug, view.key.id)>"All events of this key"</a> }
+    });
     view! {
         <section class="card">
             <header>
                 <h2>"History"</h2>
+                {all}
             </header>
             <ol class="history">{events}</ol>
         </section>
-    }
-}
-
-/// A field's word in a sentence.
-fn field_word(field: &str) -> &str {
-    match field {
-        "name" => "Name",
-        "note" => "Note",
-        "team" => "Team",
-        "models" => "Models",
-        "addresses" => "Addresses",
-        "budgets" => "Budgets",
-        "rpm" => "Requests per minute",
-        "tpm" => "Tokens per minute",
-        "parallel" => "Parallel requests",
-        "expiry" => "Expires",
-        other => other,
     }
 }
 

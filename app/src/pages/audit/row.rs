@@ -1,0 +1,150 @@
+//! One event, as the audit and a key's history draw it: the sentence, when, and behind a disclosure everything else.
+
+use std::collections::BTreeSet;
+
+use keydesk_core::domain::audit::{EventKind, PastEvent};
+use keydesk_core::domain::audit_words::{field, sentence};
+use keydesk_core::domain::ids::{KeyId, PersonId, TeamId};
+use keydesk_core::domain::moment::Zone;
+use leptos::prelude::*;
+
+use crate::path::LocalPath;
+use crate::ui::icon::{Icon, icon};
+
+/// What a row may link to.
+pub struct Links<'a> {
+    pub slug: &'a str,
+    /// Ids of what is still there to be looked at.
+    pub there: &'a BTreeSet<String>,
+}
+
+impl Links<'_> {
+    fn href(&self, subject: &str) -> Option<String> {
+        if !self.there.contains(subject) {
+            return None;
+        }
+        let slug = self.slug;
+        if let Some(id) = KeyId::parse(subject) {
+            return Some(LocalPath::key(slug, &id).as_str().to_owned());
+        }
+        let place = match (TeamId::parse(subject), PersonId::parse(subject)) {
+            (Some(_), _) => "teams",
+            (_, Some(_)) => "members",
+            (None, None) => return None,
+        };
+        Some(format!("/{slug}/{place}/{subject}"))
+    }
+}
+
+/// `time` stands at the end of the line: relative in a short history, to the minute in the audit.
+pub fn event_row(event: &PastEvent, links: &Links<'_>, time: AnyView, zone: &Zone) -> impl IntoView + use<> {
+    view! {
+        <li>
+            {icon(sign(event.kind))} <p class="words">{linked(event, links)}</p> {time} {details(event, zone)}
+        </li>
+    }
+}
+
+/// The sentence, with its subject as a link where that is one word of it.
+fn linked(event: &PastEvent, links: &Links<'_>) -> AnyView {
+    let text = sentence(event);
+    let name = event.subject_name.as_str();
+    let parts = text.split_once(name).filter(|(_, rest)| !name.is_empty() && !rest.contains(name));
+    match (parts, links.href(&event.subject_id)) {
+        (Some((before, after)), Some(href)) => {
+            view! { {before.to_owned()} <a href=href>{name.to_owned()}</a> {after.to_owned()} }.into_any()
+        }
+        _ => text.into_any(),
+    }
+}
+
+fn sign(kind: EventKind) -> Icon {
+    use EventKind as K;
+    match kind {
+        K::OrgCreated | K::KeyCreated | K::TeamCreated | K::TeamPersonAdded | K::MemberInvited => Icon::Plus,
+        K::OrgSuspended | K::KeyRevoked | K::TeamArchived | K::MemberRemoved | K::InvitationWithdrawn => {
+            Icon::Ban
+        }
+        K::KeyDisabled | K::MemberDisabled => Icon::Pause,
+        K::OrgResumed | K::KeyEnabled | K::KeyKept | K::TeamRestored | K::MemberEnabled => Icon::Play,
+        K::OrgEdited
+        | K::KeyEdited
+        | K::TeamEdited
+        | K::TeamPersonChanged
+        | K::MemberRoleChanged
+        | K::InvitationResent => Icon::Pen,
+        K::MemberJoined => Icon::Person,
+        K::MemberLeft | K::TeamPersonRemoved | K::SessionsEnded => Icon::Out,
+        K::PasswordReset
+        | K::PasswordChanged
+        | K::SecondFactorOn
+        | K::SecondFactorOff
+        | K::RecoveryCodesMade
+        | K::RecoveryCodeUsed => Icon::Shield,
+        K::SupportLooked => Icon::Search,
+        K::AuditExported => Icon::List,
+    }
+}
+
+fn details(event: &PastEvent, zone: &Zone) -> impl IntoView + use<> {
+    let fact = |label: &'static str, value: AnyView| {
+        view! {
+            <div>
+                <dt>{label}</dt>
+                <dd>{value}</dd>
+            </div>
+        }
+    };
+    let code = |text: &str| match text {
+        "" => "Not known".into_any(),
+        text => view! { <code>{text.to_owned()}</code> }.into_any(),
+    };
+    let changes = (!event.changes.is_empty()).then(|| {
+        let value = |side: &Option<String>| match side.as_deref() {
+            None => view! { <span class="muted">"–"</span> }.into_any(),
+            Some("") => view! { <span class="muted">"empty"</span> }.into_any(),
+            Some(text) => text.to_owned().into_any(),
+        };
+        let rows = event
+            .changes
+            .iter()
+            .map(|change| {
+                view! {
+                    <tr>
+                        <th scope="row">{field(&change.field).to_owned()}</th>
+                        <td>{value(&change.before)}</td>
+                        <td>{value(&change.after)}</td>
+                    </tr>
+                }
+            })
+            .collect_view();
+        view! {
+            <table class="table plain">
+                <caption class="sr">{format!("What event {} changed", event.seq)}</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"Field"</th>
+                        <th scope="col">"Before"</th>
+                        <th scope="col">"After"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        }
+    });
+    view! {
+        <details class="more">
+            <summary>
+                {icon(Icon::Right)} "Details" <span class="sr">{format!(" of event {}", event.seq)}</span>
+            </summary>
+            <div class="stack">
+                {changes}
+                <dl class="facts">
+                    {fact("When", event.at.exact(zone).into_any())} {fact("Event", event.seq.to_string().into_any())}
+                    {fact("Address", code(&event.address))} {fact("Request", code(&event.request_id))}
+                    {fact("Subject", code(&event.subject_id))} {fact("By", code(&event.actor_id))}
+                </dl>
+            </div>
+        </details>
+    }
+}

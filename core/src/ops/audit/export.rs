@@ -1,0 +1,177 @@
+//! The audit as a file. Asking for one is itself written down, with the filter; the events are then read in chunks, so
+//! that a large audit needs no large memory.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::OpError;
+use super::super::access::{Caller, enter};
+use super::list::{KeysMeant, keys_meant, wanted};
+use crate::Desk;
+use crate::domain::audit::{Change, Event, EventKind, PastEvent, SYSTEM};
+use crate::domain::audit_filter::{AuditFilter, Kinds};
+use crate::domain::audit_words;
+use crate::domain::ids::TeamId;
+use crate::domain::moment::{Day, Moment};
+use crate::domain::policy::{Action, On, Permit};
+use crate::store::audit_list::{self, Wanted};
+use crate::store::{StoreError, audit, people};
+
+const CHUNK_ROWS: usize = 500;
+
+/// As a browser sends it: the list's own parameters, and which kind of file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExportForm {
+    pub org: String,
+    pub format: String,
+    pub person: String,
+    pub key: String,
+    pub team: String,
+    pub kind: String,
+    pub from: String,
+    pub to: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Csv,
+    JsonLines,
+}
+
+impl Format {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "csv" => Some(Format::Csv),
+            "jsonl" => Some(Format::JsonLines),
+            _ => None,
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Format::Csv => "CSV",
+            Format::JsonLines => "JSON Lines",
+        }
+    }
+}
+
+/// An export under way.
+pub struct Export {
+    pub slug: String,
+    pub format: Format,
+    pub at: Moment,
+    permit: Permit,
+    wanted: Option<Wanted>,
+    below: i64,
+}
+
+impl ExportForm {
+    /// # Errors
+    /// `Invalid` for a day that is none; a filter that is not understood must not become a larger file.
+    fn filter(&self) -> Result<AuditFilter, OpError> {
+        let day = |field: &str, text: &str| match text {
+            "" => Ok(None),
+            text => Day::parse(text).map(Some).ok_or_else(|| {
+                OpError::say(field, "A day looks like 2026-11-20. Choose one in the filter again.")
+            }),
+        };
+        let kinds = Kinds::parse(&self.kind);
+        if kinds.as_str() != self.kind {
+            return Err(OpError::say(
+                "kind",
+                "There is no such kind of event. Choose one in the filter again.",
+            ));
+        }
+        let team = match self.team.as_str() {
+            "" => None,
+            text => Some(TeamId::parse(text).ok_or_else(|| {
+                OpError::say("team", "There is no such team. Choose one in the filter again.")
+            })?),
+        };
+        Ok(AuditFilter {
+            person: self.person.clone(),
+            key: self.key.clone(),
+            team,
+            kinds,
+            from: day("from", &self.from)?,
+            to: day("to", &self.to)?,
+            page: None,
+        })
+    }
+}
+
+/// Writes down that somebody exports, and answers what `Export::next` reads.
+///
+/// # Errors
+/// `Forbidden` for whoever may not export; `Invalid` when the filter is not understood.
+pub async fn export(desk: &Desk, caller: &Caller, form: &ExportForm) -> Result<Export, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let visit = enter(&mut tx, caller, &form.org).await?;
+    let permit = visit.permit(Action::ExportAudit, On::Org)?;
+    let format =
+        Format::parse(&form.format).ok_or_else(|| OpError::say("format", "Choose CSV or JSON Lines."))?;
+    let filter = form.filter()?;
+    let org = &visit.org;
+    let keys = keys_meant(&mut tx, &org.id, &filter.key).await?;
+    if keys == KeysMeant::Secret {
+        return Err(OpError::say("key", "Name the key; a whole secret is not looked up here."));
+    }
+    let below = audit::head(&mut tx, &org.id).await?.map_or(0, |(seq, _)| seq) + 1;
+
+    let person = match filter.person.as_str() {
+        "" => None,
+        SYSTEM => Some("Keydesk itself".to_owned()),
+        id => {
+            let people = audit_list::people(&mut tx, &org.id).await?;
+            let name = people.into_iter().find(|(known, ..)| known == id).map(|(_, name, _)| name);
+            Some(name.unwrap_or_else(|| "somebody outside".into()))
+        }
+    };
+    let teams = people::teams(&mut tx, &org.id).await?;
+    let team = filter.team.as_ref().map(|id| {
+        teams
+            .iter()
+            .find(|team| team.id == *id)
+            .map_or_else(|| "none of today's".into(), |team| team.name.clone())
+    });
+    let kinds = match filter.kinds {
+        Kinds::All => None,
+        Kinds::Group(group) => Some(group.label().to_owned()),
+        Kinds::One(kind) => Some(audit_words::kind(kind).to_owned()),
+    };
+    let key = (!filter.key.trim().is_empty()).then(|| filter.key.trim().chars().take(200).collect());
+    let day = |day: Option<Day>| day.map(|day| day.to_string());
+    let words: Vec<String> = [
+        ("person", person),
+        ("key", key),
+        ("team", team),
+        ("kind", kinds),
+        ("from", day(filter.from)),
+        ("to", day(filter.to)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| value.map(|value| format!("{name} {value}")))
+    .collect();
+    let change =
+        |field: &str, after: String| Change { field: field.into(), before: None, after: Some(after) };
+    let mut changes = vec![change("format", format.label().into())];
+    if !words.is_empty() {
+        changes.push(change("filter", words.join(", ")));
+    }
+    let event = Event::new(EventKind::AuditExported, org.id.as_str(), &org.name).with(changes);
+    tx.save(&permit, event, now).await?;
+    let wanted = wanted(&filter, &keys, &org.zone);
+    Ok(Export { slug: org.slug.clone(), format, at: now, permit, wanted, below })
+}
+
+impl Export {
+    /// The next events, newest first; none when all were given. Each call takes a connection only for itself.
+    pub async fn next(&mut self, desk: &Desk) -> Result<Vec<PastEvent>, StoreError> {
+        let Some(wanted) = &self.wanted else { return Ok(vec![]) };
+        let mut read = desk.db.read().await?;
+        let events = audit_list::chunk(&mut read, &self.permit, wanted, self.below, CHUNK_ROWS).await?;
+        self.below = events.last().map_or(0, |event| event.seq);
+        Ok(events)
+    }
+}

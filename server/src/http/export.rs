@@ -1,0 +1,212 @@
+//! The audit as a file: CSV or JSON Lines, sent while it is read, a chunk at a time. It is a form's answer like an
+//! action's, so the layers around actions stand around it too; its errors are what an action would answer.
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use http::{HeaderValue, header};
+use keydesk_app::error::AppError;
+use keydesk_core::domain::audit::PastEvent;
+use keydesk_core::domain::audit_words;
+use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::audit::{Export, ExportForm, Format, export};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::state::AppState;
+
+pub const AUDIT: &str = "/api/audit/export";
+
+/// The form's fields under the names that a browser sends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sent {
+    #[serde(rename = "form[org]", default)]
+    org: String,
+    #[serde(rename = "form[format]", default)]
+    format: String,
+    #[serde(rename = "form[person]", default)]
+    person: String,
+    #[serde(rename = "form[key]", default)]
+    key: String,
+    #[serde(rename = "form[team]", default)]
+    team: String,
+    #[serde(rename = "form[kind]", default)]
+    kind: String,
+    #[serde(rename = "form[from]", default)]
+    from: String,
+    #[serde(rename = "form[to]", default)]
+    to: String,
+}
+
+pub async fn audit(
+    State(state): State<AppState>,
+    caller: Option<Extension<Caller>>,
+    sent: Result<Form<Sent>, FormRejection>,
+) -> Response {
+    let Some(Extension(caller)) = caller else { return refused(&AppError::Unauthenticated) };
+    let Ok(Form(sent)) = sent else { return refused(&AppError::Malformed) };
+    let Sent { org, format, person, key, team, kind, from, to } = sent;
+    let form = ExportForm { org, format, person, key, team, kind, from, to };
+    match export(&state.desk, &caller, &form).await {
+        Ok(export) => file(state, export),
+        Err(error) => refused(&AppError::from(error)),
+    }
+}
+
+fn refused(error: &AppError) -> Response {
+    (error.status(), axum::Json(error)).into_response()
+}
+
+fn file(state: AppState, export: Export) -> Response {
+    let (kind, ending) = match export.format {
+        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+        Format::JsonLines => ("application/x-ndjson", "jsonl"),
+    };
+    let day = export.at.rfc3339();
+    let day = day.split('T').next().unwrap_or_default();
+    let name = format!("attachment; filename=\"audit-{}-{day}.{ending}\"", export.slug);
+    let head = match export.format {
+        Format::Csv => csv_lines(&[COLUMNS.map(str::to_owned)]),
+        Format::JsonLines => vec![],
+    };
+    let chunks = stream::unfold((state, export, Some(head)), |(state, mut export, head)| async move {
+        if let Some(head) = head.filter(|head| !head.is_empty()) {
+            return Some((Ok(Bytes::from(head)), (state, export, None)));
+        }
+        match export.next(&state.desk).await {
+            Ok(events) if events.is_empty() => None,
+            Ok(events) => {
+                let lines = match export.format {
+                    Format::Csv => csv_lines(&events.iter().map(cells).collect::<Vec<_>>()),
+                    Format::JsonLines => events.iter().flat_map(json_line).collect(),
+                };
+                Some((Ok(Bytes::from(lines)), (state, export, None)))
+            }
+            Err(error) => {
+                // The file ends in the middle, and the browser says so: its length was never promised.
+                tracing::error!(%error, "an export broke off");
+                Some((Err(std::io::Error::other("the database is away")), (state, export, None)))
+            }
+        }
+    });
+    let mut response = Body::from_stream(chunks).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    // A slug has letters, digits and hyphens only.
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+const COLUMNS: [&str; 12] = [
+    "number",
+    "time",
+    "person",
+    "person_id",
+    "kind",
+    "sentence",
+    "subject",
+    "subject_id",
+    "before",
+    "after",
+    "address",
+    "request",
+];
+
+fn cells(event: &PastEvent) -> [String; 12] {
+    let side = |of: fn(&keydesk_core::domain::audit::Change) -> &Option<String>| {
+        let lines = event
+            .changes
+            .iter()
+            .filter_map(|change| of(change).as_ref().map(|value| format!("{}: {value}", change.field)));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    [
+        event.seq.to_string(),
+        event.at.rfc3339(),
+        event.actor_name.clone(),
+        event.actor_id.clone(),
+        event.kind.as_str().to_owned(),
+        audit_words::sentence(event),
+        event.subject_name.clone(),
+        event.subject_id.clone(),
+        side(|change| &change.before),
+        side(|change| &change.after),
+        event.address.clone(),
+        event.request_id.clone(),
+    ]
+}
+
+/// RFC 4180, and no cell that a spreadsheet would run as a formula.
+fn csv_lines<const N: usize>(rows: &[[String; N]]) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    for row in rows {
+        // Writing into memory has nothing that could fail.
+        let _ = writer.write_record(row.iter().map(|cell| harmless(cell)));
+    }
+    writer.into_inner().unwrap_or_default()
+}
+
+/// Spreadsheets take a cell that begins so for a formula, and one of these may be somebody's name for a key.
+fn harmless(cell: &str) -> String {
+    let quote = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("{quote}{cell}")
+}
+
+fn json_line(event: &PastEvent) -> Vec<u8> {
+    let line = json!({
+        "number": event.seq,
+        "time": event.at.rfc3339(),
+        "time_ms": event.at.ms(),
+        "person": event.actor_name,
+        "person_id": event.actor_id,
+        "kind": event.kind.as_str(),
+        "sentence": audit_words::sentence(event),
+        "subject": event.subject_name,
+        "subject_id": event.subject_id,
+        "changes": event.changes,
+        "address": event.address,
+        "request": event.request_id,
+    });
+    format!("{line}\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Vec<Vec<String>> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
+        reader.records().map(|row| row.unwrap().iter().map(ToOwned::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn quotes_commas_and_lines_are_written_as_the_standard_says() {
+        let lines = csv_lines(&[["a\"b".into(), "c,d".into(), "e\nf".into(), "=1+1".into()]]);
+        assert_eq!(String::from_utf8(lines).unwrap(), "\"a\"\"b\",\"c,d\",\"e\nf\",'=1+1\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn what_anybody_named_something_comes_back_and_never_as_a_formula(
+            cells in proptest::array::uniform3("[=+@\t\r\n\",;' a-z0-9\u{e9}-]{0,12}"),
+            any: String,
+        ) {
+            let row = [cells[0].clone(), cells[1].clone(), cells[2].clone(), any];
+            let back = read(&csv_lines(std::slice::from_ref(&row)));
+            prop_assert_eq!(back.len(), 1);
+            for (cell, back) in row.iter().zip(&back[0]) {
+                prop_assert!(!back.starts_with(['=', '+', '-', '@', '\t', '\r']), "{back:?}");
+                prop_assert!(back == cell || *back == format!("'{cell}"), "{back:?} of {cell:?}");
+            }
+        }
+    }
+}
