@@ -19,7 +19,7 @@ pub fn sentence(event: &PastEvent) -> String {
     };
     match event.kind {
         K::OrgCreated => format!("{who} created the organisation {what}."),
-        K::OrgEdited => edited(event, &who, "", "settings"),
+        K::OrgEdited => edited(event, &who, "organisation ", "settings"),
         K::OrgSuspended => format!("{who} suspended the organisation {what}."),
         K::OrgResumed => format!("{who} resumed the organisation {what}."),
         K::KeyCreated => format!("{who} created the key {what}."),
@@ -56,7 +56,7 @@ pub fn sentence(event: &PastEvent) -> String {
         K::RecoveryCodesMade if own => format!("{who} made new recovery codes."),
         K::RecoveryCodesMade => format!("{who} made new recovery codes for {what}."),
         K::RecoveryCodeUsed if own => format!("{who} signed in with a recovery code."),
-        K::RecoveryCodeUsed => format!("{what} signed in with a recovery code."),
+        K::RecoveryCodeUsed => format!("{who} signed in with a recovery code of {what}."),
         K::SupportLooked => looked(event, &who),
         K::AuditExported => {
             let format = event.after("format").unwrap_or("a file");
@@ -86,10 +86,7 @@ fn edited(event: &PastEvent, who: &str, thing: &str, fields: &str) -> String {
         format!("{who} changed {} {fields} of {what}: {}.", words.len(), listed(&words))
     };
     match event.changes.as_slice() {
-        [] => format!(
-            "{who} edited {}{what}.",
-            if thing.is_empty() { String::new() } else { format!("the {thing}") }
-        ),
+        [] => format!("{who} edited the {thing}{what}."),
         [change] if change.field == "name" => match (&change.before, &change.after) {
             (Some(before), Some(after)) => format!("{who} renamed the {thing}{before} to {after}."),
             _ => format!("{who} renamed {what}."),
@@ -198,7 +195,10 @@ pub fn field(name: &str) -> &str {
         "person" => "Person",
         "role" => "Role",
         "team_role" => "Role in the team",
-        "email" => "E-mail address",
+        "e-mail" => "E-mail address",
+        "invited by" => "Invited by",
+        "month" => "Monthly budget of new keys",
+        "days" => "Life of new keys",
         "state" => "State",
         "models" => "Models",
         "addresses" => "Addresses",
