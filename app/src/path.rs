@@ -1,6 +1,6 @@
 //! Addresses of this program's own pages. A redirect goes nowhere else.
 
-use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId};
+use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId, TeamId};
 use keydesk_core::domain::key_format::looks_like_secret;
 
 /// A path on this host, made by us or checked: no scheme, no host, no control characters.
@@ -33,6 +33,14 @@ impl LocalPath {
 
     pub fn key(org: &str, id: &KeyId) -> Self {
         Self(format!("/{org}/keys/{id}"))
+    }
+
+    pub fn teams(org: &str) -> Self {
+        Self(format!("/{org}/teams"))
+    }
+
+    pub fn team(org: &str, id: &TeamId) -> Self {
+        Self(format!("/{org}/teams/{id}"))
     }
 
     pub fn issued(org: &str, id: &KeyId) -> Self {

@@ -12,6 +12,9 @@ use crate::pages::members::{
 };
 use crate::pages::orgs::{HomePage, OperatorPage, ResumeOrgPage, SettingsPage, SuspendOrgPage};
 use crate::pages::session::{OrgPage, ResetPage, SetUpPage, SignInPage};
+use crate::pages::teams::{
+    AddPersonPage, ArchiveTeamPage, EditTeamPage, NewTeamPage, TeamPage, TeamPersonPage, TeamsPage,
+};
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -42,6 +45,13 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/members/:id/keys") view=LeavingPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/invitations/:id/issued") view=InvitationPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/leave") view=LeavePage ssr=SsrMode::Async />
+                <Route path=path!("/:org/teams") view=TeamsPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/teams/new") view=NewTeamPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/teams/:id") view=TeamPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/teams/:id/edit") view=EditTeamPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/teams/:id/archive") view=ArchiveTeamPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/teams/:id/add") view=AddPersonPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/teams/:id/people/:person") view=TeamPersonPage ssr=SsrMode::Async />
             </Routes>
         </Router>
     }

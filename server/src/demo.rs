@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use keydesk_core::domain::audit::{Change, Event, EventKind};
 use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
-use keydesk_core::domain::key::{KeySpec, Status};
+use keydesk_core::domain::key::{KeySpec, Status, Words};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
-use keydesk_core::domain::person::{Email, slug_of};
+use keydesk_core::domain::person::{Email, PersonName, slug_of};
 use keydesk_core::domain::policy::{Action, KeyFacts, On, OrgRole, PlatformRole, system_permit};
-use keydesk_core::domain::scope::ModelScope;
-use keydesk_core::domain::team::Team;
+use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::ops::access::{Caller, Visit, enter};
 use keydesk_core::ops::{OpError, catalogue, keys as key_ops};
 use keydesk_core::store::people::{self, NewPerson};
+use keydesk_core::store::teams::{self as team_store, NewPlace, NewTeam};
 use keydesk_core::store::{Tx, admission, keys, models, spend};
 use keydesk_core::{Clock, Desk};
 
@@ -182,9 +182,13 @@ async fn seed_northwind(past: &Past, start: Moment, zone: Zone, hash: &str) -> R
         let mut tx = past.at(at).db.write().await?;
         let visit = enter(&mut tx, &callers[0], &org.slug).await?;
         let team = Team { id: TeamId::new(at, past.desk.ten()), name: (*name).to_owned() };
-        people::insert_team(&mut tx, &org.id, &team, at).await?;
-        let event = Event::new(EventKind::TeamCreated, team.id.as_str(), &team.name);
-        tx.save(&visit.permit(Action::CreateTeam, On::Org)?, event, at).await?;
+        let permit = visit.permit(Action::CreateTeam, On::Org)?;
+        let spec = TeamSpec { name: team.name.clone(), bounds: plan::bounds_of_team(number) };
+        team_store::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now: at }).await?;
+        let mut changes = spec.changes_since(&TeamSpec::default());
+        changes.iter_mut().for_each(|change| change.before = None);
+        let event = Event::new(EventKind::TeamCreated, team.id.as_str(), &team.name).with(changes);
+        tx.save(&permit, event, at).await?;
         teams.push(team);
     }
     for (number, &(_, _, part, in_teams)) in PEOPLE.iter().enumerate() {
@@ -200,9 +204,10 @@ async fn seed_northwind(past: &Past, start: Moment, zone: Zone, hash: &str) -> R
             people::insert_member(&mut tx, &org.id, &caller.person.id, role, at).await?;
         }
         for team in in_teams {
-            let admin = part == Part::TeamAdmin(*team);
-            people::insert_team_member(&mut tx, &org.id, &teams[*team].id, &caller.person.id, admin, at)
-                .await?;
+            let role = if part == Part::TeamAdmin(*team) { TeamRole::Admin } else { TeamRole::Member };
+            let place = NewPlace { team: &teams[*team].id, person: &caller.person.id, role, now: at };
+            let permit = system_permit(&org.id, Action::ManageTeamPeople, "demo");
+            team_store::add_person(&mut tx, &permit, &place).await?;
         }
         let visit = enter(&mut tx, caller, &org.slug).await?;
         let word = role.map_or("owner", OrgRole::as_str);
@@ -299,25 +304,25 @@ async fn create(
     let team = plan.team.map(|number| &org.teams[number].id);
     let owner = &org.people[plan.owner].person.id;
     let spec = plan.before.as_ref().map_or(&plan.spec, |(before, _)| before);
-    let spec = KeySpec { team: team.cloned(), ..spec.clone() };
+    let spec = KeySpec { team: team.cloned(), owner: Some(owner.clone()), ..spec.clone() };
     let permit = visit.permit(Action::CreateKey, On::Key(KeyFacts { team, owner }))?;
     let issued = key_ops::issue(desk, &mut tx, &permit, &org.org.key_prefix, owner, &spec, now).await?;
     let found = admission::find(&mut tx, &issued.secret.hash()).await?.ok_or(OpError::NotFound)?;
-    let nothing = KeySpec {
-        name: String::new(),
-        note: String::new(),
-        team: None,
-        models: ModelScope::Listed(vec![]),
-        addresses: Default::default(),
-        budgets: vec![],
-        limits: Default::default(),
-        expires_at: None,
-    };
-    let mut changes = spec.changes_since(&nothing, &org.teams, &org.org.zone);
+    let mut changes = spec.changes_since(&KeySpec::default(), words(org, &owners(org)));
     changes.iter_mut().for_each(|change| change.before = None);
     let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with(changes);
     tx.save(&permit, event, now).await?;
     Ok(Made { key: issued.id, secret: found.secret })
+}
+
+fn owners(org: &Seeded) -> Vec<PersonName> {
+    let name =
+        |caller: &Caller| PersonName { id: caller.person.id.clone(), name: caller.person.name.clone() };
+    org.people.iter().map(name).collect()
+}
+
+fn words<'a>(org: &'a Seeded, people: &'a [PersonName]) -> Words<'a> {
+    Words { teams: &org.teams, people, zone: &org.org.zone }
 }
 
 async fn change(
@@ -338,11 +343,12 @@ async fn change(
         Act::Create => return Ok(()),
         Act::Edit(spec) => {
             let permit = permit(Action::EditKey)?;
-            let spec = KeySpec { team: key.spec().team, ..spec.clone() };
+            let KeySpec { team, owner, .. } = key.spec();
+            let spec = KeySpec { team, owner, ..spec.clone() };
             if !keys::update(&mut tx, &permit, id, key.version, &spec).await? {
                 return Ok(());
             }
-            let changes = spec.changes_since(&key.spec(), &org.teams, &org.org.zone);
+            let changes = spec.changes_since(&key.spec(), words(org, &owners(org)));
             (permit, Event::new(EventKind::KeyEdited, id.as_str(), &spec.name).with(changes))
         }
         Act::Switch(from, to) => {

@@ -3,6 +3,7 @@
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::key_format::{hint, looks_like_secret};
+use keydesk_core::ops::fresh::prove;
 use keydesk_core::ops::keys::{self, CreateForm, EditForm, Edited, Found, KeyRef, RevokeForm, SearchForm};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub async fn create_key(form: CreateForm) -> Result<(), AppError> {
     answer(
         async {
             let (desk, caller) = (desk()?, caller()?);
+            let caller = prove(&desk, &caller, &form.proof).await?;
             let issued = keys::create(&desk, &caller, &form).await?;
             let page = LocalPath::issued(&form.org, &issued.id);
             // The one way a secret leaves: sealed, to the page that shows it.

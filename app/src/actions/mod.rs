@@ -6,6 +6,7 @@ pub mod keys;
 pub mod members;
 pub mod orgs;
 pub mod session;
+pub mod teams;
 
 use crate::ask::desk;
 use crate::error::AppError;

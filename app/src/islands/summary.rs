@@ -53,6 +53,9 @@ fn words_of(form: &Element, field: &str, word: &Element) -> Option<String> {
             if patterns.is_some_and(|text| !text.trim().is_empty()) { " and some patterns" } else { "" };
         return Some(format!("{count} {}{more}", if count == 1 { "model" } else { "models" }));
     }
+    if let Some(option) = find::<Element>(&place, "option:checked") {
+        return option.text_content();
+    }
     let chosen: Element = find(&place, "input[type=radio]:checked")?;
     Some(chosen.closest("label").ok().flatten()?.text_content()?.trim().to_lowercase())
 }

@@ -2,10 +2,12 @@
 //! done is drawn too, with its true status.
 
 pub mod audit;
+mod bounds;
 pub mod keys;
 pub mod members;
 pub mod orgs;
 pub mod session;
+pub mod teams;
 
 use std::future::Future;
 

@@ -109,7 +109,7 @@ pub fn help(field: &str, text: impl Into<String>) -> AnyView {
 /// A few lines, one entry each.
 pub fn lines_field(
     field: &'static str,
-    name: &'static str,
+    name: impl Into<String>,
     label: &'static str,
     help_text: &'static str,
     placeholder: &'static str,
@@ -125,7 +125,7 @@ pub fn lines_field(
             <textarea
                 class="input mono"
                 id=field
-                name=name
+                name=name.into()
                 rows="3"
                 placeholder=placeholder
                 aria-describedby=described(field, true, wrong.is_some())

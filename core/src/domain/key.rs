@@ -3,8 +3,8 @@
 
 use super::addresses::AllowList;
 use super::audit::Change;
-use super::ids::{KeyId, TeamId};
-use super::limits::{Budget, Limits};
+use super::ids::{KeyId, PersonId, TeamId};
+use super::limits::{Budget, Limits, budget_words, limit_words};
 use super::moment::{Moment, Zone};
 use super::money::Money;
 use super::person::PersonName;
@@ -65,6 +65,10 @@ pub struct Key {
     pub budgets: Vec<BudgetUse>,
     /// Spent in this calendar month, whatever the budgets are.
     pub month_spent: Money,
+    pub org_suspended: bool,
+    pub team_archived: bool,
+    /// The budget of its team that is used up, if one is.
+    pub team_over: Option<Budget>,
 }
 
 /// A budget and what was spent of it in the window that holds now.
@@ -91,6 +95,14 @@ pub enum State {
     OverBudget {
         budget: Budget,
     },
+    /// Its team has spent all of a budget.
+    TeamOverBudget {
+        budget: Budget,
+    },
+    /// Its team is archived, so it is refused.
+    TeamArchived,
+    /// Its organisation is suspended, so it is refused.
+    OrgSuspended,
     Disabled,
     Expired {
         at: Moment,
@@ -107,9 +119,14 @@ impl Key {
             (Status::Expired, at) => State::Expired { at: at.unwrap_or(self.status_at) },
             (Status::Active | Status::Disabled, Some(at)) if at <= now => State::Expired { at },
             (Status::Disabled, _) => State::Disabled,
+            (Status::Active, _) if self.org_suspended => State::OrgSuspended,
+            (Status::Active, _) if self.team_archived => State::TeamArchived,
             (Status::Active, at) => {
                 if let Some(over) = self.budgets.iter().find(|budget| budget.is_over()) {
                     return State::OverBudget { budget: over.budget };
+                }
+                if let Some(budget) = self.team_over {
+                    return State::TeamOverBudget { budget };
                 }
                 match at {
                     Some(at) if at.ms() - now.ms() < A_WEEK_MS => State::ExpiresSoon { at },
@@ -134,6 +151,7 @@ impl Key {
             name: self.name.clone(),
             note: self.note.clone(),
             team: self.team.as_ref().map(|team| team.id.clone()),
+            owner: Some(self.owner.id.clone()),
             models: self.models.clone(),
             addresses: self.addresses.clone(),
             budgets: self.budgets.iter().map(|used| used.budget).collect(),
@@ -150,11 +168,21 @@ pub struct KeySpec {
     pub name: String,
     pub note: String,
     pub team: Option<TeamId>,
+    /// `None` is whoever creates it, and nobody else in an edit.
+    pub owner: Option<PersonId>,
     pub models: ModelScope,
     pub addresses: AllowList,
     pub budgets: Vec<Budget>,
     pub limits: Limits,
     pub expires_at: Option<Moment>,
+}
+
+/// What a spec's ids and moments are called, for people who read it.
+#[derive(Clone, Copy)]
+pub struct Words<'a> {
+    pub teams: &'a [Team],
+    pub people: &'a [PersonName],
+    pub zone: &'a Zone,
 }
 
 /// The editable fields. The word is the form field's name and the audit's.
@@ -163,6 +191,7 @@ pub enum Field {
     Name,
     Note,
     Team,
+    Owner,
     Models,
     Addresses,
     Budgets,
@@ -173,10 +202,11 @@ pub enum Field {
 }
 
 impl Field {
-    pub const ALL: [Field; 10] = [
+    pub const ALL: [Field; 11] = [
         Field::Name,
         Field::Note,
         Field::Team,
+        Field::Owner,
         Field::Models,
         Field::Addresses,
         Field::Budgets,
@@ -191,6 +221,7 @@ impl Field {
             Field::Name => "name",
             Field::Note => "note",
             Field::Team => "team",
+            Field::Owner => "owner",
             Field::Models => "models",
             Field::Addresses => "addresses",
             Field::Budgets => "budgets",
@@ -204,32 +235,26 @@ impl Field {
 
 impl KeySpec {
     /// One field as people read it, for summaries, conflicts and the audit.
-    pub fn reads(&self, field: Field, teams: &[Team], zone: &Zone) -> String {
-        let count = |limit: Option<i64>| limit.map_or("No limit".into(), super::limits::grouped);
+    pub fn reads(&self, field: Field, words: Words<'_>) -> String {
         match field {
             Field::Name => self.name.clone(),
             Field::Note => self.note.clone(),
-            Field::Team => match &self.team {
-                None => "No team".into(),
-                Some(id) => {
-                    teams.iter().find(|team| team.id == *id).map_or(id.to_string(), |team| team.name.clone())
-                }
-            },
-            Field::Models => match &self.models {
-                ModelScope::Every => self.models.summary(),
-                ModelScope::Listed(list) if list.is_empty() => self.models.summary(),
-                ModelScope::Listed(list) => {
-                    list.iter().map(|pattern| pattern.as_str()).collect::<Vec<_>>().join(", ")
-                }
-            },
+            Field::Team => self.team.as_ref().map_or("No team".into(), |id| {
+                let team = words.teams.iter().find(|team| team.id == *id);
+                team.map_or(id.to_string(), |team| team.name.clone())
+            }),
+            Field::Owner => self.owner.as_ref().map_or_else(String::new, |id| {
+                let person = words.people.iter().find(|person| person.id == *id);
+                person.map_or(id.to_string(), |person| person.name.clone())
+            }),
+            Field::Models => self.models.listing(),
             Field::Addresses if self.addresses.is_any() => "Any address".into(),
             Field::Addresses => self.addresses.entries().join(", "),
-            Field::Budgets if self.budgets.is_empty() => "No limit".into(),
-            Field::Budgets => self.budgets.iter().map(Budget::summary).collect::<Vec<_>>().join(", "),
-            Field::Rpm => count(self.limits.rpm),
-            Field::Tpm => count(self.limits.tpm),
-            Field::Parallel => count(self.limits.parallel),
-            Field::Expiry => self.expires_at.map_or("Never".into(), |at| at.exact(zone)),
+            Field::Budgets => budget_words(&self.budgets),
+            Field::Rpm => limit_words(self.limits.rpm),
+            Field::Tpm => limit_words(self.limits.tpm),
+            Field::Parallel => limit_words(self.limits.parallel),
+            Field::Expiry => self.expires_at.map_or("Never".into(), |at| at.exact(words.zone)),
         }
     }
 
@@ -238,6 +263,7 @@ impl KeySpec {
             Field::Name => self.name != other.name,
             Field::Note => self.note != other.note,
             Field::Team => self.team != other.team,
+            Field::Owner => self.owner != other.owner,
             Field::Models => self.models != other.models,
             Field::Addresses => self.addresses != other.addresses,
             Field::Budgets => self.budgets != other.budgets,
@@ -254,6 +280,7 @@ impl KeySpec {
             Field::Name => self.name.clone_from(&from.name),
             Field::Note => self.note.clone_from(&from.note),
             Field::Team => self.team.clone_from(&from.team),
+            Field::Owner => self.owner.clone_from(&from.owner),
             Field::Models => self.models.clone_from(&from.models),
             Field::Addresses => self.addresses.clone_from(&from.addresses),
             Field::Budgets => self.budgets.clone_from(&from.budgets),
@@ -265,14 +292,14 @@ impl KeySpec {
     }
 
     /// The audit's before and after, field by field, of what changed from `before` to this.
-    pub fn changes_since(&self, before: &KeySpec, teams: &[Team], zone: &Zone) -> Vec<Change> {
+    pub fn changes_since(&self, before: &KeySpec, words: Words<'_>) -> Vec<Change> {
         Field::ALL
             .into_iter()
             .filter(|field| self.differs(before, *field))
             .map(|field| Change {
                 field: field.as_str().into(),
-                before: Some(before.reads(field, teams, zone)),
-                after: Some(self.reads(field, teams, zone)),
+                before: Some(before.reads(field, words)),
+                after: Some(self.reads(field, words)),
             })
             .collect()
     }

@@ -5,16 +5,21 @@
 use serde::{Deserialize, Serialize};
 
 use super::addresses::AllowList;
-use super::ids::TeamId;
+use super::bounds::{Bounds, budget_of, expiry_within};
+use super::form_parts::{
+    ScopeForm, Take, lines, pair, parse_budgets, parse_limits, parse_models, scope_form,
+};
+use super::ids::{PersonId, TeamId};
 use super::key::KeySpec;
 use super::key_format::looks_like_secret;
-use super::limits::{Budget, Limits, parse_count};
+use super::limits::{grouped, parse_count};
 use super::model::Model;
 use super::moment::{Day, Moment, Zone};
-use super::money::parse_budget;
+use super::money::{Money, parse_budget};
+use super::org::{KeyDefaults, OrgRules};
 use super::person::{refuse_hidden_characters, visible_name};
 use super::problem::Problem;
-use super::scope::{ModelPattern, ModelScope};
+use super::scope::ModelScope;
 use super::window::Period;
 
 /// A sentence for one field of a form. `field` is the field's name in the form.
@@ -39,8 +44,35 @@ pub const NOTE_MOST: usize = 200;
 const YEARS_AHEAD_MOST: i64 = 10;
 
 /// Expiry presets, in days.
-pub const EXPIRY_PRESETS: [(&str, &str, i64); 4] =
-    [("7", "7 days", 7), ("30", "30 days", 30), ("90", "90 days", 90), ("365", "1 year", 365)];
+const EXPIRY_PRESETS: [i64; 4] = [7, 30, 90, 365];
+
+/// The numbers of days that a form offers: the presets that the organisation allows, and its own default.
+pub fn expiry_days(rules: &OrgRules, defaults: &KeyDefaults) -> Vec<i64> {
+    let allowed = |days: &i64| rules.key_days_most.is_none_or(|most| *days <= most);
+    let mut days: Vec<i64> =
+        EXPIRY_PRESETS.into_iter().filter(allowed).chain(default_days(rules, defaults)).collect();
+    days.sort_unstable();
+    days.dedup();
+    days
+}
+
+/// Days until a new key expires, unless somebody chooses otherwise.
+fn default_days(rules: &OrgRules, defaults: &KeyDefaults) -> Option<i64> {
+    match (defaults.days, rules.key_days_most) {
+        (Some(days), Some(most)) => Some(days.min(most)),
+        (None, most) => most,
+        (days, None) => days,
+    }
+}
+
+/// `90 days`, as people read it.
+pub fn days_words(days: i64) -> String {
+    match days {
+        1 => "1 day".into(),
+        365 => "1 year".into(),
+        days => format!("{} days", grouped(days)),
+    }
+}
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +82,8 @@ pub struct KeyForm {
     pub note: String,
     /// A team's id, or empty for none.
     pub team: String,
+    /// A person's id, or empty for who creates the key.
+    pub owner: String,
     /// `every` or `listed`.
     pub scope: String,
     pub models: Vec<String>,
@@ -70,7 +104,7 @@ pub struct KeyForm {
     pub tpm: String,
     pub parallel_mode: String,
     pub parallel: String,
-    /// One of `EXPIRY_PRESETS`, `date`, `never`, or (in an edit) `keep`.
+    /// A number of days (see `expiry_days`), `date`, `never`, or (in an edit) `keep`.
     pub expiry: String,
     pub expires_on: String,
 }
@@ -79,22 +113,26 @@ pub struct KeyForm {
 pub struct FormContext<'a> {
     pub now: Moment,
     pub zone: &'a Zone,
+    pub rules: &'a OrgRules,
+    pub defaults: &'a KeyDefaults,
     /// The key as it stands, when this is an edit.
     pub editing: Option<&'a KeySpec>,
 }
 
 impl KeyForm {
-    /// The form of a new key, filled in: a small budget, modest rates, an end in sight, today's models.
-    pub fn fresh(models: &[Model]) -> Self {
-        let limit = |value: &str| ("limit".to_owned(), value.to_owned());
-        let none = || ("none".to_owned(), String::new());
-        let ((month_mode, month), (rpm_mode, rpm), (tpm_mode, tpm), (parallel_mode, parallel)) =
-            (limit("50"), limit("60"), limit("100k"), limit("8"));
+    /// The form of a new key, filled in as the organisation wants it.
+    pub fn fresh(models: &[Model], defaults: &KeyDefaults, rules: &OrgRules) -> Self {
+        let count = |limit: Option<i64>| pair(limit.map(grouped));
+        let none = || pair(None);
+        let (month_mode, month) = pair(defaults.month.map(Money::input));
         let ((week_mode, week), (day_mode, day), (total_mode, total)) = (none(), none(), none());
+        let (rpm_mode, rpm) = count(defaults.limits.rpm);
+        let (tpm_mode, tpm) = count(defaults.limits.tpm);
+        let (parallel_mode, parallel) = count(defaults.limits.parallel);
         Self {
-            scope: "listed".into(),
+            scope: if defaults.every_model { "every" } else { "listed" }.into(),
             models: models.iter().map(|model| model.id.clone()).collect(),
-            expiry: "90".into(),
+            expiry: default_days(rules, defaults).map_or("never".into(), |days| days.to_string()),
             month_mode,
             month,
             week_mode,
@@ -113,21 +151,62 @@ impl KeyForm {
         }
     }
 
+    /// A fresh form's values, lowered to what a team allows.
+    pub fn narrowed(mut self, bounds: &Bounds, models: &[Model]) -> Self {
+        if let ModelScope::Listed(patterns) = &bounds.models {
+            self.scope = "listed".into();
+            self.models.retain(|model| bounds.models.allows(model));
+            let in_catalogue = models.iter().any(|model| bounds.models.allows(&model.id));
+            if !in_catalogue {
+                self.patterns = lines(patterns);
+            }
+        }
+        // A shorter period's budget cannot be above a longer one's.
+        let mut longer: Option<Money> = None;
+        for period in [Period::Total, Period::Month, Period::Week, Period::Day] {
+            let own = match self.pair(period.as_str()) {
+                ("limit", value) => parse_budget(value).ok(),
+                _ => None,
+            };
+            let of_team = bounds.budget(period);
+            if own.is_none() && of_team.is_none() {
+                continue;
+            }
+            let least = [own, of_team, longer].into_iter().flatten().min();
+            self.set(period.as_str(), least.map(Money::input));
+            longer = least;
+        }
+        for (field, most) in
+            [("rpm", bounds.limits.rpm), ("tpm", bounds.limits.tpm), ("parallel", bounds.limits.parallel)]
+        {
+            let own = match self.pair(field) {
+                ("limit", value) => parse_count(value).ok(),
+                _ => None,
+            };
+            if let Some(most) = most {
+                self.set(field, Some(grouped(own.unwrap_or(most).min(most))));
+            }
+        }
+        self
+    }
+
+    fn set(&mut self, field: &str, value: Option<String>) {
+        let (mode, text) = match field {
+            "month" => (&mut self.month_mode, &mut self.month),
+            "week" => (&mut self.week_mode, &mut self.week),
+            "day" => (&mut self.day_mode, &mut self.day),
+            "total" => (&mut self.total_mode, &mut self.total),
+            "rpm" => (&mut self.rpm_mode, &mut self.rpm),
+            "tpm" => (&mut self.tpm_mode, &mut self.tpm),
+            _ => (&mut self.parallel_mode, &mut self.parallel),
+        };
+        (*mode, *text) = pair(value);
+    }
+
     /// The form that would change nothing about this key.
     pub fn of(spec: &KeySpec, models: &[Model]) -> Self {
-        let pair = |value: Option<String>| match value {
-            Some(value) => ("limit".to_owned(), value),
-            None => ("none".to_owned(), String::new()),
-        };
-        let money = |period: Period| {
-            pair(
-                spec.budgets
-                    .iter()
-                    .find(|budget| budget.period == period)
-                    .map(|budget| budget.amount.input()),
-            )
-        };
-        let count = |limit: Option<i64>| pair(limit.map(super::limits::grouped));
+        let money = |period| pair(budget_of(&spec.budgets, period).map(Money::input));
+        let count = |limit: Option<i64>| pair(limit.map(grouped));
         let (month_mode, month) = money(Period::Month);
         let (week_mode, week) = money(Period::Week);
         let (day_mode, day) = money(Period::Day);
@@ -135,23 +214,15 @@ impl KeyForm {
         let (rpm_mode, rpm) = count(spec.limits.rpm);
         let (tpm_mode, tpm) = count(spec.limits.tpm);
         let (parallel_mode, parallel) = count(spec.limits.parallel);
-        let listed = match &spec.models {
-            ModelScope::Every => &[][..],
-            ModelScope::Listed(patterns) => patterns,
-        };
-        let in_catalogue = |pattern: &&ModelPattern| models.iter().any(|model| model.id == pattern.as_str());
+        let ScopeForm { scope, models, patterns } = scope_form(&spec.models, models);
         Self {
             name: spec.name.clone(),
             note: spec.note.clone(),
             team: spec.team.as_ref().map(TeamId::to_string).unwrap_or_default(),
-            scope: if spec.models == ModelScope::Every { "every" } else { "listed" }.into(),
-            models: listed.iter().filter(in_catalogue).map(|pattern| pattern.as_str().to_owned()).collect(),
-            patterns: listed
-                .iter()
-                .filter(|pattern| !in_catalogue(pattern))
-                .map(ModelPattern::as_str)
-                .collect::<Vec<_>>()
-                .join("\n"),
+            owner: spec.owner.as_ref().map(PersonId::to_string).unwrap_or_default(),
+            scope,
+            models,
+            patterns,
             addresses: spec.addresses.lines(),
             month_mode,
             month,
@@ -193,87 +264,39 @@ impl KeyForm {
         let name = errors.take("name", name);
         let note = errors.take("note", parse_note(&self.note));
         let team = errors.take("team", parse_team(&self.team));
-        let models = self.parse_models(&mut errors);
+        let owner = errors.take("owner", parse_owner(&self.owner));
+        let models = parse_models(
+            (&self.scope, &self.models, &self.patterns),
+            "the key could do nothing",
+            &mut errors,
+        );
         let addresses = errors.take("addresses", AllowList::parse_lines(&self.addresses));
-        let mut budgets = Vec::new();
-        for period in [Period::Total, Period::Month, Period::Week, Period::Day] {
-            if let Some(Some(amount)) = self.parse_pair(&mut errors, period.as_str(), parse_budget) {
-                budgets.push(Budget { period, amount });
-            }
-        }
-        check_budget_order(&budgets, &mut errors);
-        let rpm = self.parse_pair(&mut errors, "rpm", parse_count);
-        let tpm = self.parse_pair(&mut errors, "tpm", parse_count);
-        let parallel = self.parse_pair(&mut errors, "parallel", parse_count);
+        let budgets = parse_budgets(|field| self.pair(field), &mut errors);
+        let limits = parse_limits(|field| self.pair(field), &mut errors);
         let expires_at = errors.take("expiry", self.parse_expiry(context));
-        match (name, note, team, models, addresses, rpm, tpm, parallel, expires_at) {
+        match (name, note, team, owner, models, addresses, limits, expires_at) {
             (
                 Some(name),
                 Some(note),
                 Some(team),
+                Some(owner),
                 Some(models),
                 Some(addresses),
-                Some(rpm),
-                Some(tpm),
-                Some(parallel),
+                Some(limits),
                 Some(expires_at),
             ) if errors.is_empty() => {
-                let limits = Limits { rpm, tpm, parallel };
-                Ok(KeySpec { name, note, team, models, addresses, budgets, limits, expires_at })
+                Ok(KeySpec { name, note, team, owner, models, addresses, budgets, limits, expires_at })
             }
             _ => Err(errors),
         }
     }
 
-    fn parse_models(&self, errors: &mut Vec<FieldError>) -> Option<ModelScope> {
-        match self.scope.as_str() {
-            "every" => Some(ModelScope::Every),
-            "listed" => {
-                let typed = errors.take("patterns", ModelScope::parse_lines(&self.patterns))?;
-                let ticked = self.models.iter().map(|model| ModelPattern::parse(model)).collect();
-                let mut list: Vec<ModelPattern> = errors.take("models", ticked)?;
-                list.extend(typed);
-                // A scope is a set; one order makes two equal sets compare equal.
-                list.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-                list.dedup();
-                if list.is_empty() {
-                    errors.push(FieldError::say(
-                        "models",
-                        "No model is chosen, so the key could do nothing. Choose at least one, or every model.",
-                    ));
-                    return None;
-                }
-                Some(ModelScope::Listed(list))
-            }
-            _ => {
-                errors.push(FieldError::say("models", "Choose these models, or every model."));
-                None
-            }
-        }
-    }
-
-    fn parse_pair<T>(
-        &self,
-        errors: &mut Vec<FieldError>,
-        field: &str,
-        parse: impl Fn(&str) -> Result<T, Problem>,
-    ) -> Option<Option<T>> {
-        let (mode, value) = self.pair(field);
-        let parsed = match (mode, value.trim()) {
-            // The value's field is hidden then; what still stands in it is not meant.
-            ("none", _) => Ok(None),
-            ("limit", "") => Err(Problem::new("Type a value, or choose No limit.")),
-            ("limit", value) => parse(value).map(Some),
-            _ => Err(Problem::new("Choose No limit or a value.")),
-        };
-        errors.take(field, parsed)
-    }
-
     fn parse_expiry(&self, context: &FormContext<'_>) -> Result<Option<Moment>, Problem> {
-        let editing = context.editing.map(|spec| spec.expires_at);
-        match self.expiry.as_str() {
-            "never" => Ok(None),
-            "keep" => editing.ok_or_else(|| Problem::new("Choose when the key expires.")),
+        let choose = || Problem::new("Choose when the key expires.");
+        let at = match self.expiry.as_str() {
+            // What stands may stay, also where the organisation has become stricter since.
+            "keep" => return context.editing.map(|spec| spec.expires_at).ok_or_else(choose),
+            "never" => None,
             "date" => {
                 let day = Day::parse(self.expires_on.trim())
                     .ok_or_else(|| Problem::new("Choose a day, such as 2027-01-31."))?;
@@ -287,32 +310,22 @@ impl KeyForm {
                         "That is more than ten years ahead. Choose Never to leave it open.",
                     ));
                 }
-                Ok(Some(end))
+                Some(end)
             }
-            preset => EXPIRY_PRESETS
-                .iter()
-                .find(|(value, _, _)| *value == preset)
-                .map(|(_, _, days)| Some(context.now.plus_days(*days)))
-                .ok_or_else(|| Problem::new("Choose when the key expires.")),
+            days => {
+                let days = days.parse().ok().filter(|number: &i64| number.to_string() == days);
+                let offered = |days: &i64| {
+                    EXPIRY_PRESETS.contains(days)
+                        || Some(*days) == default_days(context.rules, context.defaults)
+                };
+                Some(context.now.plus_days(days.filter(offered).ok_or_else(choose)?))
+            }
+        };
+        if context.editing.is_some_and(|spec| spec.expires_at == at) {
+            return Ok(at);
         }
-    }
-}
-
-/// A longer period's budget below a shorter one's would make the shorter one pointless, which is nearly always a typo.
-fn check_budget_order(budgets: &[Budget], errors: &mut Vec<FieldError>) {
-    for pair in budgets.windows(2) {
-        if pair[0].amount < pair[1].amount {
-            errors.push(FieldError::new(
-                pair[1].period.as_str(),
-                Problem::new(format!(
-                    "{} {} is more than the {} {}, so it could never be reached.",
-                    pair[1].amount,
-                    pair[1].period.label(),
-                    pair[0].amount,
-                    pair[0].period.label()
-                )),
-            ));
-        }
+        expiry_within(context.rules.key_days_most, at, context.now, context.zone)?;
+        Ok(at)
     }
 }
 
@@ -335,6 +348,15 @@ pub(super) fn refuse_secret(text: String) -> Result<String, Problem> {
     Ok(text)
 }
 
+fn parse_owner(text: &str) -> Result<Option<PersonId>, Problem> {
+    match text {
+        "" => Ok(None),
+        text => {
+            PersonId::parse(text).map(Some).ok_or_else(|| Problem::new("Choose the owner from the list."))
+        }
+    }
+}
+
 fn parse_team(text: &str) -> Result<Option<TeamId>, Problem> {
     match text {
         "" => Ok(None),
@@ -344,29 +366,29 @@ fn parse_team(text: &str) -> Result<Option<TeamId>, Problem> {
     }
 }
 
-/// Collects a problem under its field and goes on, so that one pass finds them all.
-pub(super) trait Take {
-    fn take<T>(&mut self, field: &str, parsed: Result<T, Problem>) -> Option<T>;
-}
-
-impl Take for Vec<FieldError> {
-    fn take<T>(&mut self, field: &str, parsed: Result<T, Problem>) -> Option<T> {
-        parsed.map_err(|problem| self.push(FieldError::new(field, problem))).ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::limits::{Budget, Limits};
     use super::*;
 
     const NOW: Moment = Moment::from_ms(1_800_000_000_000);
 
     fn fresh() -> KeyForm {
-        KeyForm { name: "ci-prod".into(), scope: "every".into(), models: vec![], ..KeyForm::fresh(&[]) }
+        KeyForm {
+            name: "ci-prod".into(),
+            scope: "every".into(),
+            models: vec![],
+            ..KeyForm::fresh(&[], &KeyDefaults::default(), &OrgRules::default())
+        }
+    }
+
+    fn parse_in(form: &KeyForm, zone: &Zone, editing: Option<&KeySpec>) -> Result<KeySpec, Vec<FieldError>> {
+        let (rules, defaults) = (&OrgRules::default(), &KeyDefaults::default());
+        form.parse(&FormContext { now: NOW, zone, rules, defaults, editing })
     }
 
     fn parse(form: &KeyForm) -> Result<KeySpec, Vec<FieldError>> {
-        form.parse(&FormContext { now: NOW, zone: &Zone::utc(), editing: None })
+        parse_in(form, &Zone::utc(), None)
     }
 
     #[test]
@@ -425,11 +447,7 @@ mod tests {
     #[test]
     fn a_form_made_from_a_spec_changes_nothing() {
         let spec = parse(&fresh()).unwrap();
-        let again = KeyForm::of(&spec, &[]).parse(&FormContext {
-            now: NOW,
-            zone: &Zone::utc(),
-            editing: Some(&spec),
-        });
+        let again = parse_in(&KeyForm::of(&spec, &[]), &Zone::utc(), Some(&spec));
         assert_eq!(again.unwrap(), spec);
     }
 
@@ -437,7 +455,46 @@ mod tests {
     fn a_day_ends_in_the_organisations_zone() {
         let zone = Zone::parse("Europe/Zurich").unwrap();
         let form = KeyForm { expiry: "date".into(), expires_on: "2027-06-30".into(), ..fresh() };
-        let spec = form.parse(&FormContext { now: NOW, zone: &zone, editing: None }).unwrap();
+        let spec = parse_in(&form, &zone, None).unwrap();
         assert_eq!(spec.expires_at.unwrap().rfc3339(), "2027-06-30T21:59:59Z");
+    }
+
+    #[test]
+    fn only_what_the_organisation_allows_is_offered_and_taken_as_an_end() {
+        let rules = |most| OrgRules { key_days_most: Some(most), ..OrgRules::default() };
+        let defaults = KeyDefaults { days: Some(45), ..KeyDefaults::default() };
+        assert_eq!(expiry_days(&OrgRules::default(), &defaults), [7, 30, 45, 90, 365]);
+        assert_eq!(expiry_days(&rules(60), &defaults), [7, 30, 45]);
+        assert_eq!(expiry_days(&rules(5), &defaults), [5]);
+        assert_eq!(KeyForm::fresh(&[], &defaults, &rules(5)).expiry, "5");
+
+        let parse = |expiry: &str, most| {
+            let form = KeyForm { expiry: expiry.into(), ..fresh() };
+            let (zone, rules) = (&Zone::utc(), &rules(most));
+            form.parse(&FormContext { now: NOW, zone, rules, defaults: &defaults, editing: None })
+        };
+        assert_eq!(parse("45", 60).unwrap().expires_at, Some(NOW.plus_days(45)));
+        for (expiry, most) in [("90", 60), ("never", 60), ("46", 60), ("045", 60), ("-7", 60)] {
+            assert_eq!(parse(expiry, most).unwrap_err()[0].field, "expiry", "{expiry}");
+        }
+    }
+
+    #[test]
+    fn a_fresh_form_is_lowered_to_what_the_team_allows() {
+        let dollars = |amount: i64| Money::from_nanos(amount * 1_000_000_000);
+        let bounds = Bounds {
+            models: ModelScope::Listed(ModelScope::parse_lines("claude-*").unwrap()),
+            budgets: vec![
+                Budget { period: Period::Month, amount: dollars(30) },
+                Budget { period: Period::Day, amount: dollars(40) },
+            ],
+            limits: Limits { rpm: Some(1_000), tpm: None, parallel: Some(2) },
+        };
+        let form = KeyForm { name: "ci-prod".into(), ..fresh() }.narrowed(&bounds, &[]);
+        let spec = parse(&form).unwrap();
+        assert!(bounds.hold(&spec), "{form:?}");
+        assert_eq!(form.patterns, "claude-*");
+        assert_eq!((form.pair("month").1, form.pair("day").1), ("30", "30"));
+        assert_eq!((form.rpm.as_str(), form.tpm.as_str(), form.parallel.as_str()), ("60", "100,000", "2"));
     }
 }

@@ -73,6 +73,19 @@ pub fn grouped(count: i64) -> String {
     text
 }
 
+/// A limit as people read it, whole.
+pub fn limit_words(limit: Option<i64>) -> String {
+    limit.map_or("No limit".into(), grouped)
+}
+
+/// Budgets as people read them, in one line.
+pub fn budget_words(budgets: &[Budget]) -> String {
+    if budgets.is_empty() {
+        return "No limit".into();
+    }
+    budgets.iter().map(Budget::summary).collect::<Vec<_>>().join(", ")
+}
+
 /// How fast a key may go. None is "No limit", chosen on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -62,6 +62,14 @@ impl ModelPattern {
     }
 }
 
+impl ModelPattern {
+    /// Whether everything that `other` stands for has this form too. Only a star here can stand for a star there, so
+    /// `other` is read like a model's name.
+    pub fn covers(&self, other: &ModelPattern) -> bool {
+        self.matches(&other.0)
+    }
+}
+
 impl fmt::Display for ModelPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -105,6 +113,37 @@ impl ModelScope {
         match self {
             ModelScope::Every => true,
             ModelScope::Listed(patterns) => patterns.iter().any(|pattern| pattern.matches(model)),
+        }
+    }
+
+    /// Whether one of the patterns covers this one.
+    pub fn covers(&self, pattern: &ModelPattern) -> bool {
+        match self {
+            ModelScope::Every => true,
+            ModelScope::Listed(patterns) => patterns.iter().any(|own| own.covers(pattern)),
+        }
+    }
+
+    /// What of this scope the outer one does not cover, if anything: every model, or some patterns.
+    pub fn beyond(&self, outer: &ModelScope) -> Option<ModelScope> {
+        match (self, outer) {
+            (_, ModelScope::Every) => None,
+            (ModelScope::Every, ModelScope::Listed(_)) => Some(ModelScope::Every),
+            (ModelScope::Listed(patterns), outer) => {
+                let wrong: Vec<_> =
+                    patterns.iter().filter(|pattern| !outer.covers(pattern)).cloned().collect();
+                (!wrong.is_empty()).then_some(ModelScope::Listed(wrong))
+            }
+        }
+    }
+
+    /// The whole scope in one line.
+    pub fn listing(&self) -> String {
+        match self {
+            ModelScope::Listed(patterns) if !patterns.is_empty() => {
+                patterns.iter().map(ModelPattern::as_str).collect::<Vec<_>>().join(", ")
+            }
+            ModelScope::Every | ModelScope::Listed(_) => self.summary(),
         }
     }
 

@@ -7,8 +7,10 @@ use crate::domain::ids::{OrgId, SessionId};
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
 use crate::domain::policy::{self, Action, MembersCreate, On, OrgRole, Permit, PlatformRole, Standing};
+use crate::domain::team::TeamRole;
 use crate::store::Via;
 use crate::store::people::{self, Person};
+use crate::store::teams;
 
 /// How long after proving who they are somebody may do what asks for a fresh sign-in.
 pub const FRESH_MS: i64 = 10 * 60_000;
@@ -87,10 +89,11 @@ pub async fn enter(via: &mut impl Via, caller: &Caller, slug: &str) -> Result<Vi
     if runs_org && org.rules.second_factor && !caller.person.second_factor {
         return Err(OpError::SecondFactor { org: org.name });
     }
-    let teams = people::places_in_teams(via, &org.id, &caller.person.id).await?;
+    let places = teams::places(via, &org.id, &caller.person.id).await?;
     let mut standing = standing(caller, &org.id, role, org.rules.members_create);
-    standing.member_of = teams.iter().map(|(team, _)| team.clone()).collect();
-    standing.admin_of = teams.into_iter().filter(|(_, admin)| *admin).map(|(team, _)| team).collect();
+    standing.member_of = places.iter().map(|(team, _)| team.clone()).collect();
+    let looked_after = places.into_iter().filter(|(_, role)| *role == TeamRole::Admin);
+    standing.admin_of = looked_after.map(|(team, _)| team).collect();
     let orgs = people::orgs_of(via, &caller.person.id).await?;
     Ok(Visit { org, standing, orgs })
 }

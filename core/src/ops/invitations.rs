@@ -17,9 +17,10 @@ use crate::domain::person::{Email, visible_name};
 use crate::domain::policy::{
     self, Action, MemberFacts, MembersCreate, On, OrgRole, Permit, PlatformRole, Standing,
 };
-use crate::domain::team::Team;
+use crate::domain::team::{Team, TeamRole};
 use crate::store::invitations::{self, Invitation, NewRow};
 use crate::store::people::{self, NewPerson};
+use crate::store::teams::{self, NewPlace};
 use crate::store::throttle::{self, Throttled};
 use crate::store::{StoreError, Taken, Tx, Via, members};
 
@@ -59,7 +60,7 @@ async fn issue_as(
     now: Moment,
 ) -> Result<(InvitationId, String), OpError> {
     if let Some((team, _)) = &new.team
-        && !people::teams(tx, permit.org()).await?.iter().any(|known| known.id == *team)
+        && !teams::in_use(tx, permit.org()).await?.iter().any(|known| known.id == *team)
     {
         return Err(OpError::say("team", "That team is not there any more. Choose another."));
     }
@@ -150,7 +151,7 @@ pub fn roles_to_grant(standing: &Standing) -> Vec<OrgRole> {
 }
 
 async fn teams_to_choose(via: &mut impl Via, visit: &Visit) -> Result<Vec<Team>, OpError> {
-    let mut teams = people::teams(via, &visit.org.id).await?;
+    let mut teams = teams::in_use(via, &visit.org.id).await?;
     if !visit.standing.runs_org() {
         teams.retain(|team| visit.standing.admin_of.contains(&team.id));
     }
@@ -507,7 +508,9 @@ async fn join(
     }
     let mut changes = vec![after("role", invitation.role.as_str())];
     if let Some((team, admin)) = &invitation.team {
-        people::insert_team_member(&mut tx, &invitation.org, &team.id, &standing.person, *admin, now).await?;
+        let role = if *admin { TeamRole::Admin } else { TeamRole::Member };
+        let place = NewPlace { team: &team.id, person: &standing.person, role, now };
+        teams::add_person(&mut tx, &permit, &place).await?;
         changes.push(after("team", place_in(&team.name, *admin)));
     }
     changes.push(after("e-mail", invitation.email.as_str()));

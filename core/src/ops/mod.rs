@@ -17,6 +17,7 @@ pub mod setup;
 pub mod sign_in;
 pub mod spend;
 pub mod support;
+pub mod teams;
 
 use crate::domain::key_form::FieldError;
 use crate::domain::policy::Denied;

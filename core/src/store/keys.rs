@@ -25,7 +25,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     /// State and version stand in the condition: of two edits from one version, one changes no row.
     UPDATE_KEY = "UPDATE keys SET team_id = $4, name = $5, name_folded = $6, note = $7, model_scope = $8, addresses = $9,
-            rpm = $10, tpm = $11, parallel = $12, expires_at = $13, version = version + 1
+            rpm = $10, tpm = $11, parallel = $12, expires_at = $13, owner_id = COALESCE($14, owner_id), version = version + 1
         WHERE org_id = $1 AND id = $2 AND version = $3 AND status IN ('active', 'disabled')";
     SWITCH = "UPDATE keys SET status = $4, status_at = $5, status_by = $6, version = version + 1
         WHERE org_id = $1 AND id = $2 AND status = $3";
@@ -45,6 +45,8 @@ statements! {
     ADD_SCOPE = "INSERT INTO scopes (holder_kind, holder_id, pattern, org_id) VALUES ('key', $1, $2, $3)";
     CLEAR_BUDGETS = "DELETE FROM budgets WHERE org_id = $1 AND holder_kind = 'key' AND holder_id = $2";
     ADD_BUDGET = "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount) VALUES ('key', $1, $2, $3, $4)";
+    COUNT_OF_OWNER = "SELECT COUNT(*) FROM keys WHERE owner_id = $1 AND org_id = $2 AND status IN ('active', 'disabled')
+        AND (expires_at IS NULL OR expires_at > $3)";
     BY_HASH = "SELECT key_id, ends_at FROM key_secrets WHERE hash = $1 AND org_id = $2";
     TOUCH = "UPDATE keys SET last_used_at = $2 WHERE id = $1 AND COALESCE(last_used_at, 0) < $2";
 }
@@ -55,7 +57,8 @@ pub(super) fn select_key(dialect: Dialect) -> String {
         "SELECT k.seq, k.id, k.name, k.name_folded, k.note, k.team_id, t.name AS team_name, k.owner_id, o.name AS owner_name,
             k.status, k.status_at, s.name AS status_by, k.prefix, k.last_four, k.model_scope, {patterns} AS patterns,
             k.addresses, k.rpm, k.tpm, k.parallel, k.expires_at, k.created_at, c.name AS created_by, k.last_used_at,
-            k.version
+            k.version, t.archived_at AS team_archived_at,
+            (SELECT g.suspended_at FROM orgs g WHERE g.id = k.org_id) AS org_suspended_at
         FROM keys k
         JOIN people o ON o.id = k.owner_id
         LEFT JOIN teams t ON t.id = k.team_id
@@ -96,6 +99,8 @@ pub(super) struct KeyRow {
     created_by: Option<String>,
     pub(super) last_used_at: Option<i64>,
     version: i64,
+    team_archived_at: Option<i64>,
+    org_suspended_at: Option<i64>,
 }
 
 fn unreadable(column: &'static str) -> StoreError {
@@ -119,7 +124,7 @@ pub(super) fn read_scope(kind: &str, patterns: Option<String>) -> Result<ModelSc
 impl TryFrom<KeyRow> for Key {
     type Error = StoreError;
 
-    /// Budgets are not in the row: `spend::fill` puts them in.
+    /// Budgets, the key's and its team's, are not in the row: `spend::fill` puts them in.
     fn try_from(row: KeyRow) -> Result<Self, StoreError> {
         let team = match (row.team_id, row.team_name) {
             (Some(id), Some(name)) => {
@@ -152,6 +157,9 @@ impl TryFrom<KeyRow> for Key {
             version: row.version,
             budgets: Vec::new(),
             month_spent: Money::ZERO,
+            org_suspended: row.org_suspended_at.is_some(),
+            team_archived: row.team_archived_at.is_some(),
+            team_over: None,
         })
     }
 }
@@ -270,6 +278,51 @@ pub async fn find_by_hash(
     .transpose()
 }
 
+fn newest_of_team_text(dialect: Dialect) -> String {
+    format!(
+        "{} WHERE k.org_id = $1 AND k.team_id = $2 AND k.status IN ('active', 'disabled') ORDER BY k.seq DESC LIMIT $3",
+        select_key(dialect)
+    )
+}
+
+/// The texts that differ between the databases, for the test that prepares them.
+pub fn every_text(dialect: Dialect) -> Vec<String> {
+    vec![newest_of_team_text(dialect)]
+}
+
+/// The newest live keys of a team. Without budgets and spend: `spend::fill` puts them in.
+pub async fn newest_of_team(
+    via: &mut impl Via,
+    org: &OrgId,
+    team: &TeamId,
+    most: i64,
+) -> Result<Vec<Key>, StoreError> {
+    let text = newest_of_team_text(Dialect::of(via));
+    let rows: Vec<KeyRow> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.clone()))
+            .bind(org.as_str())
+            .bind(team.as_str())
+            .bind(most)
+    )?;
+    rows.into_iter().map(Key::try_from).collect()
+}
+
+/// How many keys of this organisation the person owns that are neither revoked nor expired.
+pub async fn live_of_owner(
+    via: &mut impl Via,
+    org: &OrgId,
+    owner: &PersonId,
+    now: Moment,
+) -> Result<i64, StoreError> {
+    run!(
+        via,
+        fetch_one,
+        sqlx::query_scalar::<_, i64>(COUNT_OF_OWNER).bind(owner.as_str()).bind(org.as_str()).bind(now.ms())
+    )
+}
+
 /// What a new key needs beside what people decide about it.
 pub struct NewKey<'a> {
     pub id: &'a KeyId,
@@ -350,6 +403,7 @@ pub async fn update(
             .bind(spec.limits.tpm)
             .bind(spec.limits.parallel)
             .bind(spec.expires_at.map(Moment::ms))
+            .bind(spec.owner.as_ref().map(PersonId::as_str))
     )?;
     if rows != 1 {
         return Ok(false);

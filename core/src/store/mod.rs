@@ -21,6 +21,7 @@ pub mod orgs;
 pub mod people;
 pub mod sessions;
 pub mod spend;
+pub mod teams;
 pub mod throttle;
 
 pub use error::{StoreError, Taken};
@@ -336,6 +337,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         people::ALL,
         sessions::ALL,
         spend::ALL,
+        teams::ALL,
         throttle::ALL,
     ]
     .concat()

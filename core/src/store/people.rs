@@ -1,14 +1,16 @@
-//! People, organisations, teams, and what somebody is in each. Standings are read anew for each request, so a change
+//! People, organisations, and what somebody is in each. Standings are read anew for each request, so a change
 //! of role holds for the next one.
 
+use sqlx::AssertSqlSafe;
+
+use super::dialect::Dialect;
 use super::keys::fold;
 use super::{StoreError, Tx, Via, changed, run, statements};
-use crate::domain::ids::{OrgId, PersonId, TeamId};
+use crate::domain::ids::{OrgId, PersonId};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::{Org, OrgRules};
-use crate::domain::person::Email;
+use crate::domain::person::{Email, PersonName};
 use crate::domain::policy::{MembersCreate, OrgRole, PlatformRole};
-use crate::domain::team::Team;
 
 statements! {
     COUNT_PEOPLE = "SELECT COUNT(*) FROM (SELECT 1 FROM people LIMIT 1) counted";
@@ -17,8 +19,6 @@ statements! {
     INSERT_PERSON = "INSERT INTO people (id, email, name, password_hash, platform_role, theme, created_at)
         VALUES ($1, $2, $3, $4, $5, 'system', $6)";
     INSERT_MEMBER = "INSERT INTO memberships (org_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)";
-    INSERT_TEAM = "INSERT INTO teams (id, org_id, name, model_scope, created_at) VALUES ($1, $2, $3, 'every', $4)";
-    INSERT_TEAM_MEMBER = "INSERT INTO team_members (team_id, person_id, org_id, role, created_at) VALUES ($1, $2, $3, $4, $5)";
     CREDENTIALS = "SELECT id, password_hash FROM people WHERE email = $1 AND disabled_at IS NULL";
     HAS_EMAIL = "SELECT COUNT(*) FROM people WHERE email = $1";
     SET_PASSWORD = "UPDATE people SET password_hash = $2 WHERE id = $1";
@@ -32,11 +32,9 @@ statements! {
     ORGS_OF = "SELECT o.slug, o.name FROM memberships m JOIN orgs o ON o.id = m.org_id
         WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
     ORGS_OF_WITH_ID = "SELECT o.id FROM memberships m JOIN orgs o ON o.id = m.org_id WHERE m.person_id = $1 ORDER BY o.id";
-    PLACES_IN_TEAMS = "SELECT m.team_id, m.role FROM team_members m JOIN teams t ON t.id = m.team_id
-        WHERE m.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY m.team_id";
-    TEAMS = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NULL ORDER BY name";
-    TEAMS_OF = "SELECT t.id, t.name FROM teams t JOIN team_members m ON m.team_id = t.id
-        WHERE t.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY t.name";
+    /// Those who may own a key: in the organisation, and not disabled in it or altogether.
+    ACTIVE = "SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
+        WHERE m.org_id = $1 AND m.disabled_at IS NULL AND p.disabled_at IS NULL ORDER BY p.name, p.id LIMIT $2";
     ZONES = "SELECT zone FROM orgs WHERE id = $1";
 }
 
@@ -140,35 +138,7 @@ pub async fn insert_member(
     Ok(())
 }
 
-pub async fn insert_team(tx: &mut Tx, org: &OrgId, team: &Team, now: Moment) -> Result<(), StoreError> {
-    changed!(
-        tx,
-        sqlx::query(INSERT_TEAM).bind(team.id.as_str()).bind(org.as_str()).bind(&team.name).bind(now.ms())
-    )?;
-    Ok(())
-}
-
-pub async fn insert_team_member(
-    tx: &mut Tx,
-    org: &OrgId,
-    team: &TeamId,
-    person: &PersonId,
-    admin: bool,
-    now: Moment,
-) -> Result<(), StoreError> {
-    changed!(
-        tx,
-        sqlx::query(INSERT_TEAM_MEMBER)
-            .bind(team.as_str())
-            .bind(person.as_str())
-            .bind(org.as_str())
-            .bind(if admin { "admin" } else { "member" })
-            .bind(now.ms())
-    )?;
-    Ok(())
-}
-
-fn person_id(text: &str) -> Result<PersonId, StoreError> {
+pub(super) fn person_id(text: &str) -> Result<PersonId, StoreError> {
     PersonId::parse(text).ok_or(StoreError::Unreadable { column: "people.id" })
 }
 
@@ -292,42 +262,33 @@ pub async fn org_ids_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<Org
     ids.iter().map(|id| OrgId::parse(id).ok_or(StoreError::Unreadable { column: "orgs.id" })).collect()
 }
 
-/// The teams in use that the person is in, and whether they look after them.
-pub async fn places_in_teams(
-    via: &mut impl Via,
-    org: &OrgId,
-    person: &PersonId,
-) -> Result<Vec<(TeamId, bool)>, StoreError> {
-    let rows: Vec<(String, String)> = run!(
-        via,
-        fetch_all,
-        sqlx::query_as::<_, (String, String)>(PLACES_IN_TEAMS).bind(org.as_str()).bind(person.as_str())
-    )?;
-    rows.into_iter()
-        .map(|(id, role)| {
-            let id = TeamId::parse(&id).ok_or(StoreError::Unreadable { column: "teams.id" })?;
-            Ok((id, role == "admin"))
-        })
-        .collect()
-}
-
-/// The organisation's teams in use, by name.
-pub async fn teams(via: &mut impl Via, org: &OrgId) -> Result<Vec<Team>, StoreError> {
+/// Who is active in the organisation, by name, at most so many.
+pub async fn active(via: &mut impl Via, org: &OrgId, most: i64) -> Result<Vec<PersonName>, StoreError> {
     let rows: Vec<(String, String)> =
-        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(TEAMS).bind(org.as_str()))?;
-    rows.into_iter().map(read_team).collect()
+        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ACTIVE).bind(org.as_str()).bind(most))?;
+    rows.into_iter().map(read_name).collect()
 }
 
-/// The teams in use that the person is in, by name.
-pub async fn teams_of(via: &mut impl Via, org: &OrgId, person: &PersonId) -> Result<Vec<Team>, StoreError> {
-    let rows: Vec<(String, String)> = run!(
-        via,
-        fetch_all,
-        sqlx::query_as::<_, (String, String)>(TEAMS_OF).bind(org.as_str()).bind(person.as_str())
+/// Lets nobody else change this membership, or count the keys that go with it, until the transaction ends.
+pub async fn hold_member(tx: &mut Tx, org: &OrgId, person: &PersonId) -> Result<(), StoreError> {
+    let text = hold_member_text(Dialect::of(tx));
+    run!(
+        tx,
+        fetch_optional,
+        sqlx::query_scalar::<_, String>(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(person.as_str())
     )?;
-    rows.into_iter().map(read_team).collect()
+    Ok(())
 }
 
-fn read_team((id, name): (String, String)) -> Result<Team, StoreError> {
-    Ok(Team { id: TeamId::parse(&id).ok_or(StoreError::Unreadable { column: "teams.id" })?, name })
+fn hold_member_text(dialect: Dialect) -> String {
+    format!("SELECT role FROM memberships WHERE org_id = $1 AND person_id = $2{}", dialect.for_update())
+}
+
+/// The text that differs between the databases, for the test that prepares it.
+pub fn every_text(dialect: Dialect) -> Vec<String> {
+    vec![hold_member_text(dialect)]
+}
+
+pub(super) fn read_name((id, name): (String, String)) -> Result<PersonName, StoreError> {
+    Ok(PersonName { id: person_id(&id)?, name })
 }

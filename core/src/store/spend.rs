@@ -1,13 +1,15 @@
 //! What was used and what it cost: written once per request, read from counters and daily roll-ups. A counter always
 //! equals the sum of its requests, because both are written in one transaction and the window is part of its key.
 
+use std::collections::BTreeSet;
+
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::keys::read_budget;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
-use crate::domain::key::Key;
+use crate::domain::key::{BudgetUse, Key};
 use crate::domain::moment::{Day, Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::window::Period;
@@ -137,30 +139,104 @@ pub async fn record(tx: &mut Tx, usage: &Usage, zone: &Zone) -> Result<bool, Sto
     Ok(true)
 }
 
-pub(super) fn budgets_text(dialect: Dialect) -> String {
+/// Whose budgets and counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Key,
+    Team,
+}
+
+impl Holder {
+    fn as_str(self) -> &'static str {
+        match self {
+            Holder::Key => "key",
+            Holder::Team => "team",
+        }
+    }
+}
+
+fn budgets_text(dialect: Dialect, holder: Holder) -> String {
+    let kind = holder.as_str();
     format!(
         "SELECT b.holder_id, b.period, b.amount, COALESCE(c.spent, 0) FROM budgets b
-        LEFT JOIN counters c ON c.holder_kind = 'key' AND c.holder_id = b.holder_id AND c.period = b.period
+        LEFT JOIN counters c ON c.holder_kind = '{kind}' AND c.holder_id = b.holder_id AND c.period = b.period
             AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN $3 WHEN 'week' THEN $4 ELSE $5 END
-        WHERE b.org_id = $1 AND b.holder_kind = 'key' AND b.holder_id IN {}",
+        WHERE b.org_id = $1 AND b.holder_kind = '{kind}' AND b.holder_id IN {}",
         dialect.json_list("$2")
     )
 }
 
-pub(super) fn months_text(dialect: Dialect) -> String {
+fn months_text(dialect: Dialect, holder: Holder) -> String {
     format!(
         "SELECT holder_id, spent FROM counters
-        WHERE org_id = $1 AND holder_kind = 'key' AND period = 'month' AND window_start = $3 AND holder_id IN {}",
+        WHERE org_id = $1 AND holder_kind = '{}' AND period = 'month' AND window_start = $3 AND holder_id IN {}",
+        holder.as_str(),
         dialect.json_list("$2")
     )
 }
 
 /// The texts that differ between the databases, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
-    vec![budgets_text(dialect), months_text(dialect)]
+    let of = |holder| [budgets_text(dialect, holder), months_text(dialect, holder)];
+    [of(Holder::Key), of(Holder::Team)].concat()
 }
 
-/// Puts each key's budgets, what was spent of them, and the month's spend into the keys: two statements for a page.
+/// The budgets of these holders and what was spent of them, the longest period first. `ids` is a JSON list.
+pub(super) async fn budgets(
+    via: &mut impl Via,
+    org: &OrgId,
+    holder: Holder,
+    ids: &str,
+    starts: WindowStarts,
+) -> Result<Vec<(String, BudgetUse)>, StoreError> {
+    let text = budgets_text(Dialect::of(via), holder);
+    let rows: Vec<(String, String, i64, i64)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, String, i64, i64)>(AssertSqlSafe(text.clone()))
+            .bind(org.as_str())
+            .bind(ids)
+            .bind(starts.month.ms())
+            .bind(starts.week.ms())
+            .bind(starts.day.ms())
+    )?;
+    let read = |(id, period, amount, spent): (String, String, i64, i64)| {
+        Ok::<_, StoreError>((id, read_budget(&period, amount, spent)?))
+    };
+    let mut found = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    // As forms and summaries have them.
+    let rank = |period: Period| match period {
+        Period::Total => 0,
+        Period::Month => 1,
+        Period::Week => 2,
+        Period::Day => 3,
+    };
+    found.sort_by_key(|(_, used)| rank(used.budget.period));
+    Ok(found)
+}
+
+/// What these holders spent in this calendar month, where they spent anything. `ids` is a JSON list.
+pub(super) async fn months(
+    via: &mut impl Via,
+    org: &OrgId,
+    holder: Holder,
+    ids: &str,
+    starts: WindowStarts,
+) -> Result<Vec<(String, Money)>, StoreError> {
+    let text = months_text(Dialect::of(via), holder);
+    let rows: Vec<(String, i64)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(text.clone()))
+            .bind(org.as_str())
+            .bind(ids)
+            .bind(starts.month.ms())
+    )?;
+    Ok(rows.into_iter().map(|(id, spent)| (id, Money::from_nanos(spent))).collect())
+}
+
+/// Puts each key's budgets, what was spent of them, the month's spend, and the budget that its team used up into the
+/// keys: three statements for a page.
 pub async fn fill(
     via: &mut impl Via,
     org: &OrgId,
@@ -170,48 +246,29 @@ pub async fn fill(
     if keys.is_empty() {
         return Ok(());
     }
-    let dialect = Dialect::of(via);
     let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
-    let text = budgets_text(dialect);
-    let budgets: Vec<(String, String, i64, i64)> = run!(
-        via,
-        fetch_all,
-        sqlx::query_as::<_, (String, String, i64, i64)>(AssertSqlSafe(text.clone()))
-            .bind(org.as_str())
-            .bind(&ids)
-            .bind(starts.month.ms())
-            .bind(starts.week.ms())
-            .bind(starts.day.ms())
-    )?;
-    for (id, period, amount, spent) in budgets {
+    for (id, used) in budgets(via, org, Holder::Key, &ids, starts).await? {
         if let Some(key) = keys.iter_mut().find(|key| key.id.as_str() == id) {
-            key.budgets.push(read_budget(&period, amount, spent)?);
+            key.budgets.push(used);
         }
     }
-    let text = months_text(dialect);
-    let months: Vec<(String, i64)> = run!(
-        via,
-        fetch_all,
-        sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(text.clone()))
-            .bind(org.as_str())
-            .bind(&ids)
-            .bind(starts.month.ms())
-    )?;
-    for (id, spent) in months {
+    for (id, spent) in months(via, org, Holder::Key, &ids, starts).await? {
         if let Some(key) = keys.iter_mut().find(|key| key.id.as_str() == id) {
-            key.month_spent = Money::from_nanos(spent);
+            key.month_spent = spent;
         }
     }
-    // Longest period first, as forms and summaries have them.
-    let rank = |period: Period| match period {
-        Period::Total => 0,
-        Period::Month => 1,
-        Period::Week => 2,
-        Period::Day => 3,
-    };
-    for key in keys {
-        key.budgets.sort_by_key(|used| rank(used.budget.period));
+    let teams: BTreeSet<&str> =
+        keys.iter().filter_map(|key| key.team.as_ref()).map(|team| team.id.as_str()).collect();
+    if teams.is_empty() {
+        return Ok(());
+    }
+    let teams = serde_json::to_string(&teams).unwrap_or_default();
+    for (id, used) in budgets(via, org, Holder::Team, &teams, starts).await? {
+        let of_team = |key: &&mut Key| key.team.as_ref().is_some_and(|team| team.id.as_str() == id);
+        for key in keys.iter_mut().filter(of_team).filter(|_| used.is_over()) {
+            key.team_over.get_or_insert(used.budget);
+        }
     }
     Ok(())
 }

@@ -2,14 +2,13 @@
 
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::policy::OrgRole;
-use keydesk_core::domain::team::Team;
+use keydesk_core::domain::team::{Team, TeamRole};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::invitations::{
     self, AcceptForm, InvitationRef, InviteForm, Issued, JoinForm, Joined, Origin,
 };
 use keydesk_core::ops::sign_in::{SignInForm, sign_in};
 use keydesk_core::ops::{OpError, access};
-use keydesk_core::store::people;
 
 use crate::support::*;
 
@@ -82,8 +81,9 @@ on_both!(
         let ben = desk.caller(&joined.person).await;
         assert_eq!(role_of(&desk, &owner, &ben).await, Some(OrgRole::Member));
         let mut read = desk.db.read().await.unwrap();
-        let places = people::places_in_teams(&mut read, &owner.org.id, &joined.person).await.unwrap();
-        assert_eq!(places, [(team.id, true)]);
+        let places =
+            keydesk_core::store::teams::places(&mut read, &owner.org.id, &joined.person).await.unwrap();
+        assert_eq!(places, [(team.id, TeamRole::Admin)]);
         drop(read);
         let form = SignInForm { email: BEN.into(), password: Hidden::new(SECRET), next: String::new() };
         assert_eq!(sign_in(&desk, &form, "192.0.2.1").await.unwrap(), joined.person);

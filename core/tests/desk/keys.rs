@@ -8,7 +8,7 @@ use keydesk_core::domain::key_filter::{KeyFilter, StateFilter};
 use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::limits::Limits;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::ops::keys::{Clash, CreateForm, EditForm, Edited, Found, IssuedKey, SearchForm};
+use keydesk_core::ops::keys::{Clash, EditForm, Edited, Found, IssuedKey, SearchForm};
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store;
 use sha2::{Digest, Sha256};
@@ -549,7 +549,7 @@ on_both!(
         }
         let foreign = desk.create(&owner, in_team(theirs.id.as_str(), "foreign")).await.unwrap();
         assert!(is_not_found(&desk.disable(&admin, &foreign).await));
-        let blank = ops::keys::blank(&desk, &admin.caller, &owner.org.slug).await.unwrap();
+        let blank = ops::keys::blank(&desk, &admin.caller, &owner.org.slug, "").await.unwrap();
         assert_eq!(blank.teams, [mine]);
         assert_eq!(desk.names(&admin, &everything()).await, ["ours"]);
 
@@ -789,7 +789,7 @@ on_both!(
         let at = desk.owner().await;
         let before = desk.dump().await;
         let wrong = KeyForm { name: String::new(), rpm: "-1".into(), ..form("x") };
-        let form = CreateForm { org: at.org.slug.clone(), key: wrong };
+        let form = create_form(&at, wrong);
         let Err(OpError::Invalid(errors)) = ops::keys::create(&desk, &at.caller, &form).await else {
             panic!("created")
         };

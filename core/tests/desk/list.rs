@@ -30,7 +30,13 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
     let mut dice = Dice::new(seed);
     let mut known: Vec<Known> = Vec::new();
     let permit = system_permit(&at.org.id, Action::CreateKey, "test");
-    let context = FormContext { now: desk.now(), zone: &at.org.zone, editing: None };
+    let context = FormContext {
+        now: desk.now(),
+        zone: &at.org.zone,
+        rules: &at.org.rules,
+        defaults: &at.org.defaults,
+        editing: None,
+    };
     let month = WindowStarts::at(desk.now(), &at.org.zone).month.ms();
     for n in 0..count {
         let name = format!("{} {} {n}", dice.one_of(&WORDS), dice.one_of(&WORDS));

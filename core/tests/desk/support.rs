@@ -16,15 +16,16 @@ use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
-use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::domain::team::Team;
+use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
+use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::{CreateForm, EditForm, IssuedKey, KeyRef, RevokeForm};
 use keydesk_core::ops::setup::SetupForm;
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store::people::{NewPerson, Person};
 use keydesk_core::store::spend::Usage;
-use keydesk_core::store::{Db, Place, people};
+use keydesk_core::store::teams::{NewPlace, NewTeam};
+use keydesk_core::store::{Db, Place, people, teams};
 use keydesk_core::{Clock, Desk, Random};
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
@@ -198,21 +199,25 @@ impl TestDesk {
     pub async fn team(&self, at: &At, name: &str) -> Team {
         let team = Team { id: TeamId::new(self.now(), self.ten()), name: name.into() };
         let mut tx = self.db.write().await.unwrap();
-        people::insert_team(&mut tx, &at.org.id, &team, self.now()).await.unwrap();
+        let permit = system_permit(&at.org.id, Action::CreateTeam, "test");
+        let spec = TeamSpec { name: name.into(), ..TeamSpec::default() };
+        let new = NewTeam { id: &team.id, spec: &spec, now: self.now() };
+        teams::insert(&mut tx, &permit, &new).await.unwrap();
         tx.save_unaudited("test").await.unwrap();
         team
     }
 
     pub async fn join(&self, at: &At, team: &Team, admin: bool) {
         let mut tx = self.db.write().await.unwrap();
-        people::insert_team_member(&mut tx, &at.org.id, &team.id, &at.caller.person.id, admin, self.now())
-            .await
-            .unwrap();
+        let permit = system_permit(&at.org.id, Action::ManageTeamPeople, "test");
+        let role = if admin { TeamRole::Admin } else { TeamRole::Member };
+        let place = NewPlace { team: &team.id, person: &at.caller.person.id, role, now: self.now() };
+        teams::add_person(&mut tx, &permit, &place).await.unwrap();
         tx.save_unaudited("test").await.unwrap();
     }
 
     pub async fn create(&self, at: &At, key: KeyForm) -> Result<IssuedKey, OpError> {
-        ops::keys::create(self, &at.caller, &CreateForm { org: at.org.slug.clone(), key }).await
+        ops::keys::create(self, &at.caller, &create_form(at, key)).await
     }
 
     pub async fn create_key(&self, at: &At, name: &str) -> IssuedKey {
@@ -447,7 +452,15 @@ pub fn setup_form(token: &str) -> SetupForm {
 
 /// A new key's form as it comes filled in, for every model.
 pub fn form(name: &str) -> KeyForm {
-    KeyForm { name: name.into(), scope: "every".into(), ..KeyForm::fresh(&[]) }
+    KeyForm {
+        name: name.into(),
+        scope: "every".into(),
+        ..KeyForm::fresh(&[], &Default::default(), &Default::default())
+    }
+}
+
+pub fn create_form(at: &At, key: KeyForm) -> CreateForm {
+    CreateForm { org: at.org.slug.clone(), key, ..CreateForm::default() }
 }
 
 pub fn key_ref(at: &At, issued: &IssuedKey) -> KeyRef {

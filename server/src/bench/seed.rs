@@ -12,7 +12,7 @@ use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::Email;
 use keydesk_core::domain::policy::{Action, OrgRole, Permit, PlatformRole, system_permit};
 use keydesk_core::domain::scope::ModelScope;
-use keydesk_core::domain::team::Team;
+use keydesk_core::domain::team::{Team, TeamSpec};
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::Caller;
@@ -20,6 +20,7 @@ use keydesk_core::store::bulk::{self, SeedKey};
 use keydesk_core::store::keys::NewKey;
 use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::spend::{self, Usage, WindowStarts};
+use keydesk_core::store::teams::{self as teams_store, NewTeam};
 
 const SERVICES: [&str; 40] = [
     "billing",
@@ -187,7 +188,9 @@ async fn add_org(
     let mut teams = Vec::new();
     for number in 0..20 {
         let team = Team { id: TeamId::new(now, desk.ten()), name: format!("Team {number}") };
-        people::insert_team(&mut tx, &org.id, &team, now).await?;
+        let permit = system_permit(&org.id, Action::CreateTeam, "bench");
+        let spec = TeamSpec { name: team.name.clone(), ..TeamSpec::default() };
+        teams_store::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now }).await?;
         teams.push(team);
     }
     let mut callers = Vec::new();
@@ -232,6 +235,7 @@ fn part(desk: &Desk, place: &Place, member: &PersonId, number: usize, of: usize)
         name: name_of(number),
         note: "Made for measuring".into(),
         team: (!number.is_multiple_of(5)).then(|| place.teams[number % place.teams.len()].id.clone()),
+        owner: None,
         models: if number.is_multiple_of(3) {
             ModelScope::Every
         } else {

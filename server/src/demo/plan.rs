@@ -2,6 +2,7 @@
 //! The same seed and the same moment give the same plan. Budgets are chosen last, from the spend that was planned.
 
 use keydesk_core::domain::addresses::AllowList;
+use keydesk_core::domain::bounds::Bounds;
 use keydesk_core::domain::key::KeySpec;
 use keydesk_core::domain::limits::{Budget, Limits};
 use keydesk_core::domain::model::Model;
@@ -243,6 +244,22 @@ pub fn fjord(now: Moment, zone: &Zone, models: &[Model]) -> Vec<PlannedKey> {
     keys
 }
 
+/// What a team allows its keys: the first ones are bounded, the others may do what the organisation may.
+pub fn bounds_of_team(number: usize) -> Bounds {
+    let monthly = |dollars: i64| {
+        vec![Budget { period: Period::Month, amount: Money::from_nanos(dollars * 1_000_000_000) }]
+    };
+    match number {
+        0 => Bounds { budgets: monthly(20_000), ..Bounds::default() },
+        1 => Bounds {
+            budgets: monthly(5_000),
+            limits: Limits { rpm: Some(1_000), ..Limits::default() },
+            ..Bounds::default()
+        },
+        _ => Bounds::default(),
+    }
+}
+
 fn members(team: usize) -> impl Iterator<Item = usize> {
     PEOPLE.iter().enumerate().filter(move |(_, (_, _, _, teams))| teams.contains(&team)).map(|(who, _)| who)
 }
@@ -306,6 +323,7 @@ fn finish(
                 name: draft.name,
                 note: if shape.below(6) == 0 { String::new() } else { draft.note.to_owned() },
                 team: None,
+                owner: None,
                 models: scope(draft.kind, own, shape),
                 addresses: match shape.below(9) {
                     0 => AllowList::parse_lines(draft.kind.networks()).unwrap_or_default(),

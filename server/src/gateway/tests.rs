@@ -231,10 +231,16 @@ impl Installation {
     }
 
     async fn create(&self, name: &str, change: impl FnOnce(&mut KeyForm)) -> IssuedKey {
-        let mut key = keys::blank(&self.state.desk, &self.owner, &self.org).await.unwrap().form;
+        let mut key = keys::blank(&self.state.desk, &self.owner, &self.org, "").await.unwrap().form;
         key.name = name.into();
         change(&mut key);
-        keys::create(&self.state.desk, &self.owner, &CreateForm { org: self.org.clone(), key }).await.unwrap()
+        keys::create(
+            &self.state.desk,
+            &self.owner,
+            &CreateForm { org: self.org.clone(), key, ..Default::default() },
+        )
+        .await
+        .unwrap()
     }
 
     async fn plain_key(&self) -> IssuedKey {

@@ -45,6 +45,13 @@ GET  /{org}/members/{id}/keys       303   200   200   403   404   404   404   40
 GET  /{org}/invitations/{id}/issued 303   200   200   200   404   404   404   403   404   404
 GET  /{org}/leave                   303   200   200   200   200   200   200   403   404   404
 POST audit/export                   401   200   200   403   403   403   403   403   404   404
+GET  /{org}/teams                   303   200   200   200   200   200   200   200   404   404
+GET  /{org}/teams/new               303   200   200   403   403   403   403   403   404   404
+GET  /{org}/teams/{id}              303   200   200   200   404   200   200   200   404   404
+GET  /{org}/teams/{id}/edit         303   200   200   403   404   403   403   403   404   404
+GET  /{org}/teams/{id}/archive      303   200   200   403   404   403   403   403   404   404
+GET  /{org}/teams/{id}/add          303   200   200   200   404   403   403   403   404   404
+GET  /{org}/teams/{id}/people/{person} 303 200  200   200   404   403   403   403   404   404
 POST keys/create                    401   200   200   200   422   403   403   403   404   404
 POST keys/edit                      401   200   200   200   404   403   404   403   404   404
 POST keys/disable                   401   200   200   200   404   200   404   403   404   404
@@ -66,6 +73,13 @@ POST members/enable                 401   200   200   403   404   404   404   40
 POST members/remove                 401   200   200   403   404   404   404   403   404   404
 POST members/decide                 401   200   200   403   404   404   404   403   404   404
 POST members/leave                  401   409   200   200   200   200   200   403   404   404
+POST teams/create                   401   200   200   403   403   403   403   403   404   404
+POST teams/edit                     401   200   200   403   404   403   403   403   404   404
+POST teams/archive                  401   200   200   403   404   403   403   403   404   404
+POST teams/restore                  401   200   200   404   404   404   404   403   404   404
+POST teams/add                      401   200   200   200   404   403   403   403   404   404
+POST teams/role                     401   200   200   200   404   403   403   403   404   404
+POST teams/remove                   401   200   200   200   404   403   403   403   404   404
 POST session/setup                  404   404   404   404   404   404   404   404   404   404
 POST session/reset                  404   404   404   404   404   404   404   404   404   404
 POST session/theme                  401   200   200   200   200   200   200   200   200   200
@@ -136,10 +150,12 @@ async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usi
     }
     if row.method == "GET" {
         let token = if row.path.starts_with("/reset/") { reset } else { "0123456789abcdef" };
+        let id = if row.path.starts_with("/{org}/teams/") { cast.team.id.as_str() } else { key.id.as_str() };
         let path = row
             .path
             .replace("{org}", &cast.org.slug)
-            .replace("{id}", key.id.as_str())
+            .replace("{id}", id)
+            .replace("{person}", cast.id(Who::KeyOwner).as_str())
             .replace("{token}", token);
         return app.get(browser, &path).await.status;
     }
@@ -149,19 +165,31 @@ async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usi
     if row.path == "keys/enable" {
         app.execute(&format!("UPDATE keys SET status = 'disabled' WHERE id = '{}'", key.id)).await;
     }
-    let mut fields = fields_for(row.path, cast, &key, &format!("made-{n}"));
+    // A team of its own for each act on one, with the same people in it.
+    let mut cast = cast.clone();
+    if row.path.starts_with("teams/") {
+        cast.team = app.team(&cast, &format!("probe {n}")).await;
+    }
+    if row.path == "teams/restore" {
+        app.execute(&format!("UPDATE teams SET archived_at = 1 WHERE id = '{}'", cast.team.id)).await;
+    }
+    let mut fields = fields_for(row.path, &cast, &key, &format!("made-{n}"));
     let on = match row.path {
         "invitations/resend" | "invitations/withdraw" => {
-            Some(app.invitation(cast, &format!("guest-{n}@nowhere.example")).await.0.to_string())
+            Some(app.invitation(&cast, &format!("guest-{n}@nowhere.example")).await.0.to_string())
         }
-        "members/role" | "members/disable" | "members/remove" => Some(app.mate(cast).await.to_string()),
-        "members/enable" | "members/decide" => Some(out(app, cast, &key).await.to_string()),
+        "members/role" | "members/disable" | "members/remove" => Some(app.mate(&cast).await.to_string()),
+        "members/enable" | "members/decide" => Some(out(app, &cast, &key).await.to_string()),
         _ => None,
     };
     if let (Some(on), Some(id)) = (on, fields.iter_mut().find(|(name, _)| name == "form[id]")) {
         id.1 = on;
     }
     let status = app.post(browser, row.path, &borrowed(&fields)).await.status;
+    if row.path.starts_with("teams/") {
+        // Nobody is anything in it any more.
+        app.execute(&format!("UPDATE teams SET archived_at = 1 WHERE id = '{}'", cast.team.id)).await;
+    }
     // The next row finds the organisation as it was.
     app.execute("UPDATE orgs SET suspended_at = NULL WHERE slug = 'acme'").await;
     if row.path == "members/leave" {

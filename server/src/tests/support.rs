@@ -24,9 +24,11 @@ use keydesk_core::domain::person::{Email, slug_of};
 use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::settings::{Settings, SettingsForm};
-use keydesk_core::domain::team::Team;
+use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
+use keydesk_core::domain::team_form::TeamForm;
 use keydesk_core::ops::{catalogue, invitations, keys};
 use keydesk_core::store::people::{self, NewPerson};
+use keydesk_core::store::teams::{self, NewPlace, NewTeam};
 use keydesk_core::store::{Db, Place};
 use keydesk_core::{Clock, Desk};
 use serde_json::Value;
@@ -167,6 +169,7 @@ impl Who {
 }
 
 /// The organisation `acme` with its people and two teams, and another organisation.
+#[derive(Clone)]
 pub struct Cast {
     pub org: Org,
     pub team: Team,
@@ -236,8 +239,12 @@ impl TestApp {
         let mut tx = desk.db.write().await.unwrap();
         people::insert_org(&mut tx, &acme, now).await.unwrap();
         people::insert_org(&mut tx, &elsewhere, now).await.unwrap();
-        people::insert_team(&mut tx, &acme.id, &crew, now).await.unwrap();
-        people::insert_team(&mut tx, &acme.id, &others, now).await.unwrap();
+        let permit = system_permit(&acme.id, Action::CreateTeam, "test");
+        for team in [&crew, &others] {
+            let spec = TeamSpec { name: team.name.clone(), ..TeamSpec::default() };
+            teams::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now }).await.unwrap();
+        }
+        let permit = system_permit(&acme.id, Action::ManageTeamPeople, "test");
         let mut cast = Vec::new();
         for who in Who::ALL.into_iter().filter(|who| *who != Who::Anonymous) {
             let id = PersonId::new(now, desk.ten());
@@ -261,12 +268,36 @@ impl TestApp {
                 _ => None,
             };
             if let Some((team, admin)) = place {
-                people::insert_team_member(&mut tx, &acme.id, &team.id, &id, admin, now).await.unwrap();
+                let role = if admin { TeamRole::Admin } else { TeamRole::Member };
+                let place = NewPlace { team: &team.id, person: &id, role, now };
+                teams::add_person(&mut tx, &permit, &place).await.unwrap();
             }
             cast.push((who, id));
         }
         tx.save_unaudited("test").await.unwrap();
         Cast { org: acme, team: crew, people: cast }
+    }
+
+    /// Another team with the people of the cast's.
+    pub async fn team(&self, cast: &Cast, name: &str) -> Team {
+        let (desk, now) = (&self.state.desk, self.state.desk.now());
+        let team = Team { id: TeamId::new(now, desk.ten()), name: name.into() };
+        let mut tx = desk.db.write().await.unwrap();
+        let permit = system_permit(&cast.org.id, Action::CreateTeam, "test");
+        let spec = TeamSpec { name: name.into(), ..TeamSpec::default() };
+        teams::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now }).await.unwrap();
+        let permit = system_permit(&cast.org.id, Action::ManageTeamPeople, "test");
+        let people = [
+            (Who::TeamAdmin, TeamRole::Admin),
+            (Who::KeyOwner, TeamRole::Member),
+            (Who::Member, TeamRole::Member),
+        ];
+        for (who, role) in people {
+            let place = NewPlace { team: &team.id, person: &cast.id(who), role, now };
+            teams::add_person(&mut tx, &permit, &place).await.unwrap();
+        }
+        tx.save_unaudited("test").await.unwrap();
+        team
     }
 
     /// A key of the cast's team, owned by its key owner, that may do everything.
@@ -276,6 +307,7 @@ impl TestApp {
             name: name.into(),
             note: String::new(),
             team: Some(cast.team.id.clone()),
+            owner: None,
             models: ModelScope::Every,
             addresses: Default::default(),
             budgets: vec![],
@@ -656,12 +688,29 @@ pub fn new_key<'a>(org: &'a str, team: &'a str, name: &'a str) -> Vec<(&'a str, 
     ]
 }
 
+/// The fields of a team's form without bounds.
+pub fn new_team<'a>(org: &'a str, name: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("form[org]", org),
+        ("form[team][name]", name),
+        ("form[team][scope]", "every"),
+        ("form[team][patterns]", ""),
+        ("form[team][month_mode]", "none"),
+        ("form[team][week_mode]", "none"),
+        ("form[team][day_mode]", "none"),
+        ("form[team][total_mode]", "none"),
+        ("form[team][rpm_mode]", "none"),
+        ("form[team][tpm_mode]", "none"),
+        ("form[team][parallel_mode]", "none"),
+    ]
+}
+
 /// A form for any action that would be accepted from an owner with a live key, as far as one can be made at all.
 pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(String, String)> {
     let own = |fields: &[(&str, &str)]| -> Vec<(String, String)> {
         fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
-    let (org, id) = (cast.org.slug.as_str(), key.id.as_str());
+    let (org, id, team) = (cast.org.slug.as_str(), key.id.as_str(), &cast.team);
     match action {
         "keys/create" => own(&new_key(org, cast.team.id.as_str(), name)),
         "keys/edit" => {
@@ -700,6 +749,34 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
             fields
         }
         "orgs/suspend" | "orgs/resume" => own(&[("form[org]", org), ("form[reason]", "Unpaid since August")]),
+        "teams/create" => own(&new_team(org, name)),
+        "teams/edit" => {
+            let was = TeamForm::of(&TeamSpec { name: team.name.clone(), ..TeamSpec::default() }, &[]);
+            let was = serde_json::to_string(&was).unwrap();
+            let mut fields = own(&new_team(org, name));
+            fields.extend(own(&[
+                ("form[id]", team.id.as_str()),
+                ("form[version]", "1"),
+                ("form[was]", &was),
+            ]));
+            fields
+        }
+        "teams/archive" | "teams/restore" => own(&[("form[org]", org), ("form[id]", team.id.as_str())]),
+        "teams/add" => own(&[
+            ("form[org]", org),
+            ("form[id]", team.id.as_str()),
+            ("form[email]", &Who::OtherTeamAdmin.email()),
+            ("form[role]", "admin"),
+        ]),
+        "teams/role" | "teams/remove" => {
+            let person = cast.id(Who::KeyOwner).to_string();
+            let mut fields =
+                own(&[("form[org]", org), ("form[id]", team.id.as_str()), ("form[person]", &person)]);
+            if action == "teams/role" {
+                fields.extend(own(&[("form[role]", "admin")]));
+            }
+            fields
+        }
         // Nobody is there by this address: a right one would end the session that asks.
         "session/sign-in" => {
             own(&[("form[email]", &format!("{name}@nowhere.example")), ("form[password]", PASSWORD)])

@@ -1,29 +1,33 @@
 //! The form of a key: empty with sensible values for a new one, filled for an edit. Both are the same fields.
 
-use keydesk_core::domain::key_form::{EXPIRY_PRESETS, KeyForm, NAME_MOST, NOTE_MOST};
-use keydesk_core::domain::model::Model;
-use keydesk_core::domain::moment::{Day, Zone};
-use keydesk_core::domain::window::Period;
-use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView};
+use keydesk_core::domain::key_form::{NAME_MOST, NOTE_MOST, days_words, expiry_days};
+use keydesk_core::domain::moment::Day;
+use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView, TeamBounds};
 use leptos::prelude::*;
 
-use crate::ask::{caller, desk, param};
+use crate::ask::{caller, desk, param, query};
+use crate::pages::bounds::BoundFields;
 use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{LimitField, Mistakes, TextField, help, lines_field, mistake, on_page, select_field};
+use crate::ui::field::{Mistakes, TextField, help, lines_field, mistake, on_page, select_field};
 use crate::ui::frame::{Width, framed, page_head};
-use crate::ui::icon::{Icon, icon};
+use crate::ui::proof::proof_fields;
 
 #[component]
 pub fn NewKeyPage() -> impl IntoView {
     let slug = param("org");
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let mut view = keys::blank(&desk, &caller, &slug).await?;
+        let team = query("team").unwrap_or_default();
+        let mut view = keys::blank(&desk, &caller, &slug, &team).await?;
         if let Some(sent) = typed::<CreateForm>() {
             view.form = sent.key;
         }
+        let bounds = keys::bounds_for(&desk, &view.visit, &view.form.team).await?;
         let mistakes = mistakes();
+        // A key for somebody else may have to be proved; a key of one's own never.
+        let for_another = !["", caller.person.id.as_str()].contains(&view.form.owner.as_str());
+        let proof = for_another.then(|| proof_fields(&caller, view.now, &mistakes));
         let org = view.visit.org.clone();
         let keys_page = LocalPath::keys(&org.slug).as_str().to_owned();
         let under = view! { <p class="muted">"The key is shown once, on the next page."</p> };
@@ -39,8 +43,9 @@ pub fn NewKeyPage() -> impl IntoView {
             <form class="form" method="post" action="/api/keys/create" data-enhance>
                 {on_page(here())}
                 <input type="hidden" name="form[org]" value=org.slug.clone() />
-                {fields(&view, &mistakes)}
-                {summary(&view.form)}
+                {fields(&view, bounds, &mistakes)}
+                {proof}
+                {summary(&view)}
                 <div class="actions">
                     <button class="btn primary">"Create key"</button>
                     <a class="btn quiet" href=keys_page>"Cancel"</a>
@@ -68,6 +73,7 @@ pub fn EditKeyPage() -> impl IntoView {
         } else if let Some(sent) = typed::<EditForm>() {
             (view.form, was, version) = (sent.key, sent.was, sent.version);
         }
+        let bounds = keys::bounds_for(&desk, &view.visit, &view.form.team).await?;
         let mistakes = mistakes();
         let org = view.visit.org.clone();
         let name = view.key.as_ref().map(|key| key.name.clone()).unwrap_or_default();
@@ -86,7 +92,7 @@ pub fn EditKeyPage() -> impl IntoView {
                 <input type="hidden" name="form[id]" value=id.clone() />
                 <input type="hidden" name="form[version]" value=version.to_string() />
                 <input type="hidden" name="form[was]" value=was />
-                {fields(&view, &mistakes)}
+                {fields(&view, bounds, &mistakes)}
                 <div class="actions">
                     <button class="btn primary">"Save changes"</button>
                     <a class="btn quiet" href=key_page.clone()>"Cancel"</a>
@@ -99,7 +105,10 @@ pub fn EditKeyPage() -> impl IntoView {
 
 /// What will be made, in one sentence. The browser's script keeps it true while the form is filled in; without script
 /// it is not shown, because it could not follow.
-fn summary(form: &KeyForm) -> impl IntoView + use<> {
+fn summary(view: &FormView) -> impl IntoView + use<> {
+    let form = &view.form;
+    let owner = view.owners.iter().find(|person| person.id.as_str() == form.owner);
+    let owner = owner.map(|person| person.name.clone()).unwrap_or_default();
     let said = |from: &'static str, none: &'static str| {
         let (mode, value) = form.pair(from);
         let words = if mode == "none" { none.to_owned() } else { value.to_owned() };
@@ -115,11 +124,13 @@ fn summary(form: &KeyForm) -> impl IntoView + use<> {
     } else {
         format!("{} models", form.models.len())
     };
-    let expiry =
-        EXPIRY_PRESETS.iter().find(|(value, _, _)| *value == form.expiry).map_or("", |(_, label, _)| label);
+    let expiry = match form.expiry.as_str() {
+        "never" => "Never".to_owned(),
+        days => days.parse().map(days_words).unwrap_or_default(),
+    };
     view! {
         <p class="summary needs-script">
-            "The key may use " <b data-says="models">{models}</b> ", spend " {money("month", "any amount")}
+            "The key is " <b data-says="owner">{owner}</b> "’s. It may use " <b data-says="models">{models}</b> ", spend " {money("month", "any amount")}
             " a month at " {said("rpm", "any number of")} " requests and " {said("tpm", "any number of")}
             " tokens per minute, " {said("parallel", "any number")} " at a time. It expires: "
             <b data-says="expiry">{expiry}</b> "."
@@ -127,7 +138,7 @@ fn summary(form: &KeyForm) -> impl IntoView + use<> {
     }
 }
 
-fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
+fn fields(view: &FormView, bounds: Option<TeamBounds>, mistakes: &Mistakes) -> AnyView {
     let form = &view.form;
     let name = TextField {
         field: "name",
@@ -147,9 +158,19 @@ fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
         optional: true,
         ..Default::default()
     };
+    let bounds = BoundFields {
+        within: "form[key]",
+        scope: &form.scope,
+        models: &form.models,
+        patterns: &form.patterns,
+        pair: &|field| form.pair(field),
+        bound: &|field| bounds.as_ref().and_then(|(team, bounds)| bounds.help(team, field)),
+        every: "Whatever the organisation may use, now and later.",
+        total: "Never resets. Raise it to let the key go on.",
+    };
     let mut teams: Vec<(String, String)> =
         view.teams.iter().map(|team| (team.id.to_string(), team.name.clone())).collect();
-    if view.visit.standing.runs_org() || form.team.is_empty() {
+    if view.may_go_without_team || form.team.is_empty() {
         teams.insert(0, (String::new(), "No team".into()));
     }
     // The team it is in stays a choice, also when it is archived or not theirs.
@@ -162,19 +183,21 @@ fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
         "team",
         "form[key][team]",
         "Team",
-        "Its admins can look after the key too.",
+        "Its admins can look after the key too, and what it allows bounds the key.",
         teams,
         &form.team,
         mistakes,
     );
+    let owner = owner(view, mistakes);
     view! {
         {name.draw(form.name.clone(), mistakes)}
         {note.draw(form.note.clone(), mistakes)}
         {team}
+        {owner}
         <fieldset class="group">
             <legend>"What it may use"</legend>
             <p class="help">"Requests for anything else are refused with the reason."</p>
-            {models(form, &view.models, mistakes)}
+            {bounds.models(&view.models, mistakes)}
             {lines_field(
                 "addresses",
                 "form[key][addresses]",
@@ -188,8 +211,8 @@ fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
         <fieldset class="group">
             <legend>"What it may spend"</legend>
             <p class="help">"At a limit requests are refused, with the time it opens again."</p>
-            {budgets(form, &view.visit.org.zone, mistakes)}
-            {rates(form, mistakes)}
+            {bounds.budgets(&view.visit.org.zone, mistakes)}
+            {bounds.rates(mistakes)}
         </fieldset>
         <fieldset class="group">
             <legend>"How long"</legend>
@@ -200,112 +223,37 @@ fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
     .into_any()
 }
 
-fn models(form: &KeyForm, catalogue: &[Model], mistakes: &Mistakes) -> AnyView {
-    let mut provider = String::new();
-    let boxes = catalogue
-        .iter()
-        .map(|model| {
-            let head = (model.provider != provider).then(|| {
-                provider.clone_from(&model.provider);
-                view! { <p class="head">{model.provider.clone()}</p> }
-            });
-            let checked = form.models.contains(&model.id);
-            view! {
-                {head}
-                <label class="choice">
-                    <input type="checkbox" name="form[key][models][]" value=model.id.clone() checked=checked />
-                    <span>{model.id.clone()}</span>
-                </label>
-            }
-        })
-        .collect_view();
-    let every = form.scope == "every";
-    let patterns_open = !form.patterns.is_empty() || mistakes.of("patterns").is_some();
-    view! {
-        <div class="reveals" data-field="models">
-            <label class="choice">
-                <input type="radio" name="form[key][scope]" value="listed" data-reveals checked=!every />
-                <span>"Only these models"</span>
-            </label>
-            <div class="reveal">
-                <div class="checks" role="group" aria-label="Models">
-                    {boxes}
-                </div>
-                <details class="more" open=patterns_open>
-                    <summary>{icon(Icon::Right)} "Also allow by pattern"</summary>
-                    {lines_field(
-                        "patterns",
-                        "form[key][patterns]",
-                        "Patterns",
-                        "One a line; * stands for any characters. A pattern also lets in models that are added later.",
-                        "claude-haiku-*",
-                        form.patterns.clone(),
-                        mistakes,
-                    )}
-                </details>
+/// Whose key it is. Who looks after nobody else's keys is its owner, and there is nothing to choose.
+fn owner(view: &FormView, mistakes: &Mistakes) -> AnyView {
+    let mut owners: Vec<(String, String)> =
+        view.owners.iter().map(|person| (person.id.to_string(), person.name.clone())).collect();
+    // Who owns it stays a choice, also when they are not active any more or not the caller's to choose.
+    if let Some(owner) = view.key.as_ref().map(|key| &key.owner)
+        && !view.owners.contains(owner)
+    {
+        owners.push((owner.id.to_string(), owner.name.clone()));
+    }
+    if let [(_, only)] = owners.as_slice() {
+        let (only, wrong) = (only.clone(), mistakes.of("owner"));
+        return view! {
+            <div class="field" data-field="owner">
+                <p class="label">"Owner"</p>
+                <p>{only}</p>
+                {mistake("owner", wrong)}
             </div>
-            <label class="choice">
-                <input type="radio" name="form[key][scope]" value="every" checked=every />
-                <span>
-                    "Every model, including new ones"
-                    <span class="help">"Whatever the organisation may use, now and later."</span>
-                </span>
-            </label>
-            {mistake("models", mistakes.of("models"))}
-        </div>
-    }
-    .into_any()
-}
-
-fn budgets(form: &KeyForm, zone: &Zone, mistakes: &Mistakes) -> AnyView {
-    let zone = zone.name().to_owned();
-    let budget = |period: Period| {
-        let (legend, resets) = match period {
-            Period::Month => ("Monthly budget", format!("Resets on the 1st at 00:00, {zone}.")),
-            Period::Week => ("Weekly budget", format!("Resets on Monday at 00:00, {zone}.")),
-            Period::Day => ("Daily budget", format!("Resets at 00:00, {zone}.")),
-            Period::Total => ("Budget in all", "Never resets. Raise it to let the key go on.".to_owned()),
-        };
-        LimitField {
-            field: period.as_str(),
-            legend,
-            within: "form[key]",
-            before: "$",
-            after: "",
-            help: resets,
         }
-        .draw(form.pair(period.as_str()), mistakes)
-    };
-    let others = [Period::Day, Period::Week, Period::Total];
-    let open = others
-        .iter()
-        .any(|period| form.pair(period.as_str()).0 == "limit" || mistakes.of(period.as_str()).is_some());
-    view! {
-        {budget(Period::Month)}
-        <details class="more" open=open>
-            <summary>{icon(Icon::Right)} "Also limit per day, per week or in all"</summary>
-            <div class="form">{others.map(budget)}</div>
-        </details>
+        .into_any();
     }
-    .into_any()
-}
-
-fn rates(form: &KeyForm, mistakes: &Mistakes) -> AnyView {
-    let rate = |field: &'static str, legend, after, help: &str| {
-        LimitField { field, legend, within: "form[key]", before: "", after, help: help.to_owned() }
-            .draw(form.pair(field), mistakes)
-    };
-    view! {
-        {rate("rpm", "Requests", "per minute", "")}
-        {rate("tpm", "Tokens", "per minute", "Input and output together. 10k and 1.5m are understood.")}
-        {rate("parallel", "Parallel requests", "at a time", "How many may be under way at once.")}
-    }
-    .into_any()
+    let chosen =
+        if view.form.owner.is_empty() { view.visit.standing.person.as_str() } else { &view.form.owner };
+    let words = "They see the key and may take it out of use.";
+    select_field("owner", "form[key][owner]", "Owner", words, owners, chosen, mistakes)
 }
 
 fn expiry(view: &FormView, mistakes: &Mistakes) -> AnyView {
     let (form, zone) = (&view.form, &view.visit.org.zone);
-    let choice = |value: &'static str, label: &'static str, reveals: bool| {
+    let choice = |value: String, label: String, reveals: bool| {
+        let checked = form.expiry == value;
         view! {
             <label>
                 <input
@@ -313,14 +261,25 @@ fn expiry(view: &FormView, mistakes: &Mistakes) -> AnyView {
                     name="form[key][expiry]"
                     value=value
                     data-reveals=reveals
-                    checked=form.expiry == value
+                    checked=checked
                 />
                 {label}
             </label>
         }
     };
     let standing = view.key.as_ref().and_then(|key| key.expires_at);
-    let keep = standing.map(|_| choice("keep", "As it is", false));
+    let keep = standing.map(|_| choice("keep".into(), "As it is".into(), false));
+    let (rules, defaults) = (&view.visit.org.rules, &view.visit.org.defaults);
+    let offered = expiry_days(rules, defaults)
+        .into_iter()
+        .map(|days| choice(days.to_string(), days_words(days), false))
+        .collect_view();
+    // A key that never ends stays so, also where a new one may not.
+    let never = rules.key_days_most.is_none() || view.key.is_some() && standing.is_none();
+    let last = rules.key_days_most.map(|most| Day::of(view.now.plus_days(most), zone).to_string());
+    let most = rules.key_days_most.map(|most| {
+        help("expiry_most", format!("Keys of this organisation end within {}.", days_words(most)))
+    });
     let stands = standing.map(|at| help("expiry", format!("As it is: {}.", at.exact(zone))));
     let first = Day::of(view.now, zone);
     let wrong = mistakes.of("expiry");
@@ -328,11 +287,12 @@ fn expiry(view: &FormView, mistakes: &Mistakes) -> AnyView {
         <div class="reveals" data-field="expiry">
             <div class="segmented" role="radiogroup" aria-label="Expires">
                 {keep}
-                {EXPIRY_PRESETS.map(|(value, label, _)| choice(value, label, false))}
-                {choice("date", "On a date", true)}
-                {choice("never", "Never", false)}
+                {offered}
+                {choice("date".into(), "On a date".into(), true)}
+                {never.then(|| choice("never".into(), "Never".into(), false))}
             </div>
             {stands}
+            {most}
             <div class="reveal">
                 <div class="field">
                     <label class="label" for="expires_on">"Date"</label>
@@ -344,6 +304,7 @@ fn expiry(view: &FormView, mistakes: &Mistakes) -> AnyView {
                             name="form[key][expires_on]"
                             value=form.expires_on.clone()
                             min=first.to_string()
+                            max=last
                             aria-describedby="expires_on-help"
                         />
                     </span>

@@ -14,6 +14,7 @@ pub use show::KeyPage;
 
 use keydesk_core::domain::key::{Key, State};
 use keydesk_core::domain::key_format::hint;
+use keydesk_core::domain::limits::Budget;
 use keydesk_core::domain::moment::{Moment, Zone};
 use leptos::prelude::*;
 
@@ -32,6 +33,9 @@ pub fn state_word(state: &State, now: Moment) -> String {
             }
         }
         State::OverBudget { .. } => "Over budget".into(),
+        State::TeamOverBudget { .. } => "Team over budget".into(),
+        State::TeamArchived => "Team archived".into(),
+        State::OrgSuspended => "Suspended".into(),
         State::Disabled => "Disabled".into(),
         State::Expired { .. } => "Expired".into(),
         State::Revoked => "Revoked".into(),
@@ -42,15 +46,22 @@ pub fn state_word(state: &State, now: Moment) -> String {
 fn state_reason(key: &Key, now: Moment, zone: &Zone) -> String {
     let by = key.status_by.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
     let since = key.status_at.exact(zone);
+    let team = key.team.as_ref().map_or("Its team", |team| team.name.as_str());
     match key.state(now) {
         State::Active => format!("Active since {since}{by}."),
         State::ExpiresSoon { at } => format!("Expires {}.", at.exact(zone)),
         State::OverBudget { budget } => {
-            let resets = budget.period.window(now, zone).resets(zone);
-            let resets =
-                resets.map_or("It does not reset by itself.".to_owned(), |at| format!("It resets {at}."));
-            format!("The budget of {} is used up. {resets}", budget.summary())
+            format!("The budget of {} is used up. {}", budget.summary(), resets(budget, now, zone))
         }
+        State::TeamOverBudget { budget } => {
+            format!("{team} has used up its budget of {}. {}", budget.summary(), resets(budget, now, zone))
+        }
+        State::TeamArchived => {
+            format!(
+                "{team} is archived. Requests with its keys are refused until it is restored, or the key is moved."
+            )
+        }
+        State::OrgSuspended => "The organisation is suspended. Requests with its keys are refused.".into(),
         State::Disabled => {
             format!("Disabled {since}{by}. Requests with it are refused until it is enabled again.")
         }
@@ -62,12 +73,18 @@ fn state_reason(key: &Key, now: Moment, zone: &Zone) -> String {
     }
 }
 
+fn resets(budget: Budget, now: Moment, zone: &Zone) -> String {
+    let resets = budget.period.window(now, zone).resets(zone);
+    resets.map_or("It does not reset by itself.".to_owned(), |at| format!("It resets {at}."))
+}
+
 pub(super) fn state_badge(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
     let state = key.state(now);
     let tone = match state {
         State::Active => BadgeTone::Good,
         State::ExpiresSoon { .. } => BadgeTone::Warn,
-        State::OverBudget { .. } => BadgeTone::Bad,
+        State::OverBudget { .. } | State::TeamOverBudget { .. } => BadgeTone::Bad,
+        State::TeamArchived | State::OrgSuspended => BadgeTone::Bad,
         State::Disabled => BadgeTone::Idle,
         State::Expired { .. } | State::Revoked => BadgeTone::Ended,
     };

@@ -62,9 +62,13 @@ pub fn KeyPage() -> impl IntoView {
 fn next_stop(key: &Key, now: Moment, zone: &Zone) -> String {
     match key.state(now) {
         State::Active | State::ExpiresSoon { .. } => {}
-        State::OverBudget { .. } | State::Disabled | State::Expired { .. } | State::Revoked => {
-            return state_reason(key, now, zone);
-        }
+        State::OverBudget { .. }
+        | State::TeamOverBudget { .. }
+        | State::TeamArchived
+        | State::OrgSuspended
+        | State::Disabled
+        | State::Expired { .. }
+        | State::Revoked => return state_reason(key, now, zone),
     }
     let nearest = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.budget.amount));
     let budget = nearest.map(|used| {

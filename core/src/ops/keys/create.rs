@@ -4,54 +4,64 @@ use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
 use super::super::access::{Caller, Visit, enter, person_of};
+use super::super::fresh::Proof;
+use super::place::{self, bounds_of, may_go_without_team, owners_to_choose, teams_to_choose};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::{KeyId, PersonId, SecretId};
-use crate::domain::key::{Key, KeySpec};
+use crate::domain::key::{Key, KeySpec, Words};
 use crate::domain::key_form::{FieldError, FormContext, KeyForm};
 use crate::domain::key_format::PlainSecret;
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
+use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, KeyFacts, On, Permit};
 use crate::domain::problem::Problem;
 use crate::domain::team::Team;
 use crate::store::keys::NewKey;
-use crate::store::{StoreError, Taken, Tx, Via, keys, models, people};
+use crate::store::{StoreError, Taken, Tx, keys, models, teams};
 
-/// What the form for a new key is drawn from.
+/// What the form for a key is drawn from.
 pub struct FormView {
     pub visit: Visit,
     pub form: KeyForm,
     pub models: Vec<Model>,
     /// Those the caller may put a key in.
     pub teams: Vec<Team>,
+    pub may_go_without_team: bool,
+    /// Those the caller may give the key to, themselves among them.
+    pub owners: Vec<PersonName>,
     pub now: Moment,
     /// The key as it stands, when it is edited.
     pub key: Option<Key>,
 }
 
+/// The form of a new key. `team` is the id of the team to begin with, or empty.
+///
 /// # Errors
 /// `Forbidden` when the caller may not create keys here.
-pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<FormView, OpError> {
+pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Result<FormView, OpError> {
+    let now = desk.now();
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, slug).await?;
     visit.permit(Action::CreateKey, On::Org)?;
     let models = models::list(&mut read).await?;
     let teams = teams_to_choose(&mut read, &visit).await?;
-    let mut form = KeyForm::fresh(&models);
-    // Whoever looks after teams creates keys in one of them; let the first be chosen.
-    if !visit.standing.runs_org() {
-        form.team = teams.first().map(|team| team.id.to_string()).unwrap_or_default();
+    let owners = owners_to_choose(&mut read, &visit).await?;
+    let may_go_without_team = may_go_without_team(&visit);
+    let org = &visit.org;
+    let mut form = KeyForm::fresh(&models, &org.defaults, &org.rules);
+    form.owner = caller.person.id.to_string();
+    let chosen = teams.iter().find(|known| known.id.as_str() == team);
+    // Who has to choose a team finds the first one chosen.
+    let chosen = chosen.or_else(|| teams.first().filter(|_| !may_go_without_team));
+    if let Some(team) = chosen {
+        form.team = team.id.to_string();
+        if let Some((_, bounds)) = bounds_of(&mut read, &visit, team.id.as_str(), now).await? {
+            form = form.narrowed(&bounds, &models);
+        }
     }
-    Ok(FormView { form, visit, models, teams, now: desk.now(), key: None })
-}
-
-pub(super) async fn teams_to_choose(via: &mut impl Via, visit: &Visit) -> Result<Vec<Team>, OpError> {
-    let mut teams = people::teams(via, &visit.org.id).await?;
-    if !visit.standing.runs_org() {
-        teams.retain(|team| visit.standing.admin_of.contains(&team.id));
-    }
-    Ok(teams)
+    Ok(FormView { form, visit, models, teams, may_go_without_team, owners, now, key: None })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -59,6 +69,8 @@ pub(super) async fn teams_to_choose(via: &mut impl Via, visit: &Visit) -> Result
 pub struct CreateForm {
     pub org: String,
     pub key: KeyForm,
+    /// Asked for when the key is for somebody else.
+    pub proof: Proof,
 }
 
 /// A key that was just made, with its secret: the one answer that holds one.
@@ -69,20 +81,26 @@ pub struct IssuedKey {
 }
 
 /// # Errors
-/// `Invalid` with every mistake; `Forbidden` when the caller may not create keys in that team.
+/// `Invalid` with every mistake; `Stale` when the key is for somebody else and the caller's proof is old.
 pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<IssuedKey, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let visit = enter(&mut tx, caller, &form.org).await?;
     visit.permit(Action::CreateKey, On::Org)?;
-    let context = FormContext { now, zone: &visit.org.zone, editing: None };
+    let (org, zone) = (&visit.org, &visit.org.zone);
+    let context = FormContext { now, zone, rules: &org.rules, defaults: &org.defaults, editing: None };
     let spec = form.key.parse(&context).map_err(OpError::Invalid)?;
-    let teams = teams_to_choose(&mut tx, &visit).await?;
-    check_team(&visit, &spec, &teams)?;
-    let facts = KeyFacts { team: spec.team.as_ref(), owner: &caller.person.id };
+    let owner = place::check(&mut tx, &visit, &spec, None, now).await?;
+    if owner.id != caller.person.id {
+        caller.must_be_fresh(now)?;
+    }
+    let facts = KeyFacts { team: spec.team.as_ref(), owner: &owner.id };
     let permit = visit.permit(Action::CreateKey, On::Key(facts))?;
-    let issued = issue(desk, &mut tx, &permit, &visit.org.key_prefix, &caller.person.id, &spec, now).await?;
-    let mut changes = spec.changes_since(&KeySpec::default(), &teams, &visit.org.zone);
+    let spec = KeySpec { owner: Some(owner.id.clone()), ..spec };
+    let issued = issue(desk, &mut tx, &permit, &org.key_prefix, &owner.id, &spec, now).await?;
+    let teams = teams::in_use(&mut tx, &org.id).await?;
+    let words = Words { teams: &teams, people: &[owner], zone };
+    let mut changes = spec.changes_since(&KeySpec::default(), words);
     changes.iter_mut().for_each(|change| change.before = None);
     let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with(changes);
     tx.save(&permit, event, now).await?;
@@ -123,14 +141,4 @@ pub(super) fn name_taken(error: StoreError, name: &str) -> OpError {
     }
     let sentence = format!("A live key of this team is already named {name}. Choose another name.");
     OpError::Invalid(vec![FieldError::new("name", Problem::new(sentence))])
-}
-
-pub(super) fn check_team(visit: &Visit, spec: &KeySpec, teams: &[Team]) -> Result<(), OpError> {
-    let wrong = |sentence: &str| Err(OpError::Invalid(vec![FieldError::say("team", sentence)]));
-    match &spec.team {
-        None if visit.standing.runs_org() => Ok(()),
-        None => wrong("Choose one of the teams you look after."),
-        Some(team) if teams.iter().any(|known| known.id == *team) => Ok(()),
-        Some(_) => wrong("That team is not there any more, or not yours. Choose another."),
-    }
 }

@@ -4,16 +4,18 @@ use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
 use super::super::access::{Caller, enter};
-use super::create::{FormView, check_team, name_taken, teams_to_choose};
+use super::create::{FormView, name_taken};
+use super::place::{self, may_go_without_team, owners_to_choose, teams_to_choose};
 use super::{find_seen, must_live};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::KeyId;
-use crate::domain::key::{Field, KeySpec};
+use crate::domain::key::{Field, KeySpec, Words};
 use crate::domain::key_form::{FieldError, FormContext, KeyForm};
+use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, On};
 use crate::domain::problem::Problem;
-use crate::store::{audit, keys, models, people};
+use crate::store::{audit, keys, members, models, teams};
 
 /// How far back in a key's history to look for who changed it last: looks stand among the changes.
 const RECENT: i64 = 50;
@@ -31,7 +33,10 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     must_live(&key, now)?;
     let models = models::list(&mut read).await?;
     let teams = teams_to_choose(&mut read, &visit).await?;
-    Ok(FormView { form: KeyForm::of(&key.spec(), &models), visit, models, teams, now, key: Some(key) })
+    let owners = owners_to_choose(&mut read, &visit).await?;
+    let may_go_without_team = may_go_without_team(&visit) || key.team.is_none();
+    let form = KeyForm::of(&key.spec(), &models);
+    Ok(FormView { form, visit, models, teams, may_go_without_team, owners, now, key: Some(key) })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -60,10 +65,12 @@ pub struct Clash {
     pub form: KeyForm,
 }
 
-/// Writes the fields that the person changed, and only those, if the key is still as they saw it.
+/// Writes the fields that the person changed, and only those, if the key is still as they saw it. Another team or owner
+/// moves the key with its id, secrets and history; what it spent stays where it was spent.
 ///
 /// # Errors
-/// `Invalid` with every mistake; `Conflict` when the key is revoked or expired.
+/// `Invalid` with every mistake, also when the caller may not create a key where it would go; `Conflict` when the key is
+/// revoked or expired.
 pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edited, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
@@ -72,7 +79,9 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     let permit = visit.permit(Action::EditKey, On::Key(key.facts()))?;
     must_live(&key, now)?;
     let current = key.spec();
-    let context = FormContext { now, zone: &visit.org.zone, editing: Some(&current) };
+    let (org, zone) = (&visit.org, &visit.org.zone);
+    let (rules, defaults) = (&org.rules, &org.defaults);
+    let context = FormContext { now, zone, rules, defaults, editing: Some(&current) };
     let was: KeyForm = serde_json::from_str(&form.was).map_err(|_| {
         OpError::Invalid(vec![FieldError::say("name", "The form is incomplete. Open it again.")])
     })?;
@@ -82,13 +91,25 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     let changed: Vec<Field> = Field::ALL.into_iter().filter(|field| mine.differs(&base, *field)).collect();
     let mut spec = current.clone();
     changed.iter().for_each(|field| spec.take(&mine, *field));
+    if spec.owner.is_none() {
+        spec.owner.clone_from(&current.owner);
+    }
 
-    let teams = people::teams(&mut tx, &visit.org.id).await?;
+    let mut teams = teams::in_use(&mut tx, &org.id).await?;
+    // Its own team is named also when it is archived.
+    teams.extend(key.team.clone().filter(|_| key.team_archived));
+    let mut owners = vec![key.owner.clone()];
+    if let Some(owner) = spec.owner.clone().filter(|owner| *owner != key.owner.id)
+        && let Some(member) = members::find(&mut tx, &org.id, &owner).await?
+    {
+        owners.push(PersonName { id: owner, name: member.name });
+    }
+    let words = Words { teams: &teams, people: &owners, zone };
     if form.version != key.version {
         let past = audit::of_subject(&mut tx, &visit.org.id, key.id.as_str(), RECENT).await?;
         let who = past.iter().find(|event| event.kind != EventKind::SupportLooked);
         let who = who.map_or("Somebody", |event| event.actor_name.as_str());
-        let reads = |spec: &KeySpec, field| spec.reads(field, &teams, &visit.org.zone);
+        let reads = |spec: &KeySpec, field| spec.reads(field, words);
         let errors = changed
             .iter()
             // A form says "keep" of an expiry that may have changed since, so there the two values are all there is.
@@ -121,16 +142,14 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     if spec == current {
         return Ok(Edited::Nothing(key.id));
     }
-    if spec.team != current.team {
-        check_team(&visit, &spec, &teams_to_choose(&mut tx, &visit).await?)?;
-    }
+    place::check(&mut tx, &visit, &spec, Some(&current), now).await?;
     let saved = keys::update(&mut tx, &permit, &key.id, key.version, &spec)
         .await
         .map_err(|error| name_taken(error, &spec.name))?;
     if !saved {
         return Err(OpError::Conflict("The key was changed at this very moment. Open it again.".into()));
     }
-    let changes = spec.changes_since(&current, &teams, &visit.org.zone);
+    let changes = spec.changes_since(&current, words);
     let event = Event::new(EventKind::KeyEdited, key.id.as_str(), &spec.name).with(changes);
     tx.save(&permit, event, now).await?;
     Ok(Edited::Saved(key.id))

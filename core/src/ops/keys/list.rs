@@ -17,7 +17,7 @@ use crate::domain::team::Team;
 use crate::store::key_list::KeyPage;
 use crate::store::spend::WindowStarts;
 use crate::store::throttle::Throttled;
-use crate::store::{key_list, keys, people, spend, throttle};
+use crate::store::{key_list, keys, spend, teams, throttle};
 
 /// Look-ups of whole secrets by one person in a minute: far more than a person needs, far fewer than a guesser.
 const SECRET_SEARCHES_A_MINUTE: i64 = 60;
@@ -67,8 +67,8 @@ async fn view(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> R
     };
     spend::fill(&mut read, &visit.org.id, &mut page.keys, starts).await?;
     let teams = match permit.scope() {
-        Scope::Org => people::teams(&mut read, &visit.org.id).await?,
-        Scope::OfPerson(person) => people::teams_of(&mut read, &visit.org.id, person).await?,
+        Scope::Org => teams::in_use(&mut read, &visit.org.id).await?,
+        Scope::OfPerson(person) => teams::of_person(&mut read, &visit.org.id, person).await?,
     };
     let mut none_at_all = false;
     if page.keys.is_empty() && filter.is_plain() {

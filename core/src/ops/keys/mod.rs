@@ -3,12 +3,14 @@
 mod create;
 mod edit;
 mod list;
+mod place;
 mod show;
 mod switch;
 
 pub use create::{CreateForm, FormView, IssuedKey, blank, create, issue};
 pub use edit::{Clash, EditForm, Edited, edit, edit_form};
 pub use list::{Found, KeysView, SearchForm, list, search, suggest};
+pub use place::{TeamBounds, bounds_for};
 pub use show::{KeyView, show};
 pub use switch::{KeyRef, RevokeForm, RevokeView, disable, enable, revoke, revoke_form};
 
@@ -40,6 +42,12 @@ fn must_live(key: &Key, now: Moment) -> Result<(), OpError> {
             "The key {} has expired. Create a new one in its place.",
             key.name
         ))),
-        State::Active | State::ExpiresSoon { .. } | State::OverBudget { .. } | State::Disabled => Ok(()),
+        State::Active
+        | State::ExpiresSoon { .. }
+        | State::OverBudget { .. }
+        | State::TeamOverBudget { .. }
+        | State::TeamArchived
+        | State::OrgSuspended
+        | State::Disabled => Ok(()),
     }
 }

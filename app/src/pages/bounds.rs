@@ -1,0 +1,138 @@
+//! The fields that the forms of keys and teams share: models, budgets and limits. What a team allows stands beside the
+//! fields of its keys.
+
+use keydesk_core::domain::model::Model;
+use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::window::Period;
+use leptos::prelude::*;
+
+use crate::ui::field::{LimitField, Mistakes, help, lines_field, mistake};
+use crate::ui::icon::{Icon, icon};
+
+/// What the fields are filled with, and how they are sent.
+pub struct BoundFields<'a> {
+    /// The form's name: `form[key]` sends `form[key][rpm]`.
+    pub within: &'static str,
+    pub scope: &'a str,
+    pub models: &'a [String],
+    pub patterns: &'a str,
+    /// A limit's mode and value.
+    pub pair: &'a dyn Fn(&str) -> (&'a str, &'a str),
+    /// What bounds a field, if anything does.
+    pub bound: &'a dyn Fn(&str) -> Option<String>,
+    /// Under the choice of every model.
+    pub every: &'static str,
+    /// Under a budget in all.
+    pub total: &'static str,
+}
+
+impl BoundFields<'_> {
+    fn bound(&self, field: &str) -> String {
+        (self.bound)(field).unwrap_or_default()
+    }
+
+    pub fn models(&self, catalogue: &[Model], mistakes: &Mistakes) -> AnyView {
+        let mut provider = String::new();
+        let models_name = format!("{}[models][]", self.within);
+        let boxes = catalogue
+            .iter()
+            .map(|model| {
+                let head = (model.provider != provider).then(|| {
+                    provider.clone_from(&model.provider);
+                    view! { <p class="head">{model.provider.clone()}</p> }
+                });
+                let checked = self.models.contains(&model.id);
+                view! {
+                    {head}
+                    <label class="choice">
+                        <input type="checkbox" name=models_name.clone() value=model.id.clone() checked=checked />
+                        <span>{model.id.clone()}</span>
+                    </label>
+                }
+            })
+            .collect_view();
+        let every = self.scope == "every";
+        let patterns_open = !self.patterns.is_empty() || mistakes.of("patterns").is_some();
+        let scope_name = format!("{}[scope]", self.within);
+        view! {
+            <div class="reveals" data-field="models">
+                {help("models", self.bound("models"))}
+                <label class="choice">
+                    <input type="radio" name=scope_name.clone() value="listed" data-reveals checked=!every />
+                    <span>"Only these models"</span>
+                </label>
+                <div class="reveal">
+                    <div class="checks" role="group" aria-label="Models">
+                        {boxes}
+                    </div>
+                    <details class="more" open=patterns_open>
+                        <summary>{icon(Icon::Right)} "Also allow by pattern"</summary>
+                        {lines_field(
+                            "patterns",
+                            format!("{}[patterns]", self.within),
+                            "Patterns",
+                            "One a line; * stands for any characters. A pattern also lets in models that are added later.",
+                            "claude-haiku-*",
+                            self.patterns.to_owned(),
+                            mistakes,
+                        )}
+                    </details>
+                </div>
+                <label class="choice">
+                    <input type="radio" name=scope_name value="every" checked=every />
+                    <span>"Every model, including new ones" <span class="help">{self.every}</span></span>
+                </label>
+                {mistake("models", mistakes.of("models"))}
+            </div>
+        }
+        .into_any()
+    }
+
+    pub fn budgets(&self, zone: &Zone, mistakes: &Mistakes) -> AnyView {
+        let zone = zone.name().to_owned();
+        let budget = |period: Period| {
+            let (legend, resets) = match period {
+                Period::Month => ("Monthly budget", format!("Resets on the 1st at 00:00, {zone}.")),
+                Period::Week => ("Weekly budget", format!("Resets on Monday at 00:00, {zone}.")),
+                Period::Day => ("Daily budget", format!("Resets at 00:00, {zone}.")),
+                Period::Total => ("Budget in all", self.total.to_owned()),
+            };
+            LimitField {
+                field: period.as_str(),
+                legend,
+                within: self.within,
+                before: "$",
+                after: "",
+                help: format!("{resets} {}", self.bound(period.as_str())).trim_end().to_owned(),
+            }
+            .draw((self.pair)(period.as_str()), mistakes)
+        };
+        let others = [Period::Day, Period::Week, Period::Total];
+        let open = others.iter().any(|period| {
+            let field = period.as_str();
+            (self.pair)(field).0 == "limit" || mistakes.of(field).is_some()
+        });
+        view! {
+            {budget(Period::Month)}
+            <details class="more" open=open>
+                <summary>{icon(Icon::Right)} "Also limit per day, per week or in all"</summary>
+                <div class="form">{others.map(budget)}</div>
+            </details>
+        }
+        .into_any()
+    }
+
+    pub fn rates(&self, mistakes: &Mistakes) -> AnyView {
+        let rate = |field: &'static str, legend, after, words: &str| {
+            let help = format!("{words} {}", self.bound(field)).trim().to_owned();
+            LimitField { field, legend, within: self.within, before: "", after, help }
+                .draw((self.pair)(field), mistakes)
+        };
+        view! {
+            {rate("rpm", "Requests", "per minute", "")}
+            {rate("tpm", "Tokens", "per minute", "Input and output together. 10k and 1.5m are understood.")}
+            {rate("parallel", "Parallel requests", "at a time", "How many may be under way at once.")}
+        }
+        .into_any()
+    }
+}

@@ -1,0 +1,65 @@
+//! The page before a team is archived: what happens to its keys, and that it can be undone.
+
+use keydesk_core::ops::teams;
+use leptos::prelude::*;
+
+use super::{crumbs, keys_href};
+use crate::ask::{caller, desk, param};
+use crate::pages::{here, notice_line, page, title};
+use crate::path::LocalPath;
+use crate::ui::field::on_page;
+use crate::ui::frame::{Width, framed, page_head};
+
+#[component]
+pub fn ArchiveTeamPage() -> impl IntoView {
+    let (slug, id) = (param("org"), param("id"));
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = teams::archive_form(&desk, &caller, &slug, &id).await?;
+        let team = &view.team;
+        let name = team.spec.name.clone();
+        let team_page = LocalPath::team(&slug, &team.id).as_str().to_owned();
+        let keys = keys_href(&slug, team);
+        let consequence = match team.live_keys {
+            0 => view! { <li>"It has no live key."</li> }.into_any(),
+            1 => view! {
+                <li>"Its " <a href=keys>"1 live key"</a> " is refused from now on. A request already under way is finished."</li>
+            }
+            .into_any(),
+            _ => view! {
+                <li>
+                    "Its " <a href=keys>{team.live_keys_words()} " live keys"</a>
+                    " are refused from now on. Requests already under way are finished."
+                </li>
+            }
+            .into_any(),
+        };
+        let heading = format!("Archive {name}");
+        let body = view! {
+            {title(heading.clone())}
+            {notice_line()}
+            {page_head(crumbs(&slug, Some(team)), heading.into_any(), ().into_any(), ().into_any())}
+            <div class="stack roomy">
+                <ul class="bullets">
+                    {consequence}
+                    <li>"Nobody can edit the team or its people while it is archived, and only owners and admins see it."</li>
+                    <li>
+                        "It can be restored with its people, bounds and keys. A key that has to go on working can be moved to another team before."
+                    </li>
+                </ul>
+                <form class="form" method="post" action="/api/teams/archive" data-enhance>
+                    {on_page(here())}
+                    <input type="hidden" name="form[org]" value=slug.clone() />
+                    <input type="hidden" name="form[id]" value=id.clone() />
+                    <div class="actions end">
+                        <a class="btn quiet" href=team_page.clone()>
+                            "Cancel"
+                        </a>
+                        <button class="btn danger">"Archive team"</button>
+                    </div>
+                </form>
+            </div>
+        };
+        Ok(framed(&view.visit, &caller, &format!("{team_page}/archive"), Width::Narrow, body.into_any()))
+    })
+}

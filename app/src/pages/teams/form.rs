@@ -1,0 +1,132 @@
+//! The form of a team: without bounds for a new one, filled for an edit. Both are the same fields.
+
+use keydesk_core::domain::team::NAME_MOST;
+use keydesk_core::ops::teams::{self, CreateForm, EditForm, FormView};
+use leptos::prelude::*;
+
+use super::crumbs;
+use crate::ask::{caller, desk, param};
+use crate::pages::bounds::BoundFields;
+use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
+use crate::path::LocalPath;
+use crate::ui::field::{Mistakes, TextField, on_page};
+use crate::ui::frame::{Width, framed, page_head};
+
+#[component]
+pub fn NewTeamPage() -> impl IntoView {
+    let slug = param("org");
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let mut view = teams::blank(&desk, &caller, &slug).await?;
+        if let Some(sent) = typed::<CreateForm>() {
+            view.form = sent.team;
+        }
+        let mistakes = mistakes();
+        let body = view! {
+            {title("Create team")}
+            {notice_line()}
+            {page_head(crumbs(&slug, None), "Create team".into_any(), ().into_any(), ().into_any())}
+            <form class="form" method="post" action="/api/teams/create" data-enhance>
+                {on_page(here())}
+                <input type="hidden" name="form[org]" value=slug.clone() />
+                {fields(&view, &mistakes)}
+                <div class="actions">
+                    <button class="btn primary">"Create team"</button>
+                    <a class="btn quiet" href=LocalPath::teams(&slug).as_str().to_owned()>
+                        "Cancel"
+                    </a>
+                </div>
+            </form>
+        };
+        let path = format!("/{slug}/teams/new");
+        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+    })
+}
+
+#[component]
+pub fn EditTeamPage() -> impl IntoView {
+    let (slug, id) = (param("org"), param("id"));
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let mut view = teams::edit_form(&desk, &caller, &slug, &id).await?;
+        let mut was = serde_json::to_string(&view.form).unwrap_or_default();
+        let mut version = view.team.as_ref().map(|team| team.version).unwrap_or_default();
+        // After a clash the form holds the team as it stands with this person's changes. After a mistake it is what they
+        // typed, still drawn from the version that they saw.
+        let merged = returned().and_then(|form| form.merged);
+        if let Some(form) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
+            view.form = form;
+        } else if let Some(sent) = typed::<EditForm>() {
+            (view.form, was, version) = (sent.team, sent.was, sent.version);
+        }
+        let mistakes = mistakes();
+        let name = view.team.as_ref().map(|team| team.spec.name.clone()).unwrap_or_default();
+        let team_page = LocalPath::teams(&slug).with_id(&id).as_str().to_owned();
+        let under = view! {
+            <p class="muted">"Lower bounds hold for new keys and for edits. Keys that are above them stay as they are, and the team’s page lists them."</p>
+        };
+        let body = view! {
+            {title(format!("Edit {name}"))}
+            {notice_line()}
+            {page_head(
+                crumbs(&slug, view.team.as_ref()),
+                format!("Edit {name}").into_any(),
+                under.into_any(),
+                ().into_any(),
+            )}
+            <form class="form" method="post" action="/api/teams/edit" data-enhance>
+                {on_page(here())}
+                <input type="hidden" name="form[org]" value=slug.clone() />
+                <input type="hidden" name="form[id]" value=id.clone() />
+                <input type="hidden" name="form[version]" value=version.to_string() />
+                <input type="hidden" name="form[was]" value=was />
+                {fields(&view, &mistakes)}
+                <div class="actions">
+                    <button class="btn primary">"Save changes"</button>
+                    <a class="btn quiet" href=team_page.clone()>
+                        "Cancel"
+                    </a>
+                </div>
+            </form>
+        };
+        Ok(framed(&view.visit, &caller, &format!("{team_page}/edit"), Width::Narrow, body.into_any()))
+    })
+}
+
+fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
+    let form = &view.form;
+    let name = TextField {
+        field: "name",
+        name: "form[team][name]",
+        label: "Name",
+        help: "Unique among the organisation's teams in use.",
+        most: Some(NAME_MOST),
+        autofocus: view.team.is_none(),
+        ..Default::default()
+    };
+    let bounds = BoundFields {
+        within: "form[team]",
+        scope: &form.scope,
+        models: &form.models,
+        patterns: &form.patterns,
+        pair: &|field| form.pair(field),
+        bound: &|_| None,
+        every: "Every model of the organisation, now and later.",
+        total: "Never resets. Raise it to let the team go on.",
+    };
+    view! {
+        {name.draw(form.name.clone(), mistakes)}
+        <fieldset class="group">
+            <legend>"What its keys may use"</legend>
+            <p class="help">"No key of the team can be given more."</p>
+            {bounds.models(&view.models, mistakes)}
+        </fieldset>
+        <fieldset class="group">
+            <legend>"What it may spend"</legend>
+            <p class="help">"All its keys together, and so the most that one of them can be given."</p>
+            {bounds.budgets(&view.visit.org.zone, mistakes)}
+            {bounds.rates(mistakes)}
+        </fieldset>
+    }
+    .into_any()
+}

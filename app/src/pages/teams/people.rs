@@ -1,0 +1,172 @@
+//! The pages on which somebody is added to a team, and on which their place in it is changed or ended.
+
+use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::policy::{Action, On};
+use keydesk_core::domain::team::TeamRole;
+use keydesk_core::ops::teams::{self, AddForm, PersonForm};
+use leptos::prelude::*;
+
+use super::crumbs;
+use crate::ask::{caller, desk, param};
+use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::path::LocalPath;
+use crate::ui::field::{Mistakes, TextField, mistake, on_page, select_field};
+use crate::ui::frame::{Width, framed, page_head};
+use crate::ui::proof::proof_fields;
+
+#[component]
+pub fn AddPersonPage() -> impl IntoView {
+    let (slug, id) = (param("org"), param("id"));
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = teams::add_form(&desk, &caller, &slug, &id).await?;
+        let sent = typed::<AddForm>().unwrap_or_default();
+        let mistakes = mistakes();
+        let team_page = LocalPath::team(&slug, &view.team.id).as_str().to_owned();
+        let role = TeamRole::parse(&sent.role).unwrap_or_default();
+        // Only making somebody a team's admin has to be proved.
+        let proof = (role == TeamRole::Admin).then(|| proof_fields(&caller, view.now, &mistakes));
+        let who = match &view.people {
+            Some(people) => {
+                let mut options = vec![(String::new(), "Choose somebody".to_owned())];
+                options.extend(people.iter().map(|person| (person.id.to_string(), person.name.clone())));
+                let words = "Everybody active in the organisation who is not in the team yet.";
+                select_field("person", "form[person]", "Person", words, options, &sent.person, &mistakes)
+            }
+            None => TextField {
+                field: "email",
+                name: "form[email]",
+                label: "E-mail",
+                help: "Of somebody who is in the organisation.",
+                kind: "email",
+                ..Default::default()
+            }
+            .draw(sent.email.clone(), &mistakes),
+        };
+        let invite = view.visit.may(Action::Invite, On::Org).then(|| {
+            let href = format!("/{slug}/members/invite?team={}", view.team.id);
+            view! { <p class="help">"Not in the organisation yet? " <a href=href>"Invite them"</a> " into this team."</p> }
+        });
+        let heading = format!("Add somebody to {}", view.team.spec.name);
+        let body = view! {
+            {title(heading.clone())}
+            {notice_line()}
+            {page_head(crumbs(&slug, Some(&view.team)), heading.into_any(), ().into_any(), ().into_any())}
+            <form class="form" method="post" action="/api/teams/add" data-enhance>
+                {on_page(here())}
+                <input type="hidden" name="form[org]" value=slug.clone() />
+                <input type="hidden" name="form[id]" value=id.clone() />
+                {who}
+                {invite}
+                {role_field(role, &mistakes)}
+                {proof}
+                <div class="actions">
+                    <button class="btn primary">"Add to team"</button>
+                    <a class="btn quiet" href=team_page.clone()>
+                        "Cancel"
+                    </a>
+                </div>
+            </form>
+        };
+        Ok(framed(&view.visit, &caller, &format!("{team_page}/add"), Width::Narrow, body.into_any()))
+    })
+}
+
+fn role_field(chosen: TeamRole, mistakes: &Mistakes) -> AnyView {
+    let choice = |role: TeamRole, words: &'static str| {
+        view! {
+            <label class="choice">
+                <input type="radio" name="form[role]" value=role.as_str() checked=role == chosen />
+                <span>{role.words()} <span class="help">{words}</span></span>
+            </label>
+        }
+    };
+    view! {
+        <fieldset class="field" data-field="role">
+            <legend class="label">"Role in the team"</legend>
+            {choice(TeamRole::Member, "Sees the team, and the keys that they own.")}
+            {choice(TeamRole::Admin, "Looks after the team’s keys and its people, within the team’s bounds.")}
+            {mistake("role", mistakes.of("role"))}
+        </fieldset>
+    }
+    .into_any()
+}
+
+#[component]
+pub fn TeamPersonPage() -> impl IntoView {
+    let (slug, id, person) = (param("org"), param("id"), param("person"));
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = teams::person_form(&desk, &caller, &slug, &id, &person).await?;
+        let mistakes = mistakes();
+        let team_page = LocalPath::team(&slug, &view.team.id).as_str().to_owned();
+        let sent = typed::<PersonForm>().and_then(|form| TeamRole::parse(&form.role));
+        let role = sent.unwrap_or(view.person.role);
+        let (name, team) = (view.person.name.clone(), view.team.spec.name.clone());
+        let own = view.person.id == caller.person.id;
+        let keys = match view.person.live_keys {
+            0 => format!("{name} owns no live key in {team}."),
+            1 => format!(
+                "{name} owns 1 live key in {team}. It stays in the team and stays theirs; move it if it should not."
+            ),
+            many => format!(
+                "{name} owns {} live keys in {team}. They stay in the team and stay theirs; move them if they should not.",
+                grouped(many)
+            ),
+        };
+        let away = if own {
+            "You will not see the team any more. Somebody who runs the organisation can add you again."
+        } else {
+            "They stay in the organisation and do not see the team any more."
+        };
+        let hidden = || {
+            view! {
+                {on_page(here())}
+                <input type="hidden" name="form[org]" value=slug.clone() />
+                <input type="hidden" name="form[id]" value=id.clone() />
+                <input type="hidden" name="form[person]" value=person.clone() />
+            }
+        };
+        let heading = format!("{name} in {team}");
+        let body = view! {
+            {title(heading.clone())}
+            {notice_line()}
+            {page_head(crumbs(&slug, Some(&view.team)), heading.into_any(), ().into_any(), ().into_any())}
+            <div class="stack">
+                <section class="card">
+                    <header>
+                        <h2>"Role"</h2>
+                    </header>
+                    <form class="form" method="post" action="/api/teams/role" data-enhance>
+                        {hidden()}
+                        {role_field(role, &mistakes)}
+                        {proof_fields(&caller, view.now, &mistakes)}
+                        <div class="actions">
+                            <button class="btn primary">"Change role"</button>
+                            <a class="btn quiet" href=team_page.clone()>
+                                "Cancel"
+                            </a>
+                        </div>
+                    </form>
+                </section>
+                <section class="card">
+                    <header>
+                        <h2>"Remove from the team"</h2>
+                    </header>
+                    <form class="form" method="post" action="/api/teams/remove" data-enhance>
+                        {hidden()}
+                        <ul class="bullets">
+                            <li>{keys}</li>
+                            <li>{away}</li>
+                        </ul>
+                        <div class="actions">
+                            <button class="btn danger">"Remove from team"</button>
+                        </div>
+                    </form>
+                </section>
+            </div>
+        };
+        let path = format!("{team_page}/people/{person}");
+        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+    })
+}

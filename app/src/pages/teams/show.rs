@@ -1,0 +1,366 @@
+//! One team: what it spends of its bounds, its people, the keys that are above its bounds, and what can be done.
+
+use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::policy::{Action, KeyFacts, MemberFacts, On, OrgRole};
+use keydesk_core::domain::scope::ModelScope;
+use keydesk_core::domain::team::{TeamRole, WholeTeam};
+use keydesk_core::domain::window::Period;
+use keydesk_core::ops::teams::{self, TeamView};
+use keydesk_core::store::teams::TeamPerson;
+use leptos::prelude::*;
+
+use super::{crumbs, keys_href, state_badge};
+use crate::ask::{caller, desk, param};
+use crate::pages::{here, notice_line, page, title};
+use crate::path::LocalPath;
+use crate::ui::field::on_page;
+use crate::ui::frame::{Width, framed, page_head};
+use crate::ui::icon::{Icon, icon};
+use crate::ui::meter::meter;
+use crate::ui::when;
+
+/// Keys above the bounds that are named; the others are counted.
+const ABOVE_NAMED: usize = 20;
+
+#[component]
+pub fn TeamPage() -> impl IntoView {
+    let (slug, id) = (param("org"), param("id"));
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = teams::show(&desk, &caller, &slug, &id).await?;
+        let (team, zone) = (&view.team, &view.visit.org.zone);
+        let heading = view! {
+            <span class="words">{team.spec.name.clone()}</span>
+            {state_badge(team, view.now, zone)}
+        };
+        let body = view! {
+            {title(team.spec.name.clone())}
+            {notice_line()}
+            {page_head(crumbs(&slug, None), heading.into_any(), under(&view).into_any(), actions(&view))}
+            <div class="columns">
+                <div class="stack">{spend_card(&view)} {limits_card(team)} {above_card(&view)} {people_card(&view)}</div>
+                {about_card(&view)}
+            </div>
+        };
+        let path = LocalPath::team(&slug, &team.id).as_str().to_owned();
+        Ok(framed(&view.visit, &caller, &path, Width::Wide, body.into_any()))
+    })
+}
+
+fn under(view: &TeamView) -> impl IntoView + use<> {
+    let team = &view.team;
+    let people = match team.people {
+        1 => "1 person".to_owned(),
+        many => format!("{} people", grouped(many)),
+    };
+    let keys = match team.live_keys {
+        1 => "1 live key".to_owned(),
+        _ => format!("{} live keys", team.live_keys_words()),
+    };
+    let archived = team.archived_at.map(|at| {
+        let words = format!("Archived {}: its keys are refused.", at.date(&view.visit.org.zone));
+        view! { <span>{words}</span> }
+    });
+    view! {
+        <p class="facts-line muted">
+            <span>{people}</span>
+            <a href=keys_href(&view.visit.org.slug, team)>{keys}</a>
+            {archived}
+        </p>
+    }
+}
+
+fn actions(view: &TeamView) -> AnyView {
+    let (slug, team) = (&view.visit.org.slug, &view.team);
+    let may = |action| view.visit.may(action, On::Team(&team.id));
+    let base = LocalPath::team(slug, &team.id).as_str().to_owned();
+    let in_use = team.archived_at.is_none();
+    let facts = KeyFacts { team: Some(&team.id), owner: &view.visit.standing.person };
+    let key = (in_use && view.visit.may(Action::CreateKey, On::Key(facts))).then(|| {
+        view! {
+            <a class="btn" href=format!("/{slug}/keys/new?team={}", team.id)>
+                {icon(Icon::Plus)}
+                "Create key"
+            </a>
+        }
+    });
+    let edit = (in_use && may(Action::EditTeam)).then(|| {
+        view! {
+            <a class="btn" href=format!("{base}/edit")>
+                {icon(Icon::Pen)}
+                "Edit"
+            </a>
+        }
+    });
+    let archive = (in_use && may(Action::ArchiveTeam)).then(|| {
+        view! {
+            <a class="btn danger-quiet" href=format!("{base}/archive")>
+                {icon(Icon::Ban)}
+                "Archive"
+            </a>
+        }
+    });
+    let restore = (!in_use && may(Action::ArchiveTeam)).then(|| {
+        view! {
+            <form method="post" action="/api/teams/restore" data-enhance>
+                {on_page(here())}
+                <input type="hidden" name="form[org]" value=slug.clone() />
+                <input type="hidden" name="form[id]" value=team.id.to_string() />
+                <button class="btn">{icon(Icon::Play)} "Restore"</button>
+            </form>
+        }
+    });
+    view! { <div class="actions">{key} {edit} {archive} {restore}</div> }.into_any()
+}
+
+fn spend_card(view: &TeamView) -> impl IntoView + use<> {
+    let (team, zone, now) = (&view.team, &view.visit.org.zone, view.now);
+    let meters = team.budgets.iter().map(|used| {
+        let period = match used.budget.period {
+            Period::Total => "in all",
+            Period::Month => "this month",
+            Period::Week => "this week",
+            Period::Day => "today",
+        };
+        let resets = used.budget.period.window(now, zone).resets(zone);
+        meter(
+            used.spent,
+            used.budget.amount,
+            period,
+            resets.map_or("Does not reset".to_owned(), |at| format!("Resets {at}")),
+        )
+    });
+    let meters: AnyView = if team.budgets.is_empty() {
+        view! {
+            <div class="meter">
+                <p>
+                    <span>
+                        <b>{team.month_spent.to_string()}</b>
+                        " this month"
+                    </span>
+                    <span class="muted">"No limit"</span>
+                </p>
+            </div>
+        }
+        .into_any()
+    } else {
+        meters.collect_view().into_any()
+    };
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Spend"</h2>
+                <p>"All its keys together"</p>
+            </header>
+            <div class="meters">{meters}</div>
+        </section>
+    }
+}
+
+fn limits_card(team: &WholeTeam) -> impl IntoView + use<> {
+    let tile = |label: &'static str, limit: Option<i64>| {
+        let value = limit.map_or("No limit".to_owned(), grouped);
+        view! {
+            <div>
+                <dt>{label}</dt>
+                <dd>{value}</dd>
+            </div>
+        }
+    };
+    let limits = team.spec.bounds.limits;
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Limits"</h2>
+                <p>"No key of the team can be given more"</p>
+            </header>
+            <dl class="tiles">
+                {tile("Requests per minute", limits.rpm)} {tile("Tokens per minute", limits.tpm)}
+                {tile("Parallel requests", limits.parallel)}
+            </dl>
+        </section>
+    }
+}
+
+/// Nothing while every key is within the bounds.
+fn above_card(view: &TeamView) -> Option<impl IntoView + use<>> {
+    let (slug, bounds) = (&view.visit.org.slug, &view.team.spec.bounds);
+    let count = view.above.len();
+    if count == 0 {
+        return None;
+    }
+    let rows = view
+        .above
+        .iter()
+        .take(ABOVE_NAMED)
+        .map(|key| {
+            let hit: Vec<String> = bounds
+                .check(&view.team.spec.name, &key.spec(), None)
+                .into_iter()
+                .map(|error| bound_word(&error.field).to_owned())
+                .collect();
+            view! {
+                <li>
+                    {icon(Icon::Key)} <a href=LocalPath::key(slug, &key.id).as_str().to_owned()>{key.name.clone()}</a>
+                    <span class="muted">{hit.join(", ")}</span>
+                </li>
+            }
+        })
+        .collect_view();
+    let words = match count {
+        1 => "1 key was given more than the team allows by now".to_owned(),
+        many => format!("{} keys were given more than the team allows by now", grouped(many as i64)),
+    };
+    let some = if view.compared_some { ", of the newest 1,000" } else { "" };
+    let more = (count > ABOVE_NAMED)
+        .then(|| view! { <p class="muted">{format!("And {} more.", count - ABOVE_NAMED)}</p> });
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Above the bounds"</h2>
+                <p>{format!("{words}{some}")}</p>
+            </header>
+            <ul class="history">{rows}</ul>
+            {more}
+        </section>
+    }
+    .into()
+}
+
+fn bound_word(field: &str) -> &str {
+    match field {
+        "models" => "models",
+        "month" => "monthly budget",
+        "week" => "weekly budget",
+        "day" => "daily budget",
+        "total" => "budget in all",
+        "rpm" => "requests per minute",
+        "tpm" => "tokens per minute",
+        "parallel" => "parallel requests",
+        other => other,
+    }
+}
+
+fn people_card(view: &TeamView) -> impl IntoView + use<> {
+    let (slug, team) = (&view.visit.org.slug, &view.team);
+    let manages = team.archived_at.is_none() && view.visit.may(Action::ManageTeamPeople, On::Team(&team.id));
+    let add = manages.then(|| {
+        let href = format!("{}/add", LocalPath::team(slug, &team.id).as_str());
+        view! {
+            <a class="btn" href=href>
+                {icon(Icon::Plus)}
+                "Add somebody"
+            </a>
+        }
+    });
+    let rows = view.people.iter().map(|person| person_row(view, person, manages)).collect_view();
+    let people: AnyView = if view.people.is_empty() {
+        let words = if manages {
+            "Nobody is in the team yet. Add its admin first: they look after its keys and people."
+        } else {
+            "Nobody is in the team yet."
+        };
+        view! { <p class="muted">{words}</p> }.into_any()
+    } else {
+        view! {
+            <table class="table plain">
+                <caption class="sr">"People of the team, by name"</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"Name"</th>
+                        <th scope="col">"Role"</th>
+                        <th scope="col" class="num">
+                            "Live keys"
+                        </th>
+                        {manages.then(|| view! { <th scope="col"><span class="sr">"What can be done"</span></th> })}
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        }
+        .into_any()
+    };
+    view! {
+        <section class="card">
+            <header>
+                <h2>"People"</h2>
+                {add}
+            </header>
+            {people}
+        </section>
+    }
+}
+
+fn person_row(view: &TeamView, person: &TeamPerson, manages: bool) -> impl IntoView + use<> {
+    let (slug, team) = (&view.visit.org.slug, &view.team);
+    let teams = [team.id.clone()];
+    let facts = MemberFacts { person: &person.id, role: person.org_role, becomes: None, teams: &teams };
+    let acts = manages && view.visit.may(Action::ManageTeamPeople, On::TeamMember(&team.id, facts));
+    let href = format!("{}/people/{}", LocalPath::team(slug, &team.id).as_str(), person.id);
+    let also = match person.org_role {
+        OrgRole::Owner => " · owner of the organisation",
+        OrgRole::Admin => " · admin of the organisation",
+        OrgRole::Member => "",
+    };
+    let disabled = if person.disabled { " · disabled" } else { "" };
+    let email = manages.then(|| view! { <span class="sub">{person.email.clone()}</span> });
+    let action = manages.then(|| {
+        let label = format!("Change {}’s place in the team", person.name);
+        view! {
+            <td class="num">
+                {acts.then(|| view! { <a class="btn quiet" href=href aria-label=label>"Change"</a> })}
+            </td>
+        }
+    });
+    let role = match person.role {
+        TeamRole::Admin => view! { <b>{TeamRole::Admin.words()}</b> }.into_any(),
+        TeamRole::Member => TeamRole::Member.words().into_any(),
+    };
+    view! {
+        <tr>
+            <th scope="row">{person.name.clone()} {email}</th>
+            <td>{role} <span class="muted">{also} {disabled}</span></td>
+            <td class="num">{grouped(person.live_keys)}</td>
+            {action}
+        </tr>
+    }
+}
+
+fn about_card(view: &TeamView) -> impl IntoView + use<> {
+    let (team, zone) = (&view.team, &view.visit.org.zone);
+    let fact = |label: &'static str, value: AnyView| {
+        view! {
+            <div>
+                <dt>{label}</dt>
+                <dd>{value}</dd>
+            </div>
+        }
+    };
+    let models = match &team.spec.bounds.models {
+        ModelScope::Listed(patterns) if !patterns.is_empty() => {
+            let items = patterns
+                .iter()
+                .map(|pattern| view! { <li><code>{pattern.as_str().to_owned()}</code></li> })
+                .collect_view();
+            view! { <ul>{items}</ul> }.into_any()
+        }
+        ModelScope::Every | ModelScope::Listed(_) => "Every model of the organisation".into_any(),
+    };
+    let state = match team.archived_at {
+        Some(at) => format!("Archived {}. Its keys are refused until it is restored.", at.exact(zone)),
+        None => "In use.".to_owned(),
+    };
+    view! {
+        <aside class="card" aria-label="About this team">
+            <header>
+                <h2>"About"</h2>
+            </header>
+            <dl class="facts">
+                {fact("State", state.into_any())}
+                {fact("Id", view! { <code>{team.id.to_string()}</code> }.into_any())}
+                {fact("Created", when::date(team.created_at, zone).into_any())} {fact("Models", models)}
+                {fact("Version", team.version.to_string().into_any())}
+            </dl>
+        </aside>
+    }
+}

@@ -1,0 +1,349 @@
+//! What bounds a key: what its team allows, and how long its organisation lets it live. Forms and operations ask before a
+//! key is written. Nothing here looks anything up, and nothing here stops a request: at the gateway the team's own scope,
+//! budgets and limits hold beside the key's, whatever the key was given.
+
+use super::key::KeySpec;
+use super::key_form::{FieldError, days_words};
+use super::limits::{Budget, Limits, grouped};
+use super::moment::{Day, Moment, Zone};
+use super::money::Money;
+use super::problem::Problem;
+use super::scope::ModelScope;
+use super::window::Period;
+
+/// What a team may use and spend, and so the most that each of its keys may be given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub models: ModelScope,
+    pub budgets: Vec<Budget>,
+    pub limits: Limits,
+}
+
+impl Default for Bounds {
+    /// Whatever the organisation may use.
+    fn default() -> Self {
+        Self { models: ModelScope::Every, budgets: Vec::new(), limits: Limits::default() }
+    }
+}
+
+/// The amount for a period, if there is one.
+pub fn budget_of(budgets: &[Budget], period: Period) -> Option<Money> {
+    budgets.iter().find(|budget| budget.period == period).map(|budget| budget.amount)
+}
+
+impl Bounds {
+    pub fn budget(&self, period: Period) -> Option<Money> {
+        budget_of(&self.budgets, period)
+    }
+
+    /// Whether the key is within in every field.
+    pub fn hold(&self, key: &KeySpec) -> bool {
+        self.check("", key, None).is_empty()
+    }
+
+    /// Every bound that the key would hit, each told beside its field. `before` is the key as it stands in this same team:
+    /// where the team became stricter since, what was above may stay or come down, and may not go up.
+    pub fn check(&self, team: &str, key: &KeySpec, before: Option<&KeySpec>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let mut refuse = |field: &str, sentence: String| {
+            errors.push(FieldError::new(field, Problem::new(sentence)));
+        };
+        if let Some(sentence) = self.refused_models(team, key, before) {
+            refuse("models", sentence);
+        }
+        for period in [Period::Total, Period::Month, Period::Week, Period::Day] {
+            let of = |spec: &KeySpec| budget_of(&spec.budgets, period);
+            if let Some(most) = above(of(key), self.budget(period), before.map(of)) {
+                let sentence =
+                    format!("{team} allows at most {most} {}. Enter that or less.", period.label());
+                refuse(period.as_str(), sentence);
+            }
+        }
+        for (field, unit, of) in RATES {
+            if let Some(most) = above(of(&key.limits), of(&self.limits), before.map(|key| of(&key.limits))) {
+                let sentence = format!("{team} allows at most {} {unit}. Enter that or less.", grouped(most));
+                refuse(field, sentence);
+            }
+        }
+        errors
+    }
+
+    fn refused_models(&self, team: &str, key: &KeySpec, before: Option<&KeySpec>) -> Option<String> {
+        let within = |scope: &ModelScope| scope.beyond(&self.models).is_none();
+        if within(&key.models) {
+            return None;
+        }
+        let allowed = self.models.listing();
+        match &key.models {
+            ModelScope::Every if before.is_some_and(|key| key.models == ModelScope::Every) => None,
+            ModelScope::Every => {
+                Some(format!("{team} does not allow every model. Choose among these: {allowed}."))
+            }
+            ModelScope::Listed(patterns) => {
+                let wrong: Vec<&str> = patterns
+                    .iter()
+                    .filter(|pattern| !self.models.covers(pattern))
+                    .filter(|pattern| !before.is_some_and(|key| key.models.covers(pattern)))
+                    .map(|pattern| pattern.as_str())
+                    .collect();
+                let (named, more) = wrong.split_at(wrong.len().min(5));
+                let more = match more.len() {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                (!wrong.is_empty())
+                    .then(|| format!("{team} allows only {allowed}. Take out {}{more}.", named.join(", ")))
+            }
+        }
+    }
+
+    /// What a form says beside one of its fields; `None` where the team sets no bound.
+    pub fn help(&self, team: &str, field: &str) -> Option<String> {
+        if field == "models" {
+            return (self.models != ModelScope::Every)
+                .then(|| format!("{team} allows only {}.", self.models.listing()));
+        }
+        if let Some(period) = Period::parse(field) {
+            let most = self.budget(period)?;
+            return Some(format!("{team} allows at most {most} {}.", period.label()));
+        }
+        let (_, unit, of) = RATES.iter().find(|(name, ..)| *name == field)?;
+        Some(format!("{team} allows at most {} {unit}.", grouped(of(&self.limits)?)))
+    }
+}
+
+type Rate = (&'static str, &'static str, fn(&Limits) -> Option<i64>);
+
+/// Field, words after the number, and where it is.
+const RATES: [Rate; 3] = [
+    ("rpm", "requests per minute", |limits| limits.rpm),
+    ("tpm", "tokens per minute", |limits| limits.tpm),
+    ("parallel", "parallel requests", |limits| limits.parallel),
+];
+
+/// The most that is allowed, when the value is above it. No limit is above every limit. What was above before is let pass
+/// while it does not go up.
+fn above<T: PartialOrd + Copy>(value: Option<T>, most: Option<T>, before: Option<Option<T>>) -> Option<T> {
+    let most = most?;
+    let raised = |from: Option<T>| match (value, from) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(value), Some(from)) => value > from,
+    };
+    let is_above = |value: Option<T>| value.is_none_or(|value| value > most);
+    let stood_above = before.is_some_and(|before| is_above(before) && !raised(before));
+    (is_above(value) && !stood_above).then_some(most)
+}
+
+/// Whether a key may live until `at`, by the organisation's most days from now. The last day counts whole.
+///
+/// # Errors
+/// The sentence for the field.
+pub fn expiry_within(most: Option<i64>, at: Option<Moment>, now: Moment, zone: &Zone) -> Result<(), Problem> {
+    let Some(most) = most else { return Ok(()) };
+    let last = Day::of(now.plus_days(most), zone).end(zone).plus_ms(-1);
+    if at.is_some_and(|at| at <= last) {
+        return Ok(());
+    }
+    Err(Problem::new(format!(
+        "Keys of this organisation end within {}. Choose {} or an earlier day.",
+        days_words(most),
+        last.date(zone)
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scope::ModelPattern;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scope(text: &str) -> ModelScope {
+        match text {
+            "*every" => ModelScope::Every,
+            text => ModelScope::Listed(ModelScope::parse_lines(text).unwrap()),
+        }
+    }
+
+    fn dollars(amount: i64) -> Money {
+        Money::from_nanos(amount * 1_000_000_000)
+    }
+
+    fn monthly(amount: i64) -> Vec<Budget> {
+        vec![Budget { period: Period::Month, amount: dollars(amount) }]
+    }
+
+    fn crew() -> Bounds {
+        Bounds {
+            models: scope("claude-*\ngpt-5"),
+            budgets: monthly(500),
+            limits: Limits { rpm: Some(60), tpm: Some(100_000), parallel: None },
+        }
+    }
+
+    fn key() -> KeySpec {
+        KeySpec {
+            models: scope("claude-opus-4"),
+            budgets: monthly(500),
+            limits: Limits { rpm: Some(60), tpm: Some(1), parallel: None },
+            ..KeySpec::default()
+        }
+    }
+
+    fn told(key: &KeySpec, before: Option<&KeySpec>) -> Vec<(String, String)> {
+        let errors = crew().check("Crew", key, before);
+        errors.into_iter().map(|error| (error.field, error.problem.to_string())).collect()
+    }
+
+    #[test]
+    fn each_bound_that_is_hit_is_named_beside_its_field() {
+        assert_eq!(told(&key(), None), []);
+        let wide = KeySpec {
+            models: scope("claude-*\ngemini-3\ngpt-5*"),
+            budgets: monthly(501),
+            limits: Limits { rpm: Some(61), tpm: None, parallel: None },
+            ..KeySpec::default()
+        };
+        let say = |field: &str, sentence: &str| (field.to_owned(), sentence.to_owned());
+        assert_eq!(
+            told(&wide, None),
+            [
+                say("models", "Crew allows only claude-*, gpt-5. Take out gemini-3, gpt-5*."),
+                say("month", "Crew allows at most $500.00 per month. Enter that or less."),
+                say("rpm", "Crew allows at most 60 requests per minute. Enter that or less."),
+                say("tpm", "Crew allows at most 100,000 tokens per minute. Enter that or less."),
+            ]
+        );
+        let every = KeySpec { models: ModelScope::Every, ..key() };
+        assert_eq!(
+            told(&every, None),
+            [say("models", "Crew does not allow every model. Choose among these: claude-*, gpt-5.")]
+        );
+    }
+
+    #[test]
+    fn no_limit_is_above_every_limit() {
+        let open = KeySpec { budgets: vec![], limits: Limits { rpm: None, ..key().limits }, ..key() };
+        let fields: Vec<_> = told(&open, None).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields, ["month", "rpm"]);
+    }
+
+    #[test]
+    fn what_stood_above_may_stay_or_come_down_and_not_go_up() {
+        let before = KeySpec {
+            models: scope("gemini-*"),
+            budgets: monthly(800),
+            limits: Limits { rpm: None, ..key().limits },
+            ..KeySpec::default()
+        };
+        assert_eq!(told(&before, Some(&before)), []);
+        let lower = KeySpec {
+            models: scope("gemini-3"),
+            budgets: monthly(700),
+            limits: Limits { rpm: Some(600), ..key().limits },
+            ..before.clone()
+        };
+        assert_eq!(told(&lower, Some(&before)), []);
+        let higher =
+            KeySpec { models: scope("gemini-*\nmistral-*"), budgets: monthly(900), ..before.clone() };
+        let fields: Vec<_> = told(&higher, Some(&before)).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields, ["models", "month"]);
+        // What is within the bound now is bound by it.
+        let within = KeySpec { limits: Limits { rpm: Some(60), ..key().limits }, ..before };
+        let above = KeySpec { limits: Limits { rpm: Some(61), ..key().limits }, ..within.clone() };
+        assert_eq!(told(&above, Some(&within))[0].0, "rpm");
+    }
+
+    #[test]
+    fn a_key_lives_no_longer_than_the_organisation_allows() {
+        let (now, zone) = (Moment::from_ms(1_800_000_000_000), Zone::utc());
+        let within = |at| expiry_within(Some(30), at, now, &zone);
+        assert!(within(Some(now.plus_days(30))).is_ok());
+        assert!(within(Some(now.plus_days(31).plus_ms(86_400_000))).is_err());
+        let never = within(None).unwrap_err().to_string();
+        assert_eq!(
+            never,
+            "Keys of this organisation end within 30 days. Choose 14 Feb 2027 or an earlier day."
+        );
+        assert!(expiry_within(None, None, now, &zone).is_ok());
+    }
+
+    fn any_pattern() -> impl Strategy<Value = ModelPattern> {
+        "[ab*]{1,5}".prop_map(|text| ModelPattern::parse(&text).unwrap())
+    }
+
+    fn any_scope() -> impl Strategy<Value = ModelScope> {
+        prop_oneof![
+            1 => Just(ModelScope::Every),
+            5 => prop::collection::vec(any_pattern(), 0..4).prop_map(ModelScope::Listed),
+        ]
+    }
+
+    fn any_limit() -> impl Strategy<Value = Option<i64>> {
+        prop::option::of(1..4_i64)
+    }
+
+    prop_compose! {
+        fn any_bounds()(
+            models in any_scope(),
+            amounts in prop::array::uniform4(any_limit()),
+            (rpm, tpm, parallel) in (any_limit(), any_limit(), any_limit()),
+        ) -> Bounds {
+            let budgets = Period::ALL.into_iter().zip(amounts);
+            let budgets = budgets
+                .filter_map(|(period, amount)| Some(Budget { period, amount: dollars(amount?) }))
+                .collect();
+            Bounds { models, budgets, limits: Limits { rpm, tpm, parallel } }
+        }
+    }
+
+    fn spec(bounds: Bounds) -> KeySpec {
+        let Bounds { models, budgets, limits } = bounds;
+        KeySpec { models, budgets, limits, ..KeySpec::default() }
+    }
+
+    fn exceeds<T: PartialOrd>(value: Option<T>, most: Option<T>) -> bool {
+        most.is_some_and(|most| value.is_none_or(|value| value > most))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_key_within_the_bounds_never_exceeds_the_team_in_any_field(
+            team in any_bounds(), key in any_bounds(), model in "[ab]{0,6}",
+        ) {
+            let key = spec(key);
+            if team.hold(&key) {
+                prop_assert!(!key.models.allows(&model) || team.models.allows(&model));
+                for period in Period::ALL {
+                    prop_assert!(!exceeds(budget_of(&key.budgets, period), team.budget(period)));
+                }
+                prop_assert!(!exceeds(key.limits.rpm, team.limits.rpm));
+                prop_assert!(!exceeds(key.limits.tpm, team.limits.tpm));
+                prop_assert!(!exceeds(key.limits.parallel, team.limits.parallel));
+            }
+        }
+
+        #[test]
+        fn what_the_team_itself_may_is_within_its_bounds(team in any_bounds()) {
+            prop_assert!(team.hold(&spec(team.clone())));
+        }
+
+        #[test]
+        fn an_edit_that_passes_never_raises_what_is_above(
+            team in any_bounds(), before in any_bounds(), after in any_bounds(), model in "[ab]{0,6}",
+        ) {
+            let (before, after) = (spec(before), spec(after));
+            if team.check("Crew", &after, Some(&before)).is_empty() {
+                let may = |key: &KeySpec| key.models.allows(&model);
+                prop_assert!(!may(&after) || team.models.allows(&model) || may(&before));
+                for period in Period::ALL {
+                    let of = |key: &KeySpec| budget_of(&key.budgets, period);
+                    prop_assert!(!exceeds(of(&after), team.budget(period)) || !exceeds(of(&after), of(&before)));
+                }
+                prop_assert!(!exceeds(after.limits.rpm, team.limits.rpm) || !exceeds(after.limits.rpm, before.limits.rpm));
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Where a key may be and how much it may be given there: its team and owner, the team's bounds, and how many keys one
+//! member may own. Asked whenever a key is created, moved or edited, inside the transaction that writes it.
+
+use super::super::OpError;
+use super::super::access::Visit;
+use crate::Desk;
+use crate::domain::bounds::Bounds;
+use crate::domain::ids::{PersonId, TeamId};
+use crate::domain::key::KeySpec;
+use crate::domain::limits::grouped;
+use crate::domain::moment::Moment;
+use crate::domain::person::PersonName;
+use crate::domain::policy::{Action, KeyFacts, MembersCreate, On, OrgRole};
+use crate::domain::team::Team;
+use crate::store::members::{self, Member};
+use crate::store::spend::WindowStarts;
+use crate::store::{Tx, Via, keys, people, teams};
+
+/// A list of people to choose from ends here.
+const OWNERS_MOST: i64 = 1_000;
+
+/// A team's name and what it allows its keys.
+pub type TeamBounds = (String, Bounds);
+
+/// The teams in use that the caller may put a key in.
+pub(super) async fn teams_to_choose(via: &mut impl Via, visit: &Visit) -> Result<Vec<Team>, OpError> {
+    let mut list = teams::in_use(via, &visit.org.id).await?;
+    let standing = &visit.standing;
+    if !standing.runs_org() {
+        let own = |team: &Team| {
+            standing.admin_of.contains(&team.id)
+                || standing.members_create != MembersCreate::No && standing.member_of.contains(&team.id)
+        };
+        list.retain(own);
+    }
+    Ok(list)
+}
+
+/// May the caller's own key be without a team?
+pub(super) fn may_go_without_team(visit: &Visit) -> bool {
+    let facts = KeyFacts { team: None, owner: &visit.standing.person };
+    visit.may(Action::CreateKey, On::Key(facts))
+}
+
+/// Whom the caller may give a key to; only themselves when they look after nobody.
+pub(super) async fn owners_to_choose(via: &mut impl Via, visit: &Visit) -> Result<Vec<PersonName>, OpError> {
+    let (org, standing) = (&visit.org.id, &visit.standing);
+    if standing.runs_org() {
+        return Ok(people::active(via, org, OWNERS_MOST).await?);
+    }
+    let mut owners = vec![PersonName { id: standing.person.clone(), name: standing.name.clone() }];
+    for team in &standing.admin_of {
+        owners.extend(teams::active_people(via, org, team, OWNERS_MOST).await?);
+    }
+    owners.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    owners.dedup();
+    Ok(owners)
+}
+
+/// What a form says beside its fields: the bounds of the team that is chosen in it. `None` without one, or when it is not
+/// the caller's to see.
+pub async fn bounds_for(desk: &Desk, visit: &Visit, team: &str) -> Result<Option<TeamBounds>, OpError> {
+    let mut read = desk.db.read().await?;
+    bounds_of(&mut read, visit, team, desk.now()).await
+}
+
+pub(super) async fn bounds_of(
+    via: &mut impl Via,
+    visit: &Visit,
+    team: &str,
+    now: Moment,
+) -> Result<Option<TeamBounds>, OpError> {
+    let Some(id) = TeamId::parse(team).filter(|id| visit.may(Action::SeeTeam, On::Team(id))) else {
+        return Ok(None);
+    };
+    let starts = WindowStarts::at(now, &visit.org.zone);
+    let team = teams::find(via, &visit.org.id, &id, starts).await?;
+    Ok(team.map(|team| (team.spec.name, team.spec.bounds)))
+}
+
+/// Whether the key may be written as `spec` says. `before` is the key as it stands, in an edit. Answers the owner's name.
+///
+/// # Errors
+/// `Invalid` with the field that is wrong: the team, the owner, or each field that hits one of the team's bounds.
+pub(super) async fn check(
+    tx: &mut Tx,
+    visit: &Visit,
+    spec: &KeySpec,
+    before: Option<&KeySpec>,
+    now: Moment,
+) -> Result<PersonName, OpError> {
+    let owner = spec.owner.clone().unwrap_or_else(|| visit.standing.person.clone());
+    let same_team = before.is_some_and(|before| before.team == spec.team);
+    let same_owner = before.is_some_and(|before| before.owner.as_ref() == Some(&owner));
+    if !same_team {
+        check_team(tx, visit, spec.team.as_ref()).await?;
+    }
+    let named = if same_owner {
+        PersonName { name: String::new(), id: owner }
+    } else {
+        check_owner(tx, visit, spec.team.as_ref(), owner, now).await?
+    };
+    if !(same_team && same_owner) {
+        let facts = KeyFacts { team: spec.team.as_ref(), owner: &named.id };
+        if !visit.may(Action::CreateKey, On::Key(facts)) {
+            let own = named.id == visit.standing.person;
+            return Err(match (&spec.team, own) {
+                (None, _) => OpError::say(
+                    "team",
+                    "Choose one of your teams. Only owners and admins keep keys without one.",
+                ),
+                (Some(_), false) => OpError::say(
+                    "owner",
+                    "You do not look after this team, so a key of yours in it stays your own. Choose yourself.",
+                ),
+                (Some(_), true) => OpError::say("team", NOT_THAT_TEAM),
+            });
+        }
+    }
+    if let Some(team) = &spec.team {
+        let starts = WindowStarts::at(now, &visit.org.zone);
+        let team = teams::find(tx, &visit.org.id, team, starts).await?.ok_or(OpError::NotFound)?;
+        let mistakes = team.spec.bounds.check(&team.spec.name, spec, before.filter(|_| same_team));
+        if !mistakes.is_empty() {
+            return Err(OpError::Invalid(mistakes));
+        }
+    }
+    Ok(named)
+}
+
+const NOT_THAT_TEAM: &str = "That team is not there any more, or not yours. Choose another.";
+
+async fn check_team(tx: &mut Tx, visit: &Visit, team: Option<&TeamId>) -> Result<(), OpError> {
+    match team {
+        None => Ok(()),
+        Some(team) if teams_to_choose(tx, visit).await?.iter().any(|known| known.id == *team) => Ok(()),
+        Some(_) => Err(OpError::say("team", NOT_THAT_TEAM)),
+    }
+}
+
+/// The owner-to-be is active here, is the caller's to choose, and has room for one more key.
+async fn check_owner(
+    tx: &mut Tx,
+    visit: &Visit,
+    team: Option<&TeamId>,
+    owner: PersonId,
+    now: Moment,
+) -> Result<PersonName, OpError> {
+    let org = &visit.org.id;
+    // Of two keys that are made at the same time for one person, the second is counted with the first.
+    people::hold_member(tx, org, &owner).await?;
+    let Some(member) = members::find(tx, org, &owner).await?.filter(Member::active) else {
+        return Err(OpError::say("owner", "That person is not active in this organisation. Choose another."));
+    };
+    if !visit.standing.runs_org() && owner != visit.standing.person {
+        let in_team = match team {
+            Some(team) => teams::active_people(tx, org, team, OWNERS_MOST).await?,
+            None => vec![],
+        };
+        if !in_team.iter().any(|person| person.id == owner) {
+            return Err(OpError::say("owner", "That person is not in the team. Choose somebody who is."));
+        }
+    }
+    let most = visit.org.rules.keys_per_member.filter(|_| member.role == OrgRole::Member);
+    if let Some(most) = most
+        && keys::live_of_owner(tx, org, &owner, now).await? >= most
+    {
+        let keys = if most == 1 { "1 live key".to_owned() } else { format!("{} live keys", grouped(most)) };
+        let sentence = if owner == visit.standing.person {
+            format!(
+                "A member may own {keys} here, and you have as many. Revoke one you no longer need first."
+            )
+        } else {
+            format!(
+                "A member may own {keys} here, and {} has as many. Revoke one first, or choose another owner.",
+                member.name
+            )
+        };
+        return Err(OpError::say("owner", sentence));
+    }
+    Ok(PersonName { id: owner, name: member.name })
+}

@@ -1,0 +1,82 @@
+//! Taking a team out of use and back. An archived team's keys are refused at once and stay as they are; restored, they
+//! work again as far as they would.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::OpError;
+use super::super::access::{Caller, Visit, enter};
+use super::{find_seen, must_be_in_use, name_taken};
+use crate::Desk;
+use crate::domain::audit::{Event, EventKind};
+use crate::domain::policy::{Action, On};
+use crate::domain::team::WholeTeam;
+use crate::store::teams;
+
+/// What the confirmation page says.
+pub struct ArchiveView {
+    pub visit: Visit,
+    pub team: WholeTeam,
+}
+
+/// # Errors
+/// `Conflict` when the team is archived already.
+pub async fn archive_form(
+    desk: &Desk,
+    caller: &Caller,
+    slug: &str,
+    id: &str,
+) -> Result<ArchiveView, OpError> {
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, slug).await?;
+    let team = find_seen(&mut read, &visit, id, desk.now()).await?;
+    visit.permit(Action::ArchiveTeam, On::Team(&team.id))?;
+    must_be_in_use(&team)?;
+    Ok(ArchiveView { visit, team })
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TeamRef {
+    pub org: String,
+    pub id: String,
+}
+
+/// When this has answered, no request with a key of the team that starts later is let in. Answers the team's name.
+pub async fn archive(desk: &Desk, caller: &Caller, form: &TeamRef) -> Result<String, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let visit = enter(&mut tx, caller, &form.org).await?;
+    let team = find_seen(&mut tx, &visit, &form.id, now).await?;
+    let permit = visit.permit(Action::ArchiveTeam, On::Team(&team.id))?;
+    let name = team.spec.name;
+    if !teams::archive(&mut tx, &permit, &team.id, now).await? {
+        return Err(OpError::Conflict(format!("The team {name} is archived already.")));
+    }
+    tx.save(&permit, Event::new(EventKind::TeamArchived, team.id.as_str(), &name), now).await?;
+    Ok(name)
+}
+
+/// Answers the team's name.
+///
+/// # Errors
+/// `Conflict` when it is in use, or when another team has its name by now.
+pub async fn restore(desk: &Desk, caller: &Caller, form: &TeamRef) -> Result<String, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let visit = enter(&mut tx, caller, &form.org).await?;
+    let team = find_seen(&mut tx, &visit, &form.id, now).await?;
+    let permit = visit.permit(Action::ArchiveTeam, On::Team(&team.id))?;
+    let name = team.spec.name;
+    let restored = teams::restore(&mut tx, &permit, &team.id).await;
+    let restored = restored.map_err(|error| match name_taken(error, &name) {
+        OpError::Invalid(_) => OpError::Conflict(format!(
+            "Another team is named {name} by now. Rename that one first; this one is still archived."
+        )),
+        other => other,
+    })?;
+    if !restored {
+        return Err(OpError::Conflict(format!("The team {name} is in use already.")));
+    }
+    tx.save(&permit, Event::new(EventKind::TeamRestored, team.id.as_str(), &name), now).await?;
+    Ok(name)
+}

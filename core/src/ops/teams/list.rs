@@ -1,0 +1,67 @@
+//! The list of teams: those that the caller may see, by name.
+
+use super::super::OpError;
+use super::super::access::{Caller, Visit, enter};
+use super::super::support::{self, Look};
+use crate::Desk;
+use crate::domain::ids::TeamId;
+use crate::domain::moment::Moment;
+use crate::domain::policy::{Action, On, Scope};
+use crate::domain::team::{Team, WholeTeam};
+use crate::store::spend::WindowStarts;
+use crate::store::teams;
+
+/// A page ends here; a search by name finds the others.
+pub const LIST_MOST: usize = 100;
+
+#[derive(Clone, Debug, Default)]
+pub struct TeamFilter {
+    /// Part of a name.
+    pub search: String,
+    pub archived: bool,
+}
+
+pub struct TeamsView {
+    pub visit: Visit,
+    /// The first of those that match, by name.
+    pub teams: Vec<WholeTeam>,
+    /// How many match in all.
+    pub count: usize,
+    /// The caller has no team to see here, in any state.
+    pub none_at_all: bool,
+    pub now: Moment,
+}
+
+pub async fn list(
+    desk: &Desk,
+    caller: &Caller,
+    slug: &str,
+    filter: &TeamFilter,
+) -> Result<TeamsView, OpError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let visit = enter(&mut read, caller, slug).await?;
+    let permit = visit.permit(Action::ListTeams, On::Org)?;
+    let org = &visit.org.id;
+    // Names and ids alone, of which an organisation has few: they are folded as in all scripts, and no database does that.
+    let (named, others) = match (permit.scope(), filter.archived) {
+        (Scope::Org, false) => (teams::in_use(&mut read, org).await?, teams::archived(&mut read, org).await?),
+        (Scope::Org, true) => (teams::archived(&mut read, org).await?, teams::in_use(&mut read, org).await?),
+        (Scope::OfPerson(person), false) => (teams::of_person(&mut read, org, person).await?, vec![]),
+        // Who is only in a team sees it while it is in use.
+        (Scope::OfPerson(person), true) => (vec![], teams::of_person(&mut read, org, person).await?),
+    };
+    let none_at_all = named.is_empty() && others.is_empty();
+    let needle = filter.search.trim().to_lowercase();
+    let found: Vec<TeamId> = named
+        .into_iter()
+        .filter(|team: &Team| team.name.to_lowercase().contains(&needle))
+        .map(|team| team.id)
+        .collect();
+    let count = found.len();
+    let shown = &found[..count.min(LIST_MOST)];
+    let teams = teams::whole(&mut read, org, shown, WindowStarts::at(now, &visit.org.zone)).await?;
+    drop(read);
+    support::trace(desk, &visit, Look::List { of: "teams", search: &filter.search }).await?;
+    Ok(TeamsView { visit, teams, count, none_at_all, now })
+}
