@@ -45,7 +45,7 @@ statements! {
     ADD_SCOPE = "INSERT INTO scopes (holder_kind, holder_id, pattern, org_id) VALUES ('key', $1, $2, $3)";
     CLEAR_BUDGETS = "DELETE FROM budgets WHERE org_id = $1 AND holder_kind = 'key' AND holder_id = $2";
     ADD_BUDGET = "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount) VALUES ('key', $1, $2, $3, $4)";
-    COUNT_OF_OWNER = "SELECT COUNT(*) FROM keys WHERE owner_id = $1 AND org_id = $2 AND status IN ('active', 'disabled')
+    LIVE_OF_OWNER = "SELECT COUNT(*) FROM keys WHERE owner_id = $1 AND org_id = $2 AND status IN ('active', 'disabled')
         AND (expires_at IS NULL OR expires_at > $3)";
     BY_HASH = "SELECT key_id, ends_at FROM key_secrets WHERE hash = $1 AND org_id = $2";
     TOUCH = "UPDATE keys SET last_used_at = $2 WHERE id = $1 AND COALESCE(last_used_at, 0) < $2";
@@ -319,7 +319,7 @@ pub async fn live_of_owner(
     run!(
         via,
         fetch_one,
-        sqlx::query_scalar::<_, i64>(COUNT_OF_OWNER).bind(owner.as_str()).bind(org.as_str()).bind(now.ms())
+        sqlx::query_scalar::<_, i64>(LIVE_OF_OWNER).bind(owner.as_str()).bind(org.as_str()).bind(now.ms())
     )
 }
 
