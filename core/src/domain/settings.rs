@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::Change;
-use super::key_form::{FieldError, Take, refuse_secret};
+use super::form_parts::Take;
+use super::key_form::{FieldError, refuse_secret};
 use super::key_format::check_prefix;
 use super::limits::{Limits, grouped, parse_count};
 use super::moment::Zone;
