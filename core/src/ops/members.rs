@@ -20,7 +20,7 @@ use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit, Scope};
 use crate::store::invitations::{self, Invitation};
 use crate::store::members::{self, Cursor, Holdings, Member, MemberPage};
 use crate::store::spend::WindowStarts;
-use crate::store::{Tx, Via, audit, keys, people, sessions, spend};
+use crate::store::{Tx, Via, audit, keys, sessions, spend, teams};
 
 /// Far more open invitations than a person reads.
 const INVITATIONS_MOST: i64 = 200;
@@ -117,7 +117,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     // What is their own, people see whole.
     if member.id == caller.person.id {
         let mine = &visit.standing.admin_of;
-        let teams = people::teams_of(&mut read, &visit.org.id, &member.id).await?;
+        let teams = teams::of_person(&mut read, &visit.org.id, &member.id).await?;
         holdings.teams = teams
             .into_iter()
             .map(|team| {
@@ -143,7 +143,7 @@ pub(super) async fn find(
 ) -> Result<(Member, Vec<TeamId>), OpError> {
     let id = PersonId::parse(id).ok_or(OpError::NotFound)?;
     let member = members::find(via, &visit.org.id, &id).await?.ok_or(OpError::NotFound)?;
-    let teams = people::places_in_teams(via, &visit.org.id, &id).await?;
+    let teams = teams::places(via, &visit.org.id, &id).await?;
     Ok((member, teams.into_iter().map(|(team, _)| team).collect()))
 }
 
@@ -345,7 +345,7 @@ async fn take_out(
     if member.removed_at.is_some() {
         return Err(OpError::Conflict(format!("{} is not in {} any more.", member.name, visit.org.name)));
     }
-    let teams = people::teams_of(&mut tx, &visit.org.id, &member.id).await?;
+    let teams = teams::of_person(&mut tx, &visit.org.id, &member.id).await?;
     if !members::remove(&mut tx, permit, &member.id, now).await? {
         return Err(OpError::Conflict(LAST_OWNER.into()));
     }

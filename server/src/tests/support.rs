@@ -333,7 +333,9 @@ impl TestApp {
         let mut tx = desk.db.write().await.unwrap();
         people::insert_person(&mut tx, &new, now).await.unwrap();
         people::insert_member(&mut tx, &cast.org.id, &id, OrgRole::Member, now).await.unwrap();
-        people::insert_team_member(&mut tx, &cast.org.id, &cast.team.id, &id, false, now).await.unwrap();
+        let permit = system_permit(&cast.org.id, Action::ManageTeamPeople, "test");
+        let place = NewPlace { team: &cast.team.id, person: &id, role: TeamRole::Member, now };
+        teams::add_person(&mut tx, &permit, &place).await.unwrap();
         tx.save_unaudited("test").await.unwrap();
         id
     }
