@@ -14,7 +14,7 @@ use crate::domain::ids::TeamId;
 use crate::domain::moment::{Day, Moment};
 use crate::domain::policy::{Action, On, Permit};
 use crate::store::audit_list::{self, Wanted};
-use crate::store::{StoreError, audit, people};
+use crate::store::{StoreError, audit, teams};
 
 const CHUNK_ROWS: usize = 500;
 
@@ -128,7 +128,7 @@ pub async fn export(desk: &Desk, caller: &Caller, form: &ExportForm) -> Result<E
             Some(name.unwrap_or_else(|| "somebody outside".into()))
         }
     };
-    let teams = people::teams(&mut tx, &org.id).await?;
+    let teams = teams::in_use(&mut tx, &org.id).await?;
     let team = filter.team.as_ref().map(|id| {
         teams
             .iter()

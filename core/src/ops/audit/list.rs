@@ -12,7 +12,7 @@ use crate::domain::moment::{Moment, Zone};
 use crate::domain::policy::{Action, On};
 use crate::domain::team::Team;
 use crate::store::audit_list::{AuditPage, Wanted};
-use crate::store::{StoreError, Via, audit, audit_list, people};
+use crate::store::{StoreError, Via, audit, audit_list, teams};
 
 pub struct AuditView {
     pub visit: Visit,
@@ -61,7 +61,7 @@ pub async fn list(
     let there = audit_list::still_there(&mut read, org, &subjects).await?.into_iter().collect();
     let total = audit::head(&mut read, org).await?.map_or(0, |(seq, _)| seq);
     let people = audit_list::people(&mut read, org).await?;
-    let teams = people::teams(&mut read, org).await?;
+    let teams = teams::in_use(&mut read, org).await?;
     Ok(AuditView { page, total, keys, people, teams, there, now: desk.now(), visit })
 }
 
