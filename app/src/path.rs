@@ -27,6 +27,35 @@ impl LocalPath {
         Self("/sign-in".into())
     }
 
+    /// The second step of a sign-in.
+    pub fn code() -> Self {
+        Self("/sign-in/code".into())
+    }
+
+    pub fn account() -> Self {
+        Self("/account".into())
+    }
+
+    pub fn password() -> Self {
+        Self("/account/password".into())
+    }
+
+    pub fn sessions() -> Self {
+        Self("/account/sessions".into())
+    }
+
+    pub fn second_factor() -> Self {
+        Self("/account/second-factor".into())
+    }
+
+    pub fn recovery_codes() -> Self {
+        Self("/account/second-factor/codes".into())
+    }
+
+    pub fn leave(org: &str) -> Self {
+        Self(format!("/{org}/leave"))
+    }
+
     pub fn keys(org: &str) -> Self {
         Self(format!("/{org}/keys"))
     }

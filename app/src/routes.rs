@@ -5,13 +5,14 @@ use leptos_router::components::{Route, Router, Routes};
 use leptos_router::{SsrMode, path};
 
 use crate::pages::NoPage;
+use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, SecondFactorPage, SessionsPage};
 use crate::pages::audit::AuditPage;
 use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage};
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, LeavingPage, MemberPage, MembersPage, RemoveMemberPage,
 };
 use crate::pages::orgs::{HomePage, OperatorPage, ResumeOrgPage, SettingsPage, SuspendOrgPage};
-use crate::pages::session::{OrgPage, ResetPage, SetUpPage, SignInPage};
+use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
 use crate::pages::teams::{
     AddPersonPage, ArchiveTeamPage, EditTeamPage, NewTeamPage, TeamPage, TeamPersonPage, TeamsPage,
 };
@@ -23,6 +24,12 @@ pub fn App() -> impl IntoView {
             <Routes fallback=NoPage>
                 <Route path=path!("/") view=HomePage ssr=SsrMode::Async />
                 <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
+                <Route path=path!("/sign-in/code") view=CodePage ssr=SsrMode::Async />
+                <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async />
+                <Route path=path!("/account/password") view=PasswordPage ssr=SsrMode::Async />
+                <Route path=path!("/account/sessions") view=SessionsPage ssr=SsrMode::Async />
+                <Route path=path!("/account/second-factor") view=SecondFactorPage ssr=SsrMode::Async />
+                <Route path=path!("/account/second-factor/codes") view=RecoveryCodesPage ssr=SsrMode::Async />
                 <Route path=path!("/setup/:token") view=SetUpPage ssr=SsrMode::Async />
                 <Route path=path!("/reset/:token") view=ResetPage ssr=SsrMode::Async />
                 <Route path=path!("/operator") view=OperatorPage ssr=SsrMode::Async />

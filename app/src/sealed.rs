@@ -1,10 +1,11 @@
-//! What one answer hands to the next page: a notice or a new secret. It travels in a cookie that is encrypted, HttpOnly,
+//! What one answer hands to the next page: a notice, a new secret, a sign-in that is half done. It travels in a cookie that is encrypted, HttpOnly,
 //! short-lived and cleared by the page that reads it, so it works with and without script and leaves no trace in an
 //! address, a log or the database.
 
 use axum::response::IntoResponse;
 use axum_extra::extract::cookie::{Cookie, Key, PrivateCookieJar, SameSite};
 use http::{HeaderMap, HeaderValue, header};
+use keydesk_core::domain::ids::PersonId;
 use keydesk_core::domain::key_form::FieldError;
 use keydesk_core::domain::moment::Moment;
 use leptos::prelude::{expect_context, use_context};
@@ -80,8 +81,28 @@ struct Sealed<T> {
     body: T,
 }
 
+/// Recovery codes on their way to the one page that shows them.
+#[derive(Serialize, Deserialize)]
+pub struct NewCodes {
+    pub person: PersonId,
+    pub codes: Vec<String>,
+}
+
+/// A sign-in whose password was right and whose code is still to come. It is no session: it opens only the page that asks
+/// for the code, and counts only while that password is the person's.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct HalfIn {
+    pub person: PersonId,
+    pub password_set_at: i64,
+    pub next: String,
+}
+
 pub const FLASH: &str = "keydesk-flash";
 pub const ISSUED: &str = "keydesk-issued";
+pub const CODES: &str = "keydesk-codes";
+pub const HALF_IN: &str = "keydesk-half-in";
+/// Long enough to look for a device.
+const HALF_IN_MS: i64 = 10 * 60_000;
 
 impl Seal {
     fn cookie(&self, name: &'static str, path: &str, value: String) -> Cookie<'static> {
@@ -101,7 +122,8 @@ impl Seal {
         body: T,
         now: Moment,
     ) -> Option<HeaderValue> {
-        let text = serde_json::to_string(&Sealed { until: now.plus_ms(LIVES_MS).ms(), body }).ok()?;
+        let lives = if name == HALF_IN { HALF_IN_MS } else { LIVES_MS };
+        let text = serde_json::to_string(&Sealed { until: now.plus_ms(lives).ms(), body }).ok()?;
         let jar = PrivateCookieJar::new(self.key.clone()).add(self.cookie(name, path, text));
         set_cookie(jar)
     }
@@ -138,15 +160,26 @@ pub fn send<T: Serialize>(name: &'static str, path: &str, body: T, now: Moment) 
 /// Opens a sealed cookie of this request and clears it on the answer.
 pub fn take<T: DeserializeOwned>(name: &'static str, path: &str, now: Moment) -> Option<T> {
     let parts = use_context::<http::request::Parts>()?;
-    let seal = expect_context::<Seal>();
     let sent = parts.headers.get_all(header::COOKIE).iter().any(|value| {
         value.to_str().is_ok_and(|text| text.split(';').any(|pair| pair.trim_start().starts_with(name)))
     });
     if !sent {
         return None;
     }
+    clear(name, path);
+    peek(name, now)
+}
+
+/// Opens a sealed cookie of this request and leaves it there.
+pub fn peek<T: DeserializeOwned>(name: &'static str, now: Moment) -> Option<T> {
+    let parts = use_context::<http::request::Parts>()?;
+    expect_context::<Seal>().open(name, &parts.headers, now)
+}
+
+/// Clears a sealed cookie on the answer that is being made.
+pub fn clear(name: &'static str, path: &str) {
+    let seal = expect_context::<Seal>();
     if let (Some(response), Some(cookie)) = (use_context::<ResponseOptions>(), seal.clear(name, path)) {
         response.append_header(header::SET_COOKIE, cookie);
     }
-    seal.open(name, &parts.headers, now)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::domain::moment::Moment;
 use crate::ops::passwords::Passwords;
 use crate::store::Db;
+use crate::vault::Vault;
 
 pub trait Clock: Send + Sync {
     fn now(&self) -> Moment;
@@ -22,11 +23,19 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub passwords: Passwords,
+    pub vault: Vault,
 }
 
 impl Desk {
+    /// What this desk seals, only it and its clones can open, until it is given the installation's vault.
     pub fn new(db: Db, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self { db, clock, random, passwords: Passwords::new() }
+        let mut own = [0; 32];
+        random.fill(&mut own);
+        Self { db, clock, random, passwords: Passwords::new(), vault: Vault::derive(&own) }
+    }
+
+    pub fn with_vault(self, vault: Vault) -> Self {
+        Self { vault, ..self }
     }
 
     pub fn now(&self) -> Moment {

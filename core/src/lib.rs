@@ -14,6 +14,10 @@ pub mod desk;
 pub mod ops;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(feature = "store")]
+pub mod vault;
 
 #[cfg(feature = "store")]
 pub use desk::{Clock, Desk, Random};
+#[cfg(feature = "store")]
+pub use vault::Vault;

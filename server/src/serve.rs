@@ -13,7 +13,7 @@ use axum_extra::extract::cookie::Key;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use keydesk_app::mail::Mailer;
-use keydesk_core::Random;
+use keydesk_core::{Random, Vault};
 use keydesk_core::admission::LastUsed;
 use keydesk_core::ops::links;
 use leptos::config::LeptosOptions;
@@ -92,6 +92,7 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
         .build();
     // Whether it makes sense was checked at the start.
     let mailer = config.mail().ok().flatten().map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
+    let desk = desk.with_vault(Vault::derive(cookie_key.master()));
     AppState { desk, config: Arc::new(config), last_used: LastUsed::default(), cookie_key, mailer, leptos }
 }
 

@@ -1,43 +1,87 @@
-//! Set-up, sign-in, sign-out, a forgotten password, the theme.
+//! Set-up, sign-in in one step or two, sign-out, a forgotten password, the theme.
 
 use http::{HeaderValue, header};
 use keydesk_core::domain::ids::PersonId;
+use keydesk_core::domain::moment::Moment;
+use keydesk_core::ops::OpError;
+use keydesk_core::ops::second_factor::{self, CodeForm, Used};
 use keydesk_core::ops::setup::{self, SetupForm};
-use keydesk_core::ops::sign_in::{self, ResetForm, SignInForm};
+use keydesk_core::ops::sign_in::{self, Proven, ResetForm, SignInForm};
+use keydesk_core::store::people;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use serde::{Deserialize, Serialize};
-use tower_sessions::Session;
+use tower_sessions::{Session, session, session_store};
 
 use crate::ask::{answer, caller, desk, parts, request};
 use crate::error::AppError;
 use crate::path::LocalPath;
-use crate::sealed::{self, FLASH, Flash, Tone};
+use crate::sealed::{self, FLASH, Flash, HALF_IN, HalfIn, Tone};
 
 /// What the session's data hold; the server's session store reads them into columns.
 pub const PERSON: &str = "person";
+/// The moment that stands for the password that was right.
+pub const PASSWORD_SET_AT: &str = "password_set_at";
 pub const ADDRESS: &str = "address";
 pub const USER_AGENT: &str = "user_agent";
+/// What the session store answers when that password is not the person's any more.
+pub const REFUSED: &str = "the password that was verified is not the person's any more";
 
 fn session() -> Result<Session, AppError> {
     parts().and_then(|parts| parts.extensions.get::<Session>().cloned()).ok_or(AppError::Internal)
 }
 
-/// A new session under a new id, whatever the browser had before.
-pub(super) async fn begin(person: &PersonId) -> Result<(), AppError> {
+/// A new session under a new id, whatever the browser had before. For somebody who has proved who they are, wholly.
+pub(super) async fn begin(person: &PersonId, password_set_at: Moment) -> Result<(), AppError> {
     let agent = parts()
         .and_then(|parts| parts.headers.get(header::USER_AGENT)?.to_str().ok().map(str::to_owned))
         .unwrap_or_default();
     let agent: String = agent.chars().take(300).collect();
     let session = session()?;
-    let failed = |_| AppError::Internal;
     if session.id().is_some() {
-        session.flush().await.map_err(failed)?;
+        session.flush().await.map_err(not_kept)?;
     }
-    session.insert(PERSON, person.as_str()).await.map_err(failed)?;
-    session.insert(ADDRESS, request().address).await.map_err(failed)?;
-    session.insert(USER_AGENT, agent).await.map_err(failed)?;
-    session.save().await.map_err(failed)
+    session.insert(PERSON, person.as_str()).await.map_err(not_kept)?;
+    session.insert(PASSWORD_SET_AT, password_set_at.ms()).await.map_err(not_kept)?;
+    session.insert(ADDRESS, request().address).await.map_err(not_kept)?;
+    session.insert(USER_AGENT, agent).await.map_err(not_kept)?;
+    if let Err(error) = session.save().await {
+        // Nothing of it may be saved later.
+        session.clear().await;
+        return Err(not_kept(error));
+    }
+    Ok(())
+}
+
+fn not_kept(error: session::Error) -> AppError {
+    match error {
+        session::Error::Store(session_store::Error::Backend(why)) if why == REFUSED => AppError::Conflict {
+            sentence: "Your password was changed at the same moment, so you were not signed in. Sign in with the new one."
+                .into(),
+        },
+        _ => AppError::Internal,
+    }
+}
+
+/// The session of somebody whose first password was set with this request.
+pub(super) async fn begin_first(person: &PersonId) -> Result<(), AppError> {
+    let set_at = people::password_set_at(&mut desk()?.db.read().await?, person).await?;
+    begin(person, set_at.ok_or(AppError::Unauthenticated)?).await
+}
+
+/// After a right password: a session, or the page that asks for the code.
+pub(super) async fn go_on(proven: &Proven, next: &LocalPath) -> Result<LocalPath, AppError> {
+    if proven.second_factor {
+        let half = HalfIn {
+            person: proven.person.clone(),
+            password_set_at: proven.password_set_at.ms(),
+            next: next.as_str().into(),
+        };
+        sealed::send(HALF_IN, "/", half, desk()?.now());
+        return Ok(LocalPath::code());
+    }
+    begin(&proven.person, proven.password_set_at).await?;
+    Ok(next.clone())
 }
 
 #[server(endpoint = "session/setup")]
@@ -46,7 +90,7 @@ pub async fn set_up(form: SetupForm) -> Result<(), AppError> {
         async {
             let desk = desk()?;
             let (person, org) = setup::set_up(&desk, &form).await?;
-            begin(&person).await?;
+            begin_first(&person).await?;
             Ok(LocalPath::keys(&org.slug))
         }
         .await,
@@ -58,9 +102,41 @@ pub async fn sign_in(form: SignInForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let person = sign_in::sign_in(&desk, &form, &request().address).await?;
-            begin(&person).await?;
-            Ok(LocalPath::parse(&form.next).unwrap_or_else(LocalPath::home))
+            let proven = sign_in::sign_in(&desk, &form, &request().address).await?;
+            go_on(&proven, &LocalPath::parse(&form.next).unwrap_or_else(LocalPath::home)).await
+        }
+        .await,
+    )
+}
+
+/// The second step of a sign-in. Without the first one's cookie there is nothing to finish.
+#[server(endpoint = "session/code")]
+pub async fn sign_in_with_code(form: CodeForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let (desk, asked) = (desk()?, request());
+            let half: HalfIn = sealed::peek(HALF_IN, desk.now()).ok_or(AppError::Unauthenticated)?;
+            let proven = Proven {
+                person: half.person,
+                password_set_at: Moment::from_ms(half.password_set_at),
+                second_factor: true,
+            };
+            let used = second_factor::finish_sign_in(&desk, &proven, &form, &asked.address, &asked.id).await;
+            let used = used.map_err(|error| match error {
+                OpError::NotFound => AppError::Unauthenticated,
+                other => other.into(),
+            })?;
+            begin(&proven.person, proven.password_set_at).await?;
+            sealed::clear(HALF_IN, "/");
+            if let Used::RecoveryCode { left } = used {
+                let sentence = match left {
+                    0 => "You signed in with your last recovery code. Make new ones in your account.".to_owned(),
+                    1 => "You signed in with a recovery code. One is left: make new ones in your account.".to_owned(),
+                    left => format!("You signed in with a recovery code. {left} are left."),
+                };
+                sealed::send(FLASH, "/", Flash { tone: Tone::Warn, sentence }, desk.now());
+            }
+            Ok(LocalPath::parse(&half.next).unwrap_or_else(LocalPath::home))
         }
         .await,
     )

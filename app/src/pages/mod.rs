@@ -1,6 +1,7 @@
 //! The pages, one file or folder per feature. A page asks one operation and draws what it answers; what could not be
 //! done is drawn too, with its true status.
 
+pub mod account;
 pub mod audit;
 mod bounds;
 pub mod keys;
@@ -101,7 +102,7 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
     let place = place(slug).await;
     let back = match (&place, &error) {
         (_, AppError::Unauthenticated) => ("/sign-in".to_owned(), "Sign in"),
-        (_, AppError::SecondFactor { .. }) => ("/account".to_owned(), "Go to your account"),
+        (_, AppError::SecondFactor { .. }) => (LocalPath::second_factor().as_str().to_owned(), "Set up a second factor"),
         (_, AppError::Unavailable | AppError::Internal) => (here(), "Try again"),
         (Some((visit, _)), _) => (LocalPath::keys(&visit.org.slug).as_str().to_owned(), "Go to Keys"),
         (None, _) => ("/".to_owned(), "Go to the start"),

@@ -1,4 +1,4 @@
-//! Set-up, sign-in, a new password: one card each. And an organisation's first page.
+//! Set-up, sign-in in one step or two, a new password: one card each. And an organisation's first page.
 
 use keydesk_core::ops::access::enter;
 use keydesk_core::ops::links;
@@ -7,12 +7,14 @@ use keydesk_core::ops::sign_in::SignInForm;
 use keydesk_core::store::links::LinkKind;
 use leptos::prelude::*;
 
-use super::{here, mistakes, notice_line, page, title, typed};
+use super::{here, mistakes, notice_line, page, returned, title, typed};
 use crate::ask::{caller, desk, param, query};
 use crate::error::AppError;
 use crate::path::LocalPath;
+use crate::sealed::{self, HALF_IN, HalfIn};
 use crate::ui::field::{TextField, on_page};
 use crate::ui::frame::solo;
+use crate::ui::icon::{Icon, icon};
 
 /// An organisation's first page is its keys.
 #[component]
@@ -63,6 +65,57 @@ pub fn SignInPage() -> impl IntoView {
             </form>
         };
         let foot = "Forgotten your password? Whoever runs this installation can make a one-time link.";
+        Ok(solo(body.into_any(), Some(foot)))
+    })
+}
+
+/// The second step of a sign-in, for who has a second factor.
+#[component]
+pub fn CodePage() -> impl IntoView {
+    page(async move {
+        // A form that came back was posted with the first step's cookie.
+        if returned().is_none() && sealed::peek::<HalfIn>(HALF_IN, desk()?.now()).is_none() {
+            leptos_axum::redirect(LocalPath::sign_in().as_str());
+            return Ok(().into_any());
+        }
+        let mistakes = mistakes();
+        let code = TextField {
+            field: "code",
+            name: "form[code]",
+            label: "Code from your device",
+            help: "Six digits. Each works once.",
+            autocomplete: "one-time-code",
+            inputmode: "numeric",
+            autofocus: true,
+            ..Default::default()
+        };
+        let recovery = TextField {
+            field: "recovery",
+            name: "form[recovery]",
+            label: "Recovery code",
+            help: "One of the ten that you stored when you turned the second factor on.",
+            ..Default::default()
+        };
+        let told = mistakes.of("code").or(mistakes.of("recovery")).is_some();
+        let body = view! {
+            {title("Code")}
+            <h1>"One more step"</h1>
+            {(!told).then(notice_line)}
+            <form class="form" method="post" action="/api/session/code" data-enhance data-brief>
+                {on_page(here())}
+                {code.draw(String::new(), &mistakes)}
+                <button class="btn primary wide">"Sign in"</button>
+            </form>
+            <details class="more" open=mistakes.of("recovery").is_some()>
+                <summary>{icon(Icon::Right)} "Use a recovery code"</summary>
+                <form class="form" method="post" action="/api/session/code" data-enhance data-brief>
+                    {on_page(here())}
+                    {recovery.draw(String::new(), &mistakes)}
+                    <button class="btn wide">"Sign in with the recovery code"</button>
+                </form>
+            </details>
+        };
+        let foot = "Device and recovery codes lost? Whoever runs this installation can turn the second factor off.";
         Ok(solo(body.into_any(), Some(foot)))
     })
 }

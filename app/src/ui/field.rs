@@ -56,6 +56,8 @@ pub struct TextField {
     pub help: &'static str,
     pub kind: &'static str,
     pub autocomplete: &'static str,
+    /// Which keys a phone shows, such as `numeric`.
+    pub inputmode: &'static str,
     pub optional: bool,
     pub most: Option<usize>,
     pub autofocus: bool,
@@ -88,6 +90,7 @@ impl TextField {
                     aria-invalid=invalid(wrong.is_some())
                     maxlength=self.most.map(|most| most.to_string())
                     autocomplete=if self.autocomplete.is_empty() { "off" } else { self.autocomplete }
+                    inputmode=(!self.inputmode.is_empty()).then_some(self.inputmode)
                     spellcheck="false"
                     required=!self.optional
                     autofocus=self.autofocus

@@ -10,4 +10,5 @@ pub mod meter;
 pub mod notice;
 pub mod pager;
 pub mod proof;
+pub mod qr;
 pub mod when;

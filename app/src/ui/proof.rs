@@ -11,15 +11,7 @@ pub fn proof_fields(caller: &Caller, now: Moment, mistakes: &Mistakes) -> AnyVie
     if caller.is_fresh(now) {
         return ().into_any();
     }
-    let password = TextField {
-        field: "proof",
-        name: "form[proof][password]",
-        label: "Your password",
-        help: "Asked again because you signed in more than ten minutes ago.",
-        kind: "password",
-        autocomplete: "current-password",
-        ..Default::default()
-    };
+    let password = proof_password("Asked again because you signed in more than ten minutes ago.", mistakes);
     let code = caller.person.second_factor.then(|| {
         let code = TextField {
             field: "proof_code",
@@ -30,5 +22,19 @@ pub fn proof_fields(caller: &Caller, now: Moment, mistakes: &Mistakes) -> AnyVie
         };
         code.draw(String::new(), mistakes)
     });
-    view! { {password.draw(String::new(), mistakes)} {code} }.into_any()
+    view! { {password} {code} }.into_any()
+}
+
+/// The password alone, for what asks for it each time.
+pub fn proof_password(help: &'static str, mistakes: &Mistakes) -> AnyView {
+    let password = TextField {
+        field: "proof",
+        name: "form[proof][password]",
+        label: "Your password",
+        help,
+        kind: "password",
+        autocomplete: "current-password",
+        ..Default::default()
+    };
+    password.draw(String::new(), mistakes)
 }

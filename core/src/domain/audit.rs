@@ -80,6 +80,7 @@ kinds! {
     MemberEnabled = "member.enabled", "enabled";
     MemberRemoved = "member.removed", "removed";
     MemberLeft = "member.left", "left as";
+    PersonRenamed = "person.renamed", "changed the name of";
     PasswordReset = "password.reset", "set a new password through a one-time link for";
     PasswordChanged = "password.changed", "changed the password of";
     SessionsEnded = "sessions.ended", "ended sessions of";

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod audit_filter;
 pub mod audit_words;
 pub mod bounds;
+pub mod device;
 mod form_parts;
 pub mod gate;
 pub mod hidden;

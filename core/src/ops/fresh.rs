@@ -4,9 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::OpError;
 use super::access::Caller;
-use super::sign_in::{self, SignInForm};
+use super::account::By;
+use super::sign_in::{self, Proven, SignInForm};
+use super::{OpError, second_factor};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
 use crate::store::sessions;
@@ -23,26 +24,44 @@ pub struct Proof {
 /// `Caller::must_be_fresh` says where it matters.
 ///
 /// # Errors
-/// `Invalid` on the field `proof` when it is wrong; `TooMany` after many wrong ones.
+/// `Invalid` on the field `proof` or `proof_code` when it is wrong; `TooMany` after many wrong ones.
 pub async fn prove(desk: &Desk, caller: &Caller, proof: &Proof) -> Result<Caller, OpError> {
     if proof.password.as_str().is_empty() {
         return Ok(caller.clone());
     }
+    let (caller, _) = prove_again(desk, caller, proof, ("proof", "proof_code")).await?;
+    Ok(caller)
+}
+
+/// For what is proved each time, however young the last proof is. `fields` are what the form calls password and code.
+///
+/// # Errors
+/// As `prove`, also for an empty password.
+pub(super) async fn prove_again(
+    desk: &Desk,
+    caller: &Caller,
+    proof: &Proof,
+    fields: (&'static str, &'static str),
+) -> Result<(Caller, Proven), OpError> {
     let form = SignInForm {
         email: caller.person.email.clone(),
         password: proof.password.clone(),
         next: String::new(),
     };
-    let person = sign_in::sign_in(desk, &form, &caller.address).await.map_err(|error| match error {
-        OpError::Invalid(_) => OpError::say("proof", "This is not your password."),
+    let proven = sign_in::sign_in(desk, &form, &caller.address).await.map_err(|error| match error {
+        OpError::Invalid(_) => OpError::say(fields.0, "This is not your password."),
         other => other,
     })?;
-    if person != caller.person.id {
+    if proven.person != caller.person.id {
         return Err(OpError::NotFound);
+    }
+    if proven.second_factor {
+        let by = By { person: &caller.person, address: &caller.address, request_id: &caller.request_id };
+        second_factor::use_code(desk, by, proof.code.as_str(), fields.1).await?;
     }
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     sessions::freshen(&mut tx, &caller.session, now).await?;
     tx.save_unaudited("a proof changes nothing by itself").await?;
-    Ok(Caller { fresh_at: now, ..caller.clone() })
+    Ok((Caller { fresh_at: now, ..caller.clone() }, proven))
 }

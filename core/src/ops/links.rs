@@ -43,9 +43,9 @@ pub async fn new_reset(desk: &Desk, email: &Email) -> Result<Option<String>, OpE
     let now = desk.now();
     let token = new_token(desk);
     let mut tx = desk.db.write().await?;
-    let Some((person, _)) = people::credentials(&mut tx, email).await? else { return Ok(None) };
+    let Some(found) = people::credentials(&mut tx, email).await? else { return Ok(None) };
     let ends = now.plus_ms(RESET_HOURS * HOUR_MS);
-    links::insert(&mut tx, &hash(&token), LinkKind::Reset, Some(&person), now, ends).await?;
+    links::insert(&mut tx, &hash(&token), LinkKind::Reset, Some(&found.person), now, ends).await?;
     tx.save_unaudited("the link changes nothing until it is used").await?;
     Ok(Some(token))
 }

@@ -3,6 +3,7 @@
 //! actions call these; nothing here knows HTML or HTTP.
 
 pub mod access;
+pub mod account;
 pub mod audit;
 pub mod catalogue;
 pub mod fresh;
@@ -13,6 +14,7 @@ pub mod links;
 pub mod members;
 pub mod orgs;
 pub mod passwords;
+pub mod second_factor;
 pub mod setup;
 pub mod sign_in;
 pub mod spend;
@@ -56,7 +58,7 @@ impl OpError {
     }
 
     /// Hashing was broken off: the program is on its way out.
-    fn stopping() -> Self {
+    pub(crate) fn stopping() -> Self {
         OpError::Conflict("The server is stopping, so nothing was done. Try again in a moment.".into())
     }
 }

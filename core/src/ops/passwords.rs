@@ -15,8 +15,9 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// Above this a hash would only serve to keep the server busy. Nothing is ever cut off.
 const LONGEST: usize = 256;
-/// Without a second factor.
-const SHORTEST: usize = 15;
+/// Without a second factor, and beside one.
+pub const SHORTEST: usize = 15;
+const SHORTEST_BESIDE_CODES: usize = 8;
 /// At most this many hashes at once: 19 MiB each.
 const AT_ONCE: usize = 4;
 /// The hash of no password that anybody can type: checked for unknown people, so that they take as long as known ones.
@@ -85,10 +86,22 @@ impl Passwords {
 /// # Errors
 /// A sentence that says why this password is refused.
 pub fn check_new(password: &str, about: &[&str]) -> Result<(), Problem> {
+    check(password, about, SHORTEST)
+}
+
+/// For somebody who may have a second factor: then a shorter one does.
+///
+/// # Errors
+/// As `check_new`.
+pub fn check_new_of(password: &str, about: &[&str], second_factor: bool) -> Result<(), Problem> {
+    check(password, about, if second_factor { SHORTEST_BESIDE_CODES } else { SHORTEST })
+}
+
+fn check(password: &str, about: &[&str], shortest: usize) -> Result<(), Problem> {
     let length = password.chars().count();
-    if length < SHORTEST {
+    if length < shortest {
         return Err(Problem::new(format!(
-            "A password has at least {SHORTEST} characters; this one has {length}. Four unusual words do well."
+            "A password has at least {shortest} characters; this one has {length}. Four unusual words do well."
         )));
     }
     if length > LONGEST {
@@ -104,7 +117,7 @@ pub fn check_new(password: &str, about: &[&str]) -> Result<(), Problem> {
     for word in &words {
         rest = rest.replace(word, "");
     }
-    if rest.chars().filter(|c| c.is_alphanumeric()).count() < SHORTEST / 2 && rest.is_ascii() {
+    if rest.chars().filter(|c| c.is_alphanumeric()).count() < shortest / 2 && rest.is_ascii() {
         return Err(Problem::new(
             "This password is made of your name, address or organisation. Choose words that nobody connects with you.",
         ));
@@ -146,6 +159,14 @@ mod tests {
     #[test]
     fn the_stand_in_for_nobody_is_a_readable_hash() {
         assert!(PasswordHash::new(NOBODY).is_ok());
+    }
+
+    #[test]
+    fn beside_a_second_factor_eight_characters_do_and_common_ones_still_do_not() {
+        assert!(check_new_of("kVq7#xZ2", &[], true).is_ok());
+        for (refused, second_factor) in [("kVq7#xZ2", false), ("kVq7#xZ", true), ("password", true), ("anaruiz1", true)] {
+            assert!(check_new_of(refused, &["Ana Ruiz"], second_factor).is_err(), "{refused}");
+        }
     }
 
     #[test]

@@ -5,13 +5,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::access::Caller;
-use super::passwords::check_new;
+use super::passwords::check_new_of;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
 use crate::domain::key_form::FieldError;
+use crate::domain::moment::Moment;
 use crate::domain::person::Email;
 use crate::domain::policy::{Action, system_permit};
 use crate::store::links::{self, LinkKind};
@@ -35,7 +36,17 @@ pub struct ResetForm {
     pub password: Hidden,
 }
 
-const FORGET_AFTER_MS: i64 = 30 * 60_000;
+/// Somebody whose password was right a moment ago. A session begins only while it is still theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    pub person: PersonId,
+    /// The moment that stands for that password.
+    pub password_set_at: Moment,
+    /// Then the password alone begins no session.
+    pub second_factor: bool,
+}
+
+pub(super) const FORGET_AFTER_MS: i64 = 30 * 60_000;
 /// How many failures are free, and how long the longest delay is.
 const PAIR: (i64, i64) = (5, 60_000);
 const ACCOUNT: (i64, i64) = (100, 2_000);
@@ -43,7 +54,7 @@ const NETWORK: (i64, i64) = (20, 60_000);
 pub const WRONG: &str = "The e-mail address or the password is wrong.";
 
 /// How long after its last failure a subject must wait: doubling from one second up to the longest.
-fn delay_ms(failures: i64, (free, longest): (i64, i64)) -> i64 {
+pub(super) fn delay_ms(failures: i64, (free, longest): (i64, i64)) -> i64 {
     match failures - free {
         over if over < 0 => 0,
         over => (1_000_i64 << over.min(10)).min(longest),
@@ -61,11 +72,11 @@ fn network_of(address: &str) -> String {
     }
 }
 
-/// The person, if address and password are right. `address` is where the request came from.
+/// Who it is, if address and password are right. `address` is where the request came from.
 ///
 /// # Errors
 /// `TooMany` while the account or the network has to wait; `Invalid` with the same sentence for every wrong pair.
-pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<PersonId, OpError> {
+pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<Proven, OpError> {
     let now = desk.now();
     // Whatever was typed is counted: as much of it as an address can have, without what Postgres takes in no text.
     let account: String = form.email.trim().to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
@@ -93,9 +104,9 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<Pe
     };
     tx.save_unaudited("attempts are counted, not audited").await?;
 
-    let (person, hash) = stored.unzip();
+    let hash = stored.as_ref().map(|stored| stored.password_hash.clone());
     let right = desk.passwords.verify(form.password.as_str().to_owned(), hash).await;
-    let Some(person) = person.filter(|_| right) else {
+    let Some(stored) = stored.filter(|_| right) else {
         return Err(OpError::Invalid(vec![FieldError::say("password", WRONG)]));
     };
     let mut tx = desk.db.write().await?;
@@ -105,10 +116,14 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<Pe
         throttle::uncount(&mut tx, *kind, subject).await?;
     }
     tx.save_unaudited("a sign-in changes nothing of an organisation").await?;
-    Ok(person)
+    Ok(Proven {
+        person: stored.person,
+        password_set_at: stored.password_set_at,
+        second_factor: stored.second_factor,
+    })
 }
 
-/// Sets a new password through a reset link and ends every session of the person.
+/// Sets a new password through a reset link and ends every session of the person. A second factor stays on.
 ///
 /// # Errors
 /// `NotFound` when the link is unknown, used or late; `Invalid` when the password is refused.
@@ -117,7 +132,7 @@ pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError
         return Err(OpError::NotFound);
     };
     let somebody = people::find(&mut desk.db.read().await?, &person).await?.ok_or(OpError::NotFound)?;
-    check_new(form.password.as_str(), &[&somebody.email, &somebody.name])
+    check_new_of(form.password.as_str(), &[&somebody.email, &somebody.name], somebody.second_factor)
         .map_err(|problem| OpError::Invalid(vec![FieldError::new("password", problem)]))?;
     let hash = desk
         .passwords
@@ -129,7 +144,7 @@ pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError
     if links::take(&mut tx, &link_ops::hash(form.token.as_str()), LinkKind::Reset, now).await?.is_none() {
         return Err(OpError::NotFound);
     }
-    people::set_password(&mut tx, &person, &hash).await?;
+    people::set_password(&mut tx, &person, &hash, now).await?;
     sessions::end_all(&mut tx, &person, now).await?;
     throttle::clear_account(&mut tx, &somebody.email).await?;
     links::drop_unused(&mut tx, LinkKind::Reset, Some(&person)).await?;

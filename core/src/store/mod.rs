@@ -19,6 +19,7 @@ pub mod members;
 pub mod models;
 pub mod orgs;
 pub mod people;
+pub mod second_factor;
 pub mod sessions;
 pub mod spend;
 pub mod teams;
@@ -335,6 +336,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         models::ALL,
         orgs::ALL,
         people::ALL,
+        second_factor::ALL,
         sessions::ALL,
         spend::ALL,
         teams::ALL,

@@ -16,12 +16,18 @@ statements! {
     COUNT_PEOPLE = "SELECT COUNT(*) FROM (SELECT 1 FROM people LIMIT 1) counted";
     INSERT_ORG = "INSERT INTO orgs (id, slug, name, name_folded, zone, key_prefix, model_scope, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, 'every', $7)";
-    INSERT_PERSON = "INSERT INTO people (id, email, name, password_hash, platform_role, theme, created_at)
-        VALUES ($1, $2, $3, $4, $5, 'system', $6)";
+    INSERT_PERSON = "INSERT INTO people (id, email, name, password_hash, platform_role, theme, created_at, password_set_at)
+        VALUES ($1, $2, $3, $4, $5, 'system', $6, $6)";
     INSERT_MEMBER = "INSERT INTO memberships (org_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)";
-    CREDENTIALS = "SELECT id, password_hash FROM people WHERE email = $1 AND disabled_at IS NULL";
+
     HAS_EMAIL = "SELECT COUNT(*) FROM people WHERE email = $1";
-    SET_PASSWORD = "UPDATE people SET password_hash = $2 WHERE id = $1";
+    CREDENTIALS = "SELECT id, password_hash, password_set_at, totp_since FROM people WHERE email = $1 AND disabled_at IS NULL";
+    /// Each password has a moment of its own, also when two are set within one millisecond.
+    SET_PASSWORD = "UPDATE people SET password_hash = $2,
+            password_set_at = CASE WHEN password_set_at >= $3 THEN password_set_at + 1 ELSE $3 END
+        WHERE id = $1 RETURNING password_set_at";
+    PASSWORD_SET_AT = "SELECT password_set_at FROM people WHERE id = $1 AND disabled_at IS NULL";
+    RENAME = "UPDATE people SET name = $2 WHERE id = $1";
     PERSON = "SELECT id, name, email, platform_role, theme, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
     SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
     /// Somebody's place in one organisation: its row, and their role in it if they have one.
@@ -30,6 +36,9 @@ statements! {
         FROM orgs o LEFT JOIN memberships m ON m.org_id = o.id AND m.person_id = $2 AND m.disabled_at IS NULL
         WHERE o.slug = $1";
     ORGS_OF = "SELECT o.slug, o.name FROM memberships m JOIN orgs o ON o.id = m.org_id
+        WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
+    /// Where somebody belongs, and as what.
+    PLACES_OF = "SELECT o.id, o.slug, o.name, o.second_factor, m.role FROM memberships m JOIN orgs o ON o.id = m.org_id
         WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
     ORGS_OF_WITH_ID = "SELECT o.id FROM memberships m JOIN orgs o ON o.id = m.org_id WHERE m.person_id = $1 ORDER BY o.id";
     /// Those who may own a key: in the organisation, and not disabled in it or altogether.
@@ -142,14 +151,13 @@ pub(super) fn person_id(text: &str) -> Result<PersonId, StoreError> {
     PersonId::parse(text).ok_or(StoreError::Unreadable { column: "people.id" })
 }
 
-/// The person with this address and their password's hash.
-pub async fn credentials(
-    via: &mut impl Via,
-    email: &Email,
-) -> Result<Option<(PersonId, String)>, StoreError> {
-    let row: Option<(String, String)> =
-        run!(via, fetch_optional, sqlx::query_as::<_, (String, String)>(CREDENTIALS).bind(email.as_str()))?;
-    row.map(|(id, hash)| Ok((person_id(&id)?, hash))).transpose()
+/// What somebody's sign-in is compared with.
+pub struct Credentials {
+    pub person: PersonId,
+    /// argon2's text form.
+    pub password_hash: String,
+    pub password_set_at: Moment,
+    pub second_factor: bool,
 }
 
 /// Whether somebody signs in with this address, or did.
@@ -158,8 +166,58 @@ pub async fn has_email(via: &mut impl Via, email: &Email) -> Result<bool, StoreE
     Ok(count > 0)
 }
 
-pub async fn set_password(tx: &mut Tx, person: &PersonId, password_hash: &str) -> Result<(), StoreError> {
-    changed!(tx, sqlx::query(SET_PASSWORD).bind(person.as_str()).bind(password_hash))?;
+/// The person with this address.
+pub async fn credentials(via: &mut impl Via, email: &Email) -> Result<Option<Credentials>, StoreError> {
+    type Row = (String, String, i64, Option<i64>);
+    let row: Option<Row> =
+        run!(via, fetch_optional, sqlx::query_as::<_, Row>(CREDENTIALS).bind(email.as_str()))?;
+    row.map(|(id, password_hash, set_at, totp_since)| {
+        Ok(Credentials {
+            person: person_id(&id)?,
+            password_hash,
+            password_set_at: Moment::from_ms(set_at),
+            second_factor: totp_since.is_some(),
+        })
+    })
+    .transpose()
+}
+
+/// The one way in which a password is replaced. Gives the moment that stands for the new one.
+pub async fn set_password(
+    tx: &mut Tx,
+    person: &PersonId,
+    password_hash: &str,
+    now: Moment,
+) -> Result<Moment, StoreError> {
+    let set_at: i64 = run!(
+        tx,
+        fetch_one,
+        sqlx::query_scalar::<_, i64>(SET_PASSWORD).bind(person.as_str()).bind(password_hash).bind(now.ms())
+    )?;
+    Ok(Moment::from_ms(set_at))
+}
+
+/// When the person's password was set; `None` for somebody unknown or disabled.
+pub async fn password_set_at(via: &mut impl Via, person: &PersonId) -> Result<Option<Moment>, StoreError> {
+    let at: Option<i64> =
+        run!(via, fetch_optional, sqlx::query_scalar::<_, i64>(PASSWORD_SET_AT).bind(person.as_str()))?;
+    Ok(at.map(Moment::from_ms))
+}
+
+/// Like `password_set_at`, and nobody changes the person until the transaction ends.
+pub async fn hold_password(tx: &mut Tx, person: &PersonId) -> Result<Option<Moment>, StoreError> {
+    let text = format!("{PASSWORD_SET_AT}{}", Dialect::of(tx).for_update());
+    let at: Option<i64> = run!(
+        tx,
+        fetch_optional,
+        sqlx::query_scalar::<_, i64>(AssertSqlSafe(text.clone())).bind(person.as_str())
+    )?;
+    Ok(at.map(Moment::from_ms))
+}
+
+/// Their own name, everywhere at once.
+pub async fn rename(tx: &mut Tx, person: &PersonId, name: &str) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(RENAME).bind(person.as_str()).bind(name))?;
     Ok(())
 }
 
@@ -254,6 +312,41 @@ pub async fn zone_of(via: &mut impl Via, org: &OrgId) -> Result<Option<Zone>, St
 /// Slug and name of each organisation that the person belongs to.
 pub async fn orgs_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<(String, String)>, StoreError> {
     run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ORGS_OF).bind(person.as_str()))
+}
+
+/// One organisation that somebody belongs to.
+#[derive(Clone, Debug)]
+pub struct OrgPlace {
+    pub id: OrgId,
+    pub slug: String,
+    pub name: String,
+    pub role: OrgRole,
+    /// It asks this of its owners and admins.
+    pub second_factor: bool,
+}
+
+impl OrgPlace {
+    /// Whether it asks the person themselves for a second factor.
+    pub fn asks_second_factor(&self) -> bool {
+        self.second_factor && matches!(self.role, OrgRole::Owner | OrgRole::Admin)
+    }
+}
+
+pub async fn places_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<OrgPlace>, StoreError> {
+    type Row = (String, String, String, String, String);
+    let rows: Vec<Row> =
+        run!(via, fetch_all, sqlx::query_as::<_, Row>(PLACES_OF).bind(person.as_str()))?;
+    rows.into_iter()
+        .map(|(id, slug, name, second_factor, role)| {
+            Ok(OrgPlace {
+                id: OrgId::parse(&id).ok_or(StoreError::Unreadable { column: "orgs.id" })?,
+                slug,
+                name,
+                role: OrgRole::parse(&role).ok_or(StoreError::Unreadable { column: "memberships.role" })?,
+                second_factor: second_factor == "required",
+            })
+        })
+        .collect()
 }
 
 pub async fn org_ids_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<OrgId>, StoreError> {

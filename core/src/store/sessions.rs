@@ -1,7 +1,7 @@
 //! Who is signed in. Only the SHA-256 of a cookie's value is stored, and an ended session keeps its row: saving one can
 //! never bring it back, however late a slow request comes.
 
-use super::people::{Person, PersonRow};
+use super::people::{self, Person, PersonRow};
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{PersonId, SessionId};
 use crate::domain::moment::Moment;
@@ -20,6 +20,13 @@ statements! {
     SEEN = "UPDATE sessions SET seen_at = $2 WHERE hash = $1 AND ended_at IS NULL AND seen_at < $2";
     END = "UPDATE sessions SET ended_at = $2, data = '{}' WHERE hash = $1 AND ended_at IS NULL";
     END_ALL = "UPDATE sessions SET ended_at = $2, data = '{}' WHERE person_id = $1 AND ended_at IS NULL";
+    END_ONE = "UPDATE sessions SET ended_at = $3, data = '{}' WHERE id = $1 AND person_id = $2 AND ended_at IS NULL
+        RETURNING user_agent, address";
+    END_OTHERS = "UPDATE sessions SET ended_at = $3, data = '{}' WHERE person_id = $1 AND id <> $2 AND ended_at IS NULL";
+    /// Newest first. Nobody has more than fit on a page, but by signing in again and again.
+    LIST = "SELECT id, address, user_agent, created_at, seen_at FROM sessions
+        WHERE person_id = $1 AND ended_at IS NULL AND seen_at > $2 AND created_at > $3
+        ORDER BY created_at DESC, id DESC LIMIT 100";
     SWEEP = "DELETE FROM sessions WHERE created_at < $1";
 }
 
@@ -31,10 +38,25 @@ pub struct NewSession<'a> {
     pub data: &'a str,
     pub address: &'a str,
     pub user_agent: &'a str,
+    /// The moment that stands for the password that was right.
+    pub password_set_at: Moment,
 }
 
-/// `false` when the hash is taken: the caller draws another.
-pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<bool, StoreError> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    Yes,
+    /// The hash is taken: the caller draws another.
+    Taken,
+    /// The password was changed meanwhile, or the person disabled.
+    Refused,
+}
+
+/// A session begins only while the password that was verified for it is still the person's: whoever sets another holds the
+/// person's row too, and ends afterwards what began before.
+pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<Begun, StoreError> {
+    if people::hold_password(tx, new.person).await? != Some(new.password_set_at) {
+        return Ok(Begun::Refused);
+    }
     let rows = changed!(
         tx,
         sqlx::query(INSERT)
@@ -46,7 +68,7 @@ pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<bo
             .bind(new.user_agent)
             .bind(now.ms())
     )?;
-    Ok(rows == 1)
+    Ok(if rows == 1 { Begun::Yes } else { Begun::Taken })
 }
 
 /// The session's data and when it was last seen, if it still lives: seen after `idle_since`, begun after `begun_since`.
@@ -106,6 +128,69 @@ pub async fn end(tx: &mut Tx, hash: &[u8], now: Moment) -> Result<(), StoreError
 pub async fn end_all(tx: &mut Tx, person: &PersonId, now: Moment) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(END_ALL).bind(person.as_str()).bind(now.ms()))?;
     Ok(())
+}
+
+/// A session as its person sees it.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    pub id: SessionId,
+    pub address: String,
+    pub user_agent: String,
+    pub begun_at: Moment,
+    pub seen_at: Moment,
+}
+
+/// Those that still live: seen after `idle_since`, begun after `begun_since`.
+pub async fn list(
+    via: &mut impl Via,
+    person: &PersonId,
+    idle_since: Moment,
+    begun_since: Moment,
+) -> Result<Vec<OpenSession>, StoreError> {
+    type Row = (String, String, String, i64, i64);
+    let rows: Vec<Row> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, Row>(LIST).bind(person.as_str()).bind(idle_since.ms()).bind(begun_since.ms())
+    )?;
+    rows.into_iter()
+        .map(|(id, address, user_agent, begun, seen)| {
+            Ok(OpenSession {
+                id: SessionId::parse(&id).ok_or(StoreError::Unreadable { column: "sessions.id" })?,
+                address,
+                user_agent,
+                begun_at: Moment::from_ms(begun),
+                seen_at: Moment::from_ms(seen),
+            })
+        })
+        .collect()
+}
+
+/// Ends one session of the person; gives its user agent and address, or `None` when it is none of theirs or over.
+pub async fn end_one(
+    tx: &mut Tx,
+    person: &PersonId,
+    session: &SessionId,
+    now: Moment,
+) -> Result<Option<(String, String)>, StoreError> {
+    run!(
+        tx,
+        fetch_optional,
+        sqlx::query_as::<_, (String, String)>(END_ONE)
+            .bind(session.as_str())
+            .bind(person.as_str())
+            .bind(now.ms())
+    )
+}
+
+/// How many were ended.
+pub async fn end_others(
+    tx: &mut Tx,
+    person: &PersonId,
+    kept: &SessionId,
+    now: Moment,
+) -> Result<u64, StoreError> {
+    changed!(tx, sqlx::query(END_OTHERS).bind(person.as_str()).bind(kept.as_str()).bind(now.ms()))
 }
 
 /// Forgets sessions so old that none of them can still be valid.

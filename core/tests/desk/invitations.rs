@@ -86,7 +86,7 @@ on_both!(
         assert_eq!(places, [(team.id, TeamRole::Admin)]);
         drop(read);
         let form = SignInForm { email: BEN.into(), password: Hidden::new(SECRET), next: String::new() };
-        assert_eq!(sign_in(&desk, &form, "192.0.2.1").await.unwrap(), joined.person);
+        assert_eq!(sign_in(&desk, &form, "192.0.2.1").await.unwrap().person, joined.person);
         assert_eq!(kinds(&desk, &owner).await, ["org.created", "member.invited", "member.joined"]);
         // The token is nowhere, and neither is the address of an open link.
         assert!(!desk.dump().await.contains(issued.token.as_str()));

@@ -8,7 +8,7 @@ use keydesk_core::ops::setup::set_up;
 use keydesk_core::ops::sign_in::{ResetForm, SignInForm, WRONG, reset_password, sign_in};
 use keydesk_core::ops::{OpError, links};
 use keydesk_core::store::people::NewPerson;
-use keydesk_core::store::sessions::{self, NewSession};
+use keydesk_core::store::sessions::{self, Begun, NewSession};
 use keydesk_core::store::{links::LinkKind, people};
 
 use crate::support::*;
@@ -17,7 +17,7 @@ const NEW_PASSWORD: &str = "walnut ferry 92 lantern";
 
 async fn enter(desk: &TestDesk, email: &str, password: &str, network: &str) -> Result<PersonId, OpError> {
     let form = SignInForm { email: email.into(), password: Hidden::new(password), next: String::new() };
-    sign_in(desk, &form, network).await
+    Ok(sign_in(desk, &form, network).await?.person)
 }
 
 fn is_wrong(result: &Result<PersonId, OpError>) -> bool {
@@ -189,11 +189,20 @@ on_both!(
 
 async fn begin(desk: &TestDesk, person: &PersonId, hash: &[u8]) -> bool {
     let id = SessionId::new(desk.now(), desk.ten());
-    let new = NewSession { hash, id: &id, person, data: "{\"a\":1}", address: "x", user_agent: "y" };
     let mut tx = desk.db.write().await.unwrap();
-    let fresh = sessions::insert(&mut tx, &new, desk.now()).await.unwrap();
+    let password_set_at = people::password_set_at(&mut tx, person).await.unwrap().unwrap();
+    let new = NewSession {
+        hash,
+        id: &id,
+        person,
+        data: "{\"a\":1}",
+        address: "x",
+        user_agent: "y",
+        password_set_at,
+    };
+    let begun = sessions::insert(&mut tx, &new, desk.now()).await.unwrap();
     tx.save_unaudited("test").await.unwrap();
-    fresh
+    begun == Begun::Yes
 }
 
 /// With an idle limit of an hour and an absolute one of a day.

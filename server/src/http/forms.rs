@@ -25,12 +25,13 @@ pub const BODY_MOST: usize = 64 * 1024;
 /// A form that takes longer to arrive is given up.
 const BODY_WITHIN: Duration = Duration::from_secs(15);
 /// What was typed here is never shown again.
-const NEVER_BACK: [&str; 7] = [
+const NEVER_BACK: [&str; 8] = [
     "form[password]",
     "form[token]",
     "form[q]",
     "form[current]",
     "form[code]",
+    "form[recovery]",
     "form[proof][password]",
     "form[proof][code]",
 ];
@@ -180,7 +181,9 @@ async fn page(
 
 /// The session ended while the form was open.
 fn sign_in(form_page: Option<Request>) -> Response {
-    let next = form_page.map(|request| request.uri().path().to_owned()).unwrap_or_else(|| "/".into());
+    let next = form_page.map(|request| request.uri().path().to_owned());
+    // The steps of a sign-in are no place to go back to.
+    let next = next.filter(|path| !path.starts_with("/sign-in")).unwrap_or_else(|| "/".into());
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &next).finish();
     Redirect::to(&format!("/sign-in?{query}")).into_response()
 }

@@ -12,6 +12,7 @@ use keydesk_app::mail::Post;
 use keydesk_app::routes::App;
 use keydesk_app::sealed::Seal;
 use keydesk_app::shell::shell;
+use keydesk_core::ops::account::SessionLife;
 use leptos::prelude::provide_context;
 use leptos::server_fn::axum::server_fn_paths;
 use leptos_axum::{LeptosRoutes, generate_route_list_with_exclusions, render_app_async_with_context};
@@ -88,6 +89,7 @@ fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     move || {
         provide_context(state.desk.clone());
         provide_context(BaseUrl(state.config.base_url()));
+        provide_context(session_life(&state));
         if let Some(mailer) = &state.mailer {
             provide_context(Post(mailer.clone()));
         }
@@ -95,9 +97,17 @@ fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     }
 }
 
+fn session_life(state: &AppState) -> SessionLife {
+    let minute = 60_000;
+    SessionLife {
+        idle_ms: state.config.session_idle_minutes * minute,
+        whole_ms: state.config.session_hours * 60 * minute,
+    }
+}
+
 fn sessions(state: &AppState) -> SessionManagerLayer<Sessions> {
     let config = &state.config;
-    let store = Sessions::new(state.desk.clone(), config.session_idle_minutes, config.session_hours);
+    let store = Sessions::new(state.desk.clone(), session_life(state));
     SessionManagerLayer::new(store)
         .with_name(if config.secure() { "__Host-keydesk" } else { "keydesk" })
         .with_secure(config.secure())

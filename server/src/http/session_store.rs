@@ -3,26 +3,26 @@
 
 use std::collections::HashMap;
 
-use keydesk_app::actions::session::{ADDRESS, PERSON, USER_AGENT};
+use keydesk_app::actions::session::{ADDRESS, PASSWORD_SET_AT, PERSON, REFUSED, USER_AGENT};
 use keydesk_core::Desk;
 use keydesk_core::domain::ids::{PersonId, SessionId};
+use keydesk_core::domain::moment::Moment;
+use keydesk_core::ops::account::SessionLife;
 use keydesk_core::store::StoreError;
-use keydesk_core::store::sessions::{self, NewSession};
+use keydesk_core::store::sessions::{self, Begun, NewSession};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 
-const MINUTE_MS: i64 = 60_000;
 /// A session's last sight is written at most this often.
-const SEEN_EVERY_MS: i64 = MINUTE_MS;
+const SEEN_EVERY_MS: i64 = 60_000;
 
 #[derive(Clone)]
 pub struct Sessions {
     desk: Desk,
-    idle_ms: i64,
-    whole_ms: i64,
+    life: SessionLife,
 }
 
 impl std::fmt::Debug for Sessions {
@@ -32,8 +32,8 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    pub fn new(desk: Desk, idle_minutes: i64, hours: i64) -> Self {
-        Self { desk, idle_ms: idle_minutes * MINUTE_MS, whole_ms: hours * 60 * MINUTE_MS }
+    pub fn new(desk: Desk, life: SessionLife) -> Self {
+        Self { desk, life }
     }
 }
 
@@ -54,10 +54,15 @@ fn text(data: &HashMap<String, serde_json::Value>, name: &str) -> String {
 
 #[async_trait::async_trait]
 impl SessionStore for Sessions {
-    /// Only ever adds: an id that is taken is drawn again.
+    /// Only ever adds: an id that is taken is drawn again. Refuses when the password that was verified is not the person's
+    /// any more.
     async fn create(&self, record: &mut Record) -> Result<()> {
         let person = PersonId::parse(&text(&record.data, PERSON))
             .ok_or_else(|| Error::Backend("a session without a person".into()))?;
+        let password_set_at = record.data.get(PASSWORD_SET_AT).and_then(|value| value.as_i64());
+        let password_set_at = password_set_at
+            .map(Moment::from_ms)
+            .ok_or_else(|| Error::Backend("a session without a password".into()))?;
         let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
         let now = self.desk.now();
         loop {
@@ -68,10 +73,13 @@ impl SessionStore for Sessions {
                 data: &data,
                 address: &text(&record.data, ADDRESS),
                 user_agent: &text(&record.data, USER_AGENT),
+                password_set_at,
             };
             let mut tx = self.desk.db.write().await.map_err(failed)?;
-            if sessions::insert(&mut tx, &new, now).await.map_err(failed)? {
-                return tx.save_unaudited("a session begins").await.map_err(failed);
+            match sessions::insert(&mut tx, &new, now).await.map_err(failed)? {
+                Begun::Yes => return tx.save_unaudited("a session begins").await.map_err(failed),
+                Begun::Refused => return Err(Error::Backend(REFUSED.into())),
+                Begun::Taken => {}
             }
             record.id = Id(i128::from_le_bytes(self.desk.bytes()));
         }
@@ -86,20 +94,20 @@ impl SessionStore for Sessions {
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let now = self.desk.now();
-        let (idle_since, begun_since) = (now.plus_ms(-self.idle_ms), now.plus_ms(-self.whole_ms));
+        let (idle_since, begun_since) = (now.plus_ms(-self.life.idle_ms), now.plus_ms(-self.life.whole_ms));
         let found = {
             let mut read = self.desk.db.read().await.map_err(failed)?;
             sessions::load(&mut read, &hash(id), idle_since, begun_since).await.map_err(failed)?
         };
         let Some((data, seen_at)) = found else { return Ok(None) };
-        if now.ms() - seen_at.ms() > SEEN_EVERY_MS.min(self.idle_ms / 4) {
+        if now.ms() - seen_at.ms() > SEEN_EVERY_MS.min(self.life.idle_ms / 4) {
             let mut tx = self.desk.db.write().await.map_err(failed)?;
             sessions::seen(&mut tx, &hash(id), now).await.map_err(failed)?;
             tx.save_unaudited("a session's last sight").await.map_err(failed)?;
         }
         let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
         // The table decides how long a session lives; tower-sessions only wants a date that has not come.
-        let expiry_date = OffsetDateTime::from_unix_timestamp(now.plus_ms(self.idle_ms).ms() / 1_000)
+        let expiry_date = OffsetDateTime::from_unix_timestamp(now.plus_ms(self.life.idle_ms).ms() / 1_000)
             .map_err(|error| Error::Decode(error.to_string()))?;
         Ok(Some(Record { id: *id, data, expiry_date }))
     }

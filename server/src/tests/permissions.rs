@@ -22,6 +22,12 @@ const TABLE: &str = "
                                  nobody owner admin  lead other   own  else  supp  oper foreign
 GET  /                              303   302   302   302   302   302   302   200   302   302
 GET  /sign-in                       200   200   200   200   200   200   200   200   200   200
+GET  /sign-in/code                  302   302   302   302   302   302   302   302   302   302
+GET  /account                       303   200   200   200   200   200   200   200   200   200
+GET  /account/password              303   200   200   200   200   200   200   200   200   200
+GET  /account/sessions              303   200   200   200   200   200   200   200   200   200
+GET  /account/second-factor         303   200   200   200   200   200   200   200   200   200
+GET  /account/second-factor/codes   303   200   200   200   200   200   200   200   200   200
 GET  /setup/{token}                 404   404   404   404   404   404   404   404   404   404
 GET  /reset/{token}                 200   200   200   200   200   200   200   200   200   200
 GET  /operator                      303   404   404   404   404   404   404   404   200   404
@@ -80,6 +86,15 @@ POST teams/restore                  401   200   200   404   404   404   404   40
 POST teams/add                      401   200   200   200   404   403   403   403   404   404
 POST teams/role                     401   200   200   200   404   403   403   403   404   404
 POST teams/remove                   401   200   200   200   404   403   403   403   404   404
+POST account/rename                 401   200   200   200   200   200   200   200   200   200
+POST account/password               401   422   422   422   422   422   422   422   422   422
+POST account/end-session            401   404   404   404   404   404   404   404   404   404
+POST account/end-other-sessions     401   200   200   200   200   200   200   200   200   200
+POST second-factor/start            401   200   200   200   200   200   200   200   200   200
+POST second-factor/turn-on          401   422   422   422   422   422   422   422   422   422
+POST second-factor/turn-off         401   409   409   409   409   409   409   409   409   409
+POST second-factor/renew-codes      401   409   409   409   409   409   409   409   409   409
+POST session/code                   401   401   401   401   401   401   401   401   401   401
 POST session/setup                  404   404   404   404   404   404   404   404   404   404
 POST session/reset                  404   404   404   404   404   404   404   404   404   404
 POST session/theme                  401   200   200   200   200   200   200   200   200   200

@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use keydesk_core::ops::account::SessionLife;
 use sha2::{Digest, Sha256};
 use tower_sessions::SessionStore;
 use tower_sessions::session::Id;
@@ -134,7 +135,7 @@ on_both! {
         let browser = app.sign_in(Who::Owner).await;
         let other = app.sign_in(Who::Owner).await;
         let value = browser.cookie(COOKIE).unwrap().value;
-        let (id, store) = (Id::from_str(&value).unwrap(), Sessions::new(app.state.desk.clone(), 30, 12));
+        let (id, store) = (Id::from_str(&value).unwrap(), Sessions::new(app.state.desk.clone(), SessionLife { idle_ms: 30 * MINUTE, whole_ms: 12 * HOUR }));
         // A slow request has loaded the session before it ends …
         let record = store.load(&id).await.unwrap().expect("the session lives");
 

@@ -779,6 +779,16 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
             }
             fields
         }
+        "account/rename" => own(&[("form[name]", name)]),
+        // A right one would end the session that asks.
+        "account/password" => own(&[("form[current]", PASSWORD), ("form[password]", "short")]),
+        "account/end-session" => own(&[("form[id]", "ses_0")]),
+        "account/end-other-sessions" => own(&[("form[confirm]", "yes")]),
+        "second-factor/start" => own(&[("form[proof][password]", PASSWORD)]),
+        "second-factor/turn-on" => own(&[("form[code]", "000000")]),
+        "second-factor/turn-off" => own(&[("form[current]", PASSWORD), ("form[code]", "000000")]),
+        "second-factor/renew-codes" => own(&[]),
+        "session/code" => own(&[("form[code]", "000000")]),
         // Nobody is there by this address: a right one would end the session that asks.
         "session/sign-in" => {
             own(&[("form[email]", &format!("{name}@nowhere.example")), ("form[password]", PASSWORD)])

@@ -1,0 +1,210 @@
+//! The account: somebody's own name, password, second factor and sessions, and where they belong.
+
+mod password;
+mod second_factor;
+mod sessions;
+
+pub use password::PasswordPage;
+pub use second_factor::{RecoveryCodesPage, SecondFactorPage};
+pub use sessions::SessionsPage;
+
+use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::policy::OrgRole;
+use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::account::{self, Account, NameForm, SessionLife};
+use keydesk_core::store::people::{self, OrgPlace};
+use leptos::prelude::*;
+
+use super::{here, mistakes, notice_line, page, title, typed};
+use crate::ask::{caller, desk};
+use crate::error::AppError;
+use crate::path::LocalPath;
+use crate::ui::badge::{BadgeTone, badge};
+use crate::ui::field::{TextField, on_page};
+use crate::ui::frame::{Width, framed_apart, page_head};
+use crate::ui::when;
+
+fn life() -> Result<SessionLife, AppError> {
+    use_context().ok_or(AppError::Internal)
+}
+
+/// A page of the account, in the frame of no organisation.
+async fn framed(caller: &Caller, path: LocalPath, body: AnyView) -> Result<AnyView, AppError> {
+    let orgs = people::orgs_of(&mut desk()?.db.read().await?, &caller.person.id).await?;
+    Ok(framed_apart(&orgs, caller, path.as_str(), Width::Narrow, body))
+}
+
+fn crumbs() -> Vec<(String, String)> {
+    vec![(LocalPath::account().as_str().to_owned(), "Account".to_owned())]
+}
+
+pub fn role_word(role: OrgRole) -> &'static str {
+    match role {
+        OrgRole::Owner => "Owner",
+        OrgRole::Admin => "Admin",
+        OrgRole::Member => "Member",
+    }
+}
+
+#[component]
+pub fn AccountPage() -> impl IntoView {
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = account::show(&desk, &caller, life()?).await?;
+        let body = view! {
+            {title("Account")}
+            {page_head(vec![], "Account".into_any(), ().into_any(), ().into_any())}
+            {notice_line()}
+            <div class="stack roomy">
+                {about(&caller)}
+                {signing_in(&view)}
+                {places(&view.places)}
+            </div>
+        };
+        framed(&caller, LocalPath::account(), body.into_any()).await
+    })
+}
+
+fn about(caller: &Caller) -> impl IntoView + use<> {
+    let mistakes = mistakes();
+    let form = typed().unwrap_or_else(|| NameForm { name: caller.person.name.clone() });
+    let name = TextField {
+        field: "name",
+        name: "form[name]",
+        label: "Name",
+        help: "In every organisation's lists.",
+        autocomplete: "name",
+        most: Some(100),
+        ..Default::default()
+    };
+    let theme = |value: &'static str, label: &'static str| {
+        let pressed = if caller.person.theme == value { "true" } else { "false" };
+        view! { <button name="form[theme]" value=value aria-pressed=pressed>{label}</button> }
+    };
+    view! {
+        <section class="card" aria-labelledby="about">
+            <header>
+                <h2 id="about">"You"</h2>
+            </header>
+            <form class="form" method="post" action="/api/account/rename" data-enhance data-brief>
+                {on_page(here())}
+                {name.draw(form.name, &mistakes)}
+                <div class="actions">
+                    <button class="btn">"Save name"</button>
+                </div>
+            </form>
+            <ul class="rows part">
+                <li>
+                    <div>
+                        <h3>"E-mail"</h3>
+                        <p class="help">"You sign in with it. Whoever runs this installation can change it."</p>
+                    </div>
+                    <span class="value">{caller.person.email.clone()}</span>
+                </li>
+                <li>
+                    <h3 id="theme-of-account">"Theme"</h3>
+                    <form method="post" action="/api/session/theme">
+                        <input type="hidden" name="form[page]" value=here() />
+                        <div class="segmented" role="group" aria-labelledby="theme-of-account">
+                            {theme("system", "System")} {theme("light", "Light")} {theme("dark", "Dark")}
+                        </div>
+                    </form>
+                </li>
+            </ul>
+        </section>
+    }
+}
+
+fn signing_in(view: &Account) -> impl IntoView + use<> {
+    let zone = Zone::utc();
+    let asked = view.places.iter().find(|place| place.asks_second_factor()).map(|place| place.name.clone());
+    let (state, words, action) = match view.second_factor_since {
+        Some(since) => {
+            let left = match view.codes_left {
+                0 => "No recovery code is left.".to_owned(),
+                1 => "One recovery code is left.".to_owned(),
+                left => format!("{left} recovery codes are left."),
+            };
+            (badge(BadgeTone::Good, "On".into(), format!("Since {}.", since.exact(&zone))), left, "Manage second factor")
+        }
+        None => {
+            let words = match asked {
+                Some(org) => format!("{org} asks its owners and admins for one."),
+                None => "A code from your device, after the password.".to_owned(),
+            };
+            (badge(BadgeTone::Idle, "Off".into(), "Signing in takes the password alone.".into()), words, "Set up second factor")
+        }
+    };
+    let sessions = match view.sessions {
+        0 | 1 => "This one only.".to_owned(),
+        count => format!("{count} devices are signed in."),
+    };
+    view! {
+        <section class="card" aria-labelledby="signing-in">
+            <header>
+                <h2 id="signing-in">"Signing in"</h2>
+            </header>
+            <ul class="rows">
+                <li>
+                    <div>
+                        <h3>"Password"</h3>
+                        <p class="help">"Set " {when::ago(view.password_set_at, view.now, &zone)} "."</p>
+                    </div>
+                    <a class="btn" href=LocalPath::password().as_str().to_owned()>"Change password"</a>
+                </li>
+                <li>
+                    <div>
+                        <h3>"Second factor " {state}</h3>
+                        <p class="help">{words}</p>
+                    </div>
+                    <a class="btn" href=LocalPath::second_factor().as_str().to_owned()>{action}</a>
+                </li>
+                <li>
+                    <div>
+                        <h3>"Sessions"</h3>
+                        <p class="help">{sessions}</p>
+                    </div>
+                    <a class="btn" href=LocalPath::sessions().as_str().to_owned()>"See sessions"</a>
+                </li>
+            </ul>
+        </section>
+    }
+}
+
+fn places(places: &[OrgPlace]) -> impl IntoView + use<> {
+    let rows = places
+        .iter()
+        .map(|place| {
+            let label = format!("Leave {}", place.name);
+            view! {
+                <li>
+                    <div>
+                        <h3>
+                            <a href=LocalPath::keys(&place.slug).as_str().to_owned()>{place.name.clone()}</a>
+                        </h3>
+                        <p class="help">{role_word(place.role)}</p>
+                    </div>
+                    <a class="btn quiet" href=LocalPath::leave(&place.slug).as_str().to_owned() aria-label=label>
+                        "Leave"
+                    </a>
+                </li>
+            }
+        })
+        .collect_view();
+    let none = places.is_empty().then(|| {
+        view! {
+            <p class="muted">
+                "You belong to no organisation. An owner or an admin of one can invite you."
+            </p>
+        }
+    });
+    view! {
+        <section class="card" aria-labelledby="organisations">
+            <header>
+                <h2 id="organisations">"Organisations"</h2>
+            </header>
+            {none}
+            <ul class="rows">{rows}</ul>
+        </section>
+    }
+}

@@ -1,0 +1,64 @@
+//! Changing one's own password.
+
+use leptos::prelude::*;
+
+use super::{crumbs, framed};
+use crate::ask::caller;
+use crate::pages::{here, mistakes, notice_line, page, title};
+use crate::path::LocalPath;
+use crate::ui::field::{TextField, on_page};
+use crate::ui::frame::page_head;
+
+#[component]
+pub fn PasswordPage() -> impl IntoView {
+    page(async move {
+        let caller = caller()?;
+        let mistakes = mistakes();
+        let second_factor = caller.person.second_factor;
+        let password = |field, name, label, help, autocomplete| {
+            let field = TextField {
+                field,
+                name,
+                label,
+                help,
+                kind: "password",
+                autocomplete,
+                most: Some(256),
+                ..Default::default()
+            };
+            field.draw(String::new(), &mistakes)
+        };
+        let rule = match second_factor {
+            true => "8 characters or more, because you have a second factor. No common ones.",
+            false => "15 characters or more. Four unusual words do well.",
+        };
+        let code = second_factor.then(|| {
+            let code = TextField {
+                field: "code",
+                name: "form[code]",
+                label: "Code from your device",
+                help: "Or a recovery code.",
+                autocomplete: "one-time-code",
+                ..Default::default()
+            };
+            code.draw(String::new(), &mistakes)
+        });
+        let body = view! {
+            {title("Change password")}
+            {page_head(crumbs(), "Change password".into_any(), ().into_any(), ().into_any())}
+            {mistakes.0.is_empty().then(notice_line)}
+            <form class="form" method="post" action="/api/account/password" data-enhance data-brief>
+                {on_page(here())}
+                {password("current", "form[current]", "Present password", "", "current-password")}
+                {code}
+                {password("password", "form[password]", "New password", rule, "new-password")}
+                <p class="muted">"Your other sessions end with it; this one goes on."</p>
+                <div class="actions end">
+                    <a class="btn quiet" href=LocalPath::account().as_str().to_owned()>"Cancel"</a>
+                    <button class="btn primary">"Change password"</button>
+                </div>
+            </form>
+        };
+        framed(&caller, LocalPath::password(), body.into_any()).await
+    })
+}

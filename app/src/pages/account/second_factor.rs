@@ -1,0 +1,247 @@
+//! The second factor: setting it up, its recovery codes, turning it off.
+
+use http::{HeaderValue, header};
+use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::second_factor::{self, View};
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+
+use super::{crumbs, framed};
+use crate::ask::{caller, desk};
+use crate::pages::{here, mistakes, notice_line, page, title};
+use crate::path::LocalPath;
+use crate::sealed::{self, CODES, NewCodes};
+use crate::ui::badge::{BadgeTone, badge};
+use crate::ui::code::copy_button;
+use crate::ui::field::{Mistakes, TextField, on_page};
+use crate::ui::frame::page_head;
+use crate::ui::icon::{Icon, icon};
+use crate::ui::proof::{proof_fields, proof_password};
+use crate::ui::qr::qr;
+
+#[component]
+pub fn SecondFactorPage() -> impl IntoView {
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = second_factor::show(&desk, &caller).await?;
+        let (mistakes, now) = (mistakes(), desk.now());
+        let state = match &view {
+            View::On { since, .. } => {
+                badge(BadgeTone::Good, "On".into(), format!("Since {}.", since.exact(&Zone::utc()))).into_any()
+            }
+            View::Off | View::SettingUp { .. } => {
+                badge(BadgeTone::Idle, "Off".into(), "Signing in takes the password alone.".into()).into_any()
+            }
+        };
+        let heading = view! { "Second factor " {state} };
+        let part = match view {
+            View::Off => off(&mistakes),
+            View::SettingUp { secret, url } => {
+                never_kept();
+                setting_up(&secret, &url, &caller, now, &mistakes)
+            }
+            View::On { codes_left, asked_by, .. } => on(codes_left, asked_by, &caller, now, &mistakes),
+        };
+        let body = view! {
+            {title("Second factor")}
+            {page_head(crumbs(), heading.into_any(), ().into_any(), ().into_any())}
+            {mistakes.0.is_empty().then(notice_line)}
+            {part}
+        };
+        framed(&caller, LocalPath::second_factor(), body.into_any()).await
+    })
+}
+
+/// A page with a secret on it is neither kept nor repacked on the way.
+fn never_kept() {
+    if let Some(response) = use_context::<ResponseOptions>() {
+        response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    }
+}
+
+fn code_field(label: &'static str, help: &'static str) -> TextField {
+    TextField {
+        field: "code",
+        name: "form[code]",
+        label,
+        help,
+        autocomplete: "one-time-code",
+        ..Default::default()
+    }
+}
+
+fn off(mistakes: &Mistakes) -> AnyView {
+    view! {
+        <div class="stack roomy">
+            <p>
+                "With a second factor, signing in takes a code from an app on your device after the password. A stolen password alone opens nothing then."
+            </p>
+            <form class="form" method="post" action="/api/second-factor/start" data-enhance data-brief>
+                {on_page(here())}
+                {proof_password("You then have ten minutes to set your device up.", mistakes)}
+                <div class="actions end">
+                    <a class="btn quiet" href=LocalPath::account().as_str().to_owned()>"Cancel"</a>
+                    <button class="btn primary">"Set up second factor"</button>
+                </div>
+            </form>
+        </div>
+    }
+    .into_any()
+}
+
+fn setting_up(secret: &str, url: &str, caller: &Caller, now: Moment, mistakes: &Mistakes) -> AnyView {
+    let groups: Vec<String> =
+        secret.as_bytes().chunks(4).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+    let code = TextField { inputmode: "numeric", ..code_field("Code that it shows", "Six digits.") };
+    view! {
+        <div class="stack roomy">
+            <section class="stack" aria-labelledby="scan">
+                <h2 id="scan">"1. Add Keydesk to your authenticator app"</h2>
+                <p>"Let the app read this picture, or type the secret under it."</p>
+                {qr(url, "QR code that holds the secret")}
+                <div class="secret">
+                    <code id="secret">{groups.join(" ")}</code>
+                    {copy_button("Copy secret", "", "secret".into())}
+                </div>
+            </section>
+            <section class="stack" aria-labelledby="prove">
+                <h2 id="prove">"2. Type the code that it shows"</h2>
+                <form class="form" method="post" action="/api/second-factor/turn-on" data-enhance data-brief>
+                    {on_page(here())}
+                    {code.draw(String::new(), mistakes)}
+                    {proof_fields(caller, now, mistakes)}
+                    <p class="muted">"Your other sessions, which began without it, end."</p>
+                    <div class="actions end">
+                        <a class="btn quiet" href=LocalPath::account().as_str().to_owned()>"Cancel"</a>
+                        <button class="btn primary">"Turn on second factor"</button>
+                    </div>
+                </form>
+            </section>
+        </div>
+    }
+    .into_any()
+}
+
+fn on(
+    codes_left: i64,
+    asked_by: Option<String>,
+    caller: &Caller,
+    now: Moment,
+    mistakes: &Mistakes,
+) -> AnyView {
+    let left = match codes_left {
+        0 => "None is left. Make new ones now: without them a lost device locks you out.".to_owned(),
+        1 => "One is left. Make new ones before it is used up.".to_owned(),
+        left => format!("{left} are left."),
+    };
+    let off = match asked_by {
+        Some(org) => view! {
+            <p class="muted">{format!("{org} asks its owners and admins for a second factor, so yours stays on.")}</p>
+        }
+        .into_any(),
+        None => {
+            let password = TextField {
+                field: "current",
+                name: "form[current]",
+                label: "Your password",
+                kind: "password",
+                autocomplete: "current-password",
+                ..Default::default()
+            };
+            let code = code_field("Code from your device", "Or a recovery code.");
+            view! {
+                <form class="form" method="post" action="/api/second-factor/turn-off" data-enhance data-brief>
+                    {on_page(here())}
+                    {password.draw(String::new(), mistakes)}
+                    {code.draw(String::new(), mistakes)}
+                    <div class="actions end">
+                        <button class="btn danger">"Turn off second factor"</button>
+                    </div>
+                </form>
+            }
+            .into_any()
+        }
+    };
+    view! {
+        <div class="stack roomy">
+            <p>"Signing in takes your password and a code from your device."</p>
+            <section class="card" aria-labelledby="codes">
+                <header>
+                    <h2 id="codes">"Recovery codes"</h2>
+                </header>
+                <p>"Each signs you in once when the device is not at hand. " {left}</p>
+                <form class="form" method="post" action="/api/second-factor/renew-codes" data-enhance data-brief>
+                    {on_page(here())}
+                    {proof_fields(caller, now, mistakes)}
+                    <div class="actions end">
+                        <button class="btn">"Make new recovery codes"</button>
+                    </div>
+                </form>
+            </section>
+            <section class="card" aria-labelledby="off">
+                <header>
+                    <h2 id="off">"Turn off"</h2>
+                </header>
+                {off}
+            </section>
+        </div>
+    }
+    .into_any()
+}
+
+/// Shows new codes once: they come in a sealed cookie that this page clears.
+#[component]
+pub fn RecoveryCodesPage() -> impl IntoView {
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let path = LocalPath::recovery_codes();
+        let sent: Option<NewCodes> = sealed::take(CODES, path.as_str(), desk.now());
+        let codes = sent.filter(|sent| sent.person == caller.person.id).map(|sent| sent.codes);
+        never_kept();
+        let crumbs = [crumbs(), vec![(LocalPath::second_factor().as_str().to_owned(), "Second factor".to_owned())]];
+        let back = LocalPath::second_factor().as_str().to_owned();
+        let part = match codes {
+            Some(codes) => view! {
+                <div class="stack roomy" data-once>
+                    <p>"Each of these signs you in once, in place of a code from your device."</p>
+                    <div class="code">
+                        <pre tabindex="0" role="region" aria-label="Recovery codes">
+                            <code id="codes">{codes.join("\n")}</code>
+                        </pre>
+                        {copy_button("Copy codes", "copy", "codes".into())}
+                    </div>
+                    <p class="warn-line">
+                        {icon(Icon::Warn)}
+                        <span>
+                            <b>"This is the only time they are shown."</b>
+                            " Store them where you will find them without your device: in a password manager, or on paper."
+                        </span>
+                    </p>
+                    <div class="actions">
+                        <a class="btn" href=back>"I have stored them"</a>
+                    </div>
+                </div>
+            }
+            .into_any(),
+            None => view! {
+                <div class="stack roomy">
+                    <p>
+                        "Recovery codes are shown once, when they are made, and are not kept anywhere. If they were not stored, make new ones."
+                    </p>
+                    <div class="actions">
+                        <a class="btn" href=back>"Go to second factor"</a>
+                    </div>
+                </div>
+            }
+            .into_any(),
+        };
+        let body = view! {
+            {title("Recovery codes")}
+            {page_head(crumbs.concat(), "Recovery codes".into_any(), ().into_any(), ().into_any())}
+            {notice_line()}
+            {part}
+        };
+        framed(&caller, path, body.into_any()).await
+    })
+}

@@ -1,0 +1,220 @@
+//! What somebody asks about themselves: their name, password and sessions, and where they belong. It is theirs alone, so
+//! nobody else's id is ever taken; the organisations that they belong to are told of it in their audits.
+
+use serde::{Deserialize, Serialize};
+
+use super::OpError;
+use super::access::Caller;
+use super::fresh::{Proof, prove_again};
+use super::passwords::check_new_of;
+use super::sign_in::Proven;
+use crate::Desk;
+use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::device::device_of;
+use crate::domain::hidden::Hidden;
+use crate::domain::ids::SessionId;
+use crate::domain::moment::Moment;
+use crate::domain::person::visible_name;
+use crate::domain::policy::{self, Action, MembersCreate, On, Permit, Standing};
+use crate::store::people::{self, OrgPlace, Person};
+use crate::store::second_factor;
+use crate::store::sessions::{self, OpenSession};
+use crate::store::{Tx, Via};
+
+/// How long a session lives without a request, and in any case.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLife {
+    pub idle_ms: i64,
+    pub whole_ms: i64,
+}
+
+/// Who acts on their own account, and where from. Not a `Caller`: at the second step of a sign-in there is no session yet.
+#[derive(Clone, Copy, Debug)]
+pub struct By<'a> {
+    pub person: &'a Person,
+    pub address: &'a str,
+    pub request_id: &'a str,
+}
+
+impl<'a> From<&'a Caller> for By<'a> {
+    fn from(caller: &'a Caller) -> Self {
+        By { person: &caller.person, address: &caller.address, request_id: &caller.request_id }
+    }
+}
+
+/// Everything on the account's page.
+pub struct Account {
+    pub places: Vec<OrgPlace>,
+    pub password_set_at: Moment,
+    pub second_factor_since: Option<Moment>,
+    pub codes_left: i64,
+    pub sessions: usize,
+    pub now: Moment,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NameForm {
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PasswordForm {
+    /// The present password.
+    pub current: Hidden,
+    /// For those who have a second factor.
+    pub code: Hidden,
+    /// The new one.
+    pub password: Hidden,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionForm {
+    pub id: String,
+}
+
+/// One permit for each organisation that somebody belongs to, in the order in which their audits are written.
+pub(super) async fn own_permits(via: &mut impl Via, by: By<'_>) -> Result<Vec<Permit>, OpError> {
+    let mut places = people::places_of(via, &by.person.id).await?;
+    places.sort_by(|a, b| a.id.cmp(&b.id));
+    let permit = |place: &OrgPlace| {
+        let standing = Standing {
+            org: place.id.clone(),
+            person: by.person.id.clone(),
+            name: by.person.name.clone(),
+            role: Some(place.role),
+            platform: by.person.platform,
+            admin_of: Vec::new(),
+            member_of: Vec::new(),
+            members_create: MembersCreate::No,
+            address: by.address.to_owned(),
+            request_id: by.request_id.to_owned(),
+        };
+        policy::permit(&standing, Action::OwnAccount, On::Org)
+    };
+    Ok(places.iter().map(permit).collect::<Result<_, _>>()?)
+}
+
+/// Commits, and tells every organisation of the person.
+pub(super) async fn save(
+    mut tx: Tx,
+    by: By<'_>,
+    kind: EventKind,
+    changes: Vec<Change>,
+    now: Moment,
+) -> Result<(), OpError> {
+    let permits = own_permits(&mut tx, by).await?;
+    let event = Event::new(kind, by.person.id.as_str(), &by.person.name).with(changes);
+    Ok(tx.save_for_each(permits.into_iter(), event, now).await?)
+}
+
+pub async fn show(desk: &Desk, caller: &Caller, life: SessionLife) -> Result<Account, OpError> {
+    let (now, person) = (desk.now(), &caller.person.id);
+    let mut read = desk.db.read().await?;
+    Ok(Account {
+        places: people::places_of(&mut read, person).await?,
+        password_set_at: people::password_set_at(&mut read, person).await?.ok_or(OpError::NotFound)?,
+        second_factor_since: second_factor::find(&mut read, person).await?.and_then(|found| found.since),
+        codes_left: second_factor::codes_left(&mut read, person).await?,
+        sessions: open(&mut read, caller, life, now).await?.len(),
+        now,
+    })
+}
+
+/// # Errors
+/// `Invalid` when the name is refused.
+pub async fn rename(desk: &Desk, caller: &Caller, form: &NameForm) -> Result<(), OpError> {
+    let name = visible_name(&form.name, "Name", 100).map_err(|problem| OpError::say("name", problem.to_string()))?;
+    if name == caller.person.name {
+        return Ok(());
+    }
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    people::rename(&mut tx, &caller.person.id, &name).await?;
+    let person = Person { name: name.clone(), ..caller.person.clone() };
+    let change = Change { field: "name".into(), before: Some(caller.person.name.clone()), after: Some(name) };
+    let by = By { person: &person, ..By::from(caller) };
+    save(tx, by, EventKind::PersonRenamed, vec![change], now).await
+}
+
+/// Sets a new password and ends every session of the person; the one that asked begins anew with what this gives back.
+///
+/// # Errors
+/// `Invalid` when the present password (or code) is wrong, or the new one is refused; `TooMany` after many wrong ones.
+pub async fn change_password(desk: &Desk, caller: &Caller, form: &PasswordForm) -> Result<Proven, OpError> {
+    let person = &caller.person;
+    // Said before anything is counted or used up.
+    check_new_of(form.password.as_str(), &[&person.email, &person.name], person.second_factor)
+        .map_err(|problem| OpError::say("password", problem.to_string()))?;
+    if form.password == form.current {
+        return Err(OpError::say("password", "This is your present password. Choose another."));
+    }
+    let proof = Proof { password: form.current.clone(), code: form.code.clone() };
+    let (caller, proven) = prove_again(desk, caller, &proof, ("current", "code")).await?;
+    let hash = desk
+        .passwords
+        .hash(form.password.as_str().to_owned(), desk.bytes())
+        .await
+        .ok_or_else(OpError::stopping)?;
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    if people::hold_password(&mut tx, &person.id).await? != Some(proven.password_set_at) {
+        return Err(OpError::Conflict("Your password was changed elsewhere meanwhile. Sign in with that one.".into()));
+    }
+    let password_set_at = people::set_password(&mut tx, &person.id, &hash, now).await?;
+    sessions::end_all(&mut tx, &person.id, now).await?;
+    save(tx, By::from(&caller), EventKind::PasswordChanged, vec![], now).await?;
+    Ok(Proven { password_set_at, ..proven })
+}
+
+/// The caller's sessions that still live, newest first, and which is the one that asks.
+pub async fn list_sessions(
+    desk: &Desk,
+    caller: &Caller,
+    life: SessionLife,
+) -> Result<(Vec<OpenSession>, Moment), OpError> {
+    let now = desk.now();
+    Ok((open(&mut desk.db.read().await?, caller, life, now).await?, now))
+}
+
+async fn open(
+    via: &mut impl Via,
+    caller: &Caller,
+    life: SessionLife,
+    now: Moment,
+) -> Result<Vec<OpenSession>, OpError> {
+    let (idle, begun) = (now.plus_ms(-life.idle_ms), now.plus_ms(-life.whole_ms));
+    Ok(sessions::list(via, &caller.person.id, idle, begun).await?)
+}
+
+/// Ends one session of the caller's. Gives its device.
+///
+/// # Errors
+/// `NotFound` when it is none of theirs, or over.
+pub async fn end_session(desk: &Desk, caller: &Caller, form: &SessionForm) -> Result<String, OpError> {
+    let id = SessionId::parse(&form.id).ok_or(OpError::NotFound)?;
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let ended = sessions::end_one(&mut tx, &caller.person.id, &id, now).await?;
+    let (agent, address) = ended.ok_or(OpError::NotFound)?;
+    let device = device_of(&agent);
+    let change =
+        Change { field: "session".into(), before: Some(format!("{device}, {address}")), after: None };
+    save(tx, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
+    Ok(device)
+}
+
+/// Ends all sessions of the caller's but the one that asks. Gives their number.
+pub async fn end_other_sessions(desk: &Desk, caller: &Caller) -> Result<u64, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let ended = sessions::end_others(&mut tx, &caller.person.id, &caller.session, now).await?;
+    if ended > 0 {
+        let change =
+            Change { field: "other sessions".into(), before: Some(ended.to_string()), after: Some("0".into()) };
+        save(tx, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
+    }
+    Ok(ended)
+}

@@ -1,0 +1,89 @@
+//! The second factor of a sign-in: the sealed secret behind somebody's codes, and the hashes of their recovery codes. Each
+//! code is used up by one guarded statement, so that it works once, also for two requests at the same moment. These are a
+//! person's own, of no organisation, so no write here takes a permit; the operations that call them prove the person.
+
+use super::{StoreError, Tx, Via, changed, run, statements};
+use crate::domain::ids::PersonId;
+use crate::domain::moment::Moment;
+
+statements! {
+    FIND = "SELECT totp_secret, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
+    /// In the place of one that was never turned on.
+    PREPARE = "UPDATE people SET totp_secret = $2 WHERE id = $1 AND totp_since IS NULL";
+    TURN_ON = "UPDATE people SET totp_since = $3, totp_step = $4 WHERE id = $1 AND totp_secret = $2 AND totp_since IS NULL";
+    TURN_OFF = "UPDATE people SET totp_secret = NULL, totp_since = NULL, totp_step = 0 WHERE id = $1 AND totp_since IS NOT NULL";
+    /// A step and those before it work no more.
+    USE_STEP = "UPDATE people SET totp_step = $2 WHERE id = $1 AND totp_since IS NOT NULL AND totp_step < $2";
+    DROP_CODES = "DELETE FROM recovery_codes WHERE person_id = $1";
+    INSERT_CODE = "INSERT INTO recovery_codes (person_id, hash, created_at) VALUES ($1, $2, $3)";
+    USE_CODE = "UPDATE recovery_codes SET used_at = $3 WHERE person_id = $1 AND hash = $2 AND used_at IS NULL";
+    CODES_LEFT = "SELECT COUNT(*) FROM recovery_codes WHERE person_id = $1 AND used_at IS NULL";
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct SecondFactor {
+    /// There before it is turned on, while somebody sets it up.
+    pub sealed: Option<Vec<u8>>,
+    pub since: Option<Moment>,
+}
+
+pub async fn find(via: &mut impl Via, person: &PersonId) -> Result<Option<SecondFactor>, StoreError> {
+    type Row = (Option<Vec<u8>>, Option<i64>);
+    let row: Option<Row> = run!(via, fetch_optional, sqlx::query_as::<_, Row>(FIND).bind(person.as_str()))?;
+    Ok(row.map(|(sealed, since)| SecondFactor { sealed, since: since.map(Moment::from_ms) }))
+}
+
+/// `false` when it is on already.
+pub async fn prepare(tx: &mut Tx, person: &PersonId, sealed: &[u8]) -> Result<bool, StoreError> {
+    Ok(changed!(tx, sqlx::query(PREPARE).bind(person.as_str()).bind(sealed))? == 1)
+}
+
+/// `step` is that of the code that proved the secret. `false` when it is on already, or another secret was prepared.
+pub async fn turn_on(
+    tx: &mut Tx,
+    person: &PersonId,
+    sealed: &[u8],
+    now: Moment,
+    step: i64,
+) -> Result<bool, StoreError> {
+    let rows = changed!(
+        tx,
+        sqlx::query(TURN_ON).bind(person.as_str()).bind(sealed).bind(now.ms()).bind(step)
+    )?;
+    Ok(rows == 1)
+}
+
+/// Takes the recovery codes away too. `false` when it is off already.
+pub async fn turn_off(tx: &mut Tx, person: &PersonId) -> Result<bool, StoreError> {
+    changed!(&mut *tx, sqlx::query(DROP_CODES).bind(person.as_str()))?;
+    Ok(changed!(tx, sqlx::query(TURN_OFF).bind(person.as_str()))? == 1)
+}
+
+/// `false` when a code of this step or a later one was used before.
+pub async fn use_step(tx: &mut Tx, person: &PersonId, step: i64) -> Result<bool, StoreError> {
+    Ok(changed!(tx, sqlx::query(USE_STEP).bind(person.as_str()).bind(step))? == 1)
+}
+
+/// In the place of all that the person had.
+pub async fn replace_codes(
+    tx: &mut Tx,
+    person: &PersonId,
+    hashes: &[Vec<u8>],
+    now: Moment,
+) -> Result<(), StoreError> {
+    changed!(&mut *tx, sqlx::query(DROP_CODES).bind(person.as_str()))?;
+    for hash in hashes {
+        let hash = hash.as_slice();
+        changed!(&mut *tx, sqlx::query(INSERT_CODE).bind(person.as_str()).bind(hash).bind(now.ms()))?;
+    }
+    Ok(())
+}
+
+/// `false` when it is none of theirs, or was used before.
+pub async fn use_code(tx: &mut Tx, person: &PersonId, hash: &[u8], now: Moment) -> Result<bool, StoreError> {
+    Ok(changed!(tx, sqlx::query(USE_CODE).bind(person.as_str()).bind(hash).bind(now.ms()))? == 1)
+}
+
+pub async fn codes_left(via: &mut impl Via, person: &PersonId) -> Result<i64, StoreError> {
+    run!(via, fetch_one, sqlx::query_scalar::<_, i64>(CODES_LEFT).bind(person.as_str()))
+}
