@@ -130,8 +130,10 @@ pub async fn sign_in_with_code(form: CodeForm) -> Result<(), AppError> {
             sealed::clear(HALF_IN, "/");
             if let Used::RecoveryCode { left } = used {
                 let sentence = match left {
-                    0 => "You signed in with your last recovery code. Make new ones in your account.".to_owned(),
-                    1 => "You signed in with a recovery code. One is left: make new ones in your account.".to_owned(),
+                    0 => "You signed in with your last recovery code. Make new ones in your account."
+                        .to_owned(),
+                    1 => "You signed in with a recovery code. One is left: make new ones in your account."
+                        .to_owned(),
                     left => format!("You signed in with a recovery code. {left} are left."),
                 };
                 sealed::send(FLASH, "/", Flash { tone: Tone::Warn, sentence }, desk.now());

@@ -102,7 +102,9 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
     let place = place(slug).await;
     let back = match (&place, &error) {
         (_, AppError::Unauthenticated) => ("/sign-in".to_owned(), "Sign in"),
-        (_, AppError::SecondFactor { .. }) => (LocalPath::second_factor().as_str().to_owned(), "Set up a second factor"),
+        (_, AppError::SecondFactor { .. }) => {
+            (LocalPath::second_factor().as_str().to_owned(), "Set up a second factor")
+        }
         (_, AppError::Unavailable | AppError::Internal) => (here(), "Try again"),
         (Some((visit, _)), _) => (LocalPath::keys(&visit.org.slug).as_str().to_owned(), "Go to Keys"),
         (None, _) => ("/".to_owned(), "Go to the start"),

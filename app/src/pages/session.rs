@@ -115,7 +115,8 @@ pub fn CodePage() -> impl IntoView {
                 </form>
             </details>
         };
-        let foot = "Device and recovery codes lost? Whoever runs this installation can turn the second factor off.";
+        let foot =
+            "Device and recovery codes lost? Whoever runs this installation can turn the second factor off.";
         Ok(solo(body.into_any(), Some(foot)))
     })
 }

@@ -12,9 +12,8 @@ pub fn qr(text: &str, label: &'static str) -> Option<AnyView> {
     let width = code.width();
     let side = width + 2 * MARGIN;
     let dark = code.to_colors().into_iter().enumerate().filter(|(_, color)| *color == Color::Dark);
-    let path: String = dark
-        .map(|(at, _)| format!("M{} {}h1v1h-1z", at % width + MARGIN, at / width + MARGIN))
-        .collect();
+    let path: String =
+        dark.map(|(at, _)| format!("M{} {}h1v1h-1z", at % width + MARGIN, at / width + MARGIN)).collect();
     let drawn = view! {
         <svg class="qr" viewBox=format!("0 0 {side} {side}") role="img" aria-label=label shape-rendering="crispEdges">
             <rect width=side.to_string() height=side.to_string() fill="#fff"></rect>

@@ -126,7 +126,8 @@ pub async fn show(desk: &Desk, caller: &Caller, life: SessionLife) -> Result<Acc
 /// # Errors
 /// `Invalid` when the name is refused.
 pub async fn rename(desk: &Desk, caller: &Caller, form: &NameForm) -> Result<(), OpError> {
-    let name = visible_name(&form.name, "Name", 100).map_err(|problem| OpError::say("name", problem.to_string()))?;
+    let name =
+        visible_name(&form.name, "Name", 100).map_err(|problem| OpError::say("name", problem.to_string()))?;
     if name == caller.person.name {
         return Ok(());
     }
@@ -161,7 +162,9 @@ pub async fn change_password(desk: &Desk, caller: &Caller, form: &PasswordForm) 
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     if people::hold_password(&mut tx, &person.id).await? != Some(proven.password_set_at) {
-        return Err(OpError::Conflict("Your password was changed elsewhere meanwhile. Sign in with that one.".into()));
+        return Err(OpError::Conflict(
+            "Your password was changed elsewhere meanwhile. Sign in with that one.".into(),
+        ));
     }
     let password_set_at = people::set_password(&mut tx, &person.id, &hash, now).await?;
     sessions::end_all(&mut tx, &person.id, now).await?;
@@ -212,8 +215,11 @@ pub async fn end_other_sessions(desk: &Desk, caller: &Caller) -> Result<u64, OpE
     let mut tx = desk.db.write().await?;
     let ended = sessions::end_others(&mut tx, &caller.person.id, &caller.session, now).await?;
     if ended > 0 {
-        let change =
-            Change { field: "other sessions".into(), before: Some(ended.to_string()), after: Some("0".into()) };
+        let change = Change {
+            field: "other sessions".into(),
+            before: Some(ended.to_string()),
+            after: Some("0".into()),
+        };
         save(tx, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
     }
     Ok(ended)

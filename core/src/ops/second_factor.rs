@@ -72,8 +72,15 @@ pub struct TurnOffForm {
 pub enum View {
     Off,
     /// Begun, and shown to a fresh caller only: the secret as text, and the address behind the QR code.
-    SettingUp { secret: String, url: String },
-    On { since: Moment, codes_left: i64, asked_by: Option<String> },
+    SettingUp {
+        secret: String,
+        url: String,
+    },
+    On {
+        since: Moment,
+        codes_left: i64,
+        asked_by: Option<String>,
+    },
 }
 
 /// What was used in place of which.
@@ -139,7 +146,12 @@ fn open(desk: &Desk, person: &PersonId, found: &SecondFactor) -> Option<Zeroizin
 ///
 /// # Errors
 /// `Invalid` when it is wrong, late or used; `TooMany` after many wrong ones.
-pub(super) async fn use_code(desk: &Desk, by: By<'_>, code: &str, field: &'static str) -> Result<Used, OpError> {
+pub(super) async fn use_code(
+    desk: &Desk,
+    by: By<'_>,
+    code: &str,
+    field: &'static str,
+) -> Result<Used, OpError> {
     let (now, person) = (desk.now(), &by.person.id);
     let code = tidy(code);
     if code.is_empty() {
@@ -173,7 +185,9 @@ pub(super) async fn use_code(desk: &Desk, by: By<'_>, code: &str, field: &'stati
             throttle::count(&mut tx, Throttled::SecondFactor, person.as_str(), now, forget_before).await?;
             tx.save_unaudited("attempts are counted, not audited").await?;
             let sentence = match is_totp(&code) {
-                true => "This code is wrong, too old, or was used before. Wait for the next one and type that.",
+                true => {
+                    "This code is wrong, too old, or was used before. Wait for the next one and type that."
+                }
                 false => "This is none of your recovery codes, or it was used before. Each works once.",
             };
             Err(OpError::say(field, sentence))
@@ -400,7 +414,8 @@ mod tests {
     fn a_code_counts_one_step_early_and_one_late_and_no_more() {
         let secret = b"12345678901234567890";
         let (code, step) = ("287082", 1);
-        for (seconds, counts) in [(0, true), (29, true), (59, true), (89, true), (90, false), (1_000, false)] {
+        for (seconds, counts) in [(0, true), (29, true), (59, true), (89, true), (90, false), (1_000, false)]
+        {
             let found = step_of(secret, code, Moment::from_ms(seconds * 1_000));
             assert_eq!(found, counts.then_some(step), "{seconds}");
         }

@@ -19,7 +19,6 @@ statements! {
     INSERT_PERSON = "INSERT INTO people (id, email, name, password_hash, platform_role, theme, created_at, password_set_at)
         VALUES ($1, $2, $3, $4, $5, 'system', $6, $6)";
     INSERT_MEMBER = "INSERT INTO memberships (org_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)";
-
     HAS_EMAIL = "SELECT COUNT(*) FROM people WHERE email = $1";
     CREDENTIALS = "SELECT id, password_hash, password_set_at, totp_since FROM people WHERE email = $1 AND disabled_at IS NULL";
     /// Each password has a moment of its own, also when two are set within one millisecond.
@@ -334,8 +333,7 @@ impl OrgPlace {
 
 pub async fn places_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<OrgPlace>, StoreError> {
     type Row = (String, String, String, String, String);
-    let rows: Vec<Row> =
-        run!(via, fetch_all, sqlx::query_as::<_, Row>(PLACES_OF).bind(person.as_str()))?;
+    let rows: Vec<Row> = run!(via, fetch_all, sqlx::query_as::<_, Row>(PLACES_OF).bind(person.as_str()))?;
     rows.into_iter()
         .map(|(id, slug, name, second_factor, role)| {
             Ok(OrgPlace {

@@ -46,10 +46,8 @@ pub async fn turn_on(
     now: Moment,
     step: i64,
 ) -> Result<bool, StoreError> {
-    let rows = changed!(
-        tx,
-        sqlx::query(TURN_ON).bind(person.as_str()).bind(sealed).bind(now.ms()).bind(step)
-    )?;
+    let rows =
+        changed!(tx, sqlx::query(TURN_ON).bind(person.as_str()).bind(sealed).bind(now.ms()).bind(step))?;
     Ok(rows == 1)
 }
 

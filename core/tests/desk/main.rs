@@ -1,5 +1,6 @@
 //! The desk on both databases: each test is written once and runs on SQLite and on Postgres.
 
+mod account;
 mod admission;
 mod audit;
 mod invitations;
@@ -11,6 +12,7 @@ mod orgs;
 mod people;
 mod plans;
 mod schema;
+mod second_factor;
 mod spend;
 mod statements;
 mod support;

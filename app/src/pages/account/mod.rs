@@ -125,14 +125,22 @@ fn signing_in(view: &Account) -> impl IntoView + use<> {
                 1 => "One recovery code is left.".to_owned(),
                 left => format!("{left} recovery codes are left."),
             };
-            (badge(BadgeTone::Good, "On".into(), format!("Since {}.", since.exact(&zone))), left, "Manage second factor")
+            (
+                badge(BadgeTone::Good, "On".into(), format!("Since {}.", since.exact(&zone))),
+                left,
+                "Manage second factor",
+            )
         }
         None => {
             let words = match asked {
                 Some(org) => format!("{org} asks its owners and admins for one."),
                 None => "A code from your device, after the password.".to_owned(),
             };
-            (badge(BadgeTone::Idle, "Off".into(), "Signing in takes the password alone.".into()), words, "Set up second factor")
+            (
+                badge(BadgeTone::Idle, "Off".into(), "Signing in takes the password alone.".into()),
+                words,
+                "Set up second factor",
+            )
         }
     };
     let sessions = match view.sessions {

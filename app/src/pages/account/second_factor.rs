@@ -28,7 +28,8 @@ pub fn SecondFactorPage() -> impl IntoView {
         let (mistakes, now) = (mistakes(), desk.now());
         let state = match &view {
             View::On { since, .. } => {
-                badge(BadgeTone::Good, "On".into(), format!("Since {}.", since.exact(&Zone::utc()))).into_any()
+                badge(BadgeTone::Good, "On".into(), format!("Since {}.", since.exact(&Zone::utc())))
+                    .into_any()
             }
             View::Off | View::SettingUp { .. } => {
                 badge(BadgeTone::Idle, "Off".into(), "Signing in takes the password alone.".into()).into_any()
@@ -199,7 +200,8 @@ pub fn RecoveryCodesPage() -> impl IntoView {
         let sent: Option<NewCodes> = sealed::take(CODES, path.as_str(), desk.now());
         let codes = sent.filter(|sent| sent.person == caller.person.id).map(|sent| sent.codes);
         never_kept();
-        let crumbs = [crumbs(), vec![(LocalPath::second_factor().as_str().to_owned(), "Second factor".to_owned())]];
+        let crumbs =
+            [crumbs(), vec![(LocalPath::second_factor().as_str().to_owned(), "Second factor".to_owned())]];
         let back = LocalPath::second_factor().as_str().to_owned();
         let part = match codes {
             Some(codes) => view! {

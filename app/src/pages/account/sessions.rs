@@ -28,7 +28,10 @@ pub fn SessionsPage() -> impl IntoView {
                 </form>
             }
         });
-        let rows = sessions.into_iter().map(|session| row(&session, session.id == caller.session, now)).collect_view();
+        let rows = sessions
+            .into_iter()
+            .map(|session| row(&session, session.id == caller.session, now))
+            .collect_view();
         let under = view! {
             <p>
                 {format!(
@@ -53,7 +56,8 @@ pub fn SessionsPage() -> impl IntoView {
 fn row(session: &OpenSession, own: bool, now: Moment) -> impl IntoView + use<> {
     let zone = Zone::utc();
     let device = device_of(&session.user_agent);
-    let address = if session.address.is_empty() { "an unknown address".to_owned() } else { session.address.clone() };
+    let address =
+        if session.address.is_empty() { "an unknown address".to_owned() } else { session.address.clone() };
     let end = match own {
         true => badge(BadgeTone::Good, "This one".into(), "You are looking through it.".into()).into_any(),
         false => view! {
