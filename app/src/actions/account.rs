@@ -2,7 +2,7 @@
 
 use keydesk_core::ops::account::{self, NameForm, PasswordForm, SessionForm};
 use keydesk_core::ops::fresh::prove;
-use keydesk_core::ops::second_factor::{self, StartForm, TurnOffForm, TurnOnForm};
+use keydesk_core::ops::second_factor::{self, RenewForm, StartForm, TurnOffForm, TurnOnForm};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +115,7 @@ pub async fn turn_off_second_factor(form: TurnOffForm) -> Result<(), AppError> {
 }
 
 #[server(endpoint = "second-factor/renew-codes")]
-pub async fn renew_recovery_codes(form: StartForm) -> Result<(), AppError> {
+pub async fn renew_recovery_codes(form: RenewForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;

@@ -55,6 +55,14 @@ pub struct StartForm {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct RenewForm {
+    /// Says nothing, but that there is a form while nothing has to be proved.
+    pub confirm: String,
+    pub proof: Proof,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TurnOnForm {
     pub code: Hidden,
     pub proof: Proof,

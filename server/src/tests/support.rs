@@ -787,7 +787,7 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
         "second-factor/start" => own(&[("form[proof][password]", PASSWORD)]),
         "second-factor/turn-on" => own(&[("form[code]", "000000")]),
         "second-factor/turn-off" => own(&[("form[current]", PASSWORD), ("form[code]", "000000")]),
-        "second-factor/renew-codes" => own(&[]),
+        "second-factor/renew-codes" => own(&[("form[confirm]", "yes")]),
         "session/code" => own(&[("form[code]", "000000")]),
         // Nobody is there by this address: a right one would end the session that asks.
         "session/sign-in" => {

@@ -176,7 +176,7 @@ fn on(
                     {on_page(here())}
                     {proof_fields(caller, now, mistakes)}
                     <div class="actions end">
-                        <button class="btn">"Make new recovery codes"</button>
+                        <button class="btn" name="form[confirm]" value="yes">"Make new recovery codes"</button>
                     </div>
                 </form>
             </section>
