@@ -12,6 +12,7 @@ use axum::ServiceExt;
 use axum_extra::extract::cookie::Key;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
+use keydesk_app::mail::Mailer;
 use keydesk_core::admission::LastUsed;
 use keydesk_core::ops::links;
 use keydesk_core::{Random, Vault};

@@ -9,7 +9,7 @@ use keydesk_core::ops::invitations::{
 };
 use leptos::prelude::*;
 
-use super::session::begin;
+use super::session::begin_first;
 use crate::ask::{answer, base_url, caller, desk, request};
 use crate::error::AppError;
 use crate::mail::{Letter, mailer};
@@ -102,7 +102,7 @@ pub async fn accept_invitation(form: AcceptForm) -> Result<(), AppError> {
             let request = request();
             let origin = Origin { address: request.address, request_id: request.id };
             let joined = invitations::accept_new(&desk, &form, &origin).await?;
-            begin(&joined.person).await?;
+            begin_first(&joined.person).await?;
             Ok(LocalPath::keys(&joined.org_slug))
         }
         .await,

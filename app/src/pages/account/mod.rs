@@ -9,12 +9,12 @@ pub use second_factor::{RecoveryCodesPage, SecondFactorPage};
 pub use sessions::SessionsPage;
 
 use keydesk_core::domain::moment::Zone;
-use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::account::{self, Account, NameForm, SessionLife};
 use keydesk_core::store::people::{self, OrgPlace};
 use leptos::prelude::*;
 
+use super::members::role_word;
 use super::{here, mistakes, notice_line, page, title, typed};
 use crate::ask::{caller, desk};
 use crate::error::AppError;
@@ -36,14 +36,6 @@ async fn framed(caller: &Caller, path: LocalPath, body: AnyView) -> Result<AnyVi
 
 fn crumbs() -> Vec<(String, String)> {
     vec![(LocalPath::account().as_str().to_owned(), "Account".to_owned())]
-}
-
-pub fn role_word(role: OrgRole) -> &'static str {
-    match role {
-        OrgRole::Owner => "Owner",
-        OrgRole::Admin => "Admin",
-        OrgRole::Member => "Member",
-    }
 }
 
 #[component]

@@ -25,7 +25,7 @@ use leptos::prelude::*;
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
 
-fn role_word(role: OrgRole) -> &'static str {
+pub(super) fn role_word(role: OrgRole) -> &'static str {
     match role {
         OrgRole::Owner => "Owner",
         OrgRole::Admin => "Admin",
