@@ -63,7 +63,8 @@ impl Group {
             | K::MemberDisabled
             | K::MemberEnabled
             | K::MemberRemoved
-            | K::MemberLeft => Group::People,
+            | K::MemberLeft
+            | K::PersonRenamed => Group::People,
             K::PasswordReset
             | K::PasswordChanged
             | K::SessionsEnded

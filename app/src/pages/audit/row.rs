@@ -72,6 +72,7 @@ fn sign(kind: EventKind) -> Icon {
         | K::TeamEdited
         | K::TeamPersonChanged
         | K::MemberRoleChanged
+        | K::PersonRenamed
         | K::InvitationResent => Icon::Pen,
         K::MemberJoined => Icon::Person,
         K::MemberLeft | K::TeamPersonRemoved | K::SessionsEnded => Icon::Out,
