@@ -7,7 +7,8 @@ use keydesk_core::ops::invitations::{self, InviteForm, JoinForm};
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::leaving::{self, DecideForm, Decided};
 use keydesk_core::ops::members::{self, LeaveForm, MemberRef, Out, RoleForm};
-use keydesk_core::store::sessions::{self, NewSession};
+use keydesk_core::store::people;
+use keydesk_core::store::sessions::{self, Begun, NewSession};
 
 use crate::support::*;
 
@@ -257,9 +258,18 @@ on_both!(
             let id = &member.caller.person.id;
             let hash = id.as_str().as_bytes();
             let session = SessionId::new(desk.now(), desk.ten());
-            let new = NewSession { hash, id: &session, person: id, data: "{}", address: "", user_agent: "" };
             let mut tx = desk.db.write().await.unwrap();
-            assert!(sessions::insert(&mut tx, &new, desk.now()).await.unwrap());
+            let password_set_at = people::password_set_at(&mut tx, id).await.unwrap().unwrap();
+            let new = NewSession {
+                hash,
+                id: &session,
+                person: id,
+                data: "{}",
+                address: "",
+                user_agent: "",
+                password_set_at,
+            };
+            assert_eq!(sessions::insert(&mut tx, &new, desk.now()).await.unwrap(), Begun::Yes);
             tx.save_unaudited("test").await.unwrap();
             let form = InviteForm {
                 org: owner.org.slug.clone(),
@@ -276,7 +286,7 @@ on_both!(
             assert!(sessions::who(&mut tx, hash).await.unwrap().is_none(), "{way_out}");
             // A slow request that saves it late does not bring it back.
             sessions::save(&mut tx, hash, "{}").await.unwrap();
-            assert!(!sessions::insert(&mut tx, &new, desk.now()).await.unwrap());
+            assert_ne!(sessions::insert(&mut tx, &new, desk.now()).await.unwrap(), Begun::Yes);
             assert!(sessions::who(&mut tx, hash).await.unwrap().is_none(), "{way_out}");
             tx.save_unaudited("test").await.unwrap();
             assert!(is_not_found(&leave(&desk, &member).await), "no place here any more");
