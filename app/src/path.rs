@@ -56,6 +56,10 @@ impl LocalPath {
         Self(format!("/{org}/leave"))
     }
 
+    pub fn support() -> Self {
+        Self("/support".into())
+    }
+
     pub fn keys(org: &str) -> Self {
         Self(format!("/{org}/keys"))
     }

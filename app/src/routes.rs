@@ -13,6 +13,7 @@ use crate::pages::members::{
 };
 use crate::pages::orgs::{HomePage, OperatorPage, ResumeOrgPage, SettingsPage, SuspendOrgPage};
 use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
+use crate::pages::support::SupportPage;
 use crate::pages::teams::{
     AddPersonPage, ArchiveTeamPage, EditTeamPage, NewTeamPage, TeamPage, TeamPersonPage, TeamsPage,
 };
@@ -36,6 +37,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator/:org/suspend") view=SuspendOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/invite/:token") view=JoinPage ssr=SsrMode::Async />
+                <Route path=path!("/support") view=SupportPage ssr=SsrMode::Async />
                 <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/audit") view=AuditPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />

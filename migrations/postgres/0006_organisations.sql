@@ -82,6 +82,9 @@ CREATE TABLE refusals (
 CREATE INDEX refusals_by_org ON refusals (org_id, last_at);
 CREATE INDEX refusals_by_age ON refusals (last_at);
 
+-- For support, which looks across organisations.
+CREATE INDEX key_secrets_any_last_four ON key_secrets (last_four);
+
 CREATE INDEX audit_events_by_actor ON audit_events (org_id, actor_id, seq);
 CREATE INDEX audit_events_by_kind ON audit_events (org_id, kind, seq);
 CREATE INDEX audit_events_by_time ON audit_events (org_id, at, seq);

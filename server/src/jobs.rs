@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keydesk_core::store::{StoreError, keys, sessions, throttle};
+use keydesk_core::store::{StoreError, keys, refusals, sessions, throttle};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::state::AppState;
@@ -16,6 +16,7 @@ pub async fn run(state: AppState) {
     for second in 0_u64.. {
         every_second.tick().await;
         log("last uses", state.last_used.flush(&state.desk.db).await);
+        log("refusals", state.refusals.flush(&state.desk.db).await);
         if second.is_multiple_of(15) {
             log("expiry", expire(&state).await);
         }
@@ -47,6 +48,7 @@ async fn sweep(state: &AppState) -> Result<(), StoreError> {
     let mut tx = state.desk.db.write().await?;
     // A month longer than they can live, so that an ended one can still be looked at.
     sessions::sweep(&mut tx, now.plus_ms(-(whole + 30 * DAY_MS))).await?;
+    refusals::sweep(&mut tx, now.plus_ms(-30 * DAY_MS)).await?;
     throttle::sweep(&mut tx, now.plus_ms(-DAY_MS)).await?;
     tx.save_unaudited("nothing of this was anybody's").await
 }

@@ -13,7 +13,7 @@ use axum_extra::extract::cookie::Key;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use keydesk_app::mail::Mailer;
-use keydesk_core::admission::LastUsed;
+use keydesk_core::admission::{LastUsed, Refusals};
 use keydesk_core::ops::links;
 use keydesk_core::{Random, Vault};
 use leptos::config::LeptosOptions;
@@ -77,6 +77,9 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     let ended =
         server.handle(handle).serve(service).await.map_err(|error| format!("The server stopped: {error}."));
     jobs.abort();
+    if let Err(error) = state.refusals.flush(&state.desk.db).await {
+        tracing::error!(%error, "the last refusals are not written");
+    }
     if let Err(error) = state.last_used.flush(&state.desk.db).await {
         tracing::error!(%error, "last uses were not written");
     }
@@ -93,7 +96,15 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
     // Whether it makes sense was checked at the start.
     let mailer = config.mail().ok().flatten().map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
     let desk = desk.with_vault(Vault::derive(cookie_key.master()));
-    AppState { desk, config: Arc::new(config), last_used: LastUsed::default(), cookie_key, mailer, leptos }
+    AppState {
+        desk,
+        config: Arc::new(config),
+        last_used: LastUsed::default(),
+        refusals: Refusals::default(),
+        cookie_key,
+        mailer,
+        leptos,
+    }
 }
 
 fn start_log(json: bool) {

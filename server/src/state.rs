@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 use axum_extra::extract::cookie::Key;
 use keydesk_app::mail::Mailer;
 use keydesk_core::Desk;
-use keydesk_core::admission::LastUsed;
+use keydesk_core::admission::{LastUsed, Refusals};
 use leptos::config::LeptosOptions;
 
 use crate::config::ServeConfig;
@@ -16,6 +16,7 @@ pub struct AppState {
     pub desk: Desk,
     pub config: Arc<ServeConfig>,
     pub last_used: LastUsed,
+    pub refusals: Refusals,
     /// Seals the cookies that carry a notice or a new secret to the next page.
     pub cookie_key: Key,
     /// When this installation sends mail.

@@ -7,6 +7,7 @@ pub mod keys;
 pub mod members;
 pub mod orgs;
 pub mod session;
+pub mod support;
 pub mod teams;
 
 use crate::ask::desk;

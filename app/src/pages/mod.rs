@@ -8,6 +8,7 @@ pub mod keys;
 pub mod members;
 pub mod orgs;
 pub mod session;
+pub mod support;
 pub mod teams;
 
 use std::future::Future;

@@ -57,6 +57,9 @@ pub fn framed_apart(
     if caller.person.platform == PlatformRole::Operator {
         places.push(Place { href: "/operator".into(), sign: Icon::Gear, words: "Organisations" });
     }
+    if caller.person.platform == PlatformRole::Support {
+        places.insert(0, Place { href: "/support".into(), sign: Icon::Search, words: "Support" });
+    }
     let rail = Rail { name: "Keydesk".into(), home: "/".into(), places, orgs, current: None };
     frame(rail, caller, path, width, None, body)
 }
@@ -212,6 +215,14 @@ fn person_menu(caller: &Caller, path: &str, org: Option<&str>) -> impl IntoView 
             </a>
         }
     });
+    let support = (caller.person.platform == PlatformRole::Support).then(|| {
+        view! {
+            <a class="item" href="/support">
+                {icon(Icon::Search)}
+                "Support"
+            </a>
+        }
+    });
     let operator = (caller.person.platform == PlatformRole::Operator).then(|| {
         view! {
             <a class="item" href="/operator">
@@ -235,6 +246,7 @@ fn person_menu(caller: &Caller, path: &str, org: Option<&str>) -> impl IntoView 
                 "Account"
             </a>
             {own}
+            {support}
             {operator}
             <form method="post" action="/api/session/sign-out">
                 <button class="item" name="form[confirm]" value="yes">

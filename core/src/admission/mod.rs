@@ -6,11 +6,13 @@
 
 mod last_used;
 mod presented;
+mod refusals;
 
 use std::net::IpAddr;
 
 pub use last_used::LastUsed;
 pub use presented::Presented;
+pub use refusals::{Refusals, Refused};
 
 use crate::Desk;
 use crate::domain::gate::Refusal;
@@ -26,16 +28,24 @@ use crate::store::{StoreError, models, spend};
 /// Why a request is not let in.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAdmitted {
+    /// With the key, where it is known which it was.
     #[error("refused at gate {}", .0.gate().number())]
-    Refused(Refusal),
+    Refused(Refusal, Option<KnownKey>),
     /// The database is away: nobody is let in.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
 
+/// The key that a refused request came with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownKey {
+    pub key: KeyId,
+    pub org: OrgId,
+}
+
 impl From<Refusal> for NotAdmitted {
     fn from(refusal: Refusal) -> Self {
-        NotAdmitted::Refused(refusal)
+        NotAdmitted::Refused(refusal, None)
     }
 }
 
@@ -58,6 +68,10 @@ impl AuthContext {
     }
     pub fn org(&self) -> &OrgId {
         &self.org
+    }
+    /// For counting what is refused later.
+    pub fn known(&self) -> KnownKey {
+        KnownKey { key: self.key.clone(), org: self.org.clone() }
     }
     pub fn team(&self) -> Option<&TeamId> {
         self.team.as_ref()
@@ -84,7 +98,9 @@ pub async fn authenticate(
     let secret = key_format::read(credential).map_err(Refusal::Malformed)?;
     let mut read = desk.db.read().await?;
     let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Refusal::Unknown)?;
-    check(&found, address, desk.now())?;
+    if let Err(refusal) = check(&found, address, desk.now()) {
+        return Err(NotAdmitted::Refused(refusal, Some(KnownKey { key: found.key, org: found.org })));
+    }
     Ok(AuthContext {
         key: found.key,
         secret: found.secret,

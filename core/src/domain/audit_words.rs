@@ -13,7 +13,6 @@ pub fn sentence(event: &PastEvent) -> String {
     let what = event.subject_name.as_str();
     let own = event.actor_id == event.subject_id;
     let role = || event.after("role").map(|role| format!(" as {}", with_article(role))).unwrap_or_default();
-    let person = || event.after("person").or(event.before("person")).unwrap_or("somebody");
     let whose = |thing: &str| {
         if own { format!("their {thing}") } else { format!("the {thing} of {what}") }
     };
@@ -32,11 +31,20 @@ pub fn sentence(event: &PastEvent) -> String {
         K::TeamEdited => edited(event, &who, "team ", "fields"),
         K::TeamArchived => format!("{who} archived the team {what}."),
         K::TeamRestored => format!("{who} restored the team {what}."),
-        K::TeamPersonAdded => format!("{who} added {} to the team {what}{}.", person(), role()),
-        K::TeamPersonChanged => {
-            format!("{who} changed the role of {} in the team {what}{}.", person(), from_to(event, "role"))
+        K::TeamPersonAdded => {
+            let (person, role) = placed(event.after("person"));
+            let role = role.map(|role| format!(" as {}", with_article(role))).unwrap_or_default();
+            format!("{who} added {person} to the team {what}{role}.")
         }
-        K::TeamPersonRemoved => format!("{who} removed {} from the team {what}.", person()),
+        K::TeamPersonChanged => {
+            let ((person, before), (_, after)) =
+                (placed(event.before("person")), placed(event.after("person")));
+            let roles = before.zip(after).map(|(before, after)| format!(" from {before} to {after}"));
+            format!("{who} changed the role of {person} in the team {what}{}.", roles.unwrap_or_default())
+        }
+        K::TeamPersonRemoved => {
+            format!("{who} removed {} from the team {what}.", placed(event.before("person")).0)
+        }
         K::MemberInvited => format!("{who} invited {what}{}.", role()),
         K::InvitationResent => format!("{who} sent a new invitation to {what}."),
         K::InvitationWithdrawn => format!("{who} withdrew the invitation of {what}."),
@@ -67,6 +75,14 @@ pub fn sentence(event: &PastEvent) -> String {
             };
             format!("{who} exported {part} as {format}.")
         }
+    }
+}
+
+/// Somebody's place in a team, "Bo Lind: team admin", in its two parts.
+fn placed(side: Option<&str>) -> (&str, Option<&str>) {
+    match side {
+        None => ("somebody", None),
+        Some(text) => text.rsplit_once(": ").map_or((text, None), |(person, role)| (person, Some(role))),
     }
 }
 
@@ -371,10 +387,19 @@ mod tests {
     #[test]
     fn people_are_told_with_their_roles() {
         use EventKind as K;
-        let member = [("person", None, Some("Bo Lind")), ("role", None, Some("team admin"))];
+        let member = [("person", None, Some("Bo Lind: team admin"))];
         assert_eq!(
             said(K::TeamPersonAdded, &member),
             "Ana Ruiz added Bo Lind to the team ci-prod as a team admin."
+        );
+        let (before, after) = (Some("Bo Lind: member"), Some("Bo Lind: team admin"));
+        assert_eq!(
+            said(K::TeamPersonChanged, &[("person", before, after)]),
+            "Ana Ruiz changed the role of Bo Lind in the team ci-prod from member to team admin."
+        );
+        assert_eq!(
+            said(K::TeamPersonRemoved, &[("person", before, None)]),
+            "Ana Ruiz removed Bo Lind from the team ci-prod."
         );
         assert_eq!(
             said(K::MemberInvited, &[("role", None, Some("Admin"))]),

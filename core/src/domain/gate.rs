@@ -27,6 +27,20 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// The word in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Gate::Credential => "credential",
+            Gate::WellFormed => "well_formed",
+            Gate::Known => "known",
+            Gate::Live => "live",
+            Gate::Address => "address",
+            Gate::Model => "model",
+            Gate::Budget => "budget",
+            Gate::Rate => "rate",
+        }
+    }
+
     /// From 1, as documents count them.
     pub fn number(self) -> u8 {
         self as u8 + 1
@@ -86,6 +100,25 @@ impl Refusal {
             | Refusal::TeamArchived { .. } => Gate::Live,
             Refusal::Address { .. } => Gate::Address,
             Refusal::Model { .. } => Gate::Model,
+        }
+    }
+
+    /// The word under which refusals of a known key are counted; `None` when it tells nothing of a key.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Refusal::NoCredential
+            | Refusal::WrongScheme
+            | Refusal::TwoCredentials
+            | Refusal::Malformed(_)
+            | Refusal::Unknown => None,
+            Refusal::Retired { .. } => Some("retired"),
+            Refusal::Revoked { .. } => Some("revoked"),
+            Refusal::Disabled { .. } => Some("disabled"),
+            Refusal::Expired { .. } => Some("expired"),
+            Refusal::OrgSuspended => Some("org_suspended"),
+            Refusal::TeamArchived { .. } => Some("team_archived"),
+            Refusal::Address { .. } => Some("address"),
+            Refusal::Model { .. } => Some("model"),
         }
     }
 
@@ -172,5 +205,54 @@ impl Refusal {
                 )
             }
         }
+    }
+}
+
+/// Requests of one key that were refused for one reason, as its page lists them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedLately {
+    pub reason: String,
+    pub times: i64,
+    pub last_at: Moment,
+    /// Of the newest of them.
+    pub model: String,
+    pub address: String,
+}
+
+impl RefusedLately {
+    /// Why, in a few words.
+    pub fn words(&self) -> String {
+        match self.reason.as_str() {
+            "retired" => "The secret was replaced by a rotation".into(),
+            "revoked" => "The key is revoked".into(),
+            "disabled" => "The key was disabled".into(),
+            "expired" => "The key has expired".into(),
+            "org_suspended" => "The organisation was suspended".into(),
+            "team_archived" => "The team was archived".into(),
+            "address" if self.address.is_empty() => "The address is not allowed".into(),
+            "address" => format!("The address {} is not allowed", self.address),
+            "model" if self.model.is_empty() => "The model is not allowed".into(),
+            "model" => format!("Model {} is not allowed", self.model),
+            other => other.to_owned(),
+        }
+    }
+
+    /// Those of one reason (and model, and where it is the reason, address) put together, the newest first.
+    pub fn together(list: Vec<RefusedLately>) -> Vec<RefusedLately> {
+        let mut groups: Vec<RefusedLately> = Vec::new();
+        for one in list {
+            match groups.iter_mut().find(|group| group.words() == one.words()) {
+                Some(group) => {
+                    group.times = group.times.saturating_add(one.times);
+                    if one.last_at > group.last_at {
+                        group.last_at = one.last_at;
+                        group.address = one.address;
+                    }
+                }
+                None => groups.push(one),
+            }
+        }
+        groups.sort_by_key(|group| std::cmp::Reverse(group.last_at));
+        groups
     }
 }

@@ -19,9 +19,11 @@ pub mod members;
 pub mod models;
 pub mod orgs;
 pub mod people;
+pub mod refusals;
 pub mod second_factor;
 pub mod sessions;
 pub mod spend;
+pub mod support;
 pub mod teams;
 pub mod throttle;
 
@@ -336,10 +338,12 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         models::ALL,
         orgs::ALL,
         people::ALL,
+        refusals::ALL,
         second_factor::ALL,
         sessions::ALL,
         spend::ALL,
         teams::ALL,
+        support::ALL,
         throttle::ALL,
     ]
     .concat()

@@ -28,7 +28,7 @@ async fn knock(desk: &TestDesk, issued: &IssuedKey) -> Result<AuthContext, NotAd
 
 fn refusal(result: Result<AuthContext, NotAdmitted>) -> Refusal {
     match result {
-        Err(NotAdmitted::Refused(refusal)) => refusal,
+        Err(NotAdmitted::Refused(refusal, _)) => refusal,
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("let in"),
     }
@@ -321,7 +321,7 @@ async fn no_bytes_in_any_place_get_in_or_do_harm() {
             let result = tokio::task::block_in_place(|| {
                 tokio::runtime::Handle::current().block_on(authenticate(&desk, &presented, None))
             });
-            prop_assert!(matches!(result, Err(NotAdmitted::Refused(_))));
+            prop_assert!(matches!(result, Err(NotAdmitted::Refused(..))));
             Ok(())
         });
         outcome.unwrap();

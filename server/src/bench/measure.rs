@@ -80,7 +80,7 @@ async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> R
             match authenticate(desk, &presented, Some([10, 0, 0, 1].into())).await {
                 Ok(context) => Ok(vec![context.key().to_string()]),
                 Err(NotAdmitted::Unavailable(error)) => Err(error.into()),
-                Err(NotAdmitted::Refused(refusal)) => Err(OpError::Conflict(format!("{refusal:?}"))),
+                Err(NotAdmitted::Refused(refusal, _)) => Err(OpError::Conflict(format!("{refusal:?}"))),
             }
         }
         WholeSecret => {

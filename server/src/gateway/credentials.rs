@@ -6,7 +6,8 @@
 use axum::extract::{FromRequestParts, Query};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use keydesk_core::admission::{self, AuthContext, NotAdmitted, Presented};
+use keydesk_core::admission::{self, AuthContext, KnownKey, NotAdmitted, Presented, Refused};
+use keydesk_core::domain::gate::Refusal;
 
 use super::protocol::{Asker, Fault};
 use crate::http::request::RequestFacts;
@@ -28,10 +29,25 @@ impl FromRequestParts<AppState> for Authenticated {
                 state.last_used.note(context.key(), state.desk.now());
                 Ok(Self(context))
             }
-            Err(NotAdmitted::Refused(refusal)) => Err(Asker::of(parts, state).refused(&refusal)),
+            Err(NotAdmitted::Refused(refusal, key)) => {
+                if let Some(key) = key {
+                    note_refusal(parts, state, &key, &refusal);
+                }
+                Err(Asker::of(parts, state).refused(&refusal))
+            }
             Err(NotAdmitted::Unavailable(error)) => Err(Asker::of(parts, state).unavailable(&error)),
         }
     }
+}
+
+/// For the key's page: a refusal of a known key is counted.
+pub fn note_refusal(parts: &Parts, state: &AppState, key: &KnownKey, refusal: &Refusal) {
+    let facts = parts.extensions.get::<RequestFacts>();
+    let address =
+        facts.and_then(|facts| facts.address).map(|address| address.to_string()).unwrap_or_default();
+    let request_id = facts.map(|facts| facts.id.clone()).unwrap_or_default();
+    let request = Refused { route: parts.uri.path(), address, request_id };
+    state.refusals.note(key, refusal, &request, state.desk.now());
 }
 
 /// Every place in every route, also repeated ones: a second key must be seen to be refused.

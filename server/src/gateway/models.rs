@@ -3,13 +3,14 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::response::Response;
 use keydesk_core::admission::models_in_scope;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::model::Model;
 use serde_json::{Value, json};
 
-use super::credentials::Authenticated;
+use super::credentials::{Authenticated, note_refusal};
 use super::protocol::{Asker, Fault, Protocol, answer};
 use crate::state::AppState;
 
@@ -38,6 +39,7 @@ pub async fn find(
     asker: Asker,
     Authenticated(context): Authenticated,
     id: Result<Path<String>, PathRejection>,
+    parts: Parts,
 ) -> Result<Response, Fault> {
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let id = id.trim_end_matches('/');
@@ -45,7 +47,10 @@ pub async fn find(
     if id.is_empty() || looks_like_secret(id) {
         return Err(asker.model_not_found("There is no model of this name."));
     }
-    context.model(id).map_err(|refusal| asker.refused(&refusal))?;
+    if let Err(refusal) = context.model(id) {
+        note_refusal(&parts, &state, &context.known(), &refusal);
+        return Err(asker.refused(&refusal));
+    }
     let models = models_in_scope(&state.desk, &context).await.map_err(|error| asker.unavailable(&error))?;
     match models.iter().find(|model| model.id == id) {
         Some(model) => Ok(answer(&shape(asker.protocol, model))),

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use axum_extra::extract::cookie::Key;
 use clap::Parser;
 use http_body_util::BodyExt;
-use keydesk_core::admission::LastUsed;
+use keydesk_core::admission::{LastUsed, Refusals};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::key_form::KeyForm;
@@ -98,6 +98,7 @@ async fn installation() -> Installation {
         desk,
         config: Arc::new(config),
         last_used: LastUsed::default(),
+        refusals: Refusals::default(),
         mailer: None,
         cookie_key: Key::from(&[7; 64]),
         leptos: LeptosOptions::builder().output_name("keydesk").build(),

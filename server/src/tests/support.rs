@@ -738,6 +738,7 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
         "keys/disable" | "keys/enable" => own(&[("form[org]", org), ("form[id]", id)]),
         "keys/revoke" => own(&[("form[org]", org), ("form[id]", id), ("form[name]", &key.name)]),
         "keys/search" => own(&[("form[org]", org), ("form[q]", id), ("form[rest]", "")]),
+        "support/look-up" => own(&[("form[q]", id)]),
         "audit/export" => own(&[("form[org]", org), ("form[format]", "csv")]),
         "keys/find" => own(&[("form[org]", org), ("form[q]", "")]),
         "orgs/save" => {

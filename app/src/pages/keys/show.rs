@@ -8,7 +8,7 @@ use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::window::Period;
-use keydesk_core::ops::keys::{self, KeyView};
+use keydesk_core::ops::keys::{self, KeyView, REFUSED_DAYS};
 use keydesk_core::ops::spend::KeySpend;
 use leptos::prelude::*;
 
@@ -48,7 +48,8 @@ pub fn KeyPage() -> impl IntoView {
             {page_head(crumbs, heading.into_any(), under.into_any(), actions(&view))}
             <div class="columns">
                 <div class="stack">
-                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {history_card(&view)}
+                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {refusals_card(&view)}
+                    {history_card(&view)}
                 </div>
                 {about_card(key, now, zone)}
             </div>
@@ -209,6 +210,43 @@ fn limits_card(key: &Key) -> impl IntoView + use<> {
                 {tile("Requests per minute", key.limits.rpm)} {tile("Tokens per minute", key.limits.tpm)}
                 {tile("Parallel requests", key.limits.parallel)}
             </dl>
+        </section>
+    }
+}
+
+fn refusals_card(view: &KeyView) -> impl IntoView + use<> {
+    let (zone, now) = (&view.visit.org.zone, view.now);
+    let rows = view
+        .refused
+        .iter()
+        .map(|refused| {
+            let times = match refused.times {
+                1 => "Once".to_owned(),
+                times => format!("{} times", grouped(times)),
+            };
+            // Where the address is the reason, it is named already.
+            let from = (refused.reason != "address" && !refused.address.is_empty())
+                .then(|| format!(" · last from {}", refused.address));
+            view! {
+                <li>
+                    {icon(Icon::Ban)} <p class="words">{refused.words()}</p> {when::ago(refused.last_at, now, zone)}
+                    <p class="sub">{times} {from}</p>
+                </li>
+            }
+        })
+        .collect_view();
+    let body = if view.refused.is_empty() {
+        view! { <p class="muted">"No request with this key was refused."</p> }.into_any()
+    } else {
+        view! { <ol class="history">{rows}</ol> }.into_any()
+    };
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Recent refusals"</h2>
+                <p>{format!("Last {REFUSED_DAYS} days")}</p>
+            </header>
+            {body}
         </section>
     }
 }

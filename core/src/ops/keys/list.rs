@@ -147,7 +147,11 @@ pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<F
     }
 }
 
-async fn count_secret_search(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
+/// Counts a look-up of a secret, whoever's it turns out to be.
+///
+/// # Errors
+/// `TooMany` after many in a minute.
+pub(in crate::ops) async fn count_secret_search(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
     let now = desk.now();
     let subject = caller.person.id.as_str();
     let mut tx = desk.db.write().await?;

@@ -9,9 +9,10 @@ mod switch;
 
 pub use create::{CreateForm, FormView, IssuedKey, blank, create, issue};
 pub use edit::{Clash, EditForm, Edited, edit, edit_form};
+pub(in crate::ops) use list::count_secret_search;
 pub use list::{Found, KeysView, SearchForm, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
-pub use show::{KeyView, show};
+pub use show::{KeyView, REFUSED_DAYS, show};
 pub use switch::{KeyRef, RevokeForm, RevokeView, disable, enable, revoke, revoke_form};
 
 use super::OpError;

@@ -7,17 +7,23 @@ use super::super::support::{self, Look};
 use super::find_seen;
 use crate::Desk;
 use crate::domain::audit::PastEvent;
+use crate::domain::gate::RefusedLately;
 use crate::domain::key::Key;
 use crate::domain::moment::Moment;
-use crate::store::audit;
+use crate::store::{audit, refusals};
 
 const HISTORY_MOST: i64 = 50;
+pub const REFUSED_DAYS: i64 = 7;
+/// Minutes with refusals that are read; beyond them a count is of the newest.
+const REFUSED_MOST: i64 = 1_000;
 
 pub struct KeyView {
     pub visit: Visit,
     pub key: Key,
     pub spend: KeySpend,
     pub history: Vec<PastEvent>,
+    /// Requests that were refused in the last week, the newest first.
+    pub refused: Vec<RefusedLately>,
     pub now: Moment,
 }
 
@@ -29,7 +35,10 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let key = find_seen(&mut read, &visit, id, now).await?;
     let spend = of_key(&mut read, &visit.org, &key, now).await?;
     let history = audit::of_subject(&mut read, &visit.org.id, key.id.as_str(), HISTORY_MOST).await?;
+    let week = now.plus_days(-REFUSED_DAYS);
+    let refused = refusals::of_key(&mut read, &visit.org.id, &key.id, week, REFUSED_MOST).await?;
+    let refused = RefusedLately::together(refused);
     drop(read);
     support::trace(desk, &visit, Look::Thing { id: key.id.as_str(), name: &key.name }).await?;
-    Ok(KeyView { visit, key, spend, history, now })
+    Ok(KeyView { visit, key, spend, history, refused, now })
 }

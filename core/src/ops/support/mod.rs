@@ -1,6 +1,10 @@
 //! Support staff look across organisations and change nothing. What they look at is written into the organisation's
 //! audit, where its owners and admins see it: every operation that shows something of an organisation calls `trace`.
 
+mod search;
+
+pub use search::{Hit, Hits, LookUpForm, LookedUp, hits, look_up};
+
 use super::OpError;
 use super::access::Visit;
 use crate::Desk;

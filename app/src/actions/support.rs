@@ -1,0 +1,39 @@
+//! Support's one box across organisations.
+
+use keydesk_core::ops::support::{self, LookUpForm, LookedUp};
+use leptos::prelude::*;
+
+use super::tell;
+use crate::ask::{answer, caller, desk};
+use crate::error::AppError;
+use crate::path::LocalPath;
+use crate::sealed::Tone;
+
+/// It posts, so that a pasted secret never stands in an address.
+#[server(endpoint = "support/look-up")]
+pub async fn look_up(form: LookUpForm) -> Result<(), AppError> {
+    answer(
+        async {
+            match support::look_up(&desk()?, &caller()?, &form).await? {
+                LookedUp::Key { slug, id, retired } => {
+                    if retired {
+                        tell(
+                            Tone::Warn,
+                            "That secret was replaced by a rotation and works no longer. This is its key.",
+                        )?;
+                    }
+                    Ok(LocalPath::key(&slug, &id))
+                }
+                LookedUp::Nothing(sentence) => {
+                    tell(Tone::Warn, sentence)?;
+                    Ok(LocalPath::support())
+                }
+                LookedUp::Text(text) => {
+                    let query = serde_urlencoded::to_string([("q", text)]).unwrap_or_default();
+                    Ok(LocalPath::support().with_query(if query == "q=" { "" } else { &query }))
+                }
+            }
+        }
+        .await,
+    )
+}

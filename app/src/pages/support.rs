@@ -1,0 +1,137 @@
+//! Support's page: one box across all organisations, and what it finds.
+
+use keydesk_core::domain::key_format::{hint, looks_like_secret, valid_last_four};
+use keydesk_core::ops::support::{self, Hits};
+use keydesk_core::store::people;
+use leptos::prelude::*;
+
+use super::{notice_line, page, title};
+use crate::ask::{caller, desk, query};
+use crate::path::LocalPath;
+use crate::ui::frame::{Width, framed_apart, page_head};
+use crate::ui::icon::{Icon, icon};
+
+const WORDS_MOST: usize = 200;
+
+#[component]
+pub fn SupportPage() -> impl IntoView {
+    let typed: String = query("q").unwrap_or_default().trim().chars().take(WORDS_MOST).collect();
+    // A secret that somebody put into the address by hand is neither looked up nor shown again.
+    let text = if looks_like_secret(&typed) { String::new() } else { typed };
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let hits = support::hits(&desk, &caller, &text).await?;
+        let orgs = people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?;
+        let under = view! {
+            <p class="muted">"Look up a key in any organisation. Each organisation sees in its audit what you looked at."</p>
+        };
+        let body = view! {
+            {title("Support")}
+            {notice_line()}
+            {page_head(vec![], "Support".into_any(), under.into_any(), ().into_any())}
+            <div class="toolbar">
+                <form class="search" role="search" method="post" action="/api/support/look-up">
+                    <div class="affix">
+                        {icon(Icon::Search)}
+                        <input
+                            class="input"
+                            type="search"
+                            name="form[q]"
+                            value=text.clone()
+                            placeholder="Key id, whole secret, last four, or an organisation"
+                            aria-label="Look up"
+                            aria-keyshortcuts="/"
+                            data-shortcut="/"
+                            autocomplete="off"
+                            spellcheck="false"
+                        />
+                        <kbd aria-hidden="true">"/"</kbd>
+                    </div>
+                </form>
+            </div>
+            {found(&hits, &text)}
+        };
+        Ok(framed_apart(&orgs, &caller, "/support", Width::Mid, body.into_any()))
+    })
+}
+
+fn found(hits: &Hits, text: &str) -> AnyView {
+    if hits.orgs.is_empty() && hits.keys.is_empty() {
+        let (heading, words) = if text.is_empty() {
+            (
+                "No organisation yet",
+                "An operator creates organisations; their keys can be looked up here then.".to_owned(),
+            )
+        } else {
+            (
+                "Nothing found",
+                format!(
+                    "{} “{text}”. Keys are found here by their id, a whole secret or its last four characters; by name, on the page Keys of their organisation.",
+                    if valid_last_four(text) {
+                        "No secret ends with and no organisation is called"
+                    } else {
+                        "No organisation is called"
+                    },
+                ),
+            )
+        };
+        return view! {
+            <section class="empty">
+                {icon(Icon::Search)} <h2>{heading}</h2> <p>{words}</p>
+            </section>
+        }
+        .into_any();
+    }
+    let keys = hits
+        .keys
+        .iter()
+        .map(|hit| {
+            let href = LocalPath::key(&hit.key.slug, &hit.key.id).as_str().to_owned();
+            let replaced = hit.key.secret_ends.is_some().then_some(", a secret with an end");
+            view! {
+                <li>
+                    {icon(Icon::Key)} <p class="words">
+                        <a href=href>{hit.key.name.clone()}</a>
+                        {format!(" of {}", hit.org)}
+                        {replaced}
+                    </p> <span class="hint">{hint(&hit.key.last_four)}</span>
+                </li>
+            }
+        })
+        .collect_view();
+    let keys = (!hits.keys.is_empty()).then(|| {
+        view! {
+            <section class="card">
+                <header>
+                    <h2>"Keys"</h2>
+                </header>
+                <ol class="history">{keys}</ol>
+            </section>
+        }
+    });
+    let orgs = hits
+        .orgs
+        .iter()
+        .map(|org| {
+            let suspended = org.suspended.then(|| view! { <span class="muted">"Suspended"</span> });
+            view! {
+                <li>
+                    {icon(Icon::Gear)} <p class="words">
+                        <a href=LocalPath::keys(&org.slug).as_str().to_owned()>{org.name.clone()}</a>
+                    </p> {suspended}
+                </li>
+            }
+        })
+        .collect_view();
+    let orgs = (!hits.orgs.is_empty()).then(|| {
+        view! {
+            <section class="card">
+                <header>
+                    <h2>"Organisations"</h2>
+                </header>
+                <ol class="history">{orgs}</ol>
+            </section>
+        }
+    });
+    view! { <div class="stack">{keys} {orgs}</div> }.into_any()
+}

@@ -1,0 +1,115 @@
+//! One box across all organisations, for support: a key's id, a whole secret, the last four characters of one, or part
+//! of an organisation's name. Whoever is not support finds no such page. A secret is looked up by its hash and goes
+//! nowhere else; each organisation whose keys come up is told in its audit.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::OpError;
+use super::super::access::{Caller, enter};
+use super::super::keys::count_secret_search;
+use super::{Look, trace};
+use crate::Desk;
+use crate::domain::hidden::Hidden;
+use crate::domain::ids::KeyId;
+use crate::domain::key_format::{self, looks_like_secret, valid_last_four};
+use crate::domain::policy::PlatformRole;
+use crate::store::support::{self, FoundKey, FoundOrg};
+
+/// Characters of a search that are read.
+const WORDS_MOST: usize = 200;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LookUpForm {
+    pub q: Hidden,
+}
+
+/// What the box comes to.
+pub enum LookedUp {
+    /// One key: the slug of its organisation, its id, and whether the secret was one that a rotation replaced.
+    Key { slug: String, id: KeyId, retired: bool },
+    /// Nothing; the sentence says why.
+    Nothing(String),
+    /// Neither a secret nor an id: `hits` lists what it finds.
+    Text(String),
+}
+
+fn must_be_support(caller: &Caller) -> Result<(), OpError> {
+    match caller.person.platform {
+        PlatformRole::Support => Ok(()),
+        PlatformRole::None | PlatformRole::Operator => Err(OpError::NotFound),
+    }
+}
+
+/// # Errors
+/// `NotFound` for everybody but support; `TooMany` after many searches in a minute.
+pub async fn look_up(desk: &Desk, caller: &Caller, form: &LookUpForm) -> Result<LookedUp, OpError> {
+    must_be_support(caller)?;
+    let text = form.q.as_str().trim();
+    let key_id = KeyId::parse(text);
+    if key_id.is_none() && !looks_like_secret(text) {
+        return Ok(LookedUp::Text(text.chars().take(WORDS_MOST).collect()));
+    }
+    count_secret_search(desk, caller).await?;
+    let found = match &key_id {
+        Some(id) => support::key(&mut desk.db.read().await?, id).await?,
+        None => match key_format::read(text) {
+            Ok(secret) => support::key_of_secret(&mut desk.db.read().await?, &secret.hash()).await?,
+            Err(why) => return Ok(LookedUp::Nothing(why.sentence())),
+        },
+    };
+    let Some(found) = found else {
+        let what = if key_id.is_some() { "this id" } else { "this secret" };
+        return Ok(LookedUp::Nothing(format!("No key of this installation has {what}.")));
+    };
+    let visit = enter(&mut desk.db.read().await?, caller, &found.slug).await?;
+    trace(desk, &visit, Look::Thing { id: found.id.as_str(), name: &found.name }).await?;
+    let retired = found.secret_ends.is_some_and(|at| at <= desk.now());
+    Ok(LookedUp::Key { slug: found.slug, id: found.id, retired })
+}
+
+/// What a search that may stand in an address finds.
+#[derive(Default)]
+pub struct Hits {
+    pub orgs: Vec<FoundOrg>,
+    pub keys: Vec<Hit>,
+}
+
+/// A key that has, or had, a secret with these last four characters.
+pub struct Hit {
+    pub org: String,
+    pub key: FoundKey,
+}
+
+/// The newest keys with these last four characters, and organisations with the text in their name; without a text, the
+/// organisations by name.
+///
+/// # Errors
+/// `NotFound` for everybody but support; `TooMany` after many searches in a minute.
+pub async fn hits(desk: &Desk, caller: &Caller, text: &str) -> Result<Hits, OpError> {
+    must_be_support(caller)?;
+    let text = text.trim();
+    if looks_like_secret(text) {
+        return Ok(Hits::default());
+    }
+    let mut hits = Hits { orgs: support::orgs_named(&mut desk.db.read().await?, text).await?, keys: vec![] };
+    if !valid_last_four(text) {
+        return Ok(hits);
+    }
+    count_secret_search(desk, caller).await?;
+    let keys = support::keys_ending(&mut desk.db.read().await?, text).await?;
+    let mut told: Vec<(String, String)> = Vec::new();
+    for key in keys {
+        let org = match told.iter().find(|(slug, _)| *slug == key.slug) {
+            Some((_, name)) => name.clone(),
+            None => {
+                let visit = enter(&mut desk.db.read().await?, caller, &key.slug).await?;
+                trace(desk, &visit, Look::List { of: "keys", search: text }).await?;
+                told.push((key.slug.clone(), visit.org.name.clone()));
+                visit.org.name
+            }
+        };
+        hits.keys.push(Hit { org, key });
+    }
+    Ok(hits)
+}

@@ -1,0 +1,82 @@
+//! Look-ups across organisations, for support alone: the only reads of keys here that name no organisation. Who may ask
+//! is decided in `ops::support`, which also tells each organisation.
+
+use super::{StoreError, Via, run, statements};
+use crate::domain::ids::KeyId;
+use crate::domain::key_format::SecretHash;
+use crate::domain::moment::Moment;
+
+/// Hits of one search; a search that finds more is not narrow enough to help anybody.
+const HITS_MOST: i64 = 20;
+const ORGS_MOST: i64 = 50;
+
+statements! {
+    KEY_ANYWHERE = "SELECT o.slug, k.id, k.name, k.last_four, CAST(NULL AS BIGINT) AS ends_at
+        FROM keys k JOIN orgs o ON o.id = k.org_id WHERE k.id = $1";
+    KEY_OF_HASH = "SELECT o.slug, k.id, k.name, s.last_four, s.ends_at
+        FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id WHERE s.hash = $1";
+    KEYS_ENDING = "SELECT o.slug, k.id, k.name, s.last_four, s.ends_at
+        FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id
+        WHERE s.last_four = $1 ORDER BY k.seq DESC LIMIT $2";
+    ORGS_NAMED = "SELECT slug, name, suspended_at FROM orgs
+        WHERE lower(name) LIKE $1 ESCAPE '\\' OR slug LIKE $1 ESCAPE '\\' ORDER BY name, slug LIMIT $2";
+}
+
+/// A key with the slug of its organisation. `secret_ends` is of the secret that it was found by.
+pub struct FoundKey {
+    pub slug: String,
+    pub id: KeyId,
+    pub name: String,
+    pub last_four: String,
+    pub secret_ends: Option<Moment>,
+}
+
+pub struct FoundOrg {
+    pub slug: String,
+    pub name: String,
+    pub suspended: bool,
+}
+
+type KeyRow = (String, String, String, String, Option<i64>);
+
+fn read_key((slug, id, name, last_four, ends): KeyRow) -> Result<FoundKey, StoreError> {
+    let id = KeyId::parse(&id).ok_or(StoreError::Unreadable { column: "keys.id" })?;
+    Ok(FoundKey { slug, id, name, last_four, secret_ends: ends.map(Moment::from_ms) })
+}
+
+pub async fn key(via: &mut impl Via, id: &KeyId) -> Result<Option<FoundKey>, StoreError> {
+    let row: Option<KeyRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, KeyRow>(KEY_ANYWHERE).bind(id.as_str()))?;
+    row.map(read_key).transpose()
+}
+
+pub async fn key_of_secret(via: &mut impl Via, hash: &SecretHash) -> Result<Option<FoundKey>, StoreError> {
+    let row: Option<KeyRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, KeyRow>(KEY_OF_HASH).bind(hash.as_bytes().as_slice()))?;
+    row.map(read_key).transpose()
+}
+
+/// The newest first.
+pub async fn keys_ending(via: &mut impl Via, last_four: &str) -> Result<Vec<FoundKey>, StoreError> {
+    let rows: Vec<KeyRow> =
+        run!(via, fetch_all, sqlx::query_as::<_, KeyRow>(KEYS_ENDING).bind(last_four).bind(HITS_MOST))?;
+    rows.into_iter().map(read_key).collect()
+}
+
+/// By name; an installation has few organisations, so that reading their names costs nothing.
+pub async fn orgs_named(via: &mut impl Via, text: &str) -> Result<Vec<FoundOrg>, StoreError> {
+    let text = text.to_lowercase().replace('\0', "\u{fffd}");
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let pattern = format!("%{escaped}%");
+    let rows: Vec<(String, String, Option<i64>)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, String, Option<i64>)>(ORGS_NAMED).bind(&pattern).bind(ORGS_MOST)
+    )?;
+    let read = |(slug, name, suspended): (String, String, Option<i64>)| FoundOrg {
+        slug,
+        name,
+        suspended: suspended.is_some(),
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
