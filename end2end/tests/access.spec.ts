@@ -64,6 +64,8 @@ const places: [string, string][] = [
   ["the list, sorted by spend", `${keys}?sort=spend&q=eval`],
   ["nothing found", `${keys}?q=no+such+name`],
   ["the form for a new key", `${keys}/new`],
+  ["the audit", "/northwind-labs/audit"],
+  ["the audit, nothing found", "/northwind-labs/audit?key=none"],
 ];
 for (const [what, path] of places) {
   demoTest(what, async ({ page, open, signedIn }) => {
