@@ -89,6 +89,10 @@ impl LocalPath {
         Self("/operator".into())
     }
 
+    pub fn org_created(org: &str) -> Self {
+        Self(format!("/operator/{org}/created"))
+    }
+
     pub fn settings(org: &str) -> Self {
         Self(format!("/{org}/settings"))
     }

@@ -11,7 +11,9 @@ use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage,
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, LeavingPage, MemberPage, MembersPage, RemoveMemberPage,
 };
-use crate::pages::orgs::{HomePage, OperatorPage, ResumeOrgPage, SettingsPage, SuspendOrgPage};
+use crate::pages::orgs::{
+    HomePage, NewOrgPage, OperatorPage, OrgCreatedPage, ResumeOrgPage, SettingsPage, SuspendOrgPage,
+};
 use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
 use crate::pages::support::SupportPage;
 use crate::pages::teams::{
@@ -34,6 +36,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/setup/:token") view=SetUpPage ssr=SsrMode::Async />
                 <Route path=path!("/reset/:token") view=ResetPage ssr=SsrMode::Async />
                 <Route path=path!("/operator") view=OperatorPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/new") view=NewOrgPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/:org/created") view=OrgCreatedPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/suspend") view=SuspendOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/invite/:token") view=JoinPage ssr=SsrMode::Async />

@@ -75,6 +75,14 @@ pub enum Mailed {
     Never,
 }
 
+/// The link of a new organisation's owner on its way to the one page that shows it.
+#[derive(Serialize, Deserialize)]
+pub struct OwnerLink {
+    pub slug: String,
+    pub email: String,
+    pub link: String,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Sealed<T> {
     until: i64,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use keydesk_core::Desk;
 use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::person::Email;
+use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SwitchForm};
 use keydesk_core::ops::{OpError, audit, catalogue, links};
 use keydesk_core::store::{Db, Place, StoreError, models};
 
@@ -41,6 +43,9 @@ enum Command {
     /// Prove that nobody rewrote the audit.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// List, create, suspend and resume organisations.
+    #[command(subcommand)]
+    Orgs(OrgsCommand),
     /// Check configuration, database, migrations and clock.
     Doctor(ServeConfig),
 }
@@ -92,6 +97,45 @@ enum AuditCommand {
     },
 }
 
+#[derive(Subcommand)]
+enum OrgsCommand {
+    /// List the organisations: address, state, live keys, people, day of creation and name, with tabs between.
+    List(DataConfig),
+    /// Create an organisation. Prints a one-time link for its owner, unless they sign in here already.
+    Create(Box<CreateOrgArgs>),
+    /// Refuse an organisation's keys and changes from now on.
+    Suspend(SwitchArgs),
+    /// Let a suspended organisation go on.
+    Resume(SwitchArgs),
+}
+
+#[derive(Args)]
+struct CreateOrgArgs {
+    name: String,
+    /// The owner's e-mail address.
+    #[arg(long, value_name = "E-MAIL")]
+    owner: String,
+    /// The first part of its pages' addresses; without it, made from the name.
+    #[arg(long, default_value = "")]
+    slug: String,
+    /// Where its budgets' days begin.
+    #[arg(long, default_value = "UTC")]
+    zone: String,
+    #[command(flatten)]
+    serve: ServeConfig,
+}
+
+#[derive(Args)]
+struct SwitchArgs {
+    /// The organisation's address, such as acme.
+    slug: String,
+    /// Kept in the organisation's audit; a suspension needs one.
+    #[arg(long, default_value = "")]
+    reason: String,
+    #[command(flatten)]
+    data: DataConfig,
+}
+
 pub async fn run(cli: Cli) -> Result<(), String> {
     match cli.command {
         Command::Serve(config) => serve::serve(config).await,
@@ -139,6 +183,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
             Ok(())
         }
         Command::Audit(AuditCommand::Verify { org, data }) => verify_audit(org.as_deref(), &data).await,
+        Command::Orgs(command) => organisations(command).await,
         Command::Doctor(config) => doctor::examine(&config).await,
     }
 }
@@ -182,6 +227,53 @@ fn audit_line(report: &audit::Report) -> String {
             format!("{}: {events}, whole, head {head}", report.slug)
         }
         Some(broken) => format!("{}: BROKEN after {events} in order: {broken}.", report.slug),
+    }
+}
+
+async fn organisations(command: OrgsCommand) -> Result<(), String> {
+    match command {
+        OrgsCommand::List(data) => {
+            for org in orgs::every(&open(&data).await?).await.map_err(told)? {
+                let state = if org.suspended_at.is_some() { "suspended" } else { "active" };
+                let created = org.created_at.date(&Zone::utc());
+                println!("{}\t{state}\t{}\t{}\t{created}\t{}", org.slug, org.live_keys, org.people, org.name);
+            }
+        }
+        OrgsCommand::Create(args) => {
+            let CreateOrgArgs { name, owner, slug, zone, serve } = *args;
+            let desk = open(&serve.data).await?;
+            let form = NewOrgForm { name, slug, zone, email: owner };
+            let created = orgs::create(&desk, By::CommandLine, &form).await.map_err(told)?;
+            match created.owner {
+                Owner::Joined(owner) => {
+                    println!("{} is created at /{}. {owner} is its owner.", created.name, created.slug)
+                }
+                Owner::Invited(token) => {
+                    println!("{} is created at /{}. Its owner's link:", created.name, created.slug);
+                    println!("{}/invite/{}", serve.base_url(), token.as_str());
+                }
+            }
+        }
+        OrgsCommand::Suspend(SwitchArgs { slug, reason, data }) => {
+            let (desk, form) = (open(&data).await?, SwitchForm { org: slug.clone(), reason });
+            let name = orgs::suspend(&desk, By::CommandLine, &form).await;
+            let name = name.map_err(|error| told_of(error, &slug))?;
+            println!("{name} is suspended. Requests with its keys are refused from now on.");
+        }
+        OrgsCommand::Resume(SwitchArgs { slug, reason, data }) => {
+            let (desk, form) = (open(&data).await?, SwitchForm { org: slug.clone(), reason });
+            let name = orgs::resume(&desk, By::CommandLine, &form).await;
+            let name = name.map_err(|error| told_of(error, &slug))?;
+            println!("{name} is resumed. Its keys work again.");
+        }
+    }
+    Ok(())
+}
+
+fn told_of(error: OpError, slug: &str) -> String {
+    match error {
+        OpError::NotFound => format!("There is no organisation at the address {slug}."),
+        other => told(other),
     }
 }
 
@@ -251,6 +343,10 @@ pub fn told(error: OpError) -> String {
     match error {
         OpError::Store(error) => stored(error),
         OpError::Conflict(sentence) => sentence,
+        OpError::Invalid(mistakes) => {
+            let sentences: Vec<_> = mistakes.iter().map(|mistake| mistake.problem.to_string()).collect();
+            sentences.join("\n")
+        }
         other => other.to_string(),
     }
 }

@@ -16,9 +16,14 @@ use keydesk_core::domain::key::{KeySpec, Status, Words};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, PersonName, slug_of};
-use keydesk_core::domain::policy::{Action, KeyFacts, On, OrgRole, PlatformRole, system_permit};
+use keydesk_core::domain::policy::{
+    Action, KeyFacts, MembersCreate, On, OrgRole, PlatformRole, system_permit,
+};
+use keydesk_core::domain::settings::SettingsForm;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::ops::access::{Caller, Visit, enter};
+use keydesk_core::ops::invitations::{self, InviteForm};
+use keydesk_core::ops::orgs::{self, By, NewOrgForm, SaveForm, SwitchForm};
 use keydesk_core::ops::{OpError, catalogue, keys as key_ops};
 use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::teams::{self as team_store, NewPlace, NewTeam};
@@ -107,6 +112,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
         report.keys += plans.len();
         report.requests += use_keys(desk, org, &plans, &made).await?;
     }
+    settle_in(&past, &northwind, now).await?;
     let mut tx = desk.db.write().await?;
     keys::expire_due(&mut tx, now).await?;
     tx.save_unaudited("what is past its end is marked, as the program does now and then").await?;
@@ -126,7 +132,7 @@ pub fn who() -> Vec<(String, String)> {
     });
     let others = [
         ("sam@desk.example", "support: looks up everywhere, changes nothing"),
-        ("erik@fjord.example", "owner of Fjord Robotics"),
+        ("erik@fjord.example", "owner of Fjord Robotics; also of Harbour Media, which is suspended"),
     ];
     northwind.chain(others.map(|(email, part)| (email.to_owned(), part.to_owned()))).collect()
 }
@@ -234,6 +240,53 @@ async fn seed_fjord(
     let event = org_created(&org, &erik);
     tx.save(&system_permit(&org.id, Action::CreateKey, "command line"), event, start).await?;
     Ok(Seeded { org, teams: Vec::new(), people: vec![erik, ana.clone()] })
+}
+
+/// What came later: Northwind's own rules, people on their way in, and a small organisation that nobody paid for.
+async fn settle_in(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), OpError> {
+    let ana = |at: Moment| Caller { fresh_at: at, ..northwind.people[0].clone() };
+    let at = now.plus_days(-19);
+    let view = orgs::settings(past.at(at), &ana(at), &northwind.org.slug).await?;
+    let settings = SettingsForm {
+        members_create: MembersCreate::InTeams.as_str().into(),
+        key_days_most_mode: "limit".into(),
+        key_days_most: "365".into(),
+        keys_per_member_mode: "limit".into(),
+        keys_per_member: "10".into(),
+        ..view.form
+    };
+    let org = northwind.org.slug.clone();
+    let form = SaveForm { org: org.clone(), version: view.visit.org.version, settings, ..Default::default() };
+    orgs::save(past.at(at), &ana(at), &form).await?;
+
+    for (email, role, team, at) in [
+        ("yuki@northwind.example", OrgRole::Member, Some(1), now.plus_days(-2)),
+        ("dana@northwind.example", OrgRole::Admin, None, now.plus_ms(-5 * plan::HOUR)),
+    ] {
+        let team = team.map(|number: usize| northwind.teams[number].id.to_string()).unwrap_or_default();
+        let form = InviteForm {
+            org: org.clone(),
+            email: email.into(),
+            role: role.as_str().into(),
+            team_role: if team.is_empty() { "" } else { "member" }.into(),
+            team,
+            ..Default::default()
+        };
+        invitations::invite(past.at(at), &ana(at), &form).await?;
+    }
+
+    let made = past.at(now.plus_days(-120));
+    let form = NewOrgForm {
+        name: "Harbour Media".into(),
+        slug: String::new(),
+        zone: "Europe/Oslo".into(),
+        email: "erik@fjord.example".into(),
+    };
+    let harbour = orgs::create(made, By::CommandLine, &form).await?;
+    let unpaid = SwitchForm { org: harbour.slug, reason: "Unpaid since August".into() };
+    let at = now.plus_days(-12);
+    orgs::suspend(past.at(at), By::Operator(&ana(at)), &unpaid).await?;
+    Ok(())
 }
 
 /// A key that was made, with the secret's id that usage names. The secret itself was dropped unseen.

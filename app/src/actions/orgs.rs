@@ -1,14 +1,14 @@
 //! An organisation's settings; and the installation's organisations, for its operator.
 
 use keydesk_core::ops::fresh::prove;
-use keydesk_core::ops::orgs::{self, By, SaveForm, Saved, SwitchForm};
+use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SaveForm, Saved, SwitchForm};
 use leptos::prelude::*;
 
 use super::tell;
-use crate::ask::{answer, caller, desk};
+use crate::ask::{answer, base_url, caller, desk};
 use crate::error::AppError;
 use crate::path::LocalPath;
-use crate::sealed::Tone;
+use crate::sealed::{self, ISSUED, OwnerLink, Tone};
 
 #[server(endpoint = "orgs/save")]
 pub async fn save_settings(form: SaveForm) -> Result<(), AppError> {
@@ -39,6 +39,32 @@ pub async fn save_settings(form: SaveForm) -> Result<(), AppError> {
                     fields: clash.errors,
                     merged: serde_json::to_string(&clash.form).unwrap_or_default(),
                 }),
+            }
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "orgs/create")]
+pub async fn create_org(form: NewOrgForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let desk = desk()?;
+            let created = orgs::create(&desk, By::Operator(&caller()?), &form).await?;
+            match created.owner {
+                Owner::Joined(owner) => {
+                    tell(Tone::Good, format!("{} is created. {owner} is its owner.", created.name))?;
+                    Ok(LocalPath::operator())
+                }
+                Owner::Invited(token) => {
+                    let page = LocalPath::org_created(&created.slug);
+                    // The one way the link leaves: sealed, to the page that shows it.
+                    let link = format!("{}/invite/{}", base_url(), token.as_str());
+                    let email = form.email.trim().to_lowercase();
+                    let once = OwnerLink { slug: created.slug, email, link };
+                    sealed::send(ISSUED, page.as_str(), once, desk.now());
+                    Ok(page)
+                }
             }
         }
         .await,

@@ -278,8 +278,7 @@ impl SettingsForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<Settings, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let name = visible_name(&self.name, "Name", ORG_NAME_MOST).and_then(refuse_secret);
-        let name = errors.take("name", name);
+        let name = errors.take("name", parse_org_name(&self.name));
         let slug = errors.take("slug", parse_slug(&self.slug));
         let zone = errors.take("zone", parse_zone(&self.zone));
         let key_prefix = self.key_prefix.trim();
@@ -358,6 +357,11 @@ impl SettingsForm {
         };
         errors.take(setting.as_str(), parsed)
     }
+}
+
+/// An organisation's name, which stands on every page of it.
+pub fn parse_org_name(text: &str) -> Result<String, Problem> {
+    visible_name(text, "Name", ORG_NAME_MOST).and_then(refuse_secret)
 }
 
 /// The zone of an IANA name.

@@ -4,7 +4,8 @@ use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::settings::{Settings, SettingsForm};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::enter;
-use keydesk_core::ops::orgs::{self, By, SaveForm, Saved, SettingsClash, SwitchForm};
+use keydesk_core::ops::invitations;
+use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SaveForm, Saved, SettingsClash, SwitchForm};
 use keydesk_core::store::orgs::{OrgFilter, PAGE_ROWS};
 
 use crate::support::*;
@@ -236,6 +237,64 @@ on_both!(
         assert!(matches!(save(&desk, &fjord, &settings).await, Ok(Saved::Saved(_))));
         // The other organisation felt nothing of it.
         desk.create_key(&at, "ci").await;
+    }
+);
+
+fn new_org(name: &str, email: &str) -> NewOrgForm {
+    NewOrgForm { name: name.into(), slug: String::new(), zone: "Europe/Oslo".into(), email: email.into() }
+}
+
+on_both!(
+    fn a_new_organisations_owner_is_who_signs_in_with_the_address_or_is_invited_once(desk: TestDesk) {
+        let at = desk.owner().await;
+        let operator = desk.platform(&at, PlatformRole::Operator).await.caller;
+        let made = orgs::create(&desk, By::Operator(&operator), &new_org("Fjord Robotics", OWNER_EMAIL))
+            .await
+            .unwrap();
+        assert_eq!(made.slug, "fjord-robotics");
+        assert!(matches!(made.owner, Owner::Joined(name) if name == at.caller.person.name));
+        let visit = enter(&mut desk.db.read().await.unwrap(), &at.caller, "fjord-robotics").await.unwrap();
+        assert_eq!((visit.standing.role, visit.orgs.len()), (Some(OrgRole::Owner), 2));
+        assert_eq!(visit.org.zone.name(), "Europe/Oslo");
+
+        let made =
+            orgs::create(&desk, By::CommandLine, &new_org("Harbour", " New@Example.com ")).await.unwrap();
+        let Owner::Invited(token) = made.owner else { panic!("nobody signs in with it") };
+        let offer = invitations::find(&desk, token.as_str()).await.unwrap().unwrap();
+        assert_eq!(
+            (offer.invitation.email.as_str(), offer.invitation.role),
+            ("new@example.com", OrgRole::Owner)
+        );
+        assert_eq!(offer.invitation.org_slug, "harbour");
+        assert!(!desk.dump().await.contains(token.as_str()));
+        let owners = "SELECT changes FROM audit_events WHERE kind = 'org.created' ORDER BY at, org_id";
+        assert!(desk.texts(owners).await.iter().any(|changes| changes.contains("new@example.com, invited")));
+    }
+);
+
+on_both!(
+    fn only_an_operator_creates_an_organisation_and_mistakes_make_none(desk: TestDesk) {
+        let at = desk.owner().await;
+        let operator = desk.platform(&at, PlatformRole::Operator).await.caller;
+        let support = desk.platform(&at, PlatformRole::Support).await.caller;
+        let admin = desk.member(&at, OrgRole::Admin).await.caller;
+        for who in [&support, &admin] {
+            let made = orgs::create(&desk, By::Operator(who), &new_org("Fjord", OWNER_EMAIL)).await;
+            assert!(matches!(made, Err(OpError::NotFound)));
+        }
+        let make = async |form: NewOrgForm| orgs::create(&desk, By::Operator(&operator), &form).await;
+        assert_eq!(refused(make(new_org("Northwind", OWNER_EMAIL)).await).0, "slug");
+        assert_eq!(
+            refused(make(NewOrgForm { slug: "api".into(), ..new_org("Fjord", OWNER_EMAIL) }).await).0,
+            "slug"
+        );
+        assert_eq!(refused(make(new_org(" ", OWNER_EMAIL)).await).0, "name");
+        assert_eq!(refused(make(new_org("Fjord", "nobody")).await).0, "email");
+        assert_eq!(
+            refused(make(NewOrgForm { zone: "Mars".into(), ..new_org("Fjord", OWNER_EMAIL) }).await).0,
+            "zone"
+        );
+        assert_eq!(desk.number("SELECT COUNT(*) FROM orgs").await, 1);
     }
 );
 

@@ -149,3 +149,34 @@ on_both! {
         }
     }
 }
+
+on_both! {
+    async fn a_new_owners_link_is_shown_once_and_to_nobody_else(app: TestApp) {
+        app.cast().await;
+        let operator = app.sign_in(Who::Operator).await;
+        let fields = [
+            ("form[name]", "Harbour Works"),
+            ("form[slug]", ""),
+            ("form[zone]", "UTC"),
+            ("form[email]", "new@example.com"),
+        ];
+        let answer = app.post_page(&operator, "/operator/new", "orgs/create", &fields).await;
+        assert_eq!((answer.status, answer.location()), (303, "/operator/harbour-works/created"));
+        let page = app.get(&operator, answer.location()).await;
+        assert!(page.header("cache-control").contains("no-store"));
+        let (_, rest) = page.text.split_once("/invite/").expect("the link");
+        let token: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+        assert_eq!(token.len(), 64);
+        let again = app.get(&operator, answer.location()).await;
+        assert_eq!(again.status, 200);
+        assert!(!again.text.contains(&token));
+        assert!(!app.dump().await.contains(&token));
+
+        // A mistake keeps what was typed.
+        let wrong = [fields[0], ("form[slug]", "acme"), fields[2], fields[3]];
+        let answer = app.post_page(&operator, "/operator/new", "orgs/create", &wrong).await;
+        assert_eq!(answer.status, 422);
+        assert!(answer.text.contains("Another organisation is at the address acme"), "{}", answer.text);
+        assert!(answer.text.contains("Harbour Works"), "{}", answer.text);
+    }
+}

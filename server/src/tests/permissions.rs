@@ -31,6 +31,8 @@ GET  /account/second-factor/codes   303   200   200   200   200   200   200   20
 GET  /setup/{token}                 404   404   404   404   404   404   404   404   404   404
 GET  /reset/{token}                 200   200   200   200   200   200   200   200   200   200
 GET  /operator                      303   404   404   404   404   404   404   404   200   404
+GET  /operator/new                  303   404   404   404   404   404   404   404   200   404
+GET  /operator/{org}/created        303   404   404   404   404   404   404   404   200   404
 GET  /operator/{org}/suspend        303   404   404   404   404   404   404   404   200   404
 GET  /operator/{org}/resume         303   404   404   404   404   404   404   404   409   404
 GET  /support                       303   404   404   404   404   404   404   200   404   404
@@ -68,6 +70,7 @@ POST keys/revoke                    401   200   200   200   404   200   404   40
 POST keys/search                    401   200   200   200   200   200   200   200   404   404
 POST keys/find                      401   200   200   200   200   200   200   200   404   404
 POST orgs/save                      401   200   200   403   403   403   403   403   404   404
+POST orgs/create                    401   404   404   404   404   404   404   404   200   404
 POST orgs/suspend                   401   404   404   404   404   404   404   404   200   404
 POST orgs/resume                    401   404   404   404   404   404   404   404   200   404
 POST invitations/invite             401   200   200   200   422   403   403   403   404   404

@@ -751,6 +751,12 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
             }
             fields
         }
+        "orgs/create" => own(&[
+            ("form[name]", name),
+            ("form[slug]", ""),
+            ("form[zone]", "UTC"),
+            ("form[email]", &format!("{name}@example.com")),
+        ]),
         "orgs/suspend" | "orgs/resume" => own(&[("form[org]", org), ("form[reason]", "Unpaid since August")]),
         "teams/create" => own(&new_team(org, name)),
         "teams/edit" => {

@@ -117,11 +117,19 @@ pub fn OperatorPage() -> impl IntoView {
             return Err(AppError::NotFound);
         }
         let view = orgs::list(&desk, &caller, &filter).await?;
-        let under = view! { <p class="muted">"Everybody on this installation. What is in them is not yours to see unless you belong to them."</p> };
+        let under =
+            view! { <p class="muted">"Their keys and people are yours to see only where you belong."</p> };
+        let create = view! {
+            <a class="btn primary" href="/operator/new" aria-keyshortcuts="n" data-shortcut="n">
+                {icon(Icon::Plus)}
+                "Create organisation"
+                <kbd aria-hidden="true">"n"</kbd>
+            </a>
+        };
         let body = view! {
             {title("Organisations")}
             {notice_line()}
-            {page_head(vec![], "Organisations".into_any(), under.into_any(), ().into_any())}
+            {page_head(vec![], "Organisations".into_any(), under.into_any(), create.into_any())}
             {listed(&view, &filter, "/operator", true)}
         };
         let path = LocalPath::operator();

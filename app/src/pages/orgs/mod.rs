@@ -1,9 +1,62 @@
 //! Organisations: the settings of one, and the list of all for whoever runs the installation.
 
+mod create;
 mod list;
 mod settings;
 mod switch;
 
+pub use create::{NewOrgPage, OrgCreatedPage};
 pub use list::{HomePage, OperatorPage};
 pub use settings::SettingsPage;
 pub use switch::{ResumeOrgPage, SuspendOrgPage};
+
+use leptos::prelude::*;
+
+/// What most installations choose from; any zone of the IANA database can be typed.
+const ZONES: [&str; 40] = [
+    "UTC",
+    "Africa/Cairo",
+    "Africa/Johannesburg",
+    "Africa/Lagos",
+    "Africa/Nairobi",
+    "America/Bogota",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Mexico_City",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "America/Toronto",
+    "Asia/Bangkok",
+    "Asia/Dubai",
+    "Asia/Hong_Kong",
+    "Asia/Jakarta",
+    "Asia/Jerusalem",
+    "Asia/Karachi",
+    "Asia/Kolkata",
+    "Asia/Manila",
+    "Asia/Seoul",
+    "Asia/Shanghai",
+    "Asia/Singapore",
+    "Asia/Taipei",
+    "Asia/Tokyo",
+    "Australia/Melbourne",
+    "Australia/Sydney",
+    "Europe/Amsterdam",
+    "Europe/Berlin",
+    "Europe/Istanbul",
+    "Europe/Kyiv",
+    "Europe/London",
+    "Europe/Madrid",
+    "Europe/Oslo",
+    "Europe/Paris",
+    "Europe/Rome",
+    "Europe/Warsaw",
+    "Europe/Zurich",
+    "Pacific/Auckland",
+];
+
+/// Offered below a field whose `list` is `zones`.
+fn zones() -> impl IntoView {
+    view! { <datalist id="zones">{ZONES.map(|zone| view! { <option value=zone></option> })}</datalist> }
+}

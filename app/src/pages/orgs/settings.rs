@@ -7,56 +7,13 @@ use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::orgs::{self, SaveForm, SettingsView};
 use leptos::prelude::*;
 
+use super::zones;
 use crate::ask::{base_url, caller, desk, param};
 use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{LimitField, Mistakes, TextField, help, mistake, on_page};
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::proof::proof_fields;
-
-/// What most installations choose from; any zone of the IANA database can be typed.
-const ZONES: [&str; 40] = [
-    "UTC",
-    "Africa/Cairo",
-    "Africa/Johannesburg",
-    "Africa/Lagos",
-    "Africa/Nairobi",
-    "America/Bogota",
-    "America/Chicago",
-    "America/Denver",
-    "America/Los_Angeles",
-    "America/Mexico_City",
-    "America/New_York",
-    "America/Sao_Paulo",
-    "America/Toronto",
-    "Asia/Bangkok",
-    "Asia/Dubai",
-    "Asia/Hong_Kong",
-    "Asia/Jakarta",
-    "Asia/Jerusalem",
-    "Asia/Karachi",
-    "Asia/Kolkata",
-    "Asia/Manila",
-    "Asia/Seoul",
-    "Asia/Shanghai",
-    "Asia/Singapore",
-    "Asia/Taipei",
-    "Asia/Tokyo",
-    "Australia/Melbourne",
-    "Australia/Sydney",
-    "Europe/Amsterdam",
-    "Europe/Berlin",
-    "Europe/Istanbul",
-    "Europe/Kyiv",
-    "Europe/London",
-    "Europe/Madrid",
-    "Europe/Oslo",
-    "Europe/Paris",
-    "Europe/Rome",
-    "Europe/Warsaw",
-    "Europe/Zurich",
-    "Pacific/Auckland",
-];
 
 #[component]
 pub fn SettingsPage() -> impl IntoView {
@@ -132,12 +89,11 @@ fn identity(form: &SettingsForm, slug: &str, mistakes: &Mistakes) -> AnyView {
         "Its pages are at {}/{slug}. After a change the old addresses stop, and bookmarks and links with them; keys go on.",
         base_url()
     );
-    let options = ZONES.map(|zone| view! { <option value=zone></option> });
     view! {
         {name.draw(form.name.clone(), mistakes)}
         {address.draw_with(address_help, form.slug.clone(), mistakes)}
         {zone_field(form.zone.clone(), mistakes)}
-        <datalist id="zones">{options}</datalist>
+        {zones()}
     }
     .into_any()
 }

@@ -1,10 +1,12 @@
 //! Organisations: what one decides about itself (its owners and admins), and what the installation's operator does with
 //! them as a whole.
 
+mod create;
 mod operator;
 mod settings;
 
+pub use create::{Created, NewOrgForm, Owner, create, may_create};
 pub use operator::{
-    By, OrgsView, REASON_MOST, SwitchForm, SwitchView, every, list, resume, suspend, switch_form,
+    By, OrgsView, OutsideView, REASON_MOST, SwitchForm, created, every, list, resume, suspend, switch_form,
 };
 pub use settings::{SaveForm, Saved, SettingsClash, SettingsView, save, settings};

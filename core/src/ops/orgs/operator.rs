@@ -72,7 +72,19 @@ pub async fn every(desk: &Desk) -> Result<Vec<orgs::ListedOrg>, OpError> {
     }
 }
 
-pub struct SwitchView {
+/// What the page after a creation is drawn from.
+///
+/// # Errors
+/// `NotFound` for who is no operator.
+pub async fn created(desk: &Desk, caller: &Caller, slug: &str) -> Result<OutsideView, OpError> {
+    let mut read = desk.db.read().await?;
+    let org = find(&mut read, slug).await?;
+    By::Operator(caller).permit(&org.id, Action::CreateOrg)?;
+    Ok(OutsideView { own: people::orgs_of(&mut read, &caller.person.id).await?, org })
+}
+
+/// One organisation, seen from outside.
+pub struct OutsideView {
     pub org: Org,
     pub own: Vec<(String, String)>,
 }
@@ -86,14 +98,14 @@ pub async fn switch_form(
     caller: &Caller,
     slug: &str,
     action: Action,
-) -> Result<SwitchView, OpError> {
+) -> Result<OutsideView, OpError> {
     let mut read = desk.db.read().await?;
     let org = find(&mut read, slug).await?;
     By::Operator(caller).permit(&org.id, action)?;
     if org.suspended == (action == Action::SuspendOrg) {
         return Err(already(&org));
     }
-    Ok(SwitchView { own: people::orgs_of(&mut read, &caller.person.id).await?, org })
+    Ok(OutsideView { own: people::orgs_of(&mut read, &caller.person.id).await?, org })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

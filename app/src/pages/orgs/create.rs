@@ -1,0 +1,128 @@
+//! A new organisation, and the one page that shows its owner's invitation link.
+
+use http::{HeaderValue, header};
+use keydesk_core::domain::person::SLUG_MOST;
+use keydesk_core::domain::settings::ORG_NAME_MOST;
+use keydesk_core::ops::orgs::{self, By, NewOrgForm};
+use keydesk_core::store::people;
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+
+use super::zones;
+use crate::ask::{caller, desk, param};
+use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::path::LocalPath;
+use crate::sealed::{self, ISSUED, OwnerLink};
+use crate::ui::code::copy_button;
+use crate::ui::field::{TextField, on_page};
+use crate::ui::frame::{Width, framed_apart, page_head};
+use crate::ui::icon::{Icon, icon};
+
+fn crumbs() -> Vec<(String, String)> {
+    vec![(LocalPath::operator().as_str().to_owned(), "Organisations".to_owned())]
+}
+
+#[component]
+pub fn NewOrgPage() -> impl IntoView {
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        orgs::may_create(&desk, &By::Operator(&caller))?;
+        let own = people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?;
+        let mistakes = mistakes();
+        let form = typed().unwrap_or_else(|| NewOrgForm { zone: "UTC".into(), ..Default::default() });
+        let name = TextField {
+            field: "name",
+            name: "form[name]",
+            label: "Name",
+            most: Some(ORG_NAME_MOST),
+            autofocus: true,
+            ..Default::default()
+        };
+        let address = TextField {
+            field: "slug",
+            name: "form[slug]",
+            label: "Address",
+            help: "The first part of its pages' addresses. Left empty, it is made from the name: Acme Corp is at /acme-corp.",
+            most: Some(SLUG_MOST),
+            optional: true,
+            ..Default::default()
+        };
+        let zone = TextField {
+            field: "zone",
+            name: "form[zone]",
+            label: "Time zone",
+            help: "Budgets begin anew at midnight there. Its owner can change it.",
+            list: "zones",
+            ..Default::default()
+        };
+        let email = TextField {
+            field: "email",
+            name: "form[email]",
+            label: "Owner's e-mail",
+            help: "Whoever signs in with this address becomes the owner at once. If nobody does, the next page shows a link for them.",
+            kind: "email",
+            most: Some(254),
+            ..Default::default()
+        };
+        let body = view! {
+            {title("Create organisation")}
+            {notice_line()}
+            {page_head(crumbs(), "Create organisation".into_any(), ().into_any(), ().into_any())}
+            <form class="form" method="post" action="/api/orgs/create" data-enhance>
+                {on_page(here())} {name.draw(form.name, &mistakes)} {address.draw(form.slug, &mistakes)}
+                {zone.draw(form.zone, &mistakes)} {zones()} {email.draw(form.email, &mistakes)}
+                <div class="actions">
+                    <button class="btn primary">"Create organisation"</button>
+                    <a class="btn quiet" href=LocalPath::operator().as_str().to_owned()>"Cancel"</a>
+                </div>
+            </form>
+        };
+        Ok(framed_apart(&own, &caller, "/operator/new", Width::Narrow, body.into_any()))
+    })
+}
+
+#[component]
+pub fn OrgCreatedPage() -> impl IntoView {
+    let slug = param("org");
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = orgs::created(&desk, &caller, &slug).await?;
+        let path = LocalPath::org_created(&view.org.slug);
+        let issued: Option<OwnerLink> = sealed::take(ISSUED, path.as_str(), desk.now());
+        if let Some(response) = use_context::<ResponseOptions>() {
+            // Neither kept nor repacked on the way.
+            response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+        }
+        let inside = match issued.filter(|issued| issued.slug == view.org.slug) {
+            Some(OwnerLink { link, email, .. }) => view! {
+                <section class="stack" data-once>
+                    <h2 class="sr">"The owner's link"</h2>
+                    <div class="secret">
+                        <code id="secret">{link}</code>
+                        {copy_button("Copy link", "primary", "secret".into())}
+                    </div>
+                    <p class="warn-line">
+                        {icon(Icon::Warn)} <span>
+                            <b>"This is the only time it is shown."</b>
+                            {format!(" Hand it to {email}. Whoever opens it becomes the owner of {}; it works once, for seven days.", view.org.name)}
+                        </span>
+                    </p>
+                </section>
+            }
+            .into_any(),
+            None => view! { <p>"The owner's link was shown once, when the organisation was created, and is not kept anywhere."</p> }
+                .into_any(),
+        };
+        let body = view! {
+            {title("Organisation created")}
+            {page_head(crumbs(), format!("{} is created", view.org.name).into_any(), ().into_any(), ().into_any())}
+            <div class="stack roomy">
+                {inside}
+                <div class="actions">
+                    <a class="btn" href=LocalPath::operator().as_str().to_owned()>"Go to Organisations"</a>
+                </div>
+            </div>
+        };
+        Ok(framed_apart(&view.own, &caller, "/operator", Width::Mid, body.into_any()))
+    })
+}

@@ -1,0 +1,97 @@
+//! A new organisation, made by whoever runs the installation. Its owner is somebody who signs in here already, or is
+//! invited; the invitation's link is given out once.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::OpError;
+use super::super::invitations::{self, NewInvitation};
+use super::operator::By;
+use super::settings::slug_taken;
+use crate::Desk;
+use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::hidden::Hidden;
+use crate::domain::ids::OrgId;
+use crate::domain::key_form::FieldError;
+use crate::domain::org::Org;
+use crate::domain::person::{Email, parse_slug, slug_of};
+use crate::domain::policy::{Action, OrgRole};
+use crate::domain::settings::{parse_org_name, parse_zone};
+use crate::store::people;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewOrgForm {
+    pub name: String,
+    /// Empty: made from the name.
+    pub slug: String,
+    pub zone: String,
+    /// The owner's.
+    pub email: String,
+}
+
+#[derive(Debug)]
+pub struct Created {
+    pub slug: String,
+    pub name: String,
+    pub owner: Owner,
+}
+
+#[derive(Debug)]
+pub enum Owner {
+    /// Somebody who signs in with the address is the owner from now on. Their name.
+    Joined(String),
+    /// Nobody does. The token of the invitation's link.
+    Invited(Hidden),
+}
+
+/// What the page before it asks: may they?
+///
+/// # Errors
+/// `NotFound` for who is no operator.
+pub fn may_create(desk: &Desk, by: &By<'_>) -> Result<(), OpError> {
+    by.permit(&OrgId::new(desk.now(), desk.ten()), Action::CreateOrg).map(|_| ())
+}
+
+/// # Errors
+/// `Invalid` with every mistake, a taken address among them.
+pub async fn create(desk: &Desk, by: By<'_>, form: &NewOrgForm) -> Result<Created, OpError> {
+    let now = desk.now();
+    let id = OrgId::new(now, desk.ten());
+    let permit = by.permit(&id, Action::CreateOrg)?;
+    let mut errors = Vec::new();
+    let name = parse_org_name(&form.name).map_err(|problem| errors.push(FieldError::new("name", problem)));
+    let slug = match (form.slug.trim(), &name) {
+        ("", Ok(name)) => Ok(slug_of(name)),
+        // The name's mistake is told; the address follows it.
+        ("", Err(())) => Err(()),
+        (slug, _) => parse_slug(slug).map_err(|problem| errors.push(FieldError::new("slug", problem))),
+    };
+    let zone = parse_zone(&form.zone).map_err(|problem| errors.push(FieldError::new("zone", problem)));
+    let email = Email::parse(&form.email).map_err(|problem| errors.push(FieldError::new("email", problem)));
+    let (Ok(name), Ok(slug), Ok(zone), Ok(email)) = (name, slug, zone, email) else {
+        return Err(OpError::Invalid(errors));
+    };
+    let org = Org::new(id, slug, name, zone);
+    let mut tx = desk.db.write().await?;
+    people::insert_org(&mut tx, &org, now).await.map_err(|error| slug_taken(error, &org.slug))?;
+    let known = match people::credentials(&mut tx, &email).await? {
+        Some((person, _)) => people::find(&mut tx, &person).await?,
+        None => None,
+    };
+    let (owner, told) = match known {
+        Some(person) => {
+            people::insert_member(&mut tx, &org.id, &person.id, OrgRole::Owner, now).await?;
+            let told = person.name.clone();
+            (Owner::Joined(person.name), told)
+        }
+        None => {
+            let new = NewInvitation { email: &email, role: OrgRole::Owner, team: None };
+            let token = invitations::issue(desk, &mut tx, &permit, &new, now).await?;
+            (Owner::Invited(Hidden::new(token)), format!("{}, invited", email.as_str()))
+        }
+    };
+    let change = Change { field: "owner".into(), before: None, after: Some(told) };
+    let event = Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with(vec![change]);
+    tx.save(&permit, event, now).await?;
+    Ok(Created { slug: org.slug, name: org.name, owner })
+}
