@@ -104,6 +104,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
 
     let northwind = seed_northwind(&past, now.plus_days(-203), zone.clone(), &hash).await?;
     let fjord = seed_fjord(&past, now.plus_days(-201), oslo.clone(), &hash, &northwind.people[0]).await?;
+    set_rules(&past, &northwind, now.plus_days(-202)).await?;
     let mut report = DemoReport { password: PASSWORD, people: who(), keys: 0, requests: 0 };
     for (org, plans) in
         [(&northwind, plan::northwind(now, &zone, &models)), (&fjord, plan::fjord(now, &oslo, &models))]
@@ -112,7 +113,8 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
         report.keys += plans.len();
         report.requests += use_keys(desk, org, &plans, &made).await?;
     }
-    settle_in(&past, &northwind, now).await?;
+    invite_two(&past, &northwind, now).await?;
+    seed_harbour(&past, &northwind, now).await?;
     let mut tx = desk.db.write().await?;
     keys::expire_due(&mut tx, now).await?;
     tx.save_unaudited("what is past its end is marked, as the program does now and then").await?;
@@ -242,11 +244,15 @@ async fn seed_fjord(
     Ok(Seeded { org, teams: Vec::new(), people: vec![erik, ana.clone()] })
 }
 
-/// What came later: Northwind's own rules, people on their way in, and a small organisation that nobody paid for.
-async fn settle_in(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), OpError> {
-    let ana = |at: Moment| Caller { fresh_at: at, ..northwind.people[0].clone() };
-    let at = now.plus_days(-19);
-    let view = orgs::settings(past.at(at), &ana(at), &northwind.org.slug).await?;
+/// The owner, who has just proved who they are.
+fn owner_at(org: &Seeded, at: Moment) -> Caller {
+    Caller { fresh_at: at, ..org.people[0].clone() }
+}
+
+/// What Northwind decided before its first key.
+async fn set_rules(past: &Past, northwind: &Seeded, at: Moment) -> Result<(), OpError> {
+    let (desk, ana) = (past.at(at), owner_at(northwind, at));
+    let view = orgs::settings(desk, &ana, &northwind.org.slug).await?;
     let settings = SettingsForm {
         members_create: MembersCreate::InTeams.as_str().into(),
         key_days_most_mode: "limit".into(),
@@ -255,37 +261,44 @@ async fn settle_in(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), O
         keys_per_member: "10".into(),
         ..view.form
     };
-    let org = northwind.org.slug.clone();
-    let form = SaveForm { org: org.clone(), version: view.visit.org.version, settings, ..Default::default() };
-    orgs::save(past.at(at), &ana(at), &form).await?;
+    let (org, version) = (northwind.org.slug.clone(), view.visit.org.version);
+    orgs::save(desk, &ana, &SaveForm { org, version, settings, ..Default::default() }).await?;
+    Ok(())
+}
 
-    for (email, role, team, at) in [
-        ("yuki@northwind.example", OrgRole::Member, Some(1), now.plus_days(-2)),
-        ("dana@northwind.example", OrgRole::Admin, None, now.plus_ms(-5 * plan::HOUR)),
+/// On their way in. After all that was done with keys, as the audit's numbers grow with time.
+async fn invite_two(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), OpError> {
+    let research = northwind.teams[1].id.to_string();
+    for (email, role, team, minutes) in [
+        ("yuki@northwind.example", OrgRole::Member, research, 9),
+        ("dana@northwind.example", OrgRole::Admin, String::new(), 4),
     ] {
-        let team = team.map(|number: usize| northwind.teams[number].id.to_string()).unwrap_or_default();
+        let at = now.plus_ms(-minutes * 60_000);
         let form = InviteForm {
-            org: org.clone(),
+            org: northwind.org.slug.clone(),
             email: email.into(),
             role: role.as_str().into(),
             team_role: if team.is_empty() { "" } else { "member" }.into(),
             team,
             ..Default::default()
         };
-        invitations::invite(past.at(at), &ana(at), &form).await?;
+        invitations::invite(past.at(at), &owner_at(northwind, at), &form).await?;
     }
+    Ok(())
+}
 
-    let made = past.at(now.plus_days(-120));
+/// A small organisation that nobody paid for.
+async fn seed_harbour(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), OpError> {
     let form = NewOrgForm {
         name: "Harbour Media".into(),
         slug: String::new(),
         zone: "Europe/Oslo".into(),
         email: "erik@fjord.example".into(),
     };
-    let harbour = orgs::create(made, By::CommandLine, &form).await?;
-    let unpaid = SwitchForm { org: harbour.slug, reason: "Unpaid since August".into() };
+    let harbour = orgs::create(past.at(now.plus_days(-120)), By::CommandLine, &form).await?;
     let at = now.plus_days(-12);
-    orgs::suspend(past.at(at), By::Operator(&ana(at)), &unpaid).await?;
+    let unpaid = SwitchForm { org: harbour.slug, reason: "Unpaid since August".into() };
+    orgs::suspend(past.at(at), By::Operator(&owner_at(northwind, at)), &unpaid).await?;
     Ok(())
 }
 
