@@ -132,14 +132,41 @@ demoTest("editing and revoking", async ({ page, open, signedIn }) => {
 });
 
 demoTest("what is not there, and what one may not do", async ({ page, open, otherPage, signIn, signedIn, server, expectFailures }) => {
-  expectFailures("404 GET /northwind-labs/nothing", "403 GET /northwind-labs/keys/new");
+  expectFailures("404 GET /northwind-labs/nothing", "403 GET /northwind-labs/settings");
   await signedIn();
   await open("/northwind-labs/nothing");
   await examine(page);
   const member = await signIn(await otherPage(), server.who(/^member$/));
-  await open(`${keys}/new`, member);
+  await open("/northwind-labs/settings", member);
   await expect(member.getByRole("heading", { name: "You may not do this" })).toBeVisible();
   await examine(member);
+});
+
+for (const [what, path] of [
+  ["the settings", "/northwind-labs/settings"],
+  ["the organisations", "/operator"],
+  ["the form for a new organisation", "/operator/new"],
+  ["before a suspension", "/operator/fjord-robotics/suspend"],
+  ["before a resumption", "/operator/harbour-media/resume"],
+] as const) {
+  demoTest(what, async ({ page, open, signedIn }) => {
+    await signedIn();
+    await open(path);
+    await examine(page);
+  });
+}
+
+demoTest("the settings with mistakes, and the switcher open", async ({ page, open, signedIn, expectFailures }) => {
+  expectFailures("422 POST /api/orgs/save");
+  await signedIn();
+  await open("/northwind-labs/settings");
+  await page.getByLabel("Time zone").fill("nowhere");
+  await page.getByRole("button", { name: "Save settings" }).click();
+  await expect(page.locator(".field .error")).toHaveCount(1);
+  await examine(page);
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.getByRole("button", { name: /change organisation/ }).click();
+  await examine(page, "#orgs");
 });
 
 demoTest("the palette and the person's menu, open", async ({ page, open, signedIn }) => {

@@ -18,7 +18,7 @@ export async function createKey(page: Page, org: string, name: string, fill?: (p
   await page.getByRole("button", { name: "Create key" }).click();
   await page.waitForURL(/\/issued$/);
   const secret = (await page.locator("#secret").textContent()) ?? "";
-  expect(secret).toMatch(/^sk-desk-[0-9A-Za-z]{38}$/);
+  expect(secret).toMatch(/^sk-[a-z-]+-[0-9A-Za-z]{38}$/);
   const path = new URL(page.url()).pathname.replace(/\/issued$/, "");
   return { name, id: path.split("/").at(-1) ?? "", path, secret };
 }
