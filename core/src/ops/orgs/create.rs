@@ -75,7 +75,7 @@ pub async fn create(desk: &Desk, by: By<'_>, form: &NewOrgForm) -> Result<Create
     let mut tx = desk.db.write().await?;
     people::insert_org(&mut tx, &org, now).await.map_err(|error| slug_taken(error, &org.slug))?;
     let known = match people::credentials(&mut tx, &email).await? {
-        Some((person, _)) => people::find(&mut tx, &person).await?,
+        Some(known) => people::find(&mut tx, &known.person).await?,
         None => None,
     };
     let (owner, told) = match known {
