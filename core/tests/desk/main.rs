@@ -18,3 +18,4 @@ mod second_factor;
 mod spend;
 mod statements;
 mod support;
+mod teams;

@@ -221,7 +221,7 @@ fn row(team: &WholeTeam, slug: &str, now: Moment, zone: &Zone) -> impl IntoView 
                 {grouped(team.people)}
             </td>
             <td data-label="Live keys" class="num">
-                <a class="above" href=keys_href(slug, team) title="Show its keys">
+                <a href=keys_href(slug, team) title="Show its keys">
                     {team.live_keys_words()}
                 </a>
             </td>
