@@ -181,3 +181,53 @@ demoTest("the palette and the person's menu, open", async ({ page, open, signedI
   await expect(page.locator("#person")).toBeVisible();
   await examine(page, "#person");
 });
+
+demoTest("people: the list, inviting, a link, one person, removing, leaving", async ({ page, open, otherPage, signedIn, server, expectFailures }) => {
+  demoTest.setTimeout(120_000);
+  expectFailures("404 GET /invite/");
+  const people = "/northwind-labs/members";
+  await signedIn();
+  await open(`${people}/invite`);
+  await examine(page);
+  await page.getByLabel("E-mail").fill(`${unique("axe")}@example.org`);
+  await page.getByRole("button", { name: "Invite", exact: true }).click();
+  await page.waitForURL(/\/issued$/);
+  await listening(page);
+  const link = (await page.locator("#secret").textContent()) ?? "";
+  await examine(page);
+  await open(people);
+  await expect(page.getByRole("heading", { name: "Open invitations" })).toBeVisible();
+  await examine(page);
+  const guest = await otherPage();
+  await guest.goto(link);
+  await examine(guest);
+  await guest.goto(`${server.url}/invite/dead`);
+  await examine(guest);
+  await open(`${people}?q=priya`);
+  await page.locator("tbody .row-link").first().click();
+  await page.waitForURL(/\/per_/);
+  const person = new URL(page.url()).pathname;
+  await examine(page);
+  await open(`${person}/remove`);
+  await examine(page);
+  await open("/northwind-labs/leave");
+  await examine(page);
+});
+
+demoTest("the keys of somebody who left", async ({ page, open, signedIn }) => {
+  demoTest.setTimeout(60_000);
+  await signedIn();
+  await open("/northwind-labs/members?q=kenji");
+  await page.locator("tbody .row-link").first().click();
+  await page.waitForURL(/\/per_/);
+  const person = new URL(page.url()).pathname;
+  await page.getByRole("button", { name: "Disable" }).click();
+  await page.waitForURL(/\/keys$/);
+  await page.getByRole("radio", { name: /^Revoke them/ }).check();
+  await examine(page);
+  await open("/northwind-labs/members");
+  await examine(page, ".notice.warn");
+  await open(person);
+  await page.getByRole("button", { name: "Enable" }).click();
+  await expect(page.locator("h1 .badge")).toHaveText("Active");
+});

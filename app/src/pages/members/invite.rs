@@ -75,12 +75,11 @@ pub fn InvitePage() -> impl IntoView {
         let place = (!view.teams.is_empty()).then(|| {
             view! {
                 {select_field("team", "form[team]", "Team", "", teams, &form.team, &mistakes)}
-                {select_field("team_role", "form[team_role]", "In the team", "", places, &form.team_role, &mistakes)}
+                {select_field("team_role", "form[team_role]", "In the team", "Counts only with a team.", places, &form.team_role, &mistakes)}
             }
         });
-        // Members are invited without a proof; for owners and admins it is asked, once the form says so.
-        let proof = (form.role != "member" || view.roles.len() > 1)
-            .then(|| proof_fields(&caller, view.now, &mistakes));
+        // Members are invited without a proof; for owners and admins it is asked when the form comes back for it.
+        let proof = (form.role != "member").then(|| proof_fields(&caller, view.now, &mistakes));
         let body = view! {
             {title("Invite somebody")}
             {notice_line()}

@@ -46,8 +46,9 @@ pub fn LeavingPage() -> impl IntoView {
         let work = match view.keys.is_empty() {
             true => nothing_left(&view, member_page),
             false => {
-                let proof = proof_fields(&caller, view.now, &mistakes);
-                form(&view, &sent, &mistakes, proof)
+                // One key needs no proof; for several it is asked when the form comes back for it.
+                let proof = (sent.keys.len() > 1).then(|| proof_fields(&caller, view.now, &mistakes));
+                form(&view, &sent, &mistakes, proof.into_any())
             }
         };
         let body = view! {

@@ -217,7 +217,7 @@ fn row(
         true => view! { <span class="muted">"No team"</span> }.into_any(),
         false => {
             let line = teams_line(&held.teams);
-            view! { <span class="clip" title=line.clone()>{line.clone()}</span> }.into_any()
+            view! { <span class="clip wide" title=line.clone()>{line.clone()}</span> }.into_any()
         }
     };
     let more = runs.then(|| {
@@ -302,7 +302,7 @@ fn invitation_row(
     };
     let ends = match invitation.ends_at <= now {
         true => badge(BadgeTone::Ended, "Ended".into(), invitation.ends_at.exact(zone)).into_any(),
-        false => when::ago(invitation.ends_at, now, zone).into_any(),
+        false => when::date(invitation.ends_at, zone).into_any(),
     };
     let post = |action: &'static str, words: &'static str, label: String| {
         view! {

@@ -36,9 +36,9 @@ pub(super) fn role_word(role: OrgRole) -> &'static str {
 /// What a role is for, beside its word in a form.
 fn role_help(role: OrgRole) -> &'static str {
     match role {
-        OrgRole::Owner => "Everything, also making owners.",
-        OrgRole::Admin => "Keys, teams, people and settings; no owners.",
-        OrgRole::Member => "Their own keys, and those of teams they look after.",
+        OrgRole::Owner => "everything, also making owners",
+        OrgRole::Admin => "keys, teams, people and settings, but no owners",
+        OrgRole::Member => "their own keys, and those of teams they look after",
     }
 }
 

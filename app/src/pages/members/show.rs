@@ -133,7 +133,7 @@ fn role_card(view: &MemberView, caller: &Caller) -> Option<impl IntoView + use<>
     Some(view! {
         <section class="card">
             <header>
-                <h2>"Role"</h2>
+                <h2>{if member.active() { "Change role" } else { "Role" }}</h2>
             </header>
             {change}
             {enable}
