@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tower_sessions::SessionStore;
 use tower_sessions::session::Id;
 
-use super::support::{Ask, Browser, Cast, MINUTE, TestApp, Who, on_both};
+use super::support::{Ask, Browser, Cast, MINUTE, PASSWORD, TestApp, Who, on_both};
 use crate::http::session_store::Sessions;
 
 const COOKIE: &str = "keydesk";
@@ -82,7 +82,7 @@ on_both! {
             app.post(&owner, "members/remove", &fields).await.status
         };
         assert_eq!(send("not the password").await, 422);
-        assert_eq!(send(super::support::PASSWORD).await, 200);
+        assert_eq!(send(PASSWORD).await, 200);
     }
 }
 
