@@ -6,7 +6,6 @@ mod canary;
 mod failure;
 mod gateway;
 mod headers;
-mod members;
 mod orgs;
 mod permissions;
 mod redirects;
