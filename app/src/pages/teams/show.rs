@@ -263,7 +263,7 @@ fn people_card(view: &TeamView) -> impl IntoView + use<> {
         view! { <p class="muted">{words}</p> }.into_any()
     } else {
         view! {
-            <table class="table plain">
+            <table class="table">
                 <caption class="sr">"People of the team, by name"</caption>
                 <thead>
                     <tr>
@@ -297,12 +297,13 @@ fn person_row(view: &TeamView, person: &TeamPerson, manages: bool) -> impl IntoV
     let facts = MemberFacts { person: &person.id, role: person.org_role, becomes: None, teams: &teams };
     let acts = manages && view.visit.may(Action::ManageTeamPeople, On::TeamMember(&team.id, facts));
     let href = format!("{}/people/{}", LocalPath::team(slug, &team.id).as_str(), person.id);
-    let also = match person.org_role {
-        OrgRole::Owner => " · owner of the organisation",
-        OrgRole::Admin => " · admin of the organisation",
-        OrgRole::Member => "",
+    let org_role = match person.org_role {
+        OrgRole::Owner => Some("Owner of the organisation"),
+        OrgRole::Admin => Some("Admin of the organisation"),
+        OrgRole::Member => None,
     };
-    let disabled = if person.disabled { " · disabled" } else { "" };
+    let also = if person.disabled { Some("Disabled") } else { org_role };
+    let also = also.map(|words| view! { <span class="sub">{words}</span> });
     let email = manages.then(|| view! { <span class="sub">{person.email.clone()}</span> });
     let action = manages.then(|| {
         let label = format!("Change {}’s place in the team", person.name);
@@ -319,8 +320,12 @@ fn person_row(view: &TeamView, person: &TeamPerson, manages: bool) -> impl IntoV
     view! {
         <tr>
             <th scope="row">{person.name.clone()} {email}</th>
-            <td>{role} <span class="muted">{also} {disabled}</span></td>
-            <td class="num">{grouped(person.live_keys)}</td>
+            <td data-label="Role" class="tight">
+                {role} {also}
+            </td>
+            <td data-label="Live keys" class="num">
+                {grouped(person.live_keys)}
+            </td>
             {action}
         </tr>
     }
