@@ -231,3 +231,16 @@ demoTest("the keys of somebody who left", async ({ page, open, signedIn }) => {
   await page.getByRole("button", { name: "Enable" }).click();
   await expect(page.locator("h1 .badge")).toHaveText("Active");
 });
+
+freshTest("the account, and a second factor from set-up to its recovery codes", async ({ page, open, signedIn }) => {
+  await signedIn();
+  for (const path of ["/account", "/account/password", "/account/sessions", "/account/second-factor"]) {
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await open(path);
+    await examine(page);
+  }
+  await page.getByLabel("Your password").fill("violet tram kettle orbit");
+  await page.getByRole("button", { name: "Set up second factor" }).click();
+  await expect(page.locator("svg.qr")).toBeVisible();
+  await examine(page);
+});

@@ -1,5 +1,6 @@
 //! Tests through the whole program: real routes, layers and databases, each from one body on SQLite and on Postgres.
 
+mod account;
 mod audit;
 mod bad_input;
 mod canary;
