@@ -30,7 +30,7 @@ async function turnOn(page: Page): Promise<{ secret: string; codes: string[] }> 
   await expect(page.locator("svg.qr")).toBeVisible();
   const secret = (await page.locator("#secret").textContent()) ?? "";
   expect(secret.replace(/\s/g, "")).toMatch(/^[A-Z2-7]{32}$/);
-  await page.getByLabel("Code that it shows").fill(codeOf(secret));
+  await page.getByRole("textbox", { name: "Code that it shows" }).fill(codeOf(secret));
   await page.getByRole("button", { name: "Turn on second factor" }).click();
   await page.waitForURL(/\/account\/second-factor\/codes$/);
   const codes = ((await page.locator("#codes").textContent()) ?? "").split("\n");
