@@ -89,7 +89,7 @@ fn about(caller: &Caller) -> impl IntoView + use<> {
                 <li>
                     <div>
                         <h3>"E-mail"</h3>
-                        <p class="help">"You sign in with it. Whoever runs this installation can change it."</p>
+                        <p class="help">"You sign in with it."</p>
                     </div>
                     <span class="value">{caller.person.email.clone()}</span>
                 </li>
