@@ -383,7 +383,7 @@ pub async fn renew_codes(desk: &Desk, caller: &Caller) -> Result<Vec<String>, Op
     let mut tx = desk.db.write().await?;
     // Held, so that it is not turned off at the same moment and leaves codes behind.
     people::hold_password(&mut tx, person).await?;
-    if !store::find(&mut tx, person).await?.is_some_and(|found| found.since.is_some()) {
+    if store::find(&mut tx, person).await?.is_none_or(|found| found.since.is_none()) {
         return Err(OpError::Conflict("Your second factor is off, so there are no recovery codes.".into()));
     }
     let before = store::codes_left(&mut tx, person).await?;

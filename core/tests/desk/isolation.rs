@@ -109,7 +109,7 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
             let was = serde_json::to_string(&view.form).unwrap();
             let version = view.key.unwrap().version;
             let edited = keydesk_core::domain::key_form::KeyForm { team, name, ..view.form };
-            let form = keys::EditForm { org, id: key, version, was, key: edited, ..Default::default() };
+            let form = keys::EditForm { org, id: key, version, was, key: edited };
             matches!(changed(keys::edit(desk, &caller, &form).await), Some(keys::Edited::Saved(_)))
         }
         10 => {

@@ -7,6 +7,7 @@ mod canary;
 mod failure;
 mod gateway;
 mod headers;
+mod members;
 mod orgs;
 mod permissions;
 mod redirects;

@@ -186,7 +186,7 @@ fn row(team: &WholeTeam, slug: &str, now: Moment, zone: &Zone) -> impl IntoView 
     let (all, shown) = (names.join(", "), names[..names.len().min(NAMED)].join(", "));
     let admins = match names.len() {
         0 => view! { <span class="muted">"Nobody"</span> }.into_any(),
-        ..=NAMED => view! { <span>{shown}</span> }.into_any(),
+        1..=NAMED => view! { <span>{shown}</span> }.into_any(),
         many => view! { <span title=all>{format!("{shown} and {} more", many - NAMED)}</span> }.into_any(),
     };
     let month = team.budgets.iter().find(|used| used.budget.period == Period::Month);
