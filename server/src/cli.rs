@@ -10,7 +10,7 @@ use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::person::Email;
 use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SwitchForm};
-use keydesk_core::ops::{OpError, audit, catalogue, links};
+use keydesk_core::ops::{OpError, audit, catalogue, links, second_factor};
 use keydesk_core::store::{Db, Place, StoreError, models};
 
 use crate::clock::{SystemClock, SystemRandom};
@@ -35,6 +35,8 @@ enum Command {
     SetupLink(ServeConfig),
     /// Print a one-time link with which somebody sets a new password.
     ResetPassword(ResetArgs),
+    /// Turn off the second factor of somebody who lost device and recovery codes, and end their sessions.
+    ResetSecondFactor(ResetArgs),
     /// Fill an empty database with a made-up organisation to look around in.
     Demo(DemoArgs),
     /// Show or import the models that keys can be scoped to.
@@ -164,6 +166,21 @@ pub async fn run(cli: Cli) -> Result<(), String> {
                 None => return Err(format!("Nobody signs in with {}.", email.as_str())),
             }
             Ok(())
+        }
+        Command::ResetSecondFactor(args) => {
+            let email = Email::parse(&args.email).map_err(|problem| problem.to_string())?;
+            let desk = open(&args.serve.data).await?;
+            match second_factor::turn_off_lost(&desk, &email).await.map_err(told)? {
+                Some(true) => {
+                    println!(
+                        "{} signs in with the password alone now; every session is ended.",
+                        email.as_str()
+                    );
+                    Ok(())
+                }
+                Some(false) => Err(format!("{} has no second factor.", email.as_str())),
+                None => Err(format!("Nobody signs in with {}.", email.as_str())),
+            }
         }
         Command::Demo(args) => demonstrate(args).await,
         Command::Models(ModelsCommand::List(data)) => {

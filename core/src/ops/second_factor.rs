@@ -15,10 +15,12 @@ use super::fresh::{Proof, prove_again};
 use super::passwords::SHORTEST;
 use super::sign_in::{FORGET_AFTER_MS, Proven, delay_ms};
 use crate::Desk;
-use crate::domain::audit::{Change, EventKind};
+use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
+use crate::domain::person::Email;
+use crate::domain::policy::{Action, system_permit};
 use crate::store::second_factor::{self as store, SecondFactor};
 use crate::store::throttle::{self, Throttled};
 use crate::store::{Tx, people, sessions};
@@ -353,6 +355,24 @@ pub async fn turn_off(desk: &Desk, caller: &Caller, form: &TurnOffForm) -> Resul
         return Err(OpError::Conflict("Your second factor is off already. Nothing was changed.".into()));
     }
     save(tx, By::from(&caller), EventKind::SecondFactorOff, vec![], now).await
+}
+
+/// For somebody who lost device and recovery codes, on the command line, by whoever made sure who asks. Every session of
+/// theirs ends. `None` when nobody signs in with the address, `Some(false)` when it was off.
+pub async fn turn_off_lost(desk: &Desk, email: &Email) -> Result<Option<bool>, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let Some(found) = people::credentials(&mut tx, email).await? else { return Ok(None) };
+    let Some(person) = people::find(&mut tx, &found.person).await? else { return Ok(None) };
+    if !store::turn_off(&mut tx, &person.id).await? {
+        return Ok(Some(false));
+    }
+    sessions::end_all(&mut tx, &person.id, now).await?;
+    let orgs = people::org_ids_of(&mut tx, &person.id).await?;
+    let event = Event::new(EventKind::SecondFactorOff, person.id.as_str(), &person.name);
+    let permits = orgs.iter().map(|org| system_permit(org, Action::OwnAccount, "command line"));
+    tx.save_for_each(permits, event, now).await?;
+    Ok(Some(true))
 }
 
 async fn refusal(desk: &Desk, caller: &Caller, password: &str) -> Result<Option<String>, OpError> {

@@ -39,7 +39,7 @@ statements! {
     /// Where somebody belongs, and as what.
     PLACES_OF = "SELECT o.id, o.slug, o.name, o.second_factor, m.role FROM memberships m JOIN orgs o ON o.id = m.org_id
         WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
-    ORGS_OF_WITH_ID = "SELECT o.id FROM memberships m JOIN orgs o ON o.id = m.org_id WHERE m.person_id = $1 ORDER BY o.id";
+    ORGS_OF_WITH_ID = "SELECT o.id FROM memberships m JOIN orgs o ON o.id = m.org_id WHERE m.person_id = $1 AND m.removed_at IS NULL ORDER BY o.id";
     /// Those who may own a key: in the organisation, and not disabled in it or altogether.
     ACTIVE = "SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
         WHERE m.org_id = $1 AND m.disabled_at IS NULL AND p.disabled_at IS NULL ORDER BY p.name, p.id LIMIT $2";

@@ -1,6 +1,7 @@
 //! Codes from a device and recovery codes: each works once, in its time, after the password, for its person.
 
 use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::domain::person::Email;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::{Caller, enter};
@@ -8,7 +9,7 @@ use keydesk_core::ops::account::{PasswordForm, change_password};
 use keydesk_core::ops::fresh::{Proof, prove};
 use keydesk_core::ops::second_factor::{
     CodeForm, StartForm, TurnOffForm, TurnOnForm, Used, View, finish_sign_in, renew_codes, show, start,
-    turn_off, turn_on,
+    turn_off, turn_off_lost, turn_on,
 };
 use keydesk_core::ops::sign_in::Proven;
 use totp_rs::{Algorithm, Builder, Secret};
@@ -384,5 +385,19 @@ on_both!(
         let form = recovery_form(&codes[0]);
         assert!(finish_sign_in(&moved, &proven, &form, "192.0.2.1", "req_test").await.is_ok());
         assert_eq!(finish(&desk, &proven, &code).await.unwrap(), Used::Code);
+    }
+);
+
+on_both!(
+    fn whoever_lost_device_and_codes_is_let_in_from_the_command_line(desk: TestDesk) {
+        with_second_factor(&desk).await;
+        let email = Email::parse(OWNER_EMAIL).unwrap();
+        assert_eq!(turn_off_lost(&desk, &Email::parse("nobody@example.com").unwrap()).await.unwrap(), None);
+        assert_eq!(turn_off_lost(&desk, &email).await.unwrap(), Some(true));
+        assert_eq!(turn_off_lost(&desk, &email).await.unwrap(), Some(false));
+        assert!(!prove_password(&desk, OWNER_EMAIL, PASSWORD).await.unwrap().second_factor);
+        assert!(desk.texts("SELECT person_id FROM recovery_codes").await.is_empty(), "the codes are gone");
+        let events = desk.texts("SELECT kind FROM audit_events ORDER BY seq DESC LIMIT 1").await;
+        assert_eq!(events, ["second_factor.off"]);
     }
 );
