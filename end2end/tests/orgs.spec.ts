@@ -139,7 +139,7 @@ demoTest("support looks an organisation up by part of its name", async ({ otherP
   await page.getByLabel("Password", { exact: true }).fill(sam.password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.waitForURL(`${server.url}/`);
-  await expect(page.getByRole("link", { name: "Suspend" })).toHaveCount(0);
+  await expect(page.getByRole("link", { name: "Suspend", exact: true })).toHaveCount(0);
   await page.getByRole("searchbox", { name: "Search organisations" }).fill("ROBOT");
   await page.getByRole("searchbox", { name: "Search organisations" }).press("Enter");
   await page.waitForURL(`${server.url}/?q=ROBOT`);

@@ -258,7 +258,7 @@ async fn set_rules(past: &Past, northwind: &Seeded, at: Moment) -> Result<(), Op
         key_days_most_mode: "limit".into(),
         key_days_most: "365".into(),
         keys_per_member_mode: "limit".into(),
-        keys_per_member: "10".into(),
+        keys_per_member: "25".into(),
         ..view.form
     };
     let (org, version) = (northwind.org.slug.clone(), view.visit.org.version);

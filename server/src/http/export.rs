@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::{HeaderValue, header};
 use keydesk_app::error::AppError;
 use keydesk_core::domain::audit::PastEvent;
@@ -93,7 +93,8 @@ fn file(state: AppState, export: Export) -> Response {
             }
         }
     });
-    let mut response = Body::from_stream(chunks).into_response();
+    // Fused: compression asks once more after the end.
+    let mut response = Body::from_stream(chunks.fuse()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     // A slug has letters, digits and hyphens only.

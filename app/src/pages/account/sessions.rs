@@ -71,7 +71,7 @@ fn row(session: &OpenSession, own: bool, now: Moment) -> impl IntoView + use<> {
     view! {
         <li>
             <div>
-                <h3 title=session.user_agent.clone()>{device}</h3>
+                <h2 class="h3" title=session.user_agent.clone()>{device}</h2>
                 <p class="help">
                     {address} " · begun " {when::ago(session.begun_at, now, &zone)} " · last seen "
                     {when::ago(session.seen_at, now, &zone)}

@@ -40,9 +40,25 @@ impl Links<'_> {
 pub fn event_row(event: &PastEvent, links: &Links<'_>, time: AnyView, zone: &Zone) -> impl IntoView + use<> {
     view! {
         <li>
-            {icon(sign(event.kind))} <p class="words">{linked(event, links)}</p> {time} {details(event, zone)}
+            {icon(sign(event.kind))} <p class="words">{linked(event, links)}</p> {time} {each_change(event)}
+            {details(event, zone)}
         </li>
     }
+}
+
+/// A line for each field that changed, where one sentence could only name them.
+fn each_change(event: &PastEvent) -> impl IntoView + use<> {
+    let value = |text: &str| if text.is_empty() { "empty".to_owned() } else { text.to_owned() };
+    let lines: Vec<String> = event
+        .changes
+        .iter()
+        .filter_map(|change| Some((change, change.before.as_deref()?, change.after.as_deref()?)))
+        .map(|(change, before, after)| {
+            format!("{}: from {} to {}", field(&change.field), value(before), value(after))
+        })
+        .collect();
+    (lines.len() > 1)
+        .then(|| lines.into_iter().map(|line| view! { <p class="sub">{line}</p> }).collect_view())
 }
 
 /// The sentence, with its subject as a link where that is one word of it.
