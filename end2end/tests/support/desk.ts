@@ -41,8 +41,9 @@ class Watch {
     context.on("weberror", (error) => {
       // A rejected promise of the browser's own has no stack, but a name and words.
       const { name, message, stack } = error.error();
-      // Who leaves a page while it is still fading in cuts the browser's transition short. Nothing of ours waits for it.
-      if (name === "AbortError" && message === "Transition was skipped") return;
+      // Who leaves or resizes a page while it is still fading in cuts the browser's transition short ("Transition was
+      // skipped", "Transition was aborted because …"). Nothing of ours waits for it.
+      if (!stack && message.startsWith("Transition was ")) return;
       this.problems.push({ line: `page error: ${stack || `${name}: ${message}`}`, url: error.page()?.url() });
     });
     context.on("requestfailed", (request) => {
