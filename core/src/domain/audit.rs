@@ -87,7 +87,7 @@ kinds! {
     SecondFactorOn = "second_factor.on", "turned on the second factor of";
     SecondFactorOff = "second_factor.off", "turned off the second factor of";
     RecoveryCodesMade = "recovery_codes.made", "made new recovery codes for";
-    RecoveryCodeUsed = "recovery_codes.used", "signed in with a recovery code as";
+    RecoveryCodeUsed = "recovery_codes.used", "used a recovery code of";
     SupportLooked = "support.looked", "looked at";
     AuditExported = "audit.exported", "exported the audit of";
 }

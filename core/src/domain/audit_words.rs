@@ -64,8 +64,8 @@ pub fn sentence(event: &PastEvent) -> String {
         K::SecondFactorOff => format!("{who} turned off {}.", whose("second factor")),
         K::RecoveryCodesMade if own => format!("{who} made new recovery codes."),
         K::RecoveryCodesMade => format!("{who} made new recovery codes for {what}."),
-        K::RecoveryCodeUsed if own => format!("{who} signed in with a recovery code."),
-        K::RecoveryCodeUsed => format!("{who} signed in with a recovery code of {what}."),
+        K::RecoveryCodeUsed if own => format!("{who} used a recovery code."),
+        K::RecoveryCodeUsed => format!("{who} used a recovery code of {what}."),
         K::SupportLooked => looked(event, &who),
         K::AuditExported => {
             let format = event.after("format").unwrap_or("a file");

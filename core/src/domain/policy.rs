@@ -105,9 +105,9 @@ impl Standing {
         matches!(self.role, Some(OrgRole::Owner | OrgRole::Admin))
     }
 
-    /// Support looks into organisations that it does not belong to.
+    /// Sees the organisation as support does, also where they are a member of it: what they look at is written down.
     pub fn is_support(&self) -> bool {
-        self.role.is_none() && self.platform == PlatformRole::Support
+        !self.runs_org() && self.platform == PlatformRole::Support
     }
 }
 

@@ -200,7 +200,7 @@ pub async fn invite(desk: &Desk, caller: &Caller, form: &InviteForm) -> Result<I
             return Err(OpError::say("email", sentence));
         }
     }
-    if role != OrgRole::Member {
+    if role != OrgRole::Member || team.is_some_and(|(_, admin)| admin) {
         caller.must_be_fresh(now)?;
     }
     count(&mut tx, &permit, now).await?;
@@ -294,9 +294,10 @@ pub fn is_theirs(visit: &Visit, invitation: &Invitation) -> bool {
 pub async fn resend(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Result<Issued, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
+    members::hold_org(&mut tx, &form.org).await?;
     let visit = enter(&mut tx, caller, &form.org).await?;
     let (invitation, permit) = find_open(&mut tx, &visit, &form.id).await?;
-    if invitation.role != OrgRole::Member {
+    if invitation.role != OrgRole::Member || invitation.team.as_ref().is_some_and(|(_, admin)| *admin) {
         caller.must_be_fresh(now)?;
     }
     count(&mut tx, &permit, now).await?;

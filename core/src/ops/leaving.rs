@@ -12,10 +12,10 @@ use crate::domain::ids::PersonId;
 use crate::domain::key::Key;
 use crate::domain::moment::{Day, Moment};
 use crate::domain::person::PersonName;
-use crate::domain::policy::{Action, MemberFacts, On, Permit};
+use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit};
 use crate::store::members::{self, Member};
 use crate::store::spend::WindowStarts;
-use crate::store::{Tx, keys, spend};
+use crate::store::{Tx, keys, people, spend};
 
 const DAY_MS: i64 = 86_400_000;
 /// People to choose from.
@@ -109,6 +109,9 @@ pub async fn decide(desk: &Desk, caller: &Caller, form: &DecideForm) -> Result<D
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let visit = enter(&mut tx, caller, &form.org).await?;
+    // Held, so that of two who decide at once the second sees what the first did.
+    let leaver = PersonId::parse(&form.id).ok_or(OpError::NotFound)?;
+    people::hold_member(&mut tx, &visit.org.id, &leaver).await?;
     let (member, teams) = super::members::find(&mut tx, &visit, &form.id).await?;
     let facts = MemberFacts { person: &member.id, role: member.role, becomes: None, teams: &teams };
     visit.permit(Action::SeeMember, On::Member(facts))?;
@@ -168,11 +171,24 @@ async fn parse(
     match form.act.as_str() {
         "reassign" => {
             let to = match PersonId::parse(&form.to) {
-                Some(id) => members::find(tx, &visit.org.id, &id).await?.filter(Member::active),
+                Some(id) => {
+                    people::hold_member(tx, &visit.org.id, &id).await?;
+                    members::find(tx, &visit.org.id, &id).await?.filter(Member::active)
+                }
                 None => None,
             };
             let to = to.filter(|to| to.id != member.id);
             let to = to.ok_or_else(|| OpError::say("to", "Choose who is to own them from now on."))?;
+            if let (OrgRole::Member, Some(most)) = (to.role, visit.org.rules.keys_per_member) {
+                let own = keys::live_of_owner(tx, &visit.org.id, &to.id, now).await?;
+                if own + selected.len() as i64 > most {
+                    let sentence = format!(
+                        "A member may own {most} live keys here, and {} has {own}. Choose somebody else, or fewer keys.",
+                        to.name
+                    );
+                    return Err(OpError::say("to", sentence));
+                }
+            }
             Ok(Act::Reassign(PersonName { id: to.id, name: to.name }))
         }
         "keep" => {

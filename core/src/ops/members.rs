@@ -265,6 +265,7 @@ pub async fn disable(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<O
     if !member.active() {
         return Err(OpError::Conflict(format!("{} is disabled already.", member.name)));
     }
+    invitations::withdraw_for(&mut tx, &permit, &member.email, now).await?;
     if !members::disable(&mut tx, &permit, &member.id, now).await? {
         return Err(OpError::Conflict(LAST_OWNER.into()));
     }
@@ -294,6 +295,7 @@ pub async fn enable(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<St
     if member.role != OrgRole::Member {
         caller.must_be_fresh(now)?;
     }
+    invitations::withdraw_for(&mut tx, &permit, &member.email, now).await?;
     if !members::enable(&mut tx, &permit, &member.id).await? {
         return Err(OpError::Conflict(format!("{} is active already.", member.name)));
     }
@@ -346,6 +348,7 @@ async fn take_out(
         return Err(OpError::Conflict(format!("{} is not in {} any more.", member.name, visit.org.name)));
     }
     let teams = teams::of_person(&mut tx, &visit.org.id, &member.id).await?;
+    invitations::withdraw_for(&mut tx, permit, &member.email, now).await?;
     if !members::remove(&mut tx, permit, &member.id, now).await? {
         return Err(OpError::Conflict(LAST_OWNER.into()));
     }

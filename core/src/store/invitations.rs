@@ -14,12 +14,20 @@ statements! {
     /// One that has run out makes room for another to the same address.
     LAPSE = "UPDATE invitations SET withdrawn_at = ends_at
         WHERE org_id = $1 AND email = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL AND ends_at <= $3";
-    RENEW = "UPDATE invitations SET hash = $3, ends_at = $4, mailed_at = NULL
+    /// Whoever sends it again answers for it from then on.
+    RENEW = "UPDATE invitations SET hash = $3, ends_at = $4, mailed_at = NULL, invited_by = $5
         WHERE org_id = $1 AND id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
     WITHDRAW = "UPDATE invitations SET withdrawn_at = $3
         WHERE org_id = $1 AND id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
     WITHDRAW_OF = "UPDATE invitations SET withdrawn_at = $3
         WHERE org_id = $1 AND invited_by = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
+    /// Those to an address that is somebody's in the organisation.
+    WITHDRAW_FOR = "UPDATE invitations SET withdrawn_at = $3
+        WHERE org_id = $1 AND email = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
+    /// Those into a team; with a person in `$4`, only theirs.
+    WITHDRAW_INTO = "UPDATE invitations SET withdrawn_at = $3
+        WHERE org_id = $1 AND team_id = $2 AND (CAST($4 AS TEXT) IS NULL OR invited_by = $4)
+            AND accepted_at IS NULL AND withdrawn_at IS NULL";
     MAILED = "UPDATE invitations SET mailed_at = $3 WHERE org_id = $1 AND id = $2";
     BY_HASH = "SELECT i.id, i.org_id, o.slug AS org_slug, o.name AS org_name, i.email, i.role, i.team_id, t.name AS team_name,
             i.team_role, p.name AS invited_by, i.created_at, i.ends_at, i.mailed_at
@@ -162,7 +170,15 @@ pub async fn renew(
 ) -> Result<bool, StoreError> {
     permit.must_be(&[Action::Invite]);
     let org = permit.org().as_str();
-    let rows = changed!(tx, sqlx::query(RENEW).bind(org).bind(id.as_str()).bind(hash).bind(ends_at.ms()))?;
+    let rows = changed!(
+        tx,
+        sqlx::query(RENEW)
+            .bind(org)
+            .bind(id.as_str())
+            .bind(hash)
+            .bind(ends_at.ms())
+            .bind(permit.actor().id())
+    )?;
     Ok(rows == 1)
 }
 
@@ -189,6 +205,32 @@ pub async fn withdraw_of(
     permit.must_be(&[Action::ChangeRole, Action::DisableMember, Action::RemoveMember, Action::Leave]);
     let org = permit.org().as_str();
     changed!(tx, sqlx::query(WITHDRAW_OF).bind(org).bind(person.as_str()).bind(now.ms()))
+}
+
+/// Withdraws what is open for somebody's own address: nobody takes themselves back in with a link from before. Call it
+/// before the membership is written, in the order in which joining takes the rows.
+pub async fn withdraw_for(tx: &mut Tx, permit: &Permit, email: &str, now: Moment) -> Result<u64, StoreError> {
+    permit.must_be(&[Action::DisableMember, Action::EnableMember, Action::RemoveMember, Action::Leave]);
+    changed!(tx, sqlx::query(WITHDRAW_FOR).bind(permit.org().as_str()).bind(email).bind(now.ms()))
+}
+
+/// Withdraws what is open into a team: all of it, or what somebody sent who looks after it no more.
+pub async fn withdraw_into(
+    tx: &mut Tx,
+    permit: &Permit,
+    team: &TeamId,
+    by: Option<&PersonId>,
+    now: Moment,
+) -> Result<u64, StoreError> {
+    permit.must_be(&[Action::ManageTeamPeople, Action::ArchiveTeam]);
+    changed!(
+        tx,
+        sqlx::query(WITHDRAW_INTO)
+            .bind(permit.org().as_str())
+            .bind(team.as_str())
+            .bind(now.ms())
+            .bind(by.map(PersonId::as_str))
+    )
 }
 
 /// A mail with the link was handed over.

@@ -69,7 +69,9 @@ impl Shape {
         if self.scoped {
             // Two lists put together: an OR of the two would make the databases look at every key of the organisation.
             let seen = "SELECT k.seq FROM keys k WHERE k.owner_id = $2
-                UNION ALL SELECT k.seq FROM team_members m JOIN keys k ON k.org_id = $1 AND k.team_id = m.team_id
+                UNION ALL SELECT k.seq FROM team_members m
+                JOIN teams t ON t.id = m.team_id AND t.archived_at IS NULL
+                JOIN keys k ON k.org_id = $1 AND k.team_id = m.team_id
                 WHERE m.person_id = $2 AND m.role = 'admin'";
             text += &format!(" AND {}", dialect.among("k.seq", seen));
         }

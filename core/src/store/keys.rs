@@ -25,7 +25,8 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     /// State and version stand in the condition: of two edits from one version, one changes no row.
     UPDATE_KEY = "UPDATE keys SET team_id = $4, name = $5, name_folded = $6, note = $7, model_scope = $8, addresses = $9,
-            rpm = $10, tpm = $11, parallel = $12, expires_at = $13, owner_id = COALESCE($14, owner_id), version = version + 1
+            rpm = $10, tpm = $11, parallel = $12, expires_at = $13, owner_id = COALESCE($14, owner_id), version = version + 1,
+            left_decided_at = CASE WHEN COALESCE($14, owner_id) = owner_id THEN left_decided_at ELSE NULL END
         WHERE org_id = $1 AND id = $2 AND version = $3 AND status IN ('active', 'disabled')";
     SWITCH = "UPDATE keys SET status = $4, status_at = $5, status_by = $6, version = version + 1
         WHERE org_id = $1 AND id = $2 AND status = $3";

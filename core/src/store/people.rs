@@ -22,7 +22,9 @@ statements! {
     HAS_EMAIL = "SELECT COUNT(*) FROM people WHERE email = $1";
     CREDENTIALS = "SELECT id, password_hash, password_set_at, totp_since FROM people WHERE email = $1 AND disabled_at IS NULL";
     /// Each password has a moment of its own, also when two are set within one millisecond.
+    /// A second factor that somebody with the old password began to set up is forgotten.
     SET_PASSWORD = "UPDATE people SET password_hash = $2,
+            totp_secret = CASE WHEN totp_since IS NULL THEN NULL ELSE totp_secret END,
             password_set_at = CASE WHEN password_set_at >= $3 THEN password_set_at + 1 ELSE $3 END
         WHERE id = $1 RETURNING password_set_at";
     PASSWORD_SET_AT = "SELECT password_set_at FROM people WHERE id = $1 AND disabled_at IS NULL";

@@ -10,7 +10,10 @@ statements! {
     FIND = "SELECT totp_secret, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
     /// In the place of one that was never turned on.
     PREPARE = "UPDATE people SET totp_secret = $2 WHERE id = $1 AND totp_since IS NULL";
-    TURN_ON = "UPDATE people SET totp_since = $3, totp_step = $4 WHERE id = $1 AND totp_secret = $2 AND totp_since IS NULL";
+    /// The password's moment moves too: what was verified before with the password alone begins no session any more.
+    TURN_ON = "UPDATE people SET totp_since = $3, totp_step = $4,
+            password_set_at = CASE WHEN password_set_at < $3 THEN $3 ELSE password_set_at + 1 END
+        WHERE id = $1 AND totp_secret = $2 AND totp_since IS NULL";
     TURN_OFF = "UPDATE people SET totp_secret = NULL, totp_since = NULL, totp_step = 0 WHERE id = $1 AND totp_since IS NOT NULL";
     /// A step and those before it work no more.
     USE_STEP = "UPDATE people SET totp_step = $2 WHERE id = $1 AND totp_since IS NOT NULL AND totp_step < $2";

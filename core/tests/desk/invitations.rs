@@ -8,7 +8,7 @@ use keydesk_core::ops::invitations::{
     self, AcceptForm, InvitationRef, InviteForm, Issued, JoinForm, Joined, Origin,
 };
 use keydesk_core::ops::sign_in::{SignInForm, sign_in};
-use keydesk_core::ops::{OpError, access};
+use keydesk_core::ops::{OpError, access, members, teams};
 
 use crate::support::*;
 
@@ -268,5 +268,42 @@ on_both!(
         assert_eq!(refused(invitations::accept_new(&desk, &form, &origin).await).0, "password");
         assert_eq!(refused(accept_new(&desk, &issued.token, " ").await).0, "name");
         accept_new(&desk, &issued.token, "Ben").await.unwrap();
+    }
+);
+
+on_both!(
+    fn a_link_from_before_does_not_take_back_in_whoever_is_disabled_later(desk: TestDesk) {
+        let at = desk.owner().await;
+        let bo = desk.member(&at, OrgRole::Member).await;
+        let whom = || members::MemberRef {
+            org: at.org.slug.clone(),
+            id: bo.caller.person.id.to_string(),
+            ..Default::default()
+        };
+        members::disable(&desk, &at.caller, &whom()).await.unwrap();
+        let issued = invite(&desk, &at, letter(&at, &bo.caller.person.email, "member")).await.unwrap();
+        members::enable(&desk, &at.caller, &whom()).await.unwrap();
+        members::disable(&desk, &at.caller, &whom()).await.unwrap();
+        assert!(!works(&desk, &issued.token).await);
+        assert!(is_not_found(&accept(&desk, &bo.caller, &issued.token).await));
+        assert_eq!(role_of(&desk, &at, &bo.caller).await, None);
+    }
+);
+
+on_both!(
+    fn whoever_looks_after_a_team_no_more_has_no_open_invitations_into_it(desk: TestDesk) {
+        let at = desk.owner().await;
+        let crew = desk.team(&at, "Crew").await;
+        let bo = desk.member(&at, OrgRole::Member).await;
+        desk.join(&bo, &crew, true).await;
+        let issued = invite(&desk, &bo, into_team(&bo, "eve@example.com", &crew, "admin")).await.unwrap();
+        assert!(works(&desk, &issued.token).await);
+        let form = teams::RemoveForm {
+            org: at.org.slug.clone(),
+            id: crew.id.to_string(),
+            person: bo.caller.person.id.to_string(),
+        };
+        teams::remove(&desk, &at.caller, &form).await.unwrap();
+        assert!(!works(&desk, &issued.token).await);
     }
 );

@@ -10,7 +10,7 @@ use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::policy::{Action, On};
 use crate::domain::team::WholeTeam;
-use crate::store::teams;
+use crate::store::{invitations, teams};
 
 /// What the confirmation page says.
 pub struct ArchiveView {
@@ -52,6 +52,7 @@ pub async fn archive(desk: &Desk, caller: &Caller, form: &TeamRef) -> Result<Str
     if !teams::archive(&mut tx, &permit, &team.id, now).await? {
         return Err(OpError::Conflict(format!("The team {name} is archived already.")));
     }
+    invitations::withdraw_into(&mut tx, &permit, &team.id, None, now).await?;
     tx.save(&permit, Event::new(EventKind::TeamArchived, team.id.as_str(), &name), now).await?;
     Ok(name)
 }

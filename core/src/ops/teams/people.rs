@@ -13,11 +13,11 @@ use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
 use crate::domain::person::{Email, PersonName};
-use crate::domain::policy::{Action, MemberFacts, On, Permit};
+use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit};
 use crate::domain::team::{TeamRole, WholeTeam};
 use crate::store::members::{self, Member};
 use crate::store::teams::{self, NewPlace, TeamPerson};
-use crate::store::{Tx, Via, people};
+use crate::store::{Tx, Via, invitations, people};
 
 /// A list of people to choose from ends here.
 const PEOPLE_MOST: i64 = 1_000;
@@ -195,6 +195,9 @@ pub async fn set_role(desk: &Desk, caller: &Caller, form: &PersonForm) -> Result
         let sentence = format!("{} is {} of {} already.", person.name, words(role), team.spec.name);
         return Err(OpError::Conflict(sentence));
     }
+    if role == TeamRole::Member {
+        take_back_invitations(&mut tx, &permit, &team, &member, now).await?;
+    }
     let change = (Some(person.role), Some(role));
     save(tx, &permit, EventKind::TeamPersonChanged, &team, &member, change, now).await?;
     Ok(person.name)
@@ -221,9 +224,24 @@ pub async fn remove(desk: &Desk, caller: &Caller, form: &RemoveForm) -> Result<S
     if !teams::remove_person(&mut tx, &permit, &team.id, &person.id).await? {
         return Err(OpError::Conflict(format!("{} is not in this team any more.", person.name)));
     }
+    take_back_invitations(&mut tx, &permit, &team, &member, now).await?;
     let change = (Some(person.role), None);
     save(tx, &permit, EventKind::TeamPersonRemoved, &team, &member, change, now).await?;
     Ok(person.name)
+}
+
+/// Invitations into the team do not outlive the right to send them; owners and admins keep it without a place in the team.
+async fn take_back_invitations(
+    tx: &mut Tx,
+    permit: &Permit,
+    team: &WholeTeam,
+    member: &Member,
+    now: Moment,
+) -> Result<(), OpError> {
+    if member.role == OrgRole::Member {
+        invitations::withdraw_into(tx, permit, &team.id, Some(&member.id), now).await?;
+    }
+    Ok(())
 }
 
 fn words(role: TeamRole) -> &'static str {
