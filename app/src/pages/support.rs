@@ -10,6 +10,7 @@ use crate::ask::{caller, desk, query};
 use crate::path::LocalPath;
 use crate::ui::frame::{Width, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::search::SearchBox;
 
 const WORDS_MOST: usize = 200;
 
@@ -31,22 +32,7 @@ pub fn SupportPage() -> impl IntoView {
             {page_head(vec![], "Support".into_any(), under.into_any(), ().into_any())}
             <div class="toolbar">
                 <form class="search" role="search" method="post" action="/api/support/look-up">
-                    <div class="affix">
-                        {icon(Icon::Search)}
-                        <input
-                            class="input"
-                            type="search"
-                            name="form[q]"
-                            value=text.clone()
-                            placeholder="Key id, whole secret, last four, or an organisation"
-                            aria-label="Look up"
-                            aria-keyshortcuts="/"
-                            data-shortcut="/"
-                            autocomplete="off"
-                            spellcheck="false"
-                        />
-                        <kbd aria-hidden="true">"/"</kbd>
-                    </div>
+                    {SearchBox { name: "form[q]", placeholder: "Key id, whole secret, last four, or an organisation", label: "Look up", most: None }.draw(text.clone())}
                 </form>
             </div>
             {found(&hits, &text)}

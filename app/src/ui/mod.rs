@@ -11,4 +11,5 @@ pub mod notice;
 pub mod pager;
 pub mod proof;
 pub mod qr;
+pub mod search;
 pub mod when;

@@ -110,7 +110,8 @@ pub enum State {
     Revoked,
 }
 
-const A_WEEK_MS: i64 = 7 * 86_400_000;
+const A_DAY_MS: i64 = 86_400_000;
+const A_WEEK_MS: i64 = 7 * A_DAY_MS;
 
 impl Key {
     pub fn state(&self, now: Moment) -> State {
@@ -139,6 +140,11 @@ impl Key {
     /// Neither revoked nor expired: it can still be edited, disabled and revoked.
     pub fn is_live(&self, now: Moment) -> bool {
         !matches!(self.state(now), State::Revoked | State::Expired { .. })
+    }
+
+    /// Used in the last day: taking it out of use will break something.
+    pub fn in_use(&self, now: Moment) -> bool {
+        self.last_used_at.is_some_and(|at| now.ms() - at.ms() < A_DAY_MS)
     }
 
     pub fn facts(&self) -> KeyFacts<'_> {

@@ -85,12 +85,11 @@ pub async fn enter(via: &mut impl Via, caller: &Caller, slug: &str) -> Result<Vi
     if role.is_none() && caller.person.platform != PlatformRole::Support {
         return Err(OpError::NotFound);
     }
-    let runs_org = matches!(role, Some(OrgRole::Owner | OrgRole::Admin));
-    if runs_org && org.rules.second_factor && !caller.person.second_factor {
+    let mut standing = standing(caller, &org.id, role, org.rules.members_create);
+    if standing.runs_org() && org.rules.second_factor && !caller.person.second_factor {
         return Err(OpError::SecondFactor { org: org.name });
     }
     let places = teams::places(via, &org.id, &caller.person.id).await?;
-    let mut standing = standing(caller, &org.id, role, org.rules.members_create);
     standing.member_of = places.iter().map(|(team, _)| team.clone()).collect();
     let looked_after = places.into_iter().filter(|(_, role)| *role == TeamRole::Admin);
     standing.admin_of = looked_after.map(|(team, _)| team).collect();

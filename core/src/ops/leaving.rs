@@ -17,7 +17,6 @@ use crate::store::members::{self, Member};
 use crate::store::spend::WindowStarts;
 use crate::store::{Tx, keys, people, spend};
 
-const DAY_MS: i64 = 86_400_000;
 /// People to choose from.
 const PEOPLE_MOST: i64 = 500;
 
@@ -34,11 +33,6 @@ pub struct LeavingView {
     pub now: Moment,
 }
 
-/// A key used in the last day is in use.
-pub fn in_use(key: &Key, now: Moment) -> bool {
-    key.last_used_at.is_some_and(|at| now.ms() - at.ms() < DAY_MS)
-}
-
 /// # Errors
 /// `Forbidden` for those who do not run the organisation; `Conflict` while the person is still in it.
 pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<LeavingView, OpError> {
@@ -53,7 +47,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let mut found = keys::list_of_owner(&mut read, &visit.org.id, &member.id, true).await?;
     spend::fill(&mut read, &visit.org.id, &mut found, WindowStarts::at(now, &visit.org.zone)).await?;
     let decided = keys::decided(&mut read, &visit.org.id, &member.id).await?.len();
-    let people = members::list_active(&mut read, &visit.org.id, PEOPLE_MOST).await?;
+    let people = people::active(&mut read, &visit.org.id, PEOPLE_MOST).await?;
     Ok(LeavingView { visit, member, keys: found, decided, people, now })
 }
 
@@ -207,7 +201,7 @@ async fn parse(
             Ok(Act::Keep(until))
         }
         "revoke" => {
-            let used = selected.iter().filter(|key| in_use(key, now)).count();
+            let used = selected.iter().filter(|key| key.in_use(now)).count();
             if used > 0 && form.count.trim() != selected.len().to_string() {
                 let sentence = format!(
                     "{} of the selected keys were used in the last day. Type how many you selected, {}, to revoke them.",

@@ -66,8 +66,6 @@ statements! {
             AND (lower(p.name) LIKE $3 ESCAPE '\\' OR p.email LIKE $3 ESCAPE '\\')
             AND (CAST($5 AS TEXT) = '' OR (p.name, p.id) < ($4, $5))
         ORDER BY p.name DESC, p.id DESC LIMIT $6";
-    ACTIVE = "SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
-        WHERE m.org_id = $1 AND m.disabled_at IS NULL AND p.disabled_at IS NULL ORDER BY p.name, p.id LIMIT $2";
     /// People who left and have keys that nobody has decided about.
     UNDECIDED = "SELECT p.id, p.name, COUNT(*) AS keys FROM memberships m JOIN people p ON p.id = m.person_id
         JOIN keys k ON k.owner_id = m.person_id AND k.org_id = m.org_id
@@ -310,18 +308,6 @@ fn of_person(permit: &Permit) -> &str {
 fn pattern(search: &str) -> String {
     let escaped = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
-}
-
-/// Id and name of active people, by name, to choose from.
-pub async fn list_active(via: &mut impl Via, org: &OrgId, most: i64) -> Result<Vec<PersonName>, StoreError> {
-    let rows: Vec<(String, String)> =
-        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ACTIVE).bind(org.as_str()).bind(most))?;
-    rows.into_iter()
-        .map(|(id, name)| {
-            let id = PersonId::parse(&id).ok_or(StoreError::Unreadable { column: "people.id" })?;
-            Ok(PersonName { id, name })
-        })
-        .collect()
 }
 
 /// People who left and whose live keys are undecided, with how many.

@@ -23,6 +23,7 @@ use crate::ui::icon::{Icon, icon};
 use crate::ui::meter::thin_meter;
 use crate::ui::notice::notice;
 use crate::ui::pager::pager;
+use crate::ui::search::SearchBox;
 use crate::ui::when;
 
 /// The address's parameters, as far as they make sense; the rest is as if it were not there.
@@ -243,22 +244,7 @@ fn toolbar(view: &KeysView, query: &Query) -> impl IntoView {
             <form class="search" role="search" method="post" action="/api/keys/search">
                 <input type="hidden" name="form[org]" value=slug.clone() />
                 <input type="hidden" name="form[rest]" value=rest />
-                <div class="affix">
-                    {icon(Icon::Search)}
-                    <input
-                        class="input"
-                        type="search"
-                        name="form[q]"
-                        value=query.filter.search.clone()
-                        placeholder="Name, last four, key id or a whole secret"
-                        aria-label="Search keys"
-                        aria-keyshortcuts="/"
-                        data-shortcut="/"
-                        autocomplete="off"
-                        spellcheck="false"
-                    />
-                    <kbd aria-hidden="true">"/"</kbd>
-                </div>
+                {SearchBox { name: "form[q]", placeholder: "Name, last four, key id or a whole secret", label: "Search keys", most: None }.draw(query.filter.search.clone())}
             </form>
             {teams}
         </div>

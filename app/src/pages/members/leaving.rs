@@ -3,7 +3,7 @@
 
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::moment::Day;
-use keydesk_core::ops::leaving::{self, DecideForm, LeavingView, in_use};
+use keydesk_core::ops::leaving::{self, DecideForm, LeavingView};
 use leptos::prelude::*;
 
 use super::{crumbs, state_badge};
@@ -82,7 +82,7 @@ fn nothing_left(view: &LeavingView, member_page: String) -> AnyView {
 fn form(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, proof: AnyView) -> AnyView {
     let org = &view.visit.org;
     let rows = view.keys.iter().map(|key| row(view, key, sent)).collect_view();
-    let used = view.keys.iter().filter(|key| in_use(key, view.now)).count();
+    let used = view.keys.iter().filter(|key| key.in_use(view.now)).count();
     view! {
         <form class="form" method="post" action="/api/members/decide" data-enhance>
             {on_page(here())}
@@ -190,7 +190,7 @@ fn row(view: &LeavingView, key: &Key, sent: &DecideForm) -> impl IntoView + use<
     let (org, now) = (&view.visit.org, view.now);
     let checked = sent.keys.iter().any(|id| id == key.id.as_str());
     let used = match key.last_used_at {
-        Some(at) if in_use(key, now) => view! {
+        Some(at) if key.in_use(now) => view! {
             {badge(BadgeTone::Warn, "In use".into(), at.exact(&org.zone))}
             " "
             {when::ago(at, now, &org.zone)}

@@ -18,6 +18,7 @@ use crate::ui::field::on_page;
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::pager::pager;
+use crate::ui::search::SearchBox;
 use crate::ui::when;
 
 const SEARCH_MOST: usize = 100;
@@ -122,23 +123,7 @@ fn toolbar(slug: &str, search: &str) -> impl IntoView + use<> {
     view! {
         <div class="toolbar">
             <form class="search" role="search" method="get" action=LocalPath::members(slug).as_str().to_owned()>
-                <div class="affix">
-                    {icon(Icon::Search)}
-                    <input
-                        class="input"
-                        type="search"
-                        name="q"
-                        value=search.to_owned()
-                        placeholder="Name or e-mail"
-                        aria-label="Search people"
-                        aria-keyshortcuts="/"
-                        data-shortcut="/"
-                        maxlength=SEARCH_MOST.to_string()
-                        autocomplete="off"
-                        spellcheck="false"
-                    />
-                    <kbd aria-hidden="true">"/"</kbd>
-                </div>
+                {SearchBox { name: "q", placeholder: "Name or e-mail", label: "Search people", most: Some(SEARCH_MOST) }.draw(search.to_owned())}
             </form>
         </div>
     }

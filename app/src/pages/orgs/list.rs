@@ -18,6 +18,7 @@ use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::frame::{Width, framed_apart, page_head, solo};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::pager::pager;
+use crate::ui::search::SearchBox;
 use crate::ui::when;
 
 /// Characters; the longest name has half as many.
@@ -175,22 +176,7 @@ fn listed(view: &OrgsView, filter: &OrgFilter, base: &'static str, operates: boo
         <div class="toolbar">
             <form class="search" role="search" method="get" action=base>
                 {state}
-                <div class="affix">
-                    {icon(Icon::Search)}
-                    <input
-                        class="input"
-                        type="search"
-                        name="q"
-                        value=filter.search.clone()
-                        placeholder="Name or address"
-                        aria-label="Search organisations"
-                        aria-keyshortcuts="/"
-                        data-shortcut="/"
-                        autocomplete="off"
-                        spellcheck="false"
-                    />
-                    <kbd aria-hidden="true">"/"</kbd>
-                </div>
+                {SearchBox { name: "q", placeholder: "Name or address", label: "Search organisations", most: None }.draw(filter.search.clone())}
             </form>
         </div>
         <nav class="chips" aria-label="State">{chip("All", false)} {chip("Suspended", true)}</nav>

@@ -15,6 +15,7 @@ use crate::path::LocalPath;
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::meter::thin_meter;
+use crate::ui::search::SearchBox;
 
 /// Characters; the longest name has fewer.
 const SEARCH_MOST: usize = 100;
@@ -98,23 +99,7 @@ fn listed(view: &TeamsView, filter: &TeamFilter) -> AnyView {
         <div class="toolbar">
             <form class="search" role="search" method="get" action=LocalPath::teams(slug).as_str().to_owned()>
                 {kept}
-                <div class="affix">
-                    {icon(Icon::Search)}
-                    <input
-                        class="input"
-                        type="search"
-                        name="q"
-                        value=filter.search.clone()
-                        placeholder="Part of a name"
-                        aria-label="Search teams"
-                        aria-keyshortcuts="/"
-                        data-shortcut="/"
-                        maxlength=SEARCH_MOST.to_string()
-                        autocomplete="off"
-                        spellcheck="false"
-                    />
-                    <kbd aria-hidden="true">"/"</kbd>
-                </div>
+                {SearchBox { name: "q", placeholder: "Part of a name", label: "Search teams", most: Some(SEARCH_MOST) }.draw(filter.search.clone())}
             </form>
         </div>
         <nav class="chips" aria-label="State">{state(false, "In use")} {state(true, "Archived")}</nav>

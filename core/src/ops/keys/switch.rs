@@ -14,8 +14,6 @@ use crate::domain::policy::{Action, On};
 use crate::domain::problem::Problem;
 use crate::store::{keys, spend};
 
-const DAY_MS: i64 = 86_400_000;
-
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyRef {
@@ -75,11 +73,6 @@ pub struct RevokeView {
     pub now: Moment,
 }
 
-/// A key used in the last day is in use: revoking it will break something.
-fn in_use(key: &Key, now: Moment) -> bool {
-    key.last_used_at.is_some_and(|at| now.ms() - at.ms() < DAY_MS)
-}
-
 pub async fn revoke_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<RevokeView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
@@ -91,7 +84,7 @@ pub async fn revoke_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> 
     }
     let used_last_hour =
         spend::requests_since(&mut read, &visit.org.id, &key.id, now.plus_ms(-3_600_000)).await?;
-    Ok(RevokeView { must_type_name: in_use(&key, now), visit, key, used_last_hour, now })
+    Ok(RevokeView { must_type_name: key.in_use(now), visit, key, used_last_hour, now })
 }
 
 /// Ends a key for good. When this has answered, no request that starts later is let in. Returns its name.
@@ -104,7 +97,7 @@ pub async fn revoke(desk: &Desk, caller: &Caller, form: &RevokeForm) -> Result<S
     let visit = enter(&mut tx, caller, &form.org).await?;
     let key = find_seen(&mut tx, &visit, &form.id, now).await?;
     let permit = visit.permit(Action::RevokeKey, On::Key(key.facts()))?;
-    if in_use(&key, now) && form.name.trim() != key.name {
+    if key.in_use(now) && form.name.trim() != key.name {
         let sentence =
             format!("This key was used in the last day. Type its name, {}, to revoke it.", key.name);
         return Err(OpError::Invalid(vec![FieldError::new("name", Problem::new(sentence))]));
