@@ -69,6 +69,8 @@ id! {
     SessionId = "ses";
     /// An invitation to an organisation, for as long as it is open and after.
     InvitationId = "inv";
+    /// Where models are served.
+    ProviderId = "prov";
     /// One request, of a browser or to the gateway.
     RequestId = "req";
 }

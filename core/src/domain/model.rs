@@ -1,5 +1,6 @@
 //! A model that keys can be scoped to, with its prices. The catalogue belongs to the installation, not to an organisation.
 
+use super::ids::ProviderId;
 use super::money::Money;
 use super::problem::Problem;
 use super::scope::ModelPattern;
@@ -12,6 +13,35 @@ pub struct Model {
     pub input_price: Money,
     pub output_price: Money,
     pub cached_price: Money,
+    /// Who serves it; `None` when this installation passes nothing on to it.
+    pub route: Option<ProviderId>,
+    /// What that provider calls it; empty when it has the same name there.
+    pub upstream_name: String,
+    /// Output tokens that are held for a request which names no maximum itself.
+    pub output_held: i64,
+}
+
+pub const OUTPUT_HELD: i64 = 1_000;
+
+impl Model {
+    /// Free, and served by nobody yet.
+    pub fn unrouted(id: &str, provider: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            provider: provider.to_owned(),
+            input_price: Money::ZERO,
+            output_price: Money::ZERO,
+            cached_price: Money::ZERO,
+            route: None,
+            upstream_name: String::new(),
+            output_held: OUTPUT_HELD,
+        }
+    }
+
+    /// The name that its provider knows.
+    pub fn name_upstream(&self) -> &str {
+        if self.upstream_name.is_empty() { &self.id } else { &self.upstream_name }
+    }
 }
 
 /// A model's id names one model: letters, digits and `. _ : / @ -`, and no `*`.

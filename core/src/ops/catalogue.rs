@@ -43,8 +43,7 @@ pub fn read(json: &str) -> Result<Vec<Model>, String> {
                 input_price: price("input", &entry.input)?,
                 output_price: price("output", &entry.output)?,
                 cached_price: price("cached", &entry.cached)?,
-                id: entry.id.clone(),
-                provider: entry.provider.clone(),
+                ..Model::unrouted(&entry.id, &entry.provider)
             })
         })
         .collect()

@@ -130,8 +130,8 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
             .iter()
             .filter_map(|key| key.month.map(|(start, spent)| (key.new.id, start, spent)))
             .collect();
-        let into = "counters (holder_kind, holder_id, period, window_start, org_id, spent, reserved, requests, tokens)";
-        insert_rows!(&mut *tx, into, 9, months, |query, row| {
+        let into = "counters (holder_kind, holder_id, period, window_start, org_id, spent, requests, tokens)";
+        insert_rows!(&mut *tx, into, 8, months, |query, row| {
             query
                 .bind("key")
                 .bind(row.0.as_str())
@@ -139,7 +139,6 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
                 .bind(row.1.ms())
                 .bind(org)
                 .bind(row.2.nanos())
-                .bind(0_i64)
                 .bind(100_i64)
                 .bind(1_000_000_i64)
         });

@@ -1,13 +1,18 @@
 //! The catalogue of models and their prices.
 
 use super::{StoreError, Tx, Via, changed, run, statements};
+use crate::domain::ids::ProviderId;
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
+use crate::domain::provider::{Provider, ProviderKind};
 
 statements! {
-    LIST = "SELECT id, provider, input_price, output_price, cached_price FROM models
+    LIST = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held FROM models
         WHERE retired_at IS NULL ORDER BY provider, id";
+    SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held,
+            provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
+        FROM gateway_models_v1 WHERE id = $1";
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
     UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at)
         VALUES ($1, $2, $3, $4, $5, $6, NULL)
@@ -15,20 +20,71 @@ statements! {
     RETIRE = "UPDATE models SET retired_at = $2 WHERE id = $1 AND retired_at IS NULL";
 }
 
+#[derive(sqlx::FromRow)]
+struct ModelRow {
+    id: String,
+    provider: String,
+    input_price: i64,
+    output_price: i64,
+    cached_price: i64,
+    provider_id: Option<String>,
+    upstream_name: String,
+    output_held: i64,
+}
+
+fn read(row: ModelRow) -> Result<Model, StoreError> {
+    let route = row
+        .provider_id
+        .map(|id| ProviderId::parse(&id).ok_or(StoreError::Unreadable { column: "models.provider_id" }));
+    Ok(Model {
+        id: row.id,
+        provider: row.provider,
+        input_price: Money::from_nanos(row.input_price),
+        output_price: Money::from_nanos(row.output_price),
+        cached_price: Money::from_nanos(row.cached_price),
+        route: route.transpose()?,
+        upstream_name: row.upstream_name,
+        output_held: row.output_held,
+    })
+}
+
 /// Those in use, by provider and id.
 pub async fn list(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
-    type Row = (String, String, i64, i64, i64);
-    let rows: Vec<Row> = run!(via, fetch_all, sqlx::query_as::<_, Row>(LIST))?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, provider, input, output, cached)| Model {
-            id,
-            provider,
-            input_price: Money::from_nanos(input),
-            output_price: Money::from_nanos(output),
-            cached_price: Money::from_nanos(cached),
-        })
-        .collect())
+    let rows: Vec<ModelRow> = run!(via, fetch_all, sqlx::query_as::<_, ModelRow>(LIST))?;
+    rows.into_iter().map(read).collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct ServedRow {
+    #[sqlx(flatten)]
+    model: ModelRow,
+    provider_name: Option<String>,
+    kind: Option<String>,
+    base_url: Option<String>,
+    credential_env: Option<String>,
+    connect_ms: Option<i64>,
+    idle_ms: Option<i64>,
+    whole_ms: Option<i64>,
+}
+
+/// A model in use and who serves it, as a gateway asks; `None` beside it when nobody does.
+pub async fn served(via: &mut impl Via, id: &str) -> Result<Option<(Model, Option<Provider>)>, StoreError> {
+    let row: Option<ServedRow> = run!(via, fetch_optional, sqlx::query_as::<_, ServedRow>(SERVED).bind(id))?;
+    let Some(row) = row else { return Ok(None) };
+    let model = read(row.model)?;
+    let Some(id) = model.route.clone() else { return Ok(Some((model, None))) };
+    let missing = || StoreError::Unreadable { column: "providers" };
+    let provider = Provider {
+        id,
+        name: row.provider_name.ok_or_else(missing)?,
+        kind: row.kind.as_deref().and_then(ProviderKind::parse).ok_or_else(missing)?,
+        base_url: row.base_url.ok_or_else(missing)?,
+        credential_env: row.credential_env.ok_or_else(missing)?,
+        connect_ms: row.connect_ms.ok_or_else(missing)?,
+        idle_ms: row.idle_ms.ok_or_else(missing)?,
+        whole_ms: row.whole_ms.ok_or_else(missing)?,
+    };
+    Ok(Some((model, Some(provider))))
 }
 
 /// Whether there ever was a catalogue, be it emptied since.

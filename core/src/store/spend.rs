@@ -19,9 +19,9 @@ statements! {
             input_tokens, output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         ON CONFLICT (request_id) DO NOTHING";
-    ADD_TO_COUNTERS = "INSERT INTO counters (holder_kind, holder_id, period, window_start, org_id, spent, reserved, requests, tokens)
-        VALUES ($1, $2, 'total', 0, $3, $4, 0, 1, $5), ($1, $2, 'month', $6, $3, $4, 0, 1, $5),
-            ($1, $2, 'week', $7, $3, $4, 0, 1, $5), ($1, $2, 'day', $8, $3, $4, 0, 1, $5)
+    ADD_TO_COUNTERS = "INSERT INTO counters (holder_kind, holder_id, period, window_start, org_id, spent, requests, tokens)
+        VALUES ($1, $2, 'total', 0, $3, $4, 1, $5), ($1, $2, 'month', $6, $3, $4, 1, $5),
+            ($1, $2, 'week', $7, $3, $4, 1, $5), ($1, $2, 'day', $8, $3, $4, 1, $5)
         ON CONFLICT (holder_kind, holder_id, period, window_start) DO UPDATE SET
             spent = counters.spent + excluded.spent, requests = counters.requests + 1, tokens = counters.tokens + excluded.tokens";
     ADD_TO_DAY = "INSERT INTO spend_daily (key_id, day, model_id, team_id, org_id, requests, input_tokens, output_tokens, cached_tokens, cost)

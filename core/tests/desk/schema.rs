@@ -89,7 +89,8 @@ async fn postgres_schema(desk: &TestDesk) -> Schema {
     let mut schema = Schema::default();
     let rows = sqlx::query(
         "SELECT c.table_name::text, c.column_name::text, c.data_type::text, c.is_nullable = 'YES'
-        FROM information_schema.columns c WHERE c.table_schema = 'public'",
+        FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
+        WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE'",
     )
     .fetch_all(pool)
     .await

@@ -1,0 +1,68 @@
+//! Where models are served: a provider's protocol, its address, and the environment variable that holds its credential.
+//! The credential itself is never here, nor in the database.
+
+use super::ids::ProviderId;
+use super::problem::Problem;
+
+/// Whose protocol a provider speaks. A request is passed on in the protocol it came in; nothing is translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProviderKind {
+    OpenAi,
+    Anthropic,
+    Gemini,
+}
+
+impl ProviderKind {
+    pub const ALL: [ProviderKind; 3] = [ProviderKind::OpenAi, ProviderKind::Anthropic, ProviderKind::Gemini];
+
+    /// The word in the database and in forms.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ProviderKind::OpenAi => "openai",
+            ProviderKind::Anthropic => "anthropic",
+            ProviderKind::Gemini => "gemini",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            ProviderKind::OpenAi => "OpenAI",
+            ProviderKind::Anthropic => "Anthropic",
+            ProviderKind::Gemini => "Gemini",
+        }
+    }
+}
+
+/// Times are milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    pub id: ProviderId,
+    pub name: String,
+    pub kind: ProviderKind,
+    /// `https://api.openai.com`: without the version and without a slash at the end.
+    pub base_url: String,
+    /// Empty when it asks for none.
+    pub credential_env: String,
+    pub connect_ms: i64,
+    /// The longest wait for its next byte.
+    pub idle_ms: i64,
+    /// The longest wait for the whole answer.
+    pub whole_ms: i64,
+}
+
+/// The name of the variable that holds a credential. It must say that it is one for a provider, so that nobody can have
+/// another secret of this program's environment sent to an address of theirs.
+pub fn check_credential_env(text: &str) -> Result<(), Problem> {
+    let plain = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
+    let fits = text.bytes().all(plain) && text.ends_with("_API_KEY") && text.len() <= 64;
+    if text.is_empty() || (fits && !text.starts_with(|c: char| c.is_ascii_digit())) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        "This is not the name of a variable for an API key. Write capitals, digits and _ with _API_KEY at the end, such as OPENAI_API_KEY.",
+    ))
+}
