@@ -27,6 +27,7 @@ pub mod spend;
 pub mod support;
 pub mod teams;
 pub mod throttle;
+mod together;
 
 pub use error::{StoreError, Taken};
 
@@ -104,6 +105,7 @@ pub enum Db {
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
+        together: together::Together,
     },
     Postgres(PgPool),
 }
@@ -201,7 +203,7 @@ impl Db {
             .acquire_timeout(Duration::from_secs(5))
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        Ok(Db::Sqlite { writer, readers })
+        Ok(Db::Sqlite { writer, readers, together: Default::default() })
     }
 
     pub fn name(&self) -> &'static str {
@@ -269,7 +271,7 @@ impl Db {
 
     pub async fn close(&self) {
         match self {
-            Db::Sqlite { writer, readers } => {
+            Db::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
