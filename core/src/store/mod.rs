@@ -19,6 +19,7 @@ pub mod members;
 pub mod models;
 pub mod orgs;
 pub mod people;
+pub mod providers;
 pub mod refusals;
 pub mod second_factor;
 pub mod sessions;
@@ -338,6 +339,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         models::ALL,
         orgs::ALL,
         people::ALL,
+        providers::ALL,
         refusals::ALL,
         second_factor::ALL,
         sessions::ALL,
