@@ -12,6 +12,7 @@ mod members;
 mod orgs;
 mod people;
 mod plans;
+mod providers;
 mod refusals;
 mod schema;
 mod second_factor;
