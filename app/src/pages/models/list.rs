@@ -87,8 +87,8 @@ fn add() -> AnyView {
 
 fn demo() -> AnyView {
     view! {
-        <div class="notice warn">
-            {icon(Icon::Warn)} <div>
+        <div class="notice">
+            {icon(Icon::Provider)} <div>
                 <p>
                     "No provider is connected, so nobody serves these models; only the built-in " <code>"demo/echo"</code> " answers. "
                     <a href="/operator/providers/new">"Connect a provider"</a> ", then choose the models that it serves."
