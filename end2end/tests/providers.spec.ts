@@ -32,7 +32,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await page.getByLabel("Name", { exact: true }).fill("OpenAI");
   await page.getByLabel("Base URL").fill("http://169.254.169.254/latest");
   await page.getByLabel("Credential variable").fill("PATH");
-  await page.getByLabel(/Of silence/).fill("1h");
+  await page.getByLabel(/^Silence/).fill("1h");
   await button(page, "Connect provider").click();
   await expect(mistake(page, "base_url")).toContainText("link-local address");
   await expect(mistake(page, "credential_env")).toContainText("_API_KEY at the end");
@@ -40,7 +40,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue("OpenAI");
   await page.getByLabel("Base URL").fill("https://api.openai.com/v1/");
   await page.getByLabel("Credential variable").fill("ACME_TESTS_API_KEY");
-  await page.getByLabel(/Of silence/).fill("90");
+  await page.getByLabel(/^Silence/).fill("90");
   await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Connect provider").click()]);
   await expect(page.getByRole("status")).toContainText("OpenAI is connected at https://api.openai.com.");
   await expect(page.getByLabel("Base URL")).toHaveValue("https://api.openai.com");
@@ -94,12 +94,12 @@ test("a model is added, found, sorted, edited and retired", async ({ signedIn, p
   await page.getByLabel("Vendor").fill("Meta");
   await page.getByLabel("Provider", { exact: true }).selectOption({ label: "Fireworks (OpenAI protocol)" });
   await page.getByLabel("Name at the provider").fill("accounts/x/llama-4");
-  await page.getByLabel("Input, per million tokens", { exact: true }).fill("0.125");
-  await page.getByLabel("Output, per million tokens").fill("1,5");
-  await page.getByLabel("Cached input, per million tokens").fill("0");
+  await page.getByLabel("Input", { exact: true }).fill("0.125");
+  await page.getByLabel("Output", { exact: true }).fill("1,5");
+  await page.getByLabel("Cached input").fill("0");
   await button(page, "Add model").click();
   await expect(mistake(page, "output")).toContainText("can be read in two ways");
-  await page.getByLabel("Output, per million tokens").fill("1.5");
+  await page.getByLabel("Output", { exact: true }).fill("1.5");
   await Promise.all([page.waitForURL(`${server.url}/operator/models`), button(page, "Add model").click()]);
   await expect(page.getByRole("status")).toContainText("meta/llama-4 is in the catalogue.");
 

@@ -28,7 +28,10 @@ pub async fn save_model(form: SaveForm) -> Result<(), AppError> {
         async {
             match models::save(&desk()?, By::Operator(&caller()?), &form).await? {
                 Saved::Saved(id) => {
-                    tell(Tone::Good, format!("{id} is saved. It holds for requests that start from now on."))?;
+                    tell(
+                        Tone::Good,
+                        format!("{id} is saved. It holds for requests that start from now on."),
+                    )?;
                     Ok(LocalPath::models())
                 }
                 Saved::Nothing(_) => {

@@ -70,7 +70,8 @@ pub async fn route_models(form: RouteForm) -> Result<(), AppError> {
 pub async fn retire_provider(form: RetireForm) -> Result<(), AppError> {
     answer(
         async {
-            let Retired { name, unrouted } = providers::retire(&desk()?, By::Operator(&caller()?), &form).await?;
+            let Retired { name, unrouted } =
+                providers::retire(&desk()?, By::Operator(&caller()?), &form).await?;
             let sentence = match unrouted.len() {
                 0 => format!("{name} is retired. It served no model."),
                 1 => format!("{name} is retired. Nobody serves {} now.", unrouted[0]),
@@ -91,9 +92,16 @@ fn routed_words(routed: &Routed) -> String {
     match (routed.added, routed.removed) {
         (0, 0) => "Nothing was changed.".into(),
         (added, 0) => format!("{} more served by {} from now on.", count(added), routed.name),
-        (0, removed) => format!("{} no longer served by {}. Nobody serves them now.", count(removed), routed.name),
+        (0, removed) => {
+            format!("{} no longer served by {}. Nobody serves them now.", count(removed), routed.name)
+        }
         (added, removed) => {
-            format!("{} more served by {} from now on, and {} no longer.", count(added), routed.name, count(removed))
+            format!(
+                "{} more served by {} from now on, and {} no longer.",
+                count(added),
+                routed.name,
+                count(removed)
+            )
         }
     }
 }

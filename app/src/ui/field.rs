@@ -198,7 +198,8 @@ pub struct UnitField {
 impl UnitField {
     pub fn draw(self, value: String, mistakes: &Mistakes) -> AnyView {
         let wrong = mistakes.of(self.field);
-        let unit = |text: &'static str| (!text.is_empty()).then(|| view! { <span aria-hidden="true">{text}</span> });
+        let unit =
+            |text: &'static str| (!text.is_empty()).then(|| view! { <span aria-hidden="true">{text}</span> });
         let spoken = [self.label, self.after].join(", ").trim_end_matches(", ").to_owned();
         view! {
             <div class="field" data-field=self.field>

@@ -120,7 +120,12 @@ fn frame(
         .to_uppercase();
     let under = |href: &str| path == href || path.starts_with(&format!("{href}/"));
     // Of two places around a page, the nearer one.
-    let nearest = rail.places.iter().map(|place| place.href.as_str()).filter(|href| under(href)).max_by_key(|href| href.len());
+    let nearest = rail
+        .places
+        .iter()
+        .map(|place| place.href.as_str())
+        .filter(|href| under(href))
+        .max_by_key(|href| href.len());
     let nearest = nearest.unwrap_or_default().to_owned();
     let places = rail
         .places

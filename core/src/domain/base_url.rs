@@ -41,11 +41,15 @@ pub fn parse_base_url(text: &str) -> Result<String, Problem> {
         return wrong("The address holds a space, a line break or a backslash. Type it anew without.");
     }
     let Ok(url) = Url::parse(text) else { return wrong(NOT_WHOLE) };
-    if !matches!(url.scheme(), "https" | "http") || text.split_once("://").is_none_or(|(_, rest)| rest.starts_with('/')) {
+    if !matches!(url.scheme(), "https" | "http")
+        || text.split_once("://").is_none_or(|(_, rest)| rest.starts_with('/'))
+    {
         return wrong(NOT_WHOLE);
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return wrong("The address holds a user name or a password. Leave it out: a credential comes from its variable.");
+        return wrong(
+            "The address holds a user name or a password. Leave it out: a credential comes from its variable.",
+        );
     }
     if url.query().is_some() || url.fragment().is_some() {
         return wrong("The address holds a ? or a #. Leave out everything from there on.");
@@ -73,7 +77,10 @@ pub fn parse_base_url(text: &str) -> Result<String, Problem> {
 /// Whether a name can only be of one's own network.
 fn own_name(name: &str) -> Result<bool, Problem> {
     let name = name.trim_end_matches('.');
-    if matches!(name, "metadata" | "metadata.google.internal" | "instance-data" | "instance-data.ec2.internal") {
+    if matches!(
+        name,
+        "metadata" | "metadata.google.internal" | "instance-data" | "instance-data.ec2.internal"
+    ) {
         return Err(Problem::new(LINK_LOCAL));
     }
     let own = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];

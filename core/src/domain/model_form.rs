@@ -120,7 +120,10 @@ fn parse_vendor(text: &str) -> Result<String, Problem> {
 pub fn parse_held(text: &str) -> Result<i64, Problem> {
     const WHOLE: u128 = 1_000_000_000;
     let wrong = || {
-        Problem::new(format!("Type a whole number of tokens from 1 to {}, such as 1,000 or 4k.", grouped(HELD_MOST)))
+        Problem::new(format!(
+            "Type a whole number of tokens from 1 to {}, such as 1,000 or 4k.",
+            grouped(HELD_MOST)
+        ))
     };
     let billionths = read_billionths(text).map_err(|_| wrong())?;
     let count = i64::try_from(billionths / WHOLE).map_err(|_| wrong())?;

@@ -34,7 +34,8 @@ pub struct ProviderSpec {
 
 impl ProviderSpec {
     pub fn of(provider: &Provider) -> Self {
-        let Provider { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, .. } = provider.clone();
+        let Provider { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, .. } =
+            provider.clone();
         Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
     }
 
@@ -84,7 +85,8 @@ impl ProviderForm {
     pub fn parse(&self) -> Result<ProviderSpec, Vec<FieldError>> {
         let mut errors = Vec::new();
         let name = errors.take("name", parse_name(&self.name));
-        let kind = ProviderKind::parse(&self.kind).ok_or_else(|| Problem::new("Choose one of these protocols."));
+        let kind =
+            ProviderKind::parse(&self.kind).ok_or_else(|| Problem::new("Choose one of these protocols."));
         let kind = errors.take("kind", kind);
         let base_url = errors.take("base_url", parse_base_url(&self.base_url));
         let credential_env = self.credential_env.trim();
@@ -103,9 +105,15 @@ impl ProviderForm {
             errors.push(FieldError::new("whole", Problem::new(sentence)));
         }
         match (name, kind, base_url, credential, connect, idle, whole) {
-            (Some(name), Some(kind), Some(base_url), Some(()), Some(connect_ms), Some(idle_ms), Some(whole_ms))
-                if errors.is_empty() =>
-            {
+            (
+                Some(name),
+                Some(kind),
+                Some(base_url),
+                Some(()),
+                Some(connect_ms),
+                Some(idle_ms),
+                Some(whole_ms),
+            ) if errors.is_empty() => {
                 let credential_env = credential_env.to_owned();
                 Ok(ProviderSpec { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms })
             }
@@ -200,9 +208,15 @@ mod tests {
 
     #[test]
     fn a_time_is_within_its_bounds() {
-        for (value, fits) in
-            [("1", true), ("60", true), ("60.001", false), ("0.5", false), ("1.0001", false), ("-1", false), ("", false)]
-        {
+        for (value, fits) in [
+            ("1", true),
+            ("60", true),
+            ("60.001", false),
+            ("0.5", false),
+            ("1.0001", false),
+            ("-1", false),
+            ("", false),
+        ] {
             let form = ProviderForm { connect: value.into(), ..form() };
             assert_eq!(form.parse().is_ok(), fits, "{value:?}");
         }

@@ -149,7 +149,9 @@ pub async fn import(desk: &Desk, list: &[Imported], only: bool) -> Result<usize,
 
 fn unknown_in(model: &str, error: OpError) -> OpError {
     match error {
-        OpError::Conflict(sentence) => OpError::Conflict(format!("{model}: route: {sentence} Nothing was imported.")),
+        OpError::Conflict(sentence) => {
+            OpError::Conflict(format!("{model}: route: {sentence} Nothing was imported."))
+        }
         other => other,
     }
 }
@@ -184,9 +186,13 @@ mod tests {
         let file = r#"[{"id": "a/b", "provider": "Meta", "input": "1", "output": "2", "cached": "0.1",
             "route": "Fireworks", "upstream": "accounts/x/b", "held": 4000}]"#;
         let [entry] = &read(file).unwrap()[..] else { panic!("one entry") };
-        assert_eq!((entry.route.as_deref(), entry.says_upstream, entry.says_held), (Some("Fireworks"), true, true));
+        assert_eq!(
+            (entry.route.as_deref(), entry.says_upstream, entry.says_held),
+            (Some("Fireworks"), true, true)
+        );
         assert_eq!((entry.model.name_upstream(), entry.model.output_held), ("accounts/x/b", 4_000));
-        let known = KnownModel { model: entry.model.clone(), version: 1, served_by: Some("Fireworks".into()) };
+        let known =
+            KnownModel { model: entry.model.clone(), version: 1, served_by: Some("Fireworks".into()) };
         assert_eq!(&read(&write(&[known])).unwrap()[0], entry);
     }
 

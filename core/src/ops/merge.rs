@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn each_keeps_what_only_one_changed_and_both_values_are_told_where_both_did() {
         let was = ProviderForm { name: "OpenAI".into(), ..ProviderForm::fresh() };
-        let mine = ProviderForm { name: "OpenAI EU".into(), connect: "9".into(), idle: "30".into(), ..was.clone() };
+        let mine =
+            ProviderForm { name: "OpenAI EU".into(), connect: "9".into(), idle: "30".into(), ..was.clone() };
         let now = ProviderForm { connect: "7".into(), whole: "300".into(), idle: "30".into(), ..was.clone() };
         let clash = merge("provider", (&was, &mine, &now), |_, value| value.to_owned());
         assert_eq!(clash.form.name, "OpenAI EU");

@@ -206,7 +206,9 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
             ("route", "") => "Nobody".to_owned(),
             ("route", id) => {
                 let found = list.iter().find(|listed| listed.provider.id.as_str() == id);
-                found.map_or("a provider that is retired by now", |listed| listed.provider.name.as_str()).to_owned()
+                found
+                    .map_or("a provider that is retired by now", |listed| listed.provider.name.as_str())
+                    .to_owned()
             }
             ("upstream", "") => "the same name".to_owned(),
             ("input" | "output" | "cached", amount) => format!("${amount}"),
@@ -267,7 +269,9 @@ pub async fn route(desk: &Desk, by: By<'_>, ids: &[String], to: Option<&str>) ->
             continue;
         }
         if !models::route(&mut tx, &operating, id, known.model.route.as_ref(), to.as_ref()).await? {
-            return Err(OpError::Conflict(format!("{id} was changed at this very moment, so nothing was. Try again.")));
+            return Err(OpError::Conflict(format!(
+                "{id} was changed at this very moment, so nothing was. Try again."
+            )));
         }
     }
     tx.save_unaudited(NOBODYS).await?;
@@ -294,7 +298,9 @@ pub async fn route_named(desk: &Desk, name: &str) -> Result<String, OpError> {
 
 fn not_there(error: OpError, id: &str) -> OpError {
     match error {
-        OpError::NotFound => OpError::Conflict(format!("{id} is not in the catalogue. `keydesk models list` shows it.")),
+        OpError::NotFound => {
+            OpError::Conflict(format!("{id} is not in the catalogue. `keydesk models list` shows it."))
+        }
         other => other,
     }
 }
@@ -308,12 +314,14 @@ async fn find(via: &mut impl Via, id: &str) -> Result<KnownModel, OpError> {
 }
 
 /// Held until the transaction ends, so that nobody retires it meanwhile.
-pub(super) async fn must_be_there(tx: &mut crate::store::Tx, route: Option<&ProviderId>) -> Result<(), OpError> {
+pub(super) async fn must_be_there(
+    tx: &mut crate::store::Tx,
+    route: Option<&ProviderId>,
+) -> Result<(), OpError> {
     match route {
-        Some(id) if !providers::hold(tx, id).await? => Err(OpError::say(
-            "route",
-            "This provider is not there any more. Choose another, or Nobody.",
-        )),
+        Some(id) if !providers::hold(tx, id).await? => {
+            Err(OpError::say("route", "This provider is not there any more. Choose another, or Nobody."))
+        }
         _ => Ok(()),
     }
 }

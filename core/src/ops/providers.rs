@@ -71,8 +71,10 @@ pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView
     let mut read = desk.db.read().await?;
     let listed = find(&mut read, id).await?;
     let (id, vendor) = (&listed.provider.id, vendor_of(listed.provider.kind));
-    let (served, rest): (Vec<_>, Vec<_>) =
-        models::list_known(&mut read).await?.into_iter().partition(|known| known.model.route.as_ref() == Some(id));
+    let (served, rest): (Vec<_>, Vec<_>) = models::list_known(&mut read)
+        .await?
+        .into_iter()
+        .partition(|known| known.model.route.as_ref() == Some(id));
     let others = rest.into_iter().filter(|known| known.served_by.is_none() || known.model.provider == vendor);
     let own = people::orgs_of(&mut read, &caller.person.id).await?;
     Ok(ProviderView { served, others: others.collect(), own, listed })
@@ -171,7 +173,9 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
 
 fn reads(field: &str, value: &str) -> String {
     match (field, value) {
-        ("kind", word) => ProviderKind::parse(word).map_or_else(|| word.to_owned(), |kind| kind.label().to_owned()),
+        ("kind", word) => {
+            ProviderKind::parse(word).map_or_else(|| word.to_owned(), |kind| kind.label().to_owned())
+        }
         ("credential_env", "") => "no credential".to_owned(),
         ("connect" | "idle" | "whole", seconds) => format!("{seconds} seconds"),
         (_, text) => text.to_owned(),
@@ -207,7 +211,12 @@ pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<Retire
     models::unroute_all(&mut tx, &operating, id).await?;
     tx.save_unaudited(NOBODYS).await?;
     let name = listed.provider.name;
-    tracing::info!(who = operating.who(), provider = name, models = unrouted.join(" "), "a provider is retired");
+    tracing::info!(
+        who = operating.who(),
+        provider = name,
+        models = unrouted.join(" "),
+        "a provider is retired"
+    );
     Ok(Retired { name, unrouted })
 }
 
@@ -243,7 +252,10 @@ pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, 
         return Err(OpError::NotFound);
     }
     if form.models.iter().any(|model| !was.contains_key(model)) {
-        return Err(OpError::say("models", "A model that is ticked was not on the page. Open the page again."));
+        return Err(OpError::say(
+            "models",
+            "A model that is ticked was not on the page. Open the page again.",
+        ));
     }
     let mut routed = Routed { name, ..Routed::default() };
     for (model, from) in &was {
@@ -295,7 +307,8 @@ pub async fn by_name(desk: &Desk, name: &str) -> Result<ListedProvider, OpError>
 }
 
 pub(super) async fn unknown(via: &mut impl Via, name: &str) -> Result<OpError, OpError> {
-    let names: Vec<String> = providers::list(via).await?.into_iter().map(|listed| listed.provider.name).collect();
+    let names: Vec<String> =
+        providers::list(via).await?.into_iter().map(|listed| listed.provider.name).collect();
     let there = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
     Ok(OpError::Conflict(format!("There is no provider {name}. There are: {there}.")))
 }
@@ -324,5 +337,8 @@ fn name_taken(error: StoreError, name: &str) -> OpError {
 }
 
 fn taken(name: &str) -> OpError {
-    OpError::say("name", format!("There is a provider {name} already. Choose another name, or edit that one."))
+    OpError::say(
+        "name",
+        format!("There is a provider {name} already. Choose another name, or edit that one."),
+    )
 }

@@ -30,7 +30,8 @@ async fn added(desk: &TestDesk, name: &str) -> Provider {
 /// The form of a provider as a page draws it now.
 async fn drawn(desk: &TestDesk, operator: &Caller, provider: &Provider) -> SaveForm {
     let view = providers::show(desk, operator, provider.id.as_str()).await.unwrap();
-    let form = ProviderForm::of(&keydesk_core::domain::provider_form::ProviderSpec::of(&view.listed.provider));
+    let form =
+        ProviderForm::of(&keydesk_core::domain::provider_form::ProviderSpec::of(&view.listed.provider));
     let was = serde_json::to_string(&form).unwrap();
     SaveForm { id: provider.id.to_string(), version: view.listed.version, was, provider: form }
 }
@@ -99,8 +100,14 @@ on_both!(
             hidden(providers::add(&desk, by(), &AddForm { provider: form("Other") }).await.err());
             // Not even a mistake is told.
             hidden(providers::add(&desk, by(), &AddForm::default()).await.err());
-            hidden(providers::save(&desk, by(), &SaveForm { id: id.clone(), ..SaveForm::default() }).await.err());
-            hidden(providers::route(&desk, by(), &RouteForm { id: id.clone(), ..RouteForm::default() }).await.err());
+            hidden(
+                providers::save(&desk, by(), &SaveForm { id: id.clone(), ..SaveForm::default() }).await.err(),
+            );
+            hidden(
+                providers::route(&desk, by(), &RouteForm { id: id.clone(), ..RouteForm::default() })
+                    .await
+                    .err(),
+            );
             hidden(providers::retire(&desk, by(), &RetireForm { id: id.clone() }).await.err());
             hidden(models::list(&desk, who, &ModelFilter::default()).await.err());
             hidden(models::blank(&desk, who).await.err());
@@ -124,7 +131,8 @@ on_both!(
         let boss = operator(&desk).await;
         assert!(providers::list(&desk, &boss).await.unwrap().providers.is_empty());
         assert!(!store::providers::any(&mut desk.db.read().await.unwrap()).await.unwrap());
-        let provider = providers::add(&desk, By::Operator(&boss), &AddForm { provider: form("OpenAI") }).await.unwrap();
+        let provider =
+            providers::add(&desk, By::Operator(&boss), &AddForm { provider: form("OpenAI") }).await.unwrap();
         assert_eq!(provider.base_url, "https://api.openai.com");
         assert!(store::providers::any(&mut desk.db.read().await.unwrap()).await.unwrap());
 
@@ -135,14 +143,19 @@ on_both!(
         form.provider.credential_env = String::new();
         form.provider.idle = "90".into();
         assert!(matches!(providers::save(&desk, By::Operator(&boss), &form).await, Ok(Saved::Saved(_))));
-        models::route(&desk, By::CommandLine, &["gpt-5".into(), "gpt-4.1".into()], Some("openai")).await.unwrap();
+        models::route(&desk, By::CommandLine, &["gpt-5".into(), "gpt-4.1".into()], Some("openai"))
+            .await
+            .unwrap();
 
         let list = providers::list(&desk, &boss).await.unwrap().providers;
         assert_eq!((list.len(), list[0].models, list[0].version), (1, 2, 2));
         assert_eq!(list[0].provider.base_url, "http://localhost:8000");
         let mut read = desk.db.read().await.unwrap();
         let (model, by) = store::models::served(&mut read, "gpt-5").await.unwrap().unwrap();
-        assert_eq!((model.route.as_ref(), by.as_ref().map(|by| by.idle_ms)), (Some(&provider.id), Some(90_000)));
+        assert_eq!(
+            (model.route.as_ref(), by.as_ref().map(|by| by.idle_ms)),
+            (Some(&provider.id), Some(90_000))
+        );
         assert_eq!(by.unwrap().credential_env, "");
     }
 );
@@ -185,7 +198,11 @@ on_both!(
         let Ok(Saved::Clash(clash)) = providers::save(&desk, By::Operator(&boss), &mine).await else {
             panic!("a clash")
         };
-        assert!(clash.sentence.contains("changed this provider while you were editing"), "{}", clash.sentence);
+        assert!(
+            clash.sentence.contains("changed this provider while you were editing"),
+            "{}",
+            clash.sentence
+        );
         let told: Vec<_> = clash.errors.iter().map(|e| (e.field.as_str(), e.problem.sentence())).collect();
         assert_eq!(told, [("connect", "Now: 7 seconds. You entered: 9 seconds.")]);
         assert_eq!((clash.form.name.as_str(), clash.form.whole.as_str()), ("OpenAI EU", "300"));
@@ -205,9 +222,9 @@ on_both!(
         for n in 0..8 {
             let (desk, mut form) = (desk.clone(), form.clone());
             form.provider.connect = format!("{}", 10 + n);
-            tries.spawn(
-                async move { matches!(providers::save(&desk, By::CommandLine, &form).await, Ok(Saved::Saved(_))) },
-            );
+            tries.spawn(async move {
+                matches!(providers::save(&desk, By::CommandLine, &form).await, Ok(Saved::Saved(_)))
+            });
         }
         let mut saved = 0;
         while let Some(done) = tries.join_next().await {
@@ -222,12 +239,17 @@ on_both!(
     fn retiring_a_provider_says_what_it_served_and_leaves_nothing_routed_to_it(desk: TestDesk) {
         let boss = operator(&desk).await;
         let (gone, stays) = (added(&desk, "Gone").await, added(&desk, "Stays").await);
-        models::route(&desk, By::CommandLine, &["gpt-5".into(), "gpt-4.1".into()], Some("Gone")).await.unwrap();
+        models::route(&desk, By::CommandLine, &["gpt-5".into(), "gpt-4.1".into()], Some("Gone"))
+            .await
+            .unwrap();
         models::route(&desk, By::CommandLine, &["gpt-5-mini".into()], Some("Stays")).await.unwrap();
         let stale = model_form(&desk, &boss, "gpt-5").await;
         let form = RetireForm { id: gone.id.to_string() };
         let retired = providers::retire(&desk, By::Operator(&boss), &form).await.unwrap();
-        assert_eq!((retired.name.as_str(), retired.unrouted), ("Gone", vec!["gpt-4.1".to_owned(), "gpt-5".to_owned()]));
+        assert_eq!(
+            (retired.name.as_str(), retired.unrouted),
+            ("Gone", vec!["gpt-4.1".to_owned(), "gpt-5".to_owned()])
+        );
         assert_eq!(route_of(&desk, "gpt-5").await, None);
         assert_eq!(route_of(&desk, "gpt-5-mini").await.as_deref(), Some("Stays"));
         assert!(matches!(providers::retire(&desk, By::Operator(&boss), &form).await, Err(OpError::NotFound)));
@@ -343,7 +365,8 @@ on_both!(
         models::retire(&desk, By::Operator(&boss), &retire).await.unwrap();
         assert!(matches!(models::retire(&desk, By::Operator(&boss), &retire).await, Err(OpError::NotFound)));
         assert!(clashes(models::by_id(&desk, "meta/llama-4").await).contains("not in the catalogue"));
-        let file = r#"[{"id": "meta/llama-4", "provider": "Meta", "input": "1", "output": "2", "cached": "0.1"}]"#;
+        let file =
+            r#"[{"id": "meta/llama-4", "provider": "Meta", "input": "1", "output": "2", "cached": "0.1"}]"#;
         catalogue::import(&desk, &catalogue::read(file).unwrap(), false).await.unwrap();
         assert_eq!(route_of(&desk, "meta/llama-4").await, None);
         assert!(matches!(models::show(&desk, &boss, "a\0b").await, Err(OpError::NotFound)));
@@ -355,15 +378,22 @@ on_both!(
         let boss = operator(&desk).await;
         added(&desk, "OpenAI").await;
         added(&desk, "Azure").await;
-        models::route(&desk, By::CommandLine, &["gpt-5".into(), "gpt-4.1".into(), "gpt-5-mini".into()], Some("OpenAI"))
-            .await
-            .unwrap();
+        models::route(
+            &desk,
+            By::CommandLine,
+            &["gpt-5".into(), "gpt-4.1".into(), "gpt-5-mini".into()],
+            Some("OpenAI"),
+        )
+        .await
+        .unwrap();
         let mut form = model_form(&desk, &boss, "gpt-5").await;
         form.model.upstream = "gpt-5-2026".into();
         form.model.held = "2500".into();
         models::save(&desk, By::CommandLine, &form).await.unwrap();
         let entry = |id: &str, more: &str| {
-            format!(r#"{{"id": "{id}", "provider": "OpenAI", "input": "9", "output": "9", "cached": "9"{more}}}"#)
+            format!(
+                r#"{{"id": "{id}", "provider": "OpenAI", "input": "9", "output": "9", "cached": "9"{more}}}"#
+            )
         };
         let file = [
             entry("gpt-5", ""),
@@ -393,7 +423,8 @@ on_both!(
         let all = models::every(&desk).await.unwrap();
         let again = catalogue::read(&catalogue::write(&all)).unwrap();
         catalogue::import(&desk, &again, true).await.unwrap();
-        let after: Vec<_> = models::every(&desk).await.unwrap().into_iter().map(|known| known.model).collect();
+        let after: Vec<_> =
+            models::every(&desk).await.unwrap().into_iter().map(|known| known.model).collect();
         assert_eq!(after, all.into_iter().map(|known| known.model).collect::<Vec<_>>());
         catalogue::import(&desk, &list, true).await.unwrap();
         assert_eq!(models::every(&desk).await.unwrap().len(), 4);

@@ -177,7 +177,9 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
             let list = providers::every(&open(&data).await?).await.map_err(told)?;
             list.iter().for_each(|listed| println!("{}", line(listed)));
             if list.is_empty() {
-                eprintln!("There is no provider yet: demo/echo answers. Connect one with `keydesk providers add`.");
+                eprintln!(
+                    "There is no provider yet: demo/echo answers. Connect one with `keydesk providers add`."
+                );
             }
         }
         ProvidersCommand::Add(args) => {
@@ -211,10 +213,14 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
         ProvidersCommand::Retire { name, data } => {
             let desk = open(&data).await?;
             let id = providers::by_name(&desk, &name).await.map_err(told)?.provider.id.to_string();
-            let retired = providers::retire(&desk, By::CommandLine, &providers::RetireForm { id }).await.map_err(told)?;
+            let retired = providers::retire(&desk, By::CommandLine, &providers::RetireForm { id })
+                .await
+                .map_err(told)?;
             match retired.unrouted.as_slice() {
                 [] => println!("{} is retired. It served no model.", retired.name),
-                models => println!("{} is retired. Nobody serves these now: {}", retired.name, models.join(" ")),
+                models => {
+                    println!("{} is retired. Nobody serves these now: {}", retired.name, models.join(" "))
+                }
             }
         }
     }
@@ -275,7 +281,8 @@ async fn set_model(args: SetModel) -> Result<String, String> {
         put(field, value);
     }
     let Some(known) = known else {
-        let added = models::add(&desk, By::CommandLine, &models::AddForm { model: form }).await.map_err(beside)?;
+        let added =
+            models::add(&desk, By::CommandLine, &models::AddForm { model: form }).await.map_err(beside)?;
         return Ok(format!("{added} is in the catalogue. Nobody serves it yet."));
     };
     let form = models::SaveForm { version: known.version, was, model: form };
@@ -372,13 +379,33 @@ mod tests {
         assert!(again.starts_with("There is a provider OpenAI already."), "{again}");
 
         here.run(&["models", "route", "gpt-5", "gpt-4.1", "--to", "openai"]).await.unwrap();
-        here.run(&["providers", "set", "openai", "--rename", "Local", "--url", "http://localhost:8000", "--no-credential"])
-            .await
-            .unwrap();
+        here.run(&[
+            "providers",
+            "set",
+            "openai",
+            "--rename",
+            "Local",
+            "--url",
+            "http://localhost:8000",
+            "--no-credential",
+        ])
+        .await
+        .unwrap();
         assert_eq!(here.lines().await, ["Local\topenai\thttp://localhost:8000\t-\t2"]);
-        let wrong = ["providers", "set", "Local", "--url", "http://169.254.169.254", "--silence", "0", "--protocol", "x"];
+        let wrong = [
+            "providers",
+            "set",
+            "Local",
+            "--url",
+            "http://169.254.169.254",
+            "--silence",
+            "0",
+            "--protocol",
+            "x",
+        ];
         let told = here.run(&wrong).await.unwrap_err();
-        let starts: Vec<_> = told.lines().filter_map(|line| line.split_once(": ")).map(|(option, _)| option).collect();
+        let starts: Vec<_> =
+            told.lines().filter_map(|line| line.split_once(": ")).map(|(option, _)| option).collect();
         assert_eq!(starts, ["--protocol", "--url", "--silence"], "{told}");
         let nobody = here.run(&["providers", "retire", "OpenAI"]).await.unwrap_err();
         assert_eq!(nobody, "There is no provider OpenAI. There are: Local.");
@@ -390,16 +417,30 @@ mod tests {
     #[tokio::test]
     async fn models_are_set_routed_and_retired_by_their_names() {
         let here = Here::new();
-        here.run(&["providers", "add", "vLLM", "--url", "http://vllm:8000", "--no-credential"]).await.unwrap();
+        here.run(&["providers", "add", "vLLM", "--url", "http://vllm:8000", "--no-credential"])
+            .await
+            .unwrap();
         let missing = here.run(&["models", "set", "meta/llama-4", "--vendor", "Meta"]).await.unwrap_err();
         assert_eq!(missing.lines().count(), 3, "{missing}");
         assert!(missing.starts_with("--input: The amount is empty."), "{missing}");
         let prices = ["--input", "0.2", "--output", "$0.8", "--cached", "0.1"];
-        here.run(&[&["models", "set", "meta/llama-4", "--vendor", "Meta"], &prices[..]].concat()).await.unwrap();
-        here.run(&["models", "route", "meta/llama-4", "--to", "vLLM"]).await.unwrap();
-        here.run(&["models", "set", "meta/llama-4", "--input", "0.25", "--upstream", "llama", "--held", "4k"])
+        here.run(&[&["models", "set", "meta/llama-4", "--vendor", "Meta"], &prices[..]].concat())
             .await
             .unwrap();
+        here.run(&["models", "route", "meta/llama-4", "--to", "vLLM"]).await.unwrap();
+        here.run(&[
+            "models",
+            "set",
+            "meta/llama-4",
+            "--input",
+            "0.25",
+            "--upstream",
+            "llama",
+            "--held",
+            "4k",
+        ])
+        .await
+        .unwrap();
         assert_eq!(here.model("meta/llama-4").await, ("0.25".into(), "llama".into(), Some("vLLM".into())));
         here.run(&["models", "set", "meta/llama-4", "--upstream", ""]).await.unwrap();
         assert_eq!(here.model("meta/llama-4").await.1, "meta/llama-4");
@@ -419,11 +460,17 @@ mod tests {
     #[tokio::test]
     async fn an_import_names_providers_and_keeps_the_routes_that_it_does_not_speak_of() {
         let here = Here::new();
-        here.run(&["providers", "add", "OpenAI", "--url", "https://api.openai.com", "--no-credential"]).await.unwrap();
+        here.run(&["providers", "add", "OpenAI", "--url", "https://api.openai.com", "--no-credential"])
+            .await
+            .unwrap();
         here.run(&["models", "route", "gpt-5", "--to", "OpenAI"]).await.unwrap();
         let file = here.0.path().join("models.json");
         let import = async |entry: &str| {
-            std::fs::write(&file, format!(r#"[{{"provider": "OpenAI", "output": "2", "cached": "0", {entry}}}]"#)).unwrap();
+            std::fs::write(
+                &file,
+                format!(r#"[{{"provider": "OpenAI", "output": "2", "cached": "0", {entry}}}]"#),
+            )
+            .unwrap();
             here.run(&["models", "import", file.to_str().unwrap()]).await
         };
         import(r#""id": "gpt-5", "input": "7""#).await.unwrap();
@@ -431,6 +478,9 @@ mod tests {
         import(r#""id": "gpt-6", "input": "8", "route": "OpenAI", "upstream": "six""#).await.unwrap();
         assert_eq!(here.model("gpt-6").await, ("8".into(), "six".into(), Some("OpenAI".into())));
         let wrong = import(r#""id": "gpt-7", "input": "8", "route": "Nowhere""#).await.unwrap_err();
-        assert!(wrong.starts_with("gpt-7: route: There is no provider Nowhere. There are: OpenAI."), "{wrong}");
+        assert!(
+            wrong.starts_with("gpt-7: route: There is no provider Nowhere. There are: OpenAI."),
+            "{wrong}"
+        );
     }
 }

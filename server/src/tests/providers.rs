@@ -10,7 +10,8 @@ fn with<'a>(fields: Vec<(&'a str, &'a str)>, set: Fields<'a>) -> Vec<(&'a str, &
 
 /// What a page's hidden field holds, as the browser sends it back.
 fn hidden(page: &str, name: &str) -> String {
-    let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name}: {page}"));
+    let (_, rest) =
+        page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name}: {page}"));
     let (value, _) = rest.split_once('"').unwrap();
     value.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }

@@ -66,13 +66,14 @@ pub fn EditModelPage() -> impl IntoView {
         let retire = view! {
             <a class="btn danger-quiet" href=LocalPath::model("retire", &id).as_str().to_owned()>"Retire model"</a>
         };
-        let under = view! { <p class="muted">"New prices hold for requests that start after they are saved."</p> };
+        let under =
+            view! { <p class="muted">"New prices hold for requests that start after they are saved."</p> };
         let body = view! {
             {title(id.clone())}
             {notice_line()}
             {page_head(crumbs(None), id.clone().into_any(), under.into_any(), retire.into_any())}
             <form class="form" method="post" action="/api/models/save" data-enhance>
-                {on_page(own)}
+                {on_page(own.clone())}
                 <input type="hidden" name="form[model][id]" value=id />
                 <input type="hidden" name="form[version]" value=version.to_string() />
                 <input type="hidden" name="form[was]" value=was />
@@ -83,7 +84,7 @@ pub fn EditModelPage() -> impl IntoView {
                 </div>
             </form>
         };
-        Ok(framed_apart(&view.own, &caller, "/operator/models/edit", Width::Narrow, body.into_any()))
+        Ok(framed_apart(&view.own, &caller, &own, Width::Narrow, body.into_any()))
     })
 }
 
@@ -106,27 +107,17 @@ fn fields(form: ModelForm, providers: &[Provider], mistakes: &Mistakes) -> AnyVi
         ..Default::default()
     };
     let nobody = (String::new(), "Nobody".to_owned());
-    let named = providers.iter().map(|one| (one.id.to_string(), format!("{} ({} protocol)", one.name, one.kind.label())));
+    let named = providers
+        .iter()
+        .map(|one| (one.id.to_string(), format!("{} ({} protocol)", one.name, one.kind.label())));
     let served_help = match providers.is_empty() {
         true => "No provider is connected yet. Until one is, only the built-in demo/echo answers.",
         false => "Where requests for it are passed on to. While it is nobody, they are refused.",
     };
-    let price = |field, name, label, help| UnitField {
-        field,
-        name,
-        label,
-        before: "$",
-        after: "per million tokens",
-        help,
-    };
-    let input = price("input", "form[model][input]", "Input", "");
-    let output = price("output", "form[model][output]", "Output", "");
-    let cached = price(
-        "cached",
-        "form[model][cached]",
-        "Cached input",
-        "For input that the provider read from its cache. The same as input where it has no such price.",
-    );
+    let price = |field, name, label| UnitField { field, name, label, before: "$", after: "", help: "" };
+    let input = price("input", "form[model][input]", "Input");
+    let output = price("output", "form[model][output]", "Output");
+    let cached = price("cached", "form[model][cached]", "Cached input");
     let held = UnitField {
         field: "held",
         name: "form[model][held]",
@@ -151,8 +142,11 @@ fn fields(form: ModelForm, providers: &[Provider], mistakes: &Mistakes) -> AnyVi
             {upstream.draw(form.upstream, mistakes)}
         </fieldset>
         <fieldset class="group">
-            <legend>"What it costs"</legend>
-            {input.draw(form.input, mistakes)} {output.draw(form.output, mistakes)} {cached.draw(form.cached, mistakes)}
+            <legend>"What a million tokens cost"</legend>
+            <p class="help">"Cached input is what the provider read from its cache. Where it has no such price, type the one of input."</p>
+            <div class="trio">
+                {input.draw(form.input, mistakes)} {output.draw(form.output, mistakes)} {cached.draw(form.cached, mistakes)}
+            </div>
             {held.draw(form.held, mistakes)}
         </fieldset>
     }

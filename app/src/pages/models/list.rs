@@ -41,7 +41,8 @@ fn href(filter: &ModelFilter) -> String {
         (filter.sort != ModelSort::default()).then(|| ("sort", filter.sort.as_str().to_owned())),
         filter.backwards.then(|| ("dir", "desc".to_owned())),
     ];
-    let query = serde_urlencoded::to_string(pairs.into_iter().flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let query =
+        serde_urlencoded::to_string(pairs.into_iter().flatten().collect::<Vec<_>>()).unwrap_or_default();
     LocalPath::models().with_query(&query).as_str().to_owned()
 }
 
@@ -120,7 +121,8 @@ fn listed(view: &ModelsView, filter: &ModelFilter) -> AnyView {
         ("sort", (filter.sort != ModelSort::default()).then(|| filter.sort.as_str())),
         ("dir", filter.backwards.then_some("desc")),
     ];
-    let kept = kept.map(|(name, value)| value.map(|value| view! { <input type="hidden" name=name value=value /> }));
+    let kept =
+        kept.map(|(name, value)| value.map(|value| view! { <input type="hidden" name=name value=value /> }));
     let base = LocalPath::models().as_str().to_owned();
     view! {
         <div class="toolbar">
@@ -155,7 +157,9 @@ fn none_found(filter: &ModelFilter) -> AnyView {
         search => format!("{what} matches “{search}”"),
     };
     let words = match filter.search.as_str() {
-        "" if filter.served == Some(true) => "A provider’s page routes models to it, and so does each model’s own.",
+        "" if filter.served == Some(true) => {
+            "A provider’s page routes models to it, and so does each model’s own."
+        }
         "" => "Models that no provider serves are listed here.",
         _ => "The search looks at models’ names, vendors and the providers that serve them.",
     };
@@ -184,7 +188,7 @@ fn table(models: &[KnownModel], filter: &ModelFilter) -> AnyView {
     });
     view! {
         <div class="table-wrap">
-            <table class="table">
+            <table class="table even">
                 <caption class="sr">"Models with their prices for a million tokens"</caption>
                 <thead>
                     <tr>

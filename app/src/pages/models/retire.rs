@@ -17,9 +17,12 @@ pub fn RetireModelPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = models::show(&desk, &caller, &id).await?;
         let heading = format!("Retire {id}");
+        let path = LocalPath::model("retire", &id).as_str().to_owned();
         let served = view.known.and_then(|known| known.served_by);
         let served = match served {
-            Some(name) => format!("{name} serves it. Requests for it are refused from now on; those already under way are finished."),
+            Some(name) => format!(
+                "{name} serves it. Requests for it are refused from now on; those already under way are finished."
+            ),
             None => "Nobody serves it. Keys can no longer be scoped to it by its box.".to_owned(),
         };
         let body = view! {
@@ -33,7 +36,7 @@ pub fn RetireModelPage() -> impl IntoView {
                     <li>"Added or imported again, it is there as before, but served by nobody until it is routed."</li>
                 </ul>
                 <form class="form" method="post" action="/api/models/retire" data-enhance>
-                    {on_page(LocalPath::model("retire", &id).as_str().to_owned())}
+                    {on_page(path.clone())}
                     <input type="hidden" name="form[id]" value=id.clone() />
                     <div class="actions end">
                         <a class="btn quiet" href=LocalPath::model("edit", &id).as_str().to_owned()>"Cancel"</a>
@@ -42,6 +45,6 @@ pub fn RetireModelPage() -> impl IntoView {
                 </form>
             </div>
         };
-        Ok(framed_apart(&view.own, &caller, "/operator/models/retire", Width::Narrow, body.into_any()))
+        Ok(framed_apart(&view.own, &caller, &path, Width::Narrow, body.into_any()))
     })
 }

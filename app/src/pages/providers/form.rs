@@ -74,15 +74,11 @@ pub(super) fn fields(form: ProviderForm, new: bool, mistakes: &Mistakes) -> AnyV
         ..Default::default()
     };
     let kinds = ProviderKind::ALL.map(|kind| (kind.as_str().to_owned(), kind.label().to_owned()));
-    let time = |field, name, label, help| UnitField { field, name, label, before: "", after: "seconds", help };
+    let time =
+        |field, name, label, help| UnitField { field, name, label, before: "", after: "seconds", help };
     let connect = time("connect", "form[provider][connect]", "To connect", "From 1 to 60.");
-    let idle = time(
-        "idle",
-        "form[provider][idle]",
-        "Of silence",
-        "From 1 to 600. The longest wait for the next part of an answer; models that think are quiet for long.",
-    );
-    let whole = time("whole", "form[provider][whole]", "For the whole answer", "From 1 to 3,600.");
+    let idle = time("idle", "form[provider][idle]", "Silence", "From 1 to 600.");
+    let whole = time("whole", "form[provider][whole]", "Whole answer", "From 1 to 3,600.");
     view! {
         {name.draw(form.name, mistakes)}
         {select_field(
@@ -99,7 +95,10 @@ pub(super) fn fields(form: ProviderForm, new: bool, mistakes: &Mistakes) -> AnyV
         {credential.draw(form.credential_env, mistakes)}
         <fieldset class="group">
             <legend>"How long to wait"</legend>
-            {connect.draw(form.connect, mistakes)} {idle.draw(form.idle, mistakes)} {whole.draw(form.whole, mistakes)}
+            <p class="help">"Silence is the longest wait for the next part of an answer. Models that think are quiet for long."</p>
+            <div class="trio">
+                {connect.draw(form.connect, mistakes)} {idle.draw(form.idle, mistakes)} {whole.draw(form.whole, mistakes)}
+            </div>
         </fieldset>
     }
     .into_any()

@@ -62,7 +62,7 @@ fn table(providers: &[ListedProvider]) -> AnyView {
     let rows = providers.iter().map(row).collect_view();
     view! {
         <div class="table-wrap">
-            <table class="table">
+            <table class="table even">
                 <caption class="sr">"Providers by name"</caption>
                 <thead>
                     <tr>
@@ -83,8 +83,8 @@ fn table(providers: &[ListedProvider]) -> AnyView {
 fn row(listed: &ListedProvider) -> impl IntoView + use<> {
     let provider = &listed.provider;
     let credential = match provider.credential_env.as_str() {
-        "" => view! { <span class="muted">"None is sent"</span> }.into_any(),
-        name => view! { <span class="pairs"><code>{name.to_owned()}</code> {credential_badge(name)}</span> }.into_any(),
+        "" => view! { <span class="muted tight">"None is sent"</span> }.into_any(),
+        name => view! { <span class="pairs"><code class="clip wide" title=name.to_owned()>{name.to_owned()}</code> {credential_badge(name)}</span> }.into_any(),
     };
     let models = match listed.models {
         0 => view! { <span class="muted">"None"</span> }.into_any(),

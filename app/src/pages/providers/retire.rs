@@ -24,11 +24,16 @@ pub fn RetireProviderPage() -> impl IntoView {
             0 => view! { <li>"It serves no model."</li> }.into_any(),
             1 => view! { <li>"Nobody serves " <code>{served[0].clone()}</code> " from now on, and requests for it are refused."</li> }.into_any(),
             count => {
-                let names = served.into_iter().map(|id| view! { <li><code>{id}</code></li> }).collect_view();
+                let after = |at| if at + 1 < count { ", " } else { "." };
+                let names = served
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, id)| view! { <code>{id}</code> {after(at)} })
+                    .collect_view();
                 view! {
                     <li>
-                        {format!("Nobody serves these {count} models from now on, and requests for them are refused:")}
-                        <ul class="bullets">{names}</ul>
+                        {format!("Nobody serves these {count} models from now on, and requests for them are refused: ")}
+                        {names}
                     </li>
                 }
                 .into_any()

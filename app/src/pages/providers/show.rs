@@ -34,7 +34,8 @@ pub fn ProviderPage() -> impl IntoView {
                 <code>{provider.base_url.clone()}</code>
             </div>
         };
-        let retire = view! { <a class="btn danger-quiet" href=format!("{path}/retire")>"Retire provider"</a> };
+        let retire =
+            view! { <a class="btn danger-quiet" href=format!("{path}/retire")>"Retire provider"</a> };
         let body = view! {
             {title(provider.name.clone())}
             {notice_line()}
@@ -45,7 +46,7 @@ pub fn ProviderPage() -> impl IntoView {
                     <h2>"Models that it serves"</h2>
                     {models(&view, &mistakes)}
                 </section>
-                <section class="stack">
+                <section class="stack ruled">
                     <h2>"Connection"</h2>
                     {connection(&view, &mistakes)}
                 </section>
@@ -78,7 +79,12 @@ fn credential(provider: &Provider) -> AnyView {
 fn models(view: &ProviderView, mistakes: &Mistakes) -> AnyView {
     let id = &view.listed.provider.id;
     let mut shown: Vec<&KnownModel> = view.served.iter().chain(&view.others).collect();
-    shown.sort_by(|a, b| (&a.model.provider, &a.model.id).cmp(&(&b.model.provider, &b.model.id)));
+    // Its own vendor's first.
+    let home = providers::vendor_of(view.listed.provider.kind);
+    shown.sort_by_key(|known| {
+        let vendor = &known.model.provider;
+        (vendor != home, vendor, &known.model.id)
+    });
     if shown.is_empty() {
         return view! {
             <p class="muted">
@@ -88,8 +94,10 @@ fn models(view: &ProviderView, mistakes: &Mistakes) -> AnyView {
         }
         .into_any();
     }
-    let route = |known: &KnownModel| known.model.route.as_ref().map(ProviderId::to_string).unwrap_or_default();
-    let was: BTreeMap<&str, String> = shown.iter().map(|known| (known.model.id.as_str(), route(known))).collect();
+    let route =
+        |known: &KnownModel| known.model.route.as_ref().map(ProviderId::to_string).unwrap_or_default();
+    let was: BTreeMap<&str, String> =
+        shown.iter().map(|known| (known.model.id.as_str(), route(known))).collect();
     let was = serde_json::to_string(&was).unwrap_or_default();
     let sent = typed::<RouteForm>();
     let mut vendor = "";
@@ -104,7 +112,8 @@ fn models(view: &ProviderView, mistakes: &Mistakes) -> AnyView {
             let own = model.route.as_ref() == Some(id);
             let ticked = sent.as_ref().map_or(own, |sent| sent.models.contains(&model.id));
             let elsewhere = known.served_by.as_ref().filter(|_| !own);
-            let elsewhere = elsewhere.map(|name| view! { <span class="help">{format!("now served by {name}")}</span> });
+            let elsewhere =
+                elsewhere.map(|name| view! { <span class="help">{format!("now served by {name}")}</span> });
             view! {
                 {head}
                 <label class="choice">
