@@ -9,17 +9,17 @@ use crate::domain::operating::Operating;
 use crate::domain::provider::{Provider, ProviderKind};
 
 statements! {
-    LIST = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held FROM models
-        WHERE retired_at IS NULL ORDER BY provider, id";
-    SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held,
-            provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
-        FROM gateway_models_v1 WHERE id = $1";
     KNOWN = "SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.provider_id, m.upstream_name,
             m.output_held, m.version, p.name AS served_by
         FROM models m LEFT JOIN providers p ON p.id = m.provider_id WHERE m.retired_at IS NULL ORDER BY m.provider, m.id";
     FIND = "SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.provider_id, m.upstream_name,
             m.output_held, m.version, p.name AS served_by
         FROM models m LEFT JOIN providers p ON p.id = m.provider_id WHERE m.retired_at IS NULL AND m.id = $1";
+    LIST = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held FROM models
+        WHERE retired_at IS NULL ORDER BY provider, id";
+    SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held,
+            provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
+        FROM gateway_models_v1 WHERE id = $1";
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
     UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at, provider_id,
             upstream_name, output_held)
