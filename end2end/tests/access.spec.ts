@@ -146,6 +146,8 @@ for (const [what, path] of [
   ["the settings", "/northwind-labs/settings"],
   ["the organisations", "/operator"],
   ["the form for a new organisation", "/operator/new"],
+  ["before a suspension", "/operator/fjord-robotics/suspend"],
+  ["before a resumption", "/operator/harbour-media/resume"],
   ["the providers, none yet", "/operator/providers"],
   ["the form for a provider", "/operator/providers/new"],
   ["the catalogue", "/operator/models"],
@@ -153,8 +155,6 @@ for (const [what, path] of [
   ["the form for a model", "/operator/models/new"],
   ["one model", "/operator/models/edit?id=gpt-5"],
   ["before a model is retired", "/operator/models/retire?id=gpt-5"],
-  ["before a suspension", "/operator/fjord-robotics/suspend"],
-  ["before a resumption", "/operator/harbour-media/resume"],
 ] as const) {
   demoTest(what, async ({ page, open, signedIn }) => {
     await signedIn();

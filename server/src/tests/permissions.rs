@@ -77,10 +77,6 @@ POST keys/enable                    401   200   200   200   404   403   404   40
 POST keys/revoke                    401   200   200   200   404   200   404   403   404   404
 POST keys/search                    401   200   200   200   200   200   200   200   404   404
 POST keys/find                      401   200   200   200   200   200   200   200   404   404
-POST orgs/save                      401   200   200   403   403   403   403   403   404   404
-POST orgs/create                    401   404   404   404   404   404   404   404   200   404
-POST orgs/suspend                   401   404   404   404   404   404   404   404   200   404
-POST orgs/resume                    401   404   404   404   404   404   404   404   200   404
 POST models/add                     401   404   404   404   404   404   404   404   200   404
 POST models/save                    401   404   404   404   404   404   404   404   200   404
 POST models/retire                  401   404   404   404   404   404   404   404   200   404
@@ -88,6 +84,10 @@ POST providers/add                  401   404   404   404   404   404   404   40
 POST providers/save                 401   404   404   404   404   404   404   404   200   404
 POST providers/route                401   404   404   404   404   404   404   404   200   404
 POST providers/retire               401   404   404   404   404   404   404   404   200   404
+POST orgs/save                      401   200   200   403   403   403   403   403   404   404
+POST orgs/create                    401   404   404   404   404   404   404   404   200   404
+POST orgs/suspend                   401   404   404   404   404   404   404   404   200   404
+POST orgs/resume                    401   404   404   404   404   404   404   404   200   404
 POST invitations/invite             401   200   200   200   422   403   403   403   404   404
 POST invitations/resend             401   200   200   200   404   403   403   403   404   404
 POST invitations/withdraw           401   200   200   200   404   403   403   403   404   404

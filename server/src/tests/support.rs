@@ -764,27 +764,6 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
         }
         "keys/disable" | "keys/enable" => own(&[("form[org]", org), ("form[id]", id)]),
         "keys/revoke" => own(&[("form[org]", org), ("form[id]", id), ("form[name]", &key.name)]),
-        "keys/search" => own(&[("form[org]", org), ("form[q]", id), ("form[rest]", "")]),
-        "support/look-up" => own(&[("form[q]", id)]),
-        "audit/export" => own(&[("form[org]", org), ("form[format]", "csv")]),
-        "keys/find" => own(&[("form[org]", org), ("form[q]", "")]),
-        "orgs/save" => {
-            let settings = SettingsForm::of(&Settings::of(&cast.org));
-            let was = serde_json::to_string(&settings).unwrap();
-            let mut fields = own(&[("form[org]", org), ("form[version]", "1"), ("form[was]", &was)]);
-            let settings = serde_json::to_value(&settings).unwrap();
-            for (field, value) in settings.as_object().unwrap() {
-                fields.push((format!("form[settings][{field}]"), value.as_str().unwrap().to_owned()));
-            }
-            fields
-        }
-        "orgs/create" => own(&[
-            ("form[name]", name),
-            ("form[slug]", ""),
-            ("form[zone]", "UTC"),
-            ("form[email]", &format!("{name}@example.com")),
-        ]),
-        "orgs/suspend" | "orgs/resume" => own(&[("form[org]", org), ("form[reason]", "Unpaid since August")]),
         "models/add" => own(&[
             ("form[model][id]", name),
             ("form[model][vendor]", "Acme"),
@@ -819,6 +798,27 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
             ("form[models][]", "gpt-5-nano"),
         ]),
         "providers/retire" => own(&[("form[id]", "prov_0")]),
+        "keys/search" => own(&[("form[org]", org), ("form[q]", id), ("form[rest]", "")]),
+        "support/look-up" => own(&[("form[q]", id)]),
+        "audit/export" => own(&[("form[org]", org), ("form[format]", "csv")]),
+        "keys/find" => own(&[("form[org]", org), ("form[q]", "")]),
+        "orgs/save" => {
+            let settings = SettingsForm::of(&Settings::of(&cast.org));
+            let was = serde_json::to_string(&settings).unwrap();
+            let mut fields = own(&[("form[org]", org), ("form[version]", "1"), ("form[was]", &was)]);
+            let settings = serde_json::to_value(&settings).unwrap();
+            for (field, value) in settings.as_object().unwrap() {
+                fields.push((format!("form[settings][{field}]"), value.as_str().unwrap().to_owned()));
+            }
+            fields
+        }
+        "orgs/create" => own(&[
+            ("form[name]", name),
+            ("form[slug]", ""),
+            ("form[zone]", "UTC"),
+            ("form[email]", &format!("{name}@example.com")),
+        ]),
+        "orgs/suspend" | "orgs/resume" => own(&[("form[org]", org), ("form[reason]", "Unpaid since August")]),
         "teams/create" => own(&new_team(org, name)),
         "teams/edit" => {
             let was = TeamForm::of(&TeamSpec { name: team.name.clone(), ..TeamSpec::default() }, &[]);
