@@ -7,6 +7,7 @@ pub enum Taken {
     TeamName,
     Email,
     Slug,
+    ProviderName,
     /// An open invitation to the same address.
     Invitation,
     Other,

@@ -20,6 +20,7 @@ pub mod meter;
 pub mod models;
 pub mod orgs;
 pub mod people;
+pub mod providers;
 pub mod refusals;
 pub mod second_factor;
 pub mod sessions;
@@ -350,6 +351,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         models::ALL,
         orgs::ALL,
         people::ALL,
+        providers::ALL,
         refusals::ALL,
         second_factor::ALL,
         sessions::ALL,
