@@ -164,6 +164,7 @@ for (const [what, path] of [
 }
 
 freshTest("a provider: with mistakes, connected, in the list and before it is retired", async ({ page, open, signedIn, expectFailures }) => {
+  freshTest.setTimeout(120_000);
   expectFailures("422 POST /api/providers/add");
   await signedIn();
   await open("/operator/providers/new");

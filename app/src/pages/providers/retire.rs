@@ -24,7 +24,7 @@ pub fn RetireProviderPage() -> impl IntoView {
             0 => view! { <li>"It serves no model."</li> }.into_any(),
             1 => view! { <li>"Nobody serves " <code>{served[0].clone()}</code> " from now on, and requests for it are refused."</li> }.into_any(),
             count => {
-                let after = |at| if at + 1 < count { ", " } else { "." };
+                let after = |at| if at + 1 < count { ", " } else { "" };
                 let names = served
                     .into_iter()
                     .enumerate()
