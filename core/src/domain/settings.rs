@@ -4,16 +4,18 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::Change;
-use super::form_parts::Take;
+use super::bounds::budget_of;
+use super::form_parts::{Take, parse_budgets};
 use super::key_form::{FieldError, refuse_secret};
 use super::key_format::check_prefix;
-use super::limits::{Limits, grouped, parse_count};
+use super::limits::{Budget, Limits, grouped, parse_count};
 use super::moment::Zone;
-use super::money::parse_budget;
+use super::money::{Money, parse_budget};
 use super::org::{KeyDefaults, Org, OrgRules};
 use super::person::{parse_slug, visible_name};
 use super::policy::MembersCreate;
 use super::problem::Problem;
+use super::window::Period;
 
 pub const ORG_NAME_MOST: usize = 100;
 /// Ten years: what a date in the form of a key may be ahead.
@@ -28,6 +30,8 @@ pub struct Settings {
     pub key_prefix: String,
     pub rules: OrgRules,
     pub defaults: KeyDefaults,
+    /// What all its keys may spend together, the longest period first.
+    pub budgets: Vec<Budget>,
 }
 
 /// The fields. The word is the form field's name and the audit's.
@@ -36,6 +40,10 @@ pub enum Setting {
     Name,
     Slug,
     Zone,
+    OrgMonth,
+    OrgWeek,
+    OrgDay,
+    OrgTotal,
     KeyPrefix,
     Models,
     Month,
@@ -50,10 +58,14 @@ pub enum Setting {
 }
 
 impl Setting {
-    pub const ALL: [Setting; 14] = [
+    pub const ALL: [Setting; 18] = [
         Setting::Name,
         Setting::Slug,
         Setting::Zone,
+        Setting::OrgMonth,
+        Setting::OrgWeek,
+        Setting::OrgDay,
+        Setting::OrgTotal,
         Setting::KeyPrefix,
         Setting::Models,
         Setting::Month,
@@ -72,6 +84,10 @@ impl Setting {
             Setting::Name => "name",
             Setting::Slug => "slug",
             Setting::Zone => "zone",
+            Setting::OrgMonth => "org_month",
+            Setting::OrgWeek => "org_week",
+            Setting::OrgDay => "org_day",
+            Setting::OrgTotal => "org_total",
             Setting::KeyPrefix => "key_prefix",
             Setting::Models => "models",
             Setting::Month => "month",
@@ -85,10 +101,29 @@ impl Setting {
             Setting::SecondFactor => "second_factor",
         }
     }
+
+    /// The period of an organisation's own budget.
+    pub fn period(self) -> Option<Period> {
+        match self {
+            Setting::OrgMonth => Some(Period::Month),
+            Setting::OrgWeek => Some(Period::Week),
+            Setting::OrgDay => Some(Period::Day),
+            Setting::OrgTotal => Some(Period::Total),
+            _ => None,
+        }
+    }
+
+    fn of_period(word: &str) -> Setting {
+        let budgets = [Setting::OrgMonth, Setting::OrgWeek, Setting::OrgDay];
+        let found = budgets
+            .into_iter()
+            .find(|setting| setting.period().is_some_and(|period| period.as_str() == word));
+        found.unwrap_or(Setting::OrgTotal)
+    }
 }
 
 impl Settings {
-    pub fn of(org: &Org) -> Self {
+    pub fn of(org: &Org, budgets: Vec<Budget>) -> Self {
         Self {
             name: org.name.clone(),
             slug: org.slug.clone(),
@@ -96,7 +131,12 @@ impl Settings {
             key_prefix: org.key_prefix.clone(),
             rules: org.rules.clone(),
             defaults: org.defaults.clone(),
+            budgets,
         }
+    }
+
+    fn budget(&self, setting: Setting) -> Option<Money> {
+        setting.period().and_then(|period| budget_of(&self.budgets, period))
     }
 
     /// One field as people read it, for conflicts and the audit.
@@ -111,12 +151,13 @@ impl Settings {
             Setting::Name => self.name.clone(),
             Setting::Slug => self.slug.clone(),
             Setting::Zone => self.zone.name().to_owned(),
+            Setting::OrgMonth | Setting::OrgWeek | Setting::OrgDay | Setting::OrgTotal => {
+                self.budget(setting).map_or("No limit".into(), exact)
+            }
             Setting::KeyPrefix => self.key_prefix.clone(),
             Setting::Models if self.defaults.every_model => "Every model".into(),
             Setting::Models => "Today's models".into(),
-            Setting::Month => {
-                self.defaults.month.map_or("No limit".into(), |amount| format!("${}", amount.input()))
-            }
+            Setting::Month => self.defaults.month.map_or("No limit".into(), exact),
             Setting::Rpm => count(self.defaults.limits.rpm),
             Setting::Tpm => count(self.defaults.limits.tpm),
             Setting::Parallel => count(self.defaults.limits.parallel),
@@ -145,6 +186,12 @@ impl Settings {
             Setting::Name => self.name.clone_from(&from.name),
             Setting::Slug => self.slug.clone_from(&from.slug),
             Setting::Zone => self.zone.clone_from(&from.zone),
+            Setting::OrgMonth | Setting::OrgWeek | Setting::OrgDay | Setting::OrgTotal => {
+                let period = setting.period();
+                self.budgets.retain(|budget| Some(budget.period) != period);
+                self.budgets.extend(from.budgets.iter().filter(|budget| Some(budget.period) == period));
+                self.budgets.sort_by_key(|budget| budget.period.rank());
+            }
             Setting::KeyPrefix => self.key_prefix.clone_from(&from.key_prefix),
             Setting::Models => self.defaults.every_model = from.defaults.every_model,
             Setting::Month => self.defaults.month = from.defaults.month,
@@ -196,10 +243,18 @@ pub struct SettingsForm {
     pub name: String,
     pub slug: String,
     pub zone: String,
+    /// The organisation's own budgets. Of each pair, here and below, `…_mode` is `none` or `limit`.
+    pub org_month_mode: String,
+    pub org_month: String,
+    pub org_week_mode: String,
+    pub org_week: String,
+    pub org_day_mode: String,
+    pub org_day: String,
+    pub org_total_mode: String,
+    pub org_total: String,
     pub key_prefix: String,
     /// `every` or `today`.
     pub models: String,
-    /// Of each pair, `…_mode` is `none` or `limit`.
     pub month_mode: String,
     pub month: String,
     pub rpm_mode: String,
@@ -229,6 +284,11 @@ impl SettingsForm {
         };
         let count = |limit: Option<i64>| pair(limit.map(grouped));
         let (defaults, rules) = (&settings.defaults, &settings.rules);
+        let budget = |setting| pair(settings.budget(setting).map(Money::input));
+        let (org_month_mode, org_month) = budget(Setting::OrgMonth);
+        let (org_week_mode, org_week) = budget(Setting::OrgWeek);
+        let (org_day_mode, org_day) = budget(Setting::OrgDay);
+        let (org_total_mode, org_total) = budget(Setting::OrgTotal);
         let (month_mode, month) = pair(defaults.month.map(|amount| amount.input()));
         let (rpm_mode, rpm) = count(defaults.limits.rpm);
         let (tpm_mode, tpm) = count(defaults.limits.tpm);
@@ -240,6 +300,14 @@ impl SettingsForm {
             name: settings.name.clone(),
             slug: settings.slug.clone(),
             zone: settings.zone.name().to_owned(),
+            org_month_mode,
+            org_month,
+            org_week_mode,
+            org_week,
+            org_day_mode,
+            org_day,
+            org_total_mode,
+            org_total,
             key_prefix: settings.key_prefix.clone(),
             models: if defaults.every_model { "every" } else { "today" }.into(),
             month_mode,
@@ -264,6 +332,10 @@ impl SettingsForm {
     /// The text of a limit pair: its mode and its value.
     pub fn pair(&self, setting: Setting) -> (&str, &str) {
         match setting {
+            Setting::OrgMonth => (&self.org_month_mode, &self.org_month),
+            Setting::OrgWeek => (&self.org_week_mode, &self.org_week),
+            Setting::OrgDay => (&self.org_day_mode, &self.org_day),
+            Setting::OrgTotal => (&self.org_total_mode, &self.org_total),
             Setting::Month => (&self.month_mode, &self.month),
             Setting::Rpm => (&self.rpm_mode, &self.rpm),
             Setting::Tpm => (&self.tpm_mode, &self.tpm),
@@ -281,6 +353,9 @@ impl SettingsForm {
         let name = errors.take("name", parse_org_name(&self.name));
         let slug = errors.take("slug", parse_slug(&self.slug));
         let zone = errors.take("zone", parse_zone(&self.zone));
+        let fine = errors.len();
+        let budgets = self.parse_budgets(&mut errors);
+        let budgets_wrong = errors.len() > fine;
         let key_prefix = self.key_prefix.trim();
         let prefix = errors.take("key_prefix", check_prefix(key_prefix));
         let every_model = errors.take("models", one_of(&self.models, &[("today", false), ("every", true)]));
@@ -311,7 +386,7 @@ impl SettingsForm {
             Some(members_create),
             Some(second_factor),
         ) = (
-            name,
+            name.filter(|_| !budgets_wrong),
             slug,
             zone,
             prefix,
@@ -336,9 +411,22 @@ impl SettingsForm {
             key_prefix: key_prefix.to_owned(),
             rules: OrgRules { key_days_most, keys_per_member, members_create, second_factor },
             defaults: KeyDefaults { every_model, month, limits: Limits { rpm, tpm, parallel }, days },
+            budgets,
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    /// The organisation's own budgets, by the rules of all budgets, each mistake under its own field.
+    fn parse_budgets(&self, errors: &mut Vec<FieldError>) -> Vec<Budget> {
+        let mut found = Vec::new();
+        let budgets = parse_budgets(|period| self.pair(Setting::of_period(period)), &mut found);
+        errors.extend(
+            found
+                .into_iter()
+                .map(|error| FieldError { field: Setting::of_period(&error.field).as_str().into(), ..error }),
+        );
+        budgets
     }
 
     fn parse_pair<T>(
@@ -357,6 +445,12 @@ impl SettingsForm {
         };
         errors.take(setting.as_str(), parsed)
     }
+}
+
+/// `$5,000.00`, or every decimal where that would round.
+fn exact(amount: Money) -> String {
+    let shown = amount.to_string();
+    if Money::parse(&shown) == Ok(amount) { shown } else { format!("${}", amount.input()) }
 }
 
 /// An organisation's name, which stands on every page of it.
@@ -396,7 +490,7 @@ mod tests {
 
     fn settings() -> Settings {
         let id = OrgId::new(Moment::from_ms(0), [0; 10]);
-        Settings::of(&Org::new(id, "acme".into(), "Acme".into(), Zone::utc()))
+        Settings::of(&Org::new(id, "acme".into(), "Acme".into(), Zone::utc()), Vec::new())
     }
 
     fn form() -> SettingsForm {
@@ -419,12 +513,17 @@ mod tests {
         };
         strict.defaults =
             KeyDefaults { every_model: true, month: None, limits: Limits::default(), days: Some(30) };
+        let budget =
+            |period, dollars: i64| Budget { period, amount: Money::from_nanos(dollars * 1_000_000_000) };
+        strict.budgets = vec![budget(Period::Month, 5_000), budget(Period::Day, 400)];
         assert_eq!(SettingsForm::of(&strict).parse().unwrap(), strict);
         let changed: Vec<_> =
             strict.changes_since(&settings()).into_iter().map(|change| change.field).collect();
         assert_eq!(
             changed,
             [
+                "org_month",
+                "org_day",
                 "models",
                 "month",
                 "rpm",
@@ -455,6 +554,26 @@ mod tests {
     }
 
     #[test]
+    fn the_organisations_budgets_follow_the_rules_of_all_budgets() {
+        let form = SettingsForm {
+            org_month_mode: "limit".into(),
+            org_month: "500".into(),
+            org_day_mode: "limit".into(),
+            org_day: "600".into(),
+            org_total_mode: "limit".into(),
+            org_total: "0".into(),
+            ..form()
+        };
+        assert_eq!(wrong(&form), ["org_total", "org_day"]);
+        let fine = SettingsForm { org_day: "50".into(), org_total_mode: "none".into(), ..form };
+        let budgets = fine.parse().unwrap().budgets;
+        assert_eq!(
+            budgets.iter().map(Budget::summary).collect::<Vec<_>>(),
+            ["$500.00 per month", "$50.00 per day"]
+        );
+    }
+
+    #[test]
     fn new_keys_do_not_start_with_more_days_than_a_key_may_live() {
         let month = SettingsForm { key_days_most_mode: "limit".into(), key_days_most: "30".into(), ..form() };
         assert_eq!(wrong(&month), ["days"]);
@@ -467,6 +586,7 @@ mod tests {
         let mut other = settings();
         other.rules.second_factor = true;
         other.name = "Other".into();
+        other.budgets = vec![Budget { period: Period::Week, amount: Money::from_nanos(1) }];
         for setting in Setting::ALL {
             let mut taken = settings();
             taken.take(&other, setting);

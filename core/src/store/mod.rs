@@ -14,6 +14,7 @@ mod error;
 pub mod invitations;
 pub mod key_list;
 pub mod keys;
+pub mod ledger;
 pub mod links;
 pub mod members;
 pub mod models;
@@ -26,6 +27,7 @@ pub mod spend;
 pub mod support;
 pub mod teams;
 pub mod throttle;
+pub mod verify;
 
 pub use error::{StoreError, Taken};
 
@@ -333,6 +335,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         bare::ALL,
         invitations::ALL,
         keys::ALL,
+        ledger::ALL,
         links::ALL,
         members::ALL,
         models::ALL,
@@ -345,6 +348,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         teams::ALL,
         support::ALL,
         throttle::ALL,
+        verify::ALL,
     ]
     .concat()
 }

@@ -742,7 +742,7 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
         "audit/export" => own(&[("form[org]", org), ("form[format]", "csv")]),
         "keys/find" => own(&[("form[org]", org), ("form[q]", "")]),
         "orgs/save" => {
-            let settings = SettingsForm::of(&Settings::of(&cast.org));
+            let settings = SettingsForm::of(&Settings::of(&cast.org, Vec::new()));
             let was = serde_json::to_string(&settings).unwrap();
             let mut fields = own(&[("form[org]", org), ("form[version]", "1"), ("form[was]", &was)]);
             let settings = serde_json::to_value(&settings).unwrap();
