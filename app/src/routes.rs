@@ -12,7 +12,8 @@ use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, LeavingPage, MemberPage, MembersPage, RemoveMemberPage,
 };
 use crate::pages::orgs::{
-    HomePage, NewOrgPage, OperatorPage, OrgCreatedPage, ResumeOrgPage, SettingsPage, SuspendOrgPage,
+    BalancePage, HomePage, NewOrgPage, OperatorBalancePage, OperatorPage, OrgCreatedPage, ResumeOrgPage,
+    SettingsPage, SuspendOrgPage,
 };
 use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
 use crate::pages::support::SupportPage;
@@ -40,6 +41,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator/:org/created") view=OrgCreatedPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/suspend") view=SuspendOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/:org/balance") view=OperatorBalancePage ssr=SsrMode::Async />
                 <Route path=path!("/invite/:token") view=JoinPage ssr=SsrMode::Async />
                 <Route path=path!("/support") view=SupportPage ssr=SsrMode::Async />
                 <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
@@ -51,6 +53,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/edit") view=EditKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/settings/balance") view=BalancePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members") view=MembersPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members/invite") view=InvitePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members/:id") view=MemberPage ssr=SsrMode::Async />

@@ -3,7 +3,7 @@
 
 use keydesk_core::domain::audit_filter::AuditFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::domain::settings::{Settings, SettingsForm};
+use keydesk_core::domain::settings::SettingsForm;
 use keydesk_core::domain::team::{Team, TeamSpec};
 use keydesk_core::domain::team_form::TeamForm;
 use keydesk_core::ops::invitations::{self, InvitationRef, InviteForm};
