@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use keydesk_core::Desk;
+use keydesk_core::domain::ledger::{EntryForm, EntryKind};
 use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::person::Email;
-use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SwitchForm};
-use keydesk_core::ops::{OpError, audit, catalogue, links, second_factor};
+use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, Entered, NewOrgForm, Owner, SwitchForm};
+use keydesk_core::ops::{OpError, audit, catalogue, links, second_factor, verify};
+use keydesk_core::store::verify::{Difference, Sums};
 use keydesk_core::store::{Db, Place, StoreError, models};
 
 use crate::clock::{SystemClock, SystemRandom};
@@ -45,7 +47,10 @@ enum Command {
     /// Prove that nobody rewrote the audit.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// List, create, suspend and resume organisations.
+    /// Prove that what the desk shows as spent is the sum of the requests.
+    #[command(subcommand)]
+    Spend(SpendCommand),
+    /// List, create, suspend and resume organisations, and keep their balances.
     #[command(subcommand)]
     Orgs(OrgsCommand),
     /// Check configuration, database, migrations and clock.
@@ -100,6 +105,18 @@ enum AuditCommand {
 }
 
 #[derive(Subcommand)]
+enum SpendCommand {
+    /// Compare counters and days with the requests behind them. Fails when something differs.
+    Verify {
+        /// Only the organisation with this short name.
+        #[arg(long, value_name = "SLUG")]
+        org: Option<String>,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+}
+
+#[derive(Subcommand)]
 enum OrgsCommand {
     /// List the organisations: address, state, live keys, people, day of creation and name, with tabs between.
     List(DataConfig),
@@ -109,6 +126,39 @@ enum OrgsCommand {
     Suspend(SwitchArgs),
     /// Let a suspended organisation go on.
     Resume(SwitchArgs),
+    /// Show what an organisation has left, and what it is made of.
+    Balance {
+        /// The organisation's address, such as acme.
+        slug: String,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Add to an organisation's balance.
+    Credit(EntryArgs),
+    /// Take out of an organisation's balance.
+    Debit(EntryArgs),
+    /// Refuse an organisation's requests when its balance is used up, or stop doing so.
+    EnforceBalance {
+        /// The organisation's address, such as acme.
+        slug: String,
+        #[arg(value_parser = ["on", "off"])]
+        enforce: String,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+}
+
+#[derive(Args)]
+struct EntryArgs {
+    /// The organisation's address, such as acme.
+    slug: String,
+    /// In dollars, such as 250 or 1250.50.
+    amount: String,
+    /// What it is for, such as the invoice's number.
+    #[arg(long)]
+    note: String,
+    #[command(flatten)]
+    data: DataConfig,
 }
 
 #[derive(Args)]
@@ -200,13 +250,14 @@ pub async fn run(cli: Cli) -> Result<(), String> {
             Ok(())
         }
         Command::Audit(AuditCommand::Verify { org, data }) => verify_audit(org.as_deref(), &data).await,
+        Command::Spend(SpendCommand::Verify { org, data }) => verify_spend(org.as_deref(), &data).await,
         Command::Orgs(command) => organisations(command).await,
         Command::Doctor(config) => doctor::examine(&config).await,
     }
 }
 
 /// The database is opened as it is: proving something must not change it first.
-async fn verify_audit(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
+async fn open_unchanged(data: &DataConfig) -> Result<Desk, String> {
     let place = data.place()?;
     if let Place::Sqlite(path) = &place
         && !path.exists()
@@ -214,7 +265,11 @@ async fn verify_audit(org: Option<&str>, data: &DataConfig) -> Result<(), String
         return Err(format!("There is no database at {}.", path.display()));
     }
     let db = Db::open(&place).await.map_err(stored)?;
-    let desk = Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom));
+    Ok(Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom)))
+}
+
+async fn verify_audit(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
+    let desk = open_unchanged(data).await?;
     let reports = match org {
         None => audit::verify_all(&desk).await.map_err(stored)?,
         Some(slug) => match audit::verify(&desk, slug).await.map_err(stored)? {
@@ -245,6 +300,36 @@ fn audit_line(report: &audit::Report) -> String {
         }
         Some(broken) => format!("{}: BROKEN after {events} in order: {broken}.", report.slug),
     }
+}
+
+async fn verify_spend(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
+    let desk = open_unchanged(data).await?;
+    let reports = match org {
+        None => verify::spend_of_all(&desk).await.map_err(told)?,
+        Some(slug) => vec![verify::spend_of(&desk, slug).await.map_err(|error| told_of(error, slug))?],
+    };
+    desk.db.close().await;
+    for report in &reports {
+        let requests = match report.requests {
+            1 => "1 request".to_owned(),
+            count => format!("{} requests", grouped(count)),
+        };
+        let state = if report.differences.is_empty() { "adds up" } else { "DIFFERS" };
+        println!("{}: {requests}, {state}", report.slug);
+        for Difference { of, counted, summed } in &report.differences {
+            println!("  {of}: counted {}, the requests come to {}", sums(*counted), sums(*summed));
+        }
+    }
+    match reports.iter().filter(|report| !report.differences.is_empty()).count() {
+        0 => Ok(()),
+        1 => Err("One organisation's counters are not the sum of its requests.".into()),
+        count => Err(format!("The counters of {count} organisations are not the sum of their requests.")),
+    }
+}
+
+/// To the last digit: a difference may be smaller than a cent.
+fn sums(sums: Sums) -> String {
+    format!("${} in {} requests, {} tokens", sums.spent.input(), grouped(sums.requests), grouped(sums.tokens))
 }
 
 async fn organisations(command: OrgsCommand) -> Result<(), String> {
@@ -283,8 +368,59 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
             let name = name.map_err(|error| told_of(error, &slug))?;
             println!("{name} is resumed. Its keys work again.");
         }
+        OrgsCommand::Balance { slug, data } => show_balance(&open(&data).await?, &slug).await?,
+        OrgsCommand::Credit(args) => enter(EntryKind::Credit, args).await?,
+        OrgsCommand::Debit(args) => enter(EntryKind::Debit, args).await?,
+        OrgsCommand::EnforceBalance { slug, enforce, data } => {
+            let (desk, form) = (open(&data).await?, EnforceForm { org: slug.clone(), enforce });
+            let done = orgs::enforce(&desk, By::CommandLine, &form).await;
+            let done = done.map_err(|error| told_of(error, &slug))?;
+            let (name, left) = (done.name, done.balance.left());
+            match done.balance.enforced_at {
+                None => println!("The balance of {name} stops no request any more. It is {left}."),
+                Some(_) if done.balance.refuses() => {
+                    println!(
+                        "The balance of {name} is enforced, and it is {left}: its requests are refused until there is credit."
+                    )
+                }
+                Some(_) => println!("The balance of {name} is enforced from now on. It is {left}."),
+            }
+        }
     }
     Ok(())
+}
+
+async fn show_balance(desk: &Desk, slug: &str) -> Result<(), String> {
+    let view = orgs::balance(desk, By::CommandLine, slug, None).await;
+    let balance = view.map_err(|error| told_of(error, slug))?.balance;
+    let state = match balance.enforced_at {
+        Some(at) => format!("enforced since {}", at.date(&Zone::utc())),
+        None => "not enforced".to_owned(),
+    };
+    println!("left\t{}\t{state}", balance.left());
+    println!("paid in\t{}", balance.paid_in);
+    println!("taken out\t{}", balance.taken_out);
+    println!("spent since\t{}", balance.spent_since());
+    Ok(())
+}
+
+async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
+    let EntryArgs { slug, amount, note, data } = args;
+    let desk = open(&data).await?;
+    let view = orgs::balance(&desk, By::CommandLine, &slug, None).await;
+    let seq = view.map_err(|error| told_of(error, &slug))?.balance.last_seq + 1;
+    let entry = EntryForm { kind: kind.as_str().into(), amount, note };
+    let form = EnterForm { org: slug.clone(), seq, entry };
+    match orgs::enter(&desk, By::CommandLine, &form).await.map_err(|error| told_of(error, &slug))? {
+        Entered::Entered { name, entry, left } => {
+            let done = if kind == EntryKind::Debit { "taken out of" } else { "added to" };
+            println!("{} is {done} the balance of {name}. It is {left} now.", entry.amount);
+            Ok(())
+        }
+        Entered::Clash(_) => {
+            Err("Somebody made an entry at this very moment, so nothing was entered. Look at the balance and try again.".into())
+        }
+    }
 }
 
 fn told_of(error: OpError, slug: &str) -> String {
