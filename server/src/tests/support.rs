@@ -758,6 +758,14 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
             ("form[email]", &format!("{name}@example.com")),
         ]),
         "orgs/suspend" | "orgs/resume" => own(&[("form[org]", org), ("form[reason]", "Unpaid since August")]),
+        "orgs/enter-balance" => own(&[
+            ("form[org]", org),
+            ("form[seq]", "1"),
+            ("form[entry][kind]", "credit"),
+            ("form[entry][amount]", "50"),
+            ("form[entry][note]", "Invoice 7"),
+        ]),
+        "orgs/enforce-balance" => own(&[("form[org]", org), ("form[enforce]", "on")]),
         "teams/create" => own(&new_team(org, name)),
         "teams/edit" => {
             let was = TeamForm::of(&TeamSpec { name: team.name.clone(), ..TeamSpec::default() }, &[]);
