@@ -109,7 +109,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
     // Paid in before anything was spent.
     let begun = now.plus_days(-201).plus_ms(2 * plan::HOUR);
     keep_balance(&past, &northwind, &fjord, begun).await?;
-    credit(&past, &northwind, &fjord, begun.plus_ms(60_000), "50", "Invoice 2026-017").await?;
+    credit(&past, &northwind, &fjord, begun.plus_ms(60_000), "60", "Invoice 2026-017").await?;
     let mut report = DemoReport { password: PASSWORD, people: who(), keys: 0, requests: 0 };
     for (org, plans) in
         [(&northwind, plan::northwind(now, &zone, &models)), (&fjord, plan::fjord(now, &oslo, &models))]
@@ -119,7 +119,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
         report.requests += use_keys(desk, org, &plans, &made).await?;
     }
     invite_two(&past, &northwind, now).await?;
-    credit(&past, &northwind, &fjord, now.plus_ms(-7 * 60_000), "25", "Invoice 2026-118").await?;
+    credit(&past, &northwind, &fjord, now.plus_ms(-7 * 60_000), "40", "Invoice 2026-118").await?;
     seed_harbour(&past, &northwind, now).await?;
     let mut tx = desk.db.write().await?;
     keys::expire_due(&mut tx, now).await?;

@@ -89,6 +89,7 @@ pub struct Balance {
     pub taken_out: Money,
     /// What was spent before spend began to count; `None` until the balance is enforced for the first time.
     pub opening: Option<Money>,
+    pub opened_at: Option<Moment>,
     /// All that was ever spent.
     pub spent: Money,
     /// The number of the newest entry; 0 without any.

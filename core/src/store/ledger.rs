@@ -31,6 +31,7 @@ statements! {
     BALANCE = "SELECT CAST(COALESCE(SUM(CASE WHEN l.kind = 'credit' THEN l.amount END), 0) AS BIGINT) AS paid_in,
             CAST(COALESCE(-SUM(CASE WHEN l.kind = 'debit' THEN l.amount END), 0) AS BIGINT) AS taken_out,
             CAST(SUM(CASE WHEN l.kind = 'opening' THEN l.amount END) AS BIGINT) AS opening,
+            MAX(CASE WHEN l.kind = 'opening' THEN l.at END) AS opened_at,
             COALESCE((SELECT spent FROM counters WHERE holder_kind = 'org' AND holder_id = $1 AND period = 'total'
                 AND window_start = 0), 0) AS spent,
             COALESCE(MAX(l.seq), 0) AS last_seq,
@@ -107,6 +108,7 @@ struct BalanceRow {
     paid_in: i64,
     taken_out: i64,
     opening: Option<i64>,
+    opened_at: Option<i64>,
     spent: i64,
     last_seq: i64,
     enforced_at: Option<i64>,
@@ -119,6 +121,7 @@ pub async fn balance(via: &mut impl Via, org: &OrgId) -> Result<Balance, StoreEr
         paid_in: Money::from_nanos(row.paid_in),
         taken_out: Money::from_nanos(row.taken_out),
         opening: row.opening.map(Money::from_nanos),
+        opened_at: row.opened_at.map(Moment::from_ms),
         spent: Money::from_nanos(row.spent),
         last_seq: row.last_seq,
         enforced_at: row.enforced_at.map(Moment::from_ms),

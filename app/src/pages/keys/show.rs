@@ -199,6 +199,7 @@ fn limits_card(key: &Key) -> impl IntoView + use<> {
         <section class="card">
             <header>
                 <h2>"Limits"</h2>
+                <p>"Checked at every request"</p>
             </header>
             <dl class="tiles">
                 {tile("Requests per minute", key.limits.rpm)} {tile("Tokens per minute", key.limits.tpm)}

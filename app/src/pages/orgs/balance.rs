@@ -134,21 +134,25 @@ fn balance_card(balance: &Balance, zone: &Zone) -> impl IntoView + use<> {
             balance.spent
         )),
     };
+    let (since, spent) = match balance.opened_at {
+        Some(at) => (format!("Spent since {}", at.date(zone)), balance.spent_since().to_string()),
+        None => ("Spent".to_owned(), "Not counted yet".to_owned()),
+    };
     let enforced = balance.enforced_at.map(|at| format!("Enforced since {}", at.date(zone)));
     let class = if balance.refuses() { "amount bad" } else { "amount" };
     view! {
         <section class="card">
             <header>
-                <h2>"Left"</h2>
+                <h2>"Left to spend"</h2>
                 {enforced.map(|words| view! { <p>{words}</p> })}
             </header>
             <p class=class>{balance.left().to_string()}</p>
             <dl class="tiles part">
-                {tile("Paid in".into(), balance.paid_in.to_string())}
-                {tile("Taken out".into(), balance.taken_out.to_string())}
-                {tile("Spent since".into(), balance.spent_since().to_string())}
+                {tile("Paid in".to_owned(), balance.paid_in.to_string())}
+                {tile("Taken out".to_owned(), balance.taken_out.to_string())}
+                {tile(since, spent)}
             </dl>
-            {counts.map(|words| view! { <p class="help">{words}</p> })}
+            {counts.map(|words| view! { <p class="help after">{words}</p> })}
         </section>
     }
 }
@@ -360,7 +364,7 @@ fn row(entry: &Entry, zone: &Zone) -> impl IntoView + use<> {
             <td class="num" data-label="Amount">
                 {amount}
             </td>
-            <td data-label="By">{entry.who()}</td>
+            <td class="tight" data-label="By">{entry.who()}</td>
             <td class="tight" data-label="Date">
                 {when::date(entry.at, zone)}
             </td>

@@ -224,13 +224,18 @@ fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<
         count => grouped(count),
     };
     let act = operates.then(|| {
-        let (verb, words) = if org.suspended_at.is_some() { ("resume", "Resume") } else { ("suspend", "Suspend") };
+        let (verb, words) =
+            if org.suspended_at.is_some() { ("resume", "Resume") } else { ("suspend", "Suspend") };
         let label = format!("{words} {}", org.name);
         let balance = balance_link(org);
         view! {
             <td class="act">
-                {balance}
-                <a class="btn quiet" href=format!("/operator/{}/{verb}", org.slug) aria-label=label>{words}</a>
+                <div class="actions end">
+                    {balance}
+                    <a class="btn quiet" href=format!("/operator/{}/{verb}", org.slug) aria-label=label>
+                        {words}
+                    </a>
+                </div>
             </td>
         }
     });

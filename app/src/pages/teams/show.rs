@@ -153,7 +153,7 @@ fn limits_card(team: &WholeTeam) -> impl IntoView + use<> {
         <section class="card">
             <header>
                 <h2>"Limits"</h2>
-                <p>"No key of the team can be given more"</p>
+                <p>"All its keys together; none can be given more"</p>
             </header>
             <dl class="tiles">
                 {tile("Requests per minute", limits.rpm)} {tile("Tokens per minute", limits.tpm)}
