@@ -233,16 +233,6 @@ impl RefusedLately {
             "address" => format!("The address {} is not allowed", self.address),
             "model" if self.model.is_empty() => "The model is not allowed".into(),
             "model" => format!("Model {} is not allowed", self.model),
-            "budget_key" => "The key’s budget was used up".into(),
-            "budget_team" => "The team’s budget was used up".into(),
-            "budget_org" => "The organisation’s budget was used up".into(),
-            "balance" => "The organisation’s balance was used up".into(),
-            "requests_key" => "More requests in a minute than the key may make".into(),
-            "requests_team" => "More requests in a minute than the team may make".into(),
-            "tokens_key" => "More tokens in a minute than the key may use".into(),
-            "tokens_team" => "More tokens in a minute than the team may use".into(),
-            "parallel_key" => "More requests at a time than the key may make".into(),
-            "parallel_team" => "More requests at a time than the team may make".into(),
             other => other.to_owned(),
         }
     }

@@ -26,6 +26,7 @@ pub mod problem;
 pub mod provider;
 pub mod scope;
 pub mod settings;
+pub mod settings_form;
 pub mod team;
 pub mod team_form;
 pub mod usage;

@@ -60,7 +60,8 @@ pub fn BalancePage() -> impl IntoView {
         let view = orgs::own_balance(&desk, &caller, &slug, at).await?;
         let (org, balance) = (&view.visit.org, &view.balance);
         let path = LocalPath::balance(&org.slug);
-        let heading = view! { "Balance " {state(balance, &org.zone)} };
+        let state = balance.is_kept().then(|| state(balance, &org.zone));
+        let heading = view! { "Balance " {state} };
         let crumbs = vec![(LocalPath::settings(&org.slug).as_str().to_owned(), "Settings".to_owned())];
         let inside = if balance.is_kept() {
             view! {

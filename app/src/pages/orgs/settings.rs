@@ -186,7 +186,7 @@ fn spend(view: &SettingsView, mistakes: &Mistakes) -> AnyView {
     view! {
         <fieldset class="group">
             <legend>"What all keys may spend"</legend>
-            <p class="help">"Together, whatever their own budgets and their teams' are. When one of these is used up, every key of the organisation is refused from the next request on, until the budget begins anew or you raise it. A change holds from the next request on."</p>
+            <p class="help">"Together, whatever their own budgets and their teams' are. When one of these is used up, every key of the organisation is refused from the next request on, until the budget begins anew or you raise it."</p>
             {spent}
             {balance}
             {budget(Setting::OrgMonth, "Spend per month", &format!("Resets on the 1st at 00:00, {zone}."))}
