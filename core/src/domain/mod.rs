@@ -15,6 +15,7 @@ pub mod key_filter;
 pub mod key_form;
 pub mod key_format;
 pub mod ledger;
+pub mod limit_use;
 pub mod limits;
 pub mod model;
 pub mod moment;

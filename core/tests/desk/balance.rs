@@ -1,6 +1,6 @@
 //! An organisation's ledger, balance and own budgets, what keys say of them, and whether spend adds up.
 
-use keydesk_core::admission::settle;
+use keydesk_core::admission::record;
 use keydesk_core::domain::key::State;
 use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::ledger::{Balance, EntryForm, EntryKind};
@@ -51,7 +51,7 @@ async fn balance(desk: &TestDesk, at: &At) -> Balance {
 
 async fn spend(desk: &TestDesk, at: &At, issued: &IssuedKey, cost: Money) {
     let usage = desk.usage(at, issued, cost.nanos(), desk.now()).await;
-    assert!(settle(desk, &usage).await.unwrap());
+    assert!(record(desk, &usage).await.unwrap());
 }
 
 /// Somebody who runs the installation and has no place in the organisation.
@@ -430,7 +430,7 @@ on_both!(
         for cost in [1, 2_000_000_000, 7] {
             let mut usage = desk.usage(&at, &issued, cost, desk.now()).await;
             usage.team = (cost != 7).then(|| crew.id.clone());
-            settle(&desk, &usage).await.unwrap();
+            record(&desk, &usage).await.unwrap();
         }
         let differs = async || {
             let reports = verify::spend_of_all(&desk).await.unwrap();
