@@ -55,6 +55,7 @@ test("the operator adds credit, takes some out and enforces the balance", async 
   await expect(page.locator("h1")).toContainText("Out of balance");
   await open("/operator/acme/balance");
   await Promise.all([page.waitForURL(url), page.getByRole("button", { name: "Stop enforcing" }).click()]);
+  await expect(page.getByRole("status")).toContainText("stops no request any more");
   await open(key.path);
   await expect(page.locator("h1")).not.toContainText("Out of balance");
 });

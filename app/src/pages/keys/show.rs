@@ -76,11 +76,10 @@ fn next_stop(key: &Key, balance: Option<Money>, now: Moment, zone: &Zone) -> Str
         | State::Revoked => return state_reason(key, now, zone),
     }
     let left = |used: &BudgetUse| used.budget.amount.saturating_sub(used.spent);
-    let own = key.budgets.iter().map(|used| (None, used));
+    // Of its own budgets, the one that is fullest; of that and those it shares, the one with the least left.
+    let own = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.budget.amount));
     let shared = key.shared.iter().map(|shared| (Some(shared.whose), &shared.used));
-    // Of equals the last is the greatest, and that is to be the key's own.
-    let all: Vec<_> = own.chain(shared).collect();
-    let nearest = all.into_iter().rev().max_by_key(|(_, used)| used.spent.percent_of(used.budget.amount));
+    let nearest = own.map(|used| (None, used)).into_iter().chain(shared).min_by_key(|(_, used)| left(used));
     let budget = nearest.map(|(whose, used)| {
         let whose = match whose {
             None => String::new(),

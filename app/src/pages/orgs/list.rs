@@ -230,7 +230,7 @@ fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<
         let balance = balance_link(org);
         view! {
             <td class="act">
-                <div class="actions end">
+                <div class="actions">
                     {balance}
                     <a class="btn quiet" href=format!("/operator/{}/{verb}", org.slug) aria-label=label>
                         {words}
