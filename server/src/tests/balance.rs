@@ -129,11 +129,11 @@ on_both! {
         );
         app.execute(&month).await;
         // Counted in all, and not in this month: the month's budget is as it was.
-        assert!(!app.get(&owner, "/acme/keys").await.text.contains("Organisation over budget"));
+        assert!(!app.get(&owner, "/acme/keys").await.text.contains("Org over budget"));
         app.execute("UPDATE budgets SET period = 'total' WHERE holder_kind = 'org'").await;
         for path in ["/acme/keys".to_owned(), format!("/acme/keys/{}", key.id)] {
             let text = app.get(&owner, &path).await.text;
-            assert!(text.contains("Organisation over budget"), "{path}: {text}");
+            assert!(text.contains("Org over budget"), "{path}: {text}");
         }
     }
 }

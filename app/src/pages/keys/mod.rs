@@ -34,7 +34,7 @@ pub fn state_word(state: &State, now: Moment) -> String {
         }
         State::OverBudget { .. } => "Over budget".into(),
         State::TeamOverBudget { .. } => "Team over budget".into(),
-        State::OrgOverBudget { .. } => "Organisation over budget".into(),
+        State::OrgOverBudget { .. } => "Org over budget".into(),
         State::OutOfBalance => "Out of balance".into(),
         State::TeamArchived => "Team archived".into(),
         State::OrgSuspended => "Suspended".into(),
