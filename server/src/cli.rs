@@ -1,19 +1,21 @@
 //! The command line. Each command is a few steps; what fails is told in a sentence that says what to do.
 
+mod money;
+mod upstreams;
+
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use keydesk_core::Desk;
-use keydesk_core::domain::ledger::{EntryForm, EntryKind};
+use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::person::Email;
-use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, Entered, NewOrgForm, Owner, SwitchForm};
-use keydesk_core::ops::{OpError, audit, catalogue, links, second_factor, verify};
-use keydesk_core::store::verify::{Difference, Sums};
-use keydesk_core::store::{Db, Place, StoreError, models};
+use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SwitchForm};
+use keydesk_core::ops::{OpError, audit, catalogue, links, second_factor};
+use keydesk_core::store::{Db, Place, StoreError};
 
 use crate::clock::{SystemClock, SystemRandom};
 use crate::config::{DataConfig, ServeConfig};
@@ -41,15 +43,18 @@ enum Command {
     ResetSecondFactor(ResetArgs),
     /// Fill an empty database with a made-up organisation to look around in.
     Demo(DemoArgs),
-    /// Show or import the models that keys can be scoped to.
+    /// List, connect, change and retire providers: where models are served.
     #[command(subcommand)]
-    Models(ModelsCommand),
+    Providers(upstreams::ProvidersCommand),
+    /// List, import, change and route models: what keys can be scoped to and what it costs.
+    #[command(subcommand)]
+    Models(upstreams::ModelsCommand),
     /// Prove that nobody rewrote the audit.
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Prove that what the desk shows as spent is the sum of the requests.
     #[command(subcommand)]
-    Spend(SpendCommand),
+    Spend(money::SpendCommand),
     /// List, create, suspend and resume organisations, and keep their balances.
     #[command(subcommand)]
     Orgs(OrgsCommand),
@@ -78,35 +83,8 @@ struct DemoArgs {
 }
 
 #[derive(Subcommand)]
-enum ModelsCommand {
-    /// List the catalogue as JSON, in the form that import reads.
-    List(DataConfig),
-    /// Add and update models from a JSON file.
-    Import {
-        file: PathBuf,
-        /// Retire the models that the file does not name.
-        #[arg(long)]
-        only: bool,
-        #[command(flatten)]
-        data: DataConfig,
-    },
-}
-
-#[derive(Subcommand)]
 enum AuditCommand {
     /// Walk through every event: numbers without holes, unbroken hashes. Fails when something is wrong.
-    Verify {
-        /// Only the organisation with this short name.
-        #[arg(long, value_name = "SLUG")]
-        org: Option<String>,
-        #[command(flatten)]
-        data: DataConfig,
-    },
-}
-
-#[derive(Subcommand)]
-enum SpendCommand {
-    /// Compare counters and days with the requests behind them. Fails when something differs.
     Verify {
         /// Only the organisation with this short name.
         #[arg(long, value_name = "SLUG")]
@@ -134,9 +112,9 @@ enum OrgsCommand {
         data: DataConfig,
     },
     /// Add to an organisation's balance.
-    Credit(EntryArgs),
+    Credit(money::EntryArgs),
     /// Take out of an organisation's balance.
-    Debit(EntryArgs),
+    Debit(money::EntryArgs),
     /// Refuse an organisation's requests when its balance is used up, or stop doing so.
     EnforceBalance {
         /// The organisation's address, such as acme.
@@ -146,19 +124,6 @@ enum OrgsCommand {
         #[command(flatten)]
         data: DataConfig,
     },
-}
-
-#[derive(Args)]
-struct EntryArgs {
-    /// The organisation's address, such as acme.
-    slug: String,
-    /// In dollars, such as 250 or 1250.50.
-    amount: String,
-    /// What it is for, such as the invoice's number.
-    #[arg(long)]
-    note: String,
-    #[command(flatten)]
-    data: DataConfig,
 }
 
 #[derive(Args)]
@@ -233,24 +198,10 @@ pub async fn run(cli: Cli) -> Result<(), String> {
             }
         }
         Command::Demo(args) => demonstrate(args).await,
-        Command::Models(ModelsCommand::List(data)) => {
-            let desk = open(&data).await?;
-            let mut read = desk.db.read().await.map_err(stored)?;
-            let list = models::list(&mut read).await.map_err(stored)?;
-            println!("{}", catalogue::write(&list));
-            Ok(())
-        }
-        Command::Models(ModelsCommand::Import { file, only, data }) => {
-            let text =
-                std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
-            let list = catalogue::read(&text)?;
-            let desk = open(&data).await?;
-            let count = catalogue::import(&desk, &list, only).await.map_err(told)?;
-            println!("{count} models imported.");
-            Ok(())
-        }
+        Command::Providers(command) => upstreams::run_providers(command).await,
+        Command::Models(command) => upstreams::run_models(command).await,
         Command::Audit(AuditCommand::Verify { org, data }) => verify_audit(org.as_deref(), &data).await,
-        Command::Spend(SpendCommand::Verify { org, data }) => verify_spend(org.as_deref(), &data).await,
+        Command::Spend(command) => money::run(command).await,
         Command::Orgs(command) => organisations(command).await,
         Command::Doctor(config) => doctor::examine(&config).await,
     }
@@ -302,36 +253,6 @@ fn audit_line(report: &audit::Report) -> String {
     }
 }
 
-async fn verify_spend(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
-    let desk = open_unchanged(data).await?;
-    let reports = match org {
-        None => verify::spend_of_all(&desk).await.map_err(told)?,
-        Some(slug) => vec![verify::spend_of(&desk, slug).await.map_err(|error| told_of(error, slug))?],
-    };
-    desk.db.close().await;
-    for report in &reports {
-        let requests = match report.requests {
-            1 => "1 request".to_owned(),
-            count => format!("{} requests", grouped(count)),
-        };
-        let state = if report.differences.is_empty() { "adds up" } else { "DIFFERS" };
-        println!("{}: {requests}, {state}", report.slug);
-        for Difference { of, counted, summed } in &report.differences {
-            println!("  {of}: counted {}, the requests come to {}", sums(*counted), sums(*summed));
-        }
-    }
-    match reports.iter().filter(|report| !report.differences.is_empty()).count() {
-        0 => Ok(()),
-        1 => Err("One organisation's counters are not the sum of its requests.".into()),
-        count => Err(format!("The counters of {count} organisations are not the sum of their requests.")),
-    }
-}
-
-/// To the last digit: a difference may be smaller than a cent.
-fn sums(sums: Sums) -> String {
-    format!("${} in {} requests, {} tokens", sums.spent.input(), grouped(sums.requests), grouped(sums.tokens))
-}
-
 async fn organisations(command: OrgsCommand) -> Result<(), String> {
     match command {
         OrgsCommand::List(data) => {
@@ -368,59 +289,12 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
             let name = name.map_err(|error| told_of(error, &slug))?;
             println!("{name} is resumed. Its keys work again.");
         }
-        OrgsCommand::Balance { slug, data } => show_balance(&open(&data).await?, &slug).await?,
-        OrgsCommand::Credit(args) => enter(EntryKind::Credit, args).await?,
-        OrgsCommand::Debit(args) => enter(EntryKind::Debit, args).await?,
-        OrgsCommand::EnforceBalance { slug, enforce, data } => {
-            let (desk, form) = (open(&data).await?, EnforceForm { org: slug.clone(), enforce });
-            let done = orgs::enforce(&desk, By::CommandLine, &form).await;
-            let done = done.map_err(|error| told_of(error, &slug))?;
-            let (name, left) = (done.name, done.balance.left());
-            match done.balance.enforced_at {
-                None => println!("The balance of {name} stops no request any more. It is {left}."),
-                Some(_) if done.balance.refuses() => {
-                    println!(
-                        "The balance of {name} is enforced, and it is {left}: its requests are refused until there is credit."
-                    )
-                }
-                Some(_) => println!("The balance of {name} is enforced from now on. It is {left}."),
-            }
-        }
+        OrgsCommand::Balance { slug, data } => money::show_balance(&slug, &data).await?,
+        OrgsCommand::Credit(args) => money::enter(EntryKind::Credit, args).await?,
+        OrgsCommand::Debit(args) => money::enter(EntryKind::Debit, args).await?,
+        OrgsCommand::EnforceBalance { slug, enforce, data } => money::enforce(slug, enforce, &data).await?,
     }
     Ok(())
-}
-
-async fn show_balance(desk: &Desk, slug: &str) -> Result<(), String> {
-    let view = orgs::balance(desk, By::CommandLine, slug, None).await;
-    let balance = view.map_err(|error| told_of(error, slug))?.balance;
-    let state = match balance.enforced_at {
-        Some(at) => format!("enforced since {}", at.date(&Zone::utc())),
-        None => "not enforced".to_owned(),
-    };
-    println!("left\t{}\t{state}", balance.left());
-    println!("paid in\t{}", balance.paid_in);
-    println!("taken out\t{}", balance.taken_out);
-    println!("spent since\t{}", balance.spent_since());
-    Ok(())
-}
-
-async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
-    let EntryArgs { slug, amount, note, data } = args;
-    let desk = open(&data).await?;
-    let view = orgs::balance(&desk, By::CommandLine, &slug, None).await;
-    let seq = view.map_err(|error| told_of(error, &slug))?.balance.last_seq + 1;
-    let entry = EntryForm { kind: kind.as_str().into(), amount, note };
-    let form = EnterForm { org: slug.clone(), seq, entry };
-    match orgs::enter(&desk, By::CommandLine, &form).await.map_err(|error| told_of(error, &slug))? {
-        Entered::Entered { name, entry, left } => {
-            let done = if kind == EntryKind::Debit { "taken out of" } else { "added to" };
-            println!("{} is {done} the balance of {name}. It is {left} now.", entry.amount);
-            Ok(())
-        }
-        Entered::Clash(_) => {
-            Err("Somebody made an entry at this very moment, so nothing was entered. Look at the balance and try again.".into())
-        }
-    }
 }
 
 fn told_of(error: OpError, slug: &str) -> String {

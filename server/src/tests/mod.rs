@@ -11,6 +11,7 @@ mod headers;
 mod members;
 mod orgs;
 mod permissions;
+mod providers;
 mod redirects;
 mod same_origin;
 mod sessions;
