@@ -365,7 +365,11 @@ fn row(entry: &Entry, zone: &Zone) -> impl IntoView + use<> {
             <td class="num" data-label="Amount">
                 {amount}
             </td>
-            <td class="tight" data-label="By">{entry.who()}</td>
+            <td data-label="By">
+                <span class="clip wide" title=entry.who()>
+                    {entry.who()}
+                </span>
+            </td>
             <td class="tight" data-label="Date">
                 {when::date(entry.at, zone)}
             </td>
