@@ -113,6 +113,16 @@ impl LocalPath {
         Self(format!("/operator/{org}/created"))
     }
 
+    /// An organisation's balance, for whoever runs the installation.
+    pub fn operator_balance(org: &str) -> Self {
+        Self(format!("/operator/{org}/balance"))
+    }
+
+    /// The same, for its own owners and admins.
+    pub fn balance(org: &str) -> Self {
+        Self(format!("/{org}/settings/balance"))
+    }
+
     pub fn settings(org: &str) -> Self {
         Self(format!("/{org}/settings"))
     }

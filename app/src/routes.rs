@@ -13,7 +13,8 @@ use crate::pages::members::{
 };
 use crate::pages::models::{EditModelPage, ModelsPage, NewModelPage, RetireModelPage};
 use crate::pages::orgs::{
-    HomePage, NewOrgPage, OperatorPage, OrgCreatedPage, ResumeOrgPage, SettingsPage, SuspendOrgPage,
+    BalancePage, HomePage, NewOrgPage, OperatorBalancePage, OperatorPage, OrgCreatedPage, ResumeOrgPage,
+    SettingsPage, SuspendOrgPage,
 };
 use crate::pages::providers::{NewProviderPage, ProviderPage, ProvidersPage, RetireProviderPage};
 use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
@@ -50,6 +51,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator/:org/created") view=OrgCreatedPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/suspend") view=SuspendOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/:org/balance") view=OperatorBalancePage ssr=SsrMode::Async />
                 <Route path=path!("/invite/:token") view=JoinPage ssr=SsrMode::Async />
                 <Route path=path!("/support") view=SupportPage ssr=SsrMode::Async />
                 <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
@@ -61,6 +63,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/edit") view=EditKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/settings/balance") view=BalancePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members") view=MembersPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members/invite") view=InvitePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members/:id") view=MemberPage ssr=SsrMode::Async />

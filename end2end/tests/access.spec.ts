@@ -146,6 +146,8 @@ for (const [what, path] of [
   ["the settings", "/northwind-labs/settings"],
   ["the organisations", "/operator"],
   ["the form for a new organisation", "/operator/new"],
+  ["an organisation's balance, for the operator", "/operator/fjord-robotics/balance"],
+  ["the balance of one's own organisation", "/fjord-robotics/settings/balance"],
   ["before a suspension", "/operator/fjord-robotics/suspend"],
   ["before a resumption", "/operator/harbour-media/resume"],
   ["the providers, none yet", "/operator/providers"],

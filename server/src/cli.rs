@@ -1,5 +1,6 @@
 //! The command line. Each command is a few steps; what fails is told in a sentence that says what to do.
 
+mod money;
 mod upstreams;
 
 use std::os::unix::fs::DirBuilderExt;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use keydesk_core::Desk;
+use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::person::Email;
@@ -50,7 +52,10 @@ enum Command {
     /// Prove that nobody rewrote the audit.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// List, create, suspend and resume organisations.
+    /// Prove that what the desk shows as spent is the sum of the requests.
+    #[command(subcommand)]
+    Spend(money::SpendCommand),
+    /// List, create, suspend and resume organisations, and keep their balances.
     #[command(subcommand)]
     Orgs(OrgsCommand),
     /// Check configuration, database, migrations and clock.
@@ -99,6 +104,26 @@ enum OrgsCommand {
     Suspend(SwitchArgs),
     /// Let a suspended organisation go on.
     Resume(SwitchArgs),
+    /// Show what an organisation has left, and what it is made of.
+    Balance {
+        /// The organisation's address, such as acme.
+        slug: String,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Add to an organisation's balance.
+    Credit(money::EntryArgs),
+    /// Take out of an organisation's balance.
+    Debit(money::EntryArgs),
+    /// Refuse an organisation's requests when its balance is used up, or stop doing so.
+    EnforceBalance {
+        /// The organisation's address, such as acme.
+        slug: String,
+        #[arg(value_parser = ["on", "off"])]
+        enforce: String,
+        #[command(flatten)]
+        data: DataConfig,
+    },
 }
 
 #[derive(Args)]
@@ -176,13 +201,14 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Providers(command) => upstreams::run_providers(command).await,
         Command::Models(command) => upstreams::run_models(command).await,
         Command::Audit(AuditCommand::Verify { org, data }) => verify_audit(org.as_deref(), &data).await,
+        Command::Spend(command) => money::run(command).await,
         Command::Orgs(command) => organisations(command).await,
         Command::Doctor(config) => doctor::examine(&config).await,
     }
 }
 
 /// The database is opened as it is: proving something must not change it first.
-async fn verify_audit(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
+async fn open_unchanged(data: &DataConfig) -> Result<Desk, String> {
     let place = data.place()?;
     if let Place::Sqlite(path) = &place
         && !path.exists()
@@ -190,7 +216,11 @@ async fn verify_audit(org: Option<&str>, data: &DataConfig) -> Result<(), String
         return Err(format!("There is no database at {}.", path.display()));
     }
     let db = Db::open(&place).await.map_err(stored)?;
-    let desk = Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom));
+    Ok(Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom)))
+}
+
+async fn verify_audit(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
+    let desk = open_unchanged(data).await?;
     let reports = match org {
         None => audit::verify_all(&desk).await.map_err(stored)?,
         Some(slug) => match audit::verify(&desk, slug).await.map_err(stored)? {
@@ -259,6 +289,10 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
             let name = name.map_err(|error| told_of(error, &slug))?;
             println!("{name} is resumed. Its keys work again.");
         }
+        OrgsCommand::Balance { slug, data } => money::show_balance(&slug, &data).await?,
+        OrgsCommand::Credit(args) => money::enter(EntryKind::Credit, args).await?,
+        OrgsCommand::Debit(args) => money::enter(EntryKind::Debit, args).await?,
+        OrgsCommand::EnforceBalance { slug, enforce, data } => money::enforce(slug, enforce, &data).await?,
     }
     Ok(())
 }

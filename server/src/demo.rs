@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use keydesk_core::domain::audit::{Change, Event, EventKind};
 use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::{KeySpec, Status, Words};
+use keydesk_core::domain::ledger::{EntryForm, EntryKind};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, PersonName, slug_of};
@@ -24,7 +25,7 @@ use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::ops::access::{Caller, Visit, enter};
 use keydesk_core::ops::invitations::{self, InviteForm};
-use keydesk_core::ops::orgs::{self, By, NewOrgForm, SaveForm, SwitchForm};
+use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, NewOrgForm, SaveForm, SwitchForm};
 use keydesk_core::ops::{OpError, catalogue, keys as key_ops};
 use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::teams::{self as team_store, NewPlace, NewTeam};
@@ -106,6 +107,10 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
     let northwind = seed_northwind(&past, now.plus_days(-203), zone.clone(), &hash).await?;
     let fjord = seed_fjord(&past, now.plus_days(-201), oslo.clone(), &hash, &northwind.people[0]).await?;
     set_rules(&past, &northwind, now.plus_days(-202)).await?;
+    // Paid in before anything was spent.
+    let begun = now.plus_days(-201).plus_ms(2 * plan::HOUR);
+    keep_balance(&past, &northwind, &fjord, begun).await?;
+    credit(&past, &northwind, &fjord, begun.plus_ms(60_000), "60", "Invoice 2026-017").await?;
     let mut report = DemoReport { password: PASSWORD, people: who(), keys: 0, requests: 0 };
     for (org, plans) in
         [(&northwind, plan::northwind(now, &zone, &models)), (&fjord, plan::fjord(now, &oslo, &models))]
@@ -115,6 +120,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
         report.requests += use_keys(desk, org, &plans, &made).await?;
     }
     invite_two(&past, &northwind, now).await?;
+    credit(&past, &northwind, &fjord, now.plus_ms(-7 * 60_000), "40", "Invoice 2026-118").await?;
     seed_harbour(&past, &northwind, now).await?;
     let mut tx = desk.db.write().await?;
     keys::expire_due(&mut tx, now).await?;
@@ -255,6 +261,8 @@ async fn set_rules(past: &Past, northwind: &Seeded, at: Moment) -> Result<(), Op
     let (desk, ana) = (past.at(at), owner_at(northwind, at));
     let view = orgs::settings(desk, &ana, &northwind.org.slug).await?;
     let settings = SettingsForm {
+        org_month_mode: "limit".into(),
+        org_month: "1500".into(),
         members_create: MembersCreate::InTeams.as_str().into(),
         key_days_most_mode: "limit".into(),
         key_days_most: "365".into(),
@@ -264,6 +272,33 @@ async fn set_rules(past: &Past, northwind: &Seeded, at: Moment) -> Result<(), Op
     };
     let (org, version) = (northwind.org.slug.clone(), view.visit.org.version);
     orgs::save(desk, &ana, &SaveForm { org, version, settings, ..Default::default() }).await?;
+    Ok(())
+}
+
+/// Fjord pays before it spends.
+async fn keep_balance(past: &Past, northwind: &Seeded, fjord: &Seeded, at: Moment) -> Result<(), OpError> {
+    let form = EnforceForm { org: fjord.org.slug.clone(), enforce: "on".into() };
+    orgs::enforce(past.at(at), By::Operator(&owner_at(northwind, at)), &form).await?;
+    Ok(())
+}
+
+async fn credit(
+    past: &Past,
+    northwind: &Seeded,
+    fjord: &Seeded,
+    at: Moment,
+    amount: &str,
+    note: &str,
+) -> Result<(), OpError> {
+    let (desk, ana) = (past.at(at), owner_at(northwind, at));
+    let view = orgs::balance(desk, By::Operator(&ana), &fjord.org.slug, None).await?;
+    let entry = EntryForm {
+        kind: EntryKind::Credit.as_str().into(),
+        amount: amount.into(),
+        note: format!("{note}, bank transfer"),
+    };
+    let form = EnterForm { org: fjord.org.slug.clone(), seq: view.balance.last_seq + 1, entry };
+    orgs::enter(desk, By::Operator(&ana), &form).await?;
     Ok(())
 }
 

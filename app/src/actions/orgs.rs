@@ -1,7 +1,10 @@
 //! An organisation's settings; and the installation's organisations, for its operator.
 
+use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::ops::fresh::prove;
-use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SaveForm, Saved, SwitchForm};
+use keydesk_core::ops::orgs::{
+    self, By, EnforceForm, EnterForm, Entered, NewOrgForm, Owner, SaveForm, Saved, SwitchForm,
+};
 use leptos::prelude::*;
 
 use super::tell;
@@ -93,6 +96,55 @@ pub async fn resume_org(form: SwitchForm) -> Result<(), AppError> {
             let name = orgs::resume(&desk()?, By::Operator(&caller()?), &form).await?;
             tell(Tone::Good, format!("{name} is resumed. Its keys work again."))?;
             Ok(LocalPath::operator())
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "orgs/enter-balance")]
+pub async fn enter_balance(form: EnterForm) -> Result<(), AppError> {
+    answer(
+        async {
+            match orgs::enter(&desk()?, By::Operator(&caller()?), &form).await? {
+                Entered::Entered { name, entry, left } => {
+                    let amount = entry.amount;
+                    let done = match entry.kind {
+                        EntryKind::Debit => format!("{amount} is taken out of the balance of {name}."),
+                        EntryKind::Opening | EntryKind::Credit => {
+                            format!("{amount} is added to the balance of {name}.")
+                        }
+                    };
+                    tell(Tone::Good, format!("{done} It is {left} now."))?;
+                    Ok(LocalPath::operator_balance(&form.org))
+                }
+                Entered::Clash(clash) => Err(AppError::Clash {
+                    sentence: clash.sentence,
+                    fields: clash.errors,
+                    merged: serde_json::to_string(&clash.form).unwrap_or_default(),
+                }),
+            }
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "orgs/enforce-balance")]
+pub async fn enforce_balance(form: EnforceForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let done = orgs::enforce(&desk()?, By::Operator(&caller()?), &form).await?;
+            let (name, left) = (done.name, done.balance.left());
+            if done.balance.refuses() {
+                tell(
+                    Tone::Warn,
+                    format!("The balance of {name} is enforced, and it is {left}: requests with its keys are refused until you add credit."),
+                )?;
+            } else if done.balance.enforced_at.is_some() {
+                tell(Tone::Good, format!("The balance of {name} is enforced from now on. It is {left}."))?;
+            } else {
+                tell(Tone::Good, format!("The balance of {name} stops no request any more."))?;
+            }
+            Ok(LocalPath::operator_balance(&form.org))
         }
         .await,
     )

@@ -129,8 +129,8 @@ impl BoundFields<'_> {
                 .draw((self.pair)(field), mistakes)
         };
         view! {
-            {rate("rpm", "Requests", "per minute", "")}
-            {rate("tpm", "Tokens", "per minute", "Input and output together. 10k and 1.5m are understood.")}
+            {rate("rpm", "Requests", "per minute", "Counted over the last sixty seconds.")}
+            {rate("tpm", "Tokens", "per minute", "Input and output together, over the last sixty seconds. 10k and 1.5m are understood.")}
             {rate("parallel", "Parallel requests", "at a time", "How many may be under way at once.")}
         }
         .into_any()

@@ -6,6 +6,7 @@ pub mod audit;
 mod bounds;
 pub mod keys;
 pub mod members;
+mod meters;
 pub mod models;
 pub mod orgs;
 pub mod providers;

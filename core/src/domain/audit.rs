@@ -56,6 +56,11 @@ kinds! {
     OrgEdited = "org.edited", "changed the settings of";
     OrgSuspended = "org.suspended", "suspended";
     OrgResumed = "org.resumed", "resumed";
+    BalanceCredited = "balance.credited", "added to the balance of";
+    BalanceDebited = "balance.debited", "took out of the balance of";
+    /// From now on requests are refused at a balance of nothing.
+    BalanceEnforced = "balance.enforced", "began to enforce the balance of";
+    BalanceLetBe = "balance.let_be", "stopped enforcing the balance of";
     KeyCreated = "key.created", "created";
     KeyEdited = "key.edited", "edited";
     KeyDisabled = "key.disabled", "disabled";

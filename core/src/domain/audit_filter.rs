@@ -72,7 +72,14 @@ impl Group {
             | K::SecondFactorOff
             | K::RecoveryCodesMade
             | K::RecoveryCodeUsed => Group::SignIn,
-            K::OrgCreated | K::OrgEdited | K::OrgSuspended | K::OrgResumed => Group::Organisation,
+            K::OrgCreated
+            | K::OrgEdited
+            | K::OrgSuspended
+            | K::OrgResumed
+            | K::BalanceCredited
+            | K::BalanceDebited
+            | K::BalanceEnforced
+            | K::BalanceLetBe => Group::Organisation,
             K::SupportLooked | K::AuditExported => Group::Watching,
         }
     }

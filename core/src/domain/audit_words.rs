@@ -21,6 +21,10 @@ pub fn sentence(event: &PastEvent) -> String {
         K::OrgEdited => edited(event, &who, "organisation ", "settings"),
         K::OrgSuspended => format!("{who} suspended the organisation {what}."),
         K::OrgResumed => format!("{who} resumed the organisation {what}."),
+        K::BalanceCredited => format!("{who} added {} to the balance of {what}.", amount(event)),
+        K::BalanceDebited => format!("{who} took {} out of the balance of {what}.", amount(event)),
+        K::BalanceEnforced => format!("{who} began to enforce the balance of {what}."),
+        K::BalanceLetBe => format!("{who} stopped enforcing the balance of {what}."),
         K::KeyCreated => format!("{who} created the key {what}."),
         K::KeyEdited => edited(event, &who, "key ", "fields"),
         K::KeyDisabled => format!("{who} disabled the key {what}."),
@@ -76,6 +80,11 @@ pub fn sentence(event: &PastEvent) -> String {
             format!("{who} exported {part} as {format}.")
         }
     }
+}
+
+/// What was entered into the ledger.
+fn amount(event: &PastEvent) -> &str {
+    event.after("amount").unwrap_or("an amount")
 }
 
 /// Somebody's place in a team, "Bo Lind: team admin", in its two parts.
@@ -237,6 +246,13 @@ pub fn field(name: &str) -> &str {
         "format" => "Format",
         "sessions" => "Sessions",
         "reason" => "Reason",
+        "amount" => "Amount",
+        "balance" => "Balance",
+        "opening" => "Spent until then",
+        "org_total" => "Budget in all",
+        "org_month" => "Monthly budget",
+        "org_week" => "Weekly budget",
+        "org_day" => "Daily budget",
         other => other,
     }
 }
@@ -249,6 +265,10 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::OrgEdited => "Settings changed",
         K::OrgSuspended => "Organisation suspended",
         K::OrgResumed => "Organisation resumed",
+        K::BalanceCredited => "Credit added",
+        K::BalanceDebited => "Credit taken out",
+        K::BalanceEnforced => "Balance enforced",
+        K::BalanceLetBe => "Balance no longer enforced",
         K::KeyCreated => "Key created",
         K::KeyEdited => "Key edited",
         K::KeyDisabled => "Key disabled",

@@ -67,8 +67,10 @@ pub struct Key {
     pub month_spent: Money,
     pub org_suspended: bool,
     pub team_archived: bool,
-    /// The budget of its team that is used up, if one is.
-    pub team_over: Option<Budget>,
+    /// Budgets that its requests count against too: its team's, then its organisation's.
+    pub shared: Vec<SharedBudget>,
+    /// What its organisation has left, where requests stop at nothing.
+    pub balance: Option<Money>,
 }
 
 /// A budget and what was spent of it in the window that holds now.
@@ -82,6 +84,19 @@ impl BudgetUse {
     pub fn is_over(&self) -> bool {
         self.spent >= self.budget.amount
     }
+}
+
+/// Whose budget a key shares with other keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Team,
+    Org,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedBudget {
+    pub whose: Whose,
+    pub used: BudgetUse,
 }
 
 /// What people see: the stored status, and what follows from the clock and the counters.
@@ -99,6 +114,12 @@ pub enum State {
     TeamOverBudget {
         budget: Budget,
     },
+    /// All keys of its organisation together have spent all of a budget.
+    OrgOverBudget {
+        budget: Budget,
+    },
+    /// Nothing is left of what was paid in for its organisation.
+    OutOfBalance,
     /// Its team is archived, so it is refused.
     TeamArchived,
     /// Its organisation is suspended, so it is refused.
@@ -126,8 +147,15 @@ impl Key {
                 if let Some(over) = self.budgets.iter().find(|budget| budget.is_over()) {
                     return State::OverBudget { budget: over.budget };
                 }
-                if let Some(budget) = self.team_over {
-                    return State::TeamOverBudget { budget };
+                if let Some(over) = self.shared.iter().find(|shared| shared.used.is_over()) {
+                    let budget = over.used.budget;
+                    return match over.whose {
+                        Whose::Team => State::TeamOverBudget { budget },
+                        Whose::Org => State::OrgOverBudget { budget },
+                    };
+                }
+                if self.balance.is_some_and(|left| left <= Money::ZERO) {
+                    return State::OutOfBalance;
                 }
                 match at {
                     Some(at) if at.ms() - now.ms() < A_WEEK_MS => State::ExpiresSoon { at },

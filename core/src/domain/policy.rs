@@ -144,6 +144,10 @@ pub enum Action {
     CreateOrg,
     SuspendOrg,
     ResumeOrg,
+    /// What the organisation has left, and its ledger.
+    SeeBalance,
+    /// Credits, debits, and whether requests stop at nothing.
+    ChangeBalance,
     /// A password, a second factor, sessions: one's own, told to the organisations that one belongs to.
     OwnAccount,
     /// Taking up an invitation.
@@ -158,7 +162,7 @@ pub enum Action {
 impl Action {
     /// Of the installation, not of one organisation.
     fn of_installation(self) -> bool {
-        matches!(self, Action::CreateOrg | Action::SuspendOrg | Action::ResumeOrg)
+        matches!(self, Action::CreateOrg | Action::SuspendOrg | Action::ResumeOrg | Action::ChangeBalance)
     }
 
     /// Still to be done in a suspended organisation: looking, taking keys out of use, leaving.
@@ -170,6 +174,7 @@ impl Action {
             A::DisableMember | A::RemoveMember | A::Leave => true,
             A::SeeSettings | A::SeeAudit | A::ExportAudit | A::LookIn => true,
             A::SuspendOrg | A::ResumeOrg | A::OwnAccount | A::ResetPassword => true,
+            A::SeeBalance | A::ChangeBalance => true,
             A::CreateKey | A::EditKey | A::EnableKey => false,
             A::CreateTeam | A::EditTeam | A::ArchiveTeam | A::ManageTeamPeople => false,
             A::Invite | A::Join | A::ChangeRole | A::EnableMember | A::EditSettings => false,
@@ -300,6 +305,9 @@ fn sees(standing: &Standing, action: Action, on: On<'_>) -> bool {
     if action.of_installation() {
         return standing.platform == PlatformRole::Operator;
     }
+    if action == Action::SeeBalance && standing.platform == PlatformRole::Operator {
+        return true;
+    }
     if standing.role.is_none() && standing.platform != PlatformRole::Support {
         return false;
     }
@@ -358,9 +366,10 @@ pub fn allows(standing: &Standing, action: Action, on: On<'_>) -> bool {
         Action::SeeSettings | Action::EditSettings | Action::SeeAudit | Action::ExportAudit => {
             standing.runs_org()
         }
-        Action::CreateOrg | Action::SuspendOrg | Action::ResumeOrg => {
+        Action::CreateOrg | Action::SuspendOrg | Action::ResumeOrg | Action::ChangeBalance => {
             standing.platform == PlatformRole::Operator
         }
+        Action::SeeBalance => standing.runs_org() || standing.platform == PlatformRole::Operator,
         Action::LookIn => standing.is_support(),
         Action::SetUp | Action::ResetPassword => false,
     }
@@ -516,6 +525,8 @@ mod tests {
             "create organisations" => Action::CreateOrg,
             "suspend organisations" => Action::SuspendOrg,
             "resume organisations" => Action::ResumeOrg,
+            "see the balance" => Action::SeeBalance,
+            "change the balance" => Action::ChangeBalance,
             other => panic!("docs/ROLES.md has a row that no rule has: {other:?}"),
         }
     }

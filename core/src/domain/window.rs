@@ -40,6 +40,16 @@ impl Period {
         Period::ALL.into_iter().find(|period| period.as_str() == text)
     }
 
+    /// As forms and summaries have them: the longest first.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Period::Total => 0,
+            Period::Month => 1,
+            Period::Week => 2,
+            Period::Day => 3,
+        }
+    }
+
     /// The words after an amount: `per month`.
     pub const fn label(self) -> &'static str {
         match self {

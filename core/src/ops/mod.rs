@@ -23,6 +23,7 @@ pub mod sign_in;
 pub mod spend;
 pub mod support;
 pub mod teams;
+pub mod verify;
 
 use crate::domain::key_form::FieldError;
 use crate::domain::policy::Denied;

@@ -1,7 +1,7 @@
 //! Every difference between the two databases, each with its reason.
 
-use super::error::Taken;
-use super::{Conn, Via};
+use super::error::{StoreError, Taken};
+use super::{Conn, Reader, Via};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -91,6 +91,14 @@ impl Dialect {
             Dialect::Postgres => holding(folded),
         }
     }
+}
+
+/// Lets the connection's statements take as long as they need: for commands that read everything. SQLite never stops one.
+pub(super) async fn patient(read: &mut Reader) -> Result<(), StoreError> {
+    if let Conn::Postgres(conn) = read.conn() {
+        sqlx::query("SET statement_timeout = 0").execute(conn).await?;
+    }
+    Ok(())
 }
 
 /// A pattern for LIKE with a backslash as its escape: what holds the text, in which everything is data.

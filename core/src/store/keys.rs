@@ -160,7 +160,8 @@ impl TryFrom<KeyRow> for Key {
             month_spent: Money::ZERO,
             org_suspended: row.org_suspended_at.is_some(),
             team_archived: row.team_archived_at.is_some(),
-            team_over: None,
+            shared: Vec::new(),
+            balance: None,
         })
     }
 }

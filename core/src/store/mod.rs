@@ -14,6 +14,7 @@ mod error;
 pub mod invitations;
 pub mod key_list;
 pub mod keys;
+pub mod ledger;
 pub mod links;
 pub mod members;
 pub mod meter;
@@ -29,6 +30,7 @@ pub mod support;
 pub mod teams;
 pub mod throttle;
 mod together;
+pub mod verify;
 
 pub use error::{StoreError, Taken};
 
@@ -345,6 +347,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         bare::ALL,
         invitations::ALL,
         keys::ALL,
+        ledger::ALL,
         links::ALL,
         members::ALL,
         meter::ALL,
@@ -359,6 +362,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         teams::ALL,
         support::ALL,
         throttle::ALL,
+        verify::ALL,
     ]
     .concat()
 }

@@ -3,7 +3,7 @@
 use super::dialect::holding;
 use super::keys::fold;
 use super::people::OrgRow;
-use super::{StoreError, Tx, Via, changed, run, statements};
+use super::{StoreError, Tx, Via, changed, ledger, run, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
@@ -51,7 +51,7 @@ pub async fn update(
     permit.must_be(&[Action::EditSettings]);
     let defaults = serde_json::to_string(&settings.defaults).unwrap_or_else(|_| "{}".into());
     let rows = changed!(
-        tx,
+        &mut *tx,
         sqlx::query(UPDATE)
             .bind(permit.org().as_str())
             .bind(version)
@@ -66,7 +66,11 @@ pub async fn update(
             .bind(settings.rules.members_create.as_str())
             .bind(if settings.rules.second_factor { "required" } else { "optional" })
     )?;
-    Ok(rows == 1)
+    if rows != 1 {
+        return Ok(false);
+    }
+    ledger::set_budgets(tx, permit.org(), &settings.budgets).await?;
+    Ok(true)
 }
 
 /// Stops the organisation's keys and changes; says whether it was running until now.

@@ -7,9 +7,10 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::keys::read_budget;
+use super::ledger;
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
-use crate::domain::key::{BudgetUse, Key};
+use crate::domain::key::{BudgetUse, Key, SharedBudget, Whose};
 use crate::domain::moment::{Day, Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::usage::Tokens;
@@ -156,8 +157,8 @@ pub(super) async fn months(
     Ok(rows.into_iter().map(|(id, spent)| (id, Money::from_nanos(spent))).collect())
 }
 
-/// Puts each key's budgets, what was spent of them, the month's spend, and the budget that its team used up into the
-/// keys: three statements for a page.
+/// Puts each key's budgets, what was spent of them, the month's spend, and what it shares with others (its team's and its
+/// organisation's budgets, the balance) into the keys: four statements for a page.
 pub async fn fill(
     via: &mut impl Via,
     org: &OrgId,
@@ -181,15 +182,20 @@ pub async fn fill(
     }
     let teams: BTreeSet<&str> =
         keys.iter().filter_map(|key| key.team.as_ref()).map(|team| team.id.as_str()).collect();
-    if teams.is_empty() {
-        return Ok(());
-    }
-    let teams = serde_json::to_string(&teams).unwrap_or_default();
-    for (id, used) in budgets(via, org, Holder::Team, &teams, starts).await? {
-        let of_team = |key: &&mut Key| key.team.as_ref().is_some_and(|team| team.id.as_str() == id);
-        for key in keys.iter_mut().filter(of_team).filter(|_| used.is_over()) {
-            key.team_over.get_or_insert(used.budget);
+    if !teams.is_empty() {
+        let teams = serde_json::to_string(&teams).unwrap_or_default();
+        for (id, used) in budgets(via, org, Holder::Team, &teams, starts).await? {
+            let of_team = |key: &&mut Key| key.team.as_ref().is_some_and(|team| team.id.as_str() == id);
+            for key in keys.iter_mut().filter(of_team) {
+                key.shared.push(SharedBudget { whose: Whose::Team, used: used.clone() });
+            }
         }
+    }
+    let left = ledger::left(via, org, starts).await?;
+    for key in keys.iter_mut() {
+        let of_org = left.budgets.iter().cloned();
+        key.shared.extend(of_org.map(|used| SharedBudget { whose: Whose::Org, used }));
+        key.balance = left.balance;
     }
     Ok(())
 }

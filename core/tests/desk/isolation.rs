@@ -3,7 +3,7 @@
 
 use keydesk_core::domain::audit_filter::AuditFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::domain::settings::{Settings, SettingsForm};
+use keydesk_core::domain::settings::SettingsForm;
 use keydesk_core::domain::team::{Team, TeamSpec};
 use keydesk_core::domain::team_form::TeamForm;
 use keydesk_core::ops::invitations::{self, InvitationRef, InviteForm};
@@ -178,7 +178,7 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
         }
         18 => {
             let Ok(view) = orgs::settings(desk, &caller, &org).await else { return false };
-            let was = SettingsForm::of(&Settings::of(&view.visit.org));
+            let was = view.form.clone();
             let settings = SettingsForm { name: format!("House {}", dice.below(50)), ..was.clone() };
             let version = view.visit.org.version;
             let was = serde_json::to_string(&was).unwrap();

@@ -3,6 +3,7 @@
 mod account;
 mod admission;
 mod audit;
+mod balance;
 mod invitations;
 mod isolation;
 mod keys;

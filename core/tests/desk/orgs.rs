@@ -58,7 +58,7 @@ on_both!(
         };
         assert!(matches!(save(&desk, &at, &form).await, Ok(Saved::Saved(slug)) if slug == "northwind"));
         let visit = enter(&mut desk.db.read().await.unwrap(), &at.caller, "northwind").await.unwrap();
-        assert_eq!(Settings::of(&visit.org), form.settings.parse().unwrap());
+        assert_eq!(Settings::of(&visit.org, Vec::new()), form.settings.parse().unwrap());
         assert_eq!((visit.org.version, visit.org.zone.name()), (2, "America/New_York"));
         let changes = last_changes(&desk).await;
         for part in [

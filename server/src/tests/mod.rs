@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod bad_input;
+mod balance;
 mod canary;
 mod failure;
 mod gateway;

@@ -43,9 +43,11 @@ GET  /operator/providers/{id}/retire 303  404   404   404   404   404   404   40
 GET  /operator/{org}/created        303   404   404   404   404   404   404   404   200   404
 GET  /operator/{org}/suspend        303   404   404   404   404   404   404   404   200   404
 GET  /operator/{org}/resume         303   404   404   404   404   404   404   404   409   404
+GET  /operator/{org}/balance        303   404   404   404   404   404   404   404   200   404
 GET  /support                       303   404   404   404   404   404   404   200   404   404
 GET  /{org}                         303   302   302   302   302   302   302   302   404   404
 GET  /{org}/settings                303   200   200   403   403   403   403   403   404   404
+GET  /{org}/settings/balance        303   200   200   403   403   403   403   403   404   404
 GET  /{org}/audit                   303   200   200   403   403   403   403   403   404   404
 GET  /{org}/keys                    303   200   200   200   200   200   200   200   404   404
 GET  /{org}/keys/new                303   200   200   200   200   403   403   403   404   404
@@ -88,6 +90,8 @@ POST orgs/save                      401   200   200   403   403   403   403   40
 POST orgs/create                    401   404   404   404   404   404   404   404   200   404
 POST orgs/suspend                   401   404   404   404   404   404   404   404   200   404
 POST orgs/resume                    401   404   404   404   404   404   404   404   200   404
+POST orgs/enter-balance             401   404   404   404   404   404   404   404   200   404
+POST orgs/enforce-balance           401   404   404   404   404   404   404   404   200   404
 POST invitations/invite             401   200   200   200   422   403   403   403   404   404
 POST invitations/resend             401   200   200   200   404   403   403   403   404   404
 POST invitations/withdraw           401   200   200   200   404   403   403   403   404   404

@@ -809,7 +809,7 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
         "audit/export" => own(&[("form[org]", org), ("form[format]", "csv")]),
         "keys/find" => own(&[("form[org]", org), ("form[q]", "")]),
         "orgs/save" => {
-            let settings = SettingsForm::of(&Settings::of(&cast.org));
+            let settings = SettingsForm::of(&Settings::of(&cast.org, Vec::new()));
             let was = serde_json::to_string(&settings).unwrap();
             let mut fields = own(&[("form[org]", org), ("form[version]", "1"), ("form[was]", &was)]);
             let settings = serde_json::to_value(&settings).unwrap();
@@ -825,6 +825,14 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
             ("form[email]", &format!("{name}@example.com")),
         ]),
         "orgs/suspend" | "orgs/resume" => own(&[("form[org]", org), ("form[reason]", "Unpaid since August")]),
+        "orgs/enter-balance" => own(&[
+            ("form[org]", org),
+            ("form[seq]", "1"),
+            ("form[entry][kind]", "credit"),
+            ("form[entry][amount]", "50"),
+            ("form[entry][note]", "Invoice 7"),
+        ]),
+        "orgs/enforce-balance" => own(&[("form[org]", org), ("form[enforce]", "on")]),
         "teams/create" => own(&new_team(org, name)),
         "teams/edit" => {
             let was = TeamForm::of(&TeamSpec { name: team.name.clone(), ..TeamSpec::default() }, &[]);

@@ -210,7 +210,7 @@ fn fields(view: &FormView, bounds: Option<TeamBounds>, mistakes: &Mistakes) -> A
         </fieldset>
         <fieldset class="group">
             <legend>"What it may spend"</legend>
-            <p class="help">"At a limit requests are refused, with the time it opens again."</p>
+            <p class="help">"Checked at every request; a change holds from the next one on. At a limit requests are refused, with the time it opens again."</p>
             {bounds.budgets(&view.visit.org.zone, mistakes)}
             {bounds.rates(mistakes)}
         </fieldset>

@@ -34,6 +34,8 @@ pub fn state_word(state: &State, now: Moment) -> String {
         }
         State::OverBudget { .. } => "Over budget".into(),
         State::TeamOverBudget { .. } => "Team over budget".into(),
+        State::OrgOverBudget { .. } => "Org over budget".into(),
+        State::OutOfBalance => "Out of balance".into(),
         State::TeamArchived => "Team archived".into(),
         State::OrgSuspended => "Suspended".into(),
         State::Disabled => "Disabled".into(),
@@ -55,6 +57,12 @@ fn state_reason(key: &Key, now: Moment, zone: &Zone) -> String {
         }
         State::TeamOverBudget { budget } => {
             format!("{team} has used up its budget of {}. {}", budget.summary(), resets(budget, now, zone))
+        }
+        State::OrgOverBudget { budget } => {
+            format!("The organisation has used up its budget of {}. {}", budget.summary(), resets(budget, now, zone))
+        }
+        State::OutOfBalance => {
+            "The organisation’s balance is used up. Requests with its keys are refused until whoever runs this installation adds credit.".into()
         }
         State::TeamArchived => {
             format!(
@@ -83,8 +91,10 @@ pub(super) fn state_badge(key: &Key, now: Moment, zone: &Zone) -> impl IntoView 
     let tone = match state {
         State::Active => BadgeTone::Good,
         State::ExpiresSoon { .. } => BadgeTone::Warn,
-        State::OverBudget { .. } | State::TeamOverBudget { .. } => BadgeTone::Bad,
-        State::TeamArchived | State::OrgSuspended => BadgeTone::Bad,
+        State::OverBudget { .. } | State::TeamOverBudget { .. } | State::OrgOverBudget { .. } => {
+            BadgeTone::Bad
+        }
+        State::OutOfBalance | State::TeamArchived | State::OrgSuspended => BadgeTone::Bad,
         State::Disabled => BadgeTone::Idle,
         State::Expired { .. } | State::Revoked => BadgeTone::Ended,
     };

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use keydesk_core::domain::key::{BudgetUse, Key, State, Status};
+use keydesk_core::domain::key::{BudgetUse, Key, State, Status, Whose};
 use keydesk_core::domain::limits::{grouped, short_count};
 use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::money::Money;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::scope::ModelScope;
-use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeyView, REFUSED_DAYS};
 use keydesk_core::ops::spend::KeySpend;
 use leptos::prelude::*;
@@ -15,13 +15,13 @@ use leptos::prelude::*;
 use super::{key_hint, state_badge, state_reason};
 use crate::ask::{caller, desk, param};
 use crate::pages::audit::{Links, event_row};
+use crate::pages::meters::meters_or_month;
 use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::chart::{Bar, bars};
 use crate::ui::field::on_page;
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::meter::meter;
 use crate::ui::when;
 
 #[component]
@@ -37,9 +37,11 @@ pub fn KeyPage() -> impl IntoView {
             <span class="words">{key.name.clone()}</span>
             {state_badge(key, now, zone)}
         };
+        // Members are told that nothing is left, and not how much there is.
+        let balance = key.balance.filter(|_| view.visit.may(Action::SeeBalance, On::Org));
         let under = view! {
             <p class="facts-line muted">
-                {key_hint(key)} <span>{next_stop(key, now, zone)}</span>
+                {key_hint(key)} <span>{next_stop(key, balance, now, zone)}</span>
             </p>
         };
         let body = view! {
@@ -60,23 +62,40 @@ pub fn KeyPage() -> impl IntoView {
 }
 
 /// What will stop this key next, or what stops it now.
-fn next_stop(key: &Key, now: Moment, zone: &Zone) -> String {
+fn next_stop(key: &Key, balance: Option<Money>, now: Moment, zone: &Zone) -> String {
     match key.state(now) {
         State::Active | State::ExpiresSoon { .. } => {}
         State::OverBudget { .. }
         | State::TeamOverBudget { .. }
+        | State::OrgOverBudget { .. }
+        | State::OutOfBalance
         | State::TeamArchived
         | State::OrgSuspended
         | State::Disabled
         | State::Expired { .. }
         | State::Revoked => return state_reason(key, now, zone),
     }
-    let nearest = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.budget.amount));
-    let budget = nearest.map(|used| {
-        let left = used.budget.amount.saturating_sub(used.spent);
+    let left = |used: &BudgetUse| used.budget.amount.saturating_sub(used.spent);
+    // Of its own budgets, the one that is fullest; of that and those it shares, the one with the least left.
+    let own = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.budget.amount));
+    let shared = key.shared.iter().map(|shared| (Some(shared.whose), &shared.used));
+    let nearest = own.map(|used| (None, used)).into_iter().chain(shared).min_by_key(|(_, used)| left(used));
+    let budget = nearest.map(|(whose, used)| {
+        let whose = match whose {
+            None => String::new(),
+            Some(Whose::Team) => {
+                format!("{}’s ", key.team.as_ref().map_or("its team", |team| team.name.as_str()))
+            }
+            Some(Whose::Org) => "the organisation’s ".to_owned(),
+        };
         let resets = resets(used, now, zone).map(|at| format!(", {at}")).unwrap_or_default();
-        format!("{left} left of {}{resets}", used.budget.summary())
+        format!("{} left of {whose}{}{resets}", left(used), used.budget.summary())
     });
+    let nearer = |balance: &Money| nearest.is_none_or(|(_, used)| *balance < left(used));
+    let budget = match balance.filter(nearer) {
+        Some(balance) => Some(format!("{balance} left of the organisation’s balance")),
+        None => budget,
+    };
     let expiry = key.expires_at.map(|at| format!("expires {}", at.relative(now, zone)));
     match (budget, expiry) {
         (Some(budget), Some(expiry)) => format!("Next stop: {budget}; {expiry}."),
@@ -129,33 +148,7 @@ fn actions(view: &KeyView) -> AnyView {
 }
 
 fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl IntoView + use<> {
-    let meters = key.budgets.iter().map(|used| {
-        let period = match used.budget.period {
-            Period::Total => "in all",
-            Period::Month => "this month",
-            Period::Week => "this week",
-            Period::Day => "today",
-        };
-        let aside =
-            resets(used, now, zone).map_or("Does not reset".to_owned(), |text| format!("R{}", &text[1..]));
-        meter(used.spent, used.budget.amount, period, aside)
-    });
-    let meters: AnyView = if key.budgets.is_empty() {
-        view! {
-            <div class="meter">
-                <p>
-                    <span>
-                        <b>{key.month_spent.to_string()}</b>
-                        " this month"
-                    </span>
-                    <span class="muted">"No limit"</span>
-                </p>
-            </div>
-        }
-        .into_any()
-    } else {
-        meters.collect_view().into_any()
-    };
+    let meters = meters_or_month(&key.budgets, key.month_spent, now, zone);
     let first = spend.days.first().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
     let last = spend.days.last().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
     let drawn = spend
@@ -205,6 +198,7 @@ fn limits_card(key: &Key) -> impl IntoView + use<> {
         <section class="card">
             <header>
                 <h2>"Limits"</h2>
+                <p>"Checked at every request"</p>
             </header>
             <dl class="tiles">
                 {tile("Requests per minute", key.limits.rpm)} {tile("Tokens per minute", key.limits.tpm)}

@@ -224,11 +224,18 @@ fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<
         count => grouped(count),
     };
     let act = operates.then(|| {
-        let (verb, words) = if org.suspended_at.is_some() { ("resume", "Resume") } else { ("suspend", "Suspend") };
+        let (verb, words) =
+            if org.suspended_at.is_some() { ("resume", "Resume") } else { ("suspend", "Suspend") };
         let label = format!("{words} {}", org.name);
+        let balance = balance_link(org);
         view! {
             <td class="act">
-                <a class="btn quiet" href=format!("/operator/{}/{verb}", org.slug) aria-label=label>{words}</a>
+                <div class="actions">
+                    {balance}
+                    <a class="btn quiet" href=format!("/operator/{}/{verb}", org.slug) aria-label=label>
+                        {words}
+                    </a>
+                </div>
             </td>
         }
     });
@@ -242,4 +249,9 @@ fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<
             {act}
         </tr>
     }
+}
+
+fn balance_link(org: &ListedOrg) -> impl IntoView + use<> {
+    let label = format!("Balance of {}", org.name);
+    view! { <a class="btn quiet" href=LocalPath::operator_balance(&org.slug).as_str().to_owned() aria-label=label>"Balance"</a> }
 }

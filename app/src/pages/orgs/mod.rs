@@ -1,10 +1,12 @@
 //! Organisations: the settings of one, and the list of all for whoever runs the installation.
 
+mod balance;
 mod create;
 mod list;
 mod settings;
 mod switch;
 
+pub use balance::{BalancePage, OperatorBalancePage};
 pub use create::{NewOrgPage, OrgCreatedPage};
 pub use list::{HomePage, OperatorPage};
 pub use settings::SettingsPage;

@@ -9,10 +9,12 @@ use leptos::prelude::*;
 
 use super::zones;
 use crate::ask::{base_url, caller, desk, param};
+use crate::pages::meters::meters;
 use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{LimitField, Mistakes, TextField, help, mistake, on_page};
 use crate::ui::frame::{Width, framed, page_head};
+use crate::ui::icon::{Icon, icon};
 use crate::ui::proof::proof_fields;
 
 #[component]
@@ -56,6 +58,7 @@ pub fn SettingsPage() -> impl IntoView {
                 <input type="hidden" name="form[was]" value=was />
                 <fieldset class="form" disabled=!may_edit>
                     {identity(&view.form, &org.slug, &mistakes)}
+                    {spend(&view, &mistakes)}
                     {new_keys(&view.form, &mistakes)}
                     {rules(&view, &mistakes)}
                     {people(&view.form, &caller, &mistakes)}
@@ -155,6 +158,46 @@ fn choices(
             <legend>{label}</legend>
             {items}
             {mistake(field, mistakes.of(field))}
+        </fieldset>
+    }
+    .into_any()
+}
+
+/// What all keys may spend together, what they did, and the balance where one is kept.
+fn spend(view: &SettingsView, mistakes: &Mistakes) -> AnyView {
+    let (form, org) = (&view.form, &view.visit.org);
+    let zone = org.zone.name();
+    let spent = (!view.left.budgets.is_empty())
+        .then(|| view! { <div class="meters">{meters(&view.left.budgets, view.now, &org.zone)}</div> });
+    let balance = view.balance.is_kept().then(|| {
+        let left = format!("The balance is {}. ", view.balance.left());
+        let href = LocalPath::balance(&org.slug).as_str().to_owned();
+        view! {
+            <p>
+                {left} <a href=href>"See what it is made of"</a>
+            </p>
+        }
+    });
+    let budget = |setting, legend, help: &str| limit(form, setting, legend, ("$", ""), help, mistakes);
+    let others = [Setting::OrgWeek, Setting::OrgDay, Setting::OrgTotal];
+    let open = others
+        .iter()
+        .any(|setting| form.pair(*setting).0 == "limit" || mistakes.of(setting.as_str()).is_some());
+    view! {
+        <fieldset class="group">
+            <legend>"What all keys may spend"</legend>
+            <p class="help">"Together, whatever their own budgets and their teams' are. When one of these is used up, every key of the organisation is refused from the next request on, until the budget begins anew or you raise it."</p>
+            {spent}
+            {balance}
+            {budget(Setting::OrgMonth, "Spend per month", &format!("Resets on the 1st at 00:00, {zone}."))}
+            <details class="more" open=open>
+                <summary>{icon(Icon::Right)} "Also limit per day, per week or in all"</summary>
+                <div class="form">
+                    {budget(Setting::OrgDay, "Spend per day", &format!("Resets at 00:00, {zone}."))}
+                    {budget(Setting::OrgWeek, "Spend per week", &format!("Resets on Monday at 00:00, {zone}."))}
+                    {budget(Setting::OrgTotal, "Spend in all", "Never resets. Raise it to let the organisation go on.")}
+                </div>
+            </details>
         </fieldset>
     }
     .into_any()

@@ -123,7 +123,7 @@ fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
         </fieldset>
         <fieldset class="group">
             <legend>"What it may spend"</legend>
-            <p class="help">"All its keys together, and so the most that one of them can be given."</p>
+            <p class="help">"All its keys together, and so the most that one of them can be given. Checked at every request; a change holds from the next one on."</p>
             {bounds.budgets(&view.visit.org.zone, mistakes)}
             {bounds.rates(mistakes)}
         </fieldset>

@@ -4,19 +4,18 @@ use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::policy::{Action, KeyFacts, MemberFacts, On, OrgRole};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{TeamRole, WholeTeam};
-use keydesk_core::domain::window::Period;
 use keydesk_core::ops::teams::{self, TeamView};
 use keydesk_core::store::teams::TeamPerson;
 use leptos::prelude::*;
 
 use super::{crumbs, keys_href, state_badge};
 use crate::ask::{caller, desk, param};
+use crate::pages::meters::{meters as budget_meters, meters_or_month};
 use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::field::on_page;
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::meter::meter;
 use crate::ui::when;
 
 /// Keys above the bounds that are named; the others are counted.
@@ -115,37 +114,18 @@ fn actions(view: &TeamView) -> AnyView {
 
 fn spend_card(view: &TeamView) -> impl IntoView + use<> {
     let (team, zone, now) = (&view.team, &view.visit.org.zone, view.now);
-    let meters = team.budgets.iter().map(|used| {
-        let period = match used.budget.period {
-            Period::Total => "in all",
-            Period::Month => "this month",
-            Period::Week => "this week",
-            Period::Day => "today",
-        };
-        let resets = used.budget.period.window(now, zone).resets(zone);
-        meter(
-            used.spent,
-            used.budget.amount,
-            period,
-            resets.map_or("Does not reset".to_owned(), |at| format!("Resets {at}")),
-        )
-    });
-    let meters: AnyView = if team.budgets.is_empty() {
+    let meters = meters_or_month(&team.budgets, team.month_spent, now, zone);
+    let org = (!view.left.budgets.is_empty()).then(|| {
         view! {
-            <div class="meter">
-                <p>
-                    <span>
-                        <b>{team.month_spent.to_string()}</b>
-                        " this month"
-                    </span>
-                    <span class="muted">"No limit"</span>
-                </p>
+            <div class="part">
+                <header class="part-head">
+                    <h3>"The organisation"</h3>
+                    <p>"All keys of " {view.visit.org.name.clone()} " together"</p>
+                </header>
+                <div class="meters">{budget_meters(&view.left.budgets, now, zone)}</div>
             </div>
         }
-        .into_any()
-    } else {
-        meters.collect_view().into_any()
-    };
+    });
     view! {
         <section class="card">
             <header>
@@ -153,6 +133,7 @@ fn spend_card(view: &TeamView) -> impl IntoView + use<> {
                 <p>"All its keys together"</p>
             </header>
             <div class="meters">{meters}</div>
+            {org}
         </section>
     }
 }
@@ -172,7 +153,7 @@ fn limits_card(team: &WholeTeam) -> impl IntoView + use<> {
         <section class="card">
             <header>
                 <h2>"Limits"</h2>
-                <p>"No key of the team can be given more"</p>
+                <p>"All its keys together; none can be given more"</p>
             </header>
             <dl class="tiles">
                 {tile("Requests per minute", limits.rpm)} {tile("Tokens per minute", limits.tpm)}

@@ -47,6 +47,8 @@ fn must_live(key: &Key, now: Moment) -> Result<(), OpError> {
         | State::ExpiresSoon { .. }
         | State::OverBudget { .. }
         | State::TeamOverBudget { .. }
+        | State::OrgOverBudget { .. }
+        | State::OutOfBalance
         | State::TeamArchived
         | State::OrgSuspended
         | State::Disabled => Ok(()),

@@ -153,7 +153,7 @@ async fn switch(desk: &Desk, by: By<'_>, form: &SwitchForm, action: Action) -> R
     Ok(org.name)
 }
 
-async fn find(via: &mut impl crate::store::Via, slug: &str) -> Result<Org, OpError> {
+pub(super) async fn find(via: &mut impl crate::store::Via, slug: &str) -> Result<Org, OpError> {
     // Postgres takes no zero character in text, and no slug holds one.
     if slug.contains('\0') {
         return Err(OpError::NotFound);

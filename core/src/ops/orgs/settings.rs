@@ -9,11 +9,15 @@ use super::super::fresh::Proof;
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::key_form::FieldError;
+use crate::domain::ledger::Balance;
 use crate::domain::moment::Moment;
+use crate::domain::org::Org;
 use crate::domain::policy::{Action, On};
 use crate::domain::problem::Problem;
 use crate::domain::settings::{Setting, Settings, SettingsForm};
-use crate::store::{StoreError, Taken, audit, orgs};
+use crate::store::ledger::{self, OrgLeft};
+use crate::store::spend::WindowStarts;
+use crate::store::{StoreError, Taken, Via, audit, orgs};
 
 /// Among how many of the newest events about an organisation the last change of its settings is looked for.
 const EVENTS_BACK: i64 = 20;
@@ -21,6 +25,9 @@ const EVENTS_BACK: i64 = 20;
 pub struct SettingsView {
     pub visit: Visit,
     pub form: SettingsForm,
+    /// The organisation's budgets with what was spent of them.
+    pub left: OrgLeft,
+    pub balance: Balance,
     pub now: Moment,
 }
 
@@ -30,8 +37,17 @@ pub async fn settings(desk: &Desk, caller: &Caller, slug: &str) -> Result<Settin
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, slug).await?;
     visit.permit(Action::SeeSettings, On::Org)?;
-    let form = SettingsForm::of(&Settings::of(&visit.org));
-    Ok(SettingsView { visit, form, now: desk.now() })
+    let now = desk.now();
+    let (left, settings) = standing(&mut read, &visit.org, now).await?;
+    let balance = ledger::balance(&mut read, &visit.org.id).await?;
+    Ok(SettingsView { visit, form: SettingsForm::of(&settings), left, balance, now })
+}
+
+/// The settings as they stand; the budgets among them lie in a table of their own.
+async fn standing(via: &mut impl Via, org: &Org, now: Moment) -> Result<(OrgLeft, Settings), OpError> {
+    let left = ledger::left(via, &org.id, WindowStarts::at(now, &org.zone)).await?;
+    let budgets = left.budgets.iter().map(|used| used.budget).collect();
+    Ok((left, Settings::of(org, budgets)))
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -67,7 +83,7 @@ pub async fn save(desk: &Desk, caller: &Caller, form: &SaveForm) -> Result<Saved
     let mut tx = desk.db.write().await?;
     let visit = enter(&mut tx, caller, &form.org).await?;
     let permit = visit.permit(Action::EditSettings, On::Org)?;
-    let current = Settings::of(&visit.org);
+    let (_, current) = standing(&mut tx, &visit.org, now).await?;
     let mine = form.settings.parse().map_err(OpError::Invalid)?;
     if form.version != visit.org.version {
         let who = audit::of_subject(&mut tx, &visit.org.id, visit.org.id.as_str(), EVENTS_BACK).await?;

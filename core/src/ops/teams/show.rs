@@ -9,6 +9,7 @@ use crate::domain::key::Key;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, KeyFacts, On};
 use crate::domain::team::WholeTeam;
+use crate::store::ledger::{self, OrgLeft};
 use crate::store::spend::WindowStarts;
 use crate::store::teams::TeamPerson;
 use crate::store::{keys, spend, teams};
@@ -22,6 +23,8 @@ pub struct TeamView {
     pub visit: Visit,
     pub team: WholeTeam,
     pub people: Vec<TeamPerson>,
+    /// What the organisation, and so the team, has left.
+    pub left: OrgLeft,
     /// Live keys that were given more than the team allows by now. Empty for who may not see the team's keys.
     pub above: Vec<Key>,
     /// There are more live keys than were compared.
@@ -37,6 +40,8 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let team = find_seen(&mut read, &visit, id, now).await?;
     let org = &visit.org.id;
     let people = teams::people(&mut read, org, &team.id, PEOPLE_MOST).await?;
+    let starts = WindowStarts::at(now, &visit.org.zone);
+    let left = ledger::left(&mut read, org, starts).await?;
     let mut above = Vec::new();
     let mut compared_some = false;
     // A key of the team that is nobody's in particular: may they see it?
@@ -46,10 +51,10 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
         above = keys::newest_of_team(&mut read, org, &team.id, COMPARED_MOST as i64 + 1).await?;
         compared_some = above.len() > COMPARED_MOST;
         above.truncate(COMPARED_MOST);
-        spend::fill(&mut read, org, &mut above, WindowStarts::at(now, &visit.org.zone)).await?;
+        spend::fill(&mut read, org, &mut above, starts).await?;
         above.retain(|key| key.is_live(now) && !team.spec.bounds.hold(&key.spec()));
     }
     drop(read);
     support::trace(desk, &visit, Look::Thing { id: team.id.as_str(), name: &team.spec.name }).await?;
-    Ok(TeamView { visit, team, people, above, compared_some, now })
+    Ok(TeamView { visit, team, people, left, above, compared_some, now })
 }

@@ -1,0 +1,378 @@
+//! An organisation's balance: what is left, what it is made of, and the ledger behind it. The operator's page also enters
+//! and decides whether requests stop at nothing; the organisation's own owners and admins read.
+
+use keydesk_core::domain::ledger::{Balance, Entry, EntryForm, EntryKind, NOTE_MOST};
+use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::money::Money;
+use keydesk_core::ops::orgs::{self, BalanceView, By, EnterForm};
+use keydesk_core::store::ledger::{LedgerCursor, LedgerPage};
+use leptos::prelude::*;
+
+use crate::ask::{caller, desk, param, query};
+use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
+use crate::path::LocalPath;
+use crate::ui::badge::{BadgeTone, badge};
+use crate::ui::field::{Mistakes, TextField, mistake, on_page};
+use crate::ui::frame::{Width, framed, framed_apart, page_head};
+use crate::ui::icon::{Icon, icon};
+use crate::ui::pager::pager;
+use crate::ui::when;
+
+fn cursor() -> Option<LedgerCursor> {
+    let at = |name: &str, backwards| Some(LedgerCursor { backwards, seq: query(name)?.parse().ok()? });
+    at("before", false).or_else(|| at("after", true))
+}
+
+#[component]
+pub fn OperatorBalancePage() -> impl IntoView {
+    let slug = param("org");
+    let at = cursor();
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = orgs::balance(&desk, By::Operator(&caller), &slug, at).await?;
+        let (org, balance) = (&view.org, &view.balance);
+        let path = LocalPath::operator_balance(&org.slug);
+        let heading = view! { <span class="words">{format!("Balance of {}", org.name)}</span> {state(balance, &org.zone)} };
+        let crumbs = vec![(LocalPath::operator().as_str().to_owned(), "Organisations".to_owned())];
+        let body = view! {
+            {title(format!("Balance of {}", org.name))}
+            {notice_line()}
+            {page_head(crumbs, heading.into_any(), ().into_any(), ().into_any())}
+            <div class="columns">
+                <div class="stack">
+                    {balance_card(balance, &org.zone)}
+                    {entry_card(&view)}
+                    {ledger_card(&view.page, path.as_str(), at, &org.zone)}
+                </div>
+                {enforce_card(&view)}
+            </div>
+        };
+        Ok(framed_apart(&view.own, &caller, path.as_str(), Width::Wide, body.into_any()))
+    })
+}
+
+#[component]
+pub fn BalancePage() -> impl IntoView {
+    let slug = param("org");
+    let at = cursor();
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = orgs::own_balance(&desk, &caller, &slug, at).await?;
+        let (org, balance) = (&view.visit.org, &view.balance);
+        let path = LocalPath::balance(&org.slug);
+        let state = balance.is_kept().then(|| state(balance, &org.zone));
+        let heading = view! { "Balance " {state} };
+        let crumbs = vec![(LocalPath::settings(&org.slug).as_str().to_owned(), "Settings".to_owned())];
+        let inside = if balance.is_kept() {
+            view! {
+                <div class="stack">
+                    {balance_card(balance, &org.zone)}
+                    {ledger_card(&view.page, path.as_str(), at, &org.zone)}
+                </div>
+            }
+            .into_any()
+        } else {
+            let settings = LocalPath::settings(&org.slug).as_str().to_owned();
+            view! {
+                <section class="empty">
+                    {icon(Icon::List)} <h2>"No balance is kept"</h2>
+                    <p>"Whoever runs this installation has neither added credit nor made requests stop at nothing. Your own budgets are in the settings."</p>
+                    <div class="actions">
+                        <a class="btn" href=settings>"Go to Settings"</a>
+                    </div>
+                </section>
+            }
+            .into_any()
+        };
+        let under = balance.is_kept().then(|| view! { <p class="muted">{own_words(balance)}</p> });
+        let body = view! {
+            {title("Balance")}
+            {notice_line()}
+            {page_head(crumbs, heading.into_any(), under.into_any(), ().into_any())}
+            {inside}
+        };
+        Ok(framed(&view.visit, &caller, path.as_str(), Width::Mid, body.into_any()))
+    })
+}
+
+/// What the balance does, for those who cannot change it.
+fn own_words(balance: &Balance) -> &'static str {
+    if balance.refuses() {
+        "It is used up: requests with your keys are refused. Whoever runs this installation can add credit."
+    } else if balance.enforced_at.is_some() {
+        "When it is used up, requests with your keys are refused. Whoever runs this installation adds credit."
+    } else {
+        "It stops no request at present. Whoever runs this installation adds credit and decides."
+    }
+}
+
+fn state(balance: &Balance, zone: &Zone) -> AnyView {
+    let since =
+        balance.enforced_at.map(|at| format!("Enforced since {}.", at.exact(zone))).unwrap_or_default();
+    match (balance.enforced_at.is_some(), balance.refuses()) {
+        (false, _) => badge(BadgeTone::Idle, "Not enforced".into(), "It stops no request.".into()).into_any(),
+        (true, true) => badge(BadgeTone::Bad, "Out of balance".into(), since).into_any(),
+        (true, false) => badge(BadgeTone::Good, "Enforced".into(), since).into_any(),
+    }
+}
+
+fn balance_card(balance: &Balance, zone: &Zone) -> impl IntoView + use<> {
+    let tile = |label: String, amount: String| {
+        view! {
+            <div>
+                <dt>{label}</dt>
+                <dd>{amount}</dd>
+            </div>
+        }
+    };
+    let counts = match balance.opening {
+        Some(Money::ZERO) => None,
+        Some(opening) => Some(format!(
+            "{opening} that was spent before the balance was first enforced is not counted; the ledger’s opening stands for it."
+        )),
+        None => Some(format!(
+            "Spend counts from the day on which the balance is first enforced. {} was spent so far.",
+            balance.spent
+        )),
+    };
+    let (since, spent) = match balance.opened_at {
+        Some(at) => (format!("Spent since {}", at.date(zone)), balance.spent_since().to_string()),
+        None => ("Spent".to_owned(), "Not counted yet".to_owned()),
+    };
+    let enforced = balance.enforced_at.map(|at| format!("Enforced since {}", at.date(zone)));
+    let class = if balance.refuses() { "amount bad" } else { "amount" };
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Left to spend"</h2>
+                {enforced.map(|words| view! { <p>{words}</p> })}
+            </header>
+            <p class=class>{balance.left().to_string()}</p>
+            <dl class="tiles part">
+                {tile("Paid in".to_owned(), balance.paid_in.to_string())}
+                {tile("Taken out".to_owned(), balance.taken_out.to_string())}
+                {tile(since, spent)}
+            </dl>
+            {counts.map(|words| view! { <p class="help after">{words}</p> })}
+        </section>
+    }
+}
+
+fn entry_card(view: &BalanceView) -> impl IntoView + use<> {
+    let mut form = EnterForm {
+        org: view.org.slug.clone(),
+        seq: view.balance.last_seq + 1,
+        entry: EntryForm { kind: EntryKind::Credit.as_str().into(), ..EntryForm::default() },
+    };
+    // After a clash the number is a new one; after a mistake it is still the one that was drawn first.
+    let merged = returned().and_then(|form| form.merged);
+    if let Some(entry) = merged.and_then(|json| serde_json::from_str::<EntryForm>(&json).ok()) {
+        form.entry = entry;
+    } else if let Some(sent) = typed::<EnterForm>() {
+        (form.entry, form.seq) = (sent.entry, sent.seq);
+    }
+    let mistakes = mistakes();
+    let debit = form.entry.kind == EntryKind::Debit.as_str();
+    let note = TextField {
+        field: "note",
+        name: "form[entry][note]",
+        label: "Note",
+        help: "Such as the invoice’s number. The organisation’s owners and admins read it too.",
+        most: Some(NOTE_MOST),
+        ..Default::default()
+    };
+    view! {
+        <section class="card">
+            <header>
+                <h2>"New entry"</h2>
+                <p>"Entries cannot be changed or removed; a mistake is set right by another one"</p>
+            </header>
+            <form class="form" method="post" action="/api/orgs/enter-balance" data-enhance>
+                {on_page(here())}
+                <input type="hidden" name="form[org]" value=form.org />
+                <input type="hidden" name="form[seq]" value=form.seq.to_string() />
+                <fieldset data-field="kind">
+                    <legend class="sr">"What to do"</legend>
+                    <div class="segmented">
+                        <label>
+                            <input type="radio" name="form[entry][kind]" value="credit" checked=!debit />
+                            "Add credit"
+                        </label>
+                        <label>
+                            <input type="radio" name="form[entry][kind]" value="debit" checked=debit />
+                            "Take out"
+                        </label>
+                    </div>
+                    {mistake("kind", mistakes.of("kind"))}
+                </fieldset>
+                {amount_field(form.entry.amount, &mistakes)}
+                {note.draw(form.entry.note, &mistakes)}
+                <div class="actions">
+                    <button class="btn primary">"Enter into the ledger"</button>
+                </div>
+            </form>
+        </section>
+    }
+}
+
+fn amount_field(value: String, mistakes: &Mistakes) -> impl IntoView + use<> {
+    let wrong = mistakes.of("amount");
+    view! {
+        <div class="field" data-field="amount">
+            <label class="label" for="amount">
+                "Amount"
+            </label>
+            <span class="affix limited">
+                <span>"$"</span>
+                <input
+                    class="input"
+                    id="amount"
+                    name="form[entry][amount]"
+                    value=value
+                    inputmode="decimal"
+                    autocomplete="off"
+                    required
+                    aria-describedby=wrong.is_some().then_some("amount-error")
+                    aria-invalid=wrong.is_some().then_some("true")
+                />
+            </span>
+            {mistake("amount", wrong)}
+        </div>
+    }
+}
+
+fn enforce_card(view: &BalanceView) -> impl IntoView + use<> {
+    let (org, balance) = (&view.org, &view.balance);
+    let on = balance.enforced_at.is_some();
+    let mut lines: Vec<String> = Vec::new();
+    match on {
+        true => lines.extend([
+            "When the balance is used up, requests with its keys are refused from the next one on, until you add credit.".to_owned(),
+            "If you stop enforcing it, no request is refused for it any more. Spend goes on being counted.".to_owned(),
+        ]),
+        false => {
+            lines.push("The balance stops no request. Once it is enforced, requests with its keys are refused as soon as nothing is left.".into());
+            lines.push(match balance.opening {
+                None => format!(
+                    "What was spent until then, {} so far, is entered as the opening, so that the balance begins with what was paid in.",
+                    balance.spent
+                ),
+                Some(_) => "Spend went on being counted meanwhile.".into(),
+            });
+        }
+    }
+    let warning = (!on && balance.left() <= Money::ZERO).then(|| {
+        view! {
+            <p class="warn-line">
+                {icon(Icon::Warn)}
+                <span>
+                    <b>"Nothing is left."</b>
+                    " Every key would be refused at once. Add credit first."
+                </span>
+            </p>
+        }
+    });
+    let (value, words, class) = match on {
+        true => ("off", "Stop enforcing", "btn"),
+        false => ("on", "Enforce balance", "btn"),
+    };
+    view! {
+        <section class="card" aria-label="Enforcement">
+            <header>
+                <h2>"Enforcement"</h2>
+            </header>
+            <form class="form" method="post" action="/api/orgs/enforce-balance" data-enhance>
+                {on_page(here())}
+                <input type="hidden" name="form[org]" value=org.slug.clone() />
+                <div class="stack">
+                    {lines.into_iter().map(|line| view! { <p>{line}</p> }).collect_view()}
+                    {warning}
+                </div>
+                <div class="actions">
+                    <button class=class name="form[enforce]" value=value>{words}</button>
+                </div>
+            </form>
+        </section>
+    }
+}
+
+fn ledger_card(
+    page: &LedgerPage,
+    base: &str,
+    at: Option<LedgerCursor>,
+    zone: &Zone,
+) -> impl IntoView + use<> {
+    let rows = page.entries.iter().map(|entry| row(entry, zone)).collect_view();
+    let body = match (page.entries.is_empty(), at) {
+        (true, None) => view! { <p class="muted">"Nothing was entered yet."</p> }.into_any(),
+        (true, Some(_)) => {
+            view! { <p class="muted">"There are no entries here. " <a href=base.to_owned()>"Show the newest"</a></p> }
+                .into_any()
+        }
+        (false, _) => view! {
+            <table class="table">
+                <caption class="sr">"Entries, the newest first"</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"Note"</th>
+                        <th scope="col">"Kind"</th>
+                        <th scope="col" class="num">
+                            "Amount"
+                        </th>
+                        <th scope="col">"By"</th>
+                        <th scope="col">"Date"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        }
+        .into_any(),
+    };
+    let to = |cursor: &LedgerCursor| {
+        let name = if cursor.backwards { "after" } else { "before" };
+        format!("{base}?{name}={}", cursor.seq)
+    };
+    let many = page.previous.is_some() || page.next.is_some();
+    let range = match (page.entries.first(), page.entries.last()) {
+        (Some(first), Some(last)) => format!("Entries {} to {}", first.seq, last.seq),
+        _ => String::new(),
+    };
+    let pages = many.then(|| pager(range, page.previous.as_ref().map(to), page.next.as_ref().map(to)));
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Ledger"</h2>
+            </header>
+            {body}
+            {pages}
+        </section>
+    }
+}
+
+fn row(entry: &Entry, zone: &Zone) -> impl IntoView + use<> {
+    let note = match entry.kind {
+        EntryKind::Opening => "What was spent until the balance was first enforced".to_owned(),
+        EntryKind::Credit | EntryKind::Debit => entry.note.clone(),
+    };
+    let amount = match entry.kind {
+        EntryKind::Credit => format!("+{}", entry.amount),
+        EntryKind::Opening | EntryKind::Debit => entry.amount.to_string(),
+    };
+    view! {
+        <tr>
+            <th scope="row">{note}</th>
+            <td data-label="Kind">{entry.kind.words()}</td>
+            <td class="num" data-label="Amount">
+                {amount}
+            </td>
+            <td data-label="By">
+                <span class="clip wide" title=entry.who()>
+                    {entry.who()}
+                </span>
+            </td>
+            <td class="tight" data-label="Date">
+                {when::date(entry.at, zone)}
+            </td>
+        </tr>
+    }
+}

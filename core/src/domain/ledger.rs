@@ -1,0 +1,271 @@
+//! What was paid into an organisation and taken out of it, and the balance that comes of it: the sum of its entries less
+//! what was spent since the first of them that counts. Entries are only ever added; a mistake is set right by another one.
+
+use serde::{Deserialize, Serialize};
+
+use super::audit::SYSTEM;
+use super::key_form::FieldError;
+use super::key_format::looks_like_secret;
+use super::moment::Moment;
+use super::money::Money;
+use super::person::visible_name;
+use super::problem::Problem;
+
+pub const NOTE_MOST: usize = 200;
+/// All credits of an organisation together, and all its debits: their sums stay far from what a number can hold.
+const ALTOGETHER_MOST: Money = Money::from_nanos(4_000_000_000 * 1_000_000_000);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Written once, when the balance is first enforced: as much as was spent until then.
+    Opening,
+    Credit,
+    Debit,
+}
+
+impl EntryKind {
+    pub const ALL: [EntryKind; 3] = [EntryKind::Opening, EntryKind::Credit, EntryKind::Debit];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EntryKind::Opening => "opening",
+            EntryKind::Credit => "credit",
+            EntryKind::Debit => "debit",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// As pages call it.
+    pub fn words(self) -> &'static str {
+        match self {
+            EntryKind::Opening => "Opening",
+            EntryKind::Credit => "Credit",
+            EntryKind::Debit => "Debit",
+        }
+    }
+}
+
+/// One line of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Counted from 1 in each organisation.
+    pub seq: i64,
+    pub at: Moment,
+    pub kind: EntryKind,
+    /// Below zero for a debit.
+    pub amount: Money,
+    pub note: String,
+    pub actor_id: String,
+    pub actor_name: String,
+}
+
+impl Entry {
+    /// Who entered it: a person by name, or the program and why.
+    pub fn who(&self) -> String {
+        match self.actor_id.as_str() {
+            SYSTEM => format!("Keydesk ({})", self.actor_name),
+            _ => self.actor_name.clone(),
+        }
+    }
+
+    /// `a credit of $50.00`, for sentences.
+    pub fn told(&self) -> String {
+        match self.kind {
+            EntryKind::Opening => "the opening entry".into(),
+            EntryKind::Credit => format!("a credit of {}", self.amount),
+            EntryKind::Debit => format!("a debit of {}", Money::ZERO.saturating_sub(self.amount)),
+        }
+    }
+}
+
+/// What an organisation has left, and what it is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    pub paid_in: Money,
+    /// Above zero.
+    pub taken_out: Money,
+    /// What was spent before spend began to count; `None` until the balance is enforced for the first time.
+    pub opening: Option<Money>,
+    pub opened_at: Option<Moment>,
+    /// All that was ever spent.
+    pub spent: Money,
+    /// The number of the newest entry; 0 without any.
+    pub last_seq: i64,
+    /// Since when requests are refused at a balance of nothing; `None` while they are not.
+    pub enforced_at: Option<Moment>,
+}
+
+impl Balance {
+    /// What was spent since spend counts.
+    pub fn spent_since(&self) -> Money {
+        self.opening.map_or(Money::ZERO, |opening| self.spent.saturating_sub(opening))
+    }
+
+    pub fn left(&self) -> Money {
+        self.paid_in.saturating_sub(self.taken_out).saturating_sub(self.spent_since())
+    }
+
+    /// Requests are refused now.
+    pub fn refuses(&self) -> bool {
+        self.enforced_at.is_some() && self.left() <= Money::ZERO
+    }
+
+    /// There is something to show: it is enforced, or something was ever entered.
+    pub fn is_kept(&self) -> bool {
+        self.enforced_at.is_some() || self.last_seq > 0
+    }
+
+    /// # Errors
+    /// A sentence when the entry would take the sums beyond what is kept.
+    pub fn check(&self, new: &NewEntry) -> Result<(), Problem> {
+        let (so_far, word) = match new.kind {
+            EntryKind::Debit => (self.taken_out, "taken out"),
+            EntryKind::Opening | EntryKind::Credit => (self.paid_in, "paid in"),
+        };
+        if so_far.saturating_add(new.amount) > ALTOGETHER_MOST {
+            return Err(Problem::new(format!(
+                "With this, more than {ALTOGETHER_MOST} would have been {word} in all. Enter a smaller amount."
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// An entry that somebody asks for. The amount is above zero whatever its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEntry {
+    pub kind: EntryKind,
+    pub amount: Money,
+    pub note: String,
+}
+
+impl NewEntry {
+    /// As the ledger keeps it: below zero for a debit.
+    pub fn signed(&self) -> Money {
+        match self.kind {
+            EntryKind::Debit => Money::ZERO.saturating_sub(self.amount),
+            EntryKind::Opening | EntryKind::Credit => self.amount,
+        }
+    }
+
+    /// The entry says the same as this one.
+    pub fn is(&self, entry: &Entry) -> bool {
+        (self.kind, self.signed(), self.note.as_str()) == (entry.kind, entry.amount, entry.note.as_str())
+    }
+}
+
+/// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EntryForm {
+    /// `credit` or `debit`.
+    pub kind: String,
+    pub amount: String,
+    pub note: String,
+}
+
+impl EntryForm {
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<NewEntry, Vec<FieldError>> {
+        let kind = match EntryKind::parse(&self.kind) {
+            Some(kind @ (EntryKind::Credit | EntryKind::Debit)) => Ok(kind),
+            Some(EntryKind::Opening) | None => Err(Problem::new("Choose Add credit or Take out.")),
+        };
+        let amount = match self.amount.trim() {
+            "" => Err(Problem::new("The amount is empty. Enter one in dollars, such as 250 or 1,250.50.")),
+            text => Money::parse(text),
+        };
+        let amount = amount.and_then(|amount| match amount {
+            Money::ZERO => {
+                Err(Problem::new("Amount must be more than $0. The choice above says in which direction."))
+            }
+            amount => Ok(amount),
+        });
+        let note = match self.note.trim() {
+            "" => Err(Problem::new(
+                "Say what it is for, such as the invoice's number: it is all that explains the entry later.",
+            )),
+            text if looks_like_secret(text) => Err(Problem::new(
+                "This looks like a secret, and secrets are kept nowhere. Write it in words.",
+            )),
+            text => visible_name(text, "Note", NOTE_MOST),
+        };
+        let mut errors = Vec::new();
+        let kind = kind.map_err(|problem| errors.push(FieldError::new("kind", problem))).ok();
+        let amount = amount.map_err(|problem| errors.push(FieldError::new("amount", problem))).ok();
+        let note = note.map_err(|problem| errors.push(FieldError::new("note", problem))).ok();
+        match (kind, amount, note) {
+            (Some(kind), Some(amount), Some(note)) => Ok(NewEntry { kind, amount, note }),
+            _ => Err(errors),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dollars(amount: i64) -> Money {
+        Money::from_nanos(amount * 1_000_000_000)
+    }
+
+    fn form(kind: &str, amount: &str, note: &str) -> EntryForm {
+        EntryForm { kind: kind.into(), amount: amount.into(), note: note.into() }
+    }
+
+    fn wrong(form: &EntryForm) -> Vec<String> {
+        form.parse().unwrap_err().into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn the_balance_is_what_was_paid_in_less_what_was_taken_out_and_spent_since() {
+        let balance = Balance {
+            paid_in: dollars(100),
+            taken_out: dollars(10),
+            opening: Some(dollars(40)),
+            spent: dollars(65),
+            ..Balance::default()
+        };
+        assert_eq!((balance.spent_since(), balance.left()), (dollars(25), dollars(65)));
+        // Until it is enforced for the first time, nothing that is spent counts.
+        assert_eq!(Balance { opening: None, ..balance }.left(), dollars(90));
+    }
+
+    #[test]
+    fn only_an_enforced_balance_of_nothing_refuses() {
+        let none = Balance { opening: Some(Money::ZERO), ..Balance::default() };
+        assert!(!none.refuses());
+        let enforced = Balance { enforced_at: Some(Moment::from_ms(1)), ..none };
+        assert!(enforced.refuses());
+        assert!(!Balance { paid_in: Money::from_nanos(1), ..enforced }.refuses());
+    }
+
+    #[test]
+    fn every_mistake_in_an_entry_is_found_at_once() {
+        assert_eq!(wrong(&EntryForm::default()), ["kind", "amount", "note"]);
+        assert_eq!(wrong(&form("opening", "-5", " ")), ["kind", "amount", "note"]);
+        assert_eq!(wrong(&form("credit", "0", "Invoice 7")), ["amount"]);
+        assert_eq!(wrong(&form("debit", "1", &"x".repeat(NOTE_MOST + 1))), ["note"]);
+        assert_eq!(wrong(&form("debit", "1", "sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE")), ["note"]);
+    }
+
+    #[test]
+    fn a_debit_is_typed_above_zero_and_kept_below() {
+        let entry = form("debit", "$1,250.50", " Invoice 7 ").parse().unwrap();
+        assert_eq!(entry.signed(), Money::from_nanos(-1_250_500_000_000));
+        assert_eq!(entry.note, "Invoice 7");
+        assert_eq!(form("credit", "2k", "Invoice 7").parse().unwrap().signed(), dollars(2_000));
+    }
+
+    #[test]
+    fn sums_stay_within_what_is_kept() {
+        let entry = |kind| NewEntry { kind, amount: dollars(1_000_000_000), note: "x".into() };
+        let full = Balance { paid_in: dollars(3_000_000_001), ..Balance::default() };
+        assert!(full.check(&entry(EntryKind::Credit)).is_err());
+        assert!(full.check(&entry(EntryKind::Debit)).is_ok());
+    }
+}

@@ -1,0 +1,233 @@
+//! What an organisation has left. An operator, at the desk or on the command line, enters credits and debits and decides
+//! whether requests stop at nothing; owners and admins of the organisation read it. An entry carries the number that
+//! its form was drawn with, so that no form and no two operators ever enter twice.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::OpError;
+use super::super::access::{Caller, Visit, enter as go_in};
+use super::operator::{By, find};
+use crate::Desk;
+use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::key_form::FieldError;
+use crate::domain::ledger::{Balance, Entry, EntryForm, EntryKind, NewEntry};
+use crate::domain::moment::Moment;
+use crate::domain::money::Money;
+use crate::domain::org::Org;
+use crate::domain::policy::{Action, On, Permit};
+use crate::store::ledger::{self, LedgerCursor, LedgerPage};
+use crate::store::{Tx, Via, people};
+
+/// The balance as an operator sees it.
+pub struct BalanceView {
+    pub org: Org,
+    /// Slug and name of each organisation that the caller belongs to.
+    pub own: Vec<(String, String)>,
+    pub balance: Balance,
+    pub page: LedgerPage,
+    pub now: Moment,
+}
+
+/// # Errors
+/// `NotFound` for who is no operator.
+pub async fn balance(
+    desk: &Desk,
+    by: By<'_>,
+    slug: &str,
+    page: Option<LedgerCursor>,
+) -> Result<BalanceView, OpError> {
+    let mut read = desk.db.read().await?;
+    let org = find(&mut read, slug).await?;
+    by.permit(&org.id, Action::ChangeBalance)?;
+    let own = match &by {
+        By::Operator(caller) => people::orgs_of(&mut read, &caller.person.id).await?,
+        By::CommandLine => Vec::new(),
+    };
+    let (balance, page) = both(&mut read, &org, page).await?;
+    Ok(BalanceView { org, own, balance, page, now: desk.now() })
+}
+
+/// The balance as the organisation's own people see it.
+pub struct OwnBalanceView {
+    pub visit: Visit,
+    pub balance: Balance,
+    pub page: LedgerPage,
+    pub now: Moment,
+}
+
+/// # Errors
+/// `Forbidden` for who does not run the organisation.
+pub async fn own_balance(
+    desk: &Desk,
+    caller: &Caller,
+    slug: &str,
+    page: Option<LedgerCursor>,
+) -> Result<OwnBalanceView, OpError> {
+    let mut read = desk.db.read().await?;
+    let visit = go_in(&mut read, caller, slug).await?;
+    visit.permit(Action::SeeBalance, On::Org)?;
+    let (balance, page) = both(&mut read, &visit.org, page).await?;
+    Ok(OwnBalanceView { visit, balance, page, now: desk.now() })
+}
+
+async fn both(
+    via: &mut impl Via,
+    org: &Org,
+    page: Option<LedgerCursor>,
+) -> Result<(Balance, LedgerPage), OpError> {
+    Ok((ledger::balance(via, &org.id).await?, ledger::list(via, &org.id, page).await?))
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnterForm {
+    pub org: String,
+    /// The number that the entry gets: the next one when the form was drawn.
+    pub seq: i64,
+    pub entry: EntryForm,
+}
+
+pub enum Entered {
+    /// What was entered, and what is left with it.
+    Entered { name: String, entry: NewEntry, left: Money },
+    /// Something has that number already. Nothing was entered.
+    Clash(Box<EntryClash>),
+}
+
+pub struct EntryClash {
+    pub sentence: String,
+    pub errors: Vec<FieldError>,
+    /// What the form holds now: nothing when the very same was entered.
+    pub form: EntryForm,
+}
+
+/// Adds credit or takes it out.
+///
+/// # Errors
+/// `Invalid` with every mistake; `NotFound` for who is no operator.
+pub async fn enter(desk: &Desk, by: By<'_>, form: &EnterForm) -> Result<Entered, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let org = find(&mut tx, &form.org).await?;
+    let permit = by.permit(&org.id, Action::ChangeBalance)?;
+    let new = form.entry.parse().map_err(OpError::Invalid)?;
+    let before = ledger::balance(&mut tx, &org.id).await?;
+    before.check(&new).map_err(|problem| OpError::Invalid(vec![FieldError::new("amount", problem)]))?;
+    if !ledger::append(&mut tx, &permit, form.seq, &new, now).await? {
+        return Ok(Entered::Clash(Box::new(clash(&mut tx, &org, &permit, form, &new).await?)));
+    }
+    let left = ledger::balance(&mut tx, &org.id).await?.left();
+    let kind = match new.kind {
+        EntryKind::Debit => EventKind::BalanceDebited,
+        EntryKind::Opening | EntryKind::Credit => EventKind::BalanceCredited,
+    };
+    let event = event(kind, &org, &[("amount", new.amount.to_string()), ("note", new.note.clone())]);
+    tx.save(&permit, event, now).await?;
+    Ok(Entered::Entered { name: org.name, entry: new, left })
+}
+
+/// Which entry has the number that this form was drawn with.
+async fn clash(
+    tx: &mut Tx,
+    org: &Org,
+    permit: &Permit,
+    form: &EnterForm,
+    new: &NewEntry,
+) -> Result<EntryClash, OpError> {
+    let newest = ledger::list(tx, &org.id, None).await?.entries;
+    let there = newest.iter().find(|entry| entry.seq == form.seq);
+    let same = |entry: &&Entry| new.is(entry) && entry.actor_id == permit.actor().id();
+    let (sentence, form) = match there {
+        Some(entry) if same(&entry) => (
+            format!(
+                "This was entered already, at {}: {}. It was not entered a second time.",
+                entry.at.time(&org.zone),
+                entry.told()
+            ),
+            EntryForm::default(),
+        ),
+        Some(entry) => (
+            format!(
+                "{} entered {} while you were at this form. Yours is below and not entered yet: look at the balance, and enter it again if it is still right.",
+                entry.who(),
+                entry.told()
+            ),
+            form.entry.clone(),
+        ),
+        None => (
+            "The ledger changed while you were at this form. What you typed is below and not entered yet: look at the balance, and enter it again if it is still right.".into(),
+            form.entry.clone(),
+        ),
+    };
+    Ok(EntryClash { sentence, errors: Vec::new(), form })
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnforceForm {
+    pub org: String,
+    /// `on` or `off`.
+    pub enforce: String,
+}
+
+/// What became of the switch: the organisation's name, and its balance.
+pub struct Enforced {
+    pub name: String,
+    pub balance: Balance,
+}
+
+/// Turns on that requests are refused at a balance of nothing, or off. What was spent before it is first on is entered as
+/// the opening, in the same transaction, so that the balance begins with what was paid in and nothing less.
+///
+/// # Errors
+/// `Conflict` when it is so already.
+pub async fn enforce(desk: &Desk, by: By<'_>, form: &EnforceForm) -> Result<Enforced, OpError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let org = find(&mut tx, &form.org).await?;
+    let permit = by.permit(&org.id, Action::ChangeBalance)?;
+    let on = match form.enforce.as_str() {
+        "on" => true,
+        "off" => false,
+        _ => return Err(OpError::say("enforce", "Choose on or off.")),
+    };
+    let before = ledger::balance(&mut tx, &org.id).await?;
+    let changed = match on {
+        true => ledger::enforce(&mut tx, &permit, now).await?,
+        false => ledger::let_be(&mut tx, &permit).await?,
+    };
+    if !changed {
+        let state = if on { "enforced already" } else { "not enforced" };
+        return Err(OpError::Conflict(format!(
+            "The balance of {} is {state}, so nothing was changed.",
+            org.name
+        )));
+    }
+    let balance = ledger::balance(&mut tx, &org.id).await?;
+    let (kind, mut changes) = match on {
+        true => (EventKind::BalanceEnforced, vec![("balance", balance.left().to_string())]),
+        false => (EventKind::BalanceLetBe, vec![("balance", balance.left().to_string())]),
+    };
+    match (before.opening, balance.opening) {
+        (None, Some(opening)) => changes.push(("opening", opening.to_string())),
+        // Somebody took the number that the opening was to have.
+        (None, None) if on => {
+            return Err(OpError::Conflict(format!(
+                "An entry for {} was made at this very moment, so nothing was changed. Open its balance again.",
+                org.name
+            )));
+        }
+        _ => {}
+    }
+    let event = event(kind, &org, &changes);
+    tx.save(&permit, event, now).await?;
+    Ok(Enforced { name: org.name, balance })
+}
+
+fn event(kind: EventKind, org: &Org, changes: &[(&str, String)]) -> Event {
+    let changes = changes
+        .iter()
+        .map(|(field, after)| Change { field: (*field).into(), before: None, after: Some(after.clone()) })
+        .collect();
+    Event::new(kind, org.id.as_str(), &org.name).with(changes)
+}

@@ -1,0 +1,43 @@
+//! Whether what an organisation's pages show and its gates read is the sum of its requests. For the command line, where
+//! nobody's standing is asked: it tells amounts of every organisation.
+
+use super::OpError;
+use crate::Desk;
+use crate::domain::ids::OrgId;
+use crate::store::orgs;
+use crate::store::verify::{self, Difference};
+
+/// Of each comparison so many differences are told.
+const DIFFERENCES_MOST: i64 = 100;
+
+pub struct Report {
+    pub slug: String,
+    pub requests: i64,
+    /// Empty when everything adds up.
+    pub differences: Vec<Difference>,
+}
+
+/// Every organisation.
+pub async fn spend_of_all(desk: &Desk) -> Result<Vec<Report>, OpError> {
+    let mut reports = Vec::new();
+    for org in super::orgs::every(desk).await? {
+        reports.push(report(desk, org.slug, &org.id).await?);
+    }
+    Ok(reports)
+}
+
+/// One organisation.
+///
+/// # Errors
+/// `NotFound` when none is at this address.
+pub async fn spend_of(desk: &Desk, slug: &str) -> Result<Report, OpError> {
+    let org = orgs::find(&mut desk.db.read().await?, slug).await?.ok_or(OpError::NotFound)?;
+    report(desk, org.slug, &org.id).await
+}
+
+async fn report(desk: &Desk, slug: String, org: &OrgId) -> Result<Report, OpError> {
+    let mut read = desk.db.read().await?;
+    let requests = verify::requests(&mut read, org).await?;
+    let differences = verify::differences(&mut read, org, DIFFERENCES_MOST).await?;
+    Ok(Report { slug, requests, differences })
+}

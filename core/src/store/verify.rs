@@ -1,0 +1,144 @@
+//! Whether what pages and gates read is the sum of the requests behind it: counters against usage, and days against
+//! usage. Each comparison is one statement, so it sees one moment, also while requests are being written. Rows of usage
+//! are never deleted; were they, these sums would have to begin at what was kept.
+
+use super::dialect::patient;
+use super::{Reader, StoreError, run, statements};
+use crate::domain::ids::OrgId;
+use crate::domain::money::Money;
+
+statements! {
+    /// Holders whose counter of all time is not what their requests come to.
+    COUNTERS = "SELECT kind, id, CAST(SUM(counted) AS BIGINT) AS counted, CAST(SUM(counted_requests) AS BIGINT) AS counted_requests,
+            CAST(SUM(counted_tokens) AS BIGINT) AS counted_tokens, CAST(SUM(summed) AS BIGINT) AS summed,
+            CAST(SUM(summed_requests) AS BIGINT) AS summed_requests, CAST(SUM(summed_tokens) AS BIGINT) AS summed_tokens
+        FROM (
+            SELECT holder_kind AS kind, holder_id AS id, spent AS counted, requests AS counted_requests, tokens AS counted_tokens,
+                0 AS summed, 0 AS summed_requests, 0 AS summed_tokens
+            FROM counters WHERE org_id = $1 AND period = 'total'
+            UNION ALL
+            SELECT 'key', key_id, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens)
+            FROM usage WHERE org_id = $1 GROUP BY key_id
+            UNION ALL
+            SELECT 'team', team_id, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens)
+            FROM usage WHERE org_id = $1 AND team_id IS NOT NULL GROUP BY team_id
+            UNION ALL
+            SELECT 'org', org_id, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens)
+            FROM usage WHERE org_id = $1 GROUP BY org_id
+        ) pairs
+        GROUP BY kind, id
+        HAVING SUM(counted) <> SUM(summed) OR SUM(counted_requests) <> SUM(summed_requests)
+            OR SUM(counted_tokens) <> SUM(summed_tokens)
+        ORDER BY kind, id LIMIT $2";
+    /// A day belongs to the calendar that held when it was written, so days are compared as wholes: of each key, in each
+    /// team, with each model.
+    DAYS = "SELECT key_id, team_id, model_id, CAST(SUM(counted) AS BIGINT) AS counted,
+            CAST(SUM(counted_requests) AS BIGINT) AS counted_requests, CAST(SUM(counted_tokens) AS BIGINT) AS counted_tokens,
+            CAST(SUM(summed) AS BIGINT) AS summed, CAST(SUM(summed_requests) AS BIGINT) AS summed_requests,
+            CAST(SUM(summed_tokens) AS BIGINT) AS summed_tokens
+        FROM (
+            SELECT key_id, team_id, model_id, cost AS counted, requests AS counted_requests,
+                input_tokens + output_tokens AS counted_tokens, cached_tokens AS counted_cached,
+                0 AS summed, 0 AS summed_requests, 0 AS summed_tokens, 0 AS summed_cached
+            FROM spend_daily WHERE org_id = $1
+            UNION ALL
+            SELECT key_id, COALESCE(team_id, ''), model_id, 0, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens),
+                SUM(cached_tokens)
+            FROM usage WHERE org_id = $1 GROUP BY key_id, COALESCE(team_id, ''), model_id
+        ) pairs
+        GROUP BY key_id, team_id, model_id
+        HAVING SUM(counted) <> SUM(summed) OR SUM(counted_requests) <> SUM(summed_requests)
+            OR SUM(counted_tokens) <> SUM(summed_tokens) OR SUM(counted_cached) <> SUM(summed_cached)
+        ORDER BY key_id, team_id, model_id LIMIT $2";
+    REQUESTS = "SELECT COUNT(*) FROM usage WHERE org_id = $1";
+}
+
+/// Money, requests and tokens, on either side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sums {
+    pub spent: Money,
+    pub requests: i64,
+    pub tokens: i64,
+}
+
+/// Where a counter and its requests say different things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Whose: `key key_…`, or `days of key_… with gpt-5`.
+    pub of: String,
+    pub counted: Sums,
+    pub summed: Sums,
+}
+
+#[derive(sqlx::FromRow)]
+struct SumsRow {
+    counted: i64,
+    counted_requests: i64,
+    counted_tokens: i64,
+    summed: i64,
+    summed_requests: i64,
+    summed_tokens: i64,
+}
+
+impl SumsRow {
+    fn told(self, of: String) -> Difference {
+        Difference {
+            of,
+            counted: Sums {
+                spent: Money::from_nanos(self.counted),
+                requests: self.counted_requests,
+                tokens: self.counted_tokens,
+            },
+            summed: Sums {
+                spent: Money::from_nanos(self.summed),
+                requests: self.summed_requests,
+                tokens: self.summed_tokens,
+            },
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct CounterRow {
+    kind: String,
+    id: String,
+    #[sqlx(flatten)]
+    sums: SumsRow,
+}
+
+#[derive(sqlx::FromRow)]
+struct DayRow {
+    key_id: String,
+    team_id: String,
+    model_id: String,
+    #[sqlx(flatten)]
+    sums: SumsRow,
+}
+
+/// What differs in one organisation, `most` of each kind at most. Reads all its requests, however long that takes.
+pub async fn differences(read: &mut Reader, org: &OrgId, most: i64) -> Result<Vec<Difference>, StoreError> {
+    patient(read).await?;
+    let counters: Vec<CounterRow> =
+        run!(&mut *read, fetch_all, sqlx::query_as::<_, CounterRow>(COUNTERS).bind(org.as_str()).bind(most))?;
+    let days: Vec<DayRow> =
+        run!(&mut *read, fetch_all, sqlx::query_as::<_, DayRow>(DAYS).bind(org.as_str()).bind(most))?;
+    let counters = counters.into_iter().map(|row| {
+        let of = if row.kind == "org" {
+            "the organisation".to_owned()
+        } else {
+            format!("{} {}", row.kind, row.id)
+        };
+        row.sums.told(of)
+    });
+    let days = days.into_iter().map(|row| {
+        let team = if row.team_id.is_empty() { String::new() } else { format!(" in {}", row.team_id) };
+        row.sums.told(format!("the days of {}{team} with {}", row.key_id, row.model_id))
+    });
+    Ok(counters.chain(days).collect())
+}
+
+/// How many requests are behind the organisation's counters.
+pub async fn requests(read: &mut Reader, org: &OrgId) -> Result<i64, StoreError> {
+    patient(read).await?;
+    run!(&mut *read, fetch_one, sqlx::query_scalar::<_, i64>(REQUESTS).bind(org.as_str()))
+}

@@ -1,0 +1,125 @@
+//! Balances and the check of spend on the command line. The forms are those of the pages, so a mistake has the same
+//! sentence here.
+
+use clap::{Args, Subcommand};
+use keydesk_core::domain::ledger::{EntryForm, EntryKind};
+use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::moment::Zone;
+use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, Entered};
+use keydesk_core::ops::verify;
+use keydesk_core::store::verify::{Difference, Sums};
+
+use super::{open, open_unchanged, told, told_of};
+use crate::config::DataConfig;
+
+#[derive(Subcommand)]
+pub enum SpendCommand {
+    /// Compare counters and days with the requests behind them. Fails when something differs.
+    Verify {
+        /// Only the organisation with this short name.
+        #[arg(long, value_name = "SLUG")]
+        org: Option<String>,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+}
+
+#[derive(Args)]
+pub struct EntryArgs {
+    /// The organisation's address, such as acme.
+    slug: String,
+    /// In dollars, such as 250 or 1250.50.
+    amount: String,
+    /// What it is for, such as the invoice's number.
+    #[arg(long)]
+    note: String,
+    #[command(flatten)]
+    data: DataConfig,
+}
+
+pub async fn run(command: SpendCommand) -> Result<(), String> {
+    match command {
+        SpendCommand::Verify { org, data } => verify_spend(org.as_deref(), &data).await,
+    }
+}
+
+async fn verify_spend(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
+    let desk = open_unchanged(data).await?;
+    let reports = match org {
+        None => verify::spend_of_all(&desk).await.map_err(told)?,
+        Some(slug) => vec![verify::spend_of(&desk, slug).await.map_err(|error| told_of(error, slug))?],
+    };
+    desk.db.close().await;
+    for report in &reports {
+        let requests = match report.requests {
+            1 => "1 request".to_owned(),
+            count => format!("{} requests", grouped(count)),
+        };
+        let state = if report.differences.is_empty() { "adds up" } else { "DIFFERS" };
+        println!("{}: {requests}, {state}", report.slug);
+        for Difference { of, counted, summed } in &report.differences {
+            println!("  {of}: counted {}, the requests come to {}", sums(*counted), sums(*summed));
+        }
+    }
+    match reports.iter().filter(|report| !report.differences.is_empty()).count() {
+        0 => Ok(()),
+        1 => Err("One organisation's counters are not the sum of its requests.".into()),
+        count => Err(format!("The counters of {count} organisations are not the sum of their requests.")),
+    }
+}
+
+/// To the last digit: a difference may be smaller than a cent.
+fn sums(sums: Sums) -> String {
+    format!("${} in {} requests, {} tokens", sums.spent.input(), grouped(sums.requests), grouped(sums.tokens))
+}
+
+pub async fn show_balance(slug: &str, data: &DataConfig) -> Result<(), String> {
+    let desk = open(data).await?;
+    let view = orgs::balance(&desk, By::CommandLine, slug, None).await;
+    let balance = view.map_err(|error| told_of(error, slug))?.balance;
+    let state = match balance.enforced_at {
+        Some(at) => format!("enforced since {}", at.date(&Zone::utc())),
+        None => "not enforced".to_owned(),
+    };
+    println!("left\t{}\t{state}", balance.left());
+    println!("paid in\t{}", balance.paid_in);
+    println!("taken out\t{}", balance.taken_out);
+    println!("spent since\t{}", balance.spent_since());
+    Ok(())
+}
+
+pub async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
+    let EntryArgs { slug, amount, note, data } = args;
+    let desk = open(&data).await?;
+    let view = orgs::balance(&desk, By::CommandLine, &slug, None).await;
+    let seq = view.map_err(|error| told_of(error, &slug))?.balance.last_seq + 1;
+    let entry = EntryForm { kind: kind.as_str().into(), amount, note };
+    let form = EnterForm { org: slug.clone(), seq, entry };
+    match orgs::enter(&desk, By::CommandLine, &form).await.map_err(|error| told_of(error, &slug))? {
+        Entered::Entered { name, entry, left } => {
+            let done = if kind == EntryKind::Debit { "taken out of" } else { "added to" };
+            println!("{} is {done} the balance of {name}. It is {left} now.", entry.amount);
+            Ok(())
+        }
+        Entered::Clash(_) => {
+            Err("Somebody made an entry at this very moment, so nothing was entered. Look at the balance and try again.".into())
+        }
+    }
+}
+
+pub async fn enforce(slug: String, enforce: String, data: &DataConfig) -> Result<(), String> {
+    let (desk, form) = (open(data).await?, EnforceForm { org: slug.clone(), enforce });
+    let done = orgs::enforce(&desk, By::CommandLine, &form).await;
+    let done = done.map_err(|error| told_of(error, &slug))?;
+    let (name, left) = (done.name, done.balance.left());
+    match done.balance.enforced_at {
+        None => println!("The balance of {name} stops no request any more. It is {left}."),
+        Some(_) if done.balance.refuses() => {
+            println!(
+                "The balance of {name} is enforced, and it is {left}: its requests are refused until there is credit."
+            );
+        }
+        Some(_) => println!("The balance of {name} is enforced from now on. It is {left}."),
+    }
+    Ok(())
+}
