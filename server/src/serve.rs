@@ -101,6 +101,7 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
         config: Arc::new(config),
         last_used: LastUsed::default(),
         refusals: Refusals::default(),
+        gateway: gateway::Gateway::default(),
         cookie_key,
         mailer,
         leptos,
