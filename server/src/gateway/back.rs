@@ -125,7 +125,7 @@ impl Flight {
             match next(&mut back.chunks, &mut deadline, &self.stop).await {
                 Some(Ok(bytes)) => {
                     // Whoever hung up pays it all the same; whoever does not read stops at the deadline.
-                    if let Err(failure) = release(&outlet, Ok(last), &mut deadline, &self.stop).await {
+                    if let Err(failure) = release(&outlet, Ok(std::mem::take(&mut last)), &mut deadline, &self.stop).await {
                         break Some(failure);
                     }
                     last = bytes;

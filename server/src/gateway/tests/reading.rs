@@ -1,0 +1,489 @@
+//! What a key reads: the models it may use, and every way to be refused.
+
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use keydesk_core::domain::key_format::PlainSecret;
+use keydesk_core::domain::moment::Moment;
+use keydesk_core::ops::keys;
+use proptest::prelude::*;
+use serde_json::json;
+use tower::ServiceExt;
+
+use super::support::*;
+use crate::gateway::collapse_leading_slashes;
+
+#[tokio::test]
+async fn a_key_is_taken_from_every_place_on_every_route() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    for path in ["/v1/models", "/v1/models/", "/v1/models/gpt-5", "/v1beta/models", "/v1beta/models/gpt-5"] {
+        for spot in SPOTS {
+            let answer = desk.send(ask(path).key_in(spot, key.secret.reveal().as_bytes())).await;
+            assert_eq!(answer.status, 200, "{path} {spot:?}");
+        }
+    }
+    let raw = format!("/v1beta/models?alt=json&key={}", key.secret.reveal());
+    assert_eq!(desk.status(ask(&raw)).await, 200);
+    assert_eq!(
+        desk.status(ask("/v1/models").header("authorization", &format!("bearer {}", key.secret.reveal())))
+            .await,
+        200
+    );
+}
+
+#[tokio::test]
+async fn the_same_key_in_two_places_is_one_and_two_keys_are_refused() {
+    let desk = installation().await;
+    let one = desk.plain_key().await;
+    let two = desk.create("another", |_| {}).await;
+    let (one, two) = (one.secret.reveal().as_bytes(), two.secret.reveal().as_bytes());
+    for first in SPOTS {
+        for second in SPOTS {
+            let both = |key| ask("/v1/models").key_in(first, one).key_in(second, key);
+            assert_eq!(desk.status(both(one)).await, 200, "{first:?} {second:?}");
+            let refused = desk.send(both(two)).await;
+            assert_eq!(refused.status, 400, "{first:?} {second:?}");
+            assert_eq!(refused.json()["error"]["code"], "conflicting_credentials");
+            assert_eq!(refused.header("x-should-retry"), Some("false"));
+            assert_eq!(refused.header("www-authenticate"), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_mistake_with_a_key_has_its_own_sentence() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    let secret = key.secret.reveal();
+    let elsewhere = PlainSecret::mint("sk-desk-", &mut |bytes| bytes.fill(5)).unwrap();
+    let cut = secret.split_at(30).0;
+    let with = |value: &str| ask("/v1/models").header("authorization", value);
+    let cases = [
+        (ask("/v1/models"), "No API key was sent to https://keys.example.com."),
+        (with(secret), "not of the form \"Bearer KEY\""),
+        (with(&format!("Basic {secret}")), "not of the form \"Bearer KEY\""),
+        (with(&format!("\"Bearer {secret}\"")), "not of the form \"Bearer KEY\""),
+        (with("Bearer "), "The key is empty."),
+        (with(&format!("Bearer  {secret}")), "holds white space"),
+        (with("Bearer sk-desk-************a1B2"), "The key is masked"),
+        (with(&format!("Bearer {cut}")), "cut off: it has 30 of 46 characters"),
+        (with(&format!("Bearer \"{secret}\"")), "stands in quotation marks"),
+        (with(&format!("Bearer Bearer {secret}")), "starts with the word Bearer"),
+        (with("Bearer sk-proj-abcdefghijklmnopqrstuvwxyz"), "a key of OpenAI"),
+        (
+            with(&format!("Bearer {}", elsewhere.reveal())),
+            "No valid active key for https://keys.example.com.",
+        ),
+    ];
+    for (asked, sentence) in cases {
+        let refused = desk.send(asked).await;
+        assert_eq!(refused.status, 401, "{sentence}");
+        assert!(refused.message().contains(sentence), "{} / {sentence}", refused.text);
+        assert_eq!(refused.json()["error"]["code"], "invalid_api_key");
+        assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
+        assert_eq!(refused.header("x-should-retry"), Some("false"));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_has_exactly_the_shape_of_each_protocol() {
+    let desk = installation().await;
+    let message = "The key is empty. Send the whole key.";
+    let message = format!("Not a valid API key for {BASE}. {message}");
+    let bad = |path| ask(path).bearer("");
+    let error = json!({"message": message, "type": "invalid_request_error", "param": null, "code": "invalid_api_key"});
+    let openai = json!({"error": error});
+    let error = json!({"type": "authentication_error", "message": message});
+    let anthropic = json!({"type": "error", "error": error, "request_id": "req_1"});
+    let info = json!({
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "keydesk"
+    });
+    let error = json!({"code": 401, "message": message, "status": "UNAUTHENTICATED", "details": [info]});
+    let gemini = json!({"error": error});
+    for path in ["/v1/models", "/v1/models/gpt-5", "/v1/chat/completions", "/v1/nowhere", "/v1/messagesx"] {
+        assert_eq!(desk.send(bad(path)).await.json(), openai, "{path}");
+        assert_eq!(desk.send(bad(path).anthropic()).await.json(), anthropic, "{path}");
+    }
+    for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+        assert_eq!(desk.send(bad(path)).await.json(), anthropic, "{path}");
+    }
+    for path in ["/v1beta/models", "/v1beta/models/gemini-2.5-pro", "/v1beta", "/v1beta/nowhere"] {
+        assert_eq!(desk.send(bad(path)).await.json(), gemini, "{path}");
+        assert_eq!(desk.send(bad(path).anthropic()).await.json(), gemini, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_models_have_the_shape_of_each_protocol() {
+    let desk = installation().await;
+    let key =
+        desk.create("narrow", |form| form.models = vec!["gpt-5".into(), "claude-opus-4-5".into()]).await;
+    let send = async |path| desk.send(ask(path).bearer(key.secret.reveal())).await.json();
+    let send_anthropic =
+        async |path| desk.send(ask(path).anthropic().bearer(key.secret.reveal())).await.json();
+
+    let gpt = json!({"id": "gpt-5", "object": "model", "created": 0, "owned_by": "OpenAI"});
+    let claude = json!({"id": "claude-opus-4-5", "object": "model", "created": 0, "owned_by": "Anthropic"});
+    assert_eq!(send("/v1/models").await, json!({"object": "list", "data": [claude, gpt]}));
+    assert_eq!(send("/v1/models/gpt-5").await, gpt);
+
+    let shown = |id: &str| json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"});
+    let list = json!({
+        "data": [shown("claude-opus-4-5"), shown("gpt-5")],
+        "has_more": false, "first_id": "claude-opus-4-5", "last_id": "gpt-5"
+    });
+    assert_eq!(send_anthropic("/v1/models").await, list);
+    assert_eq!(send_anthropic("/v1/models/claude-opus-4-5").await, shown("claude-opus-4-5"));
+
+    let shown = |id: &str| {
+        json!({
+            "name": format!("models/{id}"), "version": "", "displayName": id,
+            "supportedGenerationMethods": ["generateContent", "countTokens"]
+        })
+    };
+    assert_eq!(send("/v1beta/models").await, json!({"models": [shown("claude-opus-4-5"), shown("gpt-5")]}));
+    assert_eq!(send("/v1beta/models/gpt-5").await, shown("gpt-5"));
+}
+
+#[tokio::test]
+async fn an_empty_scope_lists_no_model() {
+    let desk = installation().await;
+    let key = desk
+        .create("elsewhere", |form| {
+            form.models = vec![];
+            form.patterns = "no-such-*".into();
+        })
+        .await;
+    let answer = desk.send(ask("/v1/models").anthropic().bearer(key.secret.reveal())).await;
+    assert_eq!(answer.json(), json!({"data": [], "has_more": false, "first_id": null, "last_id": null}));
+    // In scope by its pattern, but there is no such model.
+    assert_eq!(desk.status(ask("/v1/models/no-such-model").bearer(key.secret.reveal())).await, 404);
+}
+
+#[tokio::test]
+async fn the_scope_narrows_the_list_and_the_single_model() {
+    let desk = installation().await;
+    let key = desk
+        .create("claude only", |form| {
+            form.models = vec![];
+            form.patterns = "claude-*\naws/*".into();
+        })
+        .await;
+    let entry =
+        r#"[{"id": "aws/claude-x", "provider": "AWS", "input": "1", "output": "2", "cached": "0.1"}]"#;
+    catalogue::import(&desk.state.desk, &catalogue::read(entry).unwrap(), false).await.unwrap();
+    let send = async |path| desk.send(ask(path).bearer(key.secret.reveal())).await;
+
+    let ids = send("/v1/models").await.ids();
+    assert_eq!(ids, ["aws/claude-x", "claude-haiku-4-5", "claude-opus-4-5", "claude-sonnet-4-5"]);
+    for path in ["/v1/models/aws/claude-x", "/v1/models/aws%2Fclaude-x", "/v1/models/aws/claude-x/"] {
+        assert_eq!(send(path).await.json()["id"], "aws/claude-x", "{path}");
+    }
+    assert_eq!(send("/v1beta/models/aws/claude-x").await.json()["name"], "models/aws/claude-x");
+
+    let refused = send("/v1/models/gpt-5").await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["code"]),
+        (403, &json!("model_not_allowed"))
+    );
+    assert!(refused.message().contains("may not use the model gpt-5"));
+    assert_eq!(refused.header("x-should-retry"), Some("false"));
+    let refused = desk.send(ask("/v1/models/gpt-5").anthropic().bearer(key.secret.reveal())).await;
+    assert_eq!(refused.json()["error"]["type"], "permission_error");
+    let refused = send("/v1beta/models/gpt-5").await;
+    assert_eq!(refused.json()["error"]["status"], "PERMISSION_DENIED");
+    assert_eq!(refused.json()["error"]["details"][0]["reason"], "MODEL_NOT_ALLOWED");
+
+    let absent = send("/v1/models/claude-99").await;
+    assert_eq!((absent.status.as_u16(), &absent.json()["error"]["code"]), (404, &json!("model_not_found")));
+    assert_eq!(send("/v1beta/models/claude-99").await.json()["error"]["status"], "NOT_FOUND");
+    for path in ["/v1/models/%FF", "/v1/models//"] {
+        assert_eq!(send(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_at_once() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    let asked = || ask("/v1/models").bearer(key.secret.reveal());
+    assert_eq!(desk.status(asked()).await, 200);
+    desk.revoke(&key).await;
+    let refused = desk.send(asked()).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.message().contains(&format!("sk-…{} was revoked", key.secret.last_four())));
+}
+
+#[tokio::test]
+async fn a_disabled_key_is_refused_until_it_is_enabled() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    let asked = || ask("/v1beta/models").bearer(key.secret.reveal());
+    keys::disable(&desk.state.desk, &desk.owner, &desk.reference(&key)).await.unwrap();
+    let refused = desk.send(asked()).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.message().contains("is disabled since"));
+    keys::enable(&desk.state.desk, &desk.owner, &desk.reference(&key)).await.unwrap();
+    assert_eq!(desk.status(asked()).await, 200);
+}
+
+#[tokio::test]
+async fn a_key_ends_with_its_expiry() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    let asked = || ask("/v1/models").bearer(key.secret.reveal());
+    desk.clock.0.fetch_add(89 * DAY_MS, Ordering::SeqCst);
+    assert_eq!(desk.status(asked()).await, 200);
+    desk.clock.0.fetch_add(3 * DAY_MS, Ordering::SeqCst);
+    let refused = desk.send(asked()).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.message().contains("expired"));
+}
+
+#[tokio::test]
+async fn a_key_is_refused_from_an_address_that_is_not_on_its_list() {
+    let desk = installation().await;
+    let key = desk.create("office", |form| form.addresses = "198.51.100.0/24".into()).await;
+    let asked = |address| ask("/v1/models").bearer(key.secret.reveal()).from(address);
+    assert_eq!(desk.status(asked("198.51.100.9")).await, 200);
+    let refused = desk.send(asked("203.0.113.7")).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["code"]),
+        (403, &json!("address_not_allowed"))
+    );
+    assert!(refused.message().contains("203.0.113.7"));
+    assert_eq!(refused.header("www-authenticate"), None);
+    // An address that nobody knows is on no list.
+    assert_eq!(desk.status(asked("")).await, 403);
+    let request = Request::get("/v1/models").header("x-api-key", key.secret.reveal()).body(Body::empty());
+    assert_eq!(desk.router().oneshot(request.unwrap()).await.unwrap().status(), 403);
+}
+
+#[tokio::test]
+async fn slashes_in_front_and_at_the_end_do_no_harm() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    for path in ["//v1/models", "///v1/models/", "//v1beta/models", "//v1/models/gpt-5"] {
+        assert_eq!(desk.status(ask(path).bearer(key.secret.reveal())).await, 200, "{path}");
+    }
+    let by_query = ask("//v1beta/models").key_in(Spot::Query, key.secret.reveal().as_bytes());
+    assert_eq!(desk.status(by_query).await, 200);
+}
+
+#[test]
+fn only_the_gateways_own_paths_are_rewritten() {
+    for (before, after) in [
+        ("//v1/models?key=a%20b", "/v1/models?key=a%20b"),
+        ("https://keys.example.com//v1/models", "https://keys.example.com/v1/models"),
+        ("/v1//models", "/v1//models"),
+        ("//v1", "//v1"),
+        ("//v1x/models", "//v1x/models"),
+        ("//evil.example/v1/models", "//evil.example/v1/models"),
+        ("/acme/keys", "/acme/keys"),
+    ] {
+        let request = Request::get(before).body(()).unwrap();
+        assert_eq!(collapse_leading_slashes(request).uri().to_string(), after, "{before}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_url_is_answered_with_the_right_one() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    for (path, right) in [
+        ("/v1//models", "https://keys.example.com/v1/models:"),
+        ("/v1/v1/models", "https://keys.example.com/v1/models:"),
+        ("//v1/v1/models/", "https://keys.example.com/v1/models:"),
+        ("/v1/v1beta/models", "https://keys.example.com/v1beta/models:"),
+        ("/v1beta//models", "https://keys.example.com/v1beta/models:"),
+        ("/v1/v1/chat/completions", "https://keys.example.com/v1/chat/completions:"),
+        ("/v1/unknown", "https://keys.example.com/v1/models "),
+        ("/v1", "https://keys.example.com/v1/models "),
+        ("/v1/", "https://keys.example.com/v1/models "),
+        ("/v1beta", "https://keys.example.com/v1beta/models "),
+        ("/v1beta/unknown", "https://keys.example.com/v1beta/models "),
+        ("/v1/%FF", "https://keys.example.com/v1/models "),
+    ] {
+        for method in [Method::GET, Method::POST, Method::DELETE] {
+            let answer = desk.send(ask(path).method(method).bearer(key.secret.reveal())).await;
+            assert_eq!(answer.status, 404, "{path}");
+            assert!(answer.message().contains(right), "{path}: {}", answer.text);
+        }
+        assert_eq!(desk.status(ask(path)).await, 401, "{path}");
+    }
+    let answer = desk.send(ask("/v1/unknown").bearer(key.secret.reveal())).await;
+    assert_eq!(answer.json()["error"]["type"], "invalid_request_error");
+    assert_eq!(answer.json()["error"]["code"], "not_found");
+}
+
+#[tokio::test]
+async fn what_is_not_served_yet_says_so_to_those_with_a_key() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    for (path, says) in [
+        ("/v1/files", "does not serve /v1/files yet"),
+        ("//v1/images/generations", "does not serve /v1/images/generations yet"),
+        ("/v1/batches/", "slash or a version too many"),
+        ("/v1beta/models/gemini-2.5-pro:embedContent", "does not serve embedContent yet"),
+    ] {
+        let post = || ask(path).method(Method::POST);
+        assert_eq!(desk.status(post()).await, 401, "{path}");
+        let answer = desk.send(post().bearer(key.secret.reveal())).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.message().contains(says), "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_refused_with_those_there_are() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    for path in ["/v1/models", "/v1/models/", "/v1/models/gpt-5", "/v1beta/models", "/v1beta/models/gpt-5"] {
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+            let answer = desk.send(ask(path).method(method.clone()).bearer(key.secret.reveal())).await;
+            assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, HEAD")), "{path}");
+            assert!(answer.message().contains("GET, HEAD"));
+            assert_eq!(desk.status(ask(path).method(method)).await, 401, "{path}");
+        }
+        let head = desk.send(ask(path).method(Method::HEAD).bearer(key.secret.reveal())).await;
+        assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
+    }
+    let answer = desk.send(ask("/v1beta/models").method(Method::POST).bearer(key.secret.reveal())).await;
+    assert_eq!(answer.json()["error"]["code"], 405);
+}
+
+#[tokio::test]
+async fn a_browser_is_warned_and_its_preflight_refused() {
+    let desk = installation().await;
+    let origin = |path| ask(path).header("origin", "https://shop.example");
+    for (path, allow) in
+        [("/v1/models", "GET, HEAD"), ("/v1beta/models/x", "GET, HEAD"), ("/v1/messages", "POST")]
+    {
+        let answer = desk.send(origin(path).method(Method::OPTIONS)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some(allow)), "{path}");
+        assert!(answer.message().ends_with(BROWSER));
+        assert!(desk.send(origin(path)).await.message().ends_with(BROWSER));
+        assert!(!desk.send(ask(path)).await.text.contains(BROWSER));
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_while_the_database_is_away() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    desk.state.desk.db.close().await;
+    for (asked, kind) in [
+        (ask("/v1/models"), json!("server_error")),
+        (ask("/v1/models").anthropic(), json!("api_error")),
+        (ask("/v1/unknown"), json!("server_error")),
+    ] {
+        let answer = desk.send(asked.bearer(key.secret.reveal())).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.json()["error"]["type"], kind);
+        assert!(answer.message().starts_with("The key desk's database is away"));
+        assert_eq!(answer.header("retry-after"), Some("5"));
+        assert_eq!(answer.header("x-should-retry"), None);
+    }
+    let answer = desk.send(ask("/v1beta/models").bearer(key.secret.reveal())).await;
+    assert_eq!(answer.json()["error"]["status"], "UNAVAILABLE");
+    // What needs no database to be refused still says why.
+    assert_eq!(desk.status(ask("/v1/models").bearer("sk-desk-short")).await, 401);
+}
+
+#[tokio::test]
+async fn the_use_of_a_key_is_noted_and_a_refusal_is_not() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    let last_used = async || {
+        desk.state.last_used.flush(&desk.state.desk.db).await.unwrap();
+        let view = keys::show(&desk.state.desk, &desk.owner, &desk.org, key.id.as_str()).await.unwrap();
+        view.key.last_used_at
+    };
+    keys::disable(&desk.state.desk, &desk.owner, &desk.reference(&key)).await.unwrap();
+    assert_eq!(desk.status(ask("/v1/models").bearer(key.secret.reveal())).await, 401);
+    assert_eq!(last_used().await, None);
+    keys::enable(&desk.state.desk, &desk.owner, &desk.reference(&key)).await.unwrap();
+    assert_eq!(desk.status(ask("/v1/models").bearer(key.secret.reveal())).await, 200);
+    assert_eq!(last_used().await, Some(Moment::from_ms(START_MS)));
+}
+
+#[tokio::test]
+async fn a_key_pasted_into_a_path_is_not_repeated() {
+    let desk = installation().await;
+    let key = desk.create("every", |form| form.scope = "every".into()).await;
+    let secret = key.secret.reveal();
+    for path in [
+        format!("/v1/models/{secret}"),
+        format!("/v1/models/Bearer%20{secret}"),
+        format!("/v1beta/models/{secret}"),
+        format!("/v1/{secret}"),
+        format!("/v1/v1/{secret}"),
+    ] {
+        let answer = desk.send(ask(&path).bearer(secret)).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(!answer.text.contains(secret.split_at(12).1), "{}", answer.text);
+    }
+}
+
+/// What arrives instead of a whole key.
+fn not_a_key(secret: String) -> impl Strategy<Value = Vec<u8>> {
+    let whole = secret.into_bytes();
+    let (cut, extended, changed) = (whole.clone(), whole.clone(), whole.clone());
+    let length = whole.len();
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..80),
+        (0..length).prop_map(move |end| cut.split_at(end).0.to_vec()),
+        (0..=length, any::<u8>()).prop_map(move |(place, byte)| {
+            let mut text = extended.clone();
+            text.insert(place, byte);
+            text
+        }),
+        (0..length, 1..=127_u8).prop_map(move |(place, flip)| {
+            let mut text = changed.clone();
+            text[place] ^= flip;
+            text
+        }),
+    ]
+}
+
+#[test]
+fn whatever_is_sent_instead_of_a_key_is_refused_and_not_repeated() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let desk = runtime.block_on(installation());
+    let key = runtime.block_on(desk.plain_key());
+    let secret = key.secret.reveal().to_owned();
+    let tail = secret.strip_prefix("sk-desk-").unwrap().as_bytes().to_vec();
+    let sent = move || not_a_key(secret.clone());
+    let places = prop::collection::vec((prop::sample::select(SPOTS.to_vec()), sent()), 0..4);
+    let paths =
+        prop::sample::select(vec![
+            "/v1/models",
+            "/v1/models/gpt-5",
+            "/v1beta/models",
+            "/v1/chat/completions",
+            "/v1/completions",
+            "/v1/embeddings",
+            "/v1/responses",
+            "/v1/messages",
+            "/v1/messages/count_tokens",
+            "/v1beta/models/gpt-5:generateContent",
+            "/v1beta/models/a/b:streamGenerateContent",
+            "/v1beta/models/gpt-5:countTokens",
+        ]);
+    proptest!(|(path in paths, posts: bool, body: Vec<u8>, places in places)| {
+        let method = if posts { Method::POST } else { Method::GET };
+        let asked = ask(path).method(method).body(body);
+        let asked = places.iter().fold(asked, |asked, (spot, value)| asked.key_in(*spot, value));
+        let answer = runtime.block_on(desk.send(asked));
+        prop_assert!(matches!(answer.status.as_u16(), 400 | 401), "{}", answer.text);
+        for piece in tail.windows(5) {
+            prop_assert!(!answer.text.contains(std::str::from_utf8(piece).unwrap()), "{}", answer.text);
+        }
+        for text in places.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok()) {
+            prop_assert!(text.chars().count() < 12 || !answer.text.contains(text), "{}", answer.text);
+        }
+    });
+    drop(desk);
+}
