@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use keydesk_core::domain::key_format::PlainSecret;
 use keydesk_core::domain::moment::Moment;
-use keydesk_core::ops::keys;
+use keydesk_core::ops::{catalogue, keys};
 use proptest::prelude::*;
 use serde_json::json;
 use tower::ServiceExt;
