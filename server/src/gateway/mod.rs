@@ -9,10 +9,13 @@
 
 mod ask;
 mod back;
+mod calls;
 mod credentials;
 mod echo;
 mod estimate;
+mod forward_auth;
 mod holding;
+mod key_view;
 mod models;
 mod pass;
 mod protocol;
@@ -31,6 +34,7 @@ use axum::http::{Request, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 
+use crate::config::Secret;
 use crate::state::AppState;
 use ask::Route;
 use credentials::Authenticated;
@@ -43,6 +47,8 @@ use upstream::Upstreams;
 pub struct Gateway {
     pub under_way: UnderWay,
     pub upstreams: Upstreams,
+    /// What other gateways prove themselves with; without one, they cannot ask.
+    pub token: Option<Secret>,
 }
 
 /// Needs `RequestFacts` in the request's extensions, from `http::request::note` around it. Without them no address is
@@ -61,6 +67,12 @@ pub fn routes() -> Router<AppState> {
         .route("/v1/responses", passed(Route::Responses))
         .route("/v1/messages", passed(Route::Messages))
         .route("/v1/messages/count_tokens", passed(Route::CountMessageTokens))
+        .route("/v1/key", only_get(get(key_view::show)))
+        .route("/gateway/authorize", asked(post(calls::authorize)))
+        .route("/gateway/settle", asked(post(calls::settle)))
+        .route("/gateway/release", asked(post(calls::release)))
+        .route("/gateway/renew", asked(post(calls::renew)))
+        .route("/gateway/forward-auth", any(forward_auth::check))
         .route("/v1", nothing_here())
         .route("/v1/", nothing_here())
         .route("/v1/{*rest}", nothing_here())
@@ -83,7 +95,8 @@ const NOT_YET: [&str; 7] = [
 /// Gemini writes what to do with a model behind its name: `/v1beta/models/NAME:generateContent`.
 const ACTIONS_NOT_YET: [&str; 2] = ["embedContent", "batchEmbedContents"];
 
-const SERVED: [&str; 8] = [
+const SERVED: [&str; 9] = [
+    "/v1/key",
     "/v1/models",
     "/v1beta/models",
     "/v1/chat/completions",
@@ -103,6 +116,10 @@ fn passed(route: Route) -> MethodRouter<AppState> {
         pass::pass(state, asker, context, route, None, request)
     };
     post(pass).options(no_preflight_for_post).fallback(wrong_method_for_post)
+}
+
+fn asked(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    route.options(no_preflight_for_post).fallback(no_preflight_for_post)
 }
 
 /// Gemini's actions. An id may hold slashes and colons; the action stands behind the last colon.
@@ -161,7 +178,7 @@ async fn lost(asker: Asker, _key: Authenticated, uri: Uri) -> Fault {
     let path = uri.path();
     let version = if path.starts_with("/v1beta") { "/v1beta" } else { "/v1" };
     asker.not_found(&match meant(path) {
-        Some(known) if path.trim_end_matches('/') == known => {
+        Some(known) if NOT_YET.contains(&known) && path.trim_end_matches('/') == known => {
             format!("This installation does not serve {known} yet. GET {base}{version}/models lists the models of a key.")
         }
         Some(known) => format!(

@@ -215,7 +215,7 @@ impl Passage {
                     "The model {shown} is not in this installation's catalogue. GET {base}/v1/models lists those this key may use."
                 )))
             }
-            Found::Unrouted => Err(asker.not_served(&format!(
+            Found::Unrouted(_) => Err(asker.not_served(&format!(
                 "The model {id} is in the catalogue, but no provider serves it here yet. Whoever runs this installation adds one under Providers."
             ))),
             Found::Served(model, Server::Provider(provider)) if provider.kind != kind => {
@@ -288,7 +288,7 @@ pub fn user_agent(headers: &HeaderMap) -> String {
 /// A model and who serves it.
 pub enum Found {
     Nothing,
-    Unrouted,
+    Unrouted(Box<Model>),
     Served(Box<Model>, Server),
 }
 
@@ -299,7 +299,7 @@ pub async fn find(state: &AppState, id: &str) -> Result<Found, StoreError> {
         _ if id == DEMO_ECHO && !models::any_provider(&mut read).await? => {
             Found::Served(Box::new(demo_echo()), Server::Demonstration)
         }
-        Some((_, None)) => Found::Unrouted,
+        Some((model, None)) => Found::Unrouted(Box::new(model)),
         None => Found::Nothing,
     })
 }

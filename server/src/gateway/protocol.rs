@@ -114,6 +114,12 @@ impl Asker {
         name_request(self.protocol, self.request_id.as_deref(), headers);
     }
 
+    /// Another gateway did not prove itself.
+    pub fn not_proven(&self) -> Fault {
+        let sentence = "The header x-keydesk-gateway does not hold this installation's gateway token.";
+        self.fault(StatusCode::FORBIDDEN, "invalid_gateway_token", sentence.into())
+    }
+
     pub fn not_found(&self, sentence: &str) -> Fault {
         self.fault(StatusCode::NOT_FOUND, "not_found", sentence.into())
     }
@@ -198,13 +204,12 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// For answers that carry an error in another shape.
-    pub fn parts(&self) -> (StatusCode, &'static str, &str) {
-        (self.status, self.code, &self.message)
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
-    pub fn with_status(self, status: StatusCode) -> Self {
-        Self { status, ..self }
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     fn body(&self) -> Value {

@@ -108,7 +108,7 @@ async fn a_maximum_cuts_the_text_and_a_cent_is_soon_spent() {
     let desk = installation().await;
     let key = desk.create("cent", |form| {
         form.scope = "every".into();
-        (form.month_mode, form.month) = ("set".into(), "0.01".into());
+        (form.month_mode, form.month) = ("limit".into(), "0.01".into());
     });
     let key = key.await.secret.reveal().to_owned();
     let body = json!({"model": "demo/echo", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]});

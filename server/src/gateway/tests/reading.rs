@@ -325,7 +325,8 @@ async fn what_is_not_served_yet_says_so_to_those_with_a_key() {
     for (path, says) in [
         ("/v1/files", "does not serve /v1/files yet"),
         ("//v1/images/generations", "does not serve /v1/images/generations yet"),
-        ("/v1/batches/", "slash or a version too many"),
+        ("/v1/batches/", "does not serve /v1/batches yet"),
+        ("/v1/chat/completions/", "The right one is https://keys.example.com/v1/chat/completions:"),
         ("/v1beta/models/gemini-2.5-pro:embedContent", "does not serve embedContent yet"),
     ] {
         let post = || ask(path).method(Method::POST);

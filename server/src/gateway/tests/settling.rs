@@ -26,9 +26,9 @@ async fn limited(change: impl FnOnce(&mut keydesk_core::domain::key_form::KeyFor
 #[tokio::test]
 async fn every_answer_tells_what_is_left() {
     let (desk, _upstream, key) = limited(|form| {
-        (form.month_mode, form.month) = ("set".into(), "0.01".into());
-        (form.rpm_mode, form.rpm) = ("set".into(), "3".into());
-        (form.tpm_mode, form.tpm) = ("set".into(), "10000".into());
+        (form.month_mode, form.month) = ("limit".into(), "0.01".into());
+        (form.rpm_mode, form.rpm) = ("limit".into(), "3".into());
+        (form.tpm_mode, form.tpm) = ("limit".into(), "10000".into());
     })
     .await;
     let answer = desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await;
@@ -51,7 +51,7 @@ async fn every_answer_tells_what_is_left() {
 #[tokio::test]
 async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
     let (desk, upstream, key) =
-        limited(|form| (form.month_mode, form.month) = ("set".into(), "0.0015".into())).await;
+        limited(|form| (form.month_mode, form.month) = ("limit".into(), "0.0015".into())).await;
     assert_eq!(desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await.status, 200);
     let refused = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
     assert_eq!(refused.status, 429);
@@ -77,7 +77,7 @@ async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
 
 #[tokio::test]
 async fn too_many_requests_are_told_when_to_come_again() {
-    let (desk, _upstream, key) = limited(|form| (form.rpm_mode, form.rpm) = ("set".into(), "1".into())).await;
+    let (desk, _upstream, key) = limited(|form| (form.rpm_mode, form.rpm) = ("limit".into(), "1".into())).await;
     assert_eq!(desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await.status, 200);
     let refused = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));
