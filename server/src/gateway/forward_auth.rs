@@ -13,7 +13,7 @@ use keydesk_core::domain::usage::Tokens;
 
 use super::calls::request_id;
 use super::credentials::{from_query, note_refusal_at, presented};
-use super::pass::user_agent;
+use super::pass::{Found, find, user_agent};
 use super::protocol::{Asker, Fault, Protocol};
 use super::told;
 use crate::http::request::RequestFacts;
@@ -67,6 +67,9 @@ async fn admit(
         context
             .model(&model)
             .map_err(|refusal| stopped(NotAdmitted::Refused(refusal, Some(context.known()))))?;
+        if let Found::Nothing = find(state, &model).await.map_err(|error| asker.unavailable(&error))? {
+            return Err(asker.model_not_found("The model is not in this installation's catalogue."));
+        }
     }
     let request = request_id(parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.ten()));
     let ask = admission::Ask { request, model, amount: Money::ZERO, tokens: 0 };

@@ -1,6 +1,6 @@
 //! What the desk answers holds for the gateway's very next request.
 
-use super::support::{Browser, Cast, HOUR, TestApp, TestKey, Who, borrowed, fields_for, on_both};
+use super::support::{Ask, Browser, Cast, HOUR, TestApp, TestKey, Who, borrowed, fields_for, on_both};
 
 async fn act(app: &TestApp, who: &Browser, action: &str, fields: &[(String, String)]) {
     let answer = app.post(who, action, &borrowed(fields)).await;
@@ -106,5 +106,45 @@ on_both! {
         edit(&app, &owner, &cast, &key, "3", &[("addresses", "203.0.113.7"), ("expiry", "7")]).await;
         app.clock.advance(8 * 24 * HOUR);
         assert_eq!(app.try_key(&key.secret).await, 401);
+    }
+}
+
+on_both! {
+    async fn a_request_to_the_gateway_has_an_id_of_ours_and_a_row_under_it(app: TestApp) {
+        let cast = app.cast().await;
+        let key = app.key(&cast, "demo").await;
+        for sent in ["req_00000000000000000000000000000000", "my-own-id-12345"] {
+            let body = serde_json::json!({"model": "demo/echo", "messages": [{"role": "user", "content": "Hi"}]});
+            let ask = Ask::post_json("/v1/chat/completions", &body.to_string())
+                .header("authorization", &format!("Bearer {}", key.secret))
+                .header("x-request-id", sent);
+            let answer = app.ask(ask).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let id = answer.header("x-request-id").to_owned();
+            assert!(id.starts_with("req_") && id != sent, "{id}");
+            let rows = app.number(&format!("SELECT COUNT(*) FROM usage WHERE request_id = '{id}' AND cost > 0")).await;
+            assert_eq!(rows, 1);
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM reservations").await, 0);
+    }
+}
+
+on_both! {
+    async fn a_port_for_the_gateway_has_nothing_of_the_desk(app: TestApp) {
+        let cast = app.cast().await;
+        let key = app.key(&cast, "apart").await;
+        let asked = |path: &str| Ask::get(path).header("authorization", &format!("Bearer {}", key.secret));
+        let gateway = app.gateway_alone();
+        assert_eq!(gateway.ask(asked("/v1/models")).await.status, 200);
+        assert_eq!(gateway.ask(asked("/v1/key")).await.status, 200);
+        assert_eq!(gateway.ask(Ask::get("/readyz")).await.status, 200);
+        for path in ["/", "/sign-in", "/acme/keys", "/api/session/sign-in", "/setup/x"] {
+            assert_eq!(gateway.ask(Ask::get(path)).await.status, 404, "{path}");
+        }
+        let desk = app.without_gateway();
+        assert_eq!(desk.ask(Ask::get("/sign-in")).await.status, 200);
+        for path in ["/v1/models", "/v1/key", "/gateway/forward-auth"] {
+            assert_ne!(desk.ask(asked(path)).await.status, 200, "{path}");
+        }
     }
 }

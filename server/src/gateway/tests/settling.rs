@@ -1,5 +1,9 @@
 //! Requests that end in every way, and the limits that stop them.
 
+use keydesk_core::admission::{self, Presented, Used};
+use keydesk_core::domain::ids::RequestId;
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::usage::Tokens;
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -140,4 +144,37 @@ async fn the_leases_of_requests_under_way_move_on() {
     };
     let (answer, ()) = tokio::join!(asked, renewed);
     assert_eq!(answer.status(), 504);
+}
+
+#[tokio::test]
+async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
+    let (desk, _upstream, key) = limited(|_| {}).await;
+    let (state, now) = (&desk.state, desk.state.desk.now());
+    let mut sent = Presented::default();
+    sent.bare(key.as_bytes());
+    let context = admission::authenticate(&state.desk, &sent, None).await.unwrap();
+    let request = RequestId::new(now, state.desk.ten());
+    let asked = admission::Ask { request, model: "routed".into(), amount: Money::from_nanos(9_000), tokens: 9 };
+    let reserved = admission::reserve(&state.desk, &context, &asked).await.unwrap();
+    let used = Used {
+        model: "routed".into(),
+        route: "/v1/chat/completions".into(),
+        status: 500,
+        tokens: Tokens { input: 7, output: 0, cached: 0 },
+        cost: Money::from_nanos(7_000),
+        estimated: true,
+        latency_ms: 0,
+        first_byte_ms: None,
+        address: String::new(),
+        user_agent: String::new(),
+    };
+    let holding = state.gateway.under_way.hold(reserved, used);
+    let task = tokio::spawn(async move {
+        let _held = holding;
+        panic!("a test breaks a task down");
+    });
+    assert!(task.await.is_err());
+    assert_eq!(state.gateway.under_way.waiting(), 1);
+    state.gateway.under_way.settle_waiting(&state.desk).await.unwrap();
+    assert_eq!(desk.settled().await, [(500, 7, 0, 0, 1, 7_000)]);
 }

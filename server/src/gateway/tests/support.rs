@@ -31,7 +31,7 @@ use tower::ServiceExt;
 use tower::util::MapRequest;
 
 use crate::clock::SystemRandom;
-use crate::config::ServeConfig;
+use crate::config::{Secret, ServeConfig};
 use crate::gateway::upstream::Upstreams;
 use crate::gateway::{Gateway, collapse_leading_slashes, routes};
 use crate::http::request::RequestFacts;
@@ -44,6 +44,8 @@ pub const BROWSER: &str = "A browser sent this: a key must never be used from a 
 
 /// This installation's own, at its providers.
 pub const CREDENTIAL: &str = "upstream-credential-9f3c";
+
+pub const GATEWAY_TOKEN: &str = "gateway-token-0123456789abcdef0123";
 
 pub struct MovableClock(pub AtomicI64);
 
@@ -104,7 +106,7 @@ pub async fn installation() -> Installation {
         config: Arc::new(config),
         last_used: LastUsed::default(),
         refusals: Refusals::default(),
-        gateway: Gateway { upstreams: Upstreams::with_credentials(Arc::new(credential)), ..Gateway::default() },
+        gateway: Gateway { upstreams: Upstreams::with_credentials(Arc::new(credential)), token: Some(Secret(GATEWAY_TOKEN.into())), ..Gateway::default() },
         mailer: None,
         cookie_key: Key::from(&[7; 64]),
         leptos: LeptosOptions::builder().output_name("keydesk").build(),
