@@ -56,7 +56,12 @@ pub struct ServeConfig {
 
     /// What other gateways prove themselves with when they ask to authorize and settle requests, at least 32 characters.
     /// Left out, those routes are not served.
-    #[arg(long, env = "KEYDESK_GATEWAY_TOKEN", hide_env_values = true, conflicts_with = "gateway_token_file")]
+    #[arg(
+        long,
+        env = "KEYDESK_GATEWAY_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "gateway_token_file"
+    )]
     pub gateway_token: Option<Secret>,
 
     /// File with that token.

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use keydesk_core::store::{StoreError, keys, meter, refusals, sessions, throttle};
 use keydesk_core::admission::RENEW_MS;
+use keydesk_core::store::{StoreError, keys, meter, refusals, sessions, throttle};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::state::AppState;

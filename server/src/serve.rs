@@ -94,7 +94,11 @@ fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), 
 }
 
 /// Serves until it is told to stop, and then until nothing is under way any more, within bounds.
-async fn run(state: AppState, served: Vec<(TcpListener, Router)>, jobs: JoinHandle<()>) -> Result<(), String> {
+async fn run(
+    state: AppState,
+    served: Vec<(TcpListener, Router)>,
+    jobs: JoinHandle<()>,
+) -> Result<(), String> {
     let mut servers = JoinSet::new();
     let mut handles = Vec::new();
     for (listener, router) in served {
@@ -122,7 +126,9 @@ async fn run(state: AppState, served: Vec<(TcpListener, Router)>, jobs: JoinHand
     });
     let mut ended = Ok(());
     while let Some(server) = servers.join_next().await {
-        let stopped = server.map_err(|error| error.to_string()).and_then(|done| done.map_err(|error| error.to_string()));
+        let stopped = server
+            .map_err(|error| error.to_string())
+            .and_then(|done| done.map_err(|error| error.to_string()));
         if let Err(error) = stopped {
             ended = Err(format!("The server stopped: {error}."));
             break;

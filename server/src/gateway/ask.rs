@@ -99,8 +99,9 @@ const NO_MODEL: Wrong = Wrong("The request's body names no model. Give its id as
 const TWO_MODELS: Wrong = Wrong(
     "The request names models in more than one way. Give one id as \"model\", without models, route or fallbacks.",
 );
-const BACKGROUND: Wrong =
-    Wrong("Responses in the background are not served: what they use could not be counted. Leave background out.");
+const BACKGROUND: Wrong = Wrong(
+    "Responses in the background are not served: what they use could not be counted. Leave background out.",
+);
 
 /// The members of an object in their order, the last of each name.
 struct Members(Vec<(String, Box<RawValue>)>);
@@ -237,9 +238,11 @@ impl Ask {
         }
         let config = self.get("generationConfig").into_iter().chain(self.get("generation_config"));
         let config: Vec<Value> = config.collect();
-        let in_config = |name: &str| config.iter().filter_map(|config| config.get(name).cloned()).collect::<Vec<_>>();
+        let in_config =
+            |name: &str| config.iter().filter_map(|config| config.get(name).cloned()).collect::<Vec<_>>();
         let most = |values: Vec<Value>| {
-            let numbers = values.iter().filter_map(|value| value.as_i64().or_else(|| value.as_f64().map(|n| n as i64)));
+            let numbers =
+                values.iter().filter_map(|value| value.as_i64().or_else(|| value.as_f64().map(|n| n as i64)));
             numbers.filter(|number| *number > 0).max().map(|number| number.min(TOKENS_MOST))
         };
         let body = |names: &[&str]| names.iter().filter_map(|name| self.get(name)).collect::<Vec<_>>();

@@ -79,7 +79,8 @@ impl Flight {
     ) {
         let first_byte_ms = self.elapsed();
         self.holding.expect(|used| used.first_byte_ms = Some(first_byte_ms));
-        let content_type = back.content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type =
+            back.content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_events = content_type.starts_with("text/event-stream");
         let is_list = streams && self.route == Route::StreamGenerate;
         if back.status.is_success() && (is_events || is_list) {
@@ -113,7 +114,13 @@ impl Flight {
     }
 
     /// The last chunk is kept back until it is settled.
-    async fn long(mut self, mut back: Answer, start: Bytes, answer: oneshot::Sender<Response>, mut deadline: Deadline) {
+    async fn long(
+        mut self,
+        mut back: Answer,
+        start: Bytes,
+        answer: oneshot::Sender<Response>,
+        mut deadline: Deadline,
+    ) {
         let (outlet, body) = outlet();
         let _ = answer.send(self.head(&back, None, body));
         let status = i64::from(back.status.as_u16());
@@ -125,7 +132,9 @@ impl Flight {
             match next(&mut back.chunks, &mut deadline, &self.stop).await {
                 Some(Ok(bytes)) => {
                     // Whoever hung up pays it all the same; whoever does not read stops at the deadline.
-                    if let Err(failure) = release(&outlet, Ok(std::mem::take(&mut last)), &mut deadline, &self.stop).await {
+                    if let Err(failure) =
+                        release(&outlet, Ok(std::mem::take(&mut last)), &mut deadline, &self.stop).await
+                    {
                         break Some(failure);
                     }
                     last = bytes;

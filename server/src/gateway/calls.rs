@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::request::Parts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::Response;
 use keydesk_core::admission::{self, LEASE_MS, NotAdmitted, Used};
 use keydesk_core::domain::gate::Refusal;
@@ -20,8 +20,8 @@ use keydesk_core::domain::usage::Tokens;
 use keydesk_core::store::{StoreError, models};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use serde_json::json;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -88,7 +88,11 @@ struct RenewAsk {
 }
 
 /// Gates 1 to 8, for a request that its gateway passes on itself.
-pub async fn authorize(State(state): State<AppState>, mut asker: Asker, request: Request) -> Result<Response, Fault> {
+pub async fn authorize(
+    State(state): State<AppState>,
+    mut asker: Asker,
+    request: Request,
+) -> Result<Response, Fault> {
     let (parts, asked): (Parts, AuthorizeAsk) = read(&state, &asker, request).await?;
     if !asked.route.is_empty() {
         asker.protocol = Protocol::of(&asked.route, &HeaderMap::new());
@@ -103,8 +107,7 @@ pub async fn authorize(State(state): State<AppState>, mut asker: Asker, request:
         NotAdmitted::Unavailable(error) => asker.unavailable(&error),
     };
     let desk = &state.desk;
-    let context =
-        admission::authenticate(desk, &presented(&parts), asked.address).await.map_err(stopped)?;
+    let context = admission::authenticate(desk, &presented(&parts), asked.address).await.map_err(stopped)?;
     state.last_used.note(context.key(), desk.now());
     if looks_like_secret(&asked.model) {
         return Err(asker.model_not_found("There is no model of this name."));
@@ -114,7 +117,9 @@ pub async fn authorize(State(state): State<AppState>, mut asker: Asker, request:
     let model = match find(&state, &asked.model).await.map_err(|error| asker.unavailable(&error))? {
         // Whether anybody serves it is the other gateway's business.
         Found::Unrouted(model) | Found::Served(model, _) => *model,
-        Found::Nothing => return Err(asker.model_not_found("The model is not in this installation's catalogue.")),
+        Found::Nothing => {
+            return Err(asker.model_not_found("The model is not in this installation's catalogue."));
+        }
     };
     let input = match (asked.input_tokens, &asked.estimate) {
         (Some(tokens), _) => tokens.clamp(0, TOKENS_MOST),
@@ -141,7 +146,11 @@ pub async fn authorize(State(state): State<AppState>, mut asker: Asker, request:
 }
 
 /// Writes what it came to, once.
-pub async fn settle(State(state): State<AppState>, asker: Asker, request: Request) -> Result<Response, Fault> {
+pub async fn settle(
+    State(state): State<AppState>,
+    asker: Asker,
+    request: Request,
+) -> Result<Response, Fault> {
     let (_, asked): (_, SettleAsk) = read(&state, &asker, request).await?;
     let unavailable = |error: StoreError| asker.unavailable(&error);
     let desk = &state.desk;
@@ -149,7 +158,8 @@ pub async fn settle(State(state): State<AppState>, asker: Asker, request: Reques
     if let Some(cost) = counted_before {
         return Ok(settled(cost, false));
     }
-    let Some((reserved, model)) = admission::reserved(desk, &asked.request_id).await.map_err(unavailable)? else {
+    let Some((reserved, model)) = admission::reserved(desk, &asked.request_id).await.map_err(unavailable)?
+    else {
         return Err(asker.not_found(
             "There is no such request under way. It was released, or its lease ended more than two minutes ago.",
         ));
@@ -198,7 +208,11 @@ async fn priced(state: &AppState, id: &str) -> Result<Model, StoreError> {
 }
 
 /// Lets go of what it held: it was never passed on.
-pub async fn release(State(state): State<AppState>, asker: Asker, request: Request) -> Result<Response, Fault> {
+pub async fn release(
+    State(state): State<AppState>,
+    asker: Asker,
+    request: Request,
+) -> Result<Response, Fault> {
     let (_, asked): (_, ReleaseAsk) = read(&state, &asker, request).await?;
     let released = admission::release(&state.desk, &asked.request_id).await;
     Ok(answer(&json!({"released": released.map_err(|error| asker.unavailable(&error))?})))
@@ -220,7 +234,11 @@ pub fn request_id(parts: &Parts) -> Option<RequestId> {
 }
 
 /// Nothing of a body is read before the token is right.
-async fn read<T: DeserializeOwned>(state: &AppState, asker: &Asker, request: Request) -> Result<(Parts, T), Fault> {
+async fn read<T: DeserializeOwned>(
+    state: &AppState,
+    asker: &Asker,
+    request: Request,
+) -> Result<(Parts, T), Fault> {
     let Some(token) = &state.gateway.token else {
         return Err(asker.not_found(
             "This installation lets no other gateway ask. Its operator sets KEYDESK_GATEWAY_TOKEN to allow it.",
@@ -240,7 +258,9 @@ async fn read<T: DeserializeOwned>(state: &AppState, asker: &Asker, request: Req
         Err(_) => return Err(asker.too_slow()),
     };
     let asked = serde_json::from_slice(&body).map_err(|_| {
-        asker.bad_request("The body is not the JSON object that this route reads. GATEWAY.md lists its members.")
+        asker.bad_request(
+            "The body is not the JSON object that this route reads. GATEWAY.md lists its members.",
+        )
     })?;
     Ok((parts, asked))
 }

@@ -103,7 +103,9 @@ fn last_text(body: &Value) -> Option<String> {
         match value {
             Value::String(text) => Some(text.clone()),
             Value::Array(list) => list.iter().rev().find_map(last),
-            Value::Object(object) => ["content", "parts", "text"].iter().find_map(|name| last(object.get(*name)?)),
+            Value::Object(object) => {
+                ["content", "parts", "text"].iter().find_map(|name| last(object.get(*name)?))
+            }
             _ => None,
         }
     }
@@ -112,7 +114,8 @@ fn last_text(body: &Value) -> Option<String> {
 
 /// As much of the beginning as has this many tokens.
 fn within(text: &str, most: i64) -> String {
-    let mut kept: String = text.chars().take(usize::try_from(most.max(0)).unwrap_or(0).saturating_mul(3)).collect();
+    let mut kept: String =
+        text.chars().take(usize::try_from(most.max(0)).unwrap_or(0).saturating_mul(3)).collect();
     while estimate::of_text(&kept) > most {
         kept.pop();
     }
@@ -142,7 +145,8 @@ fn whole_answer(route: Route, said: &Said, body: &Value) -> Value {
             completion(said, "chatcmpl", "chat.completion", json!([choice]), openai_usage(said))
         }
         Route::Completions => {
-            let choice = json!({"index": 0, "text": said.text, "logprobs": null, "finish_reason": said.finish()});
+            let choice =
+                json!({"index": 0, "text": said.text, "logprobs": null, "finish_reason": said.finish()});
             completion(said, "cmpl", "text_completion", json!([choice]), openai_usage(said))
         }
         Route::Embeddings => embeddings(said, body),
@@ -338,7 +342,9 @@ fn response_events(said: &Said, pieces: &[String]) -> Vec<Value> {
         part("response.content_part.added", json!({"part": response_part("")})),
     ];
     events.extend(
-        pieces.iter().map(|piece| part("response.output_text.delta", json!({"delta": piece, "logprobs": []}))),
+        pieces
+            .iter()
+            .map(|piece| part("response.output_text.delta", json!({"delta": piece, "logprobs": []}))),
     );
     let last = if said.is_cut { "response.incomplete" } else { "response.completed" };
     events.extend([

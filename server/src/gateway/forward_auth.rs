@@ -26,7 +26,8 @@ const MODEL: &str = "x-keydesk-model";
 const NO_MODEL: &str = "-";
 
 pub async fn check(State(state): State<AppState>, mut asker: Asker, parts: Parts) -> Response {
-    let original = ORIGINAL.iter().find_map(|name| parts.headers.get(*name)?.to_str().ok()).unwrap_or_default();
+    let original =
+        ORIGINAL.iter().find_map(|name| parts.headers.get(*name)?.to_str().ok()).unwrap_or_default();
     let (path, query) = original.split_once('?').unwrap_or((original, ""));
     let path = if path.is_empty() { parts.uri.path() } else { path };
     asker.protocol = Protocol::of(path, &parts.headers);
@@ -108,10 +109,12 @@ async fn admit(
 /// Nginx passes 401 and 403 on and makes 500 of everything else: with `?status=403` it is told the rest in headers.
 fn refused(fault: Fault, parts: &Parts) -> Response {
     let query = parts.uri.query().unwrap_or_default();
-    let as_403 = form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "status" && value == "403");
+    let as_403 =
+        form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "status" && value == "403");
     let status = fault.status();
     // A header holds no line and nothing beyond ASCII.
-    let sentence: String = fault.message().replace('…', "...").chars().filter(|c| (' '..='~').contains(c)).collect();
+    let sentence: String =
+        fault.message().replace('…', "...").chars().filter(|c| (' '..='~').contains(c)).collect();
     let mut response = fault.into_response();
     let headers = response.headers_mut();
     headers.insert("x-keydesk-status", HeaderValue::from(status.as_u16()));

@@ -96,7 +96,9 @@ pub fn limit(limit: &LimitUse) -> Value {
         shown["period"] = json!(period.as_str());
     }
     if limit.what.is_money() {
-        for (name, nanos) in [("most_dollars", limit.most), ("used_dollars", limit.used), ("left_dollars", limit.left())] {
+        for (name, nanos) in
+            [("most_dollars", limit.most), ("used_dollars", limit.used), ("left_dollars", limit.left())]
+        {
             shown[name] = json!(Money::from_nanos(nanos).input());
         }
     }

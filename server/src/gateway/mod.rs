@@ -112,9 +112,10 @@ fn only_get(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
 }
 
 fn passed(route: Route) -> MethodRouter<AppState> {
-    let pass = move |State(state): State<AppState>, asker: Asker, Authenticated(context): Authenticated, request| {
-        pass::pass(state, asker, context, route, None, request)
-    };
+    let pass = move |State(state): State<AppState>,
+                     asker: Asker,
+                     Authenticated(context): Authenticated,
+                     request| { pass::pass(state, asker, context, route, None, request) };
     post(pass).options(no_preflight_for_post).fallback(wrong_method_for_post)
 }
 

@@ -87,7 +87,9 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Unread> {
     match timeout(BODY_WITHIN, to_bytes(body, BODY_MOST)).await {
         Err(_) => Err(Unread::TooSlow),
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) => {
+        Ok(Err(error))
+            if error.source().is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) =>
+        {
             Err(Unread::TooLarge)
         }
         Ok(Err(_)) => Err(Unread::Broken),
@@ -132,7 +134,10 @@ impl Passage {
     }
 
     /// Answers itself, or gives the answer that is left to give.
-    async fn go(self, mut answer: oneshot::Sender<Response>) -> Result<(), (Fault, oneshot::Sender<Response>)> {
+    async fn go(
+        self,
+        mut answer: oneshot::Sender<Response>,
+    ) -> Result<(), (Fault, oneshot::Sender<Response>)> {
         if let Err(fault) = self.in_scope() {
             return Err((fault, answer));
         }
@@ -168,7 +173,8 @@ impl Passage {
         let streams = ask.streams;
         // If this breaks off from here on, the provider may have done its work.
         flight.will_have_used_input();
-        let sending = send(&state, &flight.server, flight.model.name_upstream().to_owned(), ask, &parts, &request);
+        let sending =
+            send(&state, &flight.server, flight.model.name_upstream().to_owned(), ask, &parts, &request);
         let sent = tokio::select! {
             sent = sending => sent,
             () = &mut deadline => Err(Failure::TimedOut),

@@ -28,7 +28,8 @@ pub fn add(headers: &mut HeaderMap, limits: &[LimitUse], spent: Option<Money>, n
             put(reset, format!("{}s", (wait + 999) / 1_000));
         }
     }
-    if let Some(limit) = limits.iter().filter(|limit| limit.what.is_money()).min_by_key(|limit| limit.left()) {
+    if let Some(limit) = limits.iter().filter(|limit| limit.what.is_money()).min_by_key(|limit| limit.left())
+    {
         let after = limit.left().saturating_sub(spent.map_or(limit.asked, Money::nanos)).max(0);
         put("x-keydesk-budget-limit", Money::from_nanos(limit.most.max(0)).input());
         put("x-keydesk-budget-remaining", Money::from_nanos(after).input());

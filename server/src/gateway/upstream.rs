@@ -26,8 +26,14 @@ const PASSED_ON: [&str; 4] = ["accept", "anthropic-version", "anthropic-beta", "
 /// Of a client's query, what a provider gets.
 const QUERY_PASSED_ON: [&str; 2] = ["alt", "beta"];
 /// What a model's name in a path may hold as it is.
-const PATH: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':').remove(b'@');
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b':')
+    .remove(b'@');
 /// One for each connect timeout; nobody has this many.
 const CLIENTS_MOST: usize = 64;
 
@@ -68,7 +74,9 @@ impl Failure {
             Failure::Redirected => format!(
                 "The provider {provider} answered with a redirect, which is never followed. Whoever runs this installation corrects its address."
             ),
-            Failure::Encoded => format!("The provider {provider} answered in an encoding that nobody asked for."),
+            Failure::Encoded => {
+                format!("The provider {provider} answered in an encoding that nobody asked for.")
+            }
             Failure::Broken => format!("The answer of the provider {provider} broke off."),
         }
     }
@@ -129,7 +137,9 @@ impl Upstreams {
         };
         let response = match sent {
             Err(_) => return Err(failed(Failure::TimedOut, "no answer")),
-            Ok(Err(error)) if error.is_timeout() => return Err(failed(Failure::TimedOut, &causes(&error.without_url()))),
+            Ok(Err(error)) if error.is_timeout() => {
+                return Err(failed(Failure::TimedOut, &causes(&error.without_url())));
+            }
             Ok(Err(error)) => return Err(failed(Failure::Unreachable, &causes(&error.without_url()))),
             Ok(Ok(response)) => response,
         };

@@ -109,7 +109,8 @@ fn told_in(shape: Shape, value: &Value) -> Option<Told> {
 /// The last usage in the end of something that is too long to be read whole.
 fn told_at_end(shape: Shape, end: &[u8]) -> Option<Told> {
     let name: &[u8] = if shape == Shape::Gemini { b"\"usageMetadata\"" } else { b"\"usage\"" };
-    let starts = (0..end.len()).rev().filter(|start| end.get(*start..).is_some_and(|rest| rest.starts_with(name)));
+    let starts =
+        (0..end.len()).rev().filter(|start| end.get(*start..).is_some_and(|rest| rest.starts_with(name)));
     for start in starts {
         // Within a text, its quotes are escaped.
         let escaped = start.checked_sub(1).and_then(|before| end.get(before)) == Some(&b'\\');
@@ -237,7 +238,10 @@ impl Meter {
             }
             Some(tokens) => {
                 let input = if told.input.is_some() { tokens.input } else { input };
-                Measured { tokens: Tokens { input, output: tokens.output.max(estimate), ..tokens }, estimated: true }
+                Measured {
+                    tokens: Tokens { input, output: tokens.output.max(estimate), ..tokens },
+                    estimated: true,
+                }
             }
             None => Measured { tokens: Tokens { input, output: estimate, cached: 0 }, estimated: true },
         }

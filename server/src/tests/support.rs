@@ -230,7 +230,8 @@ impl TestApp {
 
     /// The gateway's own port.
     pub fn gateway_alone(&self) -> Self {
-        let service: Service = MapRequest::new(gateway_router(self.state.clone()), collapse_leading_slashes::<Body>);
+        let service: Service =
+            MapRequest::new(gateway_router(self.state.clone()), collapse_leading_slashes::<Body>);
         Self { service, ..self.clone() }
     }
 

@@ -55,7 +55,11 @@ fn another_way_to_name_a_model_is_refused() {
 #[test]
 fn what_is_no_object_with_a_model_is_refused() {
     for body in ["", "[]", "{", "null", "{\"model\":\"m\"} x", "\u{1}", r#"{"model":"m","a":"\ud800"}"#] {
-        assert_eq!(refused(Route::ChatCompletions, body), "The request's body is not a JSON object.", "{body}");
+        assert_eq!(
+            refused(Route::ChatCompletions, body),
+            "The request's body is not a JSON object.",
+            "{body}"
+        );
     }
     let deep = format!("{{\"model\":\"m\",\"a\":{}{}}}", "[".repeat(5_000), "]".repeat(5_000));
     assert!(refused(Route::ChatCompletions, &deep).contains("JSON object"));
@@ -82,9 +86,15 @@ fn a_stream_of_openai_is_made_to_tell_its_usage() {
 fn the_most_output_is_read_wherever_a_protocol_names_it() {
     let output = |route, body: &str| read(route, body).output(1_000);
     assert_eq!(output(Route::ChatCompletions, r#"{"model":"m"}"#), 1_000);
-    assert_eq!(output(Route::ChatCompletions, r#"{"model":"m","max_tokens":5,"max_completion_tokens":9}"#), 9);
+    assert_eq!(
+        output(Route::ChatCompletions, r#"{"model":"m","max_tokens":5,"max_completion_tokens":9}"#),
+        9
+    );
     assert_eq!(output(Route::ChatCompletions, r#"{"model":"m","max_tokens":5,"n":3}"#), 15);
-    assert_eq!(output(Route::Completions, r#"{"model":"m","max_tokens":5,"prompt":["a","b"],"best_of":2}"#), 20);
+    assert_eq!(
+        output(Route::Completions, r#"{"model":"m","max_tokens":5,"prompt":["a","b"],"best_of":2}"#),
+        20
+    );
     assert_eq!(output(Route::Completions, r#"{"model":"m","max_tokens":5,"prompt":[1,2,3]}"#), 5);
     assert_eq!(output(Route::Responses, r#"{"model":"m","max_output_tokens":7}"#), 7);
     assert_eq!(output(Route::Messages, r#"{"model":"m","max_tokens":7}"#), 7);

@@ -41,7 +41,10 @@ async fn a_request_is_authorized_settled_once_and_paid() {
     assert_eq!(desk.settled().await, [(200, 800, 200, 0, 0, 1_000_000); 4]);
     let asked = json!({"model": "routed", "input_tokens": 10_000_000, "route": "/v1/messages"});
     let refused = desk.send(call("/gateway/authorize", &asked).bearer(&key)).await;
-    assert_eq!((refused.status.as_u16(), &refused.json()["error"]["type"]), (429, &json!("rate_limit_error")));
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["type"]),
+        (429, &json!("rate_limit_error"))
+    );
 }
 
 #[tokio::test]
@@ -66,7 +69,8 @@ async fn nobody_asks_without_the_token() {
     let asked = json!({"model": "routed"});
     for path in ["/gateway/authorize", "/gateway/settle", "/gateway/release", "/gateway/renew"] {
         assert_eq!(desk.status(post(path, &asked).bearer(&key)).await, 403, "{path}");
-        let wrong = post(path, &asked).bearer(&key).header("x-keydesk-gateway", "gateway-token-0123456789abcdef0124");
+        let wrong =
+            post(path, &asked).bearer(&key).header("x-keydesk-gateway", "gateway-token-0123456789abcdef0124");
         assert_eq!(desk.status(wrong).await, 403, "{path}");
         assert_eq!(desk.status(ask(path)).await, 405, "{path}");
         for body in ["", "[]", "{}", "{\"request_id\":\"req_1\"}", "{\"x\":1}"] {

@@ -73,7 +73,9 @@ async fn streams_hold_the_same_text_and_the_same_usage() {
         assert_eq!((status, told, estimated), (200, output, 0));
         assert!(input > 0);
     }
-    let list = desk.pass(post("/v1beta/models/demo/echo:streamGenerateContent", &json!({"contents": []})).bearer(&key)).await;
+    let list = desk
+        .pass(post("/v1beta/models/demo/echo:streamGenerateContent", &json!({"contents": []})).bearer(&key))
+        .await;
     assert!(serde_json::from_str::<Vec<Value>>(&list.text).unwrap().len() > 1);
 }
 
@@ -111,7 +113,8 @@ async fn a_maximum_cuts_the_text_and_a_cent_is_soon_spent() {
         (form.month_mode, form.month) = ("limit".into(), "0.01".into());
     });
     let key = key.await.secret.reveal().to_owned();
-    let body = json!({"model": "demo/echo", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]});
+    let body =
+        json!({"model": "demo/echo", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]});
     let answer = desk.pass(post("/v1/chat/completions", &body).bearer(&key)).await.json();
     assert_eq!(answer["choices"][0]["finish_reason"], "length");
     assert_eq!(answer["usage"]["completion_tokens"], 5);

@@ -20,14 +20,20 @@ async fn a_key_sees_its_limits_its_models_and_what_it_spent() {
     assert_eq!(desk.pass(post("/v1/chat/completions", &body).bearer(key.secret.reveal())).await.status, 200);
     let cost = desk.number("SELECT cost FROM usage").await;
     let seen = desk.send(ask("/v1/key").bearer(key.secret.reveal())).await.json();
-    assert_eq!((&seen["object"], &seen["state"], &seen["since"]), (&json!("key"), &json!("active"), &json!(null)));
+    assert_eq!(
+        (&seen["object"], &seen["state"], &seen["since"]),
+        (&json!("key"), &json!("active"), &json!(null))
+    );
     assert_eq!((&seen["name"], &seen["organisation"]), (&json!("mine"), &json!("Acme")));
     assert!(seen["hint"].as_str().unwrap().starts_with("sk-…"));
     assert_eq!(seen["ask"], json!(["Ada"]));
     assert_eq!((&seen["spent"]["total_nanos"], &seen["spent"]["month_nanos"]), (&json!(cost), &json!(cost)));
     assert_eq!(seen["spent"]["requests"], 1);
     let budget = &seen["limits"].as_array().unwrap().iter().find(|limit| limit["limit"] == "budget").unwrap();
-    assert_eq!((&budget["holder"], &budget["period"], &budget["most_dollars"]), (&json!("key"), &json!("month"), &json!("0.5")));
+    assert_eq!(
+        (&budget["holder"], &budget["period"], &budget["most_dollars"]),
+        (&json!("key"), &json!("month"), &json!("0.5"))
+    );
     assert_eq!(budget["left"], json!(500_000_000 - cost));
     assert!(seen["models"].as_array().unwrap().len() > 3);
     assert!(!seen.to_string().contains(&key.secret.reveal()[8..20]));

@@ -17,7 +17,10 @@ fn streaming_chat() -> Value {
 
 const ANSWER: &str = "{ \"id\": \"c1\",\n \"choices\":[{\"message\":{\"content\":\"Hé\"}}], \"usage\": {\"prompt_tokens\": 10, \"completion_tokens\": 5} }\n";
 
-async fn served(kind: &str, answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> (Installation, Upstream, String) {
+async fn served(
+    kind: &str,
+    answer: impl Fn() -> Response + Clone + Send + Sync + 'static,
+) -> (Installation, Upstream, String) {
     let desk = installation().await;
     let upstream = Upstream::answering(answer).await;
     desk.served_by(kind, &upstream.base_url, "TEST_API_KEY").await;
@@ -45,7 +48,13 @@ async fn nothing_of_the_client_goes_to_a_provider_and_nothing_of_the_provider_co
     for (kind, path, body, header, value) in [
         ("openai", "/v1/chat/completions", chat(), "authorization", format!("Bearer {CREDENTIAL}")),
         ("anthropic", "/v1/messages", chat(), "x-api-key", CREDENTIAL.to_owned()),
-        ("gemini", "/v1beta/models/routed:generateContent", json!({}), "x-goog-api-key", CREDENTIAL.to_owned()),
+        (
+            "gemini",
+            "/v1beta/models/routed:generateContent",
+            json!({}),
+            "x-goog-api-key",
+            CREDENTIAL.to_owned(),
+        ),
     ] {
         let (desk, upstream, key) = served(kind, || whole(200, "application/json", "{}")).await;
         let asked = SPOTS.iter().fold(post(path, &body), |ask, spot| ask.key_in(*spot, key.as_bytes()));
@@ -59,7 +68,10 @@ async fn nothing_of_the_client_goes_to_a_provider_and_nothing_of_the_provider_co
         assert_eq!(answer.status, 200, "{kind}: {}", answer.text);
         let sent = upstream.one();
         let whole = format!("{sent:?}");
-        assert!(!whole.contains(&key[8..]) && !whole.contains("session=1") && !whole.contains("203.0.113.7"), "{whole}");
+        assert!(
+            !whole.contains(&key[8..]) && !whole.contains("session=1") && !whole.contains("203.0.113.7"),
+            "{whole}"
+        );
         assert_eq!(sent.headers[header], value.as_str());
         assert_eq!(sent.headers["anthropic-version"], "2023-06-01");
         let mut names: Vec<&str> = sent.headers.keys().map(|name| name.as_str()).collect();
@@ -124,7 +136,8 @@ async fn a_stream_is_metered_by_a_chunk_that_its_client_does_not_see() {
 
 #[tokio::test]
 async fn a_stream_is_settled_before_its_last_word_is_seen() {
-    let (desk, _upstream, key) = served("openai", || parts("text/event-stream", &CHUNKS, 5, Then::Hangs)).await;
+    let (desk, _upstream, key) =
+        served("openai", || parts("text/event-stream", &CHUNKS, 5, Then::Hangs)).await;
     let mut body = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await.into_body();
     loop {
         let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
@@ -137,7 +150,8 @@ async fn a_stream_is_settled_before_its_last_word_is_seen() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_stops_the_provider_and_pays_for_what_it_saw() {
-    let (desk, _upstream, key) = served("openai", || parts("text/event-stream", &CHUNKS[..2], 5, Then::Hangs)).await;
+    let (desk, _upstream, key) =
+        served("openai", || parts("text/event-stream", &CHUNKS[..2], 5, Then::Hangs)).await;
     let mut body = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await.into_body();
     body.frame().await.unwrap().unwrap();
     body.frame().await.unwrap().unwrap();
@@ -148,8 +162,10 @@ async fn a_client_that_hangs_up_stops_the_provider_and_pays_for_what_it_saw() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_on_a_whole_answer_pays_for_it() {
-    let (desk, _upstream, key) =
-        served("openai", || parts("application/json", &ANSWER.split_inclusive(' ').collect::<Vec<_>>(), 10, Then::Ends)).await;
+    let (desk, _upstream, key) = served("openai", || {
+        parts("application/json", &ANSWER.split_inclusive(' ').collect::<Vec<_>>(), 10, Then::Ends)
+    })
+    .await;
     let asked = desk.open(post("/v1/chat/completions", &chat()).bearer(&key));
     let hung_up = tokio::time::timeout(std::time::Duration::from_millis(40), asked).await;
     assert!(hung_up.is_err(), "it answered too soon");
@@ -158,12 +174,14 @@ async fn a_client_that_hangs_up_on_a_whole_answer_pays_for_it() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_seen_to_break_off() {
-    let (desk, _upstream, key) = served("openai", || parts("text/event-stream", &CHUNKS[..2], 5, Then::BreaksOff)).await;
+    let (desk, _upstream, key) =
+        served("openai", || parts("text/event-stream", &CHUNKS[..2], 5, Then::BreaksOff)).await;
     let body = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await.into_body();
     assert!(body.collect().await.is_err());
     assert_eq!(desk.settled().await, [(502, 11, 2, 0, 1, 13_000)]);
 
-    let (desk, _upstream, key) = served("openai", || parts("application/json", &["{\"a\":"], 5, Then::BreaksOff)).await;
+    let (desk, _upstream, key) =
+        served("openai", || parts("application/json", &["{\"a\":"], 5, Then::BreaksOff)).await;
     let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
     assert_eq!(answer.status, 502);
     assert_eq!(answer.message(), "The answer of the provider Far broke off.");
@@ -182,16 +200,33 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_nothin
     };
     type Answering = std::sync::Arc<dyn Fn() -> Response + Send + Sync>;
     let cases: [(Answering, u16, &str); 5] = [
-        (std::sync::Arc::new(|| whole(401, "application/json", "{\"error\":\"bad key upstream-credential-9f3c\"}")), 502, "refused this installation's credential"),
-        (std::sync::Arc::new(|| whole(403, "text/html", "<html>")), 502, "refused this installation's credential"),
+        (
+            std::sync::Arc::new(|| {
+                whole(401, "application/json", "{\"error\":\"bad key upstream-credential-9f3c\"}")
+            }),
+            502,
+            "refused this installation's credential",
+        ),
+        (
+            std::sync::Arc::new(|| whole(403, "text/html", "<html>")),
+            502,
+            "refused this installation's credential",
+        ),
         (std::sync::Arc::new(redirect), 502, "redirect, which is never followed"),
         (std::sync::Arc::new(encoded), 502, "encoding"),
-        (std::sync::Arc::new(|| parts("application/json", &[], 0, Then::Hangs)), 504, "did not answer in time"),
+        (
+            std::sync::Arc::new(|| parts("application/json", &[], 0, Then::Hangs)),
+            504,
+            "did not answer in time",
+        ),
     ];
     for (answering, status, says) in cases {
         let (desk, upstream, key) = served("openai", move || answering()).await;
         let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
-        assert_eq!((answer.status.as_u16(), answer.json()["error"]["code"].as_str()), (status, Some("upstream_error")));
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["error"]["code"].as_str()),
+            (status, Some("upstream_error"))
+        );
         assert!(answer.message().contains(says) && answer.message().contains("Far"), "{}", answer.text);
         assert!(!answer.text.contains(&upstream.base_url) && !answer.text.contains(CREDENTIAL));
         assert_eq!(upstream.arrived().len(), 1);
@@ -222,7 +257,10 @@ async fn a_provider_that_is_not_there_or_has_no_credential_is_a_sentence() {
     desk.served_by("openai", "http://127.0.0.1:1", "").await;
     let key = desk.every_key().await;
     let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
-    assert_eq!((answer.status.as_u16(), answer.message()), (502, "The provider Far cannot be reached.".into()));
+    assert_eq!(
+        (answer.status.as_u16(), answer.message()),
+        (502, "The provider Far cannot be reached.".into())
+    );
 
     let desk = installation().await;
     let upstream = Upstream::answering(|| whole(200, "application/json", "{}")).await;
@@ -240,11 +278,36 @@ async fn what_cannot_be_passed_on_is_refused_with_what_to_do() {
     let (desk, upstream, key) = served("anthropic", || whole(200, "application/json", "{}")).await;
     let with = |path: &str, body: Value| post(path, &body).bearer(&key);
     for (asked, status, code, says) in [
-        (with("/v1/chat/completions", chat()), 400, "invalid_request", "Send it to POST https://keys.example.com/v1/messages."),
-        (with("/v1/messages", json!({"model": "gpt-5"})), 503, "model_not_served", "no provider serves it here yet"),
-        (with("/v1/messages", json!({"model": "nothing"})), 404, "model_not_found", "is not in this installation's catalogue"),
-        (with("/v1/messages", json!({"model": key})), 404, "model_not_found", "There is no model of this name."),
-        (with("/v1/messages", json!({"model": "routed", "models": ["a"]})), 400, "invalid_request", "more than one way"),
+        (
+            with("/v1/chat/completions", chat()),
+            400,
+            "invalid_request",
+            "Send it to POST https://keys.example.com/v1/messages.",
+        ),
+        (
+            with("/v1/messages", json!({"model": "gpt-5"})),
+            503,
+            "model_not_served",
+            "no provider serves it here yet",
+        ),
+        (
+            with("/v1/messages", json!({"model": "nothing"})),
+            404,
+            "model_not_found",
+            "is not in this installation's catalogue",
+        ),
+        (
+            with("/v1/messages", json!({"model": key})),
+            404,
+            "model_not_found",
+            "There is no model of this name.",
+        ),
+        (
+            with("/v1/messages", json!({"model": "routed", "models": ["a"]})),
+            400,
+            "invalid_request",
+            "more than one way",
+        ),
         (with("/v1/messages", json!([])), 400, "invalid_request", "not a JSON object"),
     ] {
         let answer = desk.send(asked).await;
@@ -269,12 +332,16 @@ async fn with_a_provider_only_what_is_served_is_listed() {
     let (desk, _upstream, key) = served("openai", || whole(200, "application/json", "{}")).await;
     assert_eq!(desk.send(ask("/v1/models").bearer(&key)).await.ids(), ["routed"]);
     assert_eq!(desk.status(ask("/v1/models/demo/echo").bearer(&key)).await, 404);
-    assert_eq!(desk.status(post("/v1/chat/completions", &json!({"model": "demo/echo"})).bearer(&key)).await, 404);
+    assert_eq!(
+        desk.status(post("/v1/chat/completions", &json!({"model": "demo/echo"})).bearer(&key)).await,
+        404
+    );
 }
 
 #[tokio::test]
 async fn counting_tokens_costs_nothing_and_is_written_down() {
-    let (desk, upstream, key) = served("anthropic", || whole(200, "application/json", "{\"input_tokens\": 9}")).await;
+    let (desk, upstream, key) =
+        served("anthropic", || whole(200, "application/json", "{\"input_tokens\": 9}")).await;
     let answer = desk.pass(post("/v1/messages/count_tokens", &chat()).bearer(&key)).await;
     assert_eq!(answer.text, "{\"input_tokens\": 9}");
     assert_eq!(upstream.one().target, "/v1/messages/count_tokens");
@@ -289,7 +356,8 @@ async fn a_very_long_answer_goes_on_as_it_comes_and_its_usage_is_read_at_its_end
     );
     let body = long.clone();
     let (desk, _upstream, key) = served("openai", move || whole(200, "application/json", &body)).await;
-    let answer = desk.pass(post("/v1/embeddings", &json!({"model": "routed", "input": "a"})).bearer(&key)).await;
+    let answer =
+        desk.pass(post("/v1/embeddings", &json!({"model": "routed", "input": "a"})).bearer(&key)).await;
     assert!(answer.text == long);
     assert_eq!(desk.settled().await, [(200, 10, 0, 0, 0, 10_000)]);
 }

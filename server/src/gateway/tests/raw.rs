@@ -45,18 +45,40 @@ async fn a_request_in_any_state_is_answered_or_closed() {
         "/gateway/forward-auth",
     ];
     for path in paths {
-        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n"
+        );
         let whole = BODY.len();
         let flood: String = (0..400).map(|n| format!("x-{n}: {}\r\n", "y".repeat(900))).collect();
         let cases: Vec<(&str, String, &[&str])> = vec![
             ("no length", format!("{head}\r\n"), &["200", "400", "403"]),
-            ("chunked", format!("{head}transfer-encoding: chunked\r\n\r\n{whole:x}\r\n{BODY}\r\n0\r\n\r\n"), &["200", "400", "403"]),
-            ("another type", format!("{head}content-type: image/png\r\ncontent-length: {whole}\r\n\r\n{BODY}"), &["200", "400", "403"]),
+            (
+                "chunked",
+                format!("{head}transfer-encoding: chunked\r\n\r\n{whole:x}\r\n{BODY}\r\n0\r\n\r\n"),
+                &["200", "400", "403"],
+            ),
+            (
+                "another type",
+                format!("{head}content-type: image/png\r\ncontent-length: {whole}\r\n\r\n{BODY}"),
+                &["200", "400", "403"],
+            ),
             ("no type", format!("{head}content-length: {whole}\r\n\r\n{BODY}"), &["200", "400", "403"]),
             ("half a body", format!("{head}content-length: 9000\r\n\r\n{BODY}"), &["", "200", "400", "403"]),
-            ("half a chunk", format!("{head}transfer-encoding: chunked\r\n\r\nfff\r\n{BODY}"), &["", "200", "400", "403"]),
-            ("no chunk", format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n{BODY}"), &["", "200", "400", "403"]),
-            ("two lengths", format!("{head}content-length: 1\r\ncontent-length: 2\r\n\r\n{BODY}"), &["", "400"]),
+            (
+                "half a chunk",
+                format!("{head}transfer-encoding: chunked\r\n\r\nfff\r\n{BODY}"),
+                &["", "200", "400", "403"],
+            ),
+            (
+                "no chunk",
+                format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n{BODY}"),
+                &["", "200", "400", "403"],
+            ),
+            (
+                "two lengths",
+                format!("{head}content-length: 1\r\ncontent-length: 2\r\n\r\n{BODY}"),
+                &["", "400"],
+            ),
             ("a length that is none", format!("{head}content-length: -1\r\n\r\n{BODY}"), &["", "400"]),
             ("a flood of headers", format!("{head}{flood}\r\n"), &["", "431"]),
             ("half a head", head.clone(), &["", "400"]),

@@ -458,21 +458,20 @@ fn whatever_is_sent_instead_of_a_key_is_refused_and_not_repeated() {
     let tail = secret.strip_prefix("sk-desk-").unwrap().as_bytes().to_vec();
     let sent = move || not_a_key(secret.clone());
     let places = prop::collection::vec((prop::sample::select(SPOTS.to_vec()), sent()), 0..4);
-    let paths =
-        prop::sample::select(vec![
-            "/v1/models",
-            "/v1/models/gpt-5",
-            "/v1beta/models",
-            "/v1/chat/completions",
-            "/v1/completions",
-            "/v1/embeddings",
-            "/v1/responses",
-            "/v1/messages",
-            "/v1/messages/count_tokens",
-            "/v1beta/models/gpt-5:generateContent",
-            "/v1beta/models/a/b:streamGenerateContent",
-            "/v1beta/models/gpt-5:countTokens",
-        ]);
+    let paths = prop::sample::select(vec![
+        "/v1/models",
+        "/v1/models/gpt-5",
+        "/v1beta/models",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1beta/models/gpt-5:generateContent",
+        "/v1beta/models/a/b:streamGenerateContent",
+        "/v1beta/models/gpt-5:countTokens",
+    ]);
     proptest!(|(path in paths, posts: bool, body: Vec<u8>, places in places)| {
         let method = if posts { Method::POST } else { Method::GET };
         let asked = ask(path).method(method).body(body);

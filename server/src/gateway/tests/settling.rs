@@ -15,7 +15,9 @@ fn chat() -> Value {
 
 const ANSWER: &str = "{\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":500}}";
 
-async fn limited(change: impl FnOnce(&mut keydesk_core::domain::key_form::KeyForm)) -> (Installation, Upstream, String) {
+async fn limited(
+    change: impl FnOnce(&mut keydesk_core::domain::key_form::KeyForm),
+) -> (Installation, Upstream, String) {
     let desk = installation().await;
     let upstream = Upstream::answering(|| whole(200, "application/json", ANSWER)).await;
     desk.served_by("openai", &upstream.base_url, "").await;
@@ -68,10 +70,16 @@ async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
 
     desk.execute("UPDATE providers SET kind = 'anthropic'").await;
     let refused = desk.send(post("/v1/messages", &chat()).bearer(&key)).await;
-    assert_eq!((refused.status.as_u16(), &refused.json()["error"]["type"]), (429, &json!("rate_limit_error")));
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["type"]),
+        (429, &json!("rate_limit_error"))
+    );
     desk.execute("UPDATE providers SET kind = 'gemini'").await;
     let refused = desk.send(post("/v1beta/models/routed:generateContent", &json!({})).bearer(&key)).await;
-    assert_eq!((refused.status.as_u16(), &refused.json()["error"]["status"]), (429, &json!("RESOURCE_EXHAUSTED")));
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["status"]),
+        (429, &json!("RESOURCE_EXHAUSTED"))
+    );
     assert_eq!(upstream.arrived().len(), 1);
     // A refusal is for the key's page, not for its usage.
     assert_eq!(desk.settled().await.len(), 1);
@@ -81,10 +89,14 @@ async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
 
 #[tokio::test]
 async fn too_many_requests_are_told_when_to_come_again() {
-    let (desk, _upstream, key) = limited(|form| (form.rpm_mode, form.rpm) = ("limit".into(), "1".into())).await;
+    let (desk, _upstream, key) =
+        limited(|form| (form.rpm_mode, form.rpm) = ("limit".into(), "1".into())).await;
     assert_eq!(desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await.status, 200);
     let refused = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
-    assert_eq!((refused.status.as_u16(), &refused.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["code"]),
+        (429, &json!("rate_limit_exceeded"))
+    );
     let seconds: i64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=61).contains(&seconds));
     assert_eq!(refused.header("x-should-retry"), None);
@@ -154,7 +166,8 @@ async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
     sent.bare(key.as_bytes());
     let context = admission::authenticate(&state.desk, &sent, None).await.unwrap();
     let request = RequestId::new(now, state.desk.ten());
-    let asked = admission::Ask { request, model: "routed".into(), amount: Money::from_nanos(9_000), tokens: 9 };
+    let asked =
+        admission::Ask { request, model: "routed".into(), amount: Money::from_nanos(9_000), tokens: 9 };
     let reserved = admission::reserve(&state.desk, &context, &asked).await.unwrap();
     let used = Used {
         model: "routed".into(),

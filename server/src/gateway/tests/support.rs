@@ -106,7 +106,11 @@ pub async fn installation() -> Installation {
         config: Arc::new(config),
         last_used: LastUsed::default(),
         refusals: Refusals::default(),
-        gateway: Gateway { upstreams: Upstreams::with_credentials(Arc::new(credential)), token: Some(Secret(GATEWAY_TOKEN.into())), ..Gateway::default() },
+        gateway: Gateway {
+            upstreams: Upstreams::with_credentials(Arc::new(credential)),
+            token: Some(Secret(GATEWAY_TOKEN.into())),
+            ..Gateway::default()
+        },
         mailer: None,
         cookie_key: Key::from(&[7; 64]),
         leptos: LeptosOptions::builder().output_name("keydesk").build(),

@@ -89,16 +89,17 @@ pub fn parts(content_type: &str, parts: &[&str], apart_ms: u64, then: Then) -> R
     if then == Then::BreaksOff {
         parts.push(Err(std::io::Error::other("broken")));
     }
-    let stream = futures_util::stream::unfold((parts.into_iter(), then), move |(mut parts, then)| async move {
-        let Some(part) = parts.next() else {
-            if then == Then::Hangs {
-                std::future::pending::<()>().await;
-            }
-            return None;
-        };
-        tokio::time::sleep(std::time::Duration::from_millis(apart_ms)).await;
-        Some((part, (parts, then)))
-    });
+    let stream =
+        futures_util::stream::unfold((parts.into_iter(), then), move |(mut parts, then)| async move {
+            let Some(part) = parts.next() else {
+                if then == Then::Hangs {
+                    std::future::pending::<()>().await;
+                }
+                return None;
+            };
+            tokio::time::sleep(std::time::Duration::from_millis(apart_ms)).await;
+            Some((part, (parts, then)))
+        });
     Response::builder().header("content-type", content_type).body(Body::from_stream(stream)).unwrap()
 }
 

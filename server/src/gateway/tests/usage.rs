@@ -126,15 +126,31 @@ fn the_last_word_of_a_protocol_is_known() {
 #[test]
 fn the_usage_of_a_whole_answer_is_read_in_every_shape() {
     for (shape, body, expected) in [
-        (Shape::OpenAi, r#"{"usage":{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":2}}}"#, Some(tokens(5, 7, 2))),
+        (
+            Shape::OpenAi,
+            r#"{"usage":{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":2}}}"#,
+            Some(tokens(5, 7, 2)),
+        ),
         (Shape::OpenAi, r#"{"data":[],"usage":{"prompt_tokens":5,"total_tokens":5}}"#, Some(tokens(5, 0, 0))),
-        (Shape::Responses, r#"{"usage":{"input_tokens":5,"output_tokens":7,"input_tokens_details":{"cached_tokens":2}}}"#, Some(tokens(5, 7, 2))),
-        (Shape::Anthropic, r#"{"usage":{"input_tokens":5,"cache_read_input_tokens":3,"cache_creation_input_tokens":null,"output_tokens":7}}"#, Some(tokens(8, 7, 3))),
+        (
+            Shape::Responses,
+            r#"{"usage":{"input_tokens":5,"output_tokens":7,"input_tokens_details":{"cached_tokens":2}}}"#,
+            Some(tokens(5, 7, 2)),
+        ),
+        (
+            Shape::Anthropic,
+            r#"{"usage":{"input_tokens":5,"cache_read_input_tokens":3,"cache_creation_input_tokens":null,"output_tokens":7}}"#,
+            Some(tokens(8, 7, 3)),
+        ),
         (Shape::Gemini, r#"{"usageMetadata":{"promptTokenCount":5}}"#, Some(tokens(5, 0, 0))),
         (Shape::OpenAi, r#"{"usage":null}"#, None),
         (Shape::OpenAi, r#"{"usage":{}}"#, None),
         (Shape::OpenAi, "<html>", None),
-        (Shape::OpenAi, r#"{"usage":{"prompt_tokens":-5,"completion_tokens":1e300}}"#, Some(tokens(0, 1_000_000_000, 0))),
+        (
+            Shape::OpenAi,
+            r#"{"usage":{"prompt_tokens":-5,"completion_tokens":1e300}}"#,
+            Some(tokens(0, 1_000_000_000, 0)),
+        ),
     ] {
         assert_eq!(told_whole(shape, body.as_bytes(), false), expected, "{body}");
     }
