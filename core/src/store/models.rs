@@ -20,7 +20,6 @@ statements! {
     SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held,
             provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
         FROM gateway_models_v1 WHERE id = $1";
-    ANY_PROVIDER = "SELECT COUNT(*) FROM (SELECT 1 FROM providers WHERE retired_at IS NULL LIMIT 1) counted";
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
     UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at, provider_id,
             upstream_name, output_held)
@@ -137,12 +136,6 @@ pub async fn served(via: &mut impl Via, id: &str) -> Result<Option<(Model, Optio
         whole_ms: row.whole_ms.ok_or_else(missing)?,
     };
     Ok(Some((model, Some(provider))))
-}
-
-/// Whether models are served anywhere at all: without a provider, the demonstration answers.
-pub async fn any_provider(via: &mut impl Via) -> Result<bool, StoreError> {
-    let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY_PROVIDER))?;
-    Ok(count > 0)
 }
 
 /// Whether there ever was a catalogue, be it emptied since.

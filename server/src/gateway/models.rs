@@ -8,7 +8,7 @@ use axum::response::Response;
 use keydesk_core::admission::{AuthContext, models_in_scope};
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::model::{DEMO_ECHO, Model, demo_echo};
-use keydesk_core::store::{StoreError, models};
+use keydesk_core::store::{StoreError, providers};
 use serde_json::{Value, json};
 
 use super::credentials::{Authenticated, note_refusal};
@@ -69,7 +69,7 @@ pub async fn find(
 /// it stands what could be served.
 async fn usable(state: &AppState, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
     let mut found = models_in_scope(&state.desk, context).await?;
-    if models::any_provider(&mut state.desk.db.read().await?).await? {
+    if providers::any(&mut state.desk.db.read().await?).await? {
         found.retain(|model| model.route.is_some());
     } else if context.model(DEMO_ECHO).is_ok() {
         found.retain(|model| model.id != DEMO_ECHO);

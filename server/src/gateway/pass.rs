@@ -22,7 +22,7 @@ use keydesk_core::domain::model::{DEMO_ECHO, Model, demo_echo};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::provider::{Provider, ProviderKind};
 use keydesk_core::domain::usage::Tokens;
-use keydesk_core::store::{StoreError, models};
+use keydesk_core::store::{StoreError, models, providers};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::Instrument;
@@ -302,7 +302,7 @@ pub async fn find(state: &AppState, id: &str) -> Result<Found, StoreError> {
     let mut read = state.desk.db.read().await?;
     Ok(match models::served(&mut read, id).await? {
         Some((model, Some(provider))) => Found::Served(Box::new(model), Server::Provider(Box::new(provider))),
-        _ if id == DEMO_ECHO && !models::any_provider(&mut read).await? => {
+        _ if id == DEMO_ECHO && !providers::any(&mut read).await? => {
             Found::Served(Box::new(demo_echo()), Server::Demonstration)
         }
         Some((model, None)) => Found::Unrouted(Box::new(model)),
