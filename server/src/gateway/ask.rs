@@ -184,7 +184,7 @@ impl Ask {
         };
         ask.check()?;
         ask.model = ask.named(path_model)?;
-        if route.kind() != ProviderKind::Gemini {
+        if matches!(route, Route::ChatCompletions | Route::Completions | Route::Responses | Route::Messages) {
             ask.streams = ask.get("stream") == Some(Value::Bool(true));
         }
         ask.measure();

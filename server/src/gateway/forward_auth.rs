@@ -88,7 +88,7 @@ async fn admit(
         address: address.map(|address| address.to_string()).unwrap_or_default(),
         user_agent: user_agent(&parts.headers),
     };
-    admission::settle(desk, &reserved, &used).await.map_err(|error| asker.unavailable(&error))?;
+    state.gateway.under_way.hold(reserved.clone(), used).settle(desk).await;
     let mut headers = HeaderMap::new();
     told::add(&mut headers, &reserved.limits, Some(Money::ZERO), desk.now());
     let mut put = |name: &'static str, value: &str| {

@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use keydesk_core::admission::{self, AuthContext, NotAdmitted, Used};
+use keydesk_core::admission::{self, AuthContext, NotAdmitted, Reserved, Used};
 use keydesk_core::domain::gate::Refusal;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
@@ -128,28 +128,28 @@ struct Passage {
 
 impl Passage {
     async fn run(self, answer: oneshot::Sender<Response>) {
-        if let Err((fault, answer)) = self.go(answer).await {
-            let _ = answer.send(fault.into_response());
+        match self.admitted().await {
+            Ok((model, server, reserved)) => self.sent(model, server, reserved, answer).await,
+            Err(fault) => {
+                let _ = answer.send(fault.into_response());
+            }
         }
     }
 
-    /// Answers itself, or gives the answer that is left to give.
-    async fn go(
-        self,
-        mut answer: oneshot::Sender<Response>,
-    ) -> Result<(), (Fault, oneshot::Sender<Response>)> {
-        if let Err(fault) = self.in_scope() {
-            return Err((fault, answer));
-        }
-        let (model, server) = match self.served().await {
-            Ok(served) => served,
-            Err(fault) => return Err((fault, answer)),
-        };
-        let reserved = match self.reserve(&model).await {
-            Ok(reserved) => reserved,
-            Err(fault) => return Err((fault, answer)),
-        };
+    async fn admitted(&self) -> Result<(Model, Server, Reserved), Fault> {
+        self.in_scope()?;
+        let (model, server) = self.served().await?;
+        let reserved = self.reserve(&model).await?;
+        Ok((model, server, reserved))
+    }
 
+    async fn sent(
+        self,
+        model: Model,
+        server: Server,
+        reserved: Reserved,
+        mut answer: oneshot::Sender<Response>,
+    ) {
         let mut deadline = Box::pin(sleep(server.whole()));
         let limits = reserved.limits.clone();
         let started_at = reserved.started_at();
@@ -180,19 +180,17 @@ impl Passage {
             () = &mut deadline => Err(Failure::TimedOut),
             () = stop.cancelled() => Err(Failure::Broken),
             () = answer.closed(), if streams => {
-                flight.settle(HUNG_UP, flight.estimate(), None).await;
-                return Ok(());
+                return flight.settle(HUNG_UP, flight.estimate(), None).await;
             }
         };
         match sent {
             Ok((back, hides_usage)) => {
                 flight.hides_usage = hides_usage;
                 flight.back(back, streams, answer, deadline).await;
-                Ok(())
             }
             Err(failure) => {
                 flight.settle(i64::from(failure.status().as_u16()), Measured::NOTHING, None).await;
-                Err((flight.fault(failure), answer))
+                let _ = answer.send(flight.fault(failure).into_response());
             }
         }
     }
@@ -240,7 +238,7 @@ impl Passage {
     }
 
     /// Gates 7 and 8.
-    async fn reserve(&self, model: &Model) -> Result<admission::Reserved, Fault> {
+    async fn reserve(&self, model: &Model) -> Result<Reserved, Fault> {
         let known = self.facts().and_then(|facts| RequestId::parse(&facts.id));
         let desk = &self.state.desk;
         let request = known.unwrap_or_else(|| RequestId::new(desk.now(), desk.ten()));

@@ -1,6 +1,11 @@
 //! What the desk answers holds for the gateway's very next request.
 
+use clap::Parser;
+use keydesk_core::store::Db;
+
 use super::support::{Ask, Browser, Cast, HOUR, TestApp, TestKey, Who, borrowed, fields_for, on_both};
+use crate::cli::open_as_it_is;
+use crate::config::{DataConfig, ServeConfig};
 
 async fn act(app: &TestApp, who: &Browser, action: &str, fields: &[(String, String)]) {
     let answer = app.post(who, action, &borrowed(fields)).await;
@@ -147,4 +152,46 @@ on_both! {
             assert_ne!(desk.ask(asked(path)).await.status, 200, "{path}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_gateway_alone_starts_only_on_a_database_that_is_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataConfig { data: folder.path().into(), database_url: None };
+    let refused = open_as_it_is(&data).await.err().unwrap();
+    assert!(refused.starts_with("There is no database"), "{refused}");
+    let db = Db::open(&data.place().unwrap()).await.unwrap();
+    let refused = open_as_it_is(&data).await.err().unwrap();
+    assert!(refused.ends_with("Run: keydesk migrate"), "{refused}");
+    db.migrate().await.unwrap();
+    assert!(open_as_it_is(&data).await.is_ok());
+}
+
+#[test]
+fn a_gateway_token_is_long_or_the_start_fails() {
+    #[derive(clap::Parser)]
+    struct Options {
+        #[command(flatten)]
+        serve: ServeConfig,
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let config = |option: &str, value: &str| Options::parse_from(["keydesk", option, value]).serve;
+    let by_file = |token: &str| {
+        std::fs::write(&file, token).unwrap();
+        config("--gateway-token-file", file.to_str().unwrap())
+    };
+    for short in [config("--gateway-token", "short"), by_file(""), by_file(&"a b ".repeat(20))] {
+        assert!(short.check().unwrap_err().contains("at least 32 characters"));
+    }
+    let token = "0123456789abcdef0123456789abcdef";
+    for long in [config("--gateway-token", token), by_file(&format!("{token}\n"))] {
+        long.check().unwrap();
+        assert_eq!(long.token().unwrap().unwrap().0, token);
+        assert!(!format!("{long:?}").contains(token));
+    }
+    std::fs::remove_file(&file).unwrap();
+    let missing = config("--gateway-token-file", file.to_str().unwrap());
+    assert!(missing.check().unwrap_err().contains("cannot be read"));
+    assert!(config("--gateway-listen", "127.0.0.1:3000").check().unwrap_err().contains("cannot both listen"));
 }
