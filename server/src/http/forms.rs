@@ -36,6 +36,22 @@ const NEVER_BACK: [&str; 8] = [
     "form[proof][code]",
 ];
 
+/// Waits for the whole form before anybody asks who sends it: a session that ends while a form arrives slowly is not
+/// good for that form any more.
+pub async fn gather(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_MOST)).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(_)) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "The form is too large. Nothing was saved.\n").into_response()
+        }
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "The form took too long to arrive.\n").into_response(),
+    }
+}
+
 /// `pages` draws a form's page again.
 pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
@@ -48,16 +64,8 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
     }
     let (mut parts, body) = request.into_parts();
     let wants_page = accepts_html(&parts.headers);
-    let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_MOST)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            return (StatusCode::PAYLOAD_TOO_LARGE, "The form is too large. Nothing was saved.\n")
-                .into_response();
-        }
-        Err(_) => {
-            return (StatusCode::REQUEST_TIMEOUT, "The form took too long to arrive.\n").into_response();
-        }
-    };
+    // `gather` has it all.
+    let bytes = to_bytes(body, BODY_MOST).await.unwrap_or_default();
     let mut values: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
     // A form says which page it is on; one drawn in the answer to its own post has another address.
     let said = values.iter().position(|(name, _)| name == "page").map(|at| values.remove(at).1);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
@@ -51,6 +51,7 @@ pub fn router(state: AppState) -> Router {
         .layer(compression())
         .layer(from_fn_with_state(state.clone(), caller::identify))
         .layer(sessions(&state))
+        .layer(from_fn(forms::gather))
         .layer(from_fn_with_state(state.clone(), same_origin::require));
 
     // For machines and for everybody's browser.

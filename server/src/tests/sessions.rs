@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use axum::body::Body;
 use keydesk_core::ops::account::SessionLife;
 use sha2::{Digest, Sha256};
 use tower_sessions::SessionStore;
@@ -177,6 +178,36 @@ on_both! {
         let late = Browser::default();
         late.plant(COOKIE, &value);
         assert!(!is_in(&app, &late).await);
+    }
+}
+
+on_both! {
+    async fn a_form_that_arrives_slowly_is_not_taken_from_a_session_that_ended_meanwhile(app: TestApp) {
+        app.cast().await;
+        let browser = app.sign_in(Who::Owner).await;
+        let fields = [("form[org]", "acme"), ("form[team][name]", "Slow")];
+        let mut ask = Ask::form("teams/create", &fields).same_origin();
+        ask.headers.insert("cookie", browser.header_for("/").parse().unwrap());
+        let whole = std::mem::take(&mut ask.body);
+        let (app_too, out) = (app.clone(), browser.clone());
+        // The first half comes at once, the second when the person has signed out.
+        let halves = futures_util::stream::unfold(0, move |half| {
+            let (app, browser, whole) = (app_too.clone(), out.clone(), whole.clone());
+            async move {
+                let (first, second) = whole.split_at(whole.len() / 2);
+                match half {
+                    0 => Some((Ok::<_, std::io::Error>(first.to_vec()), 1)),
+                    1 => {
+                        app.post(&browser, "session/sign-out", &[("form[confirm]", "yes")]).await;
+                        Some((Ok(second.to_vec()), 2))
+                    }
+                    _ => None,
+                }
+            }
+        });
+        let answer = app.ask_with(ask, Body::from_stream(halves)).await;
+        assert_eq!(answer.status, 401, "{}", answer.text);
+        assert_eq!(app.number("SELECT COUNT(*) FROM teams WHERE name = 'Slow'").await, 0);
     }
 }
 

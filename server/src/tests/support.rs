@@ -442,11 +442,17 @@ impl TestApp {
         answer
     }
 
-    pub async fn ask(&self, ask: Ask) -> Answer {
+    pub async fn ask(&self, mut ask: Ask) -> Answer {
+        let body = Body::from(std::mem::take(&mut ask.body));
+        self.ask_with(ask, body).await
+    }
+
+    /// With a body that comes as it likes.
+    pub async fn ask_with(&self, ask: Ask, body: Body) -> Answer {
         let mut request = Request::builder()
             .method(ask.method)
             .uri(&ask.path)
-            .body(Body::from(ask.body))
+            .body(body)
             .unwrap_or_else(|error| panic!("{}: {error}", ask.path));
         *request.headers_mut() = ask.headers;
         if !request.headers().contains_key("host") {
