@@ -54,6 +54,10 @@ pub struct ServeConfig {
     #[arg(long, env = "KEYDESK_GATEWAY_LISTEN")]
     pub gateway_listen: Option<SocketAddr>,
 
+    /// The address that clients use for the gateway where it has a port of its own, such as https://gateway.example.com.
+    #[arg(long, env = "KEYDESK_GATEWAY_URL")]
+    pub gateway_url: Option<String>,
+
     /// What other gateways prove themselves with when they ask to authorize and settle requests, at least 32 characters.
     /// Left out, those routes are not served.
     #[arg(
@@ -160,6 +164,15 @@ impl ServeConfig {
         }
     }
 
+    /// Where clients reach the gateway, without a slash at the end.
+    pub fn gateway_url(&self) -> String {
+        match (&self.gateway_url, self.gateway_listen) {
+            (Some(url), _) => url.trim_end_matches('/').to_owned(),
+            (None, Some(listen)) => format!("http://{listen}"),
+            (None, None) => self.base_url(),
+        }
+    }
+
     pub fn secure(&self) -> bool {
         self.base_url().starts_with("https://")
     }
@@ -176,13 +189,17 @@ impl ServeConfig {
                 self.listen
             ));
         }
-        let url = self.base_url();
-        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        match host {
-            Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '"']) => Ok(()),
-            _ => Err(format!(
-                "The base URL {url:?} must be http:// or https:// and a host, without a path. Set KEYDESK_BASE_URL."
-            )),
-        }
+        check_url(&self.base_url(), "base URL", "KEYDESK_BASE_URL")?;
+        check_url(&self.gateway_url(), "gateway's URL", "KEYDESK_GATEWAY_URL")
+    }
+}
+
+fn check_url(url: &str, what: &str, variable: &str) -> Result<(), String> {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '"']) => Ok(()),
+        _ => Err(format!(
+            "The {what} {url:?} must be http:// or https:// and a host, without a path. Set {variable}."
+        )),
     }
 }

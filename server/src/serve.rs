@@ -45,14 +45,15 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     let cookie_key = cookie_key(&config)?;
     let (listener, listen) = bind(config.listen, "--listen")?;
     let apart = config.gateway_listen.map(|address| bind(address, "--gateway-listen")).transpose()?;
-    let config = ServeConfig { listen, ..config };
+    let gateway_listen = apart.as_ref().map(|(_, address)| *address);
+    let config = ServeConfig { listen, gateway_listen, ..config };
     let setup = links::new_setup(&desk).await.map_err(told)?;
     let state = state(desk, config, cookie_key);
     let base_url = state.config.base_url();
 
     println!("Keydesk listens on {base_url}");
-    if let Some((_, address)) = &apart {
-        println!("Its gateway listens on http://{address}");
+    if apart.is_some() {
+        println!("Its gateway listens on {}", state.config.gateway_url());
     }
     if let Some(token) = setup {
         println!(
@@ -77,8 +78,8 @@ pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen")?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
-    let state = state(desk, ServeConfig { listen, ..config }, cookie_key);
-    println!("Keydesk's gateway listens on http://{listen}");
+    let state = state(desk, ServeConfig { listen, gateway_listen: None, ..config }, cookie_key);
+    println!("Keydesk's gateway listens on {}", state.config.gateway_url());
     let jobs = tokio::spawn(jobs::run_gateway(state.clone()));
     let served = vec![(listener, router::gateway_router(state.clone()))];
     run(state, served, jobs).await

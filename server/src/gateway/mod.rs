@@ -81,6 +81,19 @@ pub fn routes() -> Router<AppState> {
         .route("/v1beta/{*rest}", nothing_here())
 }
 
+/// In the place of all that, where the gateway has a port of its own.
+pub fn elsewhere() -> Router<AppState> {
+    ["/v1", "/v1/", "/v1/{*rest}", "/v1beta", "/v1beta/", "/v1beta/{*rest}", "/gateway/{*rest}"]
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route(path, any(not_here)))
+}
+
+/// No key is looked at.
+async fn not_here(asker: Asker) -> Fault {
+    let base = &asker.base_url;
+    asker.not_found(&format!("This address has the desk's pages alone. The gateway's is {base}."))
+}
+
 /// What clients call and this gateway does not pass on yet.
 const NOT_YET: [&str; 7] = [
     "/v1/audio/speech",

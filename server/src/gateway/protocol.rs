@@ -61,7 +61,7 @@ impl Asker {
     pub fn of(parts: &Parts, state: &AppState) -> Self {
         Self {
             protocol: Protocol::of(parts.uri.path(), &parts.headers),
-            base_url: state.config.base_url(),
+            base_url: state.config.gateway_url(),
             request_id: parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()),
             from_browser: parts.headers.contains_key(ORIGIN),
         }

@@ -149,7 +149,9 @@ on_both! {
         let desk = app.without_gateway();
         assert_eq!(desk.ask(Ask::get("/sign-in")).await.status, 200);
         for path in ["/v1/models", "/v1/key", "/gateway/forward-auth"] {
-            assert_ne!(desk.ask(asked(path)).await.status, 200, "{path}");
+            let answer = desk.ask(asked(path)).await;
+            assert_eq!(answer.status, 404, "{path}");
+            assert!(answer.text.contains("The gateway's is http://127.0.0.1:1."), "{}", answer.text);
         }
     }
 }

@@ -462,6 +462,8 @@ fn whatever_is_sent_instead_of_a_key_is_refused_and_not_repeated() {
         "/v1/models",
         "/v1/models/gpt-5",
         "/v1beta/models",
+        "/v1/key",
+        "/gateway/forward-auth",
         "/v1/chat/completions",
         "/v1/completions",
         "/v1/embeddings",
