@@ -33,6 +33,8 @@ pub struct Cli {
 enum Command {
     /// Bring the database up to date and serve the desk and the gateway.
     Serve(ServeConfig),
+    /// Serve the gateway alone, on a database that another process brought up to date.
+    Gateway(ServeConfig),
     /// Bring the database up to date and stop.
     Migrate(DataConfig),
     /// Print a new one-time link for setting up an installation that nobody can sign in to yet.
@@ -156,6 +158,7 @@ struct SwitchArgs {
 pub async fn run(cli: Cli) -> Result<(), String> {
     match cli.command {
         Command::Serve(config) => serve::serve(config).await,
+        Command::Gateway(config) => serve::gateway(config).await,
         Command::Migrate(data) => {
             open(&data).await?.db.close().await;
             println!("The database is up to date.");
@@ -339,6 +342,23 @@ async fn demonstrate(args: DemoArgs) -> Result<(), String> {
         return serve::serve(config).await;
     }
     Ok(())
+}
+
+/// Opens a database as it is.
+pub async fn open_as_it_is(data: &DataConfig) -> Result<Desk, String> {
+    let place = data.place()?;
+    if let Place::Sqlite(path) = &place
+        && !path.exists()
+    {
+        return Err(format!("There is no database {}. Start with: keydesk serve", path.display()));
+    }
+    let db = Db::open(&place).await.map_err(stored)?;
+    match db.pending_migrations().await.map_err(stored)? {
+        0 => Ok(Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom))),
+        count => Err(format!(
+            "The database waits for {count} migrations, and the gateway makes none. Run: keydesk migrate"
+        )),
+    }
 }
 
 /// Opens the database, making its folder, and brings it up to date.

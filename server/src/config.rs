@@ -39,6 +39,8 @@ impl DataConfig {
     }
 }
 
+const TOKEN_LEAST: usize = 32;
+
 #[derive(Args, Clone, Debug)]
 pub struct ServeConfig {
     #[command(flatten)]
@@ -47,6 +49,28 @@ pub struct ServeConfig {
     /// Address and port to listen on.
     #[arg(long, env = "KEYDESK_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
+
+    /// Another address and port for the gateway: then --listen serves the desk alone.
+    #[arg(long, env = "KEYDESK_GATEWAY_LISTEN")]
+    pub gateway_listen: Option<SocketAddr>,
+
+    /// The address that clients use for the gateway where it has a port of its own, such as https://gateway.example.com.
+    #[arg(long, env = "KEYDESK_GATEWAY_URL")]
+    pub gateway_url: Option<String>,
+
+    /// What other gateways prove themselves with when they ask to authorize and settle requests, at least 32 characters.
+    /// Left out, those routes are not served.
+    #[arg(
+        long,
+        env = "KEYDESK_GATEWAY_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "gateway_token_file"
+    )]
+    pub gateway_token: Option<Secret>,
+
+    /// File with that token.
+    #[arg(long, env = "KEYDESK_GATEWAY_TOKEN_FILE")]
+    pub gateway_token_file: Option<PathBuf>,
 
     /// The address that people and programs use, without a path, such as https://keys.example.com. With https, cookies
     /// are sent over https only.
@@ -112,11 +136,40 @@ impl ServeConfig {
         url.map(|url| Smtp::new(url, self.mail_from.as_deref())).transpose()
     }
 
+    /// `None` when other gateways cannot ask this one.
+    ///
+    /// # Errors
+    /// A sentence for whoever started the program.
+    pub fn token(&self) -> Result<Option<Secret>, String> {
+        let token = match (&self.gateway_token, &self.gateway_token_file) {
+            (Some(token), _) => token.0.clone(),
+            (None, Some(path)) => std::fs::read_to_string(path)
+                .map_err(|error| format!("The gateway token {} cannot be read: {error}.", path.display()))?,
+            (None, None) => return Ok(None),
+        };
+        let token = token.trim();
+        if token.len() < TOKEN_LEAST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!(
+                "The gateway token has to be at least {TOKEN_LEAST} characters without spaces. Make one with: openssl rand -hex 32"
+            ));
+        }
+        Ok(Some(Secret(token.to_owned())))
+    }
+
     /// Without a slash at the end.
     pub fn base_url(&self) -> String {
         match &self.base_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", self.listen),
+        }
+    }
+
+    /// Where clients reach the gateway, without a slash at the end.
+    pub fn gateway_url(&self) -> String {
+        match (&self.gateway_url, self.gateway_listen) {
+            (Some(url), _) => url.trim_end_matches('/').to_owned(),
+            (None, Some(listen)) => format!("http://{listen}"),
+            (None, None) => self.base_url(),
         }
     }
 
@@ -129,13 +182,24 @@ impl ServeConfig {
     pub fn check(&self) -> Result<(), String> {
         self.data.place()?;
         self.mail()?;
-        let url = self.base_url();
-        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        match host {
-            Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '"']) => Ok(()),
-            _ => Err(format!(
-                "The base URL {url:?} must be http:// or https:// and a host, without a path. Set KEYDESK_BASE_URL."
-            )),
+        self.token()?;
+        if self.gateway_listen == Some(self.listen) && self.listen.port() != 0 {
+            return Err(format!(
+                "The desk and the gateway cannot both listen on {}. Leave --gateway-listen out to serve both there.",
+                self.listen
+            ));
         }
+        check_url(&self.base_url(), "base URL", "KEYDESK_BASE_URL")?;
+        check_url(&self.gateway_url(), "gateway's URL", "KEYDESK_GATEWAY_URL")
+    }
+}
+
+fn check_url(url: &str, what: &str, variable: &str) -> Result<(), String> {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '"']) => Ok(()),
+        _ => Err(format!(
+            "The {what} {url:?} must be http:// or https:// and a host, without a path. Set {variable}."
+        )),
     }
 }

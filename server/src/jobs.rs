@@ -1,22 +1,24 @@
-//! What happens by itself while the program serves: last uses are written, keys expire, what nobody needs is forgotten.
+//! What happens by itself while the program serves: last uses are written, what a gateway's requests hold is kept up and
+//! settled, keys expire, what nobody needs is forgotten.
 
 use std::time::Duration;
 
+use keydesk_core::admission::RENEW_MS;
 use keydesk_core::store::{StoreError, keys, meter, refusals, sessions, throttle};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::state::AppState;
 
 const DAY_MS: i64 = 86_400_000;
+/// Seconds.
+const RENEW_EVERY: u64 = RENEW_MS as u64 / 1_000;
 
 /// Runs until it is dropped.
 pub async fn run(state: AppState) {
-    let mut every_second = interval(Duration::from_secs(1));
-    every_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut every_second = every_second();
     for second in 0_u64.. {
         every_second.tick().await;
-        log("last uses", state.last_used.flush(&state.desk.db).await);
-        log("refusals", state.refusals.flush(&state.desk.db).await);
+        gateway_turn(&state, second).await;
         if second.is_multiple_of(15) {
             log("expiry", expire(&state).await);
         }
@@ -26,6 +28,31 @@ pub async fn run(state: AppState) {
         if second.is_multiple_of(3_600) {
             log("sweep", sweep(&state).await);
         }
+    }
+}
+
+/// Of it, what a process that serves the gateway alone has to do. Runs until it is dropped.
+pub async fn run_gateway(state: AppState) {
+    let mut every_second = every_second();
+    for second in 0_u64.. {
+        every_second.tick().await;
+        gateway_turn(&state, second).await;
+    }
+}
+
+fn every_second() -> Interval {
+    let mut every_second = interval(Duration::from_secs(1));
+    every_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    every_second
+}
+
+async fn gateway_turn(state: &AppState, second: u64) {
+    let (desk, under_way) = (&state.desk, &state.gateway.under_way);
+    log("last uses", state.last_used.flush(&desk.db).await);
+    log("refusals", state.refusals.flush(&desk.db).await);
+    log("settlements", under_way.settle_waiting(desk).await);
+    if second.is_multiple_of(RENEW_EVERY) {
+        log("leases", under_way.renew(desk).await);
     }
 }
 

@@ -1,14 +1,14 @@
 //! Serving: open, check, listen, and stop without breaking off what is under way.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ::http::Request;
-use axum::ServiceExt;
+use axum::{Router, ServiceExt};
 use axum_extra::extract::cookie::Key;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
@@ -17,11 +17,13 @@ use keydesk_core::admission::{LastUsed, Refusals};
 use keydesk_core::ops::links;
 use keydesk_core::{Random, Vault};
 use leptos::config::LeptosOptions;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
 use tower::Layer;
 use tower::util::MapRequestLayer;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{open, told};
+use crate::cli::{open, open_as_it_is, told};
 use crate::clock::SystemRandom;
 use crate::config::ServeConfig;
 use crate::http::{assets, router};
@@ -30,25 +32,29 @@ use crate::{gateway, jobs};
 
 /// What is under way at a stop has this long to finish.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// After that, what is broken off has this long to be settled.
+const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 /// A request's head has this long to arrive.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
 
+/// The desk and the gateway, together or on a port each.
 pub async fn serve(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     start_log(config.log_json);
     let desk = open(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
-    let listener = std::net::TcpListener::bind(config.listen).map_err(|error| {
-        format!("Nothing can listen on {}: {error}. Choose another address with --listen.", config.listen)
-    })?;
-    listener.set_nonblocking(true).map_err(|error| format!("The listener cannot be used: {error}."))?;
-    let listen = listener.local_addr().unwrap_or(config.listen);
-    let config = ServeConfig { listen, ..config };
+    let (listener, listen) = bind(config.listen, "--listen")?;
+    let apart = config.gateway_listen.map(|address| bind(address, "--gateway-listen")).transpose()?;
+    let gateway_listen = apart.as_ref().map(|(_, address)| *address);
+    let config = ServeConfig { listen, gateway_listen, ..config };
     let setup = links::new_setup(&desk).await.map_err(told)?;
     let state = state(desk, config, cookie_key);
     let base_url = state.config.base_url();
 
     println!("Keydesk listens on {base_url}");
+    if apart.is_some() {
+        println!("Its gateway listens on {}", state.config.gateway_url());
+    }
     if let Some(token) = setup {
         println!(
             "Nobody can sign in yet. Open this link to set up the first organisation; it works once, for a day:"
@@ -57,34 +63,102 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     }
 
     let jobs = tokio::spawn(jobs::run(state.clone()));
-    // Paths are put right before routes are chosen.
-    let service = MapRequestLayer::new(gateway::collapse_leading_slashes::<Incoming>)
-        .layer(router::router(state.clone()));
-    let service = ServiceExt::<Request<Incoming>>::into_make_service_with_connect_info::<SocketAddr>(service);
-    let handle = axum_server::Handle::new();
+    let mut served = vec![(listener, router::router(state.clone()))];
+    if let Some((listener, _)) = apart {
+        served.push((listener, router::gateway_router(state.clone())));
+    }
+    run(state, served, jobs).await
+}
+
+/// The gateway alone: it has no pages, and makes no change of the database's form.
+pub async fn gateway(config: ServeConfig) -> Result<(), String> {
+    config.check()?;
+    start_log(config.log_json);
+    let desk = open_as_it_is(&config.data).await?;
+    let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen")?;
+    // Nothing is sealed here: there are no cookies.
+    let cookie_key = Key::from(&desk.bytes::<64>());
+    let state = state(desk, ServeConfig { listen, gateway_listen: None, ..config }, cookie_key);
+    println!("Keydesk's gateway listens on {}", state.config.gateway_url());
+    let jobs = tokio::spawn(jobs::run_gateway(state.clone()));
+    let served = vec![(listener, router::gateway_router(state.clone()))];
+    run(state, served, jobs).await
+}
+
+fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), String> {
+    let listener = TcpListener::bind(address).map_err(|error| {
+        format!("Nothing can listen on {address}: {error}. Choose another address with {option}.")
+    })?;
+    listener.set_nonblocking(true).map_err(|error| format!("The listener cannot be used: {error}."))?;
+    let address = listener.local_addr().unwrap_or(address);
+    Ok((listener, address))
+}
+
+/// Serves until it is told to stop, and then until nothing is under way any more, within bounds.
+async fn run(
+    state: AppState,
+    served: Vec<(TcpListener, Router)>,
+    jobs: JoinHandle<()>,
+) -> Result<(), String> {
+    let mut servers = JoinSet::new();
+    let mut handles = Vec::new();
+    for (listener, router) in served {
+        // Paths are put right before routes are chosen.
+        let service = MapRequestLayer::new(gateway::collapse_leading_slashes::<Incoming>).layer(router);
+        let service =
+            ServiceExt::<Request<Incoming>>::into_make_service_with_connect_info::<SocketAddr>(service);
+        let handle = axum_server::Handle::new();
+        handles.push(handle.clone());
+        let mut server =
+            axum_server::from_tcp(listener).map_err(|error| format!("Nothing can be served: {error}."))?;
+        // A client that sends its head one byte a minute is not waited for.
+        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+        servers.spawn(async move { server.handle(handle).serve(service).await });
+    }
+    let stopping = Arc::new(OnceLock::new());
     tokio::spawn({
-        let handle = handle.clone();
+        let stopping = stopping.clone();
         async move {
             signal().await;
             tracing::info!("stopping: what is under way is finished");
-            handle.graceful_shutdown(Some(STOP_WITHIN));
+            let _ = stopping.set(Instant::now());
+            handles.iter().for_each(|handle| handle.graceful_shutdown(Some(STOP_WITHIN)));
         }
     });
-    let mut server =
-        axum_server::from_tcp(listener).map_err(|error| format!("Nothing can be served: {error}."))?;
-    // A client that sends its head one byte a minute is not waited for.
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    let ended =
-        server.handle(handle).serve(service).await.map_err(|error| format!("The server stopped: {error}."));
+    let mut ended = Ok(());
+    while let Some(server) = servers.join_next().await {
+        let stopped = server
+            .map_err(|error| error.to_string())
+            .and_then(|done| done.map_err(|error| error.to_string()));
+        if let Err(error) = stopped {
+            ended = Err(format!("The server stopped: {error}."));
+            break;
+        }
+    }
+    servers.abort_all();
     jobs.abort();
+    finish(&state, *stopping.get_or_init(Instant::now) + STOP_WITHIN).await;
+    state.desk.db.close().await;
+    ended
+}
+
+/// Requests to providers go on until they are settled; those that take too long are broken off and settled as they stand.
+async fn finish(state: &AppState, until: Instant) {
+    let under_way = &state.gateway.under_way;
+    under_way.tasks.close();
+    if timeout_at(until, under_way.tasks.wait()).await.is_err() {
+        under_way.stop.cancel();
+        let _ = timeout(SETTLE_WITHIN, under_way.tasks.wait()).await;
+    }
+    if let Err(error) = under_way.settle_waiting(&state.desk).await {
+        tracing::error!(%error, requests = under_way.waiting(), "requests are not settled");
+    }
     if let Err(error) = state.refusals.flush(&state.desk.db).await {
         tracing::error!(%error, "the last refusals are not written");
     }
     if let Err(error) = state.last_used.flush(&state.desk.db).await {
         tracing::error!(%error, "last uses were not written");
     }
-    state.desk.db.close().await;
-    ended
 }
 
 pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> AppState {
@@ -95,12 +169,14 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
         .build();
     // Whether it makes sense was checked at the start.
     let mailer = config.mail().ok().flatten().map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
+    let token = config.token().ok().flatten();
     let desk = desk.with_vault(Vault::derive(cookie_key.master()));
     AppState {
         desk,
         config: Arc::new(config),
         last_used: LastUsed::default(),
         refusals: Refusals::default(),
+        gateway: gateway::Gateway { token, ..Default::default() },
         cookie_key,
         mailer,
         leptos,

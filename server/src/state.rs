@@ -10,6 +10,7 @@ use keydesk_core::admission::{LastUsed, Refusals};
 use leptos::config::LeptosOptions;
 
 use crate::config::ServeConfig;
+use crate::gateway::Gateway;
 
 #[derive(Clone)]
 pub struct AppState {
@@ -17,6 +18,7 @@ pub struct AppState {
     pub config: Arc<ServeConfig>,
     pub last_used: LastUsed,
     pub refusals: Refusals,
+    pub gateway: Gateway,
     /// Seals the cookies that carry a notice or a new secret to the next page.
     pub cookie_key: Key,
     /// When this installation sends mail.

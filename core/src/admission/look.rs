@@ -34,6 +34,8 @@ pub struct LiveLook {
     /// Ids of the catalogue's models that it may use.
     pub models: Vec<String>,
     pub spent: Money,
+    /// In this calendar month.
+    pub month_spent: Money,
     pub requests: i64,
     pub tokens: i64,
 }
@@ -55,6 +57,8 @@ pub async fn look(
     let (expires_at, zone) = (found.expires_at, found.zone.clone());
     let context = AuthContext::new(found);
     let (spent, requests, tokens) = spend::total_of_key(&mut read, &context.org, &context.key).await?;
+    let starts = spend::WindowStarts::at(desk.now(), &context.zone);
+    let month_spent = spend::month_of_key(&mut read, &context.org, &context.key, starts).await?;
     drop(read);
     let live = match &stopped {
         Some(Refusal::Revoked { .. } | Refusal::Retired { .. }) => None,
@@ -62,6 +66,7 @@ pub async fn look(
             limits: limits(desk, &context).await?,
             models: models_in_scope(desk, &context).await?.into_iter().map(|model| model.id).collect(),
             spent,
+            month_spent,
             requests,
             tokens,
         }),

@@ -11,7 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::usage::Tokens;
 use crate::store::meter::{self, Hold, Met};
 use crate::store::spend::{Usage, WindowStarts};
-use crate::store::{StoreError, admission as stored, people};
+use crate::store::{StoreError, admission as stored, people, spend};
 
 /// How long a request holds without a word from its gateway. Gateways say that it is under way every `RENEW_MS`.
 pub const LEASE_MS: i64 = 120_000;
@@ -207,6 +207,11 @@ pub async fn reserved(desk: &Desk, request: &RequestId) -> Result<Option<(Reserv
         limits: Vec::new(),
     };
     Ok(Some((reserved, held.model)))
+}
+
+/// What a request cost that is settled already.
+pub async fn settled(desk: &Desk, request: &RequestId) -> Result<Option<Money>, StoreError> {
+    spend::cost_of(&mut desk.db.read().await?, request).await
 }
 
 /// Lets go of what a request held that was never sent on.

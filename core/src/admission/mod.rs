@@ -16,6 +16,7 @@ pub use last_used::LastUsed;
 pub use look::{KeyLook, LiveLook, look};
 pub use meter::{
     Ask, LEASE_MS, RENEW_MS, Reserved, Used, limits, record, release, renew, reserve, reserved, settle,
+    settled,
 };
 pub use presented::Presented;
 pub use refusals::{Refusals, Refused};
@@ -85,6 +86,9 @@ impl AuthContext {
 
     pub fn key(&self) -> &KeyId {
         &self.key
+    }
+    pub fn key_name(&self) -> &str {
+        &self.key_name
     }
     pub fn secret(&self) -> &SecretId {
         &self.secret

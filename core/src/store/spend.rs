@@ -19,6 +19,7 @@ use crate::domain::window::Period;
 statements! {
     DAYS = "SELECT day, CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens + output_tokens) AS BIGINT), CAST(SUM(cost) AS BIGINT)
         FROM spend_daily WHERE key_id = $1 AND org_id = $2 AND day >= $3 GROUP BY day ORDER BY day";
+    COST_OF = "SELECT cost FROM usage WHERE request_id = $1";
     TOTAL = "SELECT spent, requests, tokens FROM counters
         WHERE holder_kind = 'key' AND holder_id = $1 AND period = 'total' AND window_start = 0 AND org_id = $2";
     REQUESTS_SINCE = "SELECT COUNT(*) FROM (SELECT 1 FROM usage WHERE key_id = $1 AND org_id = $2 AND started_at >= $3 LIMIT 10001) counted";
@@ -155,6 +156,24 @@ pub(super) async fn months(
             .bind(starts.month.ms())
     )?;
     Ok(rows.into_iter().map(|(id, spent)| (id, Money::from_nanos(spent))).collect())
+}
+
+/// What a key spent in the month that began there.
+pub async fn month_of_key(
+    via: &mut impl Via,
+    org: &OrgId,
+    key: &KeyId,
+    starts: WindowStarts,
+) -> Result<Money, StoreError> {
+    let ids = serde_json::to_string(&[key.as_str()]).unwrap_or_default();
+    Ok(months(via, org, Holder::Key, &ids, starts).await?.first().map_or(Money::ZERO, |(_, spent)| *spent))
+}
+
+/// What a settled request cost; `None` when it is not settled.
+pub async fn cost_of(via: &mut impl Via, request: &RequestId) -> Result<Option<Money>, StoreError> {
+    let cost: Option<i64> =
+        run!(via, fetch_optional, sqlx::query_scalar::<_, i64>(COST_OF).bind(request.as_str()))?;
+    Ok(cost.map(Money::from_nanos))
 }
 
 /// Puts each key's budgets, what was spent of them, the month's spend, and what it shares with others (its team's and its

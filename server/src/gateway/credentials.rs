@@ -3,7 +3,9 @@
 //!
 //! It decides nothing itself and keeps nothing of a credential.
 
-use axum::extract::{FromRequestParts, Query};
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use keydesk_core::admission::{self, AuthContext, KnownKey, NotAdmitted, Presented, Refused};
@@ -43,15 +45,25 @@ impl FromRequestParts<AppState> for Authenticated {
 /// For the key's page: a refusal of a known key is counted.
 pub fn note_refusal(parts: &Parts, state: &AppState, key: &KnownKey, refusal: &Refusal) {
     let facts = parts.extensions.get::<RequestFacts>();
-    let address =
-        facts.and_then(|facts| facts.address).map(|address| address.to_string()).unwrap_or_default();
-    let request_id = facts.map(|facts| facts.id.clone()).unwrap_or_default();
-    let request = Refused { route: parts.uri.path(), address, request_id };
-    state.refusals.note(key, refusal, &request, state.desk.now());
+    note_refusal_at(parts, state, key, refusal, parts.uri.path(), facts.and_then(|facts| facts.address));
+}
+
+/// The same of a request that somebody asks for, on this route and from this address.
+pub fn note_refusal_at(
+    parts: &Parts,
+    state: &AppState,
+    key: &KnownKey,
+    refusal: &Refusal,
+    route: &str,
+    address: Option<IpAddr>,
+) {
+    let request_id = parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()).unwrap_or_default();
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    state.refusals.note(key, refusal, &Refused { route, address, request_id }, state.desk.now());
 }
 
 /// Every place in every route, also repeated ones: a second key must be seen to be refused.
-fn presented(parts: &Parts) -> Presented {
+pub fn presented(parts: &Parts) -> Presented {
     let mut presented = Presented::default();
     for value in parts.headers.get_all(AUTHORIZATION) {
         presented.authorization(value.as_bytes());
@@ -59,12 +71,13 @@ fn presented(parts: &Parts) -> Presented {
     for value in BARE_HEADERS.iter().flat_map(|name| parts.headers.get_all(*name)) {
         presented.bare(value.as_bytes());
     }
-    // Any query reads as pairs; what is no UTF-8 in it becomes a character that no key has.
-    if let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) {
-        pairs
-            .iter()
-            .filter(|(name, _)| name == "key")
-            .for_each(|(_, value)| presented.bare(value.as_bytes()));
-    }
+    from_query(&mut presented, parts.uri.query().unwrap_or_default());
     presented
+}
+
+/// Any query reads as pairs; what is no UTF-8 in it becomes a character that no key has.
+pub fn from_query(presented: &mut Presented, query: &str) {
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "key")
+        .for_each(|(_, value)| presented.bare(value.as_bytes()));
 }

@@ -5,9 +5,10 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use keydesk_core::admission::models_in_scope;
+use keydesk_core::admission::{AuthContext, models_in_scope};
 use keydesk_core::domain::key_format::looks_like_secret;
-use keydesk_core::domain::model::Model;
+use keydesk_core::domain::model::{DEMO_ECHO, Model, demo_echo};
+use keydesk_core::store::{StoreError, providers};
 use serde_json::{Value, json};
 
 use super::credentials::{Authenticated, note_refusal};
@@ -19,7 +20,7 @@ pub async fn list(
     asker: Asker,
     Authenticated(context): Authenticated,
 ) -> Result<Response, Fault> {
-    let models = models_in_scope(&state.desk, &context).await.map_err(|error| asker.unavailable(&error))?;
+    let models = usable(&state, &context).await.map_err(|error| asker.unavailable(&error))?;
     let shown: Vec<Value> = models.iter().map(|model| shape(asker.protocol, model)).collect();
     Ok(answer(&match asker.protocol {
         Protocol::OpenAi => json!({"object": "list", "data": shown}),
@@ -51,7 +52,7 @@ pub async fn find(
         note_refusal(&parts, &state, &context.known(), &refusal);
         return Err(asker.refused(&refusal));
     }
-    let models = models_in_scope(&state.desk, &context).await.map_err(|error| asker.unavailable(&error))?;
+    let models = usable(&state, &context).await.map_err(|error| asker.unavailable(&error))?;
     match models.iter().find(|model| model.id == id) {
         Some(model) => Ok(answer(&shape(asker.protocol, model))),
         None => {
@@ -62,6 +63,19 @@ pub async fn find(
             )))
         }
     }
+}
+
+/// The models of a key that somebody serves. While this installation has no provider, that is the demonstration, and behind
+/// it stands what could be served.
+async fn usable(state: &AppState, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
+    let mut found = models_in_scope(&state.desk, context).await?;
+    if providers::any(&mut state.desk.db.read().await?).await? {
+        found.retain(|model| model.route.is_some());
+    } else if context.model(DEMO_ECHO).is_ok() {
+        found.retain(|model| model.id != DEMO_ECHO);
+        found.insert(0, demo_echo());
+    }
+    Ok(found)
 }
 
 /// The catalogue keeps no release dates. Clients demand one, so it is 1970, which Anthropic documents for an unknown date.

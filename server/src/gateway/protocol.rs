@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keydesk_core::domain::gate::Refusal;
+use keydesk_core::domain::moment::Moment;
 use keydesk_core::store::StoreError;
 use serde_json::{Value, json};
 
@@ -60,7 +61,7 @@ impl Asker {
     pub fn of(parts: &Parts, state: &AppState) -> Self {
         Self {
             protocol: Protocol::of(parts.uri.path(), &parts.headers),
-            base_url: state.config.base_url(),
+            base_url: state.config.gateway_url(),
             request_id: parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()),
             from_browser: parts.headers.contains_key(ORIGIN),
         }
@@ -68,7 +69,55 @@ impl Asker {
 
     pub fn refused(&self, refusal: &Refusal) -> Fault {
         let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNAUTHORIZED);
-        self.fault(status, refusal.code(), self.with_warning(refusal.sentence(&self.base_url)))
+        let fault = self.fault(status, refusal.code(), self.with_warning(refusal.sentence(&self.base_url)));
+        match (refusal.retry_after(), refusal) {
+            (Some(seconds), _) => Fault { retry: Retry::After(seconds), ..fault },
+            (None, Refusal::Limit { limit, .. }) => Fault { resets_at: limit.resets_at, ..fault },
+            (None, _) => fault,
+        }
+    }
+
+    pub fn bad_request(&self, sentence: &str) -> Fault {
+        self.fault(StatusCode::BAD_REQUEST, "invalid_request", sentence.into())
+    }
+
+    pub fn too_large(&self) -> Fault {
+        let sentence = "The request's body is larger than 32 MiB.";
+        self.fault(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", sentence.into())
+    }
+
+    pub fn too_slow(&self) -> Fault {
+        let sentence = "The request's body did not arrive within two minutes.";
+        self.fault(StatusCode::REQUEST_TIMEOUT, "request_timeout", sentence.into())
+    }
+
+    /// Waiting does not help: an operator has to do something first.
+    pub fn not_served(&self, sentence: &str) -> Fault {
+        let fault = self.fault(StatusCode::SERVICE_UNAVAILABLE, "model_not_served", sentence.into());
+        Fault { retry: Retry::Never, ..fault }
+    }
+
+    /// What a provider did, or did not do.
+    pub fn upstream(&self, status: StatusCode, sentence: &str) -> Fault {
+        let fault = self.fault(status, "upstream_error", sentence.into());
+        Fault { retry: Retry::Unsaid, ..fault }
+    }
+
+    /// Something in this program broke down; the cause is in its log.
+    pub fn broken(&self) -> Fault {
+        let sentence = "Something went wrong in the gateway, and it is noted in its log.";
+        self.fault(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", sentence.into())
+    }
+
+    /// Anthropic's clients read a request's id under a name of their own.
+    pub fn name_request(&self, headers: &mut HeaderMap) {
+        name_request(self.protocol, self.request_id.as_deref(), headers);
+    }
+
+    /// Another gateway did not prove itself.
+    pub fn not_proven(&self) -> Fault {
+        let sentence = "The header x-keydesk-gateway does not hold this installation's gateway token.";
+        self.fault(StatusCode::FORBIDDEN, "invalid_gateway_token", sentence.into())
     }
 
     pub fn not_found(&self, sentence: &str) -> Fault {
@@ -112,8 +161,32 @@ impl Asker {
 
     fn fault(&self, status: StatusCode, code: &'static str, message: String) -> Fault {
         let request_id = self.request_id.clone();
-        Fault { protocol: self.protocol, status, code, message, request_id, allow: None }
+        let retry = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Retry::After(5),
+            status if status.is_client_error() => Retry::Never,
+            _ => Retry::Unsaid,
+        };
+        let protocol = self.protocol;
+        Fault { protocol, status, code, message, request_id, allow: None, retry, resets_at: None }
     }
+}
+
+fn name_request(protocol: Protocol, id: Option<&str>, headers: &mut HeaderMap) {
+    if protocol == Protocol::Anthropic
+        && let Some(Ok(id)) = id.map(HeaderValue::from_str)
+    {
+        headers.insert("request-id", id);
+    }
+}
+
+/// Whether to try again: client libraries do on their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retry {
+    /// What cannot succeed is not tried again.
+    Never,
+    /// Seconds.
+    After(i64),
+    Unsaid,
 }
 
 /// An error on its way to the caller.
@@ -125,14 +198,29 @@ pub struct Fault {
     message: String,
     request_id: Option<String>,
     allow: Option<&'static str>,
+    retry: Retry,
+    /// Of the limit that stopped it.
+    resets_at: Option<Moment>,
 }
 
 impl Fault {
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     fn body(&self) -> Value {
         match self.protocol {
             Protocol::OpenAi => {
-                let kind =
-                    if self.status.is_server_error() { "server_error" } else { "invalid_request_error" };
+                let kind = match self.code {
+                    "insufficient_quota" => "insufficient_quota",
+                    "rate_limit_exceeded" => "rate_limit_error",
+                    _ if self.status.is_server_error() => "server_error",
+                    _ => "invalid_request_error",
+                };
                 json!({"error": {"message": self.message, "type": kind, "param": null, "code": self.code}})
             }
             Protocol::Anthropic => {
@@ -140,6 +228,9 @@ impl Fault {
                     StatusCode::UNAUTHORIZED => "authentication_error",
                     StatusCode::FORBIDDEN => "permission_error",
                     StatusCode::NOT_FOUND => "not_found_error",
+                    StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+                    StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+                    StatusCode::GATEWAY_TIMEOUT => "timeout_error",
                     status if status.is_server_error() => "api_error",
                     _ => "invalid_request_error",
                 };
@@ -151,6 +242,9 @@ impl Fault {
                     StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
                     StatusCode::FORBIDDEN => "PERMISSION_DENIED",
                     StatusCode::NOT_FOUND => "NOT_FOUND",
+                    StatusCode::TOO_MANY_REQUESTS => "RESOURCE_EXHAUSTED",
+                    StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "DEADLINE_EXCEEDED",
+                    StatusCode::INTERNAL_SERVER_ERROR => "INTERNAL",
                     status if status.is_server_error() => "UNAVAILABLE",
                     _ => "INVALID_ARGUMENT",
                 };
@@ -179,15 +273,21 @@ impl IntoResponse for Fault {
         let mut response = answer(&self.body());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        if self.status.is_client_error() {
-            // What cannot succeed is not tried again.
-            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        match self.retry {
+            Retry::Never => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+            Retry::After(seconds) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Retry::Unsaid => {}
         }
+        if let Some(Ok(at)) = self.resets_at.map(|at| HeaderValue::try_from(at.rfc3339())) {
+            headers.insert("x-keydesk-budget-reset", at);
+        }
+        name_request(self.protocol, self.request_id.as_deref(), headers);
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));

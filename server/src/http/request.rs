@@ -66,14 +66,17 @@ fn forwarded_for(request: &Request, is_trusted: impl Fn(IpAddr) -> bool) -> Opti
     None
 }
 
-/// A request's number: the one it came with, if it is a plain word, or a new one.
+/// A request's number: the one it came with, if it is a plain word, or a new one. A request to the gateway always has a new
+/// one: what it used is written once for each, so nobody may choose it.
 fn number_of(request: &Request, state: &AppState) -> String {
+    let path = request.uri().path();
+    let is_metered = ["/v1/", "/v1beta/", "/gateway/"].iter().any(|under| path.starts_with(under));
     let sent = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
     let plain = |text: &&str| {
         (8..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    match sent.filter(plain).filter(|text| !looks_like_secret(text)) {
+    match sent.filter(|_| !is_metered).filter(plain).filter(|text| !looks_like_secret(text)) {
         Some(text) => text.to_owned(),
         None => RequestId::new(state.desk.now(), state.desk.ten()).to_string(),
     }

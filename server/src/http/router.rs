@@ -32,8 +32,9 @@ use crate::gateway;
 use crate::state::AppState;
 
 pub fn router(state: AppState) -> Router {
-    // For programs, with a key: no session, no cookie, no same-origin question.
-    let gateway = gateway::routes();
+    // For programs, with a key: no session, no cookie, no same-origin question. They may have a port of their own.
+    let gateway =
+        if state.config.gateway_listen.is_none() { gateway::routes() } else { gateway::elsewhere() };
 
     // For browsers, with a session. A layer stands around those that come before it in this list.
     let document = {
@@ -64,6 +65,18 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(open.merge(gateway).with_state(state.clone()))
         .merge(desk)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), headers::add))
+        .layer(from_fn_with_state(state, request::note))
+}
+
+/// The gateway on a port of its own.
+pub fn gateway_router(state: AppState) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .merge(gateway::routes())
+        .with_state(state.clone())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), headers::add))
         .layer(from_fn_with_state(state, request::note))

@@ -1,6 +1,11 @@
 //! What the desk answers holds for the gateway's very next request.
 
-use super::support::{Browser, Cast, HOUR, TestApp, TestKey, Who, borrowed, fields_for, on_both};
+use clap::Parser;
+use keydesk_core::store::Db;
+
+use super::support::{Ask, Browser, Cast, HOUR, TestApp, TestKey, Who, borrowed, fields_for, on_both};
+use crate::cli::open_as_it_is;
+use crate::config::{DataConfig, ServeConfig};
 
 async fn act(app: &TestApp, who: &Browser, action: &str, fields: &[(String, String)]) {
     let answer = app.post(who, action, &borrowed(fields)).await;
@@ -107,4 +112,88 @@ on_both! {
         app.clock.advance(8 * 24 * HOUR);
         assert_eq!(app.try_key(&key.secret).await, 401);
     }
+}
+
+on_both! {
+    async fn a_request_to_the_gateway_has_an_id_of_ours_and_a_row_under_it(app: TestApp) {
+        let cast = app.cast().await;
+        let key = app.key(&cast, "demo").await;
+        for sent in ["req_00000000000000000000000000000000", "my-own-id-12345"] {
+            let body = serde_json::json!({"model": "demo/echo", "messages": [{"role": "user", "content": "Hi"}]});
+            let ask = Ask::post_json("/v1/chat/completions", &body.to_string())
+                .header("authorization", &format!("Bearer {}", key.secret))
+                .header("x-request-id", sent);
+            let answer = app.ask(ask).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let id = answer.header("x-request-id").to_owned();
+            assert!(id.starts_with("req_") && id != sent, "{id}");
+            let rows = app.number(&format!("SELECT COUNT(*) FROM usage WHERE request_id = '{id}' AND cost > 0")).await;
+            assert_eq!(rows, 1);
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM reservations").await, 0);
+    }
+}
+
+on_both! {
+    async fn a_port_for_the_gateway_has_nothing_of_the_desk(app: TestApp) {
+        let cast = app.cast().await;
+        let key = app.key(&cast, "apart").await;
+        let asked = |path: &str| Ask::get(path).header("authorization", &format!("Bearer {}", key.secret));
+        let gateway = app.gateway_alone();
+        assert_eq!(gateway.ask(asked("/v1/models")).await.status, 200);
+        assert_eq!(gateway.ask(asked("/v1/key")).await.status, 200);
+        assert_eq!(gateway.ask(Ask::get("/readyz")).await.status, 200);
+        for path in ["/", "/sign-in", "/acme/keys", "/api/session/sign-in", "/setup/x"] {
+            assert_eq!(gateway.ask(Ask::get(path)).await.status, 404, "{path}");
+        }
+        let desk = app.without_gateway();
+        assert_eq!(desk.ask(Ask::get("/sign-in")).await.status, 200);
+        for path in ["/v1/models", "/v1/key", "/gateway/forward-auth"] {
+            let answer = desk.ask(asked(path)).await;
+            assert_eq!(answer.status, 404, "{path}");
+            assert!(answer.text.contains("The gateway's is http://127.0.0.1:1."), "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_gateway_alone_starts_only_on_a_database_that_is_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataConfig { data: folder.path().into(), database_url: None };
+    let refused = open_as_it_is(&data).await.err().unwrap();
+    assert!(refused.starts_with("There is no database"), "{refused}");
+    let db = Db::open(&data.place().unwrap()).await.unwrap();
+    let refused = open_as_it_is(&data).await.err().unwrap();
+    assert!(refused.ends_with("Run: keydesk migrate"), "{refused}");
+    db.migrate().await.unwrap();
+    assert!(open_as_it_is(&data).await.is_ok());
+}
+
+#[test]
+fn a_gateway_token_is_long_or_the_start_fails() {
+    #[derive(clap::Parser)]
+    struct Options {
+        #[command(flatten)]
+        serve: ServeConfig,
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let config = |option: &str, value: &str| Options::parse_from(["keydesk", option, value]).serve;
+    let by_file = |token: &str| {
+        std::fs::write(&file, token).unwrap();
+        config("--gateway-token-file", file.to_str().unwrap())
+    };
+    for short in [config("--gateway-token", "short"), by_file(""), by_file(&"a b ".repeat(20))] {
+        assert!(short.check().unwrap_err().contains("at least 32 characters"));
+    }
+    let token = "0123456789abcdef0123456789abcdef";
+    for long in [config("--gateway-token", token), by_file(&format!("{token}\n"))] {
+        long.check().unwrap();
+        assert_eq!(long.token().unwrap().unwrap().0, token);
+        assert!(!format!("{long:?}").contains(token));
+    }
+    std::fs::remove_file(&file).unwrap();
+    let missing = config("--gateway-token-file", file.to_str().unwrap());
+    assert!(missing.check().unwrap_err().contains("cannot be read"));
+    assert!(config("--gateway-listen", "127.0.0.1:3000").check().unwrap_err().contains("cannot both listen"));
 }

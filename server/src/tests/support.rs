@@ -43,7 +43,7 @@ use tower::util::MapRequest;
 use crate::clock::SystemRandom;
 use crate::config::ServeConfig;
 use crate::gateway::collapse_leading_slashes;
-use crate::http::router::router;
+use crate::http::router::{gateway_router, router};
 use crate::state::AppState;
 
 /// Declares one test for both databases: `name::sqlite` and `name::postgres`.
@@ -227,6 +227,21 @@ impl TestApp {
         let mut state = self.state.clone();
         state.config =
             Arc::new(ServeConfig { base_url: Some(base_url.into()), ..ServeConfig::clone(&state.config) });
+        Self { service: service(&state), state, clock: self.clock.clone() }
+    }
+
+    /// The gateway's own port.
+    pub fn gateway_alone(&self) -> Self {
+        let service: Service =
+            MapRequest::new(gateway_router(self.state.clone()), collapse_leading_slashes::<Body>);
+        Self { service, ..self.clone() }
+    }
+
+    /// The desk's port beside it.
+    pub fn without_gateway(&self) -> Self {
+        let mut state = self.state.clone();
+        let apart = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
+        state.config = Arc::new(ServeConfig { gateway_listen: apart, ..ServeConfig::clone(&state.config) });
         Self { service: service(&state), state, clock: self.clock.clone() }
     }
 
@@ -558,6 +573,11 @@ impl Ask {
 
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..self }
+    }
+
+    /// As a client of the gateway posts.
+    pub fn post_json(path: &str, body: &str) -> Self {
+        Self::get(path).method(Method::POST).header("content-type", "application/json").body(body)
     }
 
     pub fn same_origin(self) -> Self {

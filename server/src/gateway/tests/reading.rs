@@ -1,262 +1,18 @@
-//! The gateway's routes over a real database, as a client meets them.
+//! What a key reads: the models it may use, and every way to be refused.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
-use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use axum_extra::extract::cookie::Key;
-use clap::Parser;
-use http_body_util::BodyExt;
-use keydesk_core::admission::{LastUsed, Refusals};
-use keydesk_core::domain::hidden::Hidden;
-use keydesk_core::domain::ids::SessionId;
-use keydesk_core::domain::key_form::KeyForm;
+use axum::http::{Method, Request};
 use keydesk_core::domain::key_format::PlainSecret;
 use keydesk_core::domain::moment::Moment;
-use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::keys::{self, CreateForm, IssuedKey, KeyRef, RevokeForm};
-use keydesk_core::ops::setup::{SetupForm, set_up};
-use keydesk_core::ops::{catalogue, links};
-use keydesk_core::store::{Db, Place, people};
-use keydesk_core::{Clock, Desk};
-use leptos::config::LeptosOptions;
+use keydesk_core::ops::{catalogue, keys};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 use tower::ServiceExt;
-use tower::util::MapRequest;
 
-use super::{collapse_leading_slashes, routes};
-use crate::clock::SystemRandom;
-use crate::config::ServeConfig;
-use crate::http::request::RequestFacts;
-use crate::state::AppState;
-
-const BASE: &str = "https://keys.example.com";
-const START_MS: i64 = 1_790_000_000_000;
-const DAY_MS: i64 = 86_400_000;
-const BROWSER: &str = "A browser sent this: a key must never be used from a web page.";
-
-struct MovableClock(AtomicI64);
-
-impl Clock for MovableClock {
-    fn now(&self) -> Moment {
-        Moment::from_ms(self.0.load(Ordering::SeqCst))
-    }
-}
-
-#[derive(Parser)]
-struct Options {
-    #[command(flatten)]
-    serve: ServeConfig,
-}
-
-/// An installation with an organisation, its owner and the catalogue that comes with the program.
-struct Installation {
-    state: AppState,
-    clock: Arc<MovableClock>,
-    owner: Caller,
-    org: String,
-    folder: PathBuf,
-}
-
-impl Drop for Installation {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-async fn installation() -> Installation {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let unique = format!("keydesk-gateway-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-    let folder = std::env::temp_dir().join(unique);
-    std::fs::create_dir_all(&folder).unwrap();
-    let db = Db::open(&Place::Sqlite(folder.join("keydesk.sqlite"))).await.unwrap();
-    db.migrate().await.unwrap();
-    let clock = Arc::new(MovableClock(AtomicI64::new(START_MS)));
-    let desk = Desk::new(db, clock.clone(), Arc::new(SystemRandom));
-    catalogue::seed(&desk).await.unwrap();
-
-    let form = SetupForm {
-        token: Hidden::new(links::new_setup(&desk).await.unwrap().unwrap()),
-        name: "Ada".into(),
-        email: "ada@example.com".into(),
-        password: Hidden::new("correct-horse-battery-staple-42"),
-        org: "Acme".into(),
-        zone: String::new(),
-    };
-    let (person, org) = set_up(&desk, &form).await.unwrap();
-    let person = people::find(&mut desk.db.read().await.unwrap(), &person).await.unwrap().unwrap();
-    let now = desk.now();
-    let session = SessionId::new(now, desk.ten());
-    let owner = Caller::fresh(person, session, now, "192.0.2.1", "req_test");
-    let config = Options::parse_from(["keydesk", "--base-url", BASE]).serve;
-    let state = AppState {
-        desk,
-        config: Arc::new(config),
-        last_used: LastUsed::default(),
-        refusals: Refusals::default(),
-        mailer: None,
-        cookie_key: Key::from(&[7; 64]),
-        leptos: LeptosOptions::builder().output_name("keydesk").build(),
-    };
-    Installation { state, clock, owner, org: org.slug, folder }
-}
-
-/// Where a key can stand in a request.
-#[derive(Clone, Copy, Debug)]
-enum Spot {
-    Bearer,
-    XApiKey,
-    Goog,
-    Query,
-}
-
-const SPOTS: [Spot; 4] = [Spot::Bearer, Spot::XApiKey, Spot::Goog, Spot::Query];
-
-struct Ask {
-    method: Method,
-    path: String,
-    query: Vec<String>,
-    headers: HeaderMap,
-    address: Option<IpAddr>,
-}
-
-fn ask(path: &str) -> Ask {
-    Ask {
-        method: Method::GET,
-        path: path.into(),
-        query: vec![],
-        headers: HeaderMap::new(),
-        address: Some("203.0.113.7".parse().unwrap()),
-    }
-}
-
-fn percent_encoded(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
-}
-
-impl Ask {
-    fn method(mut self, method: Method) -> Self {
-        self.method = method;
-        self
-    }
-
-    fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        self
-    }
-
-    fn anthropic(self) -> Self {
-        self.header("anthropic-version", "2023-06-01")
-    }
-
-    fn bearer(self, key: &str) -> Self {
-        self.key_in(Spot::Bearer, key.as_bytes())
-    }
-
-    /// Leaves out what cannot stand in a header.
-    fn key_in(mut self, spot: Spot, key: &[u8]) -> Self {
-        let (name, value) = match spot {
-            Spot::Bearer => ("authorization", [b"Bearer ", key].concat()),
-            Spot::XApiKey => ("x-api-key", key.to_vec()),
-            Spot::Goog => ("x-goog-api-key", key.to_vec()),
-            Spot::Query => {
-                self.query.push(format!("key={}", percent_encoded(key)));
-                return self;
-            }
-        };
-        if let Ok(value) = HeaderValue::from_bytes(&value) {
-            self.headers.append(name, value);
-        }
-        self
-    }
-
-    fn from(mut self, address: &str) -> Self {
-        self.address = address.parse().ok();
-        self
-    }
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    text: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap()
-    }
-
-    fn message(&self) -> String {
-        self.json()["error"]["message"].as_str().unwrap().to_owned()
-    }
-
-    fn ids(&self) -> Vec<String> {
-        let data = self.json()["data"].as_array().unwrap().clone();
-        data.iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-}
-
-impl Installation {
-    fn router(&self) -> Router {
-        routes().with_state(self.state.clone())
-    }
-
-    async fn send(&self, ask: Ask) -> Answer {
-        let uri =
-            if ask.query.is_empty() { ask.path } else { format!("{}?{}", ask.path, ask.query.join("&")) };
-        let mut request = Request::builder().method(ask.method).uri(uri).body(Body::empty()).unwrap();
-        *request.headers_mut() = ask.headers;
-        request.extensions_mut().insert(RequestFacts { id: "req_1".into(), address: ask.address });
-        let service = MapRequest::new(self.router(), collapse_leading_slashes::<Body>);
-        let response = service.oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        assert!(!parts.headers.keys().any(|name| name.as_str().starts_with("access-control-")));
-        assert_eq!(parts.headers["cache-control"], "no-store");
-        assert_eq!(parts.headers["content-type"], "application/json; charset=utf-8");
-        Answer { status: parts.status, headers: parts.headers, text }
-    }
-
-    async fn status(&self, ask: Ask) -> u16 {
-        self.send(ask).await.status.as_u16()
-    }
-
-    async fn create(&self, name: &str, change: impl FnOnce(&mut KeyForm)) -> IssuedKey {
-        let mut key = keys::blank(&self.state.desk, &self.owner, &self.org, "").await.unwrap().form;
-        key.name = name.into();
-        change(&mut key);
-        keys::create(
-            &self.state.desk,
-            &self.owner,
-            &CreateForm { org: self.org.clone(), key, ..Default::default() },
-        )
-        .await
-        .unwrap()
-    }
-
-    async fn plain_key(&self) -> IssuedKey {
-        self.create("plain", |_| {}).await
-    }
-
-    fn reference(&self, key: &IssuedKey) -> KeyRef {
-        KeyRef { org: self.org.clone(), id: key.id.to_string() }
-    }
-
-    async fn revoke(&self, key: &IssuedKey) {
-        let form = RevokeForm { org: self.org.clone(), id: key.id.to_string(), name: String::new() };
-        keys::revoke(&self.state.desk, &self.owner, &form).await.unwrap();
-    }
-}
+use super::support::*;
+use crate::gateway::collapse_leading_slashes;
 
 #[tokio::test]
 async fn a_key_is_taken_from_every_place_on_every_route() {
@@ -567,11 +323,11 @@ async fn what_is_not_served_yet_says_so_to_those_with_a_key() {
     let desk = installation().await;
     let key = desk.plain_key().await;
     for (path, says) in [
-        ("/v1/chat/completions", "does not serve /v1/chat/completions yet"),
-        ("//v1/chat/completions", "does not serve /v1/chat/completions yet"),
-        ("/v1/responses/", "does not serve /v1/responses yet"),
-        ("/v1/messages", "does not serve /v1/messages yet"),
-        ("/v1beta/models/gemini-2.5-pro:generateContent", "does not serve generateContent yet"),
+        ("/v1/files", "does not serve /v1/files yet"),
+        ("//v1/images/generations", "does not serve /v1/images/generations yet"),
+        ("/v1/batches/", "does not serve /v1/batches yet"),
+        ("/v1/chat/completions/", "The right one is https://keys.example.com/v1/chat/completions:"),
+        ("/v1beta/models/gemini-2.5-pro:embedContent", "does not serve embedContent yet"),
     ] {
         let post = || ask(path).method(Method::POST);
         assert_eq!(desk.status(post()).await, 401, "{path}");
@@ -604,7 +360,7 @@ async fn a_browser_is_warned_and_its_preflight_refused() {
     let desk = installation().await;
     let origin = |path| ask(path).header("origin", "https://shop.example");
     for (path, allow) in
-        [("/v1/models", "GET, HEAD"), ("/v1beta/models/x", "GET, HEAD"), ("/v1/messages", "")]
+        [("/v1/models", "GET, HEAD"), ("/v1beta/models/x", "GET, HEAD"), ("/v1/messages", "POST")]
     {
         let answer = desk.send(origin(path).method(Method::OPTIONS)).await;
         assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some(allow)), "{path}");
@@ -702,10 +458,26 @@ fn whatever_is_sent_instead_of_a_key_is_refused_and_not_repeated() {
     let tail = secret.strip_prefix("sk-desk-").unwrap().as_bytes().to_vec();
     let sent = move || not_a_key(secret.clone());
     let places = prop::collection::vec((prop::sample::select(SPOTS.to_vec()), sent()), 0..4);
-    let paths =
-        prop::sample::select(vec!["/v1/models", "/v1/models/gpt-5", "/v1/messages", "/v1beta/models"]);
-    proptest!(|(path in paths, places in places)| {
-        let asked = places.iter().fold(ask(path), |asked, (spot, value)| asked.key_in(*spot, value));
+    let paths = prop::sample::select(vec![
+        "/v1/models",
+        "/v1/models/gpt-5",
+        "/v1beta/models",
+        "/v1/key",
+        "/gateway/forward-auth",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1beta/models/gpt-5:generateContent",
+        "/v1beta/models/a/b:streamGenerateContent",
+        "/v1beta/models/gpt-5:countTokens",
+    ]);
+    proptest!(|(path in paths, posts: bool, body: Vec<u8>, places in places)| {
+        let method = if posts { Method::POST } else { Method::GET };
+        let asked = ask(path).method(method).body(body);
+        let asked = places.iter().fold(asked, |asked, (spot, value)| asked.key_in(*spot, value));
         let answer = runtime.block_on(desk.send(asked));
         prop_assert!(matches!(answer.status.as_u16(), 400 | 401), "{}", answer.text);
         for piece in tail.windows(5) {

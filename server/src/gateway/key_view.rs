@@ -1,0 +1,106 @@
+//! A key's own view: what its holder may know with the key alone, also when nothing else works with it any more, so that
+//! "it does not work" ends in a reason and a name instead of a guess.
+
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::response::Response;
+use keydesk_core::admission::{KeyLook, LiveLook, NotAdmitted, look};
+use keydesk_core::domain::gate::Refusal;
+use keydesk_core::domain::limit_use::{LimitUse, Limited};
+use keydesk_core::domain::moment::Moment;
+use keydesk_core::domain::money::Money;
+use serde_json::{Value, json};
+
+use super::credentials::{note_refusal, presented};
+use super::protocol::{Asker, Fault, answer};
+use crate::http::request::RequestFacts;
+use crate::state::AppState;
+
+pub async fn show(State(state): State<AppState>, asker: Asker, parts: Parts) -> Result<Response, Fault> {
+    let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
+    match look(&state.desk, &presented(&parts), address).await {
+        Ok(look) => Ok(answer(&shape(&look, &asker.base_url))),
+        Err(NotAdmitted::Refused(refusal, key)) => {
+            if let Some(key) = key {
+                note_refusal(&parts, &state, &key, &refusal);
+            }
+            Err(asker.refused(&refusal))
+        }
+        Err(NotAdmitted::Unavailable(error)) => Err(asker.unavailable(&error)),
+    }
+}
+
+fn shape(look: &KeyLook, base_url: &str) -> Value {
+    let mut shown = json!({
+        "object": "key",
+        "state": look.stopped.as_ref().map_or("active", |refusal| refusal.reason().unwrap_or("stopped")),
+        "since": look.stopped.as_ref().and_then(since).map(Moment::rfc3339),
+        "why": look.stopped.as_ref().map(|refusal| refusal.sentence(base_url)),
+        "ask": look.asks,
+    });
+    if let (Some(live), Value::Object(shown)) = (&look.live, &mut shown) {
+        shown.insert("name".into(), json!(look.name));
+        shown.insert("hint".into(), json!(format!("sk-…{}", look.last_four)));
+        shown.insert("organisation".into(), json!(look.org));
+        shown.insert("team".into(), json!(look.team));
+        shown.insert("expires_at".into(), json!(look.expires_at.map(Moment::rfc3339)));
+        shown.insert("time_zone".into(), json!(look.zone.name()));
+        shown.insert("limits".into(), live.limits.iter().map(limit).collect());
+        shown.insert("models".into(), json!(live.models));
+        shown.insert("spent".into(), spent(live));
+    }
+    shown
+}
+
+fn since(refusal: &Refusal) -> Option<Moment> {
+    match refusal {
+        Refusal::Retired { since, .. }
+        | Refusal::Revoked { since, .. }
+        | Refusal::Disabled { since, .. }
+        | Refusal::Expired { since, .. } => Some(*since),
+        _ => None,
+    }
+}
+
+fn spent(live: &LiveLook) -> Value {
+    json!({
+        "total_nanos": live.spent.nanos(),
+        "total_dollars": live.spent.input(),
+        "month_nanos": live.month_spent.nanos(),
+        "month_dollars": live.month_spent.input(),
+        "requests": live.requests,
+        "tokens": live.tokens,
+    })
+}
+
+/// One limit, for programs: money as nano-dollars and as dollars, counts as they are.
+pub fn limit(limit: &LimitUse) -> Value {
+    let kind = match limit.what {
+        Limited::Budget(_) => "budget",
+        Limited::Balance => "balance",
+        Limited::Requests => "requests_per_minute",
+        Limited::Tokens => "tokens_per_minute",
+        Limited::Parallel => "parallel_requests",
+    };
+    let mut shown = json!({
+        "limit": kind,
+        "holder": limit.holder.as_str(),
+        "holder_name": limit.holder_name,
+        "most": limit.most,
+        "used": limit.used,
+        "held": limit.held,
+        "left": limit.left(),
+        "resets_at": limit.resets_at.map(Moment::rfc3339),
+    });
+    if let Limited::Budget(period) = limit.what {
+        shown["period"] = json!(period.as_str());
+    }
+    if limit.what.is_money() {
+        for (name, nanos) in
+            [("most_dollars", limit.most), ("used_dollars", limit.used), ("left_dollars", limit.left())]
+        {
+            shown[name] = json!(Money::from_nanos(nanos).input());
+        }
+    }
+    shown
+}

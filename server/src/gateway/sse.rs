@@ -1,0 +1,166 @@
+//! Takes streams of bytes apart: events of `text/event-stream`, and the elements of a JSON array that arrives bit by bit,
+//! as Gemini streams it when nobody asks for events. Bytes may be cut anywhere.
+//!
+//! It reads no JSON and changes nothing: an event comes with the bytes it was, so that whoever leaves one out leaves out
+//! exactly that. What one event may take of the memory is bounded; of a longer one the end is kept.
+
+/// Most providers send less than a thousandth of this in one event.
+const EVENT_MOST: usize = 4 << 20;
+/// Where usage stands in an event that is longer.
+const END_KEPT: usize = 64 << 10;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// Its data lines, with line feeds between.
+    pub data: Vec<u8>,
+    /// Only the end of the data is here.
+    pub cut: bool,
+    /// The bytes it arrived as, its empty line included, or those left of them. Empty unless they are kept.
+    pub raw: Vec<u8>,
+}
+
+/// Keeps a bounded end of what is pushed.
+fn push(data: &mut Vec<u8>, cut: &mut bool, bytes: &[u8]) {
+    data.extend_from_slice(bytes);
+    if data.len() > EVENT_MOST {
+        data.drain(..data.len() - END_KEPT);
+        *cut = true;
+    }
+}
+
+/// Reads `text/event-stream`: lines end with CR, LF or both, lines with a colon in front say nothing.
+#[derive(Default)]
+pub struct Events {
+    keeps_raw: bool,
+    line: Vec<u8>,
+    line_cut: bool,
+    event: Event,
+    has_data: bool,
+    after_cr: bool,
+}
+
+impl Events {
+    pub fn keeping_raw(keeps_raw: bool) -> Self {
+        Self { keeps_raw, ..Self::default() }
+    }
+
+    pub fn feed(&mut self, bytes: &[u8], on: &mut impl FnMut(Event)) {
+        let mut rest = bytes;
+        while let Some(first) = rest.first().copied() {
+            if self.after_cr {
+                self.after_cr = false;
+                if first == b'\n' {
+                    self.keep(b"\n");
+                    rest = rest.split_at(1).1;
+                }
+                self.end_line(on);
+                continue;
+            }
+            let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+            let (line, more) = rest.split_at(end.unwrap_or(rest.len()));
+            push(&mut self.line, &mut self.line_cut, line);
+            self.keep(line);
+            rest = more;
+            if let Some(end) = more.first().copied() {
+                self.keep(&[end]);
+                rest = more.split_at(1).1;
+                match end {
+                    // Whether a line feed belongs to it, the next byte tells.
+                    b'\r' => self.after_cr = true,
+                    _ => self.end_line(on),
+                }
+            }
+        }
+        if self.event.raw.len() > EVENT_MOST {
+            // Nobody leaves out an event of this size: its bytes go ahead.
+            on(Event { raw: std::mem::take(&mut self.event.raw), ..Event::default() });
+        }
+    }
+
+    /// Nothing comes any more: what is left counts as an event, because some providers forget the last empty line.
+    pub fn finish(&mut self, on: &mut impl FnMut(Event)) {
+        if self.after_cr || !self.line.is_empty() {
+            self.after_cr = false;
+            self.end_line(on);
+        }
+        if self.has_data || !self.event.raw.is_empty() {
+            self.end_event(on);
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.keeps_raw {
+            self.event.raw.extend_from_slice(bytes);
+        }
+    }
+
+    fn end_line(&mut self, on: &mut impl FnMut(Event)) {
+        let line = std::mem::take(&mut self.line);
+        let cut = std::mem::take(&mut self.line_cut);
+        if line.is_empty() {
+            self.end_event(on);
+        } else if cut || line.starts_with(b"data:") {
+            // Nothing but data is ever that long.
+            let value = line.strip_prefix(b"data:").unwrap_or(&line);
+            let value = value.strip_prefix(b" ").unwrap_or(value);
+            if self.has_data {
+                push(&mut self.event.data, &mut self.event.cut, b"\n");
+            }
+            push(&mut self.event.data, &mut self.event.cut, value);
+            self.event.cut |= cut;
+            self.has_data = true;
+        }
+    }
+
+    fn end_event(&mut self, on: &mut impl FnMut(Event)) {
+        self.has_data = false;
+        on(std::mem::take(&mut self.event));
+    }
+}
+
+/// Reads `[{…},\n{…}]`: each element is an event.
+#[derive(Default)]
+pub struct Elements {
+    event: Event,
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Elements {
+    pub fn feed(&mut self, bytes: &[u8], on: &mut impl FnMut(Event)) {
+        let mut start = 0;
+        for (place, byte) in bytes.iter().copied().enumerate() {
+            if self.in_string {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' => {
+                    if self.depth == 0 {
+                        start = place;
+                    }
+                    self.depth += 1;
+                }
+                b'}' if self.depth > 0 => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        let element = bytes.get(start..=place).unwrap_or_default();
+                        push(&mut self.event.data, &mut self.event.cut, element);
+                        on(std::mem::take(&mut self.event));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if self.depth > 0 {
+            push(&mut self.event.data, &mut self.event.cut, bytes.get(start..).unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Requests as they are read.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::gateway::ask::{Ask, Route};
+use crate::gateway::estimate;
+
+fn read(route: Route, body: &str) -> Ask {
+    Ask::read(route, None, Bytes::from(body.to_owned())).unwrap()
+}
+
+fn refused(route: Route, body: &str) -> &'static str {
+    Ask::read(route, None, Bytes::from(body.to_owned())).unwrap_err().0
+}
+
+#[test]
+fn a_body_that_needs_no_change_is_passed_on_byte_for_byte() {
+    let body = "{ \"model\" : \"m\",\n \"messages\": [ {\"role\":\"user\",\"content\":\"h\\u0069\"} ], \"x\": 1.50 }";
+    let (sent, hides) = read(Route::ChatCompletions, body).into_upstream("m");
+    assert_eq!((sent, hides), (Bytes::from(body), false));
+}
+
+#[test]
+fn only_the_models_name_differs_where_it_has_another_one_upstream() {
+    let body = r#"{"a": 1.50, "model":"m", "messages": [ ]}"#;
+    let (sent, _) = read(Route::ChatCompletions, body).into_upstream("real-m");
+    assert_eq!(sent, Bytes::from(r#"{"a":1.50,"model":"real-m","messages":[ ]}"#));
+}
+
+#[test]
+fn of_a_name_that_stands_twice_only_the_last_reaches_a_provider() {
+    let ask = read(Route::ChatCompletions, r#"{"model":"cheap","mod\u0065l":"dear","n":1}"#);
+    assert_eq!(ask.model, "dear");
+    assert_eq!(ask.into_upstream("dear").0, Bytes::from(r#"{"model":"dear","n":1}"#));
+}
+
+#[test]
+fn another_way_to_name_a_model_is_refused() {
+    for body in [
+        r#"{"model":"m","models":["other"]}"#,
+        r#"{"model":"m","route":"fallback"}"#,
+        r#"{"model":"m","fallbacks":[]}"#,
+        r#"{"model":"m","Model":"other"}"#,
+    ] {
+        assert!(refused(Route::ChatCompletions, body).contains("more than one way"), "{body}");
+    }
+    let other = Ask::read(Route::Generate, Some("m"), Bytes::from(r#"{"model":"models/other"}"#));
+    assert!(other.is_err());
+    let same = Ask::read(Route::Generate, Some("m"), Bytes::from(r#"{"model":"models/m"}"#)).unwrap();
+    assert_eq!(same.into_upstream("real").0, Bytes::from(r#"{"model":"models/real"}"#));
+}
+
+#[test]
+fn what_is_no_object_with_a_model_is_refused() {
+    for body in ["", "[]", "{", "null", "{\"model\":\"m\"} x", "\u{1}", r#"{"model":"m","a":"\ud800"}"#] {
+        assert_eq!(
+            refused(Route::ChatCompletions, body),
+            "The request's body is not a JSON object.",
+            "{body}"
+        );
+    }
+    let deep = format!("{{\"model\":\"m\",\"a\":{}{}}}", "[".repeat(5_000), "]".repeat(5_000));
+    assert!(refused(Route::ChatCompletions, &deep).contains("JSON object"));
+    for body in ["{}", r#"{"model":""}"#, r#"{"model":null}"#, r#"{"model":["m"]}"#] {
+        assert!(refused(Route::Messages, body).contains("names no model"), "{body}");
+    }
+    assert!(refused(Route::Responses, r#"{"model":"m","background":true}"#).contains("background"));
+}
+
+#[test]
+fn a_stream_of_openai_is_made_to_tell_its_usage() {
+    let ask = read(Route::ChatCompletions, r#"{"model":"m","stream":true,"stream_options":{"x":1}}"#);
+    let (sent, hides) = ask.into_upstream("m");
+    let sent: Value = serde_json::from_slice(&sent).unwrap();
+    assert!(hides);
+    assert_eq!(sent["stream_options"], json!({"x": 1, "include_usage": true}));
+    let asked = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#;
+    assert_eq!(read(Route::Completions, asked).into_upstream("m"), (Bytes::from(asked), false));
+    let other = r#"{"model":"m","stream":true}"#;
+    assert_eq!(read(Route::Responses, other).into_upstream("m"), (Bytes::from(other), false));
+}
+
+#[test]
+fn the_most_output_is_read_wherever_a_protocol_names_it() {
+    let output = |route, body: &str| read(route, body).output(1_000);
+    assert_eq!(output(Route::ChatCompletions, r#"{"model":"m"}"#), 1_000);
+    assert_eq!(
+        output(Route::ChatCompletions, r#"{"model":"m","max_tokens":5,"max_completion_tokens":9}"#),
+        9
+    );
+    assert_eq!(output(Route::ChatCompletions, r#"{"model":"m","max_tokens":5,"n":3}"#), 15);
+    assert_eq!(
+        output(Route::Completions, r#"{"model":"m","max_tokens":5,"prompt":["a","b"],"best_of":2}"#),
+        20
+    );
+    assert_eq!(output(Route::Completions, r#"{"model":"m","max_tokens":5,"prompt":[1,2,3]}"#), 5);
+    assert_eq!(output(Route::Responses, r#"{"model":"m","max_output_tokens":7}"#), 7);
+    assert_eq!(output(Route::Messages, r#"{"model":"m","max_tokens":7}"#), 7);
+    assert_eq!(output(Route::Embeddings, r#"{"model":"m","max_tokens":7}"#), 0);
+    let gemini = r#"{"generationConfig":{"maxOutputTokens":8,"candidateCount":2}}"#;
+    assert_eq!(Ask::read(Route::Generate, Some("m"), gemini.into()).unwrap().output(1_000), 16);
+}
+
+#[test]
+fn images_and_files_count_as_such_and_texts_by_their_length() {
+    let of = |body: Value| estimate::of_request(body.to_string().as_bytes()).unwrap();
+    assert_eq!(of(json!({"prompt": "abcdef"})), 2);
+    assert_eq!(of(json!({"prompt": "日本語"})), 3);
+    assert_eq!(of(json!({"input": [1, 2, 3]})), 3);
+    assert_eq!(of(json!({"messages": [{"role": "user", "content": "abc"}]})), 9);
+    let image = json!({"image_url": {"url": format!("data:image/png;base64,{}", "A".repeat(90_000))}});
+    assert_eq!(of(image), 1_500);
+    assert_eq!(of(json!({"inline_data": {"data": "A".repeat(90_000)}})), 1_500);
+    assert_eq!(of(json!({"source": {"data": "A plain text of words. ".repeat(300)}})), 2_300);
+}
+
+proptest! {
+    #[test]
+    fn no_numbers_make_a_request_hold_less_than_nothing(most: i64, float: f64, n: i64, held in 1..100_000_i64) {
+        for most in [json!(most), json!(float), json!(u64::MAX), json!("9"), json!(null)] {
+            let body = json!({"model": "m", "max_tokens": most, "n": n, "best_of": n}).to_string();
+            let output = read(Route::ChatCompletions, &body).output(held);
+            prop_assert!((1..=1_000_000_000).contains(&output));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(body: Vec<u8>) {
+        let _ = Ask::read(Route::ChatCompletions, None, body.into());
+    }
+}

@@ -1,0 +1,114 @@
+//! What other gateways and proxies ask.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::support::*;
+
+fn call(path: &str, body: &Value) -> Ask {
+    post(path, body).header("x-keydesk-gateway", GATEWAY_TOKEN)
+}
+
+async fn priced() -> (Installation, String) {
+    let desk = installation().await;
+    desk.served_by("openai", "http://127.0.0.1:1", "").await;
+    let key = desk.create("other", |form| {
+        form.scope = "every".into();
+        (form.month_mode, form.month) = ("limit".into(), "0.01".into());
+    });
+    let key = key.await.secret.reveal().to_owned();
+    (desk, key)
+}
+
+#[tokio::test]
+async fn a_request_is_authorized_settled_once_and_paid() {
+    let (desk, key) = priced().await;
+    for spot in SPOTS {
+        let asked = json!({"model": "routed", "input_tokens": 1000, "max_output_tokens": 500, "address": "203.0.113.7", "route": "/v1/chat/completions"});
+        let let_in = desk.send(call("/gateway/authorize", &asked).key_in(spot, key.as_bytes())).await;
+        assert_eq!(let_in.status, 200, "{}", let_in.text);
+        assert!(let_in.header("x-keydesk-budget-remaining").is_some());
+        let let_in = let_in.json();
+        assert_eq!((&let_in["model"], &let_in["upstream_name"]), (&json!("routed"), &json!("real-name")));
+        assert_eq!(let_in["held"], json!({"nanos": 1_500_000, "dollars": "0.0015", "tokens": 1500}));
+        assert_eq!(let_in["key"]["name"], "other");
+        let settle = json!({"request_id": let_in["request_id"], "status": 200, "input_tokens": 800, "output_tokens": 200, "cached_tokens": 0, "latency_ms": 5});
+        let settled = desk.send(call("/gateway/settle", &settle)).await.json();
+        assert_eq!(settled, json!({"cost": {"nanos": 1_000_000, "dollars": "0.001"}, "counted": true}));
+        let again = desk.send(call("/gateway/settle", &settle)).await.json();
+        assert_eq!(again, json!({"cost": {"nanos": 1_000_000, "dollars": "0.001"}, "counted": false}));
+    }
+    assert_eq!(desk.settled().await, [(200, 800, 200, 0, 0, 1_000_000); 4]);
+    let asked = json!({"model": "routed", "input_tokens": 10_000_000, "route": "/v1/messages"});
+    let refused = desk.send(call("/gateway/authorize", &asked).bearer(&key)).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["type"]),
+        (429, &json!("rate_limit_error"))
+    );
+}
+
+#[tokio::test]
+async fn what_was_never_passed_on_is_let_go() {
+    let (desk, key) = priced().await;
+    let asked = json!({"model": "routed", "estimate": {"messages": [{"role": "user", "content": "abc"}]}});
+    let let_in = desk.send(call("/gateway/authorize", &asked).bearer(&key)).await.json();
+    assert_eq!(let_in["held"]["tokens"], 1009);
+    let id = json!({"request_id": let_in["request_id"]});
+    let renew = json!({"request_ids": [let_in["request_id"]]});
+    assert_eq!(desk.send(call("/gateway/renew", &renew)).await.json()["lease_seconds"], 120);
+    assert_eq!(desk.send(call("/gateway/release", &id)).await.json(), json!({"released": true}));
+    assert_eq!(desk.send(call("/gateway/release", &id)).await.json(), json!({"released": false}));
+    let late = json!({"request_id": let_in["request_id"], "status": 200});
+    assert_eq!(desk.send(call("/gateway/settle", &late)).await.status, 404);
+    assert!(desk.settled().await.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_asks_without_the_token() {
+    let (mut desk, key) = priced().await;
+    let asked = json!({"model": "routed"});
+    for path in ["/gateway/authorize", "/gateway/settle", "/gateway/release", "/gateway/renew"] {
+        assert_eq!(desk.status(post(path, &asked).bearer(&key)).await, 403, "{path}");
+        let wrong =
+            post(path, &asked).bearer(&key).header("x-keydesk-gateway", "gateway-token-0123456789abcdef0124");
+        assert_eq!(desk.status(wrong).await, 403, "{path}");
+        assert_eq!(desk.status(ask(path)).await, 405, "{path}");
+        for body in ["", "[]", "{}", "{\"request_id\":\"req_1\"}", "{\"x\":1}"] {
+            assert_eq!(desk.status(call(path, &asked).bearer(&key).body(body)).await, 400, "{path} {body}");
+        }
+    }
+    desk.state.gateway.token = None;
+    let answer = desk.send(call("/gateway/authorize", &asked).bearer(&key)).await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.message().contains("KEYDESK_GATEWAY_TOKEN"));
+}
+
+#[tokio::test]
+async fn a_proxy_asks_with_the_headers_alone() {
+    let desk = installation().await;
+    let key = desk.create("web", |form| {
+        form.scope = "every".into();
+        (form.rpm_mode, form.rpm) = ("limit".into(), "4".into());
+    });
+    let key = key.await.secret.reveal().to_owned();
+    let check = || ask("/gateway/forward-auth").method(Method::POST);
+    let let_in = desk.pass(check().bearer(&key)).await;
+    assert_eq!((let_in.status.as_u16(), let_in.text.as_str()), (200, ""));
+    for name in ["x-keydesk-key", "x-keydesk-org", "x-keydesk-request-id", "x-ratelimit-remaining-requests"] {
+        assert!(let_in.header(name).is_some(), "{name}");
+    }
+    for name in ["x-original-uri", "x-forwarded-uri"] {
+        let by_query = check().header(name, &format!("/v1beta/models/x:generateContent?key={key}"));
+        assert_eq!(desk.pass(by_query).await.status, 200, "{name}");
+    }
+    assert_eq!(desk.pass(check().bearer(&key).header("x-keydesk-model", "nothing")).await.status, 404);
+    assert_eq!(desk.pass(check().bearer(&key).header("x-keydesk-model", "gpt-5")).await.status, 200);
+    let stopped = desk.pass(check().bearer(&key)).await;
+    assert_eq!((stopped.status.as_u16(), stopped.header("x-keydesk-status")), (429, Some("429")));
+    let for_nginx = desk.pass(ask("/gateway/forward-auth?status=403").bearer(&key)).await;
+    assert_eq!((for_nginx.status.as_u16(), for_nginx.header("x-keydesk-status")), (403, Some("429")));
+    assert!(for_nginx.header("x-keydesk-error").unwrap().contains("requests per minute"));
+    assert!(for_nginx.header("retry-after").is_some());
+    assert_eq!(desk.pass(ask("/gateway/forward-auth?status=403")).await.status, 401);
+    assert_eq!(desk.settled().await.len(), 4);
+}

@@ -1,0 +1,363 @@
+//! Requests passed on to a provider and back, as both sides see them.
+
+use axum::response::Response;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+use super::support::*;
+use super::upstream::{Then, Upstream, parts, whole};
+
+fn chat() -> Value {
+    json!({"model": "routed", "messages": [{"role": "user", "content": "Hi"}]})
+}
+
+fn streaming_chat() -> Value {
+    json!({"model": "routed", "stream": true, "messages": [{"role": "user", "content": "Hi"}]})
+}
+
+const ANSWER: &str = "{ \"id\": \"c1\",\n \"choices\":[{\"message\":{\"content\":\"Hé\"}}], \"usage\": {\"prompt_tokens\": 10, \"completion_tokens\": 5} }\n";
+
+async fn served(
+    kind: &str,
+    answer: impl Fn() -> Response + Clone + Send + Sync + 'static,
+) -> (Installation, Upstream, String) {
+    let desk = installation().await;
+    let upstream = Upstream::answering(answer).await;
+    desk.served_by(kind, &upstream.base_url, "TEST_API_KEY").await;
+    let key = desk.every_key().await;
+    (desk, upstream, key)
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_byte_for_byte_and_is_settled_before_it_does() {
+    let (desk, upstream, key) = served("openai", || whole(200, "application/json", ANSWER)).await;
+    let answer = desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+    // Looked at without waiting: it was written before the answer was there.
+    assert_eq!(desk.number("SELECT COUNT(*) FROM usage").await, 1);
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ANSWER));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("x-upstream-request-id"), Some("up_1"));
+    assert_eq!(desk.settled().await, [(200, 10, 5, 0, 0, 15_000)]);
+    let sent = upstream.one();
+    assert_eq!(sent.target, "/v1/chat/completions");
+    assert_eq!(sent.json(), json!({"model": "real-name", "messages": [{"role": "user", "content": "Hi"}]}));
+}
+
+#[tokio::test]
+async fn nothing_of_the_client_goes_to_a_provider_and_nothing_of_the_provider_comes_back() {
+    for (kind, path, body, header, value) in [
+        ("openai", "/v1/chat/completions", chat(), "authorization", format!("Bearer {CREDENTIAL}")),
+        ("anthropic", "/v1/messages", chat(), "x-api-key", CREDENTIAL.to_owned()),
+        (
+            "gemini",
+            "/v1beta/models/routed:generateContent",
+            json!({}),
+            "x-goog-api-key",
+            CREDENTIAL.to_owned(),
+        ),
+    ] {
+        let (desk, upstream, key) = served(kind, || whole(200, "application/json", "{}")).await;
+        let asked = SPOTS.iter().fold(post(path, &body), |ask, spot| ask.key_in(*spot, key.as_bytes()));
+        let asked = asked
+            .header("cookie", "session=1")
+            .header("x-forwarded-for", "203.0.113.7")
+            .header("openai-organization", "theirs")
+            .header("anthropic-version", "2023-06-01")
+            .header("user-agent", "client/1.0");
+        let answer = desk.pass(asked).await;
+        assert_eq!(answer.status, 200, "{kind}: {}", answer.text);
+        let sent = upstream.one();
+        let whole = format!("{sent:?}");
+        assert!(
+            !whole.contains(&key[8..]) && !whole.contains("session=1") && !whole.contains("203.0.113.7"),
+            "{whole}"
+        );
+        assert_eq!(sent.headers[header], value.as_str());
+        assert_eq!(sent.headers["anthropic-version"], "2023-06-01");
+        let mut names: Vec<&str> = sent.headers.keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        let mut expected = vec![
+            "accept",
+            "accept-encoding",
+            "anthropic-version",
+            "content-length",
+            "content-type",
+            "host",
+            "user-agent",
+            header,
+        ];
+        expected.sort_unstable();
+        assert_eq!(names, expected, "{kind}");
+        assert!(sent.headers["user-agent"].to_str().unwrap().starts_with("keydesk/"));
+        for name in ["set-cookie", "openai-organization"] {
+            assert_eq!(answer.header(name), None, "{kind}");
+        }
+        assert!(!format!("{:?}", answer.headers).contains(CREDENTIAL));
+    }
+}
+
+#[tokio::test]
+async fn of_a_query_only_what_a_provider_needs_is_kept() {
+    let (desk, upstream, key) = served("gemini", || whole(200, "text/event-stream", "data: {}\n\n")).await;
+    let path = format!("/v1beta/models/routed:streamGenerateContent?alt=sse&key={key}&x=1&beta=a%26b");
+    assert_eq!(desk.pass(post(&path, &json!({}))).await.status, 200);
+    assert_eq!(upstream.one().target, "/v1beta/models/real-name:streamGenerateContent?alt=sse");
+}
+
+#[tokio::test]
+async fn an_id_with_slashes_reaches_a_provider_under_its_name_there() {
+    let (desk, upstream, key) = served("gemini", || whole(200, "application/json", "{}")).await;
+    desk.execute("UPDATE models SET id = 'google/routed:free', upstream_name = '' WHERE id = 'routed'").await;
+    let path = "/v1beta/models/google/routed:free:generateContent";
+    assert_eq!(desk.pass(post(path, &json!({})).bearer(&key)).await.status, 200);
+    assert_eq!(upstream.one().target, path);
+}
+
+const CHUNKS: [&str; 4] = [
+    "data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"content\":\"lo\"}}]}\n\n",
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5}}\n\n",
+    "data: [DONE]\n\n",
+];
+
+#[tokio::test]
+async fn a_stream_is_metered_by_a_chunk_that_its_client_does_not_see() {
+    let (desk, upstream, key) = served("openai", || parts("text/event-stream", &CHUNKS, 5, Then::Ends)).await;
+    let answer = desk.pass(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await;
+    assert_eq!(answer.text, [CHUNKS[0], CHUNKS[1], CHUNKS[3]].concat());
+    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    assert_eq!(desk.settled().await, [(200, 10, 5, 0, 0, 15_000)]);
+    assert_eq!(upstream.one().json()["stream_options"], json!({"include_usage": true}));
+
+    let asked = json!({"model": "routed", "stream": true, "stream_options": {"include_usage": true}});
+    let answer = desk.pass(post("/v1/chat/completions", &asked).bearer(&key)).await;
+    assert_eq!(answer.text, CHUNKS.concat());
+}
+
+#[tokio::test]
+async fn a_stream_is_settled_before_its_last_word_is_seen() {
+    let (desk, _upstream, key) =
+        served("openai", || parts("text/event-stream", &CHUNKS, 5, Then::Hangs)).await;
+    let mut body = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await.into_body();
+    loop {
+        let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        if frame.ends_with(b"[DONE]\n\n") {
+            break;
+        }
+    }
+    assert_eq!(desk.number("SELECT COUNT(*) FROM usage").await, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_stops_the_provider_and_pays_for_what_it_saw() {
+    let (desk, _upstream, key) =
+        served("openai", || parts("text/event-stream", &CHUNKS[..2], 5, Then::Hangs)).await;
+    let mut body = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await.into_body();
+    body.frame().await.unwrap().unwrap();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    // Input: 8 for the message and its two letters, the model's name; output: five letters.
+    assert_eq!(desk.settled().await, [(499, 11, 2, 0, 1, 13_000)]);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_on_a_whole_answer_pays_for_it() {
+    let (desk, _upstream, key) = served("openai", || {
+        parts("application/json", &ANSWER.split_inclusive(' ').collect::<Vec<_>>(), 10, Then::Ends)
+    })
+    .await;
+    let asked = desk.open(post("/v1/chat/completions", &chat()).bearer(&key));
+    let hung_up = tokio::time::timeout(std::time::Duration::from_millis(40), asked).await;
+    assert!(hung_up.is_err(), "it answered too soon");
+    assert_eq!(desk.settled().await, [(200, 10, 5, 0, 0, 15_000)]);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_seen_to_break_off() {
+    let (desk, _upstream, key) =
+        served("openai", || parts("text/event-stream", &CHUNKS[..2], 5, Then::BreaksOff)).await;
+    let body = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await.into_body();
+    assert!(body.collect().await.is_err());
+    assert_eq!(desk.settled().await, [(502, 11, 2, 0, 1, 13_000)]);
+
+    let (desk, _upstream, key) =
+        served("openai", || parts("application/json", &["{\"a\":"], 5, Then::BreaksOff)).await;
+    let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.message(), "The answer of the provider Far broke off.");
+    assert_eq!(desk.settled().await, [(502, 0, 0, 0, 0, 0)]);
+}
+
+#[tokio::test]
+async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_nothing() {
+    let redirect = || {
+        let builder = Response::builder().status(307).header("location", "http://127.0.0.1:1/steal");
+        builder.body(axum::body::Body::empty()).unwrap()
+    };
+    let encoded = || {
+        let builder = Response::builder().header("content-encoding", "gzip");
+        builder.body(axum::body::Body::from("x")).unwrap()
+    };
+    type Answering = std::sync::Arc<dyn Fn() -> Response + Send + Sync>;
+    let cases: [(Answering, u16, &str); 5] = [
+        (
+            std::sync::Arc::new(|| {
+                whole(401, "application/json", "{\"error\":\"bad key upstream-credential-9f3c\"}")
+            }),
+            502,
+            "refused this installation's credential",
+        ),
+        (
+            std::sync::Arc::new(|| whole(403, "text/html", "<html>")),
+            502,
+            "refused this installation's credential",
+        ),
+        (std::sync::Arc::new(redirect), 502, "redirect, which is never followed"),
+        (std::sync::Arc::new(encoded), 502, "encoding"),
+        (
+            std::sync::Arc::new(|| parts("application/json", &[], 0, Then::Hangs)),
+            504,
+            "did not answer in time",
+        ),
+    ];
+    for (answering, status, says) in cases {
+        let (desk, upstream, key) = served("openai", move || answering()).await;
+        let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["error"]["code"].as_str()),
+            (status, Some("upstream_error"))
+        );
+        assert!(answer.message().contains(says) && answer.message().contains("Far"), "{}", answer.text);
+        assert!(!answer.text.contains(&upstream.base_url) && !answer.text.contains(CREDENTIAL));
+        assert_eq!(upstream.arrived().len(), 1);
+        assert_eq!(desk.settled().await, [(i64::from(status), 0, 0, 0, 0, 0)]);
+    }
+}
+
+#[tokio::test]
+async fn a_providers_own_errors_pass_and_cost_nothing() {
+    for (status, body) in [(400, "{\"error\":{\"message\":\"no\"}}"), (429, "{}"), (500, "oops"), (529, "")] {
+        let (desk, _upstream, key) = served("anthropic", move || {
+            let mut answer = whole(status, "application/json", body);
+            answer.headers_mut().insert("retry-after", "7".parse().unwrap());
+            answer
+        })
+        .await;
+        let answer = desk.pass(post("/v1/messages", &chat()).bearer(&key)).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (status, body));
+        assert_eq!(answer.header("retry-after"), Some("7"));
+        assert!(answer.header("request-id").is_some());
+        assert_eq!(desk.settled().await, [(i64::from(status), 0, 0, 0, 0, 0)]);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_or_has_no_credential_is_a_sentence() {
+    let desk = installation().await;
+    desk.served_by("openai", "http://127.0.0.1:1", "").await;
+    let key = desk.every_key().await;
+    let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.message()),
+        (502, "The provider Far cannot be reached.".into())
+    );
+
+    let desk = installation().await;
+    let upstream = Upstream::answering(|| whole(200, "application/json", "{}")).await;
+    desk.served_by("openai", &upstream.base_url, "MISSING_API_KEY").await;
+    let key = desk.every_key().await;
+    let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.message().starts_with("This installation has no credential for the provider Far."));
+    assert!(upstream.arrived().is_empty());
+    assert_eq!(desk.settled().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_passed_on_is_refused_with_what_to_do() {
+    let (desk, upstream, key) = served("anthropic", || whole(200, "application/json", "{}")).await;
+    let with = |path: &str, body: Value| post(path, &body).bearer(&key);
+    for (asked, status, code, says) in [
+        (
+            with("/v1/chat/completions", chat()),
+            400,
+            "invalid_request",
+            "Send it to POST https://keys.example.com/v1/messages.",
+        ),
+        (
+            with("/v1/messages", json!({"model": "gpt-5"})),
+            503,
+            "model_not_served",
+            "no provider serves it here yet",
+        ),
+        (
+            with("/v1/messages", json!({"model": "nothing"})),
+            404,
+            "model_not_found",
+            "is not in this installation's catalogue",
+        ),
+        (
+            with("/v1/messages", json!({"model": key})),
+            404,
+            "model_not_found",
+            "There is no model of this name.",
+        ),
+        (
+            with("/v1/messages", json!({"model": "routed", "models": ["a"]})),
+            400,
+            "invalid_request",
+            "more than one way",
+        ),
+        (with("/v1/messages", json!([])), 400, "invalid_request", "not a JSON object"),
+    ] {
+        let answer = desk.send(asked).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
+        assert!(answer.message().contains(says), "{}", answer.text);
+        assert_eq!(answer.header("x-should-retry"), Some("false"), "{code}");
+        assert!(!answer.text.contains(&key[12..]));
+    }
+    let narrow = desk.create("narrow", |form| form.models = vec!["gpt-5".into()]).await;
+    let answer = desk.send(post("/v1/messages", &chat()).bearer(narrow.secret.reveal())).await;
+    assert_eq!(answer.status, 403);
+    let large = post("/v1/messages", &chat()).bearer(&key).body(vec![b' '; (32 << 20) + 1]);
+    assert_eq!(desk.send(large).await.json()["error"]["type"], "request_too_large");
+    let announced = post("/v1/messages", &chat()).bearer(&key).header("content-length", "99999999999");
+    assert_eq!(desk.send(announced).await.status, 413);
+    assert!(upstream.arrived().is_empty());
+    assert_eq!(desk.number("SELECT COUNT(*) FROM usage").await, 0);
+}
+
+#[tokio::test]
+async fn with_a_provider_only_what_is_served_is_listed() {
+    let (desk, _upstream, key) = served("openai", || whole(200, "application/json", "{}")).await;
+    assert_eq!(desk.send(ask("/v1/models").bearer(&key)).await.ids(), ["routed"]);
+    assert_eq!(desk.status(ask("/v1/models/demo/echo").bearer(&key)).await, 404);
+    assert_eq!(
+        desk.status(post("/v1/chat/completions", &json!({"model": "demo/echo"})).bearer(&key)).await,
+        404
+    );
+}
+
+#[tokio::test]
+async fn counting_tokens_costs_nothing_and_is_written_down() {
+    let (desk, upstream, key) =
+        served("anthropic", || whole(200, "application/json", "{\"input_tokens\": 9}")).await;
+    let answer = desk.pass(post("/v1/messages/count_tokens", &chat()).bearer(&key)).await;
+    assert_eq!(answer.text, "{\"input_tokens\": 9}");
+    assert_eq!(upstream.one().target, "/v1/messages/count_tokens");
+    assert_eq!(desk.settled().await, [(200, 0, 0, 0, 0, 0)]);
+}
+
+#[tokio::test]
+async fn a_very_long_answer_goes_on_as_it_comes_and_its_usage_is_read_at_its_end() {
+    let long = format!(
+        "{{\"data\":[\"{}\"],\"usage\":{{\"prompt_tokens\":10,\"total_tokens\":10}}}}",
+        "x".repeat(20 << 20)
+    );
+    let body = long.clone();
+    let (desk, _upstream, key) = served("openai", move || whole(200, "application/json", &body)).await;
+    let answer =
+        desk.pass(post("/v1/embeddings", &json!({"model": "routed", "input": "a"})).bearer(&key)).await;
+    assert!(answer.text == long);
+    assert_eq!(desk.settled().await, [(200, 10, 0, 0, 0, 10_000)]);
+}

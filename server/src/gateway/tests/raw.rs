@@ -1,0 +1,95 @@
+//! What arrives on a connection that is not as it should be: answered or closed, never a 500 and never waited for.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::support::*;
+
+const BODY: &str = r#"{"model":"demo/echo","messages":[{"role":"user","content":"Hi"}]}"#;
+
+/// The first line of what comes back for these bytes, behind which nothing more is sent, and nothing more is meant to be
+/// when the connection is closed.
+async fn first_line(address: std::net::SocketAddr, bytes: &[u8], closes: bool) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // Whoever is refused early stops reading.
+    let _ = stream.write_all(bytes).await;
+    if closes {
+        let _ = stream.shutdown().await;
+    }
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer));
+    let _ = read.await.expect("it is answered or closed");
+    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_request_in_any_state_is_answered_or_closed() {
+    let desk = installation().await;
+    let key = desk.every_key().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = desk.router();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let paths = [
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1beta/models/demo/echo:generateContent",
+        "/v1beta/models/demo/echo:streamGenerateContent",
+        "/gateway/authorize",
+        "/gateway/forward-auth",
+    ];
+    for path in paths {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n"
+        );
+        let whole = BODY.len();
+        let flood: String = (0..400).map(|n| format!("x-{n}: {}\r\n", "y".repeat(900))).collect();
+        let cases: Vec<(&str, String, &[&str])> = vec![
+            ("no length", format!("{head}\r\n"), &["200", "400", "403"]),
+            (
+                "chunked",
+                format!("{head}transfer-encoding: chunked\r\n\r\n{whole:x}\r\n{BODY}\r\n0\r\n\r\n"),
+                &["200", "400", "403"],
+            ),
+            (
+                "another type",
+                format!("{head}content-type: image/png\r\ncontent-length: {whole}\r\n\r\n{BODY}"),
+                &["200", "400", "403"],
+            ),
+            ("no type", format!("{head}content-length: {whole}\r\n\r\n{BODY}"), &["200", "400", "403"]),
+            ("half a body", format!("{head}content-length: 9000\r\n\r\n{BODY}"), &["", "200", "400", "403"]),
+            (
+                "half a chunk",
+                format!("{head}transfer-encoding: chunked\r\n\r\nfff\r\n{BODY}"),
+                &["", "200", "400", "403"],
+            ),
+            (
+                "no chunk",
+                format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n{BODY}"),
+                &["", "200", "400", "403"],
+            ),
+            (
+                "two lengths",
+                format!("{head}content-length: 1\r\ncontent-length: 2\r\n\r\n{BODY}"),
+                &["", "400"],
+            ),
+            ("a length that is none", format!("{head}content-length: -1\r\n\r\n{BODY}"), &["", "400"]),
+            ("a flood of headers", format!("{head}{flood}\r\n"), &["", "431"]),
+            ("half a head", head.clone(), &["", "400"]),
+            ("no HTTP", "\u{16}\u{3}\u{1}\r\n\r\n".into(), &["", "400"]),
+        ];
+        for (what, bytes, statuses) in cases {
+            let line = first_line(address, bytes.as_bytes(), statuses.contains(&"")).await;
+            let status = line.split(' ').nth(1).unwrap_or_default();
+            assert!(statuses.contains(&status), "{path}, {what}: {line}");
+        }
+    }
+    server.abort();
+    assert_eq!(desk.number("SELECT COUNT(*) FROM reservations").await, 0);
+}

@@ -1,0 +1,193 @@
+//! Requests that end in every way, and the limits that stop them.
+
+use keydesk_core::admission::{self, Presented, Used};
+use keydesk_core::domain::ids::RequestId;
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::usage::Tokens;
+use serde_json::{Value, json};
+
+use super::support::*;
+use super::upstream::{Then, Upstream, parts, whole};
+
+fn chat() -> Value {
+    json!({"model": "routed", "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]})
+}
+
+const ANSWER: &str = "{\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":500}}";
+
+async fn limited(
+    change: impl FnOnce(&mut keydesk_core::domain::key_form::KeyForm),
+) -> (Installation, Upstream, String) {
+    let desk = installation().await;
+    let upstream = Upstream::answering(|| whole(200, "application/json", ANSWER)).await;
+    desk.served_by("openai", &upstream.base_url, "").await;
+    let key = desk.create("limited", |form| {
+        form.scope = "every".into();
+        change(form);
+    });
+    let key = key.await.secret.reveal().to_owned();
+    (desk, upstream, key)
+}
+
+#[tokio::test]
+async fn every_answer_tells_what_is_left() {
+    let (desk, _upstream, key) = limited(|form| {
+        (form.month_mode, form.month) = ("limit".into(), "0.01".into());
+        (form.rpm_mode, form.rpm) = ("limit".into(), "3".into());
+        (form.tpm_mode, form.tpm) = ("limit".into(), "10000".into());
+    })
+    .await;
+    let answer = desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    for (name, value) in [
+        ("x-ratelimit-limit-requests", "3"),
+        ("x-ratelimit-remaining-requests", "2"),
+        ("x-ratelimit-limit-tokens", "10000"),
+        ("x-keydesk-budget-limit", "0.01"),
+        // 1,500 tokens at a dollar a million.
+        ("x-keydesk-budget-remaining", "0.0085"),
+        ("x-keydesk-budget-scope", "key"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{name}");
+    }
+    assert!(answer.header("x-ratelimit-reset-requests").unwrap().ends_with('s'));
+    assert!(answer.header("x-keydesk-budget-reset").unwrap().ends_with('Z'));
+}
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
+    let (desk, upstream, key) =
+        limited(|form| (form.month_mode, form.month) = ("limit".into(), "0.0015".into())).await;
+    assert_eq!(desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await.status, 200);
+    let refused = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.json()["error"]["type"], "insufficient_quota");
+    assert_eq!(refused.json()["error"]["code"], "insufficient_quota");
+    assert_eq!(refused.header("x-should-retry"), Some("false"));
+    assert_eq!(refused.header("retry-after"), None);
+    assert!(refused.header("x-keydesk-budget-reset").is_some());
+    assert!(refused.message().contains("budget"), "{}", refused.text);
+
+    desk.execute("UPDATE providers SET kind = 'anthropic'").await;
+    let refused = desk.send(post("/v1/messages", &chat()).bearer(&key)).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["type"]),
+        (429, &json!("rate_limit_error"))
+    );
+    desk.execute("UPDATE providers SET kind = 'gemini'").await;
+    let refused = desk.send(post("/v1beta/models/routed:generateContent", &json!({})).bearer(&key)).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["status"]),
+        (429, &json!("RESOURCE_EXHAUSTED"))
+    );
+    assert_eq!(upstream.arrived().len(), 1);
+    // A refusal is for the key's page, not for its usage.
+    assert_eq!(desk.settled().await.len(), 1);
+    desk.state.refusals.flush(&desk.state.desk.db).await.unwrap();
+    assert_eq!(desk.number("SELECT CAST(SUM(times) AS INTEGER) FROM refusals").await, 3);
+}
+
+#[tokio::test]
+async fn too_many_requests_are_told_when_to_come_again() {
+    let (desk, _upstream, key) =
+        limited(|form| (form.rpm_mode, form.rpm) = ("limit".into(), "1".into())).await;
+    assert_eq!(desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await.status, 200);
+    let refused = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["error"]["code"]),
+        (429, &json!("rate_limit_exceeded"))
+    );
+    let seconds: i64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=61).contains(&seconds));
+    assert_eq!(refused.header("x-should-retry"), None);
+}
+
+#[tokio::test]
+async fn what_a_dying_database_did_not_take_is_settled_when_it_is_back() {
+    let (desk, _upstream, key) = limited(|_| {}).await;
+    desk.execute("ALTER TABLE usage RENAME TO usage_away").await;
+    let answer = desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+    // It was paid for: the client has it.
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ANSWER));
+    let under_way = &desk.state.gateway.under_way;
+    assert_eq!(under_way.waiting(), 1);
+    assert!(under_way.settle_waiting(&desk.state.desk).await.is_err());
+    assert_eq!(under_way.waiting(), 1);
+    desk.execute("ALTER TABLE usage_away RENAME TO usage").await;
+    under_way.settle_waiting(&desk.state.desk).await.unwrap();
+    assert_eq!(under_way.waiting(), 0);
+    assert_eq!(desk.settled().await, [(200, 1000, 500, 0, 0, 1_500_000)]);
+}
+
+#[tokio::test]
+async fn a_stop_that_waits_no_longer_settles_what_is_under_way() {
+    let desk = installation().await;
+    let chunks = ["data: {\"choices\":[{\"delta\":{\"content\":\"Hello\"}}]}\n\n"];
+    let upstream = Upstream::answering(move || parts("text/event-stream", &chunks, 1, Then::Hangs)).await;
+    desk.served_by("openai", &upstream.base_url, "").await;
+    desk.execute("UPDATE providers SET idle_ms = 60000, whole_ms = 60000").await;
+    let key = desk.every_key().await;
+    let body = json!({"model": "routed", "stream": true});
+    let mut open = desk.open(post("/v1/chat/completions", &body).bearer(&key)).await.into_body();
+    http_body_util::BodyExt::frame(&mut open).await.unwrap().unwrap();
+    let under_way = &desk.state.gateway.under_way;
+    assert_eq!(under_way.tasks.len(), 1);
+    under_way.stop.cancel();
+    under_way.tasks.close();
+    tokio::time::timeout(std::time::Duration::from_secs(5), under_way.tasks.wait()).await.ok();
+    assert_eq!(desk.settled().await, [(502, 2, 2, 0, 1, 4_000)]);
+}
+
+#[tokio::test]
+async fn the_leases_of_requests_under_way_move_on() {
+    let desk = installation().await;
+    let upstream = Upstream::answering(|| parts("application/json", &[], 0, Then::Hangs)).await;
+    desk.served_by("openai", &upstream.base_url, "").await;
+    let key = desk.every_key().await;
+    let asked = desk.open(post("/v1/chat/completions", &chat()).bearer(&key));
+    let renewed = async {
+        while desk.number("SELECT COUNT(*) FROM reservations").await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let before = desk.number("SELECT ends_at FROM reservations").await;
+        desk.clock.0.fetch_add(30_000, std::sync::atomic::Ordering::SeqCst);
+        desk.state.gateway.under_way.renew(&desk.state.desk).await.unwrap();
+        assert_eq!(desk.number("SELECT ends_at FROM reservations").await, before + 30_000);
+    };
+    let (answer, ()) = tokio::join!(asked, renewed);
+    assert_eq!(answer.status(), 504);
+}
+
+#[tokio::test]
+async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
+    let (desk, _upstream, key) = limited(|_| {}).await;
+    let (state, now) = (&desk.state, desk.state.desk.now());
+    let mut sent = Presented::default();
+    sent.bare(key.as_bytes());
+    let context = admission::authenticate(&state.desk, &sent, None).await.unwrap();
+    let request = RequestId::new(now, state.desk.ten());
+    let asked =
+        admission::Ask { request, model: "routed".into(), amount: Money::from_nanos(9_000), tokens: 9 };
+    let reserved = admission::reserve(&state.desk, &context, &asked).await.unwrap();
+    let used = Used {
+        model: "routed".into(),
+        route: "/v1/chat/completions".into(),
+        status: 500,
+        tokens: Tokens { input: 7, output: 0, cached: 0 },
+        cost: Money::from_nanos(7_000),
+        estimated: true,
+        latency_ms: 0,
+        first_byte_ms: None,
+        address: String::new(),
+        user_agent: String::new(),
+    };
+    let holding = state.gateway.under_way.hold(reserved, used);
+    let task = tokio::spawn(async move {
+        let _held = holding;
+        panic!("a test breaks a task down");
+    });
+    assert!(task.await.is_err());
+    assert_eq!(state.gateway.under_way.waiting(), 1);
+    state.gateway.under_way.settle_waiting(&state.desk).await.unwrap();
+    assert_eq!(desk.settled().await, [(500, 7, 0, 0, 1, 7_000)]);
+}

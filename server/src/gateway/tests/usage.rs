@@ -1,0 +1,170 @@
+//! Usage read from answers of every shape.
+
+use bytes::Bytes;
+use keydesk_core::domain::usage::Tokens;
+
+use crate::gateway::usage::{Measured, Meter, Shape, output_of, told_whole};
+
+fn tokens(input: i64, output: i64, cached: i64) -> Tokens {
+    Tokens { input, output, cached }
+}
+
+const CHAT: &str = concat!(
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}],\"usage\":null}\r\n\r\n",
+    ": keep-alive\r\n\r\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello \u{1F600}\"}}],\r\ndata: \"usage\":null}\r\n\r\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\r\n\r\n",
+);
+const CHAT_USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":12,\"total_tokens\":21,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\r\n\r\n";
+const DONE: &str = "data: [DONE]\r\n\r\n";
+
+const MESSAGES: &str = r#"event: message_start
+data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"usage":{"input_tokens":25,"cache_creation_input_tokens":100,"cache_read_input_tokens":50,"output_tokens":1}}}
+
+event: ping
+data: {"type":"ping"}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello!"}}
+
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":15}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+"#;
+
+const RESPONSES: &str = r#"event: response.created
+data: {"type":"response.created","response":{"id":"resp_1","status":"in_progress","usage":null}}
+
+event: response.output_text.delta
+data: {"type":"response.output_text.delta","delta":"Hi there"}
+
+event: response.output_text.done
+data: {"type":"response.output_text.done","text":"Hi there"}
+
+event: response.completed
+data: {"type":"response.completed","response":{"id":"resp_1","usage":{"input_tokens":37,"input_tokens_details":{"cached_tokens":3},"output_tokens":11,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":48}}}
+
+"#;
+
+const GEMINI: &str = r#"{"candidates":[{"content":{"parts":[{"text":"Hel"}],"role":"model"}}],"usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":1,"totalTokenCount":11}}"#;
+const GEMINI_LAST: &str = r#"{"candidates":[{"content":{"parts":[{"text":"lo"}],"role":"model"},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":10,"toolUsePromptTokenCount":2,"candidatesTokenCount":5,"thoughtsTokenCount":7,"cachedContentTokenCount":4,"totalTokenCount":24}}"#;
+
+/// What is shown of a stream that arrives in two pieces, and what was measured.
+fn streamed(shape: Shape, is_events: bool, hides: bool, stream: &str, cut: usize) -> (Vec<u8>, Measured) {
+    let mut meter = Meter::new(shape, is_events, hides);
+    let (one, two) = stream.as_bytes().split_at(cut);
+    let mut shown = meter.feed(Bytes::copy_from_slice(one)).to_vec();
+    shown.extend(meter.feed(Bytes::copy_from_slice(two)));
+    shown.extend(meter.finish());
+    (shown, meter.measured(1_000, true))
+}
+
+#[test]
+fn the_usage_of_a_stream_is_read_wherever_its_bytes_are_cut() {
+    let chat = [CHAT, CHAT_USAGE, DONE].concat();
+    let sse = format!("data: {GEMINI}\r\n\r\ndata: {GEMINI_LAST}\r\n\r\n");
+    let list = format!("[{GEMINI}\n,\r\n{GEMINI_LAST}]\n");
+    for (shape, is_events, stream, expected) in [
+        (Shape::OpenAi, true, chat.as_str(), tokens(9, 12, 4)),
+        (Shape::Anthropic, true, MESSAGES, tokens(175, 15, 50)),
+        (Shape::Responses, true, RESPONSES, tokens(37, 11, 3)),
+        (Shape::Gemini, true, sse.as_str(), tokens(12, 12, 4)),
+        (Shape::Gemini, false, list.as_str(), tokens(12, 12, 4)),
+    ] {
+        for cut in 0..=stream.len() {
+            let (shown, measured) = streamed(shape, is_events, false, stream, cut);
+            assert_eq!(measured, Measured { tokens: expected, estimated: false }, "{shape:?} cut at {cut}");
+            assert_eq!(shown, stream.as_bytes(), "{shape:?} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn the_chunk_that_nobody_asked_for_is_hidden_and_nothing_else() {
+    let whole = [CHAT, CHAT_USAGE, DONE].concat();
+    let without = [CHAT, DONE].concat();
+    for cut in 0..=whole.len() {
+        let (shown, measured) = streamed(Shape::OpenAi, true, true, &whole, cut);
+        assert_eq!(String::from_utf8(shown).unwrap(), without, "cut at {cut}");
+        assert_eq!(measured.tokens, tokens(9, 12, 4));
+    }
+    let unfinished = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: {\"cho";
+    assert_eq!(streamed(Shape::OpenAi, true, true, unfinished, 5).0, unfinished.as_bytes());
+}
+
+#[test]
+fn a_stream_without_usage_is_estimated_from_its_text() {
+    let (_, measured) = streamed(Shape::OpenAi, true, false, CHAT, 0);
+    assert_eq!(measured, Measured { tokens: tokens(1_000, 3, 0), estimated: true });
+    let broken = MESSAGES.split_once("event: message_delta").unwrap().0;
+    let (_, measured) = streamed(Shape::Anthropic, true, false, broken, 0);
+    assert_eq!(measured, Measured { tokens: tokens(175, 2, 50), estimated: true });
+    let broken = RESPONSES.split_once("event: response.completed").unwrap().0;
+    let (_, measured) = streamed(Shape::Responses, true, false, broken, 0);
+    assert_eq!(measured, Measured { tokens: tokens(1_000, 3, 0), estimated: true });
+}
+
+#[test]
+fn the_last_word_of_a_protocol_is_known() {
+    let chat = [CHAT, CHAT_USAGE, DONE].concat();
+    for (shape, stream) in
+        [(Shape::OpenAi, chat.as_str()), (Shape::Anthropic, MESSAGES), (Shape::Responses, RESPONSES)]
+    {
+        let mut meter = Meter::new(shape, true, false);
+        let almost = stream.len() - 5;
+        let (one, two) = stream.split_at(almost);
+        meter.feed(Bytes::from(one.to_owned()));
+        assert!(!meter.is_over(), "{shape:?}");
+        meter.feed(Bytes::from(two.to_owned()));
+        assert!(meter.is_over(), "{shape:?}");
+    }
+}
+
+#[test]
+fn the_usage_of_a_whole_answer_is_read_in_every_shape() {
+    for (shape, body, expected) in [
+        (
+            Shape::OpenAi,
+            r#"{"usage":{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":2}}}"#,
+            Some(tokens(5, 7, 2)),
+        ),
+        (Shape::OpenAi, r#"{"data":[],"usage":{"prompt_tokens":5,"total_tokens":5}}"#, Some(tokens(5, 0, 0))),
+        (
+            Shape::Responses,
+            r#"{"usage":{"input_tokens":5,"output_tokens":7,"input_tokens_details":{"cached_tokens":2}}}"#,
+            Some(tokens(5, 7, 2)),
+        ),
+        (
+            Shape::Anthropic,
+            r#"{"usage":{"input_tokens":5,"cache_read_input_tokens":3,"cache_creation_input_tokens":null,"output_tokens":7}}"#,
+            Some(tokens(8, 7, 3)),
+        ),
+        (Shape::Gemini, r#"{"usageMetadata":{"promptTokenCount":5}}"#, Some(tokens(5, 0, 0))),
+        (Shape::OpenAi, r#"{"usage":null}"#, None),
+        (Shape::OpenAi, r#"{"usage":{}}"#, None),
+        (Shape::OpenAi, "<html>", None),
+        (
+            Shape::OpenAi,
+            r#"{"usage":{"prompt_tokens":-5,"completion_tokens":1e300}}"#,
+            Some(tokens(0, 1_000_000_000, 0)),
+        ),
+    ] {
+        assert_eq!(told_whole(shape, body.as_bytes(), false), expected, "{body}");
+    }
+}
+
+#[test]
+fn the_usage_at_the_end_of_a_long_answer_is_found() {
+    let end = br#"x", "text": "\"usage\": {\"prompt_tokens\": 1}"}], "usage" : {"prompt_tokens": 5, "completion_tokens": 7}, "x": 1}"#;
+    assert_eq!(told_whole(Shape::OpenAi, end, true), Some(tokens(5, 7, 0)));
+    assert_eq!(told_whole(Shape::OpenAi, b"no usage at all", true), None);
+}
+
+#[test]
+fn the_text_of_an_answer_is_counted_where_no_usage_is_told() {
+    assert_eq!(output_of(br#"{"choices":[{"message":{"role":"assistant","content":"abcdef"}}]}"#), 2);
+    assert_eq!(output_of(br#"{"candidates":[{"content":{"parts":[{"text":"abc"}]}}]}"#), 1);
+}
