@@ -41,7 +41,14 @@ if [ "$wanted" != "$(cat "$VENV/installed" 2>/dev/null)" ]; then
     echo "$wanted" >"$VENV/installed"
 fi
 
-# 3. nginx, which stands in front of gateways.
+# 3. The clients for Node, for the snippets of the page that shows a key.
+have node && have npm || die "Node is missing: install Node 20 or newer with npm (https://nodejs.org), then run this again"
+if ! npm_ready end2end/clients; then
+    say "clients: npm ci in end2end/clients (seconds)"
+    quietly "npm ci" npm_install end2end/clients || die "npm ci failed in end2end/clients: read the lines above, then run this again"
+fi
+
+# 4. nginx, which stands in front of gateways.
 find_nginx() { command -v nginx || { [ -x /usr/sbin/nginx ] && echo /usr/sbin/nginx; }; }
 NGINX=$(find_nginx || true)
 if [ -z "$NGINX" ]; then
@@ -55,5 +62,5 @@ unset OPENAI_API_KEY OPENAI_BASE_URL ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN ANTH
     http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 export PYTHONDONTWRITEBYTECODE=1
 
-# 4. A Postgres of their own, and the tests.
+# 5. A Postgres of their own, and the tests.
 exec scripts/with-postgres.sh "$VENV/bin/python" -m pytest -p no:cacheprovider --rootdir end2end/clients -c end2end/clients/pytest.ini end2end/clients "$@"

@@ -6,6 +6,7 @@ It knows forms, not the program's insides: what a page does not offer cannot be 
 from __future__ import annotations
 
 import html.parser
+import http.client
 import http.cookiejar
 import json
 import os
@@ -262,12 +263,10 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(url: str, key: str | bytes | None = None, *, headers: dict[str, str] | None = None, body=None, method: str | None = None) -> Answer:
-    """Asks as a plain program does, without a client library."""
+def ask(url: str, key: str | bytes | None = None, *, headers: dict[str, str] | None = None, body=None, source: str = "127.0.0.1") -> Answer:
+    """Asks as a plain program does, without a client library; `source` is the loopback address that it asks from."""
     target = urllib.parse.urlsplit(url)
-    import http.client
-
-    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
+    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30, source_address=(source, 0))
     try:
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         data = None
@@ -275,7 +274,7 @@ def ask(url: str, key: str | bytes | None = None, *, headers: dict[str, str] | N
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             sent.setdefault("content-type", "application/json")
         path = target.path + (f"?{target.query}" if target.query else "")
-        connection.putrequest(method or ("POST" if data is not None else "GET"), path)
+        connection.putrequest("GET" if data is None else "POST", path)
         if key is not None:
             connection.putheader("authorization", b"Bearer " + (key.encode() if isinstance(key, str) else key))
         for name, value in sent.items():
@@ -385,7 +384,7 @@ class Desk:
         assert path.endswith("/issued"), f"no key was made: {issued.words()[:1500]}"
         secret = issued.by_id["secret"]
         assert re.fullmatch(r"sk-[a-z0-9-]+-[0-9A-Za-z]{38}", secret), secret
-        path = path.removesuffix("/issued") if hasattr(str, "removesuffix") else path[: -len("/issued")]
+        path = path.removesuffix("/issued")
         return Key(name, path.split("/")[-1], path, secret, issued)
 
     def disable(self, key: Key) -> None:

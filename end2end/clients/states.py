@@ -105,9 +105,17 @@ def chat(desk: Desk, key: Key | str, **more):
 
 
 def spend_all(desk: Desk, key: Key):
-    """Until the budget of a cent stops it; the answer that says so."""
+    """Until the budget of a cent stops it: first with what anybody sends, and then with as little as there is, so that nothing
+    fits any more. The first answer that says so."""
+    stopped = refused_at_last(lambda: chat(desk, key))
+    little = {"model": MODEL, "input": ""}
+    refused_at_last(lambda: ask(f"{desk.base}/v1/embeddings", key.secret, body=little))
+    return stopped
+
+
+def refused_at_last(one):
     for _ in range(200):
-        answer = chat(desk, key)
+        answer = one()
         if answer.status != 200:
             return answer
     raise AssertionError("200 requests did not use up a cent")

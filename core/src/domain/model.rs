@@ -54,3 +54,18 @@ pub fn check_model_id(text: &str) -> Result<(), Problem> {
     }
     Ok(())
 }
+
+/// The model that answers while an installation has no provider.
+pub const DEMO_ECHO: &str = "demo/echo";
+
+/// It costs $100 for a million tokens, so that a few requests show in a budget of a cent.
+pub fn demo_echo() -> Model {
+    let price = Money::from_nanos(100_000_000_000);
+    Model {
+        input_price: price,
+        output_price: price,
+        cached_price: price,
+        output_held: 64,
+        ..Model::unrouted(DEMO_ECHO, "Demonstration")
+    }
+}

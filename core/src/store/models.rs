@@ -2,7 +2,7 @@
 
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::ProviderId;
-use crate::domain::model::Model;
+use crate::domain::model::{Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::provider::{Provider, ProviderKind};
@@ -13,11 +13,14 @@ statements! {
     SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held,
             provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
         FROM gateway_models_v1 WHERE id = $1";
+    ANY_PROVIDER = "SELECT COUNT(*) FROM (SELECT 1 FROM providers WHERE retired_at IS NULL LIMIT 1) counted";
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
     UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at)
         VALUES ($1, $2, $3, $4, $5, $6, NULL)
         ON CONFLICT (id) DO UPDATE SET provider = $2, input_price = $3, output_price = $4, cached_price = $5, retired_at = NULL";
     RETIRE = "UPDATE models SET retired_at = $2 WHERE id = $1 AND retired_at IS NULL";
+    ROUTED = "SELECT id, kind FROM gateway_models_v1 WHERE kind IS NOT NULL
+        ORDER BY CASE WHEN output_price = 0 THEN 1 ELSE 0 END, output_price, id";
 }
 
 #[derive(sqlx::FromRow)]
@@ -87,6 +90,12 @@ pub async fn served(via: &mut impl Via, id: &str) -> Result<Option<(Model, Optio
     Ok(Some((model, Some(provider))))
 }
 
+/// Whether models are served anywhere at all: without a provider, the demonstration answers.
+pub async fn any_provider(via: &mut impl Via) -> Result<bool, StoreError> {
+    let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY_PROVIDER))?;
+    Ok(count > 0)
+}
+
 /// Whether there ever was a catalogue, be it emptied since.
 pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
     let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY))?;
@@ -111,4 +120,21 @@ pub async fn put(tx: &mut Tx, model: &Model, now: Moment) -> Result<(), StoreErr
 /// Takes a model out of the catalogue; usage rows that name it stay as they are.
 pub async fn retire(tx: &mut Tx, id: &str, now: Moment) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(RETIRE).bind(id).bind(now.ms()))? == 1)
+}
+
+/// What keys can be scoped to: the catalogue, and while nothing is served anywhere the demonstration, last.
+pub async fn offered(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
+    let mut models = list(via).await?;
+    if !any_provider(via).await? {
+        models.push(demo_echo());
+    }
+    Ok(models)
+}
+
+/// Those that are served, by id and protocol: the cheapest first, and last those that have no price for output.
+pub async fn routed(via: &mut impl Via) -> Result<Vec<(String, ProviderKind)>, StoreError> {
+    let rows: Vec<(String, String)> = run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ROUTED))?;
+    let kind =
+        |kind: &str| ProviderKind::parse(kind).ok_or(StoreError::Unreadable { column: "providers.kind" });
+    rows.into_iter().map(|(id, word)| Ok((id, kind(&word)?))).collect()
 }
