@@ -135,13 +135,15 @@ class Gateway:
             if model is None:
                 raise Refused(404, "model_not_found", f"There is no model {model_id}.")
             output_tokens = model.output_held if max_output_tokens is None else max_output_tokens
+            # The input may come from the model's cache or not: what is dearer is held.
+            amount = max(cost(model, input_tokens, output_tokens, cached) for cached in (0, input_tokens))
             at = now_ms()
             request = new_request_id(at)
             windows = db.execute("SELECT * FROM keydesk_windows_v1(%s, %s)", [key.org_zone, at]).fetchone()
             limits = db.execute(
                 "SELECT * FROM keydesk_reserve_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [
-                    key.org_id, key.key_id, key.team_id, cost(model, input_tokens, output_tokens), input_tokens + output_tokens, at,
+                    key.org_id, key.key_id, key.team_id, amount, input_tokens + output_tokens, at,
                     windows.month_start, windows.week_start, windows.day_start, request, key.secret_id, model_id, at + LEASE_MS,
                 ],
             ).fetchall()
