@@ -38,6 +38,8 @@ CREATE TABLE reservations (
   org_id TEXT NOT NULL,
   key_id TEXT NOT NULL,
   team_id TEXT,
+  secret_id TEXT NOT NULL,
+  model_id TEXT NOT NULL,
   -- The most it may cost, and the most tokens it may use.
   amount INTEGER NOT NULL CHECK (amount >= 0),
   tokens INTEGER NOT NULL CHECK (tokens >= 0),
@@ -99,3 +101,16 @@ CREATE VIEW gateway_models_v1 AS
   FROM models m
   LEFT JOIN providers p ON p.id = m.provider_id AND p.retired_at IS NULL
   WHERE m.retired_at IS NULL;
+
+-- Whom the holder of a key asks: names alone.
+CREATE VIEW gateway_asks_v1 AS
+  SELECT k.id AS key_id, 'team admin' AS role, p.name
+  FROM keys k
+  JOIN team_members t ON t.team_id = k.team_id AND t.role = 'admin'
+  JOIN memberships m ON m.org_id = k.org_id AND m.person_id = t.person_id AND m.disabled_at IS NULL
+  JOIN people p ON p.id = t.person_id AND p.disabled_at IS NULL
+  UNION ALL
+  SELECT k.id, 'owner', p.name
+  FROM keys k
+  JOIN memberships m ON m.org_id = k.org_id AND m.role = 'owner' AND m.disabled_at IS NULL
+  JOIN people p ON p.id = m.person_id AND p.disabled_at IS NULL;

@@ -21,13 +21,14 @@ use keydesk_core::domain::policy::{
 };
 use keydesk_core::domain::settings::SettingsForm;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
+use keydesk_core::domain::usage::Tokens;
 use keydesk_core::ops::access::{Caller, Visit, enter};
 use keydesk_core::ops::invitations::{self, InviteForm};
 use keydesk_core::ops::orgs::{self, By, NewOrgForm, SaveForm, SwitchForm};
 use keydesk_core::ops::{OpError, catalogue, keys as key_ops};
 use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::teams::{self as team_store, NewPlace, NewTeam};
-use keydesk_core::store::{Tx, admission, keys, models, spend};
+use keydesk_core::store::{Tx, admission, keys, meter, models, spend};
 use keydesk_core::{Clock, Desk};
 
 use plan::{Fate, PlannedKey};
@@ -464,9 +465,8 @@ async fn use_keys(
                 model: planned.model.to_owned(),
                 route: planned.route.clone(),
                 status: planned.status,
-                input_tokens: planned.input,
-                output_tokens: planned.output,
-                cached_tokens: planned.cached,
+                tokens: Tokens { input: planned.input, output: planned.output, cached: planned.cached },
+                estimated: false,
                 cost: planned.cost,
                 started_at: planned.at,
                 latency_ms: planned.latency_ms,
@@ -474,7 +474,7 @@ async fn use_keys(
                 address: planned.address.clone(),
                 user_agent: planned.user_agent.to_owned(),
             };
-            spend::record(&mut tx, &usage, &org.org.zone).await?;
+            meter::record(&mut tx, &usage, &org.org.zone).await?;
             last_used.insert(made.key.clone(), planned.at);
         }
         let last_used: Vec<_> = last_used.into_iter().collect();

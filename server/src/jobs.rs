@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keydesk_core::store::{StoreError, keys, refusals, sessions, throttle};
+use keydesk_core::store::{StoreError, keys, meter, refusals, sessions, throttle};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::state::AppState;
@@ -19,6 +19,9 @@ pub async fn run(state: AppState) {
         log("refusals", state.refusals.flush(&state.desk.db).await);
         if second.is_multiple_of(15) {
             log("expiry", expire(&state).await);
+        }
+        if second.is_multiple_of(60) {
+            log("what was held", forget_held(&state).await);
         }
         if second.is_multiple_of(3_600) {
             log("sweep", sweep(&state).await);
@@ -40,6 +43,12 @@ async fn expire(state: &AppState) -> Result<(), StoreError> {
         tracing::info!(count, "keys expired");
     }
     Ok(())
+}
+
+async fn forget_held(state: &AppState) -> Result<(), StoreError> {
+    let mut tx = state.desk.db.write().await?;
+    meter::sweep(&mut tx, state.desk.now()).await?;
+    tx.save_unaudited("it counts no more").await
 }
 
 async fn sweep(state: &AppState) -> Result<(), StoreError> {

@@ -1,16 +1,22 @@
 //! What a gateway asks: may this request pass? The gates are tried in order and the first that fails answers. There is
 //! no cache: a revocation that has been answered holds for every request that starts afterwards.
 //!
-//! `AuthContext` is the proof that gates 1 to 5 were passed. It has no public constructor and no default, so a route
-//! that needs one cannot be reached without.
+//! `AuthContext` is the proof that gates 1 to 5 were passed, `Reserved` that 7 and 8 were. They have no public constructor
+//! and no default, so a route that needs one cannot be reached without.
 
 mod last_used;
+mod look;
+mod meter;
 mod presented;
 mod refusals;
 
 use std::net::IpAddr;
 
 pub use last_used::LastUsed;
+pub use look::{KeyLook, LiveLook, look};
+pub use meter::{
+    Ask, LEASE_MS, RENEW_MS, Reserved, Used, limits, record, release, renew, reserve, reserved, settle,
+};
 pub use presented::Presented;
 pub use refusals::{Refusals, Refused};
 
@@ -20,10 +26,10 @@ use crate::domain::ids::{KeyId, OrgId, SecretId, TeamId};
 use crate::domain::key::Status;
 use crate::domain::key_format;
 use crate::domain::model::Model;
-use crate::domain::moment::Moment;
+use crate::domain::moment::{Moment, Zone};
 use crate::domain::scope::ModelScope;
 use crate::store::admission::{self as stored, Admitted};
-use crate::store::{StoreError, models, spend};
+use crate::store::{StoreError, models};
 
 /// Why a request is not let in.
 #[derive(Debug, thiserror::Error)]
@@ -52,14 +58,31 @@ impl From<Refusal> for NotAdmitted {
 /// A request whose key is known, alive and used from where it may be.
 pub struct AuthContext {
     key: KeyId,
+    key_name: String,
     secret: SecretId,
     org: OrgId,
-    team: Option<TeamId>,
+    org_name: String,
+    team: Option<(TeamId, String)>,
+    zone: Zone,
     last_four: String,
     scopes: Vec<ModelScope>,
 }
 
 impl AuthContext {
+    fn new(found: Admitted) -> Self {
+        Self {
+            key: found.key,
+            key_name: found.key_name,
+            secret: found.secret,
+            org: found.org,
+            org_name: found.org_name,
+            team: found.team,
+            zone: found.zone,
+            last_four: found.last_four,
+            scopes: found.scopes,
+        }
+    }
+
     pub fn key(&self) -> &KeyId {
         &self.key
     }
@@ -69,12 +92,16 @@ impl AuthContext {
     pub fn org(&self) -> &OrgId {
         &self.org
     }
+    pub fn team(&self) -> Option<&TeamId> {
+        self.team.as_ref().map(|(id, _)| id)
+    }
+    /// The organisation's: its windows turn there.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
     /// For counting what is refused later.
     pub fn known(&self) -> KnownKey {
         KnownKey { key: self.key.clone(), org: self.org.clone() }
-    }
-    pub fn team(&self) -> Option<&TeamId> {
-        self.team.as_ref()
     }
 
     /// Gate 6 for one model: in the scope of the key, of its team and of its organisation.
@@ -88,7 +115,7 @@ impl AuthContext {
     }
 }
 
-/// Gates 1 to 5. Budgets (7) and rates (8) are asked for after gate 6, once the request's model and size are known.
+/// Gates 1 to 5. `AuthContext::model` is gate 6; `reserve` is 7 and 8, once the request's model and size are known.
 pub async fn authenticate(
     desk: &Desk,
     presented: &Presented,
@@ -98,21 +125,15 @@ pub async fn authenticate(
     let secret = key_format::read(credential).map_err(Refusal::Malformed)?;
     let mut read = desk.db.read().await?;
     let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Refusal::Unknown)?;
-    if let Err(refusal) = check(&found, address, desk.now()) {
+    let passed = live(&found, desk.now()).and_then(|()| from_here(&found, address));
+    if let Err(refusal) = passed {
         return Err(NotAdmitted::Refused(refusal, Some(KnownKey { key: found.key, org: found.org })));
     }
-    Ok(AuthContext {
-        key: found.key,
-        secret: found.secret,
-        org: found.org,
-        team: found.team.map(|(id, _)| id),
-        last_four: found.last_four,
-        scopes: found.scopes,
-    })
+    Ok(AuthContext::new(found))
 }
 
-/// Gates 3 (the retired half), 4 and 5, in order.
-fn check(found: &Admitted, address: Option<IpAddr>, now: Moment) -> Result<(), Refusal> {
+/// Gates 3 (the retired half) and 4, in order.
+fn live(found: &Admitted, now: Moment) -> Result<(), Refusal> {
     let last_four = || found.last_four.clone();
     if let Some(since) = found.secret_ends.filter(|ends| *ends <= now) {
         return Err(Refusal::Retired { last_four: last_four(), since });
@@ -134,13 +155,18 @@ fn check(found: &Admitted, address: Option<IpAddr>, now: Moment) -> Result<(), R
     if let Some((_, team)) = found.team.as_ref().filter(|_| found.team_archived) {
         return Err(Refusal::TeamArchived { team: team.clone() });
     }
+    Ok(())
+}
+
+/// Gate 5.
+fn from_here(found: &Admitted, address: Option<IpAddr>) -> Result<(), Refusal> {
     let allowed = match address {
         Some(address) => found.addresses.allows(address),
         None => found.addresses.is_any(),
     };
     if !allowed {
         let address = address.map_or("unknown".into(), |address| address.to_canonical().to_string());
-        return Err(Refusal::Address { last_four: last_four(), address });
+        return Err(Refusal::Address { last_four: found.last_four.clone(), address });
     }
     Ok(())
 }
@@ -150,14 +176,4 @@ pub async fn models_in_scope(desk: &Desk, context: &AuthContext) -> Result<Vec<M
     let mut list = models::offered(&mut desk.db.read().await?).await?;
     list.retain(|model| context.model(&model.id).is_ok());
     Ok(list)
-}
-
-/// Writes a finished request with its counters and roll-up, once per request id; `false` when it was there already.
-pub async fn settle(desk: &Desk, usage: &spend::Usage) -> Result<bool, StoreError> {
-    let mut tx = desk.db.write().await?;
-    let zone = crate::store::people::zone_of(&mut tx, &usage.org).await?;
-    let zone = zone.ok_or(StoreError::Unreadable { column: "orgs.zone" })?;
-    let fresh = spend::record(&mut tx, usage, &zone).await?;
-    tx.save_unaudited("usage is its own record").await?;
-    Ok(fresh)
 }

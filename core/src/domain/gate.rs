@@ -3,7 +3,10 @@
 //! A refusal never holds more of a key than its last four characters.
 
 use super::key_format::Malformed;
+use super::limit_use::{HolderKind, LimitUse, Limited};
+use super::limits::{Budget, grouped};
 use super::moment::{Moment, Zone};
+use super::money::Money;
 
 /// In the order in which they are tried; a gateway stops at the first that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +88,15 @@ pub enum Refusal {
         last_four: String,
         model: String,
     },
+    /// A budget, a balance or a rate does not let it pass.
+    Limit {
+        last_four: String,
+        limit: LimitUse,
+        /// Seconds, where waiting them may help.
+        retry_after: Option<i64>,
+        /// The organisation's.
+        zone: Zone,
+    },
 }
 
 impl Refusal {
@@ -100,6 +112,8 @@ impl Refusal {
             | Refusal::TeamArchived { .. } => Gate::Live,
             Refusal::Address { .. } => Gate::Address,
             Refusal::Model { .. } => Gate::Model,
+            Refusal::Limit { limit, .. } if limit.what.is_money() => Gate::Budget,
+            Refusal::Limit { .. } => Gate::Rate,
         }
     }
 
@@ -119,6 +133,18 @@ impl Refusal {
             Refusal::TeamArchived { .. } => Some("team_archived"),
             Refusal::Address { .. } => Some("address"),
             Refusal::Model { .. } => Some("model"),
+            Refusal::Limit { limit, .. } => Some(match (limit.what, limit.holder) {
+                (Limited::Budget(_), HolderKind::Key) => "budget_key",
+                (Limited::Budget(_), HolderKind::Team) => "budget_team",
+                (Limited::Budget(_), HolderKind::Org) => "budget_org",
+                (Limited::Balance, _) => "balance",
+                (Limited::Requests, HolderKind::Key) => "requests_key",
+                (Limited::Requests, _) => "requests_team",
+                (Limited::Tokens, HolderKind::Key) => "tokens_key",
+                (Limited::Tokens, _) => "tokens_team",
+                (Limited::Parallel, HolderKind::Key) => "parallel_key",
+                (Limited::Parallel, _) => "parallel_team",
+            }),
         }
     }
 
@@ -127,6 +153,7 @@ impl Refusal {
         match self {
             Refusal::TwoCredentials => 400,
             Refusal::Address { .. } | Refusal::Model { .. } => 403,
+            Refusal::Limit { .. } => 429,
             Refusal::NoCredential
             | Refusal::WrongScheme
             | Refusal::Malformed(_)
@@ -146,6 +173,8 @@ impl Refusal {
             Refusal::TwoCredentials => "conflicting_credentials",
             Refusal::Address { .. } => "address_not_allowed",
             Refusal::Model { .. } => "model_not_allowed",
+            Refusal::Limit { limit, .. } if limit.what.is_money() => "insufficient_quota",
+            Refusal::Limit { .. } => "rate_limit_exceeded",
             Refusal::NoCredential
             | Refusal::WrongScheme
             | Refusal::Malformed(_)
@@ -204,8 +233,87 @@ impl Refusal {
                     "The key sk-…{last_four} may not use the model {model}. GET /v1/models lists those it may use."
                 )
             }
+            Refusal::Limit { last_four, limit, retry_after, zone } => {
+                limit_sentence(last_four, limit, *retry_after, zone)
+            }
         }
     }
+
+    /// Seconds after which the same request may pass.
+    pub fn retry_after(&self) -> Option<i64> {
+        match self {
+            Refusal::Limit { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// Whose limit, how much it is, how much of it is gone, and what helps.
+fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, zone: &Zone) -> String {
+    let whose = match limit.holder {
+        HolderKind::Key => format!("the key sk-…{last_four}"),
+        HolderKind::Team => format!("the team {}", limit.holder_name),
+        HolderKind::Org => format!("the organisation {}", limit.holder_name),
+    };
+    let money = Money::from_nanos;
+    let again = retry_after.map_or(String::new(), |seconds| format!(" Try again in {seconds} s."));
+    match limit.what {
+        Limited::Budget(period) => {
+            let budget = Budget { period, amount: money(limit.most) }.summary();
+            let resets = match limit.resets_at {
+                Some(at) => format!(" It resets {} ({}).", at.date_time(zone), zone.name()),
+                None => " It does not reset; ask for a larger one.".into(),
+            };
+            let state = money_state(limit);
+            format!("The budget of {whose}, {budget}, does not allow this request: {state}.{resets}{again}")
+        }
+        Limited::Balance => {
+            let state = money_state(limit);
+            format!(
+                "The balance of {whose} does not allow this request: {state}. Whoever runs this installation can add to it.{again}"
+            )
+        }
+        Limited::Requests => format!(
+            "The limit of {whose}, {} requests per minute, is reached: {} were sent in the last minute.{again}",
+            grouped(limit.most),
+            grouped(limit.used)
+        ),
+        Limited::Tokens if !limit.fits_alone() => format!(
+            "The limit of {whose} is {} tokens per minute, and this request alone may use {}. Send less, or ask for fewer output tokens.",
+            grouped(limit.most),
+            grouped(limit.asked)
+        ),
+        Limited::Tokens => format!(
+            "The limit of {whose}, {} tokens per minute, does not allow this request: {} were used in the last minute or are held, and it may use {}.{again}",
+            grouped(limit.most),
+            grouped(limit.used),
+            grouped(limit.asked)
+        ),
+        Limited::Parallel => format!(
+            "The limit of {whose}, {} requests at the same time, is reached.{again}",
+            grouped(limit.most)
+        ),
+    }
+}
+
+/// What is gone of an amount, and what this request would need of the rest.
+fn money_state(limit: &LimitUse) -> String {
+    let money = Money::from_nanos;
+    if limit.used >= limit.most {
+        return match limit.what {
+            Limited::Balance => format!("{} is left", money(limit.most.saturating_sub(limit.used))),
+            _ => format!("{} is spent", money(limit.used)),
+        };
+    }
+    let left = money(limit.most.saturating_sub(limit.used));
+    let asked = money(limit.asked);
+    if limit.fits_alone() {
+        let held = money(limit.held);
+        return format!(
+            "{left} is left, {held} of it is held by requests under way, and it may cost {asked}"
+        );
+    }
+    format!("{left} is left, and it may cost up to {asked}. Ask for fewer output tokens, or send less")
 }
 
 /// Requests of one key that were refused for one reason, as its page lists them.
@@ -233,6 +341,16 @@ impl RefusedLately {
             "address" => format!("The address {} is not allowed", self.address),
             "model" if self.model.is_empty() => "The model is not allowed".into(),
             "model" => format!("Model {} is not allowed", self.model),
+            "budget_key" => "The key's budget was used up".into(),
+            "budget_team" => "The team's budget was used up".into(),
+            "budget_org" => "The organisation's budget was used up".into(),
+            "balance" => "The organisation's balance was used up".into(),
+            "requests_key" => "Too many requests per minute for the key".into(),
+            "requests_team" => "Too many requests per minute for the team".into(),
+            "tokens_key" => "Too many tokens per minute for the key".into(),
+            "tokens_team" => "Too many tokens per minute for the team".into(),
+            "parallel_key" => "Too many requests at the same time for the key".into(),
+            "parallel_team" => "Too many requests at the same time for the team".into(),
             other => other.to_owned(),
         }
     }

@@ -14,6 +14,7 @@ pub mod key;
 pub mod key_filter;
 pub mod key_form;
 pub mod key_format;
+pub mod limit_use;
 pub mod limits;
 pub mod model;
 pub mod moment;

@@ -61,7 +61,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_numbers_of_a_provider_cost_less_than_nothing(input: i64, output: i64, cached: i64) {
-            prop_assert!(Tokens { input, output, cached }.cost(&model()) >= Money::ZERO);
+            let tokens = Tokens { input, output, cached };
+            prop_assert!(tokens.cost(&model()) >= Money::ZERO);
         }
     }
 }

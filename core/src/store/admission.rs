@@ -1,16 +1,22 @@
 //! What a gateway needs to know about a secret, in one round trip.
 
-use sqlx::AssertSqlSafe;
-
-use super::dialect::Dialect;
 use super::keys::read_scope;
-use super::{StoreError, Via, run};
+use super::{StoreError, Via, run, statements};
 use crate::domain::addresses::AllowList;
 use crate::domain::ids::{KeyId, OrgId, SecretId, TeamId};
 use crate::domain::key::Status;
 use crate::domain::key_format::SecretHash;
-use crate::domain::moment::Moment;
+use crate::domain::moment::{Moment, Zone};
 use crate::domain::scope::ModelScope;
+
+statements! {
+    BY_SECRET = "SELECT secret_id, secret_ends_at, last_four, key_id, key_name, status, status_at, expires_at, addresses,
+            org_id, org_name, org_zone, org_suspended_at, team_id, team_name, team_archived_at,
+            key_scope, key_patterns, team_scope, team_patterns, org_scope, org_patterns
+        FROM gateway_keys_v1 WHERE hash = $1";
+    ZONE_OF_SECRET = "SELECT org_zone FROM gateway_keys_v1 WHERE secret_id = $1";
+    ASKS = "SELECT role, name FROM gateway_asks_v1 WHERE key_id = $1 ORDER BY role DESC, name LIMIT 20";
+}
 
 /// A secret, its key, its team and its organisation, as the gates ask about them.
 pub struct Admitted {
@@ -18,7 +24,10 @@ pub struct Admitted {
     pub secret_ends: Option<Moment>,
     pub last_four: String,
     pub key: KeyId,
+    pub key_name: String,
     pub org: OrgId,
+    pub org_name: String,
+    pub zone: Zone,
     pub team: Option<(TeamId, String)>,
     pub status: Status,
     pub status_at: Moment,
@@ -33,56 +42,47 @@ pub struct Admitted {
 #[derive(sqlx::FromRow)]
 struct Row {
     secret_id: String,
-    ends_at: Option<i64>,
+    secret_ends_at: Option<i64>,
     last_four: String,
     key_id: String,
-    org_id: String,
-    team_id: Option<String>,
-    team_name: Option<String>,
+    key_name: String,
     status: String,
     status_at: i64,
     expires_at: Option<i64>,
     addresses: String,
+    org_id: String,
+    org_name: String,
+    org_zone: String,
+    org_suspended_at: Option<i64>,
+    team_id: Option<String>,
+    team_name: Option<String>,
+    team_archived_at: Option<i64>,
     key_scope: String,
     key_patterns: Option<String>,
-    org_scope: String,
-    org_patterns: Option<String>,
     team_scope: Option<String>,
     team_patterns: Option<String>,
-    suspended_at: Option<i64>,
-    archived_at: Option<i64>,
-}
-
-fn text(dialect: Dialect) -> String {
-    format!(
-        "SELECT s.id AS secret_id, s.ends_at, s.last_four, k.id AS key_id, k.org_id, k.team_id, t.name AS team_name,
-            k.status, k.status_at, k.expires_at, k.addresses,
-            k.model_scope AS key_scope, {key} AS key_patterns, o.model_scope AS org_scope, {org} AS org_patterns,
-            t.model_scope AS team_scope, {team} AS team_patterns, o.suspended_at, t.archived_at
-        FROM key_secrets s
-        JOIN keys k ON k.id = s.key_id
-        JOIN orgs o ON o.id = k.org_id
-        LEFT JOIN teams t ON t.id = k.team_id
-        WHERE s.hash = $1",
-        key = dialect.patterns_of("key", "k.id"),
-        org = dialect.patterns_of("org", "k.org_id"),
-        team = dialect.patterns_of("team", "k.team_id"),
-    )
-}
-
-/// The text that differs between the databases, for the test that prepares it.
-pub fn every_text(dialect: Dialect) -> Vec<String> {
-    vec![text(dialect)]
+    org_scope: String,
+    org_patterns: Option<String>,
 }
 
 pub async fn find(via: &mut impl Via, hash: &SecretHash) -> Result<Option<Admitted>, StoreError> {
-    let statement = text(Dialect::of(via));
-    let row: Option<Row> = run!(
-        via,
-        fetch_optional,
-        sqlx::query_as::<_, Row>(AssertSqlSafe(statement.clone())).bind(hash.as_bytes().as_slice())
-    )?;
+    let row: Option<Row> =
+        run!(via, fetch_optional, sqlx::query_as::<_, Row>(BY_SECRET).bind(hash.as_bytes().as_slice()))?;
     row.map(read).transpose()
+}
+
+pub async fn zone_of_secret(via: &mut impl Via, secret: &SecretId) -> Result<Option<Zone>, StoreError> {
+    let zone: Option<String> =
+        run!(via, fetch_optional, sqlx::query_scalar::<_, String>(ZONE_OF_SECRET).bind(secret.as_str()))?;
+    Ok(zone.and_then(|zone| Zone::parse(&zone)))
+}
+
+/// Whom the holder of a key asks: the names of its team's admins, or without one of its organisation's owners.
+pub async fn asks(via: &mut impl Via, key: &KeyId) -> Result<Vec<String>, StoreError> {
+    let rows: Vec<(String, String)> =
+        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ASKS).bind(key.as_str()))?;
+    let nearest = rows.first().map(|(role, _)| role.clone());
+    Ok(rows.into_iter().filter(|(role, _)| Some(role) == nearest.as_ref()).map(|(_, name)| name).collect())
 }
 
 fn read(row: Row) -> Result<Admitted, StoreError> {
@@ -98,17 +98,20 @@ fn read(row: Row) -> Result<Admitted, StoreError> {
     };
     Ok(Admitted {
         secret: SecretId::parse(&row.secret_id).ok_or(unreadable("key_secrets.id"))?,
-        secret_ends: row.ends_at.map(Moment::from_ms),
+        secret_ends: row.secret_ends_at.map(Moment::from_ms),
         last_four: row.last_four,
         key: KeyId::parse(&row.key_id).ok_or(unreadable("keys.id"))?,
+        key_name: row.key_name,
         org: OrgId::parse(&row.org_id).ok_or(unreadable("keys.org_id"))?,
+        org_name: row.org_name,
+        zone: Zone::parse(&row.org_zone).ok_or(unreadable("orgs.zone"))?,
         team,
         status: Status::parse(&row.status).ok_or(unreadable("keys.status"))?,
         status_at: Moment::from_ms(row.status_at),
         expires_at: row.expires_at.map(Moment::from_ms),
         addresses: AllowList::parse_lines(&row.addresses).map_err(|_| unreadable("keys.addresses"))?,
         scopes,
-        org_suspended: row.suspended_at.is_some(),
-        team_archived: row.archived_at.is_some(),
+        org_suspended: row.org_suspended_at.is_some(),
+        team_archived: row.team_archived_at.is_some(),
     })
 }

@@ -1,5 +1,5 @@
-//! What was used and what it cost: written once per request, read from counters and daily roll-ups. A counter always
-//! equals the sum of its requests, because both are written in one transaction and the window is part of its key.
+//! What was used and what it cost, read from counters and daily roll-ups. A counter always equals the sum of its requests,
+//! because `meter` writes both in one transaction and the window is part of its key.
 
 use std::collections::BTreeSet;
 
@@ -7,30 +7,15 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::keys::read_budget;
-use super::{StoreError, Tx, Via, changed, run, statements};
+use super::{StoreError, Via, run, statements};
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
 use crate::domain::key::{BudgetUse, Key};
 use crate::domain::moment::{Day, Moment, Zone};
 use crate::domain::money::Money;
+use crate::domain::usage::Tokens;
 use crate::domain::window::Period;
 
 statements! {
-    INSERT_USAGE = "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, model_id, route, status,
-            input_tokens, output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-        ON CONFLICT (request_id) DO NOTHING";
-    ADD_TO_COUNTERS = "INSERT INTO counters (holder_kind, holder_id, period, window_start, org_id, spent, requests, tokens)
-        VALUES ($1, $2, 'total', 0, $3, $4, 1, $5), ($1, $2, 'month', $6, $3, $4, 1, $5),
-            ($1, $2, 'week', $7, $3, $4, 1, $5), ($1, $2, 'day', $8, $3, $4, 1, $5)
-        ON CONFLICT (holder_kind, holder_id, period, window_start) DO UPDATE SET
-            spent = counters.spent + excluded.spent, requests = counters.requests + 1, tokens = counters.tokens + excluded.tokens";
-    ADD_TO_DAY = "INSERT INTO spend_daily (key_id, day, model_id, team_id, org_id, requests, input_tokens, output_tokens, cached_tokens, cost)
-        VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8, $9)
-        ON CONFLICT (key_id, day, model_id, team_id) DO UPDATE SET requests = spend_daily.requests + 1,
-            input_tokens = spend_daily.input_tokens + excluded.input_tokens,
-            output_tokens = spend_daily.output_tokens + excluded.output_tokens,
-            cached_tokens = spend_daily.cached_tokens + excluded.cached_tokens,
-            cost = spend_daily.cost + excluded.cost";
     DAYS = "SELECT day, CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens + output_tokens) AS BIGINT), CAST(SUM(cost) AS BIGINT)
         FROM spend_daily WHERE key_id = $1 AND org_id = $2 AND day >= $3 GROUP BY day ORDER BY day";
     TOTAL = "SELECT spent, requests, tokens FROM counters
@@ -38,7 +23,7 @@ statements! {
     REQUESTS_SINCE = "SELECT COUNT(*) FROM (SELECT 1 FROM usage WHERE key_id = $1 AND org_id = $2 AND started_at >= $3 LIMIT 10001) counted";
 }
 
-/// One finished request. Token counts are whole tokens; `cost` is what it is charged.
+/// One finished request. `cost` is what it is charged.
 #[derive(Clone, Debug)]
 pub struct Usage {
     pub request: RequestId,
@@ -49,10 +34,10 @@ pub struct Usage {
     pub model: String,
     pub route: String,
     pub status: i64,
-    pub input_tokens: i64,
-    pub output_tokens: i64,
-    pub cached_tokens: i64,
+    pub tokens: Tokens,
     pub cost: Money,
+    /// The provider told no numbers, or the client hung up before it did.
+    pub estimated: bool,
     pub started_at: Moment,
     pub latency_ms: i64,
     pub first_byte_ms: Option<i64>,
@@ -73,70 +58,6 @@ impl WindowStarts {
         let start = |period: Period| period.window(at, zone).start;
         Self { month: start(Period::Month), week: start(Period::Week), day: start(Period::Day) }
     }
-}
-
-/// Writes the request, its counters and its day, once: the same request id again changes nothing and answers `false`.
-/// `zone` is the organisation's; the windows are those of the request's start.
-pub async fn record(tx: &mut Tx, usage: &Usage, zone: &Zone) -> Result<bool, StoreError> {
-    let fresh = changed!(
-        &mut *tx,
-        sqlx::query(INSERT_USAGE)
-            .bind(usage.request.as_str())
-            .bind(usage.org.as_str())
-            .bind(usage.key.as_str())
-            .bind(usage.secret.as_str())
-            .bind(usage.team.as_ref().map(TeamId::as_str))
-            .bind(&usage.model)
-            .bind(&usage.route)
-            .bind(usage.status)
-            .bind(usage.input_tokens)
-            .bind(usage.output_tokens)
-            .bind(usage.cached_tokens)
-            .bind(usage.cost.nanos())
-            .bind(usage.started_at.ms())
-            .bind(usage.latency_ms)
-            .bind(usage.first_byte_ms)
-            .bind(&usage.address)
-            .bind(&usage.user_agent)
-    )?;
-    if fresh == 0 {
-        return Ok(false);
-    }
-    let starts = WindowStarts::at(usage.started_at, zone);
-    let tokens = usage.input_tokens + usage.output_tokens;
-    let holders = [
-        Some(("key", usage.key.as_str())),
-        usage.team.as_ref().map(|team| ("team", team.as_str())),
-        Some(("org", usage.org.as_str())),
-    ];
-    for (kind, id) in holders.into_iter().flatten() {
-        changed!(
-            &mut *tx,
-            sqlx::query(ADD_TO_COUNTERS)
-                .bind(kind)
-                .bind(id)
-                .bind(usage.org.as_str())
-                .bind(usage.cost.nanos())
-                .bind(tokens)
-                .bind(starts.month.ms())
-                .bind(starts.week.ms())
-                .bind(starts.day.ms())
-        )?;
-    }
-    changed!(
-        &mut *tx,
-        sqlx::query(ADD_TO_DAY)
-            .bind(usage.key.as_str())
-            .bind(Day::of(usage.started_at, zone).to_string())
-            .bind(&usage.model)
-            .bind(usage.team.as_ref().map_or("", TeamId::as_str))
-            .bind(usage.org.as_str())
-            .bind(usage.input_tokens)
-            .bind(usage.output_tokens)
-            .bind(usage.cached_tokens)
-            .bind(usage.cost.nanos())
-    )?;
-    Ok(true)
 }
 
 /// Whose budgets and counters.

@@ -9,6 +9,8 @@ mod keys;
 mod list;
 mod looks;
 mod members;
+mod meter;
+mod meter_races;
 mod orgs;
 mod people;
 mod plans;

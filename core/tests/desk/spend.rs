@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, Zoned};
-use keydesk_core::admission::settle;
+use keydesk_core::admission::record;
 use keydesk_core::domain::key::State;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort};
 use keydesk_core::domain::key_form::KeyForm;
@@ -28,7 +28,7 @@ on_both!(
         let mut tries = tokio::task::JoinSet::new();
         for _ in 0..5 {
             let (desk, usage) = (desk.clone(), usage.clone());
-            tries.spawn(async move { settle(&desk, &usage).await.unwrap() });
+            tries.spawn(async move { record(&desk, &usage).await.unwrap() });
         }
         let mut fresh = 0;
         while let Some(done) = tries.join_next().await {
@@ -81,8 +81,8 @@ on_both!(
             let mut usage = desk.usage(&at, &keys[which], dice.below(5_000_000_000) as i64, started_at).await;
             usage.team = teams.get(which % 3).map(|team| team.id.clone());
             usage.model = (*dice.one_of(&["gpt-5", "claude-opus-4-5"])).into();
-            usage.input_tokens = dice.below(10_000) as i64;
-            usage.output_tokens = dice.below(10_000) as i64;
+            usage.tokens.input = dice.below(10_000) as i64;
+            usage.tokens.output = dice.below(10_000) as i64;
             all.push(usage);
         }
         let mut settles = tokio::task::JoinSet::new();
@@ -90,8 +90,8 @@ on_both!(
             let (desk, chunk) = (desk.clone(), chunk.to_vec());
             settles.spawn(async move {
                 for usage in &chunk {
-                    assert!(settle(&desk, usage).await.unwrap());
-                    assert!(!settle(&desk, usage).await.unwrap());
+                    assert!(record(&desk, usage).await.unwrap());
+                    assert!(!record(&desk, usage).await.unwrap());
                 }
             });
         }
@@ -112,7 +112,7 @@ on_both!(
                     let counter = counters.entry(format!("{kind} {id} {period} {start}")).or_default();
                     counter.0 += usage.cost.nanos();
                     counter.1 += 1;
-                    counter.2 += usage.input_tokens + usage.output_tokens;
+                    counter.2 += usage.tokens.all();
                 }
             }
             let date =
@@ -173,7 +173,7 @@ on_both!(
             ("2026-11-20T11:30:00Z", 4_000),
         ] {
             let usage = desk.usage(&at, &issued, cost, at_utc(started_at)).await;
-            assert!(settle(&desk, &usage).await.unwrap());
+            assert!(record(&desk, &usage).await.unwrap());
         }
         let spend = async || {
             ops::keys::show(&desk, &at.caller, &at.org.slug, issued.id.as_str()).await.unwrap().spend
@@ -201,7 +201,7 @@ on_both!(
         let issued = desk.create_key(&at, "ci-prod").await;
         desk.create_key(&at, "idle").await;
         let usage = desk.usage(&at, &issued, 50_000_000_000, desk.now()).await;
-        settle(&desk, &usage).await.unwrap();
+        record(&desk, &usage).await.unwrap();
         let list = async |sort| {
             let filter = KeyFilter { sort, ..everything() };
             ops::keys::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap().page.keys
@@ -229,14 +229,14 @@ on_both!(
         let issued = desk.create_key(&at, "ci-prod").await;
         let mut usage = desk.usage(&at, &issued, 10, desk.now()).await;
         usage.cost = Money::from_nanos(-1);
-        assert!(settle(&desk, &usage).await.is_err());
+        assert!(record(&desk, &usage).await.is_err());
         usage.cost = Money::from_nanos(1);
         desk.execute("ALTER TABLE spend_daily RENAME TO away").await.unwrap();
-        assert!(settle(&desk, &usage).await.is_err());
+        assert!(record(&desk, &usage).await.is_err());
         desk.execute("ALTER TABLE away RENAME TO spend_daily").await.unwrap();
         assert_eq!(desk.number("SELECT COUNT(*) FROM usage").await, 0);
         assert_eq!(desk.number("SELECT COUNT(*) FROM counters").await, 0);
-        assert!(settle(&desk, &usage).await.unwrap());
+        assert!(record(&desk, &usage).await.unwrap());
         assert_eq!(desk.numbers("SELECT spent FROM counters").await, [1; 8]);
     }
 );

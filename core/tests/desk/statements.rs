@@ -39,7 +39,7 @@ on_both!(
         let lists = store::key_list::every_text(dialect);
         assert!(lists.len() > 500, "only {} lists", lists.len());
         let others = [
-            store::admission::every_text(dialect),
+            store::meter::every_text(dialect),
             store::audit_list::every_text(dialect),
             store::keys::every_text(dialect),
             store::people::every_text(dialect),

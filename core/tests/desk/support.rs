@@ -18,6 +18,7 @@ use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
 use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
+use keydesk_core::domain::usage::Tokens;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::{CreateForm, EditForm, IssuedKey, KeyRef, RevokeForm};
 use keydesk_core::ops::setup::SetupForm;
@@ -118,6 +119,8 @@ pub struct TestDesk {
     pub clock: Arc<FixedClock>,
     /// SQLite's file, to read its raw bytes.
     pub file: Option<std::path::PathBuf>,
+    /// To open the same database in another process.
+    pub place: Place,
 }
 
 impl Deref for TestDesk {
@@ -136,10 +139,14 @@ pub struct At {
 }
 
 impl TestDesk {
-    fn new(db: Db, file: Option<std::path::PathBuf>) -> Self {
+    fn new(db: Db, place: Place) -> Self {
+        let file = match &place {
+            Place::Sqlite(file) => Some(file.clone()),
+            Place::Postgres(_) => None,
+        };
         let clock = Arc::new(FixedClock(AtomicI64::new(START.ms())));
         let desk = Desk::new(db, clock.clone(), Arc::new(Repeatable(AtomicU64::new(1))));
-        Self { desk, clock, file }
+        Self { desk, clock, file, place }
     }
 
     /// The owner of an organisation that was set up as people do it.
@@ -289,9 +296,8 @@ impl TestDesk {
             model: "gpt-5".into(),
             route: "/v1/chat/completions".into(),
             status: 200,
-            input_tokens: 100,
-            output_tokens: 20,
-            cached_tokens: 10,
+            tokens: Tokens { input: 100, output: 20, cached: 10 },
+            estimated: false,
             cost: Money::from_nanos(cost),
             started_at,
             latency_ms: 900,
@@ -519,9 +525,10 @@ where
 {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("desk.db");
-    let db = Db::open(&Place::Sqlite(file.clone())).await.unwrap();
+    let place = Place::Sqlite(file);
+    let db = Db::open(&place).await.unwrap();
     db.migrate().await.unwrap();
-    pass_on(run(TestDesk::new(db, Some(file)), body).await);
+    pass_on(run(TestDesk::new(db, place), body).await);
 }
 
 pub async fn on_postgres<F, R>(body: F)
@@ -535,8 +542,9 @@ where
     let name = format!("kd_{:016x}", number_nobody_knows());
     let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
     sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
-    let db = Db::open(&Place::Postgres(url_of(&server, &name))).await.unwrap();
-    let outcome = run(TestDesk::new(db, None), body).await;
+    let place = Place::Postgres(url_of(&server, &name));
+    let db = Db::open(&place).await.unwrap();
+    let outcome = run(TestDesk::new(db, place), body).await;
     let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
     let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut admin).await;
     let _ = admin.close().await;

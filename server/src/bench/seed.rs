@@ -13,13 +13,15 @@ use keydesk_core::domain::person::Email;
 use keydesk_core::domain::policy::{Action, OrgRole, Permit, PlatformRole, system_permit};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{Team, TeamSpec};
+use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::store::bulk::{self, SeedKey};
 use keydesk_core::store::keys::NewKey;
+use keydesk_core::store::meter;
 use keydesk_core::store::people::{self, NewPerson};
-use keydesk_core::store::spend::{self, Usage, WindowStarts};
+use keydesk_core::store::spend::{Usage, WindowStarts};
 use keydesk_core::store::teams::{self as teams_store, NewTeam};
 
 const SERVICES: [&str; 40] = [
@@ -338,9 +340,8 @@ async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError
                 model: if day % 2 == 0 { "gpt-5" } else { "claude-sonnet-4-5" }.into(),
                 route: "/v1/chat/completions".into(),
                 status: 200,
-                input_tokens: 20_000,
-                output_tokens: 2_000,
-                cached_tokens: 0,
+                tokens: Tokens { input: 20_000, output: 2_000, cached: 0 },
+                estimated: false,
                 cost: Money::from_nanos(45_000_000),
                 started_at: at,
                 latency_ms: 2_000,
@@ -348,7 +349,7 @@ async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError
                 address: "10.0.0.1".into(),
                 user_agent: "bench".into(),
             };
-            spend::record(&mut tx, &usage, &place.org.zone).await?;
+            meter::record(&mut tx, &usage, &place.org.zone).await?;
         }
     }
     tx.save_unaudited("usage is its own record").await?;

@@ -1,0 +1,152 @@
+//! The limits that a request meets at gates 7 and 8, as they stand when it comes.
+//!
+//! Admission makes these, answers carry them in headers, and a refusal names one. They count nothing themselves.
+
+use super::moment::Moment;
+use super::window::Period;
+
+/// Whose limit it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HolderKind {
+    Key,
+    Team,
+    Org,
+}
+
+impl HolderKind {
+    /// The word in the database and in headers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            HolderKind::Key => "key",
+            HolderKind::Team => "team",
+            HolderKind::Org => "org",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [HolderKind::Key, HolderKind::Team, HolderKind::Org].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// What is limited. Requests and tokens are those of the last sixty seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    Budget(Period),
+    Balance,
+    Requests,
+    Tokens,
+    Parallel,
+}
+
+impl Limited {
+    /// The word in the database: a budget's is its period.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Limited::Budget(period) => period.as_str(),
+            Limited::Balance => "balance",
+            Limited::Requests => "requests",
+            Limited::Tokens => "tokens",
+            Limited::Parallel => "parallel",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "balance" => Limited::Balance,
+            "requests" => Limited::Requests,
+            "tokens" => Limited::Tokens,
+            "parallel" => Limited::Parallel,
+            period => Limited::Budget(Period::parse(period)?),
+        })
+    }
+
+    /// Nano-dollars rather than a count.
+    pub const fn is_money(self) -> bool {
+        matches!(self, Limited::Budget(_) | Limited::Balance)
+    }
+}
+
+/// One limit and how much of it is gone. Money is nano-dollars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitUse {
+    pub holder: HolderKind,
+    /// The team's or the organisation's name; a key's is its own.
+    pub holder_name: String,
+    pub what: Limited,
+    /// A balance's may be below zero.
+    pub most: i64,
+    /// Spent, sent, or under way, before this request.
+    pub used: i64,
+    /// Held by other requests under way.
+    pub held: i64,
+    /// What this request may add at most.
+    pub asked: i64,
+    /// When a budget's next window begins, or when the oldest of the last sixty seconds falls out.
+    pub resets_at: Option<Moment>,
+}
+
+impl LimitUse {
+    /// What was left before this request, at least nothing.
+    pub fn left(&self) -> i64 {
+        self.most.saturating_sub(self.used).saturating_sub(self.held).max(0)
+    }
+
+    /// Whether the request may pass. A budget that is used up stops also what costs nothing.
+    pub fn fits(&self) -> bool {
+        let open = !self.what.is_money() || self.used < self.most;
+        open && self.asked <= self.most.saturating_sub(self.used).saturating_sub(self.held)
+    }
+
+    /// Whether it would pass if nothing else were under way and nothing had been sent lately.
+    pub fn fits_alone(&self) -> bool {
+        match self.what {
+            Limited::Budget(_) | Limited::Balance => {
+                self.used < self.most && self.asked <= self.most.saturating_sub(self.used)
+            }
+            Limited::Requests | Limited::Tokens | Limited::Parallel => self.asked <= self.most,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(most: i64, used: i64, held: i64, asked: i64) -> LimitUse {
+        LimitUse {
+            holder: HolderKind::Key,
+            holder_name: "ci".into(),
+            what: Limited::Budget(Period::Month),
+            most,
+            used,
+            held,
+            asked,
+            resets_at: None,
+        }
+    }
+
+    #[test]
+    fn a_budget_may_be_used_to_its_last_nano_dollar_and_no_further() {
+        assert!(budget(100, 60, 30, 10).fits());
+        assert!(!budget(100, 60, 30, 11).fits());
+        assert!(budget(100, 60, 30, 11).fits_alone());
+        assert!(!budget(100, 60, 0, 41).fits_alone());
+    }
+
+    #[test]
+    fn a_budget_that_is_used_up_stops_what_costs_nothing() {
+        assert!(budget(100, 99, 0, 0).fits());
+        assert!(!budget(100, 100, 0, 0).fits());
+    }
+
+    #[test]
+    fn every_word_reads_back() {
+        for period in Period::ALL {
+            assert_eq!(Limited::parse(period.as_str()), Some(Limited::Budget(period)));
+        }
+        for what in [Limited::Balance, Limited::Requests, Limited::Tokens, Limited::Parallel] {
+            assert_eq!(Limited::parse(what.as_str()), Some(what));
+        }
+        assert_eq!(Limited::parse("year"), None);
+    }
+}
