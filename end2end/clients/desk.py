@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ANA = {"name": "Ana Ruiz", "email": "ana@example.com", "password": "violet tram kettle orbit", "org": "Acme"}
+LIMITS = ("month", "week", "day", "total", "rpm", "tpm", "parallel")
 READY_WITHIN = 20.0
 STOP_WITHIN = 10.0
 
@@ -373,13 +374,15 @@ class Desk:
 
     def create_key(self, what: str, **values) -> Key:
         """Through the form: no budget and no limits, every model, unless `values` say otherwise."""
+        modes = {f"{limit}_mode": "limit" if limit in values else "none" for limit in LIMITS}
+        return self.create_key_by_name(what, **{"scope": "every", **modes, **values})
+
+    def create_key_by_name(self, what: str, **values) -> Key:
+        """Through the form, which has a value for everything but the name."""
         self._count += 1
         name = f"{what} {self._count}"
         page = self.person.get(f"/{self.org}/keys/new")
-        chosen = {"scope": "every", "name": name}
-        for limit in ("month", "week", "day", "total", "rpm", "tpm", "parallel"):
-            chosen[f"{limit}_mode"] = "limit" if limit in values else "none"
-        issued = self.person.post(page.form("/api/keys/create"), **{**chosen, **values})
+        issued = self.person.post(page.form("/api/keys/create"), name=name, **values)
         path = urllib.parse.urlsplit(issued.url).path
         assert path.endswith("/issued"), f"no key was made: {issued.words()[:1500]}"
         secret = issued.by_id["secret"]
