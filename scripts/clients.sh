@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests with the official clients, psycopg and nginx, in Python, against the built program (target/release/keydesk, or KEYDESK_BIN).
-# Arguments go to pytest: scripts/clients.sh -k openai. Nothing is skipped: what is missing is installed, or the run fails with a sentence.
+# Arguments go to pytest: scripts/clients.sh test_nginx.py. Nothing is skipped: what is missing is installed, or the run fails with a sentence.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -63,4 +63,5 @@ unset OPENAI_API_KEY OPENAI_BASE_URL ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN ANTH
 export PYTHONDONTWRITEBYTECODE=1
 
 # 5. A Postgres of their own, and the tests.
-exec scripts/with-postgres.sh "$VENV/bin/python" -m pytest -p no:cacheprovider --rootdir end2end/clients -c end2end/clients/pytest.ini end2end/clients "$@"
+cd end2end/clients
+exec "$ROOT/scripts/with-postgres.sh" "$ROOT/$VENV/bin/python" -m pytest -p no:cacheprovider "$@"

@@ -237,8 +237,13 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: a path could hold a key."""
 
 
+class Server(ThreadingHTTPServer):
+    #: Connections that wait to be taken; the standard library's five are few.
+    request_queue_size = 128
+
+
 if __name__ == "__main__":
     database, listen = sys.argv[1:]
     host, _, port = listen.rpartition(":")
     Handler.gateway = Gateway(database)
-    ThreadingHTTPServer((host, int(port)), Handler).serve_forever()
+    Server((host, int(port)), Handler).serve_forever()

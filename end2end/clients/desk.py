@@ -414,6 +414,13 @@ class Desk:
         assert answer.status == 200, answer
         return answer.json
 
+    def spent_nanos(self, key: Key) -> int:
+        """What the key spent in all, in nano-dollars, as its page says."""
+        found = re.search(r"\$([\d,]+(?:\.\d+)?) in all, ", self.key_page(key).words())
+        assert found, self.key_page(key).words()[:800]
+        whole, _, part = found[1].replace(",", "").partition(".")
+        return int(whole) * 1_000_000_000 + int(part.ljust(9, "0"))
+
     def command(self, *arguments: str) -> str:
         done = subprocess.run(
             [self.binary, *arguments, *self.arguments()], env=clean_environment(), cwd=self.folder, capture_output=True, text=True, timeout=30

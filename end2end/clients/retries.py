@@ -14,7 +14,7 @@ from google import genai
 from google.genai import types
 
 from desk import Desk, Key
-from states import MODEL, WORDS, chat
+from states import GEMINI, MODEL, WORDS, chat
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Retries:
         asks: dict[str, tuple[str, Callable[[Key], str]]] = {
             "openai": ("/v1/chat/completions", self._openai),
             "anthropic": ("/v1/messages", self._anthropic),
-            "gemini": (f"/v1beta/models/{MODEL}:generateContent", self._gemini),
+            "gemini": (f"{GEMINI}:generateContent", self._gemini),
         }
         # Pages are asked here, by one thread; each client then has a key and a path of its own.
         keys = {name: desk.create_key(name, rpm="1") for name in asks}

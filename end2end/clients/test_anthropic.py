@@ -95,7 +95,7 @@ def test_a_rate_limited_key_is_told_when_to_ask_again(desk, keys, call):
         call(client_of(desk, key.secret, max_retries=0))
     error = raised.value
     assert re.search(pattern(RATE_LIMITED, desk, key), error.body["error"]["message"]), error.body
-    assert 1 <= int(error.response.headers["retry-after"]) <= 60
+    assert 1 <= int(error.response.headers["retry-after"]) <= 61
     assert error.response.headers.get("x-should-retry") != "false"
 
 

@@ -9,11 +9,11 @@ from google import genai
 from google.genai import errors, types
 
 from desk import ask, eventually
+from states import GEMINI as AT
 from states import MODEL, RATE_LIMITED, REFUSALS, WORDS, pattern, refusals_on, spent
 
 CONFIG = types.GenerateContentConfig(max_output_tokens=16)
 STATUS = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 429: "RESOURCE_EXHAUSTED"}
-AT = f"/v1beta/models/{MODEL}"
 
 
 def client_of(desk, secret: str, **more) -> genai.Client:
@@ -89,7 +89,7 @@ def test_a_rate_limited_key_is_told_when_to_ask_again(desk, keys, path, call):
         call(client)
     assert (raised.value.code, raised.value.status) == (429, "RESOURCE_EXHAUSTED")
     assert re.search(pattern(RATE_LIMITED, desk, key), raised.value.message), raised.value.message
-    assert 1 <= int(raised.value.response.headers["retry-after"]) <= 60
+    assert 1 <= int(raised.value.response.headers["retry-after"]) <= 61
 
 
 def test_a_key_as_the_desk_shows_it_is_known_for_what_it_is(desk):
@@ -99,7 +99,7 @@ def test_a_key_as_the_desk_shows_it_is_known_for_what_it_is(desk):
     with client_of(desk, key.hint) as client, pytest.raises(UnicodeEncodeError):
         content(client)
     assert desk.answered(mark) == []
-    answer = ask(f"{desk.base}{AT}:generateContent?key=sk-%E2%80%A6a1B2", body={"contents": [{"parts": [{"text": WORDS}]}]})
+    answer = ask(f"{desk.base}/v1beta/models/{MODEL}:generateContent?key=sk-%E2%80%A6a1B2", body={"contents": [{"parts": [{"text": WORDS}]}]})
     assert (answer.status, answer.json["error"]["status"]) == (401, "UNAUTHENTICATED")
     assert "The key is masked" in answer.json["error"]["message"]
 
@@ -111,3 +111,15 @@ def test_the_list_of_models_is_what_the_key_may_use(desk):
     assert listed and all(name.startswith("models/gemini-") for name in listed)
     with client_of(desk, desk.create_key("gemini every").secret) as client:
         assert f"models/{MODEL}" in [model.name for model in client.models.list()]
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_both_versions_of_the_protocol_are_one(desk, version):
+    key = desk.create_key(f"gemini {version}")
+    with client_of(desk, key.secret, api_version=version) as client:
+        assert content(client) and content_streamed(client)
+        assert client.models.get(model=MODEL).name == f"models/{MODEL}"
+        assert f"models/{MODEL}" in [model.name for model in client.models.list()]
+    with client_of(desk, "sk-***", api_version=version) as client, pytest.raises(errors.ClientError) as raised:
+        client.models.list()
+    assert (raised.value.code, raised.value.status) == (401, "UNAUTHENTICATED")

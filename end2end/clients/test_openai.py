@@ -113,7 +113,7 @@ def test_a_rate_limited_key_is_told_when_to_ask_again(desk, keys, path, call):
     error = raised.value
     assert error.code == "rate_limit_exceeded"
     assert re.search(pattern(RATE_LIMITED, desk, key), error.message), error.message
-    assert 1 <= int(error.response.headers["retry-after"]) <= 60
+    assert 1 <= int(error.response.headers["retry-after"]) <= 61
     assert error.response.headers.get("x-should-retry") != "false"
 
 
@@ -147,3 +147,12 @@ def test_an_unknown_model_is_not_found(desk):
         client_of(desk, key.secret).chat.completions.create(**{**CHAT, "model": "nobody-serves-this"})
     assert raised.value.code == "model_not_found"
     assert len(desk.answered(mark)) == 1
+
+
+def test_a_number_that_a_client_chose_again_costs_again(desk):
+    key = desk.create_key("openai number")
+    for number in ("req_" + "0" * 31 + "1", "my-own-number-1"):
+        for _ in range(2):
+            answer = ask(f"{desk.base}/v1/chat/completions", key.secret, headers={"x-request-id": number}, body=CHAT)
+            assert answer.status == 200, answer
+    assert spent(desk, key)[0] == 4
