@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests with the official clients, psycopg and nginx, in Python, against the built program (target/release/keydesk, or KEYDESK_BIN).
+# Tests with the official clients, psycopg, nginx and Caddy, in Python, against the built program (target/release/keydesk, or KEYDESK_BIN).
 # Arguments go to pytest: scripts/clients.sh test_nginx.py. Nothing is skipped: what is missing is installed, or the run fails with a sentence.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -48,7 +48,7 @@ if ! npm_ready end2end/clients; then
     quietly "npm ci" npm_install end2end/clients || die "npm ci failed in end2end/clients: read the lines above, then run this again"
 fi
 
-# 4. nginx, which stands in front of gateways.
+# 4. nginx and Caddy, which stand in front of gateways.
 find_nginx() { command -v nginx || { [ -x /usr/sbin/nginx ] && echo /usr/sbin/nginx; }; }
 NGINX=$(find_nginx || true)
 if [ -z "$NGINX" ]; then
@@ -57,6 +57,9 @@ if [ -z "$NGINX" ]; then
     [ -n "$NGINX" ] || die "nginx was installed, but it is neither in the PATH nor in /usr/sbin"
 fi
 export KEYDESK_NGINX=$NGINX
+have caddy || apt_install Caddy caddy
+KEYDESK_CADDY=$(command -v caddy) || die "caddy was installed, but it is not in the PATH"
+export KEYDESK_CADDY
 # Never its parent's settings, caches or keys.
 unset OPENAI_API_KEY OPENAI_BASE_URL ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN ANTHROPIC_BASE_URL GEMINI_API_KEY GOOGLE_API_KEY \
     http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY

@@ -409,17 +409,11 @@ class Desk:
 
     # --- what programs with a key ask
 
-    def usage(self, key: Key) -> dict:
+    def spent_nanos(self, key: Key) -> int:
+        """What the key spent in all, as it is told itself."""
         answer = ask(f"{self.base}/v1/key", key.secret)
         assert answer.status == 200, answer
-        return answer.json
-
-    def spent_nanos(self, key: Key) -> int:
-        """What the key spent in all, in nano-dollars, as its page says."""
-        found = re.search(r"\$([\d,]+(?:\.\d+)?) in all, ", self.key_page(key).words())
-        assert found, self.key_page(key).words()[:800]
-        whole, _, part = found[1].replace(",", "").partition(".")
-        return int(whole) * 1_000_000_000 + int(part.ljust(9, "0"))
+        return answer.json["spent"]["total_nanos"]
 
     def command(self, *arguments: str) -> str:
         done = subprocess.run(
