@@ -1,5 +1,5 @@
--- The least a gateway needs on Postgres: a role of its own that can let requests in and write what they used, and that cannot
--- read people, sessions, the audit or the table of secrets, nor change a key, a limit or a price.
+-- The least a gateway needs on Postgres, Keydesk's own (`keydesk gateway`) or another: a role that can let requests in and write
+-- what they used, and that cannot read people, sessions, the audit or the table of secrets, nor change a key, a limit or a price.
 --
 -- Run it as the owner of the tables, in Keydesk's schema, after `keydesk migrate`; and again after an update of Keydesk. It can be
 -- run as often as you like. Then make a login for each gateway:
@@ -26,3 +26,10 @@ GRANT EXECUTE ON FUNCTION
 -- What people see on a key's page: when it was last used, and what was refused.
 GRANT SELECT, INSERT, UPDATE ON refusals TO keydesk_gateway;
 GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON keys TO keydesk_gateway;
+
+-- What `keydesk gateway` looks at besides, to answer a key about itself, to list models, and to know its schema. No gateway of another make needs
+-- these.
+GRANT SELECT ON models, counters, reservations TO keydesk_gateway;
+GRANT SELECT (request_id, cost) ON usage TO keydesk_gateway;
+GRANT SELECT (id, retired_at) ON providers TO keydesk_gateway;
+GRANT SELECT (success) ON _sqlx_migrations TO keydesk_gateway;

@@ -57,7 +57,7 @@ class Proxies:
     def caddy(self, piece: str, port: int) -> str:
         folder = self.folder / f"caddy-{port}"
         folder.mkdir()
-        (folder / "Caddyfile").write_text(f"{{\nadmin off\nauto_https off\npersist_config off\n}}\n{piece}")
+        (folder / "Caddyfile").write_text(f"{{\nadmin off\nauto_https off\n}}\n{piece}")
         return self._run([os.environ["KEYDESK_CADDY"], "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"], folder, port)
 
     def _run(self, argv: list[str], folder: Path, port: int) -> str:
