@@ -37,4 +37,4 @@ check: setup ## format, lints, the rules a search can hold up
 
 bench: setup ## measure with N keys (100000) on DB (sqlite or postgres)
 	@cargo build --release --locked -p keydesk --no-default-features --features ssr --bin keydesk-bench
-	@$(if $(filter postgres,$(DB)),scripts/with-postgres.sh )target/release/keydesk-bench --database $(DB) --keys $(N)
+	@$(if $(filter postgres,$(DB)),scripts/with-postgres.sh --durable )target/release/keydesk-bench --database $(DB) --keys $(N)

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
-# with-postgres.sh CMD...: runs CMD with a Postgres of its own, made for it and removed after it.
-# CMD finds it in KEYDESK_TEST_POSTGRES; the exit code is CMD's.
+# with-postgres.sh [--durable] CMD...: runs CMD with a Postgres of its own, made for it and removed after it.
+# CMD finds it in KEYDESK_TEST_POSTGRES; the exit code is CMD's. Tests need no disk to be waited for; a bench does.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+DURABLE=off
+if [ "${1:-}" = --durable ]; then
+    DURABLE=on
+    shift
+fi
 [ $# -gt 0 ] || die "give the command to run, for example: scripts/with-postgres.sh cargo test"
 
 newest_bin() { find /usr/lib/postgresql/*/bin -maxdepth 1 -name initdb 2>/dev/null | sort -V | tail -n 1 | xargs -r dirname; }
@@ -52,9 +57,9 @@ pg "$BIN/initdb" -D "$DIR/data" -U keydesk -A trust -E UTF8 --locale=C.UTF-8 --n
 cat >>"$DIR/data/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$DIR'
-fsync = off
-synchronous_commit = off
-full_page_writes = off
+fsync = $DURABLE
+synchronous_commit = $DURABLE
+full_page_writes = $DURABLE
 max_connections = 300
 CONF
 

@@ -11,6 +11,8 @@ pub mod actions;
 #[cfg(feature = "ssr")]
 pub mod ask;
 #[cfg(feature = "ssr")]
+pub mod credentials;
+#[cfg(feature = "ssr")]
 pub mod error;
 #[cfg(feature = "ssr")]
 pub mod mail;

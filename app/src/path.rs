@@ -1,6 +1,6 @@
 //! Addresses of this program's own pages. A redirect goes nowhere else.
 
-use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId, TeamId};
+use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId, ProviderId, TeamId};
 use keydesk_core::domain::key_format::looks_like_secret;
 
 /// A path on this host, made by us or checked: no scheme, no host, no control characters.
@@ -87,6 +87,26 @@ impl LocalPath {
     /// The installation's organisations, for whoever runs it.
     pub fn operator() -> Self {
         Self("/operator".into())
+    }
+
+    /// Where models are served.
+    pub fn providers() -> Self {
+        Self("/operator/providers".into())
+    }
+
+    pub fn provider(id: &ProviderId) -> Self {
+        Self(format!("/operator/providers/{id}"))
+    }
+
+    /// The catalogue.
+    pub fn models() -> Self {
+        Self("/operator/models".into())
+    }
+
+    /// A page of one model. Ids hold slashes, so they stand in the query.
+    pub fn model(page: &str, id: &str) -> Self {
+        let query = serde_urlencoded::to_string([("id", id)]).unwrap_or_default();
+        Self(format!("/operator/models/{page}?{query}"))
     }
 
     pub fn org_created(org: &str) -> Self {

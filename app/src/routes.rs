@@ -11,9 +11,11 @@ use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage,
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, LeavingPage, MemberPage, MembersPage, RemoveMemberPage,
 };
+use crate::pages::models::{EditModelPage, ModelsPage, NewModelPage, RetireModelPage};
 use crate::pages::orgs::{
     HomePage, NewOrgPage, OperatorPage, OrgCreatedPage, ResumeOrgPage, SettingsPage, SuspendOrgPage,
 };
+use crate::pages::providers::{NewProviderPage, ProviderPage, ProvidersPage, RetireProviderPage};
 use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
 use crate::pages::support::SupportPage;
 use crate::pages::teams::{
@@ -37,6 +39,14 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/reset/:token") view=ResetPage ssr=SsrMode::Async />
                 <Route path=path!("/operator") view=OperatorPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/new") view=NewOrgPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/providers") view=ProvidersPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/providers/new") view=NewProviderPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/providers/:id") view=ProviderPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/providers/:id/retire") view=RetireProviderPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/models") view=ModelsPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/models/new") view=NewModelPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/models/edit") view=EditModelPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/models/retire") view=RetireModelPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/created") view=OrgCreatedPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/suspend") view=SuspendOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />

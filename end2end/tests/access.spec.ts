@@ -148,6 +148,13 @@ for (const [what, path] of [
   ["the form for a new organisation", "/operator/new"],
   ["before a suspension", "/operator/fjord-robotics/suspend"],
   ["before a resumption", "/operator/harbour-media/resume"],
+  ["the providers, none yet", "/operator/providers"],
+  ["the form for a provider", "/operator/providers/new"],
+  ["the catalogue", "/operator/models"],
+  ["the catalogue, nothing found", "/operator/models?q=nothing"],
+  ["the form for a model", "/operator/models/new"],
+  ["one model", "/operator/models/edit?id=gpt-5"],
+  ["before a model is retired", "/operator/models/retire?id=gpt-5"],
 ] as const) {
   demoTest(what, async ({ page, open, signedIn }) => {
     await signedIn();
@@ -155,6 +162,27 @@ for (const [what, path] of [
     await examine(page);
   });
 }
+
+freshTest("a provider: with mistakes, connected, in the list and before it is retired", async ({ page, open, signedIn, expectFailures }) => {
+  expectFailures("422 POST /api/providers/add");
+  await signedIn();
+  await open("/operator/providers/new");
+  await page.getByLabel("Name", { exact: true }).fill("OpenAI");
+  await page.getByLabel("Base URL").fill("http://api.openai.com");
+  await page.getByLabel("Credential variable").fill("NOBODY_SETS_THIS_API_KEY");
+  await page.getByRole("button", { name: "Connect provider" }).click();
+  await expect(page.locator(".field .error")).toHaveCount(1);
+  await examine(page);
+  await page.getByLabel("Base URL").fill("https://api.openai.com");
+  await page.getByRole("button", { name: "Connect provider" }).click();
+  await page.waitForURL(/\/prov_/);
+  const path = new URL(page.url()).pathname;
+  await examine(page);
+  await open(`${path}/retire`);
+  await examine(page);
+  await open("/operator/providers");
+  await examine(page);
+});
 
 demoTest("the settings with mistakes, and the switcher open", async ({ page, open, signedIn, expectFailures }) => {
   expectFailures("422 POST /api/orgs/save");

@@ -1,5 +1,7 @@
 //! The command line. Each command is a few steps; what fails is told in a sentence that says what to do.
 
+mod upstreams;
+
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::person::Email;
 use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SwitchForm};
 use keydesk_core::ops::{OpError, audit, catalogue, links, second_factor};
-use keydesk_core::store::{Db, Place, StoreError, models};
+use keydesk_core::store::{Db, Place, StoreError};
 
 use crate::clock::{SystemClock, SystemRandom};
 use crate::config::{DataConfig, ServeConfig};
@@ -39,9 +41,12 @@ enum Command {
     ResetSecondFactor(ResetArgs),
     /// Fill an empty database with a made-up organisation to look around in.
     Demo(DemoArgs),
-    /// Show or import the models that keys can be scoped to.
+    /// List, connect, change and retire providers: where models are served.
     #[command(subcommand)]
-    Models(ModelsCommand),
+    Providers(upstreams::ProvidersCommand),
+    /// List, import, change and route models: what keys can be scoped to and what it costs.
+    #[command(subcommand)]
+    Models(upstreams::ModelsCommand),
     /// Prove that nobody rewrote the audit.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -70,21 +75,6 @@ struct DemoArgs {
     quiet: bool,
     #[command(flatten)]
     config: ServeConfig,
-}
-
-#[derive(Subcommand)]
-enum ModelsCommand {
-    /// List the catalogue as JSON, in the form that import reads.
-    List(DataConfig),
-    /// Add and update models from a JSON file.
-    Import {
-        file: PathBuf,
-        /// Retire the models that the file does not name.
-        #[arg(long)]
-        only: bool,
-        #[command(flatten)]
-        data: DataConfig,
-    },
 }
 
 #[derive(Subcommand)]
@@ -183,22 +173,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
             }
         }
         Command::Demo(args) => demonstrate(args).await,
-        Command::Models(ModelsCommand::List(data)) => {
-            let desk = open(&data).await?;
-            let mut read = desk.db.read().await.map_err(stored)?;
-            let list = models::list(&mut read).await.map_err(stored)?;
-            println!("{}", catalogue::write(&list));
-            Ok(())
-        }
-        Command::Models(ModelsCommand::Import { file, only, data }) => {
-            let text =
-                std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
-            let list = catalogue::read(&text)?;
-            let desk = open(&data).await?;
-            let count = catalogue::import(&desk, &list, only).await.map_err(told)?;
-            println!("{count} models imported.");
-            Ok(())
-        }
+        Command::Providers(command) => upstreams::run_providers(command).await,
+        Command::Models(command) => upstreams::run_models(command).await,
         Command::Audit(AuditCommand::Verify { org, data }) => verify_audit(org.as_deref(), &data).await,
         Command::Orgs(command) => organisations(command).await,
         Command::Doctor(config) => doctor::examine(&config).await,

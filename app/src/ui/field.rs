@@ -181,6 +181,53 @@ pub fn select_field(
     .into_any()
 }
 
+/// One value with its unit.
+#[derive(Clone, Copy, Default)]
+pub struct UnitField {
+    pub field: &'static str,
+    /// The name that is sent.
+    pub name: &'static str,
+    pub label: &'static str,
+    /// Before the value, such as `$`.
+    pub before: &'static str,
+    /// After the value, such as `seconds`.
+    pub after: &'static str,
+    pub help: &'static str,
+}
+
+impl UnitField {
+    pub fn draw(self, value: String, mistakes: &Mistakes) -> AnyView {
+        let wrong = mistakes.of(self.field);
+        let unit =
+            |text: &'static str| (!text.is_empty()).then(|| view! { <span aria-hidden="true">{text}</span> });
+        let spoken = [self.label, self.after].join(", ").trim_end_matches(", ").to_owned();
+        view! {
+            <div class="field" data-field=self.field>
+                <label class="label" for=self.field>{self.label}</label>
+                <span class="affix limited">
+                    {unit(self.before)}
+                    <input
+                        class="input"
+                        id=self.field
+                        name=self.name
+                        value=value
+                        inputmode="decimal"
+                        autocomplete="off"
+                        required
+                        aria-label=spoken
+                        aria-describedby=described(self.field, !self.help.is_empty(), wrong.is_some())
+                        aria-invalid=invalid(wrong.is_some())
+                    />
+                    {unit(self.after)}
+                </span>
+                {help(self.field, self.help)}
+                {mistake(self.field, wrong)}
+            </div>
+        }
+        .into_any()
+    }
+}
+
 /// A limit: "No limit" or a value, always one of the two on purpose.
 pub struct LimitField {
     pub field: &'static str,

@@ -55,7 +55,9 @@ pub fn framed_apart(
 ) -> AnyView {
     let mut places = vec![Place { href: "/account".into(), sign: Icon::Person, words: "Account" }];
     if caller.person.platform == PlatformRole::Operator {
-        places.push(Place { href: "/operator".into(), sign: Icon::Gear, words: "Organisations" });
+        places.push(Place { href: "/operator".into(), sign: Icon::Team, words: "Organisations" });
+        places.push(Place { href: "/operator/models".into(), sign: Icon::Model, words: "Models" });
+        places.push(Place { href: "/operator/providers".into(), sign: Icon::Provider, words: "Providers" });
     }
     if caller.person.platform == PlatformRole::Support {
         places.insert(0, Place { href: "/support".into(), sign: Icon::Search, words: "Support" });
@@ -117,11 +119,19 @@ fn frame(
         .collect::<String>()
         .to_uppercase();
     let under = |href: &str| path == href || path.starts_with(&format!("{href}/"));
+    // Of two places around a page, the nearer one.
+    let nearest = rail
+        .places
+        .iter()
+        .map(|place| place.href.as_str())
+        .filter(|href| under(href))
+        .max_by_key(|href| href.len());
+    let nearest = nearest.unwrap_or_default().to_owned();
     let places = rail
         .places
         .into_iter()
         .map(|place| {
-            let current = under(&place.href).then_some("page");
+            let current = (place.href == nearest).then_some("page");
             view! {
                 <li>
                     <a class="item" href=place.href aria-current=current>

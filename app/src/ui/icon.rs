@@ -12,10 +12,12 @@ pub enum Icon {
     Key,
     Left,
     Menu,
+    Model,
     Out,
     Pause,
     Pen,
     Play,
+    Provider,
     Plus,
     Right,
     Search,
@@ -44,10 +46,14 @@ impl Icon {
             Icon::Key => "M5 8a3 3 0 1 0 0 6 3 3 0 0 0 0-6Zm2.2.8 6-6M11 5l2 2",
             Icon::Left => "m10 4-4 4 4 4",
             Icon::Menu => "M2.5 4.5h11M2.5 8h11M2.5 11.5h11",
+            Icon::Model => {
+                "M8 2l5 2.800v6.400L8 14l-5-2.800V4.800L8 2ZM3.200 4.900 8 7.600l4.800-2.700M8 7.600V13.800"
+            }
             Icon::Out => "M6.5 2.5h-3a1 1 0 0 0-1 1v9a1 1 0 0 0 1 1h3M10 11l3-3-3-3M13 8H6.5",
             Icon::Pause => "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM6.5 6v4M9.5 6v4",
             Icon::Pen => "m3 10.5-.5 3 3-.5 7.5-7.5-2.5-2.5L3 10.5Z",
             Icon::Play => "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM6.8 5.7v4.6L10.3 8 6.8 5.7Z",
+            Icon::Provider => "M2.5 3h11v4h-11zM2.5 9h11v4h-11zM5 5h.1M5 11h.1",
             Icon::Plus => "M8 3v10M3 8h10",
             Icon::Right => "m6 4 4 4-4 4",
             Icon::Search => "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9Zm3.5 8 3 3",

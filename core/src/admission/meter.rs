@@ -70,13 +70,13 @@ pub struct Used {
 pub async fn reserve(desk: &Desk, context: &AuthContext, ask: &Ask) -> Result<Reserved, NotAdmitted> {
     let now = desk.now();
     let starts = WindowStarts::at(now, &context.zone);
-    let met = meter::reserve(&desk.db, &hold(context, ask, now), starts).await?;
+    let met = meter::reserve(&desk.db, hold(context, ask, now), starts).await?;
     if let Some(stopped) = met.iter().find(|met| !met.fits) {
         let limit = limit_use(stopped, context, now);
         let refusal = Refusal::Limit {
             last_four: context.last_four.clone(),
             retry_after: retry_after(&limit, now),
-            limit,
+            limit: Box::new(limit),
             zone: context.zone.clone(),
         };
         return Err(NotAdmitted::Refused(refusal, Some(context.known())));
@@ -107,14 +107,14 @@ pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>,
     Ok(met.iter().map(|met| limit_use(met, context, now)).collect())
 }
 
-fn hold<'a>(context: &'a AuthContext, ask: &'a Ask, now: Moment) -> Hold<'a> {
+fn hold(context: &AuthContext, ask: &Ask, now: Moment) -> Hold {
     Hold {
-        request: &ask.request,
-        org: &context.org,
-        key: &context.key,
-        secret: &context.secret,
-        team: context.team.as_ref().map(|(id, _)| id),
-        model: &ask.model,
+        request: ask.request.clone(),
+        org: context.org.clone(),
+        key: context.key.clone(),
+        secret: context.secret.clone(),
+        team: context.team().cloned(),
+        model: ask.model.clone(),
         amount: ask.amount.max(Money::ZERO),
         tokens: ask.tokens.max(0),
         at: now,
@@ -180,14 +180,14 @@ pub async fn settle(desk: &Desk, reserved: &Reserved, used: &Used) -> Result<boo
         address: used.address.clone(),
         user_agent: used.user_agent.clone(),
     };
-    meter::settle(&desk.db, &usage, &reserved.zone).await
+    meter::settle(&desk.db, usage, reserved.zone.clone()).await
 }
 
 /// Writes a request that somebody else let in.
 pub async fn record(desk: &Desk, usage: &Usage) -> Result<bool, StoreError> {
     let zone = people::zone_of(&mut desk.db.read().await?, &usage.org).await?;
     let zone = zone.ok_or(StoreError::Unreadable { column: "orgs.zone" })?;
-    meter::settle(&desk.db, usage, &zone).await
+    meter::settle(&desk.db, usage.clone(), zone).await
 }
 
 /// A request that another program asked for and has not settled yet; `None` when there is none, or not any more.

@@ -91,7 +91,7 @@ pub enum Refusal {
     /// A budget, a balance or a rate does not let it pass.
     Limit {
         last_four: String,
-        limit: LimitUse,
+        limit: Box<LimitUse>,
         /// Seconds, where waiting them may help.
         retry_after: Option<i64>,
         /// The organisation's.

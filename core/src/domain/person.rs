@@ -67,8 +67,9 @@ pub fn refuse_hidden_characters(text: &str, what: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// First path segments that belong to the program, so no organisation may have them as its slug.
-pub const RESERVED_SLUGS: [&str; 16] = [
+/// Path segments that belong to the program, at the beginning or behind `/operator`, so no organisation may have them as
+/// its slug.
+pub const RESERVED_SLUGS: [&str; 18] = [
     "account",
     "api",
     "csp-report",
@@ -77,8 +78,10 @@ pub const RESERVED_SLUGS: [&str; 16] = [
     "healthz",
     "invite",
     "metrics",
+    "models",
     "operator",
     "pkg",
+    "providers",
     "readyz",
     "reset",
     "setup",

@@ -1,12 +1,18 @@
-//! The catalogue of models: the one that comes with the program, and importing another.
+//! The catalogue of models as a whole: the one that comes with the program, and importing another.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::OpError;
+use super::models::must_be_there;
+use super::providers::{NOBODYS, named, unknown};
 use crate::Desk;
 use crate::domain::model::{Model, check_model_id};
+use crate::domain::model_form::parse_held;
 use crate::domain::money::Money;
-use crate::store::models;
+use crate::domain::operating::Operating;
+use crate::store::models::{self, KnownModel};
 
 /// Names and list prices in dollars per million tokens, as providers published them in autumn 2026 or as near as is
 /// known; meant to be edited.
@@ -17,15 +23,37 @@ const SEED: &str = include_str!("../../models.json");
 #[serde(deny_unknown_fields)]
 struct Entry {
     id: String,
+    /// Whose model it is.
     provider: String,
     input: String,
     output: String,
     cached: String,
+    /// The name of the provider that serves it, or nothing between the quotes for nobody. Not there: as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    route: Option<String>,
+    /// What that provider calls it. Not there: as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
+    /// Output tokens that are held for a request which names no maximum itself. Not there: as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<i64>,
+}
+
+/// A model as a file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Without a route.
+    pub model: Model,
+    /// What the file says about its route: a provider's name, or nothing for nobody.
+    pub route: Option<String>,
+    /// Whether the file says what its provider calls it, and how much is held for it.
+    pub says_upstream: bool,
+    pub says_held: bool,
 }
 
 /// # Errors
 /// A sentence that says which entry cannot be read and why.
-pub fn read(json: &str) -> Result<Vec<Model>, String> {
+pub fn read(json: &str) -> Result<Vec<Imported>, String> {
     let entries: Vec<Entry> = serde_json::from_str(json).map_err(|error| {
         format!(
             "The file is not a list of models: line {}, column {}: {error}.",
@@ -33,53 +61,99 @@ pub fn read(json: &str) -> Result<Vec<Model>, String> {
             error.column()
         )
     })?;
-    entries
-        .into_iter()
-        .map(|entry| {
-            let wrong = |what: &str, why: &dyn std::fmt::Display| format!("{}: {what}: {why}", entry.id);
-            check_model_id(&entry.id).map_err(|problem| wrong("id", &problem))?;
-            let price = |what: &str, text: &str| Money::parse(text).map_err(|problem| wrong(what, &problem));
-            Ok(Model {
-                input_price: price("input", &entry.input)?,
-                output_price: price("output", &entry.output)?,
-                cached_price: price("cached", &entry.cached)?,
-                ..Model::unrouted(&entry.id, &entry.provider)
-            })
-        })
-        .collect()
+    entries.into_iter().map(read_entry).collect()
+}
+
+fn read_entry(entry: Entry) -> Result<Imported, String> {
+    let wrong = |what: &str, why: &dyn std::fmt::Display| format!("{}: {what}: {why}", entry.id);
+    check_model_id(&entry.id).map_err(|problem| wrong("id", &problem))?;
+    let price = |what: &str, text: &str| Money::parse(text).map_err(|problem| wrong(what, &problem));
+    let mut model = Model {
+        input_price: price("input", &entry.input)?,
+        output_price: price("output", &entry.output)?,
+        cached_price: price("cached", &entry.cached)?,
+        ..Model::unrouted(&entry.id, &entry.provider)
+    };
+    if let Some(name) = entry.upstream.as_deref().filter(|name| !name.is_empty() && *name != entry.id) {
+        check_model_id(name).map_err(|problem| wrong("upstream", &problem))?;
+        model.upstream_name = name.to_owned();
+    }
+    if let Some(held) = entry.held {
+        model.output_held = parse_held(&held.to_string()).map_err(|problem| wrong("held", &problem))?;
+    }
+    let (says_upstream, says_held) = (entry.upstream.is_some(), entry.held.is_some());
+    Ok(Imported { model, route: entry.route, says_upstream, says_held })
 }
 
 /// The form that `read` takes.
-pub fn write(list: &[Model]) -> String {
+pub fn write(list: &[KnownModel]) -> String {
     let entries: Vec<Entry> = list
         .iter()
-        .map(|model| Entry {
+        .map(|KnownModel { model, served_by, .. }| Entry {
             id: model.id.clone(),
             provider: model.provider.clone(),
             input: model.input_price.input(),
             output: model.output_price.input(),
             cached: model.cached_price.input(),
+            route: served_by.clone(),
+            upstream: (!model.upstream_name.is_empty()).then(|| model.upstream_name.clone()),
+            held: Some(model.output_held),
         })
         .collect();
     serde_json::to_string_pretty(&entries).unwrap_or_default()
 }
 
-/// Adds and updates; with `only`, models that the list does not name are retired.
-pub async fn import(desk: &Desk, list: &[Model], only: bool) -> Result<usize, OpError> {
-    let now = desk.now();
+/// Adds and updates, all or nothing; with `only`, models that the list does not name are retired. What the list does not
+/// say about a model in use stays as it is.
+///
+/// # Errors
+/// `Conflict` with a sentence when an entry names a provider that is not there.
+pub async fn import(desk: &Desk, list: &[Imported], only: bool) -> Result<usize, OpError> {
+    let (now, operating) = (desk.now(), Operating::program("command line"));
     let mut tx = desk.db.write().await?;
-    for model in list {
-        models::put(&mut tx, model, now).await?;
-    }
-    if only {
-        for model in models::list(&mut tx).await? {
-            if !list.iter().any(|kept| kept.id == model.id) {
-                models::retire(&mut tx, &model.id, now).await?;
+    let there = models::list(&mut tx).await?;
+    let there: BTreeMap<&str, &Model> = there.iter().map(|model| (model.id.as_str(), model)).collect();
+    for Imported { model, route, says_upstream, says_held } in list {
+        let mut model = model.clone();
+        if let Some(known) = there.get(model.id.as_str()) {
+            model.route.clone_from(&known.route);
+            if !says_upstream {
+                model.upstream_name.clone_from(&known.upstream_name);
+            }
+            if !says_held {
+                model.output_held = known.output_held;
             }
         }
+        match route.as_deref() {
+            None => {}
+            Some("") => model.route = None,
+            Some(name) => match named(&mut tx, name).await? {
+                Some(listed) => {
+                    must_be_there(&mut tx, Some(&listed.provider.id)).await?;
+                    model.route = Some(listed.provider.id);
+                }
+                None => return Err(unknown_in(&model.id, unknown(&mut tx, name).await?)),
+            },
+        }
+        models::put(&mut tx, &operating, &model, now).await?;
     }
-    tx.save_unaudited("the catalogue belongs to no organisation").await?;
+    if only {
+        for id in there.keys().filter(|id| !list.iter().any(|kept| kept.model.id == **id)) {
+            models::retire(&mut tx, &operating, id, now).await?;
+        }
+    }
+    tx.save_unaudited(NOBODYS).await?;
+    tracing::info!(who = operating.who(), models = list.len(), only, "models are imported");
     Ok(list.len())
+}
+
+fn unknown_in(model: &str, error: OpError) -> OpError {
+    match error {
+        OpError::Conflict(sentence) => {
+            OpError::Conflict(format!("{model}: route: {sentence} Nothing was imported."))
+        }
+        other => other,
+    }
 }
 
 /// Fills a new database's catalogue with the one that comes with the program.
@@ -99,15 +173,40 @@ mod tests {
     fn the_catalogue_that_comes_with_the_program_reads() {
         let list = read(SEED).unwrap();
         assert!(list.len() >= 12);
-        assert_eq!(read(&write(&list)).unwrap(), list);
+        let known: Vec<_> = list
+            .iter()
+            .map(|entry| KnownModel { model: entry.model.clone(), version: 1, served_by: None })
+            .collect();
+        let again: Vec<_> = read(&write(&known)).unwrap().into_iter().map(|entry| entry.model).collect();
+        assert_eq!(again, list.into_iter().map(|entry| entry.model).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_may_say_who_serves_a_model_and_under_which_name() {
+        let file = r#"[{"id": "a/b", "provider": "Meta", "input": "1", "output": "2", "cached": "0.1",
+            "route": "Fireworks", "upstream": "accounts/x/b", "held": 4000}]"#;
+        let [entry] = &read(file).unwrap()[..] else { panic!("one entry") };
+        assert_eq!(
+            (entry.route.as_deref(), entry.says_upstream, entry.says_held),
+            (Some("Fireworks"), true, true)
+        );
+        assert_eq!((entry.model.name_upstream(), entry.model.output_held), ("accounts/x/b", 4_000));
+        let known =
+            KnownModel { model: entry.model.clone(), version: 1, served_by: Some("Fireworks".into()) };
+        assert_eq!(&read(&write(&[known])).unwrap()[0], entry);
     }
 
     #[test]
     fn a_mistake_in_an_import_names_the_entry() {
-        let wrong =
-            r#"[{"id": "gpt-*", "provider": "OpenAI", "input": "1", "output": "2", "cached": "0.1"}]"#;
-        assert!(read(wrong).unwrap_err().starts_with("gpt-*: id:"));
-        let unknown = r#"[{"id": "gpt-5", "provider": "OpenAI", "input": "1", "output": "2", "cached": "0.1", "x": 1}]"#;
-        assert!(read(unknown).is_err());
+        let entry = |id: &str, more: &str| {
+            read(&format!(
+                r#"[{{"id": "{id}", "provider": "OpenAI", "input": "1", "output": "2", "cached": "0.1"{more}}}]"#
+            ))
+        };
+        assert!(entry("gpt-*", "").unwrap_err().starts_with("gpt-*: id:"));
+        assert!(entry("gpt-5", r#", "held": 0"#).unwrap_err().starts_with("gpt-5: held:"));
+        assert!(entry("gpt-5", r#", "upstream": "a b""#).unwrap_err().starts_with("gpt-5: upstream:"));
+        assert!(entry("gpt-5", r#", "x": 1"#).is_err());
+        assert!(entry("gpt-5", "").is_ok());
     }
 }

@@ -4,7 +4,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::{StoreError, Via, run, statements};
+use super::{Db, StoreError, Via, changed, run, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::key_format::SecretHash;
 
@@ -35,6 +35,8 @@ statements! {
             expires_at, created_at, last_used_at, version
         FROM keys WHERE org_id = $1 AND status <> 'revoked' AND (name_folded, seq) > ($2, 0)
         ORDER BY name_folded, seq LIMIT $3";
+    DURABLE_ROW = "INSERT INTO throttles (kind, subject, failures, last_at) VALUES ('search', $1, 1, 0)
+        ON CONFLICT (kind, subject) DO UPDATE SET failures = throttles.failures + 1";
     SECRET_ROW = "SELECT key_id FROM key_secrets WHERE hash = $1";
 }
 
@@ -80,4 +82,11 @@ pub async fn by_hash(via: &mut impl Via, hash: &SecretHash) -> Result<usize, Sto
         sqlx::query_scalar::<_, String>(SECRET_ROW).bind(hash.as_bytes().as_slice())
     )?;
     Ok(found.iter().len())
+}
+
+/// One row, written so that it is there after a crash.
+pub async fn durable_row(db: &Db, number: u64) -> Result<(), StoreError> {
+    let mut tx = db.write().await?;
+    changed!(&mut tx, sqlx::query(DURABLE_ROW).bind(format!("bench {number}")))?;
+    tx.save_unaudited("the bench's own").await
 }

@@ -117,6 +117,8 @@ pub fn what_is_taken(error: &dyn sqlx::error::DatabaseError) -> Taken {
         Taken::Email
     } else if is("orgs_slug_unique", "orgs.slug") {
         Taken::Slug
+    } else if is("providers_name_unique", "providers.name") {
+        Taken::ProviderName
     } else if is("invitations_open_unique", "invitations.email") {
         Taken::Invitation
     } else {

@@ -7,6 +7,7 @@ pub enum Taken {
     TeamName,
     Email,
     Slug,
+    ProviderName,
     /// An open invitation to the same address.
     Invitation,
     Other,
@@ -20,6 +21,8 @@ pub enum StoreError {
     Unreadable { column: &'static str },
     #[error("SQLite {version} is too old: releases before 3.51.3 can corrupt a file that two programs write")]
     TooOld { version: String },
+    #[error("the transaction that this was a part of could not be written")]
+    Lost,
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("database: {0}")]
@@ -42,12 +45,13 @@ impl StoreError {
     pub fn is_outage(&self) -> bool {
         matches!(
             self,
-            StoreError::Database(
-                sqlx::Error::Io(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::PoolClosed
-                    | sqlx::Error::WorkerCrashed
-            )
+            StoreError::Lost
+                | StoreError::Database(
+                    sqlx::Error::Io(_)
+                        | sqlx::Error::PoolTimedOut
+                        | sqlx::Error::PoolClosed
+                        | sqlx::Error::WorkerCrashed
+                )
         )
     }
 }

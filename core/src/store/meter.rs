@@ -264,13 +264,13 @@ const WINDOWS: &str = "SELECT keydesk_midnight_v1(zone, date_trunc('month', t.he
 
 /// What a request holds from its admission on.
 #[derive(Clone, Debug)]
-pub struct Hold<'a> {
-    pub request: &'a RequestId,
-    pub org: &'a OrgId,
-    pub key: &'a KeyId,
-    pub secret: &'a SecretId,
-    pub team: Option<&'a TeamId>,
-    pub model: &'a str,
+pub struct Hold {
+    pub request: RequestId,
+    pub org: OrgId,
+    pub key: KeyId,
+    pub secret: SecretId,
+    pub team: Option<TeamId>,
+    pub model: String,
     /// The most it may cost.
     pub amount: Money,
     /// The most tokens it may use.
@@ -324,7 +324,7 @@ macro_rules! about_limits {
         $query
             .bind($hold.org.as_str())
             .bind($hold.key.as_str())
-            .bind($hold.team.map(TeamId::as_str))
+            .bind($hold.team.as_ref().map(TeamId::as_str))
             .bind($hold.amount.nanos())
             .bind($hold.tokens)
             .bind($hold.at.ms())
@@ -338,17 +338,13 @@ macro_rules! about_hold {
         about_limits!($query, $hold, $starts)
             .bind($hold.request.as_str())
             .bind($hold.secret.as_str())
-            .bind($hold.model)
+            .bind(&$hold.model)
             .bind($hold.ends_at.ms())
     };
 }
 
 /// The limits that a request would meet; nothing is held.
-pub async fn limits(
-    read: &mut Reader,
-    hold: &Hold<'_>,
-    starts: WindowStarts,
-) -> Result<Vec<Met>, StoreError> {
+pub async fn limits(read: &mut Reader, hold: &Hold, starts: WindowStarts) -> Result<Vec<Met>, StoreError> {
     let text = match Dialect::of(read) {
         Dialect::Sqlite => LIMITS,
         Dialect::Postgres => CALL_LIMITS,
@@ -360,24 +356,27 @@ pub async fn limits(
 
 /// Holds what the request may use at most, unless one of the limits it meets does not fit: then nothing is held. Answers
 /// every limit that applies, in the order of the gates.
-pub async fn reserve(db: &Db, hold: &Hold<'_>, starts: WindowStarts) -> Result<Vec<Met>, StoreError> {
-    let rows: Vec<MetRow> = match db {
+pub async fn reserve(db: &Db, hold: Hold, starts: WindowStarts) -> Result<Vec<Met>, StoreError> {
+    match db {
         Db::Postgres(pool) => {
-            about_hold!(sqlx::query_as::<_, MetRow>(CALL_RESERVE), hold, starts).fetch_all(pool).await?
+            let query = about_hold!(sqlx::query_as::<_, MetRow>(CALL_RESERVE), hold, starts);
+            query.fetch_all(pool).await?.into_iter().map(met).collect()
         }
-        Db::Sqlite { .. } => {
-            let mut tx = db.write().await?;
-            let rows: Vec<MetRow> =
-                run!(&mut tx, fetch_all, about_limits!(sqlx::query_as::<_, MetRow>(LIMITS), hold, starts))?;
-            if rows.iter().all(|row| row.fits) {
-                for step in [HOLD, COUNT_RATE] {
-                    changed!(&mut tx, about_hold!(sqlx::query(step), hold, starts))?;
-                }
-                tx.save_unaudited("what a request holds is usage, not a change").await?;
-            }
-            rows
+        Db::Sqlite { together, .. } => {
+            together.run(db, move |tx| Box::pin(async move { hold_on(tx, &hold, starts).await })).await
         }
-    };
+    }
+}
+
+/// `reserve` on SQLite, inside a transaction.
+async fn hold_on(tx: &mut Tx, hold: &Hold, starts: WindowStarts) -> Result<Vec<Met>, StoreError> {
+    let rows: Vec<MetRow> =
+        run!(&mut *tx, fetch_all, about_limits!(sqlx::query_as::<_, MetRow>(LIMITS), hold, starts))?;
+    if rows.iter().all(|row| row.fits) {
+        for step in [HOLD, COUNT_RATE] {
+            changed!(&mut *tx, about_hold!(sqlx::query(step), hold, starts))?;
+        }
+    }
     rows.into_iter().map(met).collect()
 }
 
@@ -412,17 +411,14 @@ macro_rules! about_usage {
 
 /// Writes a finished request, its counters and its day, and lets go of what it held: once. The same request id again
 /// changes nothing and answers `false`. `zone` is the organisation's; the windows are those of the request's start.
-pub async fn settle(db: &Db, usage: &Usage, zone: &Zone) -> Result<bool, StoreError> {
+pub async fn settle(db: &Db, usage: Usage, zone: Zone) -> Result<bool, StoreError> {
     match db {
         Db::Postgres(pool) => {
             let query = sqlx::query_scalar::<_, bool>(CALL_SETTLE);
-            Ok(about_usage!(query, usage, zone).fetch_one(pool).await?)
+            Ok(about_usage!(query, usage, &zone).fetch_one(pool).await?)
         }
-        Db::Sqlite { .. } => {
-            let mut tx = db.write().await?;
-            let fresh = record(&mut tx, usage, zone).await?;
-            tx.save_unaudited("usage is its own record").await?;
-            Ok(fresh)
+        Db::Sqlite { together, .. } => {
+            together.run(db, move |tx| Box::pin(async move { record(tx, &usage, &zone).await })).await
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod meter;
 pub mod models;
 pub mod orgs;
 pub mod people;
+pub mod providers;
 pub mod refusals;
 pub mod second_factor;
 pub mod sessions;
@@ -27,6 +28,7 @@ pub mod spend;
 pub mod support;
 pub mod teams;
 pub mod throttle;
+mod together;
 
 pub use error::{StoreError, Taken};
 
@@ -104,6 +106,7 @@ pub enum Db {
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
+        together: together::Together,
     },
     Postgres(PgPool),
 }
@@ -201,7 +204,7 @@ impl Db {
             .acquire_timeout(Duration::from_secs(5))
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        Ok(Db::Sqlite { writer, readers })
+        Ok(Db::Sqlite { writer, readers, together: Default::default() })
     }
 
     pub fn name(&self) -> &'static str {
@@ -269,7 +272,7 @@ impl Db {
 
     pub async fn close(&self) {
         match self {
-            Db::Sqlite { writer, readers } => {
+            Db::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -348,6 +351,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         models::ALL,
         orgs::ALL,
         people::ALL,
+        providers::ALL,
         refusals::ALL,
         second_factor::ALL,
         sessions::ALL,

@@ -1,24 +1,41 @@
 //! The catalogue of models and their prices.
 
-use super::{StoreError, Tx, Via, changed, run, statements};
+use super::{StoreError, Tx, Via, changed, providers, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::{Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
+use crate::domain::operating::Operating;
 use crate::domain::provider::{Provider, ProviderKind};
 
 statements! {
+    KNOWN = "SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.provider_id, m.upstream_name,
+            m.output_held, m.version, p.name AS served_by
+        FROM models m LEFT JOIN providers p ON p.id = m.provider_id WHERE m.retired_at IS NULL ORDER BY m.provider, m.id";
+    FIND = "SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.provider_id, m.upstream_name,
+            m.output_held, m.version, p.name AS served_by
+        FROM models m LEFT JOIN providers p ON p.id = m.provider_id WHERE m.retired_at IS NULL AND m.id = $1";
     LIST = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held FROM models
         WHERE retired_at IS NULL ORDER BY provider, id";
     SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held,
             provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
         FROM gateway_models_v1 WHERE id = $1";
-    ANY_PROVIDER = "SELECT COUNT(*) FROM (SELECT 1 FROM providers WHERE retired_at IS NULL LIMIT 1) counted";
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
-    UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at)
-        VALUES ($1, $2, $3, $4, $5, $6, NULL)
-        ON CONFLICT (id) DO UPDATE SET provider = $2, input_price = $3, output_price = $4, cached_price = $5, retired_at = NULL";
-    RETIRE = "UPDATE models SET retired_at = $2 WHERE id = $1 AND retired_at IS NULL";
+    UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at, provider_id,
+            upstream_name, output_held)
+        VALUES ($1, $2, $3, $4, $5, $6, NULL, $7, $8, $9)
+        ON CONFLICT (id) DO UPDATE SET provider = $2, input_price = $3, output_price = $4, cached_price = $5,
+            retired_at = NULL, provider_id = $7, upstream_name = $8, output_held = $9, version = models.version + 1";
+    /// The version stands in the condition: of two changes from one version, one changes no row.
+    UPDATE = "UPDATE models SET provider = $3, input_price = $4, output_price = $5, cached_price = $6, provider_id = $7,
+            upstream_name = $8, output_held = $9, version = version + 1
+        WHERE id = $1 AND version = $2 AND retired_at IS NULL";
+    ROUTE = "UPDATE models SET provider_id = $2, version = version + 1
+        WHERE id = $1 AND retired_at IS NULL AND COALESCE(provider_id, '') = $3";
+    UNROUTE_ALL = "UPDATE models SET provider_id = NULL, version = version + 1 WHERE provider_id = $1";
+    /// A model that comes back is routed anew.
+    RETIRE = "UPDATE models SET retired_at = $2, provider_id = NULL, version = version + 1
+        WHERE id = $1 AND retired_at IS NULL";
     ROUTED = "SELECT id, kind FROM gateway_models_v1 WHERE kind IS NOT NULL
         ORDER BY CASE WHEN output_price = 0 THEN 1 ELSE 0 END, output_price, id";
 }
@@ -49,6 +66,39 @@ fn read(row: ModelRow) -> Result<Model, StoreError> {
         upstream_name: row.upstream_name,
         output_held: row.output_held,
     })
+}
+
+/// A model in use as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownModel {
+    pub model: Model,
+    pub version: i64,
+    /// The name of the provider that it is routed to.
+    pub served_by: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct KnownRow {
+    #[sqlx(flatten)]
+    model: ModelRow,
+    version: i64,
+    served_by: Option<String>,
+}
+
+fn read_known(row: KnownRow) -> Result<KnownModel, StoreError> {
+    Ok(KnownModel { model: read(row.model)?, version: row.version, served_by: row.served_by })
+}
+
+/// Those in use with who serves each, by vendor and id.
+pub async fn list_known(via: &mut impl Via) -> Result<Vec<KnownModel>, StoreError> {
+    let rows: Vec<KnownRow> = run!(via, fetch_all, sqlx::query_as::<_, KnownRow>(KNOWN))?;
+    rows.into_iter().map(read_known).collect()
+}
+
+/// One in use.
+pub async fn find(via: &mut impl Via, id: &str) -> Result<Option<KnownModel>, StoreError> {
+    let row: Option<KnownRow> = run!(via, fetch_optional, sqlx::query_as::<_, KnownRow>(FIND).bind(id))?;
+    row.map(read_known).transpose()
 }
 
 /// Those in use, by provider and id.
@@ -90,20 +140,14 @@ pub async fn served(via: &mut impl Via, id: &str) -> Result<Option<(Model, Optio
     Ok(Some((model, Some(provider))))
 }
 
-/// Whether models are served anywhere at all: without a provider, the demonstration answers.
-pub async fn any_provider(via: &mut impl Via) -> Result<bool, StoreError> {
-    let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY_PROVIDER))?;
-    Ok(count > 0)
-}
-
 /// Whether there ever was a catalogue, be it emptied since.
 pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
     let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY))?;
     Ok(count > 0)
 }
 
-/// Adds a model, or sets an existing one's provider and prices and takes it back into use.
-pub async fn put(tx: &mut Tx, model: &Model, now: Moment) -> Result<(), StoreError> {
+/// Adds a model, or sets all of an existing one and takes it back into use.
+pub async fn put(tx: &mut Tx, _: &Operating, model: &Model, now: Moment) -> Result<(), StoreError> {
     changed!(
         tx,
         sqlx::query(UPSERT)
@@ -113,19 +157,58 @@ pub async fn put(tx: &mut Tx, model: &Model, now: Moment) -> Result<(), StoreErr
             .bind(model.output_price.nanos())
             .bind(model.cached_price.nanos())
             .bind(now.ms())
+            .bind(model.route.as_ref().map(ProviderId::as_str))
+            .bind(&model.upstream_name)
+            .bind(model.output_held)
     )?;
     Ok(())
 }
 
+/// Writes it if nobody changed it since `version`; says whether it was still at it.
+pub async fn update(tx: &mut Tx, _: &Operating, version: i64, model: &Model) -> Result<bool, StoreError> {
+    let rows = changed!(
+        tx,
+        sqlx::query(UPDATE)
+            .bind(&model.id)
+            .bind(version)
+            .bind(&model.provider)
+            .bind(model.input_price.nanos())
+            .bind(model.output_price.nanos())
+            .bind(model.cached_price.nanos())
+            .bind(model.route.as_ref().map(ProviderId::as_str))
+            .bind(&model.upstream_name)
+            .bind(model.output_held)
+    )?;
+    Ok(rows == 1)
+}
+
+/// Routes a model from one provider, or from nobody, to another, or to nobody; says whether it was routed so.
+pub async fn route(
+    tx: &mut Tx,
+    _: &Operating,
+    id: &str,
+    from: Option<&ProviderId>,
+    to: Option<&ProviderId>,
+) -> Result<bool, StoreError> {
+    let (from, to) = (from.map_or("", ProviderId::as_str), to.map(ProviderId::as_str));
+    Ok(changed!(tx, sqlx::query(ROUTE).bind(id).bind(to).bind(from))? == 1)
+}
+
+/// Nobody serves what this provider served.
+pub async fn unroute_all(tx: &mut Tx, _: &Operating, from: &ProviderId) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(UNROUTE_ALL).bind(from.as_str()))?;
+    Ok(())
+}
+
 /// Takes a model out of the catalogue; usage rows that name it stay as they are.
-pub async fn retire(tx: &mut Tx, id: &str, now: Moment) -> Result<bool, StoreError> {
+pub async fn retire(tx: &mut Tx, _: &Operating, id: &str, now: Moment) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(RETIRE).bind(id).bind(now.ms()))? == 1)
 }
 
 /// What keys can be scoped to: the catalogue, and while nothing is served anywhere the demonstration, last.
 pub async fn offered(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
     let mut models = list(via).await?;
-    if !any_provider(via).await? {
+    if !providers::any(via).await? {
         models.push(demo_echo());
     }
     Ok(models)

@@ -14,6 +14,7 @@ mod meter_races;
 mod orgs;
 mod people;
 mod plans;
+mod providers;
 mod refusals;
 mod schema;
 mod second_factor;

@@ -124,7 +124,7 @@ struct Times {
 }
 
 /// The time below which this many of a hundred lie.
-fn percentile(times: &mut [Duration], hundredths: usize) -> f64 {
+pub fn percentile(times: &mut [Duration], hundredths: usize) -> f64 {
     times.sort();
     let at = (times.len() * hundredths).div_ceil(100).clamp(1, times.len());
     times[at - 1].as_secs_f64() * 1_000.0

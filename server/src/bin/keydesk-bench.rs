@@ -5,6 +5,8 @@
 //!     keydesk-bench --keys 100000 --database sqlite
 //!     keydesk-bench --keys 100000 --database postgres --database-url postgres://…
 
+#[path = "../bench/load.rs"]
+mod load;
 #[path = "../bench/measure.rs"]
 mod measure;
 #[path = "../bench/seed.rs"]
@@ -152,6 +154,7 @@ async fn run(options: &Options, place: &Place) -> Result<(), String> {
     );
     let table = measure::measure(&desk, &bench, options.rounds).await.map_err(say)?;
     print!("{table}");
+    print!("{}", load::measure(&desk, &bench).await?);
     desk.db.close().await;
     Ok(())
 }

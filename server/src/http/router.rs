@@ -1,5 +1,7 @@
 //! Every route and every layer, to be read from top to bottom.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
@@ -7,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
 use keydesk_app::ask::BaseUrl;
+use keydesk_app::credentials::Credentials;
 use keydesk_app::error::AppError;
 use keydesk_app::mail::Post;
 use keydesk_app::routes::App;
@@ -86,10 +89,14 @@ async fn act(State(state): State<AppState>, request: Request) -> Response {
 /// What pages and actions find around them.
 fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     let state = state.clone();
+    // Whether, never what.
+    let credentials: Arc<dyn Fn(&str) -> bool + Send + Sync> =
+        Arc::new(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     move || {
         provide_context(state.desk.clone());
         provide_context(BaseUrl(state.config.base_url()));
         provide_context(session_life(&state));
+        provide_context(Credentials(credentials.clone()));
         if let Some(mailer) = &state.mailer {
             provide_context(Post(mailer.clone()));
         }

@@ -10,6 +10,7 @@ mod headers;
 mod members;
 mod orgs;
 mod permissions;
+mod providers;
 mod redirects;
 mod same_origin;
 mod sessions;

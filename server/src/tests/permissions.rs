@@ -32,6 +32,14 @@ GET  /setup/{token}                 404   404   404   404   404   404   404   40
 GET  /reset/{token}                 200   200   200   200   200   200   200   200   200   200
 GET  /operator                      303   404   404   404   404   404   404   404   200   404
 GET  /operator/new                  303   404   404   404   404   404   404   404   200   404
+GET  /operator/models               303   404   404   404   404   404   404   404   200   404
+GET  /operator/models/new           303   404   404   404   404   404   404   404   200   404
+GET  /operator/models/edit          303   404   404   404   404   404   404   404   200   404
+GET  /operator/models/retire        303   404   404   404   404   404   404   404   200   404
+GET  /operator/providers            303   404   404   404   404   404   404   404   200   404
+GET  /operator/providers/new        303   404   404   404   404   404   404   404   200   404
+GET  /operator/providers/{id}       303   404   404   404   404   404   404   404   200   404
+GET  /operator/providers/{id}/retire 303  404   404   404   404   404   404   404   200   404
 GET  /operator/{org}/created        303   404   404   404   404   404   404   404   200   404
 GET  /operator/{org}/suspend        303   404   404   404   404   404   404   404   200   404
 GET  /operator/{org}/resume         303   404   404   404   404   404   404   404   409   404
@@ -69,6 +77,13 @@ POST keys/enable                    401   200   200   200   404   403   404   40
 POST keys/revoke                    401   200   200   200   404   200   404   403   404   404
 POST keys/search                    401   200   200   200   200   200   200   200   404   404
 POST keys/find                      401   200   200   200   200   200   200   200   404   404
+POST models/add                     401   404   404   404   404   404   404   404   200   404
+POST models/save                    401   404   404   404   404   404   404   404   200   404
+POST models/retire                  401   404   404   404   404   404   404   404   200   404
+POST providers/add                  401   404   404   404   404   404   404   404   200   404
+POST providers/save                 401   404   404   404   404   404   404   404   200   404
+POST providers/route                401   404   404   404   404   404   404   404   200   404
+POST providers/retire               401   404   404   404   404   404   404   404   200   404
 POST orgs/save                      401   200   200   403   403   403   403   403   404   404
 POST orgs/create                    401   404   404   404   404   404   404   404   200   404
 POST orgs/suspend                   401   404   404   404   404   404   404   404   200   404
@@ -168,6 +183,13 @@ async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usi
         let path = row.path.replace("{org}", &cast.org.slug).replace("{id}", id.as_str());
         return app.get(browser, &path).await.status;
     }
+    if row.path.starts_with("/operator/providers/{id}") {
+        let path = row.path.replace("{id}", app.provider(&format!("probe {n}")).await.as_str());
+        return app.get(browser, &path).await.status;
+    }
+    if row.path.starts_with("/operator/models/") {
+        return app.get(browser, &format!("{}?id=gpt-5", row.path)).await.status;
+    }
     if row.method == "GET" {
         let token = if row.path.starts_with("/reset/") { reset } else { "0123456789abcdef" };
         let id = if row.path.starts_with("/{org}/teams/") { cast.team.id.as_str() } else { key.id.as_str() };
@@ -199,6 +221,9 @@ async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usi
             Some(app.invitation(&cast, &format!("guest-{n}@nowhere.example")).await.0.to_string())
         }
         "members/role" | "members/disable" | "members/remove" => Some(app.mate(&cast).await.to_string()),
+        "providers/save" | "providers/route" | "providers/retire" => {
+            Some(app.provider(&format!("probe {n}")).await.to_string())
+        }
         "members/enable" | "members/decide" => Some(out(app, &cast, &key).await.to_string()),
         _ => None,
     };

@@ -16,17 +16,19 @@ use axum_extra::extract::cookie::Key;
 use clap::Parser;
 use http_body_util::BodyExt;
 use keydesk_core::domain::audit::{Event, EventKind};
-use keydesk_core::domain::ids::{InvitationId, KeyId, OrgId, PersonId, TeamId};
+use keydesk_core::domain::ids::{InvitationId, KeyId, OrgId, PersonId, ProviderId, TeamId};
 use keydesk_core::domain::key::KeySpec;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
 use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
+use keydesk_core::domain::provider_form::ProviderForm;
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::settings::{Settings, SettingsForm};
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::domain::team_form::TeamForm;
-use keydesk_core::ops::{catalogue, invitations, keys};
+use keydesk_core::ops::orgs::By;
+use keydesk_core::ops::{catalogue, invitations, keys, providers};
 use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::teams::{self, NewPlace, NewTeam};
 use keydesk_core::store::{Db, Place};
@@ -321,6 +323,18 @@ impl TestApp {
         let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), name);
         tx.save(&permit, event, now).await.unwrap();
         TestKey { id: issued.id, name: name.into(), secret: issued.secret.reveal().to_owned() }
+    }
+
+    /// A provider that serves nothing yet.
+    pub async fn provider(&self, name: &str) -> ProviderId {
+        let provider = ProviderForm {
+            name: name.into(),
+            base_url: "https://api.openai.com".into(),
+            credential_env: "KEYDESK_TESTS_API_KEY".into(),
+            ..ProviderForm::fresh()
+        };
+        let form = providers::AddForm { provider };
+        providers::add(&self.state.desk, By::CommandLine, &form).await.unwrap().id
     }
 
     /// Somebody new in the cast's team, who never signs in.
@@ -707,6 +721,19 @@ pub fn new_team<'a>(org: &'a str, name: &'a str) -> Vec<(&'a str, &'a str)> {
     ]
 }
 
+/// The fields of a new provider's form that is fine as it is.
+pub fn new_provider(name: &str) -> Vec<(&str, &str)> {
+    vec![
+        ("form[provider][name]", name),
+        ("form[provider][kind]", "openai"),
+        ("form[provider][base_url]", "https://api.openai.com/v1/"),
+        ("form[provider][credential_env]", "KEYDESK_TESTS_API_KEY"),
+        ("form[provider][connect]", "5"),
+        ("form[provider][idle]", "60"),
+        ("form[provider][whole]", "600"),
+    ]
+}
+
 /// A form for any action that would be accepted from an owner with a live key, as far as one can be made at all.
 pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(String, String)> {
     let own = |fields: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -737,6 +764,40 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
         }
         "keys/disable" | "keys/enable" => own(&[("form[org]", org), ("form[id]", id)]),
         "keys/revoke" => own(&[("form[org]", org), ("form[id]", id), ("form[name]", &key.name)]),
+        "models/add" => own(&[
+            ("form[model][id]", name),
+            ("form[model][vendor]", "Acme"),
+            ("form[model][route]", ""),
+            ("form[model][upstream]", ""),
+            ("form[model][input]", "1.25"),
+            ("form[model][output]", "10"),
+            ("form[model][cached]", "0.125"),
+            ("form[model][held]", "1000"),
+        ]),
+        // As the catalogue that comes with the program has it.
+        "models/save" => own(&[
+            ("form[version]", "1"),
+            ("form[was]", "{}"),
+            ("form[model][id]", "gpt-5"),
+            ("form[model][vendor]", "OpenAI"),
+            ("form[model][input]", "1.25"),
+            ("form[model][output]", "10"),
+            ("form[model][cached]", "0.125"),
+            ("form[model][held]", "1000"),
+        ]),
+        "models/retire" => own(&[("form[id]", "mistral-small-latest")]),
+        "providers/add" => own(&new_provider(name)),
+        "providers/save" => {
+            let mut fields = own(&new_provider(name));
+            fields.extend(own(&[("form[id]", "prov_0"), ("form[version]", "1"), ("form[was]", "{}")]));
+            fields
+        }
+        "providers/route" => own(&[
+            ("form[id]", "prov_0"),
+            ("form[was]", r#"{"gpt-5-nano": ""}"#),
+            ("form[models][]", "gpt-5-nano"),
+        ]),
+        "providers/retire" => own(&[("form[id]", "prov_0")]),
         "keys/search" => own(&[("form[org]", org), ("form[q]", id), ("form[rest]", "")]),
         "support/look-up" => own(&[("form[q]", id)]),
         "audit/export" => own(&[("form[org]", org), ("form[format]", "csv")]),

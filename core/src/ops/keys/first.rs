@@ -5,7 +5,7 @@ use crate::Desk;
 use crate::domain::key::Key;
 use crate::domain::model::DEMO_ECHO;
 use crate::domain::provider::ProviderKind;
-use crate::store::models;
+use crate::store::{models, providers};
 
 /// Ids of models; `None` where nothing that this key may use is served in the protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl FirstModels {
 /// The cheapest that the key may use. A key's scope is within its team's, so the key's alone is asked.
 pub async fn first_models(desk: &Desk, key: &Key) -> Result<FirstModels, OpError> {
     let mut read = desk.db.read().await?;
-    let served = match models::any_provider(&mut read).await? {
+    let served = match providers::any(&mut read).await? {
         true => models::routed(&mut read).await?,
         false => ProviderKind::ALL.map(|kind| (DEMO_ECHO.to_owned(), kind)).to_vec(),
     };

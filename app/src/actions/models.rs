@@ -1,0 +1,62 @@
+//! Add, change and retire a model of the catalogue. For the installation's operator.
+
+use keydesk_core::ops::models::{self, AddForm, RetireForm, SaveForm, Saved};
+use keydesk_core::ops::orgs::By;
+use leptos::prelude::*;
+
+use super::tell;
+use crate::ask::{answer, caller, desk};
+use crate::error::AppError;
+use crate::path::LocalPath;
+use crate::sealed::Tone;
+
+#[server(endpoint = "models/add")]
+pub async fn add_model(form: AddForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let id = models::add(&desk()?, By::Operator(&caller()?), &form).await?;
+            tell(Tone::Good, format!("{id} is in the catalogue. Keys can be scoped to it from now on."))?;
+            Ok(LocalPath::models())
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "models/save")]
+pub async fn save_model(form: SaveForm) -> Result<(), AppError> {
+    answer(
+        async {
+            match models::save(&desk()?, By::Operator(&caller()?), &form).await? {
+                Saved::Saved(id) => {
+                    tell(
+                        Tone::Good,
+                        format!("{id} is saved. It holds for requests that start from now on."),
+                    )?;
+                    Ok(LocalPath::models())
+                }
+                Saved::Nothing(_) => {
+                    tell(Tone::Good, "Nothing was changed.")?;
+                    Ok(LocalPath::models())
+                }
+                Saved::Clash(clash) => Err(AppError::Clash {
+                    sentence: clash.sentence,
+                    fields: clash.errors,
+                    merged: serde_json::to_string(&clash.form).unwrap_or_default(),
+                }),
+            }
+        }
+        .await,
+    )
+}
+
+#[server(endpoint = "models/retire")]
+pub async fn retire_model(form: RetireForm) -> Result<(), AppError> {
+    answer(
+        async {
+            let id = models::retire(&desk()?, By::Operator(&caller()?), &form).await?;
+            tell(Tone::Good, format!("{id} is retired. Requests for it are refused from now on."))?;
+            Ok(LocalPath::models())
+        }
+        .await,
+    )
+}

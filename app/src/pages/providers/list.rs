@@ -1,0 +1,108 @@
+//! The providers in use.
+
+use keydesk_core::domain::limits::grouped;
+use keydesk_core::ops::providers;
+use keydesk_core::store::providers::ListedProvider;
+use leptos::prelude::*;
+
+use super::credential_badge;
+use crate::ask::{caller, desk};
+use crate::pages::{notice_line, page, title};
+use crate::path::LocalPath;
+use crate::ui::frame::{Width, framed_apart, page_head};
+use crate::ui::icon::{Icon, icon};
+
+#[component]
+pub fn ProvidersPage() -> impl IntoView {
+    page(async move {
+        let (desk, caller) = (desk()?, caller()?);
+        let view = providers::list(&desk, &caller).await?;
+        let none = view.providers.is_empty();
+        let create = (!none).then(connect);
+        let under = (!none).then(|| {
+            view! { <p class="muted">"Where requests for models are passed on to. Their credentials stay in the environment of this program."</p> }
+        });
+        let body = view! {
+            {title("Providers")}
+            {notice_line()}
+            {page_head(vec![], "Providers".into_any(), under.into_any(), create.into_any())}
+            {if none { empty() } else { table(&view.providers) }}
+        };
+        let path = LocalPath::providers();
+        Ok(framed_apart(&view.own, &caller, path.as_str(), Width::Wide, body.into_any()))
+    })
+}
+
+fn connect() -> AnyView {
+    view! {
+        <a class="btn primary" href="/operator/providers/new" aria-keyshortcuts="n" data-shortcut="n">
+            {icon(Icon::Plus)}
+            "Connect provider"
+            <kbd aria-hidden="true">"n"</kbd>
+        </a>
+    }
+    .into_any()
+}
+
+fn empty() -> AnyView {
+    view! {
+        <section class="empty">
+            {icon(Icon::Provider)} <h2>"No providers yet"</h2>
+            <p>
+                "Until there is one, " <code>"demo/echo"</code>
+                " answers: a model that is built in and says back what it was sent, in all three protocols. Connect a provider with its address and the variable that holds its credential, then choose the models that it serves."
+            </p>
+            <div class="actions">{connect()}</div>
+        </section>
+    }
+    .into_any()
+}
+
+fn table(providers: &[ListedProvider]) -> AnyView {
+    let rows = providers.iter().map(row).collect_view();
+    view! {
+        <div class="table-wrap">
+            <table class="table even">
+                <caption class="sr">"Providers by name"</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"Name"</th>
+                        <th scope="col">"Protocol"</th>
+                        <th scope="col">"Base URL"</th>
+                        <th scope="col">"Credential"</th>
+                        <th scope="col" class="num">"Models"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+fn row(listed: &ListedProvider) -> impl IntoView + use<> {
+    let provider = &listed.provider;
+    let credential = match provider.credential_env.as_str() {
+        "" => view! { <span class="muted tight">"None is sent"</span> }.into_any(),
+        name => view! { <span class="pairs"><code class="clip wide" title=name.to_owned()>{name.to_owned()}</code> {credential_badge(name)}</span> }.into_any(),
+    };
+    let models = match listed.models {
+        0 => view! { <span class="muted">"None"</span> }.into_any(),
+        count => grouped(count).into_any(),
+    };
+    view! {
+        <tr>
+            <th scope="row">
+                <a class="row-link" href=LocalPath::provider(&provider.id).as_str().to_owned() title=provider.name.clone()>
+                    {provider.name.clone()}
+                </a>
+            </th>
+            <td data-label="Protocol">{provider.kind.label()}</td>
+            <td data-label="Base URL" class="full">
+                <code class="clip wide" title=provider.base_url.clone()>{provider.base_url.clone()}</code>
+            </td>
+            <td data-label="Credential" class="full">{credential}</td>
+            <td data-label="Models" class="num">{models}</td>
+        </tr>
+    }
+}

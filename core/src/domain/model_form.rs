@@ -1,0 +1,199 @@
+//! The form of a model: text as it was typed, and the checked model that it becomes. Prices are dollars for a million
+//! tokens, exact to nine decimals.
+
+use serde::{Deserialize, Serialize};
+
+use super::form_parts::Take;
+use super::ids::ProviderId;
+use super::key_form::FieldError;
+use super::key_format::looks_like_secret;
+use super::limits::grouped;
+use super::model::{Model, OUTPUT_HELD, check_model_id};
+use super::money::{Money, read_billionths};
+use super::person::visible_name;
+use super::problem::Problem;
+
+pub const VENDOR_MOST: usize = 60;
+pub const MODEL_ID_MOST: usize = 100;
+/// More than any model gives out today.
+const HELD_MOST: i64 = 1_000_000;
+
+/// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelForm {
+    pub id: String,
+    /// Whose model it is, in words.
+    pub vendor: String,
+    /// The id of the provider that serves it; empty is nobody.
+    pub route: String,
+    /// Empty: the same name.
+    pub upstream: String,
+    pub input: String,
+    pub output: String,
+    pub cached: String,
+    /// Output tokens that are held for a request which names no maximum itself.
+    pub held: String,
+}
+
+impl ModelForm {
+    /// What a new one starts with.
+    pub fn fresh() -> Self {
+        Self { held: grouped(OUTPUT_HELD), ..Self::default() }
+    }
+
+    /// The form that would change nothing.
+    pub fn of(model: &Model) -> Self {
+        Self {
+            id: model.id.clone(),
+            vendor: model.provider.clone(),
+            route: model.route.as_ref().map(ProviderId::to_string).unwrap_or_default(),
+            upstream: model.upstream_name.clone(),
+            input: model.input_price.input(),
+            output: model.output_price.input(),
+            cached: model.cached_price.input(),
+            held: grouped(model.output_held),
+        }
+    }
+
+    /// Whether the provider that it names is there, the operation finds out.
+    ///
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<Model, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let id = self.id.trim();
+        let checked = if id.is_empty() {
+            Err(Problem::new("The model's name is empty. Type the one that clients send, such as gpt-5."))
+        } else {
+            check_model_id(id)
+        };
+        errors.take("id", checked);
+        let vendor = errors.take("vendor", parse_vendor(&self.vendor));
+        let route = match self.route.as_str() {
+            "" => Some(None),
+            text => match ProviderId::parse(text) {
+                Some(id) => Some(Some(id)),
+                None => errors.take("route", Err(Problem::new("Choose one of these providers, or Nobody."))),
+            },
+        };
+        let upstream = self.upstream.trim();
+        if !upstream.is_empty() {
+            errors.take("upstream", check_model_id(upstream));
+        }
+        let input_price = errors.take("input", Money::parse(&self.input));
+        let output_price = errors.take("output", Money::parse(&self.output));
+        let cached_price = errors.take("cached", Money::parse(&self.cached));
+        let output_held = errors.take("held", parse_held(&self.held));
+        match (vendor, route, input_price, output_price, cached_price, output_held) {
+            (
+                Some(provider),
+                Some(route),
+                Some(input_price),
+                Some(output_price),
+                Some(cached_price),
+                Some(output_held),
+            ) if errors.is_empty() => Ok(Model {
+                id: id.to_owned(),
+                provider,
+                input_price,
+                output_price,
+                cached_price,
+                route,
+                upstream_name: if upstream == id { String::new() } else { upstream.to_owned() },
+                output_held,
+            }),
+            _ => Err(errors),
+        }
+    }
+}
+
+fn parse_vendor(text: &str) -> Result<String, Problem> {
+    let vendor = visible_name(text, "Vendor", VENDOR_MOST)?;
+    if looks_like_secret(&vendor) {
+        return Err(Problem::new("This looks like a secret, and secrets are kept nowhere. Type a name."));
+    }
+    Ok(vendor)
+}
+
+/// How many output tokens a request without a maximum of its own holds.
+pub fn parse_held(text: &str) -> Result<i64, Problem> {
+    const WHOLE: u128 = 1_000_000_000;
+    let wrong = || {
+        Problem::new(format!(
+            "Type a whole number of tokens from 1 to {}, such as 1,000 or 4k.",
+            grouped(HELD_MOST)
+        ))
+    };
+    let billionths = read_billionths(text).map_err(|_| wrong())?;
+    let count = i64::try_from(billionths / WHOLE).map_err(|_| wrong())?;
+    let fits = billionths % WHOLE == 0 && (1..=HELD_MOST).contains(&count);
+    if fits { Ok(count) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::moment::Moment;
+
+    fn form() -> ModelForm {
+        ModelForm {
+            id: "gpt-5".into(),
+            vendor: "OpenAI".into(),
+            input: "1.25".into(),
+            output: "$10".into(),
+            cached: "0.125".into(),
+            ..ModelForm::fresh()
+        }
+    }
+
+    fn wrong(form: &ModelForm) -> Vec<String> {
+        form.parse().unwrap_err().into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn a_form_becomes_a_model_and_reads_back() {
+        let model = form().parse().unwrap();
+        assert_eq!(model.output_held, 1_000);
+        assert_eq!(model.input_price.nanos(), 1_250_000_000);
+        assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
+        let id = ProviderId::new(Moment::from_ms(1), [1; 10]);
+        let routed = ModelForm {
+            id: "meta/llama-4".into(),
+            route: id.to_string(),
+            upstream: "accounts/x/llama-4".into(),
+            held: "4k".into(),
+            cached: "0.000000001".into(),
+            ..form()
+        };
+        let model = routed.parse().unwrap();
+        assert_eq!((model.route.as_ref(), model.output_held), (Some(&id), 4_000));
+        assert_eq!((model.name_upstream(), model.cached_price.nanos()), ("accounts/x/llama-4", 1));
+        assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
+    }
+
+    #[test]
+    fn the_same_name_upstream_is_no_other_name() {
+        let model = ModelForm { upstream: " gpt-5 ".into(), ..form() }.parse().unwrap();
+        assert_eq!((model.upstream_name.as_str(), model.name_upstream()), ("", "gpt-5"));
+    }
+
+    #[test]
+    fn every_mistake_is_found_at_once_beside_its_field() {
+        assert_eq!(wrong(&ModelForm::default()), ["id", "vendor", "input", "output", "cached", "held"]);
+        let all = ModelForm {
+            id: "gpt-*".into(),
+            vendor: "Open\u{202e}AI".into(),
+            route: "prov_0".into(),
+            upstream: "a b".into(),
+            input: "-1".into(),
+            output: "1,5".into(),
+            cached: "0.0000000001".into(),
+            held: "0".into(),
+        };
+        assert_eq!(wrong(&all), ["id", "vendor", "route", "upstream", "input", "output", "cached", "held"]);
+        for held in ["", "1.5", "1000001", "many"] {
+            assert_eq!(wrong(&ModelForm { held: held.into(), ..form() }), ["held"], "{held}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The form of a provider: text as it was typed, and the checked provider that it becomes. Times are seconds in the form.
+
+use serde::{Deserialize, Serialize};
+
+use super::base_url::parse_base_url;
+use super::form_parts::Take;
+use super::ids::ProviderId;
+use super::key_form::FieldError;
+use super::key_format::looks_like_secret;
+use super::limits::grouped;
+use super::money::read_billionths;
+use super::person::visible_name;
+use super::problem::Problem;
+use super::provider::{Provider, ProviderKind, check_credential_env};
+
+pub const PROVIDER_NAME_MOST: usize = 60;
+
+/// Seconds: the fewest is 1 everywhere.
+const CONNECT_MOST: i64 = 60;
+const IDLE_MOST: i64 = 600;
+const WHOLE_MOST: i64 = 3_600;
+
+/// A provider without its id: what an operator decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSpec {
+    pub name: String,
+    pub kind: ProviderKind,
+    pub base_url: String,
+    pub credential_env: String,
+    pub connect_ms: i64,
+    pub idle_ms: i64,
+    pub whole_ms: i64,
+}
+
+impl ProviderSpec {
+    pub fn of(provider: &Provider) -> Self {
+        let Provider { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, .. } =
+            provider.clone();
+        Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
+    }
+
+    pub fn with_id(self, id: ProviderId) -> Provider {
+        let Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms } = self;
+        Provider { id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
+    }
+}
+
+/// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderForm {
+    pub name: String,
+    /// One of `ProviderKind::ALL`.
+    pub kind: String,
+    pub base_url: String,
+    /// Empty: no credential is sent.
+    pub credential_env: String,
+    pub connect: String,
+    pub idle: String,
+    pub whole: String,
+}
+
+impl ProviderForm {
+    /// What a new one starts with.
+    pub fn fresh() -> Self {
+        let kind = ProviderKind::OpenAi.as_str().to_owned();
+        Self { kind, connect: "5".into(), idle: "60".into(), whole: "600".into(), ..Self::default() }
+    }
+
+    /// The form that would change nothing.
+    pub fn of(spec: &ProviderSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            kind: spec.kind.as_str().into(),
+            base_url: spec.base_url.clone(),
+            credential_env: spec.credential_env.clone(),
+            connect: seconds(spec.connect_ms),
+            idle: seconds(spec.idle_ms),
+            whole: seconds(spec.whole_ms),
+        }
+    }
+
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<ProviderSpec, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let name = errors.take("name", parse_name(&self.name));
+        let kind =
+            ProviderKind::parse(&self.kind).ok_or_else(|| Problem::new("Choose one of these protocols."));
+        let kind = errors.take("kind", kind);
+        let base_url = errors.take("base_url", parse_base_url(&self.base_url));
+        let credential_env = self.credential_env.trim();
+        let credential = errors.take("credential_env", check_credential_env(credential_env));
+        let connect = errors.take("connect", parse_seconds(&self.connect, CONNECT_MOST));
+        let idle = errors.take("idle", parse_seconds(&self.idle, IDLE_MOST));
+        let whole = errors.take("whole", parse_seconds(&self.whole, WHOLE_MOST));
+        if let (Some(idle), Some(whole)) = (idle, whole)
+            && idle > whole
+        {
+            let sentence = format!(
+                "The whole answer has {} seconds, so a longer wait for one part of it would never end it. Type {} or more.",
+                seconds(whole),
+                seconds(idle)
+            );
+            errors.push(FieldError::new("whole", Problem::new(sentence)));
+        }
+        match (name, kind, base_url, credential, connect, idle, whole) {
+            (
+                Some(name),
+                Some(kind),
+                Some(base_url),
+                Some(()),
+                Some(connect_ms),
+                Some(idle_ms),
+                Some(whole_ms),
+            ) if errors.is_empty() => {
+                let credential_env = credential_env.to_owned();
+                Ok(ProviderSpec { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms })
+            }
+            _ => Err(errors),
+        }
+    }
+
+    /// For a page that shows what was typed: without what may be a credential that landed in the wrong field.
+    pub fn without_secrets(mut self) -> Self {
+        if !self.credential_env.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_') {
+            self.credential_env.clear();
+        }
+        if self.base_url.contains(['@', '?']) || looks_like_secret(&self.base_url) {
+            self.base_url.clear();
+        }
+        if looks_like_secret(&self.name) {
+            self.name.clear();
+        }
+        self
+    }
+}
+
+fn parse_name(text: &str) -> Result<String, Problem> {
+    let name = visible_name(text, "Name", PROVIDER_NAME_MOST)?;
+    if looks_like_secret(&name) {
+        return Err(Problem::new("This looks like a secret, and secrets are kept nowhere. Type a name."));
+    }
+    Ok(name)
+}
+
+/// Milliseconds, from seconds with up to three decimals.
+fn parse_seconds(text: &str, most: i64) -> Result<i64, Problem> {
+    const PER_MS: u128 = 1_000_000;
+    let wrong = || Problem::new(format!("Type a number of seconds from 1 to {}.", grouped(most)));
+    let billionths = read_billionths(text).map_err(|_| wrong())?;
+    let ms = i64::try_from(billionths / PER_MS).map_err(|_| wrong())?;
+    let fits = billionths % PER_MS == 0 && (1_000..=most * 1_000).contains(&ms);
+    if fits { Ok(ms) } else { Err(wrong()) }
+}
+
+/// `5`, `2.5`.
+pub fn seconds(ms: i64) -> String {
+    match ms % 1_000 {
+        0 => (ms / 1_000).to_string(),
+        rest => format!("{}.{rest:03}", ms / 1_000).trim_end_matches('0').to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form() -> ProviderForm {
+        ProviderForm {
+            name: " OpenAI ".into(),
+            base_url: "https://api.openai.com/v1/".into(),
+            credential_env: "OPENAI_API_KEY".into(),
+            ..ProviderForm::fresh()
+        }
+    }
+
+    fn wrong(form: &ProviderForm) -> Vec<String> {
+        form.parse().unwrap_err().into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn a_form_becomes_a_provider_and_reads_back() {
+        let spec = form().parse().unwrap();
+        assert_eq!((spec.name.as_str(), spec.base_url.as_str()), ("OpenAI", "https://api.openai.com"));
+        assert_eq!((spec.connect_ms, spec.idle_ms, spec.whole_ms), (5_000, 60_000, 600_000));
+        assert_eq!(ProviderForm::of(&spec).parse().unwrap(), spec);
+        let own = ProviderForm { credential_env: String::new(), connect: "2.5".into(), ..form() };
+        let own = own.parse().unwrap();
+        assert_eq!((own.credential_env.as_str(), own.connect_ms), ("", 2_500));
+        assert_eq!(ProviderForm::of(&own).connect, "2.5");
+    }
+
+    #[test]
+    fn every_mistake_is_found_at_once_beside_its_field() {
+        assert_eq!(wrong(&ProviderForm::default()), ["name", "kind", "base_url", "connect", "idle", "whole"]);
+        let all = ProviderForm {
+            name: "x".repeat(61),
+            kind: "azure".into(),
+            base_url: "http://169.254.169.254".into(),
+            credential_env: "sk-proj-abc".into(),
+            connect: "61".into(),
+            idle: "0".into(),
+            whole: "an hour".into(),
+        };
+        assert_eq!(wrong(&all), ["name", "kind", "base_url", "credential_env", "connect", "idle", "whole"]);
+    }
+
+    #[test]
+    fn a_time_is_within_its_bounds() {
+        for (value, fits) in [
+            ("1", true),
+            ("60", true),
+            ("60.001", false),
+            ("0.5", false),
+            ("1.0001", false),
+            ("-1", false),
+            ("", false),
+        ] {
+            let form = ProviderForm { connect: value.into(), ..form() };
+            assert_eq!(form.parse().is_ok(), fits, "{value:?}");
+        }
+        assert_eq!(wrong(&ProviderForm { idle: "600".into(), whole: "30".into(), ..form() }), ["whole"]);
+        assert!(ProviderForm { idle: "600".into(), whole: "3600".into(), ..form() }.parse().is_ok());
+    }
+
+    #[test]
+    fn a_credential_in_the_wrong_field_is_not_shown_again() {
+        let pasted = ProviderForm {
+            credential_env: "sk-proj-0123456789abcdef".into(),
+            base_url: "https://ana:hunter2@api.openai.com".into(),
+            ..form()
+        };
+        let shown = format!("{:?}", pasted.without_secrets());
+        assert!(!shown.contains("sk-proj") && !shown.contains("hunter2"), "{shown}");
+        assert_eq!(form().without_secrets(), form());
+    }
+
+    #[test]
+    fn the_name_of_a_variable_says_that_it_is_for_an_api_key() {
+        for (name, fits) in [
+            ("OPENAI_API_KEY", true),
+            ("MY_2ND_API_KEY", true),
+            ("", true),
+            ("KEYDESK_DATABASE_URL", false),
+            ("openai_api_key", false),
+            ("2ND_API_KEY", false),
+            ("PATH", false),
+        ] {
+            let form = ProviderForm { credential_env: name.into(), ..form() };
+            assert_eq!(form.parse().is_ok(), fits, "{name}");
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The catalogue's models, one at a time: what each costs and who serves it, for whoever runs the installation. Whole
+//! lists are `catalogue`'s. Like providers, they are in no organisation's audit and are logged instead.
+
+use serde::{Deserialize, Serialize};
+
+use super::OpError;
+use super::access::Caller;
+use super::merge::{Clash, merge};
+use super::orgs::By;
+use super::providers::{NOBODYS, named, unknown};
+use crate::Desk;
+use crate::domain::ids::ProviderId;
+use crate::domain::model_form::ModelForm;
+use crate::domain::money::Money;
+use crate::domain::provider::Provider;
+use crate::store::models::{self, KnownModel};
+use crate::store::{Via, people, providers};
+
+/// What a list can be sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModelSort {
+    #[default]
+    Id,
+    Vendor,
+    Served,
+    Input,
+    Output,
+}
+
+impl ModelSort {
+    pub const ALL: [ModelSort; 5] =
+        [ModelSort::Id, ModelSort::Vendor, ModelSort::Served, ModelSort::Input, ModelSort::Output];
+
+    /// The word in an address.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ModelSort::Id => "model",
+            ModelSort::Vendor => "vendor",
+            ModelSort::Served => "served",
+            ModelSort::Input => "input",
+            ModelSort::Output => "output",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sort| sort.as_str() == text)
+    }
+
+    /// What is compared: prices first as amounts, the rest as people read it, and the id last.
+    fn key(self, known: &KnownModel) -> (Money, String, String) {
+        let model = &known.model;
+        let (amount, words) = match self {
+            ModelSort::Id => (Money::ZERO, String::new()),
+            ModelSort::Vendor => (Money::ZERO, model.provider.to_lowercase()),
+            // Nobody comes first: it is what there is something to do about.
+            ModelSort::Served => (Money::ZERO, known.served_by.clone().unwrap_or_default().to_lowercase()),
+            ModelSort::Input => (model.input_price, String::new()),
+            ModelSort::Output => (model.output_price, String::new()),
+        };
+        (amount, words, model.id.clone())
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelFilter {
+    /// Part of an id, of a vendor or of a provider's name; empty is every one.
+    pub search: String,
+    /// Only those that somebody serves, or only those that nobody does.
+    pub served: Option<bool>,
+    pub sort: ModelSort,
+    pub backwards: bool,
+}
+
+impl ModelFilter {
+    fn takes(&self, known: &KnownModel) -> bool {
+        let search = self.search.trim().to_lowercase();
+        let holds = |text: &str| text.to_lowercase().contains(&search);
+        self.served.is_none_or(|served| known.served_by.is_some() == served)
+            && (holds(&known.model.id)
+                || holds(&known.model.provider)
+                || known.served_by.as_deref().is_some_and(holds))
+    }
+}
+
+pub struct ModelsView {
+    pub models: Vec<KnownModel>,
+    /// How many there are without the filter.
+    pub all: usize,
+    /// Whether there is any provider to route them to.
+    pub providers: bool,
+    pub own: Vec<(String, String)>,
+}
+
+/// # Errors
+/// `NotFound` for who is no operator, here and below.
+pub async fn list(desk: &Desk, caller: &Caller, filter: &ModelFilter) -> Result<ModelsView, OpError> {
+    By::Operator(caller).operating()?;
+    let mut read = desk.db.read().await?;
+    // A few hundred at most: the forms of keys show them all, too.
+    let mut models = models::list_known(&mut read).await?;
+    let all = models.len();
+    models.retain(|known| filter.takes(known));
+    models.sort_by_cached_key(|known| filter.sort.key(known));
+    if filter.backwards {
+        models.reverse();
+    }
+    let providers = providers::any(&mut read).await?;
+    Ok(ModelsView { models, all, providers, own: people::orgs_of(&mut read, &caller.person.id).await? })
+}
+
+/// For the command line.
+pub async fn every(desk: &Desk) -> Result<Vec<KnownModel>, OpError> {
+    Ok(models::list_known(&mut desk.db.read().await?).await?)
+}
+
+pub struct ModelFormView {
+    pub form: ModelForm,
+    /// The model as it stands, when it is edited.
+    pub known: Option<KnownModel>,
+    /// Whom it can be routed to.
+    pub providers: Vec<Provider>,
+    pub own: Vec<(String, String)>,
+}
+
+pub async fn blank(desk: &Desk, caller: &Caller) -> Result<ModelFormView, OpError> {
+    By::Operator(caller).operating()?;
+    let mut read = desk.db.read().await?;
+    view(&mut read, caller, ModelForm::fresh(), None).await
+}
+
+/// What the pages of one model are drawn from.
+pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ModelFormView, OpError> {
+    By::Operator(caller).operating()?;
+    let mut read = desk.db.read().await?;
+    let known = find(&mut read, id).await?;
+    view(&mut read, caller, ModelForm::of(&known.model), Some(known)).await
+}
+
+async fn view(
+    via: &mut impl Via,
+    caller: &Caller,
+    form: ModelForm,
+    known: Option<KnownModel>,
+) -> Result<ModelFormView, OpError> {
+    let providers = providers::list(via).await?.into_iter().map(|listed| listed.provider).collect();
+    Ok(ModelFormView { form, known, providers, own: people::orgs_of(via, &caller.person.id).await? })
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AddForm {
+    pub model: ModelForm,
+}
+
+/// Gives its id.
+///
+/// # Errors
+/// `Invalid` with every mistake, an id that is in the catalogue already among them.
+pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<String, OpError> {
+    let (now, operating) = (desk.now(), by.operating()?);
+    let model = form.model.parse().map_err(OpError::Invalid)?;
+    let mut tx = desk.db.write().await?;
+    if models::find(&mut tx, &model.id).await?.is_some() {
+        let sentence = format!("{} is in the catalogue already. Edit it there.", model.id);
+        return Err(OpError::say("id", sentence));
+    }
+    must_be_there(&mut tx, model.route.as_ref()).await?;
+    models::put(&mut tx, &operating, &model, now).await?;
+    tx.save_unaudited(NOBODYS).await?;
+    tracing::info!(who = operating.who(), model = ?model, "a model is added");
+    Ok(model.id)
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SaveForm {
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
+    pub was: String,
+    pub model: ModelForm,
+}
+
+#[derive(Debug)]
+pub enum Saved {
+    Saved(String),
+    Nothing(String),
+    /// Somebody saved first.
+    Clash(Box<Clash<ModelForm>>),
+}
+
+/// New prices hold for requests that start after the answer.
+///
+/// # Errors
+/// `Invalid` with every mistake; `NotFound` when it was retired meanwhile.
+pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpError> {
+    let operating = by.operating()?;
+    let mut tx = desk.db.write().await?;
+    let known = find(&mut tx, &form.model.id).await?;
+    let mine = form.model.parse().map_err(OpError::Invalid)?;
+    if form.version != known.version {
+        let was: ModelForm = serde_json::from_str(&form.was)
+            .map_err(|_| OpError::say("vendor", "The form is incomplete. Open it again."))?;
+        let list = providers::list(&mut tx).await?;
+        let reads = |field: &str, value: &str| match (field, value) {
+            ("route", "") => "Nobody".to_owned(),
+            ("route", id) => {
+                let found = list.iter().find(|listed| listed.provider.id.as_str() == id);
+                found
+                    .map_or("a provider that is retired by now", |listed| listed.provider.name.as_str())
+                    .to_owned()
+            }
+            ("upstream", "") => "the same name".to_owned(),
+            ("input" | "output" | "cached", amount) => format!("${amount}"),
+            (_, text) => text.to_owned(),
+        };
+        let forms = (&was, &ModelForm::of(&mine), &ModelForm::of(&known.model));
+        return Ok(Saved::Clash(Box::new(merge("model", forms, reads))));
+    }
+    if mine == known.model {
+        return Ok(Saved::Nothing(mine.id));
+    }
+    must_be_there(&mut tx, mine.route.as_ref()).await?;
+    if !models::update(&mut tx, &operating, form.version, &mine).await? {
+        return Err(OpError::Conflict("The model was changed at this very moment. Open it again.".into()));
+    }
+    tx.save_unaudited(NOBODYS).await?;
+    tracing::info!(who = operating.who(), before = ?known.model, after = ?mine, "a model is changed");
+    Ok(Saved::Saved(mine.id))
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetireForm {
+    pub id: String,
+}
+
+/// Takes a model out of the catalogue; what was spent on it stays written. Gives its id.
+pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<String, OpError> {
+    let (now, operating) = (desk.now(), by.operating()?);
+    let mut tx = desk.db.write().await?;
+    let known = find(&mut tx, &form.id).await?;
+    if !models::retire(&mut tx, &operating, &known.model.id, now).await? {
+        return Err(OpError::NotFound);
+    }
+    tx.save_unaudited(NOBODYS).await?;
+    tracing::info!(who = operating.who(), model = known.model.id, "a model is retired");
+    Ok(known.model.id)
+}
+
+/// Routes models by their names to a provider by its name, or to nobody: all of them, or none.
+///
+/// # Errors
+/// `Conflict` with a sentence that names what is not there.
+pub async fn route(desk: &Desk, by: By<'_>, ids: &[String], to: Option<&str>) -> Result<(), OpError> {
+    let operating = by.operating()?;
+    let mut tx = desk.db.write().await?;
+    let to = match to {
+        None => None,
+        Some(name) => match named(&mut tx, name).await? {
+            Some(listed) => Some(listed.provider.id),
+            None => return Err(unknown(&mut tx, name).await?),
+        },
+    };
+    must_be_there(&mut tx, to.as_ref()).await?;
+    for id in ids {
+        let known = find(&mut tx, id).await.map_err(|error| not_there(error, id))?;
+        if known.model.route == to {
+            continue;
+        }
+        if !models::route(&mut tx, &operating, id, known.model.route.as_ref(), to.as_ref()).await? {
+            return Err(OpError::Conflict(format!(
+                "{id} was changed at this very moment, so nothing was. Try again."
+            )));
+        }
+    }
+    tx.save_unaudited(NOBODYS).await?;
+    tracing::info!(who = operating.who(), to = ?to, models = ids.join(" "), "models are routed");
+    Ok(())
+}
+
+/// For the command line.
+///
+/// # Errors
+/// `Conflict` with a sentence when it is not in the catalogue.
+pub async fn by_id(desk: &Desk, id: &str) -> Result<KnownModel, OpError> {
+    find(&mut desk.db.read().await?, id).await.map_err(|error| not_there(error, id))
+}
+
+/// For the command line: the provider's id for a form, from its name.
+///
+/// # Errors
+/// `Conflict` with a sentence that lists the names there are.
+pub async fn route_named(desk: &Desk, name: &str) -> Result<String, OpError> {
+    let listed = super::providers::by_name(desk, name).await?;
+    Ok(listed.provider.id.to_string())
+}
+
+fn not_there(error: OpError, id: &str) -> OpError {
+    match error {
+        OpError::NotFound => {
+            OpError::Conflict(format!("{id} is not in the catalogue. `keydesk models list` shows it."))
+        }
+        other => other,
+    }
+}
+
+async fn find(via: &mut impl Via, id: &str) -> Result<KnownModel, OpError> {
+    // Postgres takes no zero character in text, and no id holds one.
+    if id.contains('\0') {
+        return Err(OpError::NotFound);
+    }
+    models::find(via, id).await?.ok_or(OpError::NotFound)
+}
+
+/// Held until the transaction ends, so that nobody retires it meanwhile.
+pub(super) async fn must_be_there(
+    tx: &mut crate::store::Tx,
+    route: Option<&ProviderId>,
+) -> Result<(), OpError> {
+    match route {
+        Some(id) if !providers::hold(tx, id).await? => {
+            Err(OpError::say("route", "This provider is not there any more. Choose another, or Nobody."))
+        }
+        _ => Ok(()),
+    }
+}

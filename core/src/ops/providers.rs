@@ -1,0 +1,344 @@
+//! Where models are served, for whoever runs the installation, at the desk or on the command line. For anybody else none
+//! of this is there. It belongs to no organisation, so no organisation's audit tells of it: it is logged, with who did
+//! it and never with a credential, which is not even known here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::OpError;
+use super::access::Caller;
+use super::merge::{Clash, merge};
+use super::orgs::By;
+use crate::Desk;
+use crate::domain::ids::ProviderId;
+use crate::domain::operating::Operating;
+use crate::domain::provider::{Provider, ProviderKind};
+use crate::domain::provider_form::{ProviderForm, ProviderSpec};
+use crate::store::models::{self, KnownModel};
+use crate::store::providers::{self, ListedProvider};
+use crate::store::{StoreError, Taken, Tx, Via, people};
+
+/// Why nothing is written to an audit.
+pub(super) const NOBODYS: &str = "providers and models belong to no organisation";
+
+impl By<'_> {
+    /// # Errors
+    /// `NotFound` for who is no operator.
+    pub(super) fn operating(&self) -> Result<Operating, OpError> {
+        match self {
+            By::Operator(caller) => {
+                let who = format!("{} ({})", caller.person.name, caller.person.id);
+                Ok(Operating::person(caller.person.platform, who)?)
+            }
+            By::CommandLine => Ok(Operating::program("command line")),
+        }
+    }
+}
+
+pub struct ProvidersView {
+    pub providers: Vec<ListedProvider>,
+    /// Slug and name of each organisation that the caller belongs to.
+    pub own: Vec<(String, String)>,
+}
+
+/// # Errors
+/// `NotFound` for who is no operator, here and below.
+pub async fn list(desk: &Desk, caller: &Caller) -> Result<ProvidersView, OpError> {
+    By::Operator(caller).operating()?;
+    let mut read = desk.db.read().await?;
+    let providers = providers::list(&mut read).await?;
+    Ok(ProvidersView { providers, own: people::orgs_of(&mut read, &caller.person.id).await? })
+}
+
+/// For the command line.
+pub async fn every(desk: &Desk) -> Result<Vec<ListedProvider>, OpError> {
+    Ok(providers::list(&mut desk.db.read().await?).await?)
+}
+
+pub struct ProviderView {
+    pub listed: ListedProvider,
+    /// What it serves.
+    pub served: Vec<KnownModel>,
+    /// What else could be routed to it: models of the vendor whose protocol it speaks, and all that nobody serves.
+    pub others: Vec<KnownModel>,
+    pub own: Vec<(String, String)>,
+}
+
+/// What a provider's pages are drawn from.
+pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView, OpError> {
+    By::Operator(caller).operating()?;
+    let mut read = desk.db.read().await?;
+    let listed = find(&mut read, id).await?;
+    let (id, vendor) = (&listed.provider.id, vendor_of(listed.provider.kind));
+    let (served, rest): (Vec<_>, Vec<_>) = models::list_known(&mut read)
+        .await?
+        .into_iter()
+        .partition(|known| known.model.route.as_ref() == Some(id));
+    let others = rest.into_iter().filter(|known| known.served_by.is_none() || known.model.provider == vendor);
+    let own = people::orgs_of(&mut read, &caller.person.id).await?;
+    Ok(ProviderView { served, others: others.collect(), own, listed })
+}
+
+/// Who made the models that speak this protocol at home, in the catalogue's words.
+pub const fn vendor_of(kind: ProviderKind) -> &'static str {
+    match kind {
+        ProviderKind::OpenAi => "OpenAI",
+        ProviderKind::Anthropic => "Anthropic",
+        ProviderKind::Gemini => "Google",
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AddForm {
+    pub provider: ProviderForm,
+}
+
+/// # Errors
+/// `Invalid` with every mistake, a taken name among them.
+pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<Provider, OpError> {
+    let (now, operating) = (desk.now(), by.operating()?);
+    let spec = form.provider.parse().map_err(OpError::Invalid)?;
+    let mut tx = desk.db.write().await?;
+    must_be_free(&mut tx, &spec.name, None).await?;
+    let provider = spec.with_id(ProviderId::new(now, desk.ten()));
+    let added = providers::insert(&mut tx, &operating, &provider, now).await;
+    added.map_err(|error| name_taken(error, &provider.name))?;
+    tx.save_unaudited(NOBODYS).await?;
+    tracing::info!(
+        who = operating.who(),
+        provider = provider.name,
+        base_url = provider.base_url,
+        credential_env = provider.credential_env,
+        "a provider is added"
+    );
+    Ok(provider)
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SaveForm {
+    pub id: String,
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
+    pub was: String,
+    pub provider: ProviderForm,
+}
+
+#[derive(Debug)]
+pub enum Saved {
+    Saved(ProviderSpec),
+    Nothing,
+    /// Somebody saved first.
+    Clash(Box<Clash<ProviderForm>>),
+}
+
+/// What is sent from the answer on goes where it says now; what is under way is finished where it was.
+///
+/// # Errors
+/// `Invalid` with every mistake; `NotFound` when it was retired meanwhile.
+pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpError> {
+    let operating = by.operating()?;
+    let mut tx = desk.db.write().await?;
+    let listed = find(&mut tx, &form.id).await?;
+    let mine = form.provider.parse().map_err(OpError::Invalid)?;
+    let current = ProviderSpec::of(&listed.provider);
+    if form.version != listed.version {
+        let was: ProviderForm = serde_json::from_str(&form.was)
+            .map_err(|_| OpError::say("name", "The form is incomplete. Open it again."))?;
+        let forms = (&was, &ProviderForm::of(&mine), &ProviderForm::of(&current));
+        return Ok(Saved::Clash(Box::new(merge("provider", forms, reads))));
+    }
+    if mine == current {
+        return Ok(Saved::Nothing);
+    }
+    let id = &listed.provider.id;
+    must_be_free(&mut tx, &mine.name, Some(id)).await?;
+    let saved = providers::update(&mut tx, &operating, id, form.version, &mine).await;
+    if !saved.map_err(|error| name_taken(error, &mine.name))? {
+        return Err(OpError::Conflict("The provider was changed at this very moment. Open it again.".into()));
+    }
+    tx.save_unaudited(NOBODYS).await?;
+    tracing::info!(
+        who = operating.who(),
+        provider = mine.name,
+        before = ?current,
+        after = ?mine,
+        "a provider is changed"
+    );
+    Ok(Saved::Saved(mine))
+}
+
+fn reads(field: &str, value: &str) -> String {
+    match (field, value) {
+        ("kind", word) => {
+            ProviderKind::parse(word).map_or_else(|| word.to_owned(), |kind| kind.label().to_owned())
+        }
+        ("credential_env", "") => "no credential".to_owned(),
+        ("connect" | "idle" | "whole", seconds) => format!("{seconds} seconds"),
+        (_, text) => text.to_owned(),
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetireForm {
+    pub id: String,
+}
+
+#[derive(Debug)]
+pub struct Retired {
+    pub name: String,
+    /// The models that it served. Nobody serves them now.
+    pub unrouted: Vec<String>,
+}
+
+/// Takes a provider out of use, and its models with it, in one step.
+pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<Retired, OpError> {
+    let (now, operating) = (desk.now(), by.operating()?);
+    let mut tx = desk.db.write().await?;
+    let listed = find(&mut tx, &form.id).await?;
+    let id = &listed.provider.id;
+    // First the provider: what is routed to it at this moment waits, and then finds it gone.
+    if !providers::retire(&mut tx, &operating, id, now).await? {
+        return Err(OpError::NotFound);
+    }
+    let known = models::list_known(&mut tx).await?;
+    let served = known.into_iter().filter(|known| known.model.route.as_ref() == Some(id));
+    let unrouted: Vec<String> = served.map(|known| known.model.id).collect();
+    models::unroute_all(&mut tx, &operating, id).await?;
+    tx.save_unaudited(NOBODYS).await?;
+    let name = listed.provider.name;
+    tracing::info!(
+        who = operating.who(),
+        provider = name,
+        models = unrouted.join(" "),
+        "a provider is retired"
+    );
+    Ok(Retired { name, unrouted })
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RouteForm {
+    pub id: String,
+    /// The models that the form was drawn with, as JSON: each one's id, and the id of its provider or nothing.
+    pub was: String,
+    /// Those that are ticked.
+    pub models: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct Routed {
+    pub name: String,
+    pub added: usize,
+    pub removed: usize,
+}
+
+/// Routes what is newly ticked to the provider, and what no longer is to nobody: all of it, or nothing.
+///
+/// # Errors
+/// `Conflict` when a model is routed otherwise by now than the form was drawn with.
+pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, OpError> {
+    let operating = by.operating()?;
+    let was: BTreeMap<String, String> = serde_json::from_str(&form.was)
+        .map_err(|_| OpError::say("models", "The form is incomplete. Open the page again."))?;
+    let mut tx = desk.db.write().await?;
+    let listed = find(&mut tx, &form.id).await?;
+    let (id, name) = (listed.provider.id, listed.provider.name);
+    if !providers::hold(&mut tx, &id).await? {
+        return Err(OpError::NotFound);
+    }
+    if form.models.iter().any(|model| !was.contains_key(model)) {
+        return Err(OpError::say(
+            "models",
+            "A model that is ticked was not on the page. Open the page again.",
+        ));
+    }
+    let mut routed = Routed { name, ..Routed::default() };
+    for (model, from) in &was {
+        let (from, ticked) = (ProviderId::parse(from), form.models.contains(model));
+        let to = match (ticked, from.as_ref() == Some(&id)) {
+            (true, false) => Some(&id),
+            (false, true) => None,
+            _ => continue,
+        };
+        // No id holds a zero character, which Postgres does not take.
+        if model.contains('\0') || !models::route(&mut tx, &operating, model, from.as_ref(), to).await? {
+            return Err(OpError::Conflict(format!(
+                "{model} was routed otherwise or retired meanwhile, so nothing was changed. Open the page again."
+            )));
+        }
+        match to {
+            Some(_) => routed.added += 1,
+            None => routed.removed += 1,
+        }
+    }
+    tx.save_unaudited(NOBODYS).await?;
+    if routed.added + routed.removed > 0 {
+        let models = form.models.join(" ");
+        tracing::info!(who = operating.who(), provider = routed.name, models, "models are routed");
+    }
+    Ok(routed)
+}
+
+/// By the name that people call it by; in any case, where only one is meant.
+pub(super) async fn named(via: &mut impl Via, name: &str) -> Result<Option<ListedProvider>, OpError> {
+    let mut list = providers::list(via).await?;
+    if let Some(at) = list.iter().position(|listed| listed.provider.name == name) {
+        return Ok(Some(list.swap_remove(at)));
+    }
+    list.retain(|listed| listed.provider.name.to_lowercase() == name.trim().to_lowercase());
+    Ok(if list.len() == 1 { list.pop() } else { None })
+}
+
+/// For the command line.
+///
+/// # Errors
+/// `Conflict` with a sentence that lists the names there are.
+pub async fn by_name(desk: &Desk, name: &str) -> Result<ListedProvider, OpError> {
+    let mut read = desk.db.read().await?;
+    match named(&mut read, name).await? {
+        Some(listed) => Ok(listed),
+        None => Err(unknown(&mut read, name).await?),
+    }
+}
+
+pub(super) async fn unknown(via: &mut impl Via, name: &str) -> Result<OpError, OpError> {
+    let names: Vec<String> =
+        providers::list(via).await?.into_iter().map(|listed| listed.provider.name).collect();
+    let there = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
+    Ok(OpError::Conflict(format!("There is no provider {name}. There are: {there}.")))
+}
+
+async fn find(via: &mut impl Via, id: &str) -> Result<ListedProvider, OpError> {
+    let id = ProviderId::parse(id).ok_or(OpError::NotFound)?;
+    providers::find(via, &id).await?.ok_or(OpError::NotFound)
+}
+
+/// Two names that differ only in case would be one to people.
+async fn must_be_free(tx: &mut Tx, name: &str, own: Option<&ProviderId>) -> Result<(), OpError> {
+    let folded = name.to_lowercase();
+    let list = providers::list(tx).await?;
+    let mut others = list.iter().filter(|listed| Some(&listed.provider.id) != own);
+    match others.find(|listed| listed.provider.name.to_lowercase() == folded) {
+        Some(other) => Err(taken(&other.provider.name)),
+        None => Ok(()),
+    }
+}
+
+fn name_taken(error: StoreError, name: &str) -> OpError {
+    match error {
+        StoreError::Taken(Taken::ProviderName) => taken(name),
+        other => other.into(),
+    }
+}
+
+fn taken(name: &str) -> OpError {
+    OpError::say(
+        "name",
+        format!("There is a provider {name} already. Choose another name, or edit that one."),
+    )
+}

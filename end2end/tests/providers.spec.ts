@@ -1,0 +1,152 @@
+import type { Page } from "@playwright/test";
+import { freshTest as test, expect } from "./support/desk";
+import { mistake } from "./support/keys";
+
+// The desk that a test starts inherits it; the other variable is set nowhere.
+process.env.ACME_TESTS_API_KEY = "sk-proj-nobody-may-read-this-anywhere";
+
+const button = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
+
+async function connect(page: Page, open: (path: string) => Promise<unknown>, name: string, variable: string): Promise<void> {
+  await open("/operator/providers/new");
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByLabel("Base URL").fill("https://api.openai.com/v1/");
+  await page.getByLabel("Credential variable").fill(variable);
+  await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Connect provider").click()]);
+}
+
+test("the operator connects a provider, routes models to it and retires it", async ({ signedIn, page, open, server, expectFailures }) => {
+  expectFailures("422 POST /api/providers/add");
+  await signedIn();
+  await open("/operator");
+  await page.getByRole("link", { name: "Models", exact: true }).click();
+  await page.waitForURL(`${server.url}/operator/models`);
+  await expect(page.locator(".rail [aria-current]")).toHaveText("Models");
+  await expect(page.locator("main")).toContainText("demo/echo");
+  await page.getByRole("link", { name: "Providers", exact: true }).click();
+  await page.waitForURL(`${server.url}/operator/providers`);
+  await expect(page.getByRole("heading", { name: "No providers yet" })).toBeVisible();
+  await page.getByRole("link", { name: "Connect provider" }).click();
+  await page.waitForURL(`${server.url}/operator/providers/new`);
+
+  await page.getByLabel("Name", { exact: true }).fill("OpenAI");
+  await page.getByLabel("Base URL").fill("http://169.254.169.254/latest");
+  await page.getByLabel("Credential variable").fill("PATH");
+  await page.getByLabel(/^Silence/).fill("1h");
+  await button(page, "Connect provider").click();
+  await expect(mistake(page, "base_url")).toContainText("link-local address");
+  await expect(mistake(page, "credential_env")).toContainText("_API_KEY at the end");
+  await expect(mistake(page, "idle")).toContainText("from 1 to 600");
+  await expect(page.getByLabel("Name", { exact: true })).toHaveValue("OpenAI");
+  await page.getByLabel("Base URL").fill("https://api.openai.com/v1/");
+  await page.getByLabel("Credential variable").fill("ACME_TESTS_API_KEY");
+  await page.getByLabel(/^Silence/).fill("90");
+  await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Connect provider").click()]);
+  await expect(page.getByRole("status")).toContainText("OpenAI is connected at https://api.openai.com.");
+  await expect(page.getByLabel("Base URL")).toHaveValue("https://api.openai.com");
+  await expect(page.locator("main .badge")).toHaveText("Set");
+
+  await page.getByRole("checkbox", { name: "gpt-5", exact: true }).check();
+  await page.getByRole("checkbox", { name: "gpt-5-mini", exact: true }).check();
+  const own = page.url();
+  await Promise.all([page.waitForResponse(/\/operator\/providers\/prov_/), button(page, "Route models").click()]);
+  await expect(page.getByRole("status")).toContainText("2 models more served by OpenAI");
+  await expect(page.getByRole("checkbox", { name: "gpt-5", exact: true })).toBeChecked();
+  await page.getByRole("checkbox", { name: "gpt-5", exact: true }).uncheck();
+  await Promise.all([page.waitForResponse(/\/operator\/providers\/prov_/), button(page, "Route models").click()]);
+  await expect(page.getByRole("status")).toContainText("1 model no longer served by OpenAI");
+
+  await open("/operator/providers");
+  const row = page.locator("tbody tr");
+  await expect(row).toHaveCount(1);
+  await expect(row).toContainText("ACME_TESTS_API_KEY");
+  await expect(row.locator(".badge")).toHaveText("Set");
+  expect(await page.content()).not.toContain("nobody-may-read-this");
+  await open("/operator/models?served=yes");
+  await expect(page.locator("tbody tr")).toHaveCount(1);
+  await page.getByRole("link", { name: "OpenAI", exact: true }).click();
+  await page.waitForURL(own);
+
+  await page.getByRole("link", { name: "Retire provider" }).click();
+  await page.waitForURL(`${own}/retire`);
+  await expect(page.locator("main")).toContainText("Nobody serves gpt-5-mini from now on");
+  await Promise.all([page.waitForURL(`${server.url}/operator/providers`), button(page, "Retire provider").click()]);
+  await expect(page.getByRole("status")).toContainText("OpenAI is retired. Nobody serves gpt-5-mini now.");
+  await expect(page.getByRole("heading", { name: "No providers yet" })).toBeVisible();
+});
+
+test("a variable that is not set is said, on the list and on the provider's page", async ({ signedIn, page, open }) => {
+  await signedIn();
+  await connect(page, open, "Anthropic", "NOBODY_SETS_THIS_API_KEY");
+  await expect(page.locator("main")).toContainText("NOBODY_SETS_THIS_API_KEY is not set in this process.");
+  await open("/operator/providers");
+  await expect(page.locator("tbody .badge")).toHaveText("Not set");
+});
+
+test("a model is added, found, sorted, edited and retired", async ({ signedIn, page, open, server, expectFailures }) => {
+  expectFailures("422 POST /api/models/add");
+  await signedIn();
+  await connect(page, open, "Fireworks", "ACME_TESTS_API_KEY");
+  await open("/operator/models");
+  await page.getByRole("link", { name: "Add model" }).click();
+  await page.waitForURL(`${server.url}/operator/models/new`);
+  await page.getByLabel("Model", { exact: true }).fill("meta/llama-4");
+  await page.getByLabel("Vendor").fill("Meta");
+  await page.getByLabel("Provider", { exact: true }).selectOption({ label: "Fireworks (OpenAI protocol)" });
+  await page.getByLabel("Name at the provider").fill("accounts/x/llama-4");
+  await page.getByLabel("Input", { exact: true }).fill("0.125");
+  await page.getByLabel("Output", { exact: true }).fill("1,5");
+  await page.getByLabel("Cached input").fill("0");
+  await button(page, "Add model").click();
+  await expect(mistake(page, "output")).toContainText("can be read in two ways");
+  await page.getByLabel("Output", { exact: true }).fill("1.5");
+  await Promise.all([page.waitForURL(`${server.url}/operator/models`), button(page, "Add model").click()]);
+  await expect(page.getByRole("status")).toContainText("meta/llama-4 is in the catalogue.");
+
+  await page.getByRole("searchbox", { name: "Search models" }).fill("LLAMA");
+  await page.getByRole("searchbox", { name: "Search models" }).press("Enter");
+  await page.waitForURL(/\?q=LLAMA/);
+  const row = page.locator("tbody tr");
+  await expect(row).toHaveCount(1);
+  await expect(row).toContainText("$0.125");
+  await expect(row).toContainText("Fireworks");
+  await open("/operator/models?sort=output&dir=desc");
+  await expect(page.locator("tbody tr th a").first()).toHaveText("claude-opus-4-5");
+  await page.getByRole("link", { name: "Served by nobody" }).click();
+  await page.waitForURL(/served=no/);
+  await expect(page.locator("tbody")).not.toContainText("meta/llama-4");
+
+  await open("/operator/models?q=llama");
+  await page.getByRole("link", { name: "meta/llama-4" }).click();
+  await page.waitForURL(/\/operator\/models\/edit\?id=meta%2Fllama-4/);
+  await page.getByLabel("Provider", { exact: true }).selectOption({ label: "Nobody" });
+  await Promise.all([page.waitForURL(`${server.url}/operator/models`), button(page, "Save model").click()]);
+  await expect(page.getByRole("status")).toContainText("meta/llama-4 is saved.");
+  await open("/operator/models/edit?id=meta%2Fllama-4");
+  await expect(page.getByLabel("Provider", { exact: true }).locator("option:checked")).toHaveText("Nobody");
+  await page.getByRole("link", { name: "Retire model" }).click();
+  await page.waitForURL(/\/operator\/models\/retire/);
+  await Promise.all([page.waitForURL(`${server.url}/operator/models`), button(page, "Retire model").click()]);
+  await expect(page.getByRole("status")).toContainText("meta/llama-4 is retired.");
+});
+
+test("of two who edit a provider the second sees both values and loses nothing", async ({ signedIn, otherPage, page, open, expectFailures }) => {
+  expectFailures("409 POST /api/providers/save");
+  await signedIn();
+  await connect(page, open, "OpenAI", "ACME_TESTS_API_KEY");
+  const path = new URL(page.url()).pathname;
+  await open(path);
+  const other = await signedIn(await otherPage());
+  await open(path, other);
+  await other.getByLabel(/To connect/).fill("7");
+  await button(other, "Save connection").click();
+  await expect(other.getByRole("status")).toContainText("OpenAI is saved.");
+  await page.getByLabel(/To connect/).fill("9");
+  await page.getByLabel("Name", { exact: true }).fill("OpenAI EU");
+  await button(page, "Save connection").click();
+  await expect(page.getByRole("alert").first()).toContainText("Somebody changed this provider while you were editing.");
+  await expect(mistake(page, "connect")).toContainText("Now: 7 seconds. You entered: 9 seconds.");
+  await expect(page.getByLabel("Name", { exact: true })).toHaveValue("OpenAI EU");
+  await button(page, "Save connection").click();
+  await expect(page.getByRole("status")).toContainText("OpenAI EU is saved.");
+});

@@ -1,0 +1,149 @@
+//! How many requests a second are let in and settled, by how many at once, and how long each waits for its admission;
+//! beside it, what the database needs for one durable row alone.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use keydesk_core::Desk;
+use keydesk_core::admission::{Ask, NotAdmitted, Presented, Used, authenticate, reserve, settle};
+use keydesk_core::domain::ids::RequestId;
+use keydesk_core::domain::key_form::KeyForm;
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::usage::Tokens;
+use keydesk_core::ops::OpError;
+use keydesk_core::ops::keys::{self, CreateForm};
+use keydesk_core::store::bare;
+use tokio::task::JoinSet;
+
+use super::measure::percentile;
+use super::seed::{Bench, SLUG};
+
+const KEYS: usize = 16;
+const WORKERS: [usize; 3] = [1, 8, 32];
+const EACH: Duration = Duration::from_secs(4);
+
+/// Keys of one organisation with every kind of limit, none of which stops anybody here.
+pub async fn limited_keys(desk: &Desk, bench: &Bench) -> Result<Vec<String>, OpError> {
+    let limit = || "limit".to_owned();
+    let mut secrets = Vec::new();
+    for number in 0..KEYS {
+        let key = KeyForm {
+            name: format!("load {number}"),
+            scope: "every".into(),
+            month_mode: limit(),
+            month: "1000000".into(),
+            day_mode: limit(),
+            day: "1000000".into(),
+            rpm_mode: limit(),
+            rpm: "1000m".into(),
+            tpm_mode: limit(),
+            tpm: "1000m".into(),
+            parallel_mode: limit(),
+            parallel: "1m".into(),
+            ..KeyForm::fresh(&[], &Default::default(), &Default::default())
+        };
+        let form = CreateForm { org: SLUG.into(), key, ..CreateForm::default() };
+        secrets.push(keys::create(desk, &bench.owner, &form).await?.secret.reveal().to_owned());
+    }
+    Ok(secrets)
+}
+
+struct Counted {
+    times: Vec<Duration>,
+    per_second: f64,
+}
+
+/// Lets workers do one thing again and again for a while. Each gives the part of its time that counts.
+async fn load<F, R>(workers: usize, what: F) -> Result<Counted, String>
+where
+    F: Fn(u64) -> R + Clone + Send + 'static,
+    R: Future<Output = Result<Duration, String>> + Send,
+{
+    let number = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..workers {
+        let (what, number) = (what.clone(), number.clone());
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            while started.elapsed() < EACH {
+                times.push(what(number.fetch_add(1, Ordering::Relaxed)).await?);
+            }
+            Ok::<_, String>(times)
+        });
+    }
+    let mut times = Vec::new();
+    for done in tasks.join_all().await {
+        times.extend(done?);
+    }
+    let per_second = times.len() as f64 / started.elapsed().as_secs_f64();
+    Ok(Counted { times, per_second })
+}
+
+/// Gates 1 to 8 and the settlement, as for a request of ten tokens. Gives the time of the gates.
+async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
+    let say = |error: NotAdmitted| error.to_string();
+    let started = Instant::now();
+    let mut presented = Presented::default();
+    presented.bare(secret.as_bytes());
+    let context = authenticate(desk, &presented, None).await.map_err(say)?;
+    let request = RequestId::new(desk.now(), desk.ten());
+    let amount = Money::from_nanos(10_000);
+    let ask = Ask { request, model: "gpt-5".into(), amount, tokens: 10 };
+    let reserved = reserve(desk, &context, &ask).await.map_err(say)?;
+    let took = started.elapsed();
+    let used = Used {
+        model: ask.model,
+        route: "/v1/chat/completions".into(),
+        status: 200,
+        tokens: Tokens { input: 5, output: 5, cached: 0 },
+        cost: amount,
+        estimated: false,
+        latency_ms: 1,
+        first_byte_ms: None,
+        address: "10.0.0.1".into(),
+        user_agent: "bench".into(),
+    };
+    settle(desk, &reserved, &used).await.map_err(|error| error.to_string())?;
+    Ok(took)
+}
+
+pub async fn measure(desk: &Desk, bench: &Bench) -> Result<String, String> {
+    let secrets = Arc::new(limited_keys(desk, bench).await.map_err(|error| error.to_string())?);
+    let mut text = format!(
+        "\n{:<42}{:>10}{:>12}{:>9}{:>16}{:>8}\n",
+        "admitted and settled, all gates", "a second", "gates ms", "p99 ms", "durable rows/s", "ratio"
+    );
+    for workers in WORKERS {
+        let rows = {
+            let desk = desk.clone();
+            load(workers, move |number| {
+                let desk = desk.clone();
+                async move {
+                    let started = Instant::now();
+                    bare::durable_row(&desk.db, number).await.map_err(|error| error.to_string())?;
+                    Ok(started.elapsed())
+                }
+            })
+            .await?
+        };
+        let (desk, secrets) = (desk.clone(), secrets.clone());
+        let mut requests = load(workers, move |number| {
+            let (desk, secrets) = (desk.clone(), secrets.clone());
+            async move { let_in(&desk, &secrets[number as usize % KEYS]).await }
+        })
+        .await?;
+        let (median, slow) = (percentile(&mut requests.times, 50), percentile(&mut requests.times, 99));
+        let _ = writeln!(
+            text,
+            "{:<42}{:>10.0}{median:>12.2}{slow:>9.2}{:>16.0}{:>8.2}",
+            format!("{workers} at once"),
+            requests.per_second,
+            rows.per_second,
+            requests.per_second / rows.per_second
+        );
+    }
+    Ok(text)
+}

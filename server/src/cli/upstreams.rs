@@ -1,0 +1,486 @@
+//! Providers and models on the command line, by the names that people call them by. The forms are those of the pages, so
+//! a mistake has the same sentence here, behind the option that it is about.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+use keydesk_core::domain::model_form::ModelForm;
+use keydesk_core::domain::provider_form::{ProviderForm, ProviderSpec};
+use keydesk_core::ops::orgs::By;
+use keydesk_core::ops::{OpError, catalogue, models, providers};
+use keydesk_core::store::providers::ListedProvider;
+
+use super::{open, told};
+use crate::config::DataConfig;
+
+#[derive(Subcommand)]
+pub enum ProvidersCommand {
+    /// List the providers: name, protocol, address, variable of the credential and models served, with tabs between.
+    List(DataConfig),
+    /// Connect a provider.
+    Add(Box<AddProvider>),
+    /// Change a provider. What is not named stays as it is.
+    Set(Box<SetProvider>),
+    /// Take a provider out of use. Nobody serves its models then.
+    Retire {
+        /// The provider's name.
+        name: String,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+}
+
+#[derive(Args)]
+#[command(group(ArgGroup::new("credential").required(true).args(["credential_env", "no_credential"])))]
+pub struct AddProvider {
+    /// What you call it, such as OpenAI.
+    name: String,
+    /// Whose protocol it speaks: openai, anthropic or gemini.
+    #[arg(long, default_value = "openai")]
+    protocol: String,
+    /// Where it is, without the version, such as https://api.openai.com.
+    #[arg(long)]
+    url: String,
+    #[command(flatten)]
+    more: ProviderOptions,
+    #[command(flatten)]
+    data: DataConfig,
+}
+
+#[derive(Args)]
+pub struct SetProvider {
+    /// The provider's name.
+    name: String,
+    /// Its name from now on.
+    #[arg(long, value_name = "NAME")]
+    rename: Option<String>,
+    /// Whose protocol it speaks: openai, anthropic or gemini.
+    #[arg(long)]
+    protocol: Option<String>,
+    /// Where it is, without the version.
+    #[arg(long)]
+    url: Option<String>,
+    #[command(flatten)]
+    more: ProviderOptions,
+    #[command(flatten)]
+    data: DataConfig,
+}
+
+#[derive(Args)]
+struct ProviderOptions {
+    /// The environment variable of `keydesk serve` that holds its API key, such as OPENAI_API_KEY. Never the key itself.
+    #[arg(long, value_name = "VARIABLE", conflicts_with = "no_credential")]
+    credential_env: Option<String>,
+    /// It asks for none.
+    #[arg(long)]
+    no_credential: bool,
+    /// The longest wait for a connection, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    connect: Option<String>,
+    /// The longest wait for the next part of an answer.
+    #[arg(long, value_name = "SECONDS")]
+    silence: Option<String>,
+    /// The longest wait for the whole answer.
+    #[arg(long, value_name = "SECONDS")]
+    whole: Option<String>,
+}
+
+impl ProviderOptions {
+    fn put(self, form: &mut ProviderForm) {
+        if self.no_credential {
+            form.credential_env.clear();
+        }
+        put(&mut form.credential_env, self.credential_env);
+        put(&mut form.connect, self.connect);
+        put(&mut form.idle, self.silence);
+        put(&mut form.whole, self.whole);
+    }
+}
+
+#[derive(Subcommand)]
+pub enum ModelsCommand {
+    /// List the catalogue as JSON, in the form that import reads.
+    List(DataConfig),
+    /// Add and update models from a JSON file. Who serves a model stays as it is unless the file says so.
+    Import {
+        file: PathBuf,
+        /// Retire the models that the file does not name.
+        #[arg(long)]
+        only: bool,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Change a model, or add one. What is not named stays as it is.
+    Set(Box<SetModel>),
+    /// Take a model out of the catalogue.
+    Retire {
+        /// The name that clients send.
+        model: String,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Say who serves models from now on.
+    Route(RouteModels),
+}
+
+#[derive(Args)]
+pub struct SetModel {
+    /// The name that clients send, such as gpt-5.
+    model: String,
+    /// Whose model it is.
+    #[arg(long)]
+    vendor: Option<String>,
+    /// Dollars for a million tokens of input.
+    #[arg(long, value_name = "DOLLARS")]
+    input: Option<String>,
+    /// Dollars for a million tokens of output.
+    #[arg(long, value_name = "DOLLARS")]
+    output: Option<String>,
+    /// Dollars for a million tokens of input from the provider's cache.
+    #[arg(long, value_name = "DOLLARS")]
+    cached: Option<String>,
+    /// What its provider calls it; nothing is the same name.
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
+    /// Output tokens that are held for a request which names no maximum itself.
+    #[arg(long, value_name = "TOKENS")]
+    held: Option<String>,
+    #[command(flatten)]
+    data: DataConfig,
+}
+
+#[derive(Args)]
+#[command(group(ArgGroup::new("target").required(true).args(["to", "nobody"])))]
+pub struct RouteModels {
+    /// The names that clients send.
+    #[arg(required = true)]
+    models: Vec<String>,
+    /// The provider's name.
+    #[arg(long, value_name = "PROVIDER")]
+    to: Option<String>,
+    /// Nobody serves them.
+    #[arg(long)]
+    nobody: bool,
+    #[command(flatten)]
+    data: DataConfig,
+}
+
+fn put(field: &mut String, value: Option<String>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
+    match command {
+        ProvidersCommand::List(data) => {
+            let list = providers::every(&open(&data).await?).await.map_err(told)?;
+            list.iter().for_each(|listed| println!("{}", line(listed)));
+            if list.is_empty() {
+                eprintln!(
+                    "There is no provider yet: demo/echo answers. Connect one with `keydesk providers add`."
+                );
+            }
+        }
+        ProvidersCommand::Add(args) => {
+            let AddProvider { name, protocol, url, more, data } = *args;
+            let mut form = ProviderForm { name, kind: protocol, base_url: url, ..ProviderForm::fresh() };
+            more.put(&mut form);
+            let desk = open(&data).await?;
+            let form = providers::AddForm { provider: form };
+            let added = providers::add(&desk, By::CommandLine, &form).await.map_err(beside)?;
+            println!("{} is connected at {}.", added.name, added.base_url);
+            println!("Say what it serves with: keydesk models route MODEL --to '{}'", added.name);
+        }
+        ProvidersCommand::Set(args) => {
+            let SetProvider { name, rename, protocol, url, more, data } = *args;
+            let desk = open(&data).await?;
+            let listed = providers::by_name(&desk, &name).await.map_err(told)?;
+            let mut form = ProviderForm::of(&ProviderSpec::of(&listed.provider));
+            let was = serde_json::to_string(&form).unwrap_or_default();
+            put(&mut form.name, rename);
+            put(&mut form.kind, protocol);
+            put(&mut form.base_url, url);
+            more.put(&mut form);
+            let id = listed.provider.id.to_string();
+            let form = providers::SaveForm { id, version: listed.version, was, provider: form };
+            match providers::save(&desk, By::CommandLine, &form).await.map_err(beside)? {
+                providers::Saved::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.base_url),
+                providers::Saved::Nothing => println!("Nothing was changed."),
+                providers::Saved::Clash(_) => return Err(at_once(&name)),
+            }
+        }
+        ProvidersCommand::Retire { name, data } => {
+            let desk = open(&data).await?;
+            let id = providers::by_name(&desk, &name).await.map_err(told)?.provider.id.to_string();
+            let retired = providers::retire(&desk, By::CommandLine, &providers::RetireForm { id })
+                .await
+                .map_err(told)?;
+            match retired.unrouted.as_slice() {
+                [] => println!("{} is retired. It served no model.", retired.name),
+                models => {
+                    println!("{} is retired. Nobody serves these now: {}", retired.name, models.join(" "))
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+pub async fn run_models(command: ModelsCommand) -> Result<(), String> {
+    match command {
+        ModelsCommand::List(data) => {
+            let list = models::every(&open(&data).await?).await.map_err(told)?;
+            println!("{}", catalogue::write(&list));
+        }
+        ModelsCommand::Import { file, only, data } => {
+            let text =
+                std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
+            let list = catalogue::read(&text)?;
+            let desk = open(&data).await?;
+            let count = catalogue::import(&desk, &list, only).await.map_err(told)?;
+            println!("{count} models imported.");
+        }
+        ModelsCommand::Set(args) => println!("{}", set_model(*args).await?),
+        ModelsCommand::Retire { model, data } => {
+            let desk = open(&data).await?;
+            // Says so when it is not there.
+            models::by_id(&desk, &model).await.map_err(told)?;
+            let form = models::RetireForm { id: model };
+            let id = models::retire(&desk, By::CommandLine, &form).await.map_err(told)?;
+            println!("{id} is retired. Requests for it are refused from now on.");
+        }
+        ModelsCommand::Route(RouteModels { models, to, nobody: _, data }) => {
+            let desk = open(&data).await?;
+            models::route(&desk, By::CommandLine, &models, to.as_deref()).await.map_err(told)?;
+            let verb = if models.len() == 1 { "is" } else { "are" };
+            let by = to.map_or("nobody".to_owned(), |name| name);
+            println!("{} {verb} served by {by} from now on.", models.join(" "));
+        }
+    }
+    Ok(())
+}
+
+async fn set_model(args: SetModel) -> Result<String, String> {
+    let SetModel { model: id, vendor, input, output, cached, upstream, held, data } = args;
+    let desk = open(&data).await?;
+    let known = models::every(&desk).await.map_err(told)?.into_iter().find(|known| known.model.id == id);
+    let mut form = match &known {
+        Some(known) => ModelForm::of(&known.model),
+        None => ModelForm { id: id.clone(), ..ModelForm::fresh() },
+    };
+    let was = serde_json::to_string(&form).unwrap_or_default();
+    for (field, value) in [
+        (&mut form.vendor, vendor),
+        (&mut form.input, input),
+        (&mut form.output, output),
+        (&mut form.cached, cached),
+        (&mut form.upstream, upstream),
+        (&mut form.held, held),
+    ] {
+        put(field, value);
+    }
+    let Some(known) = known else {
+        let added =
+            models::add(&desk, By::CommandLine, &models::AddForm { model: form }).await.map_err(beside)?;
+        return Ok(format!("{added} is in the catalogue. Nobody serves it yet."));
+    };
+    let form = models::SaveForm { version: known.version, was, model: form };
+    match models::save(&desk, By::CommandLine, &form).await.map_err(beside)? {
+        models::Saved::Saved(id) => Ok(format!("{id} is saved.")),
+        models::Saved::Nothing(_) => Ok("Nothing was changed.".to_owned()),
+        models::Saved::Clash(_) => Err(at_once(&id)),
+    }
+}
+
+fn line(listed: &ListedProvider) -> String {
+    let provider = &listed.provider;
+    let credential = if provider.credential_env.is_empty() { "-" } else { &provider.credential_env };
+    let (kind, models) = (provider.kind.as_str(), listed.models);
+    format!("{}\t{kind}\t{}\t{credential}\t{models}", provider.name, provider.base_url)
+}
+
+fn at_once(name: &str) -> String {
+    format!("{name} was changed by somebody else at this very moment, so nothing was changed. Try again.")
+}
+
+/// Each mistake behind the option that it is about.
+fn beside(error: OpError) -> String {
+    let OpError::Invalid(mistakes) = error else { return told(error) };
+    let lines: Vec<String> = mistakes
+        .iter()
+        .map(|mistake| {
+            let option = match mistake.field.as_str() {
+                "name" | "id" => return mistake.problem.to_string(),
+                "kind" => "protocol",
+                "base_url" => "url",
+                "credential_env" => "credential-env",
+                "idle" => "silence",
+                other => other,
+            };
+            format!("--{option}: {}", mistake.problem)
+        })
+        .collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use keydesk_core::store::Db;
+
+    use super::super::{Cli, run};
+    use super::*;
+
+    /// Runs the program's command line on a folder of its own.
+    struct Here(tempfile::TempDir);
+
+    impl Here {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        async fn run(&self, words: &[&str]) -> Result<(), String> {
+            let data = self.0.path().to_str().unwrap();
+            let words = [&["keydesk"], words, &["--data", data]].concat();
+            run(Cli::try_parse_from(words).map_err(|error| error.to_string())?).await
+        }
+
+        async fn data(&self) -> keydesk_core::Desk {
+            let place = keydesk_core::store::Place::Sqlite(self.0.path().join("keydesk.sqlite"));
+            let db = Db::open(&place).await.unwrap();
+            keydesk_core::Desk::new(
+                db,
+                std::sync::Arc::new(crate::clock::SystemClock),
+                std::sync::Arc::new(crate::clock::SystemRandom),
+            )
+        }
+
+        async fn lines(&self) -> Vec<String> {
+            providers::every(&self.data().await).await.unwrap().iter().map(line).collect()
+        }
+
+        async fn model(&self, id: &str) -> (String, String, Option<String>) {
+            let known = models::by_id(&self.data().await, id).await.unwrap();
+            (known.model.input_price.input(), known.model.name_upstream().to_owned(), known.served_by)
+        }
+    }
+
+    #[tokio::test]
+    async fn providers_are_connected_changed_and_retired_by_their_names() {
+        let here = Here::new();
+        here.run(&["providers", "list"]).await.unwrap();
+        let add = ["providers", "add", "OpenAI", "--url", "https://api.openai.com/v1/"];
+        let refused = here.run(&add).await.unwrap_err();
+        assert!(refused.contains("--credential-env") && refused.contains("--no-credential"), "{refused}");
+        here.run(&[&add[..], &["--credential-env", "OPENAI_API_KEY"]].concat()).await.unwrap();
+        assert_eq!(here.lines().await, ["OpenAI\topenai\thttps://api.openai.com\tOPENAI_API_KEY\t0"]);
+        let again = here.run(&[&add[..], &["--no-credential"]].concat()).await.unwrap_err();
+        assert!(again.starts_with("There is a provider OpenAI already."), "{again}");
+
+        here.run(&["models", "route", "gpt-5", "gpt-4.1", "--to", "openai"]).await.unwrap();
+        here.run(&[
+            "providers",
+            "set",
+            "openai",
+            "--rename",
+            "Local",
+            "--url",
+            "http://localhost:8000",
+            "--no-credential",
+        ])
+        .await
+        .unwrap();
+        assert_eq!(here.lines().await, ["Local\topenai\thttp://localhost:8000\t-\t2"]);
+        let wrong = [
+            "providers",
+            "set",
+            "Local",
+            "--url",
+            "http://169.254.169.254",
+            "--silence",
+            "0",
+            "--protocol",
+            "x",
+        ];
+        let told = here.run(&wrong).await.unwrap_err();
+        let starts: Vec<_> =
+            told.lines().filter_map(|line| line.split_once(": ")).map(|(option, _)| option).collect();
+        assert_eq!(starts, ["--protocol", "--url", "--silence"], "{told}");
+        let nobody = here.run(&["providers", "retire", "OpenAI"]).await.unwrap_err();
+        assert_eq!(nobody, "There is no provider OpenAI. There are: Local.");
+        here.run(&["providers", "retire", "Local"]).await.unwrap();
+        assert!(here.lines().await.is_empty());
+        assert_eq!(here.model("gpt-5").await.2, None);
+    }
+
+    #[tokio::test]
+    async fn models_are_set_routed_and_retired_by_their_names() {
+        let here = Here::new();
+        here.run(&["providers", "add", "vLLM", "--url", "http://vllm:8000", "--no-credential"])
+            .await
+            .unwrap();
+        let missing = here.run(&["models", "set", "meta/llama-4", "--vendor", "Meta"]).await.unwrap_err();
+        assert_eq!(missing.lines().count(), 3, "{missing}");
+        assert!(missing.starts_with("--input: The amount is empty."), "{missing}");
+        let prices = ["--input", "0.2", "--output", "$0.8", "--cached", "0.1"];
+        here.run(&[&["models", "set", "meta/llama-4", "--vendor", "Meta"], &prices[..]].concat())
+            .await
+            .unwrap();
+        here.run(&["models", "route", "meta/llama-4", "--to", "vLLM"]).await.unwrap();
+        here.run(&[
+            "models",
+            "set",
+            "meta/llama-4",
+            "--input",
+            "0.25",
+            "--upstream",
+            "llama",
+            "--held",
+            "4k",
+        ])
+        .await
+        .unwrap();
+        assert_eq!(here.model("meta/llama-4").await, ("0.25".into(), "llama".into(), Some("vLLM".into())));
+        here.run(&["models", "set", "meta/llama-4", "--upstream", ""]).await.unwrap();
+        assert_eq!(here.model("meta/llama-4").await.1, "meta/llama-4");
+
+        // All of them or none.
+        let some = here.run(&["models", "route", "gpt-5", "gpt-0", "--to", "vLLM"]).await.unwrap_err();
+        assert!(some.starts_with("gpt-0 is not in the catalogue."), "{some}");
+        assert_eq!(here.model("gpt-5").await.2, None);
+        assert!(here.run(&["models", "route", "gpt-5"]).await.unwrap_err().contains("--nobody"));
+        here.run(&["models", "route", "meta/llama-4", "--nobody"]).await.unwrap();
+        assert_eq!(here.model("meta/llama-4").await.2, None);
+        here.run(&["models", "retire", "meta/llama-4"]).await.unwrap();
+        let gone = here.run(&["models", "retire", "meta/llama-4"]).await.unwrap_err();
+        assert!(gone.starts_with("meta/llama-4 is not in the catalogue."), "{gone}");
+    }
+
+    #[tokio::test]
+    async fn an_import_names_providers_and_keeps_the_routes_that_it_does_not_speak_of() {
+        let here = Here::new();
+        here.run(&["providers", "add", "OpenAI", "--url", "https://api.openai.com", "--no-credential"])
+            .await
+            .unwrap();
+        here.run(&["models", "route", "gpt-5", "--to", "OpenAI"]).await.unwrap();
+        let file = here.0.path().join("models.json");
+        let import = async |entry: &str| {
+            std::fs::write(
+                &file,
+                format!(r#"[{{"provider": "OpenAI", "output": "2", "cached": "0", {entry}}}]"#),
+            )
+            .unwrap();
+            here.run(&["models", "import", file.to_str().unwrap()]).await
+        };
+        import(r#""id": "gpt-5", "input": "7""#).await.unwrap();
+        assert_eq!(here.model("gpt-5").await, ("7".into(), "gpt-5".into(), Some("OpenAI".into())));
+        import(r#""id": "gpt-6", "input": "8", "route": "OpenAI", "upstream": "six""#).await.unwrap();
+        assert_eq!(here.model("gpt-6").await, ("8".into(), "six".into(), Some("OpenAI".into())));
+        let wrong = import(r#""id": "gpt-7", "input": "8", "route": "Nowhere""#).await.unwrap_err();
+        assert!(
+            wrong.starts_with("gpt-7: route: There is no provider Nowhere. There are: OpenAI."),
+            "{wrong}"
+        );
+    }
+}
