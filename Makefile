@@ -29,7 +29,7 @@ demo: build ## build and serve a made-up organisation to look around in
 dev: setup ## serve a debug build that follows every change of the sources
 	@exec cargo leptos watch -- serve --listen $(LISTEN) --data $(DATA)
 
-test: ## everything: checks, cargo test on both databases, release build, browser tests
+test: ## everything: checks, cargo test on both databases, release build, client and browser tests
 	@scripts/test.sh
 
 check: setup ## format, lints, the rules a search can hold up

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything: checks, tests in Rust on both databases, the release build, tests in a browser. Nothing is skipped: what is missing
-# is installed, or the run fails with a sentence.
+# Everything: checks, tests in Rust on both databases, the release build, tests with the official clients and in a browser. Nothing
+# is skipped: what is missing is installed, or the run fails with a sentence.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -46,6 +46,9 @@ stage "release build"
 scripts/build.sh
 node scripts/first-visit.mjs
 
+stage "client tests"
+scripts/clients.sh 2>&1 | tee "$LOGS/clients"
+
 stage "browser tests"
 if ! npm_ready end2end; then
     say "end2end: npm ci (seconds)"
@@ -60,3 +63,7 @@ grep -E '^first visit: ' "$LOGS/playwright" || die "no browser test measured the
 awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1); if ($i ~ /^ignored/) g += $(i-1) } n++ }
      END { printf "test result: ok. %d passed; %d failed; %d ignored (cargo test, %d programs)\n", p, f, g, n }' "$LOGS/cargo"
 grep -E '^ +[0-9]+ (passed|failed|flaky|skipped|did not run)' "$LOGS/playwright" | sed 's/^ */playwright: /' || die "Playwright said nothing about passed tests"
+# pytest's last line, such as "===== 412 passed in 61.20s (0:01:01) =====".
+passed=$(sed -nE 's/^=+ (([0-9]+ [a-z]+, )*[0-9]+ passed.*) in [0-9.]+s.*$/\1/p' "$LOGS/clients" | tail -n 1)
+[ -n "$passed" ] || die "pytest said nothing about passed tests"
+say "clients: $passed"

@@ -34,7 +34,9 @@ test("a key is created with a name alone, and its secret is shown once", async (
     await expect(code).toContainText(server.url);
     await expect(page.locator(".tab code:visible")).toHaveCount(1);
   }
-  await expect(page.locator("#snippet-0")).toHaveText(`curl ${server.url}/v1/models \\\n  -H "Authorization: Bearer ${secret}"`);
+  await expect(page.locator("#snippet-0")).toContainText(
+    `curl ${server.url}/v1/chat/completions \\\n  -H "Authorization: Bearer ${secret}" \\\n`,
+  );
 
   const hint = `sk-…${secret.slice(-4)}`;
   await page.reload();

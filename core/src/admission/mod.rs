@@ -177,7 +177,7 @@ fn from_here(found: &Admitted, address: Option<IpAddr>) -> Result<(), Refusal> {
 
 /// The catalogue's models that this request's key may use.
 pub async fn models_in_scope(desk: &Desk, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
-    let mut list = models::list(&mut desk.db.read().await?).await?;
+    let mut list = models::offered(&mut desk.db.read().await?).await?;
     list.retain(|model| context.model(&model.id).is_ok());
     Ok(list)
 }

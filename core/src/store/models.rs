@@ -1,8 +1,8 @@
 //! The catalogue of models and their prices.
 
-use super::{StoreError, Tx, Via, changed, run, statements};
+use super::{StoreError, Tx, Via, changed, providers, run, statements};
 use crate::domain::ids::ProviderId;
-use crate::domain::model::Model;
+use crate::domain::model::{Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::operating::Operating;
@@ -36,6 +36,8 @@ statements! {
     /// A model that comes back is routed anew.
     RETIRE = "UPDATE models SET retired_at = $2, provider_id = NULL, version = version + 1
         WHERE id = $1 AND retired_at IS NULL";
+    ROUTED = "SELECT id, kind FROM gateway_models_v1 WHERE kind IS NOT NULL
+        ORDER BY CASE WHEN output_price = 0 THEN 1 ELSE 0 END, output_price, id";
 }
 
 #[derive(sqlx::FromRow)]
@@ -201,4 +203,21 @@ pub async fn unroute_all(tx: &mut Tx, _: &Operating, from: &ProviderId) -> Resul
 /// Takes a model out of the catalogue; usage rows that name it stay as they are.
 pub async fn retire(tx: &mut Tx, _: &Operating, id: &str, now: Moment) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(RETIRE).bind(id).bind(now.ms()))? == 1)
+}
+
+/// What keys can be scoped to: the catalogue, and while nothing is served anywhere the demonstration, last.
+pub async fn offered(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
+    let mut models = list(via).await?;
+    if !providers::any(via).await? {
+        models.push(demo_echo());
+    }
+    Ok(models)
+}
+
+/// Those that are served, by id and protocol: the cheapest first, and last those that have no price for output.
+pub async fn routed(via: &mut impl Via) -> Result<Vec<(String, ProviderKind)>, StoreError> {
+    let rows: Vec<(String, String)> = run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ROUTED))?;
+    let kind =
+        |kind: &str| ProviderKind::parse(kind).ok_or(StoreError::Unreadable { column: "providers.kind" });
+    rows.into_iter().map(|(id, word)| Ok((id, kind(&word)?))).collect()
 }

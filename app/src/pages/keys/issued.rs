@@ -3,8 +3,8 @@
 
 use http::{HeaderValue, header};
 use keydesk_core::domain::key_format::hint;
-use keydesk_core::domain::scope::ModelScope;
-use keydesk_core::ops::keys;
+use keydesk_core::domain::model::DEMO_ECHO;
+use keydesk_core::ops::keys::{self, FirstModels};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
@@ -34,7 +34,7 @@ pub fn IssuedPage() -> impl IntoView {
         let key_page = LocalPath::key(&org.slug, &key.id).as_str().to_owned();
         let body = match secret {
             Some(secret) => {
-                let model = first_model(&key.models);
+                let models = keys::first_models(&desk, key).await?;
                 view! {
                     {title("Key created")}
                     {page_head(crumbs, format!("{} is ready", key.name).into_any(), ().into_any(), ().into_any())}
@@ -54,7 +54,8 @@ pub fn IssuedPage() -> impl IntoView {
                         </section>
                         <section class="stack">
                             <h2>"Use it"</h2>
-                            {tabs(snippets(&base_url(), &secret, &model))}
+                            <p class="muted">{about(&models)}</p>
+                            {tabs(snippets(&base_url(), &secret, &models))}
                         </section>
                         <div class="actions">
                             <a class="btn" href=key_page>"I have stored it"</a>
@@ -84,56 +85,105 @@ pub fn IssuedPage() -> impl IntoView {
     })
 }
 
-/// A model that the key may use, to stand in the snippets.
-fn first_model(scope: &ModelScope) -> String {
-    match scope {
-        ModelScope::Every => "gpt-5-mini".into(),
-        ModelScope::Listed(list) => {
-            let named = list.iter().find(|pattern| !pattern.as_str().contains('*')).or(list.first());
-            named.map(|pattern| pattern.as_str().replace('*', "")).unwrap_or_default()
+/// What the snippets do when they are run.
+fn about(models: &FirstModels) -> &'static str {
+    match models.any() {
+        Some(DEMO_ECHO) => {
+            "Each asks demo/echo, which answers while no provider is connected. That costs a fraction of a cent, and the key’s page shows it at once."
+        }
+        Some(_) => "Each sends one small request. The key’s page shows at once what it cost.",
+        None => {
+            "Nothing that this key may use is served yet, so each asks for the list of models, which costs nothing."
         }
     }
 }
 
-/// Ready to run, with this installation's own address. Each asks for the list of models, which costs nothing.
-fn snippets(base: &str, secret: &str, model: &str) -> Vec<(&'static str, String)> {
+/// Ready to run, with this installation's own address: one small request in each client's protocol. Where nothing is served
+/// in it, the list of models, which always answers.
+fn snippets(base: &str, secret: &str, models: &FirstModels) -> Vec<(&'static str, String)> {
+    let python_openai = format!(
+        "from openai import OpenAI\n\nclient = OpenAI(\n    base_url=\"{base}/v1\",\n    api_key=\"{secret}\",\n)\n"
+    );
+    let node_openai = format!(
+        "import OpenAI from \"openai\";\n\nconst client = new OpenAI({{\n  baseURL: \"{base}/v1\",\n  apiKey: \"{secret}\",\n}});\n"
+    );
+    let python_anthropic = format!(
+        "from anthropic import Anthropic\n\nclient = Anthropic(\n    base_url=\"{base}\",\n    api_key=\"{secret}\",\n)\n"
+    );
+    let node_anthropic = format!(
+        "import Anthropic from \"@anthropic-ai/sdk\";\n\nconst client = new Anthropic({{\n  baseURL: \"{base}\",\n  apiKey: \"{secret}\",\n}});\n"
+    );
+    let python_google = format!(
+        "from google import genai\n\nclient = genai.Client(\n    api_key=\"{secret}\",\n    http_options={{\"base_url\": \"{base}\"}},\n)\n"
+    );
+    let curl = match &models.openai {
+        Some(model) => format!(
+            "curl {base}/v1/chat/completions \\\n  -H \"Authorization: Bearer {secret}\" \\\n  -H \"Content-Type: application/json\" \\\n  -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"{HELLO}\"}}]}}'"
+        ),
+        None => format!("curl {base}/v1/models \\\n  -H \"Authorization: Bearer {secret}\""),
+    };
+    let model = models.any().unwrap_or_default();
     vec![
-        ("curl", format!("curl {base}/v1/models \\\n  -H \"Authorization: Bearer {secret}\"")),
+        ("curl", curl),
         (
             "Python OpenAI",
-            format!(
-                "from openai import OpenAI\n\nclient = OpenAI(\n    base_url=\"{base}/v1\",\n    api_key=\"{secret}\",\n)\nprint([model.id for model in client.models.list()])"
-            ),
+            python_openai
+                + &match &models.openai {
+                    Some(model) => format!(
+                        "answer = client.chat.completions.create(\n    model=\"{model}\",\n    messages=[{{\"role\": \"user\", \"content\": \"{HELLO}\"}}],\n)\nprint(answer.choices[0].message.content)"
+                    ),
+                    None => PYTHON_LIST.into(),
+                },
         ),
         (
             "Node OpenAI",
-            format!(
-                "import OpenAI from \"openai\";\n\nconst client = new OpenAI({{\n  baseURL: \"{base}/v1\",\n  apiKey: \"{secret}\",\n}});\nfor await (const model of client.models.list()) console.log(model.id);"
-            ),
+            node_openai
+                + &match &models.openai {
+                    Some(model) => format!(
+                        "const answer = await client.chat.completions.create({{\n  model: \"{model}\",\n  messages: [{{ role: \"user\", content: \"{HELLO}\" }}],\n}});\nconsole.log(answer.choices[0].message.content);"
+                    ),
+                    None => NODE_LIST.into(),
+                },
         ),
         (
             "Python Anthropic",
-            format!(
-                "from anthropic import Anthropic\n\nclient = Anthropic(\n    base_url=\"{base}\",\n    api_key=\"{secret}\",\n)\nprint([model.id for model in client.models.list()])"
-            ),
+            python_anthropic
+                + &match &models.anthropic {
+                    Some(model) => format!(
+                        "answer = client.messages.create(\n    model=\"{model}\",\n    max_tokens=100,\n    messages=[{{\"role\": \"user\", \"content\": \"{HELLO}\"}}],\n)\nprint(answer.content[0].text)"
+                    ),
+                    None => PYTHON_LIST.into(),
+                },
         ),
         (
             "Node Anthropic",
-            format!(
-                "import Anthropic from \"@anthropic-ai/sdk\";\n\nconst client = new Anthropic({{\n  baseURL: \"{base}\",\n  apiKey: \"{secret}\",\n}});\nfor await (const model of client.models.list()) console.log(model.id);"
-            ),
+            node_anthropic
+                + &match &models.anthropic {
+                    Some(model) => format!(
+                        "const answer = await client.messages.create({{\n  model: \"{model}\",\n  max_tokens: 100,\n  messages: [{{ role: \"user\", content: \"{HELLO}\" }}],\n}});\nconsole.log(answer.content[0].text);"
+                    ),
+                    None => NODE_LIST.into(),
+                },
         ),
         (
             "Python google-genai",
-            format!(
-                "from google import genai\n\nclient = genai.Client(\n    api_key=\"{secret}\",\n    http_options={{\"base_url\": \"{base}\"}},\n)\nprint([model.name for model in client.models.list()])"
-            ),
+            python_google
+                + &match &models.gemini {
+                    Some(model) => format!(
+                        "answer = client.models.generate_content(\n    model=\"{model}\",\n    contents=\"{HELLO}\",\n)\nprint(answer.text)"
+                    ),
+                    None => "print([model.name for model in client.models.list()])".into(),
+                },
         ),
         (
             ".env",
             format!(
-                "OPENAI_BASE_URL={base}/v1\nOPENAI_API_KEY={secret}\nANTHROPIC_BASE_URL={base}\nANTHROPIC_API_KEY={secret}\nMODEL={model}"
+                "OPENAI_BASE_URL={base}/v1\nOPENAI_API_KEY={secret}\nANTHROPIC_BASE_URL={base}\nANTHROPIC_API_KEY={secret}\nGOOGLE_GEMINI_BASE_URL={base}\nGEMINI_API_KEY={secret}\nMODEL={model}"
             ),
         ),
     ]
 }
+
+const HELLO: &str = "Say hello.";
+const PYTHON_LIST: &str = "print([model.id for model in client.models.list()])";
+const NODE_LIST: &str = "for await (const model of client.models.list()) console.log(model.id);";

@@ -45,7 +45,7 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Resu
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, slug).await?;
     visit.permit(Action::CreateKey, On::Org)?;
-    let models = models::list(&mut read).await?;
+    let models = models::offered(&mut read).await?;
     let teams = teams_to_choose(&mut read, &visit).await?;
     let owners = owners_to_choose(&mut read, &visit).await?;
     let may_go_without_team = may_go_without_team(&visit);

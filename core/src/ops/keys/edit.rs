@@ -31,7 +31,7 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     let key = find_seen(&mut read, &visit, id, now).await?;
     visit.permit(Action::EditKey, On::Key(key.facts()))?;
     must_live(&key, now)?;
-    let models = models::list(&mut read).await?;
+    let models = models::offered(&mut read).await?;
     let teams = teams_to_choose(&mut read, &visit).await?;
     let owners = owners_to_choose(&mut read, &visit).await?;
     let may_go_without_team = may_go_without_team(&visit) || key.team.is_none();
@@ -123,7 +123,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
                 FieldError::new(form_field(*field, &mine), Problem::new(sentence))
             })
             .collect();
-        let models = models::list(&mut tx).await?;
+        let models = models::offered(&mut tx).await?;
         let mut merged = KeyForm::of(&spec, &models);
         if changed.contains(&Field::Expiry) {
             // The form would say "keep", which means the expiry as it stands and not the one chosen here.

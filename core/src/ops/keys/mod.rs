@@ -2,6 +2,7 @@
 
 mod create;
 mod edit;
+mod first;
 mod list;
 mod place;
 mod show;
@@ -9,6 +10,7 @@ mod switch;
 
 pub use create::{CreateForm, FormView, IssuedKey, blank, create, issue};
 pub use edit::{Clash, EditForm, Edited, edit, edit_form};
+pub use first::{FirstModels, first_models};
 pub(in crate::ops) use list::count_secret_search;
 pub use list::{Found, KeysView, SearchForm, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};

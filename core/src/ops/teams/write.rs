@@ -36,7 +36,7 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<FormView,
     let mut read = desk.db.read().await?;
     let visit = enter(&mut read, caller, slug).await?;
     visit.permit(Action::CreateTeam, On::Org)?;
-    let models = models::list(&mut read).await?;
+    let models = models::offered(&mut read).await?;
     Ok(FormView { form: TeamForm::of(&TeamSpec::default(), &models), visit, models, team: None })
 }
 
@@ -73,7 +73,7 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     let team = find_seen(&mut read, &visit, id, desk.now()).await?;
     visit.permit(Action::EditTeam, On::Team(&team.id))?;
     must_be_in_use(&team)?;
-    let models = models::list(&mut read).await?;
+    let models = models::offered(&mut read).await?;
     Ok(FormView { form: TeamForm::of(&team.spec, &models), visit, models, team: Some(team) })
 }
 
@@ -136,7 +136,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
                 FieldError::new(form_field(*field, &mine), Problem::new(sentence))
             })
             .collect();
-        let models = models::list(&mut tx).await?;
+        let models = models::offered(&mut tx).await?;
         return Ok(Edited::Clash(Box::new(Clash {
             sentence: format!(
                 "{who} changed this team while you were editing. Your changes are below and not saved yet: look them over and save again."

@@ -1,0 +1,41 @@
+//! What a new key can be tried with: a model for each protocol that would answer this key now.
+
+use super::super::OpError;
+use crate::Desk;
+use crate::domain::key::Key;
+use crate::domain::model::DEMO_ECHO;
+use crate::domain::provider::ProviderKind;
+use crate::store::{models, providers};
+
+/// Ids of models; `None` where nothing that this key may use is served in the protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirstModels {
+    pub openai: Option<String>,
+    pub anthropic: Option<String>,
+    pub gemini: Option<String>,
+}
+
+impl FirstModels {
+    /// One of them, whatever its protocol.
+    pub fn any(&self) -> Option<&str> {
+        self.openai.as_deref().or(self.anthropic.as_deref()).or(self.gemini.as_deref())
+    }
+}
+
+/// The cheapest that the key may use. A key's scope is within its team's, so the key's alone is asked.
+pub async fn first_models(desk: &Desk, key: &Key) -> Result<FirstModels, OpError> {
+    let mut read = desk.db.read().await?;
+    let served = match providers::any(&mut read).await? {
+        true => models::routed(&mut read).await?,
+        false => ProviderKind::ALL.map(|kind| (DEMO_ECHO.to_owned(), kind)).to_vec(),
+    };
+    let first = |wanted| {
+        let mut fitting = served.iter().filter(|(id, kind)| *kind == wanted && key.models.allows(id));
+        fitting.next().map(|(id, _)| id.clone())
+    };
+    Ok(FirstModels {
+        openai: first(ProviderKind::OpenAi),
+        anthropic: first(ProviderKind::Anthropic),
+        gemini: first(ProviderKind::Gemini),
+    })
+}

@@ -1,0 +1,111 @@
+"""The page that shows a key offers snippets. They are run here as they stand, read off that page."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from desk import clean_environment, eventually
+from states import MODEL, spent
+
+HERE = Path(__file__).parent
+SAID = "This is a demonstration"
+#: Which program runs which snippet, and the file that it is pasted into.
+RUNS = {
+    "curl": (["bash"], "ask.sh"),
+    "Python OpenAI": ([sys.executable], "ask.py"),
+    "Node OpenAI": (["node"], "ask.mjs"),
+    "Python Anthropic": ([sys.executable], "ask.py"),
+    "Node Anthropic": (["node"], "ask.mjs"),
+    "Python google-genai": ([sys.executable], "ask.py"),
+}
+#: What somebody writes who has the .env file.
+WITH_ENV = """
+import os
+from anthropic import Anthropic
+from google import genai
+from openai import OpenAI
+
+model, hello = os.environ["MODEL"], [{"role": "user", "content": "Say hello."}]
+print(OpenAI().chat.completions.create(model=model, messages=hello).choices[0].message.content)
+print(Anthropic().messages.create(model=model, max_tokens=100, messages=hello).content[0].text)
+client = genai.Client()
+print(client.models.generate_content(model=model, contents="Say hello.").text)
+"""
+
+
+def run(argv: list[str], folder: Path) -> str:
+    done = subprocess.run(argv, cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{' '.join(argv)} failed:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where somebody pastes it: a folder with the clients installed."""
+    (tmp_path / "node_modules").symlink_to(HERE / "node_modules")
+    return tmp_path
+
+
+def test_there_is_a_snippet_for_each(sqlite_desk):
+    key = sqlite_desk.create_key("snippets")
+    assert list(sqlite_desk.snippets(key)) == [*RUNS, ".env"]
+
+
+@pytest.mark.parametrize("label", RUNS)
+def test_a_snippet_runs_unchanged_and_its_spend_appears(sqlite_desk, folder, label):
+    desk = sqlite_desk
+    # As it is made by somebody who types only a name.
+    key = desk.create_key_by_name(f"snippet {label}")
+    program, file = RUNS[label]
+    (folder / file).write_text(desk.snippets(key)[label] + "\n")
+    mark = desk.mark()
+    assert SAID in run([*program, file], folder)
+    assert [status for _, _, status in desk.answered(mark)] == [200]
+    requests, tokens = eventually("one request on the key's page", 1, lambda: (s := spent(desk, key))[0] and s)
+    assert requests == 1
+    assert desk.spent_nanos(key) == tokens * 100_000
+
+
+def test_the_env_file_is_all_that_the_clients_need(sqlite_desk, folder):
+    desk = sqlite_desk
+    key = desk.create_key_by_name("snippet env")
+    (folder / ".env").write_text(desk.snippets(key)[".env"] + "\n")
+    (folder / "ask.py").write_text(WITH_ENV)
+    said = run(["bash", "-c", f'set -a; . ./.env; set +a; exec "{sys.executable}" ask.py'], folder)
+    assert said.count(SAID) == 3
+    assert spent(desk, key)[0] == 3
+
+
+def test_a_key_for_what_is_not_served_lists_its_models(sqlite_desk, folder):
+    desk = sqlite_desk
+    key = desk.create_key("snippet unserved", scope="listed", models=[], patterns="gpt-*")
+    for label, (program, file) in RUNS.items():
+        (folder / file).write_text(desk.snippets(key)[label] + "\n")
+        said = run([*program, file], folder)
+        assert "gpt-5" in said and MODEL not in said
+    assert desk.spent_nanos(key) == 0
+
+
+def test_a_budget_of_a_cent_stops_the_next_request_and_says_which_whose_and_when_it_resets(sqlite_desk, folder):
+    """The snippet of the page, again and again."""
+    desk = sqlite_desk
+    key = desk.create_key("snippet cent", month="0.01")
+    (folder / "ask.sh").write_text(desk.snippets(key)["curl"] + "\n")
+    answers = []
+    while SAID in (said := run(["bash", "ask.sh"], folder)):
+        answers.append(said)
+        assert len(answers) < 100
+    assert answers
+    assert '"code":"insufficient_quota"' in said
+    assert re.search(
+        rf"The budget of the key {re.escape(key.hint)}, \$0\.01 per month, does not allow this request: .* It resets 1 \w+ 20\d\d 00:00 \(UTC\)\.", said
+    ), said
+    assert desk.spent_nanos(key) <= 10_000_000
+    eventually(
+        "the refusal on the key's page", 3, lambda: "budget" in desk.key_page(key).words().split("Recent refusals")[1].split("History")[0]
+    )

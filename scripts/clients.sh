@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Tests with the official clients, psycopg, nginx and Caddy, in Python, against the built program (target/release/keydesk, or KEYDESK_BIN).
+# Arguments go to pytest: scripts/clients.sh test_nginx.py. Nothing is skipped: what is missing is installed, or the run fails with a sentence.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+
+export KEYDESK_BIN=${KEYDESK_BIN:-$ROOT/target/release/keydesk}
+[ -x "$KEYDESK_BIN" ] || die "there is no program at $KEYDESK_BIN: type 'make build', or set KEYDESK_BIN to the path of one"
+case $KEYDESK_BIN in /*) ;; *) KEYDESK_BIN=$PWD/$KEYDESK_BIN ;; esac
+
+# 1. A Python from 3.9 on that can make virtual environments. The system's comes first: another one in the PATH may be a front
+# for several.
+find_python() {
+    local python
+    for python in /usr/bin/python3 python3; do
+        "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1 || continue
+        command -v "$python"
+        return
+    done
+}
+PYTHON=$(find_python)
+if [ -z "$PYTHON" ]; then
+    apt_install "Python with venv" python3 python3-venv
+    PYTHON=$(find_python)
+    [ -n "$PYTHON" ] || die "Python 3.9 or newer with venv is missing: install it, then run this again"
+fi
+
+# 2. The clients, exactly as pinned. Made again when the pins or the Python are others.
+VENV=target/clients-venv
+PINS=end2end/clients/requirements.txt
+wanted=$({ cat "$PINS"; "$PYTHON" -c 'import sys; print(sys.version)'; } | sha256sum | cut -d' ' -f1)
+if [ "$wanted" != "$(cat "$VENV/installed" 2>/dev/null)" ]; then
+    say "clients: installing what $PINS names into $VENV (seconds)"
+    rm -rf "$VENV"
+    "$PYTHON" -m venv "$VENV" || die "$PYTHON cannot make a virtual environment: install python3-venv, then run this again"
+    # Without dependencies: everything is pinned, and what is not pinned must not come along.
+    quietly "pip install" "$VENV/bin/pip" install --disable-pip-version-check --no-input --no-deps -r "$PINS" ||
+        die "pip could not install $PINS: read the lines above, then run this again"
+    "$VENV/bin/pip" check >/dev/null || die "$PINS does not fit together: $("$VENV/bin/pip" check | head -n 1)"
+    echo "$wanted" >"$VENV/installed"
+fi
+
+# 3. The clients for Node, for the snippets of the page that shows a key.
+have node && have npm || die "Node is missing: install Node 20 or newer with npm (https://nodejs.org), then run this again"
+if ! npm_ready end2end/clients; then
+    say "clients: npm ci in end2end/clients (seconds)"
+    quietly "npm ci" npm_install end2end/clients || die "npm ci failed in end2end/clients: read the lines above, then run this again"
+fi
+
+# 4. nginx and Caddy, which stand in front of gateways.
+find_nginx() { command -v nginx || { [ -x /usr/sbin/nginx ] && echo /usr/sbin/nginx; }; }
+NGINX=$(find_nginx || true)
+if [ -z "$NGINX" ]; then
+    apt_install nginx nginx-light
+    NGINX=$(find_nginx || true)
+    [ -n "$NGINX" ] || die "nginx was installed, but it is neither in the PATH nor in /usr/sbin"
+fi
+export KEYDESK_NGINX=$NGINX
+have caddy || apt_install Caddy caddy
+KEYDESK_CADDY=$(command -v caddy) || die "caddy was installed, but it is not in the PATH"
+export KEYDESK_CADDY
+# Never its parent's settings, caches or keys.
+unset OPENAI_API_KEY OPENAI_BASE_URL ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN ANTHROPIC_BASE_URL GEMINI_API_KEY GOOGLE_API_KEY \
+    http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+export PYTHONDONTWRITEBYTECODE=1
+
+# 5. A Postgres of their own, and the tests.
+cd end2end/clients
+exec "$ROOT/scripts/with-postgres.sh" "$ROOT/$VENV/bin/python" -m pytest -p no:cacheprovider "$@"
