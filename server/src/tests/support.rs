@@ -521,7 +521,7 @@ impl TestApp {
             }
             Db::Postgres(pool) => {
                 let tables: Vec<String> = sqlx::query_scalar(
-                    "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
+                    "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1",
                 )
                 .fetch_all(pool)
                 .await
