@@ -15,6 +15,9 @@ use crate::path::LocalPath;
 #[derive(Clone)]
 pub struct BaseUrl(pub String);
 
+#[derive(Clone)]
+pub struct GatewayUrl(pub String);
+
 /// The request's number and where it came from.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -38,6 +41,11 @@ pub fn parts() -> Option<Parts> {
 
 pub fn request() -> Request {
     parts().and_then(|parts| parts.extensions.get::<Request>().cloned()).unwrap_or_default()
+}
+
+/// Where clients send requests: the desk's own address, unless the gateway has another.
+pub fn gateway_url() -> String {
+    use_context::<GatewayUrl>().map(|url| url.0).unwrap_or_default()
 }
 
 pub fn base_url() -> String {

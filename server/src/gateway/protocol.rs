@@ -10,10 +10,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keydesk_core::domain::gate::Refusal;
+use keydesk_core::domain::limit_use::LimitUse;
 use keydesk_core::domain::moment::Moment;
+use keydesk_core::domain::money::Money;
 use keydesk_core::store::StoreError;
 use serde_json::{Value, json};
 
+use super::told;
 use crate::http::request::RequestFacts;
 use crate::state::AppState;
 
@@ -47,6 +50,7 @@ pub struct Asker {
     pub base_url: String,
     request_id: Option<String>,
     from_browser: bool,
+    now: Moment,
 }
 
 impl FromRequestParts<AppState> for Asker {
@@ -64,17 +68,16 @@ impl Asker {
             base_url: state.config.gateway_url(),
             request_id: parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()),
             from_browser: parts.headers.contains_key(ORIGIN),
+            now: state.desk.now(),
         }
     }
 
     pub fn refused(&self, refusal: &Refusal) -> Fault {
         let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNAUTHORIZED);
         let fault = self.fault(status, refusal.code(), self.with_warning(refusal.sentence(&self.base_url)));
-        match (refusal.retry_after(), refusal) {
-            (Some(seconds), _) => Fault { retry: Retry::After(seconds), ..fault },
-            (None, Refusal::Limit { limit, .. }) => Fault { resets_at: limit.resets_at, ..fault },
-            (None, _) => fault,
-        }
+        let Refusal::Limit { limit, retry_after, .. } = refusal else { return fault };
+        let retry = retry_after.map_or(Retry::Never, Retry::After);
+        Fault { retry, limit: Some((limit.clone(), self.now)), ..fault }
     }
 
     pub fn bad_request(&self, sentence: &str) -> Fault {
@@ -167,7 +170,7 @@ impl Asker {
             _ => Retry::Unsaid,
         };
         let protocol = self.protocol;
-        Fault { protocol, status, code, message, request_id, allow: None, retry, resets_at: None }
+        Fault { protocol, status, code, message, request_id, allow: None, retry, limit: None }
     }
 }
 
@@ -199,8 +202,8 @@ pub struct Fault {
     request_id: Option<String>,
     allow: Option<&'static str>,
     retry: Retry,
-    /// Of the limit that stopped it.
-    resets_at: Option<Moment>,
+    /// The limit that stopped it, and when.
+    limit: Option<(Box<LimitUse>, Moment)>,
 }
 
 impl Fault {
@@ -282,8 +285,8 @@ impl IntoResponse for Fault {
             }
             Retry::Unsaid => {}
         }
-        if let Some(Ok(at)) = self.resets_at.map(|at| HeaderValue::try_from(at.rfc3339())) {
-            headers.insert("x-keydesk-budget-reset", at);
+        if let Some((limit, now)) = &self.limit {
+            told::add(headers, std::slice::from_ref(&**limit), Some(Money::ZERO), *now);
         }
         name_request(self.protocol, self.request_id.as_deref(), headers);
         if self.status == StatusCode::UNAUTHORIZED {

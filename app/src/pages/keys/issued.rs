@@ -8,7 +8,7 @@ use keydesk_core::ops::keys::{self, FirstModels};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
-use crate::ask::{base_url, caller, desk, param};
+use crate::ask::{caller, desk, gateway_url, param};
 use crate::pages::{page, title};
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, Issued};
@@ -55,7 +55,7 @@ pub fn IssuedPage() -> impl IntoView {
                         <section class="stack">
                             <h2>"Use it"</h2>
                             <p class="muted">{about(&models)}</p>
-                            {tabs(snippets(&base_url(), &secret, &models))}
+                            {tabs(snippets(&gateway_url(), &secret, &models))}
                         </section>
                         <div class="actions">
                             <a class="btn" href=key_page>"I have stored it"</a>
