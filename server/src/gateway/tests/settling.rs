@@ -100,6 +100,8 @@ async fn too_many_requests_are_told_when_to_come_again() {
     let seconds: i64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=61).contains(&seconds));
     assert_eq!(refused.header("x-should-retry"), None);
+    assert_eq!(refused.header("x-ratelimit-limit-requests"), Some("1"));
+    assert_eq!(refused.header("x-ratelimit-remaining-requests"), Some("0"));
 }
 
 #[tokio::test]
