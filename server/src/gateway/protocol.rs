@@ -30,7 +30,10 @@ impl Protocol {
     pub fn of(path: &str, headers: &HeaderMap) -> Self {
         let under =
             |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if under("/v1beta") {
+        // Google's clients ask under /v1 since they are at version 3, and nobody else sends these.
+        let is_googles =
+            || ["x-goog-api-client", "x-goog-api-key"].iter().any(|name| headers.contains_key(*name));
+        if under("/v1beta") || (under("/v1/models") && is_googles()) {
             Protocol::Gemini
         } else if under("/v1/messages") || headers.contains_key("anthropic-version") {
             Protocol::Anthropic
