@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use crate::http::request::RequestFacts;
 use crate::state::AppState;
 
+/// Many clients take no notice of a minute and more, and then come back at once. A second that is missing at the end costs them one
+/// more try.
+const RETRY_AFTER_MOST: i64 = 59;
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -281,7 +284,7 @@ impl IntoResponse for Fault {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
             Retry::After(seconds) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds.min(RETRY_AFTER_MOST)));
             }
             Retry::Unsaid => {}
         }

@@ -145,6 +145,9 @@ async fn the_models_have_the_shape_of_each_protocol() {
     };
     assert_eq!(send("/v1beta/models").await, json!({"models": [shown("claude-opus-4-5"), shown("gpt-5")]}));
     assert_eq!(send("/v1beta/models/gpt-5").await, shown("gpt-5"));
+    // Google's clients ask here as well, with a header that only they send.
+    let google = ask("/v1/models/gpt-5").key_in(Spot::Goog, key.secret.reveal().as_bytes());
+    assert_eq!(desk.send(google).await.json(), shown("gpt-5"));
 }
 
 #[tokio::test]
