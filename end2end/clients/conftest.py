@@ -67,8 +67,14 @@ def keys(desk) -> Keyring:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def begin_retries(request):
+    """Waiting out a minute takes a minute: what test_retries.py asks about begins with the first test."""
+    if any("retries" in item.fixturenames for item in request.session.items):
+        request.getfixturevalue("retries")
+
+
+@pytest.fixture(scope="session")
 def retries():
-    """Waiting out a minute takes a minute: it begins with the first test and is asked about in test_retries.py."""
     desk = Desk()
     waiting = Retries(desk)
     try:

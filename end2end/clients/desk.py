@@ -304,7 +304,8 @@ class Desk:
         self.extra = extra
         try:
             self.start()
-            self.person = self._set_up()
+            self._set_up()
+            self.person = self.sign_in()
         except BaseException:
             self.stop()
             raise
@@ -355,20 +356,15 @@ class Desk:
 
     # --- what people do
 
-    def _set_up(self) -> Person:
+    def _set_up(self) -> None:
         link = eventually("the set-up link", 5, lambda: re.search(r"/setup/[^\s\"'<>\\]+", self._program.log()))
         person = Person(self.base)
-        page = person.get(link[0])
-        form = next(form for form in page.forms if form.action == "/api/session/setup")
-        page = person.post(form, **ANA)
+        page = person.post(person.get(link[0]).form("/api/session/setup"), **ANA)
         self.org = urllib.parse.urlsplit(page.url).path.split("/")[1]
-        return person
 
     def sign_in(self) -> Person:
         person = Person(self.base)
-        page = person.get("/sign-in")
-        form = next(form for form in page.forms if form.action == "/api/session/sign-in")
-        page = person.post(form, email=ANA["email"], password=ANA["password"])
+        page = person.post(person.get("/sign-in").form("/api/session/sign-in"), email=ANA["email"], password=ANA["password"])
         assert ANA["org"] in page.words(), page.words()[:300]
         return person
 

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 import psycopg
 import pytest
 
-from desk import Program, ask, eventually, free_port
+from desk import Program, ask, free_port
 from states import DOCS, VECTORS, expire, spent
 
 EXAMPLE = DOCS / "examples" / "gateway.py"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from desk import Desk, Program, ask, clean_environment, eventually, free_port
-from states import MODEL, VECTORS, WORDS, Keyring, chat, spent
+from states import MODEL, WORDS, Keyring, chat, spent
 
 CONTRACT = Path(__file__).resolve().parents[2] / "GATEWAY.md"
 
