@@ -36,5 +36,5 @@ check: setup ## format, lints, the rules a search can hold up
 	@scripts/check.sh
 
 bench: setup ## measure with N keys (100000) on DB (sqlite or postgres)
-	@cargo build --release --locked -p keydesk --no-default-features --features ssr --bin keydesk-bench
+	@cargo build --release --locked -p keydesk --no-default-features --features ssr --bin keydesk-bench --bin keydesk
 	@$(if $(filter postgres,$(DB)),scripts/with-postgres.sh --durable )target/release/keydesk-bench --database $(DB) --keys $(N)

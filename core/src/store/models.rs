@@ -20,6 +20,8 @@ statements! {
     SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held,
             provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
         FROM gateway_models_v1 WHERE id = $1";
+    PRICED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held FROM models
+        WHERE id = $1";
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
     UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at, provider_id,
             upstream_name, output_held)
@@ -105,6 +107,12 @@ pub async fn find(via: &mut impl Via, id: &str) -> Result<Option<KnownModel>, St
 pub async fn list(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
     let rows: Vec<ModelRow> = run!(via, fetch_all, sqlx::query_as::<_, ModelRow>(LIST))?;
     rows.into_iter().map(read).collect()
+}
+
+/// One with its prices, in use or retired: a request that was let in before is paid all the same.
+pub async fn priced(via: &mut impl Via, id: &str) -> Result<Option<Model>, StoreError> {
+    let row: Option<ModelRow> = run!(via, fetch_optional, sqlx::query_as::<_, ModelRow>(PRICED).bind(id))?;
+    row.map(read).transpose()
 }
 
 #[derive(sqlx::FromRow)]

@@ -5,6 +5,8 @@
 //!     keydesk-bench --keys 100000 --database sqlite
 //!     keydesk-bench --keys 100000 --database postgres --database-url postgres://…
 
+#[path = "../bench/gateway.rs"]
+mod gateway;
 #[path = "../bench/load.rs"]
 mod load;
 #[path = "../bench/measure.rs"]
@@ -95,7 +97,7 @@ impl Temporary {
 
     fn place(&self) -> Place {
         match self {
-            Temporary::File(folder) => Place::Sqlite(folder.join("bench.sqlite")),
+            Temporary::File(folder) => Place::Sqlite(folder.join("keydesk.sqlite")),
             Temporary::OnServer { url, .. } => Place::Postgres(url.clone()),
         }
     }
@@ -154,7 +156,9 @@ async fn run(options: &Options, place: &Place) -> Result<(), String> {
     );
     let table = measure::measure(&desk, &bench, options.rounds).await.map_err(say)?;
     print!("{table}");
-    print!("{}", load::measure(&desk, &bench).await?);
+    let secrets = load::limited_keys(&desk, &bench).await.map_err(say)?;
+    print!("{}", load::measure(&desk, &secrets).await?);
+    print!("{}", gateway::measure(&desk, place, &secrets[0]).await?);
     desk.db.close().await;
     Ok(())
 }

@@ -194,17 +194,10 @@ fn settled(cost: Money, counted: bool) -> Response {
     answer(&json!({"cost": {"nanos": cost.nanos(), "dollars": cost.input()}, "counted": counted}))
 }
 
-/// A model that was retired while a request was under way is free from then on: nobody knows its price any more.
+/// Only the demonstration's model and the one of a proxy's question are in no catalogue.
 async fn priced(state: &AppState, id: &str) -> Result<Model, StoreError> {
-    let served = models::served(&mut state.desk.db.read().await?, id).await?;
-    Ok(match served {
-        Some((model, _)) => model,
-        None if id == DEMO_ECHO => demo_echo(),
-        None => {
-            tracing::warn!(model = id, "settled without a price: the model was retired");
-            Model::unrouted(id, "")
-        }
-    })
+    let known = models::priced(&mut state.desk.db.read().await?, id).await?;
+    Ok(known.unwrap_or_else(|| if id == DEMO_ECHO { demo_echo() } else { Model::unrouted(id, "") }))
 }
 
 /// Lets go of what it held: it was never passed on.
