@@ -293,7 +293,7 @@ def ask(url: str, key: str | bytes | None = None, *, headers: dict[str, str] | N
 class Desk:
     """The program, serving, with its owner signed in."""
 
-    def __init__(self, *, database_url: str | None = None, extra: tuple[str, ...] = ()):
+    def __init__(self, *, database_url: str | None = None, extra: tuple[str, ...] = (), environment: dict[str, str] | None = None):
         self.binary = os.environ["KEYDESK_BIN"]
         self.folder = Path(tempfile.mkdtemp(prefix="keydesk-clients-"))
         self.database_url = database_url
@@ -301,7 +301,7 @@ class Desk:
         self.base = f"http://127.0.0.1:{self.port}"
         self._count = 0
         self._program: Program | None = None
-        self.extra = extra
+        self.extra, self.environment = extra, environment or {}
         try:
             self.start()
             self._set_up()
@@ -316,7 +316,7 @@ class Desk:
     def start(self) -> None:
         log = self.folder / "log"
         argv = [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--log-json", *self.arguments(), *self.extra]
-        self._program = Program(argv, self.folder, log)
+        self._program = Program(argv, self.folder, log, clean_environment(**self.environment))
         eventually("/readyz answers 200", READY_WITHIN, self._ready)
 
     def _ready(self) -> bool:
