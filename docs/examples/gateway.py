@@ -160,7 +160,8 @@ class Gateway:
             what = "balance" if limit.what == "balance" else f"budget ({limit.what})"
             left = max(limit.most - limit.used - limit.held, 0) / 1e9
             return Refused(429, "insufficient_quota", f"The {what} of {whose} has ${left:.9g} left, and this may cost ${limit.asked / 1e9:.9g}.")
-        wait = max(1, -(-(limit.frees_at - at) // 1000)) if limit.frees_at else 1
+        # Many clients take no notice of a minute and more.
+        wait = min(max(1, -(-(limit.frees_at - at) // 1000)), 59) if limit.frees_at else 1
         sentence = f"The limit of {whose}, {limit.most} {limit.what}, is reached. Try again in {wait} s."
         return Refused(429, "rate_limit_exceeded", sentence, wait)
 

@@ -293,7 +293,7 @@ def ask(url: str, key: str | bytes | None = None, *, headers: dict[str, str] | N
 class Desk:
     """The program, serving, with its owner signed in."""
 
-    def __init__(self, *, database_url: str | None = None, extra: tuple[str, ...] = ()):
+    def __init__(self, *, database_url: str | None = None, extra: tuple[str, ...] = (), environment: dict[str, str] | None = None):
         self.binary = os.environ["KEYDESK_BIN"]
         self.folder = Path(tempfile.mkdtemp(prefix="keydesk-clients-"))
         self.database_url = database_url
@@ -301,10 +301,11 @@ class Desk:
         self.base = f"http://127.0.0.1:{self.port}"
         self._count = 0
         self._program: Program | None = None
-        self.extra = extra
+        self.extra, self.environment = extra, environment or {}
         try:
             self.start()
-            self.person = self._set_up()
+            self._set_up()
+            self.person = self.sign_in()
         except BaseException:
             self.stop()
             raise
@@ -315,7 +316,7 @@ class Desk:
     def start(self) -> None:
         log = self.folder / "log"
         argv = [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--log-json", *self.arguments(), *self.extra]
-        self._program = Program(argv, self.folder, log)
+        self._program = Program(argv, self.folder, log, clean_environment(**self.environment))
         eventually("/readyz answers 200", READY_WITHIN, self._ready)
 
     def _ready(self) -> bool:
@@ -355,20 +356,15 @@ class Desk:
 
     # --- what people do
 
-    def _set_up(self) -> Person:
+    def _set_up(self) -> None:
         link = eventually("the set-up link", 5, lambda: re.search(r"/setup/[^\s\"'<>\\]+", self._program.log()))
         person = Person(self.base)
-        page = person.get(link[0])
-        form = next(form for form in page.forms if form.action == "/api/session/setup")
-        page = person.post(form, **ANA)
+        page = person.post(person.get(link[0]).form("/api/session/setup"), **ANA)
         self.org = urllib.parse.urlsplit(page.url).path.split("/")[1]
-        return person
 
     def sign_in(self) -> Person:
         person = Person(self.base)
-        page = person.get("/sign-in")
-        form = next(form for form in page.forms if form.action == "/api/session/sign-in")
-        page = person.post(form, email=ANA["email"], password=ANA["password"])
+        page = person.post(person.get("/sign-in").form("/api/session/sign-in"), email=ANA["email"], password=ANA["password"])
         assert ANA["org"] in page.words(), page.words()[:300]
         return person
 

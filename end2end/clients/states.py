@@ -137,8 +137,3 @@ def spent(desk: Desk, key: Key) -> tuple[int, int]:
     found = re.search(r"in all, ([\d,]+) requests?, ([\d,.]+[kKmM]?) tokens", desk.key_page(key).words())
     assert found, desk.key_page(key).words()[:800]
     return int(found[1].replace(",", "")), int(float(found[2].replace(",", "").rstrip("kKmM")))
-
-
-def refusals_on(desk: Desk) -> list[Refusal]:
-    """Nobody but the program writes a SQLite file, so nothing expires there while a test waits."""
-    return [refusal for refusal in REFUSALS if desk.database_url or refusal.state != "expired"]

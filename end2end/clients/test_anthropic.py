@@ -8,7 +8,7 @@ import anthropic
 import pytest
 
 from desk import ask, eventually
-from states import MODEL, RATE_LIMITED, REFUSALS, WORDS, pattern, refusals_on, spent
+from states import MODEL, RATE_LIMITED, REFUSALS, WORDS, pattern, spent
 
 MESSAGES = dict(model=MODEL, messages=[{"role": "user", "content": WORDS}])
 ERRORS = {
@@ -71,8 +71,6 @@ def test_an_answer_carries_its_number(desk):
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.state)
 @pytest.mark.parametrize("call", EVERY)
 def test_a_refused_key_raises_its_error_and_is_asked_once(desk, keys, call, refusal):
-    if refusal not in refusals_on(desk):
-        return
     secret, key = keys.refused(refusal.state)
     mark = desk.mark()
     wanted, kind = ERRORS[refusal.status]
@@ -95,18 +93,20 @@ def test_a_rate_limited_key_is_told_when_to_ask_again(desk, keys, call):
         call(client_of(desk, key.secret, max_retries=0))
     error = raised.value
     assert re.search(pattern(RATE_LIMITED, desk, key), error.body["error"]["message"]), error.body
-    assert 1 <= int(error.response.headers["retry-after"]) <= 61
+    assert 1 <= int(error.response.headers["retry-after"]) <= 59
     assert error.response.headers.get("x-should-retry") != "false"
 
 
 def test_a_key_as_the_desk_shows_it_is_known_for_what_it_is(desk):
     key = desk.create_key("anthropic shown")
-    mark = desk.mark()
-    with pytest.raises(anthropic.AuthenticationError, match="The key is masked"):
+    # Older clients cannot put … into a header, and send nothing.
+    with pytest.raises((anthropic.AuthenticationError, UnicodeEncodeError)) as raised:
         message(client_of(desk, key.hint))
-    assert len(desk.answered(mark)) == 1
-    answer = ask(f"{desk.base}/v1/messages", headers={"x-api-key": "sk-***", "anthropic-version": "2023-06-01"}, body={**MESSAGES, "max_tokens": 16})
+    if isinstance(raised.value, anthropic.AuthenticationError):
+        assert "The key is masked" in raised.value.body["error"]["message"]
+    answer = ask(f"{desk.base}/v1/messages", key.hint.encode(), body={**MESSAGES, "max_tokens": 16})
     assert (answer.status, answer.json["error"]["type"]) == (401, "authentication_error")
+    assert "The key is masked" in answer.json["error"]["message"]
 
 
 def test_the_list_of_models_is_what_the_key_may_use(desk):

@@ -9,7 +9,8 @@ import pytest
 def test_a_request_that_came_too_soon_is_asked_again_when_the_answer_said(retries, client):
     waited = retries.waited[client].result(timeout=150)
     assert waited.text
-    assert [status for _, _, status in waited.asked] == [429, 200]
+    # Once, or once more after the minute's last second.
+    assert [status for _, _, status in waited.asked] in ([429, 200], [429, 429, 200])
     assert 1 <= waited.seconds <= 70, waited
 
 

@@ -83,7 +83,7 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
         .unwrap();
         if one.spent > 0 || n % 2 == 0 {
             desk.execute(&format!(
-                "INSERT INTO counters VALUES ('key', '{}', 'month', {month}, '{}', {}, 0, 1, 1)",
+                "INSERT INTO counters VALUES ('key', '{}', 'month', {month}, '{}', {}, 1, 1)",
                 one.id, at.org.id, one.spent
             ))
             .await

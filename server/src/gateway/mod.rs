@@ -57,7 +57,7 @@ pub fn routes() -> Router<AppState> {
     Router::new()
         .route("/v1/models", only_get(get(models::list)))
         .route("/v1/models/", only_get(get(models::list)))
-        .route("/v1/models/{*id}", only_get(get(models::find)))
+        .route("/v1/models/{*id}", only_get(get(models::find)).post(act))
         .route("/v1beta/models", only_get(get(models::list)))
         .route("/v1beta/models/", only_get(get(models::list)))
         .route("/v1beta/models/{*id}", only_get(get(models::find)).post(act))

@@ -20,6 +20,9 @@ use super::told;
 use crate::http::request::RequestFacts;
 use crate::state::AppState;
 
+/// Many clients take no notice of a minute and more, and then come back at once. A second that is missing at the end costs them one
+/// more try.
+const RETRY_AFTER_MOST: i64 = 59;
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +36,10 @@ impl Protocol {
     pub fn of(path: &str, headers: &HeaderMap) -> Self {
         let under =
             |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if under("/v1beta") {
+        // Google's clients ask under /v1 since they are at version 3, and nobody else sends these.
+        let is_googles =
+            || ["x-goog-api-client", "x-goog-api-key"].iter().any(|name| headers.contains_key(*name));
+        if under("/v1beta") || (under("/v1/models") && is_googles()) {
             Protocol::Gemini
         } else if under("/v1/messages") || headers.contains_key("anthropic-version") {
             Protocol::Anthropic
@@ -281,7 +287,7 @@ impl IntoResponse for Fault {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
             Retry::After(seconds) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds.min(RETRY_AFTER_MOST)));
             }
             Retry::Unsaid => {}
         }

@@ -274,10 +274,11 @@ on_both! {
                 found.push(format!("{what} in the database: {}", around(&dump, canary)));
             }
         }
-        // The hash is in its one place.
+        // The hash is in its one place, and where gateways look it up.
         for (what, canary) in &hashes {
             for line in dump.lines().filter(|line| line.contains(canary.as_str())) {
-                if !line.starts_with("key_secrets\t") && !line.starts_with("one_time_links\t") {
+                let places = ["key_secrets\t", "one_time_links\t", "gateway_keys_v1\t"];
+                if !places.iter().any(|place| line.starts_with(place)) {
                     found.push(format!("{what} in the database: {line}"));
                 }
             }
