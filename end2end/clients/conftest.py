@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import urllib.parse
@@ -35,6 +36,7 @@ def new_database() -> str:
     return urllib.parse.urlsplit(server)._replace(path=f"/{name}").geturl()
 
 
+@contextlib.contextmanager
 def serving(**how):
     desk = Desk(**how)
     try:
@@ -46,12 +48,14 @@ def serving(**how):
 
 @pytest.fixture(scope="session")
 def sqlite_desk():
-    yield from serving()
+    with serving() as desk:
+        yield desk
 
 
 @pytest.fixture(scope="session")
 def postgres_desk():
-    yield from serving(database_url=new_database())
+    with serving(database_url=new_database()) as desk:
+        yield desk
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ TOKEN = secrets.token_hex(32)
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def desk(request):
     where = {"database_url": new_database()} if request.param == "postgres" else {}
-    yield from serving(**where, extra=("--gateway-token", TOKEN))
+    with serving(**where, extra=("--gateway-token", TOKEN)) as desk:
+        yield desk
 
 
 def call(desk, what, body, secret=None, token=TOKEN):

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from desk import Desk, Program, ask, clean_environment, eventually, free_port
+from conftest import serving
+from desk import Program, ask, clean_environment, eventually, free_port
 from states import MODEL, WORDS, Keyring, chat, spent
 
 CONTRACT = Path(__file__).resolve().parents[2] / "GATEWAY.md"
@@ -84,12 +85,8 @@ def proxies(tmp_path_factory):
 @pytest.fixture(scope="module")
 def desk():
     """Behind a proxy that may say where a request came from."""
-    desk = Desk(extra=("--trusted-proxy", "127.0.0.1/32"))
-    try:
+    with serving(extra=("--trusted-proxy", "127.0.0.1/32")) as desk:
         yield desk
-        assert desk.errors() == []
-    finally:
-        desk.stop()
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def provider():
 
 @pytest.fixture(scope="module")
 def desk(provider):
-    for desk in serving(environment={"SOMEBODY_API_KEY": CREDENTIAL}):
+    with serving(environment={"SOMEBODY_API_KEY": CREDENTIAL}) as desk:
         desk.command("providers", "add", "Somebody", "--url", provider, "--credential-env", "SOMEBODY_API_KEY")
         desk.command("models", "route", "gpt-5", "gpt-5-mini", "--to", "Somebody")
         yield desk

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from desk import clean_environment, eventually
+from conftest import serving
+from desk import ask, clean_environment, eventually, free_port
 from states import MODEL, spent
 
 HERE = Path(__file__).parent
@@ -109,3 +110,18 @@ def test_a_budget_of_a_cent_stops_the_next_request_and_says_which_whose_and_when
     eventually(
         "the refusal on the key's page", 3, lambda: "budget" in desk.key_page(key).words().split("Recent refusals")[1].split("History")[0]
     )
+
+
+def test_with_a_port_of_its_own_the_snippets_name_the_gateways(folder):
+    port = free_port()
+    with serving(extra=("--gateway-listen", f"127.0.0.1:{port}")) as desk:
+        key = desk.create_key_by_name("snippet port")
+        for label in ("curl", "Python Anthropic"):
+            program, file = RUNS[label]
+            snippet = desk.snippets(key)[label]
+            assert f"http://127.0.0.1:{port}" in snippet and desk.base not in snippet
+            (folder / file).write_text(snippet + "\n")
+            assert SAID in run([*program, file], folder)
+        assert spent(desk, key)[0] == 2
+        # On the desk's own port there is no gateway then.
+        assert ask(f"{desk.base}/v1/models", key.secret).status == 404
