@@ -12,6 +12,8 @@ DO $$ BEGIN
     CREATE ROLE keydesk_gateway NOLOGIN;
   END IF;
   EXECUTE format('GRANT USAGE ON SCHEMA %I TO keydesk_gateway', current_schema());
+  -- Whoever can make functions in this schema can have them called with the owner's rights. Older databases let everybody.
+  EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, keydesk_gateway', current_schema());
 END $$;
 
 -- What it reads: views, with the rights of their owner.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::admission::Queues;
 use crate::domain::moment::Moment;
 use crate::ops::passwords::Passwords;
 use crate::store::Db;
@@ -24,6 +25,7 @@ pub struct Desk {
     pub random: Arc<dyn Random>,
     pub passwords: Passwords,
     pub vault: Vault,
+    pub queues: Queues,
 }
 
 impl Desk {
@@ -31,7 +33,14 @@ impl Desk {
     pub fn new(db: Db, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
         let mut own = [0; 32];
         random.fill(&mut own);
-        Self { db, clock, random, passwords: Passwords::new(), vault: Vault::derive(&own) }
+        Self {
+            db,
+            clock,
+            random,
+            passwords: Passwords::new(),
+            vault: Vault::derive(&own),
+            queues: Queues::default(),
+        }
     }
 
     pub fn with_vault(self, vault: Vault) -> Self {

@@ -10,15 +10,27 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::state::AppState;
 
 const DAY_MS: i64 = 86_400_000;
-/// Seconds.
-const RENEW_EVERY: u64 = RENEW_MS as u64 / 1_000;
+const RENEW_EVERY: Duration = Duration::from_millis(RENEW_MS as u64);
+/// After a failure; leases last for four turns.
+const RENEW_AGAIN: Duration = Duration::from_secs(5);
+
+/// Keeps the leases of requests under way, behind nothing else: what takes long elsewhere must not end them. Runs until it
+/// is dropped.
+pub async fn keep_leases(state: AppState) {
+    loop {
+        let renewed = state.gateway.under_way.renew(&state.desk).await;
+        let wait = if renewed.is_ok() { RENEW_EVERY } else { RENEW_AGAIN };
+        log("leases", renewed);
+        tokio::time::sleep(wait).await;
+    }
+}
 
 /// Runs until it is dropped.
 pub async fn run(state: AppState) {
     let mut every_second = every_second();
     for second in 0_u64.. {
         every_second.tick().await;
-        gateway_turn(&state, second).await;
+        gateway_turn(&state).await;
         if second.is_multiple_of(15) {
             log("expiry", expire(&state).await);
         }
@@ -34,9 +46,9 @@ pub async fn run(state: AppState) {
 /// Of it, what a process that serves the gateway alone has to do. Runs until it is dropped.
 pub async fn run_gateway(state: AppState) {
     let mut every_second = every_second();
-    for second in 0_u64.. {
+    loop {
         every_second.tick().await;
-        gateway_turn(&state, second).await;
+        gateway_turn(&state).await;
     }
 }
 
@@ -46,14 +58,11 @@ fn every_second() -> Interval {
     every_second
 }
 
-async fn gateway_turn(state: &AppState, second: u64) {
+async fn gateway_turn(state: &AppState) {
     let (desk, under_way) = (&state.desk, &state.gateway.under_way);
     log("last uses", state.last_used.flush(&desk.db).await);
     log("refusals", state.refusals.flush(&desk.db).await);
     log("settlements", under_way.settle_waiting(desk).await);
-    if second.is_multiple_of(RENEW_EVERY) {
-        log("leases", under_way.renew(desk).await);
-    }
 }
 
 fn log(what: &str, done: Result<(), StoreError>) {

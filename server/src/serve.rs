@@ -98,8 +98,9 @@ fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), 
 async fn run(
     state: AppState,
     served: Vec<(TcpListener, Router)>,
-    jobs: JoinHandle<()>,
+    turns: JoinHandle<()>,
 ) -> Result<(), String> {
+    let leases = tokio::spawn(jobs::keep_leases(state.clone()));
     let mut servers = JoinSet::new();
     let mut handles = Vec::new();
     for (listener, router) in served {
@@ -136,8 +137,9 @@ async fn run(
         }
     }
     servers.abort_all();
-    jobs.abort();
+    turns.abort();
     finish(&state, *stopping.get_or_init(Instant::now) + STOP_WITHIN).await;
+    leases.abort();
     state.desk.db.close().await;
     ended
 }

@@ -68,9 +68,11 @@ pub struct Used {
 /// # Errors
 /// `Refused` with the first limit that does not let it pass; then it holds nothing.
 pub async fn reserve(desk: &Desk, context: &AuthContext, ask: &Ask) -> Result<Reserved, NotAdmitted> {
+    let turn = desk.queues.turn(&desk.db, &context.org).await?;
     let now = desk.now();
     let starts = WindowStarts::at(now, &context.zone);
     let met = meter::reserve(&desk.db, hold(context, ask, now), starts).await?;
+    drop(turn);
     if let Some(stopped) = met.iter().find(|met| !met.fits) {
         let limit = limit_use(stopped, context, now);
         let refusal = Refusal::Limit {

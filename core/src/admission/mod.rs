@@ -8,6 +8,7 @@ mod last_used;
 mod look;
 mod meter;
 mod presented;
+mod queues;
 mod refusals;
 
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ pub use meter::{
     settled,
 };
 pub use presented::Presented;
+pub use queues::Queues;
 pub use refusals::{Refusals, Refused};
 
 use crate::Desk;

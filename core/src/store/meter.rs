@@ -72,8 +72,8 @@ const LIMITS: &str = "WITH held AS (
             FROM paced p WHERE p.parallel IS NOT NULL
         )
         SELECT m.holder_kind, m.what, CAST(m.most AS BIGINT) AS most, CAST(m.used AS BIGINT) AS used, CAST(m.held AS BIGINT) AS held, m.asked, m.frees_at,
-            m.asked <= m.most - m.used - m.held
-                AND (m.what IN ('requests', 'tokens', 'parallel') OR m.used < m.most) AS fits
+            CAST(m.asked AS BIGINT) <= CAST(m.most AS BIGINT) - CAST(m.used AS BIGINT) - CAST(m.held AS BIGINT)
+                AND (m.what IN ('requests', 'tokens', 'parallel') OR CAST(m.used AS BIGINT) < CAST(m.most AS BIGINT)) AS fits
         FROM met m ORDER BY m.place, m.what";
 const HOLD: &str = "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, tokens, reserved_at, ends_at)
         VALUES ($10, $1, $2, $3, $11, $12, $4, $5, $6, $13)";
@@ -180,14 +180,14 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
         (
             "keydesk_reserve_v1",
             RESERVE_TAKES,
-            format!("TABLE ({LIMITS_GIVES}) LANGUAGE plpgsql {head}"),
+            format!("TABLE ({LIMITS_GIVES}) LANGUAGE plpgsql {head} SET lock_timeout = '2s'"),
             // Requests of one organisation queue here, so that each sees what those before it hold. What is held need not
             // outlive the database's own crash, so nobody waits for the disk with the queue behind them.
             format!(
                 "DECLARE stopped boolean := false;
                 BEGIN
                     PERFORM set_config('synchronous_commit', 'off', true);
-                    PERFORM pg_advisory_xact_lock(hashtextextended($1, 7));
+                    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, CAST(7 AS bigint)));
                     FOR holder_kind, what, most, used, held, asked, frees_at, fits IN {LIMITS} LOOP
                         stopped := stopped OR NOT fits;
                         RETURN NEXT;

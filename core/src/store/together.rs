@@ -107,7 +107,11 @@ async fn write(mut writing: Writing, db: Db) {
         let mut done = Vec::with_capacity(steps.len());
         let mut whole = true;
         for step in steps {
+            // After some failures there is no transaction any more, and a step would be written half.
             whole = whole && plain(&mut tx, "SAVEPOINT step").await;
+            if !whole {
+                break;
+            }
             let one = step(&mut tx).await;
             if one.failed {
                 whole = whole && plain(&mut tx, "ROLLBACK TO step").await;

@@ -103,6 +103,12 @@ const BACKGROUND: Wrong = Wrong(
     "Responses in the background are not served: what they use could not be counted. Leave background out.",
 );
 
+const OTHER_PRICE: Wrong = Wrong(
+    "The request asks for another price than the model's. Leave service_tier, speed and inference_geo out.",
+);
+const TOOL_WITH_MODEL: Wrong =
+    Wrong("The request has a tool that uses a model of its own, which is not served.");
+
 /// The members of an object in their order, the last of each name.
 struct Members(Vec<(String, Box<RawValue>)>);
 
@@ -211,18 +217,36 @@ impl Ask {
         if self.route == Route::Responses && self.get("background") == Some(Value::Bool(true)) {
             return Err(BACKGROUND);
         }
+        let at_list_price = match self.get("service_tier") {
+            Some(Value::String(tier)) => {
+                matches!(tier.as_str(), "auto" | "default" | "flex" | "standard_only")
+            }
+            _ => true,
+        };
+        if !at_list_price || is_there("speed") || is_there("inference_geo") {
+            return Err(OTHER_PRICE);
+        }
+        // A tool that names a model of its own would be asked about at no gate.
+        if let Some(Value::Array(tools)) = self.get("tools")
+            && tools.iter().any(|tool| tool.get("model").is_some() || tool["type"] == "image_generation")
+        {
+            return Err(TOOL_WITH_MODEL);
+        }
         Ok(())
     }
 
     fn named(&self, path_model: Option<&str>) -> Result<String, Wrong> {
         let in_body = self.get("model");
         match (path_model, in_body) {
+            (Some(model), _) if model.contains(char::is_control) => Err(NO_MODEL),
             (Some(model), None | Some(Value::Null)) => Ok(model.to_owned()),
             (Some(model), Some(Value::String(other))) => {
                 let same = other.strip_prefix("models/").unwrap_or(&other) == model;
                 if same { Ok(model.to_owned()) } else { Err(TWO_MODELS) }
             }
-            (None, Some(Value::String(model))) if !model.is_empty() => Ok(model),
+            (None, Some(Value::String(model))) if !model.is_empty() && !model.contains(char::is_control) => {
+                Ok(model)
+            }
             _ => Err(NO_MODEL),
         }
     }

@@ -96,7 +96,7 @@ impl Flight {
             match next(&mut back.chunks, &mut deadline, &self.stop).await {
                 Some(Ok(bytes)) => gathered.extend_from_slice(&bytes),
                 Some(Err(failure)) => {
-                    self.settle(i64::from(failure.status().as_u16()), Measured::NOTHING, None).await;
+                    self.settle_failed(failure).await;
                     let _ = answer.send(self.fault(failure).into_response());
                     return;
                 }
@@ -229,6 +229,12 @@ impl Flight {
                 Measured { tokens: Tokens { input: self.input, output, cached: 0 }, estimated: true }
             }
         }
+    }
+
+    /// What the provider took in is paid where it may have begun.
+    pub async fn settle_failed(&mut self, failure: Failure) {
+        let measured = if failure.may_cost() { self.estimate() } else { Measured::NOTHING };
+        self.settle(i64::from(failure.status().as_u16()), measured, None).await;
     }
 
     /// When nobody ever told.

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::Response;
-use keydesk_core::admission::{self, LEASE_MS, NotAdmitted, Used};
+use keydesk_core::admission::{self, AuthContext, LEASE_MS, NotAdmitted, Reserved, Used};
 use keydesk_core::domain::gate::Refusal;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
@@ -24,6 +24,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::sync::oneshot;
 
 use super::credentials::{note_refusal_at, presented};
 use super::estimate::{self, TOKENS_MOST};
@@ -129,7 +130,9 @@ pub async fn authorize(
     let output = asked.max_output_tokens.unwrap_or(model.output_held).clamp(0, TOKENS_MOST);
     let id = request_id(&parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.ten()));
     let most = most(id, &model, input, output);
-    let reserved = admission::reserve(desk, &context, &most).await.map_err(stopped)?;
+    let (amount, tokens) = (most.amount, most.tokens);
+    let reserved = hold(&state, context, most).await.map_err(|_| asker.broken())?;
+    let (context, reserved) = (reserved.0, reserved.1.map_err(stopped)?);
     let mut response = answer(&json!({
         "request_id": reserved.request(),
         "key": {"id": context.key(), "name": context.key_name()},
@@ -137,12 +140,32 @@ pub async fn authorize(
         "team": context.team(),
         "model": model.id,
         "upstream_name": model.name_upstream(),
-        "held": {"nanos": most.amount.nanos(), "dollars": most.amount.input(), "tokens": most.tokens},
+        "held": {"nanos": amount.nanos(), "dollars": amount.input(), "tokens": tokens},
         "lease_seconds": LEASE_MS / 1_000,
         "limits": reserved.limits.iter().map(limit).collect::<Vec<_>>(),
     }));
     told::add(response.headers_mut(), &reserved.limits, None, desk.now());
     Ok(response)
+}
+
+type Held = (AuthContext, Result<Reserved, NotAdmitted>);
+
+/// In a task of its own: nobody would ever settle what is held for a gateway that has gone.
+async fn hold(
+    state: &AppState,
+    context: AuthContext,
+    most: admission::Ask,
+) -> Result<Held, oneshot::error::RecvError> {
+    let (tell, told) = oneshot::channel();
+    let desk = state.desk.clone();
+    state.gateway.under_way.tasks.spawn(async move {
+        let reserved = admission::reserve(&desk, &context, &most).await;
+        let Err((_, Ok(reserved))) = tell.send((context, reserved)) else { return };
+        if let Err(error) = admission::release(&desk, reserved.request()).await {
+            tracing::error!(%error, "what was held for a gateway that has gone ends with its lease");
+        }
+    });
+    told.await
 }
 
 /// Writes what it came to, once.

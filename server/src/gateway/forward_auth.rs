@@ -74,10 +74,9 @@ async fn admit(
     }
     let request = request_id(parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.ten()));
     let ask = admission::Ask { request, model, amount: Money::ZERO, tokens: 0 };
-    let reserved = admission::reserve(desk, &context, &ask).await.map_err(stopped)?;
     let route = if path.split(['/', ':']).any(looks_like_secret) { "" } else { path };
     let used = Used {
-        model: ask.model,
+        model: ask.model.clone(),
         route: route.chars().filter(|c| !c.is_control()).take(200).collect(),
         status: i64::from(StatusCode::OK.as_u16()),
         tokens: Tokens::default(),
@@ -88,7 +87,17 @@ async fn admit(
         address: address.map(|address| address.to_string()).unwrap_or_default(),
         user_agent: user_agent(&parts.headers),
     };
-    state.gateway.under_way.hold(reserved.clone(), used).settle(desk).await;
+    // In a task of its own: what it holds is let go of also when the proxy has gone.
+    let (own, under_way) = (desk.clone(), state.gateway.under_way.clone());
+    let asked = state.gateway.under_way.tasks.spawn(async move {
+        let reserved = admission::reserve(&own, &context, &ask).await;
+        if let Ok(reserved) = &reserved {
+            under_way.hold(reserved.clone(), used).settle(&own).await;
+        }
+        (context, reserved)
+    });
+    let (context, reserved) = asked.await.map_err(|_| asker.broken())?;
+    let reserved = reserved.map_err(stopped)?;
     let mut headers = HeaderMap::new();
     told::add(&mut headers, &reserved.limits, Some(Money::ZERO), desk.now());
     let mut put = |name: &'static str, value: &str| {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use keydesk_core::Desk;
 use keydesk_core::admission::{self, Reserved, Used};
@@ -15,6 +16,8 @@ use tokio_util::task::TaskTracker;
 
 /// Ended requests that wait for the database. Beyond this they are lost, and each loss is logged.
 const WAITING_MOST: usize = 100_000;
+/// Once the program has no more time.
+const STOP_SETTLES_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Default)]
 pub struct UnderWay {
@@ -70,6 +73,7 @@ impl UnderWay {
         if waiting.len() < WAITING_MOST {
             waiting.push_back((reserved, used));
         } else {
+            locked(&self.requests).remove(reserved.request());
             tracing::error!(request.id = %reserved.request(), ?used, "a settled request is lost: too many wait for the database");
         }
     }
@@ -92,7 +96,17 @@ impl Holding {
     /// Writes what it came to; when the database is away, it is written later. After the first time it does nothing.
     pub async fn settle(&mut self, desk: &Desk) {
         let Some((reserved, used)) = &self.open else { return };
-        match admission::settle(desk, reserved, used).await {
+        // A stop does not wait for a database that is away: what is not settled by then waits with the others.
+        let stop = &self.under_way.stop;
+        let out_of_time = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_SETTLES_WITHIN).await;
+        };
+        let settled = tokio::select! {
+            settled = admission::settle(desk, reserved, used) => settled,
+            () = out_of_time => Err(StoreError::Lost),
+        };
+        match settled {
             Ok(_) => self.done(),
             Err(error) => {
                 tracing::error!(%error, request.id = %reserved.request(), "not settled yet: tried again every second");

@@ -9,6 +9,7 @@
 
 mod ask;
 mod back;
+mod bodies;
 mod calls;
 mod credentials;
 mod echo;
@@ -37,6 +38,7 @@ use axum::routing::{MethodRouter, any, get, post};
 use crate::config::Secret;
 use crate::state::AppState;
 use ask::Route;
+use bodies::Bodies;
 use credentials::Authenticated;
 use holding::UnderWay;
 use protocol::{Asker, Fault};
@@ -47,6 +49,7 @@ use upstream::Upstreams;
 pub struct Gateway {
     pub under_way: UnderWay,
     pub upstreams: Upstreams,
+    pub bodies: Bodies,
     /// What other gateways prove themselves with; without one, they cannot ask.
     pub token: Option<Secret>,
 }

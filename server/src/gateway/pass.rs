@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -24,20 +24,24 @@ use keydesk_core::domain::provider::{Provider, ProviderKind};
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::store::{StoreError, models, providers};
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::ask::{Ask, Route, Wrong};
 use super::back::{Flight, HUNG_UP};
-use super::credentials::note_refusal;
+use super::credentials::{Authenticated, note_refusal};
 use super::echo;
 use super::protocol::{Asker, Fault};
 use super::upstream::{Answer, Failure, Sending, milliseconds};
-use super::usage::Measured;
 use crate::http::request::RequestFacts;
 use crate::state::AppState;
 
-const BODY_MOST: usize = 32 << 20;
+pub const BODY_MOST: usize = 32 << 20;
+/// Looked through beside everything else; a longer one would keep others waiting.
+const LARGE_BODY: usize = 256 << 10;
+/// A body that takes longer is asked about again at gates 1 to 5.
+const SLOW_BODY: Duration = Duration::from_secs(1);
 const BODY_WITHIN: Duration = Duration::from_secs(120);
 /// The demonstration answers at once.
 const DEMO_WITHIN: Duration = Duration::from_secs(60);
@@ -52,7 +56,11 @@ pub async fn pass(
     path_model: Option<String>,
     request: Request,
 ) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let began = Instant::now();
+    let Some(room) = state.gateway.bodies.room_for(&parts.headers).await else {
+        return asker.busy().into_response();
+    };
     let body = match read(&parts.headers, body).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => return asker.too_large().into_response(),
@@ -61,15 +69,32 @@ pub async fn pass(
             return asker.bad_request("The request's body broke off before its end.").into_response();
         }
     };
-    let ask = match Ask::read(route, path_model.as_deref(), body) {
-        Ok(ask) => ask,
-        Err(Wrong(sentence)) => return asker.bad_request(sentence).into_response(),
-    };
     let broken = asker.broken();
+    let context = if began.elapsed() < SLOW_BODY {
+        context
+    } else {
+        // What was decided about the key while its request arrived holds for it.
+        match Authenticated::from_request_parts(&mut parts, &state).await {
+            Ok(Authenticated(context)) => context,
+            Err(fault) => return fault.into_response(),
+        }
+    };
+    let large = body.len() > LARGE_BODY;
+    let reading = move || Ask::read(route, path_model.as_deref(), body);
+    let read = if large { spawn_blocking(reading).await } else { Ok(reading()) };
+    let ask = match read {
+        Ok(Ok(ask)) => ask,
+        Ok(Err(Wrong(sentence))) => return asker.bad_request(sentence).into_response(),
+        Err(_) => return broken.into_response(),
+    };
     let (answer, answered) = oneshot::channel();
     let tasks = state.gateway.under_way.tasks.clone();
     let passage = Passage { state, asker, context, ask, parts };
-    tasks.spawn(passage.run(answer).in_current_span());
+    let whole = async move {
+        passage.run(answer).await;
+        drop(room);
+    };
+    tasks.spawn(whole.in_current_span());
     answered.await.unwrap_or_else(|_| broken.into_response())
 }
 
@@ -189,7 +214,7 @@ impl Passage {
                 flight.back(back, streams, answer, deadline).await;
             }
             Err(failure) => {
-                flight.settle(i64::from(failure.status().as_u16()), Measured::NOTHING, None).await;
+                flight.settle_failed(failure).await;
                 let _ = answer.send(flight.fault(failure).into_response());
             }
         }
@@ -316,7 +341,7 @@ async fn send(
     parts: &Parts,
     request: &RequestId,
 ) -> Result<(Answer, bool), Failure> {
-    let route = ask.route;
+    let (route, streams) = (ask.route, ask.streams);
     match server {
         Server::Demonstration => {
             let asks = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
@@ -330,7 +355,7 @@ async fn send(
         Server::Provider(provider) => {
             let (body, hides_usage) = ask.into_upstream(&model);
             let (query, headers) = (parts.uri.query(), &parts.headers);
-            let sending = Sending { provider, route, model: &model, query, headers, body };
+            let sending = Sending { provider, route, model: &model, query, headers, body, streams };
             Ok((state.gateway.upstreams.send(sending).await?, hides_usage))
         }
     }

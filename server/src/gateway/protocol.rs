@@ -100,6 +100,13 @@ impl Asker {
         self.fault(StatusCode::REQUEST_TIMEOUT, "request_timeout", sentence.into())
     }
 
+    /// More is on its way than there is room for.
+    pub fn busy(&self) -> Fault {
+        let sentence = "The gateway has its hands full of large requests. Try again in a moment.";
+        let fault = self.fault(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence.into());
+        Fault { retry: Retry::After(1), ..fault }
+    }
+
     /// Waiting does not help: an operator has to do something first.
     pub fn not_served(&self, sentence: &str) -> Fault {
         let fault = self.fault(StatusCode::SERVICE_UNAVAILABLE, "model_not_served", sentence.into());

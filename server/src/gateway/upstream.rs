@@ -52,6 +52,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether the provider may have done its work before.
+    pub fn may_cost(self) -> bool {
+        matches!(self, Failure::TimedOut | Failure::Broken)
+    }
+
     pub fn status(self) -> StatusCode {
         match self {
             Failure::NoCredential => StatusCode::SERVICE_UNAVAILABLE,
@@ -105,6 +110,7 @@ pub struct Sending<'a> {
     pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
     pub body: Bytes,
+    pub streams: bool,
 }
 
 /// Connections to providers, kept open between requests.
@@ -130,7 +136,9 @@ impl Upstreams {
     pub async fn send(&self, sending: Sending<'_>) -> Result<Answer, Failure> {
         let provider = sending.provider;
         let request = self.request(&sending).inspect_err(|failure| log(provider, *failure, "not sent"))?;
-        let sent = timeout(milliseconds(provider.idle_ms), request.send()).await;
+        // A whole answer begins when it is finished; only a stream says something earlier.
+        let wait = if sending.streams { provider.idle_ms } else { provider.whole_ms };
+        let sent = timeout(milliseconds(wait), request.send()).await;
         let failed = |failure: Failure, cause: &str| {
             log(provider, failure, cause);
             failure
@@ -140,7 +148,11 @@ impl Upstreams {
             Ok(Err(error)) if error.is_timeout() => {
                 return Err(failed(Failure::TimedOut, &causes(&error.without_url())));
             }
-            Ok(Err(error)) => return Err(failed(Failure::Unreachable, &causes(&error.without_url()))),
+            Ok(Err(error)) => {
+                // Once it is on its way, nobody knows what became of it.
+                let failure = if error.is_connect() { Failure::Unreachable } else { Failure::Broken };
+                return Err(failed(failure, &causes(&error.without_url())));
+            }
             Ok(Ok(response)) => response,
         };
         let status = response.status();
@@ -165,7 +177,7 @@ impl Upstreams {
     }
 
     fn request(&self, sending: &Sending<'_>) -> Result<RequestBuilder, Failure> {
-        let Sending { provider, route, model, query, headers, body } = sending;
+        let Sending { provider, route, model, query, headers, body, .. } = sending;
         let client = self.client(provider.connect_ms)?;
         let path = route.path(&utf8_percent_encode(model, PATH).to_string());
         let mut url = format!("{}{path}", provider.base_url.trim_end_matches('/'));

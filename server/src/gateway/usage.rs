@@ -36,12 +36,17 @@ impl Told {
             (one, other) => Some(one.unwrap_or(0) + other.unwrap_or(0)),
         };
         match shape {
-            Shape::OpenAi => Self {
-                input: number("/prompt_tokens"),
-                cached: number("/prompt_tokens_details/cached_tokens"),
-                written: None,
-                output: number("/completion_tokens"),
-            },
+            Shape::OpenAi => {
+                let input = number("/prompt_tokens");
+                // Some count what a model thought in the total alone.
+                let rest = input.zip(number("/total_tokens")).map(|(input, total)| (total - input).max(0));
+                Self {
+                    input,
+                    cached: number("/prompt_tokens_details/cached_tokens"),
+                    written: None,
+                    output: number("/completion_tokens").map(|output| output.max(rest.unwrap_or(0))),
+                }
+            }
             Shape::Responses => Self {
                 input: number("/input_tokens"),
                 cached: number("/input_tokens_details/cached_tokens"),

@@ -104,6 +104,33 @@ fn the_most_output_is_read_wherever_a_protocol_names_it() {
 }
 
 #[test]
+fn what_would_cost_other_than_the_models_price_is_refused() {
+    for body in [r#"{"model":"m","service_tier":"priority"}"#, r#"{"model":"m","speed":"fast"}"#] {
+        assert!(refused(Route::ChatCompletions, body).contains("another price"), "{body}");
+    }
+    for body in [
+        r#"{"model":"m","tools":[{"type":"image_generation"}]}"#,
+        r#"{"model":"m","tools":[{"type":"function"},{"type":"other","model":"dear"}]}"#,
+    ] {
+        assert!(refused(Route::Responses, body).contains("a model of its own"), "{body}");
+    }
+    read(
+        Route::Responses,
+        r#"{"model":"m","service_tier":"auto","tools":[{"type":"function","name":"model"}]}"#,
+    );
+}
+
+#[test]
+fn a_text_that_begins_like_a_file_is_counted_as_a_text() {
+    let of = |body: Value| estimate::of_request(body.to_string().as_bytes()).unwrap();
+    let text = "these are words ".repeat(1_000);
+    assert!(of(json!({"content": format!("data:image/png;base64,AAAA {text}")})) > 5_000);
+    assert!(of(json!({"data": format!("{}{text}", "A".repeat(300))})) > 5_000);
+    assert!(of(json!({"url": text})) > 5_000);
+    assert_eq!(of(json!({"data": "A".repeat(2_000_000)})), 10_000);
+}
+
+#[test]
 fn images_and_files_count_as_such_and_texts_by_their_length() {
     let of = |body: Value| estimate::of_request(body.to_string().as_bytes()).unwrap();
     assert_eq!(of(json!({"prompt": "abcdef"})), 2);

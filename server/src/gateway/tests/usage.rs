@@ -143,6 +143,12 @@ fn the_usage_of_a_whole_answer_is_read_in_every_shape() {
             Some(tokens(8, 7, 3)),
         ),
         (Shape::Gemini, r#"{"usageMetadata":{"promptTokenCount":5}}"#, Some(tokens(5, 0, 0))),
+        // What it thought is in the total alone.
+        (
+            Shape::OpenAi,
+            r#"{"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":112}}"#,
+            Some(tokens(5, 107, 0)),
+        ),
         (Shape::OpenAi, r#"{"usage":null}"#, None),
         (Shape::OpenAi, r#"{"usage":{}}"#, None),
         (Shape::OpenAi, "<html>", None),
