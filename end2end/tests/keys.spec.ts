@@ -8,7 +8,7 @@ const fact = (page: Page, label: string) =>
 const tile = (page: Page, label: string) =>
   page.locator(".tiles > div").filter({ has: page.getByText(label, { exact: true }) }).locator("dd");
 const state = (page: Page) => page.locator("h1 .badge");
-const history = (page: Page) => page.locator(".history");
+const history = (page: Page) => page.locator(".card", { has: page.getByRole("heading", { name: "History" }) });
 const save = (page: Page) => page.getByRole("button", { name: "Save changes" }).click();
 
 const snippets = ["curl", "Python OpenAI", "Node OpenAI", "Python Anthropic", "Node Anthropic", "Python google-genai", ".env"];
