@@ -111,7 +111,7 @@ def test_the_snippets_ask_the_cheapest_model_that_is_served(desk, tmp_path):
         (tmp_path / file).write_text(snippets[label] + "\n")
         assert "".join(WORDS) in run([argv, file], tmp_path)
     # Nothing speaks the others' protocols here, so those ask for the list.
-    for label in ("Python Anthropic", "Python google-genai"):
+    for label in ("Python Anthropic", "Python Google"):
         (tmp_path / "ask.py").write_text(snippets[label] + "\n")
         assert "gpt-5-mini" in run([sys.executable, "ask.py"], tmp_path)
 

@@ -22,7 +22,7 @@ RUNS = {
     "Node OpenAI": (["node"], "ask.mjs"),
     "Python Anthropic": ([sys.executable], "ask.py"),
     "Node Anthropic": (["node"], "ask.mjs"),
-    "Python google-genai": ([sys.executable], "ask.py"),
+    "Python Google": ([sys.executable], "ask.py"),
 }
 #: What somebody writes who has the .env file.
 WITH_ENV = """

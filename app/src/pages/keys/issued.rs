@@ -166,7 +166,7 @@ fn snippets(base: &str, secret: &str, models: &FirstModels) -> Vec<(&'static str
                 },
         ),
         (
-            "Python google-genai",
+            "Python Google",
             python_google
                 + &match &models.gemini {
                     Some(model) => format!(

@@ -156,12 +156,9 @@ fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl Int
         .iter()
         .map(|day| Bar { short: day.day.short(), long: day.day.start(zone).date(zone), value: day.cost })
         .collect();
-    let total = format!(
-        "{} in all, {} requests, {} tokens",
-        spend.total,
-        grouped(spend.requests),
-        short_count(spend.tokens)
-    );
+    let requests = if spend.requests == 1 { "request" } else { "requests" };
+    let (count, tokens) = (grouped(spend.requests), short_count(spend.tokens));
+    let total = format!("{} in all, {count} {requests}, {tokens} tokens", spend.total);
     let of_days = spend.of_days().to_string();
     view! {
         <section class="card">
