@@ -12,6 +12,7 @@ use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::store::{Db, Place};
 use keydesk_core::{Clock, Desk, Random};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::meter::{CENT, ask, budget, context, open_key, used};
@@ -220,12 +221,14 @@ on_both!(
         // Midnight in Zurich, on the way from one day to the next.
         let midnight = 1_795_215_600_000;
         desk.clock.set(Moment::from_ms(midnight - 100));
+        let gate = Arc::new(Semaphore::new(10));
         let mut tasks = JoinSet::new();
         for _ in 0..200 {
-            let (desk, context) = (desk.clone(), context.clone());
+            let (desk, context, gate) = (desk.clone(), context.clone(), gate.clone());
             tasks.spawn(async move {
+                let _turn = gate.acquire_owned().await.unwrap();
                 let asked = reserve(&desk, &context, &ask(&desk, CENT, 1)).await;
-                // Fifty answers before midnight, and all the others after it.
+                // About fifty before midnight, and all the others after it.
                 desk.clock.advance(2);
                 if let Ok(one) = asked {
                     settle(&desk, &one, &used(CENT, 1)).await.unwrap();
