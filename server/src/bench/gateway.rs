@@ -52,6 +52,8 @@ pub async fn measure(desk: &Desk, place: &Place, secret: &str) -> Result<String,
     });
     serve_the_model(desk, provider).await?;
     let (running, gateway) = start(place).await?;
+    // Everything here is plain HTTP, but no client is made without it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().no_proxy().build().map_err(say)?;
     let direct = format!("http://{provider}/v1/chat/completions");
     let through = format!("http://{gateway}/v1/chat/completions");
