@@ -11,7 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::usage::Tokens;
 use crate::store::meter::{self, Hold, Met};
 use crate::store::spend::{Usage, WindowStarts};
-use crate::store::{StoreError, admission as stored, people, spend};
+use crate::store::{StoreError, admission as stored, spend};
 
 /// How long a request holds without a word from its gateway. Gateways say that it is under way every `RENEW_MS`.
 pub const LEASE_MS: i64 = 120_000;
@@ -183,13 +183,6 @@ pub async fn settle(desk: &Desk, reserved: &Reserved, used: &Used) -> Result<boo
         user_agent: used.user_agent.clone(),
     };
     meter::settle(&desk.db, usage, reserved.zone.clone()).await
-}
-
-/// Writes a request that somebody else let in.
-pub async fn record(desk: &Desk, usage: &Usage) -> Result<bool, StoreError> {
-    let zone = people::zone_of(&mut desk.db.read().await?, &usage.org).await?;
-    let zone = zone.ok_or(StoreError::Unreadable { column: "orgs.zone" })?;
-    meter::settle(&desk.db, usage.clone(), zone).await
 }
 
 /// A request that another program asked for and has not settled yet; `None` when there is none, or not any more.

@@ -16,8 +16,7 @@ use std::net::IpAddr;
 pub use last_used::LastUsed;
 pub use look::{KeyLook, LiveLook, look};
 pub use meter::{
-    Ask, LEASE_MS, RENEW_MS, Reserved, Used, limits, record, release, renew, reserve, reserved, settle,
-    settled,
+    Ask, LEASE_MS, RENEW_MS, Reserved, Used, limits, release, renew, reserve, reserved, settle, settled,
 };
 pub use presented::Presented;
 pub use queues::Queues;

@@ -45,7 +45,6 @@ statements! {
     /// Those who may own a key: in the organisation, and not disabled in it or altogether.
     ACTIVE = "SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
         WHERE m.org_id = $1 AND m.disabled_at IS NULL AND p.disabled_at IS NULL ORDER BY p.name, p.id LIMIT $2";
-    ZONES = "SELECT zone FROM orgs WHERE id = $1";
 }
 
 /// Somebody who is signed in.
@@ -302,12 +301,6 @@ pub async fn place(
 
 pub(super) fn read_zone(name: &str) -> Result<Zone, StoreError> {
     Zone::parse(name).ok_or(StoreError::Unreadable { column: "orgs.zone" })
-}
-
-pub async fn zone_of(via: &mut impl Via, org: &OrgId) -> Result<Option<Zone>, StoreError> {
-    let zone: Option<String> =
-        run!(via, fetch_optional, sqlx::query_scalar::<_, String>(ZONES).bind(org.as_str()))?;
-    zone.map(|zone| read_zone(&zone)).transpose()
 }
 
 /// Slug and name of each organisation that the person belongs to.

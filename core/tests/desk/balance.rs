@@ -1,6 +1,5 @@
 //! An organisation's ledger, balance and own budgets, what keys say of them, and whether spend adds up.
 
-use keydesk_core::admission::record;
 use keydesk_core::domain::key::State;
 use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::ledger::{Balance, EntryForm, EntryKind};

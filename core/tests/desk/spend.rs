@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, Zoned};
-use keydesk_core::admission::record;
 use keydesk_core::domain::key::State;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort};
 use keydesk_core::domain::key_form::KeyForm;

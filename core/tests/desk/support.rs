@@ -26,7 +26,7 @@ use keydesk_core::ops::{self, OpError};
 use keydesk_core::store::people::{NewPerson, Person};
 use keydesk_core::store::spend::Usage;
 use keydesk_core::store::teams::{NewPlace, NewTeam};
-use keydesk_core::store::{Db, Place, people, teams};
+use keydesk_core::store::{Db, Place, StoreError, meter, people, teams};
 use keydesk_core::{Clock, Desk, Random};
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
@@ -439,6 +439,12 @@ impl TestDesk {
         }
         dump
     }
+}
+
+/// Writes a request that held nothing before.
+pub async fn record(desk: &TestDesk, usage: &Usage) -> Result<bool, StoreError> {
+    let zone = desk.texts(&format!("SELECT zone FROM orgs WHERE id = '{}'", usage.org)).await;
+    meter::settle(&desk.db, usage.clone(), Zone::parse(&zone[0]).unwrap()).await
 }
 
 pub fn hex(bytes: &[u8]) -> String {

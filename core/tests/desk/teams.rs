@@ -320,7 +320,7 @@ on_both!(
         let issued = desk.create(&at, claude(&crew, "ci-prod")).await.unwrap();
         let mut usage = desk.usage(&at, &issued, 500_000_000_000, desk.now()).await;
         usage.team = Some(crew.id.clone());
-        keydesk_core::admission::record(&desk, &usage).await.unwrap();
+        record(&desk, &usage).await.unwrap();
         // The key's own budget is used up too, and told first.
         let wide = KeyForm { month: "400".into(), ..claude(&crew, "second") };
         let second = desk.create(&at, wide).await.unwrap();
