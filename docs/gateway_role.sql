@@ -17,7 +17,7 @@ DO $$ BEGIN
 END $$;
 
 -- What it reads: views, with the rights of their owner.
-GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_asks_v1 TO keydesk_gateway;
+GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_contacts_v1 TO keydesk_gateway;
 
 -- What it writes about money and limits, by functions alone.
 GRANT EXECUTE ON FUNCTION
@@ -26,7 +26,7 @@ GRANT EXECUTE ON FUNCTION
   TO keydesk_gateway;
 
 -- What people see on a key's page: when it was last used, and what was refused.
-GRANT SELECT, INSERT, UPDATE ON refusals TO keydesk_gateway;
+GRANT SELECT, INSERT, UPDATE ON rejections TO keydesk_gateway;
 GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON keys TO keydesk_gateway;
 
 -- What `keydesk gateway` looks at besides, to answer a key about itself, to list models, and to know its schema. No gateway of another make needs

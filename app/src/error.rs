@@ -23,13 +23,13 @@ pub enum AppError {
         sentence: String,
     },
     /// Somebody saved first. `merged` is the form as JSON: the thing as it stands, with this person's changes in it.
-    Clash {
+    EditConflict {
         sentence: String,
         fields: Vec<FieldError>,
         merged: String,
     },
     /// They have to prove again who they are. The form is drawn again, with what was typed and a field for the password.
-    Stale,
+    ReauthRequired,
     /// The organisation asks for a second factor that the caller does not have.
     SecondFactor {
         org: String,
@@ -38,7 +38,7 @@ pub enum AppError {
         retry_after_s: i64,
     },
     /// Not a form of ours: a field too many, a value of another kind.
-    Malformed,
+    MalformedKey,
     /// The database is away.
     Unavailable,
     Internal,
@@ -48,12 +48,14 @@ impl AppError {
     pub fn status(&self) -> StatusCode {
         match self {
             AppError::Unauthenticated => StatusCode::UNAUTHORIZED,
-            AppError::Forbidden | AppError::Stale | AppError::SecondFactor { .. } => StatusCode::FORBIDDEN,
+            AppError::Forbidden | AppError::ReauthRequired | AppError::SecondFactor { .. } => {
+                StatusCode::FORBIDDEN
+            }
             AppError::NotFound => StatusCode::NOT_FOUND,
             AppError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            AppError::Conflict { .. } | AppError::Clash { .. } => StatusCode::CONFLICT,
+            AppError::Conflict { .. } | AppError::EditConflict { .. } => StatusCode::CONFLICT,
             AppError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            AppError::Malformed => StatusCode::BAD_REQUEST,
+            AppError::MalformedKey => StatusCode::BAD_REQUEST,
             AppError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             AppError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -71,8 +73,8 @@ impl AppError {
             }
             AppError::Invalid { fields } if fields.len() == 1 => "One field needs a change. Nothing was saved.".into(),
             AppError::Invalid { fields } => format!("{} fields need a change. Nothing was saved.", fields.len()),
-            AppError::Conflict { sentence } | AppError::Clash { sentence, .. } => sentence.clone(),
-            AppError::Stale => {
+            AppError::Conflict { sentence } | AppError::EditConflict { sentence, .. } => sentence.clone(),
+            AppError::ReauthRequired => {
                 "You signed in more than ten minutes ago, and this asks for more certainty. Nothing was changed yet: type your password and send it again.".into()
             }
             AppError::SecondFactor { org } => {
@@ -81,7 +83,7 @@ impl AppError {
             AppError::TooMany { retry_after_s } => {
                 format!("Too many attempts. Try again in {retry_after_s} seconds.")
             }
-            AppError::Malformed => {
+            AppError::MalformedKey => {
                 "The form that was sent is not one of this page's. Open the page again; nothing was changed.".into()
             }
             AppError::Unavailable => "The database did not answer. Nothing was changed. Try again in a moment.".into(),
@@ -105,7 +107,7 @@ impl From<OpError> for AppError {
             OpError::Forbidden => AppError::Forbidden,
             OpError::Invalid(fields) => AppError::Invalid { fields },
             OpError::Conflict(sentence) => AppError::Conflict { sentence },
-            OpError::Stale => AppError::Stale,
+            OpError::ReauthRequired => AppError::ReauthRequired,
             OpError::SecondFactor { org } => AppError::SecondFactor { org },
             OpError::TooMany { retry_after_s } => AppError::TooMany { retry_after_s },
             OpError::Store(error) => error.into(),
@@ -128,7 +130,7 @@ impl FromServerFnError for AppError {
         use ServerFnErrorErr as E;
         match error {
             E::Args(_) | E::MissingArg(_) | E::Deserialization(_) | E::UnsupportedRequestMethod(_) => {
-                AppError::Malformed
+                AppError::MalformedKey
             }
             E::Registration(_)
             | E::Request(_)

@@ -15,7 +15,7 @@ impl LocalPath {
             && !text.contains('\\')
             && text.len() <= 2_000
             && text.bytes().all(|byte| byte.is_ascii_graphic())
-            && !holds_secret(text);
+            && !contains_secret(text);
         safe.then(|| Self(text.to_owned()))
     }
 
@@ -140,7 +140,7 @@ impl LocalPath {
     }
 
     /// What becomes of the keys of somebody who left.
-    pub fn leaving(org: &str, id: &PersonId) -> Self {
+    pub fn offboarding(org: &str, id: &PersonId) -> Self {
         Self(format!("/{org}/members/{id}/keys"))
     }
 
@@ -164,7 +164,7 @@ impl LocalPath {
 }
 
 /// Somebody pasted a key into an address: it goes into no other one, and into no page.
-fn holds_secret(text: &str) -> bool {
+fn contains_secret(text: &str) -> bool {
     text.split(['/', '?']).any(|part| {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(part).unwrap_or_default();
         pairs.iter().any(|(name, value)| looks_like_secret(name) || looks_like_secret(value))

@@ -9,7 +9,8 @@ use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, Second
 use crate::pages::audit::AuditPage;
 use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage};
 use crate::pages::members::{
-    InvitationPage, InvitePage, JoinPage, LeavePage, LeavingPage, MemberPage, MembersPage, RemoveMemberPage,
+    InvitationPage, InvitePage, JoinPage, LeavePage, MemberPage, MembersPage, OffboardingPage,
+    RemoveMemberPage,
 };
 use crate::pages::models::{EditModelPage, ModelsPage, NewModelPage, RetireModelPage};
 use crate::pages::orgs::{
@@ -68,7 +69,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/members/invite") view=InvitePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members/:id") view=MemberPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members/:id/remove") view=RemoveMemberPage ssr=SsrMode::Async />
-                <Route path=path!("/:org/members/:id/keys") view=LeavingPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/members/:id/keys") view=OffboardingPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/invitations/:id/issued") view=InvitationPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/leave") view=LeavePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/teams") view=TeamsPage ssr=SsrMode::Async />

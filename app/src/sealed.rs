@@ -99,7 +99,7 @@ pub struct NewCodes {
 /// A sign-in whose password was right and whose code is still to come. It is no session: it opens only the page that asks
 /// for the code, and counts only while that password is the person's.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct HalfIn {
+pub struct PendingSignIn {
     pub person: PersonId,
     pub password_set_at: i64,
     pub next: String,
@@ -108,9 +108,9 @@ pub struct HalfIn {
 pub const FLASH: &str = "keydesk-flash";
 pub const ISSUED: &str = "keydesk-issued";
 pub const CODES: &str = "keydesk-codes";
-pub const HALF_IN: &str = "keydesk-half-in";
+pub const PENDING_SIGN_IN: &str = "keydesk-half-in";
 /// Long enough to look for a device.
-const HALF_IN_MS: i64 = 10 * 60_000;
+const PENDING_SIGN_IN_MS: i64 = 10 * 60_000;
 
 impl Seal {
     fn cookie(&self, name: &'static str, path: &str, value: String) -> Cookie<'static> {
@@ -130,7 +130,7 @@ impl Seal {
         body: T,
         now: Moment,
     ) -> Option<HeaderValue> {
-        let lives = if name == HALF_IN { HALF_IN_MS } else { LIVES_MS };
+        let lives = if name == PENDING_SIGN_IN { PENDING_SIGN_IN_MS } else { LIVES_MS };
         let text = serde_json::to_string(&Sealed { until: now.plus_ms(lives).ms(), body }).ok()?;
         let jar = PrivateCookieJar::new(self.key.clone()).add(self.cookie(name, path, text));
         set_cookie(jar)

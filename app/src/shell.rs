@@ -10,7 +10,7 @@ use leptos_axum::ResponseOptions;
 use leptos_meta::{MetaTags, provide_meta_context};
 
 use crate::ask::parts;
-use crate::islands::Hands;
+use crate::islands::Enhancements;
 use crate::routes::App;
 use crate::ui::icon::{Icon, icon};
 
@@ -70,7 +70,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                         </div>
                     </div>
                 </template>
-                <Hands />
+                <Enhancements />
             </body>
         </html>
     }

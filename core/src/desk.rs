@@ -52,7 +52,7 @@ impl Desk {
     }
 
     /// For an id.
-    pub fn ten(&self) -> [u8; 10] {
+    pub fn id_entropy(&self) -> [u8; 10] {
         self.bytes()
     }
 

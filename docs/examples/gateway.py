@@ -111,7 +111,7 @@ class Gateway:
             raise Refused(401, "invalid_api_key", "No valid active key.")
         at, hint = now_ms(), f"sk-…{key.last_four}"
         for stopped, sentence in [
-            (key.secret_ends_at is not None and key.secret_ends_at <= at, f"The secret {hint} was replaced by a rotation."),
+            (key.secret_expires_at is not None and key.secret_expires_at <= at, f"The secret {hint} was replaced by a rotation."),
             (key.status == "revoked", f"The key {hint} was revoked."),
             (key.status == "expired" or key.expires_at is not None and key.expires_at <= at, f"The key {hint} has expired."),
             (key.status != "active", f"The key {hint} is disabled."),
@@ -134,7 +134,7 @@ class Gateway:
             model = db.execute("SELECT * FROM gateway_models_v1 WHERE id = %s", [model_id]).fetchone()
             if model is None:
                 raise Refused(404, "model_not_found", f"There is no model {model_id}.")
-            output_tokens = model.output_held if max_output_tokens is None else max_output_tokens
+            output_tokens = model.default_output_tokens if max_output_tokens is None else max_output_tokens
             # The input may come from the model's cache or not: what is dearer is held.
             amount = max(cost(model, input_tokens, output_tokens, cached) for cached in (0, input_tokens))
             at = now_ms()
@@ -149,10 +149,10 @@ class Gateway:
             ).fetchall()
         for limit in limits:
             if not limit.fits:
-                raise self.refusal(key, limit, at)
+                raise self.rejection(key, limit, at)
         return Admitted(request, key, model, at, windows, limits)
 
-    def refusal(self, key, limit, at):
+    def rejection(self, key, limit, at):
         """Gates 7 and 8: the first limit that does not fit. Then nothing is held."""
         whose = {"key": f"the key sk-…{key.last_four}", "team": f"the team {key.team_name}", "org": f"the organisation {key.org_name}"}
         whose = whose[limit.holder_kind]
@@ -215,7 +215,7 @@ class Handler(BaseHTTPRequestHandler):
         address = self.client_address[0]
         admitted = self.gateway.admit(credentials, address, asked["model"], tokens_of(text), most)
         try:
-            said = " ".join(text.split()[: most or admitted.model.output_held])
+            said = " ".join(text.split()[: most or admitted.model.default_output_tokens])
         except BaseException:
             self.gateway.release(admitted)
             raise

@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items):
 
     def possible(item) -> bool:
         asked = item.callspec.params if hasattr(item, "callspec") else {}
-        return not (asked.get("desk") == "sqlite" and getattr(asked.get("refusal"), "state", None) == "expired")
+        return not (asked.get("desk") == "sqlite" and getattr(asked.get("rejection"), "state", None) == "expired")
 
     items[:] = [item for item in items if possible(item)]
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ANA = {"name": "Ana Ruiz", "email": "ana@example.com", "password": "violet tram kettle orbit", "org": "Acme"}
-LIMITS = ("month", "week", "day", "total", "rpm", "tpm", "parallel")
+LIMITS = ("month", "week", "day", "total", "rpm", "tpm", "concurrent")
 READY_WITHIN = 20.0
 STOP_WITHIN = 10.0
 

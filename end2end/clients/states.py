@@ -23,7 +23,7 @@ GEMINI = f"/{genai.Client(api_key='none')._api_client._http_options.api_version}
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Rejection:
     """What a key in that state is answered, whatever the client."""
 
     state: str
@@ -34,29 +34,29 @@ class Refusal:
 
 
 REFUSALS = [
-    Refusal("wrong", 401, "invalid_api_key", r"No valid active key for {base}\. The most common cause is a key of another provider"),
-    Refusal("mistyped", 401, "invalid_api_key", r"typing error: its checksum does not match"),
-    Refusal("masked", 401, "invalid_api_key", r"The key is masked: .* Use the whole key as it was shown when it was made\."),
-    Refusal("disabled", 401, "invalid_api_key", r"The key {hint} is disabled since .* UTC\. Whoever looks after it can enable it again\."),
-    Refusal("revoked", 401, "invalid_api_key", r"The key {hint} was revoked .* UTC\. Ask for a new one\."),
-    Refusal("expired", 401, "invalid_api_key", r"The key {hint} expired .* UTC\. Ask for a new one\."),
-    Refusal("out of scope", 403, "model_not_allowed", r"The key {hint} may not use the model demo/echo\."),
-    Refusal("elsewhere", 403, "address_not_allowed", r"The key {hint} may not be used from the address 127\.0\.0\.1\."),
+    Rejection("wrong", 401, "invalid_api_key", r"No valid active key for {base}\. The most common cause is a key of another provider"),
+    Rejection("mistyped", 401, "invalid_api_key", r"typing error: its checksum does not match"),
+    Rejection("masked", 401, "invalid_api_key", r"The key is masked: .* Use the whole key as it was shown when it was made\."),
+    Rejection("disabled", 401, "invalid_api_key", r"The key {hint} is disabled since .* UTC\. Whoever looks after it can enable it again\."),
+    Rejection("revoked", 401, "invalid_api_key", r"The key {hint} was revoked .* UTC\. Ask for a new one\."),
+    Rejection("expired", 401, "invalid_api_key", r"The key {hint} expired .* UTC\. Ask for a new one\."),
+    Rejection("out of scope", 403, "model_not_allowed", r"The key {hint} may not use the model demo/echo\."),
+    Rejection("elsewhere", 403, "address_not_allowed", r"The key {hint} may not be used from the address 127\.0\.0\.1\."),
     # Which budget, whose, and when it resets.
-    Refusal(
+    Rejection(
         "over budget",
         429,
         "insufficient_quota",
         r"The budget of the key {hint}, \$0\.01 per month, does not allow this request: .* It resets 1 [A-Z][a-z]{{2}} 20\d\d 00:00 \(UTC\)\.",
     ),
 ]
-RATE_LIMITED = Refusal(
+RATE_LIMITED = Rejection(
     "rate limited", 429, "rate_limit_exceeded", r"The limit of the key {hint}, 2 requests per minute, is reached: .* Try again in \d+ s\."
 )
 
 
-def pattern(refusal: Refusal, desk: Desk, key: Key | None) -> str:
-    return refusal.says.format(hint=re.escape(key.hint) if key else "", base=re.escape(desk.base))
+def pattern(rejection: Rejection, desk: Desk, key: Key | None) -> str:
+    return rejection.says.format(hint=re.escape(key.hint) if key else "", base=re.escape(desk.base))
 
 
 class Keyring:

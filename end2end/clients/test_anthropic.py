@@ -68,22 +68,22 @@ def test_an_answer_carries_its_number(desk):
     assert re.fullmatch(r"[0-9A-Za-z_-]{8,64}", raw.headers["x-request-id"])
 
 
-@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.state)
+@pytest.mark.parametrize("rejection", REFUSALS, ids=lambda rejection: rejection.state)
 @pytest.mark.parametrize("call", EVERY)
-def test_a_refused_key_raises_its_error_and_is_asked_once(desk, keys, call, refusal):
-    secret, key = keys.refused(refusal.state)
+def test_a_refused_key_raises_its_error_and_is_asked_once(desk, keys, call, rejection):
+    secret, key = keys.refused(rejection.state)
     mark = desk.mark()
-    wanted, kind = ERRORS[refusal.status]
+    wanted, kind = ERRORS[rejection.status]
     with pytest.raises(wanted) as raised:
         call(client_of(desk, secret))
     error = raised.value
     said = error.body["error"]
     assert said["type"] == kind
-    assert re.search(pattern(refusal, desk, key), said["message"]), said
+    assert re.search(pattern(rejection, desk, key), said["message"]), said
     assert error.body["request_id"] == error.response.headers["x-request-id"]
     assert error.response.headers["x-should-retry"] == "false"
     assert secret not in str(error)
-    assert desk.answered(mark) == [("POST", "/v1/messages", refusal.status)]
+    assert desk.answered(mark) == [("POST", "/v1/messages", rejection.status)]
 
 
 @pytest.mark.parametrize("call", EVERY)

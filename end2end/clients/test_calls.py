@@ -59,7 +59,7 @@ def test_what_is_held_is_nobody_elses_until_it_is_released(desk):
 
 
 @pytest.mark.parametrize("state", ["wrong", "disabled", "revoked", "out of scope", "elsewhere"])
-def test_a_refusal_is_the_clients_own_error(desk, state):
+def test_a_rejection_is_the_clients_own_error(desk, state):
     secret, key = Keyring(desk).refused(state)
     body = {"model": MODEL, "input_tokens": 1, "address": "198.51.100.1"}
     status = 403 if state in ("out of scope", "elsewhere") else 401

@@ -173,14 +173,14 @@ def test_what_a_dead_gateway_held_ends_by_itself_and_a_living_ones_goes_on(postg
     admitted = admit(gateway, key, output=95)
     # Two minutes later, as the database sees it.
     with psycopg.connect(postgres_desk.database_url) as db:
-        db.execute("UPDATE reservations SET ends_at = %s WHERE request_id = %s", [example.now_ms() - 1, admitted.request])
+        db.execute("UPDATE reservations SET expires_at = %s WHERE request_id = %s", [example.now_ms() - 1, admitted.request])
     second = admit(gateway, key, output=95)
     with psycopg.connect(postgres_desk.database_url) as db:
-        db.execute("UPDATE reservations SET ends_at = %s WHERE request_id = %s", [example.now_ms() + 500, second.request])
+        db.execute("UPDATE reservations SET expires_at = %s WHERE request_id = %s", [example.now_ms() + 500, second.request])
     gateway.renew([second.request])
     with psycopg.connect(postgres_desk.database_url) as db:
-        (ends_at,) = db.execute("SELECT ends_at FROM reservations WHERE request_id = %s", [second.request]).fetchone()
-    assert ends_at > example.now_ms() + 100_000
+        (expires_at,) = db.execute("SELECT expires_at FROM reservations WHERE request_id = %s", [second.request]).fetchone()
+    assert expires_at > example.now_ms() + 100_000
     # Late, but it was used: it is counted all the same.
     assert gateway.settle(admitted, 5, 5, "/v1/chat/completions") is True
     assert gateway.release(second) is True

@@ -64,20 +64,20 @@ def test_an_answer_carries_its_number(desk):
     assert re.fullmatch(r"[0-9A-Za-z_-]{8,64}", done.sdk_http_response.headers["x-request-id"])
 
 
-@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.state)
+@pytest.mark.parametrize("rejection", REFUSALS, ids=lambda rejection: rejection.state)
 @pytest.mark.parametrize("path, call", CALLS)
-def test_a_refused_key_raises_its_error_and_is_asked_once(desk, keys, path, call, refusal):
-    secret, key = keys.refused(refusal.state)
+def test_a_refused_key_raises_its_error_and_is_asked_once(desk, keys, path, call, rejection):
+    secret, key = keys.refused(rejection.state)
     mark = desk.mark()
     with client_of(desk, secret) as client, pytest.raises(errors.ClientError) as raised:
         call(client)
     error = raised.value
-    assert (error.code, error.status) == (refusal.status, STATUS[refusal.status])
-    assert re.search(pattern(refusal, desk, key), error.message), error.message
+    assert (error.code, error.status) == (rejection.status, STATUS[rejection.status])
+    assert re.search(pattern(rejection, desk, key), error.message), error.message
     reason = error.details["error"]["details"][0]["reason"]
-    assert reason == {"invalid_api_key": "API_KEY_INVALID"}.get(refusal.code, refusal.code.upper())
+    assert reason == {"invalid_api_key": "API_KEY_INVALID"}.get(rejection.code, rejection.code.upper())
     assert secret not in str(error)
-    assert desk.answered(mark) == [("POST", path, refusal.status)]
+    assert desk.answered(mark) == [("POST", path, rejection.status)]
 
 
 @pytest.mark.parametrize("path, call", CALLS)

@@ -86,21 +86,21 @@ def test_an_answer_carries_its_number_and_what_is_left(desk):
     assert raw.headers["x-ratelimit-remaining-requests"] == "49"
 
 
-@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.state)
+@pytest.mark.parametrize("rejection", REFUSALS, ids=lambda rejection: rejection.state)
 @pytest.mark.parametrize("path, call", EVERY)
-def test_a_refused_key_raises_its_error_and_is_asked_once(desk, keys, path, call, refusal):
-    secret, key = keys.refused(refusal.state)
+def test_a_refused_key_raises_its_error_and_is_asked_once(desk, keys, path, call, rejection):
+    secret, key = keys.refused(rejection.state)
     mark = desk.mark()
-    with pytest.raises(ERRORS[refusal.status]) as raised:
+    with pytest.raises(ERRORS[rejection.status]) as raised:
         call(client_of(desk, secret))
     error = raised.value
-    assert error.code == refusal.code
-    assert re.search(pattern(refusal, desk, key), error.message), error.message
+    assert error.code == rejection.code
+    assert re.search(pattern(rejection, desk, key), error.message), error.message
     assert error.request_id == error.response.headers["x-request-id"]
     assert error.response.headers["x-should-retry"] == "false"
     assert secret not in str(error) + error.response.text
     # The client would try a 429 twice more by itself.
-    assert desk.answered(mark) == [("POST", path, refusal.status)]
+    assert desk.answered(mark) == [("POST", path, rejection.status)]
 
 
 @pytest.mark.parametrize("path, call", EVERY)

@@ -29,7 +29,7 @@ def tables(postgres_desk):
 
 
 #: Whole tables that it reads: no people in them, and no secrets.
-READ = ["counters", "models", "refusals", "reservations"]
+READ = ["counters", "models", "rejections", "reservations"]
 #: Of these, the columns and no other.
 READ_IN_PART = {"_sqlx_migrations": ["success"], "keys": ["id", "last_used_at"], "providers": ["id", "retired_at"], "usage": ["request_id", "cost"]}
 HIDDEN = ["people", "sessions", "memberships", "invitations", "audit_events", "one_time_links", "recovery_codes", "key_secrets"]
@@ -58,7 +58,7 @@ def test_nothing_can_be_read_but_what_it_needs(login, postgres_desk, tables):
 
 def test_no_table_can_be_written_but_what_was_refused(login, tables):
     for table in tables:
-        if table != "refusals":
+        if table != "rejections":
             with pytest.raises(errors.InsufficientPrivilege):
                 login.execute(f'INSERT INTO "{table}" DEFAULT VALUES')
         for change in (f'DELETE FROM "{table}"', f'TRUNCATE "{table}" CASCADE', f'DROP TABLE "{table}"'):
@@ -126,7 +126,7 @@ def test_a_gateway_serves_with_it(postgres_desk, gateway_login, tmp_path):
         desk.revoke(key)
         answer = chat_at(base, key.secret)
         assert (answer.status, answer.json["error"]["code"]) == (401, "invalid_api_key")
-        eventually("the refusal is on the key's page", 5, lambda: "The key is revoked" in desk.key_page(key).words())
+        eventually("the rejection is on the key's page", 5, lambda: "The key is revoked" in desk.key_page(key).words())
         # It has no pages.
         assert ask(f"{base}/sign-in").status == 404
         assert not re.search(r'\bERROR\b|permission denied', program.log()), program.log()

@@ -13,9 +13,9 @@ use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::person::Email;
-use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SwitchForm};
+use keydesk_core::ops::orgs::{self, By, NewOrgForm, OrgStatusForm, Owner};
 use keydesk_core::ops::{OpError, audit, catalogue, links, second_factor};
-use keydesk_core::store::{Db, Place, StoreError};
+use keydesk_core::store::{DatabaseUrl, Db, StoreError};
 
 use crate::clock::{SystemClock, SystemRandom};
 use crate::config::{DataConfig, ServeConfig};
@@ -103,9 +103,9 @@ enum OrgsCommand {
     /// Create an organisation. Prints a one-time link for its owner, unless they sign in here already.
     Create(Box<CreateOrgArgs>),
     /// Refuse an organisation's keys and changes from now on.
-    Suspend(SwitchArgs),
+    Suspend(OrgStatusArgs),
     /// Let a suspended organisation go on.
-    Resume(SwitchArgs),
+    Resume(OrgStatusArgs),
     /// Show what an organisation has left, and what it is made of.
     Balance {
         /// The organisation's address, such as acme.
@@ -145,7 +145,7 @@ struct CreateOrgArgs {
 }
 
 #[derive(Args)]
-struct SwitchArgs {
+struct OrgStatusArgs {
     /// The organisation's address, such as acme.
     slug: String,
     /// Kept in the organisation's audit; a suspension needs one.
@@ -213,7 +213,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
 /// The database is opened as it is: proving something must not change it first.
 async fn open_unchanged(data: &DataConfig) -> Result<Desk, String> {
     let place = data.place()?;
-    if let Place::Sqlite(path) = &place
+    if let DatabaseUrl::Sqlite(path) = &place
         && !path.exists()
     {
         return Err(format!("There is no database at {}.", path.display()));
@@ -280,14 +280,14 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
                 }
             }
         }
-        OrgsCommand::Suspend(SwitchArgs { slug, reason, data }) => {
-            let (desk, form) = (open(&data).await?, SwitchForm { org: slug.clone(), reason });
+        OrgsCommand::Suspend(OrgStatusArgs { slug, reason, data }) => {
+            let (desk, form) = (open(&data).await?, OrgStatusForm { org: slug.clone(), reason });
             let name = orgs::suspend(&desk, By::CommandLine, &form).await;
             let name = name.map_err(|error| told_of(error, &slug))?;
             println!("{name} is suspended. Requests with its keys are refused from now on.");
         }
-        OrgsCommand::Resume(SwitchArgs { slug, reason, data }) => {
-            let (desk, form) = (open(&data).await?, SwitchForm { org: slug.clone(), reason });
+        OrgsCommand::Resume(OrgStatusArgs { slug, reason, data }) => {
+            let (desk, form) = (open(&data).await?, OrgStatusForm { org: slug.clone(), reason });
             let name = orgs::resume(&desk, By::CommandLine, &form).await;
             let name = name.map_err(|error| told_of(error, &slug))?;
             println!("{name} is resumed. Its keys work again.");
@@ -313,8 +313,8 @@ async fn demonstrate(args: DemoArgs) -> Result<(), String> {
         config.data.data = PathBuf::from("data/demo");
     }
     let fresh = match config.data.place()? {
-        Place::Sqlite(path) => !path.exists(),
-        Place::Postgres(_) => true,
+        DatabaseUrl::Sqlite(path) => !path.exists(),
+        DatabaseUrl::Postgres(_) => true,
     };
     let desk = open(&config.data).await?;
     let seeded = if args.serve && !fresh { Ok(None) } else { demo::seed(&desk).await.map(Some) };
@@ -347,7 +347,7 @@ async fn demonstrate(args: DemoArgs) -> Result<(), String> {
 /// Opens a database as it is.
 pub async fn open_as_it_is(data: &DataConfig) -> Result<Desk, String> {
     let place = data.place()?;
-    if let Place::Sqlite(path) = &place
+    if let DatabaseUrl::Sqlite(path) = &place
         && !path.exists()
     {
         return Err(format!("There is no database {}. Start with: keydesk serve", path.display()));
@@ -364,7 +364,7 @@ pub async fn open_as_it_is(data: &DataConfig) -> Result<Desk, String> {
 /// Opens the database, making its folder, and brings it up to date.
 pub async fn open(data: &DataConfig) -> Result<Desk, String> {
     let place = data.place()?;
-    if let Place::Sqlite(path) = &place
+    if let DatabaseUrl::Sqlite(path) = &place
         && let Some(folder) = path.parent()
     {
         // Password hashes and the cookie key are in there: nobody else on the machine may look.
@@ -390,8 +390,9 @@ pub fn told(error: OpError) -> String {
     match error {
         OpError::Store(error) => stored(error),
         OpError::Conflict(sentence) => sentence,
-        OpError::Invalid(mistakes) => {
-            let sentences: Vec<_> = mistakes.iter().map(|mistake| mistake.problem.to_string()).collect();
+        OpError::Invalid(field_errors) => {
+            let sentences: Vec<_> =
+                field_errors.iter().map(|field_error| field_error.problem.to_string()).collect();
             sentences.join("\n")
         }
         other => other.to_string(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ipnet::IpNet;
-use keydesk_core::store::Place;
+use keydesk_core::store::DatabaseUrl;
 
 use crate::mail::Smtp;
 
@@ -25,16 +25,16 @@ pub struct DataConfig {
 impl DataConfig {
     /// # Errors
     /// A sentence for whoever started the program.
-    pub fn place(&self) -> Result<Place, String> {
+    pub fn place(&self) -> Result<DatabaseUrl, String> {
         match self.database_url.as_deref() {
             Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Ok(Place::Postgres(url.to_owned()))
+                Ok(DatabaseUrl::Postgres(url.to_owned()))
             }
             Some(_) => Err(
                 "KEYDESK_DATABASE_URL must start with postgres://. Leave it out to use the embedded SQLite."
                     .into(),
             ),
-            None => Ok(Place::Sqlite(self.data.join("keydesk.sqlite"))),
+            None => Ok(DatabaseUrl::Sqlite(self.data.join("keydesk.sqlite"))),
         }
     }
 }

@@ -23,12 +23,12 @@ use keydesk_core::domain::policy::{
 use keydesk_core::domain::settings::SettingsForm;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::domain::usage::Tokens;
-use keydesk_core::ops::access::{Caller, Visit, enter};
+use keydesk_core::ops::access::{Caller, OrgContext, open_org};
 use keydesk_core::ops::invitations::{self, InviteForm};
-use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, NewOrgForm, SaveForm, SwitchForm};
+use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, NewOrgForm, OrgStatusForm, SaveForm};
 use keydesk_core::ops::{OpError, catalogue, keys as key_ops};
 use keydesk_core::store::people::{self, NewPerson};
-use keydesk_core::store::teams::{self as team_store, NewPlace, NewTeam};
+use keydesk_core::store::teams::{self as team_store, NewTeam, NewTeamMember};
 use keydesk_core::store::{Tx, admission, keys, meter, models, spend};
 use keydesk_core::{Clock, Desk};
 
@@ -156,15 +156,15 @@ async fn add_person(
     at: Moment,
 ) -> Result<Caller, OpError> {
     let email = Email::parse(email).map_err(|problem| OpError::Conflict(problem.to_string()))?;
-    let id = PersonId::new(at, past.desk.ten());
+    let id = PersonId::new(at, past.desk.id_entropy());
     let new = NewPerson { id: &id, name, email: &email, password_hash, platform };
     people::insert_person(tx, &new, at).await?;
     let person = people::find(tx, &id).await?.ok_or(OpError::NotFound)?;
-    Ok(Caller::fresh(person, SessionId::new(at, past.desk.ten()), at, "10.30.0.12", ""))
+    Ok(Caller::just_authenticated(person, SessionId::new(at, past.desk.id_entropy()), at, "10.30.0.12", ""))
 }
 
 async fn add_org(past: &Past, tx: &mut Tx, name: &str, zone: Zone, at: Moment) -> Result<Org, OpError> {
-    let org = Org::new(OrgId::new(at, past.desk.ten()), slug_of(name), name.to_owned(), zone);
+    let org = Org::new(OrgId::new(at, past.desk.id_entropy()), slug_of(name), name.to_owned(), zone);
     people::insert_org(tx, &org, at).await?;
     Ok(org)
 }
@@ -195,9 +195,9 @@ async fn seed_northwind(past: &Past, start: Moment, zone: Zone, hash: &str) -> R
     for (number, name) in TEAMS.iter().enumerate() {
         let at = start.plus_ms((number as i64 + 1) * 7 * 60_000);
         let mut tx = past.at(at).db.write().await?;
-        let visit = enter(&mut tx, &callers[0], &org.slug).await?;
-        let team = Team { id: TeamId::new(at, past.desk.ten()), name: (*name).to_owned() };
-        let permit = visit.permit(Action::CreateTeam, On::Org)?;
+        let context = open_org(&mut tx, &callers[0], &org.slug).await?;
+        let team = Team { id: TeamId::new(at, past.desk.id_entropy()), name: (*name).to_owned() };
+        let permit = context.permit(Action::CreateTeam, On::Org)?;
         let spec = TeamSpec { name: team.name.clone(), bounds: plan::bounds_of_team(number) };
         team_store::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now: at }).await?;
         let mut changes = spec.changes_since(&TeamSpec::default());
@@ -220,14 +220,14 @@ async fn seed_northwind(past: &Past, start: Moment, zone: Zone, hash: &str) -> R
         }
         for team in in_teams {
             let role = if part == Part::TeamAdmin(*team) { TeamRole::Admin } else { TeamRole::Member };
-            let place = NewPlace { team: &teams[*team].id, person: &caller.person.id, role, now: at };
+            let place = NewTeamMember { team: &teams[*team].id, person: &caller.person.id, role, now: at };
             let permit = system_permit(&org.id, Action::ManageTeamPeople, "demo");
             team_store::add_person(&mut tx, &permit, &place).await?;
         }
-        let visit = enter(&mut tx, caller, &org.slug).await?;
+        let context = open_org(&mut tx, caller, &org.slug).await?;
         let word = role.map_or("owner", OrgRole::as_str);
         let event = Event::new(EventKind::MemberJoined, caller.person.id.as_str(), word);
-        tx.save(&visit.permit(Action::Join, On::Org)?, event, at).await?;
+        tx.save(&context.permit(Action::Join, On::Org)?, event, at).await?;
     }
     Ok(Seeded { org, teams, people: callers })
 }
@@ -253,7 +253,7 @@ async fn seed_fjord(
 
 /// The owner, who has just proved who they are.
 fn owner_at(org: &Seeded, at: Moment) -> Caller {
-    Caller { fresh_at: at, ..org.people[0].clone() }
+    Caller { reauthenticated_at: at, ..org.people[0].clone() }
 }
 
 /// What Northwind decided before its first key.
@@ -264,13 +264,13 @@ async fn set_rules(past: &Past, northwind: &Seeded, at: Moment) -> Result<(), Op
         org_month_mode: "limit".into(),
         org_month: "1500".into(),
         members_create: MembersCreate::InTeams.as_str().into(),
-        key_days_most_mode: "limit".into(),
-        key_days_most: "365".into(),
-        keys_per_member_mode: "limit".into(),
-        keys_per_member: "25".into(),
+        max_key_days_mode: "limit".into(),
+        max_key_days: "365".into(),
+        max_keys_per_member_mode: "limit".into(),
+        max_keys_per_member: "25".into(),
         ..view.form
     };
-    let (org, version) = (northwind.org.slug.clone(), view.visit.org.version);
+    let (org, version) = (northwind.org.slug.clone(), view.context.org.version);
     orgs::save(desk, &ana, &SaveForm { org, version, settings, ..Default::default() }).await?;
     Ok(())
 }
@@ -298,7 +298,7 @@ async fn credit(
         note: format!("{note}, bank transfer"),
     };
     let form = EnterForm { org: fjord.org.slug.clone(), seq: view.balance.last_seq + 1, entry };
-    orgs::enter(desk, By::Operator(&ana), &form).await?;
+    orgs::add_entry(desk, By::Operator(&ana), &form).await?;
     Ok(())
 }
 
@@ -333,7 +333,7 @@ async fn seed_harbour(past: &Past, northwind: &Seeded, now: Moment) -> Result<()
     };
     let harbour = orgs::create(past.at(now.plus_days(-120)), By::CommandLine, &form).await?;
     let at = now.plus_days(-12);
-    let unpaid = SwitchForm { org: harbour.slug, reason: "Unpaid since August".into() };
+    let unpaid = OrgStatusForm { org: harbour.slug, reason: "Unpaid since August".into() };
     orgs::suspend(past.at(at), By::Operator(&owner_at(northwind, at)), &unpaid).await?;
     Ok(())
 }
@@ -384,12 +384,12 @@ async fn make_keys(
         let desk = past.at(at);
         let mut tx = desk.db.write().await?;
         let mut caller = org.people[plan.actor].clone();
-        caller.request_id = RequestId::new(at, desk.ten()).to_string();
-        let visit = enter(&mut tx, &caller, &org.org.slug).await?;
+        caller.request_id = RequestId::new(at, desk.id_entropy()).to_string();
+        let context = open_org(&mut tx, &caller, &org.org.slug).await?;
         if let Act::Create = act {
-            made.insert(number, create(desk, tx, org, &visit, plan).await?);
+            made.insert(number, create(desk, tx, org, &context, plan).await?);
         } else if let Some(Made { key, .. }) = made.get(&number) {
-            change(desk, tx, org, &visit, key, act).await?;
+            change(desk, tx, org, &context, key, act).await?;
         }
     }
     Ok(made)
@@ -399,7 +399,7 @@ async fn create(
     desk: &Desk,
     mut tx: Tx,
     org: &Seeded,
-    visit: &Visit,
+    context: &OrgContext,
     plan: &PlannedKey,
 ) -> Result<Made, OpError> {
     let now = desk.now();
@@ -407,7 +407,7 @@ async fn create(
     let owner = &org.people[plan.owner].person.id;
     let spec = plan.before.as_ref().map_or(&plan.spec, |(before, _)| before);
     let spec = KeySpec { team: team.cloned(), owner: Some(owner.clone()), ..spec.clone() };
-    let permit = visit.permit(Action::CreateKey, On::Key(KeyFacts { team, owner }))?;
+    let permit = context.permit(Action::CreateKey, On::Key(KeyFacts { team, owner }))?;
     let issued = key_ops::issue(desk, &mut tx, &permit, &org.org.key_prefix, owner, &spec, now).await?;
     let found = admission::find(&mut tx, &issued.secret.hash()).await?.ok_or(OpError::NotFound)?;
     let mut changes = spec.changes_since(&KeySpec::default(), words(org, &owners(org)));
@@ -431,7 +431,7 @@ async fn change(
     desk: &Desk,
     mut tx: Tx,
     org: &Seeded,
-    visit: &Visit,
+    context: &OrgContext,
     id: &KeyId,
     act: Act<'_>,
 ) -> Result<(), OpError> {
@@ -440,7 +440,7 @@ async fn change(
     let starts = spend::WindowStarts::at(now, &org.org.zone);
     spend::fill(&mut tx, &org.org.id, &mut found, starts).await?;
     let [key] = found;
-    let permit = |action| visit.permit(action, On::Key(key.facts()));
+    let permit = |action| context.permit(action, On::Key(key.facts()));
     let (permit, event) = match act {
         Act::Create => return Ok(()),
         Act::Edit(spec) => {
@@ -459,7 +459,7 @@ async fn change(
                 _ => (Action::DisableKey, EventKind::KeyDisabled),
             };
             let permit = permit(action)?;
-            if !keys::switch(&mut tx, &permit, id, from, to, now).await? {
+            if !keys::set_status(&mut tx, &permit, id, from, to, now).await? {
                 return Ok(());
             }
             (permit, Event::new(kind, id.as_str(), &key.name))
@@ -492,7 +492,7 @@ async fn use_keys(
         let mut last_used = HashMap::new();
         for (plan, made, planned) in batch {
             let usage = spend::Usage {
-                request: RequestId::new(planned.at, desk.ten()),
+                request: RequestId::new(planned.at, desk.id_entropy()),
                 org: org.org.id.clone(),
                 key: made.key.clone(),
                 secret: made.secret.clone(),

@@ -2,7 +2,7 @@
 
 use keydesk_core::Clock;
 use keydesk_core::domain::moment::Moment;
-use keydesk_core::store::{Db, Place};
+use keydesk_core::store::{DatabaseUrl, Db};
 
 use crate::clock::SystemClock;
 use crate::config::ServeConfig;
@@ -41,7 +41,7 @@ pub async fn examine(config: &ServeConfig) -> Result<(), String> {
     );
     match config.data.place() {
         Err(_) => {}
-        Ok(Place::Sqlite(path)) if !path.exists() => {
+        Ok(DatabaseUrl::Sqlite(path)) if !path.exists() => {
             say(
                 false,
                 "database",

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use keydesk_core::admission::RENEW_MS;
-use keydesk_core::store::{StoreError, keys, meter, refusals, sessions, throttle};
+use keydesk_core::store::{StoreError, keys, meter, rejections, sessions, throttle};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::state::AppState;
@@ -61,7 +61,7 @@ fn every_second() -> Interval {
 async fn gateway_turn(state: &AppState) {
     let (desk, under_way) = (&state.desk, &state.gateway.under_way);
     log("last uses", state.last_used.flush(&desk.db).await);
-    log("refusals", state.refusals.flush(&desk.db).await);
+    log("rejections", state.rejections.flush(&desk.db).await);
     log("settlements", under_way.settle_waiting(desk).await);
 }
 
@@ -93,7 +93,7 @@ async fn sweep(state: &AppState) -> Result<(), StoreError> {
     let mut tx = state.desk.db.write().await?;
     // A month longer than they can live, so that an ended one can still be looked at.
     sessions::sweep(&mut tx, now.plus_ms(-(whole + 30 * DAY_MS))).await?;
-    refusals::sweep(&mut tx, now.plus_ms(-30 * DAY_MS)).await?;
+    rejections::sweep(&mut tx, now.plus_ms(-30 * DAY_MS)).await?;
     throttle::sweep(&mut tx, now.plus_ms(-DAY_MS)).await?;
     tx.save_unaudited("nothing of this was anybody's").await
 }

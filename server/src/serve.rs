@@ -13,7 +13,7 @@ use axum_extra::extract::cookie::Key;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use keydesk_app::mail::Mailer;
-use keydesk_core::admission::{LastUsed, Refusals};
+use keydesk_core::admission::{LastUsed, Rejections};
 use keydesk_core::ops::links;
 use keydesk_core::{Random, Vault};
 use leptos::config::LeptosOptions;
@@ -155,8 +155,8 @@ async fn finish(state: &AppState, until: Instant) {
     if let Err(error) = under_way.settle_waiting(&state.desk).await {
         tracing::error!(%error, requests = under_way.waiting(), "requests are not settled");
     }
-    if let Err(error) = state.refusals.flush(&state.desk.db).await {
-        tracing::error!(%error, "the last refusals are not written");
+    if let Err(error) = state.rejections.flush(&state.desk.db).await {
+        tracing::error!(%error, "the last rejections are not written");
     }
     if let Err(error) = state.last_used.flush(&state.desk.db).await {
         tracing::error!(%error, "last uses were not written");
@@ -177,7 +177,7 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
         desk,
         config: Arc::new(config),
         last_used: LastUsed::default(),
-        refusals: Refusals::default(),
+        rejections: Rejections::default(),
         gateway: gateway::Gateway { token, ..Default::default() },
         cookie_key,
         mailer,

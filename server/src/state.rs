@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 use axum_extra::extract::cookie::Key;
 use keydesk_app::mail::Mailer;
 use keydesk_core::Desk;
-use keydesk_core::admission::{LastUsed, Refusals};
+use keydesk_core::admission::{LastUsed, Rejections};
 use leptos::config::LeptosOptions;
 
 use crate::config::ServeConfig;
@@ -17,7 +17,7 @@ pub struct AppState {
     pub desk: Desk,
     pub config: Arc<ServeConfig>,
     pub last_used: LastUsed,
-    pub refusals: Refusals,
+    pub rejections: Rejections,
     pub gateway: Gateway,
     /// Seals the cookies that carry a notice or a new secret to the next page.
     pub cookie_key: Key,

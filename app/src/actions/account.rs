@@ -1,7 +1,7 @@
 //! What somebody changes about themselves.
 
 use keydesk_core::ops::account::{self, NameForm, PasswordForm, SessionForm};
-use keydesk_core::ops::fresh::prove;
+use keydesk_core::ops::reauthentication::reauthenticate;
 use keydesk_core::ops::second_factor::{self, RenewForm, StartForm, TurnOffForm, TurnOnForm};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,8 @@ pub async fn rename(form: NameForm) -> Result<(), AppError> {
 pub async fn change_password(form: PasswordForm) -> Result<(), AppError> {
     answer(
         async {
-            let proven = account::change_password(&desk()?, &caller()?, &form).await?;
-            begin(&proven.person, proven.password_set_at).await?;
+            let verified = account::change_password(&desk()?, &caller()?, &form).await?;
+            begin(&verified.person, verified.password_set_at).await?;
             tell("Your password is changed, and your other sessions are ended.")?;
             Ok(LocalPath::account())
         }
@@ -93,7 +93,7 @@ pub async fn turn_on_second_factor(form: TurnOnForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
             let codes = second_factor::turn_on(&desk, &caller, &form).await?;
             tell("Your second factor is on. From now on, signing in takes a code too.")?;
             show_codes(codes)
@@ -119,7 +119,7 @@ pub async fn renew_recovery_codes(form: RenewForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
             let codes = second_factor::renew_codes(&desk, &caller).await?;
             tell("There are new recovery codes. Those from before work no more.")?;
             show_codes(codes)

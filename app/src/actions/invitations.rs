@@ -3,10 +3,10 @@
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::fresh::prove;
 use keydesk_core::ops::invitations::{
     self, AcceptForm, DAYS, InvitationRef, InviteForm, Issued, JoinForm, Origin,
 };
+use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 
 use super::session::begin_first;
@@ -21,7 +21,7 @@ pub async fn invite_member(form: InviteForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
             let issued = invitations::invite(&desk, &caller, &form).await?;
             hand_over(&caller, &form.org, issued, desk.now()).await
         }
@@ -34,7 +34,7 @@ pub async fn resend_invitation(form: InvitationRef) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
             let issued = invitations::resend(&desk, &caller, &form).await?;
             hand_over(&caller, &form.org, issued, desk.now()).await
         }

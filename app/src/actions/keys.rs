@@ -3,8 +3,8 @@
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::key_format::{hint, looks_like_secret};
-use keydesk_core::ops::fresh::prove;
 use keydesk_core::ops::keys::{self, CreateForm, EditForm, Edited, Found, KeyRef, RevokeForm, SearchForm};
+use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub async fn create_key(form: CreateForm) -> Result<(), AppError> {
     answer(
         async {
             let (desk, caller) = (desk()?, caller()?);
-            let caller = prove(&desk, &caller, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller, &form.reauth).await?;
             let issued = keys::create(&desk, &caller, &form).await?;
             let page = LocalPath::issued(&form.org, &issued.id);
             // The one way a secret leaves: sealed, to the page that shows it.
@@ -46,10 +46,10 @@ pub async fn edit_key(form: EditForm) -> Result<(), AppError> {
                     tell(Tone::Good, "Nothing was changed.")?;
                     Ok(LocalPath::key(&form.org, &id))
                 }
-                Edited::Clash(clash) => Err(AppError::Clash {
-                    sentence: clash.sentence,
-                    fields: clash.errors,
-                    merged: serde_json::to_string(&clash.form).unwrap_or_default(),
+                Edited::EditConflict(conflict) => Err(AppError::EditConflict {
+                    sentence: conflict.sentence,
+                    fields: conflict.errors,
+                    merged: serde_json::to_string(&conflict.form).unwrap_or_default(),
                 }),
             }
         }
@@ -113,7 +113,7 @@ pub async fn search_keys(form: SearchForm) -> Result<(), AppError> {
                 }
                 Found::Text(text) => {
                     // No longer than the list reads it.
-                    let text: String = text.chars().take(SEARCH_MOST).collect();
+                    let text: String = text.chars().take(MAX_SEARCH).collect();
                     let query = serde_urlencoded::to_string([("q", text)]).unwrap_or_default();
                     let rest = rest(&form.rest);
                     let query = match (query.as_str(), rest.as_str()) {
@@ -155,9 +155,9 @@ pub struct Hit {
     pub href: String,
 }
 
-const HITS_MOST: usize = 8;
+const MAX_HITS: usize = 8;
 /// Characters; the longest name has half as many.
-pub const SEARCH_MOST: usize = 200;
+pub const MAX_SEARCH: usize = 200;
 
 /// What the palette asks while somebody types: a few keys by name or last four.
 #[server(endpoint = "keys/find")]
@@ -176,7 +176,7 @@ pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
             page: None,
         };
         let view = keys::suggest(&desk, &caller, &form.org, &filter).await?;
-        let hits = view.page.keys.iter().take(HITS_MOST).map(|key| Hit {
+        let hits = view.page.keys.iter().take(MAX_HITS).map(|key| Hit {
             name: key.name.clone(),
             hint: hint(&key.last_four),
             state: state_word(&key.state(view.now), view.now),

@@ -1,9 +1,9 @@
 //! Another role, disable, enable, remove, leave, and what becomes of the keys of those who left.
 
 use keydesk_core::domain::ids::PersonId;
-use keydesk_core::ops::fresh::prove;
-use keydesk_core::ops::leaving::{self, DecideForm};
 use keydesk_core::ops::members::{self, LeaveForm, MemberRef, Out, RoleForm};
+use keydesk_core::ops::offboarding::{self, DecideForm};
+use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 
 use crate::ask::{answer, caller, desk};
@@ -26,7 +26,7 @@ pub async fn change_role(form: RoleForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
             let name = members::change_role(&desk, &caller, &form).await?;
             tell(format!("{name} is {} from now on.", with_article(&form.role)))?;
             // Whoever gives up their own role may not see this page any more.
@@ -46,7 +46,7 @@ fn with_article(role: &str) -> String {
 /// To the keys that wait for a decision, when there are some.
 fn after(org: &str, id: &str, out: &Out) -> Result<LocalPath, AppError> {
     let id = PersonId::parse(id).ok_or(AppError::NotFound)?;
-    Ok(if out.has_keys { LocalPath::leaving(org, &id) } else { LocalPath::member(org, &id) })
+    Ok(if out.has_keys { LocalPath::offboarding(org, &id) } else { LocalPath::member(org, &id) })
 }
 
 #[server(endpoint = "members/disable")]
@@ -54,7 +54,7 @@ pub async fn disable_member(form: MemberRef) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
             let out = members::disable(&desk, &caller, &form).await?;
             tell(format!("{} is disabled and signed out everywhere.", out.name))?;
             after(&form.org, &form.id, &out)
@@ -68,7 +68,7 @@ pub async fn enable_member(form: MemberRef) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
             let name = members::enable(&desk, &caller, &form).await?;
             tell(format!("{name} is active again."))?;
             member_page(&form.org, &form.id)
@@ -82,7 +82,7 @@ pub async fn remove_member(form: MemberRef) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
             let out = members::remove(&desk, &caller, &form).await?;
             tell(format!("{} is removed and signed out everywhere.", out.name))?;
             after(&form.org, &form.id, &out)
@@ -108,12 +108,12 @@ pub async fn decide_keys(form: DecideForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
-            let decided = leaving::decide(&desk, &caller, &form).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
+            let decided = offboarding::decide(&desk, &caller, &form).await?;
             tell(decided.sentence)?;
             let id = PersonId::parse(&form.id).ok_or(AppError::NotFound)?;
             Ok(match decided.more {
-                true => LocalPath::leaving(&form.org, &id),
+                true => LocalPath::offboarding(&form.org, &id),
                 false => LocalPath::members(&form.org),
             })
         }

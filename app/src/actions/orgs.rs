@@ -1,10 +1,10 @@
 //! An organisation's settings; and the installation's organisations, for its operator.
 
 use keydesk_core::domain::ledger::EntryKind;
-use keydesk_core::ops::fresh::prove;
 use keydesk_core::ops::orgs::{
-    self, By, EnforceForm, EnterForm, Entered, NewOrgForm, Owner, SaveForm, Saved, SwitchForm,
+    self, By, EnforceForm, EnterForm, Entered, NewOrgForm, OrgStatusForm, Owner, SaveForm, Saved,
 };
+use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 
 use super::tell;
@@ -18,7 +18,7 @@ pub async fn save_settings(form: SaveForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let caller = prove(&desk, &caller()?, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
             match orgs::save(&desk, &caller, &form).await? {
                 Saved::Saved(slug) if slug == form.org => {
                     tell(Tone::Good, "The settings are saved.")?;
@@ -37,10 +37,10 @@ pub async fn save_settings(form: SaveForm) -> Result<(), AppError> {
                     tell(Tone::Good, "Nothing was changed.")?;
                     Ok(LocalPath::settings(&form.org))
                 }
-                Saved::Clash(clash) => Err(AppError::Clash {
-                    sentence: clash.sentence,
-                    fields: clash.errors,
-                    merged: serde_json::to_string(&clash.form).unwrap_or_default(),
+                Saved::EditConflict(conflict) => Err(AppError::EditConflict {
+                    sentence: conflict.sentence,
+                    fields: conflict.errors,
+                    merged: serde_json::to_string(&conflict.form).unwrap_or_default(),
                 }),
             }
         }
@@ -75,7 +75,7 @@ pub async fn create_org(form: NewOrgForm) -> Result<(), AppError> {
 }
 
 #[server(endpoint = "orgs/suspend")]
-pub async fn suspend_org(form: SwitchForm) -> Result<(), AppError> {
+pub async fn suspend_org(form: OrgStatusForm) -> Result<(), AppError> {
     answer(
         async {
             let name = orgs::suspend(&desk()?, By::Operator(&caller()?), &form).await?;
@@ -90,7 +90,7 @@ pub async fn suspend_org(form: SwitchForm) -> Result<(), AppError> {
 }
 
 #[server(endpoint = "orgs/resume")]
-pub async fn resume_org(form: SwitchForm) -> Result<(), AppError> {
+pub async fn resume_org(form: OrgStatusForm) -> Result<(), AppError> {
     answer(
         async {
             let name = orgs::resume(&desk()?, By::Operator(&caller()?), &form).await?;
@@ -105,7 +105,7 @@ pub async fn resume_org(form: SwitchForm) -> Result<(), AppError> {
 pub async fn enter_balance(form: EnterForm) -> Result<(), AppError> {
     answer(
         async {
-            match orgs::enter(&desk()?, By::Operator(&caller()?), &form).await? {
+            match orgs::add_entry(&desk()?, By::Operator(&caller()?), &form).await? {
                 Entered::Entered { name, entry, left } => {
                     let amount = entry.amount;
                     let done = match entry.kind {
@@ -117,10 +117,10 @@ pub async fn enter_balance(form: EnterForm) -> Result<(), AppError> {
                     tell(Tone::Good, format!("{done} It is {left} now."))?;
                     Ok(LocalPath::operator_balance(&form.org))
                 }
-                Entered::Clash(clash) => Err(AppError::Clash {
-                    sentence: clash.sentence,
-                    fields: clash.errors,
-                    merged: serde_json::to_string(&clash.form).unwrap_or_default(),
+                Entered::EditConflict(conflict) => Err(AppError::EditConflict {
+                    sentence: conflict.sentence,
+                    fields: conflict.errors,
+                    merged: serde_json::to_string(&conflict.form).unwrap_or_default(),
                 }),
             }
         }

@@ -43,10 +43,10 @@ pub async fn save_provider(form: SaveForm) -> Result<(), AppError> {
                     tell(Tone::Good, "Nothing was changed.")?;
                     Ok(LocalPath::providers().with_id(&form.id))
                 }
-                Saved::Clash(clash) => Err(AppError::Clash {
-                    sentence: clash.sentence,
-                    fields: clash.errors,
-                    merged: serde_json::to_string(&clash.form).unwrap_or_default(),
+                Saved::EditConflict(conflict) => Err(AppError::EditConflict {
+                    sentence: conflict.sentence,
+                    fields: conflict.errors,
+                    merged: serde_json::to_string(&conflict.form).unwrap_or_default(),
                 }),
             }
         }

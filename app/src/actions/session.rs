@@ -6,7 +6,7 @@ use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::second_factor::{self, CodeForm, Used};
 use keydesk_core::ops::setup::{self, SetupForm};
-use keydesk_core::ops::sign_in::{self, Proven, ResetForm, SignInForm};
+use keydesk_core::ops::sign_in::{self, ResetForm, SignInForm, VerifiedPassword};
 use keydesk_core::store::people;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
@@ -16,7 +16,7 @@ use tower_sessions::{Session, session, session_store};
 use crate::ask::{answer, caller, desk, parts, request};
 use crate::error::AppError;
 use crate::path::LocalPath;
-use crate::sealed::{self, FLASH, Flash, HALF_IN, HalfIn, Tone};
+use crate::sealed::{self, FLASH, Flash, PENDING_SIGN_IN, PendingSignIn, Tone};
 
 /// What the session's data hold; the server's session store reads them into columns.
 pub const PERSON: &str = "person";
@@ -70,17 +70,17 @@ pub(super) async fn begin_first(person: &PersonId) -> Result<(), AppError> {
 }
 
 /// After a right password: a session, or the page that asks for the code.
-pub(super) async fn go_on(proven: &Proven, next: &LocalPath) -> Result<LocalPath, AppError> {
-    if proven.second_factor {
-        let half = HalfIn {
-            person: proven.person.clone(),
-            password_set_at: proven.password_set_at.ms(),
+pub(super) async fn go_on(verified: &VerifiedPassword, next: &LocalPath) -> Result<LocalPath, AppError> {
+    if verified.second_factor {
+        let half = PendingSignIn {
+            person: verified.person.clone(),
+            password_set_at: verified.password_set_at.ms(),
             next: next.as_str().into(),
         };
-        sealed::send(HALF_IN, "/", half, desk()?.now());
+        sealed::send(PENDING_SIGN_IN, "/", half, desk()?.now());
         return Ok(LocalPath::code());
     }
-    begin(&proven.person, proven.password_set_at).await?;
+    begin(&verified.person, verified.password_set_at).await?;
     Ok(next.clone())
 }
 
@@ -102,8 +102,8 @@ pub async fn sign_in(form: SignInForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let proven = sign_in::sign_in(&desk, &form, &request().address).await?;
-            go_on(&proven, &LocalPath::parse(&form.next).unwrap_or_else(LocalPath::home)).await
+            let verified = sign_in::sign_in(&desk, &form, &request().address).await?;
+            go_on(&verified, &LocalPath::parse(&form.next).unwrap_or_else(LocalPath::home)).await
         }
         .await,
     )
@@ -115,19 +115,21 @@ pub async fn sign_in_with_code(form: CodeForm) -> Result<(), AppError> {
     answer(
         async {
             let (desk, asked) = (desk()?, request());
-            let half: HalfIn = sealed::peek(HALF_IN, desk.now()).ok_or(AppError::Unauthenticated)?;
-            let proven = Proven {
+            let half: PendingSignIn =
+                sealed::peek(PENDING_SIGN_IN, desk.now()).ok_or(AppError::Unauthenticated)?;
+            let verified = VerifiedPassword {
                 person: half.person,
                 password_set_at: Moment::from_ms(half.password_set_at),
                 second_factor: true,
             };
-            let used = second_factor::finish_sign_in(&desk, &proven, &form, &asked.address, &asked.id).await;
+            let used =
+                second_factor::finish_sign_in(&desk, &verified, &form, &asked.address, &asked.id).await;
             let used = used.map_err(|error| match error {
                 OpError::NotFound => AppError::Unauthenticated,
                 other => other.into(),
             })?;
-            begin(&proven.person, proven.password_set_at).await?;
-            sealed::clear(HALF_IN, "/");
+            begin(&verified.person, verified.password_set_at).await?;
+            sealed::clear(PENDING_SIGN_IN, "/");
             if let Used::RecoveryCode { left } = used {
                 let sentence = match left {
                     0 => "You signed in with your last recovery code. Make new ones in your account."

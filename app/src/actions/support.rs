@@ -1,6 +1,6 @@
 //! Support's one box across organisations.
 
-use keydesk_core::ops::support::{self, LookUpForm, LookedUp};
+use keydesk_core::ops::support::{self, LookupForm, LookupResult};
 use leptos::prelude::*;
 
 use super::tell;
@@ -11,11 +11,11 @@ use crate::sealed::Tone;
 
 /// It posts, so that a pasted secret never stands in an address.
 #[server(endpoint = "support/look-up")]
-pub async fn look_up(form: LookUpForm) -> Result<(), AppError> {
+pub async fn lookup(form: LookupForm) -> Result<(), AppError> {
     answer(
         async {
-            match support::look_up(&desk()?, &caller()?, &form).await? {
-                LookedUp::Key { slug, id, retired } => {
+            match support::lookup(&desk()?, &caller()?, &form).await? {
+                LookupResult::Key { slug, id, retired } => {
                     if retired {
                         tell(
                             Tone::Warn,
@@ -24,11 +24,11 @@ pub async fn look_up(form: LookUpForm) -> Result<(), AppError> {
                     }
                     Ok(LocalPath::key(&slug, &id))
                 }
-                LookedUp::Nothing(sentence) => {
+                LookupResult::Nothing(sentence) => {
                     tell(Tone::Warn, sentence)?;
                     Ok(LocalPath::support())
                 }
-                LookedUp::Text(text) => {
+                LookupResult::Text(text) => {
                     let query = serde_urlencoded::to_string([("q", text)]).unwrap_or_default();
                     Ok(LocalPath::support().with_query(if query == "q=" { "" } else { &query }))
                 }

@@ -1,6 +1,6 @@
 //! Create, edit, archive and restore a team; add, change and remove its people.
 
-use keydesk_core::ops::fresh::prove;
+use keydesk_core::ops::reauthentication::reauthenticate;
 use keydesk_core::ops::teams::{
     self, AddForm, CreateForm, EditForm, Edited, PersonForm, RemoveForm, TeamRef,
 };
@@ -38,10 +38,10 @@ pub async fn edit_team(form: EditForm) -> Result<(), AppError> {
                     tell(Tone::Good, "Nothing was changed.")?;
                     Ok(LocalPath::team(&form.org, &id))
                 }
-                Edited::Clash(clash) => Err(AppError::Clash {
-                    sentence: clash.sentence,
-                    fields: clash.errors,
-                    merged: serde_json::to_string(&clash.form).unwrap_or_default(),
+                Edited::EditConflict(conflict) => Err(AppError::EditConflict {
+                    sentence: conflict.sentence,
+                    fields: conflict.errors,
+                    merged: serde_json::to_string(&conflict.form).unwrap_or_default(),
                 }),
             }
         }
@@ -81,7 +81,7 @@ pub async fn add_team_person(form: AddForm) -> Result<(), AppError> {
     answer(
         async {
             let (desk, caller) = (desk()?, caller()?);
-            let caller = prove(&desk, &caller, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller, &form.reauth).await?;
             let name = teams::add(&desk, &caller, &form).await?;
             tell(Tone::Good, format!("{name} added to the team."))?;
             Ok(LocalPath::teams(&form.org).with_id(&form.id))
@@ -95,7 +95,7 @@ pub async fn change_team_role(form: PersonForm) -> Result<(), AppError> {
     answer(
         async {
             let (desk, caller) = (desk()?, caller()?);
-            let caller = prove(&desk, &caller, &form.proof).await?;
+            let caller = reauthenticate(&desk, &caller, &form.reauth).await?;
             let name = teams::set_role(&desk, &caller, &form).await?;
             tell(Tone::Good, format!("{name}’s role changed. It holds from their next request on."))?;
             Ok(LocalPath::teams(&form.org).with_id(&form.id))

@@ -18,7 +18,7 @@ mod summary;
 use leptos::prelude::*;
 
 #[island]
-pub fn Hands() -> impl IntoView {
+pub fn Enhancements() -> impl IntoView {
     #[cfg(feature = "hydrate")]
     {
         copy::listen();

@@ -6,7 +6,7 @@ use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::window::Period;
 use leptos::prelude::*;
 
-use crate::ui::field::{LimitField, Mistakes, help, lines_field, mistake};
+use crate::ui::field::{FieldErrors, LimitField, field_error, help, lines_field};
 use crate::ui::icon::{Icon, icon};
 
 /// What the fields are filled with, and how they are sent.
@@ -31,7 +31,7 @@ impl BoundFields<'_> {
         (self.bound)(field).unwrap_or_default()
     }
 
-    pub fn models(&self, catalogue: &[Model], mistakes: &Mistakes) -> AnyView {
+    pub fn models(&self, catalogue: &[Model], field_errors: &FieldErrors) -> AnyView {
         let mut provider = String::new();
         let models_name = format!("{}[models][]", self.within);
         let boxes = catalogue
@@ -52,7 +52,7 @@ impl BoundFields<'_> {
             })
             .collect_view();
         let every = self.scope == "every";
-        let patterns_open = !self.patterns.is_empty() || mistakes.of("patterns").is_some();
+        let patterns_open = !self.patterns.is_empty() || field_errors.of("patterns").is_some();
         let scope_name = format!("{}[scope]", self.within);
         view! {
             <div class="reveals" data-field="models">
@@ -74,7 +74,7 @@ impl BoundFields<'_> {
                             "One a line; * stands for any characters. A pattern also lets in models that are added later.",
                             "claude-haiku-*",
                             self.patterns.to_owned(),
-                            mistakes,
+                            field_errors,
                         )}
                     </details>
                 </div>
@@ -82,13 +82,13 @@ impl BoundFields<'_> {
                     <input type="radio" name=scope_name value="every" checked=every />
                     <span>"Every model, including new ones" <span class="help">{self.every}</span></span>
                 </label>
-                {mistake("models", mistakes.of("models"))}
+                {field_error("models", field_errors.of("models"))}
             </div>
         }
         .into_any()
     }
 
-    pub fn budgets(&self, zone: &Zone, mistakes: &Mistakes) -> AnyView {
+    pub fn budgets(&self, zone: &Zone, field_errors: &FieldErrors) -> AnyView {
         let zone = zone.name().to_owned();
         let budget = |period: Period| {
             let (legend, resets) = match period {
@@ -105,12 +105,12 @@ impl BoundFields<'_> {
                 after: "",
                 help: format!("{resets} {}", self.bound(period.as_str())).trim_end().to_owned(),
             }
-            .draw((self.pair)(period.as_str()), mistakes)
+            .draw((self.pair)(period.as_str()), field_errors)
         };
         let others = [Period::Day, Period::Week, Period::Total];
         let open = others.iter().any(|period| {
             let field = period.as_str();
-            (self.pair)(field).0 == "limit" || mistakes.of(field).is_some()
+            (self.pair)(field).0 == "limit" || field_errors.of(field).is_some()
         });
         view! {
             {budget(Period::Month)}
@@ -122,16 +122,16 @@ impl BoundFields<'_> {
         .into_any()
     }
 
-    pub fn rates(&self, mistakes: &Mistakes) -> AnyView {
+    pub fn rates(&self, field_errors: &FieldErrors) -> AnyView {
         let rate = |field: &'static str, legend, after, words: &str| {
             let help = format!("{words} {}", self.bound(field)).trim().to_owned();
             LimitField { field, legend, within: self.within, before: "", after, help }
-                .draw((self.pair)(field), mistakes)
+                .draw((self.pair)(field), field_errors)
         };
         view! {
             {rate("rpm", "Requests", "per minute", "Counted over the last sixty seconds.")}
             {rate("tpm", "Tokens", "per minute", "Input and output together, over the last sixty seconds. 10k and 1.5m are understood.")}
-            {rate("parallel", "Parallel requests", "at a time", "How many may be under way at once.")}
+            {rate("concurrent", "Parallel requests", "at a time", "How many may be under way at once.")}
         }
         .into_any()
     }

@@ -16,7 +16,7 @@ pub mod teams;
 
 use std::future::Future;
 
-use keydesk_core::ops::access::{Caller, Visit, enter};
+use keydesk_core::ops::access::{Caller, OrgContext, open_org};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::Title;
@@ -25,7 +25,7 @@ use crate::ask::{caller, desk, param, parts, request};
 use crate::error::AppError;
 use crate::path::LocalPath;
 use crate::sealed::{self, FLASH, Flash, Returned};
-use crate::ui::field::Mistakes;
+use crate::ui::field::FieldErrors;
 use crate::ui::frame::{Width, framed, solo};
 use crate::ui::notice::notice;
 
@@ -62,8 +62,8 @@ fn notice_line() -> Option<AnyView> {
     Some(notice(flash.tone, flash.sentence))
 }
 
-fn mistakes() -> Mistakes {
-    Mistakes(returned().map(|form| form.errors).unwrap_or_default())
+fn field_errors() -> FieldErrors {
+    FieldErrors(returned().map(|form| form.errors).unwrap_or_default())
 }
 
 /// The form that came back, as it was typed.
@@ -95,12 +95,12 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
     }
     let heading = match &error {
         AppError::NotFound => "There is no page here",
-        AppError::Forbidden | AppError::Stale => "You may not do this",
+        AppError::Forbidden | AppError::ReauthRequired => "You may not do this",
         AppError::SecondFactor { .. } => "A second factor is needed",
         AppError::Unauthenticated => "You are signed out",
-        AppError::Conflict { .. } | AppError::Clash { .. } => "This can't be done any more",
+        AppError::Conflict { .. } | AppError::EditConflict { .. } => "This can't be done any more",
         AppError::TooMany { .. } => "Too many attempts",
-        AppError::Invalid { .. } | AppError::Malformed => "This could not be read",
+        AppError::Invalid { .. } | AppError::MalformedKey => "This could not be read",
         AppError::Unavailable | AppError::Internal => "This page could not be shown",
     };
     let place = place(slug).await;
@@ -110,7 +110,7 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
             (LocalPath::second_factor().as_str().to_owned(), "Set up a second factor")
         }
         (_, AppError::Unavailable | AppError::Internal) => (here(), "Try again"),
-        (Some((visit, _)), _) => (LocalPath::keys(&visit.org.slug).as_str().to_owned(), "Go to Keys"),
+        (Some((context, _)), _) => (LocalPath::keys(&context.org.slug).as_str().to_owned(), "Go to Keys"),
         (None, _) => ("/".to_owned(), "Go to the start"),
     };
     let body = view! {
@@ -127,17 +127,17 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
     }
     .into_any();
     match place {
-        Some((visit, caller)) => framed(&visit, &caller, &here(), Width::Wide, body),
+        Some((context, caller)) => framed(&context, &caller, &here(), Width::Wide, body),
         None => solo(body, None),
     }
 }
 
 /// The organisation of the address, when the caller has a place in it.
-async fn place(slug: &str) -> Option<(Visit, Caller)> {
+async fn place(slug: &str) -> Option<(OrgContext, Caller)> {
     let (desk, caller) = (desk().ok()?, caller().ok()?);
     let mut read = desk.db.read().await.ok()?;
-    let visit = enter(&mut read, &caller, slug).await.ok()?;
-    Some((visit, caller))
+    let context = open_org(&mut read, &caller, slug).await.ok()?;
+    Some((context, caller))
 }
 
 /// An address that no page has.

@@ -1,17 +1,17 @@
 //! Set-up, sign-in in one step or two, a new password: one card each. And an organisation's first page.
 
-use keydesk_core::ops::access::enter;
+use keydesk_core::ops::access::open_org;
 use keydesk_core::ops::links;
 use keydesk_core::ops::setup::SetupForm;
 use keydesk_core::ops::sign_in::SignInForm;
 use keydesk_core::store::links::LinkKind;
 use leptos::prelude::*;
 
-use super::{here, mistakes, notice_line, page, returned, title, typed};
+use super::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::ask::{caller, desk, param, query};
 use crate::error::AppError;
 use crate::path::LocalPath;
-use crate::sealed::{self, HALF_IN, HalfIn};
+use crate::sealed::{self, PENDING_SIGN_IN, PendingSignIn};
 use crate::ui::field::{TextField, on_page};
 use crate::ui::frame::solo;
 use crate::ui::icon::{Icon, icon};
@@ -22,8 +22,8 @@ pub fn OrgPage() -> impl IntoView {
     let slug = param("org");
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let visit = enter(&mut desk.db.read().await?, &caller, &slug).await?;
-        leptos_axum::redirect(LocalPath::keys(&visit.org.slug).as_str());
+        let context = open_org(&mut desk.db.read().await?, &caller, &slug).await?;
+        leptos_axum::redirect(LocalPath::keys(&context.org.slug).as_str());
         Ok(().into_any())
     })
 }
@@ -32,7 +32,7 @@ pub fn OrgPage() -> impl IntoView {
 pub fn SignInPage() -> impl IntoView {
     let next = query("next").unwrap_or_default();
     page(async move {
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let form: SignInForm = typed().unwrap_or_default();
         let next = if form.next.is_empty() { next } else { form.next };
         let next = LocalPath::parse(&next).unwrap_or_else(LocalPath::home).as_str().to_owned();
@@ -55,12 +55,12 @@ pub fn SignInPage() -> impl IntoView {
         let body = view! {
             {title("Sign in")}
             <h1>"Sign in"</h1>
-            {mistakes.0.is_empty().then(notice_line)}
+            {field_errors.0.is_empty().then(notice_line)}
             <form class="form" method="post" action="/api/session/sign-in" data-enhance data-brief>
                 {on_page(here())}
                 <input type="hidden" name="form[next]" value=next />
-                {email.draw(form.email, &mistakes)}
-                {password.draw(String::new(), &mistakes)}
+                {email.draw(form.email, &field_errors)}
+                {password.draw(String::new(), &field_errors)}
                 <button class="btn primary wide">"Sign in"</button>
             </form>
         };
@@ -74,11 +74,11 @@ pub fn SignInPage() -> impl IntoView {
 pub fn CodePage() -> impl IntoView {
     page(async move {
         // A form that came back was posted with the first step's cookie.
-        if returned().is_none() && sealed::peek::<HalfIn>(HALF_IN, desk()?.now()).is_none() {
+        if returned().is_none() && sealed::peek::<PendingSignIn>(PENDING_SIGN_IN, desk()?.now()).is_none() {
             leptos_axum::redirect(LocalPath::sign_in().as_str());
             return Ok(().into_any());
         }
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let code = TextField {
             field: "code",
             name: "form[code]",
@@ -96,21 +96,21 @@ pub fn CodePage() -> impl IntoView {
             help: "One of the ten that you stored when you turned the second factor on.",
             ..Default::default()
         };
-        let told = mistakes.of("code").or(mistakes.of("recovery")).is_some();
+        let told = field_errors.of("code").or(field_errors.of("recovery")).is_some();
         let body = view! {
             {title("Code")}
             <h1>"One more step"</h1>
             {(!told).then(notice_line)}
             <form class="form" method="post" action="/api/session/code" data-enhance data-brief>
                 {on_page(here())}
-                {code.draw(String::new(), &mistakes)}
+                {code.draw(String::new(), &field_errors)}
                 <button class="btn primary wide">"Sign in"</button>
             </form>
-            <details class="more" open=mistakes.of("recovery").is_some()>
+            <details class="more" open=field_errors.of("recovery").is_some()>
                 <summary>{icon(Icon::Right)} "Use a recovery code"</summary>
                 <form class="form" method="post" action="/api/session/code" data-enhance data-brief>
                     {on_page(here())}
-                    {recovery.draw(String::new(), &mistakes)}
+                    {recovery.draw(String::new(), &field_errors)}
                     <button class="btn wide">"Sign in with the recovery code"</button>
                 </form>
             </details>
@@ -131,7 +131,7 @@ pub fn SetUpPage() -> impl IntoView {
                 "A set-up link works once, for a day. This one was used, has run out, or Keydesk is set up already.",
             ));
         }
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let form: SetupForm = typed().unwrap_or_default();
         let text = |field, name, label, help, autocomplete| TextField {
             field,
@@ -139,18 +139,18 @@ pub fn SetUpPage() -> impl IntoView {
             label,
             help,
             autocomplete,
-            most: Some(100),
+            max: Some(100),
             ..Default::default()
         };
         let name = text("name", "form[name]", "Name", "", "name");
         let email = TextField {
             kind: "email",
-            most: Some(254),
+            max: Some(254),
             ..text("email", "form[email]", "E-mail", "You sign in with it.", "username")
         };
         let password = TextField {
             kind: "password",
-            most: Some(256),
+            max: Some(256),
             ..text(
                 "password",
                 "form[password]",
@@ -169,8 +169,8 @@ pub fn SetUpPage() -> impl IntoView {
                 {on_page(here())}
                 <input type="hidden" name="form[token]" value=token />
                 <input type="hidden" name="form[zone]" value="" data-zone />
-                {name.draw(form.name, &mistakes)} {email.draw(form.email, &mistakes)}
-                {password.draw(String::new(), &mistakes)} {org.draw(form.org, &mistakes)}
+                {name.draw(form.name, &field_errors)} {email.draw(form.email, &field_errors)}
+                {password.draw(String::new(), &field_errors)} {org.draw(form.org, &field_errors)}
                 <button class="btn primary wide">"Create organisation"</button>
             </form>
         };
@@ -188,7 +188,7 @@ pub fn ResetPage() -> impl IntoView {
                 "A link to set a new password works once, for an hour. This one was used, or has run out.",
             ));
         }
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let password = TextField {
             field: "password",
             name: "form[password]",
@@ -196,18 +196,18 @@ pub fn ResetPage() -> impl IntoView {
             help: "15 characters or more. Four unusual words do well.",
             kind: "password",
             autocomplete: "new-password",
-            most: Some(256),
+            max: Some(256),
             ..Default::default()
         };
         let body = view! {
             {title("New password")}
             <h1>"Set a new password"</h1>
             <p class="muted">"Every session of yours ends with it."</p>
-            {mistakes.0.is_empty().then(notice_line)}
+            {field_errors.0.is_empty().then(notice_line)}
             <form class="form" method="post" action="/api/session/reset" data-enhance data-brief>
                 {on_page(here())}
                 <input type="hidden" name="form[token]" value=token />
-                {password.draw(String::new(), &mistakes)}
+                {password.draw(String::new(), &field_errors)}
                 <button class="btn primary wide">"Set password"</button>
             </form>
         };

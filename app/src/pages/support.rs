@@ -12,11 +12,11 @@ use crate::ui::frame::{Width, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::search::SearchBox;
 
-const WORDS_MOST: usize = 200;
+const MAX_WORDS: usize = 200;
 
 #[component]
 pub fn SupportPage() -> impl IntoView {
-    let typed: String = query("q").unwrap_or_default().trim().chars().take(WORDS_MOST).collect();
+    let typed: String = query("q").unwrap_or_default().trim().chars().take(MAX_WORDS).collect();
     // A secret that somebody put into the address by hand is neither looked up nor shown again.
     let text = if looks_like_secret(&typed) { String::new() } else { typed };
     page(async move {
@@ -32,7 +32,7 @@ pub fn SupportPage() -> impl IntoView {
             {page_head(vec![], "Support".into_any(), under.into_any(), ().into_any())}
             <div class="toolbar">
                 <form class="search" role="search" method="post" action="/api/support/look-up">
-                    {SearchBox { name: "form[q]", placeholder: "Key id, whole secret, last four, or an organisation", label: "Look up", most: None }.draw(text.clone())}
+                    {SearchBox { name: "form[q]", placeholder: "Key id, whole secret, last four, or an organisation", label: "Look up", max: None }.draw(text.clone())}
                 </form>
             </div>
             {found(&hits, &text)}

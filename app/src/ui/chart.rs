@@ -18,9 +18,9 @@ pub struct Bar {
 }
 
 pub fn bars(label: String, what: &'static str, bars: Vec<Bar>) -> impl IntoView {
-    let most = bars.iter().map(|bar| bar.value).max().unwrap_or_default();
+    let max = bars.iter().map(|bar| bar.value).max().unwrap_or_default();
     // Days without any spend still get an axis that reads.
-    let top = if most == Money::ZERO { Money::from_nanos(2_000_000_000) } else { nice_top(most) };
+    let top = if max == Money::ZERO { Money::from_nanos(2_000_000_000) } else { nice_top(max) };
     let count = bars.len().max(1);
     let share = 100.0 / count as f64;
     let y = |value: Money| BOTTOM - (BOTTOM - TOP) * (value.nanos() as f64 / top.nanos().max(1) as f64);
@@ -108,18 +108,18 @@ fn axis(value: Money) -> String {
 }
 
 /// The next of 2, 4, 6, 10, 20, 40 … above the largest value, so that half of it is round too.
-fn nice_top(most: Money) -> Money {
+fn nice_top(max: Money) -> Money {
     let mut step: i64 = 1;
     loop {
         for factor in [2, 4, 6, 10] {
             let top = step.saturating_mul(factor);
-            if top >= most.nanos() && top >= 10_000 {
+            if top >= max.nanos() && top >= 10_000 {
                 return Money::from_nanos(top);
             }
         }
         step = step.saturating_mul(10);
         if step > 1_000_000_000_000_000_000 {
-            return most;
+            return max;
         }
     }
 }

@@ -8,9 +8,9 @@ use super::icon::{Icon, icon};
 
 /// What a form is shown with after it came back.
 #[derive(Clone, Default)]
-pub struct Mistakes(pub Vec<FieldError>);
+pub struct FieldErrors(pub Vec<FieldError>);
 
-impl Mistakes {
+impl FieldErrors {
     pub fn of(&self, field: &str) -> Option<String> {
         self.0.iter().find(|error| error.field == field).map(|error| error.problem.to_string())
     }
@@ -22,7 +22,7 @@ pub fn on_page(path: String) -> impl IntoView {
 }
 
 /// The sentence under a field. The browser's script fills the same element when a form comes back without a new page.
-pub fn mistake(field: &str, sentence: Option<String>) -> impl IntoView + use<> {
+pub fn field_error(field: &str, sentence: Option<String>) -> impl IntoView + use<> {
     sentence.map(|sentence| {
         view! {
             <p class="error" id=format!("{field}-error")>
@@ -59,20 +59,20 @@ pub struct TextField {
     /// Which keys a phone shows, such as `numeric`.
     pub inputmode: &'static str,
     pub optional: bool,
-    pub most: Option<usize>,
+    pub max: Option<usize>,
     pub autofocus: bool,
     /// The id of a `<datalist>` with values to choose from.
     pub list: &'static str,
 }
 
 impl TextField {
-    pub fn draw(self, value: String, mistakes: &Mistakes) -> AnyView {
-        self.draw_with(self.help.to_owned(), value, mistakes)
+    pub fn draw(self, value: String, field_errors: &FieldErrors) -> AnyView {
+        self.draw_with(self.help.to_owned(), value, field_errors)
     }
 
     /// With a help text that is made for the page.
-    pub fn draw_with(self, help_text: String, value: String, mistakes: &Mistakes) -> AnyView {
-        let wrong = mistakes.of(self.field);
+    pub fn draw_with(self, help_text: String, value: String, field_errors: &FieldErrors) -> AnyView {
+        let wrong = field_errors.of(self.field);
         let described = described(self.field, !help_text.is_empty(), wrong.is_some());
         view! {
             <div class="field" data-field=self.field>
@@ -88,7 +88,7 @@ impl TextField {
                     value=value
                     aria-describedby=described
                     aria-invalid=invalid(wrong.is_some())
-                    maxlength=self.most.map(|most| most.to_string())
+                    maxlength=self.max.map(|max| max.to_string())
                     autocomplete=if self.autocomplete.is_empty() { "off" } else { self.autocomplete }
                     inputmode=(!self.inputmode.is_empty()).then_some(self.inputmode)
                     spellcheck="false"
@@ -97,7 +97,7 @@ impl TextField {
                     list=(!self.list.is_empty()).then_some(self.list)
                 />
                 {help(self.field, help_text)}
-                {mistake(self.field, wrong)}
+                {field_error(self.field, wrong)}
             </div>
         }
         .into_any()
@@ -117,9 +117,9 @@ pub fn lines_field(
     help_text: &'static str,
     placeholder: &'static str,
     value: String,
-    mistakes: &Mistakes,
+    field_errors: &FieldErrors,
 ) -> AnyView {
-    let wrong = mistakes.of(field);
+    let wrong = field_errors.of(field);
     view! {
         <div class="field" data-field=field>
             <label class="label" for=field>
@@ -138,7 +138,7 @@ pub fn lines_field(
                 {value}
             </textarea>
             {help(field, help_text)}
-            {mistake(field, wrong)}
+            {field_error(field, wrong)}
         </div>
     }
     .into_any()
@@ -152,9 +152,9 @@ pub fn select_field(
     help_text: &'static str,
     options: Vec<(String, String)>,
     chosen: &str,
-    mistakes: &Mistakes,
+    field_errors: &FieldErrors,
 ) -> AnyView {
-    let wrong = mistakes.of(field);
+    let wrong = field_errors.of(field);
     let options = options
         .into_iter()
         .map(|(value, label)| {
@@ -175,7 +175,7 @@ pub fn select_field(
                 {options}
             </select>
             {help(field, help_text)}
-            {mistake(field, wrong)}
+            {field_error(field, wrong)}
         </div>
     }
     .into_any()
@@ -196,8 +196,8 @@ pub struct UnitField {
 }
 
 impl UnitField {
-    pub fn draw(self, value: String, mistakes: &Mistakes) -> AnyView {
-        let wrong = mistakes.of(self.field);
+    pub fn draw(self, value: String, field_errors: &FieldErrors) -> AnyView {
+        let wrong = field_errors.of(self.field);
         let unit =
             |text: &'static str| (!text.is_empty()).then(|| view! { <span aria-hidden="true">{text}</span> });
         let spoken = [self.label, self.after].join(", ").trim_end_matches(", ").to_owned();
@@ -221,7 +221,7 @@ impl UnitField {
                     {unit(self.after)}
                 </span>
                 {help(self.field, self.help)}
-                {mistake(self.field, wrong)}
+                {field_error(self.field, wrong)}
             </div>
         }
         .into_any()
@@ -242,9 +242,9 @@ pub struct LimitField {
 }
 
 impl LimitField {
-    pub fn draw(self, (mode, value): (&str, &str), mistakes: &Mistakes) -> AnyView {
+    pub fn draw(self, (mode, value): (&str, &str), field_errors: &FieldErrors) -> AnyView {
         let field = self.field;
-        let wrong = mistakes.of(field);
+        let wrong = field_errors.of(field);
         let mode_name = format!("{}[{field}_mode]", self.within);
         let unit = |text: &'static str| (!text.is_empty()).then(|| view! { <span>{text}</span> });
         view! {
@@ -278,7 +278,7 @@ impl LimitField {
                     </span>
                 </div>
                 {help(field, self.help)}
-                {mistake(field, wrong)}
+                {field_error(field, wrong)}
             </fieldset>
         }
         .into_any()

@@ -2,7 +2,7 @@
 //! not signed in, a single card.
 
 use keydesk_core::domain::policy::{Action, On, PlatformRole};
-use keydesk_core::ops::access::{Caller, Visit};
+use keydesk_core::ops::access::{Caller, OrgContext};
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon, mark};
@@ -23,8 +23,8 @@ pub enum Width {
 }
 
 /// A page of an organisation.
-pub fn framed(visit: &Visit, caller: &Caller, path: &str, width: Width, body: AnyView) -> AnyView {
-    let org = &visit.org;
+pub fn framed(context: &OrgContext, caller: &Caller, path: &str, width: Width, body: AnyView) -> AnyView {
+    let org = &context.org;
     note_org(&org.slug);
     let suspended = org.suspended.then(|| {
         notice(
@@ -34,12 +34,12 @@ pub fn framed(visit: &Visit, caller: &Caller, path: &str, width: Width, body: An
     });
     let body = view! { {suspended} {body} };
     let data = Some(org.slug.clone());
-    let palette = palette(visit);
+    let palette = palette(context);
     let rail = Rail {
         name: org.name.clone(),
         home: LocalPath::keys(&org.slug).as_str().to_owned(),
-        places: places(visit),
-        orgs: &visit.orgs,
+        places: places(context),
+        orgs: &context.orgs,
         current: Some(&org.slug),
     };
     view! { {frame(rail, caller, path, width, data, body.into_any())} {palette} }.into_any()
@@ -74,7 +74,7 @@ struct Place {
 }
 
 /// The places of an organisation that the visitor may see.
-fn places(visit: &Visit) -> Vec<Place> {
+fn places(context: &OrgContext) -> Vec<Place> {
     let all = [
         (Action::ListKeys, "keys", Icon::Key, "Keys"),
         (Action::ListTeams, "teams", Icon::Team, "Teams"),
@@ -83,8 +83,8 @@ fn places(visit: &Visit) -> Vec<Place> {
         (Action::SeeSettings, "settings", Icon::Gear, "Settings"),
     ];
     all.into_iter()
-        .filter(|(action, ..)| visit.may(*action, On::Org))
-        .map(|(_, place, sign, words)| Place { href: format!("/{}/{place}", visit.org.slug), sign, words })
+        .filter(|(action, ..)| context.may(*action, On::Org))
+        .map(|(_, place, sign, words)| Place { href: format!("/{}/{place}", context.org.slug), sign, words })
         .collect()
 }
 
@@ -269,8 +269,8 @@ fn person_menu(caller: &Caller, path: &str, org: Option<&str>) -> impl IntoView 
 }
 
 /// Filled and opened by the browser's script.
-fn palette(visit: &Visit) -> impl IntoView + use<> {
-    let keys = LocalPath::keys(&visit.org.slug).as_str().to_owned();
+fn palette(context: &OrgContext) -> impl IntoView + use<> {
+    let keys = LocalPath::keys(&context.org.slug).as_str().to_owned();
     let page = |href: String, sign: Icon, words: &'static str| {
         view! {
             <a class="hit" role="option" href=href aria-selected="false">
@@ -278,9 +278,10 @@ fn palette(visit: &Visit) -> impl IntoView + use<> {
             </a>
         }
     };
-    let create =
-        visit.may(Action::CreateKey, On::Org).then(|| page(format!("{keys}/new"), Icon::Plus, "Create key"));
-    let others = places(visit)
+    let create = context
+        .may(Action::CreateKey, On::Org)
+        .then(|| page(format!("{keys}/new"), Icon::Plus, "Create key"));
+    let others = places(context)
         .into_iter()
         .filter(|place| place.href != keys)
         .map(|place| page(place.href, place.sign, place.words))

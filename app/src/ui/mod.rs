@@ -9,7 +9,7 @@ pub mod icon;
 pub mod meter;
 pub mod notice;
 pub mod pager;
-pub mod proof;
 pub mod qr;
+pub mod reauth;
 pub mod search;
 pub mod when;

@@ -9,7 +9,7 @@ pub struct SearchBox {
     pub name: &'static str,
     pub placeholder: &'static str,
     pub label: &'static str,
-    pub most: Option<usize>,
+    pub max: Option<usize>,
 }
 
 impl SearchBox {
@@ -26,7 +26,7 @@ impl SearchBox {
                     aria-label=self.label
                     aria-keyshortcuts="/"
                     data-shortcut="/"
-                    maxlength=self.most.map(|most| most.to_string())
+                    maxlength=self.max.map(|max| max.to_string())
                     autocomplete="off"
                     spellcheck="false"
                 />

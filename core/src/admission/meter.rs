@@ -1,9 +1,9 @@
 //! Gates 7 and 8, and what follows: a request holds the most it may use before it is sent on, and its true use takes the
 //! place of that when it is done. Whatever becomes of a gateway, what it held ends by itself after `LEASE_MS`.
 
-use super::{AuthContext, NotAdmitted};
+use super::{AdmissionError, AuthContext};
 use crate::Desk;
-use crate::domain::gate::Refusal;
+use crate::domain::gate::Rejection;
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
 use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
 use crate::domain::moment::{Moment, Zone};
@@ -67,7 +67,7 @@ pub struct Used {
 
 /// # Errors
 /// `Refused` with the first limit that does not let it pass; then it holds nothing.
-pub async fn reserve(desk: &Desk, context: &AuthContext, ask: &Ask) -> Result<Reserved, NotAdmitted> {
+pub async fn reserve(desk: &Desk, context: &AuthContext, ask: &Ask) -> Result<Reserved, AdmissionError> {
     let turn = desk.queues.turn(&desk.db, &context.org).await?;
     let now = desk.now();
     let starts = WindowStarts::at(now, &context.zone);
@@ -75,13 +75,13 @@ pub async fn reserve(desk: &Desk, context: &AuthContext, ask: &Ask) -> Result<Re
     drop(turn);
     if let Some(stopped) = met.iter().find(|met| !met.fits) {
         let limit = limit_use(stopped, context, now);
-        let refusal = Refusal::Limit {
+        let rejection = Rejection::Limit {
             last_four: context.last_four.clone(),
             retry_after: retry_after(&limit, now),
             limit: Box::new(limit),
             zone: context.zone.clone(),
         };
-        return Err(NotAdmitted::Refused(refusal, Some(context.known())));
+        return Err(AdmissionError::Refused(rejection, Some(context.known())));
     }
     Ok(Reserved {
         request: ask.request.clone(),
@@ -99,7 +99,7 @@ pub async fn reserve(desk: &Desk, context: &AuthContext, ask: &Ask) -> Result<Re
 pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>, StoreError> {
     let now = desk.now();
     let nothing = Ask {
-        request: RequestId::new(now, desk.ten()),
+        request: RequestId::new(now, desk.id_entropy()),
         model: String::new(),
         amount: Money::ZERO,
         tokens: 0,
@@ -120,7 +120,7 @@ fn hold(context: &AuthContext, ask: &Ask, now: Moment) -> Hold {
         amount: ask.amount.max(Money::ZERO),
         tokens: ask.tokens.max(0),
         at: now,
-        ends_at: now.plus_ms(LEASE_MS),
+        expires_at: now.plus_ms(LEASE_MS),
     }
 }
 
@@ -132,13 +132,13 @@ fn limit_use(met: &Met, context: &AuthContext, now: Moment) -> LimitUse {
     };
     let resets_at = match met.what {
         Limited::Budget(period) => period.window(now, &context.zone).end,
-        Limited::Balance | Limited::Requests | Limited::Tokens | Limited::Parallel => met.frees_at,
+        Limited::Balance | Limited::Requests | Limited::Tokens | Limited::Concurrent => met.frees_at,
     };
     LimitUse {
         holder: met.holder,
         holder_name,
         what: met.what,
-        most: met.most,
+        max: met.max,
         used: met.used,
         held: met.held,
         asked: met.asked,
@@ -157,7 +157,7 @@ fn retry_after(limit: &LimitUse, now: Moment) -> Option<i64> {
             let wait = limit.resets_at.map_or(1_000, |at| at.ms().saturating_sub(now.ms()));
             Some((wait.max(1) + 999) / 1_000)
         }
-        Limited::Budget(_) | Limited::Balance | Limited::Parallel => Some(1),
+        Limited::Budget(_) | Limited::Balance | Limited::Concurrent => Some(1),
     }
 }
 

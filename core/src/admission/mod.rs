@@ -4,26 +4,26 @@
 //! `AuthContext` is the proof that gates 1 to 5 were passed, `Reserved` that 7 and 8 were. They have no public constructor
 //! and no default, so a route that needs one cannot be reached without.
 
+mod key_status;
 mod last_used;
-mod look;
 mod meter;
 mod presented;
 mod queues;
-mod refusals;
+mod rejections;
 
 use std::net::IpAddr;
 
+pub use key_status::{KeyStatusView, LiveKeyStatus, key_status};
 pub use last_used::LastUsed;
-pub use look::{KeyLook, LiveLook, look};
 pub use meter::{
     Ask, LEASE_MS, RENEW_MS, Reserved, Used, limits, release, renew, reserve, reserved, settle, settled,
 };
 pub use presented::Presented;
 pub use queues::Queues;
-pub use refusals::{Refusals, Refused};
+pub use rejections::{Refused, Rejections};
 
 use crate::Desk;
-use crate::domain::gate::Refusal;
+use crate::domain::gate::Rejection;
 use crate::domain::ids::{KeyId, OrgId, SecretId, TeamId};
 use crate::domain::key::Status;
 use crate::domain::key_format;
@@ -35,10 +35,10 @@ use crate::store::{StoreError, models};
 
 /// Why a request is not let in.
 #[derive(Debug, thiserror::Error)]
-pub enum NotAdmitted {
+pub enum AdmissionError {
     /// With the key, where it is known which it was.
     #[error("refused at gate {}", .0.gate().number())]
-    Refused(Refusal, Option<KnownKey>),
+    Refused(Rejection, Option<KnownKey>),
     /// The database is away: nobody is let in.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
@@ -51,9 +51,9 @@ pub struct KnownKey {
     pub org: OrgId,
 }
 
-impl From<Refusal> for NotAdmitted {
-    fn from(refusal: Refusal) -> Self {
-        NotAdmitted::Refused(refusal, None)
+impl From<Rejection> for AdmissionError {
+    fn from(rejection: Rejection) -> Self {
+        AdmissionError::Refused(rejection, None)
     }
 }
 
@@ -110,13 +110,13 @@ impl AuthContext {
     }
 
     /// Gate 6 for one model: in the scope of the key, of its team and of its organisation.
-    pub fn model(&self, model: &str) -> Result<(), Refusal> {
+    pub fn model(&self, model: &str) -> Result<(), Rejection> {
         if self.scopes.iter().all(|scope| scope.allows(model)) {
             return Ok(());
         }
         // What a caller made up is cut before it is sent back.
         let model = model.chars().filter(|c| !c.is_control()).take(100).collect();
-        Err(Refusal::Model { last_four: self.last_four.clone(), model })
+        Err(Rejection::Model { last_four: self.last_four.clone(), model })
     }
 }
 
@@ -125,53 +125,53 @@ pub async fn authenticate(
     desk: &Desk,
     presented: &Presented,
     address: Option<IpAddr>,
-) -> Result<AuthContext, NotAdmitted> {
+) -> Result<AuthContext, AdmissionError> {
     let credential = presented.single()?;
-    let secret = key_format::read(credential).map_err(Refusal::Malformed)?;
+    let secret = key_format::read(credential).map_err(Rejection::MalformedKey)?;
     let mut read = desk.db.read().await?;
-    let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Refusal::Unknown)?;
+    let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Rejection::Unknown)?;
     let passed = live(&found, desk.now()).and_then(|()| from_here(&found, address));
-    if let Err(refusal) = passed {
-        return Err(NotAdmitted::Refused(refusal, Some(KnownKey { key: found.key, org: found.org })));
+    if let Err(rejection) = passed {
+        return Err(AdmissionError::Refused(rejection, Some(KnownKey { key: found.key, org: found.org })));
     }
     Ok(AuthContext::new(found))
 }
 
 /// Gates 3 (the retired half) and 4, in order.
-fn live(found: &Admitted, now: Moment) -> Result<(), Refusal> {
+fn live(found: &Admitted, now: Moment) -> Result<(), Rejection> {
     let last_four = || found.last_four.clone();
     if let Some(since) = found.secret_ends.filter(|ends| *ends <= now) {
-        return Err(Refusal::Retired { last_four: last_four(), since });
+        return Err(Rejection::Retired { last_four: last_four(), since });
     }
     match found.status {
-        Status::Revoked => return Err(Refusal::Revoked { last_four: last_four(), since: found.status_at }),
-        Status::Expired => return Err(Refusal::Expired { last_four: last_four(), since: found.status_at }),
+        Status::Revoked => return Err(Rejection::Revoked { last_four: last_four(), since: found.status_at }),
+        Status::Expired => return Err(Rejection::Expired { last_four: last_four(), since: found.status_at }),
         Status::Active | Status::Disabled => {}
     }
     if let Some(since) = found.expires_at.filter(|at| *at <= now) {
-        return Err(Refusal::Expired { last_four: last_four(), since });
+        return Err(Rejection::Expired { last_four: last_four(), since });
     }
     if found.status == Status::Disabled {
-        return Err(Refusal::Disabled { last_four: last_four(), since: found.status_at });
+        return Err(Rejection::Disabled { last_four: last_four(), since: found.status_at });
     }
     if found.org_suspended {
-        return Err(Refusal::OrgSuspended);
+        return Err(Rejection::OrgSuspended);
     }
     if let Some((_, team)) = found.team.as_ref().filter(|_| found.team_archived) {
-        return Err(Refusal::TeamArchived { team: team.clone() });
+        return Err(Rejection::TeamArchived { team: team.clone() });
     }
     Ok(())
 }
 
 /// Gate 5.
-fn from_here(found: &Admitted, address: Option<IpAddr>) -> Result<(), Refusal> {
+fn from_here(found: &Admitted, address: Option<IpAddr>) -> Result<(), Rejection> {
     let allowed = match address {
         Some(address) => found.addresses.allows(address),
         None => found.addresses.is_any(),
     };
     if !allowed {
         let address = address.map_or("unknown".into(), |address| address.to_canonical().to_string());
-        return Err(Refusal::Address { last_four: found.last_four.clone(), address });
+        return Err(Rejection::Address { last_four: found.last_four.clone(), address });
     }
     Ok(())
 }

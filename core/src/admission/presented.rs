@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::domain::gate::Refusal;
+use crate::domain::gate::Rejection;
 
 /// Credentials as they were sent. It holds secrets, so it has no Debug and is wiped when dropped.
 #[derive(Default)]
@@ -29,12 +29,12 @@ impl Presented {
     }
 
     /// The one credential. The same key sent in two places is one.
-    pub(super) fn single(&self) -> Result<&str, Refusal> {
+    pub(super) fn single(&self) -> Result<&str, Rejection> {
         let Some(first) = self.keys.first() else {
-            return Err(if self.wrong_scheme { Refusal::WrongScheme } else { Refusal::NoCredential });
+            return Err(if self.wrong_scheme { Rejection::WrongScheme } else { Rejection::NoCredential });
         };
         if self.keys.iter().any(|key| key != first) {
-            return Err(Refusal::TwoCredentials);
+            return Err(Rejection::TwoCredentials);
         }
         Ok(first)
     }
@@ -51,14 +51,14 @@ mod tests {
         sent.bare(b"sk-one");
         assert_eq!(sent.single(), Ok("sk-one"));
         sent.bare(b"sk-two");
-        assert_eq!(sent.single(), Err(Refusal::TwoCredentials));
+        assert_eq!(sent.single(), Err(Rejection::TwoCredentials));
     }
 
     #[test]
     fn a_missing_and_a_misspelt_credential_are_told_apart() {
-        assert_eq!(Presented::default().single(), Err(Refusal::NoCredential));
+        assert_eq!(Presented::default().single(), Err(Rejection::NoCredential));
         let mut sent = Presented::default();
         sent.authorization(b"Basic abc");
-        assert_eq!(sent.single(), Err(Refusal::WrongScheme));
+        assert_eq!(sent.single(), Err(Rejection::WrongScheme));
     }
 }

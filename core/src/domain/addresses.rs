@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
+use super::parse_error::ParseError;
 use super::scope::quoted;
 
-const MOST: usize = 100;
+const MAX: usize = 100;
 
 /// The networks a request may come from; an empty list means any address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct AllowList(Vec<IpNet>);
 impl AllowList {
     /// Reads addresses and networks (`10.0.0.0/8`) separated by line ends, commas or spaces, and drops repetitions.
     /// Refuses more than 100, and names the entry that is wrong. Nothing written is any address.
-    pub fn parse_lines(text: &str) -> Result<AllowList, Problem> {
+    pub fn parse_lines(text: &str) -> Result<AllowList, ParseError> {
         let mut nets = Vec::new();
         let separator = |c: char| c == ',' || c.is_whitespace();
         for entry in text.split(separator).filter(|entry| !entry.is_empty()) {
@@ -29,8 +29,8 @@ impl AllowList {
             if !nets.contains(&net) {
                 nets.push(net);
             }
-            if nets.len() > MOST {
-                return Err(Problem::new(
+            if nets.len() > MAX {
+                return Err(ParseError::new(
                     "There are more than 100 addresses. Put several into one network, such as 10.0.0.0/8.",
                 ));
             }
@@ -62,9 +62,9 @@ impl AllowList {
 }
 
 impl TryFrom<Vec<String>> for AllowList {
-    type Error = Problem;
+    type Error = ParseError;
 
-    fn try_from(entries: Vec<String>) -> Result<AllowList, Problem> {
+    fn try_from(entries: Vec<String>) -> Result<AllowList, ParseError> {
         AllowList::parse_lines(&entries.join("\n"))
     }
 }
@@ -75,9 +75,9 @@ impl From<AllowList> for Vec<String> {
     }
 }
 
-fn parse_entry(entry: &str) -> Result<IpNet, Problem> {
+fn parse_entry(entry: &str) -> Result<IpNet, ParseError> {
     let wrong = || {
-        Problem::new(format!(
+        ParseError::new(format!(
             "\"{}\" is not an address or a network. Write it as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32.",
             quoted(entry)
         ))
@@ -90,15 +90,15 @@ fn parse_entry(entry: &str) -> Result<IpNet, Problem> {
             let length = Some(length).filter(|length| length.bytes().all(|byte| byte.is_ascii_digit()));
             let length = length.and_then(|length| length.parse().ok()).ok_or_else(wrong)?;
             IpNet::new(address, length).map_err(|_| {
-                let most = if address.is_ipv4() { 32 } else { 128 };
-                Problem::new(format!(
-                    "\"{entry}\" has a length that is too large. Use 0 to {most} after the slash."
+                let max = if address.is_ipv4() { 32 } else { 128 };
+                ParseError::new(format!(
+                    "\"{entry}\" has a length that is too large. Use 0 to {max} after the slash."
                 ))
             })?
         }
     };
     if net.addr() != net.network() {
-        return Err(Problem::new(format!(
+        return Err(ParseError::new(format!(
             "\"{entry}\" is not the start of its network. Write {} for the network, or {} for the one address.",
             net.trunc(),
             net.addr()
@@ -131,7 +131,7 @@ mod tests {
         AllowList::parse_lines(text).unwrap()
     }
 
-    fn refusal(text: &str) -> String {
+    fn rejection(text: &str) -> String {
         AllowList::parse_lines(text).unwrap_err().to_string()
     }
 
@@ -174,10 +174,10 @@ mod tests {
     #[test]
     fn host_bits_are_refused_with_the_right_network() {
         assert_eq!(
-            refusal("192.168.1.5/24"),
+            rejection("192.168.1.5/24"),
             "\"192.168.1.5/24\" is not the start of its network. Write 192.168.1.0/24 for the network, or 192.168.1.5 for the one address."
         );
-        assert!(refusal("2001:db8::1/32").contains("Write 2001:db8::/32 for the network"));
+        assert!(rejection("2001:db8::1/32").contains("Write 2001:db8::/32 for the network"));
     }
 
     #[test]
@@ -195,10 +195,10 @@ mod tests {
             "::/129",
             "/8",
         ] {
-            let problem = refusal(&format!("127.0.0.1 {entry} 10.0.0.1"));
+            let problem = rejection(&format!("127.0.0.1 {entry} 10.0.0.1"));
             assert!(problem.starts_with(&format!("\"{entry}\" ")), "{problem}");
         }
-        assert!(refusal("10.0.0.0/33").contains("0 to 32"));
+        assert!(rejection("10.0.0.0/33").contains("0 to 32"));
     }
 
     #[test]

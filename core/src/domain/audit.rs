@@ -60,7 +60,7 @@ kinds! {
     BalanceDebited = "balance.debited", "took out of the balance of";
     /// From now on requests are refused at a balance of nothing.
     BalanceEnforced = "balance.enforced", "began to enforce the balance of";
-    BalanceLetBe = "balance.let_be", "stopped enforcing the balance of";
+    BalanceNotEnforced = "balance.not_enforced", "stopped enforcing the balance of";
     KeyCreated = "key.created", "created";
     KeyEdited = "key.edited", "edited";
     KeyDisabled = "key.disabled", "disabled";
@@ -93,7 +93,7 @@ kinds! {
     SecondFactorOff = "second_factor.off", "turned off the second factor of";
     RecoveryCodesMade = "recovery_codes.made", "made new recovery codes for";
     RecoveryCodeUsed = "recovery_codes.used", "used a recovery code of";
-    SupportLooked = "support.looked", "looked at";
+    SupportAccessed = "support.accessed", "looked at";
     AuditExported = "audit.exported", "exported the audit of";
 }
 

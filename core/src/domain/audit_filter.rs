@@ -79,8 +79,8 @@ impl Group {
             | K::BalanceCredited
             | K::BalanceDebited
             | K::BalanceEnforced
-            | K::BalanceLetBe => Group::Organisation,
-            K::SupportLooked | K::AuditExported => Group::Watching,
+            | K::BalanceNotEnforced => Group::Organisation,
+            K::SupportAccessed | K::AuditExported => Group::Watching,
         }
     }
 

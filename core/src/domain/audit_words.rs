@@ -4,7 +4,7 @@
 use super::audit::{Change, EventKind, PastEvent, SYSTEM};
 
 /// Values longer than this are told in the table of changes, not in the sentence.
-const VALUE_MOST: usize = 60;
+const MAX_VALUE: usize = 60;
 
 /// What happened: "Ana Ruiz changed the monthly budget of ci-prod from $50.00 to $80.00."
 pub fn sentence(event: &PastEvent) -> String {
@@ -24,7 +24,7 @@ pub fn sentence(event: &PastEvent) -> String {
         K::BalanceCredited => format!("{who} added {} to the balance of {what}.", amount(event)),
         K::BalanceDebited => format!("{who} took {} out of the balance of {what}.", amount(event)),
         K::BalanceEnforced => format!("{who} began to enforce the balance of {what}."),
-        K::BalanceLetBe => format!("{who} stopped enforcing the balance of {what}."),
+        K::BalanceNotEnforced => format!("{who} stopped enforcing the balance of {what}."),
         K::KeyCreated => format!("{who} created the key {what}."),
         K::KeyEdited => edited(event, &who, "key ", "fields"),
         K::KeyDisabled => format!("{who} disabled the key {what}."),
@@ -70,7 +70,7 @@ pub fn sentence(event: &PastEvent) -> String {
         K::RecoveryCodesMade => format!("{who} made new recovery codes for {what}."),
         K::RecoveryCodeUsed if own => format!("{who} used a recovery code."),
         K::RecoveryCodeUsed => format!("{who} used a recovery code of {what}."),
-        K::SupportLooked => looked(event, &who),
+        K::SupportAccessed => looked(event, &who),
         K::AuditExported => {
             let format = event.after("format").unwrap_or("a file");
             let part = match event.after("filter") {
@@ -148,7 +148,7 @@ fn values(change: &Change) -> String {
         Some(text) => text.to_owned(),
     };
     let (before, after) = (word(&change.before), word(&change.after));
-    let long = [&before, &after].iter().any(|text| text.chars().count() > VALUE_MOST || text.contains('\n'));
+    let long = [&before, &after].iter().any(|text| text.chars().count() > MAX_VALUE || text.contains('\n'));
     match (long, &change.before) {
         (true, _) => String::new(),
         (false, None) => format!(" to {after}"),
@@ -206,7 +206,7 @@ fn listed(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+        [max @ .., last] => format!("{} and {last}", max.join(", ")),
     }
 }
 
@@ -231,13 +231,13 @@ pub fn field(name: &str) -> &str {
         "budgets" => "Budgets",
         "rpm" => "Requests per minute",
         "tpm" => "Tokens per minute",
-        "parallel" => "Parallel requests",
+        "concurrent" => "Parallel requests",
         "expiry" => "Expiry",
         "zone" => "Time zone",
         "key_prefix" => "Key prefix",
         "key_defaults" => "Defaults of new keys",
-        "key_days_most" => "Longest life of a key",
-        "keys_per_member" => "Keys per member",
+        "max_key_days" => "Longest life of a key",
+        "max_keys_per_member" => "Keys per member",
         "members_create" => "Keys that members create",
         "second_factor" => "Second factor",
         "list" => "List",
@@ -268,7 +268,7 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::BalanceCredited => "Credit added",
         K::BalanceDebited => "Credit taken out",
         K::BalanceEnforced => "Balance enforced",
-        K::BalanceLetBe => "Balance no longer enforced",
+        K::BalanceNotEnforced => "Balance no longer enforced",
         K::KeyCreated => "Key created",
         K::KeyEdited => "Key edited",
         K::KeyDisabled => "Key disabled",
@@ -299,7 +299,7 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::SecondFactorOff => "Second factor turned off",
         K::RecoveryCodesMade => "Recovery codes made",
         K::RecoveryCodeUsed => "Recovery code used",
-        K::SupportLooked => "Support looked",
+        K::SupportAccessed => "Support looked",
         K::AuditExported => "Audit exported",
     }
 }
@@ -433,15 +433,15 @@ mod tests {
     #[test]
     fn looks_of_support_say_at_what() {
         use EventKind as K;
-        assert_eq!(said(K::SupportLooked, &[]), "Ana Ruiz (support) looked at ci-prod.");
+        assert_eq!(said(K::SupportAccessed, &[]), "Ana Ruiz (support) looked at ci-prod.");
         let list = ("list", None, Some("keys"));
-        assert_eq!(said(K::SupportLooked, &[list]), "Ana Ruiz (support) looked at the list of keys.");
+        assert_eq!(said(K::SupportAccessed, &[list]), "Ana Ruiz (support) looked at the list of keys.");
         assert_eq!(
-            said(K::SupportLooked, &[list, ("search", None, Some("ci"))]),
+            said(K::SupportAccessed, &[list, ("search", None, Some("ci"))]),
             "Ana Ruiz (support) searched the keys for “ci”."
         );
         assert_eq!(
-            said(K::SupportLooked, &[("search", None, Some("a whole secret"))]),
+            said(K::SupportAccessed, &[("search", None, Some("a whole secret"))]),
             "Ana Ruiz (support) looked up a whole secret."
         );
     }

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use super::problem::Problem;
+use super::parse_error::ParseError;
 
-pub const BASE_URL_MOST: usize = 300;
+pub const MAX_BASE_URL: usize = 300;
 
 const NOT_WHOLE: &str =
     "This is not a whole web address. Write it with its beginning, such as https://api.openai.com.";
@@ -27,14 +27,14 @@ const CALLS: [&str; 5] = ["/chat/completions", "/completions", "/responses", "/m
 ///
 /// # Errors
 /// A sentence that says which rule it breaks.
-pub fn parse_base_url(text: &str) -> Result<String, Problem> {
-    let wrong = |sentence: &'static str| Err(Problem::new(sentence));
+pub fn parse_base_url(text: &str) -> Result<String, ParseError> {
+    let wrong = |sentence: &'static str| Err(ParseError::new(sentence));
     let text = text.trim();
     if text.is_empty() {
         return wrong("The address is empty. Type one such as https://api.openai.com.");
     }
-    if text.len() > BASE_URL_MOST {
-        return Err(Problem::new(format!("An address has at most {BASE_URL_MOST} characters.")));
+    if text.len() > MAX_BASE_URL {
+        return Err(ParseError::new(format!("An address has at most {MAX_BASE_URL} characters.")));
     }
     // A parser takes line breaks out and turns backslashes round: what it then reads is not what somebody sees.
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
@@ -75,26 +75,26 @@ pub fn parse_base_url(text: &str) -> Result<String, Problem> {
 }
 
 /// Whether a name can only be of one's own network.
-fn own_name(name: &str) -> Result<bool, Problem> {
+fn own_name(name: &str) -> Result<bool, ParseError> {
     let name = name.trim_end_matches('.');
     if matches!(
         name,
         "metadata" | "metadata.google.internal" | "instance-data" | "instance-data.ec2.internal"
     ) {
-        return Err(Problem::new(LINK_LOCAL));
+        return Err(ParseError::new(LINK_LOCAL));
     }
     let own = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
     Ok(!name.contains('.') || own.iter().any(|end| name.ends_with(end)))
 }
 
-fn own_address(address: IpAddr) -> Result<bool, Problem> {
+fn own_address(address: IpAddr) -> Result<bool, ParseError> {
     const CLOUD_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
     const CLOUD_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     match address.to_canonical() {
-        IpAddr::V4(v4) if v4.is_link_local() || v4 == CLOUD_V4 => Err(Problem::new(LINK_LOCAL)),
-        IpAddr::V6(v6) if v6.is_unicast_link_local() || v6 == CLOUD_V6 => Err(Problem::new(LINK_LOCAL)),
-        address if address.is_unspecified() || address.is_multicast() => Err(Problem::new(NO_HOST)),
-        IpAddr::V4(v4) if v4.is_broadcast() => Err(Problem::new(NO_HOST)),
+        IpAddr::V4(v4) if v4.is_link_local() || v4 == CLOUD_V4 => Err(ParseError::new(LINK_LOCAL)),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() || v6 == CLOUD_V6 => Err(ParseError::new(LINK_LOCAL)),
+        address if address.is_unspecified() || address.is_multicast() => Err(ParseError::new(NO_HOST)),
+        IpAddr::V4(v4) if v4.is_broadcast() => Err(ParseError::new(NO_HOST)),
         IpAddr::V4(v4) => Ok(v4.is_loopback() || v4.is_private()),
         IpAddr::V6(v6) => Ok(v6.is_loopback() || v6.is_unique_local()),
     }
@@ -215,7 +215,7 @@ mod tests {
             let sentence = parse_base_url(text).unwrap_err().to_string();
             assert!(sentence.contains(says), "{text}: {sentence}");
         }
-        let long = format!("https://{}.example", "a".repeat(BASE_URL_MOST));
+        let long = format!("https://{}.example", "a".repeat(MAX_BASE_URL));
         assert!(parse_base_url(&long).unwrap_err().sentence().contains("at most"));
     }
 

@@ -7,7 +7,7 @@ use super::key_form::{FieldError, days_words};
 use super::limits::{Budget, Limits, grouped};
 use super::moment::{Day, Moment, Zone};
 use super::money::Money;
-use super::problem::Problem;
+use super::parse_error::ParseError;
 use super::scope::ModelScope;
 use super::window::Period;
 
@@ -46,22 +46,21 @@ impl Bounds {
     pub fn check(&self, team: &str, key: &KeySpec, before: Option<&KeySpec>) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let mut refuse = |field: &str, sentence: String| {
-            errors.push(FieldError::new(field, Problem::new(sentence)));
+            errors.push(FieldError::new(field, ParseError::new(sentence)));
         };
         if let Some(sentence) = self.refused_models(team, key, before) {
             refuse("models", sentence);
         }
         for period in [Period::Total, Period::Month, Period::Week, Period::Day] {
             let of = |spec: &KeySpec| budget_of(&spec.budgets, period);
-            if let Some(most) = above(of(key), self.budget(period), before.map(of)) {
-                let sentence =
-                    format!("{team} allows at most {most} {}. Enter that or less.", period.label());
+            if let Some(max) = above(of(key), self.budget(period), before.map(of)) {
+                let sentence = format!("{team} allows at most {max} {}. Enter that or less.", period.label());
                 refuse(period.as_str(), sentence);
             }
         }
         for (field, unit, of) in RATES {
-            if let Some(most) = above(of(&key.limits), of(&self.limits), before.map(|key| of(&key.limits))) {
-                let sentence = format!("{team} allows at most {} {unit}. Enter that or less.", grouped(most));
+            if let Some(max) = above(of(&key.limits), of(&self.limits), before.map(|key| of(&key.limits))) {
+                let sentence = format!("{team} allows at most {} {unit}. Enter that or less.", grouped(max));
                 refuse(field, sentence);
             }
         }
@@ -104,8 +103,8 @@ impl Bounds {
                 .then(|| format!("{team} allows only {}.", self.models.listing()));
         }
         if let Some(period) = Period::parse(field) {
-            let most = self.budget(period)?;
-            return Some(format!("{team} allows at most {most} {}.", period.label()));
+            let max = self.budget(period)?;
+            return Some(format!("{team} allows at most {max} {}.", period.label()));
         }
         let (_, unit, of) = RATES.iter().find(|(name, ..)| *name == field)?;
         Some(format!("{team} allows at most {} {unit}.", grouped(of(&self.limits)?)))
@@ -118,36 +117,41 @@ type Rate = (&'static str, &'static str, fn(&Limits) -> Option<i64>);
 const RATES: [Rate; 3] = [
     ("rpm", "requests per minute", |limits| limits.rpm),
     ("tpm", "tokens per minute", |limits| limits.tpm),
-    ("parallel", "parallel requests", |limits| limits.parallel),
+    ("concurrent", "concurrent requests", |limits| limits.concurrent),
 ];
 
 /// The most that is allowed, when the value is above it. No limit is above every limit. What was above before is let pass
 /// while it does not go up.
-fn above<T: PartialOrd + Copy>(value: Option<T>, most: Option<T>, before: Option<Option<T>>) -> Option<T> {
-    let most = most?;
+fn above<T: PartialOrd + Copy>(value: Option<T>, max: Option<T>, before: Option<Option<T>>) -> Option<T> {
+    let max = max?;
     let raised = |from: Option<T>| match (value, from) {
         (_, None) => false,
         (None, Some(_)) => true,
         (Some(value), Some(from)) => value > from,
     };
-    let is_above = |value: Option<T>| value.is_none_or(|value| value > most);
+    let is_above = |value: Option<T>| value.is_none_or(|value| value > max);
     let stood_above = before.is_some_and(|before| is_above(before) && !raised(before));
-    (is_above(value) && !stood_above).then_some(most)
+    (is_above(value) && !stood_above).then_some(max)
 }
 
 /// Whether a key may live until `at`, by the organisation's most days from now. The last day counts whole.
 ///
 /// # Errors
 /// The sentence for the field.
-pub fn expiry_within(most: Option<i64>, at: Option<Moment>, now: Moment, zone: &Zone) -> Result<(), Problem> {
-    let Some(most) = most else { return Ok(()) };
-    let last = Day::of(now.plus_days(most), zone).end(zone).plus_ms(-1);
+pub fn expiry_within(
+    max: Option<i64>,
+    at: Option<Moment>,
+    now: Moment,
+    zone: &Zone,
+) -> Result<(), ParseError> {
+    let Some(max) = max else { return Ok(()) };
+    let last = Day::of(now.plus_days(max), zone).end(zone).plus_ms(-1);
     if at.is_some_and(|at| at <= last) {
         return Ok(());
     }
-    Err(Problem::new(format!(
+    Err(ParseError::new(format!(
         "Keys of this organisation end within {}. Choose {} or an earlier day.",
-        days_words(most),
+        days_words(max),
         last.date(zone)
     )))
 }
@@ -177,7 +181,7 @@ mod tests {
         Bounds {
             models: scope("claude-*\ngpt-5"),
             budgets: monthly(500),
-            limits: Limits { rpm: Some(60), tpm: Some(100_000), parallel: None },
+            limits: Limits { rpm: Some(60), tpm: Some(100_000), concurrent: None },
         }
     }
 
@@ -185,7 +189,7 @@ mod tests {
         KeySpec {
             models: scope("claude-opus-4"),
             budgets: monthly(500),
-            limits: Limits { rpm: Some(60), tpm: Some(1), parallel: None },
+            limits: Limits { rpm: Some(60), tpm: Some(1), concurrent: None },
             ..KeySpec::default()
         }
     }
@@ -201,7 +205,7 @@ mod tests {
         let wide = KeySpec {
             models: scope("claude-*\ngemini-3\ngpt-5*"),
             budgets: monthly(501),
-            limits: Limits { rpm: Some(61), tpm: None, parallel: None },
+            limits: Limits { rpm: Some(61), tpm: None, concurrent: None },
             ..KeySpec::default()
         };
         let say = |field: &str, sentence: &str| (field.to_owned(), sentence.to_owned());
@@ -287,13 +291,13 @@ mod tests {
         fn any_bounds()(
             models in any_scope(),
             amounts in prop::array::uniform4(any_limit()),
-            (rpm, tpm, parallel) in (any_limit(), any_limit(), any_limit()),
+            (rpm, tpm, concurrent) in (any_limit(), any_limit(), any_limit()),
         ) -> Bounds {
             let budgets = Period::ALL.into_iter().zip(amounts);
             let budgets = budgets
                 .filter_map(|(period, amount)| Some(Budget { period, amount: dollars(amount?) }))
                 .collect();
-            Bounds { models, budgets, limits: Limits { rpm, tpm, parallel } }
+            Bounds { models, budgets, limits: Limits { rpm, tpm, concurrent } }
         }
     }
 
@@ -302,8 +306,8 @@ mod tests {
         KeySpec { models, budgets, limits, ..KeySpec::default() }
     }
 
-    fn exceeds<T: PartialOrd>(value: Option<T>, most: Option<T>) -> bool {
-        most.is_some_and(|most| value.is_none_or(|value| value > most))
+    fn exceeds<T: PartialOrd>(value: Option<T>, max: Option<T>) -> bool {
+        max.is_some_and(|max| value.is_none_or(|value| value > max))
     }
 
     proptest! {
@@ -321,7 +325,7 @@ mod tests {
                 }
                 prop_assert!(!exceeds(key.limits.rpm, team.limits.rpm));
                 prop_assert!(!exceeds(key.limits.tpm, team.limits.tpm));
-                prop_assert!(!exceeds(key.limits.parallel, team.limits.parallel));
+                prop_assert!(!exceeds(key.limits.concurrent, team.limits.concurrent));
             }
         }
 

@@ -5,17 +5,17 @@ use super::key_form::FieldError;
 use super::limits::{Budget, Limits, parse_count};
 use super::model::Model;
 use super::money::parse_budget;
-use super::problem::Problem;
+use super::parse_error::ParseError;
 use super::scope::{ModelPattern, ModelScope};
 use super::window::Period;
 
 /// Collects a problem under its field and goes on, so that one pass finds them all.
 pub(super) trait Take {
-    fn take<T>(&mut self, field: &str, parsed: Result<T, Problem>) -> Option<T>;
+    fn take<T>(&mut self, field: &str, parsed: Result<T, ParseError>) -> Option<T>;
 }
 
 impl Take for Vec<FieldError> {
-    fn take<T>(&mut self, field: &str, parsed: Result<T, Problem>) -> Option<T> {
+    fn take<T>(&mut self, field: &str, parsed: Result<T, ParseError>) -> Option<T> {
         parsed.map_err(|problem| self.push(FieldError::new(field, problem))).ok()
     }
 }
@@ -72,7 +72,7 @@ pub(super) fn parse_models(
             if list.is_empty() {
                 let sentence =
                     format!("No model is chosen, so {otherwise}. Choose at least one, or every model.");
-                errors.push(FieldError::new("models", Problem::new(sentence)));
+                errors.push(FieldError::new("models", ParseError::new(sentence)));
                 return None;
             }
             Some(ModelScope::Listed(list))
@@ -104,23 +104,23 @@ pub(super) fn parse_limits<'a>(
     pair: impl Fn(&str) -> (&'a str, &'a str),
     errors: &mut Vec<FieldError>,
 ) -> Option<Limits> {
-    let [rpm, tpm, parallel] =
-        ["rpm", "tpm", "parallel"].map(|field| parse_pair(pair(field), field, parse_count, errors));
-    Some(Limits { rpm: rpm?, tpm: tpm?, parallel: parallel? })
+    let [rpm, tpm, concurrent] =
+        ["rpm", "tpm", "concurrent"].map(|field| parse_pair(pair(field), field, parse_count, errors));
+    Some(Limits { rpm: rpm?, tpm: tpm?, concurrent: concurrent? })
 }
 
 fn parse_pair<T>(
     (mode, value): (&str, &str),
     field: &str,
-    parse: impl Fn(&str) -> Result<T, Problem>,
+    parse: impl Fn(&str) -> Result<T, ParseError>,
     errors: &mut Vec<FieldError>,
 ) -> Option<Option<T>> {
     let parsed = match (mode, value.trim()) {
         // The value's field is hidden then; what still stands in it is not meant.
         ("none", _) => Ok(None),
-        ("limit", "") => Err(Problem::new("Type a value, or choose No limit.")),
+        ("limit", "") => Err(ParseError::new("Type a value, or choose No limit.")),
         ("limit", value) => parse(value).map(Some),
-        _ => Err(Problem::new("Choose No limit or a value.")),
+        _ => Err(ParseError::new("Choose No limit or a value.")),
     };
     errors.take(field, parsed)
 }
@@ -131,7 +131,7 @@ fn check_budget_order(budgets: &[Budget], errors: &mut Vec<FieldError>) {
         if pair[0].amount < pair[1].amount {
             errors.push(FieldError::new(
                 pair[1].period.as_str(),
-                Problem::new(format!(
+                ParseError::new(format!(
                     "{} {} is more than the {} {}, so it could never be reached.",
                     pair[1].amount,
                     pair[1].period.label(),

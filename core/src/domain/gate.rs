@@ -1,8 +1,8 @@
-//! The gates a request passes on its way to a model, in order, and every way to be stopped at one. A refusal knows its
+//! The gates a request passes on its way to a model, in order, and every way to be stopped at one. A rejection knows its
 //! gate, its status, its code and its sentence; the shape of the answer is the protocol's business, not this module's.
-//! A refusal never holds more of a key than its last four characters.
+//! A rejection never holds more of a key than its last four characters.
 
-use super::key_format::Malformed;
+use super::key_format::MalformedKey;
 use super::limit_use::{HolderKind, LimitUse, Limited};
 use super::limits::{Budget, grouped};
 use super::moment::{Moment, Zone};
@@ -25,7 +25,7 @@ pub enum Gate {
     Model,
     /// There is budget left, for the key, the team and the organisation.
     Budget,
-    /// Requests, tokens and parallel requests are within their limits.
+    /// Requests, tokens and concurrent requests are within their limits.
     Rate,
 }
 
@@ -52,12 +52,12 @@ impl Gate {
 
 /// Why a request was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Rejection {
     NoCredential,
     /// The header is there and is not of the form `Bearer KEY`.
     WrongScheme,
     TwoCredentials,
-    Malformed(Malformed),
+    MalformedKey(MalformedKey),
     Unknown,
     /// A secret that a rotation took out of use; the key itself lives on under another secret.
     Retired {
@@ -99,41 +99,41 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl Rejection {
     pub fn gate(&self) -> Gate {
         match self {
-            Refusal::NoCredential | Refusal::WrongScheme | Refusal::TwoCredentials => Gate::Credential,
-            Refusal::Malformed(_) => Gate::WellFormed,
-            Refusal::Unknown | Refusal::Retired { .. } => Gate::Known,
-            Refusal::Revoked { .. }
-            | Refusal::Disabled { .. }
-            | Refusal::Expired { .. }
-            | Refusal::OrgSuspended
-            | Refusal::TeamArchived { .. } => Gate::Live,
-            Refusal::Address { .. } => Gate::Address,
-            Refusal::Model { .. } => Gate::Model,
-            Refusal::Limit { limit, .. } if limit.what.is_money() => Gate::Budget,
-            Refusal::Limit { .. } => Gate::Rate,
+            Rejection::NoCredential | Rejection::WrongScheme | Rejection::TwoCredentials => Gate::Credential,
+            Rejection::MalformedKey(_) => Gate::WellFormed,
+            Rejection::Unknown | Rejection::Retired { .. } => Gate::Known,
+            Rejection::Revoked { .. }
+            | Rejection::Disabled { .. }
+            | Rejection::Expired { .. }
+            | Rejection::OrgSuspended
+            | Rejection::TeamArchived { .. } => Gate::Live,
+            Rejection::Address { .. } => Gate::Address,
+            Rejection::Model { .. } => Gate::Model,
+            Rejection::Limit { limit, .. } if limit.what.is_money() => Gate::Budget,
+            Rejection::Limit { .. } => Gate::Rate,
         }
     }
 
-    /// The word under which refusals of a known key are counted; `None` when it tells nothing of a key.
+    /// The word under which rejections of a known key are counted; `None` when it tells nothing of a key.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Refusal::NoCredential
-            | Refusal::WrongScheme
-            | Refusal::TwoCredentials
-            | Refusal::Malformed(_)
-            | Refusal::Unknown => None,
-            Refusal::Retired { .. } => Some("retired"),
-            Refusal::Revoked { .. } => Some("revoked"),
-            Refusal::Disabled { .. } => Some("disabled"),
-            Refusal::Expired { .. } => Some("expired"),
-            Refusal::OrgSuspended => Some("org_suspended"),
-            Refusal::TeamArchived { .. } => Some("team_archived"),
-            Refusal::Address { .. } => Some("address"),
-            Refusal::Model { .. } => Some("model"),
-            Refusal::Limit { limit, .. } => Some(match (limit.what, limit.holder) {
+            Rejection::NoCredential
+            | Rejection::WrongScheme
+            | Rejection::TwoCredentials
+            | Rejection::MalformedKey(_)
+            | Rejection::Unknown => None,
+            Rejection::Retired { .. } => Some("retired"),
+            Rejection::Revoked { .. } => Some("revoked"),
+            Rejection::Disabled { .. } => Some("disabled"),
+            Rejection::Expired { .. } => Some("expired"),
+            Rejection::OrgSuspended => Some("org_suspended"),
+            Rejection::TeamArchived { .. } => Some("team_archived"),
+            Rejection::Address { .. } => Some("address"),
+            Rejection::Model { .. } => Some("model"),
+            Rejection::Limit { limit, .. } => Some(match (limit.what, limit.holder) {
                 (Limited::Budget(_), HolderKind::Key) => "budget_key",
                 (Limited::Budget(_), HolderKind::Team) => "budget_team",
                 (Limited::Budget(_), HolderKind::Org) => "budget_org",
@@ -142,8 +142,8 @@ impl Refusal {
                 (Limited::Requests, _) => "requests_team",
                 (Limited::Tokens, HolderKind::Key) => "tokens_key",
                 (Limited::Tokens, _) => "tokens_team",
-                (Limited::Parallel, HolderKind::Key) => "parallel_key",
-                (Limited::Parallel, _) => "parallel_team",
+                (Limited::Concurrent, HolderKind::Key) => "concurrent_key",
+                (Limited::Concurrent, _) => "concurrent_team",
             }),
         }
     }
@@ -151,40 +151,40 @@ impl Refusal {
     /// HTTP status.
     pub fn status(&self) -> u16 {
         match self {
-            Refusal::TwoCredentials => 400,
-            Refusal::Address { .. } | Refusal::Model { .. } => 403,
-            Refusal::Limit { .. } => 429,
-            Refusal::NoCredential
-            | Refusal::WrongScheme
-            | Refusal::Malformed(_)
-            | Refusal::Unknown
-            | Refusal::Retired { .. }
-            | Refusal::Revoked { .. }
-            | Refusal::Disabled { .. }
-            | Refusal::Expired { .. }
-            | Refusal::OrgSuspended
-            | Refusal::TeamArchived { .. } => 401,
+            Rejection::TwoCredentials => 400,
+            Rejection::Address { .. } | Rejection::Model { .. } => 403,
+            Rejection::Limit { .. } => 429,
+            Rejection::NoCredential
+            | Rejection::WrongScheme
+            | Rejection::MalformedKey(_)
+            | Rejection::Unknown
+            | Rejection::Retired { .. }
+            | Rejection::Revoked { .. }
+            | Rejection::Disabled { .. }
+            | Rejection::Expired { .. }
+            | Rejection::OrgSuspended
+            | Rejection::TeamArchived { .. } => 401,
         }
     }
 
     /// The machine's word for it, the same in every protocol.
     pub fn code(&self) -> &'static str {
         match self {
-            Refusal::TwoCredentials => "conflicting_credentials",
-            Refusal::Address { .. } => "address_not_allowed",
-            Refusal::Model { .. } => "model_not_allowed",
-            Refusal::Limit { limit, .. } if limit.what.is_money() => "insufficient_quota",
-            Refusal::Limit { .. } => "rate_limit_exceeded",
-            Refusal::NoCredential
-            | Refusal::WrongScheme
-            | Refusal::Malformed(_)
-            | Refusal::Unknown
-            | Refusal::Retired { .. }
-            | Refusal::Revoked { .. }
-            | Refusal::Disabled { .. }
-            | Refusal::Expired { .. }
-            | Refusal::OrgSuspended
-            | Refusal::TeamArchived { .. } => "invalid_api_key",
+            Rejection::TwoCredentials => "conflicting_credentials",
+            Rejection::Address { .. } => "address_not_allowed",
+            Rejection::Model { .. } => "model_not_allowed",
+            Rejection::Limit { limit, .. } if limit.what.is_money() => "insufficient_quota",
+            Rejection::Limit { .. } => "rate_limit_exceeded",
+            Rejection::NoCredential
+            | Rejection::WrongScheme
+            | Rejection::MalformedKey(_)
+            | Rejection::Unknown
+            | Rejection::Retired { .. }
+            | Rejection::Revoked { .. }
+            | Rejection::Disabled { .. }
+            | Rejection::Expired { .. }
+            | Rejection::OrgSuspended
+            | Rejection::TeamArchived { .. } => "invalid_api_key",
         }
     }
 
@@ -193,47 +193,47 @@ impl Refusal {
     pub fn sentence(&self, base_url: &str) -> String {
         let at = |moment: &Moment| format!("{} UTC", moment.date_time(&Zone::utc()));
         match self {
-            Refusal::NoCredential => format!(
+            Rejection::NoCredential => format!(
                 "No API key was sent to {base_url}. Send it as \"Authorization: Bearer KEY\", \"x-api-key\" or \"x-goog-api-key\"."
             ),
-            Refusal::WrongScheme => {
+            Rejection::WrongScheme => {
                 "The Authorization header is not of the form \"Bearer KEY\", with one space and no quotes."
                     .into()
             }
-            Refusal::TwoCredentials => {
+            Rejection::TwoCredentials => {
                 "Two different API keys were sent in one request. Send one, in one header.".into()
             }
-            Refusal::Malformed(why) => format!("Not a valid API key for {base_url}. {}", why.sentence()),
-            Refusal::Unknown => format!(
+            Rejection::MalformedKey(why) => format!("Not a valid API key for {base_url}. {}", why.sentence()),
+            Rejection::Unknown => format!(
                 "No valid active key for {base_url}. The most common cause is a key of another provider, or of another installation."
             ),
-            Refusal::Retired { last_four, since } => format!(
+            Rejection::Retired { last_four, since } => format!(
                 "The secret sk-…{last_four} was replaced by a rotation and ended {}. Use the key's new secret.",
                 at(since)
             ),
-            Refusal::Revoked { last_four, since } => {
+            Rejection::Revoked { last_four, since } => {
                 format!("The key sk-…{last_four} was revoked {}. Ask for a new one.", at(since))
             }
-            Refusal::Disabled { last_four, since } => format!(
+            Rejection::Disabled { last_four, since } => format!(
                 "The key sk-…{last_four} is disabled since {}. Whoever looks after it can enable it again.",
                 at(since)
             ),
-            Refusal::Expired { last_four, since } => {
+            Rejection::Expired { last_four, since } => {
                 format!("The key sk-…{last_four} expired {}. Ask for a new one.", at(since))
             }
-            Refusal::OrgSuspended => "The organisation that this key belongs to is suspended.".into(),
-            Refusal::TeamArchived { team } => {
+            Rejection::OrgSuspended => "The organisation that this key belongs to is suspended.".into(),
+            Rejection::TeamArchived { team } => {
                 format!("The team {team} that this key belongs to is archived.")
             }
-            Refusal::Address { last_four, address } => {
+            Rejection::Address { last_four, address } => {
                 format!("The key sk-…{last_four} may not be used from the address {address}.")
             }
-            Refusal::Model { last_four, model } => {
+            Rejection::Model { last_four, model } => {
                 format!(
                     "The key sk-…{last_four} may not use the model {model}. GET /v1/models lists those it may use."
                 )
             }
-            Refusal::Limit { last_four, limit, retry_after, zone } => {
+            Rejection::Limit { last_four, limit, retry_after, zone } => {
                 limit_sentence(last_four, limit, *retry_after, zone)
             }
         }
@@ -242,7 +242,7 @@ impl Refusal {
     /// Seconds after which the same request may pass.
     pub fn retry_after(&self) -> Option<i64> {
         match self {
-            Refusal::Limit { retry_after, .. } => *retry_after,
+            Rejection::Limit { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -259,7 +259,7 @@ fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, z
     let again = retry_after.map_or(String::new(), |seconds| format!(" Try again in {seconds} s."));
     match limit.what {
         Limited::Budget(period) => {
-            let budget = Budget { period, amount: money(limit.most) }.summary();
+            let budget = Budget { period, amount: money(limit.max) }.summary();
             let resets = match limit.resets_at {
                 Some(at) => format!(" It resets {} ({}).", at.date_time(zone), zone.name()),
                 None => " It does not reset; ask for a larger one.".into(),
@@ -275,23 +275,23 @@ fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, z
         }
         Limited::Requests => format!(
             "The limit of {whose}, {} requests per minute, is reached: {} were sent in the last minute.{again}",
-            grouped(limit.most),
+            grouped(limit.max),
             grouped(limit.used)
         ),
         Limited::Tokens if !limit.fits_alone() => format!(
             "The limit of {whose} is {} tokens per minute, and this request alone may use {}. Send less, or ask for fewer output tokens.",
-            grouped(limit.most),
+            grouped(limit.max),
             grouped(limit.asked)
         ),
         Limited::Tokens => format!(
             "The limit of {whose}, {} tokens per minute, does not allow this request: {} were used in the last minute or are held, and it may use {}.{again}",
-            grouped(limit.most),
+            grouped(limit.max),
             grouped(limit.used),
             grouped(limit.asked)
         ),
-        Limited::Parallel => format!(
+        Limited::Concurrent => format!(
             "The limit of {whose}, {} requests at the same time, is reached.{again}",
-            grouped(limit.most)
+            grouped(limit.max)
         ),
     }
 }
@@ -299,13 +299,13 @@ fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, z
 /// What is gone of an amount, and what this request would need of the rest.
 fn money_state(limit: &LimitUse) -> String {
     let money = Money::from_nanos;
-    if limit.used >= limit.most {
+    if limit.used >= limit.max {
         return match limit.what {
-            Limited::Balance => format!("{} is left", money(limit.most.saturating_sub(limit.used))),
+            Limited::Balance => format!("{} is left", money(limit.max.saturating_sub(limit.used))),
             _ => format!("{} is spent", money(limit.used)),
         };
     }
-    let left = money(limit.most.saturating_sub(limit.used));
+    let left = money(limit.max.saturating_sub(limit.used));
     let asked = money(limit.asked);
     if limit.fits_alone() {
         let held = money(limit.held);
@@ -318,7 +318,7 @@ fn money_state(limit: &LimitUse) -> String {
 
 /// Requests of one key that were refused for one reason, as its page lists them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedLately {
+pub struct RecentRejection {
     pub reason: String,
     pub times: i64,
     pub last_at: Moment,
@@ -327,7 +327,7 @@ pub struct RefusedLately {
     pub address: String,
 }
 
-impl RefusedLately {
+impl RecentRejection {
     /// Why, in a few words.
     pub fn words(&self) -> String {
         match self.reason.as_str() {
@@ -349,15 +349,15 @@ impl RefusedLately {
             "requests_team" => "Too many requests per minute for the team".into(),
             "tokens_key" => "Too many tokens per minute for the key".into(),
             "tokens_team" => "Too many tokens per minute for the team".into(),
-            "parallel_key" => "Too many requests at the same time for the key".into(),
-            "parallel_team" => "Too many requests at the same time for the team".into(),
+            "concurrent_key" => "Too many requests at the same time for the key".into(),
+            "concurrent_team" => "Too many requests at the same time for the team".into(),
             other => other.to_owned(),
         }
     }
 
     /// Those of one reason (and model, and where it is the reason, address) put together, the newest first.
-    pub fn together(list: Vec<RefusedLately>) -> Vec<RefusedLately> {
-        let mut groups: Vec<RefusedLately> = Vec::new();
+    pub fn together(list: Vec<RecentRejection>) -> Vec<RecentRejection> {
+        let mut groups: Vec<RecentRejection> = Vec::new();
         for one in list {
             match groups.iter_mut().find(|group| group.words() == one.words()) {
                 Some(group) => {

@@ -231,7 +231,7 @@ pub enum Field {
     Budgets,
     Rpm,
     Tpm,
-    Parallel,
+    Concurrent,
     Expiry,
 }
 
@@ -246,7 +246,7 @@ impl Field {
         Field::Budgets,
         Field::Rpm,
         Field::Tpm,
-        Field::Parallel,
+        Field::Concurrent,
         Field::Expiry,
     ];
 
@@ -261,7 +261,7 @@ impl Field {
             Field::Budgets => "budgets",
             Field::Rpm => "rpm",
             Field::Tpm => "tpm",
-            Field::Parallel => "parallel",
+            Field::Concurrent => "concurrent",
             Field::Expiry => "expiry",
         }
     }
@@ -287,7 +287,7 @@ impl KeySpec {
             Field::Budgets => budget_words(&self.budgets),
             Field::Rpm => limit_words(self.limits.rpm),
             Field::Tpm => limit_words(self.limits.tpm),
-            Field::Parallel => limit_words(self.limits.parallel),
+            Field::Concurrent => limit_words(self.limits.concurrent),
             Field::Expiry => self.expires_at.map_or("Never".into(), |at| at.exact(words.zone)),
         }
     }
@@ -303,7 +303,7 @@ impl KeySpec {
             Field::Budgets => self.budgets != other.budgets,
             Field::Rpm => self.limits.rpm != other.limits.rpm,
             Field::Tpm => self.limits.tpm != other.limits.tpm,
-            Field::Parallel => self.limits.parallel != other.limits.parallel,
+            Field::Concurrent => self.limits.concurrent != other.limits.concurrent,
             Field::Expiry => self.expires_at != other.expires_at,
         }
     }
@@ -320,7 +320,7 @@ impl KeySpec {
             Field::Budgets => self.budgets.clone_from(&from.budgets),
             Field::Rpm => self.limits.rpm = from.limits.rpm,
             Field::Tpm => self.limits.tpm = from.limits.tpm,
-            Field::Parallel => self.limits.parallel = from.limits.parallel,
+            Field::Concurrent => self.limits.concurrent = from.limits.concurrent,
             Field::Expiry => self.expires_at = from.expires_at,
         }
     }

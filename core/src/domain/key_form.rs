@@ -17,8 +17,8 @@ use super::model::Model;
 use super::moment::{Day, Moment, Zone};
 use super::money::{Money, parse_budget};
 use super::org::{KeyDefaults, OrgRules};
+use super::parse_error::ParseError;
 use super::person::{refuse_hidden_characters, visible_name};
-use super::problem::Problem;
 use super::scope::ModelScope;
 use super::window::Period;
 
@@ -26,29 +26,29 @@ use super::window::Period;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     pub field: String,
-    pub problem: Problem,
+    pub problem: ParseError,
 }
 
 impl FieldError {
-    pub fn new(field: &str, problem: Problem) -> Self {
+    pub fn new(field: &str, problem: ParseError) -> Self {
         Self { field: field.to_owned(), problem }
     }
 
     pub fn say(field: &str, sentence: &str) -> Self {
-        Self::new(field, Problem::new(sentence.to_owned()))
+        Self::new(field, ParseError::new(sentence.to_owned()))
     }
 }
 
-pub const NAME_MOST: usize = 100;
-pub const NOTE_MOST: usize = 200;
-const YEARS_AHEAD_MOST: i64 = 10;
+pub const MAX_NAME: usize = 100;
+pub const MAX_NOTE: usize = 200;
+const MAX_YEARS_AHEAD: i64 = 10;
 
 /// Expiry presets, in days.
 const EXPIRY_PRESETS: [i64; 4] = [7, 30, 90, 365];
 
 /// The numbers of days that a form offers: the presets that the organisation allows, and its own default.
 pub fn expiry_days(rules: &OrgRules, defaults: &KeyDefaults) -> Vec<i64> {
-    let allowed = |days: &i64| rules.key_days_most.is_none_or(|most| *days <= most);
+    let allowed = |days: &i64| rules.max_key_days.is_none_or(|max| *days <= max);
     let mut days: Vec<i64> =
         EXPIRY_PRESETS.into_iter().filter(allowed).chain(default_days(rules, defaults)).collect();
     days.sort_unstable();
@@ -58,9 +58,9 @@ pub fn expiry_days(rules: &OrgRules, defaults: &KeyDefaults) -> Vec<i64> {
 
 /// Days until a new key expires, unless somebody chooses otherwise.
 fn default_days(rules: &OrgRules, defaults: &KeyDefaults) -> Option<i64> {
-    match (defaults.days, rules.key_days_most) {
-        (Some(days), Some(most)) => Some(days.min(most)),
-        (None, most) => most,
+    match (defaults.days, rules.max_key_days) {
+        (Some(days), Some(max)) => Some(days.min(max)),
+        (None, max) => max,
         (days, None) => days,
     }
 }
@@ -102,8 +102,8 @@ pub struct KeyForm {
     pub rpm: String,
     pub tpm_mode: String,
     pub tpm: String,
-    pub parallel_mode: String,
-    pub parallel: String,
+    pub concurrent_mode: String,
+    pub concurrent: String,
     /// A number of days (see `expiry_days`), `date`, `never`, or (in an edit) `keep`.
     pub expiry: String,
     pub expires_on: String,
@@ -121,14 +121,14 @@ pub struct FormContext<'a> {
 
 impl KeyForm {
     /// The form of a new key, filled in as the organisation wants it.
-    pub fn fresh(models: &[Model], defaults: &KeyDefaults, rules: &OrgRules) -> Self {
+    pub fn with_defaults(models: &[Model], defaults: &KeyDefaults, rules: &OrgRules) -> Self {
         let count = |limit: Option<i64>| pair(limit.map(grouped));
         let none = || pair(None);
         let (month_mode, month) = pair(defaults.month.map(Money::input));
         let ((week_mode, week), (day_mode, day), (total_mode, total)) = (none(), none(), none());
         let (rpm_mode, rpm) = count(defaults.limits.rpm);
         let (tpm_mode, tpm) = count(defaults.limits.tpm);
-        let (parallel_mode, parallel) = count(defaults.limits.parallel);
+        let (concurrent_mode, concurrent) = count(defaults.limits.concurrent);
         Self {
             scope: if defaults.every_model { "every" } else { "listed" }.into(),
             models: models.iter().map(|model| model.id.clone()).collect(),
@@ -145,8 +145,8 @@ impl KeyForm {
             rpm,
             tpm_mode,
             tpm,
-            parallel_mode,
-            parallel,
+            concurrent_mode,
+            concurrent,
             ..Self::default()
         }
     }
@@ -176,15 +176,15 @@ impl KeyForm {
             self.set(period.as_str(), least.map(Money::input));
             longer = least;
         }
-        for (field, most) in
-            [("rpm", bounds.limits.rpm), ("tpm", bounds.limits.tpm), ("parallel", bounds.limits.parallel)]
+        for (field, max) in
+            [("rpm", bounds.limits.rpm), ("tpm", bounds.limits.tpm), ("concurrent", bounds.limits.concurrent)]
         {
             let own = match self.pair(field) {
                 ("limit", value) => parse_count(value).ok(),
                 _ => None,
             };
-            if let Some(most) = most {
-                self.set(field, Some(grouped(own.unwrap_or(most).min(most))));
+            if let Some(max) = max {
+                self.set(field, Some(grouped(own.unwrap_or(max).min(max))));
             }
         }
         self
@@ -198,7 +198,7 @@ impl KeyForm {
             "total" => (&mut self.total_mode, &mut self.total),
             "rpm" => (&mut self.rpm_mode, &mut self.rpm),
             "tpm" => (&mut self.tpm_mode, &mut self.tpm),
-            _ => (&mut self.parallel_mode, &mut self.parallel),
+            _ => (&mut self.concurrent_mode, &mut self.concurrent),
         };
         (*mode, *text) = pair(value);
     }
@@ -213,7 +213,7 @@ impl KeyForm {
         let (total_mode, total) = money(Period::Total);
         let (rpm_mode, rpm) = count(spec.limits.rpm);
         let (tpm_mode, tpm) = count(spec.limits.tpm);
-        let (parallel_mode, parallel) = count(spec.limits.parallel);
+        let (concurrent_mode, concurrent) = count(spec.limits.concurrent);
         let ScopeForm { scope, models, patterns } = scope_form(&spec.models, models);
         Self {
             name: spec.name.clone(),
@@ -236,8 +236,8 @@ impl KeyForm {
             rpm,
             tpm_mode,
             tpm,
-            parallel_mode,
-            parallel,
+            concurrent_mode,
+            concurrent,
             expiry: if spec.expires_at.is_some() { "keep" } else { "never" }.into(),
             expires_on: String::new(),
         }
@@ -252,7 +252,7 @@ impl KeyForm {
             "total" => (&self.total_mode, &self.total),
             "rpm" => (&self.rpm_mode, &self.rpm),
             "tpm" => (&self.tpm_mode, &self.tpm),
-            _ => (&self.parallel_mode, &self.parallel),
+            _ => (&self.concurrent_mode, &self.concurrent),
         }
     }
 
@@ -260,7 +260,7 @@ impl KeyForm {
     /// Every mistake in the form at once.
     pub fn parse(&self, context: &FormContext<'_>) -> Result<KeySpec, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let name = visible_name(&self.name, "Name", NAME_MOST).and_then(refuse_secret);
+        let name = visible_name(&self.name, "Name", MAX_NAME).and_then(refuse_secret);
         let name = errors.take("name", name);
         let note = errors.take("note", parse_note(&self.note));
         let team = errors.take("team", parse_team(&self.team));
@@ -291,22 +291,22 @@ impl KeyForm {
         }
     }
 
-    fn parse_expiry(&self, context: &FormContext<'_>) -> Result<Option<Moment>, Problem> {
-        let choose = || Problem::new("Choose when the key expires.");
+    fn parse_expiry(&self, context: &FormContext<'_>) -> Result<Option<Moment>, ParseError> {
+        let choose = || ParseError::new("Choose when the key expires.");
         let at = match self.expiry.as_str() {
             // What stands may stay, also where the organisation has become stricter since.
             "keep" => return context.editing.map(|spec| spec.expires_at).ok_or_else(choose),
             "never" => None,
             "date" => {
                 let day = Day::parse(self.expires_on.trim())
-                    .ok_or_else(|| Problem::new("Choose a day, such as 2027-01-31."))?;
+                    .ok_or_else(|| ParseError::new("Choose a day, such as 2027-01-31."))?;
                 // The day's last moment, so that the day people read is the one they chose.
                 let end = day.end(context.zone).plus_ms(-1);
                 if end <= context.now {
-                    return Err(Problem::new("That day is over. Choose today or a later day."));
+                    return Err(ParseError::new("That day is over. Choose today or a later day."));
                 }
-                if end > context.now.plus_days(YEARS_AHEAD_MOST * 366) {
-                    return Err(Problem::new(
+                if end > context.now.plus_days(MAX_YEARS_AHEAD * 366) {
+                    return Err(ParseError::new(
                         "That is more than ten years ahead. Choose Never to leave it open.",
                     ));
                 }
@@ -324,45 +324,45 @@ impl KeyForm {
         if context.editing.is_some_and(|spec| spec.expires_at == at) {
             return Ok(at);
         }
-        expiry_within(context.rules.key_days_most, at, context.now, context.zone)?;
+        expiry_within(context.rules.max_key_days, at, context.now, context.zone)?;
         Ok(at)
     }
 }
 
-fn parse_note(text: &str) -> Result<String, Problem> {
+fn parse_note(text: &str) -> Result<String, ParseError> {
     let text = text.trim();
-    if text.chars().count() > NOTE_MOST {
-        return Err(Problem::new(format!("Note has at most {NOTE_MOST} characters.")));
+    if text.chars().count() > MAX_NOTE {
+        return Err(ParseError::new(format!("Note has at most {MAX_NOTE} characters.")));
     }
     refuse_hidden_characters(text, "Note")?;
     refuse_secret(text.to_owned())
 }
 
 /// A name or a note is stored, listed and audited in clear.
-pub(super) fn refuse_secret(text: String) -> Result<String, Problem> {
+pub(super) fn refuse_secret(text: String) -> Result<String, ParseError> {
     if looks_like_secret(&text) {
-        return Err(Problem::new(
+        return Err(ParseError::new(
             "This looks like a secret, and secrets are kept nowhere. Write what the key is for.",
         ));
     }
     Ok(text)
 }
 
-fn parse_owner(text: &str) -> Result<Option<PersonId>, Problem> {
+fn parse_owner(text: &str) -> Result<Option<PersonId>, ParseError> {
     match text {
         "" => Ok(None),
         text => {
-            PersonId::parse(text).map(Some).ok_or_else(|| Problem::new("Choose the owner from the list."))
+            PersonId::parse(text).map(Some).ok_or_else(|| ParseError::new("Choose the owner from the list."))
         }
     }
 }
 
-fn parse_team(text: &str) -> Result<Option<TeamId>, Problem> {
+fn parse_team(text: &str) -> Result<Option<TeamId>, ParseError> {
     match text {
         "" => Ok(None),
         text => TeamId::parse(text)
             .map(Some)
-            .ok_or_else(|| Problem::new("Choose a team from the list, or No team.")),
+            .ok_or_else(|| ParseError::new("Choose a team from the list, or No team.")),
     }
 }
 
@@ -373,12 +373,12 @@ mod tests {
 
     const NOW: Moment = Moment::from_ms(1_800_000_000_000);
 
-    fn fresh() -> KeyForm {
+    fn with_defaults() -> KeyForm {
         KeyForm {
             name: "ci-prod".into(),
             scope: "every".into(),
             models: vec![],
-            ..KeyForm::fresh(&[], &KeyDefaults::default(), &OrgRules::default())
+            ..KeyForm::with_defaults(&[], &KeyDefaults::default(), &OrgRules::default())
         }
     }
 
@@ -393,10 +393,10 @@ mod tests {
 
     #[test]
     fn only_the_name_must_be_typed() {
-        let spec = parse(&fresh()).unwrap();
-        assert_eq!(spec.limits, Limits { rpm: Some(60), tpm: Some(100_000), parallel: Some(8) });
+        let spec = parse(&with_defaults()).unwrap();
+        assert_eq!(spec.limits, Limits { rpm: Some(60), tpm: Some(100_000), concurrent: Some(8) });
         assert_eq!(spec.expires_at, Some(NOW.plus_days(90)));
-        let nameless = KeyForm { name: " ".into(), ..fresh() };
+        let nameless = KeyForm { name: " ".into(), ..with_defaults() };
         assert_eq!(parse(&nameless).unwrap_err()[0].field, "name");
     }
 
@@ -409,7 +409,7 @@ mod tests {
             addresses: "10.0.0.300".into(),
             expiry: "date".into(),
             expires_on: "2020-01-01".into(),
-            ..fresh()
+            ..with_defaults()
         };
         let fields: Vec<String> = parse(&form).unwrap_err().into_iter().map(|error| error.field).collect();
         assert_eq!(fields, ["name", "addresses", "month", "rpm", "expiry"]);
@@ -418,35 +418,35 @@ mod tests {
     #[test]
     fn no_limit_is_no_limit_whatever_still_stands_in_its_field() {
         for value in ["60", "", "many"] {
-            let form = KeyForm { rpm_mode: "none".into(), rpm: value.into(), ..fresh() };
+            let form = KeyForm { rpm_mode: "none".into(), rpm: value.into(), ..with_defaults() };
             assert_eq!(parse(&form).unwrap().limits.rpm, None);
         }
-        let form = KeyForm { rpm_mode: "limit".into(), rpm: "".into(), ..fresh() };
+        let form = KeyForm { rpm_mode: "limit".into(), rpm: "".into(), ..with_defaults() };
         assert_eq!(parse(&form).unwrap_err()[0].field, "rpm");
     }
 
     #[test]
     fn no_model_at_all_is_refused_and_every_model_is_a_choice() {
-        let none = KeyForm { scope: "listed".into(), ..fresh() };
+        let none = KeyForm { scope: "listed".into(), ..with_defaults() };
         assert_eq!(parse(&none).unwrap_err()[0].field, "models");
         let some = KeyForm {
             scope: "listed".into(),
             models: vec!["gpt-5".into()],
             patterns: "claude-*\ngpt-5".into(),
-            ..fresh()
+            ..with_defaults()
         };
         assert_eq!(parse(&some).unwrap().models.summary(), "claude-*, gpt-5");
     }
 
     #[test]
     fn a_shorter_periods_budget_cannot_be_above_a_longer_ones() {
-        let form = KeyForm { day_mode: "limit".into(), day: "80".into(), ..fresh() };
+        let form = KeyForm { day_mode: "limit".into(), day: "80".into(), ..with_defaults() };
         assert_eq!(parse(&form).unwrap_err()[0].field, "day");
     }
 
     #[test]
     fn a_form_made_from_a_spec_changes_nothing() {
-        let spec = parse(&fresh()).unwrap();
+        let spec = parse(&with_defaults()).unwrap();
         let again = parse_in(&KeyForm::of(&spec, &[]), &Zone::utc(), Some(&spec));
         assert_eq!(again.unwrap(), spec);
     }
@@ -454,28 +454,28 @@ mod tests {
     #[test]
     fn a_day_ends_in_the_organisations_zone() {
         let zone = Zone::parse("Europe/Zurich").unwrap();
-        let form = KeyForm { expiry: "date".into(), expires_on: "2027-06-30".into(), ..fresh() };
+        let form = KeyForm { expiry: "date".into(), expires_on: "2027-06-30".into(), ..with_defaults() };
         let spec = parse_in(&form, &zone, None).unwrap();
         assert_eq!(spec.expires_at.unwrap().rfc3339(), "2027-06-30T21:59:59Z");
     }
 
     #[test]
     fn only_what_the_organisation_allows_is_offered_and_taken_as_an_end() {
-        let rules = |most| OrgRules { key_days_most: Some(most), ..OrgRules::default() };
+        let rules = |max| OrgRules { max_key_days: Some(max), ..OrgRules::default() };
         let defaults = KeyDefaults { days: Some(45), ..KeyDefaults::default() };
         assert_eq!(expiry_days(&OrgRules::default(), &defaults), [7, 30, 45, 90, 365]);
         assert_eq!(expiry_days(&rules(60), &defaults), [7, 30, 45]);
         assert_eq!(expiry_days(&rules(5), &defaults), [5]);
-        assert_eq!(KeyForm::fresh(&[], &defaults, &rules(5)).expiry, "5");
+        assert_eq!(KeyForm::with_defaults(&[], &defaults, &rules(5)).expiry, "5");
 
-        let parse = |expiry: &str, most| {
-            let form = KeyForm { expiry: expiry.into(), ..fresh() };
-            let (zone, rules) = (&Zone::utc(), &rules(most));
+        let parse = |expiry: &str, max| {
+            let form = KeyForm { expiry: expiry.into(), ..with_defaults() };
+            let (zone, rules) = (&Zone::utc(), &rules(max));
             form.parse(&FormContext { now: NOW, zone, rules, defaults: &defaults, editing: None })
         };
         assert_eq!(parse("45", 60).unwrap().expires_at, Some(NOW.plus_days(45)));
-        for (expiry, most) in [("90", 60), ("never", 60), ("46", 60), ("045", 60), ("-7", 60)] {
-            assert_eq!(parse(expiry, most).unwrap_err()[0].field, "expiry", "{expiry}");
+        for (expiry, max) in [("90", 60), ("never", 60), ("46", 60), ("045", 60), ("-7", 60)] {
+            assert_eq!(parse(expiry, max).unwrap_err()[0].field, "expiry", "{expiry}");
         }
     }
 
@@ -488,13 +488,13 @@ mod tests {
                 Budget { period: Period::Month, amount: dollars(30) },
                 Budget { period: Period::Day, amount: dollars(40) },
             ],
-            limits: Limits { rpm: Some(1_000), tpm: None, parallel: Some(2) },
+            limits: Limits { rpm: Some(1_000), tpm: None, concurrent: Some(2) },
         };
-        let form = KeyForm { name: "ci-prod".into(), ..fresh() }.narrowed(&bounds, &[]);
+        let form = KeyForm { name: "ci-prod".into(), ..with_defaults() }.narrowed(&bounds, &[]);
         let spec = parse(&form).unwrap();
         assert!(bounds.hold(&spec), "{form:?}");
         assert_eq!(form.patterns, "claude-*");
         assert_eq!((form.pair("month").1, form.pair("day").1), ("30", "30"));
-        assert_eq!((form.rpm.as_str(), form.tpm.as_str(), form.parallel.as_str()), ("60", "100,000", "2"));
+        assert_eq!((form.rpm.as_str(), form.tpm.as_str(), form.concurrent.as_str()), ("60", "100,000", "2"));
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::problem::Problem;
+use super::parse_error::ParseError;
 
 /// The prefix of an organisation that has not chosen its own.
 pub const DEFAULT_PREFIX: &str = "sk-desk-";
@@ -55,23 +55,23 @@ const OTHERS: [(&str, &str); 26] = [
 const OPENAI_MARK: &str = "T3BlbkFJ";
 
 /// Refuses a prefix that the tools people use would not accept or that belongs to another provider.
-pub fn check_prefix(prefix: &str) -> Result<(), Problem> {
+pub fn check_prefix(prefix: &str) -> Result<(), ParseError> {
     if !prefix.starts_with("sk-") {
-        return Err(Problem::new("The prefix must start with sk-, as tools expect. Put sk- in front."));
+        return Err(ParseError::new("The prefix must start with sk-, as tools expect. Put sk- in front."));
     }
     if !prefix.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
-        return Err(Problem::new(
+        return Err(ParseError::new(
             "The prefix has only lower-case letters, digits and dashes. Remove the others.",
         ));
     }
     if !(4..=LONGEST_PREFIX).contains(&prefix.len()) {
-        return Err(Problem::new("The prefix must have 4 to 20 characters. Choose one such as sk-acme-."));
+        return Err(ParseError::new("The prefix must have 4 to 20 characters. Choose one such as sk-acme-."));
     }
     if !prefix.ends_with('-') {
-        return Err(Problem::new("The prefix must end with a dash. Put one at the end, as in sk-acme-."));
+        return Err(ParseError::new("The prefix must end with a dash. Put one at the end, as in sk-acme-."));
     }
     match OTHERS.iter().find(|(start, _)| prefix.starts_with(start)) {
-        Some((start, owner)) => Err(Problem::new(format!(
+        Some((start, owner)) => Err(ParseError::new(format!(
             "Keys that start with {start} belong to {owner}. Choose another prefix, such as sk-acme-."
         ))),
         None => Ok(()),
@@ -84,7 +84,7 @@ pub struct PlainSecret(Zeroizing<String>);
 impl PlainSecret {
     /// Makes a new secret from `random`, which must fill its buffer from the operating system's randomness.
     /// Refuses the prefixes that [`check_prefix`] refuses, since their keys could not be read back.
-    pub fn mint(prefix: &str, random: &mut dyn FnMut(&mut [u8])) -> Result<PlainSecret, Problem> {
+    pub fn mint(prefix: &str, random: &mut dyn FnMut(&mut [u8])) -> Result<PlainSecret, ParseError> {
         check_prefix(prefix)?;
         let whole = prefix.len() + TAIL;
         // Room for all of it at once: a string that grows leaves copies behind that nothing wipes.
@@ -163,7 +163,7 @@ impl fmt::Debug for SecretHash {
 
 /// What is wrong with a credential that is no secret of this form. Displays as a sentence; never holds a part of the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
+pub enum MalformedKey {
     /// Nothing, or only white space.
     Empty,
     /// Part of it is stars, dots or `xxxx`.
@@ -198,53 +198,53 @@ pub enum Malformed {
     Typo,
 }
 
-impl Malformed {
+impl MalformedKey {
     /// What happened and what to do, for the caller or the person at the key doctor.
     pub fn sentence(self) -> String {
         self.to_string()
     }
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for MalformedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Malformed::Empty => f.write_str("The key is empty. Send the whole key."),
-            Malformed::Masked => f.write_str(
+            MalformedKey::Empty => f.write_str("The key is empty. Send the whole key."),
+            MalformedKey::Masked => f.write_str(
                 "The key is masked: part of it is stars, dots or x. Use the whole key as it was shown when it was made.",
             ),
-            Malformed::WhiteSpace => {
+            MalformedKey::WhiteSpace => {
                 f.write_str("The key holds white space or an invisible character. Remove every space and line break.")
             }
-            Malformed::Quoted => f.write_str("The key stands in quotation marks. Send it without them."),
-            Malformed::BearerTwice => {
+            MalformedKey::Quoted => f.write_str("The key stands in quotation marks. Send it without them."),
+            MalformedKey::BearerTwice => {
                 f.write_str("The key starts with the word Bearer, which the client adds itself. Set the key alone.")
             }
-            Malformed::OtherProvider(owner) => {
+            MalformedKey::OtherProvider(owner) => {
                 write!(f, "This is a key of {owner}, not of this gateway. Use a key that was issued here.")
             }
-            Malformed::NotAKey => {
+            MalformedKey::NotAKey => {
                 f.write_str("This does not start as a key issued here does, such as sk-desk-. Check which value was copied.")
             }
-            Malformed::CutOff { has, of } => {
+            MalformedKey::CutOff { has, of } => {
                 write!(f, "The key is cut off: it has {has} of {of} characters. Copy it whole.")
             }
-            Malformed::TooLong { has, of } => {
+            MalformedKey::TooLong { has, of } => {
                 write!(f, "The key is too long: it has {has} characters instead of {of}. Copy it alone.")
             }
-            Malformed::BadCharacter => {
+            MalformedKey::BadCharacter => {
                 f.write_str("The key holds a character that no key has. Copy it again, whole and alone.")
             }
-            Malformed::Typo => {
+            MalformedKey::Typo => {
                 f.write_str("The key has a typing error: its checksum does not match. Copy it instead of typing it.")
             }
         }
     }
 }
 
-impl std::error::Error for Malformed {}
+impl std::error::Error for MalformedKey {}
 
 /// Reads a credential as a secret, by its form and checksum alone; whether the key exists is for the store to say.
-pub fn read(text: &str) -> Result<PlainSecret, Malformed> {
+pub fn read(text: &str) -> Result<PlainSecret, MalformedKey> {
     // A true secret may hold xxxx by chance, so the checksum speaks before any suspicion does.
     if has_checksum(text) { Ok(PlainSecret(Zeroizing::new(text.to_owned()))) } else { Err(diagnose(text)) }
 }
@@ -292,25 +292,25 @@ fn checksum(text: &str) -> [u8; CHECKSUM] {
 }
 
 /// Says what is wrong, the mistakes that hide others first.
-fn diagnose(text: &str) -> Malformed {
+fn diagnose(text: &str) -> MalformedKey {
     let bare = text.trim_matches(|c| is_hidden(c) || is_quote(c));
     if bare.is_empty() {
-        return Malformed::Empty;
+        return MalformedKey::Empty;
     }
     if ["*", "…", "...", "•", "●", "xxxx", "XXXX"].iter().any(|mask| text.contains(mask)) {
-        return Malformed::Masked;
+        return MalformedKey::Masked;
     }
     if starts_with_any_case(bare, "bearer") {
-        return Malformed::BearerTwice;
+        return MalformedKey::BearerTwice;
     }
     if text.contains(is_quote) {
-        return Malformed::Quoted;
+        return MalformedKey::Quoted;
     }
     if text.contains(is_hidden) {
-        return Malformed::WhiteSpace;
+        return MalformedKey::WhiteSpace;
     }
     if let Some(owner) = other_provider(text) {
-        return Malformed::OtherProvider(owner);
+        return MalformedKey::OtherProvider(owner);
     }
     let has = text.chars().count();
     // The prefix is not known, so it is the longest start that could be one.
@@ -319,20 +319,20 @@ fn diagnose(text: &str) -> Malformed {
     let Some((prefix, rest)) = prefixes.rfind(|(prefix, _)| check_prefix(prefix).is_ok()) else {
         let of = DEFAULT_PREFIX.len() + TAIL;
         return if DEFAULT_PREFIX.starts_with(text) {
-            Malformed::CutOff { has, of }
+            MalformedKey::CutOff { has, of }
         } else {
-            Malformed::NotAKey
+            MalformedKey::NotAKey
         };
     };
     let of = prefix.len() + TAIL;
     if !is_base62(rest) {
-        Malformed::BadCharacter
+        MalformedKey::BadCharacter
     } else if has < of {
-        Malformed::CutOff { has, of }
+        MalformedKey::CutOff { has, of }
     } else if has > of {
-        Malformed::TooLong { has, of }
+        MalformedKey::TooLong { has, of }
     } else {
-        Malformed::Typo
+        MalformedKey::Typo
     }
 }
 
@@ -411,7 +411,7 @@ mod tests {
 
     const SECRET: &str = VECTORS[1].2;
 
-    fn fault(text: &str) -> Malformed {
+    fn fault(text: &str) -> MalformedKey {
         read(text).unwrap_err()
     }
 
@@ -502,23 +502,23 @@ mod tests {
 
     #[test]
     fn each_mistake_is_told_apart() {
-        let other = Malformed::OtherProvider;
-        let cases: Vec<(String, Malformed)> = vec![
-            (String::new(), Malformed::Empty),
-            (" \n\"\" ".to_owned(), Malformed::Empty),
-            ("sk-desk-****************1B2c".to_owned(), Malformed::Masked),
-            ("sk-…a1B2".to_owned(), Malformed::Masked),
-            ("sk-...a1B2".to_owned(), Malformed::Masked),
-            ("sk-desk-••••".to_owned(), Malformed::Masked),
-            ("\"sk-desk-xxxxxxxx\"".to_owned(), Malformed::Masked),
-            (format!("{SECRET}\n"), Malformed::WhiteSpace),
-            (format!("\u{feff}{SECRET}"), Malformed::WhiteSpace),
-            (SECRET.replacen("4567", "45\u{200b}67", 1), Malformed::WhiteSpace),
-            (SECRET.replacen("4567", "45\r\n67", 1), Malformed::WhiteSpace),
-            (format!("\"{SECRET}\""), Malformed::Quoted),
-            (format!("“{SECRET}”"), Malformed::Quoted),
-            (format!("Bearer {SECRET}"), Malformed::BearerTwice),
-            (format!("\"bearer {SECRET}\""), Malformed::BearerTwice),
+        let other = MalformedKey::OtherProvider;
+        let cases: Vec<(String, MalformedKey)> = vec![
+            (String::new(), MalformedKey::Empty),
+            (" \n\"\" ".to_owned(), MalformedKey::Empty),
+            ("sk-desk-****************1B2c".to_owned(), MalformedKey::Masked),
+            ("sk-…a1B2".to_owned(), MalformedKey::Masked),
+            ("sk-...a1B2".to_owned(), MalformedKey::Masked),
+            ("sk-desk-••••".to_owned(), MalformedKey::Masked),
+            ("\"sk-desk-xxxxxxxx\"".to_owned(), MalformedKey::Masked),
+            (format!("{SECRET}\n"), MalformedKey::WhiteSpace),
+            (format!("\u{feff}{SECRET}"), MalformedKey::WhiteSpace),
+            (SECRET.replacen("4567", "45\u{200b}67", 1), MalformedKey::WhiteSpace),
+            (SECRET.replacen("4567", "45\r\n67", 1), MalformedKey::WhiteSpace),
+            (format!("\"{SECRET}\""), MalformedKey::Quoted),
+            (format!("“{SECRET}”"), MalformedKey::Quoted),
+            (format!("Bearer {SECRET}"), MalformedKey::BearerTwice),
+            (format!("\"bearer {SECRET}\""), MalformedKey::BearerTwice),
             ("sk-ant-api03-abc".to_owned(), other("Anthropic")),
             ("sk-proj-abc_def-T3BlbkFJabc".to_owned(), other("OpenAI")),
             ("sk-svcacct-abc".to_owned(), other("OpenAI")),
@@ -530,16 +530,16 @@ mod tests {
             ("ghp_abc".to_owned(), other("GitHub")),
             ("xai-abc".to_owned(), other("xAI")),
             ("hf_abc".to_owned(), other("Hugging Face")),
-            ("hello".to_owned(), Malformed::NotAKey),
-            ("sk-0123456789abcdef".to_owned(), Malformed::NotAKey),
-            (SECRET.replacen("sk-", "SK-", 1), Malformed::NotAKey),
-            ("sk-de".to_owned(), Malformed::CutOff { has: 5, of: 46 }),
-            (SECRET[..30].to_owned(), Malformed::CutOff { has: 30, of: 46 }),
-            (format!("{SECRET}a"), Malformed::TooLong { has: 47, of: 46 }),
-            (SECRET.replacen('4', "_", 1), Malformed::BadCharacter),
-            (SECRET.replacen('4', "é", 1), Malformed::BadCharacter),
-            (SECRET.replacen('4', "5", 1), Malformed::Typo),
-            (SECRET.replacen("sk-desk-", "sk-disk-", 1), Malformed::Typo),
+            ("hello".to_owned(), MalformedKey::NotAKey),
+            ("sk-0123456789abcdef".to_owned(), MalformedKey::NotAKey),
+            (SECRET.replacen("sk-", "SK-", 1), MalformedKey::NotAKey),
+            ("sk-de".to_owned(), MalformedKey::CutOff { has: 5, of: 46 }),
+            (SECRET[..30].to_owned(), MalformedKey::CutOff { has: 30, of: 46 }),
+            (format!("{SECRET}a"), MalformedKey::TooLong { has: 47, of: 46 }),
+            (SECRET.replacen('4', "_", 1), MalformedKey::BadCharacter),
+            (SECRET.replacen('4', "é", 1), MalformedKey::BadCharacter),
+            (SECRET.replacen('4', "5", 1), MalformedKey::Typo),
+            (SECRET.replacen("sk-desk-", "sk-disk-", 1), MalformedKey::Typo),
         ];
         for (text, expected) in cases {
             assert_eq!(fault(&text), expected, "{text}");
@@ -652,7 +652,7 @@ mod tests {
         fn a_part_of_a_secret_is_cut_off(seed: u64, length in 8..46_usize) {
             let secret = minted(DEFAULT_PREFIX, seed);
             let part = &secret.reveal()[..length];
-            prop_assert_eq!(fault(part), Malformed::CutOff { has: length, of: 46 });
+            prop_assert_eq!(fault(part), MalformedKey::CutOff { has: length, of: 46 });
         }
 
         #[test]

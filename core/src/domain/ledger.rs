@@ -8,12 +8,12 @@ use super::key_form::FieldError;
 use super::key_format::looks_like_secret;
 use super::moment::Moment;
 use super::money::Money;
+use super::parse_error::ParseError;
 use super::person::visible_name;
-use super::problem::Problem;
 
-pub const NOTE_MOST: usize = 200;
+pub const MAX_NOTE: usize = 200;
 /// All credits of an organisation together, and all its debits: their sums stay far from what a number can hold.
-const ALTOGETHER_MOST: Money = Money::from_nanos(4_000_000_000 * 1_000_000_000);
+const MAX_ALTOGETHER: Money = Money::from_nanos(4_000_000_000 * 1_000_000_000);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
@@ -120,14 +120,14 @@ impl Balance {
 
     /// # Errors
     /// A sentence when the entry would take the sums beyond what is kept.
-    pub fn check(&self, new: &NewEntry) -> Result<(), Problem> {
+    pub fn check(&self, new: &NewEntry) -> Result<(), ParseError> {
         let (so_far, word) = match new.kind {
             EntryKind::Debit => (self.taken_out, "taken out"),
             EntryKind::Opening | EntryKind::Credit => (self.paid_in, "paid in"),
         };
-        if so_far.saturating_add(new.amount) > ALTOGETHER_MOST {
-            return Err(Problem::new(format!(
-                "With this, more than {ALTOGETHER_MOST} would have been {word} in all. Enter a smaller amount."
+        if so_far.saturating_add(new.amount) > MAX_ALTOGETHER {
+            return Err(ParseError::new(format!(
+                "With this, more than {MAX_ALTOGETHER} would have been {word} in all. Enter a smaller amount."
             )));
         }
         Ok(())
@@ -173,26 +173,26 @@ impl EntryForm {
     pub fn parse(&self) -> Result<NewEntry, Vec<FieldError>> {
         let kind = match EntryKind::parse(&self.kind) {
             Some(kind @ (EntryKind::Credit | EntryKind::Debit)) => Ok(kind),
-            Some(EntryKind::Opening) | None => Err(Problem::new("Choose Add credit or Take out.")),
+            Some(EntryKind::Opening) | None => Err(ParseError::new("Choose Add credit or Take out.")),
         };
         let amount = match self.amount.trim() {
-            "" => Err(Problem::new("The amount is empty. Enter one in dollars, such as 250 or 1,250.50.")),
+            "" => Err(ParseError::new("The amount is empty. Enter one in dollars, such as 250 or 1,250.50.")),
             text => Money::parse(text),
         };
         let amount = amount.and_then(|amount| match amount {
             Money::ZERO => {
-                Err(Problem::new("Amount must be more than $0. The choice above says in which direction."))
+                Err(ParseError::new("Amount must be more than $0. The choice above says in which direction."))
             }
             amount => Ok(amount),
         });
         let note = match self.note.trim() {
-            "" => Err(Problem::new(
+            "" => Err(ParseError::new(
                 "Say what it is for, such as the invoice's number: it is all that explains the entry later.",
             )),
-            text if looks_like_secret(text) => Err(Problem::new(
+            text if looks_like_secret(text) => Err(ParseError::new(
                 "This looks like a secret, and secrets are kept nowhere. Write it in words.",
             )),
-            text => visible_name(text, "Note", NOTE_MOST),
+            text => visible_name(text, "Note", MAX_NOTE),
         };
         let mut errors = Vec::new();
         let kind = kind.map_err(|problem| errors.push(FieldError::new("kind", problem))).ok();
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(wrong(&EntryForm::default()), ["kind", "amount", "note"]);
         assert_eq!(wrong(&form("opening", "-5", " ")), ["kind", "amount", "note"]);
         assert_eq!(wrong(&form("credit", "0", "Invoice 7")), ["amount"]);
-        assert_eq!(wrong(&form("debit", "1", &"x".repeat(NOTE_MOST + 1))), ["note"]);
+        assert_eq!(wrong(&form("debit", "1", &"x".repeat(MAX_NOTE + 1))), ["note"]);
         assert_eq!(wrong(&form("debit", "1", "sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE")), ["note"]);
     }
 

@@ -1,6 +1,6 @@
 //! The limits that a request meets at gates 7 and 8, as they stand when it comes.
 //!
-//! Admission makes these, answers carry them in headers, and a refusal names one. They count nothing themselves.
+//! Admission makes these, answers carry them in headers, and a rejection names one. They count nothing themselves.
 
 use super::moment::Moment;
 use super::window::Period;
@@ -35,7 +35,7 @@ pub enum Limited {
     Balance,
     Requests,
     Tokens,
-    Parallel,
+    Concurrent,
 }
 
 impl Limited {
@@ -46,7 +46,7 @@ impl Limited {
             Limited::Balance => "balance",
             Limited::Requests => "requests",
             Limited::Tokens => "tokens",
-            Limited::Parallel => "parallel",
+            Limited::Concurrent => "concurrent",
         }
     }
 
@@ -55,7 +55,7 @@ impl Limited {
             "balance" => Limited::Balance,
             "requests" => Limited::Requests,
             "tokens" => Limited::Tokens,
-            "parallel" => Limited::Parallel,
+            "concurrent" => Limited::Concurrent,
             period => Limited::Budget(Period::parse(period)?),
         })
     }
@@ -74,7 +74,7 @@ pub struct LimitUse {
     pub holder_name: String,
     pub what: Limited,
     /// A balance's may be below zero.
-    pub most: i64,
+    pub max: i64,
     /// Spent, sent, or under way, before this request.
     pub used: i64,
     /// Held by other requests under way.
@@ -88,22 +88,22 @@ pub struct LimitUse {
 impl LimitUse {
     /// What was left before this request, at least nothing.
     pub fn left(&self) -> i64 {
-        self.most.saturating_sub(self.used).saturating_sub(self.held).max(0)
+        self.max.saturating_sub(self.used).saturating_sub(self.held).max(0)
     }
 
     /// Whether the request may pass. A budget that is used up stops also what costs nothing.
     pub fn fits(&self) -> bool {
-        let open = !self.what.is_money() || self.used < self.most;
-        open && self.asked <= self.most.saturating_sub(self.used).saturating_sub(self.held)
+        let open = !self.what.is_money() || self.used < self.max;
+        open && self.asked <= self.max.saturating_sub(self.used).saturating_sub(self.held)
     }
 
     /// Whether it would pass if nothing else were under way and nothing had been sent lately.
     pub fn fits_alone(&self) -> bool {
         match self.what {
             Limited::Budget(_) | Limited::Balance => {
-                self.used < self.most && self.asked <= self.most.saturating_sub(self.used)
+                self.used < self.max && self.asked <= self.max.saturating_sub(self.used)
             }
-            Limited::Requests | Limited::Tokens | Limited::Parallel => self.asked <= self.most,
+            Limited::Requests | Limited::Tokens | Limited::Concurrent => self.asked <= self.max,
         }
     }
 }
@@ -112,12 +112,12 @@ impl LimitUse {
 mod tests {
     use super::*;
 
-    fn budget(most: i64, used: i64, held: i64, asked: i64) -> LimitUse {
+    fn budget(max: i64, used: i64, held: i64, asked: i64) -> LimitUse {
         LimitUse {
             holder: HolderKind::Key,
             holder_name: "ci".into(),
             what: Limited::Budget(Period::Month),
-            most,
+            max,
             used,
             held,
             asked,
@@ -144,7 +144,7 @@ mod tests {
         for period in Period::ALL {
             assert_eq!(Limited::parse(period.as_str()), Some(Limited::Budget(period)));
         }
-        for what in [Limited::Balance, Limited::Requests, Limited::Tokens, Limited::Parallel] {
+        for what in [Limited::Balance, Limited::Requests, Limited::Tokens, Limited::Concurrent] {
             assert_eq!(Limited::parse(what.as_str()), Some(what));
         }
         assert_eq!(Limited::parse("year"), None);

@@ -6,16 +6,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::money::{Mistake, Money, read_billionths};
-use super::problem::Problem;
+use super::parse_error::ParseError;
 use super::window::Period;
 
-const MOST: i64 = 1_000_000_000;
+const MAX: i64 = 1_000_000_000;
 
 /// Reads a limit as people write it: `60`, `1,000`, `10k`, `1.5m`.
 /// Refuses what is not a whole number from 1 to 1,000,000,000, each mistake in its own sentence.
-pub fn parse_count(text: &str) -> Result<i64, Problem> {
-    let billionths = read_billionths(text).map_err(|mistake| {
-        Problem::new(match mistake {
+pub fn parse_count(text: &str) -> Result<i64, ParseError> {
+    let billionths = read_billionths(text).map_err(|field_error| {
+        ParseError::new(match field_error {
             Mistake::Empty => "The number is empty. Enter one, such as 60, or choose No limit.",
             Mistake::Negative => "The number is negative. Enter 1 or more, or choose No limit.",
             Mistake::Separator => {
@@ -27,12 +27,12 @@ pub fn parse_count(text: &str) -> Result<i64, Problem> {
         })
     })?;
     if billionths % 1_000_000_000 != 0 {
-        return Err(Problem::new(NOT_WHOLE));
+        return Err(ParseError::new(NOT_WHOLE));
     }
     match i64::try_from(billionths / 1_000_000_000) {
-        Ok(0) => Err(Problem::new("The number must be at least 1. Choose No limit to leave it open.")),
-        Ok(count) if count <= MOST => Ok(count),
-        Ok(_) | Err(_) => Err(Problem::new(TOO_LARGE)),
+        Ok(0) => Err(ParseError::new("The number must be at least 1. Choose No limit to leave it open.")),
+        Ok(count) if count <= MAX => Ok(count),
+        Ok(_) | Err(_) => Err(ParseError::new(TOO_LARGE)),
     }
 }
 
@@ -94,13 +94,13 @@ pub struct Limits {
     /// Tokens per minute.
     pub tpm: Option<i64>,
     /// Requests under way at the same time.
-    pub parallel: Option<i64>,
+    pub concurrent: Option<i64>,
 }
 
 impl Limits {
-    /// The limits that are set, in one line: `60 rpm · 100k tpm · 4 parallel`, or `No limit`.
+    /// The limits that are set, in one line: `60 rpm · 100k tpm · 4 concurrent`, or `No limit`.
     pub fn summary(&self) -> String {
-        let parts: Vec<String> = [(self.rpm, "rpm"), (self.tpm, "tpm"), (self.parallel, "parallel")]
+        let parts: Vec<String> = [(self.rpm, "rpm"), (self.tpm, "tpm"), (self.concurrent, "concurrent")]
             .into_iter()
             .filter_map(|(limit, unit)| limit.map(|limit| format!("{} {unit}", exact(limit))))
             .collect();
@@ -204,15 +204,15 @@ mod tests {
 
     #[test]
     fn a_summary_names_only_the_limits_that_are_set() {
-        let all = Limits { rpm: Some(60), tpm: Some(100_000), parallel: Some(4) };
-        assert_eq!(all.summary(), "60 rpm · 100k tpm · 4 parallel");
-        assert_eq!(Limits { rpm: None, ..all }.summary(), "100k tpm · 4 parallel");
+        let all = Limits { rpm: Some(60), tpm: Some(100_000), concurrent: Some(4) };
+        assert_eq!(all.summary(), "60 rpm · 100k tpm · 4 concurrent");
+        assert_eq!(Limits { rpm: None, ..all }.summary(), "100k tpm · 4 concurrent");
         assert_eq!(Limits::default().summary(), "No limit");
     }
 
     #[test]
     fn a_summary_never_shows_a_limit_as_another_one() {
-        let odd = Limits { rpm: Some(1_250), tpm: Some(1_000_000_000), parallel: None };
+        let odd = Limits { rpm: Some(1_250), tpm: Some(1_000_000_000), concurrent: None };
         assert_eq!(odd.summary(), "1,250 rpm · 1,000,000,000 tpm");
     }
 
@@ -225,16 +225,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_grouped_count_reads_back(count in 1..=MOST) {
+        fn a_grouped_count_reads_back(count in 1..=MAX) {
             prop_assert_eq!(parse_count(&grouped(count)), Ok(count));
             prop_assert_eq!(parse_count(&count.to_string()), Ok(count));
-            if count < MOST {
+            if count < MAX {
                 prop_assert_eq!(parse_count(&exact(count)), Ok(count));
             }
         }
 
         #[test]
-        fn a_short_count_reads_back_as_no_more(count in 1..MOST) {
+        fn a_short_count_reads_back_as_no_more(count in 1..MAX) {
             let read = parse_count(&short_count(count)).unwrap();
             prop_assert!(read <= count && count - read <= count / 10);
         }

@@ -2,7 +2,7 @@
 
 use super::ids::ProviderId;
 use super::money::Money;
-use super::problem::Problem;
+use super::parse_error::ParseError;
 use super::scope::ModelPattern;
 
 /// Prices are nano-dollars for a million tokens.
@@ -18,10 +18,10 @@ pub struct Model {
     /// What that provider calls it; empty when it has the same name there.
     pub upstream_name: String,
     /// Output tokens that are held for a request which names no maximum itself.
-    pub output_held: i64,
+    pub default_output_tokens: i64,
 }
 
-pub const OUTPUT_HELD: i64 = 1_000;
+pub const DEFAULT_OUTPUT_TOKENS: i64 = 1_000;
 
 impl Model {
     /// Free, and served by nobody yet.
@@ -34,7 +34,7 @@ impl Model {
             cached_price: Money::ZERO,
             route: None,
             upstream_name: String::new(),
-            output_held: OUTPUT_HELD,
+            default_output_tokens: DEFAULT_OUTPUT_TOKENS,
         }
     }
 
@@ -45,10 +45,10 @@ impl Model {
 }
 
 /// A model's id names one model: letters, digits and `. _ : / @ -`, and no `*`.
-pub fn check_model_id(text: &str) -> Result<(), Problem> {
+pub fn check_model_id(text: &str) -> Result<(), ParseError> {
     ModelPattern::parse(text)?;
     if text.contains('*') {
-        return Err(Problem::new(
+        return Err(ParseError::new(
             "A model's id cannot hold a *: a * stands for any run of characters in a scope.",
         ));
     }
@@ -65,7 +65,7 @@ pub fn demo_echo() -> Model {
         input_price: price,
         output_price: price,
         cached_price: price,
-        output_held: 64,
+        default_output_tokens: 64,
         ..Model::unrouted(DEMO_ECHO, "Demonstration")
     }
 }

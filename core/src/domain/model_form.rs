@@ -8,15 +8,15 @@ use super::ids::ProviderId;
 use super::key_form::FieldError;
 use super::key_format::looks_like_secret;
 use super::limits::grouped;
-use super::model::{Model, OUTPUT_HELD, check_model_id};
+use super::model::{DEFAULT_OUTPUT_TOKENS, Model, check_model_id};
 use super::money::{Money, read_billionths};
+use super::parse_error::ParseError;
 use super::person::visible_name;
-use super::problem::Problem;
 
-pub const VENDOR_MOST: usize = 60;
-pub const MODEL_ID_MOST: usize = 100;
+pub const MAX_VENDOR: usize = 60;
+pub const MAX_MODEL_ID: usize = 100;
 /// More than any model gives out today.
-const HELD_MOST: i64 = 1_000_000;
+const MAX_HELD: i64 = 1_000_000;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +38,8 @@ pub struct ModelForm {
 
 impl ModelForm {
     /// What a new one starts with.
-    pub fn fresh() -> Self {
-        Self { held: grouped(OUTPUT_HELD), ..Self::default() }
+    pub fn with_defaults() -> Self {
+        Self { held: grouped(DEFAULT_OUTPUT_TOKENS), ..Self::default() }
     }
 
     /// The form that would change nothing.
@@ -52,7 +52,7 @@ impl ModelForm {
             input: model.input_price.input(),
             output: model.output_price.input(),
             cached: model.cached_price.input(),
-            held: grouped(model.output_held),
+            held: grouped(model.default_output_tokens),
         }
     }
 
@@ -64,7 +64,7 @@ impl ModelForm {
         let mut errors = Vec::new();
         let id = self.id.trim();
         let checked = if id.is_empty() {
-            Err(Problem::new("The model's name is empty. Type the one that clients send, such as gpt-5."))
+            Err(ParseError::new("The model's name is empty. Type the one that clients send, such as gpt-5."))
         } else {
             check_model_id(id)
         };
@@ -74,7 +74,9 @@ impl ModelForm {
             "" => Some(None),
             text => match ProviderId::parse(text) {
                 Some(id) => Some(Some(id)),
-                None => errors.take("route", Err(Problem::new("Choose one of these providers, or Nobody."))),
+                None => {
+                    errors.take("route", Err(ParseError::new("Choose one of these providers, or Nobody.")))
+                }
             },
         };
         let upstream = self.upstream.trim();
@@ -84,15 +86,15 @@ impl ModelForm {
         let input_price = errors.take("input", Money::parse(&self.input));
         let output_price = errors.take("output", Money::parse(&self.output));
         let cached_price = errors.take("cached", Money::parse(&self.cached));
-        let output_held = errors.take("held", parse_held(&self.held));
-        match (vendor, route, input_price, output_price, cached_price, output_held) {
+        let default_output_tokens = errors.take("held", parse_output_tokens(&self.held));
+        match (vendor, route, input_price, output_price, cached_price, default_output_tokens) {
             (
                 Some(provider),
                 Some(route),
                 Some(input_price),
                 Some(output_price),
                 Some(cached_price),
-                Some(output_held),
+                Some(default_output_tokens),
             ) if errors.is_empty() => Ok(Model {
                 id: id.to_owned(),
                 provider,
@@ -101,33 +103,33 @@ impl ModelForm {
                 cached_price,
                 route,
                 upstream_name: if upstream == id { String::new() } else { upstream.to_owned() },
-                output_held,
+                default_output_tokens,
             }),
             _ => Err(errors),
         }
     }
 }
 
-fn parse_vendor(text: &str) -> Result<String, Problem> {
-    let vendor = visible_name(text, "Vendor", VENDOR_MOST)?;
+fn parse_vendor(text: &str) -> Result<String, ParseError> {
+    let vendor = visible_name(text, "Vendor", MAX_VENDOR)?;
     if looks_like_secret(&vendor) {
-        return Err(Problem::new("This looks like a secret, and secrets are kept nowhere. Type a name."));
+        return Err(ParseError::new("This looks like a secret, and secrets are kept nowhere. Type a name."));
     }
     Ok(vendor)
 }
 
 /// How many output tokens a request without a maximum of its own holds.
-pub fn parse_held(text: &str) -> Result<i64, Problem> {
+pub fn parse_output_tokens(text: &str) -> Result<i64, ParseError> {
     const WHOLE: u128 = 1_000_000_000;
     let wrong = || {
-        Problem::new(format!(
+        ParseError::new(format!(
             "Type a whole number of tokens from 1 to {}, such as 1,000 or 4k.",
-            grouped(HELD_MOST)
+            grouped(MAX_HELD)
         ))
     };
     let billionths = read_billionths(text).map_err(|_| wrong())?;
     let count = i64::try_from(billionths / WHOLE).map_err(|_| wrong())?;
-    let fits = billionths % WHOLE == 0 && (1..=HELD_MOST).contains(&count);
+    let fits = billionths % WHOLE == 0 && (1..=MAX_HELD).contains(&count);
     if fits { Ok(count) } else { Err(wrong()) }
 }
 
@@ -143,7 +145,7 @@ mod tests {
             input: "1.25".into(),
             output: "$10".into(),
             cached: "0.125".into(),
-            ..ModelForm::fresh()
+            ..ModelForm::with_defaults()
         }
     }
 
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn a_form_becomes_a_model_and_reads_back() {
         let model = form().parse().unwrap();
-        assert_eq!(model.output_held, 1_000);
+        assert_eq!(model.default_output_tokens, 1_000);
         assert_eq!(model.input_price.nanos(), 1_250_000_000);
         assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
         let id = ProviderId::new(Moment::from_ms(1), [1; 10]);
@@ -167,7 +169,7 @@ mod tests {
             ..form()
         };
         let model = routed.parse().unwrap();
-        assert_eq!((model.route.as_ref(), model.output_held), (Some(&id), 4_000));
+        assert_eq!((model.route.as_ref(), model.default_output_tokens), (Some(&id), 4_000));
         assert_eq!((model.name_upstream(), model.cached_price.nanos()), ("accounts/x/llama-4", 1));
         assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
     }

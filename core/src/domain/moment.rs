@@ -10,7 +10,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
+use super::parse_error::ParseError;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -221,11 +221,12 @@ impl fmt::Display for Day {
 }
 
 impl TryFrom<String> for Day {
-    type Error = Problem;
+    type Error = ParseError;
 
-    fn try_from(text: String) -> Result<Day, Problem> {
-        Day::parse(&text)
-            .ok_or_else(|| Problem::new("This is not a day of the calendar. Enter one such as 2026-11-20."))
+    fn try_from(text: String) -> Result<Day, ParseError> {
+        Day::parse(&text).ok_or_else(|| {
+            ParseError::new("This is not a day of the calendar. Enter one such as 2026-11-20.")
+        })
     }
 }
 

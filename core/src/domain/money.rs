@@ -9,11 +9,11 @@ use std::iter::Sum;
 use serde::{Deserialize, Serialize};
 
 use super::limits::grouped;
-use super::problem::Problem;
+use super::parse_error::ParseError;
 
 const NANOS_PER_DOLLAR: i64 = 1_000_000_000;
 const NANOS_PER_CENT: u64 = 10_000_000;
-const MOST_DOLLARS: i64 = 1_000_000_000;
+const MAX_DOLLARS: i64 = 1_000_000_000;
 
 /// An amount in nano-dollars: 1 USD is 1,000,000,000. May be negative, as a balance can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,15 +36,15 @@ impl Money {
 
     /// Reads dollars as people write them: `50`, `$1,234.56`, `2k`, `1.5m`, up to nine decimals.
     /// Refuses nothing, negatives, more than $1,000,000,000 and whatever is not a number.
-    pub fn parse(text: &str) -> Result<Money, Problem> {
+    pub fn parse(text: &str) -> Result<Money, ParseError> {
         let bare = text.trim();
         let bare = bare.strip_prefix('$').unwrap_or(bare);
-        let nanos = read_billionths(bare).map_err(|mistake| Problem::new(sentence(mistake)))?;
+        let nanos = read_billionths(bare).map_err(|field_error| ParseError::new(sentence(field_error)))?;
         i64::try_from(nanos)
             .ok()
-            .filter(|nanos| *nanos <= MOST_DOLLARS * NANOS_PER_DOLLAR)
+            .filter(|nanos| *nanos <= MAX_DOLLARS * NANOS_PER_DOLLAR)
             .map(Money)
-            .ok_or_else(|| Problem::new(sentence(Mistake::TooLarge)))
+            .ok_or_else(|| ParseError::new(sentence(Mistake::TooLarge)))
     }
 
     /// The exact amount for a text input: `50`, `12.5`, `0.0000001`.
@@ -98,9 +98,9 @@ impl Money {
 }
 
 /// Reads a budget: as [`Money::parse`], and more than zero, since "none" is a choice of its own.
-pub fn parse_budget(text: &str) -> Result<Money, Problem> {
+pub fn parse_budget(text: &str) -> Result<Money, ParseError> {
     match Money::parse(text)? {
-        Money::ZERO => Err(Problem::new("Budget must be more than $0. Choose No limit to leave it open.")),
+        Money::ZERO => Err(ParseError::new("Budget must be more than $0. Choose No limit to leave it open.")),
         amount => Ok(amount),
     }
 }
@@ -142,8 +142,8 @@ fn four_digits(nanos: u64) -> u64 {
     (nanos + unit / 2) / unit * unit
 }
 
-fn sentence(mistake: Mistake) -> &'static str {
-    match mistake {
+fn sentence(field_error: Mistake) -> &'static str {
+    match field_error {
         Mistake::Empty => "The amount is empty. Enter dollars, such as 12.50.",
         Mistake::Negative => "The amount is negative. Enter $0 or more.",
         Mistake::Separator => {
@@ -224,7 +224,7 @@ mod tests {
         Money::parse(text).unwrap()
     }
 
-    fn refusal(text: &str) -> String {
+    fn rejection(text: &str) -> String {
         Money::parse(text).unwrap_err().to_string()
     }
 
@@ -251,13 +251,13 @@ mod tests {
     #[test]
     fn a_decimal_comma_is_refused_and_not_read_as_a_larger_amount() {
         for text in ["1,5", "12,50", "1.234,56", "1,,000", ",5", "1,000,00", "0001,000", "1, 000"] {
-            assert_eq!(refusal(text), sentence(Mistake::Separator), "{text}");
+            assert_eq!(rejection(text), sentence(Mistake::Separator), "{text}");
         }
     }
 
     #[test]
     fn every_mistake_has_its_own_sentence() {
-        for (texts, mistake) in [
+        for (texts, field_error) in [
             (&["", "  ", "$", "$ "][..], Mistake::Empty),
             (&["-1", "$-1", "-$1", "−3"], Mistake::Negative),
             (&["abc", "1.2.3", ".", "1e9", "$$5", "5€", "k", "1kk", "٣", "+1", "inf"], Mistake::Junk),
@@ -268,7 +268,7 @@ mod tests {
             ),
         ] {
             for text in texts {
-                assert_eq!(refusal(text), sentence(mistake), "{text}");
+                assert_eq!(rejection(text), sentence(field_error), "{text}");
             }
         }
     }
@@ -324,13 +324,13 @@ mod tests {
 
     #[test]
     fn sums_never_wrap() {
-        let most = Money::from_nanos(i64::MAX);
+        let max = Money::from_nanos(i64::MAX);
         let one = Money::from_nanos(1);
-        assert_eq!(most.saturating_add(one), most);
+        assert_eq!(max.saturating_add(one), max);
         assert_eq!(Money::from_nanos(i64::MIN).saturating_sub(one).nanos(), i64::MIN);
-        assert_eq!(most.checked_add(one), None);
+        assert_eq!(max.checked_add(one), None);
         assert_eq!(one.checked_add(one), Some(Money::from_nanos(2)));
-        assert_eq!([most, one].iter().sum::<Money>(), most);
+        assert_eq!([max, one].iter().sum::<Money>(), max);
         assert_eq!([one, one].into_iter().sum::<Money>(), Money::from_nanos(2));
     }
 

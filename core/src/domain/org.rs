@@ -47,9 +47,9 @@ impl Org {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrgRules {
     /// The longest time from now, in days, that a key may be given.
-    pub key_days_most: Option<i64>,
+    pub max_key_days: Option<i64>,
     /// Live keys that one member may own; owners and admins are not counted.
-    pub keys_per_member: Option<i64>,
+    pub max_keys_per_member: Option<i64>,
     pub members_create: MembersCreate,
     /// Owners and admins need a second factor.
     pub second_factor: bool,
@@ -74,7 +74,7 @@ impl Default for KeyDefaults {
         Self {
             every_model: false,
             month: Some(Money::from_nanos(50_000_000_000)),
-            limits: Limits { rpm: Some(60), tpm: Some(100_000), parallel: Some(8) },
+            limits: Limits { rpm: Some(60), tpm: Some(100_000), concurrent: Some(8) },
             days: Some(90),
         }
     }

@@ -1,7 +1,7 @@
 //! What people type about themselves and their organisation, parsed. Nothing here decides who anybody is.
 
 use super::ids::PersonId;
-use super::problem::Problem;
+use super::parse_error::ParseError;
 
 /// Somebody, as lists name them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +16,9 @@ pub struct Email(String);
 
 impl Email {
     /// Asks only for what every address has; whether it receives mail, only mail can tell.
-    pub fn parse(text: &str) -> Result<Self, Problem> {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = text.trim().to_lowercase();
-        let wrong = || Problem::new("An e-mail address looks like ana@example.com.");
+        let wrong = || ParseError::new("An e-mail address looks like ana@example.com.");
         let (local, host) = text.rsplit_once('@').ok_or_else(wrong)?;
         let fine = !local.is_empty()
             && host.len() >= 3
@@ -27,7 +27,7 @@ impl Email {
             && !host.ends_with('.')
             && !text.chars().any(|c| c.is_whitespace() || c.is_control());
         if text.len() > 254 {
-            return Err(Problem::new("An e-mail address has at most 254 characters."));
+            return Err(ParseError::new("An e-mail address has at most 254 characters."));
         }
         if fine { Ok(Self(text)) } else { Err(wrong()) }
     }
@@ -41,26 +41,26 @@ impl Email {
 ///
 /// # Errors
 /// A sentence that says which rule the text breaks; `what` is the field's word, such as "Name".
-pub fn visible_name(text: &str, what: &str, most: usize) -> Result<String, Problem> {
+pub fn visible_name(text: &str, what: &str, max: usize) -> Result<String, ParseError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Problem::new(format!("{what} is empty. Type at least one character.")));
+        return Err(ParseError::new(format!("{what} is empty. Type at least one character.")));
     }
-    if text.chars().count() > most {
-        return Err(Problem::new(format!("{what} has at most {most} characters.")));
+    if text.chars().count() > max {
+        return Err(ParseError::new(format!("{what} has at most {max} characters.")));
     }
     refuse_hidden_characters(text, what)?;
     Ok(text.to_owned())
 }
 
 /// Control characters break logs and exports; direction overrides make one name look like another.
-pub fn refuse_hidden_characters(text: &str, what: &str) -> Result<(), Problem> {
+pub fn refuse_hidden_characters(text: &str, what: &str) -> Result<(), ParseError> {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     if text.chars().any(hidden) {
-        return Err(Problem::new(format!(
+        return Err(ParseError::new(format!(
             "{what} holds an invisible character. Type it anew instead of pasting it."
         )));
     }
@@ -90,31 +90,31 @@ pub const RESERVED_SLUGS: [&str; 18] = [
     "v1",
 ];
 
-pub const SLUG_MOST: usize = 40;
+pub const MAX_SLUG: usize = 40;
 
 /// An organisation's address as somebody typed it.
 ///
 /// # Errors
 /// A sentence that says which rule the text breaks.
-pub fn parse_slug(text: &str) -> Result<String, Problem> {
+pub fn parse_slug(text: &str) -> Result<String, ParseError> {
     let text = text.trim();
-    let wrong = |sentence: &'static str| Err(Problem::new(sentence));
+    let wrong = |sentence: &'static str| Err(ParseError::new(sentence));
     if text.is_empty() {
         return wrong("The address is empty. Type one such as acme.");
     }
     if !text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
         return wrong("An address has only lower-case letters, digits and dashes. Remove the others.");
     }
-    if text.len() > SLUG_MOST {
-        return Err(Problem::new(format!(
-            "An address has at most {SLUG_MOST} characters. Choose a shorter one."
+    if text.len() > MAX_SLUG {
+        return Err(ParseError::new(format!(
+            "An address has at most {MAX_SLUG} characters. Choose a shorter one."
         )));
     }
     if text.starts_with('-') || text.ends_with('-') || text.contains("--") {
         return wrong("A dash stands between two letters or digits. Remove the others.");
     }
     if text.starts_with("v1") || RESERVED_SLUGS.contains(&text) {
-        return Err(Problem::new(format!(
+        return Err(ParseError::new(format!(
             "{text} is an address of Keydesk itself. Choose another, such as {}.",
             slug_of(text)
         )));
@@ -131,13 +131,13 @@ pub fn slug_of(name: &str) -> String {
         } else if !slug.ends_with('-') && !slug.is_empty() {
             slug.push('-');
         }
-        if slug.len() == SLUG_MOST {
+        if slug.len() == MAX_SLUG {
             break;
         }
     }
     let slug = slug.trim_end_matches('-').to_owned();
     if slug.is_empty() || slug.starts_with("v1") || RESERVED_SLUGS.contains(&slug.as_str()) {
-        let own: String = format!("org-{slug}").chars().take(SLUG_MOST).collect();
+        let own: String = format!("org-{slug}").chars().take(MAX_SLUG).collect();
         return own.trim_end_matches('-').to_owned();
     }
     slug

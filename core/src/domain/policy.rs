@@ -82,7 +82,7 @@ impl MembersCreate {
 
 /// What one person is to one organisation, read fresh for each request.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct Principal {
     pub org: OrgId,
     pub person: PersonId,
     pub name: String,
@@ -99,7 +99,7 @@ pub struct Standing {
     pub request_id: String,
 }
 
-impl Standing {
+impl Principal {
     /// Owners and admins.
     pub fn runs_org(&self) -> bool {
         matches!(self.role, Some(OrgRole::Owner | OrgRole::Admin))
@@ -153,7 +153,7 @@ pub enum Action {
     /// Taking up an invitation.
     Join,
     /// A support person's look into an organisation, for its audit.
-    LookIn,
+    AccessAsSupport,
     /// Only ever the program's own: the set-up of an installation, and a password set through a one-time link.
     SetUp,
     ResetPassword,
@@ -172,7 +172,7 @@ impl Action {
             A::ListKeys | A::SeeKey | A::DisableKey | A::RevokeKey => true,
             A::ListTeams | A::SeeTeam | A::ListMembers | A::SeeMember => true,
             A::DisableMember | A::RemoveMember | A::Leave => true,
-            A::SeeSettings | A::SeeAudit | A::ExportAudit | A::LookIn => true,
+            A::SeeSettings | A::SeeAudit | A::ExportAudit | A::AccessAsSupport => true,
             A::SuspendOrg | A::ResumeOrg | A::OwnAccount | A::ResetPassword => true,
             A::SeeBalance | A::ChangeBalance => true,
             A::CreateKey | A::EditKey | A::EnableKey => false,
@@ -224,7 +224,7 @@ pub enum Scope {
 
 /// Why not. `Hidden` is answered as 404: what is not yours to see is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {
+pub enum AccessDenied {
     Hidden,
     Forbidden,
 }
@@ -270,21 +270,21 @@ impl Permit {
 ///
 /// # Errors
 /// `Hidden` when the thing is not theirs to see, `Forbidden` when it is theirs to see but not to do.
-pub fn permit(standing: &Standing, action: Action, on: On<'_>) -> Result<Permit, Denied> {
-    if !sees(standing, action, on) {
-        return Err(Denied::Hidden);
+pub fn permit(principal: &Principal, action: Action, on: On<'_>) -> Result<Permit, AccessDenied> {
+    if !sees(principal, action, on) {
+        return Err(AccessDenied::Hidden);
     }
-    if !allows(standing, action, on) {
-        return Err(Denied::Forbidden);
+    if !allows(principal, action, on) {
+        return Err(AccessDenied::Forbidden);
     }
-    let sees_org = standing.runs_org() || standing.platform == PlatformRole::Support;
+    let sees_org = principal.runs_org() || principal.platform == PlatformRole::Support;
     Ok(Permit {
-        org: standing.org.clone(),
-        actor: Actor::Person { id: standing.person.clone(), name: standing.name.clone() },
+        org: principal.org.clone(),
+        actor: Actor::Person { id: principal.person.clone(), name: principal.name.clone() },
         action,
-        scope: if sees_org { Scope::Org } else { Scope::OfPerson(standing.person.clone()) },
-        address: standing.address.clone(),
-        request_id: standing.request_id.clone(),
+        scope: if sees_org { Scope::Org } else { Scope::OfPerson(principal.person.clone()) },
+        address: principal.address.clone(),
+        request_id: principal.request_id.clone(),
     })
 }
 
@@ -301,17 +301,17 @@ pub fn system_permit(org: &OrgId, action: Action, why: &'static str) -> Permit {
 }
 
 /// Is the thing theirs to see at all?
-fn sees(standing: &Standing, action: Action, on: On<'_>) -> bool {
+fn sees(principal: &Principal, action: Action, on: On<'_>) -> bool {
     if action.of_installation() {
-        return standing.platform == PlatformRole::Operator;
+        return principal.platform == PlatformRole::Operator;
     }
-    if action == Action::SeeBalance && standing.platform == PlatformRole::Operator {
+    if action == Action::SeeBalance && principal.platform == PlatformRole::Operator {
         return true;
     }
-    if standing.role.is_none() && standing.platform != PlatformRole::Support {
+    if principal.role.is_none() && principal.platform != PlatformRole::Support {
         return false;
     }
-    if standing.runs_org() || standing.platform == PlatformRole::Support {
+    if principal.runs_org() || principal.platform == PlatformRole::Support {
         return true;
     }
     let among = |teams: &[TeamId], mine: &[TeamId]| teams.iter().any(|team| mine.contains(team));
@@ -319,86 +319,86 @@ fn sees(standing: &Standing, action: Action, on: On<'_>) -> bool {
         On::Org => true,
         // A key that is yet to be made hides nothing.
         On::Key(_) if action == Action::CreateKey => true,
-        On::Key(key) => *key.owner == standing.person || looks_after(standing, key.team),
-        On::Team(team) => standing.member_of.contains(team),
+        On::Key(key) => *key.owner == principal.person || administers(principal, key.team),
+        On::Team(team) => principal.member_of.contains(team),
         On::Member(member) | On::TeamMember(_, member) => {
-            *member.person == standing.person || among(member.teams, &standing.admin_of)
+            *member.person == principal.person || among(member.teams, &principal.admin_of)
         }
     }
 }
 
-fn looks_after(standing: &Standing, team: Option<&TeamId>) -> bool {
-    team.is_some_and(|team| standing.admin_of.contains(team))
+fn administers(principal: &Principal, team: Option<&TeamId>) -> bool {
+    team.is_some_and(|team| principal.admin_of.contains(team))
 }
 
 /// May they? Also asked by pages, to leave out the buttons that would be refused.
-pub fn allows(standing: &Standing, action: Action, on: On<'_>) -> bool {
-    let in_org = standing.role.is_some();
+pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
+    let in_org = principal.role.is_some();
     match action {
         Action::ListKeys | Action::SeeKey | Action::ListTeams | Action::SeeTeam | Action::SeeMember => {
-            (in_org || standing.platform == PlatformRole::Support) && sees(standing, action, on)
+            (in_org || principal.platform == PlatformRole::Support) && sees(principal, action, on)
         }
         Action::CreateKey | Action::EditKey | Action::EnableKey | Action::DisableKey | Action::RevokeKey => {
-            in_org && allows_key(standing, action, on)
+            in_org && allows_key(principal, action, on)
         }
-        Action::CreateTeam | Action::EditTeam | Action::ArchiveTeam => standing.runs_org(),
+        Action::CreateTeam | Action::EditTeam | Action::ArchiveTeam => principal.runs_org(),
         // A team admin looks after the team's people, and never after an owner or an admin.
         Action::ManageTeamPeople => {
-            standing.runs_org()
+            principal.runs_org()
                 || match on {
-                    On::Team(team) => standing.admin_of.contains(team),
+                    On::Team(team) => principal.admin_of.contains(team),
                     On::TeamMember(team, member) => {
-                        standing.admin_of.contains(team) && member.role == OrgRole::Member
+                        principal.admin_of.contains(team) && member.role == OrgRole::Member
                     }
                     On::Org | On::Key(_) | On::Member(_) => false,
                 }
         }
         Action::ListMembers => {
-            standing.runs_org()
-                || standing.platform == PlatformRole::Support
-                || (in_org && !standing.admin_of.is_empty())
+            principal.runs_org()
+                || principal.platform == PlatformRole::Support
+                || (in_org && !principal.admin_of.is_empty())
         }
-        Action::Invite => allows_invitation(standing, on),
+        Action::Invite => allows_invitation(principal, on),
         Action::ChangeRole | Action::DisableMember | Action::EnableMember | Action::RemoveMember => {
-            allows_member(standing, action, on)
+            allows_member(principal, action, on)
         }
         Action::Leave | Action::OwnAccount | Action::Join => in_org,
         Action::SeeSettings | Action::EditSettings | Action::SeeAudit | Action::ExportAudit => {
-            standing.runs_org()
+            principal.runs_org()
         }
         Action::CreateOrg | Action::SuspendOrg | Action::ResumeOrg | Action::ChangeBalance => {
-            standing.platform == PlatformRole::Operator
+            principal.platform == PlatformRole::Operator
         }
-        Action::SeeBalance => standing.runs_org() || standing.platform == PlatformRole::Operator,
-        Action::LookIn => standing.is_support(),
+        Action::SeeBalance => principal.runs_org() || principal.platform == PlatformRole::Operator,
+        Action::AccessAsSupport => principal.is_support(),
         Action::SetUp | Action::ResetPassword => false,
     }
 }
 
-fn allows_key(standing: &Standing, action: Action, on: On<'_>) -> bool {
-    if standing.runs_org() {
+fn allows_key(principal: &Principal, action: Action, on: On<'_>) -> bool {
+    if principal.runs_org() {
         return true;
     }
     let On::Key(key) = on else {
         // Is there a key at all that they may create?
         return action == Action::CreateKey
-            && (!standing.admin_of.is_empty()
-                || match standing.members_create {
+            && (!principal.admin_of.is_empty()
+                || match principal.members_create {
                     MembersCreate::No => false,
-                    MembersCreate::InTeams => !standing.member_of.is_empty(),
+                    MembersCreate::InTeams => !principal.member_of.is_empty(),
                     MembersCreate::Anywhere => true,
                 });
     };
-    let own = *key.owner == standing.person;
-    let in_my_team = looks_after(standing, key.team);
+    let own = *key.owner == principal.person;
+    let in_my_team = administers(principal, key.team);
     match action {
         Action::CreateKey => {
             in_my_team
                 || own
-                    && match (standing.members_create, key.team) {
+                    && match (principal.members_create, key.team) {
                         (MembersCreate::No, _) | (MembersCreate::InTeams, None) => false,
                         (MembersCreate::Anywhere, None) => true,
-                        (_, Some(team)) => standing.member_of.contains(team),
+                        (_, Some(team)) => principal.member_of.contains(team),
                     }
         }
         // Raising one's own limits is not a member's business; taking one's own key out of use always is.
@@ -408,30 +408,30 @@ fn allows_key(standing: &Standing, action: Action, on: On<'_>) -> bool {
 }
 
 /// Nobody grants more than they hold: only an owner makes an owner, and a team admin takes members into their team.
-fn allows_invitation(standing: &Standing, on: On<'_>) -> bool {
+fn allows_invitation(principal: &Principal, on: On<'_>) -> bool {
     match on {
-        On::Member(member) => match standing.role {
+        On::Member(member) => match principal.role {
             Some(OrgRole::Owner) => true,
             Some(OrgRole::Admin) => member.role != OrgRole::Owner,
             Some(OrgRole::Member) => {
                 member.role == OrgRole::Member
                     && !member.teams.is_empty()
-                    && member.teams.iter().all(|team| standing.admin_of.contains(team))
+                    && member.teams.iter().all(|team| principal.admin_of.contains(team))
             }
             None => false,
         },
         On::Org | On::Key(_) | On::Team(_) | On::TeamMember(..) => {
-            standing.runs_org() || (standing.role.is_some() && !standing.admin_of.is_empty())
+            principal.runs_org() || (principal.role.is_some() && !principal.admin_of.is_empty())
         }
     }
 }
 
 /// An admin acts on no owner and makes none; nobody disables or removes themselves (they leave).
-fn allows_member(standing: &Standing, action: Action, on: On<'_>) -> bool {
-    let On::Member(member) = on else { return standing.runs_org() };
-    let own = *member.person == standing.person;
+fn allows_member(principal: &Principal, action: Action, on: On<'_>) -> bool {
+    let On::Member(member) = on else { return principal.runs_org() };
+    let own = *member.person == principal.person;
     let touches_owner = member.role == OrgRole::Owner || member.becomes == Some(OrgRole::Owner);
-    match standing.role {
+    match principal.role {
         Some(OrgRole::Owner) => action == Action::ChangeRole || !own,
         Some(OrgRole::Admin) => !touches_owner && (action == Action::ChangeRole || !own),
         Some(OrgRole::Member) | None => false,
@@ -449,8 +449,8 @@ mod tests {
     fn team(n: u8) -> TeamId {
         TeamId::new(Moment::from_ms(1), [n; 10])
     }
-    fn standing(role: Option<OrgRole>, platform: PlatformRole, admin_of: Vec<TeamId>) -> Standing {
-        Standing {
+    fn principal(role: Option<OrgRole>, platform: PlatformRole, admin_of: Vec<TeamId>) -> Principal {
+        Principal {
             org: OrgId::new(Moment::from_ms(1), [9; 10]),
             person: person(1),
             name: "Ana".into(),
@@ -465,20 +465,20 @@ mod tests {
     }
 
     /// The columns of the table in docs/ROLES.md, in its order.
-    fn columns() -> [(&'static str, Standing); 6] {
+    fn columns() -> [(&'static str, Principal); 6] {
         [
-            ("owner", standing(Some(OrgRole::Owner), PlatformRole::None, vec![])),
-            ("admin", standing(Some(OrgRole::Admin), PlatformRole::None, vec![])),
-            ("team admin", standing(Some(OrgRole::Member), PlatformRole::None, vec![team(1)])),
+            ("owner", principal(Some(OrgRole::Owner), PlatformRole::None, vec![])),
+            ("admin", principal(Some(OrgRole::Admin), PlatformRole::None, vec![])),
+            ("team admin", principal(Some(OrgRole::Member), PlatformRole::None, vec![team(1)])),
             (
                 "member",
-                Standing {
+                Principal {
                     member_of: vec![team(1)],
-                    ..standing(Some(OrgRole::Member), PlatformRole::None, vec![])
+                    ..principal(Some(OrgRole::Member), PlatformRole::None, vec![])
                 },
             ),
-            ("support", standing(None, PlatformRole::Support, vec![])),
-            ("operator", standing(None, PlatformRole::Operator, vec![])),
+            ("support", principal(None, PlatformRole::Support, vec![])),
+            ("operator", principal(None, PlatformRole::Operator, vec![])),
         ]
     }
 
@@ -544,7 +544,7 @@ mod tests {
         assert!(rest.len() >= 25, "the table lost rows");
         for row in rest {
             let action = action_named(row[0]);
-            for ((name, standing), cell) in columns().iter().zip(&row[1..]) {
+            for ((name, principal), cell) in columns().iter().zip(&row[1..]) {
                 for (own, in_team) in [(false, false), (true, false), (false, true), (true, true)] {
                     let who = if own { person(1) } else { person(2) };
                     let place = if in_team { team(1) } else { team(2) };
@@ -573,9 +573,9 @@ mod tests {
                         matches!(action, Action::DisableMember | Action::EnableMember | Action::RemoveMember);
                     let expected = cell_says(cell, own, in_team) && !(leaving && own);
                     let words = format!("{name}: {} (own {own}, in a team of theirs {in_team})", row[0]);
-                    assert_eq!(allows(standing, action, on), expected, "{words}");
+                    assert_eq!(allows(principal, action, on), expected, "{words}");
                     // What may be done is seen.
-                    assert_eq!(permit(standing, action, on).is_ok(), expected, "{words}");
+                    assert_eq!(permit(principal, action, on).is_ok(), expected, "{words}");
                 }
             }
         }
@@ -583,15 +583,15 @@ mod tests {
 
     #[test]
     fn a_team_admin_cannot_revoke_another_teams_key() {
-        let ana = standing(Some(OrgRole::Member), PlatformRole::None, vec![team(1)]);
+        let ana = principal(Some(OrgRole::Member), PlatformRole::None, vec![team(1)]);
         let (theirs, owner) = (team(2), person(2));
         let key = On::Key(KeyFacts { team: Some(&theirs), owner: &owner });
-        assert_eq!(permit(&ana, Action::RevokeKey, key).unwrap_err(), Denied::Hidden);
+        assert_eq!(permit(&ana, Action::RevokeKey, key).unwrap_err(), AccessDenied::Hidden);
     }
 
     #[test]
     fn a_team_admin_never_acts_on_an_owner_or_an_admin_in_their_team() {
-        let ana = standing(Some(OrgRole::Member), PlatformRole::None, vec![team(1)]);
+        let ana = principal(Some(OrgRole::Member), PlatformRole::None, vec![team(1)]);
         let (them, ours) = (person(2), [team(1)]);
         for role in [OrgRole::Owner, OrgRole::Admin] {
             let member = MemberFacts { person: &them, role, becomes: None, teams: &ours };
@@ -603,7 +603,7 @@ mod tests {
 
     #[test]
     fn an_admin_acts_on_no_owner_and_makes_none() {
-        let ana = standing(Some(OrgRole::Admin), PlatformRole::None, vec![]);
+        let ana = principal(Some(OrgRole::Admin), PlatformRole::None, vec![]);
         let them = person(2);
         let member = |role, becomes| On::Member(MemberFacts { person: &them, role, becomes, teams: &[] });
         assert!(!allows(&ana, Action::DisableMember, member(OrgRole::Owner, None)));
@@ -616,10 +616,10 @@ mod tests {
     #[test]
     fn what_members_may_create_is_the_organisations_choice() {
         let (me, other, mine, theirs) = (person(1), person(2), team(1), team(2));
-        let member = |members_create| Standing {
+        let member = |members_create| Principal {
             member_of: vec![team(1)],
             members_create,
-            ..standing(Some(OrgRole::Member), PlatformRole::None, vec![])
+            ..principal(Some(OrgRole::Member), PlatformRole::None, vec![])
         };
         let key = |team, owner| On::Key(KeyFacts { team, owner });
         let create = |choice, on| allows(&member(choice), Action::CreateKey, on);
@@ -635,14 +635,14 @@ mod tests {
 
     #[test]
     fn running_the_installation_gives_no_sight_of_an_organisations_keys() {
-        let operator = standing(None, PlatformRole::Operator, vec![]);
-        assert_eq!(permit(&operator, Action::ListKeys, On::Org).unwrap_err(), Denied::Hidden);
+        let operator = principal(None, PlatformRole::Operator, vec![]);
+        assert_eq!(permit(&operator, Action::ListKeys, On::Org).unwrap_err(), AccessDenied::Hidden);
     }
 
     #[test]
     #[should_panic(expected = "a permit for SeeKey")]
     fn a_permit_for_one_thing_does_not_pay_for_another() {
-        let owner = standing(Some(OrgRole::Owner), PlatformRole::None, vec![]);
+        let owner = principal(Some(OrgRole::Owner), PlatformRole::None, vec![]);
         permit(&owner, Action::SeeKey, On::Org).unwrap().must_be(&[Action::RevokeKey]);
     }
 }

@@ -2,7 +2,7 @@
 //! The credential itself is never here, nor in the database.
 
 use super::ids::ProviderId;
-use super::problem::Problem;
+use super::parse_error::ParseError;
 
 /// Whose protocol a provider speaks. A request is passed on in the protocol it came in; nothing is translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,13 +56,13 @@ pub struct Provider {
 
 /// The name of the variable that holds a credential. It must say that it is one for a provider, so that nobody can have
 /// another secret of this program's environment sent to an address of theirs.
-pub fn check_credential_env(text: &str) -> Result<(), Problem> {
+pub fn check_credential_env(text: &str) -> Result<(), ParseError> {
     let plain = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
     let fits = text.bytes().all(plain) && text.ends_with("_API_KEY") && text.len() <= 64;
     if text.is_empty() || (fits && !text.starts_with(|c: char| c.is_ascii_digit())) {
         return Ok(());
     }
-    Err(Problem::new(
+    Err(ParseError::new(
         "This is not the name of a variable for an API key. Write capitals, digits and _ with _API_KEY at the end, such as OPENAI_API_KEY.",
     ))
 }

@@ -9,16 +9,16 @@ use super::key_form::FieldError;
 use super::key_format::looks_like_secret;
 use super::limits::grouped;
 use super::money::read_billionths;
+use super::parse_error::ParseError;
 use super::person::visible_name;
-use super::problem::Problem;
 use super::provider::{Provider, ProviderKind, check_credential_env};
 
-pub const PROVIDER_NAME_MOST: usize = 60;
+pub const MAX_PROVIDER_NAME: usize = 60;
 
 /// Seconds: the fewest is 1 everywhere.
-const CONNECT_MOST: i64 = 60;
-const IDLE_MOST: i64 = 600;
-const WHOLE_MOST: i64 = 3_600;
+const MAX_CONNECT: i64 = 60;
+const MAX_IDLE: i64 = 600;
+const MAX_WHOLE: i64 = 3_600;
 
 /// A provider without its id: what an operator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct ProviderForm {
 
 impl ProviderForm {
     /// What a new one starts with.
-    pub fn fresh() -> Self {
+    pub fn with_defaults() -> Self {
         let kind = ProviderKind::OpenAi.as_str().to_owned();
         Self { kind, connect: "5".into(), idle: "60".into(), whole: "600".into(), ..Self::default() }
     }
@@ -86,14 +86,14 @@ impl ProviderForm {
         let mut errors = Vec::new();
         let name = errors.take("name", parse_name(&self.name));
         let kind =
-            ProviderKind::parse(&self.kind).ok_or_else(|| Problem::new("Choose one of these protocols."));
+            ProviderKind::parse(&self.kind).ok_or_else(|| ParseError::new("Choose one of these protocols."));
         let kind = errors.take("kind", kind);
         let base_url = errors.take("base_url", parse_base_url(&self.base_url));
         let credential_env = self.credential_env.trim();
         let credential = errors.take("credential_env", check_credential_env(credential_env));
-        let connect = errors.take("connect", parse_seconds(&self.connect, CONNECT_MOST));
-        let idle = errors.take("idle", parse_seconds(&self.idle, IDLE_MOST));
-        let whole = errors.take("whole", parse_seconds(&self.whole, WHOLE_MOST));
+        let connect = errors.take("connect", parse_seconds(&self.connect, MAX_CONNECT));
+        let idle = errors.take("idle", parse_seconds(&self.idle, MAX_IDLE));
+        let whole = errors.take("whole", parse_seconds(&self.whole, MAX_WHOLE));
         if let (Some(idle), Some(whole)) = (idle, whole)
             && idle > whole
         {
@@ -102,7 +102,7 @@ impl ProviderForm {
                 seconds(whole),
                 seconds(idle)
             );
-            errors.push(FieldError::new("whole", Problem::new(sentence)));
+            errors.push(FieldError::new("whole", ParseError::new(sentence)));
         }
         match (name, kind, base_url, credential, connect, idle, whole) {
             (
@@ -136,21 +136,21 @@ impl ProviderForm {
     }
 }
 
-fn parse_name(text: &str) -> Result<String, Problem> {
-    let name = visible_name(text, "Name", PROVIDER_NAME_MOST)?;
+fn parse_name(text: &str) -> Result<String, ParseError> {
+    let name = visible_name(text, "Name", MAX_PROVIDER_NAME)?;
     if looks_like_secret(&name) {
-        return Err(Problem::new("This looks like a secret, and secrets are kept nowhere. Type a name."));
+        return Err(ParseError::new("This looks like a secret, and secrets are kept nowhere. Type a name."));
     }
     Ok(name)
 }
 
 /// Milliseconds, from seconds with up to three decimals.
-fn parse_seconds(text: &str, most: i64) -> Result<i64, Problem> {
+fn parse_seconds(text: &str, max: i64) -> Result<i64, ParseError> {
     const PER_MS: u128 = 1_000_000;
-    let wrong = || Problem::new(format!("Type a number of seconds from 1 to {}.", grouped(most)));
+    let wrong = || ParseError::new(format!("Type a number of seconds from 1 to {}.", grouped(max)));
     let billionths = read_billionths(text).map_err(|_| wrong())?;
     let ms = i64::try_from(billionths / PER_MS).map_err(|_| wrong())?;
-    let fits = billionths % PER_MS == 0 && (1_000..=most * 1_000).contains(&ms);
+    let fits = billionths % PER_MS == 0 && (1_000..=max * 1_000).contains(&ms);
     if fits { Ok(ms) } else { Err(wrong()) }
 }
 
@@ -171,7 +171,7 @@ mod tests {
             name: " OpenAI ".into(),
             base_url: "https://api.openai.com/v1/".into(),
             credential_env: "OPENAI_API_KEY".into(),
-            ..ProviderForm::fresh()
+            ..ProviderForm::with_defaults()
         }
     }
 

@@ -7,10 +7,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
+use super::parse_error::ParseError;
 
-const MOST_CHARACTERS: usize = 100;
-const MOST_PATTERNS: usize = 200;
+const MAX_CHARACTERS: usize = 100;
+const MAX_PATTERNS: usize = 200;
 
 /// A model's id, in which each `*` stands for any run of characters, also an empty one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,20 +19,22 @@ pub struct ModelPattern(String);
 
 impl ModelPattern {
     /// Reads a pattern of 1 to 100 ASCII letters, digits and `. _ : / @ - *`; refuses everything else.
-    pub fn parse(text: &str) -> Result<ModelPattern, Problem> {
+    pub fn parse(text: &str) -> Result<ModelPattern, ParseError> {
         let text = text.trim();
         if text.is_empty() {
-            return Err(Problem::new(
+            return Err(ParseError::new(
                 "The model is empty. Enter an id such as gpt-5, or a pattern such as claude-*.",
             ));
         }
         if !text.chars().all(|c| c.is_ascii_alphanumeric() || "._:/@-*".contains(c)) {
-            return Err(Problem::new(
+            return Err(ParseError::new(
                 "A model has only letters, digits and . _ : / @ - and * for any characters. Remove the others.",
             ));
         }
-        if text.len() > MOST_CHARACTERS {
-            return Err(Problem::new("A model has at most 100 characters. Shorten it, with * for the rest."));
+        if text.len() > MAX_CHARACTERS {
+            return Err(ParseError::new(
+                "A model has at most 100 characters. Shorten it, with * for the rest.",
+            ));
         }
         Ok(ModelPattern(text.to_owned()))
     }
@@ -77,9 +79,9 @@ impl fmt::Display for ModelPattern {
 }
 
 impl TryFrom<String> for ModelPattern {
-    type Error = Problem;
+    type Error = ParseError;
 
-    fn try_from(text: String) -> Result<ModelPattern, Problem> {
+    fn try_from(text: String) -> Result<ModelPattern, ParseError> {
         ModelPattern::parse(&text)
     }
 }
@@ -163,18 +165,18 @@ impl ModelScope {
 
     /// Reads patterns separated by line ends or commas, drops blanks and repetitions.
     /// Refuses more than 200, and names the line that holds a wrong one. Nothing written is an empty list.
-    pub fn parse_lines(text: &str) -> Result<Vec<ModelPattern>, Problem> {
+    pub fn parse_lines(text: &str) -> Result<Vec<ModelPattern>, ParseError> {
         let mut patterns = Vec::new();
         for (line, entries) in text.lines().enumerate() {
             for entry in entries.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
                 let pattern = ModelPattern::parse(entry).map_err(|problem| {
-                    Problem::new(format!("Line {}, \"{}\": {problem}", line + 1, quoted(entry)))
+                    ParseError::new(format!("Line {}, \"{}\": {problem}", line + 1, quoted(entry)))
                 })?;
                 if !patterns.contains(&pattern) {
                     patterns.push(pattern);
                 }
-                if patterns.len() > MOST_PATTERNS {
-                    return Err(Problem::new(
+                if patterns.len() > MAX_PATTERNS {
+                    return Err(ParseError::new(
                         "There are more than 200 models. Put several into one pattern with *, such as claude-*.",
                     ));
                 }

@@ -8,15 +8,15 @@ use super::limits::{Budget, grouped};
 use super::moment::Zone;
 use super::money::Money;
 use super::org::{KeyDefaults, Org, OrgRules};
+use super::parse_error::ParseError;
 use super::policy::MembersCreate;
-use super::problem::Problem;
 use super::window::Period;
 
 pub use super::settings_form::{SettingsForm, parse_org_name, parse_zone};
 
-pub const ORG_NAME_MOST: usize = 100;
+pub const MAX_ORG_NAME: usize = 100;
 /// Ten years: what a date in the form of a key may be ahead.
-pub const DAYS_MOST: i64 = 3_660;
+pub const MAX_DAYS: i64 = 3_660;
 
 /// Everything on the page of settings, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub enum Setting {
     Month,
     Rpm,
     Tpm,
-    Parallel,
+    Concurrent,
     Days,
     KeyDaysMost,
     KeysPerMember,
@@ -68,7 +68,7 @@ impl Setting {
         Setting::Month,
         Setting::Rpm,
         Setting::Tpm,
-        Setting::Parallel,
+        Setting::Concurrent,
         Setting::Days,
         Setting::KeyDaysMost,
         Setting::KeysPerMember,
@@ -90,10 +90,10 @@ impl Setting {
             Setting::Month => "month",
             Setting::Rpm => "rpm",
             Setting::Tpm => "tpm",
-            Setting::Parallel => "parallel",
+            Setting::Concurrent => "concurrent",
             Setting::Days => "days",
-            Setting::KeyDaysMost => "key_days_most",
-            Setting::KeysPerMember => "keys_per_member",
+            Setting::KeyDaysMost => "max_key_days",
+            Setting::KeysPerMember => "max_keys_per_member",
             Setting::MembersCreate => "members_create",
             Setting::SecondFactor => "second_factor",
         }
@@ -157,10 +157,10 @@ impl Settings {
             Setting::Month => self.defaults.month.map_or("No limit".into(), exact),
             Setting::Rpm => count(self.defaults.limits.rpm),
             Setting::Tpm => count(self.defaults.limits.tpm),
-            Setting::Parallel => count(self.defaults.limits.parallel),
+            Setting::Concurrent => count(self.defaults.limits.concurrent),
             Setting::Days => days(self.defaults.days),
-            Setting::KeyDaysMost => days(self.rules.key_days_most),
-            Setting::KeysPerMember => count(self.rules.keys_per_member),
+            Setting::KeyDaysMost => days(self.rules.max_key_days),
+            Setting::KeysPerMember => count(self.rules.max_keys_per_member),
             Setting::MembersCreate => match self.rules.members_create {
                 MembersCreate::No => "No",
                 MembersCreate::InTeams => "In their teams",
@@ -194,10 +194,10 @@ impl Settings {
             Setting::Month => self.defaults.month = from.defaults.month,
             Setting::Rpm => self.defaults.limits.rpm = from.defaults.limits.rpm,
             Setting::Tpm => self.defaults.limits.tpm = from.defaults.limits.tpm,
-            Setting::Parallel => self.defaults.limits.parallel = from.defaults.limits.parallel,
+            Setting::Concurrent => self.defaults.limits.concurrent = from.defaults.limits.concurrent,
             Setting::Days => self.defaults.days = from.defaults.days,
-            Setting::KeyDaysMost => self.rules.key_days_most = from.rules.key_days_most,
-            Setting::KeysPerMember => self.rules.keys_per_member = from.rules.keys_per_member,
+            Setting::KeyDaysMost => self.rules.max_key_days = from.rules.max_key_days,
+            Setting::KeysPerMember => self.rules.max_keys_per_member = from.rules.max_keys_per_member,
             Setting::MembersCreate => self.rules.members_create = from.rules.members_create,
             Setting::SecondFactor => self.rules.second_factor = from.rules.second_factor,
         }
@@ -218,18 +218,18 @@ impl Settings {
 
     /// What two fields must not say together.
     pub(super) fn check(&self) -> Result<(), Vec<FieldError>> {
-        let Some(most) = self.rules.key_days_most else { return Ok(()) };
+        let Some(max) = self.rules.max_key_days else { return Ok(()) };
         let days = self.reads(Setting::KeyDaysMost);
         let sentence = match self.defaults.days {
             None => format!(
                 "No key may live longer than {days}, so new ones cannot start without an end. Type {days} or fewer."
             ),
-            Some(default) if default > most => {
+            Some(default) if default > max => {
                 format!("That is longer than the {days} that a key may live. Type {days} or fewer.")
             }
             Some(_) => return Ok(()),
         };
-        Err(vec![FieldError::new(Setting::Days.as_str(), Problem::new(sentence))])
+        Err(vec![FieldError::new(Setting::Days.as_str(), ParseError::new(sentence))])
     }
 }
 

@@ -10,10 +10,10 @@ use super::limits::{Budget, Limits, grouped, parse_count};
 use super::moment::Zone;
 use super::money::{Money, parse_budget};
 use super::org::{KeyDefaults, OrgRules};
+use super::parse_error::ParseError;
 use super::person::{parse_slug, visible_name};
 use super::policy::MembersCreate;
-use super::problem::Problem;
-use super::settings::{DAYS_MOST, ORG_NAME_MOST, Setting, Settings};
+use super::settings::{MAX_DAYS, MAX_ORG_NAME, Setting, Settings};
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,14 +40,14 @@ pub struct SettingsForm {
     pub rpm: String,
     pub tpm_mode: String,
     pub tpm: String,
-    pub parallel_mode: String,
-    pub parallel: String,
+    pub concurrent_mode: String,
+    pub concurrent: String,
     pub days_mode: String,
     pub days: String,
-    pub key_days_most_mode: String,
-    pub key_days_most: String,
-    pub keys_per_member_mode: String,
-    pub keys_per_member: String,
+    pub max_key_days_mode: String,
+    pub max_key_days: String,
+    pub max_keys_per_member_mode: String,
+    pub max_keys_per_member: String,
     /// One of `MembersCreate::ALL`.
     pub members_create: String,
     /// `optional` or `required`.
@@ -71,10 +71,10 @@ impl SettingsForm {
         let (month_mode, month) = pair(defaults.month.map(|amount| amount.input()));
         let (rpm_mode, rpm) = count(defaults.limits.rpm);
         let (tpm_mode, tpm) = count(defaults.limits.tpm);
-        let (parallel_mode, parallel) = count(defaults.limits.parallel);
+        let (concurrent_mode, concurrent) = count(defaults.limits.concurrent);
         let (days_mode, days) = count(defaults.days);
-        let (key_days_most_mode, key_days_most) = count(rules.key_days_most);
-        let (keys_per_member_mode, keys_per_member) = count(rules.keys_per_member);
+        let (max_key_days_mode, max_key_days) = count(rules.max_key_days);
+        let (max_keys_per_member_mode, max_keys_per_member) = count(rules.max_keys_per_member);
         Self {
             name: settings.name.clone(),
             slug: settings.slug.clone(),
@@ -95,14 +95,14 @@ impl SettingsForm {
             rpm,
             tpm_mode,
             tpm,
-            parallel_mode,
-            parallel,
+            concurrent_mode,
+            concurrent,
             days_mode,
             days,
-            key_days_most_mode,
-            key_days_most,
-            keys_per_member_mode,
-            keys_per_member,
+            max_key_days_mode,
+            max_key_days,
+            max_keys_per_member_mode,
+            max_keys_per_member,
             members_create: rules.members_create.as_str().into(),
             second_factor: if rules.second_factor { "required" } else { "optional" }.into(),
         }
@@ -118,10 +118,10 @@ impl SettingsForm {
             Setting::Month => (&self.month_mode, &self.month),
             Setting::Rpm => (&self.rpm_mode, &self.rpm),
             Setting::Tpm => (&self.tpm_mode, &self.tpm),
-            Setting::Parallel => (&self.parallel_mode, &self.parallel),
+            Setting::Concurrent => (&self.concurrent_mode, &self.concurrent),
             Setting::Days => (&self.days_mode, &self.days),
-            Setting::KeyDaysMost => (&self.key_days_most_mode, &self.key_days_most),
-            _ => (&self.keys_per_member_mode, &self.keys_per_member),
+            Setting::KeyDaysMost => (&self.max_key_days_mode, &self.max_key_days),
+            _ => (&self.max_keys_per_member_mode, &self.max_keys_per_member),
         }
     }
 
@@ -141,10 +141,10 @@ impl SettingsForm {
         let month = self.parse_pair(&mut errors, Setting::Month, parse_budget);
         let rpm = self.parse_pair(&mut errors, Setting::Rpm, parse_count);
         let tpm = self.parse_pair(&mut errors, Setting::Tpm, parse_count);
-        let parallel = self.parse_pair(&mut errors, Setting::Parallel, parse_count);
+        let concurrent = self.parse_pair(&mut errors, Setting::Concurrent, parse_count);
         let days = self.parse_pair(&mut errors, Setting::Days, parse_days);
-        let key_days_most = self.parse_pair(&mut errors, Setting::KeyDaysMost, parse_days);
-        let keys_per_member = self.parse_pair(&mut errors, Setting::KeysPerMember, parse_count);
+        let max_key_days = self.parse_pair(&mut errors, Setting::KeyDaysMost, parse_days);
+        let max_keys_per_member = self.parse_pair(&mut errors, Setting::KeysPerMember, parse_count);
         let members_create = MembersCreate::ALL.map(|choice| (choice.as_str(), choice));
         let members_create = errors.take("members_create", one_of(&self.members_create, &members_create));
         let second_factor = [("optional", false), ("required", true)];
@@ -158,10 +158,10 @@ impl SettingsForm {
             Some(month),
             Some(rpm),
             Some(tpm),
-            Some(parallel),
+            Some(concurrent),
             Some(days),
-            Some(key_days_most),
-            Some(keys_per_member),
+            Some(max_key_days),
+            Some(max_keys_per_member),
             Some(members_create),
             Some(second_factor),
         ) = (
@@ -173,10 +173,10 @@ impl SettingsForm {
             month,
             rpm,
             tpm,
-            parallel,
+            concurrent,
             days,
-            key_days_most,
-            keys_per_member,
+            max_key_days,
+            max_keys_per_member,
             members_create,
             second_factor,
         )
@@ -188,8 +188,8 @@ impl SettingsForm {
             slug,
             zone,
             key_prefix: key_prefix.to_owned(),
-            rules: OrgRules { key_days_most, keys_per_member, members_create, second_factor },
-            defaults: KeyDefaults { every_model, month, limits: Limits { rpm, tpm, parallel }, days },
+            rules: OrgRules { max_key_days, max_keys_per_member, members_create, second_factor },
+            defaults: KeyDefaults { every_model, month, limits: Limits { rpm, tpm, concurrent }, days },
             budgets,
         };
         settings.check()?;
@@ -212,47 +212,47 @@ impl SettingsForm {
         &self,
         errors: &mut Vec<FieldError>,
         setting: Setting,
-        parse: impl Fn(&str) -> Result<T, Problem>,
+        parse: impl Fn(&str) -> Result<T, ParseError>,
     ) -> Option<Option<T>> {
         let (mode, value) = self.pair(setting);
         let parsed = match (mode, value.trim()) {
             // The value's field is hidden then; what still stands in it is not meant.
             ("none", _) => Ok(None),
-            ("limit", "") => Err(Problem::new("Type a value, or choose No limit.")),
+            ("limit", "") => Err(ParseError::new("Type a value, or choose No limit.")),
             ("limit", value) => parse(value).map(Some),
-            _ => Err(Problem::new("Choose No limit or a value.")),
+            _ => Err(ParseError::new("Choose No limit or a value.")),
         };
         errors.take(setting.as_str(), parsed)
     }
 }
 
 /// An organisation's name, which stands on every page of it.
-pub fn parse_org_name(text: &str) -> Result<String, Problem> {
-    visible_name(text, "Name", ORG_NAME_MOST).and_then(refuse_secret)
+pub fn parse_org_name(text: &str) -> Result<String, ParseError> {
+    visible_name(text, "Name", MAX_ORG_NAME).and_then(refuse_secret)
 }
 
 /// The zone of an IANA name.
-pub fn parse_zone(text: &str) -> Result<Zone, Problem> {
+pub fn parse_zone(text: &str) -> Result<Zone, ParseError> {
     Zone::parse(text.trim())
-        .ok_or_else(|| Problem::new("This time zone is not known. Write it as Europe/Zurich or UTC."))
+        .ok_or_else(|| ParseError::new("This time zone is not known. Write it as Europe/Zurich or UTC."))
 }
 
-fn parse_days(text: &str) -> Result<i64, Problem> {
+fn parse_days(text: &str) -> Result<i64, ParseError> {
     match parse_count(text)? {
-        days if days <= DAYS_MOST => Ok(days),
-        _ => Err(Problem::new(format!(
+        days if days <= MAX_DAYS => Ok(days),
+        _ => Err(ParseError::new(format!(
             "That is more than ten years. Type {} days or fewer.",
-            grouped(DAYS_MOST)
+            grouped(MAX_DAYS)
         ))),
     }
 }
 
-fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Problem> {
+fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, ParseError> {
     choices
         .iter()
         .find(|(word, _)| *word == text)
         .map(|(_, value)| *value)
-        .ok_or_else(|| Problem::new("Choose one of these."))
+        .ok_or_else(|| ParseError::new("Choose one of these."))
 }
 
 #[cfg(test)]
@@ -281,8 +281,8 @@ mod tests {
         assert_eq!(form().parse().unwrap(), settings());
         let mut strict = settings();
         strict.rules = OrgRules {
-            key_days_most: Some(365),
-            keys_per_member: Some(1_200),
+            max_key_days: Some(365),
+            max_keys_per_member: Some(1_200),
             members_create: MembersCreate::InTeams,
             second_factor: true,
         };
@@ -303,10 +303,10 @@ mod tests {
                 "month",
                 "rpm",
                 "tpm",
-                "parallel",
+                "concurrent",
                 "days",
-                "key_days_most",
-                "keys_per_member",
+                "max_key_days",
+                "max_keys_per_member",
                 "members_create",
                 "second_factor"
             ]
@@ -322,10 +322,10 @@ mod tests {
             zone: "Europe/Atlantis".into(),
             key_prefix: "acme-".into(),
             days: "4k".into(),
-            keys_per_member_mode: "limit".into(),
+            max_keys_per_member_mode: "limit".into(),
             ..form()
         };
-        assert_eq!(wrong(&form), ["slug", "zone", "key_prefix", "days", "keys_per_member"]);
+        assert_eq!(wrong(&form), ["slug", "zone", "key_prefix", "days", "max_keys_per_member"]);
     }
 
     #[test]
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn new_keys_do_not_start_with_more_days_than_a_key_may_live() {
-        let month = SettingsForm { key_days_most_mode: "limit".into(), key_days_most: "30".into(), ..form() };
+        let month = SettingsForm { max_key_days_mode: "limit".into(), max_key_days: "30".into(), ..form() };
         assert_eq!(wrong(&month), ["days"]);
         assert_eq!(wrong(&SettingsForm { days_mode: "none".into(), ..month.clone() }), ["days"]);
         assert!(SettingsForm { days: "30".into(), ..month }.parse().is_ok());

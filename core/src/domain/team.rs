@@ -9,7 +9,7 @@ use super::moment::Moment;
 use super::money::Money;
 use super::person::PersonName;
 
-pub const NAME_MOST: usize = 60;
+pub const MAX_NAME: usize = 60;
 
 /// A team as lists and forms name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub enum TeamField {
     Budgets,
     Rpm,
     Tpm,
-    Parallel,
+    Concurrent,
 }
 
 impl TeamField {
@@ -77,7 +77,7 @@ impl TeamField {
         TeamField::Budgets,
         TeamField::Rpm,
         TeamField::Tpm,
-        TeamField::Parallel,
+        TeamField::Concurrent,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -87,7 +87,7 @@ impl TeamField {
             TeamField::Budgets => "budgets",
             TeamField::Rpm => "rpm",
             TeamField::Tpm => "tpm",
-            TeamField::Parallel => "parallel",
+            TeamField::Concurrent => "concurrent",
         }
     }
 }
@@ -102,7 +102,7 @@ impl TeamSpec {
             TeamField::Budgets => budget_words(budgets),
             TeamField::Rpm => limit_words(limits.rpm),
             TeamField::Tpm => limit_words(limits.tpm),
-            TeamField::Parallel => limit_words(limits.parallel),
+            TeamField::Concurrent => limit_words(limits.concurrent),
         }
     }
 
@@ -114,7 +114,7 @@ impl TeamSpec {
             TeamField::Budgets => own.budgets != their.budgets,
             TeamField::Rpm => own.limits.rpm != their.limits.rpm,
             TeamField::Tpm => own.limits.tpm != their.limits.tpm,
-            TeamField::Parallel => own.limits.parallel != their.limits.parallel,
+            TeamField::Concurrent => own.limits.concurrent != their.limits.concurrent,
         }
     }
 
@@ -127,7 +127,7 @@ impl TeamSpec {
             TeamField::Budgets => own.budgets.clone_from(&their.budgets),
             TeamField::Rpm => own.limits.rpm = their.limits.rpm,
             TeamField::Tpm => own.limits.tpm = their.limits.tpm,
-            TeamField::Parallel => own.limits.parallel = their.limits.parallel,
+            TeamField::Concurrent => own.limits.concurrent = their.limits.concurrent,
         }
     }
 

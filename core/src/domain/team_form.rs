@@ -10,7 +10,7 @@ use super::limits::grouped;
 use super::model::Model;
 use super::money::Money;
 use super::person::visible_name;
-use super::team::{NAME_MOST, TeamSpec};
+use super::team::{MAX_NAME, TeamSpec};
 use super::window::Period;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
@@ -35,8 +35,8 @@ pub struct TeamForm {
     pub rpm: String,
     pub tpm_mode: String,
     pub tpm: String,
-    pub parallel_mode: String,
-    pub parallel: String,
+    pub concurrent_mode: String,
+    pub concurrent: String,
 }
 
 impl TeamForm {
@@ -52,7 +52,7 @@ impl TeamForm {
         let (total_mode, total) = money(Period::Total);
         let (rpm_mode, rpm) = count(bounds.limits.rpm);
         let (tpm_mode, tpm) = count(bounds.limits.tpm);
-        let (parallel_mode, parallel) = count(bounds.limits.parallel);
+        let (concurrent_mode, concurrent) = count(bounds.limits.concurrent);
         Self {
             name: spec.name.clone(),
             scope,
@@ -70,8 +70,8 @@ impl TeamForm {
             rpm,
             tpm_mode,
             tpm,
-            parallel_mode,
-            parallel,
+            concurrent_mode,
+            concurrent,
         }
     }
 
@@ -84,7 +84,7 @@ impl TeamForm {
             "total" => (&self.total_mode, &self.total),
             "rpm" => (&self.rpm_mode, &self.rpm),
             "tpm" => (&self.tpm_mode, &self.tpm),
-            _ => (&self.parallel_mode, &self.parallel),
+            _ => (&self.concurrent_mode, &self.concurrent),
         }
     }
 
@@ -92,7 +92,7 @@ impl TeamForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<TeamSpec, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let name = errors.take("name", visible_name(&self.name, "Name", NAME_MOST));
+        let name = errors.take("name", visible_name(&self.name, "Name", MAX_NAME));
         let models = parse_models(
             (&self.scope, &self.models, &self.patterns),
             "the team's keys could do nothing",
@@ -142,6 +142,6 @@ mod tests {
     fn every_mistake_is_found_at_once_beside_its_field() {
         let form = TeamForm { day_mode: "limit".into(), rpm_mode: "limit".into(), ..TeamForm::default() };
         let fields: Vec<String> = form.parse().unwrap_err().into_iter().map(|error| error.field).collect();
-        assert_eq!(fields, ["name", "models", "total", "month", "week", "day", "rpm", "tpm", "parallel"]);
+        assert_eq!(fields, ["name", "models", "total", "month", "week", "day", "rpm", "tpm", "concurrent"]);
     }
 }

@@ -6,14 +6,14 @@ use crate::domain::audit::Actor;
 use crate::domain::ids::{OrgId, SessionId};
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
-use crate::domain::policy::{self, Action, MembersCreate, On, OrgRole, Permit, PlatformRole, Standing};
+use crate::domain::policy::{self, Action, MembersCreate, On, OrgRole, Permit, PlatformRole, Principal};
 use crate::domain::team::TeamRole;
 use crate::store::Via;
 use crate::store::people::{self, Person};
 use crate::store::teams;
 
 /// How long after proving who they are somebody may do what asks for a fresh sign-in.
-pub const FRESH_MS: i64 = 10 * 60_000;
+pub const RECENT_AUTH_MS: i64 = 10 * 60_000;
 
 /// Somebody signed in, and where the request came from.
 #[derive(Clone, Debug)]
@@ -21,43 +21,55 @@ pub struct Caller {
     pub person: Person,
     pub session: SessionId,
     /// When this session's person last proved who they are, with password and second factor.
-    pub fresh_at: Moment,
+    pub reauthenticated_at: Moment,
     pub address: String,
     pub request_id: String,
 }
 
 impl Caller {
     /// Somebody who has just proved who they are.
-    pub fn fresh(person: Person, session: SessionId, now: Moment, address: &str, request_id: &str) -> Self {
-        Self { person, session, fresh_at: now, address: address.into(), request_id: request_id.into() }
+    pub fn just_authenticated(
+        person: Person,
+        session: SessionId,
+        now: Moment,
+        address: &str,
+        request_id: &str,
+    ) -> Self {
+        Self {
+            person,
+            session,
+            reauthenticated_at: now,
+            address: address.into(),
+            request_id: request_id.into(),
+        }
     }
 
-    pub fn is_fresh(&self, now: Moment) -> bool {
-        now.ms() - self.fresh_at.ms() < FRESH_MS
+    pub fn recently_authenticated(&self, now: Moment) -> bool {
+        now.ms() - self.reauthenticated_at.ms() < RECENT_AUTH_MS
     }
 
     /// # Errors
-    /// `Stale` when they have to prove again who they are.
-    pub fn must_be_fresh(&self, now: Moment) -> Result<(), OpError> {
-        if self.is_fresh(now) { Ok(()) } else { Err(OpError::Stale) }
+    /// `ReauthRequired` when they have to prove again who they are.
+    pub fn require_recent_auth(&self, now: Moment) -> Result<(), OpError> {
+        if self.recently_authenticated(now) { Ok(()) } else { Err(OpError::ReauthRequired) }
     }
 }
 
 /// A caller inside an organisation that they may at least see.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct OrgContext {
     pub org: Org,
-    pub standing: Standing,
+    pub principal: Principal,
     /// Slug and name of every organisation that the caller belongs to, for the way to the others.
     pub orgs: Vec<(String, String)>,
 }
 
-impl Visit {
+impl OrgContext {
     /// # Errors
     /// `NotFound` when the thing is not theirs to see, `Forbidden` when it is theirs to see but not to do, `Conflict` when
     /// the organisation is suspended.
     pub fn permit(&self, action: Action, on: On<'_>) -> Result<Permit, OpError> {
-        let permit = policy::permit(&self.standing, action, on)?;
+        let permit = policy::permit(&self.principal, action, on)?;
         if self.org.suspended && !action.while_suspended() {
             return Err(OpError::Conflict(format!(
                 "{} is suspended, so nothing was changed. Whoever runs this installation can resume it.",
@@ -69,42 +81,42 @@ impl Visit {
 
     /// For pages: whether to draw the button. What protects is the permit.
     pub fn may(&self, action: Action, on: On<'_>) -> bool {
-        (!self.org.suspended || action.while_suspended()) && policy::allows(&self.standing, action, on)
+        (!self.org.suspended || action.while_suspended()) && policy::allows(&self.principal, action, on)
     }
 }
 
 /// # Errors
 /// `NotFound` for an organisation that does not exist or that the caller has no place in; `SecondFactor` when it asks
 /// its owners and admins for one that the caller does not have.
-pub async fn enter(via: &mut impl Via, caller: &Caller, slug: &str) -> Result<Visit, OpError> {
+pub async fn open_org(via: &mut impl Via, caller: &Caller, slug: &str) -> Result<OrgContext, OpError> {
     // Postgres takes no zero character in text, and no slug holds one.
     if slug.contains('\0') {
         return Err(OpError::NotFound);
     }
-    let (org, role) = people::place(via, slug, &caller.person.id).await?.ok_or(OpError::NotFound)?;
+    let (org, role) = people::org_and_role(via, slug, &caller.person.id).await?.ok_or(OpError::NotFound)?;
     if role.is_none() && caller.person.platform != PlatformRole::Support {
         return Err(OpError::NotFound);
     }
-    let mut standing = standing(caller, &org.id, role, org.rules.members_create);
-    if standing.runs_org() && org.rules.second_factor && !caller.person.second_factor {
+    let mut principal = principal(caller, &org.id, role, org.rules.members_create);
+    if principal.runs_org() && org.rules.second_factor && !caller.person.second_factor {
         return Err(OpError::SecondFactor { org: org.name });
     }
     let places = teams::places(via, &org.id, &caller.person.id).await?;
-    standing.member_of = places.iter().map(|(team, _)| team.clone()).collect();
+    principal.member_of = places.iter().map(|(team, _)| team.clone()).collect();
     let looked_after = places.into_iter().filter(|(_, role)| *role == TeamRole::Admin);
-    standing.admin_of = looked_after.map(|(team, _)| team).collect();
+    principal.admin_of = looked_after.map(|(team, _)| team).collect();
     let orgs = people::orgs_of(via, &caller.person.id).await?;
-    Ok(Visit { org, standing, orgs })
+    Ok(OrgContext { org, principal, orgs })
 }
 
 /// A caller's standing towards an organisation that they act on from outside, such as an operator's.
-pub fn standing(
+pub fn principal(
     caller: &Caller,
     org: &OrgId,
     role: Option<OrgRole>,
     members_create: MembersCreate,
-) -> Standing {
-    Standing {
+) -> Principal {
+    Principal {
         org: org.clone(),
         person: caller.person.id.clone(),
         name: caller.person.name.clone(),

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use super::access::Caller;
-use super::fresh::{Proof, prove_again};
 use super::passwords::check_new_of;
-use super::sign_in::Proven;
+use super::reauthentication::{Reauth, reauthenticate_always};
+use super::sign_in::VerifiedPassword;
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::device::device_of;
@@ -15,8 +15,8 @@ use crate::domain::hidden::Hidden;
 use crate::domain::ids::SessionId;
 use crate::domain::moment::Moment;
 use crate::domain::person::visible_name;
-use crate::domain::policy::{self, Action, MembersCreate, On, Permit, Standing};
-use crate::store::people::{self, OrgPlace, Person};
+use crate::domain::policy::{self, Action, MembersCreate, On, Permit, Principal};
+use crate::store::people::{self, Membership, Person};
 use crate::store::second_factor;
 use crate::store::sessions::{self, OpenSession};
 use crate::store::{Tx, Via};
@@ -44,7 +44,7 @@ impl<'a> From<&'a Caller> for By<'a> {
 
 /// Everything on the account's page.
 pub struct Account {
-    pub places: Vec<OrgPlace>,
+    pub places: Vec<Membership>,
     pub password_set_at: Moment,
     pub second_factor_since: Option<Moment>,
     pub codes_left: i64,
@@ -77,10 +77,10 @@ pub struct SessionForm {
 
 /// One permit for each organisation that somebody belongs to, in the order in which their audits are written.
 pub(super) async fn own_permits(via: &mut impl Via, by: By<'_>) -> Result<Vec<Permit>, OpError> {
-    let mut places = people::places_of(via, &by.person.id).await?;
+    let mut places = people::memberships_of(via, &by.person.id).await?;
     places.sort_by(|a, b| a.id.cmp(&b.id));
-    let permit = |place: &OrgPlace| {
-        let standing = Standing {
+    let permit = |place: &Membership| {
+        let principal = Principal {
             org: place.id.clone(),
             person: by.person.id.clone(),
             name: by.person.name.clone(),
@@ -92,7 +92,7 @@ pub(super) async fn own_permits(via: &mut impl Via, by: By<'_>) -> Result<Vec<Pe
             address: by.address.to_owned(),
             request_id: by.request_id.to_owned(),
         };
-        policy::permit(&standing, Action::OwnAccount, On::Org)
+        policy::permit(&principal, Action::OwnAccount, On::Org)
     };
     Ok(places.iter().map(permit).collect::<Result<_, _>>()?)
 }
@@ -114,7 +114,7 @@ pub async fn show(desk: &Desk, caller: &Caller, life: SessionLife) -> Result<Acc
     let (now, person) = (desk.now(), &caller.person.id);
     let mut read = desk.db.read().await?;
     Ok(Account {
-        places: people::places_of(&mut read, person).await?,
+        places: people::memberships_of(&mut read, person).await?,
         password_set_at: people::password_set_at(&mut read, person).await?.ok_or(OpError::NotFound)?,
         second_factor_since: second_factor::find(&mut read, person).await?.and_then(|found| found.since),
         codes_left: second_factor::codes_left(&mut read, person).await?,
@@ -144,7 +144,11 @@ pub async fn rename(desk: &Desk, caller: &Caller, form: &NameForm) -> Result<(),
 ///
 /// # Errors
 /// `Invalid` when the present password (or code) is wrong, or the new one is refused; `TooMany` after many wrong ones.
-pub async fn change_password(desk: &Desk, caller: &Caller, form: &PasswordForm) -> Result<Proven, OpError> {
+pub async fn change_password(
+    desk: &Desk,
+    caller: &Caller,
+    form: &PasswordForm,
+) -> Result<VerifiedPassword, OpError> {
     let person = &caller.person;
     // Said before anything is counted or used up.
     check_new_of(form.password.as_str(), &[&person.email, &person.name], person.second_factor)
@@ -152,8 +156,8 @@ pub async fn change_password(desk: &Desk, caller: &Caller, form: &PasswordForm) 
     if form.password == form.current {
         return Err(OpError::say("password", "This is your present password. Choose another."));
     }
-    let proof = Proof { password: form.current.clone(), code: form.code.clone() };
-    let (caller, proven) = prove_again(desk, caller, &proof, ("current", "code")).await?;
+    let reauth = Reauth { password: form.current.clone(), code: form.code.clone() };
+    let (caller, verified) = reauthenticate_always(desk, caller, &reauth, ("current", "code")).await?;
     let hash = desk
         .passwords
         .hash(form.password.as_str().to_owned(), desk.bytes())
@@ -161,7 +165,7 @@ pub async fn change_password(desk: &Desk, caller: &Caller, form: &PasswordForm) 
         .ok_or_else(OpError::stopping)?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    if people::hold_password(&mut tx, &person.id).await? != Some(proven.password_set_at) {
+    if people::lock_password(&mut tx, &person.id).await? != Some(verified.password_set_at) {
         return Err(OpError::Conflict(
             "Your password was changed elsewhere meanwhile. Sign in with that one.".into(),
         ));
@@ -169,7 +173,7 @@ pub async fn change_password(desk: &Desk, caller: &Caller, form: &PasswordForm) 
     let password_set_at = people::set_password(&mut tx, &person.id, &hash, now).await?;
     sessions::end_all(&mut tx, &person.id, now).await?;
     save(tx, By::from(&caller), EventKind::PasswordChanged, vec![], now).await?;
-    Ok(Proven { password_set_at, ..proven })
+    Ok(VerifiedPassword { password_set_at, ..verified })
 }
 
 /// The caller's sessions that still live, newest first, and which is the one that asks.

@@ -9,9 +9,9 @@ use super::models::must_be_there;
 use super::providers::{NOBODYS, named, unknown};
 use crate::Desk;
 use crate::domain::model::{Model, check_model_id};
-use crate::domain::model_form::parse_held;
+use crate::domain::model_form::parse_output_tokens;
 use crate::domain::money::Money;
-use crate::domain::operating::Operating;
+use crate::domain::operator_permit::OperatorPermit;
 use crate::store::models::{self, KnownModel};
 
 /// Names and list prices in dollars per million tokens, as providers published them in autumn 2026 or as near as is
@@ -79,7 +79,8 @@ fn read_entry(entry: Entry) -> Result<Imported, String> {
         model.upstream_name = name.to_owned();
     }
     if let Some(held) = entry.held {
-        model.output_held = parse_held(&held.to_string()).map_err(|problem| wrong("held", &problem))?;
+        model.default_output_tokens =
+            parse_output_tokens(&held.to_string()).map_err(|problem| wrong("held", &problem))?;
     }
     let (says_upstream, says_held) = (entry.upstream.is_some(), entry.held.is_some());
     Ok(Imported { model, route: entry.route, says_upstream, says_held })
@@ -97,7 +98,7 @@ pub fn write(list: &[KnownModel]) -> String {
             cached: model.cached_price.input(),
             route: served_by.clone(),
             upstream: (!model.upstream_name.is_empty()).then(|| model.upstream_name.clone()),
-            held: Some(model.output_held),
+            held: Some(model.default_output_tokens),
         })
         .collect();
     serde_json::to_string_pretty(&entries).unwrap_or_default()
@@ -109,7 +110,7 @@ pub fn write(list: &[KnownModel]) -> String {
 /// # Errors
 /// `Conflict` with a sentence when an entry names a provider that is not there.
 pub async fn import(desk: &Desk, list: &[Imported], only: bool) -> Result<usize, OpError> {
-    let (now, operating) = (desk.now(), Operating::program("command line"));
+    let (now, operating) = (desk.now(), OperatorPermit::program("command line"));
     let mut tx = desk.db.write().await?;
     let there = models::list(&mut tx).await?;
     let there: BTreeMap<&str, &Model> = there.iter().map(|model| (model.id.as_str(), model)).collect();
@@ -121,7 +122,7 @@ pub async fn import(desk: &Desk, list: &[Imported], only: bool) -> Result<usize,
                 model.upstream_name.clone_from(&known.upstream_name);
             }
             if !says_held {
-                model.output_held = known.output_held;
+                model.default_output_tokens = known.default_output_tokens;
             }
         }
         match route.as_deref() {
@@ -190,7 +191,7 @@ mod tests {
             (entry.route.as_deref(), entry.says_upstream, entry.says_held),
             (Some("Fireworks"), true, true)
         );
-        assert_eq!((entry.model.name_upstream(), entry.model.output_held), ("accounts/x/b", 4_000));
+        assert_eq!((entry.model.name_upstream(), entry.model.default_output_tokens), ("accounts/x/b", 4_000));
         let known =
             KnownModel { model: entry.model.clone(), version: 1, served_by: Some("Fireworks".into()) };
         assert_eq!(&read(&write(&[known])).unwrap()[0], entry);

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Caller, Visit, enter, person_of};
-use super::fresh::Proof;
+use super::access::{self, Caller, OrgContext, open_org, person_of};
 use super::passwords::check_new;
+use super::reauthentication::Reauth;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
@@ -15,14 +15,14 @@ use crate::domain::key_form::FieldError;
 use crate::domain::moment::Moment;
 use crate::domain::person::{Email, visible_name};
 use crate::domain::policy::{
-    self, Action, MemberFacts, MembersCreate, On, OrgRole, Permit, PlatformRole, Standing,
+    self, Action, MemberFacts, MembersCreate, On, OrgRole, Permit, PlatformRole, Principal,
 };
 use crate::domain::team::{Team, TeamRole};
 use crate::store::invitations::{self, Invitation, NewRow};
 use crate::store::people::{self, NewPerson};
-use crate::store::teams::{self, NewPlace};
+use crate::store::teams::{self, NewTeamMember};
 use crate::store::throttle::{self, Throttled};
-use crate::store::{StoreError, Taken, Tx, Via, members};
+use crate::store::{ConstraintViolation, StoreError, Tx, Via, members};
 
 const DAY_MS: i64 = 86_400_000;
 pub const DAYS: i64 = 7;
@@ -65,7 +65,7 @@ async fn issue_as(
         return Err(OpError::say("team", "That team is not there any more. Choose another."));
     }
     let token = link_ops::new_token(desk);
-    let id = InvitationId::new(now, desk.ten());
+    let id = InvitationId::new(now, desk.id_entropy());
     let row = NewRow {
         id: &id,
         email: new.email,
@@ -73,10 +73,10 @@ async fn issue_as(
         team: new.team.as_ref().map(|(team, admin)| (team, *admin)),
         hash: &link_ops::hash(&token),
         invited_by: person_of(permit),
-        ends_at: now.plus_ms(DAYS * DAY_MS),
+        expires_at: now.plus_ms(DAYS * DAY_MS),
     };
     invitations::insert(tx, permit, &row, now).await.map_err(|error| match error {
-        StoreError::Taken(Taken::Invitation) => OpError::say(
+        StoreError::ConstraintViolation(ConstraintViolation::Invitation) => OpError::say(
             "email",
             format!(
                 "There is an open invitation to {} already. Send it again or withdraw it on the page Members.",
@@ -118,12 +118,12 @@ pub struct InviteForm {
     pub team: String,
     /// `admin` or `member`; without a team it says nothing.
     pub team_role: String,
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 /// What the form is drawn from.
 pub struct InviteView {
-    pub visit: Visit,
+    pub context: OrgContext,
     /// What the caller may grant.
     pub roles: Vec<OrgRole>,
     /// Those the caller may invite into.
@@ -135,25 +135,25 @@ pub struct InviteView {
 /// `Forbidden` when the caller may invite nobody.
 pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<InviteView, OpError> {
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    visit.permit(Action::Invite, On::Org)?;
-    let teams = teams_to_choose(&mut read, &visit).await?;
-    Ok(InviteView { roles: roles_to_grant(&visit.standing), teams, visit, now: desk.now() })
+    let context = open_org(&mut read, caller, slug).await?;
+    context.permit(Action::Invite, On::Org)?;
+    let teams = teams_to_choose(&mut read, &context).await?;
+    Ok(InviteView { roles: roles_to_grant(&context.principal), teams, context, now: desk.now() })
 }
 
 /// The roles that somebody of this standing may give.
-pub fn roles_to_grant(standing: &Standing) -> Vec<OrgRole> {
-    match standing.role {
+pub fn roles_to_grant(principal: &Principal) -> Vec<OrgRole> {
+    match principal.role {
         Some(OrgRole::Owner) => vec![OrgRole::Member, OrgRole::Admin, OrgRole::Owner],
         Some(OrgRole::Admin) => vec![OrgRole::Member, OrgRole::Admin],
         Some(OrgRole::Member) | None => vec![OrgRole::Member],
     }
 }
 
-async fn teams_to_choose(via: &mut impl Via, visit: &Visit) -> Result<Vec<Team>, OpError> {
-    let mut teams = teams::in_use(via, &visit.org.id).await?;
-    if !visit.standing.runs_org() {
-        teams.retain(|team| visit.standing.admin_of.contains(&team.id));
+async fn teams_to_choose(via: &mut impl Via, context: &OrgContext) -> Result<Vec<Team>, OpError> {
+    let mut teams = teams::in_use(via, &context.org.id).await?;
+    if !context.principal.runs_org() {
+        teams.retain(|team| context.principal.admin_of.contains(&team.id));
     }
     Ok(teams)
 }
@@ -169,39 +169,39 @@ pub struct Issued {
 }
 
 /// # Errors
-/// `Invalid` with every mistake; `Forbidden` when the caller may not grant that much; `Stale` when an owner or an admin
+/// `Invalid` with every mistake; `Forbidden` when the caller may not grant that much; `ReauthRequired` when an owner or an admin
 /// is invited and the caller is not fresh.
 pub async fn invite(desk: &Desk, caller: &Caller, form: &InviteForm) -> Result<Issued, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    members::hold_org(&mut tx, &form.org).await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    visit.permit(Action::Invite, On::Org)?;
-    let teams = teams_to_choose(&mut tx, &visit).await?;
-    let (email, role, team) = parse(form, &visit, &teams).map_err(OpError::Invalid)?;
-    let known = members::find_by_email(&mut tx, &visit.org.id, &email).await?;
-    let nobody = PersonId::new(now, desk.ten());
+    members::lock_org(&mut tx, &form.org).await?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    context.permit(Action::Invite, On::Org)?;
+    let teams = teams_to_choose(&mut tx, &context).await?;
+    let (email, role, team) = parse(form, &context, &teams).map_err(OpError::Invalid)?;
+    let known = members::find_by_email(&mut tx, &context.org.id, &email).await?;
+    let nobody = PersonId::new(now, desk.id_entropy());
     let invited_teams: Vec<TeamId> = team.iter().map(|(team, _)| team.id.clone()).collect();
     let person = known.as_ref().map_or(&nobody, |member| &member.id);
     let facts = MemberFacts { person, role, becomes: None, teams: &invited_teams };
-    let permit = visit.permit(Action::Invite, On::Member(facts))?;
+    let permit = context.permit(Action::Invite, On::Member(facts))?;
     if let Some(member) = &known {
         if member.active() {
-            let sentence = format!("{} is in {} already.", email.as_str(), visit.org.name);
+            let sentence = format!("{} is in {} already.", email.as_str(), context.org.name);
             return Err(OpError::say("email", sentence));
         }
         // Who is disabled was so on purpose: they come back through whoever may enable them.
         let there = MemberFacts { person: &member.id, role: member.role, becomes: None, teams: &[] };
-        if member.removed_at.is_none() && !visit.may(Action::EnableMember, On::Member(there)) {
+        if member.removed_at.is_none() && !context.may(Action::EnableMember, On::Member(there)) {
             let sentence = format!(
                 "{} is disabled in {}. An owner or an admin can enable them.",
-                member.name, visit.org.name
+                member.name, context.org.name
             );
             return Err(OpError::say("email", sentence));
         }
     }
     if role != OrgRole::Member || team.is_some_and(|(_, admin)| admin) {
-        caller.must_be_fresh(now)?;
+        caller.require_recent_auth(now)?;
     }
     count(&mut tx, &permit, now).await?;
     let place = team.map(|(team, admin)| (team.id.clone(), admin));
@@ -214,22 +214,26 @@ pub async fn invite(desk: &Desk, caller: &Caller, form: &InviteForm) -> Result<I
         token: Hidden::new(token),
         role,
         email,
-        org_name: visit.org.name,
+        org_name: context.org.name,
         invited_by: caller.person.name.clone(),
     })
 }
 
 type Parsed<'a> = (Email, OrgRole, Option<(&'a Team, bool)>);
 
-fn parse<'a>(form: &InviteForm, visit: &Visit, teams: &'a [Team]) -> Result<Parsed<'a>, Vec<FieldError>> {
+fn parse<'a>(
+    form: &InviteForm,
+    context: &OrgContext,
+    teams: &'a [Team],
+) -> Result<Parsed<'a>, Vec<FieldError>> {
     let mut errors = Vec::new();
     let email = Email::parse(&form.email).map_err(|p| errors.push(FieldError::new("email", p)));
-    let role = OrgRole::parse(&form.role).filter(|role| roles_to_grant(&visit.standing).contains(role));
+    let role = OrgRole::parse(&form.role).filter(|role| roles_to_grant(&context.principal).contains(role));
     if role.is_none() {
         errors.push(FieldError::say("role", "Choose one of the roles that you may give."));
     }
     let team = teams.iter().find(|team| team.id.as_str() == form.team);
-    if team.is_none() && (!form.team.is_empty() || !visit.standing.runs_org()) {
+    if team.is_none() && (!form.team.is_empty() || !context.principal.runs_org()) {
         errors.push(FieldError::say("team", "Choose one of the teams that you may invite into."));
     }
     let admin = form.team_role == "admin";
@@ -260,31 +264,35 @@ async fn count(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<(), OpError>
 pub struct InvitationRef {
     pub org: String,
     pub id: String,
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 /// The open invitation, if the caller could have sent it.
-async fn find_open(via: &mut impl Via, visit: &Visit, id: &str) -> Result<(Invitation, Permit), OpError> {
-    visit.permit(Action::Invite, On::Org)?;
+async fn find_open(
+    via: &mut impl Via,
+    context: &OrgContext,
+    id: &str,
+) -> Result<(Invitation, Permit), OpError> {
+    context.permit(Action::Invite, On::Org)?;
     let id = InvitationId::parse(id).ok_or(OpError::NotFound)?;
-    let invitation = invitations::find(via, &visit.org.id, &id).await?.ok_or_else(|| {
+    let invitation = invitations::find(via, &context.org.id, &id).await?.ok_or_else(|| {
         OpError::Conflict("This invitation is not open any more: it was taken up or withdrawn.".into())
     })?;
-    let permit = permit_on(visit, &invitation)?;
+    let permit = permit_on(context, &invitation)?;
     Ok((invitation, permit))
 }
 
-fn permit_on(visit: &Visit, invitation: &Invitation) -> Result<Permit, OpError> {
+fn permit_on(context: &OrgContext, invitation: &Invitation) -> Result<Permit, OpError> {
     let (nobody, teams) = (PersonId::new(Moment::from_ms(0), [0; 10]), invitation.team_ids());
     let facts = MemberFacts { person: &nobody, role: invitation.role, becomes: None, teams: &teams };
-    visit.permit(Action::Invite, On::Member(facts))
+    context.permit(Action::Invite, On::Member(facts))
 }
 
 /// Whether the caller could have sent it, and may so see it, send it again and withdraw it.
-pub fn is_theirs(visit: &Visit, invitation: &Invitation) -> bool {
+pub fn is_theirs(context: &OrgContext, invitation: &Invitation) -> bool {
     let (nobody, teams) = (PersonId::new(Moment::from_ms(0), [0; 10]), invitation.team_ids());
     let facts = MemberFacts { person: &nobody, role: invitation.role, becomes: None, teams: &teams };
-    policy::allows(&visit.standing, Action::Invite, On::Member(facts))
+    policy::allows(&context.principal, Action::Invite, On::Member(facts))
 }
 
 /// A new link for another seven days; the old one is dead.
@@ -294,16 +302,16 @@ pub fn is_theirs(visit: &Visit, invitation: &Invitation) -> bool {
 pub async fn resend(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Result<Issued, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    members::hold_org(&mut tx, &form.org).await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let (invitation, permit) = find_open(&mut tx, &visit, &form.id).await?;
+    members::lock_org(&mut tx, &form.org).await?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let (invitation, permit) = find_open(&mut tx, &context, &form.id).await?;
     if invitation.role != OrgRole::Member || invitation.team.as_ref().is_some_and(|(_, admin)| *admin) {
-        caller.must_be_fresh(now)?;
+        caller.require_recent_auth(now)?;
     }
     count(&mut tx, &permit, now).await?;
     let token = link_ops::new_token(desk);
-    let ends_at = now.plus_ms(DAYS * DAY_MS);
-    if !invitations::renew(&mut tx, &permit, &invitation.id, &link_ops::hash(&token), ends_at).await? {
+    let expires_at = now.plus_ms(DAYS * DAY_MS);
+    if !invitations::renew(&mut tx, &permit, &invitation.id, &link_ops::hash(&token), expires_at).await? {
         return Err(OpError::Conflict(
             "This invitation is not open any more: it was taken up or withdrawn.".into(),
         ));
@@ -314,7 +322,7 @@ pub async fn resend(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Resul
         id: invitation.id,
         token: Hidden::new(token),
         email: invitation.email,
-        org_name: visit.org.name,
+        org_name: context.org.name,
         invited_by: caller.person.name.clone(),
         role: invitation.role,
     })
@@ -327,8 +335,8 @@ pub async fn resend(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Resul
 pub async fn withdraw(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let (invitation, permit) = find_open(&mut tx, &visit, &form.id).await?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let (invitation, permit) = find_open(&mut tx, &context, &form.id).await?;
     if !invitations::withdraw(&mut tx, &permit, &invitation.id, now).await? {
         return Err(OpError::Conflict(
             "This invitation is not open any more: it was taken up or withdrawn.".into(),
@@ -343,8 +351,8 @@ pub async fn withdraw(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Res
 pub async fn mailed(desk: &Desk, caller: &Caller, slug: &str, id: &InvitationId) -> Result<(), OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, slug).await?;
-    invitations::mailed(&mut tx, &visit.org.id, id, now).await?;
+    let context = open_org(&mut tx, caller, slug).await?;
+    invitations::mailed(&mut tx, &context.org.id, id, now).await?;
     Ok(tx.save_unaudited("the invitation itself was audited").await?)
 }
 
@@ -357,13 +365,13 @@ pub async fn show(
     caller: &Caller,
     slug: &str,
     id: &str,
-) -> Result<(Visit, Invitation), OpError> {
+) -> Result<(OrgContext, Invitation), OpError> {
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
+    let context = open_org(&mut read, caller, slug).await?;
     let id = InvitationId::parse(id).ok_or(OpError::NotFound)?;
-    let invitation = invitations::find(&mut read, &visit.org.id, &id).await?.ok_or(OpError::NotFound)?;
-    permit_on(&visit, &invitation)?;
-    Ok((visit, invitation))
+    let invitation = invitations::find(&mut read, &context.org.id, &id).await?.ok_or(OpError::NotFound)?;
+    permit_on(&context, &invitation)?;
+    Ok((context, invitation))
 }
 
 /// What the card behind the link shows.
@@ -429,7 +437,7 @@ pub async fn accept_new(desk: &Desk, form: &AcceptForm, from: &Origin) -> Result
         .await
         .ok_or_else(OpError::stopping)?;
     let now = desk.now();
-    let id = PersonId::new(now, desk.ten());
+    let id = PersonId::new(now, desk.id_entropy());
     let mut tx = desk.db.write().await?;
     let invitation = take(&mut tx, form.token.as_str(), now).await?;
     let new = NewPerson {
@@ -440,10 +448,10 @@ pub async fn accept_new(desk: &Desk, form: &AcceptForm, from: &Origin) -> Result
         platform: PlatformRole::None,
     };
     people::insert_person(&mut tx, &new, now).await.map_err(|error| match error {
-        StoreError::Taken(Taken::Email) => already_known(&email),
+        StoreError::ConstraintViolation(ConstraintViolation::Email) => already_known(&email),
         other => other.into(),
     })?;
-    let standing = Standing {
+    let principal = Principal {
         org: invitation.org.clone(),
         person: id,
         name,
@@ -455,7 +463,7 @@ pub async fn accept_new(desk: &Desk, form: &AcceptForm, from: &Origin) -> Result
         address: from.address.clone(),
         request_id: from.request_id.clone(),
     };
-    join(tx, invitation, &standing, now).await
+    join(tx, invitation, &principal, now).await
 }
 
 fn already_known(email: &Email) -> OpError {
@@ -483,8 +491,8 @@ pub async fn accept_known(desk: &Desk, caller: &Caller, form: &JoinForm) -> Resu
             caller.person.email
         )));
     }
-    let standing = access::standing(caller, &invitation.org, Some(invitation.role), MembersCreate::No);
-    join(tx, invitation, &standing, now).await
+    let principal = access::principal(caller, &invitation.org, Some(invitation.role), MembersCreate::No);
+    join(tx, invitation, &principal, now).await
 }
 
 /// Uses the link up, inside the transaction that takes its person in.
@@ -500,26 +508,26 @@ async fn take(tx: &mut Tx, token: &str, now: Moment) -> Result<Invitation, OpErr
 async fn join(
     mut tx: Tx,
     invitation: Invitation,
-    standing: &Standing,
+    principal: &Principal,
     now: Moment,
 ) -> Result<Joined, OpError> {
-    let permit = policy::permit(standing, Action::Join, On::Org)?;
-    if !members::join(&mut tx, &permit, &standing.person, invitation.role, now).await? {
+    let permit = policy::permit(principal, Action::Join, On::Org)?;
+    if !members::join(&mut tx, &permit, &principal.person, invitation.role, now).await? {
         return Err(OpError::Conflict(format!("You are in {} already.", invitation.org_name)));
     }
     let mut changes = vec![after("role", invitation.role.as_str())];
     if let Some((team, admin)) = &invitation.team {
         let role = if *admin { TeamRole::Admin } else { TeamRole::Member };
-        let place = NewPlace { team: &team.id, person: &standing.person, role, now };
+        let place = NewTeamMember { team: &team.id, person: &principal.person, role, now };
         teams::add_person(&mut tx, &permit, &place).await?;
         changes.push(after("team", place_in(&team.name, *admin)));
     }
     changes.push(after("e-mail", invitation.email.as_str()));
     changes.push(after("invited by", invitation.invited_by.as_deref().unwrap_or("command line")));
-    let event = Event::new(EventKind::MemberJoined, standing.person.as_str(), invitation.role.as_str());
+    let event = Event::new(EventKind::MemberJoined, principal.person.as_str(), invitation.role.as_str());
     tx.save(&permit, event.with(changes), now).await?;
     Ok(Joined {
-        person: standing.person.clone(),
+        person: principal.person.clone(),
         org_slug: invitation.org_slug,
         org_name: invitation.org_name,
     })

@@ -6,28 +6,28 @@ pub mod access;
 pub mod account;
 pub mod audit;
 pub mod catalogue;
-pub mod fresh;
 pub mod invitations;
 pub mod keys;
-pub mod leaving;
 pub mod links;
 pub mod members;
 pub mod merge;
 pub mod models;
+pub mod offboarding;
 pub mod orgs;
 pub mod passwords;
 pub mod providers;
+pub mod reauthentication;
 pub mod second_factor;
 pub mod setup;
 pub mod sign_in;
 pub mod spend;
 pub mod support;
 pub mod teams;
-pub mod verify;
+pub mod verify_spend;
 
 use crate::domain::key_form::FieldError;
-use crate::domain::policy::Denied;
-use crate::domain::problem::Problem;
+use crate::domain::parse_error::ParseError;
+use crate::domain::policy::AccessDenied;
 use crate::store::StoreError;
 
 /// Why an operation was not done. Closed: what is not listed cannot be told to anybody.
@@ -45,7 +45,7 @@ pub enum OpError {
     Conflict(String),
     /// They have to prove again who they are.
     #[error("a fresh sign-in is needed")]
-    Stale,
+    ReauthRequired,
     /// The organisation asks its owners and admins for a second factor, and the caller has none.
     #[error("a second factor is needed")]
     SecondFactor { org: String },
@@ -58,7 +58,7 @@ pub enum OpError {
 impl OpError {
     /// One mistake in one field.
     pub fn say(field: &str, sentence: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        OpError::Invalid(vec![FieldError::new(field, Problem::new(sentence))])
+        OpError::Invalid(vec![FieldError::new(field, ParseError::new(sentence))])
     }
 
     /// Hashing was broken off: the program is on its way out.
@@ -67,11 +67,11 @@ impl OpError {
     }
 }
 
-impl From<Denied> for OpError {
-    fn from(denied: Denied) -> Self {
+impl From<AccessDenied> for OpError {
+    fn from(denied: AccessDenied) -> Self {
         match denied {
-            Denied::Hidden => OpError::NotFound,
-            Denied::Forbidden => OpError::Forbidden,
+            AccessDenied::Hidden => OpError::NotFound,
+            AccessDenied::Forbidden => OpError::Forbidden,
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use super::access::Caller;
-use super::merge::{Clash, merge};
+use super::merge::{EditConflict, merge};
 use super::orgs::By;
 use super::providers::{NOBODYS, named, unknown};
 use crate::Desk;
@@ -125,7 +125,7 @@ pub struct ModelFormView {
 pub async fn blank(desk: &Desk, caller: &Caller) -> Result<ModelFormView, OpError> {
     By::Operator(caller).operating()?;
     let mut read = desk.db.read().await?;
-    view(&mut read, caller, ModelForm::fresh(), None).await
+    view(&mut read, caller, ModelForm::with_defaults(), None).await
 }
 
 /// What the pages of one model are drawn from.
@@ -186,7 +186,7 @@ pub enum Saved {
     Saved(String),
     Nothing(String),
     /// Somebody saved first.
-    Clash(Box<Clash<ModelForm>>),
+    EditConflict(Box<EditConflict<ModelForm>>),
 }
 
 /// New prices hold for requests that start after the answer.
@@ -215,7 +215,7 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
             (_, text) => text.to_owned(),
         };
         let forms = (&was, &ModelForm::of(&mine), &ModelForm::of(&known.model));
-        return Ok(Saved::Clash(Box::new(merge("model", forms, reads))));
+        return Ok(Saved::EditConflict(Box::new(merge("model", forms, reads))));
     }
     if mine == known.model {
         return Ok(Saved::Nothing(mine.id));
@@ -319,7 +319,7 @@ pub(super) async fn must_be_there(
     route: Option<&ProviderId>,
 ) -> Result<(), OpError> {
     match route {
-        Some(id) if !providers::hold(tx, id).await? => {
+        Some(id) if !providers::lock(tx, id).await? => {
             Err(OpError::say("route", "This provider is not there any more. Choose another, or Nobody."))
         }
         _ => Ok(()),

@@ -7,7 +7,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, CustomizedPasswordHasher, Params, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 
-use crate::domain::problem::Problem;
+use crate::domain::parse_error::ParseError;
 
 /// OWASP's minimum for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -85,7 +85,7 @@ impl Passwords {
 ///
 /// # Errors
 /// A sentence that says why this password is refused.
-pub fn check_new(password: &str, about: &[&str]) -> Result<(), Problem> {
+pub fn check_new(password: &str, about: &[&str]) -> Result<(), ParseError> {
     check(password, about, SHORTEST)
 }
 
@@ -93,19 +93,19 @@ pub fn check_new(password: &str, about: &[&str]) -> Result<(), Problem> {
 ///
 /// # Errors
 /// As `check_new`.
-pub fn check_new_of(password: &str, about: &[&str], second_factor: bool) -> Result<(), Problem> {
+pub fn check_new_of(password: &str, about: &[&str], second_factor: bool) -> Result<(), ParseError> {
     check(password, about, if second_factor { SHORTEST_BESIDE_CODES } else { SHORTEST })
 }
 
-fn check(password: &str, about: &[&str], shortest: usize) -> Result<(), Problem> {
+fn check(password: &str, about: &[&str], shortest: usize) -> Result<(), ParseError> {
     let length = password.chars().count();
     if length < shortest {
-        return Err(Problem::new(format!(
+        return Err(ParseError::new(format!(
             "A password has at least {shortest} characters; this one has {length}. Four unusual words do well."
         )));
     }
     if length > LONGEST {
-        return Err(Problem::new(format!("A password has at most {LONGEST} characters.")));
+        return Err(ParseError::new(format!("A password has at most {LONGEST} characters.")));
     }
     let about = about.join(" ").to_lowercase();
     let words: Vec<&str> = about
@@ -118,14 +118,14 @@ fn check(password: &str, about: &[&str], shortest: usize) -> Result<(), Problem>
         rest = rest.replace(word, "");
     }
     if rest.chars().filter(|c| c.is_alphanumeric()).count() < shortest / 2 && rest.is_ascii() {
-        return Err(Problem::new(
+        return Err(ParseError::new(
             "This password is made of your name, address or organisation. Choose words that nobody connects with you.",
         ));
     }
     // Eight random characters are guessed in as many tries as the scale's second step; a code stands beside them.
     let enough = if shortest < SHORTEST { zxcvbn::Score::Two } else { zxcvbn::Score::Three };
     if zxcvbn::zxcvbn(password, &words).score() < enough {
-        return Err(Problem::new(
+        return Err(ParseError::new(
             "This password is on lists that attackers try first, or made of such parts. Choose a less common one.",
         ));
     }

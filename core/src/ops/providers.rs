@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use super::access::Caller;
-use super::merge::{Clash, merge};
+use super::merge::{EditConflict, merge};
 use super::orgs::By;
 use crate::Desk;
 use crate::domain::ids::ProviderId;
-use crate::domain::operating::Operating;
+use crate::domain::operator_permit::OperatorPermit;
 use crate::domain::provider::{Provider, ProviderKind};
 use crate::domain::provider_form::{ProviderForm, ProviderSpec};
 use crate::store::models::{self, KnownModel};
 use crate::store::providers::{self, ListedProvider};
-use crate::store::{StoreError, Taken, Tx, Via, people};
+use crate::store::{ConstraintViolation, StoreError, Tx, Via, people};
 
 /// Why nothing is written to an audit.
 pub(super) const NOBODYS: &str = "providers and models belong to no organisation";
@@ -25,13 +25,13 @@ pub(super) const NOBODYS: &str = "providers and models belong to no organisation
 impl By<'_> {
     /// # Errors
     /// `NotFound` for who is no operator.
-    pub(super) fn operating(&self) -> Result<Operating, OpError> {
+    pub(super) fn operating(&self) -> Result<OperatorPermit, OpError> {
         match self {
             By::Operator(caller) => {
                 let who = format!("{} ({})", caller.person.name, caller.person.id);
-                Ok(Operating::person(caller.person.platform, who)?)
+                Ok(OperatorPermit::person(caller.person.platform, who)?)
             }
-            By::CommandLine => Ok(Operating::program("command line")),
+            By::CommandLine => Ok(OperatorPermit::program("command line")),
         }
     }
 }
@@ -102,7 +102,7 @@ pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<Provider, Op
     let spec = form.provider.parse().map_err(OpError::Invalid)?;
     let mut tx = desk.db.write().await?;
     must_be_free(&mut tx, &spec.name, None).await?;
-    let provider = spec.with_id(ProviderId::new(now, desk.ten()));
+    let provider = spec.with_id(ProviderId::new(now, desk.id_entropy()));
     let added = providers::insert(&mut tx, &operating, &provider, now).await;
     added.map_err(|error| name_taken(error, &provider.name))?;
     tx.save_unaudited(NOBODYS).await?;
@@ -132,7 +132,7 @@ pub enum Saved {
     Saved(ProviderSpec),
     Nothing,
     /// Somebody saved first.
-    Clash(Box<Clash<ProviderForm>>),
+    EditConflict(Box<EditConflict<ProviderForm>>),
 }
 
 /// What is sent from the answer on goes where it says now; what is under way is finished where it was.
@@ -149,7 +149,7 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
         let was: ProviderForm = serde_json::from_str(&form.was)
             .map_err(|_| OpError::say("name", "The form is incomplete. Open it again."))?;
         let forms = (&was, &ProviderForm::of(&mine), &ProviderForm::of(&current));
-        return Ok(Saved::Clash(Box::new(merge("provider", forms, reads))));
+        return Ok(Saved::EditConflict(Box::new(merge("provider", forms, reads))));
     }
     if mine == current {
         return Ok(Saved::Nothing);
@@ -248,7 +248,7 @@ pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, 
     let mut tx = desk.db.write().await?;
     let listed = find(&mut tx, &form.id).await?;
     let (id, name) = (listed.provider.id, listed.provider.name);
-    if !providers::hold(&mut tx, &id).await? {
+    if !providers::lock(&mut tx, &id).await? {
         return Err(OpError::NotFound);
     }
     if form.models.iter().any(|model| !was.contains_key(model)) {
@@ -331,7 +331,7 @@ async fn must_be_free(tx: &mut Tx, name: &str, own: Option<&ProviderId>) -> Resu
 
 fn name_taken(error: StoreError, name: &str) -> OpError {
     match error {
-        StoreError::Taken(Taken::ProviderName) => taken(name),
+        StoreError::ConstraintViolation(ConstraintViolation::ProviderName) => taken(name),
         other => other.into(),
     }
 }

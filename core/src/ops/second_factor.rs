@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 use super::OpError;
 use super::access::Caller;
 use super::account::{By, save};
-use super::fresh::{Proof, prove_again};
 use super::passwords::SHORTEST;
-use super::sign_in::{FORGET_AFTER_MS, Proven, delay_ms};
+use super::reauthentication::{Reauth, reauthenticate_always};
+use super::sign_in::{FORGET_AFTER_MS, VerifiedPassword, delay_ms};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::hidden::Hidden;
@@ -52,7 +52,7 @@ pub struct CodeForm {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StartForm {
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -60,14 +60,14 @@ pub struct StartForm {
 pub struct RenewForm {
     /// Says nothing, but that there is a form while nothing has to be proved.
     pub confirm: String,
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TurnOnForm {
     pub code: Hidden,
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 /// Always proved, however young the last proof is.
@@ -169,7 +169,7 @@ pub(super) async fn use_code(
     }
     // One transaction: of many attempts at once, each sees those before it.
     let mut tx = desk.db.write().await?;
-    let (failures, last_at) = throttle::hold(&mut tx, Throttled::SecondFactor, person.as_str(), now).await?;
+    let (failures, last_at) = throttle::lock(&mut tx, Throttled::SecondFactor, person.as_str(), now).await?;
     let wait = last_at.plus_ms(delay_ms(failures, DELAYS)).ms() - now.ms();
     if wait > 0 {
         return Err(OpError::TooMany { retry_after_s: wait.div_euclid(1_000) + 1 });
@@ -225,23 +225,23 @@ async fn try_code(
     Ok(Some(Used::RecoveryCode { left: store::codes_left(tx, person).await? }))
 }
 
-/// The second step of a sign-in. `proven` is what the first step gave.
+/// The second step of a sign-in. `verified` is what the first step gave.
 ///
 /// # Errors
 /// `NotFound` when the first step does not count any more; else as `use_code`.
 pub async fn finish_sign_in(
     desk: &Desk,
-    proven: &Proven,
+    verified: &VerifiedPassword,
     form: &CodeForm,
     address: &str,
     request_id: &str,
 ) -> Result<Used, OpError> {
     let (person, password_set_at) = {
         let mut read = desk.db.read().await?;
-        let person = people::find(&mut read, &proven.person).await?.ok_or(OpError::NotFound)?;
-        (person, people::password_set_at(&mut read, &proven.person).await?)
+        let person = people::find(&mut read, &verified.person).await?.ok_or(OpError::NotFound)?;
+        (person, people::password_set_at(&mut read, &verified.person).await?)
     };
-    if password_set_at != Some(proven.password_set_at) || !person.second_factor {
+    if password_set_at != Some(verified.password_set_at) || !person.second_factor {
         return Err(OpError::NotFound);
     }
     let by = By { person: &person, address, request_id };
@@ -258,11 +258,12 @@ pub async fn show(desk: &Desk, caller: &Caller) -> Result<View, OpError> {
     let found = store::find(&mut read, &person.id).await?.ok_or(OpError::NotFound)?;
     if let Some(since) = found.since {
         let codes_left = store::codes_left(&mut read, &person.id).await?;
-        let places = people::places_of(&mut read, &person.id).await?;
-        let asked_by = places.into_iter().find(people::OrgPlace::asks_second_factor).map(|place| place.name);
+        let places = people::memberships_of(&mut read, &person.id).await?;
+        let asked_by =
+            places.into_iter().find(people::Membership::requires_second_factor).map(|place| place.name);
         return Ok(View::On { since, codes_left, asked_by });
     }
-    if found.sealed.is_none() || !caller.is_fresh(desk.now()) {
+    if found.sealed.is_none() || !caller.recently_authenticated(desk.now()) {
         return Ok(View::Off);
     }
     let totp = open(desk, &person.id, &found).and_then(|secret| totp(&secret, &person.email));
@@ -280,7 +281,7 @@ pub async fn start(desk: &Desk, caller: &Caller, form: &StartForm) -> Result<(),
     if caller.person.second_factor {
         return Err(on_already());
     }
-    prove_again(desk, caller, &form.proof, ("proof", "proof_code")).await?;
+    reauthenticate_always(desk, caller, &form.reauth, ("reauth", "reauth_code")).await?;
     let person = &caller.person.id;
     let secret = Zeroizing::new(desk.bytes::<SECRET_BYTES>());
     let sealed = desk.vault.seal(person, desk.bytes(), secret.as_slice()).ok_or_else(OpError::stopping)?;
@@ -298,10 +299,10 @@ fn on_already() -> OpError {
 /// Turns it on after a right code, and ends the sessions that began without it. Gives the recovery codes, to be shown once.
 ///
 /// # Errors
-/// `Stale` without a fresh sign-in; `Invalid` when the code is wrong; `Conflict` when it is on already.
+/// `ReauthRequired` without a fresh sign-in; `Invalid` when the code is wrong; `Conflict` when it is on already.
 pub async fn turn_on(desk: &Desk, caller: &Caller, form: &TurnOnForm) -> Result<Vec<String>, OpError> {
     let now = desk.now();
-    caller.must_be_fresh(now)?;
+    caller.require_recent_auth(now)?;
     let person = &caller.person.id;
     let mut tx = desk.db.write().await?;
     let found = store::find(&mut tx, person).await?.ok_or(OpError::NotFound)?;
@@ -344,11 +345,11 @@ async fn replace_codes(
 pub async fn turn_off(desk: &Desk, caller: &Caller, form: &TurnOffForm) -> Result<(), OpError> {
     let person = &caller.person.id;
     // Said before a code is used up.
-    if let Some(sentence) = refusal(desk, caller, form.current.as_str()).await? {
+    if let Some(sentence) = rejection(desk, caller, form.current.as_str()).await? {
         return Err(OpError::Conflict(sentence));
     }
-    let proof = Proof { password: form.current.clone(), code: form.code.clone() };
-    let (caller, _) = prove_again(desk, caller, &proof, ("current", "code")).await?;
+    let reauth = Reauth { password: form.current.clone(), code: form.code.clone() };
+    let (caller, _) = reauthenticate_always(desk, caller, &reauth, ("current", "code")).await?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     if !store::turn_off(&mut tx, person).await? {
@@ -375,12 +376,12 @@ pub async fn turn_off_lost(desk: &Desk, email: &Email) -> Result<Option<bool>, O
     Ok(Some(true))
 }
 
-async fn refusal(desk: &Desk, caller: &Caller, password: &str) -> Result<Option<String>, OpError> {
+async fn rejection(desk: &Desk, caller: &Caller, password: &str) -> Result<Option<String>, OpError> {
     if !caller.person.second_factor {
         return Ok(Some("Your second factor is off already. Nothing was changed.".into()));
     }
-    let places = people::places_of(&mut desk.db.read().await?, &caller.person.id).await?;
-    if let Some(place) = places.iter().find(|place| place.asks_second_factor()) {
+    let places = people::memberships_of(&mut desk.db.read().await?, &caller.person.id).await?;
+    if let Some(place) = places.iter().find(|place| place.requires_second_factor()) {
         return Ok(Some(format!(
             "{} asks its owners and admins for a second factor, so yours stays on.",
             place.name
@@ -395,14 +396,14 @@ async fn refusal(desk: &Desk, caller: &Caller, password: &str) -> Result<Option<
 /// Ten new recovery codes in the place of those that are left. To be shown once.
 ///
 /// # Errors
-/// `Stale` without a fresh sign-in; `Conflict` when the second factor is off.
+/// `ReauthRequired` without a fresh sign-in; `Conflict` when the second factor is off.
 pub async fn renew_codes(desk: &Desk, caller: &Caller) -> Result<Vec<String>, OpError> {
     let now = desk.now();
-    caller.must_be_fresh(now)?;
+    caller.require_recent_auth(now)?;
     let person = &caller.person.id;
     let mut tx = desk.db.write().await?;
     // Held, so that it is not turned off at the same moment and leaves codes behind.
-    people::hold_password(&mut tx, person).await?;
+    people::lock_password(&mut tx, person).await?;
     if store::find(&mut tx, person).await?.is_none_or(|found| found.since.is_none()) {
         return Err(OpError::Conflict("Your second factor is off, so there are no recovery codes.".into()));
     }

@@ -56,11 +56,11 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
         .ok_or_else(OpError::stopping)?;
 
     let now = desk.now();
-    let person = PersonId::new(now, desk.ten());
+    let person = PersonId::new(now, desk.id_entropy());
     let zone = Zone::parse(&form.zone).unwrap_or_else(Zone::utc);
-    let org = Org::new(OrgId::new(now, desk.ten()), slug_of(&org_name), org_name, zone);
+    let org = Org::new(OrgId::new(now, desk.id_entropy()), slug_of(&org_name), org_name, zone);
     let mut tx = desk.db.write().await?;
-    links::hold_setups(&mut tx).await?;
+    links::lock_setups(&mut tx).await?;
     if links::take(&mut tx, &link_ops::hash(form.token.as_str()), LinkKind::Setup, now).await?.is_none() {
         return Err(OpError::NotFound);
     }

@@ -38,7 +38,7 @@ pub struct ResetForm {
 
 /// Somebody whose password was right a moment ago. A session begins only while it is still theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proven {
+pub struct VerifiedPassword {
     pub person: PersonId,
     /// The moment that stands for that password.
     pub password_set_at: Moment,
@@ -76,7 +76,7 @@ fn network_of(address: &str) -> String {
 ///
 /// # Errors
 /// `TooMany` while the account or the network has to wait; `Invalid` with the same sentence for every wrong pair.
-pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<Proven, OpError> {
+pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<VerifiedPassword, OpError> {
     let now = desk.now();
     // Whatever was typed is counted: as much of it as an address can have, without what Postgres takes in no text.
     let account: String = form.email.trim().to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
@@ -90,7 +90,7 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<Pr
     // those before it.
     let mut tx = desk.db.write().await?;
     for (kind, subject, delays) in &subjects {
-        let (failures, last_at) = throttle::hold(&mut tx, *kind, subject, now).await?;
+        let (failures, last_at) = throttle::lock(&mut tx, *kind, subject, now).await?;
         let wait = last_at.plus_ms(delay_ms(failures, *delays)).ms() - now.ms();
         if wait > 0 {
             return Err(OpError::TooMany { retry_after_s: wait.div_euclid(1_000) + 1 });
@@ -116,7 +116,7 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<Pr
         throttle::uncount(&mut tx, *kind, subject).await?;
     }
     tx.save_unaudited("a sign-in changes nothing of an organisation").await?;
-    Ok(Proven {
+    Ok(VerifiedPassword {
         person: stored.person,
         password_set_at: stored.password_set_at,
         second_factor: stored.second_factor,

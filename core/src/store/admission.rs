@@ -10,12 +10,12 @@ use crate::domain::moment::{Moment, Zone};
 use crate::domain::scope::ModelScope;
 
 statements! {
-    BY_SECRET = "SELECT secret_id, secret_ends_at, last_four, key_id, key_name, status, status_at, expires_at, addresses,
+    BY_SECRET = "SELECT secret_id, secret_expires_at, last_four, key_id, key_name, status, status_at, expires_at, addresses,
             org_id, org_name, org_zone, org_suspended_at, team_id, team_name, team_archived_at,
             key_scope, key_patterns, team_scope, team_patterns, org_scope, org_patterns
         FROM gateway_keys_v1 WHERE hash = $1";
     ZONE_OF_SECRET = "SELECT org_zone FROM gateway_keys_v1 WHERE secret_id = $1";
-    ASKS = "SELECT role, name FROM gateway_asks_v1 WHERE key_id = $1 ORDER BY role DESC, name LIMIT 20";
+    ASKS = "SELECT role, name FROM gateway_contacts_v1 WHERE key_id = $1 ORDER BY role DESC, name LIMIT 20";
 }
 
 /// A secret, its key, its team and its organisation, as the gates ask about them.
@@ -42,7 +42,7 @@ pub struct Admitted {
 #[derive(sqlx::FromRow)]
 struct Row {
     secret_id: String,
-    secret_ends_at: Option<i64>,
+    secret_expires_at: Option<i64>,
     last_four: String,
     key_id: String,
     key_name: String,
@@ -98,7 +98,7 @@ fn read(row: Row) -> Result<Admitted, StoreError> {
     };
     Ok(Admitted {
         secret: SecretId::parse(&row.secret_id).ok_or(unreadable("key_secrets.id"))?,
-        secret_ends: row.secret_ends_at.map(Moment::from_ms),
+        secret_ends: row.secret_expires_at.map(Moment::from_ms),
         last_four: row.last_four,
         key: KeyId::parse(&row.key_id).ok_or(unreadable("keys.id"))?,
         key_name: row.key_name,

@@ -21,8 +21,8 @@ statements! {
         FROM audit_events
         WHERE org_id = $1 AND subject_id = $2 ORDER BY seq DESC LIMIT $3";
     /// Bounded by what one person can do in that time.
-    LOOKS_SINCE = "SELECT changes FROM audit_events WHERE org_id = $1 AND at > $2 AND actor_id = $3 AND subject_id = $4
-        AND kind = 'support.looked' LIMIT 1000";
+    RECENT_SUPPORT_ACCESS = "SELECT changes FROM audit_events WHERE org_id = $1 AND at > $2 AND actor_id = $3 AND subject_id = $4
+        AND kind = 'support.accessed' LIMIT 1000";
     HEAD = "SELECT seq, hash FROM audit_heads WHERE org_id = $1";
     LINKS = "SELECT seq, at, actor_id, actor_name, kind, subject_id, subject_name, changes, address, request_id,
             previous_hash, hash
@@ -132,12 +132,12 @@ pub async fn of_subject(
     via: &mut impl Via,
     org: &OrgId,
     subject: &str,
-    most: i64,
+    max: i64,
 ) -> Result<Vec<PastEvent>, StoreError> {
     let rows: Vec<EventRow> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, EventRow>(OF_SUBJECT).bind(org.as_str()).bind(subject).bind(most)
+        sqlx::query_as::<_, EventRow>(OF_SUBJECT).bind(org.as_str()).bind(subject).bind(max)
     )?;
     rows.into_iter().map(PastEvent::try_from).collect()
 }
@@ -165,9 +165,9 @@ struct LinkRow {
 
 /// The next events of the chain behind number `after`, oldest first. What cannot be read as an event is a link all the
 /// same: its text is hashed as it stands.
-pub async fn links(via: &mut impl Via, org: &OrgId, after: i64, most: i64) -> Result<Vec<Link>, StoreError> {
+pub async fn links(via: &mut impl Via, org: &OrgId, after: i64, max: i64) -> Result<Vec<Link>, StoreError> {
     let rows: Vec<LinkRow> =
-        run!(via, fetch_all, sqlx::query_as::<_, LinkRow>(LINKS).bind(org.as_str()).bind(after).bind(most))?;
+        run!(via, fetch_all, sqlx::query_as::<_, LinkRow>(LINKS).bind(org.as_str()).bind(after).bind(max))?;
     let link = |row: LinkRow| {
         let event = row.event;
         let (seq, at) = (event.seq.to_string(), event.at.to_string());
@@ -199,17 +199,17 @@ pub async fn orgs(via: &mut impl Via) -> Result<Vec<(OrgId, String)>, StoreError
 }
 
 /// What the permit's holder lately looked at of one thing, as support.
-pub async fn looks_since(
+pub async fn recent_support_access(
     tx: &mut Tx,
     permit: &Permit,
     subject: &str,
     since: Moment,
 ) -> Result<Vec<Vec<Change>>, StoreError> {
-    permit.must_be(&[Action::LookIn]);
+    permit.must_be(&[Action::AccessAsSupport]);
     let rows: Vec<String> = run!(
         tx,
         fetch_all,
-        sqlx::query_scalar::<_, String>(LOOKS_SINCE)
+        sqlx::query_scalar::<_, String>(RECENT_SUPPORT_ACCESS)
             .bind(permit.org().as_str())
             .bind(since.ms())
             .bind(permit.actor().id())

@@ -14,8 +14,8 @@ use crate::domain::policy::{Action, Permit};
 
 pub const PAGE_ROWS: usize = 50;
 /// Keys of one name that are told apart; there is one live one in each team, and any number of revoked ones.
-const NAMESAKES_MOST: i64 = 20;
-const PEOPLE_MOST: i64 = 500;
+const MAX_NAMESAKES: i64 = 20;
+const MAX_PEOPLE: i64 = 500;
 
 statements! {
     /// Two halves, because the index of live keys does not have the revoked ones.
@@ -128,7 +128,7 @@ impl Text {
 
     /// Each key and each kind has its own stretch of an index: of several, the newest of each are gathered first, so that
     /// a rare one does not cost a walk through all the others.
-    fn whole(&self, kinds: &[EventKind], way: &str, most: usize) -> String {
+    fn whole(&self, kinds: &[EventKind], way: &str, max: usize) -> String {
         let literal = |kind: &EventKind| format!("'{}'", kind.as_str());
         let all_kinds: Vec<String> = kinds.iter().map(literal).collect();
         let of_kinds = match all_kinds.as_slice() {
@@ -150,14 +150,14 @@ impl Text {
                 .map(|stretch| {
                     format!(
                         "SELECT seq FROM (SELECT e.seq FROM audit_events e WHERE {conditions}{stretch}
-                        ORDER BY e.seq {way} LIMIT {most}) stretch"
+                        ORDER BY e.seq {way} LIMIT {max}) stretch"
                     )
                 })
                 .collect();
             format!("e.org_id = $1 AND {}", self.dialect.among("e.seq", &newest.join(" UNION ALL ")))
         };
         format!(
-            "SELECT {EVENT_COLUMNS} FROM audit_events e WHERE {narrowed} ORDER BY e.seq {way} LIMIT {most}"
+            "SELECT {EVENT_COLUMNS} FROM audit_events e WHERE {narrowed} ORDER BY e.seq {way} LIMIT {max}"
         )
     }
 }
@@ -167,11 +167,11 @@ async fn rows(
     org: &OrgId,
     wanted: &Wanted,
     page: Option<Cursor>,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<PastEvent>, StoreError> {
     let text = Text::new(Dialect::of(via), org, wanted, page);
     let way = if page.is_some_and(|page| page.backwards) { "ASC" } else { "DESC" };
-    let whole = text.whole(&wanted.kinds, way, most);
+    let whole = text.whole(&wanted.kinds, way, max);
     let rows: Vec<EventRow> = run!(via, fetch_all, {
         let mut query = sqlx::query_as::<_, EventRow>(AssertSqlSafe(whole.clone()));
         for bind in &text.binds {
@@ -213,10 +213,10 @@ pub async fn chunk(
     permit: &Permit,
     wanted: &Wanted,
     below: i64,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<PastEvent>, StoreError> {
     permit.must_be(&[Action::ExportAudit]);
-    rows(via, permit.org(), wanted, Some(Cursor { backwards: false, seq: below }), most).await
+    rows(via, permit.org(), wanted, Some(Cursor { backwards: false, seq: below }), max).await
 }
 
 /// Every key that has or had this name as its last, by id and name; or the one with this id.
@@ -235,7 +235,7 @@ pub async fn keys_called(
             sqlx::query_as::<_, (String, String)>(KEYS_NAMED)
                 .bind(org.as_str())
                 .bind(&name)
-                .bind(NAMESAKES_MOST)
+                .bind(MAX_NAMESAKES)
         )?
     };
     found
@@ -249,7 +249,7 @@ pub async fn people(via: &mut impl Via, org: &OrgId) -> Result<Vec<(String, Stri
     run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, (String, String, String)>(PEOPLE).bind(org.as_str()).bind(PEOPLE_MOST)
+        sqlx::query_as::<_, (String, String, String)>(PEOPLE).bind(org.as_str()).bind(MAX_PEOPLE)
     )
 }
 

@@ -52,13 +52,13 @@ macro_rules! insert_rows {
 }
 
 /// # Errors
-/// `Taken(KeyName)` when two live keys of one team have a name.
+/// `ConstraintViolation(KeyName)` when two live keys of one team have a name.
 pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> Result<(), StoreError> {
     permit.must_be(&[Action::CreateKey]);
     let org = permit.org().as_str();
     for keys in keys.chunks(ROWS) {
         let into = "keys (id, org_id, team_id, owner_id, name, name_folded, note, status, status_at, status_by, prefix,
-            last_four, model_scope, addresses, rpm, tpm, parallel, expires_at, created_at, created_by, last_used_at, version)";
+            last_four, model_scope, addresses, rpm, tpm, concurrent, expires_at, created_at, created_by, last_used_at, version)";
         insert_rows!(&mut *tx, into, 22, keys, |query, key| {
             let (new, spec) = (&key.new, key.new.spec);
             query
@@ -78,7 +78,7 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
                 .bind(spec.addresses.lines())
                 .bind(spec.limits.rpm)
                 .bind(spec.limits.tpm)
-                .bind(spec.limits.parallel)
+                .bind(spec.limits.concurrent)
                 .bind(spec.expires_at.map(Moment::ms))
                 .bind(new.now.ms())
                 .bind(new.created_by.map(PersonId::as_str))

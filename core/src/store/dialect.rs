@@ -1,6 +1,6 @@
 //! Every difference between the two databases, each with its reason.
 
-use super::error::{StoreError, Taken};
+use super::error::{ConstraintViolation, StoreError};
 use super::{Conn, Reader, Via};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +37,11 @@ impl Dialect {
     /// Keys whose name holds the text in `parameter` (see `name_needle`). SQLite's trigram index answers newest first
     /// and is asked for a bounded number of those that `narrowed` (conditions on `k`) allows, so that nobody else's keys
     /// use the number up; Postgres' planner weighs the trigram index against the list's own order.
-    pub fn name_holds(self, parameter: &str, narrowed: &str) -> String {
+    pub fn name_contains(self, parameter: &str, narrowed: &str) -> String {
         match self {
             Dialect::Sqlite => format!(
                 "k.seq IN (SELECT n.rowid FROM keys_names n CROSS JOIN keys k ON k.seq = n.rowid
-                WHERE n.keys_names MATCH {parameter} AND {narrowed} ORDER BY n.rowid DESC LIMIT {SEARCH_MOST})"
+                WHERE n.keys_names MATCH {parameter} AND {narrowed} ORDER BY n.rowid DESC LIMIT {MAX_SEARCH})"
             ),
             Dialect::Postgres => format!("k.name_folded LIKE {parameter} ESCAPE '\\'"),
         }
@@ -84,11 +84,11 @@ impl Dialect {
         }
     }
 
-    /// The parameter for `name_holds`: the text is data in it, whatever it holds.
+    /// The parameter for `name_contains`: the text is data in it, whatever it holds.
     pub fn name_needle(self, folded: &str) -> String {
         match self {
             Dialect::Sqlite => format!("\"{}\"", folded.replace('"', "\"\"")),
-            Dialect::Postgres => holding(folded),
+            Dialect::Postgres => like_contains(folded),
         }
     }
 }
@@ -102,34 +102,34 @@ pub(super) async fn patient(read: &mut Reader) -> Result<(), StoreError> {
 }
 
 /// A pattern for LIKE with a backslash as its escape: what holds the text, in which everything is data.
-pub fn holding(text: &str) -> String {
+pub fn like_contains(text: &str) -> String {
     format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
 }
 
 /// How many hits of a search are looked at on SQLite; the page says so when there are more.
-pub const SEARCH_MOST: usize = 1_000;
+pub const MAX_SEARCH: usize = 1_000;
 
 /// Which rule a unique violation broke: Postgres names the index, SQLite the columns, except for an index over an
 /// expression, which it names.
-pub fn what_is_taken(error: &dyn sqlx::error::DatabaseError) -> Taken {
+pub fn violated_constraint(error: &dyn sqlx::error::DatabaseError) -> ConstraintViolation {
     let constraint = error.constraint().unwrap_or_default();
     let message = error.message();
     let is = |index: &str, column: &str| {
         constraint == index || message.contains(index) || message.ends_with(column)
     };
     if is("keys_name_unique", "keys.name_folded") {
-        Taken::KeyName
+        ConstraintViolation::KeyName
     } else if is("teams_name_unique", "teams.name") {
-        Taken::TeamName
+        ConstraintViolation::TeamName
     } else if is("people_email_unique", "people.email") {
-        Taken::Email
+        ConstraintViolation::Email
     } else if is("orgs_slug_unique", "orgs.slug") {
-        Taken::Slug
+        ConstraintViolation::Slug
     } else if is("providers_name_unique", "providers.name") {
-        Taken::ProviderName
+        ConstraintViolation::ProviderName
     } else if is("invitations_open_unique", "invitations.email") {
-        Taken::Invitation
+        ConstraintViolation::Invitation
     } else {
-        Taken::Other
+        ConstraintViolation::Other
     }
 }

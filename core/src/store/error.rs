@@ -2,7 +2,7 @@
 
 /// A uniqueness rule that a write ran into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum ConstraintViolation {
     KeyName,
     TeamName,
     Email,
@@ -16,7 +16,7 @@ pub enum Taken {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("{0:?} is taken")]
-    Taken(Taken),
+    ConstraintViolation(ConstraintViolation),
     #[error("the column {column} holds what this program cannot read")]
     Unreadable { column: &'static str },
     #[error("SQLite {version} is too old: releases before 3.51.3 can corrupt a file that two programs write")]
@@ -33,7 +33,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error.as_database_error() {
             Some(database) if database.is_unique_violation() => {
-                StoreError::Taken(super::dialect::what_is_taken(database))
+                StoreError::ConstraintViolation(super::dialect::violated_constraint(database))
             }
             _ => StoreError::Database(error),
         }

@@ -9,13 +9,13 @@ use crate::domain::policy::{Action, OrgRole, Permit};
 use crate::domain::team::Team;
 
 statements! {
-    INSERT = "INSERT INTO invitations (id, org_id, email, role, team_id, team_role, hash, invited_by, created_at, ends_at)
+    INSERT = "INSERT INTO invitations (id, org_id, email, role, team_id, team_role, hash, invited_by, created_at, expires_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     /// One that has run out makes room for another to the same address.
-    LAPSE = "UPDATE invitations SET withdrawn_at = ends_at
-        WHERE org_id = $1 AND email = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL AND ends_at <= $3";
+    LAPSE = "UPDATE invitations SET withdrawn_at = expires_at
+        WHERE org_id = $1 AND email = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at <= $3";
     /// Whoever sends it again answers for it from then on.
-    RENEW = "UPDATE invitations SET hash = $3, ends_at = $4, mailed_at = NULL, invited_by = $5
+    RENEW = "UPDATE invitations SET hash = $3, expires_at = $4, mailed_at = NULL, invited_by = $5
         WHERE org_id = $1 AND id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
     WITHDRAW = "UPDATE invitations SET withdrawn_at = $3
         WHERE org_id = $1 AND id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
@@ -30,20 +30,20 @@ statements! {
             AND accepted_at IS NULL AND withdrawn_at IS NULL";
     MAILED = "UPDATE invitations SET mailed_at = $3 WHERE org_id = $1 AND id = $2";
     BY_HASH = "SELECT i.id, i.org_id, o.slug AS org_slug, o.name AS org_name, i.email, i.role, i.team_id, t.name AS team_name,
-            i.team_role, p.name AS invited_by, i.created_at, i.ends_at, i.mailed_at
+            i.team_role, p.name AS invited_by, i.created_at, i.expires_at, i.mailed_at
         FROM invitations i JOIN orgs o ON o.id = i.org_id
         LEFT JOIN teams t ON t.id = i.team_id AND t.archived_at IS NULL
         LEFT JOIN people p ON p.id = i.invited_by
-        WHERE i.hash = $1 AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL AND i.ends_at > $2
+        WHERE i.hash = $1 AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL AND i.expires_at > $2
             AND o.suspended_at IS NULL";
     BY_ID = "SELECT i.id, i.org_id, o.slug AS org_slug, o.name AS org_name, i.email, i.role, i.team_id, t.name AS team_name,
-            i.team_role, p.name AS invited_by, i.created_at, i.ends_at, i.mailed_at
+            i.team_role, p.name AS invited_by, i.created_at, i.expires_at, i.mailed_at
         FROM invitations i JOIN orgs o ON o.id = i.org_id
         LEFT JOIN teams t ON t.id = i.team_id AND t.archived_at IS NULL
         LEFT JOIN people p ON p.id = i.invited_by
         WHERE i.org_id = $1 AND i.id = $2 AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL";
     OPEN = "SELECT i.id, i.org_id, o.slug AS org_slug, o.name AS org_name, i.email, i.role, i.team_id, t.name AS team_name,
-            i.team_role, p.name AS invited_by, i.created_at, i.ends_at, i.mailed_at
+            i.team_role, p.name AS invited_by, i.created_at, i.expires_at, i.mailed_at
         FROM invitations i JOIN orgs o ON o.id = i.org_id
         LEFT JOIN teams t ON t.id = i.team_id AND t.archived_at IS NULL
         LEFT JOIN people p ON p.id = i.invited_by
@@ -51,7 +51,7 @@ statements! {
         ORDER BY i.email LIMIT $2";
     /// Once, in time, and not in a suspended organisation: of two at the same moment, one changes a row.
     TAKE = "UPDATE invitations SET accepted_at = $2
-        WHERE hash = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL AND ends_at > $2
+        WHERE hash = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at > $2
             AND EXISTS (SELECT 1 FROM orgs o WHERE o.id = invitations.org_id AND o.suspended_at IS NULL)";
 }
 
@@ -69,7 +69,7 @@ pub struct Invitation {
     /// `None` when the command line invited.
     pub invited_by: Option<String>,
     pub created_at: Moment,
-    pub ends_at: Moment,
+    pub expires_at: Moment,
     /// When a mail with the present link was handed over.
     pub mailed_at: Option<Moment>,
 }
@@ -93,7 +93,7 @@ struct InvitationRow {
     team_role: Option<String>,
     invited_by: Option<String>,
     created_at: i64,
-    ends_at: i64,
+    expires_at: i64,
     mailed_at: Option<i64>,
 }
 
@@ -119,7 +119,7 @@ impl TryFrom<InvitationRow> for Invitation {
             team,
             invited_by: row.invited_by,
             created_at: Moment::from_ms(row.created_at),
-            ends_at: Moment::from_ms(row.ends_at),
+            expires_at: Moment::from_ms(row.expires_at),
             mailed_at: row.mailed_at.map(Moment::from_ms),
         })
     }
@@ -134,11 +134,11 @@ pub struct NewRow<'a> {
     pub hash: &'a [u8],
     /// `None` on the command line.
     pub invited_by: Option<&'a PersonId>,
-    pub ends_at: Moment,
+    pub expires_at: Moment,
 }
 
 /// # Errors
-/// `Taken(Invitation)` when the organisation has an open one to this address.
+/// `ConstraintViolation(Invitation)` when the organisation has an open one to this address.
 pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewRow<'_>, now: Moment) -> Result<(), StoreError> {
     permit.must_be(&[Action::Invite, Action::CreateOrg]);
     let org = permit.org().as_str();
@@ -155,7 +155,7 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewRow<'_>, now: Moment)
             .bind(new.hash)
             .bind(new.invited_by.map(PersonId::as_str))
             .bind(now.ms())
-            .bind(new.ends_at.ms())
+            .bind(new.expires_at.ms())
     )?;
     Ok(())
 }
@@ -166,7 +166,7 @@ pub async fn renew(
     permit: &Permit,
     id: &InvitationId,
     hash: &[u8],
-    ends_at: Moment,
+    expires_at: Moment,
 ) -> Result<bool, StoreError> {
     permit.must_be(&[Action::Invite]);
     let org = permit.org().as_str();
@@ -176,7 +176,7 @@ pub async fn renew(
             .bind(org)
             .bind(id.as_str())
             .bind(hash)
-            .bind(ends_at.ms())
+            .bind(expires_at.ms())
             .bind(permit.actor().id())
     )?;
     Ok(rows == 1)
@@ -265,9 +265,9 @@ pub async fn find(
 }
 
 /// The organisation's open invitations by address, also those that have run out.
-pub async fn list_open(via: &mut impl Via, org: &OrgId, most: i64) -> Result<Vec<Invitation>, StoreError> {
+pub async fn list_open(via: &mut impl Via, org: &OrgId, max: i64) -> Result<Vec<Invitation>, StoreError> {
     let rows: Vec<InvitationRow> =
-        run!(via, fetch_all, sqlx::query_as::<_, InvitationRow>(OPEN).bind(org.as_str()).bind(most))?;
+        run!(via, fetch_all, sqlx::query_as::<_, InvitationRow>(OPEN).bind(org.as_str()).bind(max))?;
     rows.into_iter().map(Invitation::try_from).collect()
 }
 

@@ -3,7 +3,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::{Dialect, SEARCH_MOST};
+use super::dialect::{Dialect, MAX_SEARCH};
 use super::keys::{KeyRow, fold, select_key};
 use super::{StoreError, Via, run};
 use crate::domain::key::{Key, Status};
@@ -14,8 +14,8 @@ use crate::domain::policy::{Permit, Scope};
 
 pub const PAGE_ROWS: usize = 50;
 /// Counting stops here; beyond it a list says "10,000+".
-pub const COUNT_MOST: i64 = 10_000;
-const SPEND_COUNT_MOST: i64 = 1_000;
+pub const MAX_COUNT: i64 = 10_000;
+const MAX_SPEND_COUNT: i64 = 1_000;
 /// Shorter searches look at the beginning of names only: three characters are what the index is made of.
 pub const SEARCH_INSIDE_FROM: usize = 3;
 
@@ -93,7 +93,7 @@ impl Shape {
         }
         let with_last_four = "SELECT key_id FROM key_secrets WHERE org_id = $1 AND last_four = $5";
         let last_four = dialect.among("k.id", with_last_four);
-        let inside = dialect.name_holds("$4", &text);
+        let inside = dialect.name_contains("$4", &text);
         match self.search {
             Search::None => {}
             Search::Start => text += " AND k.name_folded >= $4 AND k.name_folded < $5",
@@ -152,8 +152,8 @@ impl Shape {
         )
     }
 
-    fn count_most(&self) -> i64 {
-        count_most_of(self.sort, self.search != Search::None)
+    fn max_count(&self) -> i64 {
+        max_count_of(self.sort, self.search != Search::None)
     }
 
     fn count_text(&self, dialect: Dialect) -> String {
@@ -162,7 +162,7 @@ impl Shape {
                 "SELECT COUNT(*) FROM (SELECT 1 FROM keys k{} WHERE {} LIMIT {}) counted",
                 self.source(),
                 self.conditions(dialect),
-                self.count_most() + 1
+                self.max_count() + 1
             ),
             &PARAMETERS,
         )
@@ -339,16 +339,16 @@ pub async fn count(
 }
 
 /// Where a count stops being exact for this filter.
-pub fn count_most(filter: &KeyFilter) -> i64 {
-    count_most_of(filter.sort, !filter.search.trim().is_empty())
+pub fn max_count(filter: &KeyFilter) -> i64 {
+    max_count_of(filter.sort, !filter.search.trim().is_empty())
 }
 
-fn count_most_of(sort: Sort, searching: bool) -> i64 {
+fn max_count_of(sort: Sort, searching: bool) -> i64 {
     match sort {
-        _ if searching => SEARCH_MOST as i64 - 1,
+        _ if searching => MAX_SEARCH as i64 - 1,
         // Each counted row is looked up by its key's id, so fewer are counted.
-        Sort::Spend => SPEND_COUNT_MOST,
-        Sort::Created | Sort::Name | Sort::LastUsed | Sort::Expires => COUNT_MOST,
+        Sort::Spend => MAX_SPEND_COUNT,
+        Sort::Created | Sort::Name | Sort::LastUsed | Sort::Expires => MAX_COUNT,
     }
 }
 

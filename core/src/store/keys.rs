@@ -19,27 +19,27 @@ use crate::domain::window::Period;
 
 statements! {
     INSERT_KEY = "INSERT INTO keys (id, org_id, team_id, owner_id, name, name_folded, note, status, status_at, status_by,
-            prefix, last_four, model_scope, addresses, rpm, tpm, parallel, expires_at, created_at, created_by, version)
+            prefix, last_four, model_scope, addresses, rpm, tpm, concurrent, expires_at, created_at, created_by, version)
         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $8, $9, 1)";
     INSERT_SECRET = "INSERT INTO key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     /// State and version stand in the condition: of two edits from one version, one changes no row.
     UPDATE_KEY = "UPDATE keys SET team_id = $4, name = $5, name_folded = $6, note = $7, model_scope = $8, addresses = $9,
-            rpm = $10, tpm = $11, parallel = $12, expires_at = $13, owner_id = COALESCE($14, owner_id), version = version + 1,
-            left_decided_at = CASE WHEN COALESCE($14, owner_id) = owner_id THEN left_decided_at ELSE NULL END
+            rpm = $10, tpm = $11, concurrent = $12, expires_at = $13, owner_id = COALESCE($14, owner_id), version = version + 1,
+            offboarded_at = CASE WHEN COALESCE($14, owner_id) = owner_id THEN offboarded_at ELSE NULL END
         WHERE org_id = $1 AND id = $2 AND version = $3 AND status IN ('active', 'disabled')";
     SWITCH = "UPDATE keys SET status = $4, status_at = $5, status_by = $6, version = version + 1
         WHERE org_id = $1 AND id = $2 AND status = $3";
     REVOKE = "UPDATE keys SET status = 'revoked', status_at = $3, status_by = $4, version = version + 1
         WHERE org_id = $1 AND id = $2 AND status <> 'revoked'";
     /// The owner stands in the condition: of two who decide at once, one changes a row.
-    REASSIGN = "UPDATE keys SET owner_id = $4, left_decided_at = NULL, version = version + 1
+    REASSIGN = "UPDATE keys SET owner_id = $4, offboarded_at = NULL, version = version + 1
         WHERE org_id = $1 AND id = $2 AND owner_id = $3 AND status IN ('active', 'disabled')";
-    KEEP = "UPDATE keys SET expires_at = $4, left_decided_at = $5, version = version + 1
+    KEEP = "UPDATE keys SET expires_at = $4, offboarded_at = $5, version = version + 1
         WHERE org_id = $1 AND id = $2 AND owner_id = $3 AND status IN ('active', 'disabled')
             AND (expires_at IS NULL OR expires_at >= $4)";
     DECIDED = "SELECT id FROM keys WHERE org_id = $1 AND owner_id = $2 AND status IN ('active', 'disabled')
-        AND left_decided_at IS NOT NULL";
+        AND offboarded_at IS NOT NULL";
     EXPIRE_DUE = "UPDATE keys SET status = 'expired', status_at = expires_at, status_by = NULL
         WHERE status IN ('active', 'disabled') AND expires_at IS NOT NULL AND expires_at <= $1";
     CLEAR_SCOPE = "DELETE FROM scopes WHERE org_id = $1 AND holder_kind = 'key' AND holder_id = $2";
@@ -48,7 +48,7 @@ statements! {
     ADD_BUDGET = "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount) VALUES ('key', $1, $2, $3, $4)";
     LIVE_OF_OWNER = "SELECT COUNT(*) FROM keys WHERE owner_id = $1 AND org_id = $2 AND status IN ('active', 'disabled')
         AND (expires_at IS NULL OR expires_at > $3)";
-    BY_HASH = "SELECT key_id, ends_at FROM key_secrets WHERE hash = $1 AND org_id = $2";
+    BY_HASH = "SELECT key_id, expires_at FROM key_secrets WHERE hash = $1 AND org_id = $2";
     TOUCH = "UPDATE keys SET last_used_at = $2 WHERE id = $1 AND COALESCE(last_used_at, 0) < $2";
 }
 
@@ -57,7 +57,7 @@ pub(super) fn select_key(dialect: Dialect) -> String {
     format!(
         "SELECT k.seq, k.id, k.name, k.name_folded, k.note, k.team_id, t.name AS team_name, k.owner_id, o.name AS owner_name,
             k.status, k.status_at, s.name AS status_by, k.prefix, k.last_four, k.model_scope, {patterns} AS patterns,
-            k.addresses, k.rpm, k.tpm, k.parallel, k.expires_at, k.created_at, c.name AS created_by, k.last_used_at,
+            k.addresses, k.rpm, k.tpm, k.concurrent, k.expires_at, k.created_at, c.name AS created_by, k.last_used_at,
             k.version, t.archived_at AS team_archived_at,
             (SELECT g.suspended_at FROM orgs g WHERE g.id = k.org_id) AS org_suspended_at
         FROM keys k
@@ -94,7 +94,7 @@ pub(super) struct KeyRow {
     addresses: String,
     rpm: Option<i64>,
     tpm: Option<i64>,
-    parallel: Option<i64>,
+    concurrent: Option<i64>,
     pub(super) expires_at: Option<i64>,
     created_at: i64,
     created_by: Option<String>,
@@ -150,7 +150,7 @@ impl TryFrom<KeyRow> for Key {
             last_four: row.last_four,
             models: read_scope(&row.model_scope, row.patterns)?,
             addresses: AllowList::parse_lines(&row.addresses).map_err(|_| unreadable("keys.addresses"))?,
-            limits: Limits { rpm: row.rpm, tpm: row.tpm, parallel: row.parallel },
+            limits: Limits { rpm: row.rpm, tpm: row.tpm, concurrent: row.concurrent },
             expires_at: row.expires_at.map(Moment::from_ms),
             created_at: Moment::from_ms(row.created_at),
             created_by: row.created_by.unwrap_or_else(|| "command line".into()),
@@ -167,17 +167,17 @@ impl TryFrom<KeyRow> for Key {
 }
 
 /// How many live keys of one person are read at once.
-pub const OF_OWNER_MOST: i64 = 100;
+pub const MAX_OF_OWNER: i64 = 100;
 
 pub fn of_owner_text(dialect: Dialect) -> String {
     format!(
         "{} WHERE k.org_id = $1 AND k.owner_id = $2 AND k.status IN ('active', 'disabled')
-            AND (CAST($3 AS BIGINT) = 0 OR k.left_decided_at IS NULL) ORDER BY k.seq DESC LIMIT $4",
+            AND (CAST($3 AS BIGINT) = 0 OR k.offboarded_at IS NULL) ORDER BY k.seq DESC LIMIT $4",
         select_key(dialect)
     )
 }
 
-/// Somebody's live keys, newest first, at most `OF_OWNER_MOST`; on wish only those that nobody has decided about since
+/// Somebody's live keys, newest first, at most `MAX_OF_OWNER`; on wish only those that nobody has decided about since
 /// they left. Without budgets and spend: `spend::fill` puts them in.
 pub async fn list_of_owner(
     via: &mut impl Via,
@@ -193,7 +193,7 @@ pub async fn list_of_owner(
             .bind(org.as_str())
             .bind(owner.as_str())
             .bind(i64::from(undecided))
-            .bind(OF_OWNER_MOST)
+            .bind(MAX_OF_OWNER)
     )?;
     rows.into_iter().map(Key::try_from).collect()
 }
@@ -297,7 +297,7 @@ pub async fn newest_of_team(
     via: &mut impl Via,
     org: &OrgId,
     team: &TeamId,
-    most: i64,
+    max: i64,
 ) -> Result<Vec<Key>, StoreError> {
     let text = newest_of_team_text(Dialect::of(via));
     let rows: Vec<KeyRow> = run!(
@@ -306,7 +306,7 @@ pub async fn newest_of_team(
         sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.clone()))
             .bind(org.as_str())
             .bind(team.as_str())
-            .bind(most)
+            .bind(max)
     )?;
     rows.into_iter().map(Key::try_from).collect()
 }
@@ -340,7 +340,7 @@ pub struct NewKey<'a> {
 }
 
 /// # Errors
-/// `Taken(KeyName)` when a live key of the same team has the name.
+/// `ConstraintViolation(KeyName)` when a live key of the same team has the name.
 pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewKey<'_>) -> Result<(), StoreError> {
     permit.must_be(&[Action::CreateKey]);
     let (org, spec) = (permit.org().as_str(), new.spec);
@@ -362,7 +362,7 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewKey<'_>) -> Result<()
             .bind(spec.addresses.lines())
             .bind(spec.limits.rpm)
             .bind(spec.limits.tpm)
-            .bind(spec.limits.parallel)
+            .bind(spec.limits.concurrent)
             .bind(spec.expires_at.map(Moment::ms))
     )?;
     changed!(
@@ -403,7 +403,7 @@ pub async fn update(
             .bind(spec.addresses.lines())
             .bind(spec.limits.rpm)
             .bind(spec.limits.tpm)
-            .bind(spec.limits.parallel)
+            .bind(spec.limits.concurrent)
             .bind(spec.expires_at.map(Moment::ms))
             .bind(spec.owner.as_ref().map(PersonId::as_str))
     )?;
@@ -436,7 +436,7 @@ async fn add_parts(tx: &mut Tx, org: &str, id: &KeyId, spec: &KeySpec) -> Result
 }
 
 /// Turns an active key off or a disabled one on; says whether it was in the other state until now.
-pub async fn switch(
+pub async fn set_status(
     tx: &mut Tx,
     permit: &Permit,
     id: &KeyId,

@@ -27,7 +27,7 @@ statements! {
         WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE org_id = $1 AND kind = 'opening')
         ON CONFLICT (org_id, seq) DO NOTHING";
     ENFORCE = "UPDATE orgs SET balance_enforced_at = $2 WHERE id = $1 AND balance_enforced_at IS NULL";
-    LET_BE = "UPDATE orgs SET balance_enforced_at = NULL WHERE id = $1 AND balance_enforced_at IS NOT NULL";
+    STOP_ENFORCING = "UPDATE orgs SET balance_enforced_at = NULL WHERE id = $1 AND balance_enforced_at IS NOT NULL";
     BALANCE = "SELECT CAST(COALESCE(SUM(CASE WHEN l.kind = 'credit' THEN l.amount END), 0) AS BIGINT) AS paid_in,
             CAST(COALESCE(-SUM(CASE WHEN l.kind = 'debit' THEN l.amount END), 0) AS BIGINT) AS taken_out,
             CAST(SUM(CASE WHEN l.kind = 'opening' THEN l.amount END) AS BIGINT) AS opening,
@@ -97,9 +97,9 @@ pub async fn enforce(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<bool, 
 }
 
 /// The balance refuses nothing any more; says whether it did until now.
-pub async fn let_be(tx: &mut Tx, permit: &Permit) -> Result<bool, StoreError> {
+pub async fn stop_enforcing(tx: &mut Tx, permit: &Permit) -> Result<bool, StoreError> {
     permit.must_be(&[Action::ChangeBalance]);
-    let rows = changed!(tx, sqlx::query(LET_BE).bind(permit.org().as_str()))?;
+    let rows = changed!(tx, sqlx::query(STOP_ENFORCING).bind(permit.org().as_str()))?;
     Ok(rows == 1)
 }
 

@@ -24,15 +24,15 @@ impl LinkKind {
 }
 
 statements! {
-    INSERT = "INSERT INTO one_time_links (hash, kind, person_id, created_at, ends_at) VALUES ($1, $2, $3, $4, $5)";
+    INSERT = "INSERT INTO one_time_links (hash, kind, person_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
     /// A newer link of a kind for the same person takes the older ones' place.
     DROP_OLDER = "DELETE FROM one_time_links WHERE kind = $1 AND used_at IS NULL
         AND COALESCE(person_id, '') = COALESCE(CAST($2 AS TEXT), '')";
     SETUPS = "SELECT hash FROM one_time_links WHERE kind = 'setup' ORDER BY hash";
     FIND = "SELECT COALESCE(person_id, '') FROM one_time_links
-        WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND ends_at > $3";
+        WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND expires_at > $3";
     USE = "UPDATE one_time_links SET used_at = $3
-        WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND ends_at > $3 RETURNING COALESCE(person_id, '')";
+        WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND expires_at > $3 RETURNING COALESCE(person_id, '')";
 }
 
 pub async fn insert(
@@ -41,13 +41,13 @@ pub async fn insert(
     kind: LinkKind,
     person: Option<&PersonId>,
     now: Moment,
-    ends_at: Moment,
+    expires_at: Moment,
 ) -> Result<(), StoreError> {
     drop_unused(tx, kind, person).await?;
     let person = person.map(PersonId::as_str);
     changed!(
         &mut *tx,
-        sqlx::query(INSERT).bind(hash).bind(kind.as_str()).bind(person).bind(now.ms()).bind(ends_at.ms())
+        sqlx::query(INSERT).bind(hash).bind(kind.as_str()).bind(person).bind(now.ms()).bind(expires_at.ms())
     )?;
     Ok(())
 }
@@ -59,7 +59,7 @@ pub async fn drop_unused(tx: &mut Tx, kind: LinkKind, person: Option<&PersonId>)
 }
 
 /// Makes set-ups at the same moment queue, whichever link each has.
-pub async fn hold_setups(tx: &mut Tx) -> Result<(), StoreError> {
+pub async fn lock_setups(tx: &mut Tx) -> Result<(), StoreError> {
     let text = format!("{SETUPS}{}", Dialect::of(tx).for_update());
     run!(tx, fetch_all, sqlx::query_scalar::<_, Vec<u8>>(AssertSqlSafe(text.clone())))?;
     Ok(())

@@ -1,5 +1,5 @@
 //! The people of an organisation: found, listed, switched, taken out. Who was removed keeps their row, so that keys and
-//! events go on naming them. Each statement that takes an active owner away asks that another one stays; `hold_org`
+//! events go on naming them. Each statement that takes an active owner away asks that another one stays; `lock_org`
 //! makes such changes of one organisation queue, so that of many at once each sees those before it.
 
 use sqlx::AssertSqlSafe;
@@ -14,7 +14,7 @@ use crate::domain::policy::{Action, OrgRole, Permit, Scope};
 use crate::domain::team::Team;
 
 statements! {
-    HOLD_ORG = "SELECT id FROM orgs WHERE slug = $1";
+    LOCK_ORG = "SELECT id FROM orgs WHERE slug = $1";
     FIND = "SELECT m.person_id, p.name, p.email, m.role, m.created_at, m.disabled_at, m.removed_at, p.totp_since,
             (SELECT MAX(s.seen_at) FROM sessions s WHERE s.person_id = p.id) AS seen_at
         FROM memberships m JOIN people p ON p.id = m.person_id WHERE m.org_id = $1 AND m.person_id = $2";
@@ -41,7 +41,7 @@ statements! {
     ENABLE = "UPDATE memberships SET disabled_at = NULL
         WHERE org_id = $1 AND person_id = $2 AND disabled_at IS NOT NULL AND removed_at IS NULL";
     /// Whoever comes back has their keys again; should they leave once more, each is decided anew.
-    UNDECIDE = "UPDATE keys SET left_decided_at = NULL WHERE org_id = $1 AND owner_id = $2 AND left_decided_at IS NOT NULL";
+    UNDECIDE = "UPDATE keys SET offboarded_at = NULL WHERE org_id = $1 AND owner_id = $2 AND offboarded_at IS NOT NULL";
     /// `$2` is empty, or the person whose teams' people are listed; `$3` is a pattern. From `$4` and `$5` on, when there is
     /// an id in `$5`.
     LIST_ON = "SELECT m.person_id, p.name, p.email, m.role, m.created_at, m.disabled_at, m.removed_at, p.totp_since,
@@ -70,7 +70,7 @@ statements! {
     UNDECIDED = "SELECT p.id, p.name, COUNT(*) AS keys FROM memberships m JOIN people p ON p.id = m.person_id
         JOIN keys k ON k.owner_id = m.person_id AND k.org_id = m.org_id
         WHERE m.org_id = $1 AND m.disabled_at IS NOT NULL AND k.status IN ('active', 'disabled')
-            AND k.left_decided_at IS NULL GROUP BY p.id, p.name ORDER BY p.name, p.id LIMIT 100";
+            AND k.offboarded_at IS NULL GROUP BY p.id, p.name ORDER BY p.name, p.id LIMIT 100";
     LEAVE_TEAMS = "DELETE FROM team_members WHERE org_id = $1 AND person_id = $2";
 }
 
@@ -130,12 +130,12 @@ impl TryFrom<MemberRow> for Member {
 
 /// Makes changes of who is what in one organisation queue until the transaction ends. Call it before `enter`, so that
 /// the caller's own standing is read after whoever came first.
-pub async fn hold_org(tx: &mut Tx, slug: &str) -> Result<(), StoreError> {
+pub async fn lock_org(tx: &mut Tx, slug: &str) -> Result<(), StoreError> {
     // Postgres takes no zero character in text, and no slug holds one.
     if slug.contains('\0') {
         return Ok(());
     }
-    let text = format!("{HOLD_ORG}{}", Dialect::of(tx).for_change());
+    let text = format!("{LOCK_ORG}{}", Dialect::of(tx).for_change());
     run!(tx, fetch_optional, sqlx::query_scalar::<_, String>(AssertSqlSafe(text.clone())).bind(slug))?;
     Ok(())
 }
@@ -324,7 +324,7 @@ pub async fn undecided(via: &mut impl Via, org: &OrgId) -> Result<Vec<(PersonNam
 
 /// What a list shows of each person beside themselves.
 #[derive(Clone, Debug, Default)]
-pub struct Holdings {
+pub struct MemberSummary {
     /// Names of teams, and whether they look after them.
     pub teams: Vec<(Team, bool)>,
     pub live_keys: i64,
@@ -332,17 +332,17 @@ pub struct Holdings {
 }
 
 /// What these people have, in their order; of keys and teams only those that the permit's scope shows.
-pub async fn holdings(
+pub async fn member_summary(
     via: &mut impl Via,
     permit: &Permit,
     people: &[PersonId],
     month: Moment,
-) -> Result<Vec<Holdings>, StoreError> {
+) -> Result<Vec<MemberSummary>, StoreError> {
     let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
     let list = serde_json::to_string(&ids).unwrap_or_default();
-    let texts = holding_texts(Dialect::of(via));
+    let texts = member_summary_texts(Dialect::of(via));
     let (org, mine) = (permit.org().as_str(), of_person(permit));
-    let mut holdings = vec![Holdings::default(); people.len()];
+    let mut member_summary = vec![MemberSummary::default(); people.len()];
     let at = |id: &str| ids.iter().position(|known| *known == id);
 
     let teams: Vec<(String, String, String, String)> = run!(
@@ -356,7 +356,7 @@ pub async fn holdings(
     for (person, id, name, role) in teams {
         let id = TeamId::parse(&id).ok_or(StoreError::Unreadable { column: "teams.id" })?;
         if let Some(at) = at(&person) {
-            holdings[at].teams.push((Team { id, name }, role == "admin"));
+            member_summary[at].teams.push((Team { id, name }, role == "admin"));
         }
     }
     let keys: Vec<(String, i64)> = run!(
@@ -366,7 +366,7 @@ pub async fn holdings(
     )?;
     for (person, count) in keys {
         if let Some(at) = at(&person) {
-            holdings[at].live_keys = count;
+            member_summary[at].live_keys = count;
         }
     }
     let spent: Vec<(String, i64)> = run!(
@@ -380,15 +380,15 @@ pub async fn holdings(
     )?;
     for (person, nanos) in spent {
         if let Some(at) = at(&person) {
-            holdings[at].month_spent = Money::from_nanos(nanos);
+            member_summary[at].month_spent = Money::from_nanos(nanos);
         }
     }
-    Ok(holdings)
+    Ok(member_summary)
 }
 
 /// Teams, live keys, and spend of the month of a list of people (`$2`); `$3` narrows to the teams that somebody looks
 /// after.
-pub fn holding_texts(dialect: Dialect) -> [String; 3] {
+pub fn member_summary_texts(dialect: Dialect) -> [String; 3] {
     let people = dialect.json_list("$2");
     let narrowed = |team: &str| {
         format!(

@@ -20,7 +20,7 @@ const LIMITS_TAKES: &str =
     month_start bigint, week_start bigint, day_start bigint";
 /// Those of `keydesk_reserve_v1`: the same and four more.
 const RESERVE_TAKES: &str = "org_id text, key_id text, team_id text, amount bigint, tokens bigint, at_ms bigint,
-    month_start bigint, week_start bigint, day_start bigint, request_id text, secret_id text, model_id text, ends_at bigint";
+    month_start bigint, week_start bigint, day_start bigint, request_id text, secret_id text, model_id text, expires_at bigint";
 const LIMITS_GIVES: &str = "holder_kind text, what text, most bigint, used bigint, held bigint, asked bigint,
     frees_at bigint, fits boolean";
 const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id text, team_id text, model_id text, route text,
@@ -32,15 +32,15 @@ const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id
 /// counted, so that no sixty seconds ever hold more than the limit.
 const LIMITS: &str = "WITH held AS (
             SELECT r.key_id, r.team_id, r.amount, r.reserved_at FROM reservations r
-            WHERE r.org_id = CAST($1 AS TEXT) AND r.ends_at > CAST($6 AS BIGINT)
+            WHERE r.org_id = CAST($1 AS TEXT) AND r.expires_at > CAST($6 AS BIGINT)
         ), holders (place, kind, id) AS (
             SELECT 1, 'key', CAST($2 AS TEXT) UNION ALL SELECT 2, 'team', CAST($3 AS TEXT) UNION ALL SELECT 3, 'org', CAST($1 AS TEXT)
         ), windows (period, start) AS (
             SELECT 'total', CAST(0 AS BIGINT) UNION ALL SELECT 'month', CAST($7 AS BIGINT)
             UNION ALL SELECT 'week', CAST($8 AS BIGINT) UNION ALL SELECT 'day', CAST($9 AS BIGINT)
-        ), paced (place, kind, rpm, tpm, parallel) AS (
-            SELECT 1, 'key', k.rpm, k.tpm, k.parallel FROM keys k WHERE k.id = $2
-            UNION ALL SELECT 2, 'team', t.rpm, t.tpm, t.parallel FROM teams t WHERE t.id = $3
+        ), paced (place, kind, rpm, tpm, concurrent) AS (
+            SELECT 1, 'key', k.rpm, k.tpm, k.concurrent FROM keys k WHERE k.id = $2
+            UNION ALL SELECT 2, 'team', t.rpm, t.tpm, t.concurrent FROM teams t WHERE t.id = $3
         ), lately (kind, requests, tokens, first) AS (
             SELECT c.holder_kind, SUM(c.requests), SUM(c.tokens), MIN(c.second) FROM holders h
             JOIN rate_counts c ON c.holder_kind = h.kind AND c.holder_id = h.id AND c.second >= $6 / 1000 - 60
@@ -67,15 +67,15 @@ const LIMITS: &str = "WITH held AS (
             SELECT 6 + p.place, p.kind, 'tokens', p.tpm, COALESCE(l.tokens, 0), 0, CAST($5 AS BIGINT), (l.first + 61) * 1000
             FROM paced p LEFT JOIN lately l ON l.kind = p.kind WHERE p.tpm IS NOT NULL
             UNION ALL
-            SELECT 8 + p.place, p.kind, 'parallel', p.parallel,
+            SELECT 8 + p.place, p.kind, 'concurrent', p.concurrent,
                 (SELECT COUNT(*) FROM held r WHERE CASE p.kind WHEN 'key' THEN r.key_id = $2 ELSE r.team_id = $3 END), 0, 1, NULL
-            FROM paced p WHERE p.parallel IS NOT NULL
+            FROM paced p WHERE p.concurrent IS NOT NULL
         )
         SELECT m.holder_kind, m.what, CAST(m.most AS BIGINT) AS most, CAST(m.used AS BIGINT) AS used, CAST(m.held AS BIGINT) AS held, m.asked, m.frees_at,
             CAST(m.asked AS BIGINT) <= CAST(m.most AS BIGINT) - CAST(m.used AS BIGINT) - CAST(m.held AS BIGINT)
-                AND (m.what IN ('requests', 'tokens', 'parallel') OR CAST(m.used AS BIGINT) < CAST(m.most AS BIGINT)) AS fits
+                AND (m.what IN ('requests', 'tokens', 'concurrent') OR CAST(m.used AS BIGINT) < CAST(m.most AS BIGINT)) AS fits
         FROM met m ORDER BY m.place, m.what";
-const HOLD: &str = "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, tokens, reserved_at, ends_at)
+const HOLD: &str = "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, tokens, reserved_at, expires_at)
         VALUES ($10, $1, $2, $3, $11, $12, $4, $5, $6, $13)";
 /// Only where there is such a limit; the key's row before the team's, so that no two requests wait for each other.
 const COUNT_RATE: &str = "INSERT INTO rate_counts (holder_kind, holder_id, second, requests, tokens)
@@ -125,7 +125,7 @@ const GIVE_BACK_TEAM_RATE: &str = "UPDATE rate_counts SET tokens = rate_counts.t
 
 statements! {
     HELD = "SELECT org_id, key_id, team_id, secret_id, model_id, reserved_at FROM reservations WHERE request_id = $1";
-    SWEEP_HELD = "DELETE FROM reservations WHERE ends_at < $1";
+    SWEEP_HELD = "DELETE FROM reservations WHERE expires_at < $1";
     SWEEP_RATES = "DELETE FROM rate_counts WHERE second < $1";
 }
 
@@ -144,7 +144,7 @@ const RELEASE_STEPS: [&str; 3] = [GIVE_BACK_KEY_RATE, GIVE_BACK_TEAM_RATE, LET_G
 
 fn renew_text(dialect: Dialect) -> String {
     format!(
-        "UPDATE reservations SET ends_at = $2 WHERE ends_at < $2 AND request_id IN {}",
+        "UPDATE reservations SET expires_at = $2 WHERE expires_at < $2 AND request_id IN {}",
         dialect.json_list("$1")
     )
 }
@@ -221,7 +221,7 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
         ),
         (
             "keydesk_renew_v1",
-            "request_ids text, ends_at bigint",
+            "request_ids text, expires_at bigint",
             format!("bigint LANGUAGE plpgsql {head}"),
             format!(
                 "DECLARE moved bigint; BEGIN {}; GET DIAGNOSTICS moved = ROW_COUNT; RETURN moved; END",
@@ -276,7 +276,7 @@ pub struct Hold {
     /// The most tokens it may use.
     pub tokens: i64,
     pub at: Moment,
-    pub ends_at: Moment,
+    pub expires_at: Moment,
 }
 
 /// One limit that a request met, as stored.
@@ -284,7 +284,7 @@ pub struct Hold {
 pub struct Met {
     pub holder: HolderKind,
     pub what: Limited,
-    pub most: i64,
+    pub max: i64,
     pub used: i64,
     pub held: i64,
     pub asked: i64,
@@ -296,7 +296,7 @@ pub struct Met {
 struct MetRow {
     holder_kind: String,
     what: String,
-    most: i64,
+    max: i64,
     used: i64,
     held: i64,
     asked: i64,
@@ -309,7 +309,7 @@ fn met(row: MetRow) -> Result<Met, StoreError> {
         holder: HolderKind::parse(&row.holder_kind)
             .ok_or(StoreError::Unreadable { column: "holder_kind" })?,
         what: Limited::parse(&row.what).ok_or(StoreError::Unreadable { column: "what" })?,
-        most: row.most,
+        max: row.max,
         used: row.used,
         held: row.held,
         asked: row.asked,
@@ -339,7 +339,7 @@ macro_rules! about_hold {
             .bind($hold.request.as_str())
             .bind($hold.secret.as_str())
             .bind(&$hold.model)
-            .bind($hold.ends_at.ms())
+            .bind($hold.expires_at.ms())
     };
 }
 
@@ -462,18 +462,18 @@ pub async fn release(db: &Db, request: &RequestId) -> Result<bool, StoreError> {
     }
 }
 
-/// Moves the ends of what these requests hold on to `ends_at`.
-pub async fn renew(db: &Db, requests: &[RequestId], ends_at: Moment) -> Result<(), StoreError> {
+/// Moves the ends of what these requests hold on to `expires_at`.
+pub async fn renew(db: &Db, requests: &[RequestId], expires_at: Moment) -> Result<(), StoreError> {
     let ids: Vec<&str> = requests.iter().map(RequestId::as_str).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     match db {
         Db::Postgres(pool) => {
-            sqlx::query(CALL_RENEW).bind(&ids).bind(ends_at.ms()).execute(pool).await?;
+            sqlx::query(CALL_RENEW).bind(&ids).bind(expires_at.ms()).execute(pool).await?;
         }
         Db::Sqlite { .. } => {
             let mut tx = db.write().await?;
             let text = renew_text(Dialect::Sqlite);
-            changed!(&mut tx, sqlx::query(AssertSqlSafe(text.clone())).bind(&ids).bind(ends_at.ms()))?;
+            changed!(&mut tx, sqlx::query(AssertSqlSafe(text.clone())).bind(&ids).bind(expires_at.ms()))?;
             tx.save_unaudited("what a request holds is usage, not a change").await?;
         }
     }

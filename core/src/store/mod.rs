@@ -7,10 +7,11 @@
 pub mod admission;
 pub mod audit;
 pub mod audit_list;
-pub mod bare;
+pub mod bench_baseline;
 pub mod bulk;
 pub mod dialect;
 mod error;
+mod group_commit;
 pub mod invitations;
 pub mod key_list;
 pub mod keys;
@@ -22,17 +23,16 @@ pub mod models;
 pub mod orgs;
 pub mod people;
 pub mod providers;
-pub mod refusals;
+pub mod rejections;
 pub mod second_factor;
 pub mod sessions;
 pub mod spend;
 pub mod support;
 pub mod teams;
 pub mod throttle;
-mod together;
 pub mod verify;
 
-pub use error::{StoreError, Taken};
+pub use error::{ConstraintViolation, StoreError};
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -92,7 +92,7 @@ pub(super) use changed;
 
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum DatabaseUrl {
     /// One file, made when it is missing.
     Sqlite(PathBuf),
     /// A `postgres://` address; kept out of `Debug` elsewhere, as it may hold a password.
@@ -108,7 +108,7 @@ pub enum Db {
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
-        together: together::Together,
+        together: group_commit::WriteBatcher,
     },
     Postgres(PgPool),
 }
@@ -161,10 +161,10 @@ impl Via for Tx {
 
 impl Db {
     /// Opens the database and refuses one that would lose data. Does not migrate.
-    pub async fn open(place: &Place) -> Result<Self, StoreError> {
+    pub async fn open(place: &DatabaseUrl) -> Result<Self, StoreError> {
         match place {
-            Place::Sqlite(path) => Self::open_sqlite(path).await,
-            Place::Postgres(url) => {
+            DatabaseUrl::Sqlite(path) => Self::open_sqlite(path).await,
+            DatabaseUrl::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url)?
                     .application_name("keydesk")
                     // Search and filters differ so much in what they match that one plan for all is a bad one.
@@ -344,7 +344,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         admission::ALL,
         audit::ALL,
         audit_list::ALL,
-        bare::ALL,
+        bench_baseline::ALL,
         invitations::ALL,
         keys::ALL,
         ledger::ALL,
@@ -355,7 +355,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         orgs::ALL,
         people::ALL,
         providers::ALL,
-        refusals::ALL,
+        rejections::ALL,
         second_factor::ALL,
         sessions::ALL,
         spend::ALL,

@@ -5,32 +5,32 @@ use crate::domain::ids::ProviderId;
 use crate::domain::model::{Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
-use crate::domain::operating::Operating;
+use crate::domain::operator_permit::OperatorPermit;
 use crate::domain::provider::{Provider, ProviderKind};
 
 statements! {
     KNOWN = "SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.provider_id, m.upstream_name,
-            m.output_held, m.version, p.name AS served_by
+            m.default_output_tokens, m.version, p.name AS served_by
         FROM models m LEFT JOIN providers p ON p.id = m.provider_id WHERE m.retired_at IS NULL ORDER BY m.provider, m.id";
     FIND = "SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.provider_id, m.upstream_name,
-            m.output_held, m.version, p.name AS served_by
+            m.default_output_tokens, m.version, p.name AS served_by
         FROM models m LEFT JOIN providers p ON p.id = m.provider_id WHERE m.retired_at IS NULL AND m.id = $1";
-    LIST = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held FROM models
+    LIST = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, default_output_tokens FROM models
         WHERE retired_at IS NULL ORDER BY provider, id";
-    SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held,
+    SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, default_output_tokens,
             provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
         FROM gateway_models_v1 WHERE id = $1";
-    PRICED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, output_held FROM models
+    PRICED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, default_output_tokens FROM models
         WHERE id = $1";
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
     UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at, provider_id,
-            upstream_name, output_held)
+            upstream_name, default_output_tokens)
         VALUES ($1, $2, $3, $4, $5, $6, NULL, $7, $8, $9)
         ON CONFLICT (id) DO UPDATE SET provider = $2, input_price = $3, output_price = $4, cached_price = $5,
-            retired_at = NULL, provider_id = $7, upstream_name = $8, output_held = $9, version = models.version + 1";
+            retired_at = NULL, provider_id = $7, upstream_name = $8, default_output_tokens = $9, version = models.version + 1";
     /// The version stands in the condition: of two changes from one version, one changes no row.
     UPDATE = "UPDATE models SET provider = $3, input_price = $4, output_price = $5, cached_price = $6, provider_id = $7,
-            upstream_name = $8, output_held = $9, version = version + 1
+            upstream_name = $8, default_output_tokens = $9, version = version + 1
         WHERE id = $1 AND version = $2 AND retired_at IS NULL";
     ROUTE = "UPDATE models SET provider_id = $2, version = version + 1
         WHERE id = $1 AND retired_at IS NULL AND COALESCE(provider_id, '') = $3";
@@ -51,7 +51,7 @@ struct ModelRow {
     cached_price: i64,
     provider_id: Option<String>,
     upstream_name: String,
-    output_held: i64,
+    default_output_tokens: i64,
 }
 
 fn read(row: ModelRow) -> Result<Model, StoreError> {
@@ -66,7 +66,7 @@ fn read(row: ModelRow) -> Result<Model, StoreError> {
         cached_price: Money::from_nanos(row.cached_price),
         route: route.transpose()?,
         upstream_name: row.upstream_name,
-        output_held: row.output_held,
+        default_output_tokens: row.default_output_tokens,
     })
 }
 
@@ -155,7 +155,7 @@ pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
 }
 
 /// Adds a model, or sets all of an existing one and takes it back into use.
-pub async fn put(tx: &mut Tx, _: &Operating, model: &Model, now: Moment) -> Result<(), StoreError> {
+pub async fn put(tx: &mut Tx, _: &OperatorPermit, model: &Model, now: Moment) -> Result<(), StoreError> {
     changed!(
         tx,
         sqlx::query(UPSERT)
@@ -167,13 +167,18 @@ pub async fn put(tx: &mut Tx, _: &Operating, model: &Model, now: Moment) -> Resu
             .bind(now.ms())
             .bind(model.route.as_ref().map(ProviderId::as_str))
             .bind(&model.upstream_name)
-            .bind(model.output_held)
+            .bind(model.default_output_tokens)
     )?;
     Ok(())
 }
 
 /// Writes it if nobody changed it since `version`; says whether it was still at it.
-pub async fn update(tx: &mut Tx, _: &Operating, version: i64, model: &Model) -> Result<bool, StoreError> {
+pub async fn update(
+    tx: &mut Tx,
+    _: &OperatorPermit,
+    version: i64,
+    model: &Model,
+) -> Result<bool, StoreError> {
     let rows = changed!(
         tx,
         sqlx::query(UPDATE)
@@ -185,7 +190,7 @@ pub async fn update(tx: &mut Tx, _: &Operating, version: i64, model: &Model) -> 
             .bind(model.cached_price.nanos())
             .bind(model.route.as_ref().map(ProviderId::as_str))
             .bind(&model.upstream_name)
-            .bind(model.output_held)
+            .bind(model.default_output_tokens)
     )?;
     Ok(rows == 1)
 }
@@ -193,7 +198,7 @@ pub async fn update(tx: &mut Tx, _: &Operating, version: i64, model: &Model) -> 
 /// Routes a model from one provider, or from nobody, to another, or to nobody; says whether it was routed so.
 pub async fn route(
     tx: &mut Tx,
-    _: &Operating,
+    _: &OperatorPermit,
     id: &str,
     from: Option<&ProviderId>,
     to: Option<&ProviderId>,
@@ -203,13 +208,13 @@ pub async fn route(
 }
 
 /// Nobody serves what this provider served.
-pub async fn unroute_all(tx: &mut Tx, _: &Operating, from: &ProviderId) -> Result<(), StoreError> {
+pub async fn unroute_all(tx: &mut Tx, _: &OperatorPermit, from: &ProviderId) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(UNROUTE_ALL).bind(from.as_str()))?;
     Ok(())
 }
 
 /// Takes a model out of the catalogue; usage rows that name it stay as they are.
-pub async fn retire(tx: &mut Tx, _: &Operating, id: &str, now: Moment) -> Result<bool, StoreError> {
+pub async fn retire(tx: &mut Tx, _: &OperatorPermit, id: &str, now: Moment) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(RETIRE).bind(id).bind(now.ms()))? == 1)
 }
 

@@ -1,6 +1,6 @@
 //! Organisations as a whole: their settings, and the installation's list of them. What somebody is in one is in `people`.
 
-use super::dialect::holding;
+use super::dialect::like_contains;
 use super::keys::fold;
 use super::people::OrgRow;
 use super::{StoreError, Tx, Via, changed, ledger, run, statements};
@@ -13,11 +13,11 @@ use crate::domain::settings::Settings;
 statements! {
     /// The version stands in the condition: of two changes from one version, one changes no row.
     UPDATE = "UPDATE orgs SET slug = $3, name = $4, name_folded = $5, zone = $6, key_prefix = $7, key_defaults = $8,
-            key_days_most = $9, keys_per_member = $10, members_create = $11, second_factor = $12, version = version + 1
+            max_key_days = $9, max_keys_per_member = $10, members_create = $11, second_factor = $12, version = version + 1
         WHERE id = $1 AND version = $2";
     SUSPEND = "UPDATE orgs SET suspended_at = $2 WHERE id = $1 AND suspended_at IS NULL";
     RESUME = "UPDATE orgs SET suspended_at = NULL WHERE id = $1 AND suspended_at IS NOT NULL";
-    FIND = "SELECT id, slug, name, zone, key_prefix, suspended_at, key_defaults, key_days_most, keys_per_member,
+    FIND = "SELECT id, slug, name, zone, key_prefix, suspended_at, key_defaults, max_key_days, max_keys_per_member,
             members_create, second_factor, version FROM orgs WHERE slug = $1";
     /// In the order of names, from one on. There are few enough organisations for a search to walk their index.
     LIST_ON = "SELECT o.id, o.slug, o.name, o.name_folded, o.created_at, o.suspended_at,
@@ -41,7 +41,7 @@ statements! {
 /// Writes the settings, if nobody changed them since `version`; says whether they were still at it.
 ///
 /// # Errors
-/// `Taken(Slug)` when another organisation has the address.
+/// `ConstraintViolation(Slug)` when another organisation has the address.
 pub async fn update(
     tx: &mut Tx,
     permit: &Permit,
@@ -61,8 +61,8 @@ pub async fn update(
             .bind(settings.zone.name())
             .bind(&settings.key_prefix)
             .bind(&defaults)
-            .bind(settings.rules.key_days_most)
-            .bind(settings.rules.keys_per_member)
+            .bind(settings.rules.max_key_days)
+            .bind(settings.rules.max_keys_per_member)
             .bind(settings.rules.members_create.as_str())
             .bind(if settings.rules.second_factor { "required" } else { "optional" })
     )?;
@@ -101,14 +101,14 @@ pub struct ListedOrg {
     pub name: String,
     pub created_at: Moment,
     pub suspended_at: Option<Moment>,
-    /// At most one more than `COUNT_MOST`.
+    /// At most one more than `MAX_COUNT`.
     pub live_keys: i64,
     pub people: i64,
 }
 
 pub const PAGE_ROWS: usize = 50;
 /// Further than this nobody counts.
-pub const COUNT_MOST: i64 = 10_000;
+pub const MAX_COUNT: i64 = 10_000;
 
 /// Where a page of the list begins: just after this organisation, or just before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ pub async fn list(via: &mut impl Via, filter: &OrgFilter) -> Result<OrgPage, Sto
         sqlx::query_as::<_, ListedRow>(if backwards { LIST_BACK } else { LIST_ON })
             .bind(name)
             .bind(id)
-            .bind(holding(&fold(&filter.search)))
+            .bind(like_contains(&fold(&filter.search)))
             .bind(if filter.suspended { "suspended" } else { "all" })
             // One more than a page, so that it is known whether there is another.
             .bind(PAGE_ROWS as i64 + 1)

@@ -32,14 +32,14 @@ statements! {
     PERSON = "SELECT id, name, email, platform_role, theme, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
     SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
     /// Somebody's place in one organisation: its row, and their role in it if they have one.
-    PLACE = "SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, o.key_defaults, o.key_days_most,
-            o.keys_per_member, o.members_create, o.second_factor, o.version, m.role
+    PLACE = "SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, o.key_defaults, o.max_key_days,
+            o.max_keys_per_member, o.members_create, o.second_factor, o.version, m.role
         FROM orgs o LEFT JOIN memberships m ON m.org_id = o.id AND m.person_id = $2 AND m.disabled_at IS NULL
         WHERE o.slug = $1";
     ORGS_OF = "SELECT o.slug, o.name FROM memberships m JOIN orgs o ON o.id = m.org_id
         WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
     /// Where somebody belongs, and as what.
-    PLACES_OF = "SELECT o.id, o.slug, o.name, o.second_factor, m.role FROM memberships m JOIN orgs o ON o.id = m.org_id
+    MEMBERSHIPS_OF = "SELECT o.id, o.slug, o.name, o.second_factor, m.role FROM memberships m JOIN orgs o ON o.id = m.org_id
         WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
     ORGS_OF_WITH_ID = "SELECT o.id FROM memberships m JOIN orgs o ON o.id = m.org_id WHERE m.person_id = $1 AND m.removed_at IS NULL ORDER BY o.id";
     /// Those who may own a key: in the organisation, and not disabled in it or altogether.
@@ -205,7 +205,7 @@ pub async fn password_set_at(via: &mut impl Via, person: &PersonId) -> Result<Op
 }
 
 /// Like `password_set_at`, and nobody changes the person until the transaction ends.
-pub async fn hold_password(tx: &mut Tx, person: &PersonId) -> Result<Option<Moment>, StoreError> {
+pub async fn lock_password(tx: &mut Tx, person: &PersonId) -> Result<Option<Moment>, StoreError> {
     let text = format!("{PASSWORD_SET_AT}{}", Dialect::of(tx).for_update());
     let at: Option<i64> = run!(
         tx,
@@ -242,8 +242,8 @@ pub(super) struct OrgRow {
     key_prefix: String,
     suspended_at: Option<i64>,
     key_defaults: String,
-    key_days_most: Option<i64>,
-    keys_per_member: Option<i64>,
+    max_key_days: Option<i64>,
+    max_keys_per_member: Option<i64>,
     members_create: String,
     second_factor: String,
     version: i64,
@@ -262,8 +262,8 @@ impl TryFrom<OrgRow> for Org {
             key_prefix: row.key_prefix,
             suspended: row.suspended_at.is_some(),
             rules: OrgRules {
-                key_days_most: row.key_days_most,
-                keys_per_member: row.keys_per_member,
+                max_key_days: row.max_key_days,
+                max_keys_per_member: row.max_keys_per_member,
                 members_create: MembersCreate::parse(&row.members_create)
                     .ok_or(unreadable("orgs.members_create"))?,
                 second_factor: row.second_factor == "required",
@@ -282,7 +282,7 @@ struct PlaceRow {
 }
 
 /// The organisation with this slug, and the person's role in it if they have one.
-pub async fn place(
+pub async fn org_and_role(
     via: &mut impl Via,
     slug: &str,
     person: &PersonId,
@@ -310,7 +310,7 @@ pub async fn orgs_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<(Strin
 
 /// One organisation that somebody belongs to.
 #[derive(Clone, Debug)]
-pub struct OrgPlace {
+pub struct Membership {
     pub id: OrgId,
     pub slug: String,
     pub name: String,
@@ -319,19 +319,20 @@ pub struct OrgPlace {
     pub second_factor: bool,
 }
 
-impl OrgPlace {
+impl Membership {
     /// Whether it asks the person themselves for a second factor.
-    pub fn asks_second_factor(&self) -> bool {
+    pub fn requires_second_factor(&self) -> bool {
         self.second_factor && matches!(self.role, OrgRole::Owner | OrgRole::Admin)
     }
 }
 
-pub async fn places_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<OrgPlace>, StoreError> {
+pub async fn memberships_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<Membership>, StoreError> {
     type Row = (String, String, String, String, String);
-    let rows: Vec<Row> = run!(via, fetch_all, sqlx::query_as::<_, Row>(PLACES_OF).bind(person.as_str()))?;
+    let rows: Vec<Row> =
+        run!(via, fetch_all, sqlx::query_as::<_, Row>(MEMBERSHIPS_OF).bind(person.as_str()))?;
     rows.into_iter()
         .map(|(id, slug, name, second_factor, role)| {
-            Ok(OrgPlace {
+            Ok(Membership {
                 id: OrgId::parse(&id).ok_or(StoreError::Unreadable { column: "orgs.id" })?,
                 slug,
                 name,
@@ -349,15 +350,15 @@ pub async fn org_ids_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<Org
 }
 
 /// Who is active in the organisation, by name, at most so many.
-pub async fn active(via: &mut impl Via, org: &OrgId, most: i64) -> Result<Vec<PersonName>, StoreError> {
+pub async fn active(via: &mut impl Via, org: &OrgId, max: i64) -> Result<Vec<PersonName>, StoreError> {
     let rows: Vec<(String, String)> =
-        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ACTIVE).bind(org.as_str()).bind(most))?;
+        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ACTIVE).bind(org.as_str()).bind(max))?;
     rows.into_iter().map(read_name).collect()
 }
 
 /// Lets nobody else change this membership, or count the keys that go with it, until the transaction ends.
-pub async fn hold_member(tx: &mut Tx, org: &OrgId, person: &PersonId) -> Result<(), StoreError> {
-    let text = hold_member_text(Dialect::of(tx));
+pub async fn lock_member(tx: &mut Tx, org: &OrgId, person: &PersonId) -> Result<(), StoreError> {
+    let text = lock_member_text(Dialect::of(tx));
     run!(
         tx,
         fetch_optional,
@@ -366,13 +367,13 @@ pub async fn hold_member(tx: &mut Tx, org: &OrgId, person: &PersonId) -> Result<
     Ok(())
 }
 
-fn hold_member_text(dialect: Dialect) -> String {
+fn lock_member_text(dialect: Dialect) -> String {
     format!("SELECT role FROM memberships WHERE org_id = $1 AND person_id = $2{}", dialect.for_update())
 }
 
 /// The text that differs between the databases, for the test that prepares it.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
-    vec![hold_member_text(dialect)]
+    vec![lock_member_text(dialect)]
 }
 
 pub(super) fn read_name((id, name): (String, String)) -> Result<PersonName, StoreError> {

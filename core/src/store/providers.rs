@@ -3,7 +3,7 @@
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::moment::Moment;
-use crate::domain::operating::Operating;
+use crate::domain::operator_permit::OperatorPermit;
 use crate::domain::provider::{Provider, ProviderKind};
 use crate::domain::provider_form::ProviderSpec;
 
@@ -87,8 +87,13 @@ pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
 }
 
 /// # Errors
-/// `Taken(ProviderName)` when another in use has the name.
-pub async fn insert(tx: &mut Tx, _: &Operating, provider: &Provider, now: Moment) -> Result<(), StoreError> {
+/// `ConstraintViolation(ProviderName)` when another in use has the name.
+pub async fn insert(
+    tx: &mut Tx,
+    _: &OperatorPermit,
+    provider: &Provider,
+    now: Moment,
+) -> Result<(), StoreError> {
     changed!(
         tx,
         sqlx::query(INSERT)
@@ -108,10 +113,10 @@ pub async fn insert(tx: &mut Tx, _: &Operating, provider: &Provider, now: Moment
 /// Writes it if nobody changed it since `version`; says whether it was still at it.
 ///
 /// # Errors
-/// `Taken(ProviderName)` when another in use has the name.
+/// `ConstraintViolation(ProviderName)` when another in use has the name.
 pub async fn update(
     tx: &mut Tx,
-    _: &Operating,
+    _: &OperatorPermit,
     id: &ProviderId,
     version: i64,
     spec: &ProviderSpec,
@@ -133,11 +138,16 @@ pub async fn update(
 }
 
 /// Keeps it in use until the transaction ends; says whether it is.
-pub async fn hold(tx: &mut Tx, id: &ProviderId) -> Result<bool, StoreError> {
+pub async fn lock(tx: &mut Tx, id: &ProviderId) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(HOLD).bind(id.as_str()))? == 1)
 }
 
 /// Takes it out of use; says whether it was in use until now. Its models are `models::unroute_all`'s.
-pub async fn retire(tx: &mut Tx, _: &Operating, id: &ProviderId, now: Moment) -> Result<bool, StoreError> {
+pub async fn retire(
+    tx: &mut Tx,
+    _: &OperatorPermit,
+    id: &ProviderId,
+    now: Moment,
+) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(RETIRE).bind(id.as_str()).bind(now.ms()))? == 1)
 }

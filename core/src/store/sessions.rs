@@ -7,15 +7,15 @@ use crate::domain::ids::{PersonId, SessionId};
 use crate::domain::moment::Moment;
 
 statements! {
-    INSERT = "INSERT INTO sessions (hash, id, person_id, data, address, user_agent, created_at, seen_at, fresh_at)
+    INSERT = "INSERT INTO sessions (hash, id, person_id, data, address, user_agent, created_at, seen_at, reauthenticated_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7) ON CONFLICT (hash) DO NOTHING";
     LOAD = "SELECT s.data, s.seen_at FROM sessions s JOIN people p ON p.id = s.person_id
         WHERE s.hash = $1 AND s.ended_at IS NULL AND s.seen_at > $2 AND s.created_at > $3 AND p.disabled_at IS NULL";
     /// Whose session it is, read anew for each request.
-    WHO = "SELECT s.id AS session_id, s.fresh_at, p.id, p.name, p.email, p.platform_role, p.theme, p.totp_since
+    WHO = "SELECT s.id AS session_id, s.reauthenticated_at, p.id, p.name, p.email, p.platform_role, p.theme, p.totp_since
         FROM sessions s JOIN people p ON p.id = s.person_id
         WHERE s.hash = $1 AND s.ended_at IS NULL AND p.disabled_at IS NULL";
-    FRESHEN = "UPDATE sessions SET fresh_at = $2 WHERE id = $1 AND ended_at IS NULL";
+    FRESHEN = "UPDATE sessions SET reauthenticated_at = $2 WHERE id = $1 AND ended_at IS NULL";
     SAVE = "UPDATE sessions SET data = $2 WHERE hash = $1 AND ended_at IS NULL";
     SEEN = "UPDATE sessions SET seen_at = $2 WHERE hash = $1 AND ended_at IS NULL AND seen_at < $2";
     END = "UPDATE sessions SET ended_at = $2, data = '{}' WHERE hash = $1 AND ended_at IS NULL";
@@ -46,7 +46,7 @@ pub struct NewSession<'a> {
 pub enum Begun {
     Yes,
     /// The hash is taken: the caller draws another.
-    Taken,
+    ConstraintViolation,
     /// The password was changed meanwhile, or the person disabled.
     Refused,
 }
@@ -54,7 +54,7 @@ pub enum Begun {
 /// A session begins only while the password that was verified for it is still the person's: whoever sets another holds the
 /// person's row too, and ends afterwards what began before.
 pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<Begun, StoreError> {
-    if people::hold_password(tx, new.person).await? != Some(new.password_set_at) {
+    if people::lock_password(tx, new.person).await? != Some(new.password_set_at) {
         return Ok(Begun::Refused);
     }
     let rows = changed!(
@@ -68,7 +68,7 @@ pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<Be
             .bind(new.user_agent)
             .bind(now.ms())
     )?;
-    Ok(if rows == 1 { Begun::Yes } else { Begun::Taken })
+    Ok(if rows == 1 { Begun::Yes } else { Begun::ConstraintViolation })
 }
 
 /// The session's data and when it was last seen, if it still lives: seen after `idle_since`, begun after `begun_since`.
@@ -89,7 +89,7 @@ pub async fn load(
 #[derive(sqlx::FromRow)]
 struct WhoRow {
     session_id: String,
-    fresh_at: i64,
+    reauthenticated_at: i64,
     #[sqlx(flatten)]
     person: PersonRow,
 }
@@ -99,13 +99,13 @@ pub async fn who(via: &mut impl Via, hash: &[u8]) -> Result<Option<(SessionId, M
     let row: Option<WhoRow> = run!(via, fetch_optional, sqlx::query_as::<_, WhoRow>(WHO).bind(hash))?;
     row.map(|row| {
         let id = SessionId::parse(&row.session_id).ok_or(StoreError::Unreadable { column: "sessions.id" })?;
-        Ok((id, Moment::from_ms(row.fresh_at), Person::try_from(row.person)?))
+        Ok((id, Moment::from_ms(row.reauthenticated_at), Person::try_from(row.person)?))
     })
     .transpose()
 }
 
 /// The session's person has just proved again who they are.
-pub async fn freshen(tx: &mut Tx, session: &SessionId, now: Moment) -> Result<(), StoreError> {
+pub async fn mark_reauthenticated(tx: &mut Tx, session: &SessionId, now: Moment) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(FRESHEN).bind(session.as_str()).bind(now.ms()))?;
     Ok(())
 }

@@ -7,15 +7,15 @@ use crate::domain::key_format::SecretHash;
 use crate::domain::moment::Moment;
 
 /// Hits of one search; a search that finds more is not narrow enough to help anybody.
-const HITS_MOST: i64 = 20;
-const ORGS_MOST: i64 = 50;
+const MAX_HITS: i64 = 20;
+const MAX_ORGS: i64 = 50;
 
 statements! {
-    KEY_ANYWHERE = "SELECT o.slug, k.id, k.name, k.last_four, CAST(NULL AS BIGINT) AS ends_at
+    KEY_ANYWHERE = "SELECT o.slug, k.id, k.name, k.last_four, CAST(NULL AS BIGINT) AS expires_at
         FROM keys k JOIN orgs o ON o.id = k.org_id WHERE k.id = $1";
-    KEY_OF_HASH = "SELECT o.slug, k.id, k.name, s.last_four, s.ends_at
+    KEY_OF_HASH = "SELECT o.slug, k.id, k.name, s.last_four, s.expires_at
         FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id WHERE s.hash = $1";
-    KEYS_ENDING = "SELECT o.slug, k.id, k.name, s.last_four, s.ends_at
+    KEYS_ENDING = "SELECT o.slug, k.id, k.name, s.last_four, s.expires_at
         FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id
         WHERE s.last_four = $1 ORDER BY k.seq DESC LIMIT $2";
     ORGS_NAMED = "SELECT slug, name, suspended_at FROM orgs
@@ -59,7 +59,7 @@ pub async fn key_of_secret(via: &mut impl Via, hash: &SecretHash) -> Result<Opti
 /// The newest first.
 pub async fn keys_ending(via: &mut impl Via, last_four: &str) -> Result<Vec<FoundKey>, StoreError> {
     let rows: Vec<KeyRow> =
-        run!(via, fetch_all, sqlx::query_as::<_, KeyRow>(KEYS_ENDING).bind(last_four).bind(HITS_MOST))?;
+        run!(via, fetch_all, sqlx::query_as::<_, KeyRow>(KEYS_ENDING).bind(last_four).bind(MAX_HITS))?;
     rows.into_iter().map(read_key).collect()
 }
 
@@ -71,7 +71,7 @@ pub async fn orgs_named(via: &mut impl Via, text: &str) -> Result<Vec<FoundOrg>,
     let rows: Vec<(String, String, Option<i64>)> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, (String, String, Option<i64>)>(ORGS_NAMED).bind(&pattern).bind(ORGS_MOST)
+        sqlx::query_as::<_, (String, String, Option<i64>)>(ORGS_NAMED).bind(&pattern).bind(MAX_ORGS)
     )?;
     let read = |(slug, name, suspended): (String, String, Option<i64>)| FoundOrg {
         slug,

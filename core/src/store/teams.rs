@@ -19,10 +19,10 @@ use crate::domain::scope::ModelScope;
 use crate::domain::team::{KEYS_COUNTED, Team, TeamRole, TeamSpec, WholeTeam};
 
 statements! {
-    INSERT = "INSERT INTO teams (id, org_id, name, model_scope, rpm, tpm, parallel, created_at)
+    INSERT = "INSERT INTO teams (id, org_id, name, model_scope, rpm, tpm, concurrent, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     /// State and version stand in the condition: of two edits from one version, one changes no row.
-    UPDATE = "UPDATE teams SET name = $4, model_scope = $5, rpm = $6, tpm = $7, parallel = $8, version = version + 1
+    UPDATE = "UPDATE teams SET name = $4, model_scope = $5, rpm = $6, tpm = $7, concurrent = $8, version = version + 1
         WHERE org_id = $1 AND id = $2 AND version = $3 AND archived_at IS NULL";
     ARCHIVE = "UPDATE teams SET archived_at = $3, version = version + 1
         WHERE org_id = $1 AND id = $2 AND archived_at IS NULL";
@@ -73,7 +73,7 @@ pub struct NewTeam<'a> {
 }
 
 /// # Errors
-/// `Taken(TeamName)` when a team in use has the name.
+/// `ConstraintViolation(TeamName)` when a team in use has the name.
 pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewTeam<'_>) -> Result<(), StoreError> {
     permit.must_be(&[Action::CreateTeam]);
     let bounds = &new.spec.bounds;
@@ -86,7 +86,7 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewTeam<'_>) -> Result<(
             .bind(scope_kind(&bounds.models))
             .bind(bounds.limits.rpm)
             .bind(bounds.limits.tpm)
-            .bind(bounds.limits.parallel)
+            .bind(bounds.limits.concurrent)
             .bind(new.now.ms())
     )?;
     add_parts(tx, permit.org(), new.id, bounds).await
@@ -95,7 +95,7 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewTeam<'_>) -> Result<(
 /// Writes what the edited spec says, if the team is still at `version` and in use; says whether it was.
 ///
 /// # Errors
-/// `Taken(TeamName)` when another team in use has the name.
+/// `ConstraintViolation(TeamName)` when another team in use has the name.
 pub async fn update(
     tx: &mut Tx,
     permit: &Permit,
@@ -115,7 +115,7 @@ pub async fn update(
             .bind(scope_kind(&bounds.models))
             .bind(bounds.limits.rpm)
             .bind(bounds.limits.tpm)
-            .bind(bounds.limits.parallel)
+            .bind(bounds.limits.concurrent)
     )?;
     if rows != 1 {
         return Ok(false);
@@ -159,7 +159,7 @@ pub async fn archive(tx: &mut Tx, permit: &Permit, id: &TeamId, now: Moment) -> 
 /// Takes the team back into use; says whether it was archived.
 ///
 /// # Errors
-/// `Taken(TeamName)` when another team has its name by now.
+/// `ConstraintViolation(TeamName)` when another team has its name by now.
 pub async fn restore(tx: &mut Tx, permit: &Permit, id: &TeamId) -> Result<bool, StoreError> {
     permit.must_be(&[Action::ArchiveTeam]);
     let rows = changed!(tx, sqlx::query(RESTORE).bind(permit.org().as_str()).bind(id.as_str()))?;
@@ -167,7 +167,7 @@ pub async fn restore(tx: &mut Tx, permit: &Permit, id: &TeamId) -> Result<bool, 
 }
 
 /// Somebody's place in a team, to be.
-pub struct NewPlace<'a> {
+pub struct NewTeamMember<'a> {
     pub team: &'a TeamId,
     pub person: &'a PersonId,
     pub role: TeamRole,
@@ -175,7 +175,7 @@ pub struct NewPlace<'a> {
 }
 
 /// Says whether the person was not in the team yet.
-pub async fn add_person(tx: &mut Tx, permit: &Permit, place: &NewPlace<'_>) -> Result<bool, StoreError> {
+pub async fn add_person(tx: &mut Tx, permit: &Permit, place: &NewTeamMember<'_>) -> Result<bool, StoreError> {
     permit.must_be(&[Action::ManageTeamPeople, Action::Join]);
     let rows = changed!(
         tx,
@@ -282,7 +282,7 @@ struct Row {
     patterns: Option<String>,
     rpm: Option<i64>,
     tpm: Option<i64>,
-    parallel: Option<i64>,
+    concurrent: Option<i64>,
     created_at: i64,
     archived_at: Option<i64>,
     version: i64,
@@ -293,16 +293,16 @@ struct Row {
 /// `COALESCE` stands here as in the index of live keys by team and name, so that counting reads the index alone.
 fn whole_text(dialect: Dialect) -> String {
     format!(
-        "SELECT t.id, t.name, t.model_scope, {patterns} AS patterns, t.rpm, t.tpm, t.parallel, t.created_at,
+        "SELECT t.id, t.name, t.model_scope, {patterns} AS patterns, t.rpm, t.tpm, t.concurrent, t.created_at,
             t.archived_at, t.version,
             (SELECT COUNT(*) FROM team_members m JOIN memberships o ON o.org_id = m.org_id AND o.person_id = m.person_id
                 WHERE m.org_id = $1 AND m.team_id = t.id AND o.removed_at IS NULL) AS people,
             (SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE k.org_id = $1 AND COALESCE(k.team_id, '') = t.id
-                AND k.status IN ('active', 'disabled') LIMIT {most}) counted) AS live_keys
+                AND k.status IN ('active', 'disabled') LIMIT {max}) counted) AS live_keys
         FROM teams t WHERE t.org_id = $1 AND t.id IN {ids}",
         patterns = dialect.patterns_of("team", "t.id"),
         ids = dialect.json_list("$2"),
-        most = KEYS_COUNTED + 1,
+        max = KEYS_COUNTED + 1,
     )
 }
 
@@ -377,7 +377,7 @@ impl TryFrom<Row> for WholeTeam {
         let bounds = Bounds {
             models: read_scope(&row.model_scope, row.patterns)?,
             budgets: Vec::new(),
-            limits: Limits { rpm: row.rpm, tpm: row.tpm, parallel: row.parallel },
+            limits: Limits { rpm: row.rpm, tpm: row.tpm, concurrent: row.concurrent },
         };
         Ok(WholeTeam {
             id: team_id(&row.id)?,
@@ -450,12 +450,12 @@ pub async fn people(
     via: &mut impl Via,
     org: &OrgId,
     team: &TeamId,
-    most: i64,
+    max: i64,
 ) -> Result<Vec<TeamPerson>, StoreError> {
     let rows: Vec<PersonRow> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, PersonRow>(PEOPLE).bind(org.as_str()).bind(team.as_str()).bind(most)
+        sqlx::query_as::<_, PersonRow>(PEOPLE).bind(org.as_str()).bind(team.as_str()).bind(max)
     )?;
     rows.into_iter().map(TeamPerson::try_from).collect()
 }
@@ -480,12 +480,12 @@ pub async fn active_people(
     via: &mut impl Via,
     org: &OrgId,
     team: &TeamId,
-    most: i64,
+    max: i64,
 ) -> Result<Vec<PersonName>, StoreError> {
     let rows: Vec<(String, String)> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, (String, String)>(ACTIVE).bind(org.as_str()).bind(team.as_str()).bind(most)
+        sqlx::query_as::<_, (String, String)>(ACTIVE).bind(org.as_str()).bind(team.as_str()).bind(max)
     )?;
     rows.into_iter().map(read_name).collect()
 }

@@ -62,7 +62,7 @@ pub async fn find(
 
 /// Like `find`, and nobody else reads the count until the transaction ends: of many attempts at once, each sees those
 /// before it.
-pub async fn hold(
+pub async fn lock(
     tx: &mut Tx,
     kind: Throttled,
     subject: &str,

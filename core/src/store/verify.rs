@@ -116,12 +116,12 @@ struct DayRow {
 }
 
 /// What differs in one organisation, `most` of each kind at most. Reads all its requests, however long that takes.
-pub async fn differences(read: &mut Reader, org: &OrgId, most: i64) -> Result<Vec<Difference>, StoreError> {
+pub async fn differences(read: &mut Reader, org: &OrgId, max: i64) -> Result<Vec<Difference>, StoreError> {
     patient(read).await?;
     let counters: Vec<CounterRow> =
-        run!(&mut *read, fetch_all, sqlx::query_as::<_, CounterRow>(COUNTERS).bind(org.as_str()).bind(most))?;
+        run!(&mut *read, fetch_all, sqlx::query_as::<_, CounterRow>(COUNTERS).bind(org.as_str()).bind(max))?;
     let days: Vec<DayRow> =
-        run!(&mut *read, fetch_all, sqlx::query_as::<_, DayRow>(DAYS).bind(org.as_str()).bind(most))?;
+        run!(&mut *read, fetch_all, sqlx::query_as::<_, DayRow>(DAYS).bind(org.as_str()).bind(max))?;
     let counters = counters.into_iter().map(|row| {
         let of = if row.kind == "org" {
             "the organisation".to_owned()

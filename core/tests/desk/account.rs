@@ -10,7 +10,7 @@ use keydesk_core::ops::account::{
     NameForm, PasswordForm, SessionForm, SessionLife, change_password, end_other_sessions, end_session,
     list_sessions, rename, show,
 };
-use keydesk_core::ops::sign_in::{Proven, ResetForm, SignInForm, reset_password, sign_in};
+use keydesk_core::ops::sign_in::{ResetForm, SignInForm, VerifiedPassword, reset_password, sign_in};
 use keydesk_core::ops::{OpError, links};
 use keydesk_core::store::people;
 use keydesk_core::store::sessions::{self, Begun, NewSession};
@@ -23,7 +23,7 @@ const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 
 
 /// A session with that password behind it.
 async fn begin(desk: &TestDesk, person: &PersonId, password_set_at: Moment) -> (Begun, SessionId) {
-    let id = SessionId::new(desk.now(), desk.ten());
+    let id = SessionId::new(desk.now(), desk.id_entropy());
     let new = NewSession {
         hash: id.as_str().as_bytes(),
         id: &id,
@@ -57,7 +57,11 @@ async fn with_sessions(desk: &TestDesk, at: &At, count: usize) -> (Caller, Vec<S
     (Caller { session: ids[0].clone(), ..at.caller.clone() }, ids)
 }
 
-pub async fn prove_password(desk: &TestDesk, email: &str, password: &str) -> Result<Proven, OpError> {
+pub async fn prove_password(
+    desk: &TestDesk,
+    email: &str,
+    password: &str,
+) -> Result<VerifiedPassword, OpError> {
     let form = SignInForm { email: email.into(), password: Hidden::new(password), next: String::new() };
     sign_in(desk, &form, "192.0.2.1").await
 }
@@ -85,14 +89,14 @@ on_both!(
         }
         assert_eq!(open(&desk, &caller).await.len(), 3);
 
-        let proven = change_password(&desk, &caller, &change(PASSWORD, NEW_PASSWORD)).await.unwrap();
-        assert_eq!(proven.person, caller.person.id);
+        let verified = change_password(&desk, &caller, &change(PASSWORD, NEW_PASSWORD)).await.unwrap();
+        assert_eq!(verified.person, caller.person.id);
         assert_eq!(open(&desk, &caller).await, []);
         assert!(prove_password(&desk, OWNER_EMAIL, PASSWORD).await.is_err());
-        assert_eq!(prove_password(&desk, OWNER_EMAIL, NEW_PASSWORD).await.unwrap(), proven);
+        assert_eq!(prove_password(&desk, OWNER_EMAIL, NEW_PASSWORD).await.unwrap(), verified);
         // The old password, right a moment before, begins nothing any more; the new one does.
         assert_eq!(begin(&desk, &caller.person.id, before.password_set_at).await.0, Begun::Refused);
-        assert_eq!(begin(&desk, &caller.person.id, proven.password_set_at).await.0, Begun::Yes);
+        assert_eq!(begin(&desk, &caller.person.id, verified.password_set_at).await.0, Begun::Yes);
         assert!(!ids.is_empty());
         let told = desk.texts("SELECT kind FROM audit_events ORDER BY seq").await;
         assert_eq!(told.last().unwrap(), "password.changed");
@@ -130,16 +134,16 @@ on_both!(
         let email = Email::parse(OWNER_EMAIL).unwrap();
         let mut password = PASSWORD;
         for round in 0..6 {
-            let proven = prove_password(&desk, OWNER_EMAIL, password).await.unwrap();
+            let verified = prove_password(&desk, OWNER_EMAIL, password).await.unwrap();
             password = if round % 2 == 0 { NEW_PASSWORD } else { PASSWORD };
             let token = links::new_reset(&desk, &email).await.unwrap().unwrap();
             let form = ResetForm { token: Hidden::new(token), password: Hidden::new(password) };
             let mut begins = tokio::task::JoinSet::new();
             for n in 0..24_u64 {
-                let (desk, proven) = (desk.clone(), proven.clone());
+                let (desk, verified) = (desk.clone(), verified.clone());
                 begins.spawn(async move {
                     tokio::time::sleep(std::time::Duration::from_millis(n * 6)).await;
-                    begin(&desk, &proven.person, proven.password_set_at).await.0
+                    begin(&desk, &verified.person, verified.password_set_at).await.0
                 });
             }
             reset_password(&desk, &form).await.unwrap();

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use keydesk_core::admission::{AuthContext, NotAdmitted, Presented, authenticate, models_in_scope};
-use keydesk_core::domain::gate::{Gate, Refusal};
+use keydesk_core::admission::{AdmissionError, AuthContext, Presented, authenticate, models_in_scope};
+use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::ops;
 use keydesk_core::ops::keys::{EditForm, IssuedKey};
@@ -22,23 +22,32 @@ fn address() -> Option<IpAddr> {
     Some("203.0.113.7".parse().unwrap())
 }
 
-async fn knock(desk: &TestDesk, issued: &IssuedKey) -> Result<AuthContext, NotAdmitted> {
+async fn knock(desk: &TestDesk, issued: &IssuedKey) -> Result<AuthContext, AdmissionError> {
     authenticate(desk, &bearer(issued.secret.reveal()), address()).await
 }
 
-fn refusal(result: Result<AuthContext, NotAdmitted>) -> Refusal {
+fn rejection(result: Result<AuthContext, AdmissionError>) -> Rejection {
     match result {
-        Err(NotAdmitted::Refused(refusal, _)) => refusal,
+        Err(AdmissionError::Refused(rejection, _)) => rejection,
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("let in"),
     }
 }
 
 #[track_caller]
-fn assert_refused(result: Result<AuthContext, NotAdmitted>, gate: Gate, status: u16, code: &str) -> Refusal {
-    let refusal = refusal(result);
-    assert_eq!((refusal.gate(), refusal.status(), refusal.code()), (gate, status, code), "{refusal:?}");
-    refusal
+fn assert_refused(
+    result: Result<AuthContext, AdmissionError>,
+    gate: Gate,
+    status: u16,
+    code: &str,
+) -> Rejection {
+    let rejection = rejection(result);
+    assert_eq!(
+        (rejection.gate(), rejection.status(), rejection.code()),
+        (gate, status, code),
+        "{rejection:?}"
+    );
+    rejection
 }
 
 const INVALID: &str = "invalid_api_key";
@@ -94,8 +103,8 @@ on_both!(
         damaged.push(format!("{}{other}{}", &whole[..20], &whole[21..]));
         for text in damaged {
             let result = authenticate(&desk, &bearer(&text), address()).await;
-            let refusal = assert_refused(result, Gate::WellFormed, 401, INVALID);
-            assert!(!refusal.sentence("https://desk").contains(&whole[8..]), "{text}");
+            let rejection = assert_refused(result, Gate::WellFormed, 401, INVALID);
+            assert!(!rejection.sentence("https://desk").contains(&whole[8..]), "{text}");
         }
         // The hash is no credential.
         let hash = hex(one.secret.hash().as_bytes());
@@ -109,17 +118,17 @@ on_both!(
         let unknown =
             keydesk_core::domain::key_format::PlainSecret::mint("sk-desk-", &mut |bytes| bytes.fill(9));
         let result = authenticate(&desk, &bearer(unknown.unwrap().reveal()), address()).await;
-        assert_eq!(assert_refused(result, Gate::Known, 401, INVALID), Refusal::Unknown);
+        assert_eq!(assert_refused(result, Gate::Known, 401, INVALID), Rejection::Unknown);
 
         let issued = desk.create_key(&at, "ci-prod").await;
         let ends = desk.now().plus_ms(HOUR);
-        desk.execute(&format!("UPDATE key_secrets SET ends_at = {}", ends.ms())).await.unwrap();
+        desk.execute(&format!("UPDATE key_secrets SET expires_at = {}", ends.ms())).await.unwrap();
         desk.clock.set(ends.plus_ms(-1));
         assert!(knock(&desk, &issued).await.is_ok());
         desk.clock.set(ends);
-        let refusal = assert_refused(knock(&desk, &issued).await, Gate::Known, 401, INVALID);
+        let rejection = assert_refused(knock(&desk, &issued).await, Gate::Known, 401, INVALID);
         let last_four = issued.secret.last_four().to_owned();
-        assert_eq!(refusal, Refusal::Retired { last_four, since: ends });
+        assert_eq!(rejection, Rejection::Retired { last_four, since: ends });
     }
 );
 
@@ -133,15 +142,15 @@ on_both!(
         let refused_live = async || assert_refused(knock(&desk, &issued).await, Gate::Live, 401, INVALID);
 
         desk.disable(&at, &issued).await.unwrap();
-        assert!(matches!(refused_live().await, Refusal::Disabled { .. }));
+        assert!(matches!(refused_live().await, Rejection::Disabled { .. }));
         desk.enable(&at, &issued).await.unwrap();
         assert!(knock(&desk, &issued).await.is_ok());
 
         desk.execute("UPDATE orgs SET suspended_at = 1").await.unwrap();
-        assert!(matches!(refused_live().await, Refusal::OrgSuspended));
+        assert!(matches!(refused_live().await, Rejection::OrgSuspended));
         desk.execute("UPDATE orgs SET suspended_at = NULL").await.unwrap();
         desk.execute("UPDATE teams SET archived_at = 1").await.unwrap();
-        assert_eq!(refused_live().await, Refusal::TeamArchived { team: "Search".into() });
+        assert_eq!(refused_live().await, Rejection::TeamArchived { team: "Search".into() });
         desk.execute("UPDATE teams SET archived_at = NULL").await.unwrap();
         assert!(knock(&desk, &issued).await.is_ok());
 
@@ -151,14 +160,14 @@ on_both!(
         desk.clock.set(end);
         let since = end;
         let last_four = issued.secret.last_four().to_owned();
-        assert_eq!(refused_live().await, Refusal::Expired { last_four, since });
+        assert_eq!(refused_live().await, Rejection::Expired { last_four, since });
         let mut tx = desk.db.write().await.unwrap();
         keydesk_core::store::keys::expire_due(&mut tx, desk.now()).await.unwrap();
         tx.save_unaudited("test").await.unwrap();
         desk.clock.set(START);
-        assert!(matches!(refused_live().await, Refusal::Expired { .. }));
+        assert!(matches!(refused_live().await, Rejection::Expired { .. }));
         desk.revoke(&at, &issued, "").await.unwrap();
-        assert!(matches!(refused_live().await, Refusal::Revoked { .. }));
+        assert!(matches!(refused_live().await, Rejection::Revoked { .. }));
     }
 );
 
@@ -179,7 +188,7 @@ on_both!(
                 assert!(!done.unwrap(), "let in after the revocation was answered");
             }
             let result = knock(&desk, &issued).await;
-            assert!(matches!(refusal(result), Refusal::Revoked { since, .. } if since == desk.now()));
+            assert!(matches!(rejection(result), Rejection::Revoked { since, .. } if since == desk.now()));
         }
     }
 );
@@ -219,8 +228,8 @@ on_both!(
         let issued = desk.create(&at, key).await.unwrap();
         let allows = async |model: &str| match knock(&desk, &issued).await.unwrap().model(model) {
             Ok(()) => true,
-            Err(refusal) => {
-                let (gate, status, code) = (refusal.gate(), refusal.status(), refusal.code());
+            Err(rejection) => {
+                let (gate, status, code) = (rejection.gate(), rejection.status(), rejection.code());
                 assert_eq!((gate, status, code), (Gate::Model, 403, "model_not_allowed"));
                 false
             }
@@ -262,11 +271,11 @@ on_both!(
 );
 
 on_both!(
-    fn a_refusal_shows_the_last_four_and_no_more(desk: TestDesk) {
+    fn a_rejection_shows_the_last_four_and_no_more(desk: TestDesk) {
         let at = desk.owner().await;
         let issued = desk.create_key(&at, "ci-prod").await;
         desk.disable(&at, &issued).await.unwrap();
-        let sentence = refusal(knock(&desk, &issued).await).sentence("https://desk.example");
+        let sentence = rejection(knock(&desk, &issued).await).sentence("https://desk.example");
         let whole = issued.secret.reveal();
         assert!(sentence.contains(issued.secret.last_four()));
         for start in 8..whole.len() - 5 {
@@ -280,7 +289,7 @@ on_both!(
         let at = desk.owner().await;
         let issued = desk.create_key(&at, "ci-prod").await;
         desk.db.close().await;
-        assert!(matches!(knock(&desk, &issued).await, Err(NotAdmitted::Unavailable(_))));
+        assert!(matches!(knock(&desk, &issued).await, Err(AdmissionError::Unavailable(_))));
     }
 );
 
@@ -321,7 +330,7 @@ async fn no_bytes_in_any_place_get_in_or_do_harm() {
             let result = tokio::task::block_in_place(|| {
                 tokio::runtime::Handle::current().block_on(authenticate(&desk, &presented, None))
             });
-            prop_assert!(matches!(result, Err(NotAdmitted::Refused(..))));
+            prop_assert!(matches!(result, Err(AdmissionError::Refused(..))));
             Ok(())
         });
         outcome.unwrap();

@@ -7,8 +7,8 @@ use keydesk_core::domain::money::Money;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::settings::SettingsForm;
 use keydesk_core::ops::keys::IssuedKey;
-use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, Entered, EntryClash, SaveForm, Saved};
-use keydesk_core::ops::{OpError, verify};
+use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, Entered, EntryConflict, SaveForm, Saved};
+use keydesk_core::ops::{OpError, verify_spend};
 use keydesk_core::store::ledger::{LedgerCursor, PAGE_ROWS};
 
 use crate::support::*;
@@ -29,12 +29,12 @@ fn entry(at: &At, seq: i64, kind: EntryKind, amount: &str) -> EnterForm {
 }
 
 async fn enter(desk: &TestDesk, by: &At, form: &EnterForm) -> Result<Entered, OpError> {
-    orgs::enter(desk, By::Operator(&by.caller), form).await
+    orgs::add_entry(desk, By::Operator(&by.caller), form).await
 }
 
-fn clash(entered: Result<Entered, OpError>) -> EntryClash {
+fn conflict(entered: Result<Entered, OpError>) -> EntryConflict {
     match entered.unwrap() {
-        Entered::Clash(clash) => *clash,
+        Entered::EditConflict(conflict) => *conflict,
         Entered::Entered { .. } => panic!("entered twice"),
     }
 }
@@ -96,7 +96,7 @@ on_both!(
         let op = operator(&desk, &at).await;
         let form = entry(&at, 1, EntryKind::Credit, "50");
         enter(&desk, &op, &form).await.unwrap();
-        let again = clash(enter(&desk, &op, &form).await);
+        let again = conflict(enter(&desk, &op, &form).await);
         assert!(again.sentence.starts_with("This was entered already"), "{}", again.sentence);
         assert!(again.sentence.contains("a credit of $50.00"), "{}", again.sentence);
         // What is in already is not offered for a second time.
@@ -104,7 +104,7 @@ on_both!(
         assert_eq!(balance(&desk, &at).await.left(), dollars(50));
         assert_eq!(desk.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'balance.credited'").await, 1);
         // Nor does a number that is yet to come let anything in.
-        clash(enter(&desk, &op, &entry(&at, 7, EntryKind::Credit, "50")).await);
+        conflict(enter(&desk, &op, &entry(&at, 7, EntryKind::Credit, "50")).await);
         assert_eq!(balance(&desk, &at).await.last_seq, 1);
     }
 );
@@ -117,10 +117,10 @@ on_both!(
         // The very same words of somebody else are another entry.
         for (kind, amount) in [(EntryKind::Debit, "20"), (EntryKind::Credit, "50")] {
             let late = entry(&at, 1, kind, amount);
-            let clash = clash(enter(&desk, &two, &late).await);
+            let conflict = conflict(enter(&desk, &two, &late).await);
             let sentence = format!("{} entered a credit of $50.00 while you were", one.caller.person.name);
-            assert!(clash.sentence.starts_with(&sentence), "{}", clash.sentence);
-            assert_eq!(clash.form, late.entry);
+            assert!(conflict.sentence.starts_with(&sentence), "{}", conflict.sentence);
+            assert_eq!(conflict.form, late.entry);
         }
         enter(&desk, &two, &entry(&at, 2, EntryKind::Debit, "20")).await.unwrap();
         assert_eq!(balance(&desk, &at).await.left(), dollars(30));
@@ -196,7 +196,10 @@ on_both!(
         let on = enforce(&desk, &op, "on").await.unwrap();
         assert_eq!((on.left(), on.opening, on.last_seq), (dollars(-2), Some(dollars(5)), 1));
         let events = "SELECT kind FROM audit_events WHERE kind LIKE 'balance.%' ORDER BY seq";
-        assert_eq!(desk.texts(events).await, ["balance.enforced", "balance.let_be", "balance.enforced"]);
+        assert_eq!(
+            desk.texts(events).await,
+            ["balance.enforced", "balance.not_enforced", "balance.enforced"]
+        );
         let first = "SELECT changes FROM audit_events WHERE kind = 'balance.enforced' ORDER BY seq LIMIT 1";
         assert!(desk.texts(first).await[0].contains("$5.00"));
     }
@@ -309,7 +312,7 @@ async fn with_budgets(desk: &TestDesk, at: &At, set: impl Fn(&mut SettingsForm))
     set(&mut settings);
     SaveForm {
         org: at.org.slug.clone(),
-        version: view.visit.org.version,
+        version: view.context.org.version,
         was,
         settings,
         ..Default::default()
@@ -373,10 +376,12 @@ on_both!(
         let mine = with_budgets(&desk, &at, month("500")).await;
         let theirs = with_budgets(&desk, &other, month("900")).await;
         assert!(matches!(save(&desk, &other, &theirs).await, Ok(Saved::Saved(_))));
-        let Ok(Saved::Clash(clash)) = save(&desk, &at, &mine).await else { panic!("saved over it") };
-        assert_eq!(clash.errors.len(), 1);
-        assert_eq!(clash.errors[0].field, "org_month");
-        assert_eq!(clash.errors[0].problem.sentence(), "Now: $900.00. You entered: $500.00.");
+        let Ok(Saved::EditConflict(conflict)) = save(&desk, &at, &mine).await else {
+            panic!("saved over it")
+        };
+        assert_eq!(conflict.errors.len(), 1);
+        assert_eq!(conflict.errors[0].field, "org_month");
+        assert_eq!(conflict.errors[0].problem.sentence(), "Now: $900.00. You entered: $500.00.");
         assert_eq!(
             desk.numbers("SELECT amount FROM budgets WHERE holder_kind = 'org'").await,
             [900 * DOLLAR]
@@ -432,7 +437,7 @@ on_both!(
             record(&desk, &usage).await.unwrap();
         }
         let differs = async || {
-            let reports = verify::spend_of_all(&desk).await.unwrap();
+            let reports = verify_spend::spend_of_all(&desk).await.unwrap();
             assert_eq!(
                 reports.iter().map(|report| report.slug.as_str()).collect::<Vec<_>>(),
                 ["fjord", "northwind"]
@@ -442,14 +447,14 @@ on_both!(
             reports[1].differences.iter().map(|difference| difference.of.clone()).collect::<Vec<_>>()
         };
         assert_eq!(differs().await, Vec::<String>::new());
-        let one = verify::spend_of(&desk, "northwind").await.unwrap();
+        let one = verify_spend::spend_of(&desk, "northwind").await.unwrap();
         assert!(one.differences.is_empty());
-        assert!(matches!(verify::spend_of(&desk, "nowhere").await, Err(OpError::NotFound)));
+        assert!(matches!(verify_spend::spend_of(&desk, "nowhere").await, Err(OpError::NotFound)));
 
         let set = async |sql: &str| desk.execute(sql).await.unwrap();
         set("UPDATE counters SET spent = spent + 1 WHERE holder_kind = 'team' AND period = 'total'").await;
         assert_eq!(differs().await, [format!("team {}", crew.id)]);
-        let found = &verify::spend_of(&desk, "northwind").await.unwrap().differences[0];
+        let found = &verify_spend::spend_of(&desk, "northwind").await.unwrap().differences[0];
         assert_eq!((found.counted.spent.nanos(), found.summed.spent.nanos()), (2_000_000_002, 2_000_000_001));
         set("UPDATE counters SET spent = spent - 1 WHERE holder_kind = 'team' AND period = 'total'").await;
         set("DELETE FROM counters WHERE holder_kind = 'key'").await;

@@ -51,7 +51,7 @@ async fn kinds(desk: &TestDesk, at: &At) -> Vec<String> {
 
 async fn role_of(desk: &TestDesk, at: &At, caller: &Caller) -> Option<OrgRole> {
     let mut read = desk.db.read().await.unwrap();
-    access::enter(&mut read, caller, &at.org.slug).await.ok().and_then(|visit| visit.standing.role)
+    access::open_org(&mut read, caller, &at.org.slug).await.ok().and_then(|context| context.principal.role)
 }
 
 fn is_not_found<T>(result: &Result<T, OpError>) -> bool {
@@ -234,7 +234,7 @@ on_both!(
         invite(&desk, &owner, letter(&owner, BEN, "member")).await.unwrap();
         for role in ["owner", "admin"] {
             let stale = invite(&desk, &owner, letter(&owner, "cy@example.com", role)).await;
-            assert!(matches!(stale, Err(OpError::Stale)), "{role}");
+            assert!(matches!(stale, Err(OpError::ReauthRequired)), "{role}");
         }
     }
 );

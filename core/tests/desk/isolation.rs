@@ -47,7 +47,7 @@ fn changed<T>(result: Result<T, OpError>) -> Option<T> {
 }
 
 /// Events that tell of changes; looks of support are counted apart.
-const EVENTS: &str = "SELECT COUNT(*) FROM audit_events WHERE kind <> 'support.looked'";
+const EVENTS: &str = "SELECT COUNT(*) FROM audit_events WHERE kind <> 'support.accessed'";
 
 /// Rows of one organisation that refer to something of another; none is what there must be.
 const CROSSINGS: [&str; 13] = [
@@ -180,7 +180,7 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
             let Ok(view) = orgs::settings(desk, &caller, &org).await else { return false };
             let was = view.form.clone();
             let settings = SettingsForm { name: format!("House {}", dice.below(50)), ..was.clone() };
-            let version = view.visit.org.version;
+            let version = view.context.org.version;
             let was = serde_json::to_string(&was).unwrap();
             let form = SaveForm { org, version, was, settings, ..Default::default() };
             matches!(changed(orgs::save(desk, &caller, &form).await), Some(Saved::Saved(_)))

@@ -8,7 +8,7 @@ use keydesk_core::domain::key_filter::{KeyFilter, StateFilter};
 use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::limits::Limits;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::ops::keys::{Clash, EditForm, Edited, Found, IssuedKey, SearchForm};
+use keydesk_core::ops::keys::{EditConflict, EditForm, Edited, Found, IssuedKey, SearchForm};
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store;
 use sha2::{Digest, Sha256};
@@ -32,18 +32,18 @@ async fn saved(desk: &TestDesk, at: &At, form: &EditForm) {
     assert!(matches!(edit(desk, at, form).await, Ok(Edited::Saved(_))));
 }
 
-async fn clash(desk: &TestDesk, at: &At, form: &EditForm) -> Box<Clash> {
+async fn conflict(desk: &TestDesk, at: &At, form: &EditForm) -> Box<EditConflict> {
     match edit(desk, at, form).await {
-        Ok(Edited::Clash(clash)) => clash,
+        Ok(Edited::EditConflict(conflict)) => conflict,
         Ok(_) => panic!("saved over somebody"),
         Err(error) => panic!("{error:?}"),
     }
 }
 
 /// Saves what the page of a clash shows, as it shows it.
-async fn save_again(desk: &TestDesk, at: &At, issued: &IssuedKey, clash: Box<Clash>) {
+async fn save_again(desk: &TestDesk, at: &At, issued: &IssuedKey, conflict: Box<EditConflict>) {
     let drawn = desk.drawn(at, issued).await;
-    saved(desk, at, &EditForm { key: clash.form, ..drawn }).await;
+    saved(desk, at, &EditForm { key: conflict.form, ..drawn }).await;
 }
 
 async fn use_now(desk: &TestDesk, issued: &IssuedKey) {
@@ -225,15 +225,15 @@ on_both!(
 
         late.key.rpm = "7".into();
         late.key.tpm = "5k".into();
-        let clash = clash(&desk, &at, &late).await;
-        assert!(clash.sentence.starts_with(&boris.caller.person.name), "{}", clash.sentence);
+        let conflict = conflict(&desk, &at, &late).await;
+        assert!(conflict.sentence.starts_with(&boris.caller.person.name), "{}", conflict.sentence);
         let errors: Vec<(&str, String)> =
-            clash.errors.iter().map(|error| (error.field.as_str(), error.problem.to_string())).collect();
+            conflict.errors.iter().map(|error| (error.field.as_str(), error.problem.to_string())).collect();
         assert_eq!(errors, [("rpm", "Now: 500. You entered: 7.".to_owned())]);
         let now = desk.show(&at, &issued).await;
         assert_eq!((now.spec(), now.version), (written.clone(), 2));
 
-        save_again(&desk, &at, &issued, clash).await;
+        save_again(&desk, &at, &issued, conflict).await;
         let after = desk.show(&at, &issued).await;
         let mut expected = written;
         expected.limits = Limits { rpm: Some(7), tpm: Some(5_000), ..expected.limits };
@@ -261,9 +261,9 @@ on_both!(
                 form.total_mode = "limit".into();
                 form.total = "99".into();
             }),
-            ("parallel", |form, _| {
-                form.parallel_mode = "none".into();
-                form.parallel = String::new();
+            ("concurrent", |form, _| {
+                form.concurrent_mode = "none".into();
+                form.concurrent = String::new();
             }),
             ("expiry", |form, _| form.expiry = "never".into()),
         ];
@@ -278,8 +278,8 @@ on_both!(
                 change_theirs(&mut early.key, team.id.as_str());
                 saved(&desk, &at, &early).await;
                 change_mine(&mut late.key, team.id.as_str());
-                let clash = clash(&desk, &at, &late).await;
-                save_again(&desk, &at, &issued, clash).await;
+                let conflict = conflict(&desk, &at, &late).await;
+                save_again(&desk, &at, &issued, conflict).await;
 
                 // One after the other, in one form each, must come to the same.
                 let twin = desk.create_key(&at, &format!("twin {at_theirs}-{at_mine}")).await;
@@ -315,8 +315,8 @@ on_both!(
             saved(&desk, &at, &early).await;
             late.key.expiry = expiry.into();
             late.key.expires_on = expires_on.into();
-            let clash = clash(&desk, &at, &late).await;
-            save_again(&desk, &at, &issued, clash).await;
+            let conflict = conflict(&desk, &at, &late).await;
+            save_again(&desk, &at, &issued, conflict).await;
             let key = desk.show(&at, &issued).await;
             assert_eq!(key.expires_at, days.map(|days| desk.now().plus_days(days)));
         }
@@ -332,10 +332,10 @@ on_both!(
         early.key.expiry = "7".into();
         saved(&desk, &at, &early).await;
         late.key.expiry = "365".into();
-        let clash = clash(&desk, &at, &late).await;
-        assert_eq!(clash.errors.len(), 1, "{:?}", clash.errors);
-        assert_eq!(clash.errors[0].field, "expiry");
-        assert!(clash.errors[0].problem.to_string().contains("27 Nov 2026"), "{:?}", clash.errors);
+        let conflict = conflict(&desk, &at, &late).await;
+        assert_eq!(conflict.errors.len(), 1, "{:?}", conflict.errors);
+        assert_eq!(conflict.errors[0].field, "expiry");
+        assert!(conflict.errors[0].problem.to_string().contains("27 Nov 2026"), "{:?}", conflict.errors);
     }
 );
 
@@ -498,7 +498,7 @@ on_both!(
             (&mut key.day_mode, &mut key.day, "0.000000001"),
             (&mut key.rpm_mode, &mut key.rpm, "1"),
             (&mut key.tpm_mode, &mut key.tpm, "1,000,000"),
-            (&mut key.parallel_mode, &mut key.parallel, "2"),
+            (&mut key.concurrent_mode, &mut key.concurrent, "2"),
         ] {
             (*mode, *value) = ("limit".into(), text.into());
         }
@@ -506,7 +506,7 @@ on_both!(
         saved(&desk, &at, &with_all).await;
         let set = desk.show(&at, &issued).await;
         assert_eq!(set.budgets.len(), 4);
-        assert_eq!(set.limits, Limits { rpm: Some(1), tpm: Some(1_000_000), parallel: Some(2) });
+        assert_eq!(set.limits, Limits { rpm: Some(1), tpm: Some(1_000_000), concurrent: Some(2) });
 
         let mut none = desk.drawn(&at, &issued).await;
         let key = &mut none.key;
@@ -517,7 +517,7 @@ on_both!(
             (&mut key.day_mode, &mut key.day),
             (&mut key.rpm_mode, &mut key.rpm),
             (&mut key.tpm_mode, &mut key.tpm),
-            (&mut key.parallel_mode, &mut key.parallel),
+            (&mut key.concurrent_mode, &mut key.concurrent),
         ] {
             (*mode, *value) = ("none".into(), String::new());
         }
@@ -761,7 +761,7 @@ on_both!(
         let at = desk.owner().await;
         let issued = desk.create_key(&at, "ci-prod").await;
         let ends = desk.now().plus_ms(HOUR).ms();
-        desk.execute(&format!("UPDATE key_secrets SET ends_at = {ends}")).await.unwrap();
+        desk.execute(&format!("UPDATE key_secrets SET expires_at = {ends}")).await.unwrap();
         assert!(is_key(&search(&desk, &at, issued.secret.reveal()).await, &issued));
         desk.clock.advance(HOUR);
         let found = search(&desk, &at, issued.secret.reveal()).await;

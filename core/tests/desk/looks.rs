@@ -9,7 +9,7 @@ use crate::support::*;
 
 async fn looks(desk: &TestDesk) -> Vec<String> {
     desk.texts(
-        "SELECT subject_name || ' ' || changes FROM audit_events WHERE kind = 'support.looked' ORDER BY seq",
+        "SELECT subject_name || ' ' || changes FROM audit_events WHERE kind = 'support.accessed' ORDER BY seq",
     )
     .await
 }
@@ -114,9 +114,9 @@ on_both!(
         let support = desk.platform(&at, PlatformRole::Support).await;
         desk.show(&support, &issued).await;
         late.key.note = "late".into();
-        let keys::Edited::Clash(clash) = keys::edit(&desk, &at.caller, &late).await.unwrap() else {
+        let keys::Edited::EditConflict(conflict) = keys::edit(&desk, &at.caller, &late).await.unwrap() else {
             panic!("two people wrote the note");
         };
-        assert!(clash.sentence.starts_with("Ana Petrov changed this key"), "{}", clash.sentence);
+        assert!(conflict.sentence.starts_with("Ana Petrov changed this key"), "{}", conflict.sentence);
     }
 );

@@ -16,7 +16,7 @@ mod orgs;
 mod people;
 mod plans;
 mod providers;
-mod refusals;
+mod rejections;
 mod schema;
 mod second_factor;
 mod spend;

@@ -5,8 +5,8 @@ use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::invitations::{self, InviteForm, JoinForm};
 use keydesk_core::ops::keys::IssuedKey;
-use keydesk_core::ops::leaving::{self, DecideForm, Decided};
 use keydesk_core::ops::members::{self, LeaveForm, MemberRef, Out, RoleForm};
+use keydesk_core::ops::offboarding::{self, DecideForm, Decided};
 use keydesk_core::store::people;
 use keydesk_core::store::sessions::{self, Begun, NewSession};
 
@@ -165,8 +165,8 @@ on_both!(
         assert_eq!(refused(give(&desk, &admin, &member, "admin").await).0, "role");
         assert_eq!(refused(give(&desk, &admin, &member, "king").await).0, "role");
         desk.clock.advance(11 * MINUTE);
-        assert!(matches!(give(&desk, &owner, &member, "member").await, Err(OpError::Stale)));
-        assert!(matches!(remove(&desk, &owner, &member).await, Err(OpError::Stale)));
+        assert!(matches!(give(&desk, &owner, &member, "member").await, Err(OpError::ReauthRequired)));
+        assert!(matches!(remove(&desk, &owner, &member).await, Err(OpError::ReauthRequired)));
         let kinds = desk.texts("SELECT kind FROM audit_events ORDER BY seq").await;
         assert_eq!(kinds, ["org.created", "member.role_changed"]);
         let changes = desk.texts("SELECT changes FROM audit_events WHERE kind = 'member.role_changed'").await;
@@ -190,7 +190,7 @@ on_both!(
         assert_eq!(names(&desk, &lead, "").await, seen);
         assert_eq!(names(&desk, &owner, "").await.len(), 4);
         let view = members::list(&desk, &lead.caller, &lead.org.slug, "", None).await.unwrap();
-        let teams: Vec<_> = view.holdings.iter().flat_map(|held| &held.teams).collect();
+        let teams: Vec<_> = view.member_summary.iter().flat_map(|held| &held.teams).collect();
         assert!(teams.iter().all(|(team, _)| team.name == "Ours"), "{teams:?}");
         let show = async |at: &At, other: &At| {
             members::show(&desk, &at.caller, &at.org.slug, other.caller.person.id.as_str()).await
@@ -257,7 +257,7 @@ on_both!(
             desk.join(&member, &team, true).await;
             let id = &member.caller.person.id;
             let hash = id.as_str().as_bytes();
-            let session = SessionId::new(desk.now(), desk.ten());
+            let session = SessionId::new(desk.now(), desk.id_entropy());
             let mut tx = desk.db.write().await.unwrap();
             let password_set_at = people::password_set_at(&mut tx, id).await.unwrap().unwrap();
             let new = NewSession {
@@ -332,7 +332,7 @@ fn about(at: &At, leaver: &At, keys: &[&IssuedKey], act: &str) -> DecideForm {
 }
 
 async fn decide(desk: &TestDesk, at: &At, form: DecideForm) -> Result<Decided, OpError> {
-    leaving::decide(desk, &at.caller, &form).await
+    offboarding::decide(desk, &at.caller, &form).await
 }
 
 async fn waiting(desk: &TestDesk, at: &At) -> i64 {
@@ -365,7 +365,7 @@ on_both!(
         decide(&desk, &owner, about(&owner, &leaver, &[&keys[2]], "revoke")).await.unwrap();
         assert_eq!(waiting(&desk, &owner).await, 0);
         let view =
-            leaving::show(&desk, &owner.caller, &owner.org.slug, leaver.caller.person.id.as_str()).await;
+            offboarding::show(&desk, &owner.caller, &owner.org.slug, leaver.caller.person.id.as_str()).await;
         let view = view.unwrap();
         assert_eq!((view.keys.len(), view.decided), (0, 1));
         let kinds = desk.texts("SELECT kind FROM audit_events ORDER BY seq DESC LIMIT 4").await;
@@ -423,7 +423,7 @@ on_both!(
             assert_eq!(refused(decide(&desk, &owner, form).await).0, "to");
         }
         desk.clock.advance(11 * MINUTE);
-        assert!(matches!(decide(&desk, &owner, revoke(&all, "3")).await, Err(OpError::Stale)));
+        assert!(matches!(decide(&desk, &owner, revoke(&all, "3")).await, Err(OpError::ReauthRequired)));
         decide(&desk, &owner, revoke(&[&keys[0]], "")).await.unwrap();
         // One of the three is decided: the three together are not done any more, and none of them is.
         let fresh = At { caller: desk.caller(&owner.caller.person.id).await, org: owner.org.clone() };

@@ -3,10 +3,10 @@
 // sqlx here: one test asks a function of Postgres itself.
 
 use keydesk_core::admission::{
-    Ask, AuthContext, LEASE_MS, NotAdmitted, Presented, Reserved, Used, authenticate, limits, release, renew,
-    reserve, reserved, settle,
+    AdmissionError, Ask, AuthContext, LEASE_MS, Presented, Reserved, Used, authenticate, limits, release,
+    renew, reserve, reserved, settle,
 };
-use keydesk_core::domain::gate::{Gate, Refusal};
+use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::limit_use::{HolderKind, Limited};
@@ -30,7 +30,7 @@ pub async fn context(desk: &TestDesk, issued: &IssuedKey) -> AuthContext {
 }
 
 pub fn ask(desk: &TestDesk, amount: i64, tokens: i64) -> Ask {
-    let request = RequestId::new(desk.now(), desk.ten());
+    let request = RequestId::new(desk.now(), desk.id_entropy());
     Ask { request, model: "gpt-5".into(), amount: Money::from_nanos(amount), tokens }
 }
 
@@ -58,7 +58,7 @@ pub async fn open_key(desk: &TestDesk, at: &At) -> IssuedKey {
         month_mode: none(),
         rpm_mode: none(),
         tpm_mode: none(),
-        parallel_mode: none(),
+        concurrent_mode: none(),
         ..form("ci-prod")
     };
     desk.create(at, key).await.unwrap()
@@ -78,11 +78,11 @@ async fn pass(desk: &TestDesk, context: &AuthContext, amount: i64) -> Reserved {
 }
 
 #[track_caller]
-fn refused(result: Result<Reserved, NotAdmitted>) -> (Refusal, String) {
+fn refused(result: Result<Reserved, AdmissionError>) -> (Rejection, String) {
     match result {
-        Err(NotAdmitted::Refused(refusal, Some(_))) => {
-            let sentence = refusal.sentence("https://keys.example.com");
-            (refusal, sentence)
+        Err(AdmissionError::Refused(rejection, Some(_))) => {
+            let sentence = rejection.sentence("https://keys.example.com");
+            (rejection, sentence)
         }
         Err(other) => panic!("{other:?}"),
         Ok(reserved) => panic!("let in: {reserved:?}"),
@@ -124,17 +124,17 @@ on_both!(
             ),
         ] {
             budget(&desk, &at, kind, &id, period, CENT).await;
-            let (refusal, sentence) = refused(reserve(&desk, &context, &ask(&desk, 1, 1)).await);
+            let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 1, 1)).await);
             assert_eq!(
-                (refusal.gate(), refusal.status(), refusal.code()),
+                (rejection.gate(), rejection.status(), rejection.code()),
                 (Gate::Budget, 429, "insufficient_quota")
             );
-            assert_eq!((refusal.reason(), refusal.retry_after()), (Some(reason), None));
+            assert_eq!((rejection.reason(), rejection.retry_after()), (Some(reason), None));
             for part in [whose, resets, "$0.01 is spent"] {
                 assert!(sentence.contains(part), "{sentence} lacks {part}");
             }
         }
-        assert_eq!(desk.number("SELECT COUNT(*) FROM reservations").await, 0, "a refusal holds nothing");
+        assert_eq!(desk.number("SELECT COUNT(*) FROM reservations").await, 0, "a rejection holds nothing");
         desk.execute("DELETE FROM budgets").await.unwrap();
         pass(&desk, &context, 50 * CENT).await;
     }
@@ -147,11 +147,11 @@ on_both!(
         let context = context(&desk, &issued).await;
         budget(&desk, &at, "key", issued.id.as_str(), "month", 10 * CENT).await;
         let first = pass(&desk, &context, 6 * CENT).await;
-        let (refusal, sentence) = refused(reserve(&desk, &context, &ask(&desk, 5 * CENT, 0)).await);
-        assert_eq!(refusal.retry_after(), Some(1), "{sentence}");
+        let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 5 * CENT, 0)).await);
+        assert_eq!(rejection.retry_after(), Some(1), "{sentence}");
         assert!(sentence.contains("$0.06 of it is held by requests under way"), "{sentence}");
-        let (refusal, sentence) = refused(reserve(&desk, &context, &ask(&desk, 11 * CENT, 0)).await);
-        assert_eq!(refusal.retry_after(), None);
+        let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 11 * CENT, 0)).await);
+        assert_eq!(rejection.retry_after(), None);
         assert!(sentence.contains("$0.10 is left, and it may cost up to $0.11"), "{sentence}");
         // It cost less than it held.
         settle(&desk, &first, &used(CENT, 10)).await.unwrap();
@@ -161,7 +161,7 @@ on_both!(
         let third = pass(&desk, &context, 9 * CENT).await;
         let limit = &third.limits[0];
         assert_eq!((limit.holder, limit.what), (HolderKind::Key, Limited::Budget(Period::Month)));
-        assert_eq!((limit.most, limit.used, limit.held, limit.left()), (10 * CENT, CENT, 0, 9 * CENT));
+        assert_eq!((limit.max, limit.used, limit.held, limit.left()), (10 * CENT, CENT, 0, 9 * CENT));
     }
 );
 
@@ -190,9 +190,9 @@ on_both!(
         pass(&desk, &context, CENT).await;
         let org = &at.org.id;
         desk.execute(&format!("UPDATE orgs SET balance_enforced_at = 1 WHERE id = '{org}'")).await.unwrap();
-        let (refusal, sentence) = refused(reserve(&desk, &context, &ask(&desk, 1, 0)).await);
+        let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 1, 0)).await);
         assert_eq!(
-            (refusal.gate(), refusal.code(), refusal.reason()),
+            (rejection.gate(), rejection.code(), rejection.reason()),
             (Gate::Budget, "insufficient_quota", Some("balance"))
         );
         assert!(sentence.contains("The balance of the organisation Northwind"), "{sentence}");
@@ -227,16 +227,16 @@ on_both!(
                     settle(&desk, &one, &used(0, 0)).await.unwrap();
                 }
                 refused => {
-                    let (refusal, sentence) = self::refused(refused);
-                    assert_eq!((refusal.gate(), refusal.code()), (Gate::Rate, "rate_limit_exceeded"));
+                    let (rejection, sentence) = self::refused(refused);
+                    assert_eq!((rejection.gate(), rejection.code()), (Gate::Rate, "rate_limit_exceeded"));
                     assert!(
                         sentence.contains("20 requests per minute, is reached: 20 were sent"),
                         "{sentence}"
                     );
                     stopped += 1;
-                    // After the wait that the refusal names, one passes.
+                    // After the wait that the rejection names, one passes.
                     if stopped % 10 == 0 {
-                        desk.clock.advance(refusal.retry_after().unwrap() * 1_000);
+                        desk.clock.advance(rejection.retry_after().unwrap() * 1_000);
                         passed.push(desk.now().ms());
                         reserve(&desk, &context, &ask(&desk, 0, 0)).await.unwrap();
                     }
@@ -259,10 +259,14 @@ on_both!(
         desk.execute("UPDATE keys SET tpm = 1000").await.unwrap();
         desk.execute("UPDATE teams SET tpm = 1500").await.unwrap();
         let one = reserve(&desk, &context, &ask(&desk, 0, 900)).await.unwrap();
-        let (refusal, sentence) = refused(reserve(&desk, &context, &ask(&desk, 0, 200)).await);
-        assert_eq!((refusal.reason(), refusal.retry_after()), (Some("tokens_key"), Some(61)), "{sentence}");
-        let (refusal, sentence) = refused(reserve(&desk, &context, &ask(&desk, 0, 1_001)).await);
-        assert_eq!(refusal.retry_after(), None);
+        let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 0, 200)).await);
+        assert_eq!(
+            (rejection.reason(), rejection.retry_after()),
+            (Some("tokens_key"), Some(61)),
+            "{sentence}"
+        );
+        let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 0, 1_001)).await);
+        assert_eq!(rejection.retry_after(), None);
         assert!(sentence.contains("this request alone may use 1,001"), "{sentence}");
         settle(&desk, &one, &used(0, 100)).await.unwrap();
         let two = reserve(&desk, &context, &ask(&desk, 0, 900)).await.unwrap();
@@ -274,15 +278,15 @@ on_both!(
 );
 
 on_both!(
-    fn parallel_requests_are_counted_while_their_gateway_lives(desk: TestDesk) {
+    fn concurrent_requests_are_counted_while_their_gateway_lives(desk: TestDesk) {
         let at = desk.owner().await;
         let issued = open_key(&desk, &at).await;
         let context = context(&desk, &issued).await;
-        desk.execute("UPDATE teams SET parallel = 2").await.unwrap();
+        desk.execute("UPDATE teams SET concurrent = 2").await.unwrap();
         let first = pass(&desk, &context, 0).await;
         let second = pass(&desk, &context, 0).await;
-        let (refusal, sentence) = refused(reserve(&desk, &context, &ask(&desk, 0, 0)).await);
-        assert_eq!((refusal.reason(), refusal.retry_after()), (Some("parallel_team"), Some(1)));
+        let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 0, 0)).await);
+        assert_eq!((rejection.reason(), rejection.retry_after()), (Some("concurrent_team"), Some(1)));
         assert!(sentence.contains("the team Platform, 2 requests at the same time"), "{sentence}");
         // One gateway goes on saying that its request is under way, the other died.
         desk.clock.advance(LEASE_MS / 2);
@@ -328,10 +332,10 @@ on_both!(
         let context = context(&desk, &issued).await;
         assert!(limits(&desk, &context).await.unwrap().is_empty());
         budget(&desk, &at, "key", issued.id.as_str(), "week", CENT).await;
-        desk.execute("UPDATE keys SET rpm = 3, tpm = 4, parallel = 5").await.unwrap();
+        desk.execute("UPDATE keys SET rpm = 3, tpm = 4, concurrent = 5").await.unwrap();
         let seen = limits(&desk, &context).await.unwrap();
-        let words: Vec<_> = seen.iter().map(|limit| (limit.what.as_str(), limit.most, limit.used)).collect();
-        assert_eq!(words, [("week", CENT, 0), ("requests", 3, 0), ("tokens", 4, 0), ("parallel", 5, 0)]);
+        let words: Vec<_> = seen.iter().map(|limit| (limit.what.as_str(), limit.max, limit.used)).collect();
+        assert_eq!(words, [("week", CENT, 0), ("requests", 3, 0), ("tokens", 4, 0), ("concurrent", 5, 0)]);
         assert_eq!(desk.number("SELECT COUNT(*) FROM reservations").await, 0);
         assert_eq!(desk.number("SELECT COUNT(*) FROM rate_counts").await, 0);
     }

@@ -6,11 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keydesk_core::admission::{NotAdmitted, release, reserve, settle};
+use keydesk_core::admission::{AdmissionError, release, reserve, settle};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::keys::IssuedKey;
-use keydesk_core::store::{Db, Place};
+use keydesk_core::store::{DatabaseUrl, Db};
 use keydesk_core::{Clock, Desk, Random};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -25,8 +25,8 @@ const SEED: &str = "KEYDESK_TEST_WORKER_SEED";
 
 fn start(desk: &TestDesk, issued: &IssuedKey, task: &str, seed: usize) -> Child {
     let place = match &desk.place {
-        Place::Sqlite(path) => path.display().to_string(),
-        Place::Postgres(url) => url.clone(),
+        DatabaseUrl::Sqlite(path) => path.display().to_string(),
+        DatabaseUrl::Postgres(url) => url.clone(),
     };
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "meter_races::worker", "--nocapture"])
@@ -59,8 +59,11 @@ impl Random for Seeded {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker() {
     let Ok(place) = std::env::var(PLACE) else { return };
-    let place =
-        if place.starts_with("postgres") { Place::Postgres(place) } else { Place::Sqlite(place.into()) };
+    let place = if place.starts_with("postgres") {
+        DatabaseUrl::Postgres(place)
+    } else {
+        DatabaseUrl::Sqlite(place.into())
+    };
     let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
     let random = Seeded(std::sync::Mutex::new(Dice::new(seed * 7_919 + 1)));
     let desk = Desk::new(Db::open(&place).await.unwrap(), Arc::new(At(START)), Arc::new(random));
@@ -68,7 +71,7 @@ async fn worker() {
     presented.bare(std::env::var(SECRET).unwrap().as_bytes());
     let context = Arc::new(keydesk_core::admission::authenticate(&desk, &presented, None).await.unwrap());
     let ask = |desk: &Desk, amount| keydesk_core::admission::Ask {
-        request: RequestId::new(desk.now(), desk.ten()),
+        request: RequestId::new(desk.now(), desk.id_entropy()),
         model: "gpt-5".into(),
         amount: keydesk_core::domain::money::Money::from_nanos(amount),
         tokens: 5,
@@ -93,7 +96,7 @@ async fn worker() {
                 let amount = dice.below(3 * CENT as u64) as i64;
                 let one = match reserve(&desk, &context, &ask(&desk, amount)).await {
                     Ok(one) => one,
-                    Err(NotAdmitted::Refused(..)) => continue,
+                    Err(AdmissionError::Refused(..)) => continue,
                     Err(error) => panic!("{error}"),
                 };
                 match dice.below(4) {
@@ -143,7 +146,7 @@ on_both!(
 );
 
 on_both!(
-    fn of_two_hundred_parallel_requests_a_budget_for_fifty_pays_fifty(desk: TestDesk) {
+    fn of_two_hundred_concurrent_requests_a_budget_for_fifty_pays_fifty(desk: TestDesk) {
         let at = desk.owner().await;
         let issued = open_key(&desk, &at).await;
         budget(&desk, &at, "key", issued.id.as_str(), "day", 50 * CENT).await;
@@ -154,7 +157,7 @@ on_both!(
             tasks.spawn(async move {
                 let one = match reserve(&desk, &context, &ask(&desk, CENT, 1)).await {
                     Ok(one) => one,
-                    Err(NotAdmitted::Refused(..)) => return 0,
+                    Err(AdmissionError::Refused(..)) => return 0,
                     Err(error) => panic!("{error}"),
                 };
                 settle(&desk, &one, &used(CENT, 1)).await.unwrap();

@@ -3,9 +3,11 @@
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::settings::{Settings, SettingsForm};
 use keydesk_core::ops::OpError;
-use keydesk_core::ops::access::enter;
+use keydesk_core::ops::access::open_org;
 use keydesk_core::ops::invitations;
-use keydesk_core::ops::orgs::{self, By, NewOrgForm, Owner, SaveForm, Saved, SettingsClash, SwitchForm};
+use keydesk_core::ops::orgs::{
+    self, By, NewOrgForm, OrgStatusForm, Owner, SaveForm, Saved, SettingsConflict,
+};
 use keydesk_core::store::orgs::{OrgFilter, PAGE_ROWS};
 
 use crate::support::*;
@@ -15,10 +17,10 @@ async fn drawn(desk: &TestDesk, at: &At) -> SaveForm {
     let view = orgs::settings(desk, &at.caller, &at.org.slug).await.unwrap();
     SaveForm {
         org: at.org.slug.clone(),
-        version: view.visit.org.version,
+        version: view.context.org.version,
         was: serde_json::to_string(&view.form).unwrap(),
         settings: view.form,
-        proof: Default::default(),
+        reauth: Default::default(),
     }
 }
 
@@ -26,9 +28,9 @@ async fn save(desk: &TestDesk, at: &At, form: &SaveForm) -> Result<Saved, OpErro
     orgs::save(desk, &at.caller, form).await
 }
 
-fn clash(saved: Result<Saved, OpError>) -> SettingsClash {
+fn conflict(saved: Result<Saved, OpError>) -> SettingsConflict {
     match saved.unwrap() {
-        Saved::Clash(clash) => *clash,
+        Saved::EditConflict(conflict) => *conflict,
         Saved::Saved(_) | Saved::Nothing => panic!("saved over somebody's change"),
     }
 }
@@ -49,17 +51,17 @@ on_both!(
             models: "every".into(),
             month_mode: "none".into(),
             days: "30".into(),
-            key_days_most_mode: "limit".into(),
-            key_days_most: "365".into(),
-            keys_per_member_mode: "limit".into(),
-            keys_per_member: "10".into(),
+            max_key_days_mode: "limit".into(),
+            max_key_days: "365".into(),
+            max_keys_per_member_mode: "limit".into(),
+            max_keys_per_member: "10".into(),
             members_create: "in_teams".into(),
             ..form.settings
         };
         assert!(matches!(save(&desk, &at, &form).await, Ok(Saved::Saved(slug)) if slug == "northwind"));
-        let visit = enter(&mut desk.db.read().await.unwrap(), &at.caller, "northwind").await.unwrap();
-        assert_eq!(Settings::of(&visit.org, Vec::new()), form.settings.parse().unwrap());
-        assert_eq!((visit.org.version, visit.org.zone.name()), (2, "America/New_York"));
+        let context = open_org(&mut desk.db.read().await.unwrap(), &at.caller, "northwind").await.unwrap();
+        assert_eq!(Settings::of(&context.org, Vec::new()), form.settings.parse().unwrap());
+        assert_eq!((context.org.version, context.org.zone.name()), (2, "America/New_York"));
         let changes = last_changes(&desk).await;
         for part in [
             "Europe/Zurich",
@@ -94,16 +96,16 @@ on_both!(
         assert!(matches!(save(&desk, &other, &theirs).await, Ok(Saved::Saved(_))));
         mine.settings.name = "Northwind Two".into();
         mine.settings.rpm = "120".into();
-        let clash = clash(save(&desk, &at, &mine).await);
-        assert!(clash.sentence.starts_with(&other.caller.person.name), "{}", clash.sentence);
-        let fields: Vec<_> = clash.errors.iter().map(|error| error.field.as_str()).collect();
+        let conflict = conflict(save(&desk, &at, &mine).await);
+        assert!(conflict.sentence.starts_with(&other.caller.person.name), "{}", conflict.sentence);
+        let fields: Vec<_> = conflict.errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, ["rpm"]);
-        assert_eq!(clash.errors[0].problem.sentence(), "Now: 90. You entered: 120.");
+        assert_eq!(conflict.errors[0].problem.sentence(), "Now: 90. You entered: 120.");
         // Their prefix stands, my name and number are still there to be saved.
-        assert_eq!(clash.form.key_prefix, "sk-theirs-");
-        assert_eq!((clash.form.name.as_str(), clash.form.rpm.as_str()), ("Northwind Two", "120"));
+        assert_eq!(conflict.form.key_prefix, "sk-theirs-");
+        assert_eq!((conflict.form.name.as_str(), conflict.form.rpm.as_str()), ("Northwind Two", "120"));
         assert_eq!(desk.texts("SELECT name FROM orgs").await, ["Northwind"]);
-        let again = SaveForm { settings: clash.form, ..drawn(&desk, &at).await };
+        let again = SaveForm { settings: conflict.form, ..drawn(&desk, &at).await };
         assert!(matches!(save(&desk, &at, &again).await, Ok(Saved::Saved(_))));
         assert_eq!(desk.texts("SELECT key_prefix FROM orgs").await, ["sk-theirs-"]);
     }
@@ -162,22 +164,22 @@ on_both!(
 
         at.caller.person.second_factor = true;
         desk.clock.advance(10 * MINUTE);
-        assert!(matches!(save(&desk, &at, &form).await, Err(OpError::Stale)));
-        at.caller.fresh_at = desk.now();
+        assert!(matches!(save(&desk, &at, &form).await, Err(OpError::ReauthRequired)));
+        at.caller.reauthenticated_at = desk.now();
         assert!(matches!(save(&desk, &at, &form).await, Ok(Saved::Saved(_))));
         // Who runs it and has none is kept out; members are not asked for one.
         let (admin, member) =
             (desk.member(&at, OrgRole::Admin).await, desk.member(&at, OrgRole::Member).await);
         let mut read = desk.db.read().await.unwrap();
-        let out = enter(&mut read, &admin.caller, &at.org.slug).await;
+        let out = open_org(&mut read, &admin.caller, &at.org.slug).await;
         assert!(matches!(out, Err(OpError::SecondFactor { .. })));
-        assert!(enter(&mut read, &member.caller, &at.org.slug).await.is_ok());
+        assert!(open_org(&mut read, &member.caller, &at.org.slug).await.is_ok());
 
         let mut off = drawn(&desk, &at).await;
         off.settings.second_factor = "optional".into();
         desk.clock.advance(10 * MINUTE);
-        assert!(matches!(save(&desk, &at, &off).await, Err(OpError::Stale)));
-        at.caller.fresh_at = desk.now();
+        assert!(matches!(save(&desk, &at, &off).await, Err(OpError::ReauthRequired)));
+        at.caller.reauthenticated_at = desk.now();
         assert!(matches!(save(&desk, &at, &off).await, Ok(Saved::Saved(_))));
     }
 );
@@ -210,7 +212,7 @@ on_both!(
         let at = desk.owner().await;
         let fjord = desk.other_org("Fjord", "UTC").await;
         let operator = desk.platform(&at, PlatformRole::Operator).await.caller;
-        let why = SwitchForm { org: "fjord".into(), reason: "Unpaid since August".into() };
+        let why = OrgStatusForm { org: "fjord".into(), reason: "Unpaid since August".into() };
         let (support, admin) =
             (desk.platform(&at, PlatformRole::Support).await, desk.member(&fjord, OrgRole::Admin).await);
         for who in [&fjord.caller, &support.caller, &admin.caller] {
@@ -232,7 +234,7 @@ on_both!(
         settings.settings.name = "Fjord Two".into();
         assert!(matches!(save(&desk, &fjord, &settings).await, Err(OpError::Conflict(_))));
         assert!(matches!(desk.create(&fjord, form("new")).await, Err(OpError::Conflict(_))));
-        let plain = SwitchForm { org: "fjord".into(), reason: String::new() };
+        let plain = OrgStatusForm { org: "fjord".into(), reason: String::new() };
         assert_eq!(orgs::resume(&desk, By::CommandLine, &plain).await.unwrap(), "Fjord");
         assert!(matches!(save(&desk, &fjord, &settings).await, Ok(Saved::Saved(_))));
         // The other organisation felt nothing of it.
@@ -253,9 +255,10 @@ on_both!(
             .unwrap();
         assert_eq!(made.slug, "fjord-robotics");
         assert!(matches!(made.owner, Owner::Joined(name) if name == at.caller.person.name));
-        let visit = enter(&mut desk.db.read().await.unwrap(), &at.caller, "fjord-robotics").await.unwrap();
-        assert_eq!((visit.standing.role, visit.orgs.len()), (Some(OrgRole::Owner), 2));
-        assert_eq!(visit.org.zone.name(), "Europe/Oslo");
+        let context =
+            open_org(&mut desk.db.read().await.unwrap(), &at.caller, "fjord-robotics").await.unwrap();
+        assert_eq!((context.principal.role, context.orgs.len()), (Some(OrgRole::Owner), 2));
+        assert_eq!(context.org.zone.name(), "Europe/Oslo");
 
         let made =
             orgs::create(&desk, By::CommandLine, &new_org("Harbour", " New@Example.com ")).await.unwrap();
@@ -338,7 +341,7 @@ on_both!(
             assert_eq!(count(found(data)).await, 0, "{data:?}");
         }
         assert_eq!(count(OrgFilter { suspended: true, ..Default::default() }).await, 0);
-        let suspend = SwitchForm { org: at.org.slug.clone(), reason: "test".into() };
+        let suspend = OrgStatusForm { org: at.org.slug.clone(), reason: "test".into() };
         orgs::suspend(&desk, By::CommandLine, &suspend).await.unwrap();
         assert_eq!(count(OrgFilter { suspended: true, ..Default::default() }).await, 1);
         assert_eq!(orgs::every(&desk).await.unwrap().len(), PAGE_ROWS + 10);

@@ -90,7 +90,7 @@ on_both!(
 on_both!(
     fn a_set_up_link_is_dead_once_there_is_somebody(desk: TestDesk) {
         let token = links::new_setup(&desk).await.unwrap().unwrap();
-        let id = PersonId::new(desk.now(), desk.ten());
+        let id = PersonId::new(desk.now(), desk.id_entropy());
         let email = Email::parse("first@example.com").unwrap();
         let new = NewPerson {
             id: &id,
@@ -188,7 +188,7 @@ on_both!(
 );
 
 async fn begin(desk: &TestDesk, person: &PersonId, hash: &[u8]) -> bool {
-    let id = SessionId::new(desk.now(), desk.ten());
+    let id = SessionId::new(desk.now(), desk.id_entropy());
     let mut tx = desk.db.write().await.unwrap();
     let password_set_at = people::password_set_at(&mut tx, person).await.unwrap().unwrap();
     let new = NewSession {

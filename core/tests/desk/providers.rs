@@ -19,7 +19,7 @@ fn form(name: &str) -> ProviderForm {
         name: name.into(),
         base_url: "https://api.openai.com/v1".into(),
         credential_env: "OPENAI_API_KEY".into(),
-        ..ProviderForm::fresh()
+        ..ProviderForm::with_defaults()
     }
 }
 
@@ -195,19 +195,20 @@ on_both!(
         assert!(matches!(providers::save(&desk, By::CommandLine, &theirs).await, Ok(Saved::Saved(_))));
         mine.provider.name = "OpenAI EU".into();
         mine.provider.connect = "9".into();
-        let Ok(Saved::Clash(clash)) = providers::save(&desk, By::Operator(&boss), &mine).await else {
+        let Ok(Saved::EditConflict(conflict)) = providers::save(&desk, By::Operator(&boss), &mine).await
+        else {
             panic!("a clash")
         };
         assert!(
-            clash.sentence.contains("changed this provider while you were editing"),
+            conflict.sentence.contains("changed this provider while you were editing"),
             "{}",
-            clash.sentence
+            conflict.sentence
         );
-        let told: Vec<_> = clash.errors.iter().map(|e| (e.field.as_str(), e.problem.sentence())).collect();
+        let told: Vec<_> = conflict.errors.iter().map(|e| (e.field.as_str(), e.problem.sentence())).collect();
         assert_eq!(told, [("connect", "Now: 7 seconds. You entered: 9 seconds.")]);
-        assert_eq!((clash.form.name.as_str(), clash.form.whole.as_str()), ("OpenAI EU", "300"));
+        assert_eq!((conflict.form.name.as_str(), conflict.form.whole.as_str()), ("OpenAI EU", "300"));
         assert_eq!(desk.texts("SELECT name FROM providers").await, ["OpenAI"]);
-        let again = SaveForm { provider: clash.form, ..drawn(&desk, &boss, &provider).await };
+        let again = SaveForm { provider: conflict.form, ..drawn(&desk, &boss, &provider).await };
         assert!(matches!(providers::save(&desk, By::Operator(&boss), &again).await, Ok(Saved::Saved(_))));
         assert_eq!(desk.numbers("SELECT connect_ms FROM providers").await, [9_000]);
     }
@@ -254,10 +255,12 @@ on_both!(
         assert_eq!(route_of(&desk, "gpt-5-mini").await.as_deref(), Some("Stays"));
         assert!(matches!(providers::retire(&desk, By::Operator(&boss), &form).await, Err(OpError::NotFound)));
         // Nothing brings it back: neither a form from before, nor a new one, nor its name.
-        let Ok(models::Saved::Clash(clash)) = models::save(&desk, By::Operator(&boss), &stale).await else {
+        let Ok(models::Saved::EditConflict(conflict)) =
+            models::save(&desk, By::Operator(&boss), &stale).await
+        else {
             panic!("a clash")
         };
-        assert_eq!(clash.form.route, "");
+        assert_eq!(conflict.form.route, "");
         let mut anew = model_form(&desk, &boss, "gpt-5").await;
         anew.model.route = gone.id.to_string();
         assert_eq!(refused(models::save(&desk, By::Operator(&boss), &anew).await).0, "route");
@@ -344,7 +347,10 @@ on_both!(
         assert_eq!(models::add(&desk, By::Operator(&boss), &add).await.unwrap(), "meta/llama-4");
         assert_eq!(refused(models::add(&desk, By::Operator(&boss), &add).await).0, "id");
         let known = models::by_id(&desk, "meta/llama-4").await.unwrap();
-        assert_eq!((known.served_by.as_deref(), known.model.output_held), (Some("Fireworks"), 4_000));
+        assert_eq!(
+            (known.served_by.as_deref(), known.model.default_output_tokens),
+            (Some("Fireworks"), 4_000)
+        );
 
         let (mut mine, mut theirs) =
             (model_form(&desk, &boss, "meta/llama-4").await, model_form(&desk, &boss, "meta/llama-4").await);
@@ -353,12 +359,13 @@ on_both!(
         assert!(matches!(models::save(&desk, By::CommandLine, &theirs).await, Ok(models::Saved::Saved(_))));
         mine.model.input = "0.30".into();
         mine.model.output = "1".into();
-        let Ok(models::Saved::Clash(clash)) = models::save(&desk, By::Operator(&boss), &mine).await else {
+        let Ok(models::Saved::EditConflict(conflict)) = models::save(&desk, By::Operator(&boss), &mine).await
+        else {
             panic!("a clash")
         };
-        let told: Vec<_> = clash.errors.iter().map(|e| (e.field.as_str(), e.problem.sentence())).collect();
+        let told: Vec<_> = conflict.errors.iter().map(|e| (e.field.as_str(), e.problem.sentence())).collect();
         assert_eq!(told, [("input", "Now: $0.25. You entered: $0.3.")]);
-        assert_eq!((clash.form.route.as_str(), clash.form.output.as_str()), ("", "1"));
+        assert_eq!((conflict.form.route.as_str(), conflict.form.output.as_str()), ("", "1"));
 
         models::route(&desk, By::CommandLine, &["meta/llama-4".into()], Some("Fireworks")).await.unwrap();
         let retire = models::RetireForm { id: "meta/llama-4".into() };
@@ -405,11 +412,11 @@ on_both!(
         assert_eq!(catalogue::import(&desk, &list, false).await.unwrap(), 4);
         let known = models::by_id(&desk, "gpt-5").await.unwrap();
         assert_eq!(known.served_by.as_deref(), Some("OpenAI"));
-        assert_eq!((known.model.name_upstream(), known.model.output_held), ("gpt-5-2026", 2_500));
+        assert_eq!((known.model.name_upstream(), known.model.default_output_tokens), ("gpt-5-2026", 2_500));
         assert_eq!(known.model.input_price.input(), "9");
         assert_eq!(route_of(&desk, "gpt-4.1").await.as_deref(), Some("Azure"));
         assert_eq!(route_of(&desk, "gpt-5-mini").await, None);
-        assert_eq!(models::by_id(&desk, "gpt-6").await.unwrap().model.output_held, 5);
+        assert_eq!(models::by_id(&desk, "gpt-6").await.unwrap().model.default_output_tokens, 5);
 
         // A name that nobody has imports nothing.
         let wrong = format!("[{},{}]", entry("gpt-7", ""), entry("gpt-5", r#", "route": "Nowhere""#));

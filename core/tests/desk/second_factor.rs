@@ -4,14 +4,14 @@ use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::person::Email;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::ops::OpError;
-use keydesk_core::ops::access::{Caller, enter};
+use keydesk_core::ops::access::{Caller, open_org};
 use keydesk_core::ops::account::{PasswordForm, change_password};
-use keydesk_core::ops::fresh::{Proof, prove};
+use keydesk_core::ops::reauthentication::{Reauth, reauthenticate};
 use keydesk_core::ops::second_factor::{
     CodeForm, StartForm, TurnOffForm, TurnOnForm, Used, View, finish_sign_in, renew_codes, show, start,
     turn_off, turn_off_lost, turn_on,
 };
-use keydesk_core::ops::sign_in::Proven;
+use keydesk_core::ops::sign_in::VerifiedPassword;
 use totp_rs::{Algorithm, Builder, Secret};
 
 use crate::account::{NEW_PASSWORD, prove_password};
@@ -40,8 +40,8 @@ impl App {
     }
 }
 
-fn proof(password: &str, code: &str) -> Proof {
-    Proof { password: Hidden::new(password), code: Hidden::new(code) }
+fn reauth(password: &str, code: &str) -> Reauth {
+    Reauth { password: Hidden::new(password), code: Hidden::new(code) }
 }
 
 fn code_form(code: &str) -> CodeForm {
@@ -54,7 +54,7 @@ fn recovery_form(code: &str) -> CodeForm {
 
 /// The app after the secret was shown, before it is turned on.
 async fn set_up(desk: &TestDesk, caller: &Caller) -> App {
-    start(desk, caller, &StartForm { proof: proof(PASSWORD, "") }).await.unwrap();
+    start(desk, caller, &StartForm { reauth: reauth(PASSWORD, "") }).await.unwrap();
     let View::SettingUp { secret, url } = show(desk, caller).await.unwrap() else {
         panic!("nothing is set up")
     };
@@ -67,7 +67,7 @@ async fn set_up(desk: &TestDesk, caller: &Caller) -> App {
 async fn with_second_factor(desk: &TestDesk) -> (At, App, Vec<String>) {
     let at = desk.owner().await;
     let app = set_up(desk, &at.caller).await;
-    let form = TurnOnForm { code: Hidden::new(app.code(desk)), proof: Proof::default() };
+    let form = TurnOnForm { code: Hidden::new(app.code(desk)), reauth: Reauth::default() };
     let codes = turn_on(desk, &at.caller, &form).await.unwrap();
     desk.clock.advance(2 * STEP);
     let caller = desk.caller(&at.caller.person.id).await;
@@ -75,14 +75,14 @@ async fn with_second_factor(desk: &TestDesk) -> (At, App, Vec<String>) {
     (At { caller, ..at }, app, codes)
 }
 
-async fn half_in(desk: &TestDesk) -> Proven {
-    let proven = prove_password(desk, OWNER_EMAIL, PASSWORD).await.unwrap();
-    assert!(proven.second_factor);
-    proven
+async fn half_in(desk: &TestDesk) -> VerifiedPassword {
+    let verified = prove_password(desk, OWNER_EMAIL, PASSWORD).await.unwrap();
+    assert!(verified.second_factor);
+    verified
 }
 
-async fn finish(desk: &TestDesk, proven: &Proven, form: &CodeForm) -> Result<Used, OpError> {
-    finish_sign_in(desk, proven, form, "192.0.2.1", "req_test").await
+async fn finish(desk: &TestDesk, verified: &VerifiedPassword, form: &CodeForm) -> Result<Used, OpError> {
+    finish_sign_in(desk, verified, form, "192.0.2.1", "req_test").await
 }
 
 fn is_wrong(result: &Result<Used, OpError>) -> bool {
@@ -93,25 +93,25 @@ on_both!(
     fn it_is_turned_on_only_by_a_right_code_and_a_fresh_sign_in(desk: TestDesk) {
         let at = desk.owner().await;
         assert!(matches!(show(&desk, &at.caller).await.unwrap(), View::Off));
-        let wrong = StartForm { proof: proof("not my password", "") };
-        assert_eq!(refused(start(&desk, &at.caller, &wrong).await).0, "proof");
-        assert_eq!(refused(start(&desk, &at.caller, &StartForm::default()).await).0, "proof");
-        let early = TurnOnForm { code: Hidden::new("123456"), proof: Proof::default() };
+        let wrong = StartForm { reauth: reauth("not my password", "") };
+        assert_eq!(refused(start(&desk, &at.caller, &wrong).await).0, "reauth");
+        assert_eq!(refused(start(&desk, &at.caller, &StartForm::default()).await).0, "reauth");
+        let early = TurnOnForm { code: Hidden::new("123456"), reauth: Reauth::default() };
         assert_eq!(refused(turn_on(&desk, &at.caller, &early).await).0, "code");
 
         let first = set_up(&desk, &at.caller).await;
         let app = set_up(&desk, &at.caller).await;
         assert_ne!(first.0, app.0, "each try has a secret of its own");
         for code in [first.code(&desk), app.wrong(&desk), String::new()] {
-            let form = TurnOnForm { code: Hidden::new(code), proof: Proof::default() };
+            let form = TurnOnForm { code: Hidden::new(code), reauth: Reauth::default() };
             assert_eq!(refused(turn_on(&desk, &at.caller, &form).await).0, "code");
         }
         assert!(!desk.caller(&at.caller.person.id).await.person.second_factor);
         assert!(!prove_password(&desk, OWNER_EMAIL, PASSWORD).await.unwrap().second_factor);
 
         desk.clock.advance(10 * MINUTE);
-        let form = TurnOnForm { code: Hidden::new(app.code(&desk)), proof: Proof::default() };
-        assert!(matches!(turn_on(&desk, &at.caller, &form).await, Err(OpError::Stale)));
+        let form = TurnOnForm { code: Hidden::new(app.code(&desk)), reauth: Reauth::default() };
+        assert!(matches!(turn_on(&desk, &at.caller, &form).await, Err(OpError::ReauthRequired)));
         // To somebody who finds the page open, the secret is not shown.
         assert!(matches!(show(&desk, &at.caller).await.unwrap(), View::Off));
         let caller = desk.caller(&at.caller.person.id).await;
@@ -124,7 +124,7 @@ on_both!(
             show(&desk, &caller).await.unwrap(),
             View::On { codes_left: 10, asked_by: None, .. }
         ));
-        let restart = start(&desk, &caller, &StartForm { proof: proof(PASSWORD, "") }).await;
+        let restart = start(&desk, &caller, &StartForm { reauth: reauth(PASSWORD, "") }).await;
         assert!(matches!(restart, Err(OpError::Conflict(_))));
 
         // Neither the secret nor a recovery code is stored as it is.
@@ -142,35 +142,35 @@ on_both!(
 on_both!(
     fn a_code_works_once_and_in_its_time(desk: TestDesk) {
         let (_, app, _) = with_second_factor(&desk).await;
-        let proven = half_in(&desk).await;
+        let verified = half_in(&desk).await;
         let code = app.code(&desk);
-        assert_eq!(finish(&desk, &proven, &code_form(&code)).await.unwrap(), Used::Code);
-        assert!(is_wrong(&finish(&desk, &proven, &code_form(&code)).await), "the same code again");
+        assert_eq!(finish(&desk, &verified, &code_form(&code)).await.unwrap(), Used::Code);
+        assert!(is_wrong(&finish(&desk, &verified, &code_form(&code)).await), "the same code again");
         desk.clock.advance(STEP);
-        assert!(is_wrong(&finish(&desk, &proven, &code_form(&code)).await), "again within its skew");
+        assert!(is_wrong(&finish(&desk, &verified, &code_form(&code)).await), "again within its skew");
         let late = app.code(&desk);
         desk.clock.advance(2 * STEP);
-        assert!(is_wrong(&finish(&desk, &proven, &code_form(&late)).await), "a minute late");
+        assert!(is_wrong(&finish(&desk, &verified, &code_form(&late)).await), "a minute late");
         let spaced = format!(" {} {} ", &app.code(&desk)[..3], &app.code(&desk)[3..]);
-        assert_eq!(finish(&desk, &proven, &code_form(&spaced)).await.unwrap(), Used::Code);
+        assert_eq!(finish(&desk, &verified, &code_form(&spaced)).await.unwrap(), Used::Code);
         // A code from before the last one that was used is over too, also if nobody used it.
         desk.clock.advance(STEP);
         let skipped = app.code(&desk);
         desk.clock.advance(STEP);
-        assert_eq!(finish(&desk, &proven, &code_form(&app.code(&desk))).await.unwrap(), Used::Code);
-        assert!(is_wrong(&finish(&desk, &proven, &code_form(&skipped)).await));
+        assert_eq!(finish(&desk, &verified, &code_form(&app.code(&desk))).await.unwrap(), Used::Code);
+        assert!(is_wrong(&finish(&desk, &verified, &code_form(&skipped)).await));
     }
 );
 
 on_both!(
     fn of_two_with_the_same_code_at_the_same_moment_one_gets_in(desk: TestDesk) {
         let (_, app, codes) = with_second_factor(&desk).await;
-        let proven = half_in(&desk).await;
+        let verified = half_in(&desk).await;
         for form in [code_form(&app.code(&desk)), recovery_form(&codes[0])] {
             let mut tries = tokio::task::JoinSet::new();
             for _ in 0..4 {
-                let (desk, proven, form) = (desk.clone(), proven.clone(), form.clone());
-                tries.spawn(async move { finish(&desk, &proven, &form).await });
+                let (desk, verified, form) = (desk.clone(), verified.clone(), form.clone());
+                tries.spawn(async move { finish(&desk, &verified, &form).await });
             }
             let results = tries.join_all().await;
             assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
@@ -182,14 +182,14 @@ on_both!(
 on_both!(
     fn a_recovery_code_works_once_and_is_told(desk: TestDesk) {
         let (at, _, codes) = with_second_factor(&desk).await;
-        let proven = half_in(&desk).await;
+        let verified = half_in(&desk).await;
         let typed = codes[3].to_uppercase().replace('-', " ");
-        let used = finish(&desk, &proven, &recovery_form(&typed)).await.unwrap();
+        let used = finish(&desk, &verified, &recovery_form(&typed)).await.unwrap();
         assert_eq!(used, Used::RecoveryCode { left: 9 });
-        assert!(is_wrong(&finish(&desk, &proven, &recovery_form(&codes[3])).await));
+        assert!(is_wrong(&finish(&desk, &verified, &recovery_form(&codes[3])).await));
         // In the field for the other kind it is taken too.
         assert_eq!(
-            finish(&desk, &proven, &code_form(&codes[4])).await.unwrap(),
+            finish(&desk, &verified, &code_form(&codes[4])).await.unwrap(),
             Used::RecoveryCode { left: 8 }
         );
         let told = "SELECT changes FROM audit_events WHERE kind = 'recovery_codes.used' ORDER BY seq";
@@ -198,32 +198,32 @@ on_both!(
         let codes_before = codes;
         let codes = renew_codes(&desk, &at.caller).await.unwrap();
         assert_eq!(codes.len(), 10);
-        assert!(is_wrong(&finish(&desk, &proven, &recovery_form(&codes_before[5])).await), "an older set");
+        assert!(is_wrong(&finish(&desk, &verified, &recovery_form(&codes_before[5])).await), "an older set");
         assert_eq!(
-            finish(&desk, &proven, &recovery_form(&codes[5])).await.unwrap(),
+            finish(&desk, &verified, &recovery_form(&codes[5])).await.unwrap(),
             Used::RecoveryCode { left: 9 }
         );
         desk.clock.advance(10 * MINUTE);
-        assert!(matches!(renew_codes(&desk, &at.caller).await, Err(OpError::Stale)));
+        assert!(matches!(renew_codes(&desk, &at.caller).await, Err(OpError::ReauthRequired)));
     }
 );
 
 on_both!(
     fn wrong_codes_are_slowed_and_never_for_longer_than_a_minute(desk: TestDesk) {
         let (_, app, codes) = with_second_factor(&desk).await;
-        let proven = half_in(&desk).await;
+        let verified = half_in(&desk).await;
         for _ in 0..5 {
-            assert!(is_wrong(&finish(&desk, &proven, &code_form(&app.wrong(&desk))).await));
+            assert!(is_wrong(&finish(&desk, &verified, &code_form(&app.wrong(&desk))).await));
         }
         // Neither the right code nor a recovery code is looked at while it lasts, and asking makes it no longer.
         for form in [code_form(&app.code(&desk)), recovery_form(&codes[0])] {
-            let waiting = finish(&desk, &proven, &form).await;
+            let waiting = finish(&desk, &verified, &form).await;
             assert!(matches!(waiting, Err(OpError::TooMany { retry_after_s: 1..=2 })), "{waiting:?}");
         }
         let mut longest = 0;
         for _ in 0..12 {
             loop {
-                match finish(&desk, &proven, &code_form(&app.wrong(&desk))).await {
+                match finish(&desk, &verified, &code_form(&app.wrong(&desk))).await {
                     Err(OpError::TooMany { retry_after_s }) => {
                         longest = longest.max(retry_after_s * 1_000);
                         desk.clock.advance(retry_after_s * 1_000);
@@ -237,20 +237,21 @@ on_both!(
         }
         assert!((60_000..=61_000).contains(&longest), "{longest}");
         desk.clock.advance(MINUTE);
-        assert_eq!(finish(&desk, &proven, &code_form(&app.code(&desk))).await.unwrap(), Used::Code);
+        assert_eq!(finish(&desk, &verified, &code_form(&app.code(&desk))).await.unwrap(), Used::Code);
         // A right one starts the count anew.
-        assert!(is_wrong(&finish(&desk, &proven, &code_form(&app.wrong(&desk))).await));
+        assert!(is_wrong(&finish(&desk, &verified, &code_form(&app.wrong(&desk))).await));
     }
 );
 
 on_both!(
     fn the_second_step_counts_only_behind_the_first(desk: TestDesk) {
         let (at, app, _) = with_second_factor(&desk).await;
-        let proven = half_in(&desk).await;
-        let before = Proven { password_set_at: proven.password_set_at.plus_ms(-1), ..proven.clone() };
-        let nobody = Proven {
+        let verified = half_in(&desk).await;
+        let before =
+            VerifiedPassword { password_set_at: verified.password_set_at.plus_ms(-1), ..verified.clone() };
+        let nobody = VerifiedPassword {
             person: keydesk_core::domain::ids::PersonId::new(desk.now(), [9; 10]),
-            ..proven.clone()
+            ..verified.clone()
         };
         for other in [before, nobody] {
             let result = finish(&desk, &other, &code_form(&app.code(&desk))).await;
@@ -264,7 +265,7 @@ on_both!(
         };
         change_password(&desk, &at.caller, &form).await.unwrap();
         desk.clock.advance(2 * STEP);
-        let late = finish(&desk, &proven, &code_form(&app.code(&desk))).await;
+        let late = finish(&desk, &verified, &code_form(&app.code(&desk))).await;
         assert!(matches!(late, Err(OpError::NotFound)), "{late:?}");
         desk.execute("UPDATE people SET disabled_at = 1").await.unwrap();
         assert!(prove_password(&desk, OWNER_EMAIL, NEW_PASSWORD).await.is_err());
@@ -275,16 +276,37 @@ on_both!(
     fn a_fresh_proof_takes_the_code_too(desk: TestDesk) {
         let (at, app, codes) = with_second_factor(&desk).await;
         desk.clock.advance(10 * MINUTE);
-        let stale = Caller { fresh_at: desk.now().plus_ms(-10 * MINUTE), ..at.caller.clone() };
+        let stale = Caller { reauthenticated_at: desk.now().plus_ms(-10 * MINUTE), ..at.caller.clone() };
         for code in [String::new(), app.wrong(&desk), "not a code".into()] {
-            assert_eq!(refused(prove(&desk, &stale, &proof(PASSWORD, &code)).await).0, "proof_code");
+            assert_eq!(
+                refused(reauthenticate(&desk, &stale, &reauth(PASSWORD, &code)).await).0,
+                "reauth_code"
+            );
         }
-        assert_eq!(refused(prove(&desk, &stale, &proof("wrong", &app.code(&desk))).await).0, "proof");
-        assert!(!prove(&desk, &stale, &Proof::default()).await.unwrap().is_fresh(desk.now()));
+        assert_eq!(
+            refused(reauthenticate(&desk, &stale, &reauth("wrong", &app.code(&desk))).await).0,
+            "reauth"
+        );
+        assert!(
+            !reauthenticate(&desk, &stale, &Reauth::default())
+                .await
+                .unwrap()
+                .recently_authenticated(desk.now())
+        );
         let code = app.code(&desk);
-        assert!(prove(&desk, &stale, &proof(PASSWORD, &code)).await.unwrap().is_fresh(desk.now()));
-        assert_eq!(refused(prove(&desk, &stale, &proof(PASSWORD, &code)).await).0, "proof_code");
-        assert!(prove(&desk, &stale, &proof(PASSWORD, &codes[0])).await.unwrap().is_fresh(desk.now()));
+        assert!(
+            reauthenticate(&desk, &stale, &reauth(PASSWORD, &code))
+                .await
+                .unwrap()
+                .recently_authenticated(desk.now())
+        );
+        assert_eq!(refused(reauthenticate(&desk, &stale, &reauth(PASSWORD, &code)).await).0, "reauth_code");
+        assert!(
+            reauthenticate(&desk, &stale, &reauth(PASSWORD, &codes[0]))
+                .await
+                .unwrap()
+                .recently_authenticated(desk.now())
+        );
     }
 );
 
@@ -359,7 +381,7 @@ on_both!(
         desk.execute("UPDATE orgs SET second_factor = 'required'").await.unwrap();
         let may_enter = async |caller: &Caller| {
             let mut read = desk.db.read().await.unwrap();
-            match enter(&mut read, caller, &at.org.slug).await {
+            match open_org(&mut read, caller, &at.org.slug).await {
                 Ok(_) => true,
                 Err(OpError::SecondFactor { org }) if org == at.org.name => false,
                 Err(other) => panic!("{other}"),
@@ -368,7 +390,7 @@ on_both!(
         assert!(!may_enter(&at.caller).await && !may_enter(&admin.caller).await);
         assert!(may_enter(&member.caller).await);
         let app = set_up(&desk, &at.caller).await;
-        let form = TurnOnForm { code: Hidden::new(app.code(&desk)), proof: Proof::default() };
+        let form = TurnOnForm { code: Hidden::new(app.code(&desk)), reauth: Reauth::default() };
         turn_on(&desk, &at.caller, &form).await.unwrap();
         assert!(may_enter(&desk.caller(&at.caller.person.id).await).await);
     }
@@ -377,14 +399,14 @@ on_both!(
 on_both!(
     fn with_another_cookie_key_only_recovery_codes_are_left(desk: TestDesk) {
         let (_, app, codes) = with_second_factor(&desk).await;
-        let proven = half_in(&desk).await;
+        let verified = half_in(&desk).await;
         let moved = keydesk_core::Desk::clone(&desk).with_vault(keydesk_core::Vault::derive(&[1; 64]));
         let code = code_form(&app.code(&desk));
-        let refused = finish_sign_in(&moved, &proven, &code, "192.0.2.1", "req_test").await;
+        let refused = finish_sign_in(&moved, &verified, &code, "192.0.2.1", "req_test").await;
         assert!(is_wrong(&refused));
         let form = recovery_form(&codes[0]);
-        assert!(finish_sign_in(&moved, &proven, &form, "192.0.2.1", "req_test").await.is_ok());
-        assert_eq!(finish(&desk, &proven, &code).await.unwrap(), Used::Code);
+        assert!(finish_sign_in(&moved, &verified, &form, "192.0.2.1", "req_test").await.is_ok());
+        assert_eq!(finish(&desk, &verified, &code).await.unwrap(), Used::Code);
     }
 );
 

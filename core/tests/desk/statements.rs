@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::support::{TestDesk, on_both};
 
-async fn mistake(desk: &TestDesk, text: &str) -> Option<String> {
+async fn field_error(desk: &TestDesk, text: &str) -> Option<String> {
     let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
     let prepared = match &desk.db {
         Db::Sqlite { writer, .. } => writer.prepare(sql).await.map(|_| ()),
@@ -28,7 +28,7 @@ on_both!(
         let all = store::all_statements();
         assert!(all.len() > 50, "only {} statements", all.len());
         for (name, text) in all {
-            assert_eq!(mistake(&desk, text).await, None, "{name}");
+            assert_eq!(field_error(&desk, text).await, None, "{name}");
         }
     }
 );
@@ -45,12 +45,12 @@ on_both!(
             store::people::every_text(dialect),
             store::spend::every_text(dialect),
             store::teams::every_text(dialect),
-            store::members::holding_texts(dialect).to_vec(),
+            store::members::member_summary_texts(dialect).to_vec(),
             vec![store::keys::of_owner_text(dialect)],
         ]
         .concat();
         for text in lists.iter().chain(&others) {
-            assert_eq!(mistake(&desk, text).await, None);
+            assert_eq!(field_error(&desk, text).await, None);
         }
     }
 );

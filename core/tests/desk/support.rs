@@ -25,8 +25,8 @@ use keydesk_core::ops::setup::SetupForm;
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store::people::{NewPerson, Person};
 use keydesk_core::store::spend::Usage;
-use keydesk_core::store::teams::{NewPlace, NewTeam};
-use keydesk_core::store::{Db, Place, StoreError, meter, people, teams};
+use keydesk_core::store::teams::{NewTeam, NewTeamMember};
+use keydesk_core::store::{DatabaseUrl, Db, StoreError, meter, people, teams};
 use keydesk_core::{Clock, Desk, Random};
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
@@ -120,7 +120,7 @@ pub struct TestDesk {
     /// SQLite's file, to read its raw bytes.
     pub file: Option<std::path::PathBuf>,
     /// To open the same database in another process.
-    pub place: Place,
+    pub place: DatabaseUrl,
 }
 
 impl Deref for TestDesk {
@@ -139,10 +139,10 @@ pub struct At {
 }
 
 impl TestDesk {
-    fn new(db: Db, place: Place) -> Self {
+    fn new(db: Db, place: DatabaseUrl) -> Self {
         let file = match &place {
-            Place::Sqlite(file) => Some(file.clone()),
-            Place::Postgres(_) => None,
+            DatabaseUrl::Sqlite(file) => Some(file.clone()),
+            DatabaseUrl::Postgres(_) => None,
         };
         let clock = Arc::new(FixedClock(AtomicI64::new(START.ms())));
         let desk = Desk::new(db, clock.clone(), Arc::new(Repeatable(AtomicU64::new(1))));
@@ -165,14 +165,14 @@ impl TestDesk {
 
     /// The person, signed in a moment ago.
     fn fresh(&self, person: Person) -> Caller {
-        let session = SessionId::new(self.now(), self.ten());
-        Caller::fresh(person, session, self.now(), "203.0.113.9", "req_test")
+        let session = SessionId::new(self.now(), self.id_entropy());
+        Caller::just_authenticated(person, session, self.now(), "203.0.113.9", "req_test")
     }
 
     /// Another organisation, with an owner of its own.
     pub async fn other_org(&self, name: &str, zone: &str) -> At {
         let zone = Zone::parse(zone).unwrap();
-        let org = Org::new(OrgId::new(self.now(), self.ten()), slug_of(name), name.into(), zone);
+        let org = Org::new(OrgId::new(self.now(), self.id_entropy()), slug_of(name), name.into(), zone);
         let mut tx = self.db.write().await.unwrap();
         people::insert_org(&mut tx, &org, self.now()).await.unwrap();
         tx.save_unaudited("test").await.unwrap();
@@ -190,7 +190,7 @@ impl TestDesk {
     }
 
     async fn member_of(&self, org: &Org, role: Option<OrgRole>, platform: PlatformRole) -> Caller {
-        let id = PersonId::new(self.now(), self.ten());
+        let id = PersonId::new(self.now(), self.id_entropy());
         let name = format!("Person {}", &id.as_str()[30..]);
         let email = Email::parse(&format!("{}@example.com", id.as_str())).unwrap();
         let new = NewPerson { id: &id, email: &email, name: &name, password_hash: "none", platform };
@@ -204,7 +204,7 @@ impl TestDesk {
     }
 
     pub async fn team(&self, at: &At, name: &str) -> Team {
-        let team = Team { id: TeamId::new(self.now(), self.ten()), name: name.into() };
+        let team = Team { id: TeamId::new(self.now(), self.id_entropy()), name: name.into() };
         let mut tx = self.db.write().await.unwrap();
         let permit = system_permit(&at.org.id, Action::CreateTeam, "test");
         let spec = TeamSpec { name: name.into(), ..TeamSpec::default() };
@@ -218,7 +218,7 @@ impl TestDesk {
         let mut tx = self.db.write().await.unwrap();
         let permit = system_permit(&at.org.id, Action::ManageTeamPeople, "test");
         let role = if admin { TeamRole::Admin } else { TeamRole::Member };
-        let place = NewPlace { team: &team.id, person: &at.caller.person.id, role, now: self.now() };
+        let place = NewTeamMember { team: &team.id, person: &at.caller.person.id, role, now: self.now() };
         teams::add_person(&mut tx, &permit, &place).await.unwrap();
         tx.save_unaudited("test").await.unwrap();
     }
@@ -288,7 +288,7 @@ impl TestDesk {
 
     pub async fn usage(&self, at: &At, issued: &IssuedKey, cost: i64, started_at: Moment) -> Usage {
         Usage {
-            request: RequestId::new(started_at, self.ten()),
+            request: RequestId::new(started_at, self.id_entropy()),
             org: at.org.id.clone(),
             key: issued.id.clone(),
             secret: self.secret_id(issued).await,
@@ -467,7 +467,7 @@ pub fn form(name: &str) -> KeyForm {
     KeyForm {
         name: name.into(),
         scope: "every".into(),
-        ..KeyForm::fresh(&[], &Default::default(), &Default::default())
+        ..KeyForm::with_defaults(&[], &Default::default(), &Default::default())
     }
 }
 
@@ -531,7 +531,7 @@ where
 {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("desk.db");
-    let place = Place::Sqlite(file);
+    let place = DatabaseUrl::Sqlite(file);
     let db = Db::open(&place).await.unwrap();
     db.migrate().await.unwrap();
     pass_on(run(TestDesk::new(db, place), body).await);
@@ -548,7 +548,7 @@ where
     let name = format!("kd_{:016x}", number_nobody_knows());
     let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
     sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
-    let place = Place::Postgres(url_of(&server, &name));
+    let place = DatabaseUrl::Postgres(url_of(&server, &name));
     let db = Db::open(&place).await.unwrap();
     let outcome = run(TestDesk::new(db, place), body).await;
     let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
@@ -590,7 +590,7 @@ async fn template(server: &PgConnectOptions, admin: &mut PgConnection) -> String
         let building = format!("kd_{:016x}", number_nobody_knows());
         let create = format!("CREATE DATABASE {building} TEMPLATE template0 ENCODING 'UTF8'");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *admin).await.unwrap();
-        let db = Db::open(&Place::Postgres(url_of(server, &building))).await.unwrap();
+        let db = Db::open(&DatabaseUrl::Postgres(url_of(server, &building))).await.unwrap();
         db.migrate().await.unwrap();
         db.close().await;
         let rename = format!("ALTER DATABASE {building} RENAME TO {name}");

@@ -99,7 +99,7 @@ async fn move_key(
     change(&mut form.key);
     match ops::keys::edit(desk, &at.caller, &form).await? {
         KeyEdited::Saved(_) => Ok(()),
-        KeyEdited::Nothing(_) | KeyEdited::Clash(_) => panic!("not saved"),
+        KeyEdited::Nothing(_) | KeyEdited::EditConflict(_) => panic!("not saved"),
     }
 }
 
@@ -131,13 +131,15 @@ on_both!(
         let mut late = form;
         late.team.month = "200".into();
         late.team.name = "The crew".into();
-        let Edited::Clash(clash) = edit(&desk, &at, &late).await else { panic!("saved over somebody") };
-        assert_eq!(clash.errors.len(), 1);
+        let Edited::EditConflict(conflict) = edit(&desk, &at, &late).await else {
+            panic!("saved over somebody")
+        };
+        assert_eq!(conflict.errors.len(), 1);
         assert_eq!(
-            clash.errors[0].problem.to_string(),
+            conflict.errors[0].problem.to_string(),
             "Now: $300.00 per month. You entered: $200.00 per month."
         );
-        assert_eq!((clash.form.name.as_str(), clash.form.rpm_mode.as_str()), ("The crew", "none"));
+        assert_eq!((conflict.form.name.as_str(), conflict.form.rpm_mode.as_str()), ("The crew", "none"));
 
         let org = team_ref(&at, &team);
         teams::archive(&desk, &at.caller, &org).await.unwrap();
@@ -235,17 +237,17 @@ on_both!(
         // A change of role asks for a fresh sign-in, an ordinary addition does not.
         desk.clock.advance(11 * MINUTE);
         let stale = teams::set_role(&desk, &lead.caller, &person(&member, "admin")).await;
-        assert!(matches!(stale, Err(OpError::Stale)));
+        assert!(matches!(stale, Err(OpError::ReauthRequired)));
         let second = desk.member(&at, OrgRole::Member).await;
         let stale = teams::add(&desk, &lead.caller, &adding(&at, &crew, &second, "admin")).await;
-        assert!(matches!(stale, Err(OpError::Stale)));
+        assert!(matches!(stale, Err(OpError::ReauthRequired)));
         teams::add(&desk, &lead.caller, &adding(&at, &crew, &second, "member")).await.unwrap();
         let fresh = desk.caller(&lead.caller.person.id).await;
         teams::set_role(&desk, &fresh, &person(&member, "admin")).await.unwrap();
 
         // Who is removed leaves their key in the team.
         let key = desk.create(&at, owned(in_team(&crew, "theirs"), &member)).await;
-        assert!(matches!(key, Err(OpError::Stale)), "a key for somebody else");
+        assert!(matches!(key, Err(OpError::ReauthRequired)), "a key for somebody else");
         let owner = At { caller: desk.caller(&at.caller.person.id).await, org: at.org.clone() };
         let key = desk.create(&owner, owned(in_team(&crew, "theirs"), &member)).await.unwrap();
         teams::remove(&desk, &owner.caller, &removal(&member)).await.unwrap();
@@ -422,7 +424,7 @@ on_both!(
         let crew = desk.team(&at, "Crew").await;
         let member = desk.member(&at, OrgRole::Member).await;
         desk.join(&member, &crew, false).await;
-        desk.execute("UPDATE orgs SET keys_per_member = 3").await.unwrap();
+        desk.execute("UPDATE orgs SET max_keys_per_member = 3").await.unwrap();
         for name in ["one", "two"] {
             desk.create(&at, owned(in_team(&crew, name), &member)).await.unwrap();
         }
@@ -436,7 +438,7 @@ on_both!(
         while let Some(done) = tries.join_next().await {
             match done.unwrap() {
                 Ok(_) => made += 1,
-                refusal => assert_eq!(wrong_fields(refusal), ["owner"]),
+                rejection => assert_eq!(wrong_fields(rejection), ["owner"]),
             }
         }
         assert_eq!(made, 1);

@@ -14,7 +14,7 @@ use keydesk_core::domain::model_form::ModelForm;
 use keydesk_core::domain::provider_form::ProviderForm;
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{models, providers};
-use keydesk_core::store::Place;
+use keydesk_core::store::DatabaseUrl;
 use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -43,7 +43,7 @@ fn say(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-pub async fn measure(desk: &Desk, place: &Place, secret: &str) -> Result<String, String> {
+pub async fn measure(desk: &Desk, place: &DatabaseUrl, secret: &str) -> Result<String, String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(say)?;
     let provider = listener.local_addr().map_err(say)?;
     let answers = post(|| async { ([("content-type", "application/json")], ANSWERED) });
@@ -94,7 +94,7 @@ async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String
         kind: "openai".into(),
         base_url: format!("http://{provider}"),
         credential_env: String::new(),
-        ..ProviderForm::fresh()
+        ..ProviderForm::with_defaults()
     };
     let form = providers::AddForm { provider };
     let provider = providers::add(desk, By::CommandLine, &form).await.map_err(say)?;
@@ -105,13 +105,13 @@ async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String
         input: "1".into(),
         output: "2".into(),
         cached: "1".into(),
-        ..ModelForm::fresh()
+        ..ModelForm::with_defaults()
     };
     models::add(desk, By::CommandLine, &models::AddForm { model }).await.map_err(say)?;
     Ok(())
 }
 
-async fn start(place: &Place) -> Result<(Running, SocketAddr), String> {
+async fn start(place: &DatabaseUrl) -> Result<(Running, SocketAddr), String> {
     let program = std::env::current_exe().map_err(say)?.with_file_name("keydesk");
     if !program.exists() {
         return Err(format!("{} is not there: build it first, as make bench does.", program.display()));
@@ -121,8 +121,8 @@ async fn start(place: &Place) -> Result<(Running, SocketAddr), String> {
     let mut command = Command::new(program);
     command.args(["gateway", "--listen", &listen.to_string()]).env("KEYDESK_LOG", "error");
     match place {
-        Place::Sqlite(file) => command.arg("--data").arg(file.parent().unwrap_or(Path::new("."))),
-        Place::Postgres(url) => command.env("KEYDESK_DATABASE_URL", url),
+        DatabaseUrl::Sqlite(file) => command.arg("--data").arg(file.parent().unwrap_or(Path::new("."))),
+        DatabaseUrl::Postgres(url) => command.env("KEYDESK_DATABASE_URL", url),
     };
     let child = command.stdout(Stdio::null()).spawn().map_err(say)?;
     Ok((Running(child), listen))

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use keydesk_core::Desk;
-use keydesk_core::admission::{Ask, NotAdmitted, Presented, Used, authenticate, reserve, settle};
+use keydesk_core::admission::{AdmissionError, Ask, Presented, Used, authenticate, reserve, settle};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::keys::{self, CreateForm};
-use keydesk_core::store::bare;
+use keydesk_core::store::bench_baseline;
 use tokio::task::JoinSet;
 
 use super::measure::percentile;
@@ -40,10 +40,10 @@ pub async fn limited_keys(desk: &Desk, bench: &Bench) -> Result<Vec<String>, OpE
             rpm: "1000m".into(),
             tpm_mode: limit(),
             tpm: "1000m".into(),
-            parallel_mode: limit(),
-            parallel: "1m".into(),
+            concurrent_mode: limit(),
+            concurrent: "1m".into(),
             expiry: "never".into(),
-            ..KeyForm::fresh(&[], &Default::default(), &Default::default())
+            ..KeyForm::with_defaults(&[], &Default::default(), &Default::default())
         };
         let form = CreateForm { org: SLUG.into(), key, ..CreateForm::default() };
         secrets.push(keys::create(desk, &bench.owner, &form).await?.secret.reveal().to_owned());
@@ -85,12 +85,12 @@ where
 
 /// Gates 1 to 8 and the settlement, as for a request of ten tokens. Gives the time of the gates.
 async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
-    let say = |error: NotAdmitted| error.to_string();
+    let say = |error: AdmissionError| error.to_string();
     let started = Instant::now();
     let mut presented = Presented::default();
     presented.bare(secret.as_bytes());
     let context = authenticate(desk, &presented, None).await.map_err(say)?;
-    let request = RequestId::new(desk.now(), desk.ten());
+    let request = RequestId::new(desk.now(), desk.id_entropy());
     let amount = Money::from_nanos(10_000);
     let ask = Ask { request, model: "gpt-5".into(), amount, tokens: 10 };
     let reserved = reserve(desk, &context, &ask).await.map_err(say)?;
@@ -124,7 +124,7 @@ pub async fn measure(desk: &Desk, secrets: &[String]) -> Result<String, String> 
                 let desk = desk.clone();
                 async move {
                     let started = Instant::now();
-                    bare::durable_row(&desk.db, number).await.map_err(|error| error.to_string())?;
+                    bench_baseline::durable_row(&desk.db, number).await.map_err(|error| error.to_string())?;
                     Ok(started.elapsed())
                 }
             })

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use keydesk_core::Desk;
-use keydesk_core::admission::{NotAdmitted, Presented, authenticate};
+use keydesk_core::admission::{AdmissionError, Presented, authenticate};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{Cursor, KeyFilter, Sort, StateFilter};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::keys::{self, Found, SearchForm};
-use keydesk_core::store::bare;
+use keydesk_core::store::bench_baseline;
 
 use super::seed::{Bench, COMMON, Known, RARE, SLUG};
 
@@ -79,8 +79,10 @@ async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> R
             presented.bare(known.secret.reveal().as_bytes());
             match authenticate(desk, &presented, Some([10, 0, 0, 1].into())).await {
                 Ok(context) => Ok(vec![context.key().to_string()]),
-                Err(NotAdmitted::Unavailable(error)) => Err(error.into()),
-                Err(NotAdmitted::Refused(refusal, _)) => Err(OpError::Conflict(format!("{refusal:?}"))),
+                Err(AdmissionError::Unavailable(error)) => Err(error.into()),
+                Err(AdmissionError::Refused(rejection, _)) => {
+                    Err(OpError::Conflict(format!("{rejection:?}")))
+                }
             }
         }
         WholeSecret => {
@@ -109,10 +111,10 @@ async fn bare(
 ) -> Result<usize, OpError> {
     let mut read = desk.db.read().await?;
     Ok(match question {
-        List => bare::newest(&mut read, &bench.org, PAGE).await?,
-        ByNameFarIn => bare::by_name(&mut read, &bench.org, &known.name, PAGE).await?,
-        Admission | WholeSecret => bare::by_hash(&mut read, &known.secret.hash()).await?,
-        _ => bare::by_ids(&mut read, ids).await?,
+        List => bench_baseline::newest(&mut read, &bench.org, PAGE).await?,
+        ByNameFarIn => bench_baseline::by_name(&mut read, &bench.org, &known.name, PAGE).await?,
+        Admission | WholeSecret => bench_baseline::by_hash(&mut read, &known.secret.hash()).await?,
+        _ => bench_baseline::by_ids(&mut read, ids).await?,
     })
 }
 

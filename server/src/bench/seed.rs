@@ -166,12 +166,12 @@ async fn add_org(
     size: usize,
 ) -> Result<(Place, Caller, Caller), OpError> {
     let now = desk.now();
-    let org = Org::new(OrgId::new(now, desk.ten()), slug.to_owned(), name.to_owned(), Zone::utc());
+    let org = Org::new(OrgId::new(now, desk.id_entropy()), slug.to_owned(), name.to_owned(), Zone::utc());
     let mut tx = desk.db.write().await?;
     people::insert_org(&mut tx, &org, now).await?;
     let mut ids = Vec::new();
     for number in 0..size + 2 {
-        let id = PersonId::new(now, desk.ten());
+        let id = PersonId::new(now, desk.id_entropy());
         let email = Email::parse(&format!("person-{number}@{slug}.example"))
             .map_err(|problem| OpError::Conflict(problem.to_string()))?;
         let name = format!("Person {number}");
@@ -189,7 +189,7 @@ async fn add_org(
     }
     let mut teams = Vec::new();
     for number in 0..20 {
-        let team = Team { id: TeamId::new(now, desk.ten()), name: format!("Team {number}") };
+        let team = Team { id: TeamId::new(now, desk.id_entropy()), name: format!("Team {number}") };
         let permit = system_permit(&org.id, Action::CreateTeam, "bench");
         let spec = TeamSpec { name: team.name.clone(), ..TeamSpec::default() };
         teams_store::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now }).await?;
@@ -198,7 +198,13 @@ async fn add_org(
     let mut callers = Vec::new();
     for id in &ids[..2] {
         let person = people::find(&mut tx, id).await?.ok_or(OpError::NotFound)?;
-        callers.push(Caller::fresh(person, SessionId::new(now, desk.ten()), now, "10.0.0.1", ""));
+        callers.push(Caller::just_authenticated(
+            person,
+            SessionId::new(now, desk.id_entropy()),
+            now,
+            "10.0.0.1",
+            "",
+        ));
     }
     tx.save_unaudited("a bench's own database").await?;
     let [owner, member] = <[Caller; 2]>::try_from(callers).map_err(|_| OpError::NotFound)?;
@@ -249,14 +255,14 @@ fn part(desk: &Desk, place: &Place, member: &PersonId, number: usize, of: usize)
         } else {
             vec![]
         },
-        limits: Limits { rpm: Some(60), tpm: None, parallel: Some(8) },
+        limits: Limits { rpm: Some(60), tpm: None, concurrent: Some(8) },
         expires_at: (!number.is_multiple_of(4)).then(|| now.plus_days((number % 365) as i64 + 1)),
     };
     // A few old keys, far down in every list, are the member's.
     let own = number % (of / 5).max(1) == 7;
     Ok(Part {
-        id: KeyId::new(created, desk.ten()),
-        secret_id: SecretId::new(created, desk.ten()),
+        id: KeyId::new(created, desk.id_entropy()),
+        secret_id: SecretId::new(created, desk.id_entropy()),
         secret,
         spec,
         owner: if own { member.clone() } else { place.people[number % place.people.len()].clone() },
@@ -332,7 +338,7 @@ async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError
         for day in 0..30 {
             let at = now.plus_days(-day);
             let usage = Usage {
-                request: RequestId::new(at, desk.ten()),
+                request: RequestId::new(at, desk.id_entropy()),
                 org: place.org.id.clone(),
                 key: known.id.clone(),
                 secret: known.secret_id.clone(),

@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use keydesk_core::domain::moment::Moment;
-use keydesk_core::store::{Db, Place, bulk};
+use keydesk_core::store::{DatabaseUrl, Db, bulk};
 use keydesk_core::{Clock, Desk};
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -83,7 +83,7 @@ impl Temporary {
         let url = options.database_url.as_deref().ok_or(
             "Name a Postgres server with --database-url or KEYDESK_TEST_POSTGRES, such as postgres://localhost/postgres.",
         )?;
-        let server = Db::open(&Place::Postgres(url.to_owned())).await.map_err(say)?;
+        let server = Db::open(&DatabaseUrl::Postgres(url.to_owned())).await.map_err(say)?;
         bulk::create_database(&server, &name).await.map_err(say)?;
         let (before, query) = url.split_once('?').map_or((url, String::new()), |(a, b)| (a, format!("?{b}")));
         let host_ends = before.find("://").map_or(0, |at| at + 3);
@@ -95,10 +95,10 @@ impl Temporary {
         Ok(Temporary::OnServer { server, name, url })
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> DatabaseUrl {
         match self {
-            Temporary::File(folder) => Place::Sqlite(folder.join("keydesk.sqlite")),
-            Temporary::OnServer { url, .. } => Place::Postgres(url.clone()),
+            Temporary::File(folder) => DatabaseUrl::Sqlite(folder.join("keydesk.sqlite")),
+            Temporary::OnServer { url, .. } => DatabaseUrl::Postgres(url.clone()),
         }
     }
 
@@ -138,7 +138,7 @@ async fn main() -> std::process::ExitCode {
     }
 }
 
-async fn run(options: &Options, place: &Place) -> Result<(), String> {
+async fn run(options: &Options, place: &DatabaseUrl) -> Result<(), String> {
     let db = Db::open(place).await.map_err(say)?;
     db.migrate().await.map_err(say)?;
     let desk = Desk::new(db, Arc::new(Fixed), Arc::new(clock::SystemRandom));

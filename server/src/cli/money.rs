@@ -6,7 +6,7 @@ use keydesk_core::domain::ledger::{EntryForm, EntryKind};
 use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, Entered};
-use keydesk_core::ops::verify;
+use keydesk_core::ops::verify_spend;
 use keydesk_core::store::verify::{Difference, Sums};
 
 use super::{open, open_unchanged, told, told_of};
@@ -46,8 +46,8 @@ pub async fn run(command: SpendCommand) -> Result<(), String> {
 async fn verify_spend(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
     let desk = open_unchanged(data).await?;
     let reports = match org {
-        None => verify::spend_of_all(&desk).await.map_err(told)?,
-        Some(slug) => vec![verify::spend_of(&desk, slug).await.map_err(|error| told_of(error, slug))?],
+        None => verify_spend::spend_of_all(&desk).await.map_err(told)?,
+        Some(slug) => vec![verify_spend::spend_of(&desk, slug).await.map_err(|error| told_of(error, slug))?],
     };
     desk.db.close().await;
     for report in &reports {
@@ -95,13 +95,13 @@ pub async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
     let seq = view.map_err(|error| told_of(error, &slug))?.balance.last_seq + 1;
     let entry = EntryForm { kind: kind.as_str().into(), amount, note };
     let form = EnterForm { org: slug.clone(), seq, entry };
-    match orgs::enter(&desk, By::CommandLine, &form).await.map_err(|error| told_of(error, &slug))? {
+    match orgs::add_entry(&desk, By::CommandLine, &form).await.map_err(|error| told_of(error, &slug))? {
         Entered::Entered { name, entry, left } => {
             let done = if kind == EntryKind::Debit { "taken out of" } else { "added to" };
             println!("{} is {done} the balance of {name}. It is {left} now.", entry.amount);
             Ok(())
         }
-        Entered::Clash(_) => {
+        Entered::EditConflict(_) => {
             Err("Somebody made an entry at this very moment, so nothing was entered. Look at the balance and try again.".into())
         }
     }

@@ -184,7 +184,8 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
         }
         ProvidersCommand::Add(args) => {
             let AddProvider { name, protocol, url, more, data } = *args;
-            let mut form = ProviderForm { name, kind: protocol, base_url: url, ..ProviderForm::fresh() };
+            let mut form =
+                ProviderForm { name, kind: protocol, base_url: url, ..ProviderForm::with_defaults() };
             more.put(&mut form);
             let desk = open(&data).await?;
             let form = providers::AddForm { provider: form };
@@ -207,7 +208,7 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
             match providers::save(&desk, By::CommandLine, &form).await.map_err(beside)? {
                 providers::Saved::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.base_url),
                 providers::Saved::Nothing => println!("Nothing was changed."),
-                providers::Saved::Clash(_) => return Err(at_once(&name)),
+                providers::Saved::EditConflict(_) => return Err(at_once(&name)),
             }
         }
         ProvidersCommand::Retire { name, data } => {
@@ -267,7 +268,7 @@ async fn set_model(args: SetModel) -> Result<String, String> {
     let known = models::every(&desk).await.map_err(told)?.into_iter().find(|known| known.model.id == id);
     let mut form = match &known {
         Some(known) => ModelForm::of(&known.model),
-        None => ModelForm { id: id.clone(), ..ModelForm::fresh() },
+        None => ModelForm { id: id.clone(), ..ModelForm::with_defaults() },
     };
     let was = serde_json::to_string(&form).unwrap_or_default();
     for (field, value) in [
@@ -289,7 +290,7 @@ async fn set_model(args: SetModel) -> Result<String, String> {
     match models::save(&desk, By::CommandLine, &form).await.map_err(beside)? {
         models::Saved::Saved(id) => Ok(format!("{id} is saved.")),
         models::Saved::Nothing(_) => Ok("Nothing was changed.".to_owned()),
-        models::Saved::Clash(_) => Err(at_once(&id)),
+        models::Saved::EditConflict(_) => Err(at_once(&id)),
     }
 }
 
@@ -306,19 +307,19 @@ fn at_once(name: &str) -> String {
 
 /// Each mistake behind the option that it is about.
 fn beside(error: OpError) -> String {
-    let OpError::Invalid(mistakes) = error else { return told(error) };
-    let lines: Vec<String> = mistakes
+    let OpError::Invalid(field_errors) = error else { return told(error) };
+    let lines: Vec<String> = field_errors
         .iter()
-        .map(|mistake| {
-            let option = match mistake.field.as_str() {
-                "name" | "id" => return mistake.problem.to_string(),
+        .map(|field_error| {
+            let option = match field_error.field.as_str() {
+                "name" | "id" => return field_error.problem.to_string(),
                 "kind" => "protocol",
                 "base_url" => "url",
                 "credential_env" => "credential-env",
                 "idle" => "silence",
                 other => other,
             };
-            format!("--{option}: {}", mistake.problem)
+            format!("--{option}: {}", field_error.problem)
         })
         .collect();
     lines.join("\n")
@@ -347,7 +348,7 @@ mod tests {
         }
 
         async fn data(&self) -> keydesk_core::Desk {
-            let place = keydesk_core::store::Place::Sqlite(self.0.path().join("keydesk.sqlite"));
+            let place = keydesk_core::store::DatabaseUrl::Sqlite(self.0.path().join("keydesk.sqlite"));
             let db = Db::open(&place).await.unwrap();
             keydesk_core::Desk::new(
                 db,

@@ -335,9 +335,9 @@ fn finish(
             };
             let mut actors: Vec<usize> = vec![0, 1];
             if let Some(team) = draft.team {
-                let looks_after =
+                let administers =
                     |(_, _, part, _): &(&str, &str, Part, &[usize])| *part == Part::TeamAdmin(team);
-                let admin = PEOPLE.iter().position(looks_after).unwrap_or(0);
+                let admin = PEOPLE.iter().position(administers).unwrap_or(0);
                 actors.extend([admin; 4]);
             }
             let before = (until.ms() - created.ms() > 20 * DAY && shape.below(5) == 0).then(|| {
@@ -492,7 +492,7 @@ fn limits(shape: &mut Shape) -> Limits {
     Limits {
         rpm: *shape.pick(&[Some(60), Some(60), Some(120), Some(300), Some(600), None]),
         tpm: *shape.pick(&[Some(100_000), Some(250_000), Some(500_000), Some(2_000_000), None]),
-        parallel: *shape.pick(&[Some(4), Some(8), Some(8), Some(16), None, None]),
+        concurrent: *shape.pick(&[Some(4), Some(8), Some(8), Some(16), None, None]),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::estimate::{self, TOKENS_MOST};
+use super::estimate::{self, MAX_TOKENS};
 use super::usage::Shape;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for Members {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
-                    if members.len() > MEMBERS_MOST {
+                    if members.len() > MAX_MEMBERS {
                         return Err(serde::de::Error::custom("too many members"));
                     }
                 }
@@ -138,7 +138,7 @@ impl<'de> Deserialize<'de> for Members {
 }
 
 /// No protocol has a tenth of this.
-const MEMBERS_MOST: usize = 500;
+const MAX_MEMBERS: usize = 500;
 
 /// A request as it was read.
 #[derive(Debug)]
@@ -264,21 +264,21 @@ impl Ask {
         let config: Vec<Value> = config.collect();
         let in_config =
             |name: &str| config.iter().filter_map(|config| config.get(name).cloned()).collect::<Vec<_>>();
-        let most = |values: Vec<Value>| {
+        let max = |values: Vec<Value>| {
             let numbers =
                 values.iter().filter_map(|value| value.as_i64().or_else(|| value.as_f64().map(|n| n as i64)));
-            numbers.filter(|number| *number > 0).max().map(|number| number.min(TOKENS_MOST))
+            numbers.filter(|number| *number > 0).max().map(|number| number.min(MAX_TOKENS))
         };
         let body = |names: &[&str]| names.iter().filter_map(|name| self.get(name)).collect::<Vec<_>>();
         let output = if self.route.kind() == ProviderKind::Gemini {
-            most([in_config("maxOutputTokens"), in_config("max_output_tokens")].concat())
+            max([in_config("maxOutputTokens"), in_config("max_output_tokens")].concat())
         } else {
-            most(body(&["max_tokens", "max_completion_tokens", "max_output_tokens"]))
+            max(body(&["max_tokens", "max_completion_tokens", "max_output_tokens"]))
         };
         let answers = if self.route.kind() == ProviderKind::Gemini {
-            most([in_config("candidateCount"), in_config("candidate_count")].concat())
+            max([in_config("candidateCount"), in_config("candidate_count")].concat())
         } else {
-            most(body(&["n", "best_of"]))
+            max(body(&["n", "best_of"]))
         };
         // Completions take several prompts at once, each with its own answers.
         let prompts = match self.get("prompt") {
@@ -287,14 +287,14 @@ impl Ask {
             }
             _ => 1,
         };
-        let prompts = i64::try_from(prompts).unwrap_or(TOKENS_MOST);
-        self.answers = answers.unwrap_or(1).saturating_mul(prompts).clamp(1, TOKENS_MOST);
+        let prompts = i64::try_from(prompts).unwrap_or(MAX_TOKENS);
+        self.answers = answers.unwrap_or(1).saturating_mul(prompts).clamp(1, MAX_TOKENS);
         self.max_output = output;
     }
 
     /// The most output tokens the answers may have together; `held` is the model's, for each answer without a maximum.
     pub fn output(&self, held: i64) -> i64 {
-        self.max_output.unwrap_or(held).max(0).saturating_mul(self.answers).min(TOKENS_MOST)
+        self.max_output.unwrap_or(held).max(0).saturating_mul(self.answers).min(MAX_TOKENS)
     }
 
     /// The body for a provider that calls the model `upstream`: the client's own bytes wherever nothing has to differ.

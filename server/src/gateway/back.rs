@@ -32,7 +32,7 @@ use super::upstream::{Answer, Chunks, Failure};
 use super::usage::{Measured, Meter, output_of, told_whole};
 
 /// Up to here a whole answer is gathered. A longer one goes on as it comes.
-const GATHERED_MOST: usize = 16 << 20;
+const MAX_GATHERED: usize = 16 << 20;
 /// Of a longer one, where its usage stands.
 const END_KEPT: usize = 64 << 10;
 /// Chunks on their way to a client that reads slowly.
@@ -102,7 +102,7 @@ impl Flight {
                 }
                 None => break,
             }
-            if gathered.len() > GATHERED_MOST {
+            if gathered.len() > MAX_GATHERED {
                 return self.long(back, gathered.freeze(), answer, deadline).await;
             }
         }

@@ -9,7 +9,7 @@ use axum::http::header::CONTENT_LENGTH;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::pass::BODY_MOST;
+use super::pass::MAX_BODY;
 
 /// KiB, for all together. While a body is looked through, there may be three of it.
 const ROOM: usize = 512 << 10;
@@ -30,7 +30,7 @@ impl Bodies {
     pub async fn room_for(&self, headers: &HeaderMap) -> Option<OwnedSemaphorePermit> {
         let announced =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        let kib = announced.unwrap_or(BODY_MOST).min(BODY_MOST) / 1024 + 1;
+        let kib = announced.unwrap_or(MAX_BODY).min(MAX_BODY) / 1024 + 1;
         let room = self.0.clone().acquire_many_owned(u32::try_from(kib).ok()?);
         timeout(WAIT, room).await.ok()?.ok()
     }

@@ -10,8 +10,8 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::Response;
-use keydesk_core::admission::{self, AuthContext, LEASE_MS, NotAdmitted, Reserved, Used};
-use keydesk_core::domain::gate::Refusal;
+use keydesk_core::admission::{self, AdmissionError, AuthContext, LEASE_MS, Reserved, Used};
+use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::model::{DEMO_ECHO, Model, demo_echo};
@@ -26,18 +26,18 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
-use super::credentials::{note_refusal_at, presented};
-use super::estimate::{self, TOKENS_MOST};
+use super::credentials::{note_rejection_at, presented};
+use super::estimate::{self, MAX_TOKENS};
 use super::key_view::limit;
-use super::pass::{Found, find, most};
+use super::pass::{Found, find, max};
 use super::protocol::{Asker, Fault, Protocol, answer};
 use super::told;
 use crate::http::request::RequestFacts;
 use crate::state::AppState;
 
 const TOKEN: &str = "x-keydesk-gateway";
-const BODY_MOST: usize = 32 << 20;
-const REQUESTS_MOST: usize = 10_000;
+const MAX_BODY: usize = 32 << 20;
+const MAX_REQUESTS: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,14 +98,14 @@ pub async fn authorize(
     if !asked.route.is_empty() {
         asker.protocol = Protocol::of(&asked.route, &HeaderMap::new());
     }
-    let stopped = |stopped: NotAdmitted| match stopped {
-        NotAdmitted::Refused(refusal, key) => {
+    let stopped = |stopped: AdmissionError| match stopped {
+        AdmissionError::Refused(rejection, key) => {
             if let Some(key) = key {
-                note_refusal_at(&parts, &state, &key, &refusal, &asked.route, asked.address);
+                note_rejection_at(&parts, &state, &key, &rejection, &asked.route, asked.address);
             }
-            asker.refused(&refusal)
+            asker.refused(&rejection)
         }
-        NotAdmitted::Unavailable(error) => asker.unavailable(&error),
+        AdmissionError::Unavailable(error) => asker.unavailable(&error),
     };
     let desk = &state.desk;
     let context = admission::authenticate(desk, &presented(&parts), asked.address).await.map_err(stopped)?;
@@ -113,7 +113,7 @@ pub async fn authorize(
     if looks_like_secret(&asked.model) {
         return Err(asker.model_not_found("There is no model of this name."));
     }
-    let refused = |refusal: Refusal| stopped(NotAdmitted::Refused(refusal, Some(context.known())));
+    let refused = |rejection: Rejection| stopped(AdmissionError::Refused(rejection, Some(context.known())));
     context.model(&asked.model).map_err(refused)?;
     let model = match find(&state, &asked.model).await.map_err(|error| asker.unavailable(&error))? {
         // Whether anybody serves it is the other gateway's business.
@@ -123,15 +123,15 @@ pub async fn authorize(
         }
     };
     let input = match (asked.input_tokens, &asked.estimate) {
-        (Some(tokens), _) => tokens.clamp(0, TOKENS_MOST),
-        (None, Some(body)) => estimate::of_request(body.get().as_bytes()).unwrap_or(TOKENS_MOST),
+        (Some(tokens), _) => tokens.clamp(0, MAX_TOKENS),
+        (None, Some(body)) => estimate::of_request(body.get().as_bytes()).unwrap_or(MAX_TOKENS),
         (None, None) => 0,
     };
-    let output = asked.max_output_tokens.unwrap_or(model.output_held).clamp(0, TOKENS_MOST);
-    let id = request_id(&parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.ten()));
-    let most = most(id, &model, input, output);
-    let (amount, tokens) = (most.amount, most.tokens);
-    let reserved = hold(&state, context, most).await.map_err(|_| asker.broken())?;
+    let output = asked.max_output_tokens.unwrap_or(model.default_output_tokens).clamp(0, MAX_TOKENS);
+    let id = request_id(&parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
+    let max = max(id, &model, input, output);
+    let (amount, tokens) = (max.amount, max.tokens);
+    let reserved = hold(&state, context, max).await.map_err(|_| asker.broken())?;
     let (context, reserved) = (reserved.0, reserved.1.map_err(stopped)?);
     let mut response = answer(&json!({
         "request_id": reserved.request(),
@@ -148,18 +148,18 @@ pub async fn authorize(
     Ok(response)
 }
 
-type Held = (AuthContext, Result<Reserved, NotAdmitted>);
+type Held = (AuthContext, Result<Reserved, AdmissionError>);
 
 /// In a task of its own: nobody would ever settle what is held for a gateway that has gone.
 async fn hold(
     state: &AppState,
     context: AuthContext,
-    most: admission::Ask,
+    max: admission::Ask,
 ) -> Result<Held, oneshot::error::RecvError> {
     let (tell, told) = oneshot::channel();
     let desk = state.desk.clone();
     state.gateway.under_way.tasks.spawn(async move {
-        let reserved = admission::reserve(&desk, &context, &most).await;
+        let reserved = admission::reserve(&desk, &context, &max).await;
         let Err((_, Ok(reserved))) = tell.send((context, reserved)) else { return };
         if let Err(error) = admission::release(&desk, reserved.request()).await {
             tracing::error!(%error, "what was held for a gateway that has gone ends with its lease");
@@ -188,7 +188,7 @@ pub async fn settle(
         ));
     };
     let model = priced(&state, &model).await.map_err(unavailable)?;
-    let count = |tokens: i64| tokens.clamp(0, TOKENS_MOST);
+    let count = |tokens: i64| tokens.clamp(0, MAX_TOKENS);
     let input = count(asked.input_tokens);
     let tokens =
         Tokens { input, output: count(asked.output_tokens), cached: count(asked.cached_tokens).min(input) };
@@ -237,7 +237,7 @@ pub async fn release(
 /// Says that these are still under way.
 pub async fn renew(State(state): State<AppState>, asker: Asker, request: Request) -> Result<Response, Fault> {
     let (_, asked): (_, RenewAsk) = read(&state, &asker, request).await?;
-    if asked.request_ids.len() > REQUESTS_MOST {
+    if asked.request_ids.len() > MAX_REQUESTS {
         return Err(asker.bad_request("These are more than 10,000 requests. Send them in parts."));
     }
     let renewed = admission::renew(&state.desk, &asked.request_ids).await;
@@ -268,7 +268,7 @@ async fn read<T: DeserializeOwned>(
         return Err(asker.not_proven());
     }
     let within = std::time::Duration::from_secs(30);
-    let body: Bytes = match tokio::time::timeout(within, to_bytes(body, BODY_MOST)).await {
+    let body: Bytes = match tokio::time::timeout(within, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return Err(asker.too_large()),
         Err(_) => return Err(asker.too_slow()),

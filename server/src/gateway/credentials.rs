@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use keydesk_core::admission::{self, AuthContext, KnownKey, NotAdmitted, Presented, Refused};
-use keydesk_core::domain::gate::Refusal;
+use keydesk_core::admission::{self, AdmissionError, AuthContext, KnownKey, Presented, Refused};
+use keydesk_core::domain::gate::Rejection;
 
 use super::protocol::{Asker, Fault};
 use crate::http::request::RequestFacts;
@@ -31,35 +31,35 @@ impl FromRequestParts<AppState> for Authenticated {
                 state.last_used.note(context.key(), state.desk.now());
                 Ok(Self(context))
             }
-            Err(NotAdmitted::Refused(refusal, key)) => {
+            Err(AdmissionError::Refused(rejection, key)) => {
                 if let Some(key) = key {
-                    note_refusal(parts, state, &key, &refusal);
+                    note_rejection(parts, state, &key, &rejection);
                 }
-                Err(Asker::of(parts, state).refused(&refusal))
+                Err(Asker::of(parts, state).refused(&rejection))
             }
-            Err(NotAdmitted::Unavailable(error)) => Err(Asker::of(parts, state).unavailable(&error)),
+            Err(AdmissionError::Unavailable(error)) => Err(Asker::of(parts, state).unavailable(&error)),
         }
     }
 }
 
-/// For the key's page: a refusal of a known key is counted.
-pub fn note_refusal(parts: &Parts, state: &AppState, key: &KnownKey, refusal: &Refusal) {
+/// For the key's page: a rejection of a known key is counted.
+pub fn note_rejection(parts: &Parts, state: &AppState, key: &KnownKey, rejection: &Rejection) {
     let facts = parts.extensions.get::<RequestFacts>();
-    note_refusal_at(parts, state, key, refusal, parts.uri.path(), facts.and_then(|facts| facts.address));
+    note_rejection_at(parts, state, key, rejection, parts.uri.path(), facts.and_then(|facts| facts.address));
 }
 
 /// The same of a request that somebody asks for, on this route and from this address.
-pub fn note_refusal_at(
+pub fn note_rejection_at(
     parts: &Parts,
     state: &AppState,
     key: &KnownKey,
-    refusal: &Refusal,
+    rejection: &Rejection,
     route: &str,
     address: Option<IpAddr>,
 ) {
     let request_id = parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()).unwrap_or_default();
     let address = address.map(|address| address.to_string()).unwrap_or_default();
-    state.refusals.note(key, refusal, &Refused { route, address, request_id }, state.desk.now());
+    state.rejections.note(key, rejection, &Refused { route, address, request_id }, state.desk.now());
 }
 
 /// Every place in every route, also repeated ones: a second key must be seen to be refused.

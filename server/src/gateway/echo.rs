@@ -22,7 +22,7 @@ use super::upstream::Answer;
 const START: &str = "This is a demonstration: no provider is connected. You said: ";
 const APART: Duration = Duration::from_millis(5);
 const PIECE: usize = 12;
-const INPUTS_MOST: usize = 100;
+const MAX_INPUTS: usize = 100;
 
 /// What an answer is made of.
 struct Said {
@@ -37,15 +37,15 @@ struct Said {
 /// `asked_events` is Gemini's `alt=sse`.
 pub fn answer(ask: &Ask, asked_events: bool, request: &RequestId, now: Moment) -> Answer {
     let body: Value = serde_json::from_slice(ask.body()).unwrap_or_default();
-    let most = ask.max_output.unwrap_or(i64::MAX).min(demo_echo().output_held);
+    let max = ask.max_output.unwrap_or(i64::MAX).min(demo_echo().default_output_tokens);
     let whole = format!("{START}{}", last_text(&body).unwrap_or_default());
-    let text = within(&whole, most);
+    let text = within(&whole, max);
     let said = Said {
         id: request.as_str().trim_start_matches("req_").to_owned(),
         seconds: now.ms() / 1_000,
         input: estimate::of_request(ask.body()).unwrap_or_default(),
         output: estimate::of_text(&text),
-        is_cut: text.len() < whole.len() && ask.max_output.is_some_and(|named| named <= most),
+        is_cut: text.len() < whole.len() && ask.max_output.is_some_and(|named| named <= max),
         text,
     };
     if !ask.streams {
@@ -113,10 +113,10 @@ fn last_text(body: &Value) -> Option<String> {
 }
 
 /// As much of the beginning as has this many tokens.
-fn within(text: &str, most: i64) -> String {
+fn within(text: &str, max: i64) -> String {
     let mut kept: String =
-        text.chars().take(usize::try_from(most.max(0)).unwrap_or(0).saturating_mul(3)).collect();
-    while estimate::of_text(&kept) > most {
+        text.chars().take(usize::try_from(max.max(0)).unwrap_or(0).saturating_mul(3)).collect();
+    while estimate::of_text(&kept) > max {
         kept.pop();
     }
     kept
@@ -139,7 +139,7 @@ fn named_events(events: Vec<Value>) -> Vec<String> {
 fn whole_answer(route: Route, said: &Said, body: &Value) -> Value {
     match route {
         Route::ChatCompletions => {
-            let message = json!({"role": "assistant", "content": said.text, "refusal": null});
+            let message = json!({"role": "assistant", "content": said.text, "rejection": null});
             let choice =
                 json!({"index": 0, "message": message, "logprobs": null, "finish_reason": said.finish()});
             completion(said, "chatcmpl", "chat.completion", json!([choice]), openai_usage(said))
@@ -215,7 +215,7 @@ fn completion_events(route: Route, said: &Said, pieces: &[String]) -> Vec<Value>
 fn embeddings(said: &Said, body: &Value) -> Value {
     let texts: Vec<String> = match &body["input"] {
         Value::Array(list) if list.iter().any(|part| !part.is_number()) => {
-            list.iter().take(INPUTS_MOST).map(Value::to_string).collect()
+            list.iter().take(MAX_INPUTS).map(Value::to_string).collect()
         }
         other => vec![other.to_string()],
     };

@@ -12,7 +12,7 @@ use serde_json::Value;
 const MESSAGE: u64 = 8;
 const FILE: u64 = 1_500;
 /// More than any model takes or makes. Sums and prices of such numbers stay far from the end of an integer.
-pub const TOKENS_MOST: i64 = 1_000_000_000;
+pub const MAX_TOKENS: i64 = 1_000_000_000;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counted {
@@ -30,7 +30,7 @@ impl Counted {
     }
 
     pub fn tokens(self) -> i64 {
-        i64::try_from(self.ascii.div_ceil(3) + self.tokens).unwrap_or(TOKENS_MOST).min(TOKENS_MOST)
+        i64::try_from(self.ascii.div_ceil(3) + self.tokens).unwrap_or(MAX_TOKENS).min(MAX_TOKENS)
     }
 }
 
@@ -187,7 +187,7 @@ pub fn add_output(value: &Value, counted: &mut Counted) {
                 match (name.as_str(), value) {
                     (
                         "content" | "text" | "arguments" | "partial_json" | "thinking" | "reasoning_content"
-                        | "reasoning" | "refusal" | "delta",
+                        | "reasoning" | "rejection" | "delta",
                         Value::String(text),
                     ) => counted.text(text),
                     // What a Gemini model calls a function with is an object.

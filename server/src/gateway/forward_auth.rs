@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use keydesk_core::admission::{self, NotAdmitted, Used};
+use keydesk_core::admission::{self, AdmissionError, Used};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::usage::Tokens;
 
 use super::calls::request_id;
-use super::credentials::{from_query, note_refusal_at, presented};
+use super::credentials::{from_query, note_rejection_at, presented};
 use super::pass::{Found, find, user_agent};
 use super::protocol::{Asker, Fault, Protocol};
 use super::told;
@@ -46,14 +46,14 @@ async fn admit(
 ) -> Result<HeaderMap, Fault> {
     let desk = &state.desk;
     let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
-    let stopped = |stopped: NotAdmitted| match stopped {
-        NotAdmitted::Refused(refusal, key) => {
+    let stopped = |stopped: AdmissionError| match stopped {
+        AdmissionError::Refused(rejection, key) => {
             if let Some(key) = key {
-                note_refusal_at(parts, state, &key, &refusal, path, address);
+                note_rejection_at(parts, state, &key, &rejection, path, address);
             }
-            asker.refused(&refusal)
+            asker.refused(&rejection)
         }
-        NotAdmitted::Unavailable(error) => asker.unavailable(&error),
+        AdmissionError::Unavailable(error) => asker.unavailable(&error),
     };
     let mut sent = presented(parts);
     from_query(&mut sent, query);
@@ -67,12 +67,12 @@ async fn admit(
     if model != NO_MODEL {
         context
             .model(&model)
-            .map_err(|refusal| stopped(NotAdmitted::Refused(refusal, Some(context.known()))))?;
+            .map_err(|rejection| stopped(AdmissionError::Refused(rejection, Some(context.known()))))?;
         if let Found::Nothing = find(state, &model).await.map_err(|error| asker.unavailable(&error))? {
             return Err(asker.model_not_found("The model is not in this installation's catalogue."));
         }
     }
-    let request = request_id(parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.ten()));
+    let request = request_id(parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
     let ask = admission::Ask { request, model, amount: Money::ZERO, tokens: 0 };
     let route = if path.split(['/', ':']).any(looks_like_secret) { "" } else { path };
     let used = Used {

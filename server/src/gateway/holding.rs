@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Ended requests that wait for the database. Beyond this they are lost, and each loss is logged.
-const WAITING_MOST: usize = 100_000;
+const MAX_WAITING: usize = 100_000;
 /// Once the program has no more time.
 const STOP_SETTLES_WITHIN: Duration = Duration::from_secs(1);
 
@@ -70,7 +70,7 @@ impl UnderWay {
 
     fn wait(&self, reserved: Reserved, used: Used) {
         let mut waiting = locked(&self.waiting);
-        if waiting.len() < WAITING_MOST {
+        if waiting.len() < MAX_WAITING {
             waiting.push_back((reserved, used));
         } else {
             locked(&self.requests).remove(reserved.request());

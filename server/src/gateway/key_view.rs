@@ -4,47 +4,47 @@
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::response::Response;
-use keydesk_core::admission::{KeyLook, LiveLook, NotAdmitted, look};
-use keydesk_core::domain::gate::Refusal;
+use keydesk_core::admission::{AdmissionError, KeyStatusView, LiveKeyStatus, key_status};
+use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::limit_use::{LimitUse, Limited};
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
 use serde_json::{Value, json};
 
-use super::credentials::{note_refusal, presented};
+use super::credentials::{note_rejection, presented};
 use super::protocol::{Asker, Fault, answer};
 use crate::http::request::RequestFacts;
 use crate::state::AppState;
 
 pub async fn show(State(state): State<AppState>, asker: Asker, parts: Parts) -> Result<Response, Fault> {
     let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
-    match look(&state.desk, &presented(&parts), address).await {
-        Ok(look) => Ok(answer(&shape(&look, &asker.base_url))),
-        Err(NotAdmitted::Refused(refusal, key)) => {
+    match key_status(&state.desk, &presented(&parts), address).await {
+        Ok(status) => Ok(answer(&shape(&status, &asker.base_url))),
+        Err(AdmissionError::Refused(rejection, key)) => {
             if let Some(key) = key {
-                note_refusal(&parts, &state, &key, &refusal);
+                note_rejection(&parts, &state, &key, &rejection);
             }
-            Err(asker.refused(&refusal))
+            Err(asker.refused(&rejection))
         }
-        Err(NotAdmitted::Unavailable(error)) => Err(asker.unavailable(&error)),
+        Err(AdmissionError::Unavailable(error)) => Err(asker.unavailable(&error)),
     }
 }
 
-fn shape(look: &KeyLook, base_url: &str) -> Value {
+fn shape(status: &KeyStatusView, base_url: &str) -> Value {
     let mut shown = json!({
         "object": "key",
-        "state": look.stopped.as_ref().map_or("active", |refusal| refusal.reason().unwrap_or("stopped")),
-        "since": look.stopped.as_ref().and_then(since).map(Moment::rfc3339),
-        "why": look.stopped.as_ref().map(|refusal| refusal.sentence(base_url)),
-        "ask": look.asks,
+        "status": status.stopped.as_ref().map_or("active", |rejection| rejection.reason().unwrap_or("stopped")),
+        "since": status.stopped.as_ref().and_then(since).map(Moment::rfc3339),
+        "message": status.stopped.as_ref().map(|rejection| rejection.sentence(base_url)),
+        "contacts": status.contacts,
     });
-    if let (Some(live), Value::Object(shown)) = (&look.live, &mut shown) {
-        shown.insert("name".into(), json!(look.name));
-        shown.insert("hint".into(), json!(format!("sk-…{}", look.last_four)));
-        shown.insert("organisation".into(), json!(look.org));
-        shown.insert("team".into(), json!(look.team));
-        shown.insert("expires_at".into(), json!(look.expires_at.map(Moment::rfc3339)));
-        shown.insert("time_zone".into(), json!(look.zone.name()));
+    if let (Some(live), Value::Object(shown)) = (&status.live, &mut shown) {
+        shown.insert("name".into(), json!(status.name));
+        shown.insert("hint".into(), json!(format!("sk-…{}", status.last_four)));
+        shown.insert("organisation".into(), json!(status.org));
+        shown.insert("team".into(), json!(status.team));
+        shown.insert("expires_at".into(), json!(status.expires_at.map(Moment::rfc3339)));
+        shown.insert("time_zone".into(), json!(status.zone.name()));
         shown.insert("limits".into(), live.limits.iter().map(limit).collect());
         shown.insert("models".into(), json!(live.models));
         shown.insert("spent".into(), spent(live));
@@ -52,17 +52,17 @@ fn shape(look: &KeyLook, base_url: &str) -> Value {
     shown
 }
 
-fn since(refusal: &Refusal) -> Option<Moment> {
-    match refusal {
-        Refusal::Retired { since, .. }
-        | Refusal::Revoked { since, .. }
-        | Refusal::Disabled { since, .. }
-        | Refusal::Expired { since, .. } => Some(*since),
+fn since(rejection: &Rejection) -> Option<Moment> {
+    match rejection {
+        Rejection::Retired { since, .. }
+        | Rejection::Revoked { since, .. }
+        | Rejection::Disabled { since, .. }
+        | Rejection::Expired { since, .. } => Some(*since),
         _ => None,
     }
 }
 
-fn spent(live: &LiveLook) -> Value {
+fn spent(live: &LiveKeyStatus) -> Value {
     json!({
         "total_nanos": live.spent.nanos(),
         "total_dollars": live.spent.input(),
@@ -80,13 +80,13 @@ pub fn limit(limit: &LimitUse) -> Value {
         Limited::Balance => "balance",
         Limited::Requests => "requests_per_minute",
         Limited::Tokens => "tokens_per_minute",
-        Limited::Parallel => "parallel_requests",
+        Limited::Concurrent => "concurrent_requests",
     };
     let mut shown = json!({
         "limit": kind,
         "holder": limit.holder.as_str(),
         "holder_name": limit.holder_name,
-        "most": limit.most,
+        "most": limit.max,
         "used": limit.used,
         "held": limit.held,
         "left": limit.left(),
@@ -97,7 +97,7 @@ pub fn limit(limit: &LimitUse) -> Value {
     }
     if limit.what.is_money() {
         for (name, nanos) in
-            [("most_dollars", limit.most), ("used_dollars", limit.used), ("left_dollars", limit.left())]
+            [("most_dollars", limit.max), ("used_dollars", limit.used), ("left_dollars", limit.left())]
         {
             shown[name] = json!(Money::from_nanos(nanos).input());
         }

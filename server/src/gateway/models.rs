@@ -11,7 +11,7 @@ use keydesk_core::domain::model::{DEMO_ECHO, Model, demo_echo};
 use keydesk_core::store::{StoreError, providers};
 use serde_json::{Value, json};
 
-use super::credentials::{Authenticated, note_refusal};
+use super::credentials::{Authenticated, note_rejection};
 use super::protocol::{Asker, Fault, Protocol, answer};
 use crate::state::AppState;
 
@@ -48,9 +48,9 @@ pub async fn find(
     if id.is_empty() || looks_like_secret(id) {
         return Err(asker.model_not_found("There is no model of this name."));
     }
-    if let Err(refusal) = context.model(id) {
-        note_refusal(&parts, &state, &context.known(), &refusal);
-        return Err(asker.refused(&refusal));
+    if let Err(rejection) = context.model(id) {
+        note_rejection(&parts, &state, &context.known(), &rejection);
+        return Err(asker.refused(&rejection));
     }
     let models = usable(&state, &context).await.map_err(|error| asker.unavailable(&error))?;
     match models.iter().find(|model| model.id == id) {

@@ -14,8 +14,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use keydesk_core::admission::{self, AuthContext, NotAdmitted, Reserved, Used};
-use keydesk_core::domain::gate::Refusal;
+use keydesk_core::admission::{self, AdmissionError, AuthContext, Reserved, Used};
+use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::model::{DEMO_ECHO, Model, demo_echo};
@@ -30,14 +30,14 @@ use tracing::Instrument;
 
 use super::ask::{Ask, Route, Wrong};
 use super::back::{Flight, HUNG_UP};
-use super::credentials::{Authenticated, note_refusal};
+use super::credentials::{Authenticated, note_rejection};
 use super::echo;
 use super::protocol::{Asker, Fault};
 use super::upstream::{Answer, Failure, Sending, milliseconds};
 use crate::http::request::RequestFacts;
 use crate::state::AppState;
 
-pub const BODY_MOST: usize = 32 << 20;
+pub const MAX_BODY: usize = 32 << 20;
 /// Looked through beside everything else; a longer one would keep others waiting.
 const LARGE_BODY: usize = 256 << 10;
 /// A body that takes longer is asked about again at gates 1 to 5.
@@ -45,7 +45,7 @@ const SLOW_BODY: Duration = Duration::from_secs(1);
 const BODY_WITHIN: Duration = Duration::from_secs(120);
 /// The demonstration answers at once.
 const DEMO_WITHIN: Duration = Duration::from_secs(60);
-const USER_AGENT_MOST: usize = 200;
+const MAX_USER_AGENT: usize = 200;
 
 /// A request whose key has passed gates 1 to 5. `path_model` is the model in a Gemini path.
 pub async fn pass(
@@ -106,10 +106,10 @@ enum Unread {
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Unread> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > BODY_MOST as u64) {
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(Unread::TooLarge);
     }
-    match timeout(BODY_WITHIN, to_bytes(body, BODY_MOST)).await {
+    match timeout(BODY_WITHIN, to_bytes(body, MAX_BODY)).await {
         Err(_) => Err(Unread::TooSlow),
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error))
@@ -225,12 +225,12 @@ impl Passage {
         if looks_like_secret(&self.ask.model) {
             return Err(self.asker.model_not_found("There is no model of this name."));
         }
-        self.context.model(&self.ask.model).map_err(|refusal| self.refused(&refusal))
+        self.context.model(&self.ask.model).map_err(|rejection| self.refused(&rejection))
     }
 
-    fn refused(&self, refusal: &Refusal) -> Fault {
-        note_refusal(&self.parts, &self.state, &self.context.known(), refusal);
-        self.asker.refused(refusal)
+    fn refused(&self, rejection: &Rejection) -> Fault {
+        note_rejection(&self.parts, &self.state, &self.context.known(), rejection);
+        self.asker.refused(rejection)
     }
 
     /// One lookup, and for the demonstration's name another one.
@@ -266,11 +266,11 @@ impl Passage {
     async fn reserve(&self, model: &Model) -> Result<Reserved, Fault> {
         let known = self.facts().and_then(|facts| RequestId::parse(&facts.id));
         let desk = &self.state.desk;
-        let request = known.unwrap_or_else(|| RequestId::new(desk.now(), desk.ten()));
-        let asked = most(request, model, self.ask.input, self.ask.output(model.output_held));
+        let request = known.unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
+        let asked = max(request, model, self.ask.input, self.ask.output(model.default_output_tokens));
         admission::reserve(desk, &self.context, &asked).await.map_err(|stopped| match stopped {
-            NotAdmitted::Refused(refusal, _) => self.refused(&refusal),
-            NotAdmitted::Unavailable(error) => self.asker.unavailable(&error),
+            AdmissionError::Refused(rejection, _) => self.refused(&rejection),
+            AdmissionError::Unavailable(error) => self.asker.unavailable(&error),
         })
     }
 
@@ -296,7 +296,7 @@ impl Passage {
 }
 
 /// What a request holds: its input, and the most that it may have as output.
-pub fn most(request: RequestId, model: &Model, input: i64, output: i64) -> admission::Ask {
+pub fn max(request: RequestId, model: &Model, input: i64, output: i64) -> admission::Ask {
     let tokens = Tokens { input, output, cached: 0 };
     // Reading from a cache is cheaper almost everywhere; where it is not, all of it may be.
     let cached = Tokens { cached: input, ..tokens };
@@ -311,7 +311,7 @@ pub fn most(request: RequestId, model: &Model, input: i64, output: i64) -> admis
 pub fn user_agent(headers: &HeaderMap) -> String {
     let sent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let shown = sent.filter(|text| !looks_like_secret(text)).unwrap_or_default();
-    shown.chars().filter(|c| !c.is_control()).take(USER_AGENT_MOST).collect()
+    shown.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect()
 }
 
 /// A model and who serves it.

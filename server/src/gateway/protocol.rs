@@ -9,7 +9,7 @@ use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, RETRY_AFTER
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use keydesk_core::domain::gate::Refusal;
+use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::limit_use::LimitUse;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
@@ -22,7 +22,7 @@ use crate::state::AppState;
 
 /// Many clients take no notice of a minute and more, and then come back at once. A second that is missing at the end costs them one
 /// more try.
-const RETRY_AFTER_MOST: i64 = 59;
+const MAX_RETRY_AFTER: i64 = 59;
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +78,11 @@ impl Asker {
         }
     }
 
-    pub fn refused(&self, refusal: &Refusal) -> Fault {
-        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNAUTHORIZED);
-        let fault = self.fault(status, refusal.code(), self.with_warning(refusal.sentence(&self.base_url)));
-        let Refusal::Limit { limit, retry_after, .. } = refusal else { return fault };
+    pub fn refused(&self, rejection: &Rejection) -> Fault {
+        let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::UNAUTHORIZED);
+        let fault =
+            self.fault(status, rejection.code(), self.with_warning(rejection.sentence(&self.base_url)));
+        let Rejection::Limit { limit, retry_after, .. } = rejection else { return fault };
         let retry = retry_after.map_or(Retry::Never, Retry::After);
         Fault { retry, limit: Some((limit.clone(), self.now)), ..fault }
     }
@@ -294,7 +295,7 @@ impl IntoResponse for Fault {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
             Retry::After(seconds) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(seconds.min(RETRY_AFTER_MOST)));
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds.min(MAX_RETRY_AFTER)));
             }
             Retry::Unsaid => {}
         }

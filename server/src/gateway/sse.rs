@@ -5,7 +5,7 @@
 //! exactly that. What one event may take of the memory is bounded; of a longer one the end is kept.
 
 /// Most providers send less than a thousandth of this in one event.
-const EVENT_MOST: usize = 4 << 20;
+const MAX_EVENT: usize = 4 << 20;
 /// Where usage stands in an event that is longer.
 const END_KEPT: usize = 64 << 10;
 
@@ -22,7 +22,7 @@ pub struct Event {
 /// Keeps a bounded end of what is pushed.
 fn push(data: &mut Vec<u8>, cut: &mut bool, bytes: &[u8]) {
     data.extend_from_slice(bytes);
-    if data.len() > EVENT_MOST {
+    if data.len() > MAX_EVENT {
         data.drain(..data.len() - END_KEPT);
         *cut = true;
     }
@@ -71,7 +71,7 @@ impl Events {
                 }
             }
         }
-        if self.event.raw.len() > EVENT_MOST {
+        if self.event.raw.len() > MAX_EVENT {
             // Nobody leaves out an event of this size: its bytes go ahead.
             on(Event { raw: std::mem::take(&mut self.event.raw), ..Event::default() });
         }

@@ -35,7 +35,7 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 /// One for each connect timeout; nobody has this many.
-const CLIENTS_MOST: usize = 64;
+const MAX_CLIENTS: usize = 64;
 
 /// Why there is no answer, or no more of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,7 +237,7 @@ impl Upstreams {
             tracing::error!(cause, "no client for providers can be made");
             Failure::Unreachable
         })?;
-        if clients.len() >= CLIENTS_MOST {
+        if clients.len() >= MAX_CLIENTS {
             clients.clear();
         }
         clients.insert(connect_ms, client.clone());

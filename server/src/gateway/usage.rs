@@ -6,7 +6,7 @@ use bytes::Bytes;
 use keydesk_core::domain::usage::Tokens;
 use serde_json::Value;
 
-use super::estimate::{Counted, TOKENS_MOST, add_output};
+use super::estimate::{Counted, MAX_TOKENS, add_output};
 use super::sse::{Elements, Event, Events};
 
 /// In whose words a route's answers tell their usage.
@@ -86,8 +86,8 @@ impl Told {
             input += cached + self.written.unwrap_or(0);
         }
         Some(Tokens {
-            input: input.min(TOKENS_MOST),
-            output: self.output.unwrap_or(0).min(TOKENS_MOST),
+            input: input.min(MAX_TOKENS),
+            output: self.output.unwrap_or(0).min(MAX_TOKENS),
             cached: cached.min(input),
         })
     }
@@ -96,7 +96,7 @@ impl Told {
 /// A number of tokens, whatever a provider makes of it.
 fn count(value: &Value) -> Option<i64> {
     let number = value.as_i64().or_else(|| value.as_f64().map(|number| number as i64))?;
-    Some(number.clamp(0, TOKENS_MOST))
+    Some(number.clamp(0, MAX_TOKENS))
 }
 
 /// Where the usage stands in one answer or event.

@@ -39,8 +39,14 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
         }
     };
     match caller {
-        Some((session, fresh_at, person)) => {
-            request.extensions_mut().insert(Caller { person, session, fresh_at, address, request_id: id });
+        Some((session, reauthenticated_at, person)) => {
+            request.extensions_mut().insert(Caller {
+                person,
+                session,
+                reauthenticated_at,
+                address,
+                request_id: id,
+            });
         }
         None if asks_for_a_page(&request) && !is_public(request.uri().path()) => {
             let next = LocalPath::parse(request.uri().path_and_query().map_or("/", |whole| whole.as_str()))

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use super::request::RequestFacts;
 
 /// Far above the longest form.
-pub const BODY_MOST: usize = 64 * 1024;
+pub const MAX_BODY: usize = 64 * 1024;
 /// A form that takes longer to arrive is given up.
 const BODY_WITHIN: Duration = Duration::from_secs(15);
 /// What was typed here is never shown again.
@@ -32,8 +32,8 @@ const NEVER_BACK: [&str; 8] = [
     "form[current]",
     "form[code]",
     "form[recovery]",
-    "form[proof][password]",
-    "form[proof][code]",
+    "form[reauth][password]",
+    "form[reauth][code]",
 ];
 
 /// Waits for the whole form before anybody asks who sends it: a session that ends while a form arrives slowly is not
@@ -43,7 +43,7 @@ pub async fn gather(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_MOST)).await {
+    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Ok(Err(_)) => {
             (StatusCode::PAYLOAD_TOO_LARGE, "The form is too large. Nothing was saved.\n").into_response()
@@ -65,7 +65,7 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
     let (mut parts, body) = request.into_parts();
     let wants_page = accepts_html(&parts.headers);
     // `gather` has it all.
-    let bytes = to_bytes(body, BODY_MOST).await.unwrap_or_default();
+    let bytes = to_bytes(body, MAX_BODY).await.unwrap_or_default();
     let mut values: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
     // A form says which page it is on; one drawn in the answer to its own post has another address.
     let said = values.iter().position(|(name, _)| name == "page").map(|at| values.remove(at).1);
@@ -74,8 +74,8 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
     // Every action takes one struct called `form`, which refuses fields that it does not know.
     if values.iter().any(|(name, _)| !name.starts_with("form[")) {
         return match wants_page {
-            true => error_page(&pages, form_page, AppError::Malformed).await,
-            false => refused(&AppError::Malformed),
+            true => error_page(&pages, form_page, AppError::MalformedKey).await,
+            false => refused(&AppError::MalformedKey),
         };
     }
     // The action itself always answers as to a script.
@@ -96,7 +96,7 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
         return response;
     }
     let (answered, body) = response.into_parts();
-    let bytes = to_bytes(body, 16 * BODY_MOST).await.unwrap_or_default();
+    let bytes = to_bytes(body, 16 * MAX_BODY).await.unwrap_or_default();
     let error: AppError = serde_json::from_slice(&bytes).unwrap_or(AppError::Internal);
     let mut told = if wants_page { page(&pages, form_page, error, values).await } else { refused(&error) };
     for name in [header::SET_COOKIE, header::RETRY_AFTER] {
@@ -161,13 +161,13 @@ async fn page(
     let (errors, merged) = match error {
         AppError::Unauthenticated => return sign_in(form_page),
         // About the whole act, not about what was typed.
-        AppError::Forbidden | AppError::NotFound | AppError::Malformed | AppError::SecondFactor { .. } => {
+        AppError::Forbidden | AppError::NotFound | AppError::MalformedKey | AppError::SecondFactor { .. } => {
             return error_page(pages, form_page, error).await;
         }
         AppError::Invalid { fields } => (fields, None),
-        AppError::Clash { fields, merged, .. } => (fields, Some(merged)),
+        AppError::EditConflict { fields, merged, .. } => (fields, Some(merged)),
         AppError::Conflict { .. }
-        | AppError::Stale
+        | AppError::ReauthRequired
         | AppError::TooMany { .. }
         | AppError::Unavailable
         | AppError::Internal => (vec![], None),

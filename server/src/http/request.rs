@@ -78,7 +78,7 @@ fn number_of(request: &Request, state: &AppState) -> String {
     };
     match sent.filter(|_| !is_metered).filter(plain).filter(|text| !looks_like_secret(text)) {
         Some(text) => text.to_owned(),
-        None => RequestId::new(state.desk.now(), state.desk.ten()).to_string(),
+        None => RequestId::new(state.desk.now(), state.desk.id_entropy()).to_string(),
     }
 }
 

@@ -68,7 +68,7 @@ impl SessionStore for Sessions {
         loop {
             let new = NewSession {
                 hash: &hash(&record.id),
-                id: &SessionId::new(now, self.desk.ten()),
+                id: &SessionId::new(now, self.desk.id_entropy()),
                 person: &person,
                 data: &data,
                 address: &text(&record.data, ADDRESS),
@@ -79,7 +79,7 @@ impl SessionStore for Sessions {
             match sessions::insert(&mut tx, &new, now).await.map_err(failed)? {
                 Begun::Yes => return tx.save_unaudited("a session begins").await.map_err(failed),
                 Begun::Refused => return Err(Error::Backend(REFUSED.into())),
-                Begun::Taken => {}
+                Begun::ConstraintViolation => {}
             }
             record.id = Id(i128::from_le_bytes(self.desk.bytes()));
         }

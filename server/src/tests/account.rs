@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::support::{Answer, Browser, MINUTE, PASSWORD, TestApp, Who, on_both};
 
-const HALF_IN: &str = "keydesk-half-in";
+const PENDING_SIGN_IN: &str = "keydesk-half-in";
 const COOKIE: &str = "keydesk";
 
 async fn send_password(app: &TestApp, browser: &Browser, email: &str, password: &str) -> Answer {
@@ -26,7 +26,7 @@ on_both! {
         let answer = send_password(&app, &browser, &Who::Owner.email(), PASSWORD).await;
         assert_eq!((answer.status, answer.location()), (200, "/sign-in/code"));
         assert!(answer.cookie(COOKIE).is_none(), "a session before the code");
-        let half = answer.cookie(HALF_IN).unwrap();
+        let half = answer.cookie(PENDING_SIGN_IN).unwrap();
         assert!(half.is("HttpOnly") && half.is("SameSite=Strict"), "{:?}", half.attributes);
         assert!(app.get(&browser, "/acme/keys").await.location().starts_with("/sign-in"));
         assert_eq!(app.get(&browser, "/sign-in/code").await.status, 200);
@@ -42,7 +42,7 @@ on_both! {
         let code = [("form[code]", "000000")];
         assert_eq!(app.post(&Browser::default(), "session/code", &code).await.status, 401);
         let forger = Browser::default();
-        forger.plant(HALF_IN, "{\"until\":9999999999999}");
+        forger.plant(PENDING_SIGN_IN, "{\"until\":9999999999999}");
         assert_eq!(app.post(&forger, "session/code", &code).await.status, 401);
         app.clock.advance(10 * MINUTE);
         assert_eq!(app.post(&browser, "session/code", &code).await.status, 401);

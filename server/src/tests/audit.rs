@@ -96,7 +96,7 @@ on_both! {
         app.post(&support, "keys/find", &[("form[org]", "acme"), ("form[q]", "ci")]).await;
 
         let owner = app.sign_in(Who::Owner).await;
-        let page = app.get(&owner, "/acme/audit?kind=support.looked").await;
+        let page = app.get(&owner, "/acme/audit?kind=support.accessed").await;
         assert!(page.text.contains("speculationrules"));
         for sentence in ["Support (support) searched the keys for “prod”.", "Support (support) searched the keys for “ci”."] {
             assert!(page.text.contains(sentence), "{}", page.text);

@@ -124,7 +124,7 @@ fn every_mistake() -> Vec<Wrong> {
     ];
     const NOT_MONEY: [&str; 3] = ["0.0000000001", "9223372036.9", "€5"];
     const NOT_COUNT: [&str; 4] = ["1.5", "1000000001", "$5", "2b2"];
-    for field in ["month", "week", "day", "total", "rpm", "tpm", "parallel"] {
+    for field in ["month", "week", "day", "total", "rpm", "tpm", "concurrent"] {
         let mode: &'static str = match field {
             "month" => "month_mode",
             "week" => "week_mode",
@@ -132,10 +132,10 @@ fn every_mistake() -> Vec<Wrong> {
             "total" => "total_mode",
             "rpm" => "rpm_mode",
             "tpm" => "tpm_mode",
-            _ => "parallel_mode",
+            _ => "concurrent_mode",
         };
         let money = mode.len() > 9 || ["week", "day"].contains(&field);
-        let money = money && field != "parallel";
+        let money = money && field != "concurrent";
         let own = if money { &NOT_MONEY[..] } else { &NOT_COUNT[..] };
         for value in NUMBERS.iter().chain(own) {
             all.push(Wrong { set: vec![(mode, "limit".into()), (field, (*value).into())], beside: field });

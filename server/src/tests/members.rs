@@ -73,13 +73,13 @@ on_both! {
         assert_eq!(answer, 403);
         let page = format!("/acme/members/{}/remove", cast.id(Who::Member));
         let drawn = app.get(&owner, &page).await.text;
-        assert!(drawn.contains("form[proof][password]"), "the page asks for it");
+        assert!(drawn.contains("form[reauth][password]"), "the page asks for it");
         let id = cast.id(Who::Member);
-        let proof = |password: &'static str| {
-            [("form[org]", "acme".to_owned()), ("form[id]", id.to_string()), ("form[proof][password]", password.into())]
+        let reauth = |password: &'static str| {
+            [("form[org]", "acme".to_owned()), ("form[id]", id.to_string()), ("form[reauth][password]", password.into())]
         };
         let send = async |password: &'static str| {
-            let fields = proof(password);
+            let fields = reauth(password);
             let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
             app.post(&owner, "members/remove", &fields).await.status
         };

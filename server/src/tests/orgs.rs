@@ -99,7 +99,7 @@ on_both! {
         app.clock.advance(HOUR / 3);
         let stale = app.post_page(&owner, "/acme/settings", "orgs/save", &borrowed(&fields)).await;
         assert_eq!(stale.status, 403);
-        assert!(stale.text.contains("form[proof][password]"), "{}", stale.text);
+        assert!(stale.text.contains("form[reauth][password]"), "{}", stale.text);
         assert!(stale.text.contains("Acme &amp; Co"), "{}", stale.text);
         assert_eq!(app.number("SELECT version FROM orgs WHERE slug = 'acme'").await, 1);
 

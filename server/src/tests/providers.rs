@@ -138,11 +138,11 @@ on_both! {
             }
         };
         assert_eq!(save(&[("form[model][input]", "0.2"), ("form[model][vendor]", "Meta AI")]).await.status, 303);
-        let clash = save(&[("form[model][input]", "0.3"), ("form[model][output]", "0.9")]).await;
-        assert_eq!(clash.status, 409);
-        assert!(clash.text.contains("Somebody changed this model while you were editing."), "{}", clash.text);
-        assert!(clash.text.contains("Now: $0.2. You entered: $0.3."), "{}", clash.text);
-        assert!(clash.text.contains(r#"value="Meta AI""#) && clash.text.contains(r#"value="0.9""#), "{}", clash.text);
+        let conflict = save(&[("form[model][input]", "0.3"), ("form[model][output]", "0.9")]).await;
+        assert_eq!(conflict.status, 409);
+        assert!(conflict.text.contains("Somebody changed this model while you were editing."), "{}", conflict.text);
+        assert!(conflict.text.contains("Now: $0.2. You entered: $0.3."), "{}", conflict.text);
+        assert!(conflict.text.contains(r#"value="Meta AI""#) && conflict.text.contains(r#"value="0.9""#), "{}", conflict.text);
 
         let retire = "/operator/models/retire?id=meta%2Fllama-4";
         assert!(app.get(&operator, retire).await.text.contains("Retire meta/llama-4"));

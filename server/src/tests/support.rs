@@ -30,8 +30,8 @@ use keydesk_core::domain::team_form::TeamForm;
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{catalogue, invitations, keys, providers};
 use keydesk_core::store::people::{self, NewPerson};
-use keydesk_core::store::teams::{self, NewPlace, NewTeam};
-use keydesk_core::store::{Db, Place};
+use keydesk_core::store::teams::{self, NewTeam, NewTeamMember};
+use keydesk_core::store::{DatabaseUrl, Db};
 use keydesk_core::{Clock, Desk};
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
@@ -249,8 +249,9 @@ impl TestApp {
         let (desk, now) = (&self.state.desk, self.state.desk.now());
         let hash = password_hash(desk).await;
         let zone = || Zone::parse("Europe/Zurich").unwrap();
-        let org = |name: &str| Org::new(OrgId::new(now, desk.ten()), slug_of(name), name.into(), zone());
-        let team = |name: &str| Team { id: TeamId::new(now, desk.ten()), name: name.into() };
+        let org =
+            |name: &str| Org::new(OrgId::new(now, desk.id_entropy()), slug_of(name), name.into(), zone());
+        let team = |name: &str| Team { id: TeamId::new(now, desk.id_entropy()), name: name.into() };
         let (acme, elsewhere) = (org("Acme"), org("Elsewhere"));
         let (crew, others) = (team("Crew"), team("Others"));
         let mut tx = desk.db.write().await.unwrap();
@@ -264,7 +265,7 @@ impl TestApp {
         let permit = system_permit(&acme.id, Action::ManageTeamPeople, "test");
         let mut cast = Vec::new();
         for who in Who::ALL.into_iter().filter(|who| *who != Who::Anonymous) {
-            let id = PersonId::new(now, desk.ten());
+            let id = PersonId::new(now, desk.id_entropy());
             let (email, name) = (Email::parse(&who.email()).unwrap(), format!("{who:?}"));
             let new = NewPerson {
                 id: &id,
@@ -286,7 +287,7 @@ impl TestApp {
             };
             if let Some((team, admin)) = place {
                 let role = if admin { TeamRole::Admin } else { TeamRole::Member };
-                let place = NewPlace { team: &team.id, person: &id, role, now };
+                let place = NewTeamMember { team: &team.id, person: &id, role, now };
                 teams::add_person(&mut tx, &permit, &place).await.unwrap();
             }
             cast.push((who, id));
@@ -298,7 +299,7 @@ impl TestApp {
     /// Another team with the people of the cast's.
     pub async fn team(&self, cast: &Cast, name: &str) -> Team {
         let (desk, now) = (&self.state.desk, self.state.desk.now());
-        let team = Team { id: TeamId::new(now, desk.ten()), name: name.into() };
+        let team = Team { id: TeamId::new(now, desk.id_entropy()), name: name.into() };
         let mut tx = desk.db.write().await.unwrap();
         let permit = system_permit(&cast.org.id, Action::CreateTeam, "test");
         let spec = TeamSpec { name: name.into(), ..TeamSpec::default() };
@@ -310,7 +311,7 @@ impl TestApp {
             (Who::Member, TeamRole::Member),
         ];
         for (who, role) in people {
-            let place = NewPlace { team: &team.id, person: &cast.id(who), role, now };
+            let place = NewTeamMember { team: &team.id, person: &cast.id(who), role, now };
             teams::add_person(&mut tx, &permit, &place).await.unwrap();
         }
         tx.save_unaudited("test").await.unwrap();
@@ -346,7 +347,7 @@ impl TestApp {
             name: name.into(),
             base_url: "https://api.openai.com".into(),
             credential_env: "KEYDESK_TESTS_API_KEY".into(),
-            ..ProviderForm::fresh()
+            ..ProviderForm::with_defaults()
         };
         let form = providers::AddForm { provider };
         providers::add(&self.state.desk, By::CommandLine, &form).await.unwrap().id
@@ -355,7 +356,7 @@ impl TestApp {
     /// Somebody new in the cast's team, who never signs in.
     pub async fn mate(&self, cast: &Cast) -> PersonId {
         let (desk, now) = (&self.state.desk, self.state.desk.now());
-        let id = PersonId::new(now, desk.ten());
+        let id = PersonId::new(now, desk.id_entropy());
         let email = Email::parse(&format!("{id}@example.com")).unwrap();
         let platform = PlatformRole::None;
         let new = NewPerson { id: &id, email: &email, name: "Mate", password_hash: "none", platform };
@@ -363,7 +364,7 @@ impl TestApp {
         people::insert_person(&mut tx, &new, now).await.unwrap();
         people::insert_member(&mut tx, &cast.org.id, &id, OrgRole::Member, now).await.unwrap();
         let permit = system_permit(&cast.org.id, Action::ManageTeamPeople, "test");
-        let place = NewPlace { team: &cast.team.id, person: &id, role: TeamRole::Member, now };
+        let place = NewTeamMember { team: &cast.team.id, person: &id, role: TeamRole::Member, now };
         teams::add_person(&mut tx, &permit, &place).await.unwrap();
         tx.save_unaudited("test").await.unwrap();
         id
@@ -723,8 +724,8 @@ pub fn new_key<'a>(org: &'a str, team: &'a str, name: &'a str) -> Vec<(&'a str, 
         ("form[key][rpm]", "60"),
         ("form[key][tpm_mode]", "none"),
         ("form[key][tpm]", ""),
-        ("form[key][parallel_mode]", "none"),
-        ("form[key][parallel]", ""),
+        ("form[key][concurrent_mode]", "none"),
+        ("form[key][concurrent]", ""),
         ("form[key][expiry]", "90"),
         ("form[key][expires_on]", ""),
     ]
@@ -743,7 +744,7 @@ pub fn new_team<'a>(org: &'a str, name: &'a str) -> Vec<(&'a str, &'a str)> {
         ("form[team][total_mode]", "none"),
         ("form[team][rpm_mode]", "none"),
         ("form[team][tpm_mode]", "none"),
-        ("form[team][parallel_mode]", "none"),
+        ("form[team][concurrent_mode]", "none"),
     ]
 }
 
@@ -779,7 +780,7 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
                 total_mode: "none".into(),
                 rpm_mode: "none".into(),
                 tpm_mode: "none".into(),
-                parallel_mode: "none".into(),
+                concurrent_mode: "none".into(),
                 expiry: "never".into(),
                 ..Default::default()
             };
@@ -886,7 +887,7 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
         "account/password" => own(&[("form[current]", PASSWORD), ("form[password]", "short")]),
         "account/end-session" => own(&[("form[id]", "ses_0")]),
         "account/end-other-sessions" => own(&[("form[confirm]", "yes")]),
-        "second-factor/start" => own(&[("form[proof][password]", PASSWORD)]),
+        "second-factor/start" => own(&[("form[reauth][password]", PASSWORD)]),
         "second-factor/turn-on" => own(&[("form[code]", "000000")]),
         "second-factor/turn-off" => own(&[("form[current]", PASSWORD), ("form[code]", "000000")]),
         "second-factor/renew-codes" => own(&[("form[confirm]", "yes")]),
@@ -970,7 +971,7 @@ where
     R: Future<Output = ()> + Send + 'static,
 {
     let folder = tempfile::tempdir().unwrap();
-    let db = Db::open(&Place::Sqlite(folder.path().join("desk.sqlite"))).await.unwrap();
+    let db = Db::open(&DatabaseUrl::Sqlite(folder.path().join("desk.sqlite"))).await.unwrap();
     db.migrate().await.unwrap();
     pass_on(run(TestApp::new(db).await, body).await);
 }
@@ -992,7 +993,7 @@ where
     let name = format!("kd_{unique:016x}");
     let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
     sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
-    let place = Place::Postgres(server.clone().database(&name).to_url_lossy().to_string());
+    let place = DatabaseUrl::Postgres(server.clone().database(&name).to_url_lossy().to_string());
     let db = Db::open(&place).await.unwrap();
     db.migrate().await.unwrap();
     let outcome = run(TestApp::new(db).await, body).await;

@@ -11,11 +11,11 @@ pub use sessions::SessionsPage;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::account::{self, Account, NameForm, SessionLife};
-use keydesk_core::store::people::{self, OrgPlace};
+use keydesk_core::store::people::{self, Membership};
 use leptos::prelude::*;
 
 use super::members::role_word;
-use super::{here, mistakes, notice_line, page, title, typed};
+use super::{field_errors, here, notice_line, page, title, typed};
 use crate::ask::{caller, desk};
 use crate::error::AppError;
 use crate::path::LocalPath;
@@ -58,7 +58,7 @@ pub fn AccountPage() -> impl IntoView {
 }
 
 fn about(caller: &Caller) -> impl IntoView + use<> {
-    let mistakes = mistakes();
+    let field_errors = field_errors();
     let form = typed().unwrap_or_else(|| NameForm { name: caller.person.name.clone() });
     let name = TextField {
         field: "name",
@@ -66,7 +66,7 @@ fn about(caller: &Caller) -> impl IntoView + use<> {
         label: "Name",
         help: "In every organisation's lists.",
         autocomplete: "name",
-        most: Some(100),
+        max: Some(100),
         ..Default::default()
     };
     let theme = |value: &'static str, label: &'static str| {
@@ -80,7 +80,7 @@ fn about(caller: &Caller) -> impl IntoView + use<> {
             </header>
             <form class="form" method="post" action="/api/account/rename" data-enhance data-brief>
                 {on_page(here())}
-                {name.draw(form.name, &mistakes)}
+                {name.draw(form.name, &field_errors)}
                 <div class="actions">
                     <button class="btn">"Save name"</button>
                 </div>
@@ -109,7 +109,8 @@ fn about(caller: &Caller) -> impl IntoView + use<> {
 
 fn signing_in(view: &Account) -> impl IntoView + use<> {
     let zone = Zone::utc();
-    let asked = view.places.iter().find(|place| place.asks_second_factor()).map(|place| place.name.clone());
+    let asked =
+        view.places.iter().find(|place| place.requires_second_factor()).map(|place| place.name.clone());
     let (state, words, action) = match view.second_factor_since {
         Some(since) => {
             let left = match view.codes_left {
@@ -171,7 +172,7 @@ fn signing_in(view: &Account) -> impl IntoView + use<> {
     }
 }
 
-fn places(places: &[OrgPlace]) -> impl IntoView + use<> {
+fn places(places: &[Membership]) -> impl IntoView + use<> {
     let rows = places
         .iter()
         .map(|place| {

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::{crumbs, framed};
 use crate::ask::caller;
-use crate::pages::{here, mistakes, notice_line, page, title};
+use crate::pages::{field_errors, here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::field::{TextField, on_page};
 use crate::ui::frame::page_head;
@@ -13,7 +13,7 @@ use crate::ui::frame::page_head;
 pub fn PasswordPage() -> impl IntoView {
     page(async move {
         let caller = caller()?;
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let second_factor = caller.person.second_factor;
         let password = |field, name, label, help, autocomplete| {
             let field = TextField {
@@ -23,10 +23,10 @@ pub fn PasswordPage() -> impl IntoView {
                 help,
                 kind: "password",
                 autocomplete,
-                most: Some(256),
+                max: Some(256),
                 ..Default::default()
             };
-            field.draw(String::new(), &mistakes)
+            field.draw(String::new(), &field_errors)
         };
         let rule = match second_factor {
             true => "8 characters or more, because you have a second factor. No common ones.",
@@ -41,12 +41,12 @@ pub fn PasswordPage() -> impl IntoView {
                 autocomplete: "one-time-code",
                 ..Default::default()
             };
-            code.draw(String::new(), &mistakes)
+            code.draw(String::new(), &field_errors)
         });
         let body = view! {
             {title("Change password")}
             {page_head(crumbs(), "Change password".into_any(), ().into_any(), ().into_any())}
-            {mistakes.0.is_empty().then(notice_line)}
+            {field_errors.0.is_empty().then(notice_line)}
             <form class="form" method="post" action="/api/account/password" data-enhance data-brief>
                 {on_page(here())}
                 {password("current", "form[current]", "Present password", "", "current-password")}

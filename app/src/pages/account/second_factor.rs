@@ -9,23 +9,23 @@ use leptos_axum::ResponseOptions;
 
 use super::{crumbs, framed};
 use crate::ask::{caller, desk};
-use crate::pages::{here, mistakes, notice_line, page, title};
+use crate::pages::{field_errors, here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::sealed::{self, CODES, NewCodes};
 use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::code::copy_button;
-use crate::ui::field::{Mistakes, TextField, on_page};
+use crate::ui::field::{FieldErrors, TextField, on_page};
 use crate::ui::frame::page_head;
 use crate::ui::icon::{Icon, icon};
-use crate::ui::proof::{proof_fields, proof_password};
 use crate::ui::qr::qr;
+use crate::ui::reauth::{reauth_fields, reauth_password};
 
 #[component]
 pub fn SecondFactorPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = second_factor::show(&desk, &caller).await?;
-        let (mistakes, now) = (mistakes(), desk.now());
+        let (field_errors, now) = (field_errors(), desk.now());
         let state = match &view {
             View::On { since, .. } => {
                 badge(BadgeTone::Good, "On".into(), format!("Since {}.", since.exact(&Zone::utc())))
@@ -37,17 +37,17 @@ pub fn SecondFactorPage() -> impl IntoView {
         };
         let heading = view! { "Second factor " {state} };
         let part = match view {
-            View::Off => off(&mistakes),
+            View::Off => off(&field_errors),
             View::SettingUp { secret, url } => {
                 never_kept();
-                setting_up(&secret, &url, &caller, now, &mistakes)
+                setting_up(&secret, &url, &caller, now, &field_errors)
             }
-            View::On { codes_left, asked_by, .. } => on(codes_left, asked_by, &caller, now, &mistakes),
+            View::On { codes_left, asked_by, .. } => on(codes_left, asked_by, &caller, now, &field_errors),
         };
         let body = view! {
             {title("Second factor")}
             {page_head(crumbs(), heading.into_any(), ().into_any(), ().into_any())}
-            {mistakes.0.is_empty().then(notice_line)}
+            {field_errors.0.is_empty().then(notice_line)}
             {part}
         };
         framed(&caller, LocalPath::second_factor(), body.into_any()).await
@@ -72,7 +72,7 @@ fn code_field(label: &'static str, help: &'static str) -> TextField {
     }
 }
 
-fn off(mistakes: &Mistakes) -> AnyView {
+fn off(field_errors: &FieldErrors) -> AnyView {
     view! {
         <div class="stack roomy">
             <p>
@@ -80,7 +80,7 @@ fn off(mistakes: &Mistakes) -> AnyView {
             </p>
             <form class="form" method="post" action="/api/second-factor/start" data-enhance data-brief>
                 {on_page(here())}
-                {proof_password("You then have ten minutes to set your device up.", mistakes)}
+                {reauth_password("You then have ten minutes to set your device up.", field_errors)}
                 <div class="actions end">
                     <a class="btn quiet" href=LocalPath::account().as_str().to_owned()>"Cancel"</a>
                     <button class="btn primary">"Set up second factor"</button>
@@ -91,7 +91,7 @@ fn off(mistakes: &Mistakes) -> AnyView {
     .into_any()
 }
 
-fn setting_up(secret: &str, url: &str, caller: &Caller, now: Moment, mistakes: &Mistakes) -> AnyView {
+fn setting_up(secret: &str, url: &str, caller: &Caller, now: Moment, field_errors: &FieldErrors) -> AnyView {
     let groups: Vec<String> =
         secret.as_bytes().chunks(4).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
     let code = TextField { inputmode: "numeric", ..code_field("Code that it shows", "Six digits.") };
@@ -110,8 +110,8 @@ fn setting_up(secret: &str, url: &str, caller: &Caller, now: Moment, mistakes: &
                 <h2 id="prove">"2. Type the code that it shows"</h2>
                 <form class="form" method="post" action="/api/second-factor/turn-on" data-enhance data-brief>
                     {on_page(here())}
-                    {code.draw(String::new(), mistakes)}
-                    {proof_fields(caller, now, mistakes)}
+                    {code.draw(String::new(), field_errors)}
+                    {reauth_fields(caller, now, field_errors)}
                     <p class="muted">"Your other sessions, which began without it, end."</p>
                     <div class="actions end">
                         <a class="btn quiet" href=LocalPath::account().as_str().to_owned()>"Cancel"</a>
@@ -129,7 +129,7 @@ fn on(
     asked_by: Option<String>,
     caller: &Caller,
     now: Moment,
-    mistakes: &Mistakes,
+    field_errors: &FieldErrors,
 ) -> AnyView {
     let left = match codes_left {
         0 => "None is left. Make new ones now: without them a lost device locks you out.".to_owned(),
@@ -154,8 +154,8 @@ fn on(
             view! {
                 <form class="form" method="post" action="/api/second-factor/turn-off" data-enhance data-brief>
                     {on_page(here())}
-                    {password.draw(String::new(), mistakes)}
-                    {code.draw(String::new(), mistakes)}
+                    {password.draw(String::new(), field_errors)}
+                    {code.draw(String::new(), field_errors)}
                     <div class="actions end">
                         <button class="btn danger">"Turn off second factor"</button>
                     </div>
@@ -174,7 +174,7 @@ fn on(
                 <p>"Each signs you in once when the device is not at hand. " {left}</p>
                 <form class="form" method="post" action="/api/second-factor/renew-codes" data-enhance data-brief>
                     {on_page(here())}
-                    {proof_fields(caller, now, mistakes)}
+                    {reauth_fields(caller, now, field_errors)}
                     <div class="actions end">
                         <button class="btn" name="form[confirm]" value="yes">"Make new recovery codes"</button>
                     </div>

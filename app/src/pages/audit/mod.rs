@@ -23,7 +23,7 @@ use crate::ui::icon::{Icon, icon};
 use crate::ui::pager::pager;
 
 /// Characters of what is typed into the key box; the longest name has half as many.
-const KEY_MOST: usize = 200;
+const MAX_KEY: usize = 200;
 
 /// The address's parameters, as far as they make sense; the rest is as if it were not there.
 fn read(get: impl Fn(&str) -> Option<String>) -> AuditFilter {
@@ -34,8 +34,8 @@ fn read(get: impl Fn(&str) -> Option<String>) -> AuditFilter {
         Some(Cursor { backwards, seq })
     };
     AuditFilter {
-        person: text("person").chars().take(KEY_MOST).collect(),
-        key: text("key").trim().chars().take(KEY_MOST).collect(),
+        person: text("person").chars().take(MAX_KEY).collect(),
+        key: text("key").trim().chars().take(MAX_KEY).collect(),
         team: get("team").and_then(|text| TeamId::parse(&text)),
         kinds: Kinds::parse(&text("kind")),
         from: day("from"),
@@ -81,7 +81,7 @@ pub fn AuditPage() -> impl IntoView {
             KeysMeant::Secret => AuditFilter { key: String::new(), ..filter },
             KeysMeant::Any | KeysMeant::These(_) | KeysMeant::Unknown => filter,
         };
-        let org = view.visit.org.clone();
+        let org = view.context.org.clone();
         let count = match view.total {
             1 => "1 event".to_owned(),
             total => format!("{} events", grouped(total)),
@@ -101,12 +101,12 @@ pub fn AuditPage() -> impl IntoView {
             {filters(&view, &filter)}
             {if none { empty(&view, &filter) } else { events(&view, &filter) }}
         };
-        Ok(framed(&view.visit, &caller, &format!("/{}/audit", org.slug), Width::Wide, body.into_any()))
+        Ok(framed(&view.context, &caller, &format!("/{}/audit", org.slug), Width::Wide, body.into_any()))
     })
 }
 
 fn exports(view: &AuditView, filter: &AuditFilter) -> AnyView {
-    if !view.visit.may(Action::ExportAudit, On::Org) || view.page.events.is_empty() {
+    if !view.context.may(Action::ExportAudit, On::Org) || view.page.events.is_empty() {
         return ().into_any();
     }
     let hidden = |name: &'static str, value: String| {
@@ -115,7 +115,7 @@ fn exports(view: &AuditView, filter: &AuditFilter) -> AnyView {
     let kept = pairs(filter).into_iter().map(|(name, value)| hidden(name, value)).collect_view();
     view! {
         <form class="actions" method="post" action="/api/audit/export">
-            {on_page(here())} {hidden("org", view.visit.org.slug.clone())} {kept}
+            {on_page(here())} {hidden("org", view.context.org.slug.clone())} {kept}
             <button class="btn" name="form[format]" value="csv">"Export CSV"</button>
             <button class="btn" name="form[format]" value="jsonl">"Export JSON Lines"</button>
         </form>
@@ -124,7 +124,7 @@ fn exports(view: &AuditView, filter: &AuditFilter) -> AnyView {
 }
 
 fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
-    let slug = view.visit.org.slug.clone();
+    let slug = view.context.org.slug.clone();
     let option = |value: String, label: String, chosen: &str| {
         let selected = value == chosen;
         view! { <option value=value selected=selected>{label}</option> }
@@ -210,7 +210,7 @@ fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
                     name="key"
                     value=filter.key.clone()
                     placeholder="Name or id"
-                    maxlength=KEY_MOST.to_string()
+                    maxlength=MAX_KEY.to_string()
                     autocomplete="off"
                     spellcheck="false"
                 />
@@ -240,7 +240,7 @@ fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
 }
 
 fn empty(view: &AuditView, filter: &AuditFilter) -> AnyView {
-    let slug = &view.visit.org.slug;
+    let slug = &view.context.org.slug;
     if filter.is_plain() && filter.page.is_none() {
         return view! {
             <section class="empty">
@@ -272,7 +272,7 @@ fn empty(view: &AuditView, filter: &AuditFilter) -> AnyView {
 }
 
 fn events(view: &AuditView, filter: &AuditFilter) -> AnyView {
-    let org = &view.visit.org;
+    let org = &view.context.org;
     let zone = &org.zone;
     let links = Links { slug: &org.slug, there: &view.there };
     let by_day = view.page.events.chunk_by(|a, b| Day::of(a.at, zone) == Day::of(b.at, zone));

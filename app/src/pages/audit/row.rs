@@ -87,7 +87,7 @@ fn sign(kind: EventKind) -> Icon {
         K::OrgEdited
         | K::BalanceDebited
         | K::BalanceEnforced
-        | K::BalanceLetBe
+        | K::BalanceNotEnforced
         | K::KeyEdited
         | K::TeamEdited
         | K::TeamPersonChanged
@@ -102,7 +102,7 @@ fn sign(kind: EventKind) -> Icon {
         | K::SecondFactorOff
         | K::RecoveryCodesMade
         | K::RecoveryCodeUsed => Icon::Shield,
-        K::SupportLooked => Icon::Search,
+        K::SupportAccessed => Icon::Search,
         K::AuditExported => Icon::List,
     }
 }

@@ -1,17 +1,17 @@
 //! The form of a key: empty with sensible values for a new one, filled for an edit. Both are the same fields.
 
-use keydesk_core::domain::key_form::{NAME_MOST, NOTE_MOST, days_words, expiry_days};
+use keydesk_core::domain::key_form::{MAX_NAME, MAX_NOTE, days_words, expiry_days};
 use keydesk_core::domain::moment::Day;
 use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView, TeamBounds};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param, query};
 use crate::pages::bounds::BoundFields;
-use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{Mistakes, TextField, help, lines_field, mistake, on_page, select_field};
+use crate::ui::field::{FieldErrors, TextField, field_error, help, lines_field, on_page, select_field};
 use crate::ui::frame::{Width, framed, page_head};
-use crate::ui::proof::proof_fields;
+use crate::ui::reauth::reauth_fields;
 
 #[component]
 pub fn NewKeyPage() -> impl IntoView {
@@ -23,12 +23,12 @@ pub fn NewKeyPage() -> impl IntoView {
         if let Some(sent) = typed::<CreateForm>() {
             view.form = sent.key;
         }
-        let bounds = keys::bounds_for(&desk, &view.visit, &view.form.team).await?;
-        let mistakes = mistakes();
+        let bounds = keys::bounds_for(&desk, &view.context, &view.form.team).await?;
+        let field_errors = field_errors();
         // A key for somebody else may have to be proved; a key of one's own never.
         let for_another = !["", caller.person.id.as_str()].contains(&view.form.owner.as_str());
-        let proof = for_another.then(|| proof_fields(&caller, view.now, &mistakes));
-        let org = view.visit.org.clone();
+        let reauth = for_another.then(|| reauth_fields(&caller, view.now, &field_errors));
+        let org = view.context.org.clone();
         let keys_page = LocalPath::keys(&org.slug).as_str().to_owned();
         let under = view! { <p class="muted">"The key is shown once, on the next page."</p> };
         let body = view! {
@@ -43,8 +43,8 @@ pub fn NewKeyPage() -> impl IntoView {
             <form class="form" method="post" action="/api/keys/create" data-enhance>
                 {on_page(here())}
                 <input type="hidden" name="form[org]" value=org.slug.clone() />
-                {fields(&view, bounds, &mistakes)}
-                {proof}
+                {fields(&view, bounds, &field_errors)}
+                {reauth}
                 {summary(&view)}
                 <div class="actions">
                     <button class="btn primary">"Create key"</button>
@@ -53,7 +53,7 @@ pub fn NewKeyPage() -> impl IntoView {
             </form>
         };
         let path = format!("/{}/keys/new", org.slug);
-        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Narrow, body.into_any()))
     })
 }
 
@@ -73,9 +73,9 @@ pub fn EditKeyPage() -> impl IntoView {
         } else if let Some(sent) = typed::<EditForm>() {
             (view.form, was, version) = (sent.key, sent.was, sent.version);
         }
-        let bounds = keys::bounds_for(&desk, &view.visit, &view.form.team).await?;
-        let mistakes = mistakes();
-        let org = view.visit.org.clone();
+        let bounds = keys::bounds_for(&desk, &view.context, &view.form.team).await?;
+        let field_errors = field_errors();
+        let org = view.context.org.clone();
         let name = view.key.as_ref().map(|key| key.name.clone()).unwrap_or_default();
         let key_page = format!("/{}/keys/{id}", org.slug);
         let crumbs = vec![
@@ -92,14 +92,14 @@ pub fn EditKeyPage() -> impl IntoView {
                 <input type="hidden" name="form[id]" value=id.clone() />
                 <input type="hidden" name="form[version]" value=version.to_string() />
                 <input type="hidden" name="form[was]" value=was />
-                {fields(&view, bounds, &mistakes)}
+                {fields(&view, bounds, &field_errors)}
                 <div class="actions">
                     <button class="btn primary">"Save changes"</button>
                     <a class="btn quiet" href=key_page.clone()>"Cancel"</a>
                 </div>
             </form>
         };
-        Ok(framed(&view.visit, &caller, &format!("{key_page}/edit"), Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &format!("{key_page}/edit"), Width::Narrow, body.into_any()))
     })
 }
 
@@ -132,20 +132,20 @@ fn summary(view: &FormView) -> impl IntoView + use<> {
         <p class="summary needs-script">
             "The key is " <b data-says="owner">{owner}</b> "’s. It may use " <b data-says="models">{models}</b> ", spend " {money("month", "any amount")}
             " a month at " {said("rpm", "any number of")} " requests and " {said("tpm", "any number of")}
-            " tokens per minute, " {said("parallel", "any number")} " at a time. It expires: "
+            " tokens per minute, " {said("concurrent", "any number")} " at a time. It expires: "
             <b data-says="expiry">{expiry}</b> "."
         </p>
     }
 }
 
-fn fields(view: &FormView, bounds: Option<TeamBounds>, mistakes: &Mistakes) -> AnyView {
+fn fields(view: &FormView, bounds: Option<TeamBounds>, field_errors: &FieldErrors) -> AnyView {
     let form = &view.form;
     let name = TextField {
         field: "name",
         name: "form[key][name]",
         label: "Name",
         help: "What uses this key. Unique among the team's live keys.",
-        most: Some(NAME_MOST),
+        max: Some(MAX_NAME),
         autofocus: view.key.is_none(),
         ..Default::default()
     };
@@ -154,7 +154,7 @@ fn fields(view: &FormView, bounds: Option<TeamBounds>, mistakes: &Mistakes) -> A
         name: "form[key][note]",
         label: "Note",
         help: "Shown under the name in the list.",
-        most: Some(NOTE_MOST),
+        max: Some(MAX_NOTE),
         optional: true,
         ..Default::default()
     };
@@ -186,18 +186,18 @@ fn fields(view: &FormView, bounds: Option<TeamBounds>, mistakes: &Mistakes) -> A
         "Its admins can look after the key too, and what it allows bounds the key.",
         teams,
         &form.team,
-        mistakes,
+        field_errors,
     );
-    let owner = owner(view, mistakes);
+    let owner = owner(view, field_errors);
     view! {
-        {name.draw(form.name.clone(), mistakes)}
-        {note.draw(form.note.clone(), mistakes)}
+        {name.draw(form.name.clone(), field_errors)}
+        {note.draw(form.note.clone(), field_errors)}
         {team}
         {owner}
         <fieldset class="group">
             <legend>"What it may use"</legend>
             <p class="help">"Requests for anything else are refused with the reason."</p>
-            {bounds.models(&view.models, mistakes)}
+            {bounds.models(&view.models, field_errors)}
             {lines_field(
                 "addresses",
                 "form[key][addresses]",
@@ -205,26 +205,26 @@ fn fields(view: &FormView, bounds: Option<TeamBounds>, mistakes: &Mistakes) -> A
                 "One a line, as 203.0.113.7 or 203.0.113.0/24. Empty lets it be used from anywhere.",
                 "",
                 form.addresses.clone(),
-                mistakes,
+                field_errors,
             )}
         </fieldset>
         <fieldset class="group">
             <legend>"What it may spend"</legend>
             <p class="help">"Checked at every request; a change holds from the next one on. At a limit requests are refused, with the time it opens again."</p>
-            {bounds.budgets(&view.visit.org.zone, mistakes)}
-            {bounds.rates(mistakes)}
+            {bounds.budgets(&view.context.org.zone, field_errors)}
+            {bounds.rates(field_errors)}
         </fieldset>
         <fieldset class="group">
             <legend>"How long"</legend>
             <p class="help">"An expired key is refused at once, and stays so."</p>
-            {expiry(view, mistakes)}
+            {expiry(view, field_errors)}
         </fieldset>
     }
     .into_any()
 }
 
 /// Whose key it is. Who looks after nobody else's keys is its owner, and there is nothing to choose.
-fn owner(view: &FormView, mistakes: &Mistakes) -> AnyView {
+fn owner(view: &FormView, field_errors: &FieldErrors) -> AnyView {
     let mut owners: Vec<(String, String)> =
         view.owners.iter().map(|person| (person.id.to_string(), person.name.clone())).collect();
     // Who owns it stays a choice, also when they are not active any more or not the caller's to choose.
@@ -234,24 +234,24 @@ fn owner(view: &FormView, mistakes: &Mistakes) -> AnyView {
         owners.push((owner.id.to_string(), owner.name.clone()));
     }
     if let [(_, only)] = owners.as_slice() {
-        let (only, wrong) = (only.clone(), mistakes.of("owner"));
+        let (only, wrong) = (only.clone(), field_errors.of("owner"));
         return view! {
             <div class="field" data-field="owner">
                 <p class="label">"Owner"</p>
                 <p>{only}</p>
-                {mistake("owner", wrong)}
+                {field_error("owner", wrong)}
             </div>
         }
         .into_any();
     }
     let chosen =
-        if view.form.owner.is_empty() { view.visit.standing.person.as_str() } else { &view.form.owner };
+        if view.form.owner.is_empty() { view.context.principal.person.as_str() } else { &view.form.owner };
     let words = "They see the key and may take it out of use.";
-    select_field("owner", "form[key][owner]", "Owner", words, owners, chosen, mistakes)
+    select_field("owner", "form[key][owner]", "Owner", words, owners, chosen, field_errors)
 }
 
-fn expiry(view: &FormView, mistakes: &Mistakes) -> AnyView {
-    let (form, zone) = (&view.form, &view.visit.org.zone);
+fn expiry(view: &FormView, field_errors: &FieldErrors) -> AnyView {
+    let (form, zone) = (&view.form, &view.context.org.zone);
     let choice = |value: String, label: String, reveals: bool| {
         let checked = form.expiry == value;
         view! {
@@ -267,22 +267,22 @@ fn expiry(view: &FormView, mistakes: &Mistakes) -> AnyView {
             </label>
         }
     };
-    let standing = view.key.as_ref().and_then(|key| key.expires_at);
-    let keep = standing.map(|_| choice("keep".into(), "As it is".into(), false));
-    let (rules, defaults) = (&view.visit.org.rules, &view.visit.org.defaults);
+    let principal = view.key.as_ref().and_then(|key| key.expires_at);
+    let keep = principal.map(|_| choice("keep".into(), "As it is".into(), false));
+    let (rules, defaults) = (&view.context.org.rules, &view.context.org.defaults);
     let offered = expiry_days(rules, defaults)
         .into_iter()
         .map(|days| choice(days.to_string(), days_words(days), false))
         .collect_view();
     // A key that never ends stays so, also where a new one may not.
-    let never = rules.key_days_most.is_none() || view.key.is_some() && standing.is_none();
-    let last = rules.key_days_most.map(|most| Day::of(view.now.plus_days(most), zone).to_string());
-    let most = rules.key_days_most.map(|most| {
-        help("expiry_most", format!("Keys of this organisation end within {}.", days_words(most)))
-    });
-    let stands = standing.map(|at| help("expiry", format!("As it is: {}.", at.exact(zone))));
+    let never = rules.max_key_days.is_none() || view.key.is_some() && principal.is_none();
+    let last = rules.max_key_days.map(|max| Day::of(view.now.plus_days(max), zone).to_string());
+    let max = rules
+        .max_key_days
+        .map(|max| help("expiry_most", format!("Keys of this organisation end within {}.", days_words(max))));
+    let stands = principal.map(|at| help("expiry", format!("As it is: {}.", at.exact(zone))));
     let first = Day::of(view.now, zone);
-    let wrong = mistakes.of("expiry");
+    let wrong = field_errors.of("expiry");
     view! {
         <div class="reveals" data-field="expiry">
             <div class="segmented" role="radiogroup" aria-label="Expires">
@@ -292,7 +292,7 @@ fn expiry(view: &FormView, mistakes: &Mistakes) -> AnyView {
                 {never.then(|| choice("never".into(), "Never".into(), false))}
             </div>
             {stands}
-            {most}
+            {max}
             <div class="reveal">
                 <div class="field">
                     <label class="label" for="expires_on">"Date"</label>
@@ -311,7 +311,7 @@ fn expiry(view: &FormView, mistakes: &Mistakes) -> AnyView {
                     {help("expires_on", format!("It works to the end of this day, {}.", zone.name()))}
                 </div>
             </div>
-            {mistake("expiry", wrong)}
+            {field_error("expiry", wrong)}
         </div>
     }
     .into_any()

@@ -22,7 +22,7 @@ pub fn IssuedPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::show(&desk, &caller, &slug, &id).await?;
-        let (org, key) = (&view.visit.org, &view.key);
+        let (org, key) = (&view.context.org, &view.key);
         let path = LocalPath::issued(&org.slug, &key.id);
         let issued: Option<Issued> = sealed::take(ISSUED, path.as_str(), view.now);
         if let Some(response) = use_context::<ResponseOptions>() {
@@ -81,7 +81,7 @@ pub fn IssuedPage() -> impl IntoView {
             }
             .into_any(),
         };
-        Ok(framed(&view.visit, &caller, LocalPath::key(&org.slug, &key.id).as_str(), Width::Mid, body))
+        Ok(framed(&view.context, &caller, LocalPath::key(&org.slug, &key.id).as_str(), Width::Mid, body))
     })
 }
 

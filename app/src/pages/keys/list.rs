@@ -14,7 +14,7 @@ use keydesk_core::store::key_list::{PAGE_ROWS, SEARCH_INSIDE_FROM};
 use leptos::prelude::*;
 
 use super::{key_hint, state_badge};
-use crate::actions::keys::SEARCH_MOST;
+use crate::actions::keys::MAX_SEARCH;
 use crate::ask::{caller, desk, param};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
@@ -60,7 +60,7 @@ impl Query {
                 search: if secret_in_address {
                     String::new()
                 } else {
-                    search.chars().take(SEARCH_MOST).collect()
+                    search.chars().take(MAX_SEARCH).collect()
                 },
                 state: get("state").and_then(|text| StateFilter::parse(&text)).unwrap_or(StateFilter::Live),
                 team: get("team").and_then(|text| TeamId::parse(&text)),
@@ -121,8 +121,8 @@ pub fn KeysPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::list(&desk, &caller, &slug, &query.filter).await?;
-        let org = view.visit.org.clone();
-        let may_create = view.visit.may(Action::CreateKey, On::Org);
+        let org = view.context.org.clone();
+        let may_create = view.context.may(Action::CreateKey, On::Org);
         let new = format!("/{}/keys/new", org.slug);
         let create = may_create.then(|| {
             view! {
@@ -149,7 +149,7 @@ pub fn KeysPage() -> impl IntoView {
             {page_head(vec![], heading.into_any(), ().into_any(), (!none_at_all).then_some(create).flatten().into_any())}
             {if none_at_all { empty(may_create, &org.slug) } else { listed(&view, &query) }}
         };
-        Ok(framed(&view.visit, &caller, &format!("/{}/keys", org.slug), Width::Wide, body.into_any()))
+        Ok(framed(&view.context, &caller, &format!("/{}/keys", org.slug), Width::Wide, body.into_any()))
     })
 }
 
@@ -190,7 +190,7 @@ fn empty(may_create: bool, slug: &str) -> AnyView {
 }
 
 fn listed(view: &KeysView, query: &Query) -> AnyView {
-    let org = &view.visit.org;
+    let org = &view.context.org;
     let none = view.page.keys.is_empty();
     view! {
         {toolbar(view, query)}
@@ -208,7 +208,7 @@ fn listed(view: &KeysView, query: &Query) -> AnyView {
 }
 
 fn toolbar(view: &KeysView, query: &Query) -> impl IntoView {
-    let slug = view.visit.org.slug.clone();
+    let slug = view.context.org.slug.clone();
     let rest = query.with(|filter| filter.search.clear());
     let rest = serde_urlencoded::to_string(rest.pairs()).unwrap_or_default();
     let chosen = query.filter.team.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -244,7 +244,7 @@ fn toolbar(view: &KeysView, query: &Query) -> impl IntoView {
             <form class="search" role="search" method="post" action="/api/keys/search">
                 <input type="hidden" name="form[org]" value=slug.clone() />
                 <input type="hidden" name="form[rest]" value=rest />
-                {SearchBox { name: "form[q]", placeholder: "Name, last four, key id or a whole secret", label: "Search keys", most: None }.draw(query.filter.search.clone())}
+                {SearchBox { name: "form[q]", placeholder: "Name, last four, key id or a whole secret", label: "Search keys", max: None }.draw(query.filter.search.clone())}
             </form>
             {teams}
         </div>
@@ -279,7 +279,7 @@ fn none_found(view: &KeysView, query: &Query) -> AnyView {
     view! {
         <section class="empty">
             {icon(Icon::Search)} <h2>{heading}</h2> <p>{words}</p> <div class="actions">
-                <a class="btn" href=LocalPath::keys(&view.visit.org.slug).as_str().to_owned()>
+                <a class="btn" href=LocalPath::keys(&view.context.org.slug).as_str().to_owned()>
                     "Clear search and filters"
                 </a>
             </div>
@@ -289,7 +289,7 @@ fn none_found(view: &KeysView, query: &Query) -> AnyView {
 }
 
 fn table(view: &KeysView, query: &Query) -> AnyView {
-    let org = &view.visit.org;
+    let org = &view.context.org;
     let head = |sort: Sort, label: &'static str, class: &'static str| {
         let current = query.filter.sort == sort;
         let descending = if current { !query.filter.descending } else { sort.descends_first() };
@@ -416,13 +416,13 @@ fn row(key: &Key, sort: Sort, slug: &str, now: Moment, zone: &Zone) -> impl Into
 
 fn limits(key: &Key) -> impl IntoView + use<> {
     // Rates on one line, parallel requests under them.
-    let rates = Limits { parallel: None, ..key.limits };
-    let parallel = key.limits.parallel.map(|parallel| format!("{} parallel", grouped(parallel)));
-    match (rates == Limits::default(), parallel) {
-        (true, Some(parallel)) => view! { <span class="tight">{parallel}</span> }.into_any(),
-        (_, parallel) => view! {
+    let rates = Limits { concurrent: None, ..key.limits };
+    let concurrent = key.limits.concurrent.map(|concurrent| format!("{} concurrent", grouped(concurrent)));
+    match (rates == Limits::default(), concurrent) {
+        (true, Some(concurrent)) => view! { <span class="tight">{concurrent}</span> }.into_any(),
+        (_, concurrent) => view! {
             <span class="tight">{rates.summary()}</span>
-            {parallel.map(|parallel| view! { <span class="sub">{parallel}</span> })}
+            {concurrent.map(|concurrent| view! { <span class="sub">{concurrent}</span> })}
         }
         .into_any(),
     }

@@ -6,9 +6,9 @@ use keydesk_core::ops::keys;
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
-use crate::pages::{here, mistakes, notice_line, page, title};
+use crate::pages::{field_errors, here, notice_line, page, title};
 use crate::path::LocalPath;
-use crate::ui::field::{help, mistake, on_page};
+use crate::ui::field::{field_error, help, on_page};
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::when;
@@ -19,8 +19,8 @@ pub fn RevokeKeyPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::revoke_form(&desk, &caller, &slug, &id).await?;
-        let mistakes = mistakes();
-        let (org, key) = (&view.visit.org, &view.key);
+        let field_errors = field_errors();
+        let (org, key) = (&view.context.org, &view.key);
         let key_page = LocalPath::key(&org.slug, &key.id).as_str().to_owned();
         let crumbs = vec![
             (LocalPath::keys(&org.slug).as_str().to_owned(), "Keys".to_owned()),
@@ -44,7 +44,7 @@ pub fn RevokeKeyPage() -> impl IntoView {
             .into_any(),
             Some(at) => view! { <p>"Last used " {when::ago(at, view.now, &org.zone)} "."</p> }.into_any(),
         };
-        let wrong = mistakes.of("name");
+        let wrong = field_errors.of("name");
         let name_field = view.must_type_name.then(|| {
             view! {
                 <div class="field" data-field="name">
@@ -65,7 +65,7 @@ pub fn RevokeKeyPage() -> impl IntoView {
                         required
                     />
                     {help("name", "It is asked because the key is in use.")}
-                    {mistake("name", wrong)}
+                    {field_error("name", wrong)}
                 </div>
             }
         });
@@ -97,7 +97,7 @@ pub fn RevokeKeyPage() -> impl IntoView {
             </div>
         };
         let path = format!("/{}/keys/{}/revoke", org.slug, key.id);
-        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Narrow, body.into_any()))
     })
 }
 

@@ -30,7 +30,7 @@ pub fn KeyPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::show(&desk, &caller, &slug, &id).await?;
-        let (org, key, now) = (&view.visit.org, &view.key, view.now);
+        let (org, key, now) = (&view.context.org, &view.key, view.now);
         let zone = &org.zone;
         let crumbs = vec![(LocalPath::keys(&org.slug).as_str().to_owned(), "Keys".to_owned())];
         let heading = view! {
@@ -38,7 +38,7 @@ pub fn KeyPage() -> impl IntoView {
             {state_badge(key, now, zone)}
         };
         // Members are told that nothing is left, and not how much there is.
-        let balance = key.balance.filter(|_| view.visit.may(Action::SeeBalance, On::Org));
+        let balance = key.balance.filter(|_| view.context.may(Action::SeeBalance, On::Org));
         let under = view! {
             <p class="facts-line muted">
                 {key_hint(key)} <span>{next_stop(key, balance, now, zone)}</span>
@@ -50,14 +50,14 @@ pub fn KeyPage() -> impl IntoView {
             {page_head(crumbs, heading.into_any(), under.into_any(), actions(&view))}
             <div class="columns">
                 <div class="stack">
-                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {refusals_card(&view)}
+                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {rejections_card(&view)}
                     {history_card(&view)}
                 </div>
                 {about_card(key, now, zone)}
             </div>
         };
         let path = LocalPath::key(&org.slug, &key.id).as_str().to_owned();
-        Ok(framed(&view.visit, &caller, &path, Width::Wide, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Wide, body.into_any()))
     })
 }
 
@@ -110,8 +110,8 @@ fn resets(used: &BudgetUse, now: Moment, zone: &Zone) -> Option<String> {
 }
 
 fn actions(view: &KeyView) -> AnyView {
-    let (org, key) = (&view.visit.org.slug, &view.key);
-    let may = |action| view.visit.may(action, On::Key(key.facts()));
+    let (org, key) = (&view.context.org.slug, &view.key);
+    let may = |action| view.context.may(action, On::Key(key.facts()));
     let live = key.is_live(view.now);
     let base = LocalPath::key(org, &key.id).as_str().to_owned();
     let post = |action: &'static str, sign: Icon, words: &'static str| {
@@ -199,14 +199,14 @@ fn limits_card(key: &Key) -> impl IntoView + use<> {
             </header>
             <dl class="tiles">
                 {tile("Requests per minute", key.limits.rpm)} {tile("Tokens per minute", key.limits.tpm)}
-                {tile("Parallel requests", key.limits.parallel)}
+                {tile("Parallel requests", key.limits.concurrent)}
             </dl>
         </section>
     }
 }
 
-fn refusals_card(view: &KeyView) -> impl IntoView + use<> {
-    let (zone, now) = (&view.visit.org.zone, view.now);
+fn rejections_card(view: &KeyView) -> impl IntoView + use<> {
+    let (zone, now) = (&view.context.org.zone, view.now);
     let rows = view
         .refused
         .iter()
@@ -234,7 +234,7 @@ fn refusals_card(view: &KeyView) -> impl IntoView + use<> {
     view! {
         <section class="card">
             <header>
-                <h2>"Recent refusals"</h2>
+                <h2>"Recent rejections"</h2>
                 <p>{format!("Last {REFUSED_DAYS} days")}</p>
             </header>
             {body}
@@ -243,7 +243,7 @@ fn refusals_card(view: &KeyView) -> impl IntoView + use<> {
 }
 
 fn history_card(view: &KeyView) -> impl IntoView + use<> {
-    let (org, now) = (&view.visit.org, view.now);
+    let (org, now) = (&view.context.org, view.now);
     // The key itself is this page.
     let there = BTreeSet::new();
     let links = Links { slug: &org.slug, there: &there };
@@ -252,7 +252,7 @@ fn history_card(view: &KeyView) -> impl IntoView + use<> {
         .iter()
         .map(|event| event_row(event, &links, when::ago(event.at, now, &org.zone).into_any(), &org.zone))
         .collect_view();
-    let all = view.visit.may(Action::SeeAudit, On::Org).then(|| {
+    let all = view.context.may(Action::SeeAudit, On::Org).then(|| {
         view! { <a href=format!("/{}/audit?key={}", org.slug, view.key.id)>"All events of this key"</a> }
     });
     view! {

@@ -9,7 +9,7 @@ use leptos_axum::ResponseOptions;
 use super::{crumbs, role_options};
 use crate::ask::{caller, desk, param, query};
 use crate::mail::mailer;
-use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, IssuedLink, Mailed, Tone};
 use crate::ui::code::copy_button;
@@ -17,7 +17,7 @@ use crate::ui::field::{TextField, on_page, select_field};
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::notice::notice;
-use crate::ui::proof::proof_fields;
+use crate::ui::reauth::reauth_fields;
 
 #[component]
 pub fn InvitePage() -> impl IntoView {
@@ -26,9 +26,9 @@ pub fn InvitePage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = invitations::blank(&desk, &caller, &slug).await?;
-        let mistakes = mistakes();
-        let org = view.visit.org.clone();
-        let runs = view.visit.standing.runs_org();
+        let field_errors = field_errors();
+        let org = view.context.org.clone();
+        let runs = view.context.principal.runs_org();
         let form: InviteForm = typed().unwrap_or_else(|| {
             let known = view.teams.iter().find(|known| known.id.as_str() == team);
             // Whoever looks after teams invites into one of them; let the first be chosen.
@@ -46,7 +46,7 @@ pub fn InvitePage() -> impl IntoView {
             label: "E-mail",
             help: "They sign in with it.",
             kind: "email",
-            most: Some(254),
+            max: Some(254),
             autofocus: true,
             ..Default::default()
         };
@@ -65,7 +65,7 @@ pub fn InvitePage() -> impl IntoView {
         let role = match view.roles.as_slice() {
             [_] => view! { <input type="hidden" name="form[role]" value="member" /> }.into_any(),
             roles => {
-                select_field("role", "form[role]", "Role", "", role_options(roles), &form.role, &mistakes)
+                select_field("role", "form[role]", "Role", "", role_options(roles), &form.role, &field_errors)
             }
         };
         let places = vec![
@@ -74,12 +74,12 @@ pub fn InvitePage() -> impl IntoView {
         ];
         let place = (!view.teams.is_empty()).then(|| {
             view! {
-                {select_field("team", "form[team]", "Team", "", teams, &form.team, &mistakes)}
-                {select_field("team_role", "form[team_role]", "In the team", "Counts only with a team.", places, &form.team_role, &mistakes)}
+                {select_field("team", "form[team]", "Team", "", teams, &form.team, &field_errors)}
+                {select_field("team_role", "form[team_role]", "In the team", "Counts only with a team.", places, &form.team_role, &field_errors)}
             }
         });
         // Members are invited without a proof; for owners and admins it is asked when the form comes back for it.
-        let proof = (form.role != "member").then(|| proof_fields(&caller, view.now, &mistakes));
+        let reauth = (form.role != "member").then(|| reauth_fields(&caller, view.now, &field_errors));
         let body = view! {
             {title("Invite somebody")}
             {notice_line()}
@@ -92,10 +92,10 @@ pub fn InvitePage() -> impl IntoView {
             <form class="form" method="post" action="/api/invitations/invite" data-enhance>
                 {on_page(here())}
                 <input type="hidden" name="form[org]" value=org.slug.clone() />
-                {email.draw(form.email.clone(), &mistakes)}
+                {email.draw(form.email.clone(), &field_errors)}
                 {role}
                 {place}
-                {proof}
+                {reauth}
                 <div class="actions">
                     <button class="btn primary">"Invite"</button>
                     <a class="btn quiet" href=members>"Cancel"</a>
@@ -103,7 +103,7 @@ pub fn InvitePage() -> impl IntoView {
             </form>
         };
         let path = LocalPath::invite(&org.slug).as_str().to_owned();
-        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Narrow, body.into_any()))
     })
 }
 
@@ -112,8 +112,8 @@ pub fn InvitationPage() -> impl IntoView {
     let (slug, id) = (param("org"), param("id"));
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let (visit, invitation) = invitations::show(&desk, &caller, &slug, &id).await?;
-        let org = visit.org.clone();
+        let (context, invitation) = invitations::show(&desk, &caller, &slug, &id).await?;
+        let org = context.org.clone();
         let now = desk.now();
         let path = LocalPath::invitation(&org.slug, &invitation.id);
         let issued: Option<IssuedLink> = sealed::take(ISSUED, path.as_str(), now);
@@ -124,7 +124,7 @@ pub fn InvitationPage() -> impl IntoView {
         let issued = issued.filter(|issued| issued.invitation_id == invitation.id.as_str());
         let members = LocalPath::members(&org.slug).as_str().to_owned();
         let email = invitation.email.as_str().to_owned();
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let body = match issued {
             Some(issued) => {
                 let mail = match issued.mail {
@@ -154,7 +154,7 @@ pub fn InvitationPage() -> impl IntoView {
                             <p class="warn-line">
                                 {icon(Icon::Warn)} <span>
                                     <b>"This is the only time it is shown."</b>
-                                    {format!(" Whoever opens it joins {} as {email}. It works once, until {}.", org.name, invitation.ends_at.exact(&org.zone))}
+                                    {format!(" Whoever opens it joins {} as {email}. It works once, until {}.", org.name, invitation.expires_at.exact(&org.zone))}
                                 </span>
                             </p>
                         </section>
@@ -183,7 +183,7 @@ pub fn InvitationPage() -> impl IntoView {
                             {on_page(here())}
                             <input type="hidden" name="form[org]" value=org.slug.clone() />
                             <input type="hidden" name="form[id]" value=invitation.id.to_string() />
-                            {proof_fields(&caller, now, &mistakes)}
+                            {reauth_fields(&caller, now, &field_errors)}
                             <div class="actions">
                                 <button class="btn primary">"Resend invitation"</button>
                                 <a class="btn quiet" href=members>"Go to Members"</a>
@@ -194,6 +194,6 @@ pub fn InvitationPage() -> impl IntoView {
                 .into_any()
             }
         };
-        Ok(framed(&visit, &caller, LocalPath::members(&org.slug).as_str(), Width::Mid, body))
+        Ok(framed(&context, &caller, LocalPath::members(&org.slug).as_str(), Width::Mid, body))
     })
 }

@@ -6,8 +6,8 @@ use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
 use crate::pages::session::dead_link;
-use crate::pages::{here, mistakes, notice_line, page, title, typed};
-use crate::ui::field::{Mistakes, TextField, on_page};
+use crate::pages::{field_errors, here, notice_line, page, title, typed};
+use crate::ui::field::{FieldErrors, TextField, on_page};
 use crate::ui::frame::solo;
 
 #[component]
@@ -22,12 +22,12 @@ pub fn JoinPage() -> impl IntoView {
         };
         let invitation = &offer.invitation;
         let caller = caller().ok();
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let next = match (&caller, offer.known) {
             (Some(caller), _) if caller.person.email == invitation.email.as_str() => join(&offer, token),
             (Some(caller), _) => sign_out(&offer, &caller.person.email),
             (None, true) => sign_in(&offer, &token),
-            (None, false) => new_person(token, &mistakes),
+            (None, false) => new_person(token, &field_errors),
         };
         let role = match invitation.role {
             OrgRole::Owner => "an owner",
@@ -55,14 +55,14 @@ pub fn JoinPage() -> impl IntoView {
     })
 }
 
-fn new_person(token: String, mistakes: &Mistakes) -> AnyView {
+fn new_person(token: String, field_errors: &FieldErrors) -> AnyView {
     let form: AcceptForm = typed().unwrap_or_default();
     let name = TextField {
         field: "name",
         name: "form[name]",
         label: "Name",
         autocomplete: "name",
-        most: Some(100),
+        max: Some(100),
         ..Default::default()
     };
     let password = TextField {
@@ -72,15 +72,15 @@ fn new_person(token: String, mistakes: &Mistakes) -> AnyView {
         help: "15 characters or more. Four unusual words do well.",
         kind: "password",
         autocomplete: "new-password",
-        most: Some(256),
+        max: Some(256),
         ..Default::default()
     };
     view! {
         <form class="form" method="post" action="/api/invitations/accept" data-enhance>
             {on_page(here())}
             <input type="hidden" name="form[token]" value=token />
-            {name.draw(form.name, mistakes)}
-            {password.draw(String::new(), mistakes)}
+            {name.draw(form.name, field_errors)}
+            {password.draw(String::new(), field_errors)}
             <button class="btn primary wide">"Join"</button>
         </form>
     }

@@ -5,11 +5,11 @@ use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk, param};
-use crate::pages::{here, mistakes, notice_line, page, title};
+use crate::pages::{field_errors, here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::field::on_page;
 use crate::ui::frame::{Width, framed, page_head};
-use crate::ui::proof::proof_fields;
+use crate::ui::reauth::reauth_fields;
 
 #[component]
 pub fn LeavePage() -> impl IntoView {
@@ -17,7 +17,7 @@ pub fn LeavePage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = members::leave_form(&desk, &caller, &slug).await?;
-        let org = &view.visit.org;
+        let org = &view.context.org;
         let keys = match view.live_keys {
             0 => "You own no live key here.".to_owned(),
             1 => "Your live key works as before. An owner or an admin decides who is to own it.".to_owned(),
@@ -47,7 +47,7 @@ pub fn LeavePage() -> impl IntoView {
             </div>
         };
         let path = format!("/{}/leave", org.slug);
-        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Narrow, body.into_any()))
     })
 }
 
@@ -57,11 +57,11 @@ pub fn RemoveMemberPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = members::remove_form(&desk, &caller, &slug, &id).await?;
-        let mistakes = mistakes();
-        let (org, member) = (&view.visit.org, &view.member);
+        let field_errors = field_errors();
+        let (org, member) = (&view.context.org, &view.member);
         let member_page = LocalPath::member(&org.slug, &member.id).as_str().to_owned();
         let above = vec![crumbs(&org.slug), (member_page.clone(), member.name.clone())];
-        let keys = match view.holdings.live_keys {
+        let keys = match view.member_summary.live_keys {
             0 => "They own no live key here.".to_owned(),
             1 => "Their live key works as before, until you decide about it on the next page.".to_owned(),
             many => format!(
@@ -83,7 +83,7 @@ pub fn RemoveMemberPage() -> impl IntoView {
                     {on_page(here())}
                     <input type="hidden" name="form[org]" value=org.slug.clone() />
                     <input type="hidden" name="form[id]" value=member.id.to_string() />
-                    {proof_fields(&caller, view.now, &mistakes)}
+                    {reauth_fields(&caller, view.now, &field_errors)}
                     <div class="actions end">
                         <a class="btn quiet" href=member_page>"Cancel"</a>
                         <button class="btn danger">{format!("Remove {}", member.name)}</button>
@@ -92,6 +92,6 @@ pub fn RemoveMemberPage() -> impl IntoView {
             </div>
         };
         let path = format!("/{}/members/{}/remove", org.slug, member.id);
-        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Narrow, body.into_any()))
     })
 }

@@ -6,7 +6,7 @@ use keydesk_core::domain::policy::{Action, On, OrgRole};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::members::{self, MembersView};
 use keydesk_core::store::invitations::Invitation;
-use keydesk_core::store::members::{Cursor, Holdings, Member};
+use keydesk_core::store::members::{Cursor, Member, MemberSummary};
 use leptos::prelude::*;
 
 use super::{role_word, state_badge, teams_line};
@@ -21,19 +21,19 @@ use crate::ui::pager::pager;
 use crate::ui::search::SearchBox;
 use crate::ui::when;
 
-const SEARCH_MOST: usize = 100;
+const MAX_SEARCH: usize = 100;
 
 #[component]
 pub fn MembersPage() -> impl IntoView {
     let slug = param("org");
-    let search: String = query("q").unwrap_or_default().trim().chars().take(SEARCH_MOST).collect();
+    let search: String = query("q").unwrap_or_default().trim().chars().take(MAX_SEARCH).collect();
     let search = search.replace('\0', "");
     let cursor = cursor("after", false).or_else(|| cursor("before", true));
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = members::list(&desk, &caller, &slug, &search, cursor.as_ref()).await?;
-        let org = view.visit.org.clone();
-        let invite = view.visit.may(Action::Invite, On::Org).then(|| {
+        let org = view.context.org.clone();
+        let invite = view.context.may(Action::Invite, On::Org).then(|| {
             view! {
                 <a class="btn primary" href=LocalPath::invite(&org.slug).as_str().to_owned()>
                     {icon(Icon::Plus)}
@@ -41,7 +41,7 @@ pub fn MembersPage() -> impl IntoView {
                 </a>
             }
         });
-        let whose = match view.visit.standing.runs_org() || view.visit.standing.is_support() {
+        let whose = match view.context.principal.runs_org() || view.context.principal.is_support() {
             true => format!("Everybody in {}.", org.name),
             false => "The people of the teams that you look after.".to_owned(),
         };
@@ -63,7 +63,13 @@ pub fn MembersPage() -> impl IntoView {
             {people}
             {invitations(&view, &caller)}
         };
-        Ok(framed(&view.visit, &caller, LocalPath::members(&org.slug).as_str(), Width::Wide, body.into_any()))
+        Ok(framed(
+            &view.context,
+            &caller,
+            LocalPath::members(&org.slug).as_str(),
+            Width::Wide,
+            body.into_any(),
+        ))
     })
 }
 
@@ -89,13 +95,13 @@ fn href(org: &str, search: &str, cursor: &Cursor) -> String {
 /// Keys of people who left stay here until somebody decides.
 fn waiting(view: &MembersView) -> Option<impl IntoView + use<>> {
     let all: i64 = view.undecided.iter().map(|(_, keys)| keys).sum();
-    let slug = view.visit.org.slug.clone();
+    let slug = view.context.org.slug.clone();
     let lines = view
         .undecided
         .iter()
         .map(|(person, keys)| {
             let words = format!("{}: {}", person.name, count(*keys, "key", "keys"));
-            view! { <li><a href=LocalPath::leaving(&slug, &person.id).as_str().to_owned()>{words}</a></li> }
+            view! { <li><a href=LocalPath::offboarding(&slug, &person.id).as_str().to_owned()>{words}</a></li> }
         })
         .collect_view();
     (all > 0).then(|| {
@@ -123,7 +129,7 @@ fn toolbar(slug: &str, search: &str) -> impl IntoView + use<> {
     view! {
         <div class="toolbar">
             <form class="search" role="search" method="get" action=LocalPath::members(slug).as_str().to_owned()>
-                {SearchBox { name: "q", placeholder: "Name or e-mail", label: "Search people", most: Some(SEARCH_MOST) }.draw(search.to_owned())}
+                {SearchBox { name: "q", placeholder: "Name or e-mail", label: "Search people", max: Some(MAX_SEARCH) }.draw(search.to_owned())}
             </form>
         </div>
     }
@@ -149,14 +155,14 @@ fn none_found(slug: &str, search: &str) -> AnyView {
 }
 
 fn table(view: &MembersView, search: &str) -> AnyView {
-    let org = &view.visit.org;
+    let org = &view.context.org;
     // When somebody was last seen, and how they sign in, is for those who run the organisation.
-    let runs = view.visit.standing.runs_org();
+    let runs = view.context.principal.runs_org();
     let rows = view
         .page
         .members
         .iter()
-        .zip(&view.holdings)
+        .zip(&view.member_summary)
         .map(|(member, held)| row(member, held, &org.slug, runs, view.now, &org.zone))
         .collect_view();
     let more = runs.then(|| {
@@ -192,7 +198,7 @@ fn table(view: &MembersView, search: &str) -> AnyView {
 
 fn row(
     member: &Member,
-    held: &Holdings,
+    held: &MemberSummary,
     slug: &str,
     runs: bool,
     now: Moment,
@@ -241,7 +247,7 @@ fn invitations(view: &MembersView, caller: &Caller) -> Option<impl IntoView + us
     if view.invitations.is_empty() {
         return None;
     }
-    let org = &view.visit.org;
+    let org = &view.context.org;
     let rows = view
         .invitations
         .iter()
@@ -285,9 +291,9 @@ fn invitation_row(
         Some(at) => view! { "by " {by} ", mailed " {when::ago(at, now, zone)} }.into_any(),
         None => view! { "by " {by} ", link copied" }.into_any(),
     };
-    let ends = match invitation.ends_at <= now {
-        true => badge(BadgeTone::Ended, "Ended".into(), invitation.ends_at.exact(zone)).into_any(),
-        false => when::date(invitation.ends_at, zone).into_any(),
+    let ends = match invitation.expires_at <= now {
+        true => badge(BadgeTone::Ended, "Ended".into(), invitation.expires_at.exact(zone)).into_any(),
+        false => when::date(invitation.expires_at, zone).into_any(),
     };
     let post = |action: &'static str, words: &'static str, label: String| {
         view! {
@@ -300,7 +306,7 @@ fn invitation_row(
         }
     };
     // To owners and admins nothing is sent without a fresh proof: the page behind the link asks for it.
-    let resend = match invitation.role == OrgRole::Member || caller.is_fresh(now) {
+    let resend = match invitation.role == OrgRole::Member || caller.recently_authenticated(now) {
         true => post("resend", "Resend", format!("Resend the invitation of {email}")).into_any(),
         false => {
             let label = format!("Resend the invitation of {email}");

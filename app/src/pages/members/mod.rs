@@ -4,15 +4,15 @@
 mod invite;
 mod join;
 mod leave;
-mod leaving;
 mod list;
+mod offboarding;
 mod show;
 
 pub use invite::{InvitationPage, InvitePage};
 pub use join::JoinPage;
 pub use leave::{LeavePage, RemoveMemberPage};
-pub use leaving::LeavingPage;
 pub use list::MembersPage;
+pub use offboarding::OffboardingPage;
 pub use show::MemberPage;
 
 use keydesk_core::domain::moment::Zone;

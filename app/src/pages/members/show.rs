@@ -9,12 +9,12 @@ use leptos::prelude::*;
 use super::{crumbs, role_options, role_word, state_badge, teams_line};
 use crate::ask::{caller, desk, param};
 use crate::pages::keys::{key_hint, state_badge as key_badge};
-use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{on_page, select_field};
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::proof::proof_fields;
+use crate::ui::reauth::reauth_fields;
 use crate::ui::when;
 
 /// More keys than these are in the list of keys.
@@ -26,9 +26,9 @@ pub fn MemberPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = members::show(&desk, &caller, &slug, &id).await?;
-        let (org, member) = (&view.visit.org, &view.member);
+        let (org, member) = (&view.context.org, &view.member);
         let path = LocalPath::member(&org.slug, &member.id).as_str().to_owned();
-        let listed = view.visit.may(Action::ListMembers, On::Org);
+        let listed = view.context.may(Action::ListMembers, On::Org);
         let above = if listed { vec![crumbs(&org.slug)] } else { vec![] };
         let heading = view! {
             <span class="words">{member.name.clone()}</span>
@@ -44,13 +44,13 @@ pub fn MemberPage() -> impl IntoView {
                 {about_card(&view, &caller)}
             </div>
         };
-        Ok(framed(&view.visit, &caller, &path, Width::Wide, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Wide, body.into_any()))
     })
 }
 
 fn actions(view: &MemberView, caller: &Caller) -> AnyView {
-    let (org, member) = (&view.visit.org, &view.member);
-    let may = |action| view.visit.may(action, On::Member(view.facts()));
+    let (org, member) = (&view.context.org, &view.member);
+    let may = |action| view.context.may(action, On::Member(view.facts()));
     let base = LocalPath::member(&org.slug, &member.id).as_str().to_owned();
     let post = |action: &'static str, sign: Icon, words: &'static str| {
         view! {
@@ -63,20 +63,20 @@ fn actions(view: &MemberView, caller: &Caller) -> AnyView {
         }
     };
     let left = member.removed_at.is_some();
-    let keys = (!member.active() && view.visit.may(Action::RevokeKey, On::Org)).then(|| {
-        let href = LocalPath::leaving(&org.slug, &member.id).as_str().to_owned();
+    let keys = (!member.active() && view.context.may(Action::RevokeKey, On::Org)).then(|| {
+        let href = LocalPath::offboarding(&org.slug, &member.id).as_str().to_owned();
         view! { <a class="btn" href=href>{icon(Icon::Key)} "Decide about keys"</a> }
     });
     let disable =
         (member.active() && may(Action::DisableMember)).then(|| post("disable", Icon::Pause, "Disable"));
     // Taking an owner or an admin back in asks for a fresh proof, which the card below has.
-    let at_once = member.role == OrgRole::Member || caller.is_fresh(view.now);
+    let at_once = member.role == OrgRole::Member || caller.recently_authenticated(view.now);
     let enable = (!member.active() && !left && at_once && may(Action::EnableMember))
         .then(|| post("enable", Icon::Play, "Enable"));
     let remove = (!left && may(Action::RemoveMember)).then(|| {
         view! { <a class="btn danger-quiet" href=format!("{base}/remove")>{icon(Icon::Ban)} "Remove"</a> }
     });
-    let leave = (member.id == caller.person.id && view.visit.may(Action::Leave, On::Org)).then(|| {
+    let leave = (member.id == caller.person.id && view.context.may(Action::Leave, On::Org)).then(|| {
         let words = format!("Leave {}", org.name);
         view! { <a class="btn danger-quiet" href=format!("/{}/leave", org.slug)>{icon(Icon::Out)} {words}</a> }
     });
@@ -84,28 +84,29 @@ fn actions(view: &MemberView, caller: &Caller) -> AnyView {
 }
 
 fn role_card(view: &MemberView, caller: &Caller) -> Option<impl IntoView + use<>> {
-    let (org, member) = (&view.visit.org, &view.member);
-    let may = |action| view.visit.may(action, On::Member(view.facts()));
+    let (org, member) = (&view.context.org, &view.member);
+    let may = |action| view.context.may(action, On::Member(view.facts()));
     if member.removed_at.is_some() || !may(Action::ChangeRole) {
         return None;
     }
-    let mistakes = mistakes();
+    let field_errors = field_errors();
     let sent: Option<RoleForm> = typed();
     let chosen = sent.map_or(member.role.as_str().to_owned(), |sent| sent.role);
-    let enable = (!member.active() && !caller.is_fresh(view.now) && may(Action::EnableMember)).then(|| {
-        view! {
-            <form class="form part" method="post" action="/api/members/enable" data-enhance>
-                {on_page(here())}
-                <input type="hidden" name="form[org]" value=org.slug.clone() />
-                <input type="hidden" name="form[id]" value=member.id.to_string() />
-                <p>{format!("Take {} back in, with the role and teams they had.", member.name)}</p>
-                {(member.role != OrgRole::Member).then(|| proof_fields(caller, view.now, &mistakes))}
-                <div class="actions">
-                    <button class="btn">{icon(Icon::Play)} "Enable"</button>
-                </div>
-            </form>
-        }
-    });
+    let enable = (!member.active() && !caller.recently_authenticated(view.now) && may(Action::EnableMember))
+        .then(|| {
+            view! {
+                <form class="form part" method="post" action="/api/members/enable" data-enhance>
+                    {on_page(here())}
+                    <input type="hidden" name="form[org]" value=org.slug.clone() />
+                    <input type="hidden" name="form[id]" value=member.id.to_string() />
+                    <p>{format!("Take {} back in, with the role and teams they had.", member.name)}</p>
+                    {(member.role != OrgRole::Member).then(|| reauth_fields(caller, view.now, &field_errors))}
+                    <div class="actions">
+                        <button class="btn">{icon(Icon::Play)} "Enable"</button>
+                    </div>
+                </form>
+            }
+        });
     // One password field on a page is enough.
     let enable = enable.filter(|_| member.role != OrgRole::Member);
     let change = enable.is_none().then(|| {
@@ -119,11 +120,11 @@ fn role_card(view: &MemberView, caller: &Caller) -> Option<impl IntoView + use<>
                     "form[role]",
                     "Role",
                     "Holds for their next request. Invitations that they sent are withdrawn when they hold less.",
-                    role_options(&roles_to_grant(&view.visit.standing)),
+                    role_options(&roles_to_grant(&view.context.principal)),
                     &chosen,
-                    &mistakes,
+                    &field_errors,
                 )}
-                {proof_fields(caller, view.now, &mistakes)}
+                {reauth_fields(caller, view.now, &field_errors)}
                 <div class="actions">
                     <button class="btn">"Change role"</button>
                 </div>
@@ -142,7 +143,7 @@ fn role_card(view: &MemberView, caller: &Caller) -> Option<impl IntoView + use<>
 }
 
 fn keys_card(view: &MemberView) -> impl IntoView + use<> {
-    let (org, now) = (&view.visit.org, view.now);
+    let (org, now) = (&view.context.org, view.now);
     let rows = view
         .keys
         .iter()
@@ -167,7 +168,7 @@ fn keys_card(view: &MemberView) -> impl IntoView + use<> {
             }
         })
         .collect_view();
-    let (all, shown) = (view.holdings.live_keys, view.keys.len().min(KEYS_SHOWN) as i64);
+    let (all, shown) = (view.member_summary.live_keys, view.keys.len().min(KEYS_SHOWN) as i64);
     let under = match all {
         0 => "None.".to_owned(),
         all if all > shown => format!("The newest {shown} of {all}."),
@@ -205,7 +206,7 @@ fn keys_card(view: &MemberView) -> impl IntoView + use<> {
 }
 
 fn history_card(view: &MemberView) -> Option<impl IntoView + use<>> {
-    let (now, zone) = (view.now, view.visit.org.zone.clone());
+    let (now, zone) = (view.now, view.context.org.zone.clone());
     let events = view
         .history
         .iter()
@@ -253,7 +254,7 @@ fn capital(field: &str) -> String {
 }
 
 fn about_card(view: &MemberView, caller: &Caller) -> impl IntoView + use<> {
-    let (member, zone, now) = (&view.member, &view.visit.org.zone, view.now);
+    let (member, zone, now) = (&view.member, &view.context.org.zone, view.now);
     let fact = |label: &'static str, value: AnyView| {
         view! {
             <div>
@@ -262,12 +263,12 @@ fn about_card(view: &MemberView, caller: &Caller) -> impl IntoView + use<> {
             </div>
         }
     };
-    let teams = match view.holdings.teams.is_empty() {
+    let teams = match view.member_summary.teams.is_empty() {
         true => "No team".to_owned(),
-        false => teams_line(&view.holdings.teams),
+        false => teams_line(&view.member_summary.teams),
     };
     let own = member.id == caller.person.id;
-    let more = (view.visit.standing.runs_org() || own).then(|| {
+    let more = (view.context.principal.runs_org() || own).then(|| {
         let seen = match member.seen_at {
             Some(at) => when::ago(at, now, zone).into_any(),
             None => "Never".into_any(),
@@ -286,7 +287,7 @@ fn about_card(view: &MemberView, caller: &Caller) -> impl IntoView + use<> {
             </header>
             <dl class="facts">
                 {fact("Role", role_word(member.role).into_any())} {fact("Teams", teams.into_any())}
-                {fact("Spent", format!("{} this month", view.holdings.month_spent).into_any())}
+                {fact("Spent", format!("{} this month", view.member_summary.month_spent).into_any())}
                 {fact("Joined", when::date(member.since, zone).into_any())} {out} {more}
                 {fact("Id", view! { <code>{member.id.to_string()}</code> }.into_any())}
             </dl>

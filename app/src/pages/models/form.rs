@@ -1,15 +1,15 @@
 //! The form of a model: for a new one, and filled for one that is there.
 
-use keydesk_core::domain::model_form::{MODEL_ID_MOST, ModelForm, VENDOR_MOST};
+use keydesk_core::domain::model_form::{MAX_MODEL_ID, MAX_VENDOR, ModelForm};
 use keydesk_core::domain::provider::Provider;
 use keydesk_core::ops::models::{self, AddForm, SaveForm};
 use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk};
-use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{Mistakes, TextField, UnitField, on_page, select_field};
+use crate::ui::field::{FieldErrors, TextField, UnitField, on_page, select_field};
 use crate::ui::frame::{Width, framed_apart, page_head};
 
 #[component]
@@ -18,13 +18,13 @@ pub fn NewModelPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = models::blank(&desk, &caller).await?;
         let form = typed::<AddForm>().map_or(view.form, |sent| sent.model);
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let id = TextField {
             field: "id",
             name: "form[model][id]",
             label: "Model",
             help: "The name that clients send, such as gpt-5 or meta/llama-4. It cannot be changed later: keys and requests are written down with it.",
-            most: Some(MODEL_ID_MOST),
+            max: Some(MAX_MODEL_ID),
             autofocus: true,
             ..Default::default()
         };
@@ -33,7 +33,7 @@ pub fn NewModelPage() -> impl IntoView {
             {notice_line()}
             {page_head(crumbs(None), "Add model".into_any(), ().into_any(), ().into_any())}
             <form class="form" method="post" action="/api/models/add" data-enhance>
-                {on_page(here())} {id.draw(form.id.clone(), &mistakes)} {fields(form, &view.providers, &mistakes)}
+                {on_page(here())} {id.draw(form.id.clone(), &field_errors)} {fields(form, &view.providers, &field_errors)}
                 <div class="actions">
                     <button class="btn primary">"Add model"</button>
                     <a class="btn quiet" href=LocalPath::models().as_str().to_owned()>"Cancel"</a>
@@ -61,7 +61,7 @@ pub fn EditModelPage() -> impl IntoView {
         } else if let Some(sent) = typed::<SaveForm>() {
             (form, was, version) = (sent.model, sent.was, sent.version);
         }
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let own = LocalPath::model("edit", &id).as_str().to_owned();
         let retire = view! {
             <a class="btn danger-quiet" href=LocalPath::model("retire", &id).as_str().to_owned()>"Retire model"</a>
@@ -77,7 +77,7 @@ pub fn EditModelPage() -> impl IntoView {
                 <input type="hidden" name="form[model][id]" value=id />
                 <input type="hidden" name="form[version]" value=version.to_string() />
                 <input type="hidden" name="form[was]" value=was />
-                {fields(form, &view.providers, &mistakes)}
+                {fields(form, &view.providers, &field_errors)}
                 <div class="actions">
                     <button class="btn primary">"Save model"</button>
                     <a class="btn quiet" href=LocalPath::models().as_str().to_owned()>"Cancel"</a>
@@ -88,13 +88,13 @@ pub fn EditModelPage() -> impl IntoView {
     })
 }
 
-fn fields(form: ModelForm, providers: &[Provider], mistakes: &Mistakes) -> AnyView {
+fn fields(form: ModelForm, providers: &[Provider], field_errors: &FieldErrors) -> AnyView {
     let vendor = TextField {
         field: "vendor",
         name: "form[model][vendor]",
         label: "Vendor",
         help: "Whose model it is. Lists of models are grouped by it.",
-        most: Some(VENDOR_MOST),
+        max: Some(MAX_VENDOR),
         ..Default::default()
     };
     let upstream = TextField {
@@ -102,7 +102,7 @@ fn fields(form: ModelForm, providers: &[Provider], mistakes: &Mistakes) -> AnyVi
         name: "form[model][upstream]",
         label: "Name at the provider",
         help: "Where the provider calls it something else, such as a deployment’s name.",
-        most: Some(MODEL_ID_MOST),
+        max: Some(MAX_MODEL_ID),
         optional: true,
         ..Default::default()
     };
@@ -127,7 +127,7 @@ fn fields(form: ModelForm, providers: &[Provider], mistakes: &Mistakes) -> AnyVi
         help: "Before a request starts, what it may cost at most is held from budgets. One that names no maximum itself is held at this many output tokens.",
     };
     view! {
-        {vendor.draw(form.vendor, mistakes)}
+        {vendor.draw(form.vendor, field_errors)}
         <fieldset class="group">
             <legend>"Who serves it"</legend>
             {select_field(
@@ -137,17 +137,17 @@ fn fields(form: ModelForm, providers: &[Provider], mistakes: &Mistakes) -> AnyVi
                 served_help,
                 std::iter::once(nobody).chain(named).collect(),
                 &form.route,
-                mistakes,
+                field_errors,
             )}
-            {upstream.draw(form.upstream, mistakes)}
+            {upstream.draw(form.upstream, field_errors)}
         </fieldset>
         <fieldset class="group">
             <legend>"What a million tokens cost"</legend>
             <p class="help">"Cached input is what the provider read from its cache. Where it has no such price, type the one of input."</p>
             <div class="trio">
-                {input.draw(form.input, mistakes)} {output.draw(form.output, mistakes)} {cached.draw(form.cached, mistakes)}
+                {input.draw(form.input, field_errors)} {output.draw(form.output, field_errors)} {cached.draw(form.cached, field_errors)}
             </div>
-            {held.draw(form.held, mistakes)}
+            {held.draw(form.held, field_errors)}
         </fieldset>
     }
     .into_any()

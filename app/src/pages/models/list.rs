@@ -15,15 +15,15 @@ use crate::ui::icon::{Icon, icon};
 use crate::ui::search::SearchBox;
 
 /// Characters; no id, vendor or provider's name is longer.
-const SEARCH_MOST: usize = 100;
+const MAX_SEARCH: usize = 100;
 /// Who looks for one of more searches.
-const LIST_MOST: usize = 500;
+const MAX_LIST: usize = 500;
 
 /// The address's parameters, as far as they make sense.
 fn read(get: impl Fn(&str) -> Option<String>) -> ModelFilter {
     let search = get("q").filter(|text| !looks_like_secret(text)).unwrap_or_default();
     ModelFilter {
-        search: search.chars().take(SEARCH_MOST).collect(),
+        search: search.chars().take(MAX_SEARCH).collect(),
         served: match get("served").as_deref() {
             Some("yes") => Some(true),
             Some("no") => Some(false),
@@ -132,7 +132,7 @@ fn listed(view: &ModelsView, filter: &ModelFilter) -> AnyView {
                     name: "q",
                     placeholder: "Model, vendor or provider",
                     label: "Search models",
-                    most: Some(SEARCH_MOST),
+                    max: Some(MAX_SEARCH),
                 }
                     .draw(filter.search.clone())}
             </form>
@@ -182,9 +182,9 @@ fn table(models: &[KnownModel], filter: &ModelFilter) -> AnyView {
         let sign = if current && filter.backwards { Icon::Down } else { Icon::Up };
         view! { <th scope="col" class=class aria-sort=order><a href=to>{words} {icon(sign)}</a></th> }
     };
-    let rows = models.iter().take(LIST_MOST).map(row).collect_view();
-    let more = (models.len() > LIST_MOST).then(|| {
-        view! { <p class="muted">{format!("The first {LIST_MOST} in this order. Search to find the others.")}</p> }
+    let rows = models.iter().take(MAX_LIST).map(row).collect_view();
+    let more = (models.len() > MAX_LIST).then(|| {
+        view! { <p class="muted">{format!("The first {MAX_LIST} in this order. Search to find the others.")}</p> }
     });
     view! {
         <div class="table-wrap">

@@ -1,7 +1,7 @@
 //! An organisation's balance: what is left, what it is made of, and the ledger behind it. The operator's page also enters
 //! and decides whether requests stop at nothing; the organisation's own owners and admins read.
 
-use keydesk_core::domain::ledger::{Balance, Entry, EntryForm, EntryKind, NOTE_MOST};
+use keydesk_core::domain::ledger::{Balance, Entry, EntryForm, EntryKind, MAX_NOTE};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::money::Money;
 use keydesk_core::ops::orgs::{self, BalanceView, By, EnterForm};
@@ -9,10 +9,10 @@ use keydesk_core::store::ledger::{LedgerCursor, LedgerPage};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param, query};
-use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
-use crate::ui::field::{Mistakes, TextField, mistake, on_page};
+use crate::ui::field::{FieldErrors, TextField, field_error, on_page};
 use crate::ui::frame::{Width, framed, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::pager::pager;
@@ -58,7 +58,7 @@ pub fn BalancePage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = orgs::own_balance(&desk, &caller, &slug, at).await?;
-        let (org, balance) = (&view.visit.org, &view.balance);
+        let (org, balance) = (&view.context.org, &view.balance);
         let path = LocalPath::balance(&org.slug);
         let state = balance.is_kept().then(|| state(balance, &org.zone));
         let heading = view! { "Balance " {state} };
@@ -91,7 +91,7 @@ pub fn BalancePage() -> impl IntoView {
             {page_head(crumbs, heading.into_any(), under.into_any(), ().into_any())}
             {inside}
         };
-        Ok(framed(&view.visit, &caller, path.as_str(), Width::Mid, body.into_any()))
+        Ok(framed(&view.context, &caller, path.as_str(), Width::Mid, body.into_any()))
     })
 }
 
@@ -171,14 +171,14 @@ fn entry_card(view: &BalanceView) -> impl IntoView + use<> {
     } else if let Some(sent) = typed::<EnterForm>() {
         (form.entry, form.seq) = (sent.entry, sent.seq);
     }
-    let mistakes = mistakes();
+    let field_errors = field_errors();
     let debit = form.entry.kind == EntryKind::Debit.as_str();
     let note = TextField {
         field: "note",
         name: "form[entry][note]",
         label: "Note",
         help: "Such as the invoice’s number. The organisation’s owners and admins read it too.",
-        most: Some(NOTE_MOST),
+        max: Some(MAX_NOTE),
         ..Default::default()
     };
     view! {
@@ -203,10 +203,10 @@ fn entry_card(view: &BalanceView) -> impl IntoView + use<> {
                             "Take out"
                         </label>
                     </div>
-                    {mistake("kind", mistakes.of("kind"))}
+                    {field_error("kind", field_errors.of("kind"))}
                 </fieldset>
-                {amount_field(form.entry.amount, &mistakes)}
-                {note.draw(form.entry.note, &mistakes)}
+                {amount_field(form.entry.amount, &field_errors)}
+                {note.draw(form.entry.note, &field_errors)}
                 <div class="actions">
                     <button class="btn primary">"Enter into the ledger"</button>
                 </div>
@@ -215,8 +215,8 @@ fn entry_card(view: &BalanceView) -> impl IntoView + use<> {
     }
 }
 
-fn amount_field(value: String, mistakes: &Mistakes) -> impl IntoView + use<> {
-    let wrong = mistakes.of("amount");
+fn amount_field(value: String, field_errors: &FieldErrors) -> impl IntoView + use<> {
+    let wrong = field_errors.of("amount");
     view! {
         <div class="field" data-field="amount">
             <label class="label" for="amount">
@@ -236,7 +236,7 @@ fn amount_field(value: String, mistakes: &Mistakes) -> impl IntoView + use<> {
                     aria-invalid=wrong.is_some().then_some("true")
                 />
             </span>
-            {mistake("amount", wrong)}
+            {field_error("amount", wrong)}
         </div>
     }
 }

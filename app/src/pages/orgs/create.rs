@@ -1,8 +1,8 @@
 //! A new organisation, and the one page that shows its owner's invitation link.
 
 use http::{HeaderValue, header};
-use keydesk_core::domain::person::SLUG_MOST;
-use keydesk_core::domain::settings::ORG_NAME_MOST;
+use keydesk_core::domain::person::MAX_SLUG;
+use keydesk_core::domain::settings::MAX_ORG_NAME;
 use keydesk_core::ops::orgs::{self, By, NewOrgForm};
 use keydesk_core::store::people;
 use leptos::prelude::*;
@@ -10,7 +10,7 @@ use leptos_axum::ResponseOptions;
 
 use super::zones;
 use crate::ask::{caller, desk, param};
-use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, OwnerLink};
 use crate::ui::code::copy_button;
@@ -28,13 +28,13 @@ pub fn NewOrgPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         orgs::may_create(&desk, &By::Operator(&caller))?;
         let own = people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?;
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let form = typed().unwrap_or_else(|| NewOrgForm { zone: "UTC".into(), ..Default::default() });
         let name = TextField {
             field: "name",
             name: "form[name]",
             label: "Name",
-            most: Some(ORG_NAME_MOST),
+            max: Some(MAX_ORG_NAME),
             autofocus: true,
             ..Default::default()
         };
@@ -43,7 +43,7 @@ pub fn NewOrgPage() -> impl IntoView {
             name: "form[slug]",
             label: "Address",
             help: "The first part of its pages' addresses. Left empty, it is made from the name: Acme Corp is at /acme-corp.",
-            most: Some(SLUG_MOST),
+            max: Some(MAX_SLUG),
             optional: true,
             ..Default::default()
         };
@@ -61,7 +61,7 @@ pub fn NewOrgPage() -> impl IntoView {
             label: "Owner's e-mail",
             help: "Whoever signs in with this address becomes the owner at once. If nobody does, the next page shows a link for them.",
             kind: "email",
-            most: Some(254),
+            max: Some(254),
             ..Default::default()
         };
         let body = view! {
@@ -69,8 +69,8 @@ pub fn NewOrgPage() -> impl IntoView {
             {notice_line()}
             {page_head(crumbs(), "Create organisation".into_any(), ().into_any(), ().into_any())}
             <form class="form" method="post" action="/api/orgs/create" data-enhance>
-                {on_page(here())} {name.draw(form.name, &mistakes)} {address.draw(form.slug, &mistakes)}
-                {zone.draw(form.zone, &mistakes)} {zones()} {email.draw(form.email, &mistakes)}
+                {on_page(here())} {name.draw(form.name, &field_errors)} {address.draw(form.slug, &field_errors)}
+                {zone.draw(form.zone, &field_errors)} {zones()} {email.draw(form.email, &field_errors)}
                 <div class="actions">
                     <button class="btn primary">"Create organisation"</button>
                     <a class="btn quiet" href=LocalPath::operator().as_str().to_owned()>"Cancel"</a>

@@ -6,7 +6,7 @@ use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::policy::PlatformRole;
 use keydesk_core::ops::orgs::{self, OrgsView};
-use keydesk_core::store::orgs::{COUNT_MOST, ListedOrg, OrgCursor, OrgFilter};
+use keydesk_core::store::orgs::{ListedOrg, MAX_COUNT, OrgCursor, OrgFilter};
 use keydesk_core::store::people;
 use leptos::prelude::*;
 
@@ -22,7 +22,7 @@ use crate::ui::search::SearchBox;
 use crate::ui::when;
 
 /// Characters; the longest name has half as many.
-const SEARCH_MOST: usize = 200;
+const MAX_SEARCH: usize = 200;
 
 /// The address's parameters, as far as they make sense.
 fn read(get: impl Fn(&str) -> Option<String>) -> OrgFilter {
@@ -34,7 +34,7 @@ fn read(get: impl Fn(&str) -> Option<String>) -> OrgFilter {
         fine.then(|| OrgCursor { backwards, name_folded: name_folded.to_owned(), id: id.to_owned() })
     };
     OrgFilter {
-        search: search.chars().take(SEARCH_MOST).collect(),
+        search: search.chars().take(MAX_SEARCH).collect(),
         suspended: get("state").as_deref() == Some("suspended"),
         page: cursor("after", false).or_else(|| cursor("before", true)),
     }
@@ -176,7 +176,7 @@ fn listed(view: &OrgsView, filter: &OrgFilter, base: &'static str, operates: boo
         <div class="toolbar">
             <form class="search" role="search" method="get" action=base>
                 {state}
-                {SearchBox { name: "q", placeholder: "Name or address", label: "Search organisations", most: None }.draw(filter.search.clone())}
+                {SearchBox { name: "q", placeholder: "Name or address", label: "Search organisations", max: None }.draw(filter.search.clone())}
             </form>
         </div>
         <nav class="chips" aria-label="State">{chip("All", false)} {chip("Suspended", true)}</nav>
@@ -220,7 +220,7 @@ fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<
         }
     };
     let keys = match org.live_keys {
-        count if count > COUNT_MOST => format!("{}+", grouped(COUNT_MOST)),
+        count if count > MAX_COUNT => format!("{}+", grouped(MAX_COUNT)),
         count => grouped(count),
     };
     let act = operates.then(|| {

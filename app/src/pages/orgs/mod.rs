@@ -4,13 +4,13 @@ mod balance;
 mod create;
 mod list;
 mod settings;
-mod switch;
+mod status;
 
 pub use balance::{BalancePage, OperatorBalancePage};
 pub use create::{NewOrgPage, OrgCreatedPage};
 pub use list::{HomePage, OperatorPage};
 pub use settings::SettingsPage;
-pub use switch::{ResumeOrgPage, SuspendOrgPage};
+pub use status::{ResumeOrgPage, SuspendOrgPage};
 
 use leptos::prelude::*;
 

@@ -1,8 +1,8 @@
 //! The settings of an organisation: one form, in groups. What a change does beyond the page is said beside the field.
 
-use keydesk_core::domain::person::SLUG_MOST;
+use keydesk_core::domain::person::MAX_SLUG;
 use keydesk_core::domain::policy::{Action, MembersCreate, On};
-use keydesk_core::domain::settings::{ORG_NAME_MOST, Setting, SettingsForm};
+use keydesk_core::domain::settings::{MAX_ORG_NAME, Setting, SettingsForm};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::orgs::{self, SaveForm, SettingsView};
 use leptos::prelude::*;
@@ -10,12 +10,12 @@ use leptos::prelude::*;
 use super::zones;
 use crate::ask::{base_url, caller, desk, param};
 use crate::pages::meters::meters;
-use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{LimitField, Mistakes, TextField, help, mistake, on_page};
+use crate::ui::field::{FieldErrors, LimitField, TextField, field_error, help, on_page};
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::proof::proof_fields;
+use crate::ui::reauth::reauth_fields;
 
 #[component]
 pub fn SettingsPage() -> impl IntoView {
@@ -23,9 +23,9 @@ pub fn SettingsPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let mut view = orgs::settings(&desk, &caller, &slug).await?;
-        let standing = view.form.clone();
+        let principal = view.form.clone();
         let mut was = serde_json::to_string(&view.form).unwrap_or_default();
-        let mut version = view.visit.org.version;
+        let mut version = view.context.org.version;
         // After a clash the form holds the settings as they stand with this person's changes. After a mistake it is what
         // they typed, still drawn from the version that they saw.
         let merged = returned().and_then(|form| form.merged);
@@ -34,12 +34,12 @@ pub fn SettingsPage() -> impl IntoView {
         } else if let Some(sent) = typed::<SaveForm>() {
             (view.form, was, version) = (sent.settings, sent.was, sent.version);
         }
-        let mistakes = mistakes();
-        let org = &view.visit.org;
-        let may_edit = view.visit.may(Action::EditSettings, On::Org);
+        let field_errors = field_errors();
+        let org = &view.context.org;
+        let may_edit = view.context.may(Action::EditSettings, On::Org);
         // Asked for when the form came back with the one change that needs it.
-        let proof = (view.form.second_factor != standing.second_factor)
-            .then(|| proof_fields(&caller, view.now, &mistakes));
+        let reauth = (view.form.second_factor != principal.second_factor)
+            .then(|| reauth_fields(&caller, view.now, &field_errors));
         let save = may_edit.then(|| {
             view! {
                 <div class="actions">
@@ -57,35 +57,35 @@ pub fn SettingsPage() -> impl IntoView {
                 <input type="hidden" name="form[version]" value=version.to_string() />
                 <input type="hidden" name="form[was]" value=was />
                 <fieldset class="form" disabled=!may_edit>
-                    {identity(&view.form, &org.slug, &mistakes)}
-                    {spend(&view, &mistakes)}
-                    {new_keys(&view.form, &mistakes)}
-                    {rules(&view, &mistakes)}
-                    {people(&view.form, &caller, &mistakes)}
-                    {proof}
+                    {identity(&view.form, &org.slug, &field_errors)}
+                    {spend(&view, &field_errors)}
+                    {new_keys(&view.form, &field_errors)}
+                    {rules(&view, &field_errors)}
+                    {people(&view.form, &caller, &field_errors)}
+                    {reauth}
                     {save}
                 </fieldset>
             </form>
         };
         let path = LocalPath::settings(&org.slug);
-        Ok(framed(&view.visit, &caller, path.as_str(), Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, path.as_str(), Width::Narrow, body.into_any()))
     })
 }
 
-fn identity(form: &SettingsForm, slug: &str, mistakes: &Mistakes) -> AnyView {
+fn identity(form: &SettingsForm, slug: &str, field_errors: &FieldErrors) -> AnyView {
     let name = TextField {
         field: "name",
         name: "form[settings][name]",
         label: "Name",
         help: "Shown at the top of every page and in invitations.",
-        most: Some(ORG_NAME_MOST),
+        max: Some(MAX_ORG_NAME),
         ..Default::default()
     };
     let address = TextField {
         field: "slug",
         name: "form[settings][slug]",
         label: "Address",
-        most: Some(SLUG_MOST),
+        max: Some(MAX_SLUG),
         ..Default::default()
     };
     let address_help = format!(
@@ -93,15 +93,15 @@ fn identity(form: &SettingsForm, slug: &str, mistakes: &Mistakes) -> AnyView {
         base_url()
     );
     view! {
-        {name.draw(form.name.clone(), mistakes)}
-        {address.draw_with(address_help, form.slug.clone(), mistakes)}
-        {zone_field(form.zone.clone(), mistakes)}
+        {name.draw(form.name.clone(), field_errors)}
+        {address.draw_with(address_help, form.slug.clone(), field_errors)}
+        {zone_field(form.zone.clone(), field_errors)}
         {zones()}
     }
     .into_any()
 }
 
-fn zone_field(value: String, mistakes: &Mistakes) -> AnyView {
+fn zone_field(value: String, field_errors: &FieldErrors) -> AnyView {
     let zone = TextField {
         field: "zone",
         name: "form[settings][zone]",
@@ -110,7 +110,7 @@ fn zone_field(value: String, mistakes: &Mistakes) -> AnyView {
         list: "zones",
         ..Default::default()
     };
-    zone.draw(value, mistakes)
+    zone.draw(value, field_errors)
 }
 
 fn limit(
@@ -119,7 +119,7 @@ fn limit(
     legend: &'static str,
     units: (&'static str, &'static str),
     help: &str,
-    mistakes: &Mistakes,
+    field_errors: &FieldErrors,
 ) -> AnyView {
     LimitField {
         field: setting.as_str(),
@@ -129,7 +129,7 @@ fn limit(
         after: units.1,
         help: help.to_owned(),
     }
-    .draw(form.pair(setting), mistakes)
+    .draw(form.pair(setting), field_errors)
 }
 
 /// One of a few, each with what it means.
@@ -138,7 +138,7 @@ fn choices(
     label: &'static str,
     chosen: &str,
     choices: Vec<(&'static str, &'static str, &'static str)>,
-    mistakes: &Mistakes,
+    field_errors: &FieldErrors,
 ) -> AnyView {
     let field = setting.as_str();
     let name = format!("form[settings][{field}]");
@@ -157,15 +157,15 @@ fn choices(
         <fieldset class="limit" data-field=field>
             <legend>{label}</legend>
             {items}
-            {mistake(field, mistakes.of(field))}
+            {field_error(field, field_errors.of(field))}
         </fieldset>
     }
     .into_any()
 }
 
 /// What all keys may spend together, what they did, and the balance where one is kept.
-fn spend(view: &SettingsView, mistakes: &Mistakes) -> AnyView {
-    let (form, org) = (&view.form, &view.visit.org);
+fn spend(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
+    let (form, org) = (&view.form, &view.context.org);
     let zone = org.zone.name();
     let spent = (!view.left.budgets.is_empty())
         .then(|| view! { <div class="meters">{meters(&view.left.budgets, view.now, &org.zone)}</div> });
@@ -178,11 +178,11 @@ fn spend(view: &SettingsView, mistakes: &Mistakes) -> AnyView {
             </p>
         }
     });
-    let budget = |setting, legend, help: &str| limit(form, setting, legend, ("$", ""), help, mistakes);
+    let budget = |setting, legend, help: &str| limit(form, setting, legend, ("$", ""), help, field_errors);
     let others = [Setting::OrgWeek, Setting::OrgDay, Setting::OrgTotal];
     let open = others
         .iter()
-        .any(|setting| form.pair(*setting).0 == "limit" || mistakes.of(setting.as_str()).is_some());
+        .any(|setting| form.pair(*setting).0 == "limit" || field_errors.of(setting.as_str()).is_some());
     view! {
         <fieldset class="group">
             <legend>"What all keys may spend"</legend>
@@ -203,13 +203,13 @@ fn spend(view: &SettingsView, mistakes: &Mistakes) -> AnyView {
     .into_any()
 }
 
-fn new_keys(form: &SettingsForm, mistakes: &Mistakes) -> AnyView {
+fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
     let prefix = TextField {
         field: "key_prefix",
         name: "form[settings][key_prefix]",
         label: "Key prefix",
         help: "What new keys begin with, such as sk-acme-. Keys that exist keep theirs.",
-        most: Some(20),
+        max: Some(20),
         ..Default::default()
     };
     let models = choices(
@@ -224,28 +224,28 @@ fn new_keys(form: &SettingsForm, mistakes: &Mistakes) -> AnyView {
             ),
             ("every", "Every model, including new ones", ""),
         ],
-        mistakes,
+        field_errors,
     );
-    let limit = |setting, legend, units, help| limit(form, setting, legend, units, help, mistakes);
+    let limit = |setting, legend, units, help| limit(form, setting, legend, units, help, field_errors);
     view! {
         <fieldset class="group">
             <legend>"New keys"</legend>
             <p class="help">"What the form of a new key is filled in with. Whoever creates one can change all of it but the prefix."</p>
-            {prefix.draw(form.key_prefix.clone(), mistakes)}
+            {prefix.draw(form.key_prefix.clone(), field_errors)}
             {models}
             {limit(Setting::Month, "Monthly budget", ("$", ""), "")}
             {limit(Setting::Rpm, "Requests", ("", "per minute"), "")}
             {limit(Setting::Tpm, "Tokens", ("", "per minute"), "")}
-            {limit(Setting::Parallel, "Parallel requests", ("", "at a time"), "")}
+            {limit(Setting::Concurrent, "Parallel requests", ("", "at a time"), "")}
             {limit(Setting::Days, "Expires after", ("", "days"), "")}
         </fieldset>
     }
     .into_any()
 }
 
-fn rules(view: &SettingsView, mistakes: &Mistakes) -> AnyView {
+fn rules(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
     let form = &view.form;
-    let limit = |setting, legend, units, help| limit(form, setting, legend, units, help, mistakes);
+    let limit = |setting, legend, units, help| limit(form, setting, legend, units, help, field_errors);
     let members_create = choices(
         Setting::MembersCreate,
         "Members may create keys for themselves",
@@ -259,7 +259,7 @@ fn rules(view: &SettingsView, mistakes: &Mistakes) -> AnyView {
                 "Bound by nothing but the two limits here.",
             ),
         ],
-        mistakes,
+        field_errors,
     );
     view! {
         <fieldset class="group">
@@ -283,7 +283,7 @@ fn rules(view: &SettingsView, mistakes: &Mistakes) -> AnyView {
     .into_any()
 }
 
-fn people(form: &SettingsForm, caller: &Caller, mistakes: &Mistakes) -> AnyView {
+fn people(form: &SettingsForm, caller: &Caller, field_errors: &FieldErrors) -> AnyView {
     let second_factor = choices(
         Setting::SecondFactor,
         "Second factor of owners and admins",
@@ -296,7 +296,7 @@ fn people(form: &SettingsForm, caller: &Caller, mistakes: &Mistakes) -> AnyView 
                 "Whoever has none sees nothing of the organisation until they turn theirs on.",
             ),
         ],
-        mistakes,
+        field_errors,
     );
     let own = (!caller.person.second_factor).then(|| {
         view! {

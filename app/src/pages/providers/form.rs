@@ -1,16 +1,16 @@
 //! The form of a provider: for a new one, and its fields for the page of one that is there.
 
-use keydesk_core::domain::base_url::BASE_URL_MOST;
+use keydesk_core::domain::base_url::MAX_BASE_URL;
 use keydesk_core::domain::provider::ProviderKind;
-use keydesk_core::domain::provider_form::{PROVIDER_NAME_MOST, ProviderForm};
+use keydesk_core::domain::provider_form::{MAX_PROVIDER_NAME, ProviderForm};
 use keydesk_core::ops::providers::{self, AddForm};
 use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk};
-use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{Mistakes, TextField, UnitField, on_page, select_field};
+use crate::ui::field::{FieldErrors, TextField, UnitField, on_page, select_field};
 use crate::ui::frame::{Width, framed_apart, page_head};
 
 /// Where the three protocols are at home.
@@ -22,8 +22,8 @@ pub fn NewProviderPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let own = providers::list(&desk, &caller).await?.own;
-        let form = typed::<AddForm>().map_or_else(ProviderForm::fresh, |sent| sent.provider);
-        let mistakes = mistakes();
+        let form = typed::<AddForm>().map_or_else(ProviderForm::with_defaults, |sent| sent.provider);
+        let field_errors = field_errors();
         let under = view! {
             <p class="muted">"What it serves is chosen on the next page."</p>
         };
@@ -32,7 +32,7 @@ pub fn NewProviderPage() -> impl IntoView {
             {notice_line()}
             {page_head(crumbs(None), "Connect provider".into_any(), under.into_any(), ().into_any())}
             <form class="form" method="post" action="/api/providers/add" data-enhance>
-                {on_page(here())} {fields(form, true, &mistakes)} <div class="actions">
+                {on_page(here())} {fields(form, true, &field_errors)} <div class="actions">
                     <button class="btn primary">"Connect provider"</button>
                     <a class="btn quiet" href=LocalPath::providers().as_str().to_owned()>"Cancel"</a>
                 </div>
@@ -42,7 +42,7 @@ pub fn NewProviderPage() -> impl IntoView {
     })
 }
 
-pub(super) fn fields(form: ProviderForm, new: bool, mistakes: &Mistakes) -> AnyView {
+pub(super) fn fields(form: ProviderForm, new: bool, field_errors: &FieldErrors) -> AnyView {
     // A key that was pasted into the wrong field goes into no page.
     let form = form.without_secrets();
     let name = TextField {
@@ -50,7 +50,7 @@ pub(super) fn fields(form: ProviderForm, new: bool, mistakes: &Mistakes) -> AnyV
         name: "form[provider][name]",
         label: "Name",
         help: "What you call it, such as OpenAI or vLLM Zurich.",
-        most: Some(PROVIDER_NAME_MOST),
+        max: Some(MAX_PROVIDER_NAME),
         autofocus: new,
         ..Default::default()
     };
@@ -60,7 +60,7 @@ pub(super) fn fields(form: ProviderForm, new: bool, mistakes: &Mistakes) -> AnyV
         label: "Base URL",
         help: "Where it is, without the version: a slash, /v1 or /v1beta at the end is taken off. Plain http only reaches hosts in your own network.",
         inputmode: "url",
-        most: Some(BASE_URL_MOST),
+        max: Some(MAX_BASE_URL),
         list: "base-urls",
         ..Default::default()
     };
@@ -69,7 +69,7 @@ pub(super) fn fields(form: ProviderForm, new: bool, mistakes: &Mistakes) -> AnyV
         name: "form[provider][credential_env]",
         label: "Credential variable",
         help: "The environment variable of Keydesk that holds its API key, such as OPENAI_API_KEY. The key itself is not kept here. Left empty, none is sent.",
-        most: Some(64),
+        max: Some(64),
         optional: true,
         ..Default::default()
     };
@@ -80,7 +80,7 @@ pub(super) fn fields(form: ProviderForm, new: bool, mistakes: &Mistakes) -> AnyV
     let idle = time("idle", "form[provider][idle]", "Silence", "From 1 to 600.");
     let whole = time("whole", "form[provider][whole]", "Whole answer", "From 1 to 3,600.");
     view! {
-        {name.draw(form.name, mistakes)}
+        {name.draw(form.name, field_errors)}
         {select_field(
             "kind",
             "form[provider][kind]",
@@ -88,16 +88,16 @@ pub(super) fn fields(form: ProviderForm, new: bool, mistakes: &Mistakes) -> AnyV
             "Requests are passed on in the protocol they came in; nothing is translated. Most others, such as Mistral, Groq, vLLM and Ollama, speak OpenAI’s.",
             kinds.into(),
             &form.kind,
-            mistakes,
+            field_errors,
         )}
-        {base_url.draw(form.base_url, mistakes)}
+        {base_url.draw(form.base_url, field_errors)}
         <datalist id="base-urls">{AT_HOME.map(|url| view! { <option value=url></option> })}</datalist>
-        {credential.draw(form.credential_env, mistakes)}
+        {credential.draw(form.credential_env, field_errors)}
         <fieldset class="group">
             <legend>"How long to wait"</legend>
             <p class="help">"Silence is the longest wait for the next part of an answer. Models that think are quiet for long."</p>
             <div class="trio">
-                {connect.draw(form.connect, mistakes)} {idle.draw(form.idle, mistakes)} {whole.draw(form.whole, mistakes)}
+                {connect.draw(form.connect, field_errors)} {idle.draw(form.idle, field_errors)} {whole.draw(form.whole, field_errors)}
             </div>
         </fieldset>
     }

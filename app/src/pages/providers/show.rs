@@ -13,9 +13,9 @@ use super::form::fields;
 use super::{credential_badge, crumbs};
 use crate::ask::{caller, desk, param};
 use crate::credentials;
-use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{Mistakes, mistake, on_page};
+use crate::ui::field::{FieldErrors, field_error, on_page};
 use crate::ui::frame::{Width, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
 
@@ -27,7 +27,7 @@ pub fn ProviderPage() -> impl IntoView {
         let view = providers::show(&desk, &caller, &id).await?;
         let provider = &view.listed.provider;
         let path = LocalPath::provider(&provider.id).as_str().to_owned();
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let under = view! {
             <div class="facts-line muted">
                 <span>{format!("{} protocol", provider.kind.label())}</span>
@@ -44,11 +44,11 @@ pub fn ProviderPage() -> impl IntoView {
                 {credential(provider)}
                 <section class="stack">
                     <h2>"Models that it serves"</h2>
-                    {models(&view, &mistakes)}
+                    {models(&view, &field_errors)}
                 </section>
                 <section class="stack ruled">
                     <h2>"Connection"</h2>
-                    {connection(&view, &mistakes)}
+                    {connection(&view, &field_errors)}
                 </section>
             </div>
         };
@@ -76,7 +76,7 @@ fn credential(provider: &Provider) -> AnyView {
     .into_any()
 }
 
-fn models(view: &ProviderView, mistakes: &Mistakes) -> AnyView {
+fn models(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
     let id = &view.listed.provider.id;
     let mut shown: Vec<&KnownModel> = view.served.iter().chain(&view.others).collect();
     // Its own vendor's first.
@@ -132,7 +132,7 @@ fn models(view: &ProviderView, mistakes: &Mistakes) -> AnyView {
                 <legend class="sr">"Route models to it"</legend>
                 <p class="help">"Listed are models of its vendor and all that nobody serves. What is not ticked, it does not serve."</p>
                 <div class="checks">{boxes}</div>
-                {mistake("models", mistakes.of("models"))}
+                {field_error("models", field_errors.of("models"))}
             </fieldset>
             <div class="actions">
                 <button class="btn primary">"Route models"</button>
@@ -142,7 +142,7 @@ fn models(view: &ProviderView, mistakes: &Mistakes) -> AnyView {
     .into_any()
 }
 
-fn connection(view: &ProviderView, mistakes: &Mistakes) -> AnyView {
+fn connection(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
     let listed = &view.listed;
     let mut form = ProviderForm::of(&ProviderSpec::of(&listed.provider));
     let mut was = serde_json::to_string(&form).unwrap_or_default();
@@ -161,7 +161,7 @@ fn connection(view: &ProviderView, mistakes: &Mistakes) -> AnyView {
             <input type="hidden" name="form[id]" value=listed.provider.id.to_string() />
             <input type="hidden" name="form[version]" value=version.to_string() />
             <input type="hidden" name="form[was]" value=was />
-            {fields(form, false, mistakes)}
+            {fields(form, false, field_errors)}
             <div class="actions">
                 <button class="btn">"Save connection"</button>
             </div>

@@ -60,6 +60,6 @@ pub fn ArchiveTeamPage() -> impl IntoView {
                 </form>
             </div>
         };
-        Ok(framed(&view.visit, &caller, &format!("{team_page}/archive"), Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &format!("{team_page}/archive"), Width::Narrow, body.into_any()))
     })
 }

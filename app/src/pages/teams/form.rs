@@ -1,15 +1,15 @@
 //! The form of a team: without bounds for a new one, filled for an edit. Both are the same fields.
 
-use keydesk_core::domain::team::NAME_MOST;
+use keydesk_core::domain::team::MAX_NAME;
 use keydesk_core::ops::teams::{self, CreateForm, EditForm, FormView};
 use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk, param};
 use crate::pages::bounds::BoundFields;
-use crate::pages::{here, mistakes, notice_line, page, returned, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{Mistakes, TextField, on_page};
+use crate::ui::field::{FieldErrors, TextField, on_page};
 use crate::ui::frame::{Width, framed, page_head};
 
 #[component]
@@ -21,7 +21,7 @@ pub fn NewTeamPage() -> impl IntoView {
         if let Some(sent) = typed::<CreateForm>() {
             view.form = sent.team;
         }
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let body = view! {
             {title("Create team")}
             {notice_line()}
@@ -29,7 +29,7 @@ pub fn NewTeamPage() -> impl IntoView {
             <form class="form" method="post" action="/api/teams/create" data-enhance>
                 {on_page(here())}
                 <input type="hidden" name="form[org]" value=slug.clone() />
-                {fields(&view, &mistakes)}
+                {fields(&view, &field_errors)}
                 <div class="actions">
                     <button class="btn primary">"Create team"</button>
                     <a class="btn quiet" href=LocalPath::teams(&slug).as_str().to_owned()>
@@ -39,7 +39,7 @@ pub fn NewTeamPage() -> impl IntoView {
             </form>
         };
         let path = format!("/{slug}/teams/new");
-        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Narrow, body.into_any()))
     })
 }
 
@@ -59,7 +59,7 @@ pub fn EditTeamPage() -> impl IntoView {
         } else if let Some(sent) = typed::<EditForm>() {
             (view.form, was, version) = (sent.team, sent.was, sent.version);
         }
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let name = view.team.as_ref().map(|team| team.spec.name.clone()).unwrap_or_default();
         let team_page = LocalPath::teams(&slug).with_id(&id).as_str().to_owned();
         let under = view! {
@@ -80,7 +80,7 @@ pub fn EditTeamPage() -> impl IntoView {
                 <input type="hidden" name="form[id]" value=id.clone() />
                 <input type="hidden" name="form[version]" value=version.to_string() />
                 <input type="hidden" name="form[was]" value=was />
-                {fields(&view, &mistakes)}
+                {fields(&view, &field_errors)}
                 <div class="actions">
                     <button class="btn primary">"Save changes"</button>
                     <a class="btn quiet" href=team_page.clone()>
@@ -89,18 +89,18 @@ pub fn EditTeamPage() -> impl IntoView {
                 </div>
             </form>
         };
-        Ok(framed(&view.visit, &caller, &format!("{team_page}/edit"), Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &format!("{team_page}/edit"), Width::Narrow, body.into_any()))
     })
 }
 
-fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
+fn fields(view: &FormView, field_errors: &FieldErrors) -> AnyView {
     let form = &view.form;
     let name = TextField {
         field: "name",
         name: "form[team][name]",
         label: "Name",
         help: "Unique among the organisation's teams in use.",
-        most: Some(NAME_MOST),
+        max: Some(MAX_NAME),
         autofocus: view.team.is_none(),
         ..Default::default()
     };
@@ -115,17 +115,17 @@ fn fields(view: &FormView, mistakes: &Mistakes) -> AnyView {
         total: "Never resets. Raise it to let the team go on.",
     };
     view! {
-        {name.draw(form.name.clone(), mistakes)}
+        {name.draw(form.name.clone(), field_errors)}
         <fieldset class="group">
             <legend>"What its keys may use"</legend>
             <p class="help">"No key of the team can be given more."</p>
-            {bounds.models(&view.models, mistakes)}
+            {bounds.models(&view.models, field_errors)}
         </fieldset>
         <fieldset class="group">
             <legend>"What it may spend"</legend>
             <p class="help">"All its keys together, and so the most that one of them can be given. Checked at every request; a change holds from the next one on."</p>
-            {bounds.budgets(&view.visit.org.zone, mistakes)}
-            {bounds.rates(mistakes)}
+            {bounds.budgets(&view.context.org.zone, field_errors)}
+            {bounds.rates(field_errors)}
         </fieldset>
     }
     .into_any()

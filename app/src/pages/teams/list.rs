@@ -5,7 +5,7 @@ use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::team::WholeTeam;
 use keydesk_core::domain::window::Period;
-use keydesk_core::ops::teams::{self, LIST_MOST, TeamFilter, TeamsView};
+use keydesk_core::ops::teams::{self, MAX_LIST, TeamFilter, TeamsView};
 use leptos::prelude::*;
 
 use super::{keys_href, state_badge};
@@ -18,19 +18,19 @@ use crate::ui::meter::thin_meter;
 use crate::ui::search::SearchBox;
 
 /// Characters; the longest name has fewer.
-const SEARCH_MOST: usize = 100;
+const MAX_SEARCH: usize = 100;
 
 #[component]
 pub fn TeamsPage() -> impl IntoView {
     let slug = param("org");
     let filter = TeamFilter {
-        search: query("q").unwrap_or_default().chars().take(SEARCH_MOST).collect(),
+        search: query("q").unwrap_or_default().chars().take(MAX_SEARCH).collect(),
         archived: query("state").as_deref() == Some("archived"),
     };
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = teams::list(&desk, &caller, &slug, &filter).await?;
-        let may_create = view.visit.may(Action::CreateTeam, On::Org);
+        let may_create = view.context.may(Action::CreateTeam, On::Org);
         let create = || {
             let href = format!("/{slug}/teams/new");
             may_create.then(|| {
@@ -60,7 +60,7 @@ pub fn TeamsPage() -> impl IntoView {
             {page_head(vec![], heading.into_any(), ().into_any(), actions.into_any())}
             {content}
         };
-        Ok(framed(&view.visit, &caller, &format!("/{slug}/teams"), Width::Wide, body.into_any()))
+        Ok(framed(&view.context, &caller, &format!("/{slug}/teams"), Width::Wide, body.into_any()))
     })
 }
 
@@ -88,7 +88,7 @@ fn href(slug: &str, filter: &TeamFilter) -> String {
 }
 
 fn listed(view: &TeamsView, filter: &TeamFilter) -> AnyView {
-    let slug = &view.visit.org.slug;
+    let slug = &view.context.org.slug;
     let state = |archived: bool, label: &'static str| {
         let href = href(slug, &TeamFilter { archived, ..filter.clone() });
         let current = (archived == filter.archived).then_some("true");
@@ -99,7 +99,7 @@ fn listed(view: &TeamsView, filter: &TeamFilter) -> AnyView {
         <div class="toolbar">
             <form class="search" role="search" method="get" action=LocalPath::teams(slug).as_str().to_owned()>
                 {kept}
-                {SearchBox { name: "q", placeholder: "Part of a name", label: "Search teams", most: Some(SEARCH_MOST) }.draw(filter.search.clone())}
+                {SearchBox { name: "q", placeholder: "Part of a name", label: "Search teams", max: Some(MAX_SEARCH) }.draw(filter.search.clone())}
             </form>
         </div>
         <nav class="chips" aria-label="State">{state(false, "In use")} {state(true, "Archived")}</nav>
@@ -131,10 +131,10 @@ fn none_found(slug: &str, filter: &TeamFilter) -> AnyView {
 }
 
 fn table(view: &TeamsView) -> AnyView {
-    let org = &view.visit.org;
+    let org = &view.context.org;
     let rows = view.teams.iter().map(|team| row(team, &org.slug, view.now, &org.zone)).collect_view();
-    let more = (view.count > LIST_MOST).then(|| {
-        let words = format!("The first {LIST_MOST} by name. Search to find the others.");
+    let more = (view.count > MAX_LIST).then(|| {
+        let words = format!("The first {MAX_LIST} by name. Search to find the others.");
         view! { <p class="muted">{words}</p> }
     });
     view! {

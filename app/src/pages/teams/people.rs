@@ -8,11 +8,11 @@ use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk, param};
-use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{Mistakes, TextField, mistake, on_page, select_field};
+use crate::ui::field::{FieldErrors, TextField, field_error, on_page, select_field};
 use crate::ui::frame::{Width, framed, page_head};
-use crate::ui::proof::proof_fields;
+use crate::ui::reauth::reauth_fields;
 
 #[component]
 pub fn AddPersonPage() -> impl IntoView {
@@ -21,17 +21,17 @@ pub fn AddPersonPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = teams::add_form(&desk, &caller, &slug, &id).await?;
         let sent = typed::<AddForm>().unwrap_or_default();
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let team_page = LocalPath::team(&slug, &view.team.id).as_str().to_owned();
         let role = TeamRole::parse(&sent.role).unwrap_or_default();
         // Only making somebody a team's admin has to be proved.
-        let proof = (role == TeamRole::Admin).then(|| proof_fields(&caller, view.now, &mistakes));
+        let reauth = (role == TeamRole::Admin).then(|| reauth_fields(&caller, view.now, &field_errors));
         let who = match &view.people {
             Some(people) => {
                 let mut options = vec![(String::new(), "Choose somebody".to_owned())];
                 options.extend(people.iter().map(|person| (person.id.to_string(), person.name.clone())));
                 let words = "Everybody active in the organisation who is not in the team yet.";
-                select_field("person", "form[person]", "Person", words, options, &sent.person, &mistakes)
+                select_field("person", "form[person]", "Person", words, options, &sent.person, &field_errors)
             }
             None => TextField {
                 field: "email",
@@ -41,9 +41,9 @@ pub fn AddPersonPage() -> impl IntoView {
                 kind: "email",
                 ..Default::default()
             }
-            .draw(sent.email.clone(), &mistakes),
+            .draw(sent.email.clone(), &field_errors),
         };
-        let invite = view.visit.may(Action::Invite, On::Org).then(|| {
+        let invite = view.context.may(Action::Invite, On::Org).then(|| {
             let href = format!("/{slug}/members/invite?team={}", view.team.id);
             view! { <p class="help">"Not in the organisation yet? " <a href=href>"Invite them"</a> " into this team."</p> }
         });
@@ -58,8 +58,8 @@ pub fn AddPersonPage() -> impl IntoView {
                 <input type="hidden" name="form[id]" value=id.clone() />
                 {who}
                 {invite}
-                {role_field(role, &mistakes)}
-                {proof}
+                {role_field(role, &field_errors)}
+                {reauth}
                 <div class="actions">
                     <button class="btn primary">"Add to team"</button>
                     <a class="btn quiet" href=team_page.clone()>
@@ -68,11 +68,11 @@ pub fn AddPersonPage() -> impl IntoView {
                 </div>
             </form>
         };
-        Ok(framed(&view.visit, &caller, &format!("{team_page}/add"), Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &format!("{team_page}/add"), Width::Narrow, body.into_any()))
     })
 }
 
-fn role_field(chosen: TeamRole, mistakes: &Mistakes) -> AnyView {
+fn role_field(chosen: TeamRole, field_errors: &FieldErrors) -> AnyView {
     let choice = |role: TeamRole, words: &'static str| {
         view! {
             <label class="choice">
@@ -86,7 +86,7 @@ fn role_field(chosen: TeamRole, mistakes: &Mistakes) -> AnyView {
             <legend class="label">"Role in the team"</legend>
             {choice(TeamRole::Member, "Sees the team, and the keys that they own.")}
             {choice(TeamRole::Admin, "Looks after the team’s keys and its people, within the team’s bounds.")}
-            {mistake("role", mistakes.of("role"))}
+            {field_error("role", field_errors.of("role"))}
         </fieldset>
     }
     .into_any()
@@ -98,7 +98,7 @@ pub fn TeamPersonPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = teams::person_form(&desk, &caller, &slug, &id, &person).await?;
-        let mistakes = mistakes();
+        let field_errors = field_errors();
         let team_page = LocalPath::team(&slug, &view.team.id).as_str().to_owned();
         let sent = typed::<PersonForm>().and_then(|form| TeamRole::parse(&form.role));
         let role = sent.unwrap_or(view.person.role);
@@ -139,8 +139,8 @@ pub fn TeamPersonPage() -> impl IntoView {
                     </header>
                     <form class="form" method="post" action="/api/teams/role" data-enhance>
                         {hidden()}
-                        {role_field(role, &mistakes)}
-                        {proof_fields(&caller, view.now, &mistakes)}
+                        {role_field(role, &field_errors)}
+                        {reauth_fields(&caller, view.now, &field_errors)}
                         <div class="actions">
                             <button class="btn primary">"Change role"</button>
                             <a class="btn quiet" href=team_page.clone()>
@@ -167,6 +167,6 @@ pub fn TeamPersonPage() -> impl IntoView {
             </div>
         };
         let path = format!("{team_page}/people/{person}");
-        Ok(framed(&view.visit, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Narrow, body.into_any()))
     })
 }

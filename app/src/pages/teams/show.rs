@@ -27,7 +27,7 @@ pub fn TeamPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = teams::show(&desk, &caller, &slug, &id).await?;
-        let (team, zone) = (&view.team, &view.visit.org.zone);
+        let (team, zone) = (&view.team, &view.context.org.zone);
         let heading = view! {
             <span class="words">{team.spec.name.clone()}</span>
             {state_badge(team, view.now, zone)}
@@ -42,7 +42,7 @@ pub fn TeamPage() -> impl IntoView {
             </div>
         };
         let path = LocalPath::team(&slug, &team.id).as_str().to_owned();
-        Ok(framed(&view.visit, &caller, &path, Width::Wide, body.into_any()))
+        Ok(framed(&view.context, &caller, &path, Width::Wide, body.into_any()))
     })
 }
 
@@ -57,25 +57,25 @@ fn under(view: &TeamView) -> impl IntoView + use<> {
         _ => format!("{} live keys", team.live_keys_words()),
     };
     let archived = team.archived_at.map(|at| {
-        let words = format!("Archived {}: its keys are refused.", at.date(&view.visit.org.zone));
+        let words = format!("Archived {}: its keys are refused.", at.date(&view.context.org.zone));
         view! { <span>{words}</span> }
     });
     view! {
         <p class="facts-line muted">
             <span>{people}</span>
-            <a href=keys_href(&view.visit.org.slug, team)>{keys}</a>
+            <a href=keys_href(&view.context.org.slug, team)>{keys}</a>
             {archived}
         </p>
     }
 }
 
 fn actions(view: &TeamView) -> AnyView {
-    let (slug, team) = (&view.visit.org.slug, &view.team);
-    let may = |action| view.visit.may(action, On::Team(&team.id));
+    let (slug, team) = (&view.context.org.slug, &view.team);
+    let may = |action| view.context.may(action, On::Team(&team.id));
     let base = LocalPath::team(slug, &team.id).as_str().to_owned();
     let in_use = team.archived_at.is_none();
-    let facts = KeyFacts { team: Some(&team.id), owner: &view.visit.standing.person };
-    let key = (in_use && view.visit.may(Action::CreateKey, On::Key(facts))).then(|| {
+    let facts = KeyFacts { team: Some(&team.id), owner: &view.context.principal.person };
+    let key = (in_use && view.context.may(Action::CreateKey, On::Key(facts))).then(|| {
         view! {
             <a class="btn" href=format!("/{slug}/keys/new?team={}", team.id)>
                 {icon(Icon::Plus)}
@@ -113,14 +113,14 @@ fn actions(view: &TeamView) -> AnyView {
 }
 
 fn spend_card(view: &TeamView) -> impl IntoView + use<> {
-    let (team, zone, now) = (&view.team, &view.visit.org.zone, view.now);
+    let (team, zone, now) = (&view.team, &view.context.org.zone, view.now);
     let meters = meters_or_month(&team.budgets, team.month_spent, now, zone);
     let org = (!view.left.budgets.is_empty()).then(|| {
         view! {
             <div class="part">
                 <header class="part-head">
                     <h3>"The organisation"</h3>
-                    <p>"All keys of " {view.visit.org.name.clone()} " together"</p>
+                    <p>"All keys of " {view.context.org.name.clone()} " together"</p>
                 </header>
                 <div class="meters">{budget_meters(&view.left.budgets, now, zone)}</div>
             </div>
@@ -157,7 +157,7 @@ fn limits_card(team: &WholeTeam) -> impl IntoView + use<> {
             </header>
             <dl class="tiles">
                 {tile("Requests per minute", limits.rpm)} {tile("Tokens per minute", limits.tpm)}
-                {tile("Parallel requests", limits.parallel)}
+                {tile("Parallel requests", limits.concurrent)}
             </dl>
         </section>
     }
@@ -165,7 +165,7 @@ fn limits_card(team: &WholeTeam) -> impl IntoView + use<> {
 
 /// Nothing while every key is within the bounds.
 fn above_card(view: &TeamView) -> Option<impl IntoView + use<>> {
-    let (slug, bounds) = (&view.visit.org.slug, &view.team.spec.bounds);
+    let (slug, bounds) = (&view.context.org.slug, &view.team.spec.bounds);
     let count = view.above.len();
     if count == 0 {
         return None;
@@ -217,14 +217,15 @@ fn bound_word(field: &str) -> &str {
         "total" => "budget in all",
         "rpm" => "requests per minute",
         "tpm" => "tokens per minute",
-        "parallel" => "parallel requests",
+        "concurrent" => "concurrent requests",
         other => other,
     }
 }
 
 fn people_card(view: &TeamView) -> impl IntoView + use<> {
-    let (slug, team) = (&view.visit.org.slug, &view.team);
-    let manages = team.archived_at.is_none() && view.visit.may(Action::ManageTeamPeople, On::Team(&team.id));
+    let (slug, team) = (&view.context.org.slug, &view.team);
+    let manages =
+        team.archived_at.is_none() && view.context.may(Action::ManageTeamPeople, On::Team(&team.id));
     let add = manages.then(|| {
         let href = format!("{}/add", LocalPath::team(slug, &team.id).as_str());
         view! {
@@ -273,10 +274,10 @@ fn people_card(view: &TeamView) -> impl IntoView + use<> {
 }
 
 fn person_row(view: &TeamView, person: &TeamPerson, manages: bool) -> impl IntoView + use<> {
-    let (slug, team) = (&view.visit.org.slug, &view.team);
+    let (slug, team) = (&view.context.org.slug, &view.team);
     let teams = [team.id.clone()];
     let facts = MemberFacts { person: &person.id, role: person.org_role, becomes: None, teams: &teams };
-    let acts = manages && view.visit.may(Action::ManageTeamPeople, On::TeamMember(&team.id, facts));
+    let acts = manages && view.context.may(Action::ManageTeamPeople, On::TeamMember(&team.id, facts));
     let href = format!("{}/people/{}", LocalPath::team(slug, &team.id).as_str(), person.id);
     let org_role = match person.org_role {
         OrgRole::Owner => Some("Owner of the organisation"),
@@ -313,7 +314,7 @@ fn person_row(view: &TeamView, person: &TeamPerson, manages: bool) -> impl IntoV
 }
 
 fn about_card(view: &TeamView) -> impl IntoView + use<> {
-    let (team, zone) = (&view.team, &view.visit.org.zone);
+    let (team, zone) = (&view.team, &view.context.org.zone);
     let fact = |label: &'static str, value: AnyView| {
         view! {
             <div>

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, enter};
+use super::super::access::{Caller, open_org};
 use super::list::{KeysMeant, keys_meant, wanted};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind, PastEvent, SYSTEM};
@@ -107,12 +107,12 @@ impl ExportForm {
 pub async fn export(desk: &Desk, caller: &Caller, form: &ExportForm) -> Result<Export, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let permit = visit.permit(Action::ExportAudit, On::Org)?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let permit = context.permit(Action::ExportAudit, On::Org)?;
     let format =
         Format::parse(&form.format).ok_or_else(|| OpError::say("format", "Choose CSV or JSON Lines."))?;
     let filter = form.filter()?;
-    let org = &visit.org;
+    let org = &context.org;
     let keys = keys_meant(&mut tx, &org.id, &filter.key).await?;
     if keys == KeysMeant::Secret {
         return Err(OpError::say("key", "Name the key; a whole secret is not looked up here."));

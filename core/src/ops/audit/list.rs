@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
+use super::super::access::{Caller, OrgContext, open_org};
 use crate::Desk;
 use crate::domain::audit_filter::AuditFilter;
 use crate::domain::ids::{KeyId, OrgId};
@@ -15,7 +15,7 @@ use crate::store::audit_list::{AuditPage, Wanted};
 use crate::store::{StoreError, Via, audit, audit_list, teams};
 
 pub struct AuditView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub page: AuditPage,
     /// How many events the organisation has in all.
     pub total: i64,
@@ -48,11 +48,11 @@ pub async fn list(
     filter: &AuditFilter,
 ) -> Result<AuditView, OpError> {
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let permit = visit.permit(Action::SeeAudit, On::Org)?;
-    let org = &visit.org.id;
+    let context = open_org(&mut read, caller, slug).await?;
+    let permit = context.permit(Action::SeeAudit, On::Org)?;
+    let org = &context.org.id;
     let keys = keys_meant(&mut read, org, &filter.key).await?;
-    let page = match wanted(filter, &keys, &visit.org.zone) {
+    let page = match wanted(filter, &keys, &context.org.zone) {
         Some(wanted) => audit_list::list(&mut read, &permit, &wanted, filter.page).await?,
         None => AuditPage { events: vec![], previous: None, next: None },
     };
@@ -62,7 +62,7 @@ pub async fn list(
     let total = audit::head(&mut read, org).await?.map_or(0, |(seq, _)| seq);
     let people = audit_list::people(&mut read, org).await?;
     let teams = teams::in_use(&mut read, org).await?;
-    Ok(AuditView { page, total, keys, people, teams, there, now: desk.now(), visit })
+    Ok(AuditView { page, total, keys, people, teams, there, now: desk.now(), context })
 }
 
 pub(super) async fn keys_meant(via: &mut impl Via, org: &OrgId, text: &str) -> Result<KeysMeant, StoreError> {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter, person_of};
-use super::super::fresh::Proof;
+use super::super::access::{Caller, OrgContext, open_org, person_of};
+use super::super::reauthentication::Reauth;
 use super::place::{self, bounds_of, may_go_without_team, owners_to_choose, teams_to_choose};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
@@ -14,16 +14,16 @@ use crate::domain::key_form::{FieldError, FormContext, KeyForm};
 use crate::domain::key_format::PlainSecret;
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
+use crate::domain::parse_error::ParseError;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, KeyFacts, On, Permit};
-use crate::domain::problem::Problem;
 use crate::domain::team::Team;
 use crate::store::keys::NewKey;
-use crate::store::{StoreError, Taken, Tx, keys, models, teams};
+use crate::store::{ConstraintViolation, StoreError, Tx, keys, models, teams};
 
 /// What the form for a key is drawn from.
 pub struct FormView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub form: KeyForm,
     pub models: Vec<Model>,
     /// Those the caller may put a key in.
@@ -43,25 +43,25 @@ pub struct FormView {
 pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Result<FormView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    visit.permit(Action::CreateKey, On::Org)?;
+    let context = open_org(&mut read, caller, slug).await?;
+    context.permit(Action::CreateKey, On::Org)?;
     let models = models::offered(&mut read).await?;
-    let teams = teams_to_choose(&mut read, &visit).await?;
-    let owners = owners_to_choose(&mut read, &visit).await?;
-    let may_go_without_team = may_go_without_team(&visit);
-    let org = &visit.org;
-    let mut form = KeyForm::fresh(&models, &org.defaults, &org.rules);
+    let teams = teams_to_choose(&mut read, &context).await?;
+    let owners = owners_to_choose(&mut read, &context).await?;
+    let may_go_without_team = may_go_without_team(&context);
+    let org = &context.org;
+    let mut form = KeyForm::with_defaults(&models, &org.defaults, &org.rules);
     form.owner = caller.person.id.to_string();
     let chosen = teams.iter().find(|known| known.id.as_str() == team);
     // Who has to choose a team finds the first one chosen.
     let chosen = chosen.or_else(|| teams.first().filter(|_| !may_go_without_team));
     if let Some(team) = chosen {
         form.team = team.id.to_string();
-        if let Some((_, bounds)) = bounds_of(&mut read, &visit, team.id.as_str(), now).await? {
+        if let Some((_, bounds)) = bounds_of(&mut read, &context, team.id.as_str(), now).await? {
             form = form.narrowed(&bounds, &models);
         }
     }
-    Ok(FormView { form, visit, models, teams, may_go_without_team, owners, now, key: None })
+    Ok(FormView { form, context, models, teams, may_go_without_team, owners, now, key: None })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub struct CreateForm {
     pub org: String,
     pub key: KeyForm,
     /// Asked for when the key is for somebody else.
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 /// A key that was just made, with its secret: the one answer that holds one.
@@ -81,21 +81,21 @@ pub struct IssuedKey {
 }
 
 /// # Errors
-/// `Invalid` with every mistake; `Stale` when the key is for somebody else and the caller's proof is old.
+/// `Invalid` with every mistake; `ReauthRequired` when the key is for somebody else and the caller's proof is old.
 pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<IssuedKey, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    visit.permit(Action::CreateKey, On::Org)?;
-    let (org, zone) = (&visit.org, &visit.org.zone);
-    let context = FormContext { now, zone, rules: &org.rules, defaults: &org.defaults, editing: None };
-    let spec = form.key.parse(&context).map_err(OpError::Invalid)?;
-    let owner = place::check(&mut tx, &visit, &spec, None, now).await?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    context.permit(Action::CreateKey, On::Org)?;
+    let (org, zone) = (&context.org, &context.org.zone);
+    let form_context = FormContext { now, zone, rules: &org.rules, defaults: &org.defaults, editing: None };
+    let spec = form.key.parse(&form_context).map_err(OpError::Invalid)?;
+    let owner = place::check(&mut tx, &context, &spec, None, now).await?;
     if owner.id != caller.person.id {
-        caller.must_be_fresh(now)?;
+        caller.require_recent_auth(now)?;
     }
     let facts = KeyFacts { team: spec.team.as_ref(), owner: &owner.id };
-    let permit = visit.permit(Action::CreateKey, On::Key(facts))?;
+    let permit = context.permit(Action::CreateKey, On::Key(facts))?;
     let spec = KeySpec { owner: Some(owner.id.clone()), ..spec };
     let issued = issue(desk, &mut tx, &permit, &org.key_prefix, &owner.id, &spec, now).await?;
     let teams = teams::in_use(&mut tx, &org.id).await?;
@@ -119,13 +119,13 @@ pub async fn issue(
 ) -> Result<IssuedKey, OpError> {
     let secret = PlainSecret::mint(prefix, &mut |bytes| desk.random.fill(bytes))
         .map_err(|problem| OpError::Conflict(problem.to_string()))?;
-    let id = KeyId::new(now, desk.ten());
+    let id = KeyId::new(now, desk.id_entropy());
     let new = NewKey {
         id: &id,
         owner,
         created_by: person_of(permit),
         spec,
-        secret_id: &SecretId::new(now, desk.ten()),
+        secret_id: &SecretId::new(now, desk.id_entropy()),
         hash: &secret.hash(),
         prefix,
         last_four: secret.last_four(),
@@ -136,9 +136,9 @@ pub async fn issue(
 }
 
 pub(super) fn name_taken(error: StoreError, name: &str) -> OpError {
-    if !matches!(error, StoreError::Taken(Taken::KeyName)) {
+    if !matches!(error, StoreError::ConstraintViolation(ConstraintViolation::KeyName)) {
         return error.into();
     }
     let sentence = format!("A live key of this team is already named {name}. Choose another name.");
-    OpError::Invalid(vec![FieldError::new("name", Problem::new(sentence))])
+    OpError::Invalid(vec![FieldError::new("name", ParseError::new(sentence))])
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, enter};
+use super::super::access::{Caller, open_org};
 use super::create::{FormView, name_taken};
 use super::place::{self, may_go_without_team, owners_to_choose, teams_to_choose};
 use super::{find_seen, must_live};
@@ -12,9 +12,9 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Field, KeySpec, Words};
 use crate::domain::key_form::{FieldError, FormContext, KeyForm};
+use crate::domain::parse_error::ParseError;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, On};
-use crate::domain::problem::Problem;
 use crate::store::{audit, keys, members, models, teams};
 
 /// How far back in a key's history to look for who changed it last: looks stand among the changes.
@@ -27,16 +27,16 @@ const RECENT: i64 = 50;
 pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<FormView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let key = find_seen(&mut read, &visit, id, now).await?;
-    visit.permit(Action::EditKey, On::Key(key.facts()))?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let key = find_seen(&mut read, &context, id, now).await?;
+    context.permit(Action::EditKey, On::Key(key.facts()))?;
     must_live(&key, now)?;
     let models = models::offered(&mut read).await?;
-    let teams = teams_to_choose(&mut read, &visit).await?;
-    let owners = owners_to_choose(&mut read, &visit).await?;
-    let may_go_without_team = may_go_without_team(&visit) || key.team.is_none();
+    let teams = teams_to_choose(&mut read, &context).await?;
+    let owners = owners_to_choose(&mut read, &context).await?;
+    let may_go_without_team = may_go_without_team(&context) || key.team.is_none();
     let form = KeyForm::of(&key.spec(), &models);
-    Ok(FormView { form, visit, models, teams, may_go_without_team, owners, now, key: Some(key) })
+    Ok(FormView { form, context, models, teams, may_go_without_team, owners, now, key: Some(key) })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -55,10 +55,10 @@ pub enum Edited {
     Saved(KeyId),
     Nothing(KeyId),
     /// Somebody saved first. Nothing was written; `form` is the key as it stands with this person's changes in it.
-    Clash(Box<Clash>),
+    EditConflict(Box<EditConflict>),
 }
 
-pub struct Clash {
+pub struct EditConflict {
     pub id: KeyId,
     pub sentence: String,
     pub errors: Vec<FieldError>,
@@ -74,20 +74,20 @@ pub struct Clash {
 pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edited, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let key = find_seen(&mut tx, &visit, &form.id, now).await?;
-    let permit = visit.permit(Action::EditKey, On::Key(key.facts()))?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let key = find_seen(&mut tx, &context, &form.id, now).await?;
+    let permit = context.permit(Action::EditKey, On::Key(key.facts()))?;
     must_live(&key, now)?;
     let current = key.spec();
-    let (org, zone) = (&visit.org, &visit.org.zone);
+    let (org, zone) = (&context.org, &context.org.zone);
     let (rules, defaults) = (&org.rules, &org.defaults);
-    let context = FormContext { now, zone, rules, defaults, editing: Some(&current) };
+    let form_context = FormContext { now, zone, rules, defaults, editing: Some(&current) };
     let was: KeyForm = serde_json::from_str(&form.was).map_err(|_| {
         OpError::Invalid(vec![FieldError::say("name", "The form is incomplete. Open it again.")])
     })?;
-    let mine = form.key.parse(&context).map_err(OpError::Invalid)?;
+    let mine = form.key.parse(&form_context).map_err(OpError::Invalid)?;
     // A form that was drawn from an older state parses against today's rules all the same: it was valid then.
-    let base = was.parse(&context).unwrap_or_else(|_| current.clone());
+    let base = was.parse(&form_context).unwrap_or_else(|_| current.clone());
     let changed: Vec<Field> = Field::ALL.into_iter().filter(|field| mine.differs(&base, *field)).collect();
     let mut spec = current.clone();
     changed.iter().for_each(|field| spec.take(&mine, *field));
@@ -106,8 +106,8 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     }
     let words = Words { teams: &teams, people: &owners, zone };
     if form.version != key.version {
-        let past = audit::of_subject(&mut tx, &visit.org.id, key.id.as_str(), RECENT).await?;
-        let who = past.iter().find(|event| event.kind != EventKind::SupportLooked);
+        let past = audit::of_subject(&mut tx, &context.org.id, key.id.as_str(), RECENT).await?;
+        let who = past.iter().find(|event| event.kind != EventKind::SupportAccessed);
         let who = who.map_or("Somebody", |event| event.actor_name.as_str());
         let reads = |spec: &KeySpec, field| spec.reads(field, words);
         let errors = changed
@@ -120,7 +120,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
             .map(|field| {
                 let sentence =
                     format!("Now: {}. You entered: {}.", reads(&current, *field), reads(&mine, *field));
-                FieldError::new(form_field(*field, &mine), Problem::new(sentence))
+                FieldError::new(form_field(*field, &mine), ParseError::new(sentence))
             })
             .collect();
         let models = models::offered(&mut tx).await?;
@@ -130,7 +130,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
             merged.expiry.clone_from(&form.key.expiry);
             merged.expires_on.clone_from(&form.key.expires_on);
         }
-        return Ok(Edited::Clash(Box::new(Clash {
+        return Ok(Edited::EditConflict(Box::new(EditConflict {
             id: key.id.clone(),
             sentence: format!(
                 "{who} changed this key while you were editing. Your changes are below and not saved yet: look them over and save again."
@@ -142,7 +142,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     if spec == current {
         return Ok(Edited::Nothing(key.id));
     }
-    place::check(&mut tx, &visit, &spec, Some(&current), now).await?;
+    place::check(&mut tx, &context, &spec, Some(&current), now).await?;
     let saved = keys::update(&mut tx, &permit, &key.id, key.version, &spec)
         .await
         .map_err(|error| name_taken(error, &spec.name))?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
+use super::super::access::{Caller, OrgContext, open_org};
 use super::super::support::{self, Look};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
@@ -23,7 +23,7 @@ use crate::store::{key_list, keys, spend, teams, throttle};
 const SECRET_SEARCHES_A_MINUTE: i64 = 60;
 
 pub struct KeysView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub page: KeyPage,
     pub count: i64,
     /// The count stopped here: there may be more.
@@ -37,7 +37,7 @@ pub struct KeysView {
 /// A page of keys, narrowed to what the caller may see.
 pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
     let view = view(desk, caller, slug, filter).await?;
-    support::trace(desk, &view.visit, Look::List { of: "keys", search: &filter.search }).await?;
+    support::trace(desk, &view.context, Look::List { of: "keys", search: &filter.search }).await?;
     Ok(view)
 }
 
@@ -49,34 +49,34 @@ pub async fn suggest(
     filter: &KeyFilter,
 ) -> Result<KeysView, OpError> {
     let view = view(desk, caller, slug, filter).await?;
-    support::trace(desk, &view.visit, Look::Typing { of: "keys", search: &filter.search }).await?;
+    support::trace(desk, &view.context, Look::Typing { of: "keys", search: &filter.search }).await?;
     Ok(view)
 }
 
 async fn view(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let permit = visit.permit(Action::ListKeys, On::Org)?;
-    let starts = WindowStarts::at(now, &visit.org.zone);
+    let context = open_org(&mut read, caller, slug).await?;
+    let permit = context.permit(Action::ListKeys, On::Org)?;
+    let starts = WindowStarts::at(now, &context.org.zone);
     let mut page = key_list::list(&mut read, &permit, filter, now, starts.month).await?;
     // A first page that is the only one has been counted by reading it.
     let count = match (&filter.page, &page.next) {
         (None, None) => page.keys.len() as i64,
         _ => key_list::count(&mut read, &permit, filter, now, starts.month).await?,
     };
-    spend::fill(&mut read, &visit.org.id, &mut page.keys, starts).await?;
+    spend::fill(&mut read, &context.org.id, &mut page.keys, starts).await?;
     let teams = match permit.scope() {
-        Scope::Org => teams::in_use(&mut read, &visit.org.id).await?,
-        Scope::OfPerson(person) => teams::of_person(&mut read, &visit.org.id, person).await?,
+        Scope::Org => teams::in_use(&mut read, &context.org.id).await?,
+        Scope::OfPerson(person) => teams::of_person(&mut read, &context.org.id, person).await?,
     };
     let mut none_at_all = false;
     if page.keys.is_empty() && filter.is_plain() {
         let revoked = KeyFilter { state: StateFilter::Only(Status::Revoked), ..filter.clone() };
         none_at_all = key_list::count(&mut read, &permit, &revoked, now, starts.month).await? == 0;
     }
-    let capped = count > key_list::count_most(filter);
-    Ok(KeysView { visit, page, count, capped, none_at_all, teams, now })
+    let capped = count > key_list::max_count(filter);
+    Ok(KeysView { context, page, count, capped, none_at_all, teams, now })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -104,10 +104,10 @@ pub enum Found {
 pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<Found, OpError> {
     let text = form.q.as_str().trim();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, &form.org).await?;
-    visit.permit(Action::ListKeys, On::Org)?;
+    let context = open_org(&mut read, caller, &form.org).await?;
+    context.permit(Action::ListKeys, On::Org)?;
     let found = if let Some(id) = KeyId::parse(text) {
-        keys::find(&mut read, &visit.org.id, &id).await?.map(|key| (key, false))
+        keys::find(&mut read, &context.org.id, &id).await?.map(|key| (key, false))
     } else if key_format::looks_like_secret(text) {
         drop(read);
         count_secret_search(desk, caller).await?;
@@ -116,10 +116,10 @@ pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<F
             Ok(secret) => secret,
             Err(why) => return Ok(Found::NoSuchSecret(why.sentence())),
         };
-        match keys::find_by_hash(&mut read, &visit.org.id, &secret.hash()).await? {
+        match keys::find_by_hash(&mut read, &context.org.id, &secret.hash()).await? {
             Some((id, ends)) => {
                 let retired = ends.is_some_and(|at| at <= desk.now());
-                keys::find(&mut read, &visit.org.id, &id).await?.map(|key| (key, retired))
+                keys::find(&mut read, &context.org.id, &id).await?.map(|key| (key, retired))
             }
             None => None,
         }
@@ -128,14 +128,14 @@ pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<F
     };
     drop(read);
     // A key that is not theirs to see is not there.
-    let found = found.filter(|(key, _)| visit.permit(Action::SeeKey, On::Key(key.facts())).is_ok());
+    let found = found.filter(|(key, _)| context.permit(Action::SeeKey, On::Key(key.facts())).is_ok());
     // An id or a secret that is not here tells nothing of the organisation, but somebody asked.
     let look = match &found {
         Some((key, _)) => Look::Thing { id: key.id.as_str(), name: &key.name },
         None if KeyId::parse(text).is_some() => Look::List { of: "keys", search: text },
         None => Look::Secret,
     };
-    support::trace(desk, &visit, look).await?;
+    support::trace(desk, &context, look).await?;
     match found {
         Some((key, true)) => Ok(Found::RetiredSecretOf(key.id)),
         Some((key, false)) => Ok(Found::Key(key.id)),

@@ -6,19 +6,19 @@ mod first;
 mod list;
 mod place;
 mod show;
-mod switch;
+mod status;
 
 pub use create::{CreateForm, FormView, IssuedKey, blank, create, issue};
-pub use edit::{Clash, EditForm, Edited, edit, edit_form};
+pub use edit::{EditConflict, EditForm, Edited, edit, edit_form};
 pub use first::{FirstModels, first_models};
 pub(in crate::ops) use list::count_secret_search;
 pub use list::{Found, KeysView, SearchForm, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use show::{KeyView, REFUSED_DAYS, show};
-pub use switch::{KeyRef, RevokeForm, RevokeView, disable, enable, revoke, revoke_form};
+pub use status::{KeyRef, RevokeForm, RevokeView, disable, enable, revoke, revoke_form};
 
 use super::OpError;
-use super::access::Visit;
+use super::access::OrgContext;
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, State};
 use crate::domain::moment::Moment;
@@ -27,12 +27,12 @@ use crate::store::spend::WindowStarts;
 use crate::store::{Via, keys, spend};
 
 /// The key with its budgets and spend, if the caller may see it.
-async fn find_seen(via: &mut impl Via, visit: &Visit, id: &str, now: Moment) -> Result<Key, OpError> {
+async fn find_seen(via: &mut impl Via, context: &OrgContext, id: &str, now: Moment) -> Result<Key, OpError> {
     let id = KeyId::parse(id).ok_or(OpError::NotFound)?;
-    let key = keys::find(via, &visit.org.id, &id).await?.ok_or(OpError::NotFound)?;
-    visit.permit(Action::SeeKey, On::Key(key.facts()))?;
+    let key = keys::find(via, &context.org.id, &id).await?.ok_or(OpError::NotFound)?;
+    context.permit(Action::SeeKey, On::Key(key.facts()))?;
     let mut key = [key];
-    spend::fill(via, &visit.org.id, &mut key, WindowStarts::at(now, &visit.org.zone)).await?;
+    spend::fill(via, &context.org.id, &mut key, WindowStarts::at(now, &context.org.zone)).await?;
     let [key] = key;
     Ok(key)
 }

@@ -2,7 +2,7 @@
 //! member may own. Asked whenever a key is created, moved or edited, inside the transaction that writes it.
 
 use super::super::OpError;
-use super::super::access::Visit;
+use super::super::access::OrgContext;
 use crate::Desk;
 use crate::domain::bounds::Bounds;
 use crate::domain::ids::{PersonId, TeamId};
@@ -17,19 +17,19 @@ use crate::store::spend::WindowStarts;
 use crate::store::{Tx, Via, keys, people, teams};
 
 /// A list of people to choose from ends here.
-const OWNERS_MOST: i64 = 1_000;
+const MAX_OWNERS: i64 = 1_000;
 
 /// A team's name and what it allows its keys.
 pub type TeamBounds = (String, Bounds);
 
 /// The teams in use that the caller may put a key in.
-pub(super) async fn teams_to_choose(via: &mut impl Via, visit: &Visit) -> Result<Vec<Team>, OpError> {
-    let mut list = teams::in_use(via, &visit.org.id).await?;
-    let standing = &visit.standing;
-    if !standing.runs_org() {
+pub(super) async fn teams_to_choose(via: &mut impl Via, context: &OrgContext) -> Result<Vec<Team>, OpError> {
+    let mut list = teams::in_use(via, &context.org.id).await?;
+    let principal = &context.principal;
+    if !principal.runs_org() {
         let own = |team: &Team| {
-            standing.admin_of.contains(&team.id)
-                || standing.members_create != MembersCreate::No && standing.member_of.contains(&team.id)
+            principal.admin_of.contains(&team.id)
+                || principal.members_create != MembersCreate::No && principal.member_of.contains(&team.id)
         };
         list.retain(own);
     }
@@ -37,20 +37,23 @@ pub(super) async fn teams_to_choose(via: &mut impl Via, visit: &Visit) -> Result
 }
 
 /// May the caller's own key be without a team?
-pub(super) fn may_go_without_team(visit: &Visit) -> bool {
-    let facts = KeyFacts { team: None, owner: &visit.standing.person };
-    visit.may(Action::CreateKey, On::Key(facts))
+pub(super) fn may_go_without_team(context: &OrgContext) -> bool {
+    let facts = KeyFacts { team: None, owner: &context.principal.person };
+    context.may(Action::CreateKey, On::Key(facts))
 }
 
 /// Whom the caller may give a key to; only themselves when they look after nobody.
-pub(super) async fn owners_to_choose(via: &mut impl Via, visit: &Visit) -> Result<Vec<PersonName>, OpError> {
-    let (org, standing) = (&visit.org.id, &visit.standing);
-    if standing.runs_org() {
-        return Ok(people::active(via, org, OWNERS_MOST).await?);
+pub(super) async fn owners_to_choose(
+    via: &mut impl Via,
+    context: &OrgContext,
+) -> Result<Vec<PersonName>, OpError> {
+    let (org, principal) = (&context.org.id, &context.principal);
+    if principal.runs_org() {
+        return Ok(people::active(via, org, MAX_OWNERS).await?);
     }
-    let mut owners = vec![PersonName { id: standing.person.clone(), name: standing.name.clone() }];
-    for team in &standing.admin_of {
-        owners.extend(teams::active_people(via, org, team, OWNERS_MOST).await?);
+    let mut owners = vec![PersonName { id: principal.person.clone(), name: principal.name.clone() }];
+    for team in &principal.admin_of {
+        owners.extend(teams::active_people(via, org, team, MAX_OWNERS).await?);
     }
     owners.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     owners.dedup();
@@ -59,22 +62,26 @@ pub(super) async fn owners_to_choose(via: &mut impl Via, visit: &Visit) -> Resul
 
 /// What a form says beside its fields: the bounds of the team that is chosen in it. `None` without one, or when it is not
 /// the caller's to see.
-pub async fn bounds_for(desk: &Desk, visit: &Visit, team: &str) -> Result<Option<TeamBounds>, OpError> {
+pub async fn bounds_for(
+    desk: &Desk,
+    context: &OrgContext,
+    team: &str,
+) -> Result<Option<TeamBounds>, OpError> {
     let mut read = desk.db.read().await?;
-    bounds_of(&mut read, visit, team, desk.now()).await
+    bounds_of(&mut read, context, team, desk.now()).await
 }
 
 pub(super) async fn bounds_of(
     via: &mut impl Via,
-    visit: &Visit,
+    context: &OrgContext,
     team: &str,
     now: Moment,
 ) -> Result<Option<TeamBounds>, OpError> {
-    let Some(id) = TeamId::parse(team).filter(|id| visit.may(Action::SeeTeam, On::Team(id))) else {
+    let Some(id) = TeamId::parse(team).filter(|id| context.may(Action::SeeTeam, On::Team(id))) else {
         return Ok(None);
     };
-    let starts = WindowStarts::at(now, &visit.org.zone);
-    let team = teams::find(via, &visit.org.id, &id, starts).await?;
+    let starts = WindowStarts::at(now, &context.org.zone);
+    let team = teams::find(via, &context.org.id, &id, starts).await?;
     Ok(team.map(|team| (team.spec.name, team.spec.bounds)))
 }
 
@@ -84,26 +91,26 @@ pub(super) async fn bounds_of(
 /// `Invalid` with the field that is wrong: the team, the owner, or each field that hits one of the team's bounds.
 pub(super) async fn check(
     tx: &mut Tx,
-    visit: &Visit,
+    context: &OrgContext,
     spec: &KeySpec,
     before: Option<&KeySpec>,
     now: Moment,
 ) -> Result<PersonName, OpError> {
-    let owner = spec.owner.clone().unwrap_or_else(|| visit.standing.person.clone());
+    let owner = spec.owner.clone().unwrap_or_else(|| context.principal.person.clone());
     let same_team = before.is_some_and(|before| before.team == spec.team);
     let same_owner = before.is_some_and(|before| before.owner.as_ref() == Some(&owner));
     if !same_team {
-        check_team(tx, visit, spec.team.as_ref()).await?;
+        check_team(tx, context, spec.team.as_ref()).await?;
     }
     let named = if same_owner {
         PersonName { name: String::new(), id: owner }
     } else {
-        check_owner(tx, visit, spec.team.as_ref(), owner, now).await?
+        check_owner(tx, context, spec.team.as_ref(), owner, now).await?
     };
     if !(same_team && same_owner) {
         let facts = KeyFacts { team: spec.team.as_ref(), owner: &named.id };
-        if !visit.may(Action::CreateKey, On::Key(facts)) {
-            let own = named.id == visit.standing.person;
+        if !context.may(Action::CreateKey, On::Key(facts)) {
+            let own = named.id == context.principal.person;
             return Err(match (&spec.team, own) {
                 (None, _) => OpError::say(
                     "team",
@@ -118,11 +125,11 @@ pub(super) async fn check(
         }
     }
     if let Some(team) = &spec.team {
-        let starts = WindowStarts::at(now, &visit.org.zone);
-        let team = teams::find(tx, &visit.org.id, team, starts).await?.ok_or(OpError::NotFound)?;
-        let mistakes = team.spec.bounds.check(&team.spec.name, spec, before.filter(|_| same_team));
-        if !mistakes.is_empty() {
-            return Err(OpError::Invalid(mistakes));
+        let starts = WindowStarts::at(now, &context.org.zone);
+        let team = teams::find(tx, &context.org.id, team, starts).await?.ok_or(OpError::NotFound)?;
+        let field_errors = team.spec.bounds.check(&team.spec.name, spec, before.filter(|_| same_team));
+        if !field_errors.is_empty() {
+            return Err(OpError::Invalid(field_errors));
         }
     }
     Ok(named)
@@ -130,10 +137,10 @@ pub(super) async fn check(
 
 const NOT_THAT_TEAM: &str = "That team is not there any more, or not yours. Choose another.";
 
-async fn check_team(tx: &mut Tx, visit: &Visit, team: Option<&TeamId>) -> Result<(), OpError> {
+async fn check_team(tx: &mut Tx, context: &OrgContext, team: Option<&TeamId>) -> Result<(), OpError> {
     match team {
         None => Ok(()),
-        Some(team) if teams_to_choose(tx, visit).await?.iter().any(|known| known.id == *team) => Ok(()),
+        Some(team) if teams_to_choose(tx, context).await?.iter().any(|known| known.id == *team) => Ok(()),
         Some(_) => Err(OpError::say("team", NOT_THAT_TEAM)),
     }
 }
@@ -141,32 +148,32 @@ async fn check_team(tx: &mut Tx, visit: &Visit, team: Option<&TeamId>) -> Result
 /// The owner-to-be is active here, is the caller's to choose, and has room for one more key.
 async fn check_owner(
     tx: &mut Tx,
-    visit: &Visit,
+    context: &OrgContext,
     team: Option<&TeamId>,
     owner: PersonId,
     now: Moment,
 ) -> Result<PersonName, OpError> {
-    let org = &visit.org.id;
+    let org = &context.org.id;
     // Of two keys that are made at the same time for one person, the second is counted with the first.
-    people::hold_member(tx, org, &owner).await?;
+    people::lock_member(tx, org, &owner).await?;
     let Some(member) = members::find(tx, org, &owner).await?.filter(Member::active) else {
         return Err(OpError::say("owner", "That person is not active in this organisation. Choose another."));
     };
-    if !visit.standing.runs_org() && owner != visit.standing.person {
+    if !context.principal.runs_org() && owner != context.principal.person {
         let in_team = match team {
-            Some(team) => teams::active_people(tx, org, team, OWNERS_MOST).await?,
+            Some(team) => teams::active_people(tx, org, team, MAX_OWNERS).await?,
             None => vec![],
         };
         if !in_team.iter().any(|person| person.id == owner) {
             return Err(OpError::say("owner", "That person is not in the team. Choose somebody who is."));
         }
     }
-    let most = visit.org.rules.keys_per_member.filter(|_| member.role == OrgRole::Member);
-    if let Some(most) = most
-        && keys::live_of_owner(tx, org, &owner, now).await? >= most
+    let max = context.org.rules.max_keys_per_member.filter(|_| member.role == OrgRole::Member);
+    if let Some(max) = max
+        && keys::live_of_owner(tx, org, &owner, now).await? >= max
     {
-        let keys = if most == 1 { "1 live key".to_owned() } else { format!("{} live keys", grouped(most)) };
-        let sentence = if owner == visit.standing.person {
+        let keys = if max == 1 { "1 live key".to_owned() } else { format!("{} live keys", grouped(max)) };
+        let sentence = if owner == context.principal.person {
             format!(
                 "A member may own {keys} here, and you have as many. Revoke one you no longer need first."
             )

@@ -1,29 +1,29 @@
 //! One key, with what it spends and what happened to it.
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
+use super::super::access::{Caller, OrgContext, open_org};
 use super::super::spend::{KeySpend, of_key};
 use super::super::support::{self, Look};
 use super::find_seen;
 use crate::Desk;
 use crate::domain::audit::PastEvent;
-use crate::domain::gate::RefusedLately;
+use crate::domain::gate::RecentRejection;
 use crate::domain::key::Key;
 use crate::domain::moment::Moment;
-use crate::store::{audit, refusals};
+use crate::store::{audit, rejections};
 
-const HISTORY_MOST: i64 = 50;
+const MAX_HISTORY: i64 = 50;
 pub const REFUSED_DAYS: i64 = 7;
-/// Minutes with refusals that are read; beyond them a count is of the newest.
-const REFUSED_MOST: i64 = 1_000;
+/// Minutes with rejections that are read; beyond them a count is of the newest.
+const MAX_REFUSED: i64 = 1_000;
 
 pub struct KeyView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub key: Key,
     pub spend: KeySpend,
     pub history: Vec<PastEvent>,
     /// Requests that were refused in the last week, the newest first.
-    pub refused: Vec<RefusedLately>,
+    pub refused: Vec<RecentRejection>,
     pub now: Moment,
 }
 
@@ -31,14 +31,14 @@ pub struct KeyView {
 pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<KeyView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let key = find_seen(&mut read, &visit, id, now).await?;
-    let spend = of_key(&mut read, &visit.org, &key, now).await?;
-    let history = audit::of_subject(&mut read, &visit.org.id, key.id.as_str(), HISTORY_MOST).await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let key = find_seen(&mut read, &context, id, now).await?;
+    let spend = of_key(&mut read, &context.org, &key, now).await?;
+    let history = audit::of_subject(&mut read, &context.org.id, key.id.as_str(), MAX_HISTORY).await?;
     let week = now.plus_days(-REFUSED_DAYS);
-    let refused = refusals::of_key(&mut read, &visit.org.id, &key.id, week, REFUSED_MOST).await?;
-    let refused = RefusedLately::together(refused);
+    let refused = rejections::of_key(&mut read, &context.org.id, &key.id, week, MAX_REFUSED).await?;
+    let refused = RecentRejection::together(refused);
     drop(read);
-    support::trace(desk, &visit, Look::Thing { id: key.id.as_str(), name: &key.name }).await?;
-    Ok(KeyView { visit, key, spend, history, refused, now })
+    support::trace(desk, &context, Look::Thing { id: key.id.as_str(), name: &key.name }).await?;
+    Ok(KeyView { context, key, spend, history, refused, now })
 }

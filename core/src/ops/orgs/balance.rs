@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter as go_in};
+use super::super::access::{Caller, OrgContext, open_org};
 use super::operator::{By, find};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
@@ -49,7 +49,7 @@ pub async fn balance(
 
 /// The balance as the organisation's own people see it.
 pub struct OwnBalanceView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub balance: Balance,
     pub page: LedgerPage,
     pub now: Moment,
@@ -64,10 +64,10 @@ pub async fn own_balance(
     page: Option<LedgerCursor>,
 ) -> Result<OwnBalanceView, OpError> {
     let mut read = desk.db.read().await?;
-    let visit = go_in(&mut read, caller, slug).await?;
-    visit.permit(Action::SeeBalance, On::Org)?;
-    let (balance, page) = both(&mut read, &visit.org, page).await?;
-    Ok(OwnBalanceView { visit, balance, page, now: desk.now() })
+    let context = open_org(&mut read, caller, slug).await?;
+    context.permit(Action::SeeBalance, On::Org)?;
+    let (balance, page) = both(&mut read, &context.org, page).await?;
+    Ok(OwnBalanceView { context, balance, page, now: desk.now() })
 }
 
 async fn both(
@@ -91,10 +91,10 @@ pub enum Entered {
     /// What was entered, and what is left with it.
     Entered { name: String, entry: NewEntry, left: Money },
     /// Something has that number already. Nothing was entered.
-    Clash(Box<EntryClash>),
+    EditConflict(Box<EntryConflict>),
 }
 
-pub struct EntryClash {
+pub struct EntryConflict {
     pub sentence: String,
     pub errors: Vec<FieldError>,
     /// What the form holds now: nothing when the very same was entered.
@@ -105,7 +105,7 @@ pub struct EntryClash {
 ///
 /// # Errors
 /// `Invalid` with every mistake; `NotFound` for who is no operator.
-pub async fn enter(desk: &Desk, by: By<'_>, form: &EnterForm) -> Result<Entered, OpError> {
+pub async fn add_entry(desk: &Desk, by: By<'_>, form: &EnterForm) -> Result<Entered, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let org = find(&mut tx, &form.org).await?;
@@ -114,7 +114,7 @@ pub async fn enter(desk: &Desk, by: By<'_>, form: &EnterForm) -> Result<Entered,
     let before = ledger::balance(&mut tx, &org.id).await?;
     before.check(&new).map_err(|problem| OpError::Invalid(vec![FieldError::new("amount", problem)]))?;
     if !ledger::append(&mut tx, &permit, form.seq, &new, now).await? {
-        return Ok(Entered::Clash(Box::new(clash(&mut tx, &org, &permit, form, &new).await?)));
+        return Ok(Entered::EditConflict(Box::new(conflict(&mut tx, &org, &permit, form, &new).await?)));
     }
     let left = ledger::balance(&mut tx, &org.id).await?.left();
     let kind = match new.kind {
@@ -127,13 +127,13 @@ pub async fn enter(desk: &Desk, by: By<'_>, form: &EnterForm) -> Result<Entered,
 }
 
 /// Which entry has the number that this form was drawn with.
-async fn clash(
+async fn conflict(
     tx: &mut Tx,
     org: &Org,
     permit: &Permit,
     form: &EnterForm,
     new: &NewEntry,
-) -> Result<EntryClash, OpError> {
+) -> Result<EntryConflict, OpError> {
     let newest = ledger::list(tx, &org.id, None).await?.entries;
     let there = newest.iter().find(|entry| entry.seq == form.seq);
     let same = |entry: &&Entry| new.is(entry) && entry.actor_id == permit.actor().id();
@@ -159,7 +159,7 @@ async fn clash(
             form.entry.clone(),
         ),
     };
-    Ok(EntryClash { sentence, errors: Vec::new(), form })
+    Ok(EntryConflict { sentence, errors: Vec::new(), form })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -194,7 +194,7 @@ pub async fn enforce(desk: &Desk, by: By<'_>, form: &EnforceForm) -> Result<Enfo
     let before = ledger::balance(&mut tx, &org.id).await?;
     let changed = match on {
         true => ledger::enforce(&mut tx, &permit, now).await?,
-        false => ledger::let_be(&mut tx, &permit).await?,
+        false => ledger::stop_enforcing(&mut tx, &permit).await?,
     };
     if !changed {
         let state = if on { "enforced already" } else { "not enforced" };
@@ -206,7 +206,7 @@ pub async fn enforce(desk: &Desk, by: By<'_>, form: &EnforceForm) -> Result<Enfo
     let balance = ledger::balance(&mut tx, &org.id).await?;
     let (kind, mut changes) = match on {
         true => (EventKind::BalanceEnforced, vec![("balance", balance.left().to_string())]),
-        false => (EventKind::BalanceLetBe, vec![("balance", balance.left().to_string())]),
+        false => (EventKind::BalanceNotEnforced, vec![("balance", balance.left().to_string())]),
     };
     match (before.opening, balance.opening) {
         (None, Some(opening)) => changes.push(("opening", opening.to_string())),

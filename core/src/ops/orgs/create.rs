@@ -49,14 +49,14 @@ pub enum Owner {
 /// # Errors
 /// `NotFound` for who is no operator.
 pub fn may_create(desk: &Desk, by: &By<'_>) -> Result<(), OpError> {
-    by.permit(&OrgId::new(desk.now(), desk.ten()), Action::CreateOrg).map(|_| ())
+    by.permit(&OrgId::new(desk.now(), desk.id_entropy()), Action::CreateOrg).map(|_| ())
 }
 
 /// # Errors
 /// `Invalid` with every mistake, a taken address among them.
 pub async fn create(desk: &Desk, by: By<'_>, form: &NewOrgForm) -> Result<Created, OpError> {
     let now = desk.now();
-    let id = OrgId::new(now, desk.ten());
+    let id = OrgId::new(now, desk.id_entropy());
     let permit = by.permit(&id, Action::CreateOrg)?;
     let mut errors = Vec::new();
     let name = parse_org_name(&form.name).map_err(|problem| errors.push(FieldError::new("name", problem)));

@@ -7,11 +7,11 @@ mod operator;
 mod settings;
 
 pub use balance::{
-    BalanceView, EnforceForm, Enforced, EnterForm, Entered, EntryClash, OwnBalanceView, balance, enforce,
-    enter, own_balance,
+    BalanceView, EnforceForm, Enforced, EnterForm, Entered, EntryConflict, OwnBalanceView, add_entry,
+    balance, enforce, own_balance,
 };
 pub use create::{Created, NewOrgForm, Owner, create, may_create};
 pub use operator::{
-    By, OrgsView, OutsideView, REASON_MOST, SwitchForm, created, every, list, resume, suspend, switch_form,
+    By, MAX_REASON, OrgStatusForm, OrgsView, OutsideView, created, every, list, resume, status_form, suspend,
 };
-pub use settings::{SaveForm, Saved, SettingsClash, SettingsView, save, settings};
+pub use settings::{SaveForm, Saved, SettingsConflict, SettingsView, save, settings};

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, standing};
+use super::super::access::{Caller, principal};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::OrgId;
@@ -16,7 +16,7 @@ use crate::domain::policy::{self, Action, MembersCreate, On, Permit, PlatformRol
 use crate::store::orgs::{self, OrgFilter, OrgPage};
 use crate::store::people;
 
-pub const REASON_MOST: usize = 200;
+pub const MAX_REASON: usize = 200;
 
 /// Who runs the installation: an operator who is signed in, or whoever may run the program.
 pub enum By<'a> {
@@ -28,8 +28,8 @@ impl By<'_> {
     pub(super) fn permit(&self, org: &OrgId, action: Action) -> Result<Permit, OpError> {
         match self {
             By::Operator(caller) => {
-                let standing = standing(caller, org, None, MembersCreate::No);
-                Ok(policy::permit(&standing, action, On::Org)?)
+                let principal = principal(caller, org, None, MembersCreate::No);
+                Ok(policy::permit(&principal, action, On::Org)?)
             }
             By::CommandLine => Ok(system_permit(org, action, "command line")),
         }
@@ -93,7 +93,7 @@ pub struct OutsideView {
 ///
 /// # Errors
 /// `NotFound` for who is no operator; `Conflict` when it is in that state already.
-pub async fn switch_form(
+pub async fn status_form(
     desk: &Desk,
     caller: &Caller,
     slug: &str,
@@ -110,7 +110,7 @@ pub async fn switch_form(
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct SwitchForm {
+pub struct OrgStatusForm {
     pub org: String,
     /// Kept in the organisation's audit.
     pub reason: String,
@@ -120,19 +120,24 @@ pub struct SwitchForm {
 ///
 /// # Errors
 /// `Invalid` without a reason; `Conflict` when it is suspended already.
-pub async fn suspend(desk: &Desk, by: By<'_>, form: &SwitchForm) -> Result<String, OpError> {
-    switch(desk, by, form, Action::SuspendOrg).await
+pub async fn suspend(desk: &Desk, by: By<'_>, form: &OrgStatusForm) -> Result<String, OpError> {
+    set_status(desk, by, form, Action::SuspendOrg).await
 }
 
 /// Its keys and people go on where they were. Gives its name.
 ///
 /// # Errors
 /// `Conflict` when it is not suspended.
-pub async fn resume(desk: &Desk, by: By<'_>, form: &SwitchForm) -> Result<String, OpError> {
-    switch(desk, by, form, Action::ResumeOrg).await
+pub async fn resume(desk: &Desk, by: By<'_>, form: &OrgStatusForm) -> Result<String, OpError> {
+    set_status(desk, by, form, Action::ResumeOrg).await
 }
 
-async fn switch(desk: &Desk, by: By<'_>, form: &SwitchForm, action: Action) -> Result<String, OpError> {
+async fn set_status(
+    desk: &Desk,
+    by: By<'_>,
+    form: &OrgStatusForm,
+    action: Action,
+) -> Result<String, OpError> {
     let now = desk.now();
     let suspends = action == Action::SuspendOrg;
     let mut tx = desk.db.write().await?;
@@ -173,7 +178,7 @@ fn parse_reason(text: &str, needed: bool) -> Result<Option<String>, OpError> {
             false => Ok(None),
         };
     }
-    let reason = visible_name(text, "Reason", REASON_MOST)
+    let reason = visible_name(text, "Reason", MAX_REASON)
         .map_err(|problem| OpError::say("reason", problem.sentence().to_owned()))?;
     if looks_like_secret(&reason) {
         return Err(OpError::say(

@@ -4,26 +4,26 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
-use super::super::fresh::Proof;
+use super::super::access::{Caller, OrgContext, open_org};
+use super::super::reauthentication::Reauth;
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::key_form::FieldError;
 use crate::domain::ledger::Balance;
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
+use crate::domain::parse_error::ParseError;
 use crate::domain::policy::{Action, On};
-use crate::domain::problem::Problem;
 use crate::domain::settings::{Setting, Settings, SettingsForm};
 use crate::store::ledger::{self, OrgLeft};
 use crate::store::spend::WindowStarts;
-use crate::store::{StoreError, Taken, Via, audit, orgs};
+use crate::store::{ConstraintViolation, StoreError, Via, audit, orgs};
 
 /// Among how many of the newest events about an organisation the last change of its settings is looked for.
 const EVENTS_BACK: i64 = 20;
 
 pub struct SettingsView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub form: SettingsForm,
     /// The organisation's budgets with what was spent of them.
     pub left: OrgLeft,
@@ -35,16 +35,16 @@ pub struct SettingsView {
 /// `Forbidden` for who does not run the organisation.
 pub async fn settings(desk: &Desk, caller: &Caller, slug: &str) -> Result<SettingsView, OpError> {
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    visit.permit(Action::SeeSettings, On::Org)?;
+    let context = open_org(&mut read, caller, slug).await?;
+    context.permit(Action::SeeSettings, On::Org)?;
     let now = desk.now();
-    let (left, settings) = standing(&mut read, &visit.org, now).await?;
-    let balance = ledger::balance(&mut read, &visit.org.id).await?;
-    Ok(SettingsView { visit, form: SettingsForm::of(&settings), left, balance, now })
+    let (left, settings) = principal(&mut read, &context.org, now).await?;
+    let balance = ledger::balance(&mut read, &context.org.id).await?;
+    Ok(SettingsView { context, form: SettingsForm::of(&settings), left, balance, now })
 }
 
 /// The settings as they stand; the budgets among them lie in a table of their own.
-async fn standing(via: &mut impl Via, org: &Org, now: Moment) -> Result<(OrgLeft, Settings), OpError> {
+async fn principal(via: &mut impl Via, org: &Org, now: Moment) -> Result<(OrgLeft, Settings), OpError> {
     let left = ledger::left(via, &org.id, WindowStarts::at(now, &org.zone)).await?;
     let budgets = left.budgets.iter().map(|used| used.budget).collect();
     Ok((left, Settings::of(org, budgets)))
@@ -59,7 +59,7 @@ pub struct SaveForm {
     /// The form as it was drawn, as JSON: what differs from it is what the person changed.
     pub was: String,
     pub settings: SettingsForm,
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 pub enum Saved {
@@ -67,29 +67,29 @@ pub enum Saved {
     Saved(String),
     Nothing,
     /// Somebody saved first. Nothing was written; `form` is the settings as they stand with this person's changes in them.
-    Clash(Box<SettingsClash>),
+    EditConflict(Box<SettingsConflict>),
 }
 
-pub struct SettingsClash {
+pub struct SettingsConflict {
     pub sentence: String,
     pub errors: Vec<FieldError>,
     pub form: SettingsForm,
 }
 
 /// # Errors
-/// `Invalid` with every mistake; `Stale` when the second factor's requirement changes and the caller's last proof is old.
+/// `Invalid` with every mistake; `ReauthRequired` when the second factor's requirement changes and the caller's last proof is old.
 pub async fn save(desk: &Desk, caller: &Caller, form: &SaveForm) -> Result<Saved, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let permit = visit.permit(Action::EditSettings, On::Org)?;
-    let (_, current) = standing(&mut tx, &visit.org, now).await?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let permit = context.permit(Action::EditSettings, On::Org)?;
+    let (_, current) = principal(&mut tx, &context.org, now).await?;
     let mine = form.settings.parse().map_err(OpError::Invalid)?;
-    if form.version != visit.org.version {
-        let who = audit::of_subject(&mut tx, &visit.org.id, visit.org.id.as_str(), EVENTS_BACK).await?;
+    if form.version != context.org.version {
+        let who = audit::of_subject(&mut tx, &context.org.id, context.org.id.as_str(), EVENTS_BACK).await?;
         let who = who.iter().find(|event| event.kind == EventKind::OrgEdited);
         let who = who.map_or("Somebody", |event| event.actor_name.as_str());
-        return Ok(Saved::Clash(Box::new(clash(who, form, &current, &mine)?)));
+        return Ok(Saved::EditConflict(Box::new(conflict(who, form, &current, &mine)?)));
     }
     if mine == current {
         return Ok(Saved::Nothing);
@@ -101,7 +101,7 @@ pub async fn save(desk: &Desk, caller: &Caller, form: &SaveForm) -> Result<Saved
                 "You have no second factor yourself yet, so this would shut you out. Turn yours on in your account first.",
             ));
         }
-        caller.must_be_fresh(now)?;
+        caller.require_recent_auth(now)?;
     }
     let saved = orgs::update(&mut tx, &permit, form.version, &mine)
         .await
@@ -111,14 +111,19 @@ pub async fn save(desk: &Desk, caller: &Caller, form: &SaveForm) -> Result<Saved
             "The settings were changed at this very moment. Open them again.".into(),
         ));
     }
-    let event = Event::new(EventKind::OrgEdited, visit.org.id.as_str(), &mine.name);
+    let event = Event::new(EventKind::OrgEdited, context.org.id.as_str(), &mine.name);
     tx.save(&permit, event.with(mine.changes_since(&current)), now).await?;
     Ok(Saved::Saved(mine.slug))
 }
 
 /// What the form becomes when somebody saved first: the settings as they stand with this person's changes in them, and
 /// both values beside each field that both changed.
-fn clash(who: &str, form: &SaveForm, current: &Settings, mine: &Settings) -> Result<SettingsClash, OpError> {
+fn conflict(
+    who: &str,
+    form: &SaveForm,
+    current: &Settings,
+    mine: &Settings,
+) -> Result<SettingsConflict, OpError> {
     let was: SettingsForm = serde_json::from_str(&form.was)
         .map_err(|_| OpError::say("name", "The form is incomplete. Open it again."))?;
     let base = was.parse().unwrap_or_else(|_| current.clone());
@@ -128,17 +133,17 @@ fn clash(who: &str, form: &SaveForm, current: &Settings, mine: &Settings) -> Res
         merged.take(mine, setting);
         if current.differs(&base, setting) && current.differs(mine, setting) {
             let sentence = format!("Now: {}. You entered: {}.", current.reads(setting), mine.reads(setting));
-            errors.push(FieldError::new(setting.as_str(), Problem::new(sentence)));
+            errors.push(FieldError::new(setting.as_str(), ParseError::new(sentence)));
         }
     }
     let sentence = format!(
         "{who} changed the settings while you were editing. Your changes are below and not saved yet: look them over and save again."
     );
-    Ok(SettingsClash { sentence, errors, form: SettingsForm::of(&merged) })
+    Ok(SettingsConflict { sentence, errors, form: SettingsForm::of(&merged) })
 }
 
 pub(super) fn slug_taken(error: StoreError, slug: &str) -> OpError {
-    if !matches!(error, StoreError::Taken(Taken::Slug)) {
+    if !matches!(error, StoreError::ConstraintViolation(ConstraintViolation::Slug)) {
         return error.into();
     }
     OpError::say(

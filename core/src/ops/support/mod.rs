@@ -3,10 +3,10 @@
 
 mod search;
 
-pub use search::{Hit, Hits, LookUpForm, LookedUp, hits, look_up};
+pub use search::{Hit, Hits, LookupForm, LookupResult, hits, lookup};
 
 use super::OpError;
-use super::access::Visit;
+use super::access::OrgContext;
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::key_format::looks_like_secret;
@@ -16,7 +16,7 @@ use crate::store::audit;
 /// Looking at the same thing again within this time is one look.
 const SAME_LOOK_MS: i64 = 60_000;
 /// Characters of a search that the audit keeps; a list reads no more either.
-const WORDS_MOST: usize = 200;
+const MAX_WORDS: usize = 200;
 
 /// What somebody looked at.
 #[derive(Clone, Copy, Debug)]
@@ -32,36 +32,36 @@ pub enum Look<'a> {
 }
 
 impl Look<'_> {
-    fn event(self, visit: &Visit) -> Event {
-        let org = (visit.org.id.as_str(), visit.org.name.as_str());
+    fn event(self, context: &OrgContext) -> Event {
+        let org = (context.org.id.as_str(), context.org.name.as_str());
         let change =
             |field: &str, after: String| Change { field: field.into(), before: None, after: Some(after) };
         let ((id, name), changes) = match self {
             Look::Thing { id, name } => ((id, name), vec![]),
             Look::Secret => (org, vec![change("search", "a whole secret".into())]),
             Look::List { of, search } | Look::Typing { of, search } => {
-                let words: String = search.trim().chars().take(WORDS_MOST).collect();
+                let words: String = search.trim().chars().take(MAX_WORDS).collect();
                 let words = if looks_like_secret(&words) { "a whole secret".into() } else { words };
                 let search = (!words.is_empty()).then(|| change("search", words));
                 (org, [change("list", of.into())].into_iter().chain(search).collect())
             }
         };
-        Event::new(EventKind::SupportLooked, id, name).with(changes)
+        Event::new(EventKind::SupportAccessed, id, name).with(changes)
     }
 }
 
 /// Writes down a support person's look; nothing for anybody else. Call it with no connection in hand, before the answer
 /// is given: a look that cannot be written down does not take place.
-pub async fn trace(desk: &Desk, visit: &Visit, look: Look<'_>) -> Result<(), OpError> {
-    if !visit.standing.is_support() {
+pub async fn trace(desk: &Desk, context: &OrgContext, look: Look<'_>) -> Result<(), OpError> {
+    if !context.principal.is_support() {
         return Ok(());
     }
     let now = desk.now();
-    let permit = visit.permit(Action::LookIn, On::Org)?;
-    let event = look.event(visit);
+    let permit = context.permit(Action::AccessAsSupport, On::Org)?;
+    let event = look.event(context);
     let since = now.plus_ms(-SAME_LOOK_MS);
     let mut tx = desk.db.write().await?;
-    let lately = audit::looks_since(&mut tx, &permit, &event.subject_id, since).await?;
+    let lately = audit::recent_support_access(&mut tx, &permit, &event.subject_id, since).await?;
     let typing = matches!(look, Look::Typing { .. });
     if lately.iter().any(|changes| *changes == event.changes || typing && goes_on(changes, &event.changes)) {
         return Ok(());

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, enter};
+use super::super::access::{Caller, open_org};
 use super::super::keys::count_secret_search;
 use super::{Look, trace};
 use crate::Desk;
@@ -16,16 +16,16 @@ use crate::domain::policy::PlatformRole;
 use crate::store::support::{self, FoundKey, FoundOrg};
 
 /// Characters of a search that are read.
-const WORDS_MOST: usize = 200;
+const MAX_WORDS: usize = 200;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct LookUpForm {
+pub struct LookupForm {
     pub q: Hidden,
 }
 
 /// What the box comes to.
-pub enum LookedUp {
+pub enum LookupResult {
     /// One key: the slug of its organisation, its id, and whether the secret was one that a rotation replaced.
     Key { slug: String, id: KeyId, retired: bool },
     /// Nothing; the sentence says why.
@@ -43,29 +43,29 @@ fn must_be_support(caller: &Caller) -> Result<(), OpError> {
 
 /// # Errors
 /// `NotFound` for everybody but support; `TooMany` after many searches in a minute.
-pub async fn look_up(desk: &Desk, caller: &Caller, form: &LookUpForm) -> Result<LookedUp, OpError> {
+pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<LookupResult, OpError> {
     must_be_support(caller)?;
     let text = form.q.as_str().trim();
     let key_id = KeyId::parse(text);
     if key_id.is_none() && !looks_like_secret(text) {
-        return Ok(LookedUp::Text(text.chars().take(WORDS_MOST).collect()));
+        return Ok(LookupResult::Text(text.chars().take(MAX_WORDS).collect()));
     }
     count_secret_search(desk, caller).await?;
     let found = match &key_id {
         Some(id) => support::key(&mut desk.db.read().await?, id).await?,
         None => match key_format::read(text) {
             Ok(secret) => support::key_of_secret(&mut desk.db.read().await?, &secret.hash()).await?,
-            Err(why) => return Ok(LookedUp::Nothing(why.sentence())),
+            Err(why) => return Ok(LookupResult::Nothing(why.sentence())),
         },
     };
     let Some(found) = found else {
         let what = if key_id.is_some() { "this id" } else { "this secret" };
-        return Ok(LookedUp::Nothing(format!("No key of this installation has {what}.")));
+        return Ok(LookupResult::Nothing(format!("No key of this installation has {what}.")));
     };
-    let visit = enter(&mut desk.db.read().await?, caller, &found.slug).await?;
-    trace(desk, &visit, Look::Thing { id: found.id.as_str(), name: &found.name }).await?;
+    let context = open_org(&mut desk.db.read().await?, caller, &found.slug).await?;
+    trace(desk, &context, Look::Thing { id: found.id.as_str(), name: &found.name }).await?;
     let retired = found.secret_ends.is_some_and(|at| at <= desk.now());
-    Ok(LookedUp::Key { slug: found.slug, id: found.id, retired })
+    Ok(LookupResult::Key { slug: found.slug, id: found.id, retired })
 }
 
 /// What a search that may stand in an address finds.
@@ -103,10 +103,10 @@ pub async fn hits(desk: &Desk, caller: &Caller, text: &str) -> Result<Hits, OpEr
         let org = match told.iter().find(|(slug, _)| *slug == key.slug) {
             Some((_, name)) => name.clone(),
             None => {
-                let visit = enter(&mut desk.db.read().await?, caller, &key.slug).await?;
-                trace(desk, &visit, Look::List { of: "keys", search: text }).await?;
-                told.push((key.slug.clone(), visit.org.name.clone()));
-                visit.org.name
+                let context = open_org(&mut desk.db.read().await?, caller, &key.slug).await?;
+                trace(desk, &context, Look::List { of: "keys", search: text }).await?;
+                told.push((key.slug.clone(), context.org.name.clone()));
+                context.org.name
             }
         };
         hits.keys.push(Hit { org, key });

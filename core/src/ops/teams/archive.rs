@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
+use super::super::access::{Caller, OrgContext, open_org};
 use super::{find_seen, must_be_in_use, name_taken};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
@@ -14,7 +14,7 @@ use crate::store::{invitations, teams};
 
 /// What the confirmation page says.
 pub struct ArchiveView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub team: WholeTeam,
 }
 
@@ -27,11 +27,11 @@ pub async fn archive_form(
     id: &str,
 ) -> Result<ArchiveView, OpError> {
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let team = find_seen(&mut read, &visit, id, desk.now()).await?;
-    visit.permit(Action::ArchiveTeam, On::Team(&team.id))?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let team = find_seen(&mut read, &context, id, desk.now()).await?;
+    context.permit(Action::ArchiveTeam, On::Team(&team.id))?;
     must_be_in_use(&team)?;
-    Ok(ArchiveView { visit, team })
+    Ok(ArchiveView { context, team })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -45,9 +45,9 @@ pub struct TeamRef {
 pub async fn archive(desk: &Desk, caller: &Caller, form: &TeamRef) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let team = find_seen(&mut tx, &visit, &form.id, now).await?;
-    let permit = visit.permit(Action::ArchiveTeam, On::Team(&team.id))?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let team = find_seen(&mut tx, &context, &form.id, now).await?;
+    let permit = context.permit(Action::ArchiveTeam, On::Team(&team.id))?;
     let name = team.spec.name;
     if !teams::archive(&mut tx, &permit, &team.id, now).await? {
         return Err(OpError::Conflict(format!("The team {name} is archived already.")));
@@ -64,9 +64,9 @@ pub async fn archive(desk: &Desk, caller: &Caller, form: &TeamRef) -> Result<Str
 pub async fn restore(desk: &Desk, caller: &Caller, form: &TeamRef) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let team = find_seen(&mut tx, &visit, &form.id, now).await?;
-    let permit = visit.permit(Action::ArchiveTeam, On::Team(&team.id))?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let team = find_seen(&mut tx, &context, &form.id, now).await?;
+    let permit = context.permit(Action::ArchiveTeam, On::Team(&team.id))?;
     let name = team.spec.name;
     let restored = teams::restore(&mut tx, &permit, &team.id).await;
     let restored = restored.map_err(|error| match name_taken(error, &name) {

@@ -1,7 +1,7 @@
 //! The list of teams: those that the caller may see, by name.
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
+use super::super::access::{Caller, OrgContext, open_org};
 use super::super::support::{self, Look};
 use crate::Desk;
 use crate::domain::ids::TeamId;
@@ -12,7 +12,7 @@ use crate::store::spend::WindowStarts;
 use crate::store::teams;
 
 /// A page ends here; a search by name finds the others.
-pub const LIST_MOST: usize = 100;
+pub const MAX_LIST: usize = 100;
 
 #[derive(Clone, Debug, Default)]
 pub struct TeamFilter {
@@ -22,7 +22,7 @@ pub struct TeamFilter {
 }
 
 pub struct TeamsView {
-    pub visit: Visit,
+    pub context: OrgContext,
     /// The first of those that match, by name.
     pub teams: Vec<WholeTeam>,
     /// How many match in all.
@@ -40,9 +40,9 @@ pub async fn list(
 ) -> Result<TeamsView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let permit = visit.permit(Action::ListTeams, On::Org)?;
-    let org = &visit.org.id;
+    let context = open_org(&mut read, caller, slug).await?;
+    let permit = context.permit(Action::ListTeams, On::Org)?;
+    let org = &context.org.id;
     // Names and ids alone, of which an organisation has few: they are folded as in all scripts, and no database does that.
     let (named, others) = match (permit.scope(), filter.archived) {
         (Scope::Org, false) => (teams::in_use(&mut read, org).await?, teams::archived(&mut read, org).await?),
@@ -59,9 +59,9 @@ pub async fn list(
         .map(|team| team.id)
         .collect();
     let count = found.len();
-    let shown = &found[..count.min(LIST_MOST)];
-    let teams = teams::whole(&mut read, org, shown, WindowStarts::at(now, &visit.org.zone)).await?;
+    let shown = &found[..count.min(MAX_LIST)];
+    let teams = teams::whole(&mut read, org, shown, WindowStarts::at(now, &context.org.zone)).await?;
     drop(read);
-    support::trace(desk, &visit, Look::List { of: "teams", search: &filter.search }).await?;
-    Ok(TeamsView { visit, teams, count, none_at_all, now })
+    support::trace(desk, &context, Look::List { of: "teams", search: &filter.search }).await?;
+    Ok(TeamsView { context, teams, count, none_at_all, now })
 }

@@ -7,28 +7,33 @@ mod show;
 mod write;
 
 pub use archive::{ArchiveView, TeamRef, archive, archive_form, restore};
-pub use list::{LIST_MOST, TeamFilter, TeamsView, list};
+pub use list::{MAX_LIST, TeamFilter, TeamsView, list};
 pub use people::{
     AddForm, AddView, PersonForm, PersonView, RemoveForm, add, add_form, person_form, remove, set_role,
 };
 pub use show::{TeamView, show};
-pub use write::{Clash, CreateForm, EditForm, Edited, FormView, blank, create, edit, edit_form};
+pub use write::{CreateForm, EditConflict, EditForm, Edited, FormView, blank, create, edit, edit_form};
 
 use super::OpError;
-use super::access::Visit;
+use super::access::OrgContext;
 use crate::domain::ids::TeamId;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, On};
 use crate::domain::team::WholeTeam;
 use crate::store::spend::WindowStarts;
-use crate::store::{StoreError, Taken, Via, teams};
+use crate::store::{ConstraintViolation, StoreError, Via, teams};
 
 /// The team in any state, if the caller may see it.
-async fn find_seen(via: &mut impl Via, visit: &Visit, id: &str, now: Moment) -> Result<WholeTeam, OpError> {
+async fn find_seen(
+    via: &mut impl Via,
+    context: &OrgContext,
+    id: &str,
+    now: Moment,
+) -> Result<WholeTeam, OpError> {
     let id = TeamId::parse(id).ok_or(OpError::NotFound)?;
-    let starts = WindowStarts::at(now, &visit.org.zone);
-    let team = teams::find(via, &visit.org.id, &id, starts).await?.ok_or(OpError::NotFound)?;
-    visit.permit(Action::SeeTeam, On::Team(&team.id))?;
+    let starts = WindowStarts::at(now, &context.org.zone);
+    let team = teams::find(via, &context.org.id, &id, starts).await?.ok_or(OpError::NotFound)?;
+    context.permit(Action::SeeTeam, On::Team(&team.id))?;
     Ok(team)
 }
 
@@ -44,7 +49,7 @@ fn must_be_in_use(team: &WholeTeam) -> Result<(), OpError> {
 }
 
 fn name_taken(error: StoreError, name: &str) -> OpError {
-    if !matches!(error, StoreError::Taken(Taken::TeamName)) {
+    if !matches!(error, StoreError::ConstraintViolation(ConstraintViolation::TeamName)) {
         return error.into();
     }
     OpError::say("name", format!("A team is already named {name}. Choose another name."))

@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
-use super::super::fresh::Proof;
+use super::super::access::{Caller, OrgContext, open_org};
+use super::super::reauthentication::Reauth;
 use super::{find_seen, must_be_in_use};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
@@ -16,15 +16,15 @@ use crate::domain::person::{Email, PersonName};
 use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit};
 use crate::domain::team::{TeamRole, WholeTeam};
 use crate::store::members::{self, Member};
-use crate::store::teams::{self, NewPlace, TeamPerson};
+use crate::store::teams::{self, NewTeamMember, TeamPerson};
 use crate::store::{Tx, Via, invitations, people};
 
 /// A list of people to choose from ends here.
-const PEOPLE_MOST: i64 = 1_000;
+const MAX_PEOPLE: i64 = 1_000;
 
 /// What the form for adding somebody is drawn from.
 pub struct AddView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub team: WholeTeam,
     /// Who is active in the organisation and not in the team; `None` where the caller has to type an address, because a
     /// team's admin has no list of the organisation's people.
@@ -37,19 +37,19 @@ pub struct AddView {
 pub async fn add_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<AddView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let team = find_seen(&mut read, &visit, id, now).await?;
-    visit.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let team = find_seen(&mut read, &context, id, now).await?;
+    context.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
     must_be_in_use(&team)?;
     let mut people = None;
-    if visit.standing.runs_org() {
-        let org = &visit.org.id;
-        let inside = teams::people(&mut read, org, &team.id, PEOPLE_MOST).await?;
-        let mut outside = people::active(&mut read, org, PEOPLE_MOST).await?;
+    if context.principal.runs_org() {
+        let org = &context.org.id;
+        let inside = teams::people(&mut read, org, &team.id, MAX_PEOPLE).await?;
+        let mut outside = people::active(&mut read, org, MAX_PEOPLE).await?;
         outside.retain(|person| !inside.iter().any(|other| other.id == person.id));
         people = Some(outside);
     }
-    Ok(AddView { visit, team, people, now })
+    Ok(AddView { context, team, people, now })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -62,27 +62,27 @@ pub struct AddForm {
     /// Typed, where there is no list.
     pub email: String,
     pub role: String,
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 /// Answers who was added.
 ///
 /// # Errors
-/// `Invalid` with the field that is wrong; `Stale` when a team's admin is made and the caller's proof is old.
+/// `Invalid` with the field that is wrong; `ReauthRequired` when a team's admin is made and the caller's proof is old.
 pub async fn add(desk: &Desk, caller: &Caller, form: &AddForm) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let team = find_seen(&mut tx, &visit, &form.id, now).await?;
-    visit.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let team = find_seen(&mut tx, &context, &form.id, now).await?;
+    context.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
     must_be_in_use(&team)?;
     let role = parse_role(&form.role)?;
-    let member = chosen(&mut tx, &visit, form).await?;
-    let permit = permit_for(&visit, &team, &member)?;
+    let member = chosen(&mut tx, &context, form).await?;
+    let permit = permit_for(&context, &team, &member)?;
     if role == TeamRole::Admin {
-        caller.must_be_fresh(now)?;
+        caller.require_recent_auth(now)?;
     }
-    let place = NewPlace { team: &team.id, person: &member.id, role, now };
+    let place = NewTeamMember { team: &team.id, person: &member.id, role, now };
     if !teams::add_person(&mut tx, &permit, &place).await? {
         let field = if form.person.is_empty() { "email" } else { "person" };
         return Err(OpError::say(field, format!("{} is in this team already.", member.name)));
@@ -96,14 +96,14 @@ fn parse_role(text: &str) -> Result<TeamRole, OpError> {
 }
 
 /// Who was chosen from the list, or whose address was typed.
-async fn chosen(via: &mut impl Via, visit: &Visit, form: &AddForm) -> Result<Member, OpError> {
-    let org = &visit.org.id;
-    if !form.person.is_empty() && visit.standing.runs_org() {
+async fn chosen(via: &mut impl Via, context: &OrgContext, form: &AddForm) -> Result<Member, OpError> {
+    let org = &context.org.id;
+    if !form.person.is_empty() && context.principal.runs_org() {
         let gone = || OpError::say("person", "That person is not active here any more. Choose another.");
         let id = PersonId::parse(&form.person).ok_or_else(gone)?;
         return members::find(via, org, &id).await?.filter(Member::active).ok_or_else(gone);
     }
-    if form.email.trim().is_empty() && visit.standing.runs_org() {
+    if form.email.trim().is_empty() && context.principal.runs_org() {
         return Err(OpError::say("person", "Choose somebody."));
     }
     let email = Email::parse(&form.email).map_err(|problem| OpError::say("email", problem.to_string()))?;
@@ -111,7 +111,7 @@ async fn chosen(via: &mut impl Via, visit: &Visit, form: &AddForm) -> Result<Mem
     member.ok_or_else(|| {
         let sentence = format!(
             "Nobody active in {} has the address {}. Check it, or invite them first.",
-            visit.org.name,
+            context.org.name,
             email.as_str()
         );
         OpError::say("email", sentence)
@@ -119,15 +119,15 @@ async fn chosen(via: &mut impl Via, visit: &Visit, form: &AddForm) -> Result<Mem
 }
 
 /// For acting on this person's place in the team: somebody who looks after it acts on no owner or admin.
-fn permit_for(visit: &Visit, team: &WholeTeam, member: &Member) -> Result<Permit, OpError> {
+fn permit_for(context: &OrgContext, team: &WholeTeam, member: &Member) -> Result<Permit, OpError> {
     let teams = [team.id.clone()];
     let facts = MemberFacts { person: &member.id, role: member.role, becomes: None, teams: &teams };
-    visit.permit(Action::ManageTeamPeople, On::TeamMember(&team.id, facts))
+    context.permit(Action::ManageTeamPeople, On::TeamMember(&team.id, facts))
 }
 
 /// Somebody's place in a team, and what the caller may do about it.
 pub struct PersonView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub team: WholeTeam,
     pub person: TeamPerson,
     pub now: Moment,
@@ -144,23 +144,23 @@ pub async fn person_form(
 ) -> Result<PersonView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let team = find_seen(&mut read, &visit, id, now).await?;
-    visit.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
-    let (person, member) = find_in_team(&mut read, &visit, &team, person).await?;
-    permit_for(&visit, &team, &member)?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let team = find_seen(&mut read, &context, id, now).await?;
+    context.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
+    let (person, member) = find_in_team(&mut read, &context, &team, person).await?;
+    permit_for(&context, &team, &member)?;
     must_be_in_use(&team)?;
-    Ok(PersonView { visit, team, person, now })
+    Ok(PersonView { context, team, person, now })
 }
 
 async fn find_in_team(
     via: &mut impl Via,
-    visit: &Visit,
+    context: &OrgContext,
     team: &WholeTeam,
     person: &str,
 ) -> Result<(TeamPerson, Member), OpError> {
     let id = PersonId::parse(person).ok_or(OpError::NotFound)?;
-    let org = &visit.org.id;
+    let org = &context.org.id;
     let inside = teams::person(via, org, &team.id, &id).await?.ok_or(OpError::NotFound)?;
     let member = members::find(via, org, &id).await?.ok_or(OpError::NotFound)?;
     Ok((inside, member))
@@ -173,24 +173,24 @@ pub struct PersonForm {
     pub id: String,
     pub person: String,
     pub role: String,
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 /// Answers the person's name.
 ///
 /// # Errors
-/// `Stale` when the caller's proof is old; `Conflict` when they are that already.
+/// `ReauthRequired` when the caller's proof is old; `Conflict` when they are that already.
 pub async fn set_role(desk: &Desk, caller: &Caller, form: &PersonForm) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let team = find_seen(&mut tx, &visit, &form.id, now).await?;
-    visit.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
-    let (person, member) = find_in_team(&mut tx, &visit, &team, &form.person).await?;
-    let permit = permit_for(&visit, &team, &member)?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let team = find_seen(&mut tx, &context, &form.id, now).await?;
+    context.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
+    let (person, member) = find_in_team(&mut tx, &context, &team, &form.person).await?;
+    let permit = permit_for(&context, &team, &member)?;
     must_be_in_use(&team)?;
     let role = parse_role(&form.role)?;
-    caller.must_be_fresh(now)?;
+    caller.require_recent_auth(now)?;
     if !teams::set_role(&mut tx, &permit, &team.id, &person.id, role).await? {
         let sentence = format!("{} is {} of {} already.", person.name, words(role), team.spec.name);
         return Err(OpError::Conflict(sentence));
@@ -215,11 +215,11 @@ pub struct RemoveForm {
 pub async fn remove(desk: &Desk, caller: &Caller, form: &RemoveForm) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let team = find_seen(&mut tx, &visit, &form.id, now).await?;
-    visit.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
-    let (person, member) = find_in_team(&mut tx, &visit, &team, &form.person).await?;
-    let permit = permit_for(&visit, &team, &member)?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let team = find_seen(&mut tx, &context, &form.id, now).await?;
+    context.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
+    let (person, member) = find_in_team(&mut tx, &context, &team, &form.person).await?;
+    let permit = permit_for(&context, &team, &member)?;
     must_be_in_use(&team)?;
     if !teams::remove_person(&mut tx, &permit, &team.id, &person.id).await? {
         return Err(OpError::Conflict(format!("{} is not in this team any more.", person.name)));

@@ -1,7 +1,7 @@
 //! One team: its bounds and what is spent of them, its people, and which of its keys are above its bounds.
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
+use super::super::access::{Caller, OrgContext, open_org};
 use super::super::support::{self, Look};
 use super::find_seen;
 use crate::Desk;
@@ -15,12 +15,12 @@ use crate::store::teams::TeamPerson;
 use crate::store::{keys, spend, teams};
 
 /// More are not drawn on one page.
-const PEOPLE_MOST: i64 = 500;
+const MAX_PEOPLE: i64 = 500;
 /// So many keys, the newest, are compared with the bounds.
-pub const COMPARED_MOST: usize = 1_000;
+pub const MAX_COMPARED: usize = 1_000;
 
 pub struct TeamView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub team: WholeTeam,
     pub people: Vec<TeamPerson>,
     /// What the organisation, and so the team, has left.
@@ -36,25 +36,25 @@ pub struct TeamView {
 pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<TeamView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let team = find_seen(&mut read, &visit, id, now).await?;
-    let org = &visit.org.id;
-    let people = teams::people(&mut read, org, &team.id, PEOPLE_MOST).await?;
-    let starts = WindowStarts::at(now, &visit.org.zone);
+    let context = open_org(&mut read, caller, slug).await?;
+    let team = find_seen(&mut read, &context, id, now).await?;
+    let org = &context.org.id;
+    let people = teams::people(&mut read, org, &team.id, MAX_PEOPLE).await?;
+    let starts = WindowStarts::at(now, &context.org.zone);
     let left = ledger::left(&mut read, org, starts).await?;
     let mut above = Vec::new();
     let mut compared_some = false;
     // A key of the team that is nobody's in particular: may they see it?
     let nobody = crate::domain::ids::PersonId::new(Moment::from_ms(0), [0; 10]);
     let facts = KeyFacts { team: Some(&team.id), owner: &nobody };
-    if visit.may(Action::SeeKey, On::Key(facts)) {
-        above = keys::newest_of_team(&mut read, org, &team.id, COMPARED_MOST as i64 + 1).await?;
-        compared_some = above.len() > COMPARED_MOST;
-        above.truncate(COMPARED_MOST);
+    if context.may(Action::SeeKey, On::Key(facts)) {
+        above = keys::newest_of_team(&mut read, org, &team.id, MAX_COMPARED as i64 + 1).await?;
+        compared_some = above.len() > MAX_COMPARED;
+        above.truncate(MAX_COMPARED);
         spend::fill(&mut read, org, &mut above, starts).await?;
         above.retain(|key| key.is_live(now) && !team.spec.bounds.hold(&key.spec()));
     }
     drop(read);
-    support::trace(desk, &visit, Look::Thing { id: team.id.as_str(), name: &team.spec.name }).await?;
-    Ok(TeamView { visit, team, people, left, above, compared_some, now })
+    support::trace(desk, &context, Look::Thing { id: team.id.as_str(), name: &team.spec.name }).await?;
+    Ok(TeamView { context, team, people, left, above, compared_some, now })
 }

@@ -4,15 +4,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
+use super::super::access::{Caller, OrgContext, open_org};
 use super::{find_seen, must_be_in_use, name_taken};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::TeamId;
 use crate::domain::key_form::FieldError;
 use crate::domain::model::Model;
+use crate::domain::parse_error::ParseError;
 use crate::domain::policy::{Action, On};
-use crate::domain::problem::Problem;
 use crate::domain::team::{TeamField, TeamSpec, WholeTeam};
 use crate::domain::team_form::TeamForm;
 use crate::store::teams::NewTeam;
@@ -23,7 +23,7 @@ const RECENT: i64 = 50;
 
 /// What the form of a team is drawn from.
 pub struct FormView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub form: TeamForm,
     pub models: Vec<Model>,
     /// The team as it stands, when it is edited.
@@ -34,10 +34,10 @@ pub struct FormView {
 /// `Forbidden` when the caller may not create teams here.
 pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<FormView, OpError> {
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    visit.permit(Action::CreateTeam, On::Org)?;
+    let context = open_org(&mut read, caller, slug).await?;
+    context.permit(Action::CreateTeam, On::Org)?;
     let models = models::offered(&mut read).await?;
-    Ok(FormView { form: TeamForm::of(&TeamSpec::default(), &models), visit, models, team: None })
+    Ok(FormView { form: TeamForm::of(&TeamSpec::default(), &models), context, models, team: None })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -52,10 +52,10 @@ pub struct CreateForm {
 pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<TeamId, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let permit = visit.permit(Action::CreateTeam, On::Org)?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let permit = context.permit(Action::CreateTeam, On::Org)?;
     let spec = form.team.parse().map_err(OpError::Invalid)?;
-    let id = TeamId::new(now, desk.ten());
+    let id = TeamId::new(now, desk.id_entropy());
     let new = NewTeam { id: &id, spec: &spec, now };
     teams::insert(&mut tx, &permit, &new).await.map_err(|error| name_taken(error, &spec.name))?;
     let mut changes = spec.changes_since(&TeamSpec::default());
@@ -69,12 +69,12 @@ pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<T
 /// `Conflict` when the team is archived.
 pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<FormView, OpError> {
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let team = find_seen(&mut read, &visit, id, desk.now()).await?;
-    visit.permit(Action::EditTeam, On::Team(&team.id))?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let team = find_seen(&mut read, &context, id, desk.now()).await?;
+    context.permit(Action::EditTeam, On::Team(&team.id))?;
     must_be_in_use(&team)?;
     let models = models::offered(&mut read).await?;
-    Ok(FormView { form: TeamForm::of(&team.spec, &models), visit, models, team: Some(team) })
+    Ok(FormView { form: TeamForm::of(&team.spec, &models), context, models, team: Some(team) })
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -93,10 +93,10 @@ pub enum Edited {
     Saved(TeamId),
     Nothing(TeamId),
     /// Somebody saved first. Nothing was written; `form` is the team as it stands with this person's changes in it.
-    Clash(Box<Clash>),
+    EditConflict(Box<EditConflict>),
 }
 
-pub struct Clash {
+pub struct EditConflict {
     pub sentence: String,
     pub errors: Vec<FieldError>,
     pub form: TeamForm,
@@ -109,9 +109,9 @@ pub struct Clash {
 pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edited, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let team = find_seen(&mut tx, &visit, &form.id, now).await?;
-    let permit = visit.permit(Action::EditTeam, On::Team(&team.id))?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let team = find_seen(&mut tx, &context, &form.id, now).await?;
+    let permit = context.permit(Action::EditTeam, On::Team(&team.id))?;
     must_be_in_use(&team)?;
     let current = &team.spec;
     let was: TeamForm = serde_json::from_str(&form.was)
@@ -124,8 +124,8 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     changed.iter().for_each(|field| spec.take(&mine, *field));
 
     if form.version != team.version {
-        let past = audit::of_subject(&mut tx, &visit.org.id, team.id.as_str(), RECENT).await?;
-        let who = past.iter().find(|event| event.kind != EventKind::SupportLooked);
+        let past = audit::of_subject(&mut tx, &context.org.id, team.id.as_str(), RECENT).await?;
+        let who = past.iter().find(|event| event.kind != EventKind::SupportAccessed);
         let who = who.map_or("Somebody", |event| event.actor_name.as_str());
         let errors = changed
             .iter()
@@ -133,11 +133,11 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
             .map(|field| {
                 let sentence =
                     format!("Now: {}. You entered: {}.", current.reads(*field), mine.reads(*field));
-                FieldError::new(form_field(*field, &mine), Problem::new(sentence))
+                FieldError::new(form_field(*field, &mine), ParseError::new(sentence))
             })
             .collect();
         let models = models::offered(&mut tx).await?;
-        return Ok(Edited::Clash(Box::new(Clash {
+        return Ok(Edited::EditConflict(Box::new(EditConflict {
             sentence: format!(
                 "{who} changed this team while you were editing. Your changes are below and not saved yet: look them over and save again."
             ),

@@ -145,9 +145,9 @@ fn images_and_files_count_as_such_and_texts_by_their_length() {
 
 proptest! {
     #[test]
-    fn no_numbers_make_a_request_hold_less_than_nothing(most: i64, float: f64, n: i64, held in 1..100_000_i64) {
-        for most in [json!(most), json!(float), json!(u64::MAX), json!("9"), json!(null)] {
-            let body = json!({"model": "m", "max_tokens": most, "n": n, "best_of": n}).to_string();
+    fn no_numbers_make_a_request_hold_less_than_nothing(max: i64, float: f64, n: i64, held in 1..100_000_i64) {
+        for max in [json!(max), json!(float), json!(u64::MAX), json!("9"), json!(null)] {
+            let body = json!({"model": "m", "max_tokens": max, "n": n, "best_of": n}).to_string();
             let output = read(Route::ChatCompletions, &body).output(held);
             prop_assert!((1..=1_000_000_000).contains(&output));
         }

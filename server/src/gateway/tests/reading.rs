@@ -90,7 +90,7 @@ async fn each_mistake_with_a_key_has_its_own_sentence() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_exactly_the_shape_of_each_protocol() {
+async fn a_rejection_has_exactly_the_shape_of_each_protocol() {
     let desk = installation().await;
     let message = "The key is empty. Send the whole key.";
     let message = format!("Not a valid API key for {BASE}. {message}");
@@ -399,7 +399,7 @@ async fn nobody_is_let_in_while_the_database_is_away() {
 }
 
 #[tokio::test]
-async fn the_use_of_a_key_is_noted_and_a_refusal_is_not() {
+async fn the_use_of_a_key_is_noted_and_a_rejection_is_not() {
     let desk = installation().await;
     let key = desk.plain_key().await;
     let last_used = async || {

@@ -81,10 +81,10 @@ async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
         (429, &json!("RESOURCE_EXHAUSTED"))
     );
     assert_eq!(upstream.arrived().len(), 1);
-    // A refusal is for the key's page, not for its usage.
+    // A rejection is for the key's page, not for its usage.
     assert_eq!(desk.settled().await.len(), 1);
-    desk.state.refusals.flush(&desk.state.desk.db).await.unwrap();
-    assert_eq!(desk.number("SELECT CAST(SUM(times) AS INTEGER) FROM refusals").await, 3);
+    desk.state.rejections.flush(&desk.state.desk.db).await.unwrap();
+    assert_eq!(desk.number("SELECT CAST(SUM(times) AS INTEGER) FROM rejections").await, 3);
 }
 
 #[tokio::test]
@@ -151,10 +151,10 @@ async fn the_leases_of_requests_under_way_move_on() {
         while desk.number("SELECT COUNT(*) FROM reservations").await == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        let before = desk.number("SELECT ends_at FROM reservations").await;
+        let before = desk.number("SELECT expires_at FROM reservations").await;
         desk.clock.0.fetch_add(30_000, std::sync::atomic::Ordering::SeqCst);
         desk.state.gateway.under_way.renew(&desk.state.desk).await.unwrap();
-        assert_eq!(desk.number("SELECT ends_at FROM reservations").await, before + 30_000);
+        assert_eq!(desk.number("SELECT expires_at FROM reservations").await, before + 30_000);
     };
     let (answer, ()) = tokio::join!(asked, renewed);
     assert_eq!(answer.status(), 504);
@@ -167,7 +167,7 @@ async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
     let mut sent = Presented::default();
     sent.bare(key.as_bytes());
     let context = admission::authenticate(&state.desk, &sent, None).await.unwrap();
-    let request = RequestId::new(now, state.desk.ten());
+    let request = RequestId::new(now, state.desk.id_entropy());
     let asked =
         admission::Ask { request, model: "routed".into(), amount: Money::from_nanos(9_000), tokens: 9 };
     let reserved = admission::reserve(&state.desk, &context, &asked).await.unwrap();

@@ -13,7 +13,7 @@ use axum::response::Response;
 use axum_extra::extract::cookie::Key;
 use clap::Parser;
 use http_body_util::BodyExt;
-use keydesk_core::admission::{LastUsed, Refusals};
+use keydesk_core::admission::{LastUsed, Rejections};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::key_form::KeyForm;
@@ -22,7 +22,7 @@ use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::{self, CreateForm, IssuedKey, KeyRef, RevokeForm};
 use keydesk_core::ops::setup::{SetupForm, set_up};
 use keydesk_core::ops::{catalogue, links};
-use keydesk_core::store::{Db, Place, people};
+use keydesk_core::store::{DatabaseUrl, Db, people};
 use keydesk_core::{Clock, Desk};
 use leptos::config::LeptosOptions;
 use serde_json::Value;
@@ -81,7 +81,7 @@ pub async fn installation() -> Installation {
     let unique = format!("keydesk-gateway-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
     let folder = std::env::temp_dir().join(unique);
     std::fs::create_dir_all(&folder).unwrap();
-    let db = Db::open(&Place::Sqlite(folder.join("keydesk.sqlite"))).await.unwrap();
+    let db = Db::open(&DatabaseUrl::Sqlite(folder.join("keydesk.sqlite"))).await.unwrap();
     db.migrate().await.unwrap();
     let clock = Arc::new(MovableClock(AtomicI64::new(START_MS)));
     let desk = Desk::new(db, clock.clone(), Arc::new(SystemRandom));
@@ -98,14 +98,14 @@ pub async fn installation() -> Installation {
     let (person, org) = set_up(&desk, &form).await.unwrap();
     let person = people::find(&mut desk.db.read().await.unwrap(), &person).await.unwrap().unwrap();
     let now = desk.now();
-    let session = SessionId::new(now, desk.ten());
-    let owner = Caller::fresh(person, session, now, "192.0.2.1", "req_test");
+    let session = SessionId::new(now, desk.id_entropy());
+    let owner = Caller::just_authenticated(person, session, now, "192.0.2.1", "req_test");
     let config = Options::parse_from(["keydesk", "--base-url", BASE]).serve;
     let state = AppState {
         desk,
         config: Arc::new(config),
         last_used: LastUsed::default(),
-        refusals: Refusals::default(),
+        rejections: Rejections::default(),
         gateway: Gateway {
             upstreams: Upstreams::with_credentials(Arc::new(credential)),
             token: Some(Secret(GATEWAY_TOKEN.into())),

@@ -3,30 +3,30 @@
 
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::moment::Day;
-use keydesk_core::ops::leaving::{self, DecideForm, LeavingView};
+use keydesk_core::ops::offboarding::{self, DecideForm, OffboardingView};
 use leptos::prelude::*;
 
 use super::{crumbs, state_badge};
 use crate::ask::{caller, desk, param};
 use crate::pages::keys::{key_hint, state_badge as key_badge};
-use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
-use crate::ui::field::{Mistakes, TextField, help, mistake, on_page, select_field};
+use crate::ui::field::{FieldErrors, TextField, field_error, help, on_page, select_field};
 use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::proof::proof_fields;
+use crate::ui::reauth::reauth_fields;
 use crate::ui::when;
 
 #[component]
-pub fn LeavingPage() -> impl IntoView {
+pub fn OffboardingPage() -> impl IntoView {
     let (slug, id) = (param("org"), param("id"));
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let view = leaving::show(&desk, &caller, &slug, &id).await?;
-        let mistakes = mistakes();
+        let view = offboarding::show(&desk, &caller, &slug, &id).await?;
+        let field_errors = field_errors();
         let sent: DecideForm = typed().unwrap_or_default();
-        let (org, member) = (&view.visit.org, &view.member);
+        let (org, member) = (&view.context.org, &view.member);
         let member_page = LocalPath::member(&org.slug, &member.id).as_str().to_owned();
         let above = vec![crumbs(&org.slug), (member_page.clone(), member.name.clone())];
         let heading = view! {
@@ -47,8 +47,8 @@ pub fn LeavingPage() -> impl IntoView {
             true => nothing_left(&view, member_page),
             false => {
                 // One key needs no proof; for several it is asked when the form comes back for it.
-                let proof = (sent.keys.len() > 1).then(|| proof_fields(&caller, view.now, &mistakes));
-                form(&view, &sent, &mistakes, proof.into_any())
+                let reauth = (sent.keys.len() > 1).then(|| reauth_fields(&caller, view.now, &field_errors));
+                form(&view, &sent, &field_errors, reauth.into_any())
             }
         };
         let body = view! {
@@ -57,12 +57,12 @@ pub fn LeavingPage() -> impl IntoView {
             {page_head(above, heading.into_any(), under.into_any(), ().into_any())}
             {work}
         };
-        let path = LocalPath::leaving(&org.slug, &member.id).as_str().to_owned();
-        Ok(framed(&view.visit, &caller, &path, Width::Wide, body.into_any()))
+        let path = LocalPath::offboarding(&org.slug, &member.id).as_str().to_owned();
+        Ok(framed(&view.context, &caller, &path, Width::Wide, body.into_any()))
     })
 }
 
-fn nothing_left(view: &LeavingView, member_page: String) -> AnyView {
+fn nothing_left(view: &OffboardingView, member_page: String) -> AnyView {
     let words = match view.decided {
         0 => format!("{} owns no live key.", view.member.name),
         1 => "One runs on until its end.".to_owned(),
@@ -79,8 +79,8 @@ fn nothing_left(view: &LeavingView, member_page: String) -> AnyView {
     .into_any()
 }
 
-fn form(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, proof: AnyView) -> AnyView {
-    let org = &view.visit.org;
+fn form(view: &OffboardingView, sent: &DecideForm, field_errors: &FieldErrors, reauth: AnyView) -> AnyView {
+    let org = &view.context.org;
     let rows = view.keys.iter().map(|key| row(view, key, sent)).collect_view();
     let used = view.keys.iter().filter(|key| key.in_use(view.now)).count();
     view! {
@@ -106,14 +106,14 @@ fn form(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, proof: AnyVi
                         <tbody>{rows}</tbody>
                     </table>
                 </div>
-                {mistake("keys", mistakes.of("keys"))}
+                {field_error("keys", field_errors.of("keys"))}
             </div>
             <fieldset class="stack decide">
                 <legend>"What becomes of the selected keys"</legend>
-                {acts(view, sent, mistakes, used)}
-                {mistake("act", mistakes.of("act"))}
+                {acts(view, sent, field_errors, used)}
+                {field_error("act", field_errors.of("act"))}
             </fieldset>
-            <div class="limited form">{proof}</div>
+            <div class="limited form">{reauth}</div>
             <div class="actions">
                 <button class="btn primary">"Decide about the selected keys"</button>
             </div>
@@ -122,8 +122,8 @@ fn form(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, proof: AnyVi
     .into_any()
 }
 
-fn acts(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, used: usize) -> AnyView {
-    let zone = &view.visit.org.zone;
+fn acts(view: &OffboardingView, sent: &DecideForm, field_errors: &FieldErrors, used: usize) -> AnyView {
+    let zone = &view.context.org.zone;
     let act = |value: &'static str, label: &'static str, words: &'static str| {
         let checked = sent.act == value;
         view! {
@@ -135,7 +135,7 @@ fn acts(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, used: usize)
     };
     let mut people = vec![(String::new(), "Choose somebody".to_owned())];
     people.extend(view.people.iter().map(|person| (person.id.to_string(), person.name.clone())));
-    let wrong = mistakes.of("until");
+    let wrong = field_errors.of("until");
     let count = TextField {
         field: "count",
         name: "form[count]",
@@ -155,7 +155,7 @@ fn acts(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, used: usize)
         <div class="reveals" data-field="act">
             {act("reassign", "Give them to somebody", "They go on under another owner, with their history.")}
             <div class="reveal limited">
-                {select_field("to", "form[to]", "New owner", "", people, &sent.to, mistakes)}
+                {select_field("to", "form[to]", "New owner", "", people, &sent.to, field_errors)}
             </div>
         </div>
         <div class="reveals">
@@ -174,20 +174,20 @@ fn acts(view: &LeavingView, sent: &DecideForm, mistakes: &Mistakes, used: usize)
                         aria-invalid=wrong.is_some().then_some("true")
                     />
                     {help("until", format!("They work to the end of this day, {}.", zone.name()))}
-                    {mistake("until", wrong)}
+                    {field_error("until", wrong)}
                 </div>
             </div>
         </div>
         <div class="reveals">
             {act("revoke", "Revoke them", "Requests with them are refused from now on. This is final.")}
-            <div class="reveal limited">{warning} {count.draw(String::new(), mistakes)}</div>
+            <div class="reveal limited">{warning} {count.draw(String::new(), field_errors)}</div>
         </div>
     }
     .into_any()
 }
 
-fn row(view: &LeavingView, key: &Key, sent: &DecideForm) -> impl IntoView + use<> {
-    let (org, now) = (&view.visit.org, view.now);
+fn row(view: &OffboardingView, key: &Key, sent: &DecideForm) -> impl IntoView + use<> {
+    let (org, now) = (&view.context.org, view.now);
     let checked = sent.keys.iter().any(|id| id == key.id.as_str());
     let used = match key.last_used_at {
         Some(at) if key.in_use(now) => view! {

@@ -8,7 +8,7 @@ use crate::store::orgs;
 use crate::store::verify::{self, Difference};
 
 /// Of each comparison so many differences are told.
-const DIFFERENCES_MOST: i64 = 100;
+const MAX_DIFFERENCES: i64 = 100;
 
 pub struct Report {
     pub slug: String,
@@ -38,6 +38,6 @@ pub async fn spend_of(desk: &Desk, slug: &str) -> Result<Report, OpError> {
 async fn report(desk: &Desk, slug: String, org: &OrgId) -> Result<Report, OpError> {
     let mut read = desk.db.read().await?;
     let requests = verify::requests(&mut read, org).await?;
-    let differences = verify::differences(&mut read, org, DIFFERENCES_MOST).await?;
+    let differences = verify::differences(&mut read, org, MAX_DIFFERENCES).await?;
     Ok(Report { slug, requests, differences })
 }

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{AuthContext, KnownKey, NotAdmitted, Presented, from_here, limits, live, models_in_scope};
+use super::{AdmissionError, AuthContext, KnownKey, Presented, from_here, limits, live, models_in_scope};
 use crate::Desk;
-use crate::domain::gate::Refusal;
+use crate::domain::gate::Rejection;
 use crate::domain::key_format;
 use crate::domain::limit_use::LimitUse;
 use crate::domain::moment::{Moment, Zone};
@@ -12,24 +12,24 @@ use crate::domain::money::Money;
 use crate::store::{admission as stored, spend};
 
 #[derive(Clone, Debug)]
-pub struct KeyLook {
+pub struct KeyStatusView {
     pub name: String,
     pub last_four: String,
     pub org: String,
     pub team: Option<String>,
     /// Why requests with it are refused at gates 3 and 4; `None` while it lives.
-    pub stopped: Option<Refusal>,
+    pub stopped: Option<Rejection>,
     pub expires_at: Option<Moment>,
     /// Names of whom to ask about it.
     pub asks: Vec<String>,
     /// The organisation's: its windows turn there.
     pub zone: Zone,
     /// `None` for a key that is revoked and for a secret that was rotated away: whoever holds those holds nothing.
-    pub live: Option<LiveLook>,
+    pub live: Option<LiveKeyStatus>,
 }
 
 #[derive(Clone, Debug)]
-pub struct LiveLook {
+pub struct LiveKeyStatus {
     pub limits: Vec<LimitUse>,
     /// Ids of the catalogue's models that it may use.
     pub models: Vec<String>,
@@ -41,16 +41,16 @@ pub struct LiveLook {
 }
 
 /// Gates 1 to 3 and 5.
-pub async fn look(
+pub async fn key_status(
     desk: &Desk,
     presented: &Presented,
     address: Option<IpAddr>,
-) -> Result<KeyLook, NotAdmitted> {
-    let secret = key_format::read(presented.single()?).map_err(Refusal::Malformed)?;
+) -> Result<KeyStatusView, AdmissionError> {
+    let secret = key_format::read(presented.single()?).map_err(Rejection::MalformedKey)?;
     let mut read = desk.db.read().await?;
-    let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Refusal::Unknown)?;
-    if let Err(refusal) = from_here(&found, address) {
-        return Err(NotAdmitted::Refused(refusal, Some(KnownKey { key: found.key, org: found.org })));
+    let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Rejection::Unknown)?;
+    if let Err(rejection) = from_here(&found, address) {
+        return Err(AdmissionError::Refused(rejection, Some(KnownKey { key: found.key, org: found.org })));
     }
     let stopped = live(&found, desk.now()).err();
     let asks = stored::asks(&mut read, &found.key).await?;
@@ -61,8 +61,8 @@ pub async fn look(
     let month_spent = spend::month_of_key(&mut read, &context.org, &context.key, starts).await?;
     drop(read);
     let live = match &stopped {
-        Some(Refusal::Revoked { .. } | Refusal::Retired { .. }) => None,
-        _ => Some(LiveLook {
+        Some(Rejection::Revoked { .. } | Rejection::Retired { .. }) => None,
+        _ => Some(LiveKeyStatus {
             limits: limits(desk, &context).await?,
             models: models_in_scope(desk, &context).await?.into_iter().map(|model| model.id).collect(),
             spent,
@@ -71,7 +71,7 @@ pub async fn look(
             tokens,
         }),
     };
-    Ok(KeyLook {
+    Ok(KeyStatusView {
         name: context.key_name,
         last_four: context.last_four,
         org: context.org_name,

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 /// A sentence for a person: what is wrong with a value and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Problem(Cow<'static, str>);
+pub struct ParseError(Cow<'static, str>);
 
-impl Problem {
+impl ParseError {
     /// A problem told in `sentence`, whole and with its full stop.
-    pub fn new(sentence: impl Into<Cow<'static, str>>) -> Problem {
-        Problem(sentence.into())
+    pub fn new(sentence: impl Into<Cow<'static, str>>) -> ParseError {
+        ParseError(sentence.into())
     }
 
     /// The sentence to show.
@@ -25,13 +25,13 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Problem {}
+impl std::error::Error for ParseError {}
 
 #[cfg(test)]
 mod tests {
@@ -39,9 +39,9 @@ mod tests {
 
     #[test]
     fn a_problem_shows_its_sentence_and_nothing_else() {
-        let problem = Problem::new("Name is empty. Enter one.");
+        let problem = ParseError::new("Name is empty. Enter one.");
         assert_eq!(problem.to_string(), "Name is empty. Enter one.");
         assert_eq!(problem.sentence(), problem.to_string());
-        assert_eq!(problem, Problem::new(String::from("Name is empty. Enter one.")));
+        assert_eq!(problem, ParseError::new(String::from("Name is empty. Enter one.")));
     }
 }

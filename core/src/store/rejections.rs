@@ -1,19 +1,19 @@
 //! Refused requests of known keys, counted by the minute. A flood adds to a row; it does not add rows.
 
 use super::{StoreError, Tx, Via, changed, run, statements};
-use crate::domain::gate::RefusedLately;
+use crate::domain::gate::RecentRejection;
 use crate::domain::ids::{KeyId, OrgId};
 use crate::domain::moment::Moment;
 
 statements! {
-    RECORD = "INSERT INTO refusals (key_id, minute, gate, reason, org_id, times, last_at, model_id, route, address, request_id)
+    RECORD = "INSERT INTO rejections (key_id, minute, gate, reason, org_id, times, last_at, model_id, route, address, request_id)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        ON CONFLICT (key_id, minute, gate, reason) DO UPDATE SET times = refusals.times + excluded.times,
+        ON CONFLICT (key_id, minute, gate, reason) DO UPDATE SET times = rejections.times + excluded.times,
             last_at = excluded.last_at, model_id = excluded.model_id, route = excluded.route,
             address = excluded.address, request_id = excluded.request_id";
-    REFUSALS_OF_KEY = "SELECT reason, times, last_at, model_id, address FROM refusals
+    REFUSALS_OF_KEY = "SELECT reason, times, last_at, model_id, address FROM rejections
         WHERE org_id = $1 AND key_id = $2 AND minute >= $3 ORDER BY minute DESC LIMIT $4";
-    SWEEP_REFUSALS = "DELETE FROM refusals WHERE last_at < $1";
+    SWEEP_REFUSALS = "DELETE FROM rejections WHERE last_at < $1";
 }
 
 /// What happened to one key in one minute for one reason; the details are the newest request's.
@@ -59,8 +59,8 @@ pub async fn of_key(
     org: &OrgId,
     key: &KeyId,
     since: Moment,
-    most: i64,
-) -> Result<Vec<RefusedLately>, StoreError> {
+    max: i64,
+) -> Result<Vec<RecentRejection>, StoreError> {
     type Row = (String, i64, i64, String, String);
     let rows: Vec<Row> = run!(
         via,
@@ -69,9 +69,9 @@ pub async fn of_key(
             .bind(org.as_str())
             .bind(key.as_str())
             .bind(since.ms().div_euclid(60_000))
-            .bind(most)
+            .bind(max)
     )?;
-    let read = |(reason, times, last_at, model, address): Row| RefusedLately {
+    let read = |(reason, times, last_at, model, address): Row| RecentRejection {
         reason,
         times,
         last_at: Moment::from_ms(last_at),

@@ -1,11 +1,11 @@
 //! The pages before an organisation is suspended and before it is resumed: what will happen, and why it is done.
 
 use keydesk_core::domain::policy::Action;
-use keydesk_core::ops::orgs::{self, REASON_MOST, SwitchForm};
+use keydesk_core::ops::orgs::{self, MAX_REASON, OrgStatusForm};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
-use crate::pages::{here, mistakes, notice_line, page, title, typed};
+use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{TextField, on_page};
 use crate::ui::frame::{Width, framed_apart, page_head};
@@ -50,21 +50,21 @@ const RESUME: Words = Words {
 
 #[component]
 pub fn SuspendOrgPage() -> impl IntoView {
-    switch(&SUSPEND)
+    set_status(&SUSPEND)
 }
 
 #[component]
 pub fn ResumeOrgPage() -> impl IntoView {
-    switch(&RESUME)
+    set_status(&RESUME)
 }
 
-fn switch(words: &'static Words) -> impl IntoView {
+fn set_status(words: &'static Words) -> impl IntoView {
     let slug = param("org");
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let view = orgs::switch_form(&desk, &caller, &slug, words.action).await?;
-        let mistakes = mistakes();
-        let sent = typed::<SwitchForm>().unwrap_or_default();
+        let view = orgs::status_form(&desk, &caller, &slug, words.action).await?;
+        let field_errors = field_errors();
+        let sent = typed::<OrgStatusForm>().unwrap_or_default();
         let list = LocalPath::operator().as_str().to_owned();
         let heading = format!("{} {}", words.verb, view.org.name);
         let reason = TextField {
@@ -72,7 +72,7 @@ fn switch(words: &'static Words) -> impl IntoView {
             name: "form[reason]",
             label: "Reason",
             help: words.reason,
-            most: Some(REASON_MOST),
+            max: Some(MAX_REASON),
             optional: words.action == Action::ResumeOrg,
             ..Default::default()
         };
@@ -90,7 +90,7 @@ fn switch(words: &'static Words) -> impl IntoView {
                 <form class="form" method="post" action=words.post data-enhance>
                     {on_page(here())}
                     <input type="hidden" name="form[org]" value=view.org.slug.clone() />
-                    {reason.draw(sent.reason, &mistakes)}
+                    {reason.draw(sent.reason, &field_errors)}
                     <div class="actions end">
                         <a class="btn quiet" href=list>"Cancel"</a>
                         <button class=words.class>{words.button}</button>

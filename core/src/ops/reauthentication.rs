@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Caller;
 use super::account::By;
-use super::sign_in::{self, Proven, SignInForm};
+use super::sign_in::{self, SignInForm, VerifiedPassword};
 use super::{OpError, second_factor};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
@@ -15,53 +15,53 @@ use crate::store::sessions;
 /// As a browser sends it, in a form that may have to be proved: empty while it need not be.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Proof {
+pub struct Reauth {
     pub password: Hidden,
     pub code: Hidden,
 }
 
 /// The caller, fresh if the proof is right. Without a proof they are as fresh as they were: whether that is enough,
-/// `Caller::must_be_fresh` says where it matters.
+/// `Caller::require_recent_auth` says where it matters.
 ///
 /// # Errors
 /// `Invalid` on the field `proof` or `proof_code` when it is wrong; `TooMany` after many wrong ones.
-pub async fn prove(desk: &Desk, caller: &Caller, proof: &Proof) -> Result<Caller, OpError> {
-    if proof.password.as_str().is_empty() {
+pub async fn reauthenticate(desk: &Desk, caller: &Caller, reauth: &Reauth) -> Result<Caller, OpError> {
+    if reauth.password.as_str().is_empty() {
         return Ok(caller.clone());
     }
-    let (caller, _) = prove_again(desk, caller, proof, ("proof", "proof_code")).await?;
+    let (caller, _) = reauthenticate_always(desk, caller, reauth, ("reauth", "reauth_code")).await?;
     Ok(caller)
 }
 
 /// For what is proved each time, however young the last proof is. `fields` are what the form calls password and code.
 ///
 /// # Errors
-/// As `prove`, also for an empty password.
-pub(super) async fn prove_again(
+/// As `reauthenticate`, also for an empty password.
+pub(super) async fn reauthenticate_always(
     desk: &Desk,
     caller: &Caller,
-    proof: &Proof,
+    reauth: &Reauth,
     fields: (&'static str, &'static str),
-) -> Result<(Caller, Proven), OpError> {
+) -> Result<(Caller, VerifiedPassword), OpError> {
     let form = SignInForm {
         email: caller.person.email.clone(),
-        password: proof.password.clone(),
+        password: reauth.password.clone(),
         next: String::new(),
     };
-    let proven = sign_in::sign_in(desk, &form, &caller.address).await.map_err(|error| match error {
+    let verified = sign_in::sign_in(desk, &form, &caller.address).await.map_err(|error| match error {
         OpError::Invalid(_) => OpError::say(fields.0, "This is not your password."),
         other => other,
     })?;
-    if proven.person != caller.person.id {
+    if verified.person != caller.person.id {
         return Err(OpError::NotFound);
     }
-    if proven.second_factor {
+    if verified.second_factor {
         let by = By { person: &caller.person, address: &caller.address, request_id: &caller.request_id };
-        second_factor::use_code(desk, by, proof.code.as_str(), fields.1).await?;
+        second_factor::use_code(desk, by, reauth.code.as_str(), fields.1).await?;
     }
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    sessions::freshen(&mut tx, &caller.session, now).await?;
-    tx.save_unaudited("a proof changes nothing by itself").await?;
-    Ok((Caller { fresh_at: now, ..caller.clone() }, proven))
+    sessions::mark_reauthenticated(&mut tx, &caller.session, now).await?;
+    tx.save_unaudited("a reauth changes nothing by itself").await?;
+    Ok((Caller { reauthenticated_at: now, ..caller.clone() }, verified))
 }

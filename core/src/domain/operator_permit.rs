@@ -1,23 +1,23 @@
 //! The right to change what belongs to the installation and to no organisation: where models are served and what they
 //! cost. The store asks for it with every such write, so a forgotten check does not compile.
 
-use super::policy::{Denied, PlatformRole};
+use super::policy::{AccessDenied, PlatformRole};
 
 /// Who runs the installation. Made here only.
 #[derive(Clone, Debug)]
-pub struct Operating {
+pub struct OperatorPermit {
     who: String,
 }
 
-impl Operating {
+impl OperatorPermit {
     /// Somebody who is signed in.
     ///
     /// # Errors
     /// `Hidden` for who is no operator: to them none of it is there.
-    pub fn person(platform: PlatformRole, who: String) -> Result<Self, Denied> {
+    pub fn person(platform: PlatformRole, who: String) -> Result<Self, AccessDenied> {
         match platform {
             PlatformRole::Operator => Ok(Self { who }),
-            PlatformRole::Support | PlatformRole::None => Err(Denied::Hidden),
+            PlatformRole::Support | PlatformRole::None => Err(AccessDenied::Hidden),
         }
     }
 
@@ -38,9 +38,9 @@ mod tests {
 
     #[test]
     fn nobody_but_an_operator_changes_what_belongs_to_the_installation() {
-        let ask = |platform| Operating::person(platform, "Ana".into());
+        let ask = |platform| OperatorPermit::person(platform, "Ana".into());
         assert_eq!(ask(PlatformRole::Operator).unwrap().who(), "Ana");
-        assert_eq!(ask(PlatformRole::Support).unwrap_err(), Denied::Hidden);
-        assert_eq!(ask(PlatformRole::None).unwrap_err(), Denied::Hidden);
+        assert_eq!(ask(PlatformRole::Support).unwrap_err(), AccessDenied::Hidden);
+        assert_eq!(ask(PlatformRole::None).unwrap_err(), AccessDenied::Hidden);
     }
 }

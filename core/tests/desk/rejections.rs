@@ -1,23 +1,24 @@
 //! Refused requests of known keys: counted by the minute, shown to whoever may see the key, and gone after a month.
 
-use keydesk_core::admission::{NotAdmitted, Presented, Refusals, Refused, authenticate};
+use keydesk_core::admission::{AdmissionError, Presented, Refused, Rejections, authenticate};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::ops::keys::{self, IssuedKey};
-use keydesk_core::ops::support::{LookUpForm, LookedUp, hits, look_up};
+use keydesk_core::ops::support::{LookupForm, LookupResult, hits, lookup};
 use keydesk_core::ops::{OpError, audit};
-use keydesk_core::store::refusals;
+use keydesk_core::store::rejections;
 
 use crate::support::*;
 
 /// One request with the secret; what is refused is noted as the gateway does it.
-async fn knock(desk: &TestDesk, noted: &Refusals, secret: &str, from: &str) {
+async fn knock(desk: &TestDesk, noted: &Rejections, secret: &str, from: &str) {
     let mut presented = Presented::default();
     presented.bare(secret.as_bytes());
     let address = Some(from.parse().unwrap());
-    if let Err(NotAdmitted::Refused(refusal, Some(key))) = authenticate(desk, &presented, address).await {
+    if let Err(AdmissionError::Refused(rejection, Some(key))) = authenticate(desk, &presented, address).await
+    {
         let request = Refused { route: "/v1/models", address: from.into(), request_id: "req_test".into() };
-        noted.note(&key, &refusal, &request, desk.now());
+        noted.note(&key, &rejection, &request, desk.now());
     }
 }
 
@@ -32,7 +33,7 @@ on_both!(
         let issued = desk.create_key(&at, "ci-prod").await;
         let fine = desk.create_key(&at, "fine").await;
         desk.disable(&at, &issued).await.unwrap();
-        let noted = Refusals::default();
+        let noted = Rejections::default();
         for n in 0..100 {
             knock(&desk, &noted, issued.secret.reveal(), &format!("203.0.113.{n}")).await;
             knock(&desk, &noted, fine.secret.reveal(), "203.0.113.7").await;
@@ -41,7 +42,7 @@ on_both!(
         knock(&desk, &noted, issued.secret.reveal(), "203.0.113.200").await;
         noted.flush(&desk.db).await.unwrap();
         noted.flush(&desk.db).await.unwrap();
-        assert_eq!(desk.number("SELECT COUNT(*) FROM refusals").await, 1);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM rejections").await, 1);
         let disabled = || ("The key was disabled".to_owned(), 101, "203.0.113.200".to_owned());
         assert_eq!(refused(&desk, &at, &issued).await, [disabled()]);
         assert!(refused(&desk, &at, &fine).await.is_empty());
@@ -55,33 +56,33 @@ on_both!(
 
         let support = desk.platform(&at, PlatformRole::Support).await;
         assert_eq!(refused(&desk, &support, &issued).await.len(), 2);
-        assert_eq!(desk.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'support.looked'").await, 1);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'support.accessed'").await, 1);
 
         let mut tx = desk.db.write().await.unwrap();
-        assert_eq!(refusals::sweep(&mut tx, desk.now().plus_ms(-MINUTE)).await.unwrap(), 1);
+        assert_eq!(rejections::sweep(&mut tx, desk.now().plus_ms(-MINUTE)).await.unwrap(), 1);
         tx.save_unaudited("test").await.unwrap();
         assert_eq!(refused(&desk, &at, &issued).await.len(), 1);
     }
 );
 
 on_both!(
-    fn refusals_that_cannot_be_written_now_wait_for_the_next_turn(desk: TestDesk) {
+    fn rejections_that_cannot_be_written_now_wait_for_the_next_turn(desk: TestDesk) {
         let at = desk.owner().await;
         let issued = desk.create_key(&at, "ci-prod").await;
         desk.disable(&at, &issued).await.unwrap();
-        let noted = Refusals::default();
+        let noted = Rejections::default();
         knock(&desk, &noted, issued.secret.reveal(), "203.0.113.9").await;
-        desk.execute("ALTER TABLE refusals RENAME TO away").await.unwrap();
+        desk.execute("ALTER TABLE rejections RENAME TO away").await.unwrap();
         assert!(noted.flush(&desk.db).await.is_err());
         knock(&desk, &noted, issued.secret.reveal(), "203.0.113.9").await;
-        desk.execute("ALTER TABLE away RENAME TO refusals").await.unwrap();
+        desk.execute("ALTER TABLE away RENAME TO rejections").await.unwrap();
         noted.flush(&desk.db).await.unwrap();
         assert_eq!(refused(&desk, &at, &issued).await[0].1, 2);
     }
 );
 
-async fn look(desk: &TestDesk, at: &At, text: &str) -> Result<LookedUp, OpError> {
-    look_up(desk, &at.caller, &LookUpForm { q: Hidden::new(text) }).await
+async fn look(desk: &TestDesk, at: &At, text: &str) -> Result<LookupResult, OpError> {
+    lookup(desk, &at.caller, &LookupForm { q: Hidden::new(text) }).await
 }
 
 on_both!(
@@ -93,14 +94,15 @@ on_both!(
         for (issued, slug) in [(&ours, &at.org.slug), (&theirs, &other.org.slug)] {
             let secret = issued.secret.reveal();
             for text in [secret, issued.id.as_str()] {
-                let Ok(LookedUp::Key { slug: found, id, retired: false }) = look(&desk, &support, text).await
+                let Ok(LookupResult::Key { slug: found, id, retired: false }) =
+                    look(&desk, &support, text).await
                 else {
                     panic!("not found");
                 };
                 assert_eq!((&found, &id), (slug, &issued.id));
             }
             let last_four = &secret[secret.len() - 4..];
-            assert!(matches!(look(&desk, &support, last_four).await, Ok(LookedUp::Text(_))));
+            assert!(matches!(look(&desk, &support, last_four).await, Ok(LookupResult::Text(_))));
             let found = hits(&desk, &support.caller, last_four).await.unwrap();
             assert!(found.keys.iter().any(|hit| hit.key.id == issued.id));
         }
@@ -116,7 +118,7 @@ on_both!(
         // Each organisation was told once of its key, and once of the list that showed it.
         for org in [&at.org, &other.org] {
             let sql = format!(
-                "SELECT COUNT(*) FROM audit_events WHERE kind = 'support.looked' AND org_id = '{}'",
+                "SELECT COUNT(*) FROM audit_events WHERE kind = 'support.accessed' AND org_id = '{}'",
                 org.id
             );
             assert_eq!(desk.number(&sql).await, 2);
@@ -146,6 +148,6 @@ on_both!(
             answers.push(look(&desk, &support, "key_00000000000000000000000000000000").await);
         }
         assert!(matches!(answers.pop(), Some(Err(OpError::TooMany { .. }))));
-        assert!(answers.iter().all(|answer| matches!(answer, Ok(LookedUp::Nothing(_)))));
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(LookupResult::Nothing(_)))));
     }
 );

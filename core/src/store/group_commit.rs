@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::{Conn, Db, StoreError, Tx, Via};
 
 /// Steps of one transaction at most, so that others who write are not kept waiting for long.
-const MOST: usize = 64;
+const MAX: usize = 64;
 
 type Running<'t, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 't>>;
 /// Runs a step and gives what tells its caller, once it is known whether the transaction was committed.
@@ -32,9 +32,9 @@ struct Waiting {
 }
 
 #[derive(Clone, Default)]
-pub struct Together(Arc<Mutex<Waiting>>);
+pub struct WriteBatcher(Arc<Mutex<Waiting>>);
 
-impl Together {
+impl WriteBatcher {
     /// Answers when what the step wrote is on the disk.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Together {
 
 /// Whatever becomes of the one who writes, the next caller can begin.
 struct Writing {
-    of: Together,
+    of: WriteBatcher,
     done: bool,
 }
 
@@ -95,7 +95,7 @@ impl Writing {
             self.done = true;
             return None;
         }
-        let count = waiting.steps.len().min(MOST);
+        let count = waiting.steps.len().min(MAX);
         Some(waiting.steps.drain(..count).collect())
     }
 }

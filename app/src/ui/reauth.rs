@@ -4,37 +4,38 @@ use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::access::Caller;
 use leptos::prelude::*;
 
-use super::field::{Mistakes, TextField};
+use super::field::{FieldErrors, TextField};
 
-/// Asked for only when it is needed: `prove` accepts the form without it while the caller is fresh.
-pub fn proof_fields(caller: &Caller, now: Moment, mistakes: &Mistakes) -> AnyView {
-    if caller.is_fresh(now) {
+/// Asked for only when it is needed: `reauthenticate` accepts the form without it while the caller is fresh.
+pub fn reauth_fields(caller: &Caller, now: Moment, field_errors: &FieldErrors) -> AnyView {
+    if caller.recently_authenticated(now) {
         return ().into_any();
     }
-    let password = proof_password("Asked again because you signed in more than ten minutes ago.", mistakes);
+    let password =
+        reauth_password("Asked again because you signed in more than ten minutes ago.", field_errors);
     let code = caller.person.second_factor.then(|| {
         let code = TextField {
-            field: "proof_code",
-            name: "form[proof][code]",
+            field: "reauth_code",
+            name: "form[reauth][code]",
             label: "Code from your device",
             autocomplete: "one-time-code",
             ..Default::default()
         };
-        code.draw(String::new(), mistakes)
+        code.draw(String::new(), field_errors)
     });
     view! { {password} {code} }.into_any()
 }
 
 /// The password alone, for what asks for it each time.
-pub fn proof_password(help: &'static str, mistakes: &Mistakes) -> AnyView {
+pub fn reauth_password(help: &'static str, field_errors: &FieldErrors) -> AnyView {
     let password = TextField {
-        field: "proof",
-        name: "form[proof][password]",
+        field: "reauth",
+        name: "form[reauth][password]",
         label: "Your password",
         help,
         kind: "password",
         autocomplete: "current-password",
         ..Default::default()
     };
-    password.draw(String::new(), mistakes)
+    password.draw(String::new(), field_errors)
 }

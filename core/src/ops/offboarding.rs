@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::OpError;
-use super::access::{Caller, Visit, enter};
-use super::fresh::Proof;
+use super::access::{Caller, OrgContext, open_org};
+use super::reauthentication::Reauth;
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::PersonId;
@@ -18,13 +18,13 @@ use crate::store::spend::WindowStarts;
 use crate::store::{Tx, keys, people, spend};
 
 /// People to choose from.
-const PEOPLE_MOST: i64 = 500;
+const MAX_PEOPLE: i64 = 500;
 
 /// What the off-boarding page is drawn from.
-pub struct LeavingView {
-    pub visit: Visit,
+pub struct OffboardingView {
+    pub context: OrgContext,
     pub member: Member,
-    /// Live and undecided, newest first, at most `keys::OF_OWNER_MOST`.
+    /// Live and undecided, newest first, at most `keys::MAX_OF_OWNER`.
     pub keys: Vec<Key>,
     /// How many go on by a decision.
     pub decided: usize,
@@ -35,27 +35,27 @@ pub struct LeavingView {
 
 /// # Errors
 /// `Forbidden` for those who do not run the organisation; `Conflict` while the person is still in it.
-pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<LeavingView, OpError> {
+pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<OffboardingView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let (member, teams) = super::members::find(&mut read, &visit, id).await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let (member, teams) = super::members::find(&mut read, &context, id).await?;
     let facts = MemberFacts { person: &member.id, role: member.role, becomes: None, teams: &teams };
-    visit.permit(Action::SeeMember, On::Member(facts))?;
-    visit.permit(Action::RevokeKey, On::Org)?;
-    must_be_out(&visit, &member)?;
-    let mut found = keys::list_of_owner(&mut read, &visit.org.id, &member.id, true).await?;
-    spend::fill(&mut read, &visit.org.id, &mut found, WindowStarts::at(now, &visit.org.zone)).await?;
-    let decided = keys::decided(&mut read, &visit.org.id, &member.id).await?.len();
-    let people = people::active(&mut read, &visit.org.id, PEOPLE_MOST).await?;
-    Ok(LeavingView { visit, member, keys: found, decided, people, now })
+    context.permit(Action::SeeMember, On::Member(facts))?;
+    context.permit(Action::RevokeKey, On::Org)?;
+    must_be_out(&context, &member)?;
+    let mut found = keys::list_of_owner(&mut read, &context.org.id, &member.id, true).await?;
+    spend::fill(&mut read, &context.org.id, &mut found, WindowStarts::at(now, &context.org.zone)).await?;
+    let decided = keys::decided(&mut read, &context.org.id, &member.id).await?.len();
+    let people = people::active(&mut read, &context.org.id, MAX_PEOPLE).await?;
+    Ok(OffboardingView { context, member, keys: found, decided, people, now })
 }
 
-fn must_be_out(visit: &Visit, member: &Member) -> Result<(), OpError> {
+fn must_be_out(context: &OrgContext, member: &Member) -> Result<(), OpError> {
     if member.active() {
         return Err(OpError::Conflict(format!(
             "{} is active in {}. Their keys are decided about when they are disabled or removed.",
-            member.name, visit.org.name
+            member.name, context.org.name
         )));
     }
     Ok(())
@@ -77,7 +77,7 @@ pub struct DecideForm {
     pub until: String,
     /// How many keys are selected, typed; asked for only when keys in use are revoked.
     pub count: String,
-    pub proof: Proof,
+    pub reauth: Reauth,
 }
 
 /// What was decided, checked.
@@ -97,21 +97,21 @@ pub struct Decided {
 /// Decides about the selected keys, all of them or none.
 ///
 /// # Errors
-/// `Invalid` with what is missing; `Conflict` when one of them was decided about meanwhile; `Stale` for more than one
+/// `Invalid` with what is missing; `Conflict` when one of them was decided about meanwhile; `ReauthRequired` for more than one
 /// key when the caller is not fresh.
 pub async fn decide(desk: &Desk, caller: &Caller, form: &DecideForm) -> Result<Decided, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
     // Held, so that of two who decide at once the second sees what the first did.
     let leaver = PersonId::parse(&form.id).ok_or(OpError::NotFound)?;
-    people::hold_member(&mut tx, &visit.org.id, &leaver).await?;
-    let (member, teams) = super::members::find(&mut tx, &visit, &form.id).await?;
+    people::lock_member(&mut tx, &context.org.id, &leaver).await?;
+    let (member, teams) = super::members::find(&mut tx, &context, &form.id).await?;
     let facts = MemberFacts { person: &member.id, role: member.role, becomes: None, teams: &teams };
-    visit.permit(Action::SeeMember, On::Member(facts))?;
-    visit.permit(Action::RevokeKey, On::Org)?;
-    must_be_out(&visit, &member)?;
-    let open = keys::list_of_owner(&mut tx, &visit.org.id, &member.id, true).await?;
+    context.permit(Action::SeeMember, On::Member(facts))?;
+    context.permit(Action::RevokeKey, On::Org)?;
+    must_be_out(&context, &member)?;
+    let open = keys::list_of_owner(&mut tx, &context.org.id, &member.id, true).await?;
     if form.keys.is_empty() {
         return Err(OpError::say("keys", "Select at least one key."));
     }
@@ -127,13 +127,13 @@ pub async fn decide(desk: &Desk, caller: &Caller, form: &DecideForm) -> Result<D
             selected.push(key);
         }
     }
-    let act = parse(&mut tx, &visit, &member, form, &selected, now).await?;
+    let act = parse(&mut tx, &context, &member, form, &selected, now).await?;
     if selected.len() > 1 {
-        caller.must_be_fresh(now)?;
+        caller.require_recent_auth(now)?;
     }
     let mut events = Vec::new();
     for key in &selected {
-        events.push(apply(&mut tx, &visit, &member.id, key, &act, now).await?);
+        events.push(apply(&mut tx, &context, &member.id, key, &act, now).await?);
     }
     tx.save_all(events, now).await?;
     let what = match selected.as_slice() {
@@ -143,7 +143,10 @@ pub async fn decide(desk: &Desk, caller: &Caller, form: &DecideForm) -> Result<D
     let sentence = match &act {
         Act::Reassign(to) => format!("{what} given to {}.", to.name),
         Act::Keep(until) => {
-            format!("{what} let run on, until {} or an earlier end of its own.", until.date(&visit.org.zone))
+            format!(
+                "{what} let run on, until {} or an earlier end of its own.",
+                until.date(&context.org.zone)
+            )
         }
         Act::Revoke => format!("{what} revoked. Requests with it are refused from now on."),
     };
@@ -156,7 +159,7 @@ pub async fn decide(desk: &Desk, caller: &Caller, form: &DecideForm) -> Result<D
 
 async fn parse(
     tx: &mut Tx,
-    visit: &Visit,
+    context: &OrgContext,
     member: &Member,
     form: &DecideForm,
     selected: &[&Key],
@@ -166,18 +169,18 @@ async fn parse(
         "reassign" => {
             let to = match PersonId::parse(&form.to) {
                 Some(id) => {
-                    people::hold_member(tx, &visit.org.id, &id).await?;
-                    members::find(tx, &visit.org.id, &id).await?.filter(Member::active)
+                    people::lock_member(tx, &context.org.id, &id).await?;
+                    members::find(tx, &context.org.id, &id).await?.filter(Member::active)
                 }
                 None => None,
             };
             let to = to.filter(|to| to.id != member.id);
             let to = to.ok_or_else(|| OpError::say("to", "Choose who is to own them from now on."))?;
-            if let (OrgRole::Member, Some(most)) = (to.role, visit.org.rules.keys_per_member) {
-                let own = keys::live_of_owner(tx, &visit.org.id, &to.id, now).await?;
-                if own + selected.len() as i64 > most {
+            if let (OrgRole::Member, Some(max)) = (to.role, context.org.rules.max_keys_per_member) {
+                let own = keys::live_of_owner(tx, &context.org.id, &to.id, now).await?;
+                if own + selected.len() as i64 > max {
                     let sentence = format!(
-                        "A member may own {most} live keys here, and {} has {own}. Choose somebody else, or fewer keys.",
+                        "A member may own {max} live keys here, and {} has {own}. Choose somebody else, or fewer keys.",
                         to.name
                     );
                     return Err(OpError::say("to", sentence));
@@ -188,14 +191,13 @@ async fn parse(
         "keep" => {
             let day = Day::parse(form.until.trim())
                 .ok_or_else(|| OpError::say("until", "Choose a day, such as 2027-01-31."))?;
-            let until = day.end(&visit.org.zone).plus_ms(-1);
+            let until = day.end(&context.org.zone).plus_ms(-1);
             if until <= now {
                 return Err(OpError::say("until", "That day is over. Choose today or a later day."));
             }
-            let most = visit.org.rules.key_days_most.unwrap_or(366);
-            if until > now.plus_days(most + 1) {
-                let sentence =
-                    format!("Choose a day at most {most} days ahead, or give the key to somebody.");
+            let max = context.org.rules.max_key_days.unwrap_or(366);
+            if until > now.plus_days(max + 1) {
+                let sentence = format!("Choose a day at most {max} days ahead, or give the key to somebody.");
                 return Err(OpError::say("until", sentence));
             }
             Ok(Act::Keep(until))
@@ -218,7 +220,7 @@ async fn parse(
 
 async fn apply(
     tx: &mut Tx,
-    visit: &Visit,
+    context: &OrgContext,
     owner: &PersonId,
     key: &Key,
     act: &Act,
@@ -232,17 +234,17 @@ async fn apply(
     };
     let (permit, done, kind, changes) = match act {
         Act::Reassign(to) => {
-            let permit = visit.permit(Action::EditKey, on)?;
+            let permit = context.permit(Action::EditKey, on)?;
             let done = keys::reassign(tx, &permit, &key.id, owner, &to.id).await?;
             let changes = vec![change("owner", Some(key.owner.name.clone()), to.name.clone())];
             (permit, done, EventKind::KeyEdited, changes)
         }
         Act::Keep(until) => {
-            let permit = visit.permit(Action::EditKey, on)?;
+            let permit = context.permit(Action::EditKey, on)?;
             // Its own end is never put off.
             let until = key.expires_at.map_or(*until, |own| own.min(*until));
             let done = keys::keep(tx, &permit, &key.id, owner, until, now).await?;
-            let zone = &visit.org.zone;
+            let zone = &context.org.zone;
             let before = key.expires_at.map_or("never".to_owned(), |at| at.exact(zone));
             let changes = match key.expires_at == Some(until) {
                 true => vec![],
@@ -251,7 +253,7 @@ async fn apply(
             (permit, done, EventKind::KeyKept, changes)
         }
         Act::Revoke => {
-            let permit = visit.permit(Action::RevokeKey, on)?;
+            let permit = context.permit(Action::RevokeKey, on)?;
             let done = keys::revoke(tx, &permit, &key.id, now).await?;
             (permit, done, EventKind::KeyRevoked, vec![])
         }

@@ -1,26 +1,26 @@
-//! Refused requests of known keys, gathered in memory and written every second: noting one costs a refusal nothing and
+//! Refused requests of known keys, gathered in memory and written every second: noting one costs a rejection nothing and
 //! cannot fail it. What a crash loses is that second.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::KnownKey;
-use crate::domain::gate::Refusal;
+use crate::domain::gate::Rejection;
 use crate::domain::ids::KeyId;
 use crate::domain::key_format::looks_like_secret;
 use crate::domain::moment::Moment;
-use crate::store::refusals::{Counted, record};
+use crate::store::rejections::{Counted, record};
 use crate::store::{Db, StoreError};
 
 /// Entries that wait to be written. There are no more keys than the desk made, so a flood of unknown ones adds nothing;
 /// beyond this, new entries are left out until the next turn.
-const WAITING_MOST: usize = 10_000;
-const ROUTE_MOST: usize = 100;
+const MAX_WAITING: usize = 10_000;
+const MAX_ROUTE: usize = 100;
 
 type Place = (KeyId, i64, &'static str);
 
 #[derive(Clone, Default)]
-pub struct Refusals {
+pub struct Rejections {
     waiting: Arc<Mutex<HashMap<Place, Counted>>>,
 }
 
@@ -32,19 +32,19 @@ pub struct Refused<'a> {
     pub request_id: String,
 }
 
-impl Refusals {
-    /// Refusals that tell nothing of a key, such as an unknown secret's, are not counted.
-    pub fn note(&self, key: &KnownKey, refusal: &Refusal, request: &Refused<'_>, now: Moment) {
-        let Some(reason) = refusal.reason() else { return };
-        let model = match refusal {
-            Refusal::Model { model, .. } if !looks_like_secret(model) => model.clone(),
+impl Rejections {
+    /// Rejections that tell nothing of a key, such as an unknown secret's, are not counted.
+    pub fn note(&self, key: &KnownKey, rejection: &Rejection, request: &Refused<'_>, now: Moment) {
+        let Some(reason) = rejection.reason() else { return };
+        let model = match rejection {
+            Rejection::Model { model, .. } if !looks_like_secret(model) => model.clone(),
             _ => String::new(),
         };
         let counted = Counted {
             key: key.key.clone(),
             org: key.org.clone(),
             minute: now.ms().div_euclid(60_000),
-            gate: refusal.gate().as_str(),
+            gate: rejection.gate().as_str(),
             reason,
             times: 1,
             last_at: now,
@@ -59,7 +59,7 @@ impl Refusals {
     fn add(&self, new: Counted) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (new.key.clone(), new.minute, new.reason);
-        let full = waiting.len() >= WAITING_MOST;
+        let full = waiting.len() >= MAX_WAITING;
         match waiting.get_mut(&place) {
             Some(there) => {
                 let times = there.times.saturating_add(new.times);
@@ -105,5 +105,5 @@ fn shown_route(path: &str) -> String {
     if !plain || path.split(['/', ':']).any(looks_like_secret) {
         return String::new();
     }
-    path.chars().take(ROUTE_MOST).collect()
+    path.chars().take(MAX_ROUTE).collect()
 }

@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, Visit, enter};
+use super::super::access::{Caller, OrgContext, open_org};
 use super::{find_seen, must_live};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_form::FieldError;
 use crate::domain::moment::Moment;
+use crate::domain::parse_error::ParseError;
 use crate::domain::policy::{Action, On};
-use crate::domain::problem::Problem;
 use crate::store::{keys, spend};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -24,16 +24,16 @@ pub struct KeyRef {
 /// Takes a key out of use, reversibly. Returns its name.
 pub async fn disable(desk: &Desk, caller: &Caller, form: &KeyRef) -> Result<String, OpError> {
     let (from, to) = (Status::Active, Status::Disabled);
-    switch(desk, caller, form, Action::DisableKey, from, to, EventKind::KeyDisabled).await
+    set_status(desk, caller, form, Action::DisableKey, from, to, EventKind::KeyDisabled).await
 }
 
 /// Takes a disabled key back into use. Returns its name.
 pub async fn enable(desk: &Desk, caller: &Caller, form: &KeyRef) -> Result<String, OpError> {
     let (from, to) = (Status::Disabled, Status::Active);
-    switch(desk, caller, form, Action::EnableKey, from, to, EventKind::KeyEnabled).await
+    set_status(desk, caller, form, Action::EnableKey, from, to, EventKind::KeyEnabled).await
 }
 
-async fn switch(
+async fn set_status(
     desk: &Desk,
     caller: &Caller,
     form: &KeyRef,
@@ -44,11 +44,11 @@ async fn switch(
 ) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let key = find_seen(&mut tx, &visit, &form.id, now).await?;
-    let permit = visit.permit(action, On::Key(key.facts()))?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let key = find_seen(&mut tx, &context, &form.id, now).await?;
+    let permit = context.permit(action, On::Key(key.facts()))?;
     must_live(&key, now)?;
-    if !keys::switch(&mut tx, &permit, &key.id, from, to, now).await? {
+    if !keys::set_status(&mut tx, &permit, &key.id, from, to, now).await? {
         return Err(OpError::Conflict(format!("The key {} is {} already.", key.name, to.as_str())));
     }
     tx.save(&permit, Event::new(kind, key.id.as_str(), &key.name), now).await?;
@@ -66,7 +66,7 @@ pub struct RevokeForm {
 
 /// What the confirmation page says.
 pub struct RevokeView {
-    pub visit: Visit,
+    pub context: OrgContext,
     pub key: Key,
     pub used_last_hour: i64,
     pub must_type_name: bool,
@@ -76,15 +76,15 @@ pub struct RevokeView {
 pub async fn revoke_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<RevokeView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let visit = enter(&mut read, caller, slug).await?;
-    let key = find_seen(&mut read, &visit, id, now).await?;
-    visit.permit(Action::RevokeKey, On::Key(key.facts()))?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let key = find_seen(&mut read, &context, id, now).await?;
+    context.permit(Action::RevokeKey, On::Key(key.facts()))?;
     if key.status == Status::Revoked {
         return Err(OpError::Conflict(format!("The key {} is revoked already.", key.name)));
     }
     let used_last_hour =
-        spend::requests_since(&mut read, &visit.org.id, &key.id, now.plus_ms(-3_600_000)).await?;
-    Ok(RevokeView { must_type_name: key.in_use(now), visit, key, used_last_hour, now })
+        spend::requests_since(&mut read, &context.org.id, &key.id, now.plus_ms(-3_600_000)).await?;
+    Ok(RevokeView { must_type_name: key.in_use(now), context, key, used_last_hour, now })
 }
 
 /// Ends a key for good. When this has answered, no request that starts later is let in. Returns its name.
@@ -94,13 +94,13 @@ pub async fn revoke_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> 
 pub async fn revoke(desk: &Desk, caller: &Caller, form: &RevokeForm) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let visit = enter(&mut tx, caller, &form.org).await?;
-    let key = find_seen(&mut tx, &visit, &form.id, now).await?;
-    let permit = visit.permit(Action::RevokeKey, On::Key(key.facts()))?;
+    let context = open_org(&mut tx, caller, &form.org).await?;
+    let key = find_seen(&mut tx, &context, &form.id, now).await?;
+    let permit = context.permit(Action::RevokeKey, On::Key(key.facts()))?;
     if key.in_use(now) && form.name.trim() != key.name {
         let sentence =
             format!("This key was used in the last day. Type its name, {}, to revoke it.", key.name);
-        return Err(OpError::Invalid(vec![FieldError::new("name", Problem::new(sentence))]));
+        return Err(OpError::Invalid(vec![FieldError::new("name", ParseError::new(sentence))]));
     }
     if !keys::revoke(&mut tx, &permit, &key.id, now).await? {
         return Err(OpError::Conflict(format!("The key {} is revoked already.", key.name)));
