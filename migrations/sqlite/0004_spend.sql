@@ -1,5 +1,5 @@
--- What was used and what it cost, in nano-dollars. A request's row, its counters and its day's roll-up are written in
--- one transaction. A window is part of its counter's key, so nothing is ever reset and nothing is lost at midnight.
+-- Usage, its counters and daily totals, and the ledger. Amounts are nano-dollars. A request's row, its counters and its
+-- daily total are written in one transaction, so they always agree.
 
 CREATE TABLE usage (
   request_id TEXT NOT NULL PRIMARY KEY,
@@ -7,6 +7,8 @@ CREATE TABLE usage (
   key_id TEXT NOT NULL REFERENCES keys (id),
   secret_id TEXT NOT NULL REFERENCES key_secrets (id),
   team_id TEXT REFERENCES teams (id),
+  -- The key's owner when the request was made: a later change of owner does not move past spend.
+  owner_id TEXT NOT NULL REFERENCES people (id),
   model_id TEXT NOT NULL,
   route TEXT NOT NULL,
   status INTEGER NOT NULL,
@@ -14,6 +16,8 @@ CREATE TABLE usage (
   output_tokens INTEGER NOT NULL CHECK (output_tokens >= 0),
   cached_tokens INTEGER NOT NULL CHECK (cached_tokens >= 0),
   cost INTEGER NOT NULL CHECK (cost >= 0),
+  -- 1 when the provider reported no token counts, or the client disconnected before it did.
+  estimated INTEGER NOT NULL CHECK (estimated IN (0, 1)),
   started_at INTEGER NOT NULL,
   latency_ms INTEGER NOT NULL,
   first_byte_ms INTEGER,
@@ -22,7 +26,9 @@ CREATE TABLE usage (
 ) STRICT;
 CREATE INDEX usage_by_key ON usage (key_id, started_at);
 CREATE INDEX usage_by_org ON usage (org_id, started_at);
+CREATE INDEX usage_by_owner ON usage (org_id, owner_id, started_at);
 
+-- The window is part of the key, so no counter is ever reset and no request at midnight is lost.
 CREATE TABLE counters (
   holder_kind TEXT NOT NULL CHECK (holder_kind IN ('key', 'team', 'org')),
   holder_id TEXT NOT NULL,
@@ -30,36 +36,45 @@ CREATE TABLE counters (
   window_start INTEGER NOT NULL,
   org_id TEXT NOT NULL REFERENCES orgs (id),
   spent INTEGER NOT NULL CHECK (spent >= 0),
-  reserved INTEGER NOT NULL CHECK (reserved >= 0),
   requests INTEGER NOT NULL,
   tokens INTEGER NOT NULL,
   PRIMARY KEY (holder_kind, holder_id, period, window_start)
 ) STRICT;
 CREATE INDEX counters_by_spend ON counters (org_id, holder_kind, period, window_start, spent, holder_id);
 
-CREATE TABLE reservations (
-  request_id TEXT NOT NULL PRIMARY KEY,
-  org_id TEXT NOT NULL REFERENCES orgs (id),
-  key_id TEXT NOT NULL REFERENCES keys (id),
-  team_id TEXT REFERENCES teams (id),
-  amount INTEGER NOT NULL CHECK (amount >= 0),
-  reserved_at INTEGER NOT NULL,
-  ends_at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX reservations_by_end ON reservations (ends_at);
-
--- Days are those of the organisation's time zone. A key that moves between teams keeps each day under the team it was in.
+-- Days are in the organisation's time zone. Team and owner are the key's at the time of the request, so a key that moves
+-- keeps its past days where they were.
 CREATE TABLE spend_daily (
   key_id TEXT NOT NULL REFERENCES keys (id),
   day TEXT NOT NULL,
   model_id TEXT NOT NULL,
+  -- Empty is no team.
   team_id TEXT NOT NULL,
+  owner_id TEXT NOT NULL,
   org_id TEXT NOT NULL REFERENCES orgs (id),
   requests INTEGER NOT NULL,
   input_tokens INTEGER NOT NULL,
   output_tokens INTEGER NOT NULL,
   cached_tokens INTEGER NOT NULL,
   cost INTEGER NOT NULL,
-  PRIMARY KEY (key_id, day, model_id, team_id)
+  PRIMARY KEY (key_id, day, model_id, team_id, owner_id)
 ) STRICT;
 CREATE INDEX spend_daily_by_org ON spend_daily (org_id, day);
+CREATE INDEX spend_daily_by_owner ON spend_daily (org_id, owner_id, day);
+
+-- Payments in and out. The balance is their sum less what was spent; 'opening' offsets what was spent before the first entry.
+CREATE TABLE ledger (
+  org_id TEXT NOT NULL REFERENCES orgs (id),
+  seq INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('opening', 'credit', 'debit')),
+  -- Below zero for a debit.
+  amount INTEGER NOT NULL,
+  note TEXT NOT NULL,
+  actor_id TEXT NOT NULL,
+  actor_name TEXT NOT NULL,
+  PRIMARY KEY (org_id, seq)
+) STRICT;
+-- Append-only: a correction is another entry.
+CREATE TRIGGER ledger_no_update BEFORE UPDATE ON ledger BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER ledger_no_delete BEFORE DELETE ON ledger BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;

@@ -1,16 +1,16 @@
--- The gateway: where models are served and what they cost, what requests under way hold, how fast keys and teams go, and
--- what an organisation has left to spend.
+-- The gateway: providers and models, reservations of requests in progress, request rates, rejections, and the views that
+-- gateways read.
 
 CREATE TABLE providers (
   id TEXT NOT NULL PRIMARY KEY,
   name TEXT NOT NULL,
-  -- Whose protocol it speaks.
+  -- The protocol it speaks.
   kind TEXT NOT NULL CHECK (kind IN ('openai', 'anthropic', 'gemini')),
   base_url TEXT NOT NULL,
-  -- The environment variable that holds its credential; empty is none. The credential itself is nowhere in here.
+  -- The environment variable with its credential; empty is none. The credential itself is not stored.
   credential_env TEXT NOT NULL,
   connect_ms BIGINT NOT NULL CHECK (connect_ms > 0),
-  -- The longest wait for its next byte, and for the whole answer.
+  -- The longest wait for the next byte, and for the whole answer.
   idle_ms BIGINT NOT NULL CHECK (idle_ms > 0),
   whole_ms BIGINT NOT NULL CHECK (whole_ms > 0),
   created_at BIGINT NOT NULL,
@@ -19,20 +19,27 @@ CREATE TABLE providers (
 );
 CREATE UNIQUE INDEX providers_name_unique ON providers (name) WHERE retired_at IS NULL;
 
--- Where requests for a model go. `provider` stays what people read.
-ALTER TABLE models ADD COLUMN provider_id TEXT REFERENCES providers (id);
--- What the provider calls it; empty is the same.
-ALTER TABLE models ADD COLUMN upstream_name TEXT NOT NULL DEFAULT '';
--- Output tokens that are held for a request which names no maximum itself.
-ALTER TABLE models ADD COLUMN output_held BIGINT NOT NULL DEFAULT 1000 CHECK (output_held > 0);
-ALTER TABLE models ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+-- Prices are nano-dollars per million tokens.
+CREATE TABLE models (
+  id TEXT NOT NULL PRIMARY KEY,
+  -- The provider's name for display; `provider_id` is where requests go.
+  provider TEXT NOT NULL,
+  provider_id TEXT REFERENCES providers (id),
+  -- The provider's id of the model; empty is the same id.
+  upstream_name TEXT NOT NULL,
+  input_price BIGINT NOT NULL CHECK (input_price >= 0),
+  output_price BIGINT NOT NULL CHECK (output_price >= 0),
+  cached_price BIGINT NOT NULL CHECK (cached_price >= 0),
+  -- Output tokens to reserve for a request without a maximum of its own.
+  default_output_tokens BIGINT NOT NULL DEFAULT 1000 CHECK (default_output_tokens > 0),
+  created_at BIGINT NOT NULL,
+  retired_at BIGINT,
+  version BIGINT NOT NULL DEFAULT 1
+);
 
--- 1 when the provider told no numbers, or the client hung up before it did.
-ALTER TABLE usage ADD COLUMN estimated BIGINT NOT NULL DEFAULT 0 CHECK (estimated IN (0, 1));
-
--- Requests under way. What they hold is the sum of these rows and nothing else, and a row counts until `ends_at`, which its
--- gateway moves on while it lives: nothing that a dead one held stays held. Rows live for minutes, so they point at nothing.
-DROP TABLE reservations;
+-- Requests in progress. The reserved amount is the sum of these rows and nothing else. A row counts until `expires_at`,
+-- which its gateway extends while it runs, so a reservation of a crashed gateway soon ends. Rows last minutes, so they have
+-- no foreign keys.
 CREATE TABLE reservations (
   request_id TEXT NOT NULL PRIMARY KEY,
   org_id TEXT NOT NULL,
@@ -40,16 +47,15 @@ CREATE TABLE reservations (
   team_id TEXT,
   secret_id TEXT NOT NULL,
   model_id TEXT NOT NULL,
-  -- The most it may cost, and the most tokens it may use.
+  -- The most the request may cost, in nano-dollars, and the most tokens it may use.
   amount BIGINT NOT NULL CHECK (amount >= 0),
   tokens BIGINT NOT NULL CHECK (tokens >= 0),
   reserved_at BIGINT NOT NULL,
-  ends_at BIGINT NOT NULL
+  expires_at BIGINT NOT NULL
 );
-CREATE INDEX reservations_by_org ON reservations (org_id, ends_at);
-ALTER TABLE counters DROP COLUMN reserved;
+CREATE INDEX reservations_by_org ON reservations (org_id, expires_at);
 
--- Requests and tokens by the second, kept for two minutes, of keys and teams with such a limit.
+-- Requests and tokens per second of keys and teams with such a limit, kept for two minutes.
 CREATE TABLE rate_counts (
   holder_kind TEXT NOT NULL CHECK (holder_kind IN ('key', 'team')),
   holder_id TEXT NOT NULL,
@@ -60,30 +66,31 @@ CREATE TABLE rate_counts (
   PRIMARY KEY (holder_kind, holder_id, second)
 );
 
--- What was paid in and taken out. With what was spent since, it is the balance. `opening` sets what was spent before to rights.
-CREATE TABLE ledger (
+-- Rejected requests of known keys, counted per minute, gate, reason and model, so that repeated ones share a row.
+CREATE TABLE rejections (
+  key_id TEXT NOT NULL REFERENCES keys (id),
+  -- Minutes since 1970 UTC.
+  minute BIGINT NOT NULL,
+  gate TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  -- Empty is no model.
+  model_id TEXT NOT NULL,
   org_id TEXT NOT NULL REFERENCES orgs (id),
-  seq BIGINT NOT NULL,
-  at BIGINT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('opening', 'credit', 'debit')),
-  -- Below zero for a debit.
-  amount BIGINT NOT NULL,
-  note TEXT NOT NULL,
-  actor_id TEXT NOT NULL,
-  actor_name TEXT NOT NULL,
-  PRIMARY KEY (org_id, seq)
+  times BIGINT NOT NULL,
+  first_at BIGINT NOT NULL,
+  last_at BIGINT NOT NULL,
+  -- Of the newest request.
+  route TEXT NOT NULL,
+  address TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  PRIMARY KEY (key_id, minute, gate, reason, model_id)
 );
-CREATE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  RAISE EXCEPTION 'the ledger is append-only';
-END $$;
-CREATE TRIGGER ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger
-  FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only();
--- Since when requests are refused at a balance of nothing; NULL is never.
-ALTER TABLE orgs ADD COLUMN balance_enforced_at BIGINT;
+CREATE INDEX rejections_by_org ON rejections (org_id, last_at);
+CREATE INDEX rejections_by_age ON rejections (last_at);
 
--- What gateways read. Columns are only ever added; what must change gets a new number.
+-- The views are a contract with gateways: columns are only ever added, and an incompatible change gets a new version number.
 CREATE VIEW gateway_keys_v1 AS
-  SELECT s.hash, s.id AS secret_id, s.ends_at AS secret_ends_at, s.last_four,
+  SELECT s.hash, s.id AS secret_id, s.expires_at AS secret_expires_at, s.last_four,
     k.id AS key_id, k.name AS key_name, k.status, k.status_at, k.expires_at, k.addresses,
     o.id AS org_id, o.name AS org_name, o.zone AS org_zone, o.suspended_at AS org_suspended_at,
     t.id AS team_id, t.name AS team_name, t.archived_at AS team_archived_at,
@@ -99,14 +106,14 @@ CREATE VIEW gateway_keys_v1 AS
   LEFT JOIN teams t ON t.id = k.team_id;
 
 CREATE VIEW gateway_models_v1 AS
-  SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.upstream_name, m.output_held,
+  SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.upstream_name, m.default_output_tokens,
     p.id AS provider_id, p.name AS provider_name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms
   FROM models m
   LEFT JOIN providers p ON p.id = m.provider_id AND p.retired_at IS NULL
   WHERE m.retired_at IS NULL;
 
--- Whom the holder of a key asks: names alone.
-CREATE VIEW gateway_asks_v1 AS
+-- The contacts that an answer to a key's user can name: only names, no addresses.
+CREATE VIEW gateway_contacts_v1 AS
   SELECT k.id AS key_id, 'team admin' AS role, p.name
   FROM keys k
   JOIN team_members t ON t.team_id = k.team_id AND t.role = 'admin'
