@@ -11,22 +11,22 @@ use crate::domain::policy::{Action, Permit};
 
 statements! {
     /// Takes the next number. The row lock (or SQLite's write lock) makes writers of one organisation queue here.
-    NEXT = "INSERT INTO audit_heads (org_id, seq, hash) VALUES ($1, 1, $2)
-        ON CONFLICT (org_id) DO UPDATE SET seq = audit_heads.seq + 1 RETURNING seq, hash";
-    SET_HEAD = "UPDATE audit_heads SET hash = $2 WHERE org_id = $1";
-    INSERT = "INSERT INTO audit_events (org_id, seq, at, actor_id, actor_name, kind, subject_id, subject_name,
-            changes, address, request_id, previous_hash, hash)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    NEXT = "INSERT INTO audit_heads (chain_id, seq, hash) VALUES ($1, 1, $2)
+        ON CONFLICT (chain_id) DO UPDATE SET seq = audit_heads.seq + 1 RETURNING seq, hash";
+    SET_HEAD = "UPDATE audit_heads SET hash = $2 WHERE chain_id = $1";
+    INSERT = "INSERT INTO audit_events (chain_id, seq, at, actor_id, actor_name, kind, subject_id, subject_name,
+            changes, address, request_id, previous_hash, hash, org_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     OF_SUBJECT = "SELECT seq, at, actor_id, actor_name, kind, subject_id, subject_name, changes, address, request_id
         FROM audit_events
-        WHERE org_id = $1 AND subject_id = $2 ORDER BY seq DESC LIMIT $3";
+        WHERE chain_id = $1 AND subject_id = $2 ORDER BY seq DESC LIMIT $3";
     /// Bounded by what one person can do in that time.
-    RECENT_SUPPORT_ACCESS = "SELECT changes FROM audit_events WHERE org_id = $1 AND at > $2 AND actor_id = $3 AND subject_id = $4
+    RECENT_SUPPORT_ACCESS = "SELECT changes FROM audit_events WHERE chain_id = $1 AND at > $2 AND actor_id = $3 AND subject_id = $4
         AND kind = 'support.accessed' LIMIT 1000";
-    HEAD = "SELECT seq, hash FROM audit_heads WHERE org_id = $1";
+    HEAD = "SELECT seq, hash FROM audit_heads WHERE chain_id = $1";
     LINKS = "SELECT seq, at, actor_id, actor_name, kind, subject_id, subject_name, changes, address, request_id,
             previous_hash, hash
-        FROM audit_events WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+        FROM audit_events WHERE chain_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     ORGS = "SELECT id, slug FROM orgs ORDER BY slug";
 }
 
@@ -73,6 +73,7 @@ pub(super) async fn append(
             .bind(permit.request_id())
             .bind(&previous)
             .bind(&hash)
+            .bind(permit.org().as_str())
     )?;
     changed!(&mut *tx, sqlx::query(SET_HEAD).bind(org).bind(&hash))?;
     Ok(())

@@ -79,7 +79,7 @@ impl Text {
     fn new(dialect: Dialect, org: &OrgId, wanted: &Wanted, page: Option<Cursor>) -> Self {
         let mut text = Self { dialect, conditions: String::new(), each: vec![], binds: vec![] };
         let org = text.text(org.as_str());
-        text.conditions = format!("e.org_id = {org}");
+        text.conditions = format!("e.chain_id = {org}");
         if let Some(actor) = &wanted.actor {
             let actor = text.text(actor);
             text.and(&format!("e.actor_id = {actor}"));
@@ -107,7 +107,7 @@ impl Text {
             let at = text.bind(Bind::Number(from.ms()));
             let early = text.bind(Bind::Number(from.plus_days(-1).ms()));
             text.and(&format!(
-                "e.at >= {at} AND e.seq >= COALESCE((SELECT t.seq FROM audit_events t WHERE t.org_id = {org}
+                "e.at >= {at} AND e.seq >= COALESCE((SELECT t.seq FROM audit_events t WHERE t.chain_id = {org}
                 AND t.at < {early} ORDER BY t.at DESC, t.seq DESC LIMIT 1), 0)"
             ));
         }
@@ -115,7 +115,7 @@ impl Text {
             let at = text.bind(Bind::Number(until.ms()));
             let late = text.bind(Bind::Number(until.plus_days(1).ms()));
             text.and(&format!(
-                "e.at < {at} AND e.seq <= COALESCE((SELECT t.seq FROM audit_events t WHERE t.org_id = {org}
+                "e.at < {at} AND e.seq <= COALESCE((SELECT t.seq FROM audit_events t WHERE t.chain_id = {org}
                 AND t.at >= {late} ORDER BY t.at, t.seq LIMIT 1), 9007199254740991)"
             ));
         }
@@ -154,7 +154,7 @@ impl Text {
                     )
                 })
                 .collect();
-            format!("e.org_id = $1 AND {}", self.dialect.among("e.seq", &newest.join(" UNION ALL ")))
+            format!("e.chain_id = $1 AND {}", self.dialect.among("e.seq", &newest.join(" UNION ALL ")))
         };
         format!(
             "SELECT {EVENT_COLUMNS} FROM audit_events e WHERE {narrowed} ORDER BY e.seq {way} LIMIT {max}"

@@ -62,7 +62,7 @@ impl Dialect {
         match self {
             Dialect::Sqlite => format!(
                 "e.seq IN (SELECT about.seq FROM ({few}) few CROSS JOIN audit_events about
-                WHERE about.org_id = {org} AND about.subject_id = few.id)"
+                WHERE about.chain_id = {org} AND about.subject_id = few.id)"
             ),
             Dialect::Postgres => self.among("e.subject_id", few),
         }
@@ -119,7 +119,7 @@ pub fn violated_constraint(error: &dyn sqlx::error::DatabaseError) -> Constraint
     };
     if is("keys_name_unique", "keys.name_folded") {
         ConstraintViolation::KeyName
-    } else if is("teams_name_unique", "teams.name") {
+    } else if is("teams_name_unique", "teams.name_folded") {
         ConstraintViolation::TeamName
     } else if is("people_email_unique", "people.email") {
         ConstraintViolation::Email

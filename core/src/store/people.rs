@@ -16,8 +16,8 @@ statements! {
     COUNT_PEOPLE = "SELECT COUNT(*) FROM (SELECT 1 FROM people LIMIT 1) counted";
     INSERT_ORG = "INSERT INTO orgs (id, slug, name, name_folded, zone, key_prefix, model_scope, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, 'every', $7)";
-    INSERT_PERSON = "INSERT INTO people (id, email, name, password_hash, platform_role, theme, created_at, password_set_at)
-        VALUES ($1, $2, $3, $4, $5, 'system', $6, $6)";
+    INSERT_PERSON = "INSERT INTO people (id, email, name, name_folded, password_hash, platform_role, theme, created_at, password_set_at)
+        VALUES ($1, $2, $3, $7, $4, $5, 'system', $6, $6)";
     INSERT_MEMBER = "INSERT INTO memberships (org_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)";
     HAS_EMAIL = "SELECT COUNT(*) FROM people WHERE email = $1";
     CREDENTIALS = "SELECT id, password_hash, password_set_at, totp_since FROM people WHERE email = $1 AND disabled_at IS NULL";
@@ -28,7 +28,7 @@ statements! {
             password_set_at = CASE WHEN password_set_at >= $3 THEN password_set_at + 1 ELSE $3 END
         WHERE id = $1 RETURNING password_set_at";
     PASSWORD_SET_AT = "SELECT password_set_at FROM people WHERE id = $1 AND disabled_at IS NULL";
-    RENAME = "UPDATE people SET name = $2 WHERE id = $1";
+    RENAME = "UPDATE people SET name = $2, name_folded = $3 WHERE id = $1";
     PERSON = "SELECT id, name, email, platform_role, theme, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
     SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
     /// Somebody's place in one organisation: its row, and their role in it if they have one.
@@ -125,6 +125,7 @@ pub async fn insert_person(tx: &mut Tx, new: &NewPerson<'_>, now: Moment) -> Res
             .bind(new.password_hash)
             .bind(new.platform.as_str())
             .bind(now.ms())
+            .bind(fold(new.name))
     )?;
     Ok(())
 }
@@ -217,7 +218,7 @@ pub async fn lock_password(tx: &mut Tx, person: &PersonId) -> Result<Option<Mome
 
 /// Their own name, everywhere at once.
 pub async fn rename(tx: &mut Tx, person: &PersonId, name: &str) -> Result<(), StoreError> {
-    changed!(tx, sqlx::query(RENAME).bind(person.as_str()).bind(name))?;
+    changed!(tx, sqlx::query(RENAME).bind(person.as_str()).bind(name).bind(fold(name)))?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::keys::{read_scope, scope_kind};
+use super::keys::{fold, read_scope, scope_kind};
 use super::people::{person_id, read_name};
 use super::spend::{Holder, WindowStarts};
 use super::{StoreError, Tx, Via, changed, run, spend, statements};
@@ -19,10 +19,10 @@ use crate::domain::scope::ModelScope;
 use crate::domain::team::{KEYS_COUNTED, Team, TeamRole, TeamSpec, WholeTeam};
 
 statements! {
-    INSERT = "INSERT INTO teams (id, org_id, name, model_scope, rpm, tpm, concurrent, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    INSERT = "INSERT INTO teams (id, org_id, name, name_folded, model_scope, rpm, tpm, concurrent, created_at)
+        VALUES ($1, $2, $3, $9, $4, $5, $6, $7, $8)";
     /// State and version stand in the condition: of two edits from one version, one changes no row.
-    UPDATE = "UPDATE teams SET name = $4, model_scope = $5, rpm = $6, tpm = $7, concurrent = $8, version = version + 1
+    UPDATE = "UPDATE teams SET name = $4, name_folded = $9, model_scope = $5, rpm = $6, tpm = $7, concurrent = $8, version = version + 1
         WHERE org_id = $1 AND id = $2 AND version = $3 AND archived_at IS NULL";
     ARCHIVE = "UPDATE teams SET archived_at = $3, version = version + 1
         WHERE org_id = $1 AND id = $2 AND archived_at IS NULL";
@@ -39,10 +39,10 @@ statements! {
     REMOVE_PERSON = "DELETE FROM team_members WHERE org_id = $1 AND team_id = $2 AND person_id = $3";
     PLACES = "SELECT m.team_id, m.role FROM team_members m JOIN teams t ON t.id = m.team_id
         WHERE m.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY m.team_id";
-    IN_USE = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NULL ORDER BY name, id";
-    ARCHIVED = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NOT NULL ORDER BY name, id";
+    IN_USE = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NULL ORDER BY name_folded, id";
+    ARCHIVED = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NOT NULL ORDER BY name_folded, id";
     OF_PERSON = "SELECT t.id, t.name FROM teams t JOIN team_members m ON m.team_id = t.id
-        WHERE t.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY t.name, t.id";
+        WHERE t.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY t.name_folded, t.id";
     /// A disabled person is still in the team; a removed one is not.
     PEOPLE = "SELECT p.id, p.name, p.email, m.role, o.role AS org_role, o.disabled_at,
             (SELECT COUNT(*) FROM keys k WHERE k.owner_id = p.id AND k.org_id = $1 AND k.team_id = $2
@@ -88,6 +88,7 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewTeam<'_>) -> Result<(
             .bind(bounds.limits.tpm)
             .bind(bounds.limits.concurrent)
             .bind(new.now.ms())
+            .bind(fold(&new.spec.name))
     )?;
     add_parts(tx, permit.org(), new.id, bounds).await
 }
@@ -116,6 +117,7 @@ pub async fn update(
             .bind(bounds.limits.rpm)
             .bind(bounds.limits.tpm)
             .bind(bounds.limits.concurrent)
+            .bind(fold(&spec.name))
     )?;
     if rows != 1 {
         return Ok(false);

@@ -281,7 +281,7 @@ on_both!(
     fn a_tail_that_was_cut_off_is_found_also_when_the_heads_number_follows(desk: TestDesk) {
         let sql = [
             "DELETE FROM audit_events WHERE org_id = '$org' AND seq > 7",
-            "UPDATE audit_heads SET seq = 7 WHERE org_id = '$org'",
+            "UPDATE audit_heads SET seq = 7 WHERE chain_id = '$org'",
         ];
         assert_eq!(found_after(&desk, &sql).await, Some(Broken::OtherHead(7)));
     }
@@ -300,7 +300,7 @@ on_both!(
 
 on_both!(
     fn a_head_that_was_taken_away_is_found(desk: TestDesk) {
-        let sql = "DELETE FROM audit_heads WHERE org_id = '$org'";
+        let sql = "DELETE FROM audit_heads WHERE chain_id = '$org'";
         assert_eq!(found_after(&desk, &[sql]).await, Some(Broken::NoHead(10)));
     }
 );

@@ -187,7 +187,7 @@ async fn check_chain(desk: &TestDesk, at: &At, events: i64) {
     }
     let distinct: BTreeSet<&Vec<u8>> = hashes.iter().collect();
     assert_eq!(distinct.len(), hashes.len());
-    let head = format!("SELECT hash FROM audit_heads WHERE org_id = '{}'", at.org.id);
+    let head = format!("SELECT hash FROM audit_heads WHERE chain_id = '{}'", at.org.id);
     assert_eq!(Some(&desk.bytes_of(&head).await[0]), hashes.last());
 }
 
@@ -244,12 +244,12 @@ on_both!(
         let at = desk.owner().await;
         let replace = match &desk.db {
             Db::Sqlite { .. } => {
-                "INSERT OR REPLACE INTO audit_events SELECT org_id, seq, 0, actor_id, 'Nobody', kind,
+                "INSERT OR REPLACE INTO audit_events SELECT chain_id, seq, org_id, 0, actor_id, 'Nobody', kind,
                 subject_id, subject_name, changes, address, request_id, previous_hash, hash FROM audit_events"
             }
             Db::Postgres(_) => {
                 "INSERT INTO audit_events SELECT * FROM audit_events
-                ON CONFLICT (org_id, seq) DO UPDATE SET actor_name = 'Nobody'"
+                ON CONFLICT (chain_id, seq) DO UPDATE SET actor_name = 'Nobody'"
             }
         };
         assert!(desk.execute(replace).await.is_err(), "an event was replaced");

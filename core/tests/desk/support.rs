@@ -347,9 +347,9 @@ impl TestDesk {
         };
         let sql = format!(
             "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
-            INSERT INTO audit_events (org_id, seq, at, actor_id, actor_name, kind, subject_id, subject_name, changes,
+            INSERT INTO audit_events (chain_id, org_id, seq, at, actor_id, actor_name, kind, subject_id, subject_name, changes,
                 address, request_id, previous_hash, hash)
-            SELECT '{org}', i, {now} - ({count} - i) * {MINUTE}, 'per_' || (i % 50), 'Somebody',
+            SELECT '{org}', '{org}', i, {now} - ({count} - i) * {MINUTE}, 'per_' || (i % 50), 'Somebody',
                 CASE WHEN i % 5 = 0 THEN 'key.disabled' WHEN i % 5 = 1 THEN 'key.enabled' WHEN i % 997 = 0 THEN 'team.edited'
                 ELSE 'key.edited' END,
                 'key_' || (i % 3000), 'some', '[]', '', '', {hash}, {hash} FROM n"
