@@ -4,7 +4,6 @@
 use http::StatusCode;
 use keydesk_core::domain::key_form::FieldError;
 use keydesk_core::ops::OpError;
-use keydesk_core::store::StoreError;
 use leptos::server_fn::codec::JsonEncoding;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
@@ -110,16 +109,12 @@ impl From<OpError> for AppError {
             OpError::ReauthRequired => AppError::ReauthRequired,
             OpError::SecondFactor { org } => AppError::SecondFactor { org },
             OpError::TooMany { retry_after_s } => AppError::TooMany { retry_after_s },
-            OpError::Store(error) => error.into(),
+            // The boundary: the cause is logged here, once, and goes no further.
+            OpError::Store(error) => {
+                tracing::error!(%error, "an operation failed");
+                if error.is_outage() { AppError::Unavailable } else { AppError::Internal }
+            }
         }
-    }
-}
-
-impl From<StoreError> for AppError {
-    /// The boundary: the cause is logged here, once, and goes no further.
-    fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "an operation failed");
-        if error.is_outage() { AppError::Unavailable } else { AppError::Internal }
     }
 }
 

@@ -7,6 +7,12 @@ use keydesk_core::domain::key_format::looks_like_secret;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalPath(String);
 
+impl From<LocalPath> for String {
+    fn from(path: LocalPath) -> Self {
+        path.0
+    }
+}
+
 impl LocalPath {
     /// Takes what somebody sent only if it cannot leave this host, whatever a browser makes of it.
     pub fn parse(text: &str) -> Option<Self> {
@@ -121,6 +127,10 @@ impl LocalPath {
     /// The same, for its own owners and admins.
     pub fn balance(org: &str) -> Self {
         Self(format!("/{org}/settings/balance"))
+    }
+
+    pub fn audit(org: &str) -> Self {
+        Self(format!("/{org}/audit"))
     }
 
     pub fn settings(org: &str) -> Self {

@@ -209,8 +209,8 @@ demoTest("the palette and the person's menu, open", async ({ page, open, signedI
   await page.keyboard.press("Escape");
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.getByRole("button", { name: /@northwind\.example/ }).click();
-  await expect(page.locator("#person")).toBeVisible();
-  await examine(page, "#person");
+  await expect(page.locator("#user-menu")).toBeVisible();
+  await examine(page, "#user-menu");
 });
 
 demoTest("people: the list, inviting, a link, one person, removing, leaving", async ({ page, open, otherPage, signedIn, server, expectFailures }) => {

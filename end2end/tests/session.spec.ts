@@ -4,7 +4,7 @@ import { createKey, mistake, unique } from "./support/keys";
 
 async function menu(page: Page) {
   await page.getByRole("button", { name: new RegExp(ana.name) }).click();
-  await expect(page.locator("#person")).toBeVisible();
+  await expect(page.locator("#user-menu")).toBeVisible();
 }
 
 test("signing out ends the session, and Back shows nothing of it", async ({ signedIn, signIn, otherPage, server, page }) => {

@@ -1,7 +1,7 @@
 //! Create, edit, disable, enable, revoke, look up.
 
 use keydesk_core::domain::hidden::Hidden;
-use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
+use keydesk_core::domain::key_filter::{KeyFilter, MAX_SEARCH, Sort, StateFilter};
 use keydesk_core::domain::key_format::{hint, looks_like_secret};
 use keydesk_core::ops::keys::{self, CreateForm, EditForm, Edited, Found, KeyRef, RevokeForm, SearchForm};
 use keydesk_core::ops::reauthentication::reauthenticate;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::tell;
 use crate::ask::{answer, caller, desk};
 use crate::error::AppError;
-use crate::pages::keys::state_word;
+use crate::key_status::status_word;
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, Issued, Tone};
 
@@ -155,9 +155,8 @@ pub struct Hit {
     pub href: String,
 }
 
+/// How many keys the palette shows.
 const MAX_HITS: usize = 8;
-/// Characters; the longest name has half as many.
-pub const MAX_SEARCH: usize = 200;
 
 /// What the palette asks while somebody types: a few keys by name or last four.
 #[server(endpoint = "keys/find")]
@@ -179,7 +178,7 @@ pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
         let hits = view.page.keys.iter().take(MAX_HITS).map(|key| Hit {
             name: key.name.clone(),
             hint: hint(&key.last_four),
-            state: state_word(&key.state(view.now), view.now),
+            state: status_word(&key.state(view.now), view.now),
             href: LocalPath::key(&form.org, &key.id).as_str().to_owned(),
         });
         Ok(hits.collect())

@@ -7,7 +7,6 @@ use keydesk_core::ops::OpError;
 use keydesk_core::ops::second_factor::{self, CodeForm, Used};
 use keydesk_core::ops::setup::{self, SetupForm};
 use keydesk_core::ops::sign_in::{self, ResetForm, SignInForm, VerifiedPassword};
-use keydesk_core::store::people;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use serde::{Deserialize, Serialize};
@@ -65,8 +64,7 @@ fn not_kept(error: session::Error) -> AppError {
 
 /// The session of somebody whose first password was set with this request.
 pub(super) async fn begin_first(person: &PersonId) -> Result<(), AppError> {
-    let set_at = people::password_set_at(&mut desk()?.db.read().await?, person).await?;
-    begin(person, set_at.ok_or(AppError::Unauthenticated)?).await
+    begin(person, sign_in::password_set_at(&desk()?, person).await?).await
 }
 
 /// After a right password: a session, or the page that asks for the code.

@@ -16,17 +16,17 @@ pub mod teams;
 
 use std::future::Future;
 
-use keydesk_core::ops::access::{Caller, OrgContext, open_org};
+use keydesk_core::ops::access::{Caller, OrgContext, read_org};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::Title;
 
 use crate::ask::{caller, desk, param, parts, request};
 use crate::error::AppError;
+use crate::layout::{Width, framed, solo};
 use crate::path::LocalPath;
 use crate::sealed::{self, FLASH, Flash, Returned};
 use crate::ui::field::FieldErrors;
-use crate::ui::frame::{Width, framed, solo};
 use crate::ui::notice::notice;
 
 /// Draws what the work comes to, or why it came to nothing.
@@ -135,9 +135,7 @@ async fn failed(error: AppError, slug: &str) -> AnyView {
 /// The organisation of the address, when the caller has a place in it.
 async fn place(slug: &str) -> Option<(OrgContext, Caller)> {
     let (desk, caller) = (desk().ok()?, caller().ok()?);
-    let mut read = desk.db.read().await.ok()?;
-    let context = open_org(&mut read, &caller, slug).await.ok()?;
-    Some((context, caller))
+    Some((read_org(&desk, &caller, slug).await.ok()?, caller))
 }
 
 /// An address that no page has.

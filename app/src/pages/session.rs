@@ -1,19 +1,18 @@
 //! Set-up, sign-in in one step or two, a new password: one card each. And an organisation's first page.
 
-use keydesk_core::ops::access::open_org;
-use keydesk_core::ops::links;
+use keydesk_core::ops::access::read_org;
+use keydesk_core::ops::links::{self, LinkKind};
 use keydesk_core::ops::setup::SetupForm;
 use keydesk_core::ops::sign_in::SignInForm;
-use keydesk_core::store::links::LinkKind;
 use leptos::prelude::*;
 
 use super::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::ask::{caller, desk, param, query};
 use crate::error::AppError;
+use crate::layout::solo;
 use crate::path::LocalPath;
 use crate::sealed::{self, PENDING_SIGN_IN, PendingSignIn};
 use crate::ui::field::{TextField, on_page};
-use crate::ui::frame::solo;
 use crate::ui::icon::{Icon, icon};
 
 /// An organisation's first page is its keys.
@@ -22,7 +21,7 @@ pub fn OrgPage() -> impl IntoView {
     let slug = param("org");
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let context = open_org(&mut desk.db.read().await?, &caller, &slug).await?;
+        let context = read_org(&desk, &caller, &slug).await?;
         leptos_axum::redirect(LocalPath::keys(&context.org.slug).as_str());
         Ok(().into_any())
     })

@@ -1,15 +1,16 @@
 //! Support's page: one box across all organisations, and what it finds.
 
 use keydesk_core::domain::key_format::{hint, looks_like_secret, valid_last_four};
+use keydesk_core::ops::access::own_orgs;
 use keydesk_core::ops::support::{self, Hits};
-use keydesk_core::store::people;
 use leptos::prelude::*;
 
 use super::{notice_line, page, title};
 use crate::ask::{caller, desk, query};
+use crate::layout::{Width, framed_apart};
 use crate::path::LocalPath;
-use crate::ui::frame::{Width, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::search::SearchBox;
 
 const MAX_WORDS: usize = 200;
@@ -22,7 +23,7 @@ pub fn SupportPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let hits = support::hits(&desk, &caller, &text).await?;
-        let orgs = people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?;
+        let orgs = own_orgs(&desk, &caller).await?;
         let under = view! {
             <p class="muted">"Look up a key in any organisation. Each organisation sees in its audit what you looked at."</p>
         };

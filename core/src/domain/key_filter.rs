@@ -4,6 +4,9 @@
 use super::ids::TeamId;
 use super::key::Status;
 
+/// The longest search text, in characters; the longest name has half as many.
+pub const MAX_SEARCH: usize = 200;
+
 /// Which keys a list shows. It is what the URL's query says, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFilter {

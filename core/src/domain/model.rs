@@ -69,3 +69,13 @@ pub fn demo_echo() -> Model {
         ..Model::unrouted(DEMO_ECHO, "Demonstration")
     }
 }
+
+/// A model in use as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownModel {
+    pub model: Model,
+    /// Counts changes; an edit names the version that it was drawn from.
+    pub version: i64,
+    /// The name of the provider that it is routed to.
+    pub served_by: Option<String>,
+}

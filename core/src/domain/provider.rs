@@ -66,3 +66,13 @@ pub fn check_credential_env(text: &str) -> Result<(), ParseError> {
         "This is not the name of a variable for an API key. Write capitals, digits and _ with _API_KEY at the end, such as OPENAI_API_KEY.",
     ))
 }
+
+/// A provider in use.
+#[derive(Clone, Debug)]
+pub struct ListedProvider {
+    pub provider: Provider,
+    /// Counts changes; an edit names the version that it was drawn from.
+    pub version: i64,
+    /// How many models are routed to it.
+    pub models: i64,
+}

@@ -2,6 +2,7 @@
 //! through `enter`, and no permit but through the policy.
 
 use super::OpError;
+use crate::Desk;
 use crate::domain::audit::Actor;
 use crate::domain::ids::{OrgId, SessionId};
 use crate::domain::moment::Moment;
@@ -107,6 +108,22 @@ pub async fn open_org(via: &mut impl Via, caller: &Caller, slug: &str) -> Result
     principal.admin_of = looked_after.map(|(team, _)| team).collect();
     let orgs = people::orgs_of(via, &caller.person.id).await?;
     Ok(OrgContext { org, principal, orgs })
+}
+
+/// `open_org` with a connection of its own.
+///
+/// # Errors
+/// Those of `open_org`.
+pub async fn read_org(desk: &Desk, caller: &Caller, slug: &str) -> Result<OrgContext, OpError> {
+    open_org(&mut desk.db.read().await?, caller, slug).await
+}
+
+/// Slug and name of each organisation that the caller belongs to.
+///
+/// # Errors
+/// `Store` when the database cannot be read.
+pub async fn own_orgs(desk: &Desk, caller: &Caller) -> Result<Vec<(String, String)>, OpError> {
+    Ok(people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?)
 }
 
 /// A caller's standing towards an organisation that they act on from outside, such as an operator's.

@@ -8,11 +8,11 @@ use super::OpError;
 use super::models::must_be_there;
 use super::providers::{NOBODYS, named, unknown};
 use crate::Desk;
-use crate::domain::model::{Model, check_model_id};
+use crate::domain::model::{KnownModel, Model, check_model_id};
 use crate::domain::model_form::parse_output_tokens;
 use crate::domain::money::Money;
 use crate::domain::operator_permit::OperatorPermit;
-use crate::store::models::{self, KnownModel};
+use crate::store::models;
 
 /// Names and list prices in dollars per million tokens, as providers published them in autumn 2026 or as near as is
 /// known; meant to be edited.

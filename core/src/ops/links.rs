@@ -7,7 +7,8 @@ use super::OpError;
 use crate::Desk;
 use crate::domain::ids::PersonId;
 use crate::domain::person::Email;
-use crate::store::links::{self, LinkKind};
+use crate::store::links;
+pub use crate::store::links::LinkKind;
 use crate::store::people;
 
 const HOUR_MS: i64 = 3_600_000;

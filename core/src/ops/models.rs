@@ -10,10 +10,11 @@ use super::orgs::By;
 use super::providers::{NOBODYS, named, unknown};
 use crate::Desk;
 use crate::domain::ids::ProviderId;
+use crate::domain::model::KnownModel;
 use crate::domain::model_form::ModelForm;
 use crate::domain::money::Money;
 use crate::domain::provider::Provider;
-use crate::store::models::{self, KnownModel};
+use crate::store::models;
 use crate::store::{Via, people, providers};
 
 /// What a list can be sorted by.

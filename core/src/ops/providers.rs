@@ -12,11 +12,12 @@ use super::merge::{EditConflict, merge};
 use super::orgs::By;
 use crate::Desk;
 use crate::domain::ids::ProviderId;
+use crate::domain::model::KnownModel;
 use crate::domain::operator_permit::OperatorPermit;
-use crate::domain::provider::{Provider, ProviderKind};
+use crate::domain::provider::{ListedProvider, Provider, ProviderKind};
 use crate::domain::provider_form::{ProviderForm, ProviderSpec};
-use crate::store::models::{self, KnownModel};
-use crate::store::providers::{self, ListedProvider};
+use crate::store::models;
+use crate::store::providers;
 use crate::store::{ConstraintViolation, StoreError, Tx, Via, people};
 
 /// Why nothing is written to an audit.

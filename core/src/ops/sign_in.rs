@@ -72,6 +72,14 @@ fn network_of(address: &str) -> String {
     }
 }
 
+/// When the person's present password was set; a session begins with this moment.
+///
+/// # Errors
+/// `NotFound` when the person has no password.
+pub async fn password_set_at(desk: &Desk, person: &PersonId) -> Result<Moment, OpError> {
+    people::password_set_at(&mut desk.db.read().await?, person).await?.ok_or(OpError::NotFound)
+}
+
 /// Who it is, if address and password are right. `address` is where the request came from.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use super::{StoreError, Tx, Via, changed, providers, run, statements};
 use crate::domain::ids::ProviderId;
-use crate::domain::model::{Model, demo_echo};
+use crate::domain::model::{KnownModel, Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::operator_permit::OperatorPermit;
@@ -68,15 +68,6 @@ fn read(row: ModelRow) -> Result<Model, StoreError> {
         upstream_name: row.upstream_name,
         default_output_tokens: row.default_output_tokens,
     })
-}
-
-/// A model in use as an operator sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownModel {
-    pub model: Model,
-    pub version: i64,
-    /// The name of the provider that it is routed to.
-    pub served_by: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]

@@ -4,7 +4,7 @@ use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::moment::Moment;
 use crate::domain::operator_permit::OperatorPermit;
-use crate::domain::provider::{Provider, ProviderKind};
+use crate::domain::provider::{ListedProvider, Provider, ProviderKind};
 use crate::domain::provider_form::ProviderSpec;
 
 statements! {
@@ -25,15 +25,6 @@ statements! {
     /// Takes the row's lock: until the transaction ends, nobody retires it.
     HOLD = "UPDATE providers SET version = version WHERE id = $1 AND retired_at IS NULL";
     RETIRE = "UPDATE providers SET retired_at = $2, version = version + 1 WHERE id = $1 AND retired_at IS NULL";
-}
-
-/// A provider in use.
-#[derive(Clone, Debug)]
-pub struct ListedProvider {
-    pub provider: Provider,
-    pub version: i64,
-    /// How many models are routed to it.
-    pub models: i64,
 }
 
 #[derive(sqlx::FromRow)]

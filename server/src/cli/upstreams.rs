@@ -8,7 +8,7 @@ use keydesk_core::domain::model_form::ModelForm;
 use keydesk_core::domain::provider_form::{ProviderForm, ProviderSpec};
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{OpError, catalogue, models, providers};
-use keydesk_core::store::providers::ListedProvider;
+use keydesk_core::domain::provider::ListedProvider;
 
 use super::{open, told};
 use crate::config::DataConfig;

@@ -9,19 +9,20 @@ pub use second_factor::{RecoveryCodesPage, SecondFactorPage};
 pub use sessions::SessionsPage;
 
 use keydesk_core::domain::moment::Zone;
-use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::access::{Caller, own_orgs};
 use keydesk_core::ops::account::{self, Account, NameForm, SessionLife};
-use keydesk_core::store::people::{self, Membership};
+use keydesk_core::store::people::Membership;
 use leptos::prelude::*;
 
 use super::members::role_word;
 use super::{field_errors, here, notice_line, page, title, typed};
 use crate::ask::{caller, desk};
 use crate::error::AppError;
+use crate::layout::{Width, framed_apart};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::field::{TextField, on_page};
-use crate::ui::frame::{Width, framed_apart, page_head};
+use crate::ui::page_head::page_head;
 use crate::ui::when;
 
 fn life() -> Result<SessionLife, AppError> {
@@ -30,7 +31,7 @@ fn life() -> Result<SessionLife, AppError> {
 
 /// A page of the account, in the frame of no organisation.
 async fn framed(caller: &Caller, path: LocalPath, body: AnyView) -> Result<AnyView, AppError> {
-    let orgs = people::orgs_of(&mut desk()?.db.read().await?, &caller.person.id).await?;
+    let orgs = own_orgs(&desk()?, caller).await?;
     Ok(framed_apart(&orgs, caller, path.as_str(), Width::Narrow, body))
 }
 

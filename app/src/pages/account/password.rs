@@ -7,7 +7,7 @@ use crate::ask::caller;
 use crate::pages::{field_errors, here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::field::{TextField, on_page};
-use crate::ui::frame::page_head;
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn PasswordPage() -> impl IntoView {

@@ -9,16 +9,16 @@ use leptos_axum::ResponseOptions;
 
 use super::{crumbs, framed};
 use crate::ask::{caller, desk};
+use crate::layout::reauth::{reauth_fields, reauth_password};
 use crate::pages::{field_errors, here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::sealed::{self, CODES, NewCodes};
 use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::code::copy_button;
 use crate::ui::field::{FieldErrors, TextField, on_page};
-use crate::ui::frame::page_head;
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::qr::qr;
-use crate::ui::reauth::{reauth_fields, reauth_password};
 
 #[component]
 pub fn SecondFactorPage() -> impl IntoView {

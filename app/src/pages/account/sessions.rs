@@ -11,7 +11,7 @@ use crate::ask::{caller, desk};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
-use crate::ui::frame::page_head;
+use crate::ui::page_head::page_head;
 use crate::ui::when;
 
 #[component]

@@ -16,10 +16,11 @@ use keydesk_core::ops::audit::{self, AuditView, KeysMeant};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
+use crate::layout::{Width, framed};
 use crate::pages::{here, notice_line, page, title};
 use crate::ui::field::on_page;
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::pager::pager;
 
 /// Characters of what is typed into the key box; the longest name has half as many.

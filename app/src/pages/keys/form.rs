@@ -6,12 +6,13 @@ use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView, TeamBounds};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param, query};
+use crate::layout::reauth::reauth_fields;
+use crate::layout::{Width, framed};
 use crate::pages::bounds::BoundFields;
 use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{FieldErrors, TextField, field_error, help, lines_field, on_page, select_field};
-use crate::ui::frame::{Width, framed, page_head};
-use crate::ui::reauth::reauth_fields;
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn NewKeyPage() -> impl IntoView {

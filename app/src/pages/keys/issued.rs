@@ -9,12 +9,13 @@ use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
 use crate::ask::{caller, desk, gateway_url, param};
+use crate::layout::{Width, framed};
 use crate::pages::{page, title};
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, Issued};
 use crate::ui::code::{copy_button, tabs};
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn IssuedPage() -> impl IntoView {

@@ -3,7 +3,7 @@
 
 use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::key::Key;
-use keydesk_core::domain::key_filter::{Cursor, KeyFilter, Sort, StateFilter};
+use keydesk_core::domain::key_filter::{Cursor, KeyFilter, MAX_SEARCH, Sort, StateFilter};
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::limits::{Limits, grouped};
 use keydesk_core::domain::moment::{Moment, Zone};
@@ -13,15 +13,16 @@ use keydesk_core::ops::keys::{self, KeysView};
 use keydesk_core::store::key_list::{PAGE_ROWS, SEARCH_INSIDE_FROM};
 use leptos::prelude::*;
 
-use super::{key_hint, state_badge};
-use crate::actions::keys::MAX_SEARCH;
+use super::key_hint;
 use crate::ask::{caller, desk, param};
+use crate::key_status::status_badge;
+use crate::layout::{Width, framed};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::meter::thin_meter;
 use crate::ui::notice::notice;
+use crate::ui::page_head::page_head;
 use crate::ui::pager::pager;
 use crate::ui::search::SearchBox;
 use crate::ui::when;
@@ -405,7 +406,7 @@ fn row(key: &Key, sort: Sort, slug: &str, now: Moment, zone: &Zone) -> impl Into
             <td data-label="Owner" class="drop-1">
                 <span class="clip" title=key.owner.name.clone()>{key.owner.name.clone()}</span>
             </td>
-            <td data-label="State">{state_badge(key, now, zone)}</td>
+            <td data-label="State">{status_badge(key, now, zone)}</td>
             <td data-label="Spend and budget" class="full">{spend}</td>
             <td data-label="Limits" class="full drop-2">{limits(key)}</td>
             <td data-label="Last used" class="tight">{last_used}</td>

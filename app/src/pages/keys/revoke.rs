@@ -6,11 +6,12 @@ use keydesk_core::ops::keys;
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
+use crate::layout::{Width, framed};
 use crate::pages::{field_errors, here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::field::{field_error, help, on_page};
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::when;
 
 #[component]

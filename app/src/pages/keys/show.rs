@@ -12,16 +12,18 @@ use keydesk_core::ops::keys::{self, KeyView, REFUSED_DAYS};
 use keydesk_core::ops::spend::KeySpend;
 use leptos::prelude::*;
 
-use super::{key_hint, state_badge, state_reason};
+use super::key_hint;
 use crate::ask::{caller, desk, param};
+use crate::key_status::{status_badge, status_reason};
+use crate::layout::{Width, framed};
 use crate::pages::audit::{Links, event_row};
 use crate::pages::meters::meters_or_month;
 use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::chart::{Bar, bars};
 use crate::ui::field::on_page;
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::when;
 
 #[component]
@@ -35,7 +37,7 @@ pub fn KeyPage() -> impl IntoView {
         let crumbs = vec![(LocalPath::keys(&org.slug).as_str().to_owned(), "Keys".to_owned())];
         let heading = view! {
             <span class="words">{key.name.clone()}</span>
-            {state_badge(key, now, zone)}
+            {status_badge(key, now, zone)}
         };
         // Members are told that nothing is left, and not how much there is.
         let balance = key.balance.filter(|_| view.context.may(Action::SeeBalance, On::Org));
@@ -73,7 +75,7 @@ fn next_stop(key: &Key, balance: Option<Money>, now: Moment, zone: &Zone) -> Str
         | State::OrgSuspended
         | State::Disabled
         | State::Expired { .. }
-        | State::Revoked => return state_reason(key, now, zone),
+        | State::Revoked => return status_reason(key, now, zone),
     }
     let left = |used: &BudgetUse| used.budget.amount.saturating_sub(used.spent);
     // Of its own budgets, the one that is fullest; of that and those it shares, the one with the least left.
@@ -307,7 +309,7 @@ fn about_card(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
                 <h2>"About"</h2>
             </header>
             <dl class="facts">
-                {fact("State", state_reason(key, now, zone).into_any())} {note}
+                {fact("State", status_reason(key, now, zone).into_any())} {note}
                 {fact("Id", view! { <code>{key.id.to_string()}</code> }.into_any())}
                 {fact("Key", view! { <span class="hint">{format!("{}…{}", key.prefix, key.last_four)}</span> }.into_any())}
                 {fact("Team", team.into_any())} {fact("Owner", key.owner.name.clone().into_any())}

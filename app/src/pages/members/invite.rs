@@ -8,16 +8,17 @@ use leptos_axum::ResponseOptions;
 
 use super::{crumbs, role_options};
 use crate::ask::{caller, desk, param, query};
+use crate::layout::reauth::reauth_fields;
+use crate::layout::{Width, framed};
 use crate::mail::mailer;
 use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, IssuedLink, Mailed, Tone};
 use crate::ui::code::copy_button;
 use crate::ui::field::{TextField, on_page, select_field};
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::notice::notice;
-use crate::ui::reauth::reauth_fields;
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn InvitePage() -> impl IntoView {

@@ -5,10 +5,10 @@ use keydesk_core::ops::invitations::{self, AcceptForm, Offer};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
+use crate::layout::solo;
 use crate::pages::session::dead_link;
 use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::ui::field::{FieldErrors, TextField, on_page};
-use crate::ui::frame::solo;
 
 #[component]
 pub fn JoinPage() -> impl IntoView {

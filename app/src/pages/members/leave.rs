@@ -5,11 +5,12 @@ use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk, param};
+use crate::layout::reauth::reauth_fields;
+use crate::layout::{Width, framed};
 use crate::pages::{field_errors, here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::field::on_page;
-use crate::ui::frame::{Width, framed, page_head};
-use crate::ui::reauth::reauth_fields;
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn LeavePage() -> impl IntoView {

@@ -11,12 +11,13 @@ use leptos::prelude::*;
 
 use super::{role_word, state_badge, teams_line};
 use crate::ask::{caller, desk, param, query};
+use crate::layout::{Width, framed};
 use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::field::on_page;
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::pager::pager;
 use crate::ui::search::SearchBox;
 use crate::ui::when;

@@ -8,14 +8,16 @@ use leptos::prelude::*;
 
 use super::{crumbs, state_badge};
 use crate::ask::{caller, desk, param};
-use crate::pages::keys::{key_hint, state_badge as key_badge};
+use crate::key_status::status_badge as key_badge;
+use crate::layout::reauth::reauth_fields;
+use crate::layout::{Width, framed};
+use crate::pages::keys::key_hint;
 use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::field::{FieldErrors, TextField, field_error, help, on_page, select_field};
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::reauth::reauth_fields;
+use crate::ui::page_head::page_head;
 use crate::ui::when;
 
 #[component]

@@ -8,13 +8,15 @@ use leptos::prelude::*;
 
 use super::{crumbs, role_options, role_word, state_badge, teams_line};
 use crate::ask::{caller, desk, param};
-use crate::pages::keys::{key_hint, state_badge as key_badge};
+use crate::key_status::status_badge as key_badge;
+use crate::layout::reauth::reauth_fields;
+use crate::layout::{Width, framed};
+use crate::pages::keys::key_hint;
 use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{on_page, select_field};
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::reauth::reauth_fields;
+use crate::ui::page_head::page_head;
 use crate::ui::when;
 
 /// More keys than these are in the list of keys.

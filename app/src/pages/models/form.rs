@@ -7,10 +7,11 @@ use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk};
+use crate::layout::{Width, framed_apart};
 use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{FieldErrors, TextField, UnitField, on_page, select_field};
-use crate::ui::frame::{Width, framed_apart, page_head};
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn NewModelPage() -> impl IntoView {

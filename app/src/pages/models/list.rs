@@ -2,16 +2,17 @@
 
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::model::KnownModel;
 use keydesk_core::ops::models::{self, ModelFilter, ModelSort, ModelsView};
-use keydesk_core::store::models::KnownModel;
 use leptos::prelude::*;
 
 use super::price;
 use crate::ask::{caller, desk};
+use crate::layout::{Width, framed_apart};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
-use crate::ui::frame::{Width, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::search::SearchBox;
 
 /// Characters; no id, vendor or provider's name is longer.

@@ -5,10 +5,11 @@ use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk};
+use crate::layout::{Width, framed_apart};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::field::on_page;
-use crate::ui::frame::{Width, framed_apart, page_head};
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn RetireModelPage() -> impl IntoView {

@@ -9,12 +9,13 @@ use keydesk_core::store::ledger::{LedgerCursor, LedgerPage};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param, query};
+use crate::layout::{Width, framed, framed_apart};
 use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::field::{FieldErrors, TextField, field_error, on_page};
-use crate::ui::frame::{Width, framed, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::pager::pager;
 use crate::ui::when;
 

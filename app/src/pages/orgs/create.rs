@@ -3,20 +3,21 @@
 use http::{HeaderValue, header};
 use keydesk_core::domain::person::MAX_SLUG;
 use keydesk_core::domain::settings::MAX_ORG_NAME;
+use keydesk_core::ops::access::own_orgs;
 use keydesk_core::ops::orgs::{self, By, NewOrgForm};
-use keydesk_core::store::people;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
 use super::zones;
 use crate::ask::{caller, desk, param};
+use crate::layout::{Width, framed_apart};
 use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, OwnerLink};
 use crate::ui::code::copy_button;
 use crate::ui::field::{TextField, on_page};
-use crate::ui::frame::{Width, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 
 fn crumbs() -> Vec<(String, String)> {
     vec![(LocalPath::operator().as_str().to_owned(), "Organisations".to_owned())]
@@ -27,7 +28,7 @@ pub fn NewOrgPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         orgs::may_create(&desk, &By::Operator(&caller))?;
-        let own = people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?;
+        let own = own_orgs(&desk, &caller).await?;
         let field_errors = field_errors();
         let form = typed().unwrap_or_else(|| NewOrgForm { zone: "UTC".into(), ..Default::default() });
         let name = TextField {

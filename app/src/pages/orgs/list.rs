@@ -5,18 +5,19 @@ use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::policy::PlatformRole;
+use keydesk_core::ops::access::own_orgs;
 use keydesk_core::ops::orgs::{self, OrgsView};
 use keydesk_core::store::orgs::{ListedOrg, MAX_COUNT, OrgCursor, OrgFilter};
-use keydesk_core::store::people;
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, last_org};
 use crate::error::AppError;
+use crate::layout::{Width, framed_apart, solo};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
-use crate::ui::frame::{Width, framed_apart, page_head, solo};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::pager::pager;
 use crate::ui::search::SearchBox;
 use crate::ui::when;
@@ -63,7 +64,7 @@ pub fn HomePage() -> impl IntoView {
     let filter = read(crate::ask::query);
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let own = people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?;
+        let own = own_orgs(&desk, &caller).await?;
         let last = last_org().filter(|slug| own.iter().any(|(own, _)| own == slug));
         if let Some(slug) = last.as_ref().or(own.first().map(|(slug, _)| slug)) {
             leptos_axum::redirect(LocalPath::keys(slug).as_str());

@@ -9,13 +9,14 @@ use leptos::prelude::*;
 
 use super::zones;
 use crate::ask::{base_url, caller, desk, param};
+use crate::layout::reauth::reauth_fields;
+use crate::layout::{Width, framed};
 use crate::pages::meters::meters;
 use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{FieldErrors, LimitField, TextField, field_error, help, on_page};
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::reauth::reauth_fields;
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn SettingsPage() -> impl IntoView {

@@ -5,10 +5,11 @@ use keydesk_core::ops::orgs::{self, MAX_REASON, OrgStatusForm};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
+use crate::layout::{Width, framed_apart};
 use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{TextField, on_page};
-use crate::ui::frame::{Width, framed_apart, page_head};
+use crate::ui::page_head::page_head;
 
 /// What the two pages differ in.
 struct Words {

@@ -1,16 +1,17 @@
 //! The providers in use.
 
 use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::provider::ListedProvider;
 use keydesk_core::ops::providers;
-use keydesk_core::store::providers::ListedProvider;
 use leptos::prelude::*;
 
 use super::credential_badge;
 use crate::ask::{caller, desk};
+use crate::layout::{Width, framed_apart};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
-use crate::ui::frame::{Width, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn ProvidersPage() -> impl IntoView {

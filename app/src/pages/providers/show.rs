@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 
 use keydesk_core::domain::ids::ProviderId;
+use keydesk_core::domain::model::KnownModel;
 use keydesk_core::domain::provider::Provider;
 use keydesk_core::domain::provider_form::{ProviderForm, ProviderSpec};
 use keydesk_core::ops::providers::{self, ProviderView, RouteForm, SaveForm};
-use keydesk_core::store::models::KnownModel;
 use leptos::prelude::*;
 
 use super::form::fields;
 use super::{credential_badge, crumbs};
 use crate::ask::{caller, desk, param};
 use crate::credentials;
+use crate::layout::{Width, framed_apart};
 use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{FieldErrors, field_error, on_page};
-use crate::ui::frame::{Width, framed_apart, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn ProviderPage() -> impl IntoView {

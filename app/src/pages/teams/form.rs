@@ -6,11 +6,12 @@ use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk, param};
+use crate::layout::{Width, framed};
 use crate::pages::bounds::BoundFields;
 use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{FieldErrors, TextField, on_page};
-use crate::ui::frame::{Width, framed, page_head};
+use crate::ui::page_head::page_head;
 
 #[component]
 pub fn NewTeamPage() -> impl IntoView {

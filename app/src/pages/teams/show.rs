@@ -10,12 +10,13 @@ use leptos::prelude::*;
 
 use super::{crumbs, keys_href, state_badge};
 use crate::ask::{caller, desk, param};
+use crate::layout::{Width, framed};
 use crate::pages::meters::{meters as budget_meters, meters_or_month};
 use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::field::on_page;
-use crate::ui::frame::{Width, framed, page_head};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::page_head::page_head;
 use crate::ui::when;
 
 /// Keys above the bounds that are named; the others are counted.

@@ -1,18 +1,19 @@
-//! The part of a form in which somebody proves again who they are; empty while their last proof is young enough.
+//! The fields of a form in which a person proves again who they are. They are left out within ten minutes of the last
+//! time, because the action then accepts the form without them.
 
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::access::Caller;
 use leptos::prelude::*;
 
-use super::field::{FieldErrors, TextField};
+use crate::ui::field::{FieldErrors, TextField};
 
-/// Asked for only when it is needed: `reauthenticate` accepts the form without it while the caller is fresh.
+/// The password, and the code where the person has two-factor authentication; nothing while neither is needed.
 pub fn reauth_fields(caller: &Caller, now: Moment, field_errors: &FieldErrors) -> AnyView {
     if caller.recently_authenticated(now) {
         return ().into_any();
     }
     let password =
-        reauth_password("Asked again because you signed in more than ten minutes ago.", field_errors);
+        reauth_password("You signed in more than ten minutes ago, so confirm it's you.", field_errors);
     let code = caller.person.second_factor.then(|| {
         let code = TextField {
             field: "reauth_code",

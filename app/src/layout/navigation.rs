@@ -1,0 +1,109 @@
+//! The way to the other pages: an organisation's, the installation's, and from one organisation to the next.
+
+use keydesk_core::domain::policy::{Action, On, PlatformRole};
+use keydesk_core::ops::access::{Caller, OrgContext};
+use leptos::prelude::*;
+
+use crate::path::LocalPath;
+use crate::ui::icon::{Icon, icon, mark};
+
+/// One line of the rail.
+pub struct NavItem {
+    pub href: String,
+    pub icon: Icon,
+    pub label: &'static str,
+}
+
+impl NavItem {
+    fn new(href: impl Into<String>, icon: Icon, label: &'static str) -> Self {
+        Self { href: href.into(), icon, label }
+    }
+}
+
+/// The pages of an organisation that the caller may see.
+pub fn org_items(context: &OrgContext) -> Vec<NavItem> {
+    let slug = &context.org.slug;
+    let all = [
+        (Action::ListKeys, LocalPath::keys(slug), Icon::Key, "Keys"),
+        (Action::ListTeams, LocalPath::teams(slug), Icon::Team, "Teams"),
+        (Action::ListMembers, LocalPath::members(slug), Icon::People, "Members"),
+        (Action::SeeAudit, LocalPath::audit(slug), Icon::List, "Audit"),
+        (Action::SeeSettings, LocalPath::settings(slug), Icon::Gear, "Settings"),
+    ];
+    let seen = all.into_iter().filter(|(action, ..)| context.may(*action, On::Org));
+    seen.map(|(_, path, icon, label)| NavItem::new(path, icon, label)).collect()
+}
+
+/// The account, and the pages of the installation that the caller's platform role may see.
+pub fn installation_items(caller: &Caller) -> Vec<NavItem> {
+    let account = NavItem::new(LocalPath::account(), Icon::Person, "Account");
+    match caller.person.platform {
+        PlatformRole::Operator => vec![
+            account,
+            NavItem::new(LocalPath::operator(), Icon::Team, "Organisations"),
+            NavItem::new(LocalPath::models(), Icon::Model, "Models"),
+            NavItem::new(LocalPath::providers(), Icon::Provider, "Providers"),
+        ],
+        PlatformRole::Support => vec![NavItem::new(LocalPath::support(), Icon::Search, "Support"), account],
+        PlatformRole::None => vec![account],
+    }
+}
+
+/// The rail's list. The item of the page, or the nearest above it, is marked as the current one.
+pub fn nav(items: Vec<NavItem>, path: &str) -> impl IntoView + use<> {
+    let above = |href: &str| path == href || path.starts_with(&format!("{href}/"));
+    let nearest =
+        items.iter().map(|item| &item.href).filter(|href| above(href)).max_by_key(|href| href.len());
+    let nearest = nearest.cloned().unwrap_or_default();
+    let items = items.into_iter().map(|NavItem { href, icon: sign, label }| {
+        let current = (href == nearest).then_some("page");
+        view! {
+            <li>
+                <a class="item" href=href aria-current=current>
+                    {icon(sign)}
+                    {label}
+                </a>
+            </li>
+        }
+    });
+    view! {
+        <nav aria-label="Main">
+            <ul>{items.collect_view()}</ul>
+        </nav>
+    }
+}
+
+/// The organisation's name; with others to go to, a menu of them.
+pub fn switcher(name: String, home: String, orgs: &[(String, String)], current: Option<&str>) -> AnyView {
+    if !orgs.iter().any(|(slug, _)| Some(slug.as_str()) != current) {
+        return view! {
+            <a class="brand" href=home>
+                {mark()} <span>{name}</span>
+            </a>
+        }
+        .into_any();
+    }
+    let items = orgs
+        .iter()
+        .map(|(slug, name)| {
+            let here = (Some(slug.as_str()) == current).then_some("true");
+            view! {
+                <li>
+                    <a class="item" href=LocalPath::keys(slug).as_str().to_owned() aria-current=here>
+                        <span class="words">{name.clone()}</span>
+                    </a>
+                </li>
+            }
+        })
+        .collect_view();
+    let label = format!("{name}, change organisation");
+    view! {
+        <button class="brand" type="button" popovertarget="orgs" aria-label=label>
+            {mark()} <span>{name}</span> {icon(Icon::UpDown)}
+        </button>
+        <div class="menu orgs" id="orgs" popover aria-label="Organisations">
+            <ul>{items}</ul>
+        </div>
+    }
+    .into_any()
+}
