@@ -3,22 +3,19 @@
 mod money;
 mod upstreams;
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use keydesk_core::Desk;
 use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::person::Email;
 use keydesk_core::ops::orgs::{self, By, NewOrgForm, OrgStatusForm, Owner};
-use keydesk_core::ops::{OpError, audit, catalogue, links, second_factor};
-use keydesk_core::store::{DatabaseUrl, Db, StoreError};
+use keydesk_core::ops::{OpError, audit, links, second_factor};
+use keydesk_core::store::DatabaseUrl;
 
-use crate::clock::{SystemClock, SystemRandom};
 use crate::config::{DataConfig, ServeConfig};
+use crate::open::{op_error, open_migrated, open_readonly, org_error, store_error};
 use crate::{demo, doctor, serve};
 
 /// The key desk for LLM gateways.
@@ -160,13 +157,13 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Serve(config) => serve::serve(config).await,
         Command::Gateway(config) => serve::gateway(config).await,
         Command::Migrate(data) => {
-            open(&data).await?.db.close().await;
+            open_migrated(&data).await?.db.close().await;
             println!("The database is up to date.");
             Ok(())
         }
         Command::SetupLink(config) => {
-            let desk = open(&config.data).await?;
-            match links::new_setup(&desk).await.map_err(told)? {
+            let desk = open_migrated(&config.data).await?;
+            match links::new_setup(&desk).await.map_err(op_error)? {
                 Some(token) => println!("{}/setup/{token}", config.base_url()),
                 None => {
                     return Err(
@@ -178,8 +175,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         }
         Command::ResetPassword(args) => {
             let email = Email::parse(&args.email).map_err(|problem| problem.to_string())?;
-            let desk = open(&args.serve.data).await?;
-            match links::new_reset(&desk, &email).await.map_err(told)? {
+            let desk = open_migrated(&args.serve.data).await?;
+            match links::new_reset(&desk, &email).await.map_err(op_error)? {
                 Some(token) => println!("{}/reset/{token}", args.serve.base_url()),
                 None => return Err(format!("Nobody signs in with {}.", email.as_str())),
             }
@@ -187,8 +184,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         }
         Command::ResetSecondFactor(args) => {
             let email = Email::parse(&args.email).map_err(|problem| problem.to_string())?;
-            let desk = open(&args.serve.data).await?;
-            match second_factor::turn_off_lost(&desk, &email).await.map_err(told)? {
+            let desk = open_migrated(&args.serve.data).await?;
+            match second_factor::turn_off_lost(&desk, &email).await.map_err(op_error)? {
                 Some(true) => {
                     println!(
                         "{} signs in with the password alone now; every session is ended.",
@@ -210,23 +207,11 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     }
 }
 
-/// The database is opened as it is: proving something must not change it first.
-async fn open_unchanged(data: &DataConfig) -> Result<Desk, String> {
-    let place = data.place()?;
-    if let DatabaseUrl::Sqlite(path) = &place
-        && !path.exists()
-    {
-        return Err(format!("There is no database at {}.", path.display()));
-    }
-    let db = Db::open(&place).await.map_err(stored)?;
-    Ok(Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom)))
-}
-
 async fn verify_audit(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
-    let desk = open_unchanged(data).await?;
+    let desk = open_readonly(data).await?;
     let reports = match org {
-        None => audit::verify_all(&desk).await.map_err(stored)?,
-        Some(slug) => match audit::verify(&desk, slug).await.map_err(stored)? {
+        None => audit::verify_all(&desk).await.map_err(store_error)?,
+        Some(slug) => match audit::verify(&desk, slug).await.map_err(store_error)? {
             Some(report) => vec![report],
             None => return Err(format!("There is no organisation {slug}.")),
         },
@@ -259,7 +244,7 @@ fn audit_line(report: &audit::Report) -> String {
 async fn organisations(command: OrgsCommand) -> Result<(), String> {
     match command {
         OrgsCommand::List(data) => {
-            for org in orgs::every(&open(&data).await?).await.map_err(told)? {
+            for org in orgs::every(&open_readonly(&data).await?).await.map_err(op_error)? {
                 let state = if org.suspended_at.is_some() { "suspended" } else { "active" };
                 let created = org.created_at.date(&Zone::utc());
                 println!("{}\t{state}\t{}\t{}\t{created}\t{}", org.slug, org.live_keys, org.people, org.name);
@@ -267,9 +252,9 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
         }
         OrgsCommand::Create(args) => {
             let CreateOrgArgs { name, owner, slug, zone, serve } = *args;
-            let desk = open(&serve.data).await?;
+            let desk = open_migrated(&serve.data).await?;
             let form = NewOrgForm { name, slug, zone, email: owner };
-            let created = orgs::create(&desk, By::CommandLine, &form).await.map_err(told)?;
+            let created = orgs::create(&desk, By::CommandLine, &form).await.map_err(op_error)?;
             match created.owner {
                 Owner::Joined(owner) => {
                     println!("{} is created at /{}. {owner} is its owner.", created.name, created.slug)
@@ -281,15 +266,15 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
             }
         }
         OrgsCommand::Suspend(OrgStatusArgs { slug, reason, data }) => {
-            let (desk, form) = (open(&data).await?, OrgStatusForm { org: slug.clone(), reason });
+            let (desk, form) = (open_migrated(&data).await?, OrgStatusForm { org: slug.clone(), reason });
             let name = orgs::suspend(&desk, By::CommandLine, &form).await;
-            let name = name.map_err(|error| told_of(error, &slug))?;
+            let name = name.map_err(|error| org_error(error, &slug))?;
             println!("{name} is suspended. Requests with its keys are refused from now on.");
         }
         OrgsCommand::Resume(OrgStatusArgs { slug, reason, data }) => {
-            let (desk, form) = (open(&data).await?, OrgStatusForm { org: slug.clone(), reason });
+            let (desk, form) = (open_migrated(&data).await?, OrgStatusForm { org: slug.clone(), reason });
             let name = orgs::resume(&desk, By::CommandLine, &form).await;
-            let name = name.map_err(|error| told_of(error, &slug))?;
+            let name = name.map_err(|error| org_error(error, &slug))?;
             println!("{name} is resumed. Its keys work again.");
         }
         OrgsCommand::Balance { slug, data } => money::show_balance(&slug, &data).await?,
@@ -300,23 +285,16 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
     Ok(())
 }
 
-fn told_of(error: OpError, slug: &str) -> String {
-    match error {
-        OpError::NotFound => format!("There is no organisation at the address {slug}."),
-        other => told(other),
-    }
-}
-
 async fn demonstrate(args: DemoArgs) -> Result<(), String> {
     let mut config = args.config;
     if args.serve && config.data.database_url.is_none() && config.data.data == Path::new("data") {
         config.data.data = PathBuf::from("data/demo");
     }
-    let fresh = match config.data.place()? {
+    let fresh = match config.data.database()? {
         DatabaseUrl::Sqlite(path) => !path.exists(),
         DatabaseUrl::Postgres(_) => true,
     };
-    let desk = open(&config.data).await?;
+    let desk = open_migrated(&config.data).await?;
     let seeded = if args.serve && !fresh { Ok(None) } else { demo::seed(&desk).await.map(Some) };
     match seeded {
         Ok(Some(report)) => {
@@ -333,7 +311,7 @@ async fn demonstrate(args: DemoArgs) -> Result<(), String> {
         Err(OpError::Conflict(_)) if args.serve => {
             println!("The demonstration is there already and used again.")
         }
-        Err(error) => return Err(told(error)),
+        Err(error) => return Err(op_error(error)),
     }
     if args.serve {
         let (owner, _) = &demo::who()[0];
@@ -342,59 +320,4 @@ async fn demonstrate(args: DemoArgs) -> Result<(), String> {
         return serve::serve(config).await;
     }
     Ok(())
-}
-
-/// Opens a database as it is.
-pub async fn open_as_it_is(data: &DataConfig) -> Result<Desk, String> {
-    let place = data.place()?;
-    if let DatabaseUrl::Sqlite(path) = &place
-        && !path.exists()
-    {
-        return Err(format!("There is no database {}. Start with: keydesk serve", path.display()));
-    }
-    let db = Db::open(&place).await.map_err(stored)?;
-    match db.pending_migrations().await.map_err(stored)? {
-        0 => Ok(Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom))),
-        count => Err(format!(
-            "The database waits for {count} migrations, and the gateway makes none. Run: keydesk migrate"
-        )),
-    }
-}
-
-/// Opens the database, making its folder, and brings it up to date.
-pub async fn open(data: &DataConfig) -> Result<Desk, String> {
-    let place = data.place()?;
-    if let DatabaseUrl::Sqlite(path) = &place
-        && let Some(folder) = path.parent()
-    {
-        // Password hashes and the cookie key are in there: nobody else on the machine may look.
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| format!("The folder {} cannot be made: {error}.", folder.display()))?;
-    }
-    let db = Db::open(&place).await.map_err(stored)?;
-    db.migrate().await.map_err(stored)?;
-    let desk = Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom));
-    catalogue::seed(&desk).await.map_err(told)?;
-    Ok(desk)
-}
-
-/// On the command line the cause may be told: it is the operator who reads it.
-pub fn stored(error: StoreError) -> String {
-    format!("The database cannot be used. {error}.")
-}
-
-pub fn told(error: OpError) -> String {
-    match error {
-        OpError::Store(error) => stored(error),
-        OpError::Conflict(sentence) => sentence,
-        OpError::Invalid(field_errors) => {
-            let sentences: Vec<_> =
-                field_errors.iter().map(|field_error| field_error.problem.to_string()).collect();
-            sentences.join("\n")
-        }
-        other => other.to_string(),
-    }
 }

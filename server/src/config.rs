@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ipnet::IpNet;
 use keydesk_core::store::DatabaseUrl;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::mail::Smtp;
 
@@ -25,7 +26,7 @@ pub struct DataConfig {
 impl DataConfig {
     /// # Errors
     /// A sentence for whoever started the program.
-    pub fn place(&self) -> Result<DatabaseUrl, String> {
+    pub fn database(&self) -> Result<DatabaseUrl, String> {
         match self.database_url.as_deref() {
             Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
                 Ok(DatabaseUrl::Postgres(url.to_owned()))
@@ -66,7 +67,7 @@ pub struct ServeConfig {
         hide_env_values = true,
         conflicts_with = "gateway_token_file"
     )]
-    pub gateway_token: Option<Secret>,
+    pub gateway_token: Option<SecretString>,
 
     /// File with that token.
     #[arg(long, env = "KEYDESK_GATEWAY_TOKEN_FILE")]
@@ -97,7 +98,7 @@ pub struct ServeConfig {
     /// The mail server for invitations: smtps://user:password@host, or smtp://user:password@host:587?tls=required for
     /// STARTTLS. Left out, no mail is sent, and links are handed over by hand.
     #[arg(long, env = "KEYDESK_SMTP_URL", hide_env_values = true)]
-    pub smtp_url: Option<Secret>,
+    pub smtp_url: Option<SecretString>,
 
     /// Where mail comes from, such as Keydesk <keydesk@example.com>.
     #[arg(long, env = "KEYDESK_MAIL_FROM")]
@@ -108,31 +109,13 @@ pub struct ServeConfig {
     pub log_json: bool,
 }
 
-/// An option whose value is printed nowhere.
-#[derive(Clone)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
-impl std::str::FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
 impl ServeConfig {
     /// `None` when this installation sends no mail.
     ///
     /// # Errors
     /// A sentence for whoever started the program.
     pub fn mail(&self) -> Result<Option<Smtp>, String> {
-        let url = self.smtp_url.as_ref().map(|url| url.0.as_str()).filter(|url| !url.is_empty());
+        let url = self.smtp_url.as_ref().map(ExposeSecret::expose_secret).filter(|url| !url.is_empty());
         url.map(|url| Smtp::new(url, self.mail_from.as_deref())).transpose()
     }
 
@@ -140,9 +123,9 @@ impl ServeConfig {
     ///
     /// # Errors
     /// A sentence for whoever started the program.
-    pub fn token(&self) -> Result<Option<Secret>, String> {
+    pub fn token(&self) -> Result<Option<SecretString>, String> {
         let token = match (&self.gateway_token, &self.gateway_token_file) {
-            (Some(token), _) => token.0.clone(),
+            (Some(token), _) => token.expose_secret().to_owned(),
             (None, Some(path)) => std::fs::read_to_string(path)
                 .map_err(|error| format!("The gateway token {} cannot be read: {error}.", path.display()))?,
             (None, None) => return Ok(None),
@@ -153,7 +136,7 @@ impl ServeConfig {
                 "The gateway token has to be at least {TOKEN_LEAST} characters without spaces. Make one with: openssl rand -hex 32"
             ));
         }
-        Ok(Some(Secret(token.to_owned())))
+        Ok(Some(token.into()))
     }
 
     /// Without a slash at the end.
@@ -180,7 +163,7 @@ impl ServeConfig {
     /// # Errors
     /// A sentence for whoever started the program.
     pub fn check(&self) -> Result<(), String> {
-        self.data.place()?;
+        self.data.database()?;
         self.mail()?;
         self.token()?;
         if self.gateway_listen == Some(self.listen) && self.listen.port() != 0 {

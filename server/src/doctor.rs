@@ -2,10 +2,11 @@
 
 use keydesk_core::Clock;
 use keydesk_core::domain::moment::Moment;
-use keydesk_core::store::{DatabaseUrl, Db};
+use keydesk_core::store::Db;
 
 use crate::clock::SystemClock;
 use crate::config::ServeConfig;
+use crate::open::{existing, schema_error, store_error};
 
 /// The day this release was made: a clock before it is wrong.
 const RELEASED_MS: i64 = 1_793_000_000_000;
@@ -39,27 +40,18 @@ pub async fn examine(config: &ServeConfig) -> Result<(), String> {
         "clock",
         format!("{}{}", now.rfc3339(), if sane { "" } else { " is before this release. Set the clock." }),
     );
-    match config.data.place() {
-        Err(_) => {}
-        Ok(DatabaseUrl::Sqlite(path)) if !path.exists() => {
-            say(
-                false,
-                "database",
-                format!("{} is not there yet. `keydesk migrate` makes it.", path.display()),
-            );
-        }
-        Ok(place) => match Db::open(&place).await {
+    match existing(&config.data) {
+        Err(sentence) => say(false, "database", sentence),
+        Ok(url) => match Db::open_readonly(&url).await {
             Err(error) => say(false, "database", format!("{error}. Check the address and that it runs.")),
             Ok(db) => {
                 say(true, "database", format!("{} answers", db.name()));
-                match db.pending_migrations().await {
-                    Ok(0) => say(true, "migrations", "all are in".into()),
-                    Ok(count) => {
-                        say(false, "migrations", format!("{count} are missing. Run `keydesk migrate`."))
-                    }
-                    Err(error) => say(false, "migrations", error.to_string()),
+                let schema = db.schema().await.map_err(store_error);
+                match schema.map(schema_error) {
+                    Ok(None) => say(true, "migrations", "all are in".into()),
+                    Ok(Some(sentence)) | Err(sentence) => say(false, "migrations", sentence),
                 }
-                say(true, "audit", "`keydesk audit verify` proves that nobody rewrote it".into());
+                say(true, "audit", "`keydesk audit verify` checks that nothing was rewritten".into());
                 db.close().await;
             }
         },

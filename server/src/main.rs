@@ -9,6 +9,8 @@ mod gateway;
 mod http;
 mod jobs;
 mod mail;
+mod open;
+mod request_facts;
 mod serve;
 mod state;
 #[cfg(test)]

@@ -23,10 +23,11 @@ use tower::Layer;
 use tower::util::MapRequestLayer;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{open, open_as_it_is, told};
 use crate::clock::SystemRandom;
 use crate::config::ServeConfig;
+use crate::gateway::runtime::Gateway;
 use crate::http::{assets, router};
+use crate::open::{op_error, open_current, open_migrated};
 use crate::state::AppState;
 use crate::{gateway, jobs};
 
@@ -41,13 +42,13 @@ const HEAD_WITHIN: Duration = Duration::from_secs(15);
 pub async fn serve(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     start_log(config.log_json);
-    let desk = open(&config.data).await?;
+    let desk = open_migrated(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
     let (listener, listen) = bind(config.listen, "--listen")?;
     let apart = config.gateway_listen.map(|address| bind(address, "--gateway-listen")).transpose()?;
     let gateway_listen = apart.as_ref().map(|(_, address)| *address);
     let config = ServeConfig { listen, gateway_listen, ..config };
-    let setup = links::new_setup(&desk).await.map_err(told)?;
+    let setup = links::new_setup(&desk).await.map_err(op_error)?;
     let state = state(desk, config, cookie_key);
     let base_url = state.config.base_url();
 
@@ -74,7 +75,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
 pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     start_log(config.log_json);
-    let desk = open_as_it_is(&config.data).await?;
+    let desk = open_current(&config.data).await?;
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen")?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
@@ -178,7 +179,7 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
         config: Arc::new(config),
         last_used: LastUsed::default(),
         rejections: Rejections::default(),
-        gateway: gateway::Gateway { token, ..Default::default() },
+        gateway: Gateway { token, ..Default::default() },
         cookie_key,
         mailer,
         leptos,

@@ -10,7 +10,7 @@ use keydesk_core::admission::{LastUsed, Rejections};
 use leptos::config::LeptosOptions;
 
 use crate::config::ServeConfig;
-use crate::gateway::Gateway;
+use crate::gateway::runtime::Gateway;
 
 #[derive(Clone)]
 pub struct AppState {

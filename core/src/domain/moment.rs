@@ -7,7 +7,7 @@ use std::fmt;
 
 use jiff::civil::{Date, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
-use jiff::{SignedDuration, Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde::{Deserialize, Serialize};
 
 use super::parse_error::ParseError;
@@ -103,8 +103,8 @@ impl Moment {
         Timestamp::from_millisecond(self.0).unwrap_or(end)
     }
 
-    fn zoned(self, zone: &Zone) -> Zoned {
-        self.timestamp().to_zoned(zone.0.clone())
+    fn zoned(self, zone: &Zone) -> ZonedDateTime {
+        self.timestamp().to_zoned_datetime(zone.0.clone())
     }
 }
 

@@ -41,6 +41,12 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// The statement names a table that the database does not have.
+    pub(super) fn is_missing_table(&self) -> bool {
+        let StoreError::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table")
+    }
+
     /// The database is away or overloaded, so that trying again later may help.
     pub fn is_outage(&self) -> bool {
         matches!(

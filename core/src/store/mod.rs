@@ -20,6 +20,7 @@ pub mod links;
 pub mod members;
 pub mod meter;
 pub mod models;
+mod open;
 pub mod orgs;
 pub mod people;
 pub mod providers;
@@ -33,13 +34,10 @@ pub mod throttle;
 pub mod verify;
 
 pub use error::{ConstraintViolation, StoreError};
+pub use open::SchemaState;
 
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Executor, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::domain::audit::Event;
@@ -99,9 +97,6 @@ pub enum DatabaseUrl {
     Postgres(String),
 }
 
-/// Older releases can corrupt a file that two programs write (fixed in 3.51.3).
-const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
-
 #[derive(Clone)]
 pub enum Db {
     /// SQLite has one writer at a time, so one connection writes and the others read.
@@ -160,93 +155,11 @@ impl Via for Tx {
 }
 
 impl Db {
-    /// Opens the database and refuses one that would lose data. Does not migrate.
-    pub async fn open(place: &DatabaseUrl) -> Result<Self, StoreError> {
-        match place {
-            DatabaseUrl::Sqlite(path) => Self::open_sqlite(path).await,
-            DatabaseUrl::Postgres(url) => {
-                let options = PgConnectOptions::from_str(url)?
-                    .application_name("keydesk")
-                    // Search and filters differ so much in what they match that one plan for all is a bad one.
-                    .options([("plan_cache_mode", "force_custom_plan"), ("statement_timeout", "15000")]);
-                let pool = PgPoolOptions::new()
-                    .max_connections(16)
-                    .acquire_timeout(Duration::from_secs(5))
-                    .connect_with(options)
-                    .await?;
-                Ok(Db::Postgres(pool))
-            }
-        }
-    }
-
-    async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5))
-            .pragma("trusted_schema", "OFF")
-            // Without it, REPLACE deletes rows behind the back of the triggers that guard the audit.
-            .pragma("recursive_triggers", "ON")
-            .pragma("cache_size", "-65536");
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options.clone())
-            .await?;
-        let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await?;
-        let numbers: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
-        if numbers.as_slice() < &OLDEST_SQLITE[..] {
-            return Err(StoreError::TooOld { version });
-        }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(8)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(options.pragma("query_only", "ON"))
-            .await?;
-        Ok(Db::Sqlite { writer, readers, together: Default::default() })
-    }
-
     pub fn name(&self) -> &'static str {
         match self {
             Db::Sqlite { .. } => "SQLite",
             Db::Postgres(_) => "Postgres",
         }
-    }
-
-    /// Brings the schema up to this program's. Running it again changes nothing.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        match self {
-            Db::Sqlite { writer, .. } => sqlx::migrate!("../migrations/sqlite").run(writer).await?,
-            Db::Postgres(pool) => {
-                sqlx::migrate!("../migrations/postgres").run(pool).await?;
-                let mut tx = pool.begin().await?;
-                // Two that replace one function at once disturb each other.
-                tx.execute("SELECT pg_advisory_xact_lock(7)").await?;
-                meter::make_functions(&mut tx).await?;
-                tx.commit().await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// How many of this program's migrations the database does not have yet.
-    pub async fn pending_migrations(&self) -> Result<usize, StoreError> {
-        let known = sqlx::migrate!("../migrations/sqlite").iter().count();
-        let mut read = self.read().await?;
-        let done = run!(
-            &mut read,
-            fetch_one,
-            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM _sqlx_migrations WHERE success")
-        );
-        let done: i64 = match done {
-            Err(error) if error.is_outage() => return Err(error),
-            // The table is made by the first migration run.
-            done => done.unwrap_or_default(),
-        };
-        Ok(known.saturating_sub(done as usize))
     }
 
     pub async fn read(&self) -> Result<Reader, StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ZonedDateTime};
 use keydesk_core::domain::key::State;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort};
 use keydesk_core::domain::key_form::KeyForm;
@@ -45,8 +45,8 @@ on_both!(
 
 /// The starts of the windows around a moment, worked out without the crate's own calendar.
 fn windows(at: i64, zone: &TimeZone) -> [(&'static str, i64); 4] {
-    let day = Timestamp::from_millisecond(at).unwrap().to_zoned(zone.clone()).start_of_day().unwrap();
-    let start = |day: Zoned| day.start_of_day().unwrap().timestamp().as_millisecond();
+    let day = Timestamp::from_millisecond(at).unwrap().to_zoned_datetime(zone.clone()).start_of_day().unwrap();
+    let start = |day: ZonedDateTime| day.start_of_day().unwrap().timestamp().as_millisecond();
     let since_monday = i64::from(day.weekday().to_monday_zero_offset());
     let monday = day.checked_sub(jiff::Span::new().days(since_monday)).unwrap();
     let first = day.first_of_month().unwrap();
@@ -115,7 +115,7 @@ on_both!(
                 }
             }
             let date =
-                Timestamp::from_millisecond(usage.started_at.ms()).unwrap().to_zoned(zone.clone()).date();
+                Timestamp::from_millisecond(usage.started_at.ms()).unwrap().to_zoned_datetime(zone.clone()).date();
             let team = usage.team.as_ref().map(ToString::to_string).unwrap_or_default();
             let day = days.entry(format!("{} {date} {} {team}", usage.key, usage.model)).or_default();
             day.0 += usage.cost.nanos();

@@ -9,8 +9,8 @@ use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, Entered};
 use keydesk_core::ops::verify_spend;
 use keydesk_core::store::verify::{Difference, Sums};
 
-use super::{open, open_unchanged, told, told_of};
 use crate::config::DataConfig;
+use crate::open::{op_error, open_migrated, open_readonly, org_error};
 
 #[derive(Subcommand)]
 pub enum SpendCommand {
@@ -44,10 +44,12 @@ pub async fn run(command: SpendCommand) -> Result<(), String> {
 }
 
 async fn verify_spend(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
-    let desk = open_unchanged(data).await?;
+    let desk = open_readonly(data).await?;
     let reports = match org {
-        None => verify_spend::spend_of_all(&desk).await.map_err(told)?,
-        Some(slug) => vec![verify_spend::spend_of(&desk, slug).await.map_err(|error| told_of(error, slug))?],
+        None => verify_spend::spend_of_all(&desk).await.map_err(op_error)?,
+        Some(slug) => {
+            vec![verify_spend::spend_of(&desk, slug).await.map_err(|error| org_error(error, slug))?]
+        }
     };
     desk.db.close().await;
     for report in &reports {
@@ -74,9 +76,9 @@ fn sums(sums: Sums) -> String {
 }
 
 pub async fn show_balance(slug: &str, data: &DataConfig) -> Result<(), String> {
-    let desk = open(data).await?;
+    let desk = open_readonly(data).await?;
     let view = orgs::balance(&desk, By::CommandLine, slug, None).await;
-    let balance = view.map_err(|error| told_of(error, slug))?.balance;
+    let balance = view.map_err(|error| org_error(error, slug))?.balance;
     let state = match balance.enforced_at {
         Some(at) => format!("enforced since {}", at.date(&Zone::utc())),
         None => "not enforced".to_owned(),
@@ -90,12 +92,12 @@ pub async fn show_balance(slug: &str, data: &DataConfig) -> Result<(), String> {
 
 pub async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
     let EntryArgs { slug, amount, note, data } = args;
-    let desk = open(&data).await?;
+    let desk = open_migrated(&data).await?;
     let view = orgs::balance(&desk, By::CommandLine, &slug, None).await;
-    let seq = view.map_err(|error| told_of(error, &slug))?.balance.last_seq + 1;
+    let seq = view.map_err(|error| org_error(error, &slug))?.balance.last_seq + 1;
     let entry = EntryForm { kind: kind.as_str().into(), amount, note };
     let form = EnterForm { org: slug.clone(), seq, entry };
-    match orgs::add_entry(&desk, By::CommandLine, &form).await.map_err(|error| told_of(error, &slug))? {
+    match orgs::add_entry(&desk, By::CommandLine, &form).await.map_err(|error| org_error(error, &slug))? {
         Entered::Entered { name, entry, left } => {
             let done = if kind == EntryKind::Debit { "taken out of" } else { "added to" };
             println!("{} is {done} the balance of {name}. It is {left} now.", entry.amount);
@@ -108,9 +110,9 @@ pub async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
 }
 
 pub async fn enforce(slug: String, enforce: String, data: &DataConfig) -> Result<(), String> {
-    let (desk, form) = (open(data).await?, EnforceForm { org: slug.clone(), enforce });
+    let (desk, form) = (open_migrated(data).await?, EnforceForm { org: slug.clone(), enforce });
     let done = orgs::enforce(&desk, By::CommandLine, &form).await;
-    let done = done.map_err(|error| told_of(error, &slug))?;
+    let done = done.map_err(|error| org_error(error, &slug))?;
     let (name, left) = (done.name, done.balance.left());
     match done.balance.enforced_at {
         None => println!("The balance of {name} stops no request any more. It is {left}."),

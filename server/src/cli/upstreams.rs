@@ -10,8 +10,8 @@ use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{OpError, catalogue, models, providers};
 use keydesk_core::domain::provider::ListedProvider;
 
-use super::{open, told};
 use crate::config::DataConfig;
+use crate::open::{op_error, open_migrated, open_readonly};
 
 #[derive(Subcommand)]
 pub enum ProvidersCommand {
@@ -174,7 +174,7 @@ fn put(field: &mut String, value: Option<String>) {
 pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
     match command {
         ProvidersCommand::List(data) => {
-            let list = providers::every(&open(&data).await?).await.map_err(told)?;
+            let list = providers::every(&open_readonly(&data).await?).await.map_err(op_error)?;
             list.iter().for_each(|listed| println!("{}", line(listed)));
             if list.is_empty() {
                 eprintln!(
@@ -187,7 +187,7 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
             let mut form =
                 ProviderForm { name, kind: protocol, base_url: url, ..ProviderForm::with_defaults() };
             more.put(&mut form);
-            let desk = open(&data).await?;
+            let desk = open_migrated(&data).await?;
             let form = providers::AddForm { provider: form };
             let added = providers::add(&desk, By::CommandLine, &form).await.map_err(beside)?;
             println!("{} is connected at {}.", added.name, added.base_url);
@@ -195,8 +195,8 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
         }
         ProvidersCommand::Set(args) => {
             let SetProvider { name, rename, protocol, url, more, data } = *args;
-            let desk = open(&data).await?;
-            let listed = providers::by_name(&desk, &name).await.map_err(told)?;
+            let desk = open_migrated(&data).await?;
+            let listed = providers::by_name(&desk, &name).await.map_err(op_error)?;
             let mut form = ProviderForm::of(&ProviderSpec::of(&listed.provider));
             let was = serde_json::to_string(&form).unwrap_or_default();
             put(&mut form.name, rename);
@@ -212,11 +212,11 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
             }
         }
         ProvidersCommand::Retire { name, data } => {
-            let desk = open(&data).await?;
-            let id = providers::by_name(&desk, &name).await.map_err(told)?.provider.id.to_string();
+            let desk = open_migrated(&data).await?;
+            let id = providers::by_name(&desk, &name).await.map_err(op_error)?.provider.id.to_string();
             let retired = providers::retire(&desk, By::CommandLine, &providers::RetireForm { id })
                 .await
-                .map_err(told)?;
+                .map_err(op_error)?;
             match retired.unrouted.as_slice() {
                 [] => println!("{} is retired. It served no model.", retired.name),
                 models => {
@@ -231,29 +231,29 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
 pub async fn run_models(command: ModelsCommand) -> Result<(), String> {
     match command {
         ModelsCommand::List(data) => {
-            let list = models::every(&open(&data).await?).await.map_err(told)?;
+            let list = models::every(&open_readonly(&data).await?).await.map_err(op_error)?;
             println!("{}", catalogue::write(&list));
         }
         ModelsCommand::Import { file, only, data } => {
             let text =
                 std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
             let list = catalogue::read(&text)?;
-            let desk = open(&data).await?;
-            let count = catalogue::import(&desk, &list, only).await.map_err(told)?;
+            let desk = open_migrated(&data).await?;
+            let count = catalogue::import(&desk, &list, only).await.map_err(op_error)?;
             println!("{count} models imported.");
         }
         ModelsCommand::Set(args) => println!("{}", set_model(*args).await?),
         ModelsCommand::Retire { model, data } => {
-            let desk = open(&data).await?;
+            let desk = open_migrated(&data).await?;
             // Says so when it is not there.
-            models::by_id(&desk, &model).await.map_err(told)?;
+            models::by_id(&desk, &model).await.map_err(op_error)?;
             let form = models::RetireForm { id: model };
-            let id = models::retire(&desk, By::CommandLine, &form).await.map_err(told)?;
+            let id = models::retire(&desk, By::CommandLine, &form).await.map_err(op_error)?;
             println!("{id} is retired. Requests for it are refused from now on.");
         }
         ModelsCommand::Route(RouteModels { models, to, nobody: _, data }) => {
-            let desk = open(&data).await?;
-            models::route(&desk, By::CommandLine, &models, to.as_deref()).await.map_err(told)?;
+            let desk = open_migrated(&data).await?;
+            models::route(&desk, By::CommandLine, &models, to.as_deref()).await.map_err(op_error)?;
             let verb = if models.len() == 1 { "is" } else { "are" };
             let by = to.map_or("nobody".to_owned(), |name| name);
             println!("{} {verb} served by {by} from now on.", models.join(" "));
@@ -264,8 +264,8 @@ pub async fn run_models(command: ModelsCommand) -> Result<(), String> {
 
 async fn set_model(args: SetModel) -> Result<String, String> {
     let SetModel { model: id, vendor, input, output, cached, upstream, held, data } = args;
-    let desk = open(&data).await?;
-    let known = models::every(&desk).await.map_err(told)?.into_iter().find(|known| known.model.id == id);
+    let desk = open_migrated(&data).await?;
+    let known = models::every(&desk).await.map_err(op_error)?.into_iter().find(|known| known.model.id == id);
     let mut form = match &known {
         Some(known) => ModelForm::of(&known.model),
         None => ModelForm { id: id.clone(), ..ModelForm::with_defaults() },
@@ -307,7 +307,7 @@ fn at_once(name: &str) -> String {
 
 /// Each mistake behind the option that it is about.
 fn beside(error: OpError) -> String {
-    let OpError::Invalid(field_errors) = error else { return told(error) };
+    let OpError::Invalid(field_errors) = error else { return op_error(error) };
     let lines: Vec<String> = field_errors
         .iter()
         .map(|field_error| {

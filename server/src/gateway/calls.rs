@@ -18,6 +18,7 @@ use keydesk_core::domain::model::{DEMO_ECHO, Model, demo_echo};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::store::{StoreError, models};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -32,7 +33,7 @@ use super::key_view::limit;
 use super::pass::{Found, find, max};
 use super::protocol::{Asker, Fault, Protocol, answer};
 use super::told;
-use crate::http::request::RequestFacts;
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 const TOKEN: &str = "x-keydesk-gateway";
@@ -263,7 +264,7 @@ async fn read<T: DeserializeOwned>(
     let (parts, body) = request.into_parts();
     let sent = parts.headers.get(TOKEN).map(|value| value.as_bytes()).unwrap_or_default();
     // Of equal length and unpredictable, so the time that it takes tells nothing.
-    let same = Sha256::digest(sent).ct_eq(&Sha256::digest(token.0.as_bytes()));
+    let same = Sha256::digest(sent).ct_eq(&Sha256::digest(token.expose_secret().as_bytes()));
     if !bool::from(same) {
         return Err(asker.not_proven());
     }

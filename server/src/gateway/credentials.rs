@@ -12,7 +12,7 @@ use keydesk_core::admission::{self, AdmissionError, AuthContext, KnownKey, Prese
 use keydesk_core::domain::gate::Rejection;
 
 use super::protocol::{Asker, Fault};
-use crate::http::request::RequestFacts;
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 /// Headers that hold a key and nothing else: Anthropic's and Google's.

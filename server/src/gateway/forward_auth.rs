@@ -16,7 +16,7 @@ use super::credentials::{from_query, note_rejection_at, presented};
 use super::pass::{Found, find, user_agent};
 use super::protocol::{Asker, Fault, Protocol};
 use super::told;
-use crate::http::request::RequestFacts;
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 /// Where a proxy says what was asked of it.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::credentials::{note_rejection, presented};
 use super::protocol::{Asker, Fault, answer};
-use crate::http::request::RequestFacts;
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 pub async fn show(State(state): State<AppState>, asker: Asker, parts: Parts) -> Result<Response, Fault> {

@@ -20,6 +20,7 @@ mod key_view;
 mod models;
 mod pass;
 mod protocol;
+pub mod runtime;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -35,24 +36,10 @@ use axum::http::{Request, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 
-use crate::config::Secret;
 use crate::state::AppState;
 use ask::Route;
-use bodies::Bodies;
 use credentials::Authenticated;
-use holding::UnderWay;
 use protocol::{Asker, Fault};
-use upstream::Upstreams;
-
-/// What the gateway keeps between requests.
-#[derive(Clone, Default)]
-pub struct Gateway {
-    pub under_way: UnderWay,
-    pub upstreams: Upstreams,
-    pub bodies: Bodies,
-    /// What other gateways prove themselves with; without one, they cannot ask.
-    pub token: Option<Secret>,
-}
 
 /// Needs `RequestFacts` in the request's extensions, from `http::request::note` around it. Without them no address is
 /// known, and keys that are bound to addresses are refused.

@@ -34,7 +34,7 @@ use super::credentials::{Authenticated, note_rejection};
 use super::echo;
 use super::protocol::{Asker, Fault};
 use super::upstream::{Answer, Failure, Sending, milliseconds};
-use crate::http::request::RequestFacts;
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 pub const MAX_BODY: usize = 32 << 20;

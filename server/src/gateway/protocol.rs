@@ -17,7 +17,7 @@ use keydesk_core::store::StoreError;
 use serde_json::{Value, json};
 
 use super::told;
-use crate::http::request::RequestFacts;
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 /// Many clients take no notice of a minute and more, and then come back at once. A second that is missing at the end costs them one

@@ -15,8 +15,8 @@ use keydesk_core::store::people::Person;
 use keydesk_core::store::{StoreError, sessions};
 use tower_sessions::Session;
 
-use super::request::RequestFacts;
 use super::session_store::hash;
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {

@@ -18,7 +18,7 @@ use keydesk_app::sealed::{Flash, Returned, Tone};
 use keydesk_core::ops::access::Caller;
 use tower::ServiceExt;
 
-use super::request::RequestFacts;
+use crate::request_facts::RequestFacts;
 
 /// Far above the longest form.
 pub const MAX_BODY: usize = 64 * 1024;

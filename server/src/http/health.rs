@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
+use keydesk_core::store::SchemaState;
 
 use crate::state::AppState;
 
@@ -13,8 +14,9 @@ pub async fn healthz() -> &'static str {
 
 /// The database answers and has this program's schema.
 pub async fn readyz(State(state): State<AppState>) -> impl IntoResponse {
-    match state.desk.db.pending_migrations().await {
-        Ok(0) => (StatusCode::OK, "ready\n"),
+    match state.desk.db.schema().await {
+        // While a newer release takes over, this one goes on.
+        Ok(SchemaState::Current | SchemaState::Newer { .. }) => (StatusCode::OK, "ready\n"),
         Ok(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database waits for migrations\n"),
         Err(error) => {
             tracing::error!(%error, "not ready");

@@ -10,15 +10,8 @@ use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use tracing::Instrument;
 
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
-
-/// In the extensions of every request.
-#[derive(Clone, Debug)]
-pub struct RequestFacts {
-    pub id: String,
-    /// The client's address: the connection's, or what a configured proxy says it is.
-    pub address: Option<IpAddr>,
-}
 
 /// Gives the request its id and address, and logs one line when it is answered. The line has no query string, no
 /// header and no body: a secret could be in any of them.

@@ -2,10 +2,11 @@
 
 use clap::Parser;
 use keydesk_core::store::Db;
+use secrecy::ExposeSecret;
 
 use super::support::{Ask, Browser, Cast, HOUR, TestApp, TestKey, Who, borrowed, fields_for, on_both};
-use crate::cli::open_as_it_is;
 use crate::config::{DataConfig, ServeConfig};
+use crate::open::open_current;
 
 async fn act(app: &TestApp, who: &Browser, action: &str, fields: &[(String, String)]) {
     let answer = app.post(who, action, &borrowed(fields)).await;
@@ -160,13 +161,13 @@ on_both! {
 async fn the_gateway_alone_starts_only_on_a_database_that_is_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataConfig { data: folder.path().into(), database_url: None };
-    let refused = open_as_it_is(&data).await.err().unwrap();
+    let refused = open_current(&data).await.err().unwrap();
     assert!(refused.starts_with("There is no database"), "{refused}");
-    let db = Db::open(&data.place().unwrap()).await.unwrap();
-    let refused = open_as_it_is(&data).await.err().unwrap();
+    let db = Db::open(&data.database().unwrap()).await.unwrap();
+    let refused = open_current(&data).await.err().unwrap();
     assert!(refused.ends_with("Run: keydesk migrate"), "{refused}");
     db.migrate().await.unwrap();
-    assert!(open_as_it_is(&data).await.is_ok());
+    assert!(open_current(&data).await.is_ok());
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn a_gateway_token_is_long_or_the_start_fails() {
     let token = "0123456789abcdef0123456789abcdef";
     for long in [config("--gateway-token", token), by_file(&format!("{token}\n"))] {
         long.check().unwrap();
-        assert_eq!(long.token().unwrap().unwrap().0, token);
+        assert_eq!(long.token().unwrap().unwrap().expose_secret(), token);
         assert!(!format!("{long:?}").contains(token));
     }
     std::fs::remove_file(&file).unwrap();

@@ -31,10 +31,11 @@ use tower::ServiceExt;
 use tower::util::MapRequest;
 
 use crate::clock::SystemRandom;
-use crate::config::{Secret, ServeConfig};
+use crate::config::ServeConfig;
+use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
-use crate::gateway::{Gateway, collapse_leading_slashes, routes};
-use crate::http::request::RequestFacts;
+use crate::gateway::{collapse_leading_slashes, routes};
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 pub const BASE: &str = "https://keys.example.com";
@@ -108,7 +109,7 @@ pub async fn installation() -> Installation {
         rejections: Rejections::default(),
         gateway: Gateway {
             upstreams: Upstreams::with_credentials(Arc::new(credential)),
-            token: Some(Secret(GATEWAY_TOKEN.into())),
+            token: Some(GATEWAY_TOKEN.into()),
             ..Gateway::default()
         },
         mailer: None,

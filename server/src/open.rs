@@ -1,0 +1,132 @@
+//! Opening the database for a command, and errors as sentences for the terminal.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+
+use keydesk_core::Desk;
+use keydesk_core::ops::{OpError, catalogue};
+use keydesk_core::store::{DatabaseUrl, Db, SchemaState, StoreError};
+
+use crate::clock::{SystemClock, SystemRandom};
+use crate::config::DataConfig;
+
+/// For commands that only read: changes nothing, makes nothing, and needs the schema of this program.
+///
+/// # Errors
+/// A sentence when there is no database, or when its schema is older or newer.
+pub async fn open_readonly(data: &DataConfig) -> Result<Desk, String> {
+    let url = existing(data)?;
+    require_current(Db::open_readonly(&url).await.map_err(unreachable_database)?).await
+}
+
+/// For the gateway alone: reads and writes, but does not migrate.
+///
+/// # Errors
+/// A sentence when there is no database, or when its schema is older or newer.
+pub async fn open_current(data: &DataConfig) -> Result<Desk, String> {
+    let url = existing(data)?;
+    require_current(Db::open(&url).await.map_err(unreachable_database)?).await
+}
+
+/// Makes what is missing, folder and database, and brings the schema up to date.
+///
+/// # Errors
+/// A sentence when that fails, or when a newer program made the schema.
+pub async fn open_migrated(data: &DataConfig) -> Result<Desk, String> {
+    let url = data.database()?;
+    if let DatabaseUrl::Sqlite(path) = &url
+        && let Some(folder) = path.parent()
+    {
+        // Password hashes and the cookie key are in there: no other account of the machine may read them.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| format!("The folder {} cannot be made: {error}.", folder.display()))?;
+    }
+    let db = Db::open(&url).await.map_err(unreachable_database)?;
+    match db.schema().await.map_err(store_error)? {
+        SchemaState::Current | SchemaState::None | SchemaState::Older { .. } => {
+            db.migrate().await.map_err(store_error)?;
+        }
+        SchemaState::Newer { .. } | SchemaState::Different { .. } => return require_current(db).await,
+    }
+    let desk = desk(db);
+    catalogue::seed(&desk).await.map_err(op_error)?;
+    Ok(desk)
+}
+
+/// Where the database is, if it is there; a server is found only by connecting.
+pub fn existing(data: &DataConfig) -> Result<DatabaseUrl, String> {
+    match data.database()? {
+        DatabaseUrl::Sqlite(path) if !path.exists() => Err(format!(
+            "There is no database at {}. Name its folder with --data, or make it with: keydesk migrate",
+            path.display()
+        )),
+        url => Ok(url),
+    }
+}
+
+async fn require_current(db: Db) -> Result<Desk, String> {
+    let state = db.schema().await.map_err(store_error)?;
+    match schema_error(state) {
+        None => Ok(desk(db)),
+        Some(sentence) => {
+            db.close().await;
+            Err(sentence)
+        }
+    }
+}
+
+/// What is wrong with a schema and what to do about it.
+pub fn schema_error(state: SchemaState) -> Option<String> {
+    match state {
+        SchemaState::Current => None,
+        SchemaState::None => Some("The database has no tables of Keydesk. Run: keydesk migrate".into()),
+        SchemaState::Older { missing } => Some(format!(
+            "The database is older than this program: {missing} {} missing. Run: keydesk migrate",
+            if missing == 1 { "migration is" } else { "migrations are" }
+        )),
+        SchemaState::Newer { version } => Some(format!(
+            "The database is newer than this program: it has migration {version}. Use the release that made it, or a newer one."
+        )),
+        SchemaState::Different { version } => Some(format!(
+            "Migration {version} of the database is not this program's, or did not finish. Use the program that made the database, or restore a backup."
+        )),
+    }
+}
+
+fn desk(db: Db) -> Desk {
+    Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom))
+}
+
+fn unreachable_database(error: StoreError) -> String {
+    format!("The database cannot be opened: {error}. Check --data or KEYDESK_DATABASE_URL.")
+}
+
+/// The terminal shows the cause: its reader runs the installation.
+pub fn store_error(error: StoreError) -> String {
+    format!("The database cannot be used: {error}.")
+}
+
+/// Mistakes in several fields are a line each.
+pub fn op_error(error: OpError) -> String {
+    match error {
+        OpError::Store(error) => store_error(error),
+        OpError::Conflict(sentence) => sentence,
+        OpError::Invalid(field_errors) => {
+            let sentences: Vec<_> =
+                field_errors.iter().map(|field_error| field_error.problem.to_string()).collect();
+            sentences.join("\n")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Like `op_error`, for an operation on the organisation at an address.
+pub fn org_error(error: OpError, slug: &str) -> String {
+    match error {
+        OpError::NotFound => format!("There is no organisation at the address {slug}."),
+        other => op_error(other),
+    }
+}
