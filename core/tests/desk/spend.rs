@@ -45,7 +45,8 @@ on_both!(
 
 /// The starts of the windows around a moment, worked out without the crate's own calendar.
 fn windows(at: i64, zone: &TimeZone) -> [(&'static str, i64); 4] {
-    let day = Timestamp::from_millisecond(at).unwrap().to_zoned_datetime(zone.clone()).start_of_day().unwrap();
+    let day =
+        Timestamp::from_millisecond(at).unwrap().to_zoned_datetime(zone.clone()).start_of_day().unwrap();
     let start = |day: ZonedDateTime| day.start_of_day().unwrap().timestamp().as_millisecond();
     let since_monday = i64::from(day.weekday().to_monday_zero_offset());
     let monday = day.checked_sub(jiff::Span::new().days(since_monday)).unwrap();
@@ -114,8 +115,10 @@ on_both!(
                     counter.2 += usage.tokens.all();
                 }
             }
-            let date =
-                Timestamp::from_millisecond(usage.started_at.ms()).unwrap().to_zoned_datetime(zone.clone()).date();
+            let date = Timestamp::from_millisecond(usage.started_at.ms())
+                .unwrap()
+                .to_zoned_datetime(zone.clone())
+                .date();
             let team = usage.team.as_ref().map(ToString::to_string).unwrap_or_default();
             let day = days.entry(format!("{} {date} {} {team}", usage.key, usage.model)).or_default();
             day.0 += usage.cost.nanos();

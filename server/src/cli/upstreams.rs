@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 use keydesk_core::domain::model_form::ModelForm;
+use keydesk_core::domain::provider::ListedProvider;
 use keydesk_core::domain::provider_form::{ProviderForm, ProviderSpec};
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{OpError, catalogue, models, providers};
-use keydesk_core::domain::provider::ListedProvider;
 
 use crate::config::DataConfig;
 use crate::open::{op_error, open_migrated, open_readonly};
