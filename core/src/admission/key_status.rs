@@ -20,8 +20,8 @@ pub struct KeyStatusView {
     /// Why requests with it are refused at gates 3 and 4; `None` while it lives.
     pub stopped: Option<Rejection>,
     pub expires_at: Option<Moment>,
-    /// Names of whom to ask about it.
-    pub asks: Vec<String>,
+    /// Names of people who can help with it.
+    pub contacts: Vec<String>,
     /// The organisation's: its windows turn there.
     pub zone: Zone,
     /// `None` for a key that is revoked and for a secret that was rotated away: whoever holds those holds nothing.
@@ -53,7 +53,7 @@ pub async fn key_status(
         return Err(AdmissionError::Refused(rejection, Some(KnownKey { key: found.key, org: found.org })));
     }
     let stopped = live(&found, desk.now()).err();
-    let asks = stored::asks(&mut read, &found.key).await?;
+    let contacts = stored::contacts(&mut read, &found.key).await?;
     let (expires_at, zone) = (found.expires_at, found.zone.clone());
     let context = AuthContext::new(found);
     let (spent, requests, tokens) = spend::total_of_key(&mut read, &context.org, &context.key).await?;
@@ -78,7 +78,7 @@ pub async fn key_status(
         team: context.team.map(|(_, name)| name),
         stopped,
         expires_at,
-        asks,
+        contacts,
         zone,
         live,
     })

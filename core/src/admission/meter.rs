@@ -140,8 +140,8 @@ fn limit_use(met: &Met, context: &AuthContext, now: Moment) -> LimitUse {
         what: met.what,
         max: met.max,
         used: met.used,
-        held: met.held,
-        asked: met.asked,
+        reserved: met.reserved,
+        requested: met.requested,
         resets_at,
     }
 }

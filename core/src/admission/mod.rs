@@ -20,7 +20,7 @@ pub use meter::{
 };
 pub use presented::Presented;
 pub use queues::Queues;
-pub use rejections::{Refused, Rejections};
+pub use rejections::{RejectedRequest, Rejections};
 
 use crate::Desk;
 use crate::domain::gate::Rejection;

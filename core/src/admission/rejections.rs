@@ -1,7 +1,7 @@
-//! Refused requests of known keys, gathered in memory and written every second: noting one costs a rejection nothing and
-//! cannot fail it. What a crash loses is that second.
+//! Rejected requests of known keys, gathered in memory and written every second, so that recording one neither slows
+//! nor fails the answer. A crash loses that second.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::KnownKey;
@@ -9,97 +9,132 @@ use crate::domain::gate::Rejection;
 use crate::domain::ids::KeyId;
 use crate::domain::key_format::looks_like_secret;
 use crate::domain::moment::Moment;
-use crate::store::rejections::{Counted, record};
+use crate::store::rejections::{RejectionCount, record};
 use crate::store::{Db, StoreError};
 
-/// Entries that wait to be written. There are no more keys than the desk made, so a flood of unknown ones adds nothing;
-/// beyond this, new entries are left out until the next turn.
+/// Counts that wait to be written. Beyond this, new ones are dropped until the next write.
 const MAX_WAITING: usize = 10_000;
+/// Models that one key's rejections name in a minute; further ones are counted together, without a name, so that a client
+/// that invents models adds no rows.
+const MAX_MODELS: usize = 20;
 const MAX_ROUTE: usize = 100;
 
-type Place = (KeyId, i64, &'static str);
+/// Key, minute, reason, model: what is counted together. It sorts the way the rows are written.
+type CountKey = (KeyId, i64, &'static str, String);
 
-#[derive(Clone, Default)]
-pub struct Rejections {
-    waiting: Arc<Mutex<HashMap<Place, Counted>>>,
+#[derive(Default)]
+struct Waiting {
+    counts: HashMap<CountKey, RejectionCount>,
+    /// The minute that `models` is about.
+    minute: i64,
+    models: HashMap<KeyId, HashSet<String>>,
 }
 
-/// What is known of a refused request beside its key.
+/// The rejections of this process that are not written yet.
+#[derive(Clone, Default)]
+pub struct Rejections(Arc<Mutex<Waiting>>);
+
+/// A rejected request, apart from its key.
 #[derive(Clone, Debug, Default)]
-pub struct Refused<'a> {
+pub struct RejectedRequest<'a> {
     pub route: &'a str,
     pub address: String,
     pub request_id: String,
 }
 
 impl Rejections {
-    /// Rejections that tell nothing of a key, such as an unknown secret's, are not counted.
-    pub fn note(&self, key: &KnownKey, rejection: &Rejection, request: &Refused<'_>, now: Moment) {
+    /// Counts a rejection. One that is not about a known key, such as an unknown secret's, is not counted.
+    pub fn note(&self, key: &KnownKey, rejection: &Rejection, request: &RejectedRequest<'_>, now: Moment) {
         let Some(reason) = rejection.reason() else { return };
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = now.ms().div_euclid(60_000);
         let model = match rejection {
-            Rejection::Model { model, .. } if !looks_like_secret(model) => model.clone(),
+            Rejection::Model { model, .. } if !looks_like_secret(model) => {
+                waiting.model(&key.key, minute, model)
+            }
             _ => String::new(),
         };
-        let counted = Counted {
+        waiting.add(RejectionCount {
             key: key.key.clone(),
             org: key.org.clone(),
-            minute: now.ms().div_euclid(60_000),
+            minute,
             gate: rejection.gate().as_str(),
             reason,
-            times: 1,
-            last_at: now,
             model,
+            times: 1,
+            first_at: now,
+            last_at: now,
             route: shown_route(request.route),
             address: request.address.clone(),
             request_id: request.request_id.clone(),
-        };
-        self.add(counted);
+        });
     }
 
-    fn add(&self, new: Counted) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (new.key.clone(), new.minute, new.reason);
-        let full = waiting.len() >= MAX_WAITING;
-        match waiting.get_mut(&place) {
-            Some(there) => {
-                let times = there.times.saturating_add(new.times);
-                if new.last_at >= there.last_at {
-                    *there = new;
-                }
-                there.times = times;
-            }
-            None if full => {}
-            None => {
-                waiting.insert(place, new);
-            }
-        }
-    }
-
-    /// Writes what was gathered. After a failed write it is still there for the next one.
+    /// Writes the counts. After a failed write they wait for the next one.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
     pub async fn flush(&self, db: &Db) -> Result<(), StoreError> {
-        let mut gathered: Vec<Counted> = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.drain().map(|(_, counted)| counted).collect()
-        };
-        if gathered.is_empty() {
+        let waiting = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).counts);
+        if waiting.is_empty() {
             return Ok(());
         }
-        // In one order everywhere, so that two nodes wait for each other instead of standing in each other's way.
-        gathered.sort_by(|a, b| (&a.key, a.minute, a.reason).cmp(&(&b.key, b.minute, b.reason)));
+        let mut sorted: Vec<_> = waiting.into_iter().collect();
+        // Every process writes in this order, so that two of them cannot deadlock.
+        sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let counts: Vec<RejectionCount> = sorted.into_iter().map(|(_, count)| count).collect();
         let written = async {
             let mut tx = db.write().await?;
-            record(&mut tx, &gathered).await?;
-            tx.save_unaudited("a refused request changes nothing").await
+            record(&mut tx, &counts).await?;
+            tx.save_unaudited("a rejected request changes nothing").await
         };
         if let Err(error) = written.await {
-            gathered.into_iter().for_each(|counted| self.add(counted));
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            counts.into_iter().for_each(|count| waiting.add(count));
             return Err(error);
         }
         Ok(())
     }
 }
 
-/// A path, unless somebody may have put a key into it.
+impl Waiting {
+    /// The model under which a rejection is counted: itself, or empty beyond `MAX_MODELS`.
+    fn model(&mut self, key: &KeyId, minute: i64, model: &str) -> String {
+        if self.minute != minute {
+            self.minute = minute;
+            self.models.clear();
+        }
+        let models = self.models.entry(key.clone()).or_default();
+        if !models.contains(model) {
+            if models.len() >= MAX_MODELS {
+                return String::new();
+            }
+            models.insert(model.to_owned());
+        }
+        model.to_owned()
+    }
+
+    fn add(&mut self, new: RejectionCount) {
+        let key = (new.key.clone(), new.minute, new.reason, new.model.clone());
+        let full = self.counts.len() >= MAX_WAITING;
+        match self.counts.get_mut(&key) {
+            Some(there) => {
+                let times = there.times.saturating_add(new.times);
+                let first_at = there.first_at.min(new.first_at);
+                if new.last_at >= there.last_at {
+                    *there = new;
+                }
+                (there.times, there.first_at) = (times, first_at);
+            }
+            None if full => {}
+            None => {
+                self.counts.insert(key, new);
+            }
+        }
+    }
+}
+
+/// The path, or nothing when it may contain a key.
 fn shown_route(path: &str) -> String {
     let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.:".contains(&b));
     if !plain || path.split(['/', ':']).any(looks_like_secret) {

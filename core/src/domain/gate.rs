@@ -281,13 +281,13 @@ fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, z
         Limited::Tokens if !limit.fits_alone() => format!(
             "The limit of {whose} is {} tokens per minute, and this request alone may use {}. Send less, or ask for fewer output tokens.",
             grouped(limit.max),
-            grouped(limit.asked)
+            grouped(limit.requested)
         ),
         Limited::Tokens => format!(
             "The limit of {whose}, {} tokens per minute, does not allow this request: {} were used in the last minute or are held, and it may use {}.{again}",
             grouped(limit.max),
             grouped(limit.used),
-            grouped(limit.asked)
+            grouped(limit.requested)
         ),
         Limited::Concurrent => format!(
             "The limit of {whose}, {} requests at the same time, is reached.{again}",
@@ -306,9 +306,9 @@ fn money_state(limit: &LimitUse) -> String {
         };
     }
     let left = money(limit.max.saturating_sub(limit.used));
-    let asked = money(limit.asked);
+    let asked = money(limit.requested);
     if limit.fits_alone() {
-        let held = money(limit.held);
+        let held = money(limit.reserved);
         return format!(
             "{left} is left, {held} of it is held by requests under way, and it may cost {asked}"
         );
@@ -316,14 +316,17 @@ fn money_state(limit: &LimitUse) -> String {
     format!("{left} is left, and it may cost up to {asked}. Ask for fewer output tokens, or send less")
 }
 
-/// Requests of one key that were refused for one reason, as its page lists them.
+/// Requests of one key that were rejected for one reason and model, as its page lists them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecentRejection {
     pub reason: String,
+    /// How many requests.
     pub times: i64,
+    pub first_at: Moment,
     pub last_at: Moment,
-    /// Of the newest of them.
+    /// Empty where the model is not the reason, or is not known.
     pub model: String,
+    /// The newest request's.
     pub address: String,
 }
 
@@ -355,13 +358,14 @@ impl RecentRejection {
         }
     }
 
-    /// Those of one reason (and model, and where it is the reason, address) put together, the newest first.
-    pub fn together(list: Vec<RecentRejection>) -> Vec<RecentRejection> {
+    /// Merges entries of one reason and model, and of one address where that is the reason; the newest first.
+    pub fn grouped(list: Vec<RecentRejection>) -> Vec<RecentRejection> {
         let mut groups: Vec<RecentRejection> = Vec::new();
         for one in list {
             match groups.iter_mut().find(|group| group.words() == one.words()) {
                 Some(group) => {
                     group.times = group.times.saturating_add(one.times);
+                    group.first_at = group.first_at.min(one.first_at);
                     if one.last_at > group.last_at {
                         group.last_at = one.last_at;
                         group.address = one.address;

@@ -77,33 +77,33 @@ pub struct LimitUse {
     pub max: i64,
     /// Spent, sent, or under way, before this request.
     pub used: i64,
-    /// Held by other requests under way.
-    pub held: i64,
+    /// Reserved by other requests in flight.
+    pub reserved: i64,
     /// What this request may add at most.
-    pub asked: i64,
+    pub requested: i64,
     /// When a budget's next window begins, or when the oldest of the last sixty seconds falls out.
     pub resets_at: Option<Moment>,
 }
 
 impl LimitUse {
-    /// What was left before this request, at least nothing.
-    pub fn left(&self) -> i64 {
-        self.max.saturating_sub(self.used).saturating_sub(self.held).max(0)
+    /// What remained before this request; never below zero.
+    pub fn remaining(&self) -> i64 {
+        self.max.saturating_sub(self.used).saturating_sub(self.reserved).max(0)
     }
 
     /// Whether the request may pass. A budget that is used up stops also what costs nothing.
     pub fn fits(&self) -> bool {
         let open = !self.what.is_money() || self.used < self.max;
-        open && self.asked <= self.max.saturating_sub(self.used).saturating_sub(self.held)
+        open && self.requested <= self.max.saturating_sub(self.used).saturating_sub(self.reserved)
     }
 
     /// Whether it would pass if nothing else were under way and nothing had been sent lately.
     pub fn fits_alone(&self) -> bool {
         match self.what {
             Limited::Budget(_) | Limited::Balance => {
-                self.used < self.max && self.asked <= self.max.saturating_sub(self.used)
+                self.used < self.max && self.requested <= self.max.saturating_sub(self.used)
             }
-            Limited::Requests | Limited::Tokens | Limited::Concurrent => self.asked <= self.max,
+            Limited::Requests | Limited::Tokens | Limited::Concurrent => self.requested <= self.max,
         }
     }
 }
@@ -112,15 +112,15 @@ impl LimitUse {
 mod tests {
     use super::*;
 
-    fn budget(max: i64, used: i64, held: i64, asked: i64) -> LimitUse {
+    fn budget(max: i64, used: i64, reserved: i64, requested: i64) -> LimitUse {
         LimitUse {
             holder: HolderKind::Key,
             holder_name: "ci".into(),
             what: Limited::Budget(Period::Month),
             max,
             used,
-            held,
-            asked,
+            reserved,
+            requested,
             resets_at: None,
         }
     }

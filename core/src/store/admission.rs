@@ -15,7 +15,7 @@ statements! {
             key_scope, key_patterns, team_scope, team_patterns, org_scope, org_patterns
         FROM gateway_keys_v1 WHERE hash = $1";
     ZONE_OF_SECRET = "SELECT org_zone FROM gateway_keys_v1 WHERE secret_id = $1";
-    ASKS = "SELECT role, name FROM gateway_contacts_v1 WHERE key_id = $1 ORDER BY role DESC, name LIMIT 20";
+    CONTACTS = "SELECT role, name FROM gateway_contacts_v1 WHERE key_id = $1 ORDER BY role DESC, name LIMIT 20";
 }
 
 /// A secret, its key, its team and its organisation, as the gates ask about them.
@@ -77,10 +77,10 @@ pub async fn zone_of_secret(via: &mut impl Via, secret: &SecretId) -> Result<Opt
     Ok(zone.and_then(|zone| Zone::parse(&zone)))
 }
 
-/// Whom the holder of a key asks: the names of its team's admins, or without one of its organisation's owners.
-pub async fn asks(via: &mut impl Via, key: &KeyId) -> Result<Vec<String>, StoreError> {
+/// The contacts of a key: the names of its team's admins, or without one of its organisation's owners.
+pub async fn contacts(via: &mut impl Via, key: &KeyId) -> Result<Vec<String>, StoreError> {
     let rows: Vec<(String, String)> =
-        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ASKS).bind(key.as_str()))?;
+        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(CONTACTS).bind(key.as_str()))?;
     let nearest = rows.first().map(|(role, _)| role.clone());
     Ok(rows.into_iter().filter(|(role, _)| Some(role) == nearest.as_ref()).map(|(_, name)| name).collect())
 }

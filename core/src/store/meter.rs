@@ -21,8 +21,9 @@ const LIMITS_TAKES: &str =
 /// Those of `keydesk_reserve_v1`: the same and four more.
 const RESERVE_TAKES: &str = "org_id text, key_id text, team_id text, amount bigint, tokens bigint, at_ms bigint,
     month_start bigint, week_start bigint, day_start bigint, request_id text, secret_id text, model_id text, expires_at bigint";
-const LIMITS_GIVES: &str = "holder_kind text, what text, most bigint, used bigint, held bigint, asked bigint,
-    frees_at bigint, fits boolean";
+const LIMITS_GIVES: &str =
+    "holder_kind text, what text, \"limit\" bigint, used bigint, reserved bigint, remaining bigint,
+    requested bigint, frees_at bigint, fits boolean";
 const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id text, team_id text, model_id text, route text,
     status bigint, input_tokens bigint, output_tokens bigint, cached_tokens bigint, cost bigint, started_at bigint,
     latency_ms bigint, first_byte_ms bigint, address text, user_agent text, estimated bigint,
@@ -45,7 +46,7 @@ const LIMITS: &str = "WITH held AS (
             SELECT c.holder_kind, SUM(c.requests), SUM(c.tokens), MIN(c.second) FROM holders h
             JOIN rate_counts c ON c.holder_kind = h.kind AND c.holder_id = h.id AND c.second >= $6 / 1000 - 60
             GROUP BY c.holder_kind
-        ), met (place, holder_kind, what, most, used, held, asked, frees_at) AS (
+        ), met (place, holder_kind, what, max, used, reserved, requested, frees_at) AS (
             SELECT h.place, h.kind, b.period, b.amount, COALESCE(c.spent, 0),
                 (SELECT COALESCE(SUM(r.amount), 0) FROM held r WHERE r.reserved_at >= w.start
                     AND CASE h.kind WHEN 'key' THEN r.key_id WHEN 'team' THEN r.team_id ELSE $1 END = h.id),
@@ -70,11 +71,16 @@ const LIMITS: &str = "WITH held AS (
             SELECT 8 + p.place, p.kind, 'concurrent', p.concurrent,
                 (SELECT COUNT(*) FROM held r WHERE CASE p.kind WHEN 'key' THEN r.key_id = $2 ELSE r.team_id = $3 END), 0, 1, NULL
             FROM paced p WHERE p.concurrent IS NOT NULL
+        ), numbers (place, holder_kind, what, max, used, reserved, requested, frees_at) AS (
+            SELECT m.place, m.holder_kind, m.what, CAST(m.max AS BIGINT), CAST(m.used AS BIGINT), CAST(m.reserved AS BIGINT),
+                m.requested, m.frees_at
+            FROM met m
         )
-        SELECT m.holder_kind, m.what, CAST(m.most AS BIGINT) AS most, CAST(m.used AS BIGINT) AS used, CAST(m.held AS BIGINT) AS held, m.asked, m.frees_at,
-            CAST(m.asked AS BIGINT) <= CAST(m.most AS BIGINT) - CAST(m.used AS BIGINT) - CAST(m.held AS BIGINT)
-                AND (m.what IN ('requests', 'tokens', 'concurrent') OR CAST(m.used AS BIGINT) < CAST(m.most AS BIGINT)) AS fits
-        FROM met m ORDER BY m.place, m.what";
+        SELECT n.holder_kind, n.what, n.max AS \"limit\", n.used, n.reserved,
+            CASE WHEN n.max > n.used + n.reserved THEN n.max - n.used - n.reserved ELSE 0 END AS remaining, n.requested, n.frees_at,
+            n.requested <= n.max - n.used - n.reserved
+                AND (n.what IN ('requests', 'tokens', 'concurrent') OR n.used < n.max) AS fits
+        FROM numbers n ORDER BY n.place, n.what";
 const HOLD: &str = "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, tokens, reserved_at, expires_at)
         VALUES ($10, $1, $2, $3, $11, $12, $4, $5, $6, $13)";
 /// Only where there is such a limit; the key's row before the team's, so that no two requests wait for each other.
@@ -86,13 +92,16 @@ const COUNT_RATE: &str = "INSERT INTO rate_counts (holder_kind, holder_id, secon
         ON CONFLICT (holder_kind, holder_id, second) DO UPDATE SET
             requests = rate_counts.requests + 1, tokens = rate_counts.tokens + excluded.tokens";
 
-const INSERT_USAGE: &str = "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, model_id, route, status,
+const INSERT_USAGE: &str = "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, owner_id, model_id, route, status,
             input_tokens, output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent, estimated)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+        VALUES ($1, $2, $3, $4, $5, (SELECT k.owner_id FROM keys k WHERE k.id = $3), $6, $7, $8, $9, $10, $11, $12, $13, $14,
+            $15, $16, $17, $18)
         ON CONFLICT (request_id) DO NOTHING";
-const ADD_TO_DAY: &str = "INSERT INTO spend_daily (key_id, day, model_id, team_id, org_id, requests, input_tokens, output_tokens, cached_tokens, cost)
-        VALUES ($3, $22, $6, COALESCE($5, ''), $2, 1, $9, $10, $11, $12)
-        ON CONFLICT (key_id, day, model_id, team_id) DO UPDATE SET requests = spend_daily.requests + 1,
+/// The owner is the usage row's, so both agree also when the key changes hands at this moment.
+const ADD_TO_DAY: &str = "INSERT INTO spend_daily (key_id, day, model_id, team_id, owner_id, org_id, requests, input_tokens, output_tokens,
+            cached_tokens, cost)
+        VALUES ($3, $22, $6, COALESCE($5, ''), (SELECT u.owner_id FROM usage u WHERE u.request_id = $1), $2, 1, $9, $10, $11, $12)
+        ON CONFLICT (key_id, day, model_id, team_id, owner_id) DO UPDATE SET requests = spend_daily.requests + 1,
             input_tokens = spend_daily.input_tokens + excluded.input_tokens,
             output_tokens = spend_daily.output_tokens + excluded.output_tokens,
             cached_tokens = spend_daily.cached_tokens + excluded.cached_tokens,
@@ -188,7 +197,7 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
                 BEGIN
                     PERFORM set_config('synchronous_commit', 'off', true);
                     PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, CAST(7 AS bigint)));
-                    FOR holder_kind, what, most, used, held, asked, frees_at, fits IN {LIMITS} LOOP
+                    FOR holder_kind, what, \"limit\", used, reserved, remaining, requested, frees_at, fits IN {LIMITS} LOOP
                         stopped := stopped OR NOT fits;
                         RETURN NEXT;
                     END LOOP;
@@ -286,8 +295,8 @@ pub struct Met {
     pub what: Limited,
     pub max: i64,
     pub used: i64,
-    pub held: i64,
-    pub asked: i64,
+    pub reserved: i64,
+    pub requested: i64,
     pub frees_at: Option<Moment>,
     pub fits: bool,
 }
@@ -296,10 +305,11 @@ pub struct Met {
 struct MetRow {
     holder_kind: String,
     what: String,
+    #[sqlx(rename = "limit")]
     max: i64,
     used: i64,
-    held: i64,
-    asked: i64,
+    reserved: i64,
+    requested: i64,
     frees_at: Option<i64>,
     fits: bool,
 }
@@ -311,8 +321,8 @@ fn met(row: MetRow) -> Result<Met, StoreError> {
         what: Limited::parse(&row.what).ok_or(StoreError::Unreadable { column: "what" })?,
         max: row.max,
         used: row.used,
-        held: row.held,
-        asked: row.asked,
+        reserved: row.reserved,
+        requested: row.requested,
         frees_at: row.frees_at.map(Moment::from_ms),
         fits: row.fits,
     })

@@ -1,4 +1,4 @@
-//! Refused requests of known keys, counted by the minute. A flood adds to a row; it does not add rows.
+//! Rejected requests of known keys, counted by the minute. Repeated rejections add to a row instead of adding rows.
 
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::gate::RecentRejection;
@@ -6,54 +6,65 @@ use crate::domain::ids::{KeyId, OrgId};
 use crate::domain::moment::Moment;
 
 statements! {
-    RECORD = "INSERT INTO rejections (key_id, minute, gate, reason, org_id, times, last_at, model_id, route, address, request_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        ON CONFLICT (key_id, minute, gate, reason) DO UPDATE SET times = rejections.times + excluded.times,
-            last_at = excluded.last_at, model_id = excluded.model_id, route = excluded.route,
-            address = excluded.address, request_id = excluded.request_id";
-    REFUSALS_OF_KEY = "SELECT reason, times, last_at, model_id, address FROM rejections
-        WHERE org_id = $1 AND key_id = $2 AND minute >= $3 ORDER BY minute DESC LIMIT $4";
-    SWEEP_REFUSALS = "DELETE FROM rejections WHERE last_at < $1";
+    RECORD = "INSERT INTO rejections (key_id, minute, gate, reason, model_id, org_id, times, first_at, last_at, route, address, request_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        ON CONFLICT (key_id, minute, gate, reason, model_id) DO UPDATE SET times = rejections.times + excluded.times,
+            first_at = CASE WHEN excluded.first_at < rejections.first_at THEN excluded.first_at ELSE rejections.first_at END,
+            last_at = excluded.last_at, route = excluded.route, address = excluded.address, request_id = excluded.request_id";
+    OF_KEY = "SELECT reason, times, first_at, last_at, model_id, address FROM rejections
+        WHERE org_id = $1 AND key_id = $2 AND minute >= $3 ORDER BY minute DESC, last_at DESC LIMIT $4";
+    SWEEP = "DELETE FROM rejections WHERE last_at < $1";
 }
 
-/// What happened to one key in one minute for one reason; the details are the newest request's.
+/// Rejections of one key in one minute for one reason and model. Route, address and request are the newest one's.
 #[derive(Clone, Debug)]
-pub struct Counted {
+pub struct RejectionCount {
     pub key: KeyId,
     pub org: OrgId,
+    /// Minutes since 1970 UTC.
     pub minute: i64,
     pub gate: &'static str,
     pub reason: &'static str,
-    pub times: i64,
-    pub last_at: Moment,
+    /// Empty is no model.
     pub model: String,
+    pub times: i64,
+    pub first_at: Moment,
+    pub last_at: Moment,
     pub route: String,
     pub address: String,
     pub request_id: String,
 }
 
-pub async fn record(tx: &mut Tx, counted: &[Counted]) -> Result<(), StoreError> {
-    for one in counted {
+/// Adds these counts to their rows.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn record(tx: &mut Tx, counts: &[RejectionCount]) -> Result<(), StoreError> {
+    for count in counts {
         changed!(
             &mut *tx,
             sqlx::query(RECORD)
-                .bind(one.key.as_str())
-                .bind(one.minute)
-                .bind(one.gate)
-                .bind(one.reason)
-                .bind(one.org.as_str())
-                .bind(one.times)
-                .bind(one.last_at.ms())
-                .bind(&one.model)
-                .bind(&one.route)
-                .bind(&one.address)
-                .bind(&one.request_id)
+                .bind(count.key.as_str())
+                .bind(count.minute)
+                .bind(count.gate)
+                .bind(count.reason)
+                .bind(&count.model)
+                .bind(count.org.as_str())
+                .bind(count.times)
+                .bind(count.first_at.ms())
+                .bind(count.last_at.ms())
+                .bind(&count.route)
+                .bind(&count.address)
+                .bind(&count.request_id)
         )?;
     }
     Ok(())
 }
 
-/// The newest minutes first, one entry for each reason and minute.
+/// The newest minutes first, one entry for each minute, reason and model; `max` entries at most.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn of_key(
     via: &mut impl Via,
     org: &OrgId,
@@ -61,19 +72,20 @@ pub async fn of_key(
     since: Moment,
     max: i64,
 ) -> Result<Vec<RecentRejection>, StoreError> {
-    type Row = (String, i64, i64, String, String);
+    type Row = (String, i64, i64, i64, String, String);
     let rows: Vec<Row> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, Row>(REFUSALS_OF_KEY)
+        sqlx::query_as::<_, Row>(OF_KEY)
             .bind(org.as_str())
             .bind(key.as_str())
             .bind(since.ms().div_euclid(60_000))
             .bind(max)
     )?;
-    let read = |(reason, times, last_at, model, address): Row| RecentRejection {
+    let read = |(reason, times, first_at, last_at, model, address): Row| RecentRejection {
         reason,
         times,
+        first_at: Moment::from_ms(first_at),
         last_at: Moment::from_ms(last_at),
         model,
         address,
@@ -81,6 +93,10 @@ pub async fn of_key(
     Ok(rows.into_iter().map(read).collect())
 }
 
+/// Deletes counts whose newest request is older than `before`; answers how many rows.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn sweep(tx: &mut Tx, before: Moment) -> Result<u64, StoreError> {
-    changed!(tx, sqlx::query(SWEEP_REFUSALS).bind(before.ms()))
+    changed!(tx, sqlx::query(SWEEP).bind(before.ms()))
 }

@@ -31,25 +31,25 @@ statements! {
             OR SUM(counted_tokens) <> SUM(summed_tokens)
         ORDER BY kind, id LIMIT $2";
     /// A day belongs to the calendar that held when it was written, so days are compared as wholes: of each key, in each
-    /// team, with each model.
-    DAYS = "SELECT key_id, team_id, model_id, CAST(SUM(counted) AS BIGINT) AS counted,
+    /// team, of each owner, with each model.
+    DAYS = "SELECT key_id, team_id, owner_id, model_id, CAST(SUM(counted) AS BIGINT) AS counted,
             CAST(SUM(counted_requests) AS BIGINT) AS counted_requests, CAST(SUM(counted_tokens) AS BIGINT) AS counted_tokens,
             CAST(SUM(summed) AS BIGINT) AS summed, CAST(SUM(summed_requests) AS BIGINT) AS summed_requests,
             CAST(SUM(summed_tokens) AS BIGINT) AS summed_tokens
         FROM (
-            SELECT key_id, team_id, model_id, cost AS counted, requests AS counted_requests,
+            SELECT key_id, team_id, owner_id, model_id, cost AS counted, requests AS counted_requests,
                 input_tokens + output_tokens AS counted_tokens, cached_tokens AS counted_cached,
                 0 AS summed, 0 AS summed_requests, 0 AS summed_tokens, 0 AS summed_cached
             FROM spend_daily WHERE org_id = $1
             UNION ALL
-            SELECT key_id, COALESCE(team_id, ''), model_id, 0, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens),
+            SELECT key_id, COALESCE(team_id, ''), owner_id, model_id, 0, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens),
                 SUM(cached_tokens)
-            FROM usage WHERE org_id = $1 GROUP BY key_id, COALESCE(team_id, ''), model_id
+            FROM usage WHERE org_id = $1 GROUP BY key_id, COALESCE(team_id, ''), owner_id, model_id
         ) pairs
-        GROUP BY key_id, team_id, model_id
+        GROUP BY key_id, team_id, owner_id, model_id
         HAVING SUM(counted) <> SUM(summed) OR SUM(counted_requests) <> SUM(summed_requests)
             OR SUM(counted_tokens) <> SUM(summed_tokens) OR SUM(counted_cached) <> SUM(summed_cached)
-        ORDER BY key_id, team_id, model_id LIMIT $2";
+        ORDER BY key_id, team_id, owner_id, model_id LIMIT $2";
     REQUESTS = "SELECT COUNT(*) FROM usage WHERE org_id = $1";
 }
 
@@ -110,6 +110,7 @@ struct CounterRow {
 struct DayRow {
     key_id: String,
     team_id: String,
+    owner_id: String,
     model_id: String,
     #[sqlx(flatten)]
     sums: SumsRow,
@@ -132,7 +133,7 @@ pub async fn differences(read: &mut Reader, org: &OrgId, max: i64) -> Result<Vec
     });
     let days = days.into_iter().map(|row| {
         let team = if row.team_id.is_empty() { String::new() } else { format!(" in {}", row.team_id) };
-        row.sums.told(format!("the days of {}{team} with {}", row.key_id, row.model_id))
+        row.sums.told(format!("the days of {}{team} of {} with {}", row.key_id, row.owner_id, row.model_id))
     });
     Ok(counters.chain(days).collect())
 }

@@ -461,7 +461,7 @@ on_both!(
         set("UPDATE counters SET tokens = tokens + 1 WHERE holder_kind = 'org'").await;
         assert_eq!(differs().await, [format!("key {}", issued.id), "the organisation".to_owned()]);
         set("UPDATE spend_daily SET cached_tokens = cached_tokens + 1 WHERE team_id <> ''").await;
-        let days = format!("the days of {} in {} with gpt-5", issued.id, crew.id);
+        let days = format!("the days of {} in {} of {} with gpt-5", issued.id, crew.id, at.caller.person.id);
         assert_eq!(differs().await.last(), Some(&days));
     }
 );

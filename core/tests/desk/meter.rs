@@ -161,7 +161,10 @@ on_both!(
         let third = pass(&desk, &context, 9 * CENT).await;
         let limit = &third.limits[0];
         assert_eq!((limit.holder, limit.what), (HolderKind::Key, Limited::Budget(Period::Month)));
-        assert_eq!((limit.max, limit.used, limit.held, limit.left()), (10 * CENT, CENT, 0, 9 * CENT));
+        assert_eq!(
+            (limit.max, limit.used, limit.reserved, limit.remaining()),
+            (10 * CENT, CENT, 0, 9 * CENT)
+        );
     }
 );
 

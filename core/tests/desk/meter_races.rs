@@ -210,7 +210,7 @@ on_both!(
         let spent =
             desk.number("SELECT spent FROM counters WHERE holder_kind = 'key' AND period = 'total'").await;
         let rest = reserve(&desk, &context, &ask(&desk, limit - spent, 1)).await.unwrap();
-        assert_eq!(rest.limits[0].held, 0);
+        assert_eq!(rest.limits[0].reserved, 0);
         assert!(spent <= limit);
     }
 );

@@ -1,6 +1,9 @@
 //! Refused requests of known keys: counted by the minute, shown to whoever may see the key, and gone after a month.
 
-use keydesk_core::admission::{AdmissionError, Presented, Refused, Rejections, authenticate};
+use keydesk_core::admission::{
+    AdmissionError, KnownKey, Presented, RejectedRequest, Rejections, authenticate,
+};
+use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::ops::keys::{self, IssuedKey};
@@ -17,7 +20,8 @@ async fn knock(desk: &TestDesk, noted: &Rejections, secret: &str, from: &str) {
     let address = Some(from.parse().unwrap());
     if let Err(AdmissionError::Refused(rejection, Some(key))) = authenticate(desk, &presented, address).await
     {
-        let request = Refused { route: "/v1/models", address: from.into(), request_id: "req_test".into() };
+        let request =
+            RejectedRequest { route: "/v1/models", address: from.into(), request_id: "req_test".into() };
         noted.note(&key, &rejection, &request, desk.now());
     }
 }
@@ -62,6 +66,54 @@ on_both!(
         assert_eq!(rejections::sweep(&mut tx, desk.now().plus_ms(-MINUTE)).await.unwrap(), 1);
         tx.save_unaudited("test").await.unwrap();
         assert_eq!(refused(&desk, &at, &issued).await.len(), 1);
+    }
+);
+
+on_both!(
+    fn rejections_of_one_minute_are_kept_for_each_model(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = desk.create_key(&at, "ci-prod").await;
+        let noted = Rejections::default();
+        let key = KnownKey { key: issued.id.clone(), org: at.org.id.clone() };
+        let reject = |model: &str| {
+            let rejection = Rejection::Model { last_four: "abcd".into(), model: model.into() };
+            noted.note(&key, &rejection, &RejectedRequest::default(), desk.now());
+        };
+        let first = desk.now();
+        reject("gpt-5");
+        reject("o3");
+        desk.clock.advance(10_000);
+        reject("o3");
+        noted.flush(&desk.db).await.unwrap();
+        desk.clock.advance(10_000);
+        reject("gpt-5");
+        noted.flush(&desk.db).await.unwrap();
+        desk.clock.advance(MINUTE);
+        reject("o3");
+        noted.flush(&desk.db).await.unwrap();
+
+        let view = keys::show(&desk, &at.caller, &at.org.slug, issued.id.as_str()).await.unwrap();
+        let seen: Vec<_> =
+            view.refused.iter().map(|one| (one.words(), one.times, one.first_at, one.last_at)).collect();
+        let later = |ms| first.plus_ms(ms);
+        assert_eq!(
+            seen,
+            [
+                ("Model o3 is not allowed".to_owned(), 3, first, later(20_000 + MINUTE)),
+                ("Model gpt-5 is not allowed".to_owned(), 2, first, later(20_000)),
+            ]
+        );
+
+        // A client that invents models adds a bounded number of rows, and no request is lost from the count.
+        for n in 0..60 {
+            reject(&format!("invented-{n}"));
+            noted.flush(&desk.db).await.unwrap();
+        }
+        let minute = desk.now().ms() / MINUTE;
+        let rows = desk.number(&format!("SELECT COUNT(*) FROM rejections WHERE minute = {minute}")).await;
+        assert_eq!(rows, 21, "twenty models, and one row for all others");
+        let times = format!("SELECT CAST(SUM(times) AS BIGINT) FROM rejections WHERE minute = {minute}");
+        assert_eq!(desk.number(&times).await, 61);
     }
 );
 

@@ -10,6 +10,7 @@ use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::limits::Budget;
 use keydesk_core::domain::moment::{Day, Moment};
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops;
 
@@ -222,6 +223,40 @@ on_both!(
         assert!(list(Sort::Spend).await.is_empty());
         let key = desk.show(&at, &issued).await;
         assert_eq!((key.month_spent, key.state(desk.now())), (Money::ZERO, State::Active));
+    }
+);
+
+on_both!(
+    fn spend_stays_with_the_owner_of_the_key_at_the_time(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = desk.create_key(&at, "ci-prod").await;
+        let next = desk.member(&at, OrgRole::Member).await;
+        let settle = async |cost| {
+            let usage = desk.usage(&at, &issued, cost, desk.now()).await;
+            assert!(record(&desk, &usage).await.unwrap());
+        };
+        settle(1).await;
+        settle(20).await;
+        let person = &next.caller.person.id;
+        desk.execute(&format!("UPDATE keys SET owner_id = '{person}' WHERE id = '{}'", issued.id))
+            .await
+            .unwrap();
+        settle(300).await;
+        let by_owner = async |table: &str, who: &At| {
+            let person = &who.caller.person.id;
+            let sql = format!("SELECT CAST(SUM(cost) AS BIGINT) FROM {table} WHERE owner_id = '{person}'");
+            desk.number(&sql).await
+        };
+        for table in ["usage", "spend_daily"] {
+            assert_eq!((by_owner(table, &at).await, by_owner(table, &next).await), (21, 300), "{table}");
+        }
+        assert_eq!(desk.number("SELECT COUNT(*) FROM spend_daily").await, 2);
+        let report = ops::verify_spend::spend_of(&desk, &at.org.slug).await.unwrap();
+        assert!(report.differences.is_empty());
+        // A day credited to another owner is a difference.
+        desk.execute(&format!("DELETE FROM spend_daily WHERE owner_id = '{person}'")).await.unwrap();
+        let report = ops::verify_spend::spend_of(&desk, &at.org.slug).await.unwrap();
+        assert_eq!(report.differences.len(), 1);
     }
 );
 

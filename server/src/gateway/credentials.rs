@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use keydesk_core::admission::{self, AdmissionError, AuthContext, KnownKey, Presented, Refused};
+use keydesk_core::admission::{self, AdmissionError, AuthContext, KnownKey, Presented, RejectedRequest};
 use keydesk_core::domain::gate::Rejection;
 
 use super::protocol::{Asker, Fault};
@@ -59,7 +59,7 @@ pub fn note_rejection_at(
 ) {
     let request_id = parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()).unwrap_or_default();
     let address = address.map(|address| address.to_string()).unwrap_or_default();
-    state.rejections.note(key, rejection, &Refused { route, address, request_id }, state.desk.now());
+    state.rejections.note(key, rejection, &RejectedRequest { route, address, request_id }, state.desk.now());
 }
 
 /// Every place in every route, also repeated ones: a second key must be seen to be refused.

@@ -88,8 +88,8 @@ pub fn limit(limit: &LimitUse) -> Value {
         "holder_name": limit.holder_name,
         "most": limit.max,
         "used": limit.used,
-        "held": limit.held,
-        "left": limit.left(),
+        "held": limit.reserved,
+        "left": limit.remaining(),
         "resets_at": limit.resets_at.map(Moment::rfc3339),
     });
     if let Limited::Budget(period) = limit.what {
@@ -97,7 +97,7 @@ pub fn limit(limit: &LimitUse) -> Value {
     }
     if limit.what.is_money() {
         for (name, nanos) in
-            [("most_dollars", limit.max), ("used_dollars", limit.used), ("left_dollars", limit.left())]
+            [("most_dollars", limit.max), ("used_dollars", limit.used), ("left_dollars", limit.remaining())]
         {
             shown[name] = json!(Money::from_nanos(nanos).input());
         }

@@ -20,17 +20,18 @@ pub fn add(headers: &mut HeaderMap, limits: &[LimitUse], spent: Option<Money>, n
     };
     for (names, what) in [(REQUESTS, Limited::Requests), (TOKENS, Limited::Tokens)] {
         let of_these = limits.iter().filter(|limit| limit.what == what);
-        if let Some(limit) = of_these.min_by_key(|limit| limit.left()) {
+        if let Some(limit) = of_these.min_by_key(|limit| limit.remaining()) {
             let [max, remaining, reset] = names;
             put(max, limit.max.to_string());
-            put(remaining, limit.left().saturating_sub(limit.asked).max(0).to_string());
+            put(remaining, limit.remaining().saturating_sub(limit.requested).max(0).to_string());
             let wait = limit.resets_at.map_or(60_000, |at| at.ms().saturating_sub(now.ms()).clamp(0, 60_000));
             put(reset, format!("{}s", (wait + 999) / 1_000));
         }
     }
-    if let Some(limit) = limits.iter().filter(|limit| limit.what.is_money()).min_by_key(|limit| limit.left())
+    if let Some(limit) =
+        limits.iter().filter(|limit| limit.what.is_money()).min_by_key(|limit| limit.remaining())
     {
-        let after = limit.left().saturating_sub(spent.map_or(limit.asked, Money::nanos)).max(0);
+        let after = limit.remaining().saturating_sub(spent.map_or(limit.requested, Money::nanos)).max(0);
         put("x-keydesk-budget-limit", Money::from_nanos(limit.max.max(0)).input());
         put("x-keydesk-budget-remaining", Money::from_nanos(after).input());
         put("x-keydesk-budget-scope", limit.holder.as_str().to_owned());

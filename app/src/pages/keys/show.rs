@@ -217,19 +217,21 @@ fn rejections_card(view: &KeyView) -> impl IntoView + use<> {
                 1 => "Once".to_owned(),
                 times => format!("{} times", grouped(times)),
             };
+            let first = (refused.times > 1)
+                .then(|| view! { " · first " {when::ago(refused.first_at, now, zone)} });
             // Where the address is the reason, it is named already.
             let from = (refused.reason != "address" && !refused.address.is_empty())
                 .then(|| format!(" · last from {}", refused.address));
             view! {
                 <li>
                     {icon(Icon::Ban)} <p class="words">{refused.words()}</p> {when::ago(refused.last_at, now, zone)}
-                    <p class="sub">{times} {from}</p>
+                    <p class="sub">{times} {first} {from}</p>
                 </li>
             }
         })
         .collect_view();
     let body = if view.refused.is_empty() {
-        view! { <p class="muted">"No request with this key was refused."</p> }.into_any()
+        view! { <p class="muted">"No rejected requests."</p> }.into_any()
     } else {
         view! { <ol class="history">{rows}</ol> }.into_any()
     };

@@ -37,7 +37,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let history = audit::of_subject(&mut read, &context.org.id, key.id.as_str(), MAX_HISTORY).await?;
     let week = now.plus_days(-REFUSED_DAYS);
     let refused = rejections::of_key(&mut read, &context.org.id, &key.id, week, MAX_REFUSED).await?;
-    let refused = RecentRejection::together(refused);
+    let refused = RecentRejection::grouped(refused);
     drop(read);
     support::trace(desk, &context, Look::Thing { id: key.id.as_str(), name: &key.name }).await?;
     Ok(KeyView { context, key, spend, history, refused, now })
