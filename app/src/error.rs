@@ -2,7 +2,7 @@
 //! reaches a browser through it.
 
 use http::StatusCode;
-use keydesk_core::domain::key_form::FieldError;
+use keydesk_core::domain::field_error::FieldError;
 use keydesk_core::ops::OpError;
 use leptos::server_fn::codec::JsonEncoding;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};

@@ -5,8 +5,8 @@
 use axum::response::IntoResponse;
 use axum_extra::extract::cookie::{Cookie, Key, PrivateCookieJar, SameSite};
 use http::{HeaderMap, HeaderValue, header};
+use keydesk_core::domain::field_error::FieldError;
 use keydesk_core::domain::ids::PersonId;
-use keydesk_core::domain::key_form::FieldError;
 use keydesk_core::domain::moment::Moment;
 use leptos::prelude::{expect_context, use_context};
 use leptos_axum::ResponseOptions;

@@ -5,6 +5,7 @@
 //! Data runs one way: operations ask the policy, then the store; nothing in here knows a page or a route.
 
 pub mod domain;
+pub mod forms;
 
 #[cfg(feature = "store")]
 pub mod admission;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use keydesk_core::domain::ledger::EntryKind;
-use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::person::Email;
-use keydesk_core::ops::orgs::{self, By, NewOrgForm, OrgStatusForm, Owner};
+use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
+use keydesk_core::ops::orgs::{self, By, Owner};
 use keydesk_core::ops::{OpError, audit, links, second_factor};
 use keydesk_core::store::DatabaseUrl;
 

@@ -13,25 +13,27 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use keydesk_core::domain::audit::{Change, Event, EventKind};
 use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::{KeySpec, Status, Words};
-use keydesk_core::domain::ledger::{EntryForm, EntryKind};
+use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, PersonName, slug_of};
 use keydesk_core::domain::policy::{
     Action, KeyFacts, MembersCreate, On, OrgRole, PlatformRole, system_permit,
 };
-use keydesk_core::domain::settings::SettingsForm;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::domain::usage::Tokens;
+use keydesk_core::domain::window::WindowStarts;
+use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
+use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
+use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::access::{Caller, OrgContext, open_org};
 use keydesk_core::ops::invitations::{self, InviteForm};
-use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, NewOrgForm, OrgStatusForm, SaveForm};
+use keydesk_core::ops::orgs::{self, By};
 use keydesk_core::ops::{OpError, catalogue, keys as key_ops};
 use keydesk_core::store::people::{self, NewPerson};
-use keydesk_core::store::teams::{self as team_store, NewTeam, NewTeamMember};
-use keydesk_core::store::{Tx, admission, keys, meter, models, spend};
+use keydesk_core::store::teams::{NewTeam, NewTeamMember};
+use keydesk_core::store::{Tx, admission, keys, meter, models, spend, teams as team_store};
 use keydesk_core::{Clock, Desk};
-
 use plan::{Fate, PlannedKey};
 use words::{PEOPLE, Part, TEAMS};
 
@@ -437,7 +439,7 @@ async fn change(
 ) -> Result<(), OpError> {
     let now = desk.now();
     let mut found = [keys::find(&mut tx, &org.org.id, id).await?.ok_or(OpError::NotFound)?];
-    let starts = spend::WindowStarts::at(now, &org.org.zone);
+    let starts = WindowStarts::at(now, &org.org.zone);
     spend::fill(&mut tx, &org.org.id, &mut found, starts).await?;
     let [key] = found;
     let permit = |action| context.permit(action, On::Key(key.facts()));

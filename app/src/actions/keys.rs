@@ -3,7 +3,8 @@
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{KeyFilter, MAX_SEARCH, Sort, StateFilter};
 use keydesk_core::domain::key_format::{hint, looks_like_secret};
-use keydesk_core::ops::keys::{self, CreateForm, EditForm, Edited, Found, KeyRef, RevokeForm, SearchForm};
+use keydesk_core::forms::key::{CreateForm, EditForm, KeyRef, RevokeForm, SearchForm};
+use keydesk_core::ops::keys::{self, Edited, Found};
 use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! Add, change and retire a model of the catalogue. For the installation's operator.
 
-use keydesk_core::ops::models::{self, AddForm, RetireForm, SaveForm, Saved};
+use keydesk_core::forms::model::{AddForm, RetireForm, SaveForm};
+use keydesk_core::ops::models::{self, Saved};
 use keydesk_core::ops::orgs::By;
 use leptos::prelude::*;
 

@@ -1,9 +1,10 @@
 //! An organisation's settings; and the installation's organisations, for its operator.
 
 use keydesk_core::domain::ledger::EntryKind;
-use keydesk_core::ops::orgs::{
-    self, By, EnforceForm, EnterForm, Entered, NewOrgForm, OrgStatusForm, Owner, SaveForm, Saved,
-};
+use keydesk_core::forms::ledger::{EnforceForm, EnterForm};
+use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
+use keydesk_core::forms::settings::SaveForm;
+use keydesk_core::ops::orgs::{self, By, Entered, Owner, Saved};
 use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 

@@ -1,7 +1,8 @@
 //! Connect, change and retire a provider, and route models to it. For the installation's operator.
 
+use keydesk_core::forms::provider::{AddForm, RetireForm, RouteForm, SaveForm};
 use keydesk_core::ops::orgs::By;
-use keydesk_core::ops::providers::{self, AddForm, RetireForm, Retired, RouteForm, Routed, SaveForm, Saved};
+use keydesk_core::ops::providers::{self, Retired, Routed, Saved};
 use leptos::prelude::*;
 
 use super::tell;

@@ -1,9 +1,8 @@
 //! Create, edit, archive and restore a team; add, change and remove its people.
 
+use keydesk_core::forms::team::{CreateForm, EditForm, TeamRef};
 use keydesk_core::ops::reauthentication::reauthenticate;
-use keydesk_core::ops::teams::{
-    self, AddForm, CreateForm, EditForm, Edited, PersonForm, RemoveForm, TeamRef,
-};
+use keydesk_core::ops::teams::{self, AddForm, Edited, PersonForm, RemoveForm};
 use leptos::prelude::*;
 
 use super::tell;

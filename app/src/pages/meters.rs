@@ -1,6 +1,6 @@
 //! Budgets as bars: what was spent of each, and when it begins anew. Keys, teams and the organisation are drawn alike.
 
-use keydesk_core::domain::key::BudgetUse;
+use keydesk_core::domain::limits::BudgetUse;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::window::Period;

@@ -1,7 +1,7 @@
 //! Form fields: label above, help below, the mistake below that. A field finds its own mistake by name, so a form only
 //! says what it asks for. Names are sent as `form[…]`: each action takes one struct of that name.
 
-use keydesk_core::domain::key_form::FieldError;
+use keydesk_core::domain::field_error::FieldError;
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};

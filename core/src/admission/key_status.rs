@@ -9,6 +9,7 @@ use crate::domain::key_format;
 use crate::domain::limit_use::LimitUse;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
+use crate::domain::window::WindowStarts;
 use crate::store::{admission as stored, spend};
 
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ pub async fn key_status(
     let (expires_at, zone) = (found.expires_at, found.zone.clone());
     let context = AuthContext::new(found);
     let (spent, requests, tokens) = spend::total_of_key(&mut read, &context.org, &context.key).await?;
-    let starts = spend::WindowStarts::at(desk.now(), &context.zone);
+    let starts = WindowStarts::at(desk.now(), &context.zone);
     let month_spent = spend::month_of_key(&mut read, &context.org, &context.key, starts).await?;
     drop(read);
     let live = match &stopped {

@@ -9,8 +9,9 @@ use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::usage::Tokens;
+use crate::domain::window::WindowStarts;
 use crate::store::meter::{self, Hold, Met};
-use crate::store::spend::{Usage, WindowStarts};
+use crate::store::spend::Usage;
 use crate::store::{StoreError, admission as stored, spend};
 
 /// How long a request holds without a word from its gateway. Gateways say that it is under way every `RENEW_MS`.

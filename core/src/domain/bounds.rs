@@ -2,11 +2,12 @@
 //! key is written. Nothing here looks anything up, and nothing here stops a request: at the gateway the team's own scope,
 //! budgets and limits hold beside the key's, whatever the key was given.
 
+use super::field_error::FieldError;
 use super::key::KeySpec;
-use super::key_form::{FieldError, days_words};
-use super::limits::{Budget, Limits, grouped};
+use super::limits::{Budget, Limits};
 use super::moment::{Day, Moment, Zone};
 use super::money::Money;
+use super::numbers::{days_words, grouped};
 use super::parse_error::ParseError;
 use super::scope::ModelScope;
 use super::window::Period;

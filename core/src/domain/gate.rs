@@ -4,9 +4,10 @@
 
 use super::key_format::MalformedKey;
 use super::limit_use::{HolderKind, LimitUse, Limited};
-use super::limits::{Budget, grouped};
+use super::limits::Budget;
 use super::moment::{Moment, Zone};
 use super::money::Money;
+use super::numbers::grouped;
 
 /// In the order in which they are tried; a gateway stops at the first that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

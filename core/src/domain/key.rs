@@ -4,7 +4,7 @@
 use super::addresses::AllowList;
 use super::audit::Change;
 use super::ids::{KeyId, PersonId, TeamId};
-use super::limits::{Budget, Limits, budget_words, limit_words};
+use super::limits::{Budget, BudgetUse, Limits, budget_words, limit_words};
 use super::moment::{Moment, Zone};
 use super::money::Money;
 use super::person::PersonName;
@@ -71,19 +71,6 @@ pub struct Key {
     pub shared: Vec<SharedBudget>,
     /// What its organisation has left, where requests stop at nothing.
     pub balance: Option<Money>,
-}
-
-/// A budget and what was spent of it in the window that holds now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BudgetUse {
-    pub budget: Budget,
-    pub spent: Money,
-}
-
-impl BudgetUse {
-    pub fn is_over(&self) -> bool {
-        self.spent >= self.budget.amount
-    }
 }
 
 /// Whose budget a key shares with other keys.

@@ -376,6 +376,16 @@ fn is_hidden(c: char) -> bool {
     c.is_whitespace() || c.is_control() || zero_width
 }
 
+/// A name or a note is stored, listed and audited in clear.
+pub fn refuse_secret(text: String) -> Result<String, ParseError> {
+    if looks_like_secret(&text) {
+        return Err(ParseError::new(
+            "This looks like a secret, and secrets are kept nowhere. Write what the key is for.",
+        ));
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,10 @@
 //! What was paid into an organisation and taken out of it, and the balance that comes of it: the sum of its entries less
 //! what was spent since the first of them that counts. Entries are only ever added; a mistake is set right by another one.
 
-use serde::{Deserialize, Serialize};
-
 use super::audit::SYSTEM;
-use super::key_form::FieldError;
-use super::key_format::looks_like_secret;
 use super::moment::Moment;
 use super::money::Money;
 use super::parse_error::ParseError;
-use super::person::visible_name;
 
 pub const MAX_NOTE: usize = 200;
 /// All credits of an organisation together, and all its debits: their sums stay far from what a number can hold.
@@ -157,68 +152,12 @@ impl NewEntry {
     }
 }
 
-/// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EntryForm {
-    /// `credit` or `debit`.
-    pub kind: String,
-    pub amount: String,
-    pub note: String,
-}
-
-impl EntryForm {
-    /// # Errors
-    /// Every mistake in the form at once.
-    pub fn parse(&self) -> Result<NewEntry, Vec<FieldError>> {
-        let kind = match EntryKind::parse(&self.kind) {
-            Some(kind @ (EntryKind::Credit | EntryKind::Debit)) => Ok(kind),
-            Some(EntryKind::Opening) | None => Err(ParseError::new("Choose Add credit or Take out.")),
-        };
-        let amount = match self.amount.trim() {
-            "" => Err(ParseError::new("The amount is empty. Enter one in dollars, such as 250 or 1,250.50.")),
-            text => Money::parse(text),
-        };
-        let amount = amount.and_then(|amount| match amount {
-            Money::ZERO => {
-                Err(ParseError::new("Amount must be more than $0. The choice above says in which direction."))
-            }
-            amount => Ok(amount),
-        });
-        let note = match self.note.trim() {
-            "" => Err(ParseError::new(
-                "Say what it is for, such as the invoice's number: it is all that explains the entry later.",
-            )),
-            text if looks_like_secret(text) => Err(ParseError::new(
-                "This looks like a secret, and secrets are kept nowhere. Write it in words.",
-            )),
-            text => visible_name(text, "Note", MAX_NOTE),
-        };
-        let mut errors = Vec::new();
-        let kind = kind.map_err(|problem| errors.push(FieldError::new("kind", problem))).ok();
-        let amount = amount.map_err(|problem| errors.push(FieldError::new("amount", problem))).ok();
-        let note = note.map_err(|problem| errors.push(FieldError::new("note", problem))).ok();
-        match (kind, amount, note) {
-            (Some(kind), Some(amount), Some(note)) => Ok(NewEntry { kind, amount, note }),
-            _ => Err(errors),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn dollars(amount: i64) -> Money {
         Money::from_nanos(amount * 1_000_000_000)
-    }
-
-    fn form(kind: &str, amount: &str, note: &str) -> EntryForm {
-        EntryForm { kind: kind.into(), amount: amount.into(), note: note.into() }
-    }
-
-    fn wrong(form: &EntryForm) -> Vec<String> {
-        form.parse().unwrap_err().into_iter().map(|error| error.field).collect()
     }
 
     #[test]
@@ -242,23 +181,6 @@ mod tests {
         let enforced = Balance { enforced_at: Some(Moment::from_ms(1)), ..none };
         assert!(enforced.refuses());
         assert!(!Balance { paid_in: Money::from_nanos(1), ..enforced }.refuses());
-    }
-
-    #[test]
-    fn every_mistake_in_an_entry_is_found_at_once() {
-        assert_eq!(wrong(&EntryForm::default()), ["kind", "amount", "note"]);
-        assert_eq!(wrong(&form("opening", "-5", " ")), ["kind", "amount", "note"]);
-        assert_eq!(wrong(&form("credit", "0", "Invoice 7")), ["amount"]);
-        assert_eq!(wrong(&form("debit", "1", &"x".repeat(MAX_NOTE + 1))), ["note"]);
-        assert_eq!(wrong(&form("debit", "1", "sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE")), ["note"]);
-    }
-
-    #[test]
-    fn a_debit_is_typed_above_zero_and_kept_below() {
-        let entry = form("debit", "$1,250.50", " Invoice 7 ").parse().unwrap();
-        assert_eq!(entry.signed(), Money::from_nanos(-1_250_500_000_000));
-        assert_eq!(entry.note, "Invoice 7");
-        assert_eq!(form("credit", "2k", "Invoice 7").parse().unwrap().signed(), dollars(2_000));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::money::{Mistake, Money, read_billionths};
+use super::money::Money;
+use super::numbers::{Mistake, grouped, read_billionths};
 use super::parse_error::ParseError;
 use super::window::Period;
 
@@ -55,22 +56,6 @@ pub fn short_count(count: i64) -> String {
         0 => format!("{sign}{whole}{letter}"),
         tenths => format!("{sign}{whole}.{tenths}{letter}"),
     }
-}
-
-/// A count with a comma before every three digits: `1,234,567`.
-pub fn grouped(count: i64) -> String {
-    let digits = count.unsigned_abs().to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
-    if count < 0 {
-        text.push('-');
-    }
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A limit as people read it, whole.
@@ -133,6 +118,19 @@ impl Budget {
     }
 }
 
+/// A budget and what was spent of it in the window that holds now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetUse {
+    pub budget: Budget,
+    pub spent: Money,
+}
+
+impl BudgetUse {
+    pub fn is_over(&self) -> bool {
+        self.spent >= self.budget.amount
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,20 +183,6 @@ mod tests {
             (i64::MIN, "-9,223,372,036.8b"),
         ] {
             assert_eq!(short_count(count), short);
-        }
-    }
-
-    #[test]
-    fn commas_stand_before_every_three_digits() {
-        for (count, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (1_234_567, "1,234,567"),
-            (-100_000, "-100,000"),
-            (i64::MIN, "-9,223,372,036,854,775,808"),
-        ] {
-            assert_eq!(grouped(count), text);
         }
     }
 

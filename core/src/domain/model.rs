@@ -2,6 +2,7 @@
 
 use super::ids::ProviderId;
 use super::money::Money;
+use super::numbers::{grouped, read_billionths};
 use super::parse_error::ParseError;
 use super::scope::ModelPattern;
 
@@ -78,4 +79,22 @@ pub struct KnownModel {
     pub version: i64,
     /// The name of the provider that it is routed to.
     pub served_by: Option<String>,
+}
+
+/// More than any model gives out today.
+const MAX_HELD: i64 = 1_000_000;
+
+/// How many output tokens a request without a maximum of its own holds.
+pub fn parse_output_tokens(text: &str) -> Result<i64, ParseError> {
+    const WHOLE: u128 = 1_000_000_000;
+    let wrong = || {
+        ParseError::new(format!(
+            "Type a whole number of tokens from 1 to {}, such as 1,000 or 4k.",
+            grouped(MAX_HELD)
+        ))
+    };
+    let billionths = read_billionths(text).map_err(|_| wrong())?;
+    let count = i64::try_from(billionths / WHOLE).map_err(|_| wrong())?;
+    let fits = billionths % WHOLE == 0 && (1..=MAX_HELD).contains(&count);
+    if fits { Ok(count) } else { Err(wrong()) }
 }

@@ -8,7 +8,7 @@ use std::iter::Sum;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::grouped;
+use super::numbers::{Mistake, grouped, read_billionths};
 use super::parse_error::ParseError;
 
 const NANOS_PER_DOLLAR: i64 = 1_000_000_000;
@@ -153,66 +153,6 @@ fn sentence(field_error: Mistake) -> &'static str {
         Mistake::TooFine => "The amount has more than 9 decimals. Enter 9 or fewer.",
         Mistake::TooLarge => "The amount is more than $1,000,000,000. Enter that or less.",
     }
-}
-
-/// What is wrong with a written number; each field has its own sentence for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mistake {
-    Empty,
-    Negative,
-    Separator,
-    Junk,
-    TooFine,
-    TooLarge,
-}
-
-/// Reads a written number (`1,234.5`, `10k`, `1.5m`) as exact billionths, so that no float is needed.
-/// Separators must stand before groups of three digits: a decimal comma (`1,5`) must not become 15.
-pub(super) fn read_billionths(text: &str) -> Result<u128, Mistake> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(Mistake::Empty);
-    }
-    if text.starts_with(['-', '−']) {
-        return Err(Mistake::Negative);
-    }
-    let (number, times) = match text.strip_suffix(['k', 'K']) {
-        Some(number) => (number.trim_end(), 1_000),
-        None => match text.strip_suffix(['m', 'M']) {
-            Some(number) => (number.trim_end(), 1_000_000),
-            None => (text, 1),
-        },
-    };
-    let known = |c: char| c.is_ascii_digit() || c == '.' || is_separator(c);
-    if !number.chars().all(known) || !number.contains(|c: char| c.is_ascii_digit()) {
-        return Err(Mistake::Junk);
-    }
-    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-    if decimals.contains('.') {
-        return Err(Mistake::Junk);
-    }
-    let mut groups = whole.split(is_separator);
-    let first = groups.next().unwrap_or_default();
-    let in_threes = groups.clone().all(|group| group.len() == 3);
-    let alone = groups.next().is_none();
-    if decimals.contains(is_separator) || !(alone || in_threes && (1..=3).contains(&first.len())) {
-        return Err(Mistake::Separator);
-    }
-    if decimals.len() > 9 {
-        return Err(Mistake::TooFine);
-    }
-    let digits: String = whole.chars().filter(char::is_ascii_digit).collect();
-    let digits = digits.trim_start_matches('0');
-    // Twenty digits are far past every limit here and leave room in the product below.
-    if digits.len() > 20 {
-        return Err(Mistake::TooLarge);
-    }
-    let scaled: u128 = format!("0{digits}{decimals:0<9}").parse().map_err(|_| Mistake::Junk)?;
-    Ok(scaled * times)
-}
-
-fn is_separator(c: char) -> bool {
-    c == ',' || c.is_whitespace()
 }
 
 #[cfg(test)]

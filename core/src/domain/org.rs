@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::OrgId;
-use super::key_format::DEFAULT_PREFIX;
+use super::key_format::{DEFAULT_PREFIX, refuse_secret};
 use super::limits::Limits;
 use super::moment::Zone;
 use super::money::Money;
+use super::parse_error::ParseError;
+use super::person::visible_name;
 use super::policy::MembersCreate;
 
 #[derive(Clone, Debug)]
@@ -78,4 +80,17 @@ impl Default for KeyDefaults {
             days: Some(90),
         }
     }
+}
+
+pub const MAX_ORG_NAME: usize = 100;
+
+/// An organisation's name, which stands on every page of it.
+pub fn parse_org_name(text: &str) -> Result<String, ParseError> {
+    visible_name(text, "Name", MAX_ORG_NAME).and_then(refuse_secret)
+}
+
+/// The zone of an IANA name.
+pub fn parse_zone(text: &str) -> Result<Zone, ParseError> {
+    Zone::parse(text.trim())
+        .ok_or_else(|| ParseError::new("This time zone is not known. Write it as Europe/Zurich or UTC."))
 }

@@ -76,3 +76,28 @@ pub struct ListedProvider {
     /// How many models are routed to it.
     pub models: i64,
 }
+
+/// A provider without its id: what an operator decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSpec {
+    pub name: String,
+    pub kind: ProviderKind,
+    pub base_url: String,
+    pub credential_env: String,
+    pub connect_ms: i64,
+    pub idle_ms: i64,
+    pub whole_ms: i64,
+}
+
+impl ProviderSpec {
+    pub fn of(provider: &Provider) -> Self {
+        let Provider { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, .. } =
+            provider.clone();
+        Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
+    }
+
+    pub fn with_id(self, id: ProviderId) -> Provider {
+        let Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms } = self;
+        Provider { id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
+    }
+}

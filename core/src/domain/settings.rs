@@ -1,20 +1,18 @@
 //! What an organisation decides about itself, field by field: as people read it, and what of it changed. How a browser
-//! sends it is in `settings_form`.
+//! sends it is in `forms::settings`.
 
 use super::audit::Change;
 use super::bounds::budget_of;
-use super::key_form::FieldError;
-use super::limits::{Budget, grouped};
+use super::field_error::FieldError;
+use super::limits::Budget;
 use super::moment::Zone;
 use super::money::Money;
+use super::numbers::grouped;
 use super::org::{KeyDefaults, Org, OrgRules};
 use super::parse_error::ParseError;
 use super::policy::MembersCreate;
 use super::window::Period;
 
-pub use super::settings_form::{SettingsForm, parse_org_name, parse_zone};
-
-pub const MAX_ORG_NAME: usize = 100;
 /// Ten years: what a date in the form of a key may be ahead.
 pub const MAX_DAYS: i64 = 3_660;
 
@@ -110,7 +108,7 @@ impl Setting {
         }
     }
 
-    pub(super) fn of_period(word: &str) -> Setting {
+    pub fn of_period(word: &str) -> Setting {
         let budgets = [Setting::OrgMonth, Setting::OrgWeek, Setting::OrgDay];
         let found = budgets
             .into_iter()
@@ -132,7 +130,7 @@ impl Settings {
         }
     }
 
-    pub(super) fn budget(&self, setting: Setting) -> Option<Money> {
+    pub fn budget(&self, setting: Setting) -> Option<Money> {
         setting.period().and_then(|period| budget_of(&self.budgets, period))
     }
 
@@ -217,7 +215,7 @@ impl Settings {
     }
 
     /// What two fields must not say together.
-    pub(super) fn check(&self) -> Result<(), Vec<FieldError>> {
+    pub fn check(&self) -> Result<(), Vec<FieldError>> {
         let Some(max) = self.rules.max_key_days else { return Ok(()) };
         let days = self.reads(Setting::KeyDaysMost);
         let sentence = match self.defaults.days {

@@ -3,8 +3,7 @@
 use super::audit::Change;
 use super::bounds::Bounds;
 use super::ids::TeamId;
-use super::key::BudgetUse;
-use super::limits::{budget_words, limit_words};
+use super::limits::{BudgetUse, budget_words, limit_words};
 use super::moment::Moment;
 use super::money::Money;
 use super::person::PersonName;
@@ -47,7 +46,7 @@ impl WholeTeam {
 
     /// `12`, or `10,000+`.
     pub fn live_keys_words(&self) -> String {
-        let counted = super::limits::grouped(self.live_keys.min(KEYS_COUNTED));
+        let counted = super::numbers::grouped(self.live_keys.min(KEYS_COUNTED));
         if self.live_keys > KEYS_COUNTED { format!("{counted}+") } else { counted }
     }
 }

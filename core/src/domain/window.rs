@@ -92,6 +92,21 @@ impl Window {
     }
 }
 
+/// Where the windows that hold `at` start.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowStarts {
+    pub month: Moment,
+    pub week: Moment,
+    pub day: Moment,
+}
+
+impl WindowStarts {
+    pub fn at(at: Moment, zone: &Zone) -> Self {
+        let start = |period: Period| period.window(at, zone).start;
+        Self { month: start(Period::Month), week: start(Period::Week), day: start(Period::Day) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::OpError;
 use super::access::Caller;
 use super::passwords::check_new_of;
-use super::reauthentication::{Reauth, reauthenticate_always};
+use super::reauthentication::reauthenticate_always;
 use super::sign_in::VerifiedPassword;
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
@@ -16,10 +16,10 @@ use crate::domain::ids::SessionId;
 use crate::domain::moment::Moment;
 use crate::domain::person::visible_name;
 use crate::domain::policy::{self, Action, MembersCreate, On, Permit, Principal};
+use crate::forms::reauth::Reauth;
 use crate::store::people::{self, Membership, Person};
-use crate::store::second_factor;
 use crate::store::sessions::{self, OpenSession};
-use crate::store::{Tx, Via};
+use crate::store::{Tx, Via, second_factor};
 
 /// How long a session lives without a request, and in any case.
 #[derive(Clone, Copy, Debug)]

@@ -5,19 +5,19 @@ use serde::{Deserialize, Serialize};
 
 use super::access::{self, Caller, OrgContext, open_org, person_of};
 use super::passwords::check_new;
-use super::reauthentication::Reauth;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{InvitationId, PersonId, TeamId};
-use crate::domain::key_form::FieldError;
 use crate::domain::moment::Moment;
 use crate::domain::person::{Email, visible_name};
 use crate::domain::policy::{
     self, Action, MemberFacts, MembersCreate, On, OrgRole, Permit, PlatformRole, Principal,
 };
 use crate::domain::team::{Team, TeamRole};
+use crate::forms::reauth::Reauth;
 use crate::store::invitations::{self, Invitation, NewRow};
 use crate::store::people::{self, NewPerson};
 use crate::store::teams::{self, NewTeamMember};

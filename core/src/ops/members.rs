@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};
-use super::reauthentication::Reauth;
 use super::support::{self, Look};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind, PastEvent};
@@ -17,9 +16,10 @@ use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit, Scope};
+use crate::domain::window::WindowStarts;
+use crate::forms::reauth::Reauth;
 use crate::store::invitations::{self, Invitation};
 use crate::store::members::{self, Cursor, Member, MemberPage, MemberSummary};
-use crate::store::spend::WindowStarts;
 use crate::store::{Tx, Via, audit, keys, sessions, spend, teams};
 
 /// Far more open invitations than a person reads.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::domain::key_form::FieldError;
+use crate::domain::field_error::FieldError;
 use crate::domain::parse_error::ParseError;
 
 /// Nothing was written; `form` is what to show instead.
@@ -53,7 +53,7 @@ fn fields<F: Serialize>(form: &F) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::provider_form::ProviderForm;
+    use crate::forms::provider::ProviderForm;
 
     #[test]
     fn each_keeps_what_only_one_changed_and_both_values_are_told_where_both_did() {

@@ -25,7 +25,7 @@ pub mod support;
 pub mod teams;
 pub mod verify_spend;
 
-use crate::domain::key_form::FieldError;
+use crate::domain::field_error::FieldError;
 use crate::domain::parse_error::ParseError;
 use crate::domain::policy::AccessDenied;
 use crate::store::StoreError;

@@ -1,8 +1,6 @@
 //! The catalogue's models, one at a time: what each costs and who serves it, for whoever runs the installation. Whole
 //! lists are `catalogue`'s. Like providers, they are in no organisation's audit and are logged instead.
 
-use serde::{Deserialize, Serialize};
-
 use super::OpError;
 use super::access::Caller;
 use super::merge::{EditConflict, merge};
@@ -11,11 +9,10 @@ use super::providers::{NOBODYS, named, unknown};
 use crate::Desk;
 use crate::domain::ids::ProviderId;
 use crate::domain::model::KnownModel;
-use crate::domain::model_form::ModelForm;
 use crate::domain::money::Money;
 use crate::domain::provider::Provider;
-use crate::store::models;
-use crate::store::{Via, people, providers};
+use crate::forms::model::{AddForm, ModelForm, RetireForm, SaveForm};
+use crate::store::{Via, models, people, providers};
 
 /// What a list can be sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,12 +144,6 @@ async fn view(
     Ok(ModelFormView { form, known, providers, own: people::orgs_of(via, &caller.person.id).await? })
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AddForm {
-    pub model: ModelForm,
-}
-
 /// Gives its id.
 ///
 /// # Errors
@@ -170,16 +161,6 @@ pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<String, OpEr
     tx.save_unaudited(NOBODYS).await?;
     tracing::info!(who = operating.who(), model = ?model, "a model is added");
     Ok(model.id)
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SaveForm {
-    /// The version that the form was drawn from.
-    pub version: i64,
-    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
-    pub was: String,
-    pub model: ModelForm,
 }
 
 #[derive(Debug)]
@@ -228,12 +209,6 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
     tx.save_unaudited(NOBODYS).await?;
     tracing::info!(who = operating.who(), before = ?known.model, after = ?mine, "a model is changed");
     Ok(Saved::Saved(mine.id))
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetireForm {
-    pub id: String,
 }
 
 /// Takes a model out of the catalogue; what was spent on it stays written. Gives its id.

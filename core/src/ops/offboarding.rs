@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};
-use super::reauthentication::Reauth;
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::PersonId;
@@ -13,8 +12,9 @@ use crate::domain::key::Key;
 use crate::domain::moment::{Day, Moment};
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit};
+use crate::domain::window::WindowStarts;
+use crate::forms::reauth::Reauth;
 use crate::store::members::{self, Member};
-use crate::store::spend::WindowStarts;
 use crate::store::{Tx, keys, people, spend};
 
 /// People to choose from.

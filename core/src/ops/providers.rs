@@ -4,8 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::OpError;
 use super::access::Caller;
 use super::merge::{EditConflict, merge};
@@ -14,11 +12,9 @@ use crate::Desk;
 use crate::domain::ids::ProviderId;
 use crate::domain::model::KnownModel;
 use crate::domain::operator_permit::OperatorPermit;
-use crate::domain::provider::{ListedProvider, Provider, ProviderKind};
-use crate::domain::provider_form::{ProviderForm, ProviderSpec};
-use crate::store::models;
-use crate::store::providers;
-use crate::store::{ConstraintViolation, StoreError, Tx, Via, people};
+use crate::domain::provider::{ListedProvider, Provider, ProviderKind, ProviderSpec};
+use crate::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
+use crate::store::{ConstraintViolation, StoreError, Tx, Via, models, people, providers};
 
 /// Why nothing is written to an audit.
 pub(super) const NOBODYS: &str = "providers and models belong to no organisation";
@@ -90,12 +86,6 @@ pub const fn vendor_of(kind: ProviderKind) -> &'static str {
     }
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AddForm {
-    pub provider: ProviderForm,
-}
-
 /// # Errors
 /// `Invalid` with every mistake, a taken name among them.
 pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<Provider, OpError> {
@@ -115,17 +105,6 @@ pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<Provider, Op
         "a provider is added"
     );
     Ok(provider)
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SaveForm {
-    pub id: String,
-    /// The version that the form was drawn from.
-    pub version: i64,
-    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
-    pub was: String,
-    pub provider: ProviderForm,
 }
 
 #[derive(Debug)]
@@ -183,12 +162,6 @@ fn reads(field: &str, value: &str) -> String {
     }
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetireForm {
-    pub id: String,
-}
-
 #[derive(Debug)]
 pub struct Retired {
     pub name: String,
@@ -219,16 +192,6 @@ pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<Retire
         "a provider is retired"
     );
     Ok(Retired { name, unrouted })
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RouteForm {
-    pub id: String,
-    /// The models that the form was drawn with, as JSON: each one's id, and the id of its provider or nothing.
-    pub was: String,
-    /// Those that are ticked.
-    pub models: Vec<String>,
 }
 
 #[derive(Debug, Default)]

@@ -2,23 +2,13 @@
 //! somebody else, a change of role, of a password or a second factor, an act on many things. The form that asks carries the
 //! proof itself, so that nothing typed is lost.
 
-use serde::{Deserialize, Serialize};
-
 use super::access::Caller;
 use super::account::By;
 use super::sign_in::{self, SignInForm, VerifiedPassword};
 use super::{OpError, second_factor};
 use crate::Desk;
-use crate::domain::hidden::Hidden;
+use crate::forms::reauth::Reauth;
 use crate::store::sessions;
-
-/// As a browser sends it, in a form that may have to be proved: empty while it need not be.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Reauth {
-    pub password: Hidden,
-    pub code: Hidden,
-}
 
 /// The caller, fresh if the proof is right. Without a proof they are as fresh as they were: whether that is enough,
 /// `Caller::require_recent_auth` says where it matters.

@@ -3,15 +3,14 @@
 //! database itself refuses anything else.
 
 use super::keys::read_budget;
-use super::spend::WindowStarts;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::OrgId;
-use crate::domain::key::BudgetUse;
 use crate::domain::ledger::{Balance, Entry, EntryKind, NewEntry};
-use crate::domain::limits::Budget;
+use crate::domain::limits::{Budget, BudgetUse};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, Permit};
+use crate::domain::window::WindowStarts;
 
 statements! {
     /// The number stands in the condition and in the primary key: of two entries with one number, one is no row.

@@ -7,12 +7,13 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::dialect::Dialect;
-use super::spend::{Usage, WindowStarts};
+use super::spend::Usage;
 use super::{Conn, Db, Reader, StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
 use crate::domain::limit_use::{HolderKind, Limited};
 use crate::domain::moment::{Day, Moment, Zone};
 use crate::domain::money::Money;
+use crate::domain::window::WindowStarts;
 
 /// Parameters of `keydesk_limits_v1` and of the statements in it.
 const LIMITS_TAKES: &str =

@@ -4,8 +4,7 @@ use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::moment::Moment;
 use crate::domain::operator_permit::OperatorPermit;
-use crate::domain::provider::{ListedProvider, Provider, ProviderKind};
-use crate::domain::provider_form::ProviderSpec;
+use crate::domain::provider::{ListedProvider, Provider, ProviderKind, ProviderSpec};
 
 statements! {
     LIST = "SELECT p.id, p.name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms, p.version,

@@ -7,14 +7,14 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::keys::read_budget;
-use super::ledger;
-use super::{StoreError, Via, run, statements};
+use super::{StoreError, Via, ledger, run, statements};
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
-use crate::domain::key::{BudgetUse, Key, SharedBudget, Whose};
-use crate::domain::moment::{Day, Moment, Zone};
+use crate::domain::key::{Key, SharedBudget, Whose};
+use crate::domain::limits::BudgetUse;
+use crate::domain::moment::{Day, Moment};
 use crate::domain::money::Money;
 use crate::domain::usage::Tokens;
-use crate::domain::window::Period;
+use crate::domain::window::{Period, WindowStarts};
 
 statements! {
     DAYS = "SELECT day, CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens + output_tokens) AS BIGINT), CAST(SUM(cost) AS BIGINT)
@@ -45,21 +45,6 @@ pub struct Usage {
     pub first_byte_ms: Option<i64>,
     pub address: String,
     pub user_agent: String,
-}
-
-/// Where the windows that hold `at` start.
-#[derive(Clone, Copy, Debug)]
-pub struct WindowStarts {
-    pub month: Moment,
-    pub week: Moment,
-    pub day: Moment,
-}
-
-impl WindowStarts {
-    pub fn at(at: Moment, zone: &Zone) -> Self {
-        let start = |period: Period| period.window(at, zone).start;
-        Self { month: start(Period::Month), week: start(Period::Week), day: start(Period::Day) }
-    }
 }
 
 /// Whose budgets and counters.

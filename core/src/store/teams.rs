@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 use super::dialect::Dialect;
 use super::keys::{fold, read_scope, scope_kind};
 use super::people::{person_id, read_name};
-use super::spend::{Holder, WindowStarts};
+use super::spend::Holder;
 use super::{StoreError, Tx, Via, changed, run, spend, statements};
 use crate::domain::bounds::Bounds;
 use crate::domain::ids::{OrgId, PersonId, TeamId};
@@ -17,6 +17,7 @@ use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, OrgRole, Permit};
 use crate::domain::scope::ModelScope;
 use crate::domain::team::{KEYS_COUNTED, Team, TeamRole, TeamSpec, WholeTeam};
+use crate::domain::window::WindowStarts;
 
 statements! {
     INSERT = "INSERT INTO teams (id, org_id, name, name_folded, model_scope, rpm, tpm, concurrent, created_at)

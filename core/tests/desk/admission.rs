@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use keydesk_core::admission::{AdmissionError, AuthContext, Presented, authenticate, models_in_scope};
 use keydesk_core::domain::gate::{Gate, Rejection};
-use keydesk_core::domain::key_form::KeyForm;
+use keydesk_core::forms::key::{EditForm, KeyForm};
 use keydesk_core::ops;
-use keydesk_core::ops::keys::{EditForm, IssuedKey};
+use keydesk_core::ops::keys::IssuedKey;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

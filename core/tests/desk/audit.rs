@@ -27,10 +27,7 @@ on_both!(
         let ci = desk.create_key(&at, "ci-prod").await;
         desk.clock.advance(DAY);
         let web = desk
-            .create(
-                &admin,
-                keydesk_core::domain::key_form::KeyForm { team: team.id.to_string(), ..form("web") },
-            )
+            .create(&admin, keydesk_core::forms::key::KeyForm { team: team.id.to_string(), ..form("web") })
             .await
             .unwrap();
         desk.clock.advance(DAY);

@@ -1,13 +1,14 @@
 //! An organisation's ledger, balance and own budgets, what keys say of them, and whether spend adds up.
 
 use keydesk_core::domain::key::State;
-use keydesk_core::domain::key_form::KeyForm;
-use keydesk_core::domain::ledger::{Balance, EntryForm, EntryKind};
+use keydesk_core::domain::ledger::{Balance, EntryKind};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::domain::settings::SettingsForm;
+use keydesk_core::forms::key::KeyForm;
+use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
+use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::keys::IssuedKey;
-use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, Entered, EntryConflict, SaveForm, Saved};
+use keydesk_core::ops::orgs::{self, By, Entered, EntryConflict, Saved};
 use keydesk_core::ops::{OpError, verify_spend};
 use keydesk_core::store::ledger::{LedgerCursor, PAGE_ROWS};
 

@@ -3,15 +3,16 @@
 
 use keydesk_core::domain::audit_filter::AuditFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::domain::settings::SettingsForm;
 use keydesk_core::domain::team::{Team, TeamSpec};
-use keydesk_core::domain::team_form::TeamForm;
+use keydesk_core::forms;
+use keydesk_core::forms::key::{KeyRef, RevokeForm};
+use keydesk_core::forms::settings::{SaveForm, SettingsForm};
+use keydesk_core::forms::team::{TeamForm, TeamRef};
 use keydesk_core::ops::invitations::{self, InvitationRef, InviteForm};
-use keydesk_core::ops::keys::{self, KeyRef, RevokeForm};
 use keydesk_core::ops::members::{self, LeaveForm, MemberRef, RoleForm};
-use keydesk_core::ops::orgs::{self, SaveForm, Saved};
-use keydesk_core::ops::teams::{self, TeamFilter, TeamRef};
-use keydesk_core::ops::{OpError, audit};
+use keydesk_core::ops::orgs::{self, Saved};
+use keydesk_core::ops::teams::{self, TeamFilter};
+use keydesk_core::ops::{OpError, audit, keys};
 
 use crate::support::*;
 
@@ -90,8 +91,8 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
     match dice.below(20) {
         0..=4 => {
             let team = if dice.below(2) == 0 { String::new() } else { team };
-            let key = keydesk_core::domain::key_form::KeyForm { team, ..form(&name) };
-            let form = keys::CreateForm { org, key, ..Default::default() };
+            let key = keydesk_core::forms::key::KeyForm { team, ..form(&name) };
+            let form = forms::key::CreateForm { org, key, ..Default::default() };
             let made = changed(keys::create(desk, &caller, &form).await);
             made.is_some_and(|issued| {
                 houses[there].keys.push(issued.id.to_string());
@@ -108,12 +109,12 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
             let Ok(view) = keys::edit_form(desk, &caller, &org, &key).await else { return false };
             let was = serde_json::to_string(&view.form).unwrap();
             let version = view.key.unwrap().version;
-            let edited = keydesk_core::domain::key_form::KeyForm { team, name, ..view.form };
-            let form = keys::EditForm { org, id: key, version, was, key: edited };
+            let edited = keydesk_core::forms::key::KeyForm { team, name, ..view.form };
+            let form = forms::key::EditForm { org, id: key, version, was, key: edited };
             matches!(changed(keys::edit(desk, &caller, &form).await), Some(keys::Edited::Saved(_)))
         }
         10 => {
-            let form = teams::CreateForm {
+            let form = forms::team::CreateForm {
                 org,
                 team: TeamForm { name: name.clone(), ..TeamForm::of(&TeamSpec::default(), &[]) },
             };

@@ -2,10 +2,10 @@
 
 use keydesk_core::domain::key::Status;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
-use keydesk_core::domain::key_form::FormContext;
 use keydesk_core::domain::policy::{Action, system_permit};
+use keydesk_core::domain::window::WindowStarts;
+use keydesk_core::forms::key::FormContext;
 use keydesk_core::ops;
-use keydesk_core::store::spend::WindowStarts;
 
 use crate::support::*;
 
@@ -213,7 +213,7 @@ on_both!(
         let (one, two) = (desk.team(&at, "One").await, desk.team(&at, "Two").await);
         for (name, team) in [("a key", Some(&one)), ("b key", Some(&two)), ("c key", None)] {
             let team = team.map(|team| team.id.to_string()).unwrap_or_default();
-            desk.create(&at, keydesk_core::domain::key_form::KeyForm { team, ..form(name) }).await.unwrap();
+            desk.create(&at, keydesk_core::forms::key::KeyForm { team, ..form(name) }).await.unwrap();
         }
         for search in ["", "key"] {
             let of = |team| KeyFilter { team: Some(team), search: search.into(), ..everything() };

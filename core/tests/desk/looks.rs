@@ -3,7 +3,8 @@
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::KeyFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::ops::keys::{self, Found, SearchForm};
+use keydesk_core::forms::key::SearchForm;
+use keydesk_core::ops::keys::{self, Found};
 
 use crate::support::*;
 

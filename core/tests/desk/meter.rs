@@ -8,16 +8,14 @@ use keydesk_core::admission::{
 };
 use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::ids::RequestId;
-use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::limit_use::{HolderKind, Limited};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::usage::Tokens;
-use keydesk_core::domain::window::Period;
+use keydesk_core::domain::window::{Period, WindowStarts};
+use keydesk_core::forms::key::KeyForm;
 use keydesk_core::ops::keys::IssuedKey;
-use keydesk_core::store::Db;
-use keydesk_core::store::meter;
-use keydesk_core::store::spend::WindowStarts;
+use keydesk_core::store::{Db, meter};
 
 use crate::support::*;
 

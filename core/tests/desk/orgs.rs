@@ -1,13 +1,12 @@
 //! Settings, and what an operator does with organisations.
 
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::domain::settings::{Settings, SettingsForm};
-use keydesk_core::ops::OpError;
+use keydesk_core::domain::settings::Settings;
+use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
+use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::access::open_org;
-use keydesk_core::ops::invitations;
-use keydesk_core::ops::orgs::{
-    self, By, NewOrgForm, OrgStatusForm, Owner, SaveForm, Saved, SettingsConflict,
-};
+use keydesk_core::ops::orgs::{self, By, Owner, Saved, SettingsConflict};
+use keydesk_core::ops::{OpError, invitations};
 use keydesk_core::store::orgs::{OrgFilter, PAGE_ROWS};
 
 use crate::support::*;

@@ -1,16 +1,16 @@
 //! Providers and models as whoever runs the installation manages them, on both databases.
 
 use keydesk_core::domain::ids::ProviderId;
-use keydesk_core::domain::model_form::ModelForm;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::provider::Provider;
-use keydesk_core::domain::provider_form::ProviderForm;
+use keydesk_core::forms::model::ModelForm;
+use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
 use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::models::{ModelFilter, ModelSort};
+use keydesk_core::ops::models::{self, ModelFilter, ModelSort};
 use keydesk_core::ops::orgs::By;
-use keydesk_core::ops::providers::{AddForm, RetireForm, RouteForm, SaveForm, Saved};
-use keydesk_core::ops::{OpError, catalogue, models, providers};
-use keydesk_core::store;
+use keydesk_core::ops::providers::{self, Saved};
+use keydesk_core::ops::{OpError, catalogue};
+use keydesk_core::{forms, store};
 
 use super::support::{TestDesk, on_both};
 
@@ -30,8 +30,7 @@ async fn added(desk: &TestDesk, name: &str) -> Provider {
 /// The form of a provider as a page draws it now.
 async fn drawn(desk: &TestDesk, operator: &Caller, provider: &Provider) -> SaveForm {
     let view = providers::show(desk, operator, provider.id.as_str()).await.unwrap();
-    let form =
-        ProviderForm::of(&keydesk_core::domain::provider_form::ProviderSpec::of(&view.listed.provider));
+    let form = ProviderForm::of(&keydesk_core::domain::provider::ProviderSpec::of(&view.listed.provider));
     let was = serde_json::to_string(&form).unwrap();
     SaveForm { id: provider.id.to_string(), version: view.listed.version, was, provider: form }
 }
@@ -53,10 +52,10 @@ async fn boxes(desk: &TestDesk, operator: &Caller, provider: &Provider, ticked: 
     }
 }
 
-async fn model_form(desk: &TestDesk, operator: &Caller, id: &str) -> models::SaveForm {
+async fn model_form(desk: &TestDesk, operator: &Caller, id: &str) -> forms::model::SaveForm {
     let view = models::show(desk, operator, id).await.unwrap();
     let was = serde_json::to_string(&view.form).unwrap();
-    models::SaveForm { version: view.known.unwrap().version, was, model: view.form }
+    forms::model::SaveForm { version: view.known.unwrap().version, was, model: view.form }
 }
 
 async fn operator(desk: &TestDesk) -> Caller {
@@ -112,9 +111,9 @@ on_both!(
             hidden(models::list(&desk, who, &ModelFilter::default()).await.err());
             hidden(models::blank(&desk, who).await.err());
             hidden(models::show(&desk, who, "gpt-5").await.err());
-            hidden(models::add(&desk, by(), &models::AddForm::default()).await.err());
-            hidden(models::save(&desk, by(), &models::SaveForm::default()).await.err());
-            hidden(models::retire(&desk, by(), &models::RetireForm { id: "gpt-5".into() }).await.err());
+            hidden(models::add(&desk, by(), &forms::model::AddForm::default()).await.err());
+            hidden(models::save(&desk, by(), &forms::model::SaveForm::default()).await.err());
+            hidden(models::retire(&desk, by(), &forms::model::RetireForm { id: "gpt-5".into() }).await.err());
             hidden(models::route(&desk, by(), &["gpt-5".to_owned()], None).await.err());
         }
         assert_eq!(desk.number("SELECT COUNT(*) FROM providers WHERE retired_at IS NULL").await, 1);
@@ -343,7 +342,7 @@ on_both!(
             cached: "0.11".into(),
             held: "4k".into(),
         };
-        let add = models::AddForm { model: form };
+        let add = forms::model::AddForm { model: form };
         assert_eq!(models::add(&desk, By::Operator(&boss), &add).await.unwrap(), "meta/llama-4");
         assert_eq!(refused(models::add(&desk, By::Operator(&boss), &add).await).0, "id");
         let known = models::by_id(&desk, "meta/llama-4").await.unwrap();
@@ -368,7 +367,7 @@ on_both!(
         assert_eq!((conflict.form.route.as_str(), conflict.form.output.as_str()), ("", "1"));
 
         models::route(&desk, By::CommandLine, &["meta/llama-4".into()], Some("Fireworks")).await.unwrap();
-        let retire = models::RetireForm { id: "meta/llama-4".into() };
+        let retire = forms::model::RetireForm { id: "meta/llama-4".into() };
         models::retire(&desk, By::Operator(&boss), &retire).await.unwrap();
         assert!(matches!(models::retire(&desk, By::Operator(&boss), &retire).await, Err(OpError::NotFound)));
         assert!(clashes(models::by_id(&desk, "meta/llama-4").await).contains("not in the catalogue"));

@@ -6,12 +6,12 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ZonedDateTime};
 use keydesk_core::domain::key::State;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort};
-use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::limits::Budget;
 use keydesk_core::domain::moment::{Day, Moment};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::window::Period;
+use keydesk_core::forms::key::KeyForm;
 use keydesk_core::ops;
 
 use crate::support::*;

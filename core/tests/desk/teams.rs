@@ -3,14 +3,12 @@
 use keydesk_core::domain::audit::EventKind;
 use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::key::State;
-use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
-use keydesk_core::domain::team_form::TeamForm;
+use keydesk_core::forms::key::KeyForm;
+use keydesk_core::forms::team::{CreateForm, EditForm, TeamForm, TeamRef};
 use keydesk_core::ops::keys::Edited as KeyEdited;
-use keydesk_core::ops::teams::{
-    self, AddForm, CreateForm, EditForm, Edited, PersonForm, RemoveForm, TeamFilter, TeamRef,
-};
+use keydesk_core::ops::teams::{self, AddForm, Edited, PersonForm, RemoveForm, TeamFilter};
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store::audit;
 

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::post;
-use keydesk_core::Desk;
-use keydesk_core::domain::model_form::ModelForm;
-use keydesk_core::domain::provider_form::ProviderForm;
+use keydesk_core::forms::model::ModelForm;
+use keydesk_core::forms::provider::ProviderForm;
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{models, providers};
 use keydesk_core::store::DatabaseUrl;
+use keydesk_core::{Desk, forms};
 use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -96,7 +96,7 @@ async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String
         credential_env: String::new(),
         ..ProviderForm::with_defaults()
     };
-    let form = providers::AddForm { provider };
+    let form = forms::provider::AddForm { provider };
     let provider = providers::add(desk, By::CommandLine, &form).await.map_err(say)?;
     let model = ModelForm {
         id: MODEL.into(),
@@ -107,7 +107,7 @@ async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String
         cached: "1".into(),
         ..ModelForm::with_defaults()
     };
-    models::add(desk, By::CommandLine, &models::AddForm { model }).await.map_err(say)?;
+    models::add(desk, By::CommandLine, &forms::model::AddForm { model }).await.map_err(say)?;
     Ok(())
 }
 

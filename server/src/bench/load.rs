@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use keydesk_core::Desk;
 use keydesk_core::admission::{AdmissionError, Ask, Presented, Used, authenticate, reserve, settle};
 use keydesk_core::domain::ids::RequestId;
-use keydesk_core::domain::key_form::KeyForm;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::usage::Tokens;
-use keydesk_core::ops::OpError;
-use keydesk_core::ops::keys::{self, CreateForm};
+use keydesk_core::forms::key::{CreateForm, KeyForm};
+use keydesk_core::ops::{OpError, keys};
 use keydesk_core::store::bench_baseline;
 use tokio::task::JoinSet;
 

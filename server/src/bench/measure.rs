@@ -7,8 +7,9 @@ use keydesk_core::Desk;
 use keydesk_core::admission::{AdmissionError, Presented, authenticate};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{Cursor, KeyFilter, Sort, StateFilter};
+use keydesk_core::forms::key::SearchForm;
 use keydesk_core::ops::OpError;
-use keydesk_core::ops::keys::{self, Found, SearchForm};
+use keydesk_core::ops::keys::{self, Found};
 use keydesk_core::store::bench_baseline;
 
 use super::seed::{Bench, COMMON, Known, RARE, SLUG};

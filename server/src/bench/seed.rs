@@ -14,15 +14,15 @@ use keydesk_core::domain::policy::{Action, OrgRole, Permit, PlatformRole, system
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{Team, TeamSpec};
 use keydesk_core::domain::usage::Tokens;
-use keydesk_core::domain::window::Period;
+use keydesk_core::domain::window::{Period, WindowStarts};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::store::bulk::{self, SeedKey};
 use keydesk_core::store::keys::NewKey;
-use keydesk_core::store::meter;
 use keydesk_core::store::people::{self, NewPerson};
-use keydesk_core::store::spend::{Usage, WindowStarts};
-use keydesk_core::store::teams::{self as teams_store, NewTeam};
+use keydesk_core::store::spend::Usage;
+use keydesk_core::store::teams::NewTeam;
+use keydesk_core::store::{meter, teams as teams_store};
 
 const SERVICES: [&str; 40] = [
     "billing",

@@ -2,10 +2,11 @@
 //! sentence here.
 
 use clap::{Args, Subcommand};
-use keydesk_core::domain::ledger::{EntryForm, EntryKind};
-use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::moment::Zone;
-use keydesk_core::ops::orgs::{self, By, EnforceForm, EnterForm, Entered};
+use keydesk_core::domain::numbers::grouped;
+use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
+use keydesk_core::ops::orgs::{self, By, Entered};
 use keydesk_core::ops::verify_spend;
 use keydesk_core::store::verify::{Difference, Sums};
 

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
-use keydesk_core::domain::model_form::ModelForm;
-use keydesk_core::domain::provider::ListedProvider;
-use keydesk_core::domain::provider_form::{ProviderForm, ProviderSpec};
+use keydesk_core::domain::provider::{ListedProvider, ProviderSpec};
+use keydesk_core::forms;
+use keydesk_core::forms::model::ModelForm;
+use keydesk_core::forms::provider::ProviderForm;
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{OpError, catalogue, models, providers};
 
@@ -188,7 +189,7 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
                 ProviderForm { name, kind: protocol, base_url: url, ..ProviderForm::with_defaults() };
             more.put(&mut form);
             let desk = open_migrated(&data).await?;
-            let form = providers::AddForm { provider: form };
+            let form = forms::provider::AddForm { provider: form };
             let added = providers::add(&desk, By::CommandLine, &form).await.map_err(beside)?;
             println!("{} is connected at {}.", added.name, added.base_url);
             println!("Say what it serves with: keydesk models route MODEL --to '{}'", added.name);
@@ -204,7 +205,7 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
             put(&mut form.base_url, url);
             more.put(&mut form);
             let id = listed.provider.id.to_string();
-            let form = providers::SaveForm { id, version: listed.version, was, provider: form };
+            let form = forms::provider::SaveForm { id, version: listed.version, was, provider: form };
             match providers::save(&desk, By::CommandLine, &form).await.map_err(beside)? {
                 providers::Saved::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.base_url),
                 providers::Saved::Nothing => println!("Nothing was changed."),
@@ -214,7 +215,7 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
         ProvidersCommand::Retire { name, data } => {
             let desk = open_migrated(&data).await?;
             let id = providers::by_name(&desk, &name).await.map_err(op_error)?.provider.id.to_string();
-            let retired = providers::retire(&desk, By::CommandLine, &providers::RetireForm { id })
+            let retired = providers::retire(&desk, By::CommandLine, &forms::provider::RetireForm { id })
                 .await
                 .map_err(op_error)?;
             match retired.unrouted.as_slice() {
@@ -247,7 +248,7 @@ pub async fn run_models(command: ModelsCommand) -> Result<(), String> {
             let desk = open_migrated(&data).await?;
             // Says so when it is not there.
             models::by_id(&desk, &model).await.map_err(op_error)?;
-            let form = models::RetireForm { id: model };
+            let form = forms::model::RetireForm { id: model };
             let id = models::retire(&desk, By::CommandLine, &form).await.map_err(op_error)?;
             println!("{id} is retired. Requests for it are refused from now on.");
         }
@@ -282,11 +283,12 @@ async fn set_model(args: SetModel) -> Result<String, String> {
         put(field, value);
     }
     let Some(known) = known else {
-        let added =
-            models::add(&desk, By::CommandLine, &models::AddForm { model: form }).await.map_err(beside)?;
+        let added = models::add(&desk, By::CommandLine, &forms::model::AddForm { model: form })
+            .await
+            .map_err(beside)?;
         return Ok(format!("{added} is in the catalogue. Nobody serves it yet."));
     };
-    let form = models::SaveForm { version: known.version, was, model: form };
+    let form = forms::model::SaveForm { version: known.version, was, model: form };
     match models::save(&desk, By::CommandLine, &form).await.map_err(beside)? {
         models::Saved::Saved(id) => Ok(format!("{id} is saved.")),
         models::Saved::Nothing(_) => Ok("Nothing was changed.".to_owned()),

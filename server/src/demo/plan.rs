@@ -9,8 +9,7 @@ use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::{Day, Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::scope::{ModelPattern, ModelScope};
-use keydesk_core::domain::window::Period;
-use keydesk_core::store::spend::WindowStarts;
+use keydesk_core::domain::window::{Period, WindowStarts};
 
 use super::words::{FJORD_KEYS, PEOPLE, PERSONAL, Part, WORK};
 

@@ -22,17 +22,18 @@ use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
 use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
-use keydesk_core::domain::provider_form::ProviderForm;
 use keydesk_core::domain::scope::ModelScope;
-use keydesk_core::domain::settings::{Settings, SettingsForm};
+use keydesk_core::domain::settings::Settings;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
-use keydesk_core::domain::team_form::TeamForm;
+use keydesk_core::forms::provider::ProviderForm;
+use keydesk_core::forms::settings::SettingsForm;
+use keydesk_core::forms::team::TeamForm;
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{catalogue, invitations, keys, providers};
 use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::teams::{self, NewTeam, NewTeamMember};
 use keydesk_core::store::{DatabaseUrl, Db};
-use keydesk_core::{Clock, Desk};
+use keydesk_core::{Clock, Desk, forms};
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
@@ -349,7 +350,7 @@ impl TestApp {
             credential_env: "KEYDESK_TESTS_API_KEY".into(),
             ..ProviderForm::with_defaults()
         };
-        let form = providers::AddForm { provider };
+        let form = forms::provider::AddForm { provider };
         providers::add(&self.state.desk, By::CommandLine, &form).await.unwrap().id
     }
 
@@ -770,7 +771,7 @@ pub fn fields_for(action: &str, cast: &Cast, key: &TestKey, name: &str) -> Vec<(
     match action {
         "keys/create" => own(&new_key(org, cast.team.id.as_str(), name)),
         "keys/edit" => {
-            let was = keydesk_core::domain::key_form::KeyForm {
+            let was = keydesk_core::forms::key::KeyForm {
                 name: key.name.clone(),
                 team: cast.team.id.to_string(),
                 scope: "every".into(),

@@ -1,8 +1,9 @@
 //! The form of a key: empty with sensible values for a new one, filled for an edit. Both are the same fields.
 
-use keydesk_core::domain::key_form::{MAX_NAME, MAX_NOTE, days_words, expiry_days};
 use keydesk_core::domain::moment::Day;
-use keydesk_core::ops::keys::{self, CreateForm, EditForm, FormView, TeamBounds};
+use keydesk_core::domain::numbers::days_words;
+use keydesk_core::forms::key::{CreateForm, EditForm, MAX_NAME, MAX_NOTE, expiry_days};
+use keydesk_core::ops::keys::{self, FormView, TeamBounds};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param, query};

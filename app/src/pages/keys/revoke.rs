@@ -1,7 +1,7 @@
 //! The page before a revocation: what will happen, how much the key is used, and its name to type when it is.
 
 use keydesk_core::domain::key_filter::StateFilter;
-use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::ops::keys;
 use leptos::prelude::*;
 

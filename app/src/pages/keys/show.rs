@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use keydesk_core::domain::key::{BudgetUse, Key, State, Status, Whose};
-use keydesk_core::domain::limits::{grouped, short_count};
+use keydesk_core::domain::key::{Key, State, Status, Whose};
+use keydesk_core::domain::limits::{BudgetUse, short_count};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::ops::keys::{self, KeyView, REFUSED_DAYS};

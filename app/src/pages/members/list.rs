@@ -1,7 +1,7 @@
 //! Who is in the organisation, who is invited, and whose keys wait for a decision. Search and page are in the address.
 
-use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On, OrgRole};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::members::{self, MembersView};

@@ -1,8 +1,8 @@
 //! The form of a model: for a new one, and filled for one that is there.
 
-use keydesk_core::domain::model_form::{MAX_MODEL_ID, MAX_VENDOR, ModelForm};
 use keydesk_core::domain::provider::Provider;
-use keydesk_core::ops::models::{self, AddForm, SaveForm};
+use keydesk_core::forms::model::{AddForm, MAX_MODEL_ID, MAX_VENDOR, ModelForm, SaveForm};
+use keydesk_core::ops::models;
 use leptos::prelude::*;
 
 use super::crumbs;

@@ -1,8 +1,8 @@
 //! The catalogue as a table. Search, filter and order are in the address.
 
 use keydesk_core::domain::key_format::looks_like_secret;
-use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::model::KnownModel;
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::ops::models::{self, ModelFilter, ModelSort, ModelsView};
 use leptos::prelude::*;
 

@@ -1,10 +1,11 @@
 //! An organisation's balance: what is left, what it is made of, and the ledger behind it. The operator's page also enters
 //! and decides whether requests stop at nothing; the organisation's own owners and admins read.
 
-use keydesk_core::domain::ledger::{Balance, Entry, EntryForm, EntryKind, MAX_NOTE};
+use keydesk_core::domain::ledger::{Balance, Entry, EntryKind, MAX_NOTE};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::money::Money;
-use keydesk_core::ops::orgs::{self, BalanceView, By, EnterForm};
+use keydesk_core::forms::ledger::{EnterForm, EntryForm};
+use keydesk_core::ops::orgs::{self, BalanceView, By};
 use keydesk_core::store::ledger::{LedgerCursor, LedgerPage};
 use leptos::prelude::*;
 

@@ -1,10 +1,11 @@
 //! A new organisation, and the one page that shows its owner's invitation link.
 
 use http::{HeaderValue, header};
+use keydesk_core::domain::org::MAX_ORG_NAME;
 use keydesk_core::domain::person::MAX_SLUG;
-use keydesk_core::domain::settings::MAX_ORG_NAME;
+use keydesk_core::forms::org::NewOrgForm;
 use keydesk_core::ops::access::own_orgs;
-use keydesk_core::ops::orgs::{self, By, NewOrgForm};
+use keydesk_core::ops::orgs::{self, By};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 

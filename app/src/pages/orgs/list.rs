@@ -2,8 +2,8 @@
 //! which support looks an organisation up. Search, state and page are in the address.
 
 use keydesk_core::domain::key_format::looks_like_secret;
-use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::PlatformRole;
 use keydesk_core::ops::access::own_orgs;
 use keydesk_core::ops::orgs::{self, OrgsView};

@@ -1,10 +1,12 @@
 //! The settings of an organisation: one form, in groups. What a change does beyond the page is said beside the field.
 
+use keydesk_core::domain::org::MAX_ORG_NAME;
 use keydesk_core::domain::person::MAX_SLUG;
 use keydesk_core::domain::policy::{Action, MembersCreate, On};
-use keydesk_core::domain::settings::{MAX_ORG_NAME, Setting, SettingsForm};
+use keydesk_core::domain::settings::Setting;
+use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::orgs::{self, SaveForm, SettingsView};
+use keydesk_core::ops::orgs::{self, SettingsView};
 use leptos::prelude::*;
 
 use super::zones;

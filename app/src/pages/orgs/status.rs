@@ -1,7 +1,8 @@
 //! The pages before an organisation is suspended and before it is resumed: what will happen, and why it is done.
 
 use keydesk_core::domain::policy::Action;
-use keydesk_core::ops::orgs::{self, MAX_REASON, OrgStatusForm};
+use keydesk_core::forms::org::OrgStatusForm;
+use keydesk_core::ops::orgs::{self, MAX_REASON};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};

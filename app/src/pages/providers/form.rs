@@ -2,8 +2,8 @@
 
 use keydesk_core::domain::base_url::MAX_BASE_URL;
 use keydesk_core::domain::provider::ProviderKind;
-use keydesk_core::domain::provider_form::{MAX_PROVIDER_NAME, ProviderForm};
-use keydesk_core::ops::providers::{self, AddForm};
+use keydesk_core::forms::provider::{AddForm, MAX_PROVIDER_NAME, ProviderForm};
+use keydesk_core::ops::providers;
 use leptos::prelude::*;
 
 use super::crumbs;

@@ -1,6 +1,6 @@
 //! The providers in use.
 
-use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::provider::ListedProvider;
 use keydesk_core::ops::providers;
 use leptos::prelude::*;

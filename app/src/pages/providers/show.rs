@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use keydesk_core::domain::ids::ProviderId;
 use keydesk_core::domain::model::KnownModel;
-use keydesk_core::domain::provider::Provider;
-use keydesk_core::domain::provider_form::{ProviderForm, ProviderSpec};
-use keydesk_core::ops::providers::{self, ProviderView, RouteForm, SaveForm};
+use keydesk_core::domain::provider::{Provider, ProviderSpec};
+use keydesk_core::forms::provider::{ProviderForm, RouteForm, SaveForm};
+use keydesk_core::ops::providers::{self, ProviderView};
 use leptos::prelude::*;
 
 use super::form::fields;

@@ -1,7 +1,8 @@
 //! The form of a team: without bounds for a new one, filled for an edit. Both are the same fields.
 
 use keydesk_core::domain::team::MAX_NAME;
-use keydesk_core::ops::teams::{self, CreateForm, EditForm, FormView};
+use keydesk_core::forms::team::{CreateForm, EditForm};
+use keydesk_core::ops::teams::{self, FormView};
 use leptos::prelude::*;
 
 use super::crumbs;

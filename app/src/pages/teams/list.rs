@@ -1,7 +1,7 @@
 //! The list of teams. Its state is in the address: search and filter can be linked and work without script.
 
-use keydesk_core::domain::limits::grouped;
 use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::team::WholeTeam;
 use keydesk_core::domain::window::Period;

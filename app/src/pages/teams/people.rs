@@ -1,6 +1,6 @@
 //! The pages on which somebody is added to a team, and on which their place in it is changed or ended.
 
-use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::team::TeamRole;
 use keydesk_core::ops::teams::{self, AddForm, PersonForm};

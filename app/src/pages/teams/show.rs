@@ -1,6 +1,6 @@
 //! One team: what it spends of its bounds, its people, the keys that are above its bounds, and what can be done.
 
-use keydesk_core::domain::limits::grouped;
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, KeyFacts, MemberFacts, On, OrgRole};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{TeamRole, WholeTeam};

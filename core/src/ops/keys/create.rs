@@ -1,16 +1,13 @@
 //! A new key: what its form is drawn from, and making it.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org, person_of};
-use super::super::reauthentication::Reauth;
 use super::place::{self, bounds_of, may_go_without_team, owners_to_choose, teams_to_choose};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::field_error::FieldError;
 use crate::domain::ids::{KeyId, PersonId, SecretId};
 use crate::domain::key::{Key, KeySpec, Words};
-use crate::domain::key_form::{FieldError, FormContext, KeyForm};
 use crate::domain::key_format::PlainSecret;
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
@@ -18,8 +15,9 @@ use crate::domain::parse_error::ParseError;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, KeyFacts, On, Permit};
 use crate::domain::team::Team;
-use crate::store::keys::NewKey;
-use crate::store::{ConstraintViolation, StoreError, Tx, keys, models, teams};
+use crate::forms::key::{CreateForm, FormContext, KeyForm};
+use crate::store::keys::{self, NewKey};
+use crate::store::{ConstraintViolation, StoreError, Tx, models, teams};
 
 /// What the form for a key is drawn from.
 pub struct FormView {
@@ -62,15 +60,6 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Resu
         }
     }
     Ok(FormView { form, context, models, teams, may_go_without_team, owners, now, key: None })
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CreateForm {
-    pub org: String,
-    pub key: KeyForm,
-    /// Asked for when the key is for somebody else.
-    pub reauth: Reauth,
 }
 
 /// A key that was just made, with its secret: the one answer that holds one.

@@ -1,7 +1,5 @@
 //! Changing what people decide about a key. Only what a person changed is written, and only if nobody changed it first.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::access::{Caller, open_org};
 use super::create::{FormView, name_taken};
@@ -9,12 +7,13 @@ use super::place::{self, may_go_without_team, owners_to_choose, teams_to_choose}
 use super::{find_seen, must_live};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::field_error::FieldError;
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Field, KeySpec, Words};
-use crate::domain::key_form::{FieldError, FormContext, KeyForm};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, On};
+use crate::forms::key::{EditForm, FormContext, KeyForm};
 use crate::store::{audit, keys, members, models, teams};
 
 /// How far back in a key's history to look for who changed it last: looks stand among the changes.
@@ -37,18 +36,6 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     let may_go_without_team = may_go_without_team(&context) || key.team.is_none();
     let form = KeyForm::of(&key.spec(), &models);
     Ok(FormView { form, context, models, teams, may_go_without_team, owners, now, key: Some(key) })
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EditForm {
-    pub org: String,
-    pub id: String,
-    /// The version that the form was drawn from.
-    pub version: i64,
-    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
-    pub was: String,
-    pub key: KeyForm,
 }
 
 pub enum Edited {

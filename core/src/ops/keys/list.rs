@@ -1,12 +1,9 @@
 //! The list of keys, and the search box: part of a name, last four characters, a key's id or a whole secret.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::super::support::{self, Look};
 use crate::Desk;
-use crate::domain::hidden::Hidden;
 use crate::domain::ids::KeyId;
 use crate::domain::key::Status;
 use crate::domain::key_filter::{KeyFilter, StateFilter};
@@ -14,10 +11,11 @@ use crate::domain::key_format;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
-use crate::store::key_list::KeyPage;
-use crate::store::spend::WindowStarts;
-use crate::store::throttle::Throttled;
-use crate::store::{key_list, keys, spend, teams, throttle};
+use crate::domain::window::WindowStarts;
+use crate::forms::key::SearchForm;
+use crate::store::key_list::{self, KeyPage};
+use crate::store::throttle::{self, Throttled};
+use crate::store::{keys, spend, teams};
 
 /// Look-ups of whole secrets by one person in a minute: far more than a person needs, far fewer than a guesser.
 const SECRET_SEARCHES_A_MINUTE: i64 = 60;
@@ -77,16 +75,6 @@ async fn view(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> R
     }
     let capped = count > key_list::max_count(filter);
     Ok(KeysView { context, page, count, capped, none_at_all, teams, now })
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SearchForm {
-    pub org: String,
-    /// Part of a name, last four characters, a key's id, or a whole secret.
-    pub q: Hidden,
-    /// The list's other parameters, to go on with.
-    pub rest: String,
 }
 
 /// What a search comes to.

@@ -8,14 +8,14 @@ mod place;
 mod show;
 mod status;
 
-pub use create::{CreateForm, FormView, IssuedKey, blank, create, issue};
-pub use edit::{EditConflict, EditForm, Edited, edit, edit_form};
+pub use create::{FormView, IssuedKey, blank, create, issue};
+pub use edit::{EditConflict, Edited, edit, edit_form};
 pub use first::{FirstModels, first_models};
 pub(in crate::ops) use list::count_secret_search;
-pub use list::{Found, KeysView, SearchForm, list, search, suggest};
+pub use list::{Found, KeysView, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use show::{KeyView, REFUSED_DAYS, show};
-pub use status::{KeyRef, RevokeForm, RevokeView, disable, enable, revoke, revoke_form};
+pub use status::{RevokeView, disable, enable, revoke, revoke_form};
 
 use super::OpError;
 use super::access::OrgContext;
@@ -23,7 +23,7 @@ use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, State};
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, On};
-use crate::store::spend::WindowStarts;
+use crate::domain::window::WindowStarts;
 use crate::store::{Via, keys, spend};
 
 /// The key with its budgets and spend, if the caller may see it.

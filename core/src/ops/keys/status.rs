@@ -1,25 +1,17 @@
 //! Taking a key out of use: disabled and enabled again, or revoked for good.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::{find_seen, must_live};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::field_error::FieldError;
 use crate::domain::key::{Key, Status};
-use crate::domain::key_form::FieldError;
 use crate::domain::moment::Moment;
 use crate::domain::parse_error::ParseError;
 use crate::domain::policy::{Action, On};
+use crate::forms::key::{KeyRef, RevokeForm};
 use crate::store::{keys, spend};
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct KeyRef {
-    pub org: String,
-    pub id: String,
-}
 
 /// Takes a key out of use, reversibly. Returns its name.
 pub async fn disable(desk: &Desk, caller: &Caller, form: &KeyRef) -> Result<String, OpError> {
@@ -53,15 +45,6 @@ async fn set_status(
     }
     tx.save(&permit, Event::new(kind, key.id.as_str(), &key.name), now).await?;
     Ok(key.name)
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RevokeForm {
-    pub org: String,
-    pub id: String,
-    /// The key's name, typed; asked for only when the key is in use.
-    pub name: String,
 }
 
 /// What the confirmation page says.

@@ -2,19 +2,18 @@
 //! whether requests stop at nothing; owners and admins of the organisation read it. An entry carries the number that
 //! its form was drawn with, so that no form and no two operators ever enter twice.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::operator::{By, find};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
-use crate::domain::key_form::FieldError;
-use crate::domain::ledger::{Balance, Entry, EntryForm, EntryKind, NewEntry};
+use crate::domain::field_error::FieldError;
+use crate::domain::ledger::{Balance, Entry, EntryKind, NewEntry};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::org::Org;
 use crate::domain::policy::{Action, On, Permit};
+use crate::forms::ledger::{EnforceForm, EnterForm, EntryForm};
 use crate::store::ledger::{self, LedgerCursor, LedgerPage};
 use crate::store::{Tx, Via, people};
 
@@ -76,15 +75,6 @@ async fn both(
     page: Option<LedgerCursor>,
 ) -> Result<(Balance, LedgerPage), OpError> {
     Ok((ledger::balance(via, &org.id).await?, ledger::list(via, &org.id, page).await?))
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EnterForm {
-    pub org: String,
-    /// The number that the entry gets: the next one when the form was drawn.
-    pub seq: i64,
-    pub entry: EntryForm,
 }
 
 pub enum Entered {
@@ -160,14 +150,6 @@ async fn conflict(
         ),
     };
     Ok(EntryConflict { sentence, errors: Vec::new(), form })
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EnforceForm {
-    pub org: String,
-    /// `on` or `off`.
-    pub enforce: String,
 }
 
 /// What became of the switch: the organisation's name, and its balance.

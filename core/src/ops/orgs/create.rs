@@ -1,33 +1,20 @@
 //! A new organisation, made by whoever runs the installation. Its owner is somebody who signs in here already, or is
 //! invited; the invitation's link is given out once.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::invitations::{self, NewInvitation};
 use super::operator::By;
 use super::settings::slug_taken;
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::OrgId;
-use crate::domain::key_form::FieldError;
-use crate::domain::org::Org;
+use crate::domain::org::{Org, parse_org_name, parse_zone};
 use crate::domain::person::{Email, parse_slug, slug_of};
 use crate::domain::policy::{Action, OrgRole};
-use crate::domain::settings::{parse_org_name, parse_zone};
+use crate::forms::org::NewOrgForm;
 use crate::store::people;
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NewOrgForm {
-    pub name: String,
-    /// Empty: made from the name.
-    pub slug: String,
-    pub zone: String,
-    /// The owner's.
-    pub email: String,
-}
 
 #[derive(Debug)]
 pub struct Created {

@@ -7,11 +7,10 @@ mod operator;
 mod settings;
 
 pub use balance::{
-    BalanceView, EnforceForm, Enforced, EnterForm, Entered, EntryConflict, OwnBalanceView, add_entry,
-    balance, enforce, own_balance,
+    BalanceView, Enforced, Entered, EntryConflict, OwnBalanceView, add_entry, balance, enforce, own_balance,
 };
-pub use create::{Created, NewOrgForm, Owner, create, may_create};
+pub use create::{Created, Owner, create, may_create};
 pub use operator::{
-    By, MAX_REASON, OrgStatusForm, OrgsView, OutsideView, created, every, list, resume, status_form, suspend,
+    By, MAX_REASON, OrgsView, OutsideView, created, every, list, resume, status_form, suspend,
 };
-pub use settings::{SaveForm, Saved, SettingsConflict, SettingsView, save, settings};
+pub use settings::{Saved, SettingsConflict, SettingsView, save, settings};

@@ -1,8 +1,6 @@
 //! The installation's organisations, for whoever runs it: listed, suspended and resumed, at the desk or on the command
 //! line. Support may read the list too. For anybody else none of this is there.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::access::{Caller, principal};
 use crate::Desk;
@@ -13,6 +11,7 @@ use crate::domain::moment::Moment;
 use crate::domain::org::Org;
 use crate::domain::person::visible_name;
 use crate::domain::policy::{self, Action, MembersCreate, On, Permit, PlatformRole, system_permit};
+use crate::forms::org::OrgStatusForm;
 use crate::store::orgs::{self, OrgFilter, OrgPage};
 use crate::store::people;
 
@@ -106,14 +105,6 @@ pub async fn status_form(
         return Err(already(&org));
     }
     Ok(OutsideView { own: people::orgs_of(&mut read, &caller.person.id).await?, org })
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OrgStatusForm {
-    pub org: String,
-    /// Kept in the organisation's audit.
-    pub reason: String,
 }
 
 /// Its keys are refused from the answer on, and nothing but taking keys out of use can be changed in it. Gives its name.

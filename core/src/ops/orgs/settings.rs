@@ -1,22 +1,20 @@
 //! The settings of an organisation, seen and changed by its owners and admins. Only what a person changed is written, and
 //! only if nobody changed anything first.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
-use super::super::reauthentication::Reauth;
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
-use crate::domain::key_form::FieldError;
+use crate::domain::field_error::FieldError;
 use crate::domain::ledger::Balance;
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
 use crate::domain::parse_error::ParseError;
 use crate::domain::policy::{Action, On};
-use crate::domain::settings::{Setting, Settings, SettingsForm};
+use crate::domain::settings::{Setting, Settings};
+use crate::domain::window::WindowStarts;
+use crate::forms::settings::{SaveForm, SettingsForm};
 use crate::store::ledger::{self, OrgLeft};
-use crate::store::spend::WindowStarts;
 use crate::store::{ConstraintViolation, StoreError, Via, audit, orgs};
 
 /// Among how many of the newest events about an organisation the last change of its settings is looked for.
@@ -48,18 +46,6 @@ async fn principal(via: &mut impl Via, org: &Org, now: Moment) -> Result<(OrgLef
     let left = ledger::left(via, &org.id, WindowStarts::at(now, &org.zone)).await?;
     let budgets = left.budgets.iter().map(|used| used.budget).collect();
     Ok((left, Settings::of(org, budgets)))
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SaveForm {
-    pub org: String,
-    /// The version that the form was drawn from.
-    pub version: i64,
-    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
-    pub was: String,
-    pub settings: SettingsForm,
-    pub reauth: Reauth,
 }
 
 pub enum Saved {

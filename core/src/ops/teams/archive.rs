@@ -1,8 +1,6 @@
 //! Taking a team out of use and back. An archived team's keys are refused at once and stay as they are; restored, they
 //! work again as far as they would.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::{find_seen, must_be_in_use, name_taken};
@@ -10,6 +8,7 @@ use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::policy::{Action, On};
 use crate::domain::team::WholeTeam;
+use crate::forms::team::TeamRef;
 use crate::store::{invitations, teams};
 
 /// What the confirmation page says.
@@ -32,13 +31,6 @@ pub async fn archive_form(
     context.permit(Action::ArchiveTeam, On::Team(&team.id))?;
     must_be_in_use(&team)?;
     Ok(ArchiveView { context, team })
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TeamRef {
-    pub org: String,
-    pub id: String,
 }
 
 /// When this has answered, no request with a key of the team that starts later is let in. Answers the team's name.

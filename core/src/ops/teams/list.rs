@@ -8,7 +8,7 @@ use crate::domain::ids::TeamId;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::{Team, WholeTeam};
-use crate::store::spend::WindowStarts;
+use crate::domain::window::WindowStarts;
 use crate::store::teams;
 
 /// A page ends here; a search by name finds the others.

@@ -6,13 +6,13 @@ mod people;
 mod show;
 mod write;
 
-pub use archive::{ArchiveView, TeamRef, archive, archive_form, restore};
+pub use archive::{ArchiveView, archive, archive_form, restore};
 pub use list::{MAX_LIST, TeamFilter, TeamsView, list};
 pub use people::{
     AddForm, AddView, PersonForm, PersonView, RemoveForm, add, add_form, person_form, remove, set_role,
 };
 pub use show::{TeamView, show};
-pub use write::{CreateForm, EditConflict, EditForm, Edited, FormView, blank, create, edit, edit_form};
+pub use write::{EditConflict, Edited, FormView, blank, create, edit, edit_form};
 
 use super::OpError;
 use super::access::OrgContext;
@@ -20,7 +20,7 @@ use crate::domain::ids::TeamId;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, On};
 use crate::domain::team::WholeTeam;
-use crate::store::spend::WindowStarts;
+use crate::domain::window::WindowStarts;
 use crate::store::{ConstraintViolation, StoreError, Via, teams};
 
 /// The team in any state, if the caller may see it.

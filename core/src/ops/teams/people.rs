@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
-use super::super::reauthentication::Reauth;
 use super::{find_seen, must_be_in_use};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
@@ -15,6 +14,7 @@ use crate::domain::moment::Moment;
 use crate::domain::person::{Email, PersonName};
 use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit};
 use crate::domain::team::{TeamRole, WholeTeam};
+use crate::forms::reauth::Reauth;
 use crate::store::members::{self, Member};
 use crate::store::teams::{self, NewTeamMember, TeamPerson};
 use crate::store::{Tx, Via, invitations, people};

@@ -9,8 +9,8 @@ use crate::domain::key::Key;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, KeyFacts, On};
 use crate::domain::team::WholeTeam;
+use crate::domain::window::WindowStarts;
 use crate::store::ledger::{self, OrgLeft};
-use crate::store::spend::WindowStarts;
 use crate::store::teams::TeamPerson;
 use crate::store::{keys, spend, teams};
 

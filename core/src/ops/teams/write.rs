@@ -1,22 +1,20 @@
 //! A new team, and changing what people decide about one. Only what a person changed is written, and only if nobody
 //! changed it first. Keys that are above a lowered bound stay as they are; the team's page lists them.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::{find_seen, must_be_in_use, name_taken};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::field_error::FieldError;
 use crate::domain::ids::TeamId;
-use crate::domain::key_form::FieldError;
 use crate::domain::model::Model;
 use crate::domain::parse_error::ParseError;
 use crate::domain::policy::{Action, On};
 use crate::domain::team::{TeamField, TeamSpec, WholeTeam};
-use crate::domain::team_form::TeamForm;
-use crate::store::teams::NewTeam;
-use crate::store::{audit, models, teams};
+use crate::forms::team::{CreateForm, EditForm, TeamForm};
+use crate::store::teams::{self, NewTeam};
+use crate::store::{audit, models};
 
 /// How far back in a team's history to look for who changed it last: looks stand among the changes.
 const RECENT: i64 = 50;
@@ -38,13 +36,6 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<FormView,
     context.permit(Action::CreateTeam, On::Org)?;
     let models = models::offered(&mut read).await?;
     Ok(FormView { form: TeamForm::of(&TeamSpec::default(), &models), context, models, team: None })
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CreateForm {
-    pub org: String,
-    pub team: TeamForm,
 }
 
 /// # Errors
@@ -75,18 +66,6 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     must_be_in_use(&team)?;
     let models = models::offered(&mut read).await?;
     Ok(FormView { form: TeamForm::of(&team.spec, &models), context, models, team: Some(team) })
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EditForm {
-    pub org: String,
-    pub id: String,
-    /// The version that the form was drawn from.
-    pub version: i64,
-    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
-    pub was: String,
-    pub team: TeamForm,
 }
 
 pub enum Edited {

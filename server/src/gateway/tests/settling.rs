@@ -16,7 +16,7 @@ fn chat() -> Value {
 const ANSWER: &str = "{\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":500}}";
 
 async fn limited(
-    change: impl FnOnce(&mut keydesk_core::domain::key_form::KeyForm),
+    change: impl FnOnce(&mut keydesk_core::forms::key::KeyForm),
 ) -> (Installation, Upstream, String) {
     let desk = installation().await;
     let upstream = Upstream::answering(|| whole(200, "application/json", ANSWER)).await;

@@ -3,20 +3,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::form_parts::Take;
-use super::ids::ProviderId;
-use super::key_form::FieldError;
-use super::key_format::looks_like_secret;
-use super::limits::grouped;
-use super::model::{DEFAULT_OUTPUT_TOKENS, Model, check_model_id};
-use super::money::{Money, read_billionths};
-use super::parse_error::ParseError;
-use super::person::visible_name;
+use super::parts::Take;
+use crate::domain::field_error::FieldError;
+use crate::domain::ids::ProviderId;
+use crate::domain::key_format::looks_like_secret;
+use crate::domain::model::{DEFAULT_OUTPUT_TOKENS, Model, check_model_id, parse_output_tokens};
+use crate::domain::money::Money;
+use crate::domain::numbers::grouped;
+use crate::domain::parse_error::ParseError;
+use crate::domain::person::visible_name;
 
 pub const MAX_VENDOR: usize = 60;
 pub const MAX_MODEL_ID: usize = 100;
-/// More than any model gives out today.
-const MAX_HELD: i64 = 1_000_000;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,19 +116,26 @@ fn parse_vendor(text: &str) -> Result<String, ParseError> {
     Ok(vendor)
 }
 
-/// How many output tokens a request without a maximum of its own holds.
-pub fn parse_output_tokens(text: &str) -> Result<i64, ParseError> {
-    const WHOLE: u128 = 1_000_000_000;
-    let wrong = || {
-        ParseError::new(format!(
-            "Type a whole number of tokens from 1 to {}, such as 1,000 or 4k.",
-            grouped(MAX_HELD)
-        ))
-    };
-    let billionths = read_billionths(text).map_err(|_| wrong())?;
-    let count = i64::try_from(billionths / WHOLE).map_err(|_| wrong())?;
-    let fits = billionths % WHOLE == 0 && (1..=MAX_HELD).contains(&count);
-    if fits { Ok(count) } else { Err(wrong()) }
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AddForm {
+    pub model: ModelForm,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SaveForm {
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
+    pub was: String,
+    pub model: ModelForm,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetireForm {
+    pub id: String,
 }
 
 #[cfg(test)]

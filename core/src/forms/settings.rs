@@ -3,17 +3,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::form_parts::{Take, parse_budgets};
-use super::key_form::{FieldError, refuse_secret};
-use super::key_format::check_prefix;
-use super::limits::{Budget, Limits, grouped, parse_count};
-use super::moment::Zone;
-use super::money::{Money, parse_budget};
-use super::org::{KeyDefaults, OrgRules};
-use super::parse_error::ParseError;
-use super::person::{parse_slug, visible_name};
-use super::policy::MembersCreate;
-use super::settings::{MAX_DAYS, MAX_ORG_NAME, Setting, Settings};
+use super::parts::{Take, parse_budgets};
+use crate::domain::field_error::FieldError;
+use crate::domain::key_format::check_prefix;
+use crate::domain::limits::{Budget, Limits, parse_count};
+use crate::domain::money::{Money, parse_budget};
+use crate::domain::numbers::grouped;
+use crate::domain::org::{KeyDefaults, OrgRules, parse_org_name, parse_zone};
+use crate::domain::parse_error::ParseError;
+use crate::domain::person::parse_slug;
+use crate::domain::policy::MembersCreate;
+use crate::domain::settings::{MAX_DAYS, Setting, Settings};
+use crate::forms::reauth::Reauth;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,17 +227,6 @@ impl SettingsForm {
     }
 }
 
-/// An organisation's name, which stands on every page of it.
-pub fn parse_org_name(text: &str) -> Result<String, ParseError> {
-    visible_name(text, "Name", MAX_ORG_NAME).and_then(refuse_secret)
-}
-
-/// The zone of an IANA name.
-pub fn parse_zone(text: &str) -> Result<Zone, ParseError> {
-    Zone::parse(text.trim())
-        .ok_or_else(|| ParseError::new("This time zone is not known. Write it as Europe/Zurich or UTC."))
-}
-
 fn parse_days(text: &str) -> Result<i64, ParseError> {
     match parse_count(text)? {
         days if days <= MAX_DAYS => Ok(days),
@@ -255,11 +245,23 @@ fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, ParseError> {
         .ok_or_else(|| ParseError::new("Choose one of these."))
 }
 
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SaveForm {
+    pub org: String,
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
+    pub was: String,
+    pub settings: SettingsForm,
+    pub reauth: Reauth,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::ids::OrgId;
-    use crate::domain::moment::Moment;
+    use crate::domain::moment::{Moment, Zone};
     use crate::domain::org::Org;
     use crate::domain::window::Period;
 

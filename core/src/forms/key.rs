@@ -4,40 +4,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::addresses::AllowList;
-use super::bounds::{Bounds, budget_of, expiry_within};
-use super::form_parts::{
-    ScopeForm, Take, lines, pair, parse_budgets, parse_limits, parse_models, scope_form,
-};
-use super::ids::{PersonId, TeamId};
-use super::key::KeySpec;
-use super::key_format::looks_like_secret;
-use super::limits::{grouped, parse_count};
-use super::model::Model;
-use super::moment::{Day, Moment, Zone};
-use super::money::{Money, parse_budget};
-use super::org::{KeyDefaults, OrgRules};
-use super::parse_error::ParseError;
-use super::person::{refuse_hidden_characters, visible_name};
-use super::scope::ModelScope;
-use super::window::Period;
-
-/// A sentence for one field of a form. `field` is the field's name in the form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FieldError {
-    pub field: String,
-    pub problem: ParseError,
-}
-
-impl FieldError {
-    pub fn new(field: &str, problem: ParseError) -> Self {
-        Self { field: field.to_owned(), problem }
-    }
-
-    pub fn say(field: &str, sentence: &str) -> Self {
-        Self::new(field, ParseError::new(sentence.to_owned()))
-    }
-}
+use super::parts::{ScopeForm, Take, lines, pair, parse_budgets, parse_limits, parse_models, scope_form};
+use crate::domain::addresses::AllowList;
+use crate::domain::bounds::{Bounds, budget_of, expiry_within};
+use crate::domain::field_error::FieldError;
+use crate::domain::hidden::Hidden;
+use crate::domain::ids::{PersonId, TeamId};
+use crate::domain::key::KeySpec;
+use crate::domain::key_format::refuse_secret;
+use crate::domain::limits::parse_count;
+use crate::domain::model::Model;
+use crate::domain::moment::{Day, Moment, Zone};
+use crate::domain::money::{Money, parse_budget};
+use crate::domain::numbers::grouped;
+use crate::domain::org::{KeyDefaults, OrgRules};
+use crate::domain::parse_error::ParseError;
+use crate::domain::person::{refuse_hidden_characters, visible_name};
+use crate::domain::scope::ModelScope;
+use crate::domain::window::Period;
+use crate::forms::reauth::Reauth;
 
 pub const MAX_NAME: usize = 100;
 pub const MAX_NOTE: usize = 200;
@@ -62,15 +47,6 @@ fn default_days(rules: &OrgRules, defaults: &KeyDefaults) -> Option<i64> {
         (Some(days), Some(max)) => Some(days.min(max)),
         (None, max) => max,
         (days, None) => days,
-    }
-}
-
-/// `90 days`, as people read it.
-pub fn days_words(days: i64) -> String {
-    match days {
-        1 => "1 day".into(),
-        365 => "1 year".into(),
-        days => format!("{} days", grouped(days)),
     }
 }
 
@@ -338,16 +314,6 @@ fn parse_note(text: &str) -> Result<String, ParseError> {
     refuse_secret(text.to_owned())
 }
 
-/// A name or a note is stored, listed and audited in clear.
-pub(super) fn refuse_secret(text: String) -> Result<String, ParseError> {
-    if looks_like_secret(&text) {
-        return Err(ParseError::new(
-            "This looks like a secret, and secrets are kept nowhere. Write what the key is for.",
-        ));
-    }
-    Ok(text)
-}
-
 fn parse_owner(text: &str) -> Result<Option<PersonId>, ParseError> {
     match text {
         "" => Ok(None),
@@ -366,10 +332,57 @@ fn parse_team(text: &str) -> Result<Option<TeamId>, ParseError> {
     }
 }
 
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CreateForm {
+    pub org: String,
+    pub key: KeyForm,
+    /// Asked for when the key is for somebody else.
+    pub reauth: Reauth,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EditForm {
+    pub org: String,
+    pub id: String,
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
+    pub was: String,
+    pub key: KeyForm,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchForm {
+    pub org: String,
+    /// Part of a name, last four characters, a key's id, or a whole secret.
+    pub q: Hidden,
+    /// The list's other parameters, to go on with.
+    pub rest: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyRef {
+    pub org: String,
+    pub id: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RevokeForm {
+    pub org: String,
+    pub id: String,
+    /// The key's name, typed; asked for only when the key is in use.
+    pub name: String,
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::limits::{Budget, Limits};
     use super::*;
+    use crate::domain::limits::{Budget, Limits};
 
     const NOW: Moment = Moment::from_ms(1_800_000_000_000);
 

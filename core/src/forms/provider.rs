@@ -2,16 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::base_url::parse_base_url;
-use super::form_parts::Take;
-use super::ids::ProviderId;
-use super::key_form::FieldError;
-use super::key_format::looks_like_secret;
-use super::limits::grouped;
-use super::money::read_billionths;
-use super::parse_error::ParseError;
-use super::person::visible_name;
-use super::provider::{Provider, ProviderKind, check_credential_env};
+use super::parts::Take;
+use crate::domain::base_url::parse_base_url;
+use crate::domain::field_error::FieldError;
+use crate::domain::key_format::looks_like_secret;
+use crate::domain::numbers::{grouped, read_billionths};
+use crate::domain::parse_error::ParseError;
+use crate::domain::person::visible_name;
+use crate::domain::provider::{ProviderKind, ProviderSpec, check_credential_env};
 
 pub const MAX_PROVIDER_NAME: usize = 60;
 
@@ -19,31 +17,6 @@ pub const MAX_PROVIDER_NAME: usize = 60;
 const MAX_CONNECT: i64 = 60;
 const MAX_IDLE: i64 = 600;
 const MAX_WHOLE: i64 = 3_600;
-
-/// A provider without its id: what an operator decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderSpec {
-    pub name: String,
-    pub kind: ProviderKind,
-    pub base_url: String,
-    pub credential_env: String,
-    pub connect_ms: i64,
-    pub idle_ms: i64,
-    pub whole_ms: i64,
-}
-
-impl ProviderSpec {
-    pub fn of(provider: &Provider) -> Self {
-        let Provider { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, .. } =
-            provider.clone();
-        Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
-    }
-
-    pub fn with_id(self, id: ProviderId) -> Provider {
-        let Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms } = self;
-        Provider { id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
-    }
-}
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +133,39 @@ pub fn seconds(ms: i64) -> String {
         0 => (ms / 1_000).to_string(),
         rest => format!("{}.{rest:03}", ms / 1_000).trim_end_matches('0').to_owned(),
     }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AddForm {
+    pub provider: ProviderForm,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SaveForm {
+    pub id: String,
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
+    pub was: String,
+    pub provider: ProviderForm,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetireForm {
+    pub id: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RouteForm {
+    pub id: String,
+    /// The models that the form was drawn with, as JSON: each one's id, and the id of its provider or nothing.
+    pub was: String,
+    /// Those that are ticked.
+    pub models: Vec<String>,
 }
 
 #[cfg(test)]

@@ -3,15 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{Bounds, budget_of};
-use super::form_parts::{ScopeForm, Take, pair, parse_budgets, parse_limits, parse_models, scope_form};
-use super::key_form::FieldError;
-use super::limits::grouped;
-use super::model::Model;
-use super::money::Money;
-use super::person::visible_name;
-use super::team::{MAX_NAME, TeamSpec};
-use super::window::Period;
+use super::parts::{ScopeForm, Take, pair, parse_budgets, parse_limits, parse_models, scope_form};
+use crate::domain::bounds::{Bounds, budget_of};
+use crate::domain::field_error::FieldError;
+use crate::domain::model::Model;
+use crate::domain::money::Money;
+use crate::domain::numbers::grouped;
+use crate::domain::person::visible_name;
+use crate::domain::team::{MAX_NAME, TeamSpec};
+use crate::domain::window::Period;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,32 @@ impl TeamForm {
             _ => Err(errors),
         }
     }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CreateForm {
+    pub org: String,
+    pub team: TeamForm,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EditForm {
+    pub org: String,
+    pub id: String,
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The form as it was drawn, as JSON: what differs from it is what the person changed.
+    pub was: String,
+    pub team: TeamForm,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TeamRef {
+    pub org: String,
+    pub id: String,
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! What the forms of keys and teams have in common: a model scope, budgets and limits as a browser sends them. Mistakes
 //! are collected, each under its field. Of a limit's two halves the choice decides: beside "No limit", a value is not meant.
 
-use super::key_form::FieldError;
-use super::limits::{Budget, Limits, parse_count};
-use super::model::Model;
-use super::money::parse_budget;
-use super::parse_error::ParseError;
-use super::scope::{ModelPattern, ModelScope};
-use super::window::Period;
+use crate::domain::field_error::FieldError;
+use crate::domain::limits::{Budget, Limits, parse_count};
+use crate::domain::model::Model;
+use crate::domain::money::parse_budget;
+use crate::domain::parse_error::ParseError;
+use crate::domain::scope::{ModelPattern, ModelScope};
+use crate::domain::window::Period;
 
 /// Collects a problem under its field and goes on, so that one pass finds them all.
 pub(super) trait Take {

@@ -1,0 +1,12 @@
+//! Forms as a browser sends them: text, and its parsing into types of the domain. The pages fill and read them; the
+//! operations and the command line know only what they parse into.
+
+pub mod key;
+pub mod ledger;
+pub mod model;
+pub mod org;
+mod parts;
+pub mod provider;
+pub mod reauth;
+pub mod settings;
+pub mod team;

@@ -1,0 +1,13 @@
+//! The part of a form with which people prove again who they are.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::hidden::Hidden;
+
+/// As a browser sends it, in a form that may have to be proved: empty while it need not be.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reauth {
+    pub password: Hidden,
+    pub code: Hidden,
+}
