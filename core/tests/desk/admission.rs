@@ -295,7 +295,7 @@ on_both!(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_bytes_in_any_place_get_in_or_do_harm() {
-    on_sqlite(async |desk| {
+    on_sqlite(async |desk: TestDesk| {
         let at = desk.owner().await;
         let issued = desk.create_key(&at, "ci-prod").await;
         let whole = issued.secret.reveal().as_bytes().to_vec();

@@ -1,5 +1,7 @@
 //! The desk on both databases: each test is written once and runs on SQLite and on Postgres.
 
+use keydesk_test_support as support;
+
 mod account;
 mod admission;
 mod audit;
@@ -21,5 +23,4 @@ mod schema;
 mod second_factor;
 mod spend;
 mod statements;
-mod support;
 mod teams;

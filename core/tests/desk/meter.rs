@@ -362,7 +362,7 @@ on_both!(
 /// Other gateways cut time on Postgres as this program does, also where clocks go back over midnight.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_cuts_the_same_windows() {
-    on_postgres(|desk| async move {
+    on_postgres(|desk: TestDesk| async move {
         let Db::Postgres(pool) = &desk.db else { unreachable!() };
         let mut dice = Dice::new(11);
         for name in [

@@ -24,7 +24,7 @@ const TASK: &str = "KEYDESK_TEST_WORKER_TASK";
 const SEED: &str = "KEYDESK_TEST_WORKER_SEED";
 
 fn start(desk: &TestDesk, issued: &IssuedKey, task: &str, seed: usize) -> Child {
-    let place = match &desk.place {
+    let place = match &desk.url {
         DatabaseUrl::Sqlite(path) => path.display().to_string(),
         DatabaseUrl::Postgres(url) => url.clone(),
     };

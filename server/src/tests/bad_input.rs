@@ -1,9 +1,8 @@
 //! What a form may not hold, over raw HTTP: each mistake is told beside its own field, and nothing is stored.
 
+use super::routes::{actions, borrowed, fields_for, new_key};
 use super::show_once::shown;
-use super::support::{
-    Answer, Ask, Browser, Fields, PASSWORD, TestApp, Who, actions, borrowed, fields_for, new_key, on_both,
-};
+use super::support::{Answer, Ask, Browser, Fields, PASSWORD, TestApp, Who, on_both};
 
 /// One thing wrong with a form that is fine otherwise: the fields that are set, and the one field that the sentence is beside.
 struct Wrong {

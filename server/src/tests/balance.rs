@@ -1,6 +1,7 @@
 //! Balances and the organisation's budgets as browsers meet them.
 
-use super::support::{Answer, Browser, TestApp, Who, borrowed, fields_for, on_both};
+use super::routes::{borrowed, fields_for};
+use super::support::{Answer, Browser, TestApp, Who, on_both};
 
 const PAGE: &str = "/operator/acme/balance";
 

@@ -14,8 +14,9 @@ use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::routes::new_key;
 use super::show_once::shown;
-use super::support::{Answer, Ask, Browser, Fields, TestApp, hex, new_key, on_both};
+use super::support::{Answer, Ask, Browser, Fields, TestApp, hex, on_both};
 
 /// All that is logged by anybody while somebody records.
 #[derive(Clone, Default)]

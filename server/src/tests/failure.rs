@@ -1,6 +1,7 @@
 //! When the database is away, nobody is let in and everybody is told; only that the program runs is still true.
 
-use super::support::{Answer, Ask, Browser, PASSWORD, TestApp, Who, actions, borrowed, fields_for, on_both};
+use super::routes::{actions, borrowed, fields_for};
+use super::support::{Answer, Ask, Browser, PASSWORD, TestApp, Who, on_both};
 
 fn check(what: &str, answer: &Answer) {
     assert_eq!(answer.status, 503, "{what}: {}", answer.text);

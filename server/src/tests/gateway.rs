@@ -4,7 +4,8 @@ use clap::Parser;
 use keydesk_core::store::Db;
 use secrecy::ExposeSecret;
 
-use super::support::{Ask, Browser, Cast, HOUR, TestApp, TestKey, Who, borrowed, fields_for, on_both};
+use super::routes::{borrowed, fields_for};
+use super::support::{Ask, Browser, Cast, HOUR, TestApp, TestKey, Who, on_both};
 use crate::config::{DataConfig, ServeConfig};
 use crate::open::open_current;
 

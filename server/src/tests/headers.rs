@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::support::{Answer, Ask, Browser, HTTP, HTTPS, TestApp, Who, borrowed, fields_for, on_both};
+use super::routes::{borrowed, fields_for};
+use super::support::{Answer, Ask, Browser, HTTP, HTTPS, TestApp, Who, on_both};
 use crate::http::assets;
 
 fn check(what: &str, answer: &Answer, https: bool) {

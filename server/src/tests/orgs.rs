@@ -1,6 +1,7 @@
 //! Settings and suspension as browsers and gateways meet them.
 
-use super::support::{Answer, Ask, Browser, Cast, Fields, HOUR, TestApp, Who, borrowed, fields_for, on_both};
+use super::routes::{borrowed, fields_for};
+use super::support::{Answer, Ask, Browser, Cast, Fields, HOUR, TestApp, Who, on_both};
 
 async fn suspend(app: &TestApp, operator: &Browser) {
     let fields = [("form[org]", "acme"), ("form[reason]", "Unpaid since August")];

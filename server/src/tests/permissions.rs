@@ -1,5 +1,5 @@
-//! Who may do what, as one table: every page and every action against every kind of caller. What is not in the table
-//! fails the test, and so does what is in it and not in the program.
+//! Who may do what: the table of `routes.rs`, every page and every action against every kind of caller. What is not in the
+//! table fails the test, and so does what is in it and not in the program.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,139 +10,8 @@ use keydesk_core::domain::person::Email;
 use keydesk_core::ops::links;
 use leptos_axum::generate_route_list_with_exclusions;
 
-use super::support::{Ask, Browser, Cast, TestApp, TestKey, Who, actions, borrowed, fields_for, on_both};
-
-/// The columns are `Who::ALL`: nobody, owner, admin, admin of the key's team, admin of another team, member who owns the
-/// key, member who does not, support, operator without a membership, owner of another organisation.
-///
-/// 404 is not yours to see, 403 is yours to see but not to do. Anonymous pages go to the sign-in (303); 302 is a page's own
-/// redirect. What is not suspended cannot be resumed (409). A search answers 200 and leads to the list where the key
-/// is not theirs to see. A new key of the other team admin is refused beside its field (422): the team is not on their list.
-const TABLE: &str = "
-                                 nobody owner admin  lead other   own  else  supp  oper foreign
-GET  /                              303   302   302   302   302   302   302   200   302   302
-GET  /sign-in                       200   200   200   200   200   200   200   200   200   200
-GET  /sign-in/code                  302   302   302   302   302   302   302   302   302   302
-GET  /account                       303   200   200   200   200   200   200   200   200   200
-GET  /account/password              303   200   200   200   200   200   200   200   200   200
-GET  /account/sessions              303   200   200   200   200   200   200   200   200   200
-GET  /account/second-factor         303   200   200   200   200   200   200   200   200   200
-GET  /account/second-factor/codes   303   200   200   200   200   200   200   200   200   200
-GET  /setup/{token}                 404   404   404   404   404   404   404   404   404   404
-GET  /reset/{token}                 200   200   200   200   200   200   200   200   200   200
-GET  /operator                      303   404   404   404   404   404   404   404   200   404
-GET  /operator/new                  303   404   404   404   404   404   404   404   200   404
-GET  /operator/models               303   404   404   404   404   404   404   404   200   404
-GET  /operator/models/new           303   404   404   404   404   404   404   404   200   404
-GET  /operator/models/edit          303   404   404   404   404   404   404   404   200   404
-GET  /operator/models/retire        303   404   404   404   404   404   404   404   200   404
-GET  /operator/providers            303   404   404   404   404   404   404   404   200   404
-GET  /operator/providers/new        303   404   404   404   404   404   404   404   200   404
-GET  /operator/providers/{id}       303   404   404   404   404   404   404   404   200   404
-GET  /operator/providers/{id}/retire 303  404   404   404   404   404   404   404   200   404
-GET  /operator/{org}/created        303   404   404   404   404   404   404   404   200   404
-GET  /operator/{org}/suspend        303   404   404   404   404   404   404   404   200   404
-GET  /operator/{org}/resume         303   404   404   404   404   404   404   404   409   404
-GET  /operator/{org}/balance        303   404   404   404   404   404   404   404   200   404
-GET  /support                       303   404   404   404   404   404   404   200   404   404
-GET  /{org}                         303   302   302   302   302   302   302   302   404   404
-GET  /{org}/settings                303   200   200   403   403   403   403   403   404   404
-GET  /{org}/settings/balance        303   200   200   403   403   403   403   403   404   404
-GET  /{org}/audit                   303   200   200   403   403   403   403   403   404   404
-GET  /{org}/keys                    303   200   200   200   200   200   200   200   404   404
-GET  /{org}/keys/new                303   200   200   200   200   403   403   403   404   404
-GET  /{org}/keys/{id}               303   200   200   200   404   200   404   200   404   404
-GET  /{org}/keys/{id}/issued        303   200   200   200   404   200   404   200   404   404
-GET  /{org}/keys/{id}/edit          303   200   200   200   404   403   404   403   404   404
-GET  /{org}/keys/{id}/revoke        303   200   200   200   404   200   404   403   404   404
-GET  /invite/{token}                404   404   404   404   404   404   404   404   404   404
-GET  /{org}/members                 303   200   200   200   200   403   403   200   404   404
-GET  /{org}/members/invite          303   200   200   200   200   403   403   403   404   404
-GET  /{org}/members/{id}            303   200   200   200   404   200   404   200   404   404
-GET  /{org}/members/{id}/remove     303   200   200   403   404   403   404   403   404   404
-GET  /{org}/members/{id}/keys       303   200   200   403   404   404   404   403   404   404
-GET  /{org}/invitations/{id}/issued 303   200   200   200   404   404   404   403   404   404
-GET  /{org}/leave                   303   200   200   200   200   200   200   403   404   404
-POST support/look-up                401   404   404   404   404   404   404   200   404   404
-POST audit/export                   401   200   200   403   403   403   403   403   404   404
-GET  /{org}/teams                   303   200   200   200   200   200   200   200   404   404
-GET  /{org}/teams/new               303   200   200   403   403   403   403   403   404   404
-GET  /{org}/teams/{id}              303   200   200   200   404   200   200   200   404   404
-GET  /{org}/teams/{id}/edit         303   200   200   403   404   403   403   403   404   404
-GET  /{org}/teams/{id}/archive      303   200   200   403   404   403   403   403   404   404
-GET  /{org}/teams/{id}/add          303   200   200   200   404   403   403   403   404   404
-GET  /{org}/teams/{id}/people/{person} 303 200  200   200   404   403   403   403   404   404
-POST keys/create                    401   200   200   200   422   403   403   403   404   404
-POST keys/edit                      401   200   200   200   404   403   404   403   404   404
-POST keys/disable                   401   200   200   200   404   200   404   403   404   404
-POST keys/enable                    401   200   200   200   404   403   404   403   404   404
-POST keys/revoke                    401   200   200   200   404   200   404   403   404   404
-POST keys/search                    401   200   200   200   200   200   200   200   404   404
-POST keys/find                      401   200   200   200   200   200   200   200   404   404
-POST models/add                     401   404   404   404   404   404   404   404   200   404
-POST models/save                    401   404   404   404   404   404   404   404   200   404
-POST models/retire                  401   404   404   404   404   404   404   404   200   404
-POST providers/add                  401   404   404   404   404   404   404   404   200   404
-POST providers/save                 401   404   404   404   404   404   404   404   200   404
-POST providers/route                401   404   404   404   404   404   404   404   200   404
-POST providers/retire               401   404   404   404   404   404   404   404   200   404
-POST orgs/save                      401   200   200   403   403   403   403   403   404   404
-POST orgs/create                    401   404   404   404   404   404   404   404   200   404
-POST orgs/suspend                   401   404   404   404   404   404   404   404   200   404
-POST orgs/resume                    401   404   404   404   404   404   404   404   200   404
-POST orgs/enter-balance             401   404   404   404   404   404   404   404   200   404
-POST orgs/enforce-balance           401   404   404   404   404   404   404   404   200   404
-POST invitations/invite             401   200   200   200   422   403   403   403   404   404
-POST invitations/resend             401   200   200   200   404   403   403   403   404   404
-POST invitations/withdraw           401   200   200   200   404   403   403   403   404   404
-POST invitations/accept             404   404   404   404   404   404   404   404   404   404
-POST invitations/join               401   404   404   404   404   404   404   404   404   404
-POST members/role                   401   200   200   403   404   404   404   403   404   404
-POST members/disable                401   200   200   403   404   404   404   403   404   404
-POST members/enable                 401   200   200   403   404   404   404   403   404   404
-POST members/remove                 401   200   200   403   404   404   404   403   404   404
-POST members/decide                 401   200   200   403   404   404   404   403   404   404
-POST members/leave                  401   409   200   200   200   200   200   403   404   404
-POST teams/create                   401   200   200   403   403   403   403   403   404   404
-POST teams/edit                     401   200   200   403   404   403   403   403   404   404
-POST teams/archive                  401   200   200   403   404   403   403   403   404   404
-POST teams/restore                  401   200   200   404   404   404   404   403   404   404
-POST teams/add                      401   200   200   200   404   403   403   403   404   404
-POST teams/role                     401   200   200   200   404   403   403   403   404   404
-POST teams/remove                   401   200   200   200   404   403   403   403   404   404
-POST account/rename                 401   200   200   200   200   200   200   200   200   200
-POST account/password               401   422   422   422   422   422   422   422   422   422
-POST account/end-session            401   404   404   404   404   404   404   404   404   404
-POST account/end-other-sessions     401   200   200   200   200   200   200   200   200   200
-POST second-factor/start            401   200   200   200   200   200   200   200   200   200
-POST second-factor/turn-on          401   422   422   422   422   422   422   422   422   422
-POST second-factor/turn-off         401   409   409   409   409   409   409   409   409   409
-POST second-factor/renew-codes      401   409   409   409   409   409   409   409   409   409
-POST session/code                   401   401   401   401   401   401   401   401   401   401
-POST session/setup                  404   404   404   404   404   404   404   404   404   404
-POST session/reset                  404   404   404   404   404   404   404   404   404   404
-POST session/theme                  401   200   200   200   200   200   200   200   200   200
-POST session/sign-in                422   422   422   422   422   422   422   422   422   422
-POST session/sign-out               401   200   200   200   200   200   200   200   200   200
-";
-
-struct Row {
-    method: &'static str,
-    path: &'static str,
-    expected: Vec<u16>,
-}
-
-fn rows() -> Vec<Row> {
-    let lines = TABLE.lines().filter(|line| line.starts_with("GET") || line.starts_with("POST"));
-    let read = |line: &'static str| {
-        let mut words = line.split_whitespace();
-        let (method, path) = (words.next().unwrap(), words.next().unwrap());
-        let expected: Vec<u16> = words.map(|word| word.parse().unwrap()).collect();
-        assert_eq!(expected.len(), Who::ALL.len(), "{line}");
-        Row { method, path, expected }
-    };
-    lines.map(read).collect()
-}
+use super::routes::{Given, Row, actions, borrowed, rows};
+use super::support::{Ask, Browser, Cast, TestApp, TestKey, Who, on_both};
 
 /// What a program serves to browsers and no page or action is: it answers everybody alike.
 const OPEN: [(&str, u16); 3] = [("/healthz", 200), ("/readyz", 200), ("/pkg/000000000000/keydesk.css", 404)];
@@ -166,80 +35,50 @@ async fn the_table_has_every_page_and_every_action_and_nothing_else() {
     let listed: BTreeSet<String> = rows().iter().map(|row| format!("{} {}", row.method, row.path)).collect();
     let missing: Vec<_> = there.difference(&listed).collect();
     let stale: Vec<_> = listed.difference(&there).collect();
-    assert!(missing.is_empty(), "say in permissions.rs who may use: {missing:?}");
-    assert!(stale.is_empty(), "permissions.rs lists what is not there any more: {stale:?}");
+    assert!(missing.is_empty(), "say in routes.rs who may use: {missing:?}");
+    assert!(stale.is_empty(), "routes.rs lists what is not there any more: {stale:?}");
     assert!(there.len() >= 23, "the walk found too little: {there:?}");
 }
 
-/// What the row asks, of a key that nobody has touched yet.
+/// What the row answers, of things that no other row has touched.
 async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usize, reset: &str) -> u16 {
-    let key = app.key(cast, &format!("probe {n}")).await;
-    if row.path.contains("/members/{id}") {
-        let id = match row.path.ends_with("/keys") {
-            true => out(app, cast, &key).await,
-            false => cast.id(Who::KeyOwner),
-        };
-        let path = row.path.replace("{org}", &cast.org.slug).replace("{id}", id.as_str());
-        return app.get(browser, &path).await.status;
+    let probe = format!("probe {n}");
+    let key = app.key(cast, &probe).await;
+    let mut given = Given::new(cast, &key, &format!("made-{n}"));
+    given.set("reset", reset);
+    let uses = |words: &str| row.sent.contains(&format!("<{words}>"));
+    if uses("invitation") {
+        given.set("invitation", app.invitation(cast, &format!("guest-{n}@nowhere.example")).await.0);
     }
-    if row.path.starts_with("/{org}/invitations/") {
-        let (id, _) = app.invitation(cast, &format!("guest-{n}@nowhere.example")).await;
-        let path = row.path.replace("{org}", &cast.org.slug).replace("{id}", id.as_str());
-        return app.get(browser, &path).await.status;
+    if uses("provider") {
+        given.set("provider", app.provider(&probe).await);
     }
-    if row.path.starts_with("/operator/providers/{id}") {
-        let path = row.path.replace("{id}", app.provider(&format!("probe {n}")).await.as_str());
-        return app.get(browser, &path).await.status;
+    if uses("member") {
+        given.set("member", app.mate(cast).await);
     }
-    if row.path.starts_with("/operator/models/") {
-        return app.get(browser, &format!("{}?id=gpt-5", row.path)).await.status;
+    if uses("disabled member") {
+        given.set("disabled member", disabled(app, cast, &key).await);
     }
-    if row.method == "GET" {
-        let token = if row.path.starts_with("/reset/") { reset } else { "0123456789abcdef" };
-        let id = if row.path.starts_with("/{org}/teams/") { cast.team.id.as_str() } else { key.id.as_str() };
-        let path = row
-            .path
-            .replace("{org}", &cast.org.slug)
-            .replace("{id}", id)
-            .replace("{person}", cast.id(Who::KeyOwner).as_str())
-            .replace("{token}", token);
-        return app.get(browser, &path).await.status;
-    }
-    if row.path == "orgs/resume" {
-        app.execute("UPDATE orgs SET suspended_at = 1 WHERE slug = 'acme'").await;
-    }
-    if row.path == "keys/enable" {
+    if uses("disabled key") {
         app.execute(&format!("UPDATE keys SET status = 'disabled' WHERE id = '{}'", key.id)).await;
     }
-    // A team of its own for each act on one, with the same people in it.
-    let mut cast = cast.clone();
+    if uses("suspended org") {
+        app.execute("UPDATE orgs SET suspended_at = 1 WHERE slug = 'acme'").await;
+    }
+    // A team of its own for each action on one, with the same people in it.
+    let archive = "UPDATE teams SET archived_at = 1 WHERE name LIKE 'probe %'";
     if row.path.starts_with("teams/") {
-        cast.team = app.team(&cast, &format!("probe {n}")).await;
+        given.own_team(&app.another_team(cast, &probe).await);
     }
-    if row.path == "teams/restore" {
-        app.execute(&format!("UPDATE teams SET archived_at = 1 WHERE id = '{}'", cast.team.id)).await;
+    if uses("archived team") {
+        app.execute(archive).await;
     }
-    let mut fields = fields_for(row.path, &cast, &key, &format!("made-{n}"));
-    let on = match row.path {
-        "invitations/resend" | "invitations/withdraw" => {
-            Some(app.invitation(&cast, &format!("guest-{n}@nowhere.example")).await.0.to_string())
-        }
-        "members/role" | "members/disable" | "members/remove" => Some(app.mate(&cast).await.to_string()),
-        "providers/save" | "providers/route" | "providers/retire" => {
-            Some(app.provider(&format!("probe {n}")).await.to_string())
-        }
-        "members/enable" | "members/decide" => Some(out(app, &cast, &key).await.to_string()),
-        _ => None,
-    };
-    if let (Some(on), Some(id)) = (on, fields.iter_mut().find(|(name, _)| name == "form[id]")) {
-        id.1 = on;
+    if row.method == "GET" {
+        return app.get(browser, &given.address(row)).await.status;
     }
-    let status = app.post(browser, row.path, &borrowed(&fields)).await.status;
-    if row.path.starts_with("teams/") {
-        // Nobody is anything in it any more.
-        app.execute(&format!("UPDATE teams SET archived_at = 1 WHERE id = '{}'", cast.team.id)).await;
-    }
+    let status = app.post(browser, row.path, &borrowed(&given.form(row.sent))).await.status;
     // The next row finds the organisation as it was.
+    app.execute(archive).await;
     app.execute("UPDATE orgs SET suspended_at = NULL WHERE slug = 'acme'").await;
     if row.path == "members/leave" {
         app.bring_back().await;
@@ -248,7 +87,7 @@ async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usi
 }
 
 /// Somebody of the cast's team who is disabled and owns the key.
-async fn out(app: &TestApp, cast: &Cast, key: &TestKey) -> PersonId {
+async fn disabled(app: &TestApp, cast: &Cast, key: &TestKey) -> PersonId {
     let id = app.mate(cast).await;
     app.execute(&format!("UPDATE memberships SET disabled_at = 1 WHERE person_id = '{id}'")).await;
     app.execute(&format!("UPDATE keys SET owner_id = '{id}' WHERE id = '{}'", key.id)).await;

@@ -1,6 +1,7 @@
 //! Providers and the catalogue as an operator's browser meets them, with script and without.
 
-use super::support::{Fields, TestApp, Who, new_provider, on_both};
+use super::routes::new_provider;
+use super::support::{Fields, TestApp, Who, on_both};
 
 /// A form with some fields changed.
 fn with<'a>(fields: Vec<(&'a str, &'a str)>, set: Fields<'a>) -> Vec<(&'a str, &'a str)> {

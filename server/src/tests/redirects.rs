@@ -1,6 +1,7 @@
 //! Nobody is led to another host, and no spelling of an address reaches a page without a session.
 
-use super::support::{Ask, Browser, HOST, HTTP, PASSWORD, TestApp, Who, new_key, on_both};
+use super::routes::new_key;
+use super::support::{Ask, Browser, HOST, HTTP, PASSWORD, TestApp, Who, on_both};
 
 const OUTSIDE: [&str; 18] = [
     "https://evil.example",

@@ -1,6 +1,7 @@
 //! Nothing is changed by a request that does not come from a page of this desk, whoever's cookies it carries.
 
-use super::support::{Ask, HOST, TestApp, Who, actions, borrowed, fields_for, on_both};
+use super::routes::{actions, borrowed, fields_for};
+use super::support::{Ask, HOST, TestApp, Who, on_both};
 
 /// Headers of requests that another site could cause, or a program without a browser.
 const FOREIGN: [(&str, &[(&str, &str)]); 12] = [

@@ -9,9 +9,8 @@ use sha2::{Digest, Sha256};
 use tower_sessions::SessionStore;
 use tower_sessions::session::Id;
 
-use super::support::{
-    Ask, Browser, HOUR, HTTP, HTTPS, MINUTE, PASSWORD, TestApp, Who, hex, new_key, on_both,
-};
+use super::routes::new_key;
+use super::support::{Ask, Browser, HOUR, HTTP, HTTPS, MINUTE, PASSWORD, TestApp, Who, hex, on_both};
 use crate::http::session_store::Sessions;
 
 const COOKIE: &str = "keydesk";

@@ -3,7 +3,8 @@
 use keydesk_core::domain::key_format;
 use percent_encoding::percent_decode_str;
 
-use super::support::{Ask, Browser, Cast, HTTP, HTTPS, MINUTE, TestApp, Who, hex, new_key, on_both};
+use super::routes::new_key;
+use super::support::{Ask, Browser, Cast, HTTP, HTTPS, MINUTE, TestApp, Who, hex, on_both};
 
 const COOKIE: &str = "keydesk-issued";
 

@@ -52,7 +52,7 @@ async fn streams_hold_the_same_text_and_the_same_usage() {
             }
         };
         let answer = desk.pass(post(&path, &body).bearer(&key)).await;
-        assert_eq!(answer.header("content-type"), Some("text/event-stream"), "{path}");
+        assert_eq!(answer.find_header("content-type"), Some("text/event-stream"), "{path}");
         let mut said = String::new();
         for line in answer.text.lines().filter_map(|line| line.strip_prefix("data: ")) {
             let event: Value = serde_json::from_str(line).unwrap_or_default();

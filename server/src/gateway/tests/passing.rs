@@ -34,9 +34,9 @@ async fn an_answer_comes_back_byte_for_byte_and_is_settled_before_it_does() {
     let answer = desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await;
     // Looked at without waiting: it was written before the answer was there.
     assert_eq!(desk.number("SELECT COUNT(*) FROM usage").await, 1);
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ANSWER));
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(answer.header("x-upstream-request-id"), Some("up_1"));
+    assert_eq!((answer.status, answer.text.as_str()), (200, ANSWER));
+    assert_eq!(answer.find_header("content-type"), Some("application/json"));
+    assert_eq!(answer.find_header("x-upstream-request-id"), Some("up_1"));
     assert_eq!(desk.settled().await, [(200, 10, 5, 0, 0, 15_000)]);
     let sent = upstream.one();
     assert_eq!(sent.target, "/v1/chat/completions");
@@ -90,7 +90,7 @@ async fn nothing_of_the_client_goes_to_a_provider_and_nothing_of_the_provider_co
         assert_eq!(names, expected, "{kind}");
         assert!(sent.headers["user-agent"].to_str().unwrap().starts_with("keydesk/"));
         for name in ["set-cookie", "openai-organization"] {
-            assert_eq!(answer.header(name), None, "{kind}");
+            assert_eq!(answer.find_header(name), None, "{kind}");
         }
         assert!(!format!("{:?}", answer.headers).contains(CREDENTIAL));
     }
@@ -125,7 +125,7 @@ async fn a_stream_is_metered_by_a_chunk_that_its_client_does_not_see() {
     let (desk, upstream, key) = served("openai", || parts("text/event-stream", &CHUNKS, 5, Then::Ends)).await;
     let answer = desk.pass(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await;
     assert_eq!(answer.text, [CHUNKS[0], CHUNKS[1], CHUNKS[3]].concat());
-    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    assert_eq!(answer.find_header("content-type"), Some("text/event-stream"));
     assert_eq!(desk.settled().await, [(200, 10, 5, 0, 0, 15_000)]);
     assert_eq!(upstream.one().json()["stream_options"], json!({"include_usage": true}));
 
@@ -225,7 +225,7 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_at_mos
         let (desk, upstream, key) = served("openai", move || answering()).await;
         let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
         assert_eq!(
-            (answer.status.as_u16(), answer.json()["error"]["code"].as_str()),
+            (answer.status, answer.json()["error"]["code"].as_str()),
             (status, Some("upstream_error"))
         );
         assert!(answer.message().contains(says) && answer.message().contains("Far"), "{}", answer.text);
@@ -247,9 +247,9 @@ async fn a_providers_own_errors_pass_and_cost_nothing() {
         })
         .await;
         let answer = desk.pass(post("/v1/messages", &chat()).bearer(&key)).await;
-        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (status, body));
-        assert_eq!(answer.header("retry-after"), Some("7"));
-        assert!(answer.header("request-id").is_some());
+        assert_eq!((answer.status, answer.text.as_str()), (status, body));
+        assert_eq!(answer.find_header("retry-after"), Some("7"));
+        assert!(answer.find_header("request-id").is_some());
         assert_eq!(desk.settled().await, [(i64::from(status), 0, 0, 0, 0, 0)]);
     }
 }
@@ -260,10 +260,7 @@ async fn a_provider_that_is_not_there_or_has_no_credential_is_a_sentence() {
     desk.served_by("openai", "http://127.0.0.1:1", "").await;
     let key = desk.every_key().await;
     let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.message()),
-        (502, "The provider Far cannot be reached.".into())
-    );
+    assert_eq!((answer.status, answer.message()), (502, "The provider Far cannot be reached.".into()));
 
     let desk = installation().await;
     let upstream = Upstream::answering(|| whole(200, "application/json", "{}")).await;
@@ -314,9 +311,9 @@ async fn what_cannot_be_passed_on_is_refused_with_what_to_do() {
         (with("/v1/messages", json!([])), 400, "invalid_request", "not a JSON object"),
     ] {
         let answer = desk.send(asked).await;
-        assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
+        assert_eq!(answer.status, status, "{}", answer.text);
         assert!(answer.message().contains(says), "{}", answer.text);
-        assert_eq!(answer.header("x-should-retry"), Some("false"), "{code}");
+        assert_eq!(answer.find_header("x-should-retry"), Some("false"), "{code}");
         assert!(!answer.text.contains(&key[12..]));
     }
     let narrow = desk.create("narrow", |form| form.models = vec!["gpt-5".into()]).await;

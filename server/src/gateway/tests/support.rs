@@ -1,46 +1,42 @@
 //! An installation over a real database, as a client meets it.
 // sqlx here: a test puts in rows that the program adds elsewhere, and counts what it never counts.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use axum::http::Request;
 use axum::response::Response;
 use axum_extra::extract::cookie::Key;
-use clap::Parser;
 use http_body_util::BodyExt;
+use keydesk_core::Desk;
 use keydesk_core::admission::{LastUsed, Rejections};
 use keydesk_core::domain::hidden::Hidden;
-use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::forms::key::{CreateForm, KeyForm, KeyRef, RevokeForm};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::{self, IssuedKey};
 use keydesk_core::ops::setup::{SetupForm, set_up};
 use keydesk_core::ops::{catalogue, links};
-use keydesk_core::store::{DatabaseUrl, Db, people};
-use keydesk_core::{Clock, Desk};
+use keydesk_core::store::Db;
+pub use keydesk_test_support::{Answer, Ask, DAY, SPOTS, Spot, TestDatabase, TestDesk};
 use leptos::config::LeptosOptions;
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use tempfile::TempDir;
 use tower::ServiceExt;
 use tower::util::MapRequest;
 
 use crate::clock::SystemRandom;
-use crate::config::ServeConfig;
 use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
 use crate::gateway::{collapse_leading_slashes, routes};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
+use crate::tests::support::options;
 
 pub const BASE: &str = "https://keys.example.com";
-pub const START_MS: i64 = 1_790_000_000_000;
-pub const DAY_MS: i64 = 86_400_000;
+pub const START: Moment = Moment::from_ms(1_790_000_000_000);
 pub const BROWSER: &str = "A browser sent this: a key must never be used from a web page.";
 
 /// This installation's own, at its providers.
@@ -48,44 +44,27 @@ pub const CREDENTIAL: &str = "upstream-credential-9f3c";
 
 pub const GATEWAY_TOKEN: &str = "gateway-token-0123456789abcdef0123";
 
-pub struct MovableClock(pub AtomicI64);
-
-impl Clock for MovableClock {
-    fn now(&self) -> Moment {
-        Moment::from_ms(self.0.load(Ordering::SeqCst))
-    }
-}
-
-#[derive(Parser)]
-pub struct Options {
-    #[command(flatten)]
-    serve: ServeConfig,
-}
-
 /// An installation with an organisation, its owner and the catalogue that comes with the program.
 pub struct Installation {
     pub state: AppState,
-    pub clock: Arc<MovableClock>,
+    desk: TestDesk,
     pub owner: Caller,
     pub org: String,
-    pub folder: PathBuf,
+    _folder: TempDir,
 }
 
-impl Drop for Installation {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
+impl Deref for Installation {
+    type Target = TestDesk;
+
+    fn deref(&self) -> &TestDesk {
+        &self.desk
     }
 }
 
 pub async fn installation() -> Installation {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let unique = format!("keydesk-gateway-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-    let folder = std::env::temp_dir().join(unique);
-    std::fs::create_dir_all(&folder).unwrap();
-    let db = Db::open(&DatabaseUrl::Sqlite(folder.join("keydesk.sqlite"))).await.unwrap();
-    db.migrate().await.unwrap();
-    let clock = Arc::new(MovableClock(AtomicI64::new(START_MS)));
-    let desk = Desk::new(db, clock.clone(), Arc::new(SystemRandom));
+    let folder = tempfile::tempdir().unwrap();
+    let database = TestDatabase::in_folder(folder.path()).await;
+    let desk = TestDesk::new(database, START, Arc::new(SystemRandom));
     catalogue::seed(&desk).await.unwrap();
 
     let form = SetupForm {
@@ -97,14 +76,10 @@ pub async fn installation() -> Installation {
         zone: String::new(),
     };
     let (person, org) = set_up(&desk, &form).await.unwrap();
-    let person = people::find(&mut desk.db.read().await.unwrap(), &person).await.unwrap().unwrap();
-    let now = desk.now();
-    let session = SessionId::new(now, desk.id_entropy());
-    let owner = Caller::just_authenticated(person, session, now, "192.0.2.1", "req_test");
-    let config = Options::parse_from(["keydesk", "--base-url", BASE]).serve;
+    let owner = desk.caller(&person).await;
     let state = AppState {
-        desk,
-        config: Arc::new(config),
+        desk: Desk::clone(&desk),
+        config: Arc::new(options(BASE)),
         last_used: LastUsed::default(),
         rejections: Rejections::default(),
         gateway: Gateway {
@@ -116,7 +91,7 @@ pub async fn installation() -> Installation {
         cookie_key: Key::from(&[7; 64]),
         leptos: LeptosOptions::builder().output_name("keydesk").build(),
     };
-    Installation { state, clock, owner, org: org.slug, folder }
+    Installation { state, desk, owner, org: org.slug, _folder: folder }
 }
 
 /// The environment of these tests.
@@ -124,117 +99,13 @@ fn credential(name: &str) -> Option<String> {
     (name == "TEST_API_KEY").then(|| CREDENTIAL.to_owned())
 }
 
-/// Where a key can stand in a request.
-#[derive(Clone, Copy, Debug)]
-pub enum Spot {
-    Bearer,
-    XApiKey,
-    Goog,
-    Query,
-}
-
-pub const SPOTS: [Spot; 4] = [Spot::Bearer, Spot::XApiKey, Spot::Goog, Spot::Query];
-
-pub struct Ask {
-    pub method: Method,
-    pub path: String,
-    pub query: Vec<String>,
-    pub headers: HeaderMap,
-    pub address: Option<IpAddr>,
-    pub body: Vec<u8>,
-}
-
 pub fn ask(path: &str) -> Ask {
-    Ask {
-        method: Method::GET,
-        path: path.into(),
-        query: vec![],
-        headers: HeaderMap::new(),
-        address: Some("203.0.113.7".parse().unwrap()),
-        body: vec![],
-    }
+    Ask::get(path)
 }
 
 /// A request of a client that wants something of a model.
 pub fn post(path: &str, body: &Value) -> Ask {
-    let ask = ask(path).method(Method::POST).header("content-type", "application/json");
-    Ask { body: body.to_string().into_bytes(), ..ask }
-}
-
-pub fn percent_encoded(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
-}
-
-impl Ask {
-    pub fn method(mut self, method: Method) -> Self {
-        self.method = method;
-        self
-    }
-
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        self
-    }
-
-    pub fn anthropic(self) -> Self {
-        self.header("anthropic-version", "2023-06-01")
-    }
-
-    pub fn bearer(self, key: &str) -> Self {
-        self.key_in(Spot::Bearer, key.as_bytes())
-    }
-
-    /// Leaves out what cannot stand in a header.
-    pub fn key_in(mut self, spot: Spot, key: &[u8]) -> Self {
-        let (name, value) = match spot {
-            Spot::Bearer => ("authorization", [b"Bearer ", key].concat()),
-            Spot::XApiKey => ("x-api-key", key.to_vec()),
-            Spot::Goog => ("x-goog-api-key", key.to_vec()),
-            Spot::Query => {
-                self.query.push(format!("key={}", percent_encoded(key)));
-                return self;
-            }
-        };
-        if let Ok(value) = HeaderValue::from_bytes(&value) {
-            self.headers.append(name, value);
-        }
-        self
-    }
-
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    pub fn from(mut self, address: &str) -> Self {
-        self.address = address.parse().ok();
-        self
-    }
-}
-
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap()
-    }
-
-    pub fn message(&self) -> String {
-        self.json()["error"]["message"].as_str().unwrap().to_owned()
-    }
-
-    pub fn ids(&self) -> Vec<String> {
-        let data = self.json()["data"].as_array().unwrap().clone();
-        data.iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
+    Ask::post_json(path, &body.to_string())
 }
 
 impl Installation {
@@ -244,9 +115,8 @@ impl Installation {
 
     /// The answer as it comes, its body unread.
     pub async fn open(&self, ask: Ask) -> Response {
-        let uri =
-            if ask.query.is_empty() { ask.path } else { format!("{}?{}", ask.path, ask.query.join("&")) };
-        let mut request = Request::builder().method(ask.method).uri(uri).body(Body::from(ask.body)).unwrap();
+        let request = Request::builder().method(ask.method.clone()).uri(ask.uri());
+        let mut request = request.body(Body::from(ask.body)).unwrap();
         *request.headers_mut() = ask.headers;
         request.extensions_mut().insert(RequestFacts { id: "req_1".into(), address: ask.address });
         let service = MapRequest::new(self.router(), collapse_leading_slashes::<Body>);
@@ -270,11 +140,11 @@ impl Installation {
     async fn read(&self, response: Response) -> Answer {
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
     pub async fn status(&self, ask: Ask) -> u16 {
-        self.send(ask).await.status.as_u16()
+        self.send(ask).await.status
     }
 
     pub async fn create(&self, name: &str, change: impl FnOnce(&mut KeyForm)) -> IssuedKey {
@@ -310,13 +180,7 @@ impl Installation {
     }
 
     pub async fn execute(&self, sql: &str) {
-        let Db::Sqlite { writer, .. } = &self.state.desk.db else { panic!("these tests are on SQLite") };
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(writer).await.unwrap();
-    }
-
-    pub async fn number(&self, sql: &str) -> i64 {
-        let Db::Sqlite { readers, .. } = &self.state.desk.db else { panic!("these tests are on SQLite") };
-        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(readers).await.unwrap()
+        self.desk.execute(sql).await.unwrap();
     }
 
     /// A provider at this address that serves the model `routed`, which it calls `real-name`, for a dollar a million

@@ -1,11 +1,7 @@
-//! What every test stands on: a desk with a fresh database, a clock that stands still and randomness that repeats.
+//! A desk over a fresh database, with people, teams and keys that a test asks for.
 
-// sqlx here: it makes and drops databases, and looks behind the store.
-use std::hash::{BuildHasher, Hasher};
 use std::ops::Deref;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::{OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
@@ -23,95 +19,15 @@ use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::setup::SetupForm;
 use keydesk_core::ops::{self, OpError};
-use keydesk_core::store::people::{self, NewPerson, Person};
+use keydesk_core::store::people::{NewPerson, Person};
 use keydesk_core::store::spend::Usage;
-use keydesk_core::store::teams::{self, NewTeam, NewTeamMember};
-use keydesk_core::store::{DatabaseUrl, Db, StoreError, meter};
-use keydesk_core::{Clock, Desk, Random};
-use sha2::{Digest, Sha256};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
+use keydesk_core::store::teams::{NewTeam, NewTeamMember};
+use keydesk_core::store::{DatabaseUrl, Db, StoreError, meter, people, teams};
+use keydesk_core::{Desk, Random};
 
-/// Declares one test for both databases: `name::sqlite` and `name::postgres`.
-macro_rules! on_both {
-    ($(#[$doc:meta])* fn $name:ident($desk:ident: TestDesk) $body:block) => {
-        $(#[$doc])*
-        mod $name {
-            #[allow(unused_imports)]
-            use super::*;
+use crate::{FixedClock, Fixture, MINUTE, PASSWORD, Repeatable, START, TestDatabase};
 
-            async fn body($desk: $crate::support::TestDesk) $body
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                $crate::support::on_sqlite(body).await
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn postgres() {
-                $crate::support::on_postgres(body).await
-            }
-        }
-    };
-}
-pub(crate) use on_both;
-
-pub const MINUTE: i64 = 60_000;
-pub const HOUR: i64 = 60 * MINUTE;
-pub const DAY: i64 = 24 * HOUR;
-/// 2026-11-20T12:00:00Z
-pub const START: Moment = Moment::from_ms(1_795_176_000_000);
-pub const PASSWORD: &str = "umbrella kettle orchid 47";
 pub const OWNER_EMAIL: &str = "ana@example.com";
-
-/// A clock that moves when it is told to.
-pub struct FixedClock(AtomicI64);
-
-impl FixedClock {
-    pub fn set(&self, at: Moment) {
-        self.0.store(at.ms(), Ordering::SeqCst);
-    }
-
-    pub fn advance(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
-    }
-}
-
-impl Clock for FixedClock {
-    fn now(&self) -> Moment {
-        Moment::from_ms(self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// A hashed counter: the same bytes in each run, and never the same twice in one.
-struct Repeatable(AtomicU64);
-
-impl Random for Repeatable {
-    fn fill(&self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(32) {
-            let drawn = Sha256::digest(self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes());
-            chunk.copy_from_slice(&drawn[..chunk.len()]);
-        }
-    }
-}
-
-/// Numbers that look random and are the same in each run.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-
-    pub fn one_of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.below(list.len() as u64) as usize]
-    }
-}
 
 #[derive(Clone)]
 pub struct TestDesk {
@@ -120,7 +36,7 @@ pub struct TestDesk {
     /// SQLite's file, to read its raw bytes.
     pub file: Option<std::path::PathBuf>,
     /// To open the same database in another process.
-    pub place: DatabaseUrl,
+    pub url: DatabaseUrl,
 }
 
 impl Deref for TestDesk {
@@ -131,7 +47,13 @@ impl Deref for TestDesk {
     }
 }
 
-/// A somebody in an organisation, with the organisation's slug at hand.
+impl Fixture for TestDesk {
+    async fn over(database: TestDatabase) -> Self {
+        Self::new(database, START, Arc::new(Repeatable::default()))
+    }
+}
+
+/// A person in an organisation, with the organisation's slug at hand.
 #[derive(Clone)]
 pub struct At {
     pub caller: Caller,
@@ -139,14 +61,14 @@ pub struct At {
 }
 
 impl TestDesk {
-    fn new(db: Db, place: DatabaseUrl) -> Self {
-        let file = match &place {
+    pub fn new(database: TestDatabase, start: Moment, random: Arc<dyn Random>) -> Self {
+        let file = match &database.url {
             DatabaseUrl::Sqlite(file) => Some(file.clone()),
             DatabaseUrl::Postgres(_) => None,
         };
-        let clock = Arc::new(FixedClock(AtomicI64::new(START.ms())));
-        let desk = Desk::new(db, clock.clone(), Arc::new(Repeatable(AtomicU64::new(1))));
-        Self { desk, clock, file, place }
+        let clock = Arc::new(FixedClock::at(start));
+        let desk = Desk::new(database.db, clock.clone(), random);
+        Self { desk, clock, file, url: database.url }
     }
 
     /// The owner of an organisation that was set up as people do it.
@@ -357,98 +279,12 @@ impl TestDesk {
         self.execute(&sql).await.unwrap();
         self.db.analyze().await.unwrap();
     }
-
-    /// Runs a statement that the program itself does not have.
-    pub async fn execute(&self, sql: &str) -> Result<u64, sqlx::Error> {
-        let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        match &self.db {
-            Db::Sqlite { writer, .. } => query.execute(writer).await.map(|done| done.rows_affected()),
-            Db::Postgres(pool) => query.execute(pool).await.map(|done| done.rows_affected()),
-        }
-    }
-
-    pub async fn numbers(&self, sql: &str) -> Vec<i64> {
-        let query = AssertSqlSafe(sql.to_owned());
-        match &self.db {
-            Db::Sqlite { readers, .. } => sqlx::query_scalar(query).fetch_all(readers).await.unwrap(),
-            Db::Postgres(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
-        }
-    }
-
-    pub async fn number(&self, sql: &str) -> i64 {
-        self.numbers(sql).await[0]
-    }
-
-    pub async fn texts(&self, sql: &str) -> Vec<String> {
-        let query = AssertSqlSafe(sql.to_owned());
-        match &self.db {
-            Db::Sqlite { readers, .. } => sqlx::query_scalar(query).fetch_all(readers).await.unwrap(),
-            Db::Postgres(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
-        }
-    }
-
-    pub async fn bytes_of(&self, sql: &str) -> Vec<Vec<u8>> {
-        let query = AssertSqlSafe(sql.to_owned());
-        match &self.db {
-            Db::Sqlite { readers, .. } => sqlx::query_scalar(query).fetch_all(readers).await.unwrap(),
-            Db::Postgres(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
-        }
-    }
-
-    /// Everything that is stored, as text; byte columns in hex.
-    pub async fn dump(&self) -> String {
-        let mut dump = String::new();
-        match &self.db {
-            Db::Sqlite { readers, .. } => {
-                let tables: Vec<String> = sqlx::query_scalar(
-                    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'keys_names'",
-                )
-                .fetch_all(readers)
-                .await
-                .unwrap();
-                for table in tables {
-                    let rows = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table}")));
-                    for row in rows.fetch_all(readers).await.unwrap() {
-                        for at in 0..row.len() {
-                            if let Ok(Some(text)) = row.try_get_unchecked::<Option<String>, _>(at) {
-                                dump.push_str(&text);
-                            }
-                            if let Ok(Some(bytes)) = row.try_get_unchecked::<Option<Vec<u8>>, _>(at) {
-                                dump.push('\t');
-                                dump.push_str(&hex(&bytes));
-                            }
-                            dump.push('\t');
-                        }
-                        dump.push('\n');
-                    }
-                }
-            }
-            Db::Postgres(pool) => {
-                let tables: Vec<String> = sqlx::query_scalar(
-                    "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'",
-                )
-                .fetch_all(pool)
-                .await
-                .unwrap();
-                for table in tables {
-                    let rows: Vec<String> = self.texts(&format!("SELECT t::text FROM {table} t")).await;
-                    dump.push_str(&rows.join("\n"));
-                    dump.push('\n');
-                }
-            }
-        }
-        dump
-    }
 }
 
 /// Writes a request that held nothing before.
 pub async fn record(desk: &TestDesk, usage: &Usage) -> Result<bool, StoreError> {
     let zone = desk.texts(&format!("SELECT zone FROM orgs WHERE id = '{}'", usage.org)).await;
     meter::settle(&desk.db, usage.clone(), Zone::parse(&zone[0]).unwrap()).await
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn setup_form(token: &str) -> SetupForm {
@@ -500,102 +336,4 @@ pub fn refused<T>(result: Result<T, OpError>) -> (String, String) {
         Err(other) => panic!("refused in another way: {other:?}"),
         Ok(_) => panic!("not refused"),
     }
-}
-
-fn number_nobody_knows() -> u64 {
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-/// Runs the body as a task of its own, so that a failed assertion still lets the database be put away.
-async fn run<F, R>(desk: TestDesk, body: F) -> Result<(), tokio::task::JoinError>
-where
-    F: FnOnce(TestDesk) -> R,
-    R: Future<Output = ()> + Send + 'static,
-{
-    let db = desk.db.clone();
-    let outcome = tokio::spawn(body(desk)).await;
-    db.close().await;
-    outcome
-}
-
-fn pass_on(outcome: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = outcome {
-        std::panic::resume_unwind(error.into_panic());
-    }
-}
-
-pub async fn on_sqlite<F, R>(body: F)
-where
-    F: FnOnce(TestDesk) -> R,
-    R: Future<Output = ()> + Send + 'static,
-{
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("desk.db");
-    let place = DatabaseUrl::Sqlite(file);
-    let db = Db::open(&place).await.unwrap();
-    db.migrate().await.unwrap();
-    pass_on(run(TestDesk::new(db, place), body).await);
-}
-
-pub async fn on_postgres<F, R>(body: F)
-where
-    F: FnOnce(TestDesk) -> R,
-    R: Future<Output = ()> + Send + 'static,
-{
-    let server = postgres_server();
-    let mut admin = server.connect().await.expect("the server of KEYDESK_TEST_POSTGRES answers");
-    let template = template(&server, &mut admin).await;
-    let name = format!("kd_{:016x}", number_nobody_knows());
-    let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
-    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
-    let place = DatabaseUrl::Postgres(url_of(&server, &name));
-    let db = Db::open(&place).await.unwrap();
-    let outcome = run(TestDesk::new(db, place), body).await;
-    let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-    let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut admin).await;
-    let _ = admin.close().await;
-    pass_on(outcome);
-}
-
-fn postgres_server() -> PgConnectOptions {
-    let url = std::env::var("KEYDESK_TEST_POSTGRES").unwrap_or_else(|_| {
-        panic!(
-            "These tests need a Postgres server: run them with `make test` or `scripts/with-postgres.sh cargo test`, \
-             or set KEYDESK_TEST_POSTGRES to the postgres:// address of a server where databases may be created."
-        )
-    });
-    PgConnectOptions::from_str(&url).expect("KEYDESK_TEST_POSTGRES is a postgres:// address")
-}
-
-fn url_of(server: &PgConnectOptions, database: &str) -> String {
-    server.clone().database(database).to_url_lossy().to_string()
-}
-
-/// A migrated database to copy, which is faster than migrating each. It is named after the migrations, so it is made
-/// once per server.
-async fn template(server: &PgConnectOptions, admin: &mut PgConnection) -> String {
-    const ONE_AT_A_TIME: i64 = 7_305_114_000;
-    let mut hash = Sha256::new();
-    for migration in sqlx::migrate!("../migrations/postgres").iter() {
-        hash.update(&*migration.checksum);
-    }
-    let name = format!("kd_template_{}", &hex(&hash.finalize())[..16]);
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(ONE_AT_A_TIME).execute(&mut *admin).await.unwrap();
-    let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)")
-        .bind(&name)
-        .fetch_one(&mut *admin)
-        .await
-        .unwrap();
-    if !there {
-        let building = format!("kd_{:016x}", number_nobody_knows());
-        let create = format!("CREATE DATABASE {building} TEMPLATE template0 ENCODING 'UTF8'");
-        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *admin).await.unwrap();
-        let db = Db::open(&DatabaseUrl::Postgres(url_of(server, &building))).await.unwrap();
-        db.migrate().await.unwrap();
-        db.close().await;
-        let rename = format!("ALTER DATABASE {building} RENAME TO {name}");
-        sqlx::raw_sql(AssertSqlSafe(rename)).execute(&mut *admin).await.unwrap();
-    }
-    sqlx::query("SELECT pg_advisory_unlock($1)").bind(ONE_AT_A_TIME).execute(&mut *admin).await.unwrap();
-    name
 }
