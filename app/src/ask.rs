@@ -1,5 +1,5 @@
-//! What a page or an action may ask of the request it serves: who is asking, the desk, and how to answer. The server
-//! provides these; where it did not, the answer is an error, never a guess.
+//! What a page or an action reads of the request that it serves: the caller, the desk, the address; and how an action
+//! answers. The server provides these; where it did not, the answer is an error, never a guess.
 
 use http::request::Parts;
 use http::{HeaderValue, header};
@@ -30,7 +30,7 @@ pub fn desk() -> Result<Desk, AppError> {
 }
 
 /// # Errors
-/// `Unauthenticated` when nobody is signed in.
+/// `Unauthenticated` when the request has no session.
 pub fn caller() -> Result<Caller, AppError> {
     parts().and_then(|parts| parts.extensions.get::<Caller>().cloned()).ok_or(AppError::Unauthenticated)
 }
@@ -52,6 +52,11 @@ pub fn base_url() -> String {
     use_context::<BaseUrl>().map(|url| url.0).unwrap_or_default()
 }
 
+/// The path of this page, to come back to.
+pub fn here() -> String {
+    parts().and_then(|parts| LocalPath::parse(parts.uri.path())).unwrap_or_else(LocalPath::home).into()
+}
+
 /// One part of the request's path, by its name in the route.
 pub fn param(name: &'static str) -> String {
     leptos_router::hooks::use_params_map().read_untracked().get(name).unwrap_or_default()
@@ -67,7 +72,7 @@ pub fn query(name: &str) -> Option<String> {
 /// The cookie that remembers the organisation whose pages this browser showed last.
 const LAST_ORG: &str = "keydesk-org";
 
-/// Where to go from `/`. Whoever asks checks that the caller belongs there.
+/// Where to go from `/`. The page checks that the caller belongs there.
 pub fn last_org() -> Option<String> {
     let parts = parts()?;
     let cookies = parts.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -89,8 +94,8 @@ pub fn note_org(slug: &str) {
     }
 }
 
-/// Ends an action: the next page, or an error with its true status. Whether a browser's form or a script asked makes no
-/// difference here; the server's layer for plain forms turns the answer into a redirect or a page.
+/// Ends an action: the next page, or an error with its true status. It is the same for a browser's form and for a
+/// script; the server's layer for plain forms turns the answer into a redirect or a page.
 pub fn answer(result: Result<LocalPath, AppError>) -> Result<(), AppError> {
     match result {
         Ok(path) => {

@@ -1,4 +1,4 @@
-//! Everything a browser can be told went wrong. The set is closed: no text from a library, a database or a request
+//! Every error that a browser can see. The set is closed: no text from a library, a database or a request
 //! reaches a browser through it.
 
 use http::StatusCode;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum AppError {
     Unauthenticated,
     Forbidden,
-    /// Absent, or not theirs to see: one answer for both.
+    /// Absent, or hidden from the caller: one answer for both.
     NotFound,
     Invalid {
         fields: Vec<FieldError>,
@@ -21,24 +21,24 @@ pub enum AppError {
     Conflict {
         sentence: String,
     },
-    /// Somebody saved first. `merged` is the form as JSON: the thing as it stands, with this person's changes in it.
+    /// Another person saved first. `merged` is the form as JSON: the present values with this person's changes in them.
     EditConflict {
         sentence: String,
         fields: Vec<FieldError>,
         merged: String,
     },
-    /// They have to prove again who they are. The form is drawn again, with what was typed and a field for the password.
+    /// The caller has to re-authenticate. The form is drawn again, with what was typed and a field for the password.
     ReauthRequired,
-    /// The organisation asks for a second factor that the caller does not have.
+    /// The organisation requires two-factor authentication, and the caller has not turned it on.
     SecondFactor {
         org: String,
     },
     TooMany {
         retry_after_s: i64,
     },
-    /// Not a form of ours: a field too many, a value of another kind.
-    MalformedKey,
-    /// The database is away.
+    /// Not a form of this program: a field too many, a value of another kind.
+    MalformedForm,
+    /// The database cannot be reached.
     Unavailable,
     Internal,
 }
@@ -54,7 +54,7 @@ impl AppError {
             AppError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             AppError::Conflict { .. } | AppError::EditConflict { .. } => StatusCode::CONFLICT,
             AppError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            AppError::MalformedKey => StatusCode::BAD_REQUEST,
+            AppError::MalformedForm => StatusCode::BAD_REQUEST,
             AppError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             AppError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -63,31 +63,32 @@ impl AppError {
     /// What happened, what is safe, what to do.
     pub fn sentence(&self) -> String {
         match self {
-            AppError::Unauthenticated => "You are signed out. Sign in and try again; nothing was changed.".into(),
+            AppError::Unauthenticated => "You are signed out. Nothing was saved. Sign in and try again.".into(),
             AppError::Forbidden => {
-                "Your role here does not allow this. An owner or an admin of the organisation can do it, or change your role.".into()
+                "Your role does not allow this. Ask an owner or admin of the organisation to do it or to change your role.".into()
             }
             AppError::NotFound => {
-                "There is nothing at this address, or it is not yours to see. It may belong to another organisation.".into()
+                "This page doesn't exist, or you don't have access.".into()
             }
-            AppError::Invalid { fields } if fields.len() == 1 => "One field needs a change. Nothing was saved.".into(),
-            AppError::Invalid { fields } => format!("{} fields need a change. Nothing was saved.", fields.len()),
+            AppError::Invalid { fields } if fields.len() == 1 => "Nothing was saved. Check the highlighted field.".into(),
+            AppError::Invalid { fields } => format!("Nothing was saved. Check the {} highlighted fields.", fields.len()),
             AppError::Conflict { sentence } | AppError::EditConflict { sentence, .. } => sentence.clone(),
             AppError::ReauthRequired => {
-                "You signed in more than ten minutes ago, and this asks for more certainty. Nothing was changed yet: type your password and send it again.".into()
+                "You signed in more than ten minutes ago, so nothing was saved yet. Enter your password and send the form again.".into()
             }
             AppError::SecondFactor { org } => {
-                format!("{org} asks its owners and admins for a second factor at sign-in, and you have none yet. Turn it on in your account; it takes a minute.")
+                format!("{org} requires two-factor authentication (2FA) for owners and admins. Turn it on in your account.")
             }
             AppError::TooMany { retry_after_s } => {
-                format!("Too many attempts. Try again in {retry_after_s} seconds.")
+                let unit = if *retry_after_s == 1 { "second" } else { "seconds" };
+                format!("Too many attempts. Try again in {retry_after_s} {unit}.")
             }
-            AppError::MalformedKey => {
-                "The form that was sent is not one of this page's. Open the page again; nothing was changed.".into()
+            AppError::MalformedForm => {
+                "The form does not match this page. Nothing was saved. Reload the page and try again.".into()
             }
-            AppError::Unavailable => "The database did not answer. Nothing was changed. Try again in a moment.".into(),
+            AppError::Unavailable => "The database did not answer. Nothing was saved. Try again in a moment.".into(),
             AppError::Internal => {
-                "Something failed on our side. Nothing was changed. The request's number helps whoever runs this installation to find out why.".into()
+                "Something failed on the server. Nothing was saved. Give your administrator the request ID.".into()
             }
         }
     }
@@ -125,7 +126,7 @@ impl FromServerFnError for AppError {
         use ServerFnErrorErr as E;
         match error {
             E::Args(_) | E::MissingArg(_) | E::Deserialization(_) | E::UnsupportedRequestMethod(_) => {
-                AppError::MalformedKey
+                AppError::MalformedForm
             }
             E::Registration(_)
             | E::Request(_)

@@ -49,28 +49,28 @@ pub fn status_reason(key: &Key, now: Moment, zone: &Zone) -> String {
             format!("The organisation has used up its budget of {}. {}", budget.summary(), resets(budget, now, zone))
         }
         State::OutOfBalance => {
-            "The organisation’s balance is used up. Requests with its keys are refused until whoever runs this installation adds credit.".into()
+            "The organisation’s balance is used up. Requests with its keys fail until your administrator adds credit.".into()
         }
         State::TeamArchived => {
             format!(
-                "{team} is archived. Requests with its keys are refused until it is restored, or the key is moved."
+                "{team} is archived. Requests with its keys fail until the team is restored or the key is moved."
             )
         }
-        State::OrgSuspended => "The organisation is suspended. Requests with its keys are refused.".into(),
+        State::OrgSuspended => "The organisation is suspended. Requests with its keys fail.".into(),
         State::Disabled => {
-            format!("Disabled {since}{by}. Requests with it are refused until it is enabled again.")
+            format!("Disabled {since}{by}. Requests fail until an owner, an admin or an admin of its team enables it.")
         }
         State::Expired { at } => format!(
-            "Expired {}. Requests with it are refused. Create a new key in its place.",
+            "Expired {}. Requests fail. Create a new key to replace it.",
             at.exact(zone)
         ),
-        State::Revoked => format!("Revoked {since}{by}. Requests with it are refused for good."),
+        State::Revoked => format!("Revoked {since}{by}. This can't be undone."),
     }
 }
 
 fn resets(budget: Budget, now: Moment, zone: &Zone) -> String {
     let resets = budget.period.window(now, zone).resets(zone);
-    resets.map_or("It does not reset by itself.".to_owned(), |at| format!("It resets {at}."))
+    resets.map_or("It does not reset.".to_owned(), |at| format!("It resets {at}."))
 }
 
 pub fn status_badge(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {

@@ -25,6 +25,8 @@ pub mod pages;
 #[cfg(feature = "ssr")]
 pub mod path;
 #[cfg(feature = "ssr")]
+mod returned;
+#[cfg(feature = "ssr")]
 pub mod routes;
 #[cfg(feature = "ssr")]
 pub mod sealed;

@@ -2,10 +2,20 @@
 
 use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId, ProviderId, TeamId};
 use keydesk_core::domain::key_format::looks_like_secret;
+use leptos::prelude::IntoAttributeValue;
 
 /// A path on this host, made by us or checked: no scheme, no host, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalPath(String);
+
+/// So that a path can stand as an attribute's value.
+impl IntoAttributeValue for LocalPath {
+    type Output = String;
+
+    fn into_attribute_value(self) -> String {
+        self.0
+    }
+}
 
 impl From<LocalPath> for String {
     fn from(path: LocalPath) -> Self {

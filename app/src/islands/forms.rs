@@ -68,7 +68,7 @@ async fn read(form: &HtmlFormElement, response: Response) -> bool {
         Ok(promise) => JsFuture::from(promise).await.unwrap_or(JsValue::UNDEFINED),
         Err(_) => JsValue::UNDEFINED,
     };
-    if ["clash", "stale"].contains(&text(&body, "code").as_str()) {
+    if ["edit_conflict", "reauth_required"].contains(&text(&body, "code").as_str()) {
         // Sent again as a plain form, which is answered with the form as it now has to be.
         let _ = form.submit();
         return true;

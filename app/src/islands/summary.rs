@@ -1,9 +1,10 @@
-//! Keeps a form's summary sentence true: each `data-says` names the field whose value stands there.
+//! Keeps a form's summary sentence up to date: each element with `data-says` shows the value of the field that it names.
+//! All words come from the page, as attributes of that element or of the chosen input.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event, HtmlInputElement};
+use web_sys::{Element, Event, HtmlInputElement, HtmlTextAreaElement};
 
-use super::page::{document, find, nearest, on};
+use super::page::{by_id, document, find, nearest, on};
 
 pub fn listen() {
     for name in ["input", "change"] {
@@ -13,7 +14,7 @@ pub fn listen() {
             }
         });
     }
-    // A browser may have brought back what was typed before.
+    // A browser may have restored what was typed before.
     if let Ok(Some(summary)) = document().query_selector("form .summary")
         && let Ok(Some(form)) = summary.closest("form")
     {
@@ -22,40 +23,55 @@ pub fn listen() {
 }
 
 fn update(form: &Element) {
-    let Ok(said) = form.query_selector_all("[data-says]") else { return };
-    for at in 0..said.length() {
-        let Some(word) = said.get(at).and_then(|word| word.dyn_into::<Element>().ok()) else { continue };
-        let field = word.get_attribute("data-says").unwrap_or_default();
-        if let Some(words) = words_of(form, &field, &word) {
-            word.set_text_content(Some(&words));
+    let Ok(words) = form.query_selector_all("[data-says]") else { return };
+    for at in 0..words.length() {
+        let Some(word) = words.get(at).and_then(|word| word.dyn_into::<Element>().ok()) else { continue };
+        let named = find(form, &format!("[data-field=\"{}\"]", attribute(&word, "data-says")));
+        if let Some(text) = named.and_then(|field| words_of(&field, &word)) {
+            word.set_text_content(Some(&text));
         }
     }
 }
 
-fn words_of(form: &Element, field: &str, word: &Element) -> Option<String> {
-    let place: Element = find(form, &format!("[data-field=\"{field}\"]"))?;
-    if place.class_list().contains("limit") {
-        let none: HtmlInputElement = find(&place, "input[value=none]")?;
-        if none.checked() {
-            return word.get_attribute("data-none");
-        }
-        let value = find::<HtmlInputElement>(&place, ".affix input")?.value();
-        let unit = word.get_attribute("data-unit").unwrap_or_default();
-        return Some(if value.is_empty() { "…".to_owned() } else { format!("{unit}{value}") });
+fn attribute(element: &Element, name: &str) -> String {
+    element.get_attribute(name).unwrap_or_default()
+}
+
+fn words_of(field: &Element, word: &Element) -> Option<String> {
+    if field.class_list().contains("limit") {
+        return limit(field, word);
     }
-    if let Some(every) = find::<HtmlInputElement>(&place, "input[value=every]") {
-        if every.checked() {
-            return Some("every model".into());
-        }
-        let count = place.query_selector_all(".checks input:checked").ok()?.length();
-        let patterns = find::<web_sys::HtmlTextAreaElement>(&place, "textarea").map(|area| area.value());
-        let more =
-            if patterns.is_some_and(|text| !text.trim().is_empty()) { " and some patterns" } else { "" };
-        return Some(format!("{count} {}{more}", if count == 1 { "model" } else { "models" }));
+    if let Some(every) = find::<HtmlInputElement>(field, "input[value=every]") {
+        return if every.checked() { word.get_attribute("data-every") } else { selected(field, word) };
     }
-    if let Some(option) = find::<Element>(&place, "option:checked") {
+    if let Some(option) = find::<Element>(field, "option:checked") {
         return option.text_content();
     }
-    let chosen: Element = find(&place, "input[type=radio]:checked")?;
-    Some(chosen.closest("label").ok().flatten()?.text_content()?.trim().to_lowercase())
+    let chosen: Element = find(field, "input[type=radio]:checked")?;
+    let words = chosen.get_attribute("data-words")?;
+    let Some(other) = chosen.get_attribute("data-words-from") else { return Some(words) };
+    Some(format!("{words} {}", or_dots(by_id::<HtmlInputElement>(&other)?.value())))
+}
+
+/// A limit's value with its unit, or the words for none.
+fn limit(field: &Element, word: &Element) -> Option<String> {
+    if find::<HtmlInputElement>(field, "input[value=none]")?.checked() {
+        return word.get_attribute("data-none");
+    }
+    let value = find::<HtmlInputElement>(field, ".affix input")?.value();
+    Some(if value.is_empty() { or_dots(value) } else { attribute(word, "data-unit") + &value })
+}
+
+/// How many boxes are ticked, and whether more is typed below them.
+fn selected(field: &Element, word: &Element) -> Option<String> {
+    let count = field.query_selector_all(".checks input:checked").ok()?.length();
+    let noun = attribute(word, if count == 1 { "data-one" } else { "data-many" });
+    let typed =
+        find::<HtmlTextAreaElement>(field, "textarea").is_some_and(|area| !area.value().trim().is_empty());
+    let more = if typed { format!(" {}", attribute(word, "data-more")) } else { String::new() };
+    Some(format!("{count} {noun}{more}"))
+}
+
+fn or_dots(value: String) -> String {
+    if value.is_empty() { "…".to_owned() } else { value }
 }

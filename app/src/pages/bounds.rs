@@ -1,4 +1,4 @@
-//! The fields that the forms of keys and teams share: models, budgets and limits. What a team allows stands beside the
+//! The fields that the forms of keys and teams share: models, budgets and rate limits. A team's limits stand beside the
 //! fields of its keys.
 
 use keydesk_core::domain::model::Model;
@@ -22,7 +22,7 @@ pub struct BoundFields<'a> {
     pub bound: &'a dyn Fn(&str) -> Option<String>,
     /// Under the choice of every model.
     pub every: &'static str,
-    /// Under a budget in all.
+    /// Under the total budget.
     pub total: &'static str,
 }
 
@@ -66,12 +66,12 @@ impl BoundFields<'_> {
                         {boxes}
                     </div>
                     <details class="more" open=patterns_open>
-                        <summary>{icon(Icon::Right)} "Also allow by pattern"</summary>
+                        <summary>{icon(Icon::Right)} "Also allow models by pattern"</summary>
                         {lines_field(
                             "patterns",
                             format!("{}[patterns]", self.within),
                             "Patterns",
-                            "One a line; * stands for any characters. A pattern also lets in models that are added later.",
+                            "One per line. * matches any characters. A pattern also allows matching models that are added later.",
                             "claude-haiku-*",
                             self.patterns.to_owned(),
                             field_errors,
@@ -95,7 +95,7 @@ impl BoundFields<'_> {
                 Period::Month => ("Monthly budget", format!("Resets on the 1st at 00:00, {zone}.")),
                 Period::Week => ("Weekly budget", format!("Resets on Monday at 00:00, {zone}.")),
                 Period::Day => ("Daily budget", format!("Resets at 00:00, {zone}.")),
-                Period::Total => ("Budget in all", self.total.to_owned()),
+                Period::Total => ("Total budget", self.total.to_owned()),
             };
             LimitField {
                 field: period.as_str(),
@@ -115,7 +115,7 @@ impl BoundFields<'_> {
         view! {
             {budget(Period::Month)}
             <details class="more" open=open>
-                <summary>{icon(Icon::Right)} "Also limit per day, per week or in all"</summary>
+                <summary>{icon(Icon::Right)} "Add a daily, weekly or total limit"</summary>
                 <div class="form">{others.map(budget)}</div>
             </details>
         }
@@ -129,9 +129,9 @@ impl BoundFields<'_> {
                 .draw((self.pair)(field), field_errors)
         };
         view! {
-            {rate("rpm", "Requests", "per minute", "Counted over the last sixty seconds.")}
-            {rate("tpm", "Tokens", "per minute", "Input and output together, over the last sixty seconds. 10k and 1.5m are understood.")}
-            {rate("concurrent", "Parallel requests", "at a time", "How many may be under way at once.")}
+            {rate("rpm", "Requests", "per minute", "Counted over the last 60 seconds.")}
+            {rate("tpm", "Tokens", "per minute", "Input and output tokens, counted over the last 60 seconds. You can type 10k or 1.5m.")}
+            {rate("concurrent", "Concurrent requests", "at a time", "Maximum requests in progress at the same time.")}
         }
         .into_any()
     }

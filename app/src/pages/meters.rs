@@ -1,4 +1,4 @@
-//! Budgets as bars: what was spent of each, and when it begins anew. Keys, teams and the organisation are drawn alike.
+//! Budgets as bars: what was spent of each, and when it resets. Keys, teams and the organisation are drawn alike.
 
 use keydesk_core::domain::limits::BudgetUse;
 use keydesk_core::domain::moment::{Moment, Zone};
@@ -6,20 +6,22 @@ use keydesk_core::domain::money::Money;
 use keydesk_core::domain::window::Period;
 use leptos::prelude::*;
 
-use crate::ui::meter::meter;
+use crate::ui::meter::Meter;
 
 /// A bar for each budget.
 pub fn meters(budgets: &[BudgetUse], now: Moment, zone: &Zone) -> AnyView {
-    let bar = |used: &BudgetUse| {
-        let period = match used.budget.period {
-            Period::Total => "in all",
+    let bar = |BudgetUse { budget, spent }: &BudgetUse| {
+        let period = match budget.period {
+            Period::Total => "total",
             Period::Month => "this month",
             Period::Week => "this week",
             Period::Day => "today",
         };
-        let resets = used.budget.period.window(now, zone).resets(zone);
+        let resets = budget.period.window(now, zone).resets(zone);
         let aside = resets.map_or("Does not reset".to_owned(), |at| format!("Resets {at}"));
-        meter(used.spent, used.budget.amount, period, aside)
+        let percent = spent.percent_of(budget.amount);
+        let of = format!("of {} {period}", budget.amount);
+        Meter { percent, used: spent.to_string(), of }.wide(aside)
     };
     budgets.iter().map(bar).collect_view().into_any()
 }
@@ -41,4 +43,9 @@ pub fn meters_or_month(budgets: &[BudgetUse], month: Money, now: Moment, zone: &
         </div>
     }
     .into_any()
+}
+
+/// One budget in a row of a table.
+pub fn thin_meter(spent: Money, whole: Money) -> AnyView {
+    Meter { percent: spent.percent_of(whole), used: spent.to_string(), of: format!("of {whole}") }.thin()
 }

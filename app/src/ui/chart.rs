@@ -1,6 +1,5 @@
 //! Bars over days, drawn on the server: zero-based, three ticks, values on hover and on focus, and the same as a table.
 
-use keydesk_core::domain::money::Money;
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
@@ -14,77 +13,97 @@ pub struct Bar {
     pub short: String,
     /// "20 Nov 2026", for the table.
     pub long: String,
-    pub value: Money,
+    /// Its height.
+    pub value: i64,
+    /// The value in words.
+    pub words: String,
 }
 
-pub fn bars(label: String, what: &'static str, bars: Vec<Bar>) -> impl IntoView {
-    let max = bars.iter().map(|bar| bar.value).max().unwrap_or_default();
-    // Days without any spend still get an axis that reads.
-    let top = if max == Money::ZERO { Money::from_nanos(2_000_000_000) } else { nice_top(max) };
-    let count = bars.len().max(1);
-    let share = 100.0 / count as f64;
-    let y = |value: Money| BOTTOM - (BOTTOM - TOP) * (value.nanos() as f64 / top.nanos().max(1) as f64);
-    let half = Money::from_nanos(top.nanos() / 2);
-    let scale = [(Money::ZERO, 140), (half, 80), (top, 20)];
-    let ticks = [0, count / 2, count - 1].map(|at| {
-        let (x, anchor) = match at {
-            0 => ("0".to_owned(), "start"),
-            at if at == count - 1 => ("100%".to_owned(), "end"),
-            at => (format!("{:.2}%", share * (at as f64 + 0.5)), "middle"),
-        };
-        let short = bars.get(at).map(|bar| bar.short.clone()).unwrap_or_default();
+pub struct BarChart {
+    /// What it shows, with the unit.
+    pub label: String,
+    /// The table's heading over the values.
+    pub what: &'static str,
+    pub bars: Vec<Bar>,
+    /// A value in words, for the axis.
+    pub axis: fn(i64) -> String,
+    /// The top of the axis while every value is zero.
+    pub top_when_empty: i64,
+}
+
+impl BarChart {
+    pub fn draw(self) -> impl IntoView {
+        let max = self.bars.iter().map(|bar| bar.value).max().unwrap_or_default();
+        let top = if max == 0 { self.top_when_empty } else { nice_top(max) };
+        let scale =
+            [(0, 140), (top / 2, 80), (top, 20)].map(|(value, y)| ((self.axis)(value), y.to_string()));
+        let widest = scale.iter().map(|(words, _)| words.len()).max().unwrap_or(2);
+        let count = self.bars.len();
+        let drawn =
+            self.bars.iter().enumerate().map(|(at, bar)| draw_bar(bar, at, count, top)).collect_view();
+        view! {
+            <figure class="chart" role="group" aria-label=self.label>
+                <svg class="scale" width=(widest * 8).to_string() height="160" aria-hidden="true">
+                    {scale.map(|(words, y)| view! { <text x="100%" y=y text-anchor="end">{words}</text> })}
+                </svg>
+                <svg class="plot" height="160">
+                    <line class="grid base" x1="0" x2="100%" y1="136" y2="136"></line>
+                    <line class="grid" x1="0" x2="100%" y1="76" y2="76"></line>
+                    <line class="grid" x1="0" x2="100%" y1="16" y2="16"></line>
+                    {day_labels(&self.bars)}
+                    {drawn}
+                </svg>
+            </figure>
+            {table(self.what, self.bars)}
+        }
+    }
+}
+
+/// The first, the middle and the last day.
+fn day_labels(bars: &[Bar]) -> impl IntoView + use<> {
+    let (last, middle) = (bars.len().saturating_sub(1), bars.len() / 2);
+    let centre = format!("{:.2}%", 100.0 * (middle as f64 + 0.5) / bars.len().max(1) as f64);
+    let places = [(0, "0".to_owned(), "start"), (middle, centre, "middle"), (last, "100%".to_owned(), "end")];
+    places.map(|(at, x, anchor)| {
+        let short = bars.get(at).map(|bar| bar.short.clone());
         view! { <text x=x y="154" text-anchor=anchor>{short}</text> }
-    });
-    let drawn = bars
-        .iter()
-        .enumerate()
-        .map(|(at, bar)| {
-            let left = share * at as f64;
-            // Something spent is never drawn as nothing.
-            let height = if bar.value > Money::ZERO { (BOTTOM - y(bar.value)).max(1.5) } else { 0.0 };
-            let says = format!("{}: {}", bar.short, bar.value);
-            let title = says.clone();
-            let label = says.clone();
-            let (x, anchor) = match at {
-                0..4 => (left, "start"),
-                at if at + 4 >= count => (left + share, "end"),
-                _ => (left + share / 2.0, "middle"),
-            };
-            view! {
-                <g class="bar" tabindex="0" role="img" aria-label=label>
-                    <title>{title}</title>
-                    <rect class="hit" x=format!("{left:.2}%") y="16" width=format!("{share:.2}%") height="120"></rect>
-                    <rect
-                        x=format!("{:.2}%", left + share * 0.15)
-                        y=format!("{:.1}", BOTTOM - height)
-                        width=format!("{:.2}%", share * 0.7)
-                        height=format!("{height:.1}")
-                        rx="1.5"
-                    ></rect>
-                    <text class="value" x=format!("{x:.2}%") y="10" text-anchor=anchor>{says}</text>
-                </g>
-            }
-        })
-        .collect_view();
-    let widest = scale.iter().map(|(value, _)| axis(*value).len()).max().unwrap_or(2);
-    let rows = bars
-        .into_iter()
-        .rev()
-        .map(|bar| view! { <tr><th scope="row">{bar.long}</th><td class="num">{bar.value.to_string()}</td></tr> })
-        .collect_view();
+    })
+}
+
+fn draw_bar(bar: &Bar, at: usize, count: usize, top: i64) -> impl IntoView + use<> {
+    let share = 100.0 / count.max(1) as f64;
+    let left = share * at as f64;
+    let height = (BOTTOM - TOP) * (bar.value as f64 / top.max(1) as f64);
+    // What is more than zero is never drawn as nothing.
+    let height = if bar.value > 0 { height.max(1.5) } else { 0.0 };
+    let words = format!("{}: {}", bar.short, bar.words);
+    let (label, title) = (words.clone(), words.clone());
+    // At the edges the words stand inside the plot.
+    let (x, anchor) = match at {
+        0..4 => (left, "start"),
+        at if at + 4 >= count => (left + share, "end"),
+        _ => (left + share / 2.0, "middle"),
+    };
     view! {
-        <figure class="chart" role="group" aria-label=label>
-            <svg class="scale" width=(widest * 8).to_string() height="160" aria-hidden="true">
-                {scale.map(|(value, at)| view! { <text x="100%" y=at.to_string() text-anchor="end">{axis(value)}</text> })}
-            </svg>
-            <svg class="plot" height="160">
-                <line class="grid base" x1="0" x2="100%" y1="136" y2="136"></line>
-                <line class="grid" x1="0" x2="100%" y1="76" y2="76"></line>
-                <line class="grid" x1="0" x2="100%" y1="16" y2="16"></line>
-                {ticks}
-                {drawn}
-            </svg>
-        </figure>
+        <g class="bar" tabindex="0" role="img" aria-label=label>
+            <title>{title}</title>
+            <rect class="hit" x=format!("{left:.2}%") y="16" width=format!("{share:.2}%") height="120"></rect>
+            <rect
+                x=format!("{:.2}%", left + share * 0.15)
+                y=format!("{:.1}", BOTTOM - height)
+                width=format!("{:.2}%", share * 0.7)
+                height=format!("{height:.1}")
+                rx="1.5"
+            ></rect>
+            <text class="value" x=format!("{x:.2}%") y="10" text-anchor=anchor>{words}</text>
+        </g>
+    }
+}
+
+/// The same values, the newest day first.
+fn table(what: &'static str, bars: Vec<Bar>) -> impl IntoView {
+    let row = |bar: Bar| view! { <tr><th scope="row">{bar.long}</th><td class="num">{bar.words}</td></tr> };
+    view! {
         <details class="more">
             <summary>{icon(Icon::Right)} "Show as table"</summary>
             <table class="table plain">
@@ -95,26 +114,21 @@ pub fn bars(label: String, what: &'static str, bars: Vec<Bar>) -> impl IntoView 
                         <th scope="col" class="num">{what}</th>
                     </tr>
                 </thead>
-                <tbody>{rows}</tbody>
+                <tbody>{bars.into_iter().rev().map(row).collect_view()}</tbody>
             </table>
         </details>
     }
 }
 
-/// "$0", "$2", "$0.50": cents only where there are any.
-fn axis(value: Money) -> String {
-    let text = value.to_string();
-    text.strip_suffix(".00").map(str::to_owned).unwrap_or(text)
-}
-
 /// The next of 2, 4, 6, 10, 20, 40 … above the largest value, so that half of it is round too.
-fn nice_top(max: Money) -> Money {
+fn nice_top(max: i64) -> i64 {
     let mut step: i64 = 1;
     loop {
         for factor in [2, 4, 6, 10] {
             let top = step.saturating_mul(factor);
-            if top >= max.nanos() && top >= 10_000 {
-                return Money::from_nanos(top);
+            // Below this the halves of small steps would be fractions.
+            if top >= max && top >= 10_000 {
+                return top;
             }
         }
         step = step.saturating_mul(10);
@@ -130,11 +144,10 @@ mod tests {
 
     #[test]
     fn the_axis_ends_above_the_largest_value_at_a_round_number() {
-        let top = |dollars: &str| nice_top(Money::parse(dollars).unwrap()).to_string();
-        assert_eq!(top("3.1"), "$4.00");
-        assert_eq!(top("4"), "$4.00");
-        assert_eq!(top("61"), "$100.00");
-        assert!(nice_top(Money::ZERO) > Money::ZERO);
-        assert!(nice_top(Money::from_nanos(i64::MAX)) > Money::ZERO);
+        assert_eq!(nice_top(3_100_000), 4_000_000);
+        assert_eq!(nice_top(4_000_000), 4_000_000);
+        assert_eq!(nice_top(61_000_000), 100_000_000);
+        assert!(nice_top(0) > 0);
+        assert!(nice_top(i64::MAX) > 0);
     }
 }

@@ -13,6 +13,30 @@ pub fn copy_button(words: &'static str, class: &'static str, from: String) -> im
     }
 }
 
+/// A secret that is shown this one time, with what to do with it.
+pub fn shown_once(
+    heading: &'static str,
+    copy: &'static str,
+    secret: String,
+    advice: String,
+) -> impl IntoView {
+    view! {
+        <section class="stack">
+            <h2 class="sr">{heading}</h2>
+            <div class="secret">
+                <code id="secret">{secret}</code>
+                {copy_button(copy, "primary", "secret".into())}
+            </div>
+            <p class="warn-line">
+                {icon(Icon::Warn)} <span>
+                    <b>"This is the only time it is shown."</b>
+                    {advice}
+                </span>
+            </p>
+        </section>
+    }
+}
+
 /// Snippets behind tabs that work without script. The first is shown. Each has a name, and its code.
 pub fn tabs(snippets: Vec<(&'static str, String)>) -> impl IntoView {
     let labels = snippets

@@ -1,12 +1,11 @@
-//! Form fields: label above, help below, the mistake below that. A field finds its own mistake by name, so a form only
-//! says what it asks for. Names are sent as `form[…]`: each action takes one struct of that name.
+//! Form fields: label above, help below, the error below that. A field finds its own error by name. Names are sent as `form[…]`: each action takes one struct of that name.
 
 use keydesk_core::domain::field_error::FieldError;
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
 
-/// What a form is shown with after it came back.
+/// What is wrong with the form that came back.
 #[derive(Clone, Default)]
 pub struct FieldErrors(pub Vec<FieldError>);
 
@@ -33,7 +32,8 @@ pub fn field_error(field: &str, sentence: Option<String>) -> impl IntoView + use
     })
 }
 
-fn described(field: &str, help: bool, wrong: bool) -> Option<String> {
+/// The ids of a field's help and error, for `aria-describedby`: only those that are on the page.
+pub fn described(field: &str, help: bool, wrong: bool) -> Option<String> {
     let ids: Vec<String> = [help.then(|| format!("{field}-help")), wrong.then(|| format!("{field}-error"))]
         .into_iter()
         .flatten()
@@ -131,7 +131,7 @@ pub fn lines_field(
                 name=name.into()
                 rows="3"
                 placeholder=placeholder
-                aria-describedby=described(field, true, wrong.is_some())
+                aria-describedby=described(field, !help_text.is_empty(), wrong.is_some())
                 aria-invalid=invalid(wrong.is_some())
                 spellcheck="false"
             >
@@ -169,7 +169,7 @@ pub fn select_field(
                 class="input"
                 id=field
                 name=name
-                aria-describedby=described(field, true, wrong.is_some())
+                aria-describedby=described(field, !help_text.is_empty(), wrong.is_some())
                 aria-invalid=invalid(wrong.is_some())
             >
                 {options}

@@ -1,41 +1,49 @@
-//! How much of a whole is used: the text first, the bar second. Past 80 % it warns, at 100 % it is bad.
+//! How much of a whole is used: the text first, the bar second. From 80 % on it warns, at 100 % it is bad.
 
-use keydesk_core::domain::money::Money;
 use leptos::prelude::*;
 
-/// A narrow one for table rows: amount and whole.
-pub fn thin_meter(spent: Money, whole: Money) -> AnyView {
-    let percent = spent.percent_of(whole);
-    view! {
-        <div class=class("meter thin", percent)>
-            <p>
-                <span>
-                    <b>{spent.to_string()}</b>
-                </span>
-                <span class="muted">"of " {whole.to_string()}</span>
-            </p>
-            {bar(percent, false)}
-        </div>
-    }
-    .into_any()
+pub struct Meter {
+    /// 100 and more is full.
+    pub percent: i64,
+    pub used: String,
+    /// After what is used, such as "of $50.00 this month".
+    pub of: String,
 }
 
-/// A wide one: amount and whole in words, and what is said at the right, such as when it resets.
-pub fn meter(spent: Money, whole: Money, period: &'static str, aside: String) -> AnyView {
-    let percent = spent.percent_of(whole);
-    view! {
-        <div class=class("meter", percent)>
-            <p>
-                <span>
-                    <b>{spent.to_string()}</b>
-                    {format!(" of {whole} {period}")}
-                </span>
-                <span class="muted">{aside}</span>
-            </p>
-            {bar(percent, true)}
-        </div>
+impl Meter {
+    /// For rows of tables.
+    pub fn thin(self) -> AnyView {
+        let of = view! { <span class="muted">{self.of}</span> };
+        view! {
+            <div class=class("meter thin", self.percent)>
+                <p>
+                    <span>
+                        <b>{self.used}</b>
+                    </span>
+                    {of}
+                </p>
+                {bar(self.percent, false)}
+            </div>
+        }
+        .into_any()
     }
-    .into_any()
+
+    /// For cards, with marks at 50 and 80 % and a remark at the right.
+    pub fn wide(self, aside: String) -> AnyView {
+        view! {
+            <div class=class("meter", self.percent)>
+                <p>
+                    <span>
+                        <b>{self.used}</b>
+                        {format!(" {}", self.of)}
+                    </span>
+                    <span class="muted">{aside}</span>
+                </p>
+                {bar(self.percent, true)}
+            </div>
+        }
+        .into_any()
+    }
 }
 
 fn class(base: &str, percent: i64) -> String {

@@ -3,6 +3,7 @@
 pub mod badge;
 pub mod chart;
 pub mod code;
+pub mod facts;
 pub mod field;
 pub mod icon;
 pub mod meter;

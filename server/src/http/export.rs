@@ -48,7 +48,7 @@ pub async fn audit(
     sent: Result<Form<Sent>, FormRejection>,
 ) -> Response {
     let Some(Extension(caller)) = caller else { return refused(&AppError::Unauthenticated) };
-    let Ok(Form(sent)) = sent else { return refused(&AppError::MalformedKey) };
+    let Ok(Form(sent)) = sent else { return refused(&AppError::MalformedForm) };
     let Sent { org, format, person, key, team, kind, from, to } = sent;
     let form = ExportForm { org, format, person, key, team, kind, from, to };
     match export(&state.desk, &caller, &form).await {

@@ -74,8 +74,8 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
     // Every action takes one struct called `form`, which refuses fields that it does not know.
     if values.iter().any(|(name, _)| !name.starts_with("form[")) {
         return match wants_page {
-            true => error_page(&pages, form_page, AppError::MalformedKey).await,
-            false => refused(&AppError::MalformedKey),
+            true => error_page(&pages, form_page, AppError::MalformedForm).await,
+            false => refused(&AppError::MalformedForm),
         };
     }
     // The action itself always answers as to a script.
@@ -161,7 +161,10 @@ async fn page(
     let (errors, merged) = match error {
         AppError::Unauthenticated => return sign_in(form_page),
         // About the whole act, not about what was typed.
-        AppError::Forbidden | AppError::NotFound | AppError::MalformedKey | AppError::SecondFactor { .. } => {
+        AppError::Forbidden
+        | AppError::NotFound
+        | AppError::MalformedForm
+        | AppError::SecondFactor { .. } => {
             return error_page(pages, form_page, error).await;
         }
         AppError::Invalid { fields } => (fields, None),

@@ -16,7 +16,7 @@ use keydesk_core::domain::key::Key;
 use keydesk_core::domain::key_format::hint;
 use leptos::prelude::*;
 
-/// As much of the secret as anybody may see again; the tooltip has its prefix.
+/// The part of the secret that stays visible; the tooltip has its prefix.
 pub(super) fn key_hint(key: &Key) -> impl IntoView + use<> {
     let title = format!("{}…{}", key.prefix, key.last_four);
     view! { <span class="hint" title=title>{hint(&key.last_four)}</span> }

@@ -1,17 +1,15 @@
 //! The page before a revocation: what will happen, how much the key is used, and its name to type when it is.
 
-use keydesk_core::domain::key_filter::StateFilter;
 use keydesk_core::domain::numbers::grouped;
-use keydesk_core::ops::keys;
+use keydesk_core::ops::keys::{self, RevokeView};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
-use crate::layout::{Width, framed};
-use crate::pages::{field_errors, here, notice_line, page, title};
+use crate::layout::{Page, Width, cancel_or_act, post_form};
+use crate::pages::{field_errors, page};
 use crate::path::LocalPath;
-use crate::ui::field::{field_error, help, on_page};
+use crate::ui::field::{described, field_error, help};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::page_head::page_head;
 use crate::ui::when;
 
 #[component]
@@ -20,86 +18,83 @@ pub fn RevokeKeyPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::revoke_form(&desk, &caller, &slug, &id).await?;
-        let field_errors = field_errors();
         let (org, key) = (&view.context.org, &view.key);
-        let key_page = LocalPath::key(&org.slug, &key.id).as_str().to_owned();
-        let crumbs = vec![
-            (LocalPath::keys(&org.slug).as_str().to_owned(), "Keys".to_owned()),
-            (key_page.clone(), key.name.clone()),
-        ];
-        let use_line = match key.last_used_at {
-            None => view! { <p>"This key was never used."</p> }.into_any(),
-            Some(at) if view.must_type_name => view! {
-                <div class="notice warn">
-                    {icon(Icon::Warn)} <div>
-                        <p>
-                            <b>"This key is in use: "</b>
-                            {times(view.used_last_hour)}
-                            "last used "
-                            {when::ago(at, view.now, &org.zone)}
-                            "."
-                        </p>
-                    </div>
-                </div>
-            }
-            .into_any(),
-            Some(at) => view! { <p>"Last used " {when::ago(at, view.now, &org.zone)} "."</p> }.into_any(),
+        let key_page = LocalPath::key(&org.slug, &key.id);
+        let inside = view! {
+            {view.must_type_name.then(|| name_field(key.name.clone()))}
+            {cancel_or_act(key_page.clone(), "btn danger", "Revoke key")}
         };
-        let wrong = field_errors.of("name");
-        let name_field = view.must_type_name.then(|| {
-            view! {
-                <div class="field" data-field="name">
-                    <label class="label" for="name">
-                        "Type "
-                        <code>{key.name.clone()}</code>
-                        " to confirm"
-                    </label>
-                    <input
-                        class="input"
-                        id="name"
-                        name="form[name]"
-                        type="text"
-                        aria-describedby="name-help name-error"
-                        aria-invalid=wrong.is_some().then_some("true")
-                        autocomplete="off"
-                        spellcheck="false"
-                        required
-                    />
-                    {help("name", "It is asked because the key is in use.")}
-                    {field_error("name", wrong)}
-                </div>
-            }
-        });
+        let hidden = vec![("org", org.slug.clone()), ("id", key.id.to_string())];
         let body = view! {
-            {title(format!("Revoke {}", key.name))}
-            {notice_line()}
-            {page_head(crumbs, format!("Revoke {}", key.name).into_any(), ().into_any(), ().into_any())}
             <div class="stack roomy">
-                {use_line}
+                {last_use(&view)}
                 <ul class="bullets">
-                    <li>"Requests with it are refused from now on. Those already under way are finished."</li>
+                    <li>"New requests with this key fail immediately. Requests in progress finish."</li>
                     <li>
-                        "This is final. To stop it for a while, " <a href=key_page.clone()>"disable it"</a> " instead."
+                        "This can't be undone. To stop the key for a while, " <a href=key_page.clone()>"disable it"</a> " instead."
                     </li>
                     <li>
-                        {format!("Its spend and history stay under the filter “{}”, and its name is free again.", StateFilter::Only(keydesk_core::domain::key::Status::Revoked).label())}
+                        "You can still see its spend and history under Revoked. The name can be reused."
                     </li>
                 </ul>
-                <form class="form" method="post" action="/api/keys/revoke" data-enhance>
-                    {on_page(here())}
-                    <input type="hidden" name="form[org]" value=org.slug.clone() />
-                    <input type="hidden" name="form[id]" value=key.id.to_string() />
-                    {name_field}
-                    <div class="actions end">
-                        <a class="btn quiet" href=key_page>"Cancel"</a>
-                        <button class="btn danger">"Revoke key"</button>
-                    </div>
-                </form>
+                {post_form("/api/keys/revoke", hidden, inside)}
             </div>
         };
-        let path = format!("/{}/keys/{}/revoke", org.slug, key.id);
-        Ok(framed(&view.context, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(Page::new(format!("Revoke {}", key.name), Width::Narrow)
+            .crumb(LocalPath::keys(&org.slug), "Keys")
+            .crumb(key_page, key.name.clone())
+            .in_org(&view.context, &caller, body))
     })
+}
+
+fn last_use(view: &RevokeView) -> AnyView {
+    let Some(at) = view.key.last_used_at else {
+        return view! { <p>"This key was never used."</p> }.into_any();
+    };
+    let ago = when::ago(at, view.now, &view.context.org.zone);
+    if !view.must_type_name {
+        return view! { <p>"Last used " {ago} "."</p> }.into_any();
+    }
+    view! {
+        <div class="notice warn">
+            {icon(Icon::Warn)} <div>
+                <p>
+                    <b>"This key is in use: "</b>
+                    {times(view.used_last_hour)}
+                    "last used "
+                    {ago}
+                    "."
+                </p>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn name_field(name: String) -> impl IntoView {
+    let wrong = field_errors().of("name");
+    view! {
+        <div class="field" data-field="name">
+            <label class="label" for="name">
+                "Type "
+                <code>{name}</code>
+                " to confirm"
+            </label>
+            <input
+                class="input"
+                id="name"
+                name="form[name]"
+                type="text"
+                aria-describedby=described("name", true, wrong.is_some())
+                aria-invalid=wrong.is_some().then_some("true")
+                autocomplete="off"
+                spellcheck="false"
+                required
+            />
+            {help("name", "We ask because this key was used in the last 24 hours.")}
+            {field_error("name", wrong)}
+        </div>
+    }
 }
 
 fn times(count: i64) -> String {

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use keydesk_core::domain::key::{Key, State, Status, Whose};
-use keydesk_core::domain::limits::{BudgetUse, short_count};
+use keydesk_core::domain::limits::{Budget, BudgetUse, short_count};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::scope::ModelScope;
+use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeyView, REFUSED_DAYS};
 use keydesk_core::ops::spend::KeySpend;
 use leptos::prelude::*;
@@ -16,15 +17,14 @@ use leptos::prelude::*;
 use super::key_hint;
 use crate::ask::{caller, desk, param};
 use crate::key_status::{status_badge, status_reason};
-use crate::layout::{Width, framed};
+use crate::layout::{Page, Width, post_button};
 use crate::pages::audit::{Links, event_row};
 use crate::pages::meters::meters_or_month;
-use crate::pages::{here, notice_line, page, title};
+use crate::pages::page;
 use crate::path::LocalPath;
-use crate::ui::chart::{Bar, bars};
-use crate::ui::field::on_page;
+use crate::ui::chart::{Bar, BarChart};
+use crate::ui::facts::fact;
 use crate::ui::icon::{Icon, icon};
-use crate::ui::page_head::page_head;
 use crate::ui::when;
 
 #[component]
@@ -35,12 +35,11 @@ pub fn KeyPage() -> impl IntoView {
         let view = keys::show(&desk, &caller, &slug, &id).await?;
         let (org, key, now) = (&view.context.org, &view.key, view.now);
         let zone = &org.zone;
-        let crumbs = vec![(LocalPath::keys(&org.slug).as_str().to_owned(), "Keys".to_owned())];
         let heading = view! {
             <span class="words">{key.name.clone()}</span>
             {status_badge(key, now, zone)}
         };
-        // Members are told that nothing is left, and not how much there is.
+        // Members see that the balance is used up, and not how much of it is left.
         let balance = key.balance.filter(|_| view.context.may(Action::SeeBalance, On::Org));
         let under = view! {
             <p class="facts-line muted">
@@ -48,9 +47,6 @@ pub fn KeyPage() -> impl IntoView {
             </p>
         };
         let body = view! {
-            {title(key.name.clone())}
-            {notice_line()}
-            {page_head(crumbs, heading.into_any(), under.into_any(), actions(&view))}
             <div class="columns">
                 <div class="stack">
                     {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {rejections_card(&view)}
@@ -59,8 +55,12 @@ pub fn KeyPage() -> impl IntoView {
                 {about_card(key, now, zone)}
             </div>
         };
-        let path = LocalPath::key(&org.slug, &key.id).as_str().to_owned();
-        Ok(framed(&view.context, &caller, &path, Width::Wide, body.into_any()))
+        Ok(Page::new(key.name.clone(), Width::Wide)
+            .crumb(LocalPath::keys(&org.slug), "Keys")
+            .heading(heading)
+            .under(under)
+            .actions(actions(&view))
+            .in_org(&view.context, &caller, body))
     })
 }
 
@@ -83,49 +83,50 @@ fn next_stop(key: &Key, balance: Option<Money>, now: Moment, zone: &Zone) -> Str
     let own = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.budget.amount));
     let shared = key.shared.iter().map(|shared| (Some(shared.whose), &shared.used));
     let nearest = own.map(|used| (None, used)).into_iter().chain(shared).min_by_key(|(_, used)| left(used));
-    let budget = nearest.map(|(whose, used)| {
-        let whose = match whose {
-            None => String::new(),
-            Some(Whose::Team) => {
-                format!("{}’s ", key.team.as_ref().map_or("its team", |team| team.name.as_str()))
-            }
-            Some(Whose::Org) => "the organisation’s ".to_owned(),
-        };
-        let resets = resets(used, now, zone).map(|at| format!(", {at}")).unwrap_or_default();
-        format!("{} left of {whose}{}{resets}", left(used), used.budget.summary())
-    });
     let nearer = |balance: &Money| nearest.is_none_or(|(_, used)| *balance < left(used));
-    let budget = match balance.filter(nearer) {
-        Some(balance) => Some(format!("{balance} left of the organisation’s balance")),
-        None => budget,
+    let budget = match (balance.filter(nearer), nearest) {
+        (Some(balance), _) => Some(format!("{balance} left of the organisation’s balance.")),
+        (None, Some((whose, used))) => Some(left_of(key, whose, used, now, zone)),
+        (None, None) => None,
     };
-    let expiry = key.expires_at.map(|at| format!("expires {}", at.relative(now, zone)));
+    let expiry = key.expires_at.map(|at| format!("Expires {}.", at.relative(now, zone)));
     match (budget, expiry) {
-        (Some(budget), Some(expiry)) => format!("Next stop: {budget}; {expiry}."),
-        (Some(budget), None) => format!("Next stop: {budget}. It never expires."),
-        (None, Some(expiry)) => format!("Nothing limits its spend; it {expiry}."),
-        (None, None) => "Nothing limits its spend and it never expires.".into(),
+        (None, None) => "No budget applies, and it never expires.".into(),
+        (Some(budget), None) => format!("{budget} Never expires."),
+        (budget, Some(expiry)) => {
+            format!("{} {expiry}", budget.unwrap_or_else(|| "No budget applies.".into()))
+        }
     }
 }
 
-fn resets(used: &BudgetUse, now: Moment, zone: &Zone) -> Option<String> {
-    used.budget.period.window(now, zone).resets(zone).map(|at| format!("resets {at}"))
+/// "$77.26 of $150.00 left this month. Resets 1 Dec 00:00."
+fn left_of(key: &Key, whose: Option<Whose>, used: &BudgetUse, now: Moment, zone: &Zone) -> String {
+    let Budget { amount, period } = used.budget;
+    let whose = match whose {
+        None => String::new(),
+        Some(Whose::Team) => {
+            format!("{}’s ", key.team.as_ref().map_or("the team", |team| team.name.as_str()))
+        }
+        Some(Whose::Org) => "the organisation’s ".to_owned(),
+    };
+    let when = match period {
+        Period::Month => " this month",
+        Period::Week => " this week",
+        Period::Day => " today",
+        Period::Total => " in total",
+    };
+    let resets = period.window(now, zone).resets(zone).map(|at| format!(" Resets {at}.")).unwrap_or_default();
+    format!("{} of {whose}{amount} left{when}.{resets}", amount.saturating_sub(used.spent))
 }
 
 fn actions(view: &KeyView) -> AnyView {
     let (org, key) = (&view.context.org.slug, &view.key);
     let may = |action| view.context.may(action, On::Key(key.facts()));
     let live = key.is_live(view.now);
-    let base = LocalPath::key(org, &key.id).as_str().to_owned();
+    let base: String = LocalPath::key(org, &key.id).into();
     let post = |action: &'static str, sign: Icon, words: &'static str| {
-        view! {
-            <form method="post" action=format!("/api/keys/{action}") data-enhance>
-                {on_page(here())}
-                <input type="hidden" name="form[org]" value=org.clone() />
-                <input type="hidden" name="form[id]" value=key.id.to_string() />
-                <button class="btn">{icon(sign)} {words}</button>
-            </form>
-        }
+        let hidden = vec![("org", org.clone()), ("id", key.id.to_string())];
+        post_button(action, hidden, "btn", view! { {icon(sign)} {words} })
     };
     let edit = (live && may(Action::EditKey)).then(|| {
         view! {
@@ -136,9 +137,9 @@ fn actions(view: &KeyView) -> AnyView {
         }
     });
     let disable = (live && key.status == Status::Active && may(Action::DisableKey))
-        .then(|| post("disable", Icon::Pause, "Disable"));
+        .then(|| post("/api/keys/disable", Icon::Pause, "Disable"));
     let enable = (live && key.status == Status::Disabled && may(Action::EnableKey))
-        .then(|| post("enable", Icon::Play, "Enable"));
+        .then(|| post("/api/keys/enable", Icon::Play, "Enable"));
     let revoke = (key.status != Status::Revoked && may(Action::RevokeKey)).then(|| {
         view! {
             <a class="btn danger-quiet" href=format!("{base}/revoke")>
@@ -154,14 +155,26 @@ fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl Int
     let meters = meters_or_month(&key.budgets, key.month_spent, now, zone);
     let first = spend.days.first().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
     let last = spend.days.last().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
-    let drawn = spend
-        .days
-        .iter()
-        .map(|day| Bar { short: day.day.short(), long: day.day.start(zone).date(zone), value: day.cost })
-        .collect();
+    let bars = spend.days.iter().map(|day| Bar {
+        short: day.day.short(),
+        long: day.day.start(zone).date(zone),
+        value: day.cost.nanos(),
+        words: day.cost.to_string(),
+    });
+    let chart = BarChart {
+        label: format!("Spend per day, {first} to {last}, in US dollars"),
+        what: "Spend",
+        bars: bars.collect(),
+        axis: |nanos| {
+            let text = Money::from_nanos(nanos).to_string();
+            text.strip_suffix(".00").map(str::to_owned).unwrap_or(text)
+        },
+        // $2.
+        top_when_empty: 2_000_000_000,
+    };
     let requests = if spend.requests == 1 { "request" } else { "requests" };
     let (count, tokens) = (grouped(spend.requests), short_count(spend.tokens));
-    let total = format!("{} in all, {count} {requests}, {tokens} tokens", spend.total);
+    let total = format!("{} total, {count} {requests}, {tokens} tokens", spend.total);
     let of_days = spend.of_days().to_string();
     view! {
         <section class="card">
@@ -175,34 +188,23 @@ fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl Int
                     <h3>"Last 30 days"</h3>
                     <p>{of_days}</p>
                 </header>
-                {bars(format!("Spend per day, {first} to {last}, in US dollars"), "Spend", drawn)}
+                {chart.draw()}
             </div>
         </section>
     }
 }
 
 fn limits_card(key: &Key) -> impl IntoView + use<> {
-    let tile = |label: &'static str, limit: Option<i64>| {
-        let value = match limit {
-            Some(limit) => grouped(limit),
-            None => "No limit".into(),
-        };
-        view! {
-            <div>
-                <dt>{label}</dt>
-                <dd>{value}</dd>
-            </div>
-        }
-    };
+    let tile = |name: &'static str, limit: Option<i64>| fact(name, limit.map_or("No limit".into(), grouped));
     view! {
         <section class="card">
             <header>
                 <h2>"Limits"</h2>
-                <p>"Checked at every request"</p>
+                <p>"Checked on every request"</p>
             </header>
             <dl class="tiles">
                 {tile("Requests per minute", key.limits.rpm)} {tile("Tokens per minute", key.limits.tpm)}
-                {tile("Parallel requests", key.limits.concurrent)}
+                {tile("Concurrent requests", key.limits.concurrent)}
             </dl>
         </section>
     }
@@ -272,14 +274,6 @@ fn history_card(view: &KeyView) -> impl IntoView + use<> {
 }
 
 fn about_card(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
-    let fact = |label: &'static str, value: AnyView| {
-        view! {
-            <div>
-                <dt>{label}</dt>
-                <dd>{value}</dd>
-            </div>
-        }
-    };
     let list = |entries: Vec<String>| {
         view! { <ul>{entries.into_iter().map(|entry| view! { <li><code>{entry}</code></li> }).collect_view()}</ul> }
             .into_any()
@@ -290,35 +284,28 @@ fn about_card(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
         }
         scope @ (ModelScope::Every | ModelScope::Listed(_)) => scope.summary().into_any(),
     };
-    let addresses =
-        if key.addresses.is_any() { "Any address".into_any() } else { list(key.addresses.entries()) };
-    let note = (!key.note.is_empty()).then(|| fact("Note", key.note.clone().into_any()));
+    let addresses = if key.addresses.is_any() { "Any".into_any() } else { list(key.addresses.entries()) };
+    let note = (!key.note.is_empty()).then(|| fact("Note", key.note.clone()));
     let team = key.team.as_ref().map_or("No team".to_owned(), |team| team.name.clone());
     let created = view! {
         {when::date(key.created_at, zone)}
         {format!(" by {}", key.created_by)}
     };
-    let used = match key.last_used_at {
-        Some(at) => when::ago(at, now, zone).into_any(),
-        None => "Never".into_any(),
-    };
-    let expires = match key.expires_at {
-        Some(at) => when::date(at, zone).into_any(),
-        None => "Never".into_any(),
-    };
+    let used = key.last_used_at.map_or_else(|| "Never".into_any(), |at| when::ago(at, now, zone).into_any());
+    let expires = key.expires_at.map_or_else(|| "Never".into_any(), |at| when::date(at, zone).into_any());
+    let secret = view! { <span class="hint">{format!("{}…{}", key.prefix, key.last_four)}</span> };
     view! {
         <aside class="card" aria-label="About this key">
             <header>
                 <h2>"About"</h2>
             </header>
             <dl class="facts">
-                {fact("State", status_reason(key, now, zone).into_any())} {note}
-                {fact("Id", view! { <code>{key.id.to_string()}</code> }.into_any())}
-                {fact("Key", view! { <span class="hint">{format!("{}…{}", key.prefix, key.last_four)}</span> }.into_any())}
-                {fact("Team", team.into_any())} {fact("Owner", key.owner.name.clone().into_any())}
-                {fact("Created", created.into_any())} {fact("Last used", used)} {fact("Expires", expires)}
-                {fact("Models", models)} {fact("Addresses", addresses)}
-                {fact("Version", key.version.to_string().into_any())}
+                {fact("State", status_reason(key, now, zone))} {note}
+                {fact("ID", view! { <code>{key.id.to_string()}</code> })} {fact("Key", secret)}
+                {fact("Team", team)} {fact("Owner", key.owner.name.clone())}
+                {fact("Created", created)} {fact("Last used", used)} {fact("Expires", expires)}
+                {fact("Models", models)} {fact("IP addresses", addresses)}
+                {fact("Version", key.version.to_string())}
             </dl>
         </aside>
     }

@@ -7,11 +7,10 @@ use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk};
-use crate::layout::{Width, framed_apart};
-use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
+use crate::layout::{Page, Width, post_form, post_form_on, save_or_cancel};
+use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{FieldErrors, TextField, UnitField, on_page, select_field};
-use crate::ui::page_head::page_head;
+use crate::ui::field::{FieldErrors, TextField, UnitField, select_field};
 
 #[component]
 pub fn NewModelPage() -> impl IntoView {
@@ -24,24 +23,21 @@ pub fn NewModelPage() -> impl IntoView {
             field: "id",
             name: "form[model][id]",
             label: "Model",
-            help: "The name that clients send, such as gpt-5 or meta/llama-4. It cannot be changed later: keys and requests are written down with it.",
+            help: "The name that clients send, such as gpt-5 or meta/llama-4. You can't change it later, because keys and requests refer to it.",
             max: Some(MAX_MODEL_ID),
             autofocus: true,
             ..Default::default()
         };
-        let body = view! {
-            {title("Add model")}
-            {notice_line()}
-            {page_head(crumbs(None), "Add model".into_any(), ().into_any(), ().into_any())}
-            <form class="form" method="post" action="/api/models/add" data-enhance>
-                {on_page(here())} {id.draw(form.id.clone(), &field_errors)} {fields(form, &view.providers, &field_errors)}
-                <div class="actions">
-                    <button class="btn primary">"Add model"</button>
-                    <a class="btn quiet" href=LocalPath::models().as_str().to_owned()>"Cancel"</a>
-                </div>
-            </form>
+        let inside = view! {
+            {id.draw(form.id.clone(), &field_errors)}
+            {fields(form, &view.providers, &field_errors)}
+            {save_or_cancel("Add model", LocalPath::models())}
         };
-        Ok(framed_apart(&view.own, &caller, "/operator/models/new", Width::Narrow, body.into_any()))
+        Ok(Page::new("Add model", Width::Narrow).crumbs(crumbs(None)).apart(
+            &view.own,
+            &caller,
+            post_form("/api/models/add", vec![], inside),
+        ))
     })
 }
 
@@ -54,8 +50,8 @@ pub fn EditModelPage() -> impl IntoView {
         let mut form = view.form;
         let mut was = serde_json::to_string(&form).unwrap_or_default();
         let mut version = view.known.map(|known| known.version).unwrap_or_default();
-        // After a clash the form holds the model as it stands with this person's changes in it. After a mistake it is what
-        // they typed, still drawn from the version that they saw.
+        // After an edit conflict the form has the model's present values with this person's changes in them. After a
+        // mistake it has what they typed, and the version that they saw.
         let merged = returned().and_then(|form| form.merged);
         if let Some(merged) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
             form = merged;
@@ -63,29 +59,22 @@ pub fn EditModelPage() -> impl IntoView {
             (form, was, version) = (sent.model, sent.was, sent.version);
         }
         let field_errors = field_errors();
-        let own = LocalPath::model("edit", &id).as_str().to_owned();
+        let own: String = LocalPath::model("edit", &id).into();
         let retire = view! {
-            <a class="btn danger-quiet" href=LocalPath::model("retire", &id).as_str().to_owned()>"Retire model"</a>
+            <a class="btn danger-quiet" href=LocalPath::model("retire", &id)>"Retire model"</a>
         };
-        let under =
-            view! { <p class="muted">"New prices hold for requests that start after they are saved."</p> };
-        let body = view! {
-            {title(id.clone())}
-            {notice_line()}
-            {page_head(crumbs(None), id.clone().into_any(), under.into_any(), retire.into_any())}
-            <form class="form" method="post" action="/api/models/save" data-enhance>
-                {on_page(own.clone())}
-                <input type="hidden" name="form[model][id]" value=id />
-                <input type="hidden" name="form[version]" value=version.to_string() />
-                <input type="hidden" name="form[was]" value=was />
-                {fields(form, &view.providers, &field_errors)}
-                <div class="actions">
-                    <button class="btn primary">"Save model"</button>
-                    <a class="btn quiet" href=LocalPath::models().as_str().to_owned()>"Cancel"</a>
-                </div>
-            </form>
+        let hidden = vec![("version", version.to_string()), ("was", was)];
+        let inside = view! {
+            <input type="hidden" name="form[model][id]" value=id.clone() />
+            {fields(form, &view.providers, &field_errors)}
+            {save_or_cancel("Save model", LocalPath::models())}
         };
-        Ok(framed_apart(&view.own, &caller, &own, Width::Narrow, body.into_any()))
+        Ok(Page::new(id, Width::Narrow)
+            .crumbs(crumbs(None))
+            .under(view! { <p class="muted">"New prices apply to requests that start after you save."</p> })
+            .actions(retire)
+            .path(own.clone())
+            .apart(&view.own, &caller, post_form_on(own, "/api/models/save", hidden, inside)))
     })
 }
 
@@ -94,7 +83,7 @@ fn fields(form: ModelForm, providers: &[Provider], field_errors: &FieldErrors) -
         field: "vendor",
         name: "form[model][vendor]",
         label: "Vendor",
-        help: "Whose model it is. Lists of models are grouped by it.",
+        help: "The company that makes the model. Lists of models are grouped by it.",
         max: Some(MAX_VENDOR),
         ..Default::default()
     };
@@ -102,18 +91,18 @@ fn fields(form: ModelForm, providers: &[Provider], field_errors: &FieldErrors) -
         field: "upstream",
         name: "form[model][upstream]",
         label: "Name at the provider",
-        help: "Where the provider calls it something else, such as a deployment’s name.",
+        help: "If the provider uses another name, such as a deployment’s name.",
         max: Some(MAX_MODEL_ID),
         optional: true,
         ..Default::default()
     };
-    let nobody = (String::new(), "Nobody".to_owned());
+    let none = (String::new(), "Not served".to_owned());
     let named = providers
         .iter()
         .map(|one| (one.id.to_string(), format!("{} ({} protocol)", one.name, one.kind.label())));
     let served_help = match providers.is_empty() {
-        true => "No provider is connected yet. Until one is, only the built-in demo/echo answers.",
-        false => "Where requests for it are passed on to. While it is nobody, they are refused.",
+        true => "No provider is connected yet. Until then, only the built-in demo/echo model answers.",
+        false => "Requests for the model are forwarded to this provider. While it is not served, they fail.",
     };
     let price = |field, name, label| UnitField { field, name, label, before: "$", after: "", help: "" };
     let input = price("input", "form[model][input]", "Input");
@@ -122,29 +111,29 @@ fn fields(form: ModelForm, providers: &[Provider], field_errors: &FieldErrors) -
     let held = UnitField {
         field: "held",
         name: "form[model][held]",
-        label: "Held for a request without a maximum",
+        label: "Default max output tokens for budget checks",
         before: "",
         after: "output tokens",
-        help: "Before a request starts, what it may cost at most is held from budgets. One that names no maximum itself is held at this many output tokens.",
+        help: "Before a request starts, its maximum cost is reserved from the budgets. A request that sets no maximum counts with this many output tokens.",
     };
     view! {
         {vendor.draw(form.vendor, field_errors)}
         <fieldset class="group">
-            <legend>"Who serves it"</legend>
+            <legend>"Provider"</legend>
             {select_field(
                 "route",
                 "form[model][route]",
                 "Provider",
                 served_help,
-                std::iter::once(nobody).chain(named).collect(),
+                std::iter::once(none).chain(named).collect(),
                 &form.route,
                 field_errors,
             )}
             {upstream.draw(form.upstream, field_errors)}
         </fieldset>
         <fieldset class="group">
-            <legend>"What a million tokens cost"</legend>
-            <p class="help">"Cached input is what the provider read from its cache. Where it has no such price, type the one of input."</p>
+            <legend>"Price per million tokens"</legend>
+            <p class="help">"Cached input is what the provider reads from its cache. If it has no price for that, enter the input price."</p>
             <div class="trio">
                 {input.draw(form.input, field_errors)} {output.draw(form.output, field_errors)} {cached.draw(form.cached, field_errors)}
             </div>

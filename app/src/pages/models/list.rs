@@ -17,7 +17,7 @@ use crate::ui::search::SearchBox;
 
 /// Characters; no id, vendor or provider's name is longer.
 const MAX_SEARCH: usize = 100;
-/// Who looks for one of more searches.
+/// How many are listed; more are found by searching.
 const MAX_LIST: usize = 500;
 
 /// The address's parameters, as far as they make sense.
@@ -62,7 +62,7 @@ pub fn ModelsPage() -> impl IntoView {
             "Models "
             {(!none).then(|| view! { <small class="count muted">{count}</small> })}
         };
-        let under = (!none).then(|| view! { <p class="muted">"Prices are for a million tokens."</p> });
+        let under = (!none).then(|| view! { <p class="muted">"Prices are per million tokens."</p> });
         let create = (!none).then(add);
         let body = view! {
             {title("Models")}
@@ -92,7 +92,7 @@ fn demo() -> AnyView {
         <div class="notice">
             {icon(Icon::Provider)} <div>
                 <p>
-                    "No provider is connected, so nobody serves these models; only the built-in " <code>"demo/echo"</code> " answers. "
+                    "No provider is connected, so these models are not served. Only the built-in " <code>"demo/echo"</code> " model answers. "
                     <a href="/operator/providers/new">"Connect a provider"</a> ", then choose the models that it serves."
                 </p>
             </div>
@@ -105,7 +105,7 @@ fn empty() -> AnyView {
     view! {
         <section class="empty">
             {icon(Icon::Model)} <h2>"No models yet"</h2>
-            <p>"The catalogue names the models that keys can be scoped to, with their prices. Add them one by one here, or import a list with " <code>"keydesk models import"</code> "."</p>
+            <p>"The catalogue has the models that keys can use, with their prices. Add them here, or import a list with " <code>"keydesk models import"</code> "."</p>
             <div class="actions">{add()}</div>
         </section>
     }
@@ -139,7 +139,7 @@ fn listed(view: &ModelsView, filter: &ModelFilter) -> AnyView {
             </form>
         </div>
         <nav class="chips" aria-label="Served">
-            {chip("All", None)} {chip("Served", Some(true))} {chip("Served by nobody", Some(false))}
+            {chip("All", None)} {chip("Served", Some(true))} {chip("Not served", Some(false))}
         </nav>
         {if view.models.is_empty() { none_found(filter) } else { table(&view.models, filter) }}
     }
@@ -159,10 +159,10 @@ fn none_found(filter: &ModelFilter) -> AnyView {
     };
     let words = match filter.search.as_str() {
         "" if filter.served == Some(true) => {
-            "A provider’s page routes models to it, and so does each model’s own."
+            "Route models to a provider on its page, or on the model’s own page."
         }
         "" => "Models that no provider serves are listed here.",
-        _ => "The search looks at models’ names, vendors and the providers that serve them.",
+        _ => "Search covers model names, vendors and providers.",
     };
     view! {
         <section class="empty">
@@ -190,7 +190,7 @@ fn table(models: &[KnownModel], filter: &ModelFilter) -> AnyView {
     view! {
         <div class="table-wrap">
             <table class="table even">
-                <caption class="sr">"Models with their prices for a million tokens"</caption>
+                <caption class="sr">"Models with their prices per million tokens"</caption>
                 <thead>
                     <tr>
                         {head(ModelSort::Id, "Model", "")} {head(ModelSort::Vendor, "Vendor", "")}
@@ -209,13 +209,13 @@ fn table(models: &[KnownModel], filter: &ModelFilter) -> AnyView {
 fn row(known: &KnownModel) -> impl IntoView + use<> {
     let model = &known.model;
     let upstream = (!model.upstream_name.is_empty())
-        .then(|| view! { <span class="sub">{format!("there: {}", model.upstream_name)}</span> });
+        .then(|| view! { <span class="sub">{format!("as {}", model.upstream_name)}</span> });
     let served = match (&known.served_by, &model.route) {
         (Some(name), Some(id)) => {
             let to = LocalPath::provider(id).as_str().to_owned();
             view! { <a class="act" href=to>{name.clone()}</a> {upstream} }.into_any()
         }
-        _ => view! { <span class="muted">"Nobody"</span> {upstream} }.into_any(),
+        _ => view! { <span class="muted">"Not served"</span> {upstream} }.into_any(),
     };
     view! {
         <tr>

@@ -1,5 +1,5 @@
-//! The catalogue of models: the list with prices and who serves each, the form, and the confirmation before one is
-//! retired. For the installation's operator; for anybody else nothing is at these addresses.
+//! The catalogue of models: the list with prices and providers, the form, and the confirmation before one is retired.
+//! Only operators can see these pages.
 
 mod form;
 mod list;
@@ -14,8 +14,8 @@ use keydesk_core::domain::money::Money;
 use crate::path::LocalPath;
 
 fn crumbs(id: Option<&str>) -> Vec<(String, String)> {
-    let list = (LocalPath::models().as_str().to_owned(), "Models".to_owned());
-    let own = id.map(|id| (LocalPath::model("edit", id).as_str().to_owned(), id.to_owned()));
+    let list = (LocalPath::models().into(), "Models".to_owned());
+    let own = id.map(|id| (LocalPath::model("edit", id).into(), id.to_owned()));
     [Some(list), own].into_iter().flatten().collect()
 }
 

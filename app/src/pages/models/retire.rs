@@ -4,48 +4,40 @@ use keydesk_core::ops::models;
 use leptos::prelude::*;
 
 use super::crumbs;
-use crate::ask::{caller, desk};
-use crate::layout::{Width, framed_apart};
-use crate::pages::{notice_line, page, title};
+use crate::ask::{caller, desk, query};
+use crate::layout::{Page, Width, cancel_or_act, post_form_on};
+use crate::pages::page;
 use crate::path::LocalPath;
-use crate::ui::field::on_page;
-use crate::ui::page_head::page_head;
 
 #[component]
 pub fn RetireModelPage() -> impl IntoView {
-    let id = crate::ask::query("id").unwrap_or_default();
+    let id = query("id").unwrap_or_default();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = models::show(&desk, &caller, &id).await?;
-        let heading = format!("Retire {id}");
-        let path = LocalPath::model("retire", &id).as_str().to_owned();
-        let served = view.known.and_then(|known| known.served_by);
-        let served = match served {
-            Some(name) => format!(
-                "{name} serves it. Requests for it are refused from now on; those already under way are finished."
-            ),
-            None => "Nobody serves it. Keys can no longer be scoped to it by its box.".to_owned(),
+        let path: String = LocalPath::model("retire", &id).into();
+        let served = match view.known.and_then(|known| known.served_by) {
+            Some(name) => {
+                format!(
+                    "{name} serves it. New requests for it fail immediately. Requests in progress finish."
+                )
+            }
+            None => "No provider serves it, and it no longer appears in the model list.".to_owned(),
         };
+        let act = cancel_or_act(LocalPath::model("edit", &id), "btn danger", "Retire model");
         let body = view! {
-            {title(heading.clone())}
-            {notice_line()}
-            {page_head(crumbs(Some(&id)), heading.into_any(), ().into_any(), ().into_any())}
             <div class="stack roomy">
                 <ul class="bullets">
                     <li>{served}</li>
-                    <li>"Keys and teams keep it in their scopes; what was spent on it stays written."</li>
-                    <li>"Added or imported again, it is there as before, but served by nobody until it is routed."</li>
+                    <li>"Keys and teams that allow it don't change, and its spend stays in the records."</li>
+                    <li>"You can add or import it again later. Route it to a provider then, because it won't be served."</li>
                 </ul>
-                <form class="form" method="post" action="/api/models/retire" data-enhance>
-                    {on_page(path.clone())}
-                    <input type="hidden" name="form[id]" value=id.clone() />
-                    <div class="actions end">
-                        <a class="btn quiet" href=LocalPath::model("edit", &id).as_str().to_owned()>"Cancel"</a>
-                        <button class="btn danger">"Retire model"</button>
-                    </div>
-                </form>
+                {post_form_on(path.clone(), "/api/models/retire", vec![("id", id.clone())], act)}
             </div>
         };
-        Ok(framed_apart(&view.own, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(Page::new(format!("Retire {id}"), Width::Narrow)
+            .crumbs(crumbs(Some(&id)))
+            .path(path)
+            .apart(&view.own, &caller, body))
     })
 }

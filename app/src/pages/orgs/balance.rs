@@ -1,5 +1,5 @@
-//! An organisation's balance: what is left, what it is made of, and the ledger behind it. The operator's page also enters
-//! and decides whether requests stop at nothing; the organisation's own owners and admins read.
+//! An organisation's balance: what is left, its parts, and the ledger. Operators add entries and decide whether it is
+//! enforced; the organisation's owners and admins read.
 
 use keydesk_core::domain::ledger::{Balance, Entry, EntryKind, MAX_NOTE};
 use keydesk_core::domain::moment::Zone;
@@ -10,13 +10,13 @@ use keydesk_core::store::ledger::{LedgerCursor, LedgerPage};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param, query};
-use crate::layout::{Width, framed, framed_apart};
-use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
+use crate::layout::{Page, Width, post_form};
+use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
-use crate::ui::field::{FieldErrors, TextField, field_error, on_page};
+use crate::ui::facts::fact;
+use crate::ui::field::{FieldErrors, TextField, described, field_error};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::page_head::page_head;
 use crate::ui::pager::pager;
 use crate::ui::when;
 
@@ -34,12 +34,9 @@ pub fn OperatorBalancePage() -> impl IntoView {
         let view = orgs::balance(&desk, By::Operator(&caller), &slug, at).await?;
         let (org, balance) = (&view.org, &view.balance);
         let path = LocalPath::operator_balance(&org.slug);
-        let heading = view! { <span class="words">{format!("Balance of {}", org.name)}</span> {state(balance, &org.zone)} };
-        let crumbs = vec![(LocalPath::operator().as_str().to_owned(), "Organisations".to_owned())];
+        let title = format!("Balance of {}", org.name);
+        let heading = view! { <span class="words">{title.clone()}</span> {state(balance, &org.zone)} };
         let body = view! {
-            {title(format!("Balance of {}", org.name))}
-            {notice_line()}
-            {page_head(crumbs, heading.into_any(), ().into_any(), ().into_any())}
             <div class="columns">
                 <div class="stack">
                     {balance_card(balance, &org.zone)}
@@ -49,7 +46,11 @@ pub fn OperatorBalancePage() -> impl IntoView {
                 {enforce_card(&view)}
             </div>
         };
-        Ok(framed_apart(&view.own, &caller, path.as_str(), Width::Wide, body.into_any()))
+        Ok(Page::new(title, Width::Wide)
+            .crumb(LocalPath::operator(), "Organisations")
+            .heading(heading)
+            .path(path)
+            .apart(&view.own, &caller, body))
     })
 }
 
@@ -64,7 +65,6 @@ pub fn BalancePage() -> impl IntoView {
         let path = LocalPath::balance(&org.slug);
         let state = balance.is_kept().then(|| state(balance, &org.zone));
         let heading = view! { "Balance " {state} };
-        let crumbs = vec![(LocalPath::settings(&org.slug).as_str().to_owned(), "Settings".to_owned())];
         let inside = if balance.is_kept() {
             view! {
                 <div class="stack">
@@ -74,37 +74,35 @@ pub fn BalancePage() -> impl IntoView {
             }
             .into_any()
         } else {
-            let settings = LocalPath::settings(&org.slug).as_str().to_owned();
             view! {
                 <section class="empty">
-                    {icon(Icon::List)} <h2>"No balance is kept"</h2>
-                    <p>"Whoever runs this installation has neither added credit nor made requests stop at nothing. Your own budgets are in the settings."</p>
+                    {icon(Icon::List)} <h2>"No prepaid balance"</h2>
+                    <p>"This organisation has no prepaid balance. Your budgets are under Settings."</p>
                     <div class="actions">
-                        <a class="btn" href=settings>"Go to Settings"</a>
+                        <a class="btn" href=LocalPath::settings(&org.slug)>"Go to Settings"</a>
                     </div>
                 </section>
             }
             .into_any()
         };
         let under = balance.is_kept().then(|| view! { <p class="muted">{own_words(balance)}</p> });
-        let body = view! {
-            {title("Balance")}
-            {notice_line()}
-            {page_head(crumbs, heading.into_any(), under.into_any(), ().into_any())}
-            {inside}
-        };
-        Ok(framed(&view.context, &caller, path.as_str(), Width::Mid, body.into_any()))
+        Ok(Page::new("Balance", Width::Mid)
+            .crumb(LocalPath::settings(&org.slug), "Settings")
+            .heading(heading)
+            .under(under)
+            .path(path)
+            .in_org(&view.context, &caller, inside))
     })
 }
 
-/// What the balance does, for those who cannot change it.
+/// What the balance does, for owners and admins, who cannot change it.
 fn own_words(balance: &Balance) -> &'static str {
     if balance.refuses() {
-        "It is used up: requests with your keys are refused. Whoever runs this installation can add credit."
+        "The balance is used up. Requests with your keys fail until your administrator adds credit."
     } else if balance.enforced_at.is_some() {
-        "When it is used up, requests with your keys are refused. Whoever runs this installation adds credit."
+        "When it is used up, requests with your keys fail until your administrator adds credit."
     } else {
-        "It stops no request at present. Whoever runs this installation adds credit and decides."
+        "The balance is not enforced: no request fails because of it. Your administrator adds credit and decides."
     }
 }
 
@@ -112,28 +110,22 @@ fn state(balance: &Balance, zone: &Zone) -> AnyView {
     let since =
         balance.enforced_at.map(|at| format!("Enforced since {}.", at.exact(zone))).unwrap_or_default();
     match (balance.enforced_at.is_some(), balance.refuses()) {
-        (false, _) => badge(BadgeTone::Idle, "Not enforced".into(), "It stops no request.".into()).into_any(),
+        (false, _) => {
+            badge(BadgeTone::Idle, "Not enforced".into(), "No request fails because of it.".into()).into_any()
+        }
         (true, true) => badge(BadgeTone::Bad, "Out of balance".into(), since).into_any(),
         (true, false) => badge(BadgeTone::Good, "Enforced".into(), since).into_any(),
     }
 }
 
 fn balance_card(balance: &Balance, zone: &Zone) -> impl IntoView + use<> {
-    let tile = |label: String, amount: String| {
-        view! {
-            <div>
-                <dt>{label}</dt>
-                <dd>{amount}</dd>
-            </div>
-        }
-    };
     let counts = match balance.opening {
         Some(Money::ZERO) => None,
         Some(opening) => Some(format!(
-            "{opening} that was spent before the balance was first enforced is not counted; the ledger’s opening stands for it."
+            "{opening} was spent before the balance was first enforced. It is in the ledger as the opening and doesn't count."
         )),
         None => Some(format!(
-            "Spend counts from the day on which the balance is first enforced. {} was spent so far.",
+            "Spend counts from the day the balance is first enforced. {} was spent so far.",
             balance.spent
         )),
     };
@@ -151,9 +143,9 @@ fn balance_card(balance: &Balance, zone: &Zone) -> impl IntoView + use<> {
             </header>
             <p class=class>{balance.left().to_string()}</p>
             <dl class="tiles part">
-                {tile("Paid in".to_owned(), balance.paid_in.to_string())}
-                {tile("Taken out".to_owned(), balance.taken_out.to_string())}
-                {tile(since, spent)}
+                {fact("Paid in", balance.paid_in.to_string())}
+                {fact("Taken out", balance.taken_out.to_string())}
+                {fact(since, spent)}
             </dl>
             {counts.map(|words| view! { <p class="help after">{words}</p> })}
         </section>
@@ -166,7 +158,7 @@ fn entry_card(view: &BalanceView) -> impl IntoView + use<> {
         seq: view.balance.last_seq + 1,
         entry: EntryForm { kind: EntryKind::Credit.as_str().into(), ..EntryForm::default() },
     };
-    // After a clash the number is a new one; after a mistake it is still the one that was drawn first.
+    // After an edit conflict the number is a new one; after a mistake it is the one that the form was drawn with.
     let merged = returned().and_then(|form| form.merged);
     if let Some(entry) = merged.and_then(|json| serde_json::from_str::<EntryForm>(&json).ok()) {
         form.entry = entry;
@@ -179,40 +171,39 @@ fn entry_card(view: &BalanceView) -> impl IntoView + use<> {
         field: "note",
         name: "form[entry][note]",
         label: "Note",
-        help: "Such as the invoice’s number. The organisation’s owners and admins read it too.",
+        help: "Such as the invoice number. The organisation’s owners and admins see it too.",
         max: Some(MAX_NOTE),
         ..Default::default()
+    };
+    let hidden = vec![("org", form.org), ("seq", form.seq.to_string())];
+    let inside = view! {
+        <fieldset data-field="kind">
+            <legend class="sr">"Kind"</legend>
+            <div class="segmented">
+                <label>
+                    <input type="radio" name="form[entry][kind]" value="credit" checked=!debit />
+                    "Add credit"
+                </label>
+                <label>
+                    <input type="radio" name="form[entry][kind]" value="debit" checked=debit />
+                    "Take out"
+                </label>
+            </div>
+            {field_error("kind", field_errors.of("kind"))}
+        </fieldset>
+        {amount_field(form.entry.amount, &field_errors)}
+        {note.draw(form.entry.note, &field_errors)}
+        <div class="actions">
+            <button class="btn primary">"Add entry"</button>
+        </div>
     };
     view! {
         <section class="card">
             <header>
                 <h2>"New entry"</h2>
-                <p>"Entries cannot be changed or removed; a mistake is set right by another one"</p>
+                <p>"Entries can't be changed or removed. Correct a mistake with another entry."</p>
             </header>
-            <form class="form" method="post" action="/api/orgs/enter-balance" data-enhance>
-                {on_page(here())}
-                <input type="hidden" name="form[org]" value=form.org />
-                <input type="hidden" name="form[seq]" value=form.seq.to_string() />
-                <fieldset data-field="kind">
-                    <legend class="sr">"What to do"</legend>
-                    <div class="segmented">
-                        <label>
-                            <input type="radio" name="form[entry][kind]" value="credit" checked=!debit />
-                            "Add credit"
-                        </label>
-                        <label>
-                            <input type="radio" name="form[entry][kind]" value="debit" checked=debit />
-                            "Take out"
-                        </label>
-                    </div>
-                    {field_error("kind", field_errors.of("kind"))}
-                </fieldset>
-                {amount_field(form.entry.amount, &field_errors)}
-                {note.draw(form.entry.note, &field_errors)}
-                <div class="actions">
-                    <button class="btn primary">"Enter into the ledger"</button>
-                </div>
-            </form>
+            {post_form("/api/orgs/enter-balance", hidden, inside)}
         </section>
     }
 }
@@ -234,7 +225,7 @@ fn amount_field(value: String, field_errors: &FieldErrors) -> impl IntoView + us
                     inputmode="decimal"
                     autocomplete="off"
                     required
-                    aria-describedby=wrong.is_some().then_some("amount-error")
+                    aria-describedby=described("amount", false, wrong.is_some())
                     aria-invalid=wrong.is_some().then_some("true")
                 />
             </span>
@@ -246,54 +237,49 @@ fn amount_field(value: String, field_errors: &FieldErrors) -> impl IntoView + us
 fn enforce_card(view: &BalanceView) -> impl IntoView + use<> {
     let (org, balance) = (&view.org, &view.balance);
     let on = balance.enforced_at.is_some();
-    let mut lines: Vec<String> = Vec::new();
-    match on {
-        true => lines.extend([
-            "When the balance is used up, requests with its keys are refused from the next one on, until you add credit.".to_owned(),
-            "If you stop enforcing it, no request is refused for it any more. Spend goes on being counted.".to_owned(),
-        ]),
-        false => {
-            lines.push("The balance stops no request. Once it is enforced, requests with its keys are refused as soon as nothing is left.".into());
-            lines.push(match balance.opening {
+    let lines = match (on, balance.opening) {
+        (true, _) => [
+            "When the balance is used up, requests with its keys fail until you add credit.".to_owned(),
+            "If you stop enforcing it, no request fails because of it. Spend is still counted.".to_owned(),
+        ],
+        (false, opening) => [
+            "Not enforced: no request fails because of it. Once enforced, requests with its keys fail when nothing is left.".to_owned(),
+            match opening {
                 None => format!(
-                    "What was spent until then, {} so far, is entered as the opening, so that the balance begins with what was paid in.",
+                    "Earlier spend, {} so far, is entered as the opening, so the balance starts at what was paid in.",
                     balance.spent
                 ),
-                Some(_) => "Spend went on being counted meanwhile.".into(),
-            });
-        }
-    }
+                Some(_) => "Spend was still counted in the meantime.".to_owned(),
+            },
+        ],
+    };
     let warning = (!on && balance.left() <= Money::ZERO).then(|| {
         view! {
             <p class="warn-line">
                 {icon(Icon::Warn)}
                 <span>
                     <b>"Nothing is left."</b>
-                    " Every key would be refused at once. Add credit first."
+                    " Every request would fail immediately. Add credit first."
                 </span>
             </p>
         }
     });
-    let (value, words, class) = match on {
-        true => ("off", "Stop enforcing", "btn"),
-        false => ("on", "Enforce balance", "btn"),
+    let (value, words) = if on { ("off", "Stop enforcing") } else { ("on", "Enforce balance") };
+    let inside = view! {
+        <div class="stack">
+            {lines.map(|line| view! { <p>{line}</p> })}
+            {warning}
+        </div>
+        <div class="actions">
+            <button class="btn" name="form[enforce]" value=value>{words}</button>
+        </div>
     };
     view! {
         <section class="card" aria-label="Enforcement">
             <header>
                 <h2>"Enforcement"</h2>
             </header>
-            <form class="form" method="post" action="/api/orgs/enforce-balance" data-enhance>
-                {on_page(here())}
-                <input type="hidden" name="form[org]" value=org.slug.clone() />
-                <div class="stack">
-                    {lines.into_iter().map(|line| view! { <p>{line}</p> }).collect_view()}
-                    {warning}
-                </div>
-                <div class="actions">
-                    <button class=class name="form[enforce]" value=value>{words}</button>
-                </div>
-            </form>
+            {post_form("/api/orgs/enforce-balance", vec![("org", org.slug.clone())], inside)}
         </section>
     }
 }
@@ -306,9 +292,9 @@ fn ledger_card(
 ) -> impl IntoView + use<> {
     let rows = page.entries.iter().map(|entry| row(entry, zone)).collect_view();
     let body = match (page.entries.is_empty(), at) {
-        (true, None) => view! { <p class="muted">"Nothing was entered yet."</p> }.into_any(),
+        (true, None) => view! { <p class="muted">"No entries yet."</p> }.into_any(),
         (true, Some(_)) => {
-            view! { <p class="muted">"There are no entries here. " <a href=base.to_owned()>"Show the newest"</a></p> }
+            view! { <p class="muted">"No entries on this page. " <a href=base.to_owned()>"Show the newest"</a></p> }
                 .into_any()
         }
         (false, _) => view! {
@@ -353,7 +339,7 @@ fn ledger_card(
 
 fn row(entry: &Entry, zone: &Zone) -> impl IntoView + use<> {
     let note = match entry.kind {
-        EntryKind::Opening => "What was spent until the balance was first enforced".to_owned(),
+        EntryKind::Opening => "Spent before the balance was first enforced".to_owned(),
         EntryKind::Credit | EntryKind::Debit => entry.note.clone(),
     };
     let amount = match entry.kind {

@@ -11,18 +11,12 @@ use leptos_axum::ResponseOptions;
 
 use super::zones;
 use crate::ask::{caller, desk, param};
-use crate::layout::{Width, framed_apart};
-use crate::pages::{field_errors, here, notice_line, page, title, typed};
+use crate::layout::{Page, Width, post_form, save_or_cancel};
+use crate::pages::{field_errors, page, typed};
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, OwnerLink};
-use crate::ui::code::copy_button;
-use crate::ui::field::{TextField, on_page};
-use crate::ui::icon::{Icon, icon};
-use crate::ui::page_head::page_head;
-
-fn crumbs() -> Vec<(String, String)> {
-    vec![(LocalPath::operator().as_str().to_owned(), "Organisations".to_owned())]
-}
+use crate::ui::code::shown_once;
+use crate::ui::field::TextField;
 
 #[component]
 pub fn NewOrgPage() -> impl IntoView {
@@ -44,7 +38,7 @@ pub fn NewOrgPage() -> impl IntoView {
             field: "slug",
             name: "form[slug]",
             label: "Address",
-            help: "The first part of its pages' addresses. Left empty, it is made from the name: Acme Corp is at /acme-corp.",
+            help: "The first part of its pages' URLs. Leave empty to derive it from the name: Acme Corp becomes /acme-corp.",
             max: Some(MAX_SLUG),
             optional: true,
             ..Default::default()
@@ -53,33 +47,27 @@ pub fn NewOrgPage() -> impl IntoView {
             field: "zone",
             name: "form[zone]",
             label: "Time zone",
-            help: "Budgets begin anew at midnight there. Its owner can change it.",
+            help: "Budgets reset at midnight in this time zone. The owner can change it.",
             list: "zones",
             ..Default::default()
         };
         let email = TextField {
             field: "email",
             name: "form[email]",
-            label: "Owner's e-mail",
-            help: "Whoever signs in with this address becomes the owner at once. If nobody does, the next page shows a link for them.",
+            label: "Owner's email",
+            help: "A person who already signs in with this email becomes the owner immediately. Otherwise the next page shows an invitation link for them.",
             kind: "email",
             max: Some(254),
             ..Default::default()
         };
-        let body = view! {
-            {title("Create organisation")}
-            {notice_line()}
-            {page_head(crumbs(), "Create organisation".into_any(), ().into_any(), ().into_any())}
-            <form class="form" method="post" action="/api/orgs/create" data-enhance>
-                {on_page(here())} {name.draw(form.name, &field_errors)} {address.draw(form.slug, &field_errors)}
-                {zone.draw(form.zone, &field_errors)} {zones()} {email.draw(form.email, &field_errors)}
-                <div class="actions">
-                    <button class="btn primary">"Create organisation"</button>
-                    <a class="btn quiet" href=LocalPath::operator().as_str().to_owned()>"Cancel"</a>
-                </div>
-            </form>
+        let inside = view! {
+            {name.draw(form.name, &field_errors)} {address.draw(form.slug, &field_errors)}
+            {zone.draw(form.zone, &field_errors)} {zones()} {email.draw(form.email, &field_errors)}
+            {save_or_cancel("Create organisation", LocalPath::operator())}
         };
-        Ok(framed_apart(&own, &caller, "/operator/new", Width::Narrow, body.into_any()))
+        Ok(Page::new("Create organisation", Width::Narrow)
+            .crumb(LocalPath::operator(), "Organisations")
+            .apart(&own, &caller, post_form("/api/orgs/create", vec![], inside)))
     })
 }
 
@@ -92,39 +80,32 @@ pub fn OrgCreatedPage() -> impl IntoView {
         let path = LocalPath::org_created(&view.org.slug);
         let issued: Option<OwnerLink> = sealed::take(ISSUED, path.as_str(), desk.now());
         if let Some(response) = use_context::<ResponseOptions>() {
-            // Neither kept nor repacked on the way.
+            // Neither stored nor transformed on the way.
             response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
         }
         let inside = match issued.filter(|issued| issued.slug == view.org.slug) {
-            Some(OwnerLink { link, email, .. }) => view! {
-                <section class="stack" data-once>
-                    <h2 class="sr">"The owner's link"</h2>
-                    <div class="secret">
-                        <code id="secret">{link}</code>
-                        {copy_button("Copy link", "primary", "secret".into())}
-                    </div>
-                    <p class="warn-line">
-                        {icon(Icon::Warn)} <span>
-                            <b>"This is the only time it is shown."</b>
-                            {format!(" Hand it to {email}. Whoever opens it becomes the owner of {}; it works once, for seven days.", view.org.name)}
-                        </span>
-                    </p>
-                </section>
+            Some(OwnerLink { link, email, .. }) => {
+                let advice = format!(
+                    " Send it to {email}. The person who opens it becomes the owner of {}. It works once, for seven days.",
+                    view.org.name
+                );
+                view! { <div data-once>{shown_once("The owner's link", "Copy link", link, advice)}</div> }.into_any()
             }
-            .into_any(),
-            None => view! { <p>"The owner's link was shown once, when the organisation was created, and is not kept anywhere."</p> }
+            None => view! { <p>"The owner's link was shown once, when the organisation was created, and is not stored."</p> }
                 .into_any(),
         };
         let body = view! {
-            {title("Organisation created")}
-            {page_head(crumbs(), format!("{} is created", view.org.name).into_any(), ().into_any(), ().into_any())}
             <div class="stack roomy">
                 {inside}
                 <div class="actions">
-                    <a class="btn" href=LocalPath::operator().as_str().to_owned()>"Go to Organisations"</a>
+                    <a class="btn" href=LocalPath::operator()>"Go to Organisations"</a>
                 </div>
             </div>
         };
-        Ok(framed_apart(&view.own, &caller, "/operator", Width::Mid, body.into_any()))
+        Ok(Page::new("Organisation created", Width::Mid)
+            .crumb(LocalPath::operator(), "Organisations")
+            .heading(format!("{} is created", view.org.name))
+            .path(LocalPath::operator())
+            .apart(&view.own, &caller, body))
     })
 }

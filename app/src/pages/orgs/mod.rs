@@ -1,4 +1,4 @@
-//! Organisations: the settings of one, and the list of all for whoever runs the installation.
+//! Organisations: the settings and balance of one, and the list of all for operators.
 
 mod balance;
 mod create;
@@ -14,7 +14,7 @@ pub use status::{ResumeOrgPage, SuspendOrgPage};
 
 use leptos::prelude::*;
 
-/// What most installations choose from; any zone of the IANA database can be typed.
+/// Suggestions; any zone of the IANA database can be typed.
 const ZONES: [&str; 40] = [
     "UTC",
     "Africa/Cairo",

@@ -1,4 +1,4 @@
-//! The settings of an organisation: one form, in groups. What a change does beyond the page is said beside the field.
+//! The settings of an organisation: one form, in groups.
 
 use keydesk_core::domain::org::MAX_ORG_NAME;
 use keydesk_core::domain::person::MAX_SLUG;
@@ -12,13 +12,12 @@ use leptos::prelude::*;
 use super::zones;
 use crate::ask::{base_url, caller, desk, param};
 use crate::layout::reauth::reauth_fields;
-use crate::layout::{Width, framed};
+use crate::layout::{Page, Width, post_form};
 use crate::pages::meters::meters;
-use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
+use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{FieldErrors, LimitField, TextField, field_error, help, on_page};
+use crate::ui::field::{FieldErrors, LimitField, TextField, field_error, help};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::page_head::page_head;
 
 #[component]
 pub fn SettingsPage() -> impl IntoView {
@@ -26,11 +25,11 @@ pub fn SettingsPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let mut view = orgs::settings(&desk, &caller, &slug).await?;
-        let principal = view.form.clone();
+        let present = view.form.clone();
         let mut was = serde_json::to_string(&view.form).unwrap_or_default();
         let mut version = view.context.org.version;
-        // After a clash the form holds the settings as they stand with this person's changes. After a mistake it is what
-        // they typed, still drawn from the version that they saw.
+        // After an edit conflict the form has the present settings with this person's changes in them. After a mistake it
+        // has what they typed, and the version that they saw.
         let merged = returned().and_then(|form| form.merged);
         if let Some(form) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
             view.form = form;
@@ -40,8 +39,8 @@ pub fn SettingsPage() -> impl IntoView {
         let field_errors = field_errors();
         let org = &view.context.org;
         let may_edit = view.context.may(Action::EditSettings, On::Org);
-        // Asked for when the form came back with the one change that needs it.
-        let reauth = (view.form.second_factor != principal.second_factor)
+        // Shown when the form came back with the one change that needs it.
+        let reauth = (view.form.second_factor != present.second_factor)
             .then(|| reauth_fields(&caller, view.now, &field_errors));
         let save = may_edit.then(|| {
             view! {
@@ -50,28 +49,20 @@ pub fn SettingsPage() -> impl IntoView {
                 </div>
             }
         });
-        let body = view! {
-            {title("Settings")}
-            {notice_line()}
-            {page_head(vec![], "Settings".into_any(), ().into_any(), ().into_any())}
-            <form method="post" action="/api/orgs/save" data-enhance>
-                {on_page(here())}
-                <input type="hidden" name="form[org]" value=org.slug.clone() />
-                <input type="hidden" name="form[version]" value=version.to_string() />
-                <input type="hidden" name="form[was]" value=was />
-                <fieldset class="form" disabled=!may_edit>
-                    {identity(&view.form, &org.slug, &field_errors)}
-                    {spend(&view, &field_errors)}
-                    {new_keys(&view.form, &field_errors)}
-                    {rules(&view, &field_errors)}
-                    {people(&view.form, &caller, &field_errors)}
-                    {reauth}
-                    {save}
-                </fieldset>
-            </form>
+        let hidden = vec![("org", org.slug.clone()), ("version", version.to_string()), ("was", was)];
+        let inside = view! {
+            <fieldset class="form" disabled=!may_edit>
+                {identity(&view.form, &org.slug, &field_errors)}
+                {spend(&view, &field_errors)}
+                {new_keys(&view.form, &field_errors)}
+                {rules(&view, &field_errors)}
+                {people(&view.form, &caller, &field_errors)}
+                {reauth}
+                {save}
+            </fieldset>
         };
-        let path = LocalPath::settings(&org.slug);
-        Ok(framed(&view.context, &caller, path.as_str(), Width::Narrow, body.into_any()))
+        let body = post_form("/api/orgs/save", hidden, inside);
+        Ok(Page::new("Settings", Width::Narrow).in_org(&view.context, &caller, body))
     })
 }
 
@@ -92,7 +83,7 @@ fn identity(form: &SettingsForm, slug: &str, field_errors: &FieldErrors) -> AnyV
         ..Default::default()
     };
     let address_help = format!(
-        "Its pages are at {}/{slug}. After a change the old addresses stop, and bookmarks and links with them; keys go on.",
+        "Its pages are at {}/{slug}. After a change, old links and bookmarks stop working. Keys keep working.",
         base_url()
     );
     view! {
@@ -109,7 +100,7 @@ fn zone_field(value: String, field_errors: &FieldErrors) -> AnyView {
         field: "zone",
         name: "form[settings][zone]",
         label: "Time zone",
-        help: "Budgets begin anew at midnight there, on Mondays and on the 1st. After a change the days, weeks and months that are running are counted again from their new start: what was spent in them until then is no longer counted against budgets. Charts keep the days they have.",
+        help: "Budgets reset at midnight in this time zone. Changing it restarts the current day, week and month: earlier spend no longer counts against their budgets. Charts don't change.",
         list: "zones",
         ..Default::default()
     };
@@ -135,7 +126,7 @@ fn limit(
     .draw(form.pair(setting), field_errors)
 }
 
-/// One of a few, each with what it means.
+/// A choice of a few values: value, label and help of each.
 fn choices(
     setting: Setting,
     label: &'static str,
@@ -166,18 +157,18 @@ fn choices(
     .into_any()
 }
 
-/// What all keys may spend together, what they did, and the balance where one is kept.
+/// The budgets of all keys together, what was spent of them, and the balance where there is one.
 fn spend(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
     let (form, org) = (&view.form, &view.context.org);
     let zone = org.zone.name();
     let spent = (!view.left.budgets.is_empty())
         .then(|| view! { <div class="meters">{meters(&view.left.budgets, view.now, &org.zone)}</div> });
     let balance = view.balance.is_kept().then(|| {
-        let left = format!("The balance is {}. ", view.balance.left());
+        let left = format!("The prepaid balance is {}. ", view.balance.left());
         let href = LocalPath::balance(&org.slug).as_str().to_owned();
         view! {
             <p>
-                {left} <a href=href>"See what it is made of"</a>
+                {left} <a href=href>"View the balance"</a>
             </p>
         }
     });
@@ -188,17 +179,17 @@ fn spend(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
         .any(|setting| form.pair(*setting).0 == "limit" || field_errors.of(setting.as_str()).is_some());
     view! {
         <fieldset class="group">
-            <legend>"What all keys may spend"</legend>
-            <p class="help">"Together, whatever their own budgets and their teams' are. When one of these is used up, every key of the organisation is refused from the next request on, until the budget begins anew or you raise it."</p>
+            <legend>"Budget for all keys"</legend>
+            <p class="help">"All keys share these budgets, besides their own and their teams'. When one is used up, requests with any key of the organisation fail until it resets or you raise it."</p>
             {spent}
             {balance}
             {budget(Setting::OrgMonth, "Spend per month", &format!("Resets on the 1st at 00:00, {zone}."))}
             <details class="more" open=open>
-                <summary>{icon(Icon::Right)} "Also limit per day, per week or in all"</summary>
+                <summary>{icon(Icon::Right)} "Add a daily, weekly or total limit"</summary>
                 <div class="form">
                     {budget(Setting::OrgDay, "Spend per day", &format!("Resets at 00:00, {zone}."))}
                     {budget(Setting::OrgWeek, "Spend per week", &format!("Resets on Monday at 00:00, {zone}."))}
-                    {budget(Setting::OrgTotal, "Spend in all", "Never resets. Raise it to let the organisation go on.")}
+                    {budget(Setting::OrgTotal, "Total spend", "Never resets. Raise it to keep using the keys.")}
                 </div>
             </details>
         </fieldset>
@@ -211,7 +202,7 @@ fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
         field: "key_prefix",
         name: "form[settings][key_prefix]",
         label: "Key prefix",
-        help: "What new keys begin with, such as sk-acme-. Keys that exist keep theirs.",
+        help: "New keys start with this, such as sk-acme-. Existing keys don't change.",
         max: Some(20),
         ..Default::default()
     };
@@ -220,11 +211,7 @@ fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
         "Models",
         &form.models,
         vec![
-            (
-                "today",
-                "Today's models",
-                "Each of them ticked; models that are added later are not among them.",
-            ),
+            ("today", "Today's models", "All current models, selected. New models are not included."),
             ("every", "Every model, including new ones", ""),
         ],
         field_errors,
@@ -233,13 +220,13 @@ fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
     view! {
         <fieldset class="group">
             <legend>"New keys"</legend>
-            <p class="help">"What the form of a new key is filled in with. Whoever creates one can change all of it but the prefix."</p>
+            <p class="help">"The starting values of the Create key form. All but the prefix can be changed there."</p>
             {prefix.draw(form.key_prefix.clone(), field_errors)}
             {models}
             {limit(Setting::Month, "Monthly budget", ("$", ""), "")}
             {limit(Setting::Rpm, "Requests", ("", "per minute"), "")}
             {limit(Setting::Tpm, "Tokens", ("", "per minute"), "")}
-            {limit(Setting::Concurrent, "Parallel requests", ("", "at a time"), "")}
+            {limit(Setting::Concurrent, "Concurrent requests", ("", "at a time"), "")}
             {limit(Setting::Days, "Expires after", ("", "days"), "")}
         </fieldset>
     }
@@ -251,35 +238,31 @@ fn rules(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
     let limit = |setting, legend, units, help| limit(form, setting, legend, units, help, field_errors);
     let members_create = choices(
         Setting::MembersCreate,
-        "Members may create keys for themselves",
+        "Members can create keys for themselves",
         &form.members_create,
         vec![
             (MembersCreate::No.as_str(), "No", "Owners, admins and team admins create keys for them."),
-            (MembersCreate::InTeams.as_str(), "In their teams", "Within what the team may use and spend."),
-            (
-                MembersCreate::Anywhere.as_str(),
-                "Also without a team",
-                "Bound by nothing but the two limits here.",
-            ),
+            (MembersCreate::InTeams.as_str(), "In their teams", "The team's limits apply."),
+            (MembersCreate::Anywhere.as_str(), "Also without a team", "Only the two limits below apply."),
         ],
         field_errors,
     );
     view! {
         <fieldset class="group">
             <legend>"Rules for keys"</legend>
-            <p class="help">"They hold for what is created or changed from now on. Keys that exist stay as they are."</p>
+            <p class="help">"Applies to new keys and edits. Existing keys don't change."</p>
             {members_create}
             {limit(
                 Setting::KeysPerMember,
-                "Most live keys per member",
+                "Maximum live keys per member",
                 ("", "keys"),
-                "Owners and admins are not counted.",
+                "Doesn't apply to owners and admins.",
             )}
             {limit(
                 Setting::KeyDaysMost,
-                "Longest lifetime of a key",
+                "Maximum lifetime of a key",
                 ("", "days"),
-                "With a limit, no key can be set to never expire.",
+                "With a limit, every new key must have an expiration date.",
             )}
         </fieldset>
     }
@@ -289,30 +272,26 @@ fn rules(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
 fn people(form: &SettingsForm, caller: &Caller, field_errors: &FieldErrors) -> AnyView {
     let second_factor = choices(
         Setting::SecondFactor,
-        "Second factor of owners and admins",
+        "Two-factor authentication (2FA) for owners and admins",
         &form.second_factor,
         vec![
             ("optional", "Optional", ""),
-            (
-                "required",
-                "Required",
-                "Whoever has none sees nothing of the organisation until they turn theirs on.",
-            ),
+            ("required", "Required", "Owners and admins without 2FA are locked out until they turn it on."),
         ],
         field_errors,
     );
     let own = (!caller.person.second_factor).then(|| {
         view! {
             <p class="help">
-                "You have none yourself yet, and need one before you can require it. "
-                <a href="/account">"Turn yours on in your account"</a> "."
+                "Before you can require 2FA, turn it on yourself "
+                <a href="/account">"in your account"</a> "."
             </p>
         }
     });
     view! {
         <fieldset class="group">
             <legend>"Signing in"</legend>
-            {help("signing-in", "A change here asks for your password when your last sign-in is more than ten minutes ago.")}
+            {help("signing-in", "Changing this asks for your password if you signed in more than ten minutes ago.")}
             {second_factor}
             {own}
         </fieldset>

@@ -6,11 +6,10 @@ use keydesk_core::ops::orgs::{self, MAX_REASON};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
-use crate::layout::{Width, framed_apart};
-use crate::pages::{field_errors, here, notice_line, page, title, typed};
+use crate::layout::{Page, Width, cancel_or_act, post_form};
+use crate::pages::{field_errors, page, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{TextField, on_page};
-use crate::ui::page_head::page_head;
+use crate::ui::field::TextField;
 
 /// What the two pages differ in.
 struct Words {
@@ -29,11 +28,11 @@ const SUSPEND: Words = Words {
     verb: "Suspend",
     button: "Suspend organisation",
     class: "btn danger",
-    reason: "Its owners and admins read it in their audit.",
+    reason: "Its owners and admins see it in their audit log.",
     says: &[
-        "Requests with its keys are refused from now on. Those already under way are finished.",
-        "Its people can sign in and look; they can take keys out of use and leave, and change nothing else.",
-        "Nothing is deleted. It can be resumed at any time.",
+        "New requests with its keys fail immediately. Requests in progress finish.",
+        "Its members can still sign in, disable and revoke keys, and leave. They can't change anything else.",
+        "Nothing is deleted. You can resume it at any time.",
     ],
 };
 
@@ -43,10 +42,10 @@ const RESUME: Words = Words {
     verb: "Resume",
     button: "Resume organisation",
     class: "btn primary",
-    reason: "Its owners and admins read it in their audit.",
+    reason: "Its owners and admins see it in their audit log.",
     says: &[
-        "Its keys work again from now on, those that expired or were revoked meanwhile excepted.",
-        "Its people can change things again.",
+        "Its keys work again immediately, except those that expired or were revoked in the meantime.",
+        "Its members can make changes again.",
     ],
 };
 
@@ -67,8 +66,6 @@ fn set_status(words: &'static Words) -> impl IntoView {
         let view = orgs::status_form(&desk, &caller, &slug, words.action).await?;
         let field_errors = field_errors();
         let sent = typed::<OrgStatusForm>().unwrap_or_default();
-        let list = LocalPath::operator().as_str().to_owned();
-        let heading = format!("{} {}", words.verb, view.org.name);
         let reason = TextField {
             field: "reason",
             name: "form[reason]",
@@ -78,29 +75,18 @@ fn set_status(words: &'static Words) -> impl IntoView {
             optional: words.action == Action::ResumeOrg,
             ..Default::default()
         };
+        let inside = view! {
+            {reason.draw(sent.reason, &field_errors)}
+            {cancel_or_act(LocalPath::operator(), words.class, words.button)}
+        };
         let body = view! {
-            {title(heading.clone())}
-            {notice_line()}
-            {page_head(
-                vec![(list.clone(), "Organisations".into())],
-                heading.into_any(),
-                ().into_any(),
-                ().into_any(),
-            )}
             <div class="stack roomy">
                 <ul class="bullets">{words.says.iter().map(|line| view! { <li>{*line}</li> }).collect_view()}</ul>
-                <form class="form" method="post" action=words.post data-enhance>
-                    {on_page(here())}
-                    <input type="hidden" name="form[org]" value=view.org.slug.clone() />
-                    {reason.draw(sent.reason, &field_errors)}
-                    <div class="actions end">
-                        <a class="btn quiet" href=list>"Cancel"</a>
-                        <button class=words.class>{words.button}</button>
-                    </div>
-                </form>
+                {post_form(words.post, vec![("org", view.org.slug.clone())], inside)}
             </div>
         };
-        let path = here();
-        Ok(framed_apart(&view.own, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(Page::new(format!("{} {}", words.verb, view.org.name), Width::Narrow)
+            .crumb(LocalPath::operator(), "Organisations")
+            .apart(&view.own, &caller, body))
     })
 }

@@ -21,7 +21,7 @@ pub fn ProvidersPage() -> impl IntoView {
         let none = view.providers.is_empty();
         let create = (!none).then(connect);
         let under = (!none).then(|| {
-            view! { <p class="muted">"Where requests for models are passed on to. Their credentials stay in the environment of this program."</p> }
+            view! { <p class="muted">"Requests for models are forwarded to these. Their API keys stay in Keydesk's environment."</p> }
         });
         let body = view! {
             {title("Providers")}
@@ -50,8 +50,8 @@ fn empty() -> AnyView {
         <section class="empty">
             {icon(Icon::Provider)} <h2>"No providers yet"</h2>
             <p>
-                "Until there is one, " <code>"demo/echo"</code>
-                " answers: a model that is built in and says back what it was sent, in all three protocols. Connect a provider with its address and the variable that holds its credential, then choose the models that it serves."
+                "Until you add one, the built-in " <code>"demo/echo"</code>
+                " model repeats what it is sent. Connect a provider with its URL and the variable that contains its API key, then choose the models that it serves."
             </p>
             <div class="actions">{connect()}</div>
         </section>
@@ -84,7 +84,7 @@ fn table(providers: &[ListedProvider]) -> AnyView {
 fn row(listed: &ListedProvider) -> impl IntoView + use<> {
     let provider = &listed.provider;
     let credential = match provider.credential_env.as_str() {
-        "" => view! { <span class="muted tight">"None is sent"</span> }.into_any(),
+        "" => view! { <span class="muted tight">"None"</span> }.into_any(),
         name => view! { <span class="pairs"><code class="clip wide" title=name.to_owned()>{name.to_owned()}</code> {credential_badge(name)}</span> }.into_any(),
     };
     let models = match listed.models {

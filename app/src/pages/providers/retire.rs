@@ -5,11 +5,9 @@ use leptos::prelude::*;
 
 use super::crumbs;
 use crate::ask::{caller, desk, param};
-use crate::layout::{Width, framed_apart};
-use crate::pages::{here, notice_line, page, title};
+use crate::layout::{Page, Width, cancel_or_act, post_form};
+use crate::pages::page;
 use crate::path::LocalPath;
-use crate::ui::field::on_page;
-use crate::ui::page_head::page_head;
 
 #[component]
 pub fn RetireProviderPage() -> impl IntoView {
@@ -18,49 +16,42 @@ pub fn RetireProviderPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = providers::show(&desk, &caller, &id).await?;
         let provider = &view.listed.provider;
-        let back = LocalPath::provider(&provider.id).as_str().to_owned();
-        let heading = format!("Retire {}", provider.name);
         let served: Vec<_> = view.served.iter().map(|known| known.model.id.clone()).collect();
-        let served = match served.len() {
-            0 => view! { <li>"It serves no model."</li> }.into_any(),
-            1 => view! { <li>"Nobody serves " <code>{served[0].clone()}</code> " from now on, and requests for it are refused."</li> }.into_any(),
-            count => {
+        let count = served.len();
+        let served = match count {
+            0 => view! { <li>"It serves no models."</li> }.into_any(),
+            1 => {
+                view! { <li><code>{served[0].clone()}</code> " is no longer served, and requests for it fail."</li> }
+                    .into_any()
+            }
+            _ => {
                 let after = |at| if at + 1 < count { ", " } else { "" };
-                let names = served
-                    .into_iter()
-                    .enumerate()
-                    .map(|(at, id)| view! { <code>{id}</code> {after(at)} })
-                    .collect_view();
+                let names = served.into_iter().enumerate();
+                let names = names.map(|(at, id)| view! { <code>{id}</code> {after(at)} }).collect_view();
                 view! {
                     <li>
-                        {format!("Nobody serves these {count} models from now on, and requests for them are refused: ")}
+                        {format!("These {count} models are no longer served, and requests for them fail: ")}
                         {names}
                     </li>
                 }
                 .into_any()
             }
         };
+        let back = LocalPath::provider(&provider.id);
+        let act = cancel_or_act(back, "btn danger", "Retire provider");
         let body = view! {
-            {title(heading.clone())}
-            {notice_line()}
-            {page_head(crumbs(Some(provider)), heading.into_any(), ().into_any(), ().into_any())}
             <div class="stack roomy">
                 <ul class="bullets">
                     {served}
-                    <li>"Requests already under way are finished."</li>
-                    <li>"The models stay in the catalogue and in the scopes of keys. They can be routed to another provider before or after."</li>
-                    <li>"It cannot be taken back; the same address can be connected anew."</li>
+                    <li>"Requests in progress finish."</li>
+                    <li>"The models stay in the catalogue, and keys that allow them don't change. You can route them to another provider before or after."</li>
+                    <li>"This can't be undone. You can connect the same URL again as a new provider."</li>
                 </ul>
-                <form class="form" method="post" action="/api/providers/retire" data-enhance>
-                    {on_page(here())}
-                    <input type="hidden" name="form[id]" value=provider.id.to_string() />
-                    <div class="actions end">
-                        <a class="btn quiet" href=back>"Cancel"</a>
-                        <button class="btn danger">"Retire provider"</button>
-                    </div>
-                </form>
+                {post_form("/api/providers/retire", vec![("id", provider.id.to_string())], act)}
             </div>
         };
-        Ok(framed_apart(&view.own, &caller, &here(), Width::Narrow, body.into_any()))
+        Ok(Page::new(format!("Retire {}", provider.name), Width::Narrow)
+            .crumbs(crumbs(Some(provider)))
+            .apart(&view.own, &caller, body))
     })
 }

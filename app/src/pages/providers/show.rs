@@ -13,12 +13,11 @@ use super::form::fields;
 use super::{credential_badge, crumbs};
 use crate::ask::{caller, desk, param};
 use crate::credentials;
-use crate::layout::{Width, framed_apart};
-use crate::pages::{field_errors, here, notice_line, page, returned, title, typed};
+use crate::layout::{Page, Width, post_form};
+use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{FieldErrors, field_error, on_page};
+use crate::ui::field::{FieldErrors, field_error};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::page_head::page_head;
 
 #[component]
 pub fn ProviderPage() -> impl IntoView {
@@ -27,7 +26,6 @@ pub fn ProviderPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = providers::show(&desk, &caller, &id).await?;
         let provider = &view.listed.provider;
-        let path = LocalPath::provider(&provider.id).as_str().to_owned();
         let field_errors = field_errors();
         let under = view! {
             <div class="facts-line muted">
@@ -35,16 +33,14 @@ pub fn ProviderPage() -> impl IntoView {
                 <code>{provider.base_url.clone()}</code>
             </div>
         };
-        let retire =
-            view! { <a class="btn danger-quiet" href=format!("{path}/retire")>"Retire provider"</a> };
+        let retire = view! {
+            <a class="btn danger-quiet" href=LocalPath::provider(&provider.id).with_id("retire")>"Retire provider"</a>
+        };
         let body = view! {
-            {title(provider.name.clone())}
-            {notice_line()}
-            {page_head(crumbs(None), provider.name.clone().into_any(), under.into_any(), retire.into_any())}
             <div class="stack roomy">
                 {credential(provider)}
                 <section class="stack">
-                    <h2>"Models that it serves"</h2>
+                    <h2>"Models"</h2>
                     {models(&view, &field_errors)}
                 </section>
                 <section class="stack ruled">
@@ -53,24 +49,28 @@ pub fn ProviderPage() -> impl IntoView {
                 </section>
             </div>
         };
-        Ok(framed_apart(&view.own, &caller, &path, Width::Narrow, body.into_any()))
+        Ok(Page::new(provider.name.clone(), Width::Narrow)
+            .crumbs(crumbs(None))
+            .under(under)
+            .actions(retire)
+            .apart(&view.own, &caller, body))
     })
 }
 
 fn credential(provider: &Provider) -> AnyView {
     let name = provider.credential_env.clone();
     if name.is_empty() {
-        return view! { <p class="muted">"No credential is sent to it."</p> }.into_any();
+        return view! { <p class="muted">"No API key is sent to this provider."</p> }.into_any();
     }
     let badge = credential_badge(&name);
     if credentials::is_set(&name) {
-        return view! { <p class="pairs">"Its credential is in " <code>{name}</code> {badge}</p> }.into_any();
+        return view! { <p class="pairs">"Its API key is in " <code>{name}</code> {badge}</p> }.into_any();
     }
     view! {
         <p class="warn-line">
             {icon(Icon::Warn)} <span>
-                <b>{format!("{name} is not set in this process.")}</b>
-                " Requests to this provider fail until it is: put its API key into the variable and start Keydesk again."
+                <b>{format!("{name} is not set.")}</b>
+                " Requests to this provider fail until you put its API key into this variable and restart Keydesk."
             </span>
         </p>
     }
@@ -80,7 +80,7 @@ fn credential(provider: &Provider) -> AnyView {
 fn models(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
     let id = &view.listed.provider.id;
     let mut shown: Vec<&KnownModel> = view.served.iter().chain(&view.others).collect();
-    // Its own vendor's first.
+    // The vendor's own models first.
     let home = providers::vendor_of(view.listed.provider.kind);
     shown.sort_by_key(|known| {
         let vendor = &known.model.provider;
@@ -89,8 +89,8 @@ fn models(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
     if shown.is_empty() {
         return view! {
             <p class="muted">
-                "Nothing in the catalogue is left to route to it. " <a href="/operator/models/new">"Add a model"</a>
-                ", or take one from another provider on the model’s own page."
+                "The catalogue has no more models to route here. " <a href="/operator/models/new">"Add a model"</a>
+                ", or move one here from another provider on the model’s own page."
             </p>
         }
         .into_any();
@@ -114,7 +114,7 @@ fn models(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
             let ticked = sent.as_ref().map_or(own, |sent| sent.models.contains(&model.id));
             let elsewhere = known.served_by.as_ref().filter(|_| !own);
             let elsewhere =
-                elsewhere.map(|name| view! { <span class="help">{format!("now served by {name}")}</span> });
+                elsewhere.map(|name| view! { <span class="help">{format!("served by {name}")}</span> });
             view! {
                 {head}
                 <label class="choice">
@@ -124,23 +124,18 @@ fn models(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
             }
         })
         .collect_view();
-    view! {
-        <form class="form" method="post" action="/api/providers/route" data-enhance>
-            {on_page(here())}
-            <input type="hidden" name="form[id]" value=id.to_string() />
-            <input type="hidden" name="form[was]" value=was />
-            <fieldset class="stack" data-field="models">
-                <legend class="sr">"Route models to it"</legend>
-                <p class="help">"Listed are models of its vendor and all that nobody serves. What is not ticked, it does not serve."</p>
-                <div class="checks">{boxes}</div>
-                {field_error("models", field_errors.of("models"))}
-            </fieldset>
-            <div class="actions">
-                <button class="btn primary">"Route models"</button>
-            </div>
-        </form>
-    }
-    .into_any()
+    let inside = view! {
+        <fieldset class="stack" data-field="models">
+            <legend class="sr">"Models that it serves"</legend>
+            <p class="help">"Models of its vendor and all models that are not served. Select those that it serves."</p>
+            <div class="checks">{boxes}</div>
+            {field_error("models", field_errors.of("models"))}
+        </fieldset>
+        <div class="actions">
+            <button class="btn primary">"Save models"</button>
+        </div>
+    };
+    post_form("/api/providers/route", vec![("id", id.to_string()), ("was", was)], inside)
 }
 
 fn connection(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
@@ -148,25 +143,20 @@ fn connection(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
     let mut form = ProviderForm::of(&ProviderSpec::of(&listed.provider));
     let mut was = serde_json::to_string(&form).unwrap_or_default();
     let mut version = listed.version;
-    // After a clash the form holds the provider as it stands with this person's changes in it. After a mistake it is what
-    // they typed, still drawn from the version that they saw. The other form of this page has no version.
+    // After an edit conflict the form has the provider's present values with this person's changes in them. After a
+    // mistake it has what they typed, and the version that they saw. The other form of this page has no version.
     let merged = returned().and_then(|form| form.merged);
     if let Some(merged) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
         form = merged;
     } else if let Some(sent) = typed::<SaveForm>().filter(|sent| sent.version > 0) {
         (form, was, version) = (sent.provider, sent.was, sent.version);
     }
-    view! {
-        <form class="form" method="post" action="/api/providers/save" data-enhance>
-            {on_page(here())}
-            <input type="hidden" name="form[id]" value=listed.provider.id.to_string() />
-            <input type="hidden" name="form[version]" value=version.to_string() />
-            <input type="hidden" name="form[was]" value=was />
-            {fields(form, false, field_errors)}
-            <div class="actions">
-                <button class="btn">"Save connection"</button>
-            </div>
-        </form>
-    }
-    .into_any()
+    let hidden = vec![("id", listed.provider.id.to_string()), ("version", version.to_string()), ("was", was)];
+    let inside = view! {
+        {fields(form, false, field_errors)}
+        <div class="actions">
+            <button class="btn">"Save connection"</button>
+        </div>
+    };
+    post_form("/api/providers/save", hidden, inside)
 }

@@ -11,10 +11,10 @@ use leptos::prelude::*;
 use super::{keys_href, state_badge};
 use crate::ask::{caller, desk, param, query};
 use crate::layout::{Width, framed};
+use crate::pages::meters::thin_meter;
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::icon::{Icon, icon};
-use crate::ui::meter::thin_meter;
 use crate::ui::page_head::page_head;
 use crate::ui::search::SearchBox;
 
