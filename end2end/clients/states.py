@@ -134,6 +134,6 @@ def expire(desk: Desk, key: Key) -> None:
 
 def spent(desk: Desk, key: Key) -> tuple[int, int]:
     """Requests and tokens, as the key's page counts them."""
-    found = re.search(r"in all, ([\d,]+) requests?, ([\d,.]+[kKmM]?) tokens", desk.key_page(key).words())
+    found = re.search(r"total, ([\d,]+) requests?, ([\d,.]+[kKmM]?) tokens", desk.key_page(key).words())
     assert found, desk.key_page(key).words()[:800]
     return int(found[1].replace(",", "")), int(float(found[2].replace(",", "").rstrip("kKmM")))

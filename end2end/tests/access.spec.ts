@@ -138,7 +138,7 @@ demoTest("what is not there, and what one may not do", async ({ page, open, othe
   await examine(page);
   const member = await signIn(await otherPage(), server.who(/^member$/));
   await open("/northwind-labs/settings", member);
-  await expect(member.getByRole("heading", { name: "You may not do this" })).toBeVisible();
+  await expect(member.getByRole("heading", { name: "You don't have permission" })).toBeVisible();
   await examine(member);
 });
 

@@ -7,7 +7,7 @@ const fill = async (page: Page, choice: "Add credit" | "Take out", amount: strin
   await page.getByLabel("Amount", { exact: true }).fill(amount);
   await page.getByLabel("Note", { exact: true }).fill(note);
 };
-const submit = (page: Page) => page.getByRole("button", { name: "Enter into the ledger" }).click();
+const submit = (page: Page) => page.getByRole("button", { name: "Add entry" }).click();
 const left = (page: Page) => page.locator("main .amount");
 
 test("the operator adds credit, takes some out and enforces the balance", async ({ signedIn, page, open, server, expectFailures }) => {
@@ -41,10 +41,10 @@ test("the operator adds credit, takes some out and enforces the balance", async 
 
   // Her own organisation's pages show it, to be read only.
   await open("/acme/settings");
-  await page.getByRole("link", { name: "See what it is made of" }).click();
+  await page.getByRole("link", { name: "View the balance" }).click();
   await page.waitForURL(`${server.url}/acme/settings/balance`);
   await expect(left(page)).toHaveText("$1,000.00");
-  await expect(page.getByRole("button", { name: "Enter into the ledger" })).toHaveCount(0);
+  await expect(page.getByRole("button", { name: "Add entry" })).toHaveCount(0);
 
   // With nothing left, her key says so.
   await open("/operator/acme/balance");
@@ -104,7 +104,7 @@ test("an owner sets the organisation's budgets among its settings", async ({ sig
   const key = await createKey(page, "acme", unique("ci"));
   await open("/acme/settings");
   await setLimit(page, "Spend per month", "500");
-  await page.getByRole("group", { name: "What all keys may spend" }).getByText("Also limit per day, per week or in all").click();
+  await page.getByRole("group", { name: "Budget for all keys" }).getByText("Add a daily, weekly or total limit").click();
   await setLimit(page, "Spend per day", "600");
   await page.getByRole("button", { name: "Save settings" }).click();
   await expect(mistake(page, "org_day")).toContainText("more than the $500.00 per month");
@@ -114,7 +114,7 @@ test("an owner sets the organisation's budgets among its settings", async ({ sig
   await expect(page.locator("main .meter")).toHaveCount(2);
   await expect(page.locator("main .meter").first()).toContainText("$0.00 of $500.00 this month");
   await open(key.path);
-  await expect(page.locator(".facts-line")).toContainText("Next stop:");
+  await expect(page.locator(".facts-line")).toContainText("left this month");
 });
 
 demoTest("the demonstration has a balance with something left and a budget that is not used up", async ({ signedIn, page, open }) => {

@@ -16,7 +16,7 @@ test("two people edit one key: nobody's change is lost", async ({ signedIn, page
   await open(`${key.path}/edit`, theirs);
 
   await setLimit(theirs, "Requests", "200");
-  await setLimit(theirs, "Parallel requests", "2");
+  await setLimit(theirs, "Concurrent requests", "2");
   await save(theirs);
   await theirs.waitForURL(server.url + key.path);
 
@@ -27,7 +27,7 @@ test("two people edit one key: nobody's change is lost", async ({ signedIn, page
   await expect(mistake(mine, "rpm")).toContainText("Now: 200. You entered: 300.");
   await expect(mistake(mine, "note")).toHaveCount(0);
   await expect(value(mine, "Requests")).toHaveValue("300");
-  await expect(value(mine, "Parallel requests")).toHaveValue("2");
+  await expect(value(mine, "Concurrent requests")).toHaveValue("2");
   await expect(mine.getByLabel("Note")).toHaveValue("mine");
   // Nothing is saved yet.
   await theirs.goto(server.url + key.path);
@@ -36,7 +36,7 @@ test("two people edit one key: nobody's change is lost", async ({ signedIn, page
   await save(mine);
   await mine.waitForURL(server.url + key.path);
   await expect(tile(mine, "Requests per minute")).toHaveText("300");
-  await expect(tile(mine, "Parallel requests")).toHaveText("2");
+  await expect(tile(mine, "Concurrent requests")).toHaveText("2");
   await expect(mine.locator("main")).toContainText("mine");
   await expect(mine.locator(".history li").first().locator(".sub")).toHaveText(["Note: from empty to mine", "Requests per minute: from 200 to 300"]);
 });

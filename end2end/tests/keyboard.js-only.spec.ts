@@ -47,7 +47,7 @@ test("Ctrl-K finds a key by a part of its name, Enter opens it, Esc closes", asy
   await open(key.path);
   await page.keyboard.press("Control+k");
   await box.fill("no key is named like this");
-  await expect(page.getByText("Nothing here has that name.")).toBeVisible();
+  await expect(page.getByText("No key or page matches.")).toBeVisible();
   await box.fill("create");
   await expect(page.getByRole("option", { name: "Create key" })).toHaveAttribute("aria-selected", "true");
   await page.keyboard.press("ArrowDown");
@@ -124,7 +124,7 @@ test("an error that no field is to blame for is told, and the form can be sent a
   await page.getByLabel("Name", { exact: true }).fill(unique("outage"));
   const create = page.getByRole("button", { name: "Create key" });
   const answers: [number, string, RegExp][] = [
-    [503, '{"code":"unavailable","sentence":"The database did not answer. Nothing was changed. Try again in a moment."}', /^The database did not answer/],
+    [503, '{"code":"unavailable","sentence":"The database did not answer. Nothing was saved. Try again in a moment."}', /^The database did not answer/],
     [500, "<html>a proxy's page</html>", /^The server could not do this\. Try again\.$/],
   ];
   for (const [status, body, sentence] of answers) {

@@ -96,19 +96,19 @@ test("the key opens the gateway in each protocol, and its page tells its facts",
 
   await page.goto(server.url + key.path);
   await expect(state(page)).toHaveText("Active");
-  await expect(page.locator(".facts-line")).toContainText("Next stop: $50.00 left of $50.00");
+  await expect(page.locator(".facts-line")).toContainText("$50.00 of $50.00 left this month");
   await expect(fact(page, "Note")).toHaveText("For the tests");
-  await expect(fact(page, "Id")).toHaveText(key.id);
+  await expect(fact(page, "ID")).toHaveText(key.id);
   await expect(fact(page, "Key")).toHaveText(`sk-desk-…${key.secret.slice(-4)}`);
   await expect(fact(page, "Team")).toHaveText("No team");
   await expect(fact(page, "Owner")).toHaveText(ana.name);
   await expect(fact(page, "Created")).toContainText(` by ${ana.name}`);
   await expect(fact(page, "Models").locator("li")).toHaveCount(openai.body.data.length);
-  await expect(fact(page, "Addresses")).toHaveText("Any address");
+  await expect(fact(page, "IP addresses")).toHaveText("Any");
   await expect(fact(page, "Version")).toHaveText("1");
   await expect(tile(page, "Requests per minute")).toHaveText("90");
   await expect(tile(page, "Tokens per minute")).toHaveText("100,000");
-  await expect(tile(page, "Parallel requests")).toHaveText("8");
+  await expect(tile(page, "Concurrent requests")).toHaveText("8");
   await expect(history(page)).toContainText(`${ana.name} created the key`);
 });
 
@@ -146,12 +146,12 @@ test("every limit goes to No limit and back", async ({ signedIn, page, open, ser
     ["Monthly budget", "40", "40.00"],
     ["Daily budget", "5", "5.00"],
     ["Weekly budget", "20", "20.00"],
-    ["Budget in all", "100", "100.00"],
+    ["Total budget", "100", "100.00"],
     ["Requests", "50", "50"],
     ["Tokens", "20k", "20,000"],
-    ["Parallel requests", "3", "3"],
+    ["Concurrent requests", "3", "3"],
   ] as const;
-  const others = page.getByText("Also limit per day, per week or in all");
+  const others = page.getByText("Add a daily, weekly or total limit");
   const openOthers = async () => {
     if (!(await limitOf(page, "Daily budget").isVisible())) await others.click();
   };
@@ -163,13 +163,13 @@ test("every limit goes to No limit and back", async ({ signedIn, page, open, ser
     await save(page);
     await page.waitForURL(server.url + key.path);
 
-    for (const [label, value] of [["Requests per minute", "50"], ["Tokens per minute", "20,000"], ["Parallel requests", "3"]] as const) {
+    for (const [label, value] of [["Requests per minute", "50"], ["Tokens per minute", "20,000"], ["Concurrent requests", "3"]] as const) {
       await expect(tile(page, label)).toHaveText(set ? value : "No limit");
     }
     await expect(page.locator(".meters .meter")).toHaveCount(set ? 4 : 1);
     if (!set) {
       await expect(page.locator(".meters")).toContainText("No limit");
-      await expect(page.locator(".facts-line")).toContainText("Nothing limits its spend and it never expires.");
+      await expect(page.locator(".facts-line")).toContainText("No budget applies, and it never expires.");
     }
     await open(`${key.path}/edit`);
     await openOthers();
@@ -178,7 +178,7 @@ test("every limit goes to No limit and back", async ({ signedIn, page, open, ser
       await expect(group.getByLabel("No limit", { exact: true })).toBeChecked({ checked: !set });
       if (set) expect((await group.locator(".affix input").inputValue()).replace(/\.00$/, "")).toBe(shown.replace(/\.00$/, ""));
     }
-    await expect(page.getByRole("radio", { name: set ? "As it is" : "Never", exact: true })).toBeChecked();
+    await expect(page.getByRole("radio", { name: set ? "Keep" : "Never", exact: true })).toBeChecked();
   }
 });
 
@@ -294,7 +294,7 @@ test("every mistake of the form is told at once, and everything typed is still t
   await page.getByRole("button", { name: "Create key" }).click();
   for (const field of ["name", "addresses", "month", "rpm", "expiry"]) await expect(mistake(page, field)).toBeVisible();
   await expect(mistake(page, "month")).toHaveText("Budget must be more than $0. Choose No limit to leave it open.");
-  await expect(page.getByRole("alert")).toHaveText("5 fields need a change. Nothing was saved.");
+  await expect(page.getByRole("alert")).toHaveText("Nothing was saved. Check the 5 highlighted fields.");
   await expect(page.getByLabel("Addresses")).toHaveValue("203.0.113.0/24\nnot an address");
   await expect(limitOf(page, "Requests").locator(".affix input")).toHaveValue("many");
   await expect(page.getByRole("radio", { name: "On a date" })).toBeChecked();

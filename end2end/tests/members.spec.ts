@@ -137,7 +137,7 @@ demoTest("another role holds for an open page, and whoever is disabled is out at
   await page.getByRole("button", { name: "Change role" }).click();
   await expect(page.getByText(`${name} is a member from now on.`)).toBeVisible();
   expect((await dee.goto(server.url + people))?.status()).toBe(403);
-  await expect(heading(dee)).toHaveText("You may not do this");
+  await expect(heading(dee)).toHaveText("You don't have permission");
 
   await page.getByRole("button", { name: "Disable" }).click();
   await page.waitForURL(/\/keys$/);

@@ -11,7 +11,7 @@ test("an owner changes the settings, and the address moves with them", async ({ 
   await open("/acme/settings");
   await page.getByLabel("Address").fill("operator");
   await page.getByLabel("Time zone").fill("Europe/Atlantis");
-  await setLimit(page, "Longest lifetime of a key", "30");
+  await setLimit(page, "Maximum lifetime of a key", "30");
   await save(page);
   await expect(mistake(page, "slug")).toContainText("an address of Keydesk itself");
   await expect(mistake(page, "zone")).toContainText("Write it as Europe/Zurich or UTC");
@@ -62,7 +62,7 @@ test("a second factor is required only by somebody who has one", async ({ signed
   await page.getByRole("radio", { name: /Required/ }).check();
   await save(page);
   await expect(mistake(page, "second_factor")).toContainText("would shut you out");
-  await expect(page.getByRole("link", { name: "Turn yours on in your account" })).toHaveAttribute("href", "/account");
+  await expect(page.getByRole("link", { name: "in your account" })).toHaveAttribute("href", "/account");
 });
 
 test("the operator creates an organisation, suspends it and resumes it", async ({ signedIn, page, open, server, expectFailures }) => {
@@ -73,7 +73,7 @@ test("the operator creates an organisation, suspends it and resumes it", async (
   await page.waitForURL(`${server.url}/operator/new`);
   // Her own address: she is its owner at once, and the switcher shows both.
   await page.getByLabel("Name", { exact: true }).fill("Harbour Works");
-  await page.getByLabel("Owner's e-mail").fill("ana@example.com");
+  await page.getByLabel("Owner's email").fill("ana@example.com");
   await Promise.all([page.waitForURL(`${server.url}/operator`), page.getByRole("button", { name: "Create organisation" }).click()]);
   await expect(page.getByRole("status")).toContainText("Ana Ruiz is its owner.");
   await page.getByRole("button", { name: /change organisation/ }).click();
@@ -111,7 +111,7 @@ test("a new owner takes up the link that the operator hands over", async ({ sign
   await signedIn();
   await open("/operator/new");
   await page.getByLabel("Name", { exact: true }).fill("Quay Ltd");
-  await page.getByLabel("Owner's e-mail").fill("quinn@quay.example");
+  await page.getByLabel("Owner's email").fill("quinn@quay.example");
   await Promise.all([
     page.waitForURL(`${server.url}/operator/quay-ltd/created`),
     page.getByRole("button", { name: "Create organisation" }).click(),

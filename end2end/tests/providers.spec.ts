@@ -32,7 +32,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await page.getByLabel("Name", { exact: true }).fill("OpenAI");
   await page.getByLabel("Base URL").fill("http://169.254.169.254/latest");
   await page.getByLabel("Credential variable").fill("PATH");
-  await page.getByLabel(/^Silence/).fill("1h");
+  await page.getByLabel(/^Idle timeout/).fill("1h");
   await button(page, "Connect provider").click();
   await expect(mistake(page, "base_url")).toContainText("link-local address");
   await expect(mistake(page, "credential_env")).toContainText("_API_KEY at the end");
@@ -40,7 +40,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue("OpenAI");
   await page.getByLabel("Base URL").fill("https://api.openai.com/v1/");
   await page.getByLabel("Credential variable").fill("ACME_TESTS_API_KEY");
-  await page.getByLabel(/^Silence/).fill("90");
+  await page.getByLabel(/^Idle timeout/).fill("90");
   await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Connect provider").click()]);
   await expect(page.getByRole("status")).toContainText("OpenAI is connected at https://api.openai.com.");
   await expect(page.getByLabel("Base URL")).toHaveValue("https://api.openai.com");
@@ -49,11 +49,11 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await page.getByRole("checkbox", { name: "gpt-5", exact: true }).check();
   await page.getByRole("checkbox", { name: "gpt-5-mini", exact: true }).check();
   const own = page.url();
-  await Promise.all([page.waitForResponse(/\/operator\/providers\/prov_/), button(page, "Route models").click()]);
+  await Promise.all([page.waitForResponse(/\/operator\/providers\/prov_/), button(page, "Save models").click()]);
   await expect(page.getByRole("status")).toContainText("2 models more served by OpenAI");
   await expect(page.getByRole("checkbox", { name: "gpt-5", exact: true })).toBeChecked();
   await page.getByRole("checkbox", { name: "gpt-5", exact: true }).uncheck();
-  await Promise.all([page.waitForResponse(/\/operator\/providers\/prov_/), button(page, "Route models").click()]);
+  await Promise.all([page.waitForResponse(/\/operator\/providers\/prov_/), button(page, "Save models").click()]);
   await expect(page.getByRole("status")).toContainText("1 model no longer served by OpenAI");
 
   await open("/operator/providers");
@@ -69,7 +69,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
 
   await page.getByRole("link", { name: "Retire provider" }).click();
   await page.waitForURL(`${own}/retire`);
-  await expect(page.locator("main")).toContainText("Nobody serves gpt-5-mini from now on");
+  await expect(page.locator("main")).toContainText("gpt-5-mini is no longer served");
   await Promise.all([page.waitForURL(`${server.url}/operator/providers`), button(page, "Retire provider").click()]);
   await expect(page.getByRole("status")).toContainText("OpenAI is retired. Nobody serves gpt-5-mini now.");
   await expect(page.getByRole("heading", { name: "No providers yet" })).toBeVisible();
@@ -78,7 +78,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
 test("a variable that is not set is said, on the list and on the provider's page", async ({ signedIn, page, open }) => {
   await signedIn();
   await connect(page, open, "Anthropic", "NOBODY_SETS_THIS_API_KEY");
-  await expect(page.locator("main")).toContainText("NOBODY_SETS_THIS_API_KEY is not set in this process.");
+  await expect(page.locator("main")).toContainText("NOBODY_SETS_THIS_API_KEY is not set.");
   await open("/operator/providers");
   await expect(page.locator("tbody .badge")).toHaveText("Not set");
 });
@@ -112,18 +112,18 @@ test("a model is added, found, sorted, edited and retired", async ({ signedIn, p
   await expect(row).toContainText("Fireworks");
   await open("/operator/models?sort=output&dir=desc");
   await expect(page.locator("tbody tr th a").first()).toHaveText("claude-opus-4-5");
-  await page.getByRole("link", { name: "Served by nobody" }).click();
+  await page.getByRole("link", { name: "Not served" }).click();
   await page.waitForURL(/served=no/);
   await expect(page.locator("tbody")).not.toContainText("meta/llama-4");
 
   await open("/operator/models?q=llama");
   await page.getByRole("link", { name: "meta/llama-4" }).click();
   await page.waitForURL(/\/operator\/models\/edit\?id=meta%2Fllama-4/);
-  await page.getByLabel("Provider", { exact: true }).selectOption({ label: "Nobody" });
+  await page.getByLabel("Provider", { exact: true }).selectOption({ label: "Not served" });
   await Promise.all([page.waitForURL(`${server.url}/operator/models`), button(page, "Save model").click()]);
   await expect(page.getByRole("status")).toContainText("meta/llama-4 is saved.");
   await open("/operator/models/edit?id=meta%2Fllama-4");
-  await expect(page.getByLabel("Provider", { exact: true }).locator("option:checked")).toHaveText("Nobody");
+  await expect(page.getByLabel("Provider", { exact: true }).locator("option:checked")).toHaveText("Not served");
   await page.getByRole("link", { name: "Retire model" }).click();
   await page.waitForURL(/\/operator\/models\/retire/);
   await Promise.all([page.waitForURL(`${server.url}/operator/models`), button(page, "Retire model").click()]);
@@ -138,10 +138,10 @@ test("of two who edit a provider the second sees both values and loses nothing",
   await open(path);
   const other = await signedIn(await otherPage());
   await open(path, other);
-  await other.getByLabel(/To connect/).fill("7");
+  await other.getByLabel(/Connect timeout/).fill("7");
   await button(other, "Save connection").click();
   await expect(other.getByRole("status")).toContainText("OpenAI is saved.");
-  await page.getByLabel(/To connect/).fill("9");
+  await page.getByLabel(/Connect timeout/).fill("9");
   await page.getByLabel("Name", { exact: true }).fill("OpenAI EU");
   await button(page, "Save connection").click();
   await expect(page.getByRole("alert").first()).toContainText("Somebody changed this provider while you were editing.");

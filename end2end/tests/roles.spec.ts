@@ -50,7 +50,7 @@ test("a team's admin looks after the team's keys and sees no other team's", asyn
   for (const tail of ["", "/edit", "/revoke", "/issued"]) {
     const answer = await page.goto(server.url + elsewhere + tail);
     expect(answer?.status(), tail).toBe(404);
-    await expect(page.getByRole("heading", { name: "There is no page here" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "Page not found" })).toBeVisible();
   }
   await open(`${keys}/new`, page);
   const choices = await page.getByRole("combobox", { name: "Team" }).locator("option").allTextContents();
@@ -77,10 +77,10 @@ test("a member sees only their own keys, creates some in their teams, and may st
   await page.goto(server.url + own);
   expect(await buttons(page)).toEqual(["Disable", "Revoke"]);
   for (const [path, status, heading] of [
-    [others, 404, "There is no page here"],
-    [`${others}/revoke`, 404, "There is no page here"],
-    [`${own}/edit`, 403, "You may not do this"],
-    ["/northwind-labs/settings", 403, "You may not do this"],
+    [others, 404, "Page not found"],
+    [`${others}/revoke`, 404, "Page not found"],
+    [`${own}/edit`, 403, "You don't have permission"],
+    ["/northwind-labs/settings", 403, "You don't have permission"],
   ] as const) {
     const answer = await page.goto(server.url + path);
     expect(answer?.status(), path).toBe(status);
@@ -110,8 +110,8 @@ test("support looks everywhere and changes nothing", async ({ otherPage, signedI
   for (const tail of ["/edit", "/revoke"]) {
     const answer = await page.goto(server.url + path + tail);
     expect(answer?.status()).toBe(403);
-    await expect(page.getByRole("heading", { name: "You may not do this" })).toBeVisible();
-    await expect(page.locator("main")).toContainText("An owner or an admin of the organisation can do it");
+    await expect(page.getByRole("heading", { name: "You don't have permission" })).toBeVisible();
+    await expect(page.locator("main")).toContainText("Ask an owner or admin of the organisation");
     await expect(page.locator(".request code")).toHaveText(/^req_/);
   }
   expect((await page.goto(`${server.url}${keys}/new`))?.status()).toBe(403);
@@ -147,7 +147,7 @@ test("another organisation is not there, nor is its key under one's own", async 
   for (const path of paths) {
     const answer = await page.goto(server.url + path);
     expect(answer?.status(), path).toBe(404);
-    await expect(page.getByRole("heading", { name: "There is no page here" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "Page not found" })).toBeVisible();
     await expect(page.locator("body")).not.toContainText("Fjord Robotics");
   }
 });

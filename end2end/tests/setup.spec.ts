@@ -32,7 +32,7 @@ test("the set-up link makes the owner, with every mistake told beside its field"
   await password.fill("short");
   await organisation.fill(ana.organisation);
   await create.click();
-  await expect(page.getByRole("alert")).toContainText("3 fields need a change. Nothing was saved.");
+  await expect(page.getByRole("alert")).toContainText("Nothing was saved. Check the 3 highlighted fields.");
   await expect(mistake(page, "name")).toHaveText("Name is empty. Type at least one character.");
   await expect(mistake(page, "email")).toHaveText("An e-mail address looks like ana@example.com.");
   await expect(mistake(page, "password")).toContainText("at least 15 characters; this one has 5");

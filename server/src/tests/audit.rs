@@ -62,11 +62,11 @@ on_both! {
         // A browser without script gets pages: the list with the mistake, and the door for those who may not.
         let wrong = app.post_page(&owner, "/acme/audit", "audit/export", &form("csv", &[("form[from]", "soon")])).await;
         assert_eq!(wrong.status, 422);
-        assert!(wrong.text.contains("One field needs a change"), "{}", wrong.text);
+        assert!(wrong.text.contains("Check the highlighted field"), "{}", wrong.text);
         let member = app.sign_in(Who::Member).await;
         let refused = app.post_page(&member, "/acme/audit", "audit/export", &fields).await;
         assert_eq!(refused.status, 403);
-        assert!(refused.text.contains("You may not do this"));
+        assert!(refused.text.contains("You don't have permission"));
         assert_eq!(events().await, 0);
     }
 }

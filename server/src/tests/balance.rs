@@ -26,10 +26,10 @@ on_both! {
         let cast = app.cast().await;
         let (operator, owner) = (app.sign_in(Who::Operator).await, app.sign_in(Who::Owner).await);
         let none = app.get(&owner, "/acme/settings/balance").await.text;
-        assert!(none.contains("No balance is kept"), "{none}");
+        assert!(none.contains("No prepaid balance"), "{none}");
         assert!(!app.get(&owner, "/acme/settings").await.text.contains("/acme/settings/balance"));
         let blank = app.get(&operator, PAGE).await.text;
-        for words in ["Not enforced", "Nothing was entered yet", "Nothing is left.", "name=\"form[seq]\" value=\"1\""] {
+        for words in ["Not enforced", "No entries yet", "Nothing is left.", "name=\"form[seq]\" value=\"1\""] {
             assert!(blank.contains(words), "{words}: {blank}");
         }
 
@@ -45,7 +45,7 @@ on_both! {
         assert!(page.contains("Stop enforcing") && page.contains("Opening"), "{page}");
 
         let settings = app.get(&owner, "/acme/settings").await.text;
-        assert!(settings.contains("The balance is $1,250.50."), "{settings}");
+        assert!(settings.contains("The prepaid balance is $1,250.50."), "{settings}");
         let own = app.get(&owner, "/acme/settings/balance").await.text;
         assert!(own.contains("$1,250.50") && own.contains("Invoice &lt;7&gt;"), "{own}");
         assert!(!own.contains("orgs/enter-balance") && !own.contains("orgs/enforce-balance"), "{own}");
@@ -122,7 +122,7 @@ on_both! {
             assert!(text.contains("of $500.00 this month"), "{path}: {text}");
         }
         let text = app.get(&owner, &format!("/acme/keys/{}", key.id)).await.text;
-        assert!(text.contains("$500.00 left of the organisation’s $500.00 per month, resets"), "{text}");
+        assert!(text.contains("$500.00 of the organisation’s $500.00 left this month. Resets"), "{text}");
         let month = format!(
             "INSERT INTO counters (holder_kind, holder_id, period, window_start, org_id, spent, requests, tokens)
             SELECT 'org', o.id, 'total', 0, o.id, 500000000000, 1, 1 FROM orgs o WHERE o.id = '{}'",

@@ -102,7 +102,7 @@ on_both! {
                 }
                 panics += 1;
                 check(what, &answer, false);
-                assert!(answer.text.contains("Something failed on our side"), "{}", answer.text);
+                assert!(answer.text.contains("Something failed on the server"), "{}", answer.text);
                 assert!(!answer.text.contains("breaks down"));
                 assert_eq!(answer.header("cache-control"), "no-store");
             }
