@@ -305,7 +305,7 @@ async fn demonstrate(args: DemoArgs) -> Result<(), String> {
             for (email, role) in &report.people {
                 println!("{role} {email}");
             }
-            println!("password {}", report.password);
+            println!("password {}", demo::PASSWORD);
         }
         Ok(None) => println!("The demonstration in {} is used again.", config.data.data.display()),
         // On Postgres nobody can tell beforehand whether it is there already.

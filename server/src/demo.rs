@@ -1,40 +1,38 @@
 //! Fills an empty database with an organisation that looks lived in, to try the program out and to take pictures of.
-//! Everything is written the way the program itself writes it: people's permits, audit events, usage through the
-//! gateway's own function. Only the clock is another one: it is set for each act, so that histories lie in the past.
+//! Everything is written by operations, with permits and audit events. Only the clock is another one: it is set for each
+//! act, so that histories lie in the past.
 
 mod plan;
+mod use_pattern;
 mod words;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use keydesk_core::domain::audit::{Change, Event, EventKind};
-use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
-use keydesk_core::domain::key::{KeySpec, Status, Words};
+use keydesk_core::domain::ids::{KeyId, RequestId, SecretId, SessionId, TeamId};
+use keydesk_core::domain::key::{KeySpec, Status};
 use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
-use keydesk_core::domain::person::{Email, PersonName, slug_of};
-use keydesk_core::domain::policy::{
-    Action, KeyFacts, MembersCreate, On, OrgRole, PlatformRole, system_permit,
-};
-use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
+use keydesk_core::domain::policy::{MembersCreate, OrgRole, PlatformRole};
+use keydesk_core::domain::team::{TeamRole, TeamSpec};
 use keydesk_core::domain::usage::Tokens;
-use keydesk_core::domain::window::WindowStarts;
+use keydesk_core::forms::key::{KeyRef, RevokeForm};
 use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
 use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
-use keydesk_core::ops::access::{Caller, OrgContext, open_org};
+use keydesk_core::forms::team::{CreateForm, TeamForm};
+use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::invitations::{self, InviteForm};
 use keydesk_core::ops::orgs::{self, By};
-use keydesk_core::ops::{OpError, catalogue, keys as key_ops};
-use keydesk_core::store::people::{self, NewPerson};
-use keydesk_core::store::teams::{NewTeam, NewTeamMember};
-use keydesk_core::store::{Tx, admission, keys, meter, models, spend, teams as team_store};
+use keydesk_core::ops::seed::{self, SeedPerson};
+use keydesk_core::ops::{OpError, catalogue, keys, models, teams, upkeep};
+use keydesk_core::store::people::Person;
+use keydesk_core::store::spend::Usage;
 use keydesk_core::{Clock, Desk};
-use plan::{Fate, PlannedKey};
+
+use plan::{Fate, PlannedKey, PlannedUse};
 use words::{PEOPLE, Part, TEAMS};
 
 pub const PASSWORD: &str = "violet tram kettle orbit";
@@ -42,21 +40,10 @@ const ROWS_A_TRANSACTION: usize = 1_000;
 
 /// What there is to try out.
 pub struct DemoReport {
-    pub password: &'static str,
-    /// E-mail address, and what its owner is.
+    /// Email address, and what its owner is.
     pub people: Vec<(String, String)>,
     pub keys: usize,
     pub requests: usize,
-}
-
-impl fmt::Display for DemoReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} keys and {} requests are in place. Sign in as one of:", self.keys, self.requests)?;
-        for (email, part) in &self.people {
-            writeln!(f, "  {email:<34} {part}")?;
-        }
-        write!(f, "Everybody's password is: {}", self.password)
-    }
 }
 
 /// A clock that stands where it was last set.
@@ -81,25 +68,20 @@ impl Past {
     }
 }
 
-/// An organisation while it is seeded: whoever acts in it, by number.
+/// An organisation while it is seeded: its people, by number.
 struct Seeded {
     org: Org,
-    teams: Vec<Team>,
+    teams: Vec<TeamId>,
     people: Vec<Caller>,
 }
 
 /// # Errors
-/// `Conflict` with a sentence when anybody exists already: nothing of theirs is ever mixed with made-up keys.
+/// `Conflict` with a sentence when people exist already: made-up keys are never mixed with theirs.
 pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
-    if !people::nobody_yet(&mut desk.db.read().await?).await? {
-        return Err(OpError::Conflict(
-            "There are people in this database already, and the demonstration needs an empty one. Name another with --data or KEYDESK_DATABASE_URL."
-                .into(),
-        ));
-    }
+    seed::require_empty(desk).await?;
     let now = desk.now();
     catalogue::seed(desk).await?;
-    let models = models::list(&mut desk.db.read().await?).await?;
+    let models: Vec<_> = models::every(desk).await?.into_iter().map(|known| known.model).collect();
     let zone = Zone::parse("Europe/Zurich").unwrap_or_else(Zone::utc);
     let oslo = Zone::parse("Europe/Oslo").unwrap_or_else(Zone::utc);
     let hash = desk.passwords.hash(PASSWORD.into(), desk.bytes()).await.ok_or(OpError::Forbidden)?;
@@ -113,7 +95,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
     let begun = now.plus_days(-201).plus_ms(2 * plan::HOUR);
     keep_balance(&past, &northwind, &fjord, begun).await?;
     credit(&past, &northwind, &fjord, begun.plus_ms(60_000), "60", "Invoice 2026-017").await?;
-    let mut report = DemoReport { password: PASSWORD, people: who(), keys: 0, requests: 0 };
+    let mut report = DemoReport { people: who(), keys: 0, requests: 0 };
     for (org, plans) in
         [(&northwind, plan::northwind(now, &zone, &models)), (&fjord, plan::fjord(now, &oslo, &models))]
     {
@@ -124,9 +106,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
     invite_two(&past, &northwind, now).await?;
     credit(&past, &northwind, &fjord, now.plus_ms(-7 * 60_000), "40", "Invoice 2026-118").await?;
     seed_harbour(&past, &northwind, now).await?;
-    let mut tx = desk.db.write().await?;
-    keys::expire_due(&mut tx, now).await?;
-    tx.save_unaudited("what is past its end is marked, as the program does now and then").await?;
+    upkeep::expire_keys(desk).await?;
     desk.db.analyze().await?;
     Ok(report)
 }
@@ -148,90 +128,57 @@ pub fn who() -> Vec<(String, String)> {
     northwind.chain(others.map(|(email, part)| (email.to_owned(), part.to_owned()))).collect()
 }
 
-async fn add_person(
-    past: &Past,
-    tx: &mut Tx,
-    name: &str,
-    email: &str,
-    platform: PlatformRole,
-    password_hash: &str,
-    at: Moment,
-) -> Result<Caller, OpError> {
-    let email = Email::parse(email).map_err(|problem| OpError::Conflict(problem.to_string()))?;
-    let id = PersonId::new(at, past.desk.id_entropy());
-    let new = NewPerson { id: &id, name, email: &email, password_hash, platform };
-    people::insert_person(tx, &new, at).await?;
-    let person = people::find(tx, &id).await?.ok_or(OpError::NotFound)?;
-    Ok(Caller::just_authenticated(person, SessionId::new(at, past.desk.id_entropy()), at, "10.30.0.12", ""))
-}
-
-async fn add_org(past: &Past, tx: &mut Tx, name: &str, zone: Zone, at: Moment) -> Result<Org, OpError> {
-    let org = Org::new(OrgId::new(at, past.desk.id_entropy()), slug_of(name), name.to_owned(), zone);
-    people::insert_org(tx, &org, at).await?;
-    Ok(org)
-}
-
-fn org_created(org: &Org, owner: &Caller) -> Event {
-    Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with(vec![Change {
-        field: "owner".into(),
-        before: None,
-        after: Some(owner.person.name.clone()),
-    }])
+/// A caller who has just authenticated.
+fn caller(past: &Past, person: Person, at: Moment) -> Caller {
+    Caller::just_authenticated(person, SessionId::new(at, past.desk.id_entropy()), at, "10.30.0.12", "")
 }
 
 async fn seed_northwind(past: &Past, start: Moment, zone: Zone, hash: &str) -> Result<Seeded, OpError> {
-    let mut tx = past.at(start).db.write().await?;
-    let org = add_org(past, &mut tx, "Northwind Labs", zone, start).await?;
-    let mut callers = Vec::new();
-    for &(name, mailbox, part, _) in &PEOPLE {
-        let platform = if part == Part::Owner { PlatformRole::Operator } else { PlatformRole::None };
-        let email = format!("{mailbox}@northwind.example");
-        callers.push(add_person(past, &mut tx, name, &email, platform, hash, start).await?);
-    }
-    add_person(past, &mut tx, "Sam Okafor", "sam@desk.example", PlatformRole::Support, hash, start).await?;
-    people::insert_member(&mut tx, &org.id, &callers[0].person.id, OrgRole::Owner, start).await?;
-    let event = org_created(&org, &callers[0]);
-    tx.save(&system_permit(&org.id, Action::CreateKey, "set-up link"), event, start).await?;
-
+    let emails = PEOPLE.map(|(_, mailbox, _, _)| format!("{mailbox}@northwind.example"));
+    let mut new: Vec<SeedPerson> = PEOPLE
+        .iter()
+        .zip(&emails)
+        .map(|(&(name, _, part, _), email)| SeedPerson {
+            name,
+            email,
+            // The others join later.
+            role: (part == Part::Owner).then_some(OrgRole::Owner),
+            platform: if part == Part::Owner { PlatformRole::Operator } else { PlatformRole::None },
+            password_hash: hash,
+        })
+        .collect();
+    new.push(SeedPerson {
+        name: "Sam Okafor",
+        email: "sam@desk.example",
+        role: None,
+        platform: PlatformRole::Support,
+        password_hash: hash,
+    });
+    let (org, people) = seed::create_org(past.at(start), "Northwind Labs", zone, &new).await?;
+    let people: Vec<Caller> =
+        people.into_iter().take(PEOPLE.len()).map(|person| caller(past, person, start)).collect();
     let mut teams = Vec::new();
     for (number, name) in TEAMS.iter().enumerate() {
-        let at = start.plus_ms((number as i64 + 1) * 7 * 60_000);
-        let mut tx = past.at(at).db.write().await?;
-        let context = open_org(&mut tx, &callers[0], &org.slug).await?;
-        let team = Team { id: TeamId::new(at, past.desk.id_entropy()), name: (*name).to_owned() };
-        let permit = context.permit(Action::CreateTeam, On::Org)?;
-        let spec = TeamSpec { name: team.name.clone(), bounds: plan::bounds_of_team(number) };
-        team_store::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now: at }).await?;
-        let mut changes = spec.changes_since(&TeamSpec::default());
-        changes.iter_mut().for_each(|change| change.before = None);
-        let event = Event::new(EventKind::TeamCreated, team.id.as_str(), &team.name).with(changes);
-        tx.save(&permit, event, at).await?;
-        teams.push(team);
+        let desk = past.at(start.plus_ms((number as i64 + 1) * 7 * 60_000));
+        let spec = TeamSpec { name: (*name).to_owned(), bounds: plan::bounds_of_team(number) };
+        let form = CreateForm { org: org.slug.clone(), team: TeamForm::of(&spec, &[]) };
+        teams.push(teams::create(desk, &people[0], &form).await?);
     }
     for (number, &(_, _, part, in_teams)) in PEOPLE.iter().enumerate() {
-        let at = start.plus_ms(plan::HOUR + number as i64 * 23 * 60_000);
-        let caller = &callers[number];
-        let mut tx = past.at(at).db.write().await?;
+        let desk = past.at(start.plus_ms(plan::HOUR + number as i64 * 23 * 60_000));
         let role = match part {
-            Part::Owner => None,
-            Part::Admin => Some(OrgRole::Admin),
-            Part::TeamAdmin(_) | Part::Member => Some(OrgRole::Member),
+            Part::Owner => OrgRole::Owner,
+            Part::Admin => OrgRole::Admin,
+            Part::TeamAdmin(_) | Part::Member => OrgRole::Member,
         };
-        if let Some(role) = role {
-            people::insert_member(&mut tx, &org.id, &caller.person.id, role, at).await?;
-        }
-        for team in in_teams {
-            let role = if part == Part::TeamAdmin(*team) { TeamRole::Admin } else { TeamRole::Member };
-            let place = NewTeamMember { team: &teams[*team].id, person: &caller.person.id, role, now: at };
-            let permit = system_permit(&org.id, Action::ManageTeamPeople, "demo");
-            team_store::add_person(&mut tx, &permit, &place).await?;
-        }
-        let context = open_org(&mut tx, caller, &org.slug).await?;
-        let word = role.map_or("owner", OrgRole::as_str);
-        let event = Event::new(EventKind::MemberJoined, caller.person.id.as_str(), word);
-        tx.save(&context.permit(Action::Join, On::Org)?, event, at).await?;
+        let in_team = |&team: &usize| {
+            let role = if part == Part::TeamAdmin(team) { TeamRole::Admin } else { TeamRole::Member };
+            (&teams[team], role)
+        };
+        let in_teams: Vec<_> = in_teams.iter().map(in_team).collect();
+        seed::join(desk, &people[number], &org, role, &in_teams).await?;
     }
-    Ok(Seeded { org, teams, people: callers })
+    Ok(Seeded { org, teams, people })
 }
 
 async fn seed_fjord(
@@ -241,16 +188,18 @@ async fn seed_fjord(
     hash: &str,
     ana: &Caller,
 ) -> Result<Seeded, OpError> {
-    let mut tx = past.at(start).db.write().await?;
-    let org = add_org(past, &mut tx, "Fjord Robotics", zone, start).await?;
-    let erik =
-        add_person(past, &mut tx, "Erik Halvorsen", "erik@fjord.example", PlatformRole::None, hash, start)
-            .await?;
-    people::insert_member(&mut tx, &org.id, &erik.person.id, OrgRole::Owner, start).await?;
-    people::insert_member(&mut tx, &org.id, &ana.person.id, OrgRole::Admin, start).await?;
-    let event = org_created(&org, &erik);
-    tx.save(&system_permit(&org.id, Action::CreateKey, "command line"), event, start).await?;
-    Ok(Seeded { org, teams: Vec::new(), people: vec![erik, ana.clone()] })
+    let erik = SeedPerson {
+        name: "Erik Halvorsen",
+        email: "erik@fjord.example",
+        role: Some(OrgRole::Owner),
+        platform: PlatformRole::None,
+        password_hash: hash,
+    };
+    let (org, people) = seed::create_org(past.at(start), "Fjord Robotics", zone, &[erik]).await?;
+    let mut people: Vec<Caller> = people.into_iter().map(|person| caller(past, person, start)).collect();
+    people.push(ana.clone());
+    seed::join(past.at(start.plus_ms(plan::HOUR)), ana, &org, OrgRole::Admin, &[]).await?;
+    Ok(Seeded { org, teams: Vec::new(), people })
 }
 
 /// The owner, who has just proved who they are.
@@ -306,7 +255,7 @@ async fn credit(
 
 /// On their way in. After all that was done with keys, as the audit's numbers grow with time.
 async fn invite_two(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), OpError> {
-    let research = northwind.teams[1].id.to_string();
+    let research = northwind.teams[1].to_string();
     for (email, role, team, minutes) in [
         ("yuki@northwind.example", OrgRole::Member, research, 9),
         ("dana@northwind.example", OrgRole::Admin, String::new(), 4),
@@ -340,17 +289,32 @@ async fn seed_harbour(past: &Past, northwind: &Seeded, now: Moment) -> Result<()
     Ok(())
 }
 
-/// A key that was made, with the secret's id that usage names. The secret itself was dropped unseen.
-struct Made {
-    key: KeyId,
-    secret: SecretId,
-}
+/// A key that was made, with the secret's id that usage names.
+type Made = (KeyId, SecretId);
 
 enum Act<'a> {
     Create,
     Edit(&'a KeySpec),
-    Switch(Status, Status),
+    Switch(Status),
     Revoke,
+}
+
+/// What is ever done to one key, and when.
+fn acts_of(plan: &PlannedKey) -> Vec<(Moment, Act<'_>)> {
+    let mut acts = vec![(plan.created, Act::Create)];
+    if let Some((_, at)) = &plan.before {
+        acts.push((*at, Act::Edit(&plan.spec)));
+    }
+    if let Some((off, on)) = plan.paused {
+        acts.push((off, Act::Switch(Status::Disabled)));
+        acts.push((on, Act::Switch(Status::Active)));
+    }
+    match plan.fate {
+        Fate::Disabled => acts.push((plan.fate_at, Act::Switch(Status::Disabled))),
+        Fate::Revoked => acts.push((plan.fate_at, Act::Revoke)),
+        Fate::Active | Fate::ExpiresSoon | Fate::Expired | Fate::Over | Fate::Near => {}
+    }
+    acts
 }
 
 /// Everything that was ever done to the keys, in the order in which it happened: the audit's numbers grow with time.
@@ -362,21 +326,7 @@ async fn make_keys(
 ) -> Result<HashMap<usize, Made>, OpError> {
     let mut acts: Vec<(Moment, usize, Act)> = Vec::new();
     for (number, plan) in plans.iter().enumerate() {
-        acts.push((plan.created, number, Act::Create));
-        if let Some((_, at)) = &plan.before {
-            acts.push((*at, number, Act::Edit(&plan.spec)));
-        }
-        if let Some((off, on)) = plan.paused {
-            acts.push((off, number, Act::Switch(Status::Active, Status::Disabled)));
-            acts.push((on, number, Act::Switch(Status::Disabled, Status::Active)));
-        }
-        match plan.fate {
-            Fate::Disabled => {
-                acts.push((plan.fate_at, number, Act::Switch(Status::Active, Status::Disabled)))
-            }
-            Fate::Revoked => acts.push((plan.fate_at, number, Act::Revoke)),
-            Fate::Active | Fate::ExpiresSoon | Fate::Expired | Fate::Over | Fate::Near => {}
-        }
+        acts.extend(acts_of(plan).into_iter().map(|(at, act)| (at, number, act)));
     }
     acts.retain(|(at, _, _)| *at <= now);
     acts.sort_by_key(|(at, _, _)| *at);
@@ -384,139 +334,80 @@ async fn make_keys(
     for (at, number, act) in acts {
         let plan = &plans[number];
         let desk = past.at(at);
-        let mut tx = desk.db.write().await?;
         let mut caller = org.people[plan.actor].clone();
         caller.request_id = RequestId::new(at, desk.id_entropy()).to_string();
-        let context = open_org(&mut tx, &caller, &org.org.slug).await?;
         if let Act::Create = act {
-            made.insert(number, create(desk, tx, org, &context, plan).await?);
-        } else if let Some(Made { key, .. }) = made.get(&number) {
-            change(desk, tx, org, &context, key, act).await?;
+            made.insert(number, create(desk, org, &caller, plan).await?);
+        } else if let Some((id, _)) = made.get(&number) {
+            change(desk, org, &caller, id, act).await?;
         }
     }
     Ok(made)
 }
 
-async fn create(
-    desk: &Desk,
-    mut tx: Tx,
-    org: &Seeded,
-    context: &OrgContext,
-    plan: &PlannedKey,
-) -> Result<Made, OpError> {
-    let now = desk.now();
-    let team = plan.team.map(|number| &org.teams[number].id);
-    let owner = &org.people[plan.owner].person.id;
+async fn create(desk: &Desk, org: &Seeded, caller: &Caller, plan: &PlannedKey) -> Result<Made, OpError> {
     let spec = plan.before.as_ref().map_or(&plan.spec, |(before, _)| before);
-    let spec = KeySpec { team: team.cloned(), owner: Some(owner.clone()), ..spec.clone() };
-    let permit = context.permit(Action::CreateKey, On::Key(KeyFacts { team, owner }))?;
-    let issued = key_ops::issue(desk, &mut tx, &permit, &org.org.key_prefix, owner, &spec, now).await?;
-    let found = admission::find(&mut tx, &issued.secret.hash()).await?.ok_or(OpError::NotFound)?;
-    let mut changes = spec.changes_since(&KeySpec::default(), words(org, &owners(org)));
-    changes.iter_mut().for_each(|change| change.before = None);
-    let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with(changes);
-    tx.save(&permit, event, now).await?;
-    Ok(Made { key: issued.id, secret: found.secret })
-}
-
-fn owners(org: &Seeded) -> Vec<PersonName> {
-    let name =
-        |caller: &Caller| PersonName { id: caller.person.id.clone(), name: caller.person.name.clone() };
-    org.people.iter().map(name).collect()
-}
-
-fn words<'a>(org: &'a Seeded, people: &'a [PersonName]) -> Words<'a> {
-    Words { teams: &org.teams, people, zone: &org.org.zone }
-}
-
-async fn change(
-    desk: &Desk,
-    mut tx: Tx,
-    org: &Seeded,
-    context: &OrgContext,
-    id: &KeyId,
-    act: Act<'_>,
-) -> Result<(), OpError> {
-    let now = desk.now();
-    let mut found = [keys::find(&mut tx, &org.org.id, id).await?.ok_or(OpError::NotFound)?];
-    let starts = WindowStarts::at(now, &org.org.zone);
-    spend::fill(&mut tx, &org.org.id, &mut found, starts).await?;
-    let [key] = found;
-    let permit = |action| context.permit(action, On::Key(key.facts()));
-    let (permit, event) = match act {
-        Act::Create => return Ok(()),
-        Act::Edit(spec) => {
-            let permit = permit(Action::EditKey)?;
-            let KeySpec { team, owner, .. } = key.spec();
-            let spec = KeySpec { team, owner, ..spec.clone() };
-            if !keys::update(&mut tx, &permit, id, key.version, &spec).await? {
-                return Ok(());
-            }
-            let changes = spec.changes_since(&key.spec(), words(org, &owners(org)));
-            (permit, Event::new(EventKind::KeyEdited, id.as_str(), &spec.name).with(changes))
-        }
-        Act::Switch(from, to) => {
-            let (action, kind) = match to {
-                Status::Active => (Action::EnableKey, EventKind::KeyEnabled),
-                _ => (Action::DisableKey, EventKind::KeyDisabled),
-            };
-            let permit = permit(action)?;
-            if !keys::set_status(&mut tx, &permit, id, from, to, now).await? {
-                return Ok(());
-            }
-            (permit, Event::new(kind, id.as_str(), &key.name))
-        }
-        Act::Revoke => {
-            let permit = permit(Action::RevokeKey)?;
-            keys::revoke(&mut tx, &permit, id, now).await?;
-            (permit, Event::new(EventKind::KeyRevoked, id.as_str(), &key.name))
-        }
+    let spec = KeySpec {
+        team: plan.team.map(|number| org.teams[number].clone()),
+        owner: Some(org.people[plan.owner].person.id.clone()),
+        ..spec.clone()
     };
-    Ok(tx.save(&permit, event, now).await?)
+    seed::create_key(desk, caller, &org.org.slug, &spec).await
 }
 
-/// Writes the planned requests as a gateway does, many to a transaction, and says how many there were.
+async fn change(desk: &Desk, org: &Seeded, caller: &Caller, id: &KeyId, act: Act<'_>) -> Result<(), OpError> {
+    let slug = &org.org.slug;
+    let key = KeyRef { org: slug.clone(), id: id.to_string() };
+    match act {
+        Act::Create => {}
+        Act::Edit(spec) => seed::edit_key(desk, caller, slug, id, spec).await?,
+        Act::Switch(Status::Active) => drop(keys::enable(desk, caller, &key).await?),
+        Act::Switch(_) => drop(keys::disable(desk, caller, &key).await?),
+        Act::Revoke => {
+            let form = RevokeForm { org: key.org, id: key.id, ..RevokeForm::default() };
+            keys::revoke(desk, caller, &form).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the planned requests as a gateway does, many to a transaction, and answers how many there were.
 async fn use_keys(
     desk: &Desk,
     org: &Seeded,
     plans: &[PlannedKey],
     made: &HashMap<usize, Made>,
 ) -> Result<usize, OpError> {
-    let mut rows: Vec<_> = plans
+    let mut rows: Vec<Usage> = plans
         .iter()
         .enumerate()
         .filter_map(|(number, plan)| Some((plan, made.get(&number)?)))
-        .flat_map(|(plan, made)| plan.usage.iter().map(move |planned| (plan, made, planned)))
+        .flat_map(|(plan, made)| plan.usage.iter().map(|planned| usage(desk, org, plan, made, planned)))
         .collect();
-    rows.sort_by_key(|(_, _, planned)| planned.at);
+    rows.sort_by_key(|row| row.started_at);
     for batch in rows.chunks(ROWS_A_TRANSACTION) {
-        let mut tx = desk.db.write().await?;
-        let mut last_used = HashMap::new();
-        for (plan, made, planned) in batch {
-            let usage = spend::Usage {
-                request: RequestId::new(planned.at, desk.id_entropy()),
-                org: org.org.id.clone(),
-                key: made.key.clone(),
-                secret: made.secret.clone(),
-                team: plan.team.map(|number| org.teams[number].id.clone()),
-                model: planned.model.to_owned(),
-                route: planned.route.clone(),
-                status: planned.status,
-                tokens: Tokens { input: planned.input, output: planned.output, cached: planned.cached },
-                estimated: false,
-                cost: planned.cost,
-                started_at: planned.at,
-                latency_ms: planned.latency_ms,
-                first_byte_ms: Some(planned.latency_ms / 5),
-                address: planned.address.clone(),
-                user_agent: planned.user_agent.to_owned(),
-            };
-            meter::record(&mut tx, &usage, &org.org.zone).await?;
-            last_used.insert(made.key.clone(), planned.at);
-        }
-        let last_used: Vec<_> = last_used.into_iter().collect();
-        keys::touch(&mut tx, &last_used).await?;
-        tx.save_unaudited("usage is its own record").await?;
+        seed::record_usage(desk, &org.org.zone, batch).await?;
     }
     Ok(rows.len())
+}
+
+fn usage(desk: &Desk, org: &Seeded, plan: &PlannedKey, (key, secret): &Made, planned: &PlannedUse) -> Usage {
+    Usage {
+        request: RequestId::new(planned.at, desk.id_entropy()),
+        org: org.org.id.clone(),
+        key: key.clone(),
+        secret: secret.clone(),
+        team: plan.team.map(|number| org.teams[number].clone()),
+        model: planned.model.to_owned(),
+        route: planned.route.clone(),
+        status: planned.status,
+        tokens: Tokens { input: planned.input, output: planned.output, cached: planned.cached },
+        estimated: false,
+        cost: planned.cost,
+        started_at: planned.at,
+        latency_ms: planned.latency_ms,
+        first_byte_ms: Some(planned.latency_ms / 5),
+        address: planned.address.clone(),
+        user_agent: planned.user_agent.to_owned(),
+    }
 }

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use keydesk_core::admission::RENEW_MS;
-use keydesk_core::store::{StoreError, keys, meter, rejections, sessions, throttle};
+use keydesk_core::ops::upkeep;
+use keydesk_core::store::StoreError;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::state::AppState;
 
-const DAY_MS: i64 = 86_400_000;
 const RENEW_EVERY: Duration = Duration::from_millis(RENEW_MS as u64);
 /// After a failure; leases last for four turns.
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
@@ -35,10 +35,11 @@ pub async fn run(state: AppState) {
             log("expiry", expire(&state).await);
         }
         if second.is_multiple_of(60) {
-            log("what was held", forget_held(&state).await);
+            log("reservations", upkeep::sweep_reservations(&state.desk).await);
         }
         if second.is_multiple_of(3_600) {
-            log("sweep", sweep(&state).await);
+            let session_ms = state.config.session_hours * 3_600_000;
+            log("sweep", upkeep::sweep_old(&state.desk, session_ms).await);
         }
     }
 }
@@ -72,28 +73,9 @@ fn log(what: &str, done: Result<(), StoreError>) {
 }
 
 async fn expire(state: &AppState) -> Result<(), StoreError> {
-    let mut tx = state.desk.db.write().await?;
-    let count = keys::expire_due(&mut tx, state.desk.now()).await?;
-    tx.save_unaudited("expiry was decided when it was set").await?;
+    let count = upkeep::expire_keys(&state.desk).await?;
     if count > 0 {
         tracing::info!(count, "keys expired");
     }
     Ok(())
-}
-
-async fn forget_held(state: &AppState) -> Result<(), StoreError> {
-    let mut tx = state.desk.db.write().await?;
-    meter::sweep(&mut tx, state.desk.now()).await?;
-    tx.save_unaudited("it counts no more").await
-}
-
-async fn sweep(state: &AppState) -> Result<(), StoreError> {
-    let now = state.desk.now();
-    let whole = state.config.session_hours * 3_600_000;
-    let mut tx = state.desk.db.write().await?;
-    // A month longer than they can live, so that an ended one can still be looked at.
-    sessions::sweep(&mut tx, now.plus_ms(-(whole + 30 * DAY_MS))).await?;
-    rejections::sweep(&mut tx, now.plus_ms(-30 * DAY_MS)).await?;
-    throttle::sweep(&mut tx, now.plus_ms(-DAY_MS)).await?;
-    tx.save_unaudited("nothing of this was anybody's").await
 }

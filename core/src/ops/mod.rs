@@ -18,11 +18,14 @@ pub mod passwords;
 pub mod providers;
 pub mod reauthentication;
 pub mod second_factor;
+pub mod seed;
+pub mod sessions;
 pub mod setup;
 pub mod sign_in;
 pub mod spend;
 pub mod support;
 pub mod teams;
+pub mod upkeep;
 pub mod verify_spend;
 
 use crate::domain::field_error::FieldError;

@@ -1,7 +1,6 @@
 //! The keys that the bench asks about: believable names, most in one organisation, one in twenty in a second one.
 
 use keydesk_core::Desk;
-use keydesk_core::domain::audit::{Event, EventKind};
 use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::{KeySpec, Status};
 use keydesk_core::domain::key_format::{DEFAULT_PREFIX, PlainSecret};
@@ -9,20 +8,19 @@ use keydesk_core::domain::limits::{Budget, Limits};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::org::Org;
-use keydesk_core::domain::person::Email;
-use keydesk_core::domain::policy::{Action, OrgRole, Permit, PlatformRole, system_permit};
+use keydesk_core::domain::person::slug_of;
+use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::scope::ModelScope;
-use keydesk_core::domain::team::{Team, TeamSpec};
+use keydesk_core::domain::team::TeamSpec;
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::{Period, WindowStarts};
-use keydesk_core::ops::OpError;
+use keydesk_core::forms::team::{CreateForm, TeamForm};
 use keydesk_core::ops::access::Caller;
-use keydesk_core::store::bulk::{self, SeedKey};
+use keydesk_core::ops::seed::{self, SeedPerson};
+use keydesk_core::ops::{OpError, teams};
+use keydesk_core::store::bulk::SeedKey;
 use keydesk_core::store::keys::NewKey;
-use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::spend::Usage;
-use keydesk_core::store::teams::NewTeam;
-use keydesk_core::store::{meter, teams as teams_store};
 
 const SERVICES: [&str; 40] = [
     "billing",
@@ -155,61 +153,41 @@ fn name_of(number: usize) -> String {
 
 struct Place {
     org: Org,
-    teams: Vec<Team>,
+    teams: Vec<TeamId>,
     people: Vec<PersonId>,
 }
 
-async fn add_org(
-    desk: &Desk,
-    slug: &str,
-    name: &str,
-    size: usize,
-) -> Result<(Place, Caller, Caller), OpError> {
+async fn add_org(desk: &Desk, name: &str, size: usize) -> Result<(Place, Caller, Caller), OpError> {
     let now = desk.now();
-    let org = Org::new(OrgId::new(now, desk.id_entropy()), slug.to_owned(), name.to_owned(), Zone::utc());
-    let mut tx = desk.db.write().await?;
-    people::insert_org(&mut tx, &org, now).await?;
-    let mut ids = Vec::new();
-    for number in 0..size + 2 {
-        let id = PersonId::new(now, desk.id_entropy());
-        let email = Email::parse(&format!("person-{number}@{slug}.example"))
-            .map_err(|problem| OpError::Conflict(problem.to_string()))?;
-        let name = format!("Person {number}");
-        let new = NewPerson {
-            id: &id,
-            name: &name,
-            email: &email,
-            password_hash: "",
+    let slug = slug_of(name);
+    let named: Vec<(String, String)> = (0..size + 2)
+        .map(|number| (format!("Person {number}"), format!("person-{number}@{slug}.example")))
+        .collect();
+    let new: Vec<SeedPerson> = named
+        .iter()
+        .enumerate()
+        .map(|(number, (name, email))| SeedPerson {
+            name,
+            email,
+            role: Some(if number == 0 { OrgRole::Owner } else { OrgRole::Member }),
             platform: PlatformRole::None,
-        };
-        people::insert_person(&mut tx, &new, now).await?;
-        let role = if number == 0 { OrgRole::Owner } else { OrgRole::Member };
-        people::insert_member(&mut tx, &org.id, &id, role, now).await?;
-        ids.push(id);
-    }
-    let mut teams = Vec::new();
-    for number in 0..20 {
-        let team = Team { id: TeamId::new(now, desk.id_entropy()), name: format!("Team {number}") };
-        let permit = system_permit(&org.id, Action::CreateTeam, "bench");
-        let spec = TeamSpec { name: team.name.clone(), ..TeamSpec::default() };
-        teams_store::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now }).await?;
-        teams.push(team);
-    }
-    let mut callers = Vec::new();
-    for id in &ids[..2] {
-        let person = people::find(&mut tx, id).await?.ok_or(OpError::NotFound)?;
-        callers.push(Caller::just_authenticated(
-            person,
-            SessionId::new(now, desk.id_entropy()),
-            now,
-            "10.0.0.1",
-            "",
-        ));
-    }
-    tx.save_unaudited("a bench's own database").await?;
-    let [owner, member] = <[Caller; 2]>::try_from(callers).map_err(|_| OpError::NotFound)?;
+            password_hash: "",
+        })
+        .collect();
+    let (org, people) = seed::create_org(desk, name, Zone::utc(), &new).await?;
+    let mut ids: Vec<_> = people.iter().map(|person| person.id.clone()).collect();
     // The second person owns only what they are given.
     ids.remove(1);
+    let mut callers = people.into_iter().map(|person| {
+        Caller::just_authenticated(person, SessionId::new(now, desk.id_entropy()), now, "10.0.0.1", "")
+    });
+    let (owner, member) = callers.next().zip(callers.next()).ok_or(OpError::NotFound)?;
+    let mut teams = Vec::new();
+    for number in 0..20 {
+        let spec = TeamSpec { name: format!("Team {number}"), ..TeamSpec::default() };
+        let form = CreateForm { org: slug.clone(), team: TeamForm::of(&spec, &[]) };
+        teams.push(teams::create(desk, &owner, &form).await?);
+    }
     Ok((Place { org, teams, people: ids }, owner, member))
 }
 
@@ -242,7 +220,7 @@ fn part(desk: &Desk, place: &Place, member: &PersonId, number: usize, of: usize)
     let spec = KeySpec {
         name: name_of(number),
         note: "Made for measuring".into(),
-        team: (!number.is_multiple_of(5)).then(|| place.teams[number % place.teams.len()].id.clone()),
+        team: (!number.is_multiple_of(5)).then(|| place.teams[number % place.teams.len()].clone()),
         owner: None,
         models: if number.is_multiple_of(3) {
             ModelScope::Every
@@ -278,7 +256,6 @@ fn part(desk: &Desk, place: &Place, member: &PersonId, number: usize, of: usize)
 }
 
 async fn fill(desk: &Desk, place: &Place, member: &PersonId, count: usize) -> Result<Vec<Known>, OpError> {
-    let permit: Permit = system_permit(&place.org.id, Action::CreateKey, "bench");
     let mut known = Vec::new();
     // A multiple of the states' round, so that all of them are active.
     let every = (count / KEPT / 20).max(1) * 20;
@@ -308,9 +285,7 @@ async fn fill(desk: &Desk, place: &Place, member: &PersonId, count: usize) -> Re
                 month: part.month,
             })
             .collect();
-        let mut tx = desk.db.write().await?;
-        bulk::insert_keys(&mut tx, &permit, &rows).await?;
-        tx.save_unaudited("a bench's own database").await?;
+        seed::insert_keys(desk, &place.org.id, &rows).await?;
         drop(rows);
         for (number, part) in (done..).zip(parts) {
             if number.is_multiple_of(every) && part.status == Status::Active {
@@ -332,12 +307,11 @@ async fn fill(desk: &Desk, place: &Place, member: &PersonId, count: usize) -> Re
 /// A month of use and a history for the keys whose pages are asked for.
 async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError> {
     let now = desk.now();
-    let permit = system_permit(&place.org.id, Action::CreateKey, "bench");
-    let mut tx = desk.db.write().await?;
+    let mut requests = Vec::new();
     for known in known {
         for day in 0..30 {
             let at = now.plus_days(-day);
-            let usage = Usage {
+            requests.push(Usage {
                 request: RequestId::new(at, desk.id_entropy()),
                 org: place.org.id.clone(),
                 key: known.id.clone(),
@@ -354,22 +328,20 @@ async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError
                 first_byte_ms: Some(300),
                 address: "10.0.0.1".into(),
                 user_agent: "bench".into(),
-            };
-            meter::record(&mut tx, &usage, &place.org.zone).await?;
+            });
         }
     }
-    tx.save_unaudited("usage is its own record").await?;
+    seed::record_usage(desk, &place.org.zone, &requests).await?;
     for known in known {
-        let event = Event::new(EventKind::KeyCreated, known.id.as_str(), &known.name);
-        desk.db.write().await?.save(&permit, event, now).await?;
+        seed::record_creation(desk, &place.org.id, &known.id, &known.name).await?;
     }
     Ok(())
 }
 
 pub async fn seed(desk: &Desk, keys: usize) -> Result<Bench, OpError> {
     let second = keys / 20;
-    let (large, owner, member) = add_org(desk, SLUG, "Great Lakes", 60).await?;
-    let (small, _, other) = add_org(desk, "small-ponds", "Small Ponds", 5).await?;
+    let (large, owner, member) = add_org(desk, "Great Lakes", 60).await?;
+    let (small, _, other) = add_org(desk, "Small Ponds", 5).await?;
     fill(desk, &small, &other.person.id, second).await?;
     let known = fill(desk, &large, &member.person.id, keys - second).await?;
     live(desk, &large, &known).await?;

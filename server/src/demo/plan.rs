@@ -1,4 +1,4 @@
-//! The shape of the demonstration, without a database: which keys there are, what becomes of them and what they use.
+//! The plan of the demonstration, without a database: which keys there are, what becomes of them and what they use.
 //! The same seed and the same moment give the same plan. Budgets are chosen last, from the spend that was planned.
 
 use keydesk_core::domain::addresses::AllowList;
@@ -11,6 +11,7 @@ use keydesk_core::domain::money::Money;
 use keydesk_core::domain::scope::{ModelPattern, ModelScope};
 use keydesk_core::domain::window::{Period, WindowStarts};
 
+use super::use_pattern::{Dice, Use};
 use super::words::{FJORD_KEYS, PEOPLE, PERSONAL, Part, WORK};
 
 pub const HOUR: i64 = 3_600_000;
@@ -18,119 +19,6 @@ pub const DAY: i64 = 24 * HOUR;
 const USAGE_DAYS: u32 = 90;
 const OLDEST_DAYS: u64 = 200;
 const CENTS: i64 = 10_000_000;
-
-/// Splitmix64: good enough for a shape, and never used for a secret or an id.
-pub struct Shape(pub u64);
-
-impl Shape {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
-    pub fn between(&mut self, low: i64, high: i64) -> i64 {
-        low + self.below((high - low).max(1) as u64) as i64
-    }
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len() as u64) as usize]
-    }
-    fn unit(&mut self) -> f64 {
-        self.below(1 << 30) as f64 / (1_u64 << 30) as f64
-    }
-}
-
-/// How a key is used: when, how often, with which models and how much at a time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// People ask, at all hours but mostly by day.
-    Chat,
-    /// Runs on pushes, in working hours.
-    Ci,
-    /// Long tasks with much context.
-    Agent,
-    /// After midnight, every night.
-    Nightly,
-    /// Many tokens, little money.
-    Embed,
-    /// Somebody's own, in working hours and now and then.
-    Person,
-}
-
-impl Use {
-    /// Of each hour of the day.
-    fn hours(self) -> [u64; 24] {
-        match self {
-            Use::Chat => [2, 1, 1, 1, 1, 2, 4, 8, 12, 14, 14, 13, 11, 13, 14, 14, 13, 11, 9, 8, 7, 6, 5, 3],
-            Use::Ci | Use::Person => {
-                [0, 0, 0, 0, 0, 0, 0, 3, 9, 14, 15, 13, 6, 11, 14, 15, 13, 9, 4, 2, 1, 1, 0, 0]
-            }
-            Use::Agent => [2, 1, 1, 1, 1, 1, 2, 4, 8, 11, 12, 12, 9, 11, 12, 12, 12, 10, 8, 6, 5, 5, 4, 3],
-            Use::Nightly => [4, 20, 24, 14, 6, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2],
-            Use::Embed => [5, 6, 6, 5, 4, 4, 4, 4, 5, 6, 6, 6, 5, 5, 6, 6, 5, 5, 4, 4, 4, 4, 4, 4],
-        }
-    }
-
-    fn weekend(self) -> f64 {
-        match self {
-            Use::Chat => 0.45,
-            Use::Ci => 0.05,
-            Use::Agent => 0.3,
-            Use::Nightly => 0.9,
-            Use::Embed => 0.8,
-            Use::Person => 0.1,
-        }
-    }
-
-    fn models(self) -> &'static [&'static str] {
-        match self {
-            Use::Chat => {
-                &["gpt-5-mini", "claude-haiku-4-5", "gemini-2.5-flash", "gpt-4.1", "mistral-large-latest"]
-            }
-            Use::Ci => &["gpt-5", "claude-sonnet-4-5", "gpt-5-mini", "deepseek-chat"],
-            Use::Agent => &["claude-sonnet-4-5", "claude-opus-4-5", "gpt-5", "gemini-2.5-pro"],
-            Use::Nightly => &["gemini-2.5-pro", "claude-sonnet-4-5", "gpt-5", "gpt-5-mini", "deepseek-chat"],
-            Use::Embed => &["text-embedding-3-large", "text-embedding-3-small"],
-            Use::Person => {
-                &["claude-sonnet-4-5", "gpt-5", "gpt-5-mini", "gemini-2.5-flash", "claude-opus-4-5"]
-            }
-        }
-    }
-
-    /// Input and output tokens of a request, from and to.
-    fn tokens(self) -> [(i64, i64); 2] {
-        match self {
-            Use::Chat => [(8_000, 90_000), (600, 6_000)],
-            Use::Ci => [(40_000, 160_000), (2_000, 12_000)],
-            Use::Agent => [(60_000, 190_000), (4_000, 24_000)],
-            Use::Nightly => [(60_000, 190_000), (4_000, 24_000)],
-            Use::Embed => [(90_000, 280_000), (0, 1)],
-            Use::Person => [(10_000, 120_000), (800, 10_000)],
-        }
-    }
-
-    fn address(self, shape: &mut Shape) -> String {
-        let (a, b) = (shape.below(4), 10 + shape.below(200));
-        match self {
-            Use::Ci => format!("203.0.113.{b}"),
-            Use::Person => format!("10.30.{a}.{b}"),
-            Use::Chat | Use::Agent | Use::Nightly | Use::Embed => format!("10.20.{a}.{b}"),
-        }
-    }
-
-    /// Networks that hold every address above.
-    fn networks(self) -> &'static str {
-        match self {
-            Use::Ci => "203.0.113.0/24",
-            Use::Person => "10.30.0.0/16\n2001:db8:30::/48",
-            Use::Chat | Use::Agent | Use::Nightly | Use::Embed => "10.20.0.0/16\n198.51.100.7",
-        }
-    }
-}
 
 /// What becomes of a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,29 +78,29 @@ struct Draft {
 }
 
 pub fn northwind(now: Moment, zone: &Zone, models: &[Model]) -> Vec<PlannedKey> {
-    let mut shape = Shape(0x6e6f_7274_6877_696e);
+    let mut dice = Dice::new(0x6e6f_7274_6877_696e);
     let mut drafts = Vec::new();
     for (team, work) in WORK.iter().enumerate() {
         let inside: Vec<usize> = members(team).collect();
         for &(base, variants, kind, note) in *work {
             for variant in variants.split(' ') {
                 let rate = match variant {
-                    "prod" | "prod-eu" | "main" | "nightly" | "web" => 2.2 + 6.0 * shape.unit(),
-                    "staging" | "smoke" | "weekly" => 0.3 + 0.7 * shape.unit(),
-                    "dev" | "draft" | "pilot" => 0.1 + 0.4 * shape.unit(),
+                    "prod" | "prod-eu" | "main" | "nightly" | "web" => 2.2 + 6.0 * dice.unit(),
+                    "staging" | "smoke" | "weekly" => 0.3 + 0.7 * dice.unit(),
+                    "dev" | "draft" | "pilot" => 0.1 + 0.4 * dice.unit(),
                     "legacy" | "archive" | "2025" | "spring" => 0.0,
-                    _ => 0.5 + 2.4 * shape.unit(),
+                    _ => 0.5 + 2.4 * dice.unit(),
                 };
                 let name = if variant == "." { base.to_owned() } else { format!("{base}-{variant}") };
-                drafts.push(Draft { name, note, team: Some(team), owner: *shape.pick(&inside), kind, rate });
+                drafts.push(Draft { name, note, team: Some(team), owner: *dice.pick(&inside), kind, rate });
             }
         }
     }
     for (owner, &(_, mailbox, _, teams)) in PEOPLE.iter().enumerate() {
         for (what, note) in PERSONAL {
-            if shape.below(10) < 9 {
-                let rate = if shape.below(4) == 0 { 0.0 } else { 0.3 + 1.6 * shape.unit() };
-                let team = Some(teams[0]).filter(|_| shape.below(5) > 0);
+            if dice.below(10) < 9 {
+                let rate = if dice.below(4) == 0 { 0.0 } else { 0.3 + 1.6 * dice.unit() };
+                let team = Some(teams[0]).filter(|_| dice.below(5) > 0);
                 drafts.push(Draft {
                     name: format!("{what}-{mailbox}"),
                     note,
@@ -224,21 +112,21 @@ pub fn northwind(now: Moment, zone: &Zone, models: &[Model]) -> Vec<PlannedKey> 
             }
         }
     }
-    finish(drafts, &mut shape, now, zone, models)
+    Planner { dice, now, zone, models, over: 3, near: 5 }.keys(drafts)
 }
 
 pub fn fjord(now: Moment, zone: &Zone, models: &[Model]) -> Vec<PlannedKey> {
-    let mut shape = Shape(0x666a_6f72_6400);
+    let mut dice = Dice::new(0x666a_6f72_6400);
     let drafts = FJORD_KEYS.iter().map(|&(name, note, kind)| Draft {
         name: name.to_owned(),
         note,
         team: None,
         owner: 0,
         kind,
-        rate: 1.0 + 2.0 * shape.unit(),
+        rate: 1.0 + 2.0 * dice.unit(),
     });
     let drafts = drafts.collect();
-    let mut keys = finish(drafts, &mut shape, now, zone, models);
+    let mut keys = Planner { dice, now, zone, models, over: 0, near: 0 }.keys(drafts);
     keys.iter_mut().for_each(|key| key.actor = 0);
     keys
 }
@@ -263,113 +151,184 @@ fn members(team: usize) -> impl Iterator<Item = usize> {
     PEOPLE.iter().enumerate().filter(move |(_, (_, _, _, teams))| teams.contains(&team)).map(|(who, _)| who)
 }
 
-fn finish(
-    drafts: Vec<Draft>,
-    shape: &mut Shape,
+/// What the keys of one organisation are planned with.
+struct Planner<'a> {
+    dice: Dice,
     now: Moment,
-    zone: &Zone,
-    models: &[Model],
-) -> Vec<PlannedKey> {
-    let starts = WindowStarts::at(now, zone);
-    let (mut over, mut near) = (0, 0);
-    let small = drafts.len() < 20;
-    drafts
-        .into_iter()
-        .map(|draft| {
-            let age = 4 + shape.below(OLDEST_DAYS - 4);
-            let born = if draft.rate == 0.0 { 110 + age % 90 } else { age };
-            let created = working_time(shape, now, zone, born as u32);
-            let costly = matches!(draft.kind, Use::Agent | Use::Ci | Use::Nightly);
-            let busy = costly && draft.rate > 2.5 && born > 40;
-            let fate = match shape.below(100) {
-                _ if busy && over < 3 && !small => {
-                    over += 1;
-                    Fate::Over
-                }
-                _ if busy && near < 5 && !small => {
-                    near += 1;
-                    Fate::Near
-                }
-                _ if draft.rate == 0.0 => *shape.pick(&[Fate::Expired, Fate::Revoked, Fate::Disabled]),
-                0..5 if born > 25 => Fate::Revoked,
-                5..10 if born > 20 => Fate::Disabled,
-                10..16 if born > 35 => Fate::Expired,
-                16..22 => Fate::ExpiresSoon,
-                _ => Fate::Active,
-            };
-            // Somewhere in the last three quarters of its life.
-            let life = now.ms() - created.ms();
-            let ended = created.plus_ms(life / 4 + shape.between(0, life * 7 / 10));
-            let fate_at = match fate {
-                Fate::Disabled | Fate::Revoked | Fate::Expired => ended,
-                Fate::ExpiresSoon => now.plus_ms(shape.between(9 * HOUR, 6 * DAY + 20 * HOUR)),
-                Fate::Active | Fate::Over | Fate::Near => now,
-            };
-            let until = if fate_at < now { fate_at } else { now };
-            let paused = (fate == Fate::Active && born > 30 && shape.below(14) == 0).then(|| {
-                let off = created.plus_ms(life / 3 + shape.between(0, life / 3));
-                (off, off.plus_ms(shape.between(2 * HOUR, 4 * DAY)))
-            });
-            let own = shape.below(draft.kind.models().len() as u64) as usize;
-            let usage = usage(&draft, own, (created, until), paused, shape, now, zone, models);
-            let expires_at = match fate {
-                Fate::Expired | Fate::ExpiresSoon => Some(fate_at),
-                // A quarter never ends; the others have a date that is some way off.
-                _ if shape.below(4) == 0 => None,
-                _ => Some(now.plus_ms(shape.between(12 * DAY, 300 * DAY))),
-            };
-            let spec = KeySpec {
-                name: draft.name,
-                note: if shape.below(6) == 0 { String::new() } else { draft.note.to_owned() },
-                team: None,
-                owner: None,
-                models: scope(draft.kind, own, shape),
-                addresses: match shape.below(9) {
-                    0 => AllowList::parse_lines(draft.kind.networks()).unwrap_or_default(),
-                    _ => AllowList::default(),
-                },
-                budgets: budgets(fate, &usage, starts, shape, now),
-                limits: limits(shape),
-                expires_at,
-            };
-            let mut actors: Vec<usize> = vec![0, 1];
-            if let Some(team) = draft.team {
-                let administers =
-                    |(_, _, part, _): &(&str, &str, Part, &[usize])| *part == Part::TeamAdmin(team);
-                let admin = PEOPLE.iter().position(administers).unwrap_or(0);
-                actors.extend([admin; 4]);
-            }
-            let before = (until.ms() - created.ms() > 20 * DAY && shape.below(5) == 0).then(|| {
-                let mut before = spec.clone();
-                match before.budgets.first_mut() {
-                    Some(budget) => budget.amount = half(budget.amount),
-                    None => before.limits.rpm = Some(30),
-                }
-                (before, created.plus_ms(shape.between(2 * DAY, 15 * DAY)))
-            });
-            PlannedKey {
-                spec,
-                team: draft.team,
-                owner: draft.owner,
-                actor: *shape.pick(&actors),
-                created,
-                fate,
-                fate_at,
-                paused,
-                before,
-                usage,
-            }
-        })
-        .collect()
+    zone: &'a Zone,
+    models: &'a [Model],
+    /// How many more keys may pass their budget, or come near it.
+    over: u32,
+    near: u32,
 }
 
-/// Between eight and six on a working day, `days` ago or up to two days earlier.
-fn working_time(shape: &mut Shape, now: Moment, zone: &Zone, days: u32) -> Moment {
-    let mut day = Day::of(now, zone).back(days);
-    while weekday(day, zone) > 4 {
-        day = day.back(1);
+impl Planner<'_> {
+    fn keys(mut self, drafts: Vec<Draft>) -> Vec<PlannedKey> {
+        drafts.into_iter().map(|draft| self.key(draft)).collect()
     }
-    day.start(zone).plus_ms(8 * HOUR + shape.between(0, 10 * HOUR))
+
+    fn key(&mut self, draft: Draft) -> PlannedKey {
+        let age = 4 + self.dice.below(OLDEST_DAYS - 4);
+        let born = if draft.rate == 0.0 { 110 + age % 90 } else { age };
+        let created = self.working_time(born as u32);
+        let life = self.now.ms() - created.ms();
+        let fate = self.fate(&draft, born);
+        let fate_at = self.fate_at(fate, created);
+        let until = fate_at.min(self.now);
+        let paused = (fate == Fate::Active && born > 30 && self.dice.below(14) == 0).then(|| {
+            let off = created.plus_ms(life / 3 + self.dice.between(0, life / 3));
+            (off, off.plus_ms(self.dice.between(2 * HOUR, 4 * DAY)))
+        });
+        let own = self.dice.below(draft.kind.models().len() as u64) as usize;
+        let usage = self.usage(&draft, own, (created, until), paused);
+        let spec = self.spec(&draft, fate, fate_at, own, &usage);
+        let before = (until.ms() - created.ms() > 20 * DAY && self.dice.below(5) == 0).then(|| {
+            let mut before = spec.clone();
+            match before.budgets.first_mut() {
+                Some(budget) => budget.amount = half(budget.amount),
+                None => before.limits.rpm = Some(30),
+            }
+            (before, created.plus_ms(self.dice.between(2 * DAY, 15 * DAY)))
+        });
+        let (team, owner, actor) = (draft.team, draft.owner, self.actor(draft.team));
+        PlannedKey { spec, team, owner, actor, created, fate, fate_at, paused, before, usage }
+    }
+
+    fn fate(&mut self, draft: &Draft, born: u64) -> Fate {
+        let costly = matches!(draft.kind, Use::Agent | Use::Ci | Use::Nightly);
+        let busy = costly && draft.rate > 2.5 && born > 40;
+        match self.dice.below(100) {
+            _ if busy && self.over > 0 => {
+                self.over -= 1;
+                Fate::Over
+            }
+            _ if busy && self.near > 0 => {
+                self.near -= 1;
+                Fate::Near
+            }
+            _ if draft.rate == 0.0 => *self.dice.pick(&[Fate::Expired, Fate::Revoked, Fate::Disabled]),
+            0..5 if born > 25 => Fate::Revoked,
+            5..10 if born > 20 => Fate::Disabled,
+            10..16 if born > 35 => Fate::Expired,
+            16..22 => Fate::ExpiresSoon,
+            _ => Fate::Active,
+        }
+    }
+
+    fn fate_at(&mut self, fate: Fate, created: Moment) -> Moment {
+        let life = self.now.ms() - created.ms();
+        match fate {
+            // Somewhere in the last three quarters of its life.
+            Fate::Disabled | Fate::Revoked | Fate::Expired => {
+                created.plus_ms(life / 4 + self.dice.between(0, life * 7 / 10))
+            }
+            Fate::ExpiresSoon => self.now.plus_ms(self.dice.between(9 * HOUR, 6 * DAY + 20 * HOUR)),
+            Fate::Active | Fate::Over | Fate::Near => self.now,
+        }
+    }
+
+    fn spec(
+        &mut self,
+        draft: &Draft,
+        fate: Fate,
+        fate_at: Moment,
+        own: usize,
+        usage: &[PlannedUse],
+    ) -> KeySpec {
+        let dice = &mut self.dice;
+        let expires_at = match fate {
+            Fate::Expired | Fate::ExpiresSoon => Some(fate_at),
+            // A quarter never expires; the others have a date that is some way off.
+            _ if dice.below(4) == 0 => None,
+            _ => Some(self.now.plus_ms(dice.between(12 * DAY, 300 * DAY))),
+        };
+        KeySpec {
+            name: draft.name.clone(),
+            note: if dice.below(6) == 0 { String::new() } else { draft.note.to_owned() },
+            team: None,
+            owner: None,
+            models: scope(draft.kind, own, dice),
+            addresses: match dice.below(9) {
+                0 => AllowList::parse_lines(draft.kind.networks()).unwrap_or_default(),
+                _ => AllowList::default(),
+            },
+            budgets: budgets(fate, usage, WindowStarts::at(self.now, self.zone), dice, self.now),
+            limits: limits(dice),
+            expires_at,
+        }
+    }
+
+    /// Mostly the team's admin; else an owner or admin of the organisation.
+    fn actor(&mut self, team: Option<usize>) -> usize {
+        let mut actors = vec![0, 1];
+        if let Some(team) = team {
+            let administers = |(_, _, part, _): &(&str, &str, Part, &[usize])| *part == Part::TeamAdmin(team);
+            actors.extend([PEOPLE.iter().position(administers).unwrap_or(0); 4]);
+        }
+        *self.dice.pick(&actors)
+    }
+
+    /// Between eight and six on a working day, `days` ago or up to two days earlier.
+    fn working_time(&mut self, days: u32) -> Moment {
+        let mut day = Day::of(self.now, self.zone).back(days);
+        while weekday(day, self.zone) > 4 {
+            day = day.back(1);
+        }
+        day.start(self.zone).plus_ms(8 * HOUR + self.dice.between(0, 10 * HOUR))
+    }
+
+    /// The requests of one key while it lives, `from` to `until`, and is not paused. `own` is its usual model.
+    fn usage(
+        &mut self,
+        draft: &Draft,
+        own: usize,
+        (from, until): (Moment, Moment),
+        paused: Option<(Moment, Moment)>,
+    ) -> Vec<PlannedUse> {
+        let mut usage = Vec::new();
+        if draft.rate == 0.0 || (draft.rate < 2.5 && self.dice.below(9) == 0) {
+            return usage;
+        }
+        let (kind, names) = (draft.kind, draft.kind.models());
+        // Growing by up to a half over the three months, or shrinking a little.
+        let growth = self.dice.unit() * 0.65 - 0.15;
+        // One key in eight has a few wild days.
+        let burst = (self.dice.below(8) == 0).then(|| self.dice.below(u64::from(USAGE_DAYS) - 4) as u32);
+        for ago in (0..=USAGE_DAYS).rev() {
+            let day = Day::of(self.now, self.zone).back(ago);
+            let start = day.start(self.zone);
+            let weekend = if weekday(day, self.zone) > 4 { kind.weekend() } else { 1.0 };
+            let wild = burst.is_some_and(|at| (at..at + 3).contains(&ago));
+            let grown = 1.0 + growth * f64::from(USAGE_DAYS - ago) / f64::from(USAGE_DAYS);
+            let mean = draft.rate * weekend * grown * if wild { 4.5 } else { 1.0 };
+            let count = (mean * (0.6 + 0.8 * self.dice.unit()) + self.dice.unit()) as u64;
+            for _ in 0..count {
+                let at = start.plus_ms(self.hour(kind) * HOUR + self.dice.between(0, HOUR));
+                let off = paused.is_some_and(|(off, on)| off <= at && at < on);
+                // Two thirds go to the key's usual model.
+                let model = if self.dice.below(3) > 0 { names[own] } else { names[(own + 1) % names.len()] };
+                let planned = request(kind, model, at, &mut self.dice, self.models);
+                if from < at && at < until && !off {
+                    usage.push(planned);
+                }
+            }
+        }
+        usage.sort_by_key(|planned| planned.at);
+        usage
+    }
+
+    /// An hour of the day, the busy ones more often.
+    fn hour(&mut self, kind: Use) -> i64 {
+        let hours = kind.hours();
+        let mut left = self.dice.below(hours.iter().sum());
+        for (hour, weight) in (0..).zip(hours) {
+            if left < weight {
+                return hour;
+            }
+            left -= weight;
+        }
+        12
+    }
 }
 
 /// Monday is 0. Noon keeps clear of the hours in which clocks change.
@@ -377,70 +336,15 @@ fn weekday(day: Day, zone: &Zone) -> i64 {
     (day.start(zone).plus_ms(12 * HOUR).ms().div_euclid(DAY) + 3).rem_euclid(7)
 }
 
-#[expect(clippy::too_many_arguments, reason = "a plan is drawn from all of them")]
-fn usage(
-    draft: &Draft,
-    own: usize,
-    (from, until): (Moment, Moment),
-    paused: Option<(Moment, Moment)>,
-    shape: &mut Shape,
-    now: Moment,
-    zone: &Zone,
-    models: &[Model],
-) -> Vec<PlannedUse> {
-    let mut usage = Vec::new();
-    if draft.rate == 0.0 || (draft.rate < 2.5 && shape.below(9) == 0) {
-        return usage;
-    }
-    let kind = draft.kind;
-    let names = kind.models();
-    let hours = kind.hours();
-    let sum: u64 = hours.iter().sum();
-    // Growing by up to a half over the three months, or shrinking a little.
-    let growth = shape.unit() * 0.65 - 0.15;
-    // One key in eight has a few wild days.
-    let burst = (shape.below(8) == 0).then(|| shape.below(u64::from(USAGE_DAYS) - 4) as u32);
-    for ago in (0..=USAGE_DAYS).rev() {
-        let day = Day::of(now, zone).back(ago);
-        let start = day.start(zone);
-        let weekend = if weekday(day, zone) > 4 { kind.weekend() } else { 1.0 };
-        let wild = burst.is_some_and(|at| (at..at + 3).contains(&ago));
-        let grown = 1.0 + growth * f64::from(USAGE_DAYS - ago) / f64::from(USAGE_DAYS);
-        let mean = draft.rate * weekend * grown * if wild { 4.5 } else { 1.0 };
-        let count = (mean * (0.6 + 0.8 * shape.unit()) + shape.unit()) as u64;
-        for _ in 0..count {
-            let mut left = shape.below(sum);
-            let hour = hours
-                .iter()
-                .position(|weight| {
-                    let here = left < *weight;
-                    left = left.saturating_sub(*weight);
-                    here
-                })
-                .unwrap_or(12);
-            let at = start.plus_ms(hour as i64 * HOUR + shape.between(0, HOUR));
-            let off = paused.is_some_and(|(off, on)| off <= at && at < on);
-            // Two thirds go to the key's usual model.
-            let model = if shape.below(3) > 0 { names[own] } else { names[(own + 1) % names.len()] };
-            let planned = request(kind, model, at, shape, models);
-            if from < at && at < until && !off {
-                usage.push(planned);
-            }
-        }
-    }
-    usage.sort_by_key(|planned| planned.at);
-    usage
-}
-
-fn request(kind: Use, model: &'static str, at: Moment, shape: &mut Shape, models: &[Model]) -> PlannedUse {
+fn request(kind: Use, model: &'static str, at: Moment, dice: &mut Dice, models: &[Model]) -> PlannedUse {
     let [(in_low, in_high), (out_low, out_high)] = kind.tokens();
     // Many small requests and a few large ones.
-    let skew = shape.unit() * (0.4 + 0.6 * shape.unit());
-    let status = if shape.below(70) == 0 { *shape.pick(&[500, 529, 400]) } else { 200 };
+    let skew = dice.unit() * (0.4 + 0.6 * dice.unit());
+    let status = if dice.below(70) == 0 { *dice.pick(&[500, 529, 400]) } else { 200 };
     let within = |low: i64, high: i64| low + ((high - low) as f64 * skew) as i64;
     let (input, output) =
         if status == 200 { (within(in_low, in_high), within(out_low, out_high)) } else { (0, 0) };
-    let cached = if kind == Use::Embed { 0 } else { input * shape.between(0, 70) / 100 };
+    let cached = if kind == Use::Embed { 0 } else { input * dice.between(0, 70) / 100 };
     let cost = models.iter().find(|known| known.id == model).map_or(Money::ZERO, |known| {
         [(input - cached, known.input_price), (cached, known.cached_price), (output, known.output_price)]
             .into_iter()
@@ -462,8 +366,8 @@ fn request(kind: Use, model: &'static str, at: Moment, shape: &mut Shape, models
         output,
         cached,
         cost,
-        latency_ms: 180 + output * shape.between(7, 16) + shape.between(0, 900),
-        address: kind.address(shape),
+        latency_ms: 180 + output * dice.between(7, 16) + dice.between(0, 900),
+        address: kind.address(dice),
         user_agent: match model {
             model if model.starts_with("claude") => "Anthropic/Python 0.74.0",
             model if model.starts_with("gemini") => "google-genai-sdk/1.50.0",
@@ -473,10 +377,10 @@ fn request(kind: Use, model: &'static str, at: Moment, shape: &mut Shape, models
     }
 }
 
-fn scope(kind: Use, own: usize, shape: &mut Shape) -> ModelScope {
+fn scope(kind: Use, own: usize, dice: &mut Dice) -> ModelScope {
     let names = kind.models();
     let pair = format!("{}\n{}", names[own], names[(own + 1) % names.len()]);
-    let text = match shape.below(10) {
+    let text = match dice.below(10) {
         0 => return ModelScope::Every,
         1..4 => names.join("\n"),
         4 => format!("{pair}\nclaude-*"),
@@ -487,11 +391,11 @@ fn scope(kind: Use, own: usize, shape: &mut Shape) -> ModelScope {
     ModelScope::Listed(patterns)
 }
 
-fn limits(shape: &mut Shape) -> Limits {
+fn limits(dice: &mut Dice) -> Limits {
     Limits {
-        rpm: *shape.pick(&[Some(60), Some(60), Some(120), Some(300), Some(600), None]),
-        tpm: *shape.pick(&[Some(100_000), Some(250_000), Some(500_000), Some(2_000_000), None]),
-        concurrent: *shape.pick(&[Some(4), Some(8), Some(8), Some(16), None, None]),
+        rpm: *dice.pick(&[Some(60), Some(60), Some(120), Some(300), Some(600), None]),
+        tpm: *dice.pick(&[Some(100_000), Some(250_000), Some(500_000), Some(2_000_000), None]),
+        concurrent: *dice.pick(&[Some(4), Some(8), Some(8), Some(16), None, None]),
     }
 }
 
@@ -507,7 +411,7 @@ fn budgets(
     fate: Fate,
     usage: &[PlannedUse],
     starts: WindowStarts,
-    shape: &mut Shape,
+    dice: &mut Dice,
     now: Moment,
 ) -> Vec<Budget> {
     let dollars = CENTS * 100;
@@ -519,7 +423,7 @@ fn budgets(
     match fate {
         Fate::Over => return vec![budget(period, round_down(spent - spent / 40))],
         Fate::Near => {
-            let share = shape.between(83, 97);
+            let share = dice.between(83, 97);
             return vec![budget(period, (spent / share * 100 / dollars + 1) * dollars)];
         }
         Fate::Active | Fate::ExpiresSoon | Fate::Disabled | Fate::Expired | Fate::Revoked => {}
@@ -527,16 +431,16 @@ fn budgets(
     // Early in a month its spend says little, so the last thirty days do.
     let early = now.ms() - starts.month.ms() < 8 * DAY;
     let usual = if early { spent_since(usage, now.plus_days(-30)) } else { month };
-    let of_month = |shape: &mut Shape| round_up((usual / shape.between(24, 74) * 100).max(2 * dollars));
-    match shape.below(12) {
+    let of_month = |dice: &mut Dice| round_up((usual / dice.between(24, 74) * 100).max(2 * dollars));
+    match dice.below(12) {
         0 | 1 => vec![],
         2 => vec![budget(Period::Total, round_up((all * 2).max(20 * dollars)))],
         3 => vec![budget(Period::Week, round_up((usual / 2).max(5 * dollars)))],
         4 => {
-            let amount = of_month(shape);
+            let amount = of_month(dice);
             vec![budget(Period::Month, amount), budget(Period::Day, round_up((amount / 6).max(2 * dollars)))]
         }
-        _ => vec![budget(Period::Month, of_month(shape))],
+        _ => vec![budget(Period::Month, of_month(dice))],
     }
 }
 

@@ -1,6 +1,6 @@
 //! The words of the demonstration: who is there, and what their keys are called.
 
-use super::plan::Use;
+use super::use_pattern::Use;
 
 /// What somebody is in Northwind Labs.
 #[derive(Clone, Copy, PartialEq, Eq)]

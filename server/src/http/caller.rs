@@ -11,8 +11,8 @@ use keydesk_app::path::LocalPath;
 use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::sessions;
 use keydesk_core::store::people::Person;
-use keydesk_core::store::{StoreError, sessions};
 use tower_sessions::Session;
 
 use super::session_store::hash;
@@ -69,8 +69,8 @@ async fn caller_of(
     // Loads it, which is where its age is looked at. The session store has logged the cause of a failure.
     let person: Option<String> = session.get(PERSON).await.map_err(|_| ())?;
     let Some(id) = session.id().filter(|_| person.is_some()) else { return Ok(None) };
-    let find = async { sessions::who(&mut state.desk.db.read().await?, &hash(&id)).await };
-    find.await.map_err(|error: StoreError| tracing::error!(%error, "a session's person could not be read"))
+    let found = sessions::find(&state.desk, &hash(&id)).await;
+    found.map_err(|error| tracing::error!(%error, "a session's person could not be read"))
 }
 
 fn asks_for_a_page(request: &Request) -> bool {

@@ -8,16 +8,13 @@ use keydesk_core::Desk;
 use keydesk_core::domain::ids::{PersonId, SessionId};
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::account::SessionLife;
+use keydesk_core::ops::sessions::{self, Begun, NewSession};
 use keydesk_core::store::StoreError;
-use keydesk_core::store::sessions::{self, Begun, NewSession};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
-
-/// A session's last sight is written at most this often.
-const SEEN_EVERY_MS: i64 = 60_000;
 
 #[derive(Clone)]
 pub struct Sessions {
@@ -75,9 +72,8 @@ impl SessionStore for Sessions {
                 user_agent: &text(&record.data, USER_AGENT),
                 password_set_at,
             };
-            let mut tx = self.desk.db.write().await.map_err(failed)?;
-            match sessions::insert(&mut tx, &new, now).await.map_err(failed)? {
-                Begun::Yes => return tx.save_unaudited("a session begins").await.map_err(failed),
+            match sessions::begin(&self.desk, &new).await.map_err(failed)? {
+                Begun::Yes => return Ok(()),
                 Begun::Refused => return Err(Error::Backend(REFUSED.into())),
                 Begun::ConstraintViolation => {}
             }
@@ -87,35 +83,21 @@ impl SessionStore for Sessions {
 
     async fn save(&self, record: &Record) -> Result<()> {
         let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
-        let mut tx = self.desk.db.write().await.map_err(failed)?;
-        sessions::save(&mut tx, &hash(&record.id), &data).await.map_err(failed)?;
-        tx.save_unaudited("a session's data").await.map_err(failed)
+        sessions::save(&self.desk, &hash(&record.id), &data).await.map_err(failed)
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        let now = self.desk.now();
-        let (idle_since, begun_since) = (now.plus_ms(-self.life.idle_ms), now.plus_ms(-self.life.whole_ms));
-        let found = {
-            let mut read = self.desk.db.read().await.map_err(failed)?;
-            sessions::load(&mut read, &hash(id), idle_since, begun_since).await.map_err(failed)?
-        };
-        let Some((data, seen_at)) = found else { return Ok(None) };
-        if now.ms() - seen_at.ms() > SEEN_EVERY_MS.min(self.life.idle_ms / 4) {
-            let mut tx = self.desk.db.write().await.map_err(failed)?;
-            sessions::seen(&mut tx, &hash(id), now).await.map_err(failed)?;
-            tx.save_unaudited("a session's last sight").await.map_err(failed)?;
-        }
+        let found = sessions::load(&self.desk, &hash(id), self.life).await.map_err(failed)?;
+        let Some(data) = found else { return Ok(None) };
         let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
+        let until = self.desk.now().plus_ms(self.life.idle_ms);
         // The table decides how long a session lives; tower-sessions only wants a date that has not come.
-        let expiry_date = OffsetDateTime::from_unix_timestamp(now.plus_ms(self.life.idle_ms).ms() / 1_000)
+        let expiry_date = OffsetDateTime::from_unix_timestamp(until.ms() / 1_000)
             .map_err(|error| Error::Decode(error.to_string()))?;
         Ok(Some(Record { id: *id, data, expiry_date }))
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
-        let now = self.desk.now();
-        let mut tx = self.desk.db.write().await.map_err(failed)?;
-        sessions::end(&mut tx, &hash(id), now).await.map_err(failed)?;
-        tx.save_unaudited("a session ends").await.map_err(failed)
+        sessions::end(&self.desk, &hash(id)).await.map_err(failed)
     }
 }
