@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use leptos::prelude::use_context;
 
-/// To one person, in plain text. Debug shows nothing of it: it may hold a link that works once.
+/// To one person, in plain text. `Debug` shows nothing of it: it may contain a one-time link.
 #[derive(Clone)]
 pub struct Letter {
     pub to: String,

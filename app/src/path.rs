@@ -24,7 +24,7 @@ impl From<LocalPath> for String {
 }
 
 impl LocalPath {
-    /// Takes what somebody sent only if it cannot leave this host, whatever a browser makes of it.
+    /// Accepts text from a request only if every browser stays on this host with it.
     pub fn parse(text: &str) -> Option<Self> {
         let safe = text.starts_with('/')
             && !text.starts_with("//")
@@ -100,7 +100,7 @@ impl LocalPath {
         Self(format!("/{org}/keys/{id}/edit"))
     }
 
-    /// The installation's organisations, for whoever runs it.
+    /// The installation's organisations, for operators.
     pub fn operator() -> Self {
         Self("/operator".into())
     }
@@ -119,7 +119,7 @@ impl LocalPath {
         Self("/operator/models".into())
     }
 
-    /// A page of one model. Ids hold slashes, so they stand in the query.
+    /// A page of one model. Ids contain slashes, so they are in the query.
     pub fn model(page: &str, id: &str) -> Self {
         let query = serde_urlencoded::to_string([("id", id)]).unwrap_or_default();
         Self(format!("/operator/models/{page}?{query}"))
@@ -129,7 +129,7 @@ impl LocalPath {
         Self(format!("/operator/{org}/created"))
     }
 
-    /// An organisation's balance, for whoever runs the installation.
+    /// An organisation's balance, for operators.
     pub fn operator_balance(org: &str) -> Self {
         Self(format!("/operator/{org}/balance"))
     }
@@ -159,7 +159,7 @@ impl LocalPath {
         Self(format!("/{org}/members/{id}"))
     }
 
-    /// What becomes of the keys of somebody who left.
+    /// The decision about the keys of a person who left.
     pub fn offboarding(org: &str, id: &PersonId) -> Self {
         Self(format!("/{org}/members/{id}/keys"))
     }
@@ -183,7 +183,7 @@ impl LocalPath {
     }
 }
 
-/// Somebody pasted a key into an address: it goes into no other one, and into no page.
+/// Whether a key was pasted into the address. It must not reach another address or a page.
 fn contains_secret(text: &str) -> bool {
     text.split(['/', '?']).any(|part| {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(part).unwrap_or_default();

@@ -46,7 +46,7 @@ pub struct Returned {
     pub errors: Vec<FieldError>,
     /// Names and values as they were sent, without passwords, tokens and searches.
     pub values: Vec<(String, String)>,
-    /// After a clash: the form to show instead, as JSON.
+    /// After an edit conflict: the form to show instead, as JSON.
     pub merged: Option<String>,
 }
 

@@ -77,7 +77,7 @@ test("a key that was revoked meanwhile is not edited", async ({ signedIn, page: 
 
   await mine.getByLabel("Note").fill("too late");
   await save(mine);
-  await expect(mine.getByText(`The key ${key.name} is revoked. That is final.`)).toBeVisible();
+  await expect(mine.getByText(`The key ${key.name} is revoked, which can't be undone.`)).toBeVisible();
   await theirs.reload();
   await expect(theirs.locator("main")).not.toContainText("too late");
 });

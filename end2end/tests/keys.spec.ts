@@ -135,7 +135,7 @@ test("an edit changes what was changed, and the history says from what to what",
   await open(`${key.path}/edit`);
   await save(page);
   await page.waitForURL(server.url + key.path);
-  await expect(page.getByRole("status")).toHaveText("Nothing was changed.");
+  await expect(page.getByRole("status")).toHaveText("No changes to save.");
   await expect(fact(page, "Version")).toHaveText("2");
 });
 
@@ -200,7 +200,7 @@ test("a disabled key is refused until it is enabled again", async ({ signedIn, p
   await open(key.path);
   await page.getByRole("button", { name: "Disable" }).click();
   await expect(state(page)).toHaveText("Disabled");
-  await expect(page.getByRole("status")).toHaveText(`Key ${key.name} disabled. Requests with it are refused from now on.`);
+  await expect(page.getByRole("status")).toHaveText(`Key ${key.name} disabled. Requests with it fail immediately.`);
   const refused = await asOpenAi(server.url, key.secret);
   expect(refused.status).toBe(401);
   expect(refused.body.error).toMatchObject({ code: "invalid_api_key", message: expect.stringContaining("is disabled since") });
@@ -231,7 +231,7 @@ test("a key in use is revoked only by its name, and then for good in every proto
   const name = page.getByLabel(`Type ${key.name} to confirm`);
   await name.fill("something else");
   await page.getByRole("button", { name: "Revoke key" }).click();
-  await expect(mistake(page, "name")).toHaveText(`This key was used in the last day. Type its name, ${key.name}, to revoke it.`);
+  await expect(mistake(page, "name")).toHaveText(`This key was used in the last 24 hours. Type its name, ${key.name}, to revoke it.`);
   expect((await asOpenAi(server.url, key.secret)).status).toBe(200);
 
   await name.fill(key.name);
@@ -265,7 +265,7 @@ test("two live keys of a team have two names; a revoked key's name is free again
   await page.getByLabel("Note").fill("kept");
   await setLimit(page, "Requests", "77");
   await create.click();
-  await expect(mistake(page, "name")).toHaveText(`A live key of this team is already named ${first.name}. Choose another name.`);
+  await expect(mistake(page, "name")).toHaveText(`A live key without a team is already named ${first.name}. Choose another name.`);
   await expect(page.getByLabel("Note")).toHaveValue("kept");
   await expect(limitOf(page, "Requests").locator(".affix input")).toHaveValue("77");
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue(first.name);

@@ -14,7 +14,7 @@ test("an owner changes the settings, and the address moves with them", async ({ 
   await setLimit(page, "Maximum lifetime of a key", "30");
   await save(page);
   await expect(mistake(page, "slug")).toContainText("an address of Keydesk itself");
-  await expect(mistake(page, "zone")).toContainText("Write it as Europe/Zurich or UTC");
+  await expect(mistake(page, "zone")).toContainText("Enter one such as Europe/Zurich or UTC");
   await page.getByLabel("Address").fill("acme-labs");
   await page.getByLabel("Time zone").fill("Asia/Tokyo");
   await save(page);
@@ -61,7 +61,7 @@ test("a second factor is required only by somebody who has one", async ({ signed
   await open("/acme/settings");
   await page.getByRole("radio", { name: /Required/ }).check();
   await save(page);
-  await expect(mistake(page, "second_factor")).toContainText("would shut you out");
+  await expect(mistake(page, "second_factor")).toContainText("would lock you out");
   await expect(page.getByRole("link", { name: "in your account" })).toHaveAttribute("href", "/account");
 });
 

@@ -42,7 +42,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await page.getByLabel("Credential variable").fill("ACME_TESTS_API_KEY");
   await page.getByLabel(/^Idle timeout/).fill("90");
   await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Connect provider").click()]);
-  await expect(page.getByRole("status")).toContainText("OpenAI is connected at https://api.openai.com.");
+  await expect(page.getByRole("status")).toContainText("OpenAI is saved with https://api.openai.com.");
   await expect(page.getByLabel("Base URL")).toHaveValue("https://api.openai.com");
   await expect(page.locator("main .badge")).toHaveText("Set");
 
@@ -50,11 +50,11 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await page.getByRole("checkbox", { name: "gpt-5-mini", exact: true }).check();
   const own = page.url();
   await Promise.all([page.waitForResponse(/\/operator\/providers\/prov_/), button(page, "Save models").click()]);
-  await expect(page.getByRole("status")).toContainText("2 models more served by OpenAI");
+  await expect(page.getByRole("status")).toContainText("2 models added to OpenAI");
   await expect(page.getByRole("checkbox", { name: "gpt-5", exact: true })).toBeChecked();
   await page.getByRole("checkbox", { name: "gpt-5", exact: true }).uncheck();
   await Promise.all([page.waitForResponse(/\/operator\/providers\/prov_/), button(page, "Save models").click()]);
-  await expect(page.getByRole("status")).toContainText("1 model no longer served by OpenAI");
+  await expect(page.getByRole("status")).toContainText("1 model removed from OpenAI");
 
   await open("/operator/providers");
   const row = page.locator("tbody tr");
@@ -71,7 +71,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await page.waitForURL(`${own}/retire`);
   await expect(page.locator("main")).toContainText("gpt-5-mini is no longer served");
   await Promise.all([page.waitForURL(`${server.url}/operator/providers`), button(page, "Retire provider").click()]);
-  await expect(page.getByRole("status")).toContainText("OpenAI is retired. Nobody serves gpt-5-mini now.");
+  await expect(page.getByRole("status")).toContainText("OpenAI is retired. gpt-5-mini is no longer served.");
   await expect(page.getByRole("heading", { name: "No providers yet" })).toBeVisible();
 });
 
@@ -144,7 +144,7 @@ test("of two who edit a provider the second sees both values and loses nothing",
   await page.getByLabel(/Connect timeout/).fill("9");
   await page.getByLabel("Name", { exact: true }).fill("OpenAI EU");
   await button(page, "Save connection").click();
-  await expect(page.getByRole("alert").first()).toContainText("Somebody changed this provider while you were editing.");
+  await expect(page.getByRole("alert").first()).toContainText("This provider was changed while you were editing.");
   await expect(mistake(page, "connect")).toContainText("Now: 7 seconds. You entered: 9 seconds.");
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue("OpenAI EU");
   await button(page, "Save connection").click();

@@ -70,7 +70,7 @@ test("what is no whole key of this desk is told apart, and is not put into the a
     [typo, "its checksum does not match"],
     [`"${secret}"`, "The key stands in quotation marks."],
     ["sk-ant-api03-abcdefghijklmnopqrstuvwxyz", "This is a key of Anthropic"],
-    ["sk-desk-000000000000000000000000000000000EDNSJ", "No key here has this secret."],
+    ["sk-desk-000000000000000000000000000000000EDNSJ", "No key of this organisation has this secret."],
   ];
   for (const [text, sentence] of damaged) {
     await open(keys);

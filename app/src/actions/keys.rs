@@ -44,7 +44,7 @@ pub async fn edit_key(form: EditForm) -> Result<(), AppError> {
                     Ok(LocalPath::key(&form.org, &id))
                 }
                 Edited::Nothing(id) => {
-                    tell(Tone::Good, "Nothing was changed.")?;
+                    tell(Tone::Good, "No changes to save.")?;
                     Ok(LocalPath::key(&form.org, &id))
                 }
                 Edited::EditConflict(conflict) => Err(AppError::EditConflict {
@@ -63,7 +63,7 @@ pub async fn disable_key(form: KeyRef) -> Result<(), AppError> {
     answer(
         async {
             let name = keys::disable(&desk()?, &caller()?, &form).await?;
-            tell(Tone::Good, format!("Key {name} disabled. Requests with it are refused from now on."))?;
+            tell(Tone::Good, format!("Key {name} disabled. Requests with it fail immediately."))?;
             Ok(LocalPath::keys(&form.org).with_id(&form.id))
         }
         .await,
@@ -75,7 +75,7 @@ pub async fn enable_key(form: KeyRef) -> Result<(), AppError> {
     answer(
         async {
             let name = keys::enable(&desk()?, &caller()?, &form).await?;
-            tell(Tone::Good, format!("Key {name} enabled. Requests with it are let in again."))?;
+            tell(Tone::Good, format!("Key {name} enabled. Requests with it are allowed again."))?;
             Ok(LocalPath::keys(&form.org).with_id(&form.id))
         }
         .await,
@@ -87,7 +87,7 @@ pub async fn revoke_key(form: RevokeForm) -> Result<(), AppError> {
     answer(
         async {
             let name = keys::revoke(&desk()?, &caller()?, &form).await?;
-            tell(Tone::Good, format!("Key {name} revoked. Requests with it are refused from now on."))?;
+            tell(Tone::Good, format!("Key {name} revoked. Requests with it fail immediately."))?;
             Ok(LocalPath::keys(&form.org).with_id(&form.id))
         }
         .await,
@@ -104,7 +104,7 @@ pub async fn search_keys(form: SearchForm) -> Result<(), AppError> {
                 Found::RetiredSecretOf(id) => {
                     tell(
                         Tone::Warn,
-                        "That secret was replaced by a rotation and works no longer. This is its key.",
+                        "A rotation replaced that secret, so it no longer works. This is its key.",
                     )?;
                     Ok(LocalPath::key(&form.org, &id))
                 }
@@ -159,7 +159,7 @@ pub struct Hit {
 /// How many keys the palette shows.
 const MAX_HITS: usize = 8;
 
-/// What the palette asks while somebody types: a few keys by name or last four.
+/// What the palette shows during typing: a few keys by name or last four.
 #[server(endpoint = "keys/find")]
 pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
     let found = async {

@@ -16,7 +16,7 @@ pub async fn add_model(form: AddForm) -> Result<(), AppError> {
     answer(
         async {
             let id = models::add(&desk()?, By::Operator(&caller()?), &form).await?;
-            tell(Tone::Good, format!("{id} is in the catalogue. Keys can be scoped to it from now on."))?;
+            tell(Tone::Good, format!("{id} is in the catalogue. Keys can now be allowed to use it."))?;
             Ok(LocalPath::models())
         }
         .await,
@@ -31,12 +31,12 @@ pub async fn save_model(form: SaveForm) -> Result<(), AppError> {
                 Saved::Saved(id) => {
                     tell(
                         Tone::Good,
-                        format!("{id} is saved. It holds for requests that start from now on."),
+                        format!("{id} is saved. The change applies to requests that start from now on."),
                     )?;
                     Ok(LocalPath::models())
                 }
                 Saved::Nothing(_) => {
-                    tell(Tone::Good, "Nothing was changed.")?;
+                    tell(Tone::Good, "No changes to save.")?;
                     Ok(LocalPath::models())
                 }
                 Saved::EditConflict(conflict) => Err(AppError::EditConflict {
@@ -55,7 +55,7 @@ pub async fn retire_model(form: RetireForm) -> Result<(), AppError> {
     answer(
         async {
             let id = models::retire(&desk()?, By::Operator(&caller()?), &form).await?;
-            tell(Tone::Good, format!("{id} is retired. Requests for it are refused from now on."))?;
+            tell(Tone::Good, format!("{id} is retired. Requests for it fail immediately."))?;
             Ok(LocalPath::models())
         }
         .await,

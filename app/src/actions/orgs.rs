@@ -28,14 +28,12 @@ pub async fn save_settings(form: SaveForm) -> Result<(), AppError> {
                 Saved::Saved(slug) => {
                     tell(
                         Tone::Good,
-                        format!(
-                            "The settings are saved. The organisation's pages are at /{slug} from now on."
-                        ),
+                        format!("The settings are saved. The organisation's pages are now at /{slug}."),
                     )?;
                     Ok(LocalPath::settings(&slug))
                 }
                 Saved::Nothing => {
-                    tell(Tone::Good, "Nothing was changed.")?;
+                    tell(Tone::Good, "No changes to save.")?;
                     Ok(LocalPath::settings(&form.org))
                 }
                 Saved::EditConflict(conflict) => Err(AppError::EditConflict {
@@ -80,10 +78,7 @@ pub async fn suspend_org(form: OrgStatusForm) -> Result<(), AppError> {
     answer(
         async {
             let name = orgs::suspend(&desk()?, By::Operator(&caller()?), &form).await?;
-            tell(
-                Tone::Good,
-                format!("{name} is suspended. Requests with its keys are refused from now on."),
-            )?;
+            tell(Tone::Good, format!("{name} is suspended. Requests with its keys fail immediately."))?;
             Ok(LocalPath::operator())
         }
         .await,
@@ -110,9 +105,9 @@ pub async fn enter_balance(form: EnterForm) -> Result<(), AppError> {
                 Entered::Entered { name, entry, left } => {
                     let amount = entry.amount;
                     let done = match entry.kind {
-                        EntryKind::Debit => format!("{amount} is taken out of the balance of {name}."),
+                        EntryKind::Debit => format!("{amount} taken out of the balance of {name}."),
                         EntryKind::Opening | EntryKind::Credit => {
-                            format!("{amount} is added to the balance of {name}.")
+                            format!("{amount} added to the balance of {name}.")
                         }
                     };
                     tell(Tone::Good, format!("{done} It is {left} now."))?;
@@ -138,12 +133,12 @@ pub async fn enforce_balance(form: EnforceForm) -> Result<(), AppError> {
             if done.balance.refuses() {
                 tell(
                     Tone::Warn,
-                    format!("The balance of {name} is enforced, and it is {left}: requests with its keys are refused until you add credit."),
+                    format!("The balance of {name} is now enforced. It is {left}, so requests with its keys fail until you add credit."),
                 )?;
             } else if done.balance.enforced_at.is_some() {
-                tell(Tone::Good, format!("The balance of {name} is enforced from now on. It is {left}."))?;
+                tell(Tone::Good, format!("The balance of {name} is now enforced. It is {left}."))?;
             } else {
-                tell(Tone::Good, format!("The balance of {name} stops no request any more."))?;
+                tell(Tone::Good, format!("The balance of {name} is no longer enforced."))?;
             }
             Ok(LocalPath::operator_balance(&form.org))
         }

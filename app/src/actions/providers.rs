@@ -17,7 +17,7 @@ pub async fn add_provider(form: AddForm) -> Result<(), AppError> {
         async {
             let provider = providers::add(&desk()?, By::Operator(&caller()?), &form).await?;
             let sentence = format!(
-                "{} is connected at {}. Choose the models that it serves next.",
+                "{} is saved with {}. Next, choose the models that it serves.",
                 provider.name, provider.base_url
             );
             tell(Tone::Good, sentence)?;
@@ -33,15 +33,12 @@ pub async fn save_provider(form: SaveForm) -> Result<(), AppError> {
         async {
             match providers::save(&desk()?, By::Operator(&caller()?), &form).await? {
                 Saved::Saved(spec) => {
-                    let sentence = format!(
-                        "{} is saved. Requests that start from now on go to {}.",
-                        spec.name, spec.base_url
-                    );
+                    let sentence = format!("{} is saved. New requests go to {}.", spec.name, spec.base_url);
                     tell(Tone::Good, sentence)?;
                     Ok(LocalPath::providers().with_id(&form.id))
                 }
                 Saved::Nothing => {
-                    tell(Tone::Good, "Nothing was changed.")?;
+                    tell(Tone::Good, "No changes to save.")?;
                     Ok(LocalPath::providers().with_id(&form.id))
                 }
                 Saved::EditConflict(conflict) => Err(AppError::EditConflict {
@@ -74,9 +71,9 @@ pub async fn retire_provider(form: RetireForm) -> Result<(), AppError> {
             let Retired { name, unrouted } =
                 providers::retire(&desk()?, By::Operator(&caller()?), &form).await?;
             let sentence = match unrouted.len() {
-                0 => format!("{name} is retired. It served no model."),
-                1 => format!("{name} is retired. Nobody serves {} now.", unrouted[0]),
-                count => format!("{name} is retired. Nobody serves its {count} models now."),
+                0 => format!("{name} is retired. It served no models."),
+                1 => format!("{name} is retired. {} is no longer served.", unrouted[0]),
+                count => format!("{name} is retired. Its {count} models are no longer served."),
             };
             tell(Tone::Good, sentence)?;
             Ok(LocalPath::providers())
@@ -91,18 +88,13 @@ fn routed_words(routed: &Routed) -> String {
         count => format!("{count} models"),
     };
     match (routed.added, routed.removed) {
-        (0, 0) => "Nothing was changed.".into(),
-        (added, 0) => format!("{} more served by {} from now on.", count(added), routed.name),
+        (0, 0) => "No changes to save.".into(),
+        (added, 0) => format!("{} added to {}.", count(added), routed.name),
         (0, removed) => {
-            format!("{} no longer served by {}. Nobody serves them now.", count(removed), routed.name)
+            format!("{} removed from {}, and no longer served.", count(removed), routed.name)
         }
         (added, removed) => {
-            format!(
-                "{} more served by {} from now on, and {} no longer.",
-                count(added),
-                routed.name,
-                count(removed)
-            )
+            format!("{} added to {}, and {} removed.", count(added), routed.name, count(removed))
         }
     }
 }

@@ -34,7 +34,7 @@ pub async fn edit_team(form: EditForm) -> Result<(), AppError> {
                     Ok(LocalPath::team(&form.org, &id))
                 }
                 Edited::Nothing(id) => {
-                    tell(Tone::Good, "Nothing was changed.")?;
+                    tell(Tone::Good, "No changes to save.")?;
                     Ok(LocalPath::team(&form.org, &id))
                 }
                 Edited::EditConflict(conflict) => Err(AppError::EditConflict {

@@ -1,4 +1,4 @@
-//! Copy buttons: `data-copy` holds the id of the element whose text is copied.
+//! Copy buttons: `data-copy` is the id of the element whose text is copied.
 
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Event, HtmlElement};
@@ -12,9 +12,12 @@ pub fn listen() {
         let Some(source) = by_id::<HtmlElement>(&from) else { return };
         let text = source.text_content().unwrap_or_default();
         spawn_local(async move {
-            let done = JsFuture::from(window().navigator().clipboard().write_text(&text)).await.is_ok();
+            let navigator = window().navigator();
+            // Over plain http browsers have no clipboard.
+            let has_clipboard = js_sys::Reflect::has(&navigator, &"clipboard".into()).unwrap_or(false);
+            let done = has_clipboard && JsFuture::from(navigator.clipboard().write_text(&text)).await.is_ok();
             let Some(words) = find::<HtmlElement>(&button, "span") else { return };
-            words.set_text_content(Some(if done { "Copied" } else { "Select and copy it by hand" }));
+            words.set_text_content(Some(if done { "Copied" } else { "Press Ctrl+C to copy" }));
             if !done && let Ok(Some(selection)) = window().get_selection() {
                 let _ = selection.select_all_children(&source);
             }

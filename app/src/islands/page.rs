@@ -1,4 +1,4 @@
-//! Small help for the island's other parts: the document, listening, asking the server.
+//! Helpers of the island's other parts: the document, events, requests to the server.
 
 use wasm_bindgen::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
@@ -82,8 +82,8 @@ pub async fn pause(ms: i32) {
     let _ = JsFuture::from(promise).await;
 }
 
-/// What a page wants done once: the time zone of a form that asks for it, and a fresh copy instead of one kept by the
-/// browser where a secret stood.
+/// Done once for a page: fills in the browser's time zone, and reloads a page that showed a secret instead of showing the
+/// browser's copy of it.
 pub fn prepare() {
     // For styles and for tests: from now on the page's script answers.
     if let Some(root) = document().document_element() {

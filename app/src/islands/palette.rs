@@ -10,7 +10,7 @@ use web_sys::{
 
 use super::page::{by_id, document, find, from_template, nearest, on, pause, post, text};
 
-/// Somebody who types is not asked for between two letters.
+/// A pause in typing after which the server is asked for hits.
 const TYPING_MS: i32 = 120;
 
 thread_local! {
@@ -39,7 +39,7 @@ pub fn listen() {
     });
     on("input", |event: Event| {
         if nearest(&event, "#palette").is_some() {
-            ask();
+            look_up();
         }
     });
     // A click on the backdrop closes.
@@ -57,7 +57,7 @@ fn open(dialog: &HtmlDialogElement) {
         input.set_value("");
     }
     let _ = dialog.show_modal();
-    ask();
+    look_up();
 }
 
 fn hits(dialog: &Element) -> Vec<HtmlElement> {
@@ -97,8 +97,8 @@ fn select(dialog: &Element, hits: &[HtmlElement], chosen: usize) {
     }
 }
 
-/// Asks for keys and shows them above the pages whose words match.
-fn ask() {
+/// Shows the keys that match above the pages that do.
+fn look_up() {
     let Some(dialog) = dialog() else { return };
     let typed = find::<HtmlInputElement>(&dialog, "input").map(|input| input.value()).unwrap_or_default();
     let turn = TYPED.get().wrapping_add(1);

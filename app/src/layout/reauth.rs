@@ -27,7 +27,7 @@ pub fn reauth_fields(caller: &Caller, now: Moment, field_errors: &FieldErrors) -
     view! { {password} {code} }.into_any()
 }
 
-/// The password alone, for what asks for it each time.
+/// The password alone, for actions that need it every time.
 pub fn reauth_password(help: &'static str, field_errors: &FieldErrors) -> AnyView {
     let password = TextField {
         field: "reauth",

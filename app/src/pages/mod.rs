@@ -1,5 +1,5 @@
-//! The pages, one file or folder per feature. A page asks one operation and draws what it answers; what could not be
-//! done is drawn too, with its true status.
+//! The pages, one file or folder per feature. A page calls one operation and draws its result, or the error with
+//! its status.
 
 pub mod account;
 pub mod audit;

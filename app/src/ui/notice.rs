@@ -1,4 +1,4 @@
-//! One line at the top of a page after an act, or above a form that needs a change.
+//! One line at the top of a page after an action, or above a form that has errors.
 
 use leptos::prelude::*;
 
@@ -11,7 +11,7 @@ pub fn notice(tone: Tone, sentence: String) -> AnyView {
         Tone::Warn => ("notice warn", Icon::Warn),
         Tone::Bad => ("notice bad", Icon::Bad),
     };
-    // What went well is told when there is a pause; what needs reading is told at once.
+    // Screen readers announce a success at the next pause, and everything else immediately.
     let role = if tone == Tone::Good { "status" } else { "alert" };
     view! {
         <div class=class role=role>

@@ -1,4 +1,4 @@
-//! A QR code, drawn here: no service on the network sees what it holds.
+//! A QR code, drawn here: its text is sent to no other service.
 
 use leptos::prelude::*;
 use qrcode::{Color, QrCode};

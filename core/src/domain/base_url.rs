@@ -15,8 +15,8 @@ const NOT_WHOLE: &str =
 const ONE_CALL: &str =
     "This is the address of one call. Leave out everything from the version on: https://api.openai.com.";
 const LINK_LOCAL: &str = "This is a link-local address, where a machine's own cloud answers with its secrets. Write the address of the provider.";
-const NO_HOST: &str = "This address is no host's. Write the address of the provider.";
-const PLAIN: &str = "Plain http sends the credential and what people ask unencrypted, so it is only for a host on this machine or in your own network. Write https.";
+const NO_HOST: &str = "This URL has no host. Enter the URL of the provider.";
+const PLAIN: &str = "Plain http sends the API key and the requests unencrypted, so it is allowed only for this machine or your own network. Use https.";
 
 /// What every client adds by itself.
 const VERSIONS: [&str; 2] = ["/v1", "/v1beta"];
@@ -38,7 +38,7 @@ pub fn parse_base_url(text: &str) -> Result<String, ParseError> {
     }
     // A parser takes line breaks out and turns backslashes round: what it then reads is not what somebody sees.
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
-        return wrong("The address holds a space, a line break or a backslash. Type it anew without.");
+        return wrong("The URL has a space, a line break or a backslash. Remove it.");
     }
     let Ok(url) = Url::parse(text) else { return wrong(NOT_WHOLE) };
     if !matches!(url.scheme(), "https" | "http")
@@ -48,11 +48,11 @@ pub fn parse_base_url(text: &str) -> Result<String, ParseError> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return wrong(
-            "The address holds a user name or a password. Leave it out: a credential comes from its variable.",
+            "The URL has a user name or a password. Remove it: the API key comes from the credential variable.",
         );
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return wrong("The address holds a ? or a #. Leave out everything from there on.");
+        return wrong("The URL has a ? or a #. Remove it and everything after it.");
     }
     let own = match url.host() {
         Some(Host::Domain(name)) => own_name(name)?,

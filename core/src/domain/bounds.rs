@@ -92,7 +92,7 @@ impl Bounds {
                     more => format!(" and {more} more"),
                 };
                 (!wrong.is_empty())
-                    .then(|| format!("{team} allows only {allowed}. Take out {}{more}.", named.join(", ")))
+                    .then(|| format!("{team} allows only {allowed}. Remove {}{more}.", named.join(", ")))
             }
         }
     }
@@ -151,7 +151,7 @@ pub fn expiry_within(
         return Ok(());
     }
     Err(ParseError::new(format!(
-        "Keys of this organisation end within {}. Choose {} or an earlier day.",
+        "Keys in this organisation can't last longer than {}. Choose {} or an earlier day.",
         days_words(max),
         last.date(zone)
     )))
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(
             told(&wide, None),
             [
-                say("models", "Crew allows only claude-*, gpt-5. Take out gemini-3, gpt-5*."),
+                say("models", "Crew allows only claude-*, gpt-5. Remove gemini-3, gpt-5*."),
                 say("month", "Crew allows at most $500.00 per month. Enter that or less."),
                 say("rpm", "Crew allows at most 60 requests per minute. Enter that or less."),
                 say("tpm", "Crew allows at most 100,000 tokens per minute. Enter that or less."),
@@ -268,7 +268,7 @@ mod tests {
         let never = within(None).unwrap_err().to_string();
         assert_eq!(
             never,
-            "Keys of this organisation end within 30 days. Choose 14 Feb 2027 or an earlier day."
+            "Keys in this organisation can't last longer than 30 days. Choose 14 Feb 2027 or an earlier day."
         );
         assert!(expiry_within(None, None, now, &zone).is_ok());
     }

@@ -122,7 +122,7 @@ impl Balance {
         };
         if so_far.saturating_add(new.amount) > MAX_ALTOGETHER {
             return Err(ParseError::new(format!(
-                "With this, more than {MAX_ALTOGETHER} would have been {word} in all. Enter a smaller amount."
+                "With this, more than {MAX_ALTOGETHER} would be {word} in total. Enter a smaller amount."
             )));
         }
         Ok(())

@@ -145,7 +145,7 @@ fn four_digits(nanos: u64) -> u64 {
 fn sentence(field_error: Mistake) -> &'static str {
     match field_error {
         Mistake::Empty => "The amount is empty. Enter dollars, such as 12.50.",
-        Mistake::Negative => "The amount is negative. Enter $0 or more.",
+        Mistake::Negative => "The amount is negative. Enter more than $0.",
         Mistake::Separator => {
             "The amount can be read in two ways. Write 1,234.56: a comma or a space before every three digits, and a point before decimals."
         }

@@ -92,5 +92,5 @@ pub fn parse_org_name(text: &str) -> Result<String, ParseError> {
 /// The zone of an IANA name.
 pub fn parse_zone(text: &str) -> Result<Zone, ParseError> {
     Zone::parse(text.trim())
-        .ok_or_else(|| ParseError::new("This time zone is not known. Write it as Europe/Zurich or UTC."))
+        .ok_or_else(|| ParseError::new("Unknown time zone. Enter one such as Europe/Zurich or UTC."))
 }

@@ -63,7 +63,7 @@ pub fn check_credential_env(text: &str) -> Result<(), ParseError> {
         return Ok(());
     }
     Err(ParseError::new(
-        "This is not the name of a variable for an API key. Write capitals, digits and _ with _API_KEY at the end, such as OPENAI_API_KEY.",
+        "This is not the name of an API key variable. Use capitals, digits and _, with _API_KEY at the end, such as OPENAI_API_KEY.",
     ))
 }
 

@@ -219,11 +219,11 @@ impl Settings {
         let Some(max) = self.rules.max_key_days else { return Ok(()) };
         let days = self.reads(Setting::KeyDaysMost);
         let sentence = match self.defaults.days {
-            None => format!(
-                "No key may live longer than {days}, so new ones cannot start without an end. Type {days} or fewer."
-            ),
+            None => {
+                format!("Keys can't last longer than {days}, so new keys must expire. Enter {days} or fewer.")
+            }
             Some(default) if default > max => {
-                format!("That is longer than the {days} that a key may live. Type {days} or fewer.")
+                format!("Keys can't last longer than {days}. Enter {days} or fewer.")
             }
             Some(_) => return Ok(()),
         };

@@ -243,7 +243,7 @@ impl KeyForm {
         let owner = errors.take("owner", parse_owner(&self.owner));
         let models = parse_models(
             (&self.scope, &self.models, &self.patterns),
-            "the key could do nothing",
+            "the key could not be used",
             &mut errors,
         );
         let addresses = errors.take("addresses", AllowList::parse_lines(&self.addresses));
@@ -279,11 +279,11 @@ impl KeyForm {
                 // The day's last moment, so that the day people read is the one they chose.
                 let end = day.end(context.zone).plus_ms(-1);
                 if end <= context.now {
-                    return Err(ParseError::new("That day is over. Choose today or a later day."));
+                    return Err(ParseError::new("That day is in the past. Choose today or a later day."));
                 }
                 if end > context.now.plus_days(MAX_YEARS_AHEAD * 366) {
                     return Err(ParseError::new(
-                        "That is more than ten years ahead. Choose Never to leave it open.",
+                        "That is more than ten years ahead. Choose an earlier day, or Never.",
                     ));
                 }
                 Some(end)

@@ -28,21 +28,19 @@ impl EntryForm {
             Some(EntryKind::Opening) | None => Err(ParseError::new("Choose Add credit or Take out.")),
         };
         let amount = match self.amount.trim() {
-            "" => Err(ParseError::new("The amount is empty. Enter one in dollars, such as 250 or 1,250.50.")),
+            "" => Err(ParseError::new("The amount is empty. Enter dollars, such as 250 or 1,250.50.")),
             text => Money::parse(text),
         };
         let amount = amount.and_then(|amount| match amount {
             Money::ZERO => {
-                Err(ParseError::new("Amount must be more than $0. The choice above says in which direction."))
+                Err(ParseError::new("Amount must be more than $0. Choose Add credit or Take out above."))
             }
             amount => Ok(amount),
         });
         let note = match self.note.trim() {
-            "" => Err(ParseError::new(
-                "Say what it is for, such as the invoice's number: it is all that explains the entry later.",
-            )),
+            "" => Err(ParseError::new("Enter what it is for, such as the invoice number.")),
             text if looks_like_secret(text) => Err(ParseError::new(
-                "This looks like a secret, and secrets are kept nowhere. Write it in words.",
+                "This looks like a secret. Secrets are never stored. Describe it in words.",
             )),
             text => visible_name(text, "Note", MAX_NOTE),
         };

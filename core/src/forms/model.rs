@@ -62,7 +62,9 @@ impl ModelForm {
         let mut errors = Vec::new();
         let id = self.id.trim();
         let checked = if id.is_empty() {
-            Err(ParseError::new("The model's name is empty. Type the one that clients send, such as gpt-5."))
+            Err(ParseError::new(
+                "The model's name is empty. Enter the name that clients send, such as gpt-5.",
+            ))
         } else {
             check_model_id(id)
         };
@@ -72,9 +74,8 @@ impl ModelForm {
             "" => Some(None),
             text => match ProviderId::parse(text) {
                 Some(id) => Some(Some(id)),
-                None => {
-                    errors.take("route", Err(ParseError::new("Choose one of these providers, or Nobody.")))
-                }
+                None => errors
+                    .take("route", Err(ParseError::new("Choose one of these providers, or Not served."))),
             },
         };
         let upstream = self.upstream.trim();
@@ -111,7 +112,7 @@ impl ModelForm {
 fn parse_vendor(text: &str) -> Result<String, ParseError> {
     let vendor = visible_name(text, "Vendor", MAX_VENDOR)?;
     if looks_like_secret(&vendor) {
-        return Err(ParseError::new("This looks like a secret, and secrets are kept nowhere. Type a name."));
+        return Err(ParseError::new("This looks like a secret. Secrets are never stored. Enter a name."));
     }
     Ok(vendor)
 }

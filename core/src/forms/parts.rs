@@ -71,7 +71,7 @@ pub(super) fn parse_models(
             list.dedup();
             if list.is_empty() {
                 let sentence =
-                    format!("No model is chosen, so {otherwise}. Choose at least one, or every model.");
+                    format!("No model is selected, so {otherwise}. Select at least one, or every model.");
                 errors.push(FieldError::new("models", ParseError::new(sentence)));
                 return None;
             }
@@ -118,7 +118,7 @@ fn parse_pair<T>(
     let parsed = match (mode, value.trim()) {
         // The value's field is hidden then; what still stands in it is not meant.
         ("none", _) => Ok(None),
-        ("limit", "") => Err(ParseError::new("Type a value, or choose No limit.")),
+        ("limit", "") => Err(ParseError::new("Enter a value, or choose No limit.")),
         ("limit", value) => parse(value).map(Some),
         _ => Err(ParseError::new("Choose No limit or a value.")),
     };

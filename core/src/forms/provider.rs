@@ -71,7 +71,7 @@ impl ProviderForm {
             && idle > whole
         {
             let sentence = format!(
-                "The whole answer has {} seconds, so a longer wait for one part of it would never end it. Type {} or more.",
+                "The total timeout is {} seconds, so a longer idle timeout has no effect. Enter {} or more for the total timeout.",
                 seconds(whole),
                 seconds(idle)
             );
@@ -112,7 +112,7 @@ impl ProviderForm {
 fn parse_name(text: &str) -> Result<String, ParseError> {
     let name = visible_name(text, "Name", MAX_PROVIDER_NAME)?;
     if looks_like_secret(&name) {
-        return Err(ParseError::new("This looks like a secret, and secrets are kept nowhere. Type a name."));
+        return Err(ParseError::new("This looks like a secret. Secrets are never stored. Enter a name."));
     }
     Ok(name)
 }
@@ -120,7 +120,7 @@ fn parse_name(text: &str) -> Result<String, ParseError> {
 /// Milliseconds, from seconds with up to three decimals.
 fn parse_seconds(text: &str, max: i64) -> Result<i64, ParseError> {
     const PER_MS: u128 = 1_000_000;
-    let wrong = || ParseError::new(format!("Type a number of seconds from 1 to {}.", grouped(max)));
+    let wrong = || ParseError::new(format!("Enter a number of seconds from 1 to {}.", grouped(max)));
     let billionths = read_billionths(text).map_err(|_| wrong())?;
     let ms = i64::try_from(billionths / PER_MS).map_err(|_| wrong())?;
     let fits = billionths % PER_MS == 0 && (1_000..=max * 1_000).contains(&ms);

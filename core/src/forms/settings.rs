@@ -219,7 +219,7 @@ impl SettingsForm {
         let parsed = match (mode, value.trim()) {
             // The value's field is hidden then; what still stands in it is not meant.
             ("none", _) => Ok(None),
-            ("limit", "") => Err(ParseError::new("Type a value, or choose No limit.")),
+            ("limit", "") => Err(ParseError::new("Enter a value, or choose No limit.")),
             ("limit", value) => parse(value).map(Some),
             _ => Err(ParseError::new("Choose No limit or a value.")),
         };
@@ -231,7 +231,7 @@ fn parse_days(text: &str) -> Result<i64, ParseError> {
     match parse_count(text)? {
         days if days <= MAX_DAYS => Ok(days),
         _ => Err(ParseError::new(format!(
-            "That is more than ten years. Type {} days or fewer.",
+            "That is more than ten years. Enter {} days or fewer.",
             grouped(MAX_DAYS)
         ))),
     }

@@ -95,7 +95,7 @@ impl TeamForm {
         let name = errors.take("name", visible_name(&self.name, "Name", MAX_NAME));
         let models = parse_models(
             (&self.scope, &self.models, &self.patterns),
-            "the team's keys could do nothing",
+            "the team's keys could not be used",
             &mut errors,
         );
         let budgets = parse_budgets(|field| self.pair(field), &mut errors);

@@ -73,7 +73,7 @@ impl OrgContext {
         let permit = policy::permit(&self.principal, action, on)?;
         if self.org.suspended && !action.while_suspended() {
             return Err(OpError::Conflict(format!(
-                "{} is suspended, so nothing was changed. Whoever runs this installation can resume it.",
+                "{} is suspended. Nothing was saved. Your administrator can resume it.",
                 self.org.name
             )));
         }

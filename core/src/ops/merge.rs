@@ -37,7 +37,7 @@ pub(super) fn merge<F: Serialize + DeserializeOwned + Clone>(
         merged.insert(field.clone(), my.clone());
     }
     let sentence = format!(
-        "Somebody changed this {what} while you were editing. Your changes are below and not saved yet: look them over and save again."
+        "This {what} was changed while you were editing. Your changes are below and not saved yet. Check them and save again."
     );
     let form = serde_json::from_value(Value::Object(merged)).unwrap_or_else(|_| now.clone());
     EditConflict { sentence, errors, form }

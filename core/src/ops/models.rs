@@ -153,7 +153,7 @@ pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<String, OpEr
     let model = form.model.parse().map_err(OpError::Invalid)?;
     let mut tx = desk.db.write().await?;
     if models::find(&mut tx, &model.id).await?.is_some() {
-        let sentence = format!("{} is in the catalogue already. Edit it there.", model.id);
+        let sentence = format!("{} is already in the catalogue. Edit it there.", model.id);
         return Err(OpError::say("id", sentence));
     }
     must_be_there(&mut tx, model.route.as_ref()).await?;
@@ -182,15 +182,13 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
     let mine = form.model.parse().map_err(OpError::Invalid)?;
     if form.version != known.version {
         let was: ModelForm = serde_json::from_str(&form.was)
-            .map_err(|_| OpError::say("vendor", "The form is incomplete. Open it again."))?;
+            .map_err(|_| OpError::say("vendor", "The form is incomplete. Reload and try again."))?;
         let list = providers::list(&mut tx).await?;
         let reads = |field: &str, value: &str| match (field, value) {
             ("route", "") => "Nobody".to_owned(),
             ("route", id) => {
                 let found = list.iter().find(|listed| listed.provider.id.as_str() == id);
-                found
-                    .map_or("a provider that is retired by now", |listed| listed.provider.name.as_str())
-                    .to_owned()
+                found.map_or("a provider that was retired", |listed| listed.provider.name.as_str()).to_owned()
             }
             ("upstream", "") => "the same name".to_owned(),
             ("input" | "output" | "cached", amount) => format!("${amount}"),
@@ -204,7 +202,9 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
     }
     must_be_there(&mut tx, mine.route.as_ref()).await?;
     if !models::update(&mut tx, &operating, form.version, &mine).await? {
-        return Err(OpError::Conflict("The model was changed at this very moment. Open it again.".into()));
+        return Err(OpError::Conflict(
+            "The model was changed at the same time. Reload and try again.".into(),
+        ));
     }
     tx.save_unaudited(NOBODYS).await?;
     tracing::info!(who = operating.who(), before = ?known.model, after = ?mine, "a model is changed");
@@ -246,7 +246,7 @@ pub async fn route(desk: &Desk, by: By<'_>, ids: &[String], to: Option<&str>) ->
         }
         if !models::route(&mut tx, &operating, id, known.model.route.as_ref(), to.as_ref()).await? {
             return Err(OpError::Conflict(format!(
-                "{id} was changed at this very moment, so nothing was. Try again."
+                "{id} was changed at the same time. Nothing was saved. Try again."
             )));
         }
     }
@@ -295,9 +295,10 @@ pub(super) async fn must_be_there(
     route: Option<&ProviderId>,
 ) -> Result<(), OpError> {
     match route {
-        Some(id) if !providers::lock(tx, id).await? => {
-            Err(OpError::say("route", "This provider is not there any more. Choose another, or Nobody."))
-        }
+        Some(id) if !providers::lock(tx, id).await? => Err(OpError::say(
+            "route",
+            "This provider does not exist any more. Choose another, or Not served.",
+        )),
         _ => Ok(()),
     }
 }

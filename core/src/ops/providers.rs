@@ -127,7 +127,7 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
     let current = ProviderSpec::of(&listed.provider);
     if form.version != listed.version {
         let was: ProviderForm = serde_json::from_str(&form.was)
-            .map_err(|_| OpError::say("name", "The form is incomplete. Open it again."))?;
+            .map_err(|_| OpError::say("name", "The form is incomplete. Reload and try again."))?;
         let forms = (&was, &ProviderForm::of(&mine), &ProviderForm::of(&current));
         return Ok(Saved::EditConflict(Box::new(merge("provider", forms, reads))));
     }
@@ -138,7 +138,9 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
     must_be_free(&mut tx, &mine.name, Some(id)).await?;
     let saved = providers::update(&mut tx, &operating, id, form.version, &mine).await;
     if !saved.map_err(|error| name_taken(error, &mine.name))? {
-        return Err(OpError::Conflict("The provider was changed at this very moment. Open it again.".into()));
+        return Err(OpError::Conflict(
+            "The provider was changed at the same time. Reload and try again.".into(),
+        ));
     }
     tx.save_unaudited(NOBODYS).await?;
     tracing::info!(
@@ -208,7 +210,7 @@ pub struct Routed {
 pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, OpError> {
     let operating = by.operating()?;
     let was: BTreeMap<String, String> = serde_json::from_str(&form.was)
-        .map_err(|_| OpError::say("models", "The form is incomplete. Open the page again."))?;
+        .map_err(|_| OpError::say("models", "The form is incomplete. Reload and try again."))?;
     let mut tx = desk.db.write().await?;
     let listed = find(&mut tx, &form.id).await?;
     let (id, name) = (listed.provider.id, listed.provider.name);
@@ -216,10 +218,7 @@ pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, 
         return Err(OpError::NotFound);
     }
     if form.models.iter().any(|model| !was.contains_key(model)) {
-        return Err(OpError::say(
-            "models",
-            "A model that is ticked was not on the page. Open the page again.",
-        ));
+        return Err(OpError::say("models", "A selected model was not on the page. Reload and try again."));
     }
     let mut routed = Routed { name, ..Routed::default() };
     for (model, from) in &was {
@@ -232,7 +231,7 @@ pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, 
         // No id holds a zero character, which Postgres does not take.
         if model.contains('\0') || !models::route(&mut tx, &operating, model, from.as_ref(), to).await? {
             return Err(OpError::Conflict(format!(
-                "{model} was routed otherwise or retired meanwhile, so nothing was changed. Open the page again."
+                "{model} was rerouted or retired in the meantime. Nothing was saved. Reload and try again."
             )));
         }
         match to {
@@ -303,6 +302,6 @@ fn name_taken(error: StoreError, name: &str) -> OpError {
 fn taken(name: &str) -> OpError {
     OpError::say(
         "name",
-        format!("There is a provider {name} already. Choose another name, or edit that one."),
+        format!("There is already a provider {name}. Choose another name, or edit that one."),
     )
 }

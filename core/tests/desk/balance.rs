@@ -98,7 +98,7 @@ on_both!(
         let form = entry(&at, 1, EntryKind::Credit, "50");
         enter(&desk, &op, &form).await.unwrap();
         let again = conflict(enter(&desk, &op, &form).await);
-        assert!(again.sentence.starts_with("This was entered already"), "{}", again.sentence);
+        assert!(again.sentence.starts_with("This entry was already added"), "{}", again.sentence);
         assert!(again.sentence.contains("a credit of $50.00"), "{}", again.sentence);
         // What is in already is not offered for a second time.
         assert_eq!(again.form, EntryForm::default());
@@ -119,7 +119,7 @@ on_both!(
         for (kind, amount) in [(EntryKind::Debit, "20"), (EntryKind::Credit, "50")] {
             let late = entry(&at, 1, kind, amount);
             let conflict = conflict(enter(&desk, &two, &late).await);
-            let sentence = format!("{} entered a credit of $50.00 while you were", one.caller.person.name);
+            let sentence = format!("{} added a credit of $50.00 in the meantime", one.caller.person.name);
             assert!(conflict.sentence.starts_with(&sentence), "{}", conflict.sentence);
             assert_eq!(conflict.form, late.entry);
         }

@@ -159,7 +159,7 @@ on_both!(
         form.settings.second_factor = "required".into();
         let (field, sentence) = refused(save(&desk, &at, &form).await);
         assert_eq!(field, "second_factor");
-        assert!(sentence.contains("shut you out"), "{sentence}");
+        assert!(sentence.contains("lock you out"), "{sentence}");
 
         at.caller.person.second_factor = true;
         desk.clock.advance(10 * MINUTE);

@@ -167,7 +167,7 @@ on_both!(
             let again = providers::add(&desk, By::CommandLine, &AddForm { provider: form(name) }).await;
             let (field, sentence) = refused(again);
             assert_eq!(field, "name");
-            assert!(sentence.contains("There is a provider OpenAI already"), "{sentence}");
+            assert!(sentence.contains("There is already a provider OpenAI"), "{sentence}");
         }
         let second = added(&desk, "OpenAI EU").await;
         let mut rename = drawn(&desk, &boss, &second).await;

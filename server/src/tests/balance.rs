@@ -36,12 +36,12 @@ on_both! {
         let done = enter(&app, &operator, "1", "credit", "1,250.50", "Invoice <7>").await;
         assert_eq!((done.status, done.location()), (303, PAGE));
         let page = app.get(&operator, PAGE).await.text;
-        for words in ["$1,250.50 is added to the balance of Acme", "+$1,250.50", "Invoice &lt;7&gt;", "value=\"2\""] {
+        for words in ["$1,250.50 added to the balance of Acme", "+$1,250.50", "Invoice &lt;7&gt;", "value=\"2\""] {
             assert!(page.contains(words), "{words}: {page}");
         }
         assert_eq!(enforce(&app, &operator, "on").await.location(), PAGE);
         let page = app.get(&operator, PAGE).await.text;
-        assert!(page.contains("is enforced from now on. It is $1,250.50."), "{page}");
+        assert!(page.contains("is now enforced. It is $1,250.50."), "{page}");
         assert!(page.contains("Stop enforcing") && page.contains("Opening"), "{page}");
 
         let settings = app.get(&owner, "/acme/settings").await.text;
@@ -73,7 +73,7 @@ on_both! {
         assert_eq!(enter(&app, &operator, "1", "credit", "50", "Invoice 7").await.status, 303);
         let again = enter(&app, &operator, "1", "credit", "50", "Invoice 7").await;
         assert_eq!(again.status, 409);
-        assert!(again.text.contains("This was entered already"), "{}", again.text);
+        assert!(again.text.contains("This entry was already added"), "{}", again.text);
         assert!(again.text.contains("name=\"form[seq]\" value=\"2\""), "{}", again.text);
         assert_eq!(app.number("SELECT COUNT(*) FROM ledger").await, 1);
         // Another entry is kept in the form, under the number that is free now.

@@ -177,7 +177,7 @@ on_both! {
         let wrong = [fields[0], ("form[slug]", "acme"), fields[2], fields[3]];
         let answer = app.post_page(&operator, "/operator/new", "orgs/create", &wrong).await;
         assert_eq!(answer.status, 422);
-        assert!(answer.text.contains("Another organisation is at the address acme"), "{}", answer.text);
+        assert!(answer.text.contains("Another organisation uses the address acme"), "{}", answer.text);
         assert!(answer.text.contains("Harbour Works"), "{}", answer.text);
     }
 }

@@ -29,7 +29,7 @@ on_both! {
         assert_eq!(answer.status, 303, "{}", answer.text);
         let own = answer.location().to_owned();
         let page = app.get(&operator, &own).await.text;
-        assert!(page.contains("OpenAI is connected at https://api.openai.com. Choose the models"), "{page}");
+        assert!(page.contains("OpenAI is saved with https://api.openai.com. Next, choose the models"), "{page}");
         assert!(page.contains("KEYDESK_TESTS_API_KEY is not set."), "{page}");
         assert!(page.contains(r#"value="https://api.openai.com""#), "{page}");
 
@@ -37,7 +37,7 @@ on_both! {
         let fields = [("form[id]", &*id), ("form[was]", &*was), ("form[models][]", "gpt-5"), ("form[models][]", "gpt-4.1")];
         let answer = app.post_page(&operator, &own, "providers/route", &fields).await;
         assert_eq!((answer.status, answer.location()), (303, &*own), "{}", answer.text);
-        assert!(app.get(&operator, &own).await.text.contains("2 models more served by OpenAI"));
+        assert!(app.get(&operator, &own).await.text.contains("2 models added to OpenAI"));
         let list = app.get(&operator, "/operator/models?served=yes").await.text;
         assert!(list.contains("gpt-4.1") && !list.contains("gpt-5-mini") && !list.contains("demo/echo"), "{list}");
         let retire = app.get(&operator, &format!("{own}/retire")).await.text;
@@ -46,11 +46,11 @@ on_both! {
         // The same boxes again are drawn from what is gone by now.
         let stale = app.post_page(&operator, &own, "providers/route", &fields).await;
         assert_eq!(stale.status, 409);
-        assert!(stale.text.contains("was routed otherwise or retired meanwhile"), "{}", stale.text);
+        assert!(stale.text.contains("was rerouted or retired in the meantime"), "{}", stale.text);
 
         let answer = app.post_page(&operator, &format!("{own}/retire"), "providers/retire", &[("form[id]", &*id)]).await;
         assert_eq!((answer.status, answer.location()), (303, "/operator/providers"));
-        assert!(app.get(&operator, "/operator/providers").await.text.contains("OpenAI is retired. Nobody serves its 2 models now."));
+        assert!(app.get(&operator, "/operator/providers").await.text.contains("OpenAI is retired. Its 2 models are no longer served."));
         assert_eq!(app.get(&operator, &own).await.status, 404);
         assert_eq!(app.number("SELECT COUNT(*) FROM models WHERE provider_id IS NOT NULL").await, 0);
     }
@@ -67,7 +67,7 @@ on_both! {
         ]);
         let answer = app.post_page(&operator, "/operator/providers/new", "providers/add", &wrong).await;
         assert_eq!(answer.status, 422);
-        assert!(answer.text.contains("Plain http sends the credential"), "{}", answer.text);
+        assert!(answer.text.contains("Plain http sends the API key"), "{}", answer.text);
         assert!(answer.text.contains("Acme proxy") && answer.text.contains(r#"value="1h""#), "{}", answer.text);
         assert!(!answer.text.contains("sk-proj-0123456789"), "{}", answer.text);
         let answer = app.post(&operator, "providers/add", &wrong).await;
@@ -141,7 +141,7 @@ on_both! {
         assert_eq!(save(&[("form[model][input]", "0.2"), ("form[model][vendor]", "Meta AI")]).await.status, 303);
         let conflict = save(&[("form[model][input]", "0.3"), ("form[model][output]", "0.9")]).await;
         assert_eq!(conflict.status, 409);
-        assert!(conflict.text.contains("Somebody changed this model while you were editing."), "{}", conflict.text);
+        assert!(conflict.text.contains("This model was changed while you were editing."), "{}", conflict.text);
         assert!(conflict.text.contains("Now: $0.2. You entered: $0.3."), "{}", conflict.text);
         assert!(conflict.text.contains(r#"value="Meta AI""#) && conflict.text.contains(r#"value="0.9""#), "{}", conflict.text);
 

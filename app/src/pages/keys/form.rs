@@ -130,7 +130,7 @@ fn fields(view: &FormView, bounds: Option<TeamBounds>, field_errors: &FieldError
         field: "name",
         name: "form[key][name]",
         label: "Name",
-        help: "What uses this key. Unique among the team's live keys, or among the owner's without a team.",
+        help: "What uses this key. Unique among the live keys of its team.",
         max: Some(MAX_NAME),
         autofocus: view.key.is_none(),
         ..Default::default()

@@ -120,14 +120,15 @@ pub async fn issue(
         last_four: secret.last_four(),
         now,
     };
-    keys::insert(tx, permit, &new).await.map_err(|error| name_taken(error, &spec.name))?;
+    keys::insert(tx, permit, &new).await.map_err(|error| name_taken(error, spec))?;
     Ok(IssuedKey { id, secret })
 }
 
-pub(super) fn name_taken(error: StoreError, name: &str) -> OpError {
+pub(super) fn name_taken(error: StoreError, spec: &KeySpec) -> OpError {
     if !matches!(error, StoreError::ConstraintViolation(ConstraintViolation::KeyName)) {
         return error.into();
     }
-    let sentence = format!("A live key of this team is already named {name}. Choose another name.");
+    let with = if spec.team.is_some() { "in this team" } else { "without a team" };
+    let sentence = format!("A live key {with} is already named {}. Choose another name.", spec.name);
     OpError::Invalid(vec![FieldError::new("name", ParseError::new(sentence))])
 }

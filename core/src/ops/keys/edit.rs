@@ -70,7 +70,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     let (rules, defaults) = (&org.rules, &org.defaults);
     let form_context = FormContext { now, zone, rules, defaults, editing: Some(&current) };
     let was: KeyForm = serde_json::from_str(&form.was).map_err(|_| {
-        OpError::Invalid(vec![FieldError::say("name", "The form is incomplete. Open it again.")])
+        OpError::Invalid(vec![FieldError::say("name", "The form is incomplete. Reload and try again.")])
     })?;
     let mine = form.key.parse(&form_context).map_err(OpError::Invalid)?;
     // A form that was drawn from an older state parses against today's rules all the same: it was valid then.
@@ -95,7 +95,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     if form.version != key.version {
         let past = audit::of_subject(&mut tx, &context.org.id, key.id.as_str(), RECENT).await?;
         let who = past.iter().find(|event| event.kind != EventKind::SupportAccessed);
-        let who = who.map_or("Somebody", |event| event.actor_name.as_str());
+        let who = who.map_or("Another person", |event| event.actor_name.as_str());
         let reads = |spec: &KeySpec, field| spec.reads(field, words);
         let errors = changed
             .iter()
@@ -120,7 +120,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
         return Ok(Edited::EditConflict(Box::new(EditConflict {
             id: key.id.clone(),
             sentence: format!(
-                "{who} changed this key while you were editing. Your changes are below and not saved yet: look them over and save again."
+                "{who} changed this key while you were editing. Your changes are below and not saved yet. Check them and save again."
             ),
             errors,
             form: merged,
@@ -132,9 +132,9 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     place::check(&mut tx, &context, &spec, Some(&current), now).await?;
     let saved = keys::update(&mut tx, &permit, &key.id, key.version, &spec)
         .await
-        .map_err(|error| name_taken(error, &spec.name))?;
+        .map_err(|error| name_taken(error, &spec))?;
     if !saved {
-        return Err(OpError::Conflict("The key was changed at this very moment. Open it again.".into()));
+        return Err(OpError::Conflict("This key was changed at the same time. Reload and try again.".into()));
     }
     let changes = spec.changes_since(&current, words);
     let event = Event::new(EventKind::KeyEdited, key.id.as_str(), &spec.name).with(changes);

@@ -129,7 +129,7 @@ pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<F
         Some((key, false)) => Ok(Found::Key(key.id)),
         None if KeyId::parse(text).is_some() => Ok(Found::Text(text.to_owned())),
         None => Ok(Found::NoSuchSecret(
-            "No key here has this secret. It is well formed, so it may belong to another organisation or installation."
+            "No key of this organisation has this secret. It may belong to another organisation or installation."
                 .into(),
         )),
     }

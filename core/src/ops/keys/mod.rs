@@ -40,9 +40,11 @@ async fn find_seen(via: &mut impl Via, context: &OrgContext, id: &str, now: Mome
 /// What is revoked or expired is final.
 fn must_live(key: &Key, now: Moment) -> Result<(), OpError> {
     match key.state(now) {
-        State::Revoked => Err(OpError::Conflict(format!("The key {} is revoked. That is final.", key.name))),
+        State::Revoked => {
+            Err(OpError::Conflict(format!("The key {} is revoked, which can't be undone.", key.name)))
+        }
         State::Expired { .. } => Err(OpError::Conflict(format!(
-            "The key {} has expired. Create a new one in its place.",
+            "The key {} has expired. Create a new key to replace it.",
             key.name
         ))),
         State::Active

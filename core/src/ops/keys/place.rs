@@ -114,11 +114,11 @@ pub(super) async fn check(
             return Err(match (&spec.team, own) {
                 (None, _) => OpError::say(
                     "team",
-                    "Choose one of your teams. Only owners and admins keep keys without one.",
+                    "Choose one of your teams. Only owners and admins can have keys without a team.",
                 ),
                 (Some(_), false) => OpError::say(
                     "owner",
-                    "You do not look after this team, so a key of yours in it stays your own. Choose yourself.",
+                    "You are not an admin of this team, so you can't give your key to another person. Choose yourself.",
                 ),
                 (Some(_), true) => OpError::say("team", NOT_THAT_TEAM),
             });
@@ -135,7 +135,7 @@ pub(super) async fn check(
     Ok(named)
 }
 
-const NOT_THAT_TEAM: &str = "That team is not there any more, or not yours. Choose another.";
+const NOT_THAT_TEAM: &str = "That team does not exist any more, or you can't use it. Choose another.";
 
 async fn check_team(tx: &mut Tx, context: &OrgContext, team: Option<&TeamId>) -> Result<(), OpError> {
     match team {
@@ -165,7 +165,10 @@ async fn check_owner(
             None => vec![],
         };
         if !in_team.iter().any(|person| person.id == owner) {
-            return Err(OpError::say("owner", "That person is not in the team. Choose somebody who is."));
+            return Err(OpError::say(
+                "owner",
+                "That person is not in the team. Choose a member of the team.",
+            ));
         }
     }
     let max = context.org.rules.max_keys_per_member.filter(|_| member.role == OrgRole::Member);
@@ -174,12 +177,10 @@ async fn check_owner(
     {
         let keys = if max == 1 { "1 live key".to_owned() } else { format!("{} live keys", grouped(max)) };
         let sentence = if owner == context.principal.person {
-            format!(
-                "A member may own {keys} here, and you have as many. Revoke one you no longer need first."
-            )
+            format!("Members can own at most {keys} here, and you have reached that. Revoke one first.")
         } else {
             format!(
-                "A member may own {keys} here, and {} has as many. Revoke one first, or choose another owner.",
+                "Members can own at most {keys} here, and {} has reached that. Revoke one first, or choose another owner.",
                 member.name
             )
         };

@@ -63,7 +63,7 @@ pub async fn revoke_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> 
     let key = find_seen(&mut read, &context, id, now).await?;
     context.permit(Action::RevokeKey, On::Key(key.facts()))?;
     if key.status == Status::Revoked {
-        return Err(OpError::Conflict(format!("The key {} is revoked already.", key.name)));
+        return Err(OpError::Conflict(format!("The key {} is already revoked.", key.name)));
     }
     let used_last_hour =
         spend::requests_since(&mut read, &context.org.id, &key.id, now.plus_ms(-3_600_000)).await?;
@@ -82,11 +82,11 @@ pub async fn revoke(desk: &Desk, caller: &Caller, form: &RevokeForm) -> Result<S
     let permit = context.permit(Action::RevokeKey, On::Key(key.facts()))?;
     if key.in_use(now) && form.name.trim() != key.name {
         let sentence =
-            format!("This key was used in the last day. Type its name, {}, to revoke it.", key.name);
+            format!("This key was used in the last 24 hours. Type its name, {}, to revoke it.", key.name);
         return Err(OpError::Invalid(vec![FieldError::new("name", ParseError::new(sentence))]));
     }
     if !keys::revoke(&mut tx, &permit, &key.id, now).await? {
-        return Err(OpError::Conflict(format!("The key {} is revoked already.", key.name)));
+        return Err(OpError::Conflict(format!("The key {} is already revoked.", key.name)));
     }
     tx.save(&permit, Event::new(EventKind::KeyRevoked, key.id.as_str(), &key.name), now).await?;
     Ok(key.name)

@@ -130,7 +130,7 @@ async fn conflict(
     let (sentence, form) = match there {
         Some(entry) if same(&entry) => (
             format!(
-                "This was entered already, at {}: {}. It was not entered a second time.",
+                "This entry was already added at {}: {}. It was not added again.",
                 entry.at.time(&org.zone),
                 entry.told()
             ),
@@ -138,14 +138,14 @@ async fn conflict(
         ),
         Some(entry) => (
             format!(
-                "{} entered {} while you were at this form. Yours is below and not entered yet: look at the balance, and enter it again if it is still right.",
+                "{} added {} in the meantime. Your entry is below and not added yet. Check the balance, and add it if it is still right.",
                 entry.who(),
                 entry.told()
             ),
             form.entry.clone(),
         ),
         None => (
-            "The ledger changed while you were at this form. What you typed is below and not entered yet: look at the balance, and enter it again if it is still right.".into(),
+            "The ledger changed in the meantime. Your entry is below and not added yet. Check the balance, and add it if it is still right.".into(),
             form.entry.clone(),
         ),
     };
@@ -179,11 +179,8 @@ pub async fn enforce(desk: &Desk, by: By<'_>, form: &EnforceForm) -> Result<Enfo
         false => ledger::stop_enforcing(&mut tx, &permit).await?,
     };
     if !changed {
-        let state = if on { "enforced already" } else { "not enforced" };
-        return Err(OpError::Conflict(format!(
-            "The balance of {} is {state}, so nothing was changed.",
-            org.name
-        )));
+        let state = if on { "already enforced" } else { "not enforced" };
+        return Err(OpError::Conflict(format!("The balance of {} is {state}. Nothing was saved.", org.name)));
     }
     let balance = ledger::balance(&mut tx, &org.id).await?;
     let (kind, mut changes) = match on {
@@ -195,7 +192,7 @@ pub async fn enforce(desk: &Desk, by: By<'_>, form: &EnforceForm) -> Result<Enfo
         // Somebody took the number that the opening was to have.
         (None, None) if on => {
             return Err(OpError::Conflict(format!(
-                "An entry for {} was made at this very moment, so nothing was changed. Open its balance again.",
+                "An entry for {} was added at the same time. Nothing was saved. Reload and try again.",
                 org.name
             )));
         }

@@ -158,14 +158,17 @@ pub(super) async fn find(via: &mut impl crate::store::Via, slug: &str) -> Result
 }
 
 fn already(org: &Org) -> OpError {
-    let state = if org.suspended { "suspended already" } else { "not suspended" };
-    OpError::Conflict(format!("{} is {state}, so nothing was changed.", org.name))
+    let state = if org.suspended { "already suspended" } else { "not suspended" };
+    OpError::Conflict(format!("{} is {state}. Nothing was saved.", org.name))
 }
 
 fn parse_reason(text: &str, needed: bool) -> Result<Option<String>, OpError> {
     if text.trim().is_empty() {
         return match needed {
-            true => Err(OpError::say("reason", "Say why: the organisation's owners read it in their audit.")),
+            true => Err(OpError::say(
+                "reason",
+                "Enter a reason. The organisation's owners see it in their audit log.",
+            )),
             false => Ok(None),
         };
     }
@@ -174,7 +177,7 @@ fn parse_reason(text: &str, needed: bool) -> Result<Option<String>, OpError> {
     if looks_like_secret(&reason) {
         return Err(OpError::say(
             "reason",
-            "This looks like a secret, and secrets are kept nowhere. Write it in words.",
+            "This looks like a secret. Secrets are never stored. Describe it in words.",
         ));
     }
     Ok(Some(reason))

@@ -74,7 +74,7 @@ pub async fn save(desk: &Desk, caller: &Caller, form: &SaveForm) -> Result<Saved
     if form.version != context.org.version {
         let who = audit::of_subject(&mut tx, &context.org.id, context.org.id.as_str(), EVENTS_BACK).await?;
         let who = who.iter().find(|event| event.kind == EventKind::OrgEdited);
-        let who = who.map_or("Somebody", |event| event.actor_name.as_str());
+        let who = who.map_or("Another person", |event| event.actor_name.as_str());
         return Ok(Saved::EditConflict(Box::new(conflict(who, form, &current, &mine)?)));
     }
     if mine == current {
@@ -84,7 +84,7 @@ pub async fn save(desk: &Desk, caller: &Caller, form: &SaveForm) -> Result<Saved
         if mine.rules.second_factor && !caller.person.second_factor {
             return Err(OpError::say(
                 Setting::SecondFactor.as_str(),
-                "You have no second factor yourself yet, so this would shut you out. Turn yours on in your account first.",
+                "You have not turned on 2FA yourself, so this would lock you out. Turn it on in your account first.",
             ));
         }
         caller.require_recent_auth(now)?;
@@ -94,7 +94,7 @@ pub async fn save(desk: &Desk, caller: &Caller, form: &SaveForm) -> Result<Saved
         .map_err(|error| slug_taken(error, &mine.slug))?;
     if !saved {
         return Err(OpError::Conflict(
-            "The settings were changed at this very moment. Open them again.".into(),
+            "The settings were changed at the same time. Reload and try again.".into(),
         ));
     }
     let event = Event::new(EventKind::OrgEdited, context.org.id.as_str(), &mine.name);
@@ -111,7 +111,7 @@ fn conflict(
     mine: &Settings,
 ) -> Result<SettingsConflict, OpError> {
     let was: SettingsForm = serde_json::from_str(&form.was)
-        .map_err(|_| OpError::say("name", "The form is incomplete. Open it again."))?;
+        .map_err(|_| OpError::say("name", "The form is incomplete. Reload and try again."))?;
     let base = was.parse().unwrap_or_else(|_| current.clone());
     let mut merged = current.clone();
     let mut errors = Vec::new();
@@ -123,7 +123,7 @@ fn conflict(
         }
     }
     let sentence = format!(
-        "{who} changed the settings while you were editing. Your changes are below and not saved yet: look them over and save again."
+        "{who} changed the settings while you were editing. Your changes are below and not saved yet. Check them and save again."
     );
     Ok(SettingsConflict { sentence, errors, form: SettingsForm::of(&merged) })
 }
@@ -134,6 +134,6 @@ pub(super) fn slug_taken(error: StoreError, slug: &str) -> OpError {
     }
     OpError::say(
         Setting::Slug.as_str(),
-        format!("Another organisation is at the address {slug}. Choose another."),
+        format!("Another organisation uses the address {slug}. Choose another."),
     )
 }
