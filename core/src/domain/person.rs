@@ -1,5 +1,8 @@
 //! What people type about themselves and their organisation, parsed. Nothing here decides who anybody is.
 
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
 use super::ids::PersonId;
 use super::parse_error::ParseError;
 
@@ -37,34 +40,66 @@ impl Email {
     }
 }
 
-/// A name that people read in lists: trimmed, 1 to `most` characters, nothing that could disguise another name.
+/// A name that people read in lists: trimmed, in NFC, 1 to `max` characters, at least one of them visible, none that
+/// could disguise another name.
 ///
 /// # Errors
 /// A sentence that says which rule the text breaks; `what` is the field's word, such as "Name".
 pub fn visible_name(text: &str, what: &str, max: usize) -> Result<String, ParseError> {
-    let text = text.trim();
-    if text.is_empty() {
+    let text = visible_text(text, what, max)?;
+    if !text.chars().any(is_visible) {
         return Err(ParseError::new(format!("{what} is empty. Type at least one character.")));
     }
+    Ok(text)
+}
+
+/// Text that people read, which may be empty: trimmed, in NFC, up to `max` characters.
+///
+/// # Errors
+/// A sentence that says which rule the text breaks; `what` is the field's word, such as "Note".
+pub fn visible_text(text: &str, what: &str, max: usize) -> Result<String, ParseError> {
+    let text: String = text.trim().nfc().collect();
     if text.chars().count() > max {
         return Err(ParseError::new(format!("{what} has at most {max} characters.")));
     }
-    refuse_hidden_characters(text, what)?;
-    Ok(text.to_owned())
+    let chars: Vec<char> = text.chars().collect();
+    let joins = |at: usize| {
+        let beside = |at: Option<usize>| at.and_then(|at| chars.get(at)).copied();
+        let fits = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace() && !is_joiner(c));
+        fits(beside(at.checked_sub(1))) && fits(beside(Some(at + 1)))
+    };
+    let any_visible = chars.iter().copied().any(is_visible);
+    let hidden = |(at, c): (usize, &char)| is_hidden(*c) || is_joiner(*c) && any_visible && !joins(at);
+    if chars.iter().enumerate().any(hidden) {
+        return Err(ParseError::new(format!(
+            "{what} contains an invisible character. Type it instead of pasting it."
+        )));
+    }
+    Ok(text)
+}
+
+/// The form in which names are compared, searched and sorted: case, composition and joiners make no difference.
+pub fn fold(name: &str) -> String {
+    name.nfc().filter(|c| !is_joiner(*c)).collect::<String>().to_lowercase().nfc().collect()
 }
 
 /// Control characters break logs and exports; direction overrides make one name look like another.
-pub fn refuse_hidden_characters(text: &str, what: &str) -> Result<(), ParseError> {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    if text.chars().any(hidden) {
-        return Err(ParseError::new(format!(
-            "{what} holds an invisible character. Type it anew instead of pasting it."
-        )));
-    }
-    Ok(())
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// They join emoji into one, and decide between forms of letters in several scripts.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Whether it leaves ink by itself: the fillers of Hangul and the empty Braille cell are letters and symbols, but blank.
+fn is_visible(c: char) -> bool {
+    use GeneralCategoryGroup::{Letter, Number, Punctuation, Symbol};
+    let blank = matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}');
+    !blank && matches!(c.general_category_group(), Letter | Number | Punctuation | Symbol)
 }
 
 /// Path segments that belong to the program, at the beginning or behind `/operator`, so no organisation may have them as
@@ -161,6 +196,39 @@ mod tests {
         assert!(visible_name("a\u{0}b", "Name", 100).is_err());
         assert_eq!(visible_name("  Überprüfung 🚀 ", "Name", 100).unwrap(), "Überprüfung 🚀");
         assert!(visible_name(&"x".repeat(101), "Name", 100).is_err());
+    }
+
+    #[test]
+    fn joiners_are_allowed_inside_emoji_and_between_letters_only() {
+        for name in ["🔑 prod 👩‍💻", "❤️‍🔥", "می‌خواهم", "क्‍ष"] {
+            assert_eq!(visible_name(name, "Name", 100).as_deref(), Ok(name));
+        }
+        for name in
+            ["\u{200d}", "\u{200d}prod", "prod\u{200d}", "prod \u{200c}x", "a\u{200d}\u{200d}b", "a\u{200b}b"]
+        {
+            assert!(visible_name(name, "Name", 100).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_nothing_visible_is_refused() {
+        for name in ["\u{200d}", "\u{3164}", "\u{2800}", "\u{301}", "\u{fe0f}", " \u{2003} "] {
+            let problem = visible_name(name, "Name", 100).unwrap_err();
+            assert_eq!(problem.sentence(), "Name is empty. Type at least one character.", "{name:?}");
+        }
+    }
+
+    #[test]
+    fn composed_and_decomposed_names_are_one_name() {
+        assert_eq!(visible_name("Cafe\u{301}", "Name", 4).as_deref(), Ok("Caf\u{e9}"));
+        assert_eq!(fold("CAFE\u{301}"), fold("caf\u{e9}"));
+        assert_eq!(fold("pr\u{200d}od"), fold("PROD"));
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_not_cut() {
+        let problem = visible_name(&"x".repeat(300), "Name", 100).unwrap_err();
+        assert_eq!(problem.sentence(), "Name has at most 100 characters.");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::domain::money::{Money, parse_budget};
 use crate::domain::numbers::grouped;
 use crate::domain::org::{KeyDefaults, OrgRules};
 use crate::domain::parse_error::ParseError;
-use crate::domain::person::{refuse_hidden_characters, visible_name};
+use crate::domain::person::{visible_name, visible_text};
 use crate::domain::scope::ModelScope;
 use crate::domain::window::Period;
 use crate::forms::reauth::Reauth;
@@ -238,7 +238,7 @@ impl KeyForm {
         let mut errors = Vec::new();
         let name = visible_name(&self.name, "Name", MAX_NAME).and_then(refuse_secret);
         let name = errors.take("name", name);
-        let note = errors.take("note", parse_note(&self.note));
+        let note = errors.take("note", visible_text(&self.note, "Note", MAX_NOTE).and_then(refuse_secret));
         let team = errors.take("team", parse_team(&self.team));
         let owner = errors.take("owner", parse_owner(&self.owner));
         let models = parse_models(
@@ -303,15 +303,6 @@ impl KeyForm {
         expiry_within(context.rules.max_key_days, at, context.now, context.zone)?;
         Ok(at)
     }
-}
-
-fn parse_note(text: &str) -> Result<String, ParseError> {
-    let text = text.trim();
-    if text.chars().count() > MAX_NOTE {
-        return Err(ParseError::new(format!("Note has at most {MAX_NOTE} characters.")));
-    }
-    refuse_hidden_characters(text, "Note")?;
-    refuse_secret(text.to_owned())
 }
 
 fn parse_owner(text: &str) -> Result<Option<PersonId>, ParseError> {

@@ -12,6 +12,7 @@ use crate::Desk;
 use crate::domain::ids::ProviderId;
 use crate::domain::model::KnownModel;
 use crate::domain::operator_permit::OperatorPermit;
+use crate::domain::person::fold;
 use crate::domain::provider::{ListedProvider, Provider, ProviderKind, ProviderSpec};
 use crate::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
 use crate::store::{ConstraintViolation, StoreError, Tx, Via, models, people, providers};
@@ -253,7 +254,7 @@ pub(super) async fn named(via: &mut impl Via, name: &str) -> Result<Option<Liste
     if let Some(at) = list.iter().position(|listed| listed.provider.name == name) {
         return Ok(Some(list.swap_remove(at)));
     }
-    list.retain(|listed| listed.provider.name.to_lowercase() == name.trim().to_lowercase());
+    list.retain(|listed| fold(&listed.provider.name) == fold(name.trim()));
     Ok(if list.len() == 1 { list.pop() } else { None })
 }
 
@@ -283,10 +284,10 @@ async fn find(via: &mut impl Via, id: &str) -> Result<ListedProvider, OpError> {
 
 /// Two names that differ only in case would be one to people.
 async fn must_be_free(tx: &mut Tx, name: &str, own: Option<&ProviderId>) -> Result<(), OpError> {
-    let folded = name.to_lowercase();
+    let folded = fold(name);
     let list = providers::list(tx).await?;
     let mut others = list.iter().filter(|listed| Some(&listed.provider.id) != own);
-    match others.find(|listed| listed.provider.name.to_lowercase() == folded) {
+    match others.find(|listed| fold(&listed.provider.name) == folded) {
         Some(other) => Err(taken(&other.provider.name)),
         None => Ok(()),
     }

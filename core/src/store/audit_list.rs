@@ -10,6 +10,7 @@ use crate::domain::audit::{EventKind, PastEvent};
 use crate::domain::audit_filter::Cursor;
 use crate::domain::ids::{KeyId, OrgId, TeamId};
 use crate::domain::moment::Moment;
+use crate::domain::person::fold;
 use crate::domain::policy::{Action, Permit};
 
 pub const PAGE_ROWS: usize = 50;
@@ -228,7 +229,7 @@ pub async fn keys_called(
     let found: Vec<(String, String)> = if KeyId::parse(text).is_some() {
         run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(KEY_NAME).bind(org.as_str()).bind(text))?
     } else {
-        let name = super::keys::fold(text).replace('\0', "\u{fffd}");
+        let name = fold(text).replace('\0', "\u{fffd}");
         run!(
             via,
             fetch_all,

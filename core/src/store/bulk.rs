@@ -3,12 +3,13 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::keys::{NewKey, fold, scope_kind};
+use super::keys::{NewKey, scope_kind};
 use super::{Db, StoreError, Tx, changed};
 use crate::domain::ids::{PersonId, TeamId};
 use crate::domain::key::Status;
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
+use crate::domain::person::fold;
 use crate::domain::policy::{Action, Permit};
 use crate::domain::scope::ModelScope;
 

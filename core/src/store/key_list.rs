@@ -4,12 +4,13 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, MAX_SEARCH};
-use super::keys::{KeyRow, fold, select_key};
+use super::keys::{KeyRow, select_key};
 use super::{StoreError, Via, run};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_filter::{Cursor, KeyFilter, Sort, StateFilter};
 use crate::domain::key_format::valid_last_four;
 use crate::domain::moment::Moment;
+use crate::domain::person::fold;
 use crate::domain::policy::{Permit, Scope};
 
 pub const PAGE_ROWS: usize = 50;

@@ -11,7 +11,7 @@ use crate::domain::key_format::SecretHash;
 use crate::domain::limits::{Budget, BudgetUse, Limits};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
-use crate::domain::person::PersonName;
+use crate::domain::person::{PersonName, fold};
 use crate::domain::policy::{Action, Permit};
 use crate::domain::scope::{ModelPattern, ModelScope};
 use crate::domain::team::Team;
@@ -483,11 +483,6 @@ pub async fn touch(tx: &mut Tx, used: &[(KeyId, Moment)]) -> Result<(), StoreErr
         changed!(&mut *tx, sqlx::query(TOUCH).bind(id.as_str()).bind(at.ms()))?;
     }
     Ok(())
-}
-
-/// Lower case of all scripts, for search and uniqueness.
-pub fn fold(name: &str) -> String {
-    name.to_lowercase()
 }
 
 pub(super) fn scope_kind(scope: &ModelScope) -> &'static str {

@@ -9,7 +9,7 @@ use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId, TeamId};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
-use crate::domain::person::{Email, PersonName};
+use crate::domain::person::{Email, PersonName, fold};
 use crate::domain::policy::{Action, OrgRole, Permit, Scope};
 use crate::domain::team::Team;
 
@@ -306,7 +306,7 @@ fn of_person(permit: &Permit) -> &str {
 
 /// Anywhere in the text; what was typed is data in it.
 fn pattern(search: &str) -> String {
-    let escaped = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let escaped = fold(search).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }
 

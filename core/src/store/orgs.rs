@@ -1,12 +1,12 @@
 //! Organisations as a whole: their settings, and the installation's list of them. What somebody is in one is in `people`.
 
 use super::dialect::like_contains;
-use super::keys::fold;
 use super::people::OrgRow;
 use super::{StoreError, Tx, Via, changed, ledger, run, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
+use crate::domain::person::fold;
 use crate::domain::policy::{Action, Permit};
 use crate::domain::settings::Settings;
 

@@ -4,12 +4,11 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::keys::fold;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::{Org, OrgRules};
-use crate::domain::person::{Email, PersonName};
+use crate::domain::person::{Email, PersonName, fold};
 use crate::domain::policy::{MembersCreate, OrgRole, PlatformRole};
 
 statements! {

@@ -5,6 +5,7 @@ use super::{StoreError, Via, run, statements};
 use crate::domain::ids::KeyId;
 use crate::domain::key_format::SecretHash;
 use crate::domain::moment::Moment;
+use crate::domain::person::fold;
 
 /// Hits of one search; a search that finds more is not narrow enough to help anybody.
 const MAX_HITS: i64 = 20;
@@ -65,7 +66,7 @@ pub async fn keys_ending(via: &mut impl Via, last_four: &str) -> Result<Vec<Foun
 
 /// By name; an installation has few organisations, so that reading their names costs nothing.
 pub async fn orgs_named(via: &mut impl Via, text: &str) -> Result<Vec<FoundOrg>, StoreError> {
-    let text = text.to_lowercase().replace('\0', "\u{fffd}");
+    let text = fold(text).replace('\0', "\u{fffd}");
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let pattern = format!("%{escaped}%");
     let rows: Vec<(String, String, Option<i64>)> = run!(

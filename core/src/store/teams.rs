@@ -4,16 +4,16 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::keys::{fold, read_scope, scope_kind};
+use super::keys::{read_scope, scope_kind};
 use super::people::{person_id, read_name};
-use super::spend::Holder;
-use super::{StoreError, Tx, Via, changed, run, spend, statements};
+use super::spend::{self, Holder};
+use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::bounds::Bounds;
 use crate::domain::ids::{OrgId, PersonId, TeamId};
 use crate::domain::limits::Limits;
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
-use crate::domain::person::PersonName;
+use crate::domain::person::{PersonName, fold};
 use crate::domain::policy::{Action, OrgRole, Permit};
 use crate::domain::scope::ModelScope;
 use crate::domain::team::{KEYS_COUNTED, Team, TeamRole, TeamSpec, WholeTeam};

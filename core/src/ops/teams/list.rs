@@ -6,6 +6,7 @@ use super::super::support::{self, Look};
 use crate::Desk;
 use crate::domain::ids::TeamId;
 use crate::domain::moment::Moment;
+use crate::domain::person::fold;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::{Team, WholeTeam};
 use crate::domain::window::WindowStarts;
@@ -52,10 +53,10 @@ pub async fn list(
         (Scope::OfPerson(person), true) => (vec![], teams::of_person(&mut read, org, person).await?),
     };
     let none_at_all = named.is_empty() && others.is_empty();
-    let needle = filter.search.trim().to_lowercase();
+    let needle = fold(filter.search.trim());
     let found: Vec<TeamId> = named
         .into_iter()
-        .filter(|team: &Team| team.name.to_lowercase().contains(&needle))
+        .filter(|team: &Team| fold(&team.name).contains(&needle))
         .map(|team| team.id)
         .collect();
     let count = found.len();
