@@ -142,7 +142,7 @@ def test_a_key_that_is_bound_to_an_address_is_asked_about_the_clients(desk, prox
 def test_people_sign_in_through_nginx(desk, proxied):
     """The same server has the desk's pages."""
     answer = ask(f"{proxied}/sign-in")
-    assert answer.status == 200 and "E-mail" in answer.body
+    assert answer.status == 200 and "Email" in answer.body
 
 
 def test_errors_keep_their_shape_and_headers_behind_nginx(desk, keys, proxied):

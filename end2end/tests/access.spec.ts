@@ -50,7 +50,7 @@ demoTest("signing in, and a dead link", async ({ page, open, expectFailures }) =
   expectFailures("404 GET /setup/", "422 POST /api/session/sign-in");
   await open("/sign-in");
   await examine(page);
-  await page.getByLabel("E-mail").fill("nobody@example.com");
+  await page.getByLabel("Email").fill("nobody@example.com");
   await page.getByLabel("Password", { exact: true }).fill("not the password");
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await expect(page.locator(".error").first()).toBeVisible();
@@ -220,7 +220,7 @@ demoTest("people: the list, inviting, a link, one person, removing, leaving", as
   await signedIn();
   await open(`${people}/invite`);
   await examine(page);
-  await page.getByLabel("E-mail").fill(`${unique("axe")}@example.org`);
+  await page.getByLabel("Email").fill(`${unique("axe")}@example.org`);
   await page.getByRole("button", { name: "Invite", exact: true }).click();
   await page.waitForURL(/\/issued$/);
   await listening(page);
@@ -271,7 +271,7 @@ freshTest("the account, and a second factor from set-up to its recovery codes", 
     await examine(page);
   }
   await page.getByLabel("Your password").fill("violet tram kettle orbit");
-  await page.getByRole("button", { name: "Set up second factor" }).click();
+  await page.getByRole("button", { name: "Set up 2FA" }).click();
   await expect(page.locator("svg.qr")).toBeVisible();
   await examine(page);
 });

@@ -18,7 +18,7 @@ function codeOf(secret: string, later = 0): string {
 }
 
 async function password(page: Page, email: string, words: string): Promise<void> {
-  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password", { exact: true }).fill(words);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
 }
@@ -26,12 +26,12 @@ async function password(page: Page, email: string, words: string): Promise<void>
 /** Ends on the page with the new recovery codes. */
 async function turnOn(page: Page): Promise<{ secret: string; codes: string[] }> {
   await page.getByLabel("Your password").fill(ana.password);
-  await page.getByRole("button", { name: "Set up second factor" }).click();
+  await page.getByRole("button", { name: "Set up 2FA" }).click();
   await expect(page.locator("svg.qr")).toBeVisible();
   const secret = (await page.locator("#secret").textContent()) ?? "";
   expect(secret.replace(/\s/g, "")).toMatch(/^[A-Z2-7]{32}$/);
-  await page.getByRole("textbox", { name: "Code that it shows" }).fill(codeOf(secret));
-  await page.getByRole("button", { name: "Turn on second factor" }).click();
+  await page.getByRole("textbox", { name: "Code from the app" }).fill(codeOf(secret));
+  await page.getByRole("button", { name: "Turn on 2FA" }).click();
   await page.waitForURL(/\/account\/second-factor\/codes$/);
   const codes = ((await page.locator("#codes").textContent()) ?? "").split("\n");
   expect(codes).toHaveLength(10);
@@ -59,7 +59,7 @@ test("a new password ends the other sessions and keeps this one", async ({ signe
   await open("/account/password");
   const words = "copper lantern seven rivers";
   const change = async (current: string, next: string) => {
-    await page.getByLabel("Present password").fill(current);
+    await page.getByLabel("Current password").fill(current);
     await page.getByLabel("New password").fill(next);
     await page.getByRole("button", { name: "Change password" }).click();
   };
@@ -83,7 +83,7 @@ test("a session of another device is seen and ended", async ({ signedIn, signIn,
     ana,
   );
   await open("/account/sessions");
-  await expect(page.getByText("This one", { exact: true })).toHaveCount(1);
+  await expect(page.getByText("This session", { exact: true })).toHaveCount(1);
   await page.getByRole("button", { name: /End session of Safari on iPhone/ }).click();
   await expect(page.getByRole("status")).toHaveText("The session of Safari on iPhone is ended.");
   await expect(page.getByRole("heading", { name: "Safari on iPhone" })).toHaveCount(0);
@@ -127,17 +127,17 @@ test("a second factor from set-up to signing in with a code, then with a recover
   await third.waitForURL(/\/sign-in\/code$/);
   await third.getByText("Use a recovery code").click();
   await third.getByLabel("Recovery code").fill(codes[0] ?? "");
-  await third.getByRole("button", { name: "Sign in with the recovery code" }).click();
+  await third.getByRole("button", { name: "Sign in with recovery code" }).click();
   await expect(third.getByText("You signed in with a recovery code. 9 are left.")).toBeVisible();
 
   await open("/account/second-factor");
   await page.getByLabel("Your password").fill(ana.password);
   await page.getByLabel("Code from your device").fill(codes[0] ?? "");
-  await page.getByRole("button", { name: "Turn off second factor" }).click();
+  await page.getByRole("button", { name: "Turn off 2FA" }).click();
   await expect(mistake(page, "code")).toContainText("used before");
   await page.getByLabel("Your password").fill(ana.password);
   await page.getByLabel("Code from your device").fill(codes[1] ?? "");
-  await page.getByRole("button", { name: "Turn off second factor" }).click();
+  await page.getByRole("button", { name: "Turn off 2FA" }).click();
   await page.waitForURL(/\/account$/);
   await expect(page.getByRole("status")).toContainText("Your second factor is off");
   expect(server.log()).not.toContain(codes[0]);

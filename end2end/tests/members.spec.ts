@@ -12,7 +12,7 @@ const heading = (page: Page) => page.getByRole("heading", { level: 1 });
 /** Invites as somebody who may; ends on the page that shows the link. */
 async function invite(page: Page, url: string, org: string, email: string, role?: string): Promise<string> {
   await page.goto(`${url}/${org}/members/invite`);
-  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Email").fill(email);
   if (role) await page.getByLabel("Role").selectOption(role);
   await page.getByRole("button", { name: "Invite", exact: true }).click();
   await page.waitForURL(/\/issued$/);
@@ -56,7 +56,7 @@ demoTest("an invitation's link is shown once, works once, and takes its person i
   await expect(row(page, email)).toContainText("link copied");
   // A second invitation to the same address says so.
   await page.goto(`${server.url}${people}/invite`);
-  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Email").fill(email);
   await page.getByRole("button", { name: "Invite", exact: true }).click();
   await expect(mistake(page, "email")).toContainText("There is an open invitation");
 
@@ -89,7 +89,7 @@ demoTest("somebody who signs in here already joins with one click, as themselves
   const guest = await otherPage();
   await guest.goto(link);
   await guest.getByRole("link", { name: `Sign in as ${erik.email} to join` }).click();
-  await guest.getByLabel("E-mail").fill(erik.email);
+  await guest.getByLabel("Email").fill(erik.email);
   await guest.getByLabel("Password", { exact: true }).fill(erik.password);
   await guest.getByRole("button", { name: "Sign in", exact: true }).click();
   await guest.waitForURL(link);

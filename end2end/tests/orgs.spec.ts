@@ -135,7 +135,7 @@ demoTest("support looks an organisation up by part of its name", async ({ otherP
   const page = await otherPage();
   const sam = server.who(/^support/);
   await page.goto(`${server.url}/sign-in`);
-  await page.getByLabel("E-mail").fill(sam.email);
+  await page.getByLabel("Email").fill(sam.email);
   await page.getByLabel("Password", { exact: true }).fill(sam.password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.waitForURL(`${server.url}/`);

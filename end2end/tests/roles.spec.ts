@@ -99,7 +99,7 @@ test("support looks everywhere and changes nothing", async ({ otherPage, signedI
   const page = await otherPage();
   await page.goto(`${server.url}/sign-in?next=${keys}`);
   const support = server.who(/^support/);
-  await page.getByLabel("E-mail").fill(support.email);
+  await page.getByLabel("Email").fill(support.email);
   await page.getByLabel("Password", { exact: true }).fill(support.password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.waitForURL(server.url + keys);

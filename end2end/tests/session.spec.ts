@@ -37,17 +37,17 @@ test("signing out ends the session, and Back shows nothing of it", async ({ sign
   await expect(page.getByRole("heading", { name: /^Keys/ })).toBeVisible();
 });
 
-test("a wrong pair gets one sentence, whichever half is wrong, and the e-mail stays", async ({ signedIn, otherPage, page, open, expectFailures }) => {
+test("a wrong pair gets one sentence, whichever half is wrong, and the email stays", async ({ signedIn, otherPage, page, open, expectFailures }) => {
   expectFailures("422 POST /api/session/sign-in");
   await signedIn(await otherPage());
   for (const email of [ana.email, "nobody@example.com"]) {
     await open("/sign-in");
-    await page.getByLabel("E-mail").fill(email);
+    await page.getByLabel("Email").fill(email);
     await page.getByLabel("Password", { exact: true }).fill("not the password at all");
     await page.getByRole("button", { name: "Sign in", exact: true }).click();
-    await expect(mistake(page, "password")).toHaveText("The e-mail address or the password is wrong.");
-    await expect(page.getByText("The e-mail address or the password is wrong.")).toHaveCount(1);
-    await expect(page.getByLabel("E-mail")).toHaveValue(email);
+    await expect(mistake(page, "password")).toHaveText("The email address or the password is wrong.");
+    await expect(page.getByText("The email address or the password is wrong.")).toHaveCount(1);
+    await expect(page.getByLabel("Email")).toHaveValue(email);
     await expect(page).toHaveURL(/\/sign-in$/);
   }
 });
@@ -64,7 +64,7 @@ test("after signing in one goes on to where one wanted, on this host only", asyn
   for (const [next, lands] of wanted) {
     const page = await otherPage();
     await open(`/sign-in?${new URLSearchParams({ next })}`, page);
-    await page.getByLabel("E-mail").fill(ana.email);
+    await page.getByLabel("Email").fill(ana.email);
     await page.getByLabel("Password", { exact: true }).fill(ana.password);
     await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await expect(page, next).toHaveURL(server.url + lands);
@@ -74,7 +74,7 @@ test("after signing in one goes on to where one wanted, on this host only", asyn
 test("somebody who was sent to sign in comes back to the page they asked for", async ({ signedIn, otherPage, page, server }) => {
   await signedIn(await otherPage());
   await page.goto(`${server.url}/acme/keys/new`);
-  await page.getByLabel("E-mail").fill(ana.email);
+  await page.getByLabel("Email").fill(ana.email);
   await page.getByLabel("Password", { exact: true }).fill(ana.password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await expect(page).toHaveURL(`${server.url}/acme/keys/new`);
@@ -118,7 +118,7 @@ freshTest("a reset link from the command line sets a new password once and ends 
 
   await open("/sign-in");
   for (const [word, right] of [[ana.password, false], [fresh, true]] as const) {
-    await page.getByLabel("E-mail").fill(ana.email);
+    await page.getByLabel("Email").fill(ana.email);
     await page.getByLabel("Password", { exact: true }).fill(word);
     await page.getByRole("button", { name: "Sign in", exact: true }).click();
     if (right) await page.waitForURL(/\/acme\/keys$/);

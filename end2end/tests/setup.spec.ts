@@ -22,7 +22,7 @@ test("the set-up link makes the owner, with every mistake told beside its field"
   const link = await server.setupPath();
   await open(link);
   const name = page.getByLabel("Name", { exact: true });
-  const email = page.getByLabel("E-mail");
+  const email = page.getByLabel("Email");
   const password = page.getByLabel("Password", { exact: true });
   const organisation = page.getByLabel("Organisation", { exact: true });
   const create = page.getByRole("button", { name: "Create organisation", exact: true });
@@ -34,7 +34,7 @@ test("the set-up link makes the owner, with every mistake told beside its field"
   await create.click();
   await expect(page.getByRole("alert")).toContainText("Nothing was saved. Check the 3 highlighted fields.");
   await expect(mistake(page, "name")).toHaveText("Name is empty. Type at least one character.");
-  await expect(mistake(page, "email")).toHaveText("An e-mail address looks like ana@example.com.");
+  await expect(mistake(page, "email")).toHaveText("An email address looks like ana@example.com.");
   await expect(mistake(page, "password")).toContainText("at least 15 characters; this one has 5");
   await expect(mistake(page, "org")).toHaveCount(0);
   await expect(name).toHaveAttribute("aria-invalid", "true");

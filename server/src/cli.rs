@@ -64,7 +64,7 @@ enum Command {
 
 #[derive(Args)]
 struct ResetArgs {
-    /// The e-mail address that the person signs in with.
+    /// The email address that the person signs in with.
     email: String,
     #[command(flatten)]
     serve: ServeConfig,
@@ -129,7 +129,7 @@ enum OrgsCommand {
 #[derive(Args)]
 struct CreateOrgArgs {
     name: String,
-    /// The owner's e-mail address.
+    /// The owner's email address.
     #[arg(long, value_name = "E-MAIL")]
     owner: String,
     /// The first part of its pages' addresses; without it, made from the name.

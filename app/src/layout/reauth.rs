@@ -15,13 +15,8 @@ pub fn reauth_fields(caller: &Caller, now: Moment, field_errors: &FieldErrors) -
     let password =
         reauth_password("You signed in more than ten minutes ago, so confirm it's you.", field_errors);
     let code = caller.person.second_factor.then(|| {
-        let code = TextField {
-            field: "reauth_code",
-            name: "form[reauth][code]",
-            label: "Code from your device",
-            autocomplete: "one-time-code",
-            ..Default::default()
-        };
+        let code = TextField::new("reauth_code", "form[reauth][code]", "Code from your device")
+            .autocomplete("one-time-code");
         code.draw(String::new(), field_errors)
     });
     view! { {password} {code} }.into_any()
@@ -29,14 +24,8 @@ pub fn reauth_fields(caller: &Caller, now: Moment, field_errors: &FieldErrors) -
 
 /// The password alone, for actions that need it every time.
 pub fn reauth_password(help: &'static str, field_errors: &FieldErrors) -> AnyView {
-    let password = TextField {
-        field: "reauth",
-        name: "form[reauth][password]",
-        label: "Your password",
-        help,
-        kind: "password",
-        autocomplete: "current-password",
-        ..Default::default()
-    };
+    let password = TextField::new("reauth", "form[reauth][password]", "Your password")
+        .password("current-password")
+        .help(help);
     password.draw(String::new(), field_errors)
 }

@@ -35,22 +35,8 @@ pub fn SignInPage() -> impl IntoView {
         let form: SignInForm = typed().unwrap_or_default();
         let next = if form.next.is_empty() { next } else { form.next };
         let next = LocalPath::parse(&next).unwrap_or_else(LocalPath::home).as_str().to_owned();
-        let email = TextField {
-            field: "email",
-            name: "form[email]",
-            label: "E-mail",
-            kind: "email",
-            autocomplete: "username",
-            ..Default::default()
-        };
-        let password = TextField {
-            field: "password",
-            name: "form[password]",
-            label: "Password",
-            kind: "password",
-            autocomplete: "current-password",
-            ..Default::default()
-        };
+        let email = TextField::new("email", "form[email]", "Email").email().autocomplete("username");
+        let password = TextField::new("password", "form[password]", "Password").password("current-password");
         let body = view! {
             {title("Sign in")}
             <h1>"Sign in"</h1>
@@ -63,12 +49,12 @@ pub fn SignInPage() -> impl IntoView {
                 <button class="btn primary wide">"Sign in"</button>
             </form>
         };
-        let foot = "Forgotten your password? Whoever runs this installation can make a one-time link.";
+        let foot = "Forgot your password? Ask your administrator for a reset link.";
         Ok(solo(body.into_any(), Some(foot)))
     })
 }
 
-/// The second step of a sign-in, for who has a second factor.
+/// The second step of a sign-in, for people with two-factor authentication.
 #[component]
 pub fn CodePage() -> impl IntoView {
     page(async move {
@@ -78,28 +64,18 @@ pub fn CodePage() -> impl IntoView {
             return Ok(().into_any());
         }
         let field_errors = field_errors();
-        let code = TextField {
-            field: "code",
-            name: "form[code]",
-            label: "Code from your device",
-            help: "Six digits. Each works once.",
-            autocomplete: "one-time-code",
-            inputmode: "numeric",
-            autofocus: true,
-            ..Default::default()
-        };
-        let recovery = TextField {
-            field: "recovery",
-            name: "form[recovery]",
-            label: "Recovery code",
-            help: "One of the ten that you stored when you turned the second factor on.",
-            ..Default::default()
-        };
-        let told = field_errors.of("code").or(field_errors.of("recovery")).is_some();
+        let code = TextField::new("code", "form[code]", "Code from your device")
+            .help("Six digits. Each code works once.")
+            .autocomplete("one-time-code")
+            .inputmode("numeric")
+            .autofocus();
+        let recovery = TextField::new("recovery", "form[recovery]", "Recovery code")
+            .help("One of the ten codes that you stored when you turned on 2FA.");
+        let beside_field = field_errors.of("code").or(field_errors.of("recovery")).is_some();
         let body = view! {
             {title("Code")}
-            <h1>"One more step"</h1>
-            {(!told).then(notice_line)}
+            <h1>"Enter your code"</h1>
+            {(!beside_field).then(notice_line)}
             <form class="form" method="post" action="/api/session/code" data-enhance data-brief>
                 {on_page(here())}
                 {code.draw(String::new(), &field_errors)}
@@ -110,12 +86,11 @@ pub fn CodePage() -> impl IntoView {
                 <form class="form" method="post" action="/api/session/code" data-enhance data-brief>
                     {on_page(here())}
                     {recovery.draw(String::new(), &field_errors)}
-                    <button class="btn wide">"Sign in with the recovery code"</button>
+                    <button class="btn wide">"Sign in with recovery code"</button>
                 </form>
             </details>
         };
-        let foot =
-            "Device and recovery codes lost? Whoever runs this installation can turn the second factor off.";
+        let foot = "Lost your device and recovery codes? Ask your administrator to turn off 2FA.";
         Ok(solo(body.into_any(), Some(foot)))
     })
 }
@@ -127,42 +102,27 @@ pub fn SetUpPage() -> impl IntoView {
         let desk = desk()?;
         if links::find(&desk, &token, LinkKind::Setup).await?.is_none() {
             return Ok(dead_link(
-                "A set-up link works once, for a day. This one was used, has run out, or Keydesk is set up already.",
+                "A set-up link works once, for a day. This one was used, has expired, or Keydesk is already set up.",
             ));
         }
         let field_errors = field_errors();
         let form: SetupForm = typed().unwrap_or_default();
-        let text = |field, name, label, help, autocomplete| TextField {
-            field,
-            name,
-            label,
-            help,
-            autocomplete,
-            max: Some(100),
-            ..Default::default()
-        };
-        let name = text("name", "form[name]", "Name", "", "name");
-        let email = TextField {
-            kind: "email",
-            max: Some(254),
-            ..text("email", "form[email]", "E-mail", "You sign in with it.", "username")
-        };
-        let password = TextField {
-            kind: "password",
-            max: Some(256),
-            ..text(
-                "password",
-                "form[password]",
-                "Password",
-                "15 characters or more. Four unusual words do well.",
-                "new-password",
-            )
-        };
-        let org = text("org", "form[org]", "Organisation", "Shown at the top of every page.", "organization");
+        let name = TextField::new("name", "form[name]", "Name").autocomplete("name").max(100);
+        let email = TextField::new("email", "form[email]", "Email")
+            .email()
+            .autocomplete("username")
+            .help("You sign in with it.");
+        let password = TextField::new("password", "form[password]", "Password")
+            .password("new-password")
+            .help("At least 15 characters, such as four unusual words.");
+        let org = TextField::new("org", "form[org]", "Organisation")
+            .autocomplete("organization")
+            .help("Shown at the top of every page.")
+            .max(100);
         let body = view! {
             {title("Set up")}
             <h1>"Set up Keydesk"</h1>
-            <p class="muted">"You become the owner. This page works once."</p>
+            <p class="muted">"You become the owner. This page works only once."</p>
             {notice_line()}
             <form class="form" method="post" action="/api/session/setup" data-enhance>
                 {on_page(here())}
@@ -184,24 +144,17 @@ pub fn ResetPage() -> impl IntoView {
         let desk = desk()?;
         if !matches!(links::find(&desk, &token, LinkKind::Reset).await?, Some(Some(_))) {
             return Ok(dead_link(
-                "A link to set a new password works once, for an hour. This one was used, or has run out.",
+                "A reset link works once, for an hour. This one was used or has expired. Ask your administrator for another.",
             ));
         }
         let field_errors = field_errors();
-        let password = TextField {
-            field: "password",
-            name: "form[password]",
-            label: "New password",
-            help: "15 characters or more. Four unusual words do well.",
-            kind: "password",
-            autocomplete: "new-password",
-            max: Some(256),
-            ..Default::default()
-        };
+        let password = TextField::new("password", "form[password]", "New password")
+            .password("new-password")
+            .help("At least 15 characters, such as four unusual words.");
         let body = view! {
             {title("New password")}
             <h1>"Set a new password"</h1>
-            <p class="muted">"Every session of yours ends with it."</p>
+            <p class="muted">"This ends all your sessions."</p>
             {field_errors.0.is_empty().then(notice_line)}
             <form class="form" method="post" action="/api/session/reset" data-enhance data-brief>
                 {on_page(here())}

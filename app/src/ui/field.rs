@@ -66,6 +66,51 @@ pub struct TextField {
 }
 
 impl TextField {
+    /// A required line of text: its name in errors, the name that is sent, its label.
+    pub fn new(field: &'static str, name: &'static str, label: &'static str) -> Self {
+        Self { field, name, label, ..Self::default() }
+    }
+
+    pub fn help(self, help: &'static str) -> Self {
+        Self { help, ..self }
+    }
+
+    /// A password; `autocomplete` tells a password manager whether it is new or current.
+    pub fn password(self, autocomplete: &'static str) -> Self {
+        Self { kind: "password", autocomplete, max: Some(256), ..self }
+    }
+
+    pub fn email(self) -> Self {
+        Self { kind: "email", max: Some(254), ..self }
+    }
+
+    pub fn autocomplete(self, autocomplete: &'static str) -> Self {
+        Self { autocomplete, ..self }
+    }
+
+    /// The keys that a phone shows, such as `numeric`.
+    pub fn inputmode(self, inputmode: &'static str) -> Self {
+        Self { inputmode, ..self }
+    }
+
+    /// The longest text, in characters.
+    pub fn max(self, max: usize) -> Self {
+        Self { max: Some(max), ..self }
+    }
+
+    pub fn optional(self) -> Self {
+        Self { optional: true, ..self }
+    }
+
+    pub fn autofocus(self) -> Self {
+        Self { autofocus: true, ..self }
+    }
+
+    /// Suggests the values of the `<datalist>` with this id.
+    pub fn list(self, list: &'static str) -> Self {
+        Self { list, ..self }
+    }
+
     pub fn draw(self, value: String, field_errors: &FieldErrors) -> AnyView {
         self.draw_with(self.help.to_owned(), value, field_errors)
     }

@@ -221,7 +221,7 @@ pub fn field(name: &str) -> &str {
         "person" => "Person",
         "role" => "Role",
         "team_role" => "Role in the team",
-        "e-mail" => "E-mail address",
+        "email" => "Email address",
         "invited by" => "Invited by",
         "month" => "Monthly budget of new keys",
         "days" => "Life of new keys",

@@ -13,7 +13,7 @@ pub struct PersonName {
     pub name: String,
 }
 
-/// An e-mail address, trimmed and in lower case: two spellings of one address are one person.
+/// An email address, trimmed and in lower case: two spellings of one address are one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(String);
 
@@ -21,7 +21,7 @@ impl Email {
     /// Asks only for what every address has; whether it receives mail, only mail can tell.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = text.trim().to_lowercase();
-        let wrong = || ParseError::new("An e-mail address looks like ana@example.com.");
+        let wrong = || ParseError::new("An email address looks like ana@example.com.");
         let (local, host) = text.rsplit_once('@').ok_or_else(wrong)?;
         let fine = !local.is_empty()
             && host.len() >= 3
@@ -30,7 +30,7 @@ impl Email {
             && !host.ends_with('.')
             && !text.chars().any(|c| c.is_whitespace() || c.is_control());
         if text.len() > 254 {
-            return Err(ParseError::new("An e-mail address has at most 254 characters."));
+            return Err(ParseError::new("An email address has at most 254 characters."));
         }
         if fine { Ok(Self(text)) } else { Err(wrong()) }
     }

@@ -522,7 +522,7 @@ async fn join(
         teams::add_person(&mut tx, &permit, &place).await?;
         changes.push(after("team", place_in(&team.name, *admin)));
     }
-    changes.push(after("e-mail", invitation.email.as_str()));
+    changes.push(after("email", invitation.email.as_str()));
     changes.push(after("invited by", invitation.invited_by.as_deref().unwrap_or("command line")));
     let event = Event::new(EventKind::MemberJoined, principal.person.as_str(), invitation.role.as_str());
     tx.save(&permit, event.with(changes), now).await?;

@@ -51,7 +51,7 @@ pub(super) const FORGET_AFTER_MS: i64 = 30 * 60_000;
 const PAIR: (i64, i64) = (5, 60_000);
 const ACCOUNT: (i64, i64) = (100, 2_000);
 const NETWORK: (i64, i64) = (20, 60_000);
-pub const WRONG: &str = "The e-mail address or the password is wrong.";
+pub const WRONG: &str = "The email address or the password is wrong.";
 
 /// How long after its last failure a subject must wait: doubling from one second up to the longest.
 pub(super) fn delay_ms(failures: i64, (free, longest): (i64, i64)) -> i64 {

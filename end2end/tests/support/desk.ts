@@ -116,7 +116,7 @@ const signInButton = (page: Page) => page.getByRole("button", { name: "Sign in",
 
 async function fillSignIn(page: Page, who: Credentials): Promise<void> {
   const before = page.url();
-  await page.getByLabel("E-mail").fill(who.email);
+  await page.getByLabel("Email").fill(who.email);
   await page.getByLabel("Password", { exact: true }).fill(who.password);
   await Promise.all([page.waitForURL((url) => url.href !== before), signInButton(page).click()]);
   await expect(signInButton(page)).toHaveCount(0);
@@ -190,7 +190,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
       if (!server.owner) {
         await page.goto(server.url + (await server.setupPath()));
         await page.getByLabel("Name", { exact: true }).fill(ana.name);
-        await page.getByLabel("E-mail").fill(ana.email);
+        await page.getByLabel("Email").fill(ana.email);
         await page.getByLabel("Password", { exact: true }).fill(ana.password);
         await page.getByLabel("Organisation", { exact: true }).fill(ana.organisation);
         await Promise.all([

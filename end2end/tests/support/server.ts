@@ -164,6 +164,6 @@ export class Desk {
       if (role && email && password) this.people.push({ role, email, password });
     }
     this.owner = this.people.find(({ role }) => /^owner\b/.test(role));
-    if (!this.owner) throw new Error(`keydesk demo printed no "owner … <e-mail>" and "password <words>" lines; it printed:\n${text}`);
+    if (!this.owner) throw new Error(`keydesk demo printed no "owner … <email>" and "password <words>" lines; it printed:\n${text}`);
   }
 }

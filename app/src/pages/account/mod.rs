@@ -1,4 +1,4 @@
-//! The account: somebody's own name, password, second factor and sessions, and where they belong.
+//! The account: a person's own name, password, two-factor authentication and sessions, and their organisations.
 
 mod password;
 mod second_factor;
@@ -61,15 +61,10 @@ pub fn AccountPage() -> impl IntoView {
 fn about(caller: &Caller) -> impl IntoView + use<> {
     let field_errors = field_errors();
     let form = typed().unwrap_or_else(|| NameForm { name: caller.person.name.clone() });
-    let name = TextField {
-        field: "name",
-        name: "form[name]",
-        label: "Name",
-        help: "In every organisation's lists.",
-        autocomplete: "name",
-        max: Some(100),
-        ..Default::default()
-    };
+    let name = TextField::new("name", "form[name]", "Name")
+        .autocomplete("name")
+        .help("Shown in all your organisations.")
+        .max(100);
     let theme = |value: &'static str, label: &'static str| {
         let pressed = if caller.person.theme == value { "true" } else { "false" };
         view! { <button name="form[theme]" value=value aria-pressed=pressed>{label}</button> }
@@ -89,7 +84,7 @@ fn about(caller: &Caller) -> impl IntoView + use<> {
             <ul class="rows part">
                 <li>
                     <div>
-                        <h3>"E-mail"</h3>
+                        <h3>"Email"</h3>
                         <p class="help">"You sign in with it."</p>
                     </div>
                     <span class="value">{caller.person.email.clone()}</span>
@@ -115,30 +110,30 @@ fn signing_in(view: &Account) -> impl IntoView + use<> {
     let (state, words, action) = match view.second_factor_since {
         Some(since) => {
             let left = match view.codes_left {
-                0 => "No recovery code is left.".to_owned(),
-                1 => "One recovery code is left.".to_owned(),
-                left => format!("{left} recovery codes are left."),
+                0 => "No recovery codes left.".to_owned(),
+                1 => "1 recovery code left.".to_owned(),
+                left => format!("{left} recovery codes left."),
             };
             (
                 badge(BadgeTone::Good, "On".into(), format!("Since {}.", since.exact(&zone))),
                 left,
-                "Manage second factor",
+                "Manage 2FA",
             )
         }
         None => {
             let words = match asked {
-                Some(org) => format!("{org} asks its owners and admins for one."),
-                None => "A code from your device, after the password.".to_owned(),
+                Some(org) => format!("{org} requires it for owners and admins."),
+                None => "Signing in then needs a code from your device.".to_owned(),
             };
             (
-                badge(BadgeTone::Idle, "Off".into(), "Signing in takes the password alone.".into()),
+                badge(BadgeTone::Idle, "Off".into(), "Signing in needs only the password.".into()),
                 words,
-                "Set up second factor",
+                "Set up 2FA",
             )
         }
     };
     let sessions = match view.sessions {
-        0 | 1 => "This one only.".to_owned(),
+        0 | 1 => "Only this session.".to_owned(),
         count => format!("{count} devices are signed in."),
     };
     view! {
@@ -152,21 +147,21 @@ fn signing_in(view: &Account) -> impl IntoView + use<> {
                         <h3>"Password"</h3>
                         <p class="help">"Set " {when::ago(view.password_set_at, view.now, &zone)} "."</p>
                     </div>
-                    <a class="btn" href=LocalPath::password().as_str().to_owned()>"Change password"</a>
+                    <a class="btn" href=LocalPath::password()>"Change password"</a>
                 </li>
                 <li>
                     <div>
-                        <h3>"Second factor " {state}</h3>
+                        <h3>"Two-factor authentication (2FA) " {state}</h3>
                         <p class="help">{words}</p>
                     </div>
-                    <a class="btn" href=LocalPath::second_factor().as_str().to_owned()>{action}</a>
+                    <a class="btn" href=LocalPath::second_factor()>{action}</a>
                 </li>
                 <li>
                     <div>
                         <h3>"Sessions"</h3>
                         <p class="help">{sessions}</p>
                     </div>
-                    <a class="btn" href=LocalPath::sessions().as_str().to_owned()>"See sessions"</a>
+                    <a class="btn" href=LocalPath::sessions()>"View sessions"</a>
                 </li>
             </ul>
         </section>
@@ -182,11 +177,11 @@ fn places(places: &[Membership]) -> impl IntoView + use<> {
                 <li>
                     <div>
                         <h3>
-                            <a href=LocalPath::keys(&place.slug).as_str().to_owned()>{place.name.clone()}</a>
+                            <a href=LocalPath::keys(&place.slug)>{place.name.clone()}</a>
                         </h3>
                         <p class="help">{role_word(place.role)}</p>
                     </div>
-                    <a class="btn quiet" href=LocalPath::leave(&place.slug).as_str().to_owned() aria-label=label>
+                    <a class="btn quiet" href=LocalPath::leave(&place.slug) aria-label=label>
                         "Leave"
                     </a>
                 </li>
@@ -196,7 +191,7 @@ fn places(places: &[Membership]) -> impl IntoView + use<> {
     let none = places.is_empty().then(|| {
         view! {
             <p class="muted">
-                "You belong to no organisation. An owner or an admin of one can invite you."
+                "You don't belong to an organisation. Ask an owner or admin to invite you."
             </p>
         }
     });

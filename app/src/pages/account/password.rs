@@ -16,31 +16,17 @@ pub fn PasswordPage() -> impl IntoView {
         let field_errors = field_errors();
         let second_factor = caller.person.second_factor;
         let password = |field, name, label, help, autocomplete| {
-            let field = TextField {
-                field,
-                name,
-                label,
-                help,
-                kind: "password",
-                autocomplete,
-                max: Some(256),
-                ..Default::default()
-            };
+            let field = TextField::new(field, name, label).password(autocomplete).help(help);
             field.draw(String::new(), &field_errors)
         };
         let rule = match second_factor {
-            true => "8 characters or more, because you have a second factor. No common ones.",
-            false => "15 characters or more. Four unusual words do well.",
+            true => "At least 8 characters, because you use 2FA. Common passwords are not allowed.",
+            false => "At least 15 characters, such as four unusual words.",
         };
         let code = second_factor.then(|| {
-            let code = TextField {
-                field: "code",
-                name: "form[code]",
-                label: "Code from your device",
-                help: "Or a recovery code.",
-                autocomplete: "one-time-code",
-                ..Default::default()
-            };
+            let code = TextField::new("code", "form[code]", "Code from your device")
+                .autocomplete("one-time-code")
+                .help("Or a recovery code.");
             code.draw(String::new(), &field_errors)
         });
         let body = view! {
@@ -49,12 +35,12 @@ pub fn PasswordPage() -> impl IntoView {
             {field_errors.0.is_empty().then(notice_line)}
             <form class="form" method="post" action="/api/account/password" data-enhance data-brief>
                 {on_page(here())}
-                {password("current", "form[current]", "Present password", "", "current-password")}
+                {password("current", "form[current]", "Current password", "", "current-password")}
                 {code}
                 {password("password", "form[password]", "New password", rule, "new-password")}
-                <p class="muted">"Your other sessions end with it; this one goes on."</p>
+                <p class="muted">"This ends your other sessions."</p>
                 <div class="actions end">
-                    <a class="btn quiet" href=LocalPath::account().as_str().to_owned()>"Cancel"</a>
+                    <a class="btn quiet" href=LocalPath::account()>"Cancel"</a>
                     <button class="btn primary">"Change password"</button>
                 </div>
             </form>

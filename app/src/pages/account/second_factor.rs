@@ -1,4 +1,4 @@
-//! The second factor: setting it up, its recovery codes, turning it off.
+//! Two-factor authentication: setting it up, its recovery codes, turning it off.
 
 use http::{HeaderValue, header};
 use keydesk_core::domain::moment::{Moment, Zone};
@@ -32,20 +32,20 @@ pub fn SecondFactorPage() -> impl IntoView {
                     .into_any()
             }
             View::Off | View::SettingUp { .. } => {
-                badge(BadgeTone::Idle, "Off".into(), "Signing in takes the password alone.".into()).into_any()
+                badge(BadgeTone::Idle, "Off".into(), "Signing in needs only the password.".into()).into_any()
             }
         };
-        let heading = view! { "Second factor " {state} };
+        let heading = view! { "Two-factor authentication " {state} };
         let part = match view {
             View::Off => off(&field_errors),
             View::SettingUp { secret, url } => {
-                never_kept();
+                no_store();
                 setting_up(&secret, &url, &caller, now, &field_errors)
             }
             View::On { codes_left, asked_by, .. } => on(codes_left, asked_by, &caller, now, &field_errors),
         };
         let body = view! {
-            {title("Second factor")}
+            {title("Two-factor authentication")}
             {page_head(crumbs(), heading.into_any(), ().into_any(), ().into_any())}
             {field_errors.0.is_empty().then(notice_line)}
             {part}
@@ -54,36 +54,29 @@ pub fn SecondFactorPage() -> impl IntoView {
     })
 }
 
-/// A page with a secret on it is neither kept nor repacked on the way.
-fn never_kept() {
+/// A page with a secret is neither stored nor transformed on the way.
+fn no_store() {
     if let Some(response) = use_context::<ResponseOptions>() {
         response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     }
 }
 
 fn code_field(label: &'static str, help: &'static str) -> TextField {
-    TextField {
-        field: "code",
-        name: "form[code]",
-        label,
-        help,
-        autocomplete: "one-time-code",
-        ..Default::default()
-    }
+    TextField::new("code", "form[code]", label).autocomplete("one-time-code").help(help)
 }
 
 fn off(field_errors: &FieldErrors) -> AnyView {
     view! {
         <div class="stack roomy">
             <p>
-                "With a second factor, signing in takes a code from an app on your device after the password. A stolen password alone opens nothing then."
+                "With two-factor authentication (2FA), signing in needs a code from an app on your device after the password. A stolen password alone is then not enough."
             </p>
             <form class="form" method="post" action="/api/second-factor/start" data-enhance data-brief>
                 {on_page(here())}
-                {reauth_password("You then have ten minutes to set your device up.", field_errors)}
+                {reauth_password("You then have ten minutes to set up your device.", field_errors)}
                 <div class="actions end">
-                    <a class="btn quiet" href=LocalPath::account().as_str().to_owned()>"Cancel"</a>
-                    <button class="btn primary">"Set up second factor"</button>
+                    <a class="btn quiet" href=LocalPath::account()>"Cancel"</a>
+                    <button class="btn primary">"Set up 2FA"</button>
                 </div>
             </form>
         </div>
@@ -94,28 +87,28 @@ fn off(field_errors: &FieldErrors) -> AnyView {
 fn setting_up(secret: &str, url: &str, caller: &Caller, now: Moment, field_errors: &FieldErrors) -> AnyView {
     let groups: Vec<String> =
         secret.as_bytes().chunks(4).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
-    let code = TextField { inputmode: "numeric", ..code_field("Code that it shows", "Six digits.") };
+    let code = TextField { inputmode: "numeric", ..code_field("Code from the app", "Six digits.") };
     view! {
         <div class="stack roomy">
             <section class="stack" aria-labelledby="scan">
                 <h2 id="scan">"1. Add Keydesk to your authenticator app"</h2>
-                <p>"Let the app read this picture, or type the secret under it."</p>
-                {qr(url, "QR code that holds the secret")}
+                <p>"Scan this QR code with the app, or type the secret below it."</p>
+                {qr(url, "QR code of the secret")}
                 <div class="secret">
                     <code id="secret">{groups.join(" ")}</code>
                     {copy_button("Copy secret", "", "secret".into())}
                 </div>
             </section>
             <section class="stack" aria-labelledby="prove">
-                <h2 id="prove">"2. Type the code that it shows"</h2>
+                <h2 id="prove">"2. Enter the code from the app"</h2>
                 <form class="form" method="post" action="/api/second-factor/turn-on" data-enhance data-brief>
                     {on_page(here())}
                     {code.draw(String::new(), field_errors)}
                     {reauth_fields(caller, now, field_errors)}
-                    <p class="muted">"Your other sessions, which began without it, end."</p>
+                    <p class="muted">"This ends your other sessions."</p>
                     <div class="actions end">
-                        <a class="btn quiet" href=LocalPath::account().as_str().to_owned()>"Cancel"</a>
-                        <button class="btn primary">"Turn on second factor"</button>
+                        <a class="btn quiet" href=LocalPath::account()>"Cancel"</a>
+                        <button class="btn primary">"Turn on 2FA"</button>
                     </div>
                 </form>
             </section>
@@ -132,24 +125,17 @@ fn on(
     field_errors: &FieldErrors,
 ) -> AnyView {
     let left = match codes_left {
-        0 => "None is left. Make new ones now: without them a lost device locks you out.".to_owned(),
-        1 => "One is left. Make new ones before it is used up.".to_owned(),
-        left => format!("{left} are left."),
+        0 => "None left. Create new ones now, or you are locked out if you lose your device.".to_owned(),
+        1 => "1 left. Create new ones before you use it.".to_owned(),
+        left => format!("{left} left."),
     };
     let off = match asked_by {
         Some(org) => view! {
-            <p class="muted">{format!("{org} asks its owners and admins for a second factor, so yours stays on.")}</p>
+            <p class="muted">{format!("{org} requires 2FA for owners and admins, so you can't turn it off.")}</p>
         }
         .into_any(),
         None => {
-            let password = TextField {
-                field: "current",
-                name: "form[current]",
-                label: "Your password",
-                kind: "password",
-                autocomplete: "current-password",
-                ..Default::default()
-            };
+            let password = TextField::new("current", "form[current]", "Your password").password("current-password");
             let code = code_field("Code from your device", "Or a recovery code.");
             view! {
                 <form class="form" method="post" action="/api/second-factor/turn-off" data-enhance data-brief>
@@ -157,7 +143,7 @@ fn on(
                     {password.draw(String::new(), field_errors)}
                     {code.draw(String::new(), field_errors)}
                     <div class="actions end">
-                        <button class="btn danger">"Turn off second factor"</button>
+                        <button class="btn danger">"Turn off 2FA"</button>
                     </div>
                 </form>
             }
@@ -166,17 +152,17 @@ fn on(
     };
     view! {
         <div class="stack roomy">
-            <p>"Signing in takes your password and a code from your device."</p>
+            <p>"Signing in needs your password and a code from your device."</p>
             <section class="card" aria-labelledby="codes">
                 <header>
                     <h2 id="codes">"Recovery codes"</h2>
                 </header>
-                <p>"Each signs you in once when the device is not at hand. " {left}</p>
+                <p>"Each code signs you in once without your device. " {left}</p>
                 <form class="form" method="post" action="/api/second-factor/renew-codes" data-enhance data-brief>
                     {on_page(here())}
                     {reauth_fields(caller, now, field_errors)}
                     <div class="actions end">
-                        <button class="btn" name="form[confirm]" value="yes">"Make new recovery codes"</button>
+                        <button class="btn" name="form[confirm]" value="yes">"Create new recovery codes"</button>
                     </div>
                 </form>
             </section>
@@ -199,14 +185,16 @@ pub fn RecoveryCodesPage() -> impl IntoView {
         let path = LocalPath::recovery_codes();
         let sent: Option<NewCodes> = sealed::take(CODES, path.as_str(), desk.now());
         let codes = sent.filter(|sent| sent.person == caller.person.id).map(|sent| sent.codes);
-        never_kept();
-        let crumbs =
-            [crumbs(), vec![(LocalPath::second_factor().as_str().to_owned(), "Second factor".to_owned())]];
+        no_store();
+        let crumbs = [
+            crumbs(),
+            vec![(LocalPath::second_factor().as_str().to_owned(), "Two-factor authentication".to_owned())],
+        ];
         let back = LocalPath::second_factor().as_str().to_owned();
         let part = match codes {
             Some(codes) => view! {
                 <div class="stack roomy" data-once>
-                    <p>"Each of these signs you in once, in place of a code from your device."</p>
+                    <p>"Each code signs you in once, instead of a code from your device."</p>
                     <div class="code">
                         <pre tabindex="0" role="region" aria-label="Recovery codes">
                             <code id="codes">{codes.join("\n")}</code>
@@ -217,7 +205,7 @@ pub fn RecoveryCodesPage() -> impl IntoView {
                         {icon(Icon::Warn)}
                         <span>
                             <b>"This is the only time they are shown."</b>
-                            " Store them where you will find them without your device: in a password manager, or on paper."
+                            " Store them where you can find them without your device, such as in a password manager or on paper."
                         </span>
                     </p>
                     <div class="actions">
@@ -229,10 +217,10 @@ pub fn RecoveryCodesPage() -> impl IntoView {
             None => view! {
                 <div class="stack roomy">
                     <p>
-                        "Recovery codes are shown once, when they are made, and are not kept anywhere. If they were not stored, make new ones."
+                        "Recovery codes are shown once, when they are created, and can't be shown again. If you did not store them, create new ones."
                     </p>
                     <div class="actions">
-                        <a class="btn" href=back>"Go to second factor"</a>
+                        <a class="btn" href=back>"Go to two-factor authentication"</a>
                     </div>
                 </div>
             }

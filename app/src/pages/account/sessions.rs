@@ -1,4 +1,4 @@
-//! Where somebody is signed in, and ending it.
+//! The sessions of a person: where they are signed in, and how to end them.
 
 use keydesk_core::domain::device::device_of;
 use keydesk_core::domain::moment::{Moment, Zone};
@@ -35,7 +35,7 @@ pub fn SessionsPage() -> impl IntoView {
         let under = view! {
             <p>
                 {format!(
-                    "A session ends by itself {} after the last request, and {} after it began in any case.",
+                    "A session ends {} after its last request, and at the latest {} after sign-in.",
                     span(life.idle_ms),
                     span(life.whole_ms),
                 )}
@@ -59,7 +59,7 @@ fn row(session: &OpenSession, own: bool, now: Moment) -> impl IntoView + use<> {
     let address =
         if session.address.is_empty() { "an unknown address".to_owned() } else { session.address.clone() };
     let end = match own {
-        true => badge(BadgeTone::Good, "This one".into(), "You are looking through it.".into()).into_any(),
+        true => badge(BadgeTone::Good, "This session".into(), "You are using it now.".into()).into_any(),
         false => view! {
             <form method="post" action="/api/account/end-session" data-enhance>
                 <input type="hidden" name="form[id]" value=session.id.to_string() />
@@ -73,7 +73,7 @@ fn row(session: &OpenSession, own: bool, now: Moment) -> impl IntoView + use<> {
             <div>
                 <h2 class="h3" title=session.user_agent.clone()>{device}</h2>
                 <p class="help">
-                    {address} " · begun " {when::ago(session.begun_at, now, &zone)} " · last seen "
+                    {address} " · started " {when::ago(session.begun_at, now, &zone)} " · last seen "
                     {when::ago(session.seen_at, now, &zone)}
                 </p>
             </div>

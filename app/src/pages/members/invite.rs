@@ -44,7 +44,7 @@ pub fn InvitePage() -> impl IntoView {
         let email = TextField {
             field: "email",
             name: "form[email]",
-            label: "E-mail",
+            label: "Email",
             help: "They sign in with it.",
             kind: "email",
             max: Some(254),

@@ -130,7 +130,7 @@ fn toolbar(slug: &str, search: &str) -> impl IntoView + use<> {
     view! {
         <div class="toolbar">
             <form class="search" role="search" method="get" action=LocalPath::members(slug).as_str().to_owned()>
-                {SearchBox { name: "q", placeholder: "Name or e-mail", label: "Search people", max: Some(MAX_SEARCH) }.draw(search.to_owned())}
+                {SearchBox { name: "q", placeholder: "Name or email", label: "Search people", max: Some(MAX_SEARCH) }.draw(search.to_owned())}
             </form>
         </div>
     }
@@ -144,7 +144,7 @@ fn none_found(slug: &str, search: &str) -> AnyView {
     view! {
         <section class="empty">
             {icon(Icon::Search)} <h2>{heading}</h2>
-            <p>"The search looks at names and e-mail addresses. People who left are not listed."</p>
+            <p>"The search looks at names and email addresses. People who left are not listed."</p>
             <div class="actions">
                 <a class="btn" href=LocalPath::members(slug).as_str().to_owned()>
                     "Clear search"
@@ -262,7 +262,7 @@ fn invitations(view: &MembersView, caller: &Caller) -> Option<impl IntoView + us
                     <caption class="sr">"Open invitations, by address"</caption>
                     <thead>
                         <tr>
-                            <th scope="col">"E-mail"</th>
+                            <th scope="col">"Email"</th>
                             <th scope="col">"To be"</th>
                             <th scope="col">"Sent"</th>
                             <th scope="col">"Ends"</th>

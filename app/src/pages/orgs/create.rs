@@ -26,40 +26,17 @@ pub fn NewOrgPage() -> impl IntoView {
         let own = own_orgs(&desk, &caller).await?;
         let field_errors = field_errors();
         let form = typed().unwrap_or_else(|| NewOrgForm { zone: "UTC".into(), ..Default::default() });
-        let name = TextField {
-            field: "name",
-            name: "form[name]",
-            label: "Name",
-            max: Some(MAX_ORG_NAME),
-            autofocus: true,
-            ..Default::default()
-        };
-        let address = TextField {
-            field: "slug",
-            name: "form[slug]",
-            label: "Address",
-            help: "The first part of its pages' URLs. Leave empty to derive it from the name: Acme Corp becomes /acme-corp.",
-            max: Some(MAX_SLUG),
-            optional: true,
-            ..Default::default()
-        };
-        let zone = TextField {
-            field: "zone",
-            name: "form[zone]",
-            label: "Time zone",
-            help: "Budgets reset at midnight in this time zone. The owner can change it.",
-            list: "zones",
-            ..Default::default()
-        };
-        let email = TextField {
-            field: "email",
-            name: "form[email]",
-            label: "Owner's email",
-            help: "A person who already signs in with this email becomes the owner immediately. Otherwise the next page shows an invitation link for them.",
-            kind: "email",
-            max: Some(254),
-            ..Default::default()
-        };
+        let name = TextField::new("name", "form[name]", "Name").max(MAX_ORG_NAME).autofocus();
+        let address = TextField::new("slug", "form[slug]", "Address")
+            .help("The first part of its pages' URLs. Leave empty to derive it from the name: Acme Corp becomes /acme-corp.")
+            .max(MAX_SLUG)
+            .optional();
+        let zone = TextField::new("zone", "form[zone]", "Time zone")
+            .help("Budgets reset at midnight in this time zone. The owner can change it.")
+            .list("zones");
+        let email = TextField::new("email", "form[email]", "Owner's email")
+            .email()
+            .help("A person who already signs in with this email becomes the owner immediately. Otherwise the next page shows an invitation link for them.");
         let inside = view! {
             {name.draw(form.name, &field_errors)} {address.draw(form.slug, &field_errors)}
             {zone.draw(form.zone, &field_errors)} {zones()} {email.draw(form.email, &field_errors)}

@@ -66,15 +66,8 @@ fn set_status(words: &'static Words) -> impl IntoView {
         let view = orgs::status_form(&desk, &caller, &slug, words.action).await?;
         let field_errors = field_errors();
         let sent = typed::<OrgStatusForm>().unwrap_or_default();
-        let reason = TextField {
-            field: "reason",
-            name: "form[reason]",
-            label: "Reason",
-            help: words.reason,
-            max: Some(MAX_REASON),
-            optional: words.action == Action::ResumeOrg,
-            ..Default::default()
-        };
+        let reason = TextField::new("reason", "form[reason]", "Reason").help(words.reason).max(MAX_REASON);
+        let reason = if words.action == Action::ResumeOrg { reason.optional() } else { reason };
         let inside = view! {
             {reason.draw(sent.reason, &field_errors)}
             {cancel_or_act(LocalPath::operator(), words.class, words.button)}

@@ -47,25 +47,15 @@ pub(super) fn fields(form: ProviderForm, new: bool, field_errors: &FieldErrors) 
         autofocus: new,
         ..Default::default()
     };
-    let base_url = TextField {
-        field: "base_url",
-        name: "form[provider][base_url]",
-        label: "Base URL",
-        help: "Without the version: a slash, /v1 or /v1beta at the end is removed. Plain http works only for hosts in your own network.",
-        inputmode: "url",
-        max: Some(MAX_BASE_URL),
-        list: "base-urls",
-        ..Default::default()
-    };
-    let credential = TextField {
-        field: "credential_env",
-        name: "form[provider][credential_env]",
-        label: "Credential variable",
-        help: "The environment variable of Keydesk that contains the API key, such as OPENAI_API_KEY. Keydesk does not store the key. Leave empty to send none.",
-        max: Some(64),
-        optional: true,
-        ..Default::default()
-    };
+    let base_url = TextField::new("base_url", "form[provider][base_url]", "Base URL")
+        .help("Without the version: a slash, /v1 or /v1beta at the end is removed. Plain http works only for hosts in your own network.")
+        .inputmode("url")
+        .max(MAX_BASE_URL)
+        .list("base-urls");
+    let credential = TextField::new("credential_env", "form[provider][credential_env]", "Credential variable")
+        .help("The environment variable of Keydesk that contains the API key, such as OPENAI_API_KEY. Keydesk does not store the key. Leave empty to send none.")
+        .max(64)
+        .optional();
     let kinds = ProviderKind::ALL.map(|kind| (kind.as_str().to_owned(), kind.label().to_owned()));
     let time =
         |field, name, label, help| UnitField { field, name, label, before: "", after: "seconds", help };

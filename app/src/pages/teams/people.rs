@@ -37,7 +37,7 @@ pub fn AddPersonPage() -> impl IntoView {
             None => TextField {
                 field: "email",
                 name: "form[email]",
-                label: "E-mail",
+                label: "Email",
                 help: "Of somebody who is in the organisation.",
                 kind: "email",
                 ..Default::default()

@@ -20,7 +20,7 @@ pub struct AuditView {
     /// How many events the organisation has in all.
     pub total: i64,
     pub keys: KeysMeant,
-    /// Id, name and e-mail address of those who can be filtered by.
+    /// Id, name and email address of those who can be filtered by.
     pub people: Vec<(String, String, String)>,
     pub teams: Vec<Team>,
     /// Which subjects of this page are still there to be looked at.
