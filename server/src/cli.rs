@@ -236,9 +236,9 @@ fn audit_line(report: &audit::Report) -> String {
     match &report.broken {
         None => {
             let head: String = report.head.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{}: {events}, whole, head {head}", report.slug)
+            format!("{}: {events}, whole, head {head}", report.name)
         }
-        Some(broken) => format!("{}: BROKEN after {events} in order: {broken}.", report.slug),
+        Some(broken) => format!("{}: BROKEN after {events} in order: {broken}.", report.name),
     }
 }
 

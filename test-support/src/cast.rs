@@ -7,7 +7,7 @@ use keydesk_core::domain::key::KeySpec;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
-use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
+use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, test_permit};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::forms::provider::{AddForm, ProviderForm};
@@ -109,14 +109,15 @@ impl TestDesk {
         let (acme, elsewhere) = (org("Acme"), org("Elsewhere"));
         let (crew, others) = (team("Crew"), team("Others"));
         let mut tx = desk.db.write().await.unwrap();
-        people::insert_org(&mut tx, &acme, now).await.unwrap();
-        people::insert_org(&mut tx, &elsewhere, now).await.unwrap();
-        let permit = system_permit(&acme.id, Action::CreateTeam, "test");
+        for org in [&acme, &elsewhere] {
+            let permit = test_permit(&org.id, Action::SetUp, org.id.as_str());
+            people::insert_org(&mut tx, &permit, org, now).await.unwrap();
+        }
+        let permit = test_permit(&acme.id, Action::CreateTeam, acme.id.as_str());
         for team in [&crew, &others] {
             let spec = TeamSpec { name: team.name.clone(), ..TeamSpec::default() };
             teams::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now }).await.unwrap();
         }
-        let permit = system_permit(&acme.id, Action::ManageTeamPeople, "test");
         let mut cast = Vec::new();
         for who in Who::ALL.into_iter().filter(|who| *who != Who::Anonymous) {
             let id = PersonId::new(now, desk.id_entropy());
@@ -128,10 +129,11 @@ impl TestDesk {
                 password_hash: &hash,
                 platform: who.platform(),
             };
-            people::insert_person(&mut tx, &new, now).await.unwrap();
+            let org = if who == Who::ForeignOwner { &elsewhere } else { &acme };
+            let permit = test_permit(&org.id, Action::SetUp, org.id.as_str());
+            people::insert_person(&mut tx, &permit, &new, now).await.unwrap();
             if let Some(role) = who.role() {
-                let org = if who == Who::ForeignOwner { &elsewhere } else { &acme };
-                people::insert_member(&mut tx, &org.id, &id, role, now).await.unwrap();
+                people::insert_member(&mut tx, &permit, &org.id, &id, role, now).await.unwrap();
             }
             let place = match who {
                 Who::TeamAdmin => Some((&crew, true)),
@@ -142,11 +144,12 @@ impl TestDesk {
             if let Some((team, admin)) = place {
                 let role = if admin { TeamRole::Admin } else { TeamRole::Member };
                 let place = NewTeamMember { team: &team.id, person: &id, role, now };
+                let permit = test_permit(&acme.id, Action::ManageTeamPeople, &format!("{}/{id}", team.id));
                 teams::add_person(&mut tx, &permit, &place).await.unwrap();
             }
             cast.push((who, id));
         }
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_without_events().await.unwrap();
         Cast { org: acme, team: crew, people: cast }
     }
 
@@ -155,10 +158,9 @@ impl TestDesk {
         let (desk, now): (&Desk, _) = (self, self.now());
         let team = Team { id: TeamId::new(now, desk.id_entropy()), name: name.into() };
         let mut tx = desk.db.write().await.unwrap();
-        let permit = system_permit(&cast.org.id, Action::CreateTeam, "test");
+        let permit = test_permit(&cast.org.id, Action::CreateTeam, cast.org.id.as_str());
         let spec = TeamSpec { name: name.into(), ..TeamSpec::default() };
         teams::insert(&mut tx, &permit, &NewTeam { id: &team.id, spec: &spec, now }).await.unwrap();
-        let permit = system_permit(&cast.org.id, Action::ManageTeamPeople, "test");
         let people = [
             (Who::TeamAdmin, TeamRole::Admin),
             (Who::KeyOwner, TeamRole::Member),
@@ -166,9 +168,11 @@ impl TestDesk {
         ];
         for (who, role) in people {
             let place = NewTeamMember { team: &team.id, person: &cast.id(who), role, now };
+            let object = format!("{}/{}", team.id, cast.id(who));
+            let permit = test_permit(&cast.org.id, Action::ManageTeamPeople, &object);
             teams::add_person(&mut tx, &permit, &place).await.unwrap();
         }
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_without_events().await.unwrap();
         team
     }
 
@@ -186,7 +190,7 @@ impl TestDesk {
             limits: Default::default(),
             expires_at: None,
         };
-        let permit = system_permit(&cast.org.id, Action::CreateKey, "test");
+        let permit = test_permit(&cast.org.id, Action::CreateKey, cast.org.id.as_str());
         let mut tx = desk.db.write().await.unwrap();
         let owner = cast.id(Who::KeyOwner);
         let issued = keys::issue(desk, &mut tx, &permit, "sk-desk-", &owner, &spec, now).await.unwrap();
@@ -215,19 +219,20 @@ impl TestDesk {
         let platform = PlatformRole::None;
         let new = NewPerson { id: &id, email: &email, name: "Mate", password_hash: "none", platform };
         let mut tx = desk.db.write().await.unwrap();
-        people::insert_person(&mut tx, &new, now).await.unwrap();
-        people::insert_member(&mut tx, &cast.org.id, &id, OrgRole::Member, now).await.unwrap();
-        let permit = system_permit(&cast.org.id, Action::ManageTeamPeople, "test");
+        let permit = test_permit(&cast.org.id, Action::SetUp, cast.org.id.as_str());
+        people::insert_person(&mut tx, &permit, &new, now).await.unwrap();
+        people::insert_member(&mut tx, &permit, &cast.org.id, &id, OrgRole::Member, now).await.unwrap();
+        let permit = test_permit(&cast.org.id, Action::ManageTeamPeople, &format!("{}/{id}", cast.team.id));
         let place = NewTeamMember { team: &cast.team.id, person: &id, role: TeamRole::Member, now };
         teams::add_person(&mut tx, &permit, &place).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_without_events().await.unwrap();
         id
     }
 
     /// An open invitation into the cast's team: its id and its token.
     pub async fn invitation(&self, cast: &Cast, email: &str) -> (InvitationId, String) {
         let (desk, now): (&Desk, _) = (self, self.now());
-        let permit = system_permit(&cast.org.id, Action::Invite, "test");
+        let permit = test_permit(&cast.org.id, Action::Invite, cast.org.id.as_str());
         let email = Email::parse(email).unwrap();
         let team = Some((cast.team.id.clone(), false));
         let new = invitations::NewInvitation { email: &email, role: OrgRole::Member, team };

@@ -11,7 +11,7 @@ use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
-use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
+use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, test_permit};
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::forms::key::{CreateForm, EditForm, KeyForm, KeyRef, RevokeForm};
@@ -96,8 +96,9 @@ impl TestDesk {
         let zone = Zone::parse(zone).unwrap();
         let org = Org::new(OrgId::new(self.now(), self.id_entropy()), slug_of(name), name.into(), zone);
         let mut tx = self.db.write().await.unwrap();
-        people::insert_org(&mut tx, &org, self.now()).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        let permit = test_permit(&org.id, Action::SetUp, org.id.as_str());
+        people::insert_org(&mut tx, &permit, &org, self.now()).await.unwrap();
+        tx.save_without_events().await.unwrap();
         let caller = self.member_of(&org, Some(OrgRole::Owner), PlatformRole::None).await;
         At { caller, org }
     }
@@ -117,32 +118,37 @@ impl TestDesk {
         let email = Email::parse(&format!("{}@example.com", id.as_str())).unwrap();
         let new = NewPerson { id: &id, email: &email, name: &name, password_hash: "none", platform };
         let mut tx = self.db.write().await.unwrap();
-        people::insert_person(&mut tx, &new, self.now()).await.unwrap();
+        let permit = test_permit(&org.id, Action::SetUp, org.id.as_str());
+        people::insert_person(&mut tx, &permit, &new, self.now()).await.unwrap();
         if let Some(role) = role {
-            people::insert_member(&mut tx, &org.id, &id, role, self.now()).await.unwrap();
+            people::insert_member(&mut tx, &permit, &org.id, &id, role, self.now()).await.unwrap();
         }
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_without_events().await.unwrap();
         self.caller(&id).await
     }
 
     pub async fn team(&self, at: &At, name: &str) -> Team {
         let team = Team { id: TeamId::new(self.now(), self.id_entropy()), name: name.into() };
         let mut tx = self.db.write().await.unwrap();
-        let permit = system_permit(&at.org.id, Action::CreateTeam, "test");
+        let permit = test_permit(&at.org.id, Action::CreateTeam, at.org.id.as_str());
         let spec = TeamSpec { name: name.into(), ..TeamSpec::default() };
         let new = NewTeam { id: &team.id, spec: &spec, now: self.now() };
         teams::insert(&mut tx, &permit, &new).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_without_events().await.unwrap();
         team
     }
 
     pub async fn join(&self, at: &At, team: &Team, admin: bool) {
         let mut tx = self.db.write().await.unwrap();
-        let permit = system_permit(&at.org.id, Action::ManageTeamPeople, "test");
+        let permit = test_permit(
+            &at.org.id,
+            Action::ManageTeamPeople,
+            &format!("{}/{}", team.id, at.caller.person.id),
+        );
         let role = if admin { TeamRole::Admin } else { TeamRole::Member };
         let place = NewTeamMember { team: &team.id, person: &at.caller.person.id, role, now: self.now() };
         teams::add_person(&mut tx, &permit, &place).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_without_events().await.unwrap();
     }
 
     pub async fn create(&self, at: &At, key: KeyForm) -> Result<IssuedKey, OpError> {

@@ -1,6 +1,7 @@
 //! When keys were last used, gathered in memory and written every few seconds: one small write for many requests. What
 //! a crash loses is at most those seconds of a display value; spend is never kept this way.
 
+use crate::store::Unaudited;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +34,7 @@ impl LastUsed {
         let written = async {
             let mut tx = db.write().await?;
             keys::touch(&mut tx, &gathered).await?;
-            tx.save_unaudited("use of a key is usage, not a change").await
+            tx.save_unaudited(Unaudited::Usage).await
         };
         if let Err(error) = written.await {
             gathered.iter().for_each(|(key, at)| self.note(key, *at));

@@ -9,6 +9,7 @@ use crate::domain::gate::Rejection;
 use crate::domain::ids::KeyId;
 use crate::domain::key_format::looks_like_secret;
 use crate::domain::moment::Moment;
+use crate::store::Unaudited;
 use crate::store::rejections::{RejectionCount, record};
 use crate::store::{Db, StoreError};
 
@@ -86,7 +87,7 @@ impl Rejections {
         let written = async {
             let mut tx = db.write().await?;
             record(&mut tx, &counts).await?;
-            tx.save_unaudited("a rejected request changes nothing").await
+            tx.save_unaudited(Unaudited::Rejections).await
         };
         if let Err(error) = written.await {
             let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -93,6 +93,13 @@ kinds! {
     SecondFactorOff = "second_factor.off", "turned off the second factor of";
     RecoveryCodesMade = "recovery_codes.made", "made new recovery codes for";
     RecoveryCodeUsed = "recovery_codes.used", "used a recovery code of";
+    ProviderAdded = "provider.added", "connected";
+    ProviderEdited = "provider.edited", "changed";
+    ProviderRetired = "provider.retired", "retired";
+    ModelAdded = "model.added", "added";
+    ModelEdited = "model.edited", "changed";
+    ModelRouted = "model.routed", "routed";
+    ModelRetired = "model.retired", "retired";
     SupportAccessed = "support.accessed", "looked at";
     AuditExported = "audit.exported", "exported the audit of";
 }

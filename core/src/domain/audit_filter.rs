@@ -14,11 +14,20 @@ pub enum Group {
     SignIn,
     Organisation,
     Watching,
+    /// Providers and models: in the installation's audit only.
+    Catalogue,
 }
 
 impl Group {
-    pub const ALL: [Group; 6] =
-        [Group::Keys, Group::Teams, Group::People, Group::SignIn, Group::Organisation, Group::Watching];
+    pub const ALL: [Group; 7] = [
+        Group::Keys,
+        Group::Teams,
+        Group::People,
+        Group::SignIn,
+        Group::Organisation,
+        Group::Watching,
+        Group::Catalogue,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,6 +37,7 @@ impl Group {
             Group::SignIn => "sign-in",
             Group::Organisation => "organisation",
             Group::Watching => "watching",
+            Group::Catalogue => "catalogue",
         }
     }
 
@@ -39,6 +49,7 @@ impl Group {
             Group::SignIn => "Passwords and sign-in",
             Group::Organisation => "The organisation",
             Group::Watching => "Support and exports",
+            Group::Catalogue => "Providers and models",
         }
     }
 
@@ -72,6 +83,13 @@ impl Group {
             | K::SecondFactorOff
             | K::RecoveryCodesMade
             | K::RecoveryCodeUsed => Group::SignIn,
+            K::ProviderAdded
+            | K::ProviderEdited
+            | K::ProviderRetired
+            | K::ModelAdded
+            | K::ModelEdited
+            | K::ModelRouted
+            | K::ModelRetired => Group::Catalogue,
             K::OrgCreated
             | K::OrgEdited
             | K::OrgSuspended

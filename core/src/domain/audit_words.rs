@@ -70,6 +70,16 @@ pub fn sentence(event: &PastEvent) -> String {
         K::RecoveryCodesMade => format!("{who} made new recovery codes for {what}."),
         K::RecoveryCodeUsed if own => format!("{who} used a recovery code."),
         K::RecoveryCodeUsed => format!("{who} used a recovery code of {what}."),
+        K::ProviderAdded => format!("{who} added the provider {what}."),
+        K::ProviderEdited => edited(event, &who, "provider ", "fields"),
+        K::ProviderRetired => format!("{who} retired the provider {what}."),
+        K::ModelAdded => format!("{who} added the model {what}."),
+        K::ModelEdited => edited(event, &who, "model ", "fields"),
+        K::ModelRouted => match event.after("provider") {
+            Some(provider) => format!("{who} routed the model {what} to {provider}."),
+            None => format!("{who} routed the model {what} to no provider."),
+        },
+        K::ModelRetired => format!("{who} retired the model {what}."),
         K::SupportAccessed => looked(event, &who),
         K::AuditExported => {
             let format = event.after("format").unwrap_or("a file");
@@ -299,6 +309,13 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::SecondFactorOff => "Second factor turned off",
         K::RecoveryCodesMade => "Recovery codes made",
         K::RecoveryCodeUsed => "Recovery code used",
+        K::ProviderAdded => "Provider added",
+        K::ProviderEdited => "Provider edited",
+        K::ProviderRetired => "Provider retired",
+        K::ModelAdded => "Model added",
+        K::ModelEdited => "Model edited",
+        K::ModelRouted => "Model routed",
+        K::ModelRetired => "Model retired",
         K::SupportAccessed => "Support looked",
         K::AuditExported => "Audit exported",
     }

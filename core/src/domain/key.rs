@@ -163,7 +163,7 @@ impl Key {
     }
 
     pub fn facts(&self) -> KeyFacts<'_> {
-        KeyFacts { team: self.team.as_ref().map(|team| &team.id), owner: &self.owner.id }
+        KeyFacts { id: Some(&self.id), team: self.team.as_ref().map(|team| &team.id), owner: &self.owner.id }
     }
 
     /// What can be edited about this key, as it stands.

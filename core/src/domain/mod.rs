@@ -21,7 +21,6 @@ pub mod model;
 pub mod moment;
 pub mod money;
 pub mod numbers;
-pub mod operator_permit;
 pub mod org;
 pub mod parse_error;
 pub mod person;

@@ -1,5 +1,6 @@
 //! A model that keys can be scoped to, with its prices. The catalogue belongs to the installation, not to an organisation.
 
+use super::audit::Change;
 use super::ids::ProviderId;
 use super::money::Money;
 use super::numbers::{grouped, read_billionths};
@@ -37,6 +38,29 @@ impl Model {
             upstream_name: String::new(),
             default_output_tokens: DEFAULT_OUTPUT_TOKENS,
         }
+    }
+
+    /// What is different from `before`, or all of a new model, for the audit. `provider` names a provider by its id.
+    pub fn changes_since(
+        &self,
+        before: Option<&Model>,
+        provider: impl Fn(&ProviderId) -> String,
+    ) -> Vec<Change> {
+        let field = |field: &str, value: &dyn Fn(&Model) -> Option<String>| Change {
+            field: field.into(),
+            before: before.and_then(value),
+            after: value(self),
+        };
+        let changes = [
+            field("vendor", &|model| Some(model.provider.clone())),
+            field("input price", &|model| Some(model.input_price.to_string())),
+            field("output price", &|model| Some(model.output_price.to_string())),
+            field("cached price", &|model| Some(model.cached_price.to_string())),
+            field("provider", &|model| model.route.as_ref().map(&provider)),
+            field("upstream name", &|model| Some(model.name_upstream().to_owned())),
+            field("default output tokens", &|model| Some(model.default_output_tokens.to_string())),
+        ];
+        changes.into_iter().filter(|change| change.before != change.after).collect()
     }
 
     /// The name that its provider knows.

@@ -104,13 +104,14 @@ fn is_visible(c: char) -> bool {
 
 /// Path segments that belong to the program, at the beginning or behind `/operator`, so no organisation may have them as
 /// its slug.
-pub const RESERVED_SLUGS: [&str; 18] = [
+pub const RESERVED_SLUGS: [&str; 19] = [
     "account",
     "api",
     "csp-report",
     "favicon",
     "gateway",
     "healthz",
+    "installation",
     "invite",
     "metrics",
     "models",

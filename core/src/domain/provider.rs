@@ -1,6 +1,7 @@
 //! Where models are served: a provider's protocol, its address, and the environment variable that holds its credential.
 //! The credential itself is never here, nor in the database.
 
+use super::audit::Change;
 use super::ids::ProviderId;
 use super::parse_error::ParseError;
 
@@ -94,6 +95,25 @@ impl ProviderSpec {
         let Provider { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, .. } =
             provider.clone();
         Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
+    }
+
+    /// What is different from `before`, or all of a new provider, for the audit.
+    pub fn changes_since(&self, before: Option<&ProviderSpec>) -> Vec<Change> {
+        let field = |field: &str, value: fn(&ProviderSpec) -> String| Change {
+            field: field.into(),
+            before: before.map(value),
+            after: Some(value(self)),
+        };
+        let changes = [
+            field("name", |spec| spec.name.clone()),
+            field("protocol", |spec| spec.kind.label().to_owned()),
+            field("base URL", |spec| spec.base_url.clone()),
+            field("credential variable", |spec| spec.credential_env.clone()),
+            field("connect timeout", |spec| format!("{} ms", spec.connect_ms)),
+            field("idle timeout", |spec| format!("{} ms", spec.idle_ms)),
+            field("total timeout", |spec| format!("{} ms", spec.whole_ms)),
+        ];
+        changes.into_iter().filter(|change| change.before != change.after).collect()
     }
 
     pub fn with_id(self, id: ProviderId) -> Provider {

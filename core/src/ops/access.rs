@@ -7,7 +7,7 @@ use crate::domain::audit::Actor;
 use crate::domain::ids::{OrgId, SessionId};
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
-use crate::domain::policy::{self, Action, MembersCreate, On, OrgRole, Permit, PlatformRole, Principal};
+use crate::domain::policy::{self, Action, On, OrgRole, Origin, Permit, PlatformRole, Principal};
 use crate::domain::team::TeamRole;
 use crate::store::Via;
 use crate::store::people::{self, Person};
@@ -47,6 +47,11 @@ impl Caller {
 
     pub fn recently_authenticated(&self, now: Moment) -> bool {
         now.ms() - self.reauthenticated_at.ms() < RECENT_AUTH_MS
+    }
+
+    /// Where the request came from, for the audit.
+    pub fn origin(&self) -> Origin {
+        Origin { address: self.address.clone(), request_id: self.request_id.clone() }
     }
 
     /// # Errors
@@ -98,14 +103,15 @@ pub async fn open_org(via: &mut impl Via, caller: &Caller, slug: &str) -> Result
     if role.is_none() && caller.person.platform != PlatformRole::Support {
         return Err(OpError::NotFound);
     }
-    let mut principal = principal(caller, &org.id, role, org.rules.members_create);
+    let principal = principal(caller, &org.id, role);
     if principal.runs_org() && org.rules.second_factor && !caller.person.second_factor {
         return Err(OpError::SecondFactor { org: org.name });
     }
     let places = teams::places(via, &org.id, &caller.person.id).await?;
-    principal.member_of = places.iter().map(|(team, _)| team.clone()).collect();
-    let looked_after = places.into_iter().filter(|(_, role)| *role == TeamRole::Admin);
-    principal.admin_of = looked_after.map(|(team, _)| team).collect();
+    let member_of = places.iter().map(|(team, _)| team.clone()).collect();
+    let administered = places.into_iter().filter(|(_, role)| *role == TeamRole::Admin);
+    let admin_of = administered.map(|(team, _)| team).collect();
+    let principal = principal.in_teams(member_of, admin_of, org.rules.members_create);
     let orgs = people::orgs_of(via, &caller.person.id).await?;
     Ok(OrgContext { org, principal, orgs })
 }
@@ -126,25 +132,10 @@ pub async fn own_orgs(desk: &Desk, caller: &Caller) -> Result<Vec<(String, Strin
     Ok(people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?)
 }
 
-/// A caller's standing towards an organisation that they act on from outside, such as an operator's.
-pub fn principal(
-    caller: &Caller,
-    org: &OrgId,
-    role: Option<OrgRole>,
-    members_create: MembersCreate,
-) -> Principal {
-    Principal {
-        org: org.clone(),
-        person: caller.person.id.clone(),
-        name: caller.person.name.clone(),
-        role,
-        platform: caller.person.platform,
-        admin_of: Vec::new(),
-        member_of: Vec::new(),
-        members_create,
-        address: caller.address.clone(),
-        request_id: caller.request_id.clone(),
-    }
+/// A caller as they are to an organisation, without its teams: for operators, and for who is about to join.
+pub(super) fn principal(caller: &Caller, org: &OrgId, role: Option<OrgRole>) -> Principal {
+    let person = (caller.person.id.clone(), caller.person.name.clone());
+    Principal::new(org.clone(), person, role, caller.person.platform, caller.origin())
 }
 
 /// The person behind a permit; `None` on the command line.

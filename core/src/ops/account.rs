@@ -15,7 +15,7 @@ use crate::domain::hidden::Hidden;
 use crate::domain::ids::SessionId;
 use crate::domain::moment::Moment;
 use crate::domain::person::visible_name;
-use crate::domain::policy::{self, Action, MembersCreate, On, Permit, Principal};
+use crate::domain::policy::{AccountPermit, Origin};
 use crate::forms::reauth::Reauth;
 use crate::store::people::{self, Membership, Person};
 use crate::store::sessions::{self, OpenSession};
@@ -75,39 +75,28 @@ pub struct SessionForm {
     pub id: String,
 }
 
-/// One permit for each organisation that somebody belongs to, in the order in which their audits are written.
-pub(super) async fn own_permits(via: &mut impl Via, by: By<'_>) -> Result<Vec<Permit>, OpError> {
-    let mut places = people::memberships_of(via, &by.person.id).await?;
-    places.sort_by(|a, b| a.id.cmp(&b.id));
-    let permit = |place: &Membership| {
-        let principal = Principal {
-            org: place.id.clone(),
-            person: by.person.id.clone(),
-            name: by.person.name.clone(),
-            role: Some(place.role),
-            platform: by.person.platform,
-            admin_of: Vec::new(),
-            member_of: Vec::new(),
-            members_create: MembersCreate::No,
-            address: by.address.to_owned(),
-            request_id: by.request_id.to_owned(),
-        };
-        policy::permit(&principal, Action::OwnAccount, On::Org)
-    };
-    Ok(places.iter().map(permit).collect::<Result<_, _>>()?)
+/// The permit to change one's own account. Its chains are those of all organisations that the person belongs to, and
+/// the installation's for a person who has a role in it or belongs to none.
+///
+/// # Errors
+/// `Store` when the organisations cannot be read.
+pub(super) async fn own_permit(via: &mut impl Via, by: By<'_>) -> Result<AccountPermit, OpError> {
+    let orgs = people::org_ids_of(via, &by.person.id).await?;
+    let origin = Origin { address: by.address.to_owned(), request_id: by.request_id.to_owned() };
+    Ok(AccountPermit::own(&by.person.id, &by.person.name, by.person.platform, &orgs, origin))
 }
 
-/// Commits, and tells every organisation of the person.
+/// Commits a change of the person's own account with its event.
 pub(super) async fn save(
-    mut tx: Tx,
+    tx: Tx,
+    permit: &AccountPermit,
     by: By<'_>,
     kind: EventKind,
     changes: Vec<Change>,
     now: Moment,
 ) -> Result<(), OpError> {
-    let permits = own_permits(&mut tx, by).await?;
     let event = Event::new(kind, by.person.id.as_str(), &by.person.name).with(changes);
-    Ok(tx.save_for_each(permits.into_iter(), event, now).await?)
+    Ok(tx.save(permit, event, now).await?)
 }
 
 pub async fn show(desk: &Desk, caller: &Caller, life: SessionLife) -> Result<Account, OpError> {
@@ -133,11 +122,12 @@ pub async fn rename(desk: &Desk, caller: &Caller, form: &NameForm) -> Result<(),
     }
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    people::rename(&mut tx, &caller.person.id, &name).await?;
     let person = Person { name: name.clone(), ..caller.person.clone() };
-    let change = Change { field: "name".into(), before: Some(caller.person.name.clone()), after: Some(name) };
     let by = By { person: &person, ..By::from(caller) };
-    save(tx, by, EventKind::PersonRenamed, vec![change], now).await
+    let permit = own_permit(&mut tx, by).await?;
+    people::rename(&mut tx, &permit, &caller.person.id, &name).await?;
+    let change = Change { field: "name".into(), before: Some(caller.person.name.clone()), after: Some(name) };
+    save(tx, &permit, by, EventKind::PersonRenamed, vec![change], now).await
 }
 
 /// Sets a new password and ends every session of the person; the one that asked begins anew with what this gives back.
@@ -170,9 +160,10 @@ pub async fn change_password(
             "Your password was changed elsewhere meanwhile. Sign in with that one.".into(),
         ));
     }
-    let password_set_at = people::set_password(&mut tx, &person.id, &hash, now).await?;
-    sessions::end_all(&mut tx, &person.id, now).await?;
-    save(tx, By::from(&caller), EventKind::PasswordChanged, vec![], now).await?;
+    let permit = own_permit(&mut tx, By::from(&caller)).await?;
+    let password_set_at = people::set_password(&mut tx, &permit, &person.id, &hash, now).await?;
+    sessions::end_all(&mut tx, &permit, &person.id, now).await?;
+    save(tx, &permit, By::from(&caller), EventKind::PasswordChanged, vec![], now).await?;
     Ok(VerifiedPassword { password_set_at, ..verified })
 }
 
@@ -204,12 +195,13 @@ pub async fn end_session(desk: &Desk, caller: &Caller, form: &SessionForm) -> Re
     let id = SessionId::parse(&form.id).ok_or(OpError::NotFound)?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let ended = sessions::end_one(&mut tx, &caller.person.id, &id, now).await?;
+    let permit = own_permit(&mut tx, By::from(caller)).await?;
+    let ended = sessions::end_one(&mut tx, &permit, &caller.person.id, &id, now).await?;
     let (agent, address) = ended.ok_or(OpError::NotFound)?;
     let device = device_of(&agent);
     let change =
         Change { field: "session".into(), before: Some(format!("{device}, {address}")), after: None };
-    save(tx, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
+    save(tx, &permit, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
     Ok(device)
 }
 
@@ -217,14 +209,15 @@ pub async fn end_session(desk: &Desk, caller: &Caller, form: &SessionForm) -> Re
 pub async fn end_other_sessions(desk: &Desk, caller: &Caller) -> Result<u64, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let ended = sessions::end_others(&mut tx, &caller.person.id, &caller.session, now).await?;
+    let permit = own_permit(&mut tx, By::from(caller)).await?;
+    let ended = sessions::end_others(&mut tx, &permit, &caller.person.id, &caller.session, now).await?;
     if ended > 0 {
         let change = Change {
             field: "other sessions".into(),
             before: Some(ended.to_string()),
             after: Some("0".into()),
         };
-        save(tx, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
+        save(tx, &permit, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
     }
     Ok(ended)
 }

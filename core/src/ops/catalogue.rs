@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::OpError;
-use super::models::must_be_there;
-use super::providers::{NOBODYS, named, unknown};
+use super::models::{model_event, must_be_there};
+use super::providers::{named, names_of, unknown};
 use crate::Desk;
+use crate::domain::audit::{Event, EventKind};
 use crate::domain::model::{KnownModel, Model, check_model_id, parse_output_tokens};
 use crate::domain::money::Money;
-use crate::domain::operator_permit::OperatorPermit;
+use crate::domain::policy::{Action, OperatorPermit};
 use crate::store::models;
 
 /// Names and list prices in dollars per million tokens, as providers published them in autumn 2026 or as near as is
@@ -109,10 +110,12 @@ pub fn write(list: &[KnownModel]) -> String {
 /// # Errors
 /// `Conflict` with a sentence when an entry names a provider that is not there.
 pub async fn import(desk: &Desk, list: &[Imported], only: bool) -> Result<usize, OpError> {
-    let (now, operating) = (desk.now(), OperatorPermit::program("command line"));
+    let now = desk.now();
+    let program = |action, id: &str| OperatorPermit::program(action, id, "command line");
     let mut tx = desk.db.write().await?;
     let there = models::list(&mut tx).await?;
     let there: BTreeMap<&str, &Model> = there.iter().map(|model| (model.id.as_str(), model)).collect();
+    let (mut events, names) = (Vec::new(), names_of(&mut tx).await?);
     for Imported { model, route, says_upstream, says_held } in list {
         let mut model = model.clone();
         if let Some(known) = there.get(model.id.as_str()) {
@@ -135,15 +138,26 @@ pub async fn import(desk: &Desk, list: &[Imported], only: bool) -> Result<usize,
                 None => return Err(unknown_in(&model.id, unknown(&mut tx, name).await?)),
             },
         }
-        models::put(&mut tx, &operating, &model, now).await?;
+        let known = there.get(model.id.as_str()).copied();
+        if known == Some(&model) {
+            continue;
+        }
+        let (action, kind) = match known {
+            Some(_) => (Action::EditModel, EventKind::ModelEdited),
+            None => (Action::AddModel, EventKind::ModelAdded),
+        };
+        let permit = program(action, &model.id);
+        models::put(&mut tx, &permit, &model, now).await?;
+        events.push((permit, model_event(kind, known, &model, &names)));
     }
     if only {
         for id in there.keys().filter(|id| !list.iter().any(|kept| kept.model.id == **id)) {
-            models::retire(&mut tx, &operating, id, now).await?;
+            let permit = program(Action::RetireModel, id);
+            models::retire(&mut tx, &permit, id, now).await?;
+            events.push((permit, Event::new(EventKind::ModelRetired, *id, *id)));
         }
     }
-    tx.save_unaudited(NOBODYS).await?;
-    tracing::info!(who = operating.who(), models = list.len(), only, "models are imported");
+    tx.save_all(events, now).await?;
     Ok(list.len())
 }
 

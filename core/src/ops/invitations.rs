@@ -1,6 +1,7 @@
 //! Invitations: into an organisation, with a role and perhaps a team, by a link that works once, for seven days. The
 //! token is given out once, by whoever makes the link; the database keeps its hash. Nobody grants more than they hold.
 
+use crate::store::Unaudited;
 use serde::{Deserialize, Serialize};
 
 use super::access::{self, Caller, OrgContext, open_org, person_of};
@@ -13,9 +14,8 @@ use crate::domain::hidden::Hidden;
 use crate::domain::ids::{InvitationId, PersonId, TeamId};
 use crate::domain::moment::Moment;
 use crate::domain::person::{Email, visible_name};
-use crate::domain::policy::{
-    self, Action, MemberFacts, MembersCreate, On, OrgRole, Permit, PlatformRole, Principal,
-};
+pub use crate::domain::policy::Origin;
+use crate::domain::policy::{self, Action, MemberFacts, On, OrgRole, Permit, PlatformRole, Principal};
 use crate::domain::team::{Team, TeamRole};
 use crate::forms::reauth::Reauth;
 use crate::store::invitations::{self, Invitation, NewRow};
@@ -143,7 +143,7 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<InviteVie
 
 /// The roles that somebody of this standing may give.
 pub fn roles_to_grant(principal: &Principal) -> Vec<OrgRole> {
-    match principal.role {
+    match principal.role() {
         Some(OrgRole::Owner) => vec![OrgRole::Member, OrgRole::Admin, OrgRole::Owner],
         Some(OrgRole::Admin) => vec![OrgRole::Member, OrgRole::Admin],
         Some(OrgRole::Member) | None => vec![OrgRole::Member],
@@ -153,7 +153,7 @@ pub fn roles_to_grant(principal: &Principal) -> Vec<OrgRole> {
 async fn teams_to_choose(via: &mut impl Via, context: &OrgContext) -> Result<Vec<Team>, OpError> {
     let mut teams = teams::in_use(via, &context.org.id).await?;
     if !context.principal.runs_org() {
-        teams.retain(|team| context.principal.admin_of.contains(&team.id));
+        teams.retain(|team| context.principal.admin_of().contains(&team.id));
     }
     Ok(teams)
 }
@@ -285,7 +285,7 @@ async fn find_open(
 fn permit_on(context: &OrgContext, invitation: &Invitation) -> Result<Permit, OpError> {
     let (nobody, teams) = (PersonId::new(Moment::from_ms(0), [0; 10]), invitation.team_ids());
     let facts = MemberFacts { person: &nobody, role: invitation.role, becomes: None, teams: &teams };
-    context.permit(Action::Invite, On::Member(facts))
+    context.permit(Action::Invite, On::Invitation(&invitation.id, facts))
 }
 
 /// Whether the caller could have sent it, and may so see it, send it again and withdraw it.
@@ -311,7 +311,15 @@ pub async fn resend(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Resul
     count(&mut tx, &permit, now).await?;
     let token = link_ops::new_token(desk);
     let expires_at = now.plus_ms(DAYS * DAY_MS);
-    if !invitations::renew(&mut tx, &permit, &invitation.id, &link_ops::hash(&token), expires_at).await? {
+    if !invitations::renew(
+        &mut tx,
+        &permit,
+        (&invitation.id, &invitation.email),
+        &link_ops::hash(&token),
+        expires_at,
+    )
+    .await?
+    {
         return Err(OpError::Conflict(
             "This invitation is not open any more: it was taken up or withdrawn.".into(),
         ));
@@ -337,7 +345,7 @@ pub async fn withdraw(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Res
     let mut tx = desk.db.write().await?;
     let context = open_org(&mut tx, caller, &form.org).await?;
     let (invitation, permit) = find_open(&mut tx, &context, &form.id).await?;
-    if !invitations::withdraw(&mut tx, &permit, &invitation.id, now).await? {
+    if !invitations::withdraw(&mut tx, &permit, (&invitation.id, &invitation.email), now).await? {
         return Err(OpError::Conflict(
             "This invitation is not open any more: it was taken up or withdrawn.".into(),
         ));
@@ -352,8 +360,9 @@ pub async fn mailed(desk: &Desk, caller: &Caller, slug: &str, id: &InvitationId)
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let context = open_org(&mut tx, caller, slug).await?;
-    invitations::mailed(&mut tx, &context.org.id, id, now).await?;
-    Ok(tx.save_unaudited("the invitation itself was audited").await?)
+    let (invitation, permit) = find_open(&mut tx, &context, id.as_str()).await?;
+    invitations::mailed(&mut tx, &permit, &invitation.id, now).await?;
+    Ok(tx.save_unaudited(Unaudited::InvitationMailed).await?)
 }
 
 /// One open invitation, for the page that shows its link once.
@@ -406,13 +415,6 @@ pub struct Joined {
     pub org_name: String,
 }
 
-/// Where a request came from, for the audit.
-#[derive(Clone, Debug, Default)]
-pub struct Origin {
-    pub address: String,
-    pub request_id: String,
-}
-
 /// Makes the person and takes them in. The invitation's address is theirs to sign in with.
 ///
 /// # Errors
@@ -447,22 +449,15 @@ pub async fn accept_new(desk: &Desk, form: &AcceptForm, from: &Origin) -> Result
         password_hash: &password_hash,
         platform: PlatformRole::None,
     };
-    people::insert_person(&mut tx, &new, now).await.map_err(|error| match error {
+    let origin = Origin { address: from.address.clone(), request_id: from.request_id.clone() };
+    let joiner = (id.clone(), name.clone());
+    let principal =
+        Principal::new(invitation.org.clone(), joiner, Some(invitation.role), PlatformRole::None, origin);
+    let permit = policy::permit(&principal, Action::Join, On::Org)?;
+    people::insert_person(&mut tx, &permit, &new, now).await.map_err(|error| match error {
         StoreError::ConstraintViolation(ConstraintViolation::Email) => already_known(&email),
         other => other.into(),
     })?;
-    let principal = Principal {
-        org: invitation.org.clone(),
-        person: id,
-        name,
-        role: Some(invitation.role),
-        platform: PlatformRole::None,
-        admin_of: Vec::new(),
-        member_of: Vec::new(),
-        members_create: MembersCreate::No,
-        address: from.address.clone(),
-        request_id: from.request_id.clone(),
-    };
     join(tx, invitation, &principal, now).await
 }
 
@@ -491,7 +486,7 @@ pub async fn accept_known(desk: &Desk, caller: &Caller, form: &JoinForm) -> Resu
             caller.person.email
         )));
     }
-    let principal = access::principal(caller, &invitation.org, Some(invitation.role), MembersCreate::No);
+    let principal = access::principal(caller, &invitation.org, Some(invitation.role));
     join(tx, invitation, &principal, now).await
 }
 
@@ -512,22 +507,22 @@ async fn join(
     now: Moment,
 ) -> Result<Joined, OpError> {
     let permit = policy::permit(principal, Action::Join, On::Org)?;
-    if !members::join(&mut tx, &permit, &principal.person, invitation.role, now).await? {
+    if !members::join(&mut tx, &permit, principal.person(), invitation.role, now).await? {
         return Err(OpError::Conflict(format!("You are in {} already.", invitation.org_name)));
     }
     let mut changes = vec![after("role", invitation.role.as_str())];
     if let Some((team, admin)) = &invitation.team {
         let role = if *admin { TeamRole::Admin } else { TeamRole::Member };
-        let place = NewTeamMember { team: &team.id, person: &principal.person, role, now };
+        let place = NewTeamMember { team: &team.id, person: principal.person(), role, now };
         teams::add_person(&mut tx, &permit, &place).await?;
         changes.push(after("team", place_in(&team.name, *admin)));
     }
     changes.push(after("email", invitation.email.as_str()));
     changes.push(after("invited by", invitation.invited_by.as_deref().unwrap_or("command line")));
-    let event = Event::new(EventKind::MemberJoined, principal.person.as_str(), invitation.role.as_str());
+    let event = Event::new(EventKind::MemberJoined, principal.person().as_str(), invitation.role.as_str());
     tx.save(&permit, event.with(changes), now).await?;
     Ok(Joined {
-        person: principal.person.clone(),
+        person: principal.person().clone(),
         org_slug: invitation.org_slug,
         org_name: invitation.org_name,
     })

@@ -1,6 +1,7 @@
 //! One-time links: the set-up link of a fresh installation and the reset link that the command line prints. The token
 //! is shown once, by whoever made the link; the database keeps its hash.
 
+use crate::store::Unaudited;
 use sha2::{Digest, Sha256};
 
 use super::OpError;
@@ -35,7 +36,7 @@ pub async fn new_setup(desk: &Desk) -> Result<Option<String>, OpError> {
     }
     let ends = now.plus_ms(SETUP_HOURS * HOUR_MS);
     links::insert(&mut tx, &hash(&token), LinkKind::Setup, None, now, ends).await?;
-    tx.save_unaudited("there is no organisation yet").await?;
+    tx.save_unaudited(Unaudited::LinkMade).await?;
     Ok(Some(token))
 }
 
@@ -47,7 +48,7 @@ pub async fn new_reset(desk: &Desk, email: &Email) -> Result<Option<String>, OpE
     let Some(found) = people::credentials(&mut tx, email).await? else { return Ok(None) };
     let ends = now.plus_ms(RESET_HOURS * HOUR_MS);
     links::insert(&mut tx, &hash(&token), LinkKind::Reset, Some(&found.person), now, ends).await?;
-    tx.save_unaudited("the link changes nothing until it is used").await?;
+    tx.save_unaudited(Unaudited::LinkMade).await?;
     Ok(Some(token))
 }
 

@@ -117,7 +117,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     }
     // What is their own, people see whole.
     if member.id == caller.person.id {
-        let mine = &context.principal.admin_of;
+        let mine = context.principal.admin_of();
         let teams = teams::of_person(&mut read, &context.org.id, &member.id).await?;
         member_summary.teams = teams
             .into_iter()
@@ -272,7 +272,7 @@ pub async fn disable(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<O
     }
     let changes: Vec<Change> =
         take_back_invitations(&mut tx, &permit, &member.id, now).await?.into_iter().collect();
-    sessions::end_all(&mut tx, &member.id, now).await?;
+    sessions::end_all(&mut tx, &permit, &member.id, now).await?;
     let has_keys = !keys::list_of_owner(&mut tx, &context.org.id, &member.id, true).await?.is_empty();
     let event = Event::new(EventKind::MemberDisabled, member.id.as_str(), &member.name);
     tx.save(&permit, event.with(changes), now).await?;
@@ -363,7 +363,7 @@ async fn take_out(
     let subject = match kind {
         EventKind::MemberLeft => member.role.as_str(),
         _ => {
-            sessions::end_all(&mut tx, &member.id, now).await?;
+            sessions::end_all(&mut tx, permit, &member.id, now).await?;
             member.name.as_str()
         }
     };

@@ -1,15 +1,17 @@
 //! The catalogue's models, one at a time: what each costs and who serves it, for whoever runs the installation. Whole
-//! lists are `catalogue`'s. Like providers, they are in no organisation's audit and are logged instead.
+//! lists are `catalogue`'s. The installation's audit records what changes.
 
 use super::OpError;
 use super::access::Caller;
 use super::merge::{EditConflict, merge};
 use super::orgs::By;
-use super::providers::{NOBODYS, named, unknown};
+use super::providers::{Names, named, names_of, route_event, unknown};
 use crate::Desk;
+use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::ProviderId;
-use crate::domain::model::KnownModel;
+use crate::domain::model::{KnownModel, Model};
 use crate::domain::money::Money;
+use crate::domain::policy::Action;
 use crate::domain::provider::Provider;
 use crate::forms::model::{AddForm, ModelForm, RetireForm, SaveForm};
 use crate::store::{Via, models, people, providers};
@@ -92,7 +94,7 @@ pub struct ModelsView {
 /// # Errors
 /// `NotFound` for who is no operator, here and below.
 pub async fn list(desk: &Desk, caller: &Caller, filter: &ModelFilter) -> Result<ModelsView, OpError> {
-    By::Operator(caller).operating()?;
+    By::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     // A few hundred at most: the forms of keys show them all, too.
     let mut models = models::list_known(&mut read).await?;
@@ -121,14 +123,14 @@ pub struct ModelFormView {
 }
 
 pub async fn blank(desk: &Desk, caller: &Caller) -> Result<ModelFormView, OpError> {
-    By::Operator(caller).operating()?;
+    By::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     view(&mut read, caller, ModelForm::with_defaults(), None).await
 }
 
 /// What the pages of one model are drawn from.
 pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ModelFormView, OpError> {
-    By::Operator(caller).operating()?;
+    By::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let known = find(&mut read, id).await?;
     view(&mut read, caller, ModelForm::of(&known.model), Some(known)).await
@@ -149,7 +151,8 @@ async fn view(
 /// # Errors
 /// `Invalid` with every mistake, an id that is in the catalogue already among them.
 pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<String, OpError> {
-    let (now, operating) = (desk.now(), by.operating()?);
+    by.must_operate()?;
+    let now = desk.now();
     let model = form.model.parse().map_err(OpError::Invalid)?;
     let mut tx = desk.db.write().await?;
     if models::find(&mut tx, &model.id).await?.is_some() {
@@ -157,9 +160,10 @@ pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<String, OpEr
         return Err(OpError::say("id", sentence));
     }
     must_be_there(&mut tx, model.route.as_ref()).await?;
-    models::put(&mut tx, &operating, &model, now).await?;
-    tx.save_unaudited(NOBODYS).await?;
-    tracing::info!(who = operating.who(), model = ?model, "a model is added");
+    let permit = by.operator_permit(Action::AddModel, &model.id)?;
+    models::put(&mut tx, &permit, &model, now).await?;
+    let names = names_of(&mut tx).await?;
+    tx.save(&permit, model_event(EventKind::ModelAdded, None, &model, &names), now).await?;
     Ok(model.id)
 }
 
@@ -176,7 +180,7 @@ pub enum Saved {
 /// # Errors
 /// `Invalid` with every mistake; `NotFound` when it was retired meanwhile.
 pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpError> {
-    let operating = by.operating()?;
+    by.must_operate()?;
     let mut tx = desk.db.write().await?;
     let known = find(&mut tx, &form.model.id).await?;
     let mine = form.model.parse().map_err(OpError::Invalid)?;
@@ -201,26 +205,30 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
         return Ok(Saved::Nothing(mine.id));
     }
     must_be_there(&mut tx, mine.route.as_ref()).await?;
-    if !models::update(&mut tx, &operating, form.version, &mine).await? {
+    let permit = by.operator_permit(Action::EditModel, &mine.id)?;
+    if !models::update(&mut tx, &permit, form.version, &mine).await? {
         return Err(OpError::Conflict(
             "The model was changed at the same time. Reload and try again.".into(),
         ));
     }
-    tx.save_unaudited(NOBODYS).await?;
-    tracing::info!(who = operating.who(), before = ?known.model, after = ?mine, "a model is changed");
+    let names = names_of(&mut tx).await?;
+    let event = model_event(EventKind::ModelEdited, Some(&known.model), &mine, &names);
+    tx.save(&permit, event, desk.now()).await?;
     Ok(Saved::Saved(mine.id))
 }
 
 /// Takes a model out of the catalogue; what was spent on it stays written. Gives its id.
 pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<String, OpError> {
-    let (now, operating) = (desk.now(), by.operating()?);
+    by.must_operate()?;
+    let now = desk.now();
     let mut tx = desk.db.write().await?;
     let known = find(&mut tx, &form.id).await?;
-    if !models::retire(&mut tx, &operating, &known.model.id, now).await? {
+    let permit = by.operator_permit(Action::RetireModel, &known.model.id)?;
+    if !models::retire(&mut tx, &permit, &known.model.id, now).await? {
         return Err(OpError::NotFound);
     }
-    tx.save_unaudited(NOBODYS).await?;
-    tracing::info!(who = operating.who(), model = known.model.id, "a model is retired");
+    let id = known.model.id.as_str();
+    tx.save(&permit, Event::new(EventKind::ModelRetired, id, id), now).await?;
     Ok(known.model.id)
 }
 
@@ -229,7 +237,7 @@ pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<String
 /// # Errors
 /// `Conflict` with a sentence that names what is not there.
 pub async fn route(desk: &Desk, by: By<'_>, ids: &[String], to: Option<&str>) -> Result<(), OpError> {
-    let operating = by.operating()?;
+    by.must_operate()?;
     let mut tx = desk.db.write().await?;
     let to = match to {
         None => None,
@@ -239,20 +247,28 @@ pub async fn route(desk: &Desk, by: By<'_>, ids: &[String], to: Option<&str>) ->
         },
     };
     must_be_there(&mut tx, to.as_ref()).await?;
+    let (mut events, names) = (Vec::new(), names_of(&mut tx).await?);
     for id in ids {
         let known = find(&mut tx, id).await.map_err(|error| not_there(error, id))?;
         if known.model.route == to {
             continue;
         }
-        if !models::route(&mut tx, &operating, id, known.model.route.as_ref(), to.as_ref()).await? {
+        let permit = by.operator_permit(Action::RouteModel, id)?;
+        if !models::route(&mut tx, &permit, id, known.model.route.as_ref(), to.as_ref()).await? {
             return Err(OpError::Conflict(format!(
                 "{id} was changed at the same time. Nothing was saved. Try again."
             )));
         }
+        events.push((permit, route_event(id, known.model.route.as_ref(), to.as_ref(), &names)));
     }
-    tx.save_unaudited(NOBODYS).await?;
-    tracing::info!(who = operating.who(), to = ?to, models = ids.join(" "), "models are routed");
+    tx.save_all(events, desk.now()).await?;
     Ok(())
+}
+
+/// The event of a model that is added or changed.
+pub(super) fn model_event(kind: EventKind, before: Option<&Model>, after: &Model, names: &Names) -> Event {
+    let changes = after.changes_since(before, |id| names.get(id).cloned().unwrap_or_else(|| id.to_string()));
+    Event::new(kind, &after.id, &after.id).with(changes)
 }
 
 /// For the command line.

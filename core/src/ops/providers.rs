@@ -1,6 +1,6 @@
 //! Where models are served, for whoever runs the installation, at the desk or on the command line. For anybody else none
-//! of this is there. It belongs to no organisation, so no organisation's audit tells of it: it is logged, with who did
-//! it and never with a credential, which is not even known here.
+//! of this is there. It belongs to no organisation, so the installation's audit records it, never with a credential, of
+//! which only the variable's name is known.
 
 use std::collections::BTreeMap;
 
@@ -9,29 +9,30 @@ use super::access::Caller;
 use super::merge::{EditConflict, merge};
 use super::orgs::By;
 use crate::Desk;
+use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::KnownModel;
-use crate::domain::operator_permit::OperatorPermit;
 use crate::domain::person::fold;
+use crate::domain::policy::{Action, PlatformRole};
 use crate::domain::provider::{ListedProvider, Provider, ProviderKind, ProviderSpec};
 use crate::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
 use crate::store::{ConstraintViolation, StoreError, Tx, Via, models, people, providers};
 
-/// Why nothing is written to an audit.
-pub(super) const NOBODYS: &str = "providers and models belong to no organisation";
-
 impl By<'_> {
     /// # Errors
     /// `NotFound` for who is no operator.
-    pub(super) fn operating(&self) -> Result<OperatorPermit, OpError> {
+    pub(super) fn must_operate(&self) -> Result<(), OpError> {
         match self {
-            By::Operator(caller) => {
-                let who = format!("{} ({})", caller.person.name, caller.person.id);
-                Ok(OperatorPermit::person(caller.person.platform, who)?)
+            By::Operator(caller) if caller.person.platform != PlatformRole::Operator => {
+                Err(OpError::NotFound)
             }
-            By::CommandLine => Ok(OperatorPermit::program("command line")),
+            By::Operator(_) | By::CommandLine => Ok(()),
         }
     }
+}
+
+fn provider_event(kind: EventKind, provider: &Provider, changes: Vec<Change>) -> Event {
+    Event::new(kind, provider.id.as_str(), &provider.name).with(changes)
 }
 
 pub struct ProvidersView {
@@ -43,7 +44,7 @@ pub struct ProvidersView {
 /// # Errors
 /// `NotFound` for who is no operator, here and below.
 pub async fn list(desk: &Desk, caller: &Caller) -> Result<ProvidersView, OpError> {
-    By::Operator(caller).operating()?;
+    By::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let providers = providers::list(&mut read).await?;
     Ok(ProvidersView { providers, own: people::orgs_of(&mut read, &caller.person.id).await? })
@@ -65,7 +66,7 @@ pub struct ProviderView {
 
 /// What a provider's pages are drawn from.
 pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView, OpError> {
-    By::Operator(caller).operating()?;
+    By::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let listed = find(&mut read, id).await?;
     let (id, vendor) = (&listed.provider.id, vendor_of(listed.provider.kind));
@@ -90,21 +91,17 @@ pub const fn vendor_of(kind: ProviderKind) -> &'static str {
 /// # Errors
 /// `Invalid` with every mistake, a taken name among them.
 pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<Provider, OpError> {
-    let (now, operating) = (desk.now(), by.operating()?);
+    by.must_operate()?;
+    let now = desk.now();
     let spec = form.provider.parse().map_err(OpError::Invalid)?;
     let mut tx = desk.db.write().await?;
     must_be_free(&mut tx, &spec.name, None).await?;
     let provider = spec.with_id(ProviderId::new(now, desk.id_entropy()));
-    let added = providers::insert(&mut tx, &operating, &provider, now).await;
+    let permit = by.operator_permit(Action::AddProvider, provider.id.as_str())?;
+    let added = providers::insert(&mut tx, &permit, &provider, now).await;
     added.map_err(|error| name_taken(error, &provider.name))?;
-    tx.save_unaudited(NOBODYS).await?;
-    tracing::info!(
-        who = operating.who(),
-        provider = provider.name,
-        base_url = provider.base_url,
-        credential_env = provider.credential_env,
-        "a provider is added"
-    );
+    let changes = ProviderSpec::of(&provider).changes_since(None);
+    tx.save(&permit, provider_event(EventKind::ProviderAdded, &provider, changes), now).await?;
     Ok(provider)
 }
 
@@ -121,7 +118,7 @@ pub enum Saved {
 /// # Errors
 /// `Invalid` with every mistake; `NotFound` when it was retired meanwhile.
 pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpError> {
-    let operating = by.operating()?;
+    by.must_operate()?;
     let mut tx = desk.db.write().await?;
     let listed = find(&mut tx, &form.id).await?;
     let mine = form.provider.parse().map_err(OpError::Invalid)?;
@@ -137,20 +134,16 @@ pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpE
     }
     let id = &listed.provider.id;
     must_be_free(&mut tx, &mine.name, Some(id)).await?;
-    let saved = providers::update(&mut tx, &operating, id, form.version, &mine).await;
+    let permit = by.operator_permit(Action::EditProvider, id.as_str())?;
+    let saved = providers::update(&mut tx, &permit, id, form.version, &mine).await;
     if !saved.map_err(|error| name_taken(error, &mine.name))? {
         return Err(OpError::Conflict(
             "The provider was changed at the same time. Reload and try again.".into(),
         ));
     }
-    tx.save_unaudited(NOBODYS).await?;
-    tracing::info!(
-        who = operating.who(),
-        provider = mine.name,
-        before = ?current,
-        after = ?mine,
-        "a provider is changed"
-    );
+    let changes = mine.changes_since(Some(&current));
+    tx.save(&permit, provider_event(EventKind::ProviderEdited, &listed.provider, changes), desk.now())
+        .await?;
     Ok(Saved::Saved(mine))
 }
 
@@ -174,26 +167,24 @@ pub struct Retired {
 
 /// Takes a provider out of use, and its models with it, in one step.
 pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<Retired, OpError> {
-    let (now, operating) = (desk.now(), by.operating()?);
+    by.must_operate()?;
+    let now = desk.now();
     let mut tx = desk.db.write().await?;
     let listed = find(&mut tx, &form.id).await?;
     let id = &listed.provider.id;
     // First the provider: what is routed to it at this moment waits, and then finds it gone.
-    if !providers::retire(&mut tx, &operating, id, now).await? {
+    let permit = by.operator_permit(Action::RetireProvider, id.as_str())?;
+    if !providers::retire(&mut tx, &permit, id, now).await? {
         return Err(OpError::NotFound);
     }
     let known = models::list_known(&mut tx).await?;
     let served = known.into_iter().filter(|known| known.model.route.as_ref() == Some(id));
     let unrouted: Vec<String> = served.map(|known| known.model.id).collect();
-    models::unroute_all(&mut tx, &operating, id).await?;
-    tx.save_unaudited(NOBODYS).await?;
+    models::unroute_all(&mut tx, &permit, id).await?;
+    let models = Change { field: "models".into(), before: Some(unrouted.join(", ")), after: None };
+    let changes = if unrouted.is_empty() { vec![] } else { vec![models] };
+    tx.save(&permit, provider_event(EventKind::ProviderRetired, &listed.provider, changes), now).await?;
     let name = listed.provider.name;
-    tracing::info!(
-        who = operating.who(),
-        provider = name,
-        models = unrouted.join(" "),
-        "a provider is retired"
-    );
     Ok(Retired { name, unrouted })
 }
 
@@ -209,7 +200,7 @@ pub struct Routed {
 /// # Errors
 /// `Conflict` when a model is routed otherwise by now than the form was drawn with.
 pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, OpError> {
-    let operating = by.operating()?;
+    by.must_operate()?;
     let was: BTreeMap<String, String> = serde_json::from_str(&form.was)
         .map_err(|_| OpError::say("models", "The form is incomplete. Reload and try again."))?;
     let mut tx = desk.db.write().await?;
@@ -222,6 +213,7 @@ pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, 
         return Err(OpError::say("models", "A selected model was not on the page. Reload and try again."));
     }
     let mut routed = Routed { name, ..Routed::default() };
+    let (mut events, names) = (Vec::new(), names_of(&mut tx).await?);
     for (model, from) in &was {
         let (from, ticked) = (ProviderId::parse(from), form.models.contains(model));
         let to = match (ticked, from.as_ref() == Some(&id)) {
@@ -230,7 +222,8 @@ pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, 
             _ => continue,
         };
         // No id holds a zero character, which Postgres does not take.
-        if model.contains('\0') || !models::route(&mut tx, &operating, model, from.as_ref(), to).await? {
+        let permit = by.operator_permit(Action::RouteModel, model)?;
+        if model.contains('\0') || !models::route(&mut tx, &permit, model, from.as_ref(), to).await? {
             return Err(OpError::Conflict(format!(
                 "{model} was rerouted or retired in the meantime. Nothing was saved. Reload and try again."
             )));
@@ -239,13 +232,29 @@ pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, 
             Some(_) => routed.added += 1,
             None => routed.removed += 1,
         }
+        events.push((permit, route_event(model, from.as_ref(), to, &names)));
     }
-    tx.save_unaudited(NOBODYS).await?;
-    if routed.added + routed.removed > 0 {
-        let models = form.models.join(" ");
-        tracing::info!(who = operating.who(), provider = routed.name, models, "models are routed");
-    }
+    tx.save_all(events, desk.now()).await?;
     Ok(routed)
+}
+
+/// Names of the providers in use by their ids, for the audit.
+pub(super) type Names = BTreeMap<ProviderId, String>;
+
+pub(super) async fn names_of(via: &mut impl Via) -> Result<Names, OpError> {
+    let listed = providers::list(via).await?;
+    Ok(listed.into_iter().map(|listed| (listed.provider.id, listed.provider.name)).collect())
+}
+
+pub(super) fn route_event(
+    model: &str,
+    from: Option<&ProviderId>,
+    to: Option<&ProviderId>,
+    names: &Names,
+) -> Event {
+    let name = |id: &ProviderId| names.get(id).cloned().unwrap_or_else(|| id.to_string());
+    let change = Change { field: "provider".into(), before: from.map(name), after: to.map(name) };
+    Event::new(EventKind::ModelRouted, model, model).with(vec![change])
 }
 
 /// By the name that people call it by; in any case, where only one is meant.

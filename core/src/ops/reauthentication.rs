@@ -8,6 +8,7 @@ use super::sign_in::{self, SignInForm, VerifiedPassword};
 use super::{OpError, second_factor};
 use crate::Desk;
 use crate::forms::reauth::Reauth;
+use crate::store::Unaudited;
 use crate::store::sessions;
 
 /// The caller, fresh if the proof is right. Without a proof they are as fresh as they were: whether that is enough,
@@ -52,6 +53,6 @@ pub(super) async fn reauthenticate_always(
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     sessions::mark_reauthenticated(&mut tx, &caller.session, now).await?;
-    tx.save_unaudited("a reauth changes nothing by itself").await?;
+    tx.save_unaudited(Unaudited::Reauthenticated).await?;
     Ok((Caller { reauthenticated_at: now, ..caller.clone() }, verified))
 }

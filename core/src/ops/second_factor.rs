@@ -3,6 +3,7 @@
 //! Wrong codes are counted by person, with growing delays of a minute at most: whoever counts here has given the right
 //! password before, so this is no way to keep somebody out.
 
+use crate::store::Unaudited;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use totp_rs::{Algorithm, Builder, Totp};
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::OpError;
 use super::access::Caller;
-use super::account::{By, save};
+use super::account::{By, own_permit, save};
 use super::passwords::SHORTEST;
 use super::reauthentication::reauthenticate_always;
 use super::sign_in::{FORGET_AFTER_MS, VerifiedPassword, delay_ms};
@@ -20,7 +21,7 @@ use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
-use crate::domain::policy::{Action, system_permit};
+use crate::domain::policy::{AccountPermit, Action};
 use crate::forms::reauth::Reauth;
 use crate::store::second_factor::{self as store, SecondFactor};
 use crate::store::throttle::{self, Throttled};
@@ -175,10 +176,11 @@ pub(super) async fn use_code(
     if wait > 0 {
         return Err(OpError::TooMany { retry_after_s: wait.div_euclid(1_000) + 1 });
     }
-    match try_code(desk, &mut tx, person, &code, now).await? {
+    let permit = own_permit(&mut tx, by).await?;
+    match try_code(desk, &mut tx, &permit, person, &code, now).await? {
         Some(Used::Code) => {
             throttle::clear(&mut tx, Throttled::SecondFactor, person.as_str()).await?;
-            tx.save_unaudited("a sign-in changes nothing of an organisation").await?;
+            tx.save_unaudited(Unaudited::SignIn).await?;
             Ok(Used::Code)
         }
         Some(Used::RecoveryCode { left }) => {
@@ -188,13 +190,13 @@ pub(super) async fn use_code(
                 before: Some((left + 1).to_string()),
                 after: Some(left.to_string()),
             };
-            save(tx, by, EventKind::RecoveryCodeUsed, vec![change], now).await?;
+            save(tx, &permit, by, EventKind::RecoveryCodeUsed, vec![change], now).await?;
             Ok(Used::RecoveryCode { left })
         }
         None => {
             let forget_before = now.plus_ms(-FORGET_AFTER_MS);
             throttle::count(&mut tx, Throttled::SecondFactor, person.as_str(), now, forget_before).await?;
-            tx.save_unaudited("attempts are counted, not audited").await?;
+            tx.save_unaudited(Unaudited::AttemptCounted).await?;
             let sentence = match is_totp(&code) {
                 true => {
                     "This code is wrong, too old, or was used before. Wait for the next one and type that."
@@ -209,6 +211,7 @@ pub(super) async fn use_code(
 async fn try_code(
     desk: &Desk,
     tx: &mut Tx,
+    permit: &AccountPermit,
     person: &PersonId,
     code: &str,
     now: Moment,
@@ -220,7 +223,7 @@ async fn try_code(
         let Some(step) = step else { return Ok(None) };
         return Ok(store::use_step(tx, person, step).await?.then_some(Used::Code));
     }
-    if !store::use_code(tx, person, &hash(person, code), now).await? {
+    if !store::use_code(tx, permit, person, &hash(person, code), now).await? {
         return Ok(None);
     }
     Ok(Some(Used::RecoveryCode { left: store::codes_left(tx, person).await? }))
@@ -290,7 +293,7 @@ pub async fn start(desk: &Desk, caller: &Caller, form: &StartForm) -> Result<(),
     if !store::prepare(&mut tx, person, &sealed).await? {
         return Err(on_already());
     }
-    Ok(tx.save_unaudited("nothing is asked at sign-in until a code has proved it").await?)
+    Ok(tx.save_unaudited(Unaudited::SecondFactorPrepared).await?)
 }
 
 fn on_already() -> OpError {
@@ -318,24 +321,26 @@ pub async fn turn_on(desk: &Desk, caller: &Caller, form: &TurnOnForm) -> Result<
             "This is not the code that belongs to this secret now. Check that the device's clock is right, and type the newest code.",
         ));
     };
-    if !store::turn_on(&mut tx, person, sealed, now, step).await? {
+    let permit = own_permit(&mut tx, By::from(caller)).await?;
+    if !store::turn_on(&mut tx, &permit, person, sealed, now, step).await? {
         return Err(on_already());
     }
-    let codes = replace_codes(desk, &mut tx, person, now).await?;
-    sessions::end_others(&mut tx, person, &caller.session, now).await?;
-    save(tx, By::from(caller), EventKind::SecondFactorOn, vec![], now).await?;
+    let codes = replace_codes(desk, &mut tx, &permit, person, now).await?;
+    sessions::end_others(&mut tx, &permit, person, &caller.session, now).await?;
+    save(tx, &permit, By::from(caller), EventKind::SecondFactorOn, vec![], now).await?;
     Ok(codes)
 }
 
 async fn replace_codes(
     desk: &Desk,
     tx: &mut Tx,
+    permit: &AccountPermit,
     person: &PersonId,
     now: Moment,
 ) -> Result<Vec<String>, OpError> {
     let codes: Vec<String> = (0..CODES).map(|_| new_code(desk)).collect();
     let hashes: Vec<Vec<u8>> = codes.iter().map(|code| hash(person, &tidy(code))).collect();
-    store::replace_codes(tx, person, &hashes, now).await?;
+    store::replace_codes(tx, permit, person, &hashes, now).await?;
     Ok(codes)
 }
 
@@ -353,10 +358,11 @@ pub async fn turn_off(desk: &Desk, caller: &Caller, form: &TurnOffForm) -> Resul
     let (caller, _) = reauthenticate_always(desk, caller, &reauth, ("current", "code")).await?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    if !store::turn_off(&mut tx, person).await? {
+    let permit = own_permit(&mut tx, By::from(&caller)).await?;
+    if !store::turn_off(&mut tx, &permit, person).await? {
         return Err(OpError::Conflict("Your second factor is off already. Nothing was changed.".into()));
     }
-    save(tx, By::from(&caller), EventKind::SecondFactorOff, vec![], now).await
+    save(tx, &permit, By::from(&caller), EventKind::SecondFactorOff, vec![], now).await
 }
 
 /// For somebody who lost device and recovery codes, on the command line, by whoever made sure who asks. Every session of
@@ -366,14 +372,15 @@ pub async fn turn_off_lost(desk: &Desk, email: &Email) -> Result<Option<bool>, O
     let mut tx = desk.db.write().await?;
     let Some(found) = people::credentials(&mut tx, email).await? else { return Ok(None) };
     let Some(person) = people::find(&mut tx, &found.person).await? else { return Ok(None) };
-    if !store::turn_off(&mut tx, &person.id).await? {
+    let orgs = people::org_ids_of(&mut tx, &person.id).await?;
+    let permit =
+        AccountPermit::program(&person.id, person.platform, &orgs, Action::OwnAccount, "command line");
+    if !store::turn_off(&mut tx, &permit, &person.id).await? {
         return Ok(Some(false));
     }
-    sessions::end_all(&mut tx, &person.id, now).await?;
-    let orgs = people::org_ids_of(&mut tx, &person.id).await?;
+    sessions::end_all(&mut tx, &permit, &person.id, now).await?;
     let event = Event::new(EventKind::SecondFactorOff, person.id.as_str(), &person.name);
-    let permits = orgs.iter().map(|org| system_permit(org, Action::OwnAccount, "command line"));
-    tx.save_for_each(permits, event, now).await?;
+    tx.save(&permit, event, now).await?;
     Ok(Some(true))
 }
 
@@ -408,14 +415,15 @@ pub async fn renew_codes(desk: &Desk, caller: &Caller) -> Result<Vec<String>, Op
     if store::find(&mut tx, person).await?.is_none_or(|found| found.since.is_none()) {
         return Err(OpError::Conflict("Your second factor is off, so there are no recovery codes.".into()));
     }
+    let permit = own_permit(&mut tx, By::from(caller)).await?;
     let before = store::codes_left(&mut tx, person).await?;
-    let codes = replace_codes(desk, &mut tx, person, now).await?;
+    let codes = replace_codes(desk, &mut tx, &permit, person, now).await?;
     let change = Change {
         field: "recovery codes left".into(),
         before: Some(before.to_string()),
         after: Some(CODES.to_string()),
     };
-    save(tx, By::from(caller), EventKind::RecoveryCodesMade, vec![change], now).await?;
+    save(tx, &permit, By::from(caller), EventKind::RecoveryCodesMade, vec![change], now).await?;
     Ok(codes)
 }
 

@@ -13,10 +13,9 @@ use crate::domain::key::{KeySpec, Words};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::Org;
 use crate::domain::person::{Email, slug_of};
-use crate::domain::policy::{
-    self, Action, KeyFacts, MembersCreate, On, OrgRole, PlatformRole, system_permit,
-};
+use crate::domain::policy::{self, Action, KeyFacts, On, OrgRole, Permit, PlatformRole};
 use crate::domain::team::TeamRole;
+use crate::store::Unaudited;
 use crate::store::bulk::{self, SeedKey};
 use crate::store::people::{self, NewPerson, Person};
 use crate::store::spend::Usage;
@@ -58,18 +57,18 @@ pub async fn create_org(
 ) -> Result<(Org, Vec<Person>), OpError> {
     let now = desk.now();
     let org = Org::new(OrgId::new(now, desk.id_entropy()), slug_of(name), name.to_owned(), zone);
-    let permit = system_permit(&org.id, Action::SetUp, "set-up link");
+    let permit = Permit::program(&org.id, Action::SetUp, org.id.as_str(), "set-up link");
     let mut tx = desk.db.write().await?;
-    people::insert_org(&mut tx, &org, now).await?;
+    people::insert_org(&mut tx, &permit, &org, now).await?;
     let mut made = Vec::new();
     for person in new {
         let id = PersonId::new(now, desk.id_entropy());
         let email = Email::parse(person.email).map_err(|problem| OpError::Conflict(problem.to_string()))?;
         let (name, password_hash) = (person.name, person.password_hash);
         let row = NewPerson { id: &id, name, email: &email, password_hash, platform: person.platform };
-        people::insert_person(&mut tx, &row, now).await?;
+        people::insert_person(&mut tx, &permit, &row, now).await?;
         if let Some(role) = person.role {
-            people::insert_member(&mut tx, &org.id, &id, role, now).await?;
+            people::insert_member(&mut tx, &permit, &org.id, &id, role, now).await?;
         }
         made.push(people::find(&mut tx, &id).await?.ok_or(OpError::NotFound)?);
     }
@@ -92,7 +91,7 @@ pub async fn join(
     in_teams: &[(&TeamId, TeamRole)],
 ) -> Result<(), OpError> {
     let now = desk.now();
-    let principal = principal(caller, &org.id, Some(role), MembersCreate::No);
+    let principal = principal(caller, &org.id, Some(role));
     let permit = policy::permit(&principal, Action::Join, On::Org)?;
     let person = &caller.person.id;
     let mut tx = desk.db.write().await?;
@@ -118,7 +117,8 @@ pub async fn create_key(
     let mut tx = desk.db.write().await?;
     let context = open_org(&mut tx, caller, slug).await?;
     let owner = spec.owner.as_ref().ok_or(OpError::NotFound)?;
-    let permit = context.permit(Action::CreateKey, On::Key(KeyFacts { team: spec.team.as_ref(), owner }))?;
+    let permit =
+        context.permit(Action::CreateKey, On::Key(KeyFacts { id: None, team: spec.team.as_ref(), owner }))?;
     let issued = issue(desk, &mut tx, &permit, &context.org.key_prefix, owner, spec, now).await?;
     let found = admission::find(&mut tx, &issued.secret.hash()).await?.ok_or(OpError::NotFound)?;
     let (teams, people) = (
@@ -174,7 +174,7 @@ pub async fn record_usage(desk: &Desk, zone: &Zone, requests: &[Usage]) -> Resul
     }
     let last_used: Vec<_> = last_used.into_iter().map(|(key, at)| (key.clone(), at)).collect();
     keys::touch(&mut tx, &last_used).await?;
-    Ok(tx.save_unaudited("usage is its own record").await?)
+    Ok(tx.save_unaudited(Unaudited::Usage).await?)
 }
 
 /// Many keys at once, without audit events: for the bench.
@@ -182,10 +182,10 @@ pub async fn record_usage(desk: &Desk, zone: &Zone, requests: &[Usage]) -> Resul
 /// # Errors
 /// `Store` when two live keys of one team have a name.
 pub async fn insert_keys(desk: &Desk, org: &OrgId, rows: &[SeedKey<'_>]) -> Result<(), OpError> {
-    let permit = system_permit(org, Action::CreateKey, "bench");
+    let permit = Permit::program(org, Action::CreateKey, org.as_str(), "bench");
     let mut tx = desk.db.write().await?;
     bulk::insert_keys(&mut tx, &permit, rows).await?;
-    Ok(tx.save_unaudited("a bench's own database").await?)
+    Ok(tx.save_unaudited(Unaudited::Bench).await?)
 }
 
 /// The event that `insert_keys` left out, for a key whose history is looked at.
@@ -193,7 +193,7 @@ pub async fn insert_keys(desk: &Desk, org: &OrgId, rows: &[SeedKey<'_>]) -> Resu
 /// # Errors
 /// `Store` when the database cannot be written.
 pub async fn record_creation(desk: &Desk, org: &OrgId, id: &KeyId, name: &str) -> Result<(), OpError> {
-    let permit = system_permit(org, Action::CreateKey, "bench");
+    let permit = Permit::program(org, Action::CreateKey, org.as_str(), "bench");
     let event = Event::new(EventKind::KeyCreated, id.as_str(), name);
     Ok(desk.db.write().await?.save(&permit, event, desk.now()).await?)
 }

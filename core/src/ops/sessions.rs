@@ -5,6 +5,7 @@ use crate::Desk;
 use crate::domain::ids::SessionId;
 use crate::domain::moment::Moment;
 use crate::store::StoreError;
+use crate::store::Unaudited;
 use crate::store::people::Person;
 use crate::store::sessions;
 pub use crate::store::sessions::{Begun, NewSession};
@@ -20,7 +21,7 @@ pub async fn begin(desk: &Desk, new: &NewSession<'_>) -> Result<Begun, StoreErro
     let mut tx = desk.db.write().await?;
     let begun = sessions::insert(&mut tx, new, desk.now()).await?;
     if begun == Begun::Yes {
-        tx.save_unaudited("a session begins").await?;
+        tx.save_unaudited(Unaudited::Session).await?;
     }
     Ok(begun)
 }
@@ -32,7 +33,7 @@ pub async fn begin(desk: &Desk, new: &NewSession<'_>) -> Result<Begun, StoreErro
 pub async fn save(desk: &Desk, hash: &[u8], data: &str) -> Result<(), StoreError> {
     let mut tx = desk.db.write().await?;
     sessions::save(&mut tx, hash, data).await?;
-    tx.save_unaudited("a session's data").await
+    tx.save_unaudited(Unaudited::Session).await
 }
 
 /// The data (JSON) of a session that still lives, and notes that it was seen.
@@ -51,7 +52,7 @@ pub async fn load(desk: &Desk, hash: &[u8], life: SessionLife) -> Result<Option<
     if now.ms() - seen_at.ms() > SEEN_EVERY_MS.min(life.idle_ms / 4) {
         let mut tx = desk.db.write().await?;
         sessions::seen(&mut tx, hash, now).await?;
-        tx.save_unaudited("a session's last sight").await?;
+        tx.save_unaudited(Unaudited::Session).await?;
     }
     Ok(Some(data))
 }
@@ -63,7 +64,7 @@ pub async fn load(desk: &Desk, hash: &[u8], life: SessionLife) -> Result<Option<
 pub async fn end(desk: &Desk, hash: &[u8]) -> Result<(), StoreError> {
     let mut tx = desk.db.write().await?;
     sessions::end(&mut tx, hash, desk.now()).await?;
-    tx.save_unaudited("a session ends").await
+    tx.save_unaudited(Unaudited::Session).await
 }
 
 /// The session's id, when its person last authenticated, and the person.

@@ -13,7 +13,7 @@ use crate::domain::ids::{OrgId, PersonId};
 use crate::domain::moment::Zone;
 use crate::domain::org::Org;
 use crate::domain::person::{Email, slug_of, visible_name};
-use crate::domain::policy::{Action, OrgRole, PlatformRole, system_permit};
+use crate::domain::policy::{Action, OrgRole, Permit, PlatformRole};
 use crate::store::links::{self, LinkKind};
 use crate::store::people::{self, NewPerson};
 
@@ -68,7 +68,8 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
     if !people::nobody_yet(&mut tx).await? {
         return Err(OpError::NotFound);
     }
-    people::insert_org(&mut tx, &org, now).await?;
+    let permit = Permit::program(&org.id, Action::SetUp, org.id.as_str(), "set-up link");
+    people::insert_org(&mut tx, &permit, &org, now).await?;
     let new = NewPerson {
         id: &person,
         name: &name,
@@ -76,13 +77,13 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
         password_hash: &password_hash,
         platform: PlatformRole::Operator,
     };
-    people::insert_person(&mut tx, &new, now).await?;
-    people::insert_member(&mut tx, &org.id, &person, OrgRole::Owner, now).await?;
+    people::insert_person(&mut tx, &permit, &new, now).await?;
+    people::insert_member(&mut tx, &permit, &org.id, &person, OrgRole::Owner, now).await?;
     let event = Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with(vec![Change {
         field: "owner".into(),
         before: None,
         after: Some(name),
     }]);
-    tx.save(&system_permit(&org.id, Action::SetUp, "set-up link"), event, now).await?;
+    tx.save(&permit, event, now).await?;
     Ok((person, org))
 }

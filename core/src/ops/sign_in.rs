@@ -2,6 +2,7 @@
 //! hurt belong to one account from one network, and to a network; an account as a whole is slowed by two seconds at
 //! most, so nobody elsewhere can keep its owner out. One sentence serves every failure.
 
+use crate::store::Unaudited;
 use serde::{Deserialize, Serialize};
 
 use super::access::Caller;
@@ -14,7 +15,7 @@ use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
-use crate::domain::policy::{Action, system_permit};
+use crate::domain::policy::{AccountPermit, Action};
 use crate::store::links::{self, LinkKind};
 use crate::store::throttle::{self, Throttled};
 use crate::store::{people, sessions};
@@ -110,7 +111,7 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<Ve
         Ok(email) => people::credentials(&mut tx, &email).await?,
         Err(_) => None,
     };
-    tx.save_unaudited("attempts are counted, not audited").await?;
+    tx.save_unaudited(Unaudited::AttemptCounted).await?;
 
     let hash = stored.as_ref().map(|stored| stored.password_hash.clone());
     let right = desk.passwords.verify(form.password.as_str().to_owned(), hash).await;
@@ -123,7 +124,7 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<Ve
     for (kind, subject, _) in rest {
         throttle::uncount(&mut tx, *kind, subject).await?;
     }
-    tx.save_unaudited("a sign-in changes nothing of an organisation").await?;
+    tx.save_unaudited(Unaudited::SignIn).await?;
     Ok(VerifiedPassword {
         person: stored.person,
         password_set_at: stored.password_set_at,
@@ -152,14 +153,15 @@ pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError
     if links::take(&mut tx, &link_ops::hash(form.token.as_str()), LinkKind::Reset, now).await?.is_none() {
         return Err(OpError::NotFound);
     }
-    people::set_password(&mut tx, &person, &hash, now).await?;
-    sessions::end_all(&mut tx, &person, now).await?;
+    let orgs = people::org_ids_of(&mut tx, &person).await?;
+    let permit =
+        AccountPermit::program(&person, somebody.platform, &orgs, Action::ResetPassword, "one-time link");
+    people::set_password(&mut tx, &permit, &person, &hash, now).await?;
+    sessions::end_all(&mut tx, &permit, &person, now).await?;
     throttle::clear_account(&mut tx, &somebody.email).await?;
     links::drop_unused(&mut tx, LinkKind::Reset, Some(&person)).await?;
-    let orgs = people::org_ids_of(&mut tx, &person).await?;
     let event = Event::new(EventKind::PasswordReset, person.as_str(), &somebody.name);
-    let permits = orgs.iter().map(|org| system_permit(org, Action::ResetPassword, "one-time link"));
-    tx.save_for_each(permits, event, now).await?;
+    tx.save(&permit, event, now).await?;
     Ok(())
 }
 
@@ -173,7 +175,7 @@ pub async fn set_theme(desk: &Desk, caller: &Caller, theme: &str) -> Result<(), 
     }
     let mut tx = desk.db.write().await?;
     people::set_theme(&mut tx, &caller.person.id, theme).await?;
-    Ok(tx.save_unaudited("a taste, not a change").await?)
+    Ok(tx.save_unaudited(Unaudited::Theme).await?)
 }
 
 #[cfg(test)]

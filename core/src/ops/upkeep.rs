@@ -1,6 +1,7 @@
 //! What the program does by itself, now and then.
 
 use crate::Desk;
+use crate::store::Unaudited;
 use crate::store::{StoreError, keys, meter, rejections, sessions, throttle};
 
 const DAY_MS: i64 = 86_400_000;
@@ -12,7 +13,7 @@ const DAY_MS: i64 = 86_400_000;
 pub async fn expire_keys(desk: &Desk) -> Result<u64, StoreError> {
     let mut tx = desk.db.write().await?;
     let count = keys::expire_due(&mut tx, desk.now()).await?;
-    tx.save_unaudited("expiry was decided when it was set").await?;
+    tx.save_unaudited(Unaudited::Expiry).await?;
     Ok(count)
 }
 
@@ -23,7 +24,7 @@ pub async fn expire_keys(desk: &Desk) -> Result<u64, StoreError> {
 pub async fn sweep_reservations(desk: &Desk) -> Result<(), StoreError> {
     let mut tx = desk.db.write().await?;
     meter::sweep(&mut tx, desk.now()).await?;
-    tx.save_unaudited("it counts no more").await
+    tx.save_unaudited(Unaudited::Sweep).await
 }
 
 /// Removes old sessions, rejections and failed attempts. `session_ms` is the longest life of a session.
@@ -37,5 +38,5 @@ pub async fn sweep_old(desk: &Desk, session_ms: i64) -> Result<(), StoreError> {
     sessions::sweep(&mut tx, now.plus_ms(-(session_ms + 30 * DAY_MS))).await?;
     rejections::sweep(&mut tx, now.plus_ms(-30 * DAY_MS)).await?;
     throttle::sweep(&mut tx, now.plus_ms(-DAY_MS)).await?;
-    tx.save_unaudited("records of the past are removed").await
+    tx.save_unaudited(Unaudited::Sweep).await
 }

@@ -3,11 +3,12 @@
 
 use sha2::{Digest, Sha256};
 
+use super::tx::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::audit::{Change, Event, EventKind, PastEvent};
 use crate::domain::ids::OrgId;
 use crate::domain::moment::Moment;
-use crate::domain::policy::{Action, Permit};
+use crate::domain::policy::{Action, Authority, Chain, Permit};
 
 statements! {
     /// Takes the next number. The row lock (or SQLite's write lock) makes writers of one organisation queue here.
@@ -30,52 +31,66 @@ statements! {
     ORGS = "SELECT id, slug FROM orgs ORDER BY slug";
 }
 
+/// Writes the event to each of the authority's chains.
 pub(super) async fn append(
     tx: &mut Tx,
-    permit: &Permit,
+    authority: &Authority,
     event: &Event,
     now: Moment,
 ) -> Result<(), StoreError> {
-    let org = permit.org().as_str();
+    for chain in authority.chains() {
+        append_to(tx, chain, authority, event, now).await?;
+    }
+    Ok(())
+}
+
+async fn append_to(
+    tx: &mut Tx,
+    in_chain: &Chain,
+    authority: &Authority,
+    event: &Event,
+    now: Moment,
+) -> Result<(), StoreError> {
+    let id = in_chain.id();
     let first: &[u8] = &[0; 32];
     let (seq, previous): (i64, Vec<u8>) =
-        run!(&mut *tx, fetch_one, sqlx::query_as::<_, (i64, Vec<u8>)>(NEXT).bind(org).bind(first))?;
+        run!(&mut *tx, fetch_one, sqlx::query_as::<_, (i64, Vec<u8>)>(NEXT).bind(id).bind(first))?;
     let changes = serde_json::to_string(&event.changes).unwrap_or_default();
     let hash = chain(
         &previous,
         &[
-            org,
+            id,
             &seq.to_string(),
             &now.ms().to_string(),
-            permit.actor().id(),
-            permit.actor().name(),
+            authority.actor().id(),
+            authority.actor().name(),
             event.kind.as_str(),
             &event.subject_id,
             &event.subject_name,
             &changes,
-            permit.address(),
-            permit.request_id(),
+            authority.address(),
+            authority.request_id(),
         ],
     );
     changed!(
         &mut *tx,
         sqlx::query(INSERT)
-            .bind(org)
+            .bind(id)
             .bind(seq)
             .bind(now.ms())
-            .bind(permit.actor().id())
-            .bind(permit.actor().name())
+            .bind(authority.actor().id())
+            .bind(authority.actor().name())
             .bind(event.kind.as_str())
             .bind(&event.subject_id)
             .bind(&event.subject_name)
             .bind(&changes)
-            .bind(permit.address())
-            .bind(permit.request_id())
+            .bind(authority.address())
+            .bind(authority.request_id())
             .bind(&previous)
             .bind(&hash)
-            .bind(permit.org().as_str())
+            .bind(in_chain.org().map(OrgId::as_str))
     )?;
-    changed!(&mut *tx, sqlx::query(SET_HEAD).bind(org).bind(&hash))?;
+    changed!(&mut *tx, sqlx::query(SET_HEAD).bind(id).bind(&hash))?;
     Ok(())
 }
 
@@ -143,9 +158,9 @@ pub async fn of_subject(
     rows.into_iter().map(PastEvent::try_from).collect()
 }
 
-/// Number and hash of an organisation's newest event, as its head says.
-pub async fn head(via: &mut impl Via, org: &OrgId) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
-    run!(via, fetch_optional, sqlx::query_as::<_, (i64, Vec<u8>)>(HEAD).bind(org.as_str()))
+/// Number and hash of a chain's newest event, as its head says.
+pub async fn head(via: &mut impl Via, in_chain: &Chain) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+    run!(via, fetch_optional, sqlx::query_as::<_, (i64, Vec<u8>)>(HEAD).bind(in_chain.id()))
 }
 
 /// One event as the chain sees it: its number, the two hashes that stand in it, and the one that its content makes.
@@ -166,14 +181,19 @@ struct LinkRow {
 
 /// The next events of the chain behind number `after`, oldest first. What cannot be read as an event is a link all the
 /// same: its text is hashed as it stands.
-pub async fn links(via: &mut impl Via, org: &OrgId, after: i64, max: i64) -> Result<Vec<Link>, StoreError> {
+pub async fn links(
+    via: &mut impl Via,
+    in_chain: &Chain,
+    after: i64,
+    max: i64,
+) -> Result<Vec<Link>, StoreError> {
     let rows: Vec<LinkRow> =
-        run!(via, fetch_all, sqlx::query_as::<_, LinkRow>(LINKS).bind(org.as_str()).bind(after).bind(max))?;
+        run!(via, fetch_all, sqlx::query_as::<_, LinkRow>(LINKS).bind(in_chain.id()).bind(after).bind(max))?;
     let link = |row: LinkRow| {
         let event = row.event;
         let (seq, at) = (event.seq.to_string(), event.at.to_string());
         let parts: [&str; 11] = [
-            org.as_str(),
+            in_chain.id(),
             &seq,
             &at,
             &event.actor_id,
@@ -206,7 +226,7 @@ pub async fn recent_support_access(
     subject: &str,
     since: Moment,
 ) -> Result<Vec<Vec<Change>>, StoreError> {
-    permit.must_be(&[Action::AccessAsSupport]);
+    compare(permit, &[Action::AccessAsSupport], None)?;
     let rows: Vec<String> = run!(
         tx,
         fetch_all,

@@ -5,6 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::audit::{EVENT_COLUMNS, EventRow};
 use super::dialect::Dialect;
+use super::tx::compare;
 use super::{StoreError, Via, run, statements};
 use crate::domain::audit::{EventKind, PastEvent};
 use crate::domain::audit_filter::Cursor;
@@ -193,7 +194,7 @@ pub async fn list(
     wanted: &Wanted,
     page: Option<Cursor>,
 ) -> Result<AuditPage, StoreError> {
-    permit.must_be(&[Action::SeeAudit]);
+    compare(permit, &[Action::SeeAudit], None)?;
     let mut events = rows(via, permit.org(), wanted, page, PAGE_ROWS + 1).await?;
     let more = events.len() > PAGE_ROWS;
     events.truncate(PAGE_ROWS);
@@ -216,7 +217,7 @@ pub async fn chunk(
     below: i64,
     max: usize,
 ) -> Result<Vec<PastEvent>, StoreError> {
-    permit.must_be(&[Action::ExportAudit]);
+    compare(permit, &[Action::ExportAudit], None)?;
     rows(via, permit.org(), wanted, Some(Cursor { backwards: false, seq: below }), max).await
 }
 

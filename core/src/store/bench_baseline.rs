@@ -1,6 +1,7 @@
 //! What the database alone takes: the rows of an operation, read through an index and nothing else. The bench compares
 //! operations with these; nothing else uses them.
 
+use super::Unaudited;
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
@@ -88,5 +89,5 @@ pub async fn by_hash(via: &mut impl Via, hash: &SecretHash) -> Result<usize, Sto
 pub async fn durable_row(db: &Db, number: u64) -> Result<(), StoreError> {
     let mut tx = db.write().await?;
     changed!(&mut tx, sqlx::query(DURABLE_ROW).bind(format!("bench {number}")))?;
-    tx.save_unaudited("the bench's own").await
+    tx.save_unaudited(Unaudited::Bench).await
 }

@@ -4,6 +4,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::keys::{NewKey, scope_kind};
+use super::tx::compare;
 use super::{Db, StoreError, Tx, changed};
 use crate::domain::ids::{PersonId, TeamId};
 use crate::domain::key::Status;
@@ -55,7 +56,7 @@ macro_rules! insert_rows {
 /// # Errors
 /// `ConstraintViolation(KeyName)` when two live keys of one team have a name.
 pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> Result<(), StoreError> {
-    permit.must_be(&[Action::CreateKey]);
+    compare(permit, &[Action::CreateKey], Some(permit.org().as_str()))?;
     let org = permit.org().as_str();
     for keys in keys.chunks(ROWS) {
         let into = "keys (id, org_id, team_id, owner_id, name, name_folded, note, status, status_at, status_by, prefix,

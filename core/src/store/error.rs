@@ -21,6 +21,12 @@ pub enum StoreError {
     Unreadable { column: &'static str },
     #[error("SQLite {version} is too old: releases before 3.51.3 can corrupt a file that two programs write")]
     TooOld { version: String },
+    /// A mistake of the program: the write was stopped.
+    #[error("{0}")]
+    WrongPermit(String),
+    /// A mistake of the program: the transaction was not committed.
+    #[error("{0}")]
+    Unaudited(String),
     #[error("the transaction that this was a part of could not be written")]
     Lost,
     #[error("migration: {0}")]

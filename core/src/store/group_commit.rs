@@ -4,6 +4,7 @@
 //! It is for many small steps that know nothing of each other, such as requests at a gateway. What people do takes a
 //! transaction of its own.
 
+use super::Unaudited;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -119,7 +120,7 @@ async fn write(mut writing: Writing, db: Db) {
             whole = whole && plain(&mut tx, "RELEASE step").await;
             done.push(one);
         }
-        let committed = whole && tx.save_unaudited("what requests use is its own record").await.is_ok();
+        let committed = whole && tx.save_unaudited(Unaudited::Usage).await.is_ok();
         done.into_iter().for_each(|one| (one.tell)(committed));
     }
 }

@@ -1,6 +1,7 @@
 //! Invitations. Only the SHA-256 of a link's token is stored, and taking one up is one guarded statement, so that it
 //! works once. A lapsed or withdrawn invitation keeps its row.
 
+use super::tx::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{InvitationId, OrgId, PersonId, TeamId};
 use crate::domain::moment::Moment;
@@ -140,7 +141,11 @@ pub struct NewRow<'a> {
 /// # Errors
 /// `ConstraintViolation(Invitation)` when the organisation has an open one to this address.
 pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewRow<'_>, now: Moment) -> Result<(), StoreError> {
-    permit.must_be(&[Action::Invite, Action::CreateOrg]);
+    match permit.action() {
+        // The event of a new organisation names its first owner.
+        Action::CreateOrg => compare(permit, &[Action::CreateOrg], Some(permit.org().as_str()))?,
+        _ => tx.charge_about(permit, &[Action::Invite], permit.org().as_str(), new.email.as_str())?,
+    }
     let org = permit.org().as_str();
     changed!(&mut *tx, sqlx::query(LAPSE).bind(org).bind(new.email.as_str()).bind(now.ms()))?;
     changed!(
@@ -164,11 +169,11 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewRow<'_>, now: Moment)
 pub async fn renew(
     tx: &mut Tx,
     permit: &Permit,
-    id: &InvitationId,
+    (id, email): (&InvitationId, &Email),
     hash: &[u8],
     expires_at: Moment,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::Invite]);
+    tx.charge_about(permit, &[Action::Invite], id.as_str(), email.as_str())?;
     let org = permit.org().as_str();
     let rows = changed!(
         tx,
@@ -186,10 +191,10 @@ pub async fn renew(
 pub async fn withdraw(
     tx: &mut Tx,
     permit: &Permit,
-    id: &InvitationId,
+    (id, email): (&InvitationId, &Email),
     now: Moment,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::Invite]);
+    tx.charge_about(permit, &[Action::Invite], id.as_str(), email.as_str())?;
     let org = permit.org().as_str();
     let rows = changed!(tx, sqlx::query(WITHDRAW).bind(org).bind(id.as_str()).bind(now.ms()))?;
     Ok(rows == 1)
@@ -202,7 +207,8 @@ pub async fn withdraw_of(
     person: &PersonId,
     now: Moment,
 ) -> Result<u64, StoreError> {
-    permit.must_be(&[Action::ChangeRole, Action::DisableMember, Action::RemoveMember, Action::Leave]);
+    let actions = [Action::ChangeRole, Action::DisableMember, Action::RemoveMember, Action::Leave];
+    compare(permit, &actions, Some(person.as_str()))?;
     let org = permit.org().as_str();
     changed!(tx, sqlx::query(WITHDRAW_OF).bind(org).bind(person.as_str()).bind(now.ms()))
 }
@@ -210,7 +216,11 @@ pub async fn withdraw_of(
 /// Withdraws what is open for somebody's own address: nobody takes themselves back in with a link from before. Call it
 /// before the membership is written, in the order in which joining takes the rows.
 pub async fn withdraw_for(tx: &mut Tx, permit: &Permit, email: &str, now: Moment) -> Result<u64, StoreError> {
-    permit.must_be(&[Action::DisableMember, Action::EnableMember, Action::RemoveMember, Action::Leave]);
+    compare(
+        permit,
+        &[Action::DisableMember, Action::EnableMember, Action::RemoveMember, Action::Leave],
+        None,
+    )?;
     changed!(tx, sqlx::query(WITHDRAW_FOR).bind(permit.org().as_str()).bind(email).bind(now.ms()))
 }
 
@@ -222,7 +232,7 @@ pub async fn withdraw_into(
     by: Option<&PersonId>,
     now: Moment,
 ) -> Result<u64, StoreError> {
-    permit.must_be(&[Action::ManageTeamPeople, Action::ArchiveTeam]);
+    compare(permit, &[Action::ManageTeamPeople, Action::ArchiveTeam], None)?;
     changed!(
         tx,
         sqlx::query(WITHDRAW_INTO)
@@ -234,8 +244,9 @@ pub async fn withdraw_into(
 }
 
 /// A mail with the link was handed over.
-pub async fn mailed(tx: &mut Tx, org: &OrgId, id: &InvitationId, now: Moment) -> Result<(), StoreError> {
-    changed!(tx, sqlx::query(MAILED).bind(org.as_str()).bind(id.as_str()).bind(now.ms()))?;
+pub async fn mailed(tx: &mut Tx, permit: &Permit, id: &InvitationId, now: Moment) -> Result<(), StoreError> {
+    compare(permit, &[Action::Invite], Some(id.as_str()))?;
+    changed!(tx, sqlx::query(MAILED).bind(permit.org().as_str()).bind(id.as_str()).bind(now.ms()))?;
     Ok(())
 }
 

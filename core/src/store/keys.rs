@@ -216,7 +216,7 @@ pub async fn reassign(
     from: &PersonId,
     to: &PersonId,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::EditKey]);
+    tx.charge(permit, &[Action::EditKey], id.as_str())?;
     let rows = changed!(
         tx,
         sqlx::query(REASSIGN)
@@ -237,7 +237,7 @@ pub async fn keep(
     until: Moment,
     now: Moment,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::EditKey]);
+    tx.charge(permit, &[Action::EditKey], id.as_str())?;
     let rows = changed!(
         tx,
         sqlx::query(KEEP)
@@ -342,7 +342,7 @@ pub struct NewKey<'a> {
 /// # Errors
 /// `ConstraintViolation(KeyName)` when a live key of the same team has the name.
 pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewKey<'_>) -> Result<(), StoreError> {
-    permit.must_be(&[Action::CreateKey]);
+    tx.charge_about(permit, &[Action::CreateKey], permit.org().as_str(), new.id.as_str())?;
     let (org, spec) = (permit.org().as_str(), new.spec);
     changed!(
         &mut *tx,
@@ -387,7 +387,7 @@ pub async fn update(
     version: i64,
     spec: &KeySpec,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::EditKey]);
+    tx.charge(permit, &[Action::EditKey], id.as_str())?;
     let org = permit.org().as_str();
     let rows = changed!(
         &mut *tx,
@@ -444,7 +444,7 @@ pub async fn set_status(
     to: Status,
     now: Moment,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::DisableKey, Action::EnableKey]);
+    tx.charge(permit, &[Action::DisableKey, Action::EnableKey], id.as_str())?;
     let rows = changed!(
         tx,
         sqlx::query(SWITCH)
@@ -460,7 +460,7 @@ pub async fn set_status(
 
 /// Ends the key for good; says whether it was still alive, so that of two people clicking both learn what happened.
 pub async fn revoke(tx: &mut Tx, permit: &Permit, id: &KeyId, now: Moment) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::RevokeKey]);
+    tx.charge(permit, &[Action::RevokeKey], id.as_str())?;
     let rows = changed!(
         tx,
         sqlx::query(REVOKE)

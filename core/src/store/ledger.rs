@@ -63,7 +63,7 @@ pub async fn append(
     new: &NewEntry,
     now: Moment,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ChangeBalance]);
+    tx.charge(permit, &[Action::ChangeBalance], permit.org().as_str())?;
     let rows = changed!(
         tx,
         sqlx::query(APPEND)
@@ -82,7 +82,7 @@ pub async fn append(
 /// From now on requests are refused at a balance of nothing; says whether they were not until now. The first time, what
 /// was spent before is entered as the opening.
 pub async fn enforce(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ChangeBalance]);
+    tx.charge(permit, &[Action::ChangeBalance], permit.org().as_str())?;
     let org = permit.org().as_str();
     let rows = changed!(&mut *tx, sqlx::query(ENFORCE).bind(org).bind(now.ms()))?;
     if rows != 1 {
@@ -97,7 +97,7 @@ pub async fn enforce(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<bool, 
 
 /// The balance refuses nothing any more; says whether it did until now.
 pub async fn stop_enforcing(tx: &mut Tx, permit: &Permit) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ChangeBalance]);
+    tx.charge(permit, &[Action::ChangeBalance], permit.org().as_str())?;
     let rows = changed!(tx, sqlx::query(STOP_ENFORCING).bind(permit.org().as_str()))?;
     Ok(rows == 1)
 }

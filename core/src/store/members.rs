@@ -169,7 +169,7 @@ pub async fn join(
     role: OrgRole,
     now: Moment,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::Join]);
+    tx.charge(permit, &[Action::Join], person.as_str())?;
     let org = permit.org().as_str();
     let rows = changed!(
         &mut *tx,
@@ -190,7 +190,7 @@ pub async fn set_role(
     from: OrgRole,
     to: OrgRole,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ChangeRole]);
+    tx.charge(permit, &[Action::ChangeRole], person.as_str())?;
     let rows = changed!(
         tx,
         sqlx::query(SET_ROLE)
@@ -209,7 +209,7 @@ pub async fn disable(
     person: &PersonId,
     now: Moment,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::DisableMember]);
+    tx.charge(permit, &[Action::DisableMember], person.as_str())?;
     let org = permit.org().as_str();
     let rows = changed!(tx, sqlx::query(DISABLE).bind(org).bind(person.as_str()).bind(now.ms()))?;
     Ok(rows == 1)
@@ -217,7 +217,7 @@ pub async fn disable(
 
 /// Says whether they were disabled and not removed.
 pub async fn enable(tx: &mut Tx, permit: &Permit, person: &PersonId) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::EnableMember]);
+    tx.charge(permit, &[Action::EnableMember], person.as_str())?;
     let org = permit.org().as_str();
     let rows = changed!(&mut *tx, sqlx::query(ENABLE).bind(org).bind(person.as_str()))?;
     if rows == 1 {
@@ -233,7 +233,7 @@ pub async fn remove(
     person: &PersonId,
     now: Moment,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::RemoveMember, Action::Leave]);
+    tx.charge(permit, &[Action::RemoveMember, Action::Leave], person.as_str())?;
     let org = permit.org().as_str();
     let rows = changed!(&mut *tx, sqlx::query(REMOVE).bind(org).bind(person.as_str()).bind(now.ms()))?;
     if rows == 1 {

@@ -4,6 +4,7 @@
 //! for no round trip and gateways in other languages share it; on SQLite one transaction that has the write lock from its
 //! start. Both run the same statements, which is why all statements of one step count their parameters alike.
 
+use super::Unaudited;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::dialect::Dialect;
@@ -467,7 +468,7 @@ pub async fn release(db: &Db, request: &RequestId) -> Result<bool, StoreError> {
             for step in RELEASE_STEPS {
                 let_go = changed!(&mut tx, sqlx::query(step).bind(request.as_str()))?;
             }
-            tx.save_unaudited("what a request holds is usage, not a change").await?;
+            tx.save_unaudited(Unaudited::Usage).await?;
             Ok(let_go == 1)
         }
     }
@@ -485,7 +486,7 @@ pub async fn renew(db: &Db, requests: &[RequestId], expires_at: Moment) -> Resul
             let mut tx = db.write().await?;
             let text = renew_text(Dialect::Sqlite);
             changed!(&mut tx, sqlx::query(AssertSqlSafe(text.clone())).bind(&ids).bind(expires_at.ms()))?;
-            tx.save_unaudited("what a request holds is usage, not a change").await?;
+            tx.save_unaudited(Unaudited::Usage).await?;
         }
     }
     Ok(())

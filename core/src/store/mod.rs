@@ -1,8 +1,8 @@
 //! All the SQL there is. One text serves SQLite and Postgres; what differs stands in `dialect`.
 //!
-//! Reads take anything that has a connection (`Via`); writes take a `Tx`, and those on an organisation's keys a `Permit`,
-//! so a forgotten check does not compile. A `Tx` is committed by `save`, which takes the audit event that tells of it. The store decides nothing:
-//! it finds (`Option`), lists, writes and says how many rows changed.
+//! Reads take anything that has a connection (`Via`); writes take a `Tx`, and those that people ask for a permit, which
+//! they compare with the row and charge to the transaction (see `tx`). The store decides nothing: it finds (`Option`),
+//! lists, writes and says how many rows changed.
 
 pub mod admission;
 pub mod audit;
@@ -31,18 +31,16 @@ pub mod spend;
 pub mod support;
 pub mod teams;
 pub mod throttle;
+mod tx;
 pub mod verify;
 
 pub use error::{ConstraintViolation, StoreError};
 pub use open::SchemaState;
+pub use tx::{Tx, Unaudited};
 
 use std::path::PathBuf;
 
 use sqlx::{Executor, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
-
-use crate::domain::audit::Event;
-use crate::domain::moment::Moment;
-use crate::domain::policy::Permit;
 
 /// Declares statements, and `ALL` of a file's for the test that prepares each on both databases.
 macro_rules! statements {
@@ -130,26 +128,11 @@ pub enum Reader {
     Postgres(sqlx::pool::PoolConnection<Postgres>),
 }
 
-/// A transaction that writes. Dropped without `save`, it changes nothing.
-pub enum Tx {
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
-}
-
 impl Via for Reader {
     fn conn(&mut self) -> Conn<'_> {
         match self {
             Reader::Sqlite(conn) => Conn::Sqlite(conn),
             Reader::Postgres(conn) => Conn::Postgres(conn),
-        }
-    }
-}
-
-impl Via for Tx {
-    fn conn(&mut self) -> Conn<'_> {
-        match self {
-            Tx::Sqlite(tx) => Conn::Sqlite(tx),
-            Tx::Postgres(tx) => Conn::Postgres(tx),
         }
     }
 }
@@ -173,8 +156,8 @@ impl Db {
     /// failing half way: a read that becomes a write cannot wait.
     pub async fn write(&self) -> Result<Tx, StoreError> {
         Ok(match self {
-            Db::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Db::Sqlite { writer, .. } => Tx::sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Db::Postgres(pool) => Tx::postgres(pool.begin().await?),
         })
     }
 
@@ -200,52 +183,6 @@ impl Db {
         match self {
             Db::Sqlite { writer, .. } => writer.execute("ANALYZE").await.map(|_| ())?,
             Db::Postgres(pool) => pool.execute("ANALYZE").await.map(|_| ())?,
-        }
-        Ok(())
-    }
-}
-
-impl Tx {
-    /// The ordinary way to commit: the change and the event that tells of it, or neither.
-    pub async fn save(mut self, permit: &Permit, event: Event, now: Moment) -> Result<(), StoreError> {
-        audit::append(&mut self, permit, &event, now).await?;
-        self.commit().await
-    }
-
-    /// For several things changed at once: an event for each.
-    pub async fn save_all(
-        mut self,
-        events: impl IntoIterator<Item = (Permit, Event), IntoIter: Send> + Send,
-        now: Moment,
-    ) -> Result<(), StoreError> {
-        for (permit, event) in events {
-            audit::append(&mut self, &permit, &event, now).await?;
-        }
-        self.commit().await
-    }
-
-    /// For a change that several organisations' audits tell of.
-    pub async fn save_for_each(
-        mut self,
-        permits: impl Iterator<Item = Permit> + Send,
-        event: Event,
-        now: Moment,
-    ) -> Result<(), StoreError> {
-        for permit in permits {
-            audit::append(&mut self, &permit, &event, now).await?;
-        }
-        self.commit().await
-    }
-
-    /// Commits what no organisation's audit tells of, such as a session's last sight. `why` is for the reader.
-    pub async fn save_unaudited(self, _why: &'static str) -> Result<(), StoreError> {
-        self.commit().await
-    }
-
-    async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Tx::Sqlite(tx) => tx.commit().await?,
-            Tx::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! The catalogue of models and their prices.
 
+use super::tx::compare;
 use super::{StoreError, Tx, Via, changed, providers, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::{KnownModel, Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
-use crate::domain::operator_permit::OperatorPermit;
+use crate::domain::policy::{Action, OperatorPermit};
 use crate::domain::provider::{Provider, ProviderKind};
 
 statements! {
@@ -146,7 +147,8 @@ pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
 }
 
 /// Adds a model, or sets all of an existing one and takes it back into use.
-pub async fn put(tx: &mut Tx, _: &OperatorPermit, model: &Model, now: Moment) -> Result<(), StoreError> {
+pub async fn put(tx: &mut Tx, permit: &OperatorPermit, model: &Model, now: Moment) -> Result<(), StoreError> {
+    tx.charge(permit, &[Action::AddModel, Action::EditModel], &model.id)?;
     changed!(
         tx,
         sqlx::query(UPSERT)
@@ -166,10 +168,11 @@ pub async fn put(tx: &mut Tx, _: &OperatorPermit, model: &Model, now: Moment) ->
 /// Writes it if nobody changed it since `version`; says whether it was still at it.
 pub async fn update(
     tx: &mut Tx,
-    _: &OperatorPermit,
+    permit: &OperatorPermit,
     version: i64,
     model: &Model,
 ) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::EditModel], &model.id)?;
     let rows = changed!(
         tx,
         sqlx::query(UPDATE)
@@ -189,23 +192,26 @@ pub async fn update(
 /// Routes a model from one provider, or from nobody, to another, or to nobody; says whether it was routed so.
 pub async fn route(
     tx: &mut Tx,
-    _: &OperatorPermit,
+    permit: &OperatorPermit,
     id: &str,
     from: Option<&ProviderId>,
     to: Option<&ProviderId>,
 ) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::RouteModel], id)?;
     let (from, to) = (from.map_or("", ProviderId::as_str), to.map(ProviderId::as_str));
     Ok(changed!(tx, sqlx::query(ROUTE).bind(id).bind(to).bind(from))? == 1)
 }
 
 /// Nobody serves what this provider served.
-pub async fn unroute_all(tx: &mut Tx, _: &OperatorPermit, from: &ProviderId) -> Result<(), StoreError> {
+pub async fn unroute_all(tx: &mut Tx, permit: &OperatorPermit, from: &ProviderId) -> Result<(), StoreError> {
+    compare(permit, &[Action::RetireProvider], Some(from.as_str()))?;
     changed!(tx, sqlx::query(UNROUTE_ALL).bind(from.as_str()))?;
     Ok(())
 }
 
 /// Takes a model out of the catalogue; usage rows that name it stay as they are.
-pub async fn retire(tx: &mut Tx, _: &OperatorPermit, id: &str, now: Moment) -> Result<bool, StoreError> {
+pub async fn retire(tx: &mut Tx, permit: &OperatorPermit, id: &str, now: Moment) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::RetireModel], id)?;
     Ok(changed!(tx, sqlx::query(RETIRE).bind(id).bind(now.ms()))? == 1)
 }
 

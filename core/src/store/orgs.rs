@@ -48,7 +48,7 @@ pub async fn update(
     version: i64,
     settings: &Settings,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::EditSettings]);
+    tx.charge(permit, &[Action::EditSettings], permit.org().as_str())?;
     let defaults = serde_json::to_string(&settings.defaults).unwrap_or_else(|_| "{}".into());
     let rows = changed!(
         &mut *tx,
@@ -75,14 +75,14 @@ pub async fn update(
 
 /// Stops the organisation's keys and changes; says whether it was running until now.
 pub async fn suspend(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::SuspendOrg]);
+    tx.charge(permit, &[Action::SuspendOrg], permit.org().as_str())?;
     let rows = changed!(tx, sqlx::query(SUSPEND).bind(permit.org().as_str()).bind(now.ms()))?;
     Ok(rows == 1)
 }
 
 /// Lets it go on; says whether it was suspended until now.
 pub async fn resume(tx: &mut Tx, permit: &Permit) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ResumeOrg]);
+    tx.charge(permit, &[Action::ResumeOrg], permit.org().as_str())?;
     let rows = changed!(tx, sqlx::query(RESUME).bind(permit.org().as_str()))?;
     Ok(rows == 1)
 }

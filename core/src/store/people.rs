@@ -4,12 +4,13 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
+use super::tx::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::{Org, OrgRules};
 use crate::domain::person::{Email, PersonName, fold};
-use crate::domain::policy::{MembersCreate, OrgRole, PlatformRole};
+use crate::domain::policy::{AccountPermit, Action, MembersCreate, OrgRole, Permit, PlatformRole};
 
 statements! {
     COUNT_PEOPLE = "SELECT COUNT(*) FROM (SELECT 1 FROM people LIMIT 1) counted";
@@ -90,7 +91,8 @@ pub async fn nobody_yet(via: &mut impl Via) -> Result<bool, StoreError> {
     Ok(count == 0)
 }
 
-pub async fn insert_org(tx: &mut Tx, org: &Org, now: Moment) -> Result<(), StoreError> {
+pub async fn insert_org(tx: &mut Tx, permit: &Permit, org: &Org, now: Moment) -> Result<(), StoreError> {
+    tx.charge(permit, &[Action::SetUp, Action::CreateOrg], org.id.as_str())?;
     changed!(
         tx,
         sqlx::query(INSERT_ORG)
@@ -114,7 +116,17 @@ pub struct NewPerson<'a> {
     pub platform: PlatformRole,
 }
 
-pub async fn insert_person(tx: &mut Tx, new: &NewPerson<'_>, now: Moment) -> Result<(), StoreError> {
+pub async fn insert_person(
+    tx: &mut Tx,
+    permit: &Permit,
+    new: &NewPerson<'_>,
+    now: Moment,
+) -> Result<(), StoreError> {
+    match permit.action() {
+        // The event of a new organisation names its first owner.
+        Action::SetUp => compare(permit, &[Action::SetUp], None)?,
+        _ => tx.charge(permit, &[Action::Join], new.id.as_str())?,
+    }
     changed!(
         tx,
         sqlx::query(INSERT_PERSON)
@@ -131,11 +143,13 @@ pub async fn insert_person(tx: &mut Tx, new: &NewPerson<'_>, now: Moment) -> Res
 
 pub async fn insert_member(
     tx: &mut Tx,
+    permit: &Permit,
     org: &OrgId,
     person: &PersonId,
     role: OrgRole,
     now: Moment,
 ) -> Result<(), StoreError> {
+    compare(permit, &[Action::SetUp, Action::CreateOrg], Some(org.as_str()))?;
     changed!(
         tx,
         sqlx::query(INSERT_MEMBER)
@@ -185,10 +199,12 @@ pub async fn credentials(via: &mut impl Via, email: &Email) -> Result<Option<Cre
 /// The one way in which a password is replaced. Gives the moment that stands for the new one.
 pub async fn set_password(
     tx: &mut Tx,
+    permit: &AccountPermit,
     person: &PersonId,
     password_hash: &str,
     now: Moment,
 ) -> Result<Moment, StoreError> {
+    tx.charge(permit, &[Action::OwnAccount, Action::ResetPassword], person.as_str())?;
     let set_at: i64 = run!(
         tx,
         fetch_one,
@@ -216,7 +232,13 @@ pub async fn lock_password(tx: &mut Tx, person: &PersonId) -> Result<Option<Mome
 }
 
 /// Their own name, everywhere at once.
-pub async fn rename(tx: &mut Tx, person: &PersonId, name: &str) -> Result<(), StoreError> {
+pub async fn rename(
+    tx: &mut Tx,
+    permit: &AccountPermit,
+    person: &PersonId,
+    name: &str,
+) -> Result<(), StoreError> {
+    tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
     changed!(tx, sqlx::query(RENAME).bind(person.as_str()).bind(name).bind(fold(name)))?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::moment::Moment;
-use crate::domain::operator_permit::OperatorPermit;
+use crate::domain::policy::{Action, OperatorPermit};
 use crate::domain::provider::{ListedProvider, Provider, ProviderKind, ProviderSpec};
 
 statements! {
@@ -80,10 +80,11 @@ pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
 /// `ConstraintViolation(ProviderName)` when another in use has the name.
 pub async fn insert(
     tx: &mut Tx,
-    _: &OperatorPermit,
+    permit: &OperatorPermit,
     provider: &Provider,
     now: Moment,
 ) -> Result<(), StoreError> {
+    tx.charge(permit, &[Action::AddProvider], provider.id.as_str())?;
     changed!(
         tx,
         sqlx::query(INSERT)
@@ -106,11 +107,12 @@ pub async fn insert(
 /// `ConstraintViolation(ProviderName)` when another in use has the name.
 pub async fn update(
     tx: &mut Tx,
-    _: &OperatorPermit,
+    permit: &OperatorPermit,
     id: &ProviderId,
     version: i64,
     spec: &ProviderSpec,
 ) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::EditProvider], id.as_str())?;
     let rows = changed!(
         tx,
         sqlx::query(UPDATE)
@@ -135,9 +137,10 @@ pub async fn lock(tx: &mut Tx, id: &ProviderId) -> Result<bool, StoreError> {
 /// Takes it out of use; says whether it was in use until now. Its models are `models::unroute_all`'s.
 pub async fn retire(
     tx: &mut Tx,
-    _: &OperatorPermit,
+    permit: &OperatorPermit,
     id: &ProviderId,
     now: Moment,
 ) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::RetireProvider], id.as_str())?;
     Ok(changed!(tx, sqlx::query(RETIRE).bind(id.as_str()).bind(now.ms()))? == 1)
 }

@@ -5,6 +5,7 @@
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
+use crate::domain::policy::{AccountPermit, Action};
 
 statements! {
     FIND = "SELECT totp_secret, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
@@ -44,18 +45,21 @@ pub async fn prepare(tx: &mut Tx, person: &PersonId, sealed: &[u8]) -> Result<bo
 /// `step` is that of the code that proved the secret. `false` when it is on already, or another secret was prepared.
 pub async fn turn_on(
     tx: &mut Tx,
+    permit: &AccountPermit,
     person: &PersonId,
     sealed: &[u8],
     now: Moment,
     step: i64,
 ) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
     let rows =
         changed!(tx, sqlx::query(TURN_ON).bind(person.as_str()).bind(sealed).bind(now.ms()).bind(step))?;
     Ok(rows == 1)
 }
 
 /// Takes the recovery codes away too. `false` when it is off already.
-pub async fn turn_off(tx: &mut Tx, person: &PersonId) -> Result<bool, StoreError> {
+pub async fn turn_off(tx: &mut Tx, permit: &AccountPermit, person: &PersonId) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
     changed!(&mut *tx, sqlx::query(DROP_CODES).bind(person.as_str()))?;
     Ok(changed!(tx, sqlx::query(TURN_OFF).bind(person.as_str()))? == 1)
 }
@@ -68,10 +72,12 @@ pub async fn use_step(tx: &mut Tx, person: &PersonId, step: i64) -> Result<bool,
 /// In the place of all that the person had.
 pub async fn replace_codes(
     tx: &mut Tx,
+    permit: &AccountPermit,
     person: &PersonId,
     hashes: &[Vec<u8>],
     now: Moment,
 ) -> Result<(), StoreError> {
+    tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
     changed!(&mut *tx, sqlx::query(DROP_CODES).bind(person.as_str()))?;
     for hash in hashes {
         let hash = hash.as_slice();
@@ -81,7 +87,14 @@ pub async fn replace_codes(
 }
 
 /// `false` when it is none of theirs, or was used before.
-pub async fn use_code(tx: &mut Tx, person: &PersonId, hash: &[u8], now: Moment) -> Result<bool, StoreError> {
+pub async fn use_code(
+    tx: &mut Tx,
+    permit: &AccountPermit,
+    person: &PersonId,
+    hash: &[u8],
+    now: Moment,
+) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
     Ok(changed!(tx, sqlx::query(USE_CODE).bind(person.as_str()).bind(hash).bind(now.ms()))? == 1)
 }
 

@@ -2,9 +2,11 @@
 //! never bring it back, however late a slow request comes.
 
 use super::people::{self, Person, PersonRow};
+use super::tx::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{PersonId, SessionId};
 use crate::domain::moment::Moment;
+use crate::domain::policy::{AccountPermit, Action, Authorized};
 
 statements! {
     INSERT = "INSERT INTO sessions (hash, id, person_id, data, address, user_agent, created_at, seen_at, reauthenticated_at)
@@ -125,7 +127,14 @@ pub async fn end(tx: &mut Tx, hash: &[u8], now: Moment) -> Result<(), StoreError
     Ok(())
 }
 
-pub async fn end_all(tx: &mut Tx, person: &PersonId, now: Moment) -> Result<(), StoreError> {
+pub async fn end_all(
+    tx: &mut Tx,
+    permit: &impl Authorized,
+    person: &PersonId,
+    now: Moment,
+) -> Result<(), StoreError> {
+    let actions = [Action::OwnAccount, Action::ResetPassword, Action::DisableMember, Action::RemoveMember];
+    compare(permit, &actions, Some(person.as_str()))?;
     changed!(tx, sqlx::query(END_ALL).bind(person.as_str()).bind(now.ms()))?;
     Ok(())
 }
@@ -169,10 +178,12 @@ pub async fn list(
 /// Ends one session of the person; gives its user agent and address, or `None` when it is none of theirs or over.
 pub async fn end_one(
     tx: &mut Tx,
+    permit: &AccountPermit,
     person: &PersonId,
     session: &SessionId,
     now: Moment,
 ) -> Result<Option<(String, String)>, StoreError> {
+    tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
     run!(
         tx,
         fetch_optional,
@@ -186,10 +197,12 @@ pub async fn end_one(
 /// How many were ended.
 pub async fn end_others(
     tx: &mut Tx,
+    permit: &AccountPermit,
     person: &PersonId,
     kept: &SessionId,
     now: Moment,
 ) -> Result<u64, StoreError> {
+    tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
     changed!(tx, sqlx::query(END_OTHERS).bind(person.as_str()).bind(kept.as_str()).bind(now.ms()))
 }
 

@@ -7,6 +7,7 @@ use super::dialect::Dialect;
 use super::keys::{read_scope, scope_kind};
 use super::people::{person_id, read_name};
 use super::spend::{self, Holder};
+use super::tx::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::bounds::Bounds;
 use crate::domain::ids::{OrgId, PersonId, TeamId};
@@ -14,7 +15,7 @@ use crate::domain::limits::Limits;
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::person::{PersonName, fold};
-use crate::domain::policy::{Action, OrgRole, Permit};
+use crate::domain::policy::{self, Action, OrgRole, Permit};
 use crate::domain::scope::ModelScope;
 use crate::domain::team::{KEYS_COUNTED, Team, TeamRole, TeamSpec, WholeTeam};
 use crate::domain::window::WindowStarts;
@@ -76,7 +77,7 @@ pub struct NewTeam<'a> {
 /// # Errors
 /// `ConstraintViolation(TeamName)` when a team in use has the name.
 pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewTeam<'_>) -> Result<(), StoreError> {
-    permit.must_be(&[Action::CreateTeam]);
+    tx.charge_about(permit, &[Action::CreateTeam], permit.org().as_str(), new.id.as_str())?;
     let bounds = &new.spec.bounds;
     changed!(
         &mut *tx,
@@ -105,7 +106,7 @@ pub async fn update(
     version: i64,
     spec: &TeamSpec,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::EditTeam]);
+    tx.charge(permit, &[Action::EditTeam], id.as_str())?;
     let (org, bounds) = (permit.org().as_str(), &spec.bounds);
     let rows = changed!(
         &mut *tx,
@@ -153,7 +154,7 @@ async fn add_parts(tx: &mut Tx, org: &OrgId, id: &TeamId, bounds: &Bounds) -> Re
 
 /// Takes the team out of use; says whether it was in use.
 pub async fn archive(tx: &mut Tx, permit: &Permit, id: &TeamId, now: Moment) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ArchiveTeam]);
+    tx.charge(permit, &[Action::ArchiveTeam], id.as_str())?;
     let rows =
         changed!(tx, sqlx::query(ARCHIVE).bind(permit.org().as_str()).bind(id.as_str()).bind(now.ms()))?;
     Ok(rows == 1)
@@ -164,7 +165,7 @@ pub async fn archive(tx: &mut Tx, permit: &Permit, id: &TeamId, now: Moment) -> 
 /// # Errors
 /// `ConstraintViolation(TeamName)` when another team has its name by now.
 pub async fn restore(tx: &mut Tx, permit: &Permit, id: &TeamId) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ArchiveTeam]);
+    tx.charge(permit, &[Action::ArchiveTeam], id.as_str())?;
     let rows = changed!(tx, sqlx::query(RESTORE).bind(permit.org().as_str()).bind(id.as_str()))?;
     Ok(rows == 1)
 }
@@ -179,7 +180,11 @@ pub struct NewTeamMember<'a> {
 
 /// Says whether the person was not in the team yet.
 pub async fn add_person(tx: &mut Tx, permit: &Permit, place: &NewTeamMember<'_>) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ManageTeamPeople, Action::Join]);
+    match permit.action() {
+        // The event of joining the organisation names the team.
+        Action::Join => compare(permit, &[Action::Join], Some(place.person.as_str()))?,
+        _ => charge_team(tx, permit, place.team, place.person)?,
+    }
     let rows = changed!(
         tx,
         sqlx::query(ADD_PERSON)
@@ -200,7 +205,7 @@ pub async fn set_role(
     person: &PersonId,
     role: TeamRole,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ManageTeamPeople]);
+    charge_team(tx, permit, team, person)?;
     let rows = changed!(
         tx,
         sqlx::query(SET_ROLE)
@@ -219,12 +224,18 @@ pub async fn remove_person(
     team: &TeamId,
     person: &PersonId,
 ) -> Result<bool, StoreError> {
-    permit.must_be(&[Action::ManageTeamPeople]);
+    charge_team(tx, permit, team, person)?;
     let rows = changed!(
         tx,
         sqlx::query(REMOVE_PERSON).bind(permit.org().as_str()).bind(team.as_str()).bind(person.as_str())
     )?;
     Ok(rows == 1)
+}
+
+/// The permit is for this person in this team, and the event is about the team.
+fn charge_team(tx: &mut Tx, permit: &Permit, team: &TeamId, person: &PersonId) -> Result<(), StoreError> {
+    let object = policy::team_member(team, person);
+    tx.charge_about(permit, &[Action::ManageTeamPeople], &object, team.as_str())
 }
 
 fn team_id(text: &str) -> Result<TeamId, StoreError> {

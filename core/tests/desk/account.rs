@@ -4,7 +4,7 @@ use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::{PersonId, SessionId};
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::person::Email;
-use keydesk_core::domain::policy::OrgRole;
+use keydesk_core::domain::policy::{Action, OrgRole, test_permit};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::account::{
     NameForm, PasswordForm, SessionForm, SessionLife, change_password, end_other_sessions, end_session,
@@ -35,7 +35,7 @@ async fn begin(desk: &TestDesk, person: &PersonId, password_set_at: Moment) -> (
     };
     let mut tx = desk.db.write().await.unwrap();
     let begun = sessions::insert(&mut tx, &new, desk.now()).await.unwrap();
-    tx.save_unaudited("test").await.unwrap();
+    tx.save_without_events().await.unwrap();
     (begun, id)
 }
 
@@ -187,7 +187,7 @@ on_both!(
         let mut tx = desk.db.write().await.unwrap();
         sessions::save(&mut tx, ids[2].as_str().as_bytes(), "{}").await.unwrap();
         sessions::seen(&mut tx, ids[2].as_str().as_bytes(), desk.now().plus_ms(1)).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_without_events().await.unwrap();
         assert_eq!(open(&desk, &caller).await, [ids[0].clone()]);
 
         let told = "SELECT changes FROM audit_events WHERE kind = 'sessions.ended' ORDER BY seq";
@@ -216,8 +216,9 @@ on_both!(
         let other = desk.other_org("Other", "UTC").await;
         let mut tx = desk.db.write().await.unwrap();
         let (person, now) = (&at.caller.person.id, desk.now());
-        people::insert_member(&mut tx, &other.org.id, person, OrgRole::Member, now).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        let permit = test_permit(&other.org.id, Action::SetUp, other.org.id.as_str());
+        people::insert_member(&mut tx, &permit, &other.org.id, person, OrgRole::Member, now).await.unwrap();
+        tx.save_without_events().await.unwrap();
 
         let name = |name: &str| NameForm { name: name.into() };
         for wrong in ["", "  ", "Ana\u{202e}", &"x".repeat(101)] {

@@ -1,5 +1,6 @@
 //! Who is let in, and everybody who is not.
 
+use keydesk_core::store::Unaudited;
 use std::net::IpAddr;
 
 use keydesk_core::admission::{AdmissionError, AuthContext, Presented, authenticate, models_in_scope};
@@ -163,7 +164,7 @@ on_both!(
         assert_eq!(refused_live().await, Rejection::Expired { last_four, since });
         let mut tx = desk.db.write().await.unwrap();
         keydesk_core::store::keys::expire_due(&mut tx, desk.now()).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_unaudited(Unaudited::Bench).await.unwrap();
         desk.clock.set(START);
         assert!(matches!(refused_live().await, Rejection::Expired { .. }));
         desk.revoke(&at, &issued, "").await.unwrap();

@@ -51,7 +51,7 @@ async fn kinds(desk: &TestDesk, at: &At) -> Vec<String> {
 
 async fn role_of(desk: &TestDesk, at: &At, caller: &Caller) -> Option<OrgRole> {
     let mut read = desk.db.read().await.unwrap();
-    access::open_org(&mut read, caller, &at.org.slug).await.ok().and_then(|context| context.principal.role)
+    access::open_org(&mut read, caller, &at.org.slug).await.ok().and_then(|context| context.principal.role())
 }
 
 fn is_not_found<T>(result: &Result<T, OpError>) -> bool {

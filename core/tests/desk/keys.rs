@@ -11,6 +11,7 @@ use keydesk_core::forms::key::{EditForm, KeyForm, SearchForm};
 use keydesk_core::ops::keys::{EditConflict, Edited, Found, IssuedKey};
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store;
+use keydesk_core::store::Unaudited;
 use sha2::{Digest, Sha256};
 
 use crate::support::*;
@@ -461,7 +462,7 @@ on_both!(
         let sweep = async || {
             let mut tx = desk.db.write().await.unwrap();
             let swept = store::keys::expire_due(&mut tx, desk.now()).await.unwrap();
-            tx.save_unaudited("test").await.unwrap();
+            tx.save_unaudited(Unaudited::Bench).await.unwrap();
             swept
         };
         desk.clock.set(START.plus_days(7).plus_ms(-1));

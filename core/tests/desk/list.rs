@@ -2,10 +2,11 @@
 
 use keydesk_core::domain::key::Status;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
-use keydesk_core::domain::policy::{Action, system_permit};
+use keydesk_core::domain::policy::{Action, test_permit};
 use keydesk_core::domain::window::WindowStarts;
 use keydesk_core::forms::key::FormContext;
 use keydesk_core::ops;
+use keydesk_core::store::Unaudited;
 
 use crate::support::*;
 
@@ -29,7 +30,7 @@ const WORDS: [&str; 12] =
 async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> {
     let mut dice = Dice::new(seed);
     let mut known: Vec<Known> = Vec::new();
-    let permit = system_permit(&at.org.id, Action::CreateKey, "test");
+    let permit = test_permit(&at.org.id, Action::CreateKey, at.org.id.as_str());
     let context = FormContext {
         now: desk.now(),
         zone: &at.org.zone,
@@ -45,7 +46,7 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
         let owner = &at.caller.person.id;
         let issued =
             ops::keys::issue(desk, &mut tx, &permit, "sk-desk-", owner, &spec, desk.now()).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_unaudited(Unaudited::Bench).await.unwrap();
         let week = 7 * DAY;
         let one = Known {
             id: issued.id.to_string(),

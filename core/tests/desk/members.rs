@@ -7,6 +7,7 @@ use keydesk_core::ops::invitations::{self, InviteForm, JoinForm};
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::members::{self, LeaveForm, MemberRef, Out, RoleForm};
 use keydesk_core::ops::offboarding::{self, DecideForm, Decided};
+use keydesk_core::store::Unaudited;
 use keydesk_core::store::people;
 use keydesk_core::store::sessions::{self, Begun, NewSession};
 
@@ -270,7 +271,7 @@ on_both!(
                 password_set_at,
             };
             assert_eq!(sessions::insert(&mut tx, &new, desk.now()).await.unwrap(), Begun::Yes);
-            tx.save_unaudited("test").await.unwrap();
+            tx.save_unaudited(Unaudited::Bench).await.unwrap();
             let form = InviteForm {
                 org: owner.org.slug.clone(),
                 email: "cy@example.com".into(),
@@ -288,7 +289,7 @@ on_both!(
             sessions::save(&mut tx, hash, "{}").await.unwrap();
             assert_ne!(sessions::insert(&mut tx, &new, desk.now()).await.unwrap(), Begun::Yes);
             assert!(sessions::who(&mut tx, hash).await.unwrap().is_none(), "{way_out}");
-            tx.save_unaudited("test").await.unwrap();
+            tx.save_unaudited(Unaudited::Bench).await.unwrap();
             assert!(is_not_found(&leave(&desk, &member).await), "no place here any more");
             assert!(
                 invitations::find(&desk, theirs.token.as_str()).await.unwrap().is_none(),

@@ -15,6 +15,7 @@ use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::{Period, WindowStarts};
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::ops::keys::IssuedKey;
+use keydesk_core::store::Unaudited;
 use keydesk_core::store::{Db, meter};
 
 use crate::support::*;
@@ -353,7 +354,7 @@ on_both!(
         let open = pass(&desk, &context, 0).await;
         let mut tx = desk.db.write().await.unwrap();
         meter::sweep(&mut tx, desk.now()).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_unaudited(Unaudited::Bench).await.unwrap();
         assert_eq!(desk.texts("SELECT request_id FROM reservations").await, [open.request().as_str()]);
         assert_eq!(desk.number("SELECT COUNT(*) FROM rate_counts").await, 1);
     }

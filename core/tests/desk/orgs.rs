@@ -256,7 +256,7 @@ on_both!(
         assert!(matches!(made.owner, Owner::Joined(name) if name == at.caller.person.name));
         let context =
             open_org(&mut desk.db.read().await.unwrap(), &at.caller, "fjord-robotics").await.unwrap();
-        assert_eq!((context.principal.role, context.orgs.len()), (Some(OrgRole::Owner), 2));
+        assert_eq!((context.principal.role(), context.orgs.len()), (Some(OrgRole::Owner), 2));
         assert_eq!(context.org.zone.name(), "Europe/Oslo");
 
         let made =

@@ -1,12 +1,13 @@
 //! How people come in: set-up, signing in, reset links and sessions.
 
 use keydesk_core::domain::hidden::Hidden;
-use keydesk_core::domain::ids::{PersonId, SessionId};
+use keydesk_core::domain::ids::{OrgId, PersonId, SessionId};
 use keydesk_core::domain::person::Email;
-use keydesk_core::domain::policy::PlatformRole;
+use keydesk_core::domain::policy::{Action, PlatformRole, test_permit};
 use keydesk_core::ops::setup::set_up;
 use keydesk_core::ops::sign_in::{ResetForm, SignInForm, WRONG, reset_password, sign_in};
 use keydesk_core::ops::{OpError, links};
+use keydesk_core::store::Unaudited;
 use keydesk_core::store::people::NewPerson;
 use keydesk_core::store::sessions::{self, Begun, NewSession};
 use keydesk_core::store::{links::LinkKind, people};
@@ -100,8 +101,10 @@ on_both!(
             platform: PlatformRole::Operator,
         };
         let mut tx = desk.db.write().await.unwrap();
-        people::insert_person(&mut tx, &new, desk.now()).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        let nowhere = OrgId::new(desk.now(), desk.id_entropy());
+        let permit = test_permit(&nowhere, Action::SetUp, nowhere.as_str());
+        people::insert_person(&mut tx, &permit, &new, desk.now()).await.unwrap();
+        tx.save_unaudited(Unaudited::Bench).await.unwrap();
         assert!(is_not_found(&set_up(&desk, &setup_form(&token)).await));
         assert_eq!(desk.number("SELECT COUNT(*) FROM orgs").await, 0);
     }
@@ -201,7 +204,7 @@ async fn begin(desk: &TestDesk, person: &PersonId, hash: &[u8]) -> bool {
         password_set_at,
     };
     let begun = sessions::insert(&mut tx, &new, desk.now()).await.unwrap();
-    tx.save_unaudited("test").await.unwrap();
+    tx.save_unaudited(Unaudited::Bench).await.unwrap();
     begun == Begun::Yes
 }
 
@@ -260,13 +263,13 @@ on_both!(
         assert!(begin(&desk, person, b"hash").await);
         let mut tx = desk.db.write().await.unwrap();
         sessions::end(&mut tx, b"hash", desk.now()).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_unaudited(Unaudited::Bench).await.unwrap();
         assert!(!lives(&desk, b"hash").await);
         // A slow request that still holds it saves and is seen.
         let mut tx = desk.db.write().await.unwrap();
         sessions::save(&mut tx, b"hash", "{\"late\":1}").await.unwrap();
         sessions::seen(&mut tx, b"hash", desk.now().plus_ms(1)).await.unwrap();
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_unaudited(Unaudited::Bench).await.unwrap();
         assert!(!lives(&desk, b"hash").await);
         assert_eq!(desk.texts("SELECT data FROM sessions").await, ["{}"]);
         assert!(!begin(&desk, person, b"hash").await, "the hash of an ended session was given out again");
@@ -287,7 +290,7 @@ on_both!(
         while desk.now() < START.plus_ms(DAY - 1) {
             let mut tx = desk.db.write().await.unwrap();
             sessions::seen(&mut tx, b"hash", desk.now()).await.unwrap();
-            tx.save_unaudited("test").await.unwrap();
+            tx.save_unaudited(Unaudited::Bench).await.unwrap();
             assert!(lives(&desk, b"hash").await);
             let left = START.plus_ms(DAY - 1).ms() - desk.now().ms();
             desk.clock.advance(left.min(HOUR / 2));

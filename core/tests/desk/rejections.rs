@@ -9,6 +9,7 @@ use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::ops::keys::{self, IssuedKey};
 use keydesk_core::ops::support::{LookupForm, LookupResult, hits, lookup};
 use keydesk_core::ops::{OpError, audit};
+use keydesk_core::store::Unaudited;
 use keydesk_core::store::rejections;
 
 use crate::support::*;
@@ -64,7 +65,7 @@ on_both!(
 
         let mut tx = desk.db.write().await.unwrap();
         assert_eq!(rejections::sweep(&mut tx, desk.now().plus_ms(-MINUTE)).await.unwrap(), 1);
-        tx.save_unaudited("test").await.unwrap();
+        tx.save_unaudited(Unaudited::Bench).await.unwrap();
         assert_eq!(refused(&desk, &at, &issued).await.len(), 1);
     }
 );

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keydesk_core::domain::audit::{Event, EventKind};
-use keydesk_core::domain::policy::{Action, system_permit};
+use keydesk_core::domain::policy::{Action, test_permit};
 use keydesk_core::store::{Db, SchemaState};
 use sqlx::Row;
 
@@ -266,7 +266,7 @@ on_both!(
         let nowhere = keydesk_core::domain::ids::OrgId::new(desk.now(), [9; 10]);
         let mut tx = desk.db.write().await.unwrap();
         keydesk_core::store::people::set_theme(&mut tx, &at.caller.person.id, "dark").await.unwrap();
-        let permit = system_permit(&nowhere, Action::SeeKey, "test");
+        let permit = test_permit(&nowhere, Action::EditKey, "x");
         let saved = tx.save(&permit, Event::new(EventKind::KeyEdited, "x", "x"), desk.now()).await;
         assert!(saved.is_err());
         assert_eq!(before, desk.dump().await);

@@ -78,13 +78,17 @@ fn sign(kind: EventKind) -> Icon {
     use EventKind as K;
     match kind {
         K::OrgCreated | K::KeyCreated | K::TeamCreated | K::TeamPersonAdded | K::MemberInvited => Icon::Plus,
-        K::BalanceCredited => Icon::Plus,
+        K::BalanceCredited | K::ProviderAdded | K::ModelAdded => Icon::Plus,
+        K::ProviderRetired | K::ModelRetired => Icon::Ban,
         K::OrgSuspended | K::KeyRevoked | K::TeamArchived | K::MemberRemoved | K::InvitationWithdrawn => {
             Icon::Ban
         }
         K::KeyDisabled | K::MemberDisabled => Icon::Pause,
         K::OrgResumed | K::KeyEnabled | K::KeyKept | K::TeamRestored | K::MemberEnabled => Icon::Play,
         K::OrgEdited
+        | K::ProviderEdited
+        | K::ModelEdited
+        | K::ModelRouted
         | K::BalanceDebited
         | K::BalanceEnforced
         | K::BalanceNotEnforced

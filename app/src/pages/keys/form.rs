@@ -233,7 +233,7 @@ fn owner(view: &FormView, field_errors: &FieldErrors) -> AnyView {
         .into_any();
     }
     let chosen =
-        if view.form.owner.is_empty() { view.context.principal.person.as_str() } else { &view.form.owner };
+        if view.form.owner.is_empty() { view.context.principal.person().as_str() } else { &view.form.owner };
     let help = "The owner can see, disable and revoke the key.";
     select_field("owner", "form[key][owner]", "Owner", help, owners, chosen, field_errors)
 }

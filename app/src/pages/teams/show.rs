@@ -75,7 +75,7 @@ fn actions(view: &TeamView) -> AnyView {
     let may = |action| view.context.may(action, On::Team(&team.id));
     let base = LocalPath::team(slug, &team.id).as_str().to_owned();
     let in_use = team.archived_at.is_none();
-    let facts = KeyFacts { team: Some(&team.id), owner: &view.context.principal.person };
+    let facts = KeyFacts { id: None, team: Some(&team.id), owner: view.context.principal.person() };
     let key = (in_use && view.context.may(Action::CreateKey, On::Key(facts))).then(|| {
         view! {
             <a class="btn" href=format!("/{slug}/keys/new?team={}", team.id)>

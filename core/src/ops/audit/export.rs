@@ -12,7 +12,7 @@ use crate::domain::audit_filter::{AuditFilter, Kinds};
 use crate::domain::audit_words;
 use crate::domain::ids::TeamId;
 use crate::domain::moment::{Day, Moment};
-use crate::domain::policy::{Action, On, Permit};
+use crate::domain::policy::{Action, Chain, On, Permit};
 use crate::store::audit_list::{self, Wanted};
 use crate::store::{StoreError, audit, teams};
 
@@ -117,7 +117,7 @@ pub async fn export(desk: &Desk, caller: &Caller, form: &ExportForm) -> Result<E
     if keys == KeysMeant::Secret {
         return Err(OpError::say("key", "Name the key; a whole secret is not looked up here."));
     }
-    let below = audit::head(&mut tx, &org.id).await?.map_or(0, |(seq, _)| seq) + 1;
+    let below = audit::head(&mut tx, &Chain::Org(org.id.clone())).await?.map_or(0, |(seq, _)| seq) + 1;
 
     let person = match filter.person.as_str() {
         "" => None,

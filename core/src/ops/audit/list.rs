@@ -9,7 +9,7 @@ use crate::domain::audit_filter::AuditFilter;
 use crate::domain::ids::{KeyId, OrgId};
 use crate::domain::key_format::looks_like_secret;
 use crate::domain::moment::{Moment, Zone};
-use crate::domain::policy::{Action, On};
+use crate::domain::policy::{Action, Chain, On};
 use crate::domain::team::Team;
 use crate::store::audit_list::{AuditPage, Wanted};
 use crate::store::{StoreError, Via, audit, audit_list, teams};
@@ -59,7 +59,7 @@ pub async fn list(
     let subjects: BTreeSet<&str> = page.events.iter().map(|event| event.subject_id.as_str()).collect();
     let subjects: Vec<&str> = subjects.into_iter().collect();
     let there = audit_list::still_there(&mut read, org, &subjects).await?.into_iter().collect();
-    let total = audit::head(&mut read, org).await?.map_or(0, |(seq, _)| seq);
+    let total = audit::head(&mut read, &Chain::Org(org.clone())).await?.map_or(0, |(seq, _)| seq);
     let people = audit_list::people(&mut read, org).await?;
     let teams = teams::in_use(&mut read, org).await?;
     Ok(AuditView { page, total, keys, people, teams, there, now: desk.now(), context })

@@ -3,15 +3,16 @@
 //! changes nothing.
 
 use crate::Desk;
-use crate::domain::ids::OrgId;
+use crate::domain::policy::Chain;
 use crate::store::{StoreError, audit};
 
 const CHUNK_ROWS: i64 = 1_000;
 
-/// What one organisation's audit comes to.
+/// The result for one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    pub slug: String,
+    /// The organisation's slug, or `installation`.
+    pub name: String,
     /// How many events were found in order.
     pub events: i64,
     /// The newest one's hash. Kept elsewhere, it proves later that nothing up to here was rewritten since.
@@ -36,30 +37,40 @@ pub enum Broken {
     NoHead(i64),
 }
 
-/// All organisations, in the order of their slugs.
+/// Every chain: the installation's, then each organisation's in the order of their slugs.
+///
+/// # Errors
+/// `StoreError` when the database cannot be read.
 pub async fn verify_all(desk: &Desk) -> Result<Vec<Report>, StoreError> {
-    let orgs = audit::orgs(&mut desk.db.read().await?).await?;
-    let mut reports = Vec::with_capacity(orgs.len());
-    for (id, slug) in orgs {
-        reports.push(walk(desk, &id, slug).await?);
+    let mut reports = Vec::new();
+    for (chain, name) in chains(desk).await? {
+        reports.push(walk(desk, &chain, name).await?);
     }
     Ok(reports)
 }
 
-/// One organisation; `None` when there is none with this slug.
-pub async fn verify(desk: &Desk, slug: &str) -> Result<Option<Report>, StoreError> {
-    let orgs = audit::orgs(&mut desk.db.read().await?).await?;
-    match orgs.into_iter().find(|(_, known)| known == slug) {
-        Some((id, slug)) => walk(desk, &id, slug).await.map(Some),
+/// One chain by an organisation's slug, or `installation`; `None` when there is none.
+///
+/// # Errors
+/// `StoreError` when the database cannot be read.
+pub async fn verify(desk: &Desk, name: &str) -> Result<Option<Report>, StoreError> {
+    match chains(desk).await?.into_iter().find(|(_, known)| known == name) {
+        Some((chain, name)) => walk(desk, &chain, name).await.map(Some),
         None => Ok(None),
     }
 }
 
-async fn walk(desk: &Desk, org: &OrgId, slug: String) -> Result<Report, StoreError> {
+async fn chains(desk: &Desk) -> Result<Vec<(Chain, String)>, StoreError> {
+    let orgs = audit::orgs(&mut desk.db.read().await?).await?;
+    let installation = (Chain::Installation, Chain::Installation.id().to_owned());
+    Ok([installation].into_iter().chain(orgs.into_iter().map(|(id, slug)| (Chain::Org(id), slug))).collect())
+}
+
+async fn walk(desk: &Desk, chain: &Chain, name: String) -> Result<Report, StoreError> {
     let mut read = desk.db.read().await?;
     let (mut last, mut hash) = (0, vec![0; 32]);
     let broken = loop {
-        let links = audit::links(&mut read, org, last, CHUNK_ROWS).await?;
+        let links = audit::links(&mut read, chain, last, CHUNK_ROWS).await?;
         let mut broken = None;
         for link in &links {
             broken = if link.seq != last + 1 {
@@ -84,8 +95,8 @@ async fn walk(desk: &Desk, org: &OrgId, slug: String) -> Result<Report, StoreErr
             continue;
         }
         // Head and event are written together, so a head that is ahead of what was read is either newer or broken.
-        break match audit::head(&mut read, org).await? {
-            Some((seq, _)) if seq > last => match audit::links(&mut read, org, last, 1).await?.is_empty() {
+        break match audit::head(&mut read, chain).await? {
+            Some((seq, _)) if seq > last => match audit::links(&mut read, chain, last, 1).await?.is_empty() {
                 true => Some(Broken::CutOff(last, seq)),
                 false => continue,
             },
@@ -94,5 +105,5 @@ async fn walk(desk: &Desk, org: &OrgId, slug: String) -> Result<Report, StoreErr
             Some(_) | None => Some(Broken::NoHead(last)),
         };
     };
-    Ok(Report { slug, events: last, head: hash, broken })
+    Ok(Report { name, events: last, head: hash, broken })
 }

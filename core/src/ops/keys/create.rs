@@ -83,7 +83,7 @@ pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<I
     if owner.id != caller.person.id {
         caller.require_recent_auth(now)?;
     }
-    let facts = KeyFacts { team: spec.team.as_ref(), owner: &owner.id };
+    let facts = KeyFacts { id: None, team: spec.team.as_ref(), owner: &owner.id };
     let permit = context.permit(Action::CreateKey, On::Key(facts))?;
     let spec = KeySpec { owner: Some(owner.id.clone()), ..spec };
     let issued = issue(desk, &mut tx, &permit, &org.key_prefix, &owner.id, &spec, now).await?;

@@ -13,6 +13,7 @@ use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
 use crate::domain::window::WindowStarts;
 use crate::forms::key::SearchForm;
+use crate::store::Unaudited;
 use crate::store::key_list::{self, KeyPage};
 use crate::store::throttle::{self, Throttled};
 use crate::store::{keys, spend, teams};
@@ -146,7 +147,7 @@ pub(in crate::ops) async fn count_secret_search(desk: &Desk, caller: &Caller) ->
     let minute = now.ms() - now.ms().rem_euclid(60_000);
     throttle::count(&mut tx, Throttled::Search, subject, now, Moment::from_ms(minute)).await?;
     let counted = throttle::find(&mut tx, Throttled::Search, subject).await?;
-    tx.save_unaudited("a count of look-ups").await?;
+    tx.save_unaudited(Unaudited::SearchCounted).await?;
     match counted {
         Some((times, _)) if times > SECRET_SEARCHES_A_MINUTE => Err(OpError::TooMany { retry_after_s: 60 }),
         _ => Ok(()),

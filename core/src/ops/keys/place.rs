@@ -28,8 +28,8 @@ pub(super) async fn teams_to_choose(via: &mut impl Via, context: &OrgContext) ->
     let principal = &context.principal;
     if !principal.runs_org() {
         let own = |team: &Team| {
-            principal.admin_of.contains(&team.id)
-                || principal.members_create != MembersCreate::No && principal.member_of.contains(&team.id)
+            principal.admin_of().contains(&team.id)
+                || principal.members_create() != MembersCreate::No && principal.member_of().contains(&team.id)
         };
         list.retain(own);
     }
@@ -38,7 +38,7 @@ pub(super) async fn teams_to_choose(via: &mut impl Via, context: &OrgContext) ->
 
 /// May the caller's own key be without a team?
 pub(super) fn may_go_without_team(context: &OrgContext) -> bool {
-    let facts = KeyFacts { team: None, owner: &context.principal.person };
+    let facts = KeyFacts { id: None, team: None, owner: context.principal.person() };
     context.may(Action::CreateKey, On::Key(facts))
 }
 
@@ -51,8 +51,8 @@ pub(super) async fn owners_to_choose(
     if principal.runs_org() {
         return Ok(people::active(via, org, MAX_OWNERS).await?);
     }
-    let mut owners = vec![PersonName { id: principal.person.clone(), name: principal.name.clone() }];
-    for team in &principal.admin_of {
+    let mut owners = vec![PersonName { id: principal.person().clone(), name: principal.name().to_owned() }];
+    for team in principal.admin_of() {
         owners.extend(teams::active_people(via, org, team, MAX_OWNERS).await?);
     }
     owners.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
@@ -96,7 +96,7 @@ pub(super) async fn check(
     before: Option<&KeySpec>,
     now: Moment,
 ) -> Result<PersonName, OpError> {
-    let owner = spec.owner.clone().unwrap_or_else(|| context.principal.person.clone());
+    let owner = spec.owner.clone().unwrap_or_else(|| context.principal.person().clone());
     let same_team = before.is_some_and(|before| before.team == spec.team);
     let same_owner = before.is_some_and(|before| before.owner.as_ref() == Some(&owner));
     if !same_team {
@@ -108,9 +108,9 @@ pub(super) async fn check(
         check_owner(tx, context, spec.team.as_ref(), owner, now).await?
     };
     if !(same_team && same_owner) {
-        let facts = KeyFacts { team: spec.team.as_ref(), owner: &named.id };
+        let facts = KeyFacts { id: None, team: spec.team.as_ref(), owner: &named.id };
         if !context.may(Action::CreateKey, On::Key(facts)) {
-            let own = named.id == context.principal.person;
+            let own = named.id == *context.principal.person();
             return Err(match (&spec.team, own) {
                 (None, _) => OpError::say(
                     "team",
@@ -159,7 +159,7 @@ async fn check_owner(
     let Some(member) = members::find(tx, org, &owner).await?.filter(Member::active) else {
         return Err(OpError::say("owner", "That person is not active in this organisation. Choose another."));
     };
-    if !context.principal.runs_org() && owner != context.principal.person {
+    if !context.principal.runs_org() && owner != *context.principal.person() {
         let in_team = match team {
             Some(team) => teams::active_people(tx, org, team, MAX_OWNERS).await?,
             None => vec![],
@@ -176,7 +176,7 @@ async fn check_owner(
         && keys::live_of_owner(tx, org, &owner, now).await? >= max
     {
         let keys = if max == 1 { "1 live key".to_owned() } else { format!("{} live keys", grouped(max)) };
-        let sentence = if owner == context.principal.person {
+        let sentence = if owner == *context.principal.person() {
             format!("Members can own at most {keys} here, and you have reached that. Revoke one first.")
         } else {
             format!(

@@ -60,14 +60,14 @@ pub async fn create(desk: &Desk, by: By<'_>, form: &NewOrgForm) -> Result<Create
     };
     let org = Org::new(id, slug, name, zone);
     let mut tx = desk.db.write().await?;
-    people::insert_org(&mut tx, &org, now).await.map_err(|error| slug_taken(error, &org.slug))?;
+    people::insert_org(&mut tx, &permit, &org, now).await.map_err(|error| slug_taken(error, &org.slug))?;
     let known = match people::credentials(&mut tx, &email).await? {
         Some(known) => people::find(&mut tx, &known.person).await?,
         None => None,
     };
     let (owner, told) = match known {
         Some(person) => {
-            people::insert_member(&mut tx, &org.id, &person.id, OrgRole::Owner, now).await?;
+            people::insert_member(&mut tx, &permit, &org.id, &person.id, OrgRole::Owner, now).await?;
             let told = person.name.clone();
             (Owner::Joined(person.name), told)
         }

@@ -10,7 +10,7 @@ use crate::domain::key_format::looks_like_secret;
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
 use crate::domain::person::visible_name;
-use crate::domain::policy::{self, Action, MembersCreate, On, Permit, PlatformRole, system_permit};
+use crate::domain::policy::{self, Action, On, OperatorPermit, Permit, PlatformRole};
 use crate::forms::org::OrgStatusForm;
 use crate::store::orgs::{self, OrgFilter, OrgPage};
 use crate::store::people;
@@ -27,10 +27,26 @@ impl By<'_> {
     pub(super) fn permit(&self, org: &OrgId, action: Action) -> Result<Permit, OpError> {
         match self {
             By::Operator(caller) => {
-                let principal = principal(caller, org, None, MembersCreate::No);
+                let principal = principal(caller, org, None);
                 Ok(policy::permit(&principal, action, On::Org)?)
             }
-            By::CommandLine => Ok(system_permit(org, action, "command line")),
+            By::CommandLine => Ok(Permit::program(org, action, org.as_str(), "command line")),
+        }
+    }
+
+    /// For providers and models; `object` is the id.
+    pub(in crate::ops) fn operator_permit(
+        &self,
+        action: Action,
+        object: &str,
+    ) -> Result<OperatorPermit, OpError> {
+        match self {
+            By::Operator(caller) => {
+                let person = &caller.person;
+                let who = (&person.id, person.name.as_str(), person.platform);
+                Ok(policy::operator_permit(who, caller.origin(), action, object)?)
+            }
+            By::CommandLine => Ok(OperatorPermit::program(action, object, "command line")),
         }
     }
 }

@@ -46,7 +46,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let mut compared_some = false;
     // A key of the team that is nobody's in particular: may they see it?
     let nobody = crate::domain::ids::PersonId::new(Moment::from_ms(0), [0; 10]);
-    let facts = KeyFacts { team: Some(&team.id), owner: &nobody };
+    let facts = KeyFacts { id: None, team: Some(&team.id), owner: &nobody };
     if context.may(Action::SeeKey, On::Key(facts)) {
         above = keys::newest_of_team(&mut read, org, &team.id, MAX_COMPARED as i64 + 1).await?;
         compared_some = above.len() > MAX_COMPARED;

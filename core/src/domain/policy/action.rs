@@ -1,0 +1,167 @@
+//! Everything that can be asked for, and which audit events record it.
+
+use crate::domain::audit::EventKind;
+
+/// Everything that can be asked for. docs/ROLES.md has a row for each, and a test compares it with `allows`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    ListKeys,
+    SeeKey,
+    CreateKey,
+    EditKey,
+    DisableKey,
+    EnableKey,
+    RevokeKey,
+    ListTeams,
+    SeeTeam,
+    CreateTeam,
+    /// Its name, model scope, budgets and limits.
+    EditTeam,
+    ArchiveTeam,
+    /// Who is in it, and who looks after it.
+    ManageTeamPeople,
+    ListMembers,
+    SeeMember,
+    Invite,
+    ChangeRole,
+    DisableMember,
+    EnableMember,
+    RemoveMember,
+    Leave,
+    SeeSettings,
+    EditSettings,
+    SeeAudit,
+    ExportAudit,
+    CreateOrg,
+    SuspendOrg,
+    ResumeOrg,
+    /// What the organisation has left, and its ledger.
+    SeeBalance,
+    /// Credits, debits, and whether requests stop at nothing.
+    ChangeBalance,
+    /// A password, a second factor, sessions: one's own, told to the organisations that one belongs to.
+    OwnAccount,
+    /// Taking up an invitation.
+    Join,
+    /// A support person's look into an organisation, for its audit.
+    AccessAsSupport,
+    /// Only ever the program's own: the set-up of an installation, and a password set through a one-time link.
+    SetUp,
+    ResetPassword,
+    /// Providers and models: the operators' own.
+    AddProvider,
+    EditProvider,
+    RetireProvider,
+    AddModel,
+    EditModel,
+    RouteModel,
+    RetireModel,
+}
+
+impl Action {
+    /// Of the installation, not of one organisation: recorded in the installation's audit chain too.
+    pub(super) fn of_installation(self) -> bool {
+        use Action as A;
+        matches!(self, A::CreateOrg | A::SuspendOrg | A::ResumeOrg | A::ChangeBalance | A::SetUp)
+            || self.of_catalogue()
+    }
+
+    /// On providers and models, which belong to no organisation.
+    pub(super) fn of_catalogue(self) -> bool {
+        use Action as A;
+        matches!(
+            self,
+            A::AddProvider
+                | A::EditProvider
+                | A::RetireProvider
+                | A::AddModel
+                | A::EditModel
+                | A::RouteModel
+                | A::RetireModel
+        )
+    }
+
+    /// About the person who acts and nobody else: the permit's object is that person.
+    pub(super) fn on_oneself(self) -> bool {
+        matches!(self, Action::Leave | Action::Join | Action::OwnAccount)
+    }
+
+    /// The kinds of audit event that record this action: a write under its permit owes one of them. Empty for what only
+    /// reads, except for looks and exports, which are recorded although they change nothing.
+    pub fn recorded_as(self) -> &'static [EventKind] {
+        use EventKind as E;
+        match self {
+            Action::CreateKey => &[E::KeyCreated],
+            Action::EditKey => &[E::KeyEdited, E::KeyKept],
+            Action::DisableKey => &[E::KeyDisabled],
+            Action::EnableKey => &[E::KeyEnabled],
+            Action::RevokeKey => &[E::KeyRevoked],
+            Action::CreateTeam => &[E::TeamCreated],
+            Action::EditTeam => &[E::TeamEdited],
+            Action::ArchiveTeam => &[E::TeamArchived, E::TeamRestored],
+            Action::ManageTeamPeople => &[E::TeamPersonAdded, E::TeamPersonChanged, E::TeamPersonRemoved],
+            Action::Invite => &[E::MemberInvited, E::InvitationResent, E::InvitationWithdrawn],
+            Action::ChangeRole => &[E::MemberRoleChanged],
+            Action::DisableMember => &[E::MemberDisabled],
+            Action::EnableMember => &[E::MemberEnabled],
+            Action::RemoveMember => &[E::MemberRemoved],
+            Action::Leave => &[E::MemberLeft],
+            Action::Join => &[E::MemberJoined],
+            Action::EditSettings => &[E::OrgEdited],
+            Action::CreateOrg | Action::SetUp => &[E::OrgCreated],
+            Action::SuspendOrg => &[E::OrgSuspended],
+            Action::ResumeOrg => &[E::OrgResumed],
+            Action::ChangeBalance => {
+                &[E::BalanceCredited, E::BalanceDebited, E::BalanceEnforced, E::BalanceNotEnforced]
+            }
+            Action::OwnAccount => &[
+                E::PersonRenamed,
+                E::PasswordChanged,
+                E::SessionsEnded,
+                E::SecondFactorOn,
+                E::SecondFactorOff,
+                E::RecoveryCodesMade,
+                E::RecoveryCodeUsed,
+            ],
+            Action::ResetPassword => &[E::PasswordReset],
+            Action::AddProvider => &[E::ProviderAdded],
+            Action::EditProvider => &[E::ProviderEdited],
+            Action::RetireProvider => &[E::ProviderRetired],
+            Action::AddModel => &[E::ModelAdded],
+            Action::EditModel => &[E::ModelEdited],
+            Action::RouteModel => &[E::ModelRouted],
+            Action::RetireModel => &[E::ModelRetired],
+            Action::AccessAsSupport => &[E::SupportAccessed],
+            Action::ExportAudit => &[E::AuditExported],
+            Action::ListKeys
+            | Action::SeeKey
+            | Action::ListTeams
+            | Action::SeeTeam
+            | Action::ListMembers
+            | Action::SeeMember
+            | Action::SeeSettings
+            | Action::SeeAudit
+            | Action::SeeBalance => &[],
+        }
+    }
+
+    /// Still to be done in a suspended organisation: looking, taking keys out of use, leaving.
+    pub fn while_suspended(self) -> bool {
+        use Action as A;
+        match self {
+            A::ListKeys | A::SeeKey | A::DisableKey | A::RevokeKey => true,
+            A::ListTeams | A::SeeTeam | A::ListMembers | A::SeeMember => true,
+            A::DisableMember | A::RemoveMember | A::Leave => true,
+            A::SeeSettings | A::SeeAudit | A::ExportAudit | A::AccessAsSupport => true,
+            A::SuspendOrg | A::ResumeOrg | A::OwnAccount | A::ResetPassword => true,
+            A::SeeBalance | A::ChangeBalance => true,
+            A::CreateKey | A::EditKey | A::EnableKey => false,
+            A::CreateTeam | A::EditTeam | A::ArchiveTeam | A::ManageTeamPeople => false,
+            A::Invite | A::Join | A::ChangeRole | A::EnableMember | A::EditSettings => false,
+            A::CreateOrg | A::SetUp => false,
+            // Of no organisation, so never asked.
+            A::AddProvider | A::EditProvider | A::RetireProvider => false,
+            A::AddModel | A::EditModel | A::RouteModel | A::RetireModel => false,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a person is: to an organisation, and to the installation.
+
+/// A person's role in an organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrgRole {
+    Owner,
+    Admin,
+    Member,
+}
+
+impl OrgRole {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OrgRole::Owner => "owner",
+            OrgRole::Admin => "admin",
+            OrgRole::Member => "member",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [OrgRole::Owner, OrgRole::Admin, OrgRole::Member].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// A person's role in the installation as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlatformRole {
+    None,
+    /// Looks up across organisations and changes nothing.
+    Support,
+    /// Runs the installation. Gives no sight of an organisation's keys by itself.
+    Operator,
+}
+
+impl PlatformRole {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PlatformRole::None => "none",
+            PlatformRole::Support => "support",
+            PlatformRole::Operator => "operator",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [PlatformRole::None, PlatformRole::Support, PlatformRole::Operator]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+    }
+}
+
+/// Whether members may create keys for themselves: an organisation's setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MembersCreate {
+    #[default]
+    No,
+    /// In the teams that they are in.
+    InTeams,
+    /// Also without a team.
+    Anywhere,
+}
+
+impl MembersCreate {
+    pub const ALL: [MembersCreate; 3] = [MembersCreate::No, MembersCreate::InTeams, MembersCreate::Anywhere];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MembersCreate::No => "no",
+            MembersCreate::InTeams => "in_teams",
+            MembersCreate::Anywhere => "anywhere",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.as_str() == text)
+    }
+}

@@ -1,0 +1,237 @@
+//! Transactions that write, and what they owe the audit. A write compares its permit with the row that it changes and
+//! charges the transaction: from then on it owes an event of a kind that records the action, about that object. `save`
+//! writes the event and settles nothing else; a transaction that still owes one cannot be committed.
+
+use sqlx::{Postgres, Sqlite};
+
+use super::{Conn, StoreError, Via, audit};
+use crate::domain::audit::Event;
+use crate::domain::moment::Moment;
+use crate::domain::policy::{Action, Authority, Authorized};
+
+/// A transaction that writes. Dropped without being saved, it changes nothing.
+pub struct Tx {
+    inner: Inner,
+    due: Vec<Due>,
+}
+
+enum Inner {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+/// An event that has to be written before the transaction can be committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Due {
+    action: Action,
+    subject: String,
+}
+
+/// What may be committed without an audit event, each with the reason. A test prints the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unaudited {
+    AttemptCounted,
+    SignIn,
+    Session,
+    Reauthenticated,
+    Theme,
+    LinkMade,
+    InvitationMailed,
+    SecondFactorPrepared,
+    SearchCounted,
+    Expiry,
+    Sweep,
+    Usage,
+    Rejections,
+    Bench,
+}
+
+impl Unaudited {
+    pub const ALL: [Unaudited; 14] = [
+        Unaudited::AttemptCounted,
+        Unaudited::SignIn,
+        Unaudited::Session,
+        Unaudited::Reauthenticated,
+        Unaudited::Theme,
+        Unaudited::LinkMade,
+        Unaudited::InvitationMailed,
+        Unaudited::SecondFactorPrepared,
+        Unaudited::SearchCounted,
+        Unaudited::Expiry,
+        Unaudited::Sweep,
+        Unaudited::Usage,
+        Unaudited::Rejections,
+        Unaudited::Bench,
+    ];
+
+    /// Why it needs no event.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Unaudited::AttemptCounted => "failed attempts are counted for throttling",
+            Unaudited::SignIn => "a sign-in changes nothing of an organisation",
+            Unaudited::Session => "a session's own data, start, last sight and end",
+            Unaudited::Reauthenticated => "a re-authentication changes nothing by itself",
+            Unaudited::Theme => "a display preference",
+            Unaudited::LinkMade => "a one-time link changes nothing until it is used, which is audited",
+            Unaudited::InvitationMailed => "the invitation itself was audited",
+            Unaudited::SecondFactorPrepared => {
+                "a second factor counts only once a code has proved it, which is audited"
+            }
+            Unaudited::SearchCounted => "searches for secrets are counted for throttling",
+            Unaudited::Expiry => "the expiry was decided, and audited, when it was set",
+            Unaudited::Sweep => "rows that count no more are removed",
+            Unaudited::Usage => "usage, reservations and last use are a record of their own",
+            Unaudited::Rejections => "a rejected request changes nothing",
+            Unaudited::Bench => "a benchmark's own database",
+        }
+    }
+}
+
+impl Via for Tx {
+    fn conn(&mut self) -> Conn<'_> {
+        match &mut self.inner {
+            Inner::Sqlite(tx) => Conn::Sqlite(tx),
+            Inner::Postgres(tx) => Conn::Postgres(tx),
+        }
+    }
+}
+
+impl Tx {
+    pub(super) fn sqlite(tx: sqlx::Transaction<'static, Sqlite>) -> Self {
+        Self { inner: Inner::Sqlite(tx), due: Vec::new() }
+    }
+
+    pub(super) fn postgres(tx: sqlx::Transaction<'static, Postgres>) -> Self {
+        Self { inner: Inner::Postgres(tx), due: Vec::new() }
+    }
+
+    /// Called by each write that a permit is needed for: the permit must allow one of `actions` on `object`, and an event
+    /// about `object` is due.
+    ///
+    /// # Errors
+    /// `WrongPermit` when it is for another action or another object; nothing is written then.
+    pub(super) fn charge(
+        &mut self,
+        permit: &impl Authorized,
+        actions: &[Action],
+        object: &str,
+    ) -> Result<(), StoreError> {
+        self.charge_about(permit, actions, object, object)
+    }
+
+    /// Like `charge`, when the event is about something else than the permit's object: about the key that is made in an
+    /// organisation, or the team that a person joins.
+    ///
+    /// # Errors
+    /// As `charge`.
+    pub(super) fn charge_about(
+        &mut self,
+        permit: &impl Authorized,
+        actions: &[Action],
+        object: &str,
+        subject: &str,
+    ) -> Result<(), StoreError> {
+        compare(permit, actions, Some(object))?;
+        let due = Due { action: permit.authority().action(), subject: subject.to_owned() };
+        if !self.due.contains(&due) {
+            self.due.push(due);
+        }
+        Ok(())
+    }
+
+    /// Writes the event to the permit's chains and commits: the change and the event that records it, or neither.
+    ///
+    /// # Errors
+    /// `Unaudited` when a write owes an event that this is not.
+    pub async fn save(
+        mut self,
+        permit: &impl Authorized,
+        event: Event,
+        now: Moment,
+    ) -> Result<(), StoreError> {
+        self.record(permit.authority(), &event, now).await?;
+        self.commit().await
+    }
+
+    /// For several things changed at once: an event for each.
+    ///
+    /// # Errors
+    /// `Unaudited` when a write owes an event that is not among them.
+    pub async fn save_all<P: Authorized>(
+        mut self,
+        events: Vec<(P, Event)>,
+        now: Moment,
+    ) -> Result<(), StoreError> {
+        for (permit, event) in &events {
+            self.record(permit.authority(), event, now).await?;
+        }
+        self.commit().await
+    }
+
+    async fn record(&mut self, authority: &Authority, event: &Event, now: Moment) -> Result<(), StoreError> {
+        let action = authority.action();
+        if !action.recorded_as().contains(&event.kind) {
+            let kind = event.kind.as_str();
+            return Err(StoreError::WrongPermit(format!(
+                "a permit for {action:?} cannot save the event {kind}"
+            )));
+        }
+        audit::append(self, authority, event, now).await?;
+        self.due.retain(|due| due.action != action || due.subject != event.subject_id);
+        Ok(())
+    }
+
+    /// Commits what needs no event.
+    ///
+    /// # Errors
+    /// `Unaudited` when a write owes an event.
+    pub async fn save_unaudited(self, _: Unaudited) -> Result<(), StoreError> {
+        self.commit().await
+    }
+
+    /// Commits whatever is due, for tests that prepare a database; the program is built without it.
+    ///
+    /// # Errors
+    /// `Database` when it cannot be written.
+    #[cfg(feature = "testing")]
+    pub async fn save_without_events(mut self) -> Result<(), StoreError> {
+        self.due.clear();
+        self.commit().await
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        if let Some(due) = self.due.first() {
+            return Err(StoreError::Unaudited(format!(
+                "{:?} of {} has no audit event",
+                due.action, due.subject
+            )));
+        }
+        match self.inner {
+            Inner::Sqlite(tx) => tx.commit().await?,
+            Inner::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// For what a permitted change brings with it, such as invitations withdrawn when a role changes: the same permit must
+/// allow it, and the change's own event is the one that is due.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action, or for another object than `object`.
+pub(super) fn compare(
+    permit: &impl Authorized,
+    actions: &[Action],
+    object: Option<&str>,
+) -> Result<(), StoreError> {
+    let authority = permit.authority();
+    if actions.contains(&authority.action()) && object.is_none_or(|object| object == authority.object()) {
+        return Ok(());
+    }
+    Err(StoreError::WrongPermit(format!(
+        "a permit for {:?} of {} was used for {actions:?} of {}",
+        authority.action(),
+        authority.object(),
+        object.unwrap_or("its organisation")
+    )))
+}
