@@ -109,7 +109,7 @@ test("when the server is away a sentence says so, what was typed stays, and it c
   await page.route("**/api/keys/create", (route) => route.abort("connectionrefused"));
   const create = page.getByRole("button", { name: "Create key" });
   await create.click();
-  await expect(page.getByRole("alert")).toHaveText("The server could not be reached. What you typed is still here; try again.");
+  await expect(page.getByRole("alert")).toHaveText("The server could not be reached. Your input is still here. Try again.");
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue(name);
   await expect(create).toBeEnabled();
   await page.unroute("**/api/keys/create");

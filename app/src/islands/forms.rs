@@ -1,4 +1,4 @@
-//! Forms marked `data-enhance` are posted in the background: each mistake appears beside its field and nothing that was
+//! Forms marked `data-enhance` are posted in the background: each error appears beside its field and nothing that was
 //! typed is lost. Without script the same forms work by themselves.
 
 use wasm_bindgen::{JsCast, JsValue};
@@ -36,7 +36,7 @@ async fn send(form: HtmlFormElement, button: Option<HtmlButtonElement>) {
     let leaving = match answer {
         Ok(response) => read(&form, response).await,
         Err(_) => {
-            trouble(&form, "The server could not be reached. What you typed is still here; try again.");
+            trouble(&form, "The server could not be reached. Your input is still here. Try again.");
             false
         }
     };
@@ -137,5 +137,11 @@ fn clear(form: &HtmlFormElement) {
     }
     while let Some(input) = find::<Element>(form, "[aria-invalid]") {
         let _ = input.remove_attribute("aria-invalid");
+        let described = input.get_attribute("aria-describedby").unwrap_or_default();
+        let left: Vec<&str> = described.split(' ').filter(|id| !id.ends_with("-error")).collect();
+        let _ = match left.join(" ").as_str() {
+            "" => input.remove_attribute("aria-describedby"),
+            ids => input.set_attribute("aria-describedby", ids),
+        };
     }
 }
