@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::admission::Queues;
 use crate::domain::moment::Moment;
-use crate::ops::passwords::Passwords;
+use crate::passwords::Passwords;
 use crate::store::Db;
+use crate::store::org_queues::OrgQueues;
 use crate::vault::Vault;
 
 pub trait Clock: Send + Sync {
@@ -25,7 +25,7 @@ pub struct Desk {
     pub random: Arc<dyn Random>,
     pub passwords: Passwords,
     pub vault: Vault,
-    pub queues: Queues,
+    pub queues: OrgQueues,
 }
 
 impl Desk {
@@ -39,7 +39,7 @@ impl Desk {
             random,
             passwords: Passwords::new(),
             vault: Vault::derive(&own),
-            queues: Queues::default(),
+            queues: OrgQueues::default(),
         }
     }
 

@@ -14,6 +14,8 @@ pub mod desk;
 #[cfg(feature = "store")]
 pub mod ops;
 #[cfg(feature = "store")]
+pub mod passwords;
+#[cfg(feature = "store")]
 pub mod store;
 #[cfg(feature = "store")]
 pub mod vault;

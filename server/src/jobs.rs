@@ -18,7 +18,7 @@ const RENEW_AGAIN: Duration = Duration::from_secs(5);
 /// is dropped.
 pub async fn keep_leases(state: AppState) {
     loop {
-        let renewed = state.gateway.under_way.renew(&state.desk).await;
+        let renewed = state.gateway.in_flight.renew(&state.desk).await;
         let wait = if renewed.is_ok() { RENEW_EVERY } else { RENEW_AGAIN };
         log("leases", renewed);
         tokio::time::sleep(wait).await;
@@ -60,10 +60,10 @@ fn every_second() -> Interval {
 }
 
 async fn gateway_turn(state: &AppState) {
-    let (desk, under_way) = (&state.desk, &state.gateway.under_way);
+    let (desk, in_flight) = (&state.desk, &state.gateway.in_flight);
     log("last uses", state.last_used.flush(&desk.db).await);
     log("rejections", state.rejections.flush(&desk.db).await);
-    log("settlements", under_way.settle_waiting(desk).await);
+    log("settlements", in_flight.settle_pending(desk).await);
 }
 
 fn log(what: &str, done: Result<(), StoreError>) {

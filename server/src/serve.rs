@@ -147,14 +147,14 @@ async fn run(
 
 /// Requests to providers go on until they are settled; those that take too long are broken off and settled as they stand.
 async fn finish(state: &AppState, until: Instant) {
-    let under_way = &state.gateway.under_way;
-    under_way.tasks.close();
-    if timeout_at(until, under_way.tasks.wait()).await.is_err() {
-        under_way.stop.cancel();
-        let _ = timeout(SETTLE_WITHIN, under_way.tasks.wait()).await;
+    let in_flight = &state.gateway.in_flight;
+    in_flight.tasks.close();
+    if timeout_at(until, in_flight.tasks.wait()).await.is_err() {
+        in_flight.stop.cancel();
+        let _ = timeout(SETTLE_WITHIN, in_flight.tasks.wait()).await;
     }
-    if let Err(error) = under_way.settle_waiting(&state.desk).await {
-        tracing::error!(%error, requests = under_way.waiting(), "requests are not settled");
+    if let Err(error) = in_flight.settle_pending(&state.desk).await {
+        tracing::error!(%error, requests = in_flight.pending(), "requests are not settled");
     }
     if let Err(error) = state.rejections.flush(&state.desk.db).await {
         tracing::error!(%error, "the last rejections are not written");

@@ -1,8 +1,10 @@
-//! What the holder of a key may see with the key alone, also when nothing else works with it any more.
+//! What a key shows about itself, also when requests with it are rejected.
 
 use std::net::IpAddr;
 
-use super::{AdmissionError, AuthContext, KnownKey, Presented, from_here, limits, live, models_in_scope};
+use super::{
+    AdmissionError, AuthContext, KnownKey, Presented, check_address, check_live, limits, models_in_scope,
+};
 use crate::Desk;
 use crate::domain::gate::Rejection;
 use crate::domain::key_format;
@@ -12,27 +14,29 @@ use crate::domain::money::Money;
 use crate::domain::window::WindowStarts;
 use crate::store::{admission as stored, spend};
 
+/// A key as its own holder sees it.
 #[derive(Clone, Debug)]
 pub struct KeyStatusView {
     pub name: String,
     pub last_four: String,
     pub org: String,
     pub team: Option<String>,
-    /// Why requests with it are refused at gates 3 and 4; `None` while it lives.
+    /// Why gates 3 and 4 reject requests with it; `None` while it is active.
     pub stopped: Option<Rejection>,
     pub expires_at: Option<Moment>,
     /// Names of people who can help with it.
     pub contacts: Vec<String>,
-    /// The organisation's: its windows turn there.
+    /// The organisation's time zone, in which budgets reset.
     pub zone: Zone,
-    /// `None` for a key that is revoked and for a secret that was rotated away: whoever holds those holds nothing.
+    /// `None` for a revoked key and for a rotated secret, which may be in the wrong hands.
     pub live: Option<LiveKeyStatus>,
 }
 
+/// Limits, models and spend of a key.
 #[derive(Clone, Debug)]
 pub struct LiveKeyStatus {
     pub limits: Vec<LimitUse>,
-    /// Ids of the catalogue's models that it may use.
+    /// Ids of the models in its scope.
     pub models: Vec<String>,
     pub spent: Money,
     /// In this calendar month.
@@ -41,7 +45,10 @@ pub struct LiveKeyStatus {
     pub tokens: i64,
 }
 
-/// Gates 1 to 3 and 5.
+/// Checks gates 1 to 3 and 5, and describes the key.
+///
+/// # Errors
+/// `Rejected` by one of these gates, `Unavailable` when the database cannot be read.
 pub async fn key_status(
     desk: &Desk,
     presented: &Presented,
@@ -50,10 +57,10 @@ pub async fn key_status(
     let secret = key_format::read(presented.single()?).map_err(Rejection::MalformedKey)?;
     let mut read = desk.db.read().await?;
     let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Rejection::Unknown)?;
-    if let Err(rejection) = from_here(&found, address) {
-        return Err(AdmissionError::Refused(rejection, Some(KnownKey { key: found.key, org: found.org })));
+    if let Err(rejection) = check_address(&found, address) {
+        return Err(AdmissionError::Rejected(rejection, Some(KnownKey { key: found.key, org: found.org })));
     }
-    let stopped = live(&found, desk.now()).err();
+    let stopped = check_live(&found, desk.now()).err();
     let contacts = stored::contacts(&mut read, &found.key).await?;
     let (expires_at, zone) = (found.expires_at, found.zone.clone());
     let context = AuthContext::new(found);

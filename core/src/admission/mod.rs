@@ -1,50 +1,50 @@
-//! What a gateway asks: may this request pass? The gates are tried in order and the first that fails answers. There is
-//! no cache: a revocation that has been answered holds for every request that starts afterwards.
+//! Whether a gateway's request may pass. The gates are checked in order and the first that fails rejects the request.
+//! There is no cache: a revocation applies to every request that starts after it was answered.
 //!
-//! `AuthContext` is the proof that gates 1 to 5 were passed, `Reserved` that 7 and 8 were. They have no public constructor
-//! and no default, so a route that needs one cannot be reached without.
+//! `AuthContext` proves that a request passed gates 1 to 5, `Reservation` that it passed 7 and 8. They have no public
+//! constructor and no default, so a route that needs one cannot be reached without it.
 
 mod key_status;
 mod last_used;
-mod meter;
+mod models;
 mod presented;
-mod queues;
 mod rejections;
+mod reservations;
 
 use std::net::IpAddr;
 
 pub use key_status::{KeyStatusView, LiveKeyStatus, key_status};
 pub use last_used::LastUsed;
-pub use meter::{
-    Ask, LEASE_MS, RENEW_MS, Reserved, Used, limits, release, renew, reserve, reserved, settle, settled,
-};
+pub use models::{ModelLookup, Target, look_up_model, models_in_scope, priced_model, usable_models};
 pub use presented::Presented;
-pub use queues::Queues;
 pub use rejections::{RejectedRequest, Rejections};
+pub use reservations::{
+    LEASE_MS, RENEW_MS, Reservation, ReservationRequest, Settlement, find_reservation, limits, release,
+    renew, reserve, settle, settled_cost,
+};
 
 use crate::Desk;
 use crate::domain::gate::Rejection;
 use crate::domain::ids::{KeyId, OrgId, SecretId, TeamId};
 use crate::domain::key::Status;
 use crate::domain::key_format;
-use crate::domain::model::Model;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::scope::ModelScope;
-use crate::store::admission::{self as stored, Admitted};
-use crate::store::{StoreError, models};
+use crate::store::StoreError;
+use crate::store::admission::{self as stored, PresentedKey};
 
-/// Why a request is not let in.
+/// Why a request may not pass.
 #[derive(Debug, thiserror::Error)]
 pub enum AdmissionError {
-    /// With the key, where it is known which it was.
-    #[error("refused at gate {}", .0.gate().number())]
-    Refused(Rejection, Option<KnownKey>),
-    /// The database is away: nobody is let in.
+    /// By a gate; with the key, where it is known.
+    #[error("rejected at gate {}", .0.gate().number())]
+    Rejected(Rejection, Option<KnownKey>),
+    /// The database is not available, so no request may pass.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
 
-/// The key that a refused request came with.
+/// The key of a rejected request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownKey {
     pub key: KeyId,
@@ -53,7 +53,7 @@ pub struct KnownKey {
 
 impl From<Rejection> for AdmissionError {
     fn from(rejection: Rejection) -> Self {
-        AdmissionError::Refused(rejection, None)
+        AdmissionError::Rejected(rejection, None)
     }
 }
 
@@ -71,7 +71,7 @@ pub struct AuthContext {
 }
 
 impl AuthContext {
-    fn new(found: Admitted) -> Self {
+    fn new(found: PresentedKey) -> Self {
         Self {
             key: found.key,
             key_name: found.key_name,
@@ -85,42 +85,53 @@ impl AuthContext {
         }
     }
 
+    /// The key's id.
     pub fn key(&self) -> &KeyId {
         &self.key
     }
+    /// The key's name.
     pub fn key_name(&self) -> &str {
         &self.key_name
     }
+    /// The secret that the request presented; a rotated key has two.
     pub fn secret(&self) -> &SecretId {
         &self.secret
     }
+    /// The organisation of the key.
     pub fn org(&self) -> &OrgId {
         &self.org
     }
+    /// The team of the key.
     pub fn team(&self) -> Option<&TeamId> {
         self.team.as_ref().map(|(id, _)| id)
     }
-    /// The organisation's: its windows turn there.
+    /// The organisation's time zone, in which budgets reset.
     pub fn zone(&self) -> &Zone {
         &self.zone
     }
-    /// For counting what is refused later.
+    /// The key, for counting a rejection.
     pub fn known(&self) -> KnownKey {
         KnownKey { key: self.key.clone(), org: self.org.clone() }
     }
 
-    /// Gate 6 for one model: in the scope of the key, of its team and of its organisation.
+    /// Gate 6: the model must be in the scope of the key, of its team and of its organisation.
+    ///
+    /// # Errors
+    /// `Rejection::Model` when it is not.
     pub fn model(&self, model: &str) -> Result<(), Rejection> {
         if self.scopes.iter().all(|scope| scope.allows(model)) {
             return Ok(());
         }
-        // What a caller made up is cut before it is sent back.
+        // The client chose this text, so it is shortened before it is sent back.
         let model = model.chars().filter(|c| !c.is_control()).take(100).collect();
         Err(Rejection::Model { last_four: self.last_four.clone(), model })
     }
 }
 
 /// Gates 1 to 5. `AuthContext::model` is gate 6; `reserve` is 7 and 8, once the request's model and size are known.
+///
+/// # Errors
+/// `Rejected` by the first gate that fails, `Unavailable` when the database cannot be read.
 pub async fn authenticate(
     desk: &Desk,
     presented: &Presented,
@@ -130,17 +141,17 @@ pub async fn authenticate(
     let secret = key_format::read(credential).map_err(Rejection::MalformedKey)?;
     let mut read = desk.db.read().await?;
     let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Rejection::Unknown)?;
-    let passed = live(&found, desk.now()).and_then(|()| from_here(&found, address));
+    let passed = check_live(&found, desk.now()).and_then(|()| check_address(&found, address));
     if let Err(rejection) = passed {
-        return Err(AdmissionError::Refused(rejection, Some(KnownKey { key: found.key, org: found.org })));
+        return Err(AdmissionError::Rejected(rejection, Some(KnownKey { key: found.key, org: found.org })));
     }
     Ok(AuthContext::new(found))
 }
 
 /// Gates 3 (the retired half) and 4, in order.
-fn live(found: &Admitted, now: Moment) -> Result<(), Rejection> {
+fn check_live(found: &PresentedKey, now: Moment) -> Result<(), Rejection> {
     let last_four = || found.last_four.clone();
-    if let Some(since) = found.secret_ends.filter(|ends| *ends <= now) {
+    if let Some(since) = found.secret_expires_at.filter(|at| *at <= now) {
         return Err(Rejection::Retired { last_four: last_four(), since });
     }
     match found.status {
@@ -164,7 +175,7 @@ fn live(found: &Admitted, now: Moment) -> Result<(), Rejection> {
 }
 
 /// Gate 5.
-fn from_here(found: &Admitted, address: Option<IpAddr>) -> Result<(), Rejection> {
+fn check_address(found: &PresentedKey, address: Option<IpAddr>) -> Result<(), Rejection> {
     let allowed = match address {
         Some(address) => found.addresses.allows(address),
         None => found.addresses.is_any(),
@@ -174,11 +185,4 @@ fn from_here(found: &Admitted, address: Option<IpAddr>) -> Result<(), Rejection>
         return Err(Rejection::Address { last_four: found.last_four.clone(), address });
     }
     Ok(())
-}
-
-/// The catalogue's models that this request's key may use.
-pub async fn models_in_scope(desk: &Desk, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
-    let mut list = models::offered(&mut desk.db.read().await?).await?;
-    list.retain(|model| context.model(&model.id).is_ok());
-    Ok(list)
 }

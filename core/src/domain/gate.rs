@@ -1,6 +1,6 @@
-//! The gates a request passes on its way to a model, in order, and every way to be stopped at one. A rejection knows its
-//! gate, its status, its code and its sentence; the shape of the answer is the protocol's business, not this module's.
-//! A rejection never holds more of a key than its last four characters.
+//! The gates that a request passes on its way to a model, in order, and every rejection by one. A rejection knows its
+//! gate, status, code and sentence; the protocol decides the shape of the answer.
+//! A rejection contains no more of a key than its last four characters.
 
 use super::key_format::MalformedKey;
 use super::limit_use::{HolderKind, LimitUse, Limited};
@@ -9,16 +9,16 @@ use super::moment::{Moment, Zone};
 use super::money::Money;
 use super::numbers::grouped;
 
-/// In the order in which they are tried; a gateway stops at the first that fails.
+/// In the order in which they are checked; a gateway stops at the first that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gate {
     /// Exactly one credential came with the request.
     Credential,
-    /// It has the form of a key of ours.
+    /// It has the form of a Keydesk key.
     WellFormed,
-    /// The desk issued it, and it was not rotated away.
+    /// This installation issued it, and its secret is current.
     Known,
-    /// The key, its team and its organisation are in use.
+    /// The key, its team and its organisation are active.
     Live,
     /// The caller's address is on the key's list.
     Address,
@@ -51,7 +51,7 @@ impl Gate {
     }
 }
 
-/// Why a request was stopped.
+/// Why a request was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
     NoCredential,
@@ -60,7 +60,7 @@ pub enum Rejection {
     TwoCredentials,
     MalformedKey(MalformedKey),
     Unknown,
-    /// A secret that a rotation took out of use; the key itself lives on under another secret.
+    /// A secret that a rotation replaced; the key itself is active under another secret.
     Retired {
         last_four: String,
         since: Moment,
@@ -89,7 +89,7 @@ pub enum Rejection {
         last_four: String,
         model: String,
     },
-    /// A budget, a balance or a rate does not let it pass.
+    /// A budget, the balance or a rate limit does not fit.
     Limit {
         last_four: String,
         limit: Box<LimitUse>,
@@ -118,7 +118,7 @@ impl Rejection {
         }
     }
 
-    /// The word under which rejections of a known key are counted; `None` when it tells nothing of a key.
+    /// The word under which rejections of a known key are counted; `None` when no key is known.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Rejection::NoCredential
@@ -168,7 +168,7 @@ impl Rejection {
         }
     }
 
-    /// The machine's word for it, the same in every protocol.
+    /// The error code, the same in every protocol.
     pub fn code(&self) -> &'static str {
         match self {
             Rejection::TwoCredentials => "conflicting_credentials",
@@ -189,8 +189,8 @@ impl Rejection {
         }
     }
 
-    /// What happened, why, and what to do. `base_url` is this installation's own, because the most common cause of an
-    /// unknown key is that it belongs to another one.
+    /// What happened, why, and what to do. `base_url` is this installation's, because an unknown key usually belongs to
+    /// another one.
     pub fn sentence(&self, base_url: &str) -> String {
         let at = |moment: &Moment| format!("{} UTC", moment.date_time(&Zone::utc()));
         match self {
@@ -206,32 +206,44 @@ impl Rejection {
             }
             Rejection::MalformedKey(why) => format!("Not a valid API key for {base_url}. {}", why.sentence()),
             Rejection::Unknown => format!(
-                "No valid active key for {base_url}. The most common cause is a key of another provider, or of another installation."
+                "No valid active key for {base_url}. Check that the key is not one of another provider or installation."
             ),
             Rejection::Retired { last_four, since } => format!(
-                "The secret sk-…{last_four} was replaced by a rotation and ended {}. Use the key's new secret.",
+                "The secret sk-…{last_four} was replaced by a rotation and expired {}. Use the key's new secret.",
                 at(since)
             ),
             Rejection::Revoked { last_four, since } => {
-                format!("The key sk-…{last_four} was revoked {}. Ask for a new one.", at(since))
+                format!(
+                    "The key sk-…{last_four} was revoked {}. Ask its owner or an admin for a new key.",
+                    at(since)
+                )
             }
             Rejection::Disabled { last_four, since } => format!(
-                "The key sk-…{last_four} is disabled since {}. Whoever looks after it can enable it again.",
+                "The key sk-…{last_four} was disabled {}. Ask its owner or an admin to enable it.",
                 at(since)
             ),
             Rejection::Expired { last_four, since } => {
-                format!("The key sk-…{last_four} expired {}. Ask for a new one.", at(since))
+                format!(
+                    "The key sk-…{last_four} expired {}. Ask its owner or an admin for a new key.",
+                    at(since)
+                )
             }
-            Rejection::OrgSuspended => "The organisation that this key belongs to is suspended.".into(),
+            Rejection::OrgSuspended => {
+                "The organisation of this key is suspended. Ask your administrator.".into()
+            }
             Rejection::TeamArchived { team } => {
-                format!("The team {team} that this key belongs to is archived.")
+                format!(
+                    "The team {team} of this key is archived. Ask an admin to move the key to another team."
+                )
             }
             Rejection::Address { last_four, address } => {
-                format!("The key sk-…{last_four} may not be used from the address {address}.")
+                format!(
+                    "The key sk-…{last_four} is not allowed from the address {address}. Ask its owner or an admin to add the address."
+                )
             }
             Rejection::Model { last_four, model } => {
                 format!(
-                    "The key sk-…{last_four} may not use the model {model}. GET /v1/models lists those it may use."
+                    "The key sk-…{last_four} is not allowed to use the model {model}. GET /v1/models lists the models it can use."
                 )
             }
             Rejection::Limit { last_four, limit, retry_after, zone } => {
@@ -249,7 +261,7 @@ impl Rejection {
     }
 }
 
-/// Whose limit, how much it is, how much of it is gone, and what helps.
+/// Whose limit, how much it is, how much is used, and what helps.
 fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, zone: &Zone) -> String {
     let whose = match limit.holder {
         HolderKind::Key => format!("the key sk-…{last_four}"),
@@ -263,7 +275,7 @@ fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, z
             let budget = Budget { period, amount: money(limit.max) }.summary();
             let resets = match limit.resets_at {
                 Some(at) => format!(" It resets {} ({}).", at.date_time(zone), zone.name()),
-                None => " It does not reset; ask for a larger one.".into(),
+                None => " It does not reset. Ask an admin for a larger budget.".into(),
             };
             let state = money_state(limit);
             format!("The budget of {whose}, {budget}, does not allow this request: {state}.{resets}{again}")
@@ -271,7 +283,7 @@ fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, z
         Limited::Balance => {
             let state = money_state(limit);
             format!(
-                "The balance of {whose} does not allow this request: {state}. Whoever runs this installation can add to it.{again}"
+                "The balance of {whose} does not allow this request: {state}. Ask your administrator to add credit.{again}"
             )
         }
         Limited::Requests => format!(
@@ -280,41 +292,42 @@ fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, z
             grouped(limit.used)
         ),
         Limited::Tokens if !limit.fits_alone() => format!(
-            "The limit of {whose} is {} tokens per minute, and this request alone may use {}. Send less, or ask for fewer output tokens.",
+            "The limit of {whose} is {} tokens per minute, and this request alone may use {}. Send less input, or request fewer output tokens.",
             grouped(limit.max),
             grouped(limit.requested)
         ),
         Limited::Tokens => format!(
-            "The limit of {whose}, {} tokens per minute, does not allow this request: {} were used in the last minute or are held, and it may use {}.{again}",
+            "The limit of {whose}, {} tokens per minute, does not allow this request: {} were used or reserved in the last minute, and this request may use {}.{again}",
             grouped(limit.max),
             grouped(limit.used),
             grouped(limit.requested)
         ),
-        Limited::Concurrent => format!(
-            "The limit of {whose}, {} requests at the same time, is reached.{again}",
-            grouped(limit.max)
-        ),
+        Limited::Concurrent => {
+            format!("The limit of {whose}, {} concurrent requests, is reached.{again}", grouped(limit.max))
+        }
     }
 }
 
-/// What is gone of an amount, and what this request would need of the rest.
+/// How much of an amount remains, and how much of that this request needs.
 fn money_state(limit: &LimitUse) -> String {
     let money = Money::from_nanos;
     if limit.used >= limit.max {
         return match limit.what {
-            Limited::Balance => format!("{} is left", money(limit.max.saturating_sub(limit.used))),
+            Limited::Balance => format!("{} remains", money(limit.max.saturating_sub(limit.used))),
             _ => format!("{} is spent", money(limit.used)),
         };
     }
-    let left = money(limit.max.saturating_sub(limit.used));
-    let asked = money(limit.requested);
+    let remaining = money(limit.max.saturating_sub(limit.used));
+    let requested = money(limit.requested);
     if limit.fits_alone() {
-        let held = money(limit.reserved);
+        let reserved = money(limit.reserved);
         return format!(
-            "{left} is left, {held} of it is held by requests under way, and it may cost {asked}"
+            "{remaining} remains, {reserved} of it is reserved by other requests, and this request may cost {requested}"
         );
     }
-    format!("{left} is left, and it may cost up to {asked}. Ask for fewer output tokens, or send less")
+    format!(
+        "{remaining} remains, and this request may cost {requested}. Request fewer output tokens, or send less input"
+    )
 }
 
 /// Requests of one key that were rejected for one reason and model, as its page lists them.
@@ -345,16 +358,16 @@ impl RecentRejection {
             "address" => format!("The address {} is not allowed", self.address),
             "model" if self.model.is_empty() => "The model is not allowed".into(),
             "model" => format!("Model {} is not allowed", self.model),
-            "budget_key" => "The key's budget had too little left".into(),
-            "budget_team" => "The team's budget had too little left".into(),
-            "budget_org" => "The organisation's budget had too little left".into(),
-            "balance" => "The organisation's balance had too little left".into(),
+            "budget_key" => "The key's budget did not suffice".into(),
+            "budget_team" => "The team's budget did not suffice".into(),
+            "budget_org" => "The organisation's budget did not suffice".into(),
+            "balance" => "The organisation's balance did not suffice".into(),
             "requests_key" => "Too many requests per minute for the key".into(),
             "requests_team" => "Too many requests per minute for the team".into(),
             "tokens_key" => "Too many tokens per minute for the key".into(),
             "tokens_team" => "Too many tokens per minute for the team".into(),
-            "concurrent_key" => "Too many requests at the same time for the key".into(),
-            "concurrent_team" => "Too many requests at the same time for the team".into(),
+            "concurrent_key" => "Too many concurrent requests for the key".into(),
+            "concurrent_team" => "Too many concurrent requests for the team".into(),
             other => other.to_owned(),
         }
     }

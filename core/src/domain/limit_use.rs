@@ -1,6 +1,6 @@
-//! The limits that a request meets at gates 7 and 8, as they stand when it comes.
+//! The limits that apply to a request at gates 7 and 8, as they are when it arrives.
 //!
-//! Admission makes these, answers carry them in headers, and a rejection names one. They count nothing themselves.
+//! Admission makes these, responses carry them in headers, and a rejection names one. They count nothing themselves.
 
 use super::moment::Moment;
 use super::window::Period;
@@ -66,22 +66,22 @@ impl Limited {
     }
 }
 
-/// One limit and how much of it is gone. Money is nano-dollars.
+/// One limit and how much of it is used. Money is nano-dollars.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitUse {
     pub holder: HolderKind,
     /// The team's or the organisation's name; a key's is its own.
     pub holder_name: String,
     pub what: Limited,
-    /// A balance's may be below zero.
+    /// The limit itself; a balance's may be below zero.
     pub max: i64,
-    /// Spent, sent, or under way, before this request.
+    /// Spent, sent or in flight, before this request.
     pub used: i64,
     /// Reserved by other requests in flight.
     pub reserved: i64,
-    /// What this request may add at most.
+    /// The most that this request may add.
     pub requested: i64,
-    /// When a budget's next window begins, or when the oldest of the last sixty seconds falls out.
+    /// When a budget's next window begins, or when the oldest of the last sixty seconds no longer counts.
     pub resets_at: Option<Moment>,
 }
 
@@ -91,13 +91,13 @@ impl LimitUse {
         self.max.saturating_sub(self.used).saturating_sub(self.reserved).max(0)
     }
 
-    /// Whether the request may pass. A budget that is used up stops also what costs nothing.
+    /// Whether the request fits. A budget that is used up also stops requests that cost nothing.
     pub fn fits(&self) -> bool {
         let open = !self.what.is_money() || self.used < self.max;
         open && self.requested <= self.max.saturating_sub(self.used).saturating_sub(self.reserved)
     }
 
-    /// Whether it would pass if nothing else were under way and nothing had been sent lately.
+    /// Whether the request would fit without other requests in flight or in the last minute.
     pub fn fits_alone(&self) -> bool {
         match self.what {
             Limited::Budget(_) | Limited::Balance => {

@@ -1,4 +1,4 @@
-//! What a request used and what that costs.
+//! Tokens that a request used, and their cost.
 
 use super::model::Model;
 use super::money::Money;

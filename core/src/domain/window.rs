@@ -92,15 +92,19 @@ impl Window {
     }
 }
 
-/// Where the windows that hold `at` start.
+/// The starts of the calendar windows around one moment. The window of all time starts at 0.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowStarts {
+    /// The first midnight of the month.
     pub month: Moment,
+    /// Monday's midnight.
     pub week: Moment,
+    /// The day's midnight.
     pub day: Moment,
 }
 
 impl WindowStarts {
+    /// The windows around `at` in this time zone.
     pub fn at(at: Moment, zone: &Zone) -> Self {
         let start = |period: Period| period.window(at, zone).start;
         Self { month: start(Period::Month), week: start(Period::Week), day: start(Period::Day) }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use super::access::Caller;
-use super::passwords::check_new_of;
+use crate::passwords::check_new_of;
 use super::reauthentication::reauthenticate_always;
 use super::sign_in::VerifiedPassword;
 use crate::Desk;

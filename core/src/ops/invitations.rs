@@ -5,7 +5,7 @@ use crate::store::Unaudited;
 use serde::{Deserialize, Serialize};
 
 use super::access::{self, Caller, OrgContext, open_org, person_of};
-use super::passwords::check_new;
+use crate::passwords::check_new;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};

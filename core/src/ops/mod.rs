@@ -14,7 +14,6 @@ pub mod merge;
 pub mod models;
 pub mod offboarding;
 pub mod orgs;
-pub mod passwords;
 pub mod providers;
 pub mod reauthentication;
 pub mod second_factor;

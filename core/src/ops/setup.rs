@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::passwords::check_new;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
@@ -14,6 +13,7 @@ use crate::domain::moment::Zone;
 use crate::domain::org::Org;
 use crate::domain::person::{Email, slug_of, visible_name};
 use crate::domain::policy::{Action, OrgRole, Permit, PlatformRole};
+use crate::passwords::check_new;
 use crate::store::links::{self, LinkKind};
 use crate::store::people::{self, NewPerson};
 

@@ -6,7 +6,6 @@ use crate::store::Unaudited;
 use serde::{Deserialize, Serialize};
 
 use super::access::Caller;
-use super::passwords::check_new_of;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
@@ -16,6 +15,7 @@ use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
 use crate::domain::policy::{AccountPermit, Action};
+use crate::passwords::check_new_of;
 use crate::store::links::{self, LinkKind};
 use crate::store::throttle::{self, Throttled};
 use crate::store::{people, sessions};

@@ -18,10 +18,10 @@ statements! {
     CONTACTS = "SELECT role, name FROM gateway_contacts_v1 WHERE key_id = $1 ORDER BY role DESC, name LIMIT 20";
 }
 
-/// A secret, its key, its team and its organisation, as the gates ask about them.
-pub struct Admitted {
+/// A presented secret with its key, team and organisation: what the gates check.
+pub struct PresentedKey {
     pub secret: SecretId,
-    pub secret_ends: Option<Moment>,
+    pub secret_expires_at: Option<Moment>,
     pub last_four: String,
     pub key: KeyId,
     pub key_name: String,
@@ -65,19 +65,30 @@ struct Row {
     org_patterns: Option<String>,
 }
 
-pub async fn find(via: &mut impl Via, hash: &SecretHash) -> Result<Option<Admitted>, StoreError> {
+/// The key of a secret; `None` when the secret is unknown.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn find(via: &mut impl Via, hash: &SecretHash) -> Result<Option<PresentedKey>, StoreError> {
     let row: Option<Row> =
         run!(via, fetch_optional, sqlx::query_as::<_, Row>(BY_SECRET).bind(hash.as_bytes().as_slice()))?;
     row.map(read).transpose()
 }
 
+/// The time zone of a secret's organisation.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn zone_of_secret(via: &mut impl Via, secret: &SecretId) -> Result<Option<Zone>, StoreError> {
     let zone: Option<String> =
         run!(via, fetch_optional, sqlx::query_scalar::<_, String>(ZONE_OF_SECRET).bind(secret.as_str()))?;
     Ok(zone.and_then(|zone| Zone::parse(&zone)))
 }
 
-/// The contacts of a key: the names of its team's admins, or without one of its organisation's owners.
+/// The contacts of a key: the names of its team's admins, or, when there are none, of its organisation's owners.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn contacts(via: &mut impl Via, key: &KeyId) -> Result<Vec<String>, StoreError> {
     let rows: Vec<(String, String)> =
         run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(CONTACTS).bind(key.as_str()))?;
@@ -85,7 +96,7 @@ pub async fn contacts(via: &mut impl Via, key: &KeyId) -> Result<Vec<String>, St
     Ok(rows.into_iter().filter(|(role, _)| Some(role) == nearest.as_ref()).map(|(_, name)| name).collect())
 }
 
-fn read(row: Row) -> Result<Admitted, StoreError> {
+fn read(row: Row) -> Result<PresentedKey, StoreError> {
     let unreadable = |column| StoreError::Unreadable { column };
     let mut scopes =
         vec![read_scope(&row.key_scope, row.key_patterns)?, read_scope(&row.org_scope, row.org_patterns)?];
@@ -96,9 +107,9 @@ fn read(row: Row) -> Result<Admitted, StoreError> {
         (Some(id), Some(name)) => Some((TeamId::parse(&id).ok_or(unreadable("keys.team_id"))?, name)),
         _ => None,
     };
-    Ok(Admitted {
+    Ok(PresentedKey {
         secret: SecretId::parse(&row.secret_id).ok_or(unreadable("key_secrets.id"))?,
-        secret_ends: row.secret_expires_at.map(Moment::from_ms),
+        secret_expires_at: row.secret_expires_at.map(Moment::from_ms),
         last_four: row.last_four,
         key: KeyId::parse(&row.key_id).ok_or(unreadable("keys.id"))?,
         key_name: row.key_name,

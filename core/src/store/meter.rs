@@ -1,15 +1,15 @@
-//! What gateways write: what a request holds while it is under way, and what it used when it is done.
+//! What gateways write: the reservation of a request in flight, and its usage when it is done.
 //!
-//! Each of these is one step that happens whole or not at all: on Postgres one call of a function, so that locks are held
-//! for no round trip and gateways in other languages share it; on SQLite one transaction that has the write lock from its
-//! start. Both run the same statements, which is why all statements of one step count their parameters alike.
+//! Each of these is one atomic step: on Postgres one call of a function, so that no lock lasts for a round trip and
+//! gateways in other languages share it; on SQLite one transaction that has the write lock from its start. Both run the
+//! same statements, so all statements of one step number their parameters alike.
 
 use super::Unaudited;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::dialect::Dialect;
 use super::spend::Usage;
-use super::{Conn, Db, Reader, StoreError, Tx, Via, changed, run, statements};
+use super::{Db, StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
 use crate::domain::limit_use::{HolderKind, Limited};
 use crate::domain::moment::{Day, Moment, Zone};
@@ -31,26 +31,26 @@ const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id
     latency_ms bigint, first_byte_ms bigint, address text, user_agent text, estimated bigint,
     month_start bigint, week_start bigint, day_start bigint, day text";
 
-/// Every limit that applies to a request, in the order of the gates. Sixty whole seconds and the one that runs are
-/// counted, so that no sixty seconds ever hold more than the limit.
-const LIMITS: &str = "WITH held AS (
+/// Every limit that applies to a request, in the order of the gates. Sixty whole seconds and the running one count, so
+/// that no sixty seconds exceed a limit.
+const LIMITS: &str = "WITH reserved AS (
             SELECT r.key_id, r.team_id, r.amount, r.reserved_at FROM reservations r
             WHERE r.org_id = CAST($1 AS TEXT) AND r.expires_at > CAST($6 AS BIGINT)
-        ), holders (place, kind, id) AS (
+        ), holders (position, kind, id) AS (
             SELECT 1, 'key', CAST($2 AS TEXT) UNION ALL SELECT 2, 'team', CAST($3 AS TEXT) UNION ALL SELECT 3, 'org', CAST($1 AS TEXT)
         ), windows (period, start) AS (
             SELECT 'total', CAST(0 AS BIGINT) UNION ALL SELECT 'month', CAST($7 AS BIGINT)
             UNION ALL SELECT 'week', CAST($8 AS BIGINT) UNION ALL SELECT 'day', CAST($9 AS BIGINT)
-        ), paced (place, kind, rpm, tpm, concurrent) AS (
+        ), rates (position, kind, rpm, tpm, concurrent) AS (
             SELECT 1, 'key', k.rpm, k.tpm, k.concurrent FROM keys k WHERE k.id = $2
             UNION ALL SELECT 2, 'team', t.rpm, t.tpm, t.concurrent FROM teams t WHERE t.id = $3
-        ), lately (kind, requests, tokens, first) AS (
+        ), last_minute (kind, requests, tokens, first) AS (
             SELECT c.holder_kind, SUM(c.requests), SUM(c.tokens), MIN(c.second) FROM holders h
             JOIN rate_counts c ON c.holder_kind = h.kind AND c.holder_id = h.id AND c.second >= $6 / 1000 - 60
             GROUP BY c.holder_kind
-        ), met (place, holder_kind, what, max, used, reserved, requested, frees_at) AS (
-            SELECT h.place, h.kind, b.period, b.amount, COALESCE(c.spent, 0),
-                (SELECT COALESCE(SUM(r.amount), 0) FROM held r WHERE r.reserved_at >= w.start
+        ), applicable (position, holder_kind, what, max, used, reserved, requested, frees_at) AS (
+            SELECT h.position, h.kind, b.period, b.amount, COALESCE(c.spent, 0),
+                (SELECT COALESCE(SUM(r.amount), 0) FROM reserved r WHERE r.reserved_at >= w.start
                     AND CASE h.kind WHEN 'key' THEN r.key_id WHEN 'team' THEN r.team_id ELSE $1 END = h.id),
                 CAST($4 AS BIGINT), CAST(NULL AS BIGINT)
             FROM holders h
@@ -61,36 +61,36 @@ const LIMITS: &str = "WITH held AS (
             SELECT 4, 'org', 'balance', (SELECT COALESCE(SUM(l.amount), 0) FROM ledger l WHERE l.org_id = o.id),
                 COALESCE((SELECT c.spent FROM counters c WHERE c.holder_kind = 'org' AND c.holder_id = o.id
                     AND c.period = 'total' AND c.window_start = 0), 0),
-                (SELECT COALESCE(SUM(r.amount), 0) FROM held r), $4, NULL
+                (SELECT COALESCE(SUM(r.amount), 0) FROM reserved r), $4, NULL
             FROM orgs o WHERE o.id = $1 AND o.balance_enforced_at IS NOT NULL
             UNION ALL
-            SELECT 4 + p.place, p.kind, 'requests', p.rpm, COALESCE(l.requests, 0), 0, 1, (l.first + 61) * 1000
-            FROM paced p LEFT JOIN lately l ON l.kind = p.kind WHERE p.rpm IS NOT NULL
+            SELECT 4 + p.position, p.kind, 'requests', p.rpm, COALESCE(l.requests, 0), 0, 1, (l.first + 61) * 1000
+            FROM rates p LEFT JOIN last_minute l ON l.kind = p.kind WHERE p.rpm IS NOT NULL
             UNION ALL
-            SELECT 6 + p.place, p.kind, 'tokens', p.tpm, COALESCE(l.tokens, 0), 0, CAST($5 AS BIGINT), (l.first + 61) * 1000
-            FROM paced p LEFT JOIN lately l ON l.kind = p.kind WHERE p.tpm IS NOT NULL
+            SELECT 6 + p.position, p.kind, 'tokens', p.tpm, COALESCE(l.tokens, 0), 0, CAST($5 AS BIGINT), (l.first + 61) * 1000
+            FROM rates p LEFT JOIN last_minute l ON l.kind = p.kind WHERE p.tpm IS NOT NULL
             UNION ALL
-            SELECT 8 + p.place, p.kind, 'concurrent', p.concurrent,
-                (SELECT COUNT(*) FROM held r WHERE CASE p.kind WHEN 'key' THEN r.key_id = $2 ELSE r.team_id = $3 END), 0, 1, NULL
-            FROM paced p WHERE p.concurrent IS NOT NULL
-        ), numbers (place, holder_kind, what, max, used, reserved, requested, frees_at) AS (
-            SELECT m.place, m.holder_kind, m.what, CAST(m.max AS BIGINT), CAST(m.used AS BIGINT), CAST(m.reserved AS BIGINT),
+            SELECT 8 + p.position, p.kind, 'concurrent', p.concurrent,
+                (SELECT COUNT(*) FROM reserved r WHERE CASE p.kind WHEN 'key' THEN r.key_id = $2 ELSE r.team_id = $3 END), 0, 1, NULL
+            FROM rates p WHERE p.concurrent IS NOT NULL
+        ), numbers (position, holder_kind, what, max, used, reserved, requested, frees_at) AS (
+            SELECT m.position, m.holder_kind, m.what, CAST(m.max AS BIGINT), CAST(m.used AS BIGINT), CAST(m.reserved AS BIGINT),
                 m.requested, m.frees_at
-            FROM met m
+            FROM applicable m
         )
         SELECT n.holder_kind, n.what, n.max AS \"limit\", n.used, n.reserved,
             CASE WHEN n.max > n.used + n.reserved THEN n.max - n.used - n.reserved ELSE 0 END AS remaining, n.requested, n.frees_at,
             n.requested <= n.max - n.used - n.reserved
                 AND (n.what IN ('requests', 'tokens', 'concurrent') OR n.used < n.max) AS fits
-        FROM numbers n ORDER BY n.place, n.what";
-const HOLD: &str = "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, tokens, reserved_at, expires_at)
+        FROM numbers n ORDER BY n.position, n.what";
+const INSERT_RESERVATION: &str = "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, tokens, reserved_at, expires_at)
         VALUES ($10, $1, $2, $3, $11, $12, $4, $5, $6, $13)";
-/// Only where there is such a limit; the key's row before the team's, so that no two requests wait for each other.
+/// Only for holders with such a limit; the key's row before the team's, so that two requests cannot deadlock.
 const COUNT_RATE: &str = "INSERT INTO rate_counts (holder_kind, holder_id, second, requests, tokens)
         SELECT p.kind, p.id, CAST($6 AS BIGINT) / 1000, 1, CAST($5 AS BIGINT) FROM (
-            SELECT 1 AS place, 'key' AS kind, k.id, k.rpm, k.tpm FROM keys k WHERE k.id = $2
+            SELECT 1 AS position, 'key' AS kind, k.id, k.rpm, k.tpm FROM keys k WHERE k.id = $2
             UNION ALL SELECT 2, 'team', t.id, t.rpm, t.tpm FROM teams t WHERE t.id = $3
-        ) p WHERE p.rpm IS NOT NULL OR p.tpm IS NOT NULL ORDER BY p.place
+        ) p WHERE p.rpm IS NOT NULL OR p.tpm IS NOT NULL ORDER BY p.position
         ON CONFLICT (holder_kind, holder_id, second) DO UPDATE SET
             requests = rate_counts.requests + 1, tokens = rate_counts.tokens + excluded.tokens";
 
@@ -108,50 +108,57 @@ const ADD_TO_DAY: &str = "INSERT INTO spend_daily (key_id, day, model_id, team_i
             output_tokens = spend_daily.output_tokens + excluded.output_tokens,
             cached_tokens = spend_daily.cached_tokens + excluded.cached_tokens,
             cost = spend_daily.cost + excluded.cost";
-/// What was counted as the most it may use becomes what it used, in the second in which it began.
-const TRUE_KEY_RATE: &str = "UPDATE rate_counts SET tokens = rate_counts.tokens - r.tokens + CAST($9 AS BIGINT) + CAST($10 AS BIGINT)
-        FROM reservations r WHERE r.request_id = $1 AND rate_counts.holder_kind = 'key' AND rate_counts.holder_id = r.key_id
-            AND rate_counts.second = r.reserved_at / 1000";
-const TRUE_TEAM_RATE: &str = "UPDATE rate_counts SET tokens = rate_counts.tokens - r.tokens + CAST($9 AS BIGINT) + CAST($10 AS BIGINT)
-        FROM reservations r WHERE r.request_id = $1 AND rate_counts.holder_kind = 'team' AND rate_counts.holder_id = r.team_id
-            AND rate_counts.second = r.reserved_at / 1000";
-const LET_GO: &str = "DELETE FROM reservations WHERE request_id = $1";
-/// Key, team, organisation: one order everywhere, and last, because everybody's requests meet in the last of them.
+/// Replaces the tokens that a reservation counted, in the second in which it was made. The key's row comes before the
+/// team's, as in `COUNT_RATE`.
+macro_rules! correct_rates {
+    ($correction:literal) => {
+        concat!(
+            "INSERT INTO rate_counts (holder_kind, holder_id, second, requests, tokens)
+            SELECT c.holder_kind, c.holder_id, c.second, 0, ",
+            $correction,
+            " FROM reservations r
+            CROSS JOIN (SELECT 'key' AS kind UNION ALL SELECT 'team') h
+            JOIN rate_counts c ON c.holder_kind = h.kind AND c.second = r.reserved_at / 1000
+                AND c.holder_id = CASE h.kind WHEN 'key' THEN r.key_id ELSE r.team_id END
+            WHERE r.request_id = $1 ORDER BY c.holder_kind
+            ON CONFLICT (holder_kind, holder_id, second) DO UPDATE SET tokens = rate_counts.tokens + excluded.tokens"
+        )
+    };
+}
+const SETTLE_RATES: &str = correct_rates!("CAST($9 AS BIGINT) + CAST($10 AS BIGINT) - r.tokens");
+const RELEASE_RATES: &str = correct_rates!("-r.tokens");
+const DELETE_RESERVATION: &str = "DELETE FROM reservations WHERE request_id = $1";
+/// Key, team, organisation: the same order everywhere, and as the last step, because all requests of an organisation
+/// share its rows.
 const ADD_TO_COUNTERS: &str = "INSERT INTO counters (holder_kind, holder_id, period, window_start, org_id, spent, requests, tokens)
         SELECT h.kind, h.id, w.period, w.start, CAST($2 AS TEXT), CAST($12 AS BIGINT), 1, CAST($9 AS BIGINT) + CAST($10 AS BIGINT)
-        FROM (SELECT 1 AS place, 'key' AS kind, CAST($3 AS TEXT) AS id UNION ALL SELECT 2, 'team', CAST($5 AS TEXT)
+        FROM (SELECT 1 AS position, 'key' AS kind, CAST($3 AS TEXT) AS id UNION ALL SELECT 2, 'team', CAST($5 AS TEXT)
             UNION ALL SELECT 3, 'org', CAST($2 AS TEXT)) h
-        CROSS JOIN (SELECT 1 AS place, 'total' AS period, CAST(0 AS BIGINT) AS start UNION ALL SELECT 2, 'month', CAST($19 AS BIGINT)
+        CROSS JOIN (SELECT 1 AS position, 'total' AS period, CAST(0 AS BIGINT) AS start UNION ALL SELECT 2, 'month', CAST($19 AS BIGINT)
             UNION ALL SELECT 3, 'week', CAST($20 AS BIGINT) UNION ALL SELECT 4, 'day', CAST($21 AS BIGINT)) w
-        WHERE h.id IS NOT NULL ORDER BY h.place, w.place
+        WHERE h.id IS NOT NULL ORDER BY h.position, w.position
         ON CONFLICT (holder_kind, holder_id, period, window_start) DO UPDATE SET spent = counters.spent + excluded.spent,
             requests = counters.requests + 1, tokens = counters.tokens + excluded.tokens";
 
-const GIVE_BACK_KEY_RATE: &str = "UPDATE rate_counts SET tokens = rate_counts.tokens - r.tokens
-        FROM reservations r WHERE r.request_id = $1 AND rate_counts.holder_kind = 'key' AND rate_counts.holder_id = r.key_id
-            AND rate_counts.second = r.reserved_at / 1000";
-const GIVE_BACK_TEAM_RATE: &str = "UPDATE rate_counts SET tokens = rate_counts.tokens - r.tokens
-        FROM reservations r WHERE r.request_id = $1 AND rate_counts.holder_kind = 'team' AND rate_counts.holder_id = r.team_id
-            AND rate_counts.second = r.reserved_at / 1000";
-
 statements! {
-    HELD = "SELECT org_id, key_id, team_id, secret_id, model_id, reserved_at FROM reservations WHERE request_id = $1";
-    SWEEP_HELD = "DELETE FROM reservations WHERE expires_at < $1";
+    FIND = "SELECT org_id, key_id, team_id, secret_id, model_id, reserved_at FROM reservations WHERE request_id = $1";
+    SWEEP_RESERVATIONS = "DELETE FROM reservations WHERE expires_at < $1";
     SWEEP_RATES = "DELETE FROM rate_counts WHERE second < $1";
 }
 
 const CALL_LIMITS: &str = "SELECT * FROM keydesk_limits_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const CALL_RESERVE: &str =
     "SELECT * FROM keydesk_reserve_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+/// Selects a row when the request was not settled before.
 const CALL_SETTLE: &str =
-    "SELECT keydesk_settle_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    "SELECT 1 WHERE keydesk_settle_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
     $16, $17, $18, $19, $20, $21, $22)";
 const CALL_RELEASE: &str = "SELECT keydesk_release_v1($1)";
 const CALL_RENEW: &str = "SELECT keydesk_renew_v1($1, $2)";
 
-/// In which a settlement runs. `INSERT_USAGE` comes first and alone: when it changes nothing, the request was counted.
-const SETTLE_STEPS: [&str; 5] = [ADD_TO_DAY, TRUE_KEY_RATE, TRUE_TEAM_RATE, LET_GO, ADD_TO_COUNTERS];
-const RELEASE_STEPS: [&str; 3] = [GIVE_BACK_KEY_RATE, GIVE_BACK_TEAM_RATE, LET_GO];
+/// The steps of a settlement after `INSERT_USAGE`. When that changes nothing, the request is settled already.
+const SETTLE_STEPS: [&str; 4] = [ADD_TO_DAY, SETTLE_RATES, DELETE_RESERVATION, ADD_TO_COUNTERS];
+const RELEASE_STEPS: [&str; 2] = [RELEASE_RATES, DELETE_RESERVATION];
 
 fn renew_text(dialect: Dialect) -> String {
     format!(
@@ -160,10 +167,10 @@ fn renew_text(dialect: Dialect) -> String {
     )
 }
 
-/// The texts that differ between the databases, for the test that prepares them.
+/// The statements that differ between the databases, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
     let steps: &[&str] = match dialect {
-        Dialect::Sqlite => &[LIMITS, HOLD, COUNT_RATE, INSERT_USAGE],
+        Dialect::Sqlite => &[LIMITS, INSERT_RESERVATION, COUNT_RATE, INSERT_USAGE],
         Dialect::Postgres => &[CALL_LIMITS, CALL_RESERVE, CALL_SETTLE, CALL_RELEASE, CALL_RENEW],
     };
     let later = [&SETTLE_STEPS[..], &RELEASE_STEPS[..]].concat();
@@ -171,8 +178,8 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
     steps.iter().copied().chain(later).map(str::to_owned).chain([renew_text(dialect)]).collect()
 }
 
-/// Makes the functions that gateways on Postgres call, or replaces them by this program's. They run as their owner, so a
-/// gateway needs no right on the tables behind them; what they see is pinned to this schema.
+/// Creates or replaces the functions that gateways on Postgres call. They run as their owner, so a gateway needs no
+/// right on the tables behind them; their search path is this schema.
 pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     let schema: String =
         sqlx::query_scalar("SELECT quote_ident(current_schema())").fetch_one(&mut *conn).await?;
@@ -192,8 +199,8 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
             "keydesk_reserve_v1",
             RESERVE_TAKES,
             format!("TABLE ({LIMITS_GIVES}) LANGUAGE plpgsql {head} SET lock_timeout = '2s'"),
-            // Requests of one organisation queue here, so that each sees what those before it hold. What is held need not
-            // outlive the database's own crash, so nobody waits for the disk with the queue behind them.
+            // Requests of one organisation queue at this lock, so that each sees the reservations before it. A reservation
+            // need not survive a crash of the database, so the commit does not wait for the disk.
             format!(
                 "DECLARE stopped boolean := false;
                 BEGIN
@@ -204,7 +211,7 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
                         RETURN NEXT;
                     END LOOP;
                     IF NOT stopped THEN
-                        {HOLD};
+                        {INSERT_RESERVATION};
                         {COUNT_RATE};
                     END IF;
                 END"
@@ -217,7 +224,7 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
             format!(
                 "BEGIN
                     {INSERT_USAGE};
-                    IF NOT FOUND THEN {LET_GO}; RETURN false; END IF;
+                    IF NOT FOUND THEN {DELETE_RESERVATION}; RETURN false; END IF;
                     {}
                     RETURN true;
                 END",
@@ -256,7 +263,7 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
         sqlx::query(AssertSqlSafe(make)).execute(&mut *conn).await?;
         let types =
             takes.split(',').filter_map(|one| one.trim().rsplit(' ').next()).collect::<Vec<_>>().join(", ");
-        // Everybody may call a new function unless that is taken away.
+        // By default everyone may call a new function.
         let close = format!("REVOKE ALL ON FUNCTION {name}({types}) FROM PUBLIC");
         sqlx::query(AssertSqlSafe(close)).execute(&mut *conn).await?;
     }
@@ -273,190 +280,223 @@ const WINDOWS: &str = "SELECT keydesk_midnight_v1(zone, date_trunc('month', t.he
         keydesk_midnight_v1(zone, t.here::date), to_char(t.here, 'YYYY-MM-DD')
     FROM (SELECT to_timestamp(at_ms / 1000.0) AT TIME ZONE zone AS here) t";
 
-/// What a request holds from its admission on.
+/// Who reserved what, as stored.
 #[derive(Clone, Debug)]
-pub struct Hold {
+pub struct Reservation {
     pub request: RequestId,
     pub org: OrgId,
     pub key: KeyId,
     pub secret: SecretId,
     pub team: Option<TeamId>,
     pub model: String,
+    pub reserved_at: Moment,
+}
+
+/// A reservation that is not made yet.
+#[derive(Clone, Debug)]
+pub struct NewReservation {
+    pub reservation: Reservation,
     /// The most it may cost.
     pub amount: Money,
-    /// The most tokens it may use.
+    /// The most tokens it may use, input and output together.
     pub tokens: i64,
-    pub at: Moment,
     pub expires_at: Moment,
 }
 
-/// One limit that a request met, as stored.
+/// One limit that applies to a request, as it was before it. Money is nano-dollars.
 #[derive(Clone, Debug)]
-pub struct Met {
+pub struct LimitRow {
     pub holder: HolderKind,
     pub what: Limited,
     pub max: i64,
     pub used: i64,
     pub reserved: i64,
     pub requested: i64,
+    /// When the oldest of the last sixty seconds no longer counts.
     pub frees_at: Option<Moment>,
+    /// Whether the request fits.
     pub fits: bool,
 }
 
-#[derive(sqlx::FromRow)]
-struct MetRow {
-    holder_kind: String,
-    what: String,
-    #[sqlx(rename = "limit")]
-    max: i64,
-    used: i64,
-    reserved: i64,
-    requested: i64,
-    frees_at: Option<i64>,
-    fits: bool,
-}
+type LimitColumns = (String, String, i64, i64, i64, i64, i64, Option<i64>, bool);
 
-fn met(row: MetRow) -> Result<Met, StoreError> {
-    Ok(Met {
-        holder: HolderKind::parse(&row.holder_kind)
-            .ok_or(StoreError::Unreadable { column: "holder_kind" })?,
-        what: Limited::parse(&row.what).ok_or(StoreError::Unreadable { column: "what" })?,
-        max: row.max,
-        used: row.used,
-        reserved: row.reserved,
-        requested: row.requested,
-        frees_at: row.frees_at.map(Moment::from_ms),
-        fits: row.fits,
+fn limit_row(row: LimitColumns) -> Result<LimitRow, StoreError> {
+    let (holder, what, max, used, reserved, _remaining, requested, frees_at, fits) = row;
+    Ok(LimitRow {
+        holder: HolderKind::parse(&holder).ok_or(StoreError::Unreadable { column: "holder_kind" })?,
+        what: Limited::parse(&what).ok_or(StoreError::Unreadable { column: "what" })?,
+        max,
+        used,
+        reserved,
+        requested,
+        frees_at: frees_at.map(Moment::from_ms),
+        fits,
     })
 }
 
-/// A query with the parameters that every statement of an admission counts alike.
-macro_rules! about_limits {
-    ($query:expr, $hold:expr, $starts:expr) => {
-        $query
-            .bind($hold.org.as_str())
-            .bind($hold.key.as_str())
-            .bind($hold.team.as_ref().map(TeamId::as_str))
-            .bind($hold.amount.nanos())
-            .bind($hold.tokens)
-            .bind($hold.at.ms())
-            .bind($starts.month.ms())
-            .bind($starts.week.ms())
-            .bind($starts.day.ms())
-    };
-}
-macro_rules! about_hold {
-    ($query:expr, $hold:expr, $starts:expr) => {
-        about_limits!($query, $hold, $starts)
-            .bind($hold.request.as_str())
-            .bind($hold.secret.as_str())
-            .bind(&$hold.model)
-            .bind($hold.expires_at.ms())
-    };
-}
-
-/// The limits that a request would meet; nothing is held.
-pub async fn limits(read: &mut Reader, hold: &Hold, starts: WindowStarts) -> Result<Vec<Met>, StoreError> {
-    let text = match Dialect::of(read) {
+/// Every limit that applies to a request, in the order of the gates; nothing is reserved.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn limits(
+    via: &mut impl Via,
+    new: &NewReservation,
+    starts: WindowStarts,
+) -> Result<Vec<LimitRow>, StoreError> {
+    let text = match Dialect::of(via) {
         Dialect::Sqlite => LIMITS,
         Dialect::Postgres => CALL_LIMITS,
     };
-    let rows: Vec<MetRow> =
-        run!(read, fetch_all, about_limits!(sqlx::query_as::<_, MetRow>(text), hold, starts))?;
-    rows.into_iter().map(met).collect()
+    let rows: Vec<LimitColumns> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, LimitColumns>(text)
+            .bind(new.reservation.org.as_str())
+            .bind(new.reservation.key.as_str())
+            .bind(new.reservation.team.as_ref().map(TeamId::as_str))
+            .bind(new.amount.nanos())
+            .bind(new.tokens)
+            .bind(new.reservation.reserved_at.ms())
+            .bind(starts.month.ms())
+            .bind(starts.week.ms())
+            .bind(starts.day.ms())
+    )?;
+    rows.into_iter().map(limit_row).collect()
 }
 
-/// Holds what the request may use at most, unless one of the limits it meets does not fit: then nothing is held. Answers
-/// every limit that applies, in the order of the gates.
-pub async fn reserve(db: &Db, hold: Hold, starts: WindowStarts) -> Result<Vec<Met>, StoreError> {
+/// Runs one statement with the parameters of `RESERVE_TAKES`.
+async fn run_reserve(
+    via: &mut impl Via,
+    text: &'static str,
+    new: &NewReservation,
+    starts: WindowStarts,
+) -> Result<Vec<LimitRow>, StoreError> {
+    let rows: Vec<LimitColumns> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, LimitColumns>(text)
+            .bind(new.reservation.org.as_str())
+            .bind(new.reservation.key.as_str())
+            .bind(new.reservation.team.as_ref().map(TeamId::as_str))
+            .bind(new.amount.nanos())
+            .bind(new.tokens)
+            .bind(new.reservation.reserved_at.ms())
+            .bind(starts.month.ms())
+            .bind(starts.week.ms())
+            .bind(starts.day.ms())
+            .bind(new.reservation.request.as_str())
+            .bind(new.reservation.secret.as_str())
+            .bind(&new.reservation.model)
+            .bind(new.expires_at.ms())
+    )?;
+    rows.into_iter().map(limit_row).collect()
+}
+
+/// Reserves what the request may use at most, unless a limit does not fit: then nothing is reserved. Answers every limit
+/// that applies, in the order of the gates. On Postgres it locks the organisation's admissions.
+///
+/// # Errors
+/// When the database cannot be written, or the lock is not free in time.
+pub async fn reserve(
+    db: &Db,
+    new: NewReservation,
+    starts: WindowStarts,
+) -> Result<Vec<LimitRow>, StoreError> {
     match db {
-        Db::Postgres(pool) => {
-            let query = about_hold!(sqlx::query_as::<_, MetRow>(CALL_RESERVE), hold, starts);
-            query.fetch_all(pool).await?.into_iter().map(met).collect()
-        }
+        Db::Postgres(_) => run_reserve(&mut db.read().await?, CALL_RESERVE, &new, starts).await,
         Db::Sqlite { together, .. } => {
-            together.run(db, move |tx| Box::pin(async move { hold_on(tx, &hold, starts).await })).await
+            together.run(db, move |tx| Box::pin(async move { reserve_in(tx, &new, starts).await })).await
         }
     }
 }
 
 /// `reserve` on SQLite, inside a transaction.
-async fn hold_on(tx: &mut Tx, hold: &Hold, starts: WindowStarts) -> Result<Vec<Met>, StoreError> {
-    let rows: Vec<MetRow> =
-        run!(&mut *tx, fetch_all, about_limits!(sqlx::query_as::<_, MetRow>(LIMITS), hold, starts))?;
+async fn reserve_in(
+    tx: &mut Tx,
+    new: &NewReservation,
+    starts: WindowStarts,
+) -> Result<Vec<LimitRow>, StoreError> {
+    let rows = limits(tx, new, starts).await?;
     if rows.iter().all(|row| row.fits) {
-        for step in [HOLD, COUNT_RATE] {
-            changed!(&mut *tx, about_hold!(sqlx::query(step), hold, starts))?;
+        for step in [INSERT_RESERVATION, COUNT_RATE] {
+            run_reserve(tx, step, new, starts).await?;
         }
     }
-    rows.into_iter().map(met).collect()
+    Ok(rows)
 }
 
-macro_rules! about_usage {
-    ($query:expr, $usage:expr, $zone:expr) => {{
-        let starts = WindowStarts::at($usage.started_at, $zone);
-        $query
-            .bind($usage.request.as_str())
-            .bind($usage.org.as_str())
-            .bind($usage.key.as_str())
-            .bind($usage.secret.as_str())
-            .bind($usage.team.as_ref().map(TeamId::as_str))
-            .bind(&$usage.model)
-            .bind(&$usage.route)
-            .bind($usage.status)
-            .bind($usage.tokens.input)
-            .bind($usage.tokens.output)
-            .bind($usage.tokens.cached)
-            .bind($usage.cost.nanos())
-            .bind($usage.started_at.ms())
-            .bind($usage.latency_ms)
-            .bind($usage.first_byte_ms)
-            .bind(&$usage.address)
-            .bind(&$usage.user_agent)
-            .bind(i64::from($usage.estimated))
+/// Runs one statement with the parameters of `SETTLE_TAKES`; answers how many rows it changed or selected.
+async fn run_settle(
+    via: &mut impl Via,
+    text: &'static str,
+    usage: &Usage,
+    zone: &Zone,
+) -> Result<u64, StoreError> {
+    let starts = WindowStarts::at(usage.started_at, zone);
+    changed!(
+        via,
+        sqlx::query(text)
+            .bind(usage.request.as_str())
+            .bind(usage.org.as_str())
+            .bind(usage.key.as_str())
+            .bind(usage.secret.as_str())
+            .bind(usage.team.as_ref().map(TeamId::as_str))
+            .bind(&usage.model)
+            .bind(&usage.route)
+            .bind(usage.status)
+            .bind(usage.tokens.input)
+            .bind(usage.tokens.output)
+            .bind(usage.tokens.cached)
+            .bind(usage.cost.nanos())
+            .bind(usage.started_at.ms())
+            .bind(usage.latency_ms)
+            .bind(usage.first_byte_ms)
+            .bind(&usage.address)
+            .bind(&usage.user_agent)
+            .bind(i64::from(usage.estimated))
             .bind(starts.month.ms())
             .bind(starts.week.ms())
             .bind(starts.day.ms())
-            .bind(Day::of($usage.started_at, $zone).to_string())
-    }};
+            .bind(Day::of(usage.started_at, zone).to_string())
+    )
 }
 
-/// Writes a finished request, its counters and its day, and lets go of what it held: once. The same request id again
-/// changes nothing and answers `false`. `zone` is the organisation's; the windows are those of the request's start.
+/// Writes a finished request, its counters and its day, and ends its reservation: once. The same request id again changes
+/// nothing and answers `false`. `zone` is the organisation's; the windows are those of the request's start.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn settle(db: &Db, usage: Usage, zone: Zone) -> Result<bool, StoreError> {
     match db {
-        Db::Postgres(pool) => {
-            let query = sqlx::query_scalar::<_, bool>(CALL_SETTLE);
-            Ok(about_usage!(query, usage, &zone).fetch_one(pool).await?)
-        }
+        Db::Postgres(_) => record(&mut db.read().await?, &usage, &zone).await,
         Db::Sqlite { together, .. } => {
             together.run(db, move |tx| Box::pin(async move { record(tx, &usage, &zone).await })).await
         }
     }
 }
 
-/// `settle` as a part of something larger.
-pub async fn record(tx: &mut Tx, usage: &Usage, zone: &Zone) -> Result<bool, StoreError> {
-    match tx.conn() {
-        Conn::Postgres(conn) => {
-            let query = sqlx::query_scalar::<_, bool>(CALL_SETTLE);
-            Ok(about_usage!(query, usage, zone).fetch_one(conn).await?)
-        }
-        Conn::Sqlite(conn) => {
-            let done = about_usage!(sqlx::query(INSERT_USAGE), usage, zone).execute(&mut *conn).await?;
-            if done.rows_affected() == 0 {
-                sqlx::query(LET_GO).bind(usage.request.as_str()).execute(conn).await?;
-                return Ok(false);
-            }
-            for step in SETTLE_STEPS {
-                about_usage!(sqlx::query(step), usage, zone).execute(&mut *conn).await?;
-            }
-            Ok(true)
-        }
+/// `settle` as a part of a larger transaction.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn record(via: &mut impl Via, usage: &Usage, zone: &Zone) -> Result<bool, StoreError> {
+    if Dialect::of(via) == Dialect::Postgres {
+        return Ok(run_settle(via, CALL_SETTLE, usage, zone).await? == 1);
     }
+    if run_settle(via, INSERT_USAGE, usage, zone).await? == 0 {
+        changed!(via, sqlx::query(DELETE_RESERVATION).bind(usage.request.as_str()))?;
+        return Ok(false);
+    }
+    for step in SETTLE_STEPS {
+        run_settle(via, step, usage, zone).await?;
+    }
+    Ok(true)
 }
 
-/// Lets go of what a request held that was never sent on; `false` when it held nothing (any more).
+/// Ends the reservation of a request that was never forwarded; `false` when there is none any more.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn release(db: &Db, request: &RequestId) -> Result<bool, StoreError> {
     match db {
         Db::Postgres(pool) => {
@@ -464,17 +504,20 @@ pub async fn release(db: &Db, request: &RequestId) -> Result<bool, StoreError> {
         }
         Db::Sqlite { .. } => {
             let mut tx = db.write().await?;
-            let mut let_go = 0;
+            let mut deleted = 0;
             for step in RELEASE_STEPS {
-                let_go = changed!(&mut tx, sqlx::query(step).bind(request.as_str()))?;
+                deleted = changed!(&mut tx, sqlx::query(step).bind(request.as_str()))?;
             }
             tx.save_unaudited(Unaudited::Usage).await?;
-            Ok(let_go == 1)
+            Ok(deleted == 1)
         }
     }
 }
 
-/// Moves the ends of what these requests hold on to `expires_at`.
+/// Extends these reservations to `expires_at`.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn renew(db: &Db, requests: &[RequestId], expires_at: Moment) -> Result<(), StoreError> {
     let ids: Vec<&str> = requests.iter().map(RequestId::as_str).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
@@ -492,39 +535,36 @@ pub async fn renew(db: &Db, requests: &[RequestId], expires_at: Moment) -> Resul
     Ok(())
 }
 
-/// A request under way, as it was admitted.
-#[derive(Clone, Debug)]
-pub struct Held {
-    pub org: OrgId,
-    pub key: KeyId,
-    pub team: Option<TeamId>,
-    pub secret: SecretId,
-    pub model: String,
-    pub at: Moment,
-}
-
-pub async fn held(via: &mut impl Via, request: &RequestId) -> Result<Option<Held>, StoreError> {
+/// The reservation of a request; `None` when there is none (any more).
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn find(via: &mut impl Via, request: &RequestId) -> Result<Option<Reservation>, StoreError> {
     type Row = (String, String, Option<String>, String, String, i64);
-    let row: Option<Row> = run!(via, fetch_optional, sqlx::query_as::<_, Row>(HELD).bind(request.as_str()))?;
+    let row: Option<Row> = run!(via, fetch_optional, sqlx::query_as::<_, Row>(FIND).bind(request.as_str()))?;
     let unreadable = || StoreError::Unreadable { column: "reservations" };
-    row.map(|(org, key, team, secret, model, at)| {
-        Ok(Held {
+    row.map(|(org, key, team, secret, model, reserved_at)| {
+        Ok(Reservation {
+            request: request.clone(),
             org: OrgId::parse(&org).ok_or_else(unreadable)?,
             key: KeyId::parse(&key).ok_or_else(unreadable)?,
             team: team.map(|team| TeamId::parse(&team).ok_or_else(unreadable)).transpose()?,
             secret: SecretId::parse(&secret).ok_or_else(unreadable)?,
             model,
-            at: Moment::from_ms(at),
+            reserved_at: Moment::from_ms(reserved_at),
         })
     })
     .transpose()
 }
 
-/// Forgets what counts no more: what dead gateways held, and seconds that are long over.
+/// Deletes what no longer counts: reservations of crashed gateways, and seconds that are over.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn sweep(tx: &mut Tx, now: Moment) -> Result<(), StoreError> {
     const KEPT_MS: i64 = 120_000;
     let before = now.plus_ms(-KEPT_MS);
-    changed!(&mut *tx, sqlx::query(SWEEP_HELD).bind(before.ms()))?;
+    changed!(&mut *tx, sqlx::query(SWEEP_RESERVATIONS).bind(before.ms()))?;
     changed!(&mut *tx, sqlx::query(SWEEP_RATES).bind(before.ms().div_euclid(1_000)))?;
     Ok(())
 }

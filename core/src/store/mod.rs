@@ -21,6 +21,7 @@ pub mod members;
 pub mod meter;
 pub mod models;
 mod open;
+pub mod org_queues;
 pub mod orgs;
 pub mod people;
 pub mod providers;

@@ -38,7 +38,7 @@ pub struct Usage {
     pub status: i64,
     pub tokens: Tokens,
     pub cost: Money,
-    /// The provider told no numbers, or the client hung up before it did.
+    /// Whether the provider reported no token counts, or the client disconnected before it did.
     pub estimated: bool,
     pub started_at: Moment,
     pub latency_ms: i64,

@@ -29,7 +29,7 @@ async fn knock(desk: &TestDesk, issued: &IssuedKey) -> Result<AuthContext, Admis
 
 fn rejection(result: Result<AuthContext, AdmissionError>) -> Rejection {
     match result {
-        Err(AdmissionError::Refused(rejection, _)) => rejection,
+        Err(AdmissionError::Rejected(rejection, _)) => rejection,
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("let in"),
     }
@@ -331,7 +331,7 @@ async fn no_bytes_in_any_place_get_in_or_do_harm() {
             let result = tokio::task::block_in_place(|| {
                 tokio::runtime::Handle::current().block_on(authenticate(&desk, &presented, None))
             });
-            prop_assert!(matches!(result, Err(AdmissionError::Refused(..))));
+            prop_assert!(matches!(result, Err(AdmissionError::Rejected(..))));
             Ok(())
         });
         outcome.unwrap();

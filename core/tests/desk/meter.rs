@@ -3,8 +3,8 @@
 // sqlx here: one test asks a function of Postgres itself.
 
 use keydesk_core::admission::{
-    AdmissionError, Ask, AuthContext, LEASE_MS, Presented, Reserved, Used, authenticate, limits, release,
-    renew, reserve, reserved, settle,
+    AdmissionError, AuthContext, LEASE_MS, Presented, Reservation, ReservationRequest, Settlement,
+    authenticate, find_reservation, limits, release, renew, reserve, settle,
 };
 use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::ids::RequestId;
@@ -28,14 +28,13 @@ pub async fn context(desk: &TestDesk, issued: &IssuedKey) -> AuthContext {
     authenticate(desk, &presented, None).await.unwrap()
 }
 
-pub fn ask(desk: &TestDesk, amount: i64, tokens: i64) -> Ask {
+pub fn ask(desk: &TestDesk, amount: i64, tokens: i64) -> ReservationRequest {
     let request = RequestId::new(desk.now(), desk.id_entropy());
-    Ask { request, model: "gpt-5".into(), amount: Money::from_nanos(amount), tokens }
+    ReservationRequest { request, model: "gpt-5".into(), amount: Money::from_nanos(amount), tokens }
 }
 
-pub fn used(cost: i64, tokens: i64) -> Used {
-    Used {
-        model: "gpt-5".into(),
+pub fn used(cost: i64, tokens: i64) -> Settlement {
+    Settlement {
         route: "/v1/chat/completions".into(),
         status: 200,
         tokens: Tokens { input: tokens, output: 0, cached: 0 },
@@ -72,14 +71,14 @@ pub async fn budget(desk: &TestDesk, at: &At, kind: &str, holder: &str, period: 
     desk.execute(&sql).await.unwrap();
 }
 
-async fn pass(desk: &TestDesk, context: &AuthContext, amount: i64) -> Reserved {
+async fn pass(desk: &TestDesk, context: &AuthContext, amount: i64) -> Reservation {
     reserve(desk, context, &ask(desk, amount, 0)).await.unwrap()
 }
 
 #[track_caller]
-fn refused(result: Result<Reserved, AdmissionError>) -> (Rejection, String) {
+fn refused(result: Result<Reservation, AdmissionError>) -> (Rejection, String) {
     match result {
-        Err(AdmissionError::Refused(rejection, Some(_))) => {
+        Err(AdmissionError::Rejected(rejection, Some(_))) => {
             let sentence = rejection.sentence("https://keys.example.com");
             (rejection, sentence)
         }
@@ -148,10 +147,10 @@ on_both!(
         let first = pass(&desk, &context, 6 * CENT).await;
         let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 5 * CENT, 0)).await);
         assert_eq!(rejection.retry_after(), Some(1), "{sentence}");
-        assert!(sentence.contains("$0.06 of it is held by requests under way"), "{sentence}");
+        assert!(sentence.contains("$0.06 of it is reserved by other requests"), "{sentence}");
         let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 11 * CENT, 0)).await);
         assert_eq!(rejection.retry_after(), None);
-        assert!(sentence.contains("$0.10 is left, and it may cost up to $0.11"), "{sentence}");
+        assert!(sentence.contains("$0.10 remains, and this request may cost $0.11"), "{sentence}");
         // It cost less than it held.
         settle(&desk, &first, &used(CENT, 10)).await.unwrap();
         let second = pass(&desk, &context, 9 * CENT).await;
@@ -173,11 +172,11 @@ on_both!(
         let issued = open_key(&desk, &at).await;
         let context = context(&desk, &issued).await;
         let one = pass(&desk, &context, 6 * CENT).await;
-        let (found, model) = reserved(&desk, one.request()).await.unwrap().unwrap();
-        assert_eq!((found.request(), model.as_str()), (one.request(), "gpt-5"));
+        let found = find_reservation(&desk, one.request()).await.unwrap().unwrap();
+        assert_eq!((found.request(), found.model()), (one.request(), "gpt-5"));
         assert!(settle(&desk, &found, &used(CENT, 10)).await.unwrap());
         assert!(!settle(&desk, &one, &used(CENT, 10)).await.unwrap());
-        assert!(reserved(&desk, one.request()).await.unwrap().is_none());
+        assert!(find_reservation(&desk, one.request()).await.unwrap().is_none());
         // Key, team and organisation, in all, month, week and day.
         assert_eq!(desk.numbers("SELECT spent FROM counters").await, [CENT; 12]);
         assert_eq!(desk.number("SELECT COUNT(*) FROM usage WHERE estimated = 0").await, 1);
@@ -289,7 +288,7 @@ on_both!(
         let second = pass(&desk, &context, 0).await;
         let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 0, 0)).await);
         assert_eq!((rejection.reason(), rejection.retry_after()), (Some("concurrent_team"), Some(1)));
-        assert!(sentence.contains("the team Platform, 2 requests at the same time"), "{sentence}");
+        assert!(sentence.contains("the team Platform, 2 concurrent requests"), "{sentence}");
         // One gateway goes on saying that its request is under way, the other died.
         desk.clock.advance(LEASE_MS / 2);
         renew(&desk, std::slice::from_ref(first.request())).await.unwrap();

@@ -70,7 +70,7 @@ async fn worker() {
     let mut presented = keydesk_core::admission::Presented::default();
     presented.bare(std::env::var(SECRET).unwrap().as_bytes());
     let context = Arc::new(keydesk_core::admission::authenticate(&desk, &presented, None).await.unwrap());
-    let ask = |desk: &Desk, amount| keydesk_core::admission::Ask {
+    let ask = |desk: &Desk, amount| keydesk_core::admission::ReservationRequest {
         request: RequestId::new(desk.now(), desk.id_entropy()),
         model: "gpt-5".into(),
         amount: keydesk_core::domain::money::Money::from_nanos(amount),
@@ -96,7 +96,7 @@ async fn worker() {
                 let amount = dice.below(3 * CENT as u64) as i64;
                 let one = match reserve(&desk, &context, &ask(&desk, amount)).await {
                     Ok(one) => one,
-                    Err(AdmissionError::Refused(..)) => continue,
+                    Err(AdmissionError::Rejected(..)) => continue,
                     Err(error) => panic!("{error}"),
                 };
                 match dice.below(4) {
@@ -157,7 +157,7 @@ on_both!(
             tasks.spawn(async move {
                 let one = match reserve(&desk, &context, &ask(&desk, CENT, 1)).await {
                     Ok(one) => one,
-                    Err(AdmissionError::Refused(..)) => return 0,
+                    Err(AdmissionError::Rejected(..)) => return 0,
                     Err(error) => panic!("{error}"),
                 };
                 settle(&desk, &one, &used(CENT, 1)).await.unwrap();

@@ -19,7 +19,7 @@ async fn knock(desk: &TestDesk, noted: &Rejections, secret: &str, from: &str) {
     let mut presented = Presented::default();
     presented.bare(secret.as_bytes());
     let address = Some(from.parse().unwrap());
-    if let Err(AdmissionError::Refused(rejection, Some(key))) = authenticate(desk, &presented, address).await
+    if let Err(AdmissionError::Rejected(rejection, Some(key))) = authenticate(desk, &presented, address).await
     {
         let request =
             RejectedRequest { route: "/v1/models", address: from.into(), request_id: "req_test".into() };

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use keydesk_core::Desk;
-use keydesk_core::admission::{AdmissionError, Ask, Presented, Used, authenticate, reserve, settle};
+use keydesk_core::admission::{
+    AdmissionError, Presented, ReservationRequest, Settlement, authenticate, reserve, settle,
+};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::usage::Tokens;
@@ -91,11 +93,10 @@ async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
     let context = authenticate(desk, &presented, None).await.map_err(say)?;
     let request = RequestId::new(desk.now(), desk.id_entropy());
     let amount = Money::from_nanos(10_000);
-    let ask = Ask { request, model: "gpt-5".into(), amount, tokens: 10 };
-    let reserved = reserve(desk, &context, &ask).await.map_err(say)?;
+    let wanted = ReservationRequest { request, model: "gpt-5".into(), amount, tokens: 10 };
+    let reservation = reserve(desk, &context, &wanted).await.map_err(say)?;
     let took = started.elapsed();
-    let used = Used {
-        model: ask.model,
+    let settlement = Settlement {
         route: "/v1/chat/completions".into(),
         status: 200,
         tokens: Tokens { input: 5, output: 5, cached: 0 },
@@ -106,7 +107,7 @@ async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
         address: "10.0.0.1".into(),
         user_agent: "bench".into(),
     };
-    settle(desk, &reserved, &used).await.map_err(|error| error.to_string())?;
+    settle(desk, &reservation, &settlement).await.map_err(|error| error.to_string())?;
     Ok(took)
 }
 

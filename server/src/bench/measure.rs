@@ -81,7 +81,7 @@ async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> R
             match authenticate(desk, &presented, Some([10, 0, 0, 1].into())).await {
                 Ok(context) => Ok(vec![context.key().to_string()]),
                 Err(AdmissionError::Unavailable(error)) => Err(error.into()),
-                Err(AdmissionError::Refused(rejection, _)) => {
+                Err(AdmissionError::Rejected(rejection, _)) => {
                     Err(OpError::Conflict(format!("{rejection:?}")))
                 }
             }

@@ -1,7 +1,7 @@
-//! Letting requests in: gathers every credential of a request, wherever it stands, and asks admission. A handler gets an
-//! `AuthContext` from here or not at all.
+//! Authentication: collects every credential of a request, wherever it is, for admission to check. A handler gets its
+//! `AuthContext` from here.
 //!
-//! It decides nothing itself and keeps nothing of a credential.
+//! It decides nothing itself and stores no credential.
 
 use std::net::IpAddr;
 
@@ -11,44 +11,46 @@ use axum::http::request::Parts;
 use keydesk_core::admission::{self, AdmissionError, AuthContext, KnownKey, Presented, RejectedRequest};
 use keydesk_core::domain::gate::Rejection;
 
-use super::protocol::{Asker, Fault};
+use super::protocol::{ApiError, ClientContext};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
-/// Headers that hold a key and nothing else: Anthropic's and Google's.
+/// Headers whose value is the key itself: Anthropic's and Google's.
 const BARE_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 
 /// A request whose key has passed gates 1 to 5.
 pub struct Authenticated(pub AuthContext);
 
 impl FromRequestParts<AppState> for Authenticated {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
         match admission::authenticate(&state.desk, &presented(parts), address).await {
             Ok(context) => {
                 state.last_used.note(context.key(), state.desk.now());
                 Ok(Self(context))
             }
-            Err(AdmissionError::Refused(rejection, key)) => {
+            Err(AdmissionError::Rejected(rejection, key)) => {
                 if let Some(key) = key {
                     note_rejection(parts, state, &key, &rejection);
                 }
-                Err(Asker::of(parts, state).refused(&rejection))
+                Err(ClientContext::of(parts, state).rejected(&rejection))
             }
-            Err(AdmissionError::Unavailable(error)) => Err(Asker::of(parts, state).unavailable(&error)),
+            Err(AdmissionError::Unavailable(error)) => {
+                Err(ClientContext::of(parts, state).unavailable(&error))
+            }
         }
     }
 }
 
-/// For the key's page: a rejection of a known key is counted.
+/// Counts a rejection of a known key, for the key's page.
 pub fn note_rejection(parts: &Parts, state: &AppState, key: &KnownKey, rejection: &Rejection) {
     let facts = parts.extensions.get::<RequestFacts>();
     note_rejection_at(parts, state, key, rejection, parts.uri.path(), facts.and_then(|facts| facts.address));
 }
 
-/// The same of a request that somebody asks for, on this route and from this address.
+/// Like `note_rejection`, for a request that another gateway or a proxy describes.
 pub fn note_rejection_at(
     parts: &Parts,
     state: &AppState,
@@ -62,7 +64,7 @@ pub fn note_rejection_at(
     state.rejections.note(key, rejection, &RejectedRequest { route, address, request_id }, state.desk.now());
 }
 
-/// Every place in every route, also repeated ones: a second key must be seen to be refused.
+/// Reads every place in every route, also repeated ones, because a second key is rejected.
 pub fn presented(parts: &Parts) -> Presented {
     let mut presented = Presented::default();
     for value in parts.headers.get_all(AUTHORIZATION) {
@@ -75,7 +77,7 @@ pub fn presented(parts: &Parts) -> Presented {
     presented
 }
 
-/// Any query reads as pairs; what is no UTF-8 in it becomes a character that no key has.
+/// Reads the key from a query. What is not UTF-8 becomes a character that no key contains.
 pub fn from_query(presented: &mut Presented, query: &str) {
     form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "key")

@@ -1,8 +1,8 @@
-//! How many tokens a text is, roughly and rather too many: what a request holds before its provider has counted, and what
-//! it is charged when its provider never told. Pure.
+//! A high estimate of the tokens of a text: for the reservation of a request, and for its usage when the provider reports
+//! none. Pure.
 //!
-//! Three ASCII characters are a token, and every other character is one. A message is eight more, an image or another file
-//! 1,500, or a token for every 200 characters of it.
+//! Three ASCII characters are one token, and every other character is one. A message adds eight tokens. An image or other
+//! file is 1,500 tokens, or one for each 200 characters, whichever is more.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 const MESSAGE: u64 = 8;
 const FILE: u64 = 1_500;
-/// More than any model takes or makes. Sums and prices of such numbers stay far from the end of an integer.
+/// More than any model accepts or produces. Sums and prices of such numbers do not overflow.
 pub const MAX_TOKENS: i64 = 1_000_000_000;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,10 +40,10 @@ pub fn of_text(text: &str) -> i64 {
     counted.tokens()
 }
 
-/// Of a request's whole body.
+/// The tokens of a request's whole body.
 ///
 /// # Errors
-/// When it is no JSON, or nested deeper than anybody reads.
+/// When it is not JSON, or is nested too deeply.
 pub fn of_request(body: &[u8]) -> Result<i64, serde_json::Error> {
     let mut counted = Counted::default();
     let mut json = serde_json::Deserializer::from_slice(body);
@@ -52,15 +52,15 @@ pub fn of_request(body: &[u8]) -> Result<i64, serde_json::Error> {
     Ok(counted.tokens())
 }
 
-/// What a name says about a text beside it.
+/// What a member's name says about its text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Under {
     Text,
-    /// Who says it: its object is a message.
+    /// The speaker: its object is a message.
     Role,
-    /// A file, if it looks like one; some documents stand there as they are.
+    /// A file, if it looks like one; some documents are plain text.
     Data,
-    /// Where a file is.
+    /// The address of a file.
     Link,
 }
 
@@ -70,7 +70,7 @@ struct Walk<'a> {
     in_list: bool,
 }
 
-/// To its end: what begins like a file may go on as a text.
+/// Checks all of it, because a text can begin like a file.
 fn is_encoded(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_\r\n".contains(&byte))
 }
@@ -113,7 +113,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         Ok(())
     }
 
-    /// Texts may be sent as lists of token numbers.
+    /// A text can be a list of token numbers.
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {
         self.counted.tokens += u64::from(self.in_list);
         Ok(())
@@ -178,7 +178,7 @@ impl Visitor<'_> for Name {
     }
 }
 
-/// Adds the text that a model wrote, wherever it stands in an answer or a part of one.
+/// Adds the text that a model wrote, anywhere in a response or a part of one.
 pub fn add_output(value: &Value, counted: &mut Counted) {
     match value {
         Value::Array(list) => list.iter().for_each(|value| add_output(value, counted)),
@@ -187,10 +187,10 @@ pub fn add_output(value: &Value, counted: &mut Counted) {
                 match (name.as_str(), value) {
                     (
                         "content" | "text" | "arguments" | "partial_json" | "thinking" | "reasoning_content"
-                        | "reasoning" | "rejection" | "delta",
+                        | "reasoning" | "refusal" | "delta",
                         Value::String(text),
                     ) => counted.text(text),
-                    // What a Gemini model calls a function with is an object.
+                    // The arguments of a Gemini function call are an object.
                     ("args" | "input", Value::Object(_)) => counted.text(&value.to_string()),
                     _ => add_output(value, counted),
                 }

@@ -1,105 +1,101 @@
-//! For proxies that ask before they pass a request on: nginx's `auth_request`, Caddy's `forward_auth`. It looks at the
-//! headers and never at a body, so it knows no tokens: a request that it lets in is counted as one without any.
+//! For proxies that authorise each request: nginx's `auth_request`, Caddy's `forward_auth`. They send headers and no body,
+//! so an admitted request counts as one without tokens.
 
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use keydesk_core::admission::{self, AdmissionError, Used};
+use keydesk_core::admission::{self, AdmissionError, ModelLookup, ReservationRequest, Settlement};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::usage::Tokens;
 
-use super::calls::request_id;
 use super::credentials::{from_query, note_rejection_at, presented};
-use super::pass::{Found, find, user_agent};
-use super::protocol::{Asker, Fault, Protocol};
-use super::told;
+use super::external_api::request_id;
+use super::forward::user_agent;
+use super::protocol::{ApiError, ClientContext, Protocol};
+use super::rate_limit_headers;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
-/// Where a proxy says what was asked of it.
+/// Where a proxy puts its client's URL.
 const ORIGINAL: [&str; 2] = ["x-original-uri", "x-forwarded-uri"];
 const MODEL: &str = "x-keydesk-model";
-/// In the place of a model that nobody named.
+/// In place of a model, when the request names none.
 const NO_MODEL: &str = "-";
 
-pub async fn check(State(state): State<AppState>, mut asker: Asker, parts: Parts) -> Response {
+pub async fn check(State(state): State<AppState>, mut client: ClientContext, parts: Parts) -> Response {
     let original =
         ORIGINAL.iter().find_map(|name| parts.headers.get(*name)?.to_str().ok()).unwrap_or_default();
     let (path, query) = original.split_once('?').unwrap_or((original, ""));
     let path = if path.is_empty() { parts.uri.path() } else { path };
-    asker.protocol = Protocol::of(path, &parts.headers);
-    match admit(&state, &asker, &parts, path, query).await {
+    client.protocol = Protocol::of(path, &parts.headers);
+    match admit(&state, &client, &parts, path, query).await {
         Ok(headers) => (headers, ()).into_response(),
-        Err(fault) => refused(fault, &parts),
+        Err(error) => rejected(error, &parts),
     }
 }
 
 async fn admit(
     state: &AppState,
-    asker: &Asker,
+    client: &ClientContext,
     parts: &Parts,
     path: &str,
     query: &str,
-) -> Result<HeaderMap, Fault> {
+) -> Result<HeaderMap, ApiError> {
     let desk = &state.desk;
     let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
-    let stopped = |stopped: AdmissionError| match stopped {
-        AdmissionError::Refused(rejection, key) => {
+    let rejected = |error: AdmissionError| match error {
+        AdmissionError::Rejected(rejection, key) => {
             if let Some(key) = key {
                 note_rejection_at(parts, state, &key, &rejection, path, address);
             }
-            asker.refused(&rejection)
+            client.rejected(&rejection)
         }
-        AdmissionError::Unavailable(error) => asker.unavailable(&error),
+        AdmissionError::Unavailable(error) => client.unavailable(&error),
     };
     let mut sent = presented(parts);
     from_query(&mut sent, query);
-    let context = admission::authenticate(desk, &sent, address).await.map_err(stopped)?;
+    let context = admission::authenticate(desk, &sent, address).await.map_err(rejected)?;
     state.last_used.note(context.key(), desk.now());
     let named = parts.headers.get(MODEL).map(|model| String::from_utf8_lossy(model.as_bytes()).into_owned());
     let model = named.unwrap_or_else(|| NO_MODEL.into());
     if looks_like_secret(&model) {
-        return Err(asker.model_not_found("There is no model of this name."));
+        return Err(client.model_not_found("There is no model with this name."));
     }
     if model != NO_MODEL {
         context
             .model(&model)
-            .map_err(|rejection| stopped(AdmissionError::Refused(rejection, Some(context.known()))))?;
-        if let Found::Nothing = find(state, &model).await.map_err(|error| asker.unavailable(&error))? {
-            return Err(asker.model_not_found("The model is not in this installation's catalogue."));
+            .map_err(|rejection| rejected(AdmissionError::Rejected(rejection, Some(context.known()))))?;
+        let found =
+            admission::look_up_model(desk, &model).await.map_err(|error| client.unavailable(&error))?;
+        if let ModelLookup::Unknown = found {
+            return Err(client.unknown_model(&model));
         }
     }
     let request = request_id(parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
-    let ask = admission::Ask { request, model, amount: Money::ZERO, tokens: 0 };
+    let wanted = ReservationRequest { request, model, amount: Money::ZERO, tokens: 0 };
     let route = if path.split(['/', ':']).any(looks_like_secret) { "" } else { path };
-    let used = Used {
-        model: ask.model.clone(),
+    let settlement = Settlement {
         route: route.chars().filter(|c| !c.is_control()).take(200).collect(),
         status: i64::from(StatusCode::OK.as_u16()),
-        tokens: Tokens::default(),
-        cost: Money::ZERO,
-        estimated: false,
-        latency_ms: 0,
-        first_byte_ms: None,
         address: address.map(|address| address.to_string()).unwrap_or_default(),
         user_agent: user_agent(&parts.headers),
+        ..Settlement::default()
     };
-    // In a task of its own: what it holds is let go of also when the proxy has gone.
-    let (own, under_way) = (desk.clone(), state.gateway.under_way.clone());
-    let asked = state.gateway.under_way.tasks.spawn(async move {
-        let reserved = admission::reserve(&own, &context, &ask).await;
-        if let Ok(reserved) = &reserved {
-            under_way.hold(reserved.clone(), used).settle(&own).await;
+    // In a task of its own, so that the reservation is settled also when the proxy disconnects.
+    let (own, in_flight) = (desk.clone(), state.gateway.in_flight.clone());
+    let admitted = state.gateway.in_flight.tasks.spawn(async move {
+        let reservation = admission::reserve(&own, &context, &wanted).await;
+        if let Ok(reservation) = &reservation {
+            in_flight.guard(reservation.clone(), settlement).settle(&own).await;
         }
-        (context, reserved)
+        (context, reservation)
     });
-    let (context, reserved) = asked.await.map_err(|_| asker.broken())?;
-    let reserved = reserved.map_err(stopped)?;
+    let (context, reservation) = admitted.await.map_err(|_| client.internal_error())?;
+    let reservation = reservation.map_err(rejected)?;
     let mut headers = HeaderMap::new();
-    told::add(&mut headers, &reserved.limits, Some(Money::ZERO), desk.now());
+    rate_limit_headers::add(&mut headers, &reservation.limits, Some(Money::ZERO), desk.now());
     let mut put = |name: &'static str, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(HeaderName::from_static(name), value);
@@ -111,20 +107,20 @@ async fn admit(
     if let Some(team) = context.team() {
         put("x-keydesk-team", team.as_str());
     }
-    put("x-keydesk-request-id", reserved.request().as_str());
+    put("x-keydesk-request-id", reservation.request().as_str());
     Ok(headers)
 }
 
-/// Nginx passes 401 and 403 on and makes 500 of everything else: with `?status=403` it is told the rest in headers.
-fn refused(fault: Fault, parts: &Parts) -> Response {
+/// Nginx relays 401 and 403 and turns every other status into 500: with `?status=403`, headers carry the real one.
+fn rejected(error: ApiError, parts: &Parts) -> Response {
     let query = parts.uri.query().unwrap_or_default();
     let as_403 =
         form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "status" && value == "403");
-    let status = fault.status();
-    // A header holds no line and nothing beyond ASCII.
+    let status = error.status();
+    // A header is one line of ASCII.
     let sentence: String =
-        fault.message().replace('…', "...").chars().filter(|c| (' '..='~').contains(c)).collect();
-    let mut response = fault.into_response();
+        error.message().replace('…', "...").chars().filter(|c| (' '..='~').contains(c)).collect();
+    let mut response = error.into_response();
     let headers = response.headers_mut();
     headers.insert("x-keydesk-status", HeaderValue::from(status.as_u16()));
     if let Ok(sentence) = HeaderValue::try_from(sentence) {

@@ -1,5 +1,5 @@
-//! A key's own view: what its holder may know with the key alone, also when nothing else works with it any more, so that
-//! "it does not work" ends in a reason and a name instead of a guess.
+//! `GET /v1/key`: what a key shows about itself, also when requests with it are rejected, so that its user finds out why and
+//! who can help.
 
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -12,28 +12,32 @@ use keydesk_core::domain::money::Money;
 use serde_json::{Value, json};
 
 use super::credentials::{note_rejection, presented};
-use super::protocol::{Asker, Fault, answer};
+use super::protocol::{ApiError, ClientContext, json_response};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
-pub async fn show(State(state): State<AppState>, asker: Asker, parts: Parts) -> Result<Response, Fault> {
+pub async fn show(
+    State(state): State<AppState>,
+    client: ClientContext,
+    parts: Parts,
+) -> Result<Response, ApiError> {
     let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
     match key_status(&state.desk, &presented(&parts), address).await {
-        Ok(status) => Ok(answer(&shape(&status, &asker.base_url))),
-        Err(AdmissionError::Refused(rejection, key)) => {
+        Ok(status) => Ok(json_response(&shape(&status, &client.base_url))),
+        Err(AdmissionError::Rejected(rejection, key)) => {
             if let Some(key) = key {
                 note_rejection(&parts, &state, &key, &rejection);
             }
-            Err(asker.refused(&rejection))
+            Err(client.rejected(&rejection))
         }
-        Err(AdmissionError::Unavailable(error)) => Err(asker.unavailable(&error)),
+        Err(AdmissionError::Unavailable(error)) => Err(client.unavailable(&error)),
     }
 }
 
 fn shape(status: &KeyStatusView, base_url: &str) -> Value {
     let mut shown = json!({
         "object": "key",
-        "status": status.stopped.as_ref().map_or("active", |rejection| rejection.reason().unwrap_or("stopped")),
+        "status": status.stopped.as_ref().map_or("active", |rejection| rejection.reason().unwrap_or("rejected")),
         "since": status.stopped.as_ref().and_then(since).map(Moment::rfc3339),
         "message": status.stopped.as_ref().map(|rejection| rejection.sentence(base_url)),
         "contacts": status.contacts,
@@ -73,7 +77,7 @@ fn spent(live: &LiveKeyStatus) -> Value {
     })
 }
 
-/// One limit, for programs: money as nano-dollars and as dollars, counts as they are.
+/// One limit as JSON: money in nano-dollars and in dollars, counts as they are.
 pub fn limit(limit: &LimitUse) -> Value {
     let kind = match limit.what {
         Limited::Budget(_) => "budget",
@@ -83,22 +87,24 @@ pub fn limit(limit: &LimitUse) -> Value {
         Limited::Concurrent => "concurrent_requests",
     };
     let mut shown = json!({
-        "limit": kind,
+        "kind": kind,
         "holder": limit.holder.as_str(),
         "holder_name": limit.holder_name,
-        "most": limit.max,
+        "limit": limit.max,
         "used": limit.used,
-        "held": limit.reserved,
-        "left": limit.remaining(),
+        "reserved": limit.reserved,
+        "remaining": limit.remaining(),
         "resets_at": limit.resets_at.map(Moment::rfc3339),
     });
     if let Limited::Budget(period) = limit.what {
         shown["period"] = json!(period.as_str());
     }
     if limit.what.is_money() {
-        for (name, nanos) in
-            [("most_dollars", limit.max), ("used_dollars", limit.used), ("left_dollars", limit.remaining())]
-        {
+        for (name, nanos) in [
+            ("limit_dollars", limit.max),
+            ("used_dollars", limit.used),
+            ("remaining_dollars", limit.remaining()),
+        ] {
             shown[name] = json!(Money::from_nanos(nanos).input());
         }
     }

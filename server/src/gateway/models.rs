@@ -1,28 +1,27 @@
-//! The models that a key may use: each protocol's list and single model, in that protocol's shape. Whoever sets up a
-//! client tries its key with these first.
+//! The models that a key may use: each protocol's list and single model, in that protocol's shape. People try a new key
+//! with these first.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use keydesk_core::admission::{AuthContext, models_in_scope};
+use keydesk_core::admission::usable_models;
 use keydesk_core::domain::key_format::looks_like_secret;
-use keydesk_core::domain::model::{DEMO_ECHO, Model, demo_echo};
-use keydesk_core::store::{StoreError, providers};
+use keydesk_core::domain::model::Model;
 use serde_json::{Value, json};
 
 use super::credentials::{Authenticated, note_rejection};
-use super::protocol::{Asker, Fault, Protocol, answer};
+use super::protocol::{ApiError, ClientContext, Protocol, json_response};
 use crate::state::AppState;
 
 pub async fn list(
     State(state): State<AppState>,
-    asker: Asker,
+    client: ClientContext,
     Authenticated(context): Authenticated,
-) -> Result<Response, Fault> {
-    let models = usable(&state, &context).await.map_err(|error| asker.unavailable(&error))?;
-    let shown: Vec<Value> = models.iter().map(|model| shape(asker.protocol, model)).collect();
-    Ok(answer(&match asker.protocol {
+) -> Result<Response, ApiError> {
+    let models = usable_models(&state.desk, &context).await.map_err(|error| client.unavailable(&error))?;
+    let shown: Vec<Value> = models.iter().map(|model| shape(client.protocol, model)).collect();
+    Ok(json_response(&match client.protocol {
         Protocol::OpenAi => json!({"object": "list", "data": shown}),
         Protocol::Anthropic => json!({
             "data": shown,
@@ -34,51 +33,32 @@ pub async fn list(
     }))
 }
 
-/// The scope is asked before the catalogue: what a key may not use, it does not learn about either.
+/// The scope is checked before the catalogue, so that a key cannot find out which models exist.
 pub async fn find(
     State(state): State<AppState>,
-    asker: Asker,
+    client: ClientContext,
     Authenticated(context): Authenticated,
     id: Result<Path<String>, PathRejection>,
     parts: Parts,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let id = id.trim_end_matches('/');
-    // An id is repeated in the answer; a key that was pasted in its place must not be.
+    // The answer repeats the id, and must not repeat a key that was pasted in its place.
     if id.is_empty() || looks_like_secret(id) {
-        return Err(asker.model_not_found("There is no model of this name."));
+        return Err(client.model_not_found("There is no model with this name."));
     }
     if let Err(rejection) = context.model(id) {
         note_rejection(&parts, &state, &context.known(), &rejection);
-        return Err(asker.refused(&rejection));
+        return Err(client.rejected(&rejection));
     }
-    let models = usable(&state, &context).await.map_err(|error| asker.unavailable(&error))?;
+    let models = usable_models(&state.desk, &context).await.map_err(|error| client.unavailable(&error))?;
     match models.iter().find(|model| model.id == id) {
-        Some(model) => Ok(answer(&shape(asker.protocol, model))),
-        None => {
-            let shown: String = id.chars().filter(|c| !c.is_control()).take(100).collect();
-            let base = &asker.base_url;
-            Err(asker.model_not_found(&format!(
-                "The model {shown} is not in this installation's catalogue. GET {base}/v1/models lists those this key may use."
-            )))
-        }
+        Some(model) => Ok(json_response(&shape(client.protocol, model))),
+        None => Err(client.unknown_model(id)),
     }
 }
 
-/// The models of a key that somebody serves. While this installation has no provider, that is the demonstration, and behind
-/// it stands what could be served.
-async fn usable(state: &AppState, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
-    let mut found = models_in_scope(&state.desk, context).await?;
-    if providers::any(&mut state.desk.db.read().await?).await? {
-        found.retain(|model| model.route.is_some());
-    } else if context.model(DEMO_ECHO).is_ok() {
-        found.retain(|model| model.id != DEMO_ECHO);
-        found.insert(0, demo_echo());
-    }
-    Ok(found)
-}
-
-/// The catalogue keeps no release dates. Clients demand one, so it is 1970, which Anthropic documents for an unknown date.
+/// The catalogue has no release dates. Clients require one, so it is 1970, which Anthropic documents as unknown.
 fn shape(protocol: Protocol, model: &Model) -> Value {
     match protocol {
         Protocol::OpenAi => {
@@ -92,7 +72,7 @@ fn shape(protocol: Protocol, model: &Model) -> Value {
         }),
         Protocol::Gemini => json!({
             "name": format!("models/{}", model.id),
-            // Nor versions: an id names one.
+            // The catalogue has no versions either.
             "version": "",
             "displayName": model.id,
             "supportedGenerationMethods": ["generateContent", "countTokens"],

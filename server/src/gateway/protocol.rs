@@ -1,6 +1,6 @@
-//! Whose language a caller speaks, and every error in the exact shape that this one's client library expects.
+//! The protocol of a client, and every error in the exact shape that its library expects.
 //!
-//! All answers of the gateway are made here, so that none can be kept by a cache or have another shape.
+//! All JSON responses of the gateway are made here, so that none can be cached or have another shape.
 
 use std::convert::Infallible;
 
@@ -16,12 +16,11 @@ use keydesk_core::domain::money::Money;
 use keydesk_core::store::StoreError;
 use serde_json::{Value, json};
 
-use super::told;
+use super::rate_limit_headers;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
-/// Many clients take no notice of a minute and more, and then come back at once. A second that is missing at the end costs them one
-/// more try.
+/// Many clients ignore a minute or more and retry at once, so longer waits are shortened; that may cost one more retry.
 const MAX_RETRY_AFTER: i64 = 59;
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -36,7 +35,7 @@ impl Protocol {
     pub fn of(path: &str, headers: &HeaderMap) -> Self {
         let under =
             |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        // Google's clients ask under /v1 since they are at version 3, and nobody else sends these.
+        // Google's clients use /v1 since version 3, and only they send these headers.
         let is_googles =
             || ["x-goog-api-client", "x-goog-api-key"].iter().any(|name| headers.contains_key(*name));
         if under("/v1beta") || (under("/v1/models") && is_googles()) {
@@ -49,17 +48,17 @@ impl Protocol {
     }
 }
 
-/// What an answer has to know of who asked. Can be had without a key, and lets nobody in.
-pub struct Asker {
+/// What a response needs to know about its client. It exists without a key and proves nothing.
+pub struct ClientContext {
     pub protocol: Protocol,
-    /// This installation's own, without a slash at the end.
+    /// The base URL of this gateway, without a slash at the end.
     pub base_url: String,
     request_id: Option<String>,
     from_browser: bool,
     now: Moment,
 }
 
-impl FromRequestParts<AppState> for Asker {
+impl FromRequestParts<AppState> for ClientContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
@@ -67,7 +66,7 @@ impl FromRequestParts<AppState> for Asker {
     }
 }
 
-impl Asker {
+impl ClientContext {
     pub fn of(parts: &Parts, state: &AppState) -> Self {
         Self {
             protocol: Protocol::of(parts.uri.path(), &parts.headers),
@@ -78,113 +77,122 @@ impl Asker {
         }
     }
 
-    pub fn refused(&self, rejection: &Rejection) -> Fault {
+    pub fn rejected(&self, rejection: &Rejection) -> ApiError {
         let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::UNAUTHORIZED);
-        let fault =
-            self.fault(status, rejection.code(), self.with_warning(rejection.sentence(&self.base_url)));
-        let Rejection::Limit { limit, retry_after, .. } = rejection else { return fault };
+        let error =
+            self.error(status, rejection.code(), self.with_warning(rejection.sentence(&self.base_url)));
+        let Rejection::Limit { limit, retry_after, .. } = rejection else { return error };
         let retry = retry_after.map_or(Retry::Never, Retry::After);
-        Fault { retry, limit: Some((limit.clone(), self.now)), ..fault }
+        ApiError { retry, limit: Some((limit.clone(), self.now)), ..error }
     }
 
-    pub fn bad_request(&self, sentence: &str) -> Fault {
-        self.fault(StatusCode::BAD_REQUEST, "invalid_request", sentence.into())
+    pub fn bad_request(&self, sentence: &str) -> ApiError {
+        self.error(StatusCode::BAD_REQUEST, "invalid_request", sentence.into())
     }
 
-    pub fn too_large(&self) -> Fault {
+    pub fn too_large(&self) -> ApiError {
         let sentence = "The request's body is larger than 32 MiB.";
-        self.fault(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", sentence.into())
+        self.error(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", sentence.into())
     }
 
-    pub fn too_slow(&self) -> Fault {
+    pub fn too_slow(&self) -> ApiError {
         let sentence = "The request's body did not arrive within two minutes.";
-        self.fault(StatusCode::REQUEST_TIMEOUT, "request_timeout", sentence.into())
+        self.error(StatusCode::REQUEST_TIMEOUT, "request_timeout", sentence.into())
     }
 
-    /// More is on its way than there is room for.
-    pub fn busy(&self) -> Fault {
-        let sentence = "The gateway has its hands full of large requests. Try again in a moment.";
-        let fault = self.fault(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence.into());
-        Fault { retry: Retry::After(1), ..fault }
+    /// Too much memory is taken by request bodies.
+    pub fn overloaded(&self) -> ApiError {
+        let sentence = "The gateway is over its memory limit for requests. Retry in a moment.";
+        let error = self.error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence.into());
+        ApiError { retry: Retry::After(1), ..error }
     }
 
-    /// Waiting does not help: an operator has to do something first.
-    pub fn not_served(&self, sentence: &str) -> Fault {
-        let fault = self.fault(StatusCode::SERVICE_UNAVAILABLE, "model_not_served", sentence.into());
-        Fault { retry: Retry::Never, ..fault }
+    /// Retrying does not help: an operator has to add a provider first.
+    pub fn model_not_served(&self, sentence: &str) -> ApiError {
+        let error = self.error(StatusCode::SERVICE_UNAVAILABLE, "model_not_served", sentence.into());
+        ApiError { retry: Retry::Never, ..error }
     }
 
-    /// What a provider did, or did not do.
-    pub fn upstream(&self, status: StatusCode, sentence: &str) -> Fault {
-        let fault = self.fault(status, "upstream_error", sentence.into());
-        Fault { retry: Retry::Unsaid, ..fault }
+    /// A failure of the provider.
+    pub fn upstream_error(&self, status: StatusCode, sentence: &str) -> ApiError {
+        let error = self.error(status, "upstream_error", sentence.into());
+        ApiError { retry: Retry::Unspecified, ..error }
     }
 
-    /// Something in this program broke down; the cause is in its log.
-    pub fn broken(&self) -> Fault {
-        let sentence = "Something went wrong in the gateway, and it is noted in its log.";
-        self.fault(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", sentence.into())
+    /// A error of this program; its log has the cause.
+    pub fn internal_error(&self) -> ApiError {
+        let sentence =
+            "Internal error. Retry, and if it persists, ask your administrator to look at the gateway's log.";
+        self.error(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", sentence.into())
     }
 
-    /// Anthropic's clients read a request's id under a name of their own.
+    /// Anthropic's clients read the request's id under another name.
     pub fn name_request(&self, headers: &mut HeaderMap) {
         name_request(self.protocol, self.request_id.as_deref(), headers);
     }
 
-    /// Another gateway did not prove itself.
-    pub fn not_proven(&self) -> Fault {
-        let sentence = "The header x-keydesk-gateway does not hold this installation's gateway token.";
-        self.fault(StatusCode::FORBIDDEN, "invalid_gateway_token", sentence.into())
+    /// Another gateway did not send the right token.
+    pub fn invalid_gateway_token(&self) -> ApiError {
+        let sentence = "The header x-keydesk-gateway does not have this installation's gateway token. Check the value of KEYDESK_GATEWAY_TOKEN.";
+        self.error(StatusCode::FORBIDDEN, "invalid_gateway_token", sentence.into())
     }
 
-    pub fn not_found(&self, sentence: &str) -> Fault {
-        self.fault(StatusCode::NOT_FOUND, "not_found", sentence.into())
+    pub fn not_found(&self, sentence: &str) -> ApiError {
+        self.error(StatusCode::NOT_FOUND, "not_found", sentence.into())
     }
 
-    pub fn model_not_found(&self, sentence: &str) -> Fault {
-        self.fault(StatusCode::NOT_FOUND, "model_not_found", sentence.into())
+    pub fn unknown_model(&self, id: &str) -> ApiError {
+        let shown: String = id.chars().filter(|c| !c.is_control()).take(100).collect();
+        let base = &self.base_url;
+        self.model_not_found(&format!(
+            "The model {shown} is not in the catalogue. GET {base}/v1/models lists the models of this key."
+        ))
     }
 
-    /// `allow` are the methods there are, as the header lists them; empty where a preflight asked for a URL without any.
-    pub fn method_not_allowed(&self, allow: &'static str) -> Fault {
+    pub fn model_not_found(&self, sentence: &str) -> ApiError {
+        self.error(StatusCode::NOT_FOUND, "model_not_found", sentence.into())
+    }
+
+    /// `allow` lists the allowed methods as the header does; empty for a preflight of an unknown URL.
+    pub fn method_not_allowed(&self, allow: &'static str) -> ApiError {
         let sentence = match allow {
-            "" => "Preflight requests are not answered.".into(),
-            methods => format!("This URL answers {methods} only."),
+            "" => "Preflight requests are not answered. Call this API from a server, not from a web page."
+                .into(),
+            methods => format!("This URL only accepts {methods}."),
         };
         let status = StatusCode::METHOD_NOT_ALLOWED;
-        let fault = self.fault(status, "method_not_allowed", self.with_warning(sentence));
-        Fault { allow: Some(allow), ..fault }
+        let error = self.error(status, "method_not_allowed", self.with_warning(sentence));
+        ApiError { allow: Some(allow), ..error }
     }
 
-    /// The database does not answer. The one place where that is logged for the gateway.
-    pub fn unavailable(&self, error: &StoreError) -> Fault {
-        tracing::error!(%error, "the database is away: the gateway lets nobody in");
-        self.fault(
+    /// The database is not available. The gateway logs that here and nowhere else.
+    pub fn unavailable(&self, error: &StoreError) -> ApiError {
+        tracing::error!(%error, "the database is not available: the gateway rejects all requests");
+        self.error(
             StatusCode::SERVICE_UNAVAILABLE,
             "service_unavailable",
-            "The key desk's database is away, so no key can be checked. Nobody is let in until it answers."
-                .into(),
+            "The database is not available, so no key can be checked. Retry in a few seconds.".into(),
         )
     }
 
-    /// Only browsers send an Origin, and a key in a web page is everybody's.
+    /// Only browsers send an Origin, and everyone can read a key in a web page.
     fn with_warning(&self, sentence: String) -> String {
         if self.from_browser {
-            format!("{sentence} A browser sent this: a key must never be used from a web page.")
+            format!("{sentence} A browser sent this request: never use a key in a web page.")
         } else {
             sentence
         }
     }
 
-    fn fault(&self, status: StatusCode, code: &'static str, message: String) -> Fault {
+    fn error(&self, status: StatusCode, code: &'static str, message: String) -> ApiError {
         let request_id = self.request_id.clone();
         let retry = match status {
             StatusCode::SERVICE_UNAVAILABLE => Retry::After(5),
             status if status.is_client_error() => Retry::Never,
-            _ => Retry::Unsaid,
+            _ => Retry::Unspecified,
         };
         let protocol = self.protocol;
-        Fault { protocol, status, code, message, request_id, allow: None, retry, limit: None }
+        ApiError { protocol, status, code, message, request_id, allow: None, retry, limit: None }
     }
 }
 
@@ -196,19 +204,19 @@ fn name_request(protocol: Protocol, id: Option<&str>, headers: &mut HeaderMap) {
     }
 }
 
-/// Whether to try again: client libraries do on their own.
+/// Whether to retry; client libraries do so on their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retry {
-    /// What cannot succeed is not tried again.
+    /// A retry cannot succeed.
     Never,
     /// Seconds.
     After(i64),
-    Unsaid,
+    Unspecified,
 }
 
-/// An error on its way to the caller.
+/// An error as a response to the client.
 #[derive(Debug)]
-pub struct Fault {
+pub struct ApiError {
     protocol: Protocol,
     status: StatusCode,
     code: &'static str,
@@ -216,11 +224,11 @@ pub struct Fault {
     request_id: Option<String>,
     allow: Option<&'static str>,
     retry: Retry,
-    /// The limit that stopped it, and when.
+    /// The limit that rejected the request, and when.
     limit: Option<(Box<LimitUse>, Moment)>,
 }
 
-impl Fault {
+impl ApiError {
     pub fn status(&self) -> StatusCode {
         self.status
     }
@@ -285,9 +293,9 @@ impl Fault {
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = answer(&self.body());
+        let mut response = json_response(&self.body());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         match self.retry {
@@ -297,10 +305,10 @@ impl IntoResponse for Fault {
             Retry::After(seconds) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds.min(MAX_RETRY_AFTER)));
             }
-            Retry::Unsaid => {}
+            Retry::Unspecified => {}
         }
         if let Some((limit, now)) = &self.limit {
-            told::add(headers, std::slice::from_ref(&**limit), Some(Money::ZERO), *now);
+            rate_limit_headers::add(headers, std::slice::from_ref(&**limit), Some(Money::ZERO), *now);
         }
         name_request(self.protocol, self.request_id.as_deref(), headers);
         if self.status == StatusCode::UNAUTHORIZED {
@@ -313,8 +321,8 @@ impl IntoResponse for Fault {
     }
 }
 
-/// A body as JSON that no cache keeps: what it says depends on the key.
-pub fn answer(body: &Value) -> Response {
+/// A JSON response that no cache keeps, because it depends on the key.
+pub fn json_response(body: &Value) -> Response {
     let headers = [(CONTENT_TYPE, "application/json; charset=utf-8"), (CACHE_CONTROL, "no-store")];
     (headers, body.to_string()).into_response()
 }

@@ -2,16 +2,16 @@
 
 use secrecy::SecretString;
 
-use super::bodies::Bodies;
-use super::holding::UnderWay;
+use super::body_budget::BodyBudget;
+use super::reservation_guard::InFlight;
 use super::upstream::Upstreams;
 
 /// One for the process; its clones share everything.
 #[derive(Clone, Default)]
 pub struct Gateway {
-    pub under_way: UnderWay,
+    pub in_flight: InFlight,
     pub upstreams: Upstreams,
-    pub bodies: Bodies,
+    pub body_budget: BodyBudget,
     /// What other gateways authenticate with; without one, their routes are not served.
     pub token: Option<SecretString>,
 }

@@ -1,21 +1,21 @@
-//! Takes streams of bytes apart: events of `text/event-stream`, and the elements of a JSON array that arrives bit by bit,
-//! as Gemini streams it when nobody asks for events. Bytes may be cut anywhere.
+//! Splits streams of bytes: into the events of `text/event-stream`, and into the elements of a JSON array, which Gemini
+//! streams without `alt=sse`. A chunk may end anywhere.
 //!
-//! It reads no JSON and changes nothing: an event comes with the bytes it was, so that whoever leaves one out leaves out
-//! exactly that. What one event may take of the memory is bounded; of a longer one the end is kept.
+//! It parses no JSON and changes nothing: an event has its original bytes, so that exactly one event can be left out. The
+//! memory of one event is bounded; of a longer one only the end is kept.
 
-/// Most providers send less than a thousandth of this in one event.
+/// Most events of providers are a thousand times shorter.
 const MAX_EVENT: usize = 4 << 20;
-/// Where usage stands in an event that is longer.
+/// The end of a longer event, which contains its usage.
 const END_KEPT: usize = 64 << 10;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// Its data lines, with line feeds between.
     pub data: Vec<u8>,
-    /// Only the end of the data is here.
+    /// Whether only the end of the data is kept.
     pub cut: bool,
-    /// The bytes it arrived as, its empty line included, or those left of them. Empty unless they are kept.
+    /// The original bytes with the empty line, or the rest of them. Empty unless they are kept.
     pub raw: Vec<u8>,
 }
 
@@ -28,7 +28,7 @@ fn push(data: &mut Vec<u8>, cut: &mut bool, bytes: &[u8]) {
     }
 }
 
-/// Reads `text/event-stream`: lines end with CR, LF or both, lines with a colon in front say nothing.
+/// Reads `text/event-stream`: lines end with CR, LF or both, lines that begin with a colon are comments.
 #[derive(Default)]
 pub struct Events {
     keeps_raw: bool,
@@ -65,19 +65,19 @@ impl Events {
                 self.keep(&[end]);
                 rest = more.split_at(1).1;
                 match end {
-                    // Whether a line feed belongs to it, the next byte tells.
+                    // The next byte may be its line feed.
                     b'\r' => self.after_cr = true,
                     _ => self.end_line(on),
                 }
             }
         }
         if self.event.raw.len() > MAX_EVENT {
-            // Nobody leaves out an event of this size: its bytes go ahead.
+            // An event of this size is never left out, so its bytes are passed on now.
             on(Event { raw: std::mem::take(&mut self.event.raw), ..Event::default() });
         }
     }
 
-    /// Nothing comes any more: what is left counts as an event, because some providers forget the last empty line.
+    /// Ends the stream. The rest is an event, because some providers omit the last empty line.
     pub fn finish(&mut self, on: &mut impl FnMut(Event)) {
         if self.after_cr || !self.line.is_empty() {
             self.after_cr = false;
@@ -100,7 +100,7 @@ impl Events {
         if line.is_empty() {
             self.end_event(on);
         } else if cut || line.starts_with(b"data:") {
-            // Nothing but data is ever that long.
+            // Only data is this long.
             let value = line.strip_prefix(b"data:").unwrap_or(&line);
             let value = value.strip_prefix(b" ").unwrap_or(value);
             if self.has_data {
@@ -130,7 +130,7 @@ pub struct Elements {
 impl Elements {
     pub fn feed(&mut self, bytes: &[u8], on: &mut impl FnMut(Event)) {
         let mut start = 0;
-        for (place, byte) in bytes.iter().copied().enumerate() {
+        for (position, byte) in bytes.iter().copied().enumerate() {
             if self.in_string {
                 match byte {
                     _ if self.escaped => self.escaped = false,
@@ -144,14 +144,14 @@ impl Elements {
                 b'"' => self.in_string = true,
                 b'{' => {
                     if self.depth == 0 {
-                        start = place;
+                        start = position;
                     }
                     self.depth += 1;
                 }
                 b'}' if self.depth > 0 => {
                     self.depth -= 1;
                     if self.depth == 0 {
-                        let element = bytes.get(start..=place).unwrap_or_default();
+                        let element = bytes.get(start..=position).unwrap_or_default();
                         push(&mut self.event.data, &mut self.event.cut, element);
                         on(std::mem::take(&mut self.event));
                     }

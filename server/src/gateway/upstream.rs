@@ -1,7 +1,7 @@
-//! A provider's side of a request: sends it there and hands on what comes back, as it comes.
+//! Sends a request to its provider and streams the response.
 //!
-//! What goes there is on a list: nothing of a client's own credential, cookies or address. What comes back is on one too.
-//! A redirect is never followed, because the provider's credential would follow it.
+//! Only listed headers are forwarded: nothing of the client's credential, cookies or address. Only listed headers come back
+//! too. A redirect is never followed, because it would carry the provider's credential.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -19,13 +19,13 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response};
 use tokio::time::timeout;
 
-use super::ask::Route;
+use super::parsed_request::Route;
 
-/// Of a client's headers, what a provider gets.
-const PASSED_ON: [&str; 4] = ["accept", "anthropic-version", "anthropic-beta", "openai-beta"];
-/// Of a client's query, what a provider gets.
-const QUERY_PASSED_ON: [&str; 2] = ["alt", "beta"];
-/// What a model's name in a path may hold as it is.
+/// The client's headers that a provider gets.
+const FORWARDED_HEADERS: [&str; 4] = ["accept", "anthropic-version", "anthropic-beta", "openai-beta"];
+/// The client's query parameters that a provider gets.
+const FORWARDED_QUERY: [&str; 2] = ["alt", "beta"];
+/// Characters of a model's name that are not escaped in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -34,63 +34,67 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b':')
     .remove(b'@');
-/// One for each connect timeout; nobody has this many.
+/// HTTP clients, one for each connect timeout.
 const MAX_CLIENTS: usize = 64;
 
-/// Why there is no answer, or no more of it.
+/// Why there is no response, or no more of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum UpstreamError {
     NoCredential,
-    CredentialRefused,
+    CredentialRejected,
     Unreachable,
     TimedOut,
     Redirected,
-    /// It is compressed, which nobody asked for.
+    /// The response is compressed, although the request did not accept that.
     Encoded,
-    /// It broke off.
+    /// The connection closed before the end.
     Broken,
 }
 
-impl Failure {
-    /// Whether the provider may have done its work before.
+impl UpstreamError {
+    /// Whether the provider may have done its work, and charges it.
     pub fn may_cost(self) -> bool {
-        matches!(self, Failure::TimedOut | Failure::Broken)
+        matches!(self, UpstreamError::TimedOut | UpstreamError::Broken)
     }
 
     pub fn status(self) -> StatusCode {
         match self {
-            Failure::NoCredential => StatusCode::SERVICE_UNAVAILABLE,
-            Failure::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            UpstreamError::NoCredential => StatusCode::SERVICE_UNAVAILABLE,
+            UpstreamError::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::BAD_GATEWAY,
         }
     }
 
-    /// Names the provider as its operator calls it, and nothing else of it.
+    /// Contains the provider's name, and nothing else about it.
     pub fn sentence(self, provider: &str) -> String {
         match self {
-            Failure::NoCredential => format!(
-                "This installation has no credential for the provider {provider}. Its operator sets the variable that the provider's page names."
+            UpstreamError::NoCredential => format!(
+                "This installation has no credential for the provider {provider}. Ask your administrator to set the variable that the provider's page names."
             ),
-            Failure::CredentialRefused => format!(
-                "The provider {provider} refused this installation's credential. Your key is fine; tell whoever runs this installation."
+            UpstreamError::CredentialRejected => format!(
+                "The provider {provider} rejected this installation's credential. Your key is valid. Tell your administrator."
             ),
-            Failure::Unreachable => format!("The provider {provider} cannot be reached."),
-            Failure::TimedOut => format!("The provider {provider} did not answer in time."),
-            Failure::Redirected => format!(
-                "The provider {provider} answered with a redirect, which is never followed. Whoever runs this installation corrects its address."
-            ),
-            Failure::Encoded => {
-                format!("The provider {provider} answered in an encoding that nobody asked for.")
+            UpstreamError::Unreachable => format!("The provider {provider} cannot be reached. Retry later."),
+            UpstreamError::TimedOut => {
+                format!("The provider {provider} did not answer in time. Retry later.")
             }
-            Failure::Broken => format!("The answer of the provider {provider} broke off."),
+            UpstreamError::Redirected => format!(
+                "The provider {provider} answered with a redirect, which is not followed. Ask your administrator to correct its address."
+            ),
+            UpstreamError::Encoded => {
+                format!(
+                    "The provider {provider} sent a compressed response, which is not supported. Tell your administrator."
+                )
+            }
+            UpstreamError::Broken => format!("The response of the provider {provider} ended early. Retry."),
         }
     }
 }
 
-pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>;
+pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>;
 
-/// What comes back.
-pub struct Answer {
+/// A response whose body is a stream.
+pub struct UpstreamResponse {
     pub status: StatusCode,
     pub content_type: Option<HeaderValue>,
     pub retry_after: Option<HeaderValue>,
@@ -101,11 +105,11 @@ pub struct Answer {
 /// Reads the variable that holds a credential.
 pub type Credentials = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// A request on its way out.
-pub struct Sending<'a> {
+/// A request to a provider.
+pub struct UpstreamRequest<'a> {
     pub provider: &'a Provider,
     pub route: Route,
-    /// What the provider calls the model.
+    /// The provider's name of the model.
     pub model: &'a str,
     pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
@@ -132,42 +136,43 @@ impl Upstreams {
     }
 
     /// # Errors
-    /// When there is no answer that may be passed on.
-    pub async fn send(&self, sending: Sending<'_>) -> Result<Answer, Failure> {
-        let provider = sending.provider;
-        let request = self.request(&sending).inspect_err(|failure| log(provider, *failure, "not sent"))?;
-        // A whole answer begins when it is finished; only a stream says something earlier.
-        let wait = if sending.streams { provider.idle_ms } else { provider.whole_ms };
+    /// When there is no response that can be relayed.
+    pub async fn send(&self, outgoing: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
+        let provider = outgoing.provider;
+        let request = self.request(&outgoing).inspect_err(|failure| log(provider, *failure, "not sent"))?;
+        // A whole response begins when the model has finished; only a stream begins earlier.
+        let wait = if outgoing.streams { provider.idle_ms } else { provider.whole_ms };
         let sent = timeout(milliseconds(wait), request.send()).await;
-        let failed = |failure: Failure, cause: &str| {
+        let failed = |failure: UpstreamError, cause: &str| {
             log(provider, failure, cause);
             failure
         };
         let response = match sent {
-            Err(_) => return Err(failed(Failure::TimedOut, "no answer")),
+            Err(_) => return Err(failed(UpstreamError::TimedOut, "no answer")),
             Ok(Err(error)) if error.is_timeout() => {
-                return Err(failed(Failure::TimedOut, &causes(&error.without_url())));
+                return Err(failed(UpstreamError::TimedOut, &causes(&error.without_url())));
             }
             Ok(Err(error)) => {
-                // Once it is on its way, nobody knows what became of it.
-                let failure = if error.is_connect() { Failure::Unreachable } else { Failure::Broken };
+                // Once it is sent, it is unknown whether the provider did its work.
+                let failure =
+                    if error.is_connect() { UpstreamError::Unreachable } else { UpstreamError::Broken };
                 return Err(failed(failure, &causes(&error.without_url())));
             }
             Ok(Ok(response)) => response,
         };
         let status = response.status();
         if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-            return Err(failed(Failure::CredentialRefused, status.as_str()));
+            return Err(failed(UpstreamError::CredentialRejected, status.as_str()));
         }
         if status.is_redirection() || status.is_informational() {
-            return Err(failed(Failure::Redirected, status.as_str()));
+            return Err(failed(UpstreamError::Redirected, status.as_str()));
         }
         let headers = response.headers();
         if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-            return Err(failed(Failure::Encoded, status.as_str()));
+            return Err(failed(UpstreamError::Encoded, status.as_str()));
         }
         let request_id = ["x-request-id", "request-id"].iter().find_map(|name| headers.get(*name));
-        Ok(Answer {
+        Ok(UpstreamResponse {
             status,
             content_type: headers.get(CONTENT_TYPE).cloned(),
             retry_after: headers.get(RETRY_AFTER).cloned(),
@@ -176,13 +181,13 @@ impl Upstreams {
         })
     }
 
-    fn request(&self, sending: &Sending<'_>) -> Result<RequestBuilder, Failure> {
-        let Sending { provider, route, model, query, headers, body, .. } = sending;
+    fn request(&self, outgoing: &UpstreamRequest<'_>) -> Result<RequestBuilder, UpstreamError> {
+        let UpstreamRequest { provider, route, model, query, headers, body, .. } = outgoing;
         let client = self.client(provider.connect_ms)?;
         let path = route.path(&utf8_percent_encode(model, PATH).to_string());
         let mut url = format!("{}{path}", provider.base_url.trim_end_matches('/'));
         let kept = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter(|(name, value)| {
-            QUERY_PASSED_ON.contains(&&**name) && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            FORWARDED_QUERY.contains(&&**name) && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
         });
         for (place, (name, value)) in kept.enumerate() {
             url.push(if place == 0 { '?' } else { '&' });
@@ -193,7 +198,7 @@ impl Upstreams {
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT_ENCODING, "identity")
             .body(body.clone());
-        for name in PASSED_ON {
+        for name in FORWARDED_HEADERS {
             for value in headers.get_all(name) {
                 request = request.header(name, value);
             }
@@ -208,18 +213,18 @@ impl Upstreams {
             .ok()
             .and_then(|()| (self.credentials)(&provider.credential_env))
             .filter(|credential| !credential.trim().is_empty())
-            .ok_or(Failure::NoCredential)?;
+            .ok_or(UpstreamError::NoCredential)?;
         let (name, value) = match provider.kind {
             ProviderKind::OpenAi => ("authorization", format!("Bearer {}", credential.trim())),
             ProviderKind::Anthropic => ("x-api-key", credential.trim().to_owned()),
             ProviderKind::Gemini => ("x-goog-api-key", credential.trim().to_owned()),
         };
-        let mut value = HeaderValue::from_str(&value).map_err(|_| Failure::NoCredential)?;
+        let mut value = HeaderValue::from_str(&value).map_err(|_| UpstreamError::NoCredential)?;
         value.set_sensitive(true);
         Ok(request.header(name, value))
     }
 
-    fn client(&self, connect_ms: i64) -> Result<Client, Failure> {
+    fn client(&self, connect_ms: i64) -> Result<Client, UpstreamError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&connect_ms) {
             return Ok(client.clone());
@@ -234,8 +239,8 @@ impl Upstreams {
             client.build().map_err(|error| causes(&error))
         });
         let client = built.map_err(|cause| {
-            tracing::error!(cause, "no client for providers can be made");
-            Failure::Unreachable
+            tracing::error!(cause, "cannot create an HTTP client for providers");
+            UpstreamError::Unreachable
         })?;
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
@@ -245,7 +250,7 @@ impl Upstreams {
     }
 }
 
-/// Trusts what the operating system trusts.
+/// Trusts the operating system's certificates.
 fn tls() -> Result<rustls::ClientConfig, String> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -256,7 +261,7 @@ fn tls() -> Result<rustls::ClientConfig, String> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Ends after the first failure.
+/// Ends after the first error.
 fn chunks(response: Response, provider: &Provider) -> Chunks {
     let idle = milliseconds(provider.idle_ms);
     let provider = provider.clone();
@@ -266,12 +271,12 @@ fn chunks(response: Response, provider: &Provider) -> Chunks {
             Ok(Ok(Some(bytes))) => return Some((Ok(bytes), Some((response, provider)))),
             Ok(Ok(None)) => return None,
             Ok(Err(error)) => {
-                log(&provider, Failure::Broken, &causes(&error.without_url()));
-                Failure::Broken
+                log(&provider, UpstreamError::Broken, &causes(&error.without_url()));
+                UpstreamError::Broken
             }
             Err(_) => {
-                log(&provider, Failure::TimedOut, "no next byte");
-                Failure::TimedOut
+                log(&provider, UpstreamError::TimedOut, "no next byte");
+                UpstreamError::TimedOut
             }
         };
         Some((Err(failure), None))
@@ -282,8 +287,8 @@ pub fn milliseconds(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
-fn log(provider: &Provider, failure: Failure, cause: &str) {
-    tracing::warn!(provider = %provider.name, ?failure, cause, "a provider did not answer as it should");
+fn log(provider: &Provider, failure: UpstreamError, cause: &str) {
+    tracing::warn!(provider = %provider.name, ?failure, cause, "request to a provider failed");
 }
 
 fn causes(error: &dyn Error) -> String {

@@ -1,6 +1,6 @@
-//! What a provider says that a request used, read from its answer as it passes, whole or as a stream. Pure.
+//! The usage that a provider reports, read from its response as it passes, whole or as a stream. Pure.
 //!
-//! It keeps no text: what a model wrote is counted as it goes by, for the case that its provider never tells.
+//! It stores no text: the output is counted as it passes, in case the provider reports nothing.
 
 use bytes::Bytes;
 use keydesk_core::domain::usage::Tokens;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::estimate::{Counted, MAX_TOKENS, add_output};
 use super::sse::{Elements, Event, Events};
 
-/// In whose words a route's answers tell their usage.
+/// The form in which a route's responses report their usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Chat completions, completions and embeddings.
@@ -19,16 +19,16 @@ pub enum Shape {
     Gemini,
 }
 
-/// As far as it was told. Anthropic tells it in parts, and the parts of the input apart from each other.
+/// What is reported so far. Anthropic reports it in parts, and the parts of the input apart from each other.
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
+struct ReportedUsage {
     input: Option<i64>,
     cached: Option<i64>,
     written: Option<i64>,
     output: Option<i64>,
 }
 
-impl Told {
+impl ReportedUsage {
     fn read(shape: Shape, usage: &Value) -> Self {
         let number = |path: &str| usage.pointer(path).and_then(count);
         let sum = |one: &str, other: &str| match (number(one), number(other)) {
@@ -38,7 +38,7 @@ impl Told {
         match shape {
             Shape::OpenAi => {
                 let input = number("/prompt_tokens");
-                // Some count what a model thought in the total alone.
+                // Some providers count reasoning only in the total.
                 let rest = input.zip(number("/total_tokens")).map(|(input, total)| (total - input).max(0));
                 Self {
                     input,
@@ -68,7 +68,7 @@ impl Told {
         }
     }
 
-    /// What is told later counts.
+    /// A later report replaces an earlier one.
     fn and(self, later: Self) -> Self {
         Self {
             input: later.input.or(self.input),
@@ -93,26 +93,26 @@ impl Told {
     }
 }
 
-/// A number of tokens, whatever a provider makes of it.
+/// A number of tokens, limited to what is plausible.
 fn count(value: &Value) -> Option<i64> {
     let number = value.as_i64().or_else(|| value.as_f64().map(|number| number as i64))?;
     Some(number.clamp(0, MAX_TOKENS))
 }
 
-/// Where the usage stands in one answer or event.
-fn told_in(shape: Shape, value: &Value) -> Option<Told> {
-    let places: &[&str] = match shape {
+/// The usage in one response or event.
+fn usage_in(shape: Shape, value: &Value) -> Option<ReportedUsage> {
+    let paths: &[&str] = match shape {
         Shape::OpenAi => &["/usage"],
         Shape::Responses => &["/usage", "/response/usage"],
         Shape::Anthropic => &["/usage", "/message/usage"],
         Shape::Gemini => &["/usageMetadata"],
     };
-    let usage = places.iter().filter_map(|place| value.pointer(place)).find(|usage| usage.is_object())?;
-    Some(Told::read(shape, usage))
+    let usage = paths.iter().filter_map(|path| value.pointer(path)).find(|usage| usage.is_object())?;
+    Some(ReportedUsage::read(shape, usage))
 }
 
-/// The last usage in the end of something that is too long to be read whole.
-fn told_at_end(shape: Shape, end: &[u8]) -> Option<Told> {
+/// The last usage in the end of a response that is too long to be read whole.
+fn usage_at_end(shape: Shape, end: &[u8]) -> Option<ReportedUsage> {
     let name: &[u8] = if shape == Shape::Gemini { b"\"usageMetadata\"" } else { b"\"usage\"" };
     let starts =
         (0..end.len()).rev().filter(|start| end.get(*start..).is_some_and(|rest| rest.starts_with(name)));
@@ -124,34 +124,34 @@ fn told_at_end(shape: Shape, end: &[u8]) -> Option<Told> {
             && let Some(Ok(usage)) = serde_json::Deserializer::from_slice(rest).into_iter::<Value>().next()
             && usage.is_object()
         {
-            return Some(Told::read(shape, &usage));
+            return Some(ReportedUsage::read(shape, &usage));
         }
     }
     None
 }
 
-/// What a request used, and whether that is an estimate.
+/// Tokens of a request, and whether they are an estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Measured {
+pub struct MeasuredTokens {
     pub tokens: Tokens,
     pub estimated: bool,
 }
 
-impl Measured {
+impl MeasuredTokens {
     pub const NOTHING: Self = Self { tokens: Tokens { input: 0, output: 0, cached: 0 }, estimated: false };
 }
 
-/// Of a whole answer. `end_only` when only its end is there. `None` when the provider told nothing.
-pub fn told_whole(shape: Shape, body: &[u8], end_only: bool) -> Option<Tokens> {
-    let told = if end_only {
-        told_at_end(shape, body)
+/// The usage in a whole response, or in its end when `end_only`. `None` when the provider reported none.
+pub fn reported_usage(shape: Shape, body: &[u8], end_only: bool) -> Option<Tokens> {
+    let reported = if end_only {
+        usage_at_end(shape, body)
     } else {
-        serde_json::from_slice(body).ok().and_then(|value: Value| told_in(shape, &value))
+        serde_json::from_slice(body).ok().and_then(|value: Value| usage_in(shape, &value))
     };
-    told?.tokens(shape)
+    reported?.tokens(shape)
 }
 
-/// The tokens of the text in a whole answer.
+/// The estimated tokens of the text in a whole response.
 pub fn output_of(body: &[u8]) -> i64 {
     let mut counted = Counted::default();
     match serde_json::from_slice::<Value>(body) {
@@ -166,21 +166,21 @@ enum Source {
     Elements(Elements),
 }
 
-/// Reads along with a stream.
+/// Measures a stream as it passes.
 pub struct Meter {
     shape: Shape,
     source: Source,
-    /// The chunk with the usage is not for the client, who did not ask for it.
+    /// Whether the chunk with the usage is hidden from the client, who did not request it.
     hides_usage: bool,
     seen: Seen,
 }
 
 struct Seen {
     shape: Shape,
-    told: Told,
-    /// The provider's last number is there.
+    reported: ReportedUsage,
+    /// Whether the provider's final numbers have arrived.
     complete: bool,
-    /// The protocol's last word is there: nothing that counts comes after it.
+    /// Whether the protocol's last event has arrived.
     over: bool,
     text: Counted,
 }
@@ -193,12 +193,12 @@ impl Meter {
         } else {
             Source::Elements(Elements::default())
         };
-        let told = Told::default();
-        let seen = Seen { shape, told, complete: false, over: false, text: Counted::default() };
+        let reported = ReportedUsage::default();
+        let seen = Seen { shape, reported, complete: false, over: false, text: Counted::default() };
         Self { shape, source, hides_usage, seen }
     }
 
-    /// Answers with what is for the client: the same bytes, or, where a chunk is hidden, whole events.
+    /// Answers the bytes for the client: the same, or, where a chunk is hidden, whole events.
     pub fn feed(&mut self, bytes: Bytes) -> Bytes {
         let mut shown = Vec::new();
         let (seen, hides) = (&mut self.seen, self.hides_usage);
@@ -215,7 +215,7 @@ impl Meter {
         if hides { shown.into() } else { bytes }
     }
 
-    /// The stream is at its end: what was kept back of it.
+    /// Ends the stream; answers the bytes that were held back.
     pub fn finish(&mut self) -> Bytes {
         let mut shown = Vec::new();
         let seen = &mut self.seen;
@@ -233,28 +233,28 @@ impl Meter {
         self.seen.over
     }
 
-    /// `input` is the estimate from before. What was told of a stream that broke off may be too little.
-    pub fn measured(&self, input: i64, ended: bool) -> Measured {
-        let Seen { told, complete, text, .. } = self.seen;
+    /// `input` is the estimate from the request. The report of an interrupted stream may be too low.
+    pub fn measured(&self, input: i64, ended: bool) -> MeasuredTokens {
+        let Seen { reported, complete, text, .. } = self.seen;
         let estimate = text.tokens();
-        match told.tokens(self.shape) {
+        match reported.tokens(self.shape) {
             Some(tokens) if complete || (ended && self.shape == Shape::Gemini) => {
-                Measured { tokens, estimated: false }
+                MeasuredTokens { tokens, estimated: false }
             }
             Some(tokens) => {
-                let input = if told.input.is_some() { tokens.input } else { input };
-                Measured {
+                let input = if reported.input.is_some() { tokens.input } else { input };
+                MeasuredTokens {
                     tokens: Tokens { input, output: tokens.output.max(estimate), ..tokens },
                     estimated: true,
                 }
             }
-            None => Measured { tokens: Tokens { input, output: estimate, cached: 0 }, estimated: true },
+            None => MeasuredTokens { tokens: Tokens { input, output: estimate, cached: 0 }, estimated: true },
         }
     }
 }
 
 impl Seen {
-    /// Whether the event is OpenAI's that tells the usage and nothing else.
+    /// Whether this is OpenAI's event with the usage and nothing else.
     fn read(&mut self, event: &Event) -> bool {
         if event.data.is_empty() {
             return false;
@@ -264,45 +264,45 @@ impl Seen {
             return false;
         }
         if event.cut {
-            if let Some(told) = told_at_end(self.shape, &event.data) {
-                self.told = self.told.and(told);
+            if let Some(reported) = usage_at_end(self.shape, &event.data) {
+                self.reported = self.reported.and(reported);
                 self.complete = true;
-                // A response is the only thing that is this long, and its last event the only one that has it whole.
+                // Only the last event of a response contains all of it and can be this long.
                 self.over |= self.shape == Shape::Responses;
             }
             return false;
         }
         let Ok(value) = serde_json::from_slice::<Value>(&event.data) else { return false };
         let kind = value.get("type").and_then(Value::as_str).unwrap_or_default();
-        let told = told_in(self.shape, &value);
-        if let Some(told) = told {
-            self.told = self.told.and(told);
+        let reported = usage_in(self.shape, &value);
+        if let Some(reported) = told {
+            self.reported = self.reported.and(reported);
         }
         match self.shape {
             Shape::OpenAi => {
-                self.complete |= told.is_some();
+                self.complete |= reported.is_some();
                 add_output(&value, &mut self.text);
                 let is_empty = value.get("choices").and_then(Value::as_array).is_some_and(Vec::is_empty);
-                return told.is_some() && is_empty;
+                return reported.is_some() && is_empty;
             }
             Shape::Responses => {
                 if kind.ends_with(".delta") {
                     add_output(&value, &mut self.text);
                 }
                 if matches!(kind, "response.completed" | "response.incomplete" | "response.failed") {
-                    self.complete |= told.is_some();
+                    self.complete |= reported.is_some();
                     self.over = true;
                 }
             }
             Shape::Anthropic => {
                 add_output(&value, &mut self.text);
-                self.complete |= kind == "message_delta" && told.is_some();
+                self.complete |= kind == "message_delta" && reported.is_some();
                 self.over |= kind == "message_stop";
             }
             Shape::Gemini => {
                 add_output(&value, &mut self.text);
                 let finished = value.pointer("/candidates/0/finishReason").is_some_and(Value::is_string);
-                self.complete |= finished && told.is_some();
+                self.complete |= finished && reported.is_some();
             }
         }
         false

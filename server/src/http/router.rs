@@ -34,7 +34,7 @@ use crate::state::AppState;
 pub fn router(state: AppState) -> Router {
     // For programs, with a key: no session, no cookie, no same-origin question. They may have a port of their own.
     let gateway =
-        if state.config.gateway_listen.is_none() { gateway::routes() } else { gateway::elsewhere() };
+        if state.config.gateway_listen.is_none() { gateway::routes() } else { gateway::moved_routes() };
 
     // For browsers, with a session. A layer stands around those that come before it in this list.
     let document = {

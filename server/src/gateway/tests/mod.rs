@@ -1,10 +1,10 @@
 //! The gateway's routes over a real database, as a client meets them.
 
-mod ask;
-mod calls;
-mod echo;
+mod demo_model;
+mod external_api;
+mod forwarding;
 mod key_view;
-mod passing;
+mod parsed_request;
 mod raw;
 mod reading;
 mod settling;

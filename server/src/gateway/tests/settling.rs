@@ -1,6 +1,6 @@
 //! Requests that end in every way, and the limits that stop them.
 
-use keydesk_core::admission::{self, Presented, Used};
+use keydesk_core::admission::{self, Presented, Settlement};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::usage::Tokens;
@@ -102,13 +102,13 @@ async fn what_a_dying_database_did_not_take_is_settled_when_it_is_back() {
     let answer = desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await;
     // It was paid for: the client has it.
     assert_eq!((answer.status, answer.text.as_str()), (200, ANSWER));
-    let under_way = &desk.state.gateway.under_way;
-    assert_eq!(under_way.waiting(), 1);
-    assert!(under_way.settle_waiting(&desk.state.desk).await.is_err());
-    assert_eq!(under_way.waiting(), 1);
+    let in_flight = &desk.state.gateway.in_flight;
+    assert_eq!(in_flight.pending(), 1);
+    assert!(in_flight.settle_pending(&desk.state.desk).await.is_err());
+    assert_eq!(in_flight.pending(), 1);
     desk.execute("ALTER TABLE usage_away RENAME TO usage").await;
-    under_way.settle_waiting(&desk.state.desk).await.unwrap();
-    assert_eq!(under_way.waiting(), 0);
+    in_flight.settle_pending(&desk.state.desk).await.unwrap();
+    assert_eq!(in_flight.pending(), 0);
     assert_eq!(desk.settled().await, [(200, 1000, 500, 0, 0, 1_500_000)]);
 }
 
@@ -123,11 +123,11 @@ async fn a_stop_that_waits_no_longer_settles_what_is_under_way() {
     let body = json!({"model": "routed", "stream": true});
     let mut open = desk.open(post("/v1/chat/completions", &body).bearer(&key)).await.into_body();
     http_body_util::BodyExt::frame(&mut open).await.unwrap().unwrap();
-    let under_way = &desk.state.gateway.under_way;
-    assert_eq!(under_way.tasks.len(), 1);
-    under_way.stop.cancel();
-    under_way.tasks.close();
-    tokio::time::timeout(std::time::Duration::from_secs(5), under_way.tasks.wait()).await.ok();
+    let in_flight = &desk.state.gateway.in_flight;
+    assert_eq!(in_flight.tasks.len(), 1);
+    in_flight.stop.cancel();
+    in_flight.tasks.close();
+    tokio::time::timeout(std::time::Duration::from_secs(5), in_flight.tasks.wait()).await.ok();
     assert_eq!(desk.settled().await, [(502, 2, 2, 0, 1, 4_000)]);
 }
 
@@ -144,7 +144,7 @@ async fn the_leases_of_requests_under_way_move_on() {
         }
         let before = desk.number("SELECT expires_at FROM reservations").await;
         desk.clock.advance(30_000);
-        desk.state.gateway.under_way.renew(&desk.state.desk).await.unwrap();
+        desk.state.gateway.in_flight.renew(&desk.state.desk).await.unwrap();
         assert_eq!(desk.number("SELECT expires_at FROM reservations").await, before + 30_000);
     };
     let (answer, ()) = tokio::join!(asked, renewed);
@@ -159,11 +159,14 @@ async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
     sent.bare(key.as_bytes());
     let context = admission::authenticate(&state.desk, &sent, None).await.unwrap();
     let request = RequestId::new(now, state.desk.id_entropy());
-    let asked =
-        admission::Ask { request, model: "routed".into(), amount: Money::from_nanos(9_000), tokens: 9 };
-    let reserved = admission::reserve(&state.desk, &context, &asked).await.unwrap();
-    let used = Used {
+    let asked = admission::ReservationRequest {
+        request,
         model: "routed".into(),
+        amount: Money::from_nanos(9_000),
+        tokens: 9,
+    };
+    let reservation = admission::reserve(&state.desk, &context, &asked).await.unwrap();
+    let settlement = Settlement {
         route: "/v1/chat/completions".into(),
         status: 500,
         tokens: Tokens { input: 7, output: 0, cached: 0 },
@@ -174,13 +177,13 @@ async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
         address: String::new(),
         user_agent: String::new(),
     };
-    let holding = state.gateway.under_way.hold(reserved, used);
+    let guard = state.gateway.in_flight.guard(reservation, settlement);
     let task = tokio::spawn(async move {
-        let _held = holding;
+        let _guard = guard;
         panic!("a test breaks a task down");
     });
     assert!(task.await.is_err());
-    assert_eq!(state.gateway.under_way.waiting(), 1);
-    state.gateway.under_way.settle_waiting(&state.desk).await.unwrap();
+    assert_eq!(state.gateway.in_flight.pending(), 1);
+    state.gateway.in_flight.settle_pending(&state.desk).await.unwrap();
     assert_eq!(desk.settled().await, [(500, 7, 0, 0, 1, 7_000)]);
 }

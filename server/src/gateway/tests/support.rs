@@ -37,7 +37,7 @@ use crate::tests::support::options;
 
 pub const BASE: &str = "https://keys.example.com";
 pub const START: Moment = Moment::from_ms(1_790_000_000_000);
-pub const BROWSER: &str = "A browser sent this: a key must never be used from a web page.";
+pub const BROWSER: &str = "A browser sent this request: never use a key in a web page.";
 
 /// This installation's own, at its providers.
 pub const CREDENTIAL: &str = "upstream-credential-9f3c";
@@ -198,7 +198,7 @@ impl Installation {
     /// Status, input, output, cached, estimated, cost of every settled request, the oldest first; waits for those under way.
     pub async fn settled(&self) -> Vec<Settled> {
         for _ in 0..200 {
-            if self.state.gateway.under_way.tasks.is_empty() {
+            if self.state.gateway.in_flight.tasks.is_empty() {
                 break;
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;

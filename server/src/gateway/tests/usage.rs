@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use keydesk_core::domain::usage::Tokens;
 
-use crate::gateway::usage::{Measured, Meter, Shape, output_of, told_whole};
+use crate::gateway::usage::{MeasuredTokens, Meter, Shape, output_of, reported_usage};
 
 fn tokens(input: i64, output: i64, cached: i64) -> Tokens {
     Tokens { input, output, cached }
@@ -53,7 +53,13 @@ const GEMINI: &str = r#"{"candidates":[{"content":{"parts":[{"text":"Hel"}],"rol
 const GEMINI_LAST: &str = r#"{"candidates":[{"content":{"parts":[{"text":"lo"}],"role":"model"},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":10,"toolUsePromptTokenCount":2,"candidatesTokenCount":5,"thoughtsTokenCount":7,"cachedContentTokenCount":4,"totalTokenCount":24}}"#;
 
 /// What is shown of a stream that arrives in two pieces, and what was measured.
-fn streamed(shape: Shape, is_events: bool, hides: bool, stream: &str, cut: usize) -> (Vec<u8>, Measured) {
+fn streamed(
+    shape: Shape,
+    is_events: bool,
+    hides: bool,
+    stream: &str,
+    cut: usize,
+) -> (Vec<u8>, MeasuredTokens) {
     let mut meter = Meter::new(shape, is_events, hides);
     let (one, two) = stream.as_bytes().split_at(cut);
     let mut shown = meter.feed(Bytes::copy_from_slice(one)).to_vec();
@@ -76,7 +82,11 @@ fn the_usage_of_a_stream_is_read_wherever_its_bytes_are_cut() {
     ] {
         for cut in 0..=stream.len() {
             let (shown, measured) = streamed(shape, is_events, false, stream, cut);
-            assert_eq!(measured, Measured { tokens: expected, estimated: false }, "{shape:?} cut at {cut}");
+            assert_eq!(
+                measured,
+                MeasuredTokens { tokens: expected, estimated: false },
+                "{shape:?} cut at {cut}"
+            );
             assert_eq!(shown, stream.as_bytes(), "{shape:?} cut at {cut}");
         }
     }
@@ -98,13 +108,13 @@ fn the_chunk_that_nobody_asked_for_is_hidden_and_nothing_else() {
 #[test]
 fn a_stream_without_usage_is_estimated_from_its_text() {
     let (_, measured) = streamed(Shape::OpenAi, true, false, CHAT, 0);
-    assert_eq!(measured, Measured { tokens: tokens(1_000, 3, 0), estimated: true });
+    assert_eq!(measured, MeasuredTokens { tokens: tokens(1_000, 3, 0), estimated: true });
     let broken = MESSAGES.split_once("event: message_delta").unwrap().0;
     let (_, measured) = streamed(Shape::Anthropic, true, false, broken, 0);
-    assert_eq!(measured, Measured { tokens: tokens(175, 2, 50), estimated: true });
+    assert_eq!(measured, MeasuredTokens { tokens: tokens(175, 2, 50), estimated: true });
     let broken = RESPONSES.split_once("event: response.completed").unwrap().0;
     let (_, measured) = streamed(Shape::Responses, true, false, broken, 0);
-    assert_eq!(measured, Measured { tokens: tokens(1_000, 3, 0), estimated: true });
+    assert_eq!(measured, MeasuredTokens { tokens: tokens(1_000, 3, 0), estimated: true });
 }
 
 #[test]
@@ -158,15 +168,15 @@ fn the_usage_of_a_whole_answer_is_read_in_every_shape() {
             Some(tokens(0, 1_000_000_000, 0)),
         ),
     ] {
-        assert_eq!(told_whole(shape, body.as_bytes(), false), expected, "{body}");
+        assert_eq!(reported_usage(shape, body.as_bytes(), false), expected, "{body}");
     }
 }
 
 #[test]
 fn the_usage_at_the_end_of_a_long_answer_is_found() {
     let end = br#"x", "text": "\"usage\": {\"prompt_tokens\": 1}"}], "usage" : {"prompt_tokens": 5, "completion_tokens": 7}, "x": 1}"#;
-    assert_eq!(told_whole(Shape::OpenAi, end, true), Some(tokens(5, 7, 0)));
-    assert_eq!(told_whole(Shape::OpenAi, b"no usage at all", true), None);
+    assert_eq!(reported_usage(Shape::OpenAi, end, true), Some(tokens(5, 7, 0)));
+    assert_eq!(reported_usage(Shape::OpenAi, b"no usage at all", true), None);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What every answer tells of the limits that its request met: the requests and tokens of the last minute under the names
-//! that client libraries know, and the tightest budget under our own.
+//! The headers that tell a client its limits: requests and tokens of the last minute under the names that client libraries
+//! know, and the tightest budget under Keydesk's own names.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use keydesk_core::domain::limit_use::{LimitUse, Limited};
@@ -11,7 +11,7 @@ const REQUESTS: [&str; 3] =
 const TOKENS: [&str; 3] =
     ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
 
-/// `spent` is what the request cost; while nobody knows, what it holds stands for it.
+/// `spent` is what the request cost; while that is unknown, its reservation counts.
 pub fn add(headers: &mut HeaderMap, limits: &[LimitUse], spent: Option<Money>, now: Moment) {
     let mut put = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {

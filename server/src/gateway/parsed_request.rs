@@ -1,12 +1,13 @@
-//! What a request asks for: its route, its model and its size, read from its body. The body is one JSON object; its parts
-//! are looked at one by one and never written anew, but for the few that a gateway has to.
+//! A client's request as read: its route, model and size. The body is one JSON object; its members are forwarded as the
+//! client's own bytes, except for the few that the gateway has to change.
 //!
-//! It refuses what names a model in a second way, because only the first would be asked about at gate 6, and what a
-//! provider would go on with after its answer, because nobody would see what that uses. Pure.
+//! It rejects bodies that name a model in a second way, because gate 6 checks one name, and background responses, because
+//! their usage cannot be measured. Pure.
 
 use std::fmt;
 
 use bytes::Bytes;
+use keydesk_core::domain::parse_error::ParseError;
 use keydesk_core::domain::provider::ProviderKind;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -30,7 +31,7 @@ pub enum Route {
 }
 
 impl Route {
-    /// What Gemini writes behind a model's name.
+    /// The route of the action that Gemini writes after a model's name.
     pub fn of_action(action: &str) -> Option<Self> {
         [Route::Generate, Route::StreamGenerate, Route::CountTokens]
             .into_iter()
@@ -56,7 +57,7 @@ impl Route {
         }
     }
 
-    /// The path for a model; only Gemini's names it.
+    /// The path for a model; only Gemini's contains it.
     pub fn path(self, model: &str) -> String {
         match self {
             Route::ChatCompletions => "/v1/chat/completions".into(),
@@ -80,7 +81,7 @@ impl Route {
         }
     }
 
-    /// Counting costs nothing.
+    /// Counting tokens is free.
     pub fn is_free(self) -> bool {
         matches!(self, Route::CountMessageTokens | Route::CountTokens)
     }
@@ -90,24 +91,15 @@ impl Route {
     }
 }
 
-/// A body that cannot be read, with the sentence for whoever sent it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Wrong(pub &'static str);
-
-const NO_OBJECT: Wrong = Wrong("The request's body is not a JSON object.");
-const NO_MODEL: Wrong = Wrong("The request's body names no model. Give its id as \"model\".");
-const TWO_MODELS: Wrong = Wrong(
-    "The request names models in more than one way. Give one id as \"model\", without models, route or fallbacks.",
-);
-const BACKGROUND: Wrong = Wrong(
-    "Responses in the background are not served: what they use could not be counted. Leave background out.",
-);
-
-const OTHER_PRICE: Wrong = Wrong(
-    "The request asks for another price than the model's. Leave service_tier, speed and inference_geo out.",
-);
-const TOOL_WITH_MODEL: Wrong =
-    Wrong("The request has a tool that uses a model of its own, which is not served.");
+const NOT_AN_OBJECT: &str = "The request's body is not a JSON object.";
+const NO_MODEL: &str = "The request's body has no model. Set \"model\" to a model's id.";
+const TWO_MODELS: &str = "The request names models in more than one way. Set \"model\" to one id, without models, route or fallbacks.";
+const BACKGROUND: &str =
+    "Background responses are not supported, because their usage cannot be measured. Remove \"background\".";
+const OTHER_PRICE: &str =
+    "The request selects another price than the model's. Remove service_tier, speed and inference_geo.";
+const TOOL_WITH_MODEL: &str =
+    "A tool in the request names its own model, which is not supported. Remove that tool.";
 
 /// The members of an object in their order, the last of each name.
 struct Members(Vec<(String, Box<RawValue>)>);
@@ -137,36 +129,36 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// No protocol has a tenth of this.
+/// No protocol has a tenth of these members.
 const MAX_MEMBERS: usize = 500;
 
-/// A request as it was read.
+/// A request as read.
 #[derive(Debug)]
-pub struct Ask {
+pub struct ParsedRequest {
     pub route: Route,
     pub model: String,
     pub streams: bool,
-    /// Estimated.
+    /// Estimated input tokens.
     pub input: i64,
-    /// What the request names as its most, for all its answers together; `None` when it names none.
+    /// The maximum output that the request sets for each of its answers; `None` when it sets none.
     pub max_output: Option<i64>,
-    /// How many answers it wants at once.
+    /// How many answers it requests.
     pub answers: i64,
-    /// The usage at the end of a stream was asked for on our own account, and is hidden from the client.
+    /// Whether the gateway requested the usage at the end of a stream, and hides it from the client.
     pub hides_usage: bool,
     members: Vec<(String, Box<RawValue>)>,
     is_rewritten: bool,
     body: Bytes,
 }
 
-impl Ask {
+impl ParsedRequest {
     /// `path_model` is the model in a Gemini path.
     ///
     /// # Errors
-    /// When the body is no JSON object, names no model or several, or wants what cannot be counted.
-    pub fn read(route: Route, path_model: Option<&str>, body: Bytes) -> Result<Self, Wrong> {
-        let Members(all) = serde_json::from_slice(&body).map_err(|_| NO_OBJECT)?;
-        let input = estimate::of_request(&body).map_err(|_| NO_OBJECT)?;
+    /// When the body is not a JSON object, names no model or several, or requests what cannot be measured.
+    pub fn parse(route: Route, path_model: Option<&str>, body: Bytes) -> Result<Self, ParseError> {
+        let Members(all) = serde_json::from_slice(&body).map_err(|_| ParseError::new(NOT_AN_OBJECT))?;
+        let input = estimate::of_request(&body).map_err(|_| ParseError::new(NOT_AN_OBJECT))?;
         let before = all.len();
         let mut members: Vec<(String, Box<RawValue>)> = Vec::with_capacity(before);
         for (name, value) in all {
@@ -176,7 +168,7 @@ impl Ask {
             }
         }
         let is_rewritten = members.len() != before;
-        let mut ask = Self {
+        let mut parsed = Self {
             route,
             model: String::new(),
             streams: route == Route::StreamGenerate,
@@ -188,13 +180,13 @@ impl Ask {
             is_rewritten,
             body,
         };
-        ask.check()?;
-        ask.model = ask.named(path_model)?;
+        parsed.check()?;
+        parsed.model = parsed.single_model(path_model)?;
         if matches!(route, Route::ChatCompletions | Route::Completions | Route::Responses | Route::Messages) {
-            ask.streams = ask.get("stream") == Some(Value::Bool(true));
+            parsed.streams = parsed.get("stream") == Some(Value::Bool(true));
         }
-        ask.measure();
-        Ok(ask)
+        parsed.measure();
+        Ok(parsed)
     }
 
     fn raw(&self, name: &str) -> Option<&RawValue> {
@@ -205,17 +197,17 @@ impl Ask {
         serde_json::from_str(self.raw(name)?.get()).ok()
     }
 
-    fn check(&self) -> Result<(), Wrong> {
+    fn check(&self) -> Result<(), ParseError> {
         let is_there = |name| self.raw(name).is_some_and(|value| value.get() != "null");
         if ["models", "route", "fallbacks"].into_iter().any(is_there) {
-            return Err(TWO_MODELS);
+            return Err(ParseError::new(TWO_MODELS));
         }
-        // Some providers read names without minding their case.
+        // Some providers ignore the case of names.
         if self.members.iter().any(|(name, _)| name != "model" && name.eq_ignore_ascii_case("model")) {
-            return Err(TWO_MODELS);
+            return Err(ParseError::new(TWO_MODELS));
         }
         if self.route == Route::Responses && self.get("background") == Some(Value::Bool(true)) {
-            return Err(BACKGROUND);
+            return Err(ParseError::new(BACKGROUND));
         }
         let at_list_price = match self.get("service_tier") {
             Some(Value::String(tier)) => {
@@ -224,34 +216,34 @@ impl Ask {
             _ => true,
         };
         if !at_list_price || is_there("speed") || is_there("inference_geo") {
-            return Err(OTHER_PRICE);
+            return Err(ParseError::new(OTHER_PRICE));
         }
-        // A tool that names a model of its own would be asked about at no gate.
+        // No gate checks the model of a tool.
         if let Some(Value::Array(tools)) = self.get("tools")
             && tools.iter().any(|tool| tool.get("model").is_some() || tool["type"] == "image_generation")
         {
-            return Err(TOOL_WITH_MODEL);
+            return Err(ParseError::new(TOOL_WITH_MODEL));
         }
         Ok(())
     }
 
-    fn named(&self, path_model: Option<&str>) -> Result<String, Wrong> {
+    fn single_model(&self, path_model: Option<&str>) -> Result<String, ParseError> {
         let in_body = self.get("model");
         match (path_model, in_body) {
-            (Some(model), _) if model.contains(char::is_control) => Err(NO_MODEL),
+            (Some(model), _) if model.contains(char::is_control) => Err(ParseError::new(NO_MODEL)),
             (Some(model), None | Some(Value::Null)) => Ok(model.to_owned()),
             (Some(model), Some(Value::String(other))) => {
                 let same = other.strip_prefix("models/").unwrap_or(&other) == model;
-                if same { Ok(model.to_owned()) } else { Err(TWO_MODELS) }
+                if same { Ok(model.to_owned()) } else { Err(ParseError::new(TWO_MODELS)) }
             }
             (None, Some(Value::String(model))) if !model.is_empty() && !model.contains(char::is_control) => {
                 Ok(model)
             }
-            _ => Err(NO_MODEL),
+            _ => Err(ParseError::new(NO_MODEL)),
         }
     }
 
-    /// Whatever a client writes there, the numbers are neither below zero nor so large that sums of them break.
+    /// Limits the numbers of a client, so that they are not negative and their sums do not overflow.
     fn measure(&mut self) {
         if self.route.is_free() {
             self.input = 0;
@@ -292,12 +284,13 @@ impl Ask {
         self.max_output = output;
     }
 
-    /// The most output tokens the answers may have together; `held` is the model's, for each answer without a maximum.
-    pub fn output(&self, held: i64) -> i64 {
-        self.max_output.unwrap_or(held).max(0).saturating_mul(self.answers).min(MAX_TOKENS)
+    /// The most output tokens of all answers together; `default` applies to each answer without a maximum.
+    pub fn output(&self, default: i64) -> i64 {
+        self.max_output.unwrap_or(default).max(0).saturating_mul(self.answers).min(MAX_TOKENS)
     }
 
-    /// The body for a provider that calls the model `upstream`: the client's own bytes wherever nothing has to differ.
+    /// The body for a provider that calls the model `upstream`, and whether its usage is hidden: the client's own bytes,
+    /// unless something has to change.
     pub fn into_upstream(mut self, upstream: &str) -> (Bytes, bool) {
         if upstream != self.model && self.raw("model").is_some() {
             let name = match self.route.kind() {
@@ -323,8 +316,8 @@ impl Ask {
         }
         let mut text = String::with_capacity(self.body.len() + 64);
         text.push('{');
-        for (place, (name, value)) in self.members.iter().enumerate() {
-            if place > 0 {
+        for (position, (name, value)) in self.members.iter().enumerate() {
+            if position > 0 {
                 text.push(',');
             }
             text.push_str(&Value::String(name.clone()).to_string());
@@ -335,7 +328,7 @@ impl Ask {
         (text.into(), hides)
     }
 
-    /// For the demonstration: what was sent, to answer about.
+    /// The body as sent, for the demonstration model.
     pub fn body(&self) -> &Bytes {
         &self.body
     }

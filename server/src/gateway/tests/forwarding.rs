@@ -184,7 +184,7 @@ async fn an_answer_that_breaks_off_is_seen_to_break_off() {
         served("openai", || parts("application/json", &["{\"a\":"], 5, Then::BreaksOff)).await;
     let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
     assert_eq!(answer.status, 502);
-    assert_eq!(answer.message(), "The answer of the provider Far broke off.");
+    assert_eq!(answer.message(), "The response of the provider Far ended early. Retry.");
     // The provider has taken the request in, and nobody knows what it charges.
     assert_eq!(desk.settled().await, [(502, 11, 0, 0, 1, 11_000)]);
 }
@@ -206,15 +206,15 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_at_mos
                 whole(401, "application/json", "{\"error\":\"bad key upstream-credential-9f3c\"}")
             }),
             502,
-            "refused this installation's credential",
+            "rejected this installation's credential",
         ),
         (
             std::sync::Arc::new(|| whole(403, "text/html", "<html>")),
             502,
-            "refused this installation's credential",
+            "rejected this installation's credential",
         ),
-        (std::sync::Arc::new(redirect), 502, "redirect, which is never followed"),
-        (std::sync::Arc::new(encoded), 502, "encoding"),
+        (std::sync::Arc::new(redirect), 502, "redirect, which is not followed"),
+        (std::sync::Arc::new(encoded), 502, "compressed"),
         (
             std::sync::Arc::new(|| parts("application/json", &[], 0, Then::Hangs)),
             504,
@@ -260,7 +260,7 @@ async fn a_provider_that_is_not_there_or_has_no_credential_is_a_sentence() {
     desk.served_by("openai", "http://127.0.0.1:1", "").await;
     let key = desk.every_key().await;
     let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
-    assert_eq!((answer.status, answer.message()), (502, "The provider Far cannot be reached.".into()));
+    assert_eq!((answer.status, answer.message()), (502, "The provider Far cannot be reached. Retry later.".into()));
 
     let desk = installation().await;
     let upstream = Upstream::answering(|| whole(200, "application/json", "{}")).await;
@@ -294,13 +294,13 @@ async fn what_cannot_be_passed_on_is_refused_with_what_to_do() {
             with("/v1/messages", json!({"model": "nothing"})),
             404,
             "model_not_found",
-            "is not in this installation's catalogue",
+            "is not in the catalogue",
         ),
         (
             with("/v1/messages", json!({"model": key})),
             404,
             "model_not_found",
-            "There is no model of this name.",
+            "There is no model with this name.",
         ),
         (
             with("/v1/messages", json!({"model": "routed", "models": ["a"]})),

@@ -4,15 +4,16 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::gateway::ask::{Ask, Route};
 use crate::gateway::estimate;
+use crate::gateway::parsed_request::{ParsedRequest, Route};
 
-fn read(route: Route, body: &str) -> Ask {
-    Ask::read(route, None, Bytes::from(body.to_owned())).unwrap()
+fn read(route: Route, body: &str) -> ParsedRequest {
+    ParsedRequest::parse(route, None, Bytes::from(body.to_owned())).unwrap()
 }
 
-fn refused(route: Route, body: &str) -> &'static str {
-    Ask::read(route, None, Bytes::from(body.to_owned())).unwrap_err().0
+fn refused(route: Route, body: &str) -> String {
+    let error = ParsedRequest::parse(route, None, Bytes::from(body.to_owned())).unwrap_err();
+    error.sentence().to_owned()
 }
 
 #[test]
@@ -46,9 +47,10 @@ fn another_way_to_name_a_model_is_refused() {
     ] {
         assert!(refused(Route::ChatCompletions, body).contains("more than one way"), "{body}");
     }
-    let other = Ask::read(Route::Generate, Some("m"), Bytes::from(r#"{"model":"models/other"}"#));
+    let other = ParsedRequest::parse(Route::Generate, Some("m"), Bytes::from(r#"{"model":"models/other"}"#));
     assert!(other.is_err());
-    let same = Ask::read(Route::Generate, Some("m"), Bytes::from(r#"{"model":"models/m"}"#)).unwrap();
+    let same =
+        ParsedRequest::parse(Route::Generate, Some("m"), Bytes::from(r#"{"model":"models/m"}"#)).unwrap();
     assert_eq!(same.into_upstream("real").0, Bytes::from(r#"{"model":"models/real"}"#));
 }
 
@@ -64,7 +66,7 @@ fn what_is_no_object_with_a_model_is_refused() {
     let deep = format!("{{\"model\":\"m\",\"a\":{}{}}}", "[".repeat(5_000), "]".repeat(5_000));
     assert!(refused(Route::ChatCompletions, &deep).contains("JSON object"));
     for body in ["{}", r#"{"model":""}"#, r#"{"model":null}"#, r#"{"model":["m"]}"#] {
-        assert!(refused(Route::Messages, body).contains("names no model"), "{body}");
+        assert!(refused(Route::Messages, body).contains("has no model"), "{body}");
     }
     assert!(refused(Route::Responses, r#"{"model":"m","background":true}"#).contains("background"));
 }
@@ -100,7 +102,7 @@ fn the_most_output_is_read_wherever_a_protocol_names_it() {
     assert_eq!(output(Route::Messages, r#"{"model":"m","max_tokens":7}"#), 7);
     assert_eq!(output(Route::Embeddings, r#"{"model":"m","max_tokens":7}"#), 0);
     let gemini = r#"{"generationConfig":{"maxOutputTokens":8,"candidateCount":2}}"#;
-    assert_eq!(Ask::read(Route::Generate, Some("m"), gemini.into()).unwrap().output(1_000), 16);
+    assert_eq!(ParsedRequest::parse(Route::Generate, Some("m"), gemini.into()).unwrap().output(1_000), 16);
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn what_would_cost_other_than_the_models_price_is_refused() {
         r#"{"model":"m","tools":[{"type":"image_generation"}]}"#,
         r#"{"model":"m","tools":[{"type":"function"},{"type":"other","model":"dear"}]}"#,
     ] {
-        assert!(refused(Route::Responses, body).contains("a model of its own"), "{body}");
+        assert!(refused(Route::Responses, body).contains("names its own model"), "{body}");
     }
     read(
         Route::Responses,
@@ -155,6 +157,6 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(body: Vec<u8>) {
-        let _ = Ask::read(Route::ChatCompletions, None, body.into());
+        let _ = ParsedRequest::parse(Route::ChatCompletions, None, body.into());
     }
 }

@@ -1,0 +1,76 @@
+//! Which model a request may go to, and who serves it.
+
+use super::AuthContext;
+use crate::Desk;
+use crate::domain::model::{DEMO_ECHO, Model, demo_echo};
+use crate::domain::provider::Provider;
+use crate::store::{StoreError, models, providers};
+
+/// Who answers a request.
+pub enum Target {
+    /// The demonstration model of an installation without providers.
+    Demonstration,
+    Provider(Box<Provider>),
+}
+
+/// What the catalogue says about a model's id.
+pub enum ModelLookup {
+    Unknown,
+    /// In the catalogue, but no provider serves it.
+    Unrouted(Box<Model>),
+    Routed(Box<Model>, Target),
+}
+
+/// Looks a model up by its id. It does not check the key's scope: call `AuthContext::model` first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn look_up_model(desk: &Desk, id: &str) -> Result<ModelLookup, StoreError> {
+    let mut read = desk.db.read().await?;
+    Ok(match models::served(&mut read, id).await? {
+        Some((model, Some(provider))) => {
+            ModelLookup::Routed(Box::new(model), Target::Provider(Box::new(provider)))
+        }
+        _ if id == DEMO_ECHO && !providers::any(&mut read).await? => {
+            ModelLookup::Routed(Box::new(demo_echo()), Target::Demonstration)
+        }
+        Some((model, None)) => ModelLookup::Unrouted(Box::new(model)),
+        None => ModelLookup::Unknown,
+    })
+}
+
+/// The model with its price, also when it is retired. The demonstration model and a proxy's placeholder are in no
+/// catalogue; the latter costs nothing.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn priced_model(desk: &Desk, id: &str) -> Result<Model, StoreError> {
+    let known = models::priced(&mut desk.db.read().await?, id).await?;
+    Ok(known.unwrap_or_else(|| if id == DEMO_ECHO { demo_echo() } else { Model::unrouted(id, "") }))
+}
+
+/// The catalogue's models in the scope of this request's key.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn models_in_scope(desk: &Desk, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
+    let mut list = models::offered(&mut desk.db.read().await?).await?;
+    list.retain(|model| context.model(&model.id).is_ok());
+    Ok(list)
+}
+
+/// The models in scope that a provider serves. An installation without providers serves the demonstration model, and
+/// lists the others after it.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn usable_models(desk: &Desk, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
+    let mut found = models_in_scope(desk, context).await?;
+    if providers::any(&mut desk.db.read().await?).await? {
+        found.retain(|model| model.route.is_some());
+    } else if context.model(DEMO_ECHO).is_ok() {
+        found.retain(|model| model.id != DEMO_ECHO);
+        found.insert(0, demo_echo());
+    }
+    Ok(found)
+}

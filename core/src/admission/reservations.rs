@@ -1,0 +1,242 @@
+//! Gates 7 and 8, and what follows them: a request reserves the most it may use before it is forwarded, and its
+//! settlement replaces the reservation when it is done. The reservation of a crashed gateway expires after `LEASE_MS`.
+
+use super::{AdmissionError, AuthContext};
+use crate::Desk;
+use crate::domain::gate::Rejection;
+use crate::domain::ids::RequestId;
+use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
+use crate::domain::moment::{Moment, Zone};
+use crate::domain::money::Money;
+use crate::domain::usage::Tokens;
+use crate::domain::window::WindowStarts;
+use crate::store::meter::{self, LimitRow, NewReservation};
+use crate::store::spend::Usage;
+use crate::store::{StoreError, admission as stored, spend};
+
+/// How long a reservation lasts without a renewal, in milliseconds.
+pub const LEASE_MS: i64 = 120_000;
+/// How often gateways renew, in milliseconds.
+pub const RENEW_MS: i64 = 30_000;
+
+/// The most that a request may use.
+#[derive(Clone, Debug)]
+pub struct ReservationRequest {
+    pub request: RequestId,
+    /// The model's id in the catalogue.
+    pub model: String,
+    pub amount: Money,
+    /// Input and output together.
+    pub tokens: i64,
+}
+
+/// The proof that a request passed gates 7 and 8. It counts against its limits until it is settled or released.
+#[derive(Clone, Debug)]
+pub struct Reservation {
+    stored: meter::Reservation,
+    zone: Zone,
+    /// Every limit that applies, as it was before this request.
+    pub limits: Vec<LimitUse>,
+}
+
+impl Reservation {
+    /// The id under which it is settled.
+    pub fn request(&self) -> &RequestId {
+        &self.stored.request
+    }
+    /// The model's id in the catalogue.
+    pub fn model(&self) -> &str {
+        &self.stored.model
+    }
+    /// When it was made.
+    pub fn started_at(&self) -> Moment {
+        self.stored.reserved_at
+    }
+}
+
+/// What a request really used.
+#[derive(Clone, Debug, Default)]
+pub struct Settlement {
+    pub route: String,
+    /// HTTP status as the client saw it; 499 when the client disconnected.
+    pub status: i64,
+    pub tokens: Tokens,
+    pub cost: Money,
+    /// Whether the tokens are an estimate.
+    pub estimated: bool,
+    pub latency_ms: i64,
+    pub first_byte_ms: Option<i64>,
+    pub address: String,
+    pub user_agent: String,
+}
+
+/// Reserves what the request may use at most.
+///
+/// # Errors
+/// `Refused` with the first limit that does not fit; then nothing is reserved.
+pub async fn reserve(
+    desk: &Desk,
+    context: &AuthContext,
+    wanted: &ReservationRequest,
+) -> Result<Reservation, AdmissionError> {
+    let turn = desk.queues.turn(&desk.db, &context.org).await?;
+    let now = desk.now();
+    let new = new_reservation(context, wanted, now);
+    let stored = new.reservation.clone();
+    let rows = meter::reserve(&desk.db, new, WindowStarts::at(now, &context.zone)).await?;
+    drop(turn);
+    if let Some(row) = rows.iter().find(|row| !row.fits) {
+        let limit = limit_use(row, context, now);
+        let rejection = Rejection::Limit {
+            last_four: context.last_four.clone(),
+            retry_after: retry_after(&limit, now),
+            limit: Box::new(limit),
+            zone: context.zone.clone(),
+        };
+        return Err(AdmissionError::Rejected(rejection, Some(context.known())));
+    }
+    let limits = rows.iter().map(|row| limit_use(row, context, now)).collect();
+    Ok(Reservation { stored, zone: context.zone.clone(), limits })
+}
+
+/// Every limit that applies to a request of this key, as it is now.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>, StoreError> {
+    let now = desk.now();
+    let nothing = ReservationRequest {
+        request: RequestId::new(now, desk.id_entropy()),
+        model: String::new(),
+        amount: Money::ZERO,
+        tokens: 0,
+    };
+    let new = new_reservation(context, &nothing, now);
+    let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.zone)).await?;
+    Ok(rows.iter().map(|row| limit_use(row, context, now)).collect())
+}
+
+fn new_reservation(context: &AuthContext, wanted: &ReservationRequest, now: Moment) -> NewReservation {
+    NewReservation {
+        reservation: meter::Reservation {
+            request: wanted.request.clone(),
+            org: context.org.clone(),
+            key: context.key.clone(),
+            secret: context.secret.clone(),
+            team: context.team().cloned(),
+            model: wanted.model.clone(),
+            reserved_at: now,
+        },
+        amount: wanted.amount.max(Money::ZERO),
+        tokens: wanted.tokens.max(0),
+        expires_at: now.plus_ms(LEASE_MS),
+    }
+}
+
+fn limit_use(row: &LimitRow, context: &AuthContext, now: Moment) -> LimitUse {
+    let holder_name = match row.holder {
+        HolderKind::Key => context.key_name.clone(),
+        HolderKind::Team => context.team.as_ref().map(|(_, name)| name.clone()).unwrap_or_default(),
+        HolderKind::Org => context.org_name.clone(),
+    };
+    let resets_at = match row.what {
+        Limited::Budget(period) => period.window(now, &context.zone).end,
+        Limited::Balance | Limited::Requests | Limited::Tokens | Limited::Concurrent => row.frees_at,
+    };
+    LimitUse {
+        holder: row.holder,
+        holder_name,
+        what: row.what,
+        max: row.max,
+        used: row.used,
+        reserved: row.reserved,
+        requested: row.requested,
+        resets_at,
+    }
+}
+
+/// Seconds after which the request may pass: when the oldest second leaves the last minute, or soon, when only other
+/// requests in flight block it. `None` where waiting does not help.
+fn retry_after(limit: &LimitUse, now: Moment) -> Option<i64> {
+    if !limit.fits_alone() {
+        return None;
+    }
+    match limit.what {
+        Limited::Requests | Limited::Tokens => {
+            let wait = limit.resets_at.map_or(1_000, |at| at.ms().saturating_sub(now.ms()));
+            Some((wait.max(1) + 999) / 1_000)
+        }
+        Limited::Budget(_) | Limited::Balance | Limited::Concurrent => Some(1),
+    }
+}
+
+/// Writes the request's usage with its counters and its day, and ends its reservation: once per request id. `false` when
+/// it was settled before.
+///
+/// # Errors
+/// When the database cannot be written; the same call may be made again.
+pub async fn settle(
+    desk: &Desk,
+    reservation: &Reservation,
+    settlement: &Settlement,
+) -> Result<bool, StoreError> {
+    let (stored, settlement) = (reservation.stored.clone(), settlement.clone());
+    let usage = Usage {
+        request: stored.request,
+        org: stored.org,
+        key: stored.key,
+        secret: stored.secret,
+        team: stored.team,
+        model: stored.model,
+        started_at: stored.reserved_at,
+        route: settlement.route,
+        status: settlement.status,
+        tokens: settlement.tokens,
+        cost: settlement.cost,
+        estimated: settlement.estimated,
+        latency_ms: settlement.latency_ms,
+        first_byte_ms: settlement.first_byte_ms,
+        address: settlement.address,
+        user_agent: settlement.user_agent,
+    };
+    meter::settle(&desk.db, usage, reservation.zone.clone()).await
+}
+
+/// The reservation that another program made and has not settled yet; `None` when there is none any more.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn find_reservation(desk: &Desk, request: &RequestId) -> Result<Option<Reservation>, StoreError> {
+    let mut read = desk.db.read().await?;
+    let Some(stored) = meter::find(&mut read, request).await? else { return Ok(None) };
+    let zone = stored::zone_of_secret(&mut read, &stored.secret).await?;
+    let zone = zone.ok_or(StoreError::Unreadable { column: "orgs.zone" })?;
+    Ok(Some(Reservation { stored, zone, limits: Vec::new() }))
+}
+
+/// The cost of a request that is settled already.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn settled_cost(desk: &Desk, request: &RequestId) -> Result<Option<Money>, StoreError> {
+    spend::cost_of(&mut desk.db.read().await?, request).await
+}
+
+/// Ends the reservation of a request that was never forwarded; `false` when there is none any more.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn release(desk: &Desk, request: &RequestId) -> Result<bool, StoreError> {
+    meter::release(&desk.db, request).await
+}
+
+/// Extends the reservations of requests that are in flight.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn renew(desk: &Desk, requests: &[RequestId]) -> Result<(), StoreError> {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    meter::renew(&desk.db, requests, desk.now().plus_ms(LEASE_MS)).await
+}

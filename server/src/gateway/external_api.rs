@@ -1,0 +1,283 @@
+//! The API for other gateways: they authorise a request before they forward it, and settle it afterwards. They authenticate
+//! with a token and send their client's key unchanged.
+//!
+//! A reservation expires after two minutes without `renew`.
+
+use std::net::IpAddr;
+
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::Response;
+use keydesk_core::admission::{
+    self, AdmissionError, AuthContext, LEASE_MS, ModelLookup, Reservation, ReservationRequest, Settlement,
+};
+use keydesk_core::domain::gate::Rejection;
+use keydesk_core::domain::ids::RequestId;
+use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::usage::Tokens;
+use keydesk_core::store::StoreError;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::oneshot;
+
+use super::body_budget::MAX_BODY;
+use super::credentials::{note_rejection_at, presented};
+use super::estimate::{self, MAX_TOKENS};
+use super::forward::reservation_request;
+use super::key_view::limit;
+use super::protocol::{ApiError, ClientContext, Protocol, json_response};
+use super::rate_limit_headers;
+use crate::request_facts::RequestFacts;
+use crate::state::AppState;
+
+const TOKEN: &str = "x-keydesk-gateway";
+const MAX_REQUESTS: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthorizeRequest {
+    model: String,
+    input_tokens: Option<i64>,
+    /// The client's body, or any text, from which the input tokens are estimated.
+    estimate: Option<Box<RawValue>>,
+    max_output_tokens: Option<i64>,
+    /// The client's address, for keys with an address list.
+    address: Option<IpAddr>,
+    #[serde(default)]
+    route: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettleRequest {
+    request_id: RequestId,
+    status: i64,
+    #[serde(default)]
+    input_tokens: i64,
+    #[serde(default)]
+    output_tokens: i64,
+    #[serde(default)]
+    cached_tokens: i64,
+    #[serde(default)]
+    estimated: bool,
+    #[serde(default)]
+    latency_ms: i64,
+    first_byte_ms: Option<i64>,
+    #[serde(default)]
+    route: String,
+    address: Option<IpAddr>,
+    #[serde(default)]
+    user_agent: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReleaseRequest {
+    request_id: RequestId,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RenewRequest {
+    request_ids: Vec<RequestId>,
+}
+
+/// Gates 1 to 8, for a request that another gateway forwards.
+pub async fn authorize(
+    State(state): State<AppState>,
+    mut client: ClientContext,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, wanted): (Parts, AuthorizeRequest) = read(&state, &client, request).await?;
+    if !wanted.route.is_empty() {
+        client.protocol = Protocol::of(&wanted.route, &HeaderMap::new());
+    }
+    let rejected = |error: AdmissionError| match error {
+        AdmissionError::Rejected(rejection, key) => {
+            if let Some(key) = key {
+                note_rejection_at(&parts, &state, &key, &rejection, &wanted.route, wanted.address);
+            }
+            client.rejected(&rejection)
+        }
+        AdmissionError::Unavailable(error) => client.unavailable(&error),
+    };
+    let desk = &state.desk;
+    let context =
+        admission::authenticate(desk, &presented(&parts), wanted.address).await.map_err(rejected)?;
+    state.last_used.note(context.key(), desk.now());
+    if looks_like_secret(&wanted.model) {
+        return Err(client.model_not_found("There is no model with this name."));
+    }
+    let out_of_scope =
+        |rejection: Rejection| rejected(AdmissionError::Rejected(rejection, Some(context.known())));
+    context.model(&wanted.model).map_err(out_of_scope)?;
+    let found = admission::look_up_model(desk, &wanted.model).await;
+    let model = match found.map_err(|error| client.unavailable(&error))? {
+        // The other gateway knows who serves it.
+        ModelLookup::Unrouted(model) | ModelLookup::Routed(model, _) => *model,
+        ModelLookup::Unknown => return Err(client.unknown_model(&wanted.model)),
+    };
+    let input = match (wanted.input_tokens, &wanted.estimate) {
+        (Some(tokens), _) => tokens.clamp(0, MAX_TOKENS),
+        (None, Some(body)) => estimate::of_request(body.get().as_bytes()).unwrap_or(MAX_TOKENS),
+        (None, None) => 0,
+    };
+    let output = wanted.max_output_tokens.unwrap_or(model.default_output_tokens).clamp(0, MAX_TOKENS);
+    let id = request_id(&parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
+    let request = reservation_request(id, &model, input, output);
+    let (amount, tokens) = (request.amount, request.tokens);
+    let (context, reservation) =
+        reserve(&state, context, request).await.map_err(|_| client.internal_error())?;
+    let reservation = reservation.map_err(rejected)?;
+    let mut response = json_response(&json!({
+        "request_id": reservation.request(),
+        "key": {"id": context.key(), "name": context.key_name()},
+        "organisation": context.org(),
+        "team": context.team(),
+        "model": model.id,
+        "upstream_name": model.name_upstream(),
+        "reserved": {"nanos": amount.nanos(), "dollars": amount.input(), "tokens": tokens},
+        "lease_seconds": LEASE_MS / 1_000,
+        "limits": reservation.limits.iter().map(limit).collect::<Vec<_>>(),
+    }));
+    rate_limit_headers::add(response.headers_mut(), &reservation.limits, None, desk.now());
+    Ok(response)
+}
+
+type Reserved = (AuthContext, Result<Reservation, AdmissionError>);
+
+/// In a task of its own: when the other gateway disconnects before it gets the answer, the reservation is released.
+async fn reserve(
+    state: &AppState,
+    context: AuthContext,
+    request: ReservationRequest,
+) -> Result<Reserved, oneshot::error::RecvError> {
+    let (respond, response) = oneshot::channel();
+    let desk = state.desk.clone();
+    state.gateway.in_flight.tasks.spawn(async move {
+        let reservation = admission::reserve(&desk, &context, &request).await;
+        let Err((_, Ok(reservation))) = respond.send((context, reservation)) else { return };
+        if let Err(error) = admission::release(&desk, reservation.request()).await {
+            tracing::error!(%error, "not released: the reservation of a gateway that disconnected expires");
+        }
+    });
+    response.await
+}
+
+/// Writes what a request used, once.
+pub async fn settle(
+    State(state): State<AppState>,
+    client: ClientContext,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (_, sent): (_, SettleRequest) = read(&state, &client, request).await?;
+    let unavailable = |error: StoreError| client.unavailable(&error);
+    let desk = &state.desk;
+    let settled_before = admission::settled_cost(desk, &sent.request_id).await.map_err(unavailable)?;
+    if let Some(cost) = settled_before {
+        return Ok(settlement_answer(cost, false));
+    }
+    let Some(reservation) = admission::find_reservation(desk, &sent.request_id).await.map_err(unavailable)?
+    else {
+        return Err(client.not_found(
+            "There is no reservation for this request. It was released, or it expired more than two minutes ago.",
+        ));
+    };
+    let model = admission::priced_model(desk, reservation.model()).await.map_err(unavailable)?;
+    let count = |tokens: i64| tokens.clamp(0, MAX_TOKENS);
+    let input = count(sent.input_tokens);
+    let tokens =
+        Tokens { input, output: count(sent.output_tokens), cached: count(sent.cached_tokens).min(input) };
+    let cost = tokens.cost(&model);
+    let plain = |text: &str| -> String {
+        let shown = if looks_like_secret(text) { "" } else { text };
+        shown.chars().filter(|c| !c.is_control()).take(200).collect()
+    };
+    let settlement = Settlement {
+        route: plain(&wanted.route),
+        status: sent.status.clamp(100, 999),
+        tokens,
+        cost,
+        estimated: sent.estimated,
+        latency_ms: sent.latency_ms.max(0),
+        first_byte_ms: sent.first_byte_ms.map(|ms| ms.max(0)),
+        address: wanted.address.map(|address| address.to_string()).unwrap_or_default(),
+        user_agent: plain(&sent.user_agent),
+    };
+    let counted = admission::settle(desk, &reservation, &settlement).await.map_err(unavailable)?;
+    Ok(settlement_answer(cost, counted))
+}
+
+fn settlement_answer(cost: Money, counted: bool) -> Response {
+    json_response(&json!({"cost": {"nanos": cost.nanos(), "dollars": cost.input()}, "counted": counted}))
+}
+
+/// Ends the reservation of a request that was never forwarded.
+pub async fn release(
+    State(state): State<AppState>,
+    client: ClientContext,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (_, sent): (_, ReleaseRequest) = read(&state, &client, request).await?;
+    let released = admission::release(&state.desk, &sent.request_id).await;
+    Ok(json_response(&json!({"released": released.map_err(|error| client.unavailable(&error))?})))
+}
+
+/// Extends the reservations of requests that are in flight.
+pub async fn renew(
+    State(state): State<AppState>,
+    client: ClientContext,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (_, sent): (_, RenewRequest) = read(&state, &client, request).await?;
+    if sent.request_ids.len() > MAX_REQUESTS {
+        return Err(client.bad_request("The list has more than 10,000 requests. Send them in several calls."));
+    }
+    let renewed = admission::renew(&state.desk, &sent.request_ids).await;
+    renewed.map_err(|error| client.unavailable(&error))?;
+    Ok(json_response(&json!({"lease_seconds": LEASE_MS / 1_000})))
+}
+
+pub fn request_id(parts: &Parts) -> Option<RequestId> {
+    RequestId::parse(&parts.extensions.get::<RequestFacts>()?.id)
+}
+
+/// Checks the token before it reads the body.
+async fn read<T: DeserializeOwned>(
+    state: &AppState,
+    client: &ClientContext,
+    request: Request,
+) -> Result<(Parts, T), ApiError> {
+    let Some(token) = &state.gateway.token else {
+        return Err(client.not_found(
+            "The API for other gateways is off. Ask your administrator to set KEYDESK_GATEWAY_TOKEN.",
+        ));
+    };
+    let (parts, body) = request.into_parts();
+    let sent = parts.headers.get(TOKEN).map(|value| value.as_bytes()).unwrap_or_default();
+    // Hashes have equal lengths, so the comparison takes constant time.
+    let same = Sha256::digest(sent).ct_eq(&Sha256::digest(token.expose_secret().as_bytes()));
+    if !bool::from(same) {
+        return Err(client.invalid_gateway_token());
+    }
+    let within = std::time::Duration::from_secs(30);
+    let body: Bytes = match tokio::time::timeout(within, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return Err(client.too_large()),
+        Err(_) => return Err(client.too_slow()),
+    };
+    let body = serde_json::from_slice(&body).map_err(|_| {
+        client.bad_request(
+            "The body is not a JSON object with the members of this route. GATEWAY.md lists them.",
+        )
+    })?;
+    Ok((parts, body))
+}

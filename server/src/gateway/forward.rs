@@ -1,0 +1,309 @@
+//! One request on its way to a model, from top to bottom: read, gate 6, its target, gates 7 and 8, sent. `relay` returns
+//! the response.
+//!
+//! Once its body is read, a request runs in a task of its own: a client that disconnects cannot interrupt it, and its usage
+//! is written in any case.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, Request};
+use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use keydesk_core::admission::{
+    self, AdmissionError, AuthContext, ModelLookup, Reservation, ReservationRequest, Settlement, Target,
+};
+use keydesk_core::domain::gate::Rejection;
+use keydesk_core::domain::ids::RequestId;
+use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::model::Model;
+use keydesk_core::domain::provider::ProviderKind;
+use keydesk_core::domain::usage::Tokens;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
+
+use super::body_budget::MAX_BODY;
+use super::credentials::{Authenticated, note_rejection};
+use super::demo_model;
+use super::parsed_request::{ParsedRequest, Route};
+use super::protocol::{ApiError, ClientContext};
+use super::relay::{CLIENT_DISCONNECTED, Relay};
+use super::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
+use crate::request_facts::RequestFacts;
+use crate::state::AppState;
+
+/// A larger body is parsed on a thread for blocking work, so that other requests do not wait.
+const LARGE_BODY: usize = 256 << 10;
+/// After a body that takes longer to arrive, gates 1 to 5 are checked again.
+const SLOW_BODY: Duration = Duration::from_secs(1);
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
+/// The demonstration model answers at once.
+const DEMO_TIMEOUT: Duration = Duration::from_secs(60);
+const MAX_USER_AGENT: usize = 200;
+
+/// Forwards a request whose key has passed gates 1 to 5. `path_model` is the model in a Gemini path.
+pub async fn forward(
+    state: AppState,
+    client: ClientContext,
+    context: AuthContext,
+    route: Route,
+    path_model: Option<String>,
+    request: Request,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let began = Instant::now();
+    let Some(budget) = state.gateway.body_budget.acquire(&parts.headers).await else {
+        return client.overloaded().into_response();
+    };
+    let body = match read_body(&client, &parts.headers, body).await {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
+    };
+    let internal_error = client.internal_error();
+    let context = if began.elapsed() < SLOW_BODY {
+        context
+    } else {
+        // A change of the key while the body arrived applies to this request.
+        match Authenticated::from_request_parts(&mut parts, &state).await {
+            Ok(Authenticated(context)) => context,
+            Err(error) => return error.into_response(),
+        }
+    };
+    let is_large = body.len() > LARGE_BODY;
+    let parse = move || ParsedRequest::parse(route, path_model.as_deref(), body);
+    let parsed = if is_large { spawn_blocking(parse).await } else { Ok(parse()) };
+    let parsed = match parsed {
+        Ok(Ok(parsed)) => parsed,
+        Ok(Err(error)) => return client.bad_request(error.sentence()).into_response(),
+        Err(_) => return internal_error.into_response(),
+    };
+    let (respond, response) = oneshot::channel();
+    let tasks = state.gateway.in_flight.tasks.clone();
+    let request = ForwardRequest { state, client, context, parsed, parts };
+    let task = async move {
+        request.run(respond).await;
+        drop(budget);
+    };
+    tasks.spawn(task.in_current_span());
+    response.await.unwrap_or_else(|_| internal_error.into_response())
+}
+
+async fn read_body(client: &ClientContext, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(client.too_large());
+    }
+    match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
+        Err(_) => Err(client.too_slow()),
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error))
+            if error.source().is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) =>
+        {
+            Err(client.too_large())
+        }
+        Ok(Err(_)) => Err(client.bad_request("The connection closed before the end of the request's body.")),
+    }
+}
+
+/// A request that is read and authenticated.
+struct ForwardRequest {
+    state: AppState,
+    client: ClientContext,
+    context: AuthContext,
+    parsed: ParsedRequest,
+    parts: Parts,
+}
+
+impl ForwardRequest {
+    async fn run(self, respond: oneshot::Sender<Response>) {
+        match self.admit().await {
+            Ok((model, target, reservation)) => self.send(model, target, reservation, respond).await,
+            Err(error) => {
+                let _ = respond.send(error.into_response());
+            }
+        }
+    }
+
+    async fn admit(&self) -> Result<(Model, Target, Reservation), ApiError> {
+        self.check_scope()?;
+        let (model, target) = self.find_target().await?;
+        let reservation = self.reserve(&model).await?;
+        Ok((model, target, reservation))
+    }
+
+    async fn send(
+        self,
+        model: Model,
+        target: Target,
+        reservation: Reservation,
+        mut respond: oneshot::Sender<Response>,
+    ) {
+        let timeout = match &target {
+            Target::Demonstration => DEMO_TIMEOUT,
+            Target::Provider(provider) => milliseconds(provider.whole_ms),
+        };
+        let mut deadline = Box::pin(sleep(timeout));
+        let limits = reservation.limits.clone();
+        let started_at = reservation.started_at();
+        let request = reservation.request().clone();
+        let guard = self.state.gateway.in_flight.guard(reservation, self.unsent());
+        let Self { state, client, parsed, parts, .. } = self;
+        let stop = state.gateway.in_flight.stop.clone();
+        let mut relay = Relay {
+            desk: state.desk.clone(),
+            stop: stop.clone(),
+            client,
+            guard,
+            limits,
+            started_at,
+            model,
+            target,
+            route: parsed.route,
+            input: parsed.input,
+            hides_usage: false,
+        };
+        let streams = parsed.streams;
+        // From here on the provider may do its work, so an interruption is charged for the input.
+        relay.expect_input();
+        let sending =
+            send(&state, &relay.target, relay.model.name_upstream().to_owned(), parsed, &parts, &request);
+        let sent = tokio::select! {
+            sent = sending => sent,
+            () = &mut deadline => Err(UpstreamError::TimedOut),
+            () = stop.cancelled() => Err(UpstreamError::Broken),
+            () = respond.closed(), if streams => {
+                return relay.settle(CLIENT_DISCONNECTED, relay.estimate(), None).await;
+            }
+        };
+        match sent {
+            Ok((response, hides_usage)) => {
+                relay.hides_usage = hides_usage;
+                relay.run(response, streams, respond, deadline).await;
+            }
+            Err(error) => {
+                relay.settle_failed(error).await;
+                let _ = respond.send(relay.upstream_error(error).into_response());
+            }
+        }
+    }
+
+    /// Gate 6. It comes before the catalogue, so that a key cannot find out which models exist.
+    fn check_scope(&self) -> Result<(), ApiError> {
+        if looks_like_secret(&self.parsed.model) {
+            return Err(self.client.model_not_found("There is no model with this name."));
+        }
+        self.context.model(&self.parsed.model).map_err(|rejection| self.rejected(&rejection))
+    }
+
+    fn rejected(&self, rejection: &Rejection) -> ApiError {
+        note_rejection(&self.parts, &self.state, &self.context.known(), rejection);
+        self.client.rejected(rejection)
+    }
+
+    async fn find_target(&self) -> Result<(Model, Target), ApiError> {
+        let (id, client) = (&self.parsed.model, &self.client);
+        let (base, kind) = (&client.base_url, self.parsed.route.kind());
+        let found = admission::look_up_model(&self.state.desk, id).await;
+        match found.map_err(|error| client.unavailable(&error))? {
+            ModelLookup::Unknown => Err(client.unknown_model(id)),
+            ModelLookup::Unrouted(_) => Err(client.model_not_served(&format!(
+                "No provider serves the model {id} here. Ask your administrator to add one under Providers."
+            ))),
+            ModelLookup::Routed(model, Target::Provider(provider)) if provider.kind != kind => {
+                let path = match provider.kind {
+                    ProviderKind::OpenAi => "/v1/chat/completions".to_owned(),
+                    ProviderKind::Anthropic => "/v1/messages".to_owned(),
+                    ProviderKind::Gemini => format!("/v1beta/models/{}:generateContent", model.id),
+                };
+                Err(client.bad_request(&format!(
+                    "The model {id} uses the protocol of {}, and requests are not translated. Send it to POST {base}{path}.",
+                    provider.kind.label()
+                )))
+            }
+            ModelLookup::Routed(model, target) => Ok((*model, target)),
+        }
+    }
+
+    /// Gates 7 and 8.
+    async fn reserve(&self, model: &Model) -> Result<Reservation, ApiError> {
+        let known = self.facts().and_then(|facts| RequestId::parse(&facts.id));
+        let desk = &self.state.desk;
+        let request = known.unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
+        let output = self.parsed.output(model.default_output_tokens);
+        let wanted = reservation_request(request, model, self.parsed.input, output);
+        admission::reserve(desk, &self.context, &wanted).await.map_err(|error| match error {
+            AdmissionError::Rejected(rejection, _) => self.rejected(&rejection),
+            AdmissionError::Unavailable(error) => self.client.unavailable(&error),
+        })
+    }
+
+    fn facts(&self) -> Option<&RequestFacts> {
+        self.parts.extensions.get::<RequestFacts>()
+    }
+
+    /// The settlement of a request that was never sent.
+    fn unsent(&self) -> Settlement {
+        let address = self.facts().and_then(|facts| facts.address);
+        Settlement {
+            route: self.parsed.route.path(&self.parsed.model),
+            status: i64::from(StatusCode::INTERNAL_SERVER_ERROR.as_u16()),
+            address: address.map(|address| address.to_string()).unwrap_or_default(),
+            user_agent: user_agent(&self.parts.headers),
+            ..Settlement::default()
+        }
+    }
+}
+
+/// What a request reserves: its input, and the most output that it may have.
+pub fn reservation_request(request: RequestId, model: &Model, input: i64, output: i64) -> ReservationRequest {
+    let tokens = Tokens { input, output, cached: 0 };
+    // Where cached input costs more than other input, all of it may be cached.
+    let cached = Tokens { cached: input, ..tokens };
+    ReservationRequest {
+        request,
+        model: model.id.clone(),
+        amount: tokens.cost(model).max(cached.cost(model)),
+        tokens: tokens.all(),
+    }
+}
+
+/// The client's user agent, as it may be stored and shown.
+pub fn user_agent(headers: &HeaderMap) -> String {
+    let sent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let shown = sent.filter(|text| !looks_like_secret(text)).unwrap_or_default();
+    shown.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect()
+}
+
+/// Sends a request to its target; answers the response, and whether the usage in its stream is hidden from the client.
+async fn send(
+    state: &AppState,
+    target: &Target,
+    model: String,
+    parsed: ParsedRequest,
+    parts: &Parts,
+    request: &RequestId,
+) -> Result<(UpstreamResponse, bool), UpstreamError> {
+    let (route, streams) = (parsed.route, parsed.streams);
+    match target {
+        Target::Demonstration => {
+            let is_alt_sse = |(name, value): (Cow<'_, str>, Cow<'_, str>)| name == "alt" && value == "sse";
+            let query = parts.uri.query().unwrap_or_default();
+            let wants_events = form_urlencoded::parse(query.as_bytes()).any(is_alt_sse);
+            let response = demo_model::answer(&parsed, wants_events, request, state.desk.now());
+            Ok((response, parsed.into_upstream(&model).1))
+        }
+        Target::Provider(provider) => {
+            let (body, hides_usage) = parsed.into_upstream(&model);
+            let (query, headers) = (parts.uri.query(), &parts.headers);
+            let request = UpstreamRequest { provider, route, model: &model, query, headers, body, streams };
+            Ok((state.gateway.upstreams.send(request).await?, hides_usage))
+        }
+    }
+}
