@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use super::access::Caller;
-use crate::passwords::check_new_of;
 use super::reauthentication::reauthenticate_always;
 use super::sign_in::VerifiedPassword;
 use crate::Desk;
@@ -17,6 +16,7 @@ use crate::domain::moment::Moment;
 use crate::domain::person::visible_name;
 use crate::domain::policy::{AccountPermit, Origin};
 use crate::forms::reauth::Reauth;
+use crate::passwords::check_new_of;
 use crate::store::people::{self, Membership, Person};
 use crate::store::sessions::{self, OpenSession};
 use crate::store::{Tx, Via, second_factor};

@@ -5,7 +5,6 @@ use crate::store::Unaudited;
 use serde::{Deserialize, Serialize};
 
 use super::access::{self, Caller, OrgContext, open_org, person_of};
-use crate::passwords::check_new;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
@@ -18,6 +17,7 @@ pub use crate::domain::policy::Origin;
 use crate::domain::policy::{self, Action, MemberFacts, On, OrgRole, Permit, PlatformRole, Principal};
 use crate::domain::team::{Team, TeamRole};
 use crate::forms::reauth::Reauth;
+use crate::passwords::check_new;
 use crate::store::invitations::{self, Invitation, NewRow};
 use crate::store::people::{self, NewPerson};
 use crate::store::teams::{self, NewTeamMember};

@@ -23,6 +23,7 @@ use crate::domain::moment::Moment;
 use crate::domain::person::Email;
 use crate::domain::policy::{AccountPermit, Action};
 use crate::forms::reauth::Reauth;
+use crate::passwords::SHORTEST;
 use crate::store::second_factor::{self as store, SecondFactor};
 use crate::store::throttle::{self, Throttled};
 use crate::store::{Tx, people, sessions};

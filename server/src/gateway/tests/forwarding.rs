@@ -260,7 +260,10 @@ async fn a_provider_that_is_not_there_or_has_no_credential_is_a_sentence() {
     desk.served_by("openai", "http://127.0.0.1:1", "").await;
     let key = desk.every_key().await;
     let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
-    assert_eq!((answer.status, answer.message()), (502, "The provider Far cannot be reached. Retry later.".into()));
+    assert_eq!(
+        (answer.status, answer.message()),
+        (502, "The provider Far cannot be reached. Retry later.".into())
+    );
 
     let desk = installation().await;
     let upstream = Upstream::answering(|| whole(200, "application/json", "{}")).await;
