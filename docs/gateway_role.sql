@@ -1,8 +1,8 @@
--- The least a gateway needs on Postgres, Keydesk's own (`keydesk gateway`) or another: a role that can let requests in and write
--- what they used, and that cannot read people, sessions, the audit or the table of secrets, nor change a key, a limit or a price.
+-- The least privileges of a gateway on Postgres, Keydesk's own (`keydesk gateway`) or another. The role can admit and settle
+-- requests. It cannot read people, sessions, the audit or the table of secrets, and cannot change a key, a limit or a price.
 --
--- Run it as the owner of the tables, in Keydesk's schema, after `keydesk migrate`; and again after an update of Keydesk. It can be
--- run as often as you like. Then make a login for each gateway:
+-- Run it as the owner of the tables, in Keydesk's schema, after `keydesk migrate` and after each update of Keydesk. It can run
+-- repeatedly. Then create a login for each gateway:
 --
 --   psql "$KEYDESK_DATABASE_URL" -v ON_ERROR_STOP=1 -f gateway_role.sql
 --   CREATE ROLE gateway_1 LOGIN PASSWORD '…' IN ROLE keydesk_gateway;
@@ -12,25 +12,25 @@ DO $$ BEGIN
     CREATE ROLE keydesk_gateway NOLOGIN;
   END IF;
   EXECUTE format('GRANT USAGE ON SCHEMA %I TO keydesk_gateway', current_schema());
-  -- Whoever can make functions in this schema can have them called with the owner's rights. Older databases let everybody.
+  -- A role that can create functions in this schema can have them called with the owner's rights. Postgres before version 15
+  -- allows that to everyone.
   EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, keydesk_gateway', current_schema());
 END $$;
 
--- What it reads: views, with the rights of their owner.
+-- Reading: the views run with the rights of their owner.
 GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_contacts_v1 TO keydesk_gateway;
 
--- What it writes about money and limits, by functions alone.
+-- Money and limits are only written by functions.
 GRANT EXECUTE ON FUNCTION
   keydesk_midnight_v1, keydesk_windows_v1, keydesk_limits_v1,
   keydesk_reserve_v1, keydesk_renew_v1, keydesk_settle_v1, keydesk_release_v1
   TO keydesk_gateway;
 
--- What people see on a key's page: when it was last used, and what was refused.
+-- Shown on a key's page: its last use and its rejections.
 GRANT SELECT, INSERT, UPDATE ON rejections TO keydesk_gateway;
 GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON keys TO keydesk_gateway;
 
--- What `keydesk gateway` looks at besides, to answer a key about itself, to list models, and to know its schema. No gateway of another make needs
--- these.
+-- Only for `keydesk gateway`, which describes a key to its user, lists models and checks the schema's version.
 GRANT SELECT ON models, counters, reservations TO keydesk_gateway;
 GRANT SELECT (request_id, cost) ON usage TO keydesk_gateway;
 GRANT SELECT (id, retired_at) ON providers TO keydesk_gateway;

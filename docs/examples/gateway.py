@@ -1,6 +1,5 @@
-"""A small gateway in another language than Keydesk's own: it lets requests in, holds what they may cost and writes what they
-used, all through Keydesk's Postgres database and nothing else. What it does for a request that was let in is not much: it says
-the last message back. GATEWAY.md describes the views and functions that are used here.
+"""A small gateway in Python: it checks requests, reserves what they may cost and writes what they used, with Keydesk's Postgres
+database and nothing else. In place of a model it repeats the last message. GATEWAY.md describes the views and functions.
 
     pip install "psycopg[binary]"
     python gateway.py postgres://gateway_1@db.example.com/keydesk 127.0.0.1:8080
@@ -23,11 +22,11 @@ from psycopg.rows import namedtuple_row
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LEASE_MS = 120_000
 
-#: What a request that was let in needs until it is settled.
-Admitted = namedtuple("Admitted", "request key model started_at windows limits")
+#: An reservation request, until it is settled.
+Reservation = namedtuple("Reservation", "request key model started_at windows limits")
 
 
-class Refused(Exception):
+class Rejected(Exception):
     def __init__(self, status, code, sentence, retry_after=None):
         super().__init__(sentence)
         self.status, self.code, self.retry_after = status, code, retry_after
@@ -47,7 +46,7 @@ def well_formed(credential):
 
 
 def matches(pattern, model):
-    """Each * stands for any run of characters; everything else for itself."""
+    """Each * matches any run of characters."""
     return bool(re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), model, re.DOTALL))
 
 
@@ -56,7 +55,7 @@ def in_scope(kind, patterns, model):
 
 
 def allowed_from(addresses, address):
-    """An empty list is any address. An IPv4 address inside an IPv6 one is that IPv4 address."""
+    """An empty list allows any address. An IPv4-mapped IPv6 address counts as IPv4."""
     here = ipaddress.ip_address(address)
     here = getattr(here, "ipv4_mapped", None) or here
     networks = [ipaddress.ip_network(line) for line in addresses.split("\n") if line]
@@ -86,56 +85,56 @@ def new_request_id(at_ms):
 
 
 class Gateway:
-    """Nothing is kept between requests: what the desk answered to a person holds for every request that starts afterwards."""
+    """It caches nothing, so every change in Keydesk applies to all requests that start after it."""
 
     def __init__(self, database):
         self.database = database
 
     def connect(self):
-        # A real gateway keeps a pool of these.
+        # A real gateway has a connection pool.
         return psycopg.connect(self.database, autocommit=True, row_factory=namedtuple_row)
 
     def authenticate(self, db, credentials, address):
         """Gates 1 to 5."""
         credentials = {credential for credential in credentials if credential is not None}
         if not credentials:
-            raise Refused(401, "invalid_api_key", "No API key was sent.")
+            raise Rejected(401, "invalid_api_key", "No API key was sent.")
         if len(credentials) > 1:
-            raise Refused(400, "conflicting_credentials", "Two different API keys were sent in one request.")
+            raise Rejected(400, "conflicting_credentials", "Two different API keys were sent in one request.")
         (credential,) = credentials
         if not well_formed(credential):
-            raise Refused(401, "invalid_api_key", "This is not a whole key: it is cut off, mistyped, masked or somebody else's.")
+            raise Rejected(401, "invalid_api_key", "Not a valid API key: it is cut off, mistyped, masked or another provider's.")
         digest = hashlib.sha256(credential.encode()).digest()
         key = db.execute("SELECT * FROM gateway_keys_v1 WHERE hash = %s", [digest]).fetchone()
         if key is None:
-            raise Refused(401, "invalid_api_key", "No valid active key.")
+            raise Rejected(401, "invalid_api_key", "No valid active key.")
         at, hint = now_ms(), f"sk-…{key.last_four}"
-        for stopped, sentence in [
+        for fails, sentence in [
             (key.secret_expires_at is not None and key.secret_expires_at <= at, f"The secret {hint} was replaced by a rotation."),
             (key.status == "revoked", f"The key {hint} was revoked."),
             (key.status == "expired" or key.expires_at is not None and key.expires_at <= at, f"The key {hint} has expired."),
-            (key.status != "active", f"The key {hint} is disabled."),
-            (key.org_suspended_at is not None, "The organisation that this key belongs to is suspended."),
-            (key.team_archived_at is not None, f"The team {key.team_name} that this key belongs to is archived."),
+            (key.status != "active", f"The key {hint} was disabled. Ask its owner or an admin to enable it."),
+            (key.org_suspended_at is not None, "The organisation of this key is suspended. Ask your administrator."),
+            (key.team_archived_at is not None, f"The team {key.team_name} of this key is archived. Ask an admin to move the key to another team."),
         ]:
-            if stopped:
-                raise Refused(401, "invalid_api_key", sentence)
+            if fails:
+                raise Rejected(401, "invalid_api_key", sentence)
         if not allowed_from(key.addresses, address):
-            raise Refused(403, "address_not_allowed", f"The key {hint} may not be used from the address {address}.")
+            raise Rejected(403, "address_not_allowed", f"The key {hint} is not allowed from the address {address}.")
         return key
 
     def admit(self, credentials, address, model_id, input_tokens, max_output_tokens=None):
-        """All gates. What comes back holds its part of every budget and limit until it is settled or released."""
+        """All gates. The reservation counts against every budget and limit until it is settled or released."""
         with self.connect() as db:
             key = self.authenticate(db, credentials, address)
             scopes = [(key.key_scope, key.key_patterns), (key.team_scope or "every", key.team_patterns), (key.org_scope, key.org_patterns)]
             if not all(in_scope(kind, patterns, model_id) for kind, patterns in scopes):
-                raise Refused(403, "model_not_allowed", f"The key sk-…{key.last_four} may not use the model {model_id}.")
+                raise Rejected(403, "model_not_allowed", f"The key sk-…{key.last_four} is not allowed to use the model {model_id}.")
             model = db.execute("SELECT * FROM gateway_models_v1 WHERE id = %s", [model_id]).fetchone()
             if model is None:
-                raise Refused(404, "model_not_found", f"There is no model {model_id}.")
+                raise Rejected(404, "model_not_found", f"There is no model {model_id}.")
             output_tokens = model.default_output_tokens if max_output_tokens is None else max_output_tokens
-            # The input may come from the model's cache or not: what is dearer is held.
+            # The input may be cached or not, so the higher price is reserved.
             amount = max(cost(model, input_tokens, output_tokens, cached) for cached in (0, input_tokens))
             at = now_ms()
             request = new_request_id(at)
@@ -150,41 +149,41 @@ class Gateway:
         for limit in limits:
             if not limit.fits:
                 raise self.rejection(key, limit, at)
-        return Admitted(request, key, model, at, windows, limits)
+        return Reservation(request, key, model, at, windows, limits)
 
     def rejection(self, key, limit, at):
-        """Gates 7 and 8: the first limit that does not fit. Then nothing is held."""
+        """Gates 7 and 8: the first limit that does not fit. Nothing is reserved."""
         whose = {"key": f"the key sk-…{key.last_four}", "team": f"the team {key.team_name}", "org": f"the organisation {key.org_name}"}
         whose = whose[limit.holder_kind]
         if limit.what in ("total", "month", "week", "day", "balance"):
             what = "balance" if limit.what == "balance" else f"budget ({limit.what})"
-            left = max(limit.most - limit.used - limit.held, 0) / 1e9
-            return Refused(429, "insufficient_quota", f"The {what} of {whose} has ${left:.9g} left, and this may cost ${limit.asked / 1e9:.9g}.")
-        # Many clients take no notice of a minute and more.
+            left = limit.remaining / 1e9
+            return Rejected(429, "insufficient_quota", f"The {what} of {whose} has ${left:.9g} left, and this request may cost ${limit.requested / 1e9:.9g}.")
+        # Many clients ignore a minute or more.
         wait = min(max(1, -(-(limit.frees_at - at) // 1000)), 59) if limit.frees_at else 1
-        sentence = f"The limit of {whose}, {limit.most} {limit.what}, is reached. Try again in {wait} s."
-        return Refused(429, "rate_limit_exceeded", sentence, wait)
+        sentence = f"The limit of {whose}, {limit.limit} {limit.what}, is reached. Try again in {wait} s."
+        return Rejected(429, "rate_limit_exceeded", sentence, wait)
 
-    def settle(self, admitted, input_tokens, output_tokens, route, address="", user_agent="", status=200, estimated=False):
-        """What it came to, in the windows in which it began. Asked twice, it counts once: the second time is false."""
-        key, took = admitted.key, now_ms() - admitted.started_at
+    def settle(self, reservation, input_tokens, output_tokens, route, address="", user_agent="", status=200, estimated=False):
+        """Writes what a request used, in the windows in which it started. False when it was settled before."""
+        key, took = reservation.key, now_ms() - reservation.started_at
         with self.connect() as db:
             return db.execute(
                 "SELECT keydesk_settle_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS counted",
                 [
-                    admitted.request, key.org_id, key.key_id, key.secret_id, key.team_id, admitted.model.id, route, status,
-                    input_tokens, output_tokens, 0, cost(admitted.model, input_tokens, output_tokens), admitted.started_at, took, None,
-                    address, user_agent, int(estimated), *admitted.windows,
+                    reservation.request, key.org_id, key.key_id, key.secret_id, key.team_id, reservation.model.id, route, status,
+                    input_tokens, output_tokens, 0, cost(reservation.model, input_tokens, output_tokens), reservation.started_at, took, None,
+                    address, user_agent, int(estimated), *reservation.windows,
                 ],
             ).fetchone().counted
 
-    def release(self, admitted):
-        """Of a request that was never sent on: it costs nothing."""
+    def release(self, reservation):
+        """For a request that was never sent: it costs nothing."""
         with self.connect() as db:
-            return db.execute("SELECT keydesk_release_v1(%s) AS released", [admitted.request]).fetchone().released
+            return db.execute("SELECT keydesk_release_v1(%s) AS released", [reservation.request]).fetchone().released
 
     def renew(self, requests):
-        """Those still under way, every 30 seconds. What a dead gateway held ends by itself."""
+        """Call it every 30 seconds for requests in flight. The reservations of a crashed gateway expire."""
         with self.connect() as db:
             db.execute("SELECT keydesk_renew_v1(%s, %s)", [json.dumps(requests), now_ms() + LEASE_MS])
 
@@ -201,29 +200,29 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         try:
             if self.path != "/v1/chat/completions":
-                raise Refused(404, "not_found", "Nothing is served at this URL.")
+                raise Rejected(404, "not_found", "Unknown URL.")
             self.answer(200, self.complete(json.loads(body)))
-        except Refused as refused:
-            error = {"message": str(refused), "type": "invalid_request_error", "param": None, "code": refused.code}
-            retry = {"x-should-retry": "false"} if refused.retry_after is None else {"retry-after": str(refused.retry_after)}
-            self.answer(refused.status, {"error": error}, retry)
+        except Rejected as rejection:
+            error = {"message": str(rejection), "type": "invalid_request_error", "param": None, "code": rejection.code}
+            retry = {"x-should-retry": "false"} if rejection.retry_after is None else {"retry-after": str(rejection.retry_after)}
+            self.answer(rejection.status, {"error": error}, retry)
 
-    def complete(self, asked):
+    def complete(self, request):
         scheme, _, bearer = (self.headers.get("authorization") or "").partition(" ")
         credentials = [bearer if scheme.lower() == "bearer" else None, self.headers.get("x-api-key"), self.headers.get("x-goog-api-key")]
-        text, most = asked["messages"][-1]["content"], asked.get("max_tokens")
+        text, maximum = request["messages"][-1]["content"], request.get("max_tokens")
         address = self.client_address[0]
-        admitted = self.gateway.admit(credentials, address, asked["model"], tokens_of(text), most)
+        reservation = self.gateway.admit(credentials, address, request["model"], tokens_of(text), maximum)
         try:
-            said = " ".join(text.split()[: most or admitted.model.default_output_tokens])
+            said = " ".join(text.split()[: maximum or reservation.model.default_output_tokens])
         except BaseException:
-            self.gateway.release(admitted)
+            self.gateway.release(reservation)
             raise
         used = {"prompt_tokens": tokens_of(text), "completion_tokens": tokens_of(said)}
-        self.gateway.settle(admitted, *used.values(), self.path, address, self.headers.get("user-agent") or "")
+        self.gateway.settle(reservation, *used.values(), self.path, address, self.headers.get("user-agent") or "")
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         usage = {**used, "total_tokens": sum(used.values())}
-        return {"id": admitted.request, "object": "chat.completion", "created": admitted.started_at // 1000, "model": admitted.model.id,
+        return {"id": reservation.request, "object": "chat.completion", "created": reservation.started_at // 1000, "model": reservation.model.id,
                 "choices": [choice], "usage": usage}
 
     def answer(self, status, body, headers=None):
@@ -235,11 +234,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_):
-        """Nothing: a path could hold a key."""
+        """Logs nothing, because a path can contain a key."""
 
 
 class Server(ThreadingHTTPServer):
-    #: Connections that wait to be taken; the standard library's five are few.
+    #: The length of the accept queue; the default of five is short.
     request_queue_size = 128
 
 

@@ -34,14 +34,14 @@ class Rejection:
 
 
 REFUSALS = [
-    Rejection("wrong", 401, "invalid_api_key", r"No valid active key for {base}\. The most common cause is a key of another provider"),
+    Rejection("wrong", 401, "invalid_api_key", r"No valid active key for {base}\. Check that the key is not one of another provider"),
     Rejection("mistyped", 401, "invalid_api_key", r"typing error: its checksum does not match"),
     Rejection("masked", 401, "invalid_api_key", r"The key is masked: .* Use the whole key as it was shown when it was made\."),
-    Rejection("disabled", 401, "invalid_api_key", r"The key {hint} is disabled since .* UTC\. Whoever looks after it can enable it again\."),
-    Rejection("revoked", 401, "invalid_api_key", r"The key {hint} was revoked .* UTC\. Ask for a new one\."),
-    Rejection("expired", 401, "invalid_api_key", r"The key {hint} expired .* UTC\. Ask for a new one\."),
-    Rejection("out of scope", 403, "model_not_allowed", r"The key {hint} may not use the model demo/echo\."),
-    Rejection("elsewhere", 403, "address_not_allowed", r"The key {hint} may not be used from the address 127\.0\.0\.1\."),
+    Rejection("disabled", 401, "invalid_api_key", r"The key {hint} was disabled .* UTC\. Ask its owner or an admin to enable it\."),
+    Rejection("revoked", 401, "invalid_api_key", r"The key {hint} was revoked .* UTC\. Ask its owner or an admin for a new key\."),
+    Rejection("expired", 401, "invalid_api_key", r"The key {hint} expired .* UTC\. Ask its owner or an admin for a new key\."),
+    Rejection("out of scope", 403, "model_not_allowed", r"The key {hint} is not allowed to use the model demo/echo\."),
+    Rejection("elsewhere", 403, "address_not_allowed", r"The key {hint} is not allowed from the address 127\.0\.0\.1\."),
     # Which budget, whose, and when it resets.
     Rejection(
         "over budget",
@@ -60,7 +60,7 @@ def pattern(rejection: Rejection, desk: Desk, key: Key | None) -> str:
 
 
 class Keyring:
-    """One key for each state, made when it is first asked for. `key` is missing where nobody ever made one."""
+    """One key for each state, created on first use. `key` is missing for a secret that was never issued."""
 
     def __init__(self, desk: Desk):
         self.desk = desk

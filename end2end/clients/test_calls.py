@@ -1,4 +1,4 @@
-"""What a gateway of another make asks over HTTP, as GATEWAY.md lists it: the way on SQLite, and everywhere else too."""
+"""The HTTP API for other gateways, as GATEWAY.md lists it, on both databases."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_a_request_is_authorized_renewed_and_settled_once(desk):
     key = desk.create_key("calls", month="1")
     answer = authorize(desk, key)
     assert answer.status == 200, answer
-    held = answer.json
-    assert held["key"] == {"id": key.id, "name": key.name}
-    assert held["held"]["nanos"] == 50 * 100_000 and held["held"]["tokens"] == 50
-    assert call(desk, "renew", {"request_ids": [held["request_id"]]}).json["lease_seconds"] == 120
-    used = {"request_id": held["request_id"], "status": 200, "input_tokens": 30, "output_tokens": 5, "user_agent": "calls"}
+    reserved = answer.json
+    assert reserved["key"] == {"id": key.id, "name": key.name}
+    assert reserved["reserved"]["nanos"] == 50 * 100_000 and reserved["reserved"]["tokens"] == 50
+    assert call(desk, "renew", {"request_ids": [reserved["request_id"]]}).json["lease_seconds"] == 120
+    used = {"request_id": reserved["request_id"], "status": 200, "input_tokens": 30, "output_tokens": 5, "user_agent": "calls"}
     first, second = call(desk, "settle", used), call(desk, "settle", used)
     assert (first.json["counted"], second.json["counted"]) == (True, False)
     assert first.json["cost"]["nanos"] == second.json["cost"]["nanos"] == 35 * 100_000
@@ -46,15 +46,15 @@ def test_a_request_is_authorized_renewed_and_settled_once(desk):
     assert desk.spent_nanos(key) == 35 * 100_000
 
 
-def test_what_is_held_is_nobody_elses_until_it_is_released(desk):
+def test_what_is_reserved_is_nobody_elses_until_it_is_released(desk):
     key = desk.create_key("calls hold", month="0.01")
-    held = authorize(desk, key, max_output_tokens=60).json["request_id"]
+    reserved = authorize(desk, key, max_output_tokens=60).json["request_id"]
     refused = authorize(desk, key)
     assert (refused.status, refused.json["error"]["code"]) == (429, "insufficient_quota")
-    # It would pass if it were not for what is held.
-    assert refused.headers["retry-after"] == "1" and "is held by requests under way" in refused.json["error"]["message"]
-    assert call(desk, "release", {"request_id": held}).json["released"] is True
-    assert call(desk, "release", {"request_id": held}).json["released"] is False
+    # It would pass without the other reservation.
+    assert refused.headers["retry-after"] == "1" and "is reserved by other requests" in refused.json["error"]["message"]
+    assert call(desk, "release", {"request_id": reserved}).json["released"] is True
+    assert call(desk, "release", {"request_id": reserved}).json["released"] is False
     assert authorize(desk, key).status == 200
 
 
@@ -85,15 +85,15 @@ def test_nobody_asks_without_the_token(desk):
 def test_a_key_is_told_about_itself(desk):
     key = desk.create_key("calls itself", month="0.01", rpm="7")
     told = ask(f"{desk.base}/v1/key", key.secret).json
-    assert (told["state"], told["name"], told["hint"]) == ("active", key.name, key.hint)
+    assert (told["status"], told["name"], told["hint"]) == ("active", key.name, key.hint)
     budget, requests = told["limits"]
-    assert (budget["limit"], budget["holder"], budget["period"], budget["most"]) == ("budget", "key", "month", 10_000_000)
-    assert (requests["limit"], requests["most"]) == ("requests_per_minute", 7)
+    assert (budget["kind"], budget["holder"], budget["period"], budget["limit"]) == ("budget", "key", "month", 10_000_000)
+    assert (requests["kind"], requests["limit"]) == ("requests_per_minute", 7)
     assert MODEL in told["models"] and told["spent"]["total_nanos"] == 0
     desk.disable(key)
     told = ask(f"{desk.base}/v1/key", key.secret).json
-    assert told["state"] == "disabled" and re.search(r"is disabled since", told["why"]) and told["ask"] == ["Ana Ruiz"]
+    assert told["status"] == "disabled" and re.search(r"was disabled", told["message"]) and told["contacts"] == ["Ana Ruiz"]
     desk.revoke(key)
     told = ask(f"{desk.base}/v1/key", key.secret).json
-    assert told["state"] == "revoked" and "name" not in told and "spent" not in told
+    assert told["status"] == "revoked" and "name" not in told and "spent" not in told
     assert ask(f"{desk.base}/v1/key", VECTORS["keys"][1]["key"]).status == 401

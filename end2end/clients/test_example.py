@@ -105,11 +105,11 @@ def test_keys_that_may_not_are_refused_at_their_gate(postgres_desk, address):
     for secret, status, code, says in [
         (None, 401, "invalid_api_key", "No API key"),
         (VECTORS["keys"][1]["key"], 401, "invalid_api_key", "No valid active key"),
-        ("sk-***", 401, "invalid_api_key", "not a whole key"),
-        (made["disabled"].secret, 401, "invalid_api_key", "is disabled"),
+        ("sk-***", 401, "invalid_api_key", "Not a valid API key"),
+        (made["disabled"].secret, 401, "invalid_api_key", "was disabled"),
         (made["revoked"].secret, 401, "invalid_api_key", "was revoked"),
         (made["expired"].secret, 401, "invalid_api_key", "has expired"),
-        (scoped.secret, 403, "model_not_allowed", f"may not use the model {MODEL}"),
+        (scoped.secret, 403, "model_not_allowed", f"is not allowed to use the model {MODEL}"),
         (elsewhere.secret, 403, "address_not_allowed", "from the address 127.0.0.1"),
     ]:
         answer = post(address, secret)
@@ -151,7 +151,7 @@ def test_a_key_that_was_too_fast_is_told_when_to_come_back(postgres_desk, addres
 def test_what_is_held_cannot_be_spent_by_others_and_comes_back_when_released(postgres_desk, gateway):
     key = postgres_desk.create_key("example holds", month="0.01")
     held = admit(gateway, key, output=95)
-    with pytest.raises(example.Refused) as refused:
+    with pytest.raises(example.Rejected) as refused:
         admit(gateway, key)
     assert (refused.value.status, refused.value.code) == (429, "insufficient_quota")
     assert gateway.release(held) is True
@@ -190,7 +190,7 @@ def test_a_revocation_holds_for_the_next_request(postgres_desk, gateway):
     key = postgres_desk.create_key("example revocation")
     gateway.release(admit(gateway, key))
     postgres_desk.revoke(key)
-    with pytest.raises(example.Refused, match="was revoked"):
+    with pytest.raises(example.Rejected, match="was revoked"):
         admit(gateway, key)
 
 

@@ -224,9 +224,9 @@ def test_nobody_names_themselves(desk, guarded):
         ("nothing", 401, "No API key was sent"),
         ("wrong", 401, "No valid active key"),
         ("masked", 401, "The key is masked"),
-        ("disabled", 401, "is disabled since"),
+        ("disabled", 401, "was disabled"),
         ("revoked", 401, "was revoked"),
-        ("elsewhere", 403, "may not be used from the address"),
+        ("elsewhere", 403, "is not allowed from the address"),
         ("over budget", 429, r"The budget of the key sk-.*, \$0\.00\d+ per month, does not allow this request: .* is spent\. It resets"),
     ],
 )

@@ -203,7 +203,7 @@ test("a disabled key is refused until it is enabled again", async ({ signedIn, p
   await expect(page.getByRole("status")).toHaveText(`Key ${key.name} disabled. Requests with it fail immediately.`);
   const refused = await asOpenAi(server.url, key.secret);
   expect(refused.status).toBe(401);
-  expect(refused.body.error).toMatchObject({ code: "invalid_api_key", message: expect.stringContaining("is disabled since") });
+  expect(refused.body.error).toMatchObject({ code: "invalid_api_key", message: expect.stringContaining("was disabled") });
 
   await open(key.path);
   await page.getByRole("button", { name: "Enable" }).click();
@@ -241,7 +241,7 @@ test("a key in use is revoked only by its name, and then for good in every proto
   for (const button of ["Edit", "Revoke"]) await expect(page.getByRole("link", { name: button, exact: true })).toHaveCount(0);
   for (const button of ["Disable", "Enable"]) await expect(page.getByRole("button", { name: button })).toHaveCount(0);
 
-  const message = expect.stringMatching(new RegExp(`^The key sk-…${key.secret.slice(-4)} was revoked .*Ask for a new one\\.$`));
+  const message = expect.stringMatching(new RegExp(`^The key sk-…${key.secret.slice(-4)} was revoked .*Ask its owner or an admin for a new key\\.$`));
   const openai = await asOpenAi(server.url, key.secret);
   expect(openai).toMatchObject({ status: 401, body: { error: { type: "invalid_request_error", code: "invalid_api_key", param: null, message } } });
   const anthropic = await asAnthropic(server.url, key.secret);
