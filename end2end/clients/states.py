@@ -36,7 +36,7 @@ class Rejection:
 REFUSALS = [
     Rejection("wrong", 401, "invalid_api_key", r"No valid active key for {base}\. Check that the key is not one of another provider"),
     Rejection("mistyped", 401, "invalid_api_key", r"typing error: its checksum does not match"),
-    Rejection("masked", 401, "invalid_api_key", r"The key is masked: .* Use the whole key as it was shown when it was made\."),
+    Rejection("masked", 401, "invalid_api_key", r"The key is masked: .* Use the whole key as it was shown when it was created\."),
     Rejection("disabled", 401, "invalid_api_key", r"The key {hint} was disabled .* UTC\. Ask its owner or an admin to enable it\."),
     Rejection("revoked", 401, "invalid_api_key", r"The key {hint} was revoked .* UTC\. Ask its owner or an admin for a new key\."),
     Rejection("expired", 401, "invalid_api_key", r"The key {hint} expired .* UTC\. Ask its owner or an admin for a new key\."),

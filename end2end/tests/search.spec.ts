@@ -68,7 +68,7 @@ test("what is no whole key of this desk is told apart, and is not put into the a
     [`${secret.slice(0, 12)}${"*".repeat(30)}${secret.slice(-4)}`, "The key is masked"],
     [secret.slice(0, 30), "The key is cut off: it has 30 of 46 characters."],
     [typo, "its checksum does not match"],
-    [`"${secret}"`, "The key stands in quotation marks."],
+    [`"${secret}"`, "The key has quotation marks."],
     ["sk-ant-api03-abcdefghijklmnopqrstuvwxyz", "This is a key of Anthropic"],
     ["sk-desk-000000000000000000000000000000000EDNSJ", "No key of this organisation has this secret."],
   ];

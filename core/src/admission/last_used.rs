@@ -1,5 +1,5 @@
-//! When keys were last used, gathered in memory and written every few seconds: one small write for many requests. What
-//! a crash loses is at most those seconds of a display value; spend is never kept this way.
+//! When keys were last used, collected in memory and written every second: one small write for many requests. A crash loses
+//! that second of a display value; spend is never collected this way.
 
 use crate::store::Unaudited;
 use std::collections::HashMap;
@@ -9,24 +9,29 @@ use crate::domain::ids::KeyId;
 use crate::domain::moment::Moment;
 use crate::store::{Db, StoreError, keys};
 
+/// The last uses of this process that are not written yet.
 #[derive(Clone, Default)]
 pub struct LastUsed {
     seen: Arc<Mutex<HashMap<KeyId, Moment>>>,
 }
 
 impl LastUsed {
+    /// Records a use of the key.
     pub fn note(&self, key: &KeyId, at: Moment) {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         seen.entry(key.clone()).and_modify(|last| *last = at.max(*last)).or_insert(at);
     }
 
-    /// Writes what was gathered. After a failed write it is still there for the next one.
+    /// Writes the last uses. After a failed write they wait for the next one.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
     pub async fn flush(&self, db: &Db) -> Result<(), StoreError> {
         let mut gathered: Vec<(KeyId, Moment)> = {
             let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             seen.drain().collect()
         };
-        // In one order everywhere, so that two nodes wait for each other instead of standing in each other's way.
+        // Every process writes in this order, so that two of them cannot deadlock.
         gathered.sort();
         if gathered.is_empty() {
             return Ok(());

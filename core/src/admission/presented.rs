@@ -1,10 +1,10 @@
-//! Gate 1: the credentials that came with a request, wherever they came, must come down to one.
+//! Gate 1: a request must have exactly one credential, in whatever places.
 
 use zeroize::Zeroizing;
 
 use crate::domain::gate::Rejection;
 
-/// Credentials as they were sent. It holds secrets, so it has no Debug and is wiped when dropped.
+/// Credentials as sent. They are secrets, so this has no Debug and is wiped when dropped.
 #[derive(Default)]
 pub struct Presented {
     keys: Vec<Zeroizing<String>>,
@@ -12,7 +12,7 @@ pub struct Presented {
 }
 
 impl Presented {
-    /// The value of an `Authorization` header.
+    /// Adds the value of an `Authorization` header.
     pub fn authorization(&mut self, value: &[u8]) {
         let text = String::from_utf8_lossy(value);
         let (scheme, rest) = text.split_once(' ').unwrap_or((&text, ""));
@@ -23,7 +23,7 @@ impl Presented {
         }
     }
 
-    /// A header or parameter that is the key and nothing else.
+    /// Adds a header or parameter whose value is the key itself.
     pub fn bare(&mut self, value: &[u8]) {
         self.keys.push(Zeroizing::new(String::from_utf8_lossy(value).into_owned()));
     }

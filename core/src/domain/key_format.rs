@@ -1,7 +1,7 @@
-//! The form of a key's secret: how one is made, read, hashed and hinted at, and what is wrong with a malformed one.
+//! The form of a key's secret: how it is made, read, hashed and shown, and what is wrong with a malformed one.
 //!
 //! Creation and rotation mint, the gateway and the key doctor read; everything else works with hashes and hints.
-//! It refuses to print, copy, compare or serialise a secret, and knows nothing of which keys exist.
+//! A secret cannot be printed, copied, compared or serialised. This module does not know which keys exist.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ const TAIL: usize = BODY + CHECKSUM;
 const LONGEST_PREFIX: usize = 20;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// How the secrets of others begin, and whose they are.
+/// How the keys of other providers begin, and their names.
 const OTHERS: [(&str, &str); 26] = [
     ("sk-ant-", "Anthropic"),
     ("sk-proj-", "OpenAI"),
@@ -51,10 +51,13 @@ const OTHERS: [(&str, &str); 26] = [
     ("sk_test_", "Stripe"),
 ];
 
-/// OpenAI's older keys have no prefix beyond `sk-`, but all of them hold this.
+/// OpenAI's older keys have no prefix beyond `sk-`, but all of them contain this.
 const OPENAI_MARK: &str = "T3BlbkFJ";
 
-/// Refuses a prefix that the tools people use would not accept or that belongs to another provider.
+/// Checks that clients accept the prefix and that it is not another provider's.
+///
+/// # Errors
+/// The sentence for the form's field.
 pub fn check_prefix(prefix: &str) -> Result<(), ParseError> {
     if !prefix.starts_with("sk-") {
         return Err(ParseError::new("The prefix must start with sk-, as tools expect. Put sk- in front."));
@@ -78,16 +81,18 @@ pub fn check_prefix(prefix: &str) -> Result<(), ParseError> {
     }
 }
 
-/// A whole secret, wiped from memory when dropped. It has no door but [`PlainSecret::reveal`].
+/// A whole secret, wiped from memory when dropped. Only [`PlainSecret::reveal`] shows it.
 pub struct PlainSecret(Zeroizing<String>);
 
 impl PlainSecret {
     /// Makes a new secret from `random`, which must fill its buffer from the operating system's randomness.
-    /// Refuses the prefixes that [`check_prefix`] refuses, since their keys could not be read back.
+    ///
+    /// # Errors
+    /// That of [`check_prefix`], because a key with such a prefix could not be read back.
     pub fn mint(prefix: &str, random: &mut dyn FnMut(&mut [u8])) -> Result<PlainSecret, ParseError> {
         check_prefix(prefix)?;
         let whole = prefix.len() + TAIL;
-        // Room for all of it at once: a string that grows leaves copies behind that nothing wipes.
+        // Allocated at once: a string that grows leaves copies behind that nothing wipes.
         let mut text = Zeroizing::new(String::with_capacity(whole));
         text.push_str(prefix);
         let mut bytes = Zeroizing::new([0_u8; BODY]);
@@ -103,8 +108,8 @@ impl PlainSecret {
         Ok(PlainSecret(text))
     }
 
-    /// The secret itself. Only the answer that shows it once and the sealed cookie behind it may call this;
-    /// never a log, a URL, a store or an audit event.
+    /// The secret itself. Only the response that shows it once and its sealed cookie may use it; never a log, a URL, the
+    /// store or an audit event.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -136,11 +141,6 @@ impl fmt::Debug for PlainSecret {
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
-    /// The hash from a stored column; None unless it has 32 bytes.
-    pub fn from_bytes(bytes: &[u8]) -> Option<SecretHash> {
-        bytes.try_into().ok().map(SecretHash)
-    }
-
     /// The bytes to store.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -161,7 +161,7 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// What is wrong with a credential that is no secret of this form. Displays as a sentence; never holds a part of the credential.
+/// What is wrong with a malformed credential. Displays as a sentence; never contains a part of the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MalformedKey {
     /// Nothing, or only white space.
@@ -192,14 +192,14 @@ pub enum MalformedKey {
         /// Characters there should be.
         of: usize,
     },
-    /// A character that no secret has.
+    /// A character that is not allowed.
     BadCharacter,
     /// The right form, but the checksum does not match.
     Typo,
 }
 
 impl MalformedKey {
-    /// What happened and what to do, for the caller or the person at the key doctor.
+    /// What happened and what to do, for a client or for the key doctor.
     pub fn sentence(self) -> String {
         self.to_string()
     }
@@ -210,29 +210,29 @@ impl fmt::Display for MalformedKey {
         match self {
             MalformedKey::Empty => f.write_str("The key is empty. Send the whole key."),
             MalformedKey::Masked => f.write_str(
-                "The key is masked: part of it is stars, dots or x. Use the whole key as it was shown when it was made.",
+                "The key is masked: part of it is stars, dots or x. Use the whole key as it was shown when it was created.",
             ),
             MalformedKey::WhiteSpace => {
-                f.write_str("The key holds white space or an invisible character. Remove every space and line break.")
+                f.write_str("The key contains white space or an invisible character. Remove every space and line break.")
             }
-            MalformedKey::Quoted => f.write_str("The key stands in quotation marks. Send it without them."),
+            MalformedKey::Quoted => f.write_str("The key has quotation marks. Send it without them."),
             MalformedKey::BearerTwice => {
-                f.write_str("The key starts with the word Bearer, which the client adds itself. Set the key alone.")
+                f.write_str("The key starts with the word Bearer, which the client adds itself. Set only the key.")
             }
             MalformedKey::OtherProvider(owner) => {
                 write!(f, "This is a key of {owner}, not of this gateway. Use a key that was issued here.")
             }
             MalformedKey::NotAKey => {
-                f.write_str("This does not start as a key issued here does, such as sk-desk-. Check which value was copied.")
+                f.write_str("This does not start like a key issued here, for example sk-desk-. Check that you copied the key.")
             }
             MalformedKey::CutOff { has, of } => {
                 write!(f, "The key is cut off: it has {has} of {of} characters. Copy it whole.")
             }
             MalformedKey::TooLong { has, of } => {
-                write!(f, "The key is too long: it has {has} characters instead of {of}. Copy it alone.")
+                write!(f, "The key is too long: it has {has} characters instead of {of}. Copy only the key.")
             }
             MalformedKey::BadCharacter => {
-                f.write_str("The key holds a character that no key has. Copy it again, whole and alone.")
+                f.write_str("The key contains a character that is not allowed. Copy it again.")
             }
             MalformedKey::Typo => {
                 f.write_str("The key has a typing error: its checksum does not match. Copy it instead of typing it.")
@@ -243,14 +243,17 @@ impl fmt::Display for MalformedKey {
 
 impl std::error::Error for MalformedKey {}
 
-/// Reads a credential as a secret, by its form and checksum alone; whether the key exists is for the store to say.
+/// Reads a credential as a secret by its form and checksum. It does not check that the key exists.
+///
+/// # Errors
+/// What is wrong with the credential.
 pub fn read(text: &str) -> Result<PlainSecret, MalformedKey> {
-    // A true secret may hold xxxx by chance, so the checksum speaks before any suspicion does.
+    // A valid secret may contain xxxx by chance, so the checksum decides first.
     if has_checksum(text) { Ok(PlainSecret(Zeroizing::new(text.to_owned()))) } else { Err(diagnose(text)) }
 }
 
-/// Whether text must be kept out of URLs and logs because it could be a secret, whole or damaged:
-/// at least 20 characters that start as secrets do, or the end of one with its start missing.
+/// Whether text must be kept out of URLs and logs because it may be a secret, whole or damaged: at least 20 characters
+/// that start like one, or the end of one without its start.
 pub fn looks_like_secret(text: &str) -> bool {
     let visible = |c: &char| !is_hidden(*c) && !is_quote(*c);
     let joined: Zeroizing<String> = Zeroizing::new(text.chars().filter(visible).collect());
@@ -291,7 +294,7 @@ fn checksum(text: &str) -> [u8; CHECKSUM] {
     sum
 }
 
-/// Says what is wrong, the mistakes that hide others first.
+/// Finds what is wrong; mistakes that hide others come first.
 fn diagnose(text: &str) -> MalformedKey {
     let bare = text.trim_matches(|c| is_hidden(c) || is_quote(c));
     if bare.is_empty() {
@@ -347,7 +350,7 @@ fn starts_like_secret(text: &str) -> bool {
     text.chars().count() >= 20 && (known("sk-") || OTHERS.iter().any(|(start, _)| known(start)))
 }
 
-/// A secret without its start. Capitals, small letters and digits together tell it from a hash in hexadecimal.
+/// A secret without its start. Capitals, small letters and digits together distinguish it from a hexadecimal hash.
 fn ends_like_secret(text: &str) -> bool {
     let tail = text.len().checked_sub(TAIL).and_then(|place| text.get(place..));
     tail.is_some_and(|tail| {
@@ -370,17 +373,20 @@ fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»')
 }
 
-/// White space, and what is as invisible: control characters, zero-width ones, direction marks and the byte order mark.
+/// White space and invisible characters: control, zero-width and direction characters, and the byte order mark.
 fn is_hidden(c: char) -> bool {
     let zero_width = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     c.is_whitespace() || c.is_control() || zero_width
 }
 
-/// A name or a note is stored, listed and audited in clear.
+/// Checks a name or a note, which are stored and shown in plain text.
+///
+/// # Errors
+/// When it looks like a secret.
 pub fn refuse_secret(text: String) -> Result<String, ParseError> {
     if looks_like_secret(&text) {
         return Err(ParseError::new(
-            "This looks like a secret, and secrets are kept nowhere. Write what the key is for.",
+            "This looks like a secret, and secrets are never stored. Write what the key is for.",
         ));
     }
     Ok(text)
@@ -626,9 +632,6 @@ mod tests {
     #[test]
     fn a_hash_is_read_from_32_bytes_only() {
         let hash = read(SECRET).unwrap().hash();
-        assert_eq!(SecretHash::from_bytes(hash.as_bytes()), Some(hash));
-        assert_eq!(SecretHash::from_bytes(&[0; 31]), None);
-        assert_eq!(SecretHash::from_bytes(&[0; 33]), None);
         assert_ne!(hash, minted(DEFAULT_PREFIX, 1).hash());
     }
 

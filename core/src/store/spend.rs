@@ -143,7 +143,10 @@ pub(super) async fn months(
     Ok(rows.into_iter().map(|(id, spent)| (id, Money::from_nanos(spent))).collect())
 }
 
-/// What a key spent in the month that began there.
+/// What a key spent in that month.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn month_of_key(
     via: &mut impl Via,
     org: &OrgId,
@@ -155,6 +158,9 @@ pub async fn month_of_key(
 }
 
 /// What a settled request cost; `None` when it is not settled.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn cost_of(via: &mut impl Via, request: &RequestId) -> Result<Option<Money>, StoreError> {
     let cost: Option<i64> =
         run!(via, fetch_optional, sqlx::query_scalar::<_, i64>(COST_OF).bind(request.as_str()))?;
@@ -163,6 +169,9 @@ pub async fn cost_of(via: &mut impl Via, request: &RequestId) -> Result<Option<M
 
 /// Puts each key's budgets, what was spent of them, the month's spend, and what it shares with others (its team's and its
 /// organisation's budgets, the balance) into the keys: four statements for a page.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn fill(
     via: &mut impl Via,
     org: &OrgId,
@@ -214,6 +223,9 @@ pub struct SpendDay {
 }
 
 /// Days with any spend since `from`, oldest first.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn days_of_key(
     via: &mut impl Via,
     org: &OrgId,
@@ -235,6 +247,9 @@ pub async fn days_of_key(
 }
 
 /// All time: spent, requests, tokens.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn total_of_key(
     via: &mut impl Via,
     org: &OrgId,
@@ -251,6 +266,9 @@ pub async fn total_of_key(
 }
 
 /// How many requests since a moment, counted to 10,001.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn requests_since(
     via: &mut impl Via,
     org: &OrgId,

@@ -1,6 +1,5 @@
-//! Whether what pages and gates read is the sum of the requests behind it: counters against usage, and days against
-//! usage. Each comparison is one statement, so it sees one moment, also while requests are being written. Rows of usage
-//! are never deleted; were they, these sums would have to begin at what was kept.
+//! Compares counters and daily totals with the sum of the requests behind them. Each comparison is one statement, so it sees
+//! one moment, also while requests are written. It relies on rows of `usage` never being deleted.
 
 use super::dialect::patient;
 use super::{Reader, StoreError, run, statements};
@@ -8,7 +7,7 @@ use crate::domain::ids::OrgId;
 use crate::domain::money::Money;
 
 statements! {
-    /// Holders whose counter of all time is not what their requests come to.
+    /// Holders whose counter of all time differs from the sum of their requests.
     COUNTERS = "SELECT kind, id, CAST(SUM(counted) AS BIGINT) AS counted, CAST(SUM(counted_requests) AS BIGINT) AS counted_requests,
             CAST(SUM(counted_tokens) AS BIGINT) AS counted_tokens, CAST(SUM(summed) AS BIGINT) AS summed,
             CAST(SUM(summed_requests) AS BIGINT) AS summed_requests, CAST(SUM(summed_tokens) AS BIGINT) AS summed_tokens
@@ -30,7 +29,7 @@ statements! {
         HAVING SUM(counted) <> SUM(summed) OR SUM(counted_requests) <> SUM(summed_requests)
             OR SUM(counted_tokens) <> SUM(summed_tokens)
         ORDER BY kind, id LIMIT $2";
-    /// A day belongs to the calendar that held when it was written, so days are compared as wholes: of each key, in each
+    /// A day belongs to the time zone in which it was written, so days are compared as wholes: of each key, in each
     /// team, of each owner, with each model.
     DAYS = "SELECT key_id, team_id, owner_id, model_id, CAST(SUM(counted) AS BIGINT) AS counted,
             CAST(SUM(counted_requests) AS BIGINT) AS counted_requests, CAST(SUM(counted_tokens) AS BIGINT) AS counted_tokens,
@@ -61,10 +60,10 @@ pub struct Sums {
     pub tokens: i64,
 }
 
-/// Where a counter and its requests say different things.
+/// A counter or day that differs from its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Whose: `key key_…`, or `days of key_… with gpt-5`.
+    /// What differs: `key key_…`, or `the days of key_… with gpt-5`.
     pub of: String,
     pub counted: Sums,
     pub summed: Sums,
@@ -81,7 +80,7 @@ struct SumsRow {
 }
 
 impl SumsRow {
-    fn told(self, of: String) -> Difference {
+    fn difference(self, of: String) -> Difference {
         Difference {
             of,
             counted: Sums {
@@ -116,7 +115,10 @@ struct DayRow {
     sums: SumsRow,
 }
 
-/// What differs in one organisation, `most` of each kind at most. Reads all its requests, however long that takes.
+/// What differs in one organisation, at most `max` of each kind. Reads all its requests, without a time limit.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn differences(read: &mut Reader, org: &OrgId, max: i64) -> Result<Vec<Difference>, StoreError> {
     patient(read).await?;
     let counters: Vec<CounterRow> =
@@ -129,16 +131,20 @@ pub async fn differences(read: &mut Reader, org: &OrgId, max: i64) -> Result<Vec
         } else {
             format!("{} {}", row.kind, row.id)
         };
-        row.sums.told(of)
+        row.sums.difference(of)
     });
     let days = days.into_iter().map(|row| {
         let team = if row.team_id.is_empty() { String::new() } else { format!(" in {}", row.team_id) };
-        row.sums.told(format!("the days of {}{team} of {} with {}", row.key_id, row.owner_id, row.model_id))
+        row.sums
+            .difference(format!("the days of {}{team} of {} with {}", row.key_id, row.owner_id, row.model_id))
     });
     Ok(counters.chain(days).collect())
 }
 
-/// How many requests are behind the organisation's counters.
+/// How many requests the organisation has.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn requests(read: &mut Reader, org: &OrgId) -> Result<i64, StoreError> {
     patient(read).await?;
     run!(&mut *read, fetch_one, sqlx::query_scalar::<_, i64>(REQUESTS).bind(org.as_str()))

@@ -202,14 +202,14 @@ pub async fn settle(
         shown.chars().filter(|c| !c.is_control()).take(200).collect()
     };
     let settlement = Settlement {
-        route: plain(&wanted.route),
+        route: plain(&sent.route),
         status: sent.status.clamp(100, 999),
         tokens,
         cost,
         estimated: sent.estimated,
         latency_ms: sent.latency_ms.max(0),
         first_byte_ms: sent.first_byte_ms.map(|ms| ms.max(0)),
-        address: wanted.address.map(|address| address.to_string()).unwrap_or_default(),
+        address: sent.address.map(|address| address.to_string()).unwrap_or_default(),
         user_agent: plain(&sent.user_agent),
     };
     let counted = admission::settle(desk, &reservation, &settlement).await.map_err(unavailable)?;

@@ -275,7 +275,7 @@ impl Seen {
         let Ok(value) = serde_json::from_slice::<Value>(&event.data) else { return false };
         let kind = value.get("type").and_then(Value::as_str).unwrap_or_default();
         let reported = usage_in(self.shape, &value);
-        if let Some(reported) = told {
+        if let Some(reported) = reported {
             self.reported = self.reported.and(reported);
         }
         match self.shape {

@@ -65,10 +65,10 @@ async fn each_mistake_with_a_key_has_its_own_sentence() {
         (with(&format!("Basic {secret}")), "not of the form \"Bearer KEY\""),
         (with(&format!("\"Bearer {secret}\"")), "not of the form \"Bearer KEY\""),
         (with("Bearer "), "The key is empty."),
-        (with(&format!("Bearer  {secret}")), "holds white space"),
+        (with(&format!("Bearer  {secret}")), "contains white space"),
         (with("Bearer sk-desk-************a1B2"), "The key is masked"),
         (with(&format!("Bearer {cut}")), "cut off: it has 30 of 46 characters"),
-        (with(&format!("Bearer \"{secret}\"")), "stands in quotation marks"),
+        (with(&format!("Bearer \"{secret}\"")), "has quotation marks"),
         (with(&format!("Bearer Bearer {secret}")), "starts with the word Bearer"),
         (with("Bearer sk-proj-abcdefghijklmnopqrstuvwxyz"), "a key of OpenAI"),
         (
