@@ -117,6 +117,34 @@ on_both! {
 }
 
 on_both! {
+    async fn a_keys_page_lists_its_rejections_by_model(app: TestApp) {
+        let cast = app.cast().await;
+        let owner = app.sign_in(Who::Owner).await;
+        let key = app.key(&cast, "narrow").await;
+        let narrow = format!("UPDATE keys SET model_scope = 'listed' WHERE id = '{}'", key.id);
+        let pattern = format!(
+            "INSERT INTO scopes (holder_kind, holder_id, pattern, org_id)
+            SELECT 'key', id, 'gpt-*', org_id FROM keys WHERE id = '{}'",
+            key.id
+        );
+        app.execute(&narrow).await;
+        app.execute(&pattern).await;
+        for model in ["o3", "o1", "o3"] {
+            let ask = Ask::get(&format!("/v1/models/{model}"));
+            let answer = app.ask(ask.header("authorization", &format!("Bearer {}", key.secret))).await;
+            assert_eq!(answer.status, 403, "{}", answer.text);
+            app.clock.advance(1_000);
+        }
+        app.state.rejections.flush(&app.state.desk.db).await.unwrap();
+        let page = app.get(&owner, &format!("/acme/keys/{}", key.id)).await.text;
+        let (_, card) = page.split_once("Recent rejections").unwrap();
+        let (o3, o1) = card.split_once("Model o1 is not allowed").unwrap();
+        assert!(o3.contains("Model o3 is not allowed") && o3.contains("2 times") && o3.contains("first"), "{o3}");
+        assert!(o1.contains("Once"), "{o1}");
+    }
+}
+
+on_both! {
     async fn a_request_to_the_gateway_has_an_id_of_ours_and_a_row_under_it(app: TestApp) {
         let cast = app.cast().await;
         let key = app.key(&cast, "demo").await;
@@ -153,7 +181,7 @@ on_both! {
         for path in ["/v1/models", "/v1/key", "/gateway/forward-auth"] {
             let answer = desk.ask(asked(path)).await;
             assert_eq!(answer.status, 404, "{path}");
-            assert!(answer.text.contains("The gateway's is http://127.0.0.1:1."), "{}", answer.text);
+            assert!(answer.text.contains("Its base URL is http://127.0.0.1:1."), "{}", answer.text);
         }
     }
 }
