@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 use super::OpError;
 use super::access::Caller;
 use super::account::{By, own_permit, save};
-use crate::passwords::SHORTEST;
 use super::reauthentication::reauthenticate_always;
 use super::sign_in::{FORGET_AFTER_MS, VerifiedPassword, delay_ms};
 use crate::Desk;
