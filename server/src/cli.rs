@@ -1,4 +1,4 @@
-//! The command line. Each command is a few steps; what fails is told in a sentence that says what to do.
+//! The command line. Each command is a few steps; an error is a sentence that says what to do.
 
 mod money;
 mod upstreams;
@@ -6,6 +6,7 @@ mod upstreams;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use keydesk_core::Desk;
 use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::numbers::grouped;
@@ -16,7 +17,7 @@ use keydesk_core::ops::{OpError, audit, links, second_factor};
 use keydesk_core::store::DatabaseUrl;
 
 use crate::config::{DataConfig, ServeConfig};
-use crate::open::{op_error, open_migrated, open_readonly, org_error, store_error};
+use crate::open::{changing, op_error, open_migrated, org_error, reading, store_error};
 use crate::{demo, doctor, serve};
 
 /// The key desk for LLM gateways.
@@ -35,27 +36,27 @@ enum Command {
     Gateway(ServeConfig),
     /// Bring the database up to date and stop.
     Migrate(DataConfig),
-    /// Print a new one-time link for setting up an installation that nobody can sign in to yet.
+    /// Print a new one-time link to set up an installation that has no people yet.
     SetupLink(ServeConfig),
-    /// Print a one-time link with which somebody sets a new password.
+    /// Print a one-time link with which a person sets a new password.
     ResetPassword(ResetArgs),
-    /// Turn off the second factor of somebody who lost device and recovery codes, and end their sessions.
+    /// Turn off two-factor authentication for a person who lost device and recovery codes, and end their sessions.
     ResetSecondFactor(ResetArgs),
     /// Fill an empty database with a made-up organisation to look around in.
     Demo(DemoArgs),
-    /// List, connect, change and retire providers: where models are served.
+    /// List, add, change and retire providers, which serve models.
     #[command(subcommand)]
     Providers(upstreams::ProvidersCommand),
-    /// List, import, change and route models: what keys can be scoped to and what it costs.
+    /// List, import, change and route models: what keys can be limited to, and prices.
     #[command(subcommand)]
     Models(upstreams::ModelsCommand),
-    /// Prove that nobody rewrote the audit.
+    /// Check that no audit event was changed or removed.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Prove that what the desk shows as spent is the sum of the requests.
+    /// Check that the amounts spent are the sum of the requests.
     #[command(subcommand)]
     Spend(money::SpendCommand),
-    /// List, create, suspend and resume organisations, and keep their balances.
+    /// List, create, suspend and resume organisations, and manage their balances.
     #[command(subcommand)]
     Orgs(OrgsCommand),
     /// Check configuration, database, migrations and clock.
@@ -75,7 +76,7 @@ struct DemoArgs {
     /// Serve it afterwards. Without --data, a demonstration lives in data/demo.
     #[arg(long)]
     serve: bool,
-    /// Print only who can sign in.
+    /// Print only the accounts.
     #[arg(long)]
     quiet: bool,
     #[command(flatten)]
@@ -84,9 +85,9 @@ struct DemoArgs {
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// Walk through every event: numbers without holes, unbroken hashes. Fails when something is wrong.
+    /// Check every event: no number missing, no hash broken. Exits with 1 when something is wrong.
     Verify {
-        /// Only the organisation with this short name.
+        /// Only the organisation with this slug.
         #[arg(long, value_name = "SLUG")]
         org: Option<String>,
         #[command(flatten)]
@@ -96,28 +97,28 @@ enum AuditCommand {
 
 #[derive(Subcommand)]
 enum OrgsCommand {
-    /// List the organisations: address, state, live keys, people, day of creation and name, with tabs between.
+    /// List the organisations: slug, status, live keys, people, date created and name, separated by tabs.
     List(DataConfig),
     /// Create an organisation. Prints a one-time link for its owner, unless they sign in here already.
     Create(Box<CreateOrgArgs>),
-    /// Refuse an organisation's keys and changes from now on.
+    /// Suspend an organisation: requests with its keys and most changes are refused.
     Suspend(OrgStatusArgs),
-    /// Let a suspended organisation go on.
+    /// Resume a suspended organisation.
     Resume(OrgStatusArgs),
-    /// Show what an organisation has left, and what it is made of.
+    /// Show an organisation's balance and what it is made of.
     Balance {
-        /// The organisation's address, such as acme.
+        /// The organisation's slug, such as acme.
         slug: String,
         #[command(flatten)]
         data: DataConfig,
     },
     /// Add to an organisation's balance.
     Credit(money::EntryArgs),
-    /// Take out of an organisation's balance.
+    /// Deduct from an organisation's balance.
     Debit(money::EntryArgs),
-    /// Refuse an organisation's requests when its balance is used up, or stop doing so.
+    /// Turn on or off that requests are refused when an organisation's balance is used up.
     EnforceBalance {
-        /// The organisation's address, such as acme.
+        /// The organisation's slug, such as acme.
         slug: String,
         #[arg(value_parser = ["on", "off"])]
         enforce: String,
@@ -130,12 +131,12 @@ enum OrgsCommand {
 struct CreateOrgArgs {
     name: String,
     /// The owner's email address.
-    #[arg(long, value_name = "E-MAIL")]
+    #[arg(long, value_name = "EMAIL")]
     owner: String,
-    /// The first part of its pages' addresses; without it, made from the name.
+    /// The first part of its pages' addresses; left out, it is made from the name.
     #[arg(long, default_value = "")]
     slug: String,
-    /// Where its budgets' days begin.
+    /// The time zone in which its days and budgets begin.
     #[arg(long, default_value = "UTC")]
     zone: String,
     #[command(flatten)]
@@ -144,9 +145,9 @@ struct CreateOrgArgs {
 
 #[derive(Args)]
 struct OrgStatusArgs {
-    /// The organisation's address, such as acme.
+    /// The organisation's slug, such as acme.
     slug: String,
-    /// Kept in the organisation's audit; a suspension needs one.
+    /// Recorded in the organisation's audit; required for a suspension.
     #[arg(long, default_value = "")]
     reason: String,
     #[command(flatten)]
@@ -158,66 +159,79 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Serve(config) => serve::serve(config).await,
         Command::Gateway(config) => serve::gateway(config).await,
         Command::Migrate(data) => {
-            open_migrated(&data).await?.db.close().await;
+            changing(&data, async |_| Ok(())).await?;
             println!("The database is up to date.");
             Ok(())
         }
         Command::SetupLink(config) => {
-            let desk = open_migrated(&config.data).await?;
-            match links::new_setup(&desk).await.map_err(op_error)? {
-                Some(token) => println!("{}/setup/{token}", config.base_url()),
-                None => {
-                    return Err(
-                        "Somebody can sign in already. Use `keydesk reset-password` to help them in.".into(),
-                    );
-                }
-            }
-            Ok(())
+            changing(&config.data, async |desk| setup_link(desk, &config).await).await
         }
-        Command::ResetPassword(args) => {
-            let email = Email::parse(&args.email).map_err(|problem| problem.to_string())?;
-            let desk = open_migrated(&args.serve.data).await?;
-            match links::new_reset(&desk, &email).await.map_err(op_error)? {
-                Some(token) => println!("{}/reset/{token}", args.serve.base_url()),
-                None => return Err(format!("Nobody signs in with {}.", email.as_str())),
-            }
-            Ok(())
-        }
-        Command::ResetSecondFactor(args) => {
-            let email = Email::parse(&args.email).map_err(|problem| problem.to_string())?;
-            let desk = open_migrated(&args.serve.data).await?;
-            match second_factor::turn_off_lost(&desk, &email).await.map_err(op_error)? {
-                Some(true) => {
-                    println!(
-                        "{} signs in with the password alone now; every session is ended.",
-                        email.as_str()
-                    );
-                    Ok(())
-                }
-                Some(false) => Err(format!("{} has no second factor.", email.as_str())),
-                None => Err(format!("Nobody signs in with {}.", email.as_str())),
-            }
-        }
+        Command::ResetPassword(args) => reset(&args, reset_password).await,
+        Command::ResetSecondFactor(args) => reset(&args, reset_second_factor).await,
         Command::Demo(args) => demonstrate(args).await,
         Command::Providers(command) => upstreams::run_providers(command).await,
         Command::Models(command) => upstreams::run_models(command).await,
-        Command::Audit(AuditCommand::Verify { org, data }) => verify_audit(org.as_deref(), &data).await,
+        Command::Audit(AuditCommand::Verify { org, data }) => {
+            reading(&data, async |desk| verify_audit(desk, org.as_deref()).await).await
+        }
         Command::Spend(command) => money::run(command).await,
         Command::Orgs(command) => organisations(command).await,
         Command::Doctor(config) => doctor::examine(&config).await,
     }
 }
 
-async fn verify_audit(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
-    let desk = open_readonly(data).await?;
+async fn setup_link(desk: &Desk, config: &ServeConfig) -> Result<(), String> {
+    match links::new_setup(desk).await.map_err(op_error)? {
+        Some(token) => println!("{}/setup/{token}", config.base_url()),
+        None => {
+            return Err(
+                "This installation is set up already. To let a person in again, run: keydesk reset-password EMAIL"
+                    .into(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command on the account with an address.
+async fn reset(
+    args: &ResetArgs,
+    command: impl AsyncFnOnce(&Desk, &Email, &ServeConfig) -> Result<(), String>,
+) -> Result<(), String> {
+    let email = Email::parse(&args.email).map_err(|problem| problem.to_string())?;
+    changing(&args.serve.data, async |desk| command(desk, &email, &args.serve).await).await
+}
+
+async fn reset_password(desk: &Desk, email: &Email, config: &ServeConfig) -> Result<(), String> {
+    let token = links::new_reset(desk, email).await.map_err(op_error)?.ok_or_else(|| no_account(email))?;
+    println!("{}/reset/{token}", config.base_url());
+    Ok(())
+}
+
+async fn reset_second_factor(desk: &Desk, email: &Email, _: &ServeConfig) -> Result<(), String> {
+    let turned_off = second_factor::turn_off_lost(desk, email).await.map_err(op_error)?;
+    if !turned_off.ok_or_else(|| no_account(email))? {
+        return Err(format!("{} has no two-factor authentication.", email.as_str()));
+    }
+    println!(
+        "Two-factor authentication of {} is off, and their sessions are ended. They sign in with the password alone.",
+        email.as_str()
+    );
+    Ok(())
+}
+
+fn no_account(email: &Email) -> String {
+    format!("There is no account with the email address {}.", email.as_str())
+}
+
+async fn verify_audit(desk: &Desk, org: Option<&str>) -> Result<(), String> {
     let reports = match org {
-        None => audit::verify_all(&desk).await.map_err(store_error)?,
-        Some(slug) => match audit::verify(&desk, slug).await.map_err(store_error)? {
-            Some(report) => vec![report],
-            None => return Err(format!("There is no organisation {slug}.")),
-        },
+        None => audit::verify_all(desk).await.map_err(store_error)?,
+        Some(slug) => {
+            let report = audit::verify(desk, slug).await.map_err(store_error)?;
+            vec![report.ok_or_else(|| org_error(OpError::NotFound, slug))?]
+        }
     };
-    desk.db.close().await;
     for report in &reports {
         println!("{}", audit_line(report));
     }
@@ -236,7 +250,7 @@ fn audit_line(report: &audit::Report) -> String {
     match &report.broken {
         None => {
             let head: String = report.head.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{}: {events}, whole, head {head}", report.name)
+            format!("{}: {events}, intact, head {head}", report.name)
         }
         Some(broken) => format!("{}: BROKEN after {events} in order: {broken}.", report.name),
     }
@@ -244,44 +258,59 @@ fn audit_line(report: &audit::Report) -> String {
 
 async fn organisations(command: OrgsCommand) -> Result<(), String> {
     match command {
-        OrgsCommand::List(data) => {
-            for org in orgs::every(&open_readonly(&data).await?).await.map_err(op_error)? {
-                let state = if org.suspended_at.is_some() { "suspended" } else { "active" };
-                let created = org.created_at.date(&Zone::utc());
-                println!("{}\t{state}\t{}\t{}\t{created}\t{}", org.slug, org.live_keys, org.people, org.name);
-            }
-        }
+        OrgsCommand::List(data) => reading(&data, list_orgs).await,
         OrgsCommand::Create(args) => {
-            let CreateOrgArgs { name, owner, slug, zone, serve } = *args;
-            let desk = open_migrated(&serve.data).await?;
-            let form = NewOrgForm { name, slug, zone, email: owner };
-            let created = orgs::create(&desk, By::CommandLine, &form).await.map_err(op_error)?;
-            match created.owner {
-                Owner::Joined(owner) => {
-                    println!("{} is created at /{}. {owner} is its owner.", created.name, created.slug)
-                }
-                Owner::Invited(token) => {
-                    println!("{} is created at /{}. Its owner's link:", created.name, created.slug);
-                    println!("{}/invite/{}", serve.base_url(), token.as_str());
-                }
-            }
+            changing(&args.serve.data, async |desk| create_org(desk, &args).await).await
         }
         OrgsCommand::Suspend(OrgStatusArgs { slug, reason, data }) => {
-            let (desk, form) = (open_migrated(&data).await?, OrgStatusForm { org: slug.clone(), reason });
-            let name = orgs::suspend(&desk, By::CommandLine, &form).await;
-            let name = name.map_err(|error| org_error(error, &slug))?;
-            println!("{name} is suspended. Requests with its keys are refused from now on.");
+            let form = OrgStatusForm { org: slug, reason };
+            let done = changing(&data, async |desk| {
+                orgs::suspend(desk, By::CommandLine, &form).await.map_err(|error| org_error(error, &form.org))
+            });
+            println!("{} is suspended. Requests with its keys are refused from now on.", done.await?);
+            Ok(())
         }
         OrgsCommand::Resume(OrgStatusArgs { slug, reason, data }) => {
-            let (desk, form) = (open_migrated(&data).await?, OrgStatusForm { org: slug.clone(), reason });
-            let name = orgs::resume(&desk, By::CommandLine, &form).await;
-            let name = name.map_err(|error| org_error(error, &slug))?;
-            println!("{name} is resumed. Its keys work again.");
+            let form = OrgStatusForm { org: slug, reason };
+            let done = changing(&data, async |desk| {
+                orgs::resume(desk, By::CommandLine, &form).await.map_err(|error| org_error(error, &form.org))
+            });
+            println!("{} is resumed. Its keys work again.", done.await?);
+            Ok(())
         }
-        OrgsCommand::Balance { slug, data } => money::show_balance(&slug, &data).await?,
-        OrgsCommand::Credit(args) => money::enter(EntryKind::Credit, args).await?,
-        OrgsCommand::Debit(args) => money::enter(EntryKind::Debit, args).await?,
-        OrgsCommand::EnforceBalance { slug, enforce, data } => money::enforce(slug, enforce, &data).await?,
+        OrgsCommand::Balance { slug, data } => {
+            reading(&data, async |desk| money::show_balance(desk, &slug).await).await
+        }
+        OrgsCommand::Credit(args) => money::enter(EntryKind::Credit, args).await,
+        OrgsCommand::Debit(args) => money::enter(EntryKind::Debit, args).await,
+        OrgsCommand::EnforceBalance { slug, enforce, data } => {
+            changing(&data, async |desk| money::enforce(desk, slug, enforce).await).await
+        }
+    }
+}
+
+async fn list_orgs(desk: &Desk) -> Result<(), String> {
+    for org in orgs::every(desk).await.map_err(op_error)? {
+        let status = if org.suspended_at.is_some() { "suspended" } else { "active" };
+        let created = org.created_at.date(&Zone::utc());
+        println!("{}\t{status}\t{}\t{}\t{created}\t{}", org.slug, org.live_keys, org.people, org.name);
+    }
+    Ok(())
+}
+
+async fn create_org(desk: &Desk, args: &CreateOrgArgs) -> Result<(), String> {
+    let CreateOrgArgs { name, owner, slug, zone, serve } = args;
+    let form =
+        NewOrgForm { name: name.clone(), slug: slug.clone(), zone: zone.clone(), email: owner.clone() };
+    let created = orgs::create(desk, By::CommandLine, &form).await.map_err(op_error)?;
+    match created.owner {
+        Owner::Joined(owner) => {
+            println!("{} is created at /{}. {owner} is its owner.", created.name, created.slug)
+        }
+        Owner::Invited(token) => {
+            println!("{} is created at /{}. Its owner's link:", created.name, created.slug);
+            println!("{}/invite/{}", serve.base_url(), token.as_str());
+        }
     }
     Ok(())
 }
@@ -297,6 +326,7 @@ async fn demonstrate(args: DemoArgs) -> Result<(), String> {
     };
     let desk = open_migrated(&config.data).await?;
     let seeded = if args.serve && !fresh { Ok(None) } else { demo::seed(&desk).await.map(Some) };
+    desk.db.close().await;
     match seeded {
         Ok(Some(report)) => {
             if !args.quiet {
@@ -308,7 +338,7 @@ async fn demonstrate(args: DemoArgs) -> Result<(), String> {
             println!("password {}", demo::PASSWORD);
         }
         Ok(None) => println!("The demonstration in {} is used again.", config.data.data.display()),
-        // On Postgres nobody can tell beforehand whether it is there already.
+        // On Postgres it shows only now that it is there already.
         Err(OpError::Conflict(_)) if args.serve => {
             println!("The demonstration is there already and used again.")
         }
@@ -317,7 +347,6 @@ async fn demonstrate(args: DemoArgs) -> Result<(), String> {
     if args.serve {
         let (owner, _) = &demo::who()[0];
         println!("Sign in as {owner} with the password: {}", demo::PASSWORD);
-        desk.db.close().await;
         return serve::serve(config).await;
     }
     Ok(())

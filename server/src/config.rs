@@ -1,5 +1,5 @@
-//! What an installation can be told, by option or by environment variable. Checked at the start; what is wrong stops
-//! the program with a sentence that says what to do.
+//! Settings, by option or by environment variable. Checked at the start; what is wrong stops the program with a sentence
+//! that says what to do.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::mail::Smtp;
 /// Where the data is: every command needs it.
 #[derive(Args, Clone, Debug)]
 pub struct DataConfig {
-    /// Folder of the embedded database and of the cookie key. Made when it is missing.
+    /// Folder of the embedded database and of the cookie key.
     #[arg(long, env = "KEYDESK_DATA", default_value = "data")]
     pub data: PathBuf,
 
@@ -25,7 +25,7 @@ pub struct DataConfig {
 
 impl DataConfig {
     /// # Errors
-    /// A sentence for whoever started the program.
+    /// A sentence for the terminal.
     pub fn database(&self) -> Result<DatabaseUrl, String> {
         match self.database_url.as_deref() {
             Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
@@ -40,7 +40,7 @@ impl DataConfig {
     }
 }
 
-const TOKEN_LEAST: usize = 32;
+const MIN_TOKEN: usize = 32;
 
 #[derive(Args, Clone, Debug)]
 pub struct ServeConfig {
@@ -51,16 +51,16 @@ pub struct ServeConfig {
     #[arg(long, env = "KEYDESK_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
-    /// Another address and port for the gateway: then --listen serves the desk alone.
+    /// A separate address and port for the gateway; --listen serves only the desk then.
     #[arg(long, env = "KEYDESK_GATEWAY_LISTEN")]
     pub gateway_listen: Option<SocketAddr>,
 
-    /// The address that clients use for the gateway where it has a port of its own, such as https://gateway.example.com.
+    /// The URL at which clients reach a gateway with an address of its own, such as https://gateway.example.com.
     #[arg(long, env = "KEYDESK_GATEWAY_URL")]
     pub gateway_url: Option<String>,
 
-    /// What other gateways prove themselves with when they ask to authorize and settle requests, at least 32 characters.
-    /// Left out, those routes are not served.
+    /// The token that other gateways send to authorize and settle requests, at least 32 characters. Left out, those
+    /// routes are not served.
     #[arg(
         long,
         env = "KEYDESK_GATEWAY_TOKEN",
@@ -69,42 +69,42 @@ pub struct ServeConfig {
     )]
     pub gateway_token: Option<SecretString>,
 
-    /// File with that token.
+    /// File with the gateway token.
     #[arg(long, env = "KEYDESK_GATEWAY_TOKEN_FILE")]
     pub gateway_token_file: Option<PathBuf>,
 
-    /// The address that people and programs use, without a path, such as https://keys.example.com. With https, cookies
-    /// are sent over https only.
+    /// The URL at which people and programs reach this installation, without a path, such as https://keys.example.com.
+    /// With https, cookies are sent over https only.
     #[arg(long, env = "KEYDESK_BASE_URL")]
     pub base_url: Option<String>,
 
-    /// Networks of proxies in front, in CIDR form: only they may say where a request came from.
+    /// Networks of the proxies in front, in CIDR notation: only their X-Forwarded-For is believed.
     #[arg(long = "trusted-proxy", env = "KEYDESK_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// File with the key that seals short-lived cookies, at least 64 random bytes. Made in the data folder when it is
-    /// left out; several nodes on one database need the same one.
+    /// File with the key that encrypts short-lived cookies, at least 64 random bytes. Left out, it is made in the data
+    /// folder; several nodes on one database need the same one.
     #[arg(long, env = "KEYDESK_COOKIE_KEY_FILE")]
     pub cookie_key_file: Option<PathBuf>,
 
-    /// Minutes without a request after which a session ends.
+    /// Minutes without a request after which a session expires.
     #[arg(long, env = "KEYDESK_SESSION_IDLE_MINUTES", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=1440))]
     pub session_idle_minutes: i64,
 
-    /// Hours after which a session ends in any case.
+    /// Hours after which a session expires in any case.
     #[arg(long, env = "KEYDESK_SESSION_HOURS", default_value_t = 12, value_parser = clap::value_parser!(i64).range(1..=720))]
     pub session_hours: i64,
 
     /// The mail server for invitations: smtps://user:password@host, or smtp://user:password@host:587?tls=required for
-    /// STARTTLS. Left out, no mail is sent, and links are handed over by hand.
+    /// STARTTLS. Left out, no mail is sent, and you pass links on yourself.
     #[arg(long, env = "KEYDESK_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<SecretString>,
 
-    /// Where mail comes from, such as Keydesk <keydesk@example.com>.
+    /// The sender of mail, such as Keydesk <keydesk@example.com>.
     #[arg(long, env = "KEYDESK_MAIL_FROM")]
     pub mail_from: Option<String>,
 
-    /// Logs as JSON, one object a line.
+    /// Log as JSON, one object per line.
     #[arg(long, env = "KEYDESK_LOG_JSON")]
     pub log_json: bool,
 }
@@ -113,7 +113,7 @@ impl ServeConfig {
     /// `None` when this installation sends no mail.
     ///
     /// # Errors
-    /// A sentence for whoever started the program.
+    /// A sentence for the terminal.
     pub fn mail(&self) -> Result<Option<Smtp>, String> {
         let url = self.smtp_url.as_ref().map(ExposeSecret::expose_secret).filter(|url| !url.is_empty());
         url.map(|url| Smtp::new(url, self.mail_from.as_deref())).transpose()
@@ -122,7 +122,7 @@ impl ServeConfig {
     /// `None` when other gateways cannot ask this one.
     ///
     /// # Errors
-    /// A sentence for whoever started the program.
+    /// A sentence for the terminal.
     pub fn token(&self) -> Result<Option<SecretString>, String> {
         let token = match (&self.gateway_token, &self.gateway_token_file) {
             (Some(token), _) => token.expose_secret().to_owned(),
@@ -131,9 +131,9 @@ impl ServeConfig {
             (None, None) => return Ok(None),
         };
         let token = token.trim();
-        if token.len() < TOKEN_LEAST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if token.len() < MIN_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!(
-                "The gateway token has to be at least {TOKEN_LEAST} characters without spaces. Make one with: openssl rand -hex 32"
+                "The gateway token has to be at least {MIN_TOKEN} characters without spaces. Make one with: openssl rand -hex 32"
             ));
         }
         Ok(Some(token.into()))
@@ -161,7 +161,7 @@ impl ServeConfig {
     }
 
     /// # Errors
-    /// A sentence for whoever started the program.
+    /// A sentence for the terminal.
     pub fn check(&self) -> Result<(), String> {
         self.data.database()?;
         self.mail()?;

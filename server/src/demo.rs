@@ -274,7 +274,7 @@ async fn invite_two(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), 
     Ok(())
 }
 
-/// A small organisation that nobody paid for.
+/// A small organisation that is suspended because it did not pay.
 async fn seed_harbour(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), OpError> {
     let form = NewOrgForm {
         name: "Harbour Media".into(),

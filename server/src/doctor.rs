@@ -1,4 +1,4 @@
-//! `keydesk doctor`: what an operator checks first, in order, each with what to do about it.
+//! `keydesk doctor`: what an operator checks first, each with what to do about it.
 
 use keydesk_core::Clock;
 use keydesk_core::domain::moment::Moment;
@@ -22,13 +22,14 @@ pub async fn examine(config: &ServeConfig) -> Result<(), String> {
         Err(sentence) => say(false, "configuration", sentence),
     }
     if !config.secure() && !config.listen.ip().is_loopback() {
-        say(false, "https", "the desk is open to a network without https. Put a proxy with https in front and set KEYDESK_BASE_URL.".into());
+        say(false, "https", "the desk is reachable from a network without https. Put a proxy with https in front and set KEYDESK_BASE_URL.".into());
     }
     if config.mail().is_ok() {
         let words = match (&config.smtp_url, &config.mail_from) {
             (Some(_), Some(from)) => format!("sent from {from}"),
             _ => {
-                "none is sent; invitations are links to hand over. KEYDESK_SMTP_URL sets a mail server".into()
+                "none is sent, and you pass invitation links on yourself. KEYDESK_SMTP_URL sets a mail server"
+                    .into()
             }
         };
         say(true, "mail", words);

@@ -1,5 +1,5 @@
-//! What happens by itself while the program serves: last uses are written, what a gateway's requests hold is kept up and
-//! settled, keys expire, what nobody needs is forgotten.
+//! What happens by itself while the program serves: last uses are written, reservations are renewed and settled, keys
+//! expire, and old rows are removed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Mail over SMTP. Letters are plain text and wait for nobody longer than `WITHIN`. The server's address may hold a
+//! Mail over SMTP. Letters are plain text; sending one takes `WITHIN` at most. The server's address may hold a
 //! password: it is printed nowhere, and what the mail server answers goes to the log and no further.
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl std::fmt::Debug for Smtp {
 
 impl Smtp {
     /// # Errors
-    /// A sentence for whoever started the program; it holds nothing of the address.
+    /// A sentence for the terminal; it contains nothing of the address.
     pub fn new(url: &str, from: Option<&str>) -> Result<Self, String> {
         let wrong = "The SMTP address must look like smtps://user:password@mail.example.com, or smtp:// with \
             ?tls=required for STARTTLS. A character with a meaning of its own in a password is written as %XX. Set \

@@ -10,11 +10,36 @@ use keydesk_core::store::{DatabaseUrl, Db, SchemaState, StoreError};
 use crate::clock::{SystemClock, SystemRandom};
 use crate::config::DataConfig;
 
-/// For commands that only read: changes nothing, makes nothing, and needs the schema of this program.
+/// Runs a command that only reads: it changes nothing, makes nothing, and needs the schema of this program.
 ///
 /// # Errors
-/// A sentence when there is no database, or when its schema is older or newer.
-pub async fn open_readonly(data: &DataConfig) -> Result<Desk, String> {
+/// The command's own, or a sentence when there is no database or its schema is older or newer.
+pub async fn reading<T>(
+    data: &DataConfig,
+    command: impl AsyncFnOnce(&Desk) -> Result<T, String>,
+) -> Result<T, String> {
+    finish(open_readonly(data).await?, command).await
+}
+
+/// Runs a command that changes something, on a database that is made or migrated first where it has to be.
+///
+/// # Errors
+/// The command's own, or those of `open_migrated`.
+pub async fn changing<T>(
+    data: &DataConfig,
+    command: impl AsyncFnOnce(&Desk) -> Result<T, String>,
+) -> Result<T, String> {
+    finish(open_migrated(data).await?, command).await
+}
+
+/// Closes the database in any case: SQLite removes its write-ahead log then.
+async fn finish<T>(desk: Desk, command: impl AsyncFnOnce(&Desk) -> Result<T, String>) -> Result<T, String> {
+    let done = command(&desk).await;
+    desk.db.close().await;
+    done
+}
+
+async fn open_readonly(data: &DataConfig) -> Result<Desk, String> {
     let url = existing(data)?;
     require_current(Db::open_readonly(&url).await.map_err(unreachable_database)?).await
 }

@@ -58,7 +58,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     }
     if let Some(token) = setup {
         println!(
-            "Nobody can sign in yet. Open this link to set up the first organisation; it works once, for a day:"
+            "There are no people yet. Open this link to set up the first organisation; it works once, within a day:"
         );
         println!("  {base_url}/setup/{token}");
     }

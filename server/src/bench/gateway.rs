@@ -116,7 +116,7 @@ async fn start(place: &DatabaseUrl) -> Result<(Running, SocketAddr), String> {
     if !program.exists() {
         return Err(format!("{} is not there: build it first, as make bench does.", program.display()));
     }
-    // Nobody can reserve a port for another process; this one was free a moment ago.
+    // A port cannot be reserved for another process; this one was free a moment ago.
     let listen = TcpListener::bind("127.0.0.1:0").await.map_err(say)?.local_addr().map_err(say)?;
     let mut command = Command::new(program);
     command.args(["gateway", "--listen", &listen.to_string()]).env("KEYDESK_LOG", "error");

@@ -2,6 +2,7 @@
 //! sentence here.
 
 use clap::{Args, Subcommand};
+use keydesk_core::Desk;
 use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::numbers::grouped;
@@ -11,13 +12,13 @@ use keydesk_core::ops::verify_spend;
 use keydesk_core::store::verify::{Difference, Sums};
 
 use crate::config::DataConfig;
-use crate::open::{op_error, open_migrated, open_readonly, org_error};
+use crate::open::{changing, op_error, org_error, reading};
 
 #[derive(Subcommand)]
 pub enum SpendCommand {
-    /// Compare counters and days with the requests behind them. Fails when something differs.
+    /// Compare counters and daily totals with the requests. Exits with 1 when something differs.
     Verify {
-        /// Only the organisation with this short name.
+        /// Only the organisation with this slug.
         #[arg(long, value_name = "SLUG")]
         org: Option<String>,
         #[command(flatten)]
@@ -27,7 +28,7 @@ pub enum SpendCommand {
 
 #[derive(Args)]
 pub struct EntryArgs {
-    /// The organisation's address, such as acme.
+    /// The organisation's slug, such as acme.
     slug: String,
     /// In dollars, such as 250 or 1250.50.
     amount: String,
@@ -40,19 +41,19 @@ pub struct EntryArgs {
 
 pub async fn run(command: SpendCommand) -> Result<(), String> {
     match command {
-        SpendCommand::Verify { org, data } => verify_spend(org.as_deref(), &data).await,
+        SpendCommand::Verify { org, data } => {
+            reading(&data, async |desk| verify_spend(desk, org.as_deref()).await).await
+        }
     }
 }
 
-async fn verify_spend(org: Option<&str>, data: &DataConfig) -> Result<(), String> {
-    let desk = open_readonly(data).await?;
+async fn verify_spend(desk: &Desk, org: Option<&str>) -> Result<(), String> {
     let reports = match org {
-        None => verify_spend::spend_of_all(&desk).await.map_err(op_error)?,
+        None => verify_spend::spend_of_all(desk).await.map_err(op_error)?,
         Some(slug) => {
-            vec![verify_spend::spend_of(&desk, slug).await.map_err(|error| org_error(error, slug))?]
+            vec![verify_spend::spend_of(desk, slug).await.map_err(|error| org_error(error, slug))?]
         }
     };
-    desk.db.close().await;
     for report in &reports {
         let requests = match report.requests {
             1 => "1 request".to_owned(),
@@ -76,47 +77,49 @@ fn sums(sums: Sums) -> String {
     format!("${} in {} requests, {} tokens", sums.spent.input(), grouped(sums.requests), grouped(sums.tokens))
 }
 
-pub async fn show_balance(slug: &str, data: &DataConfig) -> Result<(), String> {
-    let desk = open_readonly(data).await?;
-    let view = orgs::balance(&desk, By::CommandLine, slug, None).await;
+pub async fn show_balance(desk: &Desk, slug: &str) -> Result<(), String> {
+    let view = orgs::balance(desk, By::CommandLine, slug, None).await;
     let balance = view.map_err(|error| org_error(error, slug))?.balance;
     let state = match balance.enforced_at {
         Some(at) => format!("enforced since {}", at.date(&Zone::utc())),
         None => "not enforced".to_owned(),
     };
-    println!("left\t{}\t{state}", balance.left());
+    println!("balance\t{}\t{state}", balance.left());
     println!("paid in\t{}", balance.paid_in);
-    println!("taken out\t{}", balance.taken_out);
+    println!("deducted\t{}", balance.taken_out);
     println!("spent since\t{}", balance.spent_since());
     Ok(())
 }
 
 pub async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
     let EntryArgs { slug, amount, note, data } = args;
-    let desk = open_migrated(&data).await?;
-    let view = orgs::balance(&desk, By::CommandLine, &slug, None).await;
-    let seq = view.map_err(|error| org_error(error, &slug))?.balance.last_seq + 1;
     let entry = EntryForm { kind: kind.as_str().into(), amount, note };
-    let form = EnterForm { org: slug.clone(), seq, entry };
-    match orgs::add_entry(&desk, By::CommandLine, &form).await.map_err(|error| org_error(error, &slug))? {
-        Entered::Entered { name, entry, left } => {
-            let done = if kind == EntryKind::Debit { "taken out of" } else { "added to" };
-            println!("{} is {done} the balance of {name}. It is {left} now.", entry.amount);
-            Ok(())
+    changing(&data, async |desk| {
+        let view = orgs::balance(desk, By::CommandLine, &slug, None).await;
+        let seq = view.map_err(|error| org_error(error, &slug))?.balance.last_seq + 1;
+        let form = EnterForm { org: slug.clone(), seq, entry };
+        let entered = orgs::add_entry(desk, By::CommandLine, &form).await;
+        match entered.map_err(|error| org_error(error, &slug))? {
+            Entered::Entered { name, entry, left } => {
+                let done = if kind == EntryKind::Debit { "deducted from" } else { "added to" };
+                println!("{} is {done} the balance of {name}. It is {left} now.", entry.amount);
+                Ok(())
+            }
+            Entered::EditConflict(_) => {
+                Err("Another entry was made at the same time, so nothing was entered. Check the balance and try again.".into())
+            }
         }
-        Entered::EditConflict(_) => {
-            Err("Somebody made an entry at this very moment, so nothing was entered. Look at the balance and try again.".into())
-        }
-    }
+    })
+    .await
 }
 
-pub async fn enforce(slug: String, enforce: String, data: &DataConfig) -> Result<(), String> {
-    let (desk, form) = (open_migrated(data).await?, EnforceForm { org: slug.clone(), enforce });
-    let done = orgs::enforce(&desk, By::CommandLine, &form).await;
+pub async fn enforce(desk: &Desk, slug: String, enforce: String) -> Result<(), String> {
+    let form = EnforceForm { org: slug.clone(), enforce };
+    let done = orgs::enforce(desk, By::CommandLine, &form).await;
     let done = done.map_err(|error| org_error(error, &slug))?;
     let (name, left) = (done.name, done.balance.left());
     match done.balance.enforced_at {
-        None => println!("The balance of {name} stops no request any more. It is {left}."),
+        None => println!("The balance of {name} is not enforced any more. It is {left}."),
         Some(_) if done.balance.refuses() => {
             println!(
                 "The balance of {name} is enforced, and it is {left}: its requests are refused until there is credit."

@@ -1,9 +1,10 @@
-//! Providers and models on the command line, by the names that people call them by. The forms are those of the pages, so
-//! a mistake has the same sentence here, behind the option that it is about.
+//! Providers and models on the command line, by their names. The forms are those of the pages, so a mistake has the same
+//! sentence here, behind the option that it is about.
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
+use keydesk_core::Desk;
 use keydesk_core::domain::provider::{ListedProvider, ProviderSpec};
 use keydesk_core::forms;
 use keydesk_core::forms::model::ModelForm;
@@ -12,17 +13,17 @@ use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{OpError, catalogue, models, providers};
 
 use crate::config::DataConfig;
-use crate::open::{op_error, open_migrated, open_readonly};
+use crate::open::{changing, op_error, reading};
 
 #[derive(Subcommand)]
 pub enum ProvidersCommand {
-    /// List the providers: name, protocol, address, variable of the credential and models served, with tabs between.
+    /// List the providers: name, protocol, URL, variable of the credential and number of models, separated by tabs.
     List(DataConfig),
-    /// Connect a provider.
+    /// Add a provider.
     Add(Box<AddProvider>),
-    /// Change a provider. What is not named stays as it is.
+    /// Change a provider. What is left out stays as it is.
     Set(Box<SetProvider>),
-    /// Take a provider out of use. Nobody serves its models then.
+    /// Take a provider out of use. Its models are not served any more.
     Retire {
         /// The provider's name.
         name: String,
@@ -34,12 +35,12 @@ pub enum ProvidersCommand {
 #[derive(Args)]
 #[command(group(ArgGroup::new("credential").required(true).args(["credential_env", "no_credential"])))]
 pub struct AddProvider {
-    /// What you call it, such as OpenAI.
+    /// The provider's name, such as OpenAI.
     name: String,
-    /// Whose protocol it speaks: openai, anthropic or gemini.
+    /// Its protocol: openai, anthropic or gemini.
     #[arg(long, default_value = "openai")]
     protocol: String,
-    /// Where it is, without the version, such as https://api.openai.com.
+    /// Its base URL, without the version, such as https://api.openai.com.
     #[arg(long)]
     url: String,
     #[command(flatten)]
@@ -52,13 +53,13 @@ pub struct AddProvider {
 pub struct SetProvider {
     /// The provider's name.
     name: String,
-    /// Its name from now on.
+    /// Its new name.
     #[arg(long, value_name = "NAME")]
     rename: Option<String>,
-    /// Whose protocol it speaks: openai, anthropic or gemini.
+    /// Its protocol: openai, anthropic or gemini.
     #[arg(long)]
     protocol: Option<String>,
-    /// Where it is, without the version.
+    /// Its base URL, without the version.
     #[arg(long)]
     url: Option<String>,
     #[command(flatten)]
@@ -72,18 +73,18 @@ struct ProviderOptions {
     /// The environment variable of `keydesk serve` that holds its API key, such as OPENAI_API_KEY. Never the key itself.
     #[arg(long, value_name = "VARIABLE", conflicts_with = "no_credential")]
     credential_env: Option<String>,
-    /// It asks for none.
+    /// It needs no API key.
     #[arg(long)]
     no_credential: bool,
-    /// The longest wait for a connection, in seconds.
+    /// The longest wait for a connection.
     #[arg(long, value_name = "SECONDS")]
-    connect: Option<String>,
-    /// The longest wait for the next part of an answer.
+    connect_timeout: Option<String>,
+    /// The longest wait for the next part of a response.
     #[arg(long, value_name = "SECONDS")]
-    silence: Option<String>,
-    /// The longest wait for the whole answer.
+    idle_timeout: Option<String>,
+    /// The longest wait for the whole response.
     #[arg(long, value_name = "SECONDS")]
-    whole: Option<String>,
+    total_timeout: Option<String>,
 }
 
 impl ProviderOptions {
@@ -92,17 +93,17 @@ impl ProviderOptions {
             form.credential_env.clear();
         }
         put(&mut form.credential_env, self.credential_env);
-        put(&mut form.connect, self.connect);
-        put(&mut form.idle, self.silence);
-        put(&mut form.whole, self.whole);
+        put(&mut form.connect, self.connect_timeout);
+        put(&mut form.idle, self.idle_timeout);
+        put(&mut form.whole, self.total_timeout);
     }
 }
 
 #[derive(Subcommand)]
 pub enum ModelsCommand {
-    /// List the catalogue as JSON, in the form that import reads.
+    /// List the catalogue as JSON, in the format that import reads.
     List(DataConfig),
-    /// Add and update models from a JSON file. Who serves a model stays as it is unless the file says so.
+    /// Add and update models from a JSON file. What the file leaves out stays as it is.
     Import {
         file: PathBuf,
         /// Retire the models that the file does not name.
@@ -111,7 +112,7 @@ pub enum ModelsCommand {
         #[command(flatten)]
         data: DataConfig,
     },
-    /// Change a model, or add one. What is not named stays as it is.
+    /// Change a model, or add one. What is left out stays as it is.
     Set(Box<SetModel>),
     /// Take a model out of the catalogue.
     Retire {
@@ -120,7 +121,7 @@ pub enum ModelsCommand {
         #[command(flatten)]
         data: DataConfig,
     },
-    /// Say who serves models from now on.
+    /// Choose the provider that serves models.
     Route(RouteModels),
 }
 
@@ -128,7 +129,7 @@ pub enum ModelsCommand {
 pub struct SetModel {
     /// The name that clients send, such as gpt-5.
     model: String,
-    /// Whose model it is.
+    /// Who made the model.
     #[arg(long)]
     vendor: Option<String>,
     /// Dollars for a million tokens of input.
@@ -137,21 +138,21 @@ pub struct SetModel {
     /// Dollars for a million tokens of output.
     #[arg(long, value_name = "DOLLARS")]
     output: Option<String>,
-    /// Dollars for a million tokens of input from the provider's cache.
+    /// Dollars for a million tokens of cached input.
     #[arg(long, value_name = "DOLLARS")]
     cached: Option<String>,
-    /// What its provider calls it; nothing is the same name.
+    /// The provider's name for it; empty is the same name.
     #[arg(long, value_name = "NAME")]
     upstream: Option<String>,
-    /// Output tokens that are held for a request which names no maximum itself.
+    /// Output tokens that are reserved for a request which names no maximum itself.
     #[arg(long, value_name = "TOKENS")]
-    held: Option<String>,
+    default_output: Option<String>,
     #[command(flatten)]
     data: DataConfig,
 }
 
 #[derive(Args)]
-#[command(group(ArgGroup::new("target").required(true).args(["to", "nobody"])))]
+#[command(group(ArgGroup::new("target").required(true).args(["to", "not_served"])))]
 pub struct RouteModels {
     /// The names that clients send.
     #[arg(required = true)]
@@ -159,9 +160,9 @@ pub struct RouteModels {
     /// The provider's name.
     #[arg(long, value_name = "PROVIDER")]
     to: Option<String>,
-    /// Nobody serves them.
+    /// They are not served.
     #[arg(long)]
-    nobody: bool,
+    not_served: bool,
     #[command(flatten)]
     data: DataConfig,
 }
@@ -174,57 +175,68 @@ fn put(field: &mut String, value: Option<String>) {
 
 pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
     match command {
-        ProvidersCommand::List(data) => {
-            let list = providers::every(&open_readonly(&data).await?).await.map_err(op_error)?;
-            list.iter().for_each(|listed| println!("{}", line(listed)));
-            if list.is_empty() {
-                eprintln!(
-                    "There is no provider yet: demo/echo answers. Connect one with `keydesk providers add`."
-                );
-            }
-        }
-        ProvidersCommand::Add(args) => {
-            let AddProvider { name, protocol, url, more, data } = *args;
-            let mut form =
-                ProviderForm { name, kind: protocol, base_url: url, ..ProviderForm::with_defaults() };
-            more.put(&mut form);
-            let desk = open_migrated(&data).await?;
-            let form = forms::provider::AddForm { provider: form };
-            let added = providers::add(&desk, By::CommandLine, &form).await.map_err(beside)?;
-            println!("{} is connected at {}.", added.name, added.base_url);
-            println!("Say what it serves with: keydesk models route MODEL --to '{}'", added.name);
-        }
-        ProvidersCommand::Set(args) => {
-            let SetProvider { name, rename, protocol, url, more, data } = *args;
-            let desk = open_migrated(&data).await?;
-            let listed = providers::by_name(&desk, &name).await.map_err(op_error)?;
-            let mut form = ProviderForm::of(&ProviderSpec::of(&listed.provider));
-            let was = serde_json::to_string(&form).unwrap_or_default();
-            put(&mut form.name, rename);
-            put(&mut form.kind, protocol);
-            put(&mut form.base_url, url);
-            more.put(&mut form);
-            let id = listed.provider.id.to_string();
-            let form = forms::provider::SaveForm { id, version: listed.version, was, provider: form };
-            match providers::save(&desk, By::CommandLine, &form).await.map_err(beside)? {
-                providers::Saved::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.base_url),
-                providers::Saved::Nothing => println!("Nothing was changed."),
-                providers::Saved::EditConflict(_) => return Err(at_once(&name)),
-            }
-        }
+        ProvidersCommand::List(data) => reading(&data, list_providers).await,
+        ProvidersCommand::Add(args) => add_provider(*args).await,
+        ProvidersCommand::Set(args) => set_provider(*args).await,
         ProvidersCommand::Retire { name, data } => {
-            let desk = open_migrated(&data).await?;
-            let id = providers::by_name(&desk, &name).await.map_err(op_error)?.provider.id.to_string();
-            let retired = providers::retire(&desk, By::CommandLine, &forms::provider::RetireForm { id })
-                .await
-                .map_err(op_error)?;
-            match retired.unrouted.as_slice() {
-                [] => println!("{} is retired. It served no model.", retired.name),
-                models => {
-                    println!("{} is retired. Nobody serves these now: {}", retired.name, models.join(" "))
-                }
-            }
+            changing(&data, async |desk| retire_provider(desk, &name).await).await
         }
+    }
+}
+
+async fn list_providers(desk: &Desk) -> Result<(), String> {
+    let list = providers::every(desk).await.map_err(op_error)?;
+    list.iter().for_each(|listed| println!("{}", line(listed)));
+    if list.is_empty() {
+        eprintln!(
+            "There is no provider yet, so only demo/echo is served. Add one with: keydesk providers add"
+        );
+    }
+    Ok(())
+}
+
+async fn add_provider(args: AddProvider) -> Result<(), String> {
+    let AddProvider { name, protocol, url, more, data } = args;
+    let mut form = ProviderForm { name, kind: protocol, base_url: url, ..ProviderForm::with_defaults() };
+    more.put(&mut form);
+    let form = forms::provider::AddForm { provider: form };
+    let added =
+        changing(&data, async |desk| providers::add(desk, By::CommandLine, &form).await.map_err(by_option));
+    let added = added.await?;
+    println!("{} is added, at {}.", added.name, added.base_url);
+    println!("Choose the models that it serves with: keydesk models route MODEL --to '{}'", added.name);
+    Ok(())
+}
+
+async fn set_provider(args: SetProvider) -> Result<(), String> {
+    let SetProvider { name, rename, protocol, url, more, data } = args;
+    changing(&data, async |desk| {
+        let listed = providers::by_name(desk, &name).await.map_err(op_error)?;
+        let mut form = ProviderForm::of(&ProviderSpec::of(&listed.provider));
+        let was = serde_json::to_string(&form).unwrap_or_default();
+        put(&mut form.name, rename);
+        put(&mut form.kind, protocol);
+        put(&mut form.base_url, url);
+        more.put(&mut form);
+        let id = listed.provider.id.to_string();
+        let form = forms::provider::SaveForm { id, version: listed.version, was, provider: form };
+        match providers::save(desk, By::CommandLine, &form).await.map_err(by_option)? {
+            providers::Saved::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.base_url),
+            providers::Saved::Nothing => println!("Nothing was changed."),
+            providers::Saved::EditConflict(_) => return Err(edit_conflict(&name)),
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn retire_provider(desk: &Desk, name: &str) -> Result<(), String> {
+    let id = providers::by_name(desk, name).await.map_err(op_error)?.provider.id.to_string();
+    let form = forms::provider::RetireForm { id };
+    let retired = providers::retire(desk, By::CommandLine, &form).await.map_err(op_error)?;
+    match retired.unrouted.as_slice() {
+        [] => println!("{} is retired. It served no model.", retired.name),
+        models => println!("{} is retired. Not served any more: {}", retired.name, models.join(" ")),
     }
     Ok(())
 }
@@ -232,68 +244,81 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
 pub async fn run_models(command: ModelsCommand) -> Result<(), String> {
     match command {
         ModelsCommand::List(data) => {
-            let list = models::every(&open_readonly(&data).await?).await.map_err(op_error)?;
+            let list = reading(&data, async |desk| models::every(desk).await.map_err(op_error)).await?;
             println!("{}", catalogue::write(&list));
+            Ok(())
         }
         ModelsCommand::Import { file, only, data } => {
             let text =
                 std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
             let list = catalogue::read(&text)?;
-            let desk = open_migrated(&data).await?;
-            let count = catalogue::import(&desk, &list, only).await.map_err(op_error)?;
-            println!("{count} models imported.");
+            let import = async |desk: &Desk| catalogue::import(desk, &list, only).await.map_err(op_error);
+            println!("{} models imported.", changing(&data, import).await?);
+            Ok(())
         }
-        ModelsCommand::Set(args) => println!("{}", set_model(*args).await?),
+        ModelsCommand::Set(args) => {
+            println!("{}", set_model(*args).await?);
+            Ok(())
+        }
         ModelsCommand::Retire { model, data } => {
-            let desk = open_migrated(&data).await?;
-            // Says so when it is not there.
-            models::by_id(&desk, &model).await.map_err(op_error)?;
-            let form = forms::model::RetireForm { id: model };
-            let id = models::retire(&desk, By::CommandLine, &form).await.map_err(op_error)?;
-            println!("{id} is retired. Requests for it are refused from now on.");
+            changing(&data, async |desk| retire_model(desk, model).await).await
         }
-        ModelsCommand::Route(RouteModels { models, to, nobody: _, data }) => {
-            let desk = open_migrated(&data).await?;
-            models::route(&desk, By::CommandLine, &models, to.as_deref()).await.map_err(op_error)?;
-            let verb = if models.len() == 1 { "is" } else { "are" };
-            let by = to.map_or("nobody".to_owned(), |name| name);
-            println!("{} {verb} served by {by} from now on.", models.join(" "));
-        }
+        ModelsCommand::Route(args) => route(args).await,
+    }
+}
+
+async fn retire_model(desk: &Desk, id: String) -> Result<(), String> {
+    // Says so when it is not there.
+    models::by_id(desk, &id).await.map_err(op_error)?;
+    let form = forms::model::RetireForm { id };
+    let id = models::retire(desk, By::CommandLine, &form).await.map_err(op_error)?;
+    println!("{id} is retired. Requests for it are refused from now on.");
+    Ok(())
+}
+
+async fn route(args: RouteModels) -> Result<(), String> {
+    let RouteModels { models: ids, to, not_served: _, data } = args;
+    changing(&data, async |desk| {
+        models::route(desk, By::CommandLine, &ids, to.as_deref()).await.map_err(op_error)
+    })
+    .await?;
+    let verb = if ids.len() == 1 { "is" } else { "are" };
+    match to {
+        Some(name) => println!("{} {verb} served by {name} from now on.", ids.join(" ")),
+        None => println!("{} {verb} not served from now on.", ids.join(" ")),
     }
     Ok(())
 }
 
 async fn set_model(args: SetModel) -> Result<String, String> {
-    let SetModel { model: id, vendor, input, output, cached, upstream, held, data } = args;
-    let desk = open_migrated(&data).await?;
-    let known = models::every(&desk).await.map_err(op_error)?.into_iter().find(|known| known.model.id == id);
-    let mut form = match &known {
-        Some(known) => ModelForm::of(&known.model),
-        None => ModelForm { id: id.clone(), ..ModelForm::with_defaults() },
-    };
-    let was = serde_json::to_string(&form).unwrap_or_default();
-    for (field, value) in [
-        (&mut form.vendor, vendor),
-        (&mut form.input, input),
-        (&mut form.output, output),
-        (&mut form.cached, cached),
-        (&mut form.upstream, upstream),
-        (&mut form.held, held),
-    ] {
-        put(field, value);
-    }
-    let Some(known) = known else {
-        let added = models::add(&desk, By::CommandLine, &forms::model::AddForm { model: form })
-            .await
-            .map_err(beside)?;
-        return Ok(format!("{added} is in the catalogue. Nobody serves it yet."));
-    };
-    let form = forms::model::SaveForm { version: known.version, was, model: form };
-    match models::save(&desk, By::CommandLine, &form).await.map_err(beside)? {
-        models::Saved::Saved(id) => Ok(format!("{id} is saved.")),
-        models::Saved::Nothing(_) => Ok("Nothing was changed.".to_owned()),
-        models::Saved::EditConflict(_) => Err(at_once(&id)),
-    }
+    let SetModel { model: id, vendor, input, output, cached, upstream, default_output, data } = args;
+    changing(&data, async |desk| {
+        let known =
+            models::every(desk).await.map_err(op_error)?.into_iter().find(|known| known.model.id == id);
+        let mut form = match &known {
+            Some(known) => ModelForm::of(&known.model),
+            None => ModelForm { id: id.clone(), ..ModelForm::with_defaults() },
+        };
+        let was = serde_json::to_string(&form).unwrap_or_default();
+        put(&mut form.vendor, vendor);
+        put(&mut form.input, input);
+        put(&mut form.output, output);
+        put(&mut form.cached, cached);
+        put(&mut form.upstream, upstream);
+        put(&mut form.held, default_output);
+        let Some(known) = known else {
+            let form = forms::model::AddForm { model: form };
+            let added = models::add(desk, By::CommandLine, &form).await.map_err(by_option)?;
+            return Ok(format!("{added} is in the catalogue. It is not served yet."));
+        };
+        let form = forms::model::SaveForm { version: known.version, was, model: form };
+        match models::save(desk, By::CommandLine, &form).await.map_err(by_option)? {
+            models::Saved::Saved(id) => Ok(format!("{id} is saved.")),
+            models::Saved::Nothing(_) => Ok("Nothing was changed.".to_owned()),
+            models::Saved::EditConflict(_) => Err(edit_conflict(&id)),
+        }
+    })
+    .await
 }
 
 fn line(listed: &ListedProvider) -> String {
@@ -303,12 +328,12 @@ fn line(listed: &ListedProvider) -> String {
     format!("{}\t{kind}\t{}\t{credential}\t{models}", provider.name, provider.base_url)
 }
 
-fn at_once(name: &str) -> String {
-    format!("{name} was changed by somebody else at this very moment, so nothing was changed. Try again.")
+fn edit_conflict(name: &str) -> String {
+    format!("{name} was changed at the same time, so nothing was changed here. Try again.")
 }
 
 /// Each mistake behind the option that it is about.
-fn beside(error: OpError) -> String {
+fn by_option(error: OpError) -> String {
     let OpError::Invalid(field_errors) = error else { return op_error(error) };
     let lines: Vec<String> = field_errors
         .iter()
@@ -318,7 +343,10 @@ fn beside(error: OpError) -> String {
                 "kind" => "protocol",
                 "base_url" => "url",
                 "credential_env" => "credential-env",
-                "idle" => "silence",
+                "connect" => "connect-timeout",
+                "idle" => "idle-timeout",
+                "whole" => "total-timeout",
+                "held" => "default-output",
                 other => other,
             };
             format!("--{option}: {}", field_error.problem)
@@ -372,7 +400,8 @@ mod tests {
     #[tokio::test]
     async fn providers_are_connected_changed_and_retired_by_their_names() {
         let here = Here::new();
-        here.run(&["providers", "list"]).await.unwrap();
+        let missing = here.run(&["providers", "list"]).await.unwrap_err();
+        assert!(missing.starts_with("There is no database at "), "{missing}");
         let add = ["providers", "add", "OpenAI", "--url", "https://api.openai.com/v1/"];
         let refused = here.run(&add).await.unwrap_err();
         assert!(refused.contains("--credential-env") && refused.contains("--no-credential"), "{refused}");
@@ -401,7 +430,7 @@ mod tests {
             "Local",
             "--url",
             "http://169.254.169.254",
-            "--silence",
+            "--idle-timeout",
             "0",
             "--protocol",
             "x",
@@ -409,9 +438,9 @@ mod tests {
         let told = here.run(&wrong).await.unwrap_err();
         let starts: Vec<_> =
             told.lines().filter_map(|line| line.split_once(": ")).map(|(option, _)| option).collect();
-        assert_eq!(starts, ["--protocol", "--url", "--silence"], "{told}");
-        let nobody = here.run(&["providers", "retire", "OpenAI"]).await.unwrap_err();
-        assert_eq!(nobody, "There is no provider OpenAI. There are: Local.");
+        assert_eq!(starts, ["--protocol", "--url", "--idle-timeout"], "{told}");
+        let missing = here.run(&["providers", "retire", "OpenAI"]).await.unwrap_err();
+        assert_eq!(missing, "There is no provider OpenAI. There are: Local.");
         here.run(&["providers", "retire", "Local"]).await.unwrap();
         assert!(here.lines().await.is_empty());
         assert_eq!(here.model("gpt-5").await.2, None);
@@ -439,7 +468,7 @@ mod tests {
             "0.25",
             "--upstream",
             "llama",
-            "--held",
+            "--default-output",
             "4k",
         ])
         .await
@@ -452,8 +481,8 @@ mod tests {
         let some = here.run(&["models", "route", "gpt-5", "gpt-0", "--to", "vLLM"]).await.unwrap_err();
         assert!(some.starts_with("gpt-0 is not in the catalogue."), "{some}");
         assert_eq!(here.model("gpt-5").await.2, None);
-        assert!(here.run(&["models", "route", "gpt-5"]).await.unwrap_err().contains("--nobody"));
-        here.run(&["models", "route", "meta/llama-4", "--nobody"]).await.unwrap();
+        assert!(here.run(&["models", "route", "gpt-5"]).await.unwrap_err().contains("--not-served"));
+        here.run(&["models", "route", "meta/llama-4", "--not-served"]).await.unwrap();
         assert_eq!(here.model("meta/llama-4").await.2, None);
         here.run(&["models", "retire", "meta/llama-4"]).await.unwrap();
         let gone = here.run(&["models", "retire", "meta/llama-4"]).await.unwrap_err();

@@ -37,7 +37,7 @@ pub enum Use {
     Nightly,
     /// Many tokens, little money.
     Embed,
-    /// Somebody's own, in working hours and now and then.
+    /// One person's own, in working hours and now and then.
     Person,
 }
 

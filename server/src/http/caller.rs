@@ -33,7 +33,7 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
         Ok(caller) => caller,
         Err(()) => {
             let words = format!(
-                "The database does not answer, so nobody can be recognised. Try again in a moment.\nRequest {id}\n"
+                "The database does not answer, so your session cannot be checked. Try again in a moment.\nRequest {id}\n"
             );
             return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
         }

@@ -154,7 +154,7 @@ fn csv_lines<const N: usize>(rows: &[[String; N]]) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// Spreadsheets take a cell that begins so for a formula, and one of these may be somebody's name for a key. In many
+/// Spreadsheets take a cell that begins so for a formula, and one of these may be the name of a key. In many
 /// countries they begin a new cell at a semicolon too, and at a line's end.
 fn harmless(cell: &str) -> String {
     let mut safe = String::with_capacity(cell.len() + 1);

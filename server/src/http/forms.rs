@@ -1,4 +1,4 @@
-//! Actions are asked in one way, whoever asks. Where a browser posts a plain form, without script, this layer turns the
+//! Actions have one kind of response. Where a browser posts a plain form, without script, this layer turns the
 //! action's answer into what such a browser needs: a redirect to the next page, or the form's own page drawn again with
 //! the mistakes and what was typed, with its true status.
 

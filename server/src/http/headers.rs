@@ -27,7 +27,7 @@ pub async fn add(State(state): State<AppState>, request: Request, next: Next) ->
         always(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING));
-    // Whatever is not an asset is somebody's, or may be.
+    // What is not an asset belongs to a person, or may.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -45,7 +45,7 @@ pub async fn note(State(state): State<AppState>, mut request: Request, next: Nex
 }
 
 /// The nearest address to us that is not a trusted proxy's own. `None` when there is none or it cannot be read: then
-/// nobody knows where the request came from, and a key that is bound to addresses is refused.
+/// the request's origin is unknown, and a key that is bound to addresses is refused.
 fn forwarded_for(request: &Request, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let values = request.headers().get_all("x-forwarded-for").iter().rev();
     for value in values {
@@ -60,7 +60,7 @@ fn forwarded_for(request: &Request, is_trusted: impl Fn(IpAddr) -> bool) -> Opti
 }
 
 /// A request's number: the one it came with, if it is a plain word, or a new one. A request to the gateway always has a new
-/// one: what it used is written once for each, so nobody may choose it.
+/// one: what it used is written once for each, so a client may not choose it.
 fn number_of(request: &Request, state: &AppState) -> String {
     let path = request.uri().path();
     let is_metered = ["/v1/", "/v1beta/", "/gateway/"].iter().any(|under| path.starts_with(under));
@@ -75,7 +75,7 @@ fn number_of(request: &Request, state: &AppState) -> String {
     }
 }
 
-/// One-time tokens stand in paths, and somebody may paste a key into one; a log keeps the path without them.
+/// One-time tokens stand in paths, and a key may be pasted into one; a log keeps the path without them.
 fn shown_path(path: &str) -> String {
     for prefix in ["/setup/", "/reset/", "/invite/"] {
         if path.starts_with(prefix) {
