@@ -87,7 +87,7 @@ struct DemoArgs {
 enum AuditCommand {
     /// Check every event: no number missing, no hash broken. Exits with 1 when something is wrong.
     Verify {
-        /// Only the organisation with this slug.
+        /// Only the organisation with this slug, or `installation` for the installation's own audit.
         #[arg(long, value_name = "SLUG")]
         org: Option<String>,
         #[command(flatten)]
@@ -237,8 +237,8 @@ async fn verify_audit(desk: &Desk, org: Option<&str>) -> Result<(), String> {
     }
     match reports.iter().filter(|report| report.broken.is_some()).count() {
         0 => Ok(()),
-        1 => Err("One organisation's audit is broken.".into()),
-        count => Err(format!("The audits of {count} organisations are broken.")),
+        1 => Err("One audit chain is broken.".into()),
+        count => Err(format!("{count} audit chains are broken.")),
     }
 }
 
