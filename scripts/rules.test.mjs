@@ -47,6 +47,11 @@ const PLANTS = {
     ["a page", { "app/src/pages/planted.rs": "async fn f(desk: Desk) { desk.db.write().await; }" }],
     ["over two lines", { "server/src/http/planted.rs": "async fn f(desk: Desk) {\n    desk\n        .db\n        .write()\n        .await;\n}" }],
   ],
+  "principals and permits are made only where a reason is given": [
+    ["a principal in a page", { "app/src/pages/planted.rs": "fn f() { Principal::new(org, person, role, platform, origin); }" }],
+    ["a permit in an operation", { "core/src/ops/planted.rs": "fn f() { let permit = OperatorPermit::program(action, id, why); }" }],
+    ["a permit of tests", { "server/src/planted.rs": "fn f() { test_permit(&org, action, id); }" }],
+  ],
   "SQL only in core/src/store": [
     ["an operation", { "core/src/ops/planted.rs": 'fn f() { sqlx::query("SELECT 1"); }' }],
     ["a test without a reason", { "server/src/tests/planted.rs": 'fn f() { sqlx::query("SELECT 1"); }' }],
