@@ -48,7 +48,8 @@ fn changed<T>(result: Result<T, OpError>) -> Option<T> {
 }
 
 /// Events that tell of changes; looks of support are counted apart.
-const EVENTS: &str = "SELECT COUNT(*) FROM audit_events WHERE kind <> 'support.accessed'";
+const EVENTS: &str =
+    "SELECT COUNT(*) FROM audit_events WHERE org_id IS NOT NULL AND kind <> 'support.accessed'";
 
 /// Rows of one organisation that refer to something of another; none is what there must be.
 const CROSSINGS: [&str; 13] = [

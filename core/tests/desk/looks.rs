@@ -10,7 +10,7 @@ use crate::support::*;
 
 async fn looks(desk: &TestDesk) -> Vec<String> {
     desk.texts(
-        "SELECT subject_name || ' ' || changes FROM audit_events WHERE kind = 'support.accessed' ORDER BY seq",
+        "SELECT subject_name || ' ' || changes FROM audit_events WHERE org_id IS NOT NULL AND kind = 'support.accessed' ORDER BY seq",
     )
     .await
 }

@@ -6,6 +6,7 @@ mod account;
 mod admission;
 mod audit;
 mod balance;
+mod guarantee;
 mod invitations;
 mod isolation;
 mod keys;

@@ -247,7 +247,10 @@ on_both!(
         assert!(is_wrong(&enter(&desk, OWNER_EMAIL, PASSWORD, "net").await));
         assert_eq!(enter(&desk, OWNER_EMAIL, NEW_PASSWORD, "net").await.unwrap(), *person);
         assert!(is_not_found(&reset(&token, PASSWORD).await));
-        assert_eq!(desk.texts("SELECT kind FROM audit_events WHERE seq = 2").await, ["password.reset"]);
+        assert_eq!(
+            desk.texts("SELECT kind FROM audit_events WHERE org_id IS NOT NULL AND seq = 2").await,
+            ["password.reset"]
+        );
         assert!(!desk.dump().await.contains(&token));
 
         let late = links::new_reset(&desk, &email).await.unwrap().unwrap();

@@ -117,11 +117,15 @@ on_both!(
             hidden(models::route(&desk, by(), &["gpt-5".to_owned()], None).await.err());
         }
         assert_eq!(desk.number("SELECT COUNT(*) FROM providers WHERE retired_at IS NULL").await, 1);
-        // It is in no organisation's audit, whoever does it.
+        // It is in no organisation's audit, whoever does it, and in the installation's.
         let boss = desk.platform(&at, PlatformRole::Operator).await.caller;
-        let before = desk.number("SELECT COUNT(*) FROM audit_events").await;
+        let count = "SELECT COUNT(*) FROM audit_events WHERE org_id IS NOT NULL";
+        let before = desk.number(count).await;
         providers::retire(&desk, By::Operator(&boss), &RetireForm { id }).await.unwrap();
-        assert_eq!(desk.number("SELECT COUNT(*) FROM audit_events").await, before);
+        assert_eq!(desk.number(count).await, before);
+        let newest =
+            "SELECT kind FROM audit_events WHERE chain_id = 'installation' ORDER BY seq DESC LIMIT 1";
+        assert_eq!(desk.texts(newest).await, ["provider.retired"]);
     }
 );
 
