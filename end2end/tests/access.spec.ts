@@ -254,7 +254,7 @@ demoTest("the keys of somebody who left", async ({ page, open, signedIn }) => {
   const person = new URL(page.url()).pathname;
   await page.getByRole("button", { name: "Disable" }).click();
   await page.waitForURL(/\/keys$/);
-  await page.getByRole("radio", { name: /^Revoke them/ }).check();
+  await page.getByRole("radio", { name: /^Revoke/ }).check();
   await examine(page);
   await open("/northwind-labs/members");
   await examine(page, ".notice.warn");

@@ -15,6 +15,11 @@ test("a team is created with bounds, and a key cannot be given more", async ({ s
   await expect(page.getByRole("status")).toHaveText(`Team ${name} created. Add its people next.`);
   await expect(page.locator(".meters")).toContainText("$0.00 of $500.00 this month");
 
+  // The label belongs to the list of members, whose id stands once on the page.
+  const path = new URL(page.url()).pathname;
+  await page.getByRole("link", { name: "Add member" }).click();
+  await expect(page.getByRole("combobox", { name: "Member", exact: true })).toBeVisible();
+  await open(path);
   await page.getByRole("link", { name: "Create key" }).first().click();
   await expect(page.getByRole("combobox", { name: "Team" }).locator("option:checked")).toHaveText(name);
   await open(new URL(page.url()).pathname + new URL(page.url()).search);
@@ -38,7 +43,7 @@ test("an archived team is under its own filter and can be restored", async ({ si
   await page.waitForURL(/\/acme\/teams\/team_/);
   const path = new URL(page.url()).pathname;
   await open(`${path}/archive`);
-  await expect(page.locator("main")).toContainText("It has no live key.");
+  await expect(page.locator("main")).toContainText("It has no live keys.");
   await page.getByRole("button", { name: "Archive team" }).click();
   await expect(page.locator("h1 .badge")).toHaveText("Archived");
   await open(`/acme/teams?q=${name}`);
@@ -47,5 +52,5 @@ test("an archived team is under its own filter and can be restored", async ({ si
   await page.getByRole("link", { name, exact: true }).click();
   await open(path);
   await page.getByRole("button", { name: "Restore" }).click();
-  await expect(page.getByRole("status")).toHaveText(`Team ${name} restored. Its keys are let in again.`);
+  await expect(page.getByRole("status")).toHaveText(`Team ${name} restored. Its keys work again.`);
 });

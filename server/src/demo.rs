@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use keydesk_core::domain::ids::{KeyId, RequestId, SecretId, SessionId, TeamId};
+use keydesk_core::domain::invitation::{Invite, InviteTeam};
 use keydesk_core::domain::key::{KeySpec, Status};
 use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::org::Org;
+use keydesk_core::domain::person::{Email, Person};
 use keydesk_core::domain::policy::{MembersCreate, OrgRole, PlatformRole};
 use keydesk_core::domain::team::{TeamRole, TeamSpec};
 use keydesk_core::domain::usage::Tokens;
@@ -24,11 +26,10 @@ use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::forms::team::{CreateForm, TeamForm};
 use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::invitations::{self, InviteForm};
+use keydesk_core::ops::invitations;
 use keydesk_core::ops::orgs::{self, By};
 use keydesk_core::ops::seed::{self, SeedPerson};
 use keydesk_core::ops::{OpError, catalogue, keys, models, teams, upkeep};
-use keydesk_core::store::people::Person;
 use keydesk_core::store::spend::Usage;
 use keydesk_core::{Clock, Desk};
 
@@ -255,21 +256,15 @@ async fn credit(
 
 /// On their way in. After all that was done with keys, as the audit's numbers grow with time.
 async fn invite_two(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), OpError> {
-    let research = northwind.teams[1].to_string();
+    let research = InviteTeam { team: northwind.teams[1].clone(), role: TeamRole::Member };
     for (email, role, team, minutes) in [
-        ("yuki@northwind.example", OrgRole::Member, research, 9),
-        ("dana@northwind.example", OrgRole::Admin, String::new(), 4),
+        ("yuki@northwind.example", OrgRole::Member, Some(research), 9),
+        ("dana@northwind.example", OrgRole::Admin, None, 4),
     ] {
         let at = now.plus_ms(-minutes * 60_000);
-        let form = InviteForm {
-            org: northwind.org.slug.clone(),
-            email: email.into(),
-            role: role.as_str().into(),
-            team_role: if team.is_empty() { "" } else { "member" }.into(),
-            team,
-            ..Default::default()
-        };
-        invitations::invite(past.at(at), &owner_at(northwind, at), &form).await?;
+        let email = Email::parse(email).expect("an address of the demonstration");
+        let wish = Invite { email, role, team };
+        invitations::invite(past.at(at), &owner_at(northwind, at), &northwind.org.slug, &wish).await?;
     }
     Ok(())
 }

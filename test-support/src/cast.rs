@@ -4,6 +4,7 @@ use keydesk_core::Desk;
 use keydesk_core::domain::audit::{Event, EventKind};
 use keydesk_core::domain::ids::{InvitationId, KeyId, OrgId, PersonId, ProviderId, TeamId};
 use keydesk_core::domain::key::KeySpec;
+use keydesk_core::domain::member::TeamMembership;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
@@ -234,11 +235,11 @@ impl TestDesk {
         let (desk, now): (&Desk, _) = (self, self.now());
         let permit = test_permit(&cast.org.id, Action::Invite, cast.org.id.as_str());
         let email = Email::parse(email).unwrap();
-        let team = Some((cast.team.id.clone(), false));
+        let team = Some(TeamMembership { team: cast.team.clone(), role: TeamRole::Member });
         let new = invitations::NewInvitation { email: &email, role: OrgRole::Member, team };
         let mut tx = desk.db.write().await.unwrap();
         let token = invitations::issue(desk, &mut tx, &permit, &new, now).await.unwrap();
-        tx.save(&permit, invitations::invited(&new, None), now).await.unwrap();
+        tx.save(&permit, invitations::invited(&new), now).await.unwrap();
         let offer = invitations::find(desk, &token).await.unwrap().unwrap();
         (offer.invitation.id, token)
     }

@@ -1,20 +1,21 @@
-//! Invite, send again, withdraw; and, behind the link, come in.
+//! Invite, resend, withdraw; and accept an invitation.
 
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::policy::OrgRole;
+use keydesk_core::forms::invitation::{AcceptForm, InvitationForm, InviteForm, JoinForm};
+use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::invitations::{
-    self, AcceptForm, DAYS, InvitationRef, InviteForm, Issued, JoinForm, Origin,
-};
+use keydesk_core::ops::invitations::{self, DAYS, Issued, NewMember, Origin};
 use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 
 use super::session::begin_first;
+use super::tell;
 use crate::ask::{answer, base_url, caller, desk, request};
 use crate::error::AppError;
 use crate::mail::{Letter, mailer};
 use crate::path::LocalPath;
-use crate::sealed::{self, FLASH, Flash, ISSUED, IssuedLink, Mailed, Tone};
+use crate::sealed::{self, ISSUED, IssuedLink, Mailed, Tone};
 
 #[server(endpoint = "invitations/invite")]
 pub async fn invite_member(form: InviteForm) -> Result<(), AppError> {
@@ -22,7 +23,8 @@ pub async fn invite_member(form: InviteForm) -> Result<(), AppError> {
         async {
             let desk = desk()?;
             let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
-            let issued = invitations::invite(&desk, &caller, &form).await?;
+            let invite = form.parse().map_err(OpError::Invalid)?;
+            let issued = invitations::invite(&desk, &caller, &form.org, &invite).await?;
             hand_over(&caller, &form.org, issued, desk.now()).await
         }
         .await,
@@ -30,19 +32,19 @@ pub async fn invite_member(form: InviteForm) -> Result<(), AppError> {
 }
 
 #[server(endpoint = "invitations/resend")]
-pub async fn resend_invitation(form: InvitationRef) -> Result<(), AppError> {
+pub async fn resend_invitation(form: InvitationForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
             let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
-            let issued = invitations::resend(&desk, &caller, &form).await?;
+            let issued = invitations::resend(&desk, &caller, &form.org, &form.id).await?;
             hand_over(&caller, &form.org, issued, desk.now()).await
         }
         .await,
     )
 }
 
-/// By mail when there is one to send, and to the page that shows the link in any case: the one way it leaves.
+/// Mails the link if mail is configured, and shows it once on the page that this leads to.
 async fn hand_over(caller: &Caller, org: &str, issued: Issued, now: Moment) -> Result<LocalPath, AppError> {
     let link = format!("{}/invite/{}", base_url(), issued.token.as_str());
     let mail = match mailer() {
@@ -73,21 +75,20 @@ fn letter(issued: &Issued, link: &str) -> Letter {
         subject: format!("{by} invites you to {org}"),
         text: format!(
             "{by} invites you to {org} on Keydesk, {role}.\n\n\
-             Keydesk is where {org} keeps the keys to its AI models.\n\n\
+             {org} manages the API keys for its AI models there.\n\n\
              To join, open this link:\n\n{link}\n\n\
-             It works once, for {DAYS} days. If you did not expect this, you need not do anything.\n"
+             It works once, for {DAYS} days. If you did not expect this mail, you can ignore it.\n"
         ),
     }
 }
 
 #[server(endpoint = "invitations/withdraw")]
-pub async fn withdraw_invitation(form: InvitationRef) -> Result<(), AppError> {
+pub async fn withdraw_invitation(form: InvitationForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let email = invitations::withdraw(&desk, &caller()?, &form).await?;
-            let sentence = format!("Invitation of {email} withdrawn. Its link no longer works.");
-            sealed::send(FLASH, "/", Flash { tone: Tone::Good, sentence }, desk.now());
+            let email = invitations::withdraw(&desk, &caller()?, &form.org, &form.id).await?;
+            tell(Tone::Good, format!("Invitation for {email} withdrawn. Its link no longer works."))?;
             Ok(LocalPath::members(&form.org))
         }
         .await,
@@ -101,7 +102,8 @@ pub async fn accept_invitation(form: AcceptForm) -> Result<(), AppError> {
             let desk = desk()?;
             let request = request();
             let origin = Origin { address: request.address, request_id: request.id };
-            let joined = invitations::accept_new(&desk, &form, &origin).await?;
+            let member = NewMember { name: &form.name, password: &form.password };
+            let joined = invitations::accept_new(&desk, &form.token, &member, &origin).await?;
             begin_first(&joined.person).await?;
             Ok(LocalPath::keys(&joined.org_slug))
         }
@@ -114,9 +116,8 @@ pub async fn join_org(form: JoinForm) -> Result<(), AppError> {
     answer(
         async {
             let desk = desk()?;
-            let joined = invitations::accept_known(&desk, &caller()?, &form).await?;
-            let sentence = format!("You are in {} now.", joined.org_name);
-            sealed::send(FLASH, "/", Flash { tone: Tone::Good, sentence }, desk.now());
+            let joined = invitations::accept_known(&desk, &caller()?, &form.token).await?;
+            tell(Tone::Good, format!("You joined {}.", joined.org_name))?;
             Ok(LocalPath::keys(&joined.org_slug))
         }
         .await,

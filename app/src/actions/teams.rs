@@ -1,8 +1,10 @@
 //! Create, edit, archive and restore a team; add, change and remove its people.
 
 use keydesk_core::forms::team::{CreateForm, EditForm, TeamRef};
+use keydesk_core::forms::team_people::{AddForm, RemoveForm, RoleForm};
+use keydesk_core::ops::OpError;
 use keydesk_core::ops::reauthentication::reauthenticate;
-use keydesk_core::ops::teams::{self, AddForm, Edited, PersonForm, RemoveForm};
+use keydesk_core::ops::teams::{self, Edited, TeamPersonRef};
 use leptos::prelude::*;
 
 use super::tell;
@@ -52,11 +54,8 @@ pub async fn edit_team(form: EditForm) -> Result<(), AppError> {
 pub async fn archive_team(form: TeamRef) -> Result<(), AppError> {
     answer(
         async {
-            let name = teams::archive(&desk()?, &caller()?, &form).await?;
-            tell(
-                Tone::Good,
-                format!("Team {name} archived. Requests with its keys are refused from now on."),
-            )?;
+            let name = teams::archive(&desk()?, &caller()?, &form.org, &form.id).await?;
+            tell(Tone::Good, format!("Team {name} archived. Requests with its keys fail from now on."))?;
             Ok(LocalPath::teams(&form.org).with_id(&form.id))
         }
         .await,
@@ -67,8 +66,8 @@ pub async fn archive_team(form: TeamRef) -> Result<(), AppError> {
 pub async fn restore_team(form: TeamRef) -> Result<(), AppError> {
     answer(
         async {
-            let name = teams::restore(&desk()?, &caller()?, &form).await?;
-            tell(Tone::Good, format!("Team {name} restored. Its keys are let in again."))?;
+            let name = teams::restore(&desk()?, &caller()?, &form.org, &form.id).await?;
+            tell(Tone::Good, format!("Team {name} restored. Its keys work again."))?;
             Ok(LocalPath::teams(&form.org).with_id(&form.id))
         }
         .await,
@@ -81,7 +80,8 @@ pub async fn add_team_person(form: AddForm) -> Result<(), AppError> {
         async {
             let (desk, caller) = (desk()?, caller()?);
             let caller = reauthenticate(&desk, &caller, &form.reauth).await?;
-            let name = teams::add(&desk, &caller, &form).await?;
+            let new = form.parse().map_err(OpError::Invalid)?;
+            let name = teams::add(&desk, &caller, &form.org, &form.id, &new).await?;
             tell(Tone::Good, format!("{name} added to the team."))?;
             Ok(LocalPath::teams(&form.org).with_id(&form.id))
         }
@@ -90,13 +90,15 @@ pub async fn add_team_person(form: AddForm) -> Result<(), AppError> {
 }
 
 #[server(endpoint = "teams/role")]
-pub async fn change_team_role(form: PersonForm) -> Result<(), AppError> {
+pub async fn change_team_role(form: RoleForm) -> Result<(), AppError> {
     answer(
         async {
             let (desk, caller) = (desk()?, caller()?);
             let caller = reauthenticate(&desk, &caller, &form.reauth).await?;
-            let name = teams::set_role(&desk, &caller, &form).await?;
-            tell(Tone::Good, format!("{name}’s role changed. It holds from their next request on."))?;
+            let role = form.parse().map_err(OpError::Invalid)?;
+            let on = TeamPersonRef { org: &form.org, team: &form.id, person: &form.person };
+            let name = teams::set_role(&desk, &caller, on, role).await?;
+            tell(Tone::Good, format!("{name}’s role changed. Takes effect immediately."))?;
             Ok(LocalPath::teams(&form.org).with_id(&form.id))
         }
         .await,
@@ -108,10 +110,11 @@ pub async fn remove_team_person(form: RemoveForm) -> Result<(), AppError> {
     answer(
         async {
             let (desk, caller) = (desk()?, caller()?);
-            let name = teams::remove(&desk, &caller, &form).await?;
+            let on = TeamPersonRef { org: &form.org, team: &form.id, person: &form.person };
+            let name = teams::remove(&desk, &caller, on).await?;
             tell(Tone::Good, format!("{name} removed from the team. Their keys stay in it."))?;
             let teams = LocalPath::teams(&form.org);
-            // Who removed themselves may not see the team any more.
+            // A person who removed themselves may no longer see the team.
             let left = caller.person.id.as_str() == form.person;
             Ok(if left { teams } else { teams.with_id(&form.id) })
         }

@@ -1,6 +1,7 @@
 //! What stands around a page: the rail with the organisation, its pages and the person's menu; or, for those who are
 //! not signed in, a single card.
 
+use keydesk_core::domain::org::OrgName;
 use keydesk_core::ops::access::{Caller, OrgContext};
 use leptos::prelude::*;
 
@@ -47,13 +48,7 @@ pub fn framed(context: &OrgContext, caller: &Caller, path: &str, width: Width, b
 }
 
 /// A page of no organisation: the account, the installation.
-pub fn framed_apart(
-    orgs: &[(String, String)],
-    caller: &Caller,
-    path: &str,
-    width: Width,
-    body: AnyView,
-) -> AnyView {
+pub fn framed_apart(orgs: &[OrgName], caller: &Caller, path: &str, width: Width, body: AnyView) -> AnyView {
     let items = installation_items(caller);
     let rail = Rail { name: "Keydesk".into(), home: "/".into(), items, orgs, current: None };
     frame(rail, caller, path, width, body).into_any()
@@ -64,7 +59,7 @@ struct Rail<'a> {
     home: String,
     items: Vec<NavItem>,
     /// Slug and name of each organisation of the caller.
-    orgs: &'a [(String, String)],
+    orgs: &'a [OrgName],
     /// The slug of the page's organisation.
     current: Option<&'a str>,
 }

@@ -1,5 +1,6 @@
 //! The way to the other pages: an organisation's, the installation's, and from one organisation to the next.
 
+use keydesk_core::domain::org::OrgName;
 use keydesk_core::domain::policy::{Action, On, PlatformRole};
 use keydesk_core::ops::access::{Caller, OrgContext};
 use leptos::prelude::*;
@@ -74,8 +75,8 @@ pub fn nav(items: Vec<NavItem>, path: &str) -> impl IntoView + use<> {
 }
 
 /// The organisation's name; with others to go to, a menu of them.
-pub fn switcher(name: String, home: String, orgs: &[(String, String)], current: Option<&str>) -> AnyView {
-    if !orgs.iter().any(|(slug, _)| Some(slug.as_str()) != current) {
+pub fn switcher(name: String, home: String, orgs: &[OrgName], current: Option<&str>) -> AnyView {
+    if !orgs.iter().any(|org| Some(org.slug.as_str()) != current) {
         return view! {
             <a class="brand" href=home>
                 {mark()} <span>{name}</span>
@@ -85,7 +86,7 @@ pub fn switcher(name: String, home: String, orgs: &[(String, String)], current: 
     }
     let items = orgs
         .iter()
-        .map(|(slug, name)| {
+        .map(|OrgName { slug, name }| {
             let here = (Some(slug.as_str()) == current).then_some("true");
             view! {
                 <li>

@@ -1,5 +1,6 @@
 //! A page: its title, head and body, in the frame around them.
 
+use keydesk_core::domain::org::OrgName;
 use keydesk_core::ops::access::{Caller, OrgContext};
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -71,7 +72,7 @@ impl Page {
     }
 
     /// The page in the frame of no organisation, with the way to the caller's own.
-    pub fn apart(self, orgs: &[(String, String)], caller: &Caller, body: impl IntoView + 'static) -> AnyView {
+    pub fn apart(self, orgs: &[OrgName], caller: &Caller, body: impl IntoView + 'static) -> AnyView {
         let (path, width, body) = self.draw(body);
         framed_apart(orgs, caller, &path, width, body)
     }

@@ -1,7 +1,8 @@
 //! Set-up, sign-in in one step or two, a new password: one card each. And an organisation's first page.
 
+use keydesk_core::domain::link::{LinkKind, OneTimeLink};
 use keydesk_core::ops::access::read_org;
-use keydesk_core::ops::links::{self, LinkKind};
+use keydesk_core::ops::links;
 use keydesk_core::ops::setup::SetupForm;
 use keydesk_core::ops::sign_in::SignInForm;
 use leptos::prelude::*;
@@ -142,7 +143,10 @@ pub fn ResetPage() -> impl IntoView {
     let token = param("token");
     page(async move {
         let desk = desk()?;
-        if !matches!(links::find(&desk, &token, LinkKind::Reset).await?, Some(Some(_))) {
+        if !matches!(
+            links::find(&desk, &token, LinkKind::Reset).await?,
+            Some(OneTimeLink { person: Some(_) })
+        ) {
             return Ok(dead_link(
                 "A reset link works once, for an hour. This one was used or has expired. Ask your administrator for another.",
             ));

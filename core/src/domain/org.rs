@@ -11,6 +11,15 @@ use super::parse_error::ParseError;
 use super::person::visible_name;
 use super::policy::MembersCreate;
 
+/// An organisation as menus name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrgName {
+    /// The first segment of its pages' addresses.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+}
+
 #[derive(Clone, Debug)]
 pub struct Org {
     pub id: OrgId,

@@ -5,8 +5,26 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::ids::PersonId;
 use super::parse_error::ParseError;
+use super::policy::PlatformRole;
 
-/// Somebody, as lists name them.
+/// A person who can sign in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The person's id.
+    pub id: PersonId,
+    /// As the person wrote it.
+    pub name: String,
+    /// What the person signs in with.
+    pub email: String,
+    /// What the person is to the installation as a whole.
+    pub platform: PlatformRole,
+    /// `system`, `light` or `dark`.
+    pub theme: String,
+    /// Signing in takes a code too.
+    pub second_factor: bool,
+}
+
+/// A person as lists name them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonName {
     pub id: PersonId,

@@ -1,8 +1,10 @@
 //! Forms as a browser sends them: text, and its parsing into types of the domain. The pages fill and read them; the
 //! operations and the command line know only what they parse into.
 
+pub mod invitation;
 pub mod key;
 pub mod ledger;
+pub mod member;
 pub mod model;
 pub mod org;
 mod parts;
@@ -10,3 +12,4 @@ pub mod provider;
 pub mod reauth;
 pub mod settings;
 pub mod team;
+pub mod team_people;

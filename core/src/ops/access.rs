@@ -6,12 +6,12 @@ use crate::Desk;
 use crate::domain::audit::Actor;
 use crate::domain::ids::{OrgId, SessionId};
 use crate::domain::moment::Moment;
-use crate::domain::org::Org;
+use crate::domain::org::{Org, OrgName};
+use crate::domain::person::Person;
 use crate::domain::policy::{self, Action, On, OrgRole, Origin, Permit, PlatformRole, Principal};
 use crate::domain::team::TeamRole;
 use crate::store::Via;
-use crate::store::people::{self, Person};
-use crate::store::teams;
+use crate::store::{people, teams};
 
 /// How long after proving who they are somebody may do what asks for a fresh sign-in.
 pub const RECENT_AUTH_MS: i64 = 10 * 60_000;
@@ -66,8 +66,8 @@ impl Caller {
 pub struct OrgContext {
     pub org: Org,
     pub principal: Principal,
-    /// Slug and name of every organisation that the caller belongs to, for the way to the others.
-    pub orgs: Vec<(String, String)>,
+    /// Every organisation that the caller belongs to, by name.
+    pub orgs: Vec<OrgName>,
 }
 
 impl OrgContext {
@@ -107,10 +107,13 @@ pub async fn open_org(via: &mut impl Via, caller: &Caller, slug: &str) -> Result
     if principal.runs_org() && org.rules.second_factor && !caller.person.second_factor {
         return Err(OpError::SecondFactor { org: org.name });
     }
-    let places = teams::places(via, &org.id, &caller.person.id).await?;
-    let member_of = places.iter().map(|(team, _)| team.clone()).collect();
-    let administered = places.into_iter().filter(|(_, role)| *role == TeamRole::Admin);
-    let admin_of = administered.map(|(team, _)| team).collect();
+    let (mut member_of, mut admin_of) = (Vec::new(), Vec::new());
+    for membership in teams::memberships(via, &org.id, &caller.person.id).await? {
+        if membership.role == TeamRole::Admin {
+            admin_of.push(membership.team.id.clone());
+        }
+        member_of.push(membership.team.id);
+    }
     let principal = principal.in_teams(member_of, admin_of, org.rules.members_create);
     let orgs = people::orgs_of(via, &caller.person.id).await?;
     Ok(OrgContext { org, principal, orgs })
@@ -124,11 +127,11 @@ pub async fn read_org(desk: &Desk, caller: &Caller, slug: &str) -> Result<OrgCon
     open_org(&mut desk.db.read().await?, caller, slug).await
 }
 
-/// Slug and name of each organisation that the caller belongs to.
+/// The organisations that the caller belongs to, by name.
 ///
 /// # Errors
 /// `Store` when the database cannot be read.
-pub async fn own_orgs(desk: &Desk, caller: &Caller) -> Result<Vec<(String, String)>, OpError> {
+pub async fn own_orgs(desk: &Desk, caller: &Caller) -> Result<Vec<OrgName>, OpError> {
     Ok(people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?)
 }
 

@@ -12,12 +12,13 @@ use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::device::device_of;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::SessionId;
+use crate::domain::member::Membership;
 use crate::domain::moment::Moment;
-use crate::domain::person::visible_name;
+use crate::domain::person::{Person, visible_name};
 use crate::domain::policy::{AccountPermit, Origin};
 use crate::forms::reauth::Reauth;
 use crate::passwords::check_new_of;
-use crate::store::people::{self, Membership, Person};
+use crate::store::people;
 use crate::store::sessions::{self, OpenSession};
 use crate::store::{Tx, Via, second_factor};
 

@@ -1,8 +1,6 @@
-//! Invitations: into an organisation, with a role and perhaps a team, by a link that works once, for seven days. The
-//! token is given out once, by whoever makes the link; the database keeps its hash. Nobody grants more than they hold.
-
-use crate::store::Unaudited;
-use serde::{Deserialize, Serialize};
+//! Invitations: to an organisation, with a role and perhaps a team, by a link that works once, for seven days. The token
+//! is returned once, to the operation that makes the link; the database keeps its hash. A person cannot grant more than
+//! their own role.
 
 use super::access::{self, Caller, OrgContext, open_org, person_of};
 use super::{OpError, links as link_ops};
@@ -11,37 +9,44 @@ use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{InvitationId, PersonId, TeamId};
+use crate::domain::invitation::{CHOOSE_ROLE, CHOOSE_TEAM, Invitation, Invite, grants_privilege};
+use crate::domain::member::{Member, TeamMembership};
 use crate::domain::moment::Moment;
 use crate::domain::person::{Email, visible_name};
 pub use crate::domain::policy::Origin;
 use crate::domain::policy::{self, Action, MemberFacts, On, OrgRole, Permit, PlatformRole, Principal};
-use crate::domain::team::{Team, TeamRole};
-use crate::forms::reauth::Reauth;
+use crate::domain::team::Team;
 use crate::passwords::check_new;
-use crate::store::invitations::{self, Invitation, NewRow};
+use crate::store::Unaudited;
+use crate::store::invitations::{self, NewRow};
 use crate::store::people::{self, NewPerson};
 use crate::store::teams::{self, NewTeamMember};
 use crate::store::throttle::{self, Throttled};
 use crate::store::{ConstraintViolation, StoreError, Tx, Via, members};
 
 const DAY_MS: i64 = 86_400_000;
+/// How many days a link works.
 pub const DAYS: i64 = 7;
-/// Links made for one organisation in an hour, first ones and new ones: mail in somebody's name is not for floods.
-const AN_HOUR: i64 = 100;
+/// Links made for one organisation in an hour, new and renewed: invitations are no way to flood people with mail.
+const MAX_PER_HOUR: i64 = 100;
+
+const NOT_OPEN: &str = "This invitation is no longer open: it was accepted or withdrawn.";
 
 /// Whom to invite, checked.
 pub struct NewInvitation<'a> {
+    /// Who is invited.
     pub email: &'a Email,
+    /// The role to join with.
     pub role: OrgRole,
-    /// The team to join, and whether to look after it.
-    pub team: Option<(TeamId, bool)>,
+    /// The team to join.
+    pub team: Option<TeamMembership>,
 }
 
 /// Makes an invitation and its link inside the caller's transaction; the caller saves the event (`invited`). The token
 /// is returned here and nowhere else.
 ///
 /// # Errors
-/// `Invalid` on `email` when there is an open invitation to the address already, on `team` when the team is not there.
+/// `Invalid` on `email` when the address has an open invitation already, on `team` when the team is not in use.
 pub async fn issue(
     desk: &Desk,
     tx: &mut Tx,
@@ -59,10 +64,10 @@ async fn issue_as(
     new: &NewInvitation<'_>,
     now: Moment,
 ) -> Result<(InvitationId, String), OpError> {
-    if let Some((team, _)) = &new.team
-        && !teams::in_use(tx, permit.org()).await?.iter().any(|known| known.id == *team)
+    if let Some(place) = &new.team
+        && !teams::in_use(tx, permit.org()).await?.iter().any(|known| known.id == place.team.id)
     {
-        return Err(OpError::say("team", "That team is not there any more. Choose another."));
+        return Err(OpError::say("team", "That team no longer exists. Choose another."));
     }
     let token = link_ops::new_token(desk);
     let id = InvitationId::new(now, desk.id_entropy());
@@ -70,7 +75,7 @@ async fn issue_as(
         id: &id,
         email: new.email,
         role: new.role,
-        team: new.team.as_ref().map(|(team, admin)| (team, *admin)),
+        team: new.team.as_ref(),
         hash: &link_ops::hash(&token),
         invited_by: person_of(permit),
         expires_at: now.plus_ms(DAYS * DAY_MS),
@@ -79,7 +84,7 @@ async fn issue_as(
         StoreError::ConstraintViolation(ConstraintViolation::Invitation) => OpError::say(
             "email",
             format!(
-                "There is an open invitation to {} already. Send it again or withdraw it on the page Members.",
+                "{} already has an open invitation. Resend or withdraw it on the Members page.",
                 new.email.as_str()
             ),
         ),
@@ -88,12 +93,10 @@ async fn issue_as(
     Ok((id, token))
 }
 
-/// What the audit tells of a new invitation. `team` is the team's name.
-pub fn invited(new: &NewInvitation<'_>, team: Option<&str>) -> Event {
+/// The audit event of a new invitation.
+pub fn invited(new: &NewInvitation<'_>) -> Event {
     let mut changes = vec![after("role", new.role.as_str())];
-    if let (Some(team), Some((_, admin))) = (team, &new.team) {
-        changes.push(after("team", place_in(team, *admin)));
-    }
+    changes.extend(new.team.as_ref().map(|place| after("team", place.words())));
     Event::new(EventKind::MemberInvited, new.email.as_str(), new.email.as_str()).with(changes)
 }
 
@@ -101,38 +104,22 @@ fn after(field: &str, value: impl Into<String>) -> Change {
     Change { field: field.into(), before: None, after: Some(value.into()) }
 }
 
-/// A place in a team, in words.
-pub fn place_in(team: &str, admin: bool) -> String {
-    if admin { format!("{team}, team admin") } else { team.to_owned() }
-}
-
-/// As a browser sends it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct InviteForm {
-    pub org: String,
-    pub email: String,
-    /// `owner`, `admin` or `member`.
-    pub role: String,
-    /// A team's id; empty is no team.
-    pub team: String,
-    /// `admin` or `member`; without a team it says nothing.
-    pub team_role: String,
-    pub reauth: Reauth,
-}
-
 /// What the form is drawn from.
 pub struct InviteView {
+    /// The organisation to invite to.
     pub context: OrgContext,
-    /// What the caller may grant.
+    /// The roles that the caller can give.
     pub roles: Vec<OrgRole>,
-    /// Those the caller may invite into.
+    /// The teams that the caller can invite to.
     pub teams: Vec<Team>,
+    /// When it was read.
     pub now: Moment,
 }
 
+/// What an empty form is drawn from.
+///
 /// # Errors
-/// `Forbidden` when the caller may invite nobody.
+/// `Forbidden` when the caller may not invite.
 pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<InviteView, OpError> {
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
@@ -141,7 +128,7 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<InviteVie
     Ok(InviteView { roles: roles_to_grant(&context.principal), teams, context, now: desk.now() })
 }
 
-/// The roles that somebody of this standing may give.
+/// The roles that this principal can give.
 pub fn roles_to_grant(principal: &Principal) -> Vec<OrgRole> {
     match principal.role() {
         Some(OrgRole::Owner) => vec![OrgRole::Member, OrgRole::Admin, OrgRole::Owner],
@@ -158,92 +145,94 @@ async fn teams_to_choose(via: &mut impl Via, context: &OrgContext) -> Result<Vec
     Ok(teams)
 }
 
-/// A link that was just made: the one answer that holds its token.
+/// A link that was just made: the one answer with its token.
 pub struct Issued {
+    /// The invitation's id.
     pub id: InvitationId,
+    /// The last part of the link.
     pub token: Hidden,
+    /// Who is invited.
     pub email: Email,
+    /// The organisation's name, for the mail.
     pub org_name: String,
+    /// The inviter's name, for the mail.
     pub invited_by: String,
+    /// The role to join with.
     pub role: OrgRole,
 }
 
+/// Invites a person to the organisation with the slug `org`.
+///
 /// # Errors
-/// `Invalid` with every mistake; `Forbidden` when the caller may not grant that much; `ReauthRequired` when an owner or an admin
-/// is invited and the caller is not fresh.
-pub async fn invite(desk: &Desk, caller: &Caller, form: &InviteForm) -> Result<Issued, OpError> {
+/// `Invalid` with the field that is wrong; `Forbidden` when the caller may not grant that much; `ReauthRequired` when more
+/// than a plain membership is granted and the caller signed in too long ago.
+pub async fn invite(desk: &Desk, caller: &Caller, org: &str, invite: &Invite) -> Result<Issued, OpError> {
     let now = desk.now();
+    let (email, role) = (&invite.email, invite.role);
     let mut tx = desk.db.write().await?;
-    members::lock_org(&mut tx, &form.org).await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
+    members::lock_org(&mut tx, org).await?;
+    let context = open_org(&mut tx, caller, org).await?;
     context.permit(Action::Invite, On::Org)?;
-    let teams = teams_to_choose(&mut tx, &context).await?;
-    let (email, role, team) = parse(form, &context, &teams).map_err(OpError::Invalid)?;
-    let known = members::find_by_email(&mut tx, &context.org.id, &email).await?;
-    let nobody = PersonId::new(now, desk.id_entropy());
-    let invited_teams: Vec<TeamId> = team.iter().map(|(team, _)| team.id.clone()).collect();
-    let person = known.as_ref().map_or(&nobody, |member| &member.id);
+    if !roles_to_grant(&context.principal).contains(&role) {
+        return Err(OpError::say("role", CHOOSE_ROLE));
+    }
+    let team = choose_team(&mut tx, &context, invite).await?;
+    let known = members::find_by_email(&mut tx, &context.org.id, email).await?;
+    let stranger = PersonId::new(now, desk.id_entropy());
+    let invited_teams: Vec<TeamId> = team.iter().map(|place| place.team.id.clone()).collect();
+    let person = known.as_ref().map_or(&stranger, |member| &member.id);
     let facts = MemberFacts { person, role, becomes: None, teams: &invited_teams };
     let permit = context.permit(Action::Invite, On::Member(facts))?;
     if let Some(member) = &known {
-        if member.active() {
-            let sentence = format!("{} is in {} already.", email.as_str(), context.org.name);
-            return Err(OpError::say("email", sentence));
-        }
-        // Who is disabled was so on purpose: they come back through whoever may enable them.
-        let there = MemberFacts { person: &member.id, role: member.role, becomes: None, teams: &[] };
-        if member.removed_at.is_none() && !context.may(Action::EnableMember, On::Member(there)) {
-            let sentence = format!(
-                "{} is disabled in {}. An owner or an admin can enable them.",
-                member.name, context.org.name
-            );
-            return Err(OpError::say("email", sentence));
-        }
+        check_known(&context, member)?;
     }
-    if role != OrgRole::Member || team.is_some_and(|(_, admin)| admin) {
+    if grants_privilege(role, team.as_ref()) {
         caller.require_recent_auth(now)?;
     }
     count(&mut tx, &permit, now).await?;
-    let place = team.map(|(team, admin)| (team.id.clone(), admin));
-    let new = NewInvitation { email: &email, role, team: place };
+    let new = NewInvitation { email, role, team };
     let (id, token) = issue_as(desk, &mut tx, &permit, &new, now).await?;
-    let event = invited(&new, team.map(|(team, _)| team.name.as_str()));
-    tx.save(&permit, event, now).await?;
+    tx.save(&permit, invited(&new), now).await?;
     Ok(Issued {
         id,
         token: Hidden::new(token),
         role,
-        email,
+        email: email.clone(),
         org_name: context.org.name,
         invited_by: caller.person.name.clone(),
     })
 }
 
-type Parsed<'a> = (Email, OrgRole, Option<(&'a Team, bool)>);
-
-fn parse<'a>(
-    form: &InviteForm,
+/// The team of an invitation, if it is the caller's to invite to. Only owners and admins invite without one.
+async fn choose_team(
+    via: &mut impl Via,
     context: &OrgContext,
-    teams: &'a [Team],
-) -> Result<Parsed<'a>, Vec<FieldError>> {
-    let mut errors = Vec::new();
-    let email = Email::parse(&form.email).map_err(|p| errors.push(FieldError::new("email", p)));
-    let role = OrgRole::parse(&form.role).filter(|role| roles_to_grant(&context.principal).contains(role));
-    if role.is_none() {
-        errors.push(FieldError::say("role", "Choose one of the roles that you may give."));
+    invite: &Invite,
+) -> Result<Option<TeamMembership>, OpError> {
+    let Some(wish) = &invite.team else {
+        return match context.principal.runs_org() {
+            true => Ok(None),
+            false => Err(OpError::say("team", CHOOSE_TEAM)),
+        };
+    };
+    let mut teams = teams_to_choose(via, context).await?.into_iter();
+    let team = teams.find(|team| team.id == wish.team).ok_or_else(|| OpError::say("team", CHOOSE_TEAM))?;
+    Ok(Some(TeamMembership { team, role: wish.role }))
+}
+
+/// Whether a person who is or was a member may be invited. A disabled one comes back only through a caller who may enable
+/// them: they were disabled on purpose.
+fn check_known(context: &OrgContext, member: &Member) -> Result<(), OpError> {
+    let org = &context.org.name;
+    if member.active() {
+        return Err(OpError::say("email", format!("{} is already in {org}.", member.email)));
     }
-    let team = teams.iter().find(|team| team.id.as_str() == form.team);
-    if team.is_none() && (!form.team.is_empty() || !context.principal.runs_org()) {
-        errors.push(FieldError::say("team", "Choose one of the teams that you may invite into."));
+    let facts = MemberFacts { person: &member.id, role: member.role, becomes: None, teams: &[] };
+    if member.removed_at.is_none() && !context.may(Action::EnableMember, On::Member(facts)) {
+        let sentence = format!("{} is disabled in {org}. An owner or an admin can enable them.", member.name);
+        return Err(OpError::say("email", sentence));
     }
-    let admin = form.team_role == "admin";
-    if !admin && !["", "member"].contains(&form.team_role.as_str()) {
-        errors.push(FieldError::say("team_role", "Choose Member or Team admin."));
-    }
-    match (email, role, errors.is_empty()) {
-        (Ok(email), Some(role), true) => Ok((email, role, team.map(|team| (team, admin)))),
-        _ => Err(errors),
-    }
+    Ok(())
 }
 
 /// Counts a link made for the organisation.
@@ -252,19 +241,11 @@ async fn count(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<(), OpError>
     let org = permit.org().as_str();
     throttle::count(tx, Throttled::Invitation, org, now, Moment::from_ms(hour)).await?;
     match throttle::find(tx, Throttled::Invitation, org).await? {
-        Some((times, _)) if times > AN_HOUR => {
+        Some((times, _)) if times > MAX_PER_HOUR => {
             Err(OpError::TooMany { retry_after_s: (hour + 3_600_000 - now.ms()) / 1_000 + 1 })
         }
         _ => Ok(()),
     }
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct InvitationRef {
-    pub org: String,
-    pub id: String,
-    pub reauth: Reauth,
 }
 
 /// The open invitation, if the caller could have sent it.
@@ -275,54 +256,42 @@ async fn find_open(
 ) -> Result<(Invitation, Permit), OpError> {
     context.permit(Action::Invite, On::Org)?;
     let id = InvitationId::parse(id).ok_or(OpError::NotFound)?;
-    let invitation = invitations::find(via, &context.org.id, &id).await?.ok_or_else(|| {
-        OpError::Conflict("This invitation is not open any more: it was taken up or withdrawn.".into())
-    })?;
+    let invitation = invitations::find(via, &context.org.id, &id).await?;
+    let invitation = invitation.ok_or_else(|| OpError::Conflict(NOT_OPEN.into()))?;
     let permit = permit_on(context, &invitation)?;
     Ok((invitation, permit))
 }
 
 fn permit_on(context: &OrgContext, invitation: &Invitation) -> Result<Permit, OpError> {
-    let (nobody, teams) = (PersonId::new(Moment::from_ms(0), [0; 10]), invitation.team_ids());
-    let facts = MemberFacts { person: &nobody, role: invitation.role, becomes: None, teams: &teams };
+    let (stranger, teams) = (PersonId::new(Moment::from_ms(0), [0; 10]), invitation.team_ids());
+    let facts = MemberFacts { person: &stranger, role: invitation.role, becomes: None, teams: &teams };
     context.permit(Action::Invite, On::Invitation(&invitation.id, facts))
 }
 
-/// Whether the caller could have sent it, and may so see it, send it again and withdraw it.
+/// Whether the caller could have sent the invitation, and so may see, resend and withdraw it.
 pub fn is_theirs(context: &OrgContext, invitation: &Invitation) -> bool {
-    let (nobody, teams) = (PersonId::new(Moment::from_ms(0), [0; 10]), invitation.team_ids());
-    let facts = MemberFacts { person: &nobody, role: invitation.role, becomes: None, teams: &teams };
-    policy::allows(&context.principal, Action::Invite, On::Member(facts))
+    permit_on(context, invitation).is_ok()
 }
 
-/// A new link for another seven days; the old one is dead.
+/// A new link for another seven days; the old one stops working.
 ///
 /// # Errors
-/// `Conflict` when the invitation was taken up or withdrawn; `TooMany` when the organisation sent very many.
-pub async fn resend(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Result<Issued, OpError> {
+/// `Conflict` when the invitation was accepted or withdrawn; `TooMany` when the organisation sent very many.
+pub async fn resend(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<Issued, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    members::lock_org(&mut tx, &form.org).await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
-    let (invitation, permit) = find_open(&mut tx, &context, &form.id).await?;
-    if invitation.role != OrgRole::Member || invitation.team.as_ref().is_some_and(|(_, admin)| *admin) {
+    members::lock_org(&mut tx, org).await?;
+    let context = open_org(&mut tx, caller, org).await?;
+    let (invitation, permit) = find_open(&mut tx, &context, id).await?;
+    if invitation.is_privileged() {
         caller.require_recent_auth(now)?;
     }
     count(&mut tx, &permit, now).await?;
     let token = link_ops::new_token(desk);
     let expires_at = now.plus_ms(DAYS * DAY_MS);
-    if !invitations::renew(
-        &mut tx,
-        &permit,
-        (&invitation.id, &invitation.email),
-        &link_ops::hash(&token),
-        expires_at,
-    )
-    .await?
-    {
-        return Err(OpError::Conflict(
-            "This invitation is not open any more: it was taken up or withdrawn.".into(),
-        ));
+    let named = (&invitation.id, &invitation.email);
+    if !invitations::renew(&mut tx, &permit, named, &link_ops::hash(&token), expires_at).await? {
+        return Err(OpError::Conflict(NOT_OPEN.into()));
     }
     let email = invitation.email.as_str();
     tx.save(&permit, Event::new(EventKind::InvitationResent, email, email), now).await?;
@@ -339,23 +308,24 @@ pub async fn resend(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Resul
 /// Ends the link at once. Returns the address that was invited.
 ///
 /// # Errors
-/// `Conflict` when it was taken up or withdrawn first.
-pub async fn withdraw(desk: &Desk, caller: &Caller, form: &InvitationRef) -> Result<String, OpError> {
+/// `Conflict` when it was accepted or withdrawn first.
+pub async fn withdraw(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
-    let (invitation, permit) = find_open(&mut tx, &context, &form.id).await?;
+    let context = open_org(&mut tx, caller, org).await?;
+    let (invitation, permit) = find_open(&mut tx, &context, id).await?;
     if !invitations::withdraw(&mut tx, &permit, (&invitation.id, &invitation.email), now).await? {
-        return Err(OpError::Conflict(
-            "This invitation is not open any more: it was taken up or withdrawn.".into(),
-        ));
+        return Err(OpError::Conflict(NOT_OPEN.into()));
     }
     let email = invitation.email.as_str().to_owned();
     tx.save(&permit, Event::new(EventKind::InvitationWithdrawn, &email, &email), now).await?;
     Ok(email)
 }
 
-/// A mail with the link was handed over to the mail server.
+/// Notes that a mail with the link was handed to the mail server.
+///
+/// # Errors
+/// `NotFound` when the caller may not see the organisation.
 pub async fn mailed(desk: &Desk, caller: &Caller, slug: &str, id: &InvitationId) -> Result<(), OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
@@ -368,7 +338,7 @@ pub async fn mailed(desk: &Desk, caller: &Caller, slug: &str, id: &InvitationId)
 /// One open invitation, for the page that shows its link once.
 ///
 /// # Errors
-/// `NotFound` when it is not open, or not the caller's to see.
+/// `NotFound` when it is not open or the caller may not see it.
 pub async fn show(
     desk: &Desk,
     caller: &Caller,
@@ -383,14 +353,18 @@ pub async fn show(
     Ok((context, invitation))
 }
 
-/// What the card behind the link shows.
+/// What the page behind the link shows.
 pub struct Offer {
+    /// The invitation.
     pub invitation: Invitation,
-    /// Somebody signs in with the address already: they only have to say yes.
+    /// The address belongs to a person who signs in here already.
     pub known: bool,
 }
 
-/// `None` when the link is unknown, used, withdrawn or late, or its organisation suspended.
+/// `None` when the link is unknown, used, withdrawn or expired, or its organisation suspended.
+///
+/// # Errors
+/// `Store` when the database cannot be read.
 pub async fn find(desk: &Desk, token: &str) -> Result<Option<Offer>, OpError> {
     let mut read = desk.db.read().await?;
     let found = invitations::find_by_hash(&mut read, &link_ops::hash(token), desk.now()).await?;
@@ -399,49 +373,56 @@ pub async fn find(desk: &Desk, token: &str) -> Result<Option<Offer>, OpError> {
     Ok(Some(Offer { invitation, known }))
 }
 
-/// As a browser sends it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AcceptForm {
-    pub token: Hidden,
-    pub name: String,
-    pub password: Hidden,
+/// Who becomes a member by accepting an invitation.
+pub struct NewMember<'a> {
+    /// Checked as every name is.
+    pub name: &'a str,
+    /// In the clear; checked and hashed.
+    pub password: &'a Hidden,
 }
 
-/// Somebody who is in now.
+/// A person who has just joined.
 pub struct Joined {
+    /// The person's id.
     pub person: PersonId,
+    /// The organisation's slug.
     pub org_slug: String,
+    /// The organisation's name.
     pub org_name: String,
 }
 
-/// Makes the person and takes them in. The invitation's address is theirs to sign in with.
+/// Makes the person a member. They sign in with the invitation's address.
 ///
 /// # Errors
-/// `NotFound` when the link does not work; `Invalid` with every mistake; `Conflict` when somebody signs in with the
+/// `NotFound` when the link does not work; `Invalid` with every mistake; `Conflict` when a person signs in with the
 /// address already.
-pub async fn accept_new(desk: &Desk, form: &AcceptForm, from: &Origin) -> Result<Joined, OpError> {
-    let offer = find(desk, form.token.as_str()).await?.ok_or(OpError::NotFound)?;
+pub async fn accept_new(
+    desk: &Desk,
+    token: &Hidden,
+    member: &NewMember<'_>,
+    from: &Origin,
+) -> Result<Joined, OpError> {
+    let offer = find(desk, token.as_str()).await?.ok_or(OpError::NotFound)?;
     let email = offer.invitation.email.clone();
     if offer.known {
         return Err(already_known(&email));
     }
     let mut errors = Vec::new();
-    let name = visible_name(&form.name, "Name", 100).map_err(|p| errors.push(FieldError::new("name", p)));
-    let about = [email.as_str(), form.name.as_str(), offer.invitation.org_name.as_str()];
-    if let Err(problem) = check_new(form.password.as_str(), &about) {
+    let name = visible_name(member.name, "Name", 100).map_err(|p| errors.push(FieldError::new("name", p)));
+    let about = [email.as_str(), member.name, offer.invitation.org_name.as_str()];
+    if let Err(problem) = check_new(member.password.as_str(), &about) {
         errors.push(FieldError::new("password", problem));
     }
     let (Ok(name), true) = (name, errors.is_empty()) else { return Err(OpError::Invalid(errors)) };
     let password_hash = desk
         .passwords
-        .hash(form.password.as_str().to_owned(), desk.bytes())
+        .hash(member.password.as_str().to_owned(), desk.bytes())
         .await
         .ok_or_else(OpError::stopping)?;
     let now = desk.now();
     let id = PersonId::new(now, desk.id_entropy());
     let mut tx = desk.db.write().await?;
-    let invitation = take(&mut tx, form.token.as_str(), now).await?;
+    let invitation = take(&mut tx, token, now).await?;
     let new = NewPerson {
         id: &id,
         name: &name,
@@ -462,23 +443,17 @@ pub async fn accept_new(desk: &Desk, form: &AcceptForm, from: &Origin) -> Result
 }
 
 fn already_known(email: &Email) -> OpError {
-    OpError::Conflict(format!("Somebody signs in with {} already. Sign in to join.", email.as_str()))
+    OpError::Conflict(format!("There is already an account for {}. Sign in to join.", email.as_str()))
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct JoinForm {
-    pub token: Hidden,
-}
-
-/// Takes in somebody who signs in here already.
+/// Makes a person who signs in here already a member.
 ///
 /// # Errors
 /// `NotFound` when the link does not work; `Conflict` when it is for another address than the caller's.
-pub async fn accept_known(desk: &Desk, caller: &Caller, form: &JoinForm) -> Result<Joined, OpError> {
+pub async fn accept_known(desk: &Desk, caller: &Caller, token: &Hidden) -> Result<Joined, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let invitation = take(&mut tx, form.token.as_str(), now).await?;
+    let invitation = take(&mut tx, token, now).await?;
     if invitation.email.as_str() != caller.person.email {
         return Err(OpError::Conflict(format!(
             "This invitation is for {}, and you are signed in as {}. Sign out first.",
@@ -490,9 +465,9 @@ pub async fn accept_known(desk: &Desk, caller: &Caller, form: &JoinForm) -> Resu
     join(tx, invitation, &principal, now).await
 }
 
-/// Uses the link up, inside the transaction that takes its person in.
-async fn take(tx: &mut Tx, token: &str, now: Moment) -> Result<Invitation, OpError> {
-    let hash = link_ops::hash(token);
+/// Uses the link up, inside the transaction that adds the member.
+async fn take(tx: &mut Tx, token: &Hidden, now: Moment) -> Result<Invitation, OpError> {
+    let hash = link_ops::hash(token.as_str());
     let invitation = invitations::find_by_hash(tx, &hash, now).await?.ok_or(OpError::NotFound)?;
     match invitations::take(tx, &hash, now).await? {
         true => Ok(invitation),
@@ -508,18 +483,18 @@ async fn join(
 ) -> Result<Joined, OpError> {
     let permit = policy::permit(principal, Action::Join, On::Org)?;
     if !members::join(&mut tx, &permit, principal.person(), invitation.role, now).await? {
-        return Err(OpError::Conflict(format!("You are in {} already.", invitation.org_name)));
+        return Err(OpError::Conflict(format!("You are already in {}.", invitation.org_name)));
     }
     let mut changes = vec![after("role", invitation.role.as_str())];
-    if let Some((team, admin)) = &invitation.team {
-        let role = if *admin { TeamRole::Admin } else { TeamRole::Member };
-        let place = NewTeamMember { team: &team.id, person: principal.person(), role, now };
-        teams::add_person(&mut tx, &permit, &place).await?;
-        changes.push(after("team", place_in(&team.name, *admin)));
+    if let Some(place) = &invitation.team {
+        let (team, role) = (&place.team.id, place.role);
+        let new = NewTeamMember { team, person: principal.person(), role, now };
+        teams::add_person(&mut tx, &permit, &new).await?;
+        changes.push(after("team", place.words()));
     }
     changes.push(after("email", invitation.email.as_str()));
     changes.push(after("invited by", invitation.invited_by.as_deref().unwrap_or("command line")));
-    let event = Event::new(EventKind::MemberJoined, principal.person().as_str(), invitation.role.as_str());
+    let event = Event::new(EventKind::MemberJoined, principal.person().as_str(), principal.name());
     tx.save(&permit, event.with(changes), now).await?;
     Ok(Joined {
         person: principal.person().clone(),

@@ -1,15 +1,14 @@
-//! One-time links: the set-up link of a fresh installation and the reset link that the command line prints. The token
-//! is shown once, by whoever made the link; the database keeps its hash.
+//! One-time links: the set-up link of a new installation and the reset link that the command line prints. The token is
+//! shown once, where the link was made; the database keeps its hash.
 
 use crate::store::Unaudited;
 use sha2::{Digest, Sha256};
 
 use super::OpError;
 use crate::Desk;
-use crate::domain::ids::PersonId;
+use crate::domain::link::{LinkKind, OneTimeLink};
 use crate::domain::person::Email;
 use crate::store::links;
-pub use crate::store::links::LinkKind;
 use crate::store::people;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -26,7 +25,10 @@ pub(super) fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }
 
-/// The token of a new set-up link; older ones stop working. `None` once there is somebody who can sign in.
+/// The token of a new set-up link; older ones stop working. `None` once there is a person who can sign in.
+///
+/// # Errors
+/// `Store` when the database cannot be written.
 pub async fn new_setup(desk: &Desk) -> Result<Option<String>, OpError> {
     let now = desk.now();
     let token = new_token(desk);
@@ -34,26 +36,32 @@ pub async fn new_setup(desk: &Desk) -> Result<Option<String>, OpError> {
     if !people::nobody_yet(&mut tx).await? {
         return Ok(None);
     }
-    let ends = now.plus_ms(SETUP_HOURS * HOUR_MS);
-    links::insert(&mut tx, &hash(&token), LinkKind::Setup, None, now, ends).await?;
+    let expires_at = now.plus_ms(SETUP_HOURS * HOUR_MS);
+    links::insert(&mut tx, &hash(&token), LinkKind::Setup, None, now, expires_at).await?;
     tx.save_unaudited(Unaudited::LinkMade).await?;
     Ok(Some(token))
 }
 
-/// The token of a new reset link for the person with this address, or `None` when there is nobody.
+/// The token of a new reset link for the person with this address; `None` when there is none.
+///
+/// # Errors
+/// `Store` when the database cannot be written.
 pub async fn new_reset(desk: &Desk, email: &Email) -> Result<Option<String>, OpError> {
     let now = desk.now();
     let token = new_token(desk);
     let mut tx = desk.db.write().await?;
     let Some(found) = people::credentials(&mut tx, email).await? else { return Ok(None) };
-    let ends = now.plus_ms(RESET_HOURS * HOUR_MS);
-    links::insert(&mut tx, &hash(&token), LinkKind::Reset, Some(&found.person), now, ends).await?;
+    let expires_at = now.plus_ms(RESET_HOURS * HOUR_MS);
+    links::insert(&mut tx, &hash(&token), LinkKind::Reset, Some(&found.person), now, expires_at).await?;
     tx.save_unaudited(Unaudited::LinkMade).await?;
     Ok(Some(token))
 }
 
-/// Whether the link still works, without using it up; for a reset link, whom it is for.
-pub async fn find(desk: &Desk, token: &str, kind: LinkKind) -> Result<Option<Option<PersonId>>, OpError> {
+/// `Some` while the link works. Does not use it up.
+///
+/// # Errors
+/// `Store` when the database cannot be read.
+pub async fn find(desk: &Desk, token: &str, kind: LinkKind) -> Result<Option<OneTimeLink>, OpError> {
     let mut read = desk.db.read().await?;
     Ok(links::find(&mut read, &hash(token), kind, desk.now()).await?)
 }

@@ -1,9 +1,9 @@
-//! The people of an organisation: listed, shown, given another role, disabled and enabled, removed, leaving. Whoever is
-//! disabled or removed is signed out everywhere at once. An organisation keeps an active owner, however many ask at once:
-//! each change first holds the organisation, then reads the caller's own standing, then asks for another owner in the
-//! very statement that takes one away.
-
-use serde::{Deserialize, Serialize};
+//! The members of an organisation: listed, shown, given another role, disabled, enabled, removed, leaving. An organisation
+//! keeps an active owner, however many requests come at once: each change locks the organisation's row, reads the
+//! caller's own role, and changes the member under the condition that another active owner is left.
+//!
+//! Disabling and removing end all sessions of the person. Leaving does not: one session serves every organisation, and
+//! membership is read for each request, so access to the one that is left ends at once.
 
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};
@@ -11,39 +11,39 @@ use super::support::{self, Look};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind, PastEvent};
 use crate::domain::ids::{PersonId, TeamId};
+use crate::domain::invitation::Invitation;
 use crate::domain::key::Key;
-use crate::domain::moment::Moment;
-use crate::domain::money::Money;
-use crate::domain::person::PersonName;
+use crate::domain::member::{Member, MemberSummary, UndecidedKeys};
+use crate::domain::moment::{Day, Moment};
 use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit, Scope};
 use crate::domain::window::WindowStarts;
-use crate::forms::reauth::Reauth;
-use crate::store::invitations::{self, Invitation};
-use crate::store::members::{self, Cursor, Member, MemberPage, MemberSummary};
-use crate::store::{Tx, Via, audit, keys, sessions, spend, teams};
+use crate::store::members::{self, Cursor, MemberPage};
+use crate::store::{Tx, Via, audit, invitations, keys, sessions, spend, teams};
 
-/// Far more open invitations than a person reads.
+/// Open invitations on one page.
 const MAX_INVITATIONS: i64 = 200;
+/// Events on a member's page.
 const MAX_HISTORY: i64 = 30;
 
-const LAST_OWNER: &str = "An organisation keeps at least one active owner, and this is the last one. Make somebody else an owner first.";
+const LAST_OWNER: &str = "An organisation needs at least one active owner, and this is the last one. Make another member an owner first.";
 
+/// The list of members and what stands around it.
 pub struct MembersView {
     pub context: OrgContext,
     pub page: MemberPage,
     /// In the order of the page.
     pub member_summary: Vec<MemberSummary>,
-    /// Those that the caller could have sent.
+    /// Open invitations that the caller could have sent.
     pub invitations: Vec<Invitation>,
-    /// People who left, and how many of their live keys nobody has decided about.
-    pub undecided: Vec<(PersonName, i64)>,
+    /// People who left and whose live keys are still to be decided about.
+    pub undecided: Vec<UndecidedKeys>,
     pub now: Moment,
 }
 
-/// A page of people, narrowed to those whom the caller may see.
+/// A page of the members that the caller may see.
 ///
 /// # Errors
-/// `Forbidden` for members who look after no team.
+/// `Forbidden` for members who are no team's admin.
 pub async fn list(
     desk: &Desk,
     caller: &Caller,
@@ -57,7 +57,7 @@ pub async fn list(
     let permit = context.permit(Action::ListMembers, On::Org)?;
     let page = members::list(&mut read, &permit, search, page).await?;
     let ids: Vec<PersonId> = page.members.iter().map(|member| member.id.clone()).collect();
-    let month = WindowStarts::at(now, &context.org.zone).month;
+    let month = month_start(now, &context);
     let member_summary = members::member_summary(&mut read, &permit, &ids, month).await?;
     let mut invitations = match context.may(Action::Invite, On::Org) {
         true => invitations::list_open(&mut read, &context.org.id, MAX_INVITATIONS).await?,
@@ -73,29 +73,37 @@ pub async fn list(
     Ok(MembersView { context, page, member_summary, invitations, undecided, now })
 }
 
+/// First day of the calendar month, in the organisation's time zone.
+fn month_start(now: Moment, context: &OrgContext) -> Day {
+    let zone = &context.org.zone;
+    Day::of(WindowStarts::at(now, zone).month, zone)
+}
+
+/// A member's page.
 pub struct MemberView {
     pub context: OrgContext,
     pub member: Member,
-    /// All of theirs, for the rules.
+    /// All of the member's teams, for the policy.
     pub team_ids: Vec<TeamId>,
-    /// The newest live ones that the caller may see.
+    /// The newest live keys that the caller may see.
     pub keys: Vec<Key>,
-    /// Of teams, keys and spend, what the caller may see.
+    /// The teams, keys and spend that the caller may see.
     pub member_summary: MemberSummary,
     pub history: Vec<PastEvent>,
     pub now: Moment,
 }
 
 impl MemberView {
+    /// The member as the policy asks for them.
     pub fn facts(&self) -> MemberFacts<'_> {
         MemberFacts { person: &self.member.id, role: self.member.role, becomes: None, teams: &self.team_ids }
     }
 }
 
-/// One person of the organisation, also one who left.
+/// One member of the organisation, also one who left.
 ///
 /// # Errors
-/// `NotFound` when they are not the caller's to see.
+/// `NotFound` when the caller may not see them.
 pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<MemberView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
@@ -105,27 +113,20 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let permit = context.permit(Action::SeeMember, On::Member(facts))?;
     let starts = WindowStarts::at(now, &context.org.zone);
     let one = [member.id.clone()];
-    let mut member_summary = members::member_summary(&mut read, &permit, &one, starts.month).await?;
-    let mut member_summary = member_summary.pop().unwrap_or_default();
+    let month = month_start(now, &context);
+    let mut summaries = members::member_summary(&mut read, &permit, &one, month).await?;
+    let mut member_summary = summaries.pop().unwrap_or_default();
     let mut found = keys::list_of_owner(&mut read, &context.org.id, &member.id, false).await?;
     found.retain(|key| context.permit(Action::SeeKey, On::Key(key.facts())).is_ok());
     spend::fill(&mut read, &context.org.id, &mut found, starts).await?;
     if matches!(permit.scope(), Scope::OfPerson(_)) {
         member_summary.live_keys = found.len() as i64;
-        member_summary.month_spent =
-            found.iter().fold(Money::ZERO, |sum, key| sum.saturating_add(key.month_spent));
     }
-    // What is their own, people see whole.
+    // Members see all of their own teams and spend.
     if member.id == caller.person.id {
-        let mine = context.principal.admin_of();
-        let teams = teams::of_person(&mut read, &context.org.id, &member.id).await?;
-        member_summary.teams = teams
-            .into_iter()
-            .map(|team| {
-                let admin = mine.contains(&team.id);
-                (team, admin)
-            })
-            .collect();
+        member_summary.teams = teams::memberships(&mut read, &context.org.id, &member.id).await?;
+        member_summary.month_spent =
+            members::month_spent(&mut read, &context.org.id, &member.id, month).await?;
     }
     let history = match permit.scope() {
         Scope::Org => audit::of_subject(&mut read, &context.org.id, member.id.as_str(), MAX_HISTORY).await?,
@@ -136,7 +137,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     Ok(MemberView { context, member, team_ids, keys: found, member_summary, history, now })
 }
 
-/// The person, with the teams that they are in. Whether the caller may see them, the permit says.
+/// The member and their teams. The caller checks with a permit whether they may be seen.
 pub(super) async fn find(
     via: &mut impl Via,
     context: &OrgContext,
@@ -144,30 +145,11 @@ pub(super) async fn find(
 ) -> Result<(Member, Vec<TeamId>), OpError> {
     let id = PersonId::parse(id).ok_or(OpError::NotFound)?;
     let member = members::find(via, &context.org.id, &id).await?.ok_or(OpError::NotFound)?;
-    let teams = teams::places(via, &context.org.id, &id).await?;
-    Ok((member, teams.into_iter().map(|(team, _)| team).collect()))
+    let teams = teams::of_person(via, &context.org.id, &id).await?;
+    Ok((member, teams.into_iter().map(|team| team.id).collect()))
 }
 
-/// Names a person; some acts ask for a fresh proof.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MemberRef {
-    pub org: String,
-    pub id: String,
-    pub reauth: Reauth,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RoleForm {
-    pub org: String,
-    pub id: String,
-    /// `owner`, `admin` or `member`.
-    pub role: String,
-    pub reauth: Reauth,
-}
-
-/// What an act on somebody starts from: the organisation held, and standings read after that.
+/// What an action on a member starts from: the organisation locked, and roles read after that.
 struct Act {
     tx: Tx,
     context: OrgContext,
@@ -192,23 +174,24 @@ async fn begin(
     Ok(Act { tx, context, member, permit })
 }
 
-/// Returns the person's name.
+/// Returns the member's name. `org` is a slug and `id` a person's id, here and below.
 ///
 /// # Errors
-/// `Conflict` for the last active owner; `ReauthRequired` when the caller is not fresh.
-pub async fn change_role(desk: &Desk, caller: &Caller, form: &RoleForm) -> Result<String, OpError> {
+/// `Conflict` for the last active owner; `ReauthRequired` when the caller signed in too long ago.
+pub async fn change_role(
+    desk: &Desk,
+    caller: &Caller,
+    org: &str,
+    id: &str,
+    role: OrgRole,
+) -> Result<String, OpError> {
     let now = desk.now();
-    let Some(role) = OrgRole::parse(&form.role) else {
-        return Err(OpError::say("role", "Choose one of the roles that you may give."));
-    };
-    let act = begin(desk, caller, &form.org, &form.id, Action::ChangeRole, Some(role)).await?;
-    let Act { mut tx, context, member, permit } = act;
+    let Act { mut tx, context, member, permit } =
+        begin(desk, caller, org, id, Action::ChangeRole, Some(role)).await?;
     caller.require_recent_auth(now)?;
-    if member.removed_at.is_some() {
-        return Err(OpError::Conflict(format!("{} is not in {} any more.", member.name, context.org.name)));
-    }
+    must_be_in(&context, &member)?;
     if member.role == role {
-        return Err(OpError::say("role", format!("{} has this role already.", member.name)));
+        return Err(OpError::say("role", format!("{} already has this role.", member.name)));
     }
     if !members::set_role(&mut tx, &permit, &member.id, member.role, role).await? {
         return Err(OpError::Conflict(LAST_OWNER.into()));
@@ -219,11 +202,18 @@ pub async fn change_role(desk: &Desk, caller: &Caller, form: &RoleForm) -> Resul
         after: Some(role.as_str().into()),
     }];
     if rank(role) < rank(member.role) {
-        changes.extend(take_back_invitations(&mut tx, &permit, &member.id, now).await?);
+        changes.extend(withdraw_sent_invitations(&mut tx, &permit, &member.id, now).await?);
     }
     let event = Event::new(EventKind::MemberRoleChanged, member.id.as_str(), &member.name);
     tx.save(&permit, event.with(changes), now).await?;
     Ok(member.name)
+}
+
+fn must_be_in(context: &OrgContext, member: &Member) -> Result<(), OpError> {
+    match member.removed_at {
+        None => Ok(()),
+        Some(_) => Err(OpError::Conflict(format!("{} is no longer in {}.", member.name, context.org.name))),
+    }
 }
 
 fn rank(role: OrgRole) -> u8 {
@@ -234,8 +224,8 @@ fn rank(role: OrgRole) -> u8 {
     }
 }
 
-/// What somebody invited to by a standing that they have no more is not good any more either.
-async fn take_back_invitations(
+/// Invitations do not outlive the right to send them.
+async fn withdraw_sent_invitations(
     tx: &mut Tx,
     permit: &Permit,
     person: &PersonId,
@@ -249,29 +239,31 @@ async fn take_back_invitations(
     }))
 }
 
-/// Somebody who is out, and whether they have live keys to decide about.
+/// A member who was disabled or removed.
 pub struct Out {
+    /// The member's name.
     pub name: String,
+    /// They have live keys to decide about.
     pub has_keys: bool,
 }
 
-/// Takes somebody out for now: their sessions end at once. Their role, teams and keys stay as they are.
+/// Ends all sessions of the member at once. Role, teams and keys stay as they are.
 ///
 /// # Errors
-/// `Conflict` for the last active owner, and when they are disabled already.
-pub async fn disable(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<Out, OpError> {
+/// `Conflict` for the last active owner, and when the member is disabled already.
+pub async fn disable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<Out, OpError> {
     let now = desk.now();
-    let act = begin(desk, caller, &form.org, &form.id, Action::DisableMember, None).await?;
-    let Act { mut tx, context, member, permit } = act;
+    let Act { mut tx, context, member, permit } =
+        begin(desk, caller, org, id, Action::DisableMember, None).await?;
     if !member.active() {
-        return Err(OpError::Conflict(format!("{} is disabled already.", member.name)));
+        return Err(OpError::Conflict(format!("{} is already disabled.", member.name)));
     }
     invitations::withdraw_for(&mut tx, &permit, &member.email, now).await?;
     if !members::disable(&mut tx, &permit, &member.id, now).await? {
         return Err(OpError::Conflict(LAST_OWNER.into()));
     }
     let changes: Vec<Change> =
-        take_back_invitations(&mut tx, &permit, &member.id, now).await?.into_iter().collect();
+        withdraw_sent_invitations(&mut tx, &permit, &member.id, now).await?.into_iter().collect();
     sessions::end_all(&mut tx, &permit, &member.id, now).await?;
     let has_keys = !keys::list_of_owner(&mut tx, &context.org.id, &member.id, true).await?.is_empty();
     let event = Event::new(EventKind::MemberDisabled, member.id.as_str(), &member.name);
@@ -279,17 +271,18 @@ pub async fn disable(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<O
     Ok(Out { name: member.name, has_keys })
 }
 
-/// Takes somebody disabled back in, as they were. Returns their name.
+/// Gives a disabled member access again, with the same role and teams. Returns the name.
 ///
 /// # Errors
-/// `ReauthRequired` when they are an owner or an admin and the caller is not fresh; `Conflict` when they are not disabled.
-pub async fn enable(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<String, OpError> {
+/// `ReauthRequired` for an owner or an admin when the caller signed in too long ago; `Conflict` when the member is not
+/// disabled.
+pub async fn enable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<String, OpError> {
     let now = desk.now();
-    let act = begin(desk, caller, &form.org, &form.id, Action::EnableMember, None).await?;
-    let Act { mut tx, context, member, permit } = act;
+    let Act { mut tx, context, member, permit } =
+        begin(desk, caller, org, id, Action::EnableMember, None).await?;
     if member.removed_at.is_some() {
         return Err(OpError::Conflict(format!(
-            "{} was removed from {}. Invite them again.",
+            "{} was removed from {}. Send a new invitation instead.",
             member.name, context.org.name
         )));
     }
@@ -298,59 +291,48 @@ pub async fn enable(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<St
     }
     invitations::withdraw_for(&mut tx, &permit, &member.email, now).await?;
     if !members::enable(&mut tx, &permit, &member.id).await? {
-        return Err(OpError::Conflict(format!("{} is active already.", member.name)));
+        return Err(OpError::Conflict(format!("{} is already active.", member.name)));
     }
     tx.save(&permit, Event::new(EventKind::MemberEnabled, member.id.as_str(), &member.name), now).await?;
     Ok(member.name)
 }
 
-/// Takes somebody out for good: out of every team, signed out at once. Their keys stay theirs until somebody decides.
+/// Takes the member out of the organisation and its teams, and ends all their sessions. Their keys stay theirs until an
+/// admin decides about them.
 ///
 /// # Errors
-/// `Conflict` for the last active owner, and when they are out already; `ReauthRequired` when the caller is not fresh.
-pub async fn remove(desk: &Desk, caller: &Caller, form: &MemberRef) -> Result<Out, OpError> {
+/// `Conflict` for the last active owner, and when they are out already; `ReauthRequired` when the caller signed in too
+/// long ago.
+pub async fn remove(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<Out, OpError> {
     let now = desk.now();
-    let act = begin(desk, caller, &form.org, &form.id, Action::RemoveMember, None).await?;
-    let Act { tx, context, member, permit } = act;
+    let act = begin(desk, caller, org, id, Action::RemoveMember, None).await?;
     caller.require_recent_auth(now)?;
-    take_out(tx, &context, &member, &permit, EventKind::MemberRemoved, now).await
+    take_out(act, EventKind::MemberRemoved, now).await
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LeaveForm {
-    pub org: String,
-}
-
-/// Leaves the organisation. Sessions go on: the person may belong to others.
+/// Leaves the organisation. Returns its name. The caller's sessions go on, for the other organisations; access to this
+/// one ends with this write.
 ///
 /// # Errors
 /// `Conflict` for the last active owner.
-pub async fn leave(desk: &Desk, caller: &Caller, form: &LeaveForm) -> Result<String, OpError> {
+pub async fn leave(desk: &Desk, caller: &Caller, org: &str) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    members::lock_org(&mut tx, &form.org).await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
+    members::lock_org(&mut tx, org).await?;
+    let context = open_org(&mut tx, caller, org).await?;
     let permit = context.permit(Action::Leave, On::Org)?;
     let (member, _) = find(&mut tx, &context, caller.person.id.as_str()).await?;
-    take_out(tx, &context, &member, &permit, EventKind::MemberLeft, now).await?;
-    Ok(context.org.name)
+    let name = context.org.name.clone();
+    take_out(Act { tx, context, member, permit }, EventKind::MemberLeft, now).await?;
+    Ok(name)
 }
 
-async fn take_out(
-    mut tx: Tx,
-    context: &OrgContext,
-    member: &Member,
-    permit: &Permit,
-    kind: EventKind,
-    now: Moment,
-) -> Result<Out, OpError> {
-    if member.removed_at.is_some() {
-        return Err(OpError::Conflict(format!("{} is not in {} any more.", member.name, context.org.name)));
-    }
+async fn take_out(act: Act, kind: EventKind, now: Moment) -> Result<Out, OpError> {
+    let Act { mut tx, context, member, permit } = act;
+    must_be_in(&context, &member)?;
     let teams = teams::of_person(&mut tx, &context.org.id, &member.id).await?;
-    invitations::withdraw_for(&mut tx, permit, &member.email, now).await?;
-    if !members::remove(&mut tx, permit, &member.id, now).await? {
+    invitations::withdraw_for(&mut tx, &permit, &member.email, now).await?;
+    if !members::remove(&mut tx, &permit, &member.id, now).await? {
         return Err(OpError::Conflict(LAST_OWNER.into()));
     }
     let mut changes =
@@ -359,25 +341,25 @@ async fn take_out(
         let names: Vec<&str> = teams.iter().map(|team| team.name.as_str()).collect();
         changes.push(Change { field: "teams".into(), before: Some(names.join(", ")), after: None });
     }
-    changes.extend(take_back_invitations(&mut tx, permit, &member.id, now).await?);
-    let subject = match kind {
-        EventKind::MemberLeft => member.role.as_str(),
-        _ => {
-            sessions::end_all(&mut tx, permit, &member.id, now).await?;
-            member.name.as_str()
-        }
-    };
+    changes.extend(withdraw_sent_invitations(&mut tx, &permit, &member.id, now).await?);
+    if kind == EventKind::MemberRemoved {
+        sessions::end_all(&mut tx, &permit, &member.id, now).await?;
+    }
     let has_keys = !keys::list_of_owner(&mut tx, &context.org.id, &member.id, true).await?.is_empty();
-    tx.save(permit, Event::new(kind, member.id.as_str(), subject).with(changes), now).await?;
-    Ok(Out { name: member.name.clone(), has_keys })
+    tx.save(&permit, Event::new(kind, member.id.as_str(), &member.name).with(changes), now).await?;
+    Ok(Out { name: member.name, has_keys })
 }
 
 /// What the page before leaving says.
 pub struct LeaveView {
+    /// The organisation to leave.
     pub context: OrgContext,
+    /// How many live keys the caller owns there.
     pub live_keys: usize,
 }
 
+/// # Errors
+/// `Forbidden` for support, who cannot leave.
 pub async fn leave_form(desk: &Desk, caller: &Caller, slug: &str) -> Result<LeaveView, OpError> {
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
@@ -393,11 +375,6 @@ pub async fn leave_form(desk: &Desk, caller: &Caller, slug: &str) -> Result<Leav
 pub async fn remove_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<MemberView, OpError> {
     let view = show(desk, caller, slug, id).await?;
     view.context.permit(Action::RemoveMember, On::Member(view.facts()))?;
-    if view.member.removed_at.is_some() {
-        return Err(OpError::Conflict(format!(
-            "{} is not in {} any more.",
-            view.member.name, view.context.org.name
-        )));
-    }
+    must_be_in(&view.context, &view.member)?;
     Ok(view)
 }

@@ -11,6 +11,7 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::{KnownModel, Model};
 use crate::domain::money::Money;
+use crate::domain::org::OrgName;
 use crate::domain::policy::Action;
 use crate::domain::provider::Provider;
 use crate::forms::model::{AddForm, ModelForm, RetireForm, SaveForm};
@@ -88,7 +89,7 @@ pub struct ModelsView {
     pub all: usize,
     /// Whether there is any provider to route them to.
     pub providers: bool,
-    pub own: Vec<(String, String)>,
+    pub own: Vec<OrgName>,
 }
 
 /// # Errors
@@ -119,7 +120,7 @@ pub struct ModelFormView {
     pub known: Option<KnownModel>,
     /// Whom it can be routed to.
     pub providers: Vec<Provider>,
-    pub own: Vec<(String, String)>,
+    pub own: Vec<OrgName>,
 }
 
 pub async fn blank(desk: &Desk, caller: &Caller) -> Result<ModelFormView, OpError> {

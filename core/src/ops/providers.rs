@@ -12,6 +12,7 @@ use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::KnownModel;
+use crate::domain::org::OrgName;
 use crate::domain::person::fold;
 use crate::domain::policy::{Action, PlatformRole};
 use crate::domain::provider::{ListedProvider, Provider, ProviderKind, ProviderSpec};
@@ -38,7 +39,7 @@ fn provider_event(kind: EventKind, provider: &Provider, changes: Vec<Change>) ->
 pub struct ProvidersView {
     pub providers: Vec<ListedProvider>,
     /// Slug and name of each organisation that the caller belongs to.
-    pub own: Vec<(String, String)>,
+    pub own: Vec<OrgName>,
 }
 
 /// # Errors
@@ -61,7 +62,7 @@ pub struct ProviderView {
     pub served: Vec<KnownModel>,
     /// What else could be routed to it: models of the vendor whose protocol it speaks, and all that nobody serves.
     pub others: Vec<KnownModel>,
-    pub own: Vec<(String, String)>,
+    pub own: Vec<OrgName>,
 }
 
 /// What a provider's pages are drawn from.

@@ -18,6 +18,7 @@ use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
+use crate::domain::member::Membership;
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
 use crate::domain::policy::{AccountPermit, Action};
@@ -263,8 +264,7 @@ pub async fn show(desk: &Desk, caller: &Caller) -> Result<View, OpError> {
     if let Some(since) = found.since {
         let codes_left = store::codes_left(&mut read, &person.id).await?;
         let places = people::memberships_of(&mut read, &person.id).await?;
-        let asked_by =
-            places.into_iter().find(people::Membership::requires_second_factor).map(|place| place.name);
+        let asked_by = places.into_iter().find(Membership::requires_second_factor).map(|place| place.name);
         return Ok(View::On { since, codes_left, asked_by });
     }
     if found.sealed.is_none() || !caller.recently_authenticated(desk.now()) {

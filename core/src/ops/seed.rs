@@ -12,12 +12,12 @@ use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
 use crate::domain::key::{KeySpec, Words};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::Org;
-use crate::domain::person::{Email, slug_of};
+use crate::domain::person::{Email, Person, slug_of};
 use crate::domain::policy::{self, Action, KeyFacts, On, OrgRole, Permit, PlatformRole};
 use crate::domain::team::TeamRole;
 use crate::store::Unaudited;
 use crate::store::bulk::{self, SeedKey};
-use crate::store::people::{self, NewPerson, Person};
+use crate::store::people::{self, NewPerson};
 use crate::store::spend::Usage;
 use crate::store::teams::{self, NewTeamMember};
 use crate::store::{admission, keys, members, meter};
@@ -99,8 +99,9 @@ pub async fn join(
     for &(team, role) in in_teams {
         teams::add_person(&mut tx, &permit, &NewTeamMember { team, person, role, now }).await?;
     }
-    let event = Event::new(EventKind::MemberJoined, person.as_str(), role.as_str());
-    Ok(tx.save(&permit, event, now).await?)
+    let change = Change { field: "role".into(), before: None, after: Some(role.as_str().into()) };
+    let event = Event::new(EventKind::MemberJoined, person.as_str(), &caller.person.name);
+    Ok(tx.save(&permit, event.with(vec![change]), now).await?)
 }
 
 /// Makes the key that `spec` describes, its owner included. The secret is dropped unseen; usage names its id.

@@ -4,9 +4,9 @@ use super::account::SessionLife;
 use crate::Desk;
 use crate::domain::ids::SessionId;
 use crate::domain::moment::Moment;
+use crate::domain::person::Person;
 use crate::store::StoreError;
 use crate::store::Unaudited;
-use crate::store::people::Person;
 use crate::store::sessions;
 pub use crate::store::sessions::{Begun, NewSession};
 

@@ -9,12 +9,13 @@ use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{OrgId, PersonId};
+use crate::domain::link::LinkKind;
 use crate::domain::moment::Zone;
 use crate::domain::org::Org;
 use crate::domain::person::{Email, slug_of, visible_name};
 use crate::domain::policy::{Action, OrgRole, Permit, PlatformRole};
 use crate::passwords::check_new;
-use crate::store::links::{self, LinkKind};
+use crate::store::links;
 use crate::store::people::{self, NewPerson};
 
 /// As a browser sends it.

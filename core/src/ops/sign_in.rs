@@ -12,11 +12,12 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
+use crate::domain::link::{LinkKind, OneTimeLink};
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
 use crate::domain::policy::{AccountPermit, Action};
 use crate::passwords::check_new_of;
-use crate::store::links::{self, LinkKind};
+use crate::store::links;
 use crate::store::throttle::{self, Throttled};
 use crate::store::{people, sessions};
 
@@ -137,7 +138,9 @@ pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<Ve
 /// # Errors
 /// `NotFound` when the link is unknown, used or late; `Invalid` when the password is refused.
 pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError> {
-    let Some(Some(person)) = link_ops::find(desk, form.token.as_str(), LinkKind::Reset).await? else {
+    let Some(OneTimeLink { person: Some(person) }) =
+        link_ops::find(desk, form.token.as_str(), LinkKind::Reset).await?
+    else {
         return Err(OpError::NotFound);
     };
     let somebody = people::find(&mut desk.db.read().await?, &person).await?.ok_or(OpError::NotFound)?;

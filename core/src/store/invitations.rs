@@ -4,10 +4,12 @@
 use super::tx::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{InvitationId, OrgId, PersonId, TeamId};
+use crate::domain::invitation::Invitation;
+use crate::domain::member::TeamMembership;
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
 use crate::domain::policy::{Action, OrgRole, Permit};
-use crate::domain::team::Team;
+use crate::domain::team::{Team, TeamRole};
 
 statements! {
     INSERT = "INSERT INTO invitations (id, org_id, email, role, team_id, team_role, hash, invited_by, created_at, expires_at)
@@ -15,14 +17,14 @@ statements! {
     /// One that has run out makes room for another to the same address.
     LAPSE = "UPDATE invitations SET withdrawn_at = expires_at
         WHERE org_id = $1 AND email = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at <= $3";
-    /// Whoever sends it again answers for it from then on.
+    /// The person who resends it is its sender from then on.
     RENEW = "UPDATE invitations SET hash = $3, expires_at = $4, mailed_at = NULL, invited_by = $5
         WHERE org_id = $1 AND id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
     WITHDRAW = "UPDATE invitations SET withdrawn_at = $3
         WHERE org_id = $1 AND id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
     WITHDRAW_OF = "UPDATE invitations SET withdrawn_at = $3
         WHERE org_id = $1 AND invited_by = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
-    /// Those to an address that is somebody's in the organisation.
+    /// Those to the address of one person.
     WITHDRAW_FOR = "UPDATE invitations SET withdrawn_at = $3
         WHERE org_id = $1 AND email = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
     /// Those into a team; with a person in `$4`, only theirs.
@@ -56,31 +58,6 @@ statements! {
             AND EXISTS (SELECT 1 FROM orgs o WHERE o.id = invitations.org_id AND o.suspended_at IS NULL)";
 }
 
-/// An open invitation, as its card and the list of people show it.
-#[derive(Clone, Debug)]
-pub struct Invitation {
-    pub id: InvitationId,
-    pub org: OrgId,
-    pub org_slug: String,
-    pub org_name: String,
-    pub email: Email,
-    pub role: OrgRole,
-    /// The team to join, if it is still there, and whether to look after it.
-    pub team: Option<(Team, bool)>,
-    /// `None` when the command line invited.
-    pub invited_by: Option<String>,
-    pub created_at: Moment,
-    pub expires_at: Moment,
-    /// When a mail with the present link was handed over.
-    pub mailed_at: Option<Moment>,
-}
-
-impl Invitation {
-    pub fn team_ids(&self) -> Vec<TeamId> {
-        self.team.iter().map(|(team, _)| team.id.clone()).collect()
-    }
-}
-
 #[derive(sqlx::FromRow)]
 struct InvitationRow {
     id: String,
@@ -106,7 +83,9 @@ impl TryFrom<InvitationRow> for Invitation {
         let team = match (row.team_id, row.team_name) {
             (Some(id), Some(name)) => {
                 let id = TeamId::parse(&id).ok_or(unreadable("invitations.team_id"))?;
-                Some((Team { id, name }, row.team_role.as_deref() == Some("admin")))
+                let role = row.team_role.as_deref().and_then(TeamRole::parse);
+                let role = role.ok_or(unreadable("invitations.team_role"))?;
+                Some(TeamMembership { team: Team { id, name }, role })
             }
             _ => None,
         };
@@ -130,8 +109,7 @@ pub struct NewRow<'a> {
     pub id: &'a InvitationId,
     pub email: &'a Email,
     pub role: OrgRole,
-    /// And whether to look after it.
-    pub team: Option<(&'a TeamId, bool)>,
+    pub team: Option<&'a TeamMembership>,
     pub hash: &'a [u8],
     /// `None` on the command line.
     pub invited_by: Option<&'a PersonId>,
@@ -155,8 +133,8 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewRow<'_>, now: Moment)
             .bind(org)
             .bind(new.email.as_str())
             .bind(new.role.as_str())
-            .bind(new.team.map(|(team, _)| team.as_str()))
-            .bind(new.team.map(|(_, admin)| if admin { "admin" } else { "member" }))
+            .bind(new.team.map(|place| place.team.id.as_str()))
+            .bind(new.team.map(|place| place.role.as_str()))
             .bind(new.hash)
             .bind(new.invited_by.map(PersonId::as_str))
             .bind(now.ms())
@@ -166,6 +144,9 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewRow<'_>, now: Moment)
 }
 
 /// Another link in place of the old one; says whether the invitation was still open.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn renew(
     tx: &mut Tx,
     permit: &Permit,
@@ -188,6 +169,9 @@ pub async fn renew(
 }
 
 /// Says whether the invitation was still open.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn withdraw(
     tx: &mut Tx,
     permit: &Permit,
@@ -200,7 +184,10 @@ pub async fn withdraw(
     Ok(rows == 1)
 }
 
-/// What somebody invited to while they held more than they do from now on. Returns how many.
+/// Withdraws all open invitations that a person sent. Returns how many.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn withdraw_of(
     tx: &mut Tx,
     permit: &Permit,
@@ -213,8 +200,11 @@ pub async fn withdraw_of(
     changed!(tx, sqlx::query(WITHDRAW_OF).bind(org).bind(person.as_str()).bind(now.ms()))
 }
 
-/// Withdraws what is open for somebody's own address: nobody takes themselves back in with a link from before. Call it
+/// Withdraws open invitations to a person's own address, so that they cannot rejoin with an older link. Call it
 /// before the membership is written, in the order in which joining takes the rows.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn withdraw_for(tx: &mut Tx, permit: &Permit, email: &str, now: Moment) -> Result<u64, StoreError> {
     compare(
         permit,
@@ -224,7 +214,10 @@ pub async fn withdraw_for(tx: &mut Tx, permit: &Permit, email: &str, now: Moment
     changed!(tx, sqlx::query(WITHDRAW_FOR).bind(permit.org().as_str()).bind(email).bind(now.ms()))
 }
 
-/// Withdraws what is open into a team: all of it, or what somebody sent who looks after it no more.
+/// Withdraws open invitations to a team: all of them, or those that one person sent. Returns how many.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn withdraw_into(
     tx: &mut Tx,
     permit: &Permit,
@@ -244,6 +237,9 @@ pub async fn withdraw_into(
 }
 
 /// A mail with the link was handed over.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn mailed(tx: &mut Tx, permit: &Permit, id: &InvitationId, now: Moment) -> Result<(), StoreError> {
     compare(permit, &[Action::Invite], Some(id.as_str()))?;
     changed!(tx, sqlx::query(MAILED).bind(permit.org().as_str()).bind(id.as_str()).bind(now.ms()))?;
@@ -251,6 +247,9 @@ pub async fn mailed(tx: &mut Tx, permit: &Permit, id: &InvitationId, now: Moment
 }
 
 /// `Some` while the link works: open, in time, and the organisation not suspended.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn find_by_hash(
     via: &mut impl Via,
     hash: &[u8],
@@ -262,6 +261,9 @@ pub async fn find_by_hash(
 }
 
 /// An open invitation, also one that has run out.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn find(
     via: &mut impl Via,
     org: &OrgId,
@@ -276,6 +278,9 @@ pub async fn find(
 }
 
 /// The organisation's open invitations by address, also those that have run out.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn list_open(via: &mut impl Via, org: &OrgId, max: i64) -> Result<Vec<Invitation>, StoreError> {
     let rows: Vec<InvitationRow> =
         run!(via, fetch_all, sqlx::query_as::<_, InvitationRow>(OPEN).bind(org.as_str()).bind(max))?;
@@ -283,6 +288,9 @@ pub async fn list_open(via: &mut impl Via, org: &OrgId, max: i64) -> Result<Vec<
 }
 
 /// Uses the link up; `false` when it is unknown, used, withdrawn or late, or the organisation suspended.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn take(tx: &mut Tx, hash: &[u8], now: Moment) -> Result<bool, StoreError> {
     let rows = changed!(tx, sqlx::query(TAKE).bind(hash).bind(now.ms()))?;
     Ok(rows == 1)

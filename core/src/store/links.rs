@@ -6,22 +6,8 @@ use sqlx::AssertSqlSafe;
 use super::dialect::Dialect;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::PersonId;
+use crate::domain::link::{LinkKind, OneTimeLink};
 use crate::domain::moment::Moment;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkKind {
-    Setup,
-    Reset,
-}
-
-impl LinkKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LinkKind::Setup => "setup",
-            LinkKind::Reset => "reset",
-        }
-    }
-}
 
 statements! {
     INSERT = "INSERT INTO one_time_links (hash, kind, person_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
@@ -35,6 +21,8 @@ statements! {
         WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND expires_at > $3 RETURNING COALESCE(person_id, '')";
 }
 
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn insert(
     tx: &mut Tx,
     hash: &[u8],
@@ -53,44 +41,56 @@ pub async fn insert(
 }
 
 /// Takes back what is not used yet of a kind.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn drop_unused(tx: &mut Tx, kind: LinkKind, person: Option<&PersonId>) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(DROP_OLDER).bind(kind.as_str()).bind(person.map(PersonId::as_str)))?;
     Ok(())
 }
 
 /// Makes set-ups at the same moment queue, whichever link each has.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn lock_setups(tx: &mut Tx) -> Result<(), StoreError> {
     let text = format!("{SETUPS}{}", Dialect::of(tx).for_update());
     run!(tx, fetch_all, sqlx::query_scalar::<_, Vec<u8>>(AssertSqlSafe(text.clone())))?;
     Ok(())
 }
 
-/// `Some` while the link still works; holds the person it is for, when it is for one.
+/// `Some` while the link works: known, unused and in time.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn find(
     via: &mut impl Via,
     hash: &[u8],
     kind: LinkKind,
     now: Moment,
-) -> Result<Option<Option<PersonId>>, StoreError> {
+) -> Result<Option<OneTimeLink>, StoreError> {
     let person: Option<String> = run!(
         via,
         fetch_optional,
         sqlx::query_scalar::<_, String>(FIND).bind(hash).bind(kind.as_str()).bind(now.ms())
     )?;
-    Ok(person.map(|id| PersonId::parse(&id)))
+    Ok(person.map(|id| OneTimeLink { person: PersonId::parse(&id) }))
 }
 
-/// Uses the link up; `None` when it is unknown, used or late.
+/// Uses the link up; `None` when it is unknown, used or expired.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn take(
     tx: &mut Tx,
     hash: &[u8],
     kind: LinkKind,
     now: Moment,
-) -> Result<Option<Option<PersonId>>, StoreError> {
+) -> Result<Option<OneTimeLink>, StoreError> {
     let person: Option<String> = run!(
         tx,
         fetch_optional,
         sqlx::query_scalar::<_, String>(USE).bind(hash).bind(kind.as_str()).bind(now.ms())
     )?;
-    Ok(person.map(|id| PersonId::parse(&id)))
+    Ok(person.map(|id| OneTimeLink { person: PersonId::parse(&id) }))
 }

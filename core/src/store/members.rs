@@ -1,17 +1,18 @@
-//! The people of an organisation: found, listed, switched, taken out. Who was removed keeps their row, so that keys and
-//! events go on naming them. Each statement that takes an active owner away asks that another one stays; `lock_org`
-//! makes such changes of one organisation queue, so that of many at once each sees those before it.
+//! The members of an organisation. A removed member keeps their row, so that keys and events can still name them. Each
+//! statement that takes an active owner away requires that another one stays; `lock_org` serialises such changes of one
+//! organisation, so that each sees those before it.
 
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId, TeamId};
-use crate::domain::moment::Moment;
+use crate::domain::member::{Member, MemberSummary, TeamMembership, UndecidedKeys};
+use crate::domain::moment::{Day, Moment};
 use crate::domain::money::Money;
 use crate::domain::person::{Email, PersonName, fold};
 use crate::domain::policy::{Action, OrgRole, Permit, Scope};
-use crate::domain::team::Team;
+use crate::domain::team::{Team, TeamRole};
 
 statements! {
     LOCK_ORG = "SELECT id FROM orgs WHERE slug = $1";
@@ -21,7 +22,7 @@ statements! {
     FIND_BY_EMAIL = "SELECT m.person_id, p.name, p.email, m.role, m.created_at, m.disabled_at, m.removed_at, p.totp_since,
             CAST(NULL AS BIGINT) AS seen_at
         FROM memberships m JOIN people p ON p.id = m.person_id WHERE m.org_id = $1 AND p.email = $2";
-    /// Somebody who left comes back on the row they left; whoever is in already is not touched.
+    /// A person who left rejoins on their old row; an active member is not changed.
     JOIN = "INSERT INTO memberships (org_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)
         ON CONFLICT (org_id, person_id) DO UPDATE SET role = $3, created_at = $4, disabled_at = NULL, removed_at = NULL
         WHERE memberships.disabled_at IS NOT NULL";
@@ -40,7 +41,7 @@ statements! {
                 WHERE o.org_id = $1 AND o.role = 'owner' AND o.disabled_at IS NULL AND o.person_id <> $2))";
     ENABLE = "UPDATE memberships SET disabled_at = NULL
         WHERE org_id = $1 AND person_id = $2 AND disabled_at IS NOT NULL AND removed_at IS NULL";
-    /// Whoever comes back has their keys again; should they leave once more, each is decided anew.
+    /// A member who returns owns their keys again; if they leave once more, each key is decided about again.
     UNDECIDE = "UPDATE keys SET offboarded_at = NULL WHERE org_id = $1 AND owner_id = $2 AND offboarded_at IS NOT NULL";
     /// `$2` is empty, or the person whose teams' people are listed; `$3` is a pattern. From `$4` and `$5` on, when there is
     /// an id in `$5`.
@@ -66,34 +67,14 @@ statements! {
             AND (lower(p.name) LIKE $3 ESCAPE '\\' OR p.email LIKE $3 ESCAPE '\\')
             AND (CAST($5 AS TEXT) = '' OR (p.name, p.id) < ($4, $5))
         ORDER BY p.name DESC, p.id DESC LIMIT $6";
-    /// People who left and have keys that nobody has decided about.
+    /// People who left and have live keys without a decision.
     UNDECIDED = "SELECT p.id, p.name, COUNT(*) AS keys FROM memberships m JOIN people p ON p.id = m.person_id
         JOIN keys k ON k.owner_id = m.person_id AND k.org_id = m.org_id
         WHERE m.org_id = $1 AND m.disabled_at IS NOT NULL AND k.status IN ('active', 'disabled')
             AND k.offboarded_at IS NULL GROUP BY p.id, p.name ORDER BY p.name, p.id LIMIT 100";
+    MONTH_SPENT = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM spend_daily
+        WHERE org_id = $1 AND owner_id = $2 AND day >= $3";
     LEAVE_TEAMS = "DELETE FROM team_members WHERE org_id = $1 AND person_id = $2";
-}
-
-/// Somebody's place in the organisation.
-#[derive(Clone, Debug)]
-pub struct Member {
-    pub id: PersonId,
-    pub name: String,
-    pub email: String,
-    pub role: OrgRole,
-    pub since: Moment,
-    /// Also set when they were removed or left.
-    pub disabled_at: Option<Moment>,
-    pub removed_at: Option<Moment>,
-    pub second_factor: bool,
-    /// When a session of theirs was last seen.
-    pub seen_at: Option<Moment>,
-}
-
-impl Member {
-    pub fn active(&self) -> bool {
-        self.disabled_at.is_none()
-    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -128,8 +109,11 @@ impl TryFrom<MemberRow> for Member {
     }
 }
 
-/// Makes changes of who is what in one organisation queue until the transaction ends. Call it before `enter`, so that
-/// the caller's own standing is read after whoever came first.
+/// Locks the organisation's row until the transaction ends, which serialises changes of its members. Call it before
+/// `open_org`, so that the caller's own role is read under the lock.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn lock_org(tx: &mut Tx, slug: &str) -> Result<(), StoreError> {
     // Postgres takes no zero character in text, and no slug holds one.
     if slug.contains('\0') {
@@ -141,6 +125,9 @@ pub async fn lock_org(tx: &mut Tx, slug: &str) -> Result<(), StoreError> {
 }
 
 /// Also who was removed or left.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn find(via: &mut impl Via, org: &OrgId, id: &PersonId) -> Result<Option<Member>, StoreError> {
     let row: Option<MemberRow> =
         run!(via, fetch_optional, sqlx::query_as::<_, MemberRow>(FIND).bind(org.as_str()).bind(id.as_str()))?;
@@ -148,6 +135,9 @@ pub async fn find(via: &mut impl Via, org: &OrgId, id: &PersonId) -> Result<Opti
 }
 
 /// Also who was removed or left. Without when they were last seen.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn find_by_email(
     via: &mut impl Via,
     org: &OrgId,
@@ -161,7 +151,10 @@ pub async fn find_by_email(
     row.map(Member::try_from).transpose()
 }
 
-/// Takes somebody in, or back in, with this role and no teams; says whether they were not in already.
+/// Adds a member, new or returning, with this role and no teams. `false` when they are one already.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn join(
     tx: &mut Tx,
     permit: &Permit,
@@ -182,7 +175,10 @@ pub async fn join(
     Ok(rows == 1)
 }
 
-/// Says whether it was done: they had the role `from`, are not removed, and an active owner stays.
+/// `false` when the role is no longer `from`, the member was removed, or no active owner would be left.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn set_role(
     tx: &mut Tx,
     permit: &Permit,
@@ -202,7 +198,10 @@ pub async fn set_role(
     Ok(rows == 1)
 }
 
-/// Says whether it was done: they were active, and an active owner stays.
+/// `false` when they are not active, or no active owner would be left.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn disable(
     tx: &mut Tx,
     permit: &Permit,
@@ -215,7 +214,10 @@ pub async fn disable(
     Ok(rows == 1)
 }
 
-/// Says whether they were disabled and not removed.
+/// `false` when they are not disabled or were removed.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn enable(tx: &mut Tx, permit: &Permit, person: &PersonId) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::EnableMember], person.as_str())?;
     let org = permit.org().as_str();
@@ -226,7 +228,10 @@ pub async fn enable(tx: &mut Tx, permit: &Permit, person: &PersonId) -> Result<b
     Ok(rows == 1)
 }
 
-/// Takes them out, also of every team; says whether it was done: they were in, and an active owner stays.
+/// Removes them, also from every team. `false` when they are out already, or no active owner would be left.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn remove(
     tx: &mut Tx,
     permit: &Permit,
@@ -260,6 +265,9 @@ pub struct MemberPage {
 
 /// People who are in, active or disabled, by name; those whom the permit's scope shows. `search` is part of a name or
 /// an address.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn list(
     via: &mut impl Via,
     permit: &Permit,
@@ -310,33 +318,30 @@ fn pattern(search: &str) -> String {
     format!("%{escaped}%")
 }
 
-/// People who left and whose live keys are undecided, with how many.
-pub async fn undecided(via: &mut impl Via, org: &OrgId) -> Result<Vec<(PersonName, i64)>, StoreError> {
+/// People who left and have live keys without a decision, by name.
+///
+/// # Errors
+/// `StoreError` when the database fails.
+pub async fn undecided(via: &mut impl Via, org: &OrgId) -> Result<Vec<UndecidedKeys>, StoreError> {
     let rows: Vec<(String, String, i64)> =
         run!(via, fetch_all, sqlx::query_as::<_, (String, String, i64)>(UNDECIDED).bind(org.as_str()))?;
     rows.into_iter()
         .map(|(id, name, keys)| {
             let id = PersonId::parse(&id).ok_or(StoreError::Unreadable { column: "people.id" })?;
-            Ok((PersonName { id, name }, keys))
+            Ok(UndecidedKeys { person: PersonName { id, name }, keys })
         })
         .collect()
 }
 
-/// What a list shows of each person beside themselves.
-#[derive(Clone, Debug, Default)]
-pub struct MemberSummary {
-    /// Names of teams, and whether they look after them.
-    pub teams: Vec<(Team, bool)>,
-    pub live_keys: i64,
-    pub month_spent: Money,
-}
-
-/// What these people have, in their order; of keys and teams only those that the permit's scope shows.
+/// Teams, live keys and spend since a day of these people, in their order, within the permit's scope.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn member_summary(
     via: &mut impl Via,
     permit: &Permit,
     people: &[PersonId],
-    month: Moment,
+    month: Day,
 ) -> Result<Vec<MemberSummary>, StoreError> {
     let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
     let list = serde_json::to_string(&ids).unwrap_or_default();
@@ -355,8 +360,9 @@ pub async fn member_summary(
     )?;
     for (person, id, name, role) in teams {
         let id = TeamId::parse(&id).ok_or(StoreError::Unreadable { column: "teams.id" })?;
+        let role = TeamRole::parse(&role).ok_or(StoreError::Unreadable { column: "team_members.role" })?;
         if let Some(at) = at(&person) {
-            member_summary[at].teams.push((Team { id, name }, role == "admin"));
+            member_summary[at].teams.push(TeamMembership { team: Team { id, name }, role });
         }
     }
     let keys: Vec<(String, i64)> = run!(
@@ -376,7 +382,7 @@ pub async fn member_summary(
             .bind(org)
             .bind(&list)
             .bind(mine)
-            .bind(month.ms())
+            .bind(month.to_string())
     )?;
     for (person, nanos) in spent {
         if let Some(at) = at(&person) {
@@ -386,8 +392,29 @@ pub async fn member_summary(
     Ok(member_summary)
 }
 
-/// Teams, live keys, and spend of the month of a list of people (`$2`); `$3` narrows to the teams that somebody looks
-/// after.
+/// What the person's keys spent since a day while they owned them.
+///
+/// # Errors
+/// `StoreError` when the database fails.
+pub async fn month_spent(
+    via: &mut impl Via,
+    org: &OrgId,
+    person: &PersonId,
+    month: Day,
+) -> Result<Money, StoreError> {
+    let nanos: i64 = run!(
+        via,
+        fetch_one,
+        sqlx::query_scalar::<_, i64>(MONTH_SPENT)
+            .bind(org.as_str())
+            .bind(person.as_str())
+            .bind(month.to_string())
+    )?;
+    Ok(Money::from_nanos(nanos))
+}
+
+/// The statements about teams, live keys and spend since a day (`$4`) of a list of people (`$2`); `$3` narrows them to
+/// the teams that one person is admin of. Spend belongs to the owner of the key at the time.
 pub fn member_summary_texts(dialect: Dialect) -> [String; 3] {
     let people = dialect.json_list("$2");
     let narrowed = |team: &str| {
@@ -410,10 +437,9 @@ pub fn member_summary_texts(dialect: Dialect) -> [String; 3] {
             narrowed("k.team_id")
         ),
         format!(
-            "SELECT k.owner_id, CAST(SUM(c.spent) AS BIGINT) FROM keys k JOIN counters c ON c.org_id = $1
-                AND c.holder_kind = 'key' AND c.holder_id = k.id AND c.period = 'month' AND c.window_start = $4
-            WHERE k.org_id = $1 AND k.owner_id IN {people} AND {} GROUP BY k.owner_id",
-            narrowed("k.team_id")
+            "SELECT s.owner_id, CAST(SUM(s.cost) AS BIGINT) FROM spend_daily s
+            WHERE s.org_id = $1 AND s.owner_id IN {people} AND s.day >= $4 AND {} GROUP BY s.owner_id",
+            narrowed("s.team_id")
         ),
     ]
 }

@@ -7,9 +7,10 @@ use super::dialect::Dialect;
 use super::tx::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId};
+use crate::domain::member::Membership;
 use crate::domain::moment::{Moment, Zone};
-use crate::domain::org::{Org, OrgRules};
-use crate::domain::person::{Email, PersonName, fold};
+use crate::domain::org::{Org, OrgName, OrgRules};
+use crate::domain::person::{Email, Person, PersonName, fold};
 use crate::domain::policy::{AccountPermit, Action, MembersCreate, OrgRole, Permit, PlatformRole};
 
 statements! {
@@ -47,19 +48,6 @@ statements! {
         WHERE m.org_id = $1 AND m.disabled_at IS NULL AND p.disabled_at IS NULL ORDER BY p.name, p.id LIMIT $2";
 }
 
-/// Somebody who is signed in.
-#[derive(Clone, Debug)]
-pub struct Person {
-    pub id: PersonId,
-    pub name: String,
-    pub email: String,
-    pub platform: PlatformRole,
-    /// `system`, `light` or `dark`.
-    pub theme: String,
-    /// Signing in takes a code from their device too.
-    pub second_factor: bool,
-}
-
 #[derive(sqlx::FromRow)]
 pub(super) struct PersonRow {
     id: String,
@@ -86,6 +74,8 @@ impl TryFrom<PersonRow> for Person {
     }
 }
 
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn nobody_yet(via: &mut impl Via) -> Result<bool, StoreError> {
     let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(COUNT_PEOPLE))?;
     Ok(count == 0)
@@ -175,12 +165,18 @@ pub struct Credentials {
 }
 
 /// Whether somebody signs in with this address, or did.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn has_email(via: &mut impl Via, email: &Email) -> Result<bool, StoreError> {
     let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(HAS_EMAIL).bind(email.as_str()))?;
     Ok(count > 0)
 }
 
 /// The person with this address.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn credentials(via: &mut impl Via, email: &Email) -> Result<Option<Credentials>, StoreError> {
     type Row = (String, String, i64, Option<i64>);
     let row: Option<Row> =
@@ -214,6 +210,9 @@ pub async fn set_password(
 }
 
 /// When the person's password was set; `None` for somebody unknown or disabled.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn password_set_at(via: &mut impl Via, person: &PersonId) -> Result<Option<Moment>, StoreError> {
     let at: Option<i64> =
         run!(via, fetch_optional, sqlx::query_scalar::<_, i64>(PASSWORD_SET_AT).bind(person.as_str()))?;
@@ -243,6 +242,8 @@ pub async fn rename(
     Ok(())
 }
 
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn find(via: &mut impl Via, id: &PersonId) -> Result<Option<Person>, StoreError> {
     let row: Option<PersonRow> =
         run!(via, fetch_optional, sqlx::query_as::<_, PersonRow>(PERSON).bind(id.as_str()))?;
@@ -304,6 +305,9 @@ struct PlaceRow {
 }
 
 /// The organisation with this slug, and the person's role in it if they have one.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn org_and_role(
     via: &mut impl Via,
     slug: &str,
@@ -325,29 +329,18 @@ pub(super) fn read_zone(name: &str) -> Result<Zone, StoreError> {
     Zone::parse(name).ok_or(StoreError::Unreadable { column: "orgs.zone" })
 }
 
-/// Slug and name of each organisation that the person belongs to.
-pub async fn orgs_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<(String, String)>, StoreError> {
-    run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ORGS_OF).bind(person.as_str()))
+/// The organisations that the person belongs to, by name.
+///
+/// # Errors
+/// `StoreError` when the database fails.
+pub async fn orgs_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<OrgName>, StoreError> {
+    let rows: Vec<(String, String)> =
+        run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ORGS_OF).bind(person.as_str()))?;
+    Ok(rows.into_iter().map(|(slug, name)| OrgName { slug, name }).collect())
 }
 
-/// One organisation that somebody belongs to.
-#[derive(Clone, Debug)]
-pub struct Membership {
-    pub id: OrgId,
-    pub slug: String,
-    pub name: String,
-    pub role: OrgRole,
-    /// It asks this of its owners and admins.
-    pub second_factor: bool,
-}
-
-impl Membership {
-    /// Whether it asks the person themselves for a second factor.
-    pub fn requires_second_factor(&self) -> bool {
-        self.second_factor && matches!(self.role, OrgRole::Owner | OrgRole::Admin)
-    }
-}
-
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn memberships_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<Membership>, StoreError> {
     type Row = (String, String, String, String, String);
     let rows: Vec<Row> =
@@ -365,6 +358,8 @@ pub async fn memberships_of(via: &mut impl Via, person: &PersonId) -> Result<Vec
         .collect()
 }
 
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn org_ids_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<OrgId>, StoreError> {
     let ids: Vec<String> =
         run!(via, fetch_all, sqlx::query_scalar::<_, String>(ORGS_OF_WITH_ID).bind(person.as_str()))?;
@@ -372,6 +367,9 @@ pub async fn org_ids_of(via: &mut impl Via, person: &PersonId) -> Result<Vec<Org
 }
 
 /// Who is active in the organisation, by name, at most so many.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn active(via: &mut impl Via, org: &OrgId, max: i64) -> Result<Vec<PersonName>, StoreError> {
     let rows: Vec<(String, String)> =
         run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ACTIVE).bind(org.as_str()).bind(max))?;
@@ -379,6 +377,9 @@ pub async fn active(via: &mut impl Via, org: &OrgId, max: i64) -> Result<Vec<Per
 }
 
 /// Lets nobody else change this membership, or count the keys that go with it, until the transaction ends.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn lock_member(tx: &mut Tx, org: &OrgId, person: &PersonId) -> Result<(), StoreError> {
     let text = lock_member_text(Dialect::of(tx));
     run!(

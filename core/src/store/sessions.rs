@@ -1,11 +1,12 @@
 //! Who is signed in. Only the SHA-256 of a cookie's value is stored, and an ended session keeps its row: saving one can
 //! never bring it back, however late a slow request comes.
 
-use super::people::{self, Person, PersonRow};
+use super::people::{self, PersonRow};
 use super::tx::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{PersonId, SessionId};
 use crate::domain::moment::Moment;
+use crate::domain::person::Person;
 use crate::domain::policy::{AccountPermit, Action, Authorized};
 
 statements! {

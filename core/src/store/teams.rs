@@ -12,6 +12,7 @@ use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::bounds::Bounds;
 use crate::domain::ids::{OrgId, PersonId, TeamId};
 use crate::domain::limits::Limits;
+use crate::domain::member::{TeamMembership, TeamPerson};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::person::{PersonName, fold};
@@ -39,11 +40,9 @@ statements! {
         ON CONFLICT (team_id, person_id) DO NOTHING";
     SET_ROLE = "UPDATE team_members SET role = $4 WHERE org_id = $1 AND team_id = $2 AND person_id = $3 AND role <> $4";
     REMOVE_PERSON = "DELETE FROM team_members WHERE org_id = $1 AND team_id = $2 AND person_id = $3";
-    PLACES = "SELECT m.team_id, m.role FROM team_members m JOIN teams t ON t.id = m.team_id
-        WHERE m.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY m.team_id";
     IN_USE = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NULL ORDER BY name_folded, id";
     ARCHIVED = "SELECT id, name FROM teams WHERE org_id = $1 AND archived_at IS NOT NULL ORDER BY name_folded, id";
-    OF_PERSON = "SELECT t.id, t.name FROM teams t JOIN team_members m ON m.team_id = t.id
+    MEMBERSHIPS = "SELECT t.id, t.name, m.role FROM teams t JOIN team_members m ON m.team_id = t.id
         WHERE t.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY t.name_folded, t.id";
     /// A disabled person is still in the team; a removed one is not.
     PEOPLE = "SELECT p.id, p.name, p.email, m.role, o.role AS org_role, o.disabled_at,
@@ -250,21 +249,10 @@ fn read_role(text: &str) -> Result<TeamRole, StoreError> {
     TeamRole::parse(text).ok_or(StoreError::Unreadable { column: "team_members.role" })
 }
 
-/// The teams in use that the person is in, and what they are there.
-pub async fn places(
-    via: &mut impl Via,
-    org: &OrgId,
-    person: &PersonId,
-) -> Result<Vec<(TeamId, TeamRole)>, StoreError> {
-    let rows: Vec<(String, String)> = run!(
-        via,
-        fetch_all,
-        sqlx::query_as::<_, (String, String)>(PLACES).bind(org.as_str()).bind(person.as_str())
-    )?;
-    rows.into_iter().map(|(id, role)| Ok((team_id(&id)?, read_role(&role)?))).collect()
-}
-
 /// The organisation's teams in use, by name.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn in_use(via: &mut impl Via, org: &OrgId) -> Result<Vec<Team>, StoreError> {
     let rows: Vec<(String, String)> =
         run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(IN_USE).bind(org.as_str()))?;
@@ -272,6 +260,9 @@ pub async fn in_use(via: &mut impl Via, org: &OrgId) -> Result<Vec<Team>, StoreE
 }
 
 /// The organisation's archived teams, by name.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn archived(via: &mut impl Via, org: &OrgId) -> Result<Vec<Team>, StoreError> {
     let rows: Vec<(String, String)> =
         run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ARCHIVED).bind(org.as_str()))?;
@@ -279,13 +270,30 @@ pub async fn archived(via: &mut impl Via, org: &OrgId) -> Result<Vec<Team>, Stor
 }
 
 /// The teams in use that the person is in, by name.
+///
+/// # Errors
+/// `StoreError` when the database fails.
+pub async fn memberships(
+    via: &mut impl Via,
+    org: &OrgId,
+    person: &PersonId,
+) -> Result<Vec<TeamMembership>, StoreError> {
+    type Row = (String, String, String);
+    let rows: Vec<Row> =
+        run!(via, fetch_all, sqlx::query_as::<_, Row>(MEMBERSHIPS).bind(org.as_str()).bind(person.as_str()))?;
+    rows.into_iter()
+        .map(|(id, name, role)| {
+            Ok(TeamMembership { team: Team { id: team_id(&id)?, name }, role: read_role(&role)? })
+        })
+        .collect()
+}
+
+/// Like `memberships`, without the roles.
+///
+/// # Errors
+/// As `memberships`.
 pub async fn of_person(via: &mut impl Via, org: &OrgId, person: &PersonId) -> Result<Vec<Team>, StoreError> {
-    let rows: Vec<(String, String)> = run!(
-        via,
-        fetch_all,
-        sqlx::query_as::<_, (String, String)>(OF_PERSON).bind(org.as_str()).bind(person.as_str())
-    )?;
-    rows.into_iter().map(read_team).collect()
+    Ok(memberships(via, org, person).await?.into_iter().map(|place| place.team).collect())
 }
 
 #[derive(sqlx::FromRow)]
@@ -336,6 +344,9 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
 }
 
 /// These teams of the organisation, in this order, in any state: four statements, however many.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn whole(
     via: &mut impl Via,
     org: &OrgId,
@@ -409,6 +420,9 @@ impl TryFrom<Row> for WholeTeam {
 }
 
 /// One team of the organisation, in any state.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn find(
     via: &mut impl Via,
     org: &OrgId,
@@ -416,19 +430,6 @@ pub async fn find(
     starts: WindowStarts,
 ) -> Result<Option<WholeTeam>, StoreError> {
     Ok(whole(via, org, std::slice::from_ref(id), starts).await?.pop())
-}
-
-/// Somebody in a team.
-#[derive(Clone, Debug)]
-pub struct TeamPerson {
-    pub id: PersonId,
-    pub name: String,
-    pub email: String,
-    pub role: TeamRole,
-    pub org_role: OrgRole,
-    pub disabled: bool,
-    /// Theirs, in this team.
-    pub live_keys: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -460,6 +461,9 @@ impl TryFrom<PersonRow> for TeamPerson {
 }
 
 /// Who is in the team, by name, at most so many.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn people(
     via: &mut impl Via,
     org: &OrgId,
@@ -475,6 +479,9 @@ pub async fn people(
 }
 
 /// One person of the team.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn person(
     via: &mut impl Via,
     org: &OrgId,
@@ -490,6 +497,9 @@ pub async fn person(
 }
 
 /// Who is active in the team and so may own a key of it, by name, at most so many.
+///
+/// # Errors
+/// `StoreError` when the database fails.
 pub async fn active_people(
     via: &mut impl Via,
     org: &OrgId,

@@ -1,14 +1,15 @@
 //! Invitations: made, sent again, withdrawn, and taken up once and in time.
 
 use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::domain::member::TeamMembership;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::team::{Team, TeamRole};
+use keydesk_core::forms::invitation::InviteForm;
 use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::invitations::{
-    self, AcceptForm, InvitationRef, InviteForm, Issued, JoinForm, Joined, Origin,
-};
+use keydesk_core::ops::invitations::{self, Issued, Joined, NewMember, Origin};
 use keydesk_core::ops::sign_in::{SignInForm, sign_in};
-use keydesk_core::ops::{OpError, access, members, teams};
+use keydesk_core::ops::teams::{self, TeamPersonRef};
+use keydesk_core::ops::{OpError, access, members};
 
 use crate::support::*;
 
@@ -24,20 +25,25 @@ fn into_team(at: &At, email: &str, team: &Team, team_role: &str) -> InviteForm {
 }
 
 async fn invite(desk: &TestDesk, at: &At, form: InviteForm) -> Result<Issued, OpError> {
-    invitations::invite(desk, &at.caller, &form).await
+    let wish = form.parse().map_err(OpError::Invalid)?;
+    invitations::invite(desk, &at.caller, &form.org, &wish).await
 }
 
-fn open(at: &At, issued: &Issued) -> InvitationRef {
-    InvitationRef { org: at.org.slug.clone(), id: issued.id.to_string(), ..Default::default() }
+async fn resend(desk: &TestDesk, at: &At, issued: &Issued) -> Result<Issued, OpError> {
+    invitations::resend(desk, &at.caller, &at.org.slug, issued.id.as_str()).await
+}
+
+async fn withdraw(desk: &TestDesk, at: &At, issued: &Issued) -> Result<String, OpError> {
+    invitations::withdraw(desk, &at.caller, &at.org.slug, issued.id.as_str()).await
 }
 
 async fn accept_new(desk: &TestDesk, token: &Hidden, name: &str) -> Result<Joined, OpError> {
-    let form = AcceptForm { token: token.clone(), name: name.into(), password: Hidden::new(SECRET) };
-    invitations::accept_new(desk, &form, &Origin::default()).await
+    let member = NewMember { name, password: &Hidden::new(SECRET) };
+    invitations::accept_new(desk, token, &member, &Origin::default()).await
 }
 
 async fn accept(desk: &TestDesk, caller: &Caller, token: &Hidden) -> Result<Joined, OpError> {
-    invitations::accept_known(desk, caller, &JoinForm { token: token.clone() }).await
+    invitations::accept_known(desk, caller, token).await
 }
 
 async fn works(desk: &TestDesk, token: &Hidden) -> bool {
@@ -82,8 +88,8 @@ on_both!(
         assert_eq!(role_of(&desk, &owner, &ben).await, Some(OrgRole::Member));
         let mut read = desk.db.read().await.unwrap();
         let places =
-            keydesk_core::store::teams::places(&mut read, &owner.org.id, &joined.person).await.unwrap();
-        assert_eq!(places, [(team.id, TeamRole::Admin)]);
+            keydesk_core::store::teams::memberships(&mut read, &owner.org.id, &joined.person).await.unwrap();
+        assert_eq!(places, [TeamMembership { team, role: TeamRole::Admin }]);
         drop(read);
         let form = SignInForm { email: BEN.into(), password: Hidden::new(SECRET), next: String::new() };
         assert_eq!(sign_in(&desk, &form, "192.0.2.1").await.unwrap().person, joined.person);
@@ -150,15 +156,15 @@ on_both!(
         assert!(is_not_found(&accept_new(&desk, &late.token, "Ben").await));
         // One that has run out makes room for another.
         let second = invite(&desk, &owner, letter(&owner, BEN, "member")).await.unwrap();
-        let third = invitations::resend(&desk, &owner.caller, &open(&owner, &second)).await.unwrap();
+        let third = resend(&desk, &owner, &second).await.unwrap();
         assert!(!works(&desk, &second.token).await);
         assert!(is_not_found(&accept_new(&desk, &second.token, "Ben").await));
         assert!(works(&desk, &third.token).await);
-        invitations::withdraw(&desk, &owner.caller, &open(&owner, &third)).await.unwrap();
+        withdraw(&desk, &owner, &third).await.unwrap();
         assert!(is_not_found(&accept_new(&desk, &third.token, "Ben").await));
-        let again = invitations::withdraw(&desk, &owner.caller, &open(&owner, &third)).await;
-        assert!(conflict(again).contains("not open any more"));
-        conflict(invitations::resend(&desk, &owner.caller, &open(&owner, &third)).await);
+        let again = withdraw(&desk, &owner, &third).await;
+        assert!(conflict(again).contains("no longer open"));
+        conflict(resend(&desk, &owner, &third).await);
         assert_eq!(
             kinds(&desk, &owner).await[1..],
             ["member.invited", "member.invited", "member.invitation_resent", "member.invitation_withdrawn"]
@@ -220,9 +226,9 @@ on_both!(
         assert!(matches!(forbidden, Err(OpError::Forbidden)));
         // An admin's invitation of another is not the team admin's to see.
         let issued = invite(&desk, &admin, letter(&admin, "cy@example.com", "admin")).await.unwrap();
-        assert!(is_not_found(&invitations::withdraw(&desk, &lead.caller, &open(&lead, &issued)).await));
+        assert!(is_not_found(&withdraw(&desk, &lead, &issued).await));
         let other = desk.other_org("Contoso", "UTC").await;
-        conflict(invitations::withdraw(&desk, &other.caller, &open(&other, &issued)).await);
+        conflict(withdraw(&desk, &other, &issued).await);
         invite(&desk, &lead, into_team(&lead, BEN, &ours, "member")).await.unwrap();
     }
 );
@@ -244,14 +250,14 @@ on_both!(
         let owner = desk.owner().await;
         let issued = invite(&desk, &owner, letter(&owner, BEN, "member")).await.unwrap();
         for _ in 1..100 {
-            invitations::resend(&desk, &owner.caller, &open(&owner, &issued)).await.unwrap();
+            resend(&desk, &owner, &issued).await.unwrap();
         }
-        let over = invitations::resend(&desk, &owner.caller, &open(&owner, &issued)).await;
+        let over = resend(&desk, &owner, &issued).await;
         assert!(matches!(over, Err(OpError::TooMany { retry_after_s: 1..=3_601 })));
         let over = invite(&desk, &owner, letter(&owner, "cy@example.com", "member")).await;
         assert!(matches!(over, Err(OpError::TooMany { .. })));
         desk.clock.advance(HOUR);
-        invitations::resend(&desk, &owner.caller, &open(&owner, &issued)).await.unwrap();
+        resend(&desk, &owner, &issued).await.unwrap();
     }
 );
 
@@ -259,13 +265,9 @@ on_both!(
     fn a_password_that_is_weak_or_a_name_that_is_empty_does_not_use_the_link_up(desk: TestDesk) {
         let owner = desk.owner().await;
         let issued = invite(&desk, &owner, letter(&owner, BEN, "member")).await.unwrap();
-        let form = AcceptForm {
-            token: issued.token.clone(),
-            name: "Ben".into(),
-            password: Hidden::new("northwind northwind"),
-        };
-        let origin = Origin::default();
-        assert_eq!(refused(invitations::accept_new(&desk, &form, &origin).await).0, "password");
+        let member = NewMember { name: "Ben", password: &Hidden::new("northwind northwind") };
+        let weak = invitations::accept_new(&desk, &issued.token, &member, &Origin::default()).await;
+        assert_eq!(refused(weak).0, "password");
         assert_eq!(refused(accept_new(&desk, &issued.token, " ").await).0, "name");
         accept_new(&desk, &issued.token, "Ben").await.unwrap();
     }
@@ -275,15 +277,11 @@ on_both!(
     fn a_link_from_before_does_not_take_back_in_whoever_is_disabled_later(desk: TestDesk) {
         let at = desk.owner().await;
         let bo = desk.member(&at, OrgRole::Member).await;
-        let whom = || members::MemberRef {
-            org: at.org.slug.clone(),
-            id: bo.caller.person.id.to_string(),
-            ..Default::default()
-        };
-        members::disable(&desk, &at.caller, &whom()).await.unwrap();
+        let (slug, id) = (at.org.slug.as_str(), bo.caller.person.id.as_str());
+        members::disable(&desk, &at.caller, slug, id).await.unwrap();
         let issued = invite(&desk, &at, letter(&at, &bo.caller.person.email, "member")).await.unwrap();
-        members::enable(&desk, &at.caller, &whom()).await.unwrap();
-        members::disable(&desk, &at.caller, &whom()).await.unwrap();
+        members::enable(&desk, &at.caller, slug, id).await.unwrap();
+        members::disable(&desk, &at.caller, slug, id).await.unwrap();
         assert!(!works(&desk, &issued.token).await);
         assert!(is_not_found(&accept(&desk, &bo.caller, &issued.token).await));
         assert_eq!(role_of(&desk, &at, &bo.caller).await, None);
@@ -298,12 +296,8 @@ on_both!(
         desk.join(&bo, &crew, true).await;
         let issued = invite(&desk, &bo, into_team(&bo, "eve@example.com", &crew, "admin")).await.unwrap();
         assert!(works(&desk, &issued.token).await);
-        let form = teams::RemoveForm {
-            org: at.org.slug.clone(),
-            id: crew.id.to_string(),
-            person: bo.caller.person.id.to_string(),
-        };
-        teams::remove(&desk, &at.caller, &form).await.unwrap();
+        let (org, team, person) = (at.org.slug.as_str(), crew.id.as_str(), bo.caller.person.id.as_str());
+        teams::remove(&desk, &at.caller, TeamPersonRef { org, team, person }).await.unwrap();
         assert!(!works(&desk, &issued.token).await);
     }
 );

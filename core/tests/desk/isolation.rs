@@ -5,14 +5,14 @@ use keydesk_core::domain::audit_filter::AuditFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::team::{Team, TeamSpec};
 use keydesk_core::forms;
+use keydesk_core::forms::invitation::InviteForm;
 use keydesk_core::forms::key::{KeyRef, RevokeForm};
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
-use keydesk_core::forms::team::{TeamForm, TeamRef};
-use keydesk_core::ops::invitations::{self, InvitationRef, InviteForm};
-use keydesk_core::ops::members::{self, LeaveForm, MemberRef, RoleForm};
+use keydesk_core::forms::team::TeamForm;
+use keydesk_core::forms::team_people::AddForm;
 use keydesk_core::ops::orgs::{self, Saved};
-use keydesk_core::ops::teams::{self, TeamFilter};
-use keydesk_core::ops::{OpError, audit, keys};
+use keydesk_core::ops::teams::{self, TeamFilter, TeamPersonRef};
+use keydesk_core::ops::{OpError, audit, invitations, keys, members};
 
 use crate::support::*;
 
@@ -88,7 +88,6 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
     let team = dice.one_of(&houses[of].teams).id.to_string();
     let name = format!("{} {}", ["ci", "web", "jobs"][dice.below(3) as usize], dice.below(30));
     let key_ref = || KeyRef { org: org.clone(), id: key.clone() };
-    let member = || MemberRef { org: org.clone(), id: person.clone(), ..Default::default() };
     match dice.below(20) {
         0..=4 => {
             let team = if dice.below(2) == 0 { String::new() } else { team };
@@ -125,47 +124,40 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
                 true
             })
         }
-        11 => {
-            let form = TeamRef { org, id: team };
-            changed(match dice.below(2) {
-                0 => teams::archive(desk, &caller, &form).await,
-                _ => teams::restore(desk, &caller, &form).await,
-            })
-            .is_some()
-        }
+        11 => changed(match dice.below(2) {
+            0 => teams::archive(desk, &caller, &org, &team).await,
+            _ => teams::restore(desk, &caller, &org, &team).await,
+        })
+        .is_some(),
         12 => {
             let role = ["admin", "member"][dice.below(2) as usize].to_owned();
-            let form = teams::AddForm { org, id: team, person, role, ..Default::default() };
-            changed(teams::add(desk, &caller, &form).await).is_some()
+            let form = AddForm { person: Some(person), role, ..Default::default() };
+            changed(teams::add(desk, &caller, &org, &team, &form.parse().unwrap()).await).is_some()
         }
         13 => {
-            let form = teams::RemoveForm { org, id: team, person };
-            changed(teams::remove(desk, &caller, &form).await).is_some()
+            let on = TeamPersonRef { org: &org, team: &team, person: &person };
+            changed(teams::remove(desk, &caller, on).await).is_some()
         }
         14 => {
-            let role = ["owner", "admin", "member"][dice.below(3) as usize].to_owned();
-            let form = RoleForm { org, id: person, role, ..Default::default() };
-            changed(members::change_role(desk, &caller, &form).await).is_some()
+            let role = [OrgRole::Owner, OrgRole::Admin, OrgRole::Member][dice.below(3) as usize];
+            changed(members::change_role(desk, &caller, &org, &person, role).await).is_some()
         }
         15 => match dice.below(5) {
-            0 => changed(members::disable(desk, &caller, &member()).await).is_some(),
-            1 => changed(members::remove(desk, &caller, &member()).await).is_some(),
-            2 if dice.below(4) == 0 => {
-                changed(members::leave(desk, &caller, &LeaveForm { org }).await).is_some()
-            }
-            _ => changed(members::enable(desk, &caller, &member()).await).is_some(),
+            0 => changed(members::disable(desk, &caller, &org, &person).await).is_some(),
+            1 => changed(members::remove(desk, &caller, &org, &person).await).is_some(),
+            2 if dice.below(4) == 0 => changed(members::leave(desk, &caller, &org).await).is_some(),
+            _ => changed(members::enable(desk, &caller, &org, &person).await).is_some(),
         },
         16 => {
             let email = format!("guest{}@example.com", dice.below(40));
             let form = InviteForm {
-                org,
                 email,
                 role: "member".into(),
                 team,
                 team_role: "member".into(),
                 ..Default::default()
             };
-            let made = changed(invitations::invite(desk, &caller, &form).await);
+            let made = changed(invitations::invite(desk, &caller, &org, &form.parse().unwrap()).await);
             made.is_some_and(|issued| {
                 houses[there].invitations.push(issued.id.to_string());
                 true
@@ -173,10 +165,7 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
         }
         17 => {
             let Some(id) = houses[of].invitations.last().cloned() else { return false };
-            changed(
-                invitations::withdraw(desk, &caller, &InvitationRef { org, id, ..Default::default() }).await,
-            )
-            .is_some()
+            changed(invitations::withdraw(desk, &caller, &org, &id).await).is_some()
         }
         18 => {
             let Ok(view) = orgs::settings(desk, &caller, &org).await else { return false };

@@ -1,42 +1,35 @@
-//! The people of an organisation: who acts on whom, the last owner, and what becomes of the keys of those who left.
+//! The members of an organisation: who acts on whom, the last owner, and the keys of those who left.
 
+use keydesk_core::domain::audit::EventKind;
 use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::ops::OpError;
-use keydesk_core::ops::invitations::{self, InviteForm, JoinForm};
+use keydesk_core::forms::invitation::InviteForm;
+use keydesk_core::forms::member::OffboardForm;
 use keydesk_core::ops::keys::IssuedKey;
-use keydesk_core::ops::members::{self, LeaveForm, MemberRef, Out, RoleForm};
-use keydesk_core::ops::offboarding::{self, DecideForm, Decided};
+use keydesk_core::ops::members::{self, Out};
+use keydesk_core::ops::offboarding::{self, Decided};
+use keydesk_core::ops::{OpError, access, invitations};
 use keydesk_core::store::Unaudited;
-use keydesk_core::store::people;
 use keydesk_core::store::sessions::{self, Begun, NewSession};
+use keydesk_core::store::{audit, people};
 
 use crate::support::*;
 
-fn whom(at: &At, other: &At) -> MemberRef {
-    MemberRef { org: at.org.slug.clone(), id: other.caller.person.id.to_string(), ..Default::default() }
-}
-
 async fn give(desk: &TestDesk, at: &At, other: &At, role: &str) -> Result<String, OpError> {
-    let form = RoleForm {
-        org: at.org.slug.clone(),
-        id: other.caller.person.id.to_string(),
-        role: role.into(),
-        ..Default::default()
-    };
-    members::change_role(desk, &at.caller, &form).await
+    let role = OrgRole::parse(role).unwrap();
+    members::change_role(desk, &at.caller, &at.org.slug, other.caller.person.id.as_str(), role).await
 }
 
 async fn disable(desk: &TestDesk, at: &At, other: &At) -> Result<Out, OpError> {
-    members::disable(desk, &at.caller, &whom(at, other)).await
+    members::disable(desk, &at.caller, &at.org.slug, other.caller.person.id.as_str()).await
 }
 
 async fn remove(desk: &TestDesk, at: &At, other: &At) -> Result<Out, OpError> {
-    members::remove(desk, &at.caller, &whom(at, other)).await
+    members::remove(desk, &at.caller, &at.org.slug, other.caller.person.id.as_str()).await
 }
 
 async fn leave(desk: &TestDesk, at: &At) -> Result<String, OpError> {
-    members::leave(desk, &at.caller, &LeaveForm { org: at.org.slug.clone() }).await
+    members::leave(desk, &at.caller, &at.org.slug).await
 }
 
 async fn names(desk: &TestDesk, at: &At, search: &str) -> Vec<String> {
@@ -147,7 +140,8 @@ on_both!(
         let second = desk.member(&owner, OrgRole::Owner).await;
         disable(&desk, &owner, &second).await.ok().unwrap();
         conflict(leave(&desk, &owner).await);
-        members::enable(&desk, &owner.caller, &whom(&owner, &second)).await.unwrap();
+        let id = second.caller.person.id.as_str();
+        members::enable(&desk, &owner.caller, &owner.org.slug, id).await.unwrap();
         leave(&desk, &owner).await.unwrap();
         assert_eq!(active_owners(&desk, &owner).await, 1);
         assert!(is_not_found(&give(&desk, &owner, &second, "member").await), "who left has no place here");
@@ -195,8 +189,8 @@ on_both!(
         assert_eq!(names(&desk, &lead, "").await, seen);
         assert_eq!(names(&desk, &owner, "").await.len(), 4);
         let view = members::list(&desk, &lead.caller, &lead.org.slug, "", None).await.unwrap();
-        let teams: Vec<_> = view.member_summary.iter().flat_map(|held| &held.teams).collect();
-        assert!(teams.iter().all(|(team, _)| team.name == "Ours"), "{teams:?}");
+        let teams: Vec<_> = view.member_summary.iter().flat_map(|summary| &summary.teams).collect();
+        assert!(teams.iter().all(|place| place.team.name == "Ours"), "{teams:?}");
         let show = async |at: &At, other: &At| {
             members::show(&desk, &at.caller, &at.org.slug, other.caller.person.id.as_str()).await
         };
@@ -211,8 +205,7 @@ on_both!(
         assert_eq!(names(&desk, &support, "").await.len(), 4);
         assert!(is_forbidden(&disable(&desk, &support, &mate).await));
         let other = desk.other_org("Contoso", "UTC").await;
-        let across = MemberRef { org: other.org.slug.clone(), ..whom(&other, &mate) };
-        assert!(is_not_found(&members::disable(&desk, &other.caller, &across).await));
+        assert!(is_not_found(&disable(&desk, &other, &mate).await));
     }
 );
 
@@ -282,7 +275,9 @@ on_both!(
                 role: "member".into(),
                 ..Default::default()
             };
-            let theirs = invitations::invite(&desk, &member.caller, &form).await.unwrap();
+            let slug = &owner.org.slug;
+            let theirs =
+                invitations::invite(&desk, &member.caller, slug, &form.parse().unwrap()).await.unwrap();
             match way_out {
                 "disable" => disable(&desk, &owner, &member).await.ok().unwrap(),
                 _ => remove(&desk, &owner, &member).await.ok().unwrap(),
@@ -306,9 +301,9 @@ on_both!(
                 role: "member".into(),
                 ..Default::default()
             };
-            let issued = invitations::invite(&desk, &owner.caller, &form).await.unwrap();
-            let join = JoinForm { token: issued.token };
-            invitations::accept_known(&desk, &member.caller, &join).await.unwrap();
+            let issued =
+                invitations::invite(&desk, &owner.caller, slug, &form.parse().unwrap()).await.unwrap();
+            invitations::accept_known(&desk, &member.caller, &issued.token).await.unwrap();
             let view = members::show(&desk, &owner.caller, &owner.org.slug, id.as_str()).await.unwrap();
             assert!(view.member.active());
             assert_eq!((view.member.role, view.team_ids.len()), (OrgRole::Member, 0));
@@ -326,8 +321,8 @@ async fn leaver_with_keys(desk: &TestDesk, owner: &At) -> (At, Vec<IssuedKey>) {
     (leaver, keys)
 }
 
-fn about(at: &At, leaver: &At, keys: &[&IssuedKey], act: &str) -> DecideForm {
-    DecideForm {
+fn about(at: &At, leaver: &At, keys: &[&IssuedKey], act: &str) -> OffboardForm {
+    OffboardForm {
         org: at.org.slug.clone(),
         id: leaver.caller.person.id.to_string(),
         keys: keys.iter().map(|key| key.id.to_string()).collect(),
@@ -336,13 +331,14 @@ fn about(at: &At, leaver: &At, keys: &[&IssuedKey], act: &str) -> DecideForm {
     }
 }
 
-async fn decide(desk: &TestDesk, at: &At, form: DecideForm) -> Result<Decided, OpError> {
-    offboarding::decide(desk, &at.caller, &form).await
+async fn decide(desk: &TestDesk, at: &At, form: OffboardForm) -> Result<Decided, OpError> {
+    let wish = form.parse().map_err(OpError::Invalid)?;
+    offboarding::decide(desk, &at.caller, &form.org, &form.id, &wish).await
 }
 
-async fn waiting(desk: &TestDesk, at: &At) -> i64 {
+async fn undecided(desk: &TestDesk, at: &At) -> i64 {
     let view = members::list(desk, &at.caller, &at.org.slug, "", None).await.unwrap();
-    view.undecided.iter().map(|(_, keys)| keys).sum()
+    view.undecided.iter().map(|left| left.keys).sum()
 }
 
 on_both!(
@@ -352,23 +348,23 @@ on_both!(
         let (leaver, keys) = leaver_with_keys(&desk, &owner).await;
         conflict(decide(&desk, &owner, about(&owner, &leaver, &[&keys[0]], "revoke")).await);
         assert!(remove(&desk, &owner, &leaver).await.ok().unwrap().has_keys);
-        assert_eq!(waiting(&desk, &owner).await, 3);
+        assert_eq!(undecided(&desk, &owner).await, 3);
         assert_eq!(desk.show(&owner, &keys[0]).await.owner.id, leaver.caller.person.id);
 
         let to = heir.caller.person.id.to_string();
-        let form = DecideForm { to, ..about(&owner, &leaver, &[&keys[0]], "reassign") };
+        let form = OffboardForm { to, ..about(&owner, &leaver, &[&keys[0]], "reassign") };
         assert!(decide(&desk, &owner, form).await.unwrap().more);
         assert_eq!(desk.show(&owner, &keys[0]).await.owner.id, heir.caller.person.id);
 
         let own_end = desk.show(&owner, &keys[1]).await.expires_at.unwrap();
-        let form = DecideForm { until: "2026-12-01".into(), ..about(&owner, &leaver, &[&keys[1]], "keep") };
+        let form = OffboardForm { until: "2026-12-01".into(), ..about(&owner, &leaver, &[&keys[1]], "keep") };
         decide(&desk, &owner, form).await.unwrap();
         let kept = desk.show(&owner, &keys[1]).await;
         assert!(kept.expires_at.unwrap() < own_end);
         assert_eq!(kept.expires_at.unwrap().date(&owner.org.zone), "1 Dec 2026");
 
         decide(&desk, &owner, about(&owner, &leaver, &[&keys[2]], "revoke")).await.unwrap();
-        assert_eq!(waiting(&desk, &owner).await, 0);
+        assert_eq!(undecided(&desk, &owner).await, 0);
         let view =
             offboarding::show(&desk, &owner.caller, &owner.org.slug, leaver.caller.person.id.as_str()).await;
         let view = view.unwrap();
@@ -394,18 +390,19 @@ on_both!(
         disable(&desk, &owner, &leaver).await.ok().unwrap();
         let own_end = desk.show(&owner, &keys[0]).await.expires_at;
         let keep =
-            |until: &str| DecideForm { until: until.into(), ..about(&owner, &leaver, &[&keys[0]], "keep") };
+            |until: &str| OffboardForm { until: until.into(), ..about(&owner, &leaver, &[&keys[0]], "keep") };
         for wrong in ["", "soon", "2020-01-01", "2031-01-01"] {
             assert_eq!(refused(decide(&desk, &owner, keep(wrong)).await).0, "until", "{wrong}");
         }
         decide(&desk, &owner, keep("2027-10-01")).await.unwrap();
         assert_eq!(desk.show(&owner, &keys[0]).await.expires_at, own_end);
         // Should the owner come back and leave again, the key is decided about anew.
-        assert_eq!(waiting(&desk, &owner).await, 2);
-        members::enable(&desk, &owner.caller, &whom(&owner, &leaver)).await.unwrap();
-        assert_eq!(waiting(&desk, &owner).await, 0);
+        assert_eq!(undecided(&desk, &owner).await, 2);
+        let id = leaver.caller.person.id.as_str();
+        members::enable(&desk, &owner.caller, &owner.org.slug, id).await.unwrap();
+        assert_eq!(undecided(&desk, &owner).await, 0);
         disable(&desk, &owner, &leaver).await.ok().unwrap();
-        assert_eq!(waiting(&desk, &owner).await, 3);
+        assert_eq!(undecided(&desk, &owner).await, 3);
     }
 );
 
@@ -417,7 +414,7 @@ on_both!(
         let all: Vec<&IssuedKey> = keys.iter().collect();
         let now = desk.now().ms();
         desk.execute(&format!("UPDATE keys SET last_used_at = {now} WHERE name = 'two'")).await.unwrap();
-        let revoke = |keys: &[&IssuedKey], count: &str| DecideForm {
+        let revoke = |keys: &[&IssuedKey], count: &str| OffboardForm {
             count: count.into(),
             ..about(&owner, &leaver, keys, "revoke")
         };
@@ -426,7 +423,7 @@ on_both!(
         assert_eq!(refused(decide(&desk, &owner, revoke(&[], "")).await).0, "keys");
         assert_eq!(refused(decide(&desk, &owner, about(&owner, &leaver, &all, "give")).await).0, "act");
         for nobody in [String::new(), leaver.caller.person.id.to_string(), "per_0".into()] {
-            let form = DecideForm { to: nobody, ..about(&owner, &leaver, &all, "reassign") };
+            let form = OffboardForm { to: nobody, ..about(&owner, &leaver, &all, "reassign") };
             assert_eq!(refused(decide(&desk, &owner, form).await).0, "to");
         }
         desk.clock.advance(11 * MINUTE);
@@ -435,14 +432,83 @@ on_both!(
         // One of the three is decided: the three together are not done any more, and none of them is.
         let fresh = At { caller: desk.caller(&owner.caller.person.id).await, org: owner.org.clone() };
         conflict(decide(&desk, &fresh, revoke(&all, "3")).await);
-        assert_eq!(waiting(&desk, &fresh).await, 2);
+        assert_eq!(undecided(&desk, &fresh).await, 2);
         decide(&desk, &fresh, revoke(&[&keys[1], &keys[2]], "2")).await.unwrap();
         let revoked = desk
             .number("SELECT COUNT(*) FROM audit_events WHERE org_id IS NOT NULL AND kind = 'key.revoked'")
             .await;
-        assert_eq!((waiting(&desk, &fresh).await, revoked), (0, 3));
+        assert_eq!((undecided(&desk, &fresh).await, revoked), (0, 3));
         let lead = desk.member(&owner, OrgRole::Member).await;
         let theirs = decide(&desk, &lead, about(&lead, &leaver, &all, "revoke")).await;
         assert!(is_not_found(&theirs));
+    }
+);
+
+on_both!(
+    fn leaving_ends_access_at_once_and_keeps_the_session_for_other_organisations(desk: TestDesk) {
+        let owner = desk.owner().await;
+        let member = desk.member(&owner, OrgRole::Admin).await;
+        let (id, name) = (&member.caller.person.id, &member.caller.person.name);
+        let hash = id.as_str().as_bytes();
+        let session = SessionId::new(desk.now(), desk.id_entropy());
+        let mut tx = desk.db.write().await.unwrap();
+        let password_set_at = people::password_set_at(&mut tx, id).await.unwrap().unwrap();
+        let new = NewSession {
+            hash,
+            id: &session,
+            person: id,
+            data: "{}",
+            address: "",
+            user_agent: "",
+            password_set_at,
+        };
+        assert_eq!(sessions::insert(&mut tx, &new, desk.now()).await.unwrap(), Begun::Yes);
+        tx.save_unaudited(Unaudited::Bench).await.unwrap();
+        leave(&desk, &member).await.unwrap();
+        let mut read = desk.db.read().await.unwrap();
+        assert!(sessions::who(&mut read, hash).await.unwrap().is_some());
+        let denied = access::open_org(&mut read, &member.caller, &owner.org.slug).await;
+        assert!(matches!(denied, Err(OpError::NotFound)));
+        // The event names the person; the role is a change of it.
+        let event = audit::of_subject(&mut read, &owner.org.id, id.as_str(), 1).await.unwrap().remove(0);
+        assert_eq!((event.kind, &event.subject_name), (EventKind::MemberLeft, name));
+        assert_eq!(event.before("role"), Some("admin"));
+    }
+);
+
+on_both!(
+    fn spend_stays_with_the_member_who_owned_the_key_when_it_was_spent(desk: TestDesk) {
+        let owner = desk.owner().await;
+        let heir = desk.member(&owner, OrgRole::Member).await;
+        let (leaver, keys) = leaver_with_keys(&desk, &owner).await;
+        let settle = async |cost| {
+            let usage = desk.usage(&owner, &keys[0], cost, desk.now()).await;
+            assert!(record(&desk, &usage).await.unwrap());
+        };
+        settle(70).await;
+        remove(&desk, &owner, &leaver).await.ok().unwrap();
+        let to = heir.caller.person.id.to_string();
+        let all: Vec<&IssuedKey> = keys.iter().collect();
+        let form = OffboardForm { to, ..about(&owner, &leaver, &all, "reassign") };
+        decide(&desk, &owner, form).await.unwrap();
+        settle(5).await;
+        let spent = async |viewer: &At, of: &At| {
+            let id = of.caller.person.id.as_str();
+            let view = members::show(&desk, &viewer.caller, &viewer.org.slug, id).await.unwrap();
+            view.member_summary.month_spent.nanos()
+        };
+        assert_eq!((spent(&owner, &leaver).await, spent(&owner, &heir).await), (70, 5));
+        assert_eq!(spent(&heir, &heir).await, 5);
+        let view = members::list(&desk, &owner.caller, &owner.org.slug, "", None).await.unwrap();
+        let rows = view.page.members.iter().zip(&view.member_summary);
+        let listed: Vec<i64> = rows
+            .filter(|(member, _)| member.id == heir.caller.person.id)
+            .map(|(_, summary)| summary.month_spent.nanos())
+            .collect();
+        assert_eq!(listed, [5]);
+        // A new month begins at zero.
+        desk.clock.advance(31 * DAY);
+        let owner = At { caller: desk.caller(&owner.caller.person.id).await, org: owner.org.clone() };
+        assert_eq!((spent(&owner, &leaver).await, spent(&owner, &heir).await), (0, 0));
     }
 );

@@ -2,15 +2,16 @@
 
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::{OrgId, PersonId, SessionId};
+use keydesk_core::domain::link::{LinkKind, OneTimeLink};
 use keydesk_core::domain::person::Email;
 use keydesk_core::domain::policy::{Action, PlatformRole, test_permit};
 use keydesk_core::ops::setup::set_up;
 use keydesk_core::ops::sign_in::{ResetForm, SignInForm, WRONG, reset_password, sign_in};
 use keydesk_core::ops::{OpError, links};
 use keydesk_core::store::Unaudited;
+use keydesk_core::store::people;
 use keydesk_core::store::people::NewPerson;
 use keydesk_core::store::sessions::{self, Begun, NewSession};
-use keydesk_core::store::{links::LinkKind, people};
 
 use crate::support::*;
 
@@ -236,7 +237,10 @@ on_both!(
         assert!(lives(&desk, b"one").await);
         // A link for one thing is none for another.
         assert!(is_not_found(&set_up(&desk, &setup_form(&token)).await));
-        assert_eq!(links::find(&desk, &token, LinkKind::Reset).await.unwrap(), Some(Some(person.clone())));
+        assert_eq!(
+            links::find(&desk, &token, LinkKind::Reset).await.unwrap(),
+            Some(OneTimeLink { person: Some(person.clone()) })
+        );
 
         for _ in 0..5 {
             assert!(is_wrong(&enter(&desk, OWNER_EMAIL, "wrong", "net").await));

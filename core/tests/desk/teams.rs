@@ -6,9 +6,11 @@ use keydesk_core::domain::key::State;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::forms::key::KeyForm;
-use keydesk_core::forms::team::{CreateForm, EditForm, TeamForm, TeamRef};
+use keydesk_core::forms::team::{CreateForm, EditForm, TeamForm};
+use keydesk_core::forms::team_people::AddForm;
+use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::Edited as KeyEdited;
-use keydesk_core::ops::teams::{self, AddForm, Edited, PersonForm, RemoveForm, TeamFilter};
+use keydesk_core::ops::teams::{self, Edited, TeamFilter, TeamPersonRef};
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store::audit;
 
@@ -52,8 +54,17 @@ async fn edit(desk: &TestDesk, at: &At, form: &EditForm) -> Edited {
     teams::edit(desk, &at.caller, form).await.unwrap()
 }
 
-fn team_ref(at: &At, team: &Team) -> TeamRef {
-    TeamRef { org: at.org.slug.clone(), id: team.id.to_string() }
+async fn archive(desk: &TestDesk, at: &At, team: &Team) -> Result<String, OpError> {
+    teams::archive(desk, &at.caller, &at.org.slug, team.id.as_str()).await
+}
+
+async fn restore(desk: &TestDesk, at: &At, team: &Team) -> Result<String, OpError> {
+    teams::restore(desk, &at.caller, &at.org.slug, team.id.as_str()).await
+}
+
+async fn add(desk: &TestDesk, caller: &Caller, form: &AddForm) -> Result<String, OpError> {
+    let new = form.parse().map_err(OpError::Invalid)?;
+    teams::add(desk, caller, &form.org, &form.id, &new).await
 }
 
 fn adding(at: &At, team: &Team, who: &At, role: &str) -> AddForm {
@@ -139,14 +150,13 @@ on_both!(
         );
         assert_eq!((conflict.form.name.as_str(), conflict.form.rpm_mode.as_str()), ("The crew", "none"));
 
-        let org = team_ref(&at, &team);
-        teams::archive(&desk, &at.caller, &org).await.unwrap();
-        assert!(matches!(teams::archive(&desk, &at.caller, &org).await, Err(OpError::Conflict(_))));
+        archive(&desk, &at, &team).await.unwrap();
+        assert!(matches!(archive(&desk, &at, &team).await, Err(OpError::Conflict(_))));
         // Its name is free, and then it cannot come back under it.
         let other = make(&desk, &at, open("Crew")).await.unwrap();
-        assert!(matches!(teams::restore(&desk, &at.caller, &org).await, Err(OpError::Conflict(_))));
-        teams::archive(&desk, &at.caller, &team_ref(&at, &other)).await.unwrap();
-        teams::restore(&desk, &at.caller, &org).await.unwrap();
+        assert!(matches!(restore(&desk, &at, &team).await, Err(OpError::Conflict(_))));
+        archive(&desk, &at, &other).await.unwrap();
+        restore(&desk, &at, &team).await.unwrap();
         let kinds: Vec<_> = events(&desk, &at, &team).await;
         let list = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect::<Vec<_>>();
         assert_eq!(
@@ -182,7 +192,7 @@ on_both!(
         assert_eq!(all.teams[0].admins[0].name, lead.caller.person.name);
         assert_eq!(names(list(&at, "OP", false).await), ["Ops"]);
         assert_eq!(names(list(&member, "", false).await), ["Crew"]);
-        teams::archive(&desk, &at.caller, &team_ref(&at, &ops_team)).await.unwrap();
+        archive(&desk, &at, &ops_team).await.unwrap();
         assert_eq!(names(list(&at, "", false).await), ["Crew"]);
         assert_eq!(names(list(&at, "", true).await), ["Ops"]);
         assert!(list(&member, "", true).await.teams.is_empty());
@@ -202,53 +212,49 @@ on_both!(
         );
         desk.join(&lead, &crew, true).await;
         desk.join(&admin, &crew, false).await;
-        teams::add(&desk, &lead.caller, &adding(&at, &crew, &member, "member")).await.unwrap();
-        let again = teams::add(&desk, &lead.caller, &adding(&at, &crew, &member, "member")).await;
+        add(&desk, &lead.caller, &adding(&at, &crew, &member, "member")).await.unwrap();
+        let again = add(&desk, &lead.caller, &adding(&at, &crew, &member, "member")).await;
         assert_eq!(wrong_fields(again), ["email"]);
-        let person = |who: &At, role: &str| PersonForm {
-            org: at.org.slug.clone(),
-            id: crew.id.to_string(),
-            person: who.caller.person.id.to_string(),
-            role: role.into(),
-            ..PersonForm::default()
+        let (org, team) = (at.org.slug.as_str(), crew.id.as_str());
+        let make_admin = async |by: &Caller, who: &At| {
+            let on = TeamPersonRef { org, team, person: who.caller.person.id.as_str() };
+            teams::set_role(&desk, by, on, TeamRole::Admin).await
         };
-        let removal = |who: &At| RemoveForm {
-            org: at.org.slug.clone(),
-            id: crew.id.to_string(),
-            person: who.caller.person.id.to_string(),
+        let remove = async |by: &Caller, who: &At| {
+            teams::remove(&desk, by, TeamPersonRef { org, team, person: who.caller.person.id.as_str() }).await
         };
         for result in [
-            teams::set_role(&desk, &lead.caller, &person(&admin, "admin")).await,
-            teams::remove(&desk, &lead.caller, &removal(&admin)).await,
-            teams::add(&desk, &lead.caller, &adding(&at, &crew, &at, "member")).await,
+            make_admin(&lead.caller, &admin).await,
+            remove(&lead.caller, &admin).await,
+            add(&desk, &lead.caller, &adding(&at, &crew, &at, "member")).await,
         ] {
             assert!(matches!(result, Err(OpError::Forbidden)), "{result:?}");
         }
-        let elsewhere = teams::add(&desk, &lead.caller, &adding(&at, &other, &member, "member")).await;
+        let elsewhere = add(&desk, &lead.caller, &adding(&at, &other, &member, "member")).await;
         assert!(matches!(elsewhere, Err(OpError::NotFound)));
         let stranger =
             AddForm { email: "nobody@example.com".into(), ..adding(&at, &crew, &member, "member") };
-        let (field, sentence) = refused(teams::add(&desk, &lead.caller, &stranger).await);
+        let (field, sentence) = refused(add(&desk, &lead.caller, &stranger).await);
         assert_eq!(field, "email");
         assert!(sentence.contains("invite them first"), "{sentence}");
 
         // A change of role asks for a fresh sign-in, an ordinary addition does not.
         desk.clock.advance(11 * MINUTE);
-        let stale = teams::set_role(&desk, &lead.caller, &person(&member, "admin")).await;
+        let stale = make_admin(&lead.caller, &member).await;
         assert!(matches!(stale, Err(OpError::ReauthRequired)));
         let second = desk.member(&at, OrgRole::Member).await;
-        let stale = teams::add(&desk, &lead.caller, &adding(&at, &crew, &second, "admin")).await;
+        let stale = add(&desk, &lead.caller, &adding(&at, &crew, &second, "admin")).await;
         assert!(matches!(stale, Err(OpError::ReauthRequired)));
-        teams::add(&desk, &lead.caller, &adding(&at, &crew, &second, "member")).await.unwrap();
+        add(&desk, &lead.caller, &adding(&at, &crew, &second, "member")).await.unwrap();
         let fresh = desk.caller(&lead.caller.person.id).await;
-        teams::set_role(&desk, &fresh, &person(&member, "admin")).await.unwrap();
+        make_admin(&fresh, &member).await.unwrap();
 
         // Who is removed leaves their key in the team.
         let key = desk.create(&at, owned(in_team(&crew, "theirs"), &member)).await;
         assert!(matches!(key, Err(OpError::ReauthRequired)), "a key for somebody else");
         let owner = At { caller: desk.caller(&at.caller.person.id).await, org: at.org.clone() };
         let key = desk.create(&owner, owned(in_team(&crew, "theirs"), &member)).await.unwrap();
-        teams::remove(&desk, &owner.caller, &removal(&member)).await.unwrap();
+        remove(&owner.caller, &member).await.unwrap();
         let key = desk.show(&owner, &key).await;
         assert_eq!(key.team.unwrap().id, crew.id);
         assert_eq!(key.owner.id, member.caller.person.id);
@@ -304,7 +310,7 @@ on_both!(
         let at = desk.owner().await;
         let crew = desk.team(&at, "Crew").await;
         let issued = desk.create(&at, in_team(&crew, "ci-prod")).await.unwrap();
-        teams::archive(&desk, &at.caller, &team_ref(&at, &crew)).await.unwrap();
+        archive(&desk, &at, &crew).await.unwrap();
         assert_eq!(desk.show(&at, &issued).await.state(desk.now()), State::TeamArchived);
         assert_eq!(refused(desk.create(&at, in_team(&crew, "another")).await).0, "team");
         move_key(&desk, &at, &issued, |form| form.team = String::new()).await.unwrap();

@@ -10,9 +10,9 @@ use keydesk_app::ask;
 use keydesk_app::path::LocalPath;
 use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::moment::Moment;
+use keydesk_core::domain::person::Person;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::sessions;
-use keydesk_core::store::people::Person;
 use tower_sessions::Session;
 
 use super::session_store::hash;

@@ -8,10 +8,10 @@ pub use password::PasswordPage;
 pub use second_factor::{RecoveryCodesPage, SecondFactorPage};
 pub use sessions::SessionsPage;
 
+use keydesk_core::domain::member::Membership;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::ops::access::{Caller, own_orgs};
 use keydesk_core::ops::account::{self, Account, NameForm, SessionLife};
-use keydesk_core::store::people::Membership;
 use leptos::prelude::*;
 
 use super::members::role_word;

@@ -1,7 +1,9 @@
-//! The card behind an invitation's link: who invites to what, and the way in.
+//! The page behind an invitation's link: who invites to what, and the way to join.
 
 use keydesk_core::domain::policy::OrgRole;
-use keydesk_core::ops::invitations::{self, AcceptForm, Offer};
+use keydesk_core::domain::team::TeamRole;
+use keydesk_core::forms::invitation::AcceptForm;
+use keydesk_core::ops::invitations::{self, Offer};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
@@ -17,7 +19,7 @@ pub fn JoinPage() -> impl IntoView {
         let desk = desk()?;
         let Some(offer) = invitations::find(&desk, &token).await? else {
             return Ok(dead_link(
-                "An invitation's link works once, for seven days. This one was used, withdrawn or sent again, or has run out. Ask whoever invited you for another.",
+                "An invitation link works once, for seven days. This one was used, withdrawn, replaced by a newer one, or has expired. Ask for a new invitation.",
             ));
         };
         let invitation = &offer.invitation;
@@ -34,13 +36,13 @@ pub fn JoinPage() -> impl IntoView {
             OrgRole::Admin => "an admin",
             OrgRole::Member => "a member",
         };
-        let team = invitation.team.as_ref().map(|(team, admin)| match admin {
-            true => format!(", and to look after the team {}", team.name),
-            false => format!(", in the team {}", team.name),
+        let team = invitation.team.as_ref().map(|place| match place.role {
+            TeamRole::Admin => format!(" and a team admin of {}", place.team.name),
+            TeamRole::Member => format!(" in the team {}", place.team.name),
         });
         let words = format!(
-            "{} invites you to be {role}{}. You sign in as {}.",
-            invitation.invited_by.as_deref().unwrap_or("Whoever runs this installation"),
+            "{} invites you to join as {role}{}. You sign in as {}.",
+            invitation.invited_by.as_deref().unwrap_or("Your administrator"),
             team.unwrap_or_default(),
             invitation.email.as_str()
         );
@@ -69,7 +71,7 @@ fn new_person(token: String, field_errors: &FieldErrors) -> AnyView {
         field: "password",
         name: "form[password]",
         label: "Password",
-        help: "15 characters or more. Four unusual words do well.",
+        help: "15 characters or more, such as four unusual words.",
         kind: "password",
         autocomplete: "new-password",
         max: Some(256),
@@ -111,7 +113,7 @@ fn sign_in(offer: &Offer, token: &str) -> AnyView {
 
 fn sign_out(offer: &Offer, me: &str) -> AnyView {
     let words = format!(
-        "You are signed in as {me}, and the invitation is for {}. Sign out, then open the link again.",
+        "You are signed in as {me}, but the invitation is for {}. Sign out, then open the link again.",
         offer.invitation.email.as_str()
     );
     view! {

@@ -1,4 +1,4 @@
-//! The pages before somebody is out: leaving oneself, and removing somebody. Each says what will happen.
+//! The confirmation pages for leaving an organisation and for removing a member.
 
 use keydesk_core::ops::members;
 use leptos::prelude::*;
@@ -20,11 +20,11 @@ pub fn LeavePage() -> impl IntoView {
         let view = members::leave_form(&desk, &caller, &slug).await?;
         let org = &view.context.org;
         let keys = match view.live_keys {
-            0 => "You own no live key here.".to_owned(),
-            1 => "Your live key works as before. An owner or an admin decides who is to own it.".to_owned(),
-            many => format!(
-                "Your {many} live keys work as before. An owner or an admin decides who is to own them."
-            ),
+            0 => "You own no live keys here.".to_owned(),
+            1 => "Your live key keeps working. An owner or an admin decides who gets it.".to_owned(),
+            many => {
+                format!("Your {many} live keys keep working. An owner or an admin decides who gets them.")
+            }
         };
         let back = LocalPath::member(&org.slug, &caller.person.id).as_str().to_owned();
         let body = view! {
@@ -33,9 +33,9 @@ pub fn LeavePage() -> impl IntoView {
             {page_head(vec![], format!("Leave {}", org.name).into_any(), ().into_any(), ().into_any())}
             <div class="stack roomy">
                 <ul class="bullets">
-                    <li>{format!("You see nothing of {} any more, and are in none of its teams.", org.name)}</li>
+                    <li>{format!("You lose access to {} at once and are removed from its teams.", org.name)}</li>
                     <li>{keys}</li>
-                    <li>"To come back, you have to be invited again."</li>
+                    <li>"You need a new invitation to come back."</li>
                 </ul>
                 <form class="form" method="post" action="/api/members/leave" data-enhance>
                     {on_page(here())}
@@ -63,11 +63,11 @@ pub fn RemoveMemberPage() -> impl IntoView {
         let member_page = LocalPath::member(&org.slug, &member.id).as_str().to_owned();
         let above = vec![crumbs(&org.slug), (member_page.clone(), member.name.clone())];
         let keys = match view.member_summary.live_keys {
-            0 => "They own no live key here.".to_owned(),
-            1 => "Their live key works as before, until you decide about it on the next page.".to_owned(),
-            many => format!(
-                "Their {many} live keys work as before, until you decide about each on the next page."
-            ),
+            0 => "They own no live keys here.".to_owned(),
+            1 => "Their live key keeps working until you decide about it on the next page.".to_owned(),
+            many => {
+                format!("Their {many} live keys keep working until you decide about them on the next page.")
+            }
         };
         let body = view! {
             {title(format!("Remove {}", member.name))}
@@ -75,10 +75,10 @@ pub fn RemoveMemberPage() -> impl IntoView {
             {page_head(above, format!("Remove {}", member.name).into_any(), ().into_any(), ().into_any())}
             <div class="stack roomy">
                 <ul class="bullets">
-                    <li>"They are signed out everywhere at once, and are in no team any more."</li>
+                    <li>"They are signed out everywhere at once and removed from all teams."</li>
                     <li>{keys}</li>
-                    <li>"Invitations that they sent and nobody took up are withdrawn."</li>
-                    <li>"To take them out for a while, " <a href=member_page.clone()>"disable them"</a> " instead."</li>
+                    <li>"Open invitations that they sent are withdrawn."</li>
+                    <li>"To block access only for a while, " <a href=member_page.clone()>"disable them"</a> " instead."</li>
                 </ul>
                 <form class="form" method="post" action="/api/members/remove" data-enhance>
                     {on_page(here())}

@@ -1,12 +1,13 @@
 //! Who is in the organisation, who is invited, and whose keys wait for a decision. Search and page are in the address.
 
+use keydesk_core::domain::invitation::Invitation;
+use keydesk_core::domain::member::{Member, MemberSummary};
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On, OrgRole};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::members::{self, MembersView};
-use keydesk_core::store::invitations::Invitation;
-use keydesk_core::store::members::{Cursor, Member, MemberSummary};
+use keydesk_core::store::members::Cursor;
 use leptos::prelude::*;
 
 use super::{role_word, state_badge, teams_line};
@@ -95,14 +96,14 @@ fn href(org: &str, search: &str, cursor: &Cursor) -> String {
 
 /// Keys of people who left stay here until somebody decides.
 fn waiting(view: &MembersView) -> Option<impl IntoView + use<>> {
-    let all: i64 = view.undecided.iter().map(|(_, keys)| keys).sum();
+    let all: i64 = view.undecided.iter().map(|left| left.keys).sum();
     let slug = view.context.org.slug.clone();
     let lines = view
         .undecided
         .iter()
-        .map(|(person, keys)| {
-            let words = format!("{}: {}", person.name, count(*keys, "key", "keys"));
-            view! { <li><a href=LocalPath::offboarding(&slug, &person.id).as_str().to_owned()>{words}</a></li> }
+        .map(|left| {
+            let words = format!("{}: {}", left.person.name, count(left.keys, "key", "keys"));
+            view! { <li><a href=LocalPath::offboarding(&slug, &left.person.id).as_str().to_owned()>{words}</a></li> }
         })
         .collect_view();
     (all > 0).then(|| {
@@ -286,7 +287,7 @@ fn invitation_row(
     zone: &Zone,
 ) -> impl IntoView + use<> {
     let (email, id) = (invitation.email.as_str().to_owned(), invitation.id.to_string());
-    let place = teams_line(&invitation.team.iter().cloned().collect::<Vec<_>>());
+    let place = teams_line(&invitation.team);
     let by = invitation.invited_by.clone().unwrap_or_else(|| "command line".into());
     let how = match invitation.mailed_at {
         Some(at) => view! { "by " {by} ", mailed " {when::ago(at, now, zone)} }.into_any(),

@@ -1,5 +1,4 @@
-//! The people of an organisation: the list, one person, inviting, the card behind an invitation, leaving and what is
-//! left behind.
+//! The members of an organisation: the list, one member, inviting, joining, leaving, and the keys of those who left.
 
 mod invite;
 mod join;
@@ -15,11 +14,9 @@ pub use list::MembersPage;
 pub use offboarding::OffboardingPage;
 pub use show::MemberPage;
 
+use keydesk_core::domain::member::{Member, TeamMembership};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::policy::OrgRole;
-use keydesk_core::domain::team::Team;
-use keydesk_core::ops::invitations::place_in;
-use keydesk_core::store::members::Member;
 use leptos::prelude::*;
 
 use crate::path::LocalPath;
@@ -33,12 +30,12 @@ pub(super) fn role_word(role: OrgRole) -> &'static str {
     }
 }
 
-/// What a role is for, beside its word in a form.
+/// What a role allows, beside its word in a form.
 fn role_help(role: OrgRole) -> &'static str {
     match role {
-        OrgRole::Owner => "everything, also making owners",
-        OrgRole::Admin => "keys, teams, people and settings, but no owners",
-        OrgRole::Member => "their own keys, and those of teams they look after",
+        OrgRole::Owner => "full access, can make other owners",
+        OrgRole::Admin => "manages keys, teams, members and settings, but not owners",
+        OrgRole::Member => "their own keys, and the teams they are admin of",
     }
 }
 
@@ -51,18 +48,17 @@ fn role_options(roles: &[OrgRole]) -> Vec<(String, String)> {
 
 fn state_badge(member: &Member, zone: &Zone) -> impl IntoView + use<> {
     let (tone, word, why) = match (member.removed_at, member.disabled_at) {
-        (Some(at), _) => (BadgeTone::Ended, "Left", format!("Out since {}.", at.exact(zone))),
+        (Some(at), _) => (BadgeTone::Ended, "Left", format!("Left {}.", at.exact(zone))),
         (None, Some(at)) => {
-            (BadgeTone::Idle, "Disabled", format!("Disabled {}. Cannot sign in here.", at.exact(zone)))
+            (BadgeTone::Idle, "Disabled", format!("Disabled {}. They have no access here.", at.exact(zone)))
         }
-        (None, None) => (BadgeTone::Good, "Active", format!("In since {}.", member.since.exact(zone))),
+        (None, None) => (BadgeTone::Good, "Active", format!("Joined {}.", member.since.exact(zone))),
     };
     badge(tone, word.into(), why)
 }
 
-fn teams_line(teams: &[(Team, bool)]) -> String {
-    let places: Vec<String> = teams.iter().map(|(team, admin)| place_in(&team.name, *admin)).collect();
-    places.join(" · ")
+fn teams_line<'a>(teams: impl IntoIterator<Item = &'a TeamMembership>) -> String {
+    teams.into_iter().map(TeamMembership::words).collect::<Vec<_>>().join(" · ")
 }
 
 fn crumbs(org: &str) -> (String, String) {

@@ -1,9 +1,10 @@
-//! What becomes of the keys of somebody who left: select some, say what, and they are done. One form, so that it works
-//! for one key and for many, with script and without.
+//! The keys of a member who left: select some, choose an action. One form for one key and for many, with script and
+//! without.
 
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::moment::Day;
-use keydesk_core::ops::offboarding::{self, DecideForm, OffboardingView};
+use keydesk_core::forms::member::OffboardForm;
+use keydesk_core::ops::offboarding::{self, OffboardingView};
 use leptos::prelude::*;
 
 use super::{crumbs, state_badge};
@@ -27,7 +28,7 @@ pub fn OffboardingPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = offboarding::show(&desk, &caller, &slug, &id).await?;
         let field_errors = field_errors();
-        let sent: DecideForm = typed().unwrap_or_default();
+        let sent: OffboardForm = typed().unwrap_or_default();
         let (org, member) = (&view.context.org, &view.member);
         let member_page = LocalPath::member(&org.slug, &member.id).as_str().to_owned();
         let above = vec![crumbs(&org.slug), (member_page.clone(), member.name.clone())];
@@ -35,20 +36,17 @@ pub fn OffboardingPage() -> impl IntoView {
             <span class="words">{format!("Keys of {}", member.name)}</span>
             {state_badge(member, &org.zone)}
         };
-        let under = match view.decided {
-            0 => "They work as before until you decide about each.".to_owned(),
-            1 => {
-                "They work as before until you decide about each. One more runs on by a decision.".to_owned()
-            }
-            many => {
-                format!("They work as before until you decide about each. {many} more run on by a decision.")
-            }
+        let decided = match view.decided {
+            0 => String::new(),
+            1 => " You already decided to keep 1 more.".to_owned(),
+            many => format!(" You already decided to keep {many} more."),
         };
+        let under = format!("They still work. Reassign, expire or revoke them.{decided}");
         let under = (!view.keys.is_empty()).then(|| view! { <p class="muted">{under}</p> });
         let work = match view.keys.is_empty() {
             true => nothing_left(&view, member_page),
             false => {
-                // One key needs no proof; for several it is asked when the form comes back for it.
+                // One key needs no recent sign-in; for several, the form comes back and asks.
                 let reauth = (sent.keys.len() > 1).then(|| reauth_fields(&caller, view.now, &field_errors));
                 form(&view, &sent, &field_errors, reauth.into_any())
             }
@@ -66,13 +64,13 @@ pub fn OffboardingPage() -> impl IntoView {
 
 fn nothing_left(view: &OffboardingView, member_page: String) -> AnyView {
     let words = match view.decided {
-        0 => format!("{} owns no live key.", view.member.name),
-        1 => "One runs on until its end.".to_owned(),
-        many => format!("{many} run on until their end."),
+        0 => format!("{} owns no live keys.", view.member.name),
+        1 => "1 key is kept until it expires.".to_owned(),
+        many => format!("{many} keys are kept until they expire."),
     };
     view! {
         <section class="empty">
-            {icon(Icon::Check)} <h2>"Nothing to decide"</h2> <p>{words}</p>
+            {icon(Icon::Check)} <h2>"No keys to decide about"</h2> <p>{words}</p>
             <div class="actions">
                 <a class="btn" href=member_page>{format!("Go to {}", view.member.name)}</a>
             </div>
@@ -81,7 +79,7 @@ fn nothing_left(view: &OffboardingView, member_page: String) -> AnyView {
     .into_any()
 }
 
-fn form(view: &OffboardingView, sent: &DecideForm, field_errors: &FieldErrors, reauth: AnyView) -> AnyView {
+fn form(view: &OffboardingView, sent: &OffboardForm, field_errors: &FieldErrors, reauth: AnyView) -> AnyView {
     let org = &view.context.org;
     let rows = view.keys.iter().map(|key| row(view, key, sent)).collect_view();
     let used = view.keys.iter().filter(|key| key.in_use(view.now)).count();
@@ -110,24 +108,36 @@ fn form(view: &OffboardingView, sent: &DecideForm, field_errors: &FieldErrors, r
                 </div>
                 {field_error("keys", field_errors.of("keys"))}
             </div>
+            <div class="limited form">{reauth}</div>
             <fieldset class="stack decide">
-                <legend>"What becomes of the selected keys"</legend>
+                <legend>"Action"</legend>
                 {acts(view, sent, field_errors, used)}
                 {field_error("act", field_errors.of("act"))}
             </fieldset>
-            <div class="limited form">{reauth}</div>
-            <div class="actions">
-                <button class="btn primary">"Decide about the selected keys"</button>
-            </div>
         </form>
     }
     .into_any()
 }
 
-fn acts(view: &OffboardingView, sent: &DecideForm, field_errors: &FieldErrors, used: usize) -> AnyView {
+/// The button of one action. It counts the keys once the form has come back with them.
+fn button(act: &str, class: &'static str, sent: &OffboardForm) -> AnyView {
+    let words = match sent.keys.len() {
+        0 => format!("{act} selected keys"),
+        1 => format!("{act} 1 key"),
+        many => format!("{act} {many} keys"),
+    };
+    view! {
+        <div class="actions">
+            <button class=class>{words}</button>
+        </div>
+    }
+    .into_any()
+}
+
+fn acts(view: &OffboardingView, sent: &OffboardForm, field_errors: &FieldErrors, used: usize) -> AnyView {
     let zone = &view.context.org.zone;
     let act = |value: &'static str, label: &'static str, words: &'static str| {
-        let checked = sent.act == value;
+        let checked = sent.act == value || (sent.act.is_empty() && value == "reassign");
         view! {
             <label class="choice">
                 <input type="radio" name="form[act]" value=value data-reveals checked=checked />
@@ -135,14 +145,14 @@ fn acts(view: &OffboardingView, sent: &DecideForm, field_errors: &FieldErrors, u
             </label>
         }
     };
-    let mut people = vec![(String::new(), "Choose somebody".to_owned())];
+    let mut people = vec![(String::new(), "Choose a member".to_owned())];
     people.extend(view.people.iter().map(|person| (person.id.to_string(), person.name.clone())));
     let wrong = field_errors.of("until");
     let count = TextField {
         field: "count",
         name: "form[count]",
-        label: "How many keys you selected",
-        help: "Asked for when one of them was used in the last day: revoking it breaks something.",
+        label: "Number of selected keys",
+        help: "Required if one of them was used in the last day: something still depends on it.",
         optional: true,
         ..Default::default()
     };
@@ -155,13 +165,14 @@ fn acts(view: &OffboardingView, sent: &DecideForm, field_errors: &FieldErrors, u
     });
     view! {
         <div class="reveals" data-field="act">
-            {act("reassign", "Give them to somebody", "They go on under another owner, with their history.")}
+            {act("reassign", "Reassign", "They get a new owner and keep working, with their history.")}
             <div class="reveal limited">
                 {select_field("to", "form[to]", "New owner", "", people, &sent.to, field_errors)}
+                {button("Reassign", "btn primary", sent)}
             </div>
         </div>
         <div class="reveals">
-            {act("keep", "Let them run until a day", "They go on as they are and expire then, or at an earlier end of their own.")}
+            {act("keep", "Keep until a date", "They keep working until this date, or until they expire, if sooner.")}
             <div class="reveal limited">
                 <div class="field" data-field="until">
                     <label class="label" for="until">"Last day"</label>
@@ -175,20 +186,23 @@ fn acts(view: &OffboardingView, sent: &DecideForm, field_errors: &FieldErrors, u
                         aria-describedby="until-help"
                         aria-invalid=wrong.is_some().then_some("true")
                     />
-                    {help("until", format!("They work to the end of this day, {}.", zone.name()))}
+                    {help("until", format!("Until the end of this day, {}.", zone.name()))}
                     {field_error("until", wrong)}
                 </div>
+                {button("Keep", "btn primary", sent)}
             </div>
         </div>
         <div class="reveals">
-            {act("revoke", "Revoke them", "Requests with them are refused from now on. This is final.")}
-            <div class="reveal limited">{warning} {count.draw(String::new(), field_errors)}</div>
+            {act("revoke", "Revoke", "Requests with these keys fail from now on. This can’t be undone.")}
+            <div class="reveal limited">
+                {warning} {count.draw(String::new(), field_errors)} {button("Revoke", "btn danger", sent)}
+            </div>
         </div>
     }
     .into_any()
 }
 
-fn row(view: &OffboardingView, key: &Key, sent: &DecideForm) -> impl IntoView + use<> {
+fn row(view: &OffboardingView, key: &Key, sent: &OffboardForm) -> impl IntoView + use<> {
     let (org, now) = (&view.context.org, view.now);
     let checked = sent.keys.iter().any(|id| id == key.id.as_str());
     let used = match key.last_used_at {

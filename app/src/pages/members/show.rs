@@ -1,9 +1,12 @@
-//! One person: their role, teams and keys, and what can be done.
+//! One member: role, teams, keys, history and actions.
+
+use std::collections::BTreeSet;
 
 use keydesk_core::domain::policy::{Action, On, OrgRole};
+use keydesk_core::forms::member::RoleForm;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::invitations::roles_to_grant;
-use keydesk_core::ops::members::{self, MemberView, RoleForm};
+use keydesk_core::ops::members::{self, MemberView};
 use leptos::prelude::*;
 
 use super::{crumbs, role_options, role_word, state_badge, teams_line};
@@ -11,6 +14,7 @@ use crate::ask::{caller, desk, param};
 use crate::key_status::status_badge as key_badge;
 use crate::layout::reauth::reauth_fields;
 use crate::layout::{Width, framed};
+use crate::pages::audit::{Links, event_row};
 use crate::pages::keys::key_hint;
 use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
@@ -19,7 +23,7 @@ use crate::ui::icon::{Icon, icon};
 use crate::ui::page_head::page_head;
 use crate::ui::when;
 
-/// More keys than these are in the list of keys.
+/// Keys on the page; the others are in the list of keys.
 const KEYS_SHOWN: usize = 20;
 
 #[component]
@@ -71,7 +75,7 @@ fn actions(view: &MemberView, caller: &Caller) -> AnyView {
     });
     let disable =
         (member.active() && may(Action::DisableMember)).then(|| post("disable", Icon::Pause, "Disable"));
-    // Taking an owner or an admin back in asks for a fresh proof, which the card below has.
+    // Enabling an owner or an admin requires a recent sign-in, which the card below asks for.
     let at_once = member.role == OrgRole::Member || caller.recently_authenticated(view.now);
     let enable = (!member.active() && !left && at_once && may(Action::EnableMember))
         .then(|| post("enable", Icon::Play, "Enable"));
@@ -101,7 +105,7 @@ fn role_card(view: &MemberView, caller: &Caller) -> Option<impl IntoView + use<>
                     {on_page(here())}
                     <input type="hidden" name="form[org]" value=org.slug.clone() />
                     <input type="hidden" name="form[id]" value=member.id.to_string() />
-                    <p>{format!("Take {} back in, with the role and teams they had.", member.name)}</p>
+                    <p>{format!("{} gets access again, with the same role and teams.", member.name)}</p>
                     {(member.role != OrgRole::Member).then(|| reauth_fields(caller, view.now, &field_errors))}
                     <div class="actions">
                         <button class="btn">{icon(Icon::Play)} "Enable"</button>
@@ -121,7 +125,7 @@ fn role_card(view: &MemberView, caller: &Caller) -> Option<impl IntoView + use<>
                     "role",
                     "form[role]",
                     "Role",
-                    "Holds for their next request. Invitations that they sent are withdrawn when they hold less.",
+                    "Takes effect immediately. If the new role can’t invite, their open invitations are withdrawn.",
                     role_options(&roles_to_grant(&view.context.principal)),
                     &chosen,
                     &field_errors,
@@ -174,8 +178,8 @@ fn keys_card(view: &MemberView) -> impl IntoView + use<> {
     let under = match all {
         0 => "None.".to_owned(),
         all if all > shown => format!("The newest {shown} of {all}."),
-        1 => "One.".to_owned(),
-        all => format!("{all} in all."),
+        1 => "1 key.".to_owned(),
+        all => format!("{all} keys."),
     };
     let table = (shown > 0).then(|| {
         view! {
@@ -208,35 +212,12 @@ fn keys_card(view: &MemberView) -> impl IntoView + use<> {
 }
 
 fn history_card(view: &MemberView) -> Option<impl IntoView + use<>> {
-    let (now, zone) = (view.now, view.context.org.zone.clone());
+    let (now, org) = (view.now, &view.context.org);
+    let links = Links { slug: &org.slug, there: &BTreeSet::new() };
     let events = view
         .history
         .iter()
-        .map(|event| {
-            let changes = event
-                .changes
-                .iter()
-                .map(|change| {
-                    let words = match (&change.before, &change.after) {
-                        (Some(before), Some(after)) => {
-                            format!("{}: from {before} to {after}", capital(&change.field))
-                        }
-                        (Some(only), None) | (None, Some(only)) => {
-                            format!("{}: {only}", capital(&change.field))
-                        }
-                        (None, None) => capital(&change.field),
-                    };
-                    view! { <p class="sub">{words}</p> }
-                })
-                .collect_view();
-            view! {
-                <li>
-                    {icon(Icon::Person)}
-                    <span>{format!("{} {} {}", event.actor_name, event.kind.verb(), event.subject_name)}</span>
-                    {when::ago(event.at, now, &zone)} {changes}
-                </li>
-            }
-        })
+        .map(|event| event_row(event, &links, when::ago(event.at, now, &org.zone).into_any(), &org.zone))
         .collect_view();
     (!view.history.is_empty()).then(|| {
         view! {
@@ -248,11 +229,6 @@ fn history_card(view: &MemberView) -> Option<impl IntoView + use<>> {
             </section>
         }
     })
-}
-
-fn capital(field: &str) -> String {
-    let mut letters = field.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn about_card(view: &MemberView, caller: &Caller) -> impl IntoView + use<> {
@@ -276,14 +252,14 @@ fn about_card(view: &MemberView, caller: &Caller) -> impl IntoView + use<> {
             None => "Never".into_any(),
         };
         let factor = if member.second_factor { "On" } else { "Off" };
-        view! { {fact("Last seen", seen)} {fact("Second factor", factor.into_any())} }
+        view! { {fact("Last seen", seen)} {fact("2FA", factor.into_any())} }
     });
     let out = member.removed_at.or(member.disabled_at).map(|at| {
         let label = if member.removed_at.is_some() { "Left" } else { "Disabled" };
         fact(label, when::date(at, zone).into_any())
     });
     view! {
-        <aside class="card" aria-label="About this person">
+        <aside class="card" aria-label="About this member">
             <header>
                 <h2>"About"</h2>
             </header>

@@ -65,8 +65,8 @@ pub fn HomePage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let own = own_orgs(&desk, &caller).await?;
-        let last = last_org().filter(|slug| own.iter().any(|(own, _)| own == slug));
-        if let Some(slug) = last.as_ref().or(own.first().map(|(slug, _)| slug)) {
+        let last = last_org().filter(|slug| own.iter().any(|own| own.slug == *slug));
+        if let Some(slug) = last.as_ref().or(own.first().map(|own| &own.slug)) {
             leptos_axum::redirect(LocalPath::keys(slug).as_str());
             return Ok(().into_any());
         }
@@ -205,7 +205,7 @@ fn none_found(filter: &OrgFilter, base: &'static str) -> AnyView {
 }
 
 fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<> {
-    let own = view.own.iter().any(|(slug, _)| *slug == org.slug);
+    let own = view.own.iter().any(|own| own.slug == org.slug);
     // An operator goes in only where they belong; support goes in everywhere.
     let name = if own || !operates {
         let to = LocalPath::keys(&org.slug).as_str().to_owned();

@@ -1,4 +1,4 @@
-//! The page before a team is archived: what happens to its keys, and that it can be undone.
+//! The confirmation page for archiving a team.
 
 use keydesk_core::ops::teams;
 use leptos::prelude::*;
@@ -22,15 +22,15 @@ pub fn ArchiveTeamPage() -> impl IntoView {
         let team_page = LocalPath::team(&slug, &team.id).as_str().to_owned();
         let keys = keys_href(&slug, team);
         let consequence = match team.live_keys {
-            0 => view! { <li>"It has no live key."</li> }.into_any(),
+            0 => view! { <li>"It has no live keys."</li> }.into_any(),
             1 => view! {
-                <li>"Its " <a href=keys>"1 live key"</a> " is refused from now on. A request already under way is finished."</li>
+                <li>"Its " <a href=keys>"1 live key"</a> " stops working at once. Requests in progress finish."</li>
             }
             .into_any(),
             _ => view! {
                 <li>
                     "Its " <a href=keys>{team.live_keys_words()} " live keys"</a>
-                    " are refused from now on. Requests already under way are finished."
+                    " stop working at once. Requests in progress finish."
                 </li>
             }
             .into_any(),
@@ -43,9 +43,9 @@ pub fn ArchiveTeamPage() -> impl IntoView {
             <div class="stack roomy">
                 <ul class="bullets">
                     {consequence}
-                    <li>"Nobody can edit the team or its people while it is archived, and only owners and admins see it."</li>
+                    <li>"An archived team can’t be edited, and only owners and admins see it."</li>
                     <li>
-                        "It can be restored with its people, bounds and keys. A key that has to go on working can be moved to another team before."
+                        "You can restore it with its people, limits and keys. Move keys that must keep working to another team first."
                     </li>
                 </ul>
                 <form class="form" method="post" action="/api/teams/archive" data-enhance>

@@ -1,4 +1,4 @@
-//! The form of a team: without bounds for a new one, filled for an edit. Both are the same fields.
+//! The form of a team: empty for a new one, filled in for an edit.
 
 use keydesk_core::domain::team::MAX_NAME;
 use keydesk_core::forms::team::{CreateForm, EditForm};
@@ -53,8 +53,8 @@ pub fn EditTeamPage() -> impl IntoView {
         let mut view = teams::edit_form(&desk, &caller, &slug, &id).await?;
         let mut was = serde_json::to_string(&view.form).unwrap_or_default();
         let mut version = view.team.as_ref().map(|team| team.version).unwrap_or_default();
-        // After a clash the form holds the team as it stands with this person's changes. After a mistake it is what they
-        // typed, still drawn from the version that they saw.
+        // After a conflict the form has the current team with this person's changes. After a mistake it has what they typed,
+        // and the version that they started from.
         let merged = returned().and_then(|form| form.merged);
         if let Some(form) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
             view.form = form;
@@ -65,7 +65,7 @@ pub fn EditTeamPage() -> impl IntoView {
         let name = view.team.as_ref().map(|team| team.spec.name.clone()).unwrap_or_default();
         let team_page = LocalPath::teams(&slug).with_id(&id).as_str().to_owned();
         let under = view! {
-            <p class="muted">"Lower bounds hold for new keys and for edits. Keys that are above them stay as they are, and the team’s page lists them."</p>
+            <p class="muted">"Lower limits apply to new keys and edits. Existing keys above them don’t change; the team’s page lists them."</p>
         };
         let body = view! {
             {title(format!("Edit {name}"))}
@@ -101,7 +101,7 @@ fn fields(view: &FormView, field_errors: &FieldErrors) -> AnyView {
         field: "name",
         name: "form[team][name]",
         label: "Name",
-        help: "Unique among the organisation's teams in use.",
+        help: "Must be unique in the organisation.",
         max: Some(MAX_NAME),
         autofocus: view.team.is_none(),
         ..Default::default()
@@ -113,19 +113,19 @@ fn fields(view: &FormView, field_errors: &FieldErrors) -> AnyView {
         patterns: &form.patterns,
         pair: &|field| form.pair(field),
         bound: &|_| None,
-        every: "Every model of the organisation, now and later.",
-        total: "Never resets. Raise it to let the team go on.",
+        every: "All models, including those added later.",
+        total: "Never resets. Raise it when the team needs more.",
     };
     view! {
         {name.draw(form.name.clone(), field_errors)}
         <fieldset class="group">
-            <legend>"What its keys may use"</legend>
-            <p class="help">"No key of the team can be given more."</p>
+            <legend>"Models"</legend>
+            <p class="help">"Keys of this team can use only these models."</p>
             {bounds.models(&view.models, field_errors)}
         </fieldset>
         <fieldset class="group">
-            <legend>"What it may spend"</legend>
-            <p class="help">"All its keys together, and so the most that one of them can be given. Checked at every request; a change holds from the next one on."</p>
+            <legend>"Budget and rate limits"</legend>
+            <p class="help">"Shared by all keys of the team, and the maximum for each of them. Applies to every request. Changes take effect immediately."</p>
             {bounds.budgets(&view.context.org.zone, field_errors)}
             {bounds.rates(field_errors)}
         </fieldset>

@@ -24,13 +24,12 @@ fn state_badge(team: &WholeTeam, now: Moment, zone: &Zone) -> Option<impl IntoVi
     let over = team.budgets.iter().find(|used| used.is_over());
     let (tone, word, title) = match (team.archived_at, over) {
         (Some(at), _) => {
-            let title = format!("Archived {}. Requests with its keys are refused.", at.exact(zone));
+            let title = format!("Archived {}. Requests with its keys fail.", at.exact(zone));
             (BadgeTone::Ended, "Archived", title)
         }
         (None, Some(over)) => {
             let resets = over.budget.period.window(now, zone).resets(zone);
-            let resets =
-                resets.map_or("It does not reset by itself.".to_owned(), |at| format!("It resets {at}."));
+            let resets = resets.map_or("It does not reset.".to_owned(), |at| format!("It resets {at}."));
             let title = format!("The budget of {} is used up. {resets}", over.budget.summary());
             (BadgeTone::Bad, "Over budget", title)
         }

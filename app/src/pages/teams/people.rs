@@ -1,9 +1,10 @@
-//! The pages on which somebody is added to a team, and on which their place in it is changed or ended.
+//! Adding a person to a team, changing their role in it, and removing them.
 
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::team::TeamRole;
-use keydesk_core::ops::teams::{self, AddForm, PersonForm};
+use keydesk_core::forms::team_people::{AddForm, RoleForm};
+use keydesk_core::ops::teams;
 use leptos::prelude::*;
 
 use super::crumbs;
@@ -25,20 +26,28 @@ pub fn AddPersonPage() -> impl IntoView {
         let field_errors = field_errors();
         let team_page = LocalPath::team(&slug, &view.team.id).as_str().to_owned();
         let role = TeamRole::parse(&sent.role).unwrap_or_default();
-        // Only making somebody a team's admin has to be proved.
+        // Only making a team admin requires a recent sign-in.
         let reauth = (role == TeamRole::Admin).then(|| reauth_fields(&caller, view.now, &field_errors));
         let who = match &view.people {
             Some(people) => {
-                let mut options = vec![(String::new(), "Choose somebody".to_owned())];
+                let mut options = vec![(String::new(), "Choose a member".to_owned())];
                 options.extend(people.iter().map(|person| (person.id.to_string(), person.name.clone())));
-                let words = "Everybody active in the organisation who is not in the team yet.";
-                select_field("person", "form[person]", "Person", words, options, &sent.person, &field_errors)
+                let words = "Active members of the organisation who aren’t in the team.";
+                select_field(
+                    "person",
+                    "form[person]",
+                    "Member",
+                    words,
+                    options,
+                    sent.person.as_deref().unwrap_or_default(),
+                    &field_errors,
+                )
             }
             None => TextField {
                 field: "email",
                 name: "form[email]",
                 label: "Email",
-                help: "Of somebody who is in the organisation.",
+                help: "Of a member of the organisation.",
                 kind: "email",
                 ..Default::default()
             }
@@ -46,9 +55,9 @@ pub fn AddPersonPage() -> impl IntoView {
         };
         let invite = view.context.may(Action::Invite, On::Org).then(|| {
             let href = format!("/{slug}/members/invite?team={}", view.team.id);
-            view! { <p class="help">"Not in the organisation yet? " <a href=href>"Invite them"</a> " into this team."</p> }
+            view! { <p class="help">"Not in the organisation yet? " <a href=href>"Invite them"</a> " to this team."</p> }
         });
-        let heading = format!("Add somebody to {}", view.team.spec.name);
+        let heading = format!("Add member to {}", view.team.spec.name);
         let body = view! {
             {title(heading.clone())}
             {notice_line()}
@@ -85,8 +94,8 @@ fn role_field(chosen: TeamRole, field_errors: &FieldErrors) -> AnyView {
     view! {
         <fieldset class="field" data-field="role">
             <legend class="label">"Role in the team"</legend>
-            {choice(TeamRole::Member, "Sees the team, and the keys that they own.")}
-            {choice(TeamRole::Admin, "Looks after the team’s keys and its people, within the team’s bounds.")}
+            {choice(TeamRole::Member, "Sees the team and their own keys.")}
+            {choice(TeamRole::Admin, "Manages the team’s keys and people, within the team’s limits.")}
             {field_error("role", field_errors.of("role"))}
         </fieldset>
     }
@@ -101,24 +110,24 @@ pub fn TeamPersonPage() -> impl IntoView {
         let view = teams::person_form(&desk, &caller, &slug, &id, &person).await?;
         let field_errors = field_errors();
         let team_page = LocalPath::team(&slug, &view.team.id).as_str().to_owned();
-        let sent = typed::<PersonForm>().and_then(|form| TeamRole::parse(&form.role));
+        let sent = typed::<RoleForm>().and_then(|form| TeamRole::parse(&form.role));
         let role = sent.unwrap_or(view.person.role);
         let (name, team) = (view.person.name.clone(), view.team.spec.name.clone());
         let own = view.person.id == caller.person.id;
         let keys = match view.person.live_keys {
-            0 => format!("{name} owns no live key in {team}."),
+            0 => format!("{name} owns no live keys in {team}."),
             1 => format!(
-                "{name} owns 1 live key in {team}. It stays in the team and stays theirs; move it if it should not."
+                "{name} owns 1 live key in {team}. It stays in the team and they still own it. Move it first if needed."
             ),
             many => format!(
-                "{name} owns {} live keys in {team}. They stay in the team and stay theirs; move them if they should not.",
+                "{name} owns {} live keys in {team}. The keys stay in the team and {name} still owns them. Move them first if needed.",
                 grouped(many)
             ),
         };
         let away = if own {
-            "You will not see the team any more. Somebody who runs the organisation can add you again."
+            "You lose access to the team. An owner or an admin can add you again."
         } else {
-            "They stay in the organisation and do not see the team any more."
+            "They stay in the organisation but lose access to the team."
         };
         let hidden = || {
             view! {
@@ -152,7 +161,7 @@ pub fn TeamPersonPage() -> impl IntoView {
                 </section>
                 <section class="card">
                     <header>
-                        <h2>"Remove from the team"</h2>
+                        <h2>"Remove from team"</h2>
                     </header>
                     <form class="form" method="post" action="/api/teams/remove" data-enhance>
                         {hidden()}

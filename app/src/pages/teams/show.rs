@@ -1,11 +1,11 @@
-//! One team: what it spends of its bounds, its people, the keys that are above its bounds, and what can be done.
+//! One team: its spend and limits, its people, the keys that exceed its limits, and actions.
 
+use keydesk_core::domain::member::TeamPerson;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, KeyFacts, MemberFacts, On, OrgRole};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{TeamRole, WholeTeam};
 use keydesk_core::ops::teams::{self, TeamView};
-use keydesk_core::store::teams::TeamPerson;
 use leptos::prelude::*;
 
 use super::{crumbs, keys_href, state_badge};
@@ -19,7 +19,7 @@ use crate::ui::icon::{Icon, icon};
 use crate::ui::page_head::page_head;
 use crate::ui::when;
 
-/// Keys above the bounds that are named; the others are counted.
+/// How many keys above the limits are named; the others are counted.
 const ABOVE_NAMED: usize = 20;
 
 #[component]
@@ -58,7 +58,7 @@ fn under(view: &TeamView) -> impl IntoView + use<> {
         _ => format!("{} live keys", team.live_keys_words()),
     };
     let archived = team.archived_at.map(|at| {
-        let words = format!("Archived {}: its keys are refused.", at.date(&view.context.org.zone));
+        let words = format!("Archived {}. Its keys don’t work.", at.date(&view.context.org.zone));
         view! { <span>{words}</span> }
     });
     view! {
@@ -121,7 +121,7 @@ fn spend_card(view: &TeamView) -> impl IntoView + use<> {
             <div class="part">
                 <header class="part-head">
                     <h3>"The organisation"</h3>
-                    <p>"All keys of " {view.context.org.name.clone()} " together"</p>
+                    <p>"All keys of " {view.context.org.name.clone()}</p>
                 </header>
                 <div class="meters">{budget_meters(&view.left.budgets, now, zone)}</div>
             </div>
@@ -131,7 +131,7 @@ fn spend_card(view: &TeamView) -> impl IntoView + use<> {
         <section class="card">
             <header>
                 <h2>"Spend"</h2>
-                <p>"All its keys together"</p>
+                <p>"All keys of the team"</p>
             </header>
             <div class="meters">{meters}</div>
             {org}
@@ -154,17 +154,17 @@ fn limits_card(team: &WholeTeam) -> impl IntoView + use<> {
         <section class="card">
             <header>
                 <h2>"Limits"</h2>
-                <p>"All its keys together; none can be given more"</p>
+                <p>"Shared by all keys of the team, and the maximum for each"</p>
             </header>
             <dl class="tiles">
                 {tile("Requests per minute", limits.rpm)} {tile("Tokens per minute", limits.tpm)}
-                {tile("Parallel requests", limits.concurrent)}
+                {tile("Concurrent requests", limits.concurrent)}
             </dl>
         </section>
     }
 }
 
-/// Nothing while every key is within the bounds.
+/// `None` while every key is within the limits.
 fn above_card(view: &TeamView) -> Option<impl IntoView + use<>> {
     let (slug, bounds) = (&view.context.org.slug, &view.team.spec.bounds);
     let count = view.above.len();
@@ -190,16 +190,16 @@ fn above_card(view: &TeamView) -> Option<impl IntoView + use<>> {
         })
         .collect_view();
     let words = match count {
-        1 => "1 key was given more than the team allows by now".to_owned(),
-        many => format!("{} keys were given more than the team allows by now", grouped(many as i64)),
+        1 => "1 key is above the team’s current limits".to_owned(),
+        many => format!("{} keys are above the team’s current limits", grouped(many as i64)),
     };
-    let some = if view.compared_some { ", of the newest 1,000" } else { "" };
+    let some = if view.compared_some { " (of the newest 1,000)" } else { "" };
     let more = (count > ABOVE_NAMED)
         .then(|| view! { <p class="muted">{format!("And {} more.", count - ABOVE_NAMED)}</p> });
     view! {
         <section class="card">
             <header>
-                <h2>"Above the bounds"</h2>
+                <h2>"Above the limits"</h2>
                 <p>{format!("{words}{some}")}</p>
             </header>
             <ul class="history">{rows}</ul>
@@ -215,7 +215,7 @@ fn bound_word(field: &str) -> &str {
         "month" => "monthly budget",
         "week" => "weekly budget",
         "day" => "daily budget",
-        "total" => "budget in all",
+        "total" => "total budget",
         "rpm" => "requests per minute",
         "tpm" => "tokens per minute",
         "concurrent" => "concurrent requests",
@@ -232,16 +232,16 @@ fn people_card(view: &TeamView) -> impl IntoView + use<> {
         view! {
             <a class="btn" href=href>
                 {icon(Icon::Plus)}
-                "Add somebody"
+                "Add member"
             </a>
         }
     });
     let rows = view.people.iter().map(|person| person_row(view, person, manages)).collect_view();
     let people: AnyView = if view.people.is_empty() {
         let words = if manages {
-            "Nobody is in the team yet. Add its admin first: they look after its keys and people."
+            "This team has no people yet. Add a team admin first: they manage its keys and people."
         } else {
-            "Nobody is in the team yet."
+            "This team has no people yet."
         };
         view! { <p class="muted">{words}</p> }.into_any()
     } else {
@@ -255,7 +255,7 @@ fn people_card(view: &TeamView) -> impl IntoView + use<> {
                         <th scope="col" class="num">
                             "Live keys"
                         </th>
-                        {manages.then(|| view! { <th scope="col"><span class="sr">"What can be done"</span></th> })}
+                        {manages.then(|| view! { <th scope="col"><span class="sr">"Actions"</span></th> })}
                     </tr>
                 </thead>
                 <tbody>{rows}</tbody>
@@ -289,7 +289,7 @@ fn person_row(view: &TeamView, person: &TeamPerson, manages: bool) -> impl IntoV
     let also = also.map(|words| view! { <span class="sub">{words}</span> });
     let email = manages.then(|| view! { <span class="sub">{person.email.clone()}</span> });
     let action = manages.then(|| {
-        let label = format!("Change {}’s place in the team", person.name);
+        let label = format!("Change {}’s role in the team", person.name);
         view! {
             <td class="num">
                 {acts.then(|| view! { <a class="btn quiet" href=href aria-label=label>"Change"</a> })}
@@ -332,10 +332,10 @@ fn about_card(view: &TeamView) -> impl IntoView + use<> {
                 .collect_view();
             view! { <ul>{items}</ul> }.into_any()
         }
-        ModelScope::Every | ModelScope::Listed(_) => "Every model of the organisation".into_any(),
+        ModelScope::Every | ModelScope::Listed(_) => "All models".into_any(),
     };
     let state = match team.archived_at {
-        Some(at) => format!("Archived {}. Its keys are refused until it is restored.", at.exact(zone)),
+        Some(at) => format!("Archived {}. Its keys don’t work until it is restored.", at.exact(zone)),
         None => "In use.".to_owned(),
     };
     view! {

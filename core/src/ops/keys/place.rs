@@ -7,14 +7,14 @@ use crate::Desk;
 use crate::domain::bounds::Bounds;
 use crate::domain::ids::{PersonId, TeamId};
 use crate::domain::key::KeySpec;
+use crate::domain::member::Member;
 use crate::domain::moment::Moment;
 use crate::domain::numbers::grouped;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, KeyFacts, MembersCreate, On, OrgRole};
 use crate::domain::team::Team;
 use crate::domain::window::WindowStarts;
-use crate::store::members::{self, Member};
-use crate::store::{Tx, Via, keys, people, teams};
+use crate::store::{Tx, Via, keys, members, people, teams};
 
 /// A list of people to choose from ends here.
 const MAX_OWNERS: i64 = 1_000;

@@ -11,7 +11,7 @@ use crate::domain::field_error::FieldError;
 use crate::domain::ledger::{Balance, Entry, EntryKind, NewEntry};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
-use crate::domain::org::Org;
+use crate::domain::org::{Org, OrgName};
 use crate::domain::policy::{Action, On, Permit};
 use crate::forms::ledger::{EnforceForm, EnterForm, EntryForm};
 use crate::store::ledger::{self, LedgerCursor, LedgerPage};
@@ -21,7 +21,7 @@ use crate::store::{Tx, Via, people};
 pub struct BalanceView {
     pub org: Org,
     /// Slug and name of each organisation that the caller belongs to.
-    pub own: Vec<(String, String)>,
+    pub own: Vec<OrgName>,
     pub balance: Balance,
     pub page: LedgerPage,
     pub now: Moment,

@@ -8,7 +8,7 @@ use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::OrgId;
 use crate::domain::key_format::looks_like_secret;
 use crate::domain::moment::Moment;
-use crate::domain::org::Org;
+use crate::domain::org::{Org, OrgName};
 use crate::domain::person::visible_name;
 use crate::domain::policy::{self, Action, On, OperatorPermit, Permit, PlatformRole};
 use crate::forms::org::OrgStatusForm;
@@ -54,7 +54,7 @@ impl By<'_> {
 pub struct OrgsView {
     pub page: OrgPage,
     /// Slug and name of each that the caller belongs to.
-    pub own: Vec<(String, String)>,
+    pub own: Vec<OrgName>,
     pub now: Moment,
 }
 
@@ -101,7 +101,7 @@ pub async fn created(desk: &Desk, caller: &Caller, slug: &str) -> Result<Outside
 /// One organisation, seen from outside.
 pub struct OutsideView {
     pub org: Org,
-    pub own: Vec<(String, String)>,
+    pub own: Vec<OrgName>,
 }
 
 /// What the pages before a suspension and before a resumption are drawn from.

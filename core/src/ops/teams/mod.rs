@@ -1,4 +1,4 @@
-//! Teams: listed, looked at, created, edited, archived and restored; their people added, changed and removed.
+//! Teams: listed, shown, created, edited, archived and restored; their people added, changed and removed.
 
 mod archive;
 mod list;
@@ -8,9 +8,7 @@ mod write;
 
 pub use archive::{ArchiveView, archive, archive_form, restore};
 pub use list::{MAX_LIST, TeamFilter, TeamsView, list};
-pub use people::{
-    AddForm, AddView, PersonForm, PersonView, RemoveForm, add, add_form, person_form, remove, set_role,
-};
+pub use people::{AddView, PersonView, TeamPersonRef, add, add_form, person_form, remove, set_role};
 pub use show::{TeamView, show};
 pub use write::{EditConflict, Edited, FormView, blank, create, edit, edit_form};
 

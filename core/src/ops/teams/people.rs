@@ -1,8 +1,5 @@
-//! Who is in a team and what they are there. Somebody who looks after a team acts on its members and on no owner or admin;
-//! making somebody a team's admin is a change of role and asks for a fresh sign-in. Whoever is removed leaves their keys
-//! in the team.
-
-use serde::{Deserialize, Serialize};
+//! The people of a team and their roles there. A team admin acts on members, never on owners or admins of the
+//! organisation. Making a team admin requires a recent sign-in. A person who is removed leaves their keys in the team.
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
@@ -10,30 +7,34 @@ use super::{find_seen, must_be_in_use};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::PersonId;
+use crate::domain::member::{AddToTeam, Member, NewTeamPerson, TeamPerson};
 use crate::domain::moment::Moment;
-use crate::domain::person::{Email, PersonName};
+use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit};
 use crate::domain::team::{TeamRole, WholeTeam};
-use crate::forms::reauth::Reauth;
-use crate::store::members::{self, Member};
-use crate::store::teams::{self, NewTeamMember, TeamPerson};
-use crate::store::{Tx, Via, invitations, people};
+use crate::store::teams::{self, NewTeamMember};
+use crate::store::{Tx, Via, invitations, members, people};
 
 /// A list of people to choose from ends here.
 const MAX_PEOPLE: i64 = 1_000;
 
-/// What the form for adding somebody is drawn from.
+/// What the form for adding a person is drawn from.
 pub struct AddView {
+    /// The team's organisation.
     pub context: OrgContext,
+    /// The team.
     pub team: WholeTeam,
-    /// Who is active in the organisation and not in the team; `None` where the caller has to type an address, because a
-    /// team's admin has no list of the organisation's people.
+    /// Active members of the organisation who are not in the team; `None` where the caller types an address, because team
+    /// admins have no list of the organisation's members.
     pub people: Option<Vec<PersonName>>,
+    /// When it was read.
     pub now: Moment,
 }
 
+/// What the form for adding a person is drawn from.
+///
 /// # Errors
-/// `Forbidden` when the caller does not look after the team's people; `Conflict` when the team is archived.
+/// `Forbidden` when the caller may not manage the team's people; `Conflict` when the team is archived.
 pub async fn add_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<AddView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
@@ -52,87 +53,91 @@ pub async fn add_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Res
     Ok(AddView { context, team, people, now })
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AddForm {
-    pub org: String,
-    pub id: String,
-    /// Chosen from the list.
-    pub person: String,
-    /// Typed, where there is no list.
-    pub email: String,
-    pub role: String,
-    pub reauth: Reauth,
-}
-
-/// Answers who was added.
+/// Adds a person to the team with the id `team`. Returns the person's name.
 ///
 /// # Errors
-/// `Invalid` with the field that is wrong; `ReauthRequired` when a team's admin is made and the caller's proof is old.
-pub async fn add(desk: &Desk, caller: &Caller, form: &AddForm) -> Result<String, OpError> {
+/// `Invalid` with the field that is wrong; `ReauthRequired` for a team admin when the caller signed in too long ago.
+pub async fn add(
+    desk: &Desk,
+    caller: &Caller,
+    org: &str,
+    team: &str,
+    new: &AddToTeam,
+) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
-    let team = find_seen(&mut tx, &context, &form.id, now).await?;
+    let context = open_org(&mut tx, caller, org).await?;
+    let team = find_seen(&mut tx, &context, team, now).await?;
     context.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
     must_be_in_use(&team)?;
-    let role = parse_role(&form.role)?;
-    let member = chosen(&mut tx, &context, form).await?;
+    let member = find_member(&mut tx, &context, &new.who).await?;
     let permit = permit_for(&context, &team, &member)?;
-    if role == TeamRole::Admin {
+    if new.role == TeamRole::Admin {
         caller.require_recent_auth(now)?;
     }
-    let place = NewTeamMember { team: &team.id, person: &member.id, role, now };
+    let place = NewTeamMember { team: &team.id, person: &member.id, role: new.role, now };
     if !teams::add_person(&mut tx, &permit, &place).await? {
-        let field = if form.person.is_empty() { "email" } else { "person" };
-        return Err(OpError::say(field, format!("{} is in this team already.", member.name)));
+        let field = match &new.who {
+            NewTeamPerson::Chosen(_) => "person",
+            NewTeamPerson::Address(_) => "email",
+        };
+        return Err(OpError::say(field, format!("{} is already in this team.", member.name)));
     }
-    save(tx, &permit, EventKind::TeamPersonAdded, &team, &member, (None, Some(role)), now).await?;
+    let role = RoleChange { before: None, after: Some(new.role) };
+    save(tx, &permit, EventKind::TeamPersonAdded, &team, &member, role, now).await?;
     Ok(member.name)
 }
 
-fn parse_role(text: &str) -> Result<TeamRole, OpError> {
-    TeamRole::parse(text).ok_or_else(|| OpError::say("role", "Choose Member or Team admin."))
-}
-
-/// Who was chosen from the list, or whose address was typed.
-async fn chosen(via: &mut impl Via, context: &OrgContext, form: &AddForm) -> Result<Member, OpError> {
+/// The active member who was chosen from the list or whose address was typed. Only owners and admins have the list.
+async fn find_member(
+    via: &mut impl Via,
+    context: &OrgContext,
+    who: &NewTeamPerson,
+) -> Result<Member, OpError> {
     let org = &context.org.id;
-    if !form.person.is_empty() && context.principal.runs_org() {
-        let gone = || OpError::say("person", "That person is not active here any more. Choose another.");
-        let id = PersonId::parse(&form.person).ok_or_else(gone)?;
-        return members::find(via, org, &id).await?.filter(Member::active).ok_or_else(gone);
+    match who {
+        NewTeamPerson::Chosen(id) => {
+            let found = match context.principal.runs_org() {
+                true => members::find(via, org, id).await?.filter(Member::active),
+                false => None,
+            };
+            found.ok_or_else(|| {
+                OpError::say("person", "This person is no longer active here. Choose another.")
+            })
+        }
+        NewTeamPerson::Address(email) => {
+            let found = members::find_by_email(via, org, email).await?.filter(Member::active);
+            found.ok_or_else(|| {
+                let (org, email) = (&context.org.name, email.as_str());
+                let sentence =
+                    format!("{org} has no active member {email}. Check the address, or invite them first.");
+                OpError::say("email", sentence)
+            })
+        }
     }
-    if form.email.trim().is_empty() && context.principal.runs_org() {
-        return Err(OpError::say("person", "Choose somebody."));
-    }
-    let email = Email::parse(&form.email).map_err(|problem| OpError::say("email", problem.to_string()))?;
-    let member = members::find_by_email(via, org, &email).await?.filter(Member::active);
-    member.ok_or_else(|| {
-        let sentence = format!(
-            "Nobody active in {} has the address {}. Check it, or invite them first.",
-            context.org.name,
-            email.as_str()
-        );
-        OpError::say("email", sentence)
-    })
 }
 
-/// For acting on this person's place in the team: somebody who looks after it acts on no owner or admin.
+/// For acting on this person in the team: a team admin acts on no owner or admin of the organisation.
 fn permit_for(context: &OrgContext, team: &WholeTeam, member: &Member) -> Result<Permit, OpError> {
     let teams = [team.id.clone()];
     let facts = MemberFacts { person: &member.id, role: member.role, becomes: None, teams: &teams };
     context.permit(Action::ManageTeamPeople, On::TeamMember(&team.id, facts))
 }
 
-/// Somebody's place in a team, and what the caller may do about it.
+/// The page of a person in a team.
 pub struct PersonView {
+    /// The team's organisation.
     pub context: OrgContext,
+    /// The team.
     pub team: WholeTeam,
+    /// The person.
     pub person: TeamPerson,
+    /// When it was read.
     pub now: Moment,
 }
 
+/// The page of a person in a team.
+///
 /// # Errors
 /// `NotFound` when they are not in the team; `Forbidden` when the caller may not act on them.
 pub async fn person_form(
@@ -166,72 +171,80 @@ async fn find_in_team(
     Ok((inside, member))
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PersonForm {
-    pub org: String,
-    pub id: String,
-    pub person: String,
-    pub role: String,
-    pub reauth: Reauth,
+/// Names a person in a team.
+#[derive(Clone, Copy, Debug)]
+pub struct TeamPersonRef<'a> {
+    /// The organisation's slug.
+    pub org: &'a str,
+    /// The team's id.
+    pub team: &'a str,
+    /// The person's id.
+    pub person: &'a str,
 }
 
-/// Answers the person's name.
-///
-/// # Errors
-/// `ReauthRequired` when the caller's proof is old; `Conflict` when they are that already.
-pub async fn set_role(desk: &Desk, caller: &Caller, form: &PersonForm) -> Result<String, OpError> {
-    let now = desk.now();
+/// What an action on a person in a team starts from.
+struct Act {
+    tx: Tx,
+    team: WholeTeam,
+    person: TeamPerson,
+    member: Member,
+    permit: Permit,
+}
+
+async fn begin(desk: &Desk, caller: &Caller, on: TeamPersonRef<'_>, now: Moment) -> Result<Act, OpError> {
     let mut tx = desk.db.write().await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
-    let team = find_seen(&mut tx, &context, &form.id, now).await?;
+    let context = open_org(&mut tx, caller, on.org).await?;
+    let team = find_seen(&mut tx, &context, on.team, now).await?;
     context.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
-    let (person, member) = find_in_team(&mut tx, &context, &team, &form.person).await?;
+    let (person, member) = find_in_team(&mut tx, &context, &team, on.person).await?;
     let permit = permit_for(&context, &team, &member)?;
     must_be_in_use(&team)?;
-    let role = parse_role(&form.role)?;
+    Ok(Act { tx, team, person, member, permit })
+}
+
+/// Returns the person's name.
+///
+/// # Errors
+/// `ReauthRequired` when the caller signed in too long ago; `Conflict` when the person has the role already.
+pub async fn set_role(
+    desk: &Desk,
+    caller: &Caller,
+    on: TeamPersonRef<'_>,
+    role: TeamRole,
+) -> Result<String, OpError> {
+    let now = desk.now();
+    let Act { mut tx, team, person, member, permit } = begin(desk, caller, on, now).await?;
     caller.require_recent_auth(now)?;
     if !teams::set_role(&mut tx, &permit, &team.id, &person.id, role).await? {
-        let sentence = format!("{} is {} of {} already.", person.name, words(role), team.spec.name);
-        return Err(OpError::Conflict(sentence));
+        let role = if role == TeamRole::Admin { "an admin" } else { "a member" };
+        return Err(OpError::Conflict(format!("{} is already {role} of {}.", person.name, team.spec.name)));
     }
     if role == TeamRole::Member {
-        take_back_invitations(&mut tx, &permit, &team, &member, now).await?;
+        withdraw_sent_invitations(&mut tx, &permit, &team, &member, now).await?;
     }
-    let change = (Some(person.role), Some(role));
+    let change = RoleChange { before: Some(person.role), after: Some(role) };
     save(tx, &permit, EventKind::TeamPersonChanged, &team, &member, change, now).await?;
     Ok(person.name)
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RemoveForm {
-    pub org: String,
-    pub id: String,
-    pub person: String,
-}
-
-/// Takes somebody out of the team, and leaves their keys in it. Answers the person's name.
-pub async fn remove(desk: &Desk, caller: &Caller, form: &RemoveForm) -> Result<String, OpError> {
+/// Removes a person from the team and leaves their keys in it. Returns the person's name.
+///
+/// # Errors
+/// `Conflict` when they are out already.
+pub async fn remove(desk: &Desk, caller: &Caller, on: TeamPersonRef<'_>) -> Result<String, OpError> {
     let now = desk.now();
-    let mut tx = desk.db.write().await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
-    let team = find_seen(&mut tx, &context, &form.id, now).await?;
-    context.permit(Action::ManageTeamPeople, On::Team(&team.id))?;
-    let (person, member) = find_in_team(&mut tx, &context, &team, &form.person).await?;
-    let permit = permit_for(&context, &team, &member)?;
-    must_be_in_use(&team)?;
+    let Act { mut tx, team, person, member, permit } = begin(desk, caller, on, now).await?;
     if !teams::remove_person(&mut tx, &permit, &team.id, &person.id).await? {
-        return Err(OpError::Conflict(format!("{} is not in this team any more.", person.name)));
+        return Err(OpError::Conflict(format!("{} is no longer in this team.", person.name)));
     }
-    take_back_invitations(&mut tx, &permit, &team, &member, now).await?;
-    let change = (Some(person.role), None);
+    withdraw_sent_invitations(&mut tx, &permit, &team, &member, now).await?;
+    let change = RoleChange { before: Some(person.role), after: None };
     save(tx, &permit, EventKind::TeamPersonRemoved, &team, &member, change, now).await?;
     Ok(person.name)
 }
 
-/// Invitations into the team do not outlive the right to send them; owners and admins keep it without a place in the team.
-async fn take_back_invitations(
+/// Invitations to the team do not outlive the right to send them, which owners and admins keep.
+async fn withdraw_sent_invitations(
     tx: &mut Tx,
     permit: &Permit,
     team: &WholeTeam,
@@ -244,25 +257,24 @@ async fn take_back_invitations(
     Ok(())
 }
 
-fn words(role: TeamRole) -> &'static str {
-    match role {
-        TeamRole::Member => "a member",
-        TeamRole::Admin => "an admin",
-    }
+/// A person's role in a team before and after; `None` is not in the team.
+struct RoleChange {
+    before: Option<TeamRole>,
+    after: Option<TeamRole>,
 }
 
-/// The event names the person; the role says what they were and are.
+/// The event names the person; its change says what they were and are.
 async fn save(
     tx: Tx,
     permit: &Permit,
     kind: EventKind,
     team: &WholeTeam,
     member: &Member,
-    (before, after): (Option<TeamRole>, Option<TeamRole>),
+    role: RoleChange,
     now: Moment,
 ) -> Result<(), OpError> {
     let side = |role: Option<TeamRole>| role.map(|role| format!("{}: {}", member.name, role.words()));
-    let change = Change { field: "person".into(), before: side(before), after: side(after) };
+    let change = Change { field: "person".into(), before: side(role.before), after: side(role.after) };
     let event = Event::new(kind, team.id.as_str(), &team.spec.name).with(vec![change]);
     Ok(tx.save(permit, event, now).await?)
 }

@@ -1,4 +1,4 @@
-//! One team: its bounds and what is spent of them, its people, and which of its keys are above its bounds.
+//! One team: its limits and what is used of them, its people, and the keys that exceed its limits.
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
@@ -6,33 +6,41 @@ use super::super::support::{self, Look};
 use super::find_seen;
 use crate::Desk;
 use crate::domain::key::Key;
+use crate::domain::member::TeamPerson;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, KeyFacts, On};
 use crate::domain::team::WholeTeam;
 use crate::domain::window::WindowStarts;
 use crate::store::ledger::{self, OrgLeft};
-use crate::store::teams::TeamPerson;
 use crate::store::{keys, spend, teams};
 
-/// More are not drawn on one page.
+/// People on one page.
 const MAX_PEOPLE: i64 = 500;
-/// So many keys, the newest, are compared with the bounds.
+/// How many keys, the newest, are compared with the team's limits.
 pub const MAX_COMPARED: usize = 1_000;
 
+/// A team's page.
 pub struct TeamView {
+    /// The team's organisation.
     pub context: OrgContext,
+    /// The team.
     pub team: WholeTeam,
+    /// By name.
     pub people: Vec<TeamPerson>,
-    /// What the organisation, and so the team, has left.
+    /// What the organisation has left, which stops the team too.
     pub left: OrgLeft,
-    /// Live keys that were given more than the team allows by now. Empty for who may not see the team's keys.
+    /// Live keys that exceed the team's limits. Empty for callers who may not see the team's keys.
     pub above: Vec<Key>,
     /// There are more live keys than were compared.
     pub compared_some: bool,
+    /// When it was read.
     pub now: Moment,
 }
 
-/// Everything about one team.
+/// Everything about the team with this id.
+///
+/// # Errors
+/// `NotFound` when the caller may not see it.
 pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<TeamView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
@@ -44,9 +52,9 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let left = ledger::left(&mut read, org, starts).await?;
     let mut above = Vec::new();
     let mut compared_some = false;
-    // A key of the team that is nobody's in particular: may they see it?
-    let nobody = crate::domain::ids::PersonId::new(Moment::from_ms(0), [0; 10]);
-    let facts = KeyFacts { id: None, team: Some(&team.id), owner: &nobody };
+    // Whether the caller may see any key of the team, whatever its owner.
+    let other = crate::domain::ids::PersonId::new(Moment::from_ms(0), [0; 10]);
+    let facts = KeyFacts { id: None, team: Some(&team.id), owner: &other };
     if context.may(Action::SeeKey, On::Key(facts)) {
         above = keys::newest_of_team(&mut read, org, &team.id, MAX_COMPARED as i64 + 1).await?;
         compared_some = above.len() > MAX_COMPARED;
