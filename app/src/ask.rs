@@ -4,6 +4,9 @@
 use http::request::Parts;
 use http::{HeaderValue, header};
 use keydesk_core::Desk;
+use keydesk_core::domain::key_filter::MAX_SEARCH;
+use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::page::Cursor;
 use keydesk_core::ops::access::Caller;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
@@ -67,6 +70,18 @@ pub fn query(name: &str) -> Option<String> {
     let parts = parts()?;
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query()?).ok()?;
     pairs.into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
+}
+
+/// What a list is searched for. Never a whole secret: somebody would have to put it into the address by hand, and it must
+/// not go anywhere else.
+pub fn search() -> String {
+    let text = query("q").filter(|text| !looks_like_secret(text)).unwrap_or_default();
+    text.trim().chars().filter(|one| *one != '\0').take(MAX_SEARCH).collect()
+}
+
+/// Where the page of a list begins; `None` is the first page.
+pub fn cursor() -> Option<Cursor> {
+    query("page").and_then(|text| Cursor::parse(&text))
 }
 
 /// The cookie that remembers the organisation whose pages this browser showed last.

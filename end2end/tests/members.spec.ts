@@ -205,7 +205,7 @@ freshTest("the last owner cannot leave, and is told why", async ({ signedIn, pag
 demoTest("a team's admin invites into their team, and sees its people only", async ({ otherPage, signIn, server, open }) => {
   const page = await signIn(await otherPage(), server.who(/^admin of the team Research$/));
   await open(people, page);
-  await expect(page.locator("main")).toContainText("The people of the teams that you look after.");
+  await expect(page.locator("main")).toContainText("The members of the teams that you manage.");
   await expect(row(page, "ana@northwind.example")).toHaveCount(0);
   await open(`${people}/invite`, page);
   await expect(page.getByLabel("Role", { exact: true })).toHaveCount(0);

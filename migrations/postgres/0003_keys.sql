@@ -31,13 +31,13 @@ CREATE TABLE keys (
   version BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX keys_id_unique ON keys (id);
-CREATE UNIQUE INDEX keys_name_unique ON keys (org_id, COALESCE(team_id, ''), name_folded) WHERE status IN ('active', 'disabled');
+CREATE UNIQUE INDEX keys_name_unique ON keys (org_id, COALESCE(team_id, ''), name_folded) WHERE status NOT IN ('expired', 'revoked');
 
--- Lists page by (org, order, seq). Most lists leave out revoked keys, so the others have indexes of their own.
-CREATE INDEX keys_live_by_created ON keys (org_id, seq) WHERE status <> 'revoked';
-CREATE INDEX keys_live_by_name ON keys (org_id, name_folded, seq) WHERE status <> 'revoked';
-CREATE INDEX keys_live_by_used ON keys (org_id, COALESCE(last_used_at, 0), seq) WHERE status <> 'revoked';
-CREATE INDEX keys_live_by_expiry ON keys (org_id, COALESCE(expires_at, 9007199254740991), seq) WHERE status <> 'revoked';
+-- Lists page by (org, order, seq). Most lists show live keys, which are neither expired nor revoked.
+CREATE INDEX keys_live_by_created ON keys (org_id, seq) WHERE status NOT IN ('expired', 'revoked');
+CREATE INDEX keys_live_by_name ON keys (org_id, name_folded, seq) WHERE status NOT IN ('expired', 'revoked');
+CREATE INDEX keys_live_by_used ON keys (org_id, COALESCE(last_used_at, 0), seq) WHERE status NOT IN ('expired', 'revoked');
+CREATE INDEX keys_live_by_expiry ON keys (org_id, COALESCE(expires_at, 9007199254740991), seq) WHERE status NOT IN ('expired', 'revoked');
 CREATE INDEX keys_by_status ON keys (org_id, status, seq);
 CREATE INDEX keys_by_status_name ON keys (org_id, status, name_folded, seq);
 CREATE INDEX keys_by_team ON keys (org_id, team_id, seq);

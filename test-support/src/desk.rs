@@ -195,7 +195,7 @@ impl TestDesk {
         let mut names = Vec::new();
         loop {
             let page = ops::keys::list(self, &at.caller, &at.org.slug, &filter).await.unwrap().page;
-            names.extend(page.keys.into_iter().map(|key| key.name));
+            names.extend(page.rows.into_iter().map(|key| key.name));
             match page.next {
                 Some(next) => filter.page = Some(next),
                 None => return names,

@@ -176,7 +176,7 @@ pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
             page: None,
         };
         let view = keys::suggest(&desk, &caller, &form.org, &filter).await?;
-        let hits = view.page.keys.iter().take(MAX_HITS).map(|key| Hit {
+        let hits = view.page.rows.iter().take(MAX_HITS).map(|key| Hit {
             name: key.name.clone(),
             hint: hint(&key.last_four),
             state: status_word(&key.state(view.now), view.now),

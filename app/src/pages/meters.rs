@@ -45,7 +45,19 @@ pub fn meters_or_month(budgets: &[BudgetUse], month: Money, now: Moment, zone: &
     .into_any()
 }
 
-/// One budget in a row of a table.
-pub fn thin_meter(spent: Money, whole: Money) -> AnyView {
-    Meter { percent: spent.percent_of(whole), used: spent.to_string(), of: format!("of {whole}") }.thin()
+/// For a row of a table, `24 % of $10/week`: of several budgets the one that is used up first.
+pub fn budget_cell(budgets: &[BudgetUse]) -> AnyView {
+    let percent = |used: &BudgetUse| used.spent.percent_of(used.budget.amount);
+    let Some(used) = budgets.iter().max_by_key(|used| percent(used)) else {
+        return view! { <span class="muted">"No limit"</span> }.into_any();
+    };
+    let period = match used.budget.period {
+        Period::Total => " total",
+        Period::Month => "/month",
+        Period::Week => "/week",
+        Period::Day => "/day",
+    };
+    let amount = used.budget.amount.to_string();
+    let of = format!("of {}{period}", amount.strip_suffix(".00").unwrap_or(&amount));
+    Meter { percent: percent(used), used: format!("{} %", percent(used)), of }.thin()
 }

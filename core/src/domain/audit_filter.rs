@@ -1,24 +1,32 @@
-//! Which events a page or an export of the audit holds: the meaning of its URL. Plain data; the store turns it into SQL
-//! and the pages into links.
+//! Which events a page or an export of the audit shows: the meaning of its address. The store turns it into SQL and the
+//! pages turn it into links.
 
 use super::audit::EventKind;
 use super::ids::TeamId;
 use super::moment::Day;
+use super::page::Cursor;
 
 /// Kinds of events that people look for together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
+    /// Changes of keys.
     Keys,
+    /// Changes of teams and of who is in them.
     Teams,
+    /// Invitations and memberships.
     People,
+    /// Passwords, sessions and second factors.
     SignIn,
+    /// Settings, status and balance of the organisation.
     Organisation,
+    /// What support looked at, and exports.
     Watching,
     /// Providers and models: in the installation's audit only.
     Catalogue,
 }
 
 impl Group {
+    /// Each, in the order of the page's filter.
     pub const ALL: [Group; 7] = [
         Group::Keys,
         Group::Teams,
@@ -29,6 +37,7 @@ impl Group {
         Group::Catalogue,
     ];
 
+    /// The word in an address.
     pub fn as_str(self) -> &'static str {
         match self {
             Group::Keys => "keys",
@@ -41,6 +50,7 @@ impl Group {
         }
     }
 
+    /// The words on a page.
     pub fn label(self) -> &'static str {
         match self {
             Group::Keys => "Keys",
@@ -53,6 +63,7 @@ impl Group {
         }
     }
 
+    /// The one group that a kind is in.
     pub fn of(kind: EventKind) -> Group {
         use EventKind as K;
         match kind {
@@ -102,16 +113,21 @@ impl Group {
         }
     }
 
+    /// Every kind in the group.
     pub fn kinds(self) -> impl Iterator<Item = EventKind> {
         EventKind::ALL.iter().copied().filter(move |kind| Group::of(*kind) == self)
     }
 }
 
+/// Which kinds of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kinds {
+    /// Every kind.
     #[default]
     All,
+    /// The kinds of a group.
     Group(Group),
+    /// One kind.
     One(EventKind),
 }
 
@@ -122,6 +138,7 @@ impl Kinds {
         group.or_else(|| EventKind::parse(text).map(Kinds::One)).unwrap_or_default()
     }
 
+    /// The word in an address; empty for every kind.
     pub fn as_str(self) -> &'static str {
         match self {
             Kinds::All => "",
@@ -130,7 +147,7 @@ impl Kinds {
         }
     }
 
-    /// Empty for all.
+    /// The kinds one by one; empty for every kind.
     pub fn list(self) -> Vec<EventKind> {
         match self {
             Kinds::All => vec![],
@@ -140,33 +157,29 @@ impl Kinds {
     }
 }
 
-/// Which events. It is what the URL's query says, parsed.
+/// Which events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Who did it: a person's id, or `system`. Empty for everybody.
+    /// The actor: a person's id, or `system`. Empty for every actor.
     pub person: String,
     /// A key's id or its name. Empty for everything.
     pub key: String,
     /// The team itself and the keys that are in it now.
     pub team: Option<TeamId>,
+    /// The kinds of events.
     pub kinds: Kinds,
-    /// Days of the organisation's calendar, both included.
+    /// The first day, of the organisation's calendar.
     pub from: Option<Day>,
+    /// The last day, which is included.
     pub to: Option<Day>,
+    /// `None` is the newest page.
     pub page: Option<Cursor>,
 }
 
-/// A place in the list to go on from: the number of the event at the edge of the page before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    pub backwards: bool,
-    pub seq: i64,
-}
-
 impl AuditFilter {
-    /// Nothing is left out.
+    /// Nothing is left out; it may be any page.
     pub fn is_plain(&self) -> bool {
-        *self == AuditFilter { page: self.page, ..AuditFilter::default() }
+        *self == AuditFilter { page: self.page.clone(), ..AuditFilter::default() }
     }
 }
 

@@ -1,26 +1,35 @@
-//! Which keys a list shows, in what order and from where on: the meaning of a list's URL. Plain data; the store turns
-//! it into SQL and the pages into links.
+//! Which keys a list shows, in what order and from where on: the meaning of a list's address. The store turns it into
+//! SQL and the pages turn it into links.
 
 use super::ids::TeamId;
 use super::key::Status;
+use super::page::Cursor;
 
 /// The longest search text, in characters; the longest name has half as many.
 pub const MAX_SEARCH: usize = 200;
+/// Characters from which on a search looks inside names; shorter ones find names that begin with them. The index is made
+/// of three characters.
+pub const SEARCH_INSIDE_FROM: usize = 3;
 
-/// Which keys a list shows. It is what the URL's query says, parsed.
+/// Which keys a list shows, and in what order. The order never changes which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFilter {
     /// Part of a name, or the last four characters of a secret; empty for all.
     pub search: String,
+    /// Only keys in these states.
     pub state: StateFilter,
+    /// Only keys of this team.
     pub team: Option<TeamId>,
+    /// What they are sorted by.
     pub sort: Sort,
+    /// The newest, latest, largest or last by name first.
     pub descending: bool,
+    /// `None` is the first page.
     pub page: Option<Cursor>,
 }
 
 impl KeyFilter {
-    /// Nothing is searched for or left out but revoked keys, and it is the first page.
+    /// It is the first page of all live keys.
     pub fn is_plain(&self) -> bool {
         self.search.trim().is_empty()
             && self.state == StateFilter::Live
@@ -29,35 +38,34 @@ impl KeyFilter {
     }
 }
 
-/// A place in a list to go on from: the sort value and number of the row at the edge of the page before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    pub backwards: bool,
-    /// The row's name where names are sorted, else a whole number in decimal.
-    pub value: String,
-    pub seq: i64,
-}
-
+/// Which states a list shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateFilter {
-    /// Everything that is not revoked.
+    /// Active and disabled keys, as everywhere that live keys are counted.
     Live,
+    /// One status.
     Only(Status),
-    /// Active, and ending within a week.
+    /// Active, and expiring within a week.
     Expiring,
 }
 
+/// What keys are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
+    /// When they were created.
     Created,
+    /// Their names, in lower case of all scripts.
     Name,
+    /// When they were last used; never is before every moment.
     LastUsed,
+    /// When they expire; never is after every moment.
     Expires,
-    /// Spend in this month; lists only keys that spent anything.
+    /// Spend of this month.
     Spend,
 }
 
 impl StateFilter {
+    /// Each, in the order of the page's filters.
     pub const ALL: [StateFilter; 6] = [
         StateFilter::Live,
         StateFilter::Only(Status::Active),
@@ -67,6 +75,7 @@ impl StateFilter {
         StateFilter::Only(Status::Revoked),
     ];
 
+    /// The word in an address; empty for live keys.
     pub fn as_str(self) -> &'static str {
         match self {
             StateFilter::Live => "",
@@ -75,6 +84,7 @@ impl StateFilter {
         }
     }
 
+    /// The word on a page.
     pub fn label(self) -> &'static str {
         match self {
             StateFilter::Live => "All live",
@@ -86,14 +96,17 @@ impl StateFilter {
         }
     }
 
+    /// The word of `as_str`.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 
 impl Sort {
+    /// Each, in no order that matters.
     pub const ALL: [Sort; 5] = [Sort::Created, Sort::Name, Sort::LastUsed, Sort::Expires, Sort::Spend];
 
+    /// The word in an address.
     pub fn as_str(self) -> &'static str {
         match self {
             Sort::Created => "created",
@@ -104,6 +117,7 @@ impl Sort {
         }
     }
 
+    /// The word of `as_str`.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|sort| sort.as_str() == text)
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::OrgId;
 use super::key_format::{DEFAULT_PREFIX, refuse_secret};
 use super::limits::Limits;
-use super::moment::Zone;
+use super::moment::{Moment, Zone};
 use super::money::Money;
 use super::parse_error::ParseError;
 use super::person::visible_name;
@@ -36,6 +36,28 @@ pub struct Org {
     /// Goes up with each change of the settings; a change names the version it started from.
     pub version: i64,
 }
+
+/// An organisation in the installation's list.
+#[derive(Clone, Debug)]
+pub struct ListedOrg {
+    /// Its id.
+    pub id: OrgId,
+    /// The first segment of its pages' addresses.
+    pub slug: String,
+    /// Its name, as people typed it.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Moment,
+    /// `None` while it is not suspended.
+    pub suspended_at: Option<Moment>,
+    /// At most one more than `MAX_KEYS_COUNTED`.
+    pub live_keys: i64,
+    /// Active members.
+    pub people: i64,
+}
+
+/// Where counting the keys of a listed organisation stops.
+pub const MAX_KEYS_COUNTED: i64 = 10_000;
 
 impl Org {
     /// As an organisation begins: nothing suspended, nothing ruled, the usual defaults.

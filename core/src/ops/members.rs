@@ -13,12 +13,13 @@ use crate::domain::audit::{Change, Event, EventKind, PastEvent};
 use crate::domain::ids::{PersonId, TeamId};
 use crate::domain::invitation::Invitation;
 use crate::domain::key::Key;
+use crate::domain::list_filter::MemberFilter;
 use crate::domain::member::{Member, MemberSummary, UndecidedKeys};
 use crate::domain::moment::{Day, Moment};
+use crate::domain::page::Page;
 use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit, Scope};
 use crate::domain::window::WindowStarts;
-use crate::store::members::{self, Cursor, MemberPage};
-use crate::store::{Tx, Via, audit, invitations, keys, sessions, spend, teams};
+use crate::store::{Tx, Via, audit, invitations, keys, members, sessions, spend, teams};
 
 /// Open invitations on one page.
 const MAX_INVITATIONS: i64 = 200;
@@ -30,7 +31,7 @@ const LAST_OWNER: &str = "An organisation needs at least one active owner, and t
 /// The list of members and what stands around it.
 pub struct MembersView {
     pub context: OrgContext,
-    pub page: MemberPage,
+    pub page: Page<Member>,
     /// In the order of the page.
     pub member_summary: Vec<MemberSummary>,
     /// Open invitations that the caller could have sent.
@@ -48,15 +49,14 @@ pub async fn list(
     desk: &Desk,
     caller: &Caller,
     slug: &str,
-    search: &str,
-    page: Option<&Cursor>,
+    filter: &MemberFilter,
 ) -> Result<MembersView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
     let permit = context.permit(Action::ListMembers, On::Org)?;
-    let page = members::list(&mut read, &permit, search, page).await?;
-    let ids: Vec<PersonId> = page.members.iter().map(|member| member.id.clone()).collect();
+    let page = members::list(&mut read, &permit, filter).await?;
+    let ids: Vec<PersonId> = page.rows.iter().map(|member| member.id.clone()).collect();
     let month = month_start(now, &context);
     let member_summary = members::member_summary(&mut read, &permit, &ids, month).await?;
     let mut invitations = match context.may(Action::Invite, On::Org) {
@@ -69,7 +69,7 @@ pub async fn list(
         false => vec![],
     };
     drop(read);
-    support::trace(desk, &context, Look::List { of: "people", search }).await?;
+    support::trace(desk, &context, Look::List { of: "people", search: &filter.search }).await?;
     Ok(MembersView { context, page, member_summary, invitations, undecided, now })
 }
 

@@ -9,79 +9,13 @@ use super::providers::{Names, named, names_of, route_event, unknown};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::ProviderId;
+use crate::domain::list_filter::ModelFilter;
 use crate::domain::model::{KnownModel, Model};
-use crate::domain::money::Money;
 use crate::domain::org::OrgName;
 use crate::domain::policy::Action;
 use crate::domain::provider::Provider;
 use crate::forms::model::{AddForm, ModelForm, RetireForm, SaveForm};
 use crate::store::{Via, models, people, providers};
-
-/// What a list can be sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ModelSort {
-    #[default]
-    Id,
-    Vendor,
-    Served,
-    Input,
-    Output,
-}
-
-impl ModelSort {
-    pub const ALL: [ModelSort; 5] =
-        [ModelSort::Id, ModelSort::Vendor, ModelSort::Served, ModelSort::Input, ModelSort::Output];
-
-    /// The word in an address.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ModelSort::Id => "model",
-            ModelSort::Vendor => "vendor",
-            ModelSort::Served => "served",
-            ModelSort::Input => "input",
-            ModelSort::Output => "output",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|sort| sort.as_str() == text)
-    }
-
-    /// What is compared: prices first as amounts, the rest as people read it, and the id last.
-    fn key(self, known: &KnownModel) -> (Money, String, String) {
-        let model = &known.model;
-        let (amount, words) = match self {
-            ModelSort::Id => (Money::ZERO, String::new()),
-            ModelSort::Vendor => (Money::ZERO, model.provider.to_lowercase()),
-            // Nobody comes first: it is what there is something to do about.
-            ModelSort::Served => (Money::ZERO, known.served_by.clone().unwrap_or_default().to_lowercase()),
-            ModelSort::Input => (model.input_price, String::new()),
-            ModelSort::Output => (model.output_price, String::new()),
-        };
-        (amount, words, model.id.clone())
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelFilter {
-    /// Part of an id, of a vendor or of a provider's name; empty is every one.
-    pub search: String,
-    /// Only those that somebody serves, or only those that nobody does.
-    pub served: Option<bool>,
-    pub sort: ModelSort,
-    pub backwards: bool,
-}
-
-impl ModelFilter {
-    fn takes(&self, known: &KnownModel) -> bool {
-        let search = self.search.trim().to_lowercase();
-        let holds = |text: &str| text.to_lowercase().contains(&search);
-        self.served.is_none_or(|served| known.served_by.is_some() == served)
-            && (holds(&known.model.id)
-                || holds(&known.model.provider)
-                || known.served_by.as_deref().is_some_and(holds))
-    }
-}
 
 pub struct ModelsView {
     pub models: Vec<KnownModel>,
@@ -102,7 +36,7 @@ pub async fn list(desk: &Desk, caller: &Caller, filter: &ModelFilter) -> Result<
     let all = models.len();
     models.retain(|known| filter.takes(known));
     models.sort_by_cached_key(|known| filter.sort.key(known));
-    if filter.backwards {
+    if filter.descending {
         models.reverse();
     }
     let providers = providers::any(&mut read).await?;

@@ -1,28 +1,29 @@
 //! The audit as people read it: newest first, narrowed, page by page. One statement, put together from closed sets of
-//! fragments, never from typed text. Which index leads is decided by what narrows most: see `Shape::text`.
+//! fragments, never from typed text. Which index leads is decided by what narrows most: see `Text::whole`.
 
 use sqlx::AssertSqlSafe;
 
 use super::audit::{EVENT_COLUMNS, EventRow};
 use super::dialect::Dialect;
+use super::keys::is_live;
 use super::tx::compare;
 use super::{StoreError, Via, run, statements};
 use crate::domain::audit::{EventKind, PastEvent};
-use crate::domain::audit_filter::Cursor;
 use crate::domain::ids::{KeyId, OrgId, TeamId};
 use crate::domain::moment::Moment;
+use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::person::fold;
 use crate::domain::policy::{Action, Permit};
 
-pub const PAGE_ROWS: usize = 50;
 /// Keys of one name that are told apart; there is one live one in each team, and any number of revoked ones.
 const MAX_NAMESAKES: i64 = 20;
 const MAX_PEOPLE: i64 = 500;
 
 statements! {
-    /// Two halves, because the index of live keys does not have the revoked ones.
-    KEYS_NAMED = "SELECT id, name FROM keys WHERE org_id = $1 AND name_folded = $2 AND status <> 'revoked'
-        UNION ALL SELECT id, name FROM keys WHERE org_id = $1 AND name_folded = $2 AND status = 'revoked' LIMIT $3";
+    /// Two halves, because the index of live keys does not have the others.
+    KEYS_NAMED = concat!("SELECT id, name FROM keys k WHERE k.org_id = $1 AND k.name_folded = $2 AND ", is_live!(),
+        " UNION ALL SELECT id, name FROM keys WHERE org_id = $1 AND name_folded = $2
+        AND status IN ('expired', 'revoked') LIMIT $3");
     KEY_NAME = "SELECT id, name FROM keys WHERE org_id = $1 AND id = $2";
     /// Also those who left: they did things.
     PEOPLE = "SELECT p.id, p.name, p.email FROM memberships m JOIN people p ON p.id = m.person_id
@@ -32,6 +33,7 @@ statements! {
 /// What to look for, resolved: ids and moments in place of names and days.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
+    /// A person's id, or `system`.
     pub actor: Option<String>,
     /// Any of these keys.
     pub keys: Option<Vec<KeyId>>,
@@ -39,14 +41,27 @@ pub struct Wanted {
     pub team: Option<TeamId>,
     /// Empty for all.
     pub kinds: Vec<EventKind>,
+    /// The first moment.
     pub from: Option<Moment>,
+    /// The first moment after it.
     pub until: Option<Moment>,
 }
 
-pub struct AuditPage {
-    pub events: Vec<PastEvent>,
-    pub previous: Option<Cursor>,
-    pub next: Option<Cursor>,
+/// Which side of an event to look at: the older one, or backwards the newer one.
+#[derive(Clone, Copy)]
+struct Beyond {
+    backwards: bool,
+    seq: i64,
+}
+
+impl From<&Cursor> for Beyond {
+    fn from(at: &Cursor) -> Self {
+        Self { backwards: at.backwards(), seq: at.seq() }
+    }
+}
+
+fn way(beyond: Option<Beyond>) -> &'static str {
+    if beyond.is_some_and(|beyond| beyond.backwards) { "ASC" } else { "DESC" }
 }
 
 enum Bind {
@@ -78,7 +93,7 @@ impl Text {
         self.conditions += condition;
     }
 
-    fn new(dialect: Dialect, org: &OrgId, wanted: &Wanted, page: Option<Cursor>) -> Self {
+    fn new(dialect: Dialect, org: &OrgId, wanted: &Wanted, beyond: Option<Beyond>) -> Self {
         let mut text = Self { dialect, conditions: String::new(), each: vec![], binds: vec![] };
         let org = text.text(org.as_str());
         text.conditions = format!("e.chain_id = {org}");
@@ -121,9 +136,9 @@ impl Text {
                 AND t.at >= {late} ORDER BY t.at, t.seq LIMIT 1), 9007199254740991)"
             ));
         }
-        if let Some(page) = page {
-            let seq = text.bind(Bind::Number(page.seq));
-            text.and(&format!("e.seq {} {seq}", if page.backwards { ">" } else { "<" }));
+        if let Some(Beyond { backwards, seq }) = beyond {
+            let seq = text.bind(Bind::Number(seq));
+            text.and(&format!("e.seq {} {seq}", if backwards { ">" } else { "<" }));
         }
         text
     }
@@ -168,12 +183,11 @@ async fn rows(
     via: &mut impl Via,
     org: &OrgId,
     wanted: &Wanted,
-    page: Option<Cursor>,
+    beyond: Option<Beyond>,
     max: usize,
 ) -> Result<Vec<PastEvent>, StoreError> {
-    let text = Text::new(Dialect::of(via), org, wanted, page);
-    let way = if page.is_some_and(|page| page.backwards) { "ASC" } else { "DESC" };
-    let whole = text.whole(&wanted.kinds, way, max);
+    let text = Text::new(Dialect::of(via), org, wanted, beyond);
+    let whole = text.whole(&wanted.kinds, way(beyond), max);
     let rows: Vec<EventRow> = run!(via, fetch_all, {
         let mut query = sqlx::query_as::<_, EventRow>(AssertSqlSafe(whole.clone()));
         for bind in &text.binds {
@@ -188,28 +202,24 @@ async fn rows(
 }
 
 /// One page, newest first.
+///
+/// # Errors
+/// When the database does not answer.
 pub async fn list(
     via: &mut impl Via,
     permit: &Permit,
     wanted: &Wanted,
-    page: Option<Cursor>,
-) -> Result<AuditPage, StoreError> {
+    at: Option<&Cursor>,
+) -> Result<Page<PastEvent>, StoreError> {
     compare(permit, &[Action::SeeAudit], None)?;
-    let mut events = rows(via, permit.org(), wanted, page, PAGE_ROWS + 1).await?;
-    let more = events.len() > PAGE_ROWS;
-    events.truncate(PAGE_ROWS);
-    let back = page.is_some_and(|page| page.backwards);
-    if back {
-        events.reverse();
-    }
-    let (before, after) = if back { (more, true) } else { (page.is_some(), more) };
-    let cursor = |event: &PastEvent, backwards| Cursor { backwards, seq: event.seq };
-    let previous = events.first().filter(|_| before).map(|event| cursor(event, true));
-    let next = events.last().filter(|_| after).map(|event| cursor(event, false));
-    Ok(AuditPage { events, previous, next })
+    let events = rows(via, permit.org(), wanted, at.map(Beyond::from), PAGE_ROWS + 1).await?;
+    Ok(Page::read(events, at, |event| (String::new(), event.seq.to_string())))
 }
 
-/// The next events of an export, newest first, of those numbered below `below`.
+/// The next events of an export, newest first, at most `max` of those numbered below `below`.
+///
+/// # Errors
+/// When the database does not answer.
 pub async fn chunk(
     via: &mut impl Via,
     permit: &Permit,
@@ -218,10 +228,13 @@ pub async fn chunk(
     max: usize,
 ) -> Result<Vec<PastEvent>, StoreError> {
     compare(permit, &[Action::ExportAudit], None)?;
-    rows(via, permit.org(), wanted, Some(Cursor { backwards: false, seq: below }), max).await
+    rows(via, permit.org(), wanted, Some(Beyond { backwards: false, seq: below }), max).await
 }
 
-/// Every key that has or had this name as its last, by id and name; or the one with this id.
+/// Id and name of each key that has this name, or had it last; or of the key with this id.
+///
+/// # Errors
+/// When the database does not answer.
 pub async fn keys_called(
     via: &mut impl Via,
     org: &OrgId,
@@ -246,7 +259,10 @@ pub async fn keys_called(
         .collect()
 }
 
-/// Id, name and address of everybody who is or was in the organisation, by name.
+/// Id, name and email address of each person who is or was in the organisation, by name.
+///
+/// # Errors
+/// When the database does not answer.
 pub async fn people(via: &mut impl Via, org: &OrgId) -> Result<Vec<(String, String, String)>, StoreError> {
     run!(
         via,
@@ -265,6 +281,9 @@ fn there_text(dialect: Dialect) -> String {
 }
 
 /// Which of these keys, teams and people the organisation has.
+///
+/// # Errors
+/// When the database does not answer.
 pub async fn still_there(via: &mut impl Via, org: &OrgId, ids: &[&str]) -> Result<Vec<String>, StoreError> {
     let text = there_text(Dialect::of(via));
     let list = serde_json::to_string(ids).unwrap_or_default();
@@ -276,10 +295,10 @@ pub async fn still_there(via: &mut impl Via, org: &OrgId, ids: &[&str]) -> Resul
 }
 
 /// A list's statement with its values, for the test that asks for its plan: text, and each value as a literal.
-pub fn example(dialect: Dialect, org: &OrgId, wanted: &Wanted, page: Option<Cursor>) -> String {
-    let text = Text::new(dialect, org, wanted, page);
-    let way = if page.is_some_and(|page| page.backwards) { "ASC" } else { "DESC" };
-    let mut whole = text.whole(&wanted.kinds, way, PAGE_ROWS + 1);
+pub fn example(dialect: Dialect, org: &OrgId, wanted: &Wanted, at: Option<&Cursor>) -> String {
+    let beyond = at.map(Beyond::from);
+    let text = Text::new(dialect, org, wanted, beyond);
+    let mut whole = text.whole(&wanted.kinds, way(beyond), PAGE_ROWS + 1);
     for (at, bind) in text.binds.iter().enumerate().rev() {
         let literal = match bind {
             Bind::Text(value) => format!("'{value}'"),
@@ -300,10 +319,10 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
     let mut texts = vec![there_text(dialect)];
     for keys in [None, Some(vec![key(1)]), Some(vec![key(1), key(2)])] {
         for kinds in [&EventKind::ALL[..0], &EventKind::ALL[..1], EventKind::ALL] {
-            for (backwards, way) in [(true, "ASC"), (false, "DESC")] {
+            for backwards in [true, false] {
                 let wanted = Wanted { keys: keys.clone(), kinds: kinds.to_vec(), ..all.clone() };
-                let page = Some(Cursor { backwards, seq: 9 });
-                texts.push(Text::new(dialect, &org, &wanted, page).whole(kinds, way, 51));
+                let beyond = Some(Beyond { backwards, seq: 9 });
+                texts.push(Text::new(dialect, &org, &wanted, beyond).whole(kinds, way(beyond), 51));
             }
         }
     }

@@ -31,10 +31,10 @@ type Row = (
 statements! {
     NEWEST = "SELECT seq, id, name, note, team_id, owner_id, status, status_at, prefix, last_four, model_scope, addresses,
             expires_at, created_at, last_used_at, version
-        FROM keys WHERE org_id = $1 AND status <> 'revoked' ORDER BY seq DESC LIMIT $2";
+        FROM keys WHERE org_id = $1 AND status NOT IN ('expired', 'revoked') ORDER BY seq DESC LIMIT $2";
     PAGE_BY_NAME = "SELECT seq, id, name, note, team_id, owner_id, status, status_at, prefix, last_four, model_scope, addresses,
             expires_at, created_at, last_used_at, version
-        FROM keys WHERE org_id = $1 AND status <> 'revoked' AND (name_folded, seq) > ($2, 0)
+        FROM keys WHERE org_id = $1 AND status NOT IN ('expired', 'revoked') AND (name_folded, seq) > ($2, 0)
         ORDER BY name_folded, seq LIMIT $3";
     DURABLE_ROW = "INSERT INTO throttles (kind, subject, failures, last_at) VALUES ('search', $1, 1, 0)
         ON CONFLICT (kind, subject) DO UPDATE SET failures = throttles.failures + 1";

@@ -1,42 +1,43 @@
-//! The list of keys: one statement, put together from closed sets of fragments (filter, order, direction), never from
-//! text that somebody typed. Pages go by keyset, so page 1,000 costs what page 1 does.
+//! The list of keys: statements put together from closed sets of fragments (filter, order, direction), never from text
+//! that was typed.
 
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, MAX_SEARCH};
-use super::keys::{KeyRow, select_key};
+use super::keys::{KeyRow, is_live, select_key};
 use super::{StoreError, Via, run};
 use crate::domain::key::{Key, Status};
-use crate::domain::key_filter::{Cursor, KeyFilter, Sort, StateFilter};
+use crate::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, Sort, StateFilter};
 use crate::domain::key_format::valid_last_four;
 use crate::domain::moment::Moment;
+use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::person::fold;
 use crate::domain::policy::{Permit, Scope};
 
-pub const PAGE_ROWS: usize = 50;
 /// Counting stops here; beyond it a list says "10,000+".
 pub const MAX_COUNT: i64 = 10_000;
-const MAX_SPEND_COUNT: i64 = 1_000;
-/// Shorter searches look at the beginning of names only: three characters are what the index is made of.
-pub const SEARCH_INSIDE_FROM: usize = 3;
-
-pub struct KeyPage {
-    pub keys: Vec<Key>,
-    pub previous: Option<Cursor>,
-    pub next: Option<Cursor>,
-}
 
 /// What to look at. `$1` is the organisation, `$2` the person a narrowed scope is for, `$3` the team, `$4` the name
 /// search, `$5` the last four, `$6` the value and `$7` the number to page from, `$8` now, `$9` a week from now,
 /// `$10` the start of the month. Only those that a text uses are in it.
+#[derive(Clone, Copy)]
 struct Shape {
     scoped: bool,
     state: StateFilter,
     team: bool,
     search: Search,
-    sort: Sort,
+    order: Order,
     descending: bool,
     from: Option<Direction>,
+}
+
+/// What a statement sorts by.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    By(Sort),
+    /// By number, of those only that spent nothing this month. No index has them by spend, so sorted by spend they are a
+    /// stretch of their own, before or after `By(Sort::Spend)`.
+    Unspent,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -56,12 +57,12 @@ enum Direction {
 
 impl Shape {
     fn order_by(&self) -> &'static str {
-        match self.sort {
-            Sort::Created => "k.seq",
-            Sort::Name => "k.name_folded",
-            Sort::LastUsed => "COALESCE(k.last_used_at, 0)",
-            Sort::Expires => "COALESCE(k.expires_at, 9007199254740991)",
-            Sort::Spend => "m.spent",
+        match self.order {
+            Order::By(Sort::Created) | Order::Unspent => "k.seq",
+            Order::By(Sort::Name) => "k.name_folded",
+            Order::By(Sort::LastUsed) => "COALESCE(k.last_used_at, 0)",
+            Order::By(Sort::Expires) => "COALESCE(k.expires_at, 9007199254740991)",
+            Order::By(Sort::Spend) => "m.spent",
         }
     }
 
@@ -76,18 +77,19 @@ impl Shape {
                 WHERE m.person_id = $2 AND m.role = 'admin'";
             text += &format!(" AND {}", dialect.among("k.seq", seen));
         }
-        // The lists' partial indexes need to read that the key is not revoked, also where another word implies it.
+        // The lists' partial indexes need to read that the key is live, also where another word implies it.
         text += match self.state {
-            StateFilter::Live => " AND k.status <> 'revoked'",
-            StateFilter::Only(Status::Active) => " AND k.status <> 'revoked' AND k.status = 'active'",
-            StateFilter::Only(Status::Disabled) => " AND k.status <> 'revoked' AND k.status = 'disabled'",
-            StateFilter::Only(Status::Expired) => " AND k.status <> 'revoked' AND k.status = 'expired'",
+            StateFilter::Live => concat!(" AND ", is_live!()),
+            StateFilter::Only(Status::Active) => concat!(" AND ", is_live!(), " AND k.status = 'active'"),
+            StateFilter::Only(Status::Disabled) => concat!(" AND ", is_live!(), " AND k.status = 'disabled'"),
+            StateFilter::Only(Status::Expired) => " AND k.status = 'expired'",
             StateFilter::Only(Status::Revoked) => " AND k.status = 'revoked'",
-            StateFilter::Expiring => {
-                " AND k.status <> 'revoked' AND k.status = 'active'
-                AND COALESCE(k.expires_at, 9007199254740991) > $8
+            StateFilter::Expiring => concat!(
+                " AND ",
+                is_live!(),
+                " AND k.status = 'active' AND COALESCE(k.expires_at, 9007199254740991) > $8
                 AND COALESCE(k.expires_at, 9007199254740991) < $9"
-            }
+            ),
         };
         if self.team {
             text += " AND k.team_id = $3";
@@ -104,67 +106,51 @@ impl Shape {
         text
     }
 
-    fn source(&self) -> &'static str {
-        match self.sort {
-            // Only keys that spent anything this month: their counters are the index.
-            Sort::Spend => {
-                " JOIN counters m ON m.org_id = $1 AND m.holder_kind = 'key' AND m.holder_id = k.id
-                AND m.period = 'month' AND m.window_start = $10 AND m.spent > 0"
-            }
-            Sort::Created | Sort::Name | Sort::LastUsed | Sort::Expires => "",
-        }
+    /// In the direction of reading.
+    fn descends(&self) -> bool {
+        self.descending != (self.from == Some(Direction::Back))
     }
 
-    /// One row more than a page, so that it is known whether there is a next one. `fetch` needs no count.
+    /// One row more than a page, so that it is known whether there is a next one.
     fn list_text(&self, dialect: Dialect) -> String {
+        const COUNTER: &str = "m.org_id = $1 AND m.holder_kind = 'key' AND m.holder_id = k.id
+            AND m.period = 'month' AND m.window_start = $10 AND m.spent > 0";
         let order = self.order_by();
-        let descends = self.descending != (self.from == Some(Direction::Back));
-        let way = if descends { "DESC" } else { "ASC" };
-        let beyond = if descends { "<" } else { ">" };
-        let value = match self.sort {
-            Sort::Name => "$6",
-            Sort::Created | Sort::LastUsed | Sort::Expires | Sort::Spend => "CAST($6 AS BIGINT)",
-        };
-        let from = match (self.from, self.sort) {
-            (None, _) => String::new(),
-            (Some(_), Sort::Created) => format!(" AND k.seq {beyond} $7"),
-            (Some(_), _) => format!(" AND ({order}, k.seq) {beyond} ({value}, $7)"),
-        };
-        let ordering = if self.sort == Sort::Created {
-            format!("k.seq {way}")
-        } else {
-            format!("{order} {way}, k.seq {way}")
-        };
-        let select = select_key(dialect);
-        let select = match self.sort {
-            Sort::Spend => select.replacen("SELECT ", "SELECT m.spent AS sort_spent, ", 1),
-            Sort::Created | Sort::Name | Sort::LastUsed | Sort::Expires => {
-                select.replacen("SELECT ", "SELECT CAST(0 AS BIGINT) AS sort_spent, ", 1)
+        let (way, beyond) = if self.descends() { ("DESC", "<") } else { ("ASC", ">") };
+        let value = if order == "k.name_folded" { "$6" } else { "CAST($6 AS BIGINT)" };
+        let (from, ordering) = match order {
+            "k.seq" => (format!(" AND k.seq {beyond} $7"), format!("k.seq {way}")),
+            _ => {
+                let from = format!(" AND ({order}, k.seq) {beyond} ({value}, $7)");
+                (from, format!("{order} {way}, k.seq {way}"))
             }
         };
+        let from = self.from.map(|_| from).unwrap_or_default();
+        let (spent, source, unspent) = match self.order {
+            Order::By(Sort::Spend) => ("m.spent", format!(" JOIN counters m ON {COUNTER}"), String::new()),
+            Order::Unspent => {
+                let unspent = format!(" AND NOT EXISTS (SELECT 1 FROM counters m WHERE {COUNTER})");
+                ("CAST(0 AS BIGINT)", String::new(), unspent)
+            }
+            Order::By(_) => ("CAST(0 AS BIGINT)", String::new(), String::new()),
+        };
+        let select = select_key(dialect).replacen("SELECT ", &format!("SELECT {spent} AS sort_spent, "), 1);
+        let conditions = self.conditions(dialect);
+        let limit = PAGE_ROWS + 1;
         numbered(
-            &format!(
-                "{select}{} WHERE {}{from} ORDER BY {ordering} LIMIT {}",
-                self.source(),
-                self.conditions(dialect),
-                PAGE_ROWS + 1
-            ),
+            &format!("{select}{source} WHERE {conditions}{unspent}{from} ORDER BY {ordering} LIMIT {limit}"),
             &PARAMETERS,
         )
     }
 
     fn max_count(&self) -> i64 {
-        max_count_of(self.sort, self.search != Search::None)
+        if self.search == Search::None { MAX_COUNT } else { MAX_SEARCH as i64 - 1 }
     }
 
     fn count_text(&self, dialect: Dialect) -> String {
+        let (conditions, limit) = (self.conditions(dialect), self.max_count() + 1);
         numbered(
-            &format!(
-                "SELECT COUNT(*) FROM (SELECT 1 FROM keys k{} WHERE {} LIMIT {}) counted",
-                self.source(),
-                self.conditions(dialect),
-                self.max_count() + 1
-            ),
+            &format!("SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE {conditions} LIMIT {limit}) counted"),
             &PARAMETERS,
         )
     }
@@ -255,23 +241,29 @@ fn shape_and_binds(
         Scope::Org => None,
         Scope::OfPerson(person) => Some(person.to_string()),
     };
+    let at = filter.page.as_ref();
     let shape = Shape {
         scoped: person.is_some(),
         state: filter.state,
         team: filter.team.is_some(),
         search,
-        sort: filter.sort,
+        order: Order::By(filter.sort),
         descending: filter.descending,
-        from: filter.page.as_ref().map(|page| if page.backwards { Direction::Back } else { Direction::On }),
+        from: at.map(|at| if at.backwards() { Direction::Back } else { Direction::On }),
     };
+    let value = at.map(|at| match filter.sort {
+        Sort::Name => at.value().to_owned(),
+        // Postgres takes nothing else as a number.
+        _ => at.value().parse::<i64>().unwrap_or(0).to_string(),
+    });
     let binds = Binds {
         org: permit.org().to_string(),
         person,
         team: filter.team.as_ref().map(ToString::to_string),
         name,
         four,
-        value: filter.page.as_ref().map(|page| page.value.replace('\0', "\u{fffd}")),
-        seq: filter.page.as_ref().map(|page| page.seq),
+        value,
+        seq: at.map(Cursor::seq),
         now: now.ms(),
         week: now.plus_days(7).ms(),
         month: month_start.ms(),
@@ -287,45 +279,61 @@ struct ListedRow {
 }
 
 impl ListedRow {
-    fn cursor(&self, sort: Sort, backwards: bool) -> Cursor {
+    fn place(&self, sort: Sort) -> (String, String) {
         let value = match sort {
-            Sort::Created => self.key.seq.to_string(),
+            Sort::Created => String::new(),
             Sort::Name => self.key.name_folded.clone(),
             Sort::LastUsed => self.key.last_used_at.unwrap_or(0).to_string(),
             Sort::Expires => self.key.expires_at.unwrap_or(9_007_199_254_740_991).to_string(),
             Sort::Spend => self.sort_spent.to_string(),
         };
-        Cursor { backwards, value, seq: self.key.seq }
+        (value, self.key.seq.to_string())
     }
 }
 
-/// A page of what the permit's scope lets its holder see. Budgets are filled in by `spend::fill`.
+/// A page of what the permit's scope lets its holder see. Without budgets: `spend::fill` adds them.
+///
+/// # Errors
+/// When the database does not answer.
 pub async fn list(
     via: &mut impl Via,
     permit: &Permit,
     filter: &KeyFilter,
     now: Moment,
     month_start: Moment,
-) -> Result<KeyPage, StoreError> {
+) -> Result<Page<Key>, StoreError> {
     let dialect = Dialect::of(via);
     let (shape, binds) = shape_and_binds(dialect, permit, filter, now, month_start);
-    let text = shape.list_text(dialect);
-    let mut rows: Vec<ListedRow> =
-        run!(via, fetch_all, bound!(sqlx::query_as::<_, ListedRow>(AssertSqlSafe(text.clone())), binds))?;
-    let more = rows.len() > PAGE_ROWS;
-    rows.truncate(PAGE_ROWS);
-    let back = shape.from == Some(Direction::Back);
-    if back {
-        rows.reverse();
+    let mut shapes = vec![shape];
+    if filter.sort == Sort::Spend {
+        let unspent = Shape { order: Order::Unspent, ..shape };
+        let in_unspent = binds.value.as_deref() == Some("0");
+        shapes = match (shape.descends(), in_unspent) {
+            (true, true) => vec![unspent],
+            (true, false) => vec![shape, Shape { from: None, descending: true, ..unspent }],
+            (false, false) if shape.from.is_some() => vec![shape],
+            (false, _) => vec![unspent, Shape { from: None, descending: false, ..shape }],
+        };
     }
-    let (before, after) = if back { (more, true) } else { (shape.from.is_some(), more) };
-    let previous = rows.first().filter(|_| before).map(|row| row.cursor(filter.sort, true));
-    let next = rows.last().filter(|_| after).map(|row| row.cursor(filter.sort, false));
-    let keys = rows.into_iter().map(|row| Key::try_from(row.key)).collect::<Result<_, _>>()?;
-    Ok(KeyPage { keys, previous, next })
+    let mut rows: Vec<ListedRow> = Vec::new();
+    for shape in shapes {
+        if rows.len() <= PAGE_ROWS {
+            let text = shape.list_text(dialect);
+            let more: Vec<ListedRow> = run!(
+                via,
+                fetch_all,
+                bound!(sqlx::query_as::<_, ListedRow>(AssertSqlSafe(text.clone())), binds)
+            )?;
+            rows.extend(more);
+        }
+    }
+    Page::read(rows, filter.page.as_ref(), |row| row.place(filter.sort)).try_map(|row| Key::try_from(row.key))
 }
 
-/// How many keys the filter matches, up to one more than `count_most`.
+/// How many keys the filter matches, up to one more than `max_count`, whatever they are sorted by.
+///
+/// # Errors
+/// When the database does not answer.
 pub async fn count(
     via: &mut impl Via,
     permit: &Permit,
@@ -341,29 +349,20 @@ pub async fn count(
 
 /// Where a count stops being exact for this filter.
 pub fn max_count(filter: &KeyFilter) -> i64 {
-    max_count_of(filter.sort, !filter.search.trim().is_empty())
-}
-
-fn max_count_of(sort: Sort, searching: bool) -> i64 {
-    match sort {
-        _ if searching => MAX_SEARCH as i64 - 1,
-        // Each counted row is looked up by its key's id, so fewer are counted.
-        Sort::Spend => MAX_SPEND_COUNT,
-        Sort::Created | Sort::Name | Sort::LastUsed | Sort::Expires => MAX_COUNT,
-    }
+    if filter.search.trim().is_empty() { MAX_COUNT } else { MAX_SEARCH as i64 - 1 }
 }
 
 /// Every text that a list can become, for the test that prepares them all.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
     let mut texts = vec![super::keys::find_text(dialect)];
-    for sort in Sort::ALL {
+    for order in Sort::ALL.map(Order::By).into_iter().chain([Order::Unspent]) {
         for state in StateFilter::ALL {
             for search in [Search::None, Search::Start, Search::Inside, Search::InsideOrLastFour] {
                 for (scoped, team) in [(false, false), (true, true)] {
                     for (descending, from) in
                         [(false, None), (true, Some(Direction::On)), (true, Some(Direction::Back))]
                     {
-                        let shape = Shape { scoped, state, team, search, sort, descending, from };
+                        let shape = Shape { scoped, state, team, search, order, descending, from };
                         texts.push(shape.list_text(dialect));
                         if from.is_none() {
                             texts.push(shape.count_text(dialect));

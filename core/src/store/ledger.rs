@@ -9,6 +9,7 @@ use crate::domain::ledger::{Balance, Entry, EntryKind, NewEntry};
 use crate::domain::limits::{Budget, BudgetUse};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
+use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::policy::{Action, Permit};
 use crate::domain::window::WindowStarts;
 
@@ -36,9 +37,9 @@ statements! {
             COALESCE(MAX(l.seq), 0) AS last_seq,
             (SELECT balance_enforced_at FROM orgs WHERE id = $1) AS enforced_at
         FROM ledger l WHERE l.org_id = $1";
-    LIST_ON = "SELECT seq, at, kind, amount, note, actor_id, actor_name FROM ledger
+    LIST = "SELECT seq, at, kind, amount, note, actor_id, actor_name FROM ledger
         WHERE org_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
-    LIST_BACK = "SELECT seq, at, kind, amount, note, actor_id, actor_name FROM ledger
+    LIST_BACKWARDS = "SELECT seq, at, kind, amount, note, actor_id, actor_name FROM ledger
         WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     /// The organisation's budgets with what was spent of each, and, where it is enforced, the balance: what the ledger
     /// comes to, and all that was ever spent.
@@ -127,22 +128,6 @@ pub async fn balance(via: &mut impl Via, org: &OrgId) -> Result<Balance, StoreEr
     })
 }
 
-pub const PAGE_ROWS: usize = 50;
-
-/// Where a page of the ledger begins: just before this number, or just after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LedgerCursor {
-    pub backwards: bool,
-    pub seq: i64,
-}
-
-pub struct LedgerPage {
-    /// The newest first.
-    pub entries: Vec<Entry>,
-    pub previous: Option<LedgerCursor>,
-    pub next: Option<LedgerCursor>,
-}
-
 #[derive(sqlx::FromRow)]
 struct EntryRow {
     seq: i64,
@@ -171,35 +156,20 @@ impl TryFrom<EntryRow> for Entry {
 }
 
 /// A page of the organisation's ledger, the newest entries first.
-pub async fn list(
-    via: &mut impl Via,
-    org: &OrgId,
-    page: Option<LedgerCursor>,
-) -> Result<LedgerPage, StoreError> {
-    let backwards = page.is_some_and(|page| page.backwards);
-    let mut rows: Vec<EntryRow> = run!(
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(via: &mut impl Via, org: &OrgId, at: Option<&Cursor>) -> Result<Page<Entry>, StoreError> {
+    let text = if at.is_some_and(Cursor::backwards) { LIST_BACKWARDS } else { LIST };
+    let rows: Vec<EntryRow> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, EntryRow>(if backwards { LIST_BACK } else { LIST_ON })
+        sqlx::query_as::<_, EntryRow>(text)
             .bind(org.as_str())
-            .bind(page.map_or(i64::MAX, |page| page.seq))
-            // One more than a page, so that it is known whether there is another.
+            .bind(at.map_or(i64::MAX, Cursor::seq))
             .bind(PAGE_ROWS as i64 + 1)
     )?;
-    let more = rows.len() > PAGE_ROWS;
-    rows.truncate(PAGE_ROWS);
-    if backwards {
-        rows.reverse();
-    }
-    let cursor =
-        |row: Option<&EntryRow>, backwards: bool| row.map(|row| LedgerCursor { backwards, seq: row.seq });
-    let previous = if backwards { more } else { page.is_some() };
-    let next = backwards || more;
-    Ok(LedgerPage {
-        previous: cursor(rows.first(), true).filter(|_| previous),
-        next: cursor(rows.last(), false).filter(|_| next),
-        entries: rows.into_iter().map(Entry::try_from).collect::<Result<_, _>>()?,
-    })
+    Page::read(rows, at, |row| (String::new(), row.seq.to_string())).try_map(Entry::try_from)
 }
 
 /// What all keys of an organisation have left together.

@@ -4,12 +4,15 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, like_contains};
+use super::keys::is_live;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId, TeamId};
+use crate::domain::list_filter::MemberFilter;
 use crate::domain::member::{Member, MemberSummary, TeamMembership, UndecidedKeys};
 use crate::domain::moment::{Day, Moment};
 use crate::domain::money::Money;
+use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::person::{Email, PersonName, fold};
 use crate::domain::policy::{Action, OrgRole, Permit, Scope};
 use crate::domain::team::{Team, TeamRole};
@@ -43,35 +46,11 @@ statements! {
         WHERE org_id = $1 AND person_id = $2 AND disabled_at IS NOT NULL AND removed_at IS NULL";
     /// A member who returns owns their keys again; if they leave once more, each key is decided about again.
     UNDECIDE = "UPDATE keys SET offboarded_at = NULL WHERE org_id = $1 AND owner_id = $2 AND offboarded_at IS NOT NULL";
-    /// `$2` is empty, or the person whose teams' people are listed; `$3` is a pattern. From `$4` and `$5` on, when there is
-    /// an id in `$5`.
-    LIST_ON = "SELECT m.person_id, p.name, p.email, m.role, m.created_at, m.disabled_at, m.removed_at, p.totp_since,
-            (SELECT MAX(s.seen_at) FROM sessions s WHERE s.person_id = p.id) AS seen_at
-        FROM memberships m JOIN people p ON p.id = m.person_id
-        WHERE m.org_id = $1 AND m.removed_at IS NULL
-            AND (CAST($2 AS TEXT) = '' OR m.person_id = $2 OR EXISTS (SELECT 1 FROM team_members mine
-                JOIN teams t ON t.id = mine.team_id AND t.archived_at IS NULL
-                JOIN team_members x ON x.team_id = mine.team_id AND x.person_id = m.person_id
-                WHERE mine.org_id = $1 AND mine.person_id = $2 AND mine.role = 'admin'))
-            AND (lower(p.name) LIKE $3 ESCAPE '\\' OR p.email LIKE $3 ESCAPE '\\')
-            AND (CAST($5 AS TEXT) = '' OR (p.name, p.id) > ($4, $5))
-        ORDER BY p.name, p.id LIMIT $6";
-    LIST_BACK = "SELECT m.person_id, p.name, p.email, m.role, m.created_at, m.disabled_at, m.removed_at, p.totp_since,
-            (SELECT MAX(s.seen_at) FROM sessions s WHERE s.person_id = p.id) AS seen_at
-        FROM memberships m JOIN people p ON p.id = m.person_id
-        WHERE m.org_id = $1 AND m.removed_at IS NULL
-            AND (CAST($2 AS TEXT) = '' OR m.person_id = $2 OR EXISTS (SELECT 1 FROM team_members mine
-                JOIN teams t ON t.id = mine.team_id AND t.archived_at IS NULL
-                JOIN team_members x ON x.team_id = mine.team_id AND x.person_id = m.person_id
-                WHERE mine.org_id = $1 AND mine.person_id = $2 AND mine.role = 'admin'))
-            AND (lower(p.name) LIKE $3 ESCAPE '\\' OR p.email LIKE $3 ESCAPE '\\')
-            AND (CAST($5 AS TEXT) = '' OR (p.name, p.id) < ($4, $5))
-        ORDER BY p.name DESC, p.id DESC LIMIT $6";
     /// People who left and have live keys without a decision.
-    UNDECIDED = "SELECT p.id, p.name, COUNT(*) AS keys FROM memberships m JOIN people p ON p.id = m.person_id
+    UNDECIDED = concat!("SELECT p.id, p.name, COUNT(*) AS keys FROM memberships m JOIN people p ON p.id = m.person_id
         JOIN keys k ON k.owner_id = m.person_id AND k.org_id = m.org_id
-        WHERE m.org_id = $1 AND m.disabled_at IS NOT NULL AND k.status IN ('active', 'disabled')
-            AND k.offboarded_at IS NULL GROUP BY p.id, p.name ORDER BY p.name, p.id LIMIT 100";
+        WHERE m.org_id = $1 AND m.disabled_at IS NOT NULL AND k.offboarded_at IS NULL AND ", is_live!(),
+        " GROUP BY p.id, p.name ORDER BY p.name, p.id LIMIT 100");
     MONTH_SPENT = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM spend_daily
         WHERE org_id = $1 AND owner_id = $2 AND day >= $3";
     LEAVE_TEAMS = "DELETE FROM team_members WHERE org_id = $1 AND person_id = $2";
@@ -247,61 +226,48 @@ pub async fn remove(
     Ok(rows == 1)
 }
 
-pub const PAGE_ROWS: usize = 50;
-
-/// Where a page of the list begins: beyond this name and id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    pub backwards: bool,
-    pub name: String,
-    pub id: String,
+/// `$2` is empty, or the person whose teams' people are listed; `$3` is a pattern. From `$4` and `$5` on, when there is an
+/// id in `$5`.
+fn list_text(backwards: bool) -> String {
+    let (beyond, way) = if backwards { ("<", "DESC") } else { (">", "ASC") };
+    format!(
+        "SELECT m.person_id, p.name, p.email, m.role, m.created_at, m.disabled_at, m.removed_at, p.totp_since,
+            (SELECT MAX(s.seen_at) FROM sessions s WHERE s.person_id = p.id) AS seen_at
+        FROM memberships m JOIN people p ON p.id = m.person_id
+        WHERE m.org_id = $1 AND m.removed_at IS NULL
+            AND (CAST($2 AS TEXT) = '' OR m.person_id = $2 OR EXISTS (SELECT 1 FROM team_members mine
+                JOIN teams t ON t.id = mine.team_id AND t.archived_at IS NULL
+                JOIN team_members x ON x.team_id = mine.team_id AND x.person_id = m.person_id
+                WHERE mine.org_id = $1 AND mine.person_id = $2 AND mine.role = 'admin'))
+            AND (p.name_folded LIKE $3 ESCAPE '\\' OR p.email LIKE $3 ESCAPE '\\')
+            AND (CAST($5 AS TEXT) = '' OR (p.name_folded, p.id) {beyond} ($4, $5))
+        ORDER BY p.name_folded {way}, p.id {way} LIMIT $6"
+    )
 }
 
-pub struct MemberPage {
-    pub members: Vec<Member>,
-    pub previous: Option<Cursor>,
-    pub next: Option<Cursor>,
-}
-
-/// People who are in, active or disabled, by name; those whom the permit's scope shows. `search` is part of a name or
-/// an address.
+/// People who are in, active or disabled, by name; those whom the permit's scope shows.
 ///
 /// # Errors
 /// `StoreError` when the database fails.
 pub async fn list(
     via: &mut impl Via,
     permit: &Permit,
-    search: &str,
-    page: Option<&Cursor>,
-) -> Result<MemberPage, StoreError> {
-    let backwards = page.is_some_and(|page| page.backwards);
-    let (name, id) = page.map_or(("", ""), |page| (page.name.as_str(), page.id.as_str()));
+    filter: &MemberFilter,
+) -> Result<Page<Member>, StoreError> {
+    let at = filter.page.as_ref();
+    let text = list_text(at.is_some_and(Cursor::backwards));
     let rows: Vec<MemberRow> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, MemberRow>(if backwards { LIST_BACK } else { LIST_ON })
+        sqlx::query_as::<_, MemberRow>(AssertSqlSafe(text.clone()))
             .bind(permit.org().as_str())
             .bind(of_person(permit))
-            .bind(pattern(search))
-            .bind(name)
-            .bind(id)
+            .bind(like_contains(&fold(&filter.search)))
+            .bind(at.map_or("", Cursor::value))
+            .bind(at.map_or("", Cursor::id))
             .bind(PAGE_ROWS as i64 + 1)
     )?;
-    let mut members = rows.into_iter().map(Member::try_from).collect::<Result<Vec<_>, _>>()?;
-    let more = members.len() > PAGE_ROWS;
-    members.truncate(PAGE_ROWS);
-    if backwards {
-        members.reverse();
-    }
-    let at = |member: Option<&Member>, backwards| {
-        member.map(|member| Cursor { backwards, name: member.name.clone(), id: member.id.to_string() })
-    };
-    let (before, beyond) = if backwards { (more, true) } else { (page.is_some(), more) };
-    Ok(MemberPage {
-        previous: at(members.first(), true).filter(|_| before),
-        next: at(members.last(), false).filter(|_| beyond),
-        members,
-    })
+    Page::read(rows, at, |row| (fold(&row.name), row.person_id.clone())).try_map(Member::try_from)
 }
 
 /// The person whose teams a narrowed scope is about; empty for the whole organisation.
@@ -310,12 +276,6 @@ fn of_person(permit: &Permit) -> &str {
         Scope::Org => "",
         Scope::OfPerson(person) => person.as_str(),
     }
-}
-
-/// Anywhere in the text; what was typed is data in it.
-fn pattern(search: &str) -> String {
-    let escaped = fold(search).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{escaped}%")
 }
 
 /// People who left and have live keys without a decision, by name.
@@ -413,9 +373,15 @@ pub async fn month_spent(
     Ok(Money::from_nanos(nanos))
 }
 
+/// The texts that are put together, for the test that prepares them.
+pub fn every_text(dialect: Dialect) -> Vec<String> {
+    let lists = [false, true].map(list_text);
+    lists.into_iter().chain(member_summary_texts(dialect)).collect()
+}
+
 /// The statements about teams, live keys and spend since a day (`$4`) of a list of people (`$2`); `$3` narrows them to
 /// the teams that one person is admin of. Spend belongs to the owner of the key at the time.
-pub fn member_summary_texts(dialect: Dialect) -> [String; 3] {
+fn member_summary_texts(dialect: Dialect) -> [String; 3] {
     let people = dialect.json_list("$2");
     let narrowed = |team: &str| {
         format!(
@@ -433,7 +399,8 @@ pub fn member_summary_texts(dialect: Dialect) -> [String; 3] {
         ),
         format!(
             "SELECT k.owner_id, COUNT(*) FROM keys k WHERE k.org_id = $1 AND k.owner_id IN {people}
-                AND k.status IN ('active', 'disabled') AND {} GROUP BY k.owner_id",
+                AND {} AND {} GROUP BY k.owner_id",
+            is_live!(),
             narrowed("k.team_id")
         ),
         format!(

@@ -1,11 +1,16 @@
 //! Organisations as a whole: their settings, and the installation's list of them. What somebody is in one is in `people`.
 
+use sqlx::AssertSqlSafe;
+
 use super::dialect::like_contains;
+use super::keys::is_live;
 use super::people::OrgRow;
 use super::{StoreError, Tx, Via, changed, ledger, run, statements};
 use crate::domain::ids::OrgId;
+use crate::domain::list_filter::OrgFilter;
 use crate::domain::moment::Moment;
-use crate::domain::org::Org;
+use crate::domain::org::{ListedOrg, MAX_KEYS_COUNTED, Org};
+use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::person::fold;
 use crate::domain::policy::{Action, Permit};
 use crate::domain::settings::Settings;
@@ -19,23 +24,6 @@ statements! {
     RESUME = "UPDATE orgs SET suspended_at = NULL WHERE id = $1 AND suspended_at IS NOT NULL";
     FIND = "SELECT id, slug, name, zone, key_prefix, suspended_at, key_defaults, max_key_days, max_keys_per_member,
             members_create, second_factor, version FROM orgs WHERE slug = $1";
-    /// In the order of names, from one on. There are few enough organisations for a search to walk their index.
-    LIST_ON = "SELECT o.id, o.slug, o.name, o.name_folded, o.created_at, o.suspended_at,
-            (SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE k.org_id = o.id AND k.status IN ('active', 'disabled')
-                LIMIT 10001) live) AS live_keys,
-            (SELECT COUNT(*) FROM memberships m WHERE m.org_id = o.id AND m.disabled_at IS NULL) AS people
-        FROM orgs o
-        WHERE (o.name_folded, o.id) > ($1, $2) AND (o.name_folded LIKE $3 ESCAPE '\\' OR o.slug LIKE $3 ESCAPE '\\')
-            AND ($4 <> 'suspended' OR o.suspended_at IS NOT NULL)
-        ORDER BY o.name_folded, o.id LIMIT $5";
-    LIST_BACK = "SELECT o.id, o.slug, o.name, o.name_folded, o.created_at, o.suspended_at,
-            (SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE k.org_id = o.id AND k.status IN ('active', 'disabled')
-                LIMIT 10001) live) AS live_keys,
-            (SELECT COUNT(*) FROM memberships m WHERE m.org_id = o.id AND m.disabled_at IS NULL) AS people
-        FROM orgs o
-        WHERE (o.name_folded, o.id) < ($1, $2) AND (o.name_folded LIKE $3 ESCAPE '\\' OR o.slug LIKE $3 ESCAPE '\\')
-            AND ($4 <> 'suspended' OR o.suspended_at IS NOT NULL)
-        ORDER BY o.name_folded DESC, o.id DESC LIMIT $5";
 }
 
 /// Writes the settings, if nobody changed them since `version`; says whether they were still at it.
@@ -93,45 +81,6 @@ pub async fn find(via: &mut impl Via, slug: &str) -> Result<Option<Org>, StoreEr
     row.map(Org::try_from).transpose()
 }
 
-/// An organisation in the installation's list.
-#[derive(Clone, Debug)]
-pub struct ListedOrg {
-    pub id: OrgId,
-    pub slug: String,
-    pub name: String,
-    pub created_at: Moment,
-    pub suspended_at: Option<Moment>,
-    /// At most one more than `MAX_COUNT`.
-    pub live_keys: i64,
-    pub people: i64,
-}
-
-pub const PAGE_ROWS: usize = 50;
-/// Further than this nobody counts.
-pub const MAX_COUNT: i64 = 10_000;
-
-/// Where a page of the list begins: just after this organisation, or just before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrgCursor {
-    pub backwards: bool,
-    pub name_folded: String,
-    pub id: String,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct OrgFilter {
-    /// Part of a name or of an address; empty is every one.
-    pub search: String,
-    pub suspended: bool,
-    pub page: Option<OrgCursor>,
-}
-
-pub struct OrgPage {
-    pub orgs: Vec<ListedOrg>,
-    pub previous: Option<OrgCursor>,
-    pub next: Option<OrgCursor>,
-}
-
 #[derive(sqlx::FromRow)]
 struct ListedRow {
     id: String,
@@ -144,36 +93,45 @@ struct ListedRow {
     people: i64,
 }
 
+/// There are few enough organisations for a search to walk their index.
+fn list_text(backwards: bool) -> String {
+    let (beyond, way) = if backwards { ("<", "DESC") } else { (">", "ASC") };
+    let (live, limit) = (is_live!(), MAX_KEYS_COUNTED + 1);
+    format!(
+        "SELECT o.id, o.slug, o.name, o.name_folded, o.created_at, o.suspended_at,
+            (SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE k.org_id = o.id AND {live} LIMIT {limit}) live) AS live_keys,
+            (SELECT COUNT(*) FROM memberships m WHERE m.org_id = o.id AND m.disabled_at IS NULL) AS people
+        FROM orgs o
+        WHERE (CAST($2 AS TEXT) = '' OR (o.name_folded, o.id) {beyond} ($1, $2))
+            AND (o.name_folded LIKE $3 ESCAPE '\\' OR o.slug LIKE $3 ESCAPE '\\')
+            AND ($4 <> 'suspended' OR o.suspended_at IS NOT NULL)
+        ORDER BY o.name_folded {way}, o.id {way} LIMIT $5"
+    )
+}
+
+/// The texts that are put together, for the test that prepares them.
+pub fn every_text() -> Vec<String> {
+    [false, true].map(list_text).to_vec()
+}
+
 /// A page of the installation's organisations, by name.
-pub async fn list(via: &mut impl Via, filter: &OrgFilter) -> Result<OrgPage, StoreError> {
-    let backwards = filter.page.as_ref().is_some_and(|page| page.backwards);
-    let (name, id) = filter.page.as_ref().map_or(("", ""), |page| (&page.name_folded, &page.id));
-    let mut rows: Vec<ListedRow> = run!(
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(via: &mut impl Via, filter: &OrgFilter) -> Result<Page<ListedOrg>, StoreError> {
+    let at = filter.page.as_ref();
+    let text = list_text(at.is_some_and(Cursor::backwards));
+    let rows: Vec<ListedRow> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, ListedRow>(if backwards { LIST_BACK } else { LIST_ON })
-            .bind(name)
-            .bind(id)
+        sqlx::query_as::<_, ListedRow>(AssertSqlSafe(text.clone()))
+            .bind(at.map_or("", Cursor::value))
+            .bind(at.map_or("", Cursor::id))
             .bind(like_contains(&fold(&filter.search)))
             .bind(if filter.suspended { "suspended" } else { "all" })
-            // One more than a page, so that it is known whether there is another.
             .bind(PAGE_ROWS as i64 + 1)
     )?;
-    let more = rows.len() > PAGE_ROWS;
-    rows.truncate(PAGE_ROWS);
-    if backwards {
-        rows.reverse();
-    }
-    let cursor = |row: Option<&ListedRow>, backwards: bool| {
-        row.map(|row| OrgCursor { backwards, name_folded: row.name_folded.clone(), id: row.id.clone() })
-    };
-    let previous = if backwards { more } else { filter.page.is_some() };
-    let next = if backwards { true } else { more };
-    Ok(OrgPage {
-        previous: cursor(rows.first(), true).filter(|_| previous),
-        next: cursor(rows.last(), false).filter(|_| next),
-        orgs: rows.into_iter().map(ListedOrg::try_from).collect::<Result<_, _>>()?,
-    })
+    Page::read(rows, at, |row| (row.name_folded.clone(), row.id.clone())).try_map(ListedOrg::try_from)
 }
 
 impl TryFrom<ListedRow> for ListedOrg {

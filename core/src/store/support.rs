@@ -20,7 +20,7 @@ statements! {
         FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id
         WHERE s.last_four = $1 ORDER BY k.seq DESC LIMIT $2";
     ORGS_NAMED = "SELECT slug, name, suspended_at FROM orgs
-        WHERE lower(name) LIKE $1 ESCAPE '\\' OR slug LIKE $1 ESCAPE '\\' ORDER BY name, slug LIMIT $2";
+        WHERE name_folded LIKE $1 ESCAPE '\\' OR slug LIKE $1 ESCAPE '\\' ORDER BY name_folded, slug LIMIT $2";
 }
 
 /// A key with the slug of its organisation. `secret_ends` is of the secret that it was found by.

@@ -4,7 +4,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::keys::{read_scope, scope_kind};
+use super::keys::{is_live, read_scope, scope_kind};
 use super::people::{person_id, read_name};
 use super::spend::{self, Holder};
 use super::tx::compare;
@@ -45,20 +45,20 @@ statements! {
     MEMBERSHIPS = "SELECT t.id, t.name, m.role FROM teams t JOIN team_members m ON m.team_id = t.id
         WHERE t.org_id = $1 AND m.person_id = $2 AND t.archived_at IS NULL ORDER BY t.name_folded, t.id";
     /// A disabled person is still in the team; a removed one is not.
-    PEOPLE = "SELECT p.id, p.name, p.email, m.role, o.role AS org_role, o.disabled_at,
+    PEOPLE = concat!("SELECT p.id, p.name, p.email, m.role, o.role AS org_role, o.disabled_at,
             (SELECT COUNT(*) FROM keys k WHERE k.owner_id = p.id AND k.org_id = $1 AND k.team_id = $2
-                AND k.status IN ('active', 'disabled')) AS live_keys
+                AND ", is_live!(), ") AS live_keys
         FROM team_members m
         JOIN people p ON p.id = m.person_id
         JOIN memberships o ON o.org_id = m.org_id AND o.person_id = m.person_id AND o.removed_at IS NULL
-        WHERE m.org_id = $1 AND m.team_id = $2 ORDER BY p.name, p.id LIMIT $3";
-    PERSON = "SELECT p.id, p.name, p.email, m.role, o.role AS org_role, o.disabled_at,
+        WHERE m.org_id = $1 AND m.team_id = $2 ORDER BY p.name, p.id LIMIT $3");
+    PERSON = concat!("SELECT p.id, p.name, p.email, m.role, o.role AS org_role, o.disabled_at,
             (SELECT COUNT(*) FROM keys k WHERE k.owner_id = p.id AND k.org_id = $1 AND k.team_id = $2
-                AND k.status IN ('active', 'disabled')) AS live_keys
+                AND ", is_live!(), ") AS live_keys
         FROM team_members m
         JOIN people p ON p.id = m.person_id
         JOIN memberships o ON o.org_id = m.org_id AND o.person_id = m.person_id AND o.removed_at IS NULL
-        WHERE m.org_id = $1 AND m.team_id = $2 AND m.person_id = $3";
+        WHERE m.org_id = $1 AND m.team_id = $2 AND m.person_id = $3");
     /// Who may own a key of the team.
     ACTIVE = "SELECT p.id, p.name FROM team_members m
         JOIN people p ON p.id = m.person_id
@@ -320,10 +320,11 @@ fn whole_text(dialect: Dialect) -> String {
             (SELECT COUNT(*) FROM team_members m JOIN memberships o ON o.org_id = m.org_id AND o.person_id = m.person_id
                 WHERE m.org_id = $1 AND m.team_id = t.id AND o.removed_at IS NULL) AS people,
             (SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE k.org_id = $1 AND COALESCE(k.team_id, '') = t.id
-                AND k.status IN ('active', 'disabled') LIMIT {max}) counted) AS live_keys
+                AND {is_live} LIMIT {max}) counted) AS live_keys
         FROM teams t WHERE t.org_id = $1 AND t.id IN {ids}",
         patterns = dialect.patterns_of("team", "t.id"),
         ids = dialect.json_list("$2"),
+        is_live = is_live!(),
         max = KEYS_COUNTED + 1,
     )
 }

@@ -16,7 +16,7 @@ fn filter() -> AuditFilter {
 
 async fn said(desk: &TestDesk, at: &At, filter: &AuditFilter) -> Vec<String> {
     let view = audit::list(desk, &at.caller, &at.org.slug, filter).await.unwrap();
-    view.page.events.iter().map(sentence).collect()
+    view.page.rows.iter().map(sentence).collect()
 }
 
 on_both!(
@@ -80,7 +80,7 @@ on_both!(
         ] {
             let filter = AuditFilter { key: text.into(), ..filter() };
             let view = audit::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap();
-            assert_eq!((view.keys, view.page.events.len()), (meant, 0));
+            assert_eq!((view.keys, view.page.rows.len()), (meant, 0));
         }
     }
 );
@@ -110,7 +110,7 @@ on_both!(
             let mut pages = Vec::new();
             loop {
                 let page = audit::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap().page;
-                let seqs: Vec<i64> = page.events.iter().map(|event| event.seq).collect();
+                let seqs: Vec<i64> = page.rows.iter().map(|event| event.seq).collect();
                 there.extend(seqs.clone());
                 pages.push(seqs);
                 match page.next {
@@ -128,7 +128,7 @@ on_both!(
             };
             assert_eq!(there, expected, "{kinds}");
             let back = audit::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap().page;
-            let back: Vec<i64> = back.events.iter().map(|event| event.seq).collect();
+            let back: Vec<i64> = back.rows.iter().map(|event| event.seq).collect();
             assert_eq!(back, pages[pages.len() - 2], "{kinds}");
         }
     }

@@ -1,8 +1,9 @@
 //! An organisation's ledger, balance and own budgets, what keys say of them, and whether spend adds up.
 
 use keydesk_core::domain::key::State;
-use keydesk_core::domain::ledger::{Balance, EntryKind};
+use keydesk_core::domain::ledger::{Balance, Entry, EntryKind};
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::page::{Cursor, PAGE_ROWS, Page};
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
@@ -10,7 +11,6 @@ use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::orgs::{self, By, Entered, EntryConflict, Saved};
 use keydesk_core::ops::{OpError, verify_spend};
-use keydesk_core::store::ledger::{LedgerCursor, PAGE_ROWS};
 
 use crate::support::*;
 
@@ -244,7 +244,7 @@ on_both!(
         enter(&desk, &op, &form).await.unwrap();
         let reads = async |who: &At| orgs::own_balance(&desk, &who.caller, "fjord", None).await;
         for who in [&fjord, &admin] {
-            assert_eq!(reads(who).await.unwrap().page.entries.len(), 1);
+            assert_eq!(reads(who).await.unwrap().page.rows.len(), 1);
         }
         assert!(matches!(reads(&member).await, Err(OpError::Forbidden)));
         assert!(matches!(reads(&support).await, Err(OpError::Forbidden)));
@@ -307,17 +307,15 @@ on_both!(
         for seq in 1..=all {
             enter(&desk, &op, &entry(&at, seq, EntryKind::Credit, "1")).await.unwrap();
         }
-        let page = async |at: &At, cursor: Option<LedgerCursor>| {
+        let page = async |at: &At, cursor: Option<&Cursor>| {
             orgs::balance(&desk, By::CommandLine, &at.org.slug, cursor).await.unwrap().page
         };
-        let seqs = |page: &keydesk_core::store::ledger::LedgerPage| {
-            page.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>()
-        };
+        let seqs = |page: &Page<Entry>| page.rows.iter().map(|entry| entry.seq).collect::<Vec<_>>();
         let first = page(&at, None).await;
-        assert_eq!((seqs(&first)[0], first.entries.len(), first.previous), (all, PAGE_ROWS, None));
-        let second = page(&at, first.next).await;
+        assert_eq!((seqs(&first)[0], first.rows.len(), first.previous.is_none()), (all, PAGE_ROWS, true));
+        let second = page(&at, first.next.as_ref()).await;
         assert_eq!((seqs(&second), second.next), (vec![3, 2, 1], None));
-        let back = page(&at, second.previous).await;
+        let back = page(&at, second.previous.as_ref()).await;
         assert_eq!(seqs(&back), seqs(&first));
         assert_eq!((back.previous, back.next), (None, first.next));
         assert_eq!(balance(&desk, &at).await.left(), dollars(all));
@@ -432,7 +430,7 @@ on_both!(
         // In the list too.
         let list =
             keydesk_core::ops::keys::list(&desk, &at.caller, &at.org.slug, &everything()).await.unwrap();
-        for key in &list.page.keys {
+        for key in &list.page.rows {
             assert!(matches!(key.state(desk.now()), State::OrgOverBudget { .. }), "{}", key.name);
         }
         // The next month is a new window.

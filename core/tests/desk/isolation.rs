@@ -2,6 +2,7 @@
 //! refused leaves nothing, and each change leaves one event in a chain that is whole.
 
 use keydesk_core::domain::audit_filter::AuditFilter;
+use keydesk_core::domain::list_filter::{MemberFilter, TeamFilter};
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::team::{Team, TeamSpec};
 use keydesk_core::forms;
@@ -11,7 +12,7 @@ use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::forms::team::TeamForm;
 use keydesk_core::forms::team_people::AddForm;
 use keydesk_core::ops::orgs::{self, Saved};
-use keydesk_core::ops::teams::{self, TeamFilter, TeamPersonRef};
+use keydesk_core::ops::teams::{self, TeamPersonRef};
 use keydesk_core::ops::{OpError, audit, invitations, keys, members};
 
 use crate::support::*;
@@ -180,7 +181,7 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
             // Looking changes nothing, whoever looks at whatever.
             let _ = changed(keys::list(desk, &caller, &org, &everything()).await);
             let _ = changed(keys::show(desk, &caller, &org, &key).await);
-            let _ = changed(members::list(desk, &caller, &org, "", None).await);
+            let _ = changed(members::list(desk, &caller, &org, &MemberFilter::default()).await);
             false
         }
     }
@@ -205,17 +206,18 @@ async fn assert_lists_hold_only_their_own(desk: &TestDesk, houses: &[House; 2]) 
             let Ok(view) = keys::list(desk, caller, &house.at.org.slug, &everything()).await else {
                 continue;
             };
-            let ids: Vec<String> = view.page.keys.iter().map(|key| key.id.to_string()).collect();
+            let ids: Vec<String> = view.page.rows.iter().map(|key| key.id.to_string()).collect();
             assert!(ids.iter().all(|id| house.keys.contains(id)));
-            if let Ok(view) = members::list(desk, caller, &house.at.org.slug, "", None).await {
+            if let Ok(view) = members::list(desk, caller, &house.at.org.slug, &MemberFilter::default()).await
+            {
                 let theirs = |id: &str| other.people.iter().any(|at| at.caller.person.id.as_str() == id);
-                assert!(!view.page.members.iter().any(|member| theirs(member.id.as_str())));
+                assert!(!view.page.rows.iter().any(|member| theirs(member.id.as_str())));
             }
             if let Ok(view) = teams::list(desk, caller, &house.at.org.slug, &TeamFilter::default()).await {
                 assert!(view.teams.iter().all(|team| house.teams.iter().any(|known| known.id == team.id)));
             }
             if let Ok(view) = audit::list(desk, caller, &house.at.org.slug, &AuditFilter::default()).await {
-                for event in view.page.events {
+                for event in view.page.rows {
                     assert!(!other.keys.contains(&event.subject_id));
                     let by_other =
                         other.people.iter().any(|at| at.caller.person.id.as_str() == event.actor_id);

@@ -2,6 +2,7 @@
 
 use keydesk_core::domain::audit::EventKind;
 use keydesk_core::domain::ids::SessionId;
+use keydesk_core::domain::list_filter::MemberFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::forms::invitation::InviteForm;
 use keydesk_core::forms::member::OffboardForm;
@@ -32,9 +33,13 @@ async fn leave(desk: &TestDesk, at: &At) -> Result<String, OpError> {
     members::leave(desk, &at.caller, &at.org.slug).await
 }
 
+fn searched(text: &str) -> MemberFilter {
+    MemberFilter { search: text.into(), page: None }
+}
+
 async fn names(desk: &TestDesk, at: &At, search: &str) -> Vec<String> {
-    let view = members::list(desk, &at.caller, &at.org.slug, search, None).await.unwrap();
-    view.page.members.into_iter().map(|member| member.name).collect()
+    let view = members::list(desk, &at.caller, &at.org.slug, &searched(search)).await.unwrap();
+    view.page.rows.into_iter().map(|member| member.name).collect()
 }
 
 fn is_forbidden<T>(result: &Result<T, OpError>) -> bool {
@@ -188,7 +193,8 @@ on_both!(
         seen.sort();
         assert_eq!(names(&desk, &lead, "").await, seen);
         assert_eq!(names(&desk, &owner, "").await.len(), 4);
-        let view = members::list(&desk, &lead.caller, &lead.org.slug, "", None).await.unwrap();
+        let view =
+            members::list(&desk, &lead.caller, &lead.org.slug, &MemberFilter::default()).await.unwrap();
         let teams: Vec<_> = view.member_summary.iter().flat_map(|summary| &summary.teams).collect();
         assert!(teams.iter().all(|place| place.team.name == "Ours"), "{teams:?}");
         let show = async |at: &At, other: &At| {
@@ -199,7 +205,7 @@ on_both!(
         assert!(is_not_found(&show(&mate, &stranger).await));
         assert!(show(&mate, &mate).await.is_ok());
         assert!(is_forbidden(&disable(&desk, &lead, &mate).await));
-        let list = members::list(&desk, &mate.caller, &mate.org.slug, "", None).await;
+        let list = members::list(&desk, &mate.caller, &mate.org.slug, &MemberFilter::default()).await;
         assert!(is_forbidden(&list));
         let support = desk.platform(&owner, PlatformRole::Support).await;
         assert_eq!(names(&desk, &support, "").await.len(), 4);
@@ -219,8 +225,11 @@ on_both!(
         let (mut seen, mut page) = (Vec::new(), None);
         let mut previous = None;
         loop {
-            let view = members::list(&desk, &owner.caller, &owner.org.slug, "", page.as_ref()).await.unwrap();
-            seen.extend(view.page.members.into_iter().map(|member| member.id));
+            let view =
+                members::list(&desk, &owner.caller, &owner.org.slug, &MemberFilter { page, ..searched("") })
+                    .await
+                    .unwrap();
+            seen.extend(view.page.rows.into_iter().map(|member| member.id));
             match view.page.next {
                 Some(next) => page = Some(next),
                 None => {
@@ -233,11 +242,30 @@ on_both!(
         once.sort();
         once.dedup();
         assert_eq!((seen.len(), once.len()), (all, all));
-        let back = members::list(&desk, &owner.caller, &owner.org.slug, "", previous.as_ref()).await.unwrap();
-        let back: Vec<_> = back.page.members.into_iter().map(|member| member.id).collect();
+        let back = members::list(
+            &desk,
+            &owner.caller,
+            &owner.org.slug,
+            &MemberFilter { page: previous, ..searched("") },
+        )
+        .await
+        .unwrap();
+        let back: Vec<_> = back.page.rows.into_iter().map(|member| member.id).collect();
         assert_eq!(back, seen[50..100]);
         assert_eq!(names(&desk, &owner, "ANA P").await, ["Ana Petrov"]);
         assert_eq!(names(&desk, &owner, "ana@").await, ["Ana Petrov"]);
+        // In all scripts, and in the same order, on both databases.
+        for (person, name) in [(0, "Übel"), (1, "Émile")] {
+            let id = seen[person].as_str();
+            let folded = name.to_lowercase();
+            desk.execute(&format!(
+                "UPDATE people SET name = '{name}', name_folded = '{folded}' WHERE id = '{id}'"
+            ))
+            .await
+            .unwrap();
+        }
+        assert_eq!(names(&desk, &owner, "ÜBEL").await, ["Übel"]);
+        assert_eq!(names(&desk, &owner, "émi").await, ["Émile"]);
         for nothing in ["%", "\\", "a%v"] {
             assert!(names(&desk, &owner, nothing).await.is_empty(), "{nothing}");
         }
@@ -337,7 +365,7 @@ async fn decide(desk: &TestDesk, at: &At, form: OffboardForm) -> Result<Decided,
 }
 
 async fn undecided(desk: &TestDesk, at: &At) -> i64 {
-    let view = members::list(desk, &at.caller, &at.org.slug, "", None).await.unwrap();
+    let view = members::list(desk, &at.caller, &at.org.slug, &MemberFilter::default()).await.unwrap();
     view.undecided.iter().map(|left| left.keys).sum()
 }
 
@@ -499,8 +527,9 @@ on_both!(
         };
         assert_eq!((spent(&owner, &leaver).await, spent(&owner, &heir).await), (70, 5));
         assert_eq!(spent(&heir, &heir).await, 5);
-        let view = members::list(&desk, &owner.caller, &owner.org.slug, "", None).await.unwrap();
-        let rows = view.page.members.iter().zip(&view.member_summary);
+        let view =
+            members::list(&desk, &owner.caller, &owner.org.slug, &MemberFilter::default()).await.unwrap();
+        let rows = view.page.rows.iter().zip(&view.member_summary);
         let listed: Vec<i64> = rows
             .filter(|(member, _)| member.id == heir.caller.person.id)
             .map(|(_, summary)| summary.month_spent.nanos())

@@ -1,5 +1,7 @@
 //! Settings, and what an operator does with organisations.
 
+use keydesk_core::domain::list_filter::OrgFilter;
+use keydesk_core::domain::page::PAGE_ROWS;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::settings::Settings;
 use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
@@ -7,7 +9,6 @@ use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::access::open_org;
 use keydesk_core::ops::orgs::{self, By, Owner, Saved, SettingsConflict};
 use keydesk_core::ops::{OpError, invitations};
-use keydesk_core::store::orgs::{OrgFilter, PAGE_ROWS};
 
 use crate::support::*;
 
@@ -317,7 +318,7 @@ on_both!(
         let operator = desk.platform(&at, PlatformRole::Operator).await.caller;
         let found = |search: &str| OrgFilter { search: search.into(), ..Default::default() };
         let count =
-            async |filter: OrgFilter| orgs::list(&desk, &operator, &filter).await.unwrap().page.orgs.len();
+            async |filter: OrgFilter| orgs::list(&desk, &operator, &filter).await.unwrap().page.rows.len();
         assert_eq!(count(found("OË 1")).await, 11);
         assert_eq!(count(found("thwi")).await, 1);
         // Organisations of one name are told apart by their ids.
@@ -326,7 +327,7 @@ on_both!(
         let mut pages = Vec::new();
         loop {
             let page = orgs::list(&desk, &operator, &filter).await.unwrap().page;
-            pages.push(page.orgs.iter().map(|org| org.slug.clone()).collect::<Vec<_>>());
+            pages.push(page.rows.iter().map(|org| org.slug.clone()).collect::<Vec<_>>());
             match page.next {
                 Some(next) => filter.page = Some(next),
                 None => {
@@ -338,7 +339,7 @@ on_both!(
         let mut all = pages.concat();
         assert_eq!((pages.len(), all.len()), (2, PAGE_ROWS + 10));
         let back = orgs::list(&desk, &operator, &filter).await.unwrap().page;
-        assert_eq!(back.orgs.iter().map(|org| org.slug.clone()).collect::<Vec<_>>(), pages[0]);
+        assert_eq!(back.rows.iter().map(|org| org.slug.clone()).collect::<Vec<_>>(), pages[0]);
         assert!(back.previous.is_none() && back.next.is_some());
         all.sort();
         all.dedup();

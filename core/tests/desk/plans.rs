@@ -2,8 +2,9 @@
 
 // sqlx here: it asks the databases for their plans.
 use keydesk_core::domain::audit::EventKind;
-use keydesk_core::domain::audit_filter::{Cursor, Group};
+use keydesk_core::domain::audit_filter::Group;
 use keydesk_core::domain::ids::KeyId;
+use keydesk_core::domain::page::Cursor;
 use keydesk_core::store::audit_list::Wanted;
 use keydesk_core::store::dialect::Dialect;
 use keydesk_core::store::{self, Db};
@@ -12,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::*;
 
 /// From which case on the names themselves are searched.
-const SEARCHES_FROM: usize = 5;
+const SEARCHES_FROM: usize = 6;
 
 /// One value for each parameter of a list, by its number.
 struct Values<'a> {
@@ -78,7 +79,7 @@ on_both!(
         desk.seed_keys(&at, 1, 5_000).await;
         let dialect = dialect(&desk);
         let texts = store::key_list::every_text(dialect);
-        let live = "AND k.status <> 'revoked'";
+        let live = "AND k.status NOT IN ('expired', 'revoked')";
         // Which of the texts: what it holds, and what it does not.
         let find = |has: &[&str], has_not: &[&str]| -> Vec<&String> {
             let found: Vec<&String> = texts
@@ -95,7 +96,7 @@ on_both!(
             Dialect::Sqlite => "MATCH $4",
             Dialect::Postgres => "LIKE $4",
         };
-        let not_other = ["AND k.status = ", "COUNT(*)"];
+        let not_other = ["AND k.status = ", "COUNT(*)", "NOT EXISTS"];
         let org = Some(at.org.id.as_str());
         let values =
             |name, four, value, seq| Values { texts: [org, None, None, name, four, value], seq, at: &desk };
@@ -122,6 +123,11 @@ on_both!(
                 values(None, None, Some("9007199254740991"), Some(2_500)),
             ),
             (
+                "the list by spend, of keys that spent",
+                find(&[live, whole_org, no_search, "ORDER BY m.spent"], &not_other),
+                values(None, None, Some("1000"), Some(2_500)),
+            ),
+            (
                 "the beginning of a name",
                 find(&[live, whole_org, "k.name_folded >= $4", "ORDER BY k.name_folded"], &not_other),
                 values(Some("bu"), Some("bu\u{10ffff}"), Some("bulk 0002500"), Some(2_500)),
@@ -135,6 +141,11 @@ on_both!(
                 "part of a name or last four",
                 find(&[live, whole_org, inside, "last_four = $5", "ORDER BY k.seq"], &not_other),
                 values(Some(&needle), Some("1234"), Some("2500"), Some(2_500)),
+            ),
+            (
+                "the list by spend, of keys that did not spend",
+                find(&[live, whole_org, no_search, "NOT EXISTS (SELECT 1 FROM counters"], &not_other[..2]),
+                values(None, None, Some("0"), Some(2_500)),
             ),
         ];
         for (at_case, (what, found, values)) in cases.iter().enumerate() {
@@ -230,12 +241,8 @@ on_both!(
             ),
         ];
         for (what, wanted, index) in cases {
-            for page in [
-                None,
-                Some(Cursor { backwards: false, seq: 15_000 }),
-                Some(Cursor { backwards: true, seq: 5_000 }),
-            ] {
-                let sql = store::audit_list::example(dialect(&desk), &at.org.id, &wanted, page);
+            for page in [None, Cursor::parse("next~0~15000~"), Cursor::parse("previous~0~5000~")] {
+                let sql = store::audit_list::example(dialect(&desk), &at.org.id, &wanted, page.as_ref());
                 let plan = plan_of(&desk, &sql).await;
                 assert!(index.split('|').any(|name| plan.contains(name)), "{what} ({page:?}):\n{plan}");
                 assert!(!plan.contains("Seq Scan on audit_events"), "{what}:\n{plan}");

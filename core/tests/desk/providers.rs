@@ -1,12 +1,13 @@
 //! Providers and models as whoever runs the installation manages them, on both databases.
 
 use keydesk_core::domain::ids::ProviderId;
+use keydesk_core::domain::list_filter::{ModelFilter, ModelSort};
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::provider::Provider;
 use keydesk_core::forms::model::ModelForm;
 use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
 use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::models::{self, ModelFilter, ModelSort};
+use keydesk_core::ops::models;
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::providers::{self, Saved};
 use keydesk_core::ops::{OpError, catalogue};
@@ -459,7 +460,7 @@ on_both!(
             assert_eq!(found, ["claude-opus-4-5"], "{search}");
         }
         assert_eq!(ids(ModelFilter { search: "%".into(), ..Default::default() }).await.len(), 0);
-        let dear = ModelFilter { sort: ModelSort::Output, backwards: true, ..Default::default() };
+        let dear = ModelFilter { sort: ModelSort::Output, descending: true, ..Default::default() };
         assert_eq!(ids(dear).await[0], "claude-opus-4-5");
         let served = ModelFilter { sort: ModelSort::Served, ..Default::default() };
         assert_eq!(ids(served).await.last().map(String::as_str), Some("claude-opus-4-5"));

@@ -45,7 +45,8 @@ on_both!(
             store::people::every_text(dialect),
             store::spend::every_text(dialect),
             store::teams::every_text(dialect),
-            store::members::member_summary_texts(dialect).to_vec(),
+            store::members::every_text(dialect),
+            store::orgs::every_text(),
             vec![store::keys::of_owner_text(dialect)],
         ]
         .concat();

@@ -3,6 +3,7 @@
 use keydesk_core::domain::audit::EventKind;
 use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::key::State;
+use keydesk_core::domain::list_filter::TeamFilter;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::forms::key::KeyForm;
@@ -10,7 +11,7 @@ use keydesk_core::forms::team::{CreateForm, EditForm, TeamForm};
 use keydesk_core::forms::team_people::AddForm;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::Edited as KeyEdited;
-use keydesk_core::ops::teams::{self, Edited, TeamFilter, TeamPersonRef};
+use keydesk_core::ops::teams::{self, Edited, TeamPersonRef};
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store::audit;
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use keydesk_core::Desk;
 use keydesk_core::admission::{AdmissionError, Presented, authenticate};
 use keydesk_core::domain::hidden::Hidden;
-use keydesk_core::domain::key_filter::{Cursor, KeyFilter, Sort, StateFilter};
+use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
+use keydesk_core::domain::page::Cursor;
 use keydesk_core::forms::key::SearchForm;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::keys::{self, Found};
@@ -63,8 +64,8 @@ fn filter(question: Question, known: &Known) -> KeyFilter {
         BySpend => Sort::Spend,
         _ => Sort::Created,
     };
-    let page =
-        (question == ByNameFarIn).then(|| Cursor { backwards: false, value: known.name.clone(), seq: 0 });
+    let far_in = (question == ByNameFarIn).then(|| format!("next~0~0~{}", known.name));
+    let page = far_in.and_then(|text| Cursor::parse(&text));
     KeyFilter { search, state: StateFilter::Live, team: None, sort, descending: sort != Sort::Name, page }
 }
 
@@ -97,7 +98,7 @@ async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> R
         _ => {
             let caller = if question == ListOfMember { &bench.member } else { &bench.owner };
             let view = keys::list(desk, caller, SLUG, &filter(question, known)).await?;
-            Ok(view.page.keys.into_iter().map(|key| key.id.to_string()).collect())
+            Ok(view.page.rows.into_iter().map(|key| key.id.to_string()).collect())
         }
     }
 }

@@ -1,79 +1,62 @@
-//! The audit: what happened in the organisation, newest first. The whole state is in the address; the filters are a
-//! plain form. An export is a form too, because asking for one is itself written down.
+//! The audit: what happened in the organisation, newest first. The filters are a plain form. An export is a form too,
+//! because it is itself an event.
 
 mod row;
 
 pub use row::{Links, event_row};
 
 use keydesk_core::domain::audit::SYSTEM;
-use keydesk_core::domain::audit_filter::{AuditFilter, Cursor, Group, Kinds};
+use keydesk_core::domain::audit_filter::{AuditFilter, Group, Kinds};
 use keydesk_core::domain::audit_words;
 use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::moment::Day;
-use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::ops::audit::{self, AuditView, KeysMeant};
 use leptos::prelude::*;
 
-use crate::ask::{caller, desk, param};
+use crate::ask::{self, caller, desk, param, query};
 use crate::layout::{Width, framed};
 use crate::pages::{here, notice_line, page, title};
 use crate::ui::field::on_page;
-use crate::ui::icon::{Icon, icon};
+use crate::ui::icon::Icon;
+use crate::ui::list::{self, Address};
 use crate::ui::page_head::page_head;
-use crate::ui::pager::pager;
 
 /// Characters of what is typed into the key box; the longest name has half as many.
 const MAX_KEY: usize = 200;
 
-/// The address's parameters, as far as they make sense; the rest is as if it were not there.
-fn read(get: impl Fn(&str) -> Option<String>) -> AuditFilter {
-    let text = |name: &str| get(name).unwrap_or_default();
-    let day = |name: &str| get(name).and_then(|text| Day::parse(&text));
-    let cursor = |name: &str, backwards| {
-        let seq = get(name)?.parse().ok()?;
-        Some(Cursor { backwards, seq })
-    };
+/// What the address asks for, as far as it makes sense; the rest is as if it were not there.
+fn read() -> AuditFilter {
+    let text = |name: &str| query(name).unwrap_or_default();
+    let day = |name: &str| query(name).and_then(|text| Day::parse(&text));
     AuditFilter {
         person: text("person").chars().take(MAX_KEY).collect(),
         key: text("key").trim().chars().take(MAX_KEY).collect(),
-        team: get("team").and_then(|text| TeamId::parse(&text)),
+        team: query("team").and_then(|text| TeamId::parse(&text)),
         kinds: Kinds::parse(&text("kind")),
         from: day("from"),
         to: day("to"),
-        page: cursor("before", false).or_else(|| cursor("after", true)),
+        page: ask::cursor(),
     }
 }
 
-fn pairs(filter: &AuditFilter) -> Vec<(&'static str, String)> {
+/// What narrows the list; without a value where nothing does.
+fn pairs(filter: &AuditFilter) -> [(&'static str, String); 6] {
     let day = |day: Option<Day>| day.map(|day| day.to_string()).unwrap_or_default();
-    let team = filter.team.as_ref().map(ToString::to_string).unwrap_or_default();
-    let all = [
+    [
         ("person", filter.person.clone()),
         ("key", filter.key.clone()),
-        ("team", team),
+        ("team", filter.team.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("kind", filter.kinds.as_str().to_owned()),
         ("from", day(filter.from)),
         ("to", day(filter.to)),
-    ];
-    all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
-}
-
-fn href(slug: &str, filter: &AuditFilter, page: Option<Cursor>) -> String {
-    let mut pairs = pairs(filter);
-    if let Some(page) = page {
-        pairs.push((if page.backwards { "after" } else { "before" }, page.seq.to_string()));
-    }
-    match serde_urlencoded::to_string(pairs).unwrap_or_default().as_str() {
-        "" => format!("/{slug}/audit"),
-        query => format!("/{slug}/audit?{query}"),
-    }
+    ]
 }
 
 #[component]
 pub fn AuditPage() -> impl IntoView {
     let slug = param("org");
-    let filter = read(crate::ask::query);
+    let filter = read();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = audit::list(&desk, &caller, &slug, &filter).await?;
@@ -83,22 +66,15 @@ pub fn AuditPage() -> impl IntoView {
             KeysMeant::Any | KeysMeant::These(_) | KeysMeant::Unknown => filter,
         };
         let org = view.context.org.clone();
-        let count = match view.total {
-            1 => "1 event".to_owned(),
-            total => format!("{} events", grouped(total)),
-        };
-        let heading = view! {
-            "Audit "
-            <small class="count muted">{count}</small>
-        };
+        let count = list::count_words(view.total, false, "event", "events");
         let under = view! {
             <p class="muted">"Every change in the organisation, written with the change itself. No event can be edited or removed."</p>
         };
-        let none = view.page.events.is_empty();
+        let none = view.page.rows.is_empty();
         let body = view! {
             {title("Audit")}
             {notice_line()}
-            {page_head(vec![], heading.into_any(), under.into_any(), exports(&view, &filter))}
+            {page_head(vec![], list::heading("Audit", Some(count)), under.into_any(), exports(&view, &filter))}
             {filters(&view, &filter)}
             {if none { empty(&view, &filter) } else { events(&view, &filter) }}
         };
@@ -107,13 +83,17 @@ pub fn AuditPage() -> impl IntoView {
 }
 
 fn exports(view: &AuditView, filter: &AuditFilter) -> AnyView {
-    if !view.context.may(Action::ExportAudit, On::Org) || view.page.events.is_empty() {
+    if !view.context.may(Action::ExportAudit, On::Org) || view.page.rows.is_empty() {
         return ().into_any();
     }
     let hidden = |name: &'static str, value: String| {
         view! { <input type="hidden" name=format!("form[{name}]") value=value /> }
     };
-    let kept = pairs(filter).into_iter().map(|(name, value)| hidden(name, value)).collect_view();
+    let kept = pairs(filter)
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| hidden(name, value))
+        .collect_view();
     view! {
         <form class="actions" method="post" action="/api/audit/export">
             {on_page(here())} {hidden("org", view.context.org.slug.clone())} {kept}
@@ -142,7 +122,7 @@ fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
     if !filter.person.is_empty() && !people.iter().any(|(id, _)| *id == filter.person) {
         // Somebody outside, such as support: their events say who.
         let name =
-            view.page.events.first().map_or_else(|| "Somebody else".into(), |event| event.actor_name.clone());
+            view.page.rows.first().map_or_else(|| "Somebody else".into(), |event| event.actor_name.clone());
         people.push((filter.person.clone(), name));
     }
     let people = people.into_iter().map(|(id, name)| option(id, name, &filter.person)).collect_view();
@@ -243,13 +223,9 @@ fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
 fn empty(view: &AuditView, filter: &AuditFilter) -> AnyView {
     let slug = &view.context.org.slug;
     if filter.is_plain() && filter.page.is_none() {
-        return view! {
-            <section class="empty">
-                {icon(Icon::List)} <h2>"Nothing has happened yet"</h2>
-                <p>"Whoever creates, changes or revokes something here is named on this page from then on."</p>
-            </section>
-        }
-        .into_any();
+        let words =
+            "Everyone who creates, changes or revokes something here is named on this page from then on.";
+        return list::empty(Icon::List, "Nothing has happened yet".into(), words, ());
     }
     let words = match view.keys {
         KeysMeant::Unknown => {
@@ -260,23 +236,14 @@ fn empty(view: &AuditView, filter: &AuditFilter) -> AnyView {
         }
         _ => "Nothing that happened here fits all of these filters.",
     };
-    view! {
-        <section class="empty">
-            {icon(Icon::Search)} <h2>"No event matches"</h2> <p>{words}</p> <div class="actions">
-                <a class="btn" href=format!("/{slug}/audit")>
-                    "Clear filters"
-                </a>
-            </div>
-        </section>
-    }
-    .into_any()
+    list::none_found("No event matches".into(), words, &format!("/{slug}/audit"), "Clear filters")
 }
 
 fn events(view: &AuditView, filter: &AuditFilter) -> AnyView {
     let org = &view.context.org;
     let zone = &org.zone;
     let links = Links { slug: &org.slug, there: &view.there };
-    let by_day = view.page.events.chunk_by(|a, b| Day::of(a.at, zone) == Day::of(b.at, zone));
+    let by_day = view.page.rows.chunk_by(|a, b| Day::of(a.at, zone) == Day::of(b.at, zone));
     let days = by_day
         .map(|events| {
             let heading = events.first().map(|event| event.at.date(zone)).unwrap_or_default();
@@ -301,18 +268,11 @@ fn events(view: &AuditView, filter: &AuditFilter) -> AnyView {
             }
         })
         .collect_view();
-    let (newest, oldest) = (view.page.events.first(), view.page.events.last());
-    let range = match (newest, oldest) {
-        (Some(newest), Some(oldest)) if filter.is_plain() => {
-            format!("Events {}–{} of {}", grouped(oldest.seq), grouped(newest.seq), grouped(view.total))
-        }
-        _ if view.page.events.len() == 1 => "1 event".to_owned(),
-        _ => format!("{} events", view.page.events.len()),
-    };
-    let at = |page: Option<Cursor>| page.map(|page| href(&org.slug, filter, Some(page)));
+    let total = filter.is_plain().then_some((view.total, false));
+    let address = Address::new(&format!("/{}/audit", org.slug), pairs(filter));
     view! {
         <div class="stack roomy">{days}</div>
-        {pager(range, at(view.page.previous), at(view.page.next))}
+        {list::pages(&view.page, &address, total)}
     }
     .into_any()
 }

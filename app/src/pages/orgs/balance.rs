@@ -4,12 +4,12 @@
 use keydesk_core::domain::ledger::{Balance, Entry, EntryKind, MAX_NOTE};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::page::Page as Rows;
 use keydesk_core::forms::ledger::{EnterForm, EntryForm};
 use keydesk_core::ops::orgs::{self, BalanceView, By};
-use keydesk_core::store::ledger::{LedgerCursor, LedgerPage};
 use leptos::prelude::*;
 
-use crate::ask::{caller, desk, param, query};
+use crate::ask::{self, caller, desk, param};
 use crate::layout::{Page, Width, post_form};
 use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
@@ -17,21 +17,16 @@ use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::facts::fact;
 use crate::ui::field::{FieldErrors, TextField, described, field_error};
 use crate::ui::icon::{Icon, icon};
-use crate::ui::pager::pager;
+use crate::ui::list::{self, Address};
 use crate::ui::when;
-
-fn cursor() -> Option<LedgerCursor> {
-    let at = |name: &str, backwards| Some(LedgerCursor { backwards, seq: query(name)?.parse().ok()? });
-    at("before", false).or_else(|| at("after", true))
-}
 
 #[component]
 pub fn OperatorBalancePage() -> impl IntoView {
     let slug = param("org");
-    let at = cursor();
+    let at = ask::cursor();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let view = orgs::balance(&desk, By::Operator(&caller), &slug, at).await?;
+        let view = orgs::balance(&desk, By::Operator(&caller), &slug, at.as_ref()).await?;
         let (org, balance) = (&view.org, &view.balance);
         let path = LocalPath::operator_balance(&org.slug);
         let title = format!("Balance of {}", org.name);
@@ -41,7 +36,7 @@ pub fn OperatorBalancePage() -> impl IntoView {
                 <div class="stack">
                     {balance_card(balance, &org.zone)}
                     {entry_card(&view)}
-                    {ledger_card(&view.page, path.as_str(), at, &org.zone)}
+                    {ledger_card(&view.page, path.as_str(), balance.last_seq, &org.zone)}
                 </div>
                 {enforce_card(&view)}
             </div>
@@ -57,10 +52,10 @@ pub fn OperatorBalancePage() -> impl IntoView {
 #[component]
 pub fn BalancePage() -> impl IntoView {
     let slug = param("org");
-    let at = cursor();
+    let at = ask::cursor();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let view = orgs::own_balance(&desk, &caller, &slug, at).await?;
+        let view = orgs::own_balance(&desk, &caller, &slug, at.as_ref()).await?;
         let (org, balance) = (&view.context.org, &view.balance);
         let path = LocalPath::balance(&org.slug);
         let state = balance.is_kept().then(|| state(balance, &org.zone));
@@ -69,7 +64,7 @@ pub fn BalancePage() -> impl IntoView {
             view! {
                 <div class="stack">
                     {balance_card(balance, &org.zone)}
-                    {ledger_card(&view.page, path.as_str(), at, &org.zone)}
+                    {ledger_card(&view.page, path.as_str(), balance.last_seq, &org.zone)}
                 </div>
             }
             .into_any()
@@ -284,16 +279,12 @@ fn enforce_card(view: &BalanceView) -> impl IntoView + use<> {
     }
 }
 
-fn ledger_card(
-    page: &LedgerPage,
-    base: &str,
-    at: Option<LedgerCursor>,
-    zone: &Zone,
-) -> impl IntoView + use<> {
-    let rows = page.entries.iter().map(|entry| row(entry, zone)).collect_view();
-    let body = match (page.entries.is_empty(), at) {
-        (true, None) => view! { <p class="muted">"No entries yet."</p> }.into_any(),
-        (true, Some(_)) => {
+/// `total` is how many entries the ledger has.
+fn ledger_card(page: &Rows<Entry>, base: &str, total: i64, zone: &Zone) -> impl IntoView + use<> {
+    let rows = page.rows.iter().map(|entry| row(entry, zone)).collect_view();
+    let body = match (page.rows.is_empty(), total) {
+        (true, 0) => view! { <p class="muted">"No entries yet."</p> }.into_any(),
+        (true, _) => {
             view! { <p class="muted">"No entries on this page. " <a href=base.to_owned()>"Show the newest"</a></p> }
                 .into_any()
         }
@@ -316,16 +307,8 @@ fn ledger_card(
         }
         .into_any(),
     };
-    let to = |cursor: &LedgerCursor| {
-        let name = if cursor.backwards { "after" } else { "before" };
-        format!("{base}?{name}={}", cursor.seq)
-    };
-    let many = page.previous.is_some() || page.next.is_some();
-    let range = match (page.entries.first(), page.entries.last()) {
-        (Some(first), Some(last)) => format!("Entries {} to {}", first.seq, last.seq),
-        _ => String::new(),
-    };
-    let pages = many.then(|| pager(range, page.previous.as_ref().map(to), page.next.as_ref().map(to)));
+    let address = Address::new(base, []);
+    let pages = page.only().is_none().then(|| list::pages(page, &address, Some((total, false))));
     view! {
         <section class="card">
             <header>

@@ -1,67 +1,44 @@
 //! The way from `/` to where somebody belongs, and the installation's organisations: the operator's list, and the one in
-//! which support looks an organisation up. Search, state and page are in the address.
+//! which support looks an organisation up.
 
-use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::list_filter::OrgFilter;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::numbers::grouped;
+use keydesk_core::domain::org::{ListedOrg, MAX_KEYS_COUNTED};
 use keydesk_core::domain::policy::PlatformRole;
 use keydesk_core::ops::access::own_orgs;
 use keydesk_core::ops::orgs::{self, OrgsView};
-use keydesk_core::store::orgs::{ListedOrg, MAX_COUNT, OrgCursor, OrgFilter};
 use leptos::prelude::*;
 
-use crate::ask::{caller, desk, last_org};
+use crate::ask::{self, caller, desk, last_org, query};
 use crate::error::AppError;
 use crate::layout::{Width, framed_apart, solo};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
-use crate::ui::icon::{Icon, icon};
+use crate::ui::list::{self, Address, Column};
 use crate::ui::page_head::page_head;
-use crate::ui::pager::pager;
 use crate::ui::search::SearchBox;
 use crate::ui::when;
 
-/// Characters; the longest name has half as many.
-const MAX_SEARCH: usize = 200;
-
-/// The address's parameters, as far as they make sense.
-fn read(get: impl Fn(&str) -> Option<String>) -> OrgFilter {
-    let search = get("q").filter(|text| !looks_like_secret(text)).unwrap_or_default();
-    let cursor = |name: &str, backwards| {
-        let text = get(name)?;
-        let (id, name_folded) = text.split_once('~')?;
-        let fine = !text.contains('\0');
-        fine.then(|| OrgCursor { backwards, name_folded: name_folded.to_owned(), id: id.to_owned() })
-    };
+fn read() -> OrgFilter {
     OrgFilter {
-        search: search.chars().take(MAX_SEARCH).collect(),
-        suspended: get("state").as_deref() == Some("suspended"),
-        page: cursor("after", false).or_else(|| cursor("before", true)),
+        search: ask::search(),
+        suspended: query("state").as_deref() == Some("suspended"),
+        page: ask::cursor(),
     }
 }
 
-fn href(base: &str, filter: &OrgFilter) -> String {
-    let mut pairs = Vec::new();
-    if !filter.search.is_empty() {
-        pairs.push(("q", filter.search.clone()));
-    }
-    if filter.suspended {
-        pairs.push(("state", "suspended".to_owned()));
-    }
-    if let Some(page) = &filter.page {
-        let name = if page.backwards { "before" } else { "after" };
-        pairs.push((name, format!("{}~{}", page.id, page.name_folded)));
-    }
-    let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
-    if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
+fn address(base: &str, filter: &OrgFilter) -> Address {
+    let state = if filter.suspended { "suspended" } else { "" };
+    Address::new(base, [("q", filter.search.clone()), ("state", state.to_owned())])
 }
 
 /// Goes to the organisation somebody was in last, else to their first. Support, who belongs to none, looks one up; an
 /// operator finds them all.
 #[component]
 pub fn HomePage() -> impl IntoView {
-    let filter = read(crate::ask::query);
+    let filter = read();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let own = own_orgs(&desk, &caller).await?;
@@ -112,7 +89,7 @@ fn nowhere(email: &str) -> AnyView {
 
 #[component]
 pub fn OperatorPage() -> impl IntoView {
-    let filter = read(crate::ask::query);
+    let filter = read();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         if caller.person.platform != PlatformRole::Operator {
@@ -121,17 +98,11 @@ pub fn OperatorPage() -> impl IntoView {
         let view = orgs::list(&desk, &caller, &filter).await?;
         let under =
             view! { <p class="muted">"Their keys and people are yours to see only where you belong."</p> };
-        let create = view! {
-            <a class="btn primary" href="/operator/new" aria-keyshortcuts="n" data-shortcut="n">
-                {icon(Icon::Plus)}
-                "Create organisation"
-                <kbd aria-hidden="true">"n"</kbd>
-            </a>
-        };
+        let create = list::create("/operator/new", "Create organisation");
         let body = view! {
             {title("Organisations")}
             {notice_line()}
-            {page_head(vec![], "Organisations".into_any(), under.into_any(), create.into_any())}
+            {page_head(vec![], "Organisations".into_any(), under.into_any(), create)}
             {listed(&view, &filter, "/operator", true)}
         };
         let path = LocalPath::operator();
@@ -141,67 +112,45 @@ pub fn OperatorPage() -> impl IntoView {
 
 fn listed(view: &OrgsView, filter: &OrgFilter, base: &'static str, operates: bool) -> AnyView {
     let chip = |words: &'static str, suspended: bool| {
-        let to = href(base, &OrgFilter { suspended, page: None, ..filter.clone() });
-        let current = (filter.suspended == suspended).then_some("true");
-        view! { <a href=to aria-current=current>{words}</a> }
+        (words, address(base, &OrgFilter { suspended, ..filter.clone() }), filter.suspended == suspended)
     };
-    let state = filter.suspended.then(|| view! { <input type="hidden" name="state" value="suspended" /> });
-    let rows = view.page.orgs.iter().map(|org| row(org, view, operates)).collect_view();
-    let table = if view.page.orgs.is_empty() {
-        none_found(filter, base)
-    } else {
-        let shown = view.page.orgs.len();
-        let range =
-            if shown == 1 { "1 organisation".into() } else { format!("{shown} organisations on this page") };
-        let to = |cursor: &OrgCursor| href(base, &OrgFilter { page: Some(cursor.clone()), ..filter.clone() });
-        let act = operates.then(|| view! { <th scope="col"><span class="sr">"Act"</span></th> });
-        view! {
-            <div class="table-wrap">
-                <table class="table">
-                    <caption class="sr">"Organisations by name"</caption>
-                    <thead>
-                        <tr>
-                            <th scope="col">"Name"</th> <th scope="col">"State"</th>
-                            <th scope="col" class="num">"Live keys"</th> <th scope="col" class="num">"People"</th>
-                            <th scope="col">"Created"</th> {act}
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-            {pager(range, view.page.previous.as_ref().map(to), view.page.next.as_ref().map(to))}
-        }
-        .into_any()
-    };
+    let search =
+        SearchBox { name: "q", placeholder: "Name or address", label: "Search organisations", max: None };
     view! {
-        <div class="toolbar">
-            <form class="search" role="search" method="get" action=base>
-                {state}
-                {SearchBox { name: "q", placeholder: "Name or address", label: "Search organisations", max: None }.draw(filter.search.clone())}
-            </form>
-        </div>
-        <nav class="chips" aria-label="State">{chip("All", false)} {chip("Suspended", true)}</nav>
-        {table}
+        {list::toolbar(&address(base, filter), search, &filter.search)}
+        {list::chips("State", [chip("All", false), chip("Suspended", true)])}
+        {if view.page.rows.is_empty() { none_found(filter, base) } else { table(view, filter, base, operates) }}
     }
     .into_any()
 }
 
-fn none_found(filter: &OrgFilter, base: &'static str) -> AnyView {
+fn table(view: &OrgsView, filter: &OrgFilter, base: &str, operates: bool) -> AnyView {
+    let mut columns = vec![
+        Column::new("Name"),
+        Column::new("State"),
+        Column::new("Live keys").num(),
+        Column::new("People").num(),
+        Column::new("Created"),
+    ];
+    if operates {
+        columns.push(Column::actions("Actions"));
+    }
+    let rows = view.page.rows.iter().map(|org| row(org, view, operates)).collect_view();
+    view! {
+        {list::table(false, "Organisations, by name".into(), columns, rows)}
+        {list::pages(&view.page, &address(base, filter), None)}
+    }
+    .into_any()
+}
+
+fn none_found(filter: &OrgFilter, base: &str) -> AnyView {
     let heading = match (filter.search.is_empty(), filter.suspended) {
         (true, true) => "No organisation is suspended".to_owned(),
         (true, false) => "No organisations here".to_owned(),
         (false, true) => format!("No suspended organisation matches “{}”", filter.search),
         (false, false) => format!("No organisation matches “{}”", filter.search),
     };
-    view! {
-        <section class="empty">
-            {icon(Icon::Search)} <h2>{heading}</h2>
-            <p>"The search looks at names and at addresses."</p> <div class="actions">
-                <a class="btn" href=base>"Show all organisations"</a>
-            </div>
-        </section>
-    }
-    .into_any()
+    list::none_found(heading, "The search looks at names and at addresses.", base, "Show all organisations")
 }
 
 fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<> {
@@ -221,7 +170,7 @@ fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<
         }
     };
     let keys = match org.live_keys {
-        count if count > MAX_COUNT => format!("{}+", grouped(MAX_COUNT)),
+        count if count > MAX_KEYS_COUNTED => format!("{}+", grouped(MAX_KEYS_COUNTED)),
         count => grouped(count),
     };
     let act = operates.then(|| {

@@ -10,7 +10,8 @@ use crate::ask::{caller, desk};
 use crate::layout::{Width, framed_apart};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
-use crate::ui::icon::{Icon, icon};
+use crate::ui::icon::Icon;
+use crate::ui::list::{self, Column};
 use crate::ui::page_head::page_head;
 
 #[component]
@@ -35,50 +36,26 @@ pub fn ProvidersPage() -> impl IntoView {
 }
 
 fn connect() -> AnyView {
-    view! {
-        <a class="btn primary" href="/operator/providers/new" aria-keyshortcuts="n" data-shortcut="n">
-            {icon(Icon::Plus)}
-            "Connect provider"
-            <kbd aria-hidden="true">"n"</kbd>
-        </a>
-    }
-    .into_any()
+    list::create("/operator/providers/new", "Connect provider")
 }
 
 fn empty() -> AnyView {
-    view! {
-        <section class="empty">
-            {icon(Icon::Provider)} <h2>"No providers yet"</h2>
-            <p>
-                "Until you add one, the built-in " <code>"demo/echo"</code>
-                " model repeats what it is sent. Connect a provider with its URL and the variable that contains its API key, then choose the models that it serves."
-            </p>
-            <div class="actions">{connect()}</div>
-        </section>
-    }
-    .into_any()
+    let words = view! {
+        "Until you add one, the built-in " <code>"demo/echo"</code>
+        " model repeats what it is sent. Connect a provider with its URL and the variable that contains its API key, then choose the models that it serves."
+    };
+    list::empty(Icon::Provider, "No providers yet".into(), words, connect())
 }
 
 fn table(providers: &[ListedProvider]) -> AnyView {
-    let rows = providers.iter().map(row).collect_view();
-    view! {
-        <div class="table-wrap">
-            <table class="table even">
-                <caption class="sr">"Providers by name"</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">"Name"</th>
-                        <th scope="col">"Protocol"</th>
-                        <th scope="col">"Base URL"</th>
-                        <th scope="col">"Credential"</th>
-                        <th scope="col" class="num">"Models"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    let columns = vec![
+        Column::new("Name"),
+        Column::new("Protocol"),
+        Column::new("Base URL"),
+        Column::new("Credential"),
+        Column::new("Models").num(),
+    ];
+    list::table(true, "Providers, by name".into(), columns, providers.iter().map(row).collect_view())
 }
 
 fn row(listed: &ListedProvider) -> impl IntoView + use<> {

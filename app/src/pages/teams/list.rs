@@ -1,109 +1,76 @@
-//! The list of teams. Its state is in the address: search and filter can be linked and work without script.
+//! The list of teams.
 
+use keydesk_core::domain::key_filter::MAX_SEARCH;
+use keydesk_core::domain::list_filter::TeamFilter;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::team::WholeTeam;
-use keydesk_core::domain::window::Period;
-use keydesk_core::ops::teams::{self, MAX_LIST, TeamFilter, TeamsView};
+use keydesk_core::ops::teams::{self, MAX_LIST, TeamsView};
 use leptos::prelude::*;
 
 use super::{keys_href, state_badge};
-use crate::ask::{caller, desk, param, query};
+use crate::ask::{self, caller, desk, param, query};
 use crate::layout::{Width, framed};
-use crate::pages::meters::thin_meter;
+use crate::pages::meters::budget_cell;
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
-use crate::ui::icon::{Icon, icon};
+use crate::ui::icon::Icon;
+use crate::ui::list::{self, Address, Column, count_words};
 use crate::ui::page_head::page_head;
 use crate::ui::search::SearchBox;
 
-/// Characters; the longest name has fewer.
-const MAX_SEARCH: usize = 100;
+fn address(slug: &str, filter: &TeamFilter) -> Address {
+    let state = if filter.archived { "archived" } else { "" };
+    let pairs = [("q", filter.search.clone()), ("state", state.to_owned())];
+    Address::new(LocalPath::teams(slug).as_str(), pairs)
+}
 
 #[component]
 pub fn TeamsPage() -> impl IntoView {
     let slug = param("org");
-    let filter = TeamFilter {
-        search: query("q").unwrap_or_default().chars().take(MAX_SEARCH).collect(),
-        archived: query("state").as_deref() == Some("archived"),
-    };
+    let filter =
+        TeamFilter { search: ask::search(), archived: query("state").as_deref() == Some("archived") };
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = teams::list(&desk, &caller, &slug, &filter).await?;
-        let may_create = view.context.may(Action::CreateTeam, On::Org);
-        let create = || {
-            let href = format!("/{slug}/teams/new");
-            may_create.then(|| {
-                view! {
-                    <a class="btn primary" href=href aria-keyshortcuts="n" data-shortcut="n">
-                        {icon(Icon::Plus)}
-                        "Create team"
-                        <kbd aria-hidden="true">"n"</kbd>
-                    </a>
-                }
-            })
-        };
-        let count = match view.count {
-            1 => "1 team".to_owned(),
-            count => format!("{} teams", grouped(count as i64)),
-        };
-        let heading = view! {
-            "Teams "
-            {(!view.none_at_all).then(|| view! { <small class="count muted">{count}</small> })}
-        };
-        let actions = (!view.none_at_all).then(create);
-        let content =
-            if view.none_at_all { empty(create().into_any(), may_create) } else { listed(&view, &filter) };
+        let new = format!("/{slug}/teams/new");
+        let create = view.context.may(Action::CreateTeam, On::Org).then(|| list::create(&new, "Create team"));
+        let some = !view.none_at_all;
+        let count = some.then(|| count_words(view.count as i64, false, "team", "teams"));
+        let (actions, create) = if some { (create, None) } else { (None, create) };
         let body = view! {
             {title("Teams")}
             {notice_line()}
-            {page_head(vec![], heading.into_any(), ().into_any(), actions.into_any())}
-            {content}
+            {page_head(vec![], list::heading("Teams", count), ().into_any(), actions.into_any())}
+            {if some { listed(&view, &filter) } else { empty(create) }}
         };
-        Ok(framed(&view.context, &caller, &format!("/{slug}/teams"), Width::Wide, body.into_any()))
+        Ok(framed(&view.context, &caller, LocalPath::teams(&slug).as_str(), Width::Wide, body.into_any()))
     })
 }
 
-fn empty(create: AnyView, may_create: bool) -> AnyView {
-    let words = if may_create {
-        "A team looks after its own keys within the models, budgets and limits that you set for it. Teams are listed here with what they spend."
-    } else {
-        "Teams that you are in are listed here with what they spend. An owner or an admin creates them."
+fn empty(create: Option<AnyView>) -> AnyView {
+    let words = match create {
+        Some(_) => {
+            "A team manages its own keys within the models, budgets and limits that you set for it. Teams are listed here with what they spend."
+        }
+        None => {
+            "Teams that you are in are listed here with what they spend. An owner or an admin creates them."
+        }
     };
-    view! {
-        <section class="empty">
-            {icon(Icon::Team)} <h2>"No teams yet"</h2> <p>{words}</p>
-            {may_create.then(|| view! { <div class="actions">{create}</div> })}
-        </section>
-    }
-    .into_any()
-}
-
-fn href(slug: &str, filter: &TeamFilter) -> String {
-    let search = (!filter.search.is_empty()).then_some(("q", filter.search.as_str()));
-    let archived = filter.archived.then_some(("state", "archived"));
-    let pairs: Vec<_> = search.into_iter().chain(archived).collect();
-    let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
-    LocalPath::teams(slug).with_query(&query).as_str().to_owned()
+    list::empty(Icon::Team, "No teams yet".into(), words, create)
 }
 
 fn listed(view: &TeamsView, filter: &TeamFilter) -> AnyView {
     let slug = &view.context.org.slug;
-    let state = |archived: bool, label: &'static str| {
-        let href = href(slug, &TeamFilter { archived, ..filter.clone() });
-        let current = (archived == filter.archived).then_some("true");
-        view! { <a href=href aria-current=current>{label}</a> }
+    let chip = |words: &'static str, archived: bool| {
+        (words, address(slug, &TeamFilter { archived, ..filter.clone() }), archived == filter.archived)
     };
-    let kept = filter.archived.then(|| view! { <input type="hidden" name="state" value="archived" /> });
+    let search =
+        SearchBox { name: "q", placeholder: "Part of a name", label: "Search teams", max: Some(MAX_SEARCH) };
     view! {
-        <div class="toolbar">
-            <form class="search" role="search" method="get" action=LocalPath::teams(slug).as_str().to_owned()>
-                {kept}
-                {SearchBox { name: "q", placeholder: "Part of a name", label: "Search teams", max: Some(MAX_SEARCH) }.draw(filter.search.clone())}
-            </form>
-        </div>
-        <nav class="chips" aria-label="State">{state(false, "In use")} {state(true, "Archived")}</nav>
+        {list::toolbar(&address(slug, filter), search, &filter.search)}
+        {list::chips("State", [chip("In use", false), chip("Archived", true)])}
         {if view.teams.is_empty() { none_found(slug, filter) } else { table(view) }}
     }
     .into_any()
@@ -111,7 +78,7 @@ fn listed(view: &TeamsView, filter: &TeamFilter) -> AnyView {
 
 fn none_found(slug: &str, filter: &TeamFilter) -> AnyView {
     let (what, words) = if filter.archived {
-        ("No archived team", "Teams that are taken out of use are listed here and can be restored.")
+        ("No archived team", "Archived teams are listed here and can be restored.")
     } else {
         ("No team", "The search looks at names. Archived teams are under their own filter.")
     };
@@ -119,16 +86,7 @@ fn none_found(slug: &str, filter: &TeamFilter) -> AnyView {
         "" => what.to_owned(),
         search => format!("{what} matches “{search}”"),
     };
-    view! {
-        <section class="empty">
-            {icon(Icon::Search)} <h2>{heading}</h2> <p>{words}</p> <div class="actions">
-                <a class="btn" href=LocalPath::teams(slug).as_str().to_owned()>
-                    "Clear search and filters"
-                </a>
-            </div>
-        </section>
-    }
-    .into_any()
+    list::none_found(heading, words, LocalPath::teams(slug).as_str(), "Clear search and filters")
 }
 
 fn table(view: &TeamsView) -> AnyView {
@@ -138,29 +96,17 @@ fn table(view: &TeamsView) -> AnyView {
         let words = format!("The first {MAX_LIST} by name. Search to find the others.");
         view! { <p class="muted">{words}</p> }
     });
+    let columns = vec![
+        Column::new("Name"),
+        Column::new("Team admins"),
+        Column::new("People").num(),
+        Column::new("Live keys").num(),
+        Column::new("Spent this month").num(),
+        Column::new("Budget"),
+        Column::new("Limits").class("drop-2"),
+    ];
     view! {
-        <div class="table-wrap">
-            <table class="table">
-                <caption class="sr">"Teams, sorted by name"</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">"Name"</th>
-                        <th scope="col">"Team admins"</th>
-                        <th scope="col" class="num">
-                            "People"
-                        </th>
-                        <th scope="col" class="num">
-                            "Live keys"
-                        </th>
-                        <th scope="col">"Spent this month"</th>
-                        <th scope="col" class="drop-2">
-                            "Limits"
-                        </th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
+        {list::table(false, "Teams, sorted by name".into(), columns, rows)}
         {more}
     }
     .into_any()
@@ -171,24 +117,9 @@ fn row(team: &WholeTeam, slug: &str, now: Moment, zone: &Zone) -> impl IntoView 
     let names: Vec<&str> = team.admins.iter().map(|person| person.name.as_str()).collect();
     let (all, shown) = (names.join(", "), names[..names.len().min(NAMED)].join(", "));
     let admins = match names.len() {
-        0 => view! { <span class="muted">"Nobody"</span> }.into_any(),
+        0 => view! { <span class="muted">"None"</span> }.into_any(),
         1..=NAMED => view! { <span>{shown}</span> }.into_any(),
         many => view! { <span title=all>{format!("{shown} and {} more", many - NAMED)}</span> }.into_any(),
-    };
-    let month = team.budgets.iter().find(|used| used.budget.period == Period::Month);
-    let spend = match month {
-        Some(used) => thin_meter(used.spent, used.budget.amount),
-        None => view! {
-            <div class="meter thin">
-                <p>
-                    <span>
-                        <b>{team.month_spent.to_string()}</b>
-                    </span>
-                    <span class="muted">"No limit"</span>
-                </p>
-            </div>
-        }
-        .into_any(),
     };
     view! {
         <tr>
@@ -211,9 +142,10 @@ fn row(team: &WholeTeam, slug: &str, now: Moment, zone: &Zone) -> impl IntoView 
                     {team.live_keys_words()}
                 </a>
             </td>
-            <td data-label="Spent this month" class="full">
-                {spend}
+            <td data-label="Spent this month" class="num">
+                {team.month_spent.to_string()}
             </td>
+            <td data-label="Budget">{budget_cell(&team.budgets)}</td>
             <td data-label="Limits" class="full drop-2 tight">
                 {team.spec.bounds.limits.summary()}
             </td>

@@ -5,42 +5,54 @@ use std::collections::BTreeSet;
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use crate::Desk;
+use crate::domain::audit::PastEvent;
 use crate::domain::audit_filter::AuditFilter;
 use crate::domain::ids::{KeyId, OrgId};
 use crate::domain::key_format::looks_like_secret;
 use crate::domain::moment::{Moment, Zone};
+use crate::domain::page::Page;
 use crate::domain::policy::{Action, Chain, On};
 use crate::domain::team::Team;
-use crate::store::audit_list::{AuditPage, Wanted};
+use crate::store::audit_list::Wanted;
 use crate::store::{StoreError, Via, audit, audit_list, teams};
 
+/// What the page is drawn from.
 pub struct AuditView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
-    pub page: AuditPage,
-    /// How many events the organisation has in all.
+    /// The newest events first.
+    pub page: Page<PastEvent>,
+    /// How many events the organisation has, whatever the filter.
     pub total: i64,
+    /// What the text in the key box means.
     pub keys: KeysMeant,
-    /// Id, name and email address of those who can be filtered by.
+    /// Id, name and email address of each person to filter by.
     pub people: Vec<(String, String, String)>,
+    /// Each team to filter by.
     pub teams: Vec<Team>,
     /// Which subjects of this page are still there to be looked at.
     pub there: BTreeSet<String>,
+    /// When it was read.
     pub now: Moment,
 }
 
 /// What the text in the filter's key box means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeysMeant {
+    /// The box is empty.
     Any,
     /// One or more keys with that id or name.
     These(Vec<(KeyId, String)>),
+    /// No key has that id or name.
     Unknown,
-    /// Somebody put a whole secret there. It is not looked up and not shown again.
+    /// A whole secret. It is not looked up and not shown again.
     Secret,
 }
 
+/// A page of the organisation's audit.
+///
 /// # Errors
-/// `Forbidden` for whoever may not read the audit.
+/// `Forbidden` without the right to read it.
 pub async fn list(
     desk: &Desk,
     caller: &Caller,
@@ -53,10 +65,10 @@ pub async fn list(
     let org = &context.org.id;
     let keys = keys_meant(&mut read, org, &filter.key).await?;
     let page = match wanted(filter, &keys, &context.org.zone) {
-        Some(wanted) => audit_list::list(&mut read, &permit, &wanted, filter.page).await?,
-        None => AuditPage { events: vec![], previous: None, next: None },
+        Some(wanted) => audit_list::list(&mut read, &permit, &wanted, filter.page.as_ref()).await?,
+        None => Page::empty(),
     };
-    let subjects: BTreeSet<&str> = page.events.iter().map(|event| event.subject_id.as_str()).collect();
+    let subjects: BTreeSet<&str> = page.rows.iter().map(|event| event.subject_id.as_str()).collect();
     let subjects: Vec<&str> = subjects.into_iter().collect();
     let there = audit_list::still_there(&mut read, org, &subjects).await?.into_iter().collect();
     let total = audit::head(&mut read, &Chain::Org(org.clone())).await?.map_or(0, |(seq, _)| seq);

@@ -5,35 +5,44 @@ use super::super::access::{Caller, OrgContext, open_org};
 use super::super::support::{self, Look};
 use crate::Desk;
 use crate::domain::ids::KeyId;
-use crate::domain::key::Status;
+use crate::domain::key::{Key, Status};
 use crate::domain::key_filter::{KeyFilter, StateFilter};
 use crate::domain::key_format;
 use crate::domain::moment::Moment;
+use crate::domain::page::Page;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
 use crate::domain::window::WindowStarts;
 use crate::forms::key::SearchForm;
 use crate::store::Unaudited;
-use crate::store::key_list::{self, KeyPage};
 use crate::store::throttle::{self, Throttled};
-use crate::store::{keys, spend, teams};
+use crate::store::{key_list, keys, spend, teams};
 
 /// Look-ups of whole secrets by one person in a minute: far more than a person needs, far fewer than a guesser.
 const SECRET_SEARCHES_A_MINUTE: i64 = 60;
 
+/// What the list is drawn from.
 pub struct KeysView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
-    pub page: KeyPage,
+    /// The keys, with budgets and spend.
+    pub page: Page<Key>,
+    /// How many match, whatever they are sorted by.
     pub count: i64,
-    /// The count stopped here: there may be more.
+    /// Counting stopped at `count`: there may be more.
     pub capped: bool,
     /// The caller has no key to see here, in any state.
     pub none_at_all: bool,
+    /// Those to filter by.
     pub teams: Vec<Team>,
+    /// When it was read.
     pub now: Moment,
 }
 
 /// A page of keys, narrowed to what the caller may see.
+///
+/// # Errors
+/// `NotFound` where the caller does not belong.
 pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
     let view = view(desk, caller, slug, filter).await?;
     support::trace(desk, &view.context, Look::List { of: "keys", search: &filter.search }).await?;
@@ -41,6 +50,9 @@ pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) 
 }
 
 /// Like `list`, for a search that is still being typed.
+///
+/// # Errors
+/// As `list`.
 pub async fn suggest(
     desk: &Desk,
     caller: &Caller,
@@ -59,20 +71,22 @@ async fn view(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> R
     let permit = context.permit(Action::ListKeys, On::Org)?;
     let starts = WindowStarts::at(now, &context.org.zone);
     let mut page = key_list::list(&mut read, &permit, filter, now, starts.month).await?;
-    // A first page that is the only one has been counted by reading it.
-    let count = match (&filter.page, &page.next) {
-        (None, None) => page.keys.len() as i64,
-        _ => key_list::count(&mut read, &permit, filter, now, starts.month).await?,
+    let count = match page.only() {
+        Some(count) => count,
+        None => key_list::count(&mut read, &permit, filter, now, starts.month).await?,
     };
-    spend::fill(&mut read, &context.org.id, &mut page.keys, starts).await?;
+    spend::fill(&mut read, &context.org.id, &mut page.rows, starts).await?;
     let teams = match permit.scope() {
         Scope::Org => teams::in_use(&mut read, &context.org.id).await?,
         Scope::OfPerson(person) => teams::of_person(&mut read, &context.org.id, person).await?,
     };
     let mut none_at_all = false;
-    if page.keys.is_empty() && filter.is_plain() {
-        let revoked = KeyFilter { state: StateFilter::Only(Status::Revoked), ..filter.clone() };
-        none_at_all = key_list::count(&mut read, &permit, &revoked, now, starts.month).await? == 0;
+    if page.rows.is_empty() && filter.is_plain() {
+        none_at_all = true;
+        for ended in [Status::Expired, Status::Revoked] {
+            let ended = KeyFilter { state: StateFilter::Only(ended), ..filter.clone() };
+            none_at_all &= key_list::count(&mut read, &permit, &ended, now, starts.month).await? == 0;
+        }
     }
     let capped = count > key_list::max_count(filter);
     Ok(KeysView { context, page, count, capped, none_at_all, teams, now })

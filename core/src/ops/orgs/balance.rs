@@ -12,10 +12,10 @@ use crate::domain::ledger::{Balance, Entry, EntryKind, NewEntry};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::org::{Org, OrgName};
+use crate::domain::page::{Cursor, Page};
 use crate::domain::policy::{Action, On, Permit};
 use crate::forms::ledger::{EnforceForm, EnterForm, EntryForm};
-use crate::store::ledger::{self, LedgerCursor, LedgerPage};
-use crate::store::{Tx, Via, people};
+use crate::store::{Tx, Via, ledger, people};
 
 /// The balance as an operator sees it.
 pub struct BalanceView {
@@ -23,7 +23,7 @@ pub struct BalanceView {
     /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
     pub balance: Balance,
-    pub page: LedgerPage,
+    pub page: Page<Entry>,
     pub now: Moment,
 }
 
@@ -33,7 +33,7 @@ pub async fn balance(
     desk: &Desk,
     by: By<'_>,
     slug: &str,
-    page: Option<LedgerCursor>,
+    page: Option<&Cursor>,
 ) -> Result<BalanceView, OpError> {
     let mut read = desk.db.read().await?;
     let org = find(&mut read, slug).await?;
@@ -50,7 +50,7 @@ pub async fn balance(
 pub struct OwnBalanceView {
     pub context: OrgContext,
     pub balance: Balance,
-    pub page: LedgerPage,
+    pub page: Page<Entry>,
     pub now: Moment,
 }
 
@@ -60,7 +60,7 @@ pub async fn own_balance(
     desk: &Desk,
     caller: &Caller,
     slug: &str,
-    page: Option<LedgerCursor>,
+    page: Option<&Cursor>,
 ) -> Result<OwnBalanceView, OpError> {
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
@@ -72,8 +72,8 @@ pub async fn own_balance(
 async fn both(
     via: &mut impl Via,
     org: &Org,
-    page: Option<LedgerCursor>,
-) -> Result<(Balance, LedgerPage), OpError> {
+    page: Option<&Cursor>,
+) -> Result<(Balance, Page<Entry>), OpError> {
     Ok((ledger::balance(via, &org.id).await?, ledger::list(via, &org.id, page).await?))
 }
 
@@ -124,7 +124,7 @@ async fn conflict(
     form: &EnterForm,
     new: &NewEntry,
 ) -> Result<EntryConflict, OpError> {
-    let newest = ledger::list(tx, &org.id, None).await?.entries;
+    let newest = ledger::list(tx, &org.id, None).await?.rows;
     let there = newest.iter().find(|entry| entry.seq == form.seq);
     let same = |entry: &&Entry| new.is(entry) && entry.actor_id == permit.actor().id();
     let (sentence, form) = match there {

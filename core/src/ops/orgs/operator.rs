@@ -7,13 +7,14 @@ use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::OrgId;
 use crate::domain::key_format::looks_like_secret;
+use crate::domain::list_filter::OrgFilter;
 use crate::domain::moment::Moment;
-use crate::domain::org::{Org, OrgName};
+use crate::domain::org::{ListedOrg, Org, OrgName};
+use crate::domain::page::Page;
 use crate::domain::person::visible_name;
 use crate::domain::policy::{self, Action, On, OperatorPermit, Permit, PlatformRole};
 use crate::forms::org::OrgStatusForm;
-use crate::store::orgs::{self, OrgFilter, OrgPage};
-use crate::store::people;
+use crate::store::{orgs, people};
 
 pub const MAX_REASON: usize = 200;
 
@@ -52,7 +53,7 @@ impl By<'_> {
 }
 
 pub struct OrgsView {
-    pub page: OrgPage,
+    pub page: Page<ListedOrg>,
     /// Slug and name of each that the caller belongs to.
     pub own: Vec<OrgName>,
     pub now: Moment,
@@ -73,13 +74,13 @@ pub async fn list(desk: &Desk, caller: &Caller, filter: &OrgFilter) -> Result<Or
 }
 
 /// Every organisation, page after page, for the command line.
-pub async fn every(desk: &Desk) -> Result<Vec<orgs::ListedOrg>, OpError> {
+pub async fn every(desk: &Desk) -> Result<Vec<ListedOrg>, OpError> {
     let mut read = desk.db.read().await?;
     let mut filter = OrgFilter::default();
     let mut all = Vec::new();
     loop {
         let page = orgs::list(&mut read, &filter).await?;
-        all.extend(page.orgs);
+        all.extend(page.rows);
         match page.next {
             Some(next) => filter.page = Some(next),
             None => return Ok(all),

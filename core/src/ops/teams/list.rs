@@ -5,6 +5,7 @@ use super::super::access::{Caller, OrgContext, open_org};
 use super::super::support::{self, Look};
 use crate::Desk;
 use crate::domain::ids::TeamId;
+use crate::domain::list_filter::TeamFilter;
 use crate::domain::moment::Moment;
 use crate::domain::person::fold;
 use crate::domain::policy::{Action, On, Scope};
@@ -15,24 +16,24 @@ use crate::store::teams;
 /// A page ends here; a search by name finds the others.
 pub const MAX_LIST: usize = 100;
 
-#[derive(Clone, Debug, Default)]
-pub struct TeamFilter {
-    /// Part of a name.
-    pub search: String,
-    pub archived: bool,
-}
-
+/// What the list is drawn from.
 pub struct TeamsView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
     /// The first of those that match, by name.
     pub teams: Vec<WholeTeam>,
-    /// How many match in all.
+    /// How many match.
     pub count: usize,
     /// The caller has no team to see here, in any state.
     pub none_at_all: bool,
+    /// When it was read.
     pub now: Moment,
 }
 
+/// The first `MAX_LIST` teams that match.
+///
+/// # Errors
+/// `NotFound` where the caller does not belong.
 pub async fn list(
     desk: &Desk,
     caller: &Caller,

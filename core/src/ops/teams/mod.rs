@@ -7,7 +7,7 @@ mod show;
 mod write;
 
 pub use archive::{ArchiveView, archive, archive_form, restore};
-pub use list::{MAX_LIST, TeamFilter, TeamsView, list};
+pub use list::{MAX_LIST, TeamsView, list};
 pub use people::{AddView, PersonView, TeamPersonRef, add, add_form, person_form, remove, set_role};
 pub use show::{TeamView, show};
 pub use write::{EditConflict, Edited, FormView, blank, create, edit, edit_form};
