@@ -2,7 +2,7 @@
 
 use keydesk_core::domain::key_format::{hint, looks_like_secret, valid_last_four};
 use keydesk_core::ops::access::own_orgs;
-use keydesk_core::ops::support::{self, Hits};
+use keydesk_core::ops::support::{self, SupportView};
 use leptos::prelude::*;
 
 use super::{notice_line, page, title};
@@ -22,10 +22,10 @@ pub fn SupportPage() -> impl IntoView {
     let text = if looks_like_secret(&typed) { String::new() } else { typed };
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let hits = support::hits(&desk, &caller, &text).await?;
+        let view = support::search(&desk, &caller, &text).await?;
         let orgs = own_orgs(&desk, &caller).await?;
         let under = view! {
-            <p class="muted">"Look up a key in any organisation. Each organisation sees in its audit what you looked at."</p>
+            <p class="muted">"Find a key in any organisation. Every view is recorded in the organisation’s audit."</p>
         };
         let body = view! {
             {title("Support")}
@@ -36,28 +36,25 @@ pub fn SupportPage() -> impl IntoView {
                     {SearchBox { name: "form[q]", placeholder: "Key id, whole secret, last four, or an organisation", label: "Look up", max: None }.draw(text.clone())}
                 </form>
             </div>
-            {found(&hits, &text)}
+            {found(&view, &text)}
         };
         Ok(framed_apart(&orgs, &caller, "/support", Width::Mid, body.into_any()))
     })
 }
 
-fn found(hits: &Hits, text: &str) -> AnyView {
-    if hits.orgs.is_empty() && hits.keys.is_empty() {
+fn found(view: &SupportView, text: &str) -> AnyView {
+    if view.orgs.is_empty() && view.keys.is_empty() {
         let (heading, words) = if text.is_empty() {
-            (
-                "No organisation yet",
-                "An operator creates organisations; their keys can be looked up here then.".to_owned(),
-            )
+            ("No organisation yet", "Once an operator creates one, you can find its keys here.".to_owned())
         } else {
             (
                 "Nothing found",
                 format!(
-                    "{} “{text}”. Keys are found here by their id, a whole secret or its last four characters; by name, on the page Keys of their organisation.",
+                    "{} “{text}”. Search by key id, whole secret or last four characters. To search by name, open the organisation’s keys.",
                     if valid_last_four(text) {
-                        "No secret ends with and no organisation is called"
+                        "No key or organisation matches"
                     } else {
-                        "No organisation is called"
+                        "No organisation matches"
                     },
                 ),
             )
@@ -69,7 +66,7 @@ fn found(hits: &Hits, text: &str) -> AnyView {
         }
         .into_any();
     }
-    let keys = hits
+    let keys = view
         .keys
         .iter()
         .map(|hit| {
@@ -86,7 +83,7 @@ fn found(hits: &Hits, text: &str) -> AnyView {
             }
         })
         .collect_view();
-    let keys = (!hits.keys.is_empty()).then(|| {
+    let keys = (!view.keys.is_empty()).then(|| {
         view! {
             <section class="card">
                 <header>
@@ -96,7 +93,7 @@ fn found(hits: &Hits, text: &str) -> AnyView {
             </section>
         }
     });
-    let orgs = hits
+    let orgs = view
         .orgs
         .iter()
         .map(|org| {
@@ -110,7 +107,7 @@ fn found(hits: &Hits, text: &str) -> AnyView {
             }
         })
         .collect_view();
-    let orgs = (!hits.orgs.is_empty()).then(|| {
+    let orgs = (!view.orgs.is_empty()).then(|| {
         view! {
             <section class="card">
                 <header>

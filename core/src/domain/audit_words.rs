@@ -1,107 +1,95 @@
-//! An event as a sentence, and its parts as words. The page, a key's history and the exports say the same, because they
-//! all ask here. What an event does not hold is not guessed at.
+//! Audit events as sentences, and their parts as words. Pages, histories and exports all render events here, and stored
+//! words are never read back: values are typed.
 
-use super::audit::{Change, EventKind, PastEvent, SYSTEM};
+use super::audit::{Change, ChangeValue, Choice, EventKind, PastEvent, SYSTEM};
+use super::limits::Budget;
+use super::moment::Zone;
+use super::money::Money;
+use super::numbers::grouped;
+use super::window::Period;
 
-/// Values longer than this are told in the table of changes, not in the sentence.
+/// Longer values appear in the table of changes only, and not in the sentence.
 const MAX_VALUE: usize = 60;
 
-/// What happened: "Ana Ruiz changed the monthly budget of ci-prod from $50.00 to $80.00."
-pub fn sentence(event: &PastEvent) -> String {
+/// What happened: "Ana Ruiz changed the monthly budget of ci-prod from $50.00 to $80.00." Times are those of `zone`.
+pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
     use EventKind as K;
     let who = actor(event);
     let what = event.subject_name.as_str();
     let own = event.actor_id == event.subject_id;
-    let role = || event.after("role").map(|role| format!(" as {}", with_article(role))).unwrap_or_default();
+    let after = |field: &str| event.after(field).map(|value| in_sentence(value, zone));
+    let role = || after("role").map(|role| format!(" as {}", with_article(&role))).unwrap_or_default();
+    let amount = || after("amount").unwrap_or_else(|| "an amount".into());
+    let from_to = |field: &str| event.change(field).map(|change| values(change, zone)).unwrap_or_default();
     let whose = |thing: &str| {
         if own { format!("their {thing}") } else { format!("the {thing} of {what}") }
     };
+    let of_whom = |action: &str| {
+        if own { format!("{who} {action}.") } else { format!("{who} {action} for {what}.") }
+    };
     match event.kind {
         K::OrgCreated => format!("{who} created the organisation {what}."),
-        K::OrgEdited => edited(event, &who, "organisation ", "settings"),
+        K::OrgEdited => edited(event, &who, "organisation ", "settings", zone),
         K::OrgSuspended => format!("{who} suspended the organisation {what}."),
         K::OrgResumed => format!("{who} resumed the organisation {what}."),
-        K::BalanceCredited => format!("{who} added {} to the balance of {what}.", amount(event)),
-        K::BalanceDebited => format!("{who} took {} out of the balance of {what}.", amount(event)),
-        K::BalanceEnforced => format!("{who} began to enforce the balance of {what}."),
-        K::BalanceNotEnforced => format!("{who} stopped enforcing the balance of {what}."),
+        K::BalanceCredited => format!("{who} added {} to the balance of {what}.", amount()),
+        K::BalanceDebited => format!("{who} took {} out of the balance of {what}.", amount()),
+        K::BalanceEnforced => format!("{who} turned on balance enforcement for {what}."),
+        K::BalanceNotEnforced => format!("{who} turned off balance enforcement for {what}."),
         K::KeyCreated => format!("{who} created the key {what}."),
-        K::KeyEdited => edited(event, &who, "key ", "fields"),
+        K::KeyEdited => edited(event, &who, "key ", "fields", zone),
         K::KeyDisabled => format!("{who} disabled the key {what}."),
         K::KeyEnabled => format!("{who} enabled the key {what}."),
         K::KeyRevoked => format!("{who} revoked the key {what}."),
         K::KeyKept => format!("{who} let the key {what} run on after its owner left."),
         K::TeamCreated => format!("{who} created the team {what}."),
-        K::TeamEdited => edited(event, &who, "team ", "fields"),
+        K::TeamEdited => edited(event, &who, "team ", "fields", zone),
         K::TeamArchived => format!("{who} archived the team {what}."),
         K::TeamRestored => format!("{who} restored the team {what}."),
-        K::TeamPersonAdded => {
-            let (person, role) = placed(event.after("person"));
-            let role = role.map(|role| format!(" as {}", with_article(role))).unwrap_or_default();
-            format!("{who} added {person} to the team {what}{role}.")
-        }
-        K::TeamPersonChanged => {
-            let ((person, before), (_, after)) =
-                (placed(event.before("person")), placed(event.after("person")));
-            let roles = before.zip(after).map(|(before, after)| format!(" from {before} to {after}"));
-            format!("{who} changed the role of {person} in the team {what}{}.", roles.unwrap_or_default())
-        }
-        K::TeamPersonRemoved => {
-            format!("{who} removed {} from the team {what}.", placed(event.before("person")).0)
-        }
+        K::TeamPersonAdded | K::TeamPersonChanged | K::TeamPersonRemoved => team_person(event, &who),
         K::MemberInvited => format!("{who} invited {what}{}.", role()),
         K::InvitationResent => format!("{who} sent a new invitation to {what}."),
         K::InvitationWithdrawn => format!("{who} withdrew the invitation of {what}."),
         K::MemberJoined if own => format!("{who} joined{}.", role()),
-        K::MemberJoined => format!("{who} took {what} in{}.", role()),
-        K::MemberRoleChanged => format!("{who} changed {}{}.", whose("role"), from_to(event, "role")),
+        K::MemberJoined => format!("{who} added {what}{}.", role()),
+        K::MemberRoleChanged => format!("{who} changed {}{}.", whose("role"), from_to("role")),
         K::MemberDisabled => format!("{who} disabled {what}."),
         K::MemberEnabled => format!("{who} enabled {what} again."),
         K::MemberRemoved => format!("{who} removed {what}."),
         K::MemberLeft if own => format!("{who} left."),
-        K::MemberLeft => format!("{who} took leave for {what}."),
-        K::PersonRenamed => format!("{who} changed {}{}.", whose("name"), from_to(event, "name")),
+        K::MemberLeft => format!("{who} ended the membership of {what}."),
+        K::PersonRenamed => format!("{who} changed {}{}.", whose("name"), from_to("name")),
         K::PasswordReset => format!("A new password was set for {what} through a one-time link."),
         K::PasswordChanged => format!("{who} changed {}.", whose("password")),
-        K::SessionsEnded => format!("{who} ended sessions of {}.", if own { "their own" } else { what }),
-        K::SecondFactorOn => format!("{who} turned on {}.", whose("second factor")),
-        K::SecondFactorOff => format!("{who} turned off {}.", whose("second factor")),
-        K::RecoveryCodesMade if own => format!("{who} made new recovery codes."),
-        K::RecoveryCodesMade => format!("{who} made new recovery codes for {what}."),
-        K::RecoveryCodeUsed if own => format!("{who} used a recovery code."),
-        K::RecoveryCodeUsed => format!("{who} used a recovery code of {what}."),
+        K::SessionsEnded if own => format!("{who} ended some of their sessions."),
+        K::SessionsEnded => format!("{who} ended sessions of {what}."),
+        K::SecondFactorOn => of_whom("turned on two-factor authentication"),
+        K::SecondFactorOff => of_whom("turned off two-factor authentication"),
+        K::RecoveryCodesMade => of_whom("made new recovery codes"),
+        K::RecoveryCodeUsed => of_whom("used a recovery code"),
         K::ProviderAdded => format!("{who} added the provider {what}."),
-        K::ProviderEdited => edited(event, &who, "provider ", "fields"),
+        K::ProviderEdited => edited(event, &who, "provider ", "fields", zone),
         K::ProviderRetired => format!("{who} retired the provider {what}."),
         K::ModelAdded => format!("{who} added the model {what}."),
-        K::ModelEdited => edited(event, &who, "model ", "fields"),
-        K::ModelRouted => match event.after("provider") {
+        K::ModelEdited => edited(event, &who, "model ", "fields", zone),
+        K::ModelRouted => match after("provider") {
             Some(provider) => format!("{who} routed the model {what} to {provider}."),
             None => format!("{who} routed the model {what} to no provider."),
         },
         K::ModelRetired => format!("{who} retired the model {what}."),
-        K::SupportAccessed => looked(event, &who),
+        K::SupportAccessed => match (after("list"), after("search")) {
+            (Some(list), Some(text)) => format!("{who} (support) searched the {list} for “{text}”."),
+            (Some(list), None) => format!("{who} (support) viewed the list of {list}."),
+            (None, Some(text)) => format!("{who} (support) looked up {text}."),
+            (None, None) => format!("{who} (support) viewed {what}."),
+        },
         K::AuditExported => {
-            let format = event.after("format").unwrap_or("a file");
-            let part = match event.after("filter") {
-                Some(filter) => format!("part of the audit ({filter})"),
-                None => "the whole audit".into(),
-            };
-            format!("{who} exported {part} as {format}.")
+            let format = after("format").unwrap_or_else(|| "a file".into());
+            match after("filter") {
+                Some(filter) => format!("{who} exported part of the audit ({filter}) as {format}."),
+                None => format!("{who} exported the whole audit as {format}."),
+            }
         }
-    }
-}
-
-/// What was entered into the ledger.
-fn amount(event: &PastEvent) -> &str {
-    event.after("amount").unwrap_or("an amount")
-}
-
-/// Somebody's place in a team, "Bo Lind: team admin", in its two parts.
-fn placed(side: Option<&str>) -> (&str, Option<&str>) {
-    match side {
-        None => ("somebody", None),
-        Some(text) => text.rsplit_once(": ").map_or((text, None), |(person, role)| (person, Some(role))),
     }
 }
 
@@ -114,48 +102,90 @@ pub fn actor(event: &PastEvent) -> String {
     }
 }
 
-/// One field changed is told with its values; of several, only what they are.
-fn edited(event: &PastEvent, who: &str, thing: &str, fields: &str) -> String {
-    let what = &event.subject_name;
-    let several = || {
-        let words: Vec<String> = event.changes.iter().map(|change| lower(field(&change.field))).collect();
-        format!("{who} changed {} {fields} of {what}: {}.", words.len(), listed(&words))
+fn team_person(event: &PastEvent, who: &str) -> String {
+    let member = |side: Option<&ChangeValue>| match side {
+        Some(ChangeValue::TeamMember { name, role }) => Some((name.clone(), choice(*role).to_lowercase())),
+        _ => None,
     };
-    match event.changes.as_slice() {
-        [] => format!("{who} edited the {thing}{what}."),
-        [change] if change.field == "name" => match (&change.before, &change.after) {
-            (Some(before), Some(after)) => format!("{who} renamed the {thing}{before} to {after}."),
-            _ => format!("{who} renamed {what}."),
-        },
-        [change] if change.field == "team" => {
-            let place = |side: &Option<String>| match side.as_deref() {
-                None | Some("" | "No team") => "no team".to_owned(),
-                Some(team) => format!("the team {team}"),
-            };
-            format!("{who} moved {what} from {} to {}.", place(&change.before), place(&change.after))
+    let change = event.change("person");
+    let before = member(change.and_then(|change| change.before.as_ref()));
+    let after = member(change.and_then(|change| change.after.as_ref()));
+    let team = &event.subject_name;
+    match (before, after) {
+        (None, Some((name, role))) => {
+            format!("{who} added {name} to the team {team} as {}.", with_article(&role))
         }
-        [change] if change.field == "budgets" => match one_budget(change) {
-            Some((word, before, after)) => {
-                format!("{who} changed the {word} of {what} from {before} to {after}.")
-            }
-            None => format!("{who} changed the budgets of {what}{}.", values(change)),
+        (Some((name, before)), Some((_, after))) => {
+            format!("{who} changed the role of {name} in the team {team} from {before} to {after}.")
+        }
+        (Some((name, _)), None) => format!("{who} removed {name} from the team {team}."),
+        (None, None) => match event.kind {
+            EventKind::TeamPersonAdded => format!("{who} added a person to the team {team}."),
+            EventKind::TeamPersonRemoved => format!("{who} removed a person from the team {team}."),
+            _ => format!("{who} changed a role in the team {team}."),
         },
-        [change] => format!("{who} changed the {} of {what}{}.", lower(field(&change.field)), values(change)),
-        _ => several(),
     }
 }
 
-/// " from A to B", or nothing when it would be long.
-fn from_to(event: &PastEvent, name: &str) -> String {
-    event.changes.iter().find(|change| change.field == name).map(values).unwrap_or_default()
+/// With one change the sentence says its values; with several it lists the fields.
+fn edited(event: &PastEvent, who: &str, thing: &str, fields: &str, zone: &Zone) -> String {
+    let what = &event.subject_name;
+    match event.changes.as_slice() {
+        [] => format!("{who} edited the {thing}{what}."),
+        [Change { field, before: Some(before), after: Some(after) }] if field == "name" => {
+            format!("{who} renamed the {thing}{} to {}.", value(before, zone), value(after, zone))
+        }
+        [Change { before: Some(ChangeValue::Team(before)), after: Some(ChangeValue::Team(after)), .. }] => {
+            let team = |side: &Option<String>| match side {
+                None => "no team".to_owned(),
+                Some(team) => format!("the team {team}"),
+            };
+            format!("{who} moved {what} from {} to {}.", team(before), team(after))
+        }
+        [change] => match one_budget(change) {
+            Some((period, before, after)) => format!(
+                "{who} changed the {} of {what} from {} to {}.",
+                budget_name(period).to_lowercase(),
+                limit(before.map(dollars)).to_lowercase(),
+                limit(after.map(dollars)).to_lowercase()
+            ),
+            None => format!(
+                "{who} changed the {} of {what}{}.",
+                lower(field(&change.field)),
+                values(change, zone)
+            ),
+        },
+        changes => {
+            let names: Vec<String> = changes.iter().map(|change| lower(field(&change.field))).collect();
+            format!("{who} changed {} {fields} of {what}: {}.", names.len(), listed(&names))
+        }
+    }
 }
 
-fn values(change: &Change) -> String {
-    let word = |side: &Option<String>| match side.as_deref() {
-        None | Some("") => "empty".to_owned(),
-        // What forms call a choice is no name.
-        Some(text @ ("No limit" | "Never" | "Any address" | "Nobody" | "No" | "Yes")) => text.to_lowercase(),
-        Some(text) => text.to_owned(),
+/// When of all budgets only one changed: its period, and its amount before and after.
+fn one_budget(change: &Change) -> Option<(Period, Option<Money>, Option<Money>)> {
+    let (Some(ChangeValue::Budgets(before)), Some(ChangeValue::Budgets(after))) =
+        (&change.before, &change.after)
+    else {
+        return None;
+    };
+    let amount = |budgets: &[Budget], period| {
+        budgets.iter().find(|budget| budget.period == period).map(|budget| budget.amount)
+    };
+    let mut changed = Period::ALL.into_iter().filter_map(|period| {
+        let (before, after) = (amount(before, period), amount(after, period));
+        (before != after).then_some((period, before, after))
+    });
+    let only = changed.next()?;
+    changed.next().is_none().then_some(only)
+}
+
+/// " from A to B", or nothing when that would be long.
+fn values(change: &Change, zone: &Zone) -> String {
+    let word = |side: &Option<ChangeValue>| match side.as_ref().map(|value| in_sentence(value, zone)) {
+        None => "empty".to_owned(),
+        Some(text) if text.is_empty() => "empty".into(),
+        Some(text) => text,
     };
     let (before, after) = (word(&change.before), word(&change.after));
     let long = [&before, &after].iter().any(|text| text.chars().count() > MAX_VALUE || text.contains('\n'));
@@ -166,39 +196,93 @@ fn values(change: &Change) -> String {
     }
 }
 
-/// When of all budgets one changed: its word and its two amounts.
-fn one_budget(change: &Change) -> Option<(&'static str, String, String)> {
-    const PERIODS: [(&str, &str); 4] = [
-        (" per month", "monthly budget"),
-        (" per week", "weekly budget"),
-        (" per day", "daily budget"),
-        (" in all", "budget in all"),
-    ];
-    let amount = |side: &Option<String>, label: &str| {
-        let text = side.as_deref().unwrap_or_default();
-        let found = text.split(", ").find_map(|budget| budget.strip_suffix(label));
-        found.unwrap_or("no limit").to_owned()
-    };
-    let mut changed = PERIODS.iter().filter_map(|(label, word)| {
-        let (before, after) = (amount(&change.before, label), amount(&change.after, label));
-        (before != after).then_some((*word, before, after))
-    });
-    let only = changed.next()?;
-    changed.next().is_none().then_some(only)
+/// A value as a table of changes shows it. Times are those of `zone`.
+pub fn value(value: &ChangeValue, zone: &Zone) -> String {
+    match value {
+        ChangeValue::Text(text) => text.clone(),
+        ChangeValue::List(names) => names.join(", "),
+        ChangeValue::Choice(option) => choice(*option).into(),
+        ChangeValue::Count(count) => grouped(*count),
+        ChangeValue::Money(amount) => dollars(*amount),
+        ChangeValue::Budget(budget) => limit(budget.map(dollars)),
+        ChangeValue::Budgets(budgets) => {
+            let budget = |budget: &Budget| format!("{} {}", dollars(budget.amount), budget.period.label());
+            let budgets = budgets.iter().map(budget).collect::<Vec<_>>();
+            limit((!budgets.is_empty()).then(|| budgets.join(", ")))
+        }
+        ChangeValue::Limit(max) => limit(max.map(grouped)),
+        ChangeValue::Days(Some(1)) => "1 day".into(),
+        ChangeValue::Days(days) => limit(days.map(|days| format!("{} days", grouped(days)))),
+        ChangeValue::Milliseconds(ms) => format!("{} ms", grouped(*ms)),
+        ChangeValue::Expiry(at) => at.map_or("Never".into(), |at| at.exact(zone)),
+        ChangeValue::Models(scope) => scope.listing(),
+        ChangeValue::Addresses(list) if list.is_any() => "Any address".into(),
+        ChangeValue::Addresses(list) => list.entries().join(", "),
+        ChangeValue::Team(team) => team.clone().unwrap_or_else(|| "No team".into()),
+        ChangeValue::TeamMember { name, role } => format!("{name}: {}", choice(*role).to_lowercase()),
+        ChangeValue::Secret => "a whole secret".into(),
+    }
 }
 
-fn looked(event: &PastEvent, who: &str) -> String {
-    let list = event.after("list");
-    match (list, event.after("search")) {
-        (Some(list), Some(words)) => format!("{who} (support) searched the {list} for “{words}”."),
-        (Some(list), None) => format!("{who} (support) looked at the list of {list}."),
-        (None, Some(words)) => format!("{who} (support) looked up {words}."),
-        (None, None) => format!("{who} (support) looked at {}.", event.subject_name),
+/// In the middle of a sentence an option begins with a small letter, and a name stays as it is.
+fn in_sentence(value: &ChangeValue, zone: &Zone) -> String {
+    let text = self::value(value, zone);
+    match value {
+        ChangeValue::Choice(_)
+        | ChangeValue::Budget(None)
+        | ChangeValue::Limit(None)
+        | ChangeValue::Days(None)
+        | ChangeValue::Expiry(None)
+        | ChangeValue::Team(None) => lower(&text),
+        ChangeValue::Budgets(budgets) if budgets.is_empty() => lower(&text),
+        ChangeValue::Addresses(list) if list.is_any() => lower(&text),
+        _ => text,
+    }
+}
+
+fn choice(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Owner => "Owner",
+        Choice::Admin => "Admin",
+        Choice::Member => "Member",
+        Choice::TeamAdmin => "Team admin",
+        Choice::EveryModel => "Every model",
+        Choice::CurrentModels => "Current models",
+        Choice::NoKeys => "No",
+        Choice::InTeams => "In their teams",
+        Choice::Anywhere => "Also without a team",
+        Choice::Required => "Required",
+        Choice::Optional => "Optional",
+    }
+}
+
+fn limit(max: Option<String>) -> String {
+    max.unwrap_or_else(|| "No limit".into())
+}
+
+/// `$5,000.00`, with every decimal where that would round.
+fn dollars(amount: Money) -> String {
+    const CENT: i64 = 10_000_000;
+    if amount.nanos() % CENT == 0 {
+        return amount.to_string();
+    }
+    let input = amount.input();
+    match input.strip_prefix('-') {
+        Some(input) => format!("-${input}"),
+        None => format!("${input}"),
+    }
+}
+
+fn budget_name(period: Period) -> &'static str {
+    match period {
+        Period::Total => "Total budget",
+        Period::Month => "Monthly budget",
+        Period::Week => "Weekly budget",
+        Period::Day => "Daily budget",
     }
 }
 
 fn with_article(role: &str) -> String {
-    let role = role.to_lowercase();
     let article = if role.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {role}")
 }
@@ -216,58 +300,73 @@ fn listed(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [one] => one.clone(),
-        [max @ .., last] => format!("{} and {last}", max.join(", ")),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
     }
 }
 
-/// A field's word, as tables of changes head their rows with it.
+/// A field's name in the table of changes.
 pub fn field(name: &str) -> &str {
     match name {
         "name" => "Name",
         "slug" => "Short name",
         "note" => "Note",
         "team" => "Team",
+        "teams" => "Teams",
         "owner" => "Owner",
         "person" => "Person",
         "role" => "Role",
         "team_role" => "Role in the team",
-        "email" => "Email address",
-        "invited by" => "Invited by",
+        "email" => "Email",
+        "invited_by" => "Invited by",
+        "open_invitations" => "Open invitations",
         "month" => "Monthly budget of new keys",
-        "days" => "Life of new keys",
-        "state" => "State",
+        "days" => "Lifetime of new keys",
         "models" => "Models",
         "addresses" => "Addresses",
         "budgets" => "Budgets",
         "rpm" => "Requests per minute",
         "tpm" => "Tokens per minute",
-        "concurrent" => "Parallel requests",
-        "expiry" => "Expiry",
+        "concurrent" => "Concurrent requests",
+        "expiry" => "Expiration",
         "zone" => "Time zone",
         "key_prefix" => "Key prefix",
-        "key_defaults" => "Defaults of new keys",
-        "max_key_days" => "Longest life of a key",
+        "max_key_days" => "Maximum lifetime of a key",
         "max_keys_per_member" => "Keys per member",
         "members_create" => "Keys that members create",
-        "second_factor" => "Second factor",
+        "second_factor" => "Two-factor authentication",
+        "vendor" => "Vendor",
+        "input_price" => "Input price per 1M tokens",
+        "output_price" => "Output price per 1M tokens",
+        "cached_price" => "Cached input price per 1M tokens",
+        "provider" => "Provider",
+        "upstream_name" => "Name at the provider",
+        "default_output_tokens" => "Default max output tokens",
+        "kind" => "Protocol",
+        "base_url" => "Base URL",
+        "credential_env" => "Credential variable",
+        "connect" => "Connect timeout",
+        "idle" => "Idle timeout",
+        "whole" => "Total timeout",
         "list" => "List",
         "search" => "Searched for",
         "filter" => "Filter",
         "format" => "Format",
-        "sessions" => "Sessions",
+        "session" => "Session",
+        "sessions" => "Other sessions",
+        "recovery_codes" => "Recovery codes left",
         "reason" => "Reason",
         "amount" => "Amount",
         "balance" => "Balance",
-        "opening" => "Spent until then",
-        "org_total" => "Budget in all",
-        "org_month" => "Monthly budget",
-        "org_week" => "Weekly budget",
-        "org_day" => "Daily budget",
+        "opening" => "Spent before",
+        "org_total" => budget_name(Period::Total),
+        "org_month" => budget_name(Period::Month),
+        "org_week" => budget_name(Period::Week),
+        "org_day" => budget_name(Period::Day),
         other => other,
     }
 }
 
-/// The kind of event, as filters name it.
+/// The name of a kind of event, as filters list it.
 pub fn kind(kind: EventKind) -> &'static str {
     use EventKind as K;
     match kind {
@@ -278,7 +377,7 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::BalanceCredited => "Credit added",
         K::BalanceDebited => "Credit taken out",
         K::BalanceEnforced => "Balance enforced",
-        K::BalanceNotEnforced => "Balance no longer enforced",
+        K::BalanceNotEnforced => "Balance not enforced",
         K::KeyCreated => "Key created",
         K::KeyEdited => "Key edited",
         K::KeyDisabled => "Key disabled",
@@ -305,8 +404,8 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::PasswordReset => "Password set through a link",
         K::PasswordChanged => "Password changed",
         K::SessionsEnded => "Sessions ended",
-        K::SecondFactorOn => "Second factor turned on",
-        K::SecondFactorOff => "Second factor turned off",
+        K::SecondFactorOn => "Two-factor authentication turned on",
+        K::SecondFactorOff => "Two-factor authentication turned off",
         K::RecoveryCodesMade => "Recovery codes made",
         K::RecoveryCodeUsed => "Recovery code used",
         K::ProviderAdded => "Provider added",
@@ -316,7 +415,7 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::ModelEdited => "Model edited",
         K::ModelRouted => "Model routed",
         K::ModelRetired => "Model retired",
-        K::SupportAccessed => "Support looked",
+        K::SupportAccessed => "Support access",
         K::AuditExported => "Audit exported",
     }
 }
@@ -324,9 +423,11 @@ pub fn kind(kind: EventKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::addresses::AllowList;
     use crate::domain::moment::Moment;
+    use crate::domain::scope::ModelScope;
 
-    fn event(kind: EventKind, changes: &[(&str, Option<&str>, Option<&str>)]) -> PastEvent {
+    fn event(kind: EventKind, changes: impl IntoIterator<Item = Change>) -> PastEvent {
         PastEvent {
             seq: 1,
             at: Moment::from_ms(0),
@@ -335,149 +436,190 @@ mod tests {
             kind,
             subject_id: "sub_1".into(),
             subject_name: "ci-prod".into(),
-            changes: changes
-                .iter()
-                .map(|(field, before, after)| Change {
-                    field: (*field).into(),
-                    before: before.map(Into::into),
-                    after: after.map(Into::into),
-                })
-                .collect(),
+            changes: changes.into_iter().collect(),
             address: String::new(),
             request_id: String::new(),
         }
     }
 
-    fn said(kind: EventKind, changes: &[(&str, Option<&str>, Option<&str>)]) -> String {
-        sentence(&event(kind, changes))
+    fn text(event: &PastEvent) -> String {
+        sentence(event, &Zone::utc())
     }
 
+    /// Every kind without changes: about another person or thing, and about the actor.
     #[test]
     fn every_kind_has_a_sentence_of_its_own() {
         let mut seen = std::collections::BTreeSet::new();
+        let mut lines = String::new();
         for kind in EventKind::ALL {
             for own in [false, true] {
-                let mut event = event(*kind, &[]);
+                let mut event = event(*kind, []);
                 if own {
                     event.subject_id = event.actor_id.clone();
                 }
-                let text = sentence(&event);
+                let text = text(&event);
                 assert!(text.ends_with('.') && !text.contains("  ") && !text.contains(".."), "{text:?}");
                 assert!(text.contains("Ana Ruiz") || *kind == EventKind::PasswordReset, "{text:?}");
                 assert!(own || text.contains("ci-prod") || *kind == EventKind::AuditExported, "{text:?}");
                 if !own {
-                    assert!(seen.insert(text.clone()), "two kinds say {text:?}");
+                    assert!(seen.insert(text.clone()), "two kinds have the sentence {text:?}");
+                }
+                if !own || !seen.contains(&text) {
+                    let own = if own { " (own)" } else { "" };
+                    lines.push_str(&format!("{}{own}: {text}\n", super::kind(*kind)));
                 }
             }
             assert_ne!(super::kind(*kind), kind.as_str());
         }
-        assert_eq!(seen.len(), EventKind::ALL.len());
+        insta::assert_snapshot!(lines);
     }
 
+    /// Changes of every type, as sentences and as rows of the table.
     #[test]
-    fn a_single_change_is_told_with_its_values() {
+    fn changes_have_words() {
         use EventKind as K;
-        let budgets = |before, after| said(K::KeyEdited, &[("budgets", Some(before), Some(after))]);
-        assert_eq!(
-            budgets("$50.00 per month", "$80.00 per month"),
-            "Ana Ruiz changed the monthly budget of ci-prod from $50.00 to $80.00."
-        );
-        assert_eq!(
-            budgets("$1,050.00 per month, $5.00 per day", "$1,050.00 per month"),
-            "Ana Ruiz changed the daily budget of ci-prod from $5.00 to no limit."
-        );
-        assert_eq!(
-            budgets("$50.00 per month", "$5.00 per day"),
-            "Ana Ruiz changed the budgets of ci-prod from $50.00 per month to $5.00 per day."
-        );
-        assert_eq!(
-            said(K::KeyEdited, &[("rpm", Some("60"), Some("No limit"))]),
-            "Ana Ruiz changed the requests per minute of ci-prod from 60 to no limit."
-        );
-        assert_eq!(
-            said(K::KeyEdited, &[("name", Some("ci"), Some("ci-prod"))]),
-            "Ana Ruiz renamed the key ci to ci-prod."
-        );
-        assert_eq!(
-            said(K::KeyEdited, &[("team", Some("No team"), Some("Data"))]),
-            "Ana Ruiz moved ci-prod from no team to the team Data."
-        );
-        assert_eq!(
-            said(K::KeyEdited, &[("note", Some(""), Some(&"long ".repeat(40)))]),
-            "Ana Ruiz changed the note of ci-prod."
-        );
-        assert_eq!(
-            said(K::MemberRoleChanged, &[("role", Some("Member"), Some("Admin"))]),
-            "Ana Ruiz changed the role of ci-prod from Member to Admin."
-        );
-    }
-
-    #[test]
-    fn several_changes_are_told_by_their_names() {
-        let text = said(
-            EventKind::KeyEdited,
-            &[("models", Some("a"), Some("b")), ("rpm", None, Some("60")), ("expiry", None, Some("Never"))],
-        );
-        assert_eq!(text, "Ana Ruiz changed 3 fields of ci-prod: models, requests per minute and expiry.");
-    }
-
-    #[test]
-    fn people_are_told_with_their_roles() {
-        use EventKind as K;
-        let member = [("person", None, Some("Bo Lind: team admin"))];
-        assert_eq!(
-            said(K::TeamPersonAdded, &member),
-            "Ana Ruiz added Bo Lind to the team ci-prod as a team admin."
-        );
-        let (before, after) = (Some("Bo Lind: member"), Some("Bo Lind: team admin"));
-        assert_eq!(
-            said(K::TeamPersonChanged, &[("person", before, after)]),
-            "Ana Ruiz changed the role of Bo Lind in the team ci-prod from member to team admin."
-        );
-        assert_eq!(
-            said(K::TeamPersonRemoved, &[("person", before, None)]),
-            "Ana Ruiz removed Bo Lind from the team ci-prod."
-        );
-        assert_eq!(
-            said(K::MemberInvited, &[("role", None, Some("Admin"))]),
-            "Ana Ruiz invited ci-prod as an admin."
-        );
-        let mut joined = event(K::MemberJoined, &[("role", None, Some("owner"))]);
-        joined.subject_id = joined.actor_id.clone();
-        assert_eq!(sentence(&joined), "Ana Ruiz joined as an owner.");
-    }
-
-    #[test]
-    fn looks_of_support_say_at_what() {
-        use EventKind as K;
-        assert_eq!(said(K::SupportAccessed, &[]), "Ana Ruiz (support) looked at ci-prod.");
-        let list = ("list", None, Some("keys"));
-        assert_eq!(said(K::SupportAccessed, &[list]), "Ana Ruiz (support) looked at the list of keys.");
-        assert_eq!(
-            said(K::SupportAccessed, &[list, ("search", None, Some("ci"))]),
-            "Ana Ruiz (support) searched the keys for “ci”."
-        );
-        assert_eq!(
-            said(K::SupportAccessed, &[("search", None, Some("a whole secret"))]),
-            "Ana Ruiz (support) looked up a whole secret."
-        );
-    }
-
-    #[test]
-    fn exports_say_of_what() {
-        let format = ("format", None, Some("CSV"));
-        assert_eq!(said(EventKind::AuditExported, &[format]), "Ana Ruiz exported the whole audit as CSV.");
-        assert_eq!(
-            said(EventKind::AuditExported, &[format, ("filter", None, Some("key ci-prod"))]),
-            "Ana Ruiz exported part of the audit (key ci-prod) as CSV."
-        );
+        let budget = |period, cents: i64| Budget { period, amount: Money::from_nanos(cents * 10_000_000) };
+        let budgets = |list: &[Budget]| ChangeValue::Budgets(list.to_vec());
+        let member = |role| ChangeValue::TeamMember { name: "Bo Lind".into(), role };
+        let (month, day) = (budget(Period::Month, 105_000), budget(Period::Day, 500));
+        let models = |text| ModelScope::Listed(ModelScope::parse_lines(text).unwrap());
+        let events = [
+            event(
+                K::KeyEdited,
+                [Change::replaced("budgets", budgets(&[month]), budgets(&[budget(Period::Month, 8_000)]))],
+            ),
+            event(K::KeyEdited, [Change::replaced("budgets", budgets(&[month, day]), budgets(&[month]))]),
+            event(
+                K::KeyEdited,
+                [Change::replaced("budgets", budgets(&[]), budgets(&[budget(Period::Total, 1)]))],
+            ),
+            event(K::KeyEdited, [Change::replaced("budgets", budgets(&[month]), budgets(&[day]))]),
+            event(
+                K::KeyEdited,
+                [Change::replaced("rpm", ChangeValue::Limit(Some(1_000)), ChangeValue::Limit(None))],
+            ),
+            event(K::KeyEdited, [Change::replaced("name", "ci", "ci-prod")]),
+            event(
+                K::KeyEdited,
+                [Change::replaced("team", ChangeValue::Team(None), ChangeValue::Team(Some("Data".into())))],
+            ),
+            event(K::KeyEdited, [Change::replaced("note", "", "for the weekly run")]),
+            event(K::KeyEdited, [Change::replaced("note", "", "long ".repeat(40))]),
+            event(K::KeyEdited, [Change::replaced("owner", "Never", "Nobody")]),
+            event(
+                K::KeyEdited,
+                [Change::replaced(
+                    "expiry",
+                    ChangeValue::Expiry(None),
+                    ChangeValue::Expiry(Some(Moment::from_ms(0))),
+                )],
+            ),
+            event(
+                K::KeyEdited,
+                [Change::replaced(
+                    "addresses",
+                    ChangeValue::Addresses(AllowList::default()),
+                    ChangeValue::Addresses(AllowList::parse_lines("10.0.0.0/8 192.0.2.1").unwrap()),
+                )],
+            ),
+            event(
+                K::KeyEdited,
+                [
+                    Change::replaced(
+                        "models",
+                        ChangeValue::Models(ModelScope::Every),
+                        ChangeValue::Models(models("gpt-5, claude-*")),
+                    ),
+                    Change::replaced("rpm", ChangeValue::Limit(None), ChangeValue::Limit(Some(60))),
+                    Change::replaced("concurrent", ChangeValue::Limit(None), ChangeValue::Limit(Some(4))),
+                ],
+            ),
+            event(
+                K::KeyKept,
+                [Change::replaced(
+                    "expiry",
+                    ChangeValue::Expiry(None),
+                    ChangeValue::Expiry(Some(Moment::from_ms(0))),
+                )],
+            ),
+            event(
+                K::OrgEdited,
+                [Change::replaced(
+                    "org_week",
+                    ChangeValue::Budget(Some(Money::from_nanos(1))),
+                    ChangeValue::Budget(None),
+                )],
+            ),
+            event(
+                K::OrgEdited,
+                [Change::replaced("days", ChangeValue::Days(Some(1)), ChangeValue::Days(Some(3_650)))],
+            ),
+            event(K::OrgEdited, [Change::replaced("members_create", Choice::NoKeys, Choice::Anywhere)]),
+            event(K::OrgEdited, [Change::replaced("second_factor", Choice::Optional, Choice::Required)]),
+            event(K::OrgEdited, [Change::replaced("models", Choice::EveryModel, Choice::CurrentModels)]),
+            event(K::OrgSuspended, [Change::added("reason", "Unpaid since August")]),
+            event(K::BalanceDebited, [Change::added("amount", Money::from_nanos(12_345_678_900))]),
+            event(K::BalanceEnforced, [Change::added("balance", Money::from_nanos(-1_200_000_000))]),
+            event(K::TeamPersonAdded, [Change::added("person", member(Choice::TeamAdmin))]),
+            event(
+                K::TeamPersonChanged,
+                [Change::replaced("person", member(Choice::Member), member(Choice::TeamAdmin))],
+            ),
+            event(K::TeamPersonRemoved, [Change::removed("person", member(Choice::Member))]),
+            event(
+                K::MemberInvited,
+                [
+                    Change::added("role", Choice::Admin),
+                    Change::added("team", "Data"),
+                    Change::added("team_role", Choice::TeamAdmin),
+                ],
+            ),
+            event(K::MemberRoleChanged, [Change::replaced("role", Choice::Member, Choice::Owner)]),
+            event(
+                K::MemberRemoved,
+                [
+                    Change::removed("role", Choice::Member),
+                    Change::removed("teams", ChangeValue::List(vec!["Data".into(), "Web".into()])),
+                    Change::removed("open_invitations", ChangeValue::Count(2)),
+                ],
+            ),
+            event(K::SupportAccessed, [Change::added("list", "keys")]),
+            event(K::SupportAccessed, [Change::added("list", "keys"), Change::added("search", "ci")]),
+            event(K::SupportAccessed, [Change::added("search", ChangeValue::Secret)]),
+            event(K::AuditExported, [Change::added("format", "CSV")]),
+            event(
+                K::AuditExported,
+                [
+                    Change::added("format", "CSV"),
+                    Change::added(
+                        "filter",
+                        ChangeValue::List(vec!["key ci-prod".into(), "from 2026-11-20".into()]),
+                    ),
+                ],
+            ),
+        ];
+        let mut lines = String::new();
+        let cell =
+            |side: &Option<ChangeValue>| side.as_ref().map_or("–".into(), |side| value(side, &Zone::utc()));
+        for event in &events {
+            lines.push_str(&format!("{}\n", text(event)));
+            for change in &event.changes {
+                lines.push_str(&format!(
+                    "    {}: {} → {}\n",
+                    field(&change.field),
+                    cell(&change.before),
+                    cell(&change.after)
+                ));
+            }
+        }
+        insta::assert_snapshot!(lines);
     }
 
     #[test]
     fn the_program_is_no_person() {
-        let mut event = event(EventKind::KeyCreated, &[]);
+        let mut event = event(EventKind::KeyCreated, []);
         event.actor_id = SYSTEM.into();
         event.actor_name = "command line".into();
-        assert_eq!(sentence(&event), "Keydesk (command line) created the key ci-prod.");
+        assert_eq!(text(&event), "Keydesk (command line) created the key ci-prod.");
     }
 }

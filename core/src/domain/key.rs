@@ -2,10 +2,10 @@
 //! `key_format`, and neither can be reached from a `Key`.
 
 use super::addresses::AllowList;
-use super::audit::Change;
+use super::audit::{Change, ChangeValue};
 use super::ids::{KeyId, PersonId, TeamId};
-use super::limits::{Budget, BudgetUse, Limits, budget_words, limit_words};
-use super::moment::{Moment, Zone};
+use super::limits::{Budget, BudgetUse, Limits};
+use super::moment::Moment;
 use super::money::Money;
 use super::person::PersonName;
 use super::policy::KeyFacts;
@@ -198,12 +198,13 @@ pub struct KeySpec {
     pub expires_at: Option<Moment>,
 }
 
-/// What a spec's ids and moments are called, for people who read it.
+/// The names of the ids in a spec.
 #[derive(Clone, Copy)]
-pub struct Words<'a> {
+pub struct Names<'a> {
+    /// Teams of the organisation.
     pub teams: &'a [Team],
+    /// Owners that the spec or the one before it names.
     pub people: &'a [PersonName],
-    pub zone: &'a Zone,
 }
 
 /// The editable fields. The word is the form field's name and the audit's.
@@ -255,27 +256,29 @@ impl Field {
 }
 
 impl KeySpec {
-    /// One field as people read it, for summaries, conflicts and the audit.
-    pub fn reads(&self, field: Field, words: Words<'_>) -> String {
+    /// One field as the audit stores it, with names for ids; `audit_words::value` has the words.
+    pub fn value(&self, field: Field, names: Names<'_>) -> ChangeValue {
         match field {
-            Field::Name => self.name.clone(),
-            Field::Note => self.note.clone(),
-            Field::Team => self.team.as_ref().map_or("No team".into(), |id| {
-                let team = words.teams.iter().find(|team| team.id == *id);
+            Field::Name => self.name.as_str().into(),
+            Field::Note => self.note.as_str().into(),
+            Field::Team => ChangeValue::Team(self.team.as_ref().map(|id| {
+                let team = names.teams.iter().find(|team| team.id == *id);
                 team.map_or(id.to_string(), |team| team.name.clone())
-            }),
-            Field::Owner => self.owner.as_ref().map_or_else(String::new, |id| {
-                let person = words.people.iter().find(|person| person.id == *id);
-                person.map_or(id.to_string(), |person| person.name.clone())
-            }),
-            Field::Models => self.models.listing(),
-            Field::Addresses if self.addresses.is_any() => "Any address".into(),
-            Field::Addresses => self.addresses.entries().join(", "),
-            Field::Budgets => budget_words(&self.budgets),
-            Field::Rpm => limit_words(self.limits.rpm),
-            Field::Tpm => limit_words(self.limits.tpm),
-            Field::Concurrent => limit_words(self.limits.concurrent),
-            Field::Expiry => self.expires_at.map_or("Never".into(), |at| at.exact(words.zone)),
+            })),
+            Field::Owner => {
+                let name = self.owner.as_ref().map(|id| {
+                    let person = names.people.iter().find(|person| person.id == *id);
+                    person.map_or(id.to_string(), |person| person.name.clone())
+                });
+                name.unwrap_or_default().into()
+            }
+            Field::Models => ChangeValue::Models(self.models.clone()),
+            Field::Addresses => ChangeValue::Addresses(self.addresses.clone()),
+            Field::Budgets => ChangeValue::Budgets(self.budgets.clone()),
+            Field::Rpm => ChangeValue::Limit(self.limits.rpm),
+            Field::Tpm => ChangeValue::Limit(self.limits.tpm),
+            Field::Concurrent => ChangeValue::Limit(self.limits.concurrent),
+            Field::Expiry => ChangeValue::Expiry(self.expires_at),
         }
     }
 
@@ -313,14 +316,12 @@ impl KeySpec {
     }
 
     /// The audit's before and after, field by field, of what changed from `before` to this.
-    pub fn changes_since(&self, before: &KeySpec, words: Words<'_>) -> Vec<Change> {
+    pub fn changes_since(&self, before: &KeySpec, names: Names<'_>) -> Vec<Change> {
         Field::ALL
             .into_iter()
             .filter(|field| self.differs(before, *field))
-            .map(|field| Change {
-                field: field.as_str().into(),
-                before: Some(before.reads(field, words)),
-                after: Some(self.reads(field, words)),
+            .map(|field| {
+                Change::replaced(field.as_str(), before.value(field, names), self.value(field, names))
             })
             .collect()
     }

@@ -1,6 +1,6 @@
 //! A model that keys can be scoped to, with its prices. The catalogue belongs to the installation, not to an organisation.
 
-use super::audit::Change;
+use super::audit::{Change, ChangeValue};
 use super::ids::ProviderId;
 use super::money::Money;
 use super::numbers::{grouped, read_billionths};
@@ -46,19 +46,19 @@ impl Model {
         before: Option<&Model>,
         provider: impl Fn(&ProviderId) -> String,
     ) -> Vec<Change> {
-        let field = |field: &str, value: &dyn Fn(&Model) -> Option<String>| Change {
+        let field = |field: &str, value: &dyn Fn(&Model) -> Option<ChangeValue>| Change {
             field: field.into(),
             before: before.and_then(value),
             after: value(self),
         };
         let changes = [
-            field("vendor", &|model| Some(model.provider.clone())),
-            field("input price", &|model| Some(model.input_price.to_string())),
-            field("output price", &|model| Some(model.output_price.to_string())),
-            field("cached price", &|model| Some(model.cached_price.to_string())),
-            field("provider", &|model| model.route.as_ref().map(&provider)),
-            field("upstream name", &|model| Some(model.name_upstream().to_owned())),
-            field("default output tokens", &|model| Some(model.default_output_tokens.to_string())),
+            field("vendor", &|model| Some(model.provider.as_str().into())),
+            field("input_price", &|model| Some(model.input_price.into())),
+            field("output_price", &|model| Some(model.output_price.into())),
+            field("cached_price", &|model| Some(model.cached_price.into())),
+            field("provider", &|model| model.route.as_ref().map(|id| provider(id).into())),
+            field("upstream_name", &|model| Some(model.name_upstream().into())),
+            field("default_output_tokens", &|model| Some(ChangeValue::Count(model.default_output_tokens))),
         ];
         changes.into_iter().filter(|change| change.before != change.after).collect()
     }

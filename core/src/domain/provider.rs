@@ -1,7 +1,7 @@
 //! Where models are served: a provider's protocol, its address, and the environment variable that holds its credential.
 //! The credential itself is never here, nor in the database.
 
-use super::audit::Change;
+use super::audit::{Change, ChangeValue};
 use super::ids::ProviderId;
 use super::parse_error::ParseError;
 
@@ -99,19 +99,19 @@ impl ProviderSpec {
 
     /// What is different from `before`, or all of a new provider, for the audit.
     pub fn changes_since(&self, before: Option<&ProviderSpec>) -> Vec<Change> {
-        let field = |field: &str, value: fn(&ProviderSpec) -> String| Change {
+        let field = |field: &str, value: fn(&ProviderSpec) -> ChangeValue| Change {
             field: field.into(),
             before: before.map(value),
             after: Some(value(self)),
         };
         let changes = [
-            field("name", |spec| spec.name.clone()),
-            field("protocol", |spec| spec.kind.label().to_owned()),
-            field("base URL", |spec| spec.base_url.clone()),
-            field("credential variable", |spec| spec.credential_env.clone()),
-            field("connect timeout", |spec| format!("{} ms", spec.connect_ms)),
-            field("idle timeout", |spec| format!("{} ms", spec.idle_ms)),
-            field("total timeout", |spec| format!("{} ms", spec.whole_ms)),
+            field("name", |spec| spec.name.as_str().into()),
+            field("kind", |spec| spec.kind.label().into()),
+            field("base_url", |spec| spec.base_url.as_str().into()),
+            field("credential_env", |spec| spec.credential_env.as_str().into()),
+            field("connect", |spec| ChangeValue::Milliseconds(spec.connect_ms)),
+            field("idle", |spec| ChangeValue::Milliseconds(spec.idle_ms)),
+            field("whole", |spec| ChangeValue::Milliseconds(spec.whole_ms)),
         ];
         changes.into_iter().filter(|change| change.before != change.after).collect()
     }

@@ -1,7 +1,7 @@
 //! What an organisation decides about itself, field by field: as people read it, and what of it changed. How a browser
 //! sends it is in `forms::settings`.
 
-use super::audit::Change;
+use super::audit::{Change, ChangeValue, Choice};
 use super::bounds::budget_of;
 use super::field_error::FieldError;
 use super::limits::Budget;
@@ -10,7 +10,6 @@ use super::money::Money;
 use super::numbers::grouped;
 use super::org::{KeyDefaults, Org, OrgRules};
 use super::parse_error::ParseError;
-use super::policy::MembersCreate;
 use super::window::Period;
 
 /// Ten years: what a date in the form of a key may be ahead.
@@ -134,45 +133,34 @@ impl Settings {
         setting.period().and_then(|period| budget_of(&self.budgets, period))
     }
 
-    /// One field as people read it, for conflicts and the audit.
-    pub fn reads(&self, setting: Setting) -> String {
-        let count = |limit: Option<i64>| limit.map_or("No limit".into(), grouped);
-        let days = |days: Option<i64>| match days {
-            None => "No limit".to_owned(),
-            Some(1) => "1 day".into(),
-            Some(days) => format!("{} days", grouped(days)),
-        };
+    /// One field as the audit stores it; `audit_words::value` has the words.
+    pub fn value(&self, setting: Setting) -> ChangeValue {
         match setting {
-            Setting::Name => self.name.clone(),
-            Setting::Slug => self.slug.clone(),
-            Setting::Zone => self.zone.name().to_owned(),
+            Setting::Name => self.name.as_str().into(),
+            Setting::Slug => self.slug.as_str().into(),
+            Setting::Zone => self.zone.name().into(),
             Setting::OrgMonth | Setting::OrgWeek | Setting::OrgDay | Setting::OrgTotal => {
-                self.budget(setting).map_or("No limit".into(), exact)
+                ChangeValue::Budget(self.budget(setting))
             }
-            Setting::KeyPrefix => self.key_prefix.clone(),
-            Setting::Models if self.defaults.every_model => "Every model".into(),
-            Setting::Models => "Today's models".into(),
-            Setting::Month => self.defaults.month.map_or("No limit".into(), exact),
-            Setting::Rpm => count(self.defaults.limits.rpm),
-            Setting::Tpm => count(self.defaults.limits.tpm),
-            Setting::Concurrent => count(self.defaults.limits.concurrent),
-            Setting::Days => days(self.defaults.days),
-            Setting::KeyDaysMost => days(self.rules.max_key_days),
-            Setting::KeysPerMember => count(self.rules.max_keys_per_member),
-            Setting::MembersCreate => match self.rules.members_create {
-                MembersCreate::No => "No",
-                MembersCreate::InTeams => "In their teams",
-                MembersCreate::Anywhere => "Also without a team",
-            }
-            .into(),
-            Setting::SecondFactor if self.rules.second_factor => "Required".into(),
-            Setting::SecondFactor => "Optional".into(),
+            Setting::KeyPrefix => self.key_prefix.as_str().into(),
+            Setting::Models if self.defaults.every_model => Choice::EveryModel.into(),
+            Setting::Models => Choice::CurrentModels.into(),
+            Setting::Month => ChangeValue::Budget(self.defaults.month),
+            Setting::Rpm => ChangeValue::Limit(self.defaults.limits.rpm),
+            Setting::Tpm => ChangeValue::Limit(self.defaults.limits.tpm),
+            Setting::Concurrent => ChangeValue::Limit(self.defaults.limits.concurrent),
+            Setting::Days => ChangeValue::Days(self.defaults.days),
+            Setting::KeyDaysMost => ChangeValue::Days(self.rules.max_key_days),
+            Setting::KeysPerMember => ChangeValue::Limit(self.rules.max_keys_per_member),
+            Setting::MembersCreate => Choice::from(self.rules.members_create).into(),
+            Setting::SecondFactor if self.rules.second_factor => Choice::Required.into(),
+            Setting::SecondFactor => Choice::Optional.into(),
         }
     }
 
     /// What is read is exact, so two values that read alike are one.
     pub fn differs(&self, other: &Settings, setting: Setting) -> bool {
-        self.reads(setting) != other.reads(setting)
+        self.value(setting) != other.value(setting)
     }
 
     /// Takes one field over from other settings.
@@ -206,18 +194,17 @@ impl Settings {
         Setting::ALL
             .into_iter()
             .filter(|setting| self.differs(before, *setting))
-            .map(|setting| Change {
-                field: setting.as_str().into(),
-                before: Some(before.reads(setting)),
-                after: Some(self.reads(setting)),
-            })
+            .map(|setting| Change::replaced(setting.as_str(), before.value(setting), self.value(setting)))
             .collect()
     }
 
     /// What two fields must not say together.
     pub fn check(&self) -> Result<(), Vec<FieldError>> {
         let Some(max) = self.rules.max_key_days else { return Ok(()) };
-        let days = self.reads(Setting::KeyDaysMost);
+        let days = match max {
+            1 => "1 day".to_owned(),
+            max => format!("{} days", grouped(max)),
+        };
         let sentence = match self.defaults.days {
             None => {
                 format!("Keys can't last longer than {days}, so new keys must expire. Enter {days} or fewer.")
@@ -229,12 +216,6 @@ impl Settings {
         };
         Err(vec![FieldError::new(Setting::Days.as_str(), ParseError::new(sentence))])
     }
-}
-
-/// `$5,000.00`, or every decimal where that would round.
-fn exact(amount: Money) -> String {
-    let shown = amount.to_string();
-    if Money::parse(&shown) == Ok(amount) { shown } else { format!("${}", amount.input()) }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Teams: who looks after some of the keys, and what those keys may use and spend together.
 
-use super::audit::Change;
+use super::audit::{Change, ChangeValue, Choice};
 use super::bounds::Bounds;
 use super::ids::TeamId;
-use super::limits::{BudgetUse, budget_words, limit_words};
+use super::limits::BudgetUse;
 use super::moment::Moment;
 use super::money::Money;
 use super::person::PersonName;
@@ -92,16 +92,16 @@ impl TeamField {
 }
 
 impl TeamSpec {
-    /// One field as people read it.
-    pub fn reads(&self, field: TeamField) -> String {
+    /// One field as the audit stores it; `audit_words::value` has the words.
+    pub fn value(&self, field: TeamField) -> ChangeValue {
         let Bounds { models, budgets, limits } = &self.bounds;
         match field {
-            TeamField::Name => self.name.clone(),
-            TeamField::Models => models.listing(),
-            TeamField::Budgets => budget_words(budgets),
-            TeamField::Rpm => limit_words(limits.rpm),
-            TeamField::Tpm => limit_words(limits.tpm),
-            TeamField::Concurrent => limit_words(limits.concurrent),
+            TeamField::Name => self.name.as_str().into(),
+            TeamField::Models => ChangeValue::Models(models.clone()),
+            TeamField::Budgets => ChangeValue::Budgets(budgets.clone()),
+            TeamField::Rpm => ChangeValue::Limit(limits.rpm),
+            TeamField::Tpm => ChangeValue::Limit(limits.tpm),
+            TeamField::Concurrent => ChangeValue::Limit(limits.concurrent),
         }
     }
 
@@ -135,11 +135,7 @@ impl TeamSpec {
         TeamField::ALL
             .into_iter()
             .filter(|field| self.differs(before, *field))
-            .map(|field| Change {
-                field: field.as_str().into(),
-                before: Some(before.reads(field)),
-                after: Some(self.reads(field)),
-            })
+            .map(|field| Change::replaced(field.as_str(), before.value(field), self.value(field)))
             .collect()
     }
 }
@@ -170,6 +166,15 @@ impl TeamRole {
         match self {
             TeamRole::Member => "Member",
             TeamRole::Admin => "Team admin",
+        }
+    }
+}
+
+impl From<TeamRole> for Choice {
+    fn from(role: TeamRole) -> Self {
+        match role {
+            TeamRole::Member => Choice::Member,
+            TeamRole::Admin => Choice::TeamAdmin,
         }
     }
 }

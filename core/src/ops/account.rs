@@ -8,7 +8,7 @@ use super::access::Caller;
 use super::reauthentication::reauthenticate_always;
 use super::sign_in::VerifiedPassword;
 use crate::Desk;
-use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::device::device_of;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::SessionId;
@@ -127,7 +127,7 @@ pub async fn rename(desk: &Desk, caller: &Caller, form: &NameForm) -> Result<(),
     let by = By { person: &person, ..By::from(caller) };
     let permit = own_permit(&mut tx, by).await?;
     people::rename(&mut tx, &permit, &caller.person.id, &name).await?;
-    let change = Change { field: "name".into(), before: Some(caller.person.name.clone()), after: Some(name) };
+    let change = Change::replaced("name", caller.person.name.as_str(), name);
     save(tx, &permit, by, EventKind::PersonRenamed, vec![change], now).await
 }
 
@@ -200,8 +200,7 @@ pub async fn end_session(desk: &Desk, caller: &Caller, form: &SessionForm) -> Re
     let ended = sessions::end_one(&mut tx, &permit, &caller.person.id, &id, now).await?;
     let (agent, address) = ended.ok_or(OpError::NotFound)?;
     let device = device_of(&agent);
-    let change =
-        Change { field: "session".into(), before: Some(format!("{device}, {address}")), after: None };
+    let change = Change::removed("session", format!("{device}, {address}"));
     save(tx, &permit, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
     Ok(device)
 }
@@ -213,11 +212,8 @@ pub async fn end_other_sessions(desk: &Desk, caller: &Caller) -> Result<u64, OpE
     let permit = own_permit(&mut tx, By::from(caller)).await?;
     let ended = sessions::end_others(&mut tx, &permit, &caller.person.id, &caller.session, now).await?;
     if ended > 0 {
-        let change = Change {
-            field: "other sessions".into(),
-            before: Some(ended.to_string()),
-            after: Some("0".into()),
-        };
+        let count = i64::try_from(ended).unwrap_or(i64::MAX);
+        let change = Change::removed("sessions", ChangeValue::Count(count));
         save(tx, &permit, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
     }
     Ok(ended)

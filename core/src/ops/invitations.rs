@@ -5,7 +5,7 @@
 use super::access::{self, Caller, OrgContext, open_org, person_of};
 use super::{OpError, links as link_ops};
 use crate::Desk;
-use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::audit::{Change, Choice, Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{InvitationId, PersonId, TeamId};
@@ -95,13 +95,13 @@ async fn issue_as(
 
 /// The audit event of a new invitation.
 pub fn invited(new: &NewInvitation<'_>) -> Event {
-    let mut changes = vec![after("role", new.role.as_str())];
-    changes.extend(new.team.as_ref().map(|place| after("team", place.words())));
+    let mut changes = vec![Change::added("role", Choice::from(new.role))];
+    changes.extend(new.team.iter().flat_map(in_team));
     Event::new(EventKind::MemberInvited, new.email.as_str(), new.email.as_str()).with(changes)
 }
 
-fn after(field: &str, value: impl Into<String>) -> Change {
-    Change { field: field.into(), before: None, after: Some(value.into()) }
+fn in_team(place: &TeamMembership) -> [Change; 2] {
+    [Change::added("team", place.team.name.as_str()), Change::added("team_role", Choice::from(place.role))]
 }
 
 /// What the form is drawn from.
@@ -485,15 +485,15 @@ async fn join(
     if !members::join(&mut tx, &permit, principal.person(), invitation.role, now).await? {
         return Err(OpError::Conflict(format!("You are already in {}.", invitation.org_name)));
     }
-    let mut changes = vec![after("role", invitation.role.as_str())];
+    let mut changes = vec![Change::added("role", Choice::from(invitation.role))];
     if let Some(place) = &invitation.team {
         let (team, role) = (&place.team.id, place.role);
         let new = NewTeamMember { team, person: principal.person(), role, now };
         teams::add_person(&mut tx, &permit, &new).await?;
-        changes.push(after("team", place.words()));
+        changes.extend(in_team(place));
     }
-    changes.push(after("email", invitation.email.as_str()));
-    changes.push(after("invited by", invitation.invited_by.as_deref().unwrap_or("command line")));
+    changes.push(Change::added("email", invitation.email.as_str()));
+    changes.push(Change::added("invited_by", invitation.invited_by.as_deref().unwrap_or("command line")));
     let event = Event::new(EventKind::MemberJoined, principal.person().as_str(), principal.name());
     tx.save(&permit, event.with(changes), now).await?;
     Ok(Joined {

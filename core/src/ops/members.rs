@@ -7,9 +7,9 @@
 
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};
-use super::support::{self, Look};
+use super::support::{SupportAccess, record_support_access};
 use crate::Desk;
-use crate::domain::audit::{Change, Event, EventKind, PastEvent};
+use crate::domain::audit::{Change, ChangeValue, Choice, Event, EventKind, PastEvent};
 use crate::domain::ids::{PersonId, TeamId};
 use crate::domain::invitation::Invitation;
 use crate::domain::key::Key;
@@ -69,7 +69,8 @@ pub async fn list(
         false => vec![],
     };
     drop(read);
-    support::trace(desk, &context, Look::List { of: "people", search: &filter.search }).await?;
+    record_support_access(desk, &context, SupportAccess::List { of: "people", search: &filter.search })
+        .await?;
     Ok(MembersView { context, page, member_summary, invitations, undecided, now })
 }
 
@@ -133,7 +134,8 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
         Scope::OfPerson(_) => vec![],
     };
     drop(read);
-    support::trace(desk, &context, Look::Thing { id: member.id.as_str(), name: &member.name }).await?;
+    record_support_access(desk, &context, SupportAccess::Item { id: member.id.as_str(), name: &member.name })
+        .await?;
     Ok(MemberView { context, member, team_ids, keys: found, member_summary, history, now })
 }
 
@@ -196,11 +198,7 @@ pub async fn change_role(
     if !members::set_role(&mut tx, &permit, &member.id, member.role, role).await? {
         return Err(OpError::Conflict(LAST_OWNER.into()));
     }
-    let mut changes = vec![Change {
-        field: "role".into(),
-        before: Some(member.role.as_str().into()),
-        after: Some(role.as_str().into()),
-    }];
+    let mut changes = vec![Change::replaced("role", Choice::from(member.role), Choice::from(role))];
     if rank(role) < rank(member.role) {
         changes.extend(withdraw_sent_invitations(&mut tx, &permit, &member.id, now).await?);
     }
@@ -232,11 +230,8 @@ async fn withdraw_sent_invitations(
     now: Moment,
 ) -> Result<Option<Change>, OpError> {
     let count = invitations::withdraw_of(tx, permit, person, now).await?;
-    Ok((count > 0).then(|| Change {
-        field: "open invitations by them".into(),
-        before: Some(count.to_string()),
-        after: Some("withdrawn".into()),
-    }))
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    Ok((count > 0).then(|| Change::removed("open_invitations", ChangeValue::Count(count))))
 }
 
 /// A member who was disabled or removed.
@@ -262,8 +257,7 @@ pub async fn disable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Resul
     if !members::disable(&mut tx, &permit, &member.id, now).await? {
         return Err(OpError::Conflict(LAST_OWNER.into()));
     }
-    let changes: Vec<Change> =
-        withdraw_sent_invitations(&mut tx, &permit, &member.id, now).await?.into_iter().collect();
+    let changes = withdraw_sent_invitations(&mut tx, &permit, &member.id, now).await?;
     sessions::end_all(&mut tx, &permit, &member.id, now).await?;
     let has_keys = !keys::list_of_owner(&mut tx, &context.org.id, &member.id, true).await?.is_empty();
     let event = Event::new(EventKind::MemberDisabled, member.id.as_str(), &member.name);
@@ -335,11 +329,10 @@ async fn take_out(act: Act, kind: EventKind, now: Moment) -> Result<Out, OpError
     if !members::remove(&mut tx, &permit, &member.id, now).await? {
         return Err(OpError::Conflict(LAST_OWNER.into()));
     }
-    let mut changes =
-        vec![Change { field: "role".into(), before: Some(member.role.as_str().into()), after: None }];
+    let mut changes = vec![Change::removed("role", Choice::from(member.role))];
     if !teams.is_empty() {
-        let names: Vec<&str> = teams.iter().map(|team| team.name.as_str()).collect();
-        changes.push(Change { field: "teams".into(), before: Some(names.join(", ")), after: None });
+        let names = teams.iter().map(|team| team.name.clone()).collect();
+        changes.push(Change::removed("teams", ChangeValue::List(names)));
     }
     changes.extend(withdraw_sent_invitations(&mut tx, &permit, &member.id, now).await?);
     if kind == EventKind::MemberRemoved {

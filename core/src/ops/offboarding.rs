@@ -4,7 +4,7 @@
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};
 use crate::Desk;
-use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::ids::PersonId;
 use crate::domain::key::Key;
 use crate::domain::member::Member;
@@ -198,16 +198,11 @@ async fn apply(
     now: Moment,
 ) -> Result<(Permit, Event), OpError> {
     let on = On::Key(key.facts());
-    let change = |field: &str, before: Option<String>, after: String| Change {
-        field: field.into(),
-        before,
-        after: Some(after),
-    };
     let (permit, done, kind, changes) = match decision {
         Decision::Reassign(to) => {
             let permit = context.permit(Action::EditKey, on)?;
             let done = keys::reassign(tx, &permit, &key.id, owner, &to.id).await?;
-            let changes = vec![change("owner", Some(key.owner.name.clone()), to.name.clone())];
+            let changes = vec![Change::replaced("owner", key.owner.name.as_str(), to.name.as_str())];
             (permit, done, EventKind::KeyEdited, changes)
         }
         Decision::Keep(until) => {
@@ -215,11 +210,10 @@ async fn apply(
             // An earlier expiration of its own stays.
             let until = key.expires_at.map_or(*until, |own| own.min(*until));
             let done = keys::keep(tx, &permit, &key.id, owner, until, now).await?;
-            let zone = &context.org.zone;
-            let before = key.expires_at.map_or("never".to_owned(), |at| at.exact(zone));
+            let expiry = ChangeValue::Expiry;
             let changes = match key.expires_at == Some(until) {
                 true => vec![],
-                false => vec![change("expiry", Some(before), until.exact(zone))],
+                false => vec![Change::replaced("expiry", expiry(key.expires_at), expiry(Some(until)))],
             };
             (permit, done, EventKind::KeyKept, changes)
         }

@@ -9,7 +9,7 @@ use super::access::Caller;
 use super::merge::{EditConflict, merge};
 use super::orgs::By;
 use crate::Desk;
-use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::KnownModel;
 use crate::domain::org::OrgName;
@@ -182,7 +182,7 @@ pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<Retire
     let served = known.into_iter().filter(|known| known.model.route.as_ref() == Some(id));
     let unrouted: Vec<String> = served.map(|known| known.model.id).collect();
     models::unroute_all(&mut tx, &permit, id).await?;
-    let models = Change { field: "models".into(), before: Some(unrouted.join(", ")), after: None };
+    let models = Change::removed("models", ChangeValue::List(unrouted.clone()));
     let changes = if unrouted.is_empty() { vec![] } else { vec![models] };
     tx.save(&permit, provider_event(EventKind::ProviderRetired, &listed.provider, changes), now).await?;
     let name = listed.provider.name;
@@ -253,9 +253,9 @@ pub(super) fn route_event(
     to: Option<&ProviderId>,
     names: &Names,
 ) -> Event {
-    let name = |id: &ProviderId| names.get(id).cloned().unwrap_or_else(|| id.to_string());
+    let name = |id: &ProviderId| names.get(id).cloned().unwrap_or_else(|| id.to_string()).into();
     let change = Change { field: "provider".into(), before: from.map(name), after: to.map(name) };
-    Event::new(EventKind::ModelRouted, model, model).with(vec![change])
+    Event::new(EventKind::ModelRouted, model, model).with([change])
 }
 
 /// By the name that people call it by; in any case, where only one is meant.

@@ -15,7 +15,7 @@ use super::account::{By, own_permit, save};
 use super::reauthentication::reauthenticate_always;
 use super::sign_in::{FORGET_AFTER_MS, VerifiedPassword, delay_ms};
 use crate::Desk;
-use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
 use crate::domain::member::Membership;
@@ -186,11 +186,7 @@ pub(super) async fn use_code(
         }
         Some(Used::RecoveryCode { left }) => {
             throttle::clear(&mut tx, Throttled::SecondFactor, person.as_str()).await?;
-            let change = Change {
-                field: "recovery codes left".into(),
-                before: Some((left + 1).to_string()),
-                after: Some(left.to_string()),
-            };
+            let change = codes_left(left + 1, left);
             save(tx, &permit, by, EventKind::RecoveryCodeUsed, vec![change], now).await?;
             Ok(Used::RecoveryCode { left })
         }
@@ -401,6 +397,10 @@ async fn rejection(desk: &Desk, caller: &Caller, password: &str) -> Result<Optio
     }))
 }
 
+fn codes_left(before: i64, after: i64) -> Change {
+    Change::replaced("recovery_codes", ChangeValue::Count(before), ChangeValue::Count(after))
+}
+
 /// Ten new recovery codes in the place of those that are left. To be shown once.
 ///
 /// # Errors
@@ -418,11 +418,7 @@ pub async fn renew_codes(desk: &Desk, caller: &Caller) -> Result<Vec<String>, Op
     let permit = own_permit(&mut tx, By::from(caller)).await?;
     let before = store::codes_left(&mut tx, person).await?;
     let codes = replace_codes(desk, &mut tx, &permit, person, now).await?;
-    let change = Change {
-        field: "recovery codes left".into(),
-        before: Some(before.to_string()),
-        after: Some(CODES.to_string()),
-    };
+    let change = codes_left(before, CODES as i64);
     save(tx, &permit, By::from(caller), EventKind::RecoveryCodesMade, vec![change], now).await?;
     Ok(codes)
 }

@@ -7,9 +7,9 @@ use super::OpError;
 use super::access::{Caller, open_org, principal};
 use super::keys::issue;
 use crate::Desk;
-use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::audit::{Change, Choice, Event, EventKind};
 use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
-use crate::domain::key::{KeySpec, Words};
+use crate::domain::key::{KeySpec, Names};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::Org;
 use crate::domain::person::{Email, Person, slug_of};
@@ -72,9 +72,8 @@ pub async fn create_org(
         }
         made.push(people::find(&mut tx, &id).await?.ok_or(OpError::NotFound)?);
     }
-    let owner = made.first().map(|owner| owner.name.clone());
-    let change = Change { field: "owner".into(), before: None, after: owner };
-    let event = Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with(vec![change]);
+    let owner = made.first().map(|owner| Change::added("owner", owner.name.as_str()));
+    let event = Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with(owner);
     tx.save(&permit, event, now).await?;
     Ok((org, made))
 }
@@ -99,9 +98,9 @@ pub async fn join(
     for &(team, role) in in_teams {
         teams::add_person(&mut tx, &permit, &NewTeamMember { team, person, role, now }).await?;
     }
-    let change = Change { field: "role".into(), before: None, after: Some(role.as_str().into()) };
     let event = Event::new(EventKind::MemberJoined, person.as_str(), &caller.person.name);
-    Ok(tx.save(&permit, event.with(vec![change]), now).await?)
+    let event = event.with([Change::added("role", Choice::from(role))]);
+    Ok(tx.save(&permit, event, now).await?)
 }
 
 /// Makes the key that `spec` describes, its owner included. The secret is dropped unseen; usage names its id.
@@ -126,10 +125,8 @@ pub async fn create_key(
         teams::in_use(&mut tx, &context.org.id).await?,
         people::active(&mut tx, &context.org.id, 1_000).await?,
     );
-    let words = Words { teams: &teams, people: &people, zone: &context.org.zone };
-    let mut changes = spec.changes_since(&KeySpec::default(), words);
-    changes.iter_mut().for_each(|change| change.before = None);
-    let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with(changes);
+    let changes = spec.changes_since(&KeySpec::default(), Names { teams: &teams, people: &people });
+    let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with_new(changes);
     tx.save(&permit, event, now).await?;
     Ok((issued.id, found.secret))
 }
@@ -155,8 +152,7 @@ pub async fn edit_key(
     if !keys::update(&mut tx, &permit, id, key.version, &spec).await? {
         return Err(OpError::NotFound);
     }
-    let words = Words { teams: &[], people: &[], zone: &context.org.zone };
-    let changes = spec.changes_since(&before, words);
+    let changes = spec.changes_since(&before, Names { teams: &[], people: &[] });
     let event = Event::new(EventKind::KeyEdited, id.as_str(), &spec.name).with(changes);
     Ok(tx.save(&permit, event, now).await?)
 }

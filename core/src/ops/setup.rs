@@ -80,11 +80,8 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
     };
     people::insert_person(&mut tx, &permit, &new, now).await?;
     people::insert_member(&mut tx, &permit, &org.id, &person, OrgRole::Owner, now).await?;
-    let event = Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with(vec![Change {
-        field: "owner".into(),
-        before: None,
-        after: Some(name),
-    }]);
+    let event =
+        Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with([Change::added("owner", name)]);
     tx.save(&permit, event, now).await?;
     Ok((person, org))
 }

@@ -16,7 +16,7 @@ fn filter() -> AuditFilter {
 
 async fn said(desk: &TestDesk, at: &At, filter: &AuditFilter) -> Vec<String> {
     let view = audit::list(desk, &at.caller, &at.org.slug, filter).await.unwrap();
-    view.page.rows.iter().map(sentence).collect()
+    view.page.rows.iter().map(|event| sentence(event, &view.context.org.zone)).collect()
 }
 
 on_both!(

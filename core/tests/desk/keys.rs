@@ -1,7 +1,7 @@
 //! What people do with keys, and what must never happen to one.
 
 use keydesk_core::admission::LastUsed;
-use keydesk_core::domain::audit::EventKind;
+use keydesk_core::domain::audit::{ChangeValue, EventKind};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key::{State, Status};
 use keydesk_core::domain::key_filter::{KeyFilter, StateFilter};
@@ -195,8 +195,8 @@ on_both!(
         assert_eq!(event.kind, EventKind::KeyEdited);
         let fields: Vec<&str> = event.changes.iter().map(|change| change.field.as_str()).collect();
         assert_eq!(fields, ["addresses", "rpm"]);
-        assert_eq!(event.changes[1].before.as_deref(), Some("60"));
-        assert_eq!(event.changes[1].after.as_deref(), Some("90"));
+        assert_eq!(event.changes[1].before, Some(ChangeValue::Limit(Some(60))));
+        assert_eq!(event.changes[1].after, Some(ChangeValue::Limit(Some(90))));
     }
 );
 

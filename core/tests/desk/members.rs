@@ -174,7 +174,10 @@ on_both!(
                 "SELECT changes FROM audit_events WHERE org_id IS NOT NULL AND kind = 'member.role_changed'",
             )
             .await;
-        assert!(changes[0].contains(r#""before":"member","after":"admin""#), "{changes:?}");
+        assert!(
+            changes[0].contains(r#""before":{"choice":"member"},"after":{"choice":"admin"}"#),
+            "{changes:?}"
+        );
     }
 );
 

@@ -68,10 +68,10 @@ on_both!(
             "America/New_York",
             "sk-desk-",
             "sk-north-",
-            "$50",
-            "90 days",
-            "365 days",
-            "In their teams",
+            r#"{"budget":50000000000}"#,
+            r#"{"days":90}"#,
+            r#"{"days":365}"#,
+            r#"{"choice":"in_teams"}"#,
         ] {
             assert!(changes.contains(part), "{part}: {changes}");
         }

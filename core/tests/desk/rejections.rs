@@ -7,7 +7,7 @@ use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::ops::keys::{self, IssuedKey};
-use keydesk_core::ops::support::{LookupForm, LookupResult, hits, lookup};
+use keydesk_core::ops::support::{LookupForm, LookupResult, lookup, search};
 use keydesk_core::ops::{OpError, audit};
 use keydesk_core::store::Unaudited;
 use keydesk_core::store::rejections;
@@ -162,11 +162,11 @@ on_both!(
             }
             let last_four = &secret[secret.len() - 4..];
             assert!(matches!(look(&desk, &support, last_four).await, Ok(LookupResult::Text(_))));
-            let found = hits(&desk, &support.caller, last_four).await.unwrap();
+            let found = search(&desk, &support.caller, last_four).await.unwrap();
             assert!(found.keys.iter().any(|hit| hit.key.id == issued.id));
         }
         let names = async |text: &str| -> Vec<String> {
-            let found = hits(&desk, &support.caller, text).await.unwrap();
+            let found = search(&desk, &support.caller, text).await.unwrap();
             found.orgs.into_iter().map(|org| org.name).collect()
         };
         assert_eq!(names("north").await, ["Northwind"]);
@@ -198,7 +198,7 @@ on_both!(
         for who in [&at, &operator, &admin] {
             for text in [issued.secret.reveal(), issued.id.as_str(), "north"] {
                 assert!(matches!(look(&desk, who, text).await, Err(OpError::NotFound)));
-                assert!(matches!(hits(&desk, &who.caller, text).await, Err(OpError::NotFound)));
+                assert!(matches!(search(&desk, &who.caller, text).await, Err(OpError::NotFound)));
             }
         }
         let support = desk.platform(&at, PlatformRole::Support).await;

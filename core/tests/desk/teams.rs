@@ -1,6 +1,6 @@
 //! Teams, who is in them, and what bounds their keys.
 
-use keydesk_core::domain::audit::EventKind;
+use keydesk_core::domain::audit::{Change, ChangeValue, EventKind};
 use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::key::State;
 use keydesk_core::domain::list_filter::TeamFilter;
@@ -355,15 +355,12 @@ on_both!(
         assert_eq!((of_team(&crew).await, of_team(&other).await), (500_000_000_000, 0));
         let view = ops::keys::show(&desk, &at.caller, &at.org.slug, issued.id.as_str()).await.unwrap();
         let changes = &view.history[0].changes;
-        let told: Vec<_> = changes
-            .iter()
-            .map(|change| (change.field.as_str(), change.before.as_deref(), change.after.as_deref()))
-            .collect();
+        let team = |name: &str| ChangeValue::Team(Some(name.into()));
         assert_eq!(
-            told,
+            *changes,
             [
-                ("team", Some("Crew"), Some("Other")),
-                ("owner", Some("Ana Petrov"), Some(heir.caller.person.name.as_str())),
+                Change::replaced("team", team("Crew"), team("Other")),
+                Change::replaced("owner", "Ana Petrov", heir.caller.person.name.as_str()),
             ]
         );
     }

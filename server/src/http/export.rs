@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use http::{HeaderValue, header};
 use keydesk_app::error::AppError;
-use keydesk_core::domain::audit::PastEvent;
+use keydesk_core::domain::audit::{Change, ChangeValue, PastEvent};
 use keydesk_core::domain::audit_words;
+use keydesk_core::domain::moment::Zone;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::audit::{Export, ExportForm, Format, export};
 use serde::Deserialize;
@@ -81,8 +82,12 @@ fn file(state: AppState, export: Export) -> Response {
             Ok(events) if events.is_empty() => None,
             Ok(events) => {
                 let lines = match export.format {
-                    Format::Csv => csv_lines(&events.iter().map(cells).collect::<Vec<_>>()),
-                    Format::JsonLines => events.iter().flat_map(json_line).collect(),
+                    Format::Csv => {
+                        csv_lines(&events.iter().map(|event| cells(event, &export.zone)).collect::<Vec<_>>())
+                    }
+                    Format::JsonLines => {
+                        events.iter().flat_map(|event| json_line(event, &export.zone)).collect()
+                    }
                 };
                 Some((Ok(Bytes::from(lines)), (state, export, None)))
             }
@@ -120,13 +125,13 @@ const COLUMNS: [&str; 12] = [
     "request",
 ];
 
-fn cells(event: &PastEvent) -> [String; 12] {
-    let side = |of: fn(&keydesk_core::domain::audit::Change) -> &Option<String>| {
-        let lines = event
-            .changes
-            .iter()
-            .filter_map(|change| of(change).as_ref().map(|value| format!("{}: {value}", change.field)));
-        lines.collect::<Vec<_>>().join("\n")
+fn cells(event: &PastEvent, zone: &Zone) -> [String; 12] {
+    let side = |of: fn(&Change) -> &Option<ChangeValue>| {
+        let line = |change: &Change| {
+            let value = of(change).as_ref()?;
+            Some(format!("{}: {}", change.field, audit_words::value(value, zone)))
+        };
+        event.changes.iter().filter_map(line).collect::<Vec<_>>().join("\n")
     };
     [
         event.seq.to_string(),
@@ -134,7 +139,7 @@ fn cells(event: &PastEvent) -> [String; 12] {
         event.actor_name.clone(),
         event.actor_id.clone(),
         event.kind.as_str().to_owned(),
-        audit_words::sentence(event),
+        audit_words::sentence(event, zone),
         event.subject_name.clone(),
         event.subject_id.clone(),
         side(|change| &change.before),
@@ -169,7 +174,7 @@ fn harmless(cell: &str) -> String {
     safe
 }
 
-fn json_line(event: &PastEvent) -> Vec<u8> {
+fn json_line(event: &PastEvent, zone: &Zone) -> Vec<u8> {
     let line = json!({
         "number": event.seq,
         "time": event.at.rfc3339(),
@@ -177,7 +182,7 @@ fn json_line(event: &PastEvent) -> Vec<u8> {
         "person": event.actor_name,
         "person_id": event.actor_id,
         "kind": event.kind.as_str(),
-        "sentence": audit_words::sentence(event),
+        "sentence": audit_words::sentence(event, zone),
         "subject": event.subject_name,
         "subject_id": event.subject_id,
         "changes": event.changes,

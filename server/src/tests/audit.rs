@@ -101,6 +101,6 @@ on_both! {
         for sentence in ["Support (support) searched the keys for “prod”.", "Support (support) searched the keys for “ci”."] {
             assert!(page.text.contains(sentence), "{}", page.text);
         }
-        assert!(page.text.contains("Support (support) looked at"));
+        assert!(page.text.contains("Support (support) viewed"));
     }
 }

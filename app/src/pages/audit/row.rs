@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use keydesk_core::domain::audit::{EventKind, PastEvent};
-use keydesk_core::domain::audit_words::{field, sentence};
+use keydesk_core::domain::audit::{ChangeValue, EventKind, PastEvent};
+use keydesk_core::domain::audit_words::{self, field, sentence};
 use keydesk_core::domain::ids::{KeyId, PersonId, TeamId};
 use keydesk_core::domain::moment::Zone;
 use leptos::prelude::*;
@@ -40,19 +40,22 @@ impl Links<'_> {
 pub fn event_row(event: &PastEvent, links: &Links<'_>, time: AnyView, zone: &Zone) -> impl IntoView + use<> {
     view! {
         <li>
-            {icon(sign(event.kind))} <p class="words">{linked(event, links)}</p> {time} {each_change(event)}
+            {icon(sign(event.kind))} <p class="words">{linked(event, links, zone)}</p> {time} {each_change(event, zone)}
             {details(event, zone)}
         </li>
     }
 }
 
 /// A line for each field that changed, where one sentence could only name them.
-fn each_change(event: &PastEvent) -> impl IntoView + use<> {
-    let value = |text: &str| if text.is_empty() { "empty".to_owned() } else { text.to_owned() };
+fn each_change(event: &PastEvent, zone: &Zone) -> impl IntoView + use<> {
+    let value = |value: &ChangeValue| match audit_words::value(value, zone) {
+        text if text.is_empty() => "empty".to_owned(),
+        text => text,
+    };
     let lines: Vec<String> = event
         .changes
         .iter()
-        .filter_map(|change| Some((change, change.before.as_deref()?, change.after.as_deref()?)))
+        .filter_map(|change| Some((change, change.before.as_ref()?, change.after.as_ref()?)))
         .map(|(change, before, after)| {
             format!("{}: from {} to {}", field(&change.field), value(before), value(after))
         })
@@ -62,8 +65,8 @@ fn each_change(event: &PastEvent) -> impl IntoView + use<> {
 }
 
 /// The sentence, with its subject as a link where that is one word of it.
-fn linked(event: &PastEvent, links: &Links<'_>) -> AnyView {
-    let text = sentence(event);
+fn linked(event: &PastEvent, links: &Links<'_>, zone: &Zone) -> AnyView {
+    let text = sentence(event, zone);
     let name = event.subject_name.as_str();
     let parts = text.split_once(name).filter(|(_, rest)| !name.is_empty() && !rest.contains(name));
     match (parts, links.href(&event.subject_id)) {
@@ -121,15 +124,16 @@ fn details(event: &PastEvent, zone: &Zone) -> impl IntoView + use<> {
         }
     };
     let code = |text: &str| match text {
-        "" => "Not known".into_any(),
+        "" => "Unknown".into_any(),
         text => view! { <code>{text.to_owned()}</code> }.into_any(),
     };
     let changes = (!event.changes.is_empty()).then(|| {
-        let value = |side: &Option<String>| match side.as_deref() {
-            None => view! { <span class="muted">"–"</span> }.into_any(),
-            Some("") => view! { <span class="muted">"empty"</span> }.into_any(),
-            Some(text) => text.to_owned().into_any(),
-        };
+        let value =
+            |side: &Option<ChangeValue>| match side.as_ref().map(|side| audit_words::value(side, zone)) {
+                None => view! { <span class="muted">"–"</span> }.into_any(),
+                Some(text) if text.is_empty() => view! { <span class="muted">"empty"</span> }.into_any(),
+                Some(text) => text.into_any(),
+            };
         let rows = event
             .changes
             .iter()

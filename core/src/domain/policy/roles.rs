@@ -1,5 +1,7 @@
 //! What a person is: to an organisation, and to the installation.
 
+use crate::domain::audit::Choice;
+
 /// A person's role in an organisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrgRole {
@@ -72,5 +74,25 @@ impl MembersCreate {
 
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|choice| choice.as_str() == text)
+    }
+}
+
+impl From<OrgRole> for Choice {
+    fn from(role: OrgRole) -> Self {
+        match role {
+            OrgRole::Owner => Choice::Owner,
+            OrgRole::Admin => Choice::Admin,
+            OrgRole::Member => Choice::Member,
+        }
+    }
+}
+
+impl From<MembersCreate> for Choice {
+    fn from(choice: MembersCreate) -> Self {
+        match choice {
+            MembersCreate::No => Choice::NoKeys,
+            MembersCreate::InTeams => Choice::InTeams,
+            MembersCreate::Anywhere => Choice::Anywhere,
+        }
     }
 }

@@ -7,11 +7,11 @@ use super::super::OpError;
 use super::super::access::{Caller, open_org};
 use super::list::{KeysMeant, keys_meant, wanted};
 use crate::Desk;
-use crate::domain::audit::{Change, Event, EventKind, PastEvent, SYSTEM};
+use crate::domain::audit::{Change, ChangeValue, Event, EventKind, PastEvent, SYSTEM};
 use crate::domain::audit_filter::{AuditFilter, Kinds};
 use crate::domain::audit_words;
 use crate::domain::ids::TeamId;
-use crate::domain::moment::{Day, Moment};
+use crate::domain::moment::{Day, Moment, Zone};
 use crate::domain::policy::{Action, Chain, On, Permit};
 use crate::store::audit_list::{self, Wanted};
 use crate::store::{StoreError, audit, teams};
@@ -57,8 +57,13 @@ impl Format {
 
 /// An export under way.
 pub struct Export {
+    /// The organisation's slug.
     pub slug: String,
+    /// The organisation's time zone, for times in sentences.
+    pub zone: Zone,
+    /// Which kind of file.
     pub format: Format,
+    /// When it was asked for.
     pub at: Moment,
     permit: Permit,
     wanted: Option<Wanted>,
@@ -153,16 +158,12 @@ pub async fn export(desk: &Desk, caller: &Caller, form: &ExportForm) -> Result<E
     .into_iter()
     .filter_map(|(name, value)| value.map(|value| format!("{name} {value}")))
     .collect();
-    let change =
-        |field: &str, after: String| Change { field: field.into(), before: None, after: Some(after) };
-    let mut changes = vec![change("format", format.label().into())];
-    if !words.is_empty() {
-        changes.push(change("filter", words.join(", ")));
-    }
+    let filtered = (!words.is_empty()).then(|| Change::added("filter", ChangeValue::List(words)));
+    let changes = [Change::added("format", format.label())].into_iter().chain(filtered);
     let event = Event::new(EventKind::AuditExported, org.id.as_str(), &org.name).with(changes);
     tx.save(&permit, event, now).await?;
     let wanted = wanted(&filter, &keys, &org.zone);
-    Ok(Export { slug: org.slug.clone(), format, at: now, permit, wanted, below })
+    Ok(Export { slug: org.slug.clone(), zone: org.zone.clone(), format, at: now, permit, wanted, below })
 }
 
 impl Export {

@@ -7,7 +7,7 @@ use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::{KeyId, PersonId, SecretId};
-use crate::domain::key::{Key, KeySpec, Words};
+use crate::domain::key::{Key, KeySpec, Names};
 use crate::domain::key_format::PlainSecret;
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
@@ -88,10 +88,8 @@ pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<I
     let spec = KeySpec { owner: Some(owner.id.clone()), ..spec };
     let issued = issue(desk, &mut tx, &permit, &org.key_prefix, &owner.id, &spec, now).await?;
     let teams = teams::in_use(&mut tx, &org.id).await?;
-    let words = Words { teams: &teams, people: &[owner], zone };
-    let mut changes = spec.changes_since(&KeySpec::default(), words);
-    changes.iter_mut().for_each(|change| change.before = None);
-    let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with(changes);
+    let changes = spec.changes_since(&KeySpec::default(), Names { teams: &teams, people: &[owner] });
+    let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with_new(changes);
     tx.save(&permit, event, now).await?;
     Ok(issued)
 }

@@ -7,9 +7,10 @@ use super::place::{self, may_go_without_team, owners_to_choose, teams_to_choose}
 use super::{find_seen, must_live};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::audit_words;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::KeyId;
-use crate::domain::key::{Field, KeySpec, Words};
+use crate::domain::key::{Field, KeySpec, Names};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, On};
@@ -91,12 +92,12 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     {
         owners.push(PersonName { id: owner, name: member.name });
     }
-    let words = Words { teams: &teams, people: &owners, zone };
+    let names = Names { teams: &teams, people: &owners };
     if form.version != key.version {
         let past = audit::of_subject(&mut tx, &context.org.id, key.id.as_str(), RECENT).await?;
         let who = past.iter().find(|event| event.kind != EventKind::SupportAccessed);
         let who = who.map_or("Another person", |event| event.actor_name.as_str());
-        let reads = |spec: &KeySpec, field| spec.reads(field, words);
+        let words = |spec: &KeySpec, field| audit_words::value(&spec.value(field, names), zone);
         let errors = changed
             .iter()
             // A form says "keep" of an expiry that may have changed since, so there the two values are all there is.
@@ -106,7 +107,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
             })
             .map(|field| {
                 let sentence =
-                    format!("Now: {}. You entered: {}.", reads(&current, *field), reads(&mine, *field));
+                    format!("Now: {}. You entered: {}.", words(&current, *field), words(&mine, *field));
                 FieldError::new(form_field(*field, &mine), ParseError::new(sentence))
             })
             .collect();
@@ -136,7 +137,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
     if !saved {
         return Err(OpError::Conflict("This key was changed at the same time. Reload and try again.".into()));
     }
-    let changes = spec.changes_since(&current, words);
+    let changes = spec.changes_since(&current, names);
     let event = Event::new(EventKind::KeyEdited, key.id.as_str(), &spec.name).with(changes);
     tx.save(&permit, event, now).await?;
     Ok(Edited::Saved(key.id))

@@ -2,7 +2,7 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
-use super::super::support::{self, Look};
+use super::super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, Status};
@@ -45,7 +45,8 @@ pub struct KeysView {
 /// `NotFound` where the caller does not belong.
 pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
     let view = view(desk, caller, slug, filter).await?;
-    support::trace(desk, &view.context, Look::List { of: "keys", search: &filter.search }).await?;
+    record_support_access(desk, &view.context, SupportAccess::List { of: "keys", search: &filter.search })
+        .await?;
     Ok(view)
 }
 
@@ -60,7 +61,8 @@ pub async fn suggest(
     filter: &KeyFilter,
 ) -> Result<KeysView, OpError> {
     let view = view(desk, caller, slug, filter).await?;
-    support::trace(desk, &view.context, Look::Typing { of: "keys", search: &filter.search }).await?;
+    record_support_access(desk, &view.context, SupportAccess::Typing { of: "keys", search: &filter.search })
+        .await?;
     Ok(view)
 }
 
@@ -133,12 +135,12 @@ pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<F
     // A key that is not theirs to see is not there.
     let found = found.filter(|(key, _)| context.permit(Action::SeeKey, On::Key(key.facts())).is_ok());
     // An id or a secret that is not here tells nothing of the organisation, but somebody asked.
-    let look = match &found {
-        Some((key, _)) => Look::Thing { id: key.id.as_str(), name: &key.name },
-        None if KeyId::parse(text).is_some() => Look::List { of: "keys", search: text },
-        None => Look::Secret,
+    let access = match &found {
+        Some((key, _)) => SupportAccess::Item { id: key.id.as_str(), name: &key.name },
+        None if KeyId::parse(text).is_some() => SupportAccess::List { of: "keys", search: text },
+        None => SupportAccess::Secret,
     };
-    support::trace(desk, &context, look).await?;
+    record_support_access(desk, &context, access).await?;
     match found {
         Some((key, true)) => Ok(Found::RetiredSecretOf(key.id)),
         Some((key, false)) => Ok(Found::Key(key.id)),

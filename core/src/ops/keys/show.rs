@@ -3,7 +3,7 @@
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::super::spend::{KeySpend, of_key};
-use super::super::support::{self, Look};
+use super::super::support::{SupportAccess, record_support_access};
 use super::find_seen;
 use crate::Desk;
 use crate::domain::audit::PastEvent;
@@ -39,6 +39,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let refused = rejections::of_key(&mut read, &context.org.id, &key.id, week, MAX_REFUSED).await?;
     let refused = RecentRejection::grouped(refused);
     drop(read);
-    support::trace(desk, &context, Look::Thing { id: key.id.as_str(), name: &key.name }).await?;
+    record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
+        .await?;
     Ok(KeyView { context, key, spend, history, refused, now })
 }

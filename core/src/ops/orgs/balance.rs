@@ -111,7 +111,8 @@ pub async fn add_entry(desk: &Desk, by: By<'_>, form: &EnterForm) -> Result<Ente
         EntryKind::Debit => EventKind::BalanceDebited,
         EntryKind::Opening | EntryKind::Credit => EventKind::BalanceCredited,
     };
-    let event = event(kind, &org, &[("amount", new.amount.to_string()), ("note", new.note.clone())]);
+    let changes = [Change::added("amount", new.amount), Change::added("note", new.note.as_str())];
+    let event = Event::new(kind, org.id.as_str(), &org.name).with(changes);
     tx.save(&permit, event, now).await?;
     Ok(Entered::Entered { name: org.name, entry: new, left })
 }
@@ -183,12 +184,10 @@ pub async fn enforce(desk: &Desk, by: By<'_>, form: &EnforceForm) -> Result<Enfo
         return Err(OpError::Conflict(format!("The balance of {} is {state}. Nothing was saved.", org.name)));
     }
     let balance = ledger::balance(&mut tx, &org.id).await?;
-    let (kind, mut changes) = match on {
-        true => (EventKind::BalanceEnforced, vec![("balance", balance.left().to_string())]),
-        false => (EventKind::BalanceNotEnforced, vec![("balance", balance.left().to_string())]),
-    };
+    let kind = if on { EventKind::BalanceEnforced } else { EventKind::BalanceNotEnforced };
+    let mut changes = vec![Change::added("balance", balance.left())];
     match (before.opening, balance.opening) {
-        (None, Some(opening)) => changes.push(("opening", opening.to_string())),
+        (None, Some(opening)) => changes.push(Change::added("opening", opening)),
         // Somebody took the number that the opening was to have.
         (None, None) if on => {
             return Err(OpError::Conflict(format!(
@@ -198,15 +197,7 @@ pub async fn enforce(desk: &Desk, by: By<'_>, form: &EnforceForm) -> Result<Enfo
         }
         _ => {}
     }
-    let event = event(kind, &org, &changes);
+    let event = Event::new(kind, org.id.as_str(), &org.name).with(changes);
     tx.save(&permit, event, now).await?;
     Ok(Enforced { name: org.name, balance })
-}
-
-fn event(kind: EventKind, org: &Org, changes: &[(&str, String)]) -> Event {
-    let changes = changes
-        .iter()
-        .map(|(field, after)| Change { field: (*field).into(), before: None, after: Some(after.clone()) })
-        .collect();
-    Event::new(kind, org.id.as_str(), &org.name).with(changes)
 }

@@ -77,8 +77,8 @@ pub async fn create(desk: &Desk, by: By<'_>, form: &NewOrgForm) -> Result<Create
             (Owner::Invited(Hidden::new(token)), format!("{}, invited", email.as_str()))
         }
     };
-    let change = Change { field: "owner".into(), before: None, after: Some(told) };
-    let event = Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with(vec![change]);
+    let owner_change = Change::added("owner", told);
+    let event = Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with([owner_change]);
     tx.save(&permit, event, now).await?;
     Ok(Created { slug: org.slug, name: org.name, owner })
 }

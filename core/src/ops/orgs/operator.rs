@@ -160,8 +160,8 @@ async fn set_status(
     if !done {
         return Err(already(&org));
     }
-    let changes = reason.map(|reason| Change { field: "reason".into(), before: None, after: Some(reason) });
-    let event = Event::new(kind, org.id.as_str(), &org.name).with(changes.into_iter().collect());
+    let change = reason.map(|reason| Change::added("reason", reason));
+    let event = Event::new(kind, org.id.as_str(), &org.name).with(change);
     tx.save(&permit, event, now).await?;
     Ok(org.name)
 }

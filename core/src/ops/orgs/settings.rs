@@ -5,6 +5,7 @@ use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::audit_words;
 use crate::domain::field_error::FieldError;
 use crate::domain::ledger::Balance;
 use crate::domain::moment::Moment;
@@ -118,7 +119,8 @@ fn conflict(
     for setting in Setting::ALL.into_iter().filter(|setting| mine.differs(&base, *setting)) {
         merged.take(mine, setting);
         if current.differs(&base, setting) && current.differs(mine, setting) {
-            let sentence = format!("Now: {}. You entered: {}.", current.reads(setting), mine.reads(setting));
+            let words = |spec: &Settings| audit_words::value(&spec.value(setting), &spec.zone);
+            let sentence = format!("Now: {}. You entered: {}.", words(current), words(mine));
             errors.push(FieldError::new(setting.as_str(), ParseError::new(sentence)));
         }
     }

@@ -1,13 +1,13 @@
 //! One box across all organisations, for support: a key's id, a whole secret, the last four characters of one, or part
-//! of an organisation's name. Whoever is not support finds no such page. A secret is looked up by its hash and goes
-//! nowhere else; each organisation whose keys come up is told in its audit.
+//! of an organisation's name. For others the page does not exist. A secret is looked up by its hash and is neither stored
+//! nor logged; each organisation whose keys are found gets an event in its audit.
 
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
 use super::super::access::{Caller, open_org};
 use super::super::keys::count_secret_search;
-use super::{Look, trace};
+use super::record::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::KeyId;
@@ -24,13 +24,13 @@ pub struct LookupForm {
     pub q: Hidden,
 }
 
-/// What the box comes to.
+/// What was found.
 pub enum LookupResult {
     /// One key: the slug of its organisation, its id, and whether the secret was one that a rotation replaced.
     Key { slug: String, id: KeyId, retired: bool },
     /// Nothing; the sentence says why.
     Nothing(String),
-    /// Neither a secret nor an id: `hits` lists what it finds.
+    /// Neither a secret nor an id: `search` lists what it finds.
     Text(String),
 }
 
@@ -42,7 +42,7 @@ fn must_be_support(caller: &Caller) -> Result<(), OpError> {
 }
 
 /// # Errors
-/// `NotFound` for everybody but support; `TooMany` after many searches in a minute.
+/// `NotFound` for everyone but support; `TooMany` after many searches in a minute.
 pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<LookupResult, OpError> {
     must_be_support(caller)?;
     let text = form.q.as_str().trim();
@@ -63,21 +63,26 @@ pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<L
         return Ok(LookupResult::Nothing(format!("No key of this installation has {what}.")));
     };
     let context = open_org(&mut desk.db.read().await?, caller, &found.slug).await?;
-    trace(desk, &context, Look::Thing { id: found.id.as_str(), name: &found.name }).await?;
+    let access = SupportAccess::Item { id: found.id.as_str(), name: &found.name };
+    record_support_access(desk, &context, access).await?;
     let retired = found.secret_ends.is_some_and(|at| at <= desk.now());
     Ok(LookupResult::Key { slug: found.slug, id: found.id, retired })
 }
 
-/// What a search that may stand in an address finds.
+/// What a text in the page's address finds.
 #[derive(Default)]
-pub struct Hits {
+pub struct SupportView {
+    /// Organisations with the text in their name.
     pub orgs: Vec<FoundOrg>,
-    pub keys: Vec<Hit>,
+    /// The newest keys with these last four characters.
+    pub keys: Vec<SupportHit>,
 }
 
-/// A key that has, or had, a secret with these last four characters.
-pub struct Hit {
+/// A key that has, or had, a secret with the last four characters.
+pub struct SupportHit {
+    /// The name of the key's organisation.
     pub org: String,
+    /// The key.
     pub key: FoundKey,
 }
 
@@ -85,31 +90,33 @@ pub struct Hit {
 /// organisations by name.
 ///
 /// # Errors
-/// `NotFound` for everybody but support; `TooMany` after many searches in a minute.
-pub async fn hits(desk: &Desk, caller: &Caller, text: &str) -> Result<Hits, OpError> {
+/// `NotFound` for everyone but support; `TooMany` after many searches in a minute.
+pub async fn search(desk: &Desk, caller: &Caller, text: &str) -> Result<SupportView, OpError> {
     must_be_support(caller)?;
     let text = text.trim();
     if looks_like_secret(text) {
-        return Ok(Hits::default());
+        return Ok(SupportView::default());
     }
-    let mut hits = Hits { orgs: support::orgs_named(&mut desk.db.read().await?, text).await?, keys: vec![] };
+    let orgs = support::orgs_named(&mut desk.db.read().await?, text).await?;
+    let mut view = SupportView { orgs, keys: vec![] };
     if !valid_last_four(text) {
-        return Ok(hits);
+        return Ok(view);
     }
     count_secret_search(desk, caller).await?;
     let keys = support::keys_ending(&mut desk.db.read().await?, text).await?;
-    let mut told: Vec<(String, String)> = Vec::new();
+    let mut recorded: Vec<(String, String)> = Vec::new();
     for key in keys {
-        let org = match told.iter().find(|(slug, _)| *slug == key.slug) {
+        let org = match recorded.iter().find(|(slug, _)| *slug == key.slug) {
             Some((_, name)) => name.clone(),
             None => {
                 let context = open_org(&mut desk.db.read().await?, caller, &key.slug).await?;
-                trace(desk, &context, Look::List { of: "keys", search: text }).await?;
-                told.push((key.slug.clone(), context.org.name.clone()));
+                let access = SupportAccess::List { of: "keys", search: text };
+                record_support_access(desk, &context, access).await?;
+                recorded.push((key.slug.clone(), context.org.name.clone()));
                 context.org.name
             }
         };
-        hits.keys.push(Hit { org, key });
+        view.keys.push(SupportHit { org, key });
     }
-    Ok(hits)
+    Ok(view)
 }

@@ -2,7 +2,7 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
-use super::super::support::{self, Look};
+use super::super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::ids::TeamId;
 use crate::domain::list_filter::TeamFilter;
@@ -64,6 +64,7 @@ pub async fn list(
     let shown = &found[..count.min(MAX_LIST)];
     let teams = teams::whole(&mut read, org, shown, WindowStarts::at(now, &context.org.zone)).await?;
     drop(read);
-    support::trace(desk, &context, Look::List { of: "teams", search: &filter.search }).await?;
+    record_support_access(desk, &context, SupportAccess::List { of: "teams", search: &filter.search })
+        .await?;
     Ok(TeamsView { context, teams, count, none_at_all, now })
 }

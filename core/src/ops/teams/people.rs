@@ -5,7 +5,7 @@ use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::{find_seen, must_be_in_use};
 use crate::Desk;
-use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::ids::PersonId;
 use crate::domain::member::{AddToTeam, Member, NewTeamPerson, TeamPerson};
 use crate::domain::moment::Moment;
@@ -273,8 +273,10 @@ async fn save(
     role: RoleChange,
     now: Moment,
 ) -> Result<(), OpError> {
-    let side = |role: Option<TeamRole>| role.map(|role| format!("{}: {}", member.name, role.words()));
+    let side = |role: Option<TeamRole>| {
+        role.map(|role| ChangeValue::TeamMember { name: member.name.clone(), role: role.into() })
+    };
     let change = Change { field: "person".into(), before: side(role.before), after: side(role.after) };
-    let event = Event::new(kind, team.id.as_str(), &team.spec.name).with(vec![change]);
+    let event = Event::new(kind, team.id.as_str(), &team.spec.name).with([change]);
     Ok(tx.save(permit, event, now).await?)
 }

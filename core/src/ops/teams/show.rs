@@ -2,7 +2,7 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
-use super::super::support::{self, Look};
+use super::super::support::{SupportAccess, record_support_access};
 use super::find_seen;
 use crate::Desk;
 use crate::domain::key::Key;
@@ -63,6 +63,11 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
         above.retain(|key| key.is_live(now) && !team.spec.bounds.hold(&key.spec()));
     }
     drop(read);
-    support::trace(desk, &context, Look::Thing { id: team.id.as_str(), name: &team.spec.name }).await?;
+    record_support_access(
+        desk,
+        &context,
+        SupportAccess::Item { id: team.id.as_str(), name: &team.spec.name },
+    )
+    .await?;
     Ok(TeamView { context, team, people, left, above, compared_some, now })
 }

@@ -6,6 +6,7 @@ use super::super::access::{Caller, OrgContext, open_org};
 use super::{find_seen, must_be_in_use, name_taken};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::audit_words;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::TeamId;
 use crate::domain::model::Model;
@@ -49,9 +50,8 @@ pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<T
     let id = TeamId::new(now, desk.id_entropy());
     let new = NewTeam { id: &id, spec: &spec, now };
     teams::insert(&mut tx, &permit, &new).await.map_err(|error| name_taken(error, &spec.name))?;
-    let mut changes = spec.changes_since(&TeamSpec::default());
-    changes.iter_mut().for_each(|change| change.before = None);
-    let event = Event::new(EventKind::TeamCreated, id.as_str(), &spec.name).with(changes);
+    let changes = spec.changes_since(&TeamSpec::default());
+    let event = Event::new(EventKind::TeamCreated, id.as_str(), &spec.name).with_new(changes);
     tx.save(&permit, event, now).await?;
     Ok(id)
 }
@@ -110,8 +110,8 @@ pub async fn edit(desk: &Desk, caller: &Caller, form: &EditForm) -> Result<Edite
             .iter()
             .filter(|field| current.differs(&base, **field))
             .map(|field| {
-                let sentence =
-                    format!("Now: {}. You entered: {}.", current.reads(*field), mine.reads(*field));
+                let words = |spec: &TeamSpec| audit_words::value(&spec.value(*field), &context.org.zone);
+                let sentence = format!("Now: {}. You entered: {}.", words(current), words(&mine));
                 FieldError::new(form_field(*field, &mine), ParseError::new(sentence))
             })
             .collect();

@@ -49,9 +49,9 @@ on_both!(
         for text in ["", "ci", "ci", "prod"] {
             keys::list(&desk, &support.caller, &at.org.slug, &list(text)).await.unwrap();
         }
-        let of_keys = r#"{"field":"list","before":null,"after":"keys"}"#;
+        let of_keys = r#"{"field":"list","before":null,"after":{"text":"keys"}}"#;
         let words = |text: &str| {
-            format!(r#"Northwind [{of_keys},{{"field":"search","before":null,"after":"{text}"}}]"#)
+            format!(r#"Northwind [{of_keys},{{"field":"search","before":null,"after":{{"text":"{text}"}}}}]"#)
         };
         assert_eq!(looks(&desk).await, [format!("Northwind [{of_keys}]"), words("ci"), words("prod")]);
 
@@ -88,7 +88,10 @@ on_both!(
         for secret in [&secret, &theirs] {
             assert!(!desk.dump().await.contains(secret.as_str()));
         }
-        assert!(looks[1..].iter().all(|look| look.contains("a whole secret")), "{looks:?}");
+        assert!(
+            looks[1..].iter().all(|look| look.contains(r#""search","before":null,"after":"secret""#)),
+            "{looks:?}"
+        );
     }
 );
 
