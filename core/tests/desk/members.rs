@@ -1,6 +1,6 @@
 //! The members of an organisation: who acts on whom, the last owner, and the keys of those who left.
 
-use keydesk_core::domain::audit::EventKind;
+use keydesk_core::domain::audit::{Change, Choice, EventKind};
 use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::list_filter::MemberFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
@@ -503,7 +503,7 @@ on_both!(
         // The event names the person; the role is a change of it.
         let event = audit::of_subject(&mut read, &owner.org.id, id.as_str(), 1).await.unwrap().remove(0);
         assert_eq!((event.kind, &event.subject_name), (EventKind::MemberLeft, name));
-        assert_eq!(event.before("role"), Some("admin"));
+        assert_eq!(event.changes[0], Change::removed("role", Choice::Admin));
     }
 );
 
