@@ -109,6 +109,11 @@ pub fn note_org(slug: &str) {
     }
 }
 
+/// Runs an action and ends it.
+pub async fn act(action: impl Future<Output = Result<LocalPath, AppError>>) -> Result<(), AppError> {
+    answer(action.await)
+}
+
 /// Ends an action: the next page, or an error with its true status. It is the same for a browser's form and for a
 /// script; the server's layer for plain forms turns the answer into a redirect or a page.
 pub fn answer(result: Result<LocalPath, AppError>) -> Result<(), AppError> {

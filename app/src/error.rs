@@ -100,6 +100,12 @@ impl std::fmt::Display for AppError {
     }
 }
 
+impl From<Vec<FieldError>> for AppError {
+    fn from(fields: Vec<FieldError>) -> Self {
+        AppError::Invalid { fields }
+    }
+}
+
 impl From<OpError> for AppError {
     fn from(error: OpError) -> Self {
         match error {

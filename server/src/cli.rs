@@ -10,8 +10,9 @@ use keydesk_core::Desk;
 use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::numbers::grouped;
-use keydesk_core::domain::person::Email;
-use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
+use keydesk_core::domain::org::{NewOrg, parse_org_name, parse_zone};
+use keydesk_core::domain::parse_error::ParseError;
+use keydesk_core::domain::person::{Email, parse_slug, slug_of};
 use keydesk_core::ops::orgs::{self, By, Owner};
 use keydesk_core::ops::{OpError, audit, links, second_factor};
 use keydesk_core::store::DatabaseUrl;
@@ -263,17 +264,17 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
             changing(&args.serve.data, async |desk| create_org(desk, &args).await).await
         }
         OrgsCommand::Suspend(OrgStatusArgs { slug, reason, data }) => {
-            let form = OrgStatusForm { org: slug, reason };
             let done = changing(&data, async |desk| {
-                orgs::suspend(desk, By::CommandLine, &form).await.map_err(|error| org_error(error, &form.org))
+                let done = orgs::suspend(desk, By::CommandLine, &slug, &reason).await;
+                done.map_err(|error| org_error(error, &slug))
             });
             println!("{} is suspended. Requests with its keys are refused from now on.", done.await?);
             Ok(())
         }
         OrgsCommand::Resume(OrgStatusArgs { slug, reason, data }) => {
-            let form = OrgStatusForm { org: slug, reason };
             let done = changing(&data, async |desk| {
-                orgs::resume(desk, By::CommandLine, &form).await.map_err(|error| org_error(error, &form.org))
+                let done = orgs::resume(desk, By::CommandLine, &slug, &reason).await;
+                done.map_err(|error| org_error(error, &slug))
             });
             println!("{} is resumed. Its keys work again.", done.await?);
             Ok(())
@@ -284,7 +285,7 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
         OrgsCommand::Credit(args) => money::enter(EntryKind::Credit, args).await,
         OrgsCommand::Debit(args) => money::enter(EntryKind::Debit, args).await,
         OrgsCommand::EnforceBalance { slug, enforce, data } => {
-            changing(&data, async |desk| money::enforce(desk, slug, enforce).await).await
+            changing(&data, async |desk| money::enforce(desk, slug, enforce == "on").await).await
         }
     }
 }
@@ -300,9 +301,8 @@ async fn list_orgs(desk: &Desk) -> Result<(), String> {
 
 async fn create_org(desk: &Desk, args: &CreateOrgArgs) -> Result<(), String> {
     let CreateOrgArgs { name, owner, slug, zone, serve } = args;
-    let form =
-        NewOrgForm { name: name.clone(), slug: slug.clone(), zone: zone.clone(), email: owner.clone() };
-    let created = orgs::create(desk, By::CommandLine, &form).await.map_err(op_error)?;
+    let new = new_org(name, slug, zone, owner).map_err(|error| error.to_string())?;
+    let created = orgs::create(desk, By::CommandLine, &new).await.map_err(op_error)?;
     match created.owner {
         Owner::Joined(owner) => {
             println!("{} is created at /{}. {owner} is its owner.", created.name, created.slug)
@@ -313,6 +313,13 @@ async fn create_org(desk: &Desk, args: &CreateOrgArgs) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// An empty slug is made from the name.
+fn new_org(name: &str, slug: &str, zone: &str, email: &str) -> Result<NewOrg, ParseError> {
+    let name = parse_org_name(name)?;
+    let slug = if slug.trim().is_empty() { slug_of(&name) } else { parse_slug(slug)? };
+    Ok(NewOrg { name, slug, zone: parse_zone(zone)?, email: Email::parse(email)? })
 }
 
 async fn demonstrate(args: DemoArgs) -> Result<(), String> {

@@ -10,21 +10,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use keydesk_core::domain::field_error::FieldError;
 use keydesk_core::domain::ids::{KeyId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::invitation::{Invite, InviteTeam};
 use keydesk_core::domain::key::{KeySpec, Status};
-use keydesk_core::domain::ledger::EntryKind;
+use keydesk_core::domain::ledger::{AddEntry, EntryKind, NewEntry};
+use keydesk_core::domain::limits::Budget;
 use keydesk_core::domain::moment::{Moment, Zone};
-use keydesk_core::domain::org::Org;
-use keydesk_core::domain::person::{Email, Person};
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::org::{NewOrg, Org};
+use keydesk_core::domain::person::{Email, Person, slug_of};
 use keydesk_core::domain::policy::{MembersCreate, OrgRole, PlatformRole};
+use keydesk_core::domain::settings::EditSettings;
 use keydesk_core::domain::team::{TeamRole, TeamSpec};
 use keydesk_core::domain::usage::Tokens;
-use keydesk_core::forms::key::{KeyRef, RevokeForm};
-use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
-use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
-use keydesk_core::forms::settings::{SaveForm, SettingsForm};
-use keydesk_core::forms::team::{CreateForm, TeamForm};
+use keydesk_core::domain::window::Period;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::invitations;
 use keydesk_core::ops::orgs::{self, By};
@@ -95,7 +95,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
     // Paid in before anything was spent.
     let begun = now.plus_days(-201).plus_ms(2 * plan::HOUR);
     keep_balance(&past, &northwind, &fjord, begun).await?;
-    credit(&past, &northwind, &fjord, begun.plus_ms(60_000), "60", "Invoice 2026-017").await?;
+    credit(&past, &northwind, &fjord, begun.plus_ms(60_000), 60, "Invoice 2026-017").await?;
     let mut report = DemoReport { people: who(), keys: 0, requests: 0 };
     for (org, plans) in
         [(&northwind, plan::northwind(now, &zone, &models)), (&fjord, plan::fjord(now, &oslo, &models))]
@@ -105,7 +105,7 @@ pub async fn seed(desk: &Desk) -> Result<DemoReport, OpError> {
         report.requests += use_keys(desk, org, &plans, &made).await?;
     }
     invite_two(&past, &northwind, now).await?;
-    credit(&past, &northwind, &fjord, now.plus_ms(-7 * 60_000), "40", "Invoice 2026-118").await?;
+    credit(&past, &northwind, &fjord, now.plus_ms(-7 * 60_000), 40, "Invoice 2026-118").await?;
     seed_harbour(&past, &northwind, now).await?;
     upkeep::expire_keys(desk).await?;
     desk.db.analyze().await?;
@@ -162,8 +162,7 @@ async fn seed_northwind(past: &Past, start: Moment, zone: Zone, hash: &str) -> R
     for (number, name) in TEAMS.iter().enumerate() {
         let desk = past.at(start.plus_ms((number as i64 + 1) * 7 * 60_000));
         let spec = TeamSpec { name: (*name).to_owned(), bounds: plan::bounds_of_team(number) };
-        let form = CreateForm { org: org.slug.clone(), team: TeamForm::of(&spec, &[]) };
-        teams.push(teams::create(desk, &people[0], &form).await?);
+        teams.push(teams::create(desk, &people[0], &org.slug, &spec).await?);
     }
     for (number, &(_, _, part, in_teams)) in PEOPLE.iter().enumerate() {
         let desk = past.at(start.plus_ms(plan::HOUR + number as i64 * 23 * 60_000));
@@ -212,25 +211,19 @@ fn owner_at(org: &Seeded, at: Moment) -> Caller {
 async fn set_rules(past: &Past, northwind: &Seeded, at: Moment) -> Result<(), OpError> {
     let (desk, ana) = (past.at(at), owner_at(northwind, at));
     let view = orgs::settings(desk, &ana, &northwind.org.slug).await?;
-    let settings = SettingsForm {
-        org_month_mode: "limit".into(),
-        org_month: "1500".into(),
-        members_create: MembersCreate::InTeams.as_str().into(),
-        max_key_days_mode: "limit".into(),
-        max_key_days: "365".into(),
-        max_keys_per_member_mode: "limit".into(),
-        max_keys_per_member: "25".into(),
-        ..view.form
-    };
+    let mut mine = view.settings.clone();
+    mine.budgets = vec![Budget { period: Period::Month, amount: Money::from_nanos(1_500_000_000_000) }];
+    mine.rules.members_create = MembersCreate::InTeams;
+    mine.rules.max_key_days = Some(365);
+    mine.rules.max_keys_per_member = Some(25);
     let (org, version) = (northwind.org.slug.clone(), view.context.org.version);
-    orgs::save(desk, &ana, &SaveForm { org, version, settings, ..Default::default() }).await?;
+    orgs::save(desk, &ana, &EditSettings { org, version, base: Some(view.settings), mine }).await?;
     Ok(())
 }
 
 /// Fjord pays before it spends.
 async fn keep_balance(past: &Past, northwind: &Seeded, fjord: &Seeded, at: Moment) -> Result<(), OpError> {
-    let form = EnforceForm { org: fjord.org.slug.clone(), enforce: "on".into() };
-    orgs::enforce(past.at(at), By::Operator(&owner_at(northwind, at)), &form).await?;
+    orgs::enforce(past.at(at), By::Operator(&owner_at(northwind, at)), &fjord.org.slug, true).await?;
     Ok(())
 }
 
@@ -239,18 +232,15 @@ async fn credit(
     northwind: &Seeded,
     fjord: &Seeded,
     at: Moment,
-    amount: &str,
+    dollars: i64,
     note: &str,
 ) -> Result<(), OpError> {
     let (desk, ana) = (past.at(at), owner_at(northwind, at));
     let view = orgs::balance(desk, By::Operator(&ana), &fjord.org.slug, None).await?;
-    let entry = EntryForm {
-        kind: EntryKind::Credit.as_str().into(),
-        amount: amount.into(),
-        note: format!("{note}, bank transfer"),
-    };
-    let form = EnterForm { org: fjord.org.slug.clone(), seq: view.balance.last_seq + 1, entry };
-    orgs::add_entry(desk, By::Operator(&ana), &form).await?;
+    let amount = Money::from_nanos(dollars * 1_000_000_000);
+    let entry = NewEntry { kind: EntryKind::Credit, amount, note: format!("{note}, bank transfer") };
+    let add = AddEntry { org: fjord.org.slug.clone(), seq: view.balance.last_seq + 1, entry };
+    orgs::add_entry(desk, By::Operator(&ana), &add).await?;
     Ok(())
 }
 
@@ -271,16 +261,17 @@ async fn invite_two(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), 
 
 /// A small organisation that is suspended because it did not pay.
 async fn seed_harbour(past: &Past, northwind: &Seeded, now: Moment) -> Result<(), OpError> {
-    let form = NewOrgForm {
-        name: "Harbour Media".into(),
-        slug: String::new(),
-        zone: "Europe/Oslo".into(),
-        email: "erik@fjord.example".into(),
+    let name = "Harbour Media".to_owned();
+    let new = NewOrg {
+        slug: slug_of(&name),
+        name,
+        zone: Zone::parse("Europe/Oslo").unwrap_or_else(Zone::utc),
+        email: Email::parse("erik@fjord.example").map_err(|error| FieldError::new("email", error))?,
     };
-    let harbour = orgs::create(past.at(now.plus_days(-120)), By::CommandLine, &form).await?;
+    let harbour = orgs::create(past.at(now.plus_days(-120)), By::CommandLine, &new).await?;
     let at = now.plus_days(-12);
-    let unpaid = OrgStatusForm { org: harbour.slug, reason: "Unpaid since August".into() };
-    orgs::suspend(past.at(at), By::Operator(&owner_at(northwind, at)), &unpaid).await?;
+    let ana = owner_at(northwind, at);
+    orgs::suspend(past.at(at), By::Operator(&ana), &harbour.slug, "Unpaid since August").await?;
     Ok(())
 }
 
@@ -352,15 +343,13 @@ async fn create(desk: &Desk, org: &Seeded, caller: &Caller, plan: &PlannedKey) -
 
 async fn change(desk: &Desk, org: &Seeded, caller: &Caller, id: &KeyId, act: Act<'_>) -> Result<(), OpError> {
     let slug = &org.org.slug;
-    let key = KeyRef { org: slug.clone(), id: id.to_string() };
     match act {
         Act::Create => {}
         Act::Edit(spec) => seed::edit_key(desk, caller, slug, id, spec).await?,
-        Act::Switch(Status::Active) => drop(keys::enable(desk, caller, &key).await?),
-        Act::Switch(_) => drop(keys::disable(desk, caller, &key).await?),
+        Act::Switch(Status::Active) => drop(keys::enable(desk, caller, slug, id.as_str()).await?),
+        Act::Switch(_) => drop(keys::disable(desk, caller, slug, id.as_str()).await?),
         Act::Revoke => {
-            let form = RevokeForm { org: key.org, id: key.id, ..RevokeForm::default() };
-            keys::revoke(desk, caller, &form).await?;
+            keys::revoke(desk, caller, slug, id.as_str(), "").await?;
         }
     }
     Ok(())

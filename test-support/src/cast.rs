@@ -11,7 +11,7 @@ use keydesk_core::domain::person::{Email, slug_of};
 use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, test_permit};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
-use keydesk_core::forms::provider::{AddForm, ProviderForm};
+use keydesk_core::forms::provider::ProviderForm;
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{invitations, keys, providers};
 use keydesk_core::store::people::{self, NewPerson};
@@ -208,8 +208,7 @@ impl TestDesk {
             credential_env: "KEYDESK_TESTS_API_KEY".into(),
             ..ProviderForm::with_defaults()
         };
-        let form = AddForm { provider };
-        providers::add(self, By::CommandLine, &form).await.unwrap().id
+        providers::add(self, By::CommandLine, &provider.parse().unwrap()).await.unwrap().id
     }
 
     /// Somebody new in the cast's team, who never signs in.

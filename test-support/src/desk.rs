@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::submit;
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::{OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::Key;
@@ -153,7 +154,7 @@ impl TestDesk {
     }
 
     pub async fn create(&self, at: &At, key: KeyForm) -> Result<IssuedKey, OpError> {
-        ops::keys::create(self, &at.caller, &create_form(at, key)).await
+        submit::create_key(self, &at.caller, &create_form(at, key)).await
     }
 
     pub async fn create_key(&self, at: &At, name: &str) -> IssuedKey {
@@ -166,26 +167,27 @@ impl TestDesk {
 
     pub async fn revoke(&self, at: &At, issued: &IssuedKey, name: &str) -> Result<String, OpError> {
         let form = RevokeForm { org: at.org.slug.clone(), id: issued.id.to_string(), name: name.into() };
-        ops::keys::revoke(self, &at.caller, &form).await
+        submit::revoke_key(self, &at.caller, &form).await
     }
 
     pub async fn disable(&self, at: &At, issued: &IssuedKey) -> Result<String, OpError> {
-        ops::keys::disable(self, &at.caller, &key_ref(at, issued)).await
+        submit::disable_key(self, &at.caller, &key_ref(at, issued)).await
     }
 
     pub async fn enable(&self, at: &At, issued: &IssuedKey) -> Result<String, OpError> {
-        ops::keys::enable(self, &at.caller, &key_ref(at, issued)).await
+        submit::enable_key(self, &at.caller, &key_ref(at, issued)).await
     }
 
     /// The edit form as a page draws it now.
     pub async fn drawn(&self, at: &At, issued: &IssuedKey) -> EditForm {
         let view = ops::keys::edit_form(self, &at.caller, &at.org.slug, issued.id.as_str()).await.unwrap();
+        let form = submit::key_form(&view);
         EditForm {
             org: at.org.slug.clone(),
             id: issued.id.to_string(),
             version: view.key.unwrap().version,
-            was: serde_json::to_string(&view.form).unwrap(),
-            key: view.form,
+            was: serde_json::to_string(&form).unwrap(),
+            key: form,
         }
     }
 

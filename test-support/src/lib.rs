@@ -9,6 +9,7 @@ pub mod clock;
 pub mod database;
 pub mod desk;
 pub mod random;
+pub mod submit;
 
 pub use cast::{Cast, TestKey, Who};
 pub use client::{Answer, Ask, Browser, Cookie, Fields, SPOTS, Spot};

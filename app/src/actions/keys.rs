@@ -4,13 +4,14 @@ use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{KeyFilter, MAX_SEARCH, Sort, StateFilter};
 use keydesk_core::domain::key_format::{hint, looks_like_secret};
 use keydesk_core::forms::key::{CreateForm, EditForm, KeyRef, RevokeForm, SearchForm};
-use keydesk_core::ops::keys::{self, Edited, Found};
+use keydesk_core::ops::edit::Outcome;
+use keydesk_core::ops::keys::{self, Found};
 use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::tell;
-use crate::ask::{answer, caller, desk};
+use super::{edit_conflict, tell};
+use crate::ask::{act, answer, caller, desk};
 use crate::error::AppError;
 use crate::key_status::status_word;
 use crate::path::LocalPath;
@@ -18,116 +19,100 @@ use crate::sealed::{self, ISSUED, Issued, Tone};
 
 #[server(endpoint = "keys/create")]
 pub async fn create_key(form: CreateForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let (desk, caller) = (desk()?, caller()?);
-            let caller = reauthenticate(&desk, &caller, &form.reauth).await?;
-            let issued = keys::create(&desk, &caller, &form).await?;
-            let page = LocalPath::issued(&form.org, &issued.id);
-            // The one way a secret leaves: sealed, to the page that shows it.
-            let once = Issued { key_id: issued.id.to_string(), secret: issued.secret.reveal().to_owned() };
-            sealed::send(ISSUED, page.as_str(), once, desk.now());
-            Ok(page)
-        }
-        .await,
-    )
+    act(async {
+        let (desk, caller) = (desk()?, caller()?);
+        let caller = reauthenticate(&desk, &caller, &form.reauth).await?;
+        let issued = keys::create(&desk, &caller, &form.org, &form.key.parse()?).await?;
+        let page = LocalPath::issued(&form.org, &issued.id);
+        // The one way a secret leaves: sealed, to the page that shows it.
+        let once = Issued { key_id: issued.id.to_string(), secret: issued.secret.reveal().to_owned() };
+        sealed::send(ISSUED, page.as_str(), once, desk.now());
+        Ok(page)
+    })
+    .await
 }
 
 #[server(endpoint = "keys/edit")]
 pub async fn edit_key(form: EditForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let (desk, caller) = (desk()?, caller()?);
-            match keys::edit(&desk, &caller, &form).await? {
-                Edited::Saved(id) => {
-                    tell(Tone::Good, format!("Key {} saved.", form.key.name.trim()))?;
-                    Ok(LocalPath::key(&form.org, &id))
-                }
-                Edited::Nothing(id) => {
-                    tell(Tone::Good, "No changes to save.")?;
-                    Ok(LocalPath::key(&form.org, &id))
-                }
-                Edited::EditConflict(conflict) => Err(AppError::EditConflict {
-                    sentence: conflict.sentence,
-                    fields: conflict.errors,
-                    merged: serde_json::to_string(&conflict.form).unwrap_or_default(),
-                }),
+    act(async {
+        let (desk, caller) = (desk()?, caller()?);
+        match keys::edit(&desk, &caller, &form.parse()?).await? {
+            Outcome::Saved(id) => {
+                tell(Tone::Good, format!("Key {} saved.", form.key.name.trim()))?;
+                Ok(LocalPath::key(&form.org, &id))
+            }
+            Outcome::Unchanged(id) => {
+                tell(Tone::Good, "No changes to save.")?;
+                Ok(LocalPath::key(&form.org, &id))
+            }
+            Outcome::Conflict(conflict) => {
+                let models = keys::edit_form(&desk, &caller, &form.org, &form.id).await?.models;
+                Err(edit_conflict(*conflict, |merged| form.merged(&merged, &models)))
             }
         }
-        .await,
-    )
+    })
+    .await
 }
 
 #[server(endpoint = "keys/disable")]
 pub async fn disable_key(form: KeyRef) -> Result<(), AppError> {
-    answer(
-        async {
-            let name = keys::disable(&desk()?, &caller()?, &form).await?;
-            tell(Tone::Good, format!("Key {name} disabled. Requests with it fail immediately."))?;
-            Ok(LocalPath::keys(&form.org).with_id(&form.id))
-        }
-        .await,
-    )
+    act(async {
+        let name = keys::disable(&desk()?, &caller()?, &form.org, &form.id).await?;
+        tell(Tone::Good, format!("Key {name} disabled. Requests with it fail immediately."))?;
+        Ok(LocalPath::keys(&form.org).with_id(&form.id))
+    })
+    .await
 }
 
 #[server(endpoint = "keys/enable")]
 pub async fn enable_key(form: KeyRef) -> Result<(), AppError> {
-    answer(
-        async {
-            let name = keys::enable(&desk()?, &caller()?, &form).await?;
-            tell(Tone::Good, format!("Key {name} enabled. Requests with it are allowed again."))?;
-            Ok(LocalPath::keys(&form.org).with_id(&form.id))
-        }
-        .await,
-    )
+    act(async {
+        let name = keys::enable(&desk()?, &caller()?, &form.org, &form.id).await?;
+        tell(Tone::Good, format!("Key {name} enabled. Requests with it are allowed again."))?;
+        Ok(LocalPath::keys(&form.org).with_id(&form.id))
+    })
+    .await
 }
 
 #[server(endpoint = "keys/revoke")]
 pub async fn revoke_key(form: RevokeForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let name = keys::revoke(&desk()?, &caller()?, &form).await?;
-            tell(Tone::Good, format!("Key {name} revoked. Requests with it fail immediately."))?;
-            Ok(LocalPath::keys(&form.org).with_id(&form.id))
-        }
-        .await,
-    )
+    act(async {
+        let name = keys::revoke(&desk()?, &caller()?, &form.org, &form.id, &form.name).await?;
+        tell(Tone::Good, format!("Key {name} revoked. Requests with it fail immediately."))?;
+        Ok(LocalPath::keys(&form.org).with_id(&form.id))
+    })
+    .await
 }
 
 /// The search box. It posts, so that a pasted secret never stands in an address.
 #[server(endpoint = "keys/search")]
 pub async fn search_keys(form: SearchForm) -> Result<(), AppError> {
-    answer(
-        async {
-            match keys::search(&desk()?, &caller()?, &form).await? {
-                Found::Key(id) => Ok(LocalPath::key(&form.org, &id)),
-                Found::RetiredSecretOf(id) => {
-                    tell(
-                        Tone::Warn,
-                        "A rotation replaced that secret, so it no longer works. This is its key.",
-                    )?;
-                    Ok(LocalPath::key(&form.org, &id))
-                }
-                Found::NoSuchSecret(sentence) => {
-                    tell(Tone::Warn, sentence)?;
-                    Ok(LocalPath::keys(&form.org).with_query(&rest(&form.rest)))
-                }
-                Found::Text(text) => {
-                    // No longer than the list reads it.
-                    let text: String = text.chars().take(MAX_SEARCH).collect();
-                    let query = serde_urlencoded::to_string([("q", text)]).unwrap_or_default();
-                    let rest = rest(&form.rest);
-                    let query = match (query.as_str(), rest.as_str()) {
-                        ("q=", rest) => rest.to_owned(),
-                        (query, "") => query.to_owned(),
-                        (query, rest) => format!("{query}&{rest}"),
-                    };
-                    Ok(LocalPath::keys(&form.org).with_query(&query))
-                }
+    act(async {
+        match keys::search(&desk()?, &caller()?, &form).await? {
+            Found::Key(id) => Ok(LocalPath::key(&form.org, &id)),
+            Found::RetiredSecretOf(id) => {
+                tell(Tone::Warn, "A rotation replaced that secret, so it no longer works. This is its key.")?;
+                Ok(LocalPath::key(&form.org, &id))
+            }
+            Found::NoSuchSecret(sentence) => {
+                tell(Tone::Warn, sentence)?;
+                Ok(LocalPath::keys(&form.org).with_query(&rest(&form.rest)))
+            }
+            Found::Text(text) => {
+                // No longer than the list reads it.
+                let text: String = text.chars().take(MAX_SEARCH).collect();
+                let query = serde_urlencoded::to_string([("q", text)]).unwrap_or_default();
+                let rest = rest(&form.rest);
+                let query = match (query.as_str(), rest.as_str()) {
+                    ("q=", rest) => rest.to_owned(),
+                    (query, "") => query.to_owned(),
+                    (query, rest) => format!("{query}&{rest}"),
+                };
+                Ok(LocalPath::keys(&form.org).with_query(&query))
             }
         }
-        .await,
-    )
+    })
+    .await
 }
 
 /// The list's other parameters, as they may stand in an address again.

@@ -12,9 +12,19 @@ pub mod session;
 pub mod support;
 pub mod teams;
 
+use keydesk_core::ops::edit::EditConflict;
+use serde::Serialize;
+
 use crate::ask::desk;
 use crate::error::AppError;
 use crate::sealed::{self, FLASH, Flash, Tone};
+
+/// What the form shows after another edit was saved first. `form` makes it from what both became together.
+fn edit_conflict<S, F: Serialize>(conflict: EditConflict<S>, form: impl FnOnce(S) -> F) -> AppError {
+    let EditConflict { sentence, errors, merged } = conflict;
+    let merged = serde_json::to_string(&form(merged)).unwrap_or_default();
+    AppError::EditConflict { sentence, fields: errors, merged }
+}
 
 /// One line for the next page.
 fn tell(tone: Tone, sentence: impl Into<String>) -> Result<(), AppError> {

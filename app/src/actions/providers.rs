@@ -1,85 +1,80 @@
 //! Connect, change and retire a provider, and route models to it. For the installation's operator.
 
-use keydesk_core::forms::provider::{AddForm, RetireForm, RouteForm, SaveForm};
+use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
+use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::By;
-use keydesk_core::ops::providers::{self, Retired, Routed, Saved};
+use keydesk_core::ops::providers::{self, Retired, Routed};
 use leptos::prelude::*;
 
-use super::tell;
-use crate::ask::{answer, caller, desk};
+use super::{edit_conflict, tell};
+use crate::ask::{act, caller, desk};
 use crate::error::AppError;
 use crate::path::LocalPath;
 use crate::sealed::Tone;
 
 #[server(endpoint = "providers/add")]
 pub async fn add_provider(form: AddForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let provider = providers::add(&desk()?, By::Operator(&caller()?), &form).await?;
-            let sentence = format!(
-                "{} is saved with {}. Next, choose the models that it serves.",
-                provider.name, provider.base_url
-            );
-            tell(Tone::Good, sentence)?;
-            Ok(LocalPath::provider(&provider.id))
-        }
-        .await,
-    )
+    act(async {
+        let caller = caller()?;
+        By::Operator(&caller).must_operate()?;
+        let provider = providers::add(&desk()?, By::Operator(&caller), &form.provider.parse()?).await?;
+        let sentence = format!(
+            "{} is saved with {}. Next, choose the models that it serves.",
+            provider.name, provider.base_url
+        );
+        tell(Tone::Good, sentence)?;
+        Ok(LocalPath::provider(&provider.id))
+    })
+    .await
 }
 
 #[server(endpoint = "providers/save")]
 pub async fn save_provider(form: SaveForm) -> Result<(), AppError> {
-    answer(
-        async {
-            match providers::save(&desk()?, By::Operator(&caller()?), &form).await? {
-                Saved::Saved(spec) => {
-                    let sentence = format!("{} is saved. New requests go to {}.", spec.name, spec.base_url);
-                    tell(Tone::Good, sentence)?;
-                    Ok(LocalPath::providers().with_id(&form.id))
-                }
-                Saved::Nothing => {
-                    tell(Tone::Good, "No changes to save.")?;
-                    Ok(LocalPath::providers().with_id(&form.id))
-                }
-                Saved::EditConflict(conflict) => Err(AppError::EditConflict {
-                    sentence: conflict.sentence,
-                    fields: conflict.errors,
-                    merged: serde_json::to_string(&conflict.form).unwrap_or_default(),
-                }),
+    act(async {
+        let caller = caller()?;
+        By::Operator(&caller).must_operate()?;
+        match providers::save(&desk()?, By::Operator(&caller), &form.parse()?).await? {
+            Outcome::Saved(spec) => {
+                let sentence = format!("{} is saved. New requests go to {}.", spec.name, spec.base_url);
+                tell(Tone::Good, sentence)?;
+                Ok(LocalPath::providers().with_id(&form.id))
             }
+            Outcome::Unchanged(_) => {
+                tell(Tone::Good, "No changes to save.")?;
+                Ok(LocalPath::providers().with_id(&form.id))
+            }
+            Outcome::Conflict(conflict) => Err(edit_conflict(*conflict, |merged| ProviderForm::of(&merged))),
         }
-        .await,
-    )
+    })
+    .await
 }
 
 #[server(endpoint = "providers/route")]
 pub async fn route_models(form: RouteForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let routed = providers::route(&desk()?, By::Operator(&caller()?), &form).await?;
-            tell(Tone::Good, routed_words(&routed))?;
-            Ok(LocalPath::providers().with_id(&form.id))
-        }
-        .await,
-    )
+    act(async {
+        let caller = caller()?;
+        By::Operator(&caller).must_operate()?;
+        let routed = providers::route(&desk()?, By::Operator(&caller), &form.parse()?).await?;
+        tell(Tone::Good, routed_words(&routed))?;
+        Ok(LocalPath::providers().with_id(&form.id))
+    })
+    .await
 }
 
 #[server(endpoint = "providers/retire")]
 pub async fn retire_provider(form: RetireForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let Retired { name, unrouted } =
-                providers::retire(&desk()?, By::Operator(&caller()?), &form).await?;
-            let sentence = match unrouted.len() {
-                0 => format!("{name} is retired. It served no models."),
-                1 => format!("{name} is retired. {} is no longer served.", unrouted[0]),
-                count => format!("{name} is retired. Its {count} models are no longer served."),
-            };
-            tell(Tone::Good, sentence)?;
-            Ok(LocalPath::providers())
-        }
-        .await,
-    )
+    act(async {
+        let Retired { name, unrouted } =
+            providers::retire(&desk()?, By::Operator(&caller()?), &form.id).await?;
+        let sentence = match unrouted.len() {
+            0 => format!("{name} is retired. It served no models."),
+            1 => format!("{name} is retired. {} is no longer served.", unrouted[0]),
+            count => format!("{name} is retired. Its {count} models are no longer served."),
+        };
+        tell(Tone::Good, sentence)?;
+        Ok(LocalPath::providers())
+    })
+    .await
 }
 
 fn routed_words(routed: &Routed) -> String {

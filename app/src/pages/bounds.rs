@@ -1,9 +1,11 @@
 //! The fields that the forms of keys and teams share: models, budgets and rate limits. A team's limits stand beside the
 //! fields of its keys.
 
+use keydesk_core::domain::limits::Rate;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::window::Period;
+use keydesk_core::forms::parts::LimitFields;
 use leptos::prelude::*;
 
 use crate::ui::field::{FieldErrors, LimitField, field_error, help, lines_field};
@@ -11,13 +13,12 @@ use crate::ui::icon::{Icon, icon};
 
 /// What the fields are filled with, and how they are sent.
 pub struct BoundFields<'a> {
-    /// The form's name: `form[key]` sends `form[key][rpm]`.
+    /// The form's name: `form[key]` sends `form[key][scope]`.
     pub within: &'static str,
     pub scope: &'a str,
     pub models: &'a [String],
     pub patterns: &'a str,
-    /// A limit's mode and value.
-    pub pair: &'a dyn Fn(&str) -> (&'a str, &'a str),
+    pub limits: &'a LimitFields,
     /// What bounds a field, if anything does.
     pub bound: &'a dyn Fn(&str) -> Option<String>,
     /// Under the choice of every model.
@@ -27,6 +28,10 @@ pub struct BoundFields<'a> {
 }
 
 impl BoundFields<'_> {
+    fn limit_name(&self, field: &str) -> String {
+        format!("{}[limits][{field}]", self.within)
+    }
+
     fn bound(&self, field: &str) -> String {
         (self.bound)(field).unwrap_or_default()
     }
@@ -100,17 +105,16 @@ impl BoundFields<'_> {
             LimitField {
                 field: period.as_str(),
                 legend,
-                within: self.within,
+                name: self.limit_name(period.as_str()),
                 before: "$",
                 after: "",
                 help: format!("{resets} {}", self.bound(period.as_str())).trim_end().to_owned(),
             }
-            .draw((self.pair)(period.as_str()), field_errors)
+            .draw(self.limits.budget(period), field_errors)
         };
         let others = [Period::Day, Period::Week, Period::Total];
         let open = others.iter().any(|period| {
-            let field = period.as_str();
-            (self.pair)(field).0 == "limit" || field_errors.of(field).is_some()
+            self.limits.budget(*period).is_limit() || field_errors.of(period.as_str()).is_some()
         });
         view! {
             {budget(Period::Month)}
@@ -123,15 +127,16 @@ impl BoundFields<'_> {
     }
 
     pub fn rates(&self, field_errors: &FieldErrors) -> AnyView {
-        let rate = |field: &'static str, legend, after, words: &str| {
+        let rate = |rate: Rate, legend, after, words: &str| {
+            let field = rate.as_str();
             let help = format!("{words} {}", self.bound(field)).trim().to_owned();
-            LimitField { field, legend, within: self.within, before: "", after, help }
-                .draw((self.pair)(field), field_errors)
+            LimitField { field, legend, name: self.limit_name(field), before: "", after, help }
+                .draw(self.limits.rate(rate), field_errors)
         };
         view! {
-            {rate("rpm", "Requests", "per minute", "Counted over the last 60 seconds.")}
-            {rate("tpm", "Tokens", "per minute", "Input and output tokens, counted over the last 60 seconds. You can type 10k or 1.5m.")}
-            {rate("concurrent", "Concurrent requests", "at a time", "Maximum requests in progress at the same time.")}
+            {rate(Rate::Rpm, "Requests", "per minute", "Counted over the last 60 seconds.")}
+            {rate(Rate::Tpm, "Tokens", "per minute", "Input and output tokens, counted over the last 60 seconds. You can type 10k or 1.5m.")}
+            {rate(Rate::Concurrent, "Concurrent requests", "at a time", "Maximum requests in progress at the same time.")}
         }
         .into_any()
     }

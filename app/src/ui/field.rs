@@ -1,6 +1,7 @@
 //! Form fields: label above, help below, the error below that. A field finds its own error by name. Names are sent as `form[…]`: each action takes one struct of that name.
 
 use keydesk_core::domain::field_error::FieldError;
+use keydesk_core::forms::parts;
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
@@ -277,8 +278,8 @@ impl UnitField {
 pub struct LimitField {
     pub field: &'static str,
     pub legend: &'static str,
-    /// The name that is sent is this with the field's in brackets: `form[key]` sends `form[key][rpm]`.
-    pub within: &'static str,
+    /// Its choice is sent as this with `[mode]`, and its value as this with `[value]`.
+    pub name: String,
     /// Before the value, such as `$`.
     pub before: &'static str,
     /// After the value, such as `per minute`.
@@ -287,10 +288,11 @@ pub struct LimitField {
 }
 
 impl LimitField {
-    pub fn draw(self, (mode, value): (&str, &str), field_errors: &FieldErrors) -> AnyView {
+    pub fn draw(self, limit: &parts::LimitField, field_errors: &FieldErrors) -> AnyView {
         let field = self.field;
         let wrong = field_errors.of(field);
-        let mode_name = format!("{}[{field}_mode]", self.within);
+        let (mode, value) = (limit.mode.as_str(), limit.value.clone());
+        let mode_name = format!("{}[mode]", self.name);
         let unit = |text: &'static str| (!text.is_empty()).then(|| view! { <span>{text}</span> });
         view! {
             <fieldset class="limit" data-field=field>
@@ -311,8 +313,8 @@ impl LimitField {
                         <input
                             class="input"
                             id=field
-                            name=format!("{}[{field}]", self.within)
-                            value=value.to_owned()
+                            name=format!("{}[value]", self.name)
+                            value=value
                             inputmode="decimal"
                             autocomplete="off"
                             aria-label=[self.legend, self.after].join(", ").trim_end_matches(", ").to_owned()

@@ -3,11 +3,9 @@
 //! budgets and limits hold beside the key's, whatever the key was given.
 
 use super::field_error::FieldError;
-use super::key::KeySpec;
-use super::limits::{Budget, Limits};
-use super::moment::{Day, Moment, Zone};
+use super::limits::{Budget, Limits, Rate};
 use super::money::Money;
-use super::numbers::{days_words, grouped};
+use super::numbers::grouped;
 use super::parse_error::ParseError;
 use super::scope::ModelScope;
 use super::window::Period;
@@ -37,14 +35,14 @@ impl Bounds {
         budget_of(&self.budgets, period)
     }
 
-    /// Whether the key is within in every field.
-    pub fn hold(&self, key: &KeySpec) -> bool {
+    /// Whether what a key asks for is within in every field.
+    pub fn contain(&self, key: &Bounds) -> bool {
         self.check("", key, None).is_empty()
     }
 
-    /// Every bound that the key would hit, each told beside its field. `before` is the key as it stands in this same team:
+    /// Each bound that a key's own would exceed, beside its field. `before` is the key as it stands in this same team:
     /// where the team became stricter since, what was above may stay or come down, and may not go up.
-    pub fn check(&self, team: &str, key: &KeySpec, before: Option<&KeySpec>) -> Vec<FieldError> {
+    pub fn check(&self, team: &str, key: &Bounds, before: Option<&Bounds>) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let mut refuse = |field: &str, sentence: String| {
             errors.push(FieldError::new(field, ParseError::new(sentence)));
@@ -52,23 +50,24 @@ impl Bounds {
         if let Some(sentence) = self.refused_models(team, key, before) {
             refuse("models", sentence);
         }
-        for period in [Period::Total, Period::Month, Period::Week, Period::Day] {
-            let of = |spec: &KeySpec| budget_of(&spec.budgets, period);
+        for period in Period::LONGEST_FIRST {
+            let of = |bounds: &Bounds| bounds.budget(period);
             if let Some(max) = above(of(key), self.budget(period), before.map(of)) {
                 let sentence = format!("{team} allows at most {max} {}. Enter that or less.", period.label());
                 refuse(period.as_str(), sentence);
             }
         }
-        for (field, unit, of) in RATES {
-            if let Some(max) = above(of(&key.limits), of(&self.limits), before.map(|key| of(&key.limits))) {
-                let sentence = format!("{team} allows at most {} {unit}. Enter that or less.", grouped(max));
-                refuse(field, sentence);
+        for rate in Rate::ALL {
+            let of = |bounds: &Bounds| rate.of(&bounds.limits);
+            if let Some(max) = above(of(key), of(self), before.map(of)) {
+                let (max, unit) = (grouped(max), rate.unit());
+                refuse(rate.as_str(), format!("{team} allows at most {max} {unit}. Enter that or less."));
             }
         }
         errors
     }
 
-    fn refused_models(&self, team: &str, key: &KeySpec, before: Option<&KeySpec>) -> Option<String> {
+    fn refused_models(&self, team: &str, key: &Bounds, before: Option<&Bounds>) -> Option<String> {
         let within = |scope: &ModelScope| scope.beyond(&self.models).is_none();
         if within(&key.models) {
             return None;
@@ -107,19 +106,10 @@ impl Bounds {
             let max = self.budget(period)?;
             return Some(format!("{team} allows at most {max} {}.", period.label()));
         }
-        let (_, unit, of) = RATES.iter().find(|(name, ..)| *name == field)?;
-        Some(format!("{team} allows at most {} {unit}.", grouped(of(&self.limits)?)))
+        let rate = Rate::ALL.into_iter().find(|rate| rate.as_str() == field)?;
+        Some(format!("{team} allows at most {} {}.", grouped(rate.of(&self.limits)?), rate.unit()))
     }
 }
-
-type Rate = (&'static str, &'static str, fn(&Limits) -> Option<i64>);
-
-/// Field, words after the number, and where it is.
-const RATES: [Rate; 3] = [
-    ("rpm", "requests per minute", |limits| limits.rpm),
-    ("tpm", "tokens per minute", |limits| limits.tpm),
-    ("concurrent", "concurrent requests", |limits| limits.concurrent),
-];
 
 /// The most that is allowed, when the value is above it. No limit is above every limit. What was above before is let pass
 /// while it does not go up.
@@ -133,28 +123,6 @@ fn above<T: PartialOrd + Copy>(value: Option<T>, max: Option<T>, before: Option<
     let is_above = |value: Option<T>| value.is_none_or(|value| value > max);
     let stood_above = before.is_some_and(|before| is_above(before) && !raised(before));
     (is_above(value) && !stood_above).then_some(max)
-}
-
-/// Whether a key may live until `at`, by the organisation's most days from now. The last day counts whole.
-///
-/// # Errors
-/// The sentence for the field.
-pub fn expiry_within(
-    max: Option<i64>,
-    at: Option<Moment>,
-    now: Moment,
-    zone: &Zone,
-) -> Result<(), ParseError> {
-    let Some(max) = max else { return Ok(()) };
-    let last = Day::of(now.plus_days(max), zone).end(zone).plus_ms(-1);
-    if at.is_some_and(|at| at <= last) {
-        return Ok(());
-    }
-    Err(ParseError::new(format!(
-        "Keys in this organisation can't last longer than {}. Choose {} or an earlier day.",
-        days_words(max),
-        last.date(zone)
-    )))
 }
 
 #[cfg(test)]
@@ -186,16 +154,15 @@ mod tests {
         }
     }
 
-    fn key() -> KeySpec {
-        KeySpec {
+    fn key() -> Bounds {
+        Bounds {
             models: scope("claude-opus-4"),
             budgets: monthly(500),
             limits: Limits { rpm: Some(60), tpm: Some(1), concurrent: None },
-            ..KeySpec::default()
         }
     }
 
-    fn told(key: &KeySpec, before: Option<&KeySpec>) -> Vec<(String, String)> {
+    fn told(key: &Bounds, before: Option<&Bounds>) -> Vec<(String, String)> {
         let errors = crew().check("Crew", key, before);
         errors.into_iter().map(|error| (error.field, error.problem.to_string())).collect()
     }
@@ -203,11 +170,10 @@ mod tests {
     #[test]
     fn each_bound_that_is_hit_is_named_beside_its_field() {
         assert_eq!(told(&key(), None), []);
-        let wide = KeySpec {
+        let wide = Bounds {
             models: scope("claude-*\ngemini-3\ngpt-5*"),
             budgets: monthly(501),
             limits: Limits { rpm: Some(61), tpm: None, concurrent: None },
-            ..KeySpec::default()
         };
         let say = |field: &str, sentence: &str| (field.to_owned(), sentence.to_owned());
         assert_eq!(
@@ -219,7 +185,7 @@ mod tests {
                 say("tpm", "Crew allows at most 100,000 tokens per minute. Enter that or less."),
             ]
         );
-        let every = KeySpec { models: ModelScope::Every, ..key() };
+        let every = Bounds { models: ModelScope::Every, ..key() };
         assert_eq!(
             told(&every, None),
             [say("models", "Crew does not allow every model. Choose among these: claude-*, gpt-5.")]
@@ -228,49 +194,32 @@ mod tests {
 
     #[test]
     fn no_limit_is_above_every_limit() {
-        let open = KeySpec { budgets: vec![], limits: Limits { rpm: None, ..key().limits }, ..key() };
+        let open = Bounds { budgets: vec![], limits: Limits { rpm: None, ..key().limits }, ..key() };
         let fields: Vec<_> = told(&open, None).into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["month", "rpm"]);
     }
 
     #[test]
     fn what_stood_above_may_stay_or_come_down_and_not_go_up() {
-        let before = KeySpec {
+        let before = Bounds {
             models: scope("gemini-*"),
             budgets: monthly(800),
             limits: Limits { rpm: None, ..key().limits },
-            ..KeySpec::default()
         };
         assert_eq!(told(&before, Some(&before)), []);
-        let lower = KeySpec {
+        let lower = Bounds {
             models: scope("gemini-3"),
             budgets: monthly(700),
             limits: Limits { rpm: Some(600), ..key().limits },
-            ..before.clone()
         };
         assert_eq!(told(&lower, Some(&before)), []);
-        let higher =
-            KeySpec { models: scope("gemini-*\nmistral-*"), budgets: monthly(900), ..before.clone() };
+        let higher = Bounds { models: scope("gemini-*\nmistral-*"), budgets: monthly(900), ..before.clone() };
         let fields: Vec<_> = told(&higher, Some(&before)).into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["models", "month"]);
         // What is within the bound now is bound by it.
-        let within = KeySpec { limits: Limits { rpm: Some(60), ..key().limits }, ..before };
-        let above = KeySpec { limits: Limits { rpm: Some(61), ..key().limits }, ..within.clone() };
+        let within = Bounds { limits: Limits { rpm: Some(60), ..key().limits }, ..before };
+        let above = Bounds { limits: Limits { rpm: Some(61), ..key().limits }, ..within.clone() };
         assert_eq!(told(&above, Some(&within))[0].0, "rpm");
-    }
-
-    #[test]
-    fn a_key_lives_no_longer_than_the_organisation_allows() {
-        let (now, zone) = (Moment::from_ms(1_800_000_000_000), Zone::utc());
-        let within = |at| expiry_within(Some(30), at, now, &zone);
-        assert!(within(Some(now.plus_days(30))).is_ok());
-        assert!(within(Some(now.plus_days(31).plus_ms(86_400_000))).is_err());
-        let never = within(None).unwrap_err().to_string();
-        assert_eq!(
-            never,
-            "Keys in this organisation can't last longer than 30 days. Choose 14 Feb 2027 or an earlier day."
-        );
-        assert!(expiry_within(None, None, now, &zone).is_ok());
     }
 
     fn any_pattern() -> impl Strategy<Value = ModelPattern> {
@@ -302,11 +251,6 @@ mod tests {
         }
     }
 
-    fn spec(bounds: Bounds) -> KeySpec {
-        let Bounds { models, budgets, limits } = bounds;
-        KeySpec { models, budgets, limits, ..KeySpec::default() }
-    }
-
     fn exceeds<T: PartialOrd>(value: Option<T>, max: Option<T>) -> bool {
         max.is_some_and(|max| value.is_none_or(|value| value > max))
     }
@@ -318,8 +262,7 @@ mod tests {
         fn a_key_within_the_bounds_never_exceeds_the_team_in_any_field(
             team in any_bounds(), key in any_bounds(), model in "[ab]{0,6}",
         ) {
-            let key = spec(key);
-            if team.hold(&key) {
+            if team.contain(&key) {
                 prop_assert!(!key.models.allows(&model) || team.models.allows(&model));
                 for period in Period::ALL {
                     prop_assert!(!exceeds(budget_of(&key.budgets, period), team.budget(period)));
@@ -332,19 +275,18 @@ mod tests {
 
         #[test]
         fn what_the_team_itself_may_is_within_its_bounds(team in any_bounds()) {
-            prop_assert!(team.hold(&spec(team.clone())));
+            prop_assert!(team.contain(&team));
         }
 
         #[test]
         fn an_edit_that_passes_never_raises_what_is_above(
             team in any_bounds(), before in any_bounds(), after in any_bounds(), model in "[ab]{0,6}",
         ) {
-            let (before, after) = (spec(before), spec(after));
             if team.check("Crew", &after, Some(&before)).is_empty() {
-                let may = |key: &KeySpec| key.models.allows(&model);
+                let may = |key: &Bounds| key.models.allows(&model);
                 prop_assert!(!may(&after) || team.models.allows(&model) || may(&before));
                 for period in Period::ALL {
-                    let of = |key: &KeySpec| budget_of(&key.budgets, period);
+                    let of = |key: &Bounds| budget_of(&key.budgets, period);
                     prop_assert!(!exceeds(of(&after), team.budget(period)) || !exceeds(of(&after), of(&before)));
                 }
                 prop_assert!(!exceeds(after.limits.rpm, team.limits.rpm) || !exceeds(after.limits.rpm, before.limits.rpm));

@@ -2,9 +2,11 @@
 //! `key_format`, and neither can be reached from a `Key`.
 
 use super::addresses::AllowList;
-use super::audit::{Change, ChangeValue};
+use super::audit::ChangeValue;
+use super::bounds::Bounds;
+use super::edit::{EditField, Editable, edit_field};
 use super::ids::{KeyId, PersonId, TeamId};
-use super::limits::{Budget, BudgetUse, Limits};
+use super::limits::{Budget, BudgetUse, Limits, budget_field};
 use super::moment::Moment;
 use super::money::Money;
 use super::person::PersonName;
@@ -199,130 +201,59 @@ pub struct KeySpec {
 }
 
 /// The names of the ids in a spec.
-#[derive(Clone, Copy)]
-pub struct Names<'a> {
+#[derive(Clone, Default)]
+pub struct Names {
     /// Teams of the organisation.
-    pub teams: &'a [Team],
+    pub teams: Vec<Team>,
     /// Owners that the spec or the one before it names.
-    pub people: &'a [PersonName],
+    pub people: Vec<PersonName>,
 }
 
-/// The editable fields. The word is the form field's name and the audit's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    Name,
-    Note,
-    Team,
-    Owner,
-    Models,
-    Addresses,
-    Budgets,
-    Rpm,
-    Tpm,
-    Concurrent,
-    Expiry,
+impl Names {
+    fn team(&self, id: &TeamId) -> String {
+        let team = self.teams.iter().find(|team| team.id == *id);
+        team.map_or(id.to_string(), |team| team.name.clone())
+    }
+
+    fn person(&self, id: &PersonId) -> String {
+        let person = self.people.iter().find(|person| person.id == *id);
+        person.map_or(id.to_string(), |person| person.name.clone())
+    }
 }
 
-impl Field {
-    pub const ALL: [Field; 11] = [
-        Field::Name,
-        Field::Note,
-        Field::Team,
-        Field::Owner,
-        Field::Models,
-        Field::Addresses,
-        Field::Budgets,
-        Field::Rpm,
-        Field::Tpm,
-        Field::Concurrent,
-        Field::Expiry,
+impl Editable for KeySpec {
+    type Names = Names;
+
+    const FIELDS: &'static [EditField<Self>] = &[
+        edit_field!("name", name, |key, _| key.name.as_str().into()),
+        edit_field!("note", note, |key, _| key.note.as_str().into()),
+        edit_field!("team", team, |key, names| {
+            ChangeValue::Team(key.team.as_ref().map(|id| names.team(id)))
+        }),
+        edit_field!("owner", owner, |key, names| {
+            key.owner.as_ref().map_or(String::new(), |id| names.person(id)).into()
+        }),
+        edit_field!("models", models, |key, _| ChangeValue::Models(key.models.clone())),
+        edit_field!("addresses", addresses, |key, _| ChangeValue::Addresses(key.addresses.clone())),
+        edit_field!("budgets", budgets, |key, _| ChangeValue::Budgets(key.budgets.clone())),
+        edit_field!("rpm", limits.rpm, |key, _| ChangeValue::Limit(key.limits.rpm)),
+        edit_field!("tpm", limits.tpm, |key, _| ChangeValue::Limit(key.limits.tpm)),
+        edit_field!("concurrent", limits.concurrent, |key, _| ChangeValue::Limit(key.limits.concurrent)),
+        KeySpec::EXPIRY,
     ];
 
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Field::Name => "name",
-            Field::Note => "note",
-            Field::Team => "team",
-            Field::Owner => "owner",
-            Field::Models => "models",
-            Field::Addresses => "addresses",
-            Field::Budgets => "budgets",
-            Field::Rpm => "rpm",
-            Field::Tpm => "tpm",
-            Field::Concurrent => "concurrent",
-            Field::Expiry => "expiry",
-        }
+    fn form_field(&self, field: &'static str) -> &'static str {
+        if field == "budgets" { budget_field(&self.budgets) } else { field }
     }
 }
 
 impl KeySpec {
-    /// One field as the audit stores it, with names for ids; `audit_words::value` has the words.
-    pub fn value(&self, field: Field, names: Names<'_>) -> ChangeValue {
-        match field {
-            Field::Name => self.name.as_str().into(),
-            Field::Note => self.note.as_str().into(),
-            Field::Team => ChangeValue::Team(self.team.as_ref().map(|id| {
-                let team = names.teams.iter().find(|team| team.id == *id);
-                team.map_or(id.to_string(), |team| team.name.clone())
-            })),
-            Field::Owner => {
-                let name = self.owner.as_ref().map(|id| {
-                    let person = names.people.iter().find(|person| person.id == *id);
-                    person.map_or(id.to_string(), |person| person.name.clone())
-                });
-                name.unwrap_or_default().into()
-            }
-            Field::Models => ChangeValue::Models(self.models.clone()),
-            Field::Addresses => ChangeValue::Addresses(self.addresses.clone()),
-            Field::Budgets => ChangeValue::Budgets(self.budgets.clone()),
-            Field::Rpm => ChangeValue::Limit(self.limits.rpm),
-            Field::Tpm => ChangeValue::Limit(self.limits.tpm),
-            Field::Concurrent => ChangeValue::Limit(self.limits.concurrent),
-            Field::Expiry => ChangeValue::Expiry(self.expires_at),
-        }
-    }
+    /// When it expires, which a form may leave as it is.
+    pub const EXPIRY: EditField<Self> =
+        edit_field!("expiry", expires_at, |key, _| ChangeValue::Expiry(key.expires_at));
 
-    pub fn differs(&self, other: &KeySpec, field: Field) -> bool {
-        match field {
-            Field::Name => self.name != other.name,
-            Field::Note => self.note != other.note,
-            Field::Team => self.team != other.team,
-            Field::Owner => self.owner != other.owner,
-            Field::Models => self.models != other.models,
-            Field::Addresses => self.addresses != other.addresses,
-            Field::Budgets => self.budgets != other.budgets,
-            Field::Rpm => self.limits.rpm != other.limits.rpm,
-            Field::Tpm => self.limits.tpm != other.limits.tpm,
-            Field::Concurrent => self.limits.concurrent != other.limits.concurrent,
-            Field::Expiry => self.expires_at != other.expires_at,
-        }
-    }
-
-    /// Takes one field over from another spec.
-    pub fn take(&mut self, from: &KeySpec, field: Field) {
-        match field {
-            Field::Name => self.name.clone_from(&from.name),
-            Field::Note => self.note.clone_from(&from.note),
-            Field::Team => self.team.clone_from(&from.team),
-            Field::Owner => self.owner.clone_from(&from.owner),
-            Field::Models => self.models.clone_from(&from.models),
-            Field::Addresses => self.addresses.clone_from(&from.addresses),
-            Field::Budgets => self.budgets.clone_from(&from.budgets),
-            Field::Rpm => self.limits.rpm = from.limits.rpm,
-            Field::Tpm => self.limits.tpm = from.limits.tpm,
-            Field::Concurrent => self.limits.concurrent = from.limits.concurrent,
-            Field::Expiry => self.expires_at = from.expires_at,
-        }
-    }
-
-    /// The audit's before and after, field by field, of what changed from `before` to this.
-    pub fn changes_since(&self, before: &KeySpec, names: Names<'_>) -> Vec<Change> {
-        Field::ALL
-            .into_iter()
-            .filter(|field| self.differs(before, *field))
-            .map(|field| {
-                Change::replaced(field.as_str(), before.value(field, names), self.value(field, names))
-            })
-            .collect()
+    /// What it may use and spend, to compare it with what its team may.
+    pub fn bounds(&self) -> Bounds {
+        Bounds { models: self.models.clone(), budgets: self.budgets.clone(), limits: self.limits }
     }
 }

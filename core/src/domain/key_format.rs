@@ -386,7 +386,7 @@ fn is_hidden(c: char) -> bool {
 pub fn refuse_secret(text: String) -> Result<String, ParseError> {
     if looks_like_secret(&text) {
         return Err(ParseError::new(
-            "This looks like a secret, and secrets are never stored. Write what the key is for.",
+            "This looks like a secret. Secrets are never stored. Describe it in words.",
         ));
     }
     Ok(text)

@@ -2,9 +2,11 @@
 //! what was spent since the first of them that counts. Entries are only ever added; a mistake is set right by another one.
 
 use super::audit::SYSTEM;
+use super::key_format::refuse_secret;
 use super::moment::Moment;
-use super::money::Money;
+use super::money::{Money, parse_budget};
 use super::parse_error::ParseError;
+use super::person::visible_name;
 
 pub const MAX_NOTE: usize = 200;
 /// All credits of an organisation together, and all its debits: their sums stay far from what a number can hold.
@@ -137,6 +139,16 @@ pub struct NewEntry {
     pub note: String,
 }
 
+/// An entry with its place in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddEntry {
+    /// The organisation's slug.
+    pub org: String,
+    /// The number that the entry gets: one more than the newest entry that the operator saw.
+    pub seq: i64,
+    pub entry: NewEntry,
+}
+
 impl NewEntry {
     /// As the ledger keeps it: below zero for a debit.
     pub fn signed(&self) -> Money {
@@ -150,6 +162,28 @@ impl NewEntry {
     pub fn is(&self, entry: &Entry) -> bool {
         (self.kind, self.signed(), self.note.as_str()) == (entry.kind, entry.amount, entry.note.as_str())
     }
+}
+
+/// The amount of an entry, in dollars above zero.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn parse_amount(text: &str) -> Result<Money, ParseError> {
+    match text.trim() {
+        "" => Err(ParseError::new("The amount is empty. Enter dollars, such as 250 or 1,250.50.")),
+        text => parse_budget(text),
+    }
+}
+
+/// What an entry is for.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn parse_note(text: &str) -> Result<String, ParseError> {
+    if text.trim().is_empty() {
+        return Err(ParseError::new("Enter what it is for, such as the invoice number."));
+    }
+    visible_name(text, "Note", MAX_NOTE).and_then(refuse_secret)
 }
 
 #[cfg(test)]

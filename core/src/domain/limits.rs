@@ -58,17 +58,49 @@ pub fn short_count(count: i64) -> String {
     }
 }
 
-/// A limit as people read it, whole.
-pub fn limit_words(limit: Option<i64>) -> String {
-    limit.map_or("No limit".into(), grouped)
+/// The form field under which a mistake about budgets as a whole is shown: the first one's, or the monthly one's.
+pub fn budget_field(budgets: &[Budget]) -> &'static str {
+    budgets.first().map_or("month", |budget| budget.period.as_str())
 }
 
-/// Budgets as people read them, in one line.
-pub fn budget_words(budgets: &[Budget]) -> String {
-    if budgets.is_empty() {
-        return "No limit".into();
+/// A limit on how fast a key may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    Rpm,
+    Tpm,
+    Concurrent,
+}
+
+impl Rate {
+    /// Every one, in the order of forms.
+    pub const ALL: [Rate; 3] = [Rate::Rpm, Rate::Tpm, Rate::Concurrent];
+
+    /// The name of its field.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Rate::Rpm => "rpm",
+            Rate::Tpm => "tpm",
+            Rate::Concurrent => "concurrent",
+        }
     }
-    budgets.iter().map(Budget::summary).collect::<Vec<_>>().join(", ")
+
+    /// The words after its number.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Rate::Rpm => "requests per minute",
+            Rate::Tpm => "tokens per minute",
+            Rate::Concurrent => "concurrent requests",
+        }
+    }
+
+    /// Its number among these limits; `None` is no limit.
+    pub const fn of(self, limits: &Limits) -> Option<i64> {
+        match self {
+            Rate::Rpm => limits.rpm,
+            Rate::Tpm => limits.tpm,
+            Rate::Concurrent => limits.concurrent,
+        }
+    }
 }
 
 /// How fast a key may go. None is "No limit", chosen on purpose.

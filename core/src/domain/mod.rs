@@ -7,6 +7,8 @@ pub mod audit_words;
 pub mod base_url;
 pub mod bounds;
 pub mod device;
+pub mod edit;
+pub mod expiry;
 pub mod field_error;
 pub mod gate;
 pub mod hidden;

@@ -1,10 +1,12 @@
 //! A model that keys can be scoped to, with its prices. The catalogue belongs to the installation, not to an organisation.
 
 use super::audit::{Change, ChangeValue};
+use super::edit::{EditField, Editable, edit_field};
 use super::ids::ProviderId;
 use super::money::Money;
 use super::numbers::{grouped, read_billionths};
 use super::parse_error::ParseError;
+use super::provider::ListedProvider;
 use super::scope::ModelPattern;
 
 /// Prices are nano-dollars for a million tokens.
@@ -67,6 +69,42 @@ impl Model {
     pub fn name_upstream(&self) -> &str {
         if self.upstream_name.is_empty() { &self.id } else { &self.upstream_name }
     }
+}
+
+/// An edit of a model.
+#[derive(Clone, Debug)]
+pub struct EditModel {
+    /// The version that the operator saw.
+    pub version: i64,
+    /// The model as the operator saw it; `None` is as it stands now.
+    pub base: Option<Model>,
+    pub mine: Model,
+}
+
+impl Editable for Model {
+    /// Whom it can be routed to.
+    type Names = Vec<ListedProvider>;
+
+    const FIELDS: &'static [EditField<Self>] = &[
+        edit_field!("vendor", provider, |model, _| model.provider.as_str().into()),
+        edit_field!("route", route, |model, providers| match &model.route {
+            None => "Not served".into(),
+            Some(id) => {
+                let found = providers.iter().find(|listed| listed.provider.id == *id);
+                found.map_or("a provider that was retired".into(), |listed| {
+                    listed.provider.name.as_str().into()
+                })
+            }
+        }),
+        edit_field!("upstream", upstream_name, |model, _| match model.upstream_name.as_str() {
+            "" => "the same name".into(),
+            name => name.into(),
+        }),
+        edit_field!("input", input_price, |model, _| format!("${}", model.input_price.input()).into()),
+        edit_field!("output", output_price, |model, _| format!("${}", model.output_price.input()).into()),
+        edit_field!("cached", cached_price, |model, _| format!("${}", model.cached_price.input()).into()),
+        edit_field!("held", default_output_tokens, |model, _| grouped(model.default_output_tokens).into()),
+    ];
 }
 
 /// A model's id names one model: letters, digits and `. _ : / @ -`, and no `*`.

@@ -97,13 +97,19 @@ impl Money {
     }
 }
 
-/// Reads a budget: as [`Money::parse`], and more than zero, since "none" is a choice of its own.
+/// Reads an amount that must be more than zero.
+///
+/// # Errors
+/// As [`Money::parse`]; one sentence for zero and less.
 pub fn parse_budget(text: &str) -> Result<Money, ParseError> {
-    match Money::parse(text)? {
-        Money::ZERO => Err(ParseError::new("Budget must be more than $0. Choose No limit to leave it open.")),
-        amount => Ok(amount),
+    match Money::parse(text) {
+        Ok(Money::ZERO) => Err(ParseError::new(MORE_THAN_ZERO)),
+        Err(error) if error.sentence() == sentence(Mistake::Negative) => Err(ParseError::new(MORE_THAN_ZERO)),
+        parsed => parsed,
     }
 }
+
+const MORE_THAN_ZERO: &str = "Enter more than $0.";
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,9 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_of_zero_points_to_no_limit() {
-        let problem = parse_budget("$0.00").unwrap_err();
-        assert_eq!(problem.sentence(), "Budget must be more than $0. Choose No limit to leave it open.");
+    fn zero_and_less_are_one_mistake_in_a_budget() {
+        for text in ["$0.00", "0", "-1", "-0.5"] {
+            assert_eq!(parse_budget(text).unwrap_err().sentence(), "Enter more than $0.");
+        }
         assert_eq!(parse_budget("0.000000001"), Ok(Money::from_nanos(1)));
     }
 

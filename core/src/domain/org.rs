@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::moment::{Moment, Zone};
 use super::money::Money;
 use super::parse_error::ParseError;
-use super::person::visible_name;
+use super::person::{Email, visible_name};
 use super::policy::MembersCreate;
 
 /// An organisation as menus name it.
@@ -124,4 +124,15 @@ pub fn parse_org_name(text: &str) -> Result<String, ParseError> {
 pub fn parse_zone(text: &str) -> Result<Zone, ParseError> {
     Zone::parse(text.trim())
         .ok_or_else(|| ParseError::new("Unknown time zone. Enter one such as Europe/Zurich or UTC."))
+}
+
+/// An organisation that an operator creates.
+#[derive(Clone, Debug)]
+pub struct NewOrg {
+    pub name: String,
+    /// The first segment of its pages' addresses.
+    pub slug: String,
+    pub zone: Zone,
+    /// The owner's.
+    pub email: Email,
 }

@@ -1,7 +1,10 @@
 //! Where models are served: a provider's protocol, its address, and the environment variable that holds its credential.
 //! The credential itself is never here, nor in the database.
 
+use std::collections::BTreeMap;
+
 use super::audit::{Change, ChangeValue};
+use super::edit::{EditField, Editable, edit_field};
 use super::ids::ProviderId;
 use super::parse_error::ParseError;
 
@@ -119,5 +122,82 @@ impl ProviderSpec {
     pub fn with_id(self, id: ProviderId) -> Provider {
         let Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms } = self;
         Provider { id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
+    }
+}
+
+/// An edit of a provider.
+#[derive(Clone, Debug)]
+pub struct EditProvider {
+    /// The provider's id.
+    pub id: String,
+    /// The version that the operator saw.
+    pub version: i64,
+    /// The provider as the operator saw it; `None` is as it stands now.
+    pub base: Option<ProviderSpec>,
+    pub mine: ProviderSpec,
+}
+
+/// Which of the models on a page a provider serves from now on.
+#[derive(Clone, Debug)]
+pub struct RouteModels {
+    /// The provider's id.
+    pub provider: String,
+    /// The models on the page, each with the provider that served it then.
+    pub was: BTreeMap<String, Option<ProviderId>>,
+    /// Those that this provider is to serve.
+    pub models: Vec<String>,
+}
+
+impl Editable for ProviderSpec {
+    type Names = ();
+
+    const FIELDS: &'static [EditField<Self>] = &[
+        edit_field!("name", name, |provider, _| provider.name.as_str().into()),
+        edit_field!("kind", kind, |provider, _| provider.kind.label().into()),
+        edit_field!("base_url", base_url, |provider, _| provider.base_url.as_str().into()),
+        edit_field!("credential_env", credential_env, |provider, _| match provider.credential_env.as_str() {
+            "" => "no credential".into(),
+            name => name.into(),
+        }),
+        edit_field!("connect", connect_ms, |provider, _| format!("{} seconds", seconds(provider.connect_ms))
+            .into()),
+        edit_field!("idle", idle_ms, |provider, _| format!("{} seconds", seconds(provider.idle_ms)).into()),
+        edit_field!("whole", whole_ms, |provider, _| format!("{} seconds", seconds(provider.whole_ms))
+            .into()),
+    ];
+}
+
+/// Milliseconds in seconds: `5`, `2.5`.
+pub fn seconds(ms: i64) -> String {
+    match ms % 1_000 {
+        0 => (ms / 1_000).to_string(),
+        rest => format!("{}.{rest:03}", ms / 1_000).trim_end_matches('0').to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::moment::Zone;
+
+    #[test]
+    fn each_keeps_what_only_one_changed_and_both_values_are_named_where_both_did() {
+        let was = ProviderSpec {
+            name: "OpenAI".into(),
+            kind: ProviderKind::OpenAi,
+            base_url: "https://api.openai.com".into(),
+            credential_env: String::new(),
+            connect_ms: 5_000,
+            idle_ms: 60_000,
+            whole_ms: 600_000,
+        };
+        let mine =
+            ProviderSpec { name: "OpenAI EU".into(), connect_ms: 9_000, idle_ms: 30_000, ..was.clone() };
+        let now = ProviderSpec { connect_ms: 7_000, whole_ms: 300_000, idle_ms: 30_000, ..was.clone() };
+        let merged = now.merged(&was, &mine);
+        assert_eq!((merged.name.as_str(), merged.connect_ms, merged.whole_ms), ("OpenAI EU", 9_000, 300_000));
+        let errors = now.conflicts(&was, &mine, &(), &Zone::utc());
+        let said: Vec<_> = errors.iter().map(|e| (e.field.as_str(), e.problem.sentence())).collect();
+        assert_eq!(said, [("connect", "Now: 7 seconds. You entered: 9 seconds.")]);
     }
 }

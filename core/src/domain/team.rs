@@ -1,9 +1,10 @@
 //! Teams: who looks after some of the keys, and what those keys may use and spend together.
 
-use super::audit::{Change, ChangeValue, Choice};
+use super::audit::{ChangeValue, Choice};
 use super::bounds::Bounds;
+use super::edit::{EditField, Editable, edit_field};
 use super::ids::TeamId;
-use super::limits::BudgetUse;
+use super::limits::{BudgetUse, budget_field};
 use super::moment::Moment;
 use super::money::Money;
 use super::person::PersonName;
@@ -58,85 +59,36 @@ pub struct TeamSpec {
     pub bounds: Bounds,
 }
 
-/// The fields of a team. The word is the form field's name and the audit's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TeamField {
-    Name,
-    Models,
-    Budgets,
-    Rpm,
-    Tpm,
-    Concurrent,
+/// An edit of a team.
+#[derive(Clone, Debug)]
+pub struct EditTeam {
+    /// The organisation's slug.
+    pub org: String,
+    /// The team's id.
+    pub id: String,
+    /// The version that the person saw.
+    pub version: i64,
+    /// The team as the person saw it; `None` is as it stands now.
+    pub base: Option<TeamSpec>,
+    pub mine: TeamSpec,
 }
 
-impl TeamField {
-    pub const ALL: [TeamField; 6] = [
-        TeamField::Name,
-        TeamField::Models,
-        TeamField::Budgets,
-        TeamField::Rpm,
-        TeamField::Tpm,
-        TeamField::Concurrent,
+impl Editable for TeamSpec {
+    type Names = ();
+
+    const FIELDS: &'static [EditField<Self>] = &[
+        edit_field!("name", name, |team, _| team.name.as_str().into()),
+        edit_field!("models", bounds.models, |team, _| ChangeValue::Models(team.bounds.models.clone())),
+        edit_field!("budgets", bounds.budgets, |team, _| ChangeValue::Budgets(team.bounds.budgets.clone())),
+        edit_field!("rpm", bounds.limits.rpm, |team, _| ChangeValue::Limit(team.bounds.limits.rpm)),
+        edit_field!("tpm", bounds.limits.tpm, |team, _| ChangeValue::Limit(team.bounds.limits.tpm)),
+        edit_field!("concurrent", bounds.limits.concurrent, |team, _| {
+            ChangeValue::Limit(team.bounds.limits.concurrent)
+        }),
     ];
 
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TeamField::Name => "name",
-            TeamField::Models => "models",
-            TeamField::Budgets => "budgets",
-            TeamField::Rpm => "rpm",
-            TeamField::Tpm => "tpm",
-            TeamField::Concurrent => "concurrent",
-        }
-    }
-}
-
-impl TeamSpec {
-    /// One field as the audit stores it; `audit_words::value` has the words.
-    pub fn value(&self, field: TeamField) -> ChangeValue {
-        let Bounds { models, budgets, limits } = &self.bounds;
-        match field {
-            TeamField::Name => self.name.as_str().into(),
-            TeamField::Models => ChangeValue::Models(models.clone()),
-            TeamField::Budgets => ChangeValue::Budgets(budgets.clone()),
-            TeamField::Rpm => ChangeValue::Limit(limits.rpm),
-            TeamField::Tpm => ChangeValue::Limit(limits.tpm),
-            TeamField::Concurrent => ChangeValue::Limit(limits.concurrent),
-        }
-    }
-
-    pub fn differs(&self, other: &TeamSpec, field: TeamField) -> bool {
-        let (own, their) = (&self.bounds, &other.bounds);
-        match field {
-            TeamField::Name => self.name != other.name,
-            TeamField::Models => own.models != their.models,
-            TeamField::Budgets => own.budgets != their.budgets,
-            TeamField::Rpm => own.limits.rpm != their.limits.rpm,
-            TeamField::Tpm => own.limits.tpm != their.limits.tpm,
-            TeamField::Concurrent => own.limits.concurrent != their.limits.concurrent,
-        }
-    }
-
-    /// Takes one field over from another spec.
-    pub fn take(&mut self, from: &TeamSpec, field: TeamField) {
-        let (own, their) = (&mut self.bounds, &from.bounds);
-        match field {
-            TeamField::Name => self.name.clone_from(&from.name),
-            TeamField::Models => own.models.clone_from(&their.models),
-            TeamField::Budgets => own.budgets.clone_from(&their.budgets),
-            TeamField::Rpm => own.limits.rpm = their.limits.rpm,
-            TeamField::Tpm => own.limits.tpm = their.limits.tpm,
-            TeamField::Concurrent => own.limits.concurrent = their.limits.concurrent,
-        }
-    }
-
-    /// The audit's before and after, field by field, of what changed from `before` to this.
-    pub fn changes_since(&self, before: &TeamSpec) -> Vec<Change> {
-        TeamField::ALL
-            .into_iter()
-            .filter(|field| self.differs(before, *field))
-            .map(|field| Change::replaced(field.as_str(), before.value(field), self.value(field)))
-            .collect()
+    fn form_field(&self, field: &'static str) -> &'static str {
+        if field == "budgets" { budget_field(&self.bounds.budgets) } else { field }
     }
 }
 

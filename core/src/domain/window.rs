@@ -25,6 +25,9 @@ impl Period {
     /// Every period, from the longest-lived choice to the calendar ones.
     pub const ALL: [Period; 4] = [Period::Total, Period::Day, Period::Week, Period::Month];
 
+    /// In the order of forms and summaries.
+    pub const LONGEST_FIRST: [Period; 4] = [Period::Total, Period::Month, Period::Week, Period::Day];
+
     /// The word in the database and in forms.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -4,20 +4,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::{ScopeForm, Take, lines, pair, parse_budgets, parse_limits, parse_models, scope_form};
+use super::parts::{LimitFields, ScopeForm, Take, drawn, lines, parse_models, scope_form};
 use crate::domain::addresses::AllowList;
-use crate::domain::bounds::{Bounds, budget_of, expiry_within};
+use crate::domain::bounds::Bounds;
+use crate::domain::expiry::{EditKey, Expiry, KeyDraft, default_days};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{PersonId, TeamId};
 use crate::domain::key::KeySpec;
 use crate::domain::key_format::refuse_secret;
-use crate::domain::limits::parse_count;
+use crate::domain::limits::Budget;
 use crate::domain::model::Model;
-use crate::domain::moment::{Day, Moment, Zone};
-use crate::domain::money::{Money, parse_budget};
-use crate::domain::numbers::grouped;
-use crate::domain::org::{KeyDefaults, OrgRules};
+use crate::domain::moment::Day;
+use crate::domain::org::{KeyDefaults, Org, OrgRules};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::{visible_name, visible_text};
 use crate::domain::scope::ModelScope;
@@ -26,29 +25,6 @@ use crate::forms::reauth::Reauth;
 
 pub const MAX_NAME: usize = 100;
 pub const MAX_NOTE: usize = 200;
-const MAX_YEARS_AHEAD: i64 = 10;
-
-/// Expiry presets, in days.
-const EXPIRY_PRESETS: [i64; 4] = [7, 30, 90, 365];
-
-/// The numbers of days that a form offers: the presets that the organisation allows, and its own default.
-pub fn expiry_days(rules: &OrgRules, defaults: &KeyDefaults) -> Vec<i64> {
-    let allowed = |days: &i64| rules.max_key_days.is_none_or(|max| *days <= max);
-    let mut days: Vec<i64> =
-        EXPIRY_PRESETS.into_iter().filter(allowed).chain(default_days(rules, defaults)).collect();
-    days.sort_unstable();
-    days.dedup();
-    days
-}
-
-/// Days until a new key expires, unless somebody chooses otherwise.
-fn default_days(rules: &OrgRules, defaults: &KeyDefaults) -> Option<i64> {
-    match (defaults.days, rules.max_key_days) {
-        (Some(days), Some(max)) => Some(days.min(max)),
-        (None, max) => max,
-        (days, None) => days,
-    }
-}
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,65 +41,32 @@ pub struct KeyForm {
     pub models: Vec<String>,
     pub patterns: String,
     pub addresses: String,
-    /// Of each pair, `…_mode` is `none` or `limit`.
-    pub month_mode: String,
-    pub month: String,
-    pub week_mode: String,
-    pub week: String,
-    pub day_mode: String,
-    pub day: String,
-    pub total_mode: String,
-    pub total: String,
-    pub rpm_mode: String,
-    pub rpm: String,
-    pub tpm_mode: String,
-    pub tpm: String,
-    pub concurrent_mode: String,
-    pub concurrent: String,
+    pub limits: LimitFields,
     /// A number of days (see `expiry_days`), `date`, `never`, or (in an edit) `keep`.
     pub expiry: String,
     pub expires_on: String,
 }
 
-/// What parsing needs to know beside the form itself.
-pub struct FormContext<'a> {
-    pub now: Moment,
-    pub zone: &'a Zone,
-    pub rules: &'a OrgRules,
-    pub defaults: &'a KeyDefaults,
-    /// The key as it stands, when this is an edit.
-    pub editing: Option<&'a KeySpec>,
-}
-
 impl KeyForm {
     /// The form of a new key, filled in as the organisation wants it.
     pub fn with_defaults(models: &[Model], defaults: &KeyDefaults, rules: &OrgRules) -> Self {
-        let count = |limit: Option<i64>| pair(limit.map(grouped));
-        let none = || pair(None);
-        let (month_mode, month) = pair(defaults.month.map(Money::input));
-        let ((week_mode, week), (day_mode, day), (total_mode, total)) = (none(), none(), none());
-        let (rpm_mode, rpm) = count(defaults.limits.rpm);
-        let (tpm_mode, tpm) = count(defaults.limits.tpm);
-        let (concurrent_mode, concurrent) = count(defaults.limits.concurrent);
+        let budget = defaults.month.map(|amount| Budget { period: Period::Month, amount });
         Self {
             scope: if defaults.every_model { "every" } else { "listed" }.into(),
             models: models.iter().map(|model| model.id.clone()).collect(),
+            limits: LimitFields::of(budget.as_slice(), &defaults.limits),
             expiry: default_days(rules, defaults).map_or("never".into(), |days| days.to_string()),
-            month_mode,
-            month,
-            week_mode,
-            week,
-            day_mode,
-            day,
-            total_mode,
-            total,
-            rpm_mode,
-            rpm,
-            tpm_mode,
-            tpm,
-            concurrent_mode,
-            concurrent,
             ..Self::default()
+        }
+    }
+
+    /// The form of a new key in an organisation, with the team it begins in and what that team allows.
+    pub fn blank(models: &[Model], org: &Org, owner: &PersonId, team: Option<(&TeamId, &Bounds)>) -> Self {
+        let form = Self::with_defaults(models, &org.defaults, &org.rules);
+        let form = Self { owner: owner.to_string(), ..form };
+        match team {
+            Some((team, bounds)) => Self { team: team.to_string(), ..form.narrowed(bounds, models) },
+            None => form,
         }
     }
 
@@ -137,59 +80,12 @@ impl KeyForm {
                 self.patterns = lines(patterns);
             }
         }
-        // A shorter period's budget cannot be above a longer one's.
-        let mut longer: Option<Money> = None;
-        for period in [Period::Total, Period::Month, Period::Week, Period::Day] {
-            let own = match self.pair(period.as_str()) {
-                ("limit", value) => parse_budget(value).ok(),
-                _ => None,
-            };
-            let of_team = bounds.budget(period);
-            if own.is_none() && of_team.is_none() {
-                continue;
-            }
-            let least = [own, of_team, longer].into_iter().flatten().min();
-            self.set(period.as_str(), least.map(Money::input));
-            longer = least;
-        }
-        for (field, max) in
-            [("rpm", bounds.limits.rpm), ("tpm", bounds.limits.tpm), ("concurrent", bounds.limits.concurrent)]
-        {
-            let own = match self.pair(field) {
-                ("limit", value) => parse_count(value).ok(),
-                _ => None,
-            };
-            if let Some(max) = max {
-                self.set(field, Some(grouped(own.unwrap_or(max).min(max))));
-            }
-        }
+        self.limits.narrow(bounds);
         self
-    }
-
-    fn set(&mut self, field: &str, value: Option<String>) {
-        let (mode, text) = match field {
-            "month" => (&mut self.month_mode, &mut self.month),
-            "week" => (&mut self.week_mode, &mut self.week),
-            "day" => (&mut self.day_mode, &mut self.day),
-            "total" => (&mut self.total_mode, &mut self.total),
-            "rpm" => (&mut self.rpm_mode, &mut self.rpm),
-            "tpm" => (&mut self.tpm_mode, &mut self.tpm),
-            _ => (&mut self.concurrent_mode, &mut self.concurrent),
-        };
-        (*mode, *text) = pair(value);
     }
 
     /// The form that would change nothing about this key.
     pub fn of(spec: &KeySpec, models: &[Model]) -> Self {
-        let money = |period| pair(budget_of(&spec.budgets, period).map(Money::input));
-        let count = |limit: Option<i64>| pair(limit.map(grouped));
-        let (month_mode, month) = money(Period::Month);
-        let (week_mode, week) = money(Period::Week);
-        let (day_mode, day) = money(Period::Day);
-        let (total_mode, total) = money(Period::Total);
-        let (rpm_mode, rpm) = count(spec.limits.rpm);
-        let (tpm_mode, tpm) = count(spec.limits.tpm);
-        let (concurrent_mode, concurrent) = count(spec.limits.concurrent);
         let ScopeForm { scope, models, patterns } = scope_form(&spec.models, models);
         Self {
             name: spec.name.clone(),
@@ -200,41 +96,15 @@ impl KeyForm {
             models,
             patterns,
             addresses: spec.addresses.lines(),
-            month_mode,
-            month,
-            week_mode,
-            week,
-            day_mode,
-            day,
-            total_mode,
-            total,
-            rpm_mode,
-            rpm,
-            tpm_mode,
-            tpm,
-            concurrent_mode,
-            concurrent,
+            limits: LimitFields::of(&spec.budgets, &spec.limits),
             expiry: if spec.expires_at.is_some() { "keep" } else { "never" }.into(),
             expires_on: String::new(),
         }
     }
 
-    /// The text of a limit pair: its mode and its value.
-    pub fn pair(&self, field: &str) -> (&str, &str) {
-        match field {
-            "month" => (&self.month_mode, &self.month),
-            "week" => (&self.week_mode, &self.week),
-            "day" => (&self.day_mode, &self.day),
-            "total" => (&self.total_mode, &self.total),
-            "rpm" => (&self.rpm_mode, &self.rpm),
-            "tpm" => (&self.tpm_mode, &self.tpm),
-            _ => (&self.concurrent_mode, &self.concurrent),
-        }
-    }
-
     /// # Errors
     /// Every mistake in the form at once.
-    pub fn parse(&self, context: &FormContext<'_>) -> Result<KeySpec, Vec<FieldError>> {
+    pub fn parse(&self) -> Result<KeyDraft, Vec<FieldError>> {
         let mut errors = Vec::new();
         let name = visible_name(&self.name, "Name", MAX_NAME).and_then(refuse_secret);
         let name = errors.take("name", name);
@@ -247,10 +117,9 @@ impl KeyForm {
             &mut errors,
         );
         let addresses = errors.take("addresses", AllowList::parse_lines(&self.addresses));
-        let budgets = parse_budgets(|field| self.pair(field), &mut errors);
-        let limits = parse_limits(|field| self.pair(field), &mut errors);
-        let expires_at = errors.take("expiry", self.parse_expiry(context));
-        match (name, note, team, owner, models, addresses, limits, expires_at) {
+        let limits = self.limits.parse(&mut errors);
+        let expiry = errors.take("expiry", self.parse_expiry());
+        match (name, note, team, owner, models, addresses, limits, expiry) {
             (
                 Some(name),
                 Some(note),
@@ -258,50 +127,30 @@ impl KeyForm {
                 Some(owner),
                 Some(models),
                 Some(addresses),
-                Some(limits),
-                Some(expires_at),
+                Some((budgets, limits)),
+                Some(expiry),
             ) if errors.is_empty() => {
-                Ok(KeySpec { name, note, team, owner, models, addresses, budgets, limits, expires_at })
+                let expires_at = None;
+                let spec =
+                    KeySpec { name, note, team, owner, models, addresses, budgets, limits, expires_at };
+                Ok(KeyDraft { spec, expiry })
             }
             _ => Err(errors),
         }
     }
 
-    fn parse_expiry(&self, context: &FormContext<'_>) -> Result<Option<Moment>, ParseError> {
-        let choose = || ParseError::new("Choose when the key expires.");
-        let at = match self.expiry.as_str() {
-            // What stands may stay, also where the organisation has become stricter since.
-            "keep" => return context.editing.map(|spec| spec.expires_at).ok_or_else(choose),
-            "never" => None,
-            "date" => {
-                let day = Day::parse(self.expires_on.trim())
-                    .ok_or_else(|| ParseError::new("Choose a day, such as 2027-01-31."))?;
-                // The day's last moment, so that the day people read is the one they chose.
-                let end = day.end(context.zone).plus_ms(-1);
-                if end <= context.now {
-                    return Err(ParseError::new("That day is in the past. Choose today or a later day."));
-                }
-                if end > context.now.plus_days(MAX_YEARS_AHEAD * 366) {
-                    return Err(ParseError::new(
-                        "That is more than ten years ahead. Choose an earlier day, or Never.",
-                    ));
-                }
-                Some(end)
-            }
+    fn parse_expiry(&self) -> Result<Expiry, ParseError> {
+        match self.expiry.as_str() {
+            "keep" => Ok(Expiry::Keep),
+            "never" => Ok(Expiry::Never),
+            "date" => Day::parse(self.expires_on.trim())
+                .map(Expiry::On)
+                .ok_or_else(|| ParseError::new("Choose a day, such as 2027-01-31.")),
             days => {
-                let days = days.parse().ok().filter(|number: &i64| number.to_string() == days);
-                let offered = |days: &i64| {
-                    EXPIRY_PRESETS.contains(days)
-                        || Some(*days) == default_days(context.rules, context.defaults)
-                };
-                Some(context.now.plus_days(days.filter(offered).ok_or_else(choose)?))
+                let number = days.parse().ok().filter(|number: &i64| number.to_string() == days);
+                number.map(Expiry::Days).ok_or_else(|| ParseError::new("Choose when the key expires."))
             }
-        };
-        if context.editing.is_some_and(|spec| spec.expires_at == at) {
-            return Ok(at);
         }
-        expiry_within(context.rules.max_key_days, at, context.now, context.zone)?;
-        Ok(at)
     }
 }
 
@@ -344,6 +193,28 @@ pub struct EditForm {
     pub key: KeyForm,
 }
 
+impl EditForm {
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<EditKey, Vec<FieldError>> {
+        let base = drawn::<KeyForm>(&self.was, "name")?.parse().ok();
+        let EditForm { org, id, version, .. } = self.clone();
+        Ok(EditKey { org, id, version, base, mine: self.key.parse()? })
+    }
+
+    /// The form that shows `merged`: the key as it stands with this person's changes in it.
+    pub fn merged(&self, merged: &KeySpec, models: &[Model]) -> KeyForm {
+        let mut form = KeyForm::of(merged, models);
+        let was: KeyForm = serde_json::from_str(&self.was).unwrap_or_default();
+        if (&was.expiry, &was.expires_on) != (&self.key.expiry, &self.key.expires_on) {
+            // The form would say "keep", which means the expiry as it stands and not the one chosen here.
+            form.expiry.clone_from(&self.key.expiry);
+            form.expires_on.clone_from(&self.key.expires_on);
+        }
+        form
+    }
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchForm {
@@ -373,7 +244,11 @@ pub struct RevokeForm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::limits::{Budget, Limits};
+    use crate::domain::expiry::{ExpiryRules, expiry_days};
+    use crate::domain::limits::Limits;
+    use crate::domain::moment::{Moment, Zone};
+    use crate::domain::money::Money;
+    use crate::forms::parts::LimitField;
 
     const NOW: Moment = Moment::from_ms(1_800_000_000_000);
 
@@ -386,9 +261,17 @@ mod tests {
         }
     }
 
-    fn parse_in(form: &KeyForm, zone: &Zone, editing: Option<&KeySpec>) -> Result<KeySpec, Vec<FieldError>> {
+    fn parse_in(form: &KeyForm, zone: &Zone, current: Option<&KeySpec>) -> Result<KeySpec, Vec<FieldError>> {
         let (rules, defaults) = (&OrgRules::default(), &KeyDefaults::default());
-        form.parse(&FormContext { now: NOW, zone, rules, defaults, editing })
+        resolve(form, &ExpiryRules { now: NOW, zone, rules, defaults, current })
+    }
+
+    fn resolve(form: &KeyForm, rules: &ExpiryRules<'_>) -> Result<KeySpec, Vec<FieldError>> {
+        form.parse()?.resolve(rules).map_err(|error| vec![error])
+    }
+
+    fn limited(limits: LimitFields) -> KeyForm {
+        KeyForm { limits, ..with_defaults() }
     }
 
     fn parse(form: &KeyForm) -> Result<KeySpec, Vec<FieldError>> {
@@ -408,11 +291,14 @@ mod tests {
     fn every_mistake_is_found_at_once_beside_its_field() {
         let form = KeyForm {
             name: "".into(),
-            month: "0".into(),
-            rpm: "many".into(),
+            limits: LimitFields {
+                month: LimitField::limit("0"),
+                rpm: LimitField::limit("many"),
+                ..with_defaults().limits
+            },
             addresses: "10.0.0.300".into(),
             expiry: "date".into(),
-            expires_on: "2020-01-01".into(),
+            expires_on: "2027-02-30".into(),
             ..with_defaults()
         };
         let fields: Vec<String> = parse(&form).unwrap_err().into_iter().map(|error| error.field).collect();
@@ -422,10 +308,11 @@ mod tests {
     #[test]
     fn no_limit_is_no_limit_whatever_still_stands_in_its_field() {
         for value in ["60", "", "many"] {
-            let form = KeyForm { rpm_mode: "none".into(), rpm: value.into(), ..with_defaults() };
+            let rpm = LimitField { mode: "none".into(), value: value.into() };
+            let form = limited(LimitFields { rpm, ..with_defaults().limits });
             assert_eq!(parse(&form).unwrap().limits.rpm, None);
         }
-        let form = KeyForm { rpm_mode: "limit".into(), rpm: "".into(), ..with_defaults() };
+        let form = limited(LimitFields { rpm: LimitField::limit(""), ..with_defaults().limits });
         assert_eq!(parse(&form).unwrap_err()[0].field, "rpm");
     }
 
@@ -444,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_shorter_periods_budget_cannot_be_above_a_longer_ones() {
-        let form = KeyForm { day_mode: "limit".into(), day: "80".into(), ..with_defaults() };
+        let form = limited(LimitFields { day: LimitField::limit("80"), ..with_defaults().limits });
         assert_eq!(parse(&form).unwrap_err()[0].field, "day");
     }
 
@@ -475,7 +362,7 @@ mod tests {
         let parse = |expiry: &str, max| {
             let form = KeyForm { expiry: expiry.into(), ..with_defaults() };
             let (zone, rules) = (&Zone::utc(), &rules(max));
-            form.parse(&FormContext { now: NOW, zone, rules, defaults: &defaults, editing: None })
+            resolve(&form, &ExpiryRules { now: NOW, zone, rules, defaults: &defaults, current: None })
         };
         assert_eq!(parse("45", 60).unwrap().expires_at, Some(NOW.plus_days(45)));
         for (expiry, max) in [("90", 60), ("never", 60), ("46", 60), ("045", 60), ("-7", 60)] {
@@ -496,9 +383,10 @@ mod tests {
         };
         let form = KeyForm { name: "ci-prod".into(), ..with_defaults() }.narrowed(&bounds, &[]);
         let spec = parse(&form).unwrap();
-        assert!(bounds.hold(&spec), "{form:?}");
+        assert!(bounds.contain(&spec.bounds()), "{form:?}");
         assert_eq!(form.patterns, "claude-*");
-        assert_eq!((form.pair("month").1, form.pair("day").1), ("30", "30"));
-        assert_eq!((form.rpm.as_str(), form.tpm.as_str(), form.concurrent.as_str()), ("60", "100,000", "2"));
+        let LimitFields { month, day, rpm, tpm, concurrent, .. } = &form.limits;
+        let values = [month, day, rpm, tpm, concurrent].map(|field| field.value.as_str());
+        assert_eq!(values, ["30", "30", "60", "100,000", "2"]);
     }
 }

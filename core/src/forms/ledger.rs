@@ -2,12 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::parts::Take;
 use crate::domain::field_error::FieldError;
-use crate::domain::key_format::looks_like_secret;
-use crate::domain::ledger::{EntryKind, MAX_NOTE, NewEntry};
-use crate::domain::money::Money;
+use crate::domain::ledger::{AddEntry, EntryKind, NewEntry, parse_amount, parse_note};
 use crate::domain::parse_error::ParseError;
-use crate::domain::person::visible_name;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,27 +25,10 @@ impl EntryForm {
             Some(kind @ (EntryKind::Credit | EntryKind::Debit)) => Ok(kind),
             Some(EntryKind::Opening) | None => Err(ParseError::new("Choose Add credit or Take out.")),
         };
-        let amount = match self.amount.trim() {
-            "" => Err(ParseError::new("The amount is empty. Enter dollars, such as 250 or 1,250.50.")),
-            text => Money::parse(text),
-        };
-        let amount = amount.and_then(|amount| match amount {
-            Money::ZERO => {
-                Err(ParseError::new("Amount must be more than $0. Choose Add credit or Take out above."))
-            }
-            amount => Ok(amount),
-        });
-        let note = match self.note.trim() {
-            "" => Err(ParseError::new("Enter what it is for, such as the invoice number.")),
-            text if looks_like_secret(text) => Err(ParseError::new(
-                "This looks like a secret. Secrets are never stored. Describe it in words.",
-            )),
-            text => visible_name(text, "Note", MAX_NOTE),
-        };
         let mut errors = Vec::new();
-        let kind = kind.map_err(|problem| errors.push(FieldError::new("kind", problem))).ok();
-        let amount = amount.map_err(|problem| errors.push(FieldError::new("amount", problem))).ok();
-        let note = note.map_err(|problem| errors.push(FieldError::new("note", problem))).ok();
+        let kind = errors.take("kind", kind);
+        let amount = errors.take("amount", parse_amount(&self.amount));
+        let note = errors.take("note", parse_note(&self.note));
         match (kind, amount, note) {
             (Some(kind), Some(amount), Some(note)) => Ok(NewEntry { kind, amount, note }),
             _ => Err(errors),
@@ -72,9 +53,33 @@ pub struct EnforceForm {
     pub enforce: String,
 }
 
+impl EnterForm {
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<AddEntry, Vec<FieldError>> {
+        Ok(AddEntry { org: self.org.clone(), seq: self.seq, entry: self.entry.parse()? })
+    }
+}
+
+impl EnforceForm {
+    /// Whether to enforce the balance.
+    ///
+    /// # Errors
+    /// A sentence when it is neither.
+    pub fn parse(&self) -> Result<bool, Vec<FieldError>> {
+        match self.enforce.as_str() {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(vec![FieldError::say("enforce", "Choose on or off.")]),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ledger::MAX_NOTE;
+    use crate::domain::money::Money;
 
     fn form(kind: &str, amount: &str, note: &str) -> EntryForm {
         EntryForm { kind: kind.into(), amount: amount.into(), note: note.into() }

@@ -7,7 +7,7 @@ pub mod ledger;
 pub mod member;
 pub mod model;
 pub mod org;
-mod parts;
+pub mod parts;
 pub mod provider;
 pub mod reauth;
 pub mod settings;

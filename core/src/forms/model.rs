@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::Take;
+use super::parts::{Take, drawn};
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::ProviderId;
-use crate::domain::key_format::looks_like_secret;
-use crate::domain::model::{DEFAULT_OUTPUT_TOKENS, Model, check_model_id, parse_output_tokens};
+use crate::domain::key_format::refuse_secret;
+use crate::domain::model::{DEFAULT_OUTPUT_TOKENS, EditModel, Model, check_model_id, parse_output_tokens};
 use crate::domain::money::Money;
 use crate::domain::numbers::grouped;
 use crate::domain::parse_error::ParseError;
@@ -69,7 +69,8 @@ impl ModelForm {
             check_model_id(id)
         };
         errors.take("id", checked);
-        let vendor = errors.take("vendor", parse_vendor(&self.vendor));
+        let vendor =
+            errors.take("vendor", visible_name(&self.vendor, "Vendor", MAX_VENDOR).and_then(refuse_secret));
         let route = match self.route.as_str() {
             "" => Some(None),
             text => match ProviderId::parse(text) {
@@ -109,14 +110,6 @@ impl ModelForm {
     }
 }
 
-fn parse_vendor(text: &str) -> Result<String, ParseError> {
-    let vendor = visible_name(text, "Vendor", MAX_VENDOR)?;
-    if looks_like_secret(&vendor) {
-        return Err(ParseError::new("This looks like a secret. Secrets are never stored. Enter a name."));
-    }
-    Ok(vendor)
-}
-
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AddForm {
@@ -131,6 +124,15 @@ pub struct SaveForm {
     /// The form as it was drawn, as JSON: what differs from it is what the person changed.
     pub was: String,
     pub model: ModelForm,
+}
+
+impl SaveForm {
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<EditModel, Vec<FieldError>> {
+        let base = drawn::<ModelForm>(&self.was, "vendor")?.parse().ok();
+        Ok(EditModel { version: self.version, base, mine: self.model.parse()? })
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

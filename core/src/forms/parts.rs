@@ -1,10 +1,15 @@
-//! What the forms of keys and teams have in common: a model scope, budgets and limits as a browser sends them. Mistakes
-//! are collected, each under its field. Of a limit's two halves the choice decides: beside "No limit", a value is not meant.
+//! What several forms have in common: limits, budgets and a model scope, as a browser sends them. Mistakes are collected,
+//! each under its field.
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::bounds::{Bounds, budget_of};
 use crate::domain::field_error::FieldError;
-use crate::domain::limits::{Budget, Limits, parse_count};
+use crate::domain::limits::{Budget, Limits, Rate, parse_count};
 use crate::domain::model::Model;
-use crate::domain::money::parse_budget;
+use crate::domain::money::{Money, parse_budget};
+use crate::domain::numbers::grouped;
 use crate::domain::parse_error::ParseError;
 use crate::domain::scope::{ModelPattern, ModelScope};
 use crate::domain::window::Period;
@@ -20,12 +25,193 @@ impl Take for Vec<FieldError> {
     }
 }
 
-/// The two halves of a limit in a form: its mode and its value.
-pub(super) fn pair(value: Option<String>) -> (String, String) {
-    match value {
-        Some(value) => ("limit".to_owned(), value),
-        None => ("none".to_owned(), String::new()),
+/// A limit as a form has it: a choice, and the value that counts beside "Limit".
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitField {
+    /// `none` or `limit`.
+    pub mode: String,
+    pub value: String,
+}
+
+impl LimitField {
+    /// The field that says this limit; `None` is no limit.
+    pub fn of(value: Option<String>) -> Self {
+        match value {
+            Some(value) => Self { mode: "limit".into(), value },
+            None => Self { mode: "none".into(), value: String::new() },
+        }
     }
+
+    /// A limit as it is typed.
+    pub fn limit(value: impl Into<String>) -> Self {
+        Self::of(Some(value.into()))
+    }
+
+    pub fn none() -> Self {
+        Self::of(None)
+    }
+
+    pub(super) fn money(amount: Option<Money>) -> Self {
+        Self::of(amount.map(Money::input))
+    }
+
+    pub(super) fn count(count: Option<i64>) -> Self {
+        Self::of(count.map(grouped))
+    }
+
+    /// Whether a value is chosen, whatever it is.
+    pub fn is_limit(&self) -> bool {
+        self.mode == "limit"
+    }
+
+    /// Reads the value, or adds what is wrong with it to `errors`, under `field`.
+    pub(super) fn parse<T>(
+        &self,
+        field: &str,
+        parse: impl Fn(&str) -> Result<T, ParseError>,
+        errors: &mut Vec<FieldError>,
+    ) -> Option<Option<T>> {
+        let parsed = match (self.mode.as_str(), self.value.trim()) {
+            // The value's field is hidden then; what still stands in it is not meant.
+            ("none", _) => Ok(None),
+            ("limit", "") => Err(ParseError::new("Enter a value, or choose No limit.")),
+            ("limit", value) => parse(value).map(Some),
+            _ => Err(ParseError::new("Choose No limit or a value.")),
+        };
+        errors.take(field, parsed)
+    }
+}
+
+/// The limits of a key and of a team. A period or a rate that is added is missed by none of the matches here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitFields {
+    pub month: LimitField,
+    pub week: LimitField,
+    pub day: LimitField,
+    pub total: LimitField,
+    pub rpm: LimitField,
+    pub tpm: LimitField,
+    pub concurrent: LimitField,
+}
+
+impl LimitFields {
+    pub fn of(budgets: &[Budget], limits: &Limits) -> Self {
+        let mut fields = Self::default();
+        for period in Period::ALL {
+            *fields.budget_mut(period) = LimitField::money(budget_of(budgets, period));
+        }
+        for rate in Rate::ALL {
+            *fields.rate_mut(rate) = LimitField::count(rate.of(limits));
+        }
+        fields
+    }
+
+    pub fn budget(&self, period: Period) -> &LimitField {
+        match period {
+            Period::Month => &self.month,
+            Period::Week => &self.week,
+            Period::Day => &self.day,
+            Period::Total => &self.total,
+        }
+    }
+
+    fn budget_mut(&mut self, period: Period) -> &mut LimitField {
+        match period {
+            Period::Month => &mut self.month,
+            Period::Week => &mut self.week,
+            Period::Day => &mut self.day,
+            Period::Total => &mut self.total,
+        }
+    }
+
+    pub fn rate(&self, rate: Rate) -> &LimitField {
+        match rate {
+            Rate::Rpm => &self.rpm,
+            Rate::Tpm => &self.tpm,
+            Rate::Concurrent => &self.concurrent,
+        }
+    }
+
+    fn rate_mut(&mut self, rate: Rate) -> &mut LimitField {
+        match rate {
+            Rate::Rpm => &mut self.rpm,
+            Rate::Tpm => &mut self.tpm,
+            Rate::Concurrent => &mut self.concurrent,
+        }
+    }
+
+    /// Lowers what a fresh form is filled with to what a team allows.
+    pub(super) fn narrow(&mut self, bounds: &Bounds) {
+        // A shorter period's budget cannot be above a longer one's.
+        let mut longer: Option<Money> = None;
+        for period in Period::LONGEST_FIRST {
+            let field = self.budget_mut(period);
+            let own = Some(&*field).filter(|field| field.is_limit());
+            let own = own.and_then(|field| parse_budget(&field.value).ok());
+            let of_team = bounds.budget(period);
+            if own.is_none() && of_team.is_none() {
+                continue;
+            }
+            let least = [own, of_team, longer].into_iter().flatten().min();
+            *field = LimitField::money(least);
+            longer = least;
+        }
+        for rate in Rate::ALL {
+            let field = self.rate_mut(rate);
+            if let Some(max) = rate.of(&bounds.limits) {
+                let own = Some(&*field).filter(|field| field.is_limit());
+                let own = own.and_then(|field| parse_count(&field.value).ok());
+                *field = LimitField::count(Some(own.unwrap_or(max).min(max)));
+            }
+        }
+    }
+
+    pub(super) fn parse(&self, errors: &mut Vec<FieldError>) -> Option<(Vec<Budget>, Limits)> {
+        let budgets = Period::LONGEST_FIRST.map(|period| (period, period.as_str(), self.budget(period)));
+        let budgets = parse_budgets(budgets, errors);
+        let [rpm, tpm, concurrent] =
+            Rate::ALL.map(|rate| self.rate(rate).parse(rate.as_str(), parse_count, errors));
+        Some((budgets?, Limits { rpm: rpm?, tpm: tpm?, concurrent: concurrent? }))
+    }
+}
+
+/// Budgets, the longest period first, each with the name of its field. A longer period's budget below a shorter one's would
+/// make the shorter one pointless, which is nearly always a typo.
+pub(super) fn parse_budgets(
+    fields: [(Period, &str, &LimitField); 4],
+    errors: &mut Vec<FieldError>,
+) -> Option<Vec<Budget>> {
+    let fine = errors.len();
+    let mut budgets: Vec<(Budget, &str)> = Vec::new();
+    for (period, name, field) in fields {
+        if let Some(Some(amount)) = field.parse(name, parse_budget, errors) {
+            budgets.push((Budget { period, amount }, name));
+        }
+    }
+    for pair in budgets.windows(2) {
+        let [(longer, _), (shorter, name)] = pair else { continue };
+        if longer.amount < shorter.amount {
+            let sentence = format!(
+                "{} is more than {}, so it would never apply. Enter {} or less.",
+                shorter.summary(),
+                longer.summary(),
+                longer.amount
+            );
+            errors.push(FieldError::new(name, ParseError::new(sentence)));
+        }
+    }
+    (errors.len() == fine).then(|| budgets.into_iter().map(|(budget, _)| budget).collect())
+}
+
+/// The form as it was drawn, from the JSON that it carried. `field` is where to say that it is incomplete.
+///
+/// # Errors
+/// A sentence for that field.
+pub(super) fn drawn<F: DeserializeOwned>(json: &str, field: &str) -> Result<F, Vec<FieldError>> {
+    serde_json::from_str(json)
+        .map_err(|_| vec![FieldError::say(field, "The form is incomplete. Reload and try again.")])
 }
 
 /// A model scope as a form has it: boxes for what is in the catalogue, lines for the rest.
@@ -80,65 +266,6 @@ pub(super) fn parse_models(
         _ => {
             errors.push(FieldError::say("models", "Choose these models, or every model."));
             None
-        }
-    }
-}
-
-/// Budgets, the longest period first.
-pub(super) fn parse_budgets<'a>(
-    pair: impl Fn(&str) -> (&'a str, &'a str),
-    errors: &mut Vec<FieldError>,
-) -> Vec<Budget> {
-    let mut budgets = Vec::new();
-    for period in [Period::Total, Period::Month, Period::Week, Period::Day] {
-        let amount = parse_pair(pair(period.as_str()), period.as_str(), parse_budget, errors);
-        if let Some(Some(amount)) = amount {
-            budgets.push(Budget { period, amount });
-        }
-    }
-    check_budget_order(&budgets, errors);
-    budgets
-}
-
-pub(super) fn parse_limits<'a>(
-    pair: impl Fn(&str) -> (&'a str, &'a str),
-    errors: &mut Vec<FieldError>,
-) -> Option<Limits> {
-    let [rpm, tpm, concurrent] =
-        ["rpm", "tpm", "concurrent"].map(|field| parse_pair(pair(field), field, parse_count, errors));
-    Some(Limits { rpm: rpm?, tpm: tpm?, concurrent: concurrent? })
-}
-
-fn parse_pair<T>(
-    (mode, value): (&str, &str),
-    field: &str,
-    parse: impl Fn(&str) -> Result<T, ParseError>,
-    errors: &mut Vec<FieldError>,
-) -> Option<Option<T>> {
-    let parsed = match (mode, value.trim()) {
-        // The value's field is hidden then; what still stands in it is not meant.
-        ("none", _) => Ok(None),
-        ("limit", "") => Err(ParseError::new("Enter a value, or choose No limit.")),
-        ("limit", value) => parse(value).map(Some),
-        _ => Err(ParseError::new("Choose No limit or a value.")),
-    };
-    errors.take(field, parsed)
-}
-
-/// A longer period's budget below a shorter one's would make the shorter one pointless, which is nearly always a typo.
-fn check_budget_order(budgets: &[Budget], errors: &mut Vec<FieldError>) {
-    for pair in budgets.windows(2) {
-        if pair[0].amount < pair[1].amount {
-            errors.push(FieldError::new(
-                pair[1].period.as_str(),
-                ParseError::new(format!(
-                    "{} {} is more than the {} {}, so it could never be reached.",
-                    pair[1].amount,
-                    pair[1].period.label(),
-                    pair[0].amount,
-                    pair[0].period.label()
-                )),
-            ));
         }
     }
 }

@@ -1,15 +1,20 @@
 //! The form of a provider: text as it was typed, and the checked provider that it becomes. Times are seconds in the form.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::parts::Take;
+use super::parts::{Take, drawn};
 use crate::domain::base_url::parse_base_url;
 use crate::domain::field_error::FieldError;
-use crate::domain::key_format::looks_like_secret;
+use crate::domain::ids::ProviderId;
+use crate::domain::key_format::{looks_like_secret, refuse_secret};
 use crate::domain::numbers::{grouped, read_billionths};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::visible_name;
-use crate::domain::provider::{ProviderKind, ProviderSpec, check_credential_env};
+use crate::domain::provider::{
+    EditProvider, ProviderKind, ProviderSpec, RouteModels, check_credential_env, seconds,
+};
 
 pub const MAX_PROVIDER_NAME: usize = 60;
 
@@ -57,7 +62,8 @@ impl ProviderForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<ProviderSpec, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let name = errors.take("name", parse_name(&self.name));
+        let name =
+            errors.take("name", visible_name(&self.name, "Name", MAX_PROVIDER_NAME).and_then(refuse_secret));
         let kind =
             ProviderKind::parse(&self.kind).ok_or_else(|| ParseError::new("Choose one of these protocols."));
         let kind = errors.take("kind", kind);
@@ -109,14 +115,6 @@ impl ProviderForm {
     }
 }
 
-fn parse_name(text: &str) -> Result<String, ParseError> {
-    let name = visible_name(text, "Name", MAX_PROVIDER_NAME)?;
-    if looks_like_secret(&name) {
-        return Err(ParseError::new("This looks like a secret. Secrets are never stored. Enter a name."));
-    }
-    Ok(name)
-}
-
 /// Milliseconds, from seconds with up to three decimals.
 fn parse_seconds(text: &str, max: i64) -> Result<i64, ParseError> {
     const PER_MS: u128 = 1_000_000;
@@ -125,14 +123,6 @@ fn parse_seconds(text: &str, max: i64) -> Result<i64, ParseError> {
     let ms = i64::try_from(billionths / PER_MS).map_err(|_| wrong())?;
     let fits = billionths % PER_MS == 0 && (1_000..=max * 1_000).contains(&ms);
     if fits { Ok(ms) } else { Err(wrong()) }
-}
-
-/// `5`, `2.5`.
-pub fn seconds(ms: i64) -> String {
-    match ms % 1_000 {
-        0 => (ms / 1_000).to_string(),
-        rest => format!("{}.{rest:03}", ms / 1_000).trim_end_matches('0').to_owned(),
-    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -152,6 +142,16 @@ pub struct SaveForm {
     pub provider: ProviderForm,
 }
 
+impl SaveForm {
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<EditProvider, Vec<FieldError>> {
+        let base = drawn::<ProviderForm>(&self.was, "name")?.parse().ok();
+        let (id, version) = (self.id.clone(), self.version);
+        Ok(EditProvider { id, version, base, mine: self.provider.parse()? })
+    }
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetireForm {
@@ -166,6 +166,16 @@ pub struct RouteForm {
     pub was: String,
     /// Those that are ticked.
     pub models: Vec<String>,
+}
+
+impl RouteForm {
+    /// # Errors
+    /// A sentence when the page's list is missing.
+    pub fn parse(&self) -> Result<RouteModels, Vec<FieldError>> {
+        let was: BTreeMap<String, String> = drawn(&self.was, "models")?;
+        let was = was.into_iter().map(|(model, route)| (model, ProviderId::parse(&route))).collect();
+        Ok(RouteModels { provider: self.id.clone(), was, models: self.models.clone() })
+    }
 }
 
 #[cfg(test)]

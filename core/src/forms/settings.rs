@@ -3,17 +3,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::{Take, parse_budgets};
+use super::parts::{LimitField, Take, drawn, parse_budgets};
+use crate::domain::bounds::budget_of;
 use crate::domain::field_error::FieldError;
 use crate::domain::key_format::check_prefix;
-use crate::domain::limits::{Budget, Limits, parse_count};
-use crate::domain::money::{Money, parse_budget};
+use crate::domain::limits::{Limits, parse_count};
+use crate::domain::money::parse_budget;
 use crate::domain::numbers::grouped;
 use crate::domain::org::{KeyDefaults, OrgRules, parse_org_name, parse_zone};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::parse_slug;
 use crate::domain::policy::MembersCreate;
-use crate::domain::settings::{MAX_DAYS, Setting, Settings};
+use crate::domain::settings::{EditSettings, MAX_DAYS, Settings};
+use crate::domain::window::Period;
 use crate::forms::reauth::Reauth;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
@@ -23,32 +25,21 @@ pub struct SettingsForm {
     pub name: String,
     pub slug: String,
     pub zone: String,
-    /// The organisation's own budgets. Of each pair, here and below, `…_mode` is `none` or `limit`.
-    pub org_month_mode: String,
-    pub org_month: String,
-    pub org_week_mode: String,
-    pub org_week: String,
-    pub org_day_mode: String,
-    pub org_day: String,
-    pub org_total_mode: String,
-    pub org_total: String,
+    /// The organisation's own budgets; the fields below are what new keys start with.
+    pub org_month: LimitField,
+    pub org_week: LimitField,
+    pub org_day: LimitField,
+    pub org_total: LimitField,
     pub key_prefix: String,
     /// `every` or `today`.
     pub models: String,
-    pub month_mode: String,
-    pub month: String,
-    pub rpm_mode: String,
-    pub rpm: String,
-    pub tpm_mode: String,
-    pub tpm: String,
-    pub concurrent_mode: String,
-    pub concurrent: String,
-    pub days_mode: String,
-    pub days: String,
-    pub max_key_days_mode: String,
-    pub max_key_days: String,
-    pub max_keys_per_member_mode: String,
-    pub max_keys_per_member: String,
+    pub month: LimitField,
+    pub rpm: LimitField,
+    pub tpm: LimitField,
+    pub concurrent: LimitField,
+    pub days: LimitField,
+    pub max_key_days: LimitField,
+    pub max_keys_per_member: LimitField,
     /// One of `MembersCreate::ALL`.
     pub members_create: String,
     /// `optional` or `required`.
@@ -58,71 +49,27 @@ pub struct SettingsForm {
 impl SettingsForm {
     /// The form that would change nothing.
     pub fn of(settings: &Settings) -> Self {
-        let pair = |value: Option<String>| match value {
-            Some(value) => ("limit".to_owned(), value),
-            None => ("none".to_owned(), String::new()),
-        };
-        let count = |limit: Option<i64>| pair(limit.map(grouped));
         let (defaults, rules) = (&settings.defaults, &settings.rules);
-        let budget = |setting| pair(settings.budget(setting).map(Money::input));
-        let (org_month_mode, org_month) = budget(Setting::OrgMonth);
-        let (org_week_mode, org_week) = budget(Setting::OrgWeek);
-        let (org_day_mode, org_day) = budget(Setting::OrgDay);
-        let (org_total_mode, org_total) = budget(Setting::OrgTotal);
-        let (month_mode, month) = pair(defaults.month.map(|amount| amount.input()));
-        let (rpm_mode, rpm) = count(defaults.limits.rpm);
-        let (tpm_mode, tpm) = count(defaults.limits.tpm);
-        let (concurrent_mode, concurrent) = count(defaults.limits.concurrent);
-        let (days_mode, days) = count(defaults.days);
-        let (max_key_days_mode, max_key_days) = count(rules.max_key_days);
-        let (max_keys_per_member_mode, max_keys_per_member) = count(rules.max_keys_per_member);
+        let budget = |period| LimitField::money(budget_of(&settings.budgets, period));
         Self {
             name: settings.name.clone(),
             slug: settings.slug.clone(),
             zone: settings.zone.name().to_owned(),
-            org_month_mode,
-            org_month,
-            org_week_mode,
-            org_week,
-            org_day_mode,
-            org_day,
-            org_total_mode,
-            org_total,
+            org_month: budget(Period::Month),
+            org_week: budget(Period::Week),
+            org_day: budget(Period::Day),
+            org_total: budget(Period::Total),
             key_prefix: settings.key_prefix.clone(),
             models: if defaults.every_model { "every" } else { "today" }.into(),
-            month_mode,
-            month,
-            rpm_mode,
-            rpm,
-            tpm_mode,
-            tpm,
-            concurrent_mode,
-            concurrent,
-            days_mode,
-            days,
-            max_key_days_mode,
-            max_key_days,
-            max_keys_per_member_mode,
-            max_keys_per_member,
+            month: LimitField::money(defaults.month),
+            rpm: LimitField::count(defaults.limits.rpm),
+            tpm: LimitField::count(defaults.limits.tpm),
+            concurrent: LimitField::count(defaults.limits.concurrent),
+            days: LimitField::count(defaults.days),
+            max_key_days: LimitField::count(rules.max_key_days),
+            max_keys_per_member: LimitField::count(rules.max_keys_per_member),
             members_create: rules.members_create.as_str().into(),
             second_factor: if rules.second_factor { "required" } else { "optional" }.into(),
-        }
-    }
-
-    /// The text of a limit pair: its mode and its value.
-    pub fn pair(&self, setting: Setting) -> (&str, &str) {
-        match setting {
-            Setting::OrgMonth => (&self.org_month_mode, &self.org_month),
-            Setting::OrgWeek => (&self.org_week_mode, &self.org_week),
-            Setting::OrgDay => (&self.org_day_mode, &self.org_day),
-            Setting::OrgTotal => (&self.org_total_mode, &self.org_total),
-            Setting::Month => (&self.month_mode, &self.month),
-            Setting::Rpm => (&self.rpm_mode, &self.rpm),
-            Setting::Tpm => (&self.tpm_mode, &self.tpm),
-            Setting::Concurrent => (&self.concurrent_mode, &self.concurrent),
-            Setting::Days => (&self.days_mode, &self.days),
-            Setting::KeyDaysMost => (&self.max_key_days_mode, &self.max_key_days),
-            _ => (&self.max_keys_per_member_mode, &self.max_keys_per_member),
         }
     }
 
@@ -133,19 +80,24 @@ impl SettingsForm {
         let name = errors.take("name", parse_org_name(&self.name));
         let slug = errors.take("slug", parse_slug(&self.slug));
         let zone = errors.take("zone", parse_zone(&self.zone));
-        let fine = errors.len();
-        let budgets = self.parse_budgets(&mut errors);
-        let budgets_wrong = errors.len() > fine;
+        let budgets = [
+            (Period::Total, "org_total", &self.org_total),
+            (Period::Month, "org_month", &self.org_month),
+            (Period::Week, "org_week", &self.org_week),
+            (Period::Day, "org_day", &self.org_day),
+        ];
+        let budgets = parse_budgets(budgets, &mut errors);
         let key_prefix = self.key_prefix.trim();
         let prefix = errors.take("key_prefix", check_prefix(key_prefix));
         let every_model = errors.take("models", one_of(&self.models, &[("today", false), ("every", true)]));
-        let month = self.parse_pair(&mut errors, Setting::Month, parse_budget);
-        let rpm = self.parse_pair(&mut errors, Setting::Rpm, parse_count);
-        let tpm = self.parse_pair(&mut errors, Setting::Tpm, parse_count);
-        let concurrent = self.parse_pair(&mut errors, Setting::Concurrent, parse_count);
-        let days = self.parse_pair(&mut errors, Setting::Days, parse_days);
-        let max_key_days = self.parse_pair(&mut errors, Setting::KeyDaysMost, parse_days);
-        let max_keys_per_member = self.parse_pair(&mut errors, Setting::KeysPerMember, parse_count);
+        let month = self.month.parse("month", parse_budget, &mut errors);
+        let rpm = self.rpm.parse("rpm", parse_count, &mut errors);
+        let tpm = self.tpm.parse("tpm", parse_count, &mut errors);
+        let concurrent = self.concurrent.parse("concurrent", parse_count, &mut errors);
+        let days = self.days.parse("days", parse_days, &mut errors);
+        let max_key_days = self.max_key_days.parse("max_key_days", parse_days, &mut errors);
+        let max_keys_per_member =
+            self.max_keys_per_member.parse("max_keys_per_member", parse_count, &mut errors);
         let members_create = MembersCreate::ALL.map(|choice| (choice.as_str(), choice));
         let members_create = errors.take("members_create", one_of(&self.members_create, &members_create));
         let second_factor = [("optional", false), ("required", true)];
@@ -154,6 +106,7 @@ impl SettingsForm {
             Some(name),
             Some(slug),
             Some(zone),
+            Some(budgets),
             Some(()),
             Some(every_model),
             Some(month),
@@ -166,9 +119,10 @@ impl SettingsForm {
             Some(members_create),
             Some(second_factor),
         ) = (
-            name.filter(|_| !budgets_wrong),
+            name,
             slug,
             zone,
+            budgets,
             prefix,
             every_model,
             month,
@@ -195,35 +149,6 @@ impl SettingsForm {
         };
         settings.check()?;
         Ok(settings)
-    }
-
-    /// The organisation's own budgets, by the rules of all budgets, each mistake under its own field.
-    fn parse_budgets(&self, errors: &mut Vec<FieldError>) -> Vec<Budget> {
-        let mut found = Vec::new();
-        let budgets = parse_budgets(|period| self.pair(Setting::of_period(period)), &mut found);
-        errors.extend(
-            found
-                .into_iter()
-                .map(|error| FieldError { field: Setting::of_period(&error.field).as_str().into(), ..error }),
-        );
-        budgets
-    }
-
-    fn parse_pair<T>(
-        &self,
-        errors: &mut Vec<FieldError>,
-        setting: Setting,
-        parse: impl Fn(&str) -> Result<T, ParseError>,
-    ) -> Option<Option<T>> {
-        let (mode, value) = self.pair(setting);
-        let parsed = match (mode, value.trim()) {
-            // The value's field is hidden then; what still stands in it is not meant.
-            ("none", _) => Ok(None),
-            ("limit", "") => Err(ParseError::new("Enter a value, or choose No limit.")),
-            ("limit", value) => parse(value).map(Some),
-            _ => Err(ParseError::new("Choose No limit or a value.")),
-        };
-        errors.take(setting.as_str(), parsed)
     }
 }
 
@@ -257,13 +182,25 @@ pub struct SaveForm {
     pub reauth: Reauth,
 }
 
+impl SaveForm {
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<EditSettings, Vec<FieldError>> {
+        let base = drawn::<SettingsForm>(&self.was, "name")?.parse().ok();
+        let (org, version) = (self.org.clone(), self.version);
+        Ok(EditSettings { org, version, base, mine: self.settings.parse()? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::edit::Editable;
     use crate::domain::ids::OrgId;
+    use crate::domain::limits::Budget;
     use crate::domain::moment::{Moment, Zone};
+    use crate::domain::money::Money;
     use crate::domain::org::Org;
-    use crate::domain::window::Period;
 
     fn settings() -> Settings {
         let id = OrgId::new(Moment::from_ms(0), [0; 10]);
@@ -295,7 +232,7 @@ mod tests {
         strict.budgets = vec![budget(Period::Month, 5_000), budget(Period::Day, 400)];
         assert_eq!(SettingsForm::of(&strict).parse().unwrap(), strict);
         let changed: Vec<_> =
-            strict.changes_since(&settings()).into_iter().map(|change| change.field).collect();
+            strict.changes_since(&settings(), &()).into_iter().map(|change| change.field).collect();
         assert_eq!(
             changed,
             [
@@ -318,13 +255,13 @@ mod tests {
     #[test]
     fn every_mistake_is_found_at_once_beside_its_field() {
         let empty = SettingsForm::default();
-        assert_eq!(wrong(&empty).len(), Setting::ALL.len());
+        assert_eq!(wrong(&empty).len(), Settings::FIELDS.len());
         let form = SettingsForm {
             slug: "operator".into(),
             zone: "Europe/Atlantis".into(),
             key_prefix: "acme-".into(),
-            days: "4k".into(),
-            max_keys_per_member_mode: "limit".into(),
+            days: LimitField::limit("4k"),
+            max_keys_per_member: LimitField::limit(""),
             ..form()
         };
         assert_eq!(wrong(&form), ["slug", "zone", "key_prefix", "days", "max_keys_per_member"]);
@@ -333,16 +270,13 @@ mod tests {
     #[test]
     fn the_organisations_budgets_follow_the_rules_of_all_budgets() {
         let form = SettingsForm {
-            org_month_mode: "limit".into(),
-            org_month: "500".into(),
-            org_day_mode: "limit".into(),
-            org_day: "600".into(),
-            org_total_mode: "limit".into(),
-            org_total: "0".into(),
+            org_month: LimitField::limit("500"),
+            org_day: LimitField::limit("600"),
+            org_total: LimitField::limit("0"),
             ..form()
         };
         assert_eq!(wrong(&form), ["org_total", "org_day"]);
-        let fine = SettingsForm { org_day: "50".into(), org_total_mode: "none".into(), ..form };
+        let fine = SettingsForm { org_day: LimitField::limit("50"), org_total: LimitField::none(), ..form };
         let budgets = fine.parse().unwrap().budgets;
         assert_eq!(
             budgets.iter().map(Budget::summary).collect::<Vec<_>>(),
@@ -352,9 +286,9 @@ mod tests {
 
     #[test]
     fn new_keys_do_not_start_with_more_days_than_a_key_may_live() {
-        let month = SettingsForm { max_key_days_mode: "limit".into(), max_key_days: "30".into(), ..form() };
+        let month = SettingsForm { max_key_days: LimitField::limit("30"), ..form() };
         assert_eq!(wrong(&month), ["days"]);
-        assert_eq!(wrong(&SettingsForm { days_mode: "none".into(), ..month.clone() }), ["days"]);
-        assert!(SettingsForm { days: "30".into(), ..month }.parse().is_ok());
+        assert_eq!(wrong(&SettingsForm { days: LimitField::none(), ..month.clone() }), ["days"]);
+        assert!(SettingsForm { days: LimitField::limit("30"), ..month }.parse().is_ok());
     }
 }

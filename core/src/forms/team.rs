@@ -3,15 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::{ScopeForm, Take, pair, parse_budgets, parse_limits, parse_models, scope_form};
-use crate::domain::bounds::{Bounds, budget_of};
+use super::parts::{LimitFields, ScopeForm, Take, drawn, parse_models, scope_form};
+use crate::domain::bounds::Bounds;
 use crate::domain::field_error::FieldError;
 use crate::domain::model::Model;
-use crate::domain::money::Money;
-use crate::domain::numbers::grouped;
 use crate::domain::person::visible_name;
-use crate::domain::team::{MAX_NAME, TeamSpec};
-use crate::domain::window::Period;
+use crate::domain::team::{EditTeam, MAX_NAME, TeamSpec};
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,70 +19,15 @@ pub struct TeamForm {
     pub scope: String,
     pub models: Vec<String>,
     pub patterns: String,
-    /// Of each pair, `…_mode` is `none` or `limit`.
-    pub month_mode: String,
-    pub month: String,
-    pub week_mode: String,
-    pub week: String,
-    pub day_mode: String,
-    pub day: String,
-    pub total_mode: String,
-    pub total: String,
-    pub rpm_mode: String,
-    pub rpm: String,
-    pub tpm_mode: String,
-    pub tpm: String,
-    pub concurrent_mode: String,
-    pub concurrent: String,
+    pub limits: LimitFields,
 }
 
 impl TeamForm {
     /// The form that would change nothing about this team. A new team's is that of the default: no bounds.
     pub fn of(spec: &TeamSpec, models: &[Model]) -> Self {
-        let bounds = &spec.bounds;
-        let money = |period| pair(budget_of(&bounds.budgets, period).map(Money::input));
-        let count = |limit: Option<i64>| pair(limit.map(grouped));
-        let ScopeForm { scope, models, patterns } = scope_form(&bounds.models, models);
-        let (month_mode, month) = money(Period::Month);
-        let (week_mode, week) = money(Period::Week);
-        let (day_mode, day) = money(Period::Day);
-        let (total_mode, total) = money(Period::Total);
-        let (rpm_mode, rpm) = count(bounds.limits.rpm);
-        let (tpm_mode, tpm) = count(bounds.limits.tpm);
-        let (concurrent_mode, concurrent) = count(bounds.limits.concurrent);
-        Self {
-            name: spec.name.clone(),
-            scope,
-            models,
-            patterns,
-            month_mode,
-            month,
-            week_mode,
-            week,
-            day_mode,
-            day,
-            total_mode,
-            total,
-            rpm_mode,
-            rpm,
-            tpm_mode,
-            tpm,
-            concurrent_mode,
-            concurrent,
-        }
-    }
-
-    /// The text of a limit pair: its mode and its value.
-    pub fn pair(&self, field: &str) -> (&str, &str) {
-        match field {
-            "month" => (&self.month_mode, &self.month),
-            "week" => (&self.week_mode, &self.week),
-            "day" => (&self.day_mode, &self.day),
-            "total" => (&self.total_mode, &self.total),
-            "rpm" => (&self.rpm_mode, &self.rpm),
-            "tpm" => (&self.tpm_mode, &self.tpm),
-            _ => (&self.concurrent_mode, &self.concurrent),
-        }
+        let Bounds { models: scope, budgets, limits } = &spec.bounds;
+        let ScopeForm { scope, models, patterns } = scope_form(scope, models);
+        Self { name: spec.name.clone(), scope, models, patterns, limits: LimitFields::of(budgets, limits) }
     }
 
     /// # Errors
@@ -98,10 +40,9 @@ impl TeamForm {
             "the team's keys could not be used",
             &mut errors,
         );
-        let budgets = parse_budgets(|field| self.pair(field), &mut errors);
-        let limits = parse_limits(|field| self.pair(field), &mut errors);
+        let limits = self.limits.parse(&mut errors);
         match (name, models, limits) {
-            (Some(name), Some(models), Some(limits)) if errors.is_empty() => {
+            (Some(name), Some(models), Some((budgets, limits))) if errors.is_empty() => {
                 Ok(TeamSpec { name, bounds: Bounds { models, budgets, limits } })
             }
             _ => Err(errors),
@@ -128,6 +69,16 @@ pub struct EditForm {
     pub team: TeamForm,
 }
 
+impl EditForm {
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<EditTeam, Vec<FieldError>> {
+        let base = drawn::<TeamForm>(&self.was, "name")?.parse().ok();
+        let EditForm { org, id, version, .. } = self.clone();
+        Ok(EditTeam { org, id, version, base, mine: self.team.parse()? })
+    }
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TeamRef {
@@ -138,6 +89,7 @@ pub struct TeamRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forms::parts::LimitField;
 
     #[test]
     fn a_new_team_is_bound_by_nothing_but_needs_a_name() {
@@ -149,15 +101,17 @@ mod tests {
 
     #[test]
     fn a_form_made_from_a_team_changes_nothing() {
+        let open = TeamForm::of(&TeamSpec::default(), &[]);
         let form = TeamForm {
             name: "Crew".into(),
             scope: "listed".into(),
             patterns: "claude-*\ngpt-5".into(),
-            month_mode: "limit".into(),
-            month: "500".into(),
-            rpm_mode: "limit".into(),
-            rpm: "1.2k".into(),
-            ..TeamForm::of(&TeamSpec::default(), &[])
+            limits: LimitFields {
+                month: LimitField::limit("500"),
+                rpm: LimitField::limit("1.2k"),
+                ..open.limits.clone()
+            },
+            ..open
         };
         let spec = form.parse().unwrap();
         assert_eq!(TeamForm::of(&spec, &[]).parse().unwrap(), spec);
@@ -166,7 +120,9 @@ mod tests {
 
     #[test]
     fn every_mistake_is_found_at_once_beside_its_field() {
-        let form = TeamForm { day_mode: "limit".into(), rpm_mode: "limit".into(), ..TeamForm::default() };
+        let limits =
+            LimitFields { day: LimitField::limit(""), rpm: LimitField::limit(""), ..Default::default() };
+        let form = TeamForm { limits, ..TeamForm::default() };
         let fields: Vec<String> = form.parse().unwrap_err().into_iter().map(|error| error.field).collect();
         assert_eq!(fields, ["name", "models", "total", "month", "week", "day", "rpm", "tpm", "concurrent"]);
     }

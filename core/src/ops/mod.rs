@@ -6,11 +6,11 @@ pub mod access;
 pub mod account;
 pub mod audit;
 pub mod catalogue;
+pub mod edit;
 pub mod invitations;
 pub mod keys;
 pub mod links;
 pub mod members;
-pub mod merge;
 pub mod models;
 pub mod offboarding;
 pub mod orgs;
@@ -66,6 +66,18 @@ impl OpError {
     /// Hashing was broken off: the program is on its way out.
     pub(crate) fn stopping() -> Self {
         OpError::Conflict("The server is stopping, so nothing was done. Try again in a moment.".into())
+    }
+}
+
+impl From<Vec<FieldError>> for OpError {
+    fn from(errors: Vec<FieldError>) -> Self {
+        OpError::Invalid(errors)
+    }
+}
+
+impl From<FieldError> for OpError {
+    fn from(error: FieldError) -> Self {
+        OpError::Invalid(vec![error])
     }
 }
 

@@ -3,18 +3,18 @@
 
 use super::OpError;
 use super::access::Caller;
-use super::merge::{EditConflict, merge};
+use super::edit::{Outcome, conflict, lost_race};
 use super::orgs::By;
 use super::providers::{Names, named, names_of, route_event, unknown};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::ProviderId;
 use crate::domain::list_filter::ModelFilter;
-use crate::domain::model::{KnownModel, Model};
+use crate::domain::model::{EditModel, KnownModel, Model};
+use crate::domain::moment::Zone;
 use crate::domain::org::OrgName;
 use crate::domain::policy::Action;
 use crate::domain::provider::Provider;
-use crate::forms::model::{AddForm, ModelForm, RetireForm, SaveForm};
 use crate::store::{Via, models, people, providers};
 
 pub struct ModelsView {
@@ -49,7 +49,6 @@ pub async fn every(desk: &Desk) -> Result<Vec<KnownModel>, OpError> {
 }
 
 pub struct ModelFormView {
-    pub form: ModelForm,
     /// The model as it stands, when it is edited.
     pub known: Option<KnownModel>,
     /// Whom it can be routed to.
@@ -60,7 +59,7 @@ pub struct ModelFormView {
 pub async fn blank(desk: &Desk, caller: &Caller) -> Result<ModelFormView, OpError> {
     By::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
-    view(&mut read, caller, ModelForm::with_defaults(), None).await
+    view(&mut read, caller, None).await
 }
 
 /// What the pages of one model are drawn from.
@@ -68,27 +67,25 @@ pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ModelFormVie
     By::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let known = find(&mut read, id).await?;
-    view(&mut read, caller, ModelForm::of(&known.model), Some(known)).await
+    view(&mut read, caller, Some(known)).await
 }
 
 async fn view(
     via: &mut impl Via,
     caller: &Caller,
-    form: ModelForm,
     known: Option<KnownModel>,
 ) -> Result<ModelFormView, OpError> {
     let providers = providers::list(via).await?.into_iter().map(|listed| listed.provider).collect();
-    Ok(ModelFormView { form, known, providers, own: people::orgs_of(via, &caller.person.id).await? })
+    Ok(ModelFormView { known, providers, own: people::orgs_of(via, &caller.person.id).await? })
 }
 
 /// Gives its id.
 ///
 /// # Errors
-/// `Invalid` with every mistake, an id that is in the catalogue already among them.
-pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<String, OpError> {
+/// `Invalid` when the id is in the catalogue already.
+pub async fn add(desk: &Desk, by: By<'_>, model: &Model) -> Result<String, OpError> {
     by.must_operate()?;
     let now = desk.now();
-    let model = form.model.parse().map_err(OpError::Invalid)?;
     let mut tx = desk.db.write().await?;
     if models::find(&mut tx, &model.id).await?.is_some() {
         let sentence = format!("{} is already in the catalogue. Edit it there.", model.id);
@@ -96,68 +93,51 @@ pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<String, OpEr
     }
     must_be_there(&mut tx, model.route.as_ref()).await?;
     let permit = by.operator_permit(Action::AddModel, &model.id)?;
-    models::put(&mut tx, &permit, &model, now).await?;
+    models::put(&mut tx, &permit, model, now).await?;
     let names = names_of(&mut tx).await?;
-    tx.save(&permit, model_event(EventKind::ModelAdded, None, &model, &names), now).await?;
-    Ok(model.id)
+    tx.save(&permit, model_event(EventKind::ModelAdded, None, model, &names), now).await?;
+    Ok(model.id.clone())
 }
 
-#[derive(Debug)]
-pub enum Saved {
-    Saved(String),
-    Nothing(String),
-    /// Somebody saved first.
-    EditConflict(Box<EditConflict<ModelForm>>),
-}
-
-/// New prices hold for requests that start after the answer.
+/// New prices apply to requests that start after the answer. Saves the model's id.
 ///
 /// # Errors
-/// `Invalid` with every mistake; `NotFound` when it was retired meanwhile.
-pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpError> {
+/// `Invalid` when its provider is gone; `NotFound` when it was retired meanwhile.
+pub async fn save(desk: &Desk, by: By<'_>, edit: &EditModel) -> Result<Outcome<String, Model>, OpError> {
     by.must_operate()?;
     let mut tx = desk.db.write().await?;
-    let known = find(&mut tx, &form.model.id).await?;
-    let mine = form.model.parse().map_err(OpError::Invalid)?;
-    if form.version != known.version {
-        let was: ModelForm = serde_json::from_str(&form.was)
-            .map_err(|_| OpError::say("vendor", "The form is incomplete. Reload and try again."))?;
-        let list = providers::list(&mut tx).await?;
-        let reads = |field: &str, value: &str| match (field, value) {
-            ("route", "") => "Nobody".to_owned(),
-            ("route", id) => {
-                let found = list.iter().find(|listed| listed.provider.id.as_str() == id);
-                found.map_or("a provider that was retired", |listed| listed.provider.name.as_str()).to_owned()
-            }
-            ("upstream", "") => "the same name".to_owned(),
-            ("input" | "output" | "cached", amount) => format!("${amount}"),
-            (_, text) => text.to_owned(),
-        };
-        let forms = (&was, &ModelForm::of(&mine), &ModelForm::of(&known.model));
-        return Ok(Saved::EditConflict(Box::new(merge("model", forms, reads))));
+    let mine = &edit.mine;
+    let known = find(&mut tx, &mine.id).await?;
+    if edit.version != known.version {
+        let providers = providers::list(&mut tx).await?;
+        let three = (edit.base.as_ref().unwrap_or(&known.model), mine, &known.model);
+        return Ok(Outcome::Conflict(Box::new(conflict(
+            "This model was changed",
+            three,
+            &providers,
+            &Zone::utc(),
+        ))));
     }
-    if mine == known.model {
-        return Ok(Saved::Nothing(mine.id));
+    if *mine == known.model {
+        return Ok(Outcome::Unchanged(mine.id.clone()));
     }
     must_be_there(&mut tx, mine.route.as_ref()).await?;
     let permit = by.operator_permit(Action::EditModel, &mine.id)?;
-    if !models::update(&mut tx, &permit, form.version, &mine).await? {
-        return Err(OpError::Conflict(
-            "The model was changed at the same time. Reload and try again.".into(),
-        ));
+    if !models::update(&mut tx, &permit, edit.version, mine).await? {
+        return Err(lost_race("this model"));
     }
     let names = names_of(&mut tx).await?;
-    let event = model_event(EventKind::ModelEdited, Some(&known.model), &mine, &names);
+    let event = model_event(EventKind::ModelEdited, Some(&known.model), mine, &names);
     tx.save(&permit, event, desk.now()).await?;
-    Ok(Saved::Saved(mine.id))
+    Ok(Outcome::Saved(mine.id.clone()))
 }
 
 /// Takes a model out of the catalogue; what was spent on it stays written. Gives its id.
-pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<String, OpError> {
+pub async fn retire(desk: &Desk, by: By<'_>, id: &str) -> Result<String, OpError> {
     by.must_operate()?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let known = find(&mut tx, &form.id).await?;
+    let known = find(&mut tx, id).await?;
     let permit = by.operator_permit(Action::RetireModel, &known.model.id)?;
     if !models::retire(&mut tx, &permit, &known.model.id, now).await? {
         return Err(OpError::NotFound);
@@ -212,15 +192,6 @@ pub(super) fn model_event(kind: EventKind, before: Option<&Model>, after: &Model
 /// `Conflict` with a sentence when it is not in the catalogue.
 pub async fn by_id(desk: &Desk, id: &str) -> Result<KnownModel, OpError> {
     find(&mut desk.db.read().await?, id).await.map_err(|error| not_there(error, id))
-}
-
-/// For the command line: the provider's id for a form, from its name.
-///
-/// # Errors
-/// `Conflict` with a sentence that lists the names there are.
-pub async fn route_named(desk: &Desk, name: &str) -> Result<String, OpError> {
-    let listed = super::providers::by_name(desk, name).await?;
-    Ok(listed.provider.id.to_string())
 }
 
 fn not_there(error: OpError, id: &str) -> OpError {

@@ -6,23 +6,25 @@ use std::collections::BTreeMap;
 
 use super::OpError;
 use super::access::Caller;
-use super::merge::{EditConflict, merge};
+use super::edit::{Outcome, conflict, lost_race};
 use super::orgs::By;
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::KnownModel;
+use crate::domain::moment::Zone;
 use crate::domain::org::OrgName;
 use crate::domain::person::fold;
 use crate::domain::policy::{Action, PlatformRole};
-use crate::domain::provider::{ListedProvider, Provider, ProviderKind, ProviderSpec};
-use crate::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
+use crate::domain::provider::{
+    EditProvider, ListedProvider, Provider, ProviderKind, ProviderSpec, RouteModels,
+};
 use crate::store::{ConstraintViolation, StoreError, Tx, Via, models, people, providers};
 
 impl By<'_> {
     /// # Errors
     /// `NotFound` for who is no operator.
-    pub(super) fn must_operate(&self) -> Result<(), OpError> {
+    pub fn must_operate(&self) -> Result<(), OpError> {
         match self {
             By::Operator(caller) if caller.person.platform != PlatformRole::Operator => {
                 Err(OpError::NotFound)
@@ -90,14 +92,13 @@ pub const fn vendor_of(kind: ProviderKind) -> &'static str {
 }
 
 /// # Errors
-/// `Invalid` with every mistake, a taken name among them.
-pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<Provider, OpError> {
+/// `Invalid` when the name is taken.
+pub async fn add(desk: &Desk, by: By<'_>, spec: &ProviderSpec) -> Result<Provider, OpError> {
     by.must_operate()?;
     let now = desk.now();
-    let spec = form.provider.parse().map_err(OpError::Invalid)?;
     let mut tx = desk.db.write().await?;
     must_be_free(&mut tx, &spec.name, None).await?;
-    let provider = spec.with_id(ProviderId::new(now, desk.id_entropy()));
+    let provider = spec.clone().with_id(ProviderId::new(now, desk.id_entropy()));
     let permit = by.operator_permit(Action::AddProvider, provider.id.as_str())?;
     let added = providers::insert(&mut tx, &permit, &provider, now).await;
     added.map_err(|error| name_taken(error, &provider.name))?;
@@ -106,57 +107,42 @@ pub async fn add(desk: &Desk, by: By<'_>, form: &AddForm) -> Result<Provider, Op
     Ok(provider)
 }
 
-#[derive(Debug)]
-pub enum Saved {
-    Saved(ProviderSpec),
-    Nothing,
-    /// Somebody saved first.
-    EditConflict(Box<EditConflict<ProviderForm>>),
-}
-
-/// What is sent from the answer on goes where it says now; what is under way is finished where it was.
+/// Requests that start after the answer go where it says now; earlier ones finish where they were sent.
 ///
 /// # Errors
-/// `Invalid` with every mistake; `NotFound` when it was retired meanwhile.
-pub async fn save(desk: &Desk, by: By<'_>, form: &SaveForm) -> Result<Saved, OpError> {
+/// `Invalid` when the name is taken; `NotFound` when it was retired meanwhile.
+pub async fn save(
+    desk: &Desk,
+    by: By<'_>,
+    edit: &EditProvider,
+) -> Result<Outcome<ProviderSpec, ProviderSpec>, OpError> {
     by.must_operate()?;
     let mut tx = desk.db.write().await?;
-    let listed = find(&mut tx, &form.id).await?;
-    let mine = form.provider.parse().map_err(OpError::Invalid)?;
-    let current = ProviderSpec::of(&listed.provider);
-    if form.version != listed.version {
-        let was: ProviderForm = serde_json::from_str(&form.was)
-            .map_err(|_| OpError::say("name", "The form is incomplete. Reload and try again."))?;
-        let forms = (&was, &ProviderForm::of(&mine), &ProviderForm::of(&current));
-        return Ok(Saved::EditConflict(Box::new(merge("provider", forms, reads))));
+    let listed = find(&mut tx, &edit.id).await?;
+    let (mine, current) = (&edit.mine, ProviderSpec::of(&listed.provider));
+    if edit.version != listed.version {
+        let three = (edit.base.as_ref().unwrap_or(&current), mine, &current);
+        return Ok(Outcome::Conflict(Box::new(conflict(
+            "This provider was changed",
+            three,
+            &(),
+            &Zone::utc(),
+        ))));
     }
-    if mine == current {
-        return Ok(Saved::Nothing);
+    if *mine == current {
+        return Ok(Outcome::Unchanged(current));
     }
     let id = &listed.provider.id;
     must_be_free(&mut tx, &mine.name, Some(id)).await?;
     let permit = by.operator_permit(Action::EditProvider, id.as_str())?;
-    let saved = providers::update(&mut tx, &permit, id, form.version, &mine).await;
+    let saved = providers::update(&mut tx, &permit, id, edit.version, mine).await;
     if !saved.map_err(|error| name_taken(error, &mine.name))? {
-        return Err(OpError::Conflict(
-            "The provider was changed at the same time. Reload and try again.".into(),
-        ));
+        return Err(lost_race("this provider"));
     }
     let changes = mine.changes_since(Some(&current));
     tx.save(&permit, provider_event(EventKind::ProviderEdited, &listed.provider, changes), desk.now())
         .await?;
-    Ok(Saved::Saved(mine))
-}
-
-fn reads(field: &str, value: &str) -> String {
-    match (field, value) {
-        ("kind", word) => {
-            ProviderKind::parse(word).map_or_else(|| word.to_owned(), |kind| kind.label().to_owned())
-        }
-        ("credential_env", "") => "no credential".to_owned(),
-        ("connect" | "idle" | "whole", seconds) => format!("{seconds} seconds"),
-        (_, text) => text.to_owned(),
-    }
+    Ok(Outcome::Saved(mine.clone()))
 }
 
 #[derive(Debug)]
@@ -167,11 +153,11 @@ pub struct Retired {
 }
 
 /// Takes a provider out of use, and its models with it, in one step.
-pub async fn retire(desk: &Desk, by: By<'_>, form: &RetireForm) -> Result<Retired, OpError> {
+pub async fn retire(desk: &Desk, by: By<'_>, id: &str) -> Result<Retired, OpError> {
     by.must_operate()?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let listed = find(&mut tx, &form.id).await?;
+    let listed = find(&mut tx, id).await?;
     let id = &listed.provider.id;
     // First the provider: what is routed to it at this moment waits, and then finds it gone.
     let permit = by.operator_permit(Action::RetireProvider, id.as_str())?;
@@ -200,23 +186,21 @@ pub struct Routed {
 ///
 /// # Errors
 /// `Conflict` when a model is routed otherwise by now than the form was drawn with.
-pub async fn route(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, OpError> {
+pub async fn route(desk: &Desk, by: By<'_>, routes: &RouteModels) -> Result<Routed, OpError> {
     by.must_operate()?;
-    let was: BTreeMap<String, String> = serde_json::from_str(&form.was)
-        .map_err(|_| OpError::say("models", "The form is incomplete. Reload and try again."))?;
     let mut tx = desk.db.write().await?;
-    let listed = find(&mut tx, &form.id).await?;
+    let listed = find(&mut tx, &routes.provider).await?;
     let (id, name) = (listed.provider.id, listed.provider.name);
     if !providers::lock(&mut tx, &id).await? {
         return Err(OpError::NotFound);
     }
-    if form.models.iter().any(|model| !was.contains_key(model)) {
+    if routes.models.iter().any(|model| !routes.was.contains_key(model)) {
         return Err(OpError::say("models", "A selected model was not on the page. Reload and try again."));
     }
     let mut routed = Routed { name, ..Routed::default() };
     let (mut events, names) = (Vec::new(), names_of(&mut tx).await?);
-    for (model, from) in &was {
-        let (from, ticked) = (ProviderId::parse(from), form.models.contains(model));
+    for (model, from) in &routes.was {
+        let ticked = routes.models.contains(model);
         let to = match (ticked, from.as_ref() == Some(&id)) {
             (true, false) => Some(&id),
             (false, true) => None,

@@ -8,6 +8,7 @@ use super::access::{Caller, open_org, principal};
 use super::keys::issue;
 use crate::Desk;
 use crate::domain::audit::{Change, Choice, Event, EventKind};
+use crate::domain::edit::Editable;
 use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
 use crate::domain::key::{KeySpec, Names};
 use crate::domain::moment::{Moment, Zone};
@@ -125,7 +126,7 @@ pub async fn create_key(
         teams::in_use(&mut tx, &context.org.id).await?,
         people::active(&mut tx, &context.org.id, 1_000).await?,
     );
-    let changes = spec.changes_since(&KeySpec::default(), Names { teams: &teams, people: &people });
+    let changes = spec.changes_since(&KeySpec::default(), &Names { teams, people });
     let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with_new(changes);
     tx.save(&permit, event, now).await?;
     Ok((issued.id, found.secret))
@@ -152,7 +153,7 @@ pub async fn edit_key(
     if !keys::update(&mut tx, &permit, id, key.version, &spec).await? {
         return Err(OpError::NotFound);
     }
-    let changes = spec.changes_since(&before, Names { teams: &[], people: &[] });
+    let changes = spec.changes_since(&before, &Names::default());
     let event = Event::new(EventKind::KeyEdited, id.as_str(), &spec.name).with(changes);
     Ok(tx.save(&permit, event, now).await?)
 }

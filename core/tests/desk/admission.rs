@@ -11,6 +11,7 @@ use keydesk_core::ops::keys::IssuedKey;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::support::submit;
 use crate::support::*;
 
 fn bearer(key: &str) -> Presented {
@@ -265,7 +266,7 @@ on_both!(
         assert!(knock(&desk, &issued).await.unwrap().model("gpt-5").is_ok());
         let drawn = desk.drawn(&at, &issued).await;
         let key = KeyForm { scope: "listed".into(), patterns: "claude-*".into(), ..drawn.key.clone() };
-        ops::keys::edit(&desk, &at.caller, &EditForm { key, ..drawn }).await.unwrap();
+        submit::edit_key(&desk, &at.caller, &EditForm { key, ..drawn }).await.unwrap();
         let context = knock(&desk, &issued).await.unwrap();
         assert!(context.model("gpt-5").is_err() && context.model("claude-opus-4-5").is_ok());
     }

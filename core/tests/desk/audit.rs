@@ -4,10 +4,11 @@ use keydesk_core::domain::audit_filter::{AuditFilter, Kinds};
 use keydesk_core::domain::audit_words::sentence;
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::ops::OpError;
 use keydesk_core::ops::audit::{self, Broken, ExportForm, KeysMeant};
-use keydesk_core::ops::{OpError, keys};
 use keydesk_core::store::Db;
 
+use crate::support::submit;
 use crate::support::*;
 
 fn filter() -> AuditFilter {
@@ -317,8 +318,8 @@ on_both!(
             let (desk, at) = (desk.clone(), at.clone());
             async move {
                 for _ in 0..40 {
-                    keys::disable(&desk, &at.caller, &key_ref(&at, &issued)).await.unwrap();
-                    keys::enable(&desk, &at.caller, &key_ref(&at, &issued)).await.unwrap();
+                    submit::disable_key(&desk, &at.caller, &key_ref(&at, &issued)).await.unwrap();
+                    submit::enable_key(&desk, &at.caller, &key_ref(&at, &issued)).await.unwrap();
                 }
             }
         });

@@ -1,17 +1,20 @@
 //! An organisation's ledger, balance and own budgets, what keys say of them, and whether spend adds up.
 
 use keydesk_core::domain::key::State;
-use keydesk_core::domain::ledger::{Balance, Entry, EntryKind};
+use keydesk_core::domain::ledger::{Balance, Entry, EntryKind, NewEntry};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::page::{Cursor, PAGE_ROWS, Page};
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::forms::key::KeyForm;
 use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
+use keydesk_core::forms::parts::LimitField;
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
+use keydesk_core::ops::edit::EditConflict;
+use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::IssuedKey;
-use keydesk_core::ops::orgs::{self, By, Entered, EntryConflict, Saved};
+use keydesk_core::ops::orgs::{self, By, Entered};
 use keydesk_core::ops::{OpError, verify_spend};
 
+use crate::support::submit;
 use crate::support::*;
 
 const DOLLAR: i64 = 1_000_000_000;
@@ -29,20 +32,24 @@ fn entry(at: &At, seq: i64, kind: EntryKind, amount: &str) -> EnterForm {
     }
 }
 
-async fn enter(desk: &TestDesk, by: &At, form: &EnterForm) -> Result<Entered, OpError> {
-    orgs::add_entry(desk, By::Operator(&by.caller), form).await
+async fn enter(
+    desk: &TestDesk,
+    by: &At,
+    form: &EnterForm,
+) -> Result<Outcome<Entered, Option<NewEntry>>, OpError> {
+    submit::add_entry_org(desk, By::Operator(&by.caller), form).await
 }
 
-fn conflict(entered: Result<Entered, OpError>) -> EntryConflict {
+fn conflict(entered: Result<Outcome<Entered, Option<NewEntry>>, OpError>) -> EditConflict<Option<NewEntry>> {
     match entered.unwrap() {
-        Entered::EditConflict(conflict) => *conflict,
-        Entered::Entered { .. } => panic!("entered twice"),
+        Outcome::Conflict(conflict) => *conflict,
+        Outcome::Saved(_) | Outcome::Unchanged(_) => panic!("entered twice"),
     }
 }
 
 async fn enforce(desk: &TestDesk, by: &At, enforce: &str) -> Result<Balance, OpError> {
     let form = EnforceForm { org: by.org.slug.clone(), enforce: enforce.into() };
-    orgs::enforce(desk, By::Operator(&by.caller), &form).await.map(|done| done.balance)
+    submit::enforce_org(desk, By::Operator(&by.caller), &form).await.map(|done| done.balance)
 }
 
 async fn balance(desk: &TestDesk, at: &At) -> Balance {
@@ -74,7 +81,7 @@ on_both!(
         let on = enforce(&desk, &op, "on").await.unwrap();
         assert_eq!((on.left(), on.opening, on.last_seq), (dollars(100), Some(dollars(7)), 2));
         spend(&desk, &at, &issued, dollars(30)).await;
-        let Entered::Entered { left, .. } =
+        let Outcome::Saved(Entered { left, .. }) =
             enter(&desk, &op, &entry(&at, 3, EntryKind::Debit, "12.50")).await.unwrap()
         else {
             panic!("not entered")
@@ -101,7 +108,7 @@ on_both!(
         assert!(again.sentence.starts_with("This entry was already added"), "{}", again.sentence);
         assert!(again.sentence.contains("a credit of $50.00"), "{}", again.sentence);
         // What is in already is not offered for a second time.
-        assert_eq!(again.form, EntryForm::default());
+        assert_eq!(again.merged, None);
         assert_eq!(balance(&desk, &at).await.left(), dollars(50));
         assert_eq!(
             desk.number(
@@ -127,7 +134,7 @@ on_both!(
             let conflict = conflict(enter(&desk, &two, &late).await);
             let sentence = format!("{} added a credit of $50.00 in the meantime", one.caller.person.name);
             assert!(conflict.sentence.starts_with(&sentence), "{}", conflict.sentence);
-            assert_eq!(conflict.form, late.entry);
+            assert_eq!(conflict.merged, Some(late.entry.parse().unwrap()));
         }
         enter(&desk, &two, &entry(&at, 2, EntryKind::Debit, "20")).await.unwrap();
         assert_eq!(balance(&desk, &at).await.left(), dollars(30));
@@ -142,7 +149,7 @@ on_both!(
             let (desk, at) = (desk.clone(), operator(&desk, &at).await);
             tries.spawn(async move {
                 let entered = enter(&desk, &at, &entry(&at, 1, EntryKind::Credit, &n.to_string())).await;
-                matches!(entered.unwrap(), Entered::Entered { .. })
+                matches!(entered.unwrap(), Outcome::Saved(_))
             });
         }
         let mut entered = 0;
@@ -325,8 +332,8 @@ on_both!(
 /// The settings' form as the page draws it now, with budgets set.
 async fn with_budgets(desk: &TestDesk, at: &At, set: impl Fn(&mut SettingsForm)) -> SaveForm {
     let view = orgs::settings(desk, &at.caller, &at.org.slug).await.unwrap();
-    let was = serde_json::to_string(&view.form).unwrap();
-    let mut settings = view.form;
+    let mut settings = SettingsForm::of(&view.settings);
+    let was = serde_json::to_string(&settings).unwrap();
     set(&mut settings);
     SaveForm {
         org: at.org.slug.clone(),
@@ -337,15 +344,12 @@ async fn with_budgets(desk: &TestDesk, at: &At, set: impl Fn(&mut SettingsForm))
     }
 }
 
-async fn save(desk: &TestDesk, at: &At, form: &SaveForm) -> Result<Saved, OpError> {
-    orgs::save(desk, &at.caller, form).await
+async fn save(desk: &TestDesk, at: &At, form: &SaveForm) -> Result<Outcome<String, SettingsForm>, OpError> {
+    submit::save_org(desk, &at.caller, form).await
 }
 
 fn month(amount: &str) -> impl Fn(&mut SettingsForm) + use<'_> {
-    move |form| {
-        form.org_month_mode = "limit".into();
-        form.org_month = amount.into();
-    }
+    move |form| form.org_month = LimitField::limit(amount)
 }
 
 on_both!(
@@ -353,11 +357,10 @@ on_both!(
         let at = desk.owner().await;
         let form = with_budgets(&desk, &at, |form| {
             month("500")(form);
-            form.org_day_mode = "limit".into();
-            form.org_day = "50".into();
+            form.org_day = LimitField::limit("50");
         })
         .await;
-        assert!(matches!(save(&desk, &at, &form).await, Ok(Saved::Saved(_))));
+        assert!(matches!(save(&desk, &at, &form).await, Ok(Outcome::Saved(_))));
         let issued = desk.create_key(&at, "ci").await;
         spend(&desk, &at, &issued, dollars(20)).await;
         let view = orgs::settings(&desk, &at.caller, &at.org.slug).await.unwrap();
@@ -366,23 +369,24 @@ on_both!(
             uses,
             [("$500.00 per month".to_owned(), dollars(20)), ("$50.00 per day".to_owned(), dollars(20))]
         );
-        assert_eq!((view.form.org_month.as_str(), view.form.org_week_mode.as_str()), ("500", "none"));
+        let form = SettingsForm::of(&view.settings);
+        assert_eq!((form.org_month, form.org_week), (LimitField::limit("500"), LimitField::none()));
         assert!(matches!(
             save(&desk, &at, &with_budgets(&desk, &at, |_| ()).await).await,
-            Ok(Saved::Nothing)
+            Ok(Outcome::Unchanged(_))
         ));
         let changes = "SELECT changes FROM audit_events WHERE org_id IS NOT NULL AND kind = 'org.edited'";
         let changes = desk.texts(changes).await.concat();
         assert!(changes.contains("org_month") && changes.contains(r#"{"budget":500000000000}"#), "{changes}");
 
         // A day that is more than the month could never be reached.
-        let wrong = with_budgets(&desk, &at, |form| form.org_day = "501".into()).await;
+        let wrong = with_budgets(&desk, &at, |form| form.org_day = LimitField::limit("501")).await;
         assert_eq!(refused(save(&desk, &at, &wrong).await).0, "org_day");
         let none = with_budgets(&desk, &at, |form| {
-            form.org_month_mode = "none".into();
-            form.org_day_mode = "none".into();
+            form.org_month = LimitField::none();
+            form.org_day = LimitField::none();
         });
-        assert!(matches!(save(&desk, &at, &none.await).await, Ok(Saved::Saved(_))));
+        assert!(matches!(save(&desk, &at, &none.await).await, Ok(Outcome::Saved(_))));
         assert_eq!(desk.number("SELECT COUNT(*) FROM budgets WHERE holder_kind = 'org'").await, 0);
     }
 );
@@ -393,10 +397,8 @@ on_both!(
         let other = desk.member(&at, OrgRole::Admin).await;
         let mine = with_budgets(&desk, &at, month("500")).await;
         let theirs = with_budgets(&desk, &other, month("900")).await;
-        assert!(matches!(save(&desk, &other, &theirs).await, Ok(Saved::Saved(_))));
-        let Ok(Saved::EditConflict(conflict)) = save(&desk, &at, &mine).await else {
-            panic!("saved over it")
-        };
+        assert!(matches!(save(&desk, &other, &theirs).await, Ok(Outcome::Saved(_))));
+        let Ok(Outcome::Conflict(conflict)) = save(&desk, &at, &mine).await else { panic!("saved over it") };
         assert_eq!(conflict.errors.len(), 1);
         assert_eq!(conflict.errors[0].field, "org_month");
         assert_eq!(conflict.errors[0].problem.sentence(), "Now: $900.00. You entered: $500.00.");
@@ -411,7 +413,8 @@ on_both!(
     fn keys_say_when_their_organisation_has_used_up_its_budget_or_its_balance(desk: TestDesk) {
         let at = desk.owner().await;
         let op = operator(&desk, &at).await;
-        let wide = KeyForm { month_mode: "none".into(), ..form("wide") };
+        let mut wide = form("wide");
+        wide.limits.month = LimitField::none();
         let (spender, other) = (desk.create(&at, wide).await.unwrap(), desk.create_key(&at, "other").await);
         let state = async |issued: &IssuedKey| desk.show(&at, issued).await.state(desk.now());
         spend(&desk, &at, &spender, dollars(20)).await;

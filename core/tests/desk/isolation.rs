@@ -11,10 +11,12 @@ use keydesk_core::forms::key::{KeyRef, RevokeForm};
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::forms::team::TeamForm;
 use keydesk_core::forms::team_people::AddForm;
-use keydesk_core::ops::orgs::{self, Saved};
+use keydesk_core::ops::edit::Outcome;
+use keydesk_core::ops::orgs;
 use keydesk_core::ops::teams::{self, TeamPersonRef};
 use keydesk_core::ops::{OpError, audit, invitations, keys, members};
 
+use crate::support::submit;
 use crate::support::*;
 
 const ACTS: usize = 350;
@@ -94,32 +96,33 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
             let team = if dice.below(2) == 0 { String::new() } else { team };
             let key = keydesk_core::forms::key::KeyForm { team, ..form(&name) };
             let form = forms::key::CreateForm { org, key, ..Default::default() };
-            let made = changed(keys::create(desk, &caller, &form).await);
+            let made = changed(submit::create_key(desk, &caller, &form).await);
             made.is_some_and(|issued| {
                 houses[there].keys.push(issued.id.to_string());
                 true
             })
         }
-        5 => changed(keys::disable(desk, &caller, &key_ref()).await).is_some(),
-        6 => changed(keys::enable(desk, &caller, &key_ref()).await).is_some(),
+        5 => changed(submit::disable_key(desk, &caller, &key_ref()).await).is_some(),
+        6 => changed(submit::enable_key(desk, &caller, &key_ref()).await).is_some(),
         7 => {
             let form = RevokeForm { org, id: key, name };
-            changed(keys::revoke(desk, &caller, &form).await).is_some()
+            changed(submit::revoke_key(desk, &caller, &form).await).is_some()
         }
         8 | 9 => {
             let Ok(view) = keys::edit_form(desk, &caller, &org, &key).await else { return false };
-            let was = serde_json::to_string(&view.form).unwrap();
+            let drawn = submit::key_form(&view);
+            let was = serde_json::to_string(&drawn).unwrap();
             let version = view.key.unwrap().version;
-            let edited = keydesk_core::forms::key::KeyForm { team, name, ..view.form };
+            let edited = forms::key::KeyForm { team, name, ..drawn };
             let form = forms::key::EditForm { org, id: key, version, was, key: edited };
-            matches!(changed(keys::edit(desk, &caller, &form).await), Some(keys::Edited::Saved(_)))
+            matches!(changed(submit::edit_key(desk, &caller, &form).await), Some(Outcome::Saved(_)))
         }
         10 => {
             let form = forms::team::CreateForm {
                 org,
                 team: TeamForm { name: name.clone(), ..TeamForm::of(&TeamSpec::default(), &[]) },
             };
-            let made = changed(teams::create(desk, &caller, &form).await);
+            let made = changed(submit::create_team(desk, &caller, &form).await);
             made.is_some_and(|id| {
                 houses[there].teams.push(Team { id, name });
                 true
@@ -170,12 +173,12 @@ async fn act(desk: &TestDesk, dice: &mut Dice, houses: &mut [House; 2], support:
         }
         18 => {
             let Ok(view) = orgs::settings(desk, &caller, &org).await else { return false };
-            let was = view.form.clone();
+            let was = SettingsForm::of(&view.settings);
             let settings = SettingsForm { name: format!("House {}", dice.below(50)), ..was.clone() };
             let version = view.context.org.version;
             let was = serde_json::to_string(&was).unwrap();
             let form = SaveForm { org, version, was, settings, ..Default::default() };
-            matches!(changed(orgs::save(desk, &caller, &form).await), Some(Saved::Saved(_)))
+            matches!(changed(submit::save_org(desk, &caller, &form).await), Some(Outcome::Saved(_)))
         }
         _ => {
             // Looking changes nothing, whoever looks at whatever.

@@ -3,17 +3,22 @@
 use keydesk_core::admission::LastUsed;
 use keydesk_core::domain::audit::{ChangeValue, EventKind};
 use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::domain::ids::KeyId;
 use keydesk_core::domain::key::{State, Status};
 use keydesk_core::domain::key_filter::{KeyFilter, StateFilter};
 use keydesk_core::domain::limits::Limits;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::forms::key::{EditForm, KeyForm, SearchForm};
-use keydesk_core::ops::keys::{EditConflict, Edited, Found, IssuedKey};
+use keydesk_core::forms::parts::{LimitField, LimitFields};
+use keydesk_core::ops::edit::EditConflict;
+use keydesk_core::ops::edit::Outcome;
+use keydesk_core::ops::keys::{Found, IssuedKey};
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store;
 use keydesk_core::store::Unaudited;
 use sha2::{Digest, Sha256};
 
+use crate::support::submit;
 use crate::support::*;
 
 async fn search(desk: &TestDesk, at: &At, text: &str) -> Result<Found, OpError> {
@@ -25,26 +30,26 @@ fn is_key(found: &Result<Found, OpError>, issued: &IssuedKey) -> bool {
     matches!(found, Ok(Found::Key(id)) if *id == issued.id)
 }
 
-async fn edit(desk: &TestDesk, at: &At, form: &EditForm) -> Result<Edited, OpError> {
-    ops::keys::edit(desk, &at.caller, form).await
+async fn edit(desk: &TestDesk, at: &At, form: &EditForm) -> Result<Outcome<KeyId, KeyForm>, OpError> {
+    submit::edit_key(desk, &at.caller, form).await
 }
 
 async fn saved(desk: &TestDesk, at: &At, form: &EditForm) {
-    assert!(matches!(edit(desk, at, form).await, Ok(Edited::Saved(_))));
+    assert!(matches!(edit(desk, at, form).await, Ok(Outcome::Saved(_))));
 }
 
-async fn conflict(desk: &TestDesk, at: &At, form: &EditForm) -> Box<EditConflict> {
+async fn conflict(desk: &TestDesk, at: &At, form: &EditForm) -> Box<EditConflict<KeyForm>> {
     match edit(desk, at, form).await {
-        Ok(Edited::EditConflict(conflict)) => conflict,
+        Ok(Outcome::Conflict(conflict)) => conflict,
         Ok(_) => panic!("saved over somebody"),
         Err(error) => panic!("{error:?}"),
     }
 }
 
 /// Saves what the page of a clash shows, as it shows it.
-async fn save_again(desk: &TestDesk, at: &At, issued: &IssuedKey, conflict: Box<EditConflict>) {
+async fn save_again(desk: &TestDesk, at: &At, issued: &IssuedKey, conflict: Box<EditConflict<KeyForm>>) {
     let drawn = desk.drawn(at, issued).await;
-    saved(desk, at, &EditForm { key: conflict.form, ..drawn }).await;
+    saved(desk, at, &EditForm { key: conflict.merged, ..drawn }).await;
 }
 
 async fn use_now(desk: &TestDesk, issued: &IssuedKey) {
@@ -176,10 +181,10 @@ on_both!(
         let issued = desk.create_key(&at, "ci-prod").await;
         let before = desk.show(&at, &issued).await;
         let mut form = desk.drawn(&at, &issued).await;
-        assert!(matches!(edit(&desk, &at, &form).await, Ok(Edited::Nothing(_))));
+        assert!(matches!(edit(&desk, &at, &form).await, Ok(Outcome::Unchanged(_))));
         assert_eq!(desk.show(&at, &issued).await.version, 1);
 
-        form.key.rpm = "90".into();
+        form.key.limits.rpm.value = "90".into();
         form.key.addresses = "10.0.0.0/8".into();
         saved(&desk, &at, &form).await;
         let after = desk.show(&at, &issued).await;
@@ -219,13 +224,13 @@ on_both!(
         let boris = desk.member(&at, OrgRole::Admin).await;
         let mut late = desk.drawn(&at, &issued).await;
         let mut early = desk.drawn(&boris, &issued).await;
-        early.key.rpm = "500".into();
+        early.key.limits.rpm.value = "500".into();
         early.key.note = "for the nightly build".into();
         saved(&desk, &boris, &early).await;
         let written = desk.show(&at, &issued).await.spec();
 
-        late.key.rpm = "7".into();
-        late.key.tpm = "5k".into();
+        late.key.limits.rpm.value = "7".into();
+        late.key.limits.tpm.value = "5k".into();
         let conflict = conflict(&desk, &at, &late).await;
         assert!(conflict.sentence.starts_with(&boris.caller.person.name), "{}", conflict.sentence);
         let errors: Vec<(&str, String)> =
@@ -257,15 +262,10 @@ on_both!(
             }),
             ("addresses", |form, _| form.addresses = "203.0.113.7".into()),
             ("budgets", |form, _| {
-                form.month_mode = "none".into();
-                form.month = String::new();
-                form.total_mode = "limit".into();
-                form.total = "99".into();
+                form.limits.month = LimitField::none();
+                form.limits.total = LimitField::limit("99");
             }),
-            ("concurrent", |form, _| {
-                form.concurrent_mode = "none".into();
-                form.concurrent = String::new();
-            }),
+            ("concurrent", |form, _| form.limits.concurrent = LimitField::none()),
             ("expiry", |form, _| form.expiry = "never".into()),
         ];
         for (at_theirs, (theirs, change_theirs)) in changes.iter().enumerate() {
@@ -349,10 +349,10 @@ on_both!(
         for n in 1..=10 {
             let (desk, at) = (desk.clone(), at.clone());
             let mut form: EditForm = serde_json::from_str(&drawn).unwrap();
-            form.key.rpm = (n * 100).to_string();
+            form.key.limits.rpm.value = (n * 100).to_string();
             form.key.patterns = format!("model-{n}");
             form.key.scope = "listed".into();
-            edits.spawn(async move { matches!(edit(&desk, &at, &form).await, Ok(Edited::Saved(_))) });
+            edits.spawn(async move { matches!(edit(&desk, &at, &form).await, Ok(Outcome::Saved(_))) });
         }
         let mut won = 0;
         while let Some(done) = edits.join_next().await {
@@ -494,17 +494,15 @@ on_both!(
         let issued = desk.create_key(&at, "ci-prod").await;
         let mut with_all = desk.drawn(&at, &issued).await;
         let key = &mut with_all.key;
-        for (mode, value, text) in [
-            (&mut key.total_mode, &mut key.total, "1k"),
-            (&mut key.month_mode, &mut key.month, "100"),
-            (&mut key.week_mode, &mut key.week, "50"),
-            (&mut key.day_mode, &mut key.day, "0.000000001"),
-            (&mut key.rpm_mode, &mut key.rpm, "1"),
-            (&mut key.tpm_mode, &mut key.tpm, "1,000,000"),
-            (&mut key.concurrent_mode, &mut key.concurrent, "2"),
-        ] {
-            (*mode, *value) = ("limit".into(), text.into());
-        }
+        key.limits = LimitFields {
+            total: LimitField::limit("1k"),
+            month: LimitField::limit("100"),
+            week: LimitField::limit("50"),
+            day: LimitField::limit("0.000000001"),
+            rpm: LimitField::limit("1"),
+            tpm: LimitField::limit("1,000,000"),
+            concurrent: LimitField::limit("2"),
+        };
         key.addresses = "10.0.0.0/8\n2001:db8::/32".into();
         saved(&desk, &at, &with_all).await;
         let set = desk.show(&at, &issued).await;
@@ -513,17 +511,7 @@ on_both!(
 
         let mut none = desk.drawn(&at, &issued).await;
         let key = &mut none.key;
-        for (mode, value) in [
-            (&mut key.total_mode, &mut key.total),
-            (&mut key.month_mode, &mut key.month),
-            (&mut key.week_mode, &mut key.week),
-            (&mut key.day_mode, &mut key.day),
-            (&mut key.rpm_mode, &mut key.rpm),
-            (&mut key.tpm_mode, &mut key.tpm),
-            (&mut key.concurrent_mode, &mut key.concurrent),
-        ] {
-            (*mode, *value) = ("none".into(), String::new());
-        }
+        key.limits = LimitFields::of(&[], &Limits::default());
         key.addresses = String::new();
         key.expiry = "never".into();
         saved(&desk, &at, &none).await;
@@ -786,9 +774,10 @@ on_both!(
     fn a_form_with_mistakes_writes_nothing(desk: TestDesk) {
         let at = desk.owner().await;
         let before = desk.dump().await;
-        let wrong = KeyForm { name: String::new(), rpm: "-1".into(), ..form("x") };
+        let mut wrong = KeyForm { name: String::new(), ..form("x") };
+        wrong.limits.rpm = LimitField::limit("-1");
         let form = create_form(&at, wrong);
-        let Err(OpError::Invalid(errors)) = ops::keys::create(&desk, &at.caller, &form).await else {
+        let Err(OpError::Invalid(errors)) = submit::create_key(&desk, &at.caller, &form).await else {
             panic!("created")
         };
         assert_eq!(errors.len(), 2);

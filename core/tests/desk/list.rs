@@ -1,12 +1,12 @@
 //! The list of keys: every key once, in order, and nobody else's.
 
+use keydesk_core::domain::expiry::ExpiryRules;
 use keydesk_core::domain::key::Status;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::list_filter::{MemberFilter, TeamFilter};
 use keydesk_core::domain::page::Cursor;
 use keydesk_core::domain::policy::{Action, test_permit};
 use keydesk_core::domain::window::WindowStarts;
-use keydesk_core::forms::key::FormContext;
 use keydesk_core::ops;
 use keydesk_core::store::Unaudited;
 
@@ -33,17 +33,17 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
     let mut dice = Dice::new(seed);
     let mut known: Vec<Known> = Vec::new();
     let permit = test_permit(&at.org.id, Action::CreateKey, at.org.id.as_str());
-    let context = FormContext {
+    let rules = ExpiryRules {
         now: desk.now(),
         zone: &at.org.zone,
         rules: &at.org.rules,
         defaults: &at.org.defaults,
-        editing: None,
+        current: None,
     };
     let month = WindowStarts::at(desk.now(), &at.org.zone).month.ms();
     for n in 0..count {
         let name = format!("{} {} {n}", dice.one_of(&WORDS), dice.one_of(&WORDS));
-        let spec = form(&name).parse(&context).unwrap();
+        let spec = form(&name).parse().unwrap().resolve(&rules).unwrap();
         let mut tx = desk.db.write().await.unwrap();
         let owner = &at.caller.person.id;
         let issued =

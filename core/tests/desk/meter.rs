@@ -9,11 +9,13 @@ use keydesk_core::admission::{
 use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::limit_use::{HolderKind, Limited};
+use keydesk_core::domain::limits::Limits;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::{Period, WindowStarts};
 use keydesk_core::forms::key::KeyForm;
+use keydesk_core::forms::parts::LimitFields;
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::store::Unaudited;
 use keydesk_core::store::{Db, meter};
@@ -49,16 +51,8 @@ pub fn used(cost: i64, tokens: i64) -> Settlement {
 
 /// A key without any limit, in a team without any.
 pub async fn open_key(desk: &TestDesk, at: &At) -> IssuedKey {
-    let none = || "none".to_owned();
     let team = desk.team(at, "Platform").await.id.to_string();
-    let key = KeyForm {
-        team,
-        month_mode: none(),
-        rpm_mode: none(),
-        tpm_mode: none(),
-        concurrent_mode: none(),
-        ..form("ci-prod")
-    };
+    let key = KeyForm { team, limits: LimitFields::of(&[], &Limits::default()), ..form("ci-prod") };
     desk.create(at, key).await.unwrap()
 }
 

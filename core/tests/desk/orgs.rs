@@ -5,33 +5,38 @@ use keydesk_core::domain::page::PAGE_ROWS;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::settings::Settings;
 use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
+use keydesk_core::forms::parts::LimitField;
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::access::open_org;
-use keydesk_core::ops::orgs::{self, By, Owner, Saved, SettingsConflict};
+use keydesk_core::ops::edit::EditConflict;
+use keydesk_core::ops::edit::Outcome;
+use keydesk_core::ops::orgs::{self, By, Owner};
 use keydesk_core::ops::{OpError, invitations};
 
+use crate::support::submit;
 use crate::support::*;
 
 /// The form as the page draws it now.
 async fn drawn(desk: &TestDesk, at: &At) -> SaveForm {
     let view = orgs::settings(desk, &at.caller, &at.org.slug).await.unwrap();
+    let settings = SettingsForm::of(&view.settings);
     SaveForm {
         org: at.org.slug.clone(),
         version: view.context.org.version,
-        was: serde_json::to_string(&view.form).unwrap(),
-        settings: view.form,
+        was: serde_json::to_string(&settings).unwrap(),
+        settings,
         reauth: Default::default(),
     }
 }
 
-async fn save(desk: &TestDesk, at: &At, form: &SaveForm) -> Result<Saved, OpError> {
-    orgs::save(desk, &at.caller, form).await
+async fn save(desk: &TestDesk, at: &At, form: &SaveForm) -> Result<Outcome<String, SettingsForm>, OpError> {
+    submit::save_org(desk, &at.caller, form).await
 }
 
-fn conflict(saved: Result<Saved, OpError>) -> SettingsConflict {
+fn conflict(saved: Result<Outcome<String, SettingsForm>, OpError>) -> EditConflict<SettingsForm> {
     match saved.unwrap() {
-        Saved::EditConflict(conflict) => *conflict,
-        Saved::Saved(_) | Saved::Nothing => panic!("saved over somebody's change"),
+        Outcome::Conflict(conflict) => *conflict,
+        Outcome::Saved(_) | Outcome::Unchanged(_) => panic!("saved over somebody's change"),
     }
 }
 
@@ -49,16 +54,14 @@ on_both!(
             zone: "america/new_york".into(),
             key_prefix: "sk-north-".into(),
             models: "every".into(),
-            month_mode: "none".into(),
-            days: "30".into(),
-            max_key_days_mode: "limit".into(),
-            max_key_days: "365".into(),
-            max_keys_per_member_mode: "limit".into(),
-            max_keys_per_member: "10".into(),
+            month: LimitField::none(),
+            days: LimitField::limit("30"),
+            max_key_days: LimitField::limit("365"),
+            max_keys_per_member: LimitField::limit("10"),
             members_create: "in_teams".into(),
             ..form.settings
         };
-        assert!(matches!(save(&desk, &at, &form).await, Ok(Saved::Saved(slug)) if slug == "northwind"));
+        assert!(matches!(save(&desk, &at, &form).await, Ok(Outcome::Saved(slug)) if slug == "northwind"));
         let context = open_org(&mut desk.db.read().await.unwrap(), &at.caller, "northwind").await.unwrap();
         assert_eq!(Settings::of(&context.org, Vec::new()), form.settings.parse().unwrap());
         assert_eq!((context.org.version, context.org.zone.name()), (2, "America/New_York"));
@@ -81,7 +84,7 @@ on_both!(
         // New keys have the new prefix; saving again changes nothing.
         let issued = desk.create_key(&at, "ci").await;
         assert!(issued.secret.reveal().starts_with("sk-north-"));
-        assert!(matches!(save(&desk, &at, &drawn(&desk, &at).await).await, Ok(Saved::Nothing)));
+        assert!(matches!(save(&desk, &at, &drawn(&desk, &at).await).await, Ok(Outcome::Unchanged(_))));
         assert_eq!(
             desk.number("SELECT COUNT(*) FROM audit_events WHERE org_id IS NOT NULL AND kind = 'org.edited'")
                 .await,
@@ -95,22 +98,25 @@ on_both!(
         let at = desk.owner().await;
         let other = desk.member(&at, OrgRole::Admin).await;
         let (mut mine, mut theirs) = (drawn(&desk, &at).await, drawn(&desk, &other).await);
-        theirs.settings.rpm = "90".into();
+        theirs.settings.rpm = LimitField::limit("90");
         theirs.settings.key_prefix = "sk-theirs-".into();
-        assert!(matches!(save(&desk, &other, &theirs).await, Ok(Saved::Saved(_))));
+        assert!(matches!(save(&desk, &other, &theirs).await, Ok(Outcome::Saved(_))));
         mine.settings.name = "Northwind Two".into();
-        mine.settings.rpm = "120".into();
+        mine.settings.rpm = LimitField::limit("120");
         let conflict = conflict(save(&desk, &at, &mine).await);
         assert!(conflict.sentence.starts_with(&other.caller.person.name), "{}", conflict.sentence);
         let fields: Vec<_> = conflict.errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, ["rpm"]);
         assert_eq!(conflict.errors[0].problem.sentence(), "Now: 90. You entered: 120.");
         // Their prefix stands, my name and number are still there to be saved.
-        assert_eq!(conflict.form.key_prefix, "sk-theirs-");
-        assert_eq!((conflict.form.name.as_str(), conflict.form.rpm.as_str()), ("Northwind Two", "120"));
+        assert_eq!(conflict.merged.key_prefix, "sk-theirs-");
+        assert_eq!(
+            (conflict.merged.name.as_str(), conflict.merged.rpm.value.as_str()),
+            ("Northwind Two", "120")
+        );
         assert_eq!(desk.texts("SELECT name FROM orgs").await, ["Northwind"]);
-        let again = SaveForm { settings: conflict.form, ..drawn(&desk, &at).await };
-        assert!(matches!(save(&desk, &at, &again).await, Ok(Saved::Saved(_))));
+        let again = SaveForm { settings: conflict.merged, ..drawn(&desk, &at).await };
+        assert!(matches!(save(&desk, &at, &again).await, Ok(Outcome::Saved(_))));
         assert_eq!(desk.texts("SELECT key_prefix FROM orgs").await, ["sk-theirs-"]);
     }
 );
@@ -122,10 +128,10 @@ on_both!(
         let mut tries = tokio::task::JoinSet::new();
         for n in 0..8 {
             let (desk, at, mut form) = (desk.clone(), at.clone(), form.clone());
-            form.settings.rpm = format!("{}", 100 + n);
-            tries.spawn(
-                async move { matches!(orgs::save(&desk, &at.caller, &form).await, Ok(Saved::Saved(_))) },
-            );
+            form.settings.rpm.value = format!("{}", 100 + n);
+            tries.spawn(async move {
+                matches!(submit::save_org(&desk, &at.caller, &form).await, Ok(Outcome::Saved(_)))
+            });
         }
         let mut saved = 0;
         while let Some(done) = tries.join_next().await {
@@ -174,7 +180,7 @@ on_both!(
         desk.clock.advance(10 * MINUTE);
         assert!(matches!(save(&desk, &at, &form).await, Err(OpError::ReauthRequired)));
         at.caller.reauthenticated_at = desk.now();
-        assert!(matches!(save(&desk, &at, &form).await, Ok(Saved::Saved(_))));
+        assert!(matches!(save(&desk, &at, &form).await, Ok(Outcome::Saved(_))));
         // Who runs it and has none is kept out; members are not asked for one.
         let (admin, member) =
             (desk.member(&at, OrgRole::Admin).await, desk.member(&at, OrgRole::Member).await);
@@ -188,7 +194,7 @@ on_both!(
         desk.clock.advance(10 * MINUTE);
         assert!(matches!(save(&desk, &at, &off).await, Err(OpError::ReauthRequired)));
         at.caller.reauthenticated_at = desk.now();
-        assert!(matches!(save(&desk, &at, &off).await, Ok(Saved::Saved(_))));
+        assert!(matches!(save(&desk, &at, &off).await, Ok(Outcome::Saved(_))));
     }
 );
 
@@ -211,7 +217,7 @@ on_both!(
             assert!(matches!(save(&desk, who, &form).await, Err(OpError::NotFound)));
         }
         let admin = desk.member(&at, OrgRole::Admin).await;
-        assert!(matches!(save(&desk, &admin, &form).await, Ok(Saved::Nothing)));
+        assert!(matches!(save(&desk, &admin, &form).await, Ok(Outcome::Unchanged(_))));
     }
 );
 
@@ -225,15 +231,15 @@ on_both!(
             (desk.platform(&at, PlatformRole::Support).await, desk.member(&fjord, OrgRole::Admin).await);
         for who in [&fjord.caller, &support.caller, &admin.caller] {
             let by = || By::Operator(who);
-            assert!(matches!(orgs::suspend(&desk, by(), &why).await, Err(OpError::NotFound)));
-            assert!(matches!(orgs::resume(&desk, by(), &why).await, Err(OpError::NotFound)));
+            assert!(matches!(submit::suspend_org(&desk, by(), &why).await, Err(OpError::NotFound)));
+            assert!(matches!(submit::resume_org(&desk, by(), &why).await, Err(OpError::NotFound)));
         }
         assert!(matches!(
-            orgs::resume(&desk, By::Operator(&operator), &why).await,
+            submit::resume_org(&desk, By::Operator(&operator), &why).await,
             Err(OpError::Conflict(_))
         ));
-        assert_eq!(orgs::suspend(&desk, By::Operator(&operator), &why).await.unwrap(), "Fjord");
-        assert!(matches!(orgs::suspend(&desk, By::CommandLine, &why).await, Err(OpError::Conflict(_))));
+        assert_eq!(submit::suspend_org(&desk, By::Operator(&operator), &why).await.unwrap(), "Fjord");
+        assert!(matches!(submit::suspend_org(&desk, By::CommandLine, &why).await, Err(OpError::Conflict(_))));
         let events = "SELECT changes FROM audit_events WHERE org_id IS NOT NULL AND kind = 'org.suspended'";
         assert!(desk.texts(events).await[0].contains("Unpaid since August"));
 
@@ -243,8 +249,8 @@ on_both!(
         assert!(matches!(save(&desk, &fjord, &settings).await, Err(OpError::Conflict(_))));
         assert!(matches!(desk.create(&fjord, form("new")).await, Err(OpError::Conflict(_))));
         let plain = OrgStatusForm { org: "fjord".into(), reason: String::new() };
-        assert_eq!(orgs::resume(&desk, By::CommandLine, &plain).await.unwrap(), "Fjord");
-        assert!(matches!(save(&desk, &fjord, &settings).await, Ok(Saved::Saved(_))));
+        assert_eq!(submit::resume_org(&desk, By::CommandLine, &plain).await.unwrap(), "Fjord");
+        assert!(matches!(save(&desk, &fjord, &settings).await, Ok(Outcome::Saved(_))));
         // The other organisation felt nothing of it.
         desk.create_key(&at, "ci").await;
     }
@@ -258,9 +264,10 @@ on_both!(
     fn a_new_organisations_owner_is_who_signs_in_with_the_address_or_is_invited_once(desk: TestDesk) {
         let at = desk.owner().await;
         let operator = desk.platform(&at, PlatformRole::Operator).await.caller;
-        let made = orgs::create(&desk, By::Operator(&operator), &new_org("Fjord Robotics", OWNER_EMAIL))
-            .await
-            .unwrap();
+        let made =
+            submit::create_org(&desk, By::Operator(&operator), &new_org("Fjord Robotics", OWNER_EMAIL))
+                .await
+                .unwrap();
         assert_eq!(made.slug, "fjord-robotics");
         assert!(matches!(made.owner, Owner::Joined(name) if name == at.caller.person.name));
         let context =
@@ -268,8 +275,9 @@ on_both!(
         assert_eq!((context.principal.role(), context.orgs.len()), (Some(OrgRole::Owner), 2));
         assert_eq!(context.org.zone.name(), "Europe/Oslo");
 
-        let made =
-            orgs::create(&desk, By::CommandLine, &new_org("Harbour", " New@Example.com ")).await.unwrap();
+        let made = submit::create_org(&desk, By::CommandLine, &new_org("Harbour", " New@Example.com "))
+            .await
+            .unwrap();
         let Owner::Invited(token) = made.owner else { panic!("nobody signs in with it") };
         let offer = invitations::find(&desk, token.as_str()).await.unwrap().unwrap();
         assert_eq!(
@@ -290,10 +298,10 @@ on_both!(
         let support = desk.platform(&at, PlatformRole::Support).await.caller;
         let admin = desk.member(&at, OrgRole::Admin).await.caller;
         for who in [&support, &admin] {
-            let made = orgs::create(&desk, By::Operator(who), &new_org("Fjord", OWNER_EMAIL)).await;
+            let made = submit::create_org(&desk, By::Operator(who), &new_org("Fjord", OWNER_EMAIL)).await;
             assert!(matches!(made, Err(OpError::NotFound)));
         }
-        let make = async |form: NewOrgForm| orgs::create(&desk, By::Operator(&operator), &form).await;
+        let make = async |form: NewOrgForm| submit::create_org(&desk, By::Operator(&operator), &form).await;
         assert_eq!(refused(make(new_org("Northwind", OWNER_EMAIL)).await).0, "slug");
         assert_eq!(
             refused(make(NewOrgForm { slug: "api".into(), ..new_org("Fjord", OWNER_EMAIL) }).await).0,
@@ -350,7 +358,7 @@ on_both!(
         }
         assert_eq!(count(OrgFilter { suspended: true, ..Default::default() }).await, 0);
         let suspend = OrgStatusForm { org: at.org.slug.clone(), reason: "test".into() };
-        orgs::suspend(&desk, By::CommandLine, &suspend).await.unwrap();
+        submit::suspend_org(&desk, By::CommandLine, &suspend).await.unwrap();
         assert_eq!(count(OrgFilter { suspended: true, ..Default::default() }).await, 1);
         assert_eq!(orgs::every(&desk).await.unwrap().len(), PAGE_ROWS + 10);
         let nobody = orgs::list(&desk, &at.caller, &OrgFilter::default()).await;

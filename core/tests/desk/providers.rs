@@ -7,13 +7,15 @@ use keydesk_core::domain::provider::Provider;
 use keydesk_core::forms::model::ModelForm;
 use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
 use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::models;
 use keydesk_core::ops::orgs::By;
-use keydesk_core::ops::providers::{self, Saved};
+use keydesk_core::ops::providers;
 use keydesk_core::ops::{OpError, catalogue};
 use keydesk_core::{forms, store};
 
 use super::support::{TestDesk, on_both};
+use crate::support::submit;
 
 fn form(name: &str) -> ProviderForm {
     ProviderForm {
@@ -25,7 +27,7 @@ fn form(name: &str) -> ProviderForm {
 }
 
 async fn added(desk: &TestDesk, name: &str) -> Provider {
-    providers::add(desk, By::CommandLine, &AddForm { provider: form(name) }).await.unwrap()
+    submit::add_provider(desk, By::CommandLine, &AddForm { provider: form(name) }).await.unwrap()
 }
 
 /// The form of a provider as a page draws it now.
@@ -55,8 +57,10 @@ async fn boxes(desk: &TestDesk, operator: &Caller, provider: &Provider, ticked: 
 
 async fn model_form(desk: &TestDesk, operator: &Caller, id: &str) -> forms::model::SaveForm {
     let view = models::show(desk, operator, id).await.unwrap();
-    let was = serde_json::to_string(&view.form).unwrap();
-    forms::model::SaveForm { version: view.known.unwrap().version, was, model: view.form }
+    let known = view.known.unwrap();
+    let form = forms::model::ModelForm::of(&known.model);
+    let was = serde_json::to_string(&form).unwrap();
+    forms::model::SaveForm { version: known.version, was, model: form }
 }
 
 async fn operator(desk: &TestDesk) -> Caller {
@@ -97,24 +101,30 @@ on_both!(
             let by = || By::Operator(who);
             hidden(providers::list(&desk, who).await.err());
             hidden(providers::show(&desk, who, &id).await.err());
-            hidden(providers::add(&desk, by(), &AddForm { provider: form("Other") }).await.err());
+            hidden(submit::add_provider(&desk, by(), &AddForm { provider: form("Other") }).await.err());
             // Not even a mistake is told.
-            hidden(providers::add(&desk, by(), &AddForm::default()).await.err());
+            hidden(submit::add_provider(&desk, by(), &AddForm::default()).await.err());
             hidden(
-                providers::save(&desk, by(), &SaveForm { id: id.clone(), ..SaveForm::default() }).await.err(),
-            );
-            hidden(
-                providers::route(&desk, by(), &RouteForm { id: id.clone(), ..RouteForm::default() })
+                submit::save_provider(&desk, by(), &SaveForm { id: id.clone(), ..SaveForm::default() })
                     .await
                     .err(),
             );
-            hidden(providers::retire(&desk, by(), &RetireForm { id: id.clone() }).await.err());
+            hidden(
+                submit::route_provider(&desk, by(), &RouteForm { id: id.clone(), ..RouteForm::default() })
+                    .await
+                    .err(),
+            );
+            hidden(submit::retire_provider(&desk, by(), &RetireForm { id: id.clone() }).await.err());
             hidden(models::list(&desk, who, &ModelFilter::default()).await.err());
             hidden(models::blank(&desk, who).await.err());
             hidden(models::show(&desk, who, "gpt-5").await.err());
-            hidden(models::add(&desk, by(), &forms::model::AddForm::default()).await.err());
-            hidden(models::save(&desk, by(), &forms::model::SaveForm::default()).await.err());
-            hidden(models::retire(&desk, by(), &forms::model::RetireForm { id: "gpt-5".into() }).await.err());
+            hidden(submit::add_model(&desk, by(), &forms::model::AddForm::default()).await.err());
+            hidden(submit::save_model(&desk, by(), &forms::model::SaveForm::default()).await.err());
+            hidden(
+                submit::retire_model(&desk, by(), &forms::model::RetireForm { id: "gpt-5".into() })
+                    .await
+                    .err(),
+            );
             hidden(models::route(&desk, by(), &["gpt-5".to_owned()], None).await.err());
         }
         assert_eq!(desk.number("SELECT COUNT(*) FROM providers WHERE retired_at IS NULL").await, 1);
@@ -122,7 +132,7 @@ on_both!(
         let boss = desk.platform(&at, PlatformRole::Operator).await.caller;
         let count = "SELECT COUNT(*) FROM audit_events WHERE org_id IS NOT NULL";
         let before = desk.number(count).await;
-        providers::retire(&desk, By::Operator(&boss), &RetireForm { id }).await.unwrap();
+        submit::retire_provider(&desk, By::Operator(&boss), &RetireForm { id }).await.unwrap();
         assert_eq!(desk.number(count).await, before);
         let newest =
             "SELECT kind FROM audit_events WHERE chain_id = 'installation' ORDER BY seq DESC LIMIT 1";
@@ -136,17 +146,25 @@ on_both!(
         assert!(providers::list(&desk, &boss).await.unwrap().providers.is_empty());
         assert!(!store::providers::any(&mut desk.db.read().await.unwrap()).await.unwrap());
         let provider =
-            providers::add(&desk, By::Operator(&boss), &AddForm { provider: form("OpenAI") }).await.unwrap();
+            submit::add_provider(&desk, By::Operator(&boss), &AddForm { provider: form("OpenAI") })
+                .await
+                .unwrap();
         assert_eq!(provider.base_url, "https://api.openai.com");
         assert!(store::providers::any(&mut desk.db.read().await.unwrap()).await.unwrap());
 
         let same = drawn(&desk, &boss, &provider).await;
-        assert!(matches!(providers::save(&desk, By::Operator(&boss), &same).await, Ok(Saved::Nothing)));
+        assert!(matches!(
+            submit::save_provider(&desk, By::Operator(&boss), &same).await,
+            Ok(Outcome::Unchanged(_))
+        ));
         let mut form = same.clone();
         form.provider.base_url = "http://localhost:8000/".into();
         form.provider.credential_env = String::new();
         form.provider.idle = "90".into();
-        assert!(matches!(providers::save(&desk, By::Operator(&boss), &form).await, Ok(Saved::Saved(_))));
+        assert!(matches!(
+            submit::save_provider(&desk, By::Operator(&boss), &form).await,
+            Ok(Outcome::Saved(_))
+        ));
         models::route(&desk, By::CommandLine, &["gpt-5".into(), "gpt-4.1".into()], Some("openai"))
             .await
             .unwrap();
@@ -169,7 +187,7 @@ on_both!(
         let boss = operator(&desk).await;
         let first = added(&desk, "OpenAI").await;
         for name in ["OpenAI", " openai "] {
-            let again = providers::add(&desk, By::CommandLine, &AddForm { provider: form(name) }).await;
+            let again = submit::add_provider(&desk, By::CommandLine, &AddForm { provider: form(name) }).await;
             let (field, sentence) = refused(again);
             assert_eq!(field, "name");
             assert!(sentence.contains("There is already a provider OpenAI"), "{sentence}");
@@ -177,13 +195,18 @@ on_both!(
         let second = added(&desk, "OpenAI EU").await;
         let mut rename = drawn(&desk, &boss, &second).await;
         rename.provider.name = "OPENAI".into();
-        assert_eq!(refused(providers::save(&desk, By::Operator(&boss), &rename).await).0, "name");
+        assert_eq!(refused(submit::save_provider(&desk, By::Operator(&boss), &rename).await).0, "name");
         // Its own in another case is no other.
         let mut own = drawn(&desk, &boss, &first).await;
         own.provider.name = "openai".into();
-        assert!(matches!(providers::save(&desk, By::Operator(&boss), &own).await, Ok(Saved::Saved(_))));
+        assert!(matches!(
+            submit::save_provider(&desk, By::Operator(&boss), &own).await,
+            Ok(Outcome::Saved(_))
+        ));
         // A retired one's name is free.
-        providers::retire(&desk, By::CommandLine, &RetireForm { id: first.id.to_string() }).await.unwrap();
+        submit::retire_provider(&desk, By::CommandLine, &RetireForm { id: first.id.to_string() })
+            .await
+            .unwrap();
         added(&desk, "OpenAI").await;
     }
 );
@@ -196,24 +219,30 @@ on_both!(
             (drawn(&desk, &boss, &provider).await, drawn(&desk, &boss, &provider).await);
         theirs.provider.connect = "7".into();
         theirs.provider.whole = "300".into();
-        assert!(matches!(providers::save(&desk, By::CommandLine, &theirs).await, Ok(Saved::Saved(_))));
+        assert!(matches!(
+            submit::save_provider(&desk, By::CommandLine, &theirs).await,
+            Ok(Outcome::Saved(_))
+        ));
         mine.provider.name = "OpenAI EU".into();
         mine.provider.connect = "9".into();
-        let Ok(Saved::EditConflict(conflict)) = providers::save(&desk, By::Operator(&boss), &mine).await
+        let Ok(Outcome::Conflict(conflict)) = submit::save_provider(&desk, By::Operator(&boss), &mine).await
         else {
             panic!("a clash")
         };
         assert!(
-            conflict.sentence.contains("changed this provider while you were editing"),
+            conflict.sentence.contains("This provider was changed while you were editing"),
             "{}",
             conflict.sentence
         );
         let told: Vec<_> = conflict.errors.iter().map(|e| (e.field.as_str(), e.problem.sentence())).collect();
         assert_eq!(told, [("connect", "Now: 7 seconds. You entered: 9 seconds.")]);
-        assert_eq!((conflict.form.name.as_str(), conflict.form.whole.as_str()), ("OpenAI EU", "300"));
+        assert_eq!((conflict.merged.name.as_str(), conflict.merged.whole.as_str()), ("OpenAI EU", "300"));
         assert_eq!(desk.texts("SELECT name FROM providers").await, ["OpenAI"]);
-        let again = SaveForm { provider: conflict.form, ..drawn(&desk, &boss, &provider).await };
-        assert!(matches!(providers::save(&desk, By::Operator(&boss), &again).await, Ok(Saved::Saved(_))));
+        let again = SaveForm { provider: conflict.merged, ..drawn(&desk, &boss, &provider).await };
+        assert!(matches!(
+            submit::save_provider(&desk, By::Operator(&boss), &again).await,
+            Ok(Outcome::Saved(_))
+        ));
         assert_eq!(desk.numbers("SELECT connect_ms FROM providers").await, [9_000]);
     }
 );
@@ -228,7 +257,7 @@ on_both!(
             let (desk, mut form) = (desk.clone(), form.clone());
             form.provider.connect = format!("{}", 10 + n);
             tries.spawn(async move {
-                matches!(providers::save(&desk, By::CommandLine, &form).await, Ok(Saved::Saved(_)))
+                matches!(submit::save_provider(&desk, By::CommandLine, &form).await, Ok(Outcome::Saved(_)))
             });
         }
         let mut saved = 0;
@@ -250,24 +279,26 @@ on_both!(
         models::route(&desk, By::CommandLine, &["gpt-5-mini".into()], Some("Stays")).await.unwrap();
         let stale = model_form(&desk, &boss, "gpt-5").await;
         let form = RetireForm { id: gone.id.to_string() };
-        let retired = providers::retire(&desk, By::Operator(&boss), &form).await.unwrap();
+        let retired = submit::retire_provider(&desk, By::Operator(&boss), &form).await.unwrap();
         assert_eq!(
             (retired.name.as_str(), retired.unrouted),
             ("Gone", vec!["gpt-4.1".to_owned(), "gpt-5".to_owned()])
         );
         assert_eq!(route_of(&desk, "gpt-5").await, None);
         assert_eq!(route_of(&desk, "gpt-5-mini").await.as_deref(), Some("Stays"));
-        assert!(matches!(providers::retire(&desk, By::Operator(&boss), &form).await, Err(OpError::NotFound)));
+        assert!(matches!(
+            submit::retire_provider(&desk, By::Operator(&boss), &form).await,
+            Err(OpError::NotFound)
+        ));
         // Nothing brings it back: neither a form from before, nor a new one, nor its name.
-        let Ok(models::Saved::EditConflict(conflict)) =
-            models::save(&desk, By::Operator(&boss), &stale).await
+        let Ok(Outcome::Conflict(conflict)) = submit::save_model(&desk, By::Operator(&boss), &stale).await
         else {
             panic!("a clash")
         };
-        assert_eq!(conflict.form.route, "");
+        assert_eq!(conflict.merged.route, "");
         let mut anew = model_form(&desk, &boss, "gpt-5").await;
         anew.model.route = gone.id.to_string();
-        assert_eq!(refused(models::save(&desk, By::Operator(&boss), &anew).await).0, "route");
+        assert_eq!(refused(submit::save_model(&desk, By::Operator(&boss), &anew).await).0, "route");
         let named = models::route(&desk, By::CommandLine, &["gpt-5".into()], Some("Gone")).await;
         assert_eq!(clashes(named), "There is no provider Gone. There are: Stays.");
         assert_eq!(desk.number("SELECT COUNT(*) FROM models WHERE provider_id IS NOT NULL").await, 1);
@@ -289,7 +320,7 @@ on_both!(
             }
             let (racing, id) = (desk.clone(), provider.id.to_string());
             tries.spawn(async move {
-                providers::retire(&racing, By::CommandLine, &RetireForm { id }).await.unwrap();
+                submit::retire_provider(&racing, By::CommandLine, &RetireForm { id }).await.unwrap();
             });
             while let Some(done) = tries.join_next().await {
                 done.unwrap();
@@ -311,10 +342,10 @@ on_both!(
         assert!(there("gpt-5") && there("gemini-2.5-pro") && !there("claude-opus-4-5"));
 
         let form = boxes(&desk, &boss, &openai, &["gpt-5", "gpt-4.1"]).await;
-        let routed = providers::route(&desk, By::Operator(&boss), &form).await.unwrap();
+        let routed = submit::route_provider(&desk, By::Operator(&boss), &form).await.unwrap();
         assert_eq!((routed.added, routed.removed), (2, 0));
         let form = boxes(&desk, &boss, &openai, &["gpt-4.1", "gpt-5-nano"]).await;
-        let routed = providers::route(&desk, By::Operator(&boss), &form).await.unwrap();
+        let routed = submit::route_provider(&desk, By::Operator(&boss), &form).await.unwrap();
         assert_eq!((routed.added, routed.removed), (1, 1));
         assert_eq!(route_of(&desk, "gpt-5").await, None);
         assert_eq!(route_of(&desk, "gpt-4.1").await.as_deref(), Some("OpenAI"));
@@ -322,12 +353,12 @@ on_both!(
         // Drawn before somebody else routed one of them: nothing of it is done.
         let stale = boxes(&desk, &boss, &openai, &["gpt-4.1", "gpt-5-nano", "gpt-5", "gpt-5-mini"]).await;
         models::route(&desk, By::CommandLine, &["gpt-5-mini".into()], Some("Other")).await.unwrap();
-        let sentence = clashes(providers::route(&desk, By::Operator(&boss), &stale).await);
+        let sentence = clashes(submit::route_provider(&desk, By::Operator(&boss), &stale).await);
         assert!(sentence.starts_with("gpt-5-mini was routed otherwise"), "{sentence}");
         assert_eq!(route_of(&desk, "gpt-5").await, None);
         // What was not on the page cannot be sent.
         let foreign = boxes(&desk, &boss, &openai, &["claude-opus-4-5"]).await;
-        assert_eq!(refused(providers::route(&desk, By::Operator(&boss), &foreign).await).0, "models");
+        assert_eq!(refused(submit::route_provider(&desk, By::Operator(&boss), &foreign).await).0, "models");
         assert_eq!(route_of(&desk, "claude-opus-4-5").await.as_deref(), Some("Other"));
         assert_eq!(providers::show(&desk, &boss, other.id.as_str()).await.unwrap().served.len(), 2);
     }
@@ -348,8 +379,8 @@ on_both!(
             held: "4k".into(),
         };
         let add = forms::model::AddForm { model: form };
-        assert_eq!(models::add(&desk, By::Operator(&boss), &add).await.unwrap(), "meta/llama-4");
-        assert_eq!(refused(models::add(&desk, By::Operator(&boss), &add).await).0, "id");
+        assert_eq!(submit::add_model(&desk, By::Operator(&boss), &add).await.unwrap(), "meta/llama-4");
+        assert_eq!(refused(submit::add_model(&desk, By::Operator(&boss), &add).await).0, "id");
         let known = models::by_id(&desk, "meta/llama-4").await.unwrap();
         assert_eq!(
             (known.served_by.as_deref(), known.model.default_output_tokens),
@@ -360,21 +391,24 @@ on_both!(
             (model_form(&desk, &boss, "meta/llama-4").await, model_form(&desk, &boss, "meta/llama-4").await);
         theirs.model.input = "0.25".into();
         theirs.model.route = String::new();
-        assert!(matches!(models::save(&desk, By::CommandLine, &theirs).await, Ok(models::Saved::Saved(_))));
+        assert!(matches!(submit::save_model(&desk, By::CommandLine, &theirs).await, Ok(Outcome::Saved(_))));
         mine.model.input = "0.30".into();
         mine.model.output = "1".into();
-        let Ok(models::Saved::EditConflict(conflict)) = models::save(&desk, By::Operator(&boss), &mine).await
+        let Ok(Outcome::Conflict(conflict)) = submit::save_model(&desk, By::Operator(&boss), &mine).await
         else {
             panic!("a clash")
         };
         let told: Vec<_> = conflict.errors.iter().map(|e| (e.field.as_str(), e.problem.sentence())).collect();
         assert_eq!(told, [("input", "Now: $0.25. You entered: $0.3.")]);
-        assert_eq!((conflict.form.route.as_str(), conflict.form.output.as_str()), ("", "1"));
+        assert_eq!((conflict.merged.route.as_str(), conflict.merged.output.as_str()), ("", "1"));
 
         models::route(&desk, By::CommandLine, &["meta/llama-4".into()], Some("Fireworks")).await.unwrap();
         let retire = forms::model::RetireForm { id: "meta/llama-4".into() };
-        models::retire(&desk, By::Operator(&boss), &retire).await.unwrap();
-        assert!(matches!(models::retire(&desk, By::Operator(&boss), &retire).await, Err(OpError::NotFound)));
+        submit::retire_model(&desk, By::Operator(&boss), &retire).await.unwrap();
+        assert!(matches!(
+            submit::retire_model(&desk, By::Operator(&boss), &retire).await,
+            Err(OpError::NotFound)
+        ));
         assert!(clashes(models::by_id(&desk, "meta/llama-4").await).contains("not in the catalogue"));
         let file =
             r#"[{"id": "meta/llama-4", "provider": "Meta", "input": "1", "output": "2", "cached": "0.1"}]"#;
@@ -400,7 +434,7 @@ on_both!(
         let mut form = model_form(&desk, &boss, "gpt-5").await;
         form.model.upstream = "gpt-5-2026".into();
         form.model.held = "2500".into();
-        models::save(&desk, By::CommandLine, &form).await.unwrap();
+        submit::save_model(&desk, By::CommandLine, &form).await.unwrap();
         let entry = |id: &str, more: &str| {
             format!(
                 r#"{{"id": "{id}", "provider": "OpenAI", "input": "9", "output": "9", "cached": "9"{more}}}"#

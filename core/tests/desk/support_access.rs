@@ -4,8 +4,10 @@ use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::KeyFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::forms::key::SearchForm;
+use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::{self, Found};
 
+use crate::support::submit;
 use crate::support::*;
 
 async fn looks(desk: &TestDesk) -> Vec<String> {
@@ -114,13 +116,17 @@ on_both!(
         let mut late = desk.drawn(&at, &issued).await;
         let mut first = late.clone();
         first.key.note = "first".into();
-        keys::edit(&desk, &at.caller, &first).await.unwrap();
+        submit::edit_key(&desk, &at.caller, &first).await.unwrap();
         let support = desk.platform(&at, PlatformRole::Support).await;
         desk.show(&support, &issued).await;
         late.key.note = "late".into();
-        let keys::Edited::EditConflict(conflict) = keys::edit(&desk, &at.caller, &late).await.unwrap() else {
+        let Outcome::Conflict(conflict) = submit::edit_key(&desk, &at.caller, &late).await.unwrap() else {
             panic!("two people wrote the note");
         };
-        assert!(conflict.sentence.starts_with("Ana Petrov changed this key"), "{}", conflict.sentence);
+        assert!(
+            conflict.sentence.starts_with("You changed this key in another tab"),
+            "{}",
+            conflict.sentence
+        );
     }
 );

@@ -7,14 +7,16 @@ use keydesk_core::domain::list_filter::TeamFilter;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::forms::key::KeyForm;
+use keydesk_core::forms::parts::LimitField;
 use keydesk_core::forms::team::{CreateForm, EditForm, TeamForm};
 use keydesk_core::forms::team_people::AddForm;
 use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::keys::Edited as KeyEdited;
-use keydesk_core::ops::teams::{self, Edited, TeamPersonRef};
+use keydesk_core::ops::edit::Outcome;
+use keydesk_core::ops::teams::{self, TeamPersonRef};
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store::audit;
 
+use crate::support::submit;
 use crate::support::*;
 
 fn open(name: &str) -> TeamForm {
@@ -23,36 +25,33 @@ fn open(name: &str) -> TeamForm {
 
 /// At most $500 a month and 60 requests per minute, for Claude.
 fn bounded(name: &str) -> TeamForm {
-    TeamForm {
-        scope: "listed".into(),
-        patterns: "claude-*".into(),
-        month_mode: "limit".into(),
-        month: "500".into(),
-        rpm_mode: "limit".into(),
-        rpm: "60".into(),
-        ..open(name)
-    }
+    let mut form = TeamForm { scope: "listed".into(), patterns: "claude-*".into(), ..open(name) };
+    form.limits.month = LimitField::limit("500");
+    form.limits.rpm = LimitField::limit("60");
+    form
 }
 
 async fn make(desk: &TestDesk, at: &At, form: TeamForm) -> Result<Team, OpError> {
     let name = form.name.clone();
     let form = CreateForm { org: at.org.slug.clone(), team: form };
-    teams::create(desk, &at.caller, &form).await.map(|id| Team { id, name })
+    submit::create_team(desk, &at.caller, &form).await.map(|id| Team { id, name })
 }
 
 async fn drawn(desk: &TestDesk, at: &At, team: &TeamId) -> EditForm {
     let view = teams::edit_form(desk, &at.caller, &at.org.slug, team.as_str()).await.unwrap();
+    let stored = view.team.unwrap();
+    let form = TeamForm::of(&stored.spec, &view.models);
     EditForm {
         org: at.org.slug.clone(),
         id: team.to_string(),
-        version: view.team.unwrap().version,
-        was: serde_json::to_string(&view.form).unwrap(),
-        team: view.form,
+        version: stored.version,
+        was: serde_json::to_string(&form).unwrap(),
+        team: form,
     }
 }
 
-async fn edit(desk: &TestDesk, at: &At, form: &EditForm) -> Edited {
-    teams::edit(desk, &at.caller, form).await.unwrap()
+async fn edit(desk: &TestDesk, at: &At, form: &EditForm) -> Outcome<TeamId, TeamForm> {
+    submit::edit_team(desk, &at.caller, form).await.unwrap()
 }
 
 async fn archive(desk: &TestDesk, at: &At, team: &Team) -> Result<String, OpError> {
@@ -107,9 +106,9 @@ async fn move_key(
 ) -> Result<(), OpError> {
     let mut form = desk.drawn(at, issued).await;
     change(&mut form.key);
-    match ops::keys::edit(desk, &at.caller, &form).await? {
-        KeyEdited::Saved(_) => Ok(()),
-        KeyEdited::Nothing(_) | KeyEdited::EditConflict(_) => panic!("not saved"),
+    match submit::edit_key(desk, &at.caller, &form).await? {
+        Outcome::Saved(_) => Ok(()),
+        Outcome::Unchanged(_) | Outcome::Conflict(_) => panic!("not saved"),
     }
 }
 
@@ -132,16 +131,16 @@ on_both!(
         );
 
         let form = drawn(&desk, &at, &team.id).await;
-        assert!(matches!(edit(&desk, &at, &form).await, Edited::Nothing(_)));
+        assert!(matches!(edit(&desk, &at, &form).await, Outcome::Unchanged(_)));
         let mut changed = form.clone();
-        changed.team.month = "300".into();
-        changed.team.rpm_mode = "none".into();
-        assert!(matches!(edit(&desk, &at, &changed).await, Edited::Saved(_)));
+        changed.team.limits.month = LimitField::limit("300");
+        changed.team.limits.rpm = LimitField::none();
+        assert!(matches!(edit(&desk, &at, &changed).await, Outcome::Saved(_)));
         // Who saved later from the older version is told, and loses nothing.
         let mut late = form;
-        late.team.month = "200".into();
+        late.team.limits.month = LimitField::limit("200");
         late.team.name = "The crew".into();
-        let Edited::EditConflict(conflict) = edit(&desk, &at, &late).await else {
+        let Outcome::Conflict(conflict) = edit(&desk, &at, &late).await else {
             panic!("saved over somebody")
         };
         assert_eq!(conflict.errors.len(), 1);
@@ -149,7 +148,8 @@ on_both!(
             conflict.errors[0].problem.to_string(),
             "Now: $300.00 per month. You entered: $200.00 per month."
         );
-        assert_eq!((conflict.form.name.as_str(), conflict.form.rpm_mode.as_str()), ("The crew", "none"));
+        assert_eq!(conflict.merged.name, "The crew");
+        assert_eq!(conflict.merged.limits.rpm, LimitField::none());
 
         archive(&desk, &at, &team).await.unwrap();
         assert!(matches!(archive(&desk, &at, &team).await, Err(OpError::Conflict(_))));
@@ -270,16 +270,19 @@ on_both!(
         let at = desk.owner().await;
         let (crew, open_team) =
             (make(&desk, &at, bounded("Crew")).await.unwrap(), desk.team(&at, "Open").await);
-        let wide = KeyForm { month: "501".into(), rpm_mode: "none".into(), ..in_team(&crew, "ci-prod") };
+        let mut wide = in_team(&crew, "ci-prod");
+        wide.limits.month = LimitField::limit("501");
+        wide.limits.rpm = LimitField::none();
         assert_eq!(wrong_fields(desk.create(&at, wide).await), ["models", "month", "rpm"]);
-        let form = KeyForm { month: "500.01".into(), ..claude(&crew, "ci-prod") };
+        let mut form = claude(&crew, "ci-prod");
+        form.limits.month = LimitField::limit("500.01");
         assert_eq!(
             refused(desk.create(&at, form).await).1,
             "Crew allows at most $500.00 per month. Enter that or less."
         );
         let issued = desk.create(&at, claude(&crew, "ci-prod")).await.unwrap();
         // An edit, and a move into the team, run into the same bounds.
-        let raised = move_key(&desk, &at, &issued, |form| form.rpm = "61".into()).await;
+        let raised = move_key(&desk, &at, &issued, |form| form.limits.rpm = LimitField::limit("61")).await;
         assert_eq!(wrong_fields(raised), ["rpm"]);
         let elsewhere = desk.create(&at, in_team(&open_team, "elsewhere")).await.unwrap();
         let moved = move_key(&desk, &at, &elsewhere, |form| form.team = crew.id.to_string()).await;
@@ -287,20 +290,20 @@ on_both!(
 
         // The form of a new key in the team begins within its bounds.
         let blank = ops::keys::blank(&desk, &at.caller, &at.org.slug, crew.id.as_str()).await.unwrap();
-        let fresh = KeyForm { name: "fresh".into(), ..blank.form };
+        let fresh = KeyForm { name: "fresh".into(), ..submit::key_form(&blank) };
         desk.create(&at, fresh).await.unwrap();
 
         // A team that became stricter lists what is above, and lets it be edited without going up.
         let mut form = drawn(&desk, &at, &crew.id).await;
-        form.team.month = "20".into();
+        form.team.limits.month = LimitField::limit("20");
         edit(&desk, &at, &form).await;
         let view = teams::show(&desk, &at.caller, &at.org.slug, crew.id.as_str()).await.unwrap();
         assert_eq!(view.above.len(), 2);
         move_key(&desk, &at, &issued, |form| form.note = "Still edited".into()).await.unwrap();
-        move_key(&desk, &at, &issued, |form| form.month = "40".into()).await.unwrap();
-        let up = move_key(&desk, &at, &issued, |form| form.month = "45".into()).await;
+        move_key(&desk, &at, &issued, |form| form.limits.month.value = "40".into()).await.unwrap();
+        let up = move_key(&desk, &at, &issued, |form| form.limits.month.value = "45".into()).await;
         assert_eq!(wrong_fields(up), ["month"]);
-        move_key(&desk, &at, &issued, |form| form.month = "20".into()).await.unwrap();
+        move_key(&desk, &at, &issued, |form| form.limits.month.value = "20".into()).await.unwrap();
         let view = teams::show(&desk, &at.caller, &at.org.slug, crew.id.as_str()).await.unwrap();
         assert_eq!(view.above.len(), 1);
     }
@@ -329,7 +332,8 @@ on_both!(
         usage.team = Some(crew.id.clone());
         record(&desk, &usage).await.unwrap();
         // The key's own budget is used up too, and told first.
-        let wide = KeyForm { month: "400".into(), ..claude(&crew, "second") };
+        let mut wide = claude(&crew, "second");
+        wide.limits.month = LimitField::limit("400");
         let second = desk.create(&at, wide).await.unwrap();
         let state = desk.show(&at, &second).await.state(desk.now());
         assert!(matches!(state, State::TeamOverBudget { .. }), "{state:?}");
@@ -414,7 +418,7 @@ on_both!(
         assert_eq!(wrong_fields(desk.create(&member, for_mate).await), ["owner"]);
         let blank = ops::keys::blank(&desk, &member.caller, &at.org.slug, "").await.unwrap();
         assert_eq!((blank.owners.len(), blank.may_go_without_team), (1, false));
-        assert_eq!(blank.form.team, crew.id.to_string());
+        assert_eq!(submit::key_form(&blank).team, crew.id.to_string());
         rule("anywhere").await;
         desk.create(&member, form("alone")).await.unwrap();
     }

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::post;
-use keydesk_core::forms::model::ModelForm;
-use keydesk_core::forms::provider::ProviderForm;
+use keydesk_core::Desk;
+use keydesk_core::domain::model::Model;
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::provider::{ProviderKind, ProviderSpec};
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{models, providers};
 use keydesk_core::store::DatabaseUrl;
-use keydesk_core::{Desk, forms};
 use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -89,25 +90,24 @@ pub async fn measure(desk: &Desk, place: &DatabaseUrl, secret: &str) -> Result<S
 }
 
 async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String> {
-    let provider = ProviderForm {
+    let provider = ProviderSpec {
         name: "Bench".into(),
-        kind: "openai".into(),
+        kind: ProviderKind::OpenAi,
         base_url: format!("http://{provider}"),
         credential_env: String::new(),
-        ..ProviderForm::with_defaults()
+        connect_ms: 5_000,
+        idle_ms: 60_000,
+        whole_ms: 600_000,
     };
-    let form = forms::provider::AddForm { provider };
-    let provider = providers::add(desk, By::CommandLine, &form).await.map_err(say)?;
-    let model = ModelForm {
-        id: MODEL.into(),
-        vendor: "Bench".into(),
-        route: provider.id.to_string(),
-        input: "1".into(),
-        output: "2".into(),
-        cached: "1".into(),
-        ..ModelForm::with_defaults()
+    let provider = providers::add(desk, By::CommandLine, &provider).await.map_err(say)?;
+    let model = Model {
+        route: Some(provider.id),
+        input_price: Money::from_nanos(1_000_000_000),
+        output_price: Money::from_nanos(2_000_000_000),
+        cached_price: Money::from_nanos(1_000_000_000),
+        ..Model::unrouted(MODEL, "Bench")
     };
-    models::add(desk, By::CommandLine, &forms::model::AddForm { model }).await.map_err(say)?;
+    models::add(desk, By::CommandLine, &model).await.map_err(say)?;
     Ok(())
 }
 

@@ -10,10 +10,14 @@ use keydesk_core::Desk;
 use keydesk_core::admission::{
     AdmissionError, Presented, ReservationRequest, Settlement, authenticate, reserve, settle,
 };
+use keydesk_core::domain::expiry::{Expiry, KeyDraft};
 use keydesk_core::domain::ids::RequestId;
+use keydesk_core::domain::key::KeySpec;
+use keydesk_core::domain::limits::{Budget, Limits};
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::usage::Tokens;
-use keydesk_core::forms::key::{CreateForm, KeyForm};
+use keydesk_core::domain::window::Period;
 use keydesk_core::ops::{OpError, keys};
 use keydesk_core::store::bench_baseline;
 use tokio::task::JoinSet;
@@ -27,27 +31,23 @@ const EACH: Duration = Duration::from_secs(4);
 
 /// Keys of one organisation with every kind of limit, none of which stops anybody here.
 pub async fn limited_keys(desk: &Desk, bench: &Bench) -> Result<Vec<String>, OpError> {
-    let limit = || "limit".to_owned();
     let mut secrets = Vec::new();
+    let amount = Money::from_nanos(1_000_000 * 1_000_000_000);
     for number in 0..KEYS {
-        let key = KeyForm {
+        let spec = KeySpec {
             name: format!("load {number}"),
-            scope: "every".into(),
-            month_mode: limit(),
-            month: "1000000".into(),
-            day_mode: limit(),
-            day: "1000000".into(),
-            rpm_mode: limit(),
-            rpm: "1000m".into(),
-            tpm_mode: limit(),
-            tpm: "1000m".into(),
-            concurrent_mode: limit(),
-            concurrent: "1m".into(),
-            expiry: "never".into(),
-            ..KeyForm::with_defaults(&[], &Default::default(), &Default::default())
+            budgets: [Period::Month, Period::Day].map(|period| Budget { period, amount }).to_vec(),
+            limits: Limits {
+                rpm: Some(1_000_000_000),
+                tpm: Some(1_000_000_000),
+                concurrent: Some(1_000_000),
+            },
+            models: ModelScope::Every,
+            ..KeySpec::default()
         };
-        let form = CreateForm { org: SLUG.into(), key, ..CreateForm::default() };
-        secrets.push(keys::create(desk, &bench.owner, &form).await?.secret.reveal().to_owned());
+        let draft = KeyDraft { spec, expiry: Expiry::Never };
+        let issued = keys::create(desk, &bench.owner, SLUG, &draft).await?;
+        secrets.push(issued.secret.reveal().to_owned());
     }
     Ok(secrets)
 }

@@ -14,7 +14,6 @@ use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::TeamSpec;
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::{Period, WindowStarts};
-use keydesk_core::forms::team::{CreateForm, TeamForm};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::seed::{self, SeedPerson};
 use keydesk_core::ops::{OpError, teams};
@@ -185,8 +184,7 @@ async fn add_org(desk: &Desk, name: &str, size: usize) -> Result<(Place, Caller,
     let mut teams = Vec::new();
     for number in 0..20 {
         let spec = TeamSpec { name: format!("Team {number}"), ..TeamSpec::default() };
-        let form = CreateForm { org: slug.clone(), team: TeamForm::of(&spec, &[]) };
-        teams.push(teams::create(desk, &owner, &form).await?);
+        teams.push(teams::create(desk, &owner, &slug, &spec).await?);
     }
     Ok((Place { org, teams, people: ids }, owner, member))
 }

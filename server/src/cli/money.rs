@@ -3,10 +3,10 @@
 
 use clap::{Args, Subcommand};
 use keydesk_core::Desk;
-use keydesk_core::domain::ledger::EntryKind;
+use keydesk_core::domain::ledger::{AddEntry, EntryKind, NewEntry, parse_amount, parse_note};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::numbers::grouped;
-use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
+use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::{self, By, Entered};
 use keydesk_core::ops::verify_spend;
 use keydesk_core::store::verify::{Difference, Sums};
@@ -93,19 +93,21 @@ pub async fn show_balance(desk: &Desk, slug: &str) -> Result<(), String> {
 
 pub async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
     let EntryArgs { slug, amount, note, data } = args;
-    let entry = EntryForm { kind: kind.as_str().into(), amount, note };
+    let amount = parse_amount(&amount).map_err(|error| error.to_string())?;
+    let entry = NewEntry { kind, amount, note: parse_note(&note).map_err(|error| error.to_string())? };
     changing(&data, async |desk| {
         let view = orgs::balance(desk, By::CommandLine, &slug, None).await;
         let seq = view.map_err(|error| org_error(error, &slug))?.balance.last_seq + 1;
-        let form = EnterForm { org: slug.clone(), seq, entry };
-        let entered = orgs::add_entry(desk, By::CommandLine, &form).await;
+        let add = AddEntry { org: slug.clone(), seq, entry };
+        let entered = orgs::add_entry(desk, By::CommandLine, &add).await;
         match entered.map_err(|error| org_error(error, &slug))? {
-            Entered::Entered { name, entry, left } => {
+            Outcome::Saved(Entered { name, entry, left })
+            | Outcome::Unchanged(Entered { name, entry, left }) => {
                 let done = if kind == EntryKind::Debit { "deducted from" } else { "added to" };
                 println!("{} is {done} the balance of {name}. It is {left} now.", entry.amount);
                 Ok(())
             }
-            Entered::EditConflict(_) => {
+            Outcome::Conflict(_) => {
                 Err("Another entry was made at the same time, so nothing was entered. Check the balance and try again.".into())
             }
         }
@@ -113,9 +115,8 @@ pub async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
     .await
 }
 
-pub async fn enforce(desk: &Desk, slug: String, enforce: String) -> Result<(), String> {
-    let form = EnforceForm { org: slug.clone(), enforce };
-    let done = orgs::enforce(desk, By::CommandLine, &form).await;
+pub async fn enforce(desk: &Desk, slug: String, on: bool) -> Result<(), String> {
+    let done = orgs::enforce(desk, By::CommandLine, &slug, on).await;
     let done = done.map_err(|error| org_error(error, &slug))?;
     let (name, left) = (done.name, done.balance.left());
     match done.balance.enforced_at {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 use keydesk_core::Desk;
-use keydesk_core::domain::provider::{ListedProvider, ProviderSpec};
-use keydesk_core::forms;
+use keydesk_core::domain::model::EditModel;
+use keydesk_core::domain::provider::{EditProvider, ListedProvider, ProviderSpec};
 use keydesk_core::forms::model::ModelForm;
 use keydesk_core::forms::provider::ProviderForm;
+use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::By;
 use keydesk_core::ops::{OpError, catalogue, models, providers};
 
@@ -199,9 +200,9 @@ async fn add_provider(args: AddProvider) -> Result<(), String> {
     let AddProvider { name, protocol, url, more, data } = args;
     let mut form = ProviderForm { name, kind: protocol, base_url: url, ..ProviderForm::with_defaults() };
     more.put(&mut form);
-    let form = forms::provider::AddForm { provider: form };
+    let spec = form.parse().map_err(|errors| by_option(errors.into()))?;
     let added =
-        changing(&data, async |desk| providers::add(desk, By::CommandLine, &form).await.map_err(by_option));
+        changing(&data, async |desk| providers::add(desk, By::CommandLine, &spec).await.map_err(by_option));
     let added = added.await?;
     println!("{} is added, at {}.", added.name, added.base_url);
     println!("Choose the models that it serves with: keydesk models route MODEL --to '{}'", added.name);
@@ -212,18 +213,19 @@ async fn set_provider(args: SetProvider) -> Result<(), String> {
     let SetProvider { name, rename, protocol, url, more, data } = args;
     changing(&data, async |desk| {
         let listed = providers::by_name(desk, &name).await.map_err(op_error)?;
-        let mut form = ProviderForm::of(&ProviderSpec::of(&listed.provider));
-        let was = serde_json::to_string(&form).unwrap_or_default();
+        let base = ProviderSpec::of(&listed.provider);
+        let mut form = ProviderForm::of(&base);
         put(&mut form.name, rename);
         put(&mut form.kind, protocol);
         put(&mut form.base_url, url);
         more.put(&mut form);
         let id = listed.provider.id.to_string();
-        let form = forms::provider::SaveForm { id, version: listed.version, was, provider: form };
-        match providers::save(desk, By::CommandLine, &form).await.map_err(by_option)? {
-            providers::Saved::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.base_url),
-            providers::Saved::Nothing => println!("Nothing was changed."),
-            providers::Saved::EditConflict(_) => return Err(edit_conflict(&name)),
+        let mine = form.parse().map_err(|errors| by_option(errors.into()))?;
+        let edit = EditProvider { id, version: listed.version, base: Some(base), mine };
+        match providers::save(desk, By::CommandLine, &edit).await.map_err(by_option)? {
+            Outcome::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.base_url),
+            Outcome::Unchanged(_) => println!("Nothing was changed."),
+            Outcome::Conflict(_) => return Err(edit_conflict(&name)),
         }
         Ok(())
     })
@@ -232,8 +234,7 @@ async fn set_provider(args: SetProvider) -> Result<(), String> {
 
 async fn retire_provider(desk: &Desk, name: &str) -> Result<(), String> {
     let id = providers::by_name(desk, name).await.map_err(op_error)?.provider.id.to_string();
-    let form = forms::provider::RetireForm { id };
-    let retired = providers::retire(desk, By::CommandLine, &form).await.map_err(op_error)?;
+    let retired = providers::retire(desk, By::CommandLine, &id).await.map_err(op_error)?;
     match retired.unrouted.as_slice() {
         [] => println!("{} is retired. It served no model.", retired.name),
         models => println!("{} is retired. Not served any more: {}", retired.name, models.join(" ")),
@@ -270,8 +271,7 @@ pub async fn run_models(command: ModelsCommand) -> Result<(), String> {
 async fn retire_model(desk: &Desk, id: String) -> Result<(), String> {
     // Says so when it is not there.
     models::by_id(desk, &id).await.map_err(op_error)?;
-    let form = forms::model::RetireForm { id };
-    let id = models::retire(desk, By::CommandLine, &form).await.map_err(op_error)?;
+    let id = models::retire(desk, By::CommandLine, &id).await.map_err(op_error)?;
     println!("{id} is retired. Requests for it are refused from now on.");
     Ok(())
 }
@@ -299,23 +299,22 @@ async fn set_model(args: SetModel) -> Result<String, String> {
             Some(known) => ModelForm::of(&known.model),
             None => ModelForm { id: id.clone(), ..ModelForm::with_defaults() },
         };
-        let was = serde_json::to_string(&form).unwrap_or_default();
         put(&mut form.vendor, vendor);
         put(&mut form.input, input);
         put(&mut form.output, output);
         put(&mut form.cached, cached);
         put(&mut form.upstream, upstream);
         put(&mut form.held, default_output);
+        let mine = form.parse().map_err(|errors| by_option(errors.into()))?;
         let Some(known) = known else {
-            let form = forms::model::AddForm { model: form };
-            let added = models::add(desk, By::CommandLine, &form).await.map_err(by_option)?;
+            let added = models::add(desk, By::CommandLine, &mine).await.map_err(by_option)?;
             return Ok(format!("{added} is in the catalogue. It is not served yet."));
         };
-        let form = forms::model::SaveForm { version: known.version, was, model: form };
-        match models::save(desk, By::CommandLine, &form).await.map_err(by_option)? {
-            models::Saved::Saved(id) => Ok(format!("{id} is saved.")),
-            models::Saved::Nothing(_) => Ok("Nothing was changed.".to_owned()),
-            models::Saved::EditConflict(_) => Err(edit_conflict(&id)),
+        let edit = EditModel { version: known.version, base: Some(known.model), mine };
+        match models::save(desk, By::CommandLine, &edit).await.map_err(by_option)? {
+            Outcome::Saved(id) => Ok(format!("{id} is saved.")),
+            Outcome::Unchanged(_) => Ok("Nothing was changed.".to_owned()),
+            Outcome::Conflict(_) => Err(edit_conflict(&id)),
         }
     })
     .await

@@ -123,28 +123,28 @@ fn every_mistake() -> Vec<Wrong> {
     ];
     const NOT_MONEY: [&str; 3] = ["0.0000000001", "9223372036.9", "€5"];
     const NOT_COUNT: [&str; 4] = ["1.5", "1000000001", "$5", "2b2"];
-    for field in ["month", "week", "day", "total", "rpm", "tpm", "concurrent"] {
-        let mode: &'static str = match field {
-            "month" => "month_mode",
-            "week" => "week_mode",
-            "day" => "day_mode",
-            "total" => "total_mode",
-            "rpm" => "rpm_mode",
-            "tpm" => "tpm_mode",
-            _ => "concurrent_mode",
-        };
-        let money = mode.len() > 9 || ["week", "day"].contains(&field);
-        let money = money && field != "concurrent";
+    for (field, mode, of, money) in [
+        ("month", "limits][month][mode", "limits][month][value", true),
+        ("week", "limits][week][mode", "limits][week][value", true),
+        ("day", "limits][day][mode", "limits][day][value", true),
+        ("total", "limits][total][mode", "limits][total][value", true),
+        ("rpm", "limits][rpm][mode", "limits][rpm][value", false),
+        ("tpm", "limits][tpm][mode", "limits][tpm][value", false),
+        ("concurrent", "limits][concurrent][mode", "limits][concurrent][value", false),
+    ] {
         let own = if money { &NOT_MONEY[..] } else { &NOT_COUNT[..] };
         for value in NUMBERS.iter().chain(own) {
-            all.push(Wrong { set: vec![(mode, "limit".into()), (field, (*value).into())], beside: field });
+            all.push(Wrong { set: vec![(mode, "limit".into()), (of, (*value).into())], beside: field });
         }
         for word in ["", "Limit", "unlimited", "true"] {
-            all.push(Wrong { set: vec![(mode, word.into()), (field, "5".into())], beside: field });
+            all.push(Wrong { set: vec![(mode, word.into()), (of, "5".into())], beside: field });
         }
     }
     // A shorter period's budget above a longer one's.
-    all.push(Wrong { set: vec![("day_mode", "limit".into()), ("day", "51".into())], beside: "day" });
+    all.push(Wrong {
+        set: vec![("limits][day][mode", "limit".into()), ("limits][day][value", "51".into())],
+        beside: "day",
+    });
     all
 }
 
@@ -196,12 +196,12 @@ on_both! {
             vec![("name", "sorted".into()), ("note", "n".repeat(200))],
             vec![("name", "200 patterns".into()), ("scope", "listed".into()), ("patterns", lines(200, |n| format!("model-{n}")))],
             vec![("name", "100 nets".into()), ("addresses", lines(100, |n| format!("10.0.{n}.0/24")))],
-            vec![("name", "small".into()), ("month", "0.000000001".into())],
-            vec![("name", "most".into()), ("rpm", "1,000,000,000".into())],
+            vec![("name", "small".into()), ("limits][month][value", "0.000000001".into())],
+            vec![("name", "most".into()), ("limits][rpm][value", "1,000,000,000".into())],
             vec![("name", "today".into()), ("expiry", "date".into()), ("expires_on", "2026-11-20".into())],
             vec![("name", "never".into()), ("expiry", "never".into())],
             // A limit's choice decides: beside No limit no value is meant.
-            vec![("name", "no rate"), ("rpm_mode", "none"), ("rpm", "many")]
+            vec![("name", "no rate"), ("limits][rpm][mode", "none"), ("limits][rpm][value", "many")]
                 .into_iter()
                 .map(|(field, value)| (field, value.to_owned()))
                 .collect(),

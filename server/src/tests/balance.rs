@@ -111,8 +111,8 @@ on_both! {
         let mut fields = fields_for("orgs/save", &cast, &key, "");
         for (name, value) in &mut fields {
             match name.as_str() {
-                "form[settings][org_month_mode]" => *value = "limit".into(),
-                "form[settings][org_month]" => *value = "500".into(),
+                "form[settings][org_month][mode]" => *value = "limit".into(),
+                "form[settings][org_month][value]" => *value = "500".into(),
                 _ => {}
             }
         }

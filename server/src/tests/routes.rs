@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use keydesk_core::domain::settings::Settings;
 use keydesk_core::domain::team::{Team, TeamSpec};
 use keydesk_core::forms::key::KeyForm;
+use keydesk_core::forms::parts::LimitFields;
 use keydesk_core::forms::settings::SettingsForm;
 use keydesk_core::forms::team::TeamForm;
 
@@ -242,13 +243,7 @@ impl Given {
             name: key.name.clone(),
             team: cast.team.id.to_string(),
             scope: "every".into(),
-            month_mode: "none".into(),
-            week_mode: "none".into(),
-            day_mode: "none".into(),
-            total_mode: "none".into(),
-            rpm_mode: "none".into(),
-            tpm_mode: "none".into(),
-            concurrent_mode: "none".into(),
+            limits: LimitFields::of(&[], &Default::default()),
             expiry: "never".into(),
             ..Default::default()
         };
@@ -311,10 +306,13 @@ impl Given {
                         let settings: serde_json::Map<String, serde_json::Value> =
                             serde_json::from_str(self.get("settings form")).unwrap();
                         for (field, value) in settings {
-                            fields.push((
-                                format!("form[settings][{field}]"),
-                                value.as_str().unwrap().to_owned(),
-                            ));
+                            let name = format!("form[settings][{field}]");
+                            match value.as_object() {
+                                None => fields.push((name, value.as_str().unwrap().to_owned())),
+                                Some(limit) => fields.extend(limit.iter().map(|(part, value)| {
+                                    (format!("{name}[{part}]"), value.as_str().unwrap().to_owned())
+                                })),
+                            }
                         }
                         continue;
                     }
@@ -363,20 +361,20 @@ pub fn new_key<'a>(org: &'a str, team: &'a str, name: &'a str) -> Vec<(&'a str, 
         ("form[key][scope]", "every"),
         ("form[key][patterns]", ""),
         ("form[key][addresses]", ""),
-        ("form[key][month_mode]", "limit"),
-        ("form[key][month]", "50"),
-        ("form[key][week_mode]", "none"),
-        ("form[key][week]", ""),
-        ("form[key][day_mode]", "none"),
-        ("form[key][day]", ""),
-        ("form[key][total_mode]", "none"),
-        ("form[key][total]", ""),
-        ("form[key][rpm_mode]", "limit"),
-        ("form[key][rpm]", "60"),
-        ("form[key][tpm_mode]", "none"),
-        ("form[key][tpm]", ""),
-        ("form[key][concurrent_mode]", "none"),
-        ("form[key][concurrent]", ""),
+        ("form[key][limits][month][mode]", "limit"),
+        ("form[key][limits][month][value]", "50"),
+        ("form[key][limits][week][mode]", "none"),
+        ("form[key][limits][week][value]", ""),
+        ("form[key][limits][day][mode]", "none"),
+        ("form[key][limits][day][value]", ""),
+        ("form[key][limits][total][mode]", "none"),
+        ("form[key][limits][total][value]", ""),
+        ("form[key][limits][rpm][mode]", "limit"),
+        ("form[key][limits][rpm][value]", "60"),
+        ("form[key][limits][tpm][mode]", "none"),
+        ("form[key][limits][tpm][value]", ""),
+        ("form[key][limits][concurrent][mode]", "none"),
+        ("form[key][limits][concurrent][value]", ""),
         ("form[key][expiry]", "90"),
         ("form[key][expires_on]", ""),
     ]
@@ -389,13 +387,13 @@ pub fn new_team<'a>(org: &'a str, name: &'a str) -> Vec<(&'a str, &'a str)> {
         ("form[team][name]", name),
         ("form[team][scope]", "every"),
         ("form[team][patterns]", ""),
-        ("form[team][month_mode]", "none"),
-        ("form[team][week_mode]", "none"),
-        ("form[team][day_mode]", "none"),
-        ("form[team][total_mode]", "none"),
-        ("form[team][rpm_mode]", "none"),
-        ("form[team][tpm_mode]", "none"),
-        ("form[team][concurrent_mode]", "none"),
+        ("form[team][limits][month][mode]", "none"),
+        ("form[team][limits][week][mode]", "none"),
+        ("form[team][limits][day][mode]", "none"),
+        ("form[team][limits][total][mode]", "none"),
+        ("form[team][limits][rpm][mode]", "none"),
+        ("form[team][limits][tpm][mode]", "none"),
+        ("form[team][limits][concurrent][mode]", "none"),
     ]
 }
 

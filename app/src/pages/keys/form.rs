@@ -1,8 +1,11 @@
 //! The form of a key: empty with sensible values for a new one, filled for an edit. Both are the same fields.
 
+use keydesk_core::domain::expiry::expiry_days;
+use keydesk_core::domain::key::Key;
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::numbers::days_words;
-use keydesk_core::forms::key::{CreateForm, EditForm, MAX_NAME, MAX_NOTE, expiry_days};
+use keydesk_core::forms::key::{CreateForm, EditForm, KeyForm, MAX_NAME, MAX_NOTE};
+use keydesk_core::forms::parts::LimitField;
 use keydesk_core::ops::keys::{self, FormView, TeamBounds};
 use leptos::prelude::*;
 
@@ -20,20 +23,21 @@ pub fn NewKeyPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let team = query("team").unwrap_or_default();
-        let mut view = keys::blank(&desk, &caller, &slug, &team).await?;
-        if let Some(sent) = typed::<CreateForm>() {
-            view.form = sent.key;
-        }
-        let bounds = keys::bounds_for(&desk, &view.context, &view.form.team).await?;
+        let view = keys::blank(&desk, &caller, &slug, &team).await?;
+        let form = typed::<CreateForm>().map(|sent| sent.key).unwrap_or_else(|| {
+            let team = view.team.as_ref().map(|(team, bounds)| (team, bounds));
+            KeyForm::blank(&view.models, &view.context.org, &caller.person.id, team)
+        });
+        let bounds = keys::bounds_for(&desk, &view.context, &form.team).await?;
         let field_errors = field_errors();
         // A key for another person may need a recent sign-in; a key of one's own does not.
-        let for_another = !["", caller.person.id.as_str()].contains(&view.form.owner.as_str());
+        let for_another = !["", caller.person.id.as_str()].contains(&form.owner.as_str());
         let reauth = for_another.then(|| reauth_fields(&caller, view.now, &field_errors));
         let org = &view.context.org;
         let inside = view! {
-            {fields(&view, bounds, &field_errors)}
+            {fields(&view, &form, bounds, &field_errors)}
             {reauth}
-            {summary(&view)}
+            {summary(&view, &form)}
             {save_or_cancel("Create key", LocalPath::keys(&org.slug))}
         };
         Ok(Page::new("Create key", Width::Narrow)
@@ -52,18 +56,20 @@ pub fn EditKeyPage() -> impl IntoView {
     let (slug, id) = (param("org"), param("id"));
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let mut view = keys::edit_form(&desk, &caller, &slug, &id).await?;
-        let mut was = serde_json::to_string(&view.form).unwrap_or_default();
+        let view = keys::edit_form(&desk, &caller, &slug, &id).await?;
+        let spec = view.key.as_ref().map(Key::spec).unwrap_or_default();
+        let mut form = KeyForm::of(&spec, &view.models);
+        let mut was = serde_json::to_string(&form).unwrap_or_default();
         let mut version = view.key.as_ref().map(|key| key.version).unwrap_or_default();
         // After an edit conflict the form has the key's present values with this person's changes in them. After a
         // mistake it has what they typed, and the version that they saw.
         let merged = returned().and_then(|form| form.merged);
-        if let Some(form) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
-            view.form = form;
+        if let Some(merged) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
+            form = merged;
         } else if let Some(sent) = typed::<EditForm>() {
-            (view.form, was, version) = (sent.key, sent.was, sent.version);
+            (form, was, version) = (sent.key, sent.was, sent.version);
         }
-        let bounds = keys::bounds_for(&desk, &view.context, &view.form.team).await?;
+        let bounds = keys::bounds_for(&desk, &view.context, &form.team).await?;
         let field_errors = field_errors();
         let org = &view.context.org;
         let name = view.key.as_ref().map(|key| key.name.clone()).unwrap_or_default();
@@ -75,7 +81,7 @@ pub fn EditKeyPage() -> impl IntoView {
             ("was", was),
         ];
         let inside = view! {
-            {fields(&view, bounds, &field_errors)}
+            {fields(&view, &form, bounds, &field_errors)}
             {save_or_cancel("Save changes", key_page.clone())}
         };
         Ok(Page::new(format!("Edit {name}"), Width::Narrow)
@@ -87,13 +93,11 @@ pub fn EditKeyPage() -> impl IntoView {
 
 /// What will be created, in one sentence. The browser's script keeps it up to date while the form is filled in; without
 /// script it is not shown.
-fn summary(view: &FormView) -> impl IntoView + use<> {
-    let form = &view.form;
+fn summary(view: &FormView, form: &KeyForm) -> impl IntoView + use<> {
     let owner = view.owners.iter().find(|person| person.id.as_str() == form.owner);
     let owner = owner.map(|person| person.name.clone()).unwrap_or_default();
-    let limit = |field: &'static str, unit: &'static str, none: &'static str| {
-        let (mode, value) = form.pair(field);
-        let words = if mode == "none" { none.to_owned() } else { format!("{unit}{value}") };
+    let limit = |field: &'static str, limit: &LimitField, unit: &'static str, none: &'static str| {
+        let words = if limit.mode == "none" { none.to_owned() } else { format!("{unit}{}", limit.value) };
         view! { <b data-says=field data-none=none data-unit=unit>{words}</b> }
     };
     let models = match (form.scope.as_str(), form.models.len()) {
@@ -116,16 +120,20 @@ fn summary(view: &FormView) -> impl IntoView + use<> {
                 data-more="and some patterns"
             >
                 {models}
-            </b> " and spend " {limit("month", "$", "any amount")} " a month, at " {limit("rpm", "", "any number of")}
-            " requests and " {limit("tpm", "", "any number of")} " tokens per minute and "
-            {limit("concurrent", "", "any number of")} " concurrent requests. It "
+            </b> " and spend " {limit("month", &form.limits.month, "$", "any amount")} " a month, at " {limit("rpm", &form.limits.rpm, "", "any number of")}
+            " requests and " {limit("tpm", &form.limits.tpm, "", "any number of")} " tokens per minute and "
+            {limit("concurrent", &form.limits.concurrent, "", "any number of")} " concurrent requests. It "
             <b data-says="expiry">{expiry}</b> "."
         </p>
     }
 }
 
-fn fields(view: &FormView, bounds: Option<TeamBounds>, field_errors: &FieldErrors) -> AnyView {
-    let form = &view.form;
+fn fields(
+    view: &FormView,
+    form: &KeyForm,
+    bounds: Option<TeamBounds>,
+    field_errors: &FieldErrors,
+) -> AnyView {
     let name = TextField {
         field: "name",
         name: "form[key][name]",
@@ -149,7 +157,7 @@ fn fields(view: &FormView, bounds: Option<TeamBounds>, field_errors: &FieldError
         scope: &form.scope,
         models: &form.models,
         patterns: &form.patterns,
-        pair: &|field| form.pair(field),
+        limits: &form.limits,
         bound: &|field| bounds.as_ref().and_then(|(team, bounds)| bounds.help(team, field)),
         every: "All models of the organisation, now and later.",
         total: "Never resets. Raise it to keep using the key.",
@@ -157,8 +165,8 @@ fn fields(view: &FormView, bounds: Option<TeamBounds>, field_errors: &FieldError
     view! {
         {name.draw(form.name.clone(), field_errors)}
         {note.draw(form.note.clone(), field_errors)}
-        {team(view, field_errors)}
-        {owner(view, field_errors)}
+        {team(view, form, field_errors)}
+        {owner(view, form, field_errors)}
         <fieldset class="group">
             <legend>"Models and access"</legend>
             <p class="help">"Requests for other models or from other addresses fail with an error that says why."</p>
@@ -182,16 +190,16 @@ fn fields(view: &FormView, bounds: Option<TeamBounds>, field_errors: &FieldError
         <fieldset class="group">
             <legend>"Expiration"</legend>
             <p class="help">"Once expired, a key can't be used again."</p>
-            {expiry(view, field_errors)}
+            {expiry(view, form, field_errors)}
         </fieldset>
     }
     .into_any()
 }
 
-fn team(view: &FormView, field_errors: &FieldErrors) -> AnyView {
+fn team(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView {
     let mut teams: Vec<(String, String)> =
         view.teams.iter().map(|team| (team.id.to_string(), team.name.clone())).collect();
-    if view.may_go_without_team || view.form.team.is_empty() {
+    if view.may_go_without_team || form.team.is_empty() {
         teams.insert(0, (String::new(), "No team".into()));
     }
     // The key's own team stays a choice, also when it is archived or not one of the caller's.
@@ -206,13 +214,13 @@ fn team(view: &FormView, field_errors: &FieldErrors) -> AnyView {
         "Team",
         "Team admins can manage this key, and the team's limits apply to it.",
         teams,
-        &view.form.team,
+        &form.team,
         field_errors,
     )
 }
 
 /// Who owns the key; plain text where the caller has no choice.
-fn owner(view: &FormView, field_errors: &FieldErrors) -> AnyView {
+fn owner(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView {
     let mut owners: Vec<(String, String)> =
         view.owners.iter().map(|person| (person.id.to_string(), person.name.clone())).collect();
     // The present owner stays a choice, also when they are not active or not one of the caller's people.
@@ -232,14 +240,13 @@ fn owner(view: &FormView, field_errors: &FieldErrors) -> AnyView {
         }
         .into_any();
     }
-    let chosen =
-        if view.form.owner.is_empty() { view.context.principal.person().as_str() } else { &view.form.owner };
+    let chosen = if form.owner.is_empty() { view.context.principal.person().as_str() } else { &form.owner };
     let help = "The owner can see, disable and revoke the key.";
     select_field("owner", "form[key][owner]", "Owner", help, owners, chosen, field_errors)
 }
 
-fn expiry(view: &FormView, field_errors: &FieldErrors) -> AnyView {
-    let (form, zone) = (&view.form, &view.context.org.zone);
+fn expiry(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView {
+    let zone = &view.context.org.zone;
     // `words` go on with "It" in the summary; those of a date end with the date.
     let choice = |value: String, label: String, words: String| {
         let checked = form.expiry == value;

@@ -17,7 +17,7 @@ pub fn NewModelPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = models::blank(&desk, &caller).await?;
-        let form = typed::<AddForm>().map_or(view.form, |sent| sent.model);
+        let form = typed::<AddForm>().map_or_else(ModelForm::with_defaults, |sent| sent.model);
         let field_errors = field_errors();
         let id = TextField {
             field: "id",
@@ -47,9 +47,10 @@ pub fn EditModelPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = models::show(&desk, &caller, &id).await?;
-        let mut form = view.form;
+        let known = view.known.as_ref();
+        let mut form = known.map(|known| ModelForm::of(&known.model)).unwrap_or_default();
         let mut was = serde_json::to_string(&form).unwrap_or_default();
-        let mut version = view.known.map(|known| known.version).unwrap_or_default();
+        let mut version = known.map(|known| known.version).unwrap_or_default();
         // After an edit conflict the form has the model's present values with this person's changes in them. After a
         // mistake it has what they typed, and the version that they saw.
         let merged = returned().and_then(|form| form.merged);

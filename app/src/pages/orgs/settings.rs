@@ -3,7 +3,7 @@
 use keydesk_core::domain::org::MAX_ORG_NAME;
 use keydesk_core::domain::person::MAX_SLUG;
 use keydesk_core::domain::policy::{Action, MembersCreate, On};
-use keydesk_core::domain::settings::Setting;
+use keydesk_core::forms::parts;
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::orgs::{self, SettingsView};
@@ -24,23 +24,24 @@ pub fn SettingsPage() -> impl IntoView {
     let slug = param("org");
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let mut view = orgs::settings(&desk, &caller, &slug).await?;
-        let present = view.form.clone();
-        let mut was = serde_json::to_string(&view.form).unwrap_or_default();
+        let view = orgs::settings(&desk, &caller, &slug).await?;
+        let mut form = SettingsForm::of(&view.settings);
+        let present = form.clone();
+        let mut was = serde_json::to_string(&form).unwrap_or_default();
         let mut version = view.context.org.version;
         // After an edit conflict the form has the present settings with this person's changes in them. After a mistake it
         // has what they typed, and the version that they saw.
         let merged = returned().and_then(|form| form.merged);
-        if let Some(form) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
-            view.form = form;
+        if let Some(merged) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
+            form = merged;
         } else if let Some(sent) = typed::<SaveForm>() {
-            (view.form, was, version) = (sent.settings, sent.was, sent.version);
+            (form, was, version) = (sent.settings, sent.was, sent.version);
         }
         let field_errors = field_errors();
         let org = &view.context.org;
         let may_edit = view.context.may(Action::EditSettings, On::Org);
         // Shown when the form came back with the one change that needs it.
-        let reauth = (view.form.second_factor != present.second_factor)
+        let reauth = (form.second_factor != present.second_factor)
             .then(|| reauth_fields(&caller, view.now, &field_errors));
         let save = may_edit.then(|| {
             view! {
@@ -52,11 +53,11 @@ pub fn SettingsPage() -> impl IntoView {
         let hidden = vec![("org", org.slug.clone()), ("version", version.to_string()), ("was", was)];
         let inside = view! {
             <fieldset class="form" disabled=!may_edit>
-                {identity(&view.form, &org.slug, &field_errors)}
-                {spend(&view, &field_errors)}
-                {new_keys(&view.form, &field_errors)}
-                {rules(&view, &field_errors)}
-                {people(&view.form, &caller, &field_errors)}
+                {identity(&form, &org.slug, &field_errors)}
+                {spend(&view, &form, &field_errors)}
+                {new_keys(&form, &field_errors)}
+                {rules(&form, &field_errors)}
+                {people(&form, &caller, &field_errors)}
                 {reauth}
                 {save}
             </fieldset>
@@ -108,33 +109,31 @@ fn zone_field(value: String, field_errors: &FieldErrors) -> AnyView {
 }
 
 fn limit(
-    form: &SettingsForm,
-    setting: Setting,
+    (field, value): (&'static str, &parts::LimitField),
     legend: &'static str,
     units: (&'static str, &'static str),
     help: &str,
     field_errors: &FieldErrors,
 ) -> AnyView {
     LimitField {
-        field: setting.as_str(),
+        field,
         legend,
-        within: "form[settings]",
+        name: format!("form[settings][{field}]"),
         before: units.0,
         after: units.1,
         help: help.to_owned(),
     }
-    .draw(form.pair(setting), field_errors)
+    .draw(value, field_errors)
 }
 
 /// A choice of a few values: value, label and help of each.
 fn choices(
-    setting: Setting,
+    field: &'static str,
     label: &'static str,
     chosen: &str,
     choices: Vec<(&'static str, &'static str, &'static str)>,
     field_errors: &FieldErrors,
 ) -> AnyView {
-    let field = setting.as_str();
     let name = format!("form[settings][{field}]");
     let items = choices
         .into_iter()
@@ -158,8 +157,8 @@ fn choices(
 }
 
 /// The budgets of all keys together, what was spent of them, and the balance where there is one.
-fn spend(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
-    let (form, org) = (&view.form, &view.context.org);
+fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
+    let org = &view.context.org;
     let zone = org.zone.name();
     let spent = (!view.left.budgets.is_empty())
         .then(|| view! { <div class="meters">{meters(&view.left.budgets, view.now, &org.zone)}</div> });
@@ -172,24 +171,25 @@ fn spend(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
             </p>
         }
     });
-    let budget = |setting, legend, help: &str| limit(form, setting, legend, ("$", ""), help, field_errors);
-    let others = [Setting::OrgWeek, Setting::OrgDay, Setting::OrgTotal];
-    let open = others
-        .iter()
-        .any(|setting| form.pair(*setting).0 == "limit" || field_errors.of(setting.as_str()).is_some());
+    let budget = |field, legend, help: &str| limit(field, legend, ("$", ""), help, field_errors);
+    let month = ("org_month", &form.org_month);
+    let [day, week, total] =
+        [("org_day", &form.org_day), ("org_week", &form.org_week), ("org_total", &form.org_total)];
+    let open =
+        [day, week, total].iter().any(|(field, limit)| limit.is_limit() || field_errors.of(field).is_some());
     view! {
         <fieldset class="group">
             <legend>"Budget for all keys"</legend>
             <p class="help">"All keys share these budgets, besides their own and their teams'. When one is used up, requests with any key of the organisation fail until it resets or you raise it."</p>
             {spent}
             {balance}
-            {budget(Setting::OrgMonth, "Spend per month", &format!("Resets on the 1st at 00:00, {zone}."))}
+            {budget(month, "Spend per month", &format!("Resets on the 1st at 00:00, {zone}."))}
             <details class="more" open=open>
                 <summary>{icon(Icon::Right)} "Add a daily, weekly or total limit"</summary>
                 <div class="form">
-                    {budget(Setting::OrgDay, "Spend per day", &format!("Resets at 00:00, {zone}."))}
-                    {budget(Setting::OrgWeek, "Spend per week", &format!("Resets on Monday at 00:00, {zone}."))}
-                    {budget(Setting::OrgTotal, "Total spend", "Never resets. Raise it to keep using the keys.")}
+                    {budget(day, "Spend per day", &format!("Resets at 00:00, {zone}."))}
+                    {budget(week, "Spend per week", &format!("Resets on Monday at 00:00, {zone}."))}
+                    {budget(total, "Total spend", "Never resets. Raise it to keep using the keys.")}
                 </div>
             </details>
         </fieldset>
@@ -207,7 +207,7 @@ fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
         ..Default::default()
     };
     let models = choices(
-        Setting::Models,
+        "models",
         "Models",
         &form.models,
         vec![
@@ -216,28 +216,27 @@ fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
         ],
         field_errors,
     );
-    let limit = |setting, legend, units, help| limit(form, setting, legend, units, help, field_errors);
+    let limit = |field, legend, units, help| limit(field, legend, units, help, field_errors);
     view! {
         <fieldset class="group">
             <legend>"New keys"</legend>
             <p class="help">"The starting values of the Create key form. All but the prefix can be changed there."</p>
             {prefix.draw(form.key_prefix.clone(), field_errors)}
             {models}
-            {limit(Setting::Month, "Monthly budget", ("$", ""), "")}
-            {limit(Setting::Rpm, "Requests", ("", "per minute"), "")}
-            {limit(Setting::Tpm, "Tokens", ("", "per minute"), "")}
-            {limit(Setting::Concurrent, "Concurrent requests", ("", "at a time"), "")}
-            {limit(Setting::Days, "Expires after", ("", "days"), "")}
+            {limit(("month", &form.month), "Monthly budget", ("$", ""), "")}
+            {limit(("rpm", &form.rpm), "Requests", ("", "per minute"), "")}
+            {limit(("tpm", &form.tpm), "Tokens", ("", "per minute"), "")}
+            {limit(("concurrent", &form.concurrent), "Concurrent requests", ("", "at a time"), "")}
+            {limit(("days", &form.days), "Expires after", ("", "days"), "")}
         </fieldset>
     }
     .into_any()
 }
 
-fn rules(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
-    let form = &view.form;
-    let limit = |setting, legend, units, help| limit(form, setting, legend, units, help, field_errors);
+fn rules(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
+    let limit = |field, legend, units, help| limit(field, legend, units, help, field_errors);
     let members_create = choices(
-        Setting::MembersCreate,
+        "members_create",
         "Members can create keys for themselves",
         &form.members_create,
         vec![
@@ -253,13 +252,13 @@ fn rules(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
             <p class="help">"Applies to new keys and edits. Existing keys don't change."</p>
             {members_create}
             {limit(
-                Setting::KeysPerMember,
+                ("max_keys_per_member", &form.max_keys_per_member),
                 "Maximum live keys per member",
                 ("", "keys"),
                 "Doesn't apply to owners and admins.",
             )}
             {limit(
-                Setting::KeyDaysMost,
+                ("max_key_days", &form.max_key_days),
                 "Maximum lifetime of a key",
                 ("", "days"),
                 "With a limit, every new key must have an expiration date.",
@@ -271,7 +270,7 @@ fn rules(view: &SettingsView, field_errors: &FieldErrors) -> AnyView {
 
 fn people(form: &SettingsForm, caller: &Caller, field_errors: &FieldErrors) -> AnyView {
     let second_factor = choices(
-        Setting::SecondFactor,
+        "second_factor",
         "Two-factor authentication (2FA) for owners and admins",
         &form.second_factor,
         vec![

@@ -1,7 +1,7 @@
 //! The form of a team: empty for a new one, filled in for an edit.
 
-use keydesk_core::domain::team::MAX_NAME;
-use keydesk_core::forms::team::{CreateForm, EditForm};
+use keydesk_core::domain::team::{MAX_NAME, TeamSpec};
+use keydesk_core::forms::team::{CreateForm, EditForm, TeamForm};
 use keydesk_core::ops::teams::{self, FormView};
 use leptos::prelude::*;
 
@@ -19,10 +19,9 @@ pub fn NewTeamPage() -> impl IntoView {
     let slug = param("org");
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let mut view = teams::blank(&desk, &caller, &slug).await?;
-        if let Some(sent) = typed::<CreateForm>() {
-            view.form = sent.team;
-        }
+        let view = teams::blank(&desk, &caller, &slug).await?;
+        let form = typed::<CreateForm>().map(|sent| sent.team);
+        let form = form.unwrap_or_else(|| TeamForm::of(&TeamSpec::default(), &view.models));
         let field_errors = field_errors();
         let body = view! {
             {title("Create team")}
@@ -31,7 +30,7 @@ pub fn NewTeamPage() -> impl IntoView {
             <form class="form" method="post" action="/api/teams/create" data-enhance>
                 {on_page(here())}
                 <input type="hidden" name="form[org]" value=slug.clone() />
-                {fields(&view, &field_errors)}
+                {fields(&view, &form, &field_errors)}
                 <div class="actions">
                     <button class="btn primary">"Create team"</button>
                     <a class="btn quiet" href=LocalPath::teams(&slug).as_str().to_owned()>
@@ -50,19 +49,21 @@ pub fn EditTeamPage() -> impl IntoView {
     let (slug, id) = (param("org"), param("id"));
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let mut view = teams::edit_form(&desk, &caller, &slug, &id).await?;
-        let mut was = serde_json::to_string(&view.form).unwrap_or_default();
+        let view = teams::edit_form(&desk, &caller, &slug, &id).await?;
+        let spec = view.team.as_ref().map(|team| team.spec.clone()).unwrap_or_default();
+        let mut form = TeamForm::of(&spec, &view.models);
+        let mut was = serde_json::to_string(&form).unwrap_or_default();
         let mut version = view.team.as_ref().map(|team| team.version).unwrap_or_default();
         // After a conflict the form has the current team with this person's changes. After a mistake it has what they typed,
         // and the version that they started from.
         let merged = returned().and_then(|form| form.merged);
-        if let Some(form) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
-            view.form = form;
+        if let Some(merged) = merged.and_then(|json| serde_json::from_str(&json).ok()) {
+            form = merged;
         } else if let Some(sent) = typed::<EditForm>() {
-            (view.form, was, version) = (sent.team, sent.was, sent.version);
+            (form, was, version) = (sent.team, sent.was, sent.version);
         }
         let field_errors = field_errors();
-        let name = view.team.as_ref().map(|team| team.spec.name.clone()).unwrap_or_default();
+        let name = spec.name;
         let team_page = LocalPath::teams(&slug).with_id(&id).as_str().to_owned();
         let under = view! {
             <p class="muted">"Lower limits apply to new keys and edits. Existing keys above them don’t change; the team’s page lists them."</p>
@@ -82,7 +83,7 @@ pub fn EditTeamPage() -> impl IntoView {
                 <input type="hidden" name="form[id]" value=id.clone() />
                 <input type="hidden" name="form[version]" value=version.to_string() />
                 <input type="hidden" name="form[was]" value=was />
-                {fields(&view, &field_errors)}
+                {fields(&view, &form, &field_errors)}
                 <div class="actions">
                     <button class="btn primary">"Save changes"</button>
                     <a class="btn quiet" href=team_page.clone()>
@@ -95,8 +96,7 @@ pub fn EditTeamPage() -> impl IntoView {
     })
 }
 
-fn fields(view: &FormView, field_errors: &FieldErrors) -> AnyView {
-    let form = &view.form;
+fn fields(view: &FormView, form: &TeamForm, field_errors: &FieldErrors) -> AnyView {
     let name = TextField {
         field: "name",
         name: "form[team][name]",
@@ -111,7 +111,7 @@ fn fields(view: &FormView, field_errors: &FieldErrors) -> AnyView {
         scope: &form.scope,
         models: &form.models,
         patterns: &form.patterns,
-        pair: &|field| form.pair(field),
+        limits: &form.limits,
         bound: &|_| None,
         every: "All models, including those added later.",
         total: "Never resets. Raise it when the team needs more.",

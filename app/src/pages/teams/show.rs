@@ -177,7 +177,7 @@ fn above_card(view: &TeamView) -> Option<impl IntoView + use<>> {
         .take(ABOVE_NAMED)
         .map(|key| {
             let hit: Vec<String> = bounds
-                .check(&view.team.spec.name, &key.spec(), None)
+                .check(&view.team.spec.name, &key.spec().bounds(), None)
                 .into_iter()
                 .map(|error| bound_word(&error.field).to_owned())
                 .collect();

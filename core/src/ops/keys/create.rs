@@ -5,24 +5,26 @@ use super::super::access::{Caller, OrgContext, open_org, person_of};
 use super::place::{self, bounds_of, may_go_without_team, owners_to_choose, teams_to_choose};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
-use crate::domain::field_error::FieldError;
-use crate::domain::ids::{KeyId, PersonId, SecretId};
+use crate::domain::bounds::Bounds;
+use crate::domain::edit::Editable;
+use crate::domain::expiry::{ExpiryRules, KeyDraft};
+use crate::domain::ids::{KeyId, PersonId, SecretId, TeamId};
 use crate::domain::key::{Key, KeySpec, Names};
 use crate::domain::key_format::PlainSecret;
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
-use crate::domain::parse_error::ParseError;
+use crate::domain::org::Org;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, KeyFacts, On, Permit};
 use crate::domain::team::Team;
-use crate::forms::key::{CreateForm, FormContext, KeyForm};
 use crate::store::keys::{self, NewKey};
 use crate::store::{ConstraintViolation, StoreError, Tx, models, teams};
 
 /// What the form for a key is drawn from.
 pub struct FormView {
     pub context: OrgContext,
-    pub form: KeyForm,
+    /// The team that a new key begins in, and what it allows.
+    pub team: Option<(TeamId, Bounds)>,
     pub models: Vec<Model>,
     /// Those the caller may put a key in.
     pub teams: Vec<Team>,
@@ -47,19 +49,17 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Resu
     let teams = teams_to_choose(&mut read, &context).await?;
     let owners = owners_to_choose(&mut read, &context).await?;
     let may_go_without_team = may_go_without_team(&context);
-    let org = &context.org;
-    let mut form = KeyForm::with_defaults(&models, &org.defaults, &org.rules);
-    form.owner = caller.person.id.to_string();
     let chosen = teams.iter().find(|known| known.id.as_str() == team);
     // Who has to choose a team finds the first one chosen.
     let chosen = chosen.or_else(|| teams.first().filter(|_| !may_go_without_team));
-    if let Some(team) = chosen {
-        form.team = team.id.to_string();
-        if let Some((_, bounds)) = bounds_of(&mut read, &context, team.id.as_str(), now).await? {
-            form = form.narrowed(&bounds, &models);
+    let team = match chosen {
+        Some(Team { id, .. }) => {
+            let bounds = bounds_of(&mut read, &context, id.as_str(), now).await?;
+            Some((id.clone(), bounds.map_or_else(Bounds::default, |(_, bounds)| bounds)))
         }
-    }
-    Ok(FormView { form, context, models, teams, may_go_without_team, owners, now, key: None })
+        None => None,
+    };
+    Ok(FormView { context, team, models, teams, may_go_without_team, owners, now, key: None })
 }
 
 /// A key that was just made, with its secret: the one answer that holds one.
@@ -69,16 +69,18 @@ pub struct IssuedKey {
     pub secret: PlainSecret,
 }
 
+/// Creates a key in the organisation with this slug.
+///
 /// # Errors
-/// `Invalid` with every mistake; `ReauthRequired` when the key is for somebody else and the caller's proof is old.
-pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<IssuedKey, OpError> {
+/// `Invalid` with every mistake; `ReauthRequired` when the key is for another person and the caller has not
+/// authenticated lately.
+pub async fn create(desk: &Desk, caller: &Caller, org: &str, draft: &KeyDraft) -> Result<IssuedKey, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
+    let context = open_org(&mut tx, caller, org).await?;
     context.permit(Action::CreateKey, On::Org)?;
-    let (org, zone) = (&context.org, &context.org.zone);
-    let form_context = FormContext { now, zone, rules: &org.rules, defaults: &org.defaults, editing: None };
-    let spec = form.key.parse(&form_context).map_err(OpError::Invalid)?;
+    let org = &context.org;
+    let spec = draft.resolve(&expiry_rules(org, None, now))?;
     let owner = place::check(&mut tx, &context, &spec, None, now).await?;
     if owner.id != caller.person.id {
         caller.require_recent_auth(now)?;
@@ -88,7 +90,7 @@ pub async fn create(desk: &Desk, caller: &Caller, form: &CreateForm) -> Result<I
     let spec = KeySpec { owner: Some(owner.id.clone()), ..spec };
     let issued = issue(desk, &mut tx, &permit, &org.key_prefix, &owner.id, &spec, now).await?;
     let teams = teams::in_use(&mut tx, &org.id).await?;
-    let changes = spec.changes_since(&KeySpec::default(), Names { teams: &teams, people: &[owner] });
+    let changes = spec.changes_since(&KeySpec::default(), &Names { teams, people: vec![owner] });
     let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), &spec.name).with_new(changes);
     tx.save(&permit, event, now).await?;
     Ok(issued)
@@ -122,11 +124,15 @@ pub async fn issue(
     Ok(IssuedKey { id, secret })
 }
 
+/// What decides about a key's expiry in this organisation. `current` is the key as it stands, in an edit.
+pub(super) fn expiry_rules<'a>(org: &'a Org, current: Option<&'a KeySpec>, now: Moment) -> ExpiryRules<'a> {
+    ExpiryRules { now, zone: &org.zone, rules: &org.rules, defaults: &org.defaults, current }
+}
+
 pub(super) fn name_taken(error: StoreError, spec: &KeySpec) -> OpError {
     if !matches!(error, StoreError::ConstraintViolation(ConstraintViolation::KeyName)) {
         return error.into();
     }
-    let with = if spec.team.is_some() { "in this team" } else { "without a team" };
-    let sentence = format!("A live key {with} is already named {}. Choose another name.", spec.name);
-    OpError::Invalid(vec![FieldError::new("name", ParseError::new(sentence))])
+    let among = if spec.team.is_some() { "in this team" } else { "without a team" };
+    OpError::say("name", format!("A live key {among} is already named {}. Choose another name.", spec.name))
 }

@@ -9,7 +9,7 @@ mod show;
 mod status;
 
 pub use create::{FormView, IssuedKey, blank, create, issue};
-pub use edit::{EditConflict, Edited, edit, edit_form};
+pub use edit::{edit, edit_form};
 pub use first::{FirstModels, first_models};
 pub(in crate::ops) use list::count_secret_search;
 pub use list::{Found, KeysView, list, search, suggest};

@@ -127,7 +127,8 @@ pub(super) async fn check(
     if let Some(team) = &spec.team {
         let starts = WindowStarts::at(now, &context.org.zone);
         let team = teams::find(tx, &context.org.id, team, starts).await?.ok_or(OpError::NotFound)?;
-        let field_errors = team.spec.bounds.check(&team.spec.name, spec, before.filter(|_| same_team));
+        let before = before.filter(|_| same_team).map(KeySpec::bounds);
+        let field_errors = team.spec.bounds.check(&team.spec.name, &spec.bounds(), before.as_ref());
         if !field_errors.is_empty() {
             return Err(OpError::Invalid(field_errors));
         }

@@ -5,30 +5,27 @@ use super::super::access::{Caller, OrgContext, open_org};
 use super::{find_seen, must_live};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
-use crate::domain::field_error::FieldError;
 use crate::domain::key::{Key, Status};
 use crate::domain::moment::Moment;
-use crate::domain::parse_error::ParseError;
 use crate::domain::policy::{Action, On};
-use crate::forms::key::{KeyRef, RevokeForm};
 use crate::store::{keys, spend};
 
 /// Takes a key out of use, reversibly. Returns its name.
-pub async fn disable(desk: &Desk, caller: &Caller, form: &KeyRef) -> Result<String, OpError> {
+pub async fn disable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<String, OpError> {
     let (from, to) = (Status::Active, Status::Disabled);
-    set_status(desk, caller, form, Action::DisableKey, from, to, EventKind::KeyDisabled).await
+    set_status(desk, caller, (org, id), Action::DisableKey, from, to, EventKind::KeyDisabled).await
 }
 
 /// Takes a disabled key back into use. Returns its name.
-pub async fn enable(desk: &Desk, caller: &Caller, form: &KeyRef) -> Result<String, OpError> {
+pub async fn enable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<String, OpError> {
     let (from, to) = (Status::Disabled, Status::Active);
-    set_status(desk, caller, form, Action::EnableKey, from, to, EventKind::KeyEnabled).await
+    set_status(desk, caller, (org, id), Action::EnableKey, from, to, EventKind::KeyEnabled).await
 }
 
 async fn set_status(
     desk: &Desk,
     caller: &Caller,
-    form: &KeyRef,
+    (org, id): (&str, &str),
     action: Action,
     from: Status,
     to: Status,
@@ -36,8 +33,8 @@ async fn set_status(
 ) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
-    let key = find_seen(&mut tx, &context, &form.id, now).await?;
+    let context = open_org(&mut tx, caller, org).await?;
+    let key = find_seen(&mut tx, &context, id, now).await?;
     let permit = context.permit(action, On::Key(key.facts()))?;
     must_live(&key, now)?;
     if !keys::set_status(&mut tx, &permit, &key.id, from, to, now).await? {
@@ -70,20 +67,26 @@ pub async fn revoke_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> 
     Ok(RevokeView { must_type_name: key.in_use(now), context, key, used_last_hour, now })
 }
 
-/// Ends a key for good. When this has answered, no request that starts later is let in. Returns its name.
+/// Ends a key for good. `typed_name` is asked for only when the key is in use. When this has answered, no request that starts later is let in. Returns its name.
 ///
 /// # Errors
 /// `Invalid` when the key is in use and its name was not typed; `Conflict` when it was revoked already.
-pub async fn revoke(desk: &Desk, caller: &Caller, form: &RevokeForm) -> Result<String, OpError> {
+pub async fn revoke(
+    desk: &Desk,
+    caller: &Caller,
+    org: &str,
+    id: &str,
+    typed_name: &str,
+) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let context = open_org(&mut tx, caller, &form.org).await?;
-    let key = find_seen(&mut tx, &context, &form.id, now).await?;
+    let context = open_org(&mut tx, caller, org).await?;
+    let key = find_seen(&mut tx, &context, id, now).await?;
     let permit = context.permit(Action::RevokeKey, On::Key(key.facts()))?;
-    if key.in_use(now) && form.name.trim() != key.name {
+    if key.in_use(now) && typed_name.trim() != key.name {
         let sentence =
             format!("This key was used in the last 24 hours. Type its name, {}, to revoke it.", key.name);
-        return Err(OpError::Invalid(vec![FieldError::new("name", ParseError::new(sentence))]));
+        return Err(OpError::say("name", sentence));
     }
     if !keys::revoke(&mut tx, &permit, &key.id, now).await? {
         return Err(OpError::Conflict(format!("The key {} is already revoked.", key.name)));

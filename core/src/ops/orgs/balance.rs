@@ -4,17 +4,17 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
+use super::super::edit::{EditConflict, Outcome};
 use super::operator::{By, find};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::field_error::FieldError;
-use crate::domain::ledger::{Balance, Entry, EntryKind, NewEntry};
+use crate::domain::ledger::{AddEntry, Balance, Entry, EntryKind, NewEntry};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::org::{Org, OrgName};
 use crate::domain::page::{Cursor, Page};
 use crate::domain::policy::{Action, On, Permit};
-use crate::forms::ledger::{EnforceForm, EnterForm, EntryForm};
 use crate::store::{Tx, Via, ledger, people};
 
 /// The balance as an operator sees it.
@@ -77,34 +77,33 @@ async fn both(
     Ok((ledger::balance(via, &org.id).await?, ledger::list(via, &org.id, page).await?))
 }
 
-pub enum Entered {
-    /// What was entered, and what is left with it.
-    Entered { name: String, entry: NewEntry, left: Money },
-    /// Something has that number already. Nothing was entered.
-    EditConflict(Box<EntryConflict>),
+/// An entry that was made.
+pub struct Entered {
+    /// The organisation's.
+    pub name: String,
+    pub entry: NewEntry,
+    /// The balance with it.
+    pub left: Money,
 }
 
-pub struct EntryConflict {
-    pub sentence: String,
-    pub errors: Vec<FieldError>,
-    /// What the form holds now: nothing when the very same was entered.
-    pub form: EntryForm,
-}
-
-/// Adds credit or takes it out.
+/// Adds credit or takes it out. In a conflict another entry has the number; `merged` is `None` when it is this very entry.
 ///
 /// # Errors
-/// `Invalid` with every mistake; `NotFound` for who is no operator.
-pub async fn add_entry(desk: &Desk, by: By<'_>, form: &EnterForm) -> Result<Entered, OpError> {
+/// `Invalid` when the sums would grow too large; `NotFound` for who is no operator.
+pub async fn add_entry(
+    desk: &Desk,
+    by: By<'_>,
+    add: &AddEntry,
+) -> Result<Outcome<Entered, Option<NewEntry>>, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let org = find(&mut tx, &form.org).await?;
+    let org = find(&mut tx, &add.org).await?;
     let permit = by.permit(&org.id, Action::ChangeBalance)?;
-    let new = form.entry.parse().map_err(OpError::Invalid)?;
+    let new = &add.entry;
     let before = ledger::balance(&mut tx, &org.id).await?;
-    before.check(&new).map_err(|problem| OpError::Invalid(vec![FieldError::new("amount", problem)]))?;
-    if !ledger::append(&mut tx, &permit, form.seq, &new, now).await? {
-        return Ok(Entered::EditConflict(Box::new(conflict(&mut tx, &org, &permit, form, &new).await?)));
+    before.check(new).map_err(|problem| FieldError::new("amount", problem))?;
+    if !ledger::append(&mut tx, &permit, add.seq, new, now).await? {
+        return Ok(Outcome::Conflict(Box::new(conflict(&mut tx, &org, &permit, add).await?)));
     }
     let left = ledger::balance(&mut tx, &org.id).await?.left();
     let kind = match new.kind {
@@ -114,43 +113,33 @@ pub async fn add_entry(desk: &Desk, by: By<'_>, form: &EnterForm) -> Result<Ente
     let changes = [Change::added("amount", new.amount), Change::added("note", new.note.as_str())];
     let event = Event::new(kind, org.id.as_str(), &org.name).with(changes);
     tx.save(&permit, event, now).await?;
-    Ok(Entered::Entered { name: org.name, entry: new, left })
+    Ok(Outcome::Saved(Entered { name: org.name, entry: new.clone(), left }))
 }
 
-/// Which entry has the number that this form was drawn with.
+/// Which entry has the number that this one was to get.
 async fn conflict(
     tx: &mut Tx,
     org: &Org,
     permit: &Permit,
-    form: &EnterForm,
-    new: &NewEntry,
-) -> Result<EntryConflict, OpError> {
+    add: &AddEntry,
+) -> Result<EditConflict<Option<NewEntry>>, OpError> {
     let newest = ledger::list(tx, &org.id, None).await?.rows;
-    let there = newest.iter().find(|entry| entry.seq == form.seq);
-    let same = |entry: &&Entry| new.is(entry) && entry.actor_id == permit.actor().id();
-    let (sentence, form) = match there {
-        Some(entry) if same(&entry) => (
-            format!(
-                "This entry was already added at {}: {}. It was not added again.",
-                entry.at.time(&org.zone),
-                entry.told()
-            ),
-            EntryForm::default(),
-        ),
-        Some(entry) => (
-            format!(
-                "{} added {} in the meantime. Your entry is below and not added yet. Check the balance, and add it if it is still right.",
-                entry.who(),
-                entry.told()
-            ),
-            form.entry.clone(),
-        ),
-        None => (
-            "The ledger changed in the meantime. Your entry is below and not added yet. Check the balance, and add it if it is still right.".into(),
-            form.entry.clone(),
-        ),
+    let there = newest.iter().find(|entry| entry.seq == add.seq);
+    let same = |entry: &&Entry| add.entry.is(entry) && entry.actor_id == permit.actor().id();
+    const AGAIN: &str =
+        "Your entry is below and not added yet. Check the balance, and add it if it is still right.";
+    let (sentence, merged) = match there {
+        Some(entry) if same(&entry) => {
+            let (at, words) = (entry.at.time(&org.zone), entry.told());
+            (format!("This entry was already added at {at}: {words}. It was not added again."), None)
+        }
+        Some(entry) => {
+            let (who, words) = (entry.who(), entry.told());
+            (format!("{who} added {words} in the meantime. {AGAIN}"), Some(add.entry.clone()))
+        }
+        None => (format!("The ledger changed in the meantime. {AGAIN}"), Some(add.entry.clone())),
     };
-    Ok(EntryConflict { sentence, errors: Vec::new(), form })
+    Ok(EditConflict { sentence, errors: Vec::new(), merged })
 }
 
 /// What became of the switch: the organisation's name, and its balance.
@@ -164,16 +153,11 @@ pub struct Enforced {
 ///
 /// # Errors
 /// `Conflict` when it is so already.
-pub async fn enforce(desk: &Desk, by: By<'_>, form: &EnforceForm) -> Result<Enforced, OpError> {
+pub async fn enforce(desk: &Desk, by: By<'_>, org: &str, on: bool) -> Result<Enforced, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let org = find(&mut tx, &form.org).await?;
+    let org = find(&mut tx, org).await?;
     let permit = by.permit(&org.id, Action::ChangeBalance)?;
-    let on = match form.enforce.as_str() {
-        "on" => true,
-        "off" => false,
-        _ => return Err(OpError::say("enforce", "Choose on or off.")),
-    };
     let before = ledger::balance(&mut tx, &org.id).await?;
     let changed = match on {
         true => ledger::enforce(&mut tx, &permit, now).await?,

@@ -7,13 +7,10 @@ use super::operator::By;
 use super::settings::slug_taken;
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
-use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::OrgId;
-use crate::domain::org::{Org, parse_org_name, parse_zone};
-use crate::domain::person::{Email, parse_slug, slug_of};
+use crate::domain::org::{NewOrg, Org};
 use crate::domain::policy::{Action, OrgRole};
-use crate::forms::org::NewOrgForm;
 use crate::store::people;
 
 #[derive(Debug)]
@@ -40,24 +37,12 @@ pub fn may_create(desk: &Desk, by: &By<'_>) -> Result<(), OpError> {
 }
 
 /// # Errors
-/// `Invalid` with every mistake, a taken address among them.
-pub async fn create(desk: &Desk, by: By<'_>, form: &NewOrgForm) -> Result<Created, OpError> {
+/// `Invalid` when another organisation has the address.
+pub async fn create(desk: &Desk, by: By<'_>, new: &NewOrg) -> Result<Created, OpError> {
     let now = desk.now();
     let id = OrgId::new(now, desk.id_entropy());
     let permit = by.permit(&id, Action::CreateOrg)?;
-    let mut errors = Vec::new();
-    let name = parse_org_name(&form.name).map_err(|problem| errors.push(FieldError::new("name", problem)));
-    let slug = match (form.slug.trim(), &name) {
-        ("", Ok(name)) => Ok(slug_of(name)),
-        // The name's mistake is told; the address follows it.
-        ("", Err(())) => Err(()),
-        (slug, _) => parse_slug(slug).map_err(|problem| errors.push(FieldError::new("slug", problem))),
-    };
-    let zone = parse_zone(&form.zone).map_err(|problem| errors.push(FieldError::new("zone", problem)));
-    let email = Email::parse(&form.email).map_err(|problem| errors.push(FieldError::new("email", problem)));
-    let (Ok(name), Ok(slug), Ok(zone), Ok(email)) = (name, slug, zone, email) else {
-        return Err(OpError::Invalid(errors));
-    };
+    let NewOrg { name, slug, zone, email } = new.clone();
     let org = Org::new(id, slug, name, zone);
     let mut tx = desk.db.write().await?;
     people::insert_org(&mut tx, &permit, &org, now).await.map_err(|error| slug_taken(error, &org.slug))?;

@@ -6,11 +6,9 @@ mod create;
 mod operator;
 mod settings;
 
-pub use balance::{
-    BalanceView, Enforced, Entered, EntryConflict, OwnBalanceView, add_entry, balance, enforce, own_balance,
-};
+pub use balance::{BalanceView, Enforced, Entered, OwnBalanceView, add_entry, balance, enforce, own_balance};
 pub use create::{Created, Owner, create, may_create};
 pub use operator::{
     By, MAX_REASON, OrgsView, OutsideView, created, every, list, resume, status_form, suspend,
 };
-pub use settings::{Saved, SettingsConflict, SettingsView, save, settings};
+pub use settings::{SettingsView, save, settings};

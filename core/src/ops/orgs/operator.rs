@@ -5,15 +5,15 @@ use super::super::OpError;
 use super::super::access::{Caller, principal};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::field_error::FieldError;
 use crate::domain::ids::OrgId;
-use crate::domain::key_format::looks_like_secret;
+use crate::domain::key_format::refuse_secret;
 use crate::domain::list_filter::OrgFilter;
 use crate::domain::moment::Moment;
 use crate::domain::org::{ListedOrg, Org, OrgName};
 use crate::domain::page::Page;
 use crate::domain::person::visible_name;
 use crate::domain::policy::{self, Action, On, OperatorPermit, Permit, PlatformRole};
-use crate::forms::org::OrgStatusForm;
 use crate::store::{orgs, people};
 
 pub const MAX_REASON: usize = 200;
@@ -128,30 +128,30 @@ pub async fn status_form(
 ///
 /// # Errors
 /// `Invalid` without a reason; `Conflict` when it is suspended already.
-pub async fn suspend(desk: &Desk, by: By<'_>, form: &OrgStatusForm) -> Result<String, OpError> {
-    set_status(desk, by, form, Action::SuspendOrg).await
+pub async fn suspend(desk: &Desk, by: By<'_>, org: &str, reason: &str) -> Result<String, OpError> {
+    set_status(desk, by, (org, reason), Action::SuspendOrg).await
 }
 
-/// Its keys and people go on where they were. Gives its name.
+/// Its keys and people go on where they were. Gives its name. `reason` may be empty.
 ///
 /// # Errors
 /// `Conflict` when it is not suspended.
-pub async fn resume(desk: &Desk, by: By<'_>, form: &OrgStatusForm) -> Result<String, OpError> {
-    set_status(desk, by, form, Action::ResumeOrg).await
+pub async fn resume(desk: &Desk, by: By<'_>, org: &str, reason: &str) -> Result<String, OpError> {
+    set_status(desk, by, (org, reason), Action::ResumeOrg).await
 }
 
 async fn set_status(
     desk: &Desk,
     by: By<'_>,
-    form: &OrgStatusForm,
+    (org, reason): (&str, &str),
     action: Action,
 ) -> Result<String, OpError> {
     let now = desk.now();
     let suspends = action == Action::SuspendOrg;
     let mut tx = desk.db.write().await?;
-    let org = find(&mut tx, &form.org).await?;
+    let org = find(&mut tx, org).await?;
     let permit = by.permit(&org.id, action)?;
-    let reason = parse_reason(&form.reason, suspends)?;
+    let reason = parse_reason(reason, suspends)?;
     let (done, kind) = if suspends {
         (orgs::suspend(&mut tx, &permit, now).await?, EventKind::OrgSuspended)
     } else {
@@ -189,13 +189,6 @@ fn parse_reason(text: &str, needed: bool) -> Result<Option<String>, OpError> {
             false => Ok(None),
         };
     }
-    let reason = visible_name(text, "Reason", MAX_REASON)
-        .map_err(|problem| OpError::say("reason", problem.sentence().to_owned()))?;
-    if looks_like_secret(&reason) {
-        return Err(OpError::say(
-            "reason",
-            "This looks like a secret. Secrets are never stored. Describe it in words.",
-        ));
-    }
-    Ok(Some(reason))
+    let reason = visible_name(text, "Reason", MAX_REASON).and_then(refuse_secret);
+    Ok(Some(reason.map_err(|error| FieldError::new("reason", error))?))
 }

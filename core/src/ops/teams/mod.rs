@@ -10,7 +10,7 @@ pub use archive::{ArchiveView, archive, archive_form, restore};
 pub use list::{MAX_LIST, TeamsView, list};
 pub use people::{AddView, PersonView, TeamPersonRef, add, add_form, person_form, remove, set_role};
 pub use show::{TeamView, show};
-pub use write::{EditConflict, Edited, FormView, blank, create, edit, edit_form};
+pub use write::{FormView, blank, create, edit, edit_form};
 
 use super::OpError;
 use super::access::OrgContext;

@@ -60,7 +60,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
         compared_some = above.len() > MAX_COMPARED;
         above.truncate(MAX_COMPARED);
         spend::fill(&mut read, org, &mut above, starts).await?;
-        above.retain(|key| key.is_live(now) && !team.spec.bounds.hold(&key.spec()));
+        above.retain(|key| key.is_live(now) && !team.spec.bounds.contain(&key.spec().bounds()));
     }
     drop(read);
     record_support_access(

@@ -1,5 +1,6 @@
 //! The demonstration: what answers while there is no provider.
 
+use keydesk_core::forms::parts::LimitField;
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -110,7 +111,7 @@ async fn a_maximum_cuts_the_text_and_a_cent_is_soon_spent() {
     let desk = installation().await;
     let key = desk.create("cent", |form| {
         form.scope = "every".into();
-        (form.month_mode, form.month) = ("limit".into(), "0.01".into());
+        form.limits.month = LimitField::limit("0.01");
     });
     let key = key.await.secret.reveal().to_owned();
     let body =

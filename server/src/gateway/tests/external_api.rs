@@ -1,6 +1,7 @@
 //! What other gateways and proxies ask.
 
 use axum::http::Method;
+use keydesk_core::forms::parts::LimitField;
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -14,7 +15,7 @@ async fn priced() -> (Installation, String) {
     desk.served_by("openai", "http://127.0.0.1:1", "").await;
     let key = desk.create("other", |form| {
         form.scope = "every".into();
-        (form.month_mode, form.month) = ("limit".into(), "0.01".into());
+        form.limits.month = LimitField::limit("0.01");
     });
     let key = key.await.secret.reveal().to_owned();
     (desk, key)
@@ -85,7 +86,7 @@ async fn a_proxy_asks_with_the_headers_alone() {
     let desk = installation().await;
     let key = desk.create("web", |form| {
         form.scope = "every".into();
-        (form.rpm_mode, form.rpm) = ("limit".into(), "4".into());
+        form.limits.rpm = LimitField::limit("4");
     });
     let key = key.await.secret.reveal().to_owned();
     let check = || ask("/gateway/forward-auth").method(Method::POST);

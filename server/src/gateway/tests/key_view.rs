@@ -1,5 +1,6 @@
 //! What the holder of a key sees with it.
 
+use keydesk_core::forms::parts::LimitField;
 use keydesk_core::ops::keys;
 use serde_json::json;
 
@@ -10,8 +11,8 @@ async fn a_key_sees_its_limits_its_models_and_what_it_spent() {
     let desk = installation().await;
     let key = desk.create("mine", |form| {
         form.scope = "every".into();
-        (form.month_mode, form.month) = ("limit".into(), "0.5".into());
-        (form.rpm_mode, form.rpm) = ("limit".into(), "10".into());
+        form.limits.month = LimitField::limit("0.5");
+        form.limits.rpm = LimitField::limit("10");
     });
     let key = key.await;
     let body = json!({"model": "demo/echo", "messages": [{"role": "user", "content": "Hi"}]});
@@ -43,7 +44,7 @@ async fn a_key_that_works_no_more_learns_why_and_whom_to_ask() {
     let key = desk.create("mine", |form| form.addresses = "203.0.113.0/24".into()).await;
     let secret = key.secret.reveal();
     let seen = async || desk.send(ask("/v1/key").bearer(secret)).await;
-    keys::disable(&desk.state.desk, &desk.owner, &desk.reference(&key)).await.unwrap();
+    keys::disable(&desk.state.desk, &desk.owner, &desk.org, key.id.as_str()).await.unwrap();
     assert_eq!(seen().await.json()["status"], "disabled");
     assert_eq!(seen().await.json()["name"], "mine");
     // From elsewhere it is nobody's business.

@@ -220,11 +220,11 @@ async fn a_disabled_key_is_refused_until_it_is_enabled() {
     let desk = installation().await;
     let key = desk.plain_key().await;
     let asked = || ask("/v1beta/models").bearer(key.secret.reveal());
-    keys::disable(&desk.state.desk, &desk.owner, &desk.reference(&key)).await.unwrap();
+    keys::disable(&desk.state.desk, &desk.owner, &desk.org, key.id.as_str()).await.unwrap();
     let refused = desk.send(asked()).await;
     assert_eq!(refused.status, 401);
     assert!(refused.message().contains("was disabled"));
-    keys::enable(&desk.state.desk, &desk.owner, &desk.reference(&key)).await.unwrap();
+    keys::enable(&desk.state.desk, &desk.owner, &desk.org, key.id.as_str()).await.unwrap();
     assert_eq!(desk.status(asked()).await, 200);
 }
 
@@ -398,10 +398,10 @@ async fn the_use_of_a_key_is_noted_and_a_rejection_is_not() {
         let view = keys::show(&desk.state.desk, &desk.owner, &desk.org, key.id.as_str()).await.unwrap();
         view.key.last_used_at
     };
-    keys::disable(&desk.state.desk, &desk.owner, &desk.reference(&key)).await.unwrap();
+    keys::disable(&desk.state.desk, &desk.owner, &desk.org, key.id.as_str()).await.unwrap();
     assert_eq!(desk.status(ask("/v1/models").bearer(key.secret.reveal())).await, 401);
     assert_eq!(last_used().await, None);
-    keys::enable(&desk.state.desk, &desk.owner, &desk.reference(&key)).await.unwrap();
+    keys::enable(&desk.state.desk, &desk.owner, &desk.org, key.id.as_str()).await.unwrap();
     assert_eq!(desk.status(ask("/v1/models").bearer(key.secret.reveal())).await, 200);
     assert_eq!(last_used().await, Some(START));
 }

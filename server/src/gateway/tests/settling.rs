@@ -4,6 +4,7 @@ use keydesk_core::admission::{self, Presented, Settlement};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::usage::Tokens;
+use keydesk_core::forms::parts::LimitField;
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -32,9 +33,9 @@ async fn limited(
 #[tokio::test]
 async fn every_answer_tells_what_is_left() {
     let (desk, _upstream, key) = limited(|form| {
-        (form.month_mode, form.month) = ("limit".into(), "0.01".into());
-        (form.rpm_mode, form.rpm) = ("limit".into(), "3".into());
-        (form.tpm_mode, form.tpm) = ("limit".into(), "10000".into());
+        form.limits.month = LimitField::limit("0.01");
+        form.limits.rpm = LimitField::limit("3");
+        form.limits.tpm = LimitField::limit("10000");
     })
     .await;
     let answer = desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await;
@@ -56,8 +57,7 @@ async fn every_answer_tells_what_is_left() {
 
 #[tokio::test]
 async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
-    let (desk, upstream, key) =
-        limited(|form| (form.month_mode, form.month) = ("limit".into(), "0.0015".into())).await;
+    let (desk, upstream, key) = limited(|form| form.limits.month = LimitField::limit("0.0015")).await;
     assert_eq!(desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await.status, 200);
     let refused = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
     assert_eq!(refused.status, 429);
@@ -83,8 +83,7 @@ async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
 
 #[tokio::test]
 async fn too_many_requests_are_told_when_to_come_again() {
-    let (desk, _upstream, key) =
-        limited(|form| (form.rpm_mode, form.rpm) = ("limit".into(), "1".into())).await;
+    let (desk, _upstream, key) = limited(|form| form.limits.rpm = LimitField::limit("1")).await;
     assert_eq!(desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await.status, 200);
     let refused = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));

@@ -14,7 +14,7 @@ use keydesk_core::Desk;
 use keydesk_core::admission::{LastUsed, Rejections};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::moment::Moment;
-use keydesk_core::forms::key::{CreateForm, KeyForm, KeyRef, RevokeForm};
+use keydesk_core::forms::key::KeyForm;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::{self, IssuedKey};
 use keydesk_core::ops::setup::{SetupForm, set_up};
@@ -148,29 +148,20 @@ impl Installation {
     }
 
     pub async fn create(&self, name: &str, change: impl FnOnce(&mut KeyForm)) -> IssuedKey {
-        let mut key = keys::blank(&self.state.desk, &self.owner, &self.org, "").await.unwrap().form;
+        let view = keys::blank(&self.state.desk, &self.owner, &self.org, "").await.unwrap();
+        let mut key = KeyForm::blank(&view.models, &view.context.org, &self.owner.person.id, None);
         key.name = name.into();
         change(&mut key);
-        keys::create(
-            &self.state.desk,
-            &self.owner,
-            &CreateForm { org: self.org.clone(), key, ..Default::default() },
-        )
-        .await
-        .unwrap()
+        let key = key.parse().unwrap();
+        keys::create(&self.state.desk, &self.owner, &self.org, &key).await.unwrap()
     }
 
     pub async fn plain_key(&self) -> IssuedKey {
         self.create("plain", |_| {}).await
     }
 
-    pub fn reference(&self, key: &IssuedKey) -> KeyRef {
-        KeyRef { org: self.org.clone(), id: key.id.to_string() }
-    }
-
     pub async fn revoke(&self, key: &IssuedKey) {
-        let form = RevokeForm { org: self.org.clone(), id: key.id.to_string(), name: String::new() };
-        keys::revoke(&self.state.desk, &self.owner, &form).await.unwrap();
+        keys::revoke(&self.state.desk, &self.owner, &self.org, key.id.as_str(), "").await.unwrap();
     }
 
     /// A key for every model.
