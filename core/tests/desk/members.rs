@@ -5,7 +5,7 @@ use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::list_filter::MemberFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::forms::invitation::InviteForm;
-use keydesk_core::forms::member::OffboardForm;
+use keydesk_core::forms::member::{OffboardForm, RoleForm};
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::members::{self, Out};
 use keydesk_core::ops::offboarding::{self, Decided};
@@ -17,7 +17,8 @@ use keydesk_core::store::{audit, people};
 use crate::support::*;
 
 async fn give(desk: &TestDesk, at: &At, other: &At, role: &str) -> Result<String, OpError> {
-    let role = OrgRole::parse(role).unwrap();
+    let form = RoleForm { role: role.into(), ..Default::default() };
+    let role = form.parse().map_err(OpError::Invalid)?;
     members::change_role(desk, &at.caller, &at.org.slug, other.caller.person.id.as_str(), role).await
 }
 
