@@ -105,6 +105,11 @@ impl LocalPath {
         Self("/operator".into())
     }
 
+    /// The installation's own audit.
+    pub fn installation_audit() -> Self {
+        Self("/operator/audit".into())
+    }
+
     /// Where models are served.
     pub fn providers() -> Self {
         Self("/operator/providers".into())

@@ -6,7 +6,7 @@ use leptos_router::{SsrMode, path};
 
 use crate::pages::NoPage;
 use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, SecondFactorPage, SessionsPage};
-use crate::pages::audit::AuditPage;
+use crate::pages::audit::{AuditPage, InstallationAuditPage};
 use crate::pages::keys::{EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage};
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, MemberPage, MembersPage, OffboardingPage,
@@ -41,6 +41,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/reset/:token") view=ResetPage ssr=SsrMode::Async />
                 <Route path=path!("/operator") view=OperatorPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/new") view=NewOrgPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/audit") view=InstallationAuditPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/providers") view=ProvidersPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/providers/new") view=NewProviderPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/providers/:id") view=ProviderPage ssr=SsrMode::Async />

@@ -44,6 +44,7 @@ pub fn installation_items(caller: &Caller) -> Vec<NavItem> {
             NavItem::new(LocalPath::operator(), Icon::Team, "Organisations"),
             NavItem::new(LocalPath::models(), Icon::Model, "Models"),
             NavItem::new(LocalPath::providers(), Icon::Provider, "Providers"),
+            NavItem::new(LocalPath::installation_audit(), Icon::List, "Audit"),
         ],
         PlatformRole::Support => vec![NavItem::new(LocalPath::support(), Icon::Search, "Support"), account],
         PlatformRole::None => vec![account],

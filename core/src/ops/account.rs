@@ -6,41 +6,28 @@ use serde::{Deserialize, Serialize};
 use super::OpError;
 use super::access::Caller;
 use super::reauthentication::reauthenticate_always;
+use super::self_service::{SelfActor, own_permit, save};
 use super::sign_in::VerifiedPassword;
 use crate::Desk;
-use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
+use crate::domain::audit::{Change, ChangeValue, EventKind};
 use crate::domain::device::device_of;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::SessionId;
 use crate::domain::member::Membership;
 use crate::domain::moment::Moment;
 use crate::domain::person::{Person, visible_name};
-use crate::domain::policy::{AccountPermit, Origin};
 use crate::forms::reauth::Reauth;
 use crate::passwords::check_new_of;
 use crate::store::people;
-use crate::store::sessions::{self, OpenSession};
-use crate::store::{Tx, Via, second_factor};
+use crate::domain::session::OpenSession;
+use crate::store::sessions;
+use crate::store::{Via, second_factor};
 
 /// How long a session lives without a request, and in any case.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLife {
     pub idle_ms: i64,
     pub whole_ms: i64,
-}
-
-/// Who acts on their own account, and where from. Not a `Caller`: at the second step of a sign-in there is no session yet.
-#[derive(Clone, Copy, Debug)]
-pub struct By<'a> {
-    pub person: &'a Person,
-    pub address: &'a str,
-    pub request_id: &'a str,
-}
-
-impl<'a> From<&'a Caller> for By<'a> {
-    fn from(caller: &'a Caller) -> Self {
-        By { person: &caller.person, address: &caller.address, request_id: &caller.request_id }
-    }
 }
 
 /// Everything on the account's page.
@@ -76,30 +63,6 @@ pub struct SessionForm {
     pub id: String,
 }
 
-/// The permit to change one's own account. Its chains are those of all organisations that the person belongs to, and
-/// the installation's for a person who has a role in it or belongs to none.
-///
-/// # Errors
-/// `Store` when the organisations cannot be read.
-pub(super) async fn own_permit(via: &mut impl Via, by: By<'_>) -> Result<AccountPermit, OpError> {
-    let orgs = people::org_ids_of(via, &by.person.id).await?;
-    let origin = Origin { address: by.address.to_owned(), request_id: by.request_id.to_owned() };
-    Ok(AccountPermit::own(&by.person.id, &by.person.name, by.person.platform, &orgs, origin))
-}
-
-/// Commits a change of the person's own account with its event.
-pub(super) async fn save(
-    tx: Tx,
-    permit: &AccountPermit,
-    by: By<'_>,
-    kind: EventKind,
-    changes: Vec<Change>,
-    now: Moment,
-) -> Result<(), OpError> {
-    let event = Event::new(kind, by.person.id.as_str(), &by.person.name).with(changes);
-    Ok(tx.save(permit, event, now).await?)
-}
-
 pub async fn show(desk: &Desk, caller: &Caller, life: SessionLife) -> Result<Account, OpError> {
     let (now, person) = (desk.now(), &caller.person.id);
     let mut read = desk.db.read().await?;
@@ -124,7 +87,7 @@ pub async fn rename(desk: &Desk, caller: &Caller, form: &NameForm) -> Result<(),
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let person = Person { name: name.clone(), ..caller.person.clone() };
-    let by = By { person: &person, ..By::from(caller) };
+    let by = SelfActor { person: &person, ..SelfActor::from(caller) };
     let permit = own_permit(&mut tx, by).await?;
     people::rename(&mut tx, &permit, &caller.person.id, &name).await?;
     let change = Change::replaced("name", caller.person.name.as_str(), name);
@@ -161,10 +124,10 @@ pub async fn change_password(
             "Your password was changed elsewhere meanwhile. Sign in with that one.".into(),
         ));
     }
-    let permit = own_permit(&mut tx, By::from(&caller)).await?;
+    let permit = own_permit(&mut tx, SelfActor::from(&caller)).await?;
     let password_set_at = people::set_password(&mut tx, &permit, &person.id, &hash, now).await?;
     sessions::end_all(&mut tx, &permit, &person.id, now).await?;
-    save(tx, &permit, By::from(&caller), EventKind::PasswordChanged, vec![], now).await?;
+    save(tx, &permit, SelfActor::from(&caller), EventKind::PasswordChanged, vec![], now).await?;
     Ok(VerifiedPassword { password_set_at, ..verified })
 }
 
@@ -196,12 +159,12 @@ pub async fn end_session(desk: &Desk, caller: &Caller, form: &SessionForm) -> Re
     let id = SessionId::parse(&form.id).ok_or(OpError::NotFound)?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let permit = own_permit(&mut tx, By::from(caller)).await?;
+    let permit = own_permit(&mut tx, SelfActor::from(caller)).await?;
     let ended = sessions::end_one(&mut tx, &permit, &caller.person.id, &id, now).await?;
     let (agent, address) = ended.ok_or(OpError::NotFound)?;
     let device = device_of(&agent);
     let change = Change::removed("session", format!("{device}, {address}"));
-    save(tx, &permit, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
+    save(tx, &permit, SelfActor::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
     Ok(device)
 }
 
@@ -209,12 +172,12 @@ pub async fn end_session(desk: &Desk, caller: &Caller, form: &SessionForm) -> Re
 pub async fn end_other_sessions(desk: &Desk, caller: &Caller) -> Result<u64, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let permit = own_permit(&mut tx, By::from(caller)).await?;
+    let permit = own_permit(&mut tx, SelfActor::from(caller)).await?;
     let ended = sessions::end_others(&mut tx, &permit, &caller.person.id, &caller.session, now).await?;
     if ended > 0 {
         let count = i64::try_from(ended).unwrap_or(i64::MAX);
         let change = Change::removed("sessions", ChangeValue::Count(count));
-        save(tx, &permit, By::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
+        save(tx, &permit, SelfActor::from(caller), EventKind::SessionsEnded, vec![change], now).await?;
     }
     Ok(ended)
 }

@@ -3,9 +3,9 @@
 //! proof itself, so that nothing typed is lost.
 
 use super::access::Caller;
-use super::account::By;
+use super::self_service::SelfActor;
 use super::sign_in::{self, SignInForm, VerifiedPassword};
-use super::{OpError, second_factor};
+use super::{OpError, codes};
 use crate::Desk;
 use crate::forms::reauth::Reauth;
 use crate::store::Unaudited;
@@ -47,8 +47,8 @@ pub(super) async fn reauthenticate_always(
         return Err(OpError::NotFound);
     }
     if verified.second_factor {
-        let by = By { person: &caller.person, address: &caller.address, request_id: &caller.request_id };
-        second_factor::use_code(desk, by, reauth.code.as_str(), fields.1).await?;
+        let by = SelfActor { person: &caller.person, address: &caller.address, request_id: &caller.request_id };
+        codes::use_code(desk, by, reauth.code.as_str(), fields.1).await?;
     }
     let now = desk.now();
     let mut tx = desk.db.write().await?;

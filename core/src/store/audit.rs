@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::tx::compare;
+use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::audit::{Change, Event, EventKind, PastEvent};
 use crate::domain::ids::OrgId;

@@ -6,14 +6,14 @@ use sqlx::AssertSqlSafe;
 use super::audit::{EVENT_COLUMNS, EventRow};
 use super::dialect::Dialect;
 use super::keys::is_live;
-use super::tx::compare;
+use super::permit::compare;
 use super::{StoreError, Via, run, statements};
 use crate::domain::audit::{EventKind, PastEvent};
 use crate::domain::ids::{KeyId, OrgId, TeamId};
 use crate::domain::moment::Moment;
 use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::person::fold;
-use crate::domain::policy::{Action, Permit};
+use crate::domain::policy::{Action, Chain, OperatorPermit, Permit};
 
 /// Keys of one name that are told apart; there is one live one in each team, and any number of revoked ones.
 const MAX_NAMESAKES: i64 = 20;
@@ -93,9 +93,10 @@ impl Text {
         self.conditions += condition;
     }
 
-    fn new(dialect: Dialect, org: &OrgId, wanted: &Wanted, beyond: Option<Beyond>) -> Self {
+    fn new(dialect: Dialect, chain: &str, wanted: &Wanted, beyond: Option<Beyond>) -> Self {
         let mut text = Self { dialect, conditions: String::new(), each: vec![], binds: vec![] };
-        let org = text.text(org.as_str());
+        // An organisation's chain has the organisation's id.
+        let org = text.text(chain);
         text.conditions = format!("e.chain_id = {org}");
         if let Some(actor) = &wanted.actor {
             let actor = text.text(actor);
@@ -181,12 +182,12 @@ impl Text {
 
 async fn rows(
     via: &mut impl Via,
-    org: &OrgId,
+    chain: &str,
     wanted: &Wanted,
     beyond: Option<Beyond>,
     max: usize,
 ) -> Result<Vec<PastEvent>, StoreError> {
-    let text = Text::new(Dialect::of(via), org, wanted, beyond);
+    let text = Text::new(Dialect::of(via), chain, wanted, beyond);
     let whole = text.whole(&wanted.kinds, way(beyond), max);
     let rows: Vec<EventRow> = run!(via, fetch_all, {
         let mut query = sqlx::query_as::<_, EventRow>(AssertSqlSafe(whole.clone()));
@@ -212,7 +213,22 @@ pub async fn list(
     at: Option<&Cursor>,
 ) -> Result<Page<PastEvent>, StoreError> {
     compare(permit, &[Action::SeeAudit], None)?;
-    let events = rows(via, permit.org(), wanted, at.map(Beyond::from), PAGE_ROWS + 1).await?;
+    let events = rows(via, permit.org().as_str(), wanted, at.map(Beyond::from), PAGE_ROWS + 1).await?;
+    Ok(Page::read(events, at, |event| (String::new(), event.seq.to_string())))
+}
+
+/// One page of the installation's own chain, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_installation(
+    via: &mut impl Via,
+    permit: &OperatorPermit,
+    at: Option<&Cursor>,
+) -> Result<Page<PastEvent>, StoreError> {
+    compare(permit, &[Action::SeeInstallationAudit], None)?;
+    let chain = Chain::Installation;
+    let events = rows(via, chain.id(), &Wanted::default(), at.map(Beyond::from), PAGE_ROWS + 1).await?;
     Ok(Page::read(events, at, |event| (String::new(), event.seq.to_string())))
 }
 
@@ -228,7 +244,7 @@ pub async fn chunk(
     max: usize,
 ) -> Result<Vec<PastEvent>, StoreError> {
     compare(permit, &[Action::ExportAudit], None)?;
-    rows(via, permit.org(), wanted, Some(Beyond { backwards: false, seq: below }), max).await
+    rows(via, permit.org().as_str(), wanted, Some(Beyond { backwards: false, seq: below }), max).await
 }
 
 /// Id and name of each key that has this name, or had it last; or of the key with this id.
@@ -297,7 +313,7 @@ pub async fn still_there(via: &mut impl Via, org: &OrgId, ids: &[&str]) -> Resul
 /// A list's statement with its values, for the test that asks for its plan: text, and each value as a literal.
 pub fn example(dialect: Dialect, org: &OrgId, wanted: &Wanted, at: Option<&Cursor>) -> String {
     let beyond = at.map(Beyond::from);
-    let text = Text::new(dialect, org, wanted, beyond);
+    let text = Text::new(dialect, org.as_str(), wanted, beyond);
     let mut whole = text.whole(&wanted.kinds, way(beyond), PAGE_ROWS + 1);
     for (at, bind) in text.binds.iter().enumerate().rev() {
         let literal = match bind {
@@ -322,7 +338,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
             for backwards in [true, false] {
                 let wanted = Wanted { keys: keys.clone(), kinds: kinds.to_vec(), ..all.clone() };
                 let beyond = Some(Beyond { backwards, seq: 9 });
-                texts.push(Text::new(dialect, &org, &wanted, beyond).whole(kinds, way(beyond), 51));
+                texts.push(Text::new(dialect, org.as_str(), &wanted, beyond).whole(kinds, way(beyond), 51));
             }
         }
     }

@@ -4,7 +4,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::keys::{NewKey, scope_kind};
-use super::tx::compare;
+use super::permit::compare;
 use super::{Db, StoreError, Tx, changed};
 use crate::domain::ids::{PersonId, TeamId};
 use crate::domain::key::Status;

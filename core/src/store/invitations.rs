@@ -1,7 +1,7 @@
 //! Invitations. Only the SHA-256 of a link's token is stored, and taking one up is one guarded statement, so that it
 //! works once. A lapsed or withdrawn invitation keeps its row.
 
-use super::tx::compare;
+use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{InvitationId, OrgId, PersonId, TeamId};
 use crate::domain::invitation::Invitation;

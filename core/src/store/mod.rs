@@ -24,6 +24,7 @@ mod open;
 pub mod org_queues;
 pub mod orgs;
 pub mod people;
+mod permit;
 pub mod providers;
 pub mod rejections;
 pub mod second_factor;

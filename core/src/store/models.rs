@@ -1,6 +1,6 @@
 //! The catalogue of models and their prices.
 
-use super::tx::compare;
+use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, providers, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::{KnownModel, Model, demo_echo};

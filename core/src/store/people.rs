@@ -4,7 +4,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::tx::compare;
+use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId};
 use crate::domain::member::Membership;

@@ -2,6 +2,7 @@
 //! code is used up by one guarded statement, so that it works once, also for two requests at the same moment. These are a
 //! person's own, of no organisation, so no write here takes a permit; the operations that call them prove the person.
 
+use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
@@ -94,8 +95,13 @@ pub async fn use_code(
     hash: &[u8],
     now: Moment,
 ) -> Result<bool, StoreError> {
-    tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
-    Ok(changed!(tx, sqlx::query(USE_CODE).bind(person.as_str()).bind(hash).bind(now.ms()))? == 1)
+    compare(permit, &[Action::OwnAccount], Some(person.as_str()))?;
+    let used = changed!(&mut *tx, sqlx::query(USE_CODE).bind(person.as_str()).bind(hash).bind(now.ms()))? == 1;
+    // A wrong code changes nothing, so no event is due.
+    if used {
+        tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
+    }
+    Ok(used)
 }
 
 pub async fn codes_left(via: &mut impl Via, person: &PersonId) -> Result<i64, StoreError> {

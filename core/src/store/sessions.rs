@@ -2,12 +2,13 @@
 //! never bring it back, however late a slow request comes.
 
 use super::people::{self, PersonRow};
-use super::tx::compare;
+use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{PersonId, SessionId};
 use crate::domain::moment::Moment;
 use crate::domain::person::Person;
 use crate::domain::policy::{AccountPermit, Action, Authorized};
+use crate::domain::session::OpenSession;
 
 statements! {
     INSERT = "INSERT INTO sessions (hash, id, person_id, data, address, user_agent, created_at, seen_at, reauthenticated_at)
@@ -138,16 +139,6 @@ pub async fn end_all(
     compare(permit, &actions, Some(person.as_str()))?;
     changed!(tx, sqlx::query(END_ALL).bind(person.as_str()).bind(now.ms()))?;
     Ok(())
-}
-
-/// A session as its person sees it.
-#[derive(Clone, Debug)]
-pub struct OpenSession {
-    pub id: SessionId,
-    pub address: String,
-    pub user_agent: String,
-    pub begun_at: Moment,
-    pub seen_at: Moment,
 }
 
 /// Those that still live: seen after `idle_since`, begun after `begun_since`.

@@ -7,7 +7,7 @@ use super::dialect::Dialect;
 use super::keys::{is_live, read_scope, scope_kind};
 use super::people::{person_id, read_name};
 use super::spend::{self, Holder};
-use super::tx::compare;
+use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::bounds::Bounds;
 use crate::domain::ids::{OrgId, PersonId, TeamId};

@@ -37,6 +37,7 @@ GET  /reset/{token}                   200   200   200   200   200   200   200   
      token=<reset>
 GET  /operator                        303   404   404   404   404   404   404   404   200   404
 GET  /operator/new                    303   404   404   404   404   404   404   404   200   404
+GET  /operator/audit                  303   404   404   404   404   404   404   404   200   404
 GET  /operator/models                 303   404   404   404   404   404   404   404   200   404
 GET  /operator/models/new             303   404   404   404   404   404   404   404   200   404
 GET  /operator/models/edit            303   404   404   404   404   404   404   404   200   404

@@ -1,15 +1,17 @@
 //! The audit: what happened in the organisation, newest first. The filters are a plain form. An export is a form too,
 //! because it is itself an event.
 
+mod installation;
 mod row;
 
+pub use installation::InstallationAuditPage;
 pub use row::{Links, event_row};
 
-use keydesk_core::domain::audit::SYSTEM;
+use keydesk_core::domain::audit::{PastEvent, SYSTEM};
 use keydesk_core::domain::audit_filter::{AuditFilter, Group, Kinds};
 use keydesk_core::domain::audit_words;
 use keydesk_core::domain::ids::TeamId;
-use keydesk_core::domain::moment::Day;
+use keydesk_core::domain::moment::{Day, Zone};
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::ops::audit::{self, AuditView, KeysMeant};
 use leptos::prelude::*;
@@ -130,6 +132,8 @@ fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
     let teams =
         view.teams.iter().map(|team| option(team.id.to_string(), team.name.clone(), &chosen)).collect_view();
     let kinds = Group::ALL
+        .into_iter()
+        .filter(|group| *group != Group::Catalogue)
         .map(|group| {
             let of_group = group
                 .kinds()
@@ -241,38 +245,36 @@ fn empty(view: &AuditView, filter: &AuditFilter) -> AnyView {
 
 fn events(view: &AuditView, filter: &AuditFilter) -> AnyView {
     let org = &view.context.org;
-    let zone = &org.zone;
     let links = Links { slug: &org.slug, there: &view.there };
-    let by_day = view.page.rows.chunk_by(|a, b| Day::of(a.at, zone) == Day::of(b.at, zone));
-    let days = by_day
-        .map(|events| {
-            let heading = events.first().map(|event| event.at.date(zone)).unwrap_or_default();
-            let rows = events
-                .iter()
-                .map(|event| {
-                    let time = view! {
-                        <time datetime=event.at.rfc3339() title=event.at.exact(zone)>
-                            {event.at.time(zone)}
-                        </time>
-                    };
-                    event_row(event, &links, time.into_any(), zone)
-                })
-                .collect_view();
-            view! {
-                <section class="card">
-                    <header>
-                        <h2>{heading}</h2>
-                    </header>
-                    <ol class="history">{rows}</ol>
-                </section>
-            }
-        })
-        .collect_view();
     let total = filter.is_plain().then_some((view.total, false));
     let address = Address::new(&format!("/{}/audit", org.slug), pairs(filter));
     view! {
-        <div class="stack roomy">{days}</div>
+        <div class="stack roomy">{by_day(&view.page.rows, &links, &org.zone)}</div>
         {list::pages(&view.page, &address, total)}
     }
     .into_any()
+}
+
+/// A card for each day.
+fn by_day(events: &[PastEvent], links: &Links<'_>, zone: &Zone) -> AnyView {
+    let days = events.chunk_by(|a, b| Day::of(a.at, zone) == Day::of(b.at, zone)).map(|events| {
+        let heading = events.first().map(|event| event.at.date(zone)).unwrap_or_default();
+        let rows = events.iter().map(|event| {
+            let time = view! {
+                <time datetime=event.at.rfc3339() title=event.at.exact(zone)>
+                    {event.at.time(zone)}
+                </time>
+            };
+            event_row(event, links, time.into_any(), zone)
+        });
+        view! {
+            <section class="card">
+                <header>
+                    <h2>{heading}</h2>
+                </header>
+                <ol class="history">{rows.collect_view()}</ol>
+            </section>
+        }
+    });
+    days.collect_view().into_any()
 }

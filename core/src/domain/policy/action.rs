@@ -56,6 +56,8 @@ pub enum Action {
     EditModel,
     RouteModel,
     RetireModel,
+    /// The installation's own audit.
+    SeeInstallationAudit,
 }
 
 impl Action {
@@ -78,6 +80,7 @@ impl Action {
                 | A::EditModel
                 | A::RouteModel
                 | A::RetireModel
+                | A::SeeInstallationAudit
         )
     }
 
@@ -141,7 +144,8 @@ impl Action {
             | Action::SeeMember
             | Action::SeeSettings
             | Action::SeeAudit
-            | Action::SeeBalance => &[],
+            | Action::SeeBalance
+            | Action::SeeInstallationAudit => &[],
         }
     }
 
@@ -162,6 +166,7 @@ impl Action {
             // Of no organisation, so never asked.
             A::AddProvider | A::EditProvider | A::RetireProvider => false,
             A::AddModel | A::EditModel | A::RouteModel | A::RetireModel => false,
+            A::SeeInstallationAudit => false,
         }
     }
 }

@@ -198,7 +198,8 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         | Action::AddModel
         | Action::EditModel
         | Action::RouteModel
-        | Action::RetireModel => principal.platform() == PlatformRole::Operator,
+        | Action::RetireModel
+        | Action::SeeInstallationAudit => principal.platform() == PlatformRole::Operator,
     }
 }
 

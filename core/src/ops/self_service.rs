@@ -1,0 +1,47 @@
+//! What all changes of one's own account share: who acts, their permit, and saving the change with its event.
+
+use super::OpError;
+use super::access::Caller;
+use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::moment::Moment;
+use crate::domain::person::Person;
+use crate::domain::policy::{AccountPermit, Origin};
+use crate::store::{Tx, Via, people};
+
+/// Who acts on their own account, and where from. Not a `Caller`: at the second step of a sign-in there is no session yet.
+#[derive(Clone, Copy, Debug)]
+pub struct SelfActor<'a> {
+    pub person: &'a Person,
+    pub address: &'a str,
+    pub request_id: &'a str,
+}
+
+impl<'a> From<&'a Caller> for SelfActor<'a> {
+    fn from(caller: &'a Caller) -> Self {
+        SelfActor { person: &caller.person, address: &caller.address, request_id: &caller.request_id }
+    }
+}
+
+/// The permit to change one's own account. Its chains are those of all organisations that the person belongs to, and
+/// the installation's for a person who has a role in it or belongs to none.
+///
+/// # Errors
+/// `Store` when the organisations cannot be read.
+pub(super) async fn own_permit(via: &mut impl Via, by: SelfActor<'_>) -> Result<AccountPermit, OpError> {
+    let orgs = people::org_ids_of(via, &by.person.id).await?;
+    let origin = Origin { address: by.address.to_owned(), request_id: by.request_id.to_owned() };
+    Ok(AccountPermit::own(&by.person.id, &by.person.name, by.person.platform, &orgs, origin))
+}
+
+/// Commits a change of the person's own account with its event.
+pub(super) async fn save(
+    tx: Tx,
+    permit: &AccountPermit,
+    by: SelfActor<'_>,
+    kind: EventKind,
+    changes: Vec<Change>,
+    now: Moment,
+) -> Result<(), OpError> {
+    let event = Event::new(kind, by.person.id.as_str(), &by.person.name).with(changes);
+    Ok(tx.save(permit, event, now).await?)
+}
