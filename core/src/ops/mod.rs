@@ -18,6 +18,7 @@ pub mod orgs;
 pub mod providers;
 pub mod reauthentication;
 pub mod second_factor;
+mod secret_search;
 pub mod self_service;
 pub mod seed;
 pub mod sessions;

@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::permit::compare;
-use super::{StoreError, Tx, Via, changed, run, statements};
+use super::{StoreError, Via, changed, run, statements};
 use crate::domain::audit::{Change, Event, EventKind, PastEvent};
 use crate::domain::ids::OrgId;
 use crate::domain::moment::Moment;
@@ -33,19 +33,19 @@ statements! {
 
 /// Writes the event to each of the authority's chains.
 pub(super) async fn append(
-    tx: &mut Tx,
+    via: &mut impl Via,
     authority: &Authority,
     event: &Event,
     now: Moment,
 ) -> Result<(), StoreError> {
     for chain in authority.chains() {
-        append_to(tx, chain, authority, event, now).await?;
+        append_to(via, chain, authority, event, now).await?;
     }
     Ok(())
 }
 
 async fn append_to(
-    tx: &mut Tx,
+    via: &mut impl Via,
     in_chain: &Chain,
     authority: &Authority,
     event: &Event,
@@ -54,7 +54,7 @@ async fn append_to(
     let id = in_chain.id();
     let first: &[u8] = &[0; 32];
     let (seq, previous): (i64, Vec<u8>) =
-        run!(&mut *tx, fetch_one, sqlx::query_as::<_, (i64, Vec<u8>)>(NEXT).bind(id).bind(first))?;
+        run!(&mut *via, fetch_one, sqlx::query_as::<_, (i64, Vec<u8>)>(NEXT).bind(id).bind(first))?;
     let changes = serde_json::to_string(&event.changes).unwrap_or_default();
     let hash = chain(
         &previous,
@@ -73,7 +73,7 @@ async fn append_to(
         ],
     );
     changed!(
-        &mut *tx,
+        &mut *via,
         sqlx::query(INSERT)
             .bind(id)
             .bind(seq)
@@ -90,7 +90,7 @@ async fn append_to(
             .bind(&hash)
             .bind(in_chain.org().map(OrgId::as_str))
     )?;
-    changed!(&mut *tx, sqlx::query(SET_HEAD).bind(id).bind(&hash))?;
+    changed!(&mut *via, sqlx::query(SET_HEAD).bind(id).bind(&hash))?;
     Ok(())
 }
 
@@ -221,14 +221,14 @@ pub async fn orgs(via: &mut impl Via) -> Result<Vec<(OrgId, String)>, StoreError
 
 /// What the permit's holder lately looked at of one thing, as support.
 pub async fn recent_support_access(
-    tx: &mut Tx,
+    via: &mut impl Via,
     permit: &Permit,
     subject: &str,
     since: Moment,
 ) -> Result<Vec<Vec<Change>>, StoreError> {
     compare(permit, &[Action::AccessAsSupport], None)?;
     let rows: Vec<String> = run!(
-        tx,
+        via,
         fetch_all,
         sqlx::query_scalar::<_, String>(RECENT_SUPPORT_ACCESS)
             .bind(permit.org().as_str())

@@ -1,6 +1,7 @@
 //! The list of keys, and the search box: part of a name, last four characters, a key's id or a whole secret.
 
 use super::super::OpError;
+use super::super::secret_search::count_secret_search;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::super::support::{SupportAccess, record_support_access};
 use crate::Desk;
@@ -18,8 +19,6 @@ use crate::store::Unaudited;
 use crate::store::throttle::{self, Throttled};
 use crate::store::{key_list, keys, spend, teams};
 
-/// Look-ups of whole secrets by one person in a minute: far more than a person needs, far fewer than a guesser.
-const SECRET_SEARCHES_A_MINUTE: i64 = 60;
 
 /// What the list is drawn from.
 pub struct KeysView {
@@ -149,23 +148,5 @@ pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<F
             "No key of this organisation has this secret. It may belong to another organisation or installation."
                 .into(),
         )),
-    }
-}
-
-/// Counts a look-up of a secret, whoever's it turns out to be.
-///
-/// # Errors
-/// `TooMany` after many in a minute.
-pub(in crate::ops) async fn count_secret_search(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
-    let now = desk.now();
-    let subject = caller.person.id.as_str();
-    let mut tx = desk.db.write().await?;
-    let minute = now.ms() - now.ms().rem_euclid(60_000);
-    throttle::count(&mut tx, Throttled::Search, subject, now, Moment::from_ms(minute)).await?;
-    let counted = throttle::find(&mut tx, Throttled::Search, subject).await?;
-    tx.save_unaudited(Unaudited::SearchCounted).await?;
-    match counted {
-        Some((times, _)) if times > SECRET_SEARCHES_A_MINUTE => Err(OpError::TooMany { retry_after_s: 60 }),
-        _ => Ok(()),
     }
 }

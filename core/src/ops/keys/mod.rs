@@ -11,7 +11,6 @@ mod status;
 pub use create::{FormView, IssuedKey, blank, create, issue};
 pub use edit::{edit, edit_form};
 pub use first::{FirstModels, first_models};
-pub(in crate::ops) use list::count_secret_search;
 pub use list::{Found, KeysView, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use show::{KeyView, REFUSED_DAYS, show};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
 use super::super::access::{Caller, open_org};
-use super::super::keys::count_secret_search;
+use super::super::secret_search::count_secret_search;
 use super::record::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::hidden::Hidden;

@@ -1,0 +1,28 @@
+//! Throttling of searches for whole secrets, the same for members and support.
+
+use super::OpError;
+use super::access::Caller;
+use crate::Desk;
+use crate::domain::moment::Moment;
+use crate::store::Unaudited;
+use crate::store::throttle::{self, Throttled};
+
+const SECRET_SEARCHES_A_MINUTE: i64 = 60;
+
+/// Counts a search for a whole secret.
+///
+/// # Errors
+/// `TooMany` after many in a minute.
+pub(super) async fn count_secret_search(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
+    let now = desk.now();
+    let subject = caller.person.id.as_str();
+    let mut tx = desk.db.write().await?;
+    let minute = now.ms() - now.ms().rem_euclid(60_000);
+    throttle::count(&mut tx, Throttled::Search, subject, now, Moment::from_ms(minute)).await?;
+    let counted = throttle::find(&mut tx, Throttled::Search, subject).await?;
+    tx.save_unaudited(Unaudited::SearchCounted).await?;
+    match counted {
+        Some((times, _)) if times > SECRET_SEARCHES_A_MINUTE => Err(OpError::TooMany { retry_after_s: 60 }),
+        _ => Ok(()),
+    }
+}
