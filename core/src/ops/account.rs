@@ -16,10 +16,10 @@ use crate::domain::ids::SessionId;
 use crate::domain::member::Membership;
 use crate::domain::moment::Moment;
 use crate::domain::person::{Person, visible_name};
+use crate::domain::session::OpenSession;
 use crate::forms::reauth::Reauth;
 use crate::passwords::check_new_of;
 use crate::store::people;
-use crate::domain::session::OpenSession;
 use crate::store::sessions;
 use crate::store::{Via, second_factor};
 

@@ -164,7 +164,6 @@ async fn try_code(
     Ok(Some(Used::RecoveryCode { left: store::codes_left(tx, person).await? }))
 }
 
-
 pub(super) fn codes_left(before: i64, after: i64) -> Change {
     Change::replaced("recovery_codes", ChangeValue::Count(before), ChangeValue::Count(after))
 }

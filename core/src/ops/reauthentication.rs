@@ -47,7 +47,8 @@ pub(super) async fn reauthenticate_always(
         return Err(OpError::NotFound);
     }
     if verified.second_factor {
-        let by = SelfActor { person: &caller.person, address: &caller.address, request_id: &caller.request_id };
+        let by =
+            SelfActor { person: &caller.person, address: &caller.address, request_id: &caller.request_id };
         codes::use_code(desk, by, reauth.code.as_str(), fields.1).await?;
     }
     let now = desk.now();

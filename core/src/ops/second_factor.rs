@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 
 use super::OpError;
 use super::access::Caller;
-use super::codes::{CODES, codes_left, SECRET_BYTES, Used, hash, new_code, open, step_of, tidy, totp, use_code};
+use super::codes::{
+    CODES, SECRET_BYTES, Used, codes_left, hash, new_code, open, step_of, tidy, totp, use_code,
+};
 use super::reauthentication::reauthenticate_always;
 use super::self_service::{SelfActor, own_permit, save};
 use super::sign_in::VerifiedPassword;

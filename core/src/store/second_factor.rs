@@ -96,7 +96,8 @@ pub async fn use_code(
     now: Moment,
 ) -> Result<bool, StoreError> {
     compare(permit, &[Action::OwnAccount], Some(person.as_str()))?;
-    let used = changed!(&mut *tx, sqlx::query(USE_CODE).bind(person.as_str()).bind(hash).bind(now.ms()))? == 1;
+    let used =
+        changed!(&mut *tx, sqlx::query(USE_CODE).bind(person.as_str()).bind(hash).bind(now.ms()))? == 1;
     // A wrong code changes nothing, so no event is due.
     if used {
         tx.charge(permit, &[Action::OwnAccount], person.as_str())?;

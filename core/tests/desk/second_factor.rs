@@ -7,10 +7,11 @@ use keydesk_core::forms::reauth::Reauth;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::{Caller, open_org};
 use keydesk_core::ops::account::{PasswordForm, change_password};
+use keydesk_core::ops::codes::Used;
 use keydesk_core::ops::reauthentication::reauthenticate;
 use keydesk_core::ops::second_factor::{
-    CodeForm, StartForm, TurnOffForm, TurnOnForm, Used, View, finish_sign_in, renew_codes, show, start,
-    turn_off, turn_off_lost, turn_on,
+    CodeForm, StartForm, TurnOffForm, TurnOnForm, View, finish_sign_in, renew_codes, show, start, turn_off,
+    turn_off_lost, turn_on,
 };
 use keydesk_core::ops::sign_in::VerifiedPassword;
 use totp_rs::{Algorithm, Builder, Secret};

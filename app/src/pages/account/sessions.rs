@@ -2,8 +2,8 @@
 
 use keydesk_core::domain::device::device_of;
 use keydesk_core::domain::moment::{Moment, Zone};
-use keydesk_core::ops::account;
 use keydesk_core::domain::session::OpenSession;
+use keydesk_core::ops::account;
 use leptos::prelude::*;
 
 use super::{crumbs, framed, life};

@@ -1,8 +1,8 @@
 //! The list of keys, and the search box: part of a name, last four characters, a key's id or a whole secret.
 
 use super::super::OpError;
-use super::super::secret_search::count_secret_search;
 use super::super::access::{Caller, OrgContext, open_org};
+use super::super::secret_search::count_secret_search;
 use super::super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::ids::KeyId;
@@ -15,10 +15,7 @@ use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
 use crate::domain::window::WindowStarts;
 use crate::forms::key::SearchForm;
-use crate::store::Unaudited;
-use crate::store::throttle::{self, Throttled};
 use crate::store::{key_list, keys, spend, teams};
-
 
 /// What the list is drawn from.
 pub struct KeysView {
