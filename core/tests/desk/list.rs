@@ -8,7 +8,6 @@ use keydesk_core::domain::page::Cursor;
 use keydesk_core::domain::policy::{Action, test_permit};
 use keydesk_core::domain::window::WindowStarts;
 use keydesk_core::ops;
-use keydesk_core::store::Unaudited;
 
 use crate::support::*;
 
@@ -48,7 +47,7 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
         let owner = &at.caller.person.id;
         let issued =
             ops::keys::issue(desk, &mut tx, &permit, "sk-desk-", owner, &spec, desk.now()).await.unwrap();
-        tx.save_unaudited(Unaudited::Bench).await.unwrap();
+        tx.save_without_events().await.unwrap();
         let week = 7 * DAY;
         let one = Known {
             id: issued.id.to_string(),
