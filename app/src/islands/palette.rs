@@ -97,31 +97,31 @@ fn select(dialog: &Element, hits: &[HtmlElement], chosen: usize) {
     }
 }
 
-/// Shows the keys that match above the pages that do.
+/// Shows what the server finds above the pages that match: `data-find` names the action, `data-find-with` its other fields.
 fn look_up() {
     let Some(dialog) = dialog() else { return };
     let typed = find::<HtmlInputElement>(&dialog, "input").map(|input| input.value()).unwrap_or_default();
     let turn = TYPED.get().wrapping_add(1);
     TYPED.set(turn);
     filter_pages(&dialog, &typed);
-    let Ok(Some(frame)) = document().query_selector("[data-org]") else { return };
-    let org = frame.get_attribute("data-org").unwrap_or_default();
+    let Some(group) = find::<HtmlElement>(&dialog, "[data-find]") else { return };
+    let action = group.get_attribute("data-find").unwrap_or_default();
+    let others = group.get_attribute("data-find-with").unwrap_or_default();
     spawn_local(async move {
         pause(TYPING_MS).await;
         if TYPED.get() != turn {
             return;
         }
-        let Ok(fields) = UrlSearchParams::new() else { return };
-        fields.append("form[org]", &org);
+        let Ok(fields) = UrlSearchParams::new_with_str(&others) else { return };
         fields.append("form[q]", &typed);
-        let Ok(response) = post("/api/keys/find", &fields).await else { return };
+        let Ok(response) = post(&action, &fields).await else { return };
         if !response.ok() || TYPED.get() != turn {
             return;
         }
         let Ok(promise) = response.json() else { return };
         let Ok(found) = JsFuture::from(promise).await else { return };
         if TYPED.get() == turn && js_sys::Array::is_array(&found) {
-            show(&dialog, &js_sys::Array::from(&found));
+            show(&dialog, &group, &js_sys::Array::from(&found));
         }
     });
 }
@@ -144,21 +144,20 @@ fn filter_pages(dialog: &Element, typed: &str) {
     settle(dialog);
 }
 
-fn show(dialog: &Element, found: &js_sys::Array) {
-    let Some(group) = by_id::<HtmlElement>("hits-of-keys") else { return };
-    while let Some(old) = find::<Element>(&group, "[role=option]") {
+fn show(dialog: &Element, group: &HtmlElement, found: &js_sys::Array) {
+    while let Some(old) = find::<Element>(group, "[role=option]") {
         old.remove();
     }
-    for key in found.iter() {
+    for item in found.iter() {
         let Some(hit) = from_template("hit") else { return };
-        let _ = hit.set_attribute("href", &text(&key, "href"));
+        let _ = hit.set_attribute("href", &text(&item, "href"));
         if let Some(words) = find::<HtmlElement>(&hit, ".words") {
-            words.set_text_content(Some(&text(&key, "name")));
+            words.set_text_content(Some(&text(&item, "name")));
         }
         for (class, field) in [("hint", "hint"), ("muted", "state")] {
             if let Ok(part) = document().create_element("span") {
                 part.set_class_name(class);
-                part.set_text_content(Some(&text(&key, field)));
+                part.set_text_content(Some(&text(&item, field)));
                 let _ = hit.append_child(&part);
             }
         }

@@ -11,12 +11,12 @@ pub fn listen() {
         if typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
             return;
         }
-        let key = event.key();
-        if key.len() != 1 || key == "\"" || key == "\\" {
+        let pressed = event.key();
+        if pressed.len() != 1 || pressed == "\"" || pressed == "\\" {
             return;
         }
         let Some(root) = document().document_element() else { return };
-        let Some(target) = find::<Element>(&root, &format!("[data-shortcut=\"{key}\"]")) else { return };
+        let Some(target) = find::<Element>(&root, &format!("[data-shortcut=\"{pressed}\"]")) else { return };
         event.prevent_default();
         match target.dyn_ref::<HtmlInputElement>() {
             Some(input) => {

@@ -74,7 +74,7 @@ fn frame(rail: Rail<'_>, caller: &Caller, path: &str, width: Width, body: impl I
     let initials: String = words.filter_map(|word| word.chars().next()).take(2).collect();
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
-        <div class="frame" data-org=rail.current.map(str::to_owned)>
+        <div class="frame">
             <header class="topbar">
                 <button class="btn quiet square" type="button" popovertarget="rail" aria-label="Open menu">
                     {icon(Icon::Menu)}

@@ -38,7 +38,14 @@ pub fn palette(context: &OrgContext) -> impl IntoView + use<> {
                 /> <kbd>"Esc"</kbd>
             </div>
             <div class="hits" id="hits" role="listbox" aria-label="Hits">
-                <div role="group" aria-labelledby="hits-keys" id="hits-of-keys" hidden>
+                <div
+                    role="group"
+                    aria-labelledby="hits-keys"
+                    id="hits-of-keys"
+                    data-find="/api/keys/find"
+                    data-find-with=format!("form[org]={}", context.org.slug)
+                    hidden
+                >
                     <p class="head" id="hits-keys">"Keys"</p>
                 </div>
                 <div role="group" aria-labelledby="hits-pages" id="hits-of-pages">

@@ -1,6 +1,6 @@
 //! Every difference between the two databases, each with its reason.
 
-use super::error::{ConstraintViolation, StoreError};
+use super::error::StoreError;
 use super::{Conn, Reader, Via};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,28 +108,3 @@ pub fn like_contains(text: &str) -> String {
 
 /// How many hits of a search are looked at on SQLite; the page says so when there are more.
 pub const MAX_SEARCH: usize = 1_000;
-
-/// Which rule a unique violation broke: Postgres names the index, SQLite the columns, except for an index over an
-/// expression, which it names.
-pub fn violated_constraint(error: &dyn sqlx::error::DatabaseError) -> ConstraintViolation {
-    let constraint = error.constraint().unwrap_or_default();
-    let message = error.message();
-    let is = |index: &str, column: &str| {
-        constraint == index || message.contains(index) || message.ends_with(column)
-    };
-    if is("keys_name_unique", "keys.name_folded") {
-        ConstraintViolation::KeyName
-    } else if is("teams_name_unique", "teams.name_folded") {
-        ConstraintViolation::TeamName
-    } else if is("people_email_unique", "people.email") {
-        ConstraintViolation::Email
-    } else if is("orgs_slug_unique", "orgs.slug") {
-        ConstraintViolation::Slug
-    } else if is("providers_name_unique", "providers.name") {
-        ConstraintViolation::ProviderName
-    } else if is("invitations_open_unique", "invitations.email") {
-        ConstraintViolation::Invitation
-    } else {
-        ConstraintViolation::Other
-    }
-}

@@ -1,17 +1,6 @@
 //! What can go wrong below an operation. Its text is for logs: nothing of it reaches a browser.
 
-/// A uniqueness rule that a write ran into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConstraintViolation {
-    KeyName,
-    TeamName,
-    Email,
-    Slug,
-    ProviderName,
-    /// An open invitation to the same address.
-    Invitation,
-    Other,
-}
+use super::constraints::ConstraintViolation;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -39,7 +28,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error.as_database_error() {
             Some(database) if database.is_unique_violation() => {
-                StoreError::ConstraintViolation(super::dialect::violated_constraint(database))
+                StoreError::ConstraintViolation(ConstraintViolation::of(database))
             }
             _ => StoreError::Database(error),
         }

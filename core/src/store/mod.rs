@@ -9,6 +9,7 @@ pub mod audit;
 pub mod audit_list;
 pub mod bench_baseline;
 pub mod bulk;
+mod constraints;
 pub mod dialect;
 mod error;
 mod group_commit;
@@ -36,7 +37,8 @@ pub mod throttle;
 mod tx;
 pub mod verify;
 
-pub use error::{ConstraintViolation, StoreError};
+pub use constraints::ConstraintViolation;
+pub use error::StoreError;
 pub use open::SchemaState;
 pub use tx::{Tx, Unaudited};
 

@@ -50,7 +50,7 @@ pub struct NewSession<'a> {
 pub enum Begun {
     Yes,
     /// The hash is taken: the caller draws another.
-    ConstraintViolation,
+    IdTaken,
     /// The password was changed meanwhile, or the person disabled.
     Refused,
 }
@@ -72,7 +72,7 @@ pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<Be
             .bind(new.user_agent)
             .bind(now.ms())
     )?;
-    Ok(if rows == 1 { Begun::Yes } else { Begun::ConstraintViolation })
+    Ok(if rows == 1 { Begun::Yes } else { Begun::IdTaken })
 }
 
 /// The session's data and when it was last seen, if it still lives: seen after `idle_since`, begun after `begun_since`.

@@ -75,7 +75,7 @@ impl SessionStore for Sessions {
             match sessions::begin(&self.desk, &new).await.map_err(failed)? {
                 Begun::Yes => return Ok(()),
                 Begun::Refused => return Err(Error::Backend(REFUSED.into())),
-                Begun::ConstraintViolation => {}
+                Begun::IdTaken => {}
             }
             record.id = Id(i128::from_le_bytes(self.desk.bytes()));
         }

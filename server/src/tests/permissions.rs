@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use keydesk_app::routes::App;
-use keydesk_core::domain::ids::PersonId;
 use keydesk_core::domain::person::Email;
 use keydesk_core::ops::links;
 use leptos_axum::generate_route_list_with_exclusions;
 
-use super::routes::{Given, Row, actions, borrowed, rows};
-use super::support::{Ask, Browser, Cast, TestApp, TestKey, Who, on_both};
+use super::routes::{ARCHIVE_PROBES, Row, actions, borrowed, probe, rows};
+use super::support::{Ask, Browser, Cast, TestApp, Who, on_both};
 
 /// What a program serves to browsers and no page or action is: it answers everybody alike.
 const OPEN: [(&str, u16); 3] = [("/healthz", 200), ("/readyz", 200), ("/pkg/000000000000/keydesk.css", 404)];
@@ -40,58 +39,20 @@ async fn the_table_has_every_page_and_every_action_and_nothing_else() {
     assert!(there.len() >= 23, "the walk found too little: {there:?}");
 }
 
-/// What the row answers, of things that no other row has touched.
+/// What the row answers.
 async fn status(app: &TestApp, cast: &Cast, browser: &Browser, row: &Row, n: usize, reset: &str) -> u16 {
-    let probe = format!("probe {n}");
-    let key = app.key(cast, &probe).await;
-    let mut given = Given::new(cast, &key, &format!("made-{n}"));
-    given.set("reset", reset);
-    let uses = |words: &str| row.sent.contains(&format!("<{words}>"));
-    if uses("invitation") {
-        given.set("invitation", app.invitation(cast, &format!("guest-{n}@nowhere.example")).await.0);
-    }
-    if uses("provider") {
-        given.set("provider", app.provider(&probe).await);
-    }
-    if uses("member") {
-        given.set("member", app.mate(cast).await);
-    }
-    if uses("disabled member") {
-        given.set("disabled member", disabled(app, cast, &key).await);
-    }
-    if uses("disabled key") {
-        app.execute(&format!("UPDATE keys SET status = 'disabled' WHERE id = '{}'", key.id)).await;
-    }
-    if uses("suspended org") {
-        app.execute("UPDATE orgs SET suspended_at = 1 WHERE slug = 'acme'").await;
-    }
-    // A team of its own for each action on one, with the same people in it.
-    let archive = "UPDATE teams SET archived_at = 1 WHERE name LIKE 'probe %'";
-    if row.path.starts_with("teams/") {
-        given.own_team(&app.another_team(cast, &probe).await);
-    }
-    if uses("archived team") {
-        app.execute(archive).await;
-    }
+    let given = probe(app, cast, row, n, reset).await;
     if row.method == "GET" {
         return app.get(browser, &given.address(row)).await.status;
     }
     let status = app.post(browser, row.path, &borrowed(&given.form(row.sent))).await.status;
     // The next row finds the organisation as it was.
-    app.execute(archive).await;
+    app.execute(ARCHIVE_PROBES).await;
     app.execute("UPDATE orgs SET suspended_at = NULL WHERE slug = 'acme'").await;
     if row.path == "members/leave" {
         app.bring_back().await;
     }
     status
-}
-
-/// Somebody of the cast's team who is disabled and owns the key.
-async fn disabled(app: &TestApp, cast: &Cast, key: &TestKey) -> PersonId {
-    let id = app.mate(cast).await;
-    app.execute(&format!("UPDATE memberships SET disabled_at = 1 WHERE person_id = '{id}'")).await;
-    app.execute(&format!("UPDATE keys SET owner_id = '{id}' WHERE id = '{}'", key.id)).await;
-    id
 }
 
 on_both! {

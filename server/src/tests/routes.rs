@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use keydesk_core::domain::ids::PersonId;
 use keydesk_core::domain::settings::Settings;
 use keydesk_core::domain::team::{Team, TeamSpec};
 use keydesk_core::forms::key::KeyForm;
@@ -10,7 +11,7 @@ use keydesk_core::forms::parts::LimitFields;
 use keydesk_core::forms::settings::SettingsForm;
 use keydesk_core::forms::team::TeamForm;
 
-use super::support::{Cast, PASSWORD, TestKey, Who};
+use super::support::{Cast, PASSWORD, TestApp, TestKey, Who};
 
 /// The columns are `Who::ALL`: nobody, owner, admin, admin of the key's team, admin of another team, member who owns the
 /// key, member who does not, support, operator without a membership, owner of another organisation.
@@ -343,6 +344,52 @@ impl Given {
         assert!(!path.contains('{'), "say below {} what its address has", row.path);
         path
     }
+}
+
+/// The teams of all probes.
+pub const ARCHIVE_PROBES: &str = "UPDATE teams SET archived_at = 1 WHERE name LIKE 'probe %'";
+
+/// What this row is about, made for it: no other row has touched it.
+pub async fn probe(app: &TestApp, cast: &Cast, row: &Row, n: usize, reset: &str) -> Given {
+    let probe = format!("probe {n}");
+    let key = app.key(cast, &probe).await;
+    let mut given = Given::new(cast, &key, &format!("made-{n}"));
+    given.set("reset", reset);
+    let uses = |words: &str| row.sent.contains(&format!("<{words}>"));
+    if uses("invitation") {
+        given.set("invitation", app.invitation(cast, &format!("guest-{n}@nowhere.example")).await.0);
+    }
+    if uses("provider") {
+        given.set("provider", app.provider(&probe).await);
+    }
+    if uses("member") {
+        given.set("member", app.mate(cast).await);
+    }
+    if uses("disabled member") {
+        given.set("disabled member", disabled(app, cast, &key).await);
+    }
+    if uses("disabled key") {
+        app.execute(&format!("UPDATE keys SET status = 'disabled' WHERE id = '{}'", key.id)).await;
+    }
+    if uses("suspended org") {
+        app.execute("UPDATE orgs SET suspended_at = 1 WHERE slug = 'acme'").await;
+    }
+    // A team of its own for each action on one, with the same people in it.
+    if row.path.starts_with("teams/") {
+        given.own_team(&app.another_team(cast, &probe).await);
+    }
+    if uses("archived team") {
+        app.execute(ARCHIVE_PROBES).await;
+    }
+    given
+}
+
+/// A member of the cast's team who is disabled and owns the key.
+async fn disabled(app: &TestApp, cast: &Cast, key: &TestKey) -> PersonId {
+    let id = app.mate(cast).await;
+    app.execute(&format!("UPDATE memberships SET disabled_at = 1 WHERE person_id = '{id}'")).await;
+    app.execute(&format!("UPDATE keys SET owner_id = '{id}' WHERE id = '{}'", key.id)).await;
+    id
 }
 
 /// A form for any action that would be accepted from an owner with a live key, as far as one can be made at all.

@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, Request};
 use axum_extra::extract::cookie::Key;
 use clap::Parser;
 use http_body_util::BodyExt;
+use keydesk_app::mail::Mailer;
 use keydesk_core::Desk;
 use keydesk_core::ops::catalogue;
 pub use keydesk_test_support::*;
@@ -75,6 +76,12 @@ impl TestApp {
         let mut state = self.state.clone();
         state.config =
             Arc::new(ServeConfig { base_url: Some(base_url.into()), ..ServeConfig::clone(&state.config) });
+        Self { service: service(&state), state, desk: self.desk.clone() }
+    }
+
+    pub fn with_mailer(&self, mailer: Arc<dyn Mailer>) -> Self {
+        let mut state = self.state.clone();
+        state.mailer = Some(mailer);
         Self { service: service(&state), state, desk: self.desk.clone() }
     }
 

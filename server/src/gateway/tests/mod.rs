@@ -1,6 +1,7 @@
 //! The gateway's routes over a real database, as a client meets them.
 
 mod demo_model;
+mod errors;
 mod external_api;
 mod forwarding;
 mod key_view;

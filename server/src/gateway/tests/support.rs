@@ -20,14 +20,14 @@ use keydesk_core::ops::keys::{self, IssuedKey};
 use keydesk_core::ops::setup::{SetupForm, set_up};
 use keydesk_core::ops::{catalogue, links};
 use keydesk_core::store::Db;
-pub use keydesk_test_support::{Answer, Ask, DAY, SPOTS, Spot, TestDatabase, TestDesk};
+pub use keydesk_test_support::{Answer, Ask, DAY, SPOTS, Spot};
+use keydesk_test_support::{Repeatable, TestDatabase, TestDesk};
 use leptos::config::LeptosOptions;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 use tower::util::MapRequest;
 
-use crate::clock::SystemRandom;
 use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
 use crate::gateway::{collapse_leading_slashes, routes};
@@ -64,7 +64,7 @@ impl Deref for Installation {
 pub async fn installation() -> Installation {
     let folder = tempfile::tempdir().unwrap();
     let database = TestDatabase::in_folder(folder.path()).await;
-    let desk = TestDesk::new(database, START, Arc::new(SystemRandom));
+    let desk = TestDesk::new(database, START, Arc::new(Repeatable::default()));
     catalogue::seed(&desk).await.unwrap();
 
     let form = SetupForm {
