@@ -1,0 +1,7 @@
+//! The built program, started as a process: its command line, configuration, start and stop, on both databases.
+
+mod commands;
+mod config;
+mod reading;
+mod serving;
+mod support;

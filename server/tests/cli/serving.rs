@@ -1,0 +1,191 @@
+//! `serve` as a process: it answers what is under way before it stops, and does by itself what falls due.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use keydesk_core::domain::ids::{RequestId, SessionId};
+use keydesk_core::domain::key::KeySpec;
+use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::seed::{self, SeedPerson};
+
+use super::support::{Place, Ran, both};
+
+/// A server that is ended with the test.
+struct Serving {
+    child: Child,
+    /// Such as `127.0.0.1:40123`.
+    address: String,
+    errors: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Serving {
+    fn start(place: &Place) -> Self {
+        let mut child = place
+            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Read all the time, so that the program never waits for a full pipe.
+        let mut stderr = child.stderr.take().unwrap();
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Some(address) = line.trim().strip_prefix("Keydesk listens on http://") else {
+            panic!("{line}{}", errors.join().unwrap());
+        };
+        Self { child, address: address.to_owned(), errors: Some(errors) }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    fn terminate(&self) {
+        let done = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Waits for the end of the process, within a bound.
+    fn ended(mut self) -> Ran {
+        let until = Instant::now() + Duration::from_secs(20);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "the server does not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let code = self.child.wait().unwrap().code();
+        Ran { code, out: String::new(), err: self.errors.take().unwrap().join().unwrap() }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tries again until it is so, within a bound.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(Instant::now() < until, "{what}: not within 20 seconds");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn answer(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_before_the_server_stops() {
+    for place in both().await {
+        let serving = Serving::start(&place);
+        let base = format!("http://{}", serving.address);
+        let body = "form[email]=ana%40acme.example&form[password]=wrong";
+        let mut slow = serving.connect();
+        write!(
+            slow,
+            "POST /api/session/sign-in HTTP/1.1\r\nhost: {}\r\norigin: {base}\r\nconnection: close\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{}",
+            serving.address,
+            body.len(),
+            &body[..10],
+        )
+        .unwrap();
+        // Answered only after the other one's head was read.
+        let mut quick = serving.connect();
+        write!(quick, "GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        assert!(answer(quick).starts_with("HTTP/1.1 200"));
+        // Idle connections are not waited for.
+        let idle = serving.connect();
+
+        serving.terminate();
+        eventually("new connections are refused", async || TcpStream::connect(&serving.address).is_err())
+            .await;
+        slow.write_all(&body.as_bytes()[10..]).unwrap();
+        let answered = answer(slow);
+        assert!(answered.starts_with("HTTP/1.1 "), "{answered}");
+        assert!(!answered.starts_with("HTTP/1.1 5"), "{answered}");
+        let ended = serving.ended();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.err.contains("stopping"), "{ended:?}");
+        drop(idle);
+    }
+}
+
+#[tokio::test]
+async fn two_servers_cannot_listen_on_one_port() {
+    let place = Place::sqlite();
+    let serving = Serving::start(&place);
+    let ran = place.run(&["serve", "--listen", &serving.address]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("Choose another address with --listen."), "{ran:?}");
+}
+
+const DAY: i64 = 86_400_000;
+
+/// A key that expired while no server ran, and a reservation whose gateway died.
+async fn with_overdue(place: &Place) {
+    #[expect(clippy::disallowed_methods, reason = "the program beside this test reads the real clock")]
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let past = Moment::from_ms(now.as_millis() as i64 - 2 * DAY);
+    let desk = place.desk(past).await;
+    let owner = SeedPerson {
+        name: "Ana Ruiz",
+        email: "ana@acme.example",
+        role: Some(OrgRole::Owner),
+        platform: PlatformRole::Operator,
+        password_hash: "",
+    };
+    let (org, mut people) = seed::create_org(&desk, "Acme", Zone::utc(), &[owner]).await.unwrap();
+    let owner = people.remove(0).id;
+    let person = keydesk_core::store::people::find(&mut desk.db.read().await.unwrap(), &owner).await.unwrap();
+    let session = SessionId::new(past, desk.id_entropy());
+    let caller = Caller::just_authenticated(person.unwrap(), session, past, "192.0.2.1", "");
+    let spec = KeySpec {
+        name: "ci-prod".into(),
+        owner: Some(owner),
+        expires_at: Some(past.plus_ms(DAY)),
+        ..KeySpec::default()
+    };
+    let (key, secret) = seed::create_key(&desk, &caller, &org.slug, &spec).await.unwrap();
+    let request = RequestId::new(past, desk.id_entropy());
+    let (at, until) = (past.ms(), past.ms() + 120_000);
+    desk.db.close().await;
+    place
+        .tamper(&format!(
+            "INSERT INTO reservations (request_id, org_id, key_id, secret_id, model_id, amount, tokens, reserved_at, expires_at)
+             VALUES ('{request}', '{}', '{key}', '{secret}', 'gpt-5', 1, 1, {at}, {until})",
+            org.id
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_overdue_is_done_by_a_server_that_starts() {
+    for place in both().await {
+        with_overdue(&place).await;
+        let expired = "SELECT COUNT(*) FROM keys WHERE status = 'expired'";
+        let reservations = "SELECT COUNT(*) FROM reservations";
+        assert_eq!((place.number(expired).await, place.number(reservations).await), (0, 1));
+        let serving = Serving::start(&place);
+        eventually("the key is marked as expired", async || place.number(expired).await == 1).await;
+        eventually("the reservation is removed", async || place.number(reservations).await == 0).await;
+        serving.terminate();
+        assert_eq!(serving.ended().code, Some(0));
+    }
+}
