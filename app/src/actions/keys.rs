@@ -88,7 +88,7 @@ pub async fn revoke_key(form: RevokeForm) -> Result<(), AppError> {
 #[server(endpoint = "keys/search")]
 pub async fn search_keys(form: SearchForm) -> Result<(), AppError> {
     act(async {
-        match keys::search(&desk()?, &caller()?, &form).await? {
+        match keys::search(&desk()?, &caller()?, &form.org, &form.q).await? {
             Found::Key(id) => Ok(LocalPath::key(&form.org, &id)),
             Found::RetiredSecretOf(id) => {
                 tell(Tone::Warn, "A rotation replaced that secret, so it no longer works. This is its key.")?;

@@ -220,19 +220,19 @@ mod tests {
 
     #[test]
     fn an_address_keeps_what_narrows_and_escapes_it() {
-        let address = Address::new("/n/keys", [("q", "a&b ü".into()), ("state", String::new())]);
-        assert_eq!(address.href(), "/n/keys?q=a%26b+%C3%BC");
-        assert_eq!(Address::new("/n/keys", []).href(), "/n/keys");
+        let address = Address::new("/n/things", [("q", "a&b ü".into()), ("state", String::new())]);
+        assert_eq!(address.href(), "/n/things?q=a%26b+%C3%BC");
+        assert_eq!(Address::new("/n/things", []).href(), "/n/things");
         let at = Cursor::parse("next~50~7~a&b").unwrap();
-        assert_eq!(address.page(&at), "/n/keys?q=a%26b+%C3%BC&page=next%7E50%7E7%7Ea%26b");
+        assert_eq!(address.page(&at), "/n/things?q=a%26b+%C3%BC&page=next%7E50%7E7%7Ea%26b");
     }
 
     #[test]
     fn a_count_says_where_it_stopped() {
-        let words = |count, capped| count_words(count, capped, "key", "keys");
-        assert_eq!(words(0, false), "0 keys");
-        assert_eq!(words(1, false), "1 key");
-        assert_eq!(words(1_200, false), "1,200 keys");
-        assert_eq!(words(10_001, true), "10,000+ keys");
+        let words = |count, capped| count_words(count, capped, "thing", "things");
+        assert_eq!(words(0, false), "0 things");
+        assert_eq!(words(1, false), "1 thing");
+        assert_eq!(words(1_200, false), "1,200 things");
+        assert_eq!(words(10_001, true), "10,000+ things");
     }
 }

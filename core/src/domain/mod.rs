@@ -34,6 +34,7 @@ pub mod parse_error;
 pub mod person;
 pub mod policy;
 pub mod provider;
+pub mod reauth;
 pub mod scope;
 pub mod session;
 pub mod settings;

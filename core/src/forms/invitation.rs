@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::parts::Take;
-use super::reauth::Reauth;
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::TeamId;
@@ -11,6 +10,7 @@ use crate::domain::invitation::{CHOOSE_ROLE, CHOOSE_TEAM, Invite, InviteTeam};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::Email;
 use crate::domain::policy::OrgRole;
+use crate::domain::reauth::Reauth;
 use crate::domain::team::TeamRole;
 
 /// Invites a person.

@@ -19,9 +19,9 @@ use crate::domain::moment::Day;
 use crate::domain::org::{KeyDefaults, Org, OrgRules};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::{visible_name, visible_text};
+use crate::domain::reauth::Reauth;
 use crate::domain::scope::ModelScope;
 use crate::domain::window::Period;
-use crate::forms::reauth::Reauth;
 
 pub const MAX_NAME: usize = 100;
 pub const MAX_NOTE: usize = 200;

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reauth::Reauth;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::{KeyId, PersonId};
 use crate::domain::moment::Day;
 use crate::domain::offboarding::{Offboard, Offboarding};
 use crate::domain::policy::OrgRole;
+use crate::domain::reauth::Reauth;
 
 /// Disables, enables or removes a member.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

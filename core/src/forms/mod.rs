@@ -9,7 +9,6 @@ pub mod model;
 pub mod org;
 pub mod parts;
 pub mod provider;
-pub mod reauth;
 pub mod settings;
 pub mod team;
 pub mod team_people;

@@ -14,9 +14,9 @@ use crate::domain::org::{KeyDefaults, OrgRules, parse_org_name, parse_zone};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::parse_slug;
 use crate::domain::policy::MembersCreate;
+use crate::domain::reauth::Reauth;
 use crate::domain::settings::{EditSettings, MAX_DAYS, Settings};
 use crate::domain::window::Period;
-use crate::forms::reauth::Reauth;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

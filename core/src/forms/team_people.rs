@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reauth::Reauth;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::PersonId;
 use crate::domain::member::{AddToTeam, NewTeamPerson};
 use crate::domain::person::Email;
+use crate::domain::reauth::Reauth;
 use crate::domain::team::TeamRole;
 
 /// Adds a member to a team.

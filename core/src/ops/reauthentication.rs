@@ -7,7 +7,7 @@ use super::self_service::SelfActor;
 use super::sign_in::{self, SignInForm, VerifiedPassword};
 use super::{OpError, codes};
 use crate::Desk;
-use crate::forms::reauth::Reauth;
+use crate::domain::reauth::Reauth;
 use crate::store::Unaudited;
 use crate::store::sessions;
 

@@ -22,7 +22,7 @@ use crate::domain::member::Membership;
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
 use crate::domain::policy::{AccountPermit, Action};
-use crate::forms::reauth::Reauth;
+use crate::domain::reauth::Reauth;
 use crate::passwords::SHORTEST;
 use crate::store::second_factor as store;
 use crate::store::{Tx, Unaudited, people, sessions};

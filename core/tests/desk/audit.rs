@@ -222,7 +222,11 @@ async fn found_after(desk: &TestDesk, sql: &[&str]) -> Option<Broken> {
         desk.create_key(&other, &format!("key {n}")).await;
     }
     let whole = audit::verify_all(desk).await.unwrap();
-    assert_eq!(whole.iter().map(|report| report.events).collect::<Vec<_>>(), [1, 9, 10], "the installation, then each organisation");
+    assert_eq!(
+        whole.iter().map(|report| report.events).collect::<Vec<_>>(),
+        [1, 9, 10],
+        "the installation, then each organisation"
+    );
     assert!(whole.iter().all(|report| report.broken.is_none() && report.head.len() == 32));
     disarm(desk).await;
     for sql in sql {

@@ -8,7 +8,7 @@ use keydesk_core::domain::key::{State, Status};
 use keydesk_core::domain::key_filter::{KeyFilter, StateFilter};
 use keydesk_core::domain::limits::Limits;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::forms::key::{EditForm, KeyForm, SearchForm};
+use keydesk_core::forms::key::{EditForm, KeyForm};
 use keydesk_core::forms::parts::{LimitField, LimitFields};
 use keydesk_core::ops::edit::EditConflict;
 use keydesk_core::ops::edit::Outcome;
@@ -22,8 +22,7 @@ use crate::support::submit;
 use crate::support::*;
 
 async fn search(desk: &TestDesk, at: &At, text: &str) -> Result<Found, OpError> {
-    let form = SearchForm { org: at.org.slug.clone(), q: Hidden::new(text), rest: String::new() };
-    ops::keys::search(desk, &at.caller, &form).await
+    ops::keys::search(desk, &at.caller, &at.org.slug, &Hidden::new(text)).await
 }
 
 fn is_key(found: &Result<Found, OpError>, issued: &IssuedKey) -> bool {

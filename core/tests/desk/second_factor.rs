@@ -3,7 +3,7 @@
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::person::Email;
 use keydesk_core::domain::policy::OrgRole;
-use keydesk_core::forms::reauth::Reauth;
+use keydesk_core::domain::reauth::Reauth;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::{Caller, open_org};
 use keydesk_core::ops::account::{PasswordForm, change_password};

@@ -3,7 +3,6 @@
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::KeyFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::forms::key::SearchForm;
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::{self, Found};
 
@@ -18,8 +17,7 @@ async fn looks(desk: &TestDesk) -> Vec<String> {
 }
 
 async fn search(desk: &TestDesk, at: &At, text: &str) -> Found {
-    let form = SearchForm { org: at.org.slug.clone(), q: Hidden::new(text), rest: String::new() };
-    keys::search(desk, &at.caller, &form).await.unwrap()
+    keys::search(desk, &at.caller, &at.org.slug, &Hidden::new(text)).await.unwrap()
 }
 
 on_both!(

@@ -8,7 +8,6 @@ use keydesk_core::admission::{AdmissionError, Presented, authenticate};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::page::Cursor;
-use keydesk_core::forms::key::SearchForm;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::keys::{self, Found};
 use keydesk_core::store::bench_baseline;
@@ -88,9 +87,7 @@ async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> R
             }
         }
         WholeSecret => {
-            let form =
-                SearchForm { org: SLUG.into(), q: Hidden::new(known.secret.reveal()), ..Default::default() };
-            match keys::search(desk, &bench.owner, &form).await? {
+            match keys::search(desk, &bench.owner, SLUG, &Hidden::new(known.secret.reveal())).await? {
                 Found::Key(id) => Ok(vec![id.to_string()]),
                 _ => Err(OpError::NotFound),
             }

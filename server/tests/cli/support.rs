@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::store::{DatabaseUrl, Db};
 use keydesk_core::{Clock, Desk, Random};
+// sqlx here: it makes and drops databases, and looks behind the program.
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 

@@ -5,6 +5,7 @@ use super::super::access::{Caller, OrgContext, open_org};
 use super::super::secret_search::count_secret_search;
 use super::super::support::{SupportAccess, record_support_access};
 use crate::Desk;
+use crate::domain::hidden::Hidden;
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, Status};
 use crate::domain::key_filter::{KeyFilter, StateFilter};
@@ -14,7 +15,6 @@ use crate::domain::page::Page;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
 use crate::domain::window::WindowStarts;
-use crate::forms::key::SearchForm;
 use crate::store::{key_list, keys, spend, teams};
 
 /// What the list is drawn from.
@@ -102,10 +102,10 @@ pub enum Found {
 }
 
 /// Whole secrets are looked up by their hash and go nowhere else: not to a log, not into an address.
-pub async fn search(desk: &Desk, caller: &Caller, form: &SearchForm) -> Result<Found, OpError> {
-    let text = form.q.as_str().trim();
+pub async fn search(desk: &Desk, caller: &Caller, slug: &str, text: &Hidden) -> Result<Found, OpError> {
+    let text = text.as_str().trim();
     let mut read = desk.db.read().await?;
-    let context = open_org(&mut read, caller, &form.org).await?;
+    let context = open_org(&mut read, caller, slug).await?;
     context.permit(Action::ListKeys, On::Org)?;
     let found = if let Some(id) = KeyId::parse(text) {
         keys::find(&mut read, &context.org.id, &id).await?.map(|key| (key, false))

@@ -1,8 +1,8 @@
-//! The part of a form with which people prove again who they are.
+//! A person's password and two-factor code, to prove again who they are.
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::hidden::Hidden;
+use super::hidden::Hidden;
 
 /// As a browser sends it, in a form that may have to be proved: empty while it need not be.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
