@@ -72,7 +72,7 @@ pub fn query(name: &str) -> Option<String> {
     pairs.into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
 }
 
-/// What a list is searched for. Never a whole secret: somebody would have to put it into the address by hand, and it must
+/// What a list is searched for. Never a whole secret: a person would have to put it into the address by hand, and it must
 /// not go anywhere else.
 pub fn search() -> String {
     let text = query("q").filter(|text| !looks_like_secret(text)).unwrap_or_default();

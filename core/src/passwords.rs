@@ -1,4 +1,4 @@
-//! Passwords: hashing that costs the same whoever asks, and which ones are refused. Hashing runs on threads of its own
+//! Passwords: hashing that costs the same for every caller, and which ones are refused. Hashing runs on threads of its own
 //! behind a semaphore, so that a crowd at the door takes its turn instead of all memory.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub const SHORTEST: usize = 15;
 const SHORTEST_BESIDE_CODES: usize = 8;
 /// At most this many hashes at once: 19 MiB each.
 const AT_ONCE: usize = 4;
-/// The hash of no password that anybody can type: checked for unknown people, so that they take as long as known ones.
+/// The hash of no password that anyone can type: checked for unknown people, so that they take as long as known ones.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -48,7 +48,7 @@ impl Passwords {
 
     /// argon2's text form of the hash. `None` only when the runtime is shutting down.
     pub async fn hash(&self, password: String, salt: [u8; 16]) -> Option<String> {
-        // The turn ends with the work, also when whoever asked has gone.
+        // The turn ends with the work, also when the caller has gone.
         let turn = self.turns.clone().acquire_owned().await.ok()?;
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -65,7 +65,7 @@ impl Passwords {
         .ok()?
     }
 
-    /// Whether the password is the stored one. `stored` is `None` for somebody unknown, which takes just as long.
+    /// Whether the password is the stored one. `stored` is `None` for an unknown person, which takes just as long.
     pub async fn verify(&self, password: String, stored: Option<String>) -> bool {
         let Ok(turn) = self.turns.clone().acquire_owned().await else { return false };
         tokio::task::spawn_blocking(move || {
@@ -89,7 +89,7 @@ pub fn check_new(password: &str, about: &[&str]) -> Result<(), ParseError> {
     check(password, about, SHORTEST)
 }
 
-/// For somebody who may have a second factor: then a shorter one does.
+/// For a person who may have a second factor: then a shorter one does.
 ///
 /// # Errors
 /// As `check_new`.

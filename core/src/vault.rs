@@ -36,14 +36,14 @@ impl Vault {
         Self(Arc::new(key))
     }
 
-    /// `nonce` is drawn anew each time. There are a few secrets per person, so twelve random bytes do not repeat.
+    /// `nonce` is drawn again each time. There are a few secrets per person, so twelve random bytes do not repeat.
     pub fn seal(&self, person: &PersonId, nonce: [u8; NONCE], secret: &[u8]) -> Option<Vec<u8>> {
         let payload = Payload { msg: secret, aad: person.as_str().as_bytes() };
         let sealed = self.cipher()?.encrypt(Nonce::from_slice(&nonce), payload).ok()?;
         Some([&[FORM], &nonce[..], &sealed].concat())
     }
 
-    /// `None` when it was sealed with another key, for somebody else, or was altered.
+    /// `None` when it was sealed with another key, for another person, or was altered.
     pub fn open(&self, person: &PersonId, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (&FORM, rest) = sealed.split_first()? else { return None };
         let (nonce, text) = rest.split_at_checked(NONCE)?;

@@ -1,4 +1,4 @@
-//! Mail over SMTP. Letters are plain text; sending one takes `WITHIN` at most. The server's address may hold a
+//! Mail over SMTP. Letters are plain text; sending one takes `WITHIN` at most. The server's address may contain a
 //! password: it is printed nowhere, and what the mail server answers goes to the log and no further.
 
 use std::time::Duration;

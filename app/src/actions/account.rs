@@ -1,4 +1,4 @@
-//! What somebody changes about themselves.
+//! What a person changes about themselves.
 
 use keydesk_core::ops::account::{self, NameForm, PasswordForm, SessionForm};
 use keydesk_core::ops::reauthentication::reauthenticate;

@@ -31,7 +31,7 @@ fn session() -> Result<Session, AppError> {
     parts().and_then(|parts| parts.extensions.get::<Session>().cloned()).ok_or(AppError::Internal)
 }
 
-/// A new session under a new id, whatever the browser had before. For somebody who has proved who they are, wholly.
+/// A new session under a new id, whatever the browser had before. For a person who has proved who they are, wholly.
 pub(super) async fn begin(person: &PersonId, password_set_at: Moment) -> Result<(), AppError> {
     let agent = parts()
         .and_then(|parts| parts.headers.get(header::USER_AGENT)?.to_str().ok().map(str::to_owned))
@@ -63,7 +63,7 @@ fn not_kept(error: session::Error) -> AppError {
     }
 }
 
-/// The session of somebody whose first password was set with this request.
+/// The session of a person whose first password was set with this request.
 pub(super) async fn begin_first(person: &PersonId) -> Result<(), AppError> {
     begin(person, sign_in::password_set_at(&desk()?, person).await?).await
 }

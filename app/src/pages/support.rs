@@ -18,7 +18,7 @@ const MAX_WORDS: usize = 200;
 #[component]
 pub fn SupportPage() -> impl IntoView {
     let typed: String = query("q").unwrap_or_default().trim().chars().take(MAX_WORDS).collect();
-    // A secret that somebody put into the address by hand is neither looked up nor shown again.
+    // A secret that a person put into the address by hand is neither looked up nor shown again.
     let text = if looks_like_secret(&typed) { String::new() } else { typed };
     page(async move {
         let (desk, caller) = (desk()?, caller()?);

@@ -36,7 +36,7 @@ pub fn parse_base_url(text: &str) -> Result<String, ParseError> {
     if text.len() > MAX_BASE_URL {
         return Err(ParseError::new(format!("An address has at most {MAX_BASE_URL} characters.")));
     }
-    // A parser takes line breaks out and turns backslashes round: what it then reads is not what somebody sees.
+    // A parser takes line breaks out and turns backslashes round: what it then reads is not what a person sees.
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
         return wrong("The URL has a space, a line break or a backslash. Remove it.");
     }

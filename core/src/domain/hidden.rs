@@ -1,4 +1,4 @@
-//! Text that somebody typed and that must not be printed: a password, a one-time token, a search that may be a secret.
+//! Text that a person typed and that must not be printed: a password, a one-time token, a search that may be a secret.
 
 use serde::{Deserialize, Serialize};
 

@@ -58,7 +58,7 @@ pub struct NotAnId;
 id! {
     /// An organisation: whatever has its own keys, people and bill.
     OrgId = "org";
-    /// Somebody who can sign in.
+    /// A person who can sign in.
     PersonId = "per";
     TeamId = "team";
     /// A key, for life: it outlasts its secrets.

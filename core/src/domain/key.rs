@@ -191,7 +191,7 @@ pub struct KeySpec {
     pub name: String,
     pub note: String,
     pub team: Option<TeamId>,
-    /// `None` is whoever creates it, and nobody else in an edit.
+    /// `None` means the person who creates it; in an edit it means no change.
     pub owner: Option<PersonId>,
     pub models: ModelScope,
     pub addresses: AllowList,

@@ -131,7 +131,7 @@ impl Balance {
     }
 }
 
-/// An entry that somebody asks for. The amount is above zero whatever its kind.
+/// An entry that a person asks for. The amount is above zero whatever its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEntry {
     pub kind: EntryKind,

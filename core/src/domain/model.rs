@@ -28,7 +28,7 @@ pub struct Model {
 pub const DEFAULT_OUTPUT_TOKENS: i64 = 1_000;
 
 impl Model {
-    /// Free, and served by nobody yet.
+    /// Free, and not served yet.
     pub fn unrouted(id: &str, provider: &str) -> Self {
         Self {
             id: id.to_owned(),

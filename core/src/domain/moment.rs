@@ -66,7 +66,7 @@ impl Moment {
     /// To the second and with its zone, for tooltips: `20 Nov 2026 14:03:22 CET`.
     pub fn exact(self, zone: &Zone) -> String {
         let text = self.zoned(zone).strftime("%-d %b %Y %H:%M:%S %Z").to_string();
-        // Zones without letters of their own are abbreviated as a bare number, which nobody can read.
+        // Zones without letters of their own are abbreviated as a bare number, which no one can read.
         match text.rsplit_once(' ') {
             Some((time, offset)) if offset.starts_with(['+', '-']) => format!("{time} UTC{offset}"),
             Some(_) | None => text,

@@ -1,4 +1,4 @@
-//! What people type about themselves and their organisation, parsed. Nothing here decides who anybody is.
+//! What people type about themselves and their organisation, parsed. Nothing here decides who anyone is.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -146,7 +146,7 @@ pub const RESERVED_SLUGS: [&str; 19] = [
 
 pub const MAX_SLUG: usize = 40;
 
-/// An organisation's address as somebody typed it.
+/// An organisation's address as a person typed it.
 ///
 /// # Errors
 /// A sentence that says which rule the text breaks.

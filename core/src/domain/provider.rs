@@ -58,7 +58,7 @@ pub struct Provider {
     pub whole_ms: i64,
 }
 
-/// The name of the variable that holds a credential. It must say that it is one for a provider, so that nobody can have
+/// The name of the variable that contains a credential. It must say that it is one for a provider, so that no one can have
 /// another secret of this program's environment sent to an address of theirs.
 pub fn check_credential_env(text: &str) -> Result<(), ParseError> {
     let plain = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';

@@ -164,7 +164,7 @@ impl ModelScope {
     }
 
     /// Reads patterns separated by line ends or commas, drops blanks and repetitions.
-    /// Refuses more than 200, and names the line that holds a wrong one. Nothing written is an empty list.
+    /// Refuses more than 200, and names the line that contains a wrong one. Nothing written is an empty list.
     pub fn parse_lines(text: &str) -> Result<Vec<ModelPattern>, ParseError> {
         let mut patterns = Vec::new();
         for (line, entries) in text.lines().enumerate() {

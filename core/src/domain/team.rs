@@ -92,7 +92,7 @@ impl Editable for TeamSpec {
     }
 }
 
-/// What somebody is in a team.
+/// What a person is in a team.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TeamRole {
     #[default]

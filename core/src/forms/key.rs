@@ -177,7 +177,7 @@ fn parse_team(text: &str) -> Result<Option<TeamId>, ParseError> {
 pub struct CreateForm {
     pub org: String,
     pub key: KeyForm,
-    /// Asked for when the key is for somebody else.
+    /// Asked for when the key is for another person.
     pub reauth: Reauth,
 }
 

@@ -23,7 +23,7 @@ pub struct ModelForm {
     pub id: String,
     /// Whose model it is, in words.
     pub vendor: String,
-    /// The id of the provider that serves it; empty is nobody.
+    /// The id of the provider that serves it; empty means not served.
     pub route: String,
     /// Empty: the same name.
     pub upstream: String,

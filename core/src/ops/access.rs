@@ -13,10 +13,10 @@ use crate::domain::team::TeamRole;
 use crate::store::Via;
 use crate::store::{people, teams};
 
-/// How long after proving who they are somebody may do what asks for a fresh sign-in.
+/// How long after proving who they are a person may do what asks for a fresh sign-in.
 pub const RECENT_AUTH_MS: i64 = 10 * 60_000;
 
-/// Somebody signed in, and where the request came from.
+/// A person signed in, and where the request came from.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub person: Person,
@@ -28,7 +28,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Somebody who has just proved who they are.
+    /// A person who has just proved who they are.
     pub fn just_authenticated(
         person: Person,
         session: SessionId,

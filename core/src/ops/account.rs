@@ -1,5 +1,5 @@
-//! What somebody asks about themselves: their name, password and sessions, and where they belong. It is theirs alone, so
-//! nobody else's id is ever taken; the organisations that they belong to are told of it in their audits.
+//! What a person asks about themselves: their name, password and sessions, and where they belong. It is theirs alone, so
+//! no other person's id is ever taken; the organisations that they belong to are told of it in their audits.
 
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +94,7 @@ pub async fn rename(desk: &Desk, caller: &Caller, form: &NameForm) -> Result<(),
     save(tx, &permit, by, EventKind::PersonRenamed, vec![change], now).await
 }
 
-/// Sets a new password and ends every session of the person; the one that asked begins anew with what this gives back.
+/// Sets a new password and ends every session of the person; the one that asked begins again with what this gives back.
 ///
 /// # Errors
 /// `Invalid` when the present password (or code) is wrong, or the new one is refused; `TooMany` after many wrong ones.

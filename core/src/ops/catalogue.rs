@@ -28,7 +28,7 @@ struct Entry {
     input: String,
     output: String,
     cached: String,
-    /// The name of the provider that serves it, or nothing between the quotes for nobody. Not there: as it was.
+    /// The name of the provider that serves it, or empty quotes when not served. Not there: as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     route: Option<String>,
     /// What that provider calls it. Not there: as it was.
@@ -44,7 +44,7 @@ struct Entry {
 pub struct Imported {
     /// Without a route.
     pub model: Model,
-    /// What the file says about its route: a provider's name, or nothing for nobody.
+    /// What the file says about its route: a provider's name, or nothing when not served.
     pub route: Option<String>,
     /// Whether the file says what its provider calls it, and how much is held for it.
     pub says_upstream: bool,

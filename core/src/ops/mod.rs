@@ -35,7 +35,7 @@ use crate::domain::parse_error::ParseError;
 use crate::domain::policy::AccessDenied;
 use crate::store::StoreError;
 
-/// Why an operation was not done. Closed: what is not listed cannot be told to anybody.
+/// Why an operation was not done. Closed: what is not listed cannot be told to anyone.
 #[derive(Debug, thiserror::Error)]
 pub enum OpError {
     /// Absent, or not theirs to see: one answer for both.
@@ -45,7 +45,7 @@ pub enum OpError {
     Forbidden,
     #[error("the form has mistakes")]
     Invalid(Vec<FieldError>),
-    /// Somebody changed the thing first.
+    /// A person changed the thing first.
     #[error("changed meanwhile: {0}")]
     Conflict(String),
     /// They have to prove again who they are.

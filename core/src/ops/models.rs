@@ -1,4 +1,4 @@
-//! The catalogue's models, one at a time: what each costs and who serves it, for whoever runs the installation. Whole
+//! The catalogue's models, one at a time: what each costs and who serves it, for operators. Whole
 //! lists are `catalogue`'s. The installation's audit records what changes.
 
 use super::OpError;
@@ -147,7 +147,7 @@ pub async fn retire(desk: &Desk, by: By<'_>, id: &str) -> Result<String, OpError
     Ok(known.model.id)
 }
 
-/// Routes models by their names to a provider by its name, or to nobody: all of them, or none.
+/// Routes models by their names to a provider by its name, or to none: all of them, or none.
 ///
 /// # Errors
 /// `Conflict` with a sentence that names what is not there.
@@ -211,7 +211,7 @@ async fn find(via: &mut impl Via, id: &str) -> Result<KnownModel, OpError> {
     models::find(via, id).await?.ok_or(OpError::NotFound)
 }
 
-/// Held until the transaction ends, so that nobody retires it meanwhile.
+/// Locked until the transaction ends, so that no one retires it meanwhile.
 pub(super) async fn must_be_there(
     tx: &mut crate::store::Tx,
     route: Option<&ProviderId>,

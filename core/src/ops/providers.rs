@@ -1,4 +1,4 @@
-//! Where models are served, for whoever runs the installation, at the desk or on the command line. For anybody else none
+//! Where models are served, for operators, at the desk or on the command line. For anyone else none
 //! of this is there. It belongs to no organisation, so the installation's audit records it, never with a credential, of
 //! which only the variable's name is known.
 
@@ -62,7 +62,7 @@ pub struct ProviderView {
     pub listed: ListedProvider,
     /// What it serves.
     pub served: Vec<KnownModel>,
-    /// What else could be routed to it: models of the vendor whose protocol it speaks, and all that nobody serves.
+    /// What else could be routed to it: models of the vendor whose protocol it speaks, and all that no provider serves.
     pub others: Vec<KnownModel>,
     pub own: Vec<OrgName>,
 }
@@ -148,7 +148,7 @@ pub async fn save(
 #[derive(Debug)]
 pub struct Retired {
     pub name: String,
-    /// The models that it served. Nobody serves them now.
+    /// The models that it served. No provider serves them now.
     pub unrouted: Vec<String>,
 }
 
@@ -182,7 +182,7 @@ pub struct Routed {
     pub removed: usize,
 }
 
-/// Routes what is newly ticked to the provider, and what no longer is to nobody: all of it, or nothing.
+/// Routes what is newly ticked to the provider, and what no longer is to no provider: all of it, or nothing.
 ///
 /// # Errors
 /// `Conflict` when a model is routed otherwise by now than the form was drawn with.
@@ -206,7 +206,7 @@ pub async fn route(desk: &Desk, by: By<'_>, routes: &RouteModels) -> Result<Rout
             (false, true) => None,
             _ => continue,
         };
-        // No id holds a zero character, which Postgres does not take.
+        // No id contains a zero character, which Postgres does not take.
         let permit = by.operator_permit(Action::RouteModel, model)?;
         if model.contains('\0') || !models::route(&mut tx, &permit, model, from.as_ref(), to).await? {
             return Err(OpError::Conflict(format!(

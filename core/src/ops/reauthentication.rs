@@ -1,5 +1,5 @@
 //! Proving again who one is. What would hurt most asks for it when the last proof is older than ten minutes: a key for
-//! somebody else, a change of role, of a password or a second factor, an act on many things. The form that asks carries the
+//! another person, a change of role, of a password or a second factor, an act on many things. The form that asks carries the
 //! proof itself, so that nothing typed is lost.
 
 use super::access::Caller;

@@ -1,7 +1,7 @@
 //! The second factor: codes from a device (TOTP, RFC 6238) that are asked for after the password, and ten recovery codes for
 //! when the device is lost. The secret is shown while it is set up, to a fresh sign-in, and never after it is turned on.
-//! Wrong codes are counted by person, with growing delays of a minute at most: whoever counts here has given the right
-//! password before, so this is no way to keep somebody out.
+//! Wrong codes are counted by person, with growing delays of a minute at most: the person who counts here has given the right
+//! password before, so this is no way to keep a person out.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -214,8 +214,8 @@ pub async fn turn_off(desk: &Desk, caller: &Caller, form: &TurnOffForm) -> Resul
     save(tx, &permit, SelfActor::from(&caller), EventKind::SecondFactorOff, vec![], now).await
 }
 
-/// For somebody who lost device and recovery codes, on the command line, by whoever made sure who asks. Every session of
-/// theirs ends. `None` when nobody signs in with the address, `Some(false)` when it was off.
+/// For a person who lost device and recovery codes, on the command line, by a person who has verified who asks. Every session of
+/// theirs ends. `None` when no one signs in with the address, `Some(false)` when it was off.
 pub async fn turn_off_lost(desk: &Desk, email: &Email) -> Result<Option<bool>, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;

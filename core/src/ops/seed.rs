@@ -23,14 +23,14 @@ use crate::store::spend::Usage;
 use crate::store::teams::{self, NewTeamMember};
 use crate::store::{admission, keys, members, meter};
 
-/// Somebody new.
+/// A new person.
 pub struct SeedPerson<'a> {
     pub name: &'a str,
     pub email: &'a str,
     /// In the new organisation; `None` for who does not belong to it, or joins later.
     pub role: Option<OrgRole>,
     pub platform: PlatformRole,
-    /// As `Passwords::hash` makes it; with an empty one, nobody can sign in.
+    /// As `Passwords::hash` makes it; with an empty one, no one can sign in.
     pub password_hash: &'a str,
 }
 

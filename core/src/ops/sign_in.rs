@@ -1,6 +1,6 @@
 //! Signing in, and setting a new password through a one-time link. Failures are counted in the database. The delays that
 //! hurt belong to one account from one network, and to a network; an account as a whole is slowed by two seconds at
-//! most, so nobody elsewhere can keep its owner out. One sentence serves every failure.
+//! most, so no one elsewhere can keep its owner out. One sentence serves every failure.
 
 use crate::store::Unaudited;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub struct ResetForm {
     pub password: Hidden,
 }
 
-/// Somebody whose password was right a moment ago. A session begins only while it is still theirs.
+/// A person whose password was right a moment ago. A session begins only while it is still theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedPassword {
     pub person: PersonId,

@@ -1,5 +1,5 @@
 //! Whether what an organisation's pages show and its gates read is the sum of its requests. For the command line, where
-//! nobody's standing is asked: it tells amounts of every organisation.
+//! it checks no permission: it tells amounts of every organisation.
 
 use super::OpError;
 use crate::Desk;

@@ -35,7 +35,7 @@ impl Dialect {
     }
 
     /// Keys whose name holds the text in `parameter` (see `name_needle`). SQLite's trigram index answers newest first
-    /// and is asked for a bounded number of those that `narrowed` (conditions on `k`) allows, so that nobody else's keys
+    /// and is asked for a bounded number of those that `narrowed` (conditions on `k`) allows, so that no other person's keys
     /// use the number up; Postgres' planner weighs the trigram index against the list's own order.
     pub fn name_contains(self, parameter: &str, narrowed: &str) -> String {
         match self {

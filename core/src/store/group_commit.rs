@@ -28,7 +28,7 @@ struct Done {
 #[derive(Default)]
 struct Waiting {
     steps: Vec<Step>,
-    /// Somebody is writing, and will look here again before they stop.
+    /// A person is writing, and will look here again before they stop.
     written: bool,
 }
 
@@ -52,7 +52,7 @@ impl WriteBatcher {
                 let failed = outcome.is_err();
                 let tell = move |committed: bool| {
                     let outcome = if failed || committed { outcome } else { Err(StoreError::Lost) };
-                    // Nobody may be waiting any more.
+                    // No one may be waiting any more.
                     let _ = tell.send(outcome);
                 };
                 Done { failed, tell: Box::new(tell) }

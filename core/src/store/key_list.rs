@@ -220,7 +220,7 @@ fn shape_and_binds(
     now: Moment,
     month_start: Moment,
 ) -> (Shape, Binds) {
-    // No name holds a zero character, and neither database takes one in text.
+    // No name contains a zero character, and neither database takes one in text.
     let needle = fold(filter.search.trim()).replace('\0', "\u{fffd}");
     let long_enough = needle.chars().count() >= SEARCH_INSIDE_FROM;
     let search = match &needle {

@@ -188,7 +188,7 @@ pub fn of_owner_text(dialect: Dialect) -> String {
     )
 }
 
-/// Somebody's live keys, newest first, at most `MAX_OF_OWNER`; on wish only those that nobody has decided about since
+/// A person's live keys, newest first, at most `MAX_OF_OWNER`; on wish only those that no one has decided about since
 /// they left. Without budgets and spend: `spend::fill` puts them in.
 pub async fn list_of_owner(
     via: &mut impl Via,
@@ -209,7 +209,7 @@ pub async fn list_of_owner(
     rows.into_iter().map(Key::try_from).collect()
 }
 
-/// Those of somebody's live keys that go on by a decision.
+/// Those of a person's live keys that go on by a decision.
 pub async fn decided(via: &mut impl Via, org: &OrgId, owner: &PersonId) -> Result<Vec<KeyId>, StoreError> {
     let ids: Vec<String> = run!(
         via,
@@ -239,7 +239,7 @@ pub async fn reassign(
     Ok(rows == 1)
 }
 
-/// Lets a key of somebody who left run on until its end, which is never put off; says whether it was live and theirs.
+/// Lets a key of a person who left run on until its end, which is never put off; says whether it was live and theirs.
 pub async fn keep(
     tx: &mut Tx,
     permit: &Permit,

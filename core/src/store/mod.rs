@@ -95,7 +95,7 @@ pub(super) use changed;
 pub enum DatabaseUrl {
     /// One file, made when it is missing.
     Sqlite(PathBuf),
-    /// A `postgres://` address; kept out of `Debug` elsewhere, as it may hold a password.
+    /// A `postgres://` address; kept out of `Debug` elsewhere, as it may contain a password.
     Postgres(String),
 }
 

@@ -36,7 +36,7 @@ statements! {
     ROUTE = "UPDATE models SET provider_id = $2, version = version + 1
         WHERE id = $1 AND retired_at IS NULL AND COALESCE(provider_id, '') = $3";
     UNROUTE_ALL = "UPDATE models SET provider_id = NULL, version = version + 1 WHERE provider_id = $1";
-    /// A model that comes back is routed anew.
+    /// A model that comes back is routed again.
     RETIRE = "UPDATE models SET retired_at = $2, provider_id = NULL, version = version + 1
         WHERE id = $1 AND retired_at IS NULL";
     ROUTED = "SELECT id, kind FROM gateway_models_v1 WHERE kind IS NOT NULL
@@ -120,7 +120,7 @@ struct ServedRow {
     whole_ms: Option<i64>,
 }
 
-/// A model in use and who serves it, as a gateway asks; `None` beside it when nobody does.
+/// A model in use and who serves it, as a gateway asks; `None` beside it when no one does.
 pub async fn served(via: &mut impl Via, id: &str) -> Result<Option<(Model, Option<Provider>)>, StoreError> {
     let row: Option<ServedRow> = run!(via, fetch_optional, sqlx::query_as::<_, ServedRow>(SERVED).bind(id))?;
     let Some(row) = row else { return Ok(None) };
@@ -165,7 +165,7 @@ pub async fn put(tx: &mut Tx, permit: &OperatorPermit, model: &Model, now: Momen
     Ok(())
 }
 
-/// Writes it if nobody changed it since `version`; says whether it was still at it.
+/// Writes it if no one changed it since `version`; says whether it was still at it.
 pub async fn update(
     tx: &mut Tx,
     permit: &OperatorPermit,
@@ -189,7 +189,7 @@ pub async fn update(
     Ok(rows == 1)
 }
 
-/// Routes a model from one provider, or from nobody, to another, or to nobody; says whether it was routed so.
+/// Routes a model from one provider, or from none, to another, or to none; says whether it was routed so.
 pub async fn route(
     tx: &mut Tx,
     permit: &OperatorPermit,
@@ -202,7 +202,7 @@ pub async fn route(
     Ok(changed!(tx, sqlx::query(ROUTE).bind(id).bind(to).bind(from))? == 1)
 }
 
-/// Nobody serves what this provider served.
+/// No provider serves what this provider served.
 pub async fn unroute_all(tx: &mut Tx, permit: &OperatorPermit, from: &ProviderId) -> Result<(), StoreError> {
     compare(permit, &[Action::RetireProvider], Some(from.as_str()))?;
     changed!(tx, sqlx::query(UNROUTE_ALL).bind(from.as_str()))?;

@@ -1,4 +1,4 @@
-//! Organisations as a whole: their settings, and the installation's list of them. What somebody is in one is in `people`.
+//! Organisations as a whole: their settings, and the installation's list of them. What a person is in one is in `people`.
 
 use sqlx::AssertSqlSafe;
 
@@ -26,7 +26,7 @@ statements! {
             members_create, second_factor, version FROM orgs WHERE slug = $1";
 }
 
-/// Writes the settings, if nobody changed them since `version`; says whether they were still at it.
+/// Writes the settings, if no one changed them since `version`; says whether they were still at it.
 ///
 /// # Errors
 /// `ConstraintViolation(Slug)` when another organisation has the address.

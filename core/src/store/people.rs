@@ -1,5 +1,5 @@
-//! People, organisations, and what somebody is in each. Standings are read anew for each request, so a change
-//! of role holds for the next one.
+//! People, organisations, and what a person is in each. Standings are read again for each request, so a change
+//! of role applies to the next one.
 
 use sqlx::AssertSqlSafe;
 
@@ -23,7 +23,7 @@ statements! {
     HAS_EMAIL = "SELECT COUNT(*) FROM people WHERE email = $1";
     CREDENTIALS = "SELECT id, password_hash, password_set_at, totp_since FROM people WHERE email = $1 AND disabled_at IS NULL";
     /// Each password has a moment of its own, also when two are set within one millisecond.
-    /// A second factor that somebody with the old password began to set up is forgotten.
+    /// A second factor that a person with the old password began to set up is forgotten.
     SET_PASSWORD = "UPDATE people SET password_hash = $2,
             totp_secret = CASE WHEN totp_since IS NULL THEN NULL ELSE totp_secret END,
             password_set_at = CASE WHEN password_set_at >= $3 THEN password_set_at + 1 ELSE $3 END
@@ -32,14 +32,14 @@ statements! {
     RENAME = "UPDATE people SET name = $2, name_folded = $3 WHERE id = $1";
     PERSON = "SELECT id, name, email, platform_role, theme, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
     SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
-    /// Somebody's place in one organisation: its row, and their role in it if they have one.
+    /// A person's place in one organisation: its row, and their role in it if they have one.
     PLACE = "SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, o.key_defaults, o.max_key_days,
             o.max_keys_per_member, o.members_create, o.second_factor, o.version, m.role
         FROM orgs o LEFT JOIN memberships m ON m.org_id = o.id AND m.person_id = $2 AND m.disabled_at IS NULL
         WHERE o.slug = $1";
     ORGS_OF = "SELECT o.slug, o.name FROM memberships m JOIN orgs o ON o.id = m.org_id
         WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
-    /// Where somebody belongs, and as what.
+    /// Where a person belongs, and as what.
     MEMBERSHIPS_OF = "SELECT o.id, o.slug, o.name, o.second_factor, m.role FROM memberships m JOIN orgs o ON o.id = m.org_id
         WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
     ORGS_OF_WITH_ID = "SELECT o.id FROM memberships m JOIN orgs o ON o.id = m.org_id WHERE m.person_id = $1 AND m.removed_at IS NULL ORDER BY o.id";
@@ -155,7 +155,7 @@ pub(super) fn person_id(text: &str) -> Result<PersonId, StoreError> {
     PersonId::parse(text).ok_or(StoreError::Unreadable { column: "people.id" })
 }
 
-/// What somebody's sign-in is compared with.
+/// What a person's sign-in is compared with.
 pub struct Credentials {
     pub person: PersonId,
     /// argon2's text form.
@@ -164,7 +164,7 @@ pub struct Credentials {
     pub second_factor: bool,
 }
 
-/// Whether somebody signs in with this address, or did.
+/// Whether a person signs in with this address, or did.
 ///
 /// # Errors
 /// `StoreError` when the database fails.
@@ -209,7 +209,7 @@ pub async fn set_password(
     Ok(Moment::from_ms(set_at))
 }
 
-/// When the person's password was set; `None` for somebody unknown or disabled.
+/// When the person's password was set; `None` for an unknown or disabled person.
 ///
 /// # Errors
 /// `StoreError` when the database fails.
@@ -219,7 +219,7 @@ pub async fn password_set_at(via: &mut impl Via, person: &PersonId) -> Result<Op
     Ok(at.map(Moment::from_ms))
 }
 
-/// Like `password_set_at`, and nobody changes the person until the transaction ends.
+/// Like `password_set_at`, and no one changes the person until the transaction ends.
 pub async fn lock_password(tx: &mut Tx, person: &PersonId) -> Result<Option<Moment>, StoreError> {
     let text = format!("{PASSWORD_SET_AT}{}", Dialect::of(tx).for_update());
     let at: Option<i64> = run!(
@@ -376,7 +376,7 @@ pub async fn active(via: &mut impl Via, org: &OrgId, max: i64) -> Result<Vec<Per
     rows.into_iter().map(read_name).collect()
 }
 
-/// Lets nobody else change this membership, or count the keys that go with it, until the transaction ends.
+/// Lets no other caller change this membership, or count the keys that go with it, until the transaction ends.
 ///
 /// # Errors
 /// `StoreError` when the database fails.

@@ -21,7 +21,7 @@ statements! {
     UPDATE = "UPDATE providers SET name = $3, kind = $4, base_url = $5, credential_env = $6, connect_ms = $7, idle_ms = $8,
             whole_ms = $9, version = version + 1
         WHERE id = $1 AND version = $2 AND retired_at IS NULL";
-    /// Takes the row's lock: until the transaction ends, nobody retires it.
+    /// Takes the row's lock: until the transaction ends, no one retires it.
     HOLD = "UPDATE providers SET version = version WHERE id = $1 AND retired_at IS NULL";
     RETIRE = "UPDATE providers SET retired_at = $2, version = version + 1 WHERE id = $1 AND retired_at IS NULL";
 }
@@ -101,7 +101,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Writes it if nobody changed it since `version`; says whether it was still at it.
+/// Writes it if no one changed it since `version`; says whether it was still at it.
 ///
 /// # Errors
 /// `ConstraintViolation(ProviderName)` when another in use has the name.

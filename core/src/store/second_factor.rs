@@ -1,4 +1,4 @@
-//! The second factor of a sign-in: the sealed secret behind somebody's codes, and the hashes of their recovery codes. Each
+//! The second factor of a sign-in: the sealed secret behind a person's codes, and the hashes of their recovery codes. Each
 //! code is used up by one guarded statement, so that it works once, also for two requests at the same moment. These are a
 //! person's own, of no organisation, so no write here takes a permit; the operations that call them prove the person.
 
@@ -27,7 +27,7 @@ statements! {
 
 #[derive(Clone, Debug, Default)]
 pub struct SecondFactor {
-    /// There before it is turned on, while somebody sets it up.
+    /// There before it is turned on, while a person sets it up.
     pub sealed: Option<Vec<u8>>,
     pub since: Option<Moment>,
 }

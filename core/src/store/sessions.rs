@@ -15,7 +15,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7) ON CONFLICT (hash) DO NOTHING";
     LOAD = "SELECT s.data, s.seen_at FROM sessions s JOIN people p ON p.id = s.person_id
         WHERE s.hash = $1 AND s.ended_at IS NULL AND s.seen_at > $2 AND s.created_at > $3 AND p.disabled_at IS NULL";
-    /// Whose session it is, read anew for each request.
+    /// Whose session it is, read again for each request.
     WHO = "SELECT s.id AS session_id, s.reauthenticated_at, p.id, p.name, p.email, p.platform_role, p.theme, p.totp_since
         FROM sessions s JOIN people p ON p.id = s.person_id
         WHERE s.hash = $1 AND s.ended_at IS NULL AND p.disabled_at IS NULL";
@@ -27,7 +27,7 @@ statements! {
     END_ONE = "UPDATE sessions SET ended_at = $3, data = '{}' WHERE id = $1 AND person_id = $2 AND ended_at IS NULL
         RETURNING user_agent, address";
     END_OTHERS = "UPDATE sessions SET ended_at = $3, data = '{}' WHERE person_id = $1 AND id <> $2 AND ended_at IS NULL";
-    /// Newest first. Nobody has more than fit on a page, but by signing in again and again.
+    /// Newest first. No one has more than fit on a page, but by signing in again and again.
     LIST = "SELECT id, address, user_agent, created_at, seen_at FROM sessions
         WHERE person_id = $1 AND ended_at IS NULL AND seen_at > $2 AND created_at > $3
         ORDER BY created_at DESC, id DESC LIMIT 100";
@@ -55,7 +55,7 @@ pub enum Begun {
     Refused,
 }
 
-/// A session begins only while the password that was verified for it is still the person's: whoever sets another holds the
+/// A session begins only while the password that was verified for it is still the person's: a person who sets another locks the
 /// person's row too, and ends afterwards what began before.
 pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<Begun, StoreError> {
     if people::lock_password(tx, new.person).await? != Some(new.password_set_at) {

@@ -7,7 +7,7 @@ use crate::domain::key_format::SecretHash;
 use crate::domain::moment::Moment;
 use crate::domain::person::fold;
 
-/// Hits of one search; a search that finds more is not narrow enough to help anybody.
+/// Hits of one search; a search that finds more is not narrow enough to help anyone.
 const MAX_HITS: i64 = 20;
 const MAX_ORGS: i64 = 50;
 

@@ -169,7 +169,7 @@ pub async fn restore(tx: &mut Tx, permit: &Permit, id: &TeamId) -> Result<bool, 
     Ok(rows == 1)
 }
 
-/// Somebody's place in a team, to be.
+/// A person's place in a team, to be.
 pub struct NewTeamMember<'a> {
     pub team: &'a TeamId,
     pub person: &'a PersonId,

@@ -60,7 +60,7 @@ pub async fn find(
     Ok(row.map(|(failures, at)| (failures, Moment::from_ms(at))))
 }
 
-/// Like `find`, and nobody else reads the count until the transaction ends: of many attempts at once, each sees those
+/// Like `find`, and no other caller reads the count until the transaction ends: of many attempts at once, each sees those
 /// before it.
 pub async fn lock(
     tx: &mut Tx,

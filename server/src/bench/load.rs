@@ -29,7 +29,7 @@ const KEYS: usize = 16;
 const WORKERS: [usize; 3] = [1, 8, 32];
 const EACH: Duration = Duration::from_secs(4);
 
-/// Keys of one organisation with every kind of limit, none of which stops anybody here.
+/// Keys of one organisation with every kind of limit, none of which stops anyone here.
 pub async fn limited_keys(desk: &Desk, bench: &Bench) -> Result<Vec<String>, OpError> {
     let mut secrets = Vec::new();
     let amount = Money::from_nanos(1_000_000 * 1_000_000_000);

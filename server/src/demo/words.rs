@@ -2,7 +2,7 @@
 
 use super::use_pattern::Use;
 
-/// What somebody is in Northwind Labs.
+/// What a person is in Northwind Labs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     Owner,

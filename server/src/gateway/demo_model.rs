@@ -19,7 +19,7 @@ use super::estimate;
 use super::parsed_request::{ParsedRequest, Route};
 use super::upstream::UpstreamResponse;
 
-const START: &str = "This is a demonstration: no provider is connected. You answer: ";
+const START: &str = "This is a demonstration: no provider is connected. You said: ";
 const PIECE_INTERVAL: Duration = Duration::from_millis(5);
 const PIECE_LENGTH: usize = 12;
 const MAX_INPUTS: usize = 100;

@@ -102,7 +102,7 @@ pub struct UpstreamResponse {
     pub chunks: Chunks,
 }
 
-/// Reads the variable that holds a credential.
+/// Reads the variable that contains a credential.
 pub type Credentials = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A request to a provider.

@@ -1,5 +1,5 @@
 //! The browser's files, carried in the program: script, wasm, style and icon, compressed when it was built. Their path
-//! holds a version made from their content, so browsers keep them for ever and never mix two builds.
+//! contains a version made from their content, so browsers keep them for ever and never mix two builds.
 
 use std::sync::LazyLock;
 

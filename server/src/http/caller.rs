@@ -1,4 +1,4 @@
-//! Who is asking: from the session's cookie to a person, read anew for each request. Without one, a page sends its
+//! Who is asking: from the session's cookie to a person, read again for each request. Without one, a page sends its
 //! reader to sign in. That is courtesy, not protection: what protects is that operations want a caller.
 
 use axum::extract::{Request, State};

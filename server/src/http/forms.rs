@@ -36,7 +36,7 @@ const NEVER_BACK: [&str; 8] = [
     "form[reauth][code]",
 ];
 
-/// Waits for the whole form before anybody asks who sends it: a session that ends while a form arrives slowly is not
+/// Waits for the whole form before anyone asks who sends it: a session that ends while a form arrives slowly is not
 /// good for that form any more.
 pub async fn gather(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {

@@ -25,7 +25,7 @@ pub async fn readyz(State(state): State<AppState>) -> impl IntoResponse {
     }
 }
 
-/// Logs that a page was stopped from loading something. What it was is not kept: a report may hold addresses.
+/// Logs that a page was stopped from loading something. What it was is not kept: a report may contain addresses.
 pub async fn csp_report() -> StatusCode {
     tracing::warn!("csp: a browser reports that a page's policy stopped something");
     StatusCode::NO_CONTENT

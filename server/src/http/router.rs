@@ -55,7 +55,7 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn(forms::gather))
         .layer(from_fn_with_state(state.clone(), same_origin::require));
 
-    // For machines and for everybody's browser.
+    // For machines and for everyone's browser.
     let open = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

@@ -345,8 +345,8 @@ on_both! {
             ("note", "typed note".to_owned()),
             ("scope", "listed".to_owned()),
             ("patterns", "claude-*\naws/*".to_owned()),
-            ("rpm", "many".to_owned()),
-            ("month", "12.34".to_owned()),
+            ("limits][rpm][value", "many".to_owned()),
+            ("limits][month][value", "12.34".to_owned()),
             ("addresses", "198.51.100.0/24".to_owned()),
         ];
         let fields = with(&cast.org.slug, &typed);

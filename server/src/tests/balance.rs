@@ -79,7 +79,7 @@ on_both! {
         // Another entry is kept in the form, under the number that is free now.
         let other = enter(&app, &operator, "1", "debit", "20", "Returned").await;
         assert_eq!(other.status, 409);
-        for words in ["entered a credit of $50.00 while you were", "value=\"20\"", "value=\"Returned\"", "value=\"2\""] {
+        for words in ["added a credit of $50.00 in the meantime", "value=\"20\"", "value=\"Returned\"", "value=\"2\""] {
             assert!(other.text.contains(words), "{words}: {}", other.text);
         }
         assert_eq!(enter(&app, &operator, "2", "debit", "20", "Returned").await.status, 303);

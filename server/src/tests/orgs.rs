@@ -76,7 +76,7 @@ on_both! {
         let fields = settings(&app, &cast, &[("form[settings][slug]", "acme-two")]).await;
         let answer = app.post_page(&owner, "/acme/settings", "orgs/save", &borrowed(&fields)).await;
         assert_eq!((answer.status, answer.location()), (303, "/acme-two/settings"));
-        assert!(app.get(&owner, "/acme-two/settings").await.text.contains("acme-two from now on"));
+        assert!(app.get(&owner, "/acme-two/settings").await.text.contains("pages are now at /acme-two"));
         assert_eq!(app.get(&owner, "/acme/settings").await.status, 404);
         assert_eq!(app.get(&owner, "/acme").await.status, 404);
         assert_eq!(app.try_key(&key.secret).await, 200);

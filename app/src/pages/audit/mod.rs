@@ -62,7 +62,7 @@ pub fn AuditPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = audit::list(&desk, &caller, &slug, &filter).await?;
-        // A secret that somebody put into the address by hand goes nowhere else.
+        // A secret that a person put into the address by hand goes nowhere else.
         let filter = match view.keys {
             KeysMeant::Secret => AuditFilter { key: String::new(), ..filter },
             KeysMeant::Any | KeysMeant::These(_) | KeysMeant::Unknown => filter,
@@ -122,7 +122,7 @@ fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
         .collect();
     people.push((SYSTEM.to_owned(), "Keydesk itself".to_owned()));
     if !filter.person.is_empty() && !people.iter().any(|(id, _)| *id == filter.person) {
-        // Somebody outside, such as support: their events say who.
+        // A person outside, such as support: their events say who.
         let name =
             view.page.rows.first().map_or_else(|| "Somebody else".into(), |event| event.actor_name.clone());
         people.push((filter.person.clone(), name));

@@ -69,7 +69,7 @@ pub fn MembersPage() -> impl IntoView {
     })
 }
 
-/// Keys of people who left stay here until somebody decides.
+/// Keys of people who left stay here until a person decides.
 fn waiting(view: &MembersView) -> Option<impl IntoView + use<>> {
     let all: i64 = view.undecided.iter().map(|left| left.keys).sum();
     let slug = view.context.org.slug.clone();

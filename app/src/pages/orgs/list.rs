@@ -1,4 +1,4 @@
-//! The way from `/` to where somebody belongs, and the installation's organisations: the operator's list, and the one in
+//! The way from `/` to where a person belongs, and the installation's organisations: the operator's list, and the one in
 //! which support looks an organisation up.
 
 use keydesk_core::domain::list_filter::OrgFilter;
@@ -34,7 +34,7 @@ fn address(base: &str, filter: &OrgFilter) -> Address {
     Address::new(base, [("q", filter.search.clone()), ("state", state.to_owned())])
 }
 
-/// Goes to the organisation somebody was in last, else to their first. Support, who belongs to none, looks one up; an
+/// Goes to the organisation a person was in last, else to their first. Support, who belongs to none, looks one up; an
 /// operator finds them all.
 #[component]
 pub fn HomePage() -> impl IntoView {

@@ -84,7 +84,7 @@ impl Action {
         )
     }
 
-    /// About the person who acts and nobody else: the permit's object is that person.
+    /// About the person who acts and no other caller: the permit's object is that person.
     pub(super) fn on_oneself(self) -> bool {
         matches!(self, Action::Leave | Action::Join | Action::OwnAccount)
     }

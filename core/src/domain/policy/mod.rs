@@ -26,7 +26,7 @@ pub struct KeyFacts<'a> {
     pub owner: &'a PersonId,
 }
 
-/// What the rules need to know about somebody in the organisation.
+/// What the rules need to know about a person in the organisation.
 #[derive(Clone, Copy, Debug)]
 pub struct MemberFacts<'a> {
     pub person: &'a PersonId,
@@ -235,7 +235,7 @@ fn allows_key(principal: &Principal, action: Action, on: On<'_>) -> bool {
     }
 }
 
-/// Nobody grants more than they hold: only an owner makes an owner, and a team admin takes members into their team.
+/// No one grants more than they have: only an owner makes an owner, and a team admin takes members into their team.
 fn allows_invitation(principal: &Principal, on: On<'_>) -> bool {
     match on {
         On::Member(member) | On::Invitation(_, member) => match principal.role() {
@@ -254,7 +254,7 @@ fn allows_invitation(principal: &Principal, on: On<'_>) -> bool {
     }
 }
 
-/// An admin acts on no owner and makes none; nobody disables or removes themselves (they leave).
+/// An admin acts on no owner and makes none; no one disables or removes themselves (they leave).
 fn allows_member(principal: &Principal, action: Action, on: On<'_>) -> bool {
     let On::Member(member) = on else { return principal.runs_org() };
     let own = member.person == principal.person();

@@ -122,7 +122,7 @@ fn the_rules_are_what_the_table_in_the_docs_says() {
                     | Action::RevokeKey => On::Key(KeyFacts { id: None, team: Some(&place), owner: &who }),
                     _ => On::Org,
                 };
-                // Nobody disables or removes themselves, whatever else they may: that is to leave.
+                // No one disables or removes themselves, whatever else they may: that is to leave.
                 let leaving =
                     matches!(action, Action::DisableMember | Action::EnableMember | Action::RemoveMember);
                 let expected = cell_says(cell, own, in_team) && !(leaving && own);

@@ -105,10 +105,10 @@ impl ExportForm {
     }
 }
 
-/// Writes down that somebody exports, and answers what `Export::next` reads.
+/// Writes down that a person exports, and answers what `Export::next` reads.
 ///
 /// # Errors
-/// `Forbidden` for whoever may not export; `Invalid` when the filter is not understood.
+/// `Forbidden` for callers who may not export; `Invalid` when the filter is not understood.
 pub async fn export(desk: &Desk, caller: &Caller, form: &ExportForm) -> Result<Export, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;

@@ -97,7 +97,7 @@ pub(super) fn wanted(filter: &AuditFilter, keys: &KeysMeant, zone: &Zone) -> Opt
         KeysMeant::Unknown | KeysMeant::Secret => return None,
     };
     Some(Wanted {
-        // No id holds a zero character, and neither database takes one in text.
+        // No id contains a zero character, and neither database takes one in text.
         actor: (!filter.person.is_empty()).then(|| filter.person.replace('\0', "\u{fffd}")),
         keys,
         team: filter.team.clone(),

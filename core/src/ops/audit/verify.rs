@@ -1,4 +1,4 @@
-//! Proves that nobody rewrote the audit behind the program's back: numbers without holes, each event carrying the hash
+//! Proves that no one rewrote the audit behind the program's back: numbers without holes, each event carrying the hash
 //! of the one before, each hash made of what the event says, and the head at the end of it all. Reads in chunks and
 //! changes nothing.
 

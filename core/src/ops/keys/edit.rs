@@ -1,4 +1,4 @@
-//! Changing what people decide about a key. Only what a person changed is written, and only if nobody changed it first.
+//! Changing what people decide about a key. Only what a person changed is written, and only if no one changed it first.
 
 use super::super::OpError;
 use super::super::access::{Caller, open_org};

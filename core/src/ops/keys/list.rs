@@ -130,7 +130,7 @@ pub async fn search(desk: &Desk, caller: &Caller, slug: &str, text: &Hidden) -> 
     drop(read);
     // A key that is not theirs to see is not there.
     let found = found.filter(|(key, _)| context.permit(Action::SeeKey, On::Key(key.facts())).is_ok());
-    // An id or a secret that is not here tells nothing of the organisation, but somebody asked.
+    // An id or a secret that is not here tells nothing of the organisation, but a person asked.
     let access = match &found {
         Some((key, _)) => SupportAccess::Item { id: key.id.as_str(), name: &key.name },
         None if KeyId::parse(text).is_some() => SupportAccess::List { of: "keys", search: text },

@@ -42,7 +42,7 @@ pub(super) fn may_go_without_team(context: &OrgContext) -> bool {
     context.may(Action::CreateKey, On::Key(facts))
 }
 
-/// Whom the caller may give a key to; only themselves when they look after nobody.
+/// Whom the caller may give a key to; only themselves when they look after no one.
 pub(super) async fn owners_to_choose(
     via: &mut impl Via,
     context: &OrgContext,

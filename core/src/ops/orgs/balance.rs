@@ -172,7 +172,7 @@ pub async fn enforce(desk: &Desk, by: By<'_>, org: &str, on: bool) -> Result<Enf
     let mut changes = vec![Change::added("balance", balance.left())];
     match (before.opening, balance.opening) {
         (None, Some(opening)) => changes.push(Change::added("opening", opening)),
-        // Somebody took the number that the opening was to have.
+        // A person took the number that the opening was to have.
         (None, None) if on => {
             return Err(OpError::Conflict(format!(
                 "An entry for {} was added at the same time. Nothing was saved. Reload and try again.",

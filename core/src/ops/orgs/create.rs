@@ -1,4 +1,4 @@
-//! A new organisation, made by whoever runs the installation. Its owner is somebody who signs in here already, or is
+//! A new organisation, made by an operator. Its owner is a person who signs in here already, or is
 //! invited; the invitation's link is given out once.
 
 use super::super::OpError;
@@ -22,9 +22,9 @@ pub struct Created {
 
 #[derive(Debug)]
 pub enum Owner {
-    /// Somebody who signs in with the address is the owner from now on. Their name.
+    /// A person who signs in with the address is the owner from now on. Their name.
     Joined(String),
-    /// Nobody does. The token of the invitation's link.
+    /// No one does. The token of the invitation's link.
     Invited(Hidden),
 }
 

@@ -1,5 +1,5 @@
-//! The installation's organisations, for whoever runs it: listed, suspended and resumed, at the desk or on the command
-//! line. Support may read the list too. For anybody else none of this is there.
+//! The installation's organisations, for its operators: listed, suspended and resumed, at the desk or on the command
+//! line. Support may read the list too. For anyone else none of this is there.
 
 use super::super::OpError;
 use super::super::access::{Caller, principal};
@@ -18,7 +18,7 @@ use crate::store::{orgs, people};
 
 pub const MAX_REASON: usize = 200;
 
-/// Who runs the installation: an operator who is signed in, or whoever may run the program.
+/// Who runs the installation: an operator who is signed in, or a person who may run the program.
 pub enum By<'a> {
     Operator(&'a Caller),
     CommandLine,

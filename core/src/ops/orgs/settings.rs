@@ -1,5 +1,5 @@
 //! The settings of an organisation, seen and changed by its owners and admins. Only what a person changed is written, and
-//! only if nobody changed anything first.
+//! only if no one changed anything first.
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};

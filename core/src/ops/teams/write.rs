@@ -1,4 +1,4 @@
-//! A new team, and changing what people decide about one. Only what a person changed is written, and only if nobody
+//! A new team, and changing what people decide about one. Only what a person changed is written, and only if no one
 //! changed it first. Keys that are above a lowered bound stay as they are; the team's page lists them.
 
 use super::super::OpError;

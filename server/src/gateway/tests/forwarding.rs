@@ -291,7 +291,7 @@ async fn what_cannot_be_passed_on_is_refused_with_what_to_do() {
             with("/v1/messages", json!({"model": "gpt-5"})),
             503,
             "model_not_served",
-            "no provider serves it here yet",
+            "No provider serves the model gpt-5 here",
         ),
         (
             with("/v1/messages", json!({"model": "nothing"})),
