@@ -107,7 +107,6 @@ const NEED_NO_PERMIT: &[&str] = &[
     "links::lock_setups",
     "links::take",
     "members::lock_org",
-    "meter::record",
     "meter::sweep",
     "people::lock_member",
     "people::lock_password",
