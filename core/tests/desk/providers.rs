@@ -354,7 +354,7 @@ on_both!(
         let stale = boxes(&desk, &boss, &openai, &["gpt-4.1", "gpt-5-nano", "gpt-5", "gpt-5-mini"]).await;
         models::route(&desk, By::CommandLine, &["gpt-5-mini".into()], Some("Other")).await.unwrap();
         let sentence = clashes(submit::route_provider(&desk, By::Operator(&boss), &stale).await);
-        assert!(sentence.starts_with("gpt-5-mini was routed otherwise"), "{sentence}");
+        assert!(sentence.starts_with("gpt-5-mini was rerouted or retired"), "{sentence}");
         assert_eq!(route_of(&desk, "gpt-5").await, None);
         // What was not on the page cannot be sent.
         let foreign = boxes(&desk, &boss, &openai, &["claude-opus-4-5"]).await;
