@@ -407,7 +407,7 @@ mod tests {
         here.run(&[&add[..], &["--credential-env", "OPENAI_API_KEY"]].concat()).await.unwrap();
         assert_eq!(here.lines().await, ["OpenAI\topenai\thttps://api.openai.com\tOPENAI_API_KEY\t0"]);
         let again = here.run(&[&add[..], &["--no-credential"]].concat()).await.unwrap_err();
-        assert!(again.starts_with("There is a provider OpenAI already."), "{again}");
+        assert!(again.starts_with("There is already a provider OpenAI."), "{again}");
 
         here.run(&["models", "route", "gpt-5", "gpt-4.1", "--to", "openai"]).await.unwrap();
         here.run(&[

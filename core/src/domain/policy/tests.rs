@@ -215,8 +215,8 @@ fn an_account_is_always_recorded_somewhere() {
         permit.authority().chains().iter().map(|chain| chain.id().to_owned()).collect::<Vec<_>>()
     });
     assert_eq!(chains(PlatformRole::None, &[]), ["installation"]);
-    assert_eq!(chains(PlatformRole::None, &[org.clone()]), [org.as_str()]);
-    assert_eq!(chains(PlatformRole::Support, &[org.clone()]), [org.as_str(), "installation"]);
+    assert_eq!(chains(PlatformRole::None, std::slice::from_ref(&org)), [org.as_str()]);
+    assert_eq!(chains(PlatformRole::Support, std::slice::from_ref(&org)), [org.as_str(), "installation"]);
 }
 
 #[test]
