@@ -226,10 +226,10 @@ pub fn rows() -> Vec<Row> {
             let expected: Vec<u16> = words.map(|word| word.parse().unwrap()).collect();
             assert_eq!(expected.len(), Who::ALL.len(), "{line}");
             rows.push(Row { method, path, expected, sent: "" });
-        } else if let (Some(row), Some(sent)) = (rows.last_mut(), line.strip_prefix("     ")) {
-            if !sent.starts_with([' ', '#']) {
-                row.sent = sent;
-            }
+        } else if let (Some(row), Some(sent)) = (rows.last_mut(), line.strip_prefix("     "))
+            && !sent.starts_with([' ', '#'])
+        {
+            row.sent = sent;
         }
     }
     rows

@@ -63,7 +63,7 @@ fn about(caller: &Caller) -> impl IntoView + use<> {
     let form = typed().unwrap_or_else(|| NameForm { name: caller.person.name.clone() });
     let name = TextField::new("name", "form[name]", "Name")
         .autocomplete("name")
-        .help("Shown in all your organisations.")
+        .help("Shown in every organisation you belong to.")
         .max(100);
     let theme = |value: &'static str, label: &'static str| {
         let pressed = if caller.person.theme == value { "true" } else { "false" };

@@ -183,7 +183,7 @@ fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
             <div class="field">
                 <label class="label" for="person-filter">"Person"</label>
                 <select class="input" id="person-filter" name="person">
-                    <option value="">"Everybody"</option>
+                    <option value="">"Anyone"</option>
                     {people}
                 </select>
             </div>

@@ -87,9 +87,9 @@ fn waiting(view: &MembersView) -> Option<impl IntoView + use<>> {
                 {icon(Icon::Warn)} <div>
                     <p>
                         <b>
-                            {format!("{} of people who left: decide.", count_words(all, false, "key", "keys"))}
+                            {format!("{} people who left.", count_words(all, false, "key belongs to", "keys belong to"))}
                         </b>
-                        " They work as before until each is given to somebody, runs until a day, or is revoked."
+                        " They still work. Reassign, expire or revoke them."
                     </p>
                     <ul>{lines}</ul>
                 </div>
@@ -120,7 +120,7 @@ fn table(view: &MembersView, filter: &MemberFilter) -> AnyView {
         Column::new("Spent this month").num(),
     ];
     if runs {
-        columns.extend([Column::new("Second factor").class("drop-2"), Column::new("Last seen")]);
+        columns.extend([Column::new("2FA").class("drop-2"), Column::new("Last seen")]);
     }
     let rows = view
         .page
@@ -161,7 +161,7 @@ fn row(
             false => view! { <span class="muted">"Off"</span> }.into_any(),
         };
         view! {
-            <td data-label="Second factor" class="drop-2">{factor}</td>
+            <td data-label="2FA" class="drop-2">{factor}</td>
             <td data-label="Last seen" class="tight">{seen}</td>
         }
     });
