@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use keydesk_core::domain::ids::{RequestId, SessionId};
@@ -20,6 +20,8 @@ struct Serving {
     /// Such as `127.0.0.1:40123`.
     address: String,
     errors: Option<std::thread::JoinHandle<String>>,
+    /// Kept open: the program prints more after its address.
+    _out: BufReader<ChildStdout>,
 }
 
 impl Serving {
@@ -38,11 +40,12 @@ impl Serving {
             text
         });
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
         let Some(address) = line.trim().strip_prefix("Keydesk listens on http://") else {
             panic!("{line}{}", errors.join().unwrap());
         };
-        Self { child, address: address.to_owned(), errors: Some(errors) }
+        Self { child, address: address.to_owned(), errors: Some(errors), _out: out }
     }
 
     fn connect(&self) -> TcpStream {
