@@ -370,7 +370,7 @@ class Desk:
 
     def create_key(self, what: str, **values) -> Key:
         """Through the form: no budget and no limits, every model, unless `values` say otherwise."""
-        modes = {f"{limit}_mode": "limit" if limit in values else "none" for limit in LIMITS}
+        modes = {f"{limit}][mode": "limit" if limit in values else "none" for limit in LIMITS}
         return self.create_key_by_name(what, **{"scope": "every", **modes, **values})
 
     def create_key_by_name(self, what: str, **values) -> Key:
@@ -378,7 +378,9 @@ class Desk:
         self._count += 1
         name = f"{what} {self._count}"
         page = self.person.get(f"/{self.org}/keys/new")
-        issued = self.person.post(page.form("/api/keys/create"), name=name, **values)
+        # A limit is `form[key][limits][rpm][value]`, beside its mode.
+        fields = {f"{name}][value" if name in LIMITS else name: value for name, value in values.items()}
+        issued = self.person.post(page.form("/api/keys/create"), name=name, **fields)
         path = urllib.parse.urlsplit(issued.url).path
         assert path.endswith("/issued"), f"no key was made: {issued.words()[:1500]}"
         secret = issued.by_id["secret"]
