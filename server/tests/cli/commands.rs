@@ -5,6 +5,8 @@ use super::support::{Place, both};
 /// Random and passing parts of a transcript are replaced.
 fn settings() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
+    // Usage names an option that an environment variable has set.
+    settings.add_filter(" --database-url <DATABASE_URL>", "");
     settings.add_filter(r"/(setup|invite|reset)/[A-Za-z0-9_-]{20,}", "/$1/TOKEN");
     settings.add_filter(r"\b[0-9a-f]{64}\b", "HASH");
     settings.add_filter(r"\b\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4}\b", "DATE");
