@@ -1,6 +1,7 @@
 //! The key desk itself, without any web.
 //!
-//! `domain` is plain data and rules: no I/O, no clock, no randomness. With the feature `store` come the
+//! `domain` is plain data and rules: no I/O, no clock, no randomness. `forms` reads what a browser sends into commands
+//! of the domain; operations know no forms. With the feature `store` come the
 //! operations that people ask for (`ops`), what a gateway asks for (`admission`), and all SQL (`store`).
 //! Data runs one way: operations ask the policy, then the store; nothing in here knows a page or a route.
 
