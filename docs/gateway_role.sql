@@ -34,4 +34,4 @@ GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON keys TO keydesk_gatewa
 GRANT SELECT ON models, counters, reservations TO keydesk_gateway;
 GRANT SELECT (request_id, cost) ON usage TO keydesk_gateway;
 GRANT SELECT (id, retired_at) ON providers TO keydesk_gateway;
-GRANT SELECT (success) ON _sqlx_migrations TO keydesk_gateway;
+GRANT SELECT (version, success, checksum) ON _sqlx_migrations TO keydesk_gateway;
