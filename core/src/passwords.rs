@@ -21,7 +21,7 @@ const SHORTEST_BESIDE_CODES: usize = 8;
 /// At most this many hashes at once: 19 MiB each.
 const AT_ONCE: usize = 4;
 /// The hash of no password that anyone can type: checked for unknown people, so that they take as long as known ones.
-const NOBODY: &str =
+const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 #[derive(Clone)]
@@ -71,7 +71,7 @@ impl Passwords {
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let known = stored.is_some();
-            let text = stored.unwrap_or_else(|| NOBODY.to_owned());
+            let text = stored.unwrap_or_else(|| DUMMY_HASH.to_owned());
             let Ok(hash) = PasswordHash::new(&text) else { return false };
             hasher().verify_password(password.as_bytes(), &hash).is_ok() && known
         })
@@ -119,7 +119,7 @@ fn check(password: &str, about: &[&str], shortest: usize) -> Result<(), ParseErr
     }
     if rest.chars().filter(|c| c.is_alphanumeric()).count() < shortest / 2 && rest.is_ascii() {
         return Err(ParseError::new(
-            "This password is made of your name, address or organisation. Choose words that nobody connects with you.",
+            "This password is made of your name, address or organisation. Choose words that no one connects with you.",
         ));
     }
     // Eight random characters are guessed in as many tries as the scale's second step; a code stands beside them.
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_stand_in_for_nobody_is_a_readable_hash() {
-        assert!(PasswordHash::new(NOBODY).is_ok());
+        assert!(PasswordHash::new(DUMMY_HASH).is_ok());
     }
 
     #[test]

@@ -68,7 +68,7 @@ test("of two who enter at once the second sees the first's entry and keeps their
   await open("/operator/acme/balance", other);
   await fill(other, "Add credit", "50", "Invoice 1");
   await Promise.all([other.waitForURL(`${server.url}/operator/acme/balance`), submit(other)]);
-  await expect(other.getByRole("status")).toContainText("$50.00 is added");
+  await expect(other.getByRole("status")).toContainText("$50.00 added to the balance of Acme");
 
   await fill(page, "Add credit", "70", "Invoice 2");
   await submit(page);
@@ -76,7 +76,7 @@ test("of two who enter at once the second sees the first's entry and keeps their
   await expect(left(page)).toHaveText("$50.00");
   await expect(page.getByLabel("Amount", { exact: true })).toHaveValue("70");
   await submit(page);
-  await expect(page.getByRole("status")).toContainText("$70.00 is added");
+  await expect(page.getByRole("status")).toContainText("$70.00 added to the balance of Acme");
   await expect(left(page)).toHaveText("$120.00");
 });
 
@@ -107,7 +107,7 @@ test("an owner sets the organisation's budgets among its settings", async ({ sig
   await page.getByRole("group", { name: "Budget for all keys" }).getByText("Add a daily, weekly or total limit").click();
   await setLimit(page, "Spend per day", "600");
   await page.getByRole("button", { name: "Save settings" }).click();
-  await expect(mistake(page, "org_day")).toContainText("more than the $500.00 per month");
+  await expect(mistake(page, "org_day")).toContainText("more than $500.00 per month");
   await setLimit(page, "Spend per day", "40");
   await Promise.all([page.waitForURL(`${server.url}/acme/settings`), page.getByRole("button", { name: "Save settings" }).click()]);
   await expect(page.getByRole("status")).toContainText("The settings are saved.");

@@ -23,7 +23,7 @@ test("two people edit one key: nobody's change is lost", async ({ signedIn, page
   await setLimit(mine, "Requests", "300");
   await mine.getByLabel("Note").fill("mine");
   await save(mine);
-  await expect(mine.getByText("changed this key while you were editing")).toBeVisible();
+  await expect(mine.getByText("You changed this key in another tab while you were editing")).toBeVisible();
   await expect(mistake(mine, "rpm")).toContainText("Now: 200. You entered: 300.");
   await expect(mistake(mine, "note")).toHaveCount(0);
   await expect(value(mine, "Requests")).toHaveValue("300");
@@ -57,7 +57,7 @@ test("a mistake in between does not hide that somebody else saved first", async 
   await expect(mistake(mine, "tpm")).toBeVisible();
   await setLimit(mine, "Tokens", "5k");
   await save(mine);
-  await expect(mine.getByText("changed this key while you were editing")).toBeVisible();
+  await expect(mine.getByText("You changed this key in another tab while you were editing")).toBeVisible();
   await expect(value(mine, "Requests")).toHaveValue("200");
   await save(mine);
   await mine.waitForURL(server.url + key.path);

@@ -152,7 +152,7 @@ demoTest("another role holds for an open page, and whoever is disabled is out at
   await page.getByRole("button", { name: "Reassign selected keys" }).click();
   await expect(page.locator('[data-field="keys"] .error')).toHaveText("Select at least one key.");
   await page.getByRole("checkbox", { name: `Select ${key.name}` }).check();
-  await page.getByLabel("New owner").selectOption("Ana Ruiz");
+  await page.getByLabel("New owner", { exact: true }).selectOption("Ana Ruiz");
   await page.getByRole("button", { name: /^Reassign/ }).click();
   await expect(page.getByText(`Key ${key.name} reassigned to Ana Ruiz.`)).toBeVisible();
   await open(key.path);

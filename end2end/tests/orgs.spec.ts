@@ -19,7 +19,7 @@ test("an owner changes the settings, and the address moves with them", async ({ 
   await page.getByLabel("Time zone").fill("Asia/Tokyo");
   await save(page);
   // New keys would start with ninety days.
-  await expect(mistake(page, "days")).toContainText("Type 30 days or fewer");
+  await expect(mistake(page, "days")).toContainText("Enter 30 days or fewer");
   await setLimit(page, "Expires after", "14");
   await page.getByLabel("Key prefix").fill("sk-acme-");
   await page.getByRole("radio", { name: /In their teams/ }).check();
@@ -47,7 +47,7 @@ test("of two who edit the settings the second sees both values and loses nothing
   await page.getByLabel("Name", { exact: true }).fill("Acme & Sons");
   await setLimit(page, "Requests", "120");
   await save(page);
-  await expect(page.getByRole("alert").first()).toContainText("Ana Ruiz changed the settings while you were editing.");
+  await expect(page.getByRole("alert").first()).toContainText("You changed the settings in another tab while you were editing.");
   await expect(mistake(page, "rpm")).toContainText("Now: 90. You entered: 120.");
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue("Acme & Sons");
   await save(page);
@@ -95,7 +95,7 @@ test("the operator creates an organisation, suspends it and resumes it", async (
   expect(refused.status).toBe(401);
   expect(JSON.stringify(refused.body)).toContain("suspended");
   await open(key.path);
-  await expect(page.getByRole("alert").first()).toContainText("Harbour Works is suspended: its keys are refused");
+  await expect(page.getByRole("alert").first()).toContainText("Harbour Works is suspended. Requests with its keys fail");
   await open("/harbour-works/settings");
   await expect(page.getByLabel("Name", { exact: true })).toBeDisabled();
   await expect(page.getByRole("button", { name: "Save settings" })).toHaveCount(0);

@@ -13,7 +13,7 @@ use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::org::{NewOrg, parse_org_name, parse_zone};
 use keydesk_core::domain::parse_error::ParseError;
 use keydesk_core::domain::person::{Email, parse_slug, slug_of};
-use keydesk_core::ops::orgs::{self, By, Owner};
+use keydesk_core::ops::orgs::{self, OperatorActor, Owner};
 use keydesk_core::ops::{OpError, audit, links, second_factor};
 use keydesk_core::store::DatabaseUrl;
 
@@ -265,7 +265,7 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
         }
         OrgsCommand::Suspend(OrgStatusArgs { slug, reason, data }) => {
             let done = changing(&data, async |desk| {
-                let done = orgs::suspend(desk, By::CommandLine, &slug, &reason).await;
+                let done = orgs::suspend(desk, OperatorActor::CommandLine, &slug, &reason).await;
                 done.map_err(|error| org_error(error, &slug))
             });
             println!("{} is suspended. Requests with its keys are refused from now on.", done.await?);
@@ -273,7 +273,7 @@ async fn organisations(command: OrgsCommand) -> Result<(), String> {
         }
         OrgsCommand::Resume(OrgStatusArgs { slug, reason, data }) => {
             let done = changing(&data, async |desk| {
-                let done = orgs::resume(desk, By::CommandLine, &slug, &reason).await;
+                let done = orgs::resume(desk, OperatorActor::CommandLine, &slug, &reason).await;
                 done.map_err(|error| org_error(error, &slug))
             });
             println!("{} is resumed. Its keys work again.", done.await?);
@@ -302,7 +302,7 @@ async fn list_orgs(desk: &Desk) -> Result<(), String> {
 async fn create_org(desk: &Desk, args: &CreateOrgArgs) -> Result<(), String> {
     let CreateOrgArgs { name, owner, slug, zone, serve } = args;
     let new = new_org(name, slug, zone, owner).map_err(|error| error.to_string())?;
-    let created = orgs::create(desk, By::CommandLine, &new).await.map_err(op_error)?;
+    let created = orgs::create(desk, OperatorActor::CommandLine, &new).await.map_err(op_error)?;
     match created.owner {
         Owner::Joined(owner) => {
             println!("{} is created at /{}. {owner} is its owner.", created.name, created.slug)

@@ -27,7 +27,7 @@ use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::invitations;
-use keydesk_core::ops::orgs::{self, By};
+use keydesk_core::ops::orgs::{self, OperatorActor};
 use keydesk_core::ops::seed::{self, SeedPerson};
 use keydesk_core::ops::{OpError, catalogue, keys, models, teams, upkeep};
 use keydesk_core::store::spend::Usage;
@@ -223,7 +223,8 @@ async fn set_rules(past: &Past, northwind: &Seeded, at: Moment) -> Result<(), Op
 
 /// Fjord pays before it spends.
 async fn keep_balance(past: &Past, northwind: &Seeded, fjord: &Seeded, at: Moment) -> Result<(), OpError> {
-    orgs::enforce(past.at(at), By::Operator(&owner_at(northwind, at)), &fjord.org.slug, true).await?;
+    orgs::enforce(past.at(at), OperatorActor::Operator(&owner_at(northwind, at)), &fjord.org.slug, true)
+        .await?;
     Ok(())
 }
 
@@ -236,11 +237,11 @@ async fn credit(
     note: &str,
 ) -> Result<(), OpError> {
     let (desk, ana) = (past.at(at), owner_at(northwind, at));
-    let view = orgs::balance(desk, By::Operator(&ana), &fjord.org.slug, None).await?;
+    let view = orgs::balance(desk, OperatorActor::Operator(&ana), &fjord.org.slug, None).await?;
     let amount = Money::from_nanos(dollars * 1_000_000_000);
     let entry = NewEntry { kind: EntryKind::Credit, amount, note: format!("{note}, bank transfer") };
     let add = AddEntry { org: fjord.org.slug.clone(), seq: view.balance.last_seq + 1, entry };
-    orgs::add_entry(desk, By::Operator(&ana), &add).await?;
+    orgs::add_entry(desk, OperatorActor::Operator(&ana), &add).await?;
     Ok(())
 }
 
@@ -268,10 +269,10 @@ async fn seed_harbour(past: &Past, northwind: &Seeded, now: Moment) -> Result<()
         zone: Zone::parse("Europe/Oslo").unwrap_or_else(Zone::utc),
         email: Email::parse("erik@fjord.example").map_err(|error| FieldError::new("email", error))?,
     };
-    let harbour = orgs::create(past.at(now.plus_days(-120)), By::CommandLine, &new).await?;
+    let harbour = orgs::create(past.at(now.plus_days(-120)), OperatorActor::CommandLine, &new).await?;
     let at = now.plus_days(-12);
     let ana = owner_at(northwind, at);
-    orgs::suspend(past.at(at), By::Operator(&ana), &harbour.slug, "Unpaid since August").await?;
+    orgs::suspend(past.at(at), OperatorActor::Operator(&ana), &harbour.slug, "Unpaid since August").await?;
     Ok(())
 }
 

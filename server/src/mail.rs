@@ -102,7 +102,9 @@ mod tests {
         assert!(clear.contains("in the clear") && !clear.contains("hunter2"), "{clear}");
         assert!(Smtp::new("smtps://mail.example.com", None).unwrap_err().contains("KEYDESK_MAIL_FROM"));
         assert!(
-            Smtp::new("smtps://mail.example.com", Some("nobody")).unwrap_err().contains("KEYDESK_MAIL_FROM")
+            Smtp::new("smtps://mail.example.com", Some("no address"))
+                .unwrap_err()
+                .contains("KEYDESK_MAIL_FROM")
         );
     }
 

@@ -12,7 +12,7 @@ use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, test_permit};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::forms::provider::ProviderForm;
-use keydesk_core::ops::orgs::By;
+use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::{invitations, keys, providers};
 use keydesk_core::store::people::{self, NewPerson};
 use keydesk_core::store::teams::{self, NewTeam, NewTeamMember};
@@ -208,7 +208,7 @@ impl TestDesk {
             credential_env: "KEYDESK_TESTS_API_KEY".into(),
             ..ProviderForm::with_defaults()
         };
-        providers::add(self, By::CommandLine, &provider.parse().unwrap()).await.unwrap().id
+        providers::add(self, OperatorActor::CommandLine, &provider.parse().unwrap()).await.unwrap().id
     }
 
     /// Somebody new in the cast's team, who never signs in.

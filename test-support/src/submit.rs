@@ -14,7 +14,7 @@ use keydesk_core::forms::{model, provider, team};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::edit::{EditConflict, Outcome};
 use keydesk_core::ops::keys::{self, FormView, IssuedKey};
-use keydesk_core::ops::orgs::{self, By, Created, Enforced, Entered};
+use keydesk_core::ops::orgs::{self, Created, Enforced, Entered, OperatorActor};
 use keydesk_core::ops::providers::{Retired, Routed};
 use keydesk_core::ops::{OpError, models, providers, teams};
 
@@ -78,56 +78,76 @@ pub async fn save_org(desk: &Desk, caller: &Caller, form: &SaveForm) -> Ended<St
     Ok(with_form(outcome, |merged| SettingsForm::of(&merged)))
 }
 
-pub async fn create_org(desk: &Desk, by: By<'_>, form: &NewOrgForm) -> Result<Created, OpError> {
+pub async fn create_org(desk: &Desk, by: OperatorActor<'_>, form: &NewOrgForm) -> Result<Created, OpError> {
     by.must_operate()?;
     orgs::create(desk, by, &form.parse()?).await
 }
 
-pub async fn suspend_org(desk: &Desk, by: By<'_>, form: &OrgStatusForm) -> Result<String, OpError> {
+pub async fn suspend_org(
+    desk: &Desk,
+    by: OperatorActor<'_>,
+    form: &OrgStatusForm,
+) -> Result<String, OpError> {
     orgs::suspend(desk, by, &form.org, &form.reason).await
 }
 
-pub async fn resume_org(desk: &Desk, by: By<'_>, form: &OrgStatusForm) -> Result<String, OpError> {
+pub async fn resume_org(desk: &Desk, by: OperatorActor<'_>, form: &OrgStatusForm) -> Result<String, OpError> {
     orgs::resume(desk, by, &form.org, &form.reason).await
 }
 
 pub async fn add_entry_org(
     desk: &Desk,
-    by: By<'_>,
+    by: OperatorActor<'_>,
     form: &EnterForm,
 ) -> Ended<Entered, Option<keydesk_core::domain::ledger::NewEntry>> {
     by.must_operate()?;
     orgs::add_entry(desk, by, &form.parse()?).await
 }
 
-pub async fn enforce_org(desk: &Desk, by: By<'_>, form: &EnforceForm) -> Result<Enforced, OpError> {
+pub async fn enforce_org(
+    desk: &Desk,
+    by: OperatorActor<'_>,
+    form: &EnforceForm,
+) -> Result<Enforced, OpError> {
     by.must_operate()?;
     orgs::enforce(desk, by, &form.org, form.parse()?).await
 }
 
-pub async fn add_model(desk: &Desk, by: By<'_>, form: &model::AddForm) -> Result<String, OpError> {
+pub async fn add_model(desk: &Desk, by: OperatorActor<'_>, form: &model::AddForm) -> Result<String, OpError> {
     by.must_operate()?;
     models::add(desk, by, &form.model.parse()?).await
 }
 
-pub async fn save_model(desk: &Desk, by: By<'_>, form: &model::SaveForm) -> Ended<String, ModelForm> {
+pub async fn save_model(
+    desk: &Desk,
+    by: OperatorActor<'_>,
+    form: &model::SaveForm,
+) -> Ended<String, ModelForm> {
     by.must_operate()?;
     let outcome = models::save(desk, by, &form.parse()?).await?;
     Ok(with_form(outcome, |merged| ModelForm::of(&merged)))
 }
 
-pub async fn retire_model(desk: &Desk, by: By<'_>, form: &model::RetireForm) -> Result<String, OpError> {
+pub async fn retire_model(
+    desk: &Desk,
+    by: OperatorActor<'_>,
+    form: &model::RetireForm,
+) -> Result<String, OpError> {
     models::retire(desk, by, &form.id).await
 }
 
-pub async fn add_provider(desk: &Desk, by: By<'_>, form: &provider::AddForm) -> Result<Provider, OpError> {
+pub async fn add_provider(
+    desk: &Desk,
+    by: OperatorActor<'_>,
+    form: &provider::AddForm,
+) -> Result<Provider, OpError> {
     by.must_operate()?;
     providers::add(desk, by, &form.provider.parse()?).await
 }
 
 pub async fn save_provider(
     desk: &Desk,
-    by: By<'_>,
+    by: OperatorActor<'_>,
     form: &provider::SaveForm,
 ) -> Ended<ProviderSpec, ProviderForm> {
     by.must_operate()?;
@@ -137,13 +157,13 @@ pub async fn save_provider(
 
 pub async fn retire_provider(
     desk: &Desk,
-    by: By<'_>,
+    by: OperatorActor<'_>,
     form: &provider::RetireForm,
 ) -> Result<Retired, OpError> {
     providers::retire(desk, by, &form.id).await
 }
 
-pub async fn route_provider(desk: &Desk, by: By<'_>, form: &RouteForm) -> Result<Routed, OpError> {
+pub async fn route_provider(desk: &Desk, by: OperatorActor<'_>, form: &RouteForm) -> Result<Routed, OpError> {
     by.must_operate()?;
     providers::route(desk, by, &form.parse()?).await
 }

@@ -3,7 +3,7 @@
 use keydesk_core::forms::model::{AddForm, ModelForm, RetireForm, SaveForm};
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::models;
-use keydesk_core::ops::orgs::By;
+use keydesk_core::ops::orgs::OperatorActor;
 use leptos::prelude::*;
 
 use super::{edit_conflict, tell};
@@ -16,8 +16,8 @@ use crate::sealed::Tone;
 pub async fn add_model(form: AddForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
-        By::Operator(&caller).must_operate()?;
-        let id = models::add(&desk()?, By::Operator(&caller), &form.model.parse()?).await?;
+        OperatorActor::Operator(&caller).must_operate()?;
+        let id = models::add(&desk()?, OperatorActor::Operator(&caller), &form.model.parse()?).await?;
         tell(Tone::Good, format!("{id} is in the catalogue. Keys can now be allowed to use it."))?;
         Ok(LocalPath::models())
     })
@@ -28,8 +28,8 @@ pub async fn add_model(form: AddForm) -> Result<(), AppError> {
 pub async fn save_model(form: SaveForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
-        By::Operator(&caller).must_operate()?;
-        match models::save(&desk()?, By::Operator(&caller), &form.parse()?).await? {
+        OperatorActor::Operator(&caller).must_operate()?;
+        match models::save(&desk()?, OperatorActor::Operator(&caller), &form.parse()?).await? {
             Outcome::Saved(id) => {
                 tell(
                     Tone::Good,
@@ -50,7 +50,7 @@ pub async fn save_model(form: SaveForm) -> Result<(), AppError> {
 #[server(endpoint = "models/retire")]
 pub async fn retire_model(form: RetireForm) -> Result<(), AppError> {
     act(async {
-        let id = models::retire(&desk()?, By::Operator(&caller()?), &form.id).await?;
+        let id = models::retire(&desk()?, OperatorActor::Operator(&caller()?), &form.id).await?;
         tell(Tone::Good, format!("{id} is retired. Requests for it fail immediately."))?;
         Ok(LocalPath::models())
     })

@@ -5,7 +5,7 @@ use keydesk_core::forms::ledger::{EnforceForm, EnterForm};
 use keydesk_core::forms::org::{NewOrgForm, OrgStatusForm};
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::edit::Outcome;
-use keydesk_core::ops::orgs::{self, By, Entered, Owner};
+use keydesk_core::ops::orgs::{self, Entered, OperatorActor, Owner};
 use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 
@@ -45,8 +45,8 @@ pub async fn create_org(form: NewOrgForm) -> Result<(), AppError> {
     act(async {
         let desk = desk()?;
         let caller = caller()?;
-        By::Operator(&caller).must_operate()?;
-        let created = orgs::create(&desk, By::Operator(&caller), &form.parse()?).await?;
+        OperatorActor::Operator(&caller).must_operate()?;
+        let created = orgs::create(&desk, OperatorActor::Operator(&caller), &form.parse()?).await?;
         match created.owner {
             Owner::Joined(owner) => {
                 tell(Tone::Good, format!("{} is created. {owner} is its owner.", created.name))?;
@@ -69,7 +69,8 @@ pub async fn create_org(form: NewOrgForm) -> Result<(), AppError> {
 #[server(endpoint = "orgs/suspend")]
 pub async fn suspend_org(form: OrgStatusForm) -> Result<(), AppError> {
     act(async {
-        let name = orgs::suspend(&desk()?, By::Operator(&caller()?), &form.org, &form.reason).await?;
+        let name =
+            orgs::suspend(&desk()?, OperatorActor::Operator(&caller()?), &form.org, &form.reason).await?;
         tell(Tone::Good, format!("{name} is suspended. Requests with its keys fail immediately."))?;
         Ok(LocalPath::operator())
     })
@@ -79,7 +80,8 @@ pub async fn suspend_org(form: OrgStatusForm) -> Result<(), AppError> {
 #[server(endpoint = "orgs/resume")]
 pub async fn resume_org(form: OrgStatusForm) -> Result<(), AppError> {
     act(async {
-        let name = orgs::resume(&desk()?, By::Operator(&caller()?), &form.org, &form.reason).await?;
+        let name =
+            orgs::resume(&desk()?, OperatorActor::Operator(&caller()?), &form.org, &form.reason).await?;
         tell(Tone::Good, format!("{name} is resumed. Its keys work again."))?;
         Ok(LocalPath::operator())
     })
@@ -90,8 +92,8 @@ pub async fn resume_org(form: OrgStatusForm) -> Result<(), AppError> {
 pub async fn enter_balance(form: EnterForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
-        By::Operator(&caller).must_operate()?;
-        match orgs::add_entry(&desk()?, By::Operator(&caller), &form.parse()?).await? {
+        OperatorActor::Operator(&caller).must_operate()?;
+        match orgs::add_entry(&desk()?, OperatorActor::Operator(&caller), &form.parse()?).await? {
             Outcome::Saved(Entered { name, entry, left })
             | Outcome::Unchanged(Entered { name, entry, left }) => {
                 let amount = entry.amount;
@@ -117,8 +119,8 @@ pub async fn enter_balance(form: EnterForm) -> Result<(), AppError> {
 pub async fn enforce_balance(form: EnforceForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
-        By::Operator(&caller).must_operate()?;
-        let done = orgs::enforce(&desk()?, By::Operator(&caller), &form.org, form.parse()?).await?;
+        OperatorActor::Operator(&caller).must_operate()?;
+        let done = orgs::enforce(&desk()?, OperatorActor::Operator(&caller), &form.org, form.parse()?).await?;
         let (name, left) = (done.name, done.balance.left());
         if done.balance.refuses() {
             tell(

@@ -2,7 +2,7 @@
 
 use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
 use keydesk_core::ops::edit::Outcome;
-use keydesk_core::ops::orgs::By;
+use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::providers::{self, Retired, Routed};
 use leptos::prelude::*;
 
@@ -16,8 +16,9 @@ use crate::sealed::Tone;
 pub async fn add_provider(form: AddForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
-        By::Operator(&caller).must_operate()?;
-        let provider = providers::add(&desk()?, By::Operator(&caller), &form.provider.parse()?).await?;
+        OperatorActor::Operator(&caller).must_operate()?;
+        let provider =
+            providers::add(&desk()?, OperatorActor::Operator(&caller), &form.provider.parse()?).await?;
         let sentence = format!(
             "{} is saved with {}. Next, choose the models that it serves.",
             provider.name, provider.base_url
@@ -32,8 +33,8 @@ pub async fn add_provider(form: AddForm) -> Result<(), AppError> {
 pub async fn save_provider(form: SaveForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
-        By::Operator(&caller).must_operate()?;
-        match providers::save(&desk()?, By::Operator(&caller), &form.parse()?).await? {
+        OperatorActor::Operator(&caller).must_operate()?;
+        match providers::save(&desk()?, OperatorActor::Operator(&caller), &form.parse()?).await? {
             Outcome::Saved(spec) => {
                 let sentence = format!("{} is saved. New requests go to {}.", spec.name, spec.base_url);
                 tell(Tone::Good, sentence)?;
@@ -53,8 +54,8 @@ pub async fn save_provider(form: SaveForm) -> Result<(), AppError> {
 pub async fn route_models(form: RouteForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
-        By::Operator(&caller).must_operate()?;
-        let routed = providers::route(&desk()?, By::Operator(&caller), &form.parse()?).await?;
+        OperatorActor::Operator(&caller).must_operate()?;
+        let routed = providers::route(&desk()?, OperatorActor::Operator(&caller), &form.parse()?).await?;
         tell(Tone::Good, routed_words(&routed))?;
         Ok(LocalPath::providers().with_id(&form.id))
     })
@@ -65,7 +66,7 @@ pub async fn route_models(form: RouteForm) -> Result<(), AppError> {
 pub async fn retire_provider(form: RetireForm) -> Result<(), AppError> {
     act(async {
         let Retired { name, unrouted } =
-            providers::retire(&desk()?, By::Operator(&caller()?), &form.id).await?;
+            providers::retire(&desk()?, OperatorActor::Operator(&caller()?), &form.id).await?;
         let sentence = match unrouted.len() {
             0 => format!("{name} is retired. It served no models."),
             1 => format!("{name} is retired. {} is no longer served.", unrouted[0]),

@@ -505,7 +505,7 @@ mod tests {
             ),
             event(K::KeyEdited, [Change::replaced("note", "", "for the weekly run")]),
             event(K::KeyEdited, [Change::replaced("note", "", "long ".repeat(40))]),
-            event(K::KeyEdited, [Change::replaced("owner", "Never", "Nobody")]),
+            event(K::KeyEdited, [Change::replaced("owner", "Never", "No one")]),
             event(
                 K::KeyEdited,
                 [Change::replaced(

@@ -182,8 +182,8 @@ mod tests {
         ] {
             assert_eq!(parse_base_url(inside).unwrap_err().sentence(), LINK_LOCAL, "{inside}");
         }
-        for nobody in ["http://0.0.0.0", "http://[::]", "https://255.255.255.255", "https://224.0.0.1"] {
-            assert_eq!(parse_base_url(nobody).unwrap_err().sentence(), NO_HOST, "{nobody}");
+        for unusable in ["http://0.0.0.0", "http://[::]", "https://255.255.255.255", "https://224.0.0.1"] {
+            assert_eq!(parse_base_url(unusable).unwrap_err().sentence(), NO_HOST, "{unusable}");
         }
     }
 

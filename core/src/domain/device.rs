@@ -3,7 +3,7 @@
 
 /// Such as "Firefox on Linux".
 pub fn device_of(user_agent: &str) -> String {
-    let holds = |part: &str| user_agent.contains(part);
+    let contains = |part: &str| user_agent.contains(part);
     let first = |pairs: &[(&str, &'static str)]| {
         pairs.iter().find(|(part, _)| user_agent.contains(part)).map(|(_, word)| *word)
     };
@@ -23,7 +23,7 @@ pub fn device_of(user_agent: &str) -> String {
         ("Chrome/", "Chrome"),
         ("curl/", "curl"),
     ])
-    .or_else(|| (holds("Safari/") && holds("Version/")).then_some("Safari"));
+    .or_else(|| (contains("Safari/") && contains("Version/")).then_some("Safari"));
     let system = first(&[
         ("iPhone", "iPhone"),
         ("iPad", "iPad"),

@@ -69,7 +69,7 @@ impl Entry {
     }
 
     /// `a credit of $50.00`, for sentences.
-    pub fn told(&self) -> String {
+    pub fn description(&self) -> String {
         match self.kind {
             EntryKind::Opening => "the opening entry".into(),
             EntryKind::Credit => format!("a credit of {}", self.amount),

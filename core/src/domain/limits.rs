@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::money::Money;
-use super::numbers::{Mistake, grouped, read_billionths};
+use super::numbers::{NumberError, grouped, read_billionths};
 use super::parse_error::ParseError;
 use super::window::Period;
 
@@ -17,14 +17,14 @@ const MAX: i64 = 1_000_000_000;
 pub fn parse_count(text: &str) -> Result<i64, ParseError> {
     let billionths = read_billionths(text).map_err(|field_error| {
         ParseError::new(match field_error {
-            Mistake::Empty => "The number is empty. Enter one, such as 60, or choose No limit.",
-            Mistake::Negative => "The number is negative. Enter 1 or more, or choose No limit.",
-            Mistake::Separator => {
+            NumberError::Empty => "The number is empty. Enter one, such as 60, or choose No limit.",
+            NumberError::Negative => "The number is negative. Enter 1 or more, or choose No limit.",
+            NumberError::Separator => {
                 "The number can be read in two ways. Write 1,000 or 1000, with a comma or a space only before every three digits."
             }
-            Mistake::Junk => "This is not a number. Enter digits, such as 60, 1,000, 10k or 1.5m.",
-            Mistake::TooFine => NOT_WHOLE,
-            Mistake::TooLarge => TOO_LARGE,
+            NumberError::Junk => "This is not a number. Enter digits, such as 60, 1,000, 10k or 1.5m.",
+            NumberError::TooFine => NOT_WHOLE,
+            NumberError::TooLarge => TOO_LARGE,
         })
     })?;
     if billionths % 1_000_000_000 != 0 {

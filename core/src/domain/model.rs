@@ -3,9 +3,11 @@
 use super::audit::{Change, ChangeValue};
 use super::edit::{EditField, Editable, edit_field};
 use super::ids::ProviderId;
+use super::key_format::refuse_secret;
 use super::money::Money;
 use super::numbers::{grouped, read_billionths};
 use super::parse_error::ParseError;
+use super::person::visible_name;
 use super::provider::ListedProvider;
 use super::scope::ModelPattern;
 
@@ -21,7 +23,7 @@ pub struct Model {
     pub route: Option<ProviderId>,
     /// What that provider calls it; empty when it has the same name there.
     pub upstream_name: String,
-    /// Output tokens that are held for a request which names no maximum itself.
+    /// Output tokens reserved for a request that sets no maximum.
     pub default_output_tokens: i64,
 }
 
@@ -103,7 +105,10 @@ impl Editable for Model {
         edit_field!("input", input_price, |model, _| format!("${}", model.input_price.input()).into()),
         edit_field!("output", output_price, |model, _| format!("${}", model.output_price.input()).into()),
         edit_field!("cached", cached_price, |model, _| format!("${}", model.cached_price.input()).into()),
-        edit_field!("held", default_output_tokens, |model, _| grouped(model.default_output_tokens).into()),
+        edit_field!("default_output_tokens", default_output_tokens, |model, _| grouped(
+            model.default_output_tokens
+        )
+        .into()),
     ];
 }
 
@@ -112,10 +117,39 @@ pub fn check_model_id(text: &str) -> Result<(), ParseError> {
     ModelPattern::parse(text)?;
     if text.contains('*') {
         return Err(ParseError::new(
-            "A model's id cannot hold a *: a * stands for any run of characters in a scope.",
+            "A model's id cannot contain a *: it stands for any run of characters in a scope.",
         ));
     }
     Ok(())
+}
+
+/// # Errors
+/// When it is empty, or like `check_model_id`.
+pub fn parse_model_id(text: &str) -> Result<String, ParseError> {
+    let id = text.trim();
+    if id.is_empty() {
+        return Err(ParseError::new(
+            "The model's name is empty. Enter the name that clients send, such as gpt-5.",
+        ));
+    }
+    check_model_id(id).map(|()| id.to_owned())
+}
+
+/// The provider's name for a model; empty is the same name.
+///
+/// # Errors
+/// Like `check_model_id`.
+pub fn parse_upstream_name(text: &str) -> Result<String, ParseError> {
+    let name = text.trim();
+    if name.is_empty() { Ok(String::new()) } else { check_model_id(name).map(|()| name.to_owned()) }
+}
+
+pub const MAX_VENDOR: usize = 60;
+
+/// # Errors
+/// When nothing of it is visible, it is too long, or it looks like a secret.
+pub fn parse_vendor(text: &str) -> Result<String, ParseError> {
+    visible_name(text, "Vendor", MAX_VENDOR).and_then(refuse_secret)
 }
 
 /// The model that answers while an installation has no provider.
@@ -144,19 +178,22 @@ pub struct KnownModel {
 }
 
 /// More than any model gives out today.
-const MAX_HELD: i64 = 1_000_000;
+const MAX_OUTPUT_TOKENS: i64 = 1_000_000;
 
-/// How many output tokens a request without a maximum of its own holds.
+/// How many output tokens are reserved for a request that sets no maximum.
+///
+/// # Errors
+/// When it is no whole number from 1 to 1,000,000.
 pub fn parse_output_tokens(text: &str) -> Result<i64, ParseError> {
     const WHOLE: u128 = 1_000_000_000;
     let wrong = || {
         ParseError::new(format!(
             "Type a whole number of tokens from 1 to {}, such as 1,000 or 4k.",
-            grouped(MAX_HELD)
+            grouped(MAX_OUTPUT_TOKENS)
         ))
     };
     let billionths = read_billionths(text).map_err(|_| wrong())?;
     let count = i64::try_from(billionths / WHOLE).map_err(|_| wrong())?;
-    let fits = billionths % WHOLE == 0 && (1..=MAX_HELD).contains(&count);
+    let fits = billionths % WHOLE == 0 && (1..=MAX_OUTPUT_TOKENS).contains(&count);
     if fits { Ok(count) } else { Err(wrong()) }
 }

@@ -8,7 +8,7 @@ use std::iter::Sum;
 
 use serde::{Deserialize, Serialize};
 
-use super::numbers::{Mistake, grouped, read_billionths};
+use super::numbers::{NumberError, grouped, read_billionths};
 use super::parse_error::ParseError;
 
 const NANOS_PER_DOLLAR: i64 = 1_000_000_000;
@@ -44,7 +44,7 @@ impl Money {
             .ok()
             .filter(|nanos| *nanos <= MAX_DOLLARS * NANOS_PER_DOLLAR)
             .map(Money)
-            .ok_or_else(|| ParseError::new(sentence(Mistake::TooLarge)))
+            .ok_or_else(|| ParseError::new(sentence(NumberError::TooLarge)))
     }
 
     /// The exact amount for a text input: `50`, `12.5`, `0.0000001`.
@@ -104,7 +104,9 @@ impl Money {
 pub fn parse_budget(text: &str) -> Result<Money, ParseError> {
     match Money::parse(text) {
         Ok(Money::ZERO) => Err(ParseError::new(MORE_THAN_ZERO)),
-        Err(error) if error.sentence() == sentence(Mistake::Negative) => Err(ParseError::new(MORE_THAN_ZERO)),
+        Err(error) if error.sentence() == sentence(NumberError::Negative) => {
+            Err(ParseError::new(MORE_THAN_ZERO))
+        }
         parsed => parsed,
     }
 }
@@ -148,16 +150,16 @@ fn four_digits(nanos: u64) -> u64 {
     (nanos + unit / 2) / unit * unit
 }
 
-fn sentence(field_error: Mistake) -> &'static str {
+fn sentence(field_error: NumberError) -> &'static str {
     match field_error {
-        Mistake::Empty => "The amount is empty. Enter dollars, such as 12.50.",
-        Mistake::Negative => "The amount is negative. Enter more than $0.",
-        Mistake::Separator => {
+        NumberError::Empty => "The amount is empty. Enter dollars, such as 12.50.",
+        NumberError::Negative => "The amount is negative. Enter more than $0.",
+        NumberError::Separator => {
             "The amount can be read in two ways. Write 1,234.56: a comma or a space before every three digits, and a point before decimals."
         }
-        Mistake::Junk => "This is not an amount. Enter dollars, such as 12.50, 1,000 or 2k.",
-        Mistake::TooFine => "The amount has more than 9 decimals. Enter 9 or fewer.",
-        Mistake::TooLarge => "The amount is more than $1,000,000,000. Enter that or less.",
+        NumberError::Junk => "This is not an amount. Enter dollars, such as 12.50, 1,000 or 2k.",
+        NumberError::TooFine => "The amount has more than 9 decimals. Enter 9 or fewer.",
+        NumberError::TooLarge => "The amount is more than $1,000,000,000. Enter that or less.",
     }
 }
 
@@ -197,20 +199,20 @@ mod tests {
     #[test]
     fn a_decimal_comma_is_refused_and_not_read_as_a_larger_amount() {
         for text in ["1,5", "12,50", "1.234,56", "1,,000", ",5", "1,000,00", "0001,000", "1, 000"] {
-            assert_eq!(rejection(text), sentence(Mistake::Separator), "{text}");
+            assert_eq!(rejection(text), sentence(NumberError::Separator), "{text}");
         }
     }
 
     #[test]
     fn every_mistake_has_its_own_sentence() {
         for (texts, field_error) in [
-            (&["", "  ", "$", "$ "][..], Mistake::Empty),
-            (&["-1", "$-1", "-$1", "−3"], Mistake::Negative),
-            (&["abc", "1.2.3", ".", "1e9", "$$5", "5€", "k", "1kk", "٣", "+1", "inf"], Mistake::Junk),
-            (&["0.0000000001"], Mistake::TooFine),
+            (&["", "  ", "$", "$ "][..], NumberError::Empty),
+            (&["-1", "$-1", "-$1", "−3"], NumberError::Negative),
+            (&["abc", "1.2.3", ".", "1e9", "$$5", "5€", "k", "1kk", "٣", "+1", "inf"], NumberError::Junk),
+            (&["0.0000000001"], NumberError::TooFine),
             (
                 &["1,000,000,000.01", "1001m", "99999999999999999999m", "999999999999999999999"],
-                Mistake::TooLarge,
+                NumberError::TooLarge,
             ),
         ] {
             for text in texts {

@@ -2,7 +2,7 @@
 
 /// What is wrong with a written number; each field has its own sentence for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mistake {
+pub(crate) enum NumberError {
     Empty,
     Negative,
     Separator,
@@ -13,13 +13,13 @@ pub(crate) enum Mistake {
 
 /// Reads a written number (`1,234.5`, `10k`, `1.5m`) as exact billionths, so that no float is needed.
 /// Separators must stand before groups of three digits: a decimal comma (`1,5`) must not become 15.
-pub(crate) fn read_billionths(text: &str) -> Result<u128, Mistake> {
+pub(crate) fn read_billionths(text: &str) -> Result<u128, NumberError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Mistake::Empty);
+        return Err(NumberError::Empty);
     }
     if text.starts_with(['-', '−']) {
-        return Err(Mistake::Negative);
+        return Err(NumberError::Negative);
     }
     let (number, times) = match text.strip_suffix(['k', 'K']) {
         Some(number) => (number.trim_end(), 1_000),
@@ -30,29 +30,29 @@ pub(crate) fn read_billionths(text: &str) -> Result<u128, Mistake> {
     };
     let known = |c: char| c.is_ascii_digit() || c == '.' || is_separator(c);
     if !number.chars().all(known) || !number.contains(|c: char| c.is_ascii_digit()) {
-        return Err(Mistake::Junk);
+        return Err(NumberError::Junk);
     }
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
     if decimals.contains('.') {
-        return Err(Mistake::Junk);
+        return Err(NumberError::Junk);
     }
     let mut groups = whole.split(is_separator);
     let first = groups.next().unwrap_or_default();
     let in_threes = groups.clone().all(|group| group.len() == 3);
     let alone = groups.next().is_none();
     if decimals.contains(is_separator) || !(alone || in_threes && (1..=3).contains(&first.len())) {
-        return Err(Mistake::Separator);
+        return Err(NumberError::Separator);
     }
     if decimals.len() > 9 {
-        return Err(Mistake::TooFine);
+        return Err(NumberError::TooFine);
     }
     let digits: String = whole.chars().filter(char::is_ascii_digit).collect();
     let digits = digits.trim_start_matches('0');
     // Twenty digits are far past every limit here and leave room in the product below.
     if digits.len() > 20 {
-        return Err(Mistake::TooLarge);
+        return Err(NumberError::TooLarge);
     }
-    let scaled: u128 = format!("0{digits}{decimals:0<9}").parse().map_err(|_| Mistake::Junk)?;
+    let scaled: u128 = format!("0{digits}{decimals:0<9}").parse().map_err(|_| NumberError::Junk)?;
     Ok(scaled * times)
 }
 

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use super::audit::{Change, ChangeValue};
 use super::edit::{EditField, Editable, edit_field};
 use super::ids::ProviderId;
+use super::key_format::refuse_secret;
+use super::numbers::{grouped, read_billionths};
 use super::parse_error::ParseError;
+use super::person::visible_name;
 
 /// Whose protocol a provider speaks. A request is passed on in the protocol it came in; nothing is translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +74,75 @@ pub fn check_credential_env(text: &str) -> Result<(), ParseError> {
     ))
 }
 
+pub const MAX_PROVIDER_NAME: usize = 60;
+
+/// # Errors
+/// When nothing of it is visible, it is too long, or it looks like a secret.
+pub fn parse_provider_name(text: &str) -> Result<String, ParseError> {
+    visible_name(text, "Name", MAX_PROVIDER_NAME).and_then(refuse_secret)
+}
+
+/// # Errors
+/// When the installation speaks no such protocol.
+pub fn parse_protocol(text: &str) -> Result<ProviderKind, ParseError> {
+    ProviderKind::parse(text).ok_or_else(|| ParseError::new("Choose one of these protocols."))
+}
+
+/// # Errors
+/// Like `check_credential_env`.
+pub fn parse_credential_env(text: &str) -> Result<String, ParseError> {
+    let name = text.trim();
+    check_credential_env(name).map(|()| name.to_owned())
+}
+
+/// Milliseconds, from 1 to 60 seconds.
+///
+/// # Errors
+/// When it is no number of seconds in these bounds, with three decimals at most.
+pub fn parse_connect_timeout(text: &str) -> Result<i64, ParseError> {
+    parse_seconds(text, 60)
+}
+
+/// Milliseconds, from 1 to 600 seconds.
+///
+/// # Errors
+/// Like `parse_connect_timeout`.
+pub fn parse_idle_timeout(text: &str) -> Result<i64, ParseError> {
+    parse_seconds(text, 600)
+}
+
+/// Milliseconds, from 1 to 3,600 seconds.
+///
+/// # Errors
+/// Like `parse_connect_timeout`.
+pub fn parse_total_timeout(text: &str) -> Result<i64, ParseError> {
+    parse_seconds(text, 3_600)
+}
+
+fn parse_seconds(text: &str, max: i64) -> Result<i64, ParseError> {
+    const PER_MS: u128 = 1_000_000;
+    let wrong = || ParseError::new(format!("Enter a number of seconds from 1 to {}.", grouped(max)));
+    let billionths = read_billionths(text).map_err(|_| wrong())?;
+    let ms = i64::try_from(billionths / PER_MS).map_err(|_| wrong())?;
+    let fits = billionths % PER_MS == 0 && (1_000..=max * 1_000).contains(&ms);
+    if fits { Ok(ms) } else { Err(wrong()) }
+}
+
+/// Both in milliseconds.
+///
+/// # Errors
+/// When the idle timeout is the longer one.
+pub fn check_timeouts(idle_ms: i64, total_ms: i64) -> Result<(), ParseError> {
+    if idle_ms <= total_ms {
+        return Ok(());
+    }
+    Err(ParseError::new(format!(
+        "The total timeout is {} seconds, so a longer idle timeout has no effect. Enter {} or more for the total timeout.",
+        seconds(total_ms),
+        seconds(idle_ms)
+    )))
+}
+
 /// A provider in use.
 #[derive(Clone, Debug)]
 pub struct ListedProvider {
@@ -94,6 +166,12 @@ pub struct ProviderSpec {
 }
 
 impl ProviderSpec {
+    /// With the default timeouts and no credential.
+    pub fn new(name: String, kind: ProviderKind, base_url: String) -> Self {
+        let credential_env = String::new();
+        Self { name, kind, base_url, credential_env, connect_ms: 5_000, idle_ms: 60_000, whole_ms: 600_000 }
+    }
+
     pub fn of(provider: &Provider) -> Self {
         let Provider { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, .. } =
             provider.clone();

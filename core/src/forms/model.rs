@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::parts::{Take, drawn};
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::ProviderId;
-use crate::domain::key_format::refuse_secret;
-use crate::domain::model::{DEFAULT_OUTPUT_TOKENS, EditModel, Model, check_model_id, parse_output_tokens};
+use crate::domain::model::{
+    DEFAULT_OUTPUT_TOKENS, EditModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name,
+    parse_vendor,
+};
 use crate::domain::money::Money;
 use crate::domain::numbers::grouped;
 use crate::domain::parse_error::ParseError;
-use crate::domain::person::visible_name;
 
-pub const MAX_VENDOR: usize = 60;
 pub const MAX_MODEL_ID: usize = 100;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
@@ -30,14 +30,14 @@ pub struct ModelForm {
     pub input: String,
     pub output: String,
     pub cached: String,
-    /// Output tokens that are held for a request which names no maximum itself.
-    pub held: String,
+    /// Output tokens that are default_output_tokens for a request which names no maximum itself.
+    pub default_output_tokens: String,
 }
 
 impl ModelForm {
     /// What a new one starts with.
     pub fn with_defaults() -> Self {
-        Self { held: grouped(DEFAULT_OUTPUT_TOKENS), ..Self::default() }
+        Self { default_output_tokens: grouped(DEFAULT_OUTPUT_TOKENS), ..Self::default() }
     }
 
     /// The form that would change nothing.
@@ -50,7 +50,7 @@ impl ModelForm {
             input: model.input_price.input(),
             output: model.output_price.input(),
             cached: model.cached_price.input(),
-            held: grouped(model.default_output_tokens),
+            default_output_tokens: grouped(model.default_output_tokens),
         }
     }
 
@@ -60,17 +60,8 @@ impl ModelForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<Model, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let id = self.id.trim();
-        let checked = if id.is_empty() {
-            Err(ParseError::new(
-                "The model's name is empty. Enter the name that clients send, such as gpt-5.",
-            ))
-        } else {
-            check_model_id(id)
-        };
-        errors.take("id", checked);
-        let vendor =
-            errors.take("vendor", visible_name(&self.vendor, "Vendor", MAX_VENDOR).and_then(refuse_secret));
+        let id = errors.take("id", parse_model_id(&self.id));
+        let provider = errors.take("vendor", parse_vendor(&self.vendor));
         let route = match self.route.as_str() {
             "" => Some(None),
             text => match ProviderId::parse(text) {
@@ -79,34 +70,26 @@ impl ModelForm {
                     .take("route", Err(ParseError::new("Choose one of these providers, or Not served."))),
             },
         };
-        let upstream = self.upstream.trim();
-        if !upstream.is_empty() {
-            errors.take("upstream", check_model_id(upstream));
-        }
+        let upstream_name = errors.take("upstream", parse_upstream_name(&self.upstream));
         let input_price = errors.take("input", Money::parse(&self.input));
         let output_price = errors.take("output", Money::parse(&self.output));
         let cached_price = errors.take("cached", Money::parse(&self.cached));
-        let default_output_tokens = errors.take("held", parse_output_tokens(&self.held));
-        match (vendor, route, input_price, output_price, cached_price, default_output_tokens) {
-            (
-                Some(provider),
-                Some(route),
-                Some(input_price),
-                Some(output_price),
-                Some(cached_price),
-                Some(default_output_tokens),
-            ) if errors.is_empty() => Ok(Model {
-                id: id.to_owned(),
-                provider,
-                input_price,
-                output_price,
-                cached_price,
-                route,
-                upstream_name: if upstream == id { String::new() } else { upstream.to_owned() },
-                default_output_tokens,
-            }),
-            _ => Err(errors),
-        }
+        let default_output_tokens =
+            errors.take("default_output_tokens", parse_output_tokens(&self.default_output_tokens));
+        let model = || {
+            let id = id?;
+            Some(Model {
+                upstream_name: upstream_name.filter(|name| *name != id).unwrap_or_default(),
+                id,
+                provider: provider?,
+                input_price: input_price?,
+                output_price: output_price?,
+                cached_price: cached_price?,
+                route: route?,
+                default_output_tokens: default_output_tokens?,
+            })
+        };
+        if errors.is_empty() { model().ok_or(errors) } else { Err(errors) }
     }
 }
 
@@ -172,7 +155,7 @@ mod tests {
             id: "meta/llama-4".into(),
             route: id.to_string(),
             upstream: "accounts/x/llama-4".into(),
-            held: "4k".into(),
+            default_output_tokens: "4k".into(),
             cached: "0.000000001".into(),
             ..form()
         };
@@ -190,7 +173,10 @@ mod tests {
 
     #[test]
     fn every_mistake_is_found_at_once_beside_its_field() {
-        assert_eq!(wrong(&ModelForm::default()), ["id", "vendor", "input", "output", "cached", "held"]);
+        assert_eq!(
+            wrong(&ModelForm::default()),
+            ["id", "vendor", "input", "output", "cached", "default_output_tokens"]
+        );
         let all = ModelForm {
             id: "gpt-*".into(),
             vendor: "Open\u{202e}AI".into(),
@@ -199,11 +185,18 @@ mod tests {
             input: "-1".into(),
             output: "1,5".into(),
             cached: "0.0000000001".into(),
-            held: "0".into(),
+            default_output_tokens: "0".into(),
         };
-        assert_eq!(wrong(&all), ["id", "vendor", "route", "upstream", "input", "output", "cached", "held"]);
-        for held in ["", "1.5", "1000001", "many"] {
-            assert_eq!(wrong(&ModelForm { held: held.into(), ..form() }), ["held"], "{held}");
+        assert_eq!(
+            wrong(&all),
+            ["id", "vendor", "route", "upstream", "input", "output", "cached", "default_output_tokens"]
+        );
+        for default_output_tokens in ["", "1.5", "1000001", "many"] {
+            assert_eq!(
+                wrong(&ModelForm { default_output_tokens: default_output_tokens.into(), ..form() }),
+                ["default_output_tokens"],
+                "{default_output_tokens}"
+            );
         }
     }
 }

@@ -8,20 +8,12 @@ use super::parts::{Take, drawn};
 use crate::domain::base_url::parse_base_url;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::ProviderId;
-use crate::domain::key_format::{looks_like_secret, refuse_secret};
-use crate::domain::numbers::{grouped, read_billionths};
-use crate::domain::parse_error::ParseError;
-use crate::domain::person::visible_name;
+use crate::domain::key_format::looks_like_secret;
 use crate::domain::provider::{
-    EditProvider, ProviderKind, ProviderSpec, RouteModels, check_credential_env, seconds,
+    EditProvider, ProviderKind, ProviderSpec, RouteModels, check_timeouts, parse_connect_timeout,
+    parse_credential_env, parse_idle_timeout, parse_protocol, parse_provider_name, parse_total_timeout,
+    seconds,
 };
-
-pub const MAX_PROVIDER_NAME: usize = 60;
-
-/// Seconds: the fewest is 1 everywhere.
-const MAX_CONNECT: i64 = 60;
-const MAX_IDLE: i64 = 600;
-const MAX_WHOLE: i64 = 3_600;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +33,7 @@ pub struct ProviderForm {
 impl ProviderForm {
     /// What a new one starts with.
     pub fn with_defaults() -> Self {
-        let kind = ProviderKind::OpenAi.as_str().to_owned();
-        Self { kind, connect: "5".into(), idle: "60".into(), whole: "600".into(), ..Self::default() }
+        Self::of(&ProviderSpec::new(String::new(), ProviderKind::OpenAi, String::new()))
     }
 
     /// The form that would change nothing.
@@ -62,42 +53,28 @@ impl ProviderForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<ProviderSpec, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let name =
-            errors.take("name", visible_name(&self.name, "Name", MAX_PROVIDER_NAME).and_then(refuse_secret));
-        let kind =
-            ProviderKind::parse(&self.kind).ok_or_else(|| ParseError::new("Choose one of these protocols."));
-        let kind = errors.take("kind", kind);
+        let name = errors.take("name", parse_provider_name(&self.name));
+        let kind = errors.take("kind", parse_protocol(&self.kind));
         let base_url = errors.take("base_url", parse_base_url(&self.base_url));
-        let credential_env = self.credential_env.trim();
-        let credential = errors.take("credential_env", check_credential_env(credential_env));
-        let connect = errors.take("connect", parse_seconds(&self.connect, MAX_CONNECT));
-        let idle = errors.take("idle", parse_seconds(&self.idle, MAX_IDLE));
-        let whole = errors.take("whole", parse_seconds(&self.whole, MAX_WHOLE));
-        if let (Some(idle), Some(whole)) = (idle, whole)
-            && idle > whole
-        {
-            let sentence = format!(
-                "The total timeout is {} seconds, so a longer idle timeout has no effect. Enter {} or more for the total timeout.",
-                seconds(whole),
-                seconds(idle)
-            );
-            errors.push(FieldError::new("whole", ParseError::new(sentence)));
+        let credential_env = errors.take("credential_env", parse_credential_env(&self.credential_env));
+        let connect_ms = errors.take("connect", parse_connect_timeout(&self.connect));
+        let idle_ms = errors.take("idle", parse_idle_timeout(&self.idle));
+        let whole_ms = errors.take("whole", parse_total_timeout(&self.whole));
+        if let (Some(idle_ms), Some(whole_ms)) = (idle_ms, whole_ms) {
+            errors.take("whole", check_timeouts(idle_ms, whole_ms));
         }
-        match (name, kind, base_url, credential, connect, idle, whole) {
-            (
-                Some(name),
-                Some(kind),
-                Some(base_url),
-                Some(()),
-                Some(connect_ms),
-                Some(idle_ms),
-                Some(whole_ms),
-            ) if errors.is_empty() => {
-                let credential_env = credential_env.to_owned();
-                Ok(ProviderSpec { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms })
-            }
-            _ => Err(errors),
-        }
+        let spec = || {
+            Some(ProviderSpec {
+                name: name?,
+                kind: kind?,
+                base_url: base_url?,
+                credential_env: credential_env?,
+                connect_ms: connect_ms?,
+                idle_ms: idle_ms?,
+                whole_ms: whole_ms?,
+            })
+        };
+        if errors.is_empty() { spec().ok_or(errors) } else { Err(errors) }
     }
 
     /// For a page that shows what was typed: without what may be a credential that landed in the wrong field.
@@ -113,16 +90,6 @@ impl ProviderForm {
         }
         self
     }
-}
-
-/// Milliseconds, from seconds with up to three decimals.
-fn parse_seconds(text: &str, max: i64) -> Result<i64, ParseError> {
-    const PER_MS: u128 = 1_000_000;
-    let wrong = || ParseError::new(format!("Enter a number of seconds from 1 to {}.", grouped(max)));
-    let billionths = read_billionths(text).map_err(|_| wrong())?;
-    let ms = i64::try_from(billionths / PER_MS).map_err(|_| wrong())?;
-    let fits = billionths % PER_MS == 0 && (1_000..=max * 1_000).contains(&ms);
-    if fits { Ok(ms) } else { Err(wrong()) }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

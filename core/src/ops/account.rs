@@ -49,7 +49,7 @@ pub struct NameForm {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PasswordForm {
-    /// The present password.
+    /// The current password.
     pub current: Hidden,
     /// For those who have a second factor.
     pub code: Hidden,
@@ -97,7 +97,7 @@ pub async fn rename(desk: &Desk, caller: &Caller, form: &NameForm) -> Result<(),
 /// Sets a new password and ends every session of the person; the one that asked begins again with what this gives back.
 ///
 /// # Errors
-/// `Invalid` when the present password (or code) is wrong, or the new one is refused; `TooMany` after many wrong ones.
+/// `Invalid` when the current password (or code) is wrong, or the new one is refused; `TooMany` after many wrong ones.
 pub async fn change_password(
     desk: &Desk,
     caller: &Caller,
@@ -108,7 +108,7 @@ pub async fn change_password(
     check_new_of(form.password.as_str(), &[&person.email, &person.name], person.second_factor)
         .map_err(|problem| OpError::say("password", problem.to_string()))?;
     if form.password == form.current {
-        return Err(OpError::say("password", "This is your present password. Choose another."));
+        return Err(OpError::say("password", "This is your current password. Choose another."));
     }
     let reauth = Reauth { password: form.current.clone(), code: form.code.clone() };
     let (caller, verified) = reauthenticate_always(desk, caller, &reauth, ("current", "code")).await?;

@@ -34,9 +34,9 @@ struct Entry {
     /// What that provider calls it. Not there: as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
-    /// Output tokens that are held for a request which names no maximum itself. Not there: as it was.
+    /// Output tokens reserved for a request that sets no maximum. Not there: as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    held: Option<i64>,
+    default_output_tokens: Option<i64>,
 }
 
 /// A model as a file has it.
@@ -47,8 +47,8 @@ pub struct Imported {
     /// What the file says about its route: a provider's name, or nothing when not served.
     pub route: Option<String>,
     /// Whether the file says what its provider calls it, and how much is held for it.
-    pub says_upstream: bool,
-    pub says_held: bool,
+    pub sets_upstream: bool,
+    pub sets_default_output: bool,
 }
 
 /// # Errors
@@ -78,12 +78,13 @@ fn read_entry(entry: Entry) -> Result<Imported, String> {
         check_model_id(name).map_err(|problem| wrong("upstream", &problem))?;
         model.upstream_name = name.to_owned();
     }
-    if let Some(held) = entry.held {
-        model.default_output_tokens =
-            parse_output_tokens(&held.to_string()).map_err(|problem| wrong("held", &problem))?;
+    if let Some(default_output_tokens) = entry.default_output_tokens {
+        model.default_output_tokens = parse_output_tokens(&default_output_tokens.to_string())
+            .map_err(|problem| wrong("default_output_tokens", &problem))?;
     }
-    let (says_upstream, says_held) = (entry.upstream.is_some(), entry.held.is_some());
-    Ok(Imported { model, route: entry.route, says_upstream, says_held })
+    let (sets_upstream, sets_default_output) =
+        (entry.upstream.is_some(), entry.default_output_tokens.is_some());
+    Ok(Imported { model, route: entry.route, sets_upstream, sets_default_output })
 }
 
 /// The form that `read` takes.
@@ -98,7 +99,7 @@ pub fn write(list: &[KnownModel]) -> String {
             cached: model.cached_price.input(),
             route: served_by.clone(),
             upstream: (!model.upstream_name.is_empty()).then(|| model.upstream_name.clone()),
-            held: Some(model.default_output_tokens),
+            default_output_tokens: Some(model.default_output_tokens),
         })
         .collect();
     serde_json::to_string_pretty(&entries).unwrap_or_default()
@@ -116,14 +117,14 @@ pub async fn import(desk: &Desk, list: &[Imported], only: bool) -> Result<usize,
     let there = models::list(&mut tx).await?;
     let there: BTreeMap<&str, &Model> = there.iter().map(|model| (model.id.as_str(), model)).collect();
     let (mut events, names) = (Vec::new(), names_of(&mut tx).await?);
-    for Imported { model, route, says_upstream, says_held } in list {
+    for Imported { model, route, sets_upstream, sets_default_output } in list {
         let mut model = model.clone();
         if let Some(known) = there.get(model.id.as_str()) {
             model.route.clone_from(&known.route);
-            if !says_upstream {
+            if !sets_upstream {
                 model.upstream_name.clone_from(&known.upstream_name);
             }
-            if !says_held {
+            if !sets_default_output {
                 model.default_output_tokens = known.default_output_tokens;
             }
         }
@@ -198,10 +199,10 @@ mod tests {
     #[test]
     fn a_file_may_say_who_serves_a_model_and_under_which_name() {
         let file = r#"[{"id": "a/b", "provider": "Meta", "input": "1", "output": "2", "cached": "0.1",
-            "route": "Fireworks", "upstream": "accounts/x/b", "held": 4000}]"#;
+            "route": "Fireworks", "upstream": "accounts/x/b", "default_output_tokens": 4000}]"#;
         let [entry] = &read(file).unwrap()[..] else { panic!("one entry") };
         assert_eq!(
-            (entry.route.as_deref(), entry.says_upstream, entry.says_held),
+            (entry.route.as_deref(), entry.sets_upstream, entry.sets_default_output),
             (Some("Fireworks"), true, true)
         );
         assert_eq!((entry.model.name_upstream(), entry.model.default_output_tokens), ("accounts/x/b", 4_000));
@@ -218,7 +219,11 @@ mod tests {
             ))
         };
         assert!(entry("gpt-*", "").unwrap_err().starts_with("gpt-*: id:"));
-        assert!(entry("gpt-5", r#", "held": 0"#).unwrap_err().starts_with("gpt-5: held:"));
+        assert!(
+            entry("gpt-5", r#", "default_output_tokens": 0"#)
+                .unwrap_err()
+                .starts_with("gpt-5: default_output_tokens:")
+        );
         assert!(entry("gpt-5", r#", "upstream": "a b""#).unwrap_err().starts_with("gpt-5: upstream:"));
         assert!(entry("gpt-5", r#", "x": 1"#).is_err());
         assert!(entry("gpt-5", "").is_ok());

@@ -33,7 +33,7 @@ pub async fn new_setup(desk: &Desk) -> Result<Option<String>, OpError> {
     let now = desk.now();
     let token = new_token(desk);
     let mut tx = desk.db.write().await?;
-    if !people::nobody_yet(&mut tx).await? {
+    if !people::none_yet(&mut tx).await? {
         return Ok(None);
     }
     let expires_at = now.plus_ms(SETUP_HOURS * HOUR_MS);

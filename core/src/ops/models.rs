@@ -4,7 +4,7 @@
 use super::OpError;
 use super::access::Caller;
 use super::edit::{Outcome, conflict, lost_race};
-use super::orgs::By;
+use super::orgs::OperatorActor;
 use super::providers::{Names, named, names_of, route_event, unknown};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
@@ -29,7 +29,7 @@ pub struct ModelsView {
 /// # Errors
 /// `NotFound` for who is no operator, here and below.
 pub async fn list(desk: &Desk, caller: &Caller, filter: &ModelFilter) -> Result<ModelsView, OpError> {
-    By::Operator(caller).must_operate()?;
+    OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     // A few hundred at most: the forms of keys show them all, too.
     let mut models = models::list_known(&mut read).await?;
@@ -57,14 +57,14 @@ pub struct ModelFormView {
 }
 
 pub async fn blank(desk: &Desk, caller: &Caller) -> Result<ModelFormView, OpError> {
-    By::Operator(caller).must_operate()?;
+    OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     view(&mut read, caller, None).await
 }
 
 /// What the pages of one model are drawn from.
 pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ModelFormView, OpError> {
-    By::Operator(caller).must_operate()?;
+    OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let known = find(&mut read, id).await?;
     view(&mut read, caller, Some(known)).await
@@ -83,7 +83,7 @@ async fn view(
 ///
 /// # Errors
 /// `Invalid` when the id is in the catalogue already.
-pub async fn add(desk: &Desk, by: By<'_>, model: &Model) -> Result<String, OpError> {
+pub async fn add(desk: &Desk, by: OperatorActor<'_>, model: &Model) -> Result<String, OpError> {
     by.must_operate()?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
@@ -103,7 +103,11 @@ pub async fn add(desk: &Desk, by: By<'_>, model: &Model) -> Result<String, OpErr
 ///
 /// # Errors
 /// `Invalid` when its provider is gone; `NotFound` when it was retired meanwhile.
-pub async fn save(desk: &Desk, by: By<'_>, edit: &EditModel) -> Result<Outcome<String, Model>, OpError> {
+pub async fn save(
+    desk: &Desk,
+    by: OperatorActor<'_>,
+    edit: &EditModel,
+) -> Result<Outcome<String, Model>, OpError> {
     by.must_operate()?;
     let mut tx = desk.db.write().await?;
     let mine = &edit.mine;
@@ -133,7 +137,7 @@ pub async fn save(desk: &Desk, by: By<'_>, edit: &EditModel) -> Result<Outcome<S
 }
 
 /// Takes a model out of the catalogue; what was spent on it stays written. Gives its id.
-pub async fn retire(desk: &Desk, by: By<'_>, id: &str) -> Result<String, OpError> {
+pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<String, OpError> {
     by.must_operate()?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
@@ -151,7 +155,12 @@ pub async fn retire(desk: &Desk, by: By<'_>, id: &str) -> Result<String, OpError
 ///
 /// # Errors
 /// `Conflict` with a sentence that names what is not there.
-pub async fn route(desk: &Desk, by: By<'_>, ids: &[String], to: Option<&str>) -> Result<(), OpError> {
+pub async fn route(
+    desk: &Desk,
+    by: OperatorActor<'_>,
+    ids: &[String],
+    to: Option<&str>,
+) -> Result<(), OpError> {
     by.must_operate()?;
     let mut tx = desk.db.write().await?;
     let to = match to {

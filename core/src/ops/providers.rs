@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::OpError;
 use super::access::Caller;
 use super::edit::{Outcome, conflict, lost_race};
-use super::orgs::By;
+use super::orgs::OperatorActor;
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::ids::ProviderId;
@@ -21,15 +21,15 @@ use crate::domain::provider::{
 };
 use crate::store::{ConstraintViolation, StoreError, Tx, Via, models, people, providers};
 
-impl By<'_> {
+impl OperatorActor<'_> {
     /// # Errors
     /// `NotFound` for who is no operator.
     pub fn must_operate(&self) -> Result<(), OpError> {
         match self {
-            By::Operator(caller) if caller.person.platform != PlatformRole::Operator => {
+            OperatorActor::Operator(caller) if caller.person.platform != PlatformRole::Operator => {
                 Err(OpError::NotFound)
             }
-            By::Operator(_) | By::CommandLine => Ok(()),
+            OperatorActor::Operator(_) | OperatorActor::CommandLine => Ok(()),
         }
     }
 }
@@ -47,7 +47,7 @@ pub struct ProvidersView {
 /// # Errors
 /// `NotFound` for who is no operator, here and below.
 pub async fn list(desk: &Desk, caller: &Caller) -> Result<ProvidersView, OpError> {
-    By::Operator(caller).must_operate()?;
+    OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let providers = providers::list(&mut read).await?;
     Ok(ProvidersView { providers, own: people::orgs_of(&mut read, &caller.person.id).await? })
@@ -69,7 +69,7 @@ pub struct ProviderView {
 
 /// What a provider's pages are drawn from.
 pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView, OpError> {
-    By::Operator(caller).must_operate()?;
+    OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let listed = find(&mut read, id).await?;
     let (id, vendor) = (&listed.provider.id, vendor_of(listed.provider.kind));
@@ -93,7 +93,7 @@ pub const fn vendor_of(kind: ProviderKind) -> &'static str {
 
 /// # Errors
 /// `Invalid` when the name is taken.
-pub async fn add(desk: &Desk, by: By<'_>, spec: &ProviderSpec) -> Result<Provider, OpError> {
+pub async fn add(desk: &Desk, by: OperatorActor<'_>, spec: &ProviderSpec) -> Result<Provider, OpError> {
     by.must_operate()?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
@@ -113,7 +113,7 @@ pub async fn add(desk: &Desk, by: By<'_>, spec: &ProviderSpec) -> Result<Provide
 /// `Invalid` when the name is taken; `NotFound` when it was retired meanwhile.
 pub async fn save(
     desk: &Desk,
-    by: By<'_>,
+    by: OperatorActor<'_>,
     edit: &EditProvider,
 ) -> Result<Outcome<ProviderSpec, ProviderSpec>, OpError> {
     by.must_operate()?;
@@ -153,7 +153,7 @@ pub struct Retired {
 }
 
 /// Takes a provider out of use, and its models with it, in one step.
-pub async fn retire(desk: &Desk, by: By<'_>, id: &str) -> Result<Retired, OpError> {
+pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Retired, OpError> {
     by.must_operate()?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
@@ -186,7 +186,7 @@ pub struct Routed {
 ///
 /// # Errors
 /// `Conflict` when a model is routed otherwise by now than the form was drawn with.
-pub async fn route(desk: &Desk, by: By<'_>, routes: &RouteModels) -> Result<Routed, OpError> {
+pub async fn route(desk: &Desk, by: OperatorActor<'_>, routes: &RouteModels) -> Result<Routed, OpError> {
     by.must_operate()?;
     let mut tx = desk.db.write().await?;
     let listed = find(&mut tx, &routes.provider).await?;

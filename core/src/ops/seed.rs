@@ -37,7 +37,7 @@ pub struct SeedPerson<'a> {
 /// # Errors
 /// `Conflict` with a sentence when there are people already.
 pub async fn require_empty(desk: &Desk) -> Result<(), OpError> {
-    if people::nobody_yet(&mut desk.db.read().await?).await? {
+    if people::none_yet(&mut desk.db.read().await?).await? {
         return Ok(());
     }
     Err(OpError::Conflict(

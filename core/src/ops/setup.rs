@@ -66,7 +66,7 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
         return Err(OpError::NotFound);
     }
     // Another link may have been used first.
-    if !people::nobody_yet(&mut tx).await? {
+    if !people::none_yet(&mut tx).await? {
         return Err(OpError::NotFound);
     }
     let permit = Permit::program(&org.id, Action::SetUp, org.id.as_str(), "set-up link");

@@ -74,7 +74,7 @@ fn network_of(address: &str) -> String {
     }
 }
 
-/// When the person's present password was set; a session begins with this moment.
+/// When the person's current password was set; a session begins with this moment.
 ///
 /// # Errors
 /// `NotFound` when the person has no password.
@@ -143,8 +143,8 @@ pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError
     else {
         return Err(OpError::NotFound);
     };
-    let somebody = people::find(&mut desk.db.read().await?, &person).await?.ok_or(OpError::NotFound)?;
-    check_new_of(form.password.as_str(), &[&somebody.email, &somebody.name], somebody.second_factor)
+    let account = people::find(&mut desk.db.read().await?, &person).await?.ok_or(OpError::NotFound)?;
+    check_new_of(form.password.as_str(), &[&account.email, &account.name], account.second_factor)
         .map_err(|problem| OpError::Invalid(vec![FieldError::new("password", problem)]))?;
     let hash = desk
         .passwords
@@ -158,12 +158,12 @@ pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError
     }
     let orgs = people::org_ids_of(&mut tx, &person).await?;
     let permit =
-        AccountPermit::program(&person, somebody.platform, &orgs, Action::ResetPassword, "one-time link");
+        AccountPermit::program(&person, account.platform, &orgs, Action::ResetPassword, "one-time link");
     people::set_password(&mut tx, &permit, &person, &hash, now).await?;
     sessions::end_all(&mut tx, &permit, &person, now).await?;
-    throttle::clear_account(&mut tx, &somebody.email).await?;
+    throttle::clear_account(&mut tx, &account.email).await?;
     links::drop_unused(&mut tx, LinkKind::Reset, Some(&person)).await?;
-    let event = Event::new(EventKind::PasswordReset, person.as_str(), &somebody.name);
+    let event = Event::new(EventKind::PasswordReset, person.as_str(), &account.name);
     tx.save(&permit, event, now).await?;
     Ok(())
 }

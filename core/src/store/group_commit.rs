@@ -45,7 +45,7 @@ impl WriteBatcher {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> Running<'t, T> + Send + 'static,
     {
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let step: Step = Box::new(move |tx| {
             Box::pin(async move {
                 let outcome = step(tx).await;
@@ -53,7 +53,7 @@ impl WriteBatcher {
                 let tell = move |committed: bool| {
                     let outcome = if failed || committed { outcome } else { Err(StoreError::Lost) };
                     // No one may be waiting any more.
-                    let _ = tell.send(outcome);
+                    let _ = sender.send(outcome);
                 };
                 Done { failed, tell: Box::new(tell) }
             })
@@ -67,7 +67,7 @@ impl WriteBatcher {
             // In a task of its own: the caller who happened to be first may be gone before the others are answered.
             tokio::spawn(write(Writing { of: self.clone(), done: false }, db.clone()));
         }
-        told.await.unwrap_or(Err(StoreError::Lost))
+        receiver.await.unwrap_or(Err(StoreError::Lost))
     }
 }
 

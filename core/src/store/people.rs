@@ -76,7 +76,7 @@ impl TryFrom<PersonRow> for Person {
 
 /// # Errors
 /// `StoreError` when the database fails.
-pub async fn nobody_yet(via: &mut impl Via) -> Result<bool, StoreError> {
+pub async fn none_yet(via: &mut impl Via) -> Result<bool, StoreError> {
     let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(COUNT_PEOPLE))?;
     Ok(count == 0)
 }

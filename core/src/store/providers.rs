@@ -22,7 +22,7 @@ statements! {
             whole_ms = $9, version = version + 1
         WHERE id = $1 AND version = $2 AND retired_at IS NULL";
     /// Takes the row's lock: until the transaction ends, no one retires it.
-    HOLD = "UPDATE providers SET version = version WHERE id = $1 AND retired_at IS NULL";
+    LOCK = "UPDATE providers SET version = version WHERE id = $1 AND retired_at IS NULL";
     RETIRE = "UPDATE providers SET retired_at = $2, version = version + 1 WHERE id = $1 AND retired_at IS NULL";
 }
 
@@ -131,7 +131,7 @@ pub async fn update(
 
 /// Keeps it in use until the transaction ends; says whether it is.
 pub async fn lock(tx: &mut Tx, id: &ProviderId) -> Result<bool, StoreError> {
-    Ok(changed!(tx, sqlx::query(HOLD).bind(id.as_str()))? == 1)
+    Ok(changed!(tx, sqlx::query(LOCK).bind(id.as_str()))? == 1)
 }
 
 /// Takes it out of use; says whether it was in use until now. Its models are `models::unroute_all`'s.

@@ -11,7 +11,7 @@ use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::edit::EditConflict;
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::IssuedKey;
-use keydesk_core::ops::orgs::{self, By, Entered};
+use keydesk_core::ops::orgs::{self, Entered, OperatorActor};
 use keydesk_core::ops::{OpError, verify_spend};
 
 use crate::support::submit;
@@ -37,7 +37,7 @@ async fn enter(
     by: &At,
     form: &EnterForm,
 ) -> Result<Outcome<Entered, Option<NewEntry>>, OpError> {
-    submit::add_entry_org(desk, By::Operator(&by.caller), form).await
+    submit::add_entry_org(desk, OperatorActor::Operator(&by.caller), form).await
 }
 
 fn conflict(entered: Result<Outcome<Entered, Option<NewEntry>>, OpError>) -> EditConflict<Option<NewEntry>> {
@@ -49,11 +49,11 @@ fn conflict(entered: Result<Outcome<Entered, Option<NewEntry>>, OpError>) -> Edi
 
 async fn enforce(desk: &TestDesk, by: &At, enforce: &str) -> Result<Balance, OpError> {
     let form = EnforceForm { org: by.org.slug.clone(), enforce: enforce.into() };
-    submit::enforce_org(desk, By::Operator(&by.caller), &form).await.map(|done| done.balance)
+    submit::enforce_org(desk, OperatorActor::Operator(&by.caller), &form).await.map(|done| done.balance)
 }
 
 async fn balance(desk: &TestDesk, at: &At) -> Balance {
-    orgs::balance(desk, By::CommandLine, &at.org.slug, None).await.unwrap().balance
+    orgs::balance(desk, OperatorActor::CommandLine, &at.org.slug, None).await.unwrap().balance
 }
 
 async fn spend(desk: &TestDesk, at: &At, issued: &IssuedKey, cost: Money) {
@@ -245,7 +245,7 @@ on_both!(
         for who in [&fjord, &admin, &member, &support] {
             assert!(matches!(enter(&desk, who, &form).await, Err(OpError::NotFound)));
             assert!(matches!(enforce(&desk, who, "on").await, Err(OpError::NotFound)));
-            let seen = orgs::balance(&desk, By::Operator(&who.caller), "fjord", None).await;
+            let seen = orgs::balance(&desk, OperatorActor::Operator(&who.caller), "fjord", None).await;
             assert!(matches!(seen, Err(OpError::NotFound)));
         }
         enter(&desk, &op, &form).await.unwrap();
@@ -315,7 +315,7 @@ on_both!(
             enter(&desk, &op, &entry(&at, seq, EntryKind::Credit, "1")).await.unwrap();
         }
         let page = async |at: &At, cursor: Option<&Cursor>| {
-            orgs::balance(&desk, By::CommandLine, &at.org.slug, cursor).await.unwrap().page
+            orgs::balance(&desk, OperatorActor::CommandLine, &at.org.slug, cursor).await.unwrap().page
         };
         let seqs = |page: &Page<Entry>| page.rows.iter().map(|entry| entry.seq).collect::<Vec<_>>();
         let first = page(&at, None).await;

@@ -10,7 +10,7 @@ use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::access::open_org;
 use keydesk_core::ops::edit::EditConflict;
 use keydesk_core::ops::edit::Outcome;
-use keydesk_core::ops::orgs::{self, By, Owner};
+use keydesk_core::ops::orgs::{self, OperatorActor, Owner};
 use keydesk_core::ops::{OpError, invitations};
 
 use crate::support::submit;
@@ -230,16 +230,22 @@ on_both!(
         let (support, admin) =
             (desk.platform(&at, PlatformRole::Support).await, desk.member(&fjord, OrgRole::Admin).await);
         for who in [&fjord.caller, &support.caller, &admin.caller] {
-            let by = || By::Operator(who);
+            let by = || OperatorActor::Operator(who);
             assert!(matches!(submit::suspend_org(&desk, by(), &why).await, Err(OpError::NotFound)));
             assert!(matches!(submit::resume_org(&desk, by(), &why).await, Err(OpError::NotFound)));
         }
         assert!(matches!(
-            submit::resume_org(&desk, By::Operator(&operator), &why).await,
+            submit::resume_org(&desk, OperatorActor::Operator(&operator), &why).await,
             Err(OpError::Conflict(_))
         ));
-        assert_eq!(submit::suspend_org(&desk, By::Operator(&operator), &why).await.unwrap(), "Fjord");
-        assert!(matches!(submit::suspend_org(&desk, By::CommandLine, &why).await, Err(OpError::Conflict(_))));
+        assert_eq!(
+            submit::suspend_org(&desk, OperatorActor::Operator(&operator), &why).await.unwrap(),
+            "Fjord"
+        );
+        assert!(matches!(
+            submit::suspend_org(&desk, OperatorActor::CommandLine, &why).await,
+            Err(OpError::Conflict(_))
+        ));
         let events = "SELECT changes FROM audit_events WHERE org_id IS NOT NULL AND kind = 'org.suspended'";
         assert!(desk.texts(events).await[0].contains("Unpaid since August"));
 
@@ -249,7 +255,7 @@ on_both!(
         assert!(matches!(save(&desk, &fjord, &settings).await, Err(OpError::Conflict(_))));
         assert!(matches!(desk.create(&fjord, form("new")).await, Err(OpError::Conflict(_))));
         let plain = OrgStatusForm { org: "fjord".into(), reason: String::new() };
-        assert_eq!(submit::resume_org(&desk, By::CommandLine, &plain).await.unwrap(), "Fjord");
+        assert_eq!(submit::resume_org(&desk, OperatorActor::CommandLine, &plain).await.unwrap(), "Fjord");
         assert!(matches!(save(&desk, &fjord, &settings).await, Ok(Outcome::Saved(_))));
         // The other organisation felt nothing of it.
         desk.create_key(&at, "ci").await;
@@ -264,10 +270,13 @@ on_both!(
     fn a_new_organisations_owner_is_who_signs_in_with_the_address_or_is_invited_once(desk: TestDesk) {
         let at = desk.owner().await;
         let operator = desk.platform(&at, PlatformRole::Operator).await.caller;
-        let made =
-            submit::create_org(&desk, By::Operator(&operator), &new_org("Fjord Robotics", OWNER_EMAIL))
-                .await
-                .unwrap();
+        let made = submit::create_org(
+            &desk,
+            OperatorActor::Operator(&operator),
+            &new_org("Fjord Robotics", OWNER_EMAIL),
+        )
+        .await
+        .unwrap();
         assert_eq!(made.slug, "fjord-robotics");
         assert!(matches!(made.owner, Owner::Joined(name) if name == at.caller.person.name));
         let context =
@@ -275,9 +284,10 @@ on_both!(
         assert_eq!((context.principal.role(), context.orgs.len()), (Some(OrgRole::Owner), 2));
         assert_eq!(context.org.zone.name(), "Europe/Oslo");
 
-        let made = submit::create_org(&desk, By::CommandLine, &new_org("Harbour", " New@Example.com "))
-            .await
-            .unwrap();
+        let made =
+            submit::create_org(&desk, OperatorActor::CommandLine, &new_org("Harbour", " New@Example.com "))
+                .await
+                .unwrap();
         let Owner::Invited(token) = made.owner else { panic!("nobody signs in with it") };
         let offer = invitations::find(&desk, token.as_str()).await.unwrap().unwrap();
         assert_eq!(
@@ -298,10 +308,13 @@ on_both!(
         let support = desk.platform(&at, PlatformRole::Support).await.caller;
         let admin = desk.member(&at, OrgRole::Admin).await.caller;
         for who in [&support, &admin] {
-            let made = submit::create_org(&desk, By::Operator(who), &new_org("Fjord", OWNER_EMAIL)).await;
+            let made =
+                submit::create_org(&desk, OperatorActor::Operator(who), &new_org("Fjord", OWNER_EMAIL)).await;
             assert!(matches!(made, Err(OpError::NotFound)));
         }
-        let make = async |form: NewOrgForm| submit::create_org(&desk, By::Operator(&operator), &form).await;
+        let make = async |form: NewOrgForm| {
+            submit::create_org(&desk, OperatorActor::Operator(&operator), &form).await
+        };
         assert_eq!(refused(make(new_org("Northwind", OWNER_EMAIL)).await).0, "slug");
         assert_eq!(
             refused(make(NewOrgForm { slug: "api".into(), ..new_org("Fjord", OWNER_EMAIL) }).await).0,
@@ -358,7 +371,7 @@ on_both!(
         }
         assert_eq!(count(OrgFilter { suspended: true, ..Default::default() }).await, 0);
         let suspend = OrgStatusForm { org: at.org.slug.clone(), reason: "test".into() };
-        submit::suspend_org(&desk, By::CommandLine, &suspend).await.unwrap();
+        submit::suspend_org(&desk, OperatorActor::CommandLine, &suspend).await.unwrap();
         assert_eq!(count(OrgFilter { suspended: true, ..Default::default() }).await, 1);
         assert_eq!(orgs::every(&desk).await.unwrap().len(), PAGE_ROWS + 10);
         let nobody = orgs::list(&desk, &at.caller, &OrgFilter::default()).await;

@@ -9,7 +9,7 @@ use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::models;
-use keydesk_core::ops::orgs::By;
+use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::providers;
 use keydesk_core::ops::{OpError, catalogue};
 use keydesk_core::{forms, store};
@@ -27,7 +27,7 @@ fn form(name: &str) -> ProviderForm {
 }
 
 async fn added(desk: &TestDesk, name: &str) -> Provider {
-    submit::add_provider(desk, By::CommandLine, &AddForm { provider: form(name) }).await.unwrap()
+    submit::add_provider(desk, OperatorActor::CommandLine, &AddForm { provider: form(name) }).await.unwrap()
 }
 
 /// The form of a provider as a page draws it now.
@@ -98,7 +98,7 @@ on_both!(
         let owner = desk.other_org("Fjord", "UTC").await.caller;
         let hidden = |error: Option<OpError>| assert!(matches!(error, Some(OpError::NotFound)), "{error:?}");
         for who in [&admin, &support, &owner] {
-            let by = || By::Operator(who);
+            let by = || OperatorActor::Operator(who);
             hidden(providers::list(&desk, who).await.err());
             hidden(providers::show(&desk, who, &id).await.err());
             hidden(submit::add_provider(&desk, by(), &AddForm { provider: form("Other") }).await.err());
@@ -132,7 +132,7 @@ on_both!(
         let boss = desk.platform(&at, PlatformRole::Operator).await.caller;
         let count = "SELECT COUNT(*) FROM audit_events WHERE org_id IS NOT NULL";
         let before = desk.number(count).await;
-        submit::retire_provider(&desk, By::Operator(&boss), &RetireForm { id }).await.unwrap();
+        submit::retire_provider(&desk, OperatorActor::Operator(&boss), &RetireForm { id }).await.unwrap();
         assert_eq!(desk.number(count).await, before);
         let newest =
             "SELECT kind FROM audit_events WHERE chain_id = 'installation' ORDER BY seq DESC LIMIT 1";
@@ -145,16 +145,19 @@ on_both!(
         let boss = operator(&desk).await;
         assert!(providers::list(&desk, &boss).await.unwrap().providers.is_empty());
         assert!(!store::providers::any(&mut desk.db.read().await.unwrap()).await.unwrap());
-        let provider =
-            submit::add_provider(&desk, By::Operator(&boss), &AddForm { provider: form("OpenAI") })
-                .await
-                .unwrap();
+        let provider = submit::add_provider(
+            &desk,
+            OperatorActor::Operator(&boss),
+            &AddForm { provider: form("OpenAI") },
+        )
+        .await
+        .unwrap();
         assert_eq!(provider.base_url, "https://api.openai.com");
         assert!(store::providers::any(&mut desk.db.read().await.unwrap()).await.unwrap());
 
         let same = drawn(&desk, &boss, &provider).await;
         assert!(matches!(
-            submit::save_provider(&desk, By::Operator(&boss), &same).await,
+            submit::save_provider(&desk, OperatorActor::Operator(&boss), &same).await,
             Ok(Outcome::Unchanged(_))
         ));
         let mut form = same.clone();
@@ -162,10 +165,10 @@ on_both!(
         form.provider.credential_env = String::new();
         form.provider.idle = "90".into();
         assert!(matches!(
-            submit::save_provider(&desk, By::Operator(&boss), &form).await,
+            submit::save_provider(&desk, OperatorActor::Operator(&boss), &form).await,
             Ok(Outcome::Saved(_))
         ));
-        models::route(&desk, By::CommandLine, &["gpt-5".into(), "gpt-4.1".into()], Some("openai"))
+        models::route(&desk, OperatorActor::CommandLine, &["gpt-5".into(), "gpt-4.1".into()], Some("openai"))
             .await
             .unwrap();
 
@@ -187,7 +190,9 @@ on_both!(
         let boss = operator(&desk).await;
         let first = added(&desk, "OpenAI").await;
         for name in ["OpenAI", " openai "] {
-            let again = submit::add_provider(&desk, By::CommandLine, &AddForm { provider: form(name) }).await;
+            let again =
+                submit::add_provider(&desk, OperatorActor::CommandLine, &AddForm { provider: form(name) })
+                    .await;
             let (field, sentence) = refused(again);
             assert_eq!(field, "name");
             assert!(sentence.contains("There is already a provider OpenAI"), "{sentence}");
@@ -195,16 +200,19 @@ on_both!(
         let second = added(&desk, "OpenAI EU").await;
         let mut rename = drawn(&desk, &boss, &second).await;
         rename.provider.name = "OPENAI".into();
-        assert_eq!(refused(submit::save_provider(&desk, By::Operator(&boss), &rename).await).0, "name");
+        assert_eq!(
+            refused(submit::save_provider(&desk, OperatorActor::Operator(&boss), &rename).await).0,
+            "name"
+        );
         // Its own in another case is no other.
         let mut own = drawn(&desk, &boss, &first).await;
         own.provider.name = "openai".into();
         assert!(matches!(
-            submit::save_provider(&desk, By::Operator(&boss), &own).await,
+            submit::save_provider(&desk, OperatorActor::Operator(&boss), &own).await,
             Ok(Outcome::Saved(_))
         ));
         // A retired one's name is free.
-        submit::retire_provider(&desk, By::CommandLine, &RetireForm { id: first.id.to_string() })
+        submit::retire_provider(&desk, OperatorActor::CommandLine, &RetireForm { id: first.id.to_string() })
             .await
             .unwrap();
         added(&desk, "OpenAI").await;
@@ -220,12 +228,13 @@ on_both!(
         theirs.provider.connect = "7".into();
         theirs.provider.whole = "300".into();
         assert!(matches!(
-            submit::save_provider(&desk, By::CommandLine, &theirs).await,
+            submit::save_provider(&desk, OperatorActor::CommandLine, &theirs).await,
             Ok(Outcome::Saved(_))
         ));
         mine.provider.name = "OpenAI EU".into();
         mine.provider.connect = "9".into();
-        let Ok(Outcome::Conflict(conflict)) = submit::save_provider(&desk, By::Operator(&boss), &mine).await
+        let Ok(Outcome::Conflict(conflict)) =
+            submit::save_provider(&desk, OperatorActor::Operator(&boss), &mine).await
         else {
             panic!("a clash")
         };
@@ -240,7 +249,7 @@ on_both!(
         assert_eq!(desk.texts("SELECT name FROM providers").await, ["OpenAI"]);
         let again = SaveForm { provider: conflict.merged, ..drawn(&desk, &boss, &provider).await };
         assert!(matches!(
-            submit::save_provider(&desk, By::Operator(&boss), &again).await,
+            submit::save_provider(&desk, OperatorActor::Operator(&boss), &again).await,
             Ok(Outcome::Saved(_))
         ));
         assert_eq!(desk.numbers("SELECT connect_ms FROM providers").await, [9_000]);
@@ -257,7 +266,10 @@ on_both!(
             let (desk, mut form) = (desk.clone(), form.clone());
             form.provider.connect = format!("{}", 10 + n);
             tries.spawn(async move {
-                matches!(submit::save_provider(&desk, By::CommandLine, &form).await, Ok(Outcome::Saved(_)))
+                matches!(
+                    submit::save_provider(&desk, OperatorActor::CommandLine, &form).await,
+                    Ok(Outcome::Saved(_))
+                )
             });
         }
         let mut saved = 0;
@@ -273,13 +285,15 @@ on_both!(
     fn retiring_a_provider_says_what_it_served_and_leaves_nothing_routed_to_it(desk: TestDesk) {
         let boss = operator(&desk).await;
         let (gone, stays) = (added(&desk, "Gone").await, added(&desk, "Stays").await);
-        models::route(&desk, By::CommandLine, &["gpt-5".into(), "gpt-4.1".into()], Some("Gone"))
+        models::route(&desk, OperatorActor::CommandLine, &["gpt-5".into(), "gpt-4.1".into()], Some("Gone"))
             .await
             .unwrap();
-        models::route(&desk, By::CommandLine, &["gpt-5-mini".into()], Some("Stays")).await.unwrap();
+        models::route(&desk, OperatorActor::CommandLine, &["gpt-5-mini".into()], Some("Stays"))
+            .await
+            .unwrap();
         let stale = model_form(&desk, &boss, "gpt-5").await;
         let form = RetireForm { id: gone.id.to_string() };
-        let retired = submit::retire_provider(&desk, By::Operator(&boss), &form).await.unwrap();
+        let retired = submit::retire_provider(&desk, OperatorActor::Operator(&boss), &form).await.unwrap();
         assert_eq!(
             (retired.name.as_str(), retired.unrouted),
             ("Gone", vec!["gpt-4.1".to_owned(), "gpt-5".to_owned()])
@@ -287,19 +301,23 @@ on_both!(
         assert_eq!(route_of(&desk, "gpt-5").await, None);
         assert_eq!(route_of(&desk, "gpt-5-mini").await.as_deref(), Some("Stays"));
         assert!(matches!(
-            submit::retire_provider(&desk, By::Operator(&boss), &form).await,
+            submit::retire_provider(&desk, OperatorActor::Operator(&boss), &form).await,
             Err(OpError::NotFound)
         ));
         // Nothing brings it back: neither a form from before, nor a new one, nor its name.
-        let Ok(Outcome::Conflict(conflict)) = submit::save_model(&desk, By::Operator(&boss), &stale).await
+        let Ok(Outcome::Conflict(conflict)) =
+            submit::save_model(&desk, OperatorActor::Operator(&boss), &stale).await
         else {
             panic!("a clash")
         };
         assert_eq!(conflict.merged.route, "");
         let mut anew = model_form(&desk, &boss, "gpt-5").await;
         anew.model.route = gone.id.to_string();
-        assert_eq!(refused(submit::save_model(&desk, By::Operator(&boss), &anew).await).0, "route");
-        let named = models::route(&desk, By::CommandLine, &["gpt-5".into()], Some("Gone")).await;
+        assert_eq!(
+            refused(submit::save_model(&desk, OperatorActor::Operator(&boss), &anew).await).0,
+            "route"
+        );
+        let named = models::route(&desk, OperatorActor::CommandLine, &["gpt-5".into()], Some("Gone")).await;
         assert_eq!(clashes(named), "There is no provider Gone. There are: Stays.");
         assert_eq!(desk.number("SELECT COUNT(*) FROM models WHERE provider_id IS NOT NULL").await, 1);
         assert!(providers::show(&desk, &boss, stays.id.as_str()).await.is_ok());
@@ -315,12 +333,16 @@ on_both!(
             for model in ["gpt-5", "gpt-5-mini", "gpt-4.1"] {
                 let (desk, name) = (desk.clone(), provider.name.clone());
                 tries.spawn(async move {
-                    let _ = models::route(&desk, By::CommandLine, &[model.to_owned()], Some(&name)).await;
+                    let _ =
+                        models::route(&desk, OperatorActor::CommandLine, &[model.to_owned()], Some(&name))
+                            .await;
                 });
             }
             let (racing, id) = (desk.clone(), provider.id.to_string());
             tries.spawn(async move {
-                submit::retire_provider(&racing, By::CommandLine, &RetireForm { id }).await.unwrap();
+                submit::retire_provider(&racing, OperatorActor::CommandLine, &RetireForm { id })
+                    .await
+                    .unwrap();
             });
             while let Some(done) = tries.join_next().await {
                 done.unwrap();
@@ -334,31 +356,38 @@ on_both!(
     fn a_providers_boxes_route_what_is_ticked_and_let_go_what_is_not(desk: TestDesk) {
         let boss = operator(&desk).await;
         let (openai, other) = (added(&desk, "OpenAI").await, added(&desk, "Other").await);
-        models::route(&desk, By::CommandLine, &["gpt-5".into()], Some("Other")).await.unwrap();
-        models::route(&desk, By::CommandLine, &["claude-opus-4-5".into()], Some("Other")).await.unwrap();
+        models::route(&desk, OperatorActor::CommandLine, &["gpt-5".into()], Some("Other")).await.unwrap();
+        models::route(&desk, OperatorActor::CommandLine, &["claude-opus-4-5".into()], Some("Other"))
+            .await
+            .unwrap();
         // Of the vendor, whoever serves it; of others, only what nobody serves.
         let view = providers::show(&desk, &boss, openai.id.as_str()).await.unwrap();
         let there = |id: &str| view.others.iter().any(|known| known.model.id == id);
         assert!(there("gpt-5") && there("gemini-2.5-pro") && !there("claude-opus-4-5"));
 
         let form = boxes(&desk, &boss, &openai, &["gpt-5", "gpt-4.1"]).await;
-        let routed = submit::route_provider(&desk, By::Operator(&boss), &form).await.unwrap();
+        let routed = submit::route_provider(&desk, OperatorActor::Operator(&boss), &form).await.unwrap();
         assert_eq!((routed.added, routed.removed), (2, 0));
         let form = boxes(&desk, &boss, &openai, &["gpt-4.1", "gpt-5-nano"]).await;
-        let routed = submit::route_provider(&desk, By::Operator(&boss), &form).await.unwrap();
+        let routed = submit::route_provider(&desk, OperatorActor::Operator(&boss), &form).await.unwrap();
         assert_eq!((routed.added, routed.removed), (1, 1));
         assert_eq!(route_of(&desk, "gpt-5").await, None);
         assert_eq!(route_of(&desk, "gpt-4.1").await.as_deref(), Some("OpenAI"));
 
         // Drawn before somebody else routed one of them: nothing of it is done.
         let stale = boxes(&desk, &boss, &openai, &["gpt-4.1", "gpt-5-nano", "gpt-5", "gpt-5-mini"]).await;
-        models::route(&desk, By::CommandLine, &["gpt-5-mini".into()], Some("Other")).await.unwrap();
-        let sentence = clashes(submit::route_provider(&desk, By::Operator(&boss), &stale).await);
+        models::route(&desk, OperatorActor::CommandLine, &["gpt-5-mini".into()], Some("Other"))
+            .await
+            .unwrap();
+        let sentence = clashes(submit::route_provider(&desk, OperatorActor::Operator(&boss), &stale).await);
         assert!(sentence.starts_with("gpt-5-mini was rerouted or retired"), "{sentence}");
         assert_eq!(route_of(&desk, "gpt-5").await, None);
         // What was not on the page cannot be sent.
         let foreign = boxes(&desk, &boss, &openai, &["claude-opus-4-5"]).await;
-        assert_eq!(refused(submit::route_provider(&desk, By::Operator(&boss), &foreign).await).0, "models");
+        assert_eq!(
+            refused(submit::route_provider(&desk, OperatorActor::Operator(&boss), &foreign).await).0,
+            "models"
+        );
         assert_eq!(route_of(&desk, "claude-opus-4-5").await.as_deref(), Some("Other"));
         assert_eq!(providers::show(&desk, &boss, other.id.as_str()).await.unwrap().served.len(), 2);
     }
@@ -376,11 +405,14 @@ on_both!(
             input: "0.22".into(),
             output: "0.88".into(),
             cached: "0.11".into(),
-            held: "4k".into(),
+            default_output_tokens: "4k".into(),
         };
         let add = forms::model::AddForm { model: form };
-        assert_eq!(submit::add_model(&desk, By::Operator(&boss), &add).await.unwrap(), "meta/llama-4");
-        assert_eq!(refused(submit::add_model(&desk, By::Operator(&boss), &add).await).0, "id");
+        assert_eq!(
+            submit::add_model(&desk, OperatorActor::Operator(&boss), &add).await.unwrap(),
+            "meta/llama-4"
+        );
+        assert_eq!(refused(submit::add_model(&desk, OperatorActor::Operator(&boss), &add).await).0, "id");
         let known = models::by_id(&desk, "meta/llama-4").await.unwrap();
         assert_eq!(
             (known.served_by.as_deref(), known.model.default_output_tokens),
@@ -391,10 +423,14 @@ on_both!(
             (model_form(&desk, &boss, "meta/llama-4").await, model_form(&desk, &boss, "meta/llama-4").await);
         theirs.model.input = "0.25".into();
         theirs.model.route = String::new();
-        assert!(matches!(submit::save_model(&desk, By::CommandLine, &theirs).await, Ok(Outcome::Saved(_))));
+        assert!(matches!(
+            submit::save_model(&desk, OperatorActor::CommandLine, &theirs).await,
+            Ok(Outcome::Saved(_))
+        ));
         mine.model.input = "0.30".into();
         mine.model.output = "1".into();
-        let Ok(Outcome::Conflict(conflict)) = submit::save_model(&desk, By::Operator(&boss), &mine).await
+        let Ok(Outcome::Conflict(conflict)) =
+            submit::save_model(&desk, OperatorActor::Operator(&boss), &mine).await
         else {
             panic!("a clash")
         };
@@ -402,11 +438,13 @@ on_both!(
         assert_eq!(told, [("input", "Now: $0.25. You entered: $0.3.")]);
         assert_eq!((conflict.merged.route.as_str(), conflict.merged.output.as_str()), ("", "1"));
 
-        models::route(&desk, By::CommandLine, &["meta/llama-4".into()], Some("Fireworks")).await.unwrap();
+        models::route(&desk, OperatorActor::CommandLine, &["meta/llama-4".into()], Some("Fireworks"))
+            .await
+            .unwrap();
         let retire = forms::model::RetireForm { id: "meta/llama-4".into() };
-        submit::retire_model(&desk, By::Operator(&boss), &retire).await.unwrap();
+        submit::retire_model(&desk, OperatorActor::Operator(&boss), &retire).await.unwrap();
         assert!(matches!(
-            submit::retire_model(&desk, By::Operator(&boss), &retire).await,
+            submit::retire_model(&desk, OperatorActor::Operator(&boss), &retire).await,
             Err(OpError::NotFound)
         ));
         assert!(clashes(models::by_id(&desk, "meta/llama-4").await).contains("not in the catalogue"));
@@ -425,7 +463,7 @@ on_both!(
         added(&desk, "Azure").await;
         models::route(
             &desk,
-            By::CommandLine,
+            OperatorActor::CommandLine,
             &["gpt-5".into(), "gpt-4.1".into(), "gpt-5-mini".into()],
             Some("OpenAI"),
         )
@@ -433,8 +471,8 @@ on_both!(
         .unwrap();
         let mut form = model_form(&desk, &boss, "gpt-5").await;
         form.model.upstream = "gpt-5-2026".into();
-        form.model.held = "2500".into();
-        submit::save_model(&desk, By::CommandLine, &form).await.unwrap();
+        form.model.default_output_tokens = "2500".into();
+        submit::save_model(&desk, OperatorActor::CommandLine, &form).await.unwrap();
         let entry = |id: &str, more: &str| {
             format!(
                 r#"{{"id": "{id}", "provider": "OpenAI", "input": "9", "output": "9", "cached": "9"{more}}}"#
@@ -444,7 +482,7 @@ on_both!(
             entry("gpt-5", ""),
             entry("gpt-4.1", r#", "route": "azure", "upstream": "prod-41""#),
             entry("gpt-5-mini", r#", "route": """#),
-            entry("gpt-6", r#", "route": "OpenAI", "held": 5"#),
+            entry("gpt-6", r#", "route": "OpenAI", "default_output_tokens": 5"#),
         ];
         let list = catalogue::read(&format!("[{}]", file.join(","))).unwrap();
         assert_eq!(catalogue::import(&desk, &list, false).await.unwrap(), 4);
@@ -480,7 +518,9 @@ on_both!(
     fn the_list_of_models_searches_sorts_and_tells_the_served_from_the_others(desk: TestDesk) {
         let boss = operator(&desk).await;
         added(&desk, "Bedrock").await;
-        models::route(&desk, By::CommandLine, &["claude-opus-4-5".into()], Some("Bedrock")).await.unwrap();
+        models::route(&desk, OperatorActor::CommandLine, &["claude-opus-4-5".into()], Some("Bedrock"))
+            .await
+            .unwrap();
         let ids = async |filter: ModelFilter| -> Vec<String> {
             let view = models::list(&desk, &boss, &filter).await.unwrap();
             view.models.into_iter().map(|known| known.model.id).collect()

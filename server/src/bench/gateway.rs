@@ -13,7 +13,7 @@ use keydesk_core::Desk;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::provider::{ProviderKind, ProviderSpec};
-use keydesk_core::ops::orgs::By;
+use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::{models, providers};
 use keydesk_core::store::DatabaseUrl;
 use reqwest::Client;
@@ -99,7 +99,7 @@ async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String
         idle_ms: 60_000,
         whole_ms: 600_000,
     };
-    let provider = providers::add(desk, By::CommandLine, &provider).await.map_err(say)?;
+    let provider = providers::add(desk, OperatorActor::CommandLine, &provider).await.map_err(say)?;
     let model = Model {
         route: Some(provider.id),
         input_price: Money::from_nanos(1_000_000_000),
@@ -107,7 +107,7 @@ async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String
         cached_price: Money::from_nanos(1_000_000_000),
         ..Model::unrouted(MODEL, "Bench")
     };
-    models::add(desk, By::CommandLine, &model).await.map_err(say)?;
+    models::add(desk, OperatorActor::CommandLine, &model).await.map_err(say)?;
     Ok(())
 }
 

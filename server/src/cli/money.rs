@@ -7,7 +7,7 @@ use keydesk_core::domain::ledger::{AddEntry, EntryKind, NewEntry, parse_amount, 
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::ops::edit::Outcome;
-use keydesk_core::ops::orgs::{self, By, Entered};
+use keydesk_core::ops::orgs::{self, Entered, OperatorActor};
 use keydesk_core::ops::verify_spend;
 use keydesk_core::store::verify::{Difference, Sums};
 
@@ -78,7 +78,7 @@ fn sums(sums: Sums) -> String {
 }
 
 pub async fn show_balance(desk: &Desk, slug: &str) -> Result<(), String> {
-    let view = orgs::balance(desk, By::CommandLine, slug, None).await;
+    let view = orgs::balance(desk, OperatorActor::CommandLine, slug, None).await;
     let balance = view.map_err(|error| org_error(error, slug))?.balance;
     let state = match balance.enforced_at {
         Some(at) => format!("enforced since {}", at.date(&Zone::utc())),
@@ -96,10 +96,10 @@ pub async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
     let amount = parse_amount(&amount).map_err(|error| error.to_string())?;
     let entry = NewEntry { kind, amount, note: parse_note(&note).map_err(|error| error.to_string())? };
     changing(&data, async |desk| {
-        let view = orgs::balance(desk, By::CommandLine, &slug, None).await;
+        let view = orgs::balance(desk, OperatorActor::CommandLine, &slug, None).await;
         let seq = view.map_err(|error| org_error(error, &slug))?.balance.last_seq + 1;
         let add = AddEntry { org: slug.clone(), seq, entry };
-        let entered = orgs::add_entry(desk, By::CommandLine, &add).await;
+        let entered = orgs::add_entry(desk, OperatorActor::CommandLine, &add).await;
         match entered.map_err(|error| org_error(error, &slug))? {
             Outcome::Saved(Entered { name, entry, left })
             | Outcome::Unchanged(Entered { name, entry, left }) => {
@@ -116,7 +116,7 @@ pub async fn enter(kind: EntryKind, args: EntryArgs) -> Result<(), String> {
 }
 
 pub async fn enforce(desk: &Desk, slug: String, on: bool) -> Result<(), String> {
-    let done = orgs::enforce(desk, By::CommandLine, &slug, on).await;
+    let done = orgs::enforce(desk, OperatorActor::CommandLine, &slug, on).await;
     let done = done.map_err(|error| org_error(error, &slug))?;
     let (name, left) = (done.name, done.balance.left());
     match done.balance.enforced_at {

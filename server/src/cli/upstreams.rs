@@ -1,17 +1,22 @@
-//! Providers and models on the command line, by their names. The forms are those of the pages, so a mistake has the same
-//! sentence here, behind the option that it is about.
+//! Providers and models on the command line, by their names. Options are checked by the same parsers as the fields of the
+//! pages, so an error has the same sentence.
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 use keydesk_core::Desk;
-use keydesk_core::domain::model::EditModel;
-use keydesk_core::domain::provider::{EditProvider, ListedProvider, ProviderSpec};
-use keydesk_core::forms::model::ModelForm;
-use keydesk_core::forms::provider::ProviderForm;
+use keydesk_core::domain::base_url::parse_base_url;
+use keydesk_core::domain::model::{
+    EditModel, KnownModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name, parse_vendor,
+};
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::provider::{
+    EditProvider, ListedProvider, ProviderKind, ProviderSpec, check_timeouts, parse_connect_timeout,
+    parse_credential_env, parse_idle_timeout, parse_protocol, parse_provider_name, parse_total_timeout,
+};
 use keydesk_core::ops::edit::Outcome;
-use keydesk_core::ops::orgs::By;
-use keydesk_core::ops::{OpError, catalogue, models, providers};
+use keydesk_core::ops::orgs::OperatorActor;
+use keydesk_core::ops::{catalogue, models, providers};
 
 use crate::config::DataConfig;
 use crate::open::{changing, op_error, reading};
@@ -37,12 +42,13 @@ pub enum ProvidersCommand {
 #[command(group(ArgGroup::new("credential").required(true).args(["credential_env", "no_credential"])))]
 pub struct AddProvider {
     /// The provider's name, such as OpenAI.
+    #[arg(value_parser = parse_provider_name)]
     name: String,
     /// Its protocol: openai, anthropic or gemini.
-    #[arg(long, default_value = "openai")]
-    protocol: String,
+    #[arg(long, default_value = "openai", value_parser = parse_protocol)]
+    protocol: ProviderKind,
     /// Its base URL, without the version, such as https://api.openai.com.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_base_url)]
     url: String,
     #[command(flatten)]
     more: ProviderOptions,
@@ -55,13 +61,13 @@ pub struct SetProvider {
     /// The provider's name.
     name: String,
     /// Its new name.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_provider_name)]
     rename: Option<String>,
     /// Its protocol: openai, anthropic or gemini.
-    #[arg(long)]
-    protocol: Option<String>,
+    #[arg(long, value_parser = parse_protocol)]
+    protocol: Option<ProviderKind>,
     /// Its base URL, without the version.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_base_url)]
     url: Option<String>,
     #[command(flatten)]
     more: ProviderOptions,
@@ -72,31 +78,32 @@ pub struct SetProvider {
 #[derive(Args)]
 struct ProviderOptions {
     /// The environment variable of `keydesk serve` that holds its API key, such as OPENAI_API_KEY. Never the key itself.
-    #[arg(long, value_name = "VARIABLE", conflicts_with = "no_credential")]
+    #[arg(long, value_name = "VARIABLE", value_parser = parse_credential_env, conflicts_with = "no_credential")]
     credential_env: Option<String>,
     /// It needs no API key.
     #[arg(long)]
     no_credential: bool,
     /// The longest wait for a connection.
-    #[arg(long, value_name = "SECONDS")]
-    connect_timeout: Option<String>,
+    #[arg(long, value_name = "SECONDS", value_parser = parse_connect_timeout)]
+    connect_timeout: Option<i64>,
     /// The longest wait for the next part of a response.
-    #[arg(long, value_name = "SECONDS")]
-    idle_timeout: Option<String>,
+    #[arg(long, value_name = "SECONDS", value_parser = parse_idle_timeout)]
+    idle_timeout: Option<i64>,
     /// The longest wait for the whole response.
-    #[arg(long, value_name = "SECONDS")]
-    total_timeout: Option<String>,
+    #[arg(long, value_name = "SECONDS", value_parser = parse_total_timeout)]
+    total_timeout: Option<i64>,
 }
 
 impl ProviderOptions {
-    fn put(self, form: &mut ProviderForm) {
+    fn apply(self, spec: &mut ProviderSpec) -> Result<(), String> {
         if self.no_credential {
-            form.credential_env.clear();
+            spec.credential_env.clear();
         }
-        put(&mut form.credential_env, self.credential_env);
-        put(&mut form.connect, self.connect_timeout);
-        put(&mut form.idle, self.idle_timeout);
-        put(&mut form.whole, self.total_timeout);
+        set(&mut spec.credential_env, self.credential_env);
+        set(&mut spec.connect_ms, self.connect_timeout);
+        set(&mut spec.idle_ms, self.idle_timeout);
+        set(&mut spec.whole_ms, self.total_timeout);
+        check_timeouts(spec.idle_ms, spec.whole_ms).map_err(|error| error.to_string())
     }
 }
 
@@ -129,27 +136,53 @@ pub enum ModelsCommand {
 #[derive(Args)]
 pub struct SetModel {
     /// The name that clients send, such as gpt-5.
+    #[arg(value_parser = parse_model_id)]
     model: String,
     /// Who made the model.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_vendor)]
     vendor: Option<String>,
     /// Dollars for a million tokens of input.
-    #[arg(long, value_name = "DOLLARS")]
-    input: Option<String>,
+    #[arg(long, value_name = "DOLLARS", value_parser = Money::parse)]
+    input: Option<Money>,
     /// Dollars for a million tokens of output.
-    #[arg(long, value_name = "DOLLARS")]
-    output: Option<String>,
+    #[arg(long, value_name = "DOLLARS", value_parser = Money::parse)]
+    output: Option<Money>,
     /// Dollars for a million tokens of cached input.
-    #[arg(long, value_name = "DOLLARS")]
-    cached: Option<String>,
+    #[arg(long, value_name = "DOLLARS", value_parser = Money::parse)]
+    cached: Option<Money>,
     /// The provider's name for it; empty is the same name.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_upstream_name)]
     upstream: Option<String>,
-    /// Output tokens that are reserved for a request which names no maximum itself.
-    #[arg(long, value_name = "TOKENS")]
-    default_output: Option<String>,
+    /// Output tokens that are reserved for a request that sets no maximum.
+    #[arg(long, value_name = "TOKENS", value_parser = parse_output_tokens)]
+    default_output: Option<i64>,
     #[command(flatten)]
     data: DataConfig,
+}
+
+impl SetModel {
+    fn new_model(self) -> Result<Model, String> {
+        let prices = [self.input, self.output, self.cached];
+        let Some(vendor) = self.vendor.as_deref().filter(|_| prices.iter().all(Option::is_some)) else {
+            return Err(format!(
+                "{} is not in the catalogue. To add it, give --vendor, --input, --output and --cached.",
+                self.model
+            ));
+        };
+        let mut model = Model::unrouted(&self.model, vendor);
+        self.apply(&mut model);
+        Ok(model)
+    }
+
+    fn apply(self, model: &mut Model) {
+        set(&mut model.provider, self.vendor);
+        set(&mut model.input_price, self.input);
+        set(&mut model.output_price, self.output);
+        set(&mut model.cached_price, self.cached);
+        let upstream = self.upstream.map(|name| if name == self.model { String::new() } else { name });
+        set(&mut model.upstream_name, upstream);
+        set(&mut model.default_output_tokens, self.default_output);
+    }
 }
 
 #[derive(Args)]
@@ -168,7 +201,7 @@ pub struct RouteModels {
     data: DataConfig,
 }
 
-fn put(field: &mut String, value: Option<String>) {
+fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
@@ -198,11 +231,11 @@ async fn list_providers(desk: &Desk) -> Result<(), String> {
 
 async fn add_provider(args: AddProvider) -> Result<(), String> {
     let AddProvider { name, protocol, url, more, data } = args;
-    let mut form = ProviderForm { name, kind: protocol, base_url: url, ..ProviderForm::with_defaults() };
-    more.put(&mut form);
-    let spec = form.parse().map_err(|errors| by_option(errors.into()))?;
-    let added =
-        changing(&data, async |desk| providers::add(desk, By::CommandLine, &spec).await.map_err(by_option));
+    let mut spec = ProviderSpec::new(name, protocol, url);
+    more.apply(&mut spec)?;
+    let added = changing(&data, async |desk| {
+        providers::add(desk, OperatorActor::CommandLine, &spec).await.map_err(op_error)
+    });
     let added = added.await?;
     println!("{} is added, at {}.", added.name, added.base_url);
     println!("Choose the models that it serves with: keydesk models route MODEL --to '{}'", added.name);
@@ -214,15 +247,14 @@ async fn set_provider(args: SetProvider) -> Result<(), String> {
     changing(&data, async |desk| {
         let listed = providers::by_name(desk, &name).await.map_err(op_error)?;
         let base = ProviderSpec::of(&listed.provider);
-        let mut form = ProviderForm::of(&base);
-        put(&mut form.name, rename);
-        put(&mut form.kind, protocol);
-        put(&mut form.base_url, url);
-        more.put(&mut form);
+        let mut mine = base.clone();
+        set(&mut mine.name, rename);
+        set(&mut mine.kind, protocol);
+        set(&mut mine.base_url, url);
+        more.apply(&mut mine)?;
         let id = listed.provider.id.to_string();
-        let mine = form.parse().map_err(|errors| by_option(errors.into()))?;
         let edit = EditProvider { id, version: listed.version, base: Some(base), mine };
-        match providers::save(desk, By::CommandLine, &edit).await.map_err(by_option)? {
+        match providers::save(desk, OperatorActor::CommandLine, &edit).await.map_err(op_error)? {
             Outcome::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.base_url),
             Outcome::Unchanged(_) => println!("Nothing was changed."),
             Outcome::Conflict(_) => return Err(edit_conflict(&name)),
@@ -234,7 +266,7 @@ async fn set_provider(args: SetProvider) -> Result<(), String> {
 
 async fn retire_provider(desk: &Desk, name: &str) -> Result<(), String> {
     let id = providers::by_name(desk, name).await.map_err(op_error)?.provider.id.to_string();
-    let retired = providers::retire(desk, By::CommandLine, &id).await.map_err(op_error)?;
+    let retired = providers::retire(desk, OperatorActor::CommandLine, &id).await.map_err(op_error)?;
     match retired.unrouted.as_slice() {
         [] => println!("{} is retired. It served no model.", retired.name),
         models => println!("{} is retired. Not served any more: {}", retired.name, models.join(" ")),
@@ -271,7 +303,7 @@ pub async fn run_models(command: ModelsCommand) -> Result<(), String> {
 async fn retire_model(desk: &Desk, id: String) -> Result<(), String> {
     // Says so when it is not there.
     models::by_id(desk, &id).await.map_err(op_error)?;
-    let id = models::retire(desk, By::CommandLine, &id).await.map_err(op_error)?;
+    let id = models::retire(desk, OperatorActor::CommandLine, &id).await.map_err(op_error)?;
     println!("{id} is retired. Requests for it are refused from now on.");
     Ok(())
 }
@@ -279,7 +311,7 @@ async fn retire_model(desk: &Desk, id: String) -> Result<(), String> {
 async fn route(args: RouteModels) -> Result<(), String> {
     let RouteModels { models: ids, to, not_served: _, data } = args;
     changing(&data, async |desk| {
-        models::route(desk, By::CommandLine, &ids, to.as_deref()).await.map_err(op_error)
+        models::route(desk, OperatorActor::CommandLine, &ids, to.as_deref()).await.map_err(op_error)
     })
     .await?;
     let verb = if ids.len() == 1 { "is" } else { "are" };
@@ -291,30 +323,22 @@ async fn route(args: RouteModels) -> Result<(), String> {
 }
 
 async fn set_model(args: SetModel) -> Result<String, String> {
-    let SetModel { model: id, vendor, input, output, cached, upstream, default_output, data } = args;
+    let data = args.data.clone();
     changing(&data, async |desk| {
-        let known =
-            models::every(desk).await.map_err(op_error)?.into_iter().find(|known| known.model.id == id);
-        let mut form = match &known {
-            Some(known) => ModelForm::of(&known.model),
-            None => ModelForm { id: id.clone(), ..ModelForm::with_defaults() },
+        let every = models::every(desk).await.map_err(op_error)?;
+        let Some(KnownModel { model, version, .. }) =
+            every.into_iter().find(|known| known.model.id == args.model)
+        else {
+            let added = models::add(desk, OperatorActor::CommandLine, &args.new_model()?).await;
+            return Ok(format!("{} is in the catalogue. It is not served yet.", added.map_err(op_error)?));
         };
-        put(&mut form.vendor, vendor);
-        put(&mut form.input, input);
-        put(&mut form.output, output);
-        put(&mut form.cached, cached);
-        put(&mut form.upstream, upstream);
-        put(&mut form.held, default_output);
-        let mine = form.parse().map_err(|errors| by_option(errors.into()))?;
-        let Some(known) = known else {
-            let added = models::add(desk, By::CommandLine, &mine).await.map_err(by_option)?;
-            return Ok(format!("{added} is in the catalogue. It is not served yet."));
-        };
-        let edit = EditModel { version: known.version, base: Some(known.model), mine };
-        match models::save(desk, By::CommandLine, &edit).await.map_err(by_option)? {
+        let mut mine = model.clone();
+        args.apply(&mut mine);
+        let edit = EditModel { version, base: Some(model), mine };
+        match models::save(desk, OperatorActor::CommandLine, &edit).await.map_err(op_error)? {
             Outcome::Saved(id) => Ok(format!("{id} is saved.")),
             Outcome::Unchanged(_) => Ok("Nothing was changed.".to_owned()),
-            Outcome::Conflict(_) => Err(edit_conflict(&id)),
+            Outcome::Conflict(_) => Err(edit_conflict(&edit.mine.id)),
         }
     })
     .await
@@ -329,189 +353,4 @@ fn line(listed: &ListedProvider) -> String {
 
 fn edit_conflict(name: &str) -> String {
     format!("{name} was changed at the same time, so nothing was changed here. Try again.")
-}
-
-/// Each mistake behind the option that it is about.
-fn by_option(error: OpError) -> String {
-    let OpError::Invalid(field_errors) = error else { return op_error(error) };
-    let lines: Vec<String> = field_errors
-        .iter()
-        .map(|field_error| {
-            let option = match field_error.field.as_str() {
-                "name" | "id" => return field_error.problem.to_string(),
-                "kind" => "protocol",
-                "base_url" => "url",
-                "credential_env" => "credential-env",
-                "connect" => "connect-timeout",
-                "idle" => "idle-timeout",
-                "whole" => "total-timeout",
-                "held" => "default-output",
-                other => other,
-            };
-            format!("--{option}: {}", field_error.problem)
-        })
-        .collect();
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-    use keydesk_core::store::Db;
-
-    use super::super::{Cli, run};
-    use super::*;
-
-    /// Runs the program's command line on a folder of its own.
-    struct Here(tempfile::TempDir);
-
-    impl Here {
-        fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
-        }
-
-        async fn run(&self, words: &[&str]) -> Result<(), String> {
-            let data = self.0.path().to_str().unwrap();
-            let words = [&["keydesk"], words, &["--data", data]].concat();
-            run(Cli::try_parse_from(words).map_err(|error| error.to_string())?).await
-        }
-
-        async fn data(&self) -> keydesk_core::Desk {
-            let place = keydesk_core::store::DatabaseUrl::Sqlite(self.0.path().join("keydesk.sqlite"));
-            let db = Db::open(&place).await.unwrap();
-            keydesk_core::Desk::new(
-                db,
-                std::sync::Arc::new(crate::clock::SystemClock),
-                std::sync::Arc::new(crate::clock::SystemRandom),
-            )
-        }
-
-        async fn lines(&self) -> Vec<String> {
-            providers::every(&self.data().await).await.unwrap().iter().map(line).collect()
-        }
-
-        async fn model(&self, id: &str) -> (String, String, Option<String>) {
-            let known = models::by_id(&self.data().await, id).await.unwrap();
-            (known.model.input_price.input(), known.model.name_upstream().to_owned(), known.served_by)
-        }
-    }
-
-    #[tokio::test]
-    async fn providers_are_connected_changed_and_retired_by_their_names() {
-        let here = Here::new();
-        let missing = here.run(&["providers", "list"]).await.unwrap_err();
-        assert!(missing.starts_with("There is no database at "), "{missing}");
-        let add = ["providers", "add", "OpenAI", "--url", "https://api.openai.com/v1/"];
-        let refused = here.run(&add).await.unwrap_err();
-        assert!(refused.contains("--credential-env") && refused.contains("--no-credential"), "{refused}");
-        here.run(&[&add[..], &["--credential-env", "OPENAI_API_KEY"]].concat()).await.unwrap();
-        assert_eq!(here.lines().await, ["OpenAI\topenai\thttps://api.openai.com\tOPENAI_API_KEY\t0"]);
-        let again = here.run(&[&add[..], &["--no-credential"]].concat()).await.unwrap_err();
-        assert!(again.starts_with("There is already a provider OpenAI."), "{again}");
-
-        here.run(&["models", "route", "gpt-5", "gpt-4.1", "--to", "openai"]).await.unwrap();
-        here.run(&[
-            "providers",
-            "set",
-            "openai",
-            "--rename",
-            "Local",
-            "--url",
-            "http://localhost:8000",
-            "--no-credential",
-        ])
-        .await
-        .unwrap();
-        assert_eq!(here.lines().await, ["Local\topenai\thttp://localhost:8000\t-\t2"]);
-        let wrong = [
-            "providers",
-            "set",
-            "Local",
-            "--url",
-            "http://169.254.169.254",
-            "--idle-timeout",
-            "0",
-            "--protocol",
-            "x",
-        ];
-        let told = here.run(&wrong).await.unwrap_err();
-        let starts: Vec<_> =
-            told.lines().filter_map(|line| line.split_once(": ")).map(|(option, _)| option).collect();
-        assert_eq!(starts, ["--protocol", "--url", "--idle-timeout"], "{told}");
-        let missing = here.run(&["providers", "retire", "OpenAI"]).await.unwrap_err();
-        assert_eq!(missing, "There is no provider OpenAI. There are: Local.");
-        here.run(&["providers", "retire", "Local"]).await.unwrap();
-        assert!(here.lines().await.is_empty());
-        assert_eq!(here.model("gpt-5").await.2, None);
-    }
-
-    #[tokio::test]
-    async fn models_are_set_routed_and_retired_by_their_names() {
-        let here = Here::new();
-        here.run(&["providers", "add", "vLLM", "--url", "http://vllm:8000", "--no-credential"])
-            .await
-            .unwrap();
-        let missing = here.run(&["models", "set", "meta/llama-4", "--vendor", "Meta"]).await.unwrap_err();
-        assert_eq!(missing.lines().count(), 3, "{missing}");
-        assert!(missing.starts_with("--input: The amount is empty."), "{missing}");
-        let prices = ["--input", "0.2", "--output", "$0.8", "--cached", "0.1"];
-        here.run(&[&["models", "set", "meta/llama-4", "--vendor", "Meta"], &prices[..]].concat())
-            .await
-            .unwrap();
-        here.run(&["models", "route", "meta/llama-4", "--to", "vLLM"]).await.unwrap();
-        here.run(&[
-            "models",
-            "set",
-            "meta/llama-4",
-            "--input",
-            "0.25",
-            "--upstream",
-            "llama",
-            "--default-output",
-            "4k",
-        ])
-        .await
-        .unwrap();
-        assert_eq!(here.model("meta/llama-4").await, ("0.25".into(), "llama".into(), Some("vLLM".into())));
-        here.run(&["models", "set", "meta/llama-4", "--upstream", ""]).await.unwrap();
-        assert_eq!(here.model("meta/llama-4").await.1, "meta/llama-4");
-
-        // All of them or none.
-        let some = here.run(&["models", "route", "gpt-5", "gpt-0", "--to", "vLLM"]).await.unwrap_err();
-        assert!(some.starts_with("gpt-0 is not in the catalogue."), "{some}");
-        assert_eq!(here.model("gpt-5").await.2, None);
-        assert!(here.run(&["models", "route", "gpt-5"]).await.unwrap_err().contains("--not-served"));
-        here.run(&["models", "route", "meta/llama-4", "--not-served"]).await.unwrap();
-        assert_eq!(here.model("meta/llama-4").await.2, None);
-        here.run(&["models", "retire", "meta/llama-4"]).await.unwrap();
-        let gone = here.run(&["models", "retire", "meta/llama-4"]).await.unwrap_err();
-        assert!(gone.starts_with("meta/llama-4 is not in the catalogue."), "{gone}");
-    }
-
-    #[tokio::test]
-    async fn an_import_names_providers_and_keeps_the_routes_that_it_does_not_speak_of() {
-        let here = Here::new();
-        here.run(&["providers", "add", "OpenAI", "--url", "https://api.openai.com", "--no-credential"])
-            .await
-            .unwrap();
-        here.run(&["models", "route", "gpt-5", "--to", "OpenAI"]).await.unwrap();
-        let file = here.0.path().join("models.json");
-        let import = async |entry: &str| {
-            std::fs::write(
-                &file,
-                format!(r#"[{{"provider": "OpenAI", "output": "2", "cached": "0", {entry}}}]"#),
-            )
-            .unwrap();
-            here.run(&["models", "import", file.to_str().unwrap()]).await
-        };
-        import(r#""id": "gpt-5", "input": "7""#).await.unwrap();
-        assert_eq!(here.model("gpt-5").await, ("7".into(), "gpt-5".into(), Some("OpenAI".into())));
-        import(r#""id": "gpt-6", "input": "8", "route": "OpenAI", "upstream": "six""#).await.unwrap();
-        assert_eq!(here.model("gpt-6").await, ("8".into(), "six".into(), Some("OpenAI".into())));
-        let wrong = import(r#""id": "gpt-7", "input": "8", "route": "Nowhere""#).await.unwrap_err();
-        assert!(
-            wrong.starts_with("gpt-7: route: There is no provider Nowhere. There are: OpenAI."),
-            "{wrong}"
-        );
-    }
 }

@@ -48,7 +48,7 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
                 request_id: id,
             });
         }
-        None if asks_for_a_page(&request) && !is_public(request.uri().path()) => {
+        None if wants_page(&request) && !is_public(request.uri().path()) => {
             let next = LocalPath::parse(request.uri().path_and_query().map_or("/", |whole| whole.as_str()))
                 .unwrap_or_else(LocalPath::home);
             let query =
@@ -73,7 +73,7 @@ async fn caller_of(
     found.map_err(|error| tracing::error!(%error, "a session's person could not be read"))
 }
 
-fn asks_for_a_page(request: &Request) -> bool {
+fn wants_page(request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
 }
 

@@ -98,13 +98,13 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
     let (answered, body) = response.into_parts();
     let bytes = to_bytes(body, 16 * MAX_BODY).await.unwrap_or_default();
     let error: AppError = serde_json::from_slice(&bytes).unwrap_or(AppError::Internal);
-    let mut told = if wants_page { page(&pages, form_page, error, values).await } else { refused(&error) };
+    let mut answer = if wants_page { page(&pages, form_page, error, values).await } else { refused(&error) };
     for name in [header::SET_COOKIE, header::RETRY_AFTER] {
         for value in answered.headers.get_all(&name) {
-            told.headers_mut().append(name.clone(), value.clone());
+            answer.headers_mut().append(name.clone(), value.clone());
         }
     }
-    told
+    answer
 }
 
 /// The one kind of body that browsers send for the forms here.

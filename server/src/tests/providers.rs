@@ -110,7 +110,7 @@ on_both! {
             ("form[model][input]", "0.125"),
             ("form[model][output]", "0.88"),
             ("form[model][cached]", "1,5"),
-            ("form[model][held]", "4k"),
+            ("form[model][default_output_tokens]", "4k"),
         ];
         let wrong = app.post_page(&operator, "/operator/models/new", "models/add", &new).await;
         assert_eq!(wrong.status, 422);

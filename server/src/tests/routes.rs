@@ -114,10 +114,10 @@ POST keys/search                      401   200   200   200   200   200   200   
 POST keys/find                        401   200   200   200   200   200   200   200   404   404
      org=<org> & q=
 POST models/add                       401   404   404   404   404   404   404   404   200   404
-     model.id=<name> & model.vendor=Acme & model.route= & model.upstream= & model.input=1.25 & model.output=10 & model.cached=0.125 & model.held=1000
+     model.id=<name> & model.vendor=Acme & model.route= & model.upstream= & model.input=1.25 & model.output=10 & model.cached=0.125 & model.default_output_tokens=1000
 POST models/save                      401   404   404   404   404   404   404   404   200   404
      # As the catalogue that comes with the program has it.
-     version=1 & was={} & model.id=gpt-5 & model.vendor=OpenAI & model.input=1.25 & model.output=10 & model.cached=0.125 & model.held=1000
+     version=1 & was={} & model.id=gpt-5 & model.vendor=OpenAI & model.input=1.25 & model.output=10 & model.cached=0.125 & model.default_output_tokens=1000
 POST models/retire                    401   404   404   404   404   404   404   404   200   404
      id=mistral-small-latest
 POST providers/add                    401   404   404   404   404   404   404   404   200   404

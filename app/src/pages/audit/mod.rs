@@ -124,7 +124,7 @@ fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
     if !filter.person.is_empty() && !people.iter().any(|(id, _)| *id == filter.person) {
         // A person outside, such as support: their events say who.
         let name =
-            view.page.rows.first().map_or_else(|| "Somebody else".into(), |event| event.actor_name.clone());
+            view.page.rows.first().map_or_else(|| "Someone else".into(), |event| event.actor_name.clone());
         people.push((filter.person.clone(), name));
     }
     let people = people.into_iter().map(|(id, name)| option(id, name, &filter.person)).collect_view();

@@ -1,7 +1,8 @@
 //! The form of a model: for a new one, and filled for one that is there.
 
+use keydesk_core::domain::model::MAX_VENDOR;
 use keydesk_core::domain::provider::Provider;
-use keydesk_core::forms::model::{AddForm, MAX_MODEL_ID, MAX_VENDOR, ModelForm, SaveForm};
+use keydesk_core::forms::model::{AddForm, MAX_MODEL_ID, ModelForm, SaveForm};
 use keydesk_core::ops::models;
 use leptos::prelude::*;
 
@@ -109,9 +110,9 @@ fn fields(form: ModelForm, providers: &[Provider], field_errors: &FieldErrors) -
     let input = price("input", "form[model][input]", "Input");
     let output = price("output", "form[model][output]", "Output");
     let cached = price("cached", "form[model][cached]", "Cached input");
-    let held = UnitField {
-        field: "held",
-        name: "form[model][held]",
+    let default_output_tokens = UnitField {
+        field: "default_output_tokens",
+        name: "form[model][default_output_tokens]",
         label: "Default max output tokens for budget checks",
         before: "",
         after: "output tokens",
@@ -138,7 +139,7 @@ fn fields(form: ModelForm, providers: &[Provider], field_errors: &FieldErrors) -
             <div class="trio">
                 {input.draw(form.input, field_errors)} {output.draw(form.output, field_errors)} {cached.draw(form.cached, field_errors)}
             </div>
-            {held.draw(form.held, field_errors)}
+            {default_output_tokens.draw(form.default_output_tokens, field_errors)}
         </fieldset>
     }
     .into_any()

@@ -6,7 +6,7 @@ use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::page::Page as Rows;
 use keydesk_core::forms::ledger::{EnterForm, EntryForm};
-use keydesk_core::ops::orgs::{self, BalanceView, By};
+use keydesk_core::ops::orgs::{self, BalanceView, OperatorActor};
 use leptos::prelude::*;
 
 use crate::ask::{self, caller, desk, param};
@@ -26,7 +26,7 @@ pub fn OperatorBalancePage() -> impl IntoView {
     let at = ask::cursor();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let view = orgs::balance(&desk, By::Operator(&caller), &slug, at.as_ref()).await?;
+        let view = orgs::balance(&desk, OperatorActor::Operator(&caller), &slug, at.as_ref()).await?;
         let (org, balance) = (&view.org, &view.balance);
         let path = LocalPath::operator_balance(&org.slug);
         let title = format!("Balance of {}", org.name);

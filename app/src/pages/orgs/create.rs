@@ -5,7 +5,7 @@ use keydesk_core::domain::org::MAX_ORG_NAME;
 use keydesk_core::domain::person::MAX_SLUG;
 use keydesk_core::forms::org::NewOrgForm;
 use keydesk_core::ops::access::own_orgs;
-use keydesk_core::ops::orgs::{self, By};
+use keydesk_core::ops::orgs::{self, OperatorActor};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
@@ -22,7 +22,7 @@ use crate::ui::field::TextField;
 pub fn NewOrgPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        orgs::may_create(&desk, &By::Operator(&caller))?;
+        orgs::may_create(&desk, &OperatorActor::Operator(&caller))?;
         let own = own_orgs(&desk, &caller).await?;
         let field_errors = field_errors();
         let form = typed().unwrap_or_else(|| NewOrgForm { zone: "UTC".into(), ..Default::default() });

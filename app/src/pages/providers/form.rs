@@ -1,8 +1,9 @@
 //! The form of a new provider; its fields are also on the page of each provider.
 
 use keydesk_core::domain::base_url::MAX_BASE_URL;
+use keydesk_core::domain::provider::MAX_PROVIDER_NAME;
 use keydesk_core::domain::provider::ProviderKind;
-use keydesk_core::forms::provider::{AddForm, MAX_PROVIDER_NAME, ProviderForm};
+use keydesk_core::forms::provider::{AddForm, ProviderForm};
 use keydesk_core::ops::providers;
 use leptos::prelude::*;
 

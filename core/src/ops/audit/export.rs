@@ -130,7 +130,7 @@ pub async fn export(desk: &Desk, caller: &Caller, form: &ExportForm) -> Result<E
         id => {
             let people = audit_list::people(&mut tx, &org.id).await?;
             let name = people.into_iter().find(|(known, ..)| known == id).map(|(_, name, _)| name);
-            Some(name.unwrap_or_else(|| "somebody outside".into()))
+            Some(name.unwrap_or_else(|| "someone outside the organisation".into()))
         }
     };
     let teams = teams::in_use(&mut tx, &org.id).await?;

@@ -3,7 +3,7 @@
 
 use super::super::OpError;
 use super::super::access::Caller;
-use super::super::orgs::By;
+use super::super::orgs::OperatorActor;
 use crate::Desk;
 use crate::domain::audit::PastEvent;
 use crate::domain::moment::Moment;
@@ -34,7 +34,7 @@ pub async fn list_installation(
     at: Option<&Cursor>,
 ) -> Result<InstallationAudit, OpError> {
     let chain = Chain::Installation;
-    let permit = By::Operator(caller).operator_permit(Action::SeeInstallationAudit, chain.id())?;
+    let permit = OperatorActor::Operator(caller).operator_permit(Action::SeeInstallationAudit, chain.id())?;
     let mut read = desk.db.read().await?;
     let page = audit_list::list_installation(&mut read, &permit, at).await?;
     let total = audit::head(&mut read, &chain).await?.map_or(0, |(seq, _)| seq);

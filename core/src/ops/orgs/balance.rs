@@ -5,7 +5,7 @@
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::super::edit::{EditConflict, Outcome};
-use super::operator::{By, find};
+use super::operator::{OperatorActor, find};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::field_error::FieldError;
@@ -31,7 +31,7 @@ pub struct BalanceView {
 /// `NotFound` for who is no operator.
 pub async fn balance(
     desk: &Desk,
-    by: By<'_>,
+    by: OperatorActor<'_>,
     slug: &str,
     page: Option<&Cursor>,
 ) -> Result<BalanceView, OpError> {
@@ -39,8 +39,8 @@ pub async fn balance(
     let org = find(&mut read, slug).await?;
     by.permit(&org.id, Action::ChangeBalance)?;
     let own = match &by {
-        By::Operator(caller) => people::orgs_of(&mut read, &caller.person.id).await?,
-        By::CommandLine => Vec::new(),
+        OperatorActor::Operator(caller) => people::orgs_of(&mut read, &caller.person.id).await?,
+        OperatorActor::CommandLine => Vec::new(),
     };
     let (balance, page) = both(&mut read, &org, page).await?;
     Ok(BalanceView { org, own, balance, page, now: desk.now() })
@@ -92,7 +92,7 @@ pub struct Entered {
 /// `Invalid` when the sums would grow too large; `NotFound` for who is no operator.
 pub async fn add_entry(
     desk: &Desk,
-    by: By<'_>,
+    by: OperatorActor<'_>,
     add: &AddEntry,
 ) -> Result<Outcome<Entered, Option<NewEntry>>, OpError> {
     let now = desk.now();
@@ -130,11 +130,11 @@ async fn conflict(
         "Your entry is below and not added yet. Check the balance, and add it if it is still right.";
     let (sentence, merged) = match there {
         Some(entry) if same(&entry) => {
-            let (at, words) = (entry.at.time(&org.zone), entry.told());
+            let (at, words) = (entry.at.time(&org.zone), entry.description());
             (format!("This entry was already added at {at}: {words}. It was not added again."), None)
         }
         Some(entry) => {
-            let (who, words) = (entry.who(), entry.told());
+            let (who, words) = (entry.who(), entry.description());
             (format!("{who} added {words} in the meantime. {AGAIN}"), Some(add.entry.clone()))
         }
         None => (format!("The ledger changed in the meantime. {AGAIN}"), Some(add.entry.clone())),
@@ -153,7 +153,7 @@ pub struct Enforced {
 ///
 /// # Errors
 /// `Conflict` when it is so already.
-pub async fn enforce(desk: &Desk, by: By<'_>, org: &str, on: bool) -> Result<Enforced, OpError> {
+pub async fn enforce(desk: &Desk, by: OperatorActor<'_>, org: &str, on: bool) -> Result<Enforced, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let org = find(&mut tx, org).await?;

@@ -3,7 +3,7 @@
 
 use super::super::OpError;
 use super::super::invitations::{self, NewInvitation};
-use super::operator::By;
+use super::operator::OperatorActor;
 use super::settings::slug_taken;
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
@@ -32,13 +32,13 @@ pub enum Owner {
 ///
 /// # Errors
 /// `NotFound` for who is no operator.
-pub fn may_create(desk: &Desk, by: &By<'_>) -> Result<(), OpError> {
+pub fn may_create(desk: &Desk, by: &OperatorActor<'_>) -> Result<(), OpError> {
     by.permit(&OrgId::new(desk.now(), desk.id_entropy()), Action::CreateOrg).map(|_| ())
 }
 
 /// # Errors
 /// `Invalid` when another organisation has the address.
-pub async fn create(desk: &Desk, by: By<'_>, new: &NewOrg) -> Result<Created, OpError> {
+pub async fn create(desk: &Desk, by: OperatorActor<'_>, new: &NewOrg) -> Result<Created, OpError> {
     let now = desk.now();
     let id = OrgId::new(now, desk.id_entropy());
     let permit = by.permit(&id, Action::CreateOrg)?;
@@ -50,11 +50,11 @@ pub async fn create(desk: &Desk, by: By<'_>, new: &NewOrg) -> Result<Created, Op
         Some(known) => people::find(&mut tx, &known.person).await?,
         None => None,
     };
-    let (owner, told) = match known {
+    let (owner, shown) = match known {
         Some(person) => {
             people::insert_member(&mut tx, &permit, &org.id, &person.id, OrgRole::Owner, now).await?;
-            let told = person.name.clone();
-            (Owner::Joined(person.name), told)
+            let shown = person.name.clone();
+            (Owner::Joined(person.name), shown)
         }
         None => {
             let new = NewInvitation { email: &email, role: OrgRole::Owner, team: None };
@@ -62,7 +62,7 @@ pub async fn create(desk: &Desk, by: By<'_>, new: &NewOrg) -> Result<Created, Op
             (Owner::Invited(Hidden::new(token)), format!("{}, invited", email.as_str()))
         }
     };
-    let owner_change = Change::added("owner", told);
+    let owner_change = Change::added("owner", shown);
     let event = Event::new(EventKind::OrgCreated, org.id.as_str(), &org.name).with([owner_change]);
     tx.save(&permit, event, now).await?;
     Ok(Created { slug: org.slug, name: org.name, owner })

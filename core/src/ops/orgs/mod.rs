@@ -9,6 +9,6 @@ mod settings;
 pub use balance::{BalanceView, Enforced, Entered, OwnBalanceView, add_entry, balance, enforce, own_balance};
 pub use create::{Created, Owner, create, may_create};
 pub use operator::{
-    By, MAX_REASON, OrgsView, OutsideView, created, every, list, resume, status_form, suspend,
+    MAX_REASON, OperatorActor, OrgsView, OutsideView, created, every, list, resume, status_form, suspend,
 };
 pub use settings::{SettingsView, save, settings};

@@ -19,19 +19,19 @@ use crate::store::{orgs, people};
 pub const MAX_REASON: usize = 200;
 
 /// Who runs the installation: an operator who is signed in, or a person who may run the program.
-pub enum By<'a> {
+pub enum OperatorActor<'a> {
     Operator(&'a Caller),
     CommandLine,
 }
 
-impl By<'_> {
+impl OperatorActor<'_> {
     pub(super) fn permit(&self, org: &OrgId, action: Action) -> Result<Permit, OpError> {
         match self {
-            By::Operator(caller) => {
+            OperatorActor::Operator(caller) => {
                 let principal = principal(caller, org, None);
                 Ok(policy::permit(&principal, action, On::Org)?)
             }
-            By::CommandLine => Ok(Permit::program(org, action, org.as_str(), "command line")),
+            OperatorActor::CommandLine => Ok(Permit::program(org, action, org.as_str(), "command line")),
         }
     }
 
@@ -42,12 +42,12 @@ impl By<'_> {
         object: &str,
     ) -> Result<OperatorPermit, OpError> {
         match self {
-            By::Operator(caller) => {
+            OperatorActor::Operator(caller) => {
                 let person = &caller.person;
                 let who = (&person.id, person.name.as_str(), person.platform);
                 Ok(policy::operator_permit(who, caller.origin(), action, object)?)
             }
-            By::CommandLine => Ok(OperatorPermit::program(action, object, "command line")),
+            OperatorActor::CommandLine => Ok(OperatorPermit::program(action, object, "command line")),
         }
     }
 }
@@ -95,7 +95,7 @@ pub async fn every(desk: &Desk) -> Result<Vec<ListedOrg>, OpError> {
 pub async fn created(desk: &Desk, caller: &Caller, slug: &str) -> Result<OutsideView, OpError> {
     let mut read = desk.db.read().await?;
     let org = find(&mut read, slug).await?;
-    By::Operator(caller).permit(&org.id, Action::CreateOrg)?;
+    OperatorActor::Operator(caller).permit(&org.id, Action::CreateOrg)?;
     Ok(OutsideView { own: people::orgs_of(&mut read, &caller.person.id).await?, org })
 }
 
@@ -117,7 +117,7 @@ pub async fn status_form(
 ) -> Result<OutsideView, OpError> {
     let mut read = desk.db.read().await?;
     let org = find(&mut read, slug).await?;
-    By::Operator(caller).permit(&org.id, action)?;
+    OperatorActor::Operator(caller).permit(&org.id, action)?;
     if org.suspended == (action == Action::SuspendOrg) {
         return Err(already(&org));
     }
@@ -128,7 +128,7 @@ pub async fn status_form(
 ///
 /// # Errors
 /// `Invalid` without a reason; `Conflict` when it is suspended already.
-pub async fn suspend(desk: &Desk, by: By<'_>, org: &str, reason: &str) -> Result<String, OpError> {
+pub async fn suspend(desk: &Desk, by: OperatorActor<'_>, org: &str, reason: &str) -> Result<String, OpError> {
     set_status(desk, by, (org, reason), Action::SuspendOrg).await
 }
 
@@ -136,13 +136,13 @@ pub async fn suspend(desk: &Desk, by: By<'_>, org: &str, reason: &str) -> Result
 ///
 /// # Errors
 /// `Conflict` when it is not suspended.
-pub async fn resume(desk: &Desk, by: By<'_>, org: &str, reason: &str) -> Result<String, OpError> {
+pub async fn resume(desk: &Desk, by: OperatorActor<'_>, org: &str, reason: &str) -> Result<String, OpError> {
     set_status(desk, by, (org, reason), Action::ResumeOrg).await
 }
 
 async fn set_status(
     desk: &Desk,
-    by: By<'_>,
+    by: OperatorActor<'_>,
     (org, reason): (&str, &str),
     action: Action,
 ) -> Result<String, OpError> {
