@@ -141,7 +141,7 @@ test("a team's list holds its keys, and keeps state and order", async ({ page })
   await page.getByRole("button", { name: "Apply" }).click();
   await page.waitForURL(/team=/);
   expect(query(page)).toEqual({ state: "active", sort: "name", team: expect.any(String) });
-  const teams = await page.locator('tbody td[data-label="Team"]').allTextContents();
+  const teams = await page.locator('tbody td[data-label="Owner"] .sub').allTextContents();
   expect(teams.length).toBeGreaterThan(3);
   expect(new Set(teams.map((team) => team.trim()))).toEqual(new Set(["Research"]));
   // A search goes on within them.

@@ -191,14 +191,13 @@ fn table(view: &KeysView, filter: &KeyFilter) -> AnyView {
     let columns = vec![
         head(Sort::Name, "Name"),
         Column::new("Key"),
-        Column::new("Team"),
-        Column::new("Owner").class("drop-2"),
+        Column::new("Owner, team"),
         Column::new("State"),
         head(Sort::Spend, "Spent this month").num(),
         Column::new("Budget"),
         Column::new("Limits").class("drop-1"),
-        head(Sort::LastUsed, "Last used"),
-        head(Sort::Expires, "Expires").class("drop-3"),
+        head(Sort::LastUsed, "Last used").class("drop-3"),
+        head(Sort::Expires, "Expires").class("drop-2"),
     ];
     let caption = format!(
         "Keys, sorted by {}, {}",
@@ -216,12 +215,8 @@ fn table(view: &KeysView, filter: &KeyFilter) -> AnyView {
 fn row(key: &Key, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<> {
     let note = (!key.note.is_empty())
         .then(|| view! { <span class="sub" title=key.note.clone()>{key.note.clone()}</span> });
-    let team = match &key.team {
-        Some(team) => {
-            view! { <span class="clip" title=team.name.clone()>{team.name.clone()}</span> }.into_any()
-        }
-        None => view! { <span class="muted">"No team"</span> }.into_any(),
-    };
+    let team = key.team.as_ref().map_or_else(|| "No team".to_owned(), |team| team.name.clone());
+    let team = view! { <span class="sub clip" title=team.clone()>{team.clone()}</span> };
     let last_used = match key.last_used_at {
         Some(at) => when::ago(at, now, zone).into_any(),
         None => view! { <span class="muted">"Never"</span> }.into_any(),
@@ -239,16 +234,16 @@ fn row(key: &Key, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<>
                 {note}
             </th>
             <td data-label="Key">{key_hint(key)}</td>
-            <td data-label="Team">{team}</td>
-            <td data-label="Owner" class="drop-2">
+            <td data-label="Owner">
                 <span class="clip" title=key.owner.name.clone()>{key.owner.name.clone()}</span>
+                {team}
             </td>
             <td data-label="State">{status_badge(key, now, zone)}</td>
             <td data-label="Spent this month" class="num">{key.month_spent.to_string()}</td>
             <td data-label="Budget">{budget_cell(&key.budgets)}</td>
             <td data-label="Limits" class="full drop-1">{limits(key)}</td>
-            <td data-label="Last used" class="tight">{last_used}</td>
-            <td data-label="Expires" class="tight drop-3">{expires}</td>
+            <td data-label="Last used" class="tight drop-3">{last_used}</td>
+            <td data-label="Expires" class="tight drop-2">{expires}</td>
         </tr>
     }
 }
