@@ -10,7 +10,7 @@ pub type Fields<'a> = &'a [(&'a str, &'a str)];
 
 /// One request, without cookies of its own.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct TestRequest {
     pub method: Method,
     /// Without the pairs of `query`.
     pub path: String,
@@ -21,7 +21,7 @@ pub struct Ask {
     pub body: Vec<u8>,
 }
 
-impl Ask {
+impl TestRequest {
     pub fn get(path: &str) -> Self {
         Self {
             method: Method::GET,
@@ -128,13 +128,13 @@ fn percent_encoded(bytes: &[u8]) -> String {
 }
 
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct TestResponse {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
 }
 
-impl Answer {
+impl TestResponse {
     /// Empty when there is none.
     pub fn header(&self, name: &str) -> &str {
         self.find_header(name).unwrap_or_default()
@@ -221,7 +221,7 @@ impl Cookie {
 pub struct Browser(Arc<Mutex<Vec<Cookie>>>);
 
 impl Browser {
-    pub fn keep(&self, answer: &Answer) {
+    pub fn keep(&self, answer: &TestResponse) {
         let mut kept = self.0.lock().unwrap();
         for cookie in answer.cookies() {
             kept.retain(|old| (&old.name, old.path()) != (&cookie.name, cookie.path()));

@@ -12,7 +12,7 @@ pub mod random;
 pub mod submit;
 
 pub use cast::{Cast, TestKey, Who};
-pub use client::{Answer, Ask, Browser, Cookie, Fields, SPOTS, Spot};
+pub use client::{Browser, Cookie, Fields, SPOTS, Spot, TestRequest, TestResponse};
 pub use clock::{DAY, FixedClock, HOUR, MINUTE, START};
 pub use database::{Fixture, TestDatabase, on_postgres, on_sqlite};
 pub use desk::*;

@@ -108,7 +108,7 @@ pub fn SetUpPage() -> impl IntoView {
         }
         let field_errors = field_errors();
         let form: SetupForm = typed().unwrap_or_default();
-        let name = TextField::new("name", "form[name]", "Name").autocomplete("name").max(100);
+        let name = TextField::new("name", "form[name]", "Name").autocomplete("name");
         let email = TextField::new("email", "form[email]", "Email")
             .email()
             .autocomplete("username")
@@ -118,8 +118,7 @@ pub fn SetUpPage() -> impl IntoView {
             .help("At least 15 characters, such as four unusual words.");
         let org = TextField::new("org", "form[org]", "Organisation")
             .autocomplete("organization")
-            .help("Shown at the top of every page.")
-            .max(100);
+            .help("Shown at the top of every page.");
         let body = view! {
             {title("Set up")}
             <h1>"Set up Keydesk"</h1>

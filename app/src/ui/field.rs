@@ -60,7 +60,6 @@ pub struct TextField {
     /// Which keys a phone shows, such as `numeric`.
     pub inputmode: &'static str,
     pub optional: bool,
-    pub max: Option<usize>,
     pub autofocus: bool,
     /// The id of a `<datalist>` with values to choose from.
     pub list: &'static str,
@@ -78,11 +77,11 @@ impl TextField {
 
     /// A password; `autocomplete` tells a password manager whether it is new or current.
     pub fn password(self, autocomplete: &'static str) -> Self {
-        Self { kind: "password", autocomplete, max: Some(256), ..self }
+        Self { kind: "password", autocomplete, ..self }
     }
 
     pub fn email(self) -> Self {
-        Self { kind: "email", max: Some(254), ..self }
+        Self { kind: "email", ..self }
     }
 
     pub fn autocomplete(self, autocomplete: &'static str) -> Self {
@@ -92,11 +91,6 @@ impl TextField {
     /// The keys that a phone shows, such as `numeric`.
     pub fn inputmode(self, inputmode: &'static str) -> Self {
         Self { inputmode, ..self }
-    }
-
-    /// The longest text, in characters.
-    pub fn max(self, max: usize) -> Self {
-        Self { max: Some(max), ..self }
     }
 
     pub fn optional(self) -> Self {
@@ -134,7 +128,6 @@ impl TextField {
                     value=value
                     aria-describedby=described
                     aria-invalid=invalid(wrong.is_some())
-                    maxlength=self.max.map(|max| max.to_string())
                     autocomplete=if self.autocomplete.is_empty() { "off" } else { self.autocomplete }
                     inputmode=(!self.inputmode.is_empty()).then_some(self.inputmode)
                     spellcheck="false"

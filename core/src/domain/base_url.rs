@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::parse_error::ParseError;
 
-pub const MAX_BASE_URL: usize = 300;
+const MAX_BASE_URL: usize = 300;
 
 const NOT_WHOLE: &str =
     "This is not a whole web address. Write it with its beginning, such as https://api.openai.com.";

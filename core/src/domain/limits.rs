@@ -236,7 +236,7 @@ mod tests {
     fn a_budget_is_told_with_its_period() {
         let budget = |period| Budget { period, amount: Money::from_nanos(50_000_000_000) }.summary();
         assert_eq!(budget(Period::Month), "$50.00 per month");
-        assert_eq!(budget(Period::Total), "$50.00 in all");
+        assert_eq!(budget(Period::Total), "$50.00 total");
     }
 
     proptest! {

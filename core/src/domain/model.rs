@@ -144,7 +144,7 @@ pub fn parse_upstream_name(text: &str) -> Result<String, ParseError> {
     if name.is_empty() { Ok(String::new()) } else { check_model_id(name).map(|()| name.to_owned()) }
 }
 
-pub const MAX_VENDOR: usize = 60;
+const MAX_VENDOR: usize = 60;
 
 /// # Errors
 /// When nothing of it is visible, it is too long, or it looks like a secret.

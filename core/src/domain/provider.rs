@@ -74,7 +74,7 @@ pub fn check_credential_env(text: &str) -> Result<(), ParseError> {
     ))
 }
 
-pub const MAX_PROVIDER_NAME: usize = 60;
+const MAX_PROVIDER_NAME: usize = 60;
 
 /// # Errors
 /// When nothing of it is visible, it is too long, or it looks like a secret.

@@ -56,7 +56,7 @@ impl Period {
     /// The words after an amount: `per month`.
     pub const fn label(self) -> &'static str {
         match self {
-            Period::Total => "in all",
+            Period::Total => "total",
             Period::Day => "per day",
             Period::Week => "per week",
             Period::Month => "per month",

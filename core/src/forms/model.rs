@@ -14,8 +14,6 @@ use crate::domain::money::Money;
 use crate::domain::numbers::grouped;
 use crate::domain::parse_error::ParseError;
 
-pub const MAX_MODEL_ID: usize = 100;
-
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

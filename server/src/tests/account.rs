@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::support::{Answer, Browser, MINUTE, PASSWORD, TestApp, Who, on_both};
+use super::support::{Browser, MINUTE, PASSWORD, TestApp, TestResponse, Who, on_both};
 
 const PENDING_SIGN_IN: &str = "keydesk-half-in";
 const COOKIE: &str = "keydesk";
 
-async fn send_password(app: &TestApp, browser: &Browser, email: &str, password: &str) -> Answer {
+async fn send_password(app: &TestApp, browser: &Browser, email: &str, password: &str) -> TestResponse {
     app.post(browser, "session/sign-in", &[("form[email]", email), ("form[password]", password)]).await
 }
 

@@ -2,7 +2,7 @@
 
 use super::routes::{actions, borrowed, fields_for, new_key};
 use super::show_once::shown;
-use super::support::{Answer, Ask, Browser, Fields, PASSWORD, TestApp, Who, on_both};
+use super::support::{Browser, Fields, PASSWORD, TestApp, TestRequest, TestResponse, Who, on_both};
 
 /// One thing wrong with a form that is fine otherwise: the fields that are set, and the one field that the sentence is beside.
 struct Wrong {
@@ -283,7 +283,7 @@ on_both! {
         let before = app.dump().await;
         for action in actions() {
             let fields = fields_for(&action, &cast, &key, "made");
-            let form = Ask::form(&action, &borrowed(&fields)).same_origin().header("accept", "application/json");
+            let form = TestRequest::form(&action, &borrowed(&fields)).same_origin().header("accept", "application/json");
             for kind in ["text/plain", "application/json", "multipart/form-data; boundary=x", "application/cbor", ""] {
                 let answer = app.send(&owner, form.clone().header("content-type", kind)).await;
                 assert_eq!(answer.status, 415, "{action} {kind:?}: {}", answer.text);
@@ -294,7 +294,7 @@ on_both! {
             }
             for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE"] {
                 let query = String::from_utf8(form.body.clone()).unwrap();
-                let ask = Ask { path: format!("{}?{query}", form.path), ..form.clone() };
+                let ask = TestRequest { path: format!("{}?{query}", form.path), ..form.clone() };
                 let answer = app.send(&owner, ask.method(method.parse().unwrap())).await;
                 assert_eq!(answer.status, 405, "{method} {action}");
                 assert!(answer.header("allow").contains("POST"), "{method} {action}");
@@ -311,7 +311,7 @@ on_both! {
         let before = app.dump().await;
         for action in actions() {
             for size in [64 * 1024 + 1, 1024 * 1024] {
-                let ask = Ask::form(&action, &[("form[org]", &cast.org.slug)]).same_origin();
+                let ask = TestRequest::form(&action, &[("form[org]", &cast.org.slug)]).same_origin();
                 let body = [ask.body.as_slice(), b"&form[note]=", "n".repeat(size).as_bytes()].concat();
                 let answer = app.send(&owner, ask.header("accept", "text/html").body(body)).await;
                 assert_eq!(answer.status, 413, "{action}");
@@ -322,7 +322,7 @@ on_both! {
     }
 }
 
-fn leads_to(answer: &Answer, page: &str) {
+fn leads_to(answer: &TestResponse, page: &str) {
     assert_eq!(answer.status, 303, "{}", answer.text);
     assert_eq!(answer.location(), page);
 }

@@ -1,11 +1,18 @@
 //! Balances and the organisation's budgets as browsers meet them.
 
 use super::routes::{borrowed, fields_for};
-use super::support::{Answer, Browser, TestApp, Who, on_both};
+use super::support::{Browser, TestApp, TestResponse, Who, on_both};
 
 const PAGE: &str = "/operator/acme/balance";
 
-async fn enter(app: &TestApp, operator: &Browser, seq: &str, kind: &str, amount: &str, note: &str) -> Answer {
+async fn enter(
+    app: &TestApp,
+    operator: &Browser,
+    seq: &str,
+    kind: &str,
+    amount: &str,
+    note: &str,
+) -> TestResponse {
     let fields = [
         ("form[org]", "acme"),
         ("form[seq]", seq),
@@ -16,7 +23,7 @@ async fn enter(app: &TestApp, operator: &Browser, seq: &str, kind: &str, amount:
     app.post_page(operator, PAGE, "orgs/enter-balance", &fields).await
 }
 
-async fn enforce(app: &TestApp, operator: &Browser, on: &str) -> Answer {
+async fn enforce(app: &TestApp, operator: &Browser, on: &str) -> TestResponse {
     app.post_page(operator, PAGE, "orgs/enforce-balance", &[("form[org]", "acme"), ("form[enforce]", on)])
         .await
 }

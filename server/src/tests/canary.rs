@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::routes::new_key;
 use super::show_once::shown;
-use super::support::{Answer, Ask, Browser, Fields, TestApp, hex, on_both};
+use super::support::{Browser, Fields, TestApp, TestRequest, TestResponse, hex, on_both};
 
 /// All that is logged by anybody while somebody records.
 #[derive(Clone, Default)]
@@ -59,7 +59,7 @@ struct Flow {
 }
 
 impl Flow {
-    fn keep(&mut self, what: &str, answer: &Answer) {
+    fn keep(&mut self, what: &str, answer: &TestResponse) {
         // What is issued, and the browser's own session, are the two things that an answer is for.
         let headers: Vec<String> = answer
             .headers
@@ -74,14 +74,20 @@ impl Flow {
             .push((what.to_owned(), format!("{} {}\n{}", answer.status, headers.join("\n"), answer.text)));
     }
 
-    async fn get(&mut self, browser: &Browser, path: &str) -> Answer {
+    async fn get(&mut self, browser: &Browser, path: &str) -> TestResponse {
         let answer = self.app.get(browser, path).await;
         self.keep(&format!("GET {}", path.split(['?', '%']).next().unwrap()), &answer);
         answer
     }
 
     /// Once as a script and once as a plain form.
-    async fn post(&mut self, browser: &Browser, page: &str, action: &str, fields: Fields<'_>) -> Answer {
+    async fn post(
+        &mut self,
+        browser: &Browser,
+        page: &str,
+        action: &str,
+        fields: Fields<'_>,
+    ) -> TestResponse {
         let plain = self.app.post_page(browser, page, action, fields).await;
         self.keep(&format!("plain {action}"), &plain);
         // What it leaves for the next page.
@@ -91,7 +97,7 @@ impl Flow {
         answer
     }
 
-    async fn ask(&mut self, what: &str, ask: Ask) -> Answer {
+    async fn ask(&mut self, what: &str, ask: TestRequest) -> TestResponse {
         let answer = self.app.ask(ask).await;
         self.keep(what, &answer);
         answer
@@ -174,24 +180,24 @@ on_both! {
                 flow.get(&browser, &path).await;
                 flow.get(&Browser::default(), &path).await;
             }
-            flow.ask("asset", Ask::get(&format!("/pkg/{encoded}/{encoded}"))).await;
-            flow.ask("action", Ask::get(&format!("/api/{encoded}")).method("POST".parse().unwrap()).same_origin()).await;
-            flow.ask("other site", Ask::get(&format!("/{encoded}")).method("POST".parse().unwrap())).await;
+            flow.ask("asset", TestRequest::get(&format!("/pkg/{encoded}/{encoded}"))).await;
+            flow.ask("action", TestRequest::get(&format!("/api/{encoded}")).method("POST".parse().unwrap()).same_origin()).await;
+            flow.ask("other site", TestRequest::get(&format!("/{encoded}")).method("POST".parse().unwrap())).await;
         }
         let report = format!("{{\"csp-report\":{{\"document-uri\":\"/x?q={secret}\"}}}}");
-        flow.ask("report", Ask::get("/csp-report").method("POST".parse().unwrap()).body(report)).await;
+        flow.ask("report", TestRequest::get("/csp-report").method("POST".parse().unwrap()).body(report)).await;
 
         // At the gateway, before and after it is revoked.
         for round in ["live", "revoked"] {
             for path in ["/v1/models", "/v1/models/nothing", "/v1beta/models", "/v1/chat/completions", "/v1/v1/models"] {
                 for ask in [
-                    Ask::get(path).header("authorization", &format!("Bearer {secret}")),
-                    Ask::get(path).header("x-api-key", &secret),
-                    Ask::get(path).header("x-goog-api-key", &format!("\"{secret}\"")),
-                    Ask::get(&format!("{path}?key={secret}")),
-                    Ask::get(&format!("{path}?key={secret}")).header("x-api-key", &format!("{secret}x")),
-                    Ask::get(&format!("{path}/{secret}?key={secret}")),
-                    Ask::get(&format!("/{path}?key={secret}")).header("user-agent", &secret),
+                    TestRequest::get(path).header("authorization", &format!("Bearer {secret}")),
+                    TestRequest::get(path).header("x-api-key", &secret),
+                    TestRequest::get(path).header("x-goog-api-key", &format!("\"{secret}\"")),
+                    TestRequest::get(&format!("{path}?key={secret}")),
+                    TestRequest::get(&format!("{path}?key={secret}")).header("x-api-key", &format!("{secret}x")),
+                    TestRequest::get(&format!("{path}/{secret}?key={secret}")),
+                    TestRequest::get(&format!("/{path}?key={secret}")).header("user-agent", &secret),
                 ] {
                     flow.ask(round, ask).await;
                 }
@@ -224,7 +230,7 @@ on_both! {
         desk.db.close().await;
         let fields = [("form[org]", "acme"), ("form[q]", secret.as_str()), ("form[rest]", "")];
         flow.post(&browser, "/acme/keys", "keys/search", &fields).await;
-        flow.ask("away", Ask::get(&format!("/v1/models?key={secret}"))).await;
+        flow.ask("away", TestRequest::get(&format!("/v1/models?key={secret}"))).await;
         let fields = [("form[email]", "ana@example.com"), ("form[password]", CANARY_PASSWORD)];
         flow.post(&Browser::default(), "/sign-in", "session/sign-in", &fields).await;
         RECORDING.fetch_sub(1, Ordering::SeqCst);

@@ -1,9 +1,9 @@
 //! When the database is away, nobody is let in and everybody is told; only that the program runs is still true.
 
 use super::routes::{actions, borrowed, fields_for};
-use super::support::{Answer, Ask, Browser, PASSWORD, TestApp, Who, on_both};
+use super::support::{Browser, PASSWORD, TestApp, TestRequest, TestResponse, Who, on_both};
 
-fn check(what: &str, answer: &Answer) {
+fn check(what: &str, answer: &TestResponse) {
     assert_eq!(answer.status, 503, "{what}: {}", answer.text);
     assert!(answer.header("x-request-id").starts_with("req_"), "{what}");
     assert!(answer.text.contains("database"), "{what} says nothing: {}", answer.text);
@@ -24,8 +24,8 @@ on_both! {
         let owner = app.sign_in(Who::Owner).await;
         app.state.desk.db.close().await;
 
-        assert_eq!(app.ask(Ask::get("/healthz")).await.status, 200);
-        check("readyz", &app.ask(Ask::get("/readyz")).await);
+        assert_eq!(app.ask(TestRequest::get("/healthz")).await.status, 200);
+        check("readyz", &app.ask(TestRequest::get("/readyz")).await);
         let key_page = format!("/acme/keys/{}", key.id);
         for path in ["/", "/acme/keys", "/acme/keys/new", &key_page, "/sign-in", "/acme/nothing"] {
             let answer = app.get(&owner, path).await;
@@ -49,19 +49,19 @@ on_both! {
         }
         assert_eq!(app.get(&nobody, "/acme/keys").await.status, 303);
         for path in ["/v1/models", "/v1beta/models", "/v1/nothing"] {
-            check(path, &app.ask(Ask::get(path).header("x-api-key", &key.secret)).await);
+            check(path, &app.ask(TestRequest::get(path).header("x-api-key", &key.secret)).await);
         }
     }
 }
 
 on_both! {
     async fn a_migration_that_waits_is_not_ready(app: TestApp) {
-        assert_eq!(app.ask(Ask::get("/readyz")).await.status, 200);
+        assert_eq!(app.ask(TestRequest::get("/readyz")).await.status, 200);
         app.execute("DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)").await;
-        let answer = app.ask(Ask::get("/readyz")).await;
+        let answer = app.ask(TestRequest::get("/readyz")).await;
         assert_eq!((answer.status, answer.text.as_str()), (503, "the database waits for migrations\n"));
-        assert_eq!(app.ask(Ask::get("/healthz")).await.status, 200);
+        assert_eq!(app.ask(TestRequest::get("/healthz")).await.status, 200);
         app.execute("DROP TABLE _sqlx_migrations").await;
-        assert_eq!(app.ask(Ask::get("/readyz")).await.status, 503);
+        assert_eq!(app.ask(TestRequest::get("/readyz")).await.status, 503);
     }
 }

@@ -5,7 +5,7 @@ use keydesk_core::store::Db;
 use secrecy::ExposeSecret;
 
 use super::routes::{borrowed, fields_for};
-use super::support::{Ask, Browser, Cast, HOUR, TestApp, TestKey, Who, on_both};
+use super::support::{Browser, Cast, HOUR, TestApp, TestKey, TestRequest, Who, on_both};
 use crate::config::{DataConfig, ServeConfig};
 use crate::open::open_current;
 
@@ -130,7 +130,7 @@ on_both! {
         app.execute(&narrow).await;
         app.execute(&pattern).await;
         for model in ["o3", "o1", "o3"] {
-            let ask = Ask::get(&format!("/v1/models/{model}"));
+            let ask = TestRequest::get(&format!("/v1/models/{model}"));
             let answer = app.ask(ask.header("authorization", &format!("Bearer {}", key.secret))).await;
             assert_eq!(answer.status, 403, "{}", answer.text);
             app.clock.advance(1_000);
@@ -150,7 +150,7 @@ on_both! {
         let key = app.key(&cast, "demo").await;
         for sent in ["req_00000000000000000000000000000000", "my-own-id-12345"] {
             let body = serde_json::json!({"model": "demo/echo", "messages": [{"role": "user", "content": "Hi"}]});
-            let ask = Ask::post_json("/v1/chat/completions", &body.to_string())
+            let ask = TestRequest::post_json("/v1/chat/completions", &body.to_string())
                 .header("authorization", &format!("Bearer {}", key.secret))
                 .header("x-request-id", sent);
             let answer = app.ask(ask).await;
@@ -168,16 +168,16 @@ on_both! {
     async fn a_port_for_the_gateway_has_nothing_of_the_desk(app: TestApp) {
         let cast = app.cast().await;
         let key = app.key(&cast, "apart").await;
-        let asked = |path: &str| Ask::get(path).header("authorization", &format!("Bearer {}", key.secret));
+        let asked = |path: &str| TestRequest::get(path).header("authorization", &format!("Bearer {}", key.secret));
         let gateway = app.gateway_alone();
         assert_eq!(gateway.ask(asked("/v1/models")).await.status, 200);
         assert_eq!(gateway.ask(asked("/v1/key")).await.status, 200);
-        assert_eq!(gateway.ask(Ask::get("/readyz")).await.status, 200);
+        assert_eq!(gateway.ask(TestRequest::get("/readyz")).await.status, 200);
         for path in ["/", "/sign-in", "/acme/keys", "/api/session/sign-in", "/setup/x"] {
-            assert_eq!(gateway.ask(Ask::get(path)).await.status, 404, "{path}");
+            assert_eq!(gateway.ask(TestRequest::get(path)).await.status, 404, "{path}");
         }
         let desk = app.without_gateway();
-        assert_eq!(desk.ask(Ask::get("/sign-in")).await.status, 200);
+        assert_eq!(desk.ask(TestRequest::get("/sign-in")).await.status, 200);
         for path in ["/v1/models", "/v1/key", "/gateway/forward-auth"] {
             let answer = desk.ask(asked(path)).await;
             assert_eq!(answer.status, 404, "{path}");

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::routes::{borrowed, fields_for};
-use super::support::{Answer, Ask, Browser, HTTP, HTTPS, TestApp, Who, on_both};
+use super::support::{Browser, HTTP, HTTPS, TestApp, TestRequest, TestResponse, Who, on_both};
 use crate::http::assets;
 
-fn check(what: &str, answer: &Answer, https: bool) {
+fn check(what: &str, answer: &TestResponse, https: bool) {
     let policy = answer.header("content-security-policy");
     for directive in ["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"] {
         assert!(policy.contains(directive), "{what} ({}): {policy:?}", answer.status);
@@ -56,16 +56,16 @@ on_both! {
                 answers.push((path.to_owned(), answer));
             }
             answers.push(("signed out".into(), app.get(&nobody, "/acme/keys").await));
-            answers.push(("preflight".into(), app.ask(Ask::get("/api/keys/create").method("OPTIONS".parse().unwrap())).await));
+            answers.push(("preflight".into(), app.ask(TestRequest::get("/api/keys/create").method("OPTIONS".parse().unwrap())).await));
             answers.push(("unauthenticated".into(), app.post(&nobody, "keys/create", &[("form[org]", "acme")]).await));
             answers.push(("mistakes".into(), app.post(&owner, "keys/create", &[("form[org]", "acme")]).await));
             answers.push(("malformed".into(), app.post(&owner, "keys/create", &[("x", "y")]).await));
             answers.push(("back".into(), app.post_page(&owner, "/acme/keys/new", "keys/create", &[("form[org]", "acme")]).await));
-            let large = Ask::form("keys/create", &[]).same_origin().body("x".repeat(70_000));
+            let large = TestRequest::form("keys/create", &[]).same_origin().body("x".repeat(70_000));
             let large = app.send(&owner, large).await;
             assert_eq!(large.status, 413);
             answers.push(("too large".into(), large));
-            let report = Ask::get("/csp-report").method("POST".parse().unwrap());
+            let report = TestRequest::get("/csp-report").method("POST".parse().unwrap());
             answers.push(("a report".into(), app.ask(report.body("{}")).await));
             for (what, answer) in &answers {
                 check(what, answer, https);
@@ -85,8 +85,8 @@ on_both! {
             // The clock breaks down at each place that asks it; the request's own note stands outside of everything.
             for answers in 1..10 {
                 let ask = match what {
-                    "gateway" => Ask::get("/v1/models").header("x-api-key", &key.secret),
-                    _ => Ask::form("keys/disable", &borrowed(&fields)).same_origin(),
+                    "gateway" => TestRequest::get("/v1/models").header("x-api-key", &key.secret),
+                    _ => TestRequest::form("keys/disable", &borrowed(&fields)).same_origin(),
                 };
                 let ask = ask.header("cookie", &owner.header_for("/"));
                 app.clock.break_after(answers);
@@ -142,7 +142,7 @@ on_both! {
 on_both! {
     async fn assets_are_kept_for_ever_and_only_this_version_is_there(app: TestApp) {
         let path = |version: &str, name: &str| format!("/pkg/{version}/{name}");
-        let answer = app.ask(Ask::get(&path(&assets::VERSION, "icon.svg"))).await;
+        let answer = app.ask(TestRequest::get(&path(&assets::VERSION, "icon.svg"))).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, "image/svg+xml"));
         assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable");
         check("icon", &answer, false);
@@ -156,12 +156,12 @@ on_both! {
             (&assets::VERSION, "%2fetc%2fpasswd"),
             (&assets::VERSION, ""),
         ] {
-            let answer = app.ask(Ask::get(&path(version, name))).await;
+            let answer = app.ask(TestRequest::get(&path(version, name))).await;
             // What is no address of an asset is an address of a page, for people who are signed in.
             assert!([404, 303].contains(&answer.status), "{version}/{name}: {}", answer.status);
             assert!(!answer.header("cache-control").contains("immutable"), "{version}/{name}");
             check(name, &answer, false);
         }
-        assert_eq!(app.ask(Ask::get(&path("000000000000", "icon.svg"))).await.status, 404);
+        assert_eq!(app.ask(TestRequest::get(&path("000000000000", "icon.svg"))).await.status, 404);
     }
 }

@@ -7,7 +7,7 @@ use keydesk_core::ops::account::SessionLife;
 use tower_sessions::SessionStore;
 use tower_sessions::session::Id;
 
-use super::support::{Ask, Browser, Cast, HOUR, MINUTE, PASSWORD, TestApp, Who, on_both};
+use super::support::{Browser, Cast, HOUR, MINUTE, PASSWORD, TestApp, TestRequest, Who, on_both};
 use crate::http::session_store::Sessions;
 
 const COOKIE: &str = "keydesk";
@@ -45,7 +45,7 @@ on_both! {
         let cookie = format!("{COOKIE}={value}");
         let mut flights = tokio::task::JoinSet::new();
         for _ in 0..12 {
-            let (app, ask) = (app.clone(), Ask::get("/acme/keys").header("cookie", &cookie));
+            let (app, ask) = (app.clone(), TestRequest::get("/acme/keys").header("cookie", &cookie));
             flights.spawn(async move { app.ask(ask).await.status });
         }
         assert_eq!(act(&app, &owner, "members/disable", &cast, Who::Member).await, 200);

@@ -1,7 +1,7 @@
 //! Settings and suspension as browsers and gateways meet them.
 
 use super::routes::{borrowed, fields_for};
-use super::support::{Answer, Ask, Browser, Cast, Fields, HOUR, TestApp, Who, on_both};
+use super::support::{Browser, Cast, Fields, HOUR, TestApp, TestRequest, TestResponse, Who, on_both};
 
 async fn suspend(app: &TestApp, operator: &Browser) {
     let fields = [("form[org]", "acme"), ("form[reason]", "Unpaid since August")];
@@ -27,7 +27,7 @@ on_both! {
         for _ in 0..2 {
             assert_eq!(app.try_key(&key.secret).await, 200);
             suspend(&app, &operator).await;
-            let ask = Ask::get("/v1/models").header("authorization", &format!("Bearer {}", key.secret));
+            let ask = TestRequest::get("/v1/models").header("authorization", &format!("Bearer {}", key.secret));
             let answer = app.ask(ask).await;
             assert_eq!(answer.status, 401);
             assert!(answer.text.contains("suspended"), "{}", answer.text);
@@ -114,7 +114,7 @@ on_both! {
     async fn home_is_the_organisation_somebody_was_in_last(app: TestApp) {
         let cast = app.cast().await;
         let owner = app.sign_in(Who::Owner).await;
-        let to = |answer: Answer| answer.location().to_owned();
+        let to = |answer: TestResponse| answer.location().to_owned();
         app.execute(&format!(
             "INSERT INTO memberships (org_id, person_id, role, created_at)
             SELECT id, '{}', 'admin', 1 FROM orgs WHERE slug = 'elsewhere'",
@@ -124,7 +124,7 @@ on_both! {
         assert_eq!(app.get(&owner, "/elsewhere/keys").await.status, 200);
         assert_eq!(to(app.get(&owner, "/").await), "/elsewhere/keys");
         // A page that the browser fetches ahead is not one somebody was on.
-        let ahead = Ask::get("/acme/keys").header("accept", "text/html").header("sec-purpose", "prefetch");
+        let ahead = TestRequest::get("/acme/keys").header("accept", "text/html").header("sec-purpose", "prefetch");
         assert_eq!(app.send(&owner, ahead).await.status, 200);
         assert_eq!(to(app.get(&owner, "/").await), "/elsewhere/keys");
         // Who is there no longer goes where they are.

@@ -10,7 +10,7 @@ use keydesk_core::ops::links;
 use leptos_axum::generate_route_list_with_exclusions;
 
 use super::routes::{ARCHIVE_PROBES, Row, actions, borrowed, probe, rows};
-use super::support::{Ask, Browser, Cast, TestApp, Who, on_both};
+use super::support::{Browser, Cast, TestApp, TestRequest, Who, on_both};
 
 /// What a program serves to browsers and no page or action is: it answers everybody alike.
 const OPEN: [(&str, u16); 3] = [("/healthz", 200), ("/readyz", 200), ("/pkg/000000000000/keydesk.css", 404)];
@@ -74,7 +74,7 @@ on_both! {
         assert!(same, "{}", drawn(&rows, &got));
 
         for (path, expected) in OPEN {
-            let answer = app.ask(Ask::get(path)).await;
+            let answer = app.ask(TestRequest::get(path)).await;
             assert_eq!(answer.status, expected, "{path}");
             assert!(answer.cookies().is_empty(), "{path}");
         }

@@ -1,7 +1,7 @@
 //! Nobody is led to another host, and no spelling of an address reaches a page without a session.
 
 use super::routes::new_key;
-use super::support::{Ask, Browser, HOST, HTTP, PASSWORD, TestApp, Who, on_both};
+use super::support::{Browser, HOST, HTTP, PASSWORD, TestApp, TestRequest, Who, on_both};
 
 const OUTSIDE: [&str; 18] = [
     "https://evil.example",
@@ -71,14 +71,14 @@ on_both! {
             "http://keys.example.com",
             "not an address",
         ] {
-            let ask = Ask::form("keys/create", &bad).same_origin();
+            let ask = TestRequest::form("keys/create", &bad).same_origin();
             let ask = ask.header("accept", "text/html").header("referer", referer);
             let answer = app.send(&owner, ask).await;
             // The form's page is drawn again in the answer, or there is none: nobody is led anywhere.
             assert!([404, 422].contains(&answer.status), "{referer}: {}", answer.status);
             assert_eq!(answer.location(), "", "{referer}");
             // Somebody whose session ended meanwhile is led to sign in, with no foreign page to go on to.
-            let ask = Ask::form("keys/create", &bad).same_origin();
+            let ask = TestRequest::form("keys/create", &bad).same_origin();
             let answer = app.send(&late, ask.header("accept", "text/html").header("referer", referer)).await;
             assert!([303, 401].contains(&answer.status), "{referer}: {}", answer.status);
             assert!(answer.location().is_empty() || answer.location().starts_with("/sign-in"), "{}", answer.location());
@@ -179,7 +179,7 @@ on_both! {
         for path in &paths {
             for disguise in disguises {
                 for accept in ["text/html", "application/json"] {
-                    let ask = Ask::get(path).header("accept", accept);
+                    let ask = TestRequest::get(path).header("accept", accept);
                     let ask = disguise.iter().fold(ask, |ask, (name, value)| ask.header(name, value));
                     let answer = app.ask(ask).await;
                     assert!(!answer.is_success(), "{path} {disguise:?}: {}", answer.status);
@@ -198,17 +198,17 @@ on_both! {
         let cast = app.cast().await;
         let owner = app.sign_in(Who::Owner).await;
         // The other way round: with a session, no header turns one page into another.
-        let ask = Ask::get("/sign-in").header("x-original-url", "/acme/keys");
+        let ask = TestRequest::get("/sign-in").header("x-original-url", "/acme/keys");
         assert!(!app.send(&owner, ask).await.text.contains("Create key"));
         // The host that a browser names stands in no page and no redirect.
         for host in ["evil.example", "evil.example:80", "localhost"] {
-            let answer = app.send(&owner, Ask::get("/acme/keys").header("host", host)).await;
+            let answer = app.send(&owner, TestRequest::get("/acme/keys").header("host", host)).await;
             assert!(!answer.text.contains("evil.example"));
-            let answer = app.ask(Ask::get("/acme/keys").header("host", host)).await;
+            let answer = app.ask(TestRequest::get("/acme/keys").header("host", host)).await;
             assert_eq!((answer.status, answer.location()), (303, "/sign-in?next=%2Facme%2Fkeys"));
         }
         // The audit has the connection's address, not the one that somebody wrote into a header.
-        let ask = Ask::form("keys/create", &new_key(&cast.org.slug, "", "from here")).same_origin();
+        let ask = TestRequest::form("keys/create", &new_key(&cast.org.slug, "", "from here")).same_origin();
         let ask = ask.header("x-forwarded-for", "198.51.100.66").header("forwarded", "for=198.51.100.66");
         assert_eq!(app.send(&owner, ask.header("x-real-ip", "198.51.100.66").header("host", HOST)).await.status, 200);
         let dump = app.dump().await;

@@ -1,7 +1,7 @@
 //! Nothing is changed by a request that does not come from a page of this desk, whoever's cookies it carries.
 
 use super::routes::{actions, borrowed, fields_for};
-use super::support::{Ask, HOST, TestApp, Who, on_both};
+use super::support::{HOST, TestApp, TestRequest, Who, on_both};
 
 /// Headers of requests that another site could cause, or a program without a browser.
 const FOREIGN: [(&str, &[(&str, &str)]); 12] = [
@@ -34,7 +34,7 @@ on_both! {
         for action in actions() {
             let fields = fields_for(&action, &cast, &key, "made");
             for (what, headers) in FOREIGN {
-                let ask = Ask::form(&action, &borrowed(&fields)).header("accept", "text/html");
+                let ask = TestRequest::form(&action, &borrowed(&fields)).header("accept", "text/html");
                 let ask = headers.iter().fold(ask, |ask, (name, value)| ask.header(name, value));
                 let answer = app.send(&owner, ask).await;
                 assert_eq!(answer.status, 403, "{action}, {what}: {}", answer.text);
@@ -53,7 +53,7 @@ on_both! {
         let owner = app.sign_in(Who::Owner).await;
         let fields = fields_for("keys/disable", &cast, &key, "");
         let origin = format!("http://{HOST}");
-        let ask = Ask::form("keys/disable", &borrowed(&fields)).header("origin", &origin);
+        let ask = TestRequest::form("keys/disable", &borrowed(&fields)).header("origin", &origin);
         assert_eq!(app.send(&owner, ask.header("accept", "application/json")).await.status, 200);
         assert_eq!(app.try_key(&key.secret).await, 401);
     }
@@ -65,7 +65,7 @@ on_both! {
         let owner = app.sign_in(Who::Owner).await;
         for path in ["/sign-in".to_owned(), format!("/{}/keys", cast.org.slug), "/api/keys/create".to_owned()] {
             for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
-                let ask = Ask::get(&path).method(method.parse().unwrap());
+                let ask = TestRequest::get(&path).method(method.parse().unwrap());
                 let answer = app.send(&owner, ask.header("origin", "https://evil.example")).await;
                 assert_eq!(answer.status, 403, "{method} {path}");
                 assert!(!answer.headers.keys().any(|name| name.as_str().starts_with("access-control-")));

@@ -10,7 +10,7 @@ use tower_sessions::SessionStore;
 use tower_sessions::session::Id;
 
 use super::routes::new_key;
-use super::support::{Ask, Browser, HOUR, HTTP, HTTPS, MINUTE, PASSWORD, TestApp, Who, hex, on_both};
+use super::support::{Browser, HOUR, HTTP, HTTPS, MINUTE, PASSWORD, TestApp, TestRequest, Who, hex, on_both};
 use crate::http::session_store::Sessions;
 
 const COOKIE: &str = "keydesk";
@@ -167,7 +167,7 @@ on_both! {
         let cookie = format!("{COOKIE}={value}");
         let mut flights = tokio::task::JoinSet::new();
         for _ in 0..12 {
-            let (app, ask) = (app.clone(), Ask::get("/acme/keys").header("cookie", &cookie));
+            let (app, ask) = (app.clone(), TestRequest::get("/acme/keys").header("cookie", &cookie));
             flights.spawn(async move { app.ask(ask).await.status });
         }
         assert_eq!(app.post(&browser, "session/sign-out", &[("form[confirm]", "")]).await.status, 200);
@@ -185,7 +185,7 @@ on_both! {
         app.cast().await;
         let browser = app.sign_in(Who::Owner).await;
         let fields = [("form[org]", "acme"), ("form[team][name]", "Slow")];
-        let mut ask = Ask::form("teams/create", &fields).same_origin();
+        let mut ask = TestRequest::form("teams/create", &fields).same_origin();
         ask.headers.insert("cookie", browser.header_for("/").parse().unwrap());
         let whole = std::mem::take(&mut ask.body);
         let (app_too, out) = (app.clone(), browser.clone());

@@ -4,7 +4,7 @@ use keydesk_core::domain::key_format;
 use percent_encoding::percent_decode_str;
 
 use super::routes::new_key;
-use super::support::{Ask, Browser, Cast, HTTP, HTTPS, MINUTE, TestApp, Who, hex, on_both};
+use super::support::{Browser, Cast, HTTP, HTTPS, MINUTE, TestApp, TestRequest, Who, hex, on_both};
 
 const COOKIE: &str = "keydesk-issued";
 
@@ -145,7 +145,7 @@ on_both! {
             sent.split("; ").find_map(|pair| pair.strip_prefix("keydesk-issued=")).unwrap().to_owned()
         };
         let other = planted(&first);
-        let ask = Ask::get(&second).header("accept", "text/html");
+        let ask = TestRequest::get(&second).header("accept", "text/html");
         let ask = ask.header("cookie", &format!("keydesk={}; {COOKIE}={other}", session.value));
         let answer = app.ask(ask).await;
         assert_eq!(answer.status, 200);
@@ -158,7 +158,7 @@ on_both! {
         let mut broken = mine.clone();
         broken.replace_range(10..11, if &mine[10..11] == "A" { "B" } else { "A" });
         for wrong in [broken, "x".into(), String::new(), mine.chars().rev().collect()] {
-            let ask = Ask::get(&second).header("cookie", &format!("keydesk={}; {COOKIE}={wrong}", session.value));
+            let ask = TestRequest::get(&second).header("cookie", &format!("keydesk={}; {COOKIE}={wrong}", session.value));
             let answer = app.ask(ask).await;
             assert_eq!(answer.status, 200);
             assert!(!has_a_secret(&answer.text));

@@ -112,26 +112,32 @@ impl TestApp {
         browser
     }
 
-    pub async fn get(&self, browser: &Browser, path: &str) -> Answer {
-        self.send(browser, Ask::get(path).header("accept", "text/html")).await
+    pub async fn get(&self, browser: &Browser, path: &str) -> TestResponse {
+        self.send(browser, TestRequest::get(path).header("accept", "text/html")).await
     }
 
     /// As the page's script posts a form.
-    pub async fn post(&self, browser: &Browser, action: &str, fields: Fields<'_>) -> Answer {
-        let ask = Ask::form(action, fields).same_origin().header("accept", "application/json");
+    pub async fn post(&self, browser: &Browser, action: &str, fields: Fields<'_>) -> TestResponse {
+        let ask = TestRequest::form(action, fields).same_origin().header("accept", "application/json");
         self.send(browser, ask).await
     }
 
     /// As a browser without script posts the form of a page.
-    pub async fn post_page(&self, browser: &Browser, page: &str, action: &str, fields: Fields<'_>) -> Answer {
+    pub async fn post_page(
+        &self,
+        browser: &Browser,
+        page: &str,
+        action: &str,
+        fields: Fields<'_>,
+    ) -> TestResponse {
         let referer = format!("{}{page}", self.state.config.base_url());
-        let ask = Ask::form(action, fields).same_origin();
+        let ask = TestRequest::form(action, fields).same_origin();
         let ask = ask.header("accept", "text/html,application/xhtml+xml").header("referer", &referer);
         self.send(browser, ask).await
     }
 
     /// With the browser's cookies, which then has the answer's.
-    pub async fn send(&self, browser: &Browser, ask: Ask) -> Answer {
+    pub async fn send(&self, browser: &Browser, ask: TestRequest) -> TestResponse {
         let path = ask.path.split(['?', '#']).next().unwrap_or_default().to_owned();
         let cookies = browser.header_for(&path);
         let ask = if cookies.is_empty() { ask } else { ask.header("cookie", &cookies) };
@@ -140,13 +146,13 @@ impl TestApp {
         answer
     }
 
-    pub async fn ask(&self, mut ask: Ask) -> Answer {
+    pub async fn ask(&self, mut ask: TestRequest) -> TestResponse {
         let body = Body::from(std::mem::take(&mut ask.body));
         self.ask_with(ask, body).await
     }
 
     /// With a body that comes as it likes.
-    pub async fn ask_with(&self, ask: Ask, body: Body) -> Answer {
+    pub async fn ask_with(&self, ask: TestRequest, body: Body) -> TestResponse {
         let mut request = Request::builder()
             .uri(ask.uri())
             .method(ask.method)
@@ -163,7 +169,7 @@ impl TestApp {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+        TestResponse { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
     /// Runs a statement that the program itself does not have.
@@ -173,6 +179,8 @@ impl TestApp {
 
     /// The status of a gateway request with this key.
     pub async fn try_key(&self, secret: &str) -> u16 {
-        self.ask(Ask::get("/v1/models").header("authorization", &format!("Bearer {secret}"))).await.status
+        self.ask(TestRequest::get("/v1/models").header("authorization", &format!("Bearer {secret}")))
+            .await
+            .status
     }
 }

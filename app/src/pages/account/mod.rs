@@ -63,8 +63,7 @@ fn about(caller: &Caller) -> impl IntoView + use<> {
     let form = typed().unwrap_or_else(|| NameForm { name: caller.person.name.clone() });
     let name = TextField::new("name", "form[name]", "Name")
         .autocomplete("name")
-        .help("Shown in every organisation you belong to.")
-        .max(100);
+        .help("Shown in every organisation you belong to.");
     let theme = |value: &'static str, label: &'static str| {
         let pressed = if caller.person.theme == value { "true" } else { "false" };
         view! { <button name="form[theme]" value=value aria-pressed=pressed>{label}</button> }

@@ -195,7 +195,6 @@ fn filters(view: &AuditView, filter: &AuditFilter) -> impl IntoView + use<> {
                     name="key"
                     value=filter.key.clone()
                     placeholder="Name or id"
-                    maxlength=MAX_KEY.to_string()
                     autocomplete="off"
                     spellcheck="false"
                 />

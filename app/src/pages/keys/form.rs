@@ -4,7 +4,7 @@ use keydesk_core::domain::expiry::expiry_days;
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::numbers::days_words;
-use keydesk_core::forms::key::{CreateForm, EditForm, KeyForm, MAX_NAME, MAX_NOTE};
+use keydesk_core::forms::key::{CreateForm, EditForm, KeyForm};
 use keydesk_core::forms::parts::LimitField;
 use keydesk_core::ops::keys::{self, FormView, TeamBounds};
 use leptos::prelude::*;
@@ -139,7 +139,6 @@ fn fields(
         name: "form[key][name]",
         label: "Name",
         help: "What uses this key. Unique among the live keys of its team.",
-        max: Some(MAX_NAME),
         autofocus: view.key.is_none(),
         ..Default::default()
     };
@@ -148,7 +147,6 @@ fn fields(
         name: "form[key][note]",
         label: "Note",
         help: "Shown below the name in lists.",
-        max: Some(MAX_NOTE),
         optional: true,
         ..Default::default()
     };

@@ -88,7 +88,6 @@ fn fields(view: &InviteView, form: &InviteForm, field_errors: &FieldErrors) -> A
         label: "Email",
         help: "They sign in with it.",
         kind: "email",
-        max: Some(254),
         autofocus: true,
         ..Default::default()
     };

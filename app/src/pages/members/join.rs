@@ -64,7 +64,6 @@ fn new_person(token: String, field_errors: &FieldErrors) -> AnyView {
         name: "form[name]",
         label: "Name",
         autocomplete: "name",
-        max: Some(100),
         ..Default::default()
     };
     let password = TextField {
@@ -74,7 +73,6 @@ fn new_person(token: String, field_errors: &FieldErrors) -> AnyView {
         help: "15 characters or more, such as four unusual words.",
         kind: "password",
         autocomplete: "new-password",
-        max: Some(256),
         ..Default::default()
     };
     view! {

@@ -1,8 +1,7 @@
 //! The form of a model: for a new one, and filled for one that is there.
 
-use keydesk_core::domain::model::MAX_VENDOR;
 use keydesk_core::domain::provider::Provider;
-use keydesk_core::forms::model::{AddForm, MAX_MODEL_ID, ModelForm, SaveForm};
+use keydesk_core::forms::model::{AddForm, ModelForm, SaveForm};
 use keydesk_core::ops::models;
 use leptos::prelude::*;
 
@@ -25,7 +24,6 @@ pub fn NewModelPage() -> impl IntoView {
             name: "form[model][id]",
             label: "Model",
             help: "The name that clients send, such as gpt-5 or meta/llama-4. You can't change it later, because keys and requests refer to it.",
-            max: Some(MAX_MODEL_ID),
             autofocus: true,
             ..Default::default()
         };
@@ -86,7 +84,6 @@ fn fields(form: ModelForm, providers: &[Provider], field_errors: &FieldErrors) -
         name: "form[model][vendor]",
         label: "Vendor",
         help: "The company that makes the model. Lists of models are grouped by it.",
-        max: Some(MAX_VENDOR),
         ..Default::default()
     };
     let upstream = TextField {
@@ -94,7 +91,6 @@ fn fields(form: ModelForm, providers: &[Provider], field_errors: &FieldErrors) -
         name: "form[model][upstream]",
         label: "Name at the provider",
         help: "If the provider uses another name, such as a deployment’s name.",
-        max: Some(MAX_MODEL_ID),
         optional: true,
         ..Default::default()
     };

@@ -1,7 +1,7 @@
 //! An organisation's balance: what is left, its parts, and the ledger. Operators add entries and decide whether it is
 //! enforced; the organisation's owners and admins read.
 
-use keydesk_core::domain::ledger::{Balance, Entry, EntryKind, MAX_NOTE};
+use keydesk_core::domain::ledger::{Balance, Entry, EntryKind};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::page::Page as Rows;
@@ -167,7 +167,6 @@ fn entry_card(view: &BalanceView) -> impl IntoView + use<> {
         name: "form[entry][note]",
         label: "Note",
         help: "Such as the invoice number. The organisation’s owners and admins see it too.",
-        max: Some(MAX_NOTE),
         ..Default::default()
     };
     let hidden = vec![("org", form.org), ("seq", form.seq.to_string())];

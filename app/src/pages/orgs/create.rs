@@ -1,8 +1,6 @@
 //! A new organisation, and the one page that shows its owner's invitation link.
 
 use http::{HeaderValue, header};
-use keydesk_core::domain::org::MAX_ORG_NAME;
-use keydesk_core::domain::person::MAX_SLUG;
 use keydesk_core::forms::org::NewOrgForm;
 use keydesk_core::ops::access::own_orgs;
 use keydesk_core::ops::orgs::{self, OperatorActor};
@@ -26,10 +24,9 @@ pub fn NewOrgPage() -> impl IntoView {
         let own = own_orgs(&desk, &caller).await?;
         let field_errors = field_errors();
         let form = typed().unwrap_or_else(|| NewOrgForm { zone: "UTC".into(), ..Default::default() });
-        let name = TextField::new("name", "form[name]", "Name").max(MAX_ORG_NAME).autofocus();
+        let name = TextField::new("name", "form[name]", "Name").autofocus();
         let address = TextField::new("slug", "form[slug]", "Address")
             .help("The first part of its pages' URLs. Leave empty to derive it from the name: Acme Corp becomes /acme-corp.")
-            .max(MAX_SLUG)
             .optional();
         let zone = TextField::new("zone", "form[zone]", "Time zone")
             .help("Budgets reset at midnight in this time zone. The owner can change it.")

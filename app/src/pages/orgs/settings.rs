@@ -1,7 +1,5 @@
 //! The settings of an organisation: one form, in groups.
 
-use keydesk_core::domain::org::MAX_ORG_NAME;
-use keydesk_core::domain::person::MAX_SLUG;
 use keydesk_core::domain::policy::{Action, MembersCreate, On};
 use keydesk_core::forms::parts;
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
@@ -73,16 +71,10 @@ fn identity(form: &SettingsForm, slug: &str, field_errors: &FieldErrors) -> AnyV
         name: "form[settings][name]",
         label: "Name",
         help: "Shown at the top of every page and in invitations.",
-        max: Some(MAX_ORG_NAME),
         ..Default::default()
     };
-    let address = TextField {
-        field: "slug",
-        name: "form[settings][slug]",
-        label: "Address",
-        max: Some(MAX_SLUG),
-        ..Default::default()
-    };
+    let address =
+        TextField { field: "slug", name: "form[settings][slug]", label: "Address", ..Default::default() };
     let address_help = format!(
         "Its pages are at {}/{slug}. After a change, old links and bookmarks stop working. Keys keep working.",
         base_url()
@@ -203,7 +195,6 @@ fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
         name: "form[settings][key_prefix]",
         label: "Key prefix",
         help: "New keys start with this, such as sk-acme-. Existing keys don't change.",
-        max: Some(20),
         ..Default::default()
     };
     let models = choices(

@@ -2,7 +2,7 @@
 
 use keydesk_core::domain::policy::Action;
 use keydesk_core::forms::org::OrgStatusForm;
-use keydesk_core::ops::orgs::{self, MAX_REASON};
+use keydesk_core::ops::orgs;
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
@@ -66,7 +66,7 @@ fn set_status(words: &'static Words) -> impl IntoView {
         let view = orgs::status_form(&desk, &caller, &slug, words.action).await?;
         let field_errors = field_errors();
         let sent = typed::<OrgStatusForm>().unwrap_or_default();
-        let reason = TextField::new("reason", "form[reason]", "Reason").help(words.reason).max(MAX_REASON);
+        let reason = TextField::new("reason", "form[reason]", "Reason").help(words.reason);
         let reason = if words.action == Action::ResumeOrg { reason.optional() } else { reason };
         let inside = view! {
             {reason.draw(sent.reason, &field_errors)}

@@ -1,7 +1,5 @@
 //! The form of a new provider; its fields are also on the page of each provider.
 
-use keydesk_core::domain::base_url::MAX_BASE_URL;
-use keydesk_core::domain::provider::MAX_PROVIDER_NAME;
 use keydesk_core::domain::provider::ProviderKind;
 use keydesk_core::forms::provider::{AddForm, ProviderForm};
 use keydesk_core::ops::providers;
@@ -44,18 +42,15 @@ pub(super) fn fields(form: ProviderForm, new: bool, field_errors: &FieldErrors) 
         name: "form[provider][name]",
         label: "Name",
         help: "Your name for it, such as OpenAI or vLLM Zurich.",
-        max: Some(MAX_PROVIDER_NAME),
         autofocus: new,
         ..Default::default()
     };
     let base_url = TextField::new("base_url", "form[provider][base_url]", "Base URL")
         .help("Without the version: a slash, /v1 or /v1beta at the end is removed. Plain http works only for hosts in your own network.")
         .inputmode("url")
-        .max(MAX_BASE_URL)
         .list("base-urls");
     let credential = TextField::new("credential_env", "form[provider][credential_env]", "Credential variable")
         .help("The environment variable of Keydesk that contains the API key, such as OPENAI_API_KEY. Keydesk does not store the key. Leave empty to send none.")
-        .max(64)
         .optional();
     let kinds = ProviderKind::ALL.map(|kind| (kind.as_str().to_owned(), kind.label().to_owned()));
     let time =

@@ -1,6 +1,6 @@
 //! The form of a team: empty for a new one, filled in for an edit.
 
-use keydesk_core::domain::team::{MAX_NAME, TeamSpec};
+use keydesk_core::domain::team::TeamSpec;
 use keydesk_core::forms::team::{CreateForm, EditForm, TeamForm};
 use keydesk_core::ops::teams::{self, FormView};
 use leptos::prelude::*;
@@ -102,7 +102,6 @@ fn fields(view: &FormView, form: &TeamForm, field_errors: &FieldErrors) -> AnyVi
         name: "form[team][name]",
         label: "Name",
         help: "Must be unique in the organisation.",
-        max: Some(MAX_NAME),
         autofocus: view.team.is_none(),
         ..Default::default()
     };

@@ -10,7 +10,7 @@ use super::support::*;
 use crate::tests::words::retired_in;
 
 /// A request for the model in each protocol.
-fn each_protocol(model: &str) -> [(&'static str, Ask); 3] {
+fn each_protocol(model: &str) -> [(&'static str, TestRequest); 3] {
     let chat = json!({"model": model, "max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}]});
     let parts = json!({"contents": [{"parts": [{"text": "Hi"}]}]});
     [
@@ -25,7 +25,13 @@ fn each_protocol(model: &str) -> [(&'static str, Ask); 3] {
 struct Errors(String);
 
 impl Errors {
-    async fn note(&mut self, desk: &Installation, what: &str, model: &str, with: impl Fn(Ask) -> Ask) {
+    async fn note(
+        &mut self,
+        desk: &Installation,
+        what: &str,
+        model: &str,
+        with: impl Fn(TestRequest) -> TestRequest,
+    ) {
         let _ = writeln!(self.0, "# {what}");
         for (protocol, ask) in each_protocol(model) {
             let answer = desk.send(with(ask)).await;
@@ -48,11 +54,11 @@ async fn every_error_says_what_it_said() {
     let desk = installation().await;
     let mut errors = Errors::default();
     let key = desk.every_key().await;
-    let none = |ask: Ask| ask;
+    let none = |ask: TestRequest| ask;
 
     errors.note(&desk, "no key", "gpt-5", none).await;
     errors.note(&desk, "another scheme", "gpt-5", |ask| ask.header("authorization", "Basic dGVzdA==")).await;
-    let two = |ask: Ask| ask.bearer(&key).header("x-api-key", "sk-desk-another");
+    let two = |ask: TestRequest| ask.bearer(&key).header("x-api-key", "sk-desk-another");
     errors.note(&desk, "two keys", "gpt-5", two).await;
     for (what, text) in [
         ("an empty key", ""),
@@ -103,7 +109,8 @@ async fn every_error_says_what_it_said() {
     errors
         .note(&desk, "a method that is not there", "gpt-5", |ask| ask.bearer(&key).method(Method::PUT))
         .await;
-    let nowhere = |ask: Ask| Ask { path: format!("{}/nowhere", ask.path), ..ask.bearer(&key) };
+    let nowhere =
+        |ask: TestRequest| TestRequest { path: format!("{}/nowhere", ask.path), ..ask.bearer(&key) };
     errors.note(&desk, "a path that is not there", "gpt-5", nowhere).await;
 
     insta::assert_snapshot!("errors", errors.0);

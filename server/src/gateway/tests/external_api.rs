@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::*;
 
-fn call(path: &str, body: &Value) -> Ask {
+fn call(path: &str, body: &Value) -> TestRequest {
     post(path, body).header("x-keydesk-gateway", GATEWAY_TOKEN)
 }
 

@@ -20,7 +20,7 @@ use keydesk_core::ops::keys::{self, IssuedKey};
 use keydesk_core::ops::setup::{SetupForm, set_up};
 use keydesk_core::ops::{catalogue, links};
 use keydesk_core::store::Db;
-pub use keydesk_test_support::{Answer, Ask, DAY, SPOTS, Spot};
+pub use keydesk_test_support::{DAY, SPOTS, Spot, TestRequest, TestResponse};
 use keydesk_test_support::{Repeatable, TestDatabase, TestDesk};
 use leptos::config::LeptosOptions;
 use serde_json::Value;
@@ -99,13 +99,13 @@ fn credential(name: &str) -> Option<String> {
     (name == "TEST_API_KEY").then(|| CREDENTIAL.to_owned())
 }
 
-pub fn ask(path: &str) -> Ask {
-    Ask::get(path)
+pub fn ask(path: &str) -> TestRequest {
+    TestRequest::get(path)
 }
 
 /// A request of a client that wants something of a model.
-pub fn post(path: &str, body: &Value) -> Ask {
-    Ask::post_json(path, &body.to_string())
+pub fn post(path: &str, body: &Value) -> TestRequest {
+    TestRequest::post_json(path, &body.to_string())
 }
 
 impl Installation {
@@ -114,7 +114,7 @@ impl Installation {
     }
 
     /// The answer as it comes, its body unread.
-    pub async fn open(&self, ask: Ask) -> Response {
+    pub async fn open(&self, ask: TestRequest) -> Response {
         let request = Request::builder().method(ask.method.clone()).uri(ask.uri());
         let mut request = request.body(Body::from(ask.body)).unwrap();
         *request.headers_mut() = ask.headers;
@@ -126,24 +126,24 @@ impl Installation {
         response
     }
 
-    pub async fn send(&self, ask: Ask) -> Answer {
+    pub async fn send(&self, ask: TestRequest) -> TestResponse {
         let answer = self.read(self.open(ask).await).await;
         assert_eq!(answer.headers["content-type"], "application/json; charset=utf-8");
         answer
     }
 
     /// What came from a provider, whatever it is.
-    pub async fn pass(&self, ask: Ask) -> Answer {
+    pub async fn pass(&self, ask: TestRequest) -> TestResponse {
         self.read(self.open(ask).await).await
     }
 
-    async fn read(&self, response: Response) -> Answer {
+    async fn read(&self, response: Response) -> TestResponse {
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+        TestResponse { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
-    pub async fn status(&self, ask: Ask) -> u16 {
+    pub async fn status(&self, ask: TestRequest) -> u16 {
         self.send(ask).await.status
     }
 
