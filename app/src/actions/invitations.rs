@@ -3,7 +3,6 @@
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::forms::invitation::{AcceptForm, InvitationForm, InviteForm, JoinForm};
-use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::invitations::{self, DAYS, Issued, NewMember, Origin};
 use keydesk_core::ops::reauthentication::reauthenticate;
@@ -11,7 +10,7 @@ use leptos::prelude::*;
 
 use super::session::begin_first;
 use super::tell;
-use crate::ask::{answer, base_url, caller, desk, request};
+use crate::ask::{act, base_url, caller, desk, request};
 use crate::error::AppError;
 use crate::mail::{Letter, mailer};
 use crate::path::LocalPath;
@@ -19,29 +18,25 @@ use crate::sealed::{self, ISSUED, IssuedLink, Mailed, Tone};
 
 #[server(endpoint = "invitations/invite")]
 pub async fn invite_member(form: InviteForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
-            let invite = form.parse().map_err(OpError::Invalid)?;
-            let issued = invitations::invite(&desk, &caller, &form.org, &invite).await?;
-            hand_over(&caller, &form.org, issued, desk.now()).await
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
+        let invite = form.parse()?;
+        let issued = invitations::invite(&desk, &caller, &form.org, &invite).await?;
+        hand_over(&caller, &form.org, issued, desk.now()).await
+    })
+    .await
 }
 
 #[server(endpoint = "invitations/resend")]
 pub async fn resend_invitation(form: InvitationForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
-            let issued = invitations::resend(&desk, &caller, &form.org, &form.id).await?;
-            hand_over(&caller, &form.org, issued, desk.now()).await
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
+        let issued = invitations::resend(&desk, &caller, &form.org, &form.id).await?;
+        hand_over(&caller, &form.org, issued, desk.now()).await
+    })
+    .await
 }
 
 /// Mails the link if mail is configured, and shows it once on the page that this leads to.
@@ -84,42 +79,36 @@ fn letter(issued: &Issued, link: &str) -> Letter {
 
 #[server(endpoint = "invitations/withdraw")]
 pub async fn withdraw_invitation(form: InvitationForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let email = invitations::withdraw(&desk, &caller()?, &form.org, &form.id).await?;
-            tell(Tone::Good, format!("Invitation for {email} withdrawn. Its link no longer works."))?;
-            Ok(LocalPath::members(&form.org))
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let email = invitations::withdraw(&desk, &caller()?, &form.org, &form.id).await?;
+        tell(Tone::Good, format!("Invitation for {email} withdrawn. Its link no longer works."))?;
+        Ok(LocalPath::members(&form.org))
+    })
+    .await
 }
 
 #[server(endpoint = "invitations/accept")]
 pub async fn accept_invitation(form: AcceptForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let request = request();
-            let origin = Origin { address: request.address, request_id: request.id };
-            let member = NewMember { name: &form.name, password: &form.password };
-            let joined = invitations::accept_new(&desk, &form.token, &member, &origin).await?;
-            begin_first(&joined.person).await?;
-            Ok(LocalPath::keys(&joined.org_slug))
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let request = request();
+        let origin = Origin { address: request.address, request_id: request.id };
+        let member = NewMember { name: &form.name, password: &form.password };
+        let joined = invitations::accept_new(&desk, &form.token, &member, &origin).await?;
+        begin_first(&joined.person).await?;
+        Ok(LocalPath::keys(&joined.org_slug))
+    })
+    .await
 }
 
 #[server(endpoint = "invitations/join")]
 pub async fn join_org(form: JoinForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let joined = invitations::accept_known(&desk, &caller()?, &form.token).await?;
-            tell(Tone::Good, format!("You joined {}.", joined.org_name))?;
-            Ok(LocalPath::keys(&joined.org_slug))
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let joined = invitations::accept_known(&desk, &caller()?, &form.token).await?;
+        tell(Tone::Good, format!("You joined {}.", joined.org_name))?;
+        Ok(LocalPath::keys(&joined.org_slug))
+    })
+    .await
 }

@@ -2,14 +2,13 @@
 
 use keydesk_core::domain::ids::PersonId;
 use keydesk_core::forms::member::{LeaveForm, MemberForm, OffboardForm, RoleForm};
-use keydesk_core::ops::OpError;
 use keydesk_core::ops::members::{self, Out};
 use keydesk_core::ops::offboarding;
 use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 
 use super::tell;
-use crate::ask::{answer, caller, desk};
+use crate::ask::{act, caller, desk};
 use crate::error::AppError;
 use crate::path::LocalPath;
 use crate::sealed::Tone;
@@ -21,21 +20,19 @@ fn member_page(org: &str, id: &str) -> Result<LocalPath, AppError> {
 
 #[server(endpoint = "members/role")]
 pub async fn change_role(form: RoleForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
-            let role = form.parse().map_err(OpError::Invalid)?;
-            let name = members::change_role(&desk, &caller, &form.org, &form.id, role).await?;
-            tell(Tone::Good, format!("{name} is now {}.", with_article(&form.role)))?;
-            // A person who gives up their own role may no longer see this page.
-            match form.id == caller.person.id.as_str() {
-                true => Ok(LocalPath::keys(&form.org)),
-                false => member_page(&form.org, &form.id),
-            }
+    act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
+        let role = form.parse()?;
+        let name = members::change_role(&desk, &caller, &form.org, &form.id, role).await?;
+        tell(Tone::Good, format!("{name} is now {}.", with_article(&form.role)))?;
+        // A person who gives up their own role may no longer see this page.
+        match form.id == caller.person.id.as_str() {
+            true => Ok(LocalPath::keys(&form.org)),
+            false => member_page(&form.org, &form.id),
         }
-        .await,
-    )
+    })
+    .await
 }
 
 fn with_article(role: &str) -> String {
@@ -50,73 +47,63 @@ fn after(org: &str, id: &str, out: &Out) -> Result<LocalPath, AppError> {
 
 #[server(endpoint = "members/disable")]
 pub async fn disable_member(form: MemberForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
-            let out = members::disable(&desk, &caller, &form.org, &form.id).await?;
-            tell(Tone::Good, format!("{} is disabled and signed out everywhere.", out.name))?;
-            after(&form.org, &form.id, &out)
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
+        let out = members::disable(&desk, &caller, &form.org, &form.id).await?;
+        tell(Tone::Good, format!("{} is disabled and signed out everywhere.", out.name))?;
+        after(&form.org, &form.id, &out)
+    })
+    .await
 }
 
 #[server(endpoint = "members/enable")]
 pub async fn enable_member(form: MemberForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
-            let name = members::enable(&desk, &caller, &form.org, &form.id).await?;
-            tell(Tone::Good, format!("{name} is active again."))?;
-            member_page(&form.org, &form.id)
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
+        let name = members::enable(&desk, &caller, &form.org, &form.id).await?;
+        tell(Tone::Good, format!("{name} is active again."))?;
+        member_page(&form.org, &form.id)
+    })
+    .await
 }
 
 #[server(endpoint = "members/remove")]
 pub async fn remove_member(form: MemberForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
-            let out = members::remove(&desk, &caller, &form.org, &form.id).await?;
-            tell(Tone::Good, format!("{} is removed and signed out everywhere.", out.name))?;
-            after(&form.org, &form.id, &out)
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
+        let out = members::remove(&desk, &caller, &form.org, &form.id).await?;
+        tell(Tone::Good, format!("{} is removed and signed out everywhere.", out.name))?;
+        after(&form.org, &form.id, &out)
+    })
+    .await
 }
 
 #[server(endpoint = "members/leave")]
 pub async fn leave_org(form: LeaveForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let name = members::leave(&desk()?, &caller()?, &form.org).await?;
-            tell(Tone::Good, format!("You left {name}."))?;
-            Ok(LocalPath::home())
-        }
-        .await,
-    )
+    act(async {
+        let name = members::leave(&desk()?, &caller()?, &form.org).await?;
+        tell(Tone::Good, format!("You left {name}."))?;
+        Ok(LocalPath::home())
+    })
+    .await
 }
 
 #[server(endpoint = "members/decide")]
 pub async fn decide_keys(form: OffboardForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
-            let wish = form.parse().map_err(OpError::Invalid)?;
-            let decided = offboarding::decide(&desk, &caller, &form.org, &form.id, &wish).await?;
-            tell(Tone::Good, decided.sentence)?;
-            let id = PersonId::parse(&form.id).ok_or(AppError::NotFound)?;
-            Ok(match decided.more {
-                true => LocalPath::offboarding(&form.org, &id),
-                false => LocalPath::members(&form.org),
-            })
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
+        let wish = form.parse()?;
+        let decided = offboarding::decide(&desk, &caller, &form.org, &form.id, &wish).await?;
+        tell(Tone::Good, decided.sentence)?;
+        let id = PersonId::parse(&form.id).ok_or(AppError::NotFound)?;
+        Ok(match decided.more {
+            true => LocalPath::offboarding(&form.org, &id),
+            false => LocalPath::members(&form.org),
+        })
+    })
+    .await
 }

@@ -13,7 +13,7 @@ use leptos_axum::ResponseOptions;
 use serde::{Deserialize, Serialize};
 use tower_sessions::{Session, session, session_store};
 
-use crate::ask::{answer, caller, desk, parts, request};
+use crate::ask::{act, caller, desk, parts, request};
 use crate::error::AppError;
 use crate::path::LocalPath;
 use crate::sealed::{self, FLASH, Flash, PENDING_SIGN_IN, PendingSignIn, Tone};
@@ -85,64 +85,56 @@ pub(super) async fn go_on(verified: &VerifiedPassword, next: &LocalPath) -> Resu
 
 #[server(endpoint = "session/setup")]
 pub async fn set_up(form: SetupForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let (person, org) = setup::set_up(&desk, &form).await?;
-            begin_first(&person).await?;
-            Ok(LocalPath::keys(&org.slug))
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let (person, org) = setup::set_up(&desk, &form).await?;
+        begin_first(&person).await?;
+        Ok(LocalPath::keys(&org.slug))
+    })
+    .await
 }
 
 #[server(endpoint = "session/sign-in")]
 pub async fn sign_in(form: SignInForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            let verified = sign_in::sign_in(&desk, &form, &request().address).await?;
-            go_on(&verified, &LocalPath::parse(&form.next).unwrap_or_else(LocalPath::home)).await
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        let verified = sign_in::sign_in(&desk, &form, &request().address).await?;
+        go_on(&verified, &LocalPath::parse(&form.next).unwrap_or_else(LocalPath::home)).await
+    })
+    .await
 }
 
 /// The second step of a sign-in. Without the first one's cookie there is nothing to finish.
 #[server(endpoint = "session/code")]
 pub async fn sign_in_with_code(form: CodeForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let (desk, asked) = (desk()?, request());
-            let half: PendingSignIn =
-                sealed::peek(PENDING_SIGN_IN, desk.now()).ok_or(AppError::Unauthenticated)?;
-            let verified = VerifiedPassword {
-                person: half.person,
-                password_set_at: Moment::from_ms(half.password_set_at),
-                second_factor: true,
+    act(async {
+        let (desk, asked) = (desk()?, request());
+        let half: PendingSignIn =
+            sealed::peek(PENDING_SIGN_IN, desk.now()).ok_or(AppError::Unauthenticated)?;
+        let verified = VerifiedPassword {
+            person: half.person,
+            password_set_at: Moment::from_ms(half.password_set_at),
+            second_factor: true,
+        };
+        let used = second_factor::finish_sign_in(&desk, &verified, &form, &asked.address, &asked.id).await;
+        let used = used.map_err(|error| match error {
+            OpError::NotFound => AppError::Unauthenticated,
+            other => other.into(),
+        })?;
+        begin(&verified.person, verified.password_set_at).await?;
+        sealed::clear(PENDING_SIGN_IN, "/");
+        if let Used::RecoveryCode { left } = used {
+            let sentence = match left {
+                0 => "You signed in with your last recovery code. Make new ones in your account.".to_owned(),
+                1 => "You signed in with a recovery code. One is left: make new ones in your account."
+                    .to_owned(),
+                left => format!("You signed in with a recovery code. {left} are left."),
             };
-            let used =
-                second_factor::finish_sign_in(&desk, &verified, &form, &asked.address, &asked.id).await;
-            let used = used.map_err(|error| match error {
-                OpError::NotFound => AppError::Unauthenticated,
-                other => other.into(),
-            })?;
-            begin(&verified.person, verified.password_set_at).await?;
-            sealed::clear(PENDING_SIGN_IN, "/");
-            if let Used::RecoveryCode { left } = used {
-                let sentence = match left {
-                    0 => "You signed in with your last recovery code. Make new ones in your account."
-                        .to_owned(),
-                    1 => "You signed in with a recovery code. One is left: make new ones in your account."
-                        .to_owned(),
-                    left => format!("You signed in with a recovery code. {left} are left."),
-                };
-                sealed::send(FLASH, "/", Flash { tone: Tone::Warn, sentence }, desk.now());
-            }
-            Ok(LocalPath::parse(&half.next).unwrap_or_else(LocalPath::home))
+            sealed::send(FLASH, "/", Flash { tone: Tone::Warn, sentence }, desk.now());
         }
-        .await,
-    )
+        Ok(LocalPath::parse(&half.next).unwrap_or_else(LocalPath::home))
+    })
+    .await
 }
 
 /// Nothing is asked of a sign-out but that it happens.
@@ -155,38 +147,34 @@ pub struct SignOutForm {
 #[server(endpoint = "session/sign-out")]
 pub async fn sign_out(form: SignOutForm) -> Result<(), AppError> {
     let _ = form;
-    answer(
-        async {
-            caller()?;
-            session()?.flush().await.map_err(|_| AppError::Internal)?;
-            if let Some(response) = use_context::<ResponseOptions>() {
-                let clear = HeaderValue::from_static("\"cache\", \"storage\"");
-                response.insert_header(header::HeaderName::from_static("clear-site-data"), clear);
-            }
-            sealed::send(
-                FLASH,
-                "/",
-                Flash { tone: Tone::Good, sentence: "You are signed out.".into() },
-                desk()?.now(),
-            );
-            Ok(LocalPath::sign_in())
+    act(async {
+        caller()?;
+        session()?.flush().await.map_err(|_| AppError::Internal)?;
+        if let Some(response) = use_context::<ResponseOptions>() {
+            let clear = HeaderValue::from_static("\"cache\", \"storage\"");
+            response.insert_header(header::HeaderName::from_static("clear-site-data"), clear);
         }
-        .await,
-    )
+        sealed::send(
+            FLASH,
+            "/",
+            Flash { tone: Tone::Good, sentence: "You are signed out.".into() },
+            desk()?.now(),
+        );
+        Ok(LocalPath::sign_in())
+    })
+    .await
 }
 
 #[server(endpoint = "session/reset")]
 pub async fn reset_password(form: ResetForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let desk = desk()?;
-            sign_in::reset_password(&desk, &form).await?;
-            let sentence = "The new password is set, and every session is ended. Sign in with it.".into();
-            sealed::send(FLASH, "/", Flash { tone: Tone::Good, sentence }, desk.now());
-            Ok(LocalPath::sign_in())
-        }
-        .await,
-    )
+    act(async {
+        let desk = desk()?;
+        sign_in::reset_password(&desk, &form).await?;
+        let sentence = "The new password is set, and every session is ended. Sign in with it.".into();
+        sealed::send(FLASH, "/", Flash { tone: Tone::Good, sentence }, desk.now());
+        Ok(LocalPath::sign_in())
+    })
+    .await
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -200,12 +188,10 @@ pub struct ThemeForm {
 
 #[server(endpoint = "session/theme")]
 pub async fn set_theme(form: ThemeForm) -> Result<(), AppError> {
-    answer(
-        async {
-            let (desk, caller) = (desk()?, caller()?);
-            sign_in::set_theme(&desk, &caller, &form.theme).await?;
-            Ok(LocalPath::parse(&form.page).unwrap_or_else(LocalPath::home))
-        }
-        .await,
-    )
+    act(async {
+        let (desk, caller) = (desk()?, caller()?);
+        sign_in::set_theme(&desk, &caller, &form.theme).await?;
+        Ok(LocalPath::parse(&form.page).unwrap_or_else(LocalPath::home))
+    })
+    .await
 }

@@ -4,7 +4,7 @@ use keydesk_core::ops::support::{self, LookupForm, LookupResult};
 use leptos::prelude::*;
 
 use super::tell;
-use crate::ask::{answer, caller, desk};
+use crate::ask::{act, caller, desk};
 use crate::error::AppError;
 use crate::path::LocalPath;
 use crate::sealed::Tone;
@@ -12,28 +12,26 @@ use crate::sealed::Tone;
 /// It posts, so that a pasted secret never stands in an address.
 #[server(endpoint = "support/look-up")]
 pub async fn lookup(form: LookupForm) -> Result<(), AppError> {
-    answer(
-        async {
-            match support::lookup(&desk()?, &caller()?, &form).await? {
-                LookupResult::Key { slug, id, retired } => {
-                    if retired {
-                        tell(
-                            Tone::Warn,
-                            "That secret was replaced by a rotation and works no longer. This is its key.",
-                        )?;
-                    }
-                    Ok(LocalPath::key(&slug, &id))
+    act(async {
+        match support::lookup(&desk()?, &caller()?, &form).await? {
+            LookupResult::Key { slug, id, retired } => {
+                if retired {
+                    tell(
+                        Tone::Warn,
+                        "That secret was replaced by a rotation and works no longer. This is its key.",
+                    )?;
                 }
-                LookupResult::Nothing(sentence) => {
-                    tell(Tone::Warn, sentence)?;
-                    Ok(LocalPath::support())
-                }
-                LookupResult::Text(text) => {
-                    let query = serde_urlencoded::to_string([("q", text)]).unwrap_or_default();
-                    Ok(LocalPath::support().with_query(if query == "q=" { "" } else { &query }))
-                }
+                Ok(LocalPath::key(&slug, &id))
+            }
+            LookupResult::Nothing(sentence) => {
+                tell(Tone::Warn, sentence)?;
+                Ok(LocalPath::support())
+            }
+            LookupResult::Text(text) => {
+                let query = serde_urlencoded::to_string([("q", text)]).unwrap_or_default();
+                Ok(LocalPath::support().with_query(if query == "q=" { "" } else { &query }))
             }
         }
-        .await,
-    )
+    })
+    .await
 }
