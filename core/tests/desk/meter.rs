@@ -94,7 +94,7 @@ on_both!(
                 "org",
                 at.org.id.to_string(),
                 "total",
-                "the organisation Northwind, $0.01 in all",
+                "the organisation Northwind, $0.01 total",
                 "does not reset",
                 "budget_org",
             ),
