@@ -9,22 +9,32 @@ use crate::store::Db;
 use crate::store::org_queues::OrgQueues;
 use crate::vault::Vault;
 
+/// Where operations read the time.
 pub trait Clock: Send + Sync {
+    /// The current moment.
     fn now(&self) -> Moment;
 }
 
 /// Randomness fit for secrets.
 pub trait Random: Send + Sync {
+    /// Overwrites all of `bytes`. It returns no error, so an implementation without randomness has to panic.
     fn fill(&self, bytes: &mut [u8]);
 }
 
+/// What every operation works with; clones share it.
 #[derive(Clone)]
 pub struct Desk {
+    /// The database.
     pub db: Db,
+    /// The system's clock; a test may set its own.
     pub clock: Arc<dyn Clock>,
+    /// The source of ids, salts and secrets.
     pub random: Arc<dyn Random>,
+    /// Hashes and verifies passwords, a few at once.
     pub passwords: Passwords,
+    /// Seals the secrets of second factors.
     pub vault: Vault,
+    /// The queues in front of Postgres, one for each organisation.
     pub queues: OrgQueues,
 }
 
@@ -43,10 +53,12 @@ impl Desk {
         }
     }
 
+    /// The same desk with the installation's vault, which also opens what earlier runs sealed.
     pub fn with_vault(self, vault: Vault) -> Self {
         Self { vault, ..self }
     }
 
+    /// The clock's current moment.
     pub fn now(&self) -> Moment {
         self.clock.now()
     }
@@ -56,6 +68,7 @@ impl Desk {
         self.bytes()
     }
 
+    /// `N` random bytes, fit for secrets.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.random.fill(&mut bytes);

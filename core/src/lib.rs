@@ -5,6 +5,8 @@
 //! operations that people ask for (`ops`), what a gateway asks for (`admission`), and all SQL (`store`).
 //! Data runs one way: operations ask the policy, then the store; nothing in here knows a page or a route.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 pub mod domain;
 pub mod forms;
 

@@ -24,6 +24,7 @@ const AT_ONCE: usize = 4;
 const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// Hashes and verifies passwords; clones share the limit of four hashes at once.
 #[derive(Clone)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
@@ -42,6 +43,7 @@ fn hasher() -> Argon2<'static> {
 }
 
 impl Passwords {
+    /// A hasher with a limit of its own.
     pub fn new() -> Self {
         Self { turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }

@@ -17,6 +17,7 @@ const LABEL: &[u8] = b"keydesk second factor 1";
 const FORM: u8 = 1;
 const NONCE: usize = 12;
 
+/// The key that seals and opens; clones share it, and the last one dropped wipes it from memory.
 #[derive(Clone)]
 pub struct Vault(Arc<Zeroizing<[u8; 32]>>);
 

@@ -17,12 +17,17 @@ use crate::store::{admission as stored, spend};
 /// A key as its own holder sees it.
 #[derive(Clone, Debug)]
 pub struct KeyStatusView {
+    /// The key's name.
     pub name: String,
+    /// The last four characters of the presented secret.
     pub last_four: String,
+    /// The organisation's name.
     pub org: String,
+    /// The team's name; `None` for a key without a team.
     pub team: Option<String>,
     /// Why gates 3 and 4 reject requests with it; `None` while it is active.
     pub stopped: Option<Rejection>,
+    /// When the key expires; `None` for a key that never expires.
     pub expires_at: Option<Moment>,
     /// Names of people who can help with it.
     pub contacts: Vec<String>,
@@ -35,13 +40,17 @@ pub struct KeyStatusView {
 /// Limits, models and spend of a key.
 #[derive(Clone, Debug)]
 pub struct LiveKeyStatus {
+    /// Every limit that applies to the key, as it is now.
     pub limits: Vec<LimitUse>,
     /// Ids of the models in its scope.
     pub models: Vec<String>,
+    /// Over all time.
     pub spent: Money,
     /// In this calendar month.
     pub month_spent: Money,
+    /// Settled requests, over all time.
     pub requests: i64,
+    /// Input and output tokens of these requests.
     pub tokens: i64,
 }
 

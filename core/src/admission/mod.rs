@@ -47,7 +47,9 @@ pub enum AdmissionError {
 /// The key of a rejected request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownKey {
+    /// The key's id.
     pub key: KeyId,
+    /// The organisation's id.
     pub org: OrgId,
 }
 

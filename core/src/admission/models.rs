@@ -10,14 +10,17 @@ use crate::store::{StoreError, models, providers};
 pub enum Target {
     /// The demonstration model of an installation without providers.
     Demonstration,
+    /// The provider that the model is routed to.
     Provider(Box<Provider>),
 }
 
 /// What the catalogue says about a model's id.
 pub enum ModelLookup {
+    /// Not in the catalogue, or retired.
     Unknown,
     /// In the catalogue, but no provider serves it.
     Unrouted(Box<Model>),
+    /// Served, by a provider or by the demonstration.
     Routed(Box<Model>, Target),
 }
 

@@ -38,8 +38,11 @@ pub struct Rejections(Arc<Mutex<Waiting>>);
 /// A rejected request, apart from its key.
 #[derive(Clone, Debug, Default)]
 pub struct RejectedRequest<'a> {
+    /// The request's path, as sent.
     pub route: &'a str,
+    /// The client's IP address; empty when it is unknown.
     pub address: String,
+    /// The request's id; empty when it has none.
     pub request_id: String,
 }
 

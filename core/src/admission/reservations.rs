@@ -22,9 +22,11 @@ pub const RENEW_MS: i64 = 30_000;
 /// The most that a request may use.
 #[derive(Clone, Debug)]
 pub struct ReservationRequest {
+    /// The request's id, under which it is settled or released.
     pub request: RequestId,
     /// The model's id in the catalogue.
     pub model: String,
+    /// The upper bound of its cost; below zero counts as zero.
     pub amount: Money,
     /// Input and output together.
     pub tokens: i64,
@@ -57,16 +59,23 @@ impl Reservation {
 /// What a request really used.
 #[derive(Clone, Debug, Default)]
 pub struct Settlement {
+    /// The request's path; empty when it might contain a secret.
     pub route: String,
     /// HTTP status as the client saw it; 499 when the client disconnected.
     pub status: i64,
+    /// As the provider reported them, or estimated.
     pub tokens: Tokens,
+    /// What the request is charged.
     pub cost: Money,
     /// Whether the tokens are an estimate.
     pub estimated: bool,
+    /// From the reservation to the end of the answer, in milliseconds.
     pub latency_ms: i64,
+    /// From the reservation to the first byte of the answer, in milliseconds; `None` without one.
     pub first_byte_ms: Option<i64>,
+    /// The client's IP address; empty when it is unknown.
     pub address: String,
+    /// The client's user agent; empty when it sent none.
     pub user_agent: String,
 }
 

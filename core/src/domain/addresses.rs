@@ -21,6 +21,9 @@ pub struct AllowList(Vec<IpNet>);
 impl AllowList {
     /// Reads addresses and networks (`10.0.0.0/8`) separated by line ends, commas or spaces, and drops repetitions.
     /// Refuses more than 100, and names the entry that is wrong. Nothing written is any address.
+    ///
+    /// # Errors
+    /// When an entry is neither an address nor the start of a network, or there are more than 100 different ones.
     pub fn parse_lines(text: &str) -> Result<AllowList, ParseError> {
         let mut nets = Vec::new();
         let separator = |c: char| c == ',' || c.is_whitespace();

@@ -13,8 +13,11 @@ use super::window::Period;
 /// What a team may use and spend, and so the most that each of its keys may be given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
+    /// The models that may be used.
     pub models: ModelScope,
+    /// One budget for each limited period; empty is no limit.
     pub budgets: Vec<Budget>,
+    /// How fast each key may go.
     pub limits: Limits,
 }
 
@@ -31,6 +34,7 @@ pub fn budget_of(budgets: &[Budget], period: Period) -> Option<Money> {
 }
 
 impl Bounds {
+    /// The amount for this period; `None` is no limit.
     pub fn budget(&self, period: Period) -> Option<Money> {
         budget_of(&self.budgets, period)
     }

@@ -17,6 +17,7 @@ const EXPIRY_PRESETS: [i64; 4] = [7, 30, 90, 365];
 pub enum Expiry {
     /// As it is, in an edit.
     Keep,
+    /// The key does not expire.
     #[default]
     Never,
     /// So many days from now.
@@ -28,7 +29,9 @@ pub enum Expiry {
 /// A key as people ask for it. The operation sets `spec.expires_at` from `expiry`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeyDraft {
+    /// All but the expiry; its own `expires_at` is not read.
     pub spec: KeySpec,
+    /// When the key is to expire.
     pub expiry: Expiry,
 }
 
@@ -43,15 +46,20 @@ pub struct EditKey {
     pub version: i64,
     /// The key as the person saw it; `None` is as it stands now.
     pub base: Option<KeyDraft>,
+    /// The key as the person submitted it.
     pub mine: KeyDraft,
 }
 
 /// What decides whether an expiry is allowed.
 #[derive(Clone, Copy)]
 pub struct ExpiryRules<'a> {
+    /// When the request came.
     pub now: Moment,
+    /// The organisation's time zone, in which a chosen day ends.
     pub zone: &'a Zone,
+    /// The organisation's rules; `max_key_days` bounds the expiry.
     pub rules: &'a OrgRules,
+    /// The organisation's defaults; their number of days may be chosen besides the presets.
     pub defaults: &'a KeyDefaults,
     /// The key as it stands, in an edit.
     pub current: Option<&'a KeySpec>,

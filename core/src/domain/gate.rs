@@ -54,44 +54,70 @@ impl Gate {
 /// Why a request was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
+    /// No header and no parameter has a key.
     NoCredential,
     /// The header is there and is not of the form `Bearer KEY`.
     WrongScheme,
+    /// Two different keys were sent; the same key in two places is one.
     TwoCredentials,
+    /// The credential does not have the form of a key.
     MalformedKey(MalformedKey),
+    /// The credential is well formed, and this installation has no such secret.
     Unknown,
     /// A secret that a rotation replaced; the key itself is active under another secret.
     Retired {
+        /// The last four characters of the secret that was sent.
         last_four: String,
+        /// When the secret expired.
         since: Moment,
     },
+    /// The key was revoked.
     Revoked {
+        /// The last four characters of the secret that was sent.
         last_four: String,
+        /// When the key was revoked.
         since: Moment,
     },
+    /// The key is disabled.
     Disabled {
+        /// The last four characters of the secret that was sent.
         last_four: String,
+        /// When the key was disabled.
         since: Moment,
     },
+    /// The key has expired.
     Expired {
+        /// The last four characters of the secret that was sent.
         last_four: String,
+        /// When the key expired.
         since: Moment,
     },
+    /// The key's organisation is suspended.
     OrgSuspended,
+    /// The key's team is archived.
     TeamArchived {
+        /// The team's name.
         team: String,
     },
+    /// The client's address is not on the key's list.
     Address {
+        /// The last four characters of the secret that was sent.
         last_four: String,
+        /// The client's IP address; `unknown` when the gateway does not know it.
         address: String,
     },
+    /// The model is outside the scope of the key, its team or its organisation.
     Model {
+        /// The last four characters of the secret that was sent.
         last_four: String,
+        /// The name that the client sent, cut to 100 characters and without control characters.
         model: String,
     },
     /// A budget, the balance or a rate limit does not fit.
     Limit {
+        /// The last four characters of the secret that was sent.
         last_four: String,
+        /// The first limit that does not fit, as it was before this request.
         limit: Box<LimitUse>,
         /// Seconds, where waiting them may help.
         retry_after: Option<i64>,
@@ -101,6 +127,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// The gate at which the request stops.
     pub fn gate(&self) -> Gate {
         match self {
             Rejection::NoCredential | Rejection::WrongScheme | Rejection::TwoCredentials => Gate::Credential,
@@ -333,10 +360,13 @@ fn money_state(limit: &LimitUse) -> String {
 /// Requests of one key that were rejected for one reason and model, as its page lists them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecentRejection {
+    /// The word of [`Rejection::reason`].
     pub reason: String,
     /// How many requests.
     pub times: i64,
+    /// When the first of these requests came.
     pub first_at: Moment,
+    /// When the newest of these requests came.
     pub last_at: Moment,
     /// Empty where the model is not the reason, or is not known.
     pub model: String,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Hidden(String);
 
 impl Hidden {
+    /// Wraps text that must not be printed.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

@@ -12,6 +12,7 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
+            /// The id of something created at `at`, unique by `random`. Ids sort by their millisecond.
             pub fn new(at: Moment, random: [u8; 10]) -> Self {
                 let uuid = uuid::Builder::from_unix_timestamp_millis(at.ms().max(0) as u64, &random).into_uuid();
                 Self(format!(concat!($prefix, "_{}"), uuid.simple()))
@@ -24,6 +25,7 @@ macro_rules! id {
                 well_formed.then(|| Self(text.to_owned()))
             }
 
+            /// The whole id: the prefix, an underscore and 32 lower-case hex digits.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -60,6 +62,7 @@ id! {
     OrgId = "org";
     /// A person who can sign in.
     PersonId = "per";
+    /// A team of an organisation.
     TeamId = "team";
     /// A key, for life: it outlasts its secrets.
     KeyId = "key";

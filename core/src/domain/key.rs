@@ -17,15 +17,21 @@ use super::team::Team;
 /// What is stored of a key's life. `Expired` and `Revoked` are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
+    /// In use, unless `expires_at` has passed.
     Active,
+    /// Taken out of use until it is enabled again.
     Disabled,
+    /// Past its expiry; a job sets this some time after `expires_at`.
     Expired,
+    /// Taken out of use for good.
     Revoked,
 }
 
 impl Status {
+    /// Every status.
     pub const ALL: [Status; 4] = [Status::Active, Status::Disabled, Status::Expired, Status::Revoked];
 
+    /// The word in the database and in filters.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Active => "active",
@@ -35,39 +41,60 @@ impl Status {
         }
     }
 
+    /// Reads the word that [`Status::as_str`] writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
+/// A key with its status, limits and spend.
 #[derive(Clone, Debug)]
 pub struct Key {
+    /// The key's id.
     pub id: KeyId,
     /// Grows with each new key; lists page by it.
     pub seq: i64,
+    /// The key's name, unique in any case among the live keys of its team.
     pub name: String,
+    /// What the key is for; may be empty.
     pub note: String,
+    /// The key's team; `None` for a key without one.
     pub team: Option<Team>,
+    /// The person who owns it.
     pub owner: PersonName,
+    /// What is stored of its life; [`Key::state`] is what people see.
     pub status: Status,
     /// Since when, and by whom where a person did it.
     pub status_at: Moment,
+    /// The person's name; `None` when the program did it.
     pub status_by: Option<String>,
+    /// What its secret begins with, up to and with the last dash: `sk-desk-`.
     pub prefix: String,
+    /// The last four characters of its secret.
     pub last_four: String,
+    /// The models that it may use.
     pub models: ModelScope,
+    /// The networks that its requests may come from; empty is any address.
     pub addresses: AllowList,
+    /// How fast it may go.
     pub limits: Limits,
+    /// When it expires; `None` is never.
     pub expires_at: Option<Moment>,
+    /// When it was created.
     pub created_at: Moment,
+    /// The creator's name, or `command line`.
     pub created_by: String,
+    /// When a request last used it; `None` is never.
     pub last_used_at: Option<Moment>,
     /// Goes up with each edit; an edit names the version it started from.
     pub version: i64,
+    /// Its own budgets and what was spent of them, the longest period first; empty is no limit.
     pub budgets: Vec<BudgetUse>,
     /// Spent in this calendar month, whatever the budgets are.
     pub month_spent: Money,
+    /// Its organisation is suspended, so its requests are rejected.
     pub org_suspended: bool,
+    /// Its team is archived, so its requests are rejected; `false` for a key without a team.
     pub team_archived: bool,
     /// Budgets that its requests count against too: its team's, then its organisation's.
     pub shared: Vec<SharedBudget>,
@@ -78,33 +105,44 @@ pub struct Key {
 /// Whose budget a key shares with other keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
+    /// The team's budget.
     Team,
+    /// The organisation's budget.
     Org,
 }
 
+/// A budget that a key shares with other keys, and what was spent of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedBudget {
+    /// Whose budget it is.
     pub whose: Whose,
+    /// The budget and what all its keys spent of it.
     pub used: BudgetUse,
 }
 
 /// What people see: the stored status, and what follows from the clock and the counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
+    /// In use, and not about to expire.
     Active,
     /// Ends within a week.
     ExpiresSoon {
+        /// When it expires.
         at: Moment,
     },
+    /// It has spent all of a budget of its own.
     OverBudget {
+        /// The first budget that is used up.
         budget: Budget,
     },
     /// Its team has spent all of a budget.
     TeamOverBudget {
+        /// The first budget that is used up.
         budget: Budget,
     },
     /// All keys of its organisation together have spent all of a budget.
     OrgOverBudget {
+        /// The first budget that is used up.
         budget: Budget,
     },
     /// Nothing is left of what was paid in for its organisation.
@@ -113,10 +151,14 @@ pub enum State {
     TeamArchived,
     /// Its organisation is suspended, so it is refused.
     OrgSuspended,
+    /// Taken out of use until it is enabled again.
     Disabled,
+    /// Past its expiry, also before the job has set its status.
     Expired {
+        /// When it expired.
         at: Moment,
     },
+    /// Taken out of use for good.
     Revoked,
 }
 
@@ -124,6 +166,7 @@ const A_DAY_MS: i64 = 86_400_000;
 const A_WEEK_MS: i64 = 7 * A_DAY_MS;
 
 impl Key {
+    /// Its state at `now`: the first reason why its requests are rejected, or else active or expiring soon.
     pub fn state(&self, now: Moment) -> State {
         match (self.status, self.expires_at) {
             (Status::Revoked, _) => State::Revoked,
@@ -164,6 +207,7 @@ impl Key {
         self.last_used_at.is_some_and(|at| now.ms() - at.ms() < A_DAY_MS)
     }
 
+    /// What the policy needs to know about it.
     pub fn facts(&self) -> KeyFacts<'_> {
         KeyFacts { id: Some(&self.id), team: self.team.as_ref().map(|team| &team.id), owner: &self.owner.id }
     }
@@ -188,15 +232,23 @@ impl Key {
 /// The default allows nothing and limits nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeySpec {
+    /// The key's name, 1 to 100 characters.
     pub name: String,
+    /// What the key is for, up to 200 characters; may be empty.
     pub note: String,
+    /// The key's team; `None` for a key without one.
     pub team: Option<TeamId>,
     /// `None` means the person who creates it; in an edit it means no change.
     pub owner: Option<PersonId>,
+    /// The models that it may use.
     pub models: ModelScope,
+    /// The networks that its requests may come from; empty is any address.
     pub addresses: AllowList,
+    /// One budget for each limited period; empty is no limit.
     pub budgets: Vec<Budget>,
+    /// How fast it may go.
     pub limits: Limits,
+    /// When it expires; `None` is never.
     pub expires_at: Option<Moment>,
 }
 

@@ -245,6 +245,15 @@ impl std::error::Error for MalformedKey {}
 
 /// Reads a credential as a secret by its form and checksum. It does not check that the key exists.
 ///
+/// ```rust
+/// use keydesk_core::domain::key_format::{MalformedKey, hint, read};
+///
+/// let secret = read("sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE").unwrap();
+/// assert_eq!((secret.prefix(), secret.last_four()), ("sk-desk-", "ngPE"));
+/// assert_eq!(hint(secret.last_four()), "sk-…ngPE");
+/// assert_eq!(read("sk-ant-x").unwrap_err(), MalformedKey::OtherProvider("Anthropic"));
+/// ```
+///
 /// # Errors
 /// What is wrong with the credential.
 pub fn read(text: &str) -> Result<PlainSecret, MalformedKey> {

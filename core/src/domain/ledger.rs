@@ -8,21 +8,27 @@ use super::money::{Money, parse_budget};
 use super::parse_error::ParseError;
 use super::person::visible_name;
 
+/// The longest note of an entry, in characters.
 pub const MAX_NOTE: usize = 200;
 /// All credits of an organisation together, and all its debits: their sums stay far from what a number can hold.
 const MAX_ALTOGETHER: Money = Money::from_nanos(4_000_000_000 * 1_000_000_000);
 
+/// What an entry does to the balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// Written once, when the balance is first enforced: as much as was spent until then.
     Opening,
+    /// Adds to what was paid in.
     Credit,
+    /// Adds to what was taken out.
     Debit,
 }
 
 impl EntryKind {
+    /// Every kind.
     pub const ALL: [EntryKind; 3] = [EntryKind::Opening, EntryKind::Credit, EntryKind::Debit];
 
+    /// The word in the database and in forms.
     pub fn as_str(self) -> &'static str {
         match self {
             EntryKind::Opening => "opening",
@@ -31,6 +37,7 @@ impl EntryKind {
         }
     }
 
+    /// Reads the word that [`EntryKind::as_str`] writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -50,12 +57,17 @@ impl EntryKind {
 pub struct Entry {
     /// Counted from 1 in each organisation.
     pub seq: i64,
+    /// When it was entered.
     pub at: Moment,
+    /// What it does to the balance.
     pub kind: EntryKind,
     /// Below zero for a debit.
     pub amount: Money,
+    /// What it is for, as the operator typed it; empty for the opening.
     pub note: String,
+    /// A person's id, or `system`.
     pub actor_id: String,
+    /// The person's name then, or why the program acted.
     pub actor_name: String,
 }
 
@@ -81,11 +93,13 @@ impl Entry {
 /// What an organisation has left, and what it is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
+    /// The sum of all credits.
     pub paid_in: Money,
     /// Above zero.
     pub taken_out: Money,
     /// What was spent before spend began to count; `None` until the balance is enforced for the first time.
     pub opening: Option<Money>,
+    /// When spend began to count; `None` until then.
     pub opened_at: Option<Moment>,
     /// All that was ever spent.
     pub spent: Money,
@@ -101,6 +115,7 @@ impl Balance {
         self.opening.map_or(Money::ZERO, |opening| self.spent.saturating_sub(opening))
     }
 
+    /// What remains: paid in, less taken out and spent since spend counts. May be below zero.
     pub fn left(&self) -> Money {
         self.paid_in.saturating_sub(self.taken_out).saturating_sub(self.spent_since())
     }
@@ -134,8 +149,11 @@ impl Balance {
 /// An entry that a person asks for. The amount is above zero whatever its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEntry {
+    /// A credit or a debit; the form accepts no opening.
     pub kind: EntryKind,
+    /// Above zero, also for a debit.
     pub amount: Money,
+    /// What it is for, 1 to 200 characters.
     pub note: String,
 }
 
@@ -146,6 +164,7 @@ pub struct AddEntry {
     pub org: String,
     /// The number that the entry gets: one more than the newest entry that the operator saw.
     pub seq: i64,
+    /// The entry itself.
     pub entry: NewEntry,
 }
 

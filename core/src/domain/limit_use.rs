@@ -8,8 +8,11 @@ use super::window::Period;
 /// Whose limit it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HolderKind {
+    /// The key's own.
     Key,
+    /// The team's, for all its keys together.
     Team,
+    /// The organisation's, for all its keys together.
     Org,
 }
 
@@ -23,6 +26,7 @@ impl HolderKind {
         }
     }
 
+    /// Reads the word that [`HolderKind::as_str`] writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         [HolderKind::Key, HolderKind::Team, HolderKind::Org].into_iter().find(|kind| kind.as_str() == text)
     }
@@ -31,10 +35,15 @@ impl HolderKind {
 /// What is limited. Requests and tokens are those of the last sixty seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limited {
+    /// What may be spent in the current window of this period.
     Budget(Period),
+    /// What remains of the money paid in for the organisation.
     Balance,
+    /// Requests per minute.
     Requests,
+    /// Tokens per minute, input and output together.
     Tokens,
+    /// Requests under way at the same time.
     Concurrent,
 }
 
@@ -50,6 +59,7 @@ impl Limited {
         }
     }
 
+    /// Reads the word that [`Limited::as_str`] writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "balance" => Limited::Balance,
@@ -69,9 +79,11 @@ impl Limited {
 /// One limit and how much of it is used. Money is nano-dollars.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitUse {
+    /// Whose limit it is.
     pub holder: HolderKind,
     /// The team's or the organisation's name; a key's is its own.
     pub holder_name: String,
+    /// What is limited, and so the unit of the numbers below.
     pub what: Limited,
     /// The limit itself; a balance's may be below zero.
     pub max: i64,

@@ -14,6 +14,9 @@ const MAX: i64 = 1_000_000_000;
 
 /// Reads a limit as people write it: `60`, `1,000`, `10k`, `1.5m`.
 /// Refuses what is not a whole number from 1 to 1,000,000,000, each mistake in its own sentence.
+///
+/// # Errors
+/// When it is not a whole number from 1 to 1,000,000,000.
 pub fn parse_count(text: &str) -> Result<i64, ParseError> {
     let billionths = read_billionths(text).map_err(|field_error| {
         ParseError::new(match field_error {
@@ -66,8 +69,11 @@ pub fn budget_field(budgets: &[Budget]) -> &'static str {
 /// A limit on how fast a key may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
+    /// Requests per minute.
     Rpm,
+    /// Tokens per minute.
     Tpm,
+    /// Requests under way at the same time.
     Concurrent,
 }
 
@@ -153,11 +159,14 @@ impl Budget {
 /// A budget and what was spent of it in the window that holds now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetUse {
+    /// The budget.
     pub budget: Budget,
+    /// Spent in the current window; reservations are not counted.
     pub spent: Money,
 }
 
 impl BudgetUse {
+    /// Whether all of it is spent, so that further requests are rejected.
     pub fn is_over(&self) -> bool {
         self.spent >= self.budget.amount
     }

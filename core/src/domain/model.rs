@@ -14,10 +14,15 @@ use super::scope::ModelPattern;
 /// Prices are nano-dollars for a million tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
+    /// The name that clients send, such as `gpt-5`.
     pub id: String,
+    /// The vendor's name. Who serves the model is in `route`.
     pub provider: String,
+    /// For a million input tokens that are not cached.
     pub input_price: Money,
+    /// For a million output tokens.
     pub output_price: Money,
+    /// For a million input tokens that the provider had in its cache.
     pub cached_price: Money,
     /// Who serves it; `None` when this installation passes nothing on to it.
     pub route: Option<ProviderId>,
@@ -27,6 +32,7 @@ pub struct Model {
     pub default_output_tokens: i64,
 }
 
+/// Output tokens that a new model reserves for a request that sets no maximum.
 pub const DEFAULT_OUTPUT_TOKENS: i64 = 1_000;
 
 impl Model {
@@ -80,6 +86,7 @@ pub struct EditModel {
     pub version: i64,
     /// The model as the operator saw it; `None` is as it stands now.
     pub base: Option<Model>,
+    /// The model as the operator submitted it.
     pub mine: Model,
 }
 
@@ -113,6 +120,9 @@ impl Editable for Model {
 }
 
 /// A model's id names one model: letters, digits and `. _ : / @ -`, and no `*`.
+///
+/// # Errors
+/// When [`ModelPattern::parse`] rejects it, or it has a `*`.
 pub fn check_model_id(text: &str) -> Result<(), ParseError> {
     ModelPattern::parse(text)?;
     if text.contains('*') {
@@ -170,6 +180,7 @@ pub fn demo_echo() -> Model {
 /// A model in use as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownModel {
+    /// The model.
     pub model: Model,
     /// Counts changes; an edit names the version that it was drawn from.
     pub version: i64,

@@ -36,6 +36,20 @@ impl Money {
 
     /// Reads dollars as people write them: `50`, `$1,234.56`, `2k`, `1.5m`, up to nine decimals.
     /// Refuses nothing, negatives, more than $1,000,000,000 and whatever is not a number.
+    ///
+    /// ```rust
+    /// use keydesk_core::domain::money::Money;
+    ///
+    /// let amount = Money::parse("$1,234.5").unwrap();
+    /// assert_eq!(amount.nanos(), 1_234_500_000_000);
+    /// assert_eq!(amount.to_string(), "$1,234.50");
+    /// assert_eq!(amount.input(), "1234.5");
+    /// assert_eq!(Money::from_nanos(1).to_string(), "$0.000000001");
+    /// assert!(Money::parse("1,5").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// When it is empty, negative, above $1,000,000,000, has more than nine decimals or is no number.
     pub fn parse(text: &str) -> Result<Money, ParseError> {
         let bare = text.trim();
         let bare = bare.strip_prefix('$').unwrap_or(bare);

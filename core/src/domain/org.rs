@@ -20,18 +20,24 @@ pub struct OrgName {
     pub name: String,
 }
 
+/// An organisation and its settings.
 #[derive(Clone, Debug)]
 pub struct Org {
+    /// The organisation's id.
     pub id: OrgId,
     /// The first segment of its pages' addresses.
     pub slug: String,
+    /// The organisation's name.
     pub name: String,
     /// Budgets' windows turn and days end in this zone.
     pub zone: Zone,
     /// What its secrets begin with.
     pub key_prefix: String,
+    /// While it is suspended, requests with its keys are rejected.
     pub suspended: bool,
+    /// What it requires of its keys and people.
     pub rules: OrgRules,
+    /// What the form of a new key is filled in with.
     pub defaults: KeyDefaults,
     /// Goes up with each change of the settings; a change names the version it started from.
     pub version: i64,
@@ -83,6 +89,7 @@ pub struct OrgRules {
     pub max_key_days: Option<i64>,
     /// Live keys that one member may own; owners and admins are not counted.
     pub max_keys_per_member: Option<i64>,
+    /// Whether members may create keys for themselves.
     pub members_create: MembersCreate,
     /// Owners and admins need a second factor.
     pub second_factor: bool,
@@ -96,6 +103,7 @@ pub struct KeyDefaults {
     pub every_model: bool,
     /// Per month; `None` is no limit.
     pub month: Option<Money>,
+    /// How fast the new key may go.
     pub limits: Limits,
     /// Days until a new key expires; `None` is never.
     pub days: Option<i64>,
@@ -113,14 +121,21 @@ impl Default for KeyDefaults {
     }
 }
 
+/// The longest name of an organisation, in characters.
 pub const MAX_ORG_NAME: usize = 100;
 
 /// An organisation's name, which stands on every page of it.
+///
+/// # Errors
+/// When nothing of it is visible, it is too long, or it looks like a secret.
 pub fn parse_org_name(text: &str) -> Result<String, ParseError> {
     visible_name(text, "Name", MAX_ORG_NAME).and_then(refuse_secret)
 }
 
 /// The zone of an IANA name.
+///
+/// # Errors
+/// When the time zone database has no such name.
 pub fn parse_zone(text: &str) -> Result<Zone, ParseError> {
     Zone::parse(text.trim())
         .ok_or_else(|| ParseError::new("Unknown time zone. Enter one such as Europe/Zurich or UTC."))
@@ -129,9 +144,11 @@ pub fn parse_zone(text: &str) -> Result<Zone, ParseError> {
 /// An organisation that an operator creates.
 #[derive(Clone, Debug)]
 pub struct NewOrg {
+    /// The organisation's name.
     pub name: String,
     /// The first segment of its pages' addresses.
     pub slug: String,
+    /// Budgets' windows turn and days end in this zone.
     pub zone: Zone,
     /// The owner's.
     pub email: Email,

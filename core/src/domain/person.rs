@@ -27,7 +27,9 @@ pub struct Person {
 /// A person as lists name them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonName {
+    /// The person's id.
     pub id: PersonId,
+    /// As the person wrote it.
     pub name: String,
 }
 
@@ -37,6 +39,9 @@ pub struct Email(String);
 
 impl Email {
     /// Asks only for what every address has; whether it receives mail, only mail can tell.
+    ///
+    /// # Errors
+    /// When it has no local part, no dot inside its host, white space or a control character, or more than 254 bytes.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = text.trim().to_lowercase();
         let wrong = || ParseError::new("An email address looks like ana@example.com.");
@@ -53,6 +58,7 @@ impl Email {
         if fine { Ok(Self(text)) } else { Err(wrong()) }
     }
 
+    /// The address, trimmed and in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -144,6 +150,7 @@ pub const RESERVED_SLUGS: [&str; 19] = [
     "v1",
 ];
 
+/// The longest slug, in characters.
 pub const MAX_SLUG: usize = 40;
 
 /// An organisation's address as a person typed it.

@@ -14,12 +14,16 @@ use super::person::visible_name;
 /// Whose protocol a provider speaks. A request is passed on in the protocol it came in; nothing is translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProviderKind {
+    /// The OpenAI API, also of compatible providers.
     OpenAi,
+    /// The Anthropic API.
     Anthropic,
+    /// The Gemini API.
     Gemini,
 }
 
 impl ProviderKind {
+    /// Every protocol, in the order of forms.
     pub const ALL: [ProviderKind; 3] = [ProviderKind::OpenAi, ProviderKind::Anthropic, ProviderKind::Gemini];
 
     /// The word in the database and in forms.
@@ -31,10 +35,12 @@ impl ProviderKind {
         }
     }
 
+    /// Reads the word that [`ProviderKind::as_str`] writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
+    /// The name on pages and in the audit.
     pub const fn label(self) -> &'static str {
         match self {
             ProviderKind::OpenAi => "OpenAI",
@@ -47,13 +53,17 @@ impl ProviderKind {
 /// Times are milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
+    /// The provider's id.
     pub id: ProviderId,
+    /// The provider's name, unique among those in use.
     pub name: String,
+    /// The protocol that it speaks.
     pub kind: ProviderKind,
     /// `https://api.openai.com`: without the version and without a slash at the end.
     pub base_url: String,
     /// Empty when it asks for none.
     pub credential_env: String,
+    /// The longest wait for a connection.
     pub connect_ms: i64,
     /// The longest wait for its next byte.
     pub idle_ms: i64,
@@ -63,6 +73,9 @@ pub struct Provider {
 
 /// The name of the variable that contains a credential. It must say that it is one for a provider, so that no one can have
 /// another secret of this program's environment sent to an address of theirs.
+///
+/// # Errors
+/// When it is not empty and not up to 64 capitals, digits and `_`, no digit in front and `_API_KEY` at the end.
 pub fn check_credential_env(text: &str) -> Result<(), ParseError> {
     let plain = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
     let fits = text.bytes().all(plain) && text.ends_with("_API_KEY") && text.len() <= 64;
@@ -146,6 +159,7 @@ pub fn check_timeouts(idle_ms: i64, total_ms: i64) -> Result<(), ParseError> {
 /// A provider in use.
 #[derive(Clone, Debug)]
 pub struct ListedProvider {
+    /// The provider.
     pub provider: Provider,
     /// Counts changes; an edit names the version that it was drawn from.
     pub version: i64,
@@ -156,12 +170,19 @@ pub struct ListedProvider {
 /// A provider without its id: what an operator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderSpec {
+    /// The provider's name, 1 to 60 characters.
     pub name: String,
+    /// The protocol that it speaks.
     pub kind: ProviderKind,
+    /// `https://api.openai.com`: without the version and without a slash at the end.
     pub base_url: String,
+    /// The name of the variable that contains its credential; empty when it needs none.
     pub credential_env: String,
+    /// The longest wait for a connection, in milliseconds.
     pub connect_ms: i64,
+    /// The longest wait for its next byte, in milliseconds.
     pub idle_ms: i64,
+    /// The longest wait for the whole answer, in milliseconds.
     pub whole_ms: i64,
 }
 
@@ -172,6 +193,7 @@ impl ProviderSpec {
         Self { name, kind, base_url, credential_env, connect_ms: 5_000, idle_ms: 60_000, whole_ms: 600_000 }
     }
 
+    /// What operators decided about this provider.
     pub fn of(provider: &Provider) -> Self {
         let Provider { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, .. } =
             provider.clone();
@@ -197,6 +219,7 @@ impl ProviderSpec {
         changes.into_iter().filter(|change| change.before != change.after).collect()
     }
 
+    /// The provider with this id.
     pub fn with_id(self, id: ProviderId) -> Provider {
         let Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms } = self;
         Provider { id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
@@ -212,6 +235,7 @@ pub struct EditProvider {
     pub version: i64,
     /// The provider as the operator saw it; `None` is as it stands now.
     pub base: Option<ProviderSpec>,
+    /// The provider as the operator submitted it.
     pub mine: ProviderSpec,
 }
 

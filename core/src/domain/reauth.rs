@@ -8,6 +8,8 @@ use super::hidden::Hidden;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reauth {
+    /// The current password.
     pub password: Hidden,
+    /// A two-factor code or a recovery code, where the person has a second factor.
     pub code: Hidden,
 }

@@ -19,6 +19,9 @@ pub struct ModelPattern(String);
 
 impl ModelPattern {
     /// Reads a pattern of 1 to 100 ASCII letters, digits and `. _ : / @ - *`; refuses everything else.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 100 characters, or has any other character.
     pub fn parse(text: &str) -> Result<ModelPattern, ParseError> {
         let text = text.trim();
         if text.is_empty() {
@@ -111,6 +114,15 @@ impl Default for ModelScope {
 
 impl ModelScope {
     /// Whether `model` may be used.
+    ///
+    /// ```rust
+    /// use keydesk_core::domain::scope::ModelScope;
+    ///
+    /// let scope = ModelScope::Listed(ModelScope::parse_lines("gpt-5\nclaude-*").unwrap());
+    /// assert!(scope.allows("gpt-5") && scope.allows("claude-opus-4"));
+    /// assert!(!scope.allows("gpt-5-mini"));
+    /// assert!(!ModelScope::default().allows("gpt-5"));
+    /// ```
     pub fn allows(&self, model: &str) -> bool {
         match self {
             ModelScope::Every => true,
@@ -165,6 +177,9 @@ impl ModelScope {
 
     /// Reads patterns separated by line ends or commas, drops blanks and repetitions.
     /// Refuses more than 200, and names the line that contains a wrong one. Nothing written is an empty list.
+    ///
+    /// # Errors
+    /// When an entry is not a pattern, with its line, or when there are more than 200.
     pub fn parse_lines(text: &str) -> Result<Vec<ModelPattern>, ParseError> {
         let mut patterns = Vec::new();
         for (line, entries) in text.lines().enumerate() {

@@ -18,11 +18,17 @@ pub const MAX_DAYS: i64 = 3_660;
 /// Everything on the page of settings, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// The organisation's name.
     pub name: String,
+    /// The first segment of its pages' addresses.
     pub slug: String,
+    /// Budgets' windows turn and days end in this zone.
     pub zone: Zone,
+    /// What the secrets of new keys begin with.
     pub key_prefix: String,
+    /// What it requires of its keys and people.
     pub rules: OrgRules,
+    /// What the form of a new key is filled in with.
     pub defaults: KeyDefaults,
     /// What all its keys may spend together, the longest period first.
     pub budgets: Vec<Budget>,
@@ -37,10 +43,12 @@ pub struct EditSettings {
     pub version: i64,
     /// The settings as the person saw them; `None` is as they stand now.
     pub base: Option<Settings>,
+    /// The settings as the person submitted them.
     pub mine: Settings,
 }
 
 impl Settings {
+    /// The settings as they stand; `budgets` are the organisation's own.
     pub fn of(org: &Org, budgets: Vec<Budget>) -> Self {
         Self {
             name: org.name.clone(),
@@ -54,6 +62,9 @@ impl Settings {
     }
 
     /// What two fields must not say together.
+    ///
+    /// # Errors
+    /// When new keys would never expire, or would last longer than `max_key_days`; on the field `days`.
     pub fn check(&self) -> Result<(), Vec<FieldError>> {
         let Some(max) = self.rules.max_key_days else { return Ok(()) };
         let days = audit_words::value(&ChangeValue::Days(Some(max)), &self.zone);

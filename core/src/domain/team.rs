@@ -9,20 +9,26 @@ use super::moment::Moment;
 use super::money::Money;
 use super::person::PersonName;
 
+/// The longest name of a team, in characters.
 pub const MAX_NAME: usize = 60;
 
 /// A team as lists and forms name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Team {
+    /// The team's id.
     pub id: TeamId,
+    /// The team's name.
     pub name: String,
 }
 
 /// A team as its own page shows it.
 #[derive(Clone, Debug)]
 pub struct WholeTeam {
+    /// The team's id.
     pub id: TeamId,
+    /// What people decided about it.
     pub spec: TeamSpec,
+    /// When it was created.
     pub created_at: Moment,
     /// Since when its keys are refused.
     pub archived_at: Option<Moment>,
@@ -30,8 +36,11 @@ pub struct WholeTeam {
     pub version: i64,
     /// Its budgets and what its keys spent of them together.
     pub budgets: Vec<BudgetUse>,
+    /// What its keys spent in this calendar month.
     pub month_spent: Money,
+    /// Its team admins, by name.
     pub admins: Vec<PersonName>,
+    /// How many people are in it, disabled ones too.
     pub people: i64,
     /// Neither revoked nor expired; counted to `KEYS_COUNTED`.
     pub live_keys: i64,
@@ -41,6 +50,7 @@ pub struct WholeTeam {
 pub const KEYS_COUNTED: i64 = 10_000;
 
 impl WholeTeam {
+    /// Its id and name, for lists and forms.
     pub fn team(&self) -> Team {
         Team { id: self.id.clone(), name: self.spec.name.clone() }
     }
@@ -55,7 +65,9 @@ impl WholeTeam {
 /// What people decide about a team.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TeamSpec {
+    /// The team's name, 1 to 60 characters, unique in any case among the teams in use.
     pub name: String,
+    /// What its keys may use and spend together.
     pub bounds: Bounds,
 }
 
@@ -70,6 +82,7 @@ pub struct EditTeam {
     pub version: i64,
     /// The team as the person saw it; `None` is as it stands now.
     pub base: Option<TeamSpec>,
+    /// The team as the person submitted it.
     pub mine: TeamSpec,
 }
 
@@ -95,6 +108,7 @@ impl Editable for TeamSpec {
 /// What a person is in a team.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TeamRole {
+    /// In the team; does not manage its keys and people.
     #[default]
     Member,
     /// Looks after the team's keys and people.
@@ -102,6 +116,7 @@ pub enum TeamRole {
 }
 
 impl TeamRole {
+    /// The word in the database and in forms.
     pub fn as_str(self) -> &'static str {
         match self {
             TeamRole::Member => "member",
@@ -109,6 +124,7 @@ impl TeamRole {
         }
     }
 
+    /// Reads the word that [`TeamRole::as_str`] writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         [TeamRole::Member, TeamRole::Admin].into_iter().find(|role| role.as_str() == text)
     }

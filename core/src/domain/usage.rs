@@ -6,8 +6,11 @@ use super::money::Money;
 /// Whole tokens. `cached` are those of the input that the provider had in its cache: they are counted in `input` too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
+    /// Input tokens, cached ones included.
     pub input: i64,
+    /// Output tokens.
     pub output: i64,
+    /// Input tokens that the provider had in its cache.
     pub cached: i64,
 }
 

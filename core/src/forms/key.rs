@@ -23,14 +23,18 @@ use crate::domain::reauth::Reauth;
 use crate::domain::scope::ModelScope;
 use crate::domain::window::Period;
 
+/// The longest name of a key, in characters.
 pub const MAX_NAME: usize = 100;
+/// The longest note of a key, in characters.
 pub const MAX_NOTE: usize = 200;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyForm {
+    /// The key's name, of 1 to `MAX_NAME` characters.
     pub name: String,
+    /// What the key is for, up to `MAX_NOTE` characters; may be empty.
     pub note: String,
     /// A team's id, or empty for none.
     pub team: String,
@@ -38,12 +42,17 @@ pub struct KeyForm {
     pub owner: String,
     /// `every` or `listed`.
     pub scope: String,
+    /// Ids of the selected models; read only when `scope` is `listed`.
     pub models: Vec<String>,
+    /// Further model patterns, one per line or separated by commas; read only when `scope` is `listed`.
     pub patterns: String,
+    /// Allowed addresses and networks, separated by commas, spaces or line ends; empty is any address.
     pub addresses: String,
+    /// Budgets and rate limits.
     pub limits: LimitFields,
     /// A number of days (see `expiry_days`), `date`, `never`, or (in an edit) `keep`.
     pub expiry: String,
+    /// The last day that the key works, such as 2027-01-31; read only when `expiry` is `date`.
     pub expires_on: String,
 }
 
@@ -172,24 +181,31 @@ fn parse_team(text: &str) -> Result<Option<TeamId>, ParseError> {
     }
 }
 
+/// Creates a key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateForm {
+    /// The organisation's slug.
     pub org: String,
+    /// The new key.
     pub key: KeyForm,
     /// Asked for when the key is for another person.
     pub reauth: Reauth,
 }
 
+/// Edits a key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EditForm {
+    /// The organisation's slug.
     pub org: String,
+    /// The key's id.
     pub id: String,
     /// The version that the form was drawn from.
     pub version: i64,
     /// The form as it was drawn, as JSON: what differs from it is what the person changed.
     pub was: String,
+    /// The form as it was sent.
     pub key: KeyForm,
 }
 
@@ -215,9 +231,11 @@ impl EditForm {
     }
 }
 
+/// Searches the list of keys.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchForm {
+    /// The organisation's slug.
     pub org: String,
     /// Part of a name, last four characters, a key's id, or a whole secret.
     pub q: Hidden,
@@ -225,17 +243,23 @@ pub struct SearchForm {
     pub rest: String,
 }
 
+/// Disables or enables a key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyRef {
+    /// The organisation's slug.
     pub org: String,
+    /// The key's id.
     pub id: String,
 }
 
+/// Revokes a key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RevokeForm {
+    /// The organisation's slug.
     pub org: String,
+    /// The key's id.
     pub id: String,
     /// The key's name, typed; asked for only when the key is in use.
     pub name: String,

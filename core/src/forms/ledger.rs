@@ -13,7 +13,9 @@ use crate::domain::parse_error::ParseError;
 pub struct EntryForm {
     /// `credit` or `debit`.
     pub kind: String,
+    /// Dollars above zero, also for a debit.
     pub amount: String,
+    /// What the entry is for; must not be empty.
     pub note: String,
 }
 
@@ -36,18 +38,23 @@ impl EntryForm {
     }
 }
 
+/// Adds an entry to an organisation's balance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnterForm {
+    /// The organisation's slug.
     pub org: String,
     /// The number that the entry gets: the next one when the form was drawn.
     pub seq: i64,
+    /// The entry to add.
     pub entry: EntryForm,
 }
 
+/// Sets whether an organisation's balance is enforced.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnforceForm {
+    /// The organisation's slug.
     pub org: String,
     /// `on` or `off`.
     pub enforce: String,

@@ -18,6 +18,7 @@ use crate::domain::parse_error::ParseError;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelForm {
+    /// The model's id, which clients send, such as gpt-5.
     pub id: String,
     /// Whose model it is, in words.
     pub vendor: String,
@@ -25,8 +26,11 @@ pub struct ModelForm {
     pub route: String,
     /// Empty: the same name.
     pub upstream: String,
+    /// Dollars for a million input tokens.
     pub input: String,
+    /// Dollars for a million output tokens.
     pub output: String,
+    /// Dollars for a million cached input tokens.
     pub cached: String,
     /// Output tokens that are default_output_tokens for a request which names no maximum itself.
     pub default_output_tokens: String,
@@ -91,12 +95,15 @@ impl ModelForm {
     }
 }
 
+/// Adds a model to the catalogue.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AddForm {
+    /// The new model.
     pub model: ModelForm,
 }
 
+/// Edits a model.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SaveForm {
@@ -104,6 +111,7 @@ pub struct SaveForm {
     pub version: i64,
     /// The form as it was drawn, as JSON: what differs from it is what the person changed.
     pub was: String,
+    /// The form as it was sent. Its id names the model to edit.
     pub model: ModelForm,
 }
 
@@ -116,9 +124,11 @@ impl SaveForm {
     }
 }
 
+/// Takes a model out of the catalogue.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetireForm {
+    /// The model's id.
     pub id: String,
 }
 

@@ -7,20 +7,25 @@ use crate::domain::field_error::FieldError;
 use crate::domain::org::{NewOrg, parse_org_name, parse_zone};
 use crate::domain::person::{Email, parse_slug, slug_of};
 
+/// Creates an organisation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewOrgForm {
+    /// The organisation's name.
     pub name: String,
     /// Empty: made from the name.
     pub slug: String,
+    /// An IANA time zone, such as Europe/Zurich.
     pub zone: String,
     /// The owner's.
     pub email: String,
 }
 
+/// Suspends or resumes an organisation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OrgStatusForm {
+    /// The organisation's slug.
     pub org: String,
     /// Kept in the organisation's audit.
     pub reason: String,

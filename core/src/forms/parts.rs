@@ -31,6 +31,7 @@ impl Take for Vec<FieldError> {
 pub struct LimitField {
     /// `none` or `limit`.
     pub mode: String,
+    /// Dollars or a number, read only when `mode` is `limit`.
     pub value: String,
 }
 
@@ -48,6 +49,7 @@ impl LimitField {
         Self::of(Some(value.into()))
     }
 
+    /// The field that says no limit.
     pub fn none() -> Self {
         Self::of(None)
     }
@@ -87,16 +89,24 @@ impl LimitField {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitFields {
+    /// Dollars in a calendar month.
     pub month: LimitField,
+    /// Dollars in a week from Monday.
     pub week: LimitField,
+    /// Dollars in a calendar day.
     pub day: LimitField,
+    /// Dollars in all.
     pub total: LimitField,
+    /// Requests per minute.
     pub rpm: LimitField,
+    /// Tokens per minute.
     pub tpm: LimitField,
+    /// Concurrent requests.
     pub concurrent: LimitField,
 }
 
 impl LimitFields {
+    /// The fields that say these budgets and limits; what is not among them is no limit.
     pub fn of(budgets: &[Budget], limits: &Limits) -> Self {
         let mut fields = Self::default();
         for period in Period::ALL {
@@ -108,6 +118,7 @@ impl LimitFields {
         fields
     }
 
+    /// The field of this period's budget.
     pub fn budget(&self, period: Period) -> &LimitField {
         match period {
             Period::Month => &self.month,
@@ -126,6 +137,7 @@ impl LimitFields {
         }
     }
 
+    /// The field of this rate limit.
     pub fn rate(&self, rate: Rate) -> &LimitField {
         match rate {
             Rate::Rpm => &self.rpm,

@@ -19,14 +19,19 @@ use crate::domain::provider::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderForm {
+    /// The provider's name, of 1 to 60 characters.
     pub name: String,
     /// One of `ProviderKind::ALL`.
     pub kind: String,
+    /// Where requests are sent, such as https://api.openai.com.
     pub base_url: String,
     /// Empty: no credential is sent.
     pub credential_env: String,
+    /// The longest wait for a connection, from 1 to 60 seconds.
     pub connect: String,
+    /// The longest wait for the next byte, from 1 to 600 seconds.
     pub idle: String,
+    /// The longest wait for the whole answer, from 1 to 3,600 seconds; not below `idle`.
     pub whole: String,
 }
 
@@ -92,20 +97,25 @@ impl ProviderForm {
     }
 }
 
+/// Adds a provider.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AddForm {
+    /// The new provider.
     pub provider: ProviderForm,
 }
 
+/// Edits a provider.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SaveForm {
+    /// The provider's id.
     pub id: String,
     /// The version that the form was drawn from.
     pub version: i64,
     /// The form as it was drawn, as JSON: what differs from it is what the person changed.
     pub was: String,
+    /// The form as it was sent.
     pub provider: ProviderForm,
 }
 
@@ -119,15 +129,19 @@ impl SaveForm {
     }
 }
 
+/// Takes a provider out of use.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetireForm {
+    /// The provider's id.
     pub id: String,
 }
 
+/// Chooses the models that a provider serves.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RouteForm {
+    /// The provider's id.
     pub id: String,
     /// The models that the form was drawn with, as JSON: each one's id, and the id of its provider or nothing.
     pub was: String,

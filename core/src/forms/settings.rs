@@ -22,23 +22,37 @@ use crate::domain::window::Period;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SettingsForm {
+    /// The organisation's name.
     pub name: String,
+    /// The first segment of its pages' addresses.
     pub slug: String,
+    /// An IANA time zone, such as Europe/Zurich.
     pub zone: String,
     /// The organisation's own budgets; the fields below are what new keys start with.
     pub org_month: LimitField,
+    /// Dollars that all keys together may spend in a week from Monday.
     pub org_week: LimitField,
+    /// Dollars that all keys together may spend in a calendar day.
     pub org_day: LimitField,
+    /// Dollars that all keys together may spend in all.
     pub org_total: LimitField,
+    /// What new secrets begin with, such as `sk-acme-`: 4 to 20 characters.
     pub key_prefix: String,
     /// `every` or `today`.
     pub models: String,
+    /// A new key's budget in dollars per calendar month.
     pub month: LimitField,
+    /// A new key's requests per minute.
     pub rpm: LimitField,
+    /// A new key's tokens per minute.
     pub tpm: LimitField,
+    /// A new key's concurrent requests.
     pub concurrent: LimitField,
+    /// Days until a new key expires; no limit is never.
     pub days: LimitField,
+    /// The longest time from now, in days, that a key may be given.
     pub max_key_days: LimitField,
+    /// Live keys that one member may own; owners and admins are not counted.
     pub max_keys_per_member: LimitField,
     /// One of `MembersCreate::ALL`.
     pub members_create: String,
@@ -170,15 +184,19 @@ fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, ParseError> {
         .ok_or_else(|| ParseError::new("Choose one of these."))
 }
 
+/// Saves an organisation's settings.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SaveForm {
+    /// The organisation's slug.
     pub org: String,
     /// The version that the form was drawn from.
     pub version: i64,
     /// The form as it was drawn, as JSON: what differs from it is what the person changed.
     pub was: String,
+    /// The form as it was sent.
     pub settings: SettingsForm,
+    /// Empty while the action does not require it.
     pub reauth: Reauth,
 }
 

@@ -14,11 +14,15 @@ use crate::domain::team::{EditTeam, MAX_NAME, TeamSpec};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TeamForm {
+    /// The team's name, of 1 to `MAX_NAME` characters.
     pub name: String,
     /// `every` or `listed`.
     pub scope: String,
+    /// Ids of the selected models; read only when `scope` is `listed`.
     pub models: Vec<String>,
+    /// Further model patterns, one per line or separated by commas; read only when `scope` is `listed`.
     pub patterns: String,
+    /// Budgets and rate limits.
     pub limits: LimitFields,
 }
 
@@ -50,22 +54,29 @@ impl TeamForm {
     }
 }
 
+/// Creates a team.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateForm {
+    /// The organisation's slug.
     pub org: String,
+    /// The new team.
     pub team: TeamForm,
 }
 
+/// Edits a team.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EditForm {
+    /// The organisation's slug.
     pub org: String,
+    /// The team's id.
     pub id: String,
     /// The version that the form was drawn from.
     pub version: i64,
     /// The form as it was drawn, as JSON: what differs from it is what the person changed.
     pub was: String,
+    /// The form as it was sent.
     pub team: TeamForm,
 }
 
@@ -79,10 +90,13 @@ impl EditForm {
     }
 }
 
+/// Archives or restores a team.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TeamRef {
+    /// The organisation's slug.
     pub org: String,
+    /// The team's id.
     pub id: String,
 }
 

@@ -19,11 +19,15 @@ pub const RECENT_AUTH_MS: i64 = 10 * 60_000;
 /// A person signed in, and where the request came from.
 #[derive(Clone, Debug)]
 pub struct Caller {
+    /// Who is signed in.
     pub person: Person,
+    /// The session that the request belongs to.
     pub session: SessionId,
     /// When this session's person last proved who they are, with password and second factor.
     pub reauthenticated_at: Moment,
+    /// Where the request came from; empty when that is not known.
     pub address: String,
+    /// The request's id, for the audit.
     pub request_id: String,
 }
 
@@ -45,6 +49,7 @@ impl Caller {
         }
     }
 
+    /// Whether the last proof is younger than `RECENT_AUTH_MS`.
     pub fn recently_authenticated(&self, now: Moment) -> bool {
         now.ms() - self.reauthenticated_at.ms() < RECENT_AUTH_MS
     }
@@ -64,7 +69,9 @@ impl Caller {
 /// A caller inside an organisation that they may at least see.
 #[derive(Clone, Debug)]
 pub struct OrgContext {
+    /// The organisation.
     pub org: Org,
+    /// The caller's roles in it, for the policy.
     pub principal: Principal,
     /// Every organisation that the caller belongs to, by name.
     pub orgs: Vec<OrgName>,

@@ -26,26 +26,37 @@ use crate::store::{Via, second_factor};
 /// How long a session lives without a request, and in any case.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLife {
+    /// The longest time without a request, in milliseconds.
     pub idle_ms: i64,
+    /// The longest time since the sign-in, in milliseconds.
     pub whole_ms: i64,
 }
 
 /// Everything on the account's page.
 pub struct Account {
+    /// The organisations where the person is an active member, by name.
     pub places: Vec<Membership>,
+    /// When the password was set, or the second factor turned on if that was later.
     pub password_set_at: Moment,
+    /// When the second factor was turned on; `None` while it is off.
     pub second_factor_since: Option<Moment>,
+    /// How many recovery codes are not used yet; 0 while the second factor is off.
     pub codes_left: i64,
+    /// How many open sessions the person has, counted to 100.
     pub sessions: usize,
+    /// When it was read.
     pub now: Moment,
 }
 
+/// Renames the caller.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NameForm {
+    /// The new name, of 1 to 100 characters.
     pub name: String,
 }
 
+/// Changes the caller's password.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PasswordForm {
@@ -57,12 +68,18 @@ pub struct PasswordForm {
     pub password: Hidden,
 }
 
+/// Ends one of the caller's sessions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionForm {
+    /// The session's id.
     pub id: String,
 }
 
+/// What the account's page shows.
+///
+/// # Errors
+/// `NotFound` when the person was disabled meanwhile.
 pub async fn show(desk: &Desk, caller: &Caller, life: SessionLife) -> Result<Account, OpError> {
     let (now, person) = (desk.now(), &caller.person.id);
     let mut read = desk.db.read().await?;
@@ -132,6 +149,9 @@ pub async fn change_password(
 }
 
 /// The caller's sessions that still live, newest first, and which is the one that asks.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn list_sessions(
     desk: &Desk,
     caller: &Caller,
@@ -169,6 +189,9 @@ pub async fn end_session(desk: &Desk, caller: &Caller, form: &SessionForm) -> Re
 }
 
 /// Ends all sessions of the caller's but the one that asks. Gives their number.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn end_other_sessions(desk: &Desk, caller: &Caller) -> Result<u64, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;

@@ -48,6 +48,7 @@ pub struct Imported {
     pub route: Option<String>,
     /// Whether the file says what its provider calls it, and how much is held for it.
     pub sets_upstream: bool,
+    /// Whether the file says how many output tokens are reserved for a request that sets no maximum.
     pub sets_default_output: bool,
 }
 
@@ -172,6 +173,9 @@ fn unknown_in(model: &str, error: OpError) -> OpError {
 }
 
 /// Fills a new database's catalogue with the one that comes with the program.
+///
+/// # Errors
+/// When the database cannot be read or written.
 pub async fn seed(desk: &Desk) -> Result<(), OpError> {
     if !models::any(&mut desk.db.read().await?).await? {
         let list = read(SEED).unwrap_or_default();

@@ -37,8 +37,13 @@ const DELAYS: (i64, i64) = (5, 60_000);
 /// What was used in place of which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Used {
+    /// A code from the device.
     Code,
-    RecoveryCode { left: i64 },
+    /// A recovery code.
+    RecoveryCode {
+        /// How many recovery codes are not used yet.
+        left: i64,
+    },
 }
 
 pub(super) fn totp(secret: &[u8], account: &str) -> Option<Totp> {

@@ -15,6 +15,7 @@ const RECENT: i64 = 50;
 /// How an edit ended.
 #[derive(Debug)]
 pub enum Outcome<T, S> {
+    /// The change was written.
     Saved(T),
     /// There was nothing to change.
     Unchanged(T),
@@ -25,6 +26,7 @@ pub enum Outcome<T, S> {
 /// What to show after another edit was saved first.
 #[derive(Debug)]
 pub struct EditConflict<S> {
+    /// Who saved first, and what to do now.
     pub sentence: String,
     /// Both values beside each field that both edits changed.
     pub errors: Vec<FieldError>,

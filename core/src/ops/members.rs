@@ -30,7 +30,9 @@ const LAST_OWNER: &str = "An organisation needs at least one active owner, and t
 
 /// The list of members and what stands around it.
 pub struct MembersView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
+    /// The members that match the filter.
     pub page: Page<Member>,
     /// In the order of the page.
     pub member_summary: Vec<MemberSummary>,
@@ -38,6 +40,7 @@ pub struct MembersView {
     pub invitations: Vec<Invitation>,
     /// People who left and whose live keys are still to be decided about.
     pub undecided: Vec<UndecidedKeys>,
+    /// When it was read.
     pub now: Moment,
 }
 
@@ -82,7 +85,9 @@ fn month_start(now: Moment, context: &OrgContext) -> Day {
 
 /// A member's page.
 pub struct MemberView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
+    /// The member, also one who left.
     pub member: Member,
     /// All of the member's teams, for the policy.
     pub team_ids: Vec<TeamId>,
@@ -90,7 +95,9 @@ pub struct MemberView {
     pub keys: Vec<Key>,
     /// The teams, keys and spend that the caller may see.
     pub member_summary: MemberSummary,
+    /// The member's audit events, newest first, up to 30; empty unless the caller sees the whole organisation.
     pub history: Vec<PastEvent>,
+    /// When it was read.
     pub now: Moment,
 }
 

@@ -41,8 +41,10 @@ pub enum OpError {
     /// Absent, or not theirs to see: one answer for both.
     #[error("not found")]
     NotFound,
+    /// The caller may see it, but not do this.
     #[error("forbidden")]
     Forbidden,
+    /// Each wrong field, with a sentence.
     #[error("the form has mistakes")]
     Invalid(Vec<FieldError>),
     /// A person changed the thing first.
@@ -53,9 +55,17 @@ pub enum OpError {
     ReauthRequired,
     /// The organisation asks its owners and admins for a second factor, and the caller has none.
     #[error("a second factor is needed")]
-    SecondFactor { org: String },
+    SecondFactor {
+        /// The organisation's name.
+        org: String,
+    },
+    /// Too many attempts of one kind in a short time.
     #[error("too many attempts")]
-    TooMany { retry_after_s: i64 },
+    TooMany {
+        /// Seconds until the next attempt is accepted.
+        retry_after_s: i64,
+    },
+    /// The database cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

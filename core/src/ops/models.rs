@@ -17,12 +17,15 @@ use crate::domain::policy::Action;
 use crate::domain::provider::Provider;
 use crate::store::{Via, models, people, providers};
 
+/// What the list of models is drawn from.
 pub struct ModelsView {
+    /// The models that match the filter, in its order.
     pub models: Vec<KnownModel>,
     /// How many there are without the filter.
     pub all: usize,
     /// Whether there is any provider to route them to.
     pub providers: bool,
+    /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
 }
 
@@ -44,18 +47,27 @@ pub async fn list(desk: &Desk, caller: &Caller, filter: &ModelFilter) -> Result<
 }
 
 /// For the command line.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn every(desk: &Desk) -> Result<Vec<KnownModel>, OpError> {
     Ok(models::list_known(&mut desk.db.read().await?).await?)
 }
 
+/// What the form of a model is drawn from.
 pub struct ModelFormView {
     /// The model as it stands, when it is edited.
     pub known: Option<KnownModel>,
     /// Whom it can be routed to.
     pub providers: Vec<Provider>,
+    /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
 }
 
+/// The form of a new model.
+///
+/// # Errors
+/// `NotFound` unless the caller is an operator.
 pub async fn blank(desk: &Desk, caller: &Caller) -> Result<ModelFormView, OpError> {
     OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
@@ -63,6 +75,9 @@ pub async fn blank(desk: &Desk, caller: &Caller) -> Result<ModelFormView, OpErro
 }
 
 /// What the pages of one model are drawn from.
+///
+/// # Errors
+/// `NotFound` unless the caller is an operator, and when the model is not in the catalogue.
 pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ModelFormView, OpError> {
     OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
@@ -137,6 +152,9 @@ pub async fn save(
 }
 
 /// Takes a model out of the catalogue; what was spent on it stays written. Gives its id.
+///
+/// # Errors
+/// `NotFound` unless an operator or the command line acts, and when the model is not in the catalogue.
 pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<String, OpError> {
     by.must_operate()?;
     let now = desk.now();

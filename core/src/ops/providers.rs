@@ -38,7 +38,9 @@ fn provider_event(kind: EventKind, provider: &Provider, changes: Vec<Change>) ->
     Event::new(kind, provider.id.as_str(), &provider.name).with(changes)
 }
 
+/// What the list of providers is drawn from.
 pub struct ProvidersView {
+    /// The providers in use, by name.
     pub providers: Vec<ListedProvider>,
     /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
@@ -54,20 +56,29 @@ pub async fn list(desk: &Desk, caller: &Caller) -> Result<ProvidersView, OpError
 }
 
 /// For the command line.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn every(desk: &Desk) -> Result<Vec<ListedProvider>, OpError> {
     Ok(providers::list(&mut desk.db.read().await?).await?)
 }
 
+/// One provider, and the models that it serves or could serve.
 pub struct ProviderView {
+    /// The provider.
     pub listed: ListedProvider,
     /// What it serves.
     pub served: Vec<KnownModel>,
     /// What else could be routed to it: models of the vendor whose protocol it speaks, and all that no provider serves.
     pub others: Vec<KnownModel>,
+    /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
 }
 
 /// What a provider's pages are drawn from.
+///
+/// # Errors
+/// `NotFound` unless the caller is an operator, and when no provider in use has this id.
 pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView, OpError> {
     OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
@@ -145,14 +156,19 @@ pub async fn save(
     Ok(Outcome::Saved(mine.clone()))
 }
 
+/// A provider that was taken out of use.
 #[derive(Debug)]
 pub struct Retired {
+    /// The provider's name.
     pub name: String,
     /// The models that it served. No provider serves them now.
     pub unrouted: Vec<String>,
 }
 
 /// Takes a provider out of use, and its models with it, in one step.
+///
+/// # Errors
+/// `NotFound` unless an operator or the command line acts, and when no provider in use has this id.
 pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Retired, OpError> {
     by.must_operate()?;
     let now = desk.now();
@@ -175,10 +191,14 @@ pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Reti
     Ok(Retired { name, unrouted })
 }
 
+/// What a change of a provider's models did.
 #[derive(Debug, Default)]
 pub struct Routed {
+    /// The provider's name.
     pub name: String,
+    /// How many models it serves now and did not serve before.
     pub added: usize,
+    /// How many models it served before and no provider serves now.
     pub removed: usize,
 }
 

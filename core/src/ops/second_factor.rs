@@ -27,32 +27,41 @@ use crate::passwords::SHORTEST;
 use crate::store::second_factor as store;
 use crate::store::{Tx, Unaudited, people, sessions};
 
+/// The second step of a sign-in.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CodeForm {
+    /// The code that the device shows; not read when there is a recovery code.
     pub code: Hidden,
     /// A recovery code, in place of the other.
     pub recovery: Hidden,
 }
 
+/// Starts to set the second factor up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StartForm {
+    /// The current password; required however young the last proof is.
     pub reauth: Reauth,
 }
 
+/// Replaces the recovery codes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RenewForm {
     /// Says nothing, but that there is a form while nothing has to be proved.
     pub confirm: String,
+    /// Empty while the action does not require it.
     pub reauth: Reauth,
 }
 
+/// Turns the second factor on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TurnOnForm {
+    /// The code that the device shows.
     pub code: Hidden,
+    /// Empty while the action does not require it.
     pub reauth: Reauth,
 }
 
@@ -60,21 +69,30 @@ pub struct TurnOnForm {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TurnOffForm {
+    /// The current password.
     pub current: Hidden,
+    /// A code from the device, or a recovery code.
     pub code: Hidden,
 }
 
 /// What the page of the second factor shows.
 pub enum View {
+    /// It is off. Also while it is set up, for a caller whose last proof is too old to see the secret.
     Off,
     /// Begun, and shown to a fresh caller only: the secret as text, and the address behind the QR code.
     SettingUp {
+        /// The secret in Base32.
         secret: String,
+        /// The `otpauth:` address.
         url: String,
     },
+    /// It is on.
     On {
+        /// When it was turned on.
         since: Moment,
+        /// How many recovery codes are not used yet.
         codes_left: i64,
+        /// The first organisation, by name, that requires it of this person; `None` when none does.
         asked_by: Option<String>,
     },
 }
@@ -106,6 +124,10 @@ pub async fn finish_sign_in(
     }
 }
 
+/// What the page of the second factor shows to this caller.
+///
+/// # Errors
+/// `NotFound` when the person was disabled meanwhile.
 pub async fn show(desk: &Desk, caller: &Caller) -> Result<View, OpError> {
     let mut read = desk.db.read().await?;
     let person = &caller.person;
@@ -216,6 +238,9 @@ pub async fn turn_off(desk: &Desk, caller: &Caller, form: &TurnOffForm) -> Resul
 
 /// For a person who lost device and recovery codes, on the command line, by a person who has verified who asks. Every session of
 /// theirs ends. `None` when no one signs in with the address, `Some(false)` when it was off.
+///
+/// # Errors
+/// When the database cannot be read or written.
 pub async fn turn_off_lost(desk: &Desk, email: &Email) -> Result<Option<bool>, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;

@@ -25,10 +25,13 @@ use crate::store::{admission, keys, members, meter};
 
 /// A new person.
 pub struct SeedPerson<'a> {
+    /// The person's name.
     pub name: &'a str,
+    /// What the person signs in with.
     pub email: &'a str,
     /// In the new organisation; `None` for who does not belong to it, or joins later.
     pub role: Option<OrgRole>,
+    /// The role in the installation.
     pub platform: PlatformRole,
     /// As `Passwords::hash` makes it; with an empty one, no one can sign in.
     pub password_hash: &'a str,

@@ -11,8 +11,11 @@ use crate::store::{Tx, Via, people};
 /// Who acts on their own account, and where from. Not a `Caller`: at the second step of a sign-in there is no session yet.
 #[derive(Clone, Copy, Debug)]
 pub struct SelfActor<'a> {
+    /// Whose account it is.
     pub person: &'a Person,
+    /// Where the request came from; empty when that is not known.
     pub address: &'a str,
+    /// The request's id, for the audit.
     pub request_id: &'a str,
 }
 

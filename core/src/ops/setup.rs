@@ -22,10 +22,15 @@ use crate::store::people::{self, NewPerson};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SetupForm {
+    /// The set-up link's token.
     pub token: Hidden,
+    /// The person's name, of 1 to 100 characters.
     pub name: String,
+    /// What the person will sign in with.
     pub email: String,
+    /// The person's password.
     pub password: Hidden,
+    /// The organisation's name, of 1 to 100 characters; its slug is made from it.
     pub org: String,
     /// The browser's time zone where script filled it in; empty or unknown is UTC.
     pub zone: String,

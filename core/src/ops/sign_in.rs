@@ -25,22 +25,28 @@ use crate::store::{people, sessions};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignInForm {
+    /// The email address as typed.
     pub email: String,
+    /// The password.
     pub password: Hidden,
     /// Where to go afterwards; only a local path is followed.
     pub next: String,
 }
 
+/// Sets a new password through a reset link.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetForm {
+    /// The reset link's token.
     pub token: Hidden,
+    /// The new password.
     pub password: Hidden,
 }
 
 /// A person whose password was right a moment ago. A session begins only while it is still theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedPassword {
+    /// The person's id.
     pub person: PersonId,
     /// The moment that stands for that password.
     pub password_set_at: Moment,
@@ -53,6 +59,7 @@ pub(super) const FORGET_AFTER_MS: i64 = 30 * 60_000;
 const PAIR: (i64, i64) = (5, 60_000);
 const ACCOUNT: (i64, i64) = (100, 2_000);
 const NETWORK: (i64, i64) = (20, 60_000);
+/// The error for an unknown address and for a wrong password alike.
 pub const WRONG: &str = "The email address or the password is wrong.";
 
 /// How long after its last failure a subject must wait: doubling from one second up to the longest.

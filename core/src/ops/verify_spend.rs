@@ -10,14 +10,20 @@ use crate::store::verify::{self, Difference};
 /// Of each comparison so many differences are told.
 const MAX_DIFFERENCES: i64 = 100;
 
+/// The result for one organisation.
 pub struct Report {
+    /// The organisation's slug.
     pub slug: String,
+    /// How many requests the organisation has.
     pub requests: i64,
     /// Empty when everything adds up.
     pub differences: Vec<Difference>,
 }
 
 /// Every organisation.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn spend_of_all(desk: &Desk) -> Result<Vec<Report>, OpError> {
     let mut reports = Vec::new();
     for org in super::orgs::every(desk).await? {

@@ -20,22 +20,37 @@ statements! {
 
 /// A presented secret with its key, team and organisation: what the gates check.
 pub struct PresentedKey {
+    /// The secret's id.
     pub secret: SecretId,
+    /// When a rotated secret stops working; `None` for the current one.
     pub secret_expires_at: Option<Moment>,
+    /// The last four characters of the presented secret.
     pub last_four: String,
+    /// The key's id.
     pub key: KeyId,
+    /// The key's name.
     pub key_name: String,
+    /// The organisation's id.
     pub org: OrgId,
+    /// The organisation's name.
     pub org_name: String,
+    /// The organisation's time zone, in which budgets reset.
     pub zone: Zone,
+    /// The team's id and name; `None` for a key without a team.
     pub team: Option<(TeamId, String)>,
+    /// As stored: a key past `expires_at` may still be active here.
     pub status: Status,
+    /// Since when the key has this status.
     pub status_at: Moment,
+    /// When the key expires; `None` for a key that never expires.
     pub expires_at: Option<Moment>,
+    /// Where requests may come from; an empty list means any address.
     pub addresses: AllowList,
     /// Of the key, its team and its organisation: a model must be in all.
     pub scopes: Vec<ModelScope>,
+    /// Whether the organisation is suspended.
     pub org_suspended: bool,
+    /// Whether the team is archived; `false` for a key without a team.
     pub team_archived: bool,
 }
 

@@ -144,6 +144,9 @@ impl TryFrom<EventRow> for PastEvent {
 }
 
 /// The newest events about one thing.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn of_subject(
     via: &mut impl Via,
     org: &OrgId,
@@ -159,15 +162,22 @@ pub async fn of_subject(
 }
 
 /// Number and hash of a chain's newest event, as its head says.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn head(via: &mut impl Via, in_chain: &Chain) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
     run!(via, fetch_optional, sqlx::query_as::<_, (i64, Vec<u8>)>(HEAD).bind(in_chain.id()))
 }
 
 /// One event as the chain sees it: its number, the two hashes that stand in it, and the one that its content makes.
 pub struct Link {
+    /// The event's number, counted from 1 in its chain.
     pub seq: i64,
+    /// The hash of the event before it, as stored; 32 zero bytes in the first event.
     pub previous: Vec<u8>,
+    /// Its own hash, as stored.
     pub hash: Vec<u8>,
+    /// The hash computed from its content and `previous`; differs from `hash` when the event was altered.
     pub content: Vec<u8>,
 }
 
@@ -181,6 +191,9 @@ struct LinkRow {
 
 /// The next events of the chain behind number `after`, oldest first. What cannot be read as an event is a link all the
 /// same: its text is hashed as it stands.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn links(
     via: &mut impl Via,
     in_chain: &Chain,
@@ -212,6 +225,9 @@ pub async fn links(
 }
 
 /// Id and slug of every organisation, for what goes through all audits.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn orgs(via: &mut impl Via) -> Result<Vec<(OrgId, String)>, StoreError> {
     let rows: Vec<(String, String)> = run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ORGS))?;
     rows.into_iter()
@@ -220,6 +236,9 @@ pub async fn orgs(via: &mut impl Via) -> Result<Vec<(OrgId, String)>, StoreError
 }
 
 /// What the permit's holder lately looked at of one thing, as support.
+///
+/// # Errors
+/// `WrongPermit` when the permit is not for support's access; otherwise when the database or a value cannot be read.
 pub async fn recent_support_access(
     via: &mut impl Via,
     permit: &Permit,

@@ -51,6 +51,9 @@ fn ids_text(dialect: Dialect) -> String {
 }
 
 /// The newest live keys; says how many.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn newest(via: &mut impl Via, org: &OrgId, rows: i64) -> Result<usize, StoreError> {
     let found: Vec<Row> =
         run!(via, fetch_all, sqlx::query_as::<_, Row>(NEWEST).bind(org.as_str()).bind(rows))?;
@@ -58,6 +61,9 @@ pub async fn newest(via: &mut impl Via, org: &OrgId, rows: i64) -> Result<usize,
 }
 
 /// Live keys from a name on; says how many.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn by_name(via: &mut impl Via, org: &OrgId, from: &str, rows: i64) -> Result<usize, StoreError> {
     let found: Vec<Row> = run!(
         via,
@@ -68,6 +74,9 @@ pub async fn by_name(via: &mut impl Via, org: &OrgId, from: &str, rows: i64) -> 
 }
 
 /// These keys; `ids` is a JSON list. Says how many.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn by_ids(via: &mut impl Via, ids: &str) -> Result<usize, StoreError> {
     let text = ids_text(Dialect::of(via));
     let found: Vec<Row> =
@@ -76,6 +85,9 @@ pub async fn by_ids(via: &mut impl Via, ids: &str) -> Result<usize, StoreError> 
 }
 
 /// The one row of a secret.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn by_hash(via: &mut impl Via, hash: &SecretHash) -> Result<usize, StoreError> {
     let found: Option<String> = run!(
         via,
@@ -86,6 +98,9 @@ pub async fn by_hash(via: &mut impl Via, hash: &SecretHash) -> Result<usize, Sto
 }
 
 /// One row, written so that it is there after a crash.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn durable_row(db: &Db, number: u64) -> Result<(), StoreError> {
     let mut tx = db.write().await?;
     changed!(&mut tx, sqlx::query(DURABLE_ROW).bind(format!("bench {number}")))?;

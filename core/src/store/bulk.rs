@@ -16,8 +16,11 @@ use crate::domain::scope::ModelScope;
 
 /// A new key with some of the life that others would give it later.
 pub struct SeedKey<'a> {
+    /// The key and its secret.
     pub new: NewKey<'a>,
+    /// The key's status, since it was made.
     pub status: Status,
+    /// `None` for a key that was never used.
     pub last_used_at: Option<Moment>,
     /// The month's start, and what the key's counter of that month holds.
     pub month: Option<(Moment, Money)>,
@@ -149,6 +152,9 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
 }
 
 /// After a large load: what the database would do by itself in its own time, now.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn settle(db: &Db) -> Result<(), StoreError> {
     let Db::Postgres(pool) = db else { return db.analyze().await };
     let mut conn = pool.acquire().await?;
@@ -159,11 +165,17 @@ pub async fn settle(db: &Db) -> Result<(), StoreError> {
 }
 
 /// A database of its own on a Postgres server. `name` has only lower-case letters, digits and `_`.
+///
+/// # Errors
+/// When the server cannot create it, for example because it exists.
 pub async fn create_database(server: &Db, name: &str) -> Result<(), StoreError> {
     on_server(server, format!("CREATE DATABASE {}", checked(name))).await
 }
 
 /// Removes what `create_database` made.
+///
+/// # Errors
+/// When the server cannot remove it; it need not exist.
 pub async fn drop_database(server: &Db, name: &str) -> Result<(), StoreError> {
     on_server(server, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", checked(name))).await
 }

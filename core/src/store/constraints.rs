@@ -3,13 +3,19 @@
 /// A uniqueness rule that a write ran into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConstraintViolation {
+    /// The name of a live key, unique in its team, or among the organisation's keys without a team.
     KeyName,
+    /// The name of a team in use, unique in its organisation.
     TeamName,
+    /// A person's address, unique in the installation.
     Email,
+    /// An organisation's slug, unique in the installation.
     Slug,
+    /// The name of a provider in use.
     ProviderName,
     /// An open invitation to the same address.
     Invitation,
+    /// Any other rule, such as a primary key.
     Other,
 }
 

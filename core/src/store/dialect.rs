@@ -3,13 +3,17 @@
 use super::error::StoreError;
 use super::{Conn, Reader, Via};
 
+/// The database that a statement is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
+    /// SQLite, of version 3.51.3 or later.
     Sqlite,
+    /// Postgres.
     Postgres,
 }
 
 impl Dialect {
+    /// That of the connection behind `via`.
     pub fn of(via: &mut impl Via) -> Self {
         match via.conn() {
             Conn::Sqlite(_) => Dialect::Sqlite,

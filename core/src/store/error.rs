@@ -2,24 +2,37 @@
 
 use super::constraints::ConstraintViolation;
 
+/// Why a call of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// A write broke a uniqueness rule; it changed no row.
     #[error("{0:?} is taken")]
     ConstraintViolation(ConstraintViolation),
+    /// A stored value has no meaning for this program, such as a word that only a newer one knows.
     #[error("the column {column} holds what this program cannot read")]
-    Unreadable { column: &'static str },
+    Unreadable {
+        /// The column, usually with its table: `keys.status`.
+        column: &'static str,
+    },
+    /// The SQLite that the program runs with is older than 3.51.3.
     #[error("SQLite {version} is too old: releases before 3.51.3 can corrupt a file that two programs write")]
-    TooOld { version: String },
+    TooOld {
+        /// The version that was found, such as `3.45.1`.
+        version: String,
+    },
     /// A mistake of the program: the write was stopped.
     #[error("{0}")]
     WrongPermit(String),
     /// A mistake of the program: the transaction was not committed.
     #[error("{0}")]
     Unaudited(String),
+    /// A shared transaction was not committed, or there was no turn at the database in time.
     #[error("the transaction that this was a part of could not be written")]
     Lost,
+    /// A migration failed, or the database has one that this program does not know.
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The database returned an error, cannot be reached, or had no connection free in time.
     #[error("database: {0}")]
     Database(sqlx::Error),
 }

@@ -105,14 +105,21 @@ impl TryFrom<InvitationRow> for Invitation {
     }
 }
 
+/// What a new invitation is stored with.
 pub struct NewRow<'a> {
+    /// The invitation's id.
     pub id: &'a InvitationId,
+    /// The address that is invited.
     pub email: &'a Email,
+    /// The role in the organisation.
     pub role: OrgRole,
+    /// The team to join and the role in it; `None` for the organisation alone.
     pub team: Option<&'a TeamMembership>,
+    /// SHA-256 of the link's token.
     pub hash: &'a [u8],
     /// `None` on the command line.
     pub invited_by: Option<&'a PersonId>,
+    /// When the link stops working.
     pub expires_at: Moment,
 }
 

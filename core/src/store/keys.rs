@@ -179,6 +179,7 @@ impl TryFrom<KeyRow> for Key {
 /// How many live keys of one person are read at once.
 pub const MAX_OF_OWNER: i64 = 100;
 
+/// The text of `list_of_owner`, for the test that prepares it.
 pub fn of_owner_text(dialect: Dialect) -> String {
     format!(
         "{} WHERE k.org_id = $1 AND k.owner_id = $2 AND {}
@@ -190,6 +191,9 @@ pub fn of_owner_text(dialect: Dialect) -> String {
 
 /// A person's live keys, newest first, at most `MAX_OF_OWNER`; on wish only those that no one has decided about since
 /// they left. Without budgets and spend: `spend::fill` puts them in.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn list_of_owner(
     via: &mut impl Via,
     org: &OrgId,
@@ -210,6 +214,9 @@ pub async fn list_of_owner(
 }
 
 /// Those of a person's live keys that go on by a decision.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn decided(via: &mut impl Via, org: &OrgId, owner: &PersonId) -> Result<Vec<KeyId>, StoreError> {
     let ids: Vec<String> = run!(
         via,
@@ -220,6 +227,9 @@ pub async fn decided(via: &mut impl Via, org: &OrgId, owner: &PersonId) -> Resul
 }
 
 /// Gives a live key another owner; says whether `from` still owned it.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or key; otherwise when the database cannot be written.
 pub async fn reassign(
     tx: &mut Tx,
     permit: &Permit,
@@ -240,6 +250,9 @@ pub async fn reassign(
 }
 
 /// Lets a key of a person who left run on until its end, which is never put off; says whether it was live and theirs.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or key; otherwise when the database cannot be written.
 pub async fn keep(
     tx: &mut Tx,
     permit: &Permit,
@@ -262,6 +275,9 @@ pub async fn keep(
 }
 
 /// Without budgets and spend: `spend::fill` puts them in.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn find(via: &mut impl Via, org: &OrgId, id: &KeyId) -> Result<Option<Key>, StoreError> {
     let text = find_text(Dialect::of(via));
     let row: Option<KeyRow> = run!(
@@ -273,6 +289,9 @@ pub async fn find(via: &mut impl Via, org: &OrgId, id: &KeyId) -> Result<Option<
 }
 
 /// The key that a secret belongs or belonged to, and when the secret ends or ended.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn find_by_hash(
     via: &mut impl Via,
     org: &OrgId,
@@ -305,6 +324,9 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
 }
 
 /// The newest live keys of a team. Without budgets and spend: `spend::fill` puts them in.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn newest_of_team(
     via: &mut impl Via,
     org: &OrgId,
@@ -324,6 +346,9 @@ pub async fn newest_of_team(
 }
 
 /// How many keys of this organisation the person owns that are neither revoked nor expired.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn live_of_owner(
     via: &mut impl Via,
     org: &OrgId,
@@ -339,15 +364,23 @@ pub async fn live_of_owner(
 
 /// What a new key needs beside what people decide about it.
 pub struct NewKey<'a> {
+    /// The key's id.
     pub id: &'a KeyId,
+    /// The id of the person who owns it.
     pub owner: &'a PersonId,
     /// `None` on the command line.
     pub created_by: Option<&'a PersonId>,
+    /// What people decide about it.
     pub spec: &'a KeySpec,
+    /// The id of its first secret.
     pub secret_id: &'a SecretId,
+    /// SHA-256 of the whole secret.
     pub hash: &'a SecretHash,
+    /// The start of the secret, such as `sk-acme-`.
     pub prefix: &'a str,
+    /// The last four characters of the secret.
     pub last_four: &'a str,
+    /// When it is made.
     pub now: Moment,
 }
 
@@ -392,6 +425,10 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewKey<'_>) -> Result<()
 }
 
 /// Writes what the edited spec says, if the key is still at `version` and live; says whether it was.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or key, `ConstraintViolation(KeyName)` when another live key of
+/// the same team has the name; otherwise when the database cannot be written.
 pub async fn update(
     tx: &mut Tx,
     permit: &Permit,
@@ -448,6 +485,9 @@ async fn add_parts(tx: &mut Tx, org: &str, id: &KeyId, spec: &KeySpec) -> Result
 }
 
 /// Turns an active key off or a disabled one on; says whether it was in the other state until now.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or key; otherwise when the database cannot be written.
 pub async fn set_status(
     tx: &mut Tx,
     permit: &Permit,
@@ -471,6 +511,9 @@ pub async fn set_status(
 }
 
 /// Ends the key for good; says whether it was still alive, so that of two people clicking both learn what happened.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or key; otherwise when the database cannot be written.
 pub async fn revoke(tx: &mut Tx, permit: &Permit, id: &KeyId, now: Moment) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::RevokeKey], id.as_str())?;
     let rows = changed!(
@@ -485,11 +528,17 @@ pub async fn revoke(tx: &mut Tx, permit: &Permit, id: &KeyId, now: Moment) -> Re
 }
 
 /// Marks what has expired, for good: a clock that steps back later revives nothing. Returns how many.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn expire_due(tx: &mut Tx, now: Moment) -> Result<u64, StoreError> {
     changed!(tx, sqlx::query(EXPIRE_DUE).bind(now.ms()))
 }
 
 /// Last use, forward only.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn touch(tx: &mut Tx, used: &[(KeyId, Moment)]) -> Result<(), StoreError> {
     for (id, at) in used {
         changed!(&mut *tx, sqlx::query(TOUCH).bind(id.as_str()).bind(at.ms()))?;

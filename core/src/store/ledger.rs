@@ -57,6 +57,9 @@ statements! {
 }
 
 /// Enters one line as number `seq`; says whether that number was still the next one.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or organisation; otherwise when the database cannot be written.
 pub async fn append(
     tx: &mut Tx,
     permit: &Permit,
@@ -82,6 +85,9 @@ pub async fn append(
 
 /// From now on requests are refused at a balance of nothing; says whether they were not until now. The first time, what
 /// was spent before is entered as the opening.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or organisation; otherwise when the database cannot be written.
 pub async fn enforce(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::ChangeBalance], permit.org().as_str())?;
     let org = permit.org().as_str();
@@ -97,6 +103,9 @@ pub async fn enforce(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<bool, 
 }
 
 /// The balance refuses nothing any more; says whether it did until now.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or organisation; otherwise when the database cannot be written.
 pub async fn stop_enforcing(tx: &mut Tx, permit: &Permit) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::ChangeBalance], permit.org().as_str())?;
     let rows = changed!(tx, sqlx::query(STOP_ENFORCING).bind(permit.org().as_str()))?;
@@ -115,6 +124,9 @@ struct BalanceRow {
 }
 
 /// What the organisation has left, and what it is made of.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn balance(via: &mut impl Via, org: &OrgId) -> Result<Balance, StoreError> {
     let row: BalanceRow = run!(via, fetch_one, sqlx::query_as::<_, BalanceRow>(BALANCE).bind(org.as_str()))?;
     Ok(Balance {
@@ -182,6 +194,9 @@ pub struct OrgLeft {
 }
 
 /// The organisation's budgets and its balance, in one statement.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn left(via: &mut impl Via, org: &OrgId, starts: WindowStarts) -> Result<OrgLeft, StoreError> {
     let rows: Vec<(String, i64, i64)> = run!(
         via,

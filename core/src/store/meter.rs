@@ -283,34 +283,49 @@ const WINDOWS: &str = "SELECT keydesk_midnight_v1(zone, date_trunc('month', t.he
 /// Who reserved what, as stored.
 #[derive(Clone, Debug)]
 pub struct Reservation {
+    /// The request's id.
     pub request: RequestId,
+    /// The organisation's id.
     pub org: OrgId,
+    /// The key's id.
     pub key: KeyId,
+    /// The id of the secret that the request presented.
     pub secret: SecretId,
+    /// The team's id; `None` for a key without a team.
     pub team: Option<TeamId>,
+    /// The model's id in the catalogue.
     pub model: String,
+    /// When it was made; its windows are those of this moment.
     pub reserved_at: Moment,
 }
 
 /// A reservation that is not made yet.
 #[derive(Clone, Debug)]
 pub struct NewReservation {
+    /// Who reserves, for which request.
     pub reservation: Reservation,
     /// The most it may cost.
     pub amount: Money,
     /// The most tokens it may use, input and output together.
     pub tokens: i64,
+    /// When it stops counting, unless its gateway renews it.
     pub expires_at: Moment,
 }
 
 /// One limit that applies to a request, as it was before it. Money is nano-dollars.
 #[derive(Clone, Debug)]
 pub struct LimitRow {
+    /// Whose limit it is.
     pub holder: HolderKind,
+    /// What is limited.
     pub what: Limited,
+    /// The limit itself; a balance's may be below zero.
     pub max: i64,
+    /// Spent, sent or in flight, before this request.
     pub used: i64,
+    /// Reserved by other requests in flight; zero for rate limits.
     pub reserved: i64,
+    /// The upper bound of what this request adds.
     pub requested: i64,
     /// When the oldest of the last sixty seconds no longer counts.
     pub frees_at: Option<Moment>,

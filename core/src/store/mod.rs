@@ -99,14 +99,19 @@ pub enum DatabaseUrl {
     Postgres(String),
 }
 
+/// An open database; clones share its connections.
 #[derive(Clone)]
 pub enum Db {
     /// SQLite has one writer at a time, so one connection writes and the others read.
     Sqlite {
+        /// One connection; a writer waits up to 10 seconds for it.
         writer: SqlitePool,
+        /// Up to eight connections, on which every write fails.
         readers: SqlitePool,
+        /// Runs the small writes of concurrent requests in one transaction.
         together: group_commit::WriteBatcher,
     },
+    /// One pool of up to 16 connections, for reads and writes.
     Postgres(PgPool),
 }
 
@@ -116,19 +121,25 @@ impl std::fmt::Debug for Db {
     }
 }
 
+/// A borrowed connection, by its database.
 pub enum Conn<'a> {
+    /// To SQLite.
     Sqlite(&'a mut SqliteConnection),
+    /// To Postgres.
     Postgres(&'a mut PgConnection),
 }
 
 /// Anything that statements can run on.
 pub trait Via: Send {
+    /// The connection that the next statement runs on.
     fn conn(&mut self) -> Conn<'_>;
 }
 
 /// A connection for reading.
 pub enum Reader {
+    /// From the pool of readers; every write on it fails.
     Sqlite(sqlx::pool::PoolConnection<Sqlite>),
+    /// From the one pool; it can also write.
     Postgres(sqlx::pool::PoolConnection<Postgres>),
 }
 
@@ -142,6 +153,7 @@ impl Via for Reader {
 }
 
 impl Db {
+    /// The database's name for people: `SQLite` or `Postgres`.
     pub fn name(&self) -> &'static str {
         match self {
             Db::Sqlite { .. } => "SQLite",
@@ -149,6 +161,10 @@ impl Db {
         }
     }
 
+    /// A connection for reading; it returns to its pool when it is dropped.
+    ///
+    /// # Errors
+    /// `Database` when no connection is free within 5 seconds or the database cannot be reached.
     pub async fn read(&self) -> Result<Reader, StoreError> {
         Ok(match self {
             Db::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
@@ -158,6 +174,9 @@ impl Db {
 
     /// A transaction that will write. SQLite takes its one write lock now, so that two writers queue instead of one
     /// failing half way: a read that becomes a write cannot wait.
+    ///
+    /// # Errors
+    /// `Database` when no connection or write lock is free in time, or the database cannot be reached.
     pub async fn write(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Db::Sqlite { writer, .. } => Tx::sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
@@ -166,12 +185,16 @@ impl Db {
     }
 
     /// Answers when the database does.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let mut read = self.read().await?;
         run!(&mut read, fetch_one, sqlx::query_scalar::<_, i32>("SELECT 1"))?;
         Ok(())
     }
 
+    /// Closes all connections, after those in use have returned to their pool.
     pub async fn close(&self) {
         match self {
             Db::Sqlite { writer, readers, .. } => {
@@ -183,6 +206,9 @@ impl Db {
     }
 
     /// Refreshes what the planner knows about the tables; after a large load, and now and then.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
     pub async fn analyze(&self) -> Result<(), StoreError> {
         match self {
             Db::Sqlite { writer, .. } => writer.execute("ANALYZE").await.map(|_| ())?,

@@ -84,24 +84,36 @@ fn read_known(row: KnownRow) -> Result<KnownModel, StoreError> {
 }
 
 /// Those in use with who serves each, by vendor and id.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn list_known(via: &mut impl Via) -> Result<Vec<KnownModel>, StoreError> {
     let rows: Vec<KnownRow> = run!(via, fetch_all, sqlx::query_as::<_, KnownRow>(KNOWN))?;
     rows.into_iter().map(read_known).collect()
 }
 
 /// One in use.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn find(via: &mut impl Via, id: &str) -> Result<Option<KnownModel>, StoreError> {
     let row: Option<KnownRow> = run!(via, fetch_optional, sqlx::query_as::<_, KnownRow>(FIND).bind(id))?;
     row.map(read_known).transpose()
 }
 
 /// Those in use, by provider and id.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn list(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
     let rows: Vec<ModelRow> = run!(via, fetch_all, sqlx::query_as::<_, ModelRow>(LIST))?;
     rows.into_iter().map(read).collect()
 }
 
 /// One with its prices, in use or retired: a request that was let in before is paid all the same.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn priced(via: &mut impl Via, id: &str) -> Result<Option<Model>, StoreError> {
     let row: Option<ModelRow> = run!(via, fetch_optional, sqlx::query_as::<_, ModelRow>(PRICED).bind(id))?;
     row.map(read).transpose()
@@ -121,6 +133,9 @@ struct ServedRow {
 }
 
 /// A model in use and who serves it, as a gateway asks; `None` beside it when no one does.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn served(via: &mut impl Via, id: &str) -> Result<Option<(Model, Option<Provider>)>, StoreError> {
     let row: Option<ServedRow> = run!(via, fetch_optional, sqlx::query_as::<_, ServedRow>(SERVED).bind(id))?;
     let Some(row) = row else { return Ok(None) };
@@ -141,12 +156,18 @@ pub async fn served(via: &mut impl Via, id: &str) -> Result<Option<(Model, Optio
 }
 
 /// Whether there ever was a catalogue, be it emptied since.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
     let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY))?;
     Ok(count > 0)
 }
 
 /// Adds a model, or sets all of an existing one and takes it back into use.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or model; otherwise when the database cannot be written.
 pub async fn put(tx: &mut Tx, permit: &OperatorPermit, model: &Model, now: Moment) -> Result<(), StoreError> {
     tx.charge(permit, &[Action::AddModel, Action::EditModel], &model.id)?;
     changed!(
@@ -166,6 +187,9 @@ pub async fn put(tx: &mut Tx, permit: &OperatorPermit, model: &Model, now: Momen
 }
 
 /// Writes it if no one changed it since `version`; says whether it was still at it.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or model; otherwise when the database cannot be written.
 pub async fn update(
     tx: &mut Tx,
     permit: &OperatorPermit,
@@ -190,6 +214,9 @@ pub async fn update(
 }
 
 /// Routes a model from one provider, or from none, to another, or to none; says whether it was routed so.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or model; otherwise when the database cannot be written.
 pub async fn route(
     tx: &mut Tx,
     permit: &OperatorPermit,
@@ -203,6 +230,9 @@ pub async fn route(
 }
 
 /// No provider serves what this provider served.
+///
+/// # Errors
+/// `WrongPermit` when the permit is not for retiring this provider; otherwise when the database cannot be written.
 pub async fn unroute_all(tx: &mut Tx, permit: &OperatorPermit, from: &ProviderId) -> Result<(), StoreError> {
     compare(permit, &[Action::RetireProvider], Some(from.as_str()))?;
     changed!(tx, sqlx::query(UNROUTE_ALL).bind(from.as_str()))?;
@@ -210,12 +240,18 @@ pub async fn unroute_all(tx: &mut Tx, permit: &OperatorPermit, from: &ProviderId
 }
 
 /// Takes a model out of the catalogue; usage rows that name it stay as they are.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or model; otherwise when the database cannot be written.
 pub async fn retire(tx: &mut Tx, permit: &OperatorPermit, id: &str, now: Moment) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::RetireModel], id)?;
     Ok(changed!(tx, sqlx::query(RETIRE).bind(id).bind(now.ms()))? == 1)
 }
 
 /// What keys can be scoped to: the catalogue, and while nothing is served anywhere the demonstration, last.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn offered(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
     let mut models = list(via).await?;
     if !providers::any(via).await? {
@@ -225,6 +261,9 @@ pub async fn offered(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
 }
 
 /// Those that are served, by id and protocol: the cheapest first, and last those that have no price for output.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn routed(via: &mut impl Via) -> Result<Vec<(String, ProviderKind)>, StoreError> {
     let rows: Vec<(String, String)> = run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ROUTED))?;
     let kind =

@@ -22,17 +22,21 @@ const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 pub enum SchemaState {
     /// No migration has run: the database is empty or another program's.
     None,
+    /// All of this program's migrations have run, and no others.
     Current,
     /// This many of the program's migrations have not run.
     Older {
+        /// How many; at least one.
         missing: usize,
     },
     /// A newer program ran migrations that this one does not know; `version` is the newest.
     Newer {
+        /// The version of the database's newest migration.
         version: i64,
     },
     /// A migration has another text than here, or broke off.
     Different {
+        /// The version of the first such migration.
         version: i64,
     },
 }

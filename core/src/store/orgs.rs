@@ -62,6 +62,9 @@ pub async fn update(
 }
 
 /// Stops the organisation's keys and changes; says whether it was running until now.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or organisation; otherwise when the database cannot be written.
 pub async fn suspend(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::SuspendOrg], permit.org().as_str())?;
     let rows = changed!(tx, sqlx::query(SUSPEND).bind(permit.org().as_str()).bind(now.ms()))?;
@@ -69,6 +72,9 @@ pub async fn suspend(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<bool, 
 }
 
 /// Lets it go on; says whether it was suspended until now.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or organisation; otherwise when the database cannot be written.
 pub async fn resume(tx: &mut Tx, permit: &Permit) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::ResumeOrg], permit.org().as_str())?;
     let rows = changed!(tx, sqlx::query(RESUME).bind(permit.org().as_str()))?;
@@ -76,6 +82,9 @@ pub async fn resume(tx: &mut Tx, permit: &Permit) -> Result<bool, StoreError> {
 }
 
 /// By its address, for those who act on it from outside.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn find(via: &mut impl Via, slug: &str) -> Result<Option<Org>, StoreError> {
     let row: Option<OrgRow> = run!(via, fetch_optional, sqlx::query_as::<_, OrgRow>(FIND).bind(slug))?;
     row.map(Org::try_from).transpose()

@@ -81,6 +81,11 @@ pub async fn none_yet(via: &mut impl Via) -> Result<bool, StoreError> {
     Ok(count == 0)
 }
 
+/// Adds an organisation with every model in its scope; its rules and key defaults are not written.
+///
+/// # Errors
+/// `WrongPermit` when the permit does not create this organisation, `ConstraintViolation(Slug)` when another one has
+/// the address; otherwise when the database cannot be written.
 pub async fn insert_org(tx: &mut Tx, permit: &Permit, org: &Org, now: Moment) -> Result<(), StoreError> {
     tx.charge(permit, &[Action::SetUp, Action::CreateOrg], org.id.as_str())?;
     changed!(
@@ -99,13 +104,23 @@ pub async fn insert_org(tx: &mut Tx, permit: &Permit, org: &Org, now: Moment) ->
 
 /// What a new person starts with. The hash is argon2's text form.
 pub struct NewPerson<'a> {
+    /// The person's id.
     pub id: &'a PersonId,
+    /// The person's name.
     pub name: &'a str,
+    /// The address that the person signs in with.
     pub email: &'a Email,
+    /// argon2's text form.
     pub password_hash: &'a str,
+    /// The person's role in the installation.
     pub platform: PlatformRole,
 }
 
+/// Adds a person whose display follows the system's theme. The password counts as set at `now`.
+///
+/// # Errors
+/// `WrongPermit` when the permit is neither for the set-up nor for this person to join, `ConstraintViolation(Email)`
+/// when another person has the address; otherwise when the database cannot be written.
 pub async fn insert_person(
     tx: &mut Tx,
     permit: &Permit,
@@ -131,6 +146,11 @@ pub async fn insert_person(
     Ok(())
 }
 
+/// Makes a person a member of an organisation that the same permit creates.
+///
+/// # Errors
+/// `WrongPermit` when the permit creates another organisation or none, `ConstraintViolation(Other)` when the person is
+/// in it already; otherwise when the database cannot be written.
 pub async fn insert_member(
     tx: &mut Tx,
     permit: &Permit,
@@ -157,10 +177,13 @@ pub(super) fn person_id(text: &str) -> Result<PersonId, StoreError> {
 
 /// What a person's sign-in is compared with.
 pub struct Credentials {
+    /// The person's id.
     pub person: PersonId,
     /// argon2's text form.
     pub password_hash: String,
+    /// When the password was set; a session begins with this moment.
     pub password_set_at: Moment,
+    /// Whether a code is required beside the password.
     pub second_factor: bool,
 }
 
@@ -193,6 +216,10 @@ pub async fn credentials(via: &mut impl Via, email: &Email) -> Result<Option<Cre
 }
 
 /// The one way in which a password is replaced. Gives the moment that stands for the new one.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or person; otherwise when the person is unknown or the database
+/// cannot be written.
 pub async fn set_password(
     tx: &mut Tx,
     permit: &AccountPermit,
@@ -220,6 +247,9 @@ pub async fn password_set_at(via: &mut impl Via, person: &PersonId) -> Result<Op
 }
 
 /// Like `password_set_at`, and no one changes the person until the transaction ends.
+///
+/// # Errors
+/// When the database cannot be read, or the row cannot be locked in time.
 pub async fn lock_password(tx: &mut Tx, person: &PersonId) -> Result<Option<Moment>, StoreError> {
     let text = format!("{PASSWORD_SET_AT}{}", Dialect::of(tx).for_update());
     let at: Option<i64> = run!(
@@ -231,6 +261,9 @@ pub async fn lock_password(tx: &mut Tx, person: &PersonId) -> Result<Option<Mome
 }
 
 /// Their own name, everywhere at once.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or person; otherwise when the database cannot be written.
 pub async fn rename(
     tx: &mut Tx,
     permit: &AccountPermit,
@@ -251,6 +284,9 @@ pub async fn find(via: &mut impl Via, id: &PersonId) -> Result<Option<Person>, S
 }
 
 /// `theme` is one of the three words that the column's check lists.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn set_theme(tx: &mut Tx, person: &PersonId, theme: &str) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(SET_THEME).bind(person.as_str()).bind(theme))?;
     Ok(())

@@ -55,6 +55,9 @@ fn read(row: ProviderRow) -> Result<ListedProvider, StoreError> {
 }
 
 /// Those in use, by name in any case.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn list(via: &mut impl Via) -> Result<Vec<ListedProvider>, StoreError> {
     let rows: Vec<ProviderRow> = run!(via, fetch_all, sqlx::query_as::<_, ProviderRow>(LIST))?;
     let mut list: Vec<ListedProvider> = rows.into_iter().map(read).collect::<Result<_, _>>()?;
@@ -64,6 +67,9 @@ pub async fn list(via: &mut impl Via) -> Result<Vec<ListedProvider>, StoreError>
 }
 
 /// One in use.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn find(via: &mut impl Via, id: &ProviderId) -> Result<Option<ListedProvider>, StoreError> {
     let row: Option<ProviderRow> =
         run!(via, fetch_optional, sqlx::query_as::<_, ProviderRow>(FIND).bind(id.as_str()))?;
@@ -71,6 +77,9 @@ pub async fn find(via: &mut impl Via, id: &ProviderId) -> Result<Option<ListedPr
 }
 
 /// Whether any is in use at all.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
     let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY))?;
     Ok(count > 0)
@@ -130,11 +139,17 @@ pub async fn update(
 }
 
 /// Keeps it in use until the transaction ends; says whether it is.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn lock(tx: &mut Tx, id: &ProviderId) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(LOCK).bind(id.as_str()))? == 1)
 }
 
 /// Takes it out of use; says whether it was in use until now. Its models are `models::unroute_all`'s.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or provider; otherwise when the database cannot be written.
 pub async fn retire(
     tx: &mut Tx,
     permit: &OperatorPermit,

@@ -19,19 +19,29 @@ statements! {
 /// Rejections of one key in one minute for one reason and model. Route, address and request are the newest one's.
 #[derive(Clone, Debug)]
 pub struct RejectionCount {
+    /// The key's id.
     pub key: KeyId,
+    /// The organisation's id.
     pub org: OrgId,
     /// Minutes since 1970 UTC.
     pub minute: i64,
+    /// The gate, by its word in the database.
     pub gate: &'static str,
+    /// The reason, by its word in the database.
     pub reason: &'static str,
     /// Empty is no model.
     pub model: String,
+    /// How many requests.
     pub times: i64,
+    /// When the oldest came.
     pub first_at: Moment,
+    /// When the newest came.
     pub last_at: Moment,
+    /// The request's path; empty when it might contain a secret.
     pub route: String,
+    /// The client's IP address; empty when it is unknown.
     pub address: String,
+    /// The request's id; empty when it has none.
     pub request_id: String,
 }
 

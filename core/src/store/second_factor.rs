@@ -25,13 +25,19 @@ statements! {
     CODES_LEFT = "SELECT COUNT(*) FROM recovery_codes WHERE person_id = $1 AND used_at IS NULL";
 }
 
+/// A person's second factor as stored: both are `None` when there is none.
 #[derive(Clone, Debug, Default)]
 pub struct SecondFactor {
     /// There before it is turned on, while a person sets it up.
     pub sealed: Option<Vec<u8>>,
+    /// When it was turned on; `None` while it is off.
     pub since: Option<Moment>,
 }
 
+/// `None` for an unknown or disabled person.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn find(via: &mut impl Via, person: &PersonId) -> Result<Option<SecondFactor>, StoreError> {
     type Row = (Option<Vec<u8>>, Option<i64>);
     let row: Option<Row> = run!(via, fetch_optional, sqlx::query_as::<_, Row>(FIND).bind(person.as_str()))?;
@@ -39,11 +45,17 @@ pub async fn find(via: &mut impl Via, person: &PersonId) -> Result<Option<Second
 }
 
 /// `false` when it is on already.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn prepare(tx: &mut Tx, person: &PersonId, sealed: &[u8]) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(PREPARE).bind(person.as_str()).bind(sealed))? == 1)
 }
 
 /// `step` is that of the code that proved the secret. `false` when it is on already, or another secret was prepared.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or person; otherwise when the database cannot be written.
 pub async fn turn_on(
     tx: &mut Tx,
     permit: &AccountPermit,
@@ -59,6 +71,9 @@ pub async fn turn_on(
 }
 
 /// Takes the recovery codes away too. `false` when it is off already.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or person; otherwise when the database cannot be written.
 pub async fn turn_off(tx: &mut Tx, permit: &AccountPermit, person: &PersonId) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
     changed!(&mut *tx, sqlx::query(DROP_CODES).bind(person.as_str()))?;
@@ -66,11 +81,17 @@ pub async fn turn_off(tx: &mut Tx, permit: &AccountPermit, person: &PersonId) ->
 }
 
 /// `false` when a code of this step or a later one was used before.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn use_step(tx: &mut Tx, person: &PersonId, step: i64) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(USE_STEP).bind(person.as_str()).bind(step))? == 1)
 }
 
 /// In the place of all that the person had.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or person; otherwise when the database cannot be written.
 pub async fn replace_codes(
     tx: &mut Tx,
     permit: &AccountPermit,
@@ -88,6 +109,9 @@ pub async fn replace_codes(
 }
 
 /// `false` when it is none of theirs, or was used before.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or person; otherwise when the database cannot be written.
 pub async fn use_code(
     tx: &mut Tx,
     permit: &AccountPermit,
@@ -105,6 +129,10 @@ pub async fn use_code(
     Ok(used)
 }
 
+/// How many recovery codes of the person are unused.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn codes_left(via: &mut impl Via, person: &PersonId) -> Result<i64, StoreError> {
     run!(via, fetch_one, sqlx::query_scalar::<_, i64>(CODES_LEFT).bind(person.as_str()))
 }

@@ -34,20 +34,28 @@ statements! {
     SWEEP = "DELETE FROM sessions WHERE created_at < $1";
 }
 
+/// What a new session is stored with.
 pub struct NewSession<'a> {
+    /// SHA-256 of the cookie's value.
     pub hash: &'a [u8],
+    /// The session's id.
     pub id: &'a SessionId,
+    /// The person's id.
     pub person: &'a PersonId,
     /// JSON.
     pub data: &'a str,
+    /// The client's IP address at sign-in; empty when it is unknown.
     pub address: &'a str,
+    /// The client's user agent at sign-in; empty when it sent none.
     pub user_agent: &'a str,
     /// The moment that stands for the password that was right.
     pub password_set_at: Moment,
 }
 
+/// Whether a session begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
+    /// Its row is part of the transaction.
     Yes,
     /// The hash is taken: the caller draws another.
     IdTaken,
@@ -57,6 +65,9 @@ pub enum Begun {
 
 /// A session begins only while the password that was verified for it is still the person's: a person who sets another locks the
 /// person's row too, and ends afterwards what began before.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<Begun, StoreError> {
     if people::lock_password(tx, new.person).await? != Some(new.password_set_at) {
         return Ok(Begun::Refused);
@@ -76,6 +87,9 @@ pub async fn insert(tx: &mut Tx, new: &NewSession<'_>, now: Moment) -> Result<Be
 }
 
 /// The session's data and when it was last seen, if it still lives: seen after `idle_since`, begun after `begun_since`.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn load(
     via: &mut impl Via,
     hash: &[u8],
@@ -99,6 +113,9 @@ struct WhoRow {
 }
 
 /// The session's id, when its person last proved who they are, and the person.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn who(via: &mut impl Via, hash: &[u8]) -> Result<Option<(SessionId, Moment, Person)>, StoreError> {
     let row: Option<WhoRow> = run!(via, fetch_optional, sqlx::query_as::<_, WhoRow>(WHO).bind(hash))?;
     row.map(|row| {
@@ -109,26 +126,45 @@ pub async fn who(via: &mut impl Via, hash: &[u8]) -> Result<Option<(SessionId, M
 }
 
 /// The session's person has just proved again who they are.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn mark_reauthenticated(tx: &mut Tx, session: &SessionId, now: Moment) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(FRESHEN).bind(session.as_str()).bind(now.ms()))?;
     Ok(())
 }
 
+/// Replaces the session's data (JSON); one that has ended is left as it is.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn save(tx: &mut Tx, hash: &[u8], data: &str) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(SAVE).bind(hash).bind(data))?;
     Ok(())
 }
 
+/// Moves the time when the session was last seen, forward only; one that has ended is left as it is.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn seen(tx: &mut Tx, hash: &[u8], now: Moment) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(SEEN).bind(hash).bind(now.ms()))?;
     Ok(())
 }
 
+/// Ends the session and empties its data; one that has ended is left as it is.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn end(tx: &mut Tx, hash: &[u8], now: Moment) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(END).bind(hash).bind(now.ms()))?;
     Ok(())
 }
 
+/// Ends every session of the person and empties their data.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or person; otherwise when the database cannot be written.
 pub async fn end_all(
     tx: &mut Tx,
     permit: &impl Authorized,
@@ -142,6 +178,9 @@ pub async fn end_all(
 }
 
 /// Those that still live: seen after `idle_since`, begun after `begun_since`.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn list(
     via: &mut impl Via,
     person: &PersonId,
@@ -168,6 +207,9 @@ pub async fn list(
 }
 
 /// Ends one session of the person; gives its user agent and address, or `None` when it is none of theirs or over.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or person; otherwise when the database cannot be written.
 pub async fn end_one(
     tx: &mut Tx,
     permit: &AccountPermit,
@@ -187,6 +229,9 @@ pub async fn end_one(
 }
 
 /// How many were ended.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or person; otherwise when the database cannot be written.
 pub async fn end_others(
     tx: &mut Tx,
     permit: &AccountPermit,
@@ -199,6 +244,9 @@ pub async fn end_others(
 }
 
 /// Forgets sessions so old that none of them can still be valid.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn sweep(tx: &mut Tx, begun_before: Moment) -> Result<u64, StoreError> {
     changed!(tx, sqlx::query(SWEEP).bind(begun_before.ms()))
 }

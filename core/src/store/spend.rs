@@ -28,29 +28,46 @@ statements! {
 /// One finished request. `cost` is what it is charged.
 #[derive(Clone, Debug)]
 pub struct Usage {
+    /// The request's id.
     pub request: RequestId,
+    /// The organisation's id.
     pub org: OrgId,
+    /// The key's id.
     pub key: KeyId,
+    /// The id of the secret that the request presented.
     pub secret: SecretId,
+    /// The team's id; `None` for a key without a team.
     pub team: Option<TeamId>,
+    /// The model's id in the catalogue.
     pub model: String,
+    /// The request's path; empty when it might contain a secret.
     pub route: String,
+    /// HTTP status as the client saw it; 499 when the client disconnected.
     pub status: i64,
+    /// As the provider reported them, or estimated.
     pub tokens: Tokens,
+    /// In nano-dollars, never below zero.
     pub cost: Money,
     /// Whether the provider reported no token counts, or the client disconnected before it did.
     pub estimated: bool,
+    /// When it was reserved; its windows and its day are those of this moment.
     pub started_at: Moment,
+    /// From the reservation to the end of the answer, in milliseconds.
     pub latency_ms: i64,
+    /// From the reservation to the first byte of the answer, in milliseconds; `None` without one.
     pub first_byte_ms: Option<i64>,
+    /// The client's IP address; empty when it is unknown.
     pub address: String,
+    /// The client's user agent; empty when it sent none.
     pub user_agent: String,
 }
 
 /// Whose budgets and counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
+    /// Keys.
     Key,
+    /// Teams.
     Team,
 }
 
@@ -216,9 +233,13 @@ pub async fn fill(
 /// A day of one key's spend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpendDay {
+    /// In the organisation's time zone.
     pub day: Day,
+    /// Settled requests.
     pub requests: i64,
+    /// Input and output tokens together.
     pub tokens: i64,
+    /// What they cost.
     pub cost: Money,
 }
 

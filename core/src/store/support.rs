@@ -25,16 +25,25 @@ statements! {
 
 /// A key with the slug of its organisation. `secret_ends` is of the secret that it was found by.
 pub struct FoundKey {
+    /// The slug of the key's organisation.
     pub slug: String,
+    /// The key's id.
     pub id: KeyId,
+    /// The key's name.
     pub name: String,
+    /// Of the secret that it was found by, or of its newest one.
     pub last_four: String,
+    /// `None` for a current secret, and for a key that was found by its id.
     pub secret_ends: Option<Moment>,
 }
 
+/// An organisation found by a part of its name or slug.
 pub struct FoundOrg {
+    /// The organisation's slug.
     pub slug: String,
+    /// The organisation's name.
     pub name: String,
+    /// Whether it is suspended.
     pub suspended: bool,
 }
 
@@ -45,12 +54,20 @@ fn read_key((slug, id, name, last_four, ends): KeyRow) -> Result<FoundKey, Store
     Ok(FoundKey { slug, id, name, last_four, secret_ends: ends.map(Moment::from_ms) })
 }
 
+/// The key with this id; `None` when there is none.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn key(via: &mut impl Via, id: &KeyId) -> Result<Option<FoundKey>, StoreError> {
     let row: Option<KeyRow> =
         run!(via, fetch_optional, sqlx::query_as::<_, KeyRow>(KEY_ANYWHERE).bind(id.as_str()))?;
     row.map(read_key).transpose()
 }
 
+/// The key that a secret belongs or belonged to; `None` when the secret is unknown.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn key_of_secret(via: &mut impl Via, hash: &SecretHash) -> Result<Option<FoundKey>, StoreError> {
     let row: Option<KeyRow> =
         run!(via, fetch_optional, sqlx::query_as::<_, KeyRow>(KEY_OF_HASH).bind(hash.as_bytes().as_slice()))?;
@@ -58,6 +75,9 @@ pub async fn key_of_secret(via: &mut impl Via, hash: &SecretHash) -> Result<Opti
 }
 
 /// The newest first.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn keys_ending(via: &mut impl Via, last_four: &str) -> Result<Vec<FoundKey>, StoreError> {
     let rows: Vec<KeyRow> =
         run!(via, fetch_all, sqlx::query_as::<_, KeyRow>(KEYS_ENDING).bind(last_four).bind(MAX_HITS))?;
@@ -65,6 +85,9 @@ pub async fn keys_ending(via: &mut impl Via, last_four: &str) -> Result<Vec<Foun
 }
 
 /// By name; an installation has few organisations, so that reading their names costs nothing.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn orgs_named(via: &mut impl Via, text: &str) -> Result<Vec<FoundOrg>, StoreError> {
     let text = fold(text).replace('\0', "\u{fffd}");
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");

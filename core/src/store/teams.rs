@@ -68,8 +68,11 @@ statements! {
 
 /// What a new team needs beside what people decide about it.
 pub struct NewTeam<'a> {
+    /// The team's id.
     pub id: &'a TeamId,
+    /// What people decide about it.
     pub spec: &'a TeamSpec,
+    /// When it is made.
     pub now: Moment,
 }
 
@@ -152,6 +155,9 @@ async fn add_parts(tx: &mut Tx, org: &OrgId, id: &TeamId, bounds: &Bounds) -> Re
 }
 
 /// Takes the team out of use; says whether it was in use.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or team; otherwise when the database cannot be written.
 pub async fn archive(tx: &mut Tx, permit: &Permit, id: &TeamId, now: Moment) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::ArchiveTeam], id.as_str())?;
     let rows =
@@ -171,13 +177,20 @@ pub async fn restore(tx: &mut Tx, permit: &Permit, id: &TeamId) -> Result<bool, 
 
 /// A person's place in a team, to be.
 pub struct NewTeamMember<'a> {
+    /// The team's id.
     pub team: &'a TeamId,
+    /// The person's id.
     pub person: &'a PersonId,
+    /// The role in the team.
     pub role: TeamRole,
+    /// When the person joins it.
     pub now: Moment,
 }
 
 /// Says whether the person was not in the team yet.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or team member; otherwise when the database cannot be written.
 pub async fn add_person(tx: &mut Tx, permit: &Permit, place: &NewTeamMember<'_>) -> Result<bool, StoreError> {
     match permit.action() {
         // The event of joining the organisation names the team.
@@ -197,6 +210,9 @@ pub async fn add_person(tx: &mut Tx, permit: &Permit, place: &NewTeamMember<'_>)
 }
 
 /// Says whether the person is in the team and was something else until now.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or team member; otherwise when the database cannot be written.
 pub async fn set_role(
     tx: &mut Tx,
     permit: &Permit,
@@ -217,6 +233,9 @@ pub async fn set_role(
 }
 
 /// Says whether the person was in the team. Their keys stay where they are.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or team member; otherwise when the database cannot be written.
 pub async fn remove_person(
     tx: &mut Tx,
     permit: &Permit,

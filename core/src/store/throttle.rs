@@ -27,10 +27,13 @@ statements! {
 pub enum Throttled {
     /// One account from one network.
     SignInPair,
+    /// One account from all networks; the subject is the address that was typed.
     SignInAccount,
+    /// One network, whatever the account: an IPv4 address or an IPv6 /64.
     SignInNetwork,
     /// Codes of a second factor, by person.
     SecondFactor,
+    /// Searches for secrets, by person.
     Search,
     /// Invitations sent, by organisation.
     Invitation,
@@ -50,6 +53,9 @@ impl Throttled {
 }
 
 /// How many counted attempts, and when the last was.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn find(
     via: &mut impl Via,
     kind: Throttled,
@@ -62,6 +68,9 @@ pub async fn find(
 
 /// Like `find`, and no other caller reads the count until the transaction ends: of many attempts at once, each sees those
 /// before it.
+///
+/// # Errors
+/// When the database cannot be written, or the row cannot be locked in time.
 pub async fn lock(
     tx: &mut Tx,
     kind: Throttled,
@@ -79,11 +88,18 @@ pub async fn lock(
 }
 
 /// An attempt that was counted turned out not to be a failure.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn uncount(tx: &mut Tx, kind: Throttled, subject: &str) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(UNCOUNT).bind(kind.as_str()).bind(subject))?;
     Ok(())
 }
 
+/// Counts one attempt, from 1 again when the last one was before `forget_before`.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn count(
     tx: &mut Tx,
     kind: Throttled,
@@ -98,17 +114,28 @@ pub async fn count(
     Ok(())
 }
 
+/// Forgets the count of one subject.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn clear(tx: &mut Tx, kind: Throttled, subject: &str) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(CLEAR).bind(kind.as_str()).bind(subject))?;
     Ok(())
 }
 
 /// Forgets every count of one account, from whatever network.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn clear_account(tx: &mut Tx, account: &str) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(CLEAR_ACCOUNT).bind(account))?;
     Ok(())
 }
 
+/// Deletes counts whose last attempt was before this moment; returns how many.
+///
+/// # Errors
+/// When the database cannot be written.
 pub async fn sweep(tx: &mut Tx, before: Moment) -> Result<u64, StoreError> {
     changed!(tx, sqlx::query(SWEEP).bind(before.ms()))
 }

@@ -31,23 +31,38 @@ struct Due {
 /// What may be committed without an audit event, each with the reason. A test prints the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unaudited {
+    /// An attempt to sign in, or a wrong code.
     AttemptCounted,
+    /// Attempts that are no longer counted after a right password or code.
     SignIn,
+    /// A session begins, is saved or seen, or ends.
     Session,
+    /// A person authenticates again within a session.
     Reauthenticated,
+    /// The theme that a person has chosen.
     Theme,
+    /// A link for the set-up or for a new password.
     LinkMade,
+    /// An invitation's mail was handed to the mail server.
     InvitationMailed,
+    /// The secret of a second factor that is not on yet.
     SecondFactorPrepared,
+    /// A search for a secret.
     SearchCounted,
+    /// Keys whose end has come are marked as expired.
     Expiry,
+    /// Old sessions, rejections, attempts, reservations and rate counts are deleted.
     Sweep,
+    /// Reservations, settled requests and the last use of keys.
     Usage,
+    /// Counts of rejected requests.
     Rejections,
+    /// What a benchmark writes.
     Bench,
 }
 
 impl Unaudited {
+    /// Every variant, for the test that prints the list.
     pub const ALL: [Unaudited; 14] = [
         Unaudited::AttemptCounted,
         Unaudited::SignIn,

@@ -55,8 +55,11 @@ statements! {
 /// Money, requests and tokens, on either side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sums {
+    /// What the requests cost.
     pub spent: Money,
+    /// How many requests.
     pub requests: i64,
+    /// Input and output tokens together.
     pub tokens: i64,
 }
 
@@ -65,7 +68,9 @@ pub struct Sums {
 pub struct Difference {
     /// What differs: `key key_…`, or `the days of key_… with gpt-5`.
     pub of: String,
+    /// As the counter or the daily totals have it.
     pub counted: Sums,
+    /// The sum of the requests themselves.
     pub summed: Sums,
 }
 

@@ -5,35 +5,61 @@ use crate::domain::audit::EventKind;
 /// Everything that can be asked for. docs/ROLES.md has a row for each, and a test compares it with `allows`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// List the keys that the caller may see.
     ListKeys,
+    /// See one key.
     SeeKey,
+    /// Create a key, in a team or without one.
     CreateKey,
+    /// Change a key's fields, its team or its owner.
     EditKey,
+    /// Take a key out of use until it is enabled again.
     DisableKey,
+    /// Put a disabled key back in use.
     EnableKey,
+    /// Take a key out of use for good.
     RevokeKey,
+    /// List the teams that the caller may see.
     ListTeams,
+    /// See one team.
     SeeTeam,
+    /// Create a team.
     CreateTeam,
     /// Its name, model scope, budgets and limits.
     EditTeam,
+    /// Archive a team, or restore it.
     ArchiveTeam,
     /// Who is in it, and who looks after it.
     ManageTeamPeople,
+    /// List the members that the caller may see.
     ListMembers,
+    /// See one member.
     SeeMember,
+    /// Invite a person, make a new link for an invitation, or withdraw it.
     Invite,
+    /// Change a member's role in the organisation.
     ChangeRole,
+    /// End a member's access; role, teams and keys stay.
     DisableMember,
+    /// Give a disabled member access again.
     EnableMember,
+    /// Take a member out of the organisation and its teams.
     RemoveMember,
+    /// Leave the organisation.
     Leave,
+    /// See the organisation's settings.
     SeeSettings,
+    /// Change the organisation's settings.
     EditSettings,
+    /// Read the organisation's audit.
     SeeAudit,
+    /// Export the organisation's audit, which is recorded.
     ExportAudit,
+    /// Create an organisation with its first owner.
     CreateOrg,
+    /// Suspend an organisation: requests with its keys are rejected.
     SuspendOrg,
+    /// End a suspension.
     ResumeOrg,
     /// What the organisation has left, and its ledger.
     SeeBalance,
@@ -47,14 +73,21 @@ pub enum Action {
     AccessAsSupport,
     /// Only ever the program's own: the set-up of an installation, and a password set through a one-time link.
     SetUp,
+    /// Set a new password through a one-time link.
     ResetPassword,
     /// Providers and models: the operators' own.
     AddProvider,
+    /// Change a provider's fields.
     EditProvider,
+    /// Take a provider out of use; its models are not served then.
     RetireProvider,
+    /// Add a model to the catalogue.
     AddModel,
+    /// Change a model's fields, its route among them.
     EditModel,
+    /// Route a model to another provider, or to none.
     RouteModel,
+    /// Take a model out of the catalogue.
     RetireModel,
     /// The installation's own audit.
     SeeInstallationAudit,

@@ -22,13 +22,16 @@ use super::ids::{InvitationId, KeyId, PersonId, TeamId};
 pub struct KeyFacts<'a> {
     /// `None` for a key that is yet to be made.
     pub id: Option<&'a KeyId>,
+    /// The key's team; `None` for a key without one.
     pub team: Option<&'a TeamId>,
+    /// The person who owns it, or is to own it.
     pub owner: &'a PersonId,
 }
 
 /// What the rules need to know about a person in the organisation.
 #[derive(Clone, Copy, Debug)]
 pub struct MemberFacts<'a> {
+    /// The person's id.
     pub person: &'a PersonId,
     /// What they are, or are invited to be.
     pub role: OrgRole,
@@ -43,8 +46,11 @@ pub struct MemberFacts<'a> {
 pub enum On<'a> {
     /// The organisation as a whole, or: is there anything of the kind that they may do?
     Org,
+    /// A key, also one that is yet to be made.
     Key(KeyFacts<'a>),
+    /// A team.
     Team(&'a TeamId),
+    /// A member, or a person who is to be invited.
     Member(MemberFacts<'a>),
     /// An open invitation; the facts are those of whom it invites.
     Invitation(&'a InvitationId, MemberFacts<'a>),
@@ -55,7 +61,9 @@ pub enum On<'a> {
 /// Why not. `Hidden` is answered as 404: what is not yours to see is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessDenied {
+    /// The object is not theirs to see: 404.
     Hidden,
+    /// The object is theirs to see, and the action is not theirs to do: 403.
     Forbidden,
 }
 

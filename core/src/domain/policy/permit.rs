@@ -12,7 +12,9 @@ use crate::domain::ids::{OrgId, PersonId};
 /// One audit chain: an organisation's, or the installation's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Chain {
+    /// An organisation's chain.
     Org(OrgId),
+    /// The installation's own chain.
     Installation,
 }
 

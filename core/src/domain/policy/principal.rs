@@ -9,6 +9,7 @@ use crate::domain::ids::{OrgId, PersonId, TeamId};
 pub struct Origin {
     /// The client's IP address.
     pub address: String,
+    /// The request's id; empty for the program itself.
     pub request_id: String,
 }
 

@@ -5,12 +5,16 @@ use crate::domain::audit::Choice;
 /// A person's role in an organisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrgRole {
+    /// May do everything in the organisation. It keeps at least one active owner.
     Owner,
+    /// Runs the organisation, and acts on no owner.
     Admin,
+    /// Sees their own keys and their teams.
     Member,
 }
 
 impl OrgRole {
+    /// The word in the database and in forms.
     pub fn as_str(self) -> &'static str {
         match self {
             OrgRole::Owner => "owner",
@@ -19,6 +23,7 @@ impl OrgRole {
         }
     }
 
+    /// Reads the word that [`OrgRole::as_str`] writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         [OrgRole::Owner, OrgRole::Admin, OrgRole::Member].into_iter().find(|role| role.as_str() == text)
     }
@@ -27,6 +32,7 @@ impl OrgRole {
 /// A person's role in the installation as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlatformRole {
+    /// No role in the installation.
     None,
     /// Looks up across organisations and changes nothing.
     Support,
@@ -35,6 +41,7 @@ pub enum PlatformRole {
 }
 
 impl PlatformRole {
+    /// The word in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             PlatformRole::None => "none",
@@ -43,6 +50,7 @@ impl PlatformRole {
         }
     }
 
+    /// Reads the word that [`PlatformRole::as_str`] writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         [PlatformRole::None, PlatformRole::Support, PlatformRole::Operator]
             .into_iter()
@@ -53,6 +61,7 @@ impl PlatformRole {
 /// Whether members may create keys for themselves: an organisation's setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MembersCreate {
+    /// Not at all; owners, admins and team admins create keys.
     #[default]
     No,
     /// In the teams that they are in.
@@ -62,8 +71,10 @@ pub enum MembersCreate {
 }
 
 impl MembersCreate {
+    /// Every choice, in the order of forms.
     pub const ALL: [MembersCreate; 3] = [MembersCreate::No, MembersCreate::InTeams, MembersCreate::Anywhere];
 
+    /// The word in the database and in forms.
     pub fn as_str(self) -> &'static str {
         match self {
             MembersCreate::No => "no",
@@ -72,6 +83,7 @@ impl MembersCreate {
         }
     }
 
+    /// Reads the word that [`MembersCreate::as_str`] writes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|choice| choice.as_str() == text)
     }

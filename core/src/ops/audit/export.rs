@@ -22,23 +22,35 @@ const CHUNK_ROWS: usize = 500;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExportForm {
+    /// The organisation's slug.
     pub org: String,
+    /// `csv` or `jsonl`.
     pub format: String,
+    /// The actor: a person's id, or `system`. Empty for every actor.
     pub person: String,
+    /// A key's id or its name. Empty for everything.
     pub key: String,
+    /// A team's id, for the team itself and the keys that are in it now. Empty for everything.
     pub team: String,
+    /// A kind of event or a group of kinds. Empty for every kind.
     pub kind: String,
+    /// The first day, of the organisation's calendar, such as 2026-11-20; empty is no bound.
     pub from: String,
+    /// The last day, which is included; empty is no bound.
     pub to: String,
 }
 
+/// The kinds of files that an export can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// Comma-separated values, with a line of column names.
     Csv,
+    /// One JSON object per line.
     JsonLines,
 }
 
 impl Format {
+    /// Reads the word of a form: `csv` or `jsonl`. `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "csv" => Some(Format::Csv),
@@ -47,6 +59,7 @@ impl Format {
         }
     }
 
+    /// The format's name in the export's audit event.
     pub fn label(self) -> &'static str {
         match self {
             Format::Csv => "CSV",
@@ -168,6 +181,9 @@ pub async fn export(desk: &Desk, caller: &Caller, form: &ExportForm) -> Result<E
 
 impl Export {
     /// The next events, newest first; none when all were given. Each call takes a connection only for itself.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
     pub async fn next(&mut self, desk: &Desk) -> Result<Vec<PastEvent>, StoreError> {
         let Some(wanted) = &self.wanted else { return Ok(vec![]) };
         let mut read = desk.db.read().await?;

@@ -21,18 +21,25 @@ pub struct Report {
     pub broken: Option<Broken>,
 }
 
+/// Why a chain does not verify. The numbers are those of events.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
+    /// No event has this number, but one has a higher number.
     #[error("event {0} is missing")]
     Missing(i64),
+    /// The event does not carry the hash of the event before it.
     #[error("event {0} does not follow the event before it: one of the two was exchanged or rewritten")]
     Unlinked(i64),
+    /// The event's content does not match its hash.
     #[error("event {0} was altered: its content does not make its hash")]
     Altered(i64),
+    /// The last event's number, and the higher number that the head records.
     #[error("event {0} is the last one there is, and the head says {1}: what came after is missing")]
     CutOff(i64, i64),
+    /// The head records the last event's number with another hash.
     #[error("the head does not have the hash of event {0}")]
     OtherHead(i64),
+    /// The last event's number; the head is missing or records a lower one.
     #[error("there are events up to {0} and no head, or an earlier one")]
     NoHead(i64),
 }

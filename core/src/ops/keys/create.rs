@@ -22,15 +22,19 @@ use crate::store::{ConstraintViolation, StoreError, Tx, models, teams};
 
 /// What the form for a key is drawn from.
 pub struct FormView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
     /// The team that a new key begins in, and what it allows.
     pub team: Option<(TeamId, Bounds)>,
+    /// The models to choose from: the catalogue, and the demonstration model while there is no provider.
     pub models: Vec<Model>,
     /// Those the caller may put a key in.
     pub teams: Vec<Team>,
+    /// Whether the key may be without a team.
     pub may_go_without_team: bool,
     /// Those the caller may give the key to, themselves among them.
     pub owners: Vec<PersonName>,
+    /// When it was read.
     pub now: Moment,
     /// The key as it stands, when it is edited.
     pub key: Option<Key>,
@@ -65,7 +69,9 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Resu
 /// A key that was just made, with its secret: the one answer that holds one.
 #[derive(Debug)]
 pub struct IssuedKey {
+    /// The key's id.
     pub id: KeyId,
+    /// The secret in plain text; the database keeps only its hash.
     pub secret: PlainSecret,
 }
 
@@ -97,6 +103,9 @@ pub async fn create(desk: &Desk, caller: &Caller, org: &str, draft: &KeyDraft) -
 }
 
 /// Mints a secret and writes key and hash. For `create`, and for seeds that have a system's permit.
+///
+/// # Errors
+/// `Invalid` when a live key of the same team has the name; `Conflict` when the prefix is not a valid one.
 pub async fn issue(
     desk: &Desk,
     tx: &mut Tx,

@@ -10,8 +10,11 @@ use crate::store::{models, providers};
 /// Ids of models; `None` where nothing that this key may use is served in the protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirstModels {
+    /// For OpenAI's protocol.
     pub openai: Option<String>,
+    /// For Anthropic's protocol.
     pub anthropic: Option<String>,
+    /// For Gemini's protocol.
     pub gemini: Option<String>,
 }
 
@@ -23,6 +26,9 @@ impl FirstModels {
 }
 
 /// The cheapest that the key may use. A key's scope is within its team's, so the key's alone is asked.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn first_models(desk: &Desk, key: &Key) -> Result<FirstModels, OpError> {
     let mut read = desk.db.read().await?;
     let served = match providers::any(&mut read).await? {

@@ -92,6 +92,7 @@ async fn view(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> R
 
 /// What a search comes to.
 pub enum Found {
+    /// The key with this id or secret.
     Key(KeyId),
     /// The secret is one that a rotation replaced; its key lives on.
     RetiredSecretOf(KeyId),
@@ -102,6 +103,9 @@ pub enum Found {
 }
 
 /// Whole secrets are looked up by their hash and go nowhere else: not to a log, not into an address.
+///
+/// # Errors
+/// `NotFound` where the caller does not belong; `TooMany` after 60 searches for secrets in a minute.
 pub async fn search(desk: &Desk, caller: &Caller, slug: &str, text: &Hidden) -> Result<Found, OpError> {
     let text = text.as_str().trim();
     let mut read = desk.db.read().await?;

@@ -62,6 +62,9 @@ pub(super) async fn owners_to_choose(
 
 /// What a form says beside its fields: the bounds of the team that is chosen in it. `None` without one, or when it is not
 /// the caller's to see.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn bounds_for(
     desk: &Desk,
     context: &OrgContext,

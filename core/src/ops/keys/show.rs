@@ -13,21 +13,31 @@ use crate::domain::moment::Moment;
 use crate::store::{audit, rejections};
 
 const MAX_HISTORY: i64 = 50;
+/// How many days back the page of a key lists rejections.
 pub const REFUSED_DAYS: i64 = 7;
 /// Minutes with rejections that are read; beyond them a count is of the newest.
 const MAX_REFUSED: i64 = 1_000;
 
+/// What the page of a key is drawn from.
 pub struct KeyView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
+    /// The key, with its budgets and spend.
     pub key: Key,
+    /// What it spent in each of the last 30 days and in all.
     pub spend: KeySpend,
+    /// The key's audit events, newest first, up to 50.
     pub history: Vec<PastEvent>,
     /// Requests that were refused in the last week, the newest first.
     pub refused: Vec<RecentRejection>,
+    /// When it was read.
     pub now: Moment,
 }
 
 /// Everything about one key.
+///
+/// # Errors
+/// `NotFound` when the caller may not see it.
 pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<KeyView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;

@@ -11,12 +11,20 @@ use crate::domain::policy::{Action, On};
 use crate::store::{keys, spend};
 
 /// Takes a key out of use, reversibly. Returns its name.
+///
+/// # Errors
+/// `NotFound` or `Forbidden` when the caller may not see or disable the key; `Conflict` when it is disabled, expired or
+/// revoked already.
 pub async fn disable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<String, OpError> {
     let (from, to) = (Status::Active, Status::Disabled);
     set_status(desk, caller, (org, id), Action::DisableKey, from, to, EventKind::KeyDisabled).await
 }
 
 /// Takes a disabled key back into use. Returns its name.
+///
+/// # Errors
+/// `NotFound` or `Forbidden` when the caller may not see or enable the key; `Conflict` when it is active, expired or
+/// revoked, or the organisation is suspended.
 pub async fn enable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<String, OpError> {
     let (from, to) = (Status::Disabled, Status::Active);
     set_status(desk, caller, (org, id), Action::EnableKey, from, to, EventKind::KeyEnabled).await
@@ -46,13 +54,22 @@ async fn set_status(
 
 /// What the confirmation page says.
 pub struct RevokeView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
+    /// The key, with its budgets and spend.
     pub key: Key,
+    /// Requests of the last hour, counted to 10,001.
     pub used_last_hour: i64,
+    /// Whether the key was used in the last 24 hours, so that `revoke` requires its name.
     pub must_type_name: bool,
+    /// When it was read.
     pub now: Moment,
 }
 
+/// What the page before a revocation is drawn from.
+///
+/// # Errors
+/// `NotFound` or `Forbidden` when the caller may not see or revoke the key; `Conflict` when it is revoked already.
 pub async fn revoke_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<RevokeView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;

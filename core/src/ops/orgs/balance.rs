@@ -19,11 +19,15 @@ use crate::store::{Tx, Via, ledger, people};
 
 /// The balance as an operator sees it.
 pub struct BalanceView {
+    /// The organisation.
     pub org: Org,
     /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
+    /// What is left, and the sums that it is made of.
     pub balance: Balance,
+    /// The ledger's entries, newest first.
     pub page: Page<Entry>,
+    /// When it was read.
     pub now: Moment,
 }
 
@@ -48,9 +52,13 @@ pub async fn balance(
 
 /// The balance as the organisation's own people see it.
 pub struct OwnBalanceView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
+    /// What is left, and the sums that it is made of.
     pub balance: Balance,
+    /// The ledger's entries, newest first.
     pub page: Page<Entry>,
+    /// When it was read.
     pub now: Moment,
 }
 
@@ -81,6 +89,7 @@ async fn both(
 pub struct Entered {
     /// The organisation's.
     pub name: String,
+    /// The entry; its amount is above zero whatever its kind.
     pub entry: NewEntry,
     /// The balance with it.
     pub left: Money,
@@ -144,7 +153,9 @@ async fn conflict(
 
 /// What became of the switch: the organisation's name, and its balance.
 pub struct Enforced {
+    /// The organisation's name.
     pub name: String,
+    /// The balance after the change.
     pub balance: Balance,
 }
 

@@ -13,13 +13,18 @@ use crate::domain::org::{NewOrg, Org};
 use crate::domain::policy::{Action, OrgRole};
 use crate::store::people;
 
+/// An organisation that was just created.
 #[derive(Debug)]
 pub struct Created {
+    /// The organisation's slug.
     pub slug: String,
+    /// The organisation's name.
     pub name: String,
+    /// Its first owner.
     pub owner: Owner,
 }
 
+/// How a new organisation gets its owner.
 #[derive(Debug)]
 pub enum Owner {
     /// A person who signs in with the address is the owner from now on. Their name.

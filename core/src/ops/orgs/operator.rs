@@ -16,11 +16,14 @@ use crate::domain::person::visible_name;
 use crate::domain::policy::{self, Action, On, OperatorPermit, Permit, PlatformRole};
 use crate::store::{orgs, people};
 
+/// The longest reason for a suspension or a resumption, in characters.
 pub const MAX_REASON: usize = 200;
 
 /// Who runs the installation: an operator who is signed in, or a person who may run the program.
 pub enum OperatorActor<'a> {
+    /// The caller of a request. Each operation checks that the person is an operator.
     Operator(&'a Caller),
+    /// The command line, which may do what operators may.
     CommandLine,
 }
 
@@ -52,10 +55,13 @@ impl OperatorActor<'_> {
     }
 }
 
+/// What the list of organisations is drawn from.
 pub struct OrgsView {
+    /// The organisations that match the filter, by name.
     pub page: Page<ListedOrg>,
     /// Slug and name of each that the caller belongs to.
     pub own: Vec<OrgName>,
+    /// When it was read.
     pub now: Moment,
 }
 
@@ -74,6 +80,9 @@ pub async fn list(desk: &Desk, caller: &Caller, filter: &OrgFilter) -> Result<Or
 }
 
 /// Every organisation, page after page, for the command line.
+///
+/// # Errors
+/// When the database cannot be read.
 pub async fn every(desk: &Desk) -> Result<Vec<ListedOrg>, OpError> {
     let mut read = desk.db.read().await?;
     let mut filter = OrgFilter::default();
@@ -101,7 +110,9 @@ pub async fn created(desk: &Desk, caller: &Caller, slug: &str) -> Result<Outside
 
 /// One organisation, seen from outside.
 pub struct OutsideView {
+    /// The organisation.
     pub org: Org,
+    /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
 }
 

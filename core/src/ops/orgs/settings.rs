@@ -16,12 +16,17 @@ use crate::domain::window::WindowStarts;
 use crate::store::ledger::{self, OrgLeft};
 use crate::store::{ConstraintViolation, StoreError, Via, orgs};
 
+/// What the settings page is drawn from.
 pub struct SettingsView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
+    /// The settings as they stand.
     pub settings: Settings,
     /// The organisation's budgets with what was spent of them.
     pub left: OrgLeft,
+    /// What is left, and the sums that it is made of.
     pub balance: Balance,
+    /// When it was read.
     pub now: Moment,
 }
 

@@ -17,11 +17,26 @@ const MAX_SEARCH: usize = 200;
 #[derive(Clone, Copy, Debug)]
 pub enum SupportAccess<'a> {
     /// One thing of the organisation, such as a key: its id and name.
-    Item { id: &'a str, name: &'a str },
+    Item {
+        /// The thing's id.
+        id: &'a str,
+        /// The thing's name.
+        name: &'a str,
+    },
     /// A list: what of, in a word or two ("keys"), and what it was searched for.
-    List { of: &'static str, search: &'a str },
+    List {
+        /// What is listed, such as "keys".
+        of: &'static str,
+        /// The text searched for; empty when there is none.
+        search: &'a str,
+    },
     /// A search while it is typed: a text that continues the one just recorded is not recorded again.
-    Typing { of: &'static str, search: &'a str },
+    Typing {
+        /// What is listed, such as "keys".
+        of: &'static str,
+        /// The text searched for; empty when there is none.
+        search: &'a str,
+    },
     /// A search for a whole secret that found nothing.
     Secret,
 }

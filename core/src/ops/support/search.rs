@@ -18,16 +18,25 @@ use crate::store::support::{self, FoundKey, FoundOrg};
 /// Characters of a search that are read.
 const MAX_WORDS: usize = 200;
 
+/// Searches all organisations.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LookupForm {
+    /// A key's id, a whole secret, the last four characters of one, or part of an organisation's name.
     pub q: Hidden,
 }
 
 /// What was found.
 pub enum LookupResult {
     /// One key: the slug of its organisation, its id, and whether the secret was one that a rotation replaced.
-    Key { slug: String, id: KeyId, retired: bool },
+    Key {
+        /// The slug of the key's organisation.
+        slug: String,
+        /// The key's id.
+        id: KeyId,
+        /// Whether a rotation replaced the secret; false for a search by id.
+        retired: bool,
+    },
     /// Nothing; the sentence says why.
     Nothing(String),
     /// Neither a secret nor an id: `search` lists what it finds.

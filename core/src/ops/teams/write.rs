@@ -17,7 +17,9 @@ use crate::store::teams::{self, NewTeam};
 
 /// What the form of a team is drawn from.
 pub struct FormView {
+    /// The organisation, as the caller sees it.
     pub context: OrgContext,
+    /// The models to choose from: the catalogue, and the demonstration model while there is no provider.
     pub models: Vec<Model>,
     /// The team as it stands, when it is edited.
     pub team: Option<WholeTeam>,
