@@ -82,7 +82,7 @@ pub struct Settlement {
 /// Reserves what the request may use at most.
 ///
 /// # Errors
-/// `Refused` with the first limit that does not fit; then nothing is reserved.
+/// `Rejected` with the first limit that does not fit; then nothing is reserved.
 pub async fn reserve(
     desk: &Desk,
     context: &AuthContext,

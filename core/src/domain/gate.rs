@@ -64,7 +64,7 @@ pub enum Rejection {
     MalformedKey(MalformedKey),
     /// The credential is well formed, and this installation has no such secret.
     Unknown,
-    /// A secret that a rotation replaced; the key itself is active under another secret.
+    /// A secret that a rotation replaced.
     Retired {
         /// The last four characters of the secret that was sent.
         last_four: String,

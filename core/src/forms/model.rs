@@ -32,7 +32,7 @@ pub struct ModelForm {
     pub output: String,
     /// Dollars for a million cached input tokens.
     pub cached: String,
-    /// Output tokens that are default_output_tokens for a request which names no maximum itself.
+    /// Output tokens reserved for a request that sets no maximum.
     pub default_output_tokens: String,
 }
 

@@ -28,7 +28,7 @@ pub struct SettingsForm {
     pub slug: String,
     /// An IANA time zone, such as Europe/Zurich.
     pub zone: String,
-    /// The organisation's own budgets; the fields below are what new keys start with.
+    /// Dollars that all keys together may spend in a calendar month.
     pub org_month: LimitField,
     /// Dollars that all keys together may spend in a week from Monday.
     pub org_week: LimitField,

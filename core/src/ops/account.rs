@@ -36,8 +36,6 @@ pub struct SessionLife {
 pub struct Account {
     /// The organisations where the person is an active member, by name.
     pub places: Vec<Membership>,
-    /// When the password was set, or the second factor turned on if that was later.
-    pub password_set_at: Moment,
     /// When the second factor was turned on; `None` while it is off.
     pub second_factor_since: Option<Moment>,
     /// How many recovery codes are not used yet; 0 while the second factor is off.
@@ -85,7 +83,6 @@ pub async fn show(desk: &Desk, caller: &Caller, life: SessionLife) -> Result<Acc
     let mut read = desk.db.read().await?;
     Ok(Account {
         places: people::memberships_of(&mut read, person).await?,
-        password_set_at: people::password_set_at(&mut read, person).await?.ok_or(OpError::NotFound)?,
         second_factor_since: second_factor::find(&mut read, person).await?.and_then(|found| found.since),
         codes_left: second_factor::codes_left(&mut read, person).await?,
         sessions: open(&mut read, caller, life, now).await?.len(),

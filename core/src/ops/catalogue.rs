@@ -9,7 +9,7 @@ use super::models::{model_event, must_be_there};
 use super::providers::{named, names_of, unknown};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
-use crate::domain::model::{KnownModel, Model, check_model_id, parse_output_tokens};
+use crate::domain::model::{KnownModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name};
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, OperatorPermit};
 use crate::store::models;
@@ -46,7 +46,7 @@ pub struct Imported {
     pub model: Model,
     /// What the file says about its route: a provider's name, or nothing when not served.
     pub route: Option<String>,
-    /// Whether the file says what its provider calls it, and how much is held for it.
+    /// Whether the file says what its provider calls it.
     pub sets_upstream: bool,
     /// Whether the file says how many output tokens are reserved for a request that sets no maximum.
     pub sets_default_output: bool,
@@ -67,17 +67,17 @@ pub fn read(json: &str) -> Result<Vec<Imported>, String> {
 
 fn read_entry(entry: Entry) -> Result<Imported, String> {
     let wrong = |what: &str, why: &dyn std::fmt::Display| format!("{}: {what}: {why}", entry.id);
-    check_model_id(&entry.id).map_err(|problem| wrong("id", &problem))?;
+    let id = parse_model_id(&entry.id).map_err(|problem| wrong("id", &problem))?;
     let price = |what: &str, text: &str| Money::parse(text).map_err(|problem| wrong(what, &problem));
     let mut model = Model {
         input_price: price("input", &entry.input)?,
         output_price: price("output", &entry.output)?,
         cached_price: price("cached", &entry.cached)?,
-        ..Model::unrouted(&entry.id, &entry.provider)
+        ..Model::unrouted(&id, &entry.provider)
     };
-    if let Some(name) = entry.upstream.as_deref().filter(|name| !name.is_empty() && *name != entry.id) {
-        check_model_id(name).map_err(|problem| wrong("upstream", &problem))?;
-        model.upstream_name = name.to_owned();
+    if let Some(name) = &entry.upstream {
+        let name = parse_upstream_name(name).map_err(|problem| wrong("upstream", &problem))?;
+        model.upstream_name = if name == id { String::new() } else { name };
     }
     if let Some(default_output_tokens) = entry.default_output_tokens {
         model.default_output_tokens = parse_output_tokens(&default_output_tokens.to_string())

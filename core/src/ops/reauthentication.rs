@@ -15,7 +15,7 @@ use crate::store::sessions;
 /// `Caller::require_recent_auth` says where it matters.
 ///
 /// # Errors
-/// `Invalid` on the field `proof` or `proof_code` when it is wrong; `TooMany` after many wrong ones.
+/// `Invalid` on the field `reauth` or `reauth_code` when it is wrong; `TooMany` after many wrong ones.
 pub async fn reauthenticate(desk: &Desk, caller: &Caller, reauth: &Reauth) -> Result<Caller, OpError> {
     if reauth.password.as_str().is_empty() {
         return Ok(caller.clone());

@@ -1,6 +1,6 @@
 //! The second factor of a sign-in: the sealed secret behind a person's codes, and the hashes of their recovery codes. Each
-//! code is used up by one guarded statement, so that it works once, also for two requests at the same moment. These are a
-//! person's own, of no organisation, so no write here takes a permit; the operations that call them prove the person.
+//! code is used up by one guarded statement, so that it works once, also for two requests at the same moment. They are a
+//! person's own, of no organisation, so what is written takes an account permit.
 
 use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};

@@ -14,7 +14,7 @@ use crate::domain::limits::BudgetUse;
 use crate::domain::moment::{Day, Moment};
 use crate::domain::money::Money;
 use crate::domain::usage::Tokens;
-use crate::domain::window::{Period, WindowStarts};
+use crate::domain::window::WindowStarts;
 
 statements! {
     DAYS = "SELECT day, CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens + output_tokens) AS BIGINT), CAST(SUM(cost) AS BIGINT)
@@ -129,14 +129,7 @@ pub(super) async fn budgets(
         Ok::<_, StoreError>((id, read_budget(&period, amount, spent)?))
     };
     let mut found = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    // As forms and summaries have them.
-    let rank = |period: Period| match period {
-        Period::Total => 0,
-        Period::Month => 1,
-        Period::Week => 2,
-        Period::Day => 3,
-    };
-    found.sort_by_key(|(_, used)| rank(used.budget.period));
+    found.sort_by_key(|(_, used)| used.budget.period.rank());
     Ok(found)
 }
 

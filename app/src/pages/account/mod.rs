@@ -144,7 +144,7 @@ fn signing_in(view: &Account) -> impl IntoView + use<> {
                 <li>
                     <div>
                         <h3>"Password"</h3>
-                        <p class="help">"Set " {when::ago(view.password_set_at, view.now, &zone)} "."</p>
+                        <p class="help">"A new password ends your other sessions."</p>
                     </div>
                     <a class="btn" href=LocalPath::password()>"Change password"</a>
                 </li>
