@@ -10,10 +10,10 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         ON CONFLICT (key_id, minute, gate, reason, model_id) DO UPDATE SET times = rejections.times + excluded.times,
             first_at = CASE WHEN excluded.first_at < rejections.first_at THEN excluded.first_at ELSE rejections.first_at END,
-            last_at = CASE WHEN excluded.last_at > rejections.last_at THEN excluded.last_at ELSE rejections.last_at END,
-            route = CASE WHEN excluded.last_at > rejections.last_at THEN excluded.route ELSE rejections.route END,
-            address = CASE WHEN excluded.last_at > rejections.last_at THEN excluded.address ELSE rejections.address END,
-            request_id = CASE WHEN excluded.last_at > rejections.last_at THEN excluded.request_id ELSE rejections.request_id END";
+            last_at = CASE WHEN excluded.last_at >= rejections.last_at THEN excluded.last_at ELSE rejections.last_at END,
+            route = CASE WHEN excluded.last_at >= rejections.last_at THEN excluded.route ELSE rejections.route END,
+            address = CASE WHEN excluded.last_at >= rejections.last_at THEN excluded.address ELSE rejections.address END,
+            request_id = CASE WHEN excluded.last_at >= rejections.last_at THEN excluded.request_id ELSE rejections.request_id END";
     OF_KEY = "SELECT reason, times, first_at, last_at, model_id, address FROM rejections
         WHERE org_id = $1 AND key_id = $2 AND minute >= $3 ORDER BY minute DESC, last_at DESC LIMIT $4";
     SWEEP = "DELETE FROM rejections WHERE last_at < $1";

@@ -77,6 +77,22 @@ on_both!(
 );
 
 on_both!(
+    fn the_newest_request_stays_the_newest_when_an_older_one_is_written_later(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = desk.create_key(&at, "ci-prod").await;
+        desk.disable(&at, &issued).await.unwrap();
+        let (slow, fast) = (Rejections::default(), Rejections::default());
+        knock(&desk, &slow, issued.secret.reveal(), "203.0.113.1").await;
+        desk.clock.advance(5_000);
+        knock(&desk, &fast, issued.secret.reveal(), "203.0.113.2").await;
+        fast.flush(&desk.db).await.unwrap();
+        slow.flush(&desk.db).await.unwrap();
+        let newest = ("The key was disabled".to_owned(), 2, "203.0.113.2".to_owned());
+        assert_eq!(refused(&desk, &at, &issued).await, [newest]);
+    }
+);
+
+on_both!(
     fn rejections_of_one_minute_are_kept_for_each_model(desk: TestDesk) {
         let at = desk.owner().await;
         let issued = desk.create_key(&at, "ci-prod").await;

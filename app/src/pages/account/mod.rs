@@ -23,7 +23,6 @@ use crate::path::LocalPath;
 use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::field::{TextField, on_page};
 use crate::ui::page_head::page_head;
-use crate::ui::when;
 
 fn life() -> Result<SessionLife, AppError> {
     use_context().ok_or(AppError::Internal)
