@@ -23,7 +23,7 @@ pub struct ProviderForm {
     pub name: String,
     /// One of `ProviderKind::ALL`.
     pub kind: String,
-    /// Where requests are sent, such as https://api.openai.com.
+    /// Where requests are sent, such as `https://api.openai.com`.
     pub base_url: String,
     /// Empty: no credential is sent.
     pub credential_env: String,
