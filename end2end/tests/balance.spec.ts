@@ -114,7 +114,7 @@ test("an owner sets the organisation's budgets among its settings", async ({ sig
   await expect(page.locator("main .meter")).toHaveCount(2);
   await expect(page.locator("main .meter").first()).toContainText("$0.00 of $500.00 this month");
   await open(key.path);
-  await expect(page.locator(".facts-line")).toContainText("left this month");
+  await expect(page.locator(".facts-line")).toContainText("left today");
 });
 
 demoTest("the demonstration has a balance with something left and a budget that is not used up", async ({ signedIn, page, open }) => {

@@ -24,7 +24,7 @@ test("an owner changes the settings, and the address moves with them", async ({ 
   await page.getByLabel("Key prefix").fill("sk-acme-");
   await page.getByRole("radio", { name: /In their teams/ }).check();
   await Promise.all([page.waitForURL(`${server.url}/acme-labs/settings`), save(page)]);
-  await expect(page.getByRole("status")).toContainText("/acme-labs from now on");
+  await expect(page.getByRole("status")).toContainText("now at /acme-labs");
   await expect(page.getByLabel("Time zone")).toHaveValue("Asia/Tokyo");
   await expect(page.getByRole("radio", { name: /In their teams/ })).toBeChecked();
   expect((await page.goto(`${server.url}/acme/settings`))?.status()).toBe(404);
