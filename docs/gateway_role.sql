@@ -26,9 +26,10 @@ GRANT EXECUTE ON FUNCTION
   keydesk_reserve_v1, keydesk_renew_v1, keydesk_settle_v1, keydesk_release_v1
   TO keydesk_gateway;
 
--- Shown on a key's page: its last use and its rejections.
+-- Shown on a key's page: the last use of the key and of its secrets, and its rejections.
 GRANT SELECT, INSERT, UPDATE ON rejections TO keydesk_gateway;
 GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON keys TO keydesk_gateway;
+GRANT SELECT (id, first_used_at, last_used_at), UPDATE (first_used_at, last_used_at) ON key_secrets TO keydesk_gateway;
 
 -- Only for `keydesk gateway`, which describes a key to its user, lists models and checks the schema's version.
 GRANT SELECT ON models, counters, reservations TO keydesk_gateway;

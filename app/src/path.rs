@@ -96,6 +96,11 @@ impl LocalPath {
         Self(format!("/{org}/keys/{id}/issued"))
     }
 
+    /// `id` is that of a key, as a form sent it.
+    pub fn rotate(org: &str, id: &str) -> Self {
+        Self(format!("/{org}/keys/{id}/rotate"))
+    }
+
     pub fn edit_key(org: &str, id: &KeyId) -> Self {
         Self(format!("/{org}/keys/{id}/edit"))
     }

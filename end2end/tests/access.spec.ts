@@ -120,11 +120,18 @@ for (const state of ["Active", "Disabled", "Revoked", "Expired", "Over budget"])
   });
 }
 
-demoTest("editing and revoking", async ({ page, open, signedIn }) => {
+demoTest("editing, rotating and revoking", async ({ page, open, signedIn }) => {
   await signedIn();
   await open(`${keys}?state=active&sort=used`);
   const href = await page.locator("tbody .row-link").first().getAttribute("href");
   await open(`${href}/edit`);
+  await examine(page);
+  await open(`${href}/rotate`);
+  await examine(page);
+  await page.getByRole("button", { name: "Rotate key" }).click();
+  await page.waitForURL(/\/issued$/);
+  await examine(page);
+  await open(`${href}/rotate`);
   await examine(page);
   await open(`${href}/revoke`);
   await expect(page.locator("main")).toContainText("This key is in use:");

@@ -2,19 +2,22 @@
 
 use keydesk_core::Desk;
 use keydesk_core::domain::audit::{Event, EventKind};
-use keydesk_core::domain::ids::{InvitationId, KeyId, OrgId, PersonId, ProviderId, TeamId};
+use keydesk_core::domain::ids::{InvitationId, KeyId, OrgId, PersonId, ProviderId, SecretId, TeamId};
 use keydesk_core::domain::key::KeySpec;
+use keydesk_core::domain::key_format::PlainSecret;
 use keydesk_core::domain::member::TeamMembership;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::person::{Email, slug_of};
 use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, test_permit};
+use keydesk_core::domain::rotation::SecretEnd;
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::forms::provider::ProviderForm;
 use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::{invitations, keys, providers};
 use keydesk_core::store::people::{self, NewPerson};
+use keydesk_core::store::secrets::{self, NewSecret};
 use keydesk_core::store::teams::{self, NewTeam, NewTeamMember};
 use tokio::sync::OnceCell;
 
@@ -198,6 +201,23 @@ impl TestDesk {
         let event = Event::new(EventKind::KeyCreated, issued.id.as_str(), name);
         tx.save(&permit, event, now).await.unwrap();
         TestKey { id: issued.id, name: name.into(), secret: issued.secret.reveal().to_owned() }
+    }
+
+    /// Gives the key another secret; the one before it works for a day.
+    pub async fn rotate(&self, cast: &Cast, key: &TestKey) {
+        let (desk, now): (&Desk, _) = (self, self.now());
+        let permit = test_permit(&cast.org.id, Action::RotateKey, key.id.as_str());
+        let secret = PlainSecret::mint("sk-desk-", &mut |bytes| desk.random.fill(bytes)).unwrap();
+        let new = NewSecret {
+            id: &SecretId::new(now, desk.id_entropy()),
+            hash: &secret.hash(),
+            prefix: "sk-desk-",
+            last_four: secret.last_four(),
+        };
+        let from = (&self.secret_of(&key.id).await, SecretEnd::At(now.plus_days(1)));
+        let mut tx = desk.db.write().await.unwrap();
+        assert!(secrets::replace(&mut tx, &permit, &key.id, from, &new, now).await.unwrap());
+        tx.save_without_events().await.unwrap();
     }
 
     /// A provider that serves nothing yet.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::submit;
 use keydesk_core::domain::hidden::Hidden;
-use keydesk_core::domain::ids::{OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
+use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::moment::{Moment, Zone};
@@ -211,9 +211,14 @@ impl TestDesk {
         names
     }
 
-    /// The secret's id, as a gateway would have it from admission.
+    /// The current secret's id, as a gateway would have it from admission.
     pub async fn secret_id(&self, issued: &IssuedKey) -> SecretId {
-        let sql = format!("SELECT id FROM key_secrets WHERE key_id = '{}'", issued.id);
+        self.secret_of(&issued.id).await
+    }
+
+    /// The id of the key's current secret.
+    pub async fn secret_of(&self, key: &KeyId) -> SecretId {
+        let sql = format!("SELECT id FROM key_secrets WHERE key_id = '{key}' AND replaced_at IS NULL");
         SecretId::parse(&self.texts(&sql).await[0]).unwrap()
     }
 

@@ -8,6 +8,7 @@ pub mod members;
 pub mod models;
 pub mod orgs;
 pub mod providers;
+pub mod rotation;
 pub mod session;
 pub mod support;
 pub mod teams;

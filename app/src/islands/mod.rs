@@ -1,11 +1,13 @@
 //! What HTML cannot do, in the browser: forms that come back without losing what was typed, copying, keyboard
-//! shortcuts, the palette. One island with no markup of its own listens on the document, so a page needs no wiring and
+//! shortcuts, the palette, parts that stay up to date. One island with no markup of its own listens on the document, so a page needs no wiring and
 //! everything still works where script does not run. Nothing here knows the domain; it stays small on purpose.
 
 #[cfg(feature = "hydrate")]
 mod copy;
 #[cfg(feature = "hydrate")]
 mod forms;
+#[cfg(feature = "hydrate")]
+mod live;
 #[cfg(feature = "hydrate")]
 mod page;
 #[cfg(feature = "hydrate")]
@@ -23,6 +25,7 @@ pub fn Enhancements() -> impl IntoView {
     {
         copy::listen();
         forms::listen();
+        live::keep();
         palette::listen();
         shortcuts::listen();
         summary::listen();

@@ -20,6 +20,7 @@ pub enum Icon {
     Provider,
     Plus,
     Right,
+    Rotate,
     Search,
     Up,
     UpDown,
@@ -56,6 +57,9 @@ impl Icon {
             Icon::Provider => "M2.5 3h11v4h-11zM2.5 9h11v4h-11zM5 5h.1M5 11h.1",
             Icon::Plus => "M8 3v10M3 8h10",
             Icon::Right => "m6 4 4 4-4 4",
+            Icon::Rotate => {
+                "M13 3v3.500H9.500M3 13V9.500h3.500M12.500 6.500A5 5 0 0 0 3.600 5.500M3.500 9.500a5 5 0 0 0 8.900 1"
+            }
             Icon::Search => "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9Zm3.5 8 3 3",
             Icon::Up => "m4 10 4-4 4 4",
             Icon::UpDown => "m5 6 3-3 3 3M5 10l3 3 3-3",

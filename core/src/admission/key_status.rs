@@ -29,6 +29,10 @@ pub struct KeyStatusView {
     pub stopped: Option<Rejection>,
     /// When the key expires; `None` for a key that never expires.
     pub expires_at: Option<Moment>,
+    /// Whether a rotation replaced the presented secret.
+    pub secret_replaced: bool,
+    /// When the presented secret ends, where a rotation has set that.
+    pub secret_expires_at: Option<Moment>,
     /// Names of people who can help with it.
     pub contacts: Vec<String>,
     /// The organisation's time zone, in which budgets reset.
@@ -89,6 +93,8 @@ pub async fn key_status(
         }),
     };
     Ok(KeyStatusView {
+        secret_replaced: context.secret_replaced,
+        secret_expires_at: context.secret_expires_at,
         name: context.key_name,
         last_four: context.last_four,
         org: context.org_name,

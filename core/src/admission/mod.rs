@@ -64,6 +64,8 @@ pub struct AuthContext {
     key: KeyId,
     key_name: String,
     secret: SecretId,
+    secret_replaced: bool,
+    secret_expires_at: Option<Moment>,
     org: OrgId,
     org_name: String,
     team: Option<(TeamId, String)>,
@@ -78,6 +80,8 @@ impl AuthContext {
             key: found.key,
             key_name: found.key_name,
             secret: found.secret,
+            secret_replaced: found.secret_replaced,
+            secret_expires_at: found.secret_expires_at,
             org: found.org,
             org_name: found.org_name,
             team: found.team,
@@ -98,6 +102,14 @@ impl AuthContext {
     /// The secret that the request presented; a rotated key has two.
     pub fn secret(&self) -> &SecretId {
         &self.secret
+    }
+    /// Whether a rotation replaced the presented secret, so that its user should change to the new one.
+    pub fn secret_replaced(&self) -> bool {
+        self.secret_replaced
+    }
+    /// When the presented secret ends, where a rotation has set that.
+    pub fn secret_expires_at(&self) -> Option<Moment> {
+        self.secret_expires_at
     }
     /// The organisation of the key.
     pub fn org(&self) -> &OrgId {

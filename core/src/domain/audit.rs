@@ -93,6 +93,14 @@ kinds! {
     KeyDisabled = "key.disabled";
     /// A disabled key was enabled.
     KeyEnabled = "key.enabled";
+    /// A key got a new secret. The changes name both by their last four characters.
+    KeyRotated = "key.rotated";
+    /// A key's previous secret was ended before its time.
+    SecretEnded = "key.secret_ended";
+    /// A key's previous secret got another end.
+    SecretExtended = "key.secret_extended";
+    /// A key's previous secret became the current one again, and the new one was ended.
+    RotationUndone = "key.rotation_undone";
     /// A key was revoked for good.
     KeyRevoked = "key.revoked";
     /// The owner of a key left, and an admin lets it run until it expires.

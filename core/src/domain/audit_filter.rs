@@ -67,9 +67,16 @@ impl Group {
     pub fn of(kind: EventKind) -> Group {
         use EventKind as K;
         match kind {
-            K::KeyCreated | K::KeyEdited | K::KeyDisabled | K::KeyEnabled | K::KeyRevoked | K::KeyKept => {
-                Group::Keys
-            }
+            K::KeyCreated
+            | K::KeyEdited
+            | K::KeyRotated
+            | K::SecretEnded
+            | K::SecretExtended
+            | K::RotationUndone
+            | K::KeyDisabled
+            | K::KeyEnabled
+            | K::KeyRevoked
+            | K::KeyKept => Group::Keys,
             K::TeamCreated
             | K::TeamEdited
             | K::TeamArchived

@@ -9,6 +9,7 @@ pub mod model;
 pub mod org;
 pub mod parts;
 pub mod provider;
+pub mod rotation;
 pub mod settings;
 pub mod team;
 pub mod team_people;

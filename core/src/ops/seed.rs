@@ -21,7 +21,7 @@ use crate::store::bulk::{self, SeedKey};
 use crate::store::people::{self, NewPerson};
 use crate::store::spend::Usage;
 use crate::store::teams::{self, NewTeamMember};
-use crate::store::{admission, keys, members, meter};
+use crate::store::{admission, keys, members, meter, secrets};
 
 /// A new person.
 pub struct SeedPerson<'a> {
@@ -167,14 +167,17 @@ pub async fn edit_key(
 /// `Store` when the database cannot be written.
 pub async fn record_usage(desk: &Desk, zone: &Zone, requests: &[Usage]) -> Result<(), OpError> {
     let mut tx = desk.db.write().await?;
-    let mut last_used: HashMap<&KeyId, Moment> = HashMap::new();
+    let mut used: HashMap<(&KeyId, &SecretId), (Moment, Moment)> = HashMap::new();
     for usage in requests {
         meter::record(&mut tx, usage, zone).await?;
-        let last = last_used.entry(&usage.key).or_insert(usage.started_at);
-        *last = usage.started_at.max(*last);
+        let at = usage.started_at;
+        let (first, last) = used.entry((&usage.key, &usage.secret)).or_insert((at, at));
+        (*first, *last) = (at.min(*first), at.max(*last));
     }
-    let last_used: Vec<_> = last_used.into_iter().map(|(key, at)| (key.clone(), at)).collect();
-    keys::touch(&mut tx, &last_used).await?;
+    for ((key, secret), (first, last)) in used {
+        keys::touch(&mut tx, key, last).await?;
+        secrets::touch(&mut tx, secret, first, last).await?;
+    }
     Ok(tx.save_unaudited(Unaudited::Usage).await?)
 }
 

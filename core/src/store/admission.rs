@@ -12,7 +12,7 @@ use crate::domain::scope::ModelScope;
 statements! {
     BY_SECRET = "SELECT secret_id, secret_expires_at, last_four, key_id, key_name, status, status_at, expires_at, addresses,
             org_id, org_name, org_zone, org_suspended_at, team_id, team_name, team_archived_at,
-            key_scope, key_patterns, team_scope, team_patterns, org_scope, org_patterns
+            key_scope, key_patterns, team_scope, team_patterns, org_scope, org_patterns, secret_replaced_at
         FROM gateway_keys_v1 WHERE hash = $1";
     ZONE_OF_SECRET = "SELECT org_zone FROM gateway_keys_v1 WHERE secret_id = $1";
     CONTACTS = "SELECT role, name FROM gateway_contacts_v1 WHERE key_id = $1 ORDER BY role DESC, name LIMIT 20";
@@ -22,8 +22,10 @@ statements! {
 pub struct PresentedKey {
     /// The secret's id.
     pub secret: SecretId,
-    /// When a rotated secret stops working; `None` for the current one.
+    /// When a replaced secret ends; `None` for the current one, and while the end depends on its first use.
     pub secret_expires_at: Option<Moment>,
+    /// Whether a rotation replaced the secret.
+    pub secret_replaced: bool,
     /// The last four characters of the presented secret.
     pub last_four: String,
     /// The key's id.
@@ -78,6 +80,7 @@ struct Row {
     team_patterns: Option<String>,
     org_scope: String,
     org_patterns: Option<String>,
+    secret_replaced_at: Option<i64>,
 }
 
 /// The key of a secret; `None` when the secret is unknown.
@@ -125,6 +128,7 @@ fn read(row: Row) -> Result<PresentedKey, StoreError> {
     Ok(PresentedKey {
         secret: SecretId::parse(&row.secret_id).ok_or(unreadable("key_secrets.id"))?,
         secret_expires_at: row.secret_expires_at.map(Moment::from_ms),
+        secret_replaced: row.secret_replaced_at.is_some(),
         last_four: row.last_four,
         key: KeyId::parse(&row.key_id).ok_or(unreadable("keys.id"))?,
         key_name: row.key_name,

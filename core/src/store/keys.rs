@@ -3,6 +3,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
+use super::secrets::end_of_secret;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::addresses::AllowList;
 use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
@@ -58,7 +59,7 @@ statements! {
     /// Also without those that the job has yet to mark as expired: they no longer keep a member from a new key.
     LIVE_OF_OWNER = concat!("SELECT COUNT(*) FROM keys k WHERE k.owner_id = $1 AND k.org_id = $2 AND ", is_live!(),
         " AND (k.expires_at IS NULL OR k.expires_at > $3)");
-    BY_HASH = "SELECT key_id, expires_at FROM key_secrets WHERE hash = $1 AND org_id = $2";
+    BY_HASH = concat!("SELECT s.key_id, ", end_of_secret!(), " FROM key_secrets s WHERE s.hash = $1 AND s.org_id = $2");
     TOUCH = "UPDATE keys SET last_used_at = $2 WHERE id = $1 AND COALESCE(last_used_at, 0) < $2";
 }
 
@@ -539,10 +540,8 @@ pub async fn expire_due(tx: &mut Tx, now: Moment) -> Result<u64, StoreError> {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn touch(tx: &mut Tx, used: &[(KeyId, Moment)]) -> Result<(), StoreError> {
-    for (id, at) in used {
-        changed!(&mut *tx, sqlx::query(TOUCH).bind(id.as_str()).bind(at.ms()))?;
-    }
+pub async fn touch(tx: &mut Tx, id: &KeyId, at: Moment) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(TOUCH).bind(id.as_str()).bind(at.ms()))?;
     Ok(())
 }
 

@@ -29,6 +29,7 @@ mod permit;
 pub mod providers;
 pub mod rejections;
 pub mod second_factor;
+pub mod secrets;
 pub mod sessions;
 pub mod spend;
 pub mod support;
@@ -237,6 +238,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         providers::ALL,
         rejections::ALL,
         second_factor::ALL,
+        secrets::ALL,
         sessions::ALL,
         spend::ALL,
         teams::ALL,

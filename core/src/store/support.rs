@@ -1,6 +1,7 @@
 //! Look-ups across organisations, for support alone: the only reads of keys here that name no organisation. Who may ask
 //! is decided in `ops::support`, which also tells each organisation.
 
+use super::secrets::end_of_secret;
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::KeyId;
 use crate::domain::key_format::SecretHash;
@@ -14,11 +15,11 @@ const MAX_ORGS: i64 = 50;
 statements! {
     KEY_ANYWHERE = "SELECT o.slug, k.id, k.name, k.last_four, CAST(NULL AS BIGINT) AS expires_at
         FROM keys k JOIN orgs o ON o.id = k.org_id WHERE k.id = $1";
-    KEY_OF_HASH = "SELECT o.slug, k.id, k.name, s.last_four, s.expires_at
-        FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id WHERE s.hash = $1";
-    KEYS_ENDING = "SELECT o.slug, k.id, k.name, s.last_four, s.expires_at
+    KEY_OF_HASH = concat!("SELECT o.slug, k.id, k.name, s.last_four, ", end_of_secret!(), " AS expires_at
+        FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id WHERE s.hash = $1");
+    KEYS_ENDING = concat!("SELECT o.slug, k.id, k.name, s.last_four, ", end_of_secret!(), " AS expires_at
         FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id
-        WHERE s.last_four = $1 ORDER BY k.seq DESC LIMIT $2";
+        WHERE s.last_four = $1 ORDER BY k.seq DESC LIMIT $2");
     ORGS_NAMED = "SELECT slug, name, suspended_at FROM orgs
         WHERE name_folded LIKE $1 ESCAPE '\\' OR slug LIKE $1 ESCAPE '\\' ORDER BY name_folded, slug LIMIT $2";
 }

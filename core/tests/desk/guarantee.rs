@@ -116,6 +116,7 @@ const NEED_NO_PERMIT: &[&str] = &[
     "rejections::sweep",
     "second_factor::prepare",
     "second_factor::use_step",
+    "secrets::touch",
     "sessions::end",
     "sessions::insert",
     "sessions::mark_reauthenticated",

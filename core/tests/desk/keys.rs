@@ -53,7 +53,7 @@ async fn save_again(desk: &TestDesk, at: &At, issued: &IssuedKey, conflict: Box<
 
 async fn use_now(desk: &TestDesk, issued: &IssuedKey) {
     let used = LastUsed::default();
-    used.note(&issued.id, desk.now());
+    used.note(&issued.id, &desk.secret_id(issued).await, desk.now());
     used.flush(&desk.db).await.unwrap();
 }
 

@@ -19,6 +19,7 @@ mod people;
 mod plans;
 mod providers;
 mod rejections;
+mod rotation;
 mod schema;
 mod second_factor;
 mod spend;

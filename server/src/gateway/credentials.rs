@@ -12,6 +12,7 @@ use keydesk_core::admission::{self, AdmissionError, AuthContext, KnownKey, Prese
 use keydesk_core::domain::gate::Rejection;
 
 use super::protocol::{ApiError, ClientContext};
+use super::replaced_secret;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
@@ -28,7 +29,8 @@ impl FromRequestParts<AppState> for Authenticated {
         let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
         match admission::authenticate(&state.desk, &presented(parts), address).await {
             Ok(context) => {
-                state.last_used.note(context.key(), state.desk.now());
+                state.last_used.note(context.key(), context.secret(), state.desk.now());
+                replaced_secret::note(parts, &context);
                 Ok(Self(context))
             }
             Err(AdmissionError::Rejected(rejection, key)) => {

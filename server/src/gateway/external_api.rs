@@ -112,7 +112,7 @@ pub async fn authorize(
     let desk = &state.desk;
     let context =
         admission::authenticate(desk, &presented(&parts), wanted.address).await.map_err(rejected)?;
-    state.last_used.note(context.key(), desk.now());
+    state.last_used.note(context.key(), context.secret(), desk.now());
     if looks_like_secret(&wanted.model) {
         return Err(client.model_not_found("There is no model with this name."));
     }

@@ -14,7 +14,7 @@ use super::credentials::{from_query, note_rejection_at, presented};
 use super::external_api::request_id;
 use super::forward::user_agent;
 use super::protocol::{ApiError, ClientContext, Protocol};
-use super::rate_limit_headers;
+use super::{rate_limit_headers, replaced_secret};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
@@ -57,7 +57,8 @@ async fn admit(
     let mut sent = presented(parts);
     from_query(&mut sent, query);
     let context = admission::authenticate(desk, &sent, address).await.map_err(rejected)?;
-    state.last_used.note(context.key(), desk.now());
+    state.last_used.note(context.key(), context.secret(), desk.now());
+    replaced_secret::note(parts, &context);
     let named = parts.headers.get(MODEL).map(|model| String::from_utf8_lossy(model.as_bytes()).into_owned());
     let model = named.unwrap_or_else(|| NO_MODEL.into());
     if looks_like_secret(&model) {

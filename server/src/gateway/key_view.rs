@@ -47,6 +47,10 @@ fn shape(status: &KeyStatusView, base_url: &str) -> Value {
         shown.insert("hint".into(), json!(format!("sk-…{}", status.last_four)));
         shown.insert("organisation".into(), json!(status.org));
         shown.insert("team".into(), json!(status.team));
+        if status.secret_replaced {
+            shown.insert("warning".into(), json!(warning(status)));
+            shown.insert("secret_expires_at".into(), json!(status.secret_expires_at.map(Moment::rfc3339)));
+        }
         shown.insert("expires_at".into(), json!(status.expires_at.map(Moment::rfc3339)));
         shown.insert("time_zone".into(), json!(status.zone.name()));
         shown.insert("limits".into(), live.limits.iter().map(limit).collect());
@@ -54,6 +58,15 @@ fn shape(status: &KeyStatusView, base_url: &str) -> Value {
         shown.insert("spent".into(), spent(live));
     }
     shown
+}
+
+/// For a program whose secret a rotation replaced.
+fn warning(status: &KeyStatusView) -> String {
+    let ends = match status.secret_expires_at {
+        Some(at) => format!("It stops working on {}.", at.exact(&status.zone)),
+        None => "It stops working after the new secret is used.".to_owned(),
+    };
+    format!("A rotation replaced this secret. {ends} Change to the new one.")
 }
 
 fn since(rejection: &Rejection) -> Option<Moment> {

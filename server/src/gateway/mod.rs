@@ -21,6 +21,7 @@ mod parsed_request;
 mod protocol;
 mod rate_limit_headers;
 mod relay;
+mod replaced_secret;
 mod reservation_guard;
 pub mod runtime;
 mod sse;
@@ -70,6 +71,7 @@ pub fn routes() -> Router<AppState> {
         .route("/v1beta", unknown_path())
         .route("/v1beta/", unknown_path())
         .route("/v1beta/{*rest}", unknown_path())
+        .layer(axum::middleware::from_fn(replaced_secret::announce))
 }
 
 /// Replaces `routes` where the gateway has a port of its own.

@@ -70,6 +70,8 @@ GET  /{org}/keys/{id}/edit            303   200   200   200   404   403   404   
      id=<key>
 GET  /{org}/keys/{id}/revoke          303   200   200   200   404   200   404   403   404   404
      id=<key>
+GET  /{org}/keys/{id}/rotate          303   200   200   200   404   200   404   403   404   404
+     id=<key>
 GET  /invite/{token}                  404   404   404   404   404   404   404   404   404   404
      token=0123456789abcdef
 GET  /{org}/members                   303   200   200   200   200   403   403   200   404   404
@@ -109,6 +111,14 @@ POST keys/enable                      401   200   200   200   404   403   404   
      org=<org> & id=<disabled key>
 POST keys/revoke                      401   200   200   200   404   200   404   403   404   404
      org=<org> & id=<key> & name=<key name>
+POST keys/rotate                      401   200   200   200   404   200   404   403   404   404
+     org=<org> & id=<key> & from=<secret> & grace.mode=24
+POST keys/end-secret                  401   200   200   200   404   200   404   403   404   404
+     org=<org> & id=<key> & secret=<previous secret>
+POST keys/extend-secret               401   200   200   200   404   200   404   403   404   404
+     org=<org> & id=<key> & secret=<previous secret> & grace.mode=168
+POST keys/undo-rotation               401   200   200   200   404   200   404   403   404   404
+     org=<org> & id=<key> & secret=<previous secret>
 POST keys/search                      401   200   200   200   200   200   200   200   404   404
      org=<org> & q=<key> & rest=
 POST keys/find                        401   200   200   200   200   200   200   200   404   404
@@ -257,6 +267,8 @@ impl Given {
             ("key", key.id.to_string()),
             ("disabled key", key.id.to_string()),
             ("key name", key.name.clone()),
+            ("secret", "sec_00000000000000000000000000000000".to_owned()),
+            ("previous secret", "sec_00000000000000000000000000000000".to_owned()),
             ("key form", serde_json::to_string(&key_form).unwrap()),
             ("key owner", cast.id(Who::KeyOwner).to_string()),
             ("member", cast.id(Who::Member).to_string()),
@@ -370,6 +382,13 @@ pub async fn probe(app: &TestApp, cast: &Cast, row: &Row, n: usize, reset: &str)
     }
     if uses("disabled key") {
         app.execute(&format!("UPDATE keys SET status = 'disabled' WHERE id = '{}'", key.id)).await;
+    }
+    if uses("secret") {
+        given.set("secret", app.secret_of(&key.id).await);
+    }
+    if uses("previous secret") {
+        given.set("previous secret", app.secret_of(&key.id).await);
+        app.rotate(cast, &key).await;
     }
     if uses("suspended org") {
         app.execute("UPDATE orgs SET suspended_at = 1 WHERE slug = 'acme'").await;

@@ -83,10 +83,14 @@ fn sign(kind: EventKind) -> Icon {
         K::OrgCreated | K::KeyCreated | K::TeamCreated | K::TeamPersonAdded | K::MemberInvited => Icon::Plus,
         K::BalanceCredited | K::ProviderAdded | K::ModelAdded => Icon::Plus,
         K::ProviderRetired | K::ModelRetired => Icon::Ban,
-        K::OrgSuspended | K::KeyRevoked | K::TeamArchived | K::MemberRemoved | K::InvitationWithdrawn => {
-            Icon::Ban
-        }
+        K::OrgSuspended
+        | K::KeyRevoked
+        | K::SecretEnded
+        | K::TeamArchived
+        | K::MemberRemoved
+        | K::InvitationWithdrawn => Icon::Ban,
         K::KeyDisabled | K::MemberDisabled => Icon::Pause,
+        K::KeyRotated | K::SecretExtended | K::RotationUndone => Icon::Rotate,
         K::OrgResumed | K::KeyEnabled | K::KeyKept | K::TeamRestored | K::MemberEnabled => Icon::Play,
         K::OrgEdited
         | K::ProviderEdited

@@ -30,10 +30,12 @@ pub fn IssuedPage() -> impl IntoView {
         }
         let secret = issued.filter(|issued| issued.key_id == key.id.as_str()).map(|issued| issued.secret);
         let key_page = LocalPath::key(&org.slug, &key.id);
+        let rotating = view.secrets.previous.is_some();
+        let next = if rotating { LocalPath::rotate(&org.slug, key.id.as_str()) } else { key_page.clone() };
         let (heading, body) = match secret {
             Some(secret) => {
                 let models = keys::first_models(&desk, key).await?;
-                let advice = " Store it where the app reads its secrets. If it is lost, create another key and revoke this one.";
+                let advice = " Store it where the app reads its secrets. If it is lost, rotate the key.";
                 let body = view! {
                     <div class="stack roomy" data-once>
                         {shown_once("The key", "Copy key", secret.clone(), advice.into())}
@@ -43,11 +45,18 @@ pub fn IssuedPage() -> impl IntoView {
                             {tabs(snippets(&gateway_url(), &secret, &models))}
                         </section>
                         <div class="actions">
-                            <a class="btn" href=key_page.clone()>"I have stored it"</a>
+                            <a class="btn" href=next>"I have stored it"</a>
                         </div>
                     </div>
                 };
-                (format!("{} is ready", key.name), body.into_any())
+                (
+                    if rotating {
+                        format!("New secret of {}", key.name)
+                    } else {
+                        format!("{} is ready", key.name)
+                    },
+                    body.into_any(),
+                )
             }
             None => {
                 let body = view! {
@@ -56,17 +65,17 @@ pub fn IssuedPage() -> impl IntoView {
                             <code>{hint(&key.last_four)}</code>
                         </div>
                         <p>
-                            "The key was shown once, when it was created, and is not stored. If you did not copy it, create another key and revoke this one."
+                            "The key was shown once, when it was created, and is not stored. If you did not copy it, rotate the key."
                         </p>
                         <div class="actions">
-                            <a class="btn" href=key_page.clone()>"Go to the key"</a>
+                            <a class="btn" href=next>{if rotating { "Go to the rotation" } else { "Go to the key" }}</a>
                         </div>
                     </div>
                 };
                 (key.name.clone(), body.into_any())
             }
         };
-        Ok(Page::new("Key created", Width::Mid)
+        Ok(Page::new(if rotating { "Key rotated" } else { "Key created" }, Width::Mid)
             .crumb(LocalPath::keys(&org.slug), "Keys")
             .heading(heading)
             .path(key_page)

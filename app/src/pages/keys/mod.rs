@@ -1,15 +1,17 @@
-//! Keys: the list, the forms, the page that shows a secret once, one key, the confirmation before a revocation.
+//! Keys: the list, the forms, the page that shows a secret once, one key, its rotation, the confirmation before a revocation.
 
 mod form;
 mod issued;
 mod list;
 mod revoke;
+mod rotate;
 mod show;
 
 pub use form::{EditKeyPage, NewKeyPage};
 pub use issued::IssuedPage;
 pub use list::KeysPage;
 pub use revoke::RevokeKeyPage;
+pub use rotate::RotateKeyPage;
 pub use show::KeyPage;
 
 use keydesk_core::domain::key::Key;

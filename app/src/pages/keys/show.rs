@@ -8,6 +8,7 @@ use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
+use keydesk_core::domain::rotation::{KeySecrets, SecretEnd};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeyView, REFUSED_DAYS};
@@ -52,7 +53,7 @@ pub fn KeyPage() -> impl IntoView {
                     {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {rejections_card(&view)}
                     {history_card(&view)}
                 </div>
-                {about_card(key, now, zone)}
+                {about_card(key, &view.secrets, now, zone)}
             </div>
         };
         Ok(Page::new(key.name.clone(), Width::Wide)
@@ -136,6 +137,15 @@ fn actions(view: &KeyView) -> AnyView {
             </a>
         }
     });
+    let rotate = (live && may(Action::RotateKey)).then(|| {
+        let words = if view.secrets.previous.is_some() { "Rotation" } else { "Rotate" };
+        view! {
+            <a class="btn" href=format!("{base}/rotate")>
+                {icon(Icon::Rotate)}
+                {words}
+            </a>
+        }
+    });
     let disable = (live && key.status == Status::Active && may(Action::DisableKey))
         .then(|| post("/api/keys/disable", Icon::Pause, "Disable"));
     let enable = (live && key.status == Status::Disabled && may(Action::EnableKey))
@@ -148,7 +158,7 @@ fn actions(view: &KeyView) -> AnyView {
             </a>
         }
     });
-    view! { <div class="actions">{edit} {disable} {enable} {revoke}</div> }.into_any()
+    view! { <div class="actions">{edit} {rotate} {disable} {enable} {revoke}</div> }.into_any()
 }
 
 fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl IntoView + use<> {
@@ -273,7 +283,7 @@ fn history_card(view: &KeyView) -> impl IntoView + use<> {
     }
 }
 
-fn about_card(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+fn about_card(key: &Key, secrets: &KeySecrets, now: Moment, zone: &Zone) -> impl IntoView + use<> {
     let list = |entries: Vec<String>| {
         view! { <ul>{entries.into_iter().map(|entry| view! { <li><code>{entry}</code></li> }).collect_view()}</ul> }
             .into_any()
@@ -293,6 +303,16 @@ fn about_card(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
     };
     let used = key.last_used_at.map_or_else(|| "Never".into_any(), |at| when::ago(at, now, zone).into_any());
     let expires = key.expires_at.map_or_else(|| "Never".into_any(), |at| when::date(at, zone).into_any());
+    let current = &secrets.current;
+    let rotated = (current.created_at > key.created_at)
+        .then(|| fact("Rotated", when::ago(current.created_at, now, zone)));
+    let previous = secrets.previous.as_ref().map(|previous| {
+        let end = match previous.end {
+            Some(SecretEnd::At(at)) => view! { " until " {when::date(at, zone)} }.into_any(),
+            _ => ().into_any(),
+        };
+        fact("Previous secret", view! { <span class="hint">{previous.hint()}</span> " works" {end} })
+    });
     let secret = view! { <span class="hint">{format!("{}…{}", key.prefix, key.last_four)}</span> };
     view! {
         <aside class="card" aria-label="About this key">
@@ -301,7 +321,7 @@ fn about_card(key: &Key, now: Moment, zone: &Zone) -> impl IntoView + use<> {
             </header>
             <dl class="facts">
                 {fact("State", status_reason(key, now, zone))} {note}
-                {fact("ID", view! { <code>{key.id.to_string()}</code> })} {fact("Key", secret)}
+                {fact("ID", view! { <code>{key.id.to_string()}</code> })} {fact("Key", secret)} {rotated} {previous}
                 {fact("Team", team)} {fact("Owner", key.owner.name.clone())}
                 {fact("Created", created)} {fact("Last used", used)} {fact("Expires", expires)}
                 {fact("Models", models)} {fact("IP addresses", addresses)}

@@ -17,6 +17,8 @@ pub enum Action {
     DisableKey,
     /// Put a disabled key back in use.
     EnableKey,
+    /// Give a key a new secret; end, extend or take back its previous one.
+    RotateKey,
     /// Take a key out of use for good.
     RevokeKey,
     /// List the teams that the caller may see.
@@ -131,6 +133,7 @@ impl Action {
             Action::EditKey => &[E::KeyEdited, E::KeyKept],
             Action::DisableKey => &[E::KeyDisabled],
             Action::EnableKey => &[E::KeyEnabled],
+            Action::RotateKey => &[E::KeyRotated, E::SecretEnded, E::SecretExtended, E::RotationUndone],
             Action::RevokeKey => &[E::KeyRevoked],
             Action::CreateTeam => &[E::TeamCreated],
             Action::EditTeam => &[E::TeamEdited],
@@ -192,7 +195,7 @@ impl Action {
             A::SeeSettings | A::SeeAudit | A::ExportAudit | A::AccessAsSupport => true,
             A::SuspendOrg | A::ResumeOrg | A::OwnAccount | A::ResetPassword => true,
             A::SeeBalance | A::ChangeBalance => true,
-            A::CreateKey | A::EditKey | A::EnableKey => false,
+            A::CreateKey | A::EditKey | A::EnableKey | A::RotateKey => false,
             A::CreateTeam | A::EditTeam | A::ArchiveTeam | A::ManageTeamPeople => false,
             A::Invite | A::Join | A::ChangeRole | A::EnableMember | A::EditSettings => false,
             A::CreateOrg | A::SetUp => false,

@@ -166,9 +166,12 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         Action::ListKeys | Action::SeeKey | Action::ListTeams | Action::SeeTeam | Action::SeeMember => {
             (in_org || principal.platform() == PlatformRole::Support) && sees(principal, action, on)
         }
-        Action::CreateKey | Action::EditKey | Action::EnableKey | Action::DisableKey | Action::RevokeKey => {
-            in_org && allows_key(principal, action, on)
-        }
+        Action::CreateKey
+        | Action::EditKey
+        | Action::RotateKey
+        | Action::EnableKey
+        | Action::DisableKey
+        | Action::RevokeKey => in_org && allows_key(principal, action, on),
         Action::CreateTeam | Action::EditTeam | Action::ArchiveTeam => principal.runs_org(),
         // A team admin looks after the team's people, and never after an owner or an admin.
         Action::ManageTeamPeople => {
@@ -237,7 +240,8 @@ fn allows_key(principal: &Principal, action: Action, on: On<'_>) -> bool {
                         (_, Some(team)) => principal.member_of().contains(team),
                     }
         }
-        // Raising one's own limits is not a member's business; taking one's own key out of use always is.
+        // Raising one's own limits is not a member's business; taking one's own key out of use or giving it a new secret
+        // always is.
         Action::EditKey | Action::EnableKey => in_my_team,
         _ => in_my_team || own,
     }

@@ -56,6 +56,7 @@ fn action_named(words: &str) -> Action {
         "see keys" => Action::SeeKey,
         "create keys" => Action::CreateKey,
         "edit keys, move them" => Action::EditKey,
+        "rotate keys" => Action::RotateKey,
         "enable keys" => Action::EnableKey,
         "disable keys" => Action::DisableKey,
         "revoke keys" => Action::RevokeKey,
@@ -117,6 +118,7 @@ fn the_rules_are_what_the_table_in_the_docs_says() {
                     Action::SeeKey
                     | Action::CreateKey
                     | Action::EditKey
+                    | Action::RotateKey
                     | Action::EnableKey
                     | Action::DisableKey
                     | Action::RevokeKey => On::Key(KeyFacts { id: None, team: Some(&place), owner: &who }),

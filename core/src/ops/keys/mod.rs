@@ -5,6 +5,7 @@ mod edit;
 mod first;
 mod list;
 mod place;
+mod rotate;
 mod show;
 mod status;
 
@@ -13,6 +14,7 @@ pub use edit::{edit, edit_form};
 pub use first::{FirstModels, first_models};
 pub use list::{Found, KeysView, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
+pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};
 pub use show::{KeyView, REFUSED_DAYS, show};
 pub use status::{RevokeView, disable, enable, revoke, revoke_form};
 

@@ -10,7 +10,8 @@ use crate::domain::audit::PastEvent;
 use crate::domain::gate::RecentRejection;
 use crate::domain::key::Key;
 use crate::domain::moment::Moment;
-use crate::store::{audit, rejections};
+use crate::domain::rotation::KeySecrets;
+use crate::store::{audit, rejections, secrets};
 
 const MAX_HISTORY: i64 = 50;
 /// How many days back the page of a key lists rejections.
@@ -26,6 +27,8 @@ pub struct KeyView {
     pub key: Key,
     /// What it spent in each of the last 30 days and in all.
     pub spend: KeySpend,
+    /// Its secrets that work.
+    pub secrets: KeySecrets,
     /// The key's audit events, newest first, up to 50.
     pub history: Vec<PastEvent>,
     /// Requests that were refused in the last week, the newest first.
@@ -48,8 +51,9 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let week = now.plus_days(-REFUSED_DAYS);
     let refused = rejections::of_key(&mut read, &context.org.id, &key.id, week, MAX_REFUSED).await?;
     let refused = RecentRejection::grouped(refused);
+    let secrets = secrets::of_key(&mut read, &context.org.id, &key.id, now).await?;
     drop(read);
     record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
         .await?;
-    Ok(KeyView { context, key, spend, history, refused, now })
+    Ok(KeyView { context, key, spend, secrets, history, refused, now })
 }

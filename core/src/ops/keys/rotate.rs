@@ -1,0 +1,222 @@
+//! Rotation: a new secret for a key that keeps everything else, and the end of the one before it.
+
+use super::super::OpError;
+use super::super::access::{Caller, OrgContext, open_org};
+use super::create::IssuedKey;
+use super::{find_seen, must_live};
+use crate::Desk;
+use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
+use crate::domain::ids::SecretId;
+use crate::domain::key::Key;
+use crate::domain::key_format::{PlainSecret, hint};
+use crate::domain::moment::Moment;
+use crate::domain::policy::{Action, On, Permit};
+use crate::domain::rotation::{GracePeriod, HOUR_MS, KeySecret, KeySecrets, SecretEnd};
+use crate::store::Tx;
+use crate::store::secrets::{self, NewSecret};
+
+/// What the page of a rotation is drawn from.
+pub struct RotationView {
+    /// The organisation, as the caller sees it.
+    pub context: OrgContext,
+    /// The key, with its budgets and spend.
+    pub key: Key,
+    /// Its secrets that work.
+    pub secrets: KeySecrets,
+    /// When it was read.
+    pub now: Moment,
+}
+
+/// A key and its secrets, for who may rotate it.
+///
+/// # Errors
+/// `Forbidden` for who may not; `Conflict` when the key is revoked or expired.
+pub async fn rotation(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<RotationView, OpError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let key = find_seen(&mut read, &context, id, now).await?;
+    context.permit(Action::RotateKey, On::Key(key.facts()))?;
+    must_live(&key, now)?;
+    let secrets = secrets::of_key(&mut read, &context.org.id, &key.id, now).await?;
+    Ok(RotationView { context, key, secrets, now })
+}
+
+/// A key that is about to be changed, with what a change needs.
+struct Rotating {
+    context: OrgContext,
+    permit: Permit,
+    key: Key,
+    secrets: KeySecrets,
+    now: Moment,
+}
+
+async fn open(desk: &Desk, tx: &mut Tx, caller: &Caller, org: &str, id: &str) -> Result<Rotating, OpError> {
+    let now = desk.now();
+    let context = open_org(tx, caller, org).await?;
+    let key = find_seen(tx, &context, id, now).await?;
+    let permit = context.permit(Action::RotateKey, On::Key(key.facts()))?;
+    must_live(&key, now)?;
+    let secrets = secrets::of_key(tx, &context.org.id, &key.id, now).await?;
+    Ok(Rotating { context, permit, key, secrets, now })
+}
+
+/// Gives the key a new secret. `from` is the id of the secret that the caller saw as the current one: a second click or a
+/// second person makes no third. While a previous secret works, only a current one that no request used is replaced, and
+/// it ends immediately; the previous one then keeps its end.
+///
+/// # Errors
+/// `Invalid` on the field `grace`; `Conflict` when the key was rotated meanwhile, or two secrets are in use;
+/// `ReauthRequired` for another person's key.
+pub async fn rotate(
+    desk: &Desk,
+    caller: &Caller,
+    (org, id): (&str, &str),
+    from: &str,
+    grace: GracePeriod,
+) -> Result<IssuedKey, OpError> {
+    let mut tx = desk.db.write().await?;
+    let Rotating { context, permit, key, secrets, now } = open(desk, &mut tx, caller, org, id).await?;
+    if key.owner.id != caller.person.id {
+        caller.require_recent_auth(now)?;
+    }
+    if secrets.current.id.as_str() != from {
+        return Err(OpError::Conflict(rotated_meanwhile(&key.name)));
+    }
+    if let Some(previous) = secrets.previous.as_ref().filter(|_| !secrets.may_rotate()) {
+        return Err(OpError::Conflict(format!(
+            "Two secrets of {} are in use. End the previous one, {}, before you rotate the key again.",
+            key.name,
+            previous.hint()
+        )));
+    }
+    let end = match secrets.previous {
+        Some(_) => SecretEnd::At(now),
+        None => {
+            grace.resolve(now, &context.org.zone).map_err(|error| OpError::say("grace", error.to_string()))?
+        }
+    };
+    let secret = PlainSecret::mint(&context.org.key_prefix, &mut |bytes| desk.random.fill(bytes))
+        .map_err(|problem| OpError::Conflict(problem.to_string()))?;
+    let new = NewSecret {
+        id: &SecretId::new(now, desk.id_entropy()),
+        hash: &secret.hash(),
+        prefix: &context.org.key_prefix,
+        last_four: secret.last_four(),
+    };
+    if !secrets::replace(&mut tx, &permit, &key.id, (&secrets.current.id, end), &new, now).await? {
+        return Err(OpError::Conflict(rotated_meanwhile(&key.name)));
+    }
+    let changes = [
+        Change::replaced("secret", secrets.current.hint(), hint(secret.last_four())),
+        Change::added("secret_end", end_value(end)),
+    ];
+    let event = Event::new(EventKind::KeyRotated, key.id.as_str(), &key.name).with(changes);
+    tx.save(&permit, event, now).await?;
+    Ok(IssuedKey { id: key.id, secret })
+}
+
+fn rotated_meanwhile(name: &str) -> String {
+    format!("The key {name} was rotated in the meantime. This is its state now.")
+}
+
+fn end_value(end: SecretEnd) -> ChangeValue {
+    match end {
+        SecretEnd::At(at) => ChangeValue::Expiry(Some(at)),
+        SecretEnd::AfterFirstUse(ms) => {
+            let hours = ms / HOUR_MS;
+            let unit = if hours == 1 { "hour" } else { "hours" };
+            format!("{hours} {unit} after the first use of the new secret").into()
+        }
+    }
+}
+
+/// Ends the previous secret now. Returns the key's name.
+///
+/// # Errors
+/// `Conflict` when it does not work any more.
+pub async fn end_previous(
+    desk: &Desk,
+    caller: &Caller,
+    (org, id): (&str, &str),
+    secret: &str,
+) -> Result<String, OpError> {
+    let mut tx = desk.db.write().await?;
+    let rotating = open(desk, &mut tx, caller, org, id).await?;
+    let previous = previous_of(&rotating, secret)?;
+    let (end, kind) = (SecretEnd::At(rotating.now), EventKind::SecretEnded);
+    write_end(tx, &rotating, previous, end, kind).await
+}
+
+/// Gives the previous secret another end. Returns the key's name.
+///
+/// # Errors
+/// `Invalid` on the field `grace`; `Conflict` when it does not work any more.
+pub async fn set_previous_end(
+    desk: &Desk,
+    caller: &Caller,
+    (org, id): (&str, &str),
+    secret: &str,
+    grace: GracePeriod,
+) -> Result<String, OpError> {
+    let mut tx = desk.db.write().await?;
+    let rotating = open(desk, &mut tx, caller, org, id).await?;
+    let previous = previous_of(&rotating, secret)?;
+    if matches!(grace, GracePeriod::HoursAfterFirstUse(_)) && rotating.secrets.current.is_used() {
+        return Err(OpError::say("grace", "The new secret is in use already. Choose another end."));
+    }
+    let end = grace.resolve(rotating.now, &rotating.context.org.zone);
+    let end = end.map_err(|error| OpError::say("grace", error.to_string()))?;
+    write_end(tx, &rotating, previous, end, EventKind::SecretExtended).await
+}
+
+async fn write_end(
+    mut tx: Tx,
+    rotating: &Rotating,
+    previous: &KeySecret,
+    end: SecretEnd,
+    kind: EventKind,
+) -> Result<String, OpError> {
+    let Rotating { permit, key, now, .. } = rotating;
+    if !secrets::set_end(&mut tx, permit, &key.id, &previous.id, end, *now).await? {
+        return Err(OpError::Conflict(no_previous(&key.name)));
+    }
+    let changes = [Change::added("secret", previous.hint()), Change::added("secret_end", end_value(end))];
+    let event = Event::new(kind, key.id.as_str(), &key.name).with(changes);
+    tx.save(permit, event, *now).await?;
+    Ok(key.name.clone())
+}
+
+fn previous_of<'a>(rotating: &'a Rotating, secret: &str) -> Result<&'a KeySecret, OpError> {
+    let previous = rotating.secrets.previous.as_ref().filter(|previous| previous.id.as_str() == secret);
+    previous.ok_or_else(|| OpError::Conflict(no_previous(&rotating.key.name)))
+}
+
+fn no_previous(name: &str) -> String {
+    format!("That secret of {name} does not work any more.")
+}
+
+/// Makes the previous secret the current one again and ends the new one. Returns the key's name.
+///
+/// # Errors
+/// `Conflict` when the previous one does not work any more, or the key was rotated again.
+pub async fn undo_rotation(
+    desk: &Desk,
+    caller: &Caller,
+    (org, id): (&str, &str),
+    secret: &str,
+) -> Result<String, OpError> {
+    let mut tx = desk.db.write().await?;
+    let rotating = open(desk, &mut tx, caller, org, id).await?;
+    let previous = previous_of(&rotating, secret)?;
+    let Rotating { permit, key, secrets, now, .. } = &rotating;
+    let current = &secrets.current;
+    let first = previous.created_at == key.created_at;
+    if !secrets::undo(&mut tx, permit, &key.id, (&current.id, previous), first, *now).await? {
+        return Err(OpError::Conflict(rotated_meanwhile(&key.name)));
+    }
+    let change = Change::replaced("secret", current.hint(), previous.hint());
+    let event = Event::new(EventKind::RotationUndone, key.id.as_str(), &key.name).with([change]);
+    tx.save(permit, event, *now).await?;
+    Ok(rotating.key.name.clone())
+}
