@@ -171,3 +171,17 @@ demoTest("the switcher works from the keyboard, wide and narrow", async ({ signe
     await page.waitForURL(`${server.url}/fjord-robotics/keys`);
   }
 });
+
+demoTest("support finds a key by its name across organisations", async ({ otherPage, signIn, server }) => {
+  const page = await signIn(await otherPage(), server.who(/^support/));
+  await page.goto(`${server.url}/support`);
+  await page.getByRole("searchbox", { name: "Look up" }).fill("SEO-TITLES");
+  await page.getByRole("searchbox", { name: "Look up" }).press("Enter");
+  await page.waitForURL(/\/support\?q=/);
+  const found = page.locator("tbody tr").filter({ has: page.getByRole("link", { name: "seo-titles-prod" }) });
+  await expect(found).toContainText("Northwind Labs");
+  await expect(found).toContainText("Active");
+  await page.getByRole("searchbox", { name: "Look up" }).fill("no key is called so");
+  await page.getByRole("searchbox", { name: "Look up" }).press("Enter");
+  await expect(page.locator(".empty")).toContainText("No key and no organisation matches “no key is called so”.");
+});

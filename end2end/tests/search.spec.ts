@@ -233,3 +233,15 @@ test("what is not found says so and leads back to everything", async ({ page, se
   await search(page, "");
   await page.waitForURL(server.url + keys);
 });
+
+test("what pages print of a secret finds its key, in any case", async ({ page, open }) => {
+  await open("/northwind-labs/keys?state=active&sort=name");
+  const first = page.locator("tbody tr").first();
+  const name = (await first.locator(".row-link").textContent())?.trim() ?? "";
+  const four = (await first.locator(".hint").textContent())?.slice(-4) ?? "";
+  for (const text of [`sk-…${four}`, `sk-desk-…${four}`, `…${four}`, `sk-...${four}`, `sk-**${four}`, four.toLowerCase()]) {
+    await open("/northwind-labs/keys");
+    await search(page, text);
+    expect(await rowNames(page), text).toContain(name);
+  }
+});

@@ -2,7 +2,7 @@
 
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{KeyFilter, MAX_SEARCH, Sort, StateFilter};
-use keydesk_core::domain::key_format::{hint, looks_like_secret};
+use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
 use keydesk_core::forms::key::{CreateForm, EditForm, KeyRef, RevokeForm, SearchForm};
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::{self, Found};
@@ -149,14 +149,15 @@ const MAX_HITS: usize = 8;
 pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
     let found = async {
         let (desk, caller) = (desk()?, caller()?);
-        if looks_like_secret(form.q.as_str()) {
+        let text = unmask(form.q.as_str());
+        if looks_like_secret(text) {
             return Ok(vec![]);
         }
         let filter = KeyFilter {
-            search: form.q.as_str().to_owned(),
+            search: text.to_owned(),
             state: StateFilter::Live,
             team: None,
-            sort: if form.q.as_str().trim().is_empty() { Sort::LastUsed } else { Sort::Created },
+            sort: if text.is_empty() { Sort::LastUsed } else { Sort::Created },
             descending: true,
             page: None,
         };

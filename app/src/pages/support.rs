@@ -1,17 +1,21 @@
 //! Support's page: one box across all organisations, and what it finds.
 
-use keydesk_core::domain::key_format::{hint, looks_like_secret, valid_last_four};
+use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
+use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::access::own_orgs;
-use keydesk_core::ops::support::{self, SupportView};
+use keydesk_core::ops::support::{self, SupportHit, SupportView};
 use leptos::prelude::*;
 
 use super::{notice_line, page, title};
 use crate::ask::{caller, desk, query};
+use crate::key_status::status_badge;
 use crate::layout::{Width, framed_apart};
 use crate::path::LocalPath;
 use crate::ui::icon::{Icon, icon};
+use crate::ui::list::{self, Column};
 use crate::ui::page_head::page_head;
 use crate::ui::search::SearchBox;
+use crate::ui::when;
 
 const MAX_WORDS: usize = 200;
 
@@ -19,7 +23,7 @@ const MAX_WORDS: usize = 200;
 pub fn SupportPage() -> impl IntoView {
     let typed: String = query("q").unwrap_or_default().trim().chars().take(MAX_WORDS).collect();
     // A secret that a person put into the address by hand is neither looked up nor shown again.
-    let text = if looks_like_secret(&typed) { String::new() } else { typed };
+    let text = if looks_like_secret(unmask(&typed)) { String::new() } else { typed };
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = support::search(&desk, &caller, &text).await?;
@@ -33,12 +37,12 @@ pub fn SupportPage() -> impl IntoView {
             {page_head(vec![], "Support".into_any(), under.into_any(), ().into_any())}
             <div class="toolbar">
                 <form class="search" role="search" method="post" action="/api/support/look-up">
-                    {SearchBox { name: "form[q]", placeholder: "Key id, whole secret, last four, or an organisation", label: "Look up", max: None }.draw(text.clone())}
+                    {SearchBox { name: "form[q]", placeholder: "Key name, last four, key id, whole secret, or an organisation", label: "Look up", max: None }.draw(text.clone())}
                 </form>
             </div>
             {found(&view, &text)}
         };
-        Ok(framed_apart(&orgs, &caller, "/support", Width::Mid, body.into_any()))
+        Ok(framed_apart(&orgs, &caller, "/support", Width::Wide, body.into_any()))
     })
 }
 
@@ -50,12 +54,7 @@ fn found(view: &SupportView, text: &str) -> AnyView {
             (
                 "Nothing found",
                 format!(
-                    "{} “{text}”. Search by key id, whole secret or last four characters. To search by name, open the organisation’s keys.",
-                    if valid_last_four(text) {
-                        "No key or organisation matches"
-                    } else {
-                        "No organisation matches"
-                    },
+                    "No key and no organisation matches “{text}”. Search by a key’s name, id, last four characters or whole secret, or by an organisation’s name."
                 ),
             )
         };
@@ -66,32 +65,11 @@ fn found(view: &SupportView, text: &str) -> AnyView {
         }
         .into_any();
     }
-    let keys = view
-        .keys
-        .iter()
-        .map(|hit| {
-            let href = LocalPath::key(&hit.key.slug, &hit.key.id).as_str().to_owned();
-            let replaced = hit.key.secret_ends.is_some().then_some(", a secret with an end");
-            view! {
-                <li>
-                    {icon(Icon::Key)} <p class="words">
-                        <a href=href>{hit.key.name.clone()}</a>
-                        {format!(" of {}", hit.org)}
-                        {replaced}
-                    </p> <span class="hint">{hint(&hit.key.last_four)}</span>
-                </li>
-            }
-        })
-        .collect_view();
     let keys = (!view.keys.is_empty()).then(|| {
-        view! {
-            <section class="card">
-                <header>
-                    <h2>"Keys"</h2>
-                </header>
-                <ol class="history">{keys}</ol>
-            </section>
-        }
+        let columns =
+            ["Key", "Organisation", "Owner, team", "State", "Last used", "Expires"].map(Column::new);
+        let rows = view.keys.iter().map(|hit| row(hit, view.now)).collect_view();
+        list::table(true, "Keys that were found".into(), columns.into(), rows)
     });
     let orgs = view
         .orgs
@@ -117,5 +95,37 @@ fn found(view: &SupportView, text: &str) -> AnyView {
             </section>
         }
     });
-    view! { <div class="stack">{keys} {orgs}</div> }.into_any()
+    view! { <div class="stack roomy">{keys} {orgs}</div> }.into_any()
+}
+
+fn row(hit: &SupportHit, now: Moment) -> impl IntoView + use<> {
+    let (key, zone) = (&hit.key, &hit.zone);
+    let hint = match &hit.previous {
+        Some(last_four) => {
+            format!("{}, found by its earlier secret {}", hint(&key.last_four), hint(last_four))
+        }
+        None => hint(&key.last_four),
+    };
+    let team = key.team.as_ref().map_or_else(|| "No team".to_owned(), |team| team.name.clone());
+    let never = || view! { <span class="muted">"Never"</span> }.into_any();
+    let used = key.last_used_at.map_or_else(never, |at| when::ago(at, now, zone).into_any());
+    let expires = key.expires_at.map_or_else(never, |at| when::date(at, zone).into_any());
+    view! {
+        <tr>
+            <th scope="row">
+                <a class="row-link" href=LocalPath::key(&hit.slug, &key.id) title=key.name.clone()>
+                    {key.name.clone()}
+                </a>
+                <span class="sub">{hint}</span>
+            </th>
+            <td data-label="Organisation">{hit.org.clone()}</td>
+            <td data-label="Owner, team">
+                <span class="clip">{key.owner.name.clone()}</span>
+                <span class="sub clip">{team}</span>
+            </td>
+            <td data-label="State">{status_badge(key, now, zone)}</td>
+            <td data-label="Last used" class="tight">{used}</td>
+            <td data-label="Expires" class="tight">{expires}</td>
+        </tr>
+    }
 }

@@ -29,6 +29,15 @@ impl Dialect {
         }
     }
 
+    /// Whether `column` is one of such a list, through its index.
+    pub fn any_of(self, column: &str, parameter: &str) -> String {
+        let list = self.json_list(parameter);
+        match self {
+            Dialect::Sqlite => format!("{column} IN {list}"),
+            Dialect::Postgres => format!("{column} = ANY (ARRAY{list})"),
+        }
+    }
+
     /// The patterns of one holder as lines of one text: the two call it by different names.
     pub fn patterns_of(self, kind: &str, id: &str) -> String {
         let joined = match self {

@@ -8,7 +8,7 @@ use super::keys::{KeyRow, is_live, select_key};
 use super::{StoreError, Via, run};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, Sort, StateFilter};
-use crate::domain::key_format::valid_last_four;
+use crate::domain::key_format::{any_case, valid_last_four};
 use crate::domain::moment::Moment;
 use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::person::fold;
@@ -94,8 +94,9 @@ impl Shape {
         if self.team {
             text += " AND k.team_id = $3";
         }
-        let with_last_four = "SELECT key_id FROM key_secrets WHERE org_id = $1 AND last_four = $5";
-        let last_four = dialect.among("k.id", with_last_four);
+        let some_case = dialect.any_of("last_four", "$5");
+        let with_last_four = format!("SELECT key_id FROM key_secrets WHERE org_id = $1 AND {some_case}");
+        let last_four = dialect.among("k.id", &with_last_four);
         let inside = dialect.name_contains("$4", &text);
         match self.search {
             Search::None => {}
@@ -234,7 +235,8 @@ fn shape_and_binds(
         Search::Start => (Some(needle.clone()), Some(format!("{needle}\u{10ffff}"))),
         Search::Inside => (Some(dialect.name_needle(&needle)), None),
         Search::InsideOrLastFour => {
-            (Some(dialect.name_needle(&needle)), Some(filter.search.trim().to_owned()))
+            let four = serde_json::to_string(&any_case(filter.search.trim())).ok();
+            (Some(dialect.name_needle(&needle)), four)
         }
     };
     let person = match permit.scope() {

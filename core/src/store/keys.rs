@@ -319,9 +319,29 @@ fn newest_of_team_text(dialect: Dialect) -> String {
     )
 }
 
+fn some_text(dialect: Dialect) -> String {
+    format!("{} WHERE k.org_id = $1 AND {}", select_key(dialect), dialect.any_of("k.id", "$2"))
+}
+
 /// The texts that differ between the databases, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
-    vec![newest_of_team_text(dialect)]
+    vec![newest_of_team_text(dialect), some_text(dialect)]
+}
+
+/// Those of the keys that the organisation has, in no order. Without budgets and spend: `spend::fill` puts them in.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn some(via: &mut impl Via, org: &OrgId, ids: &[&KeyId]) -> Result<Vec<Key>, StoreError> {
+    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+    let list = serde_json::to_string(&ids).unwrap_or_default();
+    let text = some_text(Dialect::of(via));
+    let rows: Vec<KeyRow> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(&list)
+    )?;
+    rows.into_iter().map(Key::try_from).collect()
 }
 
 /// The newest live keys of a team. Without budgets and spend: `spend::fill` puts them in.

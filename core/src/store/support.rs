@@ -1,6 +1,9 @@
 //! Look-ups across organisations, for support alone: the only reads of keys here that name no organisation. Who may ask
 //! is decided in `ops::support`, which also tells each organisation.
 
+use sqlx::AssertSqlSafe;
+
+use super::dialect::Dialect;
 use super::secrets::end_of_secret;
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::KeyId;
@@ -17,9 +20,6 @@ statements! {
         FROM keys k JOIN orgs o ON o.id = k.org_id WHERE k.id = $1";
     KEY_OF_HASH = concat!("SELECT o.slug, k.id, k.name, s.last_four, ", end_of_secret!(), " AS expires_at
         FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id WHERE s.hash = $1");
-    KEYS_ENDING = concat!("SELECT o.slug, k.id, k.name, s.last_four, ", end_of_secret!(), " AS expires_at
-        FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id
-        WHERE s.last_four = $1 ORDER BY k.seq DESC LIMIT $2");
     ORGS_NAMED = "SELECT slug, name, suspended_at FROM orgs
         WHERE name_folded LIKE $1 ESCAPE '\\' OR slug LIKE $1 ESCAPE '\\' ORDER BY name_folded, slug LIMIT $2";
 }
@@ -75,13 +75,55 @@ pub async fn key_of_secret(via: &mut impl Via, hash: &SecretHash) -> Result<Opti
     row.map(read_key).transpose()
 }
 
-/// The newest first.
+fn keys_ending_text(dialect: Dialect) -> String {
+    format!(
+        "SELECT o.slug, k.id, k.name, s.last_four, {ends} AS expires_at
+        FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id
+        WHERE {some_case} ORDER BY k.seq DESC LIMIT $2",
+        ends = end_of_secret!(),
+        some_case = dialect.any_of("s.last_four", "$1"),
+    )
+}
+
+fn keys_named_text(dialect: Dialect) -> String {
+    format!(
+        "SELECT o.slug, k.id, k.name, k.last_four, CAST(NULL AS BIGINT) AS expires_at
+        FROM keys k JOIN orgs o ON o.id = k.org_id WHERE {named} ORDER BY k.seq DESC LIMIT $2",
+        named = dialect.name_contains("$1", "k.seq > 0"),
+    )
+}
+
+/// The texts that differ between the databases, for the test that prepares them.
+pub fn every_text(dialect: Dialect) -> Vec<String> {
+    vec![keys_ending_text(dialect), keys_named_text(dialect)]
+}
+
+/// Keys with a secret that ends with one of these, the newest first.
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn keys_ending(via: &mut impl Via, last_four: &str) -> Result<Vec<FoundKey>, StoreError> {
-    let rows: Vec<KeyRow> =
-        run!(via, fetch_all, sqlx::query_as::<_, KeyRow>(KEYS_ENDING).bind(last_four).bind(MAX_HITS))?;
+pub async fn keys_ending(via: &mut impl Via, last_fours: &[String]) -> Result<Vec<FoundKey>, StoreError> {
+    let list = serde_json::to_string(last_fours).unwrap_or_default();
+    let text = keys_ending_text(Dialect::of(via));
+    found(via, &text, &list).await
+}
+
+/// Keys with the text, of three characters or more, in their name, the newest first.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn keys_named(via: &mut impl Via, text: &str) -> Result<Vec<FoundKey>, StoreError> {
+    let dialect = Dialect::of(via);
+    let needle = dialect.name_needle(&fold(text).replace('\0', "\u{fffd}"));
+    found(via, &keys_named_text(dialect), &needle).await
+}
+
+async fn found(via: &mut impl Via, text: &str, what: &str) -> Result<Vec<FoundKey>, StoreError> {
+    let rows: Vec<KeyRow> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.to_owned())).bind(what).bind(MAX_HITS)
+    )?;
     rows.into_iter().map(read_key).collect()
 }
 

@@ -278,6 +278,20 @@ on_both!(
 );
 
 on_both!(
+    fn last_four_are_found_in_any_case(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = desk.create_key(&at, "ci-prod").await;
+        desk.create_key(&at, "other").await;
+        desk.execute(&format!("UPDATE key_secrets SET last_four = 'aB3d' WHERE key_id = '{}'", issued.id))
+            .await
+            .unwrap();
+        for text in ["aB3d", "AB3D", "ab3d"] {
+            assert_eq!(desk.search_names(&at, text).await, ["ci-prod"], "{text}");
+        }
+    }
+);
+
+on_both!(
     fn many_keys_of_another_organisation_do_not_hide_ones_own(desk: TestDesk) {
         let at = desk.owner().await;
         desk.create_key(&at, "bulk of mine").await;

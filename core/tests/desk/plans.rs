@@ -142,8 +142,8 @@ on_both!(
             ),
             (
                 "part of a name or last four",
-                find(&[live, whole_org, inside, "last_four = $5", "ORDER BY k.seq"], &not_other),
-                values(Some(&needle), Some("1234"), Some("2500"), Some(2_500)),
+                find(&[live, whole_org, inside, "AND last_four ", "ORDER BY k.seq"], &not_other),
+                values(Some(&needle), Some(r#"["1234"]"#), Some("2500"), Some(2_500)),
             ),
             (
                 "the list by spend, of keys that did not spend",
@@ -199,6 +199,21 @@ on_both!(
                 Db::Postgres(pool) => lines(explained!("EXPLAIN", pool), "QUERY PLAN"),
             };
             assert_indexed(&what, &plan, &["k", "s"]);
+        }
+    }
+);
+
+on_both!(
+    fn support_finds_keys_of_all_organisations_by_index(desk: TestDesk) {
+        let at = desk.owner().await;
+        desk.seed_keys(&at, 1, 5_000).await;
+        let needle = dialect(&desk).name_needle("bulk 04999");
+        let texts = store::support::every_text(dialect(&desk));
+        for (what, text, value) in
+            [("last four", &texts[0], r#"["aB3d","AB3d"]"#), ("a name", &texts[1], &needle)]
+        {
+            let sql = text.replace("$1", &format!("'{value}'")).replace("$2", "50");
+            assert_indexed(what, &plan_of(&desk, &sql).await, &["k", "s"]);
         }
     }
 );

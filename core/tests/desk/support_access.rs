@@ -5,6 +5,7 @@ use keydesk_core::domain::key_filter::KeyFilter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::{self, Found};
+use keydesk_core::ops::{OpError, support as lookup};
 
 use crate::support::submit;
 use crate::support::*;
@@ -126,5 +127,41 @@ on_both!(
             "{}",
             conflict.sentence
         );
+    }
+);
+
+on_both!(
+    fn support_finds_a_key_by_what_a_customer_reads_out(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        let mine = desk.create_key(&at, "seo-titles-prod").await;
+        let theirs = desk.create_key(&other, "seo-titles-dev").await;
+        desk.create_key(&other, "nightly").await;
+        let support = desk.platform(&at, PlatformRole::Support).await;
+        let find = async |text: &str| {
+            let view = lookup::search(&desk, &support.caller, text).await.unwrap();
+            view.keys.into_iter().map(|hit| (hit.org, hit.key.name)).collect::<Vec<_>>()
+        };
+        let (acme, others) = (at.org.name.clone(), other.org.name.clone());
+        let expected = (acme.clone(), "seo-titles-prod".to_owned());
+        assert_eq!(find("SEO-titles").await, [(others, "seo-titles-dev".to_owned()), expected.clone()]);
+
+        let set = |id: &str, four: &str| {
+            format!("UPDATE key_secrets SET last_four = '{four}' WHERE key_id = '{id}'")
+        };
+        desk.execute(&set(mine.id.as_str(), "QFcT")).await.unwrap();
+        desk.execute(&set(theirs.id.as_str(), "qfct")).await.unwrap();
+        for text in ["QFcT", "sk-…QFcT", "sk-desk-…QFcT", "…QFcT", "sk-...QFcT", "sk-**QFcT"] {
+            let found = find(text).await;
+            assert_eq!((found.len(), &found[0]), (2, &expected), "{text}: exact first");
+        }
+        assert_eq!(find("qfct").await[1], expected);
+        assert_eq!(find("nothing like it").await, []);
+        assert!(matches!(lookup::search(&desk, &at.caller, "seo").await, Err(OpError::NotFound)));
+        // Each organisation can see each look.
+        let looks = "SELECT COUNT(*) FROM audit_events WHERE kind = 'support.accessed' AND org_id = ";
+        for org in [&at.org, &other.org] {
+            assert_eq!(desk.number(&format!("{looks}'{}'", org.id)).await, 3, "{}", org.name);
+        }
     }
 );

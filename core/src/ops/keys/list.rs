@@ -107,7 +107,7 @@ pub enum Found {
 /// # Errors
 /// `NotFound` where the caller does not belong; `TooMany` after 60 searches for secrets in a minute.
 pub async fn search(desk: &Desk, caller: &Caller, slug: &str, text: &Hidden) -> Result<Found, OpError> {
-    let text = text.as_str().trim();
+    let text = key_format::unmask(text.as_str());
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
     context.permit(Action::ListKeys, On::Org)?;

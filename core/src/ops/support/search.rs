@@ -1,5 +1,5 @@
 //! One box across all organisations, for support: a key's id, a whole secret, the last four characters of one, or part
-//! of an organisation's name. For others the page does not exist. A secret is looked up by its hash and is neither stored
+//! of a key's or an organisation's name. For others the page does not exist. A secret is looked up by its hash and is neither stored
 //! nor logged; each organisation whose keys are found gets an event in its audit.
 
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,14 @@ use super::record::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::KeyId;
-use crate::domain::key_format::{self, looks_like_secret, valid_last_four};
+use crate::domain::key::Key;
+use crate::domain::key_filter::SEARCH_INSIDE_FROM;
+use crate::domain::key_format::{self, any_case, looks_like_secret, valid_last_four};
+use crate::domain::moment::{Moment, Zone};
 use crate::domain::policy::PlatformRole;
+use crate::domain::window::WindowStarts;
 use crate::store::support::{self, FoundKey, FoundOrg};
+use crate::store::{keys, spend};
 
 /// Characters of a search that are read.
 const MAX_WORDS: usize = 200;
@@ -22,7 +27,7 @@ const MAX_WORDS: usize = 200;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LookupForm {
-    /// A key's id, a whole secret, the last four characters of one, or part of an organisation's name.
+    /// A key's id, a whole secret, the last four characters of one, or part of a key's or an organisation's name.
     pub q: Hidden,
 }
 
@@ -54,7 +59,7 @@ fn must_be_support(caller: &Caller) -> Result<(), OpError> {
 /// `NotFound` for everyone but support; `TooMany` after many searches in a minute.
 pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<LookupResult, OpError> {
     must_be_support(caller)?;
-    let text = form.q.as_str().trim();
+    let text = key_format::unmask(form.q.as_str());
     let key_id = KeyId::parse(text);
     if key_id.is_none() && !looks_like_secret(text) {
         return Ok(LookupResult::Text(text.chars().take(MAX_WORDS).collect()));
@@ -79,53 +84,87 @@ pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<L
 }
 
 /// What a text in the page's address finds.
-#[derive(Default)]
 pub struct SupportView {
     /// Organisations with the text in their name.
     pub orgs: Vec<FoundOrg>,
-    /// The newest keys with these last four characters.
+    /// Keys with these last four characters, first in this case, and then keys with the text in their name.
     pub keys: Vec<SupportHit>,
+    /// When it was read.
+    pub now: Moment,
 }
 
-/// A key that has, or had, a secret with the last four characters.
+/// A key that was found.
 pub struct SupportHit {
-    /// The name of the key's organisation.
+    /// The organisation's name.
     pub org: String,
-    /// The key.
-    pub key: FoundKey,
+    /// The organisation's slug.
+    pub slug: String,
+    /// The organisation's time zone.
+    pub zone: Zone,
+    /// The key, with its budgets and spend.
+    pub key: Key,
+    /// The last four characters of the secret that it was found by, where that is not its current one.
+    pub previous: Option<String>,
 }
 
-/// The newest keys with these last four characters, and organisations with the text in their name; without a text, the
-/// organisations by name.
+/// Keys by the last four characters of a secret, as pages print them or alone and in any case, or by a part of their
+/// name; and organisations with the text in their name. Without a text, the organisations by name.
 ///
 /// # Errors
 /// `NotFound` for everyone but support; `TooMany` after many searches in a minute.
 pub async fn search(desk: &Desk, caller: &Caller, text: &str) -> Result<SupportView, OpError> {
     must_be_support(caller)?;
-    let text = text.trim();
+    let (now, text) = (desk.now(), key_format::unmask(text));
     if looks_like_secret(text) {
-        return Ok(SupportView::default());
+        return Ok(SupportView { orgs: vec![], keys: vec![], now });
     }
     let orgs = support::orgs_named(&mut desk.db.read().await?, text).await?;
-    let mut view = SupportView { orgs, keys: vec![] };
-    if !valid_last_four(text) {
-        return Ok(view);
+    let mut found: Vec<FoundKey> = Vec::new();
+    if valid_last_four(text) {
+        count_secret_search(desk, caller).await?;
+        found = support::keys_ending(&mut desk.db.read().await?, &any_case(text)).await?;
+        found.sort_by_key(|key| key.last_four != text);
     }
-    count_secret_search(desk, caller).await?;
-    let keys = support::keys_ending(&mut desk.db.read().await?, text).await?;
-    let mut recorded: Vec<(String, String)> = Vec::new();
-    for key in keys {
-        let org = match recorded.iter().find(|(slug, _)| *slug == key.slug) {
-            Some((_, name)) => name.clone(),
-            None => {
-                let context = open_org(&mut desk.db.read().await?, caller, &key.slug).await?;
-                let access = SupportAccess::List { of: "keys", search: text };
-                record_support_access(desk, &context, access).await?;
-                recorded.push((key.slug.clone(), context.org.name.clone()));
-                context.org.name
+    if text.chars().count() >= SEARCH_INSIDE_FROM {
+        found.extend(support::keys_named(&mut desk.db.read().await?, text).await?);
+    }
+    let keys = hits(desk, caller, &found, text, now).await?;
+    Ok(SupportView { orgs, keys, now })
+}
+
+/// The found keys as they stand, in the same order and each once. Each organisation gets one event in its audit.
+async fn hits(
+    desk: &Desk,
+    caller: &Caller,
+    found: &[FoundKey],
+    text: &str,
+    now: Moment,
+) -> Result<Vec<SupportHit>, OpError> {
+    let mut slugs: Vec<&str> = found.iter().map(|key| key.slug.as_str()).collect();
+    slugs.sort_unstable();
+    slugs.dedup();
+    let mut hits = Vec::new();
+    for slug in slugs {
+        let context = open_org(&mut desk.db.read().await?, caller, slug).await?;
+        record_support_access(desk, &context, SupportAccess::List { of: "keys", search: text }).await?;
+        let mut read = desk.db.read().await?;
+        let ids: Vec<&KeyId> = found.iter().filter(|key| key.slug == slug).map(|key| &key.id).collect();
+        let mut keys = keys::some(&mut read, &context.org.id, &ids).await?;
+        let starts = WindowStarts::at(now, &context.org.zone);
+        spend::fill(&mut read, &context.org.id, &mut keys, starts).await?;
+        let org = &context.org;
+        hits.extend(keys.into_iter().map(|key| {
+            let by = found.iter().find(|found| found.id == key.id);
+            let previous = by.map(|by| by.last_four.clone()).filter(|last_four| *last_four != key.last_four);
+            SupportHit {
+                org: org.name.clone(),
+                slug: org.slug.clone(),
+                zone: org.zone.clone(),
+                key,
+                previous,
             }
-        };
-        view.keys.push(SupportHit { org, key });
+        }));
     }
-    Ok(view)
+    hits.sort_by_key(|hit| found.iter().position(|found| found.id == hit.key.id));
+    Ok(hits)
 }
