@@ -8,7 +8,7 @@ use crate::pages::NoPage;
 use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, SecondFactorPage, SessionsPage};
 use crate::pages::audit::{AuditPage, InstallationAuditPage};
 use crate::pages::keys::{
-    EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage, RotateKeyPage,
+    DisableKeyPage, EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage, RotateKeyPage,
 };
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, MemberPage, MembersPage, OffboardingPage,
@@ -65,6 +65,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id") view=KeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/issued") view=IssuedPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/edit") view=EditKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/:id/disable") view=DisableKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/rotate") view=RotateKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />

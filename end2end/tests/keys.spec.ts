@@ -299,3 +299,19 @@ test("every mistake of the form is told at once, and everything typed is still t
   await expect(limitOf(page, "Requests").locator(".affix input")).toHaveValue("many");
   await expect(page.getByRole("radio", { name: "On a date" })).toBeChecked();
 });
+
+test("a key's settings begin another key", async ({ signedIn, page, open }) => {
+  await signedIn();
+  const first = await createKey(page, "acme", unique("original"), async () => {
+    await page.getByLabel("Note").fill("For the tests");
+    await setLimit(page, "Requests", "90");
+  });
+  await open(first.path);
+  await page.getByRole("link", { name: "Create a key with these settings" }).click();
+  await expect(page.getByLabel("Name", { exact: true })).toHaveValue(`${first.name} copy`);
+  await expect(page.getByLabel("Note")).toHaveValue("For the tests");
+  await expect(limitOf(page, "Requests").locator(".affix input")).toHaveValue("90");
+  await page.getByRole("button", { name: "Create key" }).click();
+  await page.waitForURL(/\/issued$/);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(`${first.name} copy is ready`);
+});

@@ -28,7 +28,7 @@ test("owner and admin create, edit, disable and revoke any key", async ({ otherP
     expect((await owners(page)).size).toBeGreaterThan(5);
     const path = await activeKey(page, server.url, "Owner", /Sato/);
     await page.goto(server.url + path);
-    expect(await buttons(page)).toEqual(["Edit", "Disable", "Revoke"]);
+    expect(await buttons(page)).toEqual(["Edit", "Rotate", "Disable", "Revoke"]);
     await open(`${keys}/new`, page);
     expect((await page.getByRole("combobox", { name: "Team" }).locator("option").allTextContents()).length).toBe(7);
   }
@@ -46,7 +46,7 @@ test("a team's admin looks after the team's keys and sees no other team's", asyn
   expect(await teams(page)).not.toContain("Marketing");
   const own = await activeKey(page, server.url, "Owner", /Research/);
   await page.goto(server.url + own);
-  expect(await buttons(page)).toEqual(["Edit", "Disable", "Revoke"]);
+  expect(await buttons(page)).toEqual(["Edit", "Rotate", "Disable", "Revoke"]);
   for (const tail of ["", "/edit", "/revoke", "/issued"]) {
     const answer = await page.goto(server.url + elsewhere + tail);
     expect(answer?.status(), tail).toBe(404);
@@ -75,7 +75,12 @@ test("a member sees only their own keys, creates some in their teams, and may st
 
   const own = await activeKey(page, server.url, "Owner", /Kenji/);
   await page.goto(server.url + own);
-  expect(await buttons(page)).toEqual(["Disable", "Revoke"]);
+  expect(await buttons(page)).toEqual(["Rotate", "Disable", "Revoke"]);
+  await page.getByRole("link", { name: "Disable", exact: true }).click();
+  await expect(page.locator("main")).toContainText("You can’t enable it again yourself. Ask ");
+  await expect(page.locator('main a[href^="mailto:"]').first()).toBeVisible();
+  await page.getByRole("link", { name: "Cancel" }).click();
+  await page.waitForURL(server.url + own);
   for (const [path, status, heading] of [
     [others, 404, "Page not found"],
     [`${others}/revoke`, 404, "Page not found"],

@@ -24,6 +24,15 @@ pub struct Person {
     pub second_factor: bool,
 }
 
+/// A person whom the holder of a key can ask about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// The person's name.
+    pub name: String,
+    /// The person's email address.
+    pub email: String,
+}
+
 /// A person as lists name them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonName {

@@ -21,6 +21,7 @@ use crate::domain::parse_error::ParseError;
 use crate::domain::person::{visible_name, visible_text};
 use crate::domain::reauth::Reauth;
 use crate::domain::scope::ModelScope;
+use crate::domain::team::Team;
 use crate::domain::window::Period;
 
 /// The longest name of a key, in characters.
@@ -76,6 +77,21 @@ impl KeyForm {
         match team {
             Some((team, bounds)) => Self { team: team.to_string(), ..form.narrowed(bounds, models) },
             None => form,
+        }
+    }
+
+    /// The form of a new key with the settings of another one. Its expiry is that of new keys, and its team one of `teams`.
+    pub fn duplicate(of: &KeySpec, models: &[Model], org: &Org, owner: &PersonId, teams: &[Team]) -> Self {
+        let fresh = Self::with_defaults(models, &org.defaults, &org.rules);
+        let form = Self::of(of, models);
+        let name: String = of.name.chars().take(MAX_NAME - 5).collect();
+        let among = teams.iter().any(|team| team.id.as_str() == form.team);
+        Self {
+            name: format!("{name} copy"),
+            owner: owner.to_string(),
+            team: if among { form.team } else { String::new() },
+            expiry: fresh.expiry,
+            ..form
         }
     }
 

@@ -12,7 +12,7 @@ use crate::domain::key_format::SecretHash;
 use crate::domain::limits::{Budget, BudgetUse, Limits};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
-use crate::domain::person::{PersonName, fold};
+use crate::domain::person::{Contact, PersonName, fold};
 use crate::domain::policy::{Action, Permit};
 use crate::domain::scope::{ModelPattern, ModelScope};
 use crate::domain::team::Team;
@@ -60,6 +60,17 @@ statements! {
     LIVE_OF_OWNER = concat!("SELECT COUNT(*) FROM keys k WHERE k.owner_id = $1 AND k.org_id = $2 AND ", is_live!(),
         " AND (k.expires_at IS NULL OR k.expires_at > $3)");
     BY_HASH = concat!("SELECT s.key_id, ", end_of_secret!(), " FROM key_secrets s WHERE s.hash = $1 AND s.org_id = $2");
+    /// As `gateway_contacts_v1`, with addresses, which the view leaves out.
+    CONTACTS = "SELECT 'team admin' AS role, p.name, p.email FROM keys k
+            JOIN team_members t ON t.team_id = k.team_id AND t.role = 'admin'
+            JOIN memberships m ON m.org_id = k.org_id AND m.person_id = t.person_id AND m.disabled_at IS NULL
+            JOIN people p ON p.id = t.person_id AND p.disabled_at IS NULL
+            WHERE k.id = $1
+        UNION ALL SELECT 'owner', p.name, p.email FROM keys k
+            JOIN memberships m ON m.org_id = k.org_id AND m.role = 'owner' AND m.disabled_at IS NULL
+            JOIN people p ON p.id = m.person_id AND p.disabled_at IS NULL
+            WHERE k.id = $1
+        ORDER BY 1 DESC, 2 LIMIT 20";
     TOUCH = "UPDATE keys SET last_used_at = $2 WHERE id = $1 AND COALESCE(last_used_at, 0) < $2";
 }
 
@@ -546,6 +557,18 @@ pub async fn revoke(tx: &mut Tx, permit: &Permit, id: &KeyId, now: Moment) -> Re
             .bind(permit.actor().id())
     )?;
     Ok(rows == 1)
+}
+
+/// Whom the key's owner can ask: the admins of its team, or, when there are none, its organisation's owners.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn contacts(via: &mut impl Via, id: &KeyId) -> Result<Vec<Contact>, StoreError> {
+    let rows: Vec<(String, String, String)> =
+        run!(via, fetch_all, sqlx::query_as::<_, (String, String, String)>(CONTACTS).bind(id.as_str()))?;
+    let nearest = rows.first().map(|(role, ..)| role.clone());
+    let rows = rows.into_iter().filter(|(role, ..)| Some(role) == nearest.as_ref());
+    Ok(rows.map(|(_, name, email)| Contact { name, email }).collect())
 }
 
 /// Marks what has expired, for good: a clock that steps back later revives nothing. Returns how many.

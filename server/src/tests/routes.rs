@@ -70,6 +70,8 @@ GET  /{org}/keys/{id}/edit            303   200   200   200   404   403   404   
      id=<key>
 GET  /{org}/keys/{id}/revoke          303   200   200   200   404   200   404   403   404   404
      id=<key>
+GET  /{org}/keys/{id}/disable         303   200   200   200   404   200   404   403   404   404
+     id=<key>
 GET  /{org}/keys/{id}/rotate          303   200   200   200   404   200   404   403   404   404
      id=<key>
 GET  /invite/{token}                  404   404   404   404   404   404   404   404   404   404

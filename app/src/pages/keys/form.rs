@@ -24,9 +24,17 @@ pub fn NewKeyPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let team = query("team").unwrap_or_default();
         let view = keys::blank(&desk, &caller, &slug, &team).await?;
+        let source = match query("from") {
+            Some(id) => Some(keys::settings_of(&desk, &caller, &slug, &id).await?),
+            None => None,
+        };
         let form = typed::<CreateForm>().map(|sent| sent.key).unwrap_or_else(|| {
+            let (org, person) = (&view.context.org, &caller.person.id);
             let team = view.team.as_ref().map(|(team, bounds)| (team, bounds));
-            KeyForm::blank(&view.models, &view.context.org, &caller.person.id, team)
+            match &source {
+                Some(spec) => KeyForm::duplicate(spec, &view.models, org, person, &view.teams),
+                None => KeyForm::blank(&view.models, org, person, team),
+            }
         });
         let bounds = keys::bounds_for(&desk, &view.context, &form.team).await?;
         let field_errors = field_errors();

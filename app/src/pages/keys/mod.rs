@@ -1,5 +1,6 @@
-//! Keys: the list, the forms, the page that shows a secret once, one key, its rotation, the confirmation before a revocation.
+//! Keys: the list, the forms, the page that shows a secret once, one key, its rotation, the questions before it is disabled or revoked.
 
+mod disable;
 mod form;
 mod issued;
 mod list;
@@ -7,6 +8,7 @@ mod revoke;
 mod rotate;
 mod show;
 
+pub use disable::DisableKeyPage;
 pub use form::{EditKeyPage, NewKeyPage};
 pub use issued::IssuedPage;
 pub use list::KeysPage;
@@ -16,10 +18,30 @@ pub use show::KeyPage;
 
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::key_format::hint;
+use keydesk_core::domain::person::Contact;
 use leptos::prelude::*;
 
 /// The part of the secret that stays visible; the tooltip has its prefix.
 pub(super) fn key_hint(key: &Key) -> impl IntoView + use<> {
     let title = format!("{}…{}", key.prefix, key.last_four);
     view! { <span class="hint" title=title>{hint(&key.last_four)}</span> }
+}
+
+/// "Lena Fischer (lena@northwind.example) or Ana Ruiz (…)", with their addresses as links.
+fn contacts(list: &[Contact]) -> AnyView {
+    if list.is_empty() {
+        return "your administrator".into_any();
+    }
+    let person = |(at, contact): (usize, &Contact)| {
+        let before = if at == 0 { "" } else { " or " };
+        let href = format!("mailto:{}", contact.email);
+        view! {
+            {before}
+            {contact.name.clone()}
+            " ("
+            <a href=href>{contact.email.clone()}</a>
+            ")"
+        }
+    };
+    list.iter().take(3).enumerate().map(person).collect_view().into_any()
 }

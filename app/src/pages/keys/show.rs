@@ -8,14 +8,14 @@ use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
-use keydesk_core::domain::rotation::{KeySecrets, SecretEnd};
+use keydesk_core::domain::rotation::SecretEnd;
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeyView, REFUSED_DAYS};
 use keydesk_core::ops::spend::KeySpend;
 use leptos::prelude::*;
 
-use super::key_hint;
+use super::{contacts, key_hint};
 use crate::ask::{caller, desk, param};
 use crate::key_status::{status_badge, status_reason};
 use crate::layout::{Page, Width, post_button};
@@ -53,7 +53,7 @@ pub fn KeyPage() -> impl IntoView {
                     {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {rejections_card(&view)}
                     {history_card(&view)}
                 </div>
-                {about_card(key, &view.secrets, now, zone)}
+                {about_card(&view)}
             </div>
         };
         Ok(Page::new(key.name.clone(), Width::Wide)
@@ -146,8 +146,18 @@ fn actions(view: &KeyView) -> AnyView {
             </a>
         }
     });
-    let disable = (live && key.status == Status::Active && may(Action::DisableKey))
-        .then(|| post("/api/keys/disable", Icon::Pause, "Disable"));
+    let disable = (live && key.status == Status::Active && may(Action::DisableKey)).then(|| {
+        if may(Action::EnableKey) {
+            return post("/api/keys/disable", Icon::Pause, "Disable");
+        }
+        view! {
+            <a class="btn" href=format!("{base}/disable")>
+                {icon(Icon::Pause)}
+                "Disable"
+            </a>
+        }
+        .into_any()
+    });
     let enable = (live && key.status == Status::Disabled && may(Action::EnableKey))
         .then(|| post("/api/keys/enable", Icon::Play, "Enable"));
     let revoke = (key.status != Status::Revoked && may(Action::RevokeKey)).then(|| {
@@ -283,7 +293,10 @@ fn history_card(view: &KeyView) -> impl IntoView + use<> {
     }
 }
 
-fn about_card(key: &Key, secrets: &KeySecrets, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+fn about_card(view: &KeyView) -> impl IntoView + use<> {
+    let (context, key, secrets, now) = (&view.context, &view.key, &view.secrets, view.now);
+    let (slug, zone) = (&context.org.slug, &context.org.zone);
+    let may = |action| context.may(action, On::Key(key.facts()));
     let list = |entries: Vec<String>| {
         view! { <ul>{entries.into_iter().map(|entry| view! { <li><code>{entry}</code></li> }).collect_view()}</ul> }
             .into_any()
@@ -296,7 +309,28 @@ fn about_card(key: &Key, secrets: &KeySecrets, now: Moment, zone: &Zone) -> impl
     };
     let addresses = if key.addresses.is_any() { "Any".into_any() } else { list(key.addresses.entries()) };
     let note = (!key.note.is_empty()).then(|| fact("Note", key.note.clone()));
-    let team = key.team.as_ref().map_or("No team".to_owned(), |team| team.name.clone());
+    let team = match &key.team {
+        Some(team) if context.may(Action::SeeTeam, On::Team(&team.id)) => {
+            view! { <a href=LocalPath::team(slug, &team.id)>{team.name.clone()}</a> }.into_any()
+        }
+        Some(team) => team.name.clone().into_any(),
+        None => "No team".into_any(),
+    };
+    let owner = if context.may(Action::ListMembers, On::Org) {
+        view! { <a href=LocalPath::member(slug, &key.owner.id)>{key.owner.name.clone()}</a> }.into_any()
+    } else {
+        key.owner.name.clone().into_any()
+    };
+    let ask = (!may(Action::EditKey) && !view.contacts.is_empty())
+        .then(|| fact("For changes", view! { "Ask " {contacts(&view.contacts)} }));
+    let duplicate = context.may(Action::CreateKey, On::Org).then(|| {
+        let href = format!("{}/new?from={}", LocalPath::keys(slug).as_str(), key.id);
+        view! {
+            <p>
+                <a href=href>"Create a key with these settings"</a>
+            </p>
+        }
+    });
     let created = view! {
         {when::date(key.created_at, zone)}
         {format!(" by {}", key.created_by)}
@@ -322,11 +356,12 @@ fn about_card(key: &Key, secrets: &KeySecrets, now: Moment, zone: &Zone) -> impl
             <dl class="facts">
                 {fact("State", status_reason(key, now, zone))} {note}
                 {fact("ID", view! { <code>{key.id.to_string()}</code> })} {fact("Key", secret)} {rotated} {previous}
-                {fact("Team", team)} {fact("Owner", key.owner.name.clone())}
+                {fact("Team", team)} {fact("Owner", owner)} {ask}
                 {fact("Created", created)} {fact("Last used", used)} {fact("Expires", expires)}
                 {fact("Models", models)} {fact("IP addresses", addresses)}
                 {fact("Version", key.version.to_string())}
             </dl>
+            {duplicate}
         </aside>
     }
 }

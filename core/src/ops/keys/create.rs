@@ -2,6 +2,7 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org, person_of};
+use super::find_seen;
 use super::place::{self, bounds_of, may_go_without_team, owners_to_choose, teams_to_choose};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
@@ -64,6 +65,16 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Resu
         None => None,
     };
     Ok(FormView { context, team, models, teams, may_go_without_team, owners, now, key: None })
+}
+
+/// What another key's form begins with: the settings of this one.
+///
+/// # Errors
+/// `NotFound` when the caller may not see the key.
+pub async fn settings_of(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<KeySpec, OpError> {
+    let mut read = desk.db.read().await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    Ok(find_seen(&mut read, &context, id, desk.now()).await?.spec())
 }
 
 /// A key that was just made, with its secret: the one answer that holds one.

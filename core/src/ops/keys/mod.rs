@@ -9,14 +9,14 @@ mod rotate;
 mod show;
 mod status;
 
-pub use create::{FormView, IssuedKey, blank, create, issue};
+pub use create::{FormView, IssuedKey, blank, create, issue, settings_of};
 pub use edit::{edit, edit_form};
 pub use first::{FirstModels, first_models};
 pub use list::{Found, KeysView, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};
 pub use show::{KeyView, REFUSED_DAYS, show};
-pub use status::{RevokeView, disable, enable, revoke, revoke_form};
+pub use status::{DisableView, RevokeView, disable, disable_form, enable, revoke, revoke_form};
 
 use super::OpError;
 use super::access::OrgContext;

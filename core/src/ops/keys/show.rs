@@ -10,8 +10,9 @@ use crate::domain::audit::PastEvent;
 use crate::domain::gate::RecentRejection;
 use crate::domain::key::Key;
 use crate::domain::moment::Moment;
+use crate::domain::person::Contact;
 use crate::domain::rotation::KeySecrets;
-use crate::store::{audit, rejections, secrets};
+use crate::store::{audit, keys, rejections, secrets};
 
 const MAX_HISTORY: i64 = 50;
 /// How many days back the page of a key lists rejections.
@@ -33,6 +34,8 @@ pub struct KeyView {
     pub history: Vec<PastEvent>,
     /// Requests that were refused in the last week, the newest first.
     pub refused: Vec<RecentRejection>,
+    /// Whom the key's owner can ask for more.
+    pub contacts: Vec<Contact>,
     /// When it was read.
     pub now: Moment,
 }
@@ -52,8 +55,9 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let refused = rejections::of_key(&mut read, &context.org.id, &key.id, week, MAX_REFUSED).await?;
     let refused = RecentRejection::grouped(refused);
     let secrets = secrets::of_key(&mut read, &context.org.id, &key.id, now).await?;
+    let contacts = keys::contacts(&mut read, &key.id).await?;
     drop(read);
     record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
         .await?;
-    Ok(KeyView { context, key, spend, secrets, history, refused, now })
+    Ok(KeyView { context, key, spend, secrets, history, contacts, refused, now })
 }

@@ -7,6 +7,7 @@ use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::key::{Key, Status};
 use crate::domain::moment::Moment;
+use crate::domain::person::Contact;
 use crate::domain::policy::{Action, On};
 use crate::store::{keys, spend};
 
@@ -28,6 +29,41 @@ pub async fn disable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Resul
 pub async fn enable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<String, OpError> {
     let (from, to) = (Status::Disabled, Status::Active);
     set_status(desk, caller, (org, id), Action::EnableKey, from, to, EventKind::KeyEnabled).await
+}
+
+/// What the question before a disabling says to who cannot enable the key again.
+pub struct DisableView {
+    /// The organisation, as the caller sees it.
+    pub context: OrgContext,
+    /// The key, with its budgets and spend.
+    pub key: Key,
+    /// Who can enable it again.
+    pub contacts: Vec<Contact>,
+    /// When it was read.
+    pub now: Moment,
+}
+
+/// The question before a key is disabled.
+///
+/// # Errors
+/// `Forbidden` for who may not disable it; `Conflict` when it is not active.
+pub async fn disable_form(
+    desk: &Desk,
+    caller: &Caller,
+    slug: &str,
+    id: &str,
+) -> Result<DisableView, OpError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let key = find_seen(&mut read, &context, id, now).await?;
+    context.permit(Action::DisableKey, On::Key(key.facts()))?;
+    must_live(&key, now)?;
+    if key.status != Status::Active {
+        return Err(OpError::Conflict(format!("The key {} is disabled already.", key.name)));
+    }
+    let contacts = keys::contacts(&mut read, &key.id).await?;
+    Ok(DisableView { context, key, contacts, now })
 }
 
 async fn set_status(
