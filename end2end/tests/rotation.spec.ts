@@ -59,7 +59,7 @@ test("a key is rotated under load without a failed request", async ({ signedIn, 
       await page.reload();
       return page.locator("#rotation .notice").textContent();
     }, { timeout: 10_000 })
-    .toContain(`Don't end ${hint(key.secret)} yet: it was used`);
+    .toContain(`Don’t end ${hint(key.secret)} yet: it was used`);
   await expect(rowOf(page, "New")).toContainText(hint(secret));
   const { failed, count } = await stop();
   expect(failed).toEqual([]);

@@ -37,8 +37,9 @@ async fn refresh(id: &str) -> bool {
     let template: HtmlTemplateElement = wasm_bindgen::JsCast::unchecked_into(template);
     let fresh = template.content().query_selector(&format!("#{id}")).ok().flatten();
     let (Some(fresh), Some(shown)) = (fresh, by_id::<web_sys::Element>(id)) else { return false };
-    // Only when something is new, so that a screen reader and a selection are left alone.
-    if shown.inner_html() != fresh.inner_html() {
+    // Only when something is new, and not under the hands of a person who types or is about to press a button in it.
+    let in_use = document().active_element().is_some_and(|active| shown.contains(Some(&active)));
+    if !in_use && shown.inner_html() != fresh.inner_html() {
         shown.set_inner_html(&fresh.inner_html());
     }
     true

@@ -16,6 +16,7 @@ use crate::pages::{field_errors, page, typed};
 use crate::path::LocalPath;
 use crate::sealed::Tone;
 use crate::ui::field::{FieldErrors, UnitField, field_error, help};
+use crate::ui::icon::{Icon, icon};
 use crate::ui::notice::notice;
 use crate::ui::when;
 
@@ -163,9 +164,9 @@ fn progress(view: &RotationView, previous: &KeySecret, caller: &Caller) -> AnyVi
             <div class="stack roomy" id="rotation" data-live>
                 {notice(tone, words)}
                 {table(secrets, previous, now, zone)}
+                <div class="actions">{end}</div>
+                {lost(view, caller)}
             </div>
-            <div class="actions">{end}</div>
-            {lost(view, caller)}
             {extend(view, previous)}
             {undo(view, previous)}
         </div>
@@ -178,12 +179,12 @@ fn advice(secrets: &KeySecrets, previous: &KeySecret, now: Moment, zone: &Zone) 
     let (new, old) = (secrets.current.hint(), previous.hint());
     match secrets.advice(now) {
         None | Some(EndAdvice::NewUnused) => {
-            (Tone::Warn, format!("Don't end {old} yet: no request has used the new secret {new}."))
+            (Tone::Warn, format!("Don’t end {old} yet: no request has used the new secret {new}."))
         }
         Some(EndAdvice::StillUsed { at }) => (
             Tone::Warn,
             format!(
-                "Don't end {old} yet: it was used {}. Change the app that still uses it.",
+                "Don’t end {old} yet: it was used {}. Change the app that still uses it.",
                 at.relative(now, zone)
             ),
         ),
@@ -230,7 +231,7 @@ fn table(secrets: &KeySecrets, previous: &KeySecret, now: Moment, zone: &Zone) -
                     {which} " " <span class="hint">{secret.hint()}</span>
                 </th>
                 <td data-label="Last used" class="tight">{used}</td>
-                <td data-label="Requests" class="num">{requests}</td>
+                <td data-label="Billed requests since" class="num">{requests}</td>
                 <td data-label="From">{from}</td>
                 <td data-label="Ends" class="tight">{ends}</td>
             </tr>
@@ -244,7 +245,7 @@ fn table(secrets: &KeySecrets, previous: &KeySecret, now: Moment, zone: &Zone) -
                     <tr>
                         <th scope="col">"Secret"</th>
                         <th scope="col">"Last used"</th>
-                        <th scope="col" class="num">"Requests since the rotation"</th>
+                        <th scope="col" class="num">"Billed requests since"</th>
                         <th scope="col">"From"</th>
                         <th scope="col">"Ends"</th>
                     </tr>
@@ -295,7 +296,7 @@ fn extend(view: &RotationView, previous: &KeySecret) -> AnyView {
     let open = field_errors.of("grace").is_some() || field_errors.of("hours").is_some();
     view! {
         <details class="more" open=open>
-            <summary>"Change when the previous secret ends"</summary>
+            <summary>{icon(Icon::Right)} "Change when the previous secret ends"</summary>
             {form}
         </details>
     }
@@ -317,7 +318,7 @@ fn undo(view: &RotationView, previous: &KeySecret) -> AnyView {
     );
     view! {
         <details class="more">
-            <summary>"Undo the rotation"</summary>
+            <summary>{icon(Icon::Right)} "Undo the rotation"</summary>
             <div class="stack">
                 <p class="muted">{words}</p>
                 <div class="actions">{button}</div>
