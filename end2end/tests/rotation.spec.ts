@@ -112,7 +112,7 @@ test("the end of the previous secret is changed, and a rotation undone", async (
   await page.getByRole("button", { name: "Rotate key" }).click();
   const secret = await newSecret(page);
   await open(`${key.path}/rotate`);
-  await expect(rowOf(page, "Previous")).toContainText("2 hours after first use of the new one");
+  await expect(rowOf(page, "Previous")).toContainText("2 hours after the first use of the new secret");
 
   await page.getByText("Change when the previous secret ends").click();
   await page.getByRole("radio", { name: /^In 7 days/ }).check();

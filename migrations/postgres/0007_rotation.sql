@@ -7,10 +7,9 @@ ALTER TABLE key_secrets ADD COLUMN grace_ms BIGINT CHECK (grace_ms > 0);
 ALTER TABLE key_secrets ADD COLUMN first_used_at BIGINT;
 ALTER TABLE key_secrets ADD COLUMN last_used_at BIGINT;
 UPDATE key_secrets SET replaced_at = expires_at WHERE expires_at IS NOT NULL;
+UPDATE key_secrets SET first_used_at = (SELECT k.last_used_at FROM keys k WHERE k.id = key_secrets.key_id),
+  last_used_at = (SELECT k.last_used_at FROM keys k WHERE k.id = key_secrets.key_id) WHERE replaced_at IS NULL;
 CREATE UNIQUE INDEX key_secrets_current ON key_secrets (key_id) WHERE replaced_at IS NULL;
-
--- When the current secret was made by a rotation; NULL is never rotated.
-ALTER TABLE keys ADD COLUMN rotated_at BIGINT;
 
 CREATE OR REPLACE VIEW gateway_keys_v1 AS
   SELECT s.hash, s.id AS secret_id,

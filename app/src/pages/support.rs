@@ -69,7 +69,13 @@ fn found(view: &SupportView, text: &str) -> AnyView {
         let columns =
             ["Key", "Organisation", "Owner, team", "State", "Last used", "Expires"].map(Column::new);
         let rows = view.keys.iter().map(|hit| row(hit, view.now)).collect_view();
-        list::table(true, "Keys that were found".into(), columns.into(), rows)
+        let more = view.more.then(
+            || view! { <p class="muted">"There are more keys. Search for a longer part of the name."</p> },
+        );
+        view! {
+            {list::table(true, "Keys that were found".into(), columns.into(), rows)}
+            {more}
+        }
     });
     let orgs = view
         .orgs

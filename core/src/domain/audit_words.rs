@@ -393,7 +393,7 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::KeyEnabled => "Key enabled",
         K::KeyRotated => "Key rotated",
         K::SecretEnded => "Previous secret ended",
-        K::SecretExtended => "Previous secret extended",
+        K::SecretExtended => "End of previous secret changed",
         K::RotationUndone => "Rotation undone",
         K::KeyRevoked => "Key revoked",
         K::KeyKept => "Key kept after its owner left",

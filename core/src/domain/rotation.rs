@@ -37,6 +37,13 @@ pub enum SecretEnd {
     AfterFirstUse(i64),
 }
 
+/// "2 hours after the first use of the new secret", from milliseconds.
+pub fn after_first_use(ms: i64) -> String {
+    let hours = ms / HOUR_MS;
+    let unit = if hours == 1 { "hour" } else { "hours" };
+    format!("{hours} {unit} after the first use of the new secret")
+}
+
 impl GracePeriod {
     /// What the choice means at `now`.
     ///
@@ -82,7 +89,7 @@ pub struct KeySecret {
     pub first_used_at: Option<Moment>,
     /// When a request last used it; `None` is never.
     pub last_used_at: Option<Moment>,
-    /// Billed requests since the rotation, at most 10,000.
+    /// Billed requests since the rotation, of the newest 10,000 of the key.
     pub requests: i64,
     /// Where these came from, the latest first.
     pub addresses: Vec<String>,
@@ -107,6 +114,8 @@ pub struct KeySecrets {
     pub current: KeySecret,
     /// The one before it, while its grace period lasts.
     pub previous: Option<KeySecret>,
+    /// Whether the requests of both are all since the rotation; `false` where only the newest 10,000 were counted.
+    pub counted_all: bool,
 }
 
 /// Whether the previous secret can be ended without rejecting requests.
@@ -188,7 +197,7 @@ mod tests {
         let end = Some(SecretEnd::At(NOW.plus_days(1)));
         let advice = |current, previous| {
             let previous = Some(secret(end, previous));
-            KeySecrets { current: secret(None, current), previous }.advice(NOW)
+            KeySecrets { current: secret(None, current), previous, counted_all: true }.advice(NOW)
         };
         assert_eq!(advice(None, Some(5_000)), Some(EndAdvice::NewUnused));
         let at = NOW.plus_ms(-5_000);
@@ -196,15 +205,21 @@ mod tests {
         let last = Some(NOW.plus_ms(-HOUR_MS));
         assert_eq!(advice(Some(1_000), Some(HOUR_MS)), Some(EndAdvice::Safe { last }));
         assert_eq!(advice(Some(1_000), None), Some(EndAdvice::Safe { last: None }));
-        assert_eq!(KeySecrets { current: secret(None, None), previous: None }.advice(NOW), None);
+        assert_eq!(
+            KeySecrets { current: secret(None, None), previous: None, counted_all: true }.advice(NOW),
+            None
+        );
     }
 
     #[test]
     fn a_third_secret_takes_the_place_of_an_unused_one_only() {
         let previous = Some(secret(Some(SecretEnd::AfterFirstUse(HOUR_MS)), Some(1)));
-        let with = |used| KeySecrets { current: secret(None, used), previous: previous.clone() };
+        let with =
+            |used| KeySecrets { current: secret(None, used), previous: previous.clone(), counted_all: true };
         assert!(with(None).may_rotate());
         assert!(!with(Some(1)).may_rotate());
-        assert!(KeySecrets { current: secret(None, Some(1)), previous: None }.may_rotate());
+        assert!(
+            KeySecrets { current: secret(None, Some(1)), previous: None, counted_all: true }.may_rotate()
+        );
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::field_error::FieldError;
 use crate::domain::moment::Day;
 use crate::domain::parse_error::ParseError;
 use crate::domain::reauth::Reauth;
-use crate::domain::rotation::GracePeriod;
+use crate::domain::rotation::{GracePeriod, MAX_GRACE_HOURS};
 
 /// How long the previous secret goes on, as a form has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,8 @@ impl GraceField {
                 errors.take("grace", day).map(GracePeriod::Until)
             }
             "use" => {
-                let hours = self.hours.trim().parse().ok().filter(|hours| (1..=720).contains(hours));
+                let hours =
+                    self.hours.trim().parse().ok().filter(|hours| (1..=MAX_GRACE_HOURS).contains(hours));
                 let hours =
                     hours.ok_or_else(|| ParseError::new("Enter a whole number of hours from 1 to 720."));
                 errors.take("hours", hours).map(GracePeriod::HoursAfterFirstUse)

@@ -336,7 +336,7 @@ fn some_text(dialect: Dialect) -> String {
 
 /// The texts that differ between the databases, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
-    vec![newest_of_team_text(dialect), some_text(dialect)]
+    vec![newest_of_team_text(dialect), some_text(dialect), lock_text(dialect)]
 }
 
 /// Those of the keys that the organisation has, in no order. Without budgets and spend: `spend::fill` puts them in.
@@ -559,16 +559,36 @@ pub async fn revoke(tx: &mut Tx, permit: &Permit, id: &KeyId, now: Moment) -> Re
     Ok(rows == 1)
 }
 
-/// Whom the key's owner can ask: the admins of its team, or, when there are none, its organisation's owners.
+/// Whom a person can ask about the key: the admins of its team, or, when there are none, its organisation's owners, and
+/// not the person with the address `but`.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn contacts(via: &mut impl Via, id: &KeyId) -> Result<Vec<Contact>, StoreError> {
+pub async fn contacts(via: &mut impl Via, id: &KeyId, but: &str) -> Result<Vec<Contact>, StoreError> {
     let rows: Vec<(String, String, String)> =
         run!(via, fetch_all, sqlx::query_as::<_, (String, String, String)>(CONTACTS).bind(id.as_str()))?;
     let nearest = rows.first().map(|(role, ..)| role.clone());
-    let rows = rows.into_iter().filter(|(role, ..)| Some(role) == nearest.as_ref());
+    let rows = rows.into_iter().filter(|(role, _, email)| Some(role) == nearest.as_ref() && email != but);
     Ok(rows.map(|(_, name, email)| Contact { name, email }).collect())
+}
+
+fn lock_text(dialect: Dialect) -> String {
+    format!("SELECT id FROM keys WHERE org_id = $1 AND id = $2{}", dialect.for_change())
+}
+
+/// Waits until no one else changes the key; until the transaction ends, no one does. Last uses are written in this order
+/// too, the key before its secrets.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn lock(tx: &mut Tx, org: &OrgId, id: &KeyId) -> Result<(), StoreError> {
+    let text = lock_text(Dialect::of(tx));
+    let _: Option<String> = run!(
+        tx,
+        fetch_optional,
+        sqlx::query_scalar::<_, String>(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(id.as_str())
+    )?;
+    Ok(())
 }
 
 /// Marks what has expired, for good: a clock that steps back later revives nothing. Returns how many.

@@ -156,8 +156,13 @@ const CALL_SETTLE: &str =
 const CALL_RELEASE: &str = "SELECT keydesk_release_v1($1)";
 const CALL_RENEW: &str = "SELECT keydesk_renew_v1($1, $2)";
 
+/// The end of the secret before it can depend on it.
+const NOTE_FIRST_USE: &str =
+    "UPDATE key_secrets SET first_used_at = $13 WHERE id = $4 AND first_used_at IS NULL";
+
 /// The steps of a settlement after `INSERT_USAGE`. When that changes nothing, the request is settled already.
-const SETTLE_STEPS: [&str; 4] = [ADD_TO_DAY, SETTLE_RATES, DELETE_RESERVATION, ADD_TO_COUNTERS];
+const SETTLE_STEPS: [&str; 5] =
+    [ADD_TO_DAY, NOTE_FIRST_USE, SETTLE_RATES, DELETE_RESERVATION, ADD_TO_COUNTERS];
 const RELEASE_STEPS: [&str; 2] = [RELEASE_RATES, DELETE_RESERVATION];
 
 fn renew_text(dialect: Dialect) -> String {

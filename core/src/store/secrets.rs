@@ -1,6 +1,5 @@
-//! The secrets of a key: which work, how they are used, and their rotation. Every write goes through the row of the
-//! current secret, so that of two at once one changes it; an index allows no second current one. Plain secrets and their
-//! hashes are never read here.
+//! The secrets of a key: which work, how they are used, and their rotation. Who changes them has locked the key
+//! (`keys::lock`); an index allows no second current one. Plain secrets and their hashes are never read here.
 
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{KeyId, OrgId, SecretId};
@@ -41,7 +40,7 @@ statements! {
     INSERT = "INSERT INTO key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     /// The key's own columns are those of its current secret.
-    SHOW = "UPDATE keys SET prefix = $3, last_four = $4, rotated_at = $5 WHERE org_id = $1 AND id = $2";
+    SHOW = "UPDATE keys SET prefix = $3, last_four = $4 WHERE org_id = $1 AND id = $2";
     SET_END = concat!("UPDATE key_secrets AS s SET expires_at = $4, grace_ms = $5
         WHERE s.org_id = $1 AND s.key_id = $2 AND s.id = $3 AND s.replaced_at IS NOT NULL
             AND COALESCE(", end_of_secret!(), ", 9007199254740991) > $6");
@@ -90,7 +89,8 @@ pub async fn of_key(
             Some(_) => previous = Some(read(row)?),
         }
     }
-    let mut secrets = KeySecrets { current: current.ok_or(unreadable("key_secrets.replaced_at"))?, previous };
+    let current = current.ok_or(unreadable("key_secrets.replaced_at"))?;
+    let mut secrets = KeySecrets { current, previous, counted_all: true };
     // Only a rotation compares the two.
     if let (Some(since), Some(previous)) = (since, secrets.previous.as_mut()) {
         let uses: Vec<(String, String, i64, i64)> = run!(
@@ -101,6 +101,7 @@ pub async fn of_key(
                 .bind(since)
                 .bind(MAX_COUNTED)
         )?;
+        secrets.counted_all = uses.iter().map(|(_, _, requests, _)| requests).sum::<i64>() < MAX_COUNTED;
         for (secret, address, requests, last) in uses {
             let used =
                 [&mut secrets.current, &mut *previous].into_iter().find(|one| one.id.as_str() == secret);
@@ -188,7 +189,7 @@ pub async fn replace(
             .bind(new.last_four)
             .bind(now.ms())
     )?;
-    show(tx, org, key, (new.prefix, new.last_four), Some(now)).await?;
+    show(tx, org, key, (new.prefix, new.last_four)).await?;
     Ok(true)
 }
 
@@ -219,17 +220,8 @@ async fn show(
     org: &str,
     key: &KeyId,
     (prefix, last_four): (&str, &str),
-    rotated_at: Option<Moment>,
 ) -> Result<(), StoreError> {
-    changed!(
-        tx,
-        sqlx::query(SHOW)
-            .bind(org)
-            .bind(key.as_str())
-            .bind(prefix)
-            .bind(last_four)
-            .bind(rotated_at.map(Moment::ms))
-    )?;
+    changed!(tx, sqlx::query(SHOW).bind(org).bind(key.as_str()).bind(prefix).bind(last_four))?;
     Ok(())
 }
 
@@ -261,7 +253,7 @@ pub async fn set_end(
 }
 
 /// Makes the previous secret the current one again, for good, and ends the current one; says whether they were these two
-/// until now. `first` says that the previous one is the key's first secret.
+/// until now.
 ///
 /// # Errors
 /// `WrongPermit` when the permit is for another action or key; otherwise when the database cannot be written.
@@ -270,7 +262,6 @@ pub async fn undo(
     permit: &Permit,
     key: &KeyId,
     (current, previous): (&SecretId, &KeySecret),
-    first: bool,
     now: Moment,
 ) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::RotateKey], key.as_str())?;
@@ -284,8 +275,7 @@ pub async fn undo(
         &mut *tx,
         sqlx::query(RESTORE).bind(org).bind(key.as_str()).bind(previous.id.as_str()).bind(now.ms())
     )?;
-    let rotated_at = (!first).then_some(previous.created_at);
-    show(tx, org, key, (&previous.prefix, &previous.last_four), rotated_at).await?;
+    show(tx, org, key, (&previous.prefix, &previous.last_four)).await?;
     Ok(rows == 1)
 }
 

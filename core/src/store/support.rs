@@ -11,8 +11,8 @@ use crate::domain::key_format::SecretHash;
 use crate::domain::moment::Moment;
 use crate::domain::person::fold;
 
-/// Hits of one search; a search that finds more is not narrow enough to help anyone.
-const MAX_HITS: i64 = 20;
+/// How many keys a search lists; one more is read, to say so.
+pub const MAX_HITS: usize = 20;
 const MAX_ORGS: i64 = 50;
 
 statements! {
@@ -34,7 +34,8 @@ pub struct FoundKey {
     pub name: String,
     /// Of the secret that it was found by, or of its newest one.
     pub last_four: String,
-    /// `None` for a current secret, and for a key that was found by its id.
+    /// `None` for a current secret, while the end depends on the first use of the current one, and for a key that was
+    /// found by its id or name.
     pub secret_ends: Option<Moment>,
 }
 
@@ -122,7 +123,7 @@ async fn found(via: &mut impl Via, text: &str, what: &str) -> Result<Vec<FoundKe
     let rows: Vec<KeyRow> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.to_owned())).bind(what).bind(MAX_HITS)
+        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.to_owned())).bind(what).bind(MAX_HITS as i64 + 1)
     )?;
     rows.into_iter().map(read_key).collect()
 }

@@ -101,6 +101,7 @@ fn what_is_committed_without_an_event_is_a_closed_list_with_reasons() {
 const NEED_NO_PERMIT: &[&str] = &[
     "invitations::take",
     "keys::expire_due",
+    "keys::lock",
     "keys::touch",
     "links::drop_unused",
     "links::insert",

@@ -6,11 +6,12 @@ use keydesk_core::admission::{AdmissionError, AuthContext, LastUsed, Presented, 
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::moment::Day;
-use keydesk_core::domain::policy::OrgRole;
-use keydesk_core::domain::rotation::{EndAdvice, GracePeriod, KeySecrets};
+use keydesk_core::domain::policy::{Action, OrgRole, test_permit};
+use keydesk_core::domain::rotation::{EndAdvice, GracePeriod, KeySecrets, SecretEnd};
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::keys::{self, Found, IssuedKey};
+use keydesk_core::store;
 
 use crate::support::*;
 
@@ -160,6 +161,43 @@ on_both!(
         assert!(is_retired(&desk, &old).await);
         assert!(!is_retired(&desk, &new).await);
         assert_bounds(&desk).await;
+    }
+);
+
+on_both!(
+    fn a_settled_request_is_a_first_use_too(desk: TestDesk) {
+        let at = desk.owner().await;
+        let old = desk.create_key(&at, "ci-prod").await;
+        let new = rotate(&desk, &at, &old, GracePeriod::HoursAfterFirstUse(2)).await.unwrap();
+        desk.clock.advance(HOUR);
+        record(&desk, &desk.usage(&at, &new, 1, desk.now()).await).await.unwrap();
+        let ends = knock(&desk, &old).await.unwrap().secret_expires_at();
+        assert_eq!(ends, Some(desk.now().plus_ms(2 * HOUR)));
+    }
+);
+
+on_both!(
+    fn a_secret_that_was_ended_is_not_extended_by_a_request_that_waited(desk: TestDesk) {
+        let at = desk.owner().await;
+        let old = desk.create_key(&at, "ci-prod").await;
+        rotate(&desk, &at, &old, DAY).await.unwrap();
+        let previous = secrets(&desk, &at, &old).await.previous.unwrap().id;
+        let place = (at.org.slug.as_str(), old.id.as_str());
+        let mut tx = desk.db.write().await.unwrap();
+        store::keys::lock(&mut tx, &at.org.id, &old.id).await.unwrap();
+        let end = async {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            desk.clock.advance(10);
+            let permit = test_permit(&at.org.id, Action::RotateKey, old.id.as_str());
+            let now = desk.now();
+            let ends = SecretEnd::At(now);
+            assert!(store::secrets::set_end(&mut tx, &permit, &old.id, &previous, ends, now).await.unwrap());
+            tx.save_without_events().await.unwrap();
+        };
+        let extend = keys::set_previous_end(&desk, &at.caller, place, previous.as_str(), DAY);
+        let (extended, ()) = tokio::join!(extend, end);
+        assert!(is_conflict(&extended, "does not work any more"), "{extended:?}");
+        assert!(is_retired(&desk, &old).await);
     }
 );
 

@@ -4,6 +4,7 @@
 use http::{HeaderValue, header};
 use keydesk_core::domain::key_format::hint;
 use keydesk_core::domain::model::DEMO_ECHO;
+use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::ops::keys::{self, FirstModels};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
@@ -30,7 +31,9 @@ pub fn IssuedPage() -> impl IntoView {
         }
         let secret = issued.filter(|issued| issued.key_id == key.id.as_str()).map(|issued| issued.secret);
         let key_page = LocalPath::key(&org.slug, &key.id);
-        let rotating = view.secrets.previous.is_some();
+        let rotated = view.secrets.current.created_at > key.created_at;
+        let rotating =
+            view.secrets.previous.is_some() && view.context.may(Action::RotateKey, On::Key(key.facts()));
         let next = if rotating { LocalPath::rotate(&org.slug, key.id.as_str()) } else { key_page.clone() };
         let (heading, body) = match secret {
             Some(secret) => {
@@ -50,7 +53,7 @@ pub fn IssuedPage() -> impl IntoView {
                     </div>
                 };
                 (
-                    if rotating {
+                    if rotated {
                         format!("New secret of {}", key.name)
                     } else {
                         format!("{} is ready", key.name)
@@ -65,7 +68,7 @@ pub fn IssuedPage() -> impl IntoView {
                             <code>{hint(&key.last_four)}</code>
                         </div>
                         <p>
-                            "The key was shown once, when it was created, and is not stored. If you did not copy it, rotate the key."
+                            "The secret was shown once, when it was made, and is not stored. If you did not copy it, rotate the key."
                         </p>
                         <div class="actions">
                             <a class="btn" href=next>{if rotating { "Go to the rotation" } else { "Go to the key" }}</a>
@@ -75,7 +78,7 @@ pub fn IssuedPage() -> impl IntoView {
                 (key.name.clone(), body.into_any())
             }
         };
-        Ok(Page::new(if rotating { "Key rotated" } else { "Key created" }, Width::Mid)
+        Ok(Page::new(if rotated { "Key rotated" } else { "Key created" }, Width::Mid)
             .crumb(LocalPath::keys(&org.slug), "Keys")
             .heading(heading)
             .path(key_page)

@@ -3,8 +3,8 @@
 use keydesk_core::domain::key_format::hint;
 use keydesk_core::domain::moment::{Day, Moment, Zone};
 use keydesk_core::domain::numbers::grouped;
-use keydesk_core::domain::rotation::{EndAdvice, HOUR_MS, KeySecret, KeySecrets, SecretEnd};
-use keydesk_core::forms::rotation::{GraceField, RotateForm};
+use keydesk_core::domain::rotation::{EndAdvice, KeySecret, KeySecrets, SecretEnd, after_first_use};
+use keydesk_core::forms::rotation::{ExtendForm, GraceField, RotateForm};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::{self, RotationView};
 use leptos::prelude::*;
@@ -207,10 +207,7 @@ fn table(secrets: &KeySecrets, previous: &KeySecret, now: Moment, zone: &Zone) -
             || view! { <span class="muted">"Never"</span> }.into_any(),
             |at| when::ago(at, now, zone).into_any(),
         );
-        let requests = match secret.requests {
-            10_000.. => "10,000+".to_owned(),
-            count => grouped(count),
-        };
+        let requests = grouped(secret.requests);
         let from = match secret.addresses.as_slice() {
             [] => "–".to_owned(),
             [one] => one.clone(),
@@ -219,11 +216,7 @@ fn table(secrets: &KeySecrets, previous: &KeySecret, now: Moment, zone: &Zone) -
         let ends = match secret.end {
             None => view! { <span class="muted">"Current"</span> }.into_any(),
             Some(SecretEnd::At(at)) => when::ago(at, now, zone).into_any(),
-            Some(SecretEnd::AfterFirstUse(ms)) => {
-                let hours = ms / HOUR_MS;
-                let unit = if hours == 1 { "hour" } else { "hours" };
-                format!("{hours} {unit} after first use of the new one").into_any()
-            }
+            Some(SecretEnd::AfterFirstUse(ms)) => after_first_use(ms).into_any(),
         };
         view! {
             <tr>
@@ -237,6 +230,8 @@ fn table(secrets: &KeySecrets, previous: &KeySecret, now: Moment, zone: &Zone) -
             </tr>
         }
     };
+    let newest = (!secrets.counted_all)
+        .then(|| view! { <p class="muted">"Counted among the newest 10,000 requests of this key."</p> });
     view! {
         <div class="table-wrap">
             <table class="table even">
@@ -253,6 +248,7 @@ fn table(secrets: &KeySecrets, previous: &KeySecret, now: Moment, zone: &Zone) -
                 <tbody>{row("New", &secrets.current)} {row("Previous", previous)}</tbody>
             </table>
         </div>
+        {newest}
     }
 }
 
@@ -261,9 +257,8 @@ fn lost(view: &RotationView, caller: &Caller) -> Option<AnyView> {
     let current = &view.secrets.current;
     (!current.is_used()).then(|| {
         let field_errors = field_errors();
-        let mut values = hidden(view, "from", current);
-        values.push(("grace][mode", "now".into()));
         let inside = view! {
+            <input type="hidden" name="form[grace][mode]" value="now" />
             {reauth(view, caller, &field_errors)}
             <div class="actions">
                 <button class="btn">"Replace " {hint(&current.last_four)}</button>
@@ -275,7 +270,7 @@ fn lost(view: &RotationView, caller: &Caller) -> Option<AnyView> {
                 <p class="muted">
                     "No request has used it, so another one can take its place. The previous secret keeps working."
                 </p>
-                {post_form("/api/keys/rotate", values, inside)}
+                {post_form("/api/keys/rotate", hidden(view, "from", current), inside)}
             </section>
         }
         .into_any()
@@ -284,7 +279,9 @@ fn lost(view: &RotationView, caller: &Caller) -> Option<AnyView> {
 
 fn extend(view: &RotationView, previous: &KeySecret) -> AnyView {
     let field_errors = field_errors();
-    let sent: GraceField = GraceField::default();
+    // No choice is made for a person who shortens or extends it.
+    let unset = GraceField { mode: String::new(), ..GraceField::default() };
+    let sent = typed::<ExtendForm>().map_or(unset, |form| form.grace);
     let legend = format!("{} ends", previous.hint());
     let inside = view! {
         {grace_choice(legend, &sent, false, view, &field_errors)}
@@ -304,12 +301,6 @@ fn extend(view: &RotationView, previous: &KeySecret) -> AnyView {
 }
 
 fn undo(view: &RotationView, previous: &KeySecret) -> AnyView {
-    let current = &view.secrets.current;
-    let words = if current.is_used() {
-        "The new secret ends immediately. Requests that use it fail."
-    } else {
-        "The new secret ends immediately. No request has used it."
-    };
     let button = post_button(
         "/api/keys/undo-rotation",
         hidden(view, "secret", previous),
@@ -320,7 +311,7 @@ fn undo(view: &RotationView, previous: &KeySecret) -> AnyView {
         <details class="more">
             <summary>{icon(Icon::Right)} "Undo the rotation"</summary>
             <div class="stack">
-                <p class="muted">{words}</p>
+                <p class="muted">"The new secret ends immediately, and requests with it fail."</p>
                 <div class="actions">{button}</div>
             </div>
         </details>

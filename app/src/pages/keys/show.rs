@@ -147,7 +147,8 @@ fn actions(view: &KeyView) -> AnyView {
         }
     });
     let disable = (live && key.status == Status::Active && may(Action::DisableKey)).then(|| {
-        if may(Action::EnableKey) {
+        // In a suspended organisation no one enables a key, so there is no one to ask.
+        if may(Action::EnableKey) || key.org_suspended {
             return post("/api/keys/disable", Icon::Pause, "Disable");
         }
         view! {
@@ -297,6 +298,7 @@ fn about_card(view: &KeyView) -> impl IntoView + use<> {
     let (context, key, secrets, now) = (&view.context, &view.key, &view.secrets, view.now);
     let (slug, zone) = (&context.org.slug, &context.org.zone);
     let may = |action| context.may(action, On::Key(key.facts()));
+    let works = key.is_live(now) && key.status == Status::Active;
     let list = |entries: Vec<String>| {
         view! { <ul>{entries.into_iter().map(|entry| view! { <li><code>{entry}</code></li> }).collect_view()}</ul> }
             .into_any()
@@ -321,7 +323,7 @@ fn about_card(view: &KeyView) -> impl IntoView + use<> {
     } else {
         key.owner.name.clone().into_any()
     };
-    let ask = (!may(Action::EditKey) && !view.contacts.is_empty())
+    let ask = (works && !key.org_suspended && !may(Action::EditKey) && !view.contacts.is_empty())
         .then(|| fact("For changes", view! { "Ask " {contacts(&view.contacts)} }));
     let duplicate = context.may(Action::CreateKey, On::Org).then(|| {
         let href = format!("{}/new?from={}", LocalPath::keys(slug).as_str(), key.id);
@@ -340,10 +342,10 @@ fn about_card(view: &KeyView) -> impl IntoView + use<> {
     let current = &secrets.current;
     let rotated = (current.created_at > key.created_at)
         .then(|| fact("Rotated", when::ago(current.created_at, now, zone)));
-    let previous = secrets.previous.as_ref().map(|previous| {
+    let previous = secrets.previous.as_ref().filter(|_| works).map(|previous| {
         let end = match previous.end {
-            Some(SecretEnd::At(at)) => view! { " until " {when::date(at, zone)} }.into_any(),
-            _ => ().into_any(),
+            Some(SecretEnd::At(at)) => view! { ", ends " {when::ago(at, now, zone)} }.into_any(),
+            _ => " until the new one is in use".into_any(),
         };
         fact("Previous secret", view! { <span class="hint">{previous.hint()}</span> " works" {end} })
     });

@@ -6,13 +6,14 @@ use super::create::IssuedKey;
 use super::{find_seen, must_live};
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
-use crate::domain::ids::SecretId;
+use crate::domain::ids::{KeyId, SecretId};
 use crate::domain::key::Key;
 use crate::domain::key_format::{PlainSecret, hint};
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, On, Permit};
-use crate::domain::rotation::{GracePeriod, HOUR_MS, KeySecret, KeySecrets, SecretEnd};
+use crate::domain::rotation::{GracePeriod, KeySecret, KeySecrets, SecretEnd, after_first_use};
 use crate::store::Tx;
+use crate::store::keys;
 use crate::store::secrets::{self, NewSecret};
 
 /// What the page of a rotation is drawn from.
@@ -52,8 +53,10 @@ struct Rotating {
 }
 
 async fn open(desk: &Desk, tx: &mut Tx, caller: &Caller, org: &str, id: &str) -> Result<Rotating, OpError> {
-    let now = desk.now();
     let context = open_org(tx, caller, org).await?;
+    // Of two at once the second one waits here, and then sees what the first one did, at a later moment.
+    keys::lock(tx, &context.org.id, &KeyId::parse(id).ok_or(OpError::NotFound)?).await?;
+    let now = desk.now();
     let key = find_seen(tx, &context, id, now).await?;
     let permit = context.permit(Action::RotateKey, On::Key(key.facts()))?;
     must_live(&key, now)?;
@@ -123,11 +126,7 @@ fn rotated_meanwhile(name: &str) -> String {
 fn end_value(end: SecretEnd) -> ChangeValue {
     match end {
         SecretEnd::At(at) => ChangeValue::Expiry(Some(at)),
-        SecretEnd::AfterFirstUse(ms) => {
-            let hours = ms / HOUR_MS;
-            let unit = if hours == 1 { "hour" } else { "hours" };
-            format!("{hours} {unit} after the first use of the new secret").into()
-        }
+        SecretEnd::AfterFirstUse(ms) => after_first_use(ms).into(),
     }
 }
 
@@ -211,8 +210,7 @@ pub async fn undo_rotation(
     let previous = previous_of(&rotating, secret)?;
     let Rotating { permit, key, secrets, now, .. } = &rotating;
     let current = &secrets.current;
-    let first = previous.created_at == key.created_at;
-    if !secrets::undo(&mut tx, permit, &key.id, (&current.id, previous), first, *now).await? {
+    if !secrets::undo(&mut tx, permit, &key.id, (&current.id, previous), *now).await? {
         return Err(OpError::Conflict(rotated_meanwhile(&key.name)));
     }
     let change = Change::replaced("secret", current.hint(), previous.hint());

@@ -55,7 +55,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let refused = rejections::of_key(&mut read, &context.org.id, &key.id, week, MAX_REFUSED).await?;
     let refused = RecentRejection::grouped(refused);
     let secrets = secrets::of_key(&mut read, &context.org.id, &key.id, now).await?;
-    let contacts = keys::contacts(&mut read, &key.id).await?;
+    let contacts = keys::contacts(&mut read, &key.id, &caller.person.email).await?;
     drop(read);
     record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
         .await?;

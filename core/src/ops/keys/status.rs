@@ -39,8 +39,6 @@ pub struct DisableView {
     pub key: Key,
     /// Who can enable it again.
     pub contacts: Vec<Contact>,
-    /// When it was read.
-    pub now: Moment,
 }
 
 /// The question before a key is disabled.
@@ -62,8 +60,8 @@ pub async fn disable_form(
     if key.status != Status::Active {
         return Err(OpError::Conflict(format!("The key {} is disabled already.", key.name)));
     }
-    let contacts = keys::contacts(&mut read, &key.id).await?;
-    Ok(DisableView { context, key, contacts, now })
+    let contacts = keys::contacts(&mut read, &key.id, &caller.person.email).await?;
+    Ok(DisableView { context, key, contacts })
 }
 
 async fn set_status(

@@ -2,6 +2,8 @@
 //! of a key's or an organisation's name. For others the page does not exist. A secret is looked up by its hash and is neither stored
 //! nor logged; each organisation whose keys are found gets an event in its audit.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
@@ -89,6 +91,8 @@ pub struct SupportView {
     pub orgs: Vec<FoundOrg>,
     /// Keys with these last four characters, first in this case, and then keys with the text in their name.
     pub keys: Vec<SupportHit>,
+    /// Whether there are more keys than these.
+    pub more: bool,
     /// When it was read.
     pub now: Moment,
 }
@@ -116,20 +120,26 @@ pub async fn search(desk: &Desk, caller: &Caller, text: &str) -> Result<SupportV
     must_be_support(caller)?;
     let (now, text) = (desk.now(), key_format::unmask(text));
     if looks_like_secret(text) {
-        return Ok(SupportView { orgs: vec![], keys: vec![], now });
+        return Ok(SupportView { orgs: vec![], keys: vec![], more: false, now });
     }
     let orgs = support::orgs_named(&mut desk.db.read().await?, text).await?;
     let mut found: Vec<FoundKey> = Vec::new();
-    if valid_last_four(text) {
+    if text.chars().count() >= SEARCH_INSIDE_FROM {
         count_secret_search(desk, caller).await?;
+    }
+    if valid_last_four(text) {
         found = support::keys_ending(&mut desk.db.read().await?, &any_case(text)).await?;
         found.sort_by_key(|key| key.last_four != text);
     }
     if text.chars().count() >= SEARCH_INSIDE_FROM {
         found.extend(support::keys_named(&mut desk.db.read().await?, text).await?);
     }
+    let mut seen = HashSet::new();
+    found.retain(|key| seen.insert(key.id.clone()));
+    let more = found.len() > support::MAX_HITS;
+    found.truncate(support::MAX_HITS);
     let keys = hits(desk, caller, &found, text, now).await?;
-    Ok(SupportView { orgs, keys, now })
+    Ok(SupportView { orgs, keys, more, now })
 }
 
 /// The found keys as they stand, in the same order and each once. Each organisation gets one event in its audit.
