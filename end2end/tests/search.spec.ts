@@ -245,3 +245,16 @@ test("what pages print of a secret finds its key, in any case", async ({ page, o
     expect(await rowNames(page), text).toContain(name);
   }
 });
+
+test("a search among live keys offers the revoked ones that match", async ({ page, server }) => {
+  const key = await createKey(page, "northwind-labs", unique("over"));
+  await page.goto(`${server.url}${key.path}/revoke`);
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.waitForURL(server.url + key.path);
+  await page.goto(server.url + keys);
+  await search(page, key.name);
+  expect(await rowNames(page)).toEqual([]);
+  await expect(page.locator("main")).toContainText("1 revoked key matches:");
+  await page.getByRole("link", { name: "Show", exact: true }).click();
+  await expect(row(page, key.name)).toBeVisible();
+});

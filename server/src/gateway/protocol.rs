@@ -9,7 +9,7 @@ use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, RETRY_AFTER
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use keydesk_core::domain::gate::Rejection;
+use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::limit_use::LimitUse;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
@@ -23,6 +23,7 @@ use crate::state::AppState;
 /// Many clients ignore a minute or more and retry at once, so longer waits are shortened; that may cost one more retry.
 const MAX_RETRY_AFTER: i64 = 59;
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const REJECTED_BY: HeaderName = HeaderName::from_static("x-keydesk-rejected-by");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -79,8 +80,9 @@ impl ClientContext {
 
     pub fn rejected(&self, rejection: &Rejection) -> ApiError {
         let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::UNAUTHORIZED);
-        let error =
-            self.error(status, rejection.code(), self.with_warning(rejection.sentence(&self.base_url)));
+        let sentence = self.with_warning(rejection.sentence(&self.base_url));
+        let error = self.error(status, rejection.code(), sentence);
+        let error = ApiError { rejected_by: Some(rejection.gate()), ..error };
         let Rejection::Limit { limit, retry_after, .. } = rejection else { return error };
         let retry = retry_after.map_or(Retry::Never, Retry::After);
         ApiError { retry, limit: Some((limit.clone(), self.now)), ..error }
@@ -192,7 +194,17 @@ impl ClientContext {
             _ => Retry::Unspecified,
         };
         let protocol = self.protocol;
-        ApiError { protocol, status, code, message, request_id, allow: None, retry, limit: None }
+        ApiError {
+            protocol,
+            status,
+            code,
+            message,
+            request_id,
+            rejected_by: None,
+            allow: None,
+            retry,
+            limit: None,
+        }
     }
 }
 
@@ -222,6 +234,8 @@ pub struct ApiError {
     code: &'static str,
     message: String,
     request_id: Option<String>,
+    /// The gate that rejected the request; `None` where none did.
+    rejected_by: Option<Gate>,
     allow: Option<&'static str>,
     retry: Retry,
     /// The limit that rejected the request, and when.
@@ -306,6 +320,9 @@ impl IntoResponse for ApiError {
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds.min(MAX_RETRY_AFTER)));
             }
             Retry::Unspecified => {}
+        }
+        if let Some(gate) = self.rejected_by {
+            headers.insert(REJECTED_BY, HeaderValue::from_static(gate.as_str()));
         }
         if let Some((limit, now)) = &self.limit {
             rate_limit_headers::add(headers, std::slice::from_ref(&**limit), Some(Money::ZERO), *now);

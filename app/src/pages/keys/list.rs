@@ -108,8 +108,27 @@ fn listed(view: &KeysView, filter: &KeyFilter) -> AnyView {
         {toolbar(view, filter)}
         {list::chips("State", states)}
         {if view.page.rows.is_empty() { none_found(view, filter) } else { table(view, filter) }}
+        {ended(view, filter)}
     }
     .into_any()
+}
+
+/// Keys that are over and match the search: "1 revoked key matches: show".
+fn ended(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
+    let searched = !filter.search.trim().is_empty();
+    let offers = view.ended.iter().filter(|_| searched).map(|(status, count)| {
+        let state = StateFilter::Only(*status);
+        let to = address(&view.context.org.slug, &KeyFilter { state, page: None, ..filter.clone() });
+        let (many, verb) = if *count == 1 { ("key", "matches") } else { ("keys", "match") };
+        let words = format!("{} {} {many} {verb}: ", grouped(*count), status.as_str());
+        view! {
+            <p class="muted">
+                {words}
+                <a href=to.href()>"Show"</a>
+            </p>
+        }
+    });
+    offers.collect_view()
 }
 
 /// The search posts, so that a whole secret that is pasted into it never stands in an address.

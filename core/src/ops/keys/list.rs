@@ -29,6 +29,8 @@ pub struct KeysView {
     pub capped: bool,
     /// The caller has no key to see here, in any state.
     pub none_at_all: bool,
+    /// For a search among live keys: how many keys that are over match it too, by status; statuses without any are left out.
+    pub ended: Vec<(Status, i64)>,
     /// Those to filter by.
     pub teams: Vec<Team>,
     /// When it was read.
@@ -78,16 +80,18 @@ async fn view(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> R
         Scope::Org => teams::in_use(&mut read, &context.org.id).await?,
         Scope::OfPerson(person) => teams::of_person(&mut read, &context.org.id, person).await?,
     };
-    let mut none_at_all = false;
-    if page.rows.is_empty() && filter.is_plain() {
-        none_at_all = true;
-        for ended in [Status::Expired, Status::Revoked] {
-            let ended = KeyFilter { state: StateFilter::Only(ended), ..filter.clone() };
-            none_at_all &= key_list::count(&mut read, &permit, &ended, now, starts.month).await? == 0;
+    let (mut none_at_all, mut ended) = (false, Vec::new());
+    let searched = !filter.search.trim().is_empty() && filter.state == StateFilter::Live;
+    if searched || page.rows.is_empty() && filter.is_plain() {
+        for status in [Status::Expired, Status::Revoked] {
+            let filter = KeyFilter { state: StateFilter::Only(status), page: None, ..filter.clone() };
+            let count = key_list::count(&mut read, &permit, &filter, now, starts.month).await?;
+            ended.extend((count > 0).then_some((status, count)));
         }
+        none_at_all = !searched && ended.is_empty();
     }
     let capped = count > key_list::max_count(filter);
-    Ok(KeysView { context, page, count, capped, none_at_all, teams, now })
+    Ok(KeysView { context, page, count, capped, none_at_all, ended, teams, now })
 }
 
 /// What a search comes to.

@@ -37,7 +37,9 @@ impl Errors {
             let answer = desk.send(with(ask)).await;
             assert!(answer.status >= 400, "{what}: {protocol} answered {} {}", answer.status, answer.text);
             let _ = write!(self.0, "{protocol}: {}", answer.status);
-            for name in ["retry-after", "x-should-retry", "www-authenticate", "allow"] {
+            for name in
+                ["retry-after", "x-should-retry", "x-keydesk-rejected-by", "www-authenticate", "allow"]
+            {
                 if let Some(value) = answer.find_header(name) {
                     let _ = write!(self.0, ", {name}: {value}");
                 }
