@@ -139,6 +139,6 @@ test("a second factor from set-up to signing in with a code, then with a recover
   await page.getByLabel("Code from your device").fill(codes[1] ?? "");
   await page.getByRole("button", { name: "Turn off 2FA" }).click();
   await page.waitForURL(/\/account$/);
-  await expect(page.getByRole("status")).toContainText("Your second factor is off");
+  await expect(page.getByRole("status")).toContainText("Two-factor authentication is off");
   expect(server.log()).not.toContain(codes[0]);
 });

@@ -84,7 +84,7 @@ pub async fn turn_on_second_factor(form: TurnOnForm) -> Result<(), AppError> {
         let desk = desk()?;
         let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
         let codes = second_factor::turn_on(&desk, &caller, &form).await?;
-        tell("Your second factor is on. From now on, signing in takes a code too.")?;
+        tell("Two-factor authentication is on. Signing in now takes a code too.")?;
         show_codes(codes)
     })
     .await
@@ -94,7 +94,7 @@ pub async fn turn_on_second_factor(form: TurnOnForm) -> Result<(), AppError> {
 pub async fn turn_off_second_factor(form: TurnOffForm) -> Result<(), AppError> {
     act(async {
         second_factor::turn_off(&desk()?, &caller()?, &form).await?;
-        tell("Your second factor is off. Signing in takes the password alone.")?;
+        tell("Two-factor authentication is off. Signing in takes the password alone.")?;
         Ok(LocalPath::account())
     })
     .await
@@ -106,7 +106,7 @@ pub async fn renew_recovery_codes(form: RenewForm) -> Result<(), AppError> {
         let desk = desk()?;
         let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
         let codes = second_factor::renew_codes(&desk, &caller).await?;
-        tell("There are new recovery codes. Those from before work no more.")?;
+        tell("You have new recovery codes. The earlier ones no longer work.")?;
         show_codes(codes)
     })
     .await

@@ -3,9 +3,10 @@
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{KeyFilter, MAX_SEARCH, Sort, StateFilter};
 use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
+use keydesk_core::domain::moment::Moment;
 use keydesk_core::forms::key::{CreateForm, EditForm, KeyRef, RevokeForm, SearchForm};
 use keydesk_core::ops::edit::Outcome;
-use keydesk_core::ops::keys::{self, Found};
+use keydesk_core::ops::keys::{self, Found, IssuedKey};
 use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -23,13 +24,17 @@ pub async fn create_key(form: CreateForm) -> Result<(), AppError> {
         let (desk, caller) = (desk()?, caller()?);
         let caller = reauthenticate(&desk, &caller, &form.reauth).await?;
         let issued = keys::create(&desk, &caller, &form.org, &form.key.parse()?).await?;
-        let page = LocalPath::issued(&form.org, &issued.id);
-        // The one way a secret leaves: sealed, to the page that shows it.
-        let once = Issued { key_id: issued.id.to_string(), secret: issued.secret.reveal().to_owned() };
-        sealed::send(ISSUED, page.as_str(), once, desk.now());
-        Ok(page)
+        Ok(show_once(&form.org, &issued, desk.now()))
     })
     .await
+}
+
+/// The one way a secret leaves: sealed, to the page that shows it.
+pub(super) fn show_once(org: &str, issued: &IssuedKey, now: Moment) -> LocalPath {
+    let page = LocalPath::issued(org, &issued.id);
+    let once = Issued { key_id: issued.id.to_string(), secret: issued.secret.reveal().to_owned() };
+    sealed::send(ISSUED, page.as_str(), once, now);
+    page
 }
 
 #[server(endpoint = "keys/edit")]

@@ -5,11 +5,12 @@ use keydesk_core::ops::keys;
 use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
 
+use super::keys::show_once;
 use super::tell;
 use crate::ask::{act, caller, desk};
 use crate::error::AppError;
 use crate::path::LocalPath;
-use crate::sealed::{self, ISSUED, Issued, Tone};
+use crate::sealed::Tone;
 
 #[server(endpoint = "keys/rotate")]
 pub async fn rotate_key(form: RotateForm) -> Result<(), AppError> {
@@ -18,10 +19,7 @@ pub async fn rotate_key(form: RotateForm) -> Result<(), AppError> {
         let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
         let key = (form.org.as_str(), form.id.as_str());
         let issued = keys::rotate(&desk, &caller, key, &form.from, form.grace.parse()?).await?;
-        let page = LocalPath::issued(&form.org, &issued.id);
-        let once = Issued { key_id: issued.id.to_string(), secret: issued.secret.reveal().to_owned() };
-        sealed::send(ISSUED, page.as_str(), once, desk.now());
-        Ok(page)
+        Ok(show_once(&form.org, &issued, desk.now()))
     })
     .await
 }

@@ -18,7 +18,7 @@ pub async fn lookup(form: LookupForm) -> Result<(), AppError> {
                 if retired {
                     tell(
                         Tone::Warn,
-                        "That secret was replaced by a rotation and works no longer. This is its key.",
+                        "A rotation replaced that secret, so it no longer works. This is its key.",
                     )?;
                 }
                 Ok(LocalPath::key(&slug, &id))

@@ -42,7 +42,7 @@ pub struct KeysView {
 /// # Errors
 /// `NotFound` where the caller does not belong.
 pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
-    let view = view(desk, caller, slug, filter).await?;
+    let view = view(desk, caller, slug, filter, !filter.search.trim().is_empty()).await?;
     record_support_access(desk, &view.context, SupportAccess::List { of: "keys", search: &filter.search })
         .await?;
     Ok(view)
@@ -58,13 +58,20 @@ pub async fn suggest(
     slug: &str,
     filter: &KeyFilter,
 ) -> Result<KeysView, OpError> {
-    let view = view(desk, caller, slug, filter).await?;
+    let view = view(desk, caller, slug, filter, false).await?;
     record_support_access(desk, &view.context, SupportAccess::Typing { of: "keys", search: &filter.search })
         .await?;
     Ok(view)
 }
 
-async fn view(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
+/// `count_ended` is for a search whose reader is offered the keys that are over, too.
+async fn view(
+    desk: &Desk,
+    caller: &Caller,
+    slug: &str,
+    filter: &KeyFilter,
+    count_ended: bool,
+) -> Result<KeysView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
@@ -81,7 +88,7 @@ async fn view(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> R
         Scope::OfPerson(person) => teams::of_person(&mut read, &context.org.id, person).await?,
     };
     let (mut none_at_all, mut ended) = (false, Vec::new());
-    let searched = !filter.search.trim().is_empty() && filter.state == StateFilter::Live;
+    let searched = count_ended && filter.state == StateFilter::Live;
     if searched || page.rows.is_empty() && filter.is_plain() {
         for status in [Status::Expired, Status::Revoked] {
             let filter = KeyFilter { state: StateFilter::Only(status), page: None, ..filter.clone() };
