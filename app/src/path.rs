@@ -1,6 +1,6 @@
 //! Addresses of this program's own pages. A redirect goes nowhere else.
 
-use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId, ProviderId, TeamId};
+use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId, ProviderId, SecretId, TeamId};
 use keydesk_core::domain::key_format::looks_like_secret;
 use leptos::prelude::IntoAttributeValue;
 
@@ -99,6 +99,11 @@ impl LocalPath {
     /// `id` is that of a key, as a form sent it.
     pub fn rotate(org: &str, id: &str) -> Self {
         Self(format!("/{org}/keys/{id}/rotate"))
+    }
+
+    /// A secret of a key, by its id.
+    pub fn secret(org: &str, key: &KeyId, secret: &SecretId) -> Self {
+        Self(format!("/{org}/keys/{key}/secrets/{secret}"))
     }
 
     pub fn edit_key(org: &str, id: &KeyId) -> Self {

@@ -9,6 +9,7 @@ use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, Second
 use crate::pages::audit::{AuditPage, InstallationAuditPage};
 use crate::pages::keys::{
     DisableKeyPage, EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage, RotateKeyPage,
+    SecretPage,
 };
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, MemberPage, MembersPage, OffboardingPage,
@@ -66,6 +67,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/issued") view=IssuedPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/edit") view=EditKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/disable") view=DisableKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/:id/secrets/:secret") view=SecretPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/rotate") view=RotateKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />

@@ -1,5 +1,6 @@
 //! The command line. Each command is a few steps; an error is a sentence that says what to do.
 
+mod leaks;
 mod money;
 mod upstreams;
 
@@ -60,6 +61,8 @@ enum Command {
     /// List, create, suspend and resume organisations, and manage their balances.
     #[command(subcommand)]
     Orgs(OrgsCommand),
+    /// Find secrets in a text on standard input, tell whose they are, and take their keys out of use.
+    Leaked(leaks::LeakedArgs),
     /// Check configuration, database, migrations and clock.
     Doctor(ServeConfig),
 }
@@ -177,6 +180,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         }
         Command::Spend(command) => money::run(command).await,
         Command::Orgs(command) => organisations(command).await,
+        Command::Leaked(args) => leaks::run(args).await,
         Command::Doctor(config) => doctor::examine(&config).await,
     }
 }

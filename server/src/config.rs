@@ -4,11 +4,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
+use keydesk_core::domain::leak::LeakResponse;
 use keydesk_core::store::DatabaseUrl;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::http::leaks::LeakKeys;
 use crate::mail::Smtp;
 
 /// Where the data is: every command needs it.
@@ -41,6 +43,24 @@ impl DataConfig {
 }
 
 const MIN_TOKEN: usize = 32;
+
+/// `LeakResponse`, as an option names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LeakResponseArg {
+    Notify,
+    Disable,
+    Revoke,
+}
+
+impl From<LeakResponseArg> for LeakResponse {
+    fn from(named: LeakResponseArg) -> Self {
+        match named {
+            LeakResponseArg::Notify => LeakResponse::Notify,
+            LeakResponseArg::Disable => LeakResponse::Disable,
+            LeakResponseArg::Revoke => LeakResponse::Revoke,
+        }
+    }
+}
 
 #[derive(Args, Clone, Debug)]
 pub struct ServeConfig {
@@ -95,6 +115,15 @@ pub struct ServeConfig {
     #[arg(long, env = "KEYDESK_SESSION_HOURS", default_value_t = 12, value_parser = clap::value_parser!(i64).range(1..=720))]
     pub session_hours: i64,
 
+    /// File with the public keys of a service that reports leaked secrets, as GitHub publishes them at
+    /// https://api.github.com/meta/public_keys/secret_scanning. Left out, POST /api/leaks is not served.
+    #[arg(long, env = "KEYDESK_LEAK_KEYS_FILE")]
+    pub leak_keys_file: Option<PathBuf>,
+
+    /// What happens to the key of a reported secret that works: tell its people, disable it too, or revoke it too.
+    #[arg(long, env = "KEYDESK_LEAK_RESPONSE", value_enum, default_value_t = LeakResponseArg::Disable)]
+    pub leak_response: LeakResponseArg,
+
     /// The mail server for invitations: smtps://user:password@host, or smtp://user:password@host:587?tls=required for
     /// STARTTLS. Left out, no mail is sent, and you pass links on yourself.
     #[arg(long, env = "KEYDESK_SMTP_URL", hide_env_values = true)]
@@ -139,6 +168,18 @@ impl ServeConfig {
         Ok(Some(token.into()))
     }
 
+    /// `None` when no service reports leaked secrets here.
+    ///
+    /// # Errors
+    /// A sentence for the terminal.
+    pub fn leak_keys(&self) -> Result<Option<LeakKeys>, String> {
+        let Some(path) = &self.leak_keys_file else { return Ok(None) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("The leak keys {} cannot be read: {error}.", path.display()))?;
+        let keys = LeakKeys::parse(&text).map_err(|why| format!("The leak keys {} {why}", path.display()))?;
+        Ok(Some(keys))
+    }
+
     /// Without a slash at the end.
     pub fn base_url(&self) -> String {
         match &self.base_url {
@@ -166,6 +207,7 @@ impl ServeConfig {
         self.data.database()?;
         self.mail()?;
         self.token()?;
+        self.leak_keys()?;
         if self.gateway_listen == Some(self.listen) && self.listen.port() != 0 {
             return Err(format!(
                 "The desk and the gateway cannot both listen on {}. Leave --gateway-listen out to serve both there.",

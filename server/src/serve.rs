@@ -173,6 +173,7 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
     // Whether it makes sense was checked at the start.
     let mailer = config.mail().ok().flatten().map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
     let token = config.token().ok().flatten();
+    let leak_keys = config.leak_keys().ok().flatten().map(Arc::new);
     let desk = desk.with_vault(Vault::derive(cookie_key.master()));
     AppState {
         desk,
@@ -182,6 +183,7 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
         gateway: Gateway { token, ..Default::default() },
         cookie_key,
         mailer,
+        leak_keys,
         leptos,
     }
 }

@@ -11,6 +11,7 @@ use leptos::config::LeptosOptions;
 
 use crate::config::ServeConfig;
 use crate::gateway::runtime::Gateway;
+use crate::http::leaks::LeakKeys;
 
 #[derive(Clone)]
 pub struct AppState {
@@ -23,6 +24,8 @@ pub struct AppState {
     pub cookie_key: Key,
     /// When this installation sends mail.
     pub mailer: Option<Arc<dyn Mailer>>,
+    /// When a service reports leaked secrets here.
+    pub leak_keys: Option<Arc<LeakKeys>>,
     pub leptos: LeptosOptions,
 }
 

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod invitations;
 pub mod keys;
+pub mod leaks;
 pub mod members;
 pub mod models;
 pub mod orgs;

@@ -14,14 +14,9 @@ use crate::sealed::Tone;
 pub async fn lookup(form: LookupForm) -> Result<(), AppError> {
     act(async {
         match support::lookup(&desk()?, &caller()?, &form).await? {
-            LookupResult::Key { slug, id, retired } => {
-                if retired {
-                    tell(
-                        Tone::Warn,
-                        "A rotation replaced that secret, so it no longer works. This is its key.",
-                    )?;
-                }
-                Ok(LocalPath::key(&slug, &id))
+            LookupResult::Key { slug, id, secret: None } => Ok(LocalPath::key(&slug, &id)),
+            LookupResult::Key { slug, id, secret: Some(secret) } => {
+                Ok(LocalPath::secret(&slug, &id, &secret))
             }
             LookupResult::Nothing(sentence) => {
                 tell(Tone::Warn, sentence)?;

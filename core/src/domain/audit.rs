@@ -101,6 +101,8 @@ kinds! {
     SecretExtended = "key.secret_extended";
     /// A key's previous secret became the current one again, and the new one was ended.
     RotationUndone = "key.rotation_undone";
+    /// A secret of a key was reported as leaked. What was done about it is an event of its own.
+    SecretLeaked = "key.secret_leaked";
     /// A key was revoked for good.
     KeyRevoked = "key.revoked";
     /// The owner of a key left, and an admin lets it run until it expires.

@@ -73,6 +73,7 @@ impl Group {
             | K::SecretEnded
             | K::SecretExtended
             | K::RotationUndone
+            | K::SecretLeaked
             | K::KeyDisabled
             | K::KeyEnabled
             | K::KeyRevoked

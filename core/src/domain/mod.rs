@@ -17,6 +17,7 @@ pub mod invitation;
 pub mod key;
 pub mod key_filter;
 pub mod key_format;
+pub mod leak;
 pub mod ledger;
 pub mod limit_use;
 pub mod limits;

@@ -3,6 +3,7 @@
 
 pub mod invitation;
 pub mod key;
+pub mod leak;
 pub mod ledger;
 pub mod member;
 pub mod model;

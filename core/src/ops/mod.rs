@@ -10,6 +10,7 @@ pub mod codes;
 pub mod edit;
 pub mod invitations;
 pub mod keys;
+pub mod leaks;
 pub mod links;
 pub mod members;
 pub mod models;

@@ -3,7 +3,6 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::secrets::end_of_secret;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::addresses::AllowList;
 use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
@@ -59,7 +58,6 @@ statements! {
     /// Also without those that the job has yet to mark as expired: they no longer keep a member from a new key.
     LIVE_OF_OWNER = concat!("SELECT COUNT(*) FROM keys k WHERE k.owner_id = $1 AND k.org_id = $2 AND ", is_live!(),
         " AND (k.expires_at IS NULL OR k.expires_at > $3)");
-    BY_HASH = concat!("SELECT s.key_id, ", end_of_secret!(), " FROM key_secrets s WHERE s.hash = $1 AND s.org_id = $2");
     /// As `gateway_contacts_v1`, with addresses, which the view leaves out.
     CONTACTS = "SELECT 'team admin' AS role, p.name, p.email FROM keys k
             JOIN team_members t ON t.team_id = k.team_id AND t.role = 'admin'
@@ -298,28 +296,6 @@ pub async fn find(via: &mut impl Via, org: &OrgId, id: &KeyId) -> Result<Option<
         sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(id.as_str())
     )?;
     row.map(Key::try_from).transpose()
-}
-
-/// The key that a secret belongs or belonged to, and when the secret ends or ended.
-///
-/// # Errors
-/// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn find_by_hash(
-    via: &mut impl Via,
-    org: &OrgId,
-    hash: &SecretHash,
-) -> Result<Option<(KeyId, Option<Moment>)>, StoreError> {
-    let row: Option<(String, Option<i64>)> = run!(
-        via,
-        fetch_optional,
-        sqlx::query_as::<_, (String, Option<i64>)>(BY_HASH)
-            .bind(hash.as_bytes().as_slice())
-            .bind(org.as_str())
-    )?;
-    row.map(|(id, ends)| {
-        Ok((KeyId::parse(&id).ok_or(unreadable("key_secrets.key_id"))?, ends.map(Moment::from_ms)))
-    })
-    .transpose()
 }
 
 fn newest_of_team_text(dialect: Dialect) -> String {

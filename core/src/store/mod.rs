@@ -16,6 +16,7 @@ mod group_commit;
 pub mod invitations;
 pub mod key_list;
 pub mod keys;
+pub mod leaks;
 pub mod ledger;
 pub mod links;
 pub mod members;
@@ -236,6 +237,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         orgs::ALL,
         people::ALL,
         providers::ALL,
+        leaks::ALL,
         rejections::ALL,
         second_factor::ALL,
         secrets::ALL,

@@ -7,7 +7,6 @@ use super::dialect::Dialect;
 use super::secrets::end_of_secret;
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::KeyId;
-use crate::domain::key_format::SecretHash;
 use crate::domain::moment::Moment;
 use crate::domain::person::fold;
 
@@ -18,8 +17,6 @@ const MAX_ORGS: i64 = 50;
 statements! {
     KEY_ANYWHERE = "SELECT o.slug, k.id, k.name, k.last_four, CAST(NULL AS BIGINT) AS expires_at
         FROM keys k JOIN orgs o ON o.id = k.org_id WHERE k.id = $1";
-    KEY_OF_HASH = concat!("SELECT o.slug, k.id, k.name, s.last_four, ", end_of_secret!(), " AS expires_at
-        FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id WHERE s.hash = $1");
     ORGS_NAMED = "SELECT slug, name, suspended_at FROM orgs
         WHERE name_folded LIKE $1 ESCAPE '\\' OR slug LIKE $1 ESCAPE '\\' ORDER BY name_folded, slug LIMIT $2";
 }
@@ -63,16 +60,6 @@ fn read_key((slug, id, name, last_four, ends): KeyRow) -> Result<FoundKey, Store
 pub async fn key(via: &mut impl Via, id: &KeyId) -> Result<Option<FoundKey>, StoreError> {
     let row: Option<KeyRow> =
         run!(via, fetch_optional, sqlx::query_as::<_, KeyRow>(KEY_ANYWHERE).bind(id.as_str()))?;
-    row.map(read_key).transpose()
-}
-
-/// The key that a secret belongs or belonged to; `None` when the secret is unknown.
-///
-/// # Errors
-/// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn key_of_secret(via: &mut impl Via, hash: &SecretHash) -> Result<Option<FoundKey>, StoreError> {
-    let row: Option<KeyRow> =
-        run!(via, fetch_optional, sqlx::query_as::<_, KeyRow>(KEY_OF_HASH).bind(hash.as_bytes().as_slice()))?;
     row.map(read_key).transpose()
 }
 

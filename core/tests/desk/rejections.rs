@@ -169,12 +169,12 @@ on_both!(
         for (issued, slug) in [(&ours, &at.org.slug), (&theirs, &other.org.slug)] {
             let secret = issued.secret.reveal();
             for text in [secret, issued.id.as_str()] {
-                let Ok(LookupResult::Key { slug: found, id, retired: false }) =
-                    look(&desk, &support, text).await
+                let Ok(LookupResult::Key { slug: found, id, secret: by }) = look(&desk, &support, text).await
                 else {
                     panic!("not found");
                 };
                 assert_eq!((&found, &id), (slug, &issued.id));
+                assert_eq!(by.is_some(), text == secret);
             }
             let last_four = &secret[secret.len() - 4..];
             assert!(matches!(look(&desk, &support, last_four).await, Ok(LookupResult::Text(_))));

@@ -114,7 +114,7 @@ on_both!(
         assert!(knock(&desk, &new).await.is_ok());
         assert_eq!(secrets(&desk, &at, &new).await.previous, None);
         let found = keys::search(&desk, &at.caller, &at.org.slug, &Hidden::new(old.secret.reveal())).await;
-        assert!(matches!(found, Ok(Found::RetiredSecretOf(id)) if id == old.id));
+        assert!(matches!(found, Ok(Found::Secret(id, _)) if id == old.id));
         assert_bounds(&desk).await;
     }
 );

@@ -70,7 +70,7 @@ on_both!(
         let issued = desk.create_key(&at, "ci-prod").await;
         let support = desk.platform(&at, PlatformRole::Support).await;
         let secret = issued.secret.reveal().to_owned();
-        assert!(matches!(search(&desk, &support, &secret).await, Found::Key(_)));
+        assert!(matches!(search(&desk, &support, &secret).await, Found::Secret(..)));
         assert_eq!(looks(&desk).await, ["ci-prod []"]);
 
         let other = desk.other_org("Elsewhere", "UTC").await;

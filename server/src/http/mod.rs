@@ -6,6 +6,7 @@ pub mod export;
 pub mod forms;
 pub mod headers;
 pub mod health;
+pub mod leaks;
 pub mod request;
 pub mod router;
 pub mod same_origin;

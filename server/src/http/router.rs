@@ -27,7 +27,7 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use super::session_store::Sessions;
-use super::{assets, caller, export, forms, headers, health, request, same_origin};
+use super::{assets, caller, export, forms, headers, health, leaks, request, same_origin};
 use crate::gateway;
 use crate::state::AppState;
 
@@ -60,6 +60,7 @@ pub fn router(state: AppState) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/csp-report", post(health::csp_report))
+        .route(leaks::PATH, post(leaks::report))
         .route("/pkg/{version}/{name}", get(assets::serve));
 
     Router::new()

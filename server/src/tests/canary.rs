@@ -184,6 +184,8 @@ on_both! {
             flow.ask("action", TestRequest::get(&format!("/api/{encoded}")).method("POST".parse().unwrap()).same_origin()).await;
             flow.ask("other site", TestRequest::get(&format!("/{encoded}")).method("POST".parse().unwrap())).await;
         }
+        let reported = format!("[{{\"token\":\"{secret}\",\"type\":\"keydesk\",\"url\":\"https://git.example/?q={secret}\"}}]");
+        flow.ask("leak unsigned", TestRequest::post_json("/api/leaks", &reported)).await;
         let report = format!("{{\"csp-report\":{{\"document-uri\":\"/x?q={secret}\"}}}}");
         flow.ask("report", TestRequest::get("/csp-report").method("POST".parse().unwrap()).body(report)).await;
 

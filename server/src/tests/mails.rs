@@ -8,8 +8,9 @@ use super::routes::{borrowed, fields_for};
 use super::support::{TestApp, Who, on_sqlite};
 use super::words::retired_in;
 
+/// A mail server that takes every letter.
 #[derive(Default)]
-struct Outbox(Mutex<Vec<Letter>>);
+pub struct Outbox(pub Mutex<Vec<Letter>>);
 
 impl Mailer for Outbox {
     fn send(&self, letter: Letter) -> Sending<'_> {

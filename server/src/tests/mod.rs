@@ -8,6 +8,7 @@ mod canary;
 mod failure;
 mod gateway;
 mod headers;
+mod leaks;
 mod mails;
 mod members;
 mod orgs;

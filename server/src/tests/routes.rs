@@ -72,6 +72,8 @@ GET  /{org}/keys/{id}/revoke          303   200   200   200   404   200   404   
      id=<key>
 GET  /{org}/keys/{id}/disable         303   200   200   200   404   200   404   403   404   404
      id=<key>
+GET  /{org}/keys/{id}/secrets/{secret}   303   200   200   200   404   200   404   200   404   404
+     id=<key> & secret=<secret>
 GET  /{org}/keys/{id}/rotate          303   200   200   200   404   200   404   403   404   404
      id=<key>
 GET  /invite/{token}                  404   404   404   404   404   404   404   404   404   404
@@ -121,6 +123,8 @@ POST keys/extend-secret               401   200   200   200   404   200   404   
      org=<org> & id=<key> & secret=<previous secret> & grace.mode=168
 POST keys/undo-rotation               401   200   200   200   404   200   404   403   404   404
      org=<org> & id=<key> & secret=<previous secret>
+POST keys/report-leak                 401   200   200   200   404   200   404   403   404   404
+     org=<org> & id=<key> & secret=<secret> & action=rotate
 POST keys/search                      401   200   200   200   200   200   200   200   404   404
      org=<org> & q=<key> & rest=
 POST keys/find                        401   200   200   200   200   200   200   200   404   404

@@ -19,8 +19,9 @@ use tower::ServiceExt;
 use tower::util::MapRequest;
 
 use crate::clock::SystemRandom;
-use crate::config::ServeConfig;
+use crate::config::{LeakResponseArg, ServeConfig};
 use crate::gateway::collapse_leading_slashes;
+use crate::http::leaks::LeakKeys;
 use crate::http::router::{gateway_router, router};
 use crate::state::AppState;
 
@@ -82,6 +83,13 @@ impl TestApp {
     pub fn with_mailer(&self, mailer: Arc<dyn Mailer>) -> Self {
         let mut state = self.state.clone();
         state.mailer = Some(mailer);
+        Self { service: service(&state), state, desk: self.desk.clone() }
+    }
+
+    pub fn with_leak_keys(&self, keys: LeakKeys, response: LeakResponseArg) -> Self {
+        let mut state = self.state.clone();
+        state.leak_keys = Some(Arc::new(keys));
+        state.config = Arc::new(ServeConfig { leak_response: response, ..ServeConfig::clone(&state.config) });
         Self { service: service(&state), state, desk: self.desk.clone() }
     }
 

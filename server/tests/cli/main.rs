@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod leaks;
 mod reading;
 mod serving;
 mod support;

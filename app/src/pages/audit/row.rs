@@ -86,6 +86,7 @@ fn sign(kind: EventKind) -> Icon {
         K::OrgSuspended
         | K::KeyRevoked
         | K::SecretEnded
+        | K::SecretLeaked
         | K::TeamArchived
         | K::MemberRemoved
         | K::InvitationWithdrawn => Icon::Ban,

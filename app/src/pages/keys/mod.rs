@@ -6,6 +6,7 @@ mod issued;
 mod list;
 mod revoke;
 mod rotate;
+mod secret;
 mod show;
 
 pub use disable::DisableKeyPage;
@@ -14,6 +15,7 @@ pub use issued::IssuedPage;
 pub use list::KeysPage;
 pub use revoke::RevokeKeyPage;
 pub use rotate::RotateKeyPage;
+pub use secret::SecretPage;
 pub use show::KeyPage;
 
 use keydesk_core::domain::key::Key;

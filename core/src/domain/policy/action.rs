@@ -21,6 +21,8 @@ pub enum Action {
     RotateKey,
     /// Take a key out of use for good.
     RevokeKey,
+    /// Report that a secret of a key leaked.
+    ReportLeak,
     /// List the teams that the caller may see.
     ListTeams,
     /// See one team.
@@ -135,6 +137,7 @@ impl Action {
             Action::EnableKey => &[E::KeyEnabled],
             Action::RotateKey => &[E::KeyRotated, E::SecretEnded, E::SecretExtended, E::RotationUndone],
             Action::RevokeKey => &[E::KeyRevoked],
+            Action::ReportLeak => &[E::SecretLeaked],
             Action::CreateTeam => &[E::TeamCreated],
             Action::EditTeam => &[E::TeamEdited],
             Action::ArchiveTeam => &[E::TeamArchived, E::TeamRestored],
@@ -189,7 +192,7 @@ impl Action {
     pub fn while_suspended(self) -> bool {
         use Action as A;
         match self {
-            A::ListKeys | A::SeeKey | A::DisableKey | A::RevokeKey => true,
+            A::ListKeys | A::SeeKey | A::DisableKey | A::RevokeKey | A::ReportLeak => true,
             A::ListTeams | A::SeeTeam | A::ListMembers | A::SeeMember => true,
             A::DisableMember | A::RemoveMember | A::Leave => true,
             A::SeeSettings | A::SeeAudit | A::ExportAudit | A::AccessAsSupport => true,

@@ -171,7 +171,8 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         | Action::RotateKey
         | Action::EnableKey
         | Action::DisableKey
-        | Action::RevokeKey => in_org && allows_key(principal, action, on),
+        | Action::RevokeKey
+        | Action::ReportLeak => in_org && allows_key(principal, action, on),
         Action::CreateTeam | Action::EditTeam | Action::ArchiveTeam => principal.runs_org(),
         // A team admin looks after the team's people, and never after an owner or an admin.
         Action::ManageTeamPeople => {

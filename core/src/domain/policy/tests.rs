@@ -60,6 +60,7 @@ fn action_named(words: &str) -> Action {
         "enable keys" => Action::EnableKey,
         "disable keys" => Action::DisableKey,
         "revoke keys" => Action::RevokeKey,
+        "report leaked secrets" => Action::ReportLeak,
         "see teams" => Action::SeeTeam,
         "create teams" => Action::CreateTeam,
         "edit a team's name and bounds" => Action::EditTeam,
@@ -121,7 +122,8 @@ fn the_rules_are_what_the_table_in_the_docs_says() {
                     | Action::RotateKey
                     | Action::EnableKey
                     | Action::DisableKey
-                    | Action::RevokeKey => On::Key(KeyFacts { id: None, team: Some(&place), owner: &who }),
+                    | Action::RevokeKey
+                    | Action::ReportLeak => On::Key(KeyFacts { id: None, team: Some(&place), owner: &who }),
                     _ => On::Org,
                 };
                 // No one disables or removes themselves, whatever else they may: that is to leave.

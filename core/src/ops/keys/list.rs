@@ -6,7 +6,7 @@ use super::super::secret_search::count_secret_search;
 use super::super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
-use crate::domain::ids::KeyId;
+use crate::domain::ids::{KeyId, SecretId};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_filter::{KeyFilter, StateFilter};
 use crate::domain::key_format;
@@ -15,6 +15,7 @@ use crate::domain::page::Page;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
 use crate::domain::window::WindowStarts;
+use crate::store::leaks::{self, SecretPlace};
 use crate::store::{key_list, keys, spend, teams};
 
 /// What the list is drawn from.
@@ -103,10 +104,10 @@ async fn view(
 
 /// What a search comes to.
 pub enum Found {
-    /// The key with this id or secret.
+    /// The key with this id.
     Key(KeyId),
-    /// The secret is one that a rotation replaced; its key lives on.
-    RetiredSecretOf(KeyId),
+    /// A secret of a key, whether or not it works.
+    Secret(KeyId, SecretId),
     /// A secret that is not here, or not a secret; the sentence says which.
     NoSuchSecret(String),
     /// Not a secret and not an id: search the list for it.
@@ -123,7 +124,7 @@ pub async fn search(desk: &Desk, caller: &Caller, slug: &str, text: &Hidden) -> 
     let context = open_org(&mut read, caller, slug).await?;
     context.permit(Action::ListKeys, On::Org)?;
     let found = if let Some(id) = KeyId::parse(text) {
-        keys::find(&mut read, &context.org.id, &id).await?.map(|key| (key, false))
+        keys::find(&mut read, &context.org.id, &id).await?.map(|key| (key, None))
     } else if key_format::looks_like_secret(text) {
         drop(read);
         count_secret_search(desk, caller).await?;
@@ -132,10 +133,9 @@ pub async fn search(desk: &Desk, caller: &Caller, slug: &str, text: &Hidden) -> 
             Ok(secret) => secret,
             Err(why) => return Ok(Found::NoSuchSecret(why.sentence())),
         };
-        match keys::find_by_hash(&mut read, &context.org.id, &secret.hash()).await? {
-            Some((id, ends)) => {
-                let retired = ends.is_some_and(|at| at <= desk.now());
-                keys::find(&mut read, &context.org.id, &id).await?.map(|key| (key, retired))
+        match leaks::place(&mut read, &secret.hash()).await?.filter(|place| place.org == context.org.id) {
+            Some(SecretPlace { key, secret, .. }) => {
+                keys::find(&mut read, &context.org.id, &key).await?.map(|key| (key, Some(secret)))
             }
             None => None,
         }
@@ -153,8 +153,8 @@ pub async fn search(desk: &Desk, caller: &Caller, slug: &str, text: &Hidden) -> 
     };
     record_support_access(desk, &context, access).await?;
     match found {
-        Some((key, true)) => Ok(Found::RetiredSecretOf(key.id)),
-        Some((key, false)) => Ok(Found::Key(key.id)),
+        Some((key, Some(secret))) => Ok(Found::Secret(key.id, secret)),
+        Some((key, None)) => Ok(Found::Key(key.id)),
         None if KeyId::parse(text).is_some() => Ok(Found::Text(text.to_owned())),
         None => Ok(Found::NoSuchSecret(
             "No key of this organisation has this secret. It may belong to another organisation or installation."

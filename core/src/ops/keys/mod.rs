@@ -3,6 +3,7 @@
 mod create;
 mod edit;
 mod first;
+mod leaked;
 mod list;
 mod place;
 mod rotate;
@@ -12,6 +13,8 @@ mod status;
 pub use create::{FormView, IssuedKey, blank, create, issue, settings_of};
 pub use edit::{edit, edit_form};
 pub use first::{FirstModels, first_models};
+pub use leaked::{HandledLeak, SecretView, report_leak, secret};
+pub(super) use leaked::{people, works};
 pub use list::{Found, KeysView, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};

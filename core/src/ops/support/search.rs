@@ -12,7 +12,7 @@ use super::super::secret_search::count_secret_search;
 use super::record::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
-use crate::domain::ids::KeyId;
+use crate::domain::ids::{KeyId, SecretId};
 use crate::domain::key::Key;
 use crate::domain::key_filter::SEARCH_INSIDE_FROM;
 use crate::domain::key_format::{self, any_case, looks_like_secret, valid_last_four};
@@ -20,7 +20,7 @@ use crate::domain::moment::{Moment, Zone};
 use crate::domain::policy::PlatformRole;
 use crate::domain::window::WindowStarts;
 use crate::store::support::{self, FoundKey, FoundOrg};
-use crate::store::{keys, spend};
+use crate::store::{keys, leaks, spend};
 
 /// Characters of a search that are read.
 const MAX_WORDS: usize = 200;
@@ -35,14 +35,14 @@ pub struct LookupForm {
 
 /// What was found.
 pub enum LookupResult {
-    /// One key: the slug of its organisation, its id, and whether the secret was one that a rotation replaced.
+    /// One key.
     Key {
         /// The slug of the key's organisation.
         slug: String,
         /// The key's id.
         id: KeyId,
-        /// Whether a rotation replaced the secret; false for a search by id.
-        retired: bool,
+        /// The secret that it was found by, whether or not it works; `None` for a search by id.
+        secret: Option<SecretId>,
     },
     /// Nothing; the sentence says why.
     Nothing(String),
@@ -67,22 +67,25 @@ pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<L
         return Ok(LookupResult::Text(text.chars().take(MAX_WORDS).collect()));
     }
     count_secret_search(desk, caller).await?;
-    let found = match &key_id {
-        Some(id) => support::key(&mut desk.db.read().await?, id).await?,
+    let (id, secret) = match key_id {
+        Some(id) => (id, None),
         None => match key_format::read(text) {
-            Ok(secret) => support::key_of_secret(&mut desk.db.read().await?, &secret.hash()).await?,
             Err(why) => return Ok(LookupResult::Nothing(why.sentence())),
+            Ok(secret) => match leaks::place(&mut desk.db.read().await?, &secret.hash()).await? {
+                Some(place) => (place.key, Some(place.secret)),
+                None => {
+                    return Ok(LookupResult::Nothing("No key of this installation has this secret.".into()));
+                }
+            },
         },
     };
-    let Some(found) = found else {
-        let what = if key_id.is_some() { "this id" } else { "this secret" };
-        return Ok(LookupResult::Nothing(format!("No key of this installation has {what}.")));
+    let Some(found) = support::key(&mut desk.db.read().await?, &id).await? else {
+        return Ok(LookupResult::Nothing("No key of this installation has this id.".into()));
     };
     let context = open_org(&mut desk.db.read().await?, caller, &found.slug).await?;
     let access = SupportAccess::Item { id: found.id.as_str(), name: &found.name };
     record_support_access(desk, &context, access).await?;
-    let retired = found.secret_ends.is_some_and(|at| at <= desk.now());
-    Ok(LookupResult::Key { slug: found.slug, id: found.id, retired })
+    Ok(LookupResult::Key { slug: found.slug, id: found.id, secret })
 }
 
 /// What a text in the page's address finds.

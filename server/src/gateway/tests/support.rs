@@ -88,6 +88,7 @@ pub async fn installation() -> Installation {
             ..Gateway::default()
         },
         mailer: None,
+        leak_keys: None,
         cookie_key: Key::from(&[7; 64]),
         leptos: LeptosOptions::builder().output_name("keydesk").build(),
     };

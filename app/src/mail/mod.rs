@@ -1,6 +1,8 @@
 //! Mail, as far as pages and actions know it: a letter in plain text, handed over or not. How it is sent, the server
 //! knows. An installation may send none at all: whatever depends on mail has another way.
 
+pub mod leaks;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,0 +1,119 @@
+//! Leaked secrets that no signed-in person reports: on the command line, and by a scanner such as GitHub's.
+
+use std::collections::HashSet;
+
+use super::OpError;
+use super::keys::{people, works};
+use crate::Desk;
+use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::key::{Key, Status};
+use crate::domain::key_format::{PlainSecret, hint, looks_like_secret};
+use crate::domain::leak::{FoundSecret, LeakResponse};
+use crate::domain::moment::Moment;
+use crate::domain::person::Contact;
+use crate::domain::policy::{Action, Permit};
+use crate::store::leaks::{self, SecretPlace};
+use crate::store::{Via, keys};
+
+/// Characters of the place where a secret was found that are kept.
+const MAX_PLACE: usize = 300;
+
+/// A secret that was found in a text.
+pub struct ScannedSecret {
+    /// Its masked form.
+    pub hint: String,
+    /// The key that it belongs to; `None` for one that this installation did not issue.
+    pub known: Option<KnownSecret>,
+}
+
+/// A secret of this installation.
+pub struct KnownSecret {
+    /// The organisation, the key and the secret, by their ids.
+    pub place: SecretPlace,
+    /// The key.
+    pub key: Key,
+    /// The secret and its use.
+    pub secret: FoundSecret,
+    /// The key's owner, and the admins of its team or the organisation's owners.
+    pub people: Vec<Contact>,
+    /// Whether requests with it may pass.
+    pub works: bool,
+}
+
+/// What is known about each of these secrets, in order, each once.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn scan(desk: &Desk, secrets: &[PlainSecret]) -> Result<Vec<ScannedSecret>, OpError> {
+    let mut seen = HashSet::new();
+    let mut scanned = Vec::new();
+    for secret in secrets {
+        let hash = secret.hash();
+        if seen.insert(*hash.as_bytes()) {
+            let mut read = desk.db.read().await?;
+            let known = match leaks::place(&mut read, &hash).await? {
+                Some(place) => known(&mut read, place, desk.now()).await?,
+                None => None,
+            };
+            scanned.push(ScannedSecret { hint: hint(secret.last_four()), known });
+        }
+    }
+    Ok(scanned)
+}
+
+async fn known(via: &mut impl Via, place: SecretPlace, now: Moment) -> Result<Option<KnownSecret>, OpError> {
+    let key = keys::find(via, &place.org, &place.key).await?;
+    let secret = leaks::secret(via, &place.org, &place.key, &place.secret, now).await?;
+    let (Some(key), Some(secret)) = (key, secret) else { return Ok(None) };
+    let people = people(via, &place.org, &place.key, "").await?;
+    let works = works(&key, &secret, now);
+    Ok(Some(KnownSecret { place, key, secret, people, works }))
+}
+
+/// The event about a leaked secret. `found_at` is where, such as the address of a commit; empty when that is not known.
+pub(super) fn leaked_event(key: &Key, secret: &FoundSecret, found_at: &str) -> Event {
+    let place: String = found_at.chars().filter(|c| !c.is_control()).take(MAX_PLACE).collect();
+    let place =
+        (!place.is_empty() && !looks_like_secret(&place)).then(|| Change::added("found_at", place.as_str()));
+    let changes = [Change::added("secret", secret.hint())].into_iter().chain(place);
+    Event::new(EventKind::SecretLeaked, key.id.as_str(), &key.name).with(changes)
+}
+
+/// Records that a secret leaked, and does `response` to its key where requests with the secret may pass; says whether it
+/// changed the key. `by` is who found it, for the audit.
+///
+/// # Errors
+/// `NotFound` when the key is gone; otherwise when the database cannot be written.
+pub async fn respond(
+    desk: &Desk,
+    place: &SecretPlace,
+    response: LeakResponse,
+    found_at: &str,
+    by: &'static str,
+) -> Result<bool, OpError> {
+    let mut tx = desk.db.write().await?;
+    // Until this is saved nobody else changes the key.
+    keys::lock(&mut tx, &place.org, &place.key).await?;
+    let now = desk.now();
+    let KnownSecret { key, secret, works, .. } =
+        known(&mut tx, place.clone(), now).await?.ok_or(OpError::NotFound)?;
+    let permit = |action| Permit::program(&place.org, action, key.id.as_str(), by);
+    let event = |kind| Event::new(kind, key.id.as_str(), &key.name);
+    let mut events = vec![(permit(Action::ReportLeak), leaked_event(&key, &secret, found_at))];
+    match response {
+        LeakResponse::Disable if works => {
+            let permit = permit(Action::DisableKey);
+            keys::set_status(&mut tx, &permit, &key.id, Status::Active, Status::Disabled, now).await?;
+            events.push((permit, event(EventKind::KeyDisabled)));
+        }
+        LeakResponse::Revoke if works => {
+            let permit = permit(Action::RevokeKey);
+            keys::revoke(&mut tx, &permit, &key.id, now).await?;
+            events.push((permit, event(EventKind::KeyRevoked)));
+        }
+        LeakResponse::Notify | LeakResponse::Disable | LeakResponse::Revoke => {}
+    }
+    let changed = events.len() > 1;
+    tx.save_all(events, now).await?;
+    Ok(changed)
+}

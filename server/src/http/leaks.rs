@@ -1,0 +1,173 @@
+//! `POST /api/leaks`: a service that scans public code reports leaked secrets, in the format of GitHub's secret scanning
+//! partner program: a JSON array of `token`, `type`, `url` and `source`, signed over the whole body with ECDSA P-256.
+//!
+//! Without configured keys the route does not exist. The answer repeats no secret: it names each by its hash.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, StatusCode};
+use keydesk_app::mail::leaks::{LeakNotice, notify};
+use keydesk_app::path::LocalPath;
+use keydesk_core::domain::key_format;
+use keydesk_core::domain::leak::LeakResponse;
+use keydesk_core::ops::OpError;
+use keydesk_core::ops::leaks::{KnownSecret, respond, scan};
+use p256::ecdsa::signature::Verifier;
+use p256::ecdsa::{DerSignature, VerifyingKey};
+use p256::pkcs8::DecodePublicKey;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::state::AppState;
+
+pub const PATH: &str = "/api/leaks";
+/// Secrets in one report.
+const MAX_TOKENS: usize = 100;
+const KEY_ID: &str = "github-public-key-identifier";
+const SIGNATURE: &str = "github-public-key-signature";
+/// Who reports, in the audit and in letters.
+const BY: &str = "secret scanning";
+
+/// The public keys with which reports are signed, by their identifiers.
+pub struct LeakKeys(Vec<(String, VerifyingKey)>);
+
+#[derive(Deserialize)]
+struct PublicKeys {
+    public_keys: Vec<PublicKey>,
+}
+
+#[derive(Deserialize)]
+struct PublicKey {
+    key_identifier: String,
+    key: String,
+}
+
+impl LeakKeys {
+    /// # Errors
+    /// The end of a sentence that begins with the file's name.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let keys: PublicKeys = serde_json::from_str(text).map_err(|_| {
+            "must be JSON: {\"public_keys\": [{\"key_identifier\": …, \"key\": …}]}.".to_owned()
+        })?;
+        if keys.public_keys.is_empty() {
+            return Err("have no key.".into());
+        }
+        let read = |PublicKey { key_identifier, key }| {
+            let key = VerifyingKey::from_public_key_pem(&key).map_err(|_| {
+                format!("have a key {key_identifier} that is not an ECDSA P-256 key in PEM form.")
+            })?;
+            Ok((key_identifier, key))
+        };
+        keys.public_keys.into_iter().map(read).collect::<Result<_, String>>().map(Self)
+    }
+
+    fn signed(&self, headers: &HeaderMap, body: &[u8]) -> bool {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let (Some(id), Some(signature)) = (header(KEY_ID), header(SIGNATURE)) else { return false };
+        let Ok(signature) = STANDARD.decode(signature) else { return false };
+        let Ok(signature) = DerSignature::from_bytes(&signature) else { return false };
+        self.0.iter().any(|(known, key)| known == id && key.verify(body, &signature).is_ok())
+    }
+}
+
+/// One leaked secret of a report.
+#[derive(Deserialize)]
+struct Reported {
+    token: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    url: String,
+}
+
+/// What became of one, as GitHub reads it.
+#[derive(Serialize)]
+struct Feedback {
+    token_hash: String,
+    token_type: String,
+    label: &'static str,
+}
+
+pub async fn report(State(state): State<AppState>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(keys) = &state.leak_keys else { return StatusCode::NOT_FOUND.into_response() };
+    if !keys.signed(&headers, &body) {
+        return (StatusCode::UNAUTHORIZED, "The signature does not belong to a configured key.\n")
+            .into_response();
+    }
+    let reported: Vec<Reported> = match serde_json::from_slice(&body) {
+        Ok(reported) => reported,
+        Err(_) => {
+            return (StatusCode::BAD_REQUEST, "The body is not a JSON array of reports.\n").into_response();
+        }
+    };
+    if reported.len() > MAX_TOKENS {
+        return (StatusCode::BAD_REQUEST, "A report has 100 secrets at most.\n").into_response();
+    }
+    let mut feedback = Vec::new();
+    for one in reported {
+        match handle(&state, &one).await {
+            Ok(known) => feedback.push(Feedback {
+                token_hash: STANDARD.encode(Sha256::digest(one.token.as_bytes())),
+                token_type: one.kind,
+                label: if known { "true_positive" } else { "false_positive" },
+            }),
+            Err(error) => {
+                tracing::error!(%error, "a reported secret could not be handled");
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+        }
+    }
+    axum::Json(feedback).into_response()
+}
+
+/// Whether the secret is one of this installation.
+async fn handle(state: &AppState, reported: &Reported) -> Result<bool, OpError> {
+    let Ok(secret) = key_format::read(&reported.token) else { return Ok(false) };
+    let Some(known) = scan(&state.desk, &[secret]).await?.into_iter().find_map(|scanned| scanned.known)
+    else {
+        return Ok(false);
+    };
+    let response = LeakResponse::from(state.config.leak_response);
+    let changed = respond(&state.desk, &known.place, response, &reported.url, BY).await?;
+    if let Some(mailer) = state.mailer.clone() {
+        let (url, base) = (reported.url.clone(), state.config.base_url());
+        // The service waits for no mail server.
+        tokio::spawn(async move {
+            let notice = notice(&known, response, changed, &url, &base);
+            notify(&*mailer, &notice, &known.people).await;
+        });
+    }
+    Ok(true)
+}
+
+pub fn notice<'a>(
+    known: &'a KnownSecret,
+    response: LeakResponse,
+    changed: bool,
+    found_at: &'a str,
+    base: &str,
+) -> LeakNotice<'a> {
+    let stopped = match response {
+        _ if !known.works => "The secret no longer worked, so nothing was changed.",
+        LeakResponse::Disable if changed => {
+            "The key is disabled. Rotate it, give its apps the new secret, and enable it again."
+        }
+        LeakResponse::Revoke if changed => "The key is revoked. Create a new one if it is still needed.",
+        LeakResponse::Notify | LeakResponse::Disable | LeakResponse::Revoke => {
+            "The secret still works. Rotate or revoke the key now."
+        }
+    };
+    let path = LocalPath::key(&known.place.slug, &known.place.key);
+    LeakNotice {
+        by: BY,
+        key: &known.key.name,
+        org: &known.place.org_name,
+        hint: known.secret.hint(),
+        found_at,
+        stopped,
+        url: format!("{base}{}", path.as_str()),
+    }
+}
