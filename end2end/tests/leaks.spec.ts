@@ -7,7 +7,7 @@ test("a pasted secret shows whose it is, and one confirmation replaces it", asyn
   expect((await asOpenAi(server.url, key.secret)).status).toBe(200);
   const search = async (text: string) => {
     await open("/acme/keys");
-    await page.getByRole("searchbox").first().fill(text);
+    await page.getByRole("searchbox", { name: "Search keys" }).fill(text);
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/secrets\/sec_/);
   };
