@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::process::Stdio;
 
+use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::key::KeySpec;
 use keydesk_core::domain::key_format;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::domain::ids::SessionId;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::seed::{self, SeedPerson};
 
@@ -33,8 +33,13 @@ async fn with_key(place: &Place) {
     let spec = KeySpec { name: "ci-prod".into(), owner: Some(people[0].id.clone()), ..KeySpec::default() };
     seed::create_key(&desk, &caller, &org.slug, &spec).await.unwrap();
     desk.db.close().await;
-    let hash: String =
-        key_format::read(SECRET).unwrap().hash().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = key_format::read(SECRET)
+        .unwrap()
+        .hash()
+        .as_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let hash = match &place.postgres {
         None => format!("X'{hash}'"),
         Some(_) => format!("'\\x{hash}'::bytea"),
@@ -58,7 +63,10 @@ async fn leaked_secrets_are_told_and_stopped() {
         let text = format!("OPENAI_API_KEY=\"{SECRET}\"\nagain {SECRET}, and not {other}\n");
         let told = leaked(&place, &[], &text);
         assert_eq!(told.code, Some(0), "{told:?}");
-        assert!(told.out.starts_with("sk-…ngPE\tworks\tacme\tno team\tci-prod\tAna Ruiz\tnever used"), "{told:?}");
+        assert!(
+            told.out.starts_with("sk-…ngPE\tworks\tacme\tno team\tci-prod\tAna Ruiz\tnever used"),
+            "{told:?}"
+        );
         assert_eq!(told.out.lines().count(), 1);
         assert!(told.err.contains("1 secret works."), "{told:?}");
         let status = "SELECT COUNT(*) FROM keys WHERE status = 'disabled'";
