@@ -7,7 +7,7 @@ use super::dialect::{Dialect, MAX_SEARCH};
 use super::keys::{KeyRow, is_live, select_key};
 use super::{StoreError, Via, run};
 use crate::domain::key::{Key, Status};
-use crate::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, Sort, StateFilter};
+use crate::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, SecretAge, Sort, StateFilter};
 use crate::domain::key_format::{any_case, valid_last_four};
 use crate::domain::moment::Moment;
 use crate::domain::page::{Cursor, PAGE_ROWS, Page};
@@ -24,6 +24,7 @@ pub const MAX_COUNT: i64 = 10_000;
 struct Shape {
     scoped: bool,
     state: StateFilter,
+    older: Option<SecretAge>,
     team: bool,
     search: Search,
     order: Order,
@@ -55,6 +56,18 @@ enum Direction {
     Back,
 }
 
+/// Keys that are due for rotation: two lists put together, each from its index. Those without a setting of their own are
+/// due by the organisation's, and never when it has none.
+const DUE: &str = concat!(
+    "SELECT k.seq FROM keys k WHERE k.org_id = $1 AND ",
+    is_live!(),
+    " AND k.rotate_days IS NOT NULL AND (k.secret_created_at + k.rotate_days * 86400000) <= $8
+    UNION ALL SELECT k.seq FROM keys k WHERE k.org_id = $1 AND ",
+    is_live!(),
+    " AND k.rotate_days IS NULL AND k.secret_created_at <=
+        $8 - (SELECT o.rotate_days FROM orgs o WHERE o.id = $1) * CAST(86400000 AS BIGINT)"
+);
+
 impl Shape {
     fn order_by(&self) -> &'static str {
         match self.order {
@@ -62,6 +75,7 @@ impl Shape {
             Order::By(Sort::Name) => "k.name_folded",
             Order::By(Sort::LastUsed) => "COALESCE(k.last_used_at, 0)",
             Order::By(Sort::Expires) => "COALESCE(k.expires_at, 9007199254740991)",
+            Order::By(Sort::Rotated) => "k.secret_created_at",
             Order::By(Sort::Spend) => "m.spent",
         }
     }
@@ -79,7 +93,7 @@ impl Shape {
         }
         // The lists' partial indexes need to read that the key is live, also where another word implies it.
         text += match self.state {
-            StateFilter::Live => concat!(" AND ", is_live!()),
+            StateFilter::Live | StateFilter::RotationDue => concat!(" AND ", is_live!()),
             StateFilter::Only(Status::Active) => concat!(" AND ", is_live!(), " AND k.status = 'active'"),
             StateFilter::Only(Status::Disabled) => concat!(" AND ", is_live!(), " AND k.status = 'disabled'"),
             StateFilter::Only(Status::Expired) => " AND k.status = 'expired'",
@@ -91,6 +105,12 @@ impl Shape {
                 AND COALESCE(k.expires_at, 9007199254740991) < $9"
             ),
         };
+        if self.state == StateFilter::RotationDue {
+            text += &format!(" AND {}", dialect.among("k.seq", DUE));
+        }
+        if let Some(age) = self.older {
+            text += &format!(" AND k.secret_created_at <= $8 - {} * CAST(86400000 AS BIGINT)", age.days());
+        }
         if self.team {
             text += " AND k.team_id = $3";
         }
@@ -247,6 +267,7 @@ fn shape_and_binds(
     let shape = Shape {
         scoped: person.is_some(),
         state: filter.state,
+        older: filter.older,
         team: filter.team.is_some(),
         search,
         order: Order::By(filter.sort),
@@ -287,6 +308,7 @@ impl ListedRow {
             Sort::Name => self.key.name_folded.clone(),
             Sort::LastUsed => self.key.last_used_at.unwrap_or(0).to_string(),
             Sort::Expires => self.key.expires_at.unwrap_or(9_007_199_254_740_991).to_string(),
+            Sort::Rotated => self.key.secret_created_at.to_string(),
             Sort::Spend => self.sort_spent.to_string(),
         };
         (value, self.key.seq.to_string())
@@ -364,10 +386,13 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
                     for (descending, from) in
                         [(false, None), (true, Some(Direction::On)), (true, Some(Direction::Back))]
                     {
-                        let shape = Shape { scoped, state, team, search, order, descending, from };
+                        let older = None;
+                        let shape = Shape { scoped, state, older, team, search, order, descending, from };
                         texts.push(shape.list_text(dialect));
                         if from.is_none() {
                             texts.push(shape.count_text(dialect));
+                            let older = Shape { older: Some(SecretAge::Year), ..shape };
+                            texts.extend([older.list_text(dialect), older.count_text(dialect)]);
                         }
                     }
                 }

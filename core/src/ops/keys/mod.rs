@@ -6,15 +6,17 @@ mod first;
 mod list;
 mod place;
 mod rotate;
+mod rotate_itself;
 mod show;
 mod status;
 
 pub use create::{FormView, IssuedKey, blank, create, issue, settings_of};
 pub use edit::{edit, edit_form};
 pub use first::{FirstModels, first_models};
-pub use list::{Found, KeysView, list, search, suggest};
+pub use list::{Found, KeysView, MAX_COUNT, due_for_rotation, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};
+pub use rotate_itself::{SelfRotation, SelfRotationRejected, rotate_itself};
 pub use show::{KeyView, REFUSED_DAYS, show};
 pub use status::{DisableView, RevokeView, disable, disable_form, enable, revoke, revoke_form};
 
