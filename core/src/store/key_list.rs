@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, MAX_SEARCH};
 use super::keys::{KeyRow, is_live, select_key};
-use super::{StoreError, Via, run};
+use super::{StoreError, Via, run, statements};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, SecretAge, Sort, StateFilter};
 use crate::domain::key_format::{any_case, valid_last_four};
@@ -14,12 +14,16 @@ use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::person::fold;
 use crate::domain::policy::{Permit, Scope};
 
+statements! {
+    ROTATE_DAYS = "SELECT rotate_days FROM orgs WHERE id = $1";
+}
+
 /// Counting stops here; beyond it a list says "10,000+".
 pub const MAX_COUNT: i64 = 10_000;
 
 /// What to look at. `$1` is the organisation, `$2` the person a narrowed scope is for, `$3` the team, `$4` the name
 /// search, `$5` the last four, `$6` the value and `$7` the number to page from, `$8` now, `$9` a week from now,
-/// `$10` the start of the month. Only those that a text uses are in it.
+/// `$10` the start of the month, `$11` the organisation's period of rotation before now. Only those that a text uses are in it.
 #[derive(Clone, Copy)]
 struct Shape {
     scoped: bool,
@@ -57,15 +61,14 @@ enum Direction {
 }
 
 /// Keys that are due for rotation: two lists put together, each from its index. Those without a setting of their own are
-/// due by the organisation's, and never when it has none.
+/// due when it was made before `$11`, and never when the organisation has no period.
 const DUE: &str = concat!(
     "SELECT k.seq FROM keys k WHERE k.org_id = $1 AND ",
     is_live!(),
     " AND k.rotate_days IS NOT NULL AND (k.secret_created_at + k.rotate_days * 86400000) <= $8
     UNION ALL SELECT k.seq FROM keys k WHERE k.org_id = $1 AND ",
     is_live!(),
-    " AND k.rotate_days IS NULL AND k.secret_created_at <=
-        $8 - (SELECT o.rotate_days FROM orgs o WHERE o.id = $1) * CAST(86400000 AS BIGINT)"
+    " AND k.rotate_days IS NULL AND k.secret_created_at <= $11"
 );
 
 impl Shape {
@@ -177,12 +180,12 @@ impl Shape {
     }
 }
 
-const PARAMETERS: [&str; 10] = ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10"];
+const PARAMETERS: [&str; 11] = ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11"];
 
 /// Postgres wants every parameter used and typed, and a list's text uses only some: a clause that is always true names
 /// the rest, with their types.
-fn numbered(text: &str, parameters: &[&str; 10]) -> String {
-    const BIGINTS: [usize; 4] = [6, 7, 8, 9];
+fn numbered(text: &str, parameters: &[&str; 11]) -> String {
+    const BIGINTS: [usize; 5] = [6, 7, 8, 9, 10];
     let unused: Vec<String> = parameters
         .iter()
         .enumerate()
@@ -216,6 +219,7 @@ struct Binds {
     now: i64,
     week: i64,
     month: i64,
+    due: Option<i64>,
 }
 
 macro_rules! bound {
@@ -231,6 +235,7 @@ macro_rules! bound {
             .bind($binds.now)
             .bind($binds.week)
             .bind($binds.month)
+            .bind($binds.due)
     };
 }
 
@@ -290,8 +295,27 @@ fn shape_and_binds(
         now: now.ms(),
         week: now.plus_days(7).ms(),
         month: month_start.ms(),
+        due: None,
     };
     (shape, binds)
+}
+
+/// Only the filter for due keys needs it. The databases choose an index by its value.
+async fn due_by_org(
+    via: &mut impl Via,
+    permit: &Permit,
+    filter: &KeyFilter,
+    now: Moment,
+) -> Result<Option<i64>, StoreError> {
+    if filter.state != StateFilter::RotationDue {
+        return Ok(None);
+    }
+    let days: Option<Option<i64>> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_scalar::<_, Option<i64>>(ROTATE_DAYS).bind(permit.org().as_str())
+    )?;
+    Ok(days.flatten().map(|days| now.plus_days(-days).ms()))
 }
 
 #[derive(sqlx::FromRow)]
@@ -327,7 +351,8 @@ pub async fn list(
     month_start: Moment,
 ) -> Result<Page<Key>, StoreError> {
     let dialect = Dialect::of(via);
-    let (shape, binds) = shape_and_binds(dialect, permit, filter, now, month_start);
+    let (shape, mut binds) = shape_and_binds(dialect, permit, filter, now, month_start);
+    binds.due = due_by_org(via, permit, filter, now).await?;
     let mut shapes = vec![shape];
     if filter.sort == Sort::Spend {
         let unspent = Shape { order: Order::Unspent, ..shape };
@@ -366,7 +391,8 @@ pub async fn count(
     month_start: Moment,
 ) -> Result<i64, StoreError> {
     let dialect = Dialect::of(via);
-    let (shape, binds) = shape_and_binds(dialect, permit, filter, now, month_start);
+    let (shape, mut binds) = shape_and_binds(dialect, permit, filter, now, month_start);
+    binds.due = due_by_org(via, permit, filter, now).await?;
     let text = shape.count_text(dialect);
     run!(via, fetch_one, bound!(sqlx::query_scalar::<_, i64>(AssertSqlSafe(text.clone())), binds))
 }
