@@ -1,6 +1,7 @@
 //! The command line. Each command is a few steps; an error is a sentence that says what to do.
 
 mod money;
+mod rotate;
 mod upstreams;
 
 use std::path::{Path, PathBuf};
@@ -60,6 +61,8 @@ enum Command {
     /// List, create, suspend and resume organisations, and manage their balances.
     #[command(subcommand)]
     Orgs(OrgsCommand),
+    /// Give a program's own key a new secret through the gateway, and print only that: export KEY=$(keydesk rotate --with-env KEY).
+    Rotate(rotate::RotateArgs),
     /// Check configuration, database, migrations and clock.
     Doctor(ServeConfig),
 }
@@ -177,6 +180,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         }
         Command::Spend(command) => money::run(command).await,
         Command::Orgs(command) => organisations(command).await,
+        Command::Rotate(args) => rotate::run(&args).await,
         Command::Doctor(config) => doctor::examine(&config).await,
     }
 }

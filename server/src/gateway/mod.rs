@@ -40,6 +40,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 
 use crate::state::AppState;
+pub use upstream::tls;
+
 use credentials::Authenticated;
 use parsed_request::Route;
 use protocol::{ApiError, ClientContext};

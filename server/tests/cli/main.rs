@@ -3,5 +3,6 @@
 mod commands;
 mod config;
 mod reading;
+mod rotation;
 mod serving;
 mod support;
