@@ -77,7 +77,12 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
             ]),
             last_used_at: *dice.one_of(&[None, None, Some(1), Some(START.ms() - HOUR), Some(START.ms())]),
             spent: *dice.one_of(&[0, 0, 1, 1_000, 5_000_000_000]),
-            secret_created_at: *dice.one_of(&[START.ms(), START.ms() - 30 * DAY, START.ms() - 90 * DAY, START.ms() - 90 * DAY + 1]),
+            secret_created_at: *dice.one_of(&[
+                START.ms(),
+                START.ms() - 30 * DAY,
+                START.ms() - 90 * DAY,
+                START.ms() - 90 * DAY + 1,
+            ]),
             rotate_days: *dice.one_of(&[None, None, Some(30), Some(91)]),
             last_four: issued.secret.last_four().to_owned(),
         };

@@ -18,8 +18,7 @@ async fn set_policy(desk: &TestDesk, at: &At, days: &str, self_rotation: &str) {
     let view = keydesk_core::ops::orgs::settings(desk, &at.caller, &at.org.slug).await.unwrap();
     let drawn = SettingsForm::of(&view.settings);
     let was = serde_json::to_string(&drawn).unwrap();
-    let settings =
-        SettingsForm { rotate_days: days.into(), self_rotation: self_rotation.into(), ..drawn };
+    let settings = SettingsForm { rotate_days: days.into(), self_rotation: self_rotation.into(), ..drawn };
     let (org, version) = (at.org.slug.clone(), view.context.org.version);
     let form = SaveForm { org, version, was, settings, ..SaveForm::default() };
     keydesk_core::ops::orgs::save(desk, &at.caller, &form.parse().unwrap()).await.unwrap();
@@ -92,7 +91,9 @@ on_both!(
         let place = (at.org.slug.as_str(), own.id.as_str());
         let view = keys::rotation(&desk, &at.caller, place.0, place.1).await.unwrap();
         assert_eq!(view.key.secret_created_at, desk.now());
-        keys::undo_rotation(&desk, &at.caller, place, view.secrets.previous.unwrap().id.as_str()).await.unwrap();
+        keys::undo_rotation(&desk, &at.caller, place, view.secrets.previous.unwrap().id.as_str())
+            .await
+            .unwrap();
         assert_eq!(due(&desk, &at).await, ["by-org", "own-30"], "the old secret is back, with its age");
         set_policy(&desk, &at, "", "by_key").await;
         assert_eq!(due(&desk, &at).await, ["own-30"]);
@@ -197,7 +198,9 @@ on_both!(
         let view = keys::show(&desk, &at.caller, &at.org.slug, id).await.unwrap();
         let said = keydesk_core::domain::audit_words::sentence(&view.history[0], &at.org.zone);
         assert!(said.starts_with("The key ci-prod rotated itself from sk-…"), "{said}");
-        assert!(!desk.texts(&format!("SELECT changes {of}")).await[0].contains(&rotated.secret.reveal()[8..30]));
+        assert!(
+            !desk.texts(&format!("SELECT changes {of}")).await[0].contains(&rotated.secret.reveal()[8..30])
+        );
 
         // The organisation may allow it for every key.
         set_policy(&desk, &at, "", "every_key").await;

@@ -51,19 +51,27 @@ pub async fn run(args: &RotateArgs) -> Result<(), String> {
     let new = ask(&url, secret, &args.grace).await?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{new}").and_then(|()| out.flush()).map_err(|error| {
-        format!("The new secret could not be printed: {error}. The current one works until its grace period ends.")
+        format!(
+            "The new secret could not be printed: {error}. The current one works until its grace period ends."
+        )
     })
 }
 
 fn rotate_url(args: &RotateArgs) -> Result<Url, String> {
     let variable = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
-    let base = args.base_url.clone().or_else(|| variable("KEYDESK_GATEWAY_URL")).or_else(|| variable("KEYDESK_BASE_URL"));
-    let base = base.ok_or("Name the gateway with --base-url or KEYDESK_BASE_URL, such as https://keys.example.com.")?;
+    let base = args
+        .base_url
+        .clone()
+        .or_else(|| variable("KEYDESK_GATEWAY_URL"))
+        .or_else(|| variable("KEYDESK_BASE_URL"));
+    let base = base
+        .ok_or("Name the gateway with --base-url or KEYDESK_BASE_URL, such as https://keys.example.com.")?;
     let base = base.trim_end_matches('/');
     let base = base.strip_suffix("/v1").unwrap_or(base);
     let wrong = || "The base URL must be http:// or https:// and a host.".to_owned();
     let url = Url::parse(&format!("{base}/v1/key/rotate")).map_err(|_| wrong())?;
-    let host = url.host_str().filter(|_| url.username().is_empty() && url.query().is_none()).ok_or_else(wrong)?;
+    let host =
+        url.host_str().filter(|_| url.username().is_empty() && url.query().is_none()).ok_or_else(wrong)?;
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(host) || args.insecure_http => Ok(url),

@@ -256,7 +256,7 @@ impl Planner<'_> {
             limits: limits(dice),
             expires_at,
             // What runs unattended is rotated by reminders.
-            rotate_days: draft.name.starts_with("ci").then_some(90),
+            rotate_days: draft.name.starts_with("ci").then_some(30),
             rotates_itself: false,
         }
     }

@@ -36,12 +36,8 @@ async fn with_key(place: &Place, rotates_itself: bool) -> String {
     let person = keydesk_core::store::people::find(&mut desk.db.read().await.unwrap(), &owner).await.unwrap();
     let session = SessionId::new(past, desk.id_entropy());
     let caller = Caller::just_authenticated(person.unwrap(), session, past, "192.0.2.1", "");
-    let spec = KeySpec {
-        name: "ci-prod".into(),
-        models: ModelScope::Every,
-        rotates_itself,
-        ..KeySpec::default()
-    };
+    let spec =
+        KeySpec { name: "ci-prod".into(), models: ModelScope::Every, rotates_itself, ..KeySpec::default() };
     let draft = KeyDraft { spec, expiry: Expiry::Never };
     let issued = keys::create(&desk, &caller, &org.slug, &draft).await.unwrap();
     desk.db.close().await;
@@ -113,7 +109,11 @@ async fn what_keeps_a_program_from_rotating_is_said_without_its_secret() {
         (&["--base-url", "https://u:p@keys.example.com"][..], Some(&secret), "and a host"),
         (&["--base-url", "http://127.0.0.1:1", "--grace", "soon"][..], Some(&secret), "The grace period"),
         (&["--base-url", "http://127.0.0.1:1"][..], None, "KEY is not set"),
-        (&["--base-url", "http://127.0.0.1:1"][..], Some("sk-desk-cut-off"), "does not have a Keydesk secret"),
+        (
+            &["--base-url", "http://127.0.0.1:1"][..],
+            Some("sk-desk-cut-off"),
+            "does not have a Keydesk secret",
+        ),
     ] {
         let ran = run(args, key);
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{args:?}: {}", ran.err);
@@ -147,7 +147,8 @@ async fn no_request_is_rejected_while_a_key_is_rotated() {
                 tasks.spawn(async move {
                     let answer = client.post(url).bearer_auth(old).send().await.unwrap();
                     let status = answer.status().as_u16();
-                    let body: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+                    let body: serde_json::Value =
+                        serde_json::from_str(&answer.text().await.unwrap()).unwrap();
                     new.set(body["secret"].as_str().unwrap().to_owned()).unwrap();
                     status
                 });

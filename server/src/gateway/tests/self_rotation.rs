@@ -44,8 +44,9 @@ async fn a_key_that_may_not_rotate_itself_is_told_whom_to_ask_in_its_protocol() 
         "This key may not rotate itself. Ask Ada to allow it in the key's settings, or to rotate the key.";
     let error = &refused.json()["error"];
     assert_eq!((&error["message"], &error["code"]), (&json!(sentence), &json!("not_allowed")));
-    let anthropic =
-        TestRequest::post_json(PATH, "").header("x-api-key", key.secret.reveal()).header("anthropic-version", "1");
+    let anthropic = TestRequest::post_json(PATH, "")
+        .header("x-api-key", key.secret.reveal())
+        .header("anthropic-version", "1");
     let refused = desk.send(anthropic).await;
     assert_eq!(refused.json()["error"], json!({"type": "permission_error", "message": sentence}));
     assert_eq!(desk.number("SELECT COUNT(*) FROM key_secrets").await, 1);
