@@ -61,7 +61,7 @@ enum Command {
     /// List, create, suspend and resume organisations, and manage their balances.
     #[command(subcommand)]
     Orgs(OrgsCommand),
-    /// Give a program's own key a new secret through the gateway, and print only that: export KEY=$(keydesk rotate --with-env KEY).
+    /// Give a program's own key a new secret through the gateway, and print only that
     Rotate(rotate::RotateArgs),
     /// Check configuration, database, migrations and clock.
     Doctor(ServeConfig),
