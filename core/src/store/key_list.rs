@@ -23,7 +23,8 @@ pub const MAX_COUNT: i64 = 10_000;
 
 /// What to look at. `$1` is the organisation, `$2` the person a narrowed scope is for, `$3` the team, `$4` the name
 /// search, `$5` the last four, `$6` the value and `$7` the number to page from, `$8` now, `$9` a week from now,
-/// `$10` the start of the month, `$11` the organisation's period of rotation before now. Only those that a text uses are in it.
+/// `$10` the start of the month, `$11` the organisation's period of rotation before now. Only those that a text uses are in
+/// it.
 #[derive(Clone, Copy)]
 struct Shape {
     scoped: bool,
@@ -60,8 +61,8 @@ enum Direction {
     Back,
 }
 
-/// Keys that are due for rotation: two lists put together, each from its index. Those without a setting of their own are
-/// due when it was made before `$11`, and never when the organisation has no period.
+/// Keys that are due for rotation: two lists put together, each from its index. Keys without a setting of their own are due
+/// when their secret was made at `$11` or before. It is NULL, and they never are, when the organisation has no period.
 const DUE: &str = concat!(
     "SELECT k.seq FROM keys k WHERE k.org_id = $1 AND ",
     is_live!(),
