@@ -41,7 +41,7 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
         K::KeyEdited => edited(event, &who, "key ", "fields", zone),
         K::KeyDisabled => format!("{who} disabled the key {what}."),
         K::KeyEnabled => format!("{who} enabled the key {what}."),
-        K::KeyRotated if own => format!("The key {what} rotated itself{}.", from_to("secret")),
+        K::KeyRotated if own => format!("{who} rotated itself{}.", from_to("secret")),
         K::KeyRotated => format!("{who} rotated the key {what}{}.", from_to("secret")),
         K::SecretEnded => format!("{who} ended the previous secret of the key {what}."),
         K::SecretExtended => match after("secret_end") {
