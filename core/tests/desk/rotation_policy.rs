@@ -174,7 +174,7 @@ on_both!(
         let no = create(&desk, &at, "no", "", false).await;
         let denied = itself(&desk, no.secret.reveal(), "", GRACE).await;
         let Err(SelfRotationRejected::NotAllowed { contacts }) = denied else { panic!("{denied:?}") };
-        assert_eq!(contacts, [at.caller.person.name.clone()]);
+        assert_eq!(contacts, [at.caller.person.name.as_str()]);
         assert_eq!(desk.number("SELECT COUNT(*) FROM key_secrets").await, 1);
 
         let key = create(&desk, &at, "ci-prod", "", true).await;
