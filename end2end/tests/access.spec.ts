@@ -120,6 +120,13 @@ for (const state of ["Active", "Disabled", "Revoked", "Expired", "Over budget"])
   });
 }
 
+demoTest("keys due for rotation", async ({ page, open, signedIn }) => {
+  await signedIn();
+  await open(`${keys}?state=due&sort=rotated&dir=asc`);
+  await expect(page.locator("tbody tr").first()).toContainText("Rotation due");
+  await examine(page);
+});
+
 demoTest("editing, rotating and revoking", async ({ page, open, signedIn }) => {
   await signedIn();
   await open(`${keys}?state=active&sort=used`);

@@ -127,3 +127,32 @@ test("the end of the previous secret is changed, and a rotation undone", async (
   expect((await asOpenAi(server.url, secret)).status).toBe(401);
   expect((await asOpenAi(server.url, key.secret)).status).toBe(200);
 });
+
+test("a key has a reminder, and rotates itself where that is allowed", async ({ signedIn, page, open, server, expectFailures }) => {
+  expectFailures("422 POST /api/keys/edit");
+  await signedIn();
+  const key = await createKey(page, "acme", unique("itself"));
+  await open(`${key.path}/edit`);
+  await page.getByText("Rotation", { exact: true }).click();
+  await page.getByLabel("Due for rotation after, in days").fill("3651");
+  await page.getByRole("checkbox", { name: /^May rotate itself/ }).check();
+  await page.getByRole("button", { name: "Save changes" }).click();
+  await expect(page.locator('[data-field="rotate_days"] > .error')).toHaveText("Enter a whole number of days from 1 to 3,650.");
+  await page.getByLabel("Due for rotation after, in days").fill("30");
+  await page.getByRole("button", { name: "Save changes" }).click();
+  await page.waitForURL(server.url + key.path);
+  await expect(page.getByLabel("About this key")).toContainText("Self-rotation");
+
+  const rotate = () => fetch(`${server.url}/v1/key/rotate`, { method: "POST", headers: { authorization: `Bearer ${key.secret}` } });
+  const rotated = await rotate();
+  expect([rotated.status, rotated.headers.get("cache-control")]).toEqual([200, "no-store"]);
+  const { secret } = (await rotated.json()) as { secret: string };
+  for (const works of [key.secret, secret]) expect((await asOpenAi(server.url, works)).status).toBe(200);
+  await page.reload();
+  await expect(page.locator(".history")).toContainText(`The key ${key.name} rotated itself from ${hint(key.secret)} to ${hint(secret)}`);
+
+  await open("/acme/keys?state=due&older=90");
+  await expect(page.getByRole("link", { name: "Due for rotation" })).toHaveAttribute("aria-current", "true");
+  await expect(page.getByLabel("Age of the secret")).toHaveValue("90");
+  await expect(page.getByRole("link", { name: key.name })).toHaveCount(0);
+});

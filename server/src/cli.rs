@@ -2,6 +2,7 @@
 
 mod leaks;
 mod money;
+mod rotate;
 mod upstreams;
 
 use std::path::{Path, PathBuf};
@@ -63,6 +64,8 @@ enum Command {
     Orgs(OrgsCommand),
     /// Find secrets in a text on standard input, tell whose they are, and take their keys out of use.
     Leaked(leaks::LeakedArgs),
+    /// Give a program's own key a new secret through the gateway, and print only that
+    Rotate(rotate::RotateArgs),
     /// Check configuration, database, migrations and clock.
     Doctor(ServeConfig),
 }
@@ -181,6 +184,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Spend(command) => money::run(command).await,
         Command::Orgs(command) => organisations(command).await,
         Command::Leaked(args) => leaks::run(args).await,
+        Command::Rotate(args) => rotate::run(&args).await,
         Command::Doctor(config) => doctor::examine(&config).await,
     }
 }

@@ -193,6 +193,8 @@ impl TestDesk {
             budgets: vec![],
             limits: Default::default(),
             expires_at: None,
+            rotate_days: None,
+            rotates_itself: false,
         };
         let permit = test_permit(&cast.org.id, Action::CreateKey, cast.org.id.as_str());
         let mut tx = desk.db.write().await.unwrap();
@@ -213,6 +215,7 @@ impl TestDesk {
             hash: &secret.hash(),
             prefix: "sk-desk-",
             last_four: secret.last_four(),
+            made_with: None,
         };
         let from = (&self.secret_of(&key.id).await, SecretEnd::At(now.plus_days(1)));
         let mut tx = desk.db.write().await.unwrap();

@@ -260,9 +260,9 @@ impl TestDesk {
         for sql in [
             format!(
                 "{numbers} INSERT INTO keys (id, org_id, owner_id, name, name_folded, note, status, status_at, prefix,
-                    last_four, model_scope, addresses, created_at, version)
+                    last_four, model_scope, addresses, created_at, secret_created_at, version)
                 SELECT 'key_' || {id}, '{org}', '{owner}', {name}, {name}, '', 'active', {now}, 'sk-desk-',
-                    {four}, 'every', '', {now}, 1 FROM n"
+                    {four}, 'every', '', {now}, {now}, 1 FROM n"
             ),
             format!(
                 "{numbers} INSERT INTO key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)
@@ -333,6 +333,7 @@ pub fn everything() -> KeyFilter {
     KeyFilter {
         search: String::new(),
         state: StateFilter::Live,
+        older: None,
         team: None,
         sort: Sort::Created,
         descending: true,

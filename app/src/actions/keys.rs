@@ -158,6 +158,7 @@ pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
         let filter = KeyFilter {
             search: text.to_owned(),
             state: StateFilter::Live,
+            older: None,
             team: None,
             sort: if text.is_empty() { Sort::LastUsed } else { Sort::Created },
             descending: true,

@@ -27,8 +27,10 @@ pub async fn rotate_key(form: RotateForm) -> Result<(), AppError> {
 #[server(endpoint = "keys/end-secret")]
 pub async fn end_secret(form: SecretRef) -> Result<(), AppError> {
     act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
         let key = (form.org.as_str(), form.id.as_str());
-        let name = keys::end_previous(&desk()?, &caller()?, key, &form.secret).await?;
+        let name = keys::end_previous(&desk, &caller, key, &form.secret).await?;
         tell(
             Tone::Good,
             format!("The previous secret of {name} is ended. Requests with it fail immediately."),
@@ -41,9 +43,10 @@ pub async fn end_secret(form: SecretRef) -> Result<(), AppError> {
 #[server(endpoint = "keys/extend-secret")]
 pub async fn extend_secret(form: ExtendForm) -> Result<(), AppError> {
     act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
         let key = (form.org.as_str(), form.id.as_str());
-        let name =
-            keys::set_previous_end(&desk()?, &caller()?, key, &form.secret, form.grace.parse()?).await?;
+        let name = keys::set_previous_end(&desk, &caller, key, &form.secret, form.grace.parse()?).await?;
         tell(Tone::Good, format!("The end of the previous secret of {name} is changed."))?;
         Ok(LocalPath::rotate(&form.org, &form.id))
     })
@@ -53,8 +56,10 @@ pub async fn extend_secret(form: ExtendForm) -> Result<(), AppError> {
 #[server(endpoint = "keys/undo-rotation")]
 pub async fn undo_rotation(form: SecretRef) -> Result<(), AppError> {
     act(async {
+        let desk = desk()?;
+        let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
         let key = (form.org.as_str(), form.id.as_str());
-        let name = keys::undo_rotation(&desk()?, &caller()?, key, &form.secret).await?;
+        let name = keys::undo_rotation(&desk, &caller, key, &form.secret).await?;
         tell(
             Tone::Good,
             format!("The rotation of {name} is undone. Its previous secret is the current one again."),

@@ -51,6 +51,8 @@ fn invalid(wrong: bool) -> Option<&'static str> {
 pub struct TextField {
     /// The name in mistakes and for the browser's script.
     pub field: &'static str,
+    /// The element's id, where it is not `field`: two forms of a page have a field of one name.
+    pub id: &'static str,
     /// The name that is sent.
     pub name: &'static str,
     pub label: &'static str,
@@ -113,16 +115,17 @@ impl TextField {
     /// With a help text that is made for the page.
     pub fn draw_with(self, help_text: String, value: String, field_errors: &FieldErrors) -> AnyView {
         let wrong = field_errors.of(self.field);
-        let described = described(self.field, !help_text.is_empty(), wrong.is_some());
+        let id = if self.id.is_empty() { self.field } else { self.id };
+        let described = described(id, !help_text.is_empty(), wrong.is_some());
         view! {
             <div class="field" data-field=self.field>
-                <label class="label" for=self.field>
+                <label class="label" for=id>
                     {self.label}
                     {self.optional.then(|| view! { " "<span class="muted">"optional"</span> })}
                 </label>
                 <input
                     class="input"
-                    id=self.field
+                    id=id
                     name=self.name
                     type=if self.kind.is_empty() { "text" } else { self.kind }
                     value=value
@@ -135,8 +138,8 @@ impl TextField {
                     autofocus=self.autofocus
                     list=(!self.list.is_empty()).then_some(self.list)
                 />
-                {help(self.field, help_text)}
-                {field_error(self.field, wrong)}
+                {help(id, help_text)}
+                {field_error(id, wrong)}
             </div>
         }
         .into_any()

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::addresses::AllowList;
-use super::ids::PersonId;
+use super::ids::{KeyId, PersonId};
 use super::limits::Budget;
 use super::moment::Moment;
 use super::money::Money;
@@ -20,6 +20,13 @@ pub enum Actor {
         /// Their name now.
         name: String,
     },
+    /// A key that acts on itself.
+    Key {
+        /// Its id.
+        id: KeyId,
+        /// Its name now.
+        name: String,
+    },
     /// The program.
     System {
         /// On what occasion, such as "command line".
@@ -32,6 +39,7 @@ impl Actor {
     pub fn id(&self) -> &str {
         match self {
             Actor::Person { id, .. } => id.as_str(),
+            Actor::Key { id, .. } => id.as_str(),
             Actor::System { .. } => SYSTEM,
         }
     }
@@ -39,7 +47,7 @@ impl Actor {
     /// The name that the audit row keeps.
     pub fn name(&self) -> &str {
         match self {
-            Actor::Person { name, .. } => name,
+            Actor::Person { name, .. } | Actor::Key { name, .. } => name,
             Actor::System { why } => why,
         }
     }
@@ -273,6 +281,16 @@ pub enum Choice {
     Required,
     /// Two-factor authentication is each person's choice.
     Optional,
+    /// No reminder to rotate keys.
+    NoReminder,
+    /// A key is due for rotation when its organisation says so.
+    OrgReminder,
+    /// A key may rotate itself, or all keys of the organisation may.
+    Allowed,
+    /// A key may not rotate itself.
+    NotAllowed,
+    /// Keys may rotate themselves where their own settings allow it.
+    ByKey,
 }
 
 impl From<String> for ChangeValue {

@@ -2,6 +2,7 @@
 //! words are never read back: values are typed.
 
 use super::audit::{Change, ChangeValue, Choice, EventKind, PastEvent, SYSTEM};
+use super::ids::KeyId;
 use super::limits::Budget;
 use super::moment::Zone;
 use super::money::Money;
@@ -40,6 +41,7 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
         K::KeyEdited => edited(event, &who, "key ", "fields", zone),
         K::KeyDisabled => format!("{who} disabled the key {what}."),
         K::KeyEnabled => format!("{who} enabled the key {what}."),
+        K::KeyRotated if own => format!("{who} rotated itself{}.", from_to("secret")),
         K::KeyRotated => format!("{who} rotated the key {what}{}.", from_to("secret")),
         K::SecretEnded => format!("{who} ended the previous secret of the key {what}."),
         K::SecretExtended => match after("secret_end") {
@@ -104,10 +106,12 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
     }
 }
 
-/// Who did it: a person by name, or the program and why.
+/// Who did it: a person by name, a key that acted on itself, or the program and why.
 pub fn actor(event: &PastEvent) -> String {
     if event.actor_id == SYSTEM {
         format!("Keydesk ({})", event.actor_name)
+    } else if KeyId::parse(&event.actor_id).is_some() {
+        format!("The key {}", event.actor_name)
     } else {
         event.actor_name.clone()
     }
@@ -264,6 +268,11 @@ fn choice(choice: Choice) -> &'static str {
         Choice::Anywhere => "Also without a team",
         Choice::Required => "Required",
         Choice::Optional => "Optional",
+        Choice::NoReminder => "No reminder",
+        Choice::OrgReminder => "As the organisation says",
+        Choice::Allowed => "Allowed",
+        Choice::NotAllowed => "Not allowed",
+        Choice::ByKey => "By each key's setting",
     }
 }
 
@@ -331,6 +340,8 @@ pub fn field(name: &str) -> &str {
         "invited_by" => "Invited by",
         "open_invitations" => "Open invitations",
         "month" => "Monthly budget of new keys",
+        "rotate_days" => "Rotation reminder",
+        "self_rotation" => "Self-rotation",
         "days" => "Lifetime of new keys",
         "models" => "Models",
         "addresses" => "Addresses",

@@ -2,13 +2,14 @@
 //! `key_format`, and neither can be reached from a `Key`.
 
 use super::addresses::AllowList;
-use super::audit::ChangeValue;
+use super::audit::{ChangeValue, Choice};
 use super::bounds::Bounds;
 use super::edit::{EditField, Editable, edit_field};
 use super::ids::{KeyId, PersonId, TeamId};
 use super::limits::{Budget, BudgetUse, Limits, budget_field};
 use super::moment::Moment;
 use super::money::Money;
+use super::org::OrgRules;
 use super::person::PersonName;
 use super::policy::KeyFacts;
 use super::scope::ModelScope;
@@ -86,6 +87,12 @@ pub struct Key {
     pub created_by: String,
     /// When a request last used it; `None` is never.
     pub last_used_at: Option<Moment>,
+    /// When its current secret was made.
+    pub secret_created_at: Moment,
+    /// Days after which its secret is due for rotation; `None` is as the organisation says.
+    pub rotate_days: Option<i64>,
+    /// A program that has its secret may rotate it; the organisation may allow that for every key.
+    pub rotates_itself: bool,
     /// Goes up with each edit; an edit names the version it started from.
     pub version: i64,
     /// Its own budgets and what was spent of them, the longest period first; empty is no limit.
@@ -202,6 +209,13 @@ impl Key {
         !matches!(self.state(now), State::Revoked | State::Expired { .. })
     }
 
+    /// Since when its secret is due for rotation; `None` while it is not, and for a key that is over.
+    pub fn rotation_due(&self, rules: &OrgRules, now: Moment) -> Option<Moment> {
+        let days = self.rotate_days.or(rules.rotate_days)?;
+        let due = self.secret_created_at.plus_days(days);
+        (due <= now && self.is_live(now)).then_some(due)
+    }
+
     /// Used in the last day: taking it out of use will break something.
     pub fn in_use(&self, now: Moment) -> bool {
         self.last_used_at.is_some_and(|at| now.ms() - at.ms() < A_DAY_MS)
@@ -224,6 +238,8 @@ impl Key {
             budgets: self.budgets.iter().map(|used| used.budget).collect(),
             limits: self.limits,
             expires_at: self.expires_at,
+            rotate_days: self.rotate_days,
+            rotates_itself: self.rotates_itself,
         }
     }
 }
@@ -250,6 +266,10 @@ pub struct KeySpec {
     pub limits: Limits,
     /// When it expires; `None` is never.
     pub expires_at: Option<Moment>,
+    /// Days after which its secret is due for rotation, 1 to 3,650; `None` is as the organisation says.
+    pub rotate_days: Option<i64>,
+    /// A program that has its secret may rotate it.
+    pub rotates_itself: bool,
 }
 
 /// The names of the ids in a spec.
@@ -292,6 +312,13 @@ impl Editable for KeySpec {
         edit_field!("tpm", limits.tpm, |key, _| ChangeValue::Limit(key.limits.tpm)),
         edit_field!("concurrent", limits.concurrent, |key, _| ChangeValue::Limit(key.limits.concurrent)),
         KeySpec::EXPIRY,
+        edit_field!("rotate_days", rotate_days, |key, _| {
+            key.rotate_days.map_or(Choice::OrgReminder.into(), |days| ChangeValue::Days(Some(days)))
+        }),
+        edit_field!("self_rotation", rotates_itself, |key, _| match key.rotates_itself {
+            true => Choice::Allowed.into(),
+            false => Choice::NotAllowed.into(),
+        }),
     ];
 
     fn form_field(&self, field: &'static str) -> &'static str {

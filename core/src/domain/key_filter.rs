@@ -18,6 +18,8 @@ pub struct KeyFilter {
     pub search: String,
     /// Only keys in these states.
     pub state: StateFilter,
+    /// Only keys whose secret is older.
+    pub older: Option<SecretAge>,
     /// Only keys of this team.
     pub team: Option<TeamId>,
     /// What they are sorted by.
@@ -29,10 +31,17 @@ pub struct KeyFilter {
 }
 
 impl KeyFilter {
+    /// All keys of one state, newest first.
+    pub fn in_state(state: StateFilter) -> Self {
+        let (search, older, team, page) = (String::new(), None, None, None);
+        Self { search, state, older, team, sort: Sort::Created, descending: true, page }
+    }
+
     /// It is the first page of all live keys.
     pub fn is_plain(&self) -> bool {
         self.search.trim().is_empty()
             && self.state == StateFilter::Live
+            && self.older.is_none()
             && self.team.is_none()
             && self.page.is_none()
     }
@@ -47,6 +56,47 @@ pub enum StateFilter {
     Only(Status),
     /// Active, and expiring within a week.
     Expiring,
+    /// Live, and due for rotation.
+    RotationDue,
+}
+
+/// Ages of a secret to filter by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretAge {
+    /// 90 days.
+    Quarter,
+    /// 180 days.
+    Half,
+    /// 365 days.
+    Year,
+}
+
+impl SecretAge {
+    /// Each, the youngest first.
+    pub const ALL: [SecretAge; 3] = [SecretAge::Quarter, SecretAge::Half, SecretAge::Year];
+
+    /// In days.
+    pub fn days(self) -> i64 {
+        match self {
+            SecretAge::Quarter => 90,
+            SecretAge::Half => 180,
+            SecretAge::Year => 365,
+        }
+    }
+
+    /// The words on a page.
+    pub fn label(self) -> &'static str {
+        match self {
+            SecretAge::Quarter => "Secret older than 90 days",
+            SecretAge::Half => "Secret older than 180 days",
+            SecretAge::Year => "Secret older than 1 year",
+        }
+    }
+
+    /// The number of days in an address.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|age| age.days().to_string() == text)
+    }
 }
 
 /// What keys are sorted by.
@@ -60,16 +110,19 @@ pub enum Sort {
     LastUsed,
     /// When they expire; never is after every moment.
     Expires,
+    /// When their current secrets were made.
+    Rotated,
     /// Spend of this month.
     Spend,
 }
 
 impl StateFilter {
     /// Each, in the order of the page's filters.
-    pub const ALL: [StateFilter; 6] = [
+    pub const ALL: [StateFilter; 7] = [
         StateFilter::Live,
         StateFilter::Only(Status::Active),
         StateFilter::Expiring,
+        StateFilter::RotationDue,
         StateFilter::Only(Status::Disabled),
         StateFilter::Only(Status::Expired),
         StateFilter::Only(Status::Revoked),
@@ -80,6 +133,7 @@ impl StateFilter {
         match self {
             StateFilter::Live => "",
             StateFilter::Expiring => "expiring",
+            StateFilter::RotationDue => "due",
             StateFilter::Only(status) => status.as_str(),
         }
     }
@@ -90,6 +144,7 @@ impl StateFilter {
             StateFilter::Live => "All live",
             StateFilter::Only(Status::Active) => "Active",
             StateFilter::Expiring => "Expiring",
+            StateFilter::RotationDue => "Due for rotation",
             StateFilter::Only(Status::Disabled) => "Disabled",
             StateFilter::Only(Status::Expired) => "Expired",
             StateFilter::Only(Status::Revoked) => "Revoked",
@@ -104,7 +159,8 @@ impl StateFilter {
 
 impl Sort {
     /// Each, in no order that matters.
-    pub const ALL: [Sort; 5] = [Sort::Created, Sort::Name, Sort::LastUsed, Sort::Expires, Sort::Spend];
+    pub const ALL: [Sort; 6] =
+        [Sort::Created, Sort::Name, Sort::LastUsed, Sort::Expires, Sort::Rotated, Sort::Spend];
 
     /// The word in an address.
     pub fn as_str(self) -> &'static str {
@@ -113,6 +169,7 @@ impl Sort {
             Sort::Name => "name",
             Sort::LastUsed => "used",
             Sort::Expires => "expires",
+            Sort::Rotated => "rotated",
             Sort::Spend => "spend",
         }
     }

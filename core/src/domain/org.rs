@@ -93,6 +93,10 @@ pub struct OrgRules {
     pub members_create: MembersCreate,
     /// Owners and admins need a second factor.
     pub second_factor: bool,
+    /// Days after which keys without a setting of their own are due for rotation; `None` is never.
+    pub rotate_days: Option<i64>,
+    /// Every key may rotate itself, whatever its own setting says.
+    pub self_rotation: bool,
 }
 
 /// What the form of a new key is filled in with. Stored as JSON; what a stored one lacks is as in the default.

@@ -3,6 +3,7 @@
 
 use super::ids::SecretId;
 use super::key_format::hint;
+use super::limits::parse_count;
 use super::moment::{Day, Moment, Zone};
 use super::parse_error::ParseError;
 
@@ -12,8 +13,19 @@ pub const HOUR_MS: i64 = 3_600_000;
 pub const MAX_GRACE_HOURS: i64 = 720;
 /// The latest day to which a previous secret may be extended, in days from now.
 const MAX_GRACE_DAYS: i64 = 366;
+/// The longest time between two rotations that a reminder can ask for, in days.
+pub const MAX_ROTATE_DAYS: i64 = 3_650;
 /// A previous secret without a request for this long counts as unused.
 const QUIET_MS: i64 = HOUR_MS;
+
+/// The days after which a secret is due for rotation.
+///
+/// # Errors
+/// When they are not a whole number from 1 to `MAX_ROTATE_DAYS`.
+pub fn parse_rotate_days(text: &str) -> Result<i64, ParseError> {
+    let days = parse_count(text).ok().filter(|days| (1..=MAX_ROTATE_DAYS).contains(days));
+    days.ok_or_else(|| ParseError::new("Enter a whole number of days from 1 to 3,650."))
+}
 
 /// How long the previous secret goes on, as people choose it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +57,36 @@ pub fn after_first_use(ms: i64) -> String {
 }
 
 impl GracePeriod {
+    /// As programs write it: `now`, `1h` to `720h`, `1d` to `30d`, or such as `2h_after_first_use`.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let number = |digits: &str, max: i64| {
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse().ok().filter(|number| plain && (1..=max).contains(number))
+        };
+        let grace = match text {
+            "now" => Some(GracePeriod::None),
+            _ => {
+                match (text.strip_suffix("h_after_first_use"), text.strip_suffix('h'), text.strip_suffix('d'))
+                {
+                    (Some(hours), ..) => number(hours, MAX_GRACE_HOURS).map(GracePeriod::HoursAfterFirstUse),
+                    (_, Some(hours), _) => number(hours, MAX_GRACE_HOURS).map(GracePeriod::Hours),
+                    (_, _, Some(days)) => {
+                        number(days, MAX_GRACE_HOURS / 24).map(|days| GracePeriod::Hours(days * 24))
+                    }
+                    _ => None,
+                }
+            }
+        };
+        grace.ok_or_else(|| {
+            ParseError::new(
+                "The grace period has to be now, 1h to 720h, 1d to 30d, or such as 2h_after_first_use.",
+            )
+        })
+    }
+
     /// What the choice means at `now`.
     ///
     /// # Errors
@@ -89,6 +131,8 @@ pub struct KeySecret {
     pub first_used_at: Option<Moment>,
     /// When a request last used it; `None` is never.
     pub last_used_at: Option<Moment>,
+    /// Of a secret that its key made itself: SHA-256 of the request's `Idempotency-Key` in hex, empty without one.
+    pub made_with: Option<String>,
     /// Billed requests since the rotation, of the newest 10,000 of the key.
     pub requests: i64,
     /// Where these came from, the latest first.
@@ -170,6 +214,7 @@ mod tests {
             end,
             first_used_at: used,
             last_used_at: used,
+            made_with: None,
             requests: 0,
             addresses: vec![],
         }
@@ -190,6 +235,31 @@ mod tests {
         assert_eq!(end(GracePeriod::Until(day(0))), Ok(SecretEnd::At(day(0).end(&zone).plus_ms(-1))));
         assert!(end(GracePeriod::Until(day(-1))).is_err());
         assert!(end(GracePeriod::Until(day(400))).is_err());
+    }
+
+    #[test]
+    fn a_grace_period_of_a_program_is_one_of_a_few() {
+        for (text, grace) in [
+            ("now", GracePeriod::None),
+            ("1h", GracePeriod::Hours(1)),
+            ("720h", GracePeriod::Hours(720)),
+            ("7d", GracePeriod::Hours(168)),
+            ("2h_after_first_use", GracePeriod::HoursAfterFirstUse(2)),
+        ] {
+            assert_eq!(GracePeriod::parse(text), Ok(grace), "{text}");
+        }
+        for text in ["", "h", "0h", "721h", "31d", "+1h", "1", "1m", "721h_after_first_use", "never", "NOW"] {
+            assert!(GracePeriod::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reminder_is_from_a_day_to_ten_years() {
+        assert_eq!(parse_rotate_days("1"), Ok(1));
+        assert_eq!(parse_rotate_days("3,650"), Ok(3_650));
+        for text in ["", "0", "-1", "3651", "1.5", "soon"] {
+            assert!(parse_rotate_days(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -126,6 +126,13 @@ impl Editable for Settings {
         edit_field!("max_keys_per_member", rules.max_keys_per_member, |own, _| ChangeValue::Limit(
             own.rules.max_keys_per_member
         )),
+        edit_field!("rotate_days", rules.rotate_days, |own, _| {
+            own.rules.rotate_days.map_or(Choice::NoReminder.into(), |days| ChangeValue::Days(Some(days)))
+        }),
+        edit_field!("self_rotation", rules.self_rotation, |own, _| match own.rules.self_rotation {
+            true => Choice::Allowed.into(),
+            false => Choice::ByKey.into(),
+        }),
         edit_field!("members_create", rules.members_create, |own, _| {
             Choice::from(own.rules.members_create).into()
         }),

@@ -20,6 +20,7 @@ use crate::domain::org::{KeyDefaults, Org, OrgRules};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::{visible_name, visible_text};
 use crate::domain::reauth::Reauth;
+use crate::domain::rotation::parse_rotate_days;
 use crate::domain::scope::ModelScope;
 use crate::domain::team::Team;
 use crate::domain::window::Period;
@@ -55,6 +56,10 @@ pub struct KeyForm {
     pub expiry: String,
     /// The last day that the key works, such as 2027-01-31; read only when `expiry` is `date`.
     pub expires_on: String,
+    /// Days after which the secret is due for rotation; empty is as the organisation says.
+    pub rotate_days: String,
+    /// `yes` when a program that has the secret may rotate it; empty when not.
+    pub self_rotation: String,
 }
 
 impl KeyForm {
@@ -124,6 +129,8 @@ impl KeyForm {
             limits: LimitFields::of(&spec.budgets, &spec.limits),
             expiry: if spec.expires_at.is_some() { "keep" } else { "never" }.into(),
             expires_on: String::new(),
+            rotate_days: spec.rotate_days.map(|days| days.to_string()).unwrap_or_default(),
+            self_rotation: if spec.rotates_itself { "yes" } else { "" }.into(),
         }
     }
 
@@ -144,7 +151,17 @@ impl KeyForm {
         let addresses = errors.take("addresses", AllowList::parse_lines(&self.addresses));
         let limits = self.limits.parse(&mut errors);
         let expiry = errors.take("expiry", self.parse_expiry());
-        match (name, note, team, owner, models, addresses, limits, expiry) {
+        let rotate_days = match self.rotate_days.trim() {
+            "" => Some(None),
+            days => errors.take("rotate_days", parse_rotate_days(days)).map(Some),
+        };
+        let rotates_itself = match self.self_rotation.as_str() {
+            "" => Some(false),
+            "yes" => Some(true),
+            _ => errors.take("self_rotation", Err(ParseError::new("Tick the box, or leave it empty."))),
+        };
+        let rotation = rotate_days.zip(rotates_itself);
+        match (name, note, team, owner, models, addresses, limits, expiry, rotation) {
             (
                 Some(name),
                 Some(note),
@@ -154,10 +171,22 @@ impl KeyForm {
                 Some(addresses),
                 Some((budgets, limits)),
                 Some(expiry),
+                Some((rotate_days, rotates_itself)),
             ) if errors.is_empty() => {
                 let expires_at = None;
-                let spec =
-                    KeySpec { name, note, team, owner, models, addresses, budgets, limits, expires_at };
+                let spec = KeySpec {
+                    name,
+                    note,
+                    team,
+                    owner,
+                    models,
+                    addresses,
+                    budgets,
+                    limits,
+                    expires_at,
+                    rotate_days,
+                    rotates_itself,
+                };
                 Ok(KeyDraft { spec, expiry })
             }
             _ => Err(errors),

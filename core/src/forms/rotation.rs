@@ -84,6 +84,8 @@ pub struct ExtendForm {
     pub secret: String,
     /// When it ends.
     pub grace: GraceField,
+    /// Asked for with another person's key.
+    pub reauth: Reauth,
 }
 
 /// Names a key's previous secret, to end it or to go back to it.
@@ -96,6 +98,8 @@ pub struct SecretRef {
     pub id: String,
     /// The previous secret's id.
     pub secret: String,
+    /// Asked for with another person's key.
+    pub reauth: Reauth,
 }
 
 #[cfg(test)]

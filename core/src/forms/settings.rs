@@ -15,6 +15,7 @@ use crate::domain::parse_error::ParseError;
 use crate::domain::person::parse_slug;
 use crate::domain::policy::MembersCreate;
 use crate::domain::reauth::Reauth;
+use crate::domain::rotation::parse_rotate_days;
 use crate::domain::settings::{EditSettings, MAX_DAYS, Settings};
 use crate::domain::window::Period;
 
@@ -54,6 +55,10 @@ pub struct SettingsForm {
     pub max_key_days: LimitField,
     /// Live keys that one member may own; owners and admins are not counted.
     pub max_keys_per_member: LimitField,
+    /// Days after which keys without a setting of their own are due for rotation; empty is never.
+    pub rotate_days: String,
+    /// `by_key` or `every_key`.
+    pub self_rotation: String,
     /// One of `MembersCreate::ALL`.
     pub members_create: String,
     /// `optional` or `required`.
@@ -82,6 +87,8 @@ impl SettingsForm {
             days: LimitField::count(defaults.days),
             max_key_days: LimitField::count(rules.max_key_days),
             max_keys_per_member: LimitField::count(rules.max_keys_per_member),
+            rotate_days: rules.rotate_days.map(|days| days.to_string()).unwrap_or_default(),
+            self_rotation: if rules.self_rotation { "every_key" } else { "by_key" }.into(),
             members_create: rules.members_create.as_str().into(),
             second_factor: if rules.second_factor { "required" } else { "optional" }.into(),
         }
@@ -112,6 +119,12 @@ impl SettingsForm {
         let max_key_days = self.max_key_days.parse("max_key_days", parse_days, &mut errors);
         let max_keys_per_member =
             self.max_keys_per_member.parse("max_keys_per_member", parse_count, &mut errors);
+        let rotate_days = match self.rotate_days.trim() {
+            "" => Some(None),
+            days => errors.take("rotate_days", parse_rotate_days(days)).map(Some),
+        };
+        let self_rotation = [("by_key", false), ("every_key", true)];
+        let self_rotation = errors.take("self_rotation", one_of(&self.self_rotation, &self_rotation));
         let members_create = MembersCreate::ALL.map(|choice| (choice.as_str(), choice));
         let members_create = errors.take("members_create", one_of(&self.members_create, &members_create));
         let second_factor = [("optional", false), ("required", true)];
@@ -130,6 +143,8 @@ impl SettingsForm {
             Some(days),
             Some(max_key_days),
             Some(max_keys_per_member),
+            Some(rotate_days),
+            Some(self_rotation),
             Some(members_create),
             Some(second_factor),
         ) = (
@@ -146,6 +161,8 @@ impl SettingsForm {
             days,
             max_key_days,
             max_keys_per_member,
+            rotate_days,
+            self_rotation,
             members_create,
             second_factor,
         )
@@ -157,7 +174,14 @@ impl SettingsForm {
             slug,
             zone,
             key_prefix: key_prefix.to_owned(),
-            rules: OrgRules { max_key_days, max_keys_per_member, members_create, second_factor },
+            rules: OrgRules {
+                max_key_days,
+                max_keys_per_member,
+                members_create,
+                second_factor,
+                rotate_days,
+                self_rotation,
+            },
             defaults: KeyDefaults { every_model, month, limits: Limits { rpm, tpm, concurrent }, days },
             budgets,
         };
@@ -242,6 +266,8 @@ mod tests {
             max_keys_per_member: Some(1_200),
             members_create: MembersCreate::InTeams,
             second_factor: true,
+            rotate_days: Some(90),
+            self_rotation: true,
         };
         strict.defaults =
             KeyDefaults { every_model: true, month: None, limits: Limits::default(), days: Some(30) };
@@ -264,6 +290,8 @@ mod tests {
                 "days",
                 "max_key_days",
                 "max_keys_per_member",
+                "rotate_days",
+                "self_rotation",
                 "members_create",
                 "second_factor"
             ]
@@ -273,16 +301,21 @@ mod tests {
     #[test]
     fn every_mistake_is_found_at_once_beside_its_field() {
         let empty = SettingsForm::default();
-        assert_eq!(wrong(&empty).len(), Settings::FIELDS.len());
+        // Without a number of days there is no reminder.
+        assert_eq!(wrong(&empty).len(), Settings::FIELDS.len() - 1);
         let form = SettingsForm {
             slug: "operator".into(),
             zone: "Europe/Atlantis".into(),
             key_prefix: "acme-".into(),
             days: LimitField::limit("4k"),
             max_keys_per_member: LimitField::limit(""),
+            rotate_days: "3651".into(),
             ..form()
         };
-        assert_eq!(wrong(&form), ["slug", "zone", "key_prefix", "days", "max_keys_per_member"]);
+        assert_eq!(
+            wrong(&form),
+            ["slug", "zone", "key_prefix", "days", "max_keys_per_member", "rotate_days"]
+        );
     }
 
     #[test]

@@ -148,10 +148,10 @@ pub(super) fn principal(caller: &Caller, org: &OrgId, role: Option<OrgRole>) -> 
     Principal::new(org.clone(), person, role, caller.person.platform, caller.origin())
 }
 
-/// The person behind a permit; `None` on the command line.
+/// The person behind a permit; `None` on the command line and for a key that acts on itself.
 pub fn person_of(permit: &Permit) -> Option<&crate::domain::ids::PersonId> {
     match permit.actor() {
         Actor::Person { id, .. } => Some(id),
-        Actor::System { .. } => None,
+        Actor::Key { .. } | Actor::System { .. } => None,
     }
 }

@@ -3,7 +3,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::keys::{NewKey, scope_kind};
+use super::keys::{NewKey, scope_kind, self_rotation};
 use super::permit::compare;
 use super::{Db, StoreError, Tx, changed};
 use crate::domain::ids::{PersonId, TeamId};
@@ -63,8 +63,9 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
     let org = permit.org().as_str();
     for keys in keys.chunks(ROWS) {
         let into = "keys (id, org_id, team_id, owner_id, name, name_folded, note, status, status_at, status_by, prefix,
-            last_four, model_scope, addresses, rpm, tpm, concurrent, expires_at, created_at, created_by, last_used_at, version)";
-        insert_rows!(&mut *tx, into, 22, keys, |query, key| {
+            last_four, model_scope, addresses, rpm, tpm, concurrent, expires_at, created_at, created_by, last_used_at, version,
+            secret_created_at, rotate_days, self_rotation)";
+        insert_rows!(&mut *tx, into, 25, keys, |query, key| {
             let (new, spec) = (&key.new, key.new.spec);
             query
                 .bind(new.id.as_str())
@@ -89,6 +90,9 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
                 .bind(new.created_by.map(PersonId::as_str))
                 .bind(key.last_used_at.map(Moment::ms))
                 .bind(1_i64)
+                .bind(new.now.ms())
+                .bind(spec.rotate_days)
+                .bind(self_rotation(spec))
         });
         let into = "key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)";
         insert_rows!(&mut *tx, into, 7, keys, |query, key| {

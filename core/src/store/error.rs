@@ -55,6 +55,12 @@ impl StoreError {
         error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table")
     }
 
+    /// The login of this process may not do that, such as a gateway's with the least privileges.
+    pub fn is_denied(&self) -> bool {
+        let StoreError::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().as_deref() == Some("42501")
+    }
+
     /// The database is away or overloaded, so that trying again later may help.
     pub fn is_outage(&self) -> bool {
         matches!(

@@ -5,25 +5,31 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, MAX_SEARCH};
 use super::keys::{KeyRow, is_live, select_key};
-use super::{StoreError, Via, run};
+use super::{StoreError, Via, run, statements};
 use crate::domain::key::{Key, Status};
-use crate::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, Sort, StateFilter};
+use crate::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, SecretAge, Sort, StateFilter};
 use crate::domain::key_format::{any_case, valid_last_four};
 use crate::domain::moment::Moment;
 use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::person::fold;
 use crate::domain::policy::{Permit, Scope};
 
+statements! {
+    ROTATE_DAYS = "SELECT rotate_days FROM orgs WHERE id = $1";
+}
+
 /// Counting stops here; beyond it a list says "10,000+".
 pub const MAX_COUNT: i64 = 10_000;
 
 /// What to look at. `$1` is the organisation, `$2` the person a narrowed scope is for, `$3` the team, `$4` the name
 /// search, `$5` the last four, `$6` the value and `$7` the number to page from, `$8` now, `$9` a week from now,
-/// `$10` the start of the month. Only those that a text uses are in it.
+/// `$10` the start of the month, `$11` the organisation's period of rotation before now. Only those that a text uses are in
+/// it.
 #[derive(Clone, Copy)]
 struct Shape {
     scoped: bool,
     state: StateFilter,
+    older: Option<SecretAge>,
     team: bool,
     search: Search,
     order: Order,
@@ -55,6 +61,17 @@ enum Direction {
     Back,
 }
 
+/// Keys that are due for rotation: two lists put together, each from its index. Keys without a setting of their own are due
+/// when their secret was made at `$11` or before. It is NULL, and they never are, when the organisation has no period.
+const DUE: &str = concat!(
+    "SELECT k.seq FROM keys k WHERE k.org_id = $1 AND ",
+    is_live!(),
+    " AND k.rotate_days IS NOT NULL AND (k.secret_created_at + k.rotate_days * 86400000) <= $8
+    UNION ALL SELECT k.seq FROM keys k WHERE k.org_id = $1 AND ",
+    is_live!(),
+    " AND k.rotate_days IS NULL AND k.secret_created_at <= $11"
+);
+
 impl Shape {
     fn order_by(&self) -> &'static str {
         match self.order {
@@ -62,6 +79,7 @@ impl Shape {
             Order::By(Sort::Name) => "k.name_folded",
             Order::By(Sort::LastUsed) => "COALESCE(k.last_used_at, 0)",
             Order::By(Sort::Expires) => "COALESCE(k.expires_at, 9007199254740991)",
+            Order::By(Sort::Rotated) => "k.secret_created_at",
             Order::By(Sort::Spend) => "m.spent",
         }
     }
@@ -79,7 +97,7 @@ impl Shape {
         }
         // The lists' partial indexes need to read that the key is live, also where another word implies it.
         text += match self.state {
-            StateFilter::Live => concat!(" AND ", is_live!()),
+            StateFilter::Live | StateFilter::RotationDue => concat!(" AND ", is_live!()),
             StateFilter::Only(Status::Active) => concat!(" AND ", is_live!(), " AND k.status = 'active'"),
             StateFilter::Only(Status::Disabled) => concat!(" AND ", is_live!(), " AND k.status = 'disabled'"),
             StateFilter::Only(Status::Expired) => " AND k.status = 'expired'",
@@ -91,6 +109,12 @@ impl Shape {
                 AND COALESCE(k.expires_at, 9007199254740991) < $9"
             ),
         };
+        if self.state == StateFilter::RotationDue {
+            text += &format!(" AND {}", dialect.among("k.seq", DUE));
+        }
+        if let Some(age) = self.older {
+            text += &format!(" AND k.secret_created_at <= $8 - {} * CAST(86400000 AS BIGINT)", age.days());
+        }
         if self.team {
             text += " AND k.team_id = $3";
         }
@@ -157,12 +181,12 @@ impl Shape {
     }
 }
 
-const PARAMETERS: [&str; 10] = ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10"];
+const PARAMETERS: [&str; 11] = ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11"];
 
 /// Postgres wants every parameter used and typed, and a list's text uses only some: a clause that is always true names
 /// the rest, with their types.
-fn numbered(text: &str, parameters: &[&str; 10]) -> String {
-    const BIGINTS: [usize; 4] = [6, 7, 8, 9];
+fn numbered(text: &str, parameters: &[&str; 11]) -> String {
+    const BIGINTS: [usize; 5] = [6, 7, 8, 9, 10];
     let unused: Vec<String> = parameters
         .iter()
         .enumerate()
@@ -196,6 +220,7 @@ struct Binds {
     now: i64,
     week: i64,
     month: i64,
+    due: Option<i64>,
 }
 
 macro_rules! bound {
@@ -211,6 +236,7 @@ macro_rules! bound {
             .bind($binds.now)
             .bind($binds.week)
             .bind($binds.month)
+            .bind($binds.due)
     };
 }
 
@@ -247,6 +273,7 @@ fn shape_and_binds(
     let shape = Shape {
         scoped: person.is_some(),
         state: filter.state,
+        older: filter.older,
         team: filter.team.is_some(),
         search,
         order: Order::By(filter.sort),
@@ -269,8 +296,27 @@ fn shape_and_binds(
         now: now.ms(),
         week: now.plus_days(7).ms(),
         month: month_start.ms(),
+        due: None,
     };
     (shape, binds)
+}
+
+/// Only the filter for due keys needs it. The databases choose an index by its value.
+async fn due_by_org(
+    via: &mut impl Via,
+    permit: &Permit,
+    filter: &KeyFilter,
+    now: Moment,
+) -> Result<Option<i64>, StoreError> {
+    if filter.state != StateFilter::RotationDue {
+        return Ok(None);
+    }
+    let days: Option<Option<i64>> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_scalar::<_, Option<i64>>(ROTATE_DAYS).bind(permit.org().as_str())
+    )?;
+    Ok(days.flatten().map(|days| now.plus_days(-days).ms()))
 }
 
 #[derive(sqlx::FromRow)]
@@ -287,6 +333,7 @@ impl ListedRow {
             Sort::Name => self.key.name_folded.clone(),
             Sort::LastUsed => self.key.last_used_at.unwrap_or(0).to_string(),
             Sort::Expires => self.key.expires_at.unwrap_or(9_007_199_254_740_991).to_string(),
+            Sort::Rotated => self.key.secret_created_at.to_string(),
             Sort::Spend => self.sort_spent.to_string(),
         };
         (value, self.key.seq.to_string())
@@ -305,7 +352,8 @@ pub async fn list(
     month_start: Moment,
 ) -> Result<Page<Key>, StoreError> {
     let dialect = Dialect::of(via);
-    let (shape, binds) = shape_and_binds(dialect, permit, filter, now, month_start);
+    let (shape, mut binds) = shape_and_binds(dialect, permit, filter, now, month_start);
+    binds.due = due_by_org(via, permit, filter, now).await?;
     let mut shapes = vec![shape];
     if filter.sort == Sort::Spend {
         let unspent = Shape { order: Order::Unspent, ..shape };
@@ -344,7 +392,8 @@ pub async fn count(
     month_start: Moment,
 ) -> Result<i64, StoreError> {
     let dialect = Dialect::of(via);
-    let (shape, binds) = shape_and_binds(dialect, permit, filter, now, month_start);
+    let (shape, mut binds) = shape_and_binds(dialect, permit, filter, now, month_start);
+    binds.due = due_by_org(via, permit, filter, now).await?;
     let text = shape.count_text(dialect);
     run!(via, fetch_one, bound!(sqlx::query_scalar::<_, i64>(AssertSqlSafe(text.clone())), binds))
 }
@@ -364,10 +413,13 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
                     for (descending, from) in
                         [(false, None), (true, Some(Direction::On)), (true, Some(Direction::Back))]
                     {
-                        let shape = Shape { scoped, state, team, search, order, descending, from };
+                        let older = None;
+                        let shape = Shape { scoped, state, older, team, search, order, descending, from };
                         texts.push(shape.list_text(dialect));
                         if from.is_none() {
                             texts.push(shape.count_text(dialect));
+                            let older = Shape { older: Some(SecretAge::Year), ..shape };
+                            texts.extend([older.list_text(dialect), older.count_text(dialect)]);
                         }
                     }
                 }

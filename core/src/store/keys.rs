@@ -28,13 +28,15 @@ pub(super) use is_live;
 
 statements! {
     INSERT_KEY = "INSERT INTO keys (id, org_id, team_id, owner_id, name, name_folded, note, status, status_at, status_by,
-            prefix, last_four, model_scope, addresses, rpm, tpm, concurrent, expires_at, created_at, created_by, version)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $8, $9, 1)";
+            prefix, last_four, model_scope, addresses, rpm, tpm, concurrent, expires_at, created_at, created_by,
+            secret_created_at, rotate_days, self_rotation, version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $8, $9, $8, $18, $19, 1)";
     INSERT_SECRET = "INSERT INTO key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     /// State and version stand in the condition: of two edits from one version, one changes no row.
     UPDATE_KEY = "UPDATE keys SET team_id = $4, name = $5, name_folded = $6, note = $7, model_scope = $8, addresses = $9,
             rpm = $10, tpm = $11, concurrent = $12, expires_at = $13, owner_id = COALESCE($14, owner_id), version = version + 1,
+            rotate_days = $15, self_rotation = $16,
             offboarded_at = CASE WHEN COALESCE($14, owner_id) = owner_id THEN offboarded_at ELSE NULL END
         WHERE org_id = $1 AND id = $2 AND version = $3 AND status IN ('active', 'disabled')";
     SWITCH = "UPDATE keys SET status = $4, status_at = $5, status_by = $6, version = version + 1
@@ -78,7 +80,7 @@ pub(super) fn select_key(dialect: Dialect) -> String {
         "SELECT k.seq, k.id, k.name, k.name_folded, k.note, k.team_id, t.name AS team_name, k.owner_id, o.name AS owner_name,
             k.status, k.status_at, s.name AS status_by, k.prefix, k.last_four, k.model_scope, {patterns} AS patterns,
             k.addresses, k.rpm, k.tpm, k.concurrent, k.expires_at, k.created_at, c.name AS created_by, k.last_used_at,
-            k.version, t.archived_at AS team_archived_at,
+            k.secret_created_at, k.rotate_days, k.self_rotation, k.version, t.archived_at AS team_archived_at,
             (SELECT g.suspended_at FROM orgs g WHERE g.id = k.org_id) AS org_suspended_at
         FROM keys k
         JOIN people o ON o.id = k.owner_id
@@ -119,6 +121,9 @@ pub(super) struct KeyRow {
     created_at: i64,
     created_by: Option<String>,
     pub(super) last_used_at: Option<i64>,
+    pub(super) secret_created_at: i64,
+    rotate_days: Option<i64>,
+    self_rotation: String,
     version: i64,
     team_archived_at: Option<i64>,
     org_suspended_at: Option<i64>,
@@ -175,6 +180,9 @@ impl TryFrom<KeyRow> for Key {
             created_at: Moment::from_ms(row.created_at),
             created_by: row.created_by.unwrap_or_else(|| "command line".into()),
             last_used_at: row.last_used_at.map(Moment::from_ms),
+            secret_created_at: Moment::from_ms(row.secret_created_at),
+            rotate_days: row.rotate_days,
+            rotates_itself: row.self_rotation == "yes",
             version: row.version,
             budgets: Vec::new(),
             month_spent: Money::ZERO,
@@ -417,6 +425,8 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewKey<'_>) -> Result<()
             .bind(spec.limits.tpm)
             .bind(spec.limits.concurrent)
             .bind(spec.expires_at.map(Moment::ms))
+            .bind(spec.rotate_days)
+            .bind(self_rotation(spec))
     )?;
     changed!(
         &mut *tx,
@@ -463,6 +473,8 @@ pub async fn update(
             .bind(spec.limits.concurrent)
             .bind(spec.expires_at.map(Moment::ms))
             .bind(spec.owner.as_ref().map(PersonId::as_str))
+            .bind(spec.rotate_days)
+            .bind(self_rotation(spec))
     )?;
     if rows != 1 {
         return Ok(false);
@@ -582,6 +594,10 @@ pub async fn expire_due(tx: &mut Tx, now: Moment) -> Result<u64, StoreError> {
 pub async fn touch(tx: &mut Tx, id: &KeyId, at: Moment) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(TOUCH).bind(id.as_str()).bind(at.ms()))?;
     Ok(())
+}
+
+pub(super) fn self_rotation(spec: &KeySpec) -> &'static str {
+    if spec.rotates_itself { "yes" } else { "no" }
 }
 
 pub(super) fn scope_kind(scope: &ModelScope) -> &'static str {

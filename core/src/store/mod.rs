@@ -228,6 +228,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         audit_list::ALL,
         bench_baseline::ALL,
         invitations::ALL,
+        key_list::ALL,
         keys::ALL,
         ledger::ALL,
         links::ALL,

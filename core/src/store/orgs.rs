@@ -18,12 +18,15 @@ use crate::domain::settings::Settings;
 statements! {
     /// The version stands in the condition: of two changes from one version, one changes no row.
     UPDATE = "UPDATE orgs SET slug = $3, name = $4, name_folded = $5, zone = $6, key_prefix = $7, key_defaults = $8,
-            max_key_days = $9, max_keys_per_member = $10, members_create = $11, second_factor = $12, version = version + 1
+            max_key_days = $9, max_keys_per_member = $10, members_create = $11, second_factor = $12,
+            rotate_days = $13, self_rotation = $14, version = version + 1
         WHERE id = $1 AND version = $2";
     SUSPEND = "UPDATE orgs SET suspended_at = $2 WHERE id = $1 AND suspended_at IS NULL";
     RESUME = "UPDATE orgs SET suspended_at = NULL WHERE id = $1 AND suspended_at IS NOT NULL";
     FIND = "SELECT id, slug, name, zone, key_prefix, suspended_at, key_defaults, max_key_days, max_keys_per_member,
-            members_create, second_factor, version FROM orgs WHERE slug = $1";
+            members_create, second_factor, rotate_days, self_rotation, version FROM orgs WHERE slug = $1";
+    FIND_BY_ID = "SELECT id, slug, name, zone, key_prefix, suspended_at, key_defaults, max_key_days, max_keys_per_member,
+            members_create, second_factor, rotate_days, self_rotation, version FROM orgs WHERE id = $1";
 }
 
 /// Writes the settings, if no one changed them since `version`; says whether they were still at it.
@@ -53,6 +56,8 @@ pub async fn update(
             .bind(settings.rules.max_keys_per_member)
             .bind(settings.rules.members_create.as_str())
             .bind(if settings.rules.second_factor { "required" } else { "optional" })
+            .bind(settings.rules.rotate_days)
+            .bind(if settings.rules.self_rotation { "every_key" } else { "by_key" })
     )?;
     if rows != 1 {
         return Ok(false);
@@ -87,6 +92,16 @@ pub async fn resume(tx: &mut Tx, permit: &Permit) -> Result<bool, StoreError> {
 /// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn find(via: &mut impl Via, slug: &str) -> Result<Option<Org>, StoreError> {
     let row: Option<OrgRow> = run!(via, fetch_optional, sqlx::query_as::<_, OrgRow>(FIND).bind(slug))?;
+    row.map(Org::try_from).transpose()
+}
+
+/// By its id, for a key that acts on itself.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn find_by_id(via: &mut impl Via, id: &OrgId) -> Result<Option<Org>, StoreError> {
+    let row: Option<OrgRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, OrgRow>(FIND_BY_ID).bind(id.as_str()))?;
     row.map(Org::try_from).transpose()
 }
 

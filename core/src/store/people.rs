@@ -34,7 +34,7 @@ statements! {
     SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
     /// A person's place in one organisation: its row, and their role in it if they have one.
     PLACE = "SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, o.key_defaults, o.max_key_days,
-            o.max_keys_per_member, o.members_create, o.second_factor, o.version, m.role
+            o.max_keys_per_member, o.members_create, o.second_factor, o.rotate_days, o.self_rotation, o.version, m.role
         FROM orgs o LEFT JOIN memberships m ON m.org_id = o.id AND m.person_id = $2 AND m.disabled_at IS NULL
         WHERE o.slug = $1";
     ORGS_OF = "SELECT o.slug, o.name FROM memberships m JOIN orgs o ON o.id = m.org_id
@@ -305,6 +305,8 @@ pub(super) struct OrgRow {
     max_keys_per_member: Option<i64>,
     members_create: String,
     second_factor: String,
+    rotate_days: Option<i64>,
+    self_rotation: String,
     version: i64,
 }
 
@@ -326,6 +328,8 @@ impl TryFrom<OrgRow> for Org {
                 members_create: MembersCreate::parse(&row.members_create)
                     .ok_or(unreadable("orgs.members_create"))?,
                 second_factor: row.second_factor == "required",
+                rotate_days: row.rotate_days,
+                self_rotation: row.self_rotation == "every_key",
             },
             defaults: serde_json::from_str(&row.key_defaults).map_err(|_| unreadable("orgs.key_defaults"))?,
             version: row.version,

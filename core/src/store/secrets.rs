@@ -21,7 +21,7 @@ macro_rules! end_of_secret {
 pub(super) use end_of_secret;
 
 statements! {
-    OF_KEY = concat!("SELECT s.id, s.prefix, s.last_four, s.created_at, s.replaced_at, s.grace_ms, ", end_of_secret!(), " AS ends_at,
+    OF_KEY = concat!("SELECT s.id, s.made_with, s.prefix, s.last_four, s.created_at, s.replaced_at, s.grace_ms, ", end_of_secret!(), " AS ends_at,
             s.first_used_at, s.last_used_at
         FROM key_secrets s WHERE s.org_id = $1 AND s.key_id = $2
             AND (s.replaced_at IS NULL OR COALESCE(", end_of_secret!(), ", 9007199254740991) > $3)");
@@ -37,10 +37,10 @@ statements! {
             (SELECT 1 FROM key_secrets c WHERE c.key_id = $2 AND c.replaced_at IS NULL AND c.first_used_at IS NOT NULL)";
     REPLACE = "UPDATE key_secrets SET replaced_at = $4, expires_at = $5, grace_ms = $6
         WHERE org_id = $1 AND key_id = $2 AND id = $3 AND replaced_at IS NULL";
-    INSERT = "INSERT INTO key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    INSERT = "INSERT INTO key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at, made_with)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     /// The key's own columns are those of its current secret.
-    SHOW = "UPDATE keys SET prefix = $3, last_four = $4 WHERE org_id = $1 AND id = $2";
+    SHOW = "UPDATE keys SET prefix = $3, last_four = $4, secret_created_at = $5 WHERE org_id = $1 AND id = $2";
     SET_END = concat!("UPDATE key_secrets AS s SET expires_at = $4, grace_ms = $5
         WHERE s.org_id = $1 AND s.key_id = $2 AND s.id = $3 AND s.replaced_at IS NOT NULL
             AND COALESCE(", end_of_secret!(), ", 9007199254740991) > $6");
@@ -55,6 +55,7 @@ statements! {
 #[derive(sqlx::FromRow)]
 struct Row {
     id: String,
+    made_with: Option<String>,
     prefix: String,
     last_four: String,
     created_at: i64,
@@ -135,6 +136,7 @@ fn read(row: Row) -> Result<KeySecret, StoreError> {
         end,
         first_used_at: row.first_used_at.map(Moment::from_ms),
         last_used_at: row.last_used_at.map(Moment::from_ms),
+        made_with: row.made_with,
         requests: 0,
         addresses: vec![],
     })
@@ -157,6 +159,8 @@ pub struct NewSecret<'a> {
     pub prefix: &'a str,
     /// Its last four characters.
     pub last_four: &'a str,
+    /// As `KeySecret::made_with`.
+    pub made_with: Option<&'a str>,
 }
 
 /// Makes `new` the current secret of the key, and `from` a previous one until `end`; says whether `from` was the current
@@ -188,8 +192,9 @@ pub async fn replace(
             .bind(new.prefix)
             .bind(new.last_four)
             .bind(now.ms())
+            .bind(new.made_with)
     )?;
-    show(tx, org, key, (new.prefix, new.last_four)).await?;
+    show(tx, org, key, (new.prefix, new.last_four), now).await?;
     Ok(true)
 }
 
@@ -220,8 +225,12 @@ async fn show(
     org: &str,
     key: &KeyId,
     (prefix, last_four): (&str, &str),
+    created_at: Moment,
 ) -> Result<(), StoreError> {
-    changed!(tx, sqlx::query(SHOW).bind(org).bind(key.as_str()).bind(prefix).bind(last_four))?;
+    changed!(
+        tx,
+        sqlx::query(SHOW).bind(org).bind(key.as_str()).bind(prefix).bind(last_four).bind(created_at.ms())
+    )?;
     Ok(())
 }
 
@@ -275,7 +284,7 @@ pub async fn undo(
         &mut *tx,
         sqlx::query(RESTORE).bind(org).bind(key.as_str()).bind(previous.id.as_str()).bind(now.ms())
     )?;
-    show(tx, org, key, (&previous.prefix, &previous.last_four)).await?;
+    show(tx, org, key, (&previous.prefix, &previous.last_four), previous.created_at).await?;
     Ok(rows == 1)
 }
 

@@ -22,15 +22,21 @@ struct Known {
     last_used_at: Option<i64>,
     spent: i64,
     last_four: String,
+    secret_created_at: i64,
+    rotate_days: Option<i64>,
 }
 
 const WORDS: [&str; 12] =
     ["build", "Bot", "nightly", "Über", "search", "ci", "prod", "éclair", "日本", "x_1", "50%", "a"];
 
+/// Days after which the organisation's keys are due for rotation.
+const BY_ORG: i64 = 90;
+
 /// Keys in mixed states, with many equal values to sort by.
 async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> {
     let mut dice = Dice::new(seed);
     let mut known: Vec<Known> = Vec::new();
+    desk.execute(&format!("UPDATE orgs SET rotate_days = {BY_ORG}")).await.unwrap();
     let permit = test_permit(&at.org.id, Action::CreateKey, at.org.id.as_str());
     let rules = ExpiryRules {
         now: desk.now(),
@@ -71,14 +77,24 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
             ]),
             last_used_at: *dice.one_of(&[None, None, Some(1), Some(START.ms() - HOUR), Some(START.ms())]),
             spent: *dice.one_of(&[0, 0, 1, 1_000, 5_000_000_000]),
+            secret_created_at: *dice.one_of(&[
+                START.ms(),
+                START.ms() - 30 * DAY,
+                START.ms() - 90 * DAY,
+                START.ms() - 90 * DAY + 1,
+            ]),
+            rotate_days: *dice.one_of(&[None, None, Some(30), Some(91)]),
             last_four: issued.secret.last_four().to_owned(),
         };
         let or_null = |value: Option<i64>| value.map_or("NULL".into(), |value| value.to_string());
         desk.execute(&format!(
-            "UPDATE keys SET status = '{}', expires_at = {}, last_used_at = {} WHERE id = '{}'",
+            "UPDATE keys SET status = '{}', expires_at = {}, last_used_at = {}, secret_created_at = {},
+                rotate_days = {} WHERE id = '{}'",
             one.status.as_str(),
             or_null(one.expires_at),
             or_null(one.last_used_at),
+            one.secret_created_at,
+            or_null(one.rotate_days),
             one.id
         ))
         .await
@@ -104,6 +120,10 @@ fn expected(known: &[Known], filter: &KeyFilter) -> Vec<String> {
         .filter(|key| match filter.state {
             StateFilter::Live => matches!(key.status, Status::Active | Status::Disabled),
             StateFilter::Only(status) => key.status == status,
+            StateFilter::RotationDue => {
+                let due = key.secret_created_at + key.rotate_days.unwrap_or(BY_ORG) * DAY <= now;
+                due && matches!(key.status, Status::Active | Status::Disabled)
+            }
             StateFilter::Expiring => {
                 key.status == Status::Active
                     && key.expires_at.is_some_and(|at| at > now && at < now + 7 * DAY)
@@ -123,6 +143,7 @@ fn expected(known: &[Known], filter: &KeyFilter) -> Vec<String> {
             Sort::Created | Sort::Name => 0,
             Sort::LastUsed => key.last_used_at.unwrap_or(0),
             Sort::Expires => key.expires_at.unwrap_or(i64::MAX),
+            Sort::Rotated => key.secret_created_at,
             Sort::Spend => key.spent,
         };
         let name = if filter.sort == Sort::Name { key.name.to_lowercase() } else { String::new() };

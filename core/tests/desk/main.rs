@@ -21,6 +21,7 @@ mod plans;
 mod providers;
 mod rejections;
 mod rotation;
+mod rotation_policy;
 mod schema;
 mod second_factor;
 mod spend;

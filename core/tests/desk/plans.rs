@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::*;
 
 /// From which case on the names themselves are searched.
-const SEARCHES_FROM: usize = 6;
+const SEARCHES_FROM: usize = 7;
 
 /// One value for each parameter of a list, by its number.
 struct Values<'a> {
@@ -34,7 +34,8 @@ async fn plan_of_list(values: &Values<'_>, sql: &str) -> String {
                 .bind(values.seq)
                 .bind(now.ms())
                 .bind(now.plus_days(7).ms())
-                .bind(now.plus_days(-19).ms());
+                .bind(now.plus_days(-19).ms())
+                .bind(now.plus_days(-90).ms());
             query.fetch_all($pool).await.unwrap()
         }};
     }
@@ -126,6 +127,11 @@ on_both!(
                 values(None, None, Some("9007199254740991"), Some(2_500)),
             ),
             (
+                "the list by age of the secret",
+                find(&[live, whole_org, no_search, "ORDER BY k.secret_created_at"], &not_other),
+                values(None, None, Some("2500"), Some(2_500)),
+            ),
+            (
                 "the list by spend, of keys that spent",
                 find(&[live, whole_org, no_search, "ORDER BY m.spent"], &not_other),
                 values(None, None, Some("1000"), Some(2_500)),
@@ -168,6 +174,66 @@ on_both!(
             let values =
                 Values { texts: [org, person, team, None, None, Some("2500")], seq: Some(2_500), at: &desk };
             assert_indexed("a member's list", &plan_of_list(&values, sql).await, &["k"]);
+        }
+    }
+);
+
+on_both!(
+    fn keys_due_for_rotation_are_found_by_index(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        desk.seed_keys(&other, 10_001, 15_000).await;
+        desk.seed_keys(&at, 1, 5_000).await;
+        // A few are due by their own setting, a few by the organisation's.
+        for sql in [
+            "UPDATE orgs SET rotate_days = 90",
+            "UPDATE keys SET rotate_days = 30 WHERE seq % 10 = 0",
+            "UPDATE keys SET secret_created_at = secret_created_at - 8640000000 WHERE seq % 50 = 0",
+            "UPDATE keys SET secret_created_at = secret_created_at - 34560000000 WHERE seq % 50 = 1",
+        ] {
+            desk.execute(sql).await.unwrap();
+        }
+        desk.db.analyze().await.unwrap();
+        let now = desk.now();
+        let day = 86_400_000;
+        for (what, sql, index) in [
+            (
+                "due by their own setting",
+                format!(
+                    "SELECT k.seq FROM keys k WHERE k.org_id = '{}' AND k.status NOT IN ('expired', 'revoked')
+                    AND k.rotate_days IS NOT NULL AND (k.secret_created_at + k.rotate_days * {day}) <= {}",
+                    at.org.id,
+                    now.ms()
+                ),
+                "keys_live_by_due",
+            ),
+            (
+                "older than a year",
+                format!(
+                    "SELECT k.seq FROM keys k WHERE k.org_id = '{}' AND k.status NOT IN ('expired', 'revoked')
+                    AND k.secret_created_at <= {}",
+                    at.org.id,
+                    now.plus_days(-365).ms()
+                ),
+                "keys_live_by_secret",
+            ),
+        ] {
+            let plan = plan_of(&desk, &sql).await;
+            assert!(plan.contains(index), "{what}:\n{plan}");
+        }
+        let whole_org = "(CAST($2 AS TEXT) IS NULL OR TRUE)";
+        let org = Some(at.org.id.as_str());
+        for sql in store::key_list::every_text(dialect(&desk)).iter().filter(|text| {
+            text.contains("UNION ALL SELECT k.seq FROM keys k WHERE k.org_id = $1")
+                && text.contains(whole_org)
+                && text.contains("(CAST($4 AS TEXT) IS NULL OR TRUE)")
+                && (text.contains("ORDER BY k.seq") || text.contains("COUNT(*)"))
+                && !text.contains("NOT EXISTS")
+        }) {
+            let texts = [org, None, None, None, None, Some("2500")];
+            let plan = plan_of_list(&Values { texts, seq: Some(2_500), at: &desk }, sql).await;
+            assert_indexed("the list of due keys", &plan, &["k"]);
+            assert!(plan.contains("keys_live_by_due"), "{plan}");
         }
     }
 );

@@ -314,6 +314,45 @@ on_both!(
 );
 
 on_both!(
+    fn rotations_first_uses_a_revocation_and_an_expiry_at_once_keep_the_bounds(desk: TestDesk) {
+        let at = desk.owner().await;
+        for round in 0..4 {
+            let expires = KeyForm { expiry: "7".into(), ..form(&format!("key {round}")) };
+            let key = desk.create(&at, expires).await.unwrap();
+            let new = rotate(&desk, &at, &key, GracePeriod::HoursAfterFirstUse(1)).await.unwrap();
+            let from = secrets(&desk, &at, &key).await.current.id.to_string();
+            let place = (at.org.slug.as_str(), key.id.as_str());
+            let rotate = || keys::rotate(&desk, &at.caller, place, &from, DAY);
+            let end = async {
+                match round % 2 {
+                    0 => drop(desk.revoke(&at, &key, &format!("key {round}")).await),
+                    // What has expired is marked while the others go on.
+                    _ => {
+                        desk.clock.advance(200 * HOUR);
+                        let mut tx = desk.db.write().await.unwrap();
+                        store::keys::expire_due(&mut tx, desk.now()).await.unwrap();
+                        tx.save_unaudited(store::Unaudited::Expiry).await.unwrap();
+                    }
+                }
+            };
+            let first_use = async {
+                let Ok(context) = knock(&desk, &new).await else { return };
+                let last_used = LastUsed::default();
+                last_used.note(context.key(), context.secret(), desk.now());
+                last_used.flush(&desk.db).await.unwrap();
+            };
+            let (a, (), c, ()) = tokio::join!(rotate(), first_use, rotate(), end);
+            assert!([a, c].iter().filter(|made| made.is_ok()).count() <= 1, "{round}");
+            assert_bounds(&desk).await;
+            assert!(
+                knock(&desk, &key).await.is_err() && knock(&desk, &new).await.is_err(),
+                "the key is over"
+            );
+        }
+    }
+);
+
+on_both!(
     fn many_who_rotate_end_and_undo_at_once_leave_one_current_secret(desk: TestDesk) {
         let at = desk.owner().await;
         let key = desk.create_key(&at, "ci-prod").await;

@@ -18,7 +18,7 @@ use keydesk_core::ops::{models, providers};
 use keydesk_core::store::DatabaseUrl;
 use reqwest::Client;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::measure::percentile;
 
@@ -26,7 +26,7 @@ const MODEL: &str = "bench/echo";
 const ROUNDS: usize = 400;
 const WARM_UP: usize = 20;
 const AT_ONCE: usize = 16;
-const ASKED: &str =
+pub const ASKED: &str =
     r#"{"model":"bench/echo","max_tokens":16,"messages":[{"role":"user","content":"Hello"}]}"#;
 const ANSWERED: &str = r#"{"id":"c","object":"chat.completion","created":0,"model":"bench/echo","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#;
 
@@ -40,26 +40,49 @@ impl Drop for Running {
     }
 }
 
-fn say(error: impl std::fmt::Display) -> String {
+pub fn say(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-pub async fn measure(desk: &Desk, place: &DatabaseUrl, secret: &str) -> Result<String, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(say)?;
-    let provider = listener.local_addr().map_err(say)?;
-    let answers = post(|| async { ([("content-type", "application/json")], ANSWERED) });
-    let served = tokio::spawn(async move {
-        let _ = axum::serve(listener, Router::new().route("/v1/chat/completions", answers)).await;
-    });
-    serve_the_model(desk, provider).await?;
-    let (running, gateway) = start(place).await?;
-    // Everything here is plain HTTP, but no client is made without it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder().no_proxy().build().map_err(say)?;
-    let direct = format!("http://{provider}/v1/chat/completions");
-    let through = format!("http://{gateway}/v1/chat/completions");
-    wait_for(&client, &format!("http://{gateway}/healthz")).await?;
+/// A provider, and the gateway that serves it.
+pub struct Through {
+    pub client: Client,
+    pub provider: String,
+    pub gateway: String,
+    served: JoinHandle<()>,
+    _running: Running,
+}
 
+impl Drop for Through {
+    fn drop(&mut self) {
+        self.served.abort();
+    }
+}
+
+impl Through {
+    pub async fn start(desk: &Desk, place: &DatabaseUrl) -> Result<Self, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(say)?;
+        let provider = listener.local_addr().map_err(say)?;
+        let answers = post(|| async { ([("content-type", "application/json")], ANSWERED) });
+        let served = tokio::spawn(async move {
+            let _ = axum::serve(listener, Router::new().route("/v1/chat/completions", answers)).await;
+        });
+        serve_the_model(desk, provider).await?;
+        let (running, gateway) = start(place).await?;
+        // Everything here is plain HTTP, but no client is made without it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().no_proxy().build().map_err(say)?;
+        let (provider, gateway) = (format!("http://{provider}"), format!("http://{gateway}"));
+        wait_for(&client, &format!("{gateway}/healthz")).await?;
+        Ok(Self { client, provider, gateway, served, _running: running })
+    }
+}
+
+pub async fn measure(desk: &Desk, place: &DatabaseUrl, secret: &str) -> Result<String, String> {
+    let started = Through::start(desk, place).await?;
+    let client = &started.client;
+    let direct = format!("{}/v1/chat/completions", started.provider);
+    let through = format!("{}/v1/chat/completions", started.gateway);
     let mut text = format!(
         "\n{:<42}{:>10}{:>12}{:>12}{:>10}{:>8}\n",
         "a request passed on", "direct ms", "through ms", "p99 ms", "adds ms", "ratio"
@@ -67,8 +90,8 @@ pub async fn measure(desk: &Desk, place: &DatabaseUrl, secret: &str) -> Result<S
     for at_once in [1, AT_ONCE] {
         let (mut bare, mut passed) = (Vec::new(), Vec::new());
         for round in 0..WARM_UP + ROUNDS / at_once {
-            let one = together(&client, &direct, secret, at_once).await?;
-            let other = together(&client, &through, secret, at_once).await?;
+            let one = together(client, &direct, secret, at_once).await?;
+            let other = together(client, &through, secret, at_once).await?;
             if round >= WARM_UP {
                 bare.extend(one);
                 passed.extend(other);
@@ -84,8 +107,6 @@ pub async fn measure(desk: &Desk, place: &DatabaseUrl, secret: &str) -> Result<S
             through / direct
         );
     }
-    drop(running);
-    served.abort();
     Ok(text)
 }
 

@@ -65,7 +65,7 @@ fn filter(question: Question, known: &Known) -> KeyFilter {
     };
     let far_in = (question == ByNameFarIn).then(|| format!("next~0~0~{}", known.name));
     let page = far_in.and_then(|text| Cursor::parse(&text));
-    KeyFilter { search, state: StateFilter::Live, team: None, sort, descending: sort != Sort::Name, page }
+    KeyFilter { search, sort, descending: sort != Sort::Name, page, ..KeyFilter::in_state(StateFilter::Live) }
 }
 
 /// Asks as the server does. Gives the ids of the answer's keys.

@@ -233,6 +233,9 @@ fn part(desk: &Desk, place: &Place, member: &PersonId, number: usize, of: usize)
         },
         limits: Limits { rpm: Some(60), tpm: None, concurrent: Some(8) },
         expires_at: (!number.is_multiple_of(4)).then(|| now.plus_days((number % 365) as i64 + 1)),
+        // The others are as the organisation says.
+        rotate_days: number.is_multiple_of(10).then_some(180),
+        rotates_itself: false,
     };
     // A few old keys, far down in every list, are the member's.
     let own = number % (of / 5).max(1) == 7;

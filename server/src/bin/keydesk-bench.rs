@@ -4,6 +4,7 @@
 //!
 //!     keydesk-bench --keys 100000 --database sqlite
 //!     keydesk-bench --keys 100000 --database postgres --database-url postgres://…
+//!     keydesk-bench --keys 1000 --rotation
 
 #[path = "../bench/gateway.rs"]
 mod gateway;
@@ -11,6 +12,8 @@ mod gateway;
 mod load;
 #[path = "../bench/measure.rs"]
 mod measure;
+#[path = "../bench/rotation.rs"]
+mod rotation;
 #[path = "../bench/seed.rs"]
 mod seed;
 
@@ -50,6 +53,10 @@ struct Options {
     /// Rounds that count, after 20 that do not.
     #[arg(long, default_value_t = 200)]
     rounds: usize,
+
+    /// Only send requests to the gateway while a key is rotated, and say how many were rejected.
+    #[arg(long)]
+    rotation: bool,
 
     /// Leave the database where it is and say where.
     #[arg(long)]
@@ -154,6 +161,11 @@ async fn run(options: &Options, place: &DatabaseUrl) -> Result<(), String> {
         (started.elapsed() - seeded).as_secs_f64(),
         options.rounds,
     );
+    if options.rotation {
+        print!("{}", rotation::measure(&desk, place, &bench).await?);
+        desk.db.close().await;
+        return Ok(());
+    }
     let table = measure::measure(&desk, &bench, options.rounds).await.map_err(say)?;
     print!("{table}");
     let secrets = load::limited_keys(&desk, &bench).await.map_err(say)?;

@@ -255,6 +255,9 @@ impl Planner<'_> {
             budgets: budgets(fate, usage, WindowStarts::at(self.now, self.zone), dice, self.now),
             limits: limits(dice),
             expires_at,
+            // What runs unattended is rotated by reminders.
+            rotate_days: draft.name.starts_with("ci").then_some(30),
+            rotates_itself: false,
         }
     }
 

@@ -24,6 +24,7 @@ mod relay;
 mod replaced_secret;
 mod reservation_guard;
 pub mod runtime;
+mod self_rotation;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 
 use crate::state::AppState;
+pub use upstream::tls;
+
 use credentials::Authenticated;
 use parsed_request::Route;
 use protocol::{ApiError, ClientContext};
@@ -60,6 +63,10 @@ pub fn routes() -> Router<AppState> {
         .route("/v1/messages", forwarded(Route::Messages))
         .route("/v1/messages/count_tokens", forwarded(Route::CountMessageTokens))
         .route("/v1/key", only_get(get(key_view::show)))
+        .route(
+            "/v1/key/rotate",
+            post(self_rotation::rotate).options(no_preflight_for_post).fallback(wrong_method_for_post),
+        )
         .route("/gateway/authorize", post_only(post(external_api::authorize)))
         .route("/gateway/settle", post_only(post(external_api::settle)))
         .route("/gateway/release", post_only(post(external_api::release)))
@@ -101,8 +108,9 @@ const NOT_SERVED: [&str; 7] = [
 /// Gemini writes the action after the model's name: `/v1beta/models/NAME:generateContent`.
 const ACTIONS_NOT_SERVED: [&str; 2] = ["embedContent", "batchEmbedContents"];
 
-const SERVED: [&str; 9] = [
+const SERVED: [&str; 10] = [
     "/v1/key",
+    "/v1/key/rotate",
     "/v1/models",
     "/v1beta/models",
     "/v1/chat/completions",

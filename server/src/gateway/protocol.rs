@@ -92,6 +92,28 @@ impl ClientContext {
         self.error(StatusCode::BAD_REQUEST, "invalid_request", sentence.into())
     }
 
+    /// The key may not rotate itself.
+    pub fn forbidden(&self, sentence: String) -> ApiError {
+        self.error(StatusCode::FORBIDDEN, "not_allowed", sentence)
+    }
+
+    /// The key was rotated already.
+    pub fn conflict(&self, sentence: String) -> ApiError {
+        self.error(StatusCode::CONFLICT, "conflict", sentence)
+    }
+
+    /// The same was done a moment ago.
+    pub fn too_soon(&self, sentence: String, retry_after_s: i64) -> ApiError {
+        let error = self.error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", sentence);
+        ApiError { retry: Retry::After(retry_after_s), ..error }
+    }
+
+    /// This process may not do it, and another one may.
+    pub fn not_here(&self, sentence: &str) -> ApiError {
+        let error = self.error(StatusCode::NOT_IMPLEMENTED, "not_implemented", sentence.into());
+        ApiError { retry: Retry::Never, ..error }
+    }
+
     pub fn too_large(&self) -> ApiError {
         let sentence = "The request's body is larger than 32 MiB.";
         self.error(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", sentence.into())
@@ -281,6 +303,7 @@ impl ApiError {
                     StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
                     StatusCode::FORBIDDEN => "PERMISSION_DENIED",
                     StatusCode::NOT_FOUND => "NOT_FOUND",
+                    StatusCode::CONFLICT => "ABORTED",
                     StatusCode::TOO_MANY_REQUESTS => "RESOURCE_EXHAUSTED",
                     StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "DEADLINE_EXCEEDED",
                     StatusCode::INTERNAL_SERVER_ERROR => "INTERNAL",

@@ -251,7 +251,10 @@ impl Upstreams {
 }
 
 /// Trusts the operating system's certificates.
-fn tls() -> Result<rustls::ClientConfig, String> {
+///
+/// # Errors
+/// When this build has no protocol version in common with anyone.
+pub fn tls() -> Result<rustls::ClientConfig, String> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -4,5 +4,6 @@ mod commands;
 mod config;
 mod leaks;
 mod reading;
+mod rotation;
 mod serving;
 mod support;

@@ -15,17 +15,17 @@ use keydesk_core::ops::seed::{self, SeedPerson};
 use super::support::{Place, Ran, both};
 
 /// A server that is ended with the test.
-struct Serving {
+pub struct Serving {
     child: Child,
     /// Such as `127.0.0.1:40123`.
-    address: String,
+    pub address: String,
     errors: Option<std::thread::JoinHandle<String>>,
     /// Kept open: the program prints more after its address.
     _out: BufReader<ChildStdout>,
 }
 
 impl Serving {
-    fn start(place: &Place) -> Self {
+    pub fn start(place: &Place) -> Self {
         let mut child = place
             .command(&["serve", "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
@@ -54,13 +54,13 @@ impl Serving {
         stream
     }
 
-    fn terminate(&self) {
+    pub fn terminate(&self) {
         let done = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(done.success());
     }
 
     /// Waits for the end of the process, within a bound.
-    fn ended(mut self) -> Ran {
+    pub fn ended(mut self) -> Ran {
         let until = Instant::now() + Duration::from_secs(20);
         while self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < until, "the server does not stop");

@@ -16,6 +16,7 @@ use crate::pages::bounds::BoundFields;
 use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{FieldErrors, TextField, field_error, help, lines_field, select_field};
+use crate::ui::icon::{Icon, icon};
 
 #[component]
 pub fn NewKeyPage() -> impl IntoView {
@@ -197,6 +198,7 @@ fn fields(
             <legend>"Expiration"</legend>
             <p class="help">"Once expired, a key can't be used again."</p>
             {expiry(view, form, field_errors)}
+            {rotation(view, form, field_errors)}
         </fieldset>
     }
     .into_any()
@@ -249,6 +251,50 @@ fn owner(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView
     let chosen = if form.owner.is_empty() { view.context.principal.person().as_str() } else { &form.owner };
     let help = "The owner can see, disable and revoke the key.";
     select_field("owner", "form[key][owner]", "Owner", help, owners, chosen, field_errors)
+}
+
+/// Folded unless something is set, because few keys need a setting of their own.
+fn rotation(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView {
+    let rules = &view.context.org.rules;
+    let days = TextField {
+        field: "rotate_days",
+        name: "form[key][rotate_days]",
+        label: "Due for rotation after, in days",
+        inputmode: "numeric",
+        optional: true,
+        ..Default::default()
+    };
+    let by_org = match rules.rotate_days {
+        Some(days) => format!("every {}", days_words(days)),
+        None => "no reminder".to_owned(),
+    };
+    let help = format!(
+        "From 1 to 3,650. Leave empty to use the organisation's setting: {by_org}. A key that is due keeps working."
+    );
+    let itself = match rules.self_rotation {
+        true => "The organisation allows this for all keys.",
+        false => "A program with its secret can replace it with a new one.",
+    };
+    let chosen = form.self_rotation == "yes";
+    let wrong = field_errors.of("self_rotation");
+    let open =
+        chosen || !form.rotate_days.is_empty() || field_errors.of("rotate_days").is_some() || wrong.is_some();
+    view! {
+        <details class="more" open=open>
+            <summary>{icon(Icon::Right)} "Rotation"</summary>
+            <div class="form">
+                {days.draw_with(help, form.rotate_days.clone(), field_errors)}
+                <div class="field" data-field="self_rotation">
+                    <label class="choice">
+                        <input type="checkbox" name="form[key][self_rotation]" value="yes" checked=chosen />
+                        <span>"May rotate itself" <span class="help">{itself}</span></span>
+                    </label>
+                    {field_error("self_rotation", wrong)}
+                </div>
+            </div>
+        </details>
+    }
+    .into_any()
 }
 
 fn expiry(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView {

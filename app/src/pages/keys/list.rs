@@ -2,13 +2,12 @@
 
 use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::key::Key;
-use keydesk_core::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, Sort, StateFilter};
+use keydesk_core::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, SecretAge, Sort, StateFilter};
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::limits::Limits;
-use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
-use keydesk_core::ops::keys::{self, KeysView};
+use keydesk_core::ops::keys::{self, KeysView, MAX_COUNT};
 use leptos::prelude::*;
 
 use super::key_hint;
@@ -31,6 +30,7 @@ fn read() -> KeyFilter {
     KeyFilter {
         search: ask::search(),
         state: query("state").and_then(|text| StateFilter::parse(&text)).unwrap_or(StateFilter::Live),
+        older: query("older").and_then(|text| SecretAge::parse(&text)),
         team: query("team").and_then(|text| TeamId::parse(&text)),
         sort,
         descending: match query("dir").as_deref() {
@@ -51,6 +51,7 @@ fn address(org: &str, filter: &KeyFilter) -> Address {
         [
             ("q", filter.search.clone()),
             ("state", filter.state.as_str().to_owned()),
+            ("older", filter.older.map(|age| age.days().to_string()).unwrap_or_default()),
             ("team", filter.team.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("sort", if plain { "" } else { filter.sort.as_str() }.to_owned()),
             ("dir", if turned { dir } else { "" }.to_owned()),
@@ -105,12 +106,27 @@ fn listed(view: &KeysView, filter: &KeyFilter) -> AnyView {
         (state.label(), address(&org.slug, &KeyFilter { state, ..filter.clone() }), state == filter.state)
     });
     view! {
+        {due(view)}
         {toolbar(view, filter)}
         {list::chips("State", states)}
         {if view.page.rows.is_empty() { none_found(view, filter) } else { table(view, filter) }}
         {ended(view, filter)}
     }
     .into_any()
+}
+
+/// "3 keys are due for rotation: Show".
+fn due(view: &KeysView) -> impl IntoView + use<> {
+    (view.due > 0).then(|| {
+        let filter = KeyFilter::in_state(StateFilter::RotationDue);
+        let to = address(&view.context.org.slug, &filter);
+        let many = list::count_words(view.due, view.due > MAX_COUNT, "key is", "keys are");
+        view! {
+            <p class="muted">
+                {format!("{many} due for rotation: ")} <a href=to.href()>"Show"</a>
+            </p>
+        }
+    })
 }
 
 /// Keys that are over and match the search: "1 revoked key matches: show".
@@ -134,7 +150,7 @@ fn ended(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
 /// The search posts, so that a whole secret that is pasted into it never stands in an address.
 fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
     let slug = view.context.org.slug.clone();
-    let here = address(&slug, filter);
+    let here = address(&slug, &KeyFilter { older: None, ..filter.clone() });
     let rest = address(&slug, &KeyFilter { search: String::new(), ..filter.clone() }).query();
     let options = view
         .teams
@@ -146,24 +162,32 @@ fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
         .collect_view();
     let teams = (!view.teams.is_empty()).then(|| {
         view! {
-            <form class="pick" method="get" action=LocalPath::keys(&slug).as_str().to_owned()>
-                {here.hidden("team")}
-                <select class="input" name="team" aria-label="Team">
-                    <option value="">"All teams"</option>
-                    {options}
-                </select>
-                <button class="btn">"Apply"</button>
-            </form>
+            <select class="input" name="team" aria-label="Team">
+                <option value="">"All teams"</option>
+                {options}
+            </select>
         }
+    });
+    let ages = SecretAge::ALL.map(|age| {
+        let selected = filter.older == Some(age);
+        view! { <option value=age.days().to_string() selected=selected>{age.label()}</option> }
     });
     view! {
         <div class="toolbar">
             <form class="search" role="search" method="post" action="/api/keys/search">
-                <input type="hidden" name="form[org]" value=slug />
+                <input type="hidden" name="form[org]" value=slug.clone() />
                 <input type="hidden" name="form[rest]" value=rest />
                 {SearchBox { name: "form[q]", placeholder: "Name, last four, key id or a whole secret", label: "Search keys", max: None }.draw(filter.search.clone())}
             </form>
-            {teams}
+            <form class="pick" method="get" action=LocalPath::keys(&slug).as_str().to_owned()>
+                {here.hidden("team")}
+                {teams}
+                <select class="input" name="older" aria-label="Age of the secret">
+                    <option value="">"Secret of any age"</option>
+                    {ages.collect_view()}
+                </select>
+                <button class="btn">"Apply"</button>
+            </form>
         </div>
     }
 }
@@ -171,6 +195,7 @@ fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
 fn none_found(view: &KeysView, filter: &KeyFilter) -> AnyView {
     let what = match filter.state {
         StateFilter::Live => "live key".to_owned(),
+        StateFilter::RotationDue => "key due for rotation".to_owned(),
         state => format!("{} key", state.label().to_lowercase()),
     };
     let team = filter
@@ -207,6 +232,7 @@ fn table(view: &KeysView, filter: &KeyFilter) -> AnyView {
             false => Column::sorted(label, &to(first), false, first),
         }
     };
+    let secrets = shows_secrets(filter);
     let columns = vec![
         head(Sort::Name, "Name"),
         Column::new("Key"),
@@ -214,7 +240,7 @@ fn table(view: &KeysView, filter: &KeyFilter) -> AnyView {
         Column::new("State"),
         head(Sort::Spend, "Spent this month").num(),
         Column::new("Budget"),
-        Column::new("Limits").class("drop-1"),
+        if secrets { head(Sort::Rotated, "Secret since") } else { Column::new("Limits") }.class("drop-1"),
         head(Sort::LastUsed, "Last used").class("drop-3"),
         head(Sort::Expires, "Expires").class("drop-2"),
     ];
@@ -223,7 +249,7 @@ fn table(view: &KeysView, filter: &KeyFilter) -> AnyView {
         filter.sort.as_str(),
         if filter.descending { "descending" } else { "ascending" }
     );
-    let rows = view.page.rows.iter().map(|key| row(key, &org.slug, view.now, &org.zone)).collect_view();
+    let rows = view.page.rows.iter().map(|key| row(key, view, secrets)).collect_view();
     view! {
         {list::table(false, caption, columns, rows)}
         {list::pages(&view.page, &address(&org.slug, filter), Some((view.count, view.capped)))}
@@ -231,7 +257,25 @@ fn table(view: &KeysView, filter: &KeyFilter) -> AnyView {
     .into_any()
 }
 
-fn row(key: &Key, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+/// Who looks for old secrets is shown their age in place of the limits.
+fn shows_secrets(filter: &KeyFilter) -> bool {
+    filter.state == StateFilter::RotationDue || filter.older.is_some() || filter.sort == Sort::Rotated
+}
+
+fn row(key: &Key, view: &KeysView, secrets: bool) -> impl IntoView + use<> {
+    let (org, now) = (&view.context.org, view.now);
+    let (slug, zone) = (&org.slug, &org.zone);
+    let due = key.rotation_due(&org.rules, now).map(|at| {
+        let title = format!("Due for rotation since {}", at.exact(zone));
+        view! { <span class="sub" title=title>"Rotation due"</span> }
+    });
+    let middle = match secrets {
+        true => {
+            let since = when::date(key.secret_created_at, zone);
+            view! { <td data-label="Secret since" class="tight drop-1">{since}</td> }.into_any()
+        }
+        false => view! { <td data-label="Limits" class="full drop-1">{limits(key)}</td> }.into_any(),
+    };
     let note = (!key.note.is_empty())
         .then(|| view! { <span class="sub" title=key.note.clone()>{key.note.clone()}</span> });
     let team = key.team.as_ref().map_or_else(|| "No team".to_owned(), |team| team.name.clone());
@@ -257,10 +301,10 @@ fn row(key: &Key, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<>
                 <span class="clip" title=key.owner.name.clone()>{key.owner.name.clone()}</span>
                 {team}
             </td>
-            <td data-label="State">{status_badge(key, now, zone)}</td>
+            <td data-label="State">{status_badge(key, now, zone)} {due}</td>
             <td data-label="Spent this month" class="num">{key.month_spent.to_string()}</td>
             <td data-label="Budget">{budget_cell(&key.budgets)}</td>
-            <td data-label="Limits" class="full drop-1">{limits(key)}</td>
+            {middle}
             <td data-label="Last used" class="tight drop-3">{last_used}</td>
             <td data-label="Expires" class="tight drop-2">{expires}</td>
         </tr>

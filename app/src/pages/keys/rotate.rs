@@ -10,8 +10,8 @@ use keydesk_core::ops::keys::{self, RotationView};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param};
-use crate::layout::reauth::reauth_fields;
-use crate::layout::{Page, Width, cancel_or_act, post_button, post_form};
+use crate::layout::reauth::reauth_fields_as;
+use crate::layout::{Page, Width, cancel_or_act, post_form};
 use crate::pages::{field_errors, page, typed};
 use crate::path::LocalPath;
 use crate::sealed::Tone;
@@ -47,9 +47,10 @@ fn hidden(view: &RotationView, name: &'static str, secret: &KeySecret) -> Vec<(&
     ]
 }
 
-fn reauth(view: &RotationView, caller: &Caller, field_errors: &FieldErrors) -> Option<AnyView> {
+/// `ids` are those of password and code: the page of a rotation has several forms.
+fn reauth(view: &RotationView, caller: &Caller, ids: (&'static str, &'static str)) -> Option<AnyView> {
     let another = view.key.owner.id != caller.person.id;
-    another.then(|| reauth_fields(caller, view.now, field_errors))
+    another.then(|| reauth_fields_as(ids, caller, view.now, &field_errors()))
 }
 
 fn question(view: &RotationView, caller: &Caller) -> AnyView {
@@ -60,7 +61,7 @@ fn question(view: &RotationView, caller: &Caller) -> AnyView {
     let legend = format!("The current secret {} ends", secrets.current.hint());
     let inside = view! {
         {grace_choice(legend, &sent.grace, true, view, &field_errors)}
-        {reauth(view, caller, &field_errors)}
+        {reauth(view, caller, ("reauth", "reauth_code"))}
         {cancel_or_act(key_page, "btn primary", "Rotate key")}
     };
     view! {
@@ -153,22 +154,23 @@ fn progress(view: &RotationView, previous: &KeySecret, caller: &Caller) -> AnyVi
     let (now, zone, secrets) = (view.now, &view.context.org.zone, &view.secrets);
     let (tone, words) = advice(secrets, previous, now, zone);
     let safe = matches!(secrets.advice(now), Some(EndAdvice::Safe { .. }));
-    let end = post_button(
-        "/api/keys/end-secret",
-        hidden(view, "secret", previous),
-        if safe { "btn primary" } else { "btn danger" },
-        format!("End {} now", previous.hint()),
-    );
+    let class = if safe { "btn primary" } else { "btn danger" };
+    let end = view! {
+        {reauth(view, caller, ("end_reauth", "end_reauth_code"))}
+        <div class="actions">
+            <button class=class>{format!("End {} now", previous.hint())}</button>
+        </div>
+    };
     view! {
         <div class="stack roomy">
             <div class="stack roomy" id="rotation" data-live>
                 {notice(tone, words)}
                 {table(secrets, previous, now, zone)}
-                <div class="actions">{end}</div>
+                {post_form("/api/keys/end-secret", hidden(view, "secret", previous), end)}
                 {lost(view, caller)}
             </div>
-            {extend(view, previous)}
-            {undo(view, previous)}
+            {extend(view, previous, caller)}
+            {undo(view, previous, caller)}
         </div>
     }
     .into_any()
@@ -256,10 +258,9 @@ fn table(secrets: &KeySecrets, previous: &KeySecret, now: Moment, zone: &Zone) -
 fn lost(view: &RotationView, caller: &Caller) -> Option<AnyView> {
     let current = &view.secrets.current;
     (!current.is_used()).then(|| {
-        let field_errors = field_errors();
         let inside = view! {
             <input type="hidden" name="form[grace][mode]" value="now" />
-            {reauth(view, caller, &field_errors)}
+            {reauth(view, caller, ("lost_reauth", "lost_reauth_code"))}
             <div class="actions">
                 <button class="btn">"Replace " {hint(&current.last_four)}</button>
             </div>
@@ -277,7 +278,7 @@ fn lost(view: &RotationView, caller: &Caller) -> Option<AnyView> {
     })
 }
 
-fn extend(view: &RotationView, previous: &KeySecret) -> AnyView {
+fn extend(view: &RotationView, previous: &KeySecret, caller: &Caller) -> AnyView {
     let field_errors = field_errors();
     // No choice is made for a person who shortens or extends it.
     let unset = GraceField { mode: String::new(), ..GraceField::default() };
@@ -285,6 +286,7 @@ fn extend(view: &RotationView, previous: &KeySecret) -> AnyView {
     let legend = format!("{} ends", previous.hint());
     let inside = view! {
         {grace_choice(legend, &sent, false, view, &field_errors)}
+        {reauth(view, caller, ("extend_reauth", "extend_reauth_code"))}
         <div class="actions">
             <button class="btn">"Change the end"</button>
         </div>
@@ -300,19 +302,19 @@ fn extend(view: &RotationView, previous: &KeySecret) -> AnyView {
     .into_any()
 }
 
-fn undo(view: &RotationView, previous: &KeySecret) -> AnyView {
-    let button = post_button(
-        "/api/keys/undo-rotation",
-        hidden(view, "secret", previous),
-        "btn danger-quiet",
-        format!("Go back to {}", previous.hint()),
-    );
+fn undo(view: &RotationView, previous: &KeySecret, caller: &Caller) -> AnyView {
+    let inside = view! {
+        {reauth(view, caller, ("undo_reauth", "undo_reauth_code"))}
+        <div class="actions">
+            <button class="btn danger-quiet">{format!("Go back to {}", previous.hint())}</button>
+        </div>
+    };
     view! {
         <details class="more">
             <summary>{icon(Icon::Right)} "Undo the rotation"</summary>
             <div class="stack">
                 <p class="muted">"The new secret ends immediately, and requests with it fail."</p>
-                <div class="actions">{button}</div>
+                {post_form("/api/keys/undo-rotation", hidden(view, "secret", previous), inside)}
             </div>
         </details>
     }

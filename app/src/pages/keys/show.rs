@@ -342,6 +342,17 @@ fn about_card(view: &KeyView) -> impl IntoView + use<> {
     let current = &secrets.current;
     let rotated = (current.created_at > key.created_at)
         .then(|| fact("Rotated", when::ago(current.created_at, now, zone)));
+    let due = key.rotation_due(&context.org.rules, now).filter(|_| !key.org_suspended).map(|at| {
+        let next = if may(Action::RotateKey) {
+            let href = format!("{}/rotate", LocalPath::key(slug, &key.id).as_str());
+            view! { <a href=href>"Rotate"</a> }.into_any()
+        } else {
+            view! { "Ask " {contacts(&view.contacts)} }.into_any()
+        };
+        fact("Rotation due", view! { "Since " {when::date(at, zone)} ". " {next} })
+    });
+    let itself =
+        (key.rotates_itself || context.org.rules.self_rotation).then(|| fact("Self-rotation", "Allowed"));
     let previous = secrets.previous.as_ref().filter(|_| works).map(|previous| {
         let end = match previous.end {
             Some(SecretEnd::At(at)) => view! { ", ends " {when::ago(at, now, zone)} }.into_any(),
@@ -357,7 +368,7 @@ fn about_card(view: &KeyView) -> impl IntoView + use<> {
             </header>
             <dl class="facts">
                 {fact("State", status_reason(key, now, zone))} {note}
-                {fact("ID", view! { <code>{key.id.to_string()}</code> })} {fact("Key", secret)} {rotated} {previous}
+                {fact("ID", view! { <code>{key.id.to_string()}</code> })} {fact("Key", secret)} {rotated} {due} {previous} {itself}
                 {fact("Team", team)} {fact("Owner", owner)} {ask}
                 {fact("Created", created)} {fact("Last used", used)} {fact("Expires", expires)}
                 {fact("Models", models)} {fact("IP addresses", addresses)}

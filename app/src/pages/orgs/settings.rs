@@ -55,6 +55,7 @@ pub fn SettingsPage() -> impl IntoView {
                 {spend(&view, &form, &field_errors)}
                 {new_keys(&form, &field_errors)}
                 {rules(&form, &field_errors)}
+                {rotation(&form, &field_errors)}
                 {people(&form, &caller, &field_errors)}
                 {reauth}
                 {save}
@@ -254,6 +255,36 @@ fn rules(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
                 ("", "days"),
                 "With a limit, every new key must have an expiration date.",
             )}
+        </fieldset>
+    }
+    .into_any()
+}
+
+fn rotation(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
+    let days = TextField {
+        field: "rotate_days",
+        name: "form[settings][rotate_days]",
+        label: "Keys are due for rotation after, in days",
+        help: "From 1 to 3,650, such as 90. Leave empty for no reminder. Keys with a setting of their own keep it. A key that is due keeps working.",
+        inputmode: "numeric",
+        optional: true,
+        ..Default::default()
+    };
+    let self_rotation = choices(
+        "self_rotation",
+        "Keys can rotate themselves",
+        &form.self_rotation,
+        vec![
+            ("by_key", "If the key's settings allow it", ""),
+            ("every_key", "All keys", "A program with a key's secret can replace it with a new one."),
+        ],
+        field_errors,
+    );
+    view! {
+        <fieldset class="group">
+            <legend>"Rotation"</legend>
+            {days.draw(form.rotate_days.clone(), field_errors)}
+            {self_rotation}
         </fieldset>
     }
     .into_any()

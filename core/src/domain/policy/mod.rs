@@ -15,7 +15,7 @@ pub use principal::{Origin, Principal};
 pub use roles::{MembersCreate, OrgRole, PlatformRole};
 
 use super::audit::Actor;
-use super::ids::{InvitationId, KeyId, PersonId, TeamId};
+use super::ids::{InvitationId, KeyId, OrgId, PersonId, TeamId};
 
 /// What the rules need to know about a key. For a new one: the team it is to be in, and its owner-to-be.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +103,23 @@ pub(crate) fn permit(principal: &Principal, action: Action, on: On<'_>) -> Resul
     let actor = Actor::Person { id: principal.person().clone(), name: principal.name().to_owned() };
     let (org, object) = (principal.org().clone(), object(principal, action, on));
     Ok(Permit::new(org, scope, actor, action, object, principal.origin().clone()))
+}
+
+/// The permit of a key that rotates itself; `allowed` is what its own settings or its organisation's say.
+///
+/// # Errors
+/// `Forbidden` when they do not allow it.
+pub(crate) fn permit_of_key(
+    org: &OrgId,
+    (key, name): (&KeyId, &str),
+    allowed: bool,
+    origin: Origin,
+) -> Result<Permit, AccessDenied> {
+    if !allowed {
+        return Err(AccessDenied::Forbidden);
+    }
+    let actor = Actor::Key { id: key.clone(), name: name.to_owned() };
+    Ok(Permit::new(org.clone(), Scope::Org, actor, Action::RotateKey, key.to_string(), origin))
 }
 
 /// A permit without a caller, for tests that prepare a database; the program is built without it.

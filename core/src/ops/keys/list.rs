@@ -16,7 +16,8 @@ use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
 use crate::domain::window::WindowStarts;
 use crate::store::leaks::{self, SecretPlace};
-use crate::store::{key_list, keys, spend, teams};
+pub use crate::store::key_list::MAX_COUNT;
+use crate::store::{Via, key_list, keys, spend, teams};
 
 /// What the list is drawn from.
 pub struct KeysView {
@@ -32,6 +33,8 @@ pub struct KeysView {
     pub none_at_all: bool,
     /// For a search among live keys: how many keys that are over match it too, by status; statuses without any are left out.
     pub ended: Vec<(Status, i64)>,
+    /// On the first page of all: how many are due for rotation, at most one more than `MAX_COUNT`.
+    pub due: i64,
     /// Those to filter by.
     pub teams: Vec<Team>,
     /// When it was read.
@@ -98,8 +101,21 @@ async fn view(
         }
         none_at_all = !searched && ended.is_empty();
     }
+    let due =
+        if filter.is_plain() && !none_at_all { due_for_rotation(&mut read, &context, now).await? } else { 0 };
     let capped = count > key_list::max_count(filter);
-    Ok(KeysView { context, page, count, capped, none_at_all, ended, teams, now })
+    Ok(KeysView { context, page, count, capped, none_at_all, ended, due, teams, now })
+}
+
+/// How many of the live keys that the caller may see are due for rotation; counting stops at 10,001.
+///
+/// # Errors
+/// `NotFound` where the caller may not list keys.
+pub async fn due_for_rotation(via: &mut impl Via, context: &OrgContext, now: Moment) -> Result<i64, OpError> {
+    let permit = context.permit(Action::ListKeys, On::Org)?;
+    let filter = KeyFilter::in_state(StateFilter::RotationDue);
+    let starts = WindowStarts::at(now, &context.org.zone);
+    Ok(key_list::count(via, &permit, &filter, now, starts.month).await?)
 }
 
 /// What a search comes to.

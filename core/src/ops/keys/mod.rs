@@ -7,6 +7,7 @@ mod leaked;
 mod list;
 mod place;
 mod rotate;
+mod rotate_itself;
 mod show;
 mod status;
 
@@ -15,9 +16,10 @@ pub use edit::{edit, edit_form};
 pub use first::{FirstModels, first_models};
 pub use leaked::{HandledLeak, SecretView, report_leak, secret};
 pub(super) use leaked::{people, works};
-pub use list::{Found, KeysView, list, search, suggest};
+pub use list::{Found, KeysView, MAX_COUNT, due_for_rotation, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};
+pub use rotate_itself::{SelfRotation, SelfRotationRejected, rotate_itself};
 pub use show::{KeyView, REFUSED_DAYS, show};
 pub use status::{DisableView, RevokeView, disable, disable_form, enable, revoke, revoke_form};
 

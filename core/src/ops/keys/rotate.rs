@@ -52,6 +52,7 @@ struct Rotating {
     now: Moment,
 }
 
+/// For every change of a key's secrets. With another person's key it needs a recent proof of identity.
 async fn open(desk: &Desk, tx: &mut Tx, caller: &Caller, org: &str, id: &str) -> Result<Rotating, OpError> {
     let context = open_org(tx, caller, org).await?;
     // Of two at once the second one waits here, and then sees what the first one did, at a later moment.
@@ -60,6 +61,9 @@ async fn open(desk: &Desk, tx: &mut Tx, caller: &Caller, org: &str, id: &str) ->
     let key = find_seen(tx, &context, id, now).await?;
     let permit = context.permit(Action::RotateKey, On::Key(key.facts()))?;
     must_live(&key, now)?;
+    if key.owner.id != caller.person.id {
+        caller.require_recent_auth(now)?;
+    }
     let secrets = secrets::of_key(tx, &context.org.id, &key.id, now).await?;
     Ok(Rotating { context, permit, key, secrets, now })
 }
@@ -80,9 +84,6 @@ pub async fn rotate(
 ) -> Result<IssuedKey, OpError> {
     let mut tx = desk.db.write().await?;
     let Rotating { context, permit, key, secrets, now } = open(desk, &mut tx, caller, org, id).await?;
-    if key.owner.id != caller.person.id {
-        caller.require_recent_auth(now)?;
-    }
     if secrets.current.id.as_str() != from {
         return Err(OpError::Conflict(rotated_meanwhile(&key.name)));
     }
@@ -99,24 +100,40 @@ pub async fn rotate(
             grace.resolve(now, &context.org.zone).map_err(|error| OpError::say("grace", error.to_string()))?
         }
     };
-    let secret = PlainSecret::mint(&context.org.key_prefix, &mut |bytes| desk.random.fill(bytes))
+    let current = (&secrets.current, end);
+    let secret = replace(desk, tx, &permit, (&key, &context.org.key_prefix), current, None, now).await?;
+    Ok(IssuedKey { id: key.id, secret })
+}
+
+/// Gives the key a new secret that begins with `prefix`, and `current` its end. `made_with` is as in `KeySecret`.
+pub(super) async fn replace(
+    desk: &Desk,
+    mut tx: Tx,
+    permit: &Permit,
+    (key, prefix): (&Key, &str),
+    (current, end): (&KeySecret, SecretEnd),
+    made_with: Option<&str>,
+    now: Moment,
+) -> Result<PlainSecret, OpError> {
+    let secret = PlainSecret::mint(prefix, &mut |bytes| desk.random.fill(bytes))
         .map_err(|problem| OpError::Conflict(problem.to_string()))?;
     let new = NewSecret {
         id: &SecretId::new(now, desk.id_entropy()),
         hash: &secret.hash(),
-        prefix: &context.org.key_prefix,
+        prefix,
         last_four: secret.last_four(),
+        made_with,
     };
-    if !secrets::replace(&mut tx, &permit, &key.id, (&secrets.current.id, end), &new, now).await? {
+    if !secrets::replace(&mut tx, permit, &key.id, (&current.id, end), &new, now).await? {
         return Err(OpError::Conflict(rotated_meanwhile(&key.name)));
     }
     let changes = [
-        Change::replaced("secret", secrets.current.hint(), hint(secret.last_four())),
+        Change::replaced("secret", current.hint(), hint(secret.last_four())),
         Change::added("secret_end", end_value(end)),
     ];
     let event = Event::new(EventKind::KeyRotated, key.id.as_str(), &key.name).with(changes);
-    tx.save(&permit, event, now).await?;
-    Ok(IssuedKey { id: key.id, secret })
+    tx.save(permit, event, now).await?;
+    Ok(secret)
 }
 
 fn rotated_meanwhile(name: &str) -> String {
@@ -133,7 +150,7 @@ fn end_value(end: SecretEnd) -> ChangeValue {
 /// Ends the previous secret now. Returns the key's name.
 ///
 /// # Errors
-/// `Conflict` when it does not work any more.
+/// `Conflict` when it does not work any more; `ReauthRequired` for another person's key.
 pub async fn end_previous(
     desk: &Desk,
     caller: &Caller,
@@ -141,16 +158,15 @@ pub async fn end_previous(
     secret: &str,
 ) -> Result<String, OpError> {
     let mut tx = desk.db.write().await?;
-    let rotating = open(desk, &mut tx, caller, org, id).await?;
-    let previous = previous_of(&rotating, secret)?;
+    let (rotating, previous) = open_previous(desk, &mut tx, caller, (org, id), secret).await?;
     let (end, kind) = (SecretEnd::At(rotating.now), EventKind::SecretEnded);
-    write_end(tx, &rotating, previous, end, kind).await
+    write_end(tx, &rotating, &previous, end, kind).await
 }
 
 /// Gives the previous secret another end. Returns the key's name.
 ///
 /// # Errors
-/// `Invalid` on the field `grace`; `Conflict` when it does not work any more.
+/// `Invalid` on the field `grace`; `Conflict` when it does not work any more; `ReauthRequired` for another person's key.
 pub async fn set_previous_end(
     desk: &Desk,
     caller: &Caller,
@@ -159,14 +175,13 @@ pub async fn set_previous_end(
     grace: GracePeriod,
 ) -> Result<String, OpError> {
     let mut tx = desk.db.write().await?;
-    let rotating = open(desk, &mut tx, caller, org, id).await?;
-    let previous = previous_of(&rotating, secret)?;
+    let (rotating, previous) = open_previous(desk, &mut tx, caller, (org, id), secret).await?;
     if matches!(grace, GracePeriod::HoursAfterFirstUse(_)) && rotating.secrets.current.is_used() {
         return Err(OpError::say("grace", "The new secret is in use already. Choose another end."));
     }
     let end = grace.resolve(rotating.now, &rotating.context.org.zone);
     let end = end.map_err(|error| OpError::say("grace", error.to_string()))?;
-    write_end(tx, &rotating, previous, end, EventKind::SecretExtended).await
+    write_end(tx, &rotating, &previous, end, EventKind::SecretExtended).await
 }
 
 async fn write_end(
@@ -186,9 +201,18 @@ async fn write_end(
     Ok(key.name.clone())
 }
 
-fn previous_of<'a>(rotating: &'a Rotating, secret: &str) -> Result<&'a KeySecret, OpError> {
-    let previous = rotating.secrets.previous.as_ref().filter(|previous| previous.id.as_str() == secret);
-    previous.ok_or_else(|| OpError::Conflict(no_previous(&rotating.key.name)))
+/// A key and its previous secret, which has the id that the caller saw.
+async fn open_previous(
+    desk: &Desk,
+    tx: &mut Tx,
+    caller: &Caller,
+    (org, id): (&str, &str),
+    secret: &str,
+) -> Result<(Rotating, KeySecret), OpError> {
+    let rotating = open(desk, tx, caller, org, id).await?;
+    let previous = rotating.secrets.previous.clone().filter(|previous| previous.id.as_str() == secret);
+    let previous = previous.ok_or_else(|| OpError::Conflict(no_previous(&rotating.key.name)))?;
+    Ok((rotating, previous))
 }
 
 fn no_previous(name: &str) -> String {
@@ -198,7 +222,8 @@ fn no_previous(name: &str) -> String {
 /// Makes the previous secret the current one again and ends the new one. Returns the key's name.
 ///
 /// # Errors
-/// `Conflict` when the previous one does not work any more, or the key was rotated again.
+/// `Conflict` when the previous one does not work any more, or the key was rotated again; `ReauthRequired` for another
+/// person's key.
 pub async fn undo_rotation(
     desk: &Desk,
     caller: &Caller,
@@ -206,11 +231,10 @@ pub async fn undo_rotation(
     secret: &str,
 ) -> Result<String, OpError> {
     let mut tx = desk.db.write().await?;
-    let rotating = open(desk, &mut tx, caller, org, id).await?;
-    let previous = previous_of(&rotating, secret)?;
+    let (rotating, previous) = open_previous(desk, &mut tx, caller, (org, id), secret).await?;
     let Rotating { permit, key, secrets, now, .. } = &rotating;
     let current = &secrets.current;
-    if !secrets::undo(&mut tx, permit, &key.id, (&current.id, previous), *now).await? {
+    if !secrets::undo(&mut tx, permit, &key.id, (&current.id, &previous), *now).await? {
         return Err(OpError::Conflict(rotated_meanwhile(&key.name)));
     }
     let change = Change::replaced("secret", current.hint(), previous.hint());
