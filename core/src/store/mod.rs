@@ -28,6 +28,7 @@ pub mod people;
 mod permit;
 pub mod providers;
 pub mod rejections;
+mod search;
 pub mod second_factor;
 pub mod secrets;
 pub mod sessions;
@@ -237,6 +238,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         people::ALL,
         providers::ALL,
         rejections::ALL,
+        search::ALL,
         second_factor::ALL,
         secrets::ALL,
         sessions::ALL,

@@ -77,27 +77,19 @@ async fn view(
     let context = open_org(&mut read, caller, slug).await?;
     let permit = context.permit(Action::ListKeys, On::Org)?;
     let starts = WindowStarts::at(now, &context.org.zone);
-    let mut page = key_list::list(&mut read, &permit, filter, now, starts.month).await?;
-    let count = match page.only() {
-        Some(count) => count,
-        None => key_list::count(&mut read, &permit, filter, now, starts.month).await?,
-    };
+    let searched = count_ended && filter.state == StateFilter::Live;
+    let listed = key_list::list(&mut read, &permit, filter, now, starts.month, searched).await?;
+    let key_list::Listed { mut page, count, capped, mut ended } = listed;
     spend::fill(&mut read, &context.org.id, &mut page.rows, starts).await?;
     let teams = match permit.scope() {
         Scope::Org => teams::in_use(&mut read, &context.org.id).await?,
         Scope::OfPerson(person) => teams::of_person(&mut read, &context.org.id, person).await?,
     };
-    let (mut none_at_all, mut ended) = (false, Vec::new());
-    let searched = count_ended && filter.state == StateFilter::Live;
-    if searched || page.rows.is_empty() && filter.is_plain() {
-        for status in [Status::Expired, Status::Revoked] {
-            let filter = KeyFilter { state: StateFilter::Only(status), page: None, ..filter.clone() };
-            let count = key_list::count(&mut read, &permit, &filter, now, starts.month).await?;
-            ended.extend((count > 0).then_some((status, count)));
-        }
-        none_at_all = !searched && ended.is_empty();
+    let mut none_at_all = false;
+    if page.rows.is_empty() && filter.is_plain() {
+        ended = key_list::list(&mut read, &permit, filter, now, starts.month, true).await?.ended;
+        none_at_all = ended.is_empty();
     }
-    let capped = count > key_list::max_count(filter);
     Ok(KeysView { context, page, count, capped, none_at_all, ended, teams, now })
 }
 
