@@ -87,9 +87,16 @@ mod tests {
 
     #[test]
     fn short_words_are_indexed_in_scripts_without_spaces_only() {
-        for (word, indexed) in
-            [("ci", false), ("ü", false), ("日", true), ("ไทย", true), ("한", true), ("🚀", true), ("pro", true), ("—", false)]
-        {
+        for (word, indexed) in [
+            ("ci", false),
+            ("ü", false),
+            ("日", true),
+            ("ไทย", true),
+            ("한", true),
+            ("🚀", true),
+            ("pro", true),
+            ("—", false),
+        ] {
             assert_eq!(is_indexed(word), indexed, "{word}");
         }
     }

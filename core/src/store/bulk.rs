@@ -91,7 +91,8 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
                 .bind(1_i64)
         });
         // The rows of `keys` have made their own numbers.
-        let texts = text("key_search (seq, org_id, text) SELECT k.seq, k.org_id, v.column2 FROM (", 2, keys.len());
+        let texts =
+            text("key_search (seq, org_id, text) SELECT k.seq, k.org_id, v.column2 FROM (", 2, keys.len());
         let statement = format!("{texts}) v JOIN keys k ON k.id = v.column1");
         changed!(&mut *tx, {
             let mut query = sqlx::query(AssertSqlSafe(statement.clone()));

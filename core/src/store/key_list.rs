@@ -130,7 +130,11 @@ impl Shape {
             }
             Order::By(_) => ("0", String::new(), String::new()),
         };
-        let select = select_key(dialect).replacen("SELECT ", &format!("SELECT CAST({value} AS BIGINT) AS sort_value, "), 1);
+        let select = select_key(dialect).replacen(
+            "SELECT ",
+            &format!("SELECT CAST({value} AS BIGINT) AS sort_value, "),
+            1,
+        );
         let conditions = self.conditions(dialect);
         let limit = PAGE_ROWS + 1;
         numbered(
@@ -418,7 +422,8 @@ impl Asked<'_> {
                 rows.extend(more);
             }
         }
-        Page::read(rows, self.filter.page.as_ref(), |row| row.place(sort)).try_map(|row| Key::try_from(row.key))
+        Page::read(rows, self.filter.page.as_ref(), |row| row.place(sort))
+            .try_map(|row| Key::try_from(row.key))
     }
 
     /// How many there are in a state, and whether there may be more.

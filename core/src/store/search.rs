@@ -261,7 +261,8 @@ impl Sql {
                 StateFilter::Live => " AND k.status IN ('active', 'disabled')".to_owned(),
                 StateFilter::Only(status) => format!(" AND k.status = '{}'", status.as_str()),
                 StateFilter::Expiring => {
-                    let (now, week) = (self.bind(now.ms().to_string()), self.bind(now.plus_days(7).ms().to_string()));
+                    let (now, week) =
+                        (self.bind(now.ms().to_string()), self.bind(now.plus_days(7).ms().to_string()));
                     format!(
                         " AND k.status = 'active' AND k.expires_at > CAST({now} AS BIGINT)
                         AND k.expires_at < CAST({week} AS BIGINT)"
@@ -354,7 +355,7 @@ fn index_phrase(words: &[Word]) -> String {
 
 /// Whether there are at most this many of the keys.
 async fn is_few(via: &mut impl Via, mut sql: Sql, keys: &str) -> Result<bool, StoreError> {
-    sql.text = format!("SELECT COUNT(*) FROM (SELECT 1 FROM ({keys}) some LIMIT {}) counted", FEW_KEYS + 1);
+    sql.text = format!("SELECT COUNT(*) FROM (SELECT 1 FROM ({keys}) those LIMIT {}) counted", FEW_KEYS + 1);
     let count =
         run!(via, fetch_one, bound!(sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql.text.clone())), sql))?;
     Ok(count <= FEW_KEYS)
@@ -364,9 +365,7 @@ async fn read_word(via: &mut impl Via, within: &Within, text: String) -> Result<
     type Row = (String, String);
     let (like, limit) = (like_contains(&text), MAX_NAMED as i64 + 1);
     let rows: Vec<Row> = match &within.org {
-        Some(org) => {
-            run!(via, fetch_all, sqlx::query_as::<_, Row>(NAMED).bind(org).bind(&like).bind(limit))?
-        }
+        Some(org) => run!(via, fetch_all, sqlx::query_as::<_, Row>(NAMED).bind(org).bind(&like).bind(limit))?,
         None => run!(via, fetch_all, sqlx::query_as::<_, Row>(NAMED_ANYWHERE).bind(&like).bind(limit))?,
     };
     let mut word = Word { text, more: rows.len() > MAX_NAMED, ..Word::default() };
@@ -477,7 +476,8 @@ pub(super) fn every_text(dialect: Dialect, org: &str, person: &str, now: Moment)
         ("a team", within(Some(org), None, Some(person), None)),
         ("every organisation", within(None, None, None, None)),
     ];
-    let states = StateFilter::ALL.map(|state| ("a state", within(Some(org), Some(person), Some(person), Some((state, now)))));
+    let states = StateFilter::ALL
+        .map(|state| ("a state", within(Some(org), Some(person), Some(person), Some((state, now)))));
     withins.extend(states);
     for (what, within) in &withins {
         let mut froms = vec![

@@ -21,6 +21,7 @@ mod providers;
 mod rejections;
 mod rotation;
 mod schema;
+mod search;
 mod second_factor;
 mod spend;
 mod statements;

@@ -1,4 +1,4 @@
-//! The list of keys, and the search box: part of a name, last four characters, a key's id or a whole secret.
+//! The list of keys, and the search box: words, last four characters, a key's id or a whole secret.
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
@@ -48,7 +48,10 @@ pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) 
     Ok(view)
 }
 
-/// Like `list`, for a search that is still being typed.
+/// How many keys are worth suggesting.
+pub const MAX_SUGGESTED: usize = 8;
+
+/// Like `list`, for a search that is still being typed. Where few live keys match, expired and revoked ones follow.
 ///
 /// # Errors
 /// As `list`.
@@ -58,7 +61,13 @@ pub async fn suggest(
     slug: &str,
     filter: &KeyFilter,
 ) -> Result<KeysView, OpError> {
-    let view = view(desk, caller, slug, filter, false).await?;
+    let mut view = view(desk, caller, slug, filter, false).await?;
+    for status in [Status::Expired, Status::Revoked] {
+        if !filter.search.trim().is_empty() && view.page.rows.len() < MAX_SUGGESTED {
+            let filter = KeyFilter { state: StateFilter::Only(status), ..filter.clone() };
+            view.page.rows.extend(self::view(desk, caller, slug, &filter, false).await?.page.rows);
+        }
+    }
     record_support_access(desk, &view.context, SupportAccess::Typing { of: "keys", search: &filter.search })
         .await?;
     Ok(view)

@@ -12,7 +12,7 @@ mod status;
 pub use create::{FormView, IssuedKey, blank, create, issue, settings_of};
 pub use edit::{edit, edit_form};
 pub use first::{FirstModels, first_models};
-pub use list::{Found, KeysView, list, search, suggest};
+pub use list::{Found, KeysView, MAX_SUGGESTED, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};
 pub use show::{KeyView, REFUSED_DAYS, show};
