@@ -137,10 +137,20 @@ impl Shape {
         );
         let conditions = self.conditions(dialect);
         let limit = PAGE_ROWS + 1;
-        numbered(
+        let text = numbered(
             &format!("{select}{source} WHERE {conditions}{unspent}{from} ORDER BY {ordering} LIMIT {limit}"),
             &PARAMETERS,
-        )
+        );
+        self.found_first(dialect, text)
+    }
+
+    /// SQLite would walk through an index of the list's order and ask of each key whether the search found it. With a plus
+    /// the organisation's indexes do not serve, and a cross join keeps the keys before their counters.
+    fn found_first(&self, dialect: Dialect, text: String) -> String {
+        if self.search != Search::Found || dialect != Dialect::Sqlite {
+            return text;
+        }
+        text.replace("k.org_id = $1", "+k.org_id = $1").replace(" JOIN counters", " CROSS JOIN counters")
     }
 
     /// A count that reaches it may be of more.
@@ -151,10 +161,11 @@ impl Shape {
     fn count_text(&self, dialect: Dialect) -> String {
         let limit = self.count_limit();
         let conditions = self.conditions(dialect);
-        numbered(
+        let text = numbered(
             &format!("SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE {conditions} LIMIT {limit}) counted"),
             &PARAMETERS,
-        )
+        );
+        self.found_first(dialect, text)
     }
 }
 

@@ -153,6 +153,11 @@ on_both!(
                 values(Some("[7,8,9]"), None, Some("0"), Some(2_500)),
             ),
             (
+                "what a search found, by spend",
+                find(&[live, found, "ORDER BY m.spent"], &not_other),
+                values(Some("[7,8,9]"), None, Some("1000"), Some(2_500)),
+            ),
+            (
                 "the list by spend, of keys that did not spend",
                 find(&[live, whole_org, no_search, "NOT EXISTS (SELECT 1 FROM counters"], &not_other[..2]),
                 values(None, None, Some("0"), Some(2_500)),
