@@ -153,7 +153,7 @@ on_both!(
                 values(Some("[7,8,9]"), None, Some("0"), Some(2_500)),
             ),
             (
-                "what a search found, by spend",
+                "found keys, by spend",
                 find(&[live, found, "ORDER BY m.spent"], &not_other),
                 values(Some("[7,8,9]"), None, Some("1000"), Some(2_500)),
             ),
