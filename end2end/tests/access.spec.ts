@@ -218,7 +218,7 @@ demoTest("the palette and the person's menu, open", async ({ page, open, signedI
   await signedIn();
   await open(keys);
   await page.keyboard.press("Control+k");
-  await expect(page.locator("#hits-of-keys [role=option]").first()).toBeVisible();
+  await expect(page.locator("[data-kind=keys] [role=option]").first()).toBeVisible();
   await examine(page, "#palette");
   await page.keyboard.press("Escape");
   await page.setViewportSize({ width: 1440, height: 900 });

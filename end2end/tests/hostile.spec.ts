@@ -52,8 +52,8 @@ for (const [what, make] of names) {
 
     if (javaScriptEnabled) {
       await page.keyboard.press("Control+k");
-      await page.getByRole("combobox", { name: "Find a key or a page" }).fill(name);
-      await expect(page.locator("#hits-of-keys .words")).toHaveText([name]);
+      await page.getByRole("combobox", { name: "Find a key, a person, a team or a page" }).fill(name);
+      await expect(page.locator("[data-kind=keys] .words")).toHaveText([name]);
     }
     await expect(page.locator('img[src="x"]')).toHaveCount(0);
     expect(dialogs).toEqual([]);

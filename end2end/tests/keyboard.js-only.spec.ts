@@ -28,7 +28,7 @@ test("Ctrl-K finds a key by a part of its name, Enter opens it, Esc closes", asy
   const key = await createKey(page, "acme", unique("palette"));
   const part = key.name.slice(2);
   await open("/acme/keys");
-  const box = page.getByRole("combobox", { name: "Find a key or a page" });
+  const box = page.getByRole("combobox", { name: "Find a key, a person, a team or a page" });
   await page.keyboard.press("Control+k");
   await expect(box).toBeFocused();
   await page.keyboard.press("Escape");
@@ -47,12 +47,54 @@ test("Ctrl-K finds a key by a part of its name, Enter opens it, Esc closes", asy
   await open(key.path);
   await page.keyboard.press("Control+k");
   await box.fill("no key is named like this");
-  await expect(page.getByText("No key or page matches.")).toBeVisible();
+  await expect(page.getByText("Nothing matches.")).toBeVisible();
   await box.fill("create");
   await expect(page.getByRole("option", { name: "Create key" })).toHaveAttribute("aria-selected", "true");
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
   await page.waitForURL(`${server.url}/acme/keys/new`);
+});
+
+test("Ctrl-K finds people, teams, revoked keys, whole secrets and the pages of account and installation", async ({ page, open, server }) => {
+  const name = unique("gone");
+  const key = await createKey(page, "acme", name);
+  await page.goto(`${server.url}${key.path}/revoke`);
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.waitForURL(server.url + key.path);
+  const live = await createKey(page, "acme", unique("whole"));
+  const addresses: string[] = [];
+  page.on("request", (request) => addresses.push(request.url()));
+  await open("/acme/keys");
+  await page.keyboard.press("Control+k");
+  const box = page.getByRole("combobox", { name: "Find a key, a person, a team or a page" });
+  await box.fill(name);
+  await expect(page.getByRole("group", { name: "Keys" }).getByRole("option", { name })).toContainText("Revoked");
+  await box.fill("ana");
+  await expect(page.getByRole("group", { name: "People" }).getByRole("option").first()).toContainText("Ana");
+  for (const [text, hit] of [["factor", "Two-factor authentication (2FA)"], ["sess", "Sessions"], ["passw", "Password"], ["provi", "Providers"], ["installation audit", "Audit of the installation"]]) {
+    await box.fill(text);
+    await expect(page.getByRole("option", { name: hit, exact: true })).toBeVisible();
+  }
+  await box.fill(live.secret);
+  await expect(page.getByRole("option", { name: "The key with this secret" })).toHaveAttribute("aria-selected", "true");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(server.url + live.path);
+  expect(addresses.filter((address) => decodeURIComponent(address).includes(live.secret))).toEqual([]);
+  await open("/account");
+  await page.keyboard.press("Control+k");
+  await box.fill("go to");
+  await expect(page.getByRole("option", { name: /^Go to / }).first()).toBeVisible();
+});
+
+test("a click on the search in the rail opens the palette", async ({ page, open }) => {
+  await open("/acme/keys");
+  await page.getByRole("searchbox", { name: "Search everything" }).click();
+  await expect(page.getByRole("combobox", { name: "Find a key, a person, a team or a page" })).toBeFocused();
+  await page.keyboard.press("Escape");
+  await page.setViewportSize({ width: 360, height: 740 });
+  await page.getByRole("button", { name: "Open menu" }).click();
+  await page.getByRole("searchbox", { name: "Search everything" }).click();
+  await expect(page.getByRole("combobox", { name: "Find a key, a person, a team or a page" })).toBeFocused();
 });
 
 test("the copy buttons copy exactly what they stand beside", async ({ page, context, server }) => {

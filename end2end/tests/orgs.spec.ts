@@ -181,6 +181,13 @@ demoTest("support finds a key by its name across organisations", async ({ otherP
   const found = page.locator("tbody tr").filter({ has: page.getByRole("link", { name: "seo-titles-prod" }) });
   await expect(found).toContainText("Northwind Labs");
   await expect(found).toContainText("Active");
+  await page.getByRole("searchbox", { name: "Look up" }).fill("prod titles");
+  await page.getByRole("searchbox", { name: "Look up" }).press("Enter");
+  await expect(found).toContainText("Northwind Labs");
+  await page.getByRole("searchbox", { name: "Look up" }).fill("lena@northwind.example");
+  await page.getByRole("searchbox", { name: "Look up" }).press("Enter");
+  await expect(page.locator("tbody tr").first()).toContainText("Lena Fischer");
+  await expect(page.locator(".history")).toContainText("Northwind Labs");
   await page.getByRole("searchbox", { name: "Look up" }).fill("no key is called so");
   await page.getByRole("searchbox", { name: "Look up" }).press("Enter");
   await expect(page.locator(".empty")).toContainText("No key and no organisation matches “no key is called so”.");

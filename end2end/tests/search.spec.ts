@@ -258,3 +258,39 @@ test("a search among live keys offers the revoked ones that match", async ({ pag
   await page.getByRole("link", { name: "Show", exact: true }).click();
   await expect(row(page, key.name)).toBeVisible();
 });
+
+test("words are found in any order, over name, note, owner and team", async ({ page, open }) => {
+  const [one, two] = [unique("alpha"), unique("omega")];
+  const name = `${one}-batch-${two}`;
+  await createKey(page, "northwind-labs", name);
+  for (const text of [`${two} ${one}`, `${two.toUpperCase()} batch`, `petrov ${one}`, `ana@northwind.example ${two}`]) {
+    await open(keys);
+    await search(page, text);
+    await expect.poll(() => rowNames(page), text).toEqual([name]);
+  }
+  await open(keys);
+  await search(page, `${one} nightly-${two}`);
+  await expect(page.locator(".empty")).toContainText("Each word must be in the key’s name");
+});
+
+test("one character of a script without spaces is found inside a name, and the exact name is first", async ({ page, open }) => {
+  const base = unique("訳");
+  await createKey(page, "northwind-labs", base);
+  await createKey(page, "northwind-labs", `東京${base}翻`);
+  await open(keys);
+  await search(page, "京 翻");
+  await expect.poll(() => rowNames(page)).toEqual([`東京${base}翻`]);
+  await open(keys);
+  await search(page, base);
+  await expect.poll(() => rowNames(page)).toEqual([base, `東京${base}翻`]);
+});
+
+test("the search in the rail leads to the keys that it finds", async ({ page, open, server }) => {
+  await open("/northwind-labs/teams");
+  const box = page.getByRole("searchbox", { name: "Search everything" });
+  await box.focus();
+  await box.fill("triage");
+  await box.press("Enter");
+  await page.waitForURL(`${server.url}${keys}?q=triage`);
+  expect((await rowNames(page)).length).toBeGreaterThan(0);
+});

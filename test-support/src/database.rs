@@ -96,7 +96,7 @@ impl TestDesk {
         let mut dump = String::new();
         match &self.db {
             Db::Sqlite { readers, .. } => {
-                let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'keys_names' ORDER BY name";
+                let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'key_search_index' ORDER BY name";
                 for table in self.texts(tables).await {
                     let rows = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table}")));
                     for row in rows.fetch_all(readers).await.unwrap() {

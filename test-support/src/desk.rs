@@ -268,6 +268,10 @@ impl TestDesk {
                 "{numbers} INSERT INTO key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)
                 SELECT 'sec_' || {id}, '{org}', 'key_' || {id}, {hash}, 'sk-desk-', {four}, {now} FROM n"
             ),
+            // As `search_text` makes it.
+            "INSERT INTO key_search (seq, org_id, text) SELECT seq, org_id, '\n' || name_folded || '\n\n\n' FROM keys k
+            WHERE NOT EXISTS (SELECT 1 FROM key_search s WHERE s.seq = k.seq)"
+                .to_owned(),
         ] {
             self.execute(&sql).await.unwrap();
         }

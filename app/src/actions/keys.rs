@@ -1,11 +1,15 @@
 //! Create, edit, disable, enable, revoke, look up.
 
 use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::domain::ids::KeyId;
 use keydesk_core::domain::key_filter::{KeyFilter, MAX_SEARCH, Sort, StateFilter};
 use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
 use keydesk_core::domain::moment::Moment;
+use keydesk_core::domain::person::PersonName;
+use keydesk_core::domain::team::Team;
 use keydesk_core::forms::key::{CreateForm, EditForm, KeyRef, RevokeForm, SearchForm};
 use keydesk_core::ops::edit::Outcome;
+use keydesk_core::ops::find::find_names;
 use keydesk_core::ops::keys::{self, Found, IssuedKey};
 use keydesk_core::ops::reauthentication::reauthenticate;
 use leptos::prelude::*;
@@ -134,29 +138,46 @@ pub struct FindForm {
     pub q: Hidden,
 }
 
-/// A key as the palette lists it.
+/// What the palette lists: a key, a person or a team, as `kind` says.
 #[derive(Serialize, Deserialize)]
 pub struct Hit {
+    pub kind: String,
     pub name: String,
     pub hint: String,
     pub state: String,
     pub href: String,
 }
 
-/// How many keys the palette shows.
-const MAX_HITS: usize = 8;
+impl Hit {
+    fn new(kind: &str, name: impl Into<String>, href: LocalPath) -> Self {
+        Self {
+            kind: kind.into(),
+            name: name.into(),
+            hint: String::new(),
+            state: String::new(),
+            href: href.into(),
+        }
+    }
+}
 
-/// What the palette shows during typing: a few keys by name or last four.
+/// What the palette shows during typing: a few keys, people and teams. A whole secret comes in the form as here and is
+/// looked up by its hash.
 #[server(endpoint = "keys/find")]
 pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
     let found = async {
         let (desk, caller) = (desk()?, caller()?);
         let text = unmask(form.q.as_str());
-        if looks_like_secret(text) {
-            return Ok(vec![]);
+        if looks_like_secret(text) || KeyId::parse(text).is_some() {
+            let key = |words: &str, id| vec![Hit::new("keys", words, LocalPath::key(&form.org, &id))];
+            return Ok(match keys::search(&desk, &caller, &form.org, &form.q).await? {
+                Found::Key(id) if looks_like_secret(text) => key("The key with this secret", id),
+                Found::Key(id) => key("The key with this id", id),
+                Found::RetiredSecretOf(id) => key("The key that had this secret", id),
+                Found::NoSuchSecret(_) | Found::Text(_) => vec![],
+            });
         }
         let filter = KeyFilter {
-            search: text.to_owned(),
+            search: text.chars().take(MAX_SEARCH).collect(),
             state: StateFilter::Live,
             older: None,
             team: None,
@@ -165,13 +186,20 @@ pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
             page: None,
         };
         let view = keys::suggest(&desk, &caller, &form.org, &filter).await?;
-        let hits = view.page.rows.iter().take(MAX_HITS).map(|key| Hit {
-            name: key.name.clone(),
-            hint: hint(&key.last_four),
-            state: status_word(&key.state(view.now), view.now),
-            href: LocalPath::key(&form.org, &key.id).as_str().to_owned(),
-        });
-        Ok(hits.collect())
+        let mut hits: Vec<Hit> = Vec::new();
+        for key in view.page.rows.iter().take(keys::MAX_SUGGESTED) {
+            hits.push(Hit {
+                hint: hint(&key.last_four),
+                state: status_word(&key.state(view.now), view.now),
+                ..Hit::new("keys", key.name.as_str(), LocalPath::key(&form.org, &key.id))
+            });
+        }
+        let names = find_names(&desk, &caller, &form.org, &filter.search).await?;
+        let person = |one: PersonName| Hit::new("people", one.name, LocalPath::member(&form.org, &one.id));
+        hits.extend(names.people.into_iter().map(person));
+        let team = |one: Team| Hit::new("teams", one.name, LocalPath::team(&form.org, &one.id));
+        hits.extend(names.teams.into_iter().map(team));
+        Ok(hits)
     }
     .await;
     match found {

@@ -1,4 +1,4 @@
-//! The palette on Ctrl-K: keys by name or last four as one types, and pages.
+//! The palette on Ctrl-K or a click on the rail's search: keys, people and teams as one types, and pages.
 
 use std::cell::Cell;
 
@@ -42,9 +42,11 @@ pub fn listen() {
             look_up();
         }
     });
-    // A click on the backdrop closes.
+    // A click on the rail's search opens, one on the backdrop closes.
     on("click", |event: Event| {
-        if let (Some(dialog), Some(target)) = (dialog(), event.target())
+        if let (Some(dialog), Some(_)) = (dialog(), nearest(&event, "[data-palette]")) {
+            open(&dialog);
+        } else if let (Some(dialog), Some(target)) = (dialog(), event.target())
             && target.dyn_ref::<HtmlDialogElement>() == Some(&dialog)
         {
             dialog.close();
@@ -60,12 +62,13 @@ fn open(dialog: &HtmlDialogElement) {
     look_up();
 }
 
+fn elements(within: &Element, selector: &str) -> Vec<HtmlElement> {
+    let Ok(list) = within.query_selector_all(selector) else { return vec![] };
+    (0..list.length()).filter_map(|at| list.get(at)?.dyn_into::<HtmlElement>().ok()).collect()
+}
+
 fn hits(dialog: &Element) -> Vec<HtmlElement> {
-    let Ok(list) = dialog.query_selector_all("[role=option]") else { return vec![] };
-    (0..list.length())
-        .filter_map(|at| list.get(at)?.dyn_into::<HtmlElement>().ok())
-        .filter(|hit| !hit.hidden())
-        .collect()
+    elements(dialog, "[role=option]").into_iter().filter(|hit| !hit.hidden()).collect()
 }
 
 fn keyboard(event: &KeyboardEvent, dialog: &HtmlDialogElement) {
@@ -97,16 +100,16 @@ fn select(dialog: &Element, hits: &[HtmlElement], chosen: usize) {
     }
 }
 
-/// Shows what the server finds above the pages that match: `data-find` names the action, `data-find-with` its other fields.
+/// Shows what the server finds beside the pages that match: `data-find` names the action, `data-find-with` its other fields.
 fn look_up() {
     let Some(dialog) = dialog() else { return };
     let typed = find::<HtmlInputElement>(&dialog, "input").map(|input| input.value()).unwrap_or_default();
     let turn = TYPED.get().wrapping_add(1);
     TYPED.set(turn);
     filter_pages(&dialog, &typed);
-    let Some(group) = find::<HtmlElement>(&dialog, "[data-find]") else { return };
-    let action = group.get_attribute("data-find").unwrap_or_default();
-    let others = group.get_attribute("data-find-with").unwrap_or_default();
+    let Some(list) = find::<Element>(&dialog, "[data-find]") else { return };
+    let action = list.get_attribute("data-find").unwrap_or_default();
+    let others = list.get_attribute("data-find-with").unwrap_or_default();
     spawn_local(async move {
         pause(TYPING_MS).await;
         if TYPED.get() != turn {
@@ -121,35 +124,37 @@ fn look_up() {
         let Ok(promise) = response.json() else { return };
         let Ok(found) = JsFuture::from(promise).await else { return };
         if TYPED.get() == turn && js_sys::Array::is_array(&found) {
-            show(&dialog, &group, &js_sys::Array::from(&found));
+            show(&dialog, &js_sys::Array::from(&found));
         }
     });
 }
 
 fn filter_pages(dialog: &Element, typed: &str) {
-    let wanted = typed.trim().to_lowercase();
-    let Some(pages) = by_id::<Element>("hits-of-pages") else { return };
-    let mut any = false;
-    if let Ok(list) = pages.query_selector_all("[role=option]") {
-        for at in 0..list.length() {
-            let Some(hit) = list.get(at).and_then(|hit| hit.dyn_into::<HtmlElement>().ok()) else { continue };
-            let matches = hit.text_content().unwrap_or_default().to_lowercase().contains(&wanted);
+    let wanted = typed.to_lowercase();
+    for group in elements(dialog, "[data-pages]") {
+        let mut any = false;
+        for hit in elements(&group, "[role=option]") {
+            let words = hit.text_content().unwrap_or_default().to_lowercase();
+            let matches = wanted.split_whitespace().all(|word| words.contains(word));
             hit.set_hidden(!matches);
             any |= matches;
         }
-    }
-    if let Some(pages) = pages.dyn_ref::<HtmlElement>() {
-        pages.set_hidden(!any);
+        group.set_hidden(!any);
     }
     settle(dialog);
 }
 
-fn show(dialog: &Element, group: &HtmlElement, found: &js_sys::Array) {
-    while let Some(old) = find::<Element>(group, "[role=option]") {
-        old.remove();
+/// Puts each hit into the group that its kind names.
+fn show(dialog: &Element, found: &js_sys::Array) {
+    for group in elements(dialog, "[data-kind]") {
+        group.set_hidden(true);
+        for old in elements(&group, "[role=option]") {
+            old.remove();
+        }
     }
     for item in found.iter() {
-        let Some(hit) = from_template("hit") else { return };
+        let group = find::<HtmlElement>(dialog, &format!("[data-kind={}]", text(&item, "kind")));
+        let (Some(group), Some(hit)) = (group, from_template("hit")) else { return };
         let _ = hit.set_attribute("href", &text(&item, "href"));
         if let Some(words) = find::<HtmlElement>(&hit, ".words") {
             words.set_text_content(Some(&text(&item, "name")));
@@ -162,8 +167,8 @@ fn show(dialog: &Element, group: &HtmlElement, found: &js_sys::Array) {
             }
         }
         let _ = group.append_child(&hit);
+        group.set_hidden(false);
     }
-    group.set_hidden(found.length() == 0);
     settle(dialog);
 }
 

@@ -6,7 +6,7 @@ use keydesk_core::ops::access::{Caller, OrgContext};
 use leptos::prelude::*;
 
 use super::navigation::{NavItem, installation_items, nav, org_items, switcher};
-use super::palette::palette;
+use super::palette::{palette, rail_search};
 use super::person_menu::person_menu;
 use crate::ask::note_org;
 use crate::path::LocalPath;
@@ -44,14 +44,15 @@ pub fn framed(context: &OrgContext, caller: &Caller, path: &str, width: Width, b
         current: Some(&org.slug),
     };
     let body = view! { {suspended} {body} };
-    view! { {frame(rail, caller, path, width, body)} {palette(context)} }.into_any()
+    view! { {frame(rail, caller, path, width, body)} {palette(Some(context), caller, &context.orgs)} }
+        .into_any()
 }
 
 /// A page of no organisation: the account, the installation.
 pub fn framed_apart(orgs: &[OrgName], caller: &Caller, path: &str, width: Width, body: AnyView) -> AnyView {
     let items = installation_items(caller);
     let rail = Rail { name: "Keydesk".into(), home: "/".into(), items, orgs, current: None };
-    frame(rail, caller, path, width, body).into_any()
+    view! { {frame(rail, caller, path, width, body)} {palette(None, caller, orgs)} }.into_any()
 }
 
 struct Rail<'a> {
@@ -85,6 +86,7 @@ fn frame(rail: Rail<'_>, caller: &Caller, path: &str, width: Width, body: impl I
             </header>
             <aside class="rail" id="rail" popover aria-label="Main">
                 {switcher(rail.name, rail.home, rail.orgs, rail.current)}
+                {rail_search(caller, rail.current)}
                 {nav(rail.items, path)}
                 <button class="item" type="button" popovertarget="user-menu">
                     <span class="avatar" aria-hidden="true">{initials.to_uppercase()}</span>

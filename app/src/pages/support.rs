@@ -37,7 +37,7 @@ pub fn SupportPage() -> impl IntoView {
             {page_head(vec![], "Support".into_any(), under.into_any(), ().into_any())}
             <div class="toolbar">
                 <form class="search" role="search" method="post" action="/api/support/look-up">
-                    {SearchBox { name: "form[q]", placeholder: "Key name, last four, key id, whole secret, or an organisation", label: "Look up", max: None }.draw(text.clone())}
+                    {SearchBox { name: "form[q]", placeholder: "Name, email, team, last four, whole secret, or an organisation", label: "Look up", max: None }.draw(text.clone())}
                 </form>
             </div>
             {found(&view, &text)}
@@ -54,7 +54,7 @@ fn found(view: &SupportView, text: &str) -> AnyView {
             (
                 "Nothing found",
                 format!(
-                    "No key and no organisation matches “{text}”. Search by a key’s name, id, last four characters or whole secret, or by an organisation’s name."
+                    "No key and no organisation matches “{text}”. Search by words of a key’s name, note, owner, email address or team, by its id, last four characters or whole secret, or by an organisation’s name."
                 ),
             )
         };
@@ -69,9 +69,7 @@ fn found(view: &SupportView, text: &str) -> AnyView {
         let columns =
             ["Key", "Organisation", "Owner, team", "State", "Last used", "Expires"].map(Column::new);
         let rows = view.keys.iter().map(|hit| row(hit, view.now)).collect_view();
-        let more = view.more.then(
-            || view! { <p class="muted">"There are more keys. Search for a longer part of the name."</p> },
-        );
+        let more = view.more.then(|| view! { <p class="muted">"There are more keys. Add another word."</p> });
         view! {
             {list::table(true, "Keys that were found".into(), columns.into(), rows)}
             {more}

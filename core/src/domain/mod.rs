@@ -38,6 +38,7 @@ pub mod provider;
 pub mod reauth;
 pub mod rotation;
 pub mod scope;
+pub mod search;
 pub mod session;
 pub mod settings;
 pub mod team;

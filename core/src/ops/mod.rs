@@ -8,6 +8,7 @@ pub mod audit;
 pub mod catalogue;
 pub mod codes;
 pub mod edit;
+pub mod find;
 pub mod invitations;
 pub mod keys;
 pub mod leaks;

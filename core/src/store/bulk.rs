@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::keys::{NewKey, scope_kind, self_rotation};
 use super::permit::compare;
-use super::{Db, StoreError, Tx, changed};
+use super::{Db, StoreError, Tx, changed, search};
 use crate::domain::ids::{PersonId, TeamId};
 use crate::domain::key::Status;
 use crate::domain::moment::Moment;
@@ -94,6 +94,17 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
                 .bind(spec.rotate_days)
                 .bind(self_rotation(spec))
         });
+        // The rows of `keys` have made their own numbers.
+        let texts =
+            text("key_search (seq, org_id, text) SELECT k.seq, k.org_id, v.column2 FROM (", 2, keys.len());
+        let statement = format!("{texts}) v JOIN keys k ON k.id = v.column1");
+        changed!(&mut *tx, {
+            let mut query = sqlx::query(AssertSqlSafe(statement.clone()));
+            for key in keys {
+                query = query.bind(key.new.id.as_str()).bind(search::text_of(key.new.spec));
+            }
+            query
+        })?;
         let into = "key_secrets (id, org_id, key_id, hash, prefix, last_four, created_at)";
         insert_rows!(&mut *tx, into, 7, keys, |query, key| {
             let new = &key.new;

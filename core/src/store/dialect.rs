@@ -38,6 +38,15 @@ impl Dialect {
         }
     }
 
+    /// Whether `column` is one of the numbers in such a list, through its index.
+    pub fn any_number_of(self, column: &str, parameter: &str) -> String {
+        let list = self.json_list(parameter);
+        match self {
+            Dialect::Sqlite => format!("{column} IN {list}"),
+            Dialect::Postgres => format!("{column} = ANY (CAST(ARRAY{list} AS BIGINT[]))"),
+        }
+    }
+
     /// The patterns of one holder as lines of one text: the two call it by different names.
     pub fn patterns_of(self, kind: &str, id: &str) -> String {
         let joined = match self {
@@ -45,19 +54,6 @@ impl Dialect {
             Dialect::Postgres => "string_agg(pattern, chr(10))",
         };
         format!("(SELECT {joined} FROM scopes WHERE holder_kind = '{kind}' AND holder_id = {id})")
-    }
-
-    /// Keys whose name holds the text in `parameter` (see `name_needle`). SQLite's trigram index answers newest first
-    /// and is asked for a bounded number of those that `narrowed` (conditions on `k`) allows, so that no other person's keys
-    /// use the number up; Postgres' planner weighs the trigram index against the list's own order.
-    pub fn name_contains(self, parameter: &str, narrowed: &str) -> String {
-        match self {
-            Dialect::Sqlite => format!(
-                "k.seq IN (SELECT n.rowid FROM keys_names n CROSS JOIN keys k ON k.seq = n.rowid
-                WHERE n.keys_names MATCH {parameter} AND {narrowed} ORDER BY n.rowid DESC LIMIT {MAX_SEARCH})"
-            ),
-            Dialect::Postgres => format!("k.name_folded LIKE {parameter} ESCAPE '\\'"),
-        }
     }
 
     /// Keys whose `column` is among a few that a subquery finds. Postgres looks an array up in an index; a subquery it
@@ -96,14 +92,6 @@ impl Dialect {
             Dialect::Postgres => " FOR NO KEY UPDATE",
         }
     }
-
-    /// The parameter for `name_contains`: the text is data in it, whatever it holds.
-    pub fn name_needle(self, folded: &str) -> String {
-        match self {
-            Dialect::Sqlite => format!("\"{}\"", folded.replace('"', "\"\"")),
-            Dialect::Postgres => like_contains(folded),
-        }
-    }
 }
 
 /// Lets the connection's statements take as long as they need: for commands that read everything. SQLite never stops one.
@@ -119,5 +107,5 @@ pub fn like_contains(text: &str) -> String {
     format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
 }
 
-/// How many hits of a search are looked at on SQLite; the page says so when there are more.
+/// How many hits of a search are looked at, the newest ones; the page says so when there are more.
 pub const MAX_SEARCH: usize = 1_000;

@@ -5,14 +5,14 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, MAX_SEARCH};
 use super::keys::{KeyRow, is_live, select_key};
+use super::search::{self, Hits, Within, seen_by};
 use super::{StoreError, Via, run, statements};
 use crate::domain::key::{Key, Status};
-use crate::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, SecretAge, Sort, StateFilter};
-use crate::domain::key_format::{any_case, valid_last_four};
+use crate::domain::key_filter::{KeyFilter, SecretAge, Sort, StateFilter};
 use crate::domain::moment::Moment;
 use crate::domain::page::{Cursor, PAGE_ROWS, Page};
-use crate::domain::person::fold;
 use crate::domain::policy::{Permit, Scope};
+use crate::domain::search::{folded, is_searched};
 
 statements! {
     ROTATE_DAYS = "SELECT rotate_days FROM orgs WHERE id = $1";
@@ -21,10 +21,10 @@ statements! {
 /// Counting stops here; beyond it a list says "10,000+".
 pub const MAX_COUNT: i64 = 10_000;
 
-/// What to look at. `$1` is the organisation, `$2` the person a narrowed scope is for, `$3` the team, `$4` the name
-/// search, `$5` the last four, `$6` the value and `$7` the number to page from, `$8` now, `$9` a week from now,
-/// `$10` the start of the month, `$11` the organisation's period of rotation before now. Only those that a text uses are in
-/// it.
+/// What to look at. `$1` is the organisation, `$2` the person a narrowed scope is for, `$3` the team, `$4` and `$5` where
+/// names begin and end that begin with a search, `$6` the value and `$7` the number to page from, `$8` now, `$9` a week
+/// from now, `$10` the start of the month, `$11` the organisation's period of rotation before now. For keys that a search found, `$4` is their list, `$5` the search folded, and
+/// `$2` the search as it was typed. Only those that a text uses are in it.
 #[derive(Clone, Copy)]
 struct Shape {
     scoped: bool,
@@ -41,6 +41,9 @@ struct Shape {
 #[derive(Clone, Copy, PartialEq)]
 enum Order {
     By(Sort),
+    /// Of keys that a search found: those with exactly this name first, then with these last four characters, then those
+    /// whose names begin with the search, each newest first.
+    Rank,
     /// By number, of those only that spent nothing this month. No index has them by spend, so sorted by spend they are a
     /// stretch of their own, before or after `By(Sort::Spend)`.
     Unspent,
@@ -49,10 +52,10 @@ enum Order {
 #[derive(Clone, Copy, PartialEq)]
 enum Search {
     None,
+    /// Names that begin with a text that is too short for the index.
     Start,
-    Inside,
-    /// Inside a name, or the last four characters of a secret.
-    InsideOrLastFour,
+    /// The keys that `search` found, all of them in the list's scope and team.
+    Found,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -81,19 +84,16 @@ impl Shape {
             Order::By(Sort::Expires) => "COALESCE(k.expires_at, 9007199254740991)",
             Order::By(Sort::Rotated) => "k.secret_created_at",
             Order::By(Sort::Spend) => "m.spent",
+            Order::Rank => RANK,
         }
     }
 
     fn conditions(&self, dialect: Dialect) -> String {
         let mut text = String::from("k.org_id = $1");
-        if self.scoped {
-            // Two lists put together: an OR of the two would make the databases look at every key of the organisation.
-            let seen = "SELECT k.seq FROM keys k WHERE k.owner_id = $2
-                UNION ALL SELECT k.seq FROM team_members m
-                JOIN teams t ON t.id = m.team_id AND t.archived_at IS NULL
-                JOIN keys k ON k.org_id = $1 AND k.team_id = m.team_id
-                WHERE m.person_id = $2 AND m.role = 'admin'";
-            text += &format!(" AND {}", dialect.among("k.seq", seen));
+        if self.search == Search::Found {
+            text += &format!(" AND {}", dialect.any_number_of("k.seq", "$4"));
+        } else if self.scoped {
+            text += &format!(" AND {}", dialect.among("k.seq", &seen_by("$1", "$2")));
         }
         // The lists' partial indexes need to read that the key is live, also where another word implies it.
         text += match self.state {
@@ -115,18 +115,11 @@ impl Shape {
         if let Some(age) = self.older {
             text += &format!(" AND k.secret_created_at <= $8 - {} * CAST(86400000 AS BIGINT)", age.days());
         }
-        if self.team {
+        if self.team && self.search != Search::Found {
             text += " AND k.team_id = $3";
         }
-        let some_case = dialect.any_of("last_four", "$5");
-        let with_last_four = format!("SELECT key_id FROM key_secrets WHERE org_id = $1 AND {some_case}");
-        let last_four = dialect.among("k.id", &with_last_four);
-        let inside = dialect.name_contains("$4", &text);
-        match self.search {
-            Search::None => {}
-            Search::Start => text += " AND k.name_folded >= $4 AND k.name_folded < $5",
-            Search::Inside => text += &format!(" AND {inside}"),
-            Search::InsideOrLastFour => text += &format!(" AND ({inside} OR {last_four})"),
+        if self.search == Search::Start {
+            text += " AND k.name_folded >= $4 AND k.name_folded < $5";
         }
         text
     }
@@ -151,37 +144,57 @@ impl Shape {
             }
         };
         let from = self.from.map(|_| from).unwrap_or_default();
-        let (spent, source, unspent) = match self.order {
+        let (value, source, unspent) = match self.order {
+            Order::Rank => (RANK, String::new(), String::new()),
             Order::By(Sort::Spend) => ("m.spent", format!(" JOIN counters m ON {COUNTER}"), String::new()),
             Order::Unspent => {
                 let unspent = format!(" AND NOT EXISTS (SELECT 1 FROM counters m WHERE {COUNTER})");
-                ("CAST(0 AS BIGINT)", String::new(), unspent)
+                ("0", String::new(), unspent)
             }
-            Order::By(_) => ("CAST(0 AS BIGINT)", String::new(), String::new()),
+            Order::By(_) => ("0", String::new(), String::new()),
         };
-        let select = select_key(dialect).replacen("SELECT ", &format!("SELECT {spent} AS sort_spent, "), 1);
+        let select = select_key(dialect).replacen(
+            "SELECT ",
+            &format!("SELECT CAST({value} AS BIGINT) AS sort_value, "),
+            1,
+        );
         let conditions = self.conditions(dialect);
         let limit = PAGE_ROWS + 1;
-        numbered(
+        let text = numbered(
             &format!("{select}{source} WHERE {conditions}{unspent}{from} ORDER BY {ordering} LIMIT {limit}"),
             &PARAMETERS,
-        )
+        );
+        self.found_first(dialect, text)
     }
 
-    fn max_count(&self) -> i64 {
-        if self.search == Search::None { MAX_COUNT } else { MAX_SEARCH as i64 - 1 }
+    /// SQLite would walk through an index of the list's order and ask of each key whether the search found it. With a plus
+    /// the organisation's indexes do not serve, and a cross join keeps the keys before their counters.
+    fn found_first(&self, dialect: Dialect, text: String) -> String {
+        if self.search != Search::Found || dialect != Dialect::Sqlite {
+            return text;
+        }
+        text.replace("k.org_id = $1", "+k.org_id = $1").replace(" JOIN counters", " CROSS JOIN counters")
+    }
+
+    /// A count that reaches it may be of more.
+    fn count_limit(&self) -> i64 {
+        if self.search == Search::None { MAX_COUNT + 1 } else { MAX_SEARCH as i64 }
     }
 
     fn count_text(&self, dialect: Dialect) -> String {
-        let (conditions, limit) = (self.conditions(dialect), self.max_count() + 1);
-        numbered(
+        let limit = self.count_limit();
+        let conditions = self.conditions(dialect);
+        let text = numbered(
             &format!("SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE {conditions} LIMIT {limit}) counted"),
             &PARAMETERS,
-        )
+        );
+        self.found_first(dialect, text)
     }
 }
 
 const PARAMETERS: [&str; 11] = ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11"];
+const RANK: &str = "CASE WHEN k.name_folded = $5 THEN 3 WHEN k.last_four = $2 THEN 2
+    WHEN substr(k.name_folded, 1, length($5)) = $5 THEN 1 ELSE 0 END";
 
 /// Postgres wants every parameter used and typed, and a list's text uses only some: a clause that is always true names
 /// the rest, with their types.
@@ -240,65 +253,12 @@ macro_rules! bound {
     };
 }
 
-fn shape_and_binds(
-    dialect: Dialect,
-    permit: &Permit,
-    filter: &KeyFilter,
-    now: Moment,
-    month_start: Moment,
-) -> (Shape, Binds) {
-    // No name contains a zero character, and neither database takes one in text.
-    let needle = fold(filter.search.trim()).replace('\0', "\u{fffd}");
-    let long_enough = needle.chars().count() >= SEARCH_INSIDE_FROM;
-    let search = match &needle {
-        needle if needle.is_empty() => Search::None,
-        _ if !long_enough => Search::Start,
-        _ if valid_last_four(filter.search.trim()) => Search::InsideOrLastFour,
-        _ => Search::Inside,
-    };
-    let (name, four) = match search {
-        Search::None => (None, None),
-        Search::Start => (Some(needle.clone()), Some(format!("{needle}\u{10ffff}"))),
-        Search::Inside => (Some(dialect.name_needle(&needle)), None),
-        Search::InsideOrLastFour => {
-            let four = serde_json::to_string(&any_case(filter.search.trim())).ok();
-            (Some(dialect.name_needle(&needle)), four)
-        }
-    };
-    let person = match permit.scope() {
-        Scope::Org => None,
-        Scope::OfPerson(person) => Some(person.to_string()),
-    };
-    let at = filter.page.as_ref();
-    let shape = Shape {
-        scoped: person.is_some(),
-        state: filter.state,
-        older: filter.older,
-        team: filter.team.is_some(),
-        search,
-        order: Order::By(filter.sort),
-        descending: filter.descending,
-        from: at.map(|at| if at.backwards() { Direction::Back } else { Direction::On }),
-    };
-    let value = at.map(|at| match filter.sort {
-        Sort::Name => at.value().to_owned(),
-        // Postgres takes nothing else as a number.
-        _ => at.value().parse::<i64>().unwrap_or(0).to_string(),
-    });
-    let binds = Binds {
-        org: permit.org().to_string(),
-        person,
-        team: filter.team.as_ref().map(ToString::to_string),
-        name,
-        four,
-        value,
-        seq: at.map(Cursor::seq),
-        now: now.ms(),
-        week: now.plus_days(7).ms(),
-        month: month_start.ms(),
-        due: None,
-    };
-    (shape, binds)
+/// What a filter's search comes to.
+enum Found {
+    /// The text, folded; it may be empty.
+    Start(String),
+    /// The keys that it found.
+    Keys { text: String, hits: Hits },
 }
 
 /// Only the filter for due keys needs it. The databases choose an index by its value.
@@ -321,7 +281,7 @@ async fn due_by_org(
 
 #[derive(sqlx::FromRow)]
 struct ListedRow {
-    sort_spent: i64,
+    sort_value: i64,
     #[sqlx(flatten)]
     key: KeyRow,
 }
@@ -329,18 +289,30 @@ struct ListedRow {
 impl ListedRow {
     fn place(&self, sort: Sort) -> (String, String) {
         let value = match sort {
-            Sort::Created => String::new(),
+            Sort::Created if self.sort_value == 0 => String::new(),
+            Sort::Created | Sort::Spend => self.sort_value.to_string(),
             Sort::Name => self.key.name_folded.clone(),
             Sort::LastUsed => self.key.last_used_at.unwrap_or(0).to_string(),
             Sort::Expires => self.key.expires_at.unwrap_or(9_007_199_254_740_991).to_string(),
             Sort::Rotated => self.key.secret_created_at.to_string(),
-            Sort::Spend => self.sort_spent.to_string(),
         };
         (value, self.key.seq.to_string())
     }
 }
 
-/// A page of what the permit's scope lets its holder see. Without budgets: `spend::fill` adds them.
+/// A page of keys, and how many there are.
+pub struct Listed {
+    /// Without budgets: `spend::fill` adds them.
+    pub page: Page<Key>,
+    /// How many the filter matches, whatever they are sorted by.
+    pub count: i64,
+    /// Counting stopped at `count`.
+    pub capped: bool,
+    /// How many expired and revoked keys match the same search, where it was asked; a status without any is left out.
+    pub ended: Vec<(Status, i64)>,
+}
+
+/// A page of what the permit's scope lets its holder see. `count_ended` asks for `Listed::ended`.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -350,37 +322,40 @@ pub async fn list(
     filter: &KeyFilter,
     now: Moment,
     month_start: Moment,
-) -> Result<Page<Key>, StoreError> {
-    let dialect = Dialect::of(via);
-    let (shape, mut binds) = shape_and_binds(dialect, permit, filter, now, month_start);
-    binds.due = due_by_org(via, permit, filter, now).await?;
-    let mut shapes = vec![shape];
-    if filter.sort == Sort::Spend {
-        let unspent = Shape { order: Order::Unspent, ..shape };
-        let in_unspent = binds.value.as_deref() == Some("0");
-        shapes = match (shape.descends(), in_unspent) {
-            (true, true) => vec![unspent],
-            (true, false) => vec![shape, Shape { from: None, descending: true, ..unspent }],
-            (false, false) if shape.from.is_some() => vec![shape],
-            (false, _) => vec![unspent, Shape { from: None, descending: false, ..shape }],
-        };
+    count_ended: bool,
+) -> Result<Listed, StoreError> {
+    let asked = Asked::new(via, permit, filter, now, month_start).await?;
+    let search = match is_searched(&filter.search) {
+        true => Some(search::prepare(via, &asked.within, &filter.search).await?),
+        false => None,
+    };
+    // One search for all states, unless it finds more than it lists.
+    let any = match &search {
+        Some(search) => Some(search::hits(via, &asked.within, search).await?),
+        None => None,
+    };
+    let found = asked.found(via, search.as_ref(), any.as_ref(), filter.state).await?;
+    let page = asked.page(via, &found).await?;
+    let (mut count, mut capped) = match page.only() {
+        Some(count) => (count, false),
+        None => asked.count(via, filter.state, &found).await?,
+    };
+    if let Found::Keys { hits, .. } = &found
+        && !hits.all
+    {
+        (count, capped) = (MAX_SEARCH as i64, true);
     }
-    let mut rows: Vec<ListedRow> = Vec::new();
-    for shape in shapes {
-        if rows.len() <= PAGE_ROWS {
-            let text = shape.list_text(dialect);
-            let more: Vec<ListedRow> = run!(
-                via,
-                fetch_all,
-                bound!(sqlx::query_as::<_, ListedRow>(AssertSqlSafe(text.clone())), binds)
-            )?;
-            rows.extend(more);
-        }
+    let mut ended = Vec::new();
+    for status in [Status::Expired, Status::Revoked].into_iter().filter(|_| count_ended) {
+        let state = StateFilter::Only(status);
+        let found = asked.found(via, search.as_ref(), any.as_ref(), state).await?;
+        let (count, _) = asked.count(via, state, &found).await?;
+        ended.extend((count > 0).then_some((status, count)));
     }
-    Page::read(rows, filter.page.as_ref(), |row| row.place(filter.sort)).try_map(|row| Key::try_from(row.key))
+    Ok(Listed { page, count, capped, ended })
 }
 
-/// How many keys the filter matches, up to one more than `max_count`, whatever they are sorted by.
+/// How many keys the filter matches that has no search; counting stops at `MAX_COUNT` and one.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -391,24 +366,173 @@ pub async fn count(
     now: Moment,
     month_start: Moment,
 ) -> Result<i64, StoreError> {
-    let dialect = Dialect::of(via);
-    let (shape, mut binds) = shape_and_binds(dialect, permit, filter, now, month_start);
-    binds.due = due_by_org(via, permit, filter, now).await?;
-    let text = shape.count_text(dialect);
-    run!(via, fetch_one, bound!(sqlx::query_scalar::<_, i64>(AssertSqlSafe(text.clone())), binds))
+    let asked = Asked::new(via, permit, filter, now, month_start).await?;
+    let (count, _) = asked.count(via, filter.state, &Found::Start(String::new())).await?;
+    Ok(count)
 }
 
-/// Where a count stops being exact for this filter.
-pub fn max_count(filter: &KeyFilter) -> i64 {
-    if filter.search.trim().is_empty() { MAX_COUNT } else { MAX_SEARCH as i64 - 1 }
+fn person_of(permit: &Permit) -> Option<String> {
+    match permit.scope() {
+        Scope::Org => None,
+        Scope::OfPerson(person) => Some(person.to_string()),
+    }
+}
+
+/// What a list was asked for.
+struct Asked<'a> {
+    permit: &'a Permit,
+    filter: &'a KeyFilter,
+    within: Within,
+    now: Moment,
+    month_start: Moment,
+    /// Keys without a period of their own are due when their secret was made then or before.
+    due: Option<i64>,
+}
+
+impl<'a> Asked<'a> {
+    async fn new(
+        via: &mut impl Via,
+        permit: &'a Permit,
+        filter: &'a KeyFilter,
+        now: Moment,
+        month_start: Moment,
+    ) -> Result<Self, StoreError> {
+        let due = due_by_org(via, permit, filter, now).await?;
+        let within = Within {
+            org: Some(permit.org().to_string()),
+            person: person_of(permit),
+            team: filter.team.as_ref().map(ToString::to_string),
+            made_before: filter.older.map(|age| now.plus_days(-age.days())),
+            state: None,
+            due,
+        };
+        Ok(Self { permit, filter, within, now, month_start, due })
+    }
+
+    /// What the search finds in a state: `any` has them, unless it left some out.
+    async fn found(
+        &self,
+        via: &mut impl Via,
+        search: Option<&search::Search>,
+        any: Option<&Hits>,
+        state: StateFilter,
+    ) -> Result<Found, StoreError> {
+        let text = folded(&self.filter.search);
+        let (Some(search), Some(any)) = (search, any) else { return Ok(Found::Start(text)) };
+        let hits = match any.all {
+            true => any.clone(),
+            false => {
+                let within = Within { state: Some((state, self.now)), ..self.within.clone() };
+                search::hits(via, &within, search).await?
+            }
+        };
+        Ok(Found::Keys { text, hits })
+    }
+
+    async fn page(&self, via: &mut impl Via, found: &Found) -> Result<Page<Key>, StoreError> {
+        let dialect = Dialect::of(via);
+        let sort = self.filter.sort;
+        let (shape, binds) = self.shape_and_binds(self.filter, found);
+        let mut shapes = vec![shape];
+        if sort == Sort::Spend {
+            let unspent = Shape { order: Order::Unspent, ..shape };
+            let in_unspent = binds.value.as_deref() == Some("0");
+            shapes = match (shape.descends(), in_unspent) {
+                (true, true) => vec![unspent],
+                (true, false) => vec![shape, Shape { from: None, descending: true, ..unspent }],
+                (false, false) if shape.from.is_some() => vec![shape],
+                (false, _) => vec![unspent, Shape { from: None, descending: false, ..shape }],
+            };
+        }
+        let mut rows: Vec<ListedRow> = Vec::new();
+        for shape in shapes {
+            if rows.len() <= PAGE_ROWS {
+                let text = shape.list_text(dialect);
+                let more: Vec<ListedRow> = run!(
+                    via,
+                    fetch_all,
+                    bound!(sqlx::query_as::<_, ListedRow>(AssertSqlSafe(text.clone())), binds)
+                )?;
+                rows.extend(more);
+            }
+        }
+        Page::read(rows, self.filter.page.as_ref(), |row| row.place(sort))
+            .try_map(|row| Key::try_from(row.key))
+    }
+
+    fn shape_and_binds(&self, filter: &KeyFilter, found: &Found) -> (Shape, Binds) {
+        let (permit, now) = (self.permit, self.now);
+        let mut person = person_of(permit);
+        let scoped = person.is_some();
+        let (search, name, four) = match found {
+            Found::Start(text) if text.is_empty() => (Search::None, None, None),
+            Found::Start(text) => (Search::Start, Some(text.clone()), Some(format!("{text}\u{10ffff}"))),
+            Found::Keys { text, hits } => {
+                person = Some(filter.search.trim().replace('\0', "\u{fffd}"));
+                (Search::Found, serde_json::to_string(&hits.seqs).ok(), Some(text.clone()))
+            }
+        };
+        let order = match filter.sort {
+            Sort::Created if search == Search::Found && filter.descending => Order::Rank,
+            sort => Order::By(sort),
+        };
+        let at = filter.page.as_ref();
+        let shape = Shape {
+            scoped,
+            state: filter.state,
+            older: filter.older,
+            team: filter.team.is_some(),
+            search,
+            order,
+            descending: filter.descending,
+            from: at.map(|at| if at.backwards() { Direction::Back } else { Direction::On }),
+        };
+        let value = at.map(|at| match filter.sort {
+            Sort::Name => at.value().to_owned(),
+            // Postgres takes nothing else as a number.
+            _ => at.value().parse::<i64>().unwrap_or(0).to_string(),
+        });
+        let binds = Binds {
+            org: permit.org().to_string(),
+            person,
+            team: filter.team.as_ref().map(ToString::to_string),
+            name,
+            four,
+            value,
+            seq: at.map(Cursor::seq),
+            now: now.ms(),
+            week: now.plus_days(7).ms(),
+            month: self.month_start.ms(),
+            due: self.due,
+        };
+        (shape, binds)
+    }
+
+    /// How many there are in a state, and whether there may be more.
+    async fn count(
+        &self,
+        via: &mut impl Via,
+        state: StateFilter,
+        found: &Found,
+    ) -> Result<(i64, bool), StoreError> {
+        let filter = KeyFilter { state, page: None, ..self.filter.clone() };
+        let (shape, binds) = self.shape_and_binds(&filter, found);
+        let text = shape.count_text(Dialect::of(via));
+        let count =
+            run!(via, fetch_one, bound!(sqlx::query_scalar::<_, i64>(AssertSqlSafe(text.clone())), binds))?;
+        Ok((count, count >= shape.count_limit()))
+    }
 }
 
 /// Every text that a list can become, for the test that prepares them all.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
     let mut texts = vec![super::keys::find_text(dialect)];
-    for order in Sort::ALL.map(Order::By).into_iter().chain([Order::Unspent]) {
+    for order in Sort::ALL.map(Order::By).into_iter().chain([Order::Unspent, Order::Rank]) {
         for state in StateFilter::ALL {
-            for search in [Search::None, Search::Start, Search::Inside, Search::InsideOrLastFour] {
+            for search in [Search::None, Search::Start, Search::Found] {
+                if order == Order::Rank && search != Search::Found {
+                    continue;
+                }
                 for (scoped, team) in [(false, false), (true, true)] {
                     for (descending, from) in
                         [(false, None), (true, Some(Direction::On)), (true, Some(Direction::Back))]
@@ -427,4 +551,9 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
         }
     }
     texts
+}
+
+/// A search's statements with examples in them, and what each is, for the tests that prepare and explain them.
+pub fn every_search(dialect: Dialect, org: &str, person: &str, now: Moment) -> Vec<(String, String)> {
+    search::every_text(dialect, org, person, now)
 }

@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::{StoreError, Tx, Via, changed, run, statements};
+use super::{StoreError, Tx, Via, changed, run, search, statements};
 use crate::domain::addresses::AllowList;
 use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
 use crate::domain::key::{Key, KeySpec, Status};
@@ -439,6 +439,7 @@ pub async fn insert(tx: &mut Tx, permit: &Permit, new: &NewKey<'_>) -> Result<()
             .bind(new.last_four)
             .bind(new.now.ms())
     )?;
+    search::write(tx, new.id, spec).await?;
     add_parts(tx, org, new.id, spec).await
 }
 
@@ -481,6 +482,7 @@ pub async fn update(
     }
     changed!(&mut *tx, sqlx::query(CLEAR_SCOPE).bind(org).bind(id.as_str()))?;
     changed!(&mut *tx, sqlx::query(CLEAR_BUDGETS).bind(org).bind(id.as_str()))?;
+    search::write(tx, id, spec).await?;
     add_parts(tx, org, id, spec).await?;
     Ok(true)
 }

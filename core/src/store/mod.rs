@@ -29,6 +29,7 @@ pub mod people;
 mod permit;
 pub mod providers;
 pub mod rejections;
+mod search;
 pub mod second_factor;
 pub mod secrets;
 pub mod sessions;
@@ -240,6 +241,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         providers::ALL,
         leaks::ALL,
         rejections::ALL,
+        search::ALL,
         second_factor::ALL,
         secrets::ALL,
         sessions::ALL,

@@ -9,7 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{DatabaseUrl, Db, StoreError, meter, run};
+use super::{DatabaseUrl, Db, StoreError, meter, run, search};
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -102,7 +102,7 @@ impl Db {
         Ok(Db::Postgres(pool))
     }
 
-    /// Brings the schema up to this program's. Running it again changes nothing.
+    /// Brings the schema up to this program's, and makes what only the program can make of the rows. Running it again changes nothing.
     ///
     /// # Errors
     /// When a migration fails, or the database has one that this program does not know.
@@ -118,7 +118,7 @@ impl Db {
                 tx.commit().await?;
             }
         }
-        Ok(())
+        search::fill(self).await
     }
 
     /// Compares the migrations that have run with this program's, by version and checksum.

@@ -3,12 +3,14 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, like_contains};
+use super::keys::is_live;
+use super::search::{self, Within};
 use super::secrets::end_of_secret;
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::KeyId;
 use crate::domain::moment::Moment;
-use crate::domain::person::fold;
+use crate::domain::search::folded;
 
 /// How many keys a search lists; one more is read, to say so.
 pub const MAX_HITS: usize = 20;
@@ -19,6 +21,9 @@ statements! {
         FROM keys k JOIN orgs o ON o.id = k.org_id WHERE k.id = $1";
     ORGS_NAMED = "SELECT slug, name, suspended_at FROM orgs
         WHERE name_folded LIKE $1 ESCAPE '\\' OR slug LIKE $1 ESCAPE '\\' ORDER BY name_folded, slug LIMIT $2";
+    ORGS_OF_EMAIL = "SELECT slug, name, suspended_at FROM orgs WHERE id IN (SELECT m.org_id FROM people p
+            JOIN memberships m ON m.person_id = p.id AND m.removed_at IS NULL WHERE p.email LIKE $1 ESCAPE '\\')
+        OR name_folded LIKE $1 ESCAPE '\\' ORDER BY name_folded, slug LIMIT $2";
 }
 
 /// A key with the slug of its organisation. `secret_ends` is of the secret that it was found by.
@@ -73,17 +78,21 @@ fn keys_ending_text(dialect: Dialect) -> String {
     )
 }
 
-fn keys_named_text(dialect: Dialect) -> String {
+/// Of the keys in the list `$1`: those with exactly the name `$3` first, then live ones, then the newest.
+fn keys_found_text(dialect: Dialect) -> String {
     format!(
         "SELECT o.slug, k.id, k.name, k.last_four, CAST(NULL AS BIGINT) AS expires_at
-        FROM keys k JOIN orgs o ON o.id = k.org_id WHERE {named} ORDER BY k.seq DESC LIMIT $2",
-        named = dialect.name_contains("$1", "k.seq > 0"),
+        FROM keys k JOIN orgs o ON o.id = k.org_id WHERE {found}
+        ORDER BY CASE WHEN k.name_folded = $3 THEN 0 ELSE 1 END, CASE WHEN {live} THEN 0 ELSE 1 END, k.seq DESC
+        LIMIT $2",
+        found = dialect.any_number_of("k.seq", "$1"),
+        live = is_live!(),
     )
 }
 
 /// The texts that differ between the databases, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
-    vec![keys_ending_text(dialect), keys_named_text(dialect)]
+    vec![keys_ending_text(dialect), keys_found_text(dialect)]
 }
 
 /// Keys with a secret that ends with one of these, the newest first.
@@ -93,40 +102,47 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
 pub async fn keys_ending(via: &mut impl Via, last_fours: &[String]) -> Result<Vec<FoundKey>, StoreError> {
     let list = serde_json::to_string(last_fours).unwrap_or_default();
     let text = keys_ending_text(Dialect::of(via));
-    found(via, &text, &list).await
-}
-
-/// Keys with the text, of three characters or more, in their name, the newest first.
-///
-/// # Errors
-/// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn keys_named(via: &mut impl Via, text: &str) -> Result<Vec<FoundKey>, StoreError> {
-    let dialect = Dialect::of(via);
-    let needle = dialect.name_needle(&fold(text).replace('\0', "\u{fffd}"));
-    found(via, &keys_named_text(dialect), &needle).await
-}
-
-async fn found(via: &mut impl Via, text: &str, what: &str) -> Result<Vec<FoundKey>, StoreError> {
     let rows: Vec<KeyRow> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.to_owned())).bind(what).bind(MAX_HITS as i64 + 1)
+        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(text.clone())).bind(&list).bind(MAX_HITS as i64 + 1)
     )?;
     rows.into_iter().map(read_key).collect()
 }
 
-/// By name; an installation has few organisations, so that reading their names costs nothing.
+/// Keys of all organisations that a search finds: by name, note, model pattern, owner and team.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn keys_found(via: &mut impl Via, text: &str) -> Result<Vec<FoundKey>, StoreError> {
+    let everywhere = Within::default();
+    let search = search::prepare(via, &everywhere, text).await?;
+    let hits = search::hits(via, &everywhere, &search).await?;
+    let list = serde_json::to_string(&hits.seqs).unwrap_or_default();
+    let sql = keys_found_text(Dialect::of(via));
+    let rows: Vec<KeyRow> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, KeyRow>(AssertSqlSafe(sql.clone()))
+            .bind(&list)
+            .bind(MAX_HITS as i64 + 1)
+            .bind(folded(text))
+    )?;
+    rows.into_iter().map(read_key).collect()
+}
+
+/// By name, or with a member whose email address holds the text; an installation has few organisations, so that reading
+/// their names costs nothing.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn orgs_named(via: &mut impl Via, text: &str) -> Result<Vec<FoundOrg>, StoreError> {
-    let text = fold(text).replace('\0', "\u{fffd}");
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let pattern = format!("%{escaped}%");
+    let pattern = like_contains(&folded(text));
+    let statement = if text.contains('@') { ORGS_OF_EMAIL } else { ORGS_NAMED };
     let rows: Vec<(String, String, Option<i64>)> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, (String, String, Option<i64>)>(ORGS_NAMED).bind(&pattern).bind(MAX_ORGS)
+        sqlx::query_as::<_, (String, String, Option<i64>)>(statement).bind(&pattern).bind(MAX_ORGS)
     )?;
     let read = |(slug, name, suspended): (String, String, Option<i64>)| FoundOrg {
         slug,

@@ -23,6 +23,7 @@ mod rejections;
 mod rotation;
 mod rotation_policy;
 mod schema;
+mod search;
 mod second_factor;
 mod spend;
 mod statements;

@@ -12,9 +12,6 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::support::*;
 
-/// From which case on the names themselves are searched.
-const SEARCHES_FROM: usize = 7;
-
 /// One value for each parameter of a list, by its number.
 struct Values<'a> {
     texts: [Option<&'a str>; 6],
@@ -96,15 +93,16 @@ on_both!(
         };
         let whole_org = "(CAST($2 AS TEXT) IS NULL OR TRUE)";
         let no_search = "(CAST($4 AS TEXT) IS NULL OR TRUE)";
-        let inside = match dialect {
-            Dialect::Sqlite => "MATCH $4",
-            Dialect::Postgres => "LIKE $4",
-        };
         let not_other = ["AND k.status = ", "COUNT(*)", "NOT EXISTS"];
         let org = Some(at.org.id.as_str());
         let values =
             |name, four, value, seq| Values { texts: [org, None, None, name, four, value], seq, at: &desk };
-        let needle = dialect.name_needle("0001234");
+        let found = match dialect {
+            Dialect::Sqlite => "k.seq IN (SELECT value FROM json_each($4))",
+            Dialect::Postgres => {
+                "k.seq = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST($4 AS JSONB)))"
+            }
+        };
         let cases = [
             (
                 "the default list",
@@ -142,14 +140,28 @@ on_both!(
                 values(Some("bu"), Some("bu\u{10ffff}"), Some("bulk 0002500"), Some(2_500)),
             ),
             (
-                "part of a name",
-                find(&[live, whole_org, inside, "(CAST($5 AS TEXT)", "ORDER BY k.seq"], &not_other),
-                values(Some(&needle), None, Some("2500"), Some(2_500)),
+                "what a search found",
+                find(&[live, found, "THEN 3", "ORDER BY CASE"], &not_other),
+                Values {
+                    texts: [org, Some("0001"), None, Some("[7,8,9]"), Some("0001"), Some("0")],
+                    seq: Some(2_500),
+                    at: &desk,
+                },
             ),
             (
-                "part of a name or last four",
-                find(&[live, whole_org, inside, "AND last_four ", "ORDER BY k.seq"], &not_other),
-                values(Some(&needle), Some(r#"["1234"]"#), Some("2500"), Some(2_500)),
+                "what a search found, by name",
+                find(&[live, found, "ORDER BY k.name_folded"], &not_other),
+                values(Some("[7,8,9]"), None, Some("bulk 0002500"), Some(2_500)),
+            ),
+            (
+                "what a search found, by last use",
+                find(&[live, found, "ORDER BY COALESCE(k.last_used_at"], &not_other),
+                values(Some("[7,8,9]"), None, Some("0"), Some(2_500)),
+            ),
+            (
+                "found keys, by spend",
+                find(&[live, found, "ORDER BY m.spent"], &not_other),
+                values(Some("[7,8,9]"), None, Some("1000"), Some(2_500)),
             ),
             (
                 "the list by spend, of keys that did not spend",
@@ -157,13 +169,14 @@ on_both!(
                 values(None, None, Some("0"), Some(2_500)),
             ),
         ];
-        for (at_case, (what, found, values)) in cases.iter().enumerate() {
-            if at_case == SEARCHES_FROM {
-                // Among a few thousand rows a search may as well read them all; among many it must not.
-                desk.seed_keys(&other, 15_001, 60_000).await;
-            }
-            for sql in found {
-                assert_indexed(what, &plan_of_list(values, sql).await, &["k"]);
+        for (what, texts, values) in &cases {
+            for sql in texts {
+                let plan = plan_of_list(values, sql).await;
+                assert_indexed(what, &plan, &["k"]);
+                if what.starts_with("what a search found") {
+                    let by_number = ["rowid=?", "seq=?)", "keys_pkey"].iter().any(|part| plan.contains(part));
+                    assert!(by_number, "{what}:\n{plan}");
+                }
             }
         }
         // A member's own list, in an organisation of thousands.
@@ -273,13 +286,39 @@ on_both!(
     fn support_finds_keys_of_all_organisations_by_index(desk: TestDesk) {
         let at = desk.owner().await;
         desk.seed_keys(&at, 1, 5_000).await;
-        let needle = dialect(&desk).name_needle("bulk 04999");
         let texts = store::support::every_text(dialect(&desk));
         for (what, text, value) in
-            [("last four", &texts[0], r#"["aB3d","AB3d"]"#), ("a name", &texts[1], &needle)]
+            [("last four", &texts[0], r#"["aB3d","AB3d"]"#), ("what was found", &texts[1], "[7,8,9]")]
         {
-            let sql = text.replace("$1", &format!("'{value}'")).replace("$2", "50");
+            let sql = text.replace("$1", &format!("'{value}'")).replace("$2", "50").replace("$3", "'bulk'");
             assert_indexed(what, &plan_of(&desk, &sql).await, &["k", "s"]);
+        }
+    }
+);
+
+on_both!(
+    fn searches_take_their_indexes_in_one_organisation_and_across_all(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        // Among a few thousand rows a search may as well read them all; among many it must not.
+        desk.seed_keys(&other, 5_001, 60_000).await;
+        desk.seed_keys(&at, 1, 5_000).await;
+        let person = at.caller.person.id.as_str();
+        for (what, sql) in
+            store::key_list::every_search(dialect(&desk), at.org.id.as_str(), person, desk.now())
+        {
+            let plan = plan_of(&desk, &sql).await;
+            assert_indexed(&what, &plan, &["k", "s", "x", "f"]);
+            assert!(!plan.contains("Seq Scan on key_search"), "{what}:\n{plan}");
+            if what.contains("from the index") {
+                let index = match dialect(&desk) {
+                    Dialect::Sqlite => "VIRTUAL TABLE INDEX",
+                    // A few keys that a person sees may be read one by one.
+                    Dialect::Postgres if what.contains("organisation") => "key_search_text",
+                    Dialect::Postgres => "key_search_",
+                };
+                assert!(plan.contains(index), "{what}:\n{plan}");
+            }
         }
     }
 );

@@ -30,7 +30,7 @@ async fn schema_of(desk: &TestDesk) -> Schema {
 }
 
 fn ours(table: &str) -> bool {
-    !table.starts_with("keys_names") && !table.starts_with("_sqlx") && !table.starts_with("sqlite_")
+    !table.starts_with("key_search_") && !table.starts_with("_sqlx") && !table.starts_with("sqlite_")
 }
 
 async fn sqlite_schema(desk: &TestDesk) -> Schema {
@@ -113,7 +113,7 @@ async fn postgres_schema(desk: &TestDesk) -> Schema {
     .unwrap();
     for row in rows {
         let (name, table): (String, String) = (row.get(0), row.get(1));
-        if !ours(&table) || name == "keys_names" {
+        if !ours(&table) || name == "key_search_text" {
             continue;
         }
         let columns: Vec<String> = row.get(4);

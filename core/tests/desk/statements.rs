@@ -37,8 +37,11 @@ on_both!(
     fn every_composed_statement_prepares(desk: TestDesk) {
         let dialect = dialect(&desk);
         let lists = store::key_list::every_text(dialect);
-        assert!(lists.len() > 500, "only {} lists", lists.len());
+        assert!(lists.len() > 300, "only {} lists", lists.len());
+        let searches = store::key_list::every_search(dialect, "org_1", "per_1", desk.now());
+        assert!(searches.len() > 100, "only {} searches", searches.len());
         let others = [
+            searches.into_iter().map(|(_, text)| text).collect(),
             store::meter::every_text(dialect),
             store::audit_list::every_text(dialect),
             store::keys::every_text(dialect),

@@ -10,6 +10,7 @@ use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::page::Cursor;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::keys::{self, Found};
+use keydesk_core::ops::support;
 use keydesk_core::store::bench_baseline;
 
 use super::seed::{Bench, COMMON, Known, RARE, SLUG};
@@ -28,6 +29,13 @@ enum Question {
     Common,
     CommonOfFour,
     Rare,
+    TwoWords,
+    ThreeWords,
+    ExactName,
+    OfOwner,
+    OfTeam,
+    Anywhere,
+    AnywhereLastFour,
     LastFour,
     WholeSecret,
     KeyPage,
@@ -36,7 +44,7 @@ enum Question {
 
 use Question::*;
 
-const ALL: [(Question, &str); 11] = [
+const ALL: [(Question, &str); 18] = [
     (List, "list, newest first"),
     (ListOfMember, "list of a member with five keys"),
     (ByNameFarIn, "list by name, a page far in"),
@@ -44,18 +52,36 @@ const ALL: [(Question, &str); 11] = [
     (Common, "search, part of a common name"),
     (CommonOfFour, "search, four letters (name or last four)"),
     (Rare, "search, part of a rare name"),
+    (TwoWords, "search, two words of a name"),
+    (ThreeWords, "search, three words, one of two letters"),
+    (ExactName, "search, a whole name"),
+    (OfOwner, "search, a word and the owner's address"),
+    (OfTeam, "search, a word and a team"),
+    (Anywhere, "support, two words, all organisations"),
+    (AnywhereLastFour, "support, last four, all organisations"),
     (LastFour, "search, last four of a secret"),
     (WholeSecret, "search, a whole secret (counted)"),
     (KeyPage, "key page"),
     (Admission, "admission of a secret"),
 ];
 
+/// Parts of a name: service, task, place and region.
+fn words_of<'a>(known: &'a Known, places: &[usize]) -> Vec<&'a str> {
+    places.iter().filter_map(|at| known.name.split('-').nth(*at)).collect()
+}
+
 fn filter(question: Question, known: &Known) -> KeyFilter {
     let search = match question {
         Common => COMMON.to_owned(),
         CommonOfFour => "prod".to_owned(),
         Rare => RARE.to_owned(),
-        LastFour => known.last_four.clone(),
+        TwoWords => words_of(known, &[1, 0]).join(" "),
+        ThreeWords => words_of(known, &[3, 1, 0]).join(" "),
+        ExactName => known.name.clone(),
+        OfOwner => format!("{} person-1@", words_of(known, &[0])[0]),
+        OfTeam => format!("{} Team 1", words_of(known, &[1])[0]),
+        LastFour | AnywhereLastFour => known.last_four.clone(),
+        Anywhere => words_of(known, &[1, 0]).join(" "),
         List | ListOfMember | ByNameFarIn | BySpend | WholeSecret | KeyPage | Admission => String::new(),
     };
     let sort = match question {
@@ -85,6 +111,14 @@ async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> R
                     Err(OpError::Conflict(format!("{rejection:?}")))
                 }
             }
+        }
+        Anywhere | AnywhereLastFour => {
+            let text = filter(question, known).search;
+            // One of many people, as each may search sixty times in a minute and the clock stands still.
+            let at: usize = known.last_four.bytes().map(usize::from).sum();
+            let caller = &bench.support[at % bench.support.len()];
+            let view = support::search(desk, caller, &text).await?;
+            Ok(view.keys.into_iter().map(|hit| hit.key.id.to_string()).collect())
         }
         WholeSecret => {
             match keys::search(desk, &bench.owner, SLUG, &Hidden::new(known.secret.reveal())).await? {

@@ -131,6 +131,8 @@ pub struct Bench {
     pub owner: Caller,
     /// Owns a handful of keys.
     pub member: Caller,
+    /// They search across organisations.
+    pub support: Vec<Caller>,
     /// Active ones, spread evenly.
     pub known: Vec<Known>,
 }
@@ -339,6 +341,27 @@ async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError
     Ok(())
 }
 
+/// People with the role of support.
+async fn add_support(desk: &Desk) -> Result<Vec<Caller>, OpError> {
+    let now = desk.now();
+    let emails: Vec<String> = (0..40).map(|number| format!("support-{number}@desk.example")).collect();
+    let new: Vec<SeedPerson> = emails
+        .iter()
+        .map(|email| SeedPerson {
+            name: "Sam",
+            email,
+            role: None,
+            platform: PlatformRole::Support,
+            password_hash: "",
+        })
+        .collect();
+    let (_, people) = seed::create_org(desk, "Desk", Zone::utc(), &new).await?;
+    let caller = |person| {
+        Caller::just_authenticated(person, SessionId::new(now, desk.id_entropy()), now, "10.0.0.1", "")
+    };
+    Ok(people.into_iter().map(caller).collect())
+}
+
 pub async fn seed(desk: &Desk, keys: usize) -> Result<Bench, OpError> {
     let second = keys / 20;
     let (large, owner, member) = add_org(desk, "Great Lakes", 60).await?;
@@ -346,5 +369,5 @@ pub async fn seed(desk: &Desk, keys: usize) -> Result<Bench, OpError> {
     fill(desk, &small, &other.person.id, second).await?;
     let known = fill(desk, &large, &member.person.id, keys - second).await?;
     live(desk, &large, &known).await?;
-    Ok(Bench { org: large.org.id, owner, member, known })
+    Ok(Bench { org: large.org.id, owner, member, support: add_support(desk).await?, known })
 }

@@ -2,11 +2,12 @@
 
 use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::key::Key;
-use keydesk_core::domain::key_filter::{KeyFilter, SEARCH_INSIDE_FROM, SecretAge, Sort, StateFilter};
+use keydesk_core::domain::key_filter::{KeyFilter, SecretAge, Sort, StateFilter};
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::limits::Limits;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
+use keydesk_core::domain::search::is_searched;
 use keydesk_core::ops::keys::{self, KeysView, MAX_COUNT};
 use leptos::prelude::*;
 
@@ -177,7 +178,7 @@ fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
             <form class="search" role="search" method="post" action="/api/keys/search">
                 <input type="hidden" name="form[org]" value=slug.clone() />
                 <input type="hidden" name="form[rest]" value=rest />
-                {SearchBox { name: "form[q]", placeholder: "Name, last four, key id or a whole secret", label: "Search keys", max: None }.draw(filter.search.clone())}
+                {SearchBox { name: "form[q]", placeholder: "Name, owner, team, note, last four or a whole secret", label: "Search keys", max: None }.draw(filter.search.clone())}
             </form>
             <form class="pick" method="get" action=LocalPath::keys(&slug).as_str().to_owned()>
                 {here.hidden("team")}
@@ -209,13 +210,13 @@ fn none_found(view: &KeysView, filter: &KeyFilter) -> AnyView {
     } else {
         format!("No {what}{team} matches “{}”", filter.search)
     };
-    let short = (1..SEARCH_INSIDE_FROM).contains(&filter.search.trim().chars().count());
+    let short = !filter.search.trim().is_empty() && !is_searched(&filter.search);
     let words = if short {
-        "Up to two letters find names that begin with them. Type three to look inside names."
+        "Up to two letters find names that begin with them. Type three to look inside names, notes, owners and teams."
     } else if filter.search.is_empty() {
         "Keys in other states or teams are listed under their own filter."
     } else {
-        "The search looks at names, at the last four characters, at key ids and at whole secrets. Expired and revoked keys are under their own filters."
+        "Each word must be in the key’s name, note, models, owner, email address or team. The last four characters, key ids and whole secrets are found too. Expired and revoked keys are under their own filters."
     };
     let all = LocalPath::keys(&view.context.org.slug);
     list::none_found(heading, words, all.as_str(), "Clear search and filters")

@@ -1,4 +1,4 @@
-//! The list of keys, and the search box: part of a name, last four characters, a key's id or a whole secret.
+//! The list of keys, and the search box: words, last four characters, a key's id or a whole secret.
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
@@ -15,8 +15,8 @@ use crate::domain::page::Page;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
 use crate::domain::window::WindowStarts;
-use crate::store::leaks::{self, SecretPlace};
 pub use crate::store::key_list::MAX_COUNT;
+use crate::store::leaks::{self, SecretPlace};
 use crate::store::{Via, key_list, keys, spend, teams};
 
 /// What the list is drawn from.
@@ -52,7 +52,10 @@ pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) 
     Ok(view)
 }
 
-/// Like `list`, for a search that is still being typed.
+/// How many keys are worth suggesting.
+pub const MAX_SUGGESTED: usize = 8;
+
+/// Like `list`, for a search that is still being typed. Where few live keys match, expired and revoked ones follow.
 ///
 /// # Errors
 /// As `list`.
@@ -62,7 +65,13 @@ pub async fn suggest(
     slug: &str,
     filter: &KeyFilter,
 ) -> Result<KeysView, OpError> {
-    let view = view(desk, caller, slug, filter, false).await?;
+    let mut view = view(desk, caller, slug, filter, false).await?;
+    for status in [Status::Expired, Status::Revoked] {
+        if !filter.search.trim().is_empty() && view.page.rows.len() < MAX_SUGGESTED {
+            let filter = KeyFilter { state: StateFilter::Only(status), ..filter.clone() };
+            view.page.rows.extend(self::view(desk, caller, slug, &filter, false).await?.page.rows);
+        }
+    }
     record_support_access(desk, &view.context, SupportAccess::Typing { of: "keys", search: &filter.search })
         .await?;
     Ok(view)
@@ -81,29 +90,21 @@ async fn view(
     let context = open_org(&mut read, caller, slug).await?;
     let permit = context.permit(Action::ListKeys, On::Org)?;
     let starts = WindowStarts::at(now, &context.org.zone);
-    let mut page = key_list::list(&mut read, &permit, filter, now, starts.month).await?;
-    let count = match page.only() {
-        Some(count) => count,
-        None => key_list::count(&mut read, &permit, filter, now, starts.month).await?,
-    };
+    let searched = count_ended && filter.state == StateFilter::Live;
+    let listed = key_list::list(&mut read, &permit, filter, now, starts.month, searched).await?;
+    let key_list::Listed { mut page, count, capped, mut ended } = listed;
     spend::fill(&mut read, &context.org.id, &mut page.rows, starts).await?;
     let teams = match permit.scope() {
         Scope::Org => teams::in_use(&mut read, &context.org.id).await?,
         Scope::OfPerson(person) => teams::of_person(&mut read, &context.org.id, person).await?,
     };
-    let (mut none_at_all, mut ended) = (false, Vec::new());
-    let searched = count_ended && filter.state == StateFilter::Live;
-    if searched || page.rows.is_empty() && filter.is_plain() {
-        for status in [Status::Expired, Status::Revoked] {
-            let filter = KeyFilter { state: StateFilter::Only(status), page: None, ..filter.clone() };
-            let count = key_list::count(&mut read, &permit, &filter, now, starts.month).await?;
-            ended.extend((count > 0).then_some((status, count)));
-        }
-        none_at_all = !searched && ended.is_empty();
+    let mut none_at_all = false;
+    if page.rows.is_empty() && filter.is_plain() {
+        ended = key_list::list(&mut read, &permit, filter, now, starts.month, true).await?.ended;
+        none_at_all = ended.is_empty();
     }
     let due =
         if filter.is_plain() && !none_at_all { due_for_rotation(&mut read, &context, now).await? } else { 0 };
-    let capped = count > key_list::max_count(filter);
     Ok(KeysView { context, page, count, capped, none_at_all, ended, due, teams, now })
 }
 

@@ -1,5 +1,5 @@
-//! One box across all organisations, for support: a key's id, a whole secret, the last four characters of one, or part
-//! of a key's or an organisation's name. For others the page does not exist. A secret is looked up by its hash and is neither stored
+//! One box across all organisations, for support: a key's id, a whole secret, the last four characters of one, words of a
+//! key's name, note, models, owner, email address or team, or part of an organisation's name. For others the page does not exist. A secret is looked up by its hash and is neither stored
 //! nor logged; each organisation whose keys are found gets an event in its audit.
 
 use std::collections::HashSet;
@@ -14,10 +14,10 @@ use crate::Desk;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{KeyId, SecretId};
 use crate::domain::key::Key;
-use crate::domain::key_filter::SEARCH_INSIDE_FROM;
 use crate::domain::key_format::{self, any_case, looks_like_secret, valid_last_four};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::policy::PlatformRole;
+use crate::domain::search::is_searched;
 use crate::domain::window::WindowStarts;
 use crate::store::support::{self, FoundKey, FoundOrg};
 use crate::store::{keys, leaks, spend};
@@ -29,7 +29,7 @@ const MAX_WORDS: usize = 200;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LookupForm {
-    /// A key's id, a whole secret, the last four characters of one, or part of a key's or an organisation's name.
+    /// A key's id, a whole secret, the last four characters of one, or words.
     pub q: Hidden,
 }
 
@@ -90,9 +90,9 @@ pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<L
 
 /// What a text in the page's address finds.
 pub struct SupportView {
-    /// Organisations with the text in their name.
+    /// Organisations with the text in their name or in a member's email address.
     pub orgs: Vec<FoundOrg>,
-    /// Keys with these last four characters, first in this case, and then keys with the text in their name.
+    /// Keys with these last four characters, first in this case, and then keys that the words find.
     pub keys: Vec<SupportHit>,
     /// Whether there are more keys than these.
     pub more: bool,
@@ -114,8 +114,8 @@ pub struct SupportHit {
     pub previous: Option<String>,
 }
 
-/// Keys by the last four characters of a secret, as pages print them or alone and in any case, or by a part of their
-/// name; and organisations with the text in their name. Without a text, the organisations by name.
+/// Keys by the last four characters of a secret, as pages print them or alone and in any case, or by words, in any state;
+/// and organisations with the text in their name or in a member's email address. Without a text, the organisations by name.
 ///
 /// # Errors
 /// `NotFound` for everyone but support; `TooMany` after many searches in a minute.
@@ -127,15 +127,15 @@ pub async fn search(desk: &Desk, caller: &Caller, text: &str) -> Result<SupportV
     }
     let orgs = support::orgs_named(&mut desk.db.read().await?, text).await?;
     let mut found: Vec<FoundKey> = Vec::new();
-    if text.chars().count() >= SEARCH_INSIDE_FROM {
+    if is_searched(text) {
         count_secret_search(desk, caller).await?;
     }
     if valid_last_four(text) {
         found = support::keys_ending(&mut desk.db.read().await?, &any_case(text)).await?;
         found.sort_by_key(|key| key.last_four != text);
     }
-    if text.chars().count() >= SEARCH_INSIDE_FROM {
-        found.extend(support::keys_named(&mut desk.db.read().await?, text).await?);
+    if is_searched(text) {
+        found.extend(support::keys_found(&mut desk.db.read().await?, text).await?);
     }
     let mut seen = HashSet::new();
     found.retain(|key| seen.insert(key.id.clone()));
