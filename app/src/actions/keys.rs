@@ -1,10 +1,10 @@
-//! Create, edit, disable, enable, revoke, look up.
+//! Create, edit, extend, disable, enable, revoke, look up.
 
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_filter::{KeyFilter, MAX_SEARCH, Sort, StateFilter};
 use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
 use keydesk_core::domain::moment::Moment;
-use keydesk_core::forms::key::{CreateForm, EditForm, KeyRef, RevokeForm, SearchForm};
+use keydesk_core::forms::key::{CreateForm, EditForm, ExtendKeyForm, KeyRef, RevokeForm, SearchForm};
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::{self, Found, IssuedKey};
 use keydesk_core::ops::reauthentication::reauthenticate;
@@ -55,6 +55,16 @@ pub async fn edit_key(form: EditForm) -> Result<(), AppError> {
                 Err(edit_conflict(*conflict, |merged| form.merged(&merged, &models)))
             }
         }
+    })
+    .await
+}
+
+#[server(endpoint = "keys/extend")]
+pub async fn extend_key(form: ExtendKeyForm) -> Result<(), AppError> {
+    act(async {
+        let (id, name) = keys::extend(&desk()?, &caller()?, &form.parse()?).await?;
+        tell(Tone::Good, format!("Key {name} extended. Requests with it are allowed again."))?;
+        Ok(LocalPath::key(&form.org, &id))
     })
     .await
 }

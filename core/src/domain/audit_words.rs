@@ -49,6 +49,7 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
         K::RotationUndone => format!("{who} undid the rotation of the key {what}{}.", from_to("secret")),
         K::KeyRevoked => format!("{who} revoked the key {what}."),
         K::KeyKept => format!("{who} let the key {what} run on after its owner left."),
+        K::KeyExtended => format!("{who} extended the expired key {what}{}.", from_to("expiry")),
         K::TeamCreated => format!("{who} created the team {what}."),
         K::TeamEdited => edited(event, &who, "team ", "fields", zone),
         K::TeamArchived => format!("{who} archived the team {what}."),
@@ -397,6 +398,7 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::RotationUndone => "Rotation undone",
         K::KeyRevoked => "Key revoked",
         K::KeyKept => "Key kept after its owner left",
+        K::KeyExtended => "Key extended",
         K::TeamCreated => "Team created",
         K::TeamEdited => "Team edited",
         K::TeamArchived => "Team archived",
@@ -549,6 +551,7 @@ mod tests {
             ),
             event(
                 K::KeyKept,
+                K::KeyExtended,
                 [Change::replaced(
                     "expiry",
                     ChangeValue::Expiry(None),
