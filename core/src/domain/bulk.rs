@@ -30,14 +30,8 @@ pub enum BulkAct {
 
 impl BulkAct {
     /// Each, in the order in which they are offered.
-    pub const ALL: [BulkAct; 6] = [
-        BulkAct::Rotate,
-        BulkAct::Disable,
-        BulkAct::Enable,
-        BulkAct::Move,
-        BulkAct::Expire,
-        BulkAct::Revoke,
-    ];
+    pub const ALL: [BulkAct; 6] =
+        [BulkAct::Rotate, BulkAct::Disable, BulkAct::Enable, BulkAct::Move, BulkAct::Expire, BulkAct::Revoke];
 
     /// The word in forms and addresses.
     pub fn as_str(self) -> &'static str {

@@ -80,7 +80,8 @@ impl BulkForm {
                 "" => return Ok(None),
                 NO_TEAM => BulkChange::Move(None),
                 team => {
-                    let team = TeamId::parse(team).ok_or_else(|| ParseError::new("Choose a team from the list."));
+                    let team =
+                        TeamId::parse(team).ok_or_else(|| ParseError::new("Choose a team from the list."));
                     BulkChange::Move(Some(errors.take("team", team).ok_or(errors)?))
                 }
             },
@@ -109,8 +110,7 @@ mod tests {
     fn each_key_is_selected_once_and_at_most_a_hundred() {
         let form = |keys: Vec<String>| BulkForm { keys, ..BulkForm::default() }.selected();
         let two = form(vec![format!("{}.7", id(2)), id(1).to_string(), id(2).to_string(), "key_?".into()]);
-        let expected =
-            [Selected { id: id(2), version: Some(7) }, Selected { id: id(1), version: None }];
+        let expected = [Selected { id: id(2), version: Some(7) }, Selected { id: id(1), version: None }];
         assert_eq!(two.unwrap(), expected);
         assert!(form(vec![]).is_err());
         assert_eq!(form((0..100).map(|n| id(n).to_string()).collect()).unwrap().len(), 100);

@@ -57,9 +57,11 @@ pub fn BulkPage() -> impl IntoView {
                 {table(&view, act, chosen)} {go_on(&view, &caller, act, &form, chosen, &field_errors)}
             </div>
         };
-        Ok(Page::new(act.words(selected.len()), Width::Wide)
-            .crumb(back(&slug, &form.back), "Keys")
-            .in_org(&view.context, &caller, body))
+        Ok(Page::new(act.words(selected.len()), Width::Wide).crumb(back(&slug, &form.back), "Keys").in_org(
+            &view.context,
+            &caller,
+            body,
+        ))
     })
 }
 
@@ -86,7 +88,8 @@ fn back(slug: &str, query: &str) -> LocalPath {
 }
 
 fn nothing(context: &OrgContext, caller: &Caller, form: &BulkForm) -> AnyView {
-    let problem = form.selected().err().or_else(|| form.act().err()).and_then(|errors| errors.into_iter().next());
+    let problem =
+        form.selected().err().or_else(|| form.act().err()).and_then(|errors| errors.into_iter().next());
     let words = problem.map(|error| error.problem.to_string()).unwrap_or_default();
     let to = back(&context.org.slug, &form.back);
     let link = view! { <a class="btn" href=to>"Back to the keys"</a> };
@@ -281,15 +284,20 @@ fn go_on(
         ("expires_on", form.expires_on.clone()),
         ("back", form.back.clone()),
     ];
-    let hidden = hidden.map(|(name, value)| view! { <input type="hidden" name=format!("form[{name}]") value=value /> });
+    let hidden = hidden
+        .map(|(name, value)| view! { <input type="hidden" name=format!("form[{name}]") value=value /> });
     let keys = view.rows.iter().map(|row| match &row.key {
         Some(key) => format!("{}.{}", row.id, key.version),
         None => row.id.to_string(),
     });
     let keys = keys.map(|key| view! { <input type="hidden" name="form[keys][]" value=key /> }).collect_view();
     let count = (act == BulkAct::Revoke && view.in_use() > 0).then(|| {
-        let count = TextField::new("count", "form[count]", "Number of keys that you revoke").inputmode("numeric");
-        let help = format!("Type {} to confirm. We ask because some of them were used in the last 24 hours.", changing.len());
+        let count =
+            TextField::new("count", "form[count]", "Number of keys that you revoke").inputmode("numeric");
+        let help = format!(
+            "Type {} to confirm. We ask because some of them were used in the last 24 hours.",
+            changing.len()
+        );
         count.draw_with(help, String::new(), field_errors)
     });
     let reauth = (changing.len() > 1).then(|| reauth_fields(caller, view.now, field_errors));
@@ -315,7 +323,8 @@ fn rotations(slug: &str, keys: Vec<KeyId>, cancel: LocalPath) -> AnyView {
     let (count, only) = (keys.len(), keys.first().cloned());
     let lot = Lot::new(keys, GraceField::default());
     let first = lot.and_then(|lot| lot.first(slug));
-    let first = first.or(only.map(|id| LocalPath::rotate(slug, id.as_str()))).unwrap_or_else(|| cancel.clone());
+    let first =
+        first.or(only.map(|id| LocalPath::rotate(slug, id.as_str()))).unwrap_or_else(|| cancel.clone());
     view! {
         <p class="muted">
             "Each new secret is shown once, on a page of its own that leads to the next key. The first page asks how long current secrets keep working; your choice is kept for the next key."
@@ -382,7 +391,8 @@ fn outcome_row(slug: &str, row: &OutcomeRow) -> impl IntoView + use<> {
         Verdict::Already => ("full muted", row.words.clone()),
         Verdict::Not => ("full", format!("Not done: {}", row.words)),
     };
-    let team = if row.team.is_empty() && !row.name.is_empty() { "No team".to_owned() } else { row.team.clone() };
+    let team =
+        if row.team.is_empty() && !row.name.is_empty() { "No team".to_owned() } else { row.team.clone() };
     view! {
         <tr>
             <th scope="row">{key}</th>

@@ -34,11 +34,8 @@ pub fn ExtendKeyPage() -> impl IntoView {
             days: true,
             never: false,
         };
-        let hidden = vec![
-            ("org", org.slug.clone()),
-            ("id", key.id.to_string()),
-            ("version", key.version.to_string()),
-        ];
+        let hidden =
+            vec![("org", org.slug.clone()), ("id", key.id.to_string()), ("version", key.version.to_string())];
         let inside = view! {
             <fieldset class="group">
                 <legend>"Expiration"</legend>

@@ -319,7 +319,10 @@ impl ExpiryField {
         let never = rules.max_key_days.is_none() || self.never;
         let last = rules.max_key_days.map(|max| Day::of(now.plus_days(max), zone).to_string());
         let max = rules.max_key_days.map(|max| {
-            help("max_expiry", format!("Keys in this organisation can't last longer than {}.", days_words(max)))
+            help(
+                "max_expiry",
+                format!("Keys in this organisation can't last longer than {}.", days_words(max)),
+            )
         });
         let stands = self.keep.map(|at| help("expiry", format!("Keep: expires {}.", at.exact(zone))));
         let first = Day::of(now, zone);

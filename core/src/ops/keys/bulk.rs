@@ -122,7 +122,10 @@ pub async fn apply(
 ) -> Result<(Outcome, Option<StoreError>), OpError> {
     let act = change.act();
     if act == BulkAct::Rotate {
-        return Err(OpError::say("act", "Keys are rotated one after the other, because each secret is shown once."));
+        return Err(OpError::say(
+            "act",
+            "Keys are rotated one after the other, because each secret is shown once.",
+        ));
     }
     let view = preview(desk, caller, slug, selected, (act, Some(change))).await?;
     if !view.errors.is_empty() {
@@ -288,7 +291,9 @@ async fn step(
                 None => Ok(Step::Open("Gets a new secret".into())),
             }
         }
-        (_, Some(BulkChange::Move(team))) => to_team(tx, context, &permit, (key, version), team.as_ref(), (saves, now)).await,
+        (_, Some(BulkChange::Move(team))) => {
+            to_team(tx, context, &permit, (key, version), team.as_ref(), (saves, now)).await
+        }
         (_, Some(BulkChange::Expire(expiry))) => {
             to_expiry(tx, context, &permit, (key, version), *expiry, now).await
         }

@@ -68,7 +68,8 @@ pub async fn extend(desk: &Desk, caller: &Caller, wish: &ExtendKey) -> Result<(K
     let permit = context.permit(Action::EditKey, On::Key(key.facts()))?;
     must_be_extendable(&key, now)?;
     let current = key.spec();
-    let draft = KeyDraft { spec: KeySpec { name: wish.name.clone(), ..current.clone() }, expiry: wish.expiry };
+    let draft =
+        KeyDraft { spec: KeySpec { name: wish.name.clone(), ..current.clone() }, expiry: wish.expiry };
     let spec = draft.resolve(&expiry_rules(org, Some(&current), now))?;
     if spec.expires_at == current.expires_at {
         return Err(OpError::say("expiry", "Choose when the key expires."));
