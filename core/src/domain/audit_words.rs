@@ -551,7 +551,6 @@ mod tests {
             ),
             event(
                 K::KeyKept,
-                K::KeyExtended,
                 [Change::replaced(
                     "expiry",
                     ChangeValue::Expiry(None),
