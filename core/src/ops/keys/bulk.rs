@@ -198,8 +198,9 @@ async fn turn(
     };
     let step = step(&mut tx, caller, &context, (&key, one.version), asked, (saves, now)).await;
     let (verdict, words) = match step {
-        Ok(Step::Write(permit, event, words)) => {
+        Ok(Step::Write(write, words)) => {
             if saves {
+                let (permit, event) = *write;
                 tx.save(&permit, event, now).await?;
             }
             (Verdict::Change, words)
@@ -223,7 +224,7 @@ async fn turn(
 /// What a key's turn comes to.
 enum Step {
     /// It is written, and the event is to be saved.
-    Write(Permit, Event, String),
+    Write(Box<(Permit, Event)>, String),
     /// It is not chosen yet what, or it is done on another page.
     Open(String),
     /// It is so already.
@@ -267,19 +268,25 @@ async fn step(
             } else {
                 format!("Will be disabled; only {} can enable it again", whom(tx, caller, key).await?)
             };
-            Ok(Step::Write(permit, event, words))
+            Ok(Step::Write(Box::new((permit, event)), words))
         }
         (BulkAct::Enable, _) if key.status == Status::Active => Ok(Step::Already("Already enabled".into())),
         (BulkAct::Enable, _) => {
             let (permit, event) = switch(tx, context, key, Switch::On, now).await?;
-            Ok(Step::Write(permit, event, if saves { "Enabled" } else { "Will be enabled" }.into()))
+            Ok(Step::Write(
+                Box::new((permit, event)),
+                if saves { "Enabled" } else { "Will be enabled" }.into(),
+            ))
         }
         (BulkAct::Revoke, change) => {
             // The number of keys stands for the names of all.
             let confirmed = !saves || matches!(change, Some(BulkChange::Revoke { confirmed: Some(_) }));
             let name = if confirmed { key.name.as_str() } else { "" };
             let (permit, event) = end(tx, context, key, name, now).await?;
-            Ok(Step::Write(permit, event, if saves { "Revoked" } else { "Will be revoked" }.into()))
+            Ok(Step::Write(
+                Box::new((permit, event)),
+                if saves { "Revoked" } else { "Will be revoked" }.into(),
+            ))
         }
         (BulkAct::Rotate, _) => {
             let secrets = secrets::of_key(tx, &context.org.id, &key.id, now).await?;
@@ -325,7 +332,7 @@ async fn to_team(
     };
     let (from, to) = (name(current.team.as_ref()), name(team));
     let moves = if saves { "Moved" } else { "Moves" };
-    Ok(Step::Write(permit.clone(), event, format!("{moves} from {from} to {to}")))
+    Ok(Step::Write(Box::new((permit.clone(), event)), format!("{moves} from {from} to {to}")))
 }
 
 async fn to_expiry(
@@ -351,7 +358,7 @@ async fn to_expiry(
         Some(at) if from == to => format!("Expires at the end of {to} instead of {}", at.exact(zone)),
         _ => format!("Expires {to} instead of {from}"),
     };
-    Ok(Step::Write(permit.clone(), event, words))
+    Ok(Step::Write(Box::new((permit.clone(), event)), words))
 }
 
 fn spec_with(
