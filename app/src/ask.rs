@@ -67,9 +67,14 @@ pub fn param(name: &'static str) -> String {
 
 /// One parameter of the request's query, decoded once.
 pub fn query(name: &str) -> Option<String> {
-    let parts = parts()?;
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query()?).ok()?;
-    pairs.into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
+    queries().into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
+}
+
+/// Every parameter of the request's query, decoded once.
+pub fn queries() -> Vec<(String, String)> {
+    let parts = parts();
+    let query = parts.as_ref().and_then(|parts| parts.uri.query()).unwrap_or_default();
+    serde_urlencoded::from_str(query).unwrap_or_default()
 }
 
 /// What a list is searched for. Never a whole secret: a person would have to put it into the address by hand, and it must

@@ -60,10 +60,13 @@ pub fn status_reason(key: &Key, now: Moment, zone: &Zone) -> String {
         State::Disabled => {
             format!("Disabled {since}{by}. Requests fail until an owner, an admin or an admin of its team enables it.")
         }
-        State::Expired { at } => format!(
-            "Expired {}. Requests fail. Create a new key to replace it.",
-            at.exact(zone)
-        ),
+        State::Expired { at } => {
+            let advice = match key.extendable_until(now) {
+                Some(until) => format!("An admin can extend it until {}.", until.exact(zone)),
+                None => "It can’t be extended any more. Create a new key to replace it.".into(),
+            };
+            format!("Expired {}. Requests fail. {advice}", at.exact(zone))
+        }
         State::Revoked => format!("Revoked {since}{by}. This can't be undone."),
     }
 }

@@ -106,6 +106,15 @@ impl LocalPath {
         Self(format!("/{org}/keys/{key}/secrets/{secret}"))
     }
 
+    /// The preview of an act on several keys.
+    pub fn bulk(org: &str) -> Self {
+        Self(format!("/{org}/keys/bulk"))
+    }
+
+    pub fn extend(org: &str, id: &KeyId) -> Self {
+        Self(format!("/{org}/keys/{id}/extend"))
+    }
+
     pub fn edit_key(org: &str, id: &KeyId) -> Self {
         Self(format!("/{org}/keys/{id}/edit"))
     }

@@ -1,7 +1,7 @@
-//! A form that came back to its page: what was typed, and what is wrong with it.
+//! A form that came back to its page: what was typed, and what is wrong with it, or what its action answered.
 
 use crate::ask::parts;
-use crate::sealed::Returned;
+use crate::sealed::{Answered, Returned};
 use crate::ui::field::FieldErrors;
 
 /// The form that came back to this page, if one did.
@@ -22,4 +22,9 @@ pub fn typed<T: serde::de::DeserializeOwned>() -> Option<T> {
     }
     let text = serde_urlencoded::to_string(returned()?.values).ok()?;
     serde_qs::Config::new(5, false).deserialize_str::<Sent<T>>(&text).ok().map(|sent| sent.form)
+}
+
+/// What the action of this page's form answered, if it was drawn for that.
+pub fn answered<T: serde::de::DeserializeOwned>() -> Option<T> {
+    serde_json::from_str(&parts()?.extensions.get::<Answered>()?.0).ok()
 }

@@ -8,8 +8,8 @@ use crate::pages::NoPage;
 use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, SecondFactorPage, SessionsPage};
 use crate::pages::audit::{AuditPage, InstallationAuditPage};
 use crate::pages::keys::{
-    DisableKeyPage, EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage, RotateKeyPage,
-    SecretPage,
+    BulkPage, DisableKeyPage, EditKeyPage, ExtendKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage,
+    RevokeKeyPage, RotateKeyPage, SecretPage,
 };
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, MemberPage, MembersPage, OffboardingPage,
@@ -63,11 +63,13 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/audit") view=AuditPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/new") view=NewKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/bulk") view=BulkPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id") view=KeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/issued") view=IssuedPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/edit") view=EditKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/disable") view=DisableKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/secrets/:secret") view=SecretPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/:id/extend") view=ExtendKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/rotate") view=RotateKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />

@@ -50,6 +50,10 @@ pub struct Returned {
     pub merged: Option<String>,
 }
 
+/// What an action answered, as JSON, where its form's page shows it. Like `Returned`, in the request's extensions.
+#[derive(Clone, Debug)]
+pub struct Answered(pub String);
+
 /// A secret on its way to the one page that shows it.
 #[derive(Serialize, Deserialize)]
 pub struct Issued {

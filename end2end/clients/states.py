@@ -39,7 +39,7 @@ REFUSALS = [
     Rejection("masked", 401, "invalid_api_key", r"The key is masked: .* Use the whole key as it was shown when it was created\."),
     Rejection("disabled", 401, "invalid_api_key", r"The key {hint} was disabled .* UTC\. Ask its owner or an admin to enable it\."),
     Rejection("revoked", 401, "invalid_api_key", r"The key {hint} was revoked .* UTC\. Ask its owner or an admin for a new key\."),
-    Rejection("expired", 401, "invalid_api_key", r"The key {hint} expired .* UTC\. Ask its owner or an admin for a new key\."),
+    Rejection("expired", 401, "invalid_api_key", r"The key {hint} expired .* UTC\. Ask its owner or an admin to extend or replace it\."),
     Rejection("out of scope", 403, "model_not_allowed", r"The key {hint} is not allowed to use the model demo/echo\."),
     Rejection("elsewhere", 403, "address_not_allowed", r"The key {hint} is not allowed from the address 127\.0\.0\.1\."),
     # Which budget, whose, and when it resets.

@@ -145,6 +145,29 @@ demoTest("editing, rotating and revoking", async ({ page, open, signedIn }) => {
   await examine(page);
 });
 
+demoTest("several keys, before and after", async ({ page, open, signedIn }) => {
+  await signedIn();
+  await open(`${keys}?state=active`);
+  for (const box of (await page.locator(".tick input").all()).slice(0, 3)) await box.check();
+  await examine(page);
+  await page.setViewportSize({ width: 1440, height: 900 });
+  const select = page.getByLabel("Action for the selected keys");
+  for (const action of ["Move to a team", "Set expiration", "Rotate", "Revoke", "Disable"]) {
+    await open(`${keys}?state=active`);
+    for (const box of (await page.locator(".tick input").all()).slice(0, 3)) await box.check();
+    await select.selectOption({ label: action });
+    await page.getByRole("button", { name: "Continue" }).click();
+    await page.waitForURL(/\/keys\/bulk\?/);
+    await examine(page);
+    await page.setViewportSize({ width: 1440, height: 900 });
+  }
+  const key = await createKey(page, "northwind-labs", unique("axe"));
+  await open(`${keys}/bulk?act=disable&key=${key.id}`);
+  await page.getByRole("button", { name: "Disable 1 key" }).click();
+  await expect(page.getByRole("link", { name: "Download CSV" })).toBeVisible();
+  await examine(page);
+});
+
 demoTest("what is not there, and what one may not do", async ({ page, open, otherPage, signIn, signedIn, server, expectFailures }) => {
   expectFailures("404 GET /northwind-labs/nothing", "403 GET /northwind-labs/settings");
   await signedIn();

@@ -1,4 +1,4 @@
-//! Create, edit, disable, enable, revoke, look up.
+//! Create, edit, extend, disable, enable, revoke, look up.
 
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::KeyId;
@@ -7,7 +7,7 @@ use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::person::PersonName;
 use keydesk_core::domain::team::Team;
-use keydesk_core::forms::key::{CreateForm, EditForm, KeyRef, RevokeForm, SearchForm};
+use keydesk_core::forms::key::{CreateForm, EditForm, ExtendKeyForm, KeyRef, RevokeForm, SearchForm};
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::find::find_names;
 use keydesk_core::ops::keys::{self, Found, IssuedKey};
@@ -59,6 +59,16 @@ pub async fn edit_key(form: EditForm) -> Result<(), AppError> {
                 Err(edit_conflict(*conflict, |merged| form.merged(&merged, &models)))
             }
         }
+    })
+    .await
+}
+
+#[server(endpoint = "keys/extend")]
+pub async fn extend_key(form: ExtendKeyForm) -> Result<(), AppError> {
+    act(async {
+        let (id, name) = keys::extend(&desk()?, &caller()?, &form.parse()?).await?;
+        tell(Tone::Good, format!("Key {name} extended. Requests with it are allowed again."))?;
+        Ok(LocalPath::key(&form.org, &id))
     })
     .await
 }
@@ -168,11 +178,12 @@ pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
         let (desk, caller) = (desk()?, caller()?);
         let text = unmask(form.q.as_str());
         if looks_like_secret(text) || KeyId::parse(text).is_some() {
-            let key = |words: &str, id| vec![Hit::new("keys", words, LocalPath::key(&form.org, &id))];
+            let hit = |words: &str, path| vec![Hit::new("keys", words, path)];
             return Ok(match keys::search(&desk, &caller, &form.org, &form.q).await? {
-                Found::Key(id) if looks_like_secret(text) => key("The key with this secret", id),
-                Found::Key(id) => key("The key with this id", id),
-                Found::RetiredSecretOf(id) => key("The key that had this secret", id),
+                Found::Key(id) => hit("The key with this id", LocalPath::key(&form.org, &id)),
+                Found::Secret(id, secret) => {
+                    hit("The key with this secret", LocalPath::secret(&form.org, &id, &secret))
+                }
                 Found::NoSuchSecret(_) | Found::Text(_) => vec![],
             });
         }

@@ -2,6 +2,7 @@
 //! ends with `answer`. They are reached only through the server's same-origin layer.
 
 pub mod account;
+pub mod bulk;
 pub mod invitations;
 pub mod keys;
 pub mod leaks;

@@ -9,6 +9,7 @@ use super::keys::show_once;
 use super::tell;
 use crate::ask::{act, caller, desk};
 use crate::error::AppError;
+use crate::lot::Lot;
 use crate::path::LocalPath;
 use crate::sealed::Tone;
 
@@ -19,7 +20,11 @@ pub async fn rotate_key(form: RotateForm) -> Result<(), AppError> {
         let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
         let key = (form.org.as_str(), form.id.as_str());
         let issued = keys::rotate(&desk, &caller, key, &form.from, form.grace.parse()?).await?;
-        Ok(show_once(&form.org, &issued, desk.now()))
+        let page = show_once(&form.org, &issued, desk.now());
+        Ok(match Lot::of_form(&form) {
+            Some(lot) => page.with_query(&lot.query()),
+            None => page,
+        })
     })
     .await
 }

@@ -16,6 +16,8 @@ mod palette;
 mod shortcuts;
 #[cfg(feature = "hydrate")]
 mod summary;
+#[cfg(feature = "hydrate")]
+mod ticks;
 
 use leptos::prelude::*;
 
@@ -29,6 +31,7 @@ pub fn Enhancements() -> impl IntoView {
         palette::listen();
         shortcuts::listen();
         summary::listen();
+        ticks::listen();
         page::prepare();
     }
 }

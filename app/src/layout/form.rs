@@ -64,7 +64,11 @@ pub fn save_or_cancel(save: &'static str, cancel: impl Into<String>) -> impl Int
 }
 
 /// The buttons below a question; `class` is the look of the one that acts.
-pub fn cancel_or_act(cancel: impl Into<String>, class: &'static str, act: &'static str) -> impl IntoView {
+pub fn cancel_or_act(
+    cancel: impl Into<String>,
+    class: &'static str,
+    act: impl IntoView + 'static,
+) -> impl IntoView {
     view! {
         <div class="actions end">
             <a class="btn quiet" href=cancel.into()>"Cancel"</a>

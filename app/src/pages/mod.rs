@@ -24,7 +24,7 @@ use crate::ask::{caller, desk, here, param, parts, request};
 use crate::error::AppError;
 use crate::layout::{Width, framed, notice_line, solo, title};
 use crate::path::LocalPath;
-use crate::returned::{field_errors, returned, typed};
+use crate::returned::{answered, field_errors, returned, typed};
 
 /// Draws the page, or the error in its place.
 fn page(work: impl Future<Output = Result<AnyView, AppError>> + Send + 'static) -> impl IntoView {

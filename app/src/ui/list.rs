@@ -126,17 +126,24 @@ pub struct Column {
     sort: Option<(String, bool)>,
     current: bool,
     unseen: bool,
+    /// The name of a tick box for all rows.
+    ticks: Option<&'static str>,
 }
 
 impl Column {
     /// A column that does not sort.
     pub fn new(label: &'static str) -> Self {
-        Self { label, class: "", sort: None, current: false, unseen: false }
+        Self { label, class: "", sort: None, current: false, unseen: false, ticks: None }
     }
 
     /// A column of buttons, whose label is for screen readers only.
     pub fn actions(label: &'static str) -> Self {
         Self { unseen: true, ..Self::new(label) }
+    }
+
+    /// A column of tick boxes. The one in its head, which is called `all`, needs the browser's script.
+    pub fn ticks(all: &'static str) -> Self {
+        Self { unseen: true, ticks: Some(all), ..Self::new("Select") }
     }
 
     /// A column whose head leads to the list sorted by it. `current` says that it is, `descends` which way it is now,
@@ -156,7 +163,7 @@ impl Column {
     }
 
     fn draw(self) -> AnyView {
-        let Self { label, class, sort, current, unseen } = self;
+        let Self { label, class, sort, current, unseen, ticks } = self;
         let order = match &sort {
             Some((_, descends)) if current => Some(if *descends { "descending" } else { "ascending" }),
             _ => None,
@@ -166,7 +173,11 @@ impl Column {
                 let arrow = if descends { Icon::Down } else { Icon::Up };
                 view! { <a href=href>{label} {icon(arrow)}</a> }.into_any()
             }
-            None if unseen => view! { <span class="sr">{label}</span> }.into_any(),
+            None if unseen => view! {
+                <span class="sr">{label}</span>
+                {ticks.map(|all| view! { <input type="checkbox" data-all aria-label=all autocomplete="off" /> })}
+            }
+            .into_any(),
             None => label.into_any(),
         };
         view! { <th scope="col" class=class aria-sort=order>{words}</th> }.into_any()

@@ -115,6 +115,8 @@ kinds! {
     KeyRevoked = "key.revoked";
     /// The owner of a key left, and an admin lets it run until it expires.
     KeyKept = "key.kept";
+    /// An expired key gets a later expiry and is in use again.
+    KeyExtended = "key.extended";
     /// A team was created.
     TeamCreated = "team.created";
     /// A team's fields changed.

@@ -77,7 +77,8 @@ impl Group {
             | K::KeyDisabled
             | K::KeyEnabled
             | K::KeyRevoked
-            | K::KeyKept => Group::Keys,
+            | K::KeyKept
+            | K::KeyExtended => Group::Keys,
             K::TeamCreated
             | K::TeamEdited
             | K::TeamArchived

@@ -50,6 +50,21 @@ pub struct EditKey {
     pub mine: KeyDraft,
 }
 
+/// A later expiry for a key that has expired.
+#[derive(Clone, Debug)]
+pub struct ExtendKey {
+    /// The organisation's slug.
+    pub org: String,
+    /// The key's id.
+    pub id: String,
+    /// The version that the person saw.
+    pub version: i64,
+    /// Another name where a live key has taken its own; otherwise its own.
+    pub name: String,
+    /// When it is to expire.
+    pub expiry: Expiry,
+}
+
 /// What decides whether an expiry is allowed.
 #[derive(Clone, Copy)]
 pub struct ExpiryRules<'a> {

@@ -251,7 +251,7 @@ impl Rejection {
             ),
             Rejection::Expired { last_four, since } => {
                 format!(
-                    "The key sk-…{last_four} expired {}. Ask its owner or an admin for a new key.",
+                    "The key sk-…{last_four} expired {}. Ask its owner or an admin to extend or replace it.",
                     at(since)
                 )
             }

@@ -15,7 +15,7 @@ use super::policy::KeyFacts;
 use super::scope::ModelScope;
 use super::team::Team;
 
-/// What is stored of a key's life. `Expired` and `Revoked` are final.
+/// What is stored of a key's life. `Revoked` is final, and `Expired` is after `EXTENDABLE_DAYS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// In use, unless `expires_at` has passed.
@@ -169,6 +169,9 @@ pub enum State {
     Revoked,
 }
 
+/// For how many days after it expired a key can be extended.
+pub const EXTENDABLE_DAYS: i64 = 30;
+
 const A_DAY_MS: i64 = 86_400_000;
 const A_WEEK_MS: i64 = 7 * A_DAY_MS;
 
@@ -214,6 +217,12 @@ impl Key {
         let days = self.rotate_days.or(rules.rotate_days)?;
         let due = self.secret_created_at.plus_days(days);
         (due <= now && self.is_live(now)).then_some(due)
+    }
+
+    /// Until when it can be extended: it has expired, and less than `EXTENDABLE_DAYS` ago.
+    pub fn extendable_until(&self, now: Moment) -> Option<Moment> {
+        let State::Expired { at } = self.state(now) else { return None };
+        Some(at.plus_days(EXTENDABLE_DAYS)).filter(|until| now < *until)
     }
 
     /// Used in the last day: taking it out of use will break something.

@@ -6,6 +6,8 @@ pub mod audit_filter;
 pub mod audit_words;
 pub mod base_url;
 pub mod bounds;
+pub mod bulk;
+pub mod csv;
 pub mod device;
 pub mod edit;
 pub mod expiry;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::parts::{LimitFields, ScopeForm, Take, drawn, lines, parse_models, scope_form};
 use crate::domain::addresses::AllowList;
 use crate::domain::bounds::Bounds;
-use crate::domain::expiry::{EditKey, Expiry, KeyDraft, default_days};
+use crate::domain::expiry::{EditKey, Expiry, ExtendKey, KeyDraft, default_days};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{PersonId, TeamId};
@@ -150,7 +150,7 @@ impl KeyForm {
         );
         let addresses = errors.take("addresses", AllowList::parse_lines(&self.addresses));
         let limits = self.limits.parse(&mut errors);
-        let expiry = errors.take("expiry", self.parse_expiry());
+        let expiry = errors.take("expiry", parse_expiry(&self.expiry, &self.expires_on));
         let rotate_days = match self.rotate_days.trim() {
             "" => Some(None),
             days => errors.take("rotate_days", parse_rotate_days(days)).map(Some),
@@ -192,18 +192,19 @@ impl KeyForm {
             _ => Err(errors),
         }
     }
+}
 
-    fn parse_expiry(&self) -> Result<Expiry, ParseError> {
-        match self.expiry.as_str() {
-            "keep" => Ok(Expiry::Keep),
-            "never" => Ok(Expiry::Never),
-            "date" => Day::parse(self.expires_on.trim())
-                .map(Expiry::On)
-                .ok_or_else(|| ParseError::new("Choose a day, such as 2027-01-31.")),
-            days => {
-                let number = days.parse().ok().filter(|number: &i64| number.to_string() == days);
-                number.map(Expiry::Days).ok_or_else(|| ParseError::new("Choose when the key expires."))
-            }
+/// A choice as in `KeyForm::expiry`, with the day of `KeyForm::expires_on`.
+pub(super) fn parse_expiry(choice: &str, day: &str) -> Result<Expiry, ParseError> {
+    match choice {
+        "keep" => Ok(Expiry::Keep),
+        "never" => Ok(Expiry::Never),
+        "date" => Day::parse(day.trim())
+            .map(Expiry::On)
+            .ok_or_else(|| ParseError::new("Choose a day, such as 2027-01-31.")),
+        days => {
+            let number = days.parse().ok().filter(|number: &i64| number.to_string() == days);
+            number.map(Expiry::Days).ok_or_else(|| ParseError::new("Choose when the key expires."))
         }
     }
 }
@@ -273,6 +274,38 @@ impl EditForm {
             form.expires_on.clone_from(&self.key.expires_on);
         }
         form
+    }
+}
+
+/// Gives an expired key a later expiry.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExtendKeyForm {
+    /// The organisation's slug.
+    pub org: String,
+    /// The key's id.
+    pub id: String,
+    /// The version that the form was drawn from.
+    pub version: i64,
+    /// The key's name, which may have to be another one.
+    pub name: String,
+    /// A number of days, `date` or `never`.
+    pub expiry: String,
+    /// The last day that the key works, such as 2027-01-31; read only when `expiry` is `date`.
+    pub expires_on: String,
+}
+
+impl ExtendKeyForm {
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<ExtendKey, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let name = visible_name(&self.name, "Name", MAX_NAME).and_then(refuse_secret);
+        let name = errors.take("name", name);
+        let expiry = errors.take("expiry", parse_expiry(&self.expiry, &self.expires_on));
+        let (Some(name), Some(expiry)) = (name, expiry) else { return Err(errors) };
+        let ExtendKeyForm { org, id, version, .. } = self.clone();
+        Ok(ExtendKey { org, id, version, name, expiry })
     }
 }
 

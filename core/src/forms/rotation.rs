@@ -68,6 +68,8 @@ pub struct RotateForm {
     pub from: String,
     /// When that one ends.
     pub grace: GraceField,
+    /// Ids of the keys that are rotated one after the other, with dots between them; empty for a single key.
+    pub of: String,
     /// Asked for with another person's key.
     pub reauth: Reauth,
 }

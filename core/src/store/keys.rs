@@ -6,7 +6,7 @@ use super::dialect::Dialect;
 use super::{StoreError, Tx, Via, changed, run, search, statements};
 use crate::domain::addresses::AllowList;
 use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
-use crate::domain::key::{Key, KeySpec, Status};
+use crate::domain::key::{EXTENDABLE_DAYS, Key, KeySpec, Status};
 use crate::domain::key_format::SecretHash;
 use crate::domain::limits::{Budget, BudgetUse, Limits};
 use crate::domain::moment::Moment;
@@ -41,6 +41,12 @@ statements! {
         WHERE org_id = $1 AND id = $2 AND version = $3 AND status IN ('active', 'disabled')";
     SWITCH = "UPDATE keys SET status = $4, status_at = $5, status_by = $6, version = version + 1
         WHERE org_id = $1 AND id = $2 AND status = $3";
+    /// What an expired key may still become, and nothing after `$9`. A revocation at the same time wins: it finds the key
+    /// in any state, and this one only in these.
+    EXTEND = "UPDATE keys SET status = 'active', status_at = $4, status_by = $5, expires_at = $6, name = $7, name_folded = $8,
+            version = version + 1
+        WHERE org_id = $1 AND id = $2 AND version = $3 AND expires_at > $9
+            AND (status = 'expired' OR status IN ('active', 'disabled') AND expires_at <= $4)";
     REVOKE = "UPDATE keys SET status = 'revoked', status_at = $3, status_by = $4, version = version + 1
         WHERE org_id = $1 AND id = $2 AND status <> 'revoked'";
     /// The owner stands in the condition: of two who decide at once, one changes a row.
@@ -532,6 +538,37 @@ pub async fn set_status(
     Ok(rows == 1)
 }
 
+/// Puts an expired key back in use with the name and expiry of `spec`; says whether it was still at `version`, expired
+/// and not so long ago that this is final.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or key, `ConstraintViolation(KeyName)` when a live key of the same
+/// team has the name; otherwise when the database cannot be written.
+pub async fn extend(
+    tx: &mut Tx,
+    permit: &Permit,
+    id: &KeyId,
+    version: i64,
+    spec: &KeySpec,
+    now: Moment,
+) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::EditKey], id.as_str())?;
+    let rows = changed!(
+        tx,
+        sqlx::query(EXTEND)
+            .bind(permit.org().as_str())
+            .bind(id.as_str())
+            .bind(version)
+            .bind(now.ms())
+            .bind(permit.actor().id())
+            .bind(spec.expires_at.map(Moment::ms))
+            .bind(&spec.name)
+            .bind(fold(&spec.name))
+            .bind(now.plus_days(-EXTENDABLE_DAYS).ms())
+    )?;
+    Ok(rows == 1)
+}
+
 /// Ends the key for good; says whether it was still alive, so that of two people clicking both learn what happened.
 ///
 /// # Errors
@@ -581,7 +618,7 @@ pub async fn lock(tx: &mut Tx, org: &OrgId, id: &KeyId) -> Result<(), StoreError
     Ok(())
 }
 
-/// Marks what has expired, for good: a clock that steps back later revives nothing. Returns how many.
+/// Marks what has expired: a clock that steps back later revives nothing. Returns how many.
 ///
 /// # Errors
 /// When the database cannot be written.

@@ -6,6 +6,8 @@ mod account;
 mod admission;
 mod audit;
 mod balance;
+mod bulk;
+mod extension;
 mod guarantee;
 mod invitations;
 mod isolation;

@@ -1,6 +1,6 @@
 //! Actions have one kind of response. Where a browser posts a plain form, without script, this layer turns the
 //! action's answer into what such a browser needs: a redirect to the next page, or the form's own page drawn again with
-//! the mistakes and what was typed, with its true status.
+//! the mistakes and what was typed, with its true status, or with what the action answered.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use keydesk_app::ask;
 use keydesk_app::error::AppError;
 use keydesk_app::path::LocalPath;
-use keydesk_app::sealed::{Flash, Returned, Tone};
+use keydesk_app::sealed::{Answered, Flash, Returned, Tone};
 use keydesk_core::ops::access::Caller;
 use tower::ServiceExt;
 
@@ -92,6 +92,8 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
             *response.body_mut() = Body::empty();
             response.headers_mut().remove(header::CONTENT_TYPE);
             response.headers_mut().remove(header::CONTENT_LENGTH);
+        } else if wants_page && is_json(response.headers()) {
+            return answered(&pages, form_page, response).await;
         }
         return response;
     }
@@ -186,6 +188,25 @@ async fn page(
     // A form whose page is gone meanwhile says so itself.
     if drawn.status().is_success() {
         *drawn.status_mut() = status;
+    }
+    drawn
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+}
+
+/// An action that leads nowhere and answers with data: its form's page is drawn with them.
+async fn answered(pages: &Router, form_page: Option<Request>, response: Response) -> Response {
+    let Some(mut request) = form_page else { return response };
+    let (answered, body) = response.into_parts();
+    let bytes = to_bytes(body, 16 * MAX_BODY).await.unwrap_or_default();
+    request.extensions_mut().insert(Answered(String::from_utf8_lossy(&bytes).into_owned()));
+    let Ok(mut drawn) = pages.clone().oneshot(request).await;
+    for name in [header::SET_COOKIE, HeaderName::from_static("clear-site-data")] {
+        for value in answered.headers.get_all(&name) {
+            drawn.headers_mut().append(name.clone(), value.clone());
+        }
     }
     drawn
 }

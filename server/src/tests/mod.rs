@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod bad_input;
 mod balance;
+mod bulk;
 mod canary;
 mod failure;
 mod gateway;

@@ -62,6 +62,8 @@ GET  /{org}/settings/balance          303   200   200   403   403   403   403   
 GET  /{org}/audit                     303   200   200   403   403   403   403   403   404   404
 GET  /{org}/keys                      303   200   200   200   200   200   200   200   404   404
 GET  /{org}/keys/new                  303   200   200   200   200   403   403   403   404   404
+GET  /{org}/keys/bulk                 303   200   200   200   200   200   200   403   404   404
+     ?act=revoke&key=<key>
 GET  /{org}/keys/{id}                 303   200   200   200   404   200   404   200   404   404
      id=<key>
 GET  /{org}/keys/{id}/issued          303   200   200   200   404   200   404   200   404   404
@@ -76,6 +78,8 @@ GET  /{org}/keys/{id}/secrets/{secret}   303   200   200   200   404   200   404
      id=<key> & secret=<secret>
 GET  /{org}/keys/{id}/rotate          303   200   200   200   404   200   404   403   404   404
      id=<key>
+GET  /{org}/keys/{id}/extend          303   200   200   200   404   403   404   403   404   404
+     id=<expired key>
 GET  /invite/{token}                  404   404   404   404   404   404   404   404   404   404
      token=0123456789abcdef
 GET  /{org}/members                   303   200   200   200   200   403   403   200   404   404
@@ -115,6 +119,11 @@ POST keys/enable                      401   200   200   200   404   403   404   
      org=<org> & id=<disabled key>
 POST keys/revoke                      401   200   200   200   404   200   404   403   404   404
      org=<org> & id=<key> & name=<key name>
+POST keys/extend                      401   200   200   200   404   403   404   403   404   404
+     org=<org> & id=<expired key> & version=1 & name=<key name> & expiry=30
+POST keys/bulk                        401   200   200   200   200   200   200   403   404   404
+     # A key that is not theirs is a row of the answer, which says so.
+     org=<org> & act=revoke & keys[]=<key>
 POST keys/rotate                      401   200   200   200   404   200   404   403   404   404
      org=<org> & id=<key> & from=<secret> & grace.mode=24
 POST keys/end-secret                  401   200   200   200   404   200   404   403   404   404
@@ -272,6 +281,7 @@ impl Given {
             ("team", cast.team.id.to_string()),
             ("key", key.id.to_string()),
             ("disabled key", key.id.to_string()),
+            ("expired key", key.id.to_string()),
             ("key name", key.name.clone()),
             ("secret", "sec_00000000000000000000000000000000".to_owned()),
             ("previous secret", "sec_00000000000000000000000000000000".to_owned()),
@@ -352,7 +362,7 @@ impl Given {
     /// The address of this page.
     pub fn address(&self, row: &Row) -> String {
         if let Some(query) = row.sent.strip_prefix('?') {
-            return format!("{}?{query}", row.path);
+            return format!("{}?{}", row.path.replace("{org}", self.get("org")), self.fill(query));
         }
         let mut path = row.path.replace("{org}", self.get("org"));
         for part in row.sent.split(" & ").filter(|part| !part.is_empty()) {
@@ -388,6 +398,10 @@ pub async fn probe(app: &TestApp, cast: &Cast, row: &Row, n: usize, reset: &str)
     }
     if uses("disabled key") {
         app.execute(&format!("UPDATE keys SET status = 'disabled' WHERE id = '{}'", key.id)).await;
+    }
+    if uses("expired key") {
+        let set = "UPDATE keys SET status = 'expired', expires_at = created_at";
+        app.execute(&format!("{set} WHERE id = '{}'", key.id)).await;
     }
     if uses("secret") {
         given.set("secret", app.secret_of(&key.id).await);

@@ -92,7 +92,9 @@ fn sign(kind: EventKind) -> Icon {
         | K::InvitationWithdrawn => Icon::Ban,
         K::KeyDisabled | K::MemberDisabled => Icon::Pause,
         K::KeyRotated | K::SecretExtended | K::RotationUndone => Icon::Rotate,
-        K::OrgResumed | K::KeyEnabled | K::KeyKept | K::TeamRestored | K::MemberEnabled => Icon::Play,
+        K::OrgResumed | K::KeyEnabled | K::KeyKept | K::KeyExtended | K::TeamRestored | K::MemberEnabled => {
+            Icon::Play
+        }
         K::OrgEdited
         | K::ProviderEdited
         | K::ModelEdited

@@ -2,8 +2,9 @@
 
 use keydesk_core::domain::expiry::expiry_days;
 use keydesk_core::domain::key::Key;
-use keydesk_core::domain::moment::Day;
+use keydesk_core::domain::moment::{Day, Moment};
 use keydesk_core::domain::numbers::days_words;
+use keydesk_core::domain::org::Org;
 use keydesk_core::forms::key::{CreateForm, EditForm, KeyForm};
 use keydesk_core::forms::parts::LimitField;
 use keydesk_core::ops::keys::{self, FormView, TeamBounds};
@@ -196,7 +197,7 @@ fn fields(
         </fieldset>
         <fieldset class="group">
             <legend>"Expiration"</legend>
-            <p class="help">"Once expired, a key can't be used again."</p>
+            <p class="help">"An expired key stops working. It can be extended for 30 days after that."</p>
             {expiry(view, form, field_errors)}
             {rotation(view, form, field_errors)}
         </fieldset>
@@ -298,73 +299,111 @@ fn rotation(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyV
 }
 
 fn expiry(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView {
-    let zone = &view.context.org.zone;
-    // `words` go on with "It" in the summary; those of a date end with the date.
-    let choice = |value: String, label: String, words: String| {
-        let checked = form.expiry == value;
-        let date = value == "date";
-        view! {
-            <label>
-                <input
-                    type="radio"
-                    name="form[key][expiry]"
-                    value=value
-                    data-reveals=date
-                    data-words=words
-                    data-words-from=date.then_some("expires_on")
-                    checked=checked
-                />
-                {label}
-            </label>
-        }
+    let present = view.key.as_ref().map(|key| key.expires_at);
+    let field = ExpiryField {
+        name: "form[key][expiry]",
+        date_name: "form[key][expires_on]",
+        keep: present.flatten(),
+        days: true,
+        // A key that never expires may stay so, also where new keys have to expire.
+        never: present == Some(None),
     };
-    let present = view.key.as_ref().and_then(|key| key.expires_at);
-    let keep = present.map(|at| choice("keep".into(), "Keep".into(), format!("expires {}", at.exact(zone))));
-    let (rules, defaults) = (&view.context.org.rules, &view.context.org.defaults);
-    let offered = expiry_days(rules, defaults).into_iter().map(|days| {
-        let label = days_words(days);
-        let words = format!("expires after {label}");
-        choice(days.to_string(), label, words)
-    });
-    // A key that never expires may stay so, also where new keys have to expire.
-    let never = rules.max_key_days.is_none() || view.key.is_some() && present.is_none();
-    let last = rules.max_key_days.map(|max| Day::of(view.now.plus_days(max), zone).to_string());
-    let max = rules.max_key_days.map(|max| {
-        help("max_expiry", format!("Keys in this organisation can't last longer than {}.", days_words(max)))
-    });
-    let stands = present.map(|at| help("expiry", format!("Keep: expires {}.", at.exact(zone))));
-    let first = Day::of(view.now, zone);
-    let wrong = field_errors.of("expiry");
-    view! {
-        <div class="reveals" data-field="expiry">
-            <div class="segmented" role="radiogroup" aria-label="Expires">
-                {keep}
-                {offered.collect_view()}
-                {choice("date".into(), "On a date".into(), "expires on".into())}
-                {never.then(|| choice("never".into(), "Never".into(), "never expires".into()))}
-            </div>
-            {stands}
-            {max}
-            <div class="reveal">
-                <div class="field">
-                    <label class="label" for="expires_on">"Date"</label>
-                    <span class="affix">
-                        <input
-                            class="input"
-                            type="date"
-                            id="expires_on"
-                            name="form[key][expires_on]"
-                            value=form.expires_on.clone()
-                            min=first.to_string()
-                            max=last
-                            aria-describedby="expires_on-help"
-                        />
-                    </span>
-                    {help("expires_on", format!("The key works until the end of this day, {}.", zone.name()))}
+    field.draw((&view.context.org, view.now), (&form.expiry, &form.expires_on), field_errors)
+}
+
+/// When a key expires.
+pub(super) struct ExpiryField {
+    /// The name that the choice is sent under.
+    pub name: &'static str,
+    /// The name that its day is sent under.
+    pub date_name: &'static str,
+    /// An expiry that may stay as it is.
+    pub keep: Option<Moment>,
+    /// Offers numbers of days from now.
+    pub days: bool,
+    /// Offers "Never" also where the organisation does not allow it to new keys.
+    pub never: bool,
+}
+
+impl ExpiryField {
+    /// `chosen` and `day` as they were sent.
+    pub(super) fn draw(
+        &self,
+        (org, now): (&Org, Moment),
+        (chosen, day): (&str, &str),
+        field_errors: &FieldErrors,
+    ) -> AnyView {
+        let zone = &org.zone;
+        // `words` go on with "It" in the summary; those of a date end with the date.
+        let choice = |value: String, label: String, words: String| {
+            let checked = chosen == value;
+            let date = value == "date";
+            view! {
+                <label>
+                    <input
+                        type="radio"
+                        name=self.name
+                        value=value
+                        data-reveals=date
+                        data-words=words
+                        data-words-from=date.then_some("expires_on")
+                        checked=checked
+                    />
+                    {label}
+                </label>
+            }
+        };
+        let keep =
+            self.keep.map(|at| choice("keep".into(), "Keep".into(), format!("expires {}", at.exact(zone))));
+        let rules = &org.rules;
+        let offered = if self.days { expiry_days(rules, &org.defaults) } else { vec![] };
+        let offered = offered.into_iter().map(|days| {
+            let label = days_words(days);
+            let words = format!("expires after {label}");
+            choice(days.to_string(), label, words)
+        });
+        let never = rules.max_key_days.is_none() || self.never;
+        let last = rules.max_key_days.map(|max| Day::of(now.plus_days(max), zone).to_string());
+        let max = rules.max_key_days.map(|max| {
+            help(
+                "max_expiry",
+                format!("Keys in this organisation can't last longer than {}.", days_words(max)),
+            )
+        });
+        let stands = self.keep.map(|at| help("expiry", format!("Keep: expires {}.", at.exact(zone))));
+        let first = Day::of(now, zone);
+        let wrong = field_errors.of("expiry");
+        view! {
+            <div class="reveals" data-field="expiry">
+                <div class="segmented" role="radiogroup" aria-label="Expires">
+                    {keep}
+                    {offered.collect_view()}
+                    {choice("date".into(), "On a date".into(), "expires on".into())}
+                    {never.then(|| choice("never".into(), "Never".into(), "never expires".into()))}
                 </div>
+                {stands}
+                {max}
+                <div class="reveal">
+                    <div class="field">
+                        <label class="label" for="expires_on">"Date"</label>
+                        <span class="affix">
+                            <input
+                                class="input"
+                                type="date"
+                                id="expires_on"
+                                name=self.date_name
+                                value=day.to_owned()
+                                min=first.to_string()
+                                max=last
+                                aria-describedby="expires_on-help"
+                            />
+                        </span>
+                        {help("expires_on", format!("The key works until the end of this day, {}.", zone.name()))}
+                    </div>
+                </div>
+                {field_error("expiry", wrong)}
             </div>
-            {field_error("expiry", wrong)}
-        </div>
+        }
+        .into_any()
     }
-    .into_any()
 }

@@ -11,6 +11,7 @@ use leptos_axum::ResponseOptions;
 
 use crate::ask::{caller, desk, gateway_url, param};
 use crate::layout::{Page, Width};
+use crate::lot::Lot;
 use crate::pages::page;
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, Issued};
@@ -35,6 +36,15 @@ pub fn IssuedPage() -> impl IntoView {
         let rotating =
             view.secrets.previous.is_some() && view.context.may(Action::RotateKey, On::Key(key.facts()));
         let next = if rotating { LocalPath::rotate(&org.slug, key.id.as_str()) } else { key_page.clone() };
+        let lot = Lot::of_address();
+        let place = lot.as_ref().map(|lot| lot.place(&key.id)).unwrap_or_default();
+        let next_key = lot.and_then(|lot| lot.next(&org.slug, &key.id));
+        let (stored, again) = match (&next_key, rotating) {
+            (Some(_), _) => ("I have stored it: next key", "Next key"),
+            (None, true) => ("I have stored it", "Go to the rotation"),
+            (None, false) => ("I have stored it", "Go to the key"),
+        };
+        let next = next_key.unwrap_or(next);
         let (heading, body) = match secret {
             Some(secret) => {
                 let models = keys::first_models(&desk, key).await?;
@@ -48,7 +58,8 @@ pub fn IssuedPage() -> impl IntoView {
                             {tabs(snippets(&gateway_url(), &secret, &models))}
                         </section>
                         <div class="actions">
-                            <a class="btn" href=next>"I have stored it"</a>
+                            <a class="btn" href=next>{stored}</a>
+                            <span class="muted">{place}</span>
                         </div>
                     </div>
                 };
@@ -71,7 +82,7 @@ pub fn IssuedPage() -> impl IntoView {
                             "The secret was shown once, when it was made, and is not stored. If you did not copy it, rotate the key."
                         </p>
                         <div class="actions">
-                            <a class="btn" href=next>{if rotating { "Go to the rotation" } else { "Go to the key" }}</a>
+                            <a class="btn" href=next>{again}</a>
                         </div>
                     </div>
                 };

@@ -1,5 +1,6 @@
 //! The list of keys.
 
+use keydesk_core::domain::bulk::BulkAct;
 use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::key_filter::{KeyFilter, SecretAge, Sort, StateFilter};
@@ -234,7 +235,9 @@ fn table(view: &KeysView, filter: &KeyFilter) -> AnyView {
         }
     };
     let secrets = shows_secrets(filter);
-    let columns = vec![
+    let acts = keys::offered(&view.context);
+    let ticks = (!acts.is_empty()).then(|| Column::ticks("Select all keys on this page"));
+    let columns = ticks.into_iter().chain([
         head(Sort::Name, "Name"),
         Column::new("Key"),
         Column::new("Owner, team"),
@@ -244,15 +247,17 @@ fn table(view: &KeysView, filter: &KeyFilter) -> AnyView {
         if secrets { head(Sort::Rotated, "Secret since") } else { Column::new("Limits") }.class("drop-1"),
         head(Sort::LastUsed, "Last used").class("drop-3"),
         head(Sort::Expires, "Expires").class("drop-2"),
-    ];
+    ]);
     let caption = format!(
         "Keys, sorted by {}, {}",
         filter.sort.as_str(),
         if filter.descending { "descending" } else { "ascending" }
     );
-    let rows = view.page.rows.iter().map(|key| row(key, view, secrets)).collect_view();
+    let may_tick = !acts.is_empty();
+    let rows = view.page.rows.iter().map(|key| row(key, view, secrets, may_tick)).collect_view();
     view! {
-        {list::table(false, caption, columns, rows)}
+        {list::table(false, caption, columns.collect(), rows)}
+        {may_tick.then(|| selection(&org.slug, acts, address(&org.slug, filter).query()))}
         {list::pages(&view.page, &address(&org.slug, filter), Some((view.count, view.capped)))}
     }
     .into_any()
@@ -263,7 +268,32 @@ fn shows_secrets(filter: &KeyFilter) -> bool {
     filter.state == StateFilter::RotationDue || filter.older.is_some() || filter.sort == Sort::Rotated
 }
 
-fn row(key: &Key, view: &KeysView, secrets: bool) -> impl IntoView + use<> {
+/// What to do with the ticked keys, which belong to this form.
+fn selection(slug: &str, acts: Vec<BulkAct>, back: String) -> AnyView {
+    let label = |act| match act {
+        BulkAct::Rotate => "Rotate",
+        BulkAct::Disable => "Disable",
+        BulkAct::Enable => "Enable",
+        BulkAct::Move => "Move to a team",
+        BulkAct::Expire => "Set expiration",
+        BulkAct::Revoke => "Revoke",
+    };
+    let options = acts.into_iter().map(|act| view! { <option value=act.as_str()>{label(act)}</option> });
+    view! {
+        <form class="toolbar selection" id="selection" method="get" action=LocalPath::bulk(slug)>
+            <input type="hidden" name="back" value=back />
+            <span class="pick">
+                <select class="input" name="act" aria-label="Action for the selected keys">
+                    {options.collect_view()}
+                </select>
+                <button class="btn">"Continue"</button>
+            </span>
+        </form>
+    }
+    .into_any()
+}
+
+fn row(key: &Key, view: &KeysView, secrets: bool, may_tick: bool) -> impl IntoView + use<> {
     let (org, now) = (&view.context.org, view.now);
     let (slug, zone) = (&org.slug, &org.zone);
     let due = key.rotation_due(&org.rules, now).map(|at| {
@@ -289,8 +319,17 @@ fn row(key: &Key, view: &KeysView, secrets: bool) -> impl IntoView + use<> {
         Some(at) => when::date(at, zone).into_any(),
         None => view! { <span class="muted">"Never"</span> }.into_any(),
     };
+    let tick = may_tick.then(|| {
+        let label = format!("Select {}", key.name);
+        view! {
+            <td data-label="Select" class="tick">
+                <input type="checkbox" name="key" value=key.id.to_string() form="selection" aria-label=label />
+            </td>
+        }
+    });
     view! {
         <tr>
+            {tick}
             <th scope="row">
                 <a class="row-link" href=LocalPath::key(slug, &key.id).as_str().to_owned() title=key.name.clone()>
                     {key.name.clone()}

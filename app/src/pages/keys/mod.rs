@@ -1,6 +1,9 @@
-//! Keys: the list, the forms, the page that shows a secret once, one key, its rotation, the questions before it is disabled or revoked.
+//! Keys: the list, an act on several, the forms, the page that shows a secret once, one key, its rotation, the questions
+//! before it is disabled, extended or revoked.
 
+mod bulk;
 mod disable;
+mod extend;
 mod form;
 mod issued;
 mod list;
@@ -9,7 +12,9 @@ mod rotate;
 mod secret;
 mod show;
 
+pub use bulk::BulkPage;
 pub use disable::DisableKeyPage;
+pub use extend::ExtendKeyPage;
 pub use form::{EditKeyPage, NewKeyPage};
 pub use issued::IssuedPage;
 pub use list::KeysPage;

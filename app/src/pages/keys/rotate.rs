@@ -12,6 +12,7 @@ use leptos::prelude::*;
 use crate::ask::{caller, desk, param};
 use crate::layout::reauth::reauth_fields_as;
 use crate::layout::{Page, Width, cancel_or_act, post_form};
+use crate::lot::Lot;
 use crate::pages::{field_errors, page, typed};
 use crate::path::LocalPath;
 use crate::sealed::Tone;
@@ -30,6 +31,22 @@ pub fn RotateKeyPage() -> impl IntoView {
         let (title, body) = match &view.secrets.previous {
             None => (format!("Rotate {}", key.name), question(&view, &caller)),
             Some(previous) => (format!("Rotation of {}", key.name), progress(&view, previous, &caller)),
+        };
+        let lot = lot_of_page();
+        let title = match lot.as_ref().map(|lot| lot.place(&key.id)).filter(|place| !place.is_empty()) {
+            Some(place) => format!("{place}: {title}"),
+            None => title,
+        };
+        let next = lot.and_then(|lot| lot.next(&org.slug, &key.id)).map(|next| {
+            view! {
+                <p class="actions end">
+                    <a href=next>"Skip to the next key"</a>
+                </p>
+            }
+        });
+        let body = view! {
+            {body}
+            {next}
         };
         let width = if view.secrets.previous.is_some() { Width::Mid } else { Width::Narrow };
         Ok(Page::new(title, width)
@@ -55,7 +72,11 @@ fn reauth(view: &RotationView, caller: &Caller, ids: (&'static str, &'static str
 
 fn question(view: &RotationView, caller: &Caller) -> AnyView {
     let field_errors = field_errors();
-    let sent: RotateForm = typed().unwrap_or_default();
+    let lot = lot_of_page();
+    let sent: RotateForm = typed().unwrap_or_else(|| RotateForm {
+        grace: lot.as_ref().map(|lot| lot.grace.clone()).unwrap_or_default(),
+        ..RotateForm::default()
+    });
     let key_page = LocalPath::key(&view.context.org.slug, &view.key.id);
     let secrets = &view.secrets;
     let legend = format!("The current secret {} ends", secrets.current.hint());
@@ -64,15 +85,22 @@ fn question(view: &RotationView, caller: &Caller) -> AnyView {
         {reauth(view, caller, ("reauth", "reauth_code"))}
         {cancel_or_act(key_page, "btn primary", "Rotate key")}
     };
+    let mut hidden = hidden(view, "from", &secrets.current);
+    hidden.extend(lot.map(|lot| ("of", lot.ids())));
     view! {
         <div class="stack roomy">
             <p>
                 "The key gets a new secret, which is shown once. Its ID, limits, budgets, spend and history stay as they are."
             </p>
-            {post_form("/api/keys/rotate", hidden(view, "from", &secrets.current), inside)}
+            {post_form("/api/keys/rotate", hidden, inside)}
         </div>
     }
     .into_any()
+}
+
+/// The keys that are rotated one after the other, this one among them.
+fn lot_of_page() -> Option<Lot> {
+    typed::<RotateForm>().as_ref().and_then(Lot::of_form).or_else(Lot::of_address)
 }
 
 /// When the previous secret ends. `before` is asked before the rotation, when all choices are open.

@@ -137,6 +137,14 @@ fn actions(view: &KeyView) -> AnyView {
             </a>
         }
     });
+    let extend = (key.extendable_until(view.now).is_some() && may(Action::EditKey)).then(|| {
+        view! {
+            <a class="btn" href=LocalPath::extend(org, &key.id)>
+                {icon(Icon::Play)}
+                "Extend"
+            </a>
+        }
+    });
     let rotate = (live && may(Action::RotateKey)).then(|| {
         let words = if view.secrets.previous.is_some() { "Rotation" } else { "Rotate" };
         view! {
@@ -169,7 +177,7 @@ fn actions(view: &KeyView) -> AnyView {
             </a>
         }
     });
-    view! { <div class="actions">{edit} {rotate} {disable} {enable} {revoke}</div> }.into_any()
+    view! { <div class="actions">{edit} {extend} {rotate} {disable} {enable} {revoke}</div> }.into_any()
 }
 
 fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl IntoView + use<> {

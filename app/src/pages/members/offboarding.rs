@@ -94,7 +94,10 @@ fn form(view: &OffboardingView, sent: &OffboardForm, field_errors: &FieldErrors,
                         <caption class="sr">"Live keys to decide about"</caption>
                         <thead>
                             <tr>
-                                <th scope="col">"Select"</th>
+                                <th scope="col">
+                                    "Select" " "
+                                    <input type="checkbox" data-all aria-label="Select all keys" autocomplete="off" />
+                                </th>
                                 <th scope="col">"Key"</th>
                                 <th scope="col">"Team"</th>
                                 <th scope="col">"State"</th>

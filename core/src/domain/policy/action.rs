@@ -11,7 +11,7 @@ pub enum Action {
     SeeKey,
     /// Create a key, in a team or without one.
     CreateKey,
-    /// Change a key's fields, its team or its owner.
+    /// Change a key's fields, its team or its owner; extend it after it expired.
     EditKey,
     /// Take a key out of use until it is enabled again.
     DisableKey,
@@ -132,7 +132,7 @@ impl Action {
         use EventKind as E;
         match self {
             Action::CreateKey => &[E::KeyCreated],
-            Action::EditKey => &[E::KeyEdited, E::KeyKept],
+            Action::EditKey => &[E::KeyEdited, E::KeyKept, E::KeyExtended],
             Action::DisableKey => &[E::KeyDisabled],
             Action::EnableKey => &[E::KeyEnabled],
             Action::RotateKey => &[E::KeyRotated, E::SecretEnded, E::SecretExtended, E::RotationUndone],

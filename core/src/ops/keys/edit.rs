@@ -1,7 +1,7 @@
 //! Changing what people decide about a key. Only what a person changed is written, and only if no one changed it first.
 
 use super::super::OpError;
-use super::super::access::{Caller, open_org};
+use super::super::access::{Caller, OrgContext, open_org};
 use super::super::edit::{Outcome, conflict, last_editor, lost_race};
 use super::create::{FormView, expiry_rules, name_taken};
 use super::place::{self, may_go_without_team, owners_to_choose, teams_to_choose};
@@ -11,10 +11,11 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::edit::Editable;
 use crate::domain::expiry::{EditKey, Expiry};
 use crate::domain::ids::KeyId;
-use crate::domain::key::{KeySpec, Names};
+use crate::domain::key::{Key, KeySpec, Names};
+use crate::domain::moment::Moment;
 use crate::domain::person::PersonName;
-use crate::domain::policy::{Action, On};
-use crate::store::{keys, members, models, teams};
+use crate::domain::policy::{Action, On, Permit};
+use crate::store::{Tx, keys, members, models, teams};
 
 /// What the edit form is drawn from.
 ///
@@ -58,16 +59,7 @@ pub async fn edit(desk: &Desk, caller: &Caller, edit: &EditKey) -> Result<Outcom
         spec.owner.clone_from(&current.owner);
     }
 
-    let mut teams = teams::in_use(&mut tx, &org.id).await?;
-    // Its own team is named also when it is archived.
-    teams.extend(key.team.clone().filter(|_| key.team_archived));
-    let mut people = vec![key.owner.clone()];
-    if let Some(owner) = spec.owner.clone().filter(|owner| *owner != key.owner.id)
-        && let Some(member) = members::find(&mut tx, &org.id, &owner).await?
-    {
-        people.push(PersonName { id: owner, name: member.name });
-    }
-    let (names, zone) = (Names { teams, people }, &org.zone);
+    let (names, zone) = (names(&mut tx, &context, &key, &spec).await?, &org.zone);
     if edit.version != key.version {
         let start = last_editor(&mut tx, caller, (&org.id, key.id.as_str()), "this key").await?;
         let mut conflict = conflict(&start, (&base, &mine, &current), &names, zone);
@@ -82,15 +74,48 @@ pub async fn edit(desk: &Desk, caller: &Caller, edit: &EditKey) -> Result<Outcom
     if spec == current {
         return Ok(Outcome::Unchanged(key.id));
     }
-    place::check(&mut tx, &context, &spec, Some(&current), now).await?;
-    let saved = keys::update(&mut tx, &permit, &key.id, key.version, &spec)
+    let event = write(&mut tx, &context, &permit, (&key, &current), &spec, &names, now).await?;
+    tx.save(&permit, event, now).await?;
+    Ok(Outcome::Saved(key.id))
+}
+
+/// The names of the teams and people that the key and `spec` have.
+pub(super) async fn names(
+    tx: &mut Tx,
+    context: &OrgContext,
+    key: &Key,
+    spec: &KeySpec,
+) -> Result<Names, OpError> {
+    let org = &context.org.id;
+    let mut teams = teams::in_use(tx, org).await?;
+    // Its own team is named also when it is archived.
+    teams.extend(key.team.clone().filter(|_| key.team_archived));
+    let mut people = vec![key.owner.clone()];
+    if let Some(owner) = spec.owner.clone().filter(|owner| *owner != key.owner.id)
+        && let Some(member) = members::find(tx, org, &owner).await?
+    {
+        people.push(PersonName { id: owner, name: member.name });
+    }
+    Ok(Names { teams, people })
+}
+
+/// Makes a live key, as it stands, what `spec` says, and answers the event to save.
+pub(super) async fn write(
+    tx: &mut Tx,
+    context: &OrgContext,
+    permit: &Permit,
+    (key, current): (&Key, &KeySpec),
+    spec: &KeySpec,
+    names: &Names,
+    now: Moment,
+) -> Result<Event, OpError> {
+    place::check(tx, context, spec, Some(current), now).await?;
+    let saved = keys::update(tx, permit, &key.id, key.version, spec)
         .await
-        .map_err(|error| name_taken(error, &spec))?;
+        .map_err(|error| name_taken(error, spec))?;
     if !saved {
         return Err(lost_race("this key"));
     }
-    let changes = spec.changes_since(&current, &names);
-    let event = Event::new(EventKind::KeyEdited, key.id.as_str(), &spec.name).with(changes);
-    tx.save(&permit, event, now).await?;
-    Ok(Outcome::Saved(key.id))
+    let changes = spec.changes_since(current, names);
+    Ok(Event::new(EventKind::KeyEdited, key.id.as_str(), &spec.name).with(changes))
 }

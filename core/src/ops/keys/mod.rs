@@ -1,7 +1,9 @@
-//! Keys: listed, looked up, created, edited, switched off and on, revoked.
+//! Keys: listed, looked up, created, edited, extended, switched off and on, revoked, one by one and several at once.
 
+mod bulk;
 mod create;
 mod edit;
+mod extend;
 mod first;
 mod leaked;
 mod list;
@@ -11,8 +13,10 @@ mod rotate_itself;
 mod show;
 mod status;
 
+pub use bulk::{BulkRow, BulkView, apply, offered, preview};
 pub use create::{FormView, IssuedKey, blank, create, issue, settings_of};
 pub use edit::{edit, edit_form};
+pub use extend::{ExtendView, extend, extend_form};
 pub use first::{FirstModels, first_models};
 pub use leaked::{HandledLeak, SecretView, report_leak, secret};
 pub(super) use leaked::{people, works};
@@ -43,16 +47,19 @@ async fn find_seen(via: &mut impl Via, context: &OrgContext, id: &str, now: Mome
     Ok(key)
 }
 
-/// What is revoked or expired is final.
+/// Neither revoked nor expired.
 fn must_live(key: &Key, now: Moment) -> Result<(), OpError> {
     match key.state(now) {
         State::Revoked => {
             Err(OpError::Conflict(format!("The key {} is revoked, which can't be undone.", key.name)))
         }
-        State::Expired { .. } => Err(OpError::Conflict(format!(
-            "The key {} has expired. Create a new key to replace it.",
-            key.name
-        ))),
+        State::Expired { .. } => {
+            let advice = match key.extendable_until(now) {
+                Some(_) => "Extend it first, or create a new key.",
+                None => "Create a new key to replace it.",
+            };
+            Err(OpError::Conflict(format!("The key {} has expired. {advice}", key.name)))
+        }
         State::Active
         | State::ExpiresSoon { .. }
         | State::OverBudget { .. }

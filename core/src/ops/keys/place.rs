@@ -175,20 +175,31 @@ async fn check_owner(
             ));
         }
     }
-    let max = context.org.rules.max_keys_per_member.filter(|_| member.role == OrgRole::Member);
-    if let Some(max) = max
-        && keys::live_of_owner(tx, org, &owner, now).await? >= max
-    {
-        let keys = if max == 1 { "1 live key".to_owned() } else { format!("{} live keys", grouped(max)) };
-        let sentence = if owner == *context.principal.person() {
-            format!("Members can own at most {keys} here, and you have reached that. Revoke one first.")
-        } else {
-            format!(
-                "Members can own at most {keys} here, and {} has reached that. Revoke one first, or choose another owner.",
-                member.name
-            )
-        };
+    if let Some(sentence) = no_room(tx, context, &member, now).await? {
         return Err(OpError::say("owner", sentence));
     }
     Ok(PersonName { id: owner, name: member.name })
+}
+
+/// Why the member can own no further live key, if they can't.
+pub(super) async fn no_room(
+    tx: &mut Tx,
+    context: &OrgContext,
+    member: &Member,
+    now: Moment,
+) -> Result<Option<String>, OpError> {
+    let max = context.org.rules.max_keys_per_member.filter(|_| member.role == OrgRole::Member);
+    let Some(max) = max else { return Ok(None) };
+    if keys::live_of_owner(tx, &context.org.id, &member.id, now).await? < max {
+        return Ok(None);
+    }
+    let keys = if max == 1 { "1 live key".to_owned() } else { format!("{} live keys", grouped(max)) };
+    Ok(Some(if member.id == *context.principal.person() {
+        format!("Members can own at most {keys} here, and you have reached that. Revoke one first.")
+    } else {
+        format!(
+            "Members can own at most {keys} here, and {} has reached that. Revoke one first, or choose another owner.",
+            member.name
+        )
+    }))
 }

@@ -8,8 +8,8 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::key::{Key, Status};
 use crate::domain::moment::Moment;
 use crate::domain::person::Contact;
-use crate::domain::policy::{Action, On};
-use crate::store::{keys, spend};
+use crate::domain::policy::{Action, On, Permit};
+use crate::store::{Tx, keys, spend};
 
 /// Takes a key out of use, reversibly. Returns its name.
 ///
@@ -17,8 +17,7 @@ use crate::store::{keys, spend};
 /// `NotFound` or `Forbidden` when the caller may not see or disable the key; `Conflict` when it is disabled, expired or
 /// revoked already.
 pub async fn disable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<String, OpError> {
-    let (from, to) = (Status::Active, Status::Disabled);
-    set_status(desk, caller, (org, id), Action::DisableKey, from, to, EventKind::KeyDisabled).await
+    set_status(desk, caller, (org, id), Switch::Off).await
 }
 
 /// Takes a disabled key back into use. Returns its name.
@@ -27,8 +26,7 @@ pub async fn disable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Resul
 /// `NotFound` or `Forbidden` when the caller may not see or enable the key; `Conflict` when it is active, expired or
 /// revoked, or the organisation is suspended.
 pub async fn enable(desk: &Desk, caller: &Caller, org: &str, id: &str) -> Result<String, OpError> {
-    let (from, to) = (Status::Disabled, Status::Active);
-    set_status(desk, caller, (org, id), Action::EnableKey, from, to, EventKind::KeyEnabled).await
+    set_status(desk, caller, (org, id), Switch::On).await
 }
 
 /// What the question before a disabling says to who cannot enable the key again.
@@ -64,26 +62,46 @@ pub async fn disable_form(
     Ok(DisableView { context, key, contacts })
 }
 
+/// Which way a key is switched.
+#[derive(Clone, Copy)]
+pub(super) enum Switch {
+    Off,
+    On,
+}
+
 async fn set_status(
     desk: &Desk,
     caller: &Caller,
     (org, id): (&str, &str),
-    action: Action,
-    from: Status,
-    to: Status,
-    kind: EventKind,
+    to: Switch,
 ) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let context = open_org(&mut tx, caller, org).await?;
     let key = find_seen(&mut tx, &context, id, now).await?;
+    let (permit, event) = switch(&mut tx, &context, &key, to, now).await?;
+    tx.save(&permit, event, now).await?;
+    Ok(key.name)
+}
+
+/// Switches a live key off or on, and answers the event to save.
+pub(super) async fn switch(
+    tx: &mut Tx,
+    context: &OrgContext,
+    key: &Key,
+    to: Switch,
+    now: Moment,
+) -> Result<(Permit, Event), OpError> {
+    let (action, from, to, kind) = match to {
+        Switch::Off => (Action::DisableKey, Status::Active, Status::Disabled, EventKind::KeyDisabled),
+        Switch::On => (Action::EnableKey, Status::Disabled, Status::Active, EventKind::KeyEnabled),
+    };
     let permit = context.permit(action, On::Key(key.facts()))?;
-    must_live(&key, now)?;
-    if !keys::set_status(&mut tx, &permit, &key.id, from, to, now).await? {
+    must_live(key, now)?;
+    if !keys::set_status(tx, &permit, &key.id, from, to, now).await? {
         return Err(OpError::Conflict(format!("The key {} is {} already.", key.name, to.as_str())));
     }
-    tx.save(&permit, Event::new(kind, key.id.as_str(), &key.name), now).await?;
-    Ok(key.name)
+    Ok((permit, Event::new(kind, key.id.as_str(), &key.name)))
 }
 
 /// What the confirmation page says.
@@ -133,15 +151,27 @@ pub async fn revoke(
     let mut tx = desk.db.write().await?;
     let context = open_org(&mut tx, caller, org).await?;
     let key = find_seen(&mut tx, &context, id, now).await?;
+    let (permit, event) = end(&mut tx, &context, &key, typed_name, now).await?;
+    tx.save(&permit, event, now).await?;
+    Ok(key.name)
+}
+
+/// Revokes the key, and answers the event to save.
+pub(super) async fn end(
+    tx: &mut Tx,
+    context: &OrgContext,
+    key: &Key,
+    typed_name: &str,
+    now: Moment,
+) -> Result<(Permit, Event), OpError> {
     let permit = context.permit(Action::RevokeKey, On::Key(key.facts()))?;
     if key.in_use(now) && typed_name.trim() != key.name {
         let sentence =
             format!("This key was used in the last 24 hours. Type its name, {}, to revoke it.", key.name);
         return Err(OpError::say("name", sentence));
     }
-    if !keys::revoke(&mut tx, &permit, &key.id, now).await? {
+    if !keys::revoke(tx, &permit, &key.id, now).await? {
         return Err(OpError::Conflict(format!("The key {} is already revoked.", key.name)));
     }
-    tx.save(&permit, Event::new(EventKind::KeyRevoked, key.id.as_str(), &key.name), now).await?;
-    Ok(key.name)
+    Ok((permit, Event::new(EventKind::KeyRevoked, key.id.as_str(), &key.name)))
 }
