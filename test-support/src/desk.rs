@@ -240,6 +240,7 @@ impl TestDesk {
             first_byte_ms: Some(200),
             address: "203.0.113.7".into(),
             user_agent: "test".into(),
+            error: String::new(),
         }
     }
 

@@ -95,6 +95,7 @@ pub async fn search_keys(form: SearchForm) -> Result<(), AppError> {
     act(async {
         match keys::search(&desk()?, &caller()?, &form.org, &form.q).await? {
             Found::Key(id) => Ok(LocalPath::key(&form.org, &id)),
+            Found::Request(id, request) => Ok(LocalPath::request(&form.org, &id, &request)),
             Found::RetiredSecretOf(id) => {
                 tell(Tone::Warn, "A rotation replaced that secret, so it no longer works. This is its key.")?;
                 Ok(LocalPath::key(&form.org, &id))

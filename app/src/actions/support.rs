@@ -1,5 +1,6 @@
 //! Support's one box across organisations.
 
+use keydesk_core::forms::ticket::TicketForm;
 use keydesk_core::ops::support::{self, LookupForm, LookupResult};
 use leptos::prelude::*;
 
@@ -23,6 +24,7 @@ pub async fn lookup(form: LookupForm) -> Result<(), AppError> {
                 }
                 Ok(LocalPath::key(&slug, &id))
             }
+            LookupResult::Request { slug, id, request } => Ok(LocalPath::request(&slug, &id, &request)),
             LookupResult::Nothing(sentence) => {
                 tell(Tone::Warn, sentence)?;
                 Ok(LocalPath::support())
@@ -32,6 +34,19 @@ pub async fn lookup(form: LookupForm) -> Result<(), AppError> {
                 Ok(LocalPath::support().with_query(if query == "q=" { "" } else { &query }))
             }
         }
+    })
+    .await
+}
+
+/// A ticket. It posts too: a secret may be pasted into any of its fields, and none goes on to the page.
+#[server(endpoint = "support/ticket")]
+pub async fn ticket(form: TicketForm) -> Result<(), AppError> {
+    act(async {
+        let (shown, sentence) = support::clean_ticket(&desk()?, &caller()?, &form).await?;
+        if let Some(sentence) = sentence {
+            tell(Tone::Warn, sentence)?;
+        }
+        Ok(LocalPath::ticket(&shown))
     })
     .await
 }

@@ -35,6 +35,7 @@ pub mod person;
 pub mod policy;
 pub mod provider;
 pub mod reauth;
+pub mod request_log;
 pub mod rotation;
 pub mod scope;
 pub mod session;

@@ -13,3 +13,4 @@ pub mod rotation;
 pub mod settings;
 pub mod team;
 pub mod team_people;
+pub mod ticket;

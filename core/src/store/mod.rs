@@ -28,6 +28,7 @@ pub mod people;
 mod permit;
 pub mod providers;
 pub mod rejections;
+pub mod requests;
 pub mod second_factor;
 pub mod secrets;
 pub mod sessions;
@@ -237,6 +238,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         people::ALL,
         providers::ALL,
         rejections::ALL,
+        requests::ALL,
         second_factor::ALL,
         secrets::ALL,
         sessions::ALL,

@@ -15,7 +15,7 @@ pub use first::{FirstModels, first_models};
 pub use list::{Found, KeysView, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};
-pub use show::{KeyView, REFUSED_DAYS, show};
+pub use show::{KeyView, show};
 pub use status::{DisableView, RevokeView, disable, disable_form, enable, revoke, revoke_form};
 
 use super::OpError;
@@ -28,7 +28,7 @@ use crate::domain::window::WindowStarts;
 use crate::store::{Via, keys, spend};
 
 /// The key with its budgets and spend, if the caller may see it.
-async fn find_seen(via: &mut impl Via, context: &OrgContext, id: &str, now: Moment) -> Result<Key, OpError> {
+pub(super) async fn find_seen(via: &mut impl Via, context: &OrgContext, id: &str, now: Moment) -> Result<Key, OpError> {
     let id = KeyId::parse(id).ok_or(OpError::NotFound)?;
     let key = keys::find(via, &context.org.id, &id).await?.ok_or(OpError::NotFound)?;
     context.permit(Action::SeeKey, On::Key(key.facts()))?;

@@ -3,6 +3,9 @@
 
 mod record;
 mod search;
+mod ticket;
 
 pub use record::{SupportAccess, record_support_access};
 pub use search::{LookupForm, LookupResult, SupportHit, SupportView, lookup, search};
+pub(super) use search::must_be_support;
+pub use ticket::{TicketAnswer, TicketView, clean_ticket, ticket};

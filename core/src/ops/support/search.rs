@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
 use super::super::access::{Caller, open_org};
+use super::super::requests;
 use super::super::secret_search::count_secret_search;
 use super::record::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
-use crate::domain::ids::KeyId;
+use crate::domain::ids::{KeyId, RequestId};
 use crate::domain::key::Key;
 use crate::domain::key_filter::SEARCH_INSIDE_FROM;
 use crate::domain::key_format::{self, any_case, looks_like_secret, valid_last_four};
@@ -44,13 +45,22 @@ pub enum LookupResult {
         /// Whether a rotation replaced the secret; false for a search by id.
         retired: bool,
     },
+    /// A request of a key.
+    Request {
+        /// The slug of the key's organisation.
+        slug: String,
+        /// The key's id.
+        id: KeyId,
+        /// The request's id.
+        request: RequestId,
+    },
     /// Nothing; the sentence says why.
     Nothing(String),
     /// Neither a secret nor an id: `search` lists what it finds.
     Text(String),
 }
 
-fn must_be_support(caller: &Caller) -> Result<(), OpError> {
+pub(in crate::ops) fn must_be_support(caller: &Caller) -> Result<(), OpError> {
     match caller.person.platform {
         PlatformRole::Support => Ok(()),
         PlatformRole::None | PlatformRole::Operator => Err(OpError::NotFound),
@@ -62,6 +72,12 @@ fn must_be_support(caller: &Caller) -> Result<(), OpError> {
 pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<LookupResult, OpError> {
     must_be_support(caller)?;
     let text = key_format::unmask(form.q.as_str());
+    if let Some(request) = RequestId::parse(text) {
+        return Ok(match requests::find_anywhere(desk, caller, &request).await? {
+            Some((slug, id)) => LookupResult::Request { slug, id, request },
+            None => LookupResult::Nothing(requests::NOT_FOUND.into()),
+        });
+    }
     let key_id = KeyId::parse(text);
     if key_id.is_none() && !looks_like_secret(text) {
         return Ok(LookupResult::Text(text.chars().take(MAX_WORDS).collect()));
