@@ -275,6 +275,31 @@ impl TestDesk {
         self.db.analyze().await.unwrap();
     }
 
+    /// As many settled requests as rejections, one of each every second until now.
+    pub async fn seed_requests(&self, at: &At, issued: &IssuedKey, count: u32) {
+        let (org, key, owner, now) = (&at.org.id, &issued.id, &at.caller.person.id, self.now().ms());
+        let secret = self.secret_id(issued).await;
+        let numbers =
+            format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})");
+        let when = format!("{now} - ({count} - i) * 1000");
+        for sql in [
+            format!(
+                "{numbers} INSERT INTO usage (request_id, org_id, key_id, secret_id, owner_id, model_id, route, status,
+                    input_tokens, output_tokens, cached_tokens, cost, estimated, started_at, latency_ms, address, user_agent)
+                SELECT 'req_{key}_' || i, '{org}', '{key}', '{secret}', '{owner}', 'gpt-5', '/v1/responses', 200,
+                    1, 1, 0, 1, 0, {when}, 1, '', '' FROM n"
+            ),
+            format!(
+                "{numbers} INSERT INTO rejections (key_id, minute, gate, reason, model_id, org_id, times, first_at, last_at,
+                    route, address, request_id)
+                SELECT '{key}', i, 'model', 'model', 'o3', '{org}', 1, {when}, {when}, '', '', 'rej_{key}_' || i FROM n"
+            ),
+        ] {
+            self.execute(&sql).await.unwrap();
+        }
+        self.db.analyze().await.unwrap();
+    }
+
     /// Many events about many things, one a minute until now, behind those that are there. Their hashes prove nothing.
     pub async fn seed_events(&self, at: &At, count: u32) {
         let (org, now) = (&at.org.id, self.now().ms());

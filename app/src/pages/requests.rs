@@ -15,9 +15,8 @@ use crate::ui::list::Address;
 pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
     let org = &view.context.org;
     let (page, path) = (&view.page, LocalPath::key(&org.slug, &view.key));
-    let href = |at: &Cursor| {
-        format!("{}#requests", Address::new(path.as_str(), [("page", at.to_string())]).href())
-    };
+    let href =
+        |at: &Cursor| format!("{}#requests", Address::new(path.as_str(), [("page", at.to_string())]).href());
     let link = |at: &Option<Cursor>, rel: &'static str, words: &'static str| {
         at.as_ref().map(|at| view! { <a class="btn" href=href(at) rel=rel>{words}</a> })
     };
@@ -117,4 +116,3 @@ fn facts(entry: &RequestEntry, zone: &Zone) -> Vec<String> {
     }
     facts
 }
-

@@ -48,9 +48,10 @@ pub fn TicketPage() -> impl IntoView {
 
 fn form_card(form: &TicketForm, view: &TicketView) -> impl IntoView + use<> {
     let errors = FieldErrors(view.errors.clone());
-    let text = |field: &'static str, name: &'static str, label: &'static str, help: &'static str, value: &Hidden| {
-        TextField::new(field, name, label).optional().help(help).draw(value.as_str().to_owned(), &errors)
-    };
+    let text =
+        |field: &'static str, name: &'static str, label: &'static str, help: &'static str, value: &Hidden| {
+            TextField::new(field, name, label).optional().help(help).draw(value.as_str().to_owned(), &errors)
+        };
     let works = [("", "Not known"), ("yes", "Yes"), ("no", "No")];
     let works = works.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
     let inside = view! {
@@ -100,7 +101,8 @@ fn found(view: &TicketView, form: &TicketForm) -> AnyView {
         return ().into_any();
     }
     let rows = view.candidates.iter().map(|hit| candidate(hit, form, view)).collect_view();
-    let more = view.more.then(|| view! { <p class="muted">"There are more keys. Enter more of the name."</p> });
+    let more =
+        view.more.then(|| view! { <p class="muted">"There are more keys. Enter more of the name."</p> });
     view! {
         <section class="card">
             <header>
@@ -130,7 +132,8 @@ fn candidate(hit: &SupportHit, form: &TicketForm, view: &TicketView) -> impl Int
 
 fn answered(answer: &TicketAnswer, form: &TicketForm, view: &TicketView) -> impl IntoView + use<> {
     let (key, org, zone, now) = (&answer.key, &answer.context.org, &answer.zone, view.now);
-    let limits = answer.limits.iter().map(|limit| fact(limit_label(limit), limit_words(limit))).collect_view();
+    let limits =
+        answer.limits.iter().map(|limit| fact(limit_label(limit), limit_words(limit))).collect_view();
     let limits = if answer.limits.is_empty() {
         view! { <p class="muted">"No limit applies."</p> }.into_any()
     } else {
@@ -216,6 +219,7 @@ fn limit_words(limit: &LimitUse) -> String {
     let amount = |number: i64| {
         if limit.what.is_money() { Money::from_nanos(number).to_string() } else { grouped(number) }
     };
-    let reserved = if limit.reserved > 0 { format!(", {} reserved", amount(limit.reserved)) } else { String::new() };
+    let reserved =
+        if limit.reserved > 0 { format!(", {} reserved", amount(limit.reserved)) } else { String::new() };
     format!("{} of {}{reserved}", amount(limit.used), amount(limit.max))
 }

@@ -214,7 +214,20 @@ pub fn plain_error(text: &str) -> String {
 
 fn may_be_credential(word: &str) -> bool {
     const PREFIXES: [&str; 14] = [
-        "sk-", "sk_", "pk-", "pk_", "rk_", "rk-", "gsk_", "ghp_", "github_pat_", "xoxb-", "AIza", "AKIA", "eyJ", "hf_",
+        "sk-",
+        "sk_",
+        "pk-",
+        "pk_",
+        "rk_",
+        "rk-",
+        "gsk_",
+        "ghp_",
+        "github_pat_",
+        "xoxb-",
+        "AIza",
+        "AKIA",
+        "eyJ",
+        "hf_",
     ];
     let cut = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*'));
     looks_like_secret(word)

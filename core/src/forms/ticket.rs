@@ -135,7 +135,9 @@ impl TicketForm {
     /// The first whole secret of this installation's form in any field.
     pub fn secret(&self) -> Option<PlainSecret> {
         let between = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-        self.fields().iter().find_map(|(_, text)| text.split(between).find_map(|word| key_format::read(word).ok()))
+        self.fields()
+            .iter()
+            .find_map(|(_, text)| text.split(between).find_map(|word| key_format::read(word).ok()))
     }
 
     /// The form as it may stand in an address: short, and empty where a secret was.
@@ -151,10 +153,12 @@ impl TicketForm {
     pub fn parse(&self) -> Result<Ticket, Vec<FieldError>> {
         let mut errors = Vec::new();
         let [request, key, model, time, zone] =
-            [&self.request, &self.key, &self.model, &self.time, &self.zone].map(|field| field.as_str().trim());
+            [&self.request, &self.key, &self.model, &self.time, &self.zone]
+                .map(|field| field.as_str().trim());
         let request_id = RequestId::parse(request);
         if !request.is_empty() && request_id.is_none() {
-            let sentence = "This is not a request ID. It is req_ and 32 characters, as in the header x-request-id.";
+            let sentence =
+                "This is not a request ID. It is req_ and 32 characters, as in the header x-request-id.";
             errors.push(FieldError::say("request", sentence));
         }
         if request.is_empty() && key.is_empty() {
@@ -227,7 +231,8 @@ mod tests {
             format!("/v1/{}/x", secret.reveal()),
         ] {
             for field in TicketForm::default().fields().map(|(name, _)| name) {
-                let form = TicketForm::default().map(|name, _| if name == field { text.clone() } else { String::new() });
+                let form = TicketForm::default()
+                    .map(|name, _| if name == field { text.clone() } else { String::new() });
                 assert!(form.has_secret());
                 assert_eq!(form.secret().unwrap().reveal(), secret.reveal());
                 assert!(form.shown().is_empty(), "{field}: {text}");

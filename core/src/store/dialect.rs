@@ -21,6 +21,15 @@ impl Dialect {
         }
     }
 
+    /// A column that is compared without its index, because another one leads to fewer rows. Postgres knows that from its
+    /// statistics, and SQLite only after `ANALYZE`.
+    pub fn without_index(self, column: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!("+{column}"),
+            Dialect::Postgres => column.to_owned(),
+        }
+    }
+
     /// A list that is passed as one JSON text parameter: SQLite has no arrays, so both take this way.
     pub fn json_list(self, parameter: &str) -> String {
         match self {

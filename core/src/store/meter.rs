@@ -154,7 +154,8 @@ const CALL_SETTLE: &str =
     "SELECT 1 WHERE keydesk_settle_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
     $16, $17, $18, $19, $20, $21, $22, $23)";
 /// The body of `keydesk_settle_v1`, which other gateways call.
-const SETTLE_WITHOUT_ERROR: &str = "BEGIN RETURN keydesk_settle_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+const SETTLE_WITHOUT_ERROR: &str =
+    "BEGIN RETURN keydesk_settle_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
     $16, $17, $18, $19, $20, $21, $22, ''); END";
 const CALL_RELEASE: &str = "SELECT keydesk_release_v1($1)";
 const CALL_RENEW: &str = "SELECT keydesk_renew_v1($1, $2)";

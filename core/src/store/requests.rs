@@ -98,8 +98,10 @@ fn text(
         format!("${}", binds.len())
     };
     let whose = match of.key {
-        // The organisation of a key is checked without its index, which holds every key's requests.
-        Some(key) => format!("key_id = {} AND org_id || '' = $1", bind(Bind::Text(key.to_string()))),
+        Some(key) => {
+            let key = bind(Bind::Text(key.to_string()));
+            format!("key_id = {key} AND {} = $1", dialect.without_index("org_id"))
+        }
         None => "org_id = $1".to_owned(),
     };
     let mut both = String::new();
@@ -135,7 +137,8 @@ fn text(
 
 /// A statement with its parameters written out, for the test of its plan.
 pub fn example(dialect: Dialect, org: &OrgId, of: &RequestFilter<'_>, at: Option<&Cursor>) -> String {
-    let (mut sql, binds) = text(dialect, org, of, &at.map_or(Beyond::START, Beyond::cursor), PAGE_ENTRIES + 1);
+    let (mut sql, binds) =
+        text(dialect, org, of, &at.map_or(Beyond::START, Beyond::cursor), PAGE_ENTRIES + 1);
     for (place, value) in binds.iter().enumerate().rev() {
         let value = match value {
             Bind::Text(text) => format!("'{}'", text.replace('\'', "''")),
@@ -183,9 +186,7 @@ impl Row {
         });
         let (status, outcome) = match (used, self.gate.is_empty()) {
             (Some(_), _) => (self.status, Outcome::of_status(self.status)),
-            (None, true) => {
-                (RequestEntry::status_of(&self.reason), Outcome::Failed(Some(self.reason)))
-            }
+            (None, true) => (RequestEntry::status_of(&self.reason), Outcome::Failed(Some(self.reason))),
             (None, false) => (RequestEntry::status_of(&self.reason), Outcome::Rejected(self.reason)),
         };
         Ok(RequestEntry {
@@ -278,11 +279,8 @@ pub async fn find(
     org: &OrgId,
     id: &RequestId,
 ) -> Result<Option<RequestEntry>, StoreError> {
-    let row: Option<Row> = run!(
-        via,
-        fetch_optional,
-        sqlx::query_as::<_, Row>(FIND).bind(id.as_str()).bind(org.as_str())
-    )?;
+    let row: Option<Row> =
+        run!(via, fetch_optional, sqlx::query_as::<_, Row>(FIND).bind(id.as_str()).bind(org.as_str()))?;
     row.map(Row::read).transpose()
 }
 

@@ -61,13 +61,23 @@ pub async fn forward(
     let (mut parts, body) = request.into_parts();
     let began = Instant::now();
     let Some(budget) = state.gateway.body_budget.acquire(&parts.headers).await else {
-        note_failure(&state, &context, RequestFailure::Overloaded, &described(&parts, path_model.as_deref().unwrap_or_default()));
+        note_failure(
+            &state,
+            &context,
+            RequestFailure::Overloaded,
+            &described(&parts, path_model.as_deref().unwrap_or_default()),
+        );
         return client.overloaded().into_response();
     };
     let body = match read_body(&client, &parts.headers, body).await {
         Ok(body) => body,
         Err((failure, error)) => {
-            note_failure(&state, &context, failure, &described(&parts, path_model.as_deref().unwrap_or_default()));
+            note_failure(
+                &state,
+                &context,
+                failure,
+                &described(&parts, path_model.as_deref().unwrap_or_default()),
+            );
             return error.into_response();
         }
     };

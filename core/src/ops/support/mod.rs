@@ -6,6 +6,6 @@ mod search;
 mod ticket;
 
 pub use record::{SupportAccess, record_support_access};
-pub use search::{LookupForm, LookupResult, SupportHit, SupportView, lookup, search};
 pub(super) use search::must_be_support;
+pub use search::{LookupForm, LookupResult, SupportHit, SupportView, lookup, search};
 pub use ticket::{TicketAnswer, TicketView, clean_ticket, ticket};

@@ -94,7 +94,10 @@ pub async fn clean_ticket(
         None => None,
     };
     let Some(found) = found else {
-        return Ok((shown, Some("The secret in the form belongs to no key of this installation. It was not stored.")));
+        return Ok((
+            shown,
+            Some("The secret in the form belongs to no key of this installation. It was not stored."),
+        ));
     };
     let context = open_org(&mut desk.db.read().await?, caller, &found.slug).await?;
     let access = SupportAccess::Item { id: found.id.as_str(), name: &found.name };
@@ -156,7 +159,8 @@ pub async fn ticket(desk: &Desk, caller: &Caller, form: &TicketForm) -> Result<T
     };
     match found {
         Some(found) => {
-            view.answer = Some(Box::new(answer(desk, caller, &ticket, &form, &found.slug, &found.id, request).await?));
+            view.answer =
+                Some(Box::new(answer(desk, caller, &ticket, &form, &found.slug, &found.id, request).await?));
         }
         None if ticket.key.is_empty() => view.nothing = Some(NOT_FOUND.into()),
         None => view.nothing = Some("No key matches. Search by its name, ID or last four characters.".into()),
@@ -214,7 +218,19 @@ async fn answer(
     let verdict = verdict(desk, &context, &key, ticket).await?;
     let reason = reason(&key, ticket, request.as_ref(), around, &entries, is_near, now);
     let reply = reply(&key, form, around, &zone, &reason, verdict.as_deref(), &contacts);
-    Ok(TicketAnswer { context, key, limits, contacts, around, zone, entries, is_near, reason, verdict, reply })
+    Ok(TicketAnswer {
+        context,
+        key,
+        limits,
+        contacts,
+        around,
+        zone,
+        entries,
+        is_near,
+        reason,
+        verdict,
+        reply,
+    })
 }
 
 /// What a check of the key for the ticket's model and route finds. There is no such check yet, so there is no verdict.
@@ -242,7 +258,8 @@ fn reason(
         return entry_reason(entry);
     }
     let about_then = is_near || around.is_none();
-    let failed = entries.iter().find(|entry| about_then && entry.outcome != Outcome::Served).map(entry_reason);
+    let failed =
+        entries.iter().find(|entry| about_then && entry.outcome != Outcome::Served).map(entry_reason);
     let state = state_reason(key, now);
     match (failed, state) {
         (Some(failed), Some(state)) => format!("{failed} {state}"),
@@ -265,7 +282,8 @@ fn reason(
 }
 
 fn entry_reason(entry: &RequestEntry) -> String {
-    let model = if entry.model.is_empty() { String::new() } else { format!(" for the model {}", entry.model) };
+    let model =
+        if entry.model.is_empty() { String::new() } else { format!(" for the model {}", entry.model) };
     let Some(words) = entry.words() else {
         return format!("The request{model} was answered with status {}.", entry.status);
     };
@@ -275,7 +293,9 @@ fn entry_reason(entry: &RequestEntry) -> String {
         times => format!(" This happened {} times in that minute.", grouped(times)),
     };
     match entry.outcome {
-        Outcome::Rejected(_) => format!("The request{model} was rejected with status {}: {words}.{times}", entry.status),
+        Outcome::Rejected(_) => {
+            format!("The request{model} was rejected with status {}: {words}.{times}", entry.status)
+        }
         _ => format!("The request{model} failed with status {}: {words}.{times}", entry.status),
     }
 }
@@ -317,8 +337,11 @@ fn reply(
     ];
     let told = told.into_iter().filter(|(_, text)| !text.as_str().is_empty());
     about.extend(told.map(|(label, text)| format!("{label}: {}", text.as_str())));
-    let names: Vec<String> =
-        contacts.iter().take(MAX_CONTACTS).map(|contact| format!("{} ({})", contact.name, contact.email)).collect();
+    let names: Vec<String> = contacts
+        .iter()
+        .take(MAX_CONTACTS)
+        .map(|contact| format!("{} ({})", contact.name, contact.email))
+        .collect();
     let ask = match names.is_empty() {
         true => "For changes to the key, ask your administrator.".to_owned(),
         false => format!("For changes to the key, ask {}.", names.join(" or ")),

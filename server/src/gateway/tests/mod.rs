@@ -8,6 +8,7 @@ mod key_view;
 mod parsed_request;
 mod raw;
 mod reading;
+mod request_log;
 mod settling;
 mod sse;
 mod support;
