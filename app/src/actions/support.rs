@@ -1,5 +1,6 @@
 //! Support's one box across organisations.
 
+use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::forms::ticket::TicketForm;
 use keydesk_core::ops::support::{self, LookupForm, LookupResult};
 use leptos::prelude::*;
@@ -42,11 +43,13 @@ pub async fn lookup(form: LookupForm) -> Result<(), AppError> {
 #[server(endpoint = "support/ticket")]
 pub async fn ticket(form: TicketForm) -> Result<(), AppError> {
     act(async {
-        let (shown, sentence) = support::clean_ticket(&desk()?, &caller()?, &form).await?;
+        let (key, sentence) = support::find_pasted(&desk()?, &caller()?, &form.pasted()).await?;
         if let Some(sentence) = sentence {
             tell(Tone::Warn, sentence)?;
         }
-        Ok(LocalPath::ticket(&shown))
+        let shown = form.shown();
+        let key = key.map_or(shown.key.clone(), |id| Hidden::new(id.to_string()));
+        Ok(LocalPath::ticket(&TicketForm { key, ..shown }))
     })
     .await
 }

@@ -28,7 +28,12 @@ pub fn TicketPage() -> impl IntoView {
     let form = TicketForm::default().map(|name, _| query(name).unwrap_or_default()).shown();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let view = support::ticket(&desk, &caller, &form).await?;
+        let (ticket, errors) = match form.parse() {
+            Ok(ticket) => (Some(ticket), vec![]),
+            Err(_) if form.is_empty() => (None, vec![]),
+            Err(errors) => (None, errors),
+        };
+        let view = support::ticket(&desk, &caller, ticket.as_ref()).await?;
         let orgs = own_orgs(&desk, &caller).await?;
         let under = view! {
             <p class="muted">
@@ -40,17 +45,16 @@ pub fn TicketPage() -> impl IntoView {
             {title("Ticket")}
             {notice_line()}
             {page_head(crumbs, "Ticket".into_any(), under.into_any(), ().into_any())}
-            <div class="stack roomy">{form_card(&form, &view)} {found(&view, &form)}</div>
+            <div class="stack roomy">{form_card(&form, &FieldErrors(errors))} {found(&view, &form)}</div>
         };
         Ok(framed_apart(&orgs, &caller, "/support", Width::Mid, body.into_any()))
     })
 }
 
-fn form_card(form: &TicketForm, view: &TicketView) -> impl IntoView + use<> {
-    let errors = FieldErrors(view.errors.clone());
+fn form_card(form: &TicketForm, errors: &FieldErrors) -> impl IntoView + use<> {
     let text =
         |field: &'static str, name: &'static str, label: &'static str, help: &'static str, value: &Hidden| {
-            TextField::new(field, name, label).optional().help(help).draw(value.as_str().to_owned(), &errors)
+            TextField::new(field, name, label).optional().help(help).draw(value.as_str().to_owned(), errors)
         };
     let works = [("", "Not known"), ("yes", "Yes"), ("no", "No")];
     let works = works.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
@@ -71,7 +75,7 @@ fn form_card(form: &TicketForm, view: &TicketView) -> impl IntoView + use<> {
                 "",
                 works,
                 form.models_work.as_str(),
-                &errors,
+                errors,
             )}
         </div>
         <div class="actions">

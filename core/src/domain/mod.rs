@@ -41,5 +41,6 @@ pub mod scope;
 pub mod session;
 pub mod settings;
 pub mod team;
+pub mod ticket;
 pub mod usage;
 pub mod window;

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::RequestId;
-use crate::domain::key_format::{self, PlainSecret, looks_like_secret, unmask};
-use crate::domain::moment::{Day, Moment, Zone};
+use crate::domain::key_format::{self, looks_like_secret, unmask};
 use crate::domain::org::parse_zone;
+use crate::domain::ticket::{PastedSecret, Ticket, TicketTime};
 
 /// Characters of a field that are read.
 const MAX_FIELD: usize = 200;
@@ -35,59 +35,6 @@ pub struct TicketForm {
     pub client: Hidden,
     /// Whether `GET /v1/models` works: `yes`, `no` or empty.
     pub models_work: Hidden,
-}
-
-/// What a ticket asks, read.
-#[derive(Clone, Debug, Default)]
-pub struct Ticket {
-    /// The request's id.
-    pub request: Option<RequestId>,
-    /// A key's name, last four characters or id; empty when none is named.
-    pub key: String,
-    /// Empty is any model.
-    pub model: String,
-    /// When it happened, about.
-    pub time: Option<TicketTime>,
-    /// The zone of the time; `None` is the organisation's.
-    pub zone: Option<Zone>,
-    /// Whether `GET /v1/models` works; `None` when that is not known.
-    pub models_work: Option<bool>,
-}
-
-/// A time of day, and the day where it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TicketTime {
-    day: Option<Day>,
-    hour: i8,
-    minute: i8,
-}
-
-impl TicketTime {
-    fn parse(text: &str) -> Option<Self> {
-        let (day, time) = match text.split_once([' ', 'T']) {
-            Some((day, time)) => (Some(Day::parse(day)?), time.trim()),
-            None => (None, text),
-        };
-        let mut parts = time.split(':');
-        let (hour, minute) = (parts.next()?, parts.next()?);
-        let seconds = parts.next().unwrap_or("0");
-        let digits = |text: &str| (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        if parts.next().is_some() || ![hour, minute, seconds].into_iter().all(digits) {
-            return None;
-        }
-        let (hour, minute) = (hour.parse().ok()?, minute.parse().ok()?);
-        (hour < 24 && minute < 60).then_some(Self { day, hour, minute })
-    }
-
-    /// The moment in `zone`; without a day the last such time before `now`.
-    pub fn moment(self, zone: &Zone, now: Moment) -> Option<Moment> {
-        if let Some(day) = self.day {
-            return day.at(self.hour, self.minute, zone);
-        }
-        let today = Day::of(now, zone);
-        let at = today.at(self.hour, self.minute, zone)?;
-        if at <= now { Some(at) } else { today.back(1).at(self.hour, self.minute, zone) }
-    }
 }
 
 impl TicketForm {
@@ -128,16 +75,19 @@ impl TicketForm {
     }
 
     /// Whether a field may contain a whole secret.
-    pub fn has_secret(&self) -> bool {
+    fn has_secret(&self) -> bool {
         self.fields().iter().any(|(_, text)| has_secret(text))
     }
 
-    /// The first whole secret of this installation's form in any field.
-    pub fn secret(&self) -> Option<PlainSecret> {
+    /// What may be a secret in any field: the first that is whole.
+    pub fn pasted(&self) -> PastedSecret {
         let between = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-        self.fields()
-            .iter()
-            .find_map(|(_, text)| text.split(between).find_map(|word| key_format::read(word).ok()))
+        let words = self.fields().into_iter().flat_map(|(_, text)| text.split(between));
+        match words.into_iter().find_map(|word| key_format::read(word).ok()) {
+            Some(secret) => PastedSecret::Whole(secret),
+            None if self.has_secret() => PastedSecret::Malformed,
+            None => PastedSecret::None,
+        }
     }
 
     /// The form as it may stand in an address: short, and empty where a secret was.
@@ -188,6 +138,9 @@ impl TicketForm {
             model: model.to_owned(),
             time: read_time,
             zone,
+            endpoint: self.endpoint.as_str().trim().to_owned(),
+            base_url: self.base_url.as_str().trim().to_owned(),
+            client: self.client.as_str().trim().to_owned(),
             models_work,
         })
     }
@@ -202,24 +155,7 @@ fn has_secret(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn moment(text: &str, zone: &str) -> Option<String> {
-        // 27 Nov 2026 06:00 UTC.
-        let now = Moment::from_ms(1_795_759_200_000);
-        let zone = Zone::parse(zone).unwrap();
-        Some(TicketTime::parse(text)?.moment(&zone, now)?.rfc3339())
-    }
-
-    #[test]
-    fn a_time_is_read_in_its_zone_and_without_a_day_is_the_last_one() {
-        assert_eq!(moment("2026-11-26 15:00", "Europe/Zurich").unwrap(), "2026-11-26T14:00:00Z");
-        assert_eq!(moment("2026-11-26T15:00:30", "UTC").unwrap(), "2026-11-26T15:00:00Z");
-        assert_eq!(moment("5:59", "UTC").unwrap(), "2026-11-27T05:59:00Z");
-        assert_eq!(moment("15:00", "UTC").unwrap(), "2026-11-26T15:00:00Z");
-        for wrong in ["", "3 pm", "25:00", "15", "15:60", "2026-02-30 15:00", "15:00:00:00", "-1:00"] {
-            assert_eq!(moment(wrong, "UTC"), None, "{wrong:?}");
-        }
-    }
+    use crate::domain::key_format::PlainSecret;
 
     #[test]
     fn a_secret_in_any_field_is_found_and_not_shown() {
@@ -234,7 +170,8 @@ mod tests {
                 let form = TicketForm::default()
                     .map(|name, _| if name == field { text.clone() } else { String::new() });
                 assert!(form.has_secret());
-                assert_eq!(form.secret().unwrap().reveal(), secret.reveal());
+                let PastedSecret::Whole(pasted) = form.pasted() else { panic!("not found") };
+                assert_eq!(pasted.reveal(), secret.reveal());
                 assert!(form.shown().is_empty(), "{field}: {text}");
             }
         }

@@ -1,9 +1,9 @@
-//! The requests of a key, for whoever may see the key; and the way from a request's id to its key.
+//! The requests of a key, for those who may see the key; and the way from a request's id to its key.
 
 use super::OpError;
-use super::access::{Caller, OrgContext, open_org};
+use super::access::{Caller, OrgContext, must_be_support, open_org};
 use super::keys::find_seen;
-use super::support::{SupportAccess, must_be_support, record_support_access};
+use super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::ids::{KeyId, RequestId};
 use crate::domain::moment::Moment;

@@ -1,13 +1,13 @@
 //! A support ticket: the right key, the true reason, whom to ask, and a reply without a secret.
 
 use keydesk_core::admission::{KnownKey, RejectedRequest, Rejections};
-use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::request_log::RequestFailure;
+use keydesk_core::domain::ticket::PastedSecret;
 use keydesk_core::forms::ticket::TicketForm;
 use keydesk_core::ops::OpError;
-use keydesk_core::ops::support::{TicketAnswer, TicketView, clean_ticket, ticket};
+use keydesk_core::ops::support::{TicketAnswer, TicketView, find_pasted, ticket};
 
 use crate::support::*;
 
@@ -22,8 +22,8 @@ fn of(fields: &[(&str, &str)]) -> TicketForm {
 }
 
 async fn answered(desk: &TestDesk, at: &At, fields: &[(&str, &str)]) -> TicketAnswer {
-    let view = ticket(desk, &at.caller, &of(fields)).await.unwrap();
-    *view.answer.unwrap_or_else(|| panic!("no answer: {:?} {:?}", view.errors, view.nothing))
+    let view = ticket(desk, &at.caller, Some(&of(fields).parse().unwrap())).await.unwrap();
+    *view.answer.unwrap_or_else(|| panic!("no answer: {:?}", view.nothing))
 }
 
 on_both!(
@@ -106,7 +106,9 @@ on_both!(
         let then = desk.now();
         record(&desk, &desk.usage(&at, &issued, 5, then).await).await.unwrap();
         desk.clock.advance(3_600_000);
-        let view = ticket(&desk, &support.caller, &of(&[("request", lost.as_str())])).await.unwrap();
+        let view = ticket(&desk, &support.caller, Some(&of(&[("request", lost.as_str())]).parse().unwrap()))
+            .await
+            .unwrap();
         assert!(view.nothing.is_some() && view.answer.is_none());
         let answer = answered(&desk, &support, &[("request", lost.as_str()), ("key", "ci-prod")]).await;
         assert_eq!((answer.around, answer.is_near), (Some(then), true));
@@ -122,17 +124,16 @@ on_both!(
         }
         let support = desk.platform(&at, PlatformRole::Support).await;
         let view = async |fields: &[(&str, &str)]| -> TicketView {
-            ticket(&desk, &support.caller, &of(fields)).await.unwrap()
+            ticket(&desk, &support.caller, Some(&of(fields).parse().unwrap())).await.unwrap()
         };
         let two = view(&[("key", "shared-name")]).await;
         assert!(two.answer.is_none());
         assert_eq!(two.candidates.len(), 2);
         assert!(view(&[("key", "nothing-like-it")]).await.nothing.is_some());
-        assert!(view(&[]).await.errors.is_empty(), "the empty form");
-        let wrong = view(&[("request", "req_1"), ("time", "3 pm"), ("zone", "Mars")]).await;
-        let fields: Vec<_> = wrong.errors.iter().map(|error| error.field.as_str()).collect();
+        let wrong = of(&[("request", "req_1"), ("time", "3 pm"), ("zone", "Mars")]).parse().unwrap_err();
+        let fields: Vec<_> = wrong.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, ["request", "time", "zone"]);
-        assert_eq!(view(&[("model", "o3")]).await.errors[0].field, "request");
+        assert_eq!(of(&[("model", "o3")]).parse().unwrap_err()[0].field, "request");
     }
 );
 
@@ -144,12 +145,10 @@ on_both!(
         let secret = issued.secret.reveal();
         for field in ["request", "key", "model", "time", "zone", "endpoint", "base_url", "client"] {
             let form = of(&[(field, &format!("Bearer {secret}"))]);
-            let (shown, sentence) = clean_ticket(&desk, &support.caller, &form).await.unwrap();
-            assert_eq!(shown.key.as_str(), issued.id.as_str());
-            assert!(sentence.is_some() && !shown.has_secret());
+            let (key, sentence) = find_pasted(&desk, &support.caller, &form.pasted()).await.unwrap();
+            assert_eq!((key.as_ref(), sentence.is_some()), (Some(&issued.id), true));
             // Put into the address by hand, it is not read at all.
-            let view = ticket(&desk, &support.caller, &form).await.unwrap();
-            assert!(view.answer.is_none());
+            assert!(form.shown().is_empty());
         }
         assert!(!desk.dump().await.contains(secret));
         let looks =
@@ -164,10 +163,13 @@ on_both!(
         desk.create_key(&at, "ci-prod").await;
         let operator = desk.platform(&at, PlatformRole::Operator).await;
         let admin = desk.member(&at, OrgRole::Admin).await;
-        let form = TicketForm { key: Hidden::new("ci-prod"), ..TicketForm::default() };
+        let read = of(&[("key", "ci-prod")]).parse().unwrap();
         for who in [&at, &operator, &admin] {
-            assert!(matches!(ticket(&desk, &who.caller, &form).await, Err(OpError::NotFound)));
-            assert!(matches!(clean_ticket(&desk, &who.caller, &form).await, Err(OpError::NotFound)));
+            assert!(matches!(ticket(&desk, &who.caller, Some(&read)).await, Err(OpError::NotFound)));
+            assert!(matches!(
+                find_pasted(&desk, &who.caller, &PastedSecret::None).await,
+                Err(OpError::NotFound)
+            ));
         }
     }
 );

@@ -6,6 +6,5 @@ mod search;
 mod ticket;
 
 pub use record::{SupportAccess, record_support_access};
-pub(super) use search::must_be_support;
 pub use search::{LookupForm, LookupResult, SupportHit, SupportView, lookup, search};
-pub use ticket::{TicketAnswer, TicketView, clean_ticket, ticket};
+pub use ticket::{TicketAnswer, TicketView, find_pasted, ticket};

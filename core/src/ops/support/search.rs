@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, open_org};
+use super::super::access::{Caller, must_be_support, open_org};
 use super::super::requests;
 use super::super::secret_search::count_secret_search;
 use super::record::{SupportAccess, record_support_access};
@@ -18,7 +18,6 @@ use crate::domain::key::Key;
 use crate::domain::key_filter::SEARCH_INSIDE_FROM;
 use crate::domain::key_format::{self, any_case, looks_like_secret, valid_last_four};
 use crate::domain::moment::{Moment, Zone};
-use crate::domain::policy::PlatformRole;
 use crate::domain::window::WindowStarts;
 use crate::store::support::{self, FoundKey, FoundOrg};
 use crate::store::{keys, spend};
@@ -58,13 +57,6 @@ pub enum LookupResult {
     Nothing(String),
     /// Neither a secret nor an id: `search` lists what it finds.
     Text(String),
-}
-
-pub(in crate::ops) fn must_be_support(caller: &Caller) -> Result<(), OpError> {
-    match caller.person.platform {
-        PlatformRole::Support => Ok(()),
-        PlatformRole::None | PlatformRole::Operator => Err(OpError::NotFound),
-    }
 }
 
 /// # Errors

@@ -2,14 +2,12 @@
 //! customer can ask, and a reply. It changes nothing, and the organisation sees in its audit that its key was viewed.
 
 use super::super::OpError;
-use super::super::access::{Caller, OrgContext, open_org};
+use super::super::access::{Caller, OrgContext, must_be_support, open_org};
 use super::super::secret_search::count_secret_search;
 use super::record::{SupportAccess, record_support_access};
-use super::search::{SupportHit, must_be_support, search};
+use super::search::{SupportHit, search};
 use crate::Desk;
 use crate::admission::limits_of_key;
-use crate::domain::field_error::FieldError;
-use crate::domain::hidden::Hidden;
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, State};
 use crate::domain::key_format::hint;
@@ -18,8 +16,8 @@ use crate::domain::moment::{Moment, Zone};
 use crate::domain::numbers::grouped;
 use crate::domain::person::Contact;
 use crate::domain::request_log::{Outcome, RequestEntry};
+use crate::domain::ticket::{PastedSecret, Ticket};
 use crate::domain::window::WindowStarts;
-use crate::forms::ticket::{Ticket, TicketForm};
 use crate::ops::requests::NOT_FOUND;
 use crate::store::requests::{self, RequestFilter};
 use crate::store::{keys, spend, support};
@@ -33,8 +31,6 @@ const MAX_CONTACTS: usize = 3;
 
 /// What the page of a ticket is drawn from.
 pub struct TicketView {
-    /// What is wrong with the form; empty when it was not sent yet.
-    pub errors: Vec<FieldError>,
     /// Keys to choose from, when several match.
     pub candidates: Vec<SupportHit>,
     /// Whether there are more than these.
@@ -73,31 +69,29 @@ pub struct TicketAnswer {
     pub reply: String,
 }
 
-/// The form as it may be shown again, and what to say about a secret that was in it: the key is then named by its id.
+/// The key of a secret that was pasted into a ticket, and what to say about it.
 ///
 /// # Errors
 /// `NotFound` for everyone but support; `TooMany` after many searches for secrets in a minute.
-pub async fn clean_ticket(
+pub async fn find_pasted(
     desk: &Desk,
     caller: &Caller,
-    form: &TicketForm,
-) -> Result<(TicketForm, Option<&'static str>), OpError> {
+    pasted: &PastedSecret,
+) -> Result<(Option<KeyId>, Option<&'static str>), OpError> {
     must_be_support(caller)?;
-    let shown = form.shown();
-    if !form.has_secret() {
-        return Ok((shown, None));
-    }
+    let hash = match pasted {
+        PastedSecret::None => return Ok((None, None)),
+        PastedSecret::Malformed => None,
+        PastedSecret::Whole(secret) => Some(secret.hash()),
+    };
     count_secret_search(desk, caller).await?;
-    let hash = form.secret().map(|secret| secret.hash());
     let found = match hash {
         Some(hash) => support::key_of_secret(&mut desk.db.read().await?, &hash).await?,
         None => None,
     };
     let Some(found) = found else {
-        return Ok((
-            shown,
-            Some("The secret in the form belongs to no key of this installation. It was not stored."),
-        ));
+        let sentence = "The secret in the form belongs to no key of this installation. It was not stored.";
+        return Ok((None, Some(sentence)));
     };
     let context = open_org(&mut desk.db.read().await?, caller, &found.slug).await?;
     let access = SupportAccess::Item { id: found.id.as_str(), name: &found.name };
@@ -107,34 +101,18 @@ pub async fn clean_ticket(
     } else {
         "The secret in the form belongs to the key below. It was not stored."
     };
-    Ok((TicketForm { key: Hidden::new(found.id.to_string()), ..shown }, Some(sentence)))
+    Ok((Some(found.id), Some(sentence)))
 }
 
-/// Answers a ticket. Without a field filled in, it is the empty form.
+/// Answers a ticket; without one, there is nothing to show but the form.
 ///
 /// # Errors
 /// `NotFound` for everyone but support; `TooMany` after many searches in a minute.
-pub async fn ticket(desk: &Desk, caller: &Caller, form: &TicketForm) -> Result<TicketView, OpError> {
+pub async fn ticket(desk: &Desk, caller: &Caller, ticket: Option<&Ticket>) -> Result<TicketView, OpError> {
     must_be_support(caller)?;
-    let form = form.shown();
-    let mut view = TicketView {
-        errors: vec![],
-        candidates: vec![],
-        more: false,
-        nothing: None,
-        answer: None,
-        now: desk.now(),
-    };
-    if form.is_empty() {
-        return Ok(view);
-    }
-    let ticket = match form.parse() {
-        Ok(ticket) => ticket,
-        Err(errors) => {
-            view.errors = errors;
-            return Ok(view);
-        }
-    };
+    let mut view =
+        TicketView { candidates: vec![], more: false, nothing: None, answer: None, now: desk.now() };
+    let Some(ticket) = ticket else { return Ok(view) };
     let request = match &ticket.request {
         Some(id) => requests::find_anywhere(&mut desk.db.read().await?, id).await?,
         None => None,
@@ -160,7 +138,7 @@ pub async fn ticket(desk: &Desk, caller: &Caller, form: &TicketForm) -> Result<T
     match found {
         Some(found) => {
             view.answer =
-                Some(Box::new(answer(desk, caller, &ticket, &form, &found.slug, &found.id, request).await?));
+                Some(Box::new(answer(desk, caller, ticket, &found.slug, &found.id, request).await?));
         }
         None if ticket.key.is_empty() => view.nothing = Some(NOT_FOUND.into()),
         None => view.nothing = Some("No key matches. Search by its name, ID or last four characters.".into()),
@@ -172,7 +150,6 @@ async fn answer(
     desk: &Desk,
     caller: &Caller,
     ticket: &Ticket,
-    form: &TicketForm,
     slug: &str,
     id: &KeyId,
     request: Option<RequestEntry>,
@@ -217,7 +194,7 @@ async fn answer(
     let limits = limits_of_key(desk, org, &key).await?;
     let verdict = verdict(desk, &context, &key, ticket).await?;
     let reason = reason(&key, ticket, request.as_ref(), around, &entries, is_near, now);
-    let reply = reply(&key, form, around, &zone, &reason, verdict.as_deref(), &contacts);
+    let reply = reply(&key, ticket, around, &zone, &reason, verdict.as_deref(), &contacts);
     Ok(TicketAnswer {
         context,
         key,
@@ -319,7 +296,7 @@ fn state_reason(key: &Key, now: Moment) -> Option<String> {
 
 fn reply(
     key: &Key,
-    form: &TicketForm,
+    ticket: &Ticket,
     around: Option<Moment>,
     zone: &Zone,
     reason: &str,
@@ -328,15 +305,16 @@ fn reply(
 ) -> String {
     let mut about = vec![format!("Key: {} ({})", key.name, hint(&key.last_four))];
     about.extend(around.map(|at| format!("Time: about {}", at.exact(zone))));
-    let told = [
-        ("Request", &form.request),
-        ("Model", &form.model),
-        ("Endpoint", &form.endpoint),
-        ("Base URL", &form.base_url),
-        ("Client", &form.client),
+    let request = ticket.request.as_ref().map(|id| id.as_str()).unwrap_or_default();
+    let given = [
+        ("Request", request),
+        ("Model", &ticket.model),
+        ("Endpoint", &ticket.endpoint),
+        ("Base URL", &ticket.base_url),
+        ("Client", &ticket.client),
     ];
-    let told = told.into_iter().filter(|(_, text)| !text.as_str().is_empty());
-    about.extend(told.map(|(label, text)| format!("{label}: {}", text.as_str())));
+    let given = given.into_iter().filter(|(_, text)| !text.is_empty());
+    about.extend(given.map(|(label, text)| format!("{label}: {text}")));
     let names: Vec<String> = contacts
         .iter()
         .take(MAX_CONTACTS)

@@ -10,6 +10,8 @@ use super::support::*;
 use super::upstream::{Then, Upstream, parts, whole};
 use crate::request_facts::RequestFacts;
 
+type Answer = fn() -> axum::response::Response;
+
 fn chat(model: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": "Hi"}]})
 }
@@ -112,7 +114,7 @@ async fn what_a_provider_says_is_stored_without_what_may_be_a_secret() {
 
 #[tokio::test]
 async fn failures_of_a_provider_are_stored_in_words() {
-    let answers: [(fn() -> axum::response::Response, &str, u16); 3] = [
+    let answers: [(Answer, &str, u16); 3] = [
         (
             || whole(401, "application/json", r#"{"error": "sk-proj-Ab3dEf6hIj9lMn2pQr5tUv8x"}"#),
             "rejected this installation's credential",
