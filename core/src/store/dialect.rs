@@ -21,12 +21,12 @@ impl Dialect {
         }
     }
 
-    /// A column that is compared without its index, because another one leads to fewer rows. Postgres knows that from its
-    /// statistics, and SQLite only after `ANALYZE`.
-    pub fn without_index(self, column: &str) -> String {
+    /// After a table's name: the index to read it through. Postgres knows from its statistics which index leads to fewer
+    /// rows, and SQLite does not always.
+    pub fn through(self, index: &str) -> String {
         match self {
-            Dialect::Sqlite => format!("+{column}"),
-            Dialect::Postgres => column.to_owned(),
+            Dialect::Sqlite => format!(" INDEXED BY {index}"),
+            Dialect::Postgres => String::new(),
         }
     }
 

@@ -97,12 +97,9 @@ fn text(
         binds.push(value);
         format!("${}", binds.len())
     };
-    let whose = match of.key {
-        Some(key) => {
-            let key = bind(Bind::Text(key.to_string()));
-            format!("key_id = {key} AND {} = $1", dialect.without_index("org_id"))
-        }
-        None => "org_id = $1".to_owned(),
+    let (whose, index) = match of.key {
+        Some(key) => (format!("key_id = {} AND org_id = $1", bind(Bind::Text(key.to_string()))), "by_key"),
+        None => ("org_id = $1".to_owned(), "by_org"),
     };
     let mut both = String::new();
     if let Some(model) = of.model {
@@ -121,16 +118,17 @@ fn text(
         counted += &format!(" AND {}", dialect.any_of("reason", &bind(Bind::Text(reasons))));
     }
     let (side, way) = if beyond.backwards { (">", "ASC") } else { ("<", "DESC") };
-    let half = |select: &str, at: &str, place: &str, more: &str| {
+    let half = |select: &str, table: &str, at: &str, place: &str, more: &str| {
+        let through = dialect.through(&format!("{table}_{index}"));
         format!(
-            "SELECT * FROM ({select} WHERE {whose}{both}{more} AND {at} {side}= $2 AND ({at} {side} $2 OR {place} {side} $3)
+            "SELECT * FROM ({select}{through} WHERE {whose}{both}{more} AND {at} {side}= $2 AND ({at} {side} $2 OR {place} {side} $3)
             ORDER BY {at} {way}, {place} {way} LIMIT $4)"
         )
     };
     let sql = format!(
         "SELECT * FROM ({} AS settled UNION ALL {} AS counted) AS requests ORDER BY started_at {way}, place {way} LIMIT $4",
-        half(of_usage!(), "started_at", "request_id", &settled),
-        half(of_rejections!(), "last_at", REJECTION_PLACE, &counted),
+        half(of_usage!(), "usage", "started_at", "request_id", &settled),
+        half(of_rejections!(), "rejections", "last_at", REJECTION_PLACE, &counted),
     );
     (sql, binds)
 }
