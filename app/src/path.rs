@@ -1,7 +1,8 @@
 //! Addresses of this program's own pages. A redirect goes nowhere else.
 
-use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId, ProviderId, SecretId, TeamId};
+use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId, ProviderId, RequestId, SecretId, TeamId};
 use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::forms::ticket::TicketForm;
 use leptos::prelude::IntoAttributeValue;
 
 /// A path on this host, made by us or checked: no scheme, no host, no control characters.
@@ -74,6 +75,17 @@ impl LocalPath {
 
     pub fn support() -> Self {
         Self("/support".into())
+    }
+
+    /// A ticket with its fields, none of which may hold a secret.
+    pub fn ticket(form: &TicketForm) -> Self {
+        let filled = form.fields().into_iter().filter(|(_, text)| !text.is_empty()).collect::<Vec<_>>();
+        Self("/support/ticket".into()).with_query(&serde_urlencoded::to_string(filled).unwrap_or_default())
+    }
+
+    /// A key's page, from one of its requests on.
+    pub fn request(org: &str, key: &KeyId, request: &RequestId) -> Self {
+        Self(format!("/{org}/keys/{key}?request={request}#requests"))
     }
 
     pub fn keys(org: &str) -> Self {

@@ -26,6 +26,7 @@ use crate::pages::support::SupportPage;
 use crate::pages::teams::{
     AddPersonPage, ArchiveTeamPage, EditTeamPage, NewTeamPage, TeamPage, TeamPersonPage, TeamsPage,
 };
+use crate::pages::ticket::TicketPage;
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -59,6 +60,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator/:org/balance") view=OperatorBalancePage ssr=SsrMode::Async />
                 <Route path=path!("/invite/:token") view=JoinPage ssr=SsrMode::Async />
                 <Route path=path!("/support") view=SupportPage ssr=SsrMode::Async />
+                <Route path=path!("/support/ticket") view=TicketPage ssr=SsrMode::Async />
                 <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/audit") view=AuditPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />

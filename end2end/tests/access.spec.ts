@@ -179,6 +179,14 @@ demoTest("what is not there, and what one may not do", async ({ page, open, othe
   await examine(member);
 });
 
+demoTest("a support ticket, empty and answered", async ({ otherPage, signIn, open, server }) => {
+  const support = await signIn(await otherPage(), server.who(/^support/));
+  for (const query of ["", "?time=3", "?key=nothing-like-it", "?key=terraform-explain-prod"]) {
+    await open(`/support/ticket${query}`, support);
+    await examine(support);
+  }
+});
+
 for (const [what, path] of [
   ["the settings", "/northwind-labs/settings"],
   ["the organisations", "/operator"],

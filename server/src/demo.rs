@@ -394,5 +394,6 @@ fn usage(desk: &Desk, org: &Seeded, plan: &PlannedKey, (key, secret): &Made, pla
         first_byte_ms: Some(planned.latency_ms / 5),
         address: planned.address.clone(),
         user_agent: planned.user_agent.to_owned(),
+        error: String::new(),
     }
 }

@@ -240,6 +240,7 @@ impl TestDesk {
             first_byte_ms: Some(200),
             address: "203.0.113.7".into(),
             user_agent: "test".into(),
+            error: String::new(),
         }
     }
 
@@ -272,6 +273,31 @@ impl TestDesk {
             "INSERT INTO key_search (seq, org_id, text) SELECT seq, org_id, '\n' || name_folded || '\n\n\n' FROM keys k
             WHERE NOT EXISTS (SELECT 1 FROM key_search s WHERE s.seq = k.seq)"
                 .to_owned(),
+        ] {
+            self.execute(&sql).await.unwrap();
+        }
+        self.db.analyze().await.unwrap();
+    }
+
+    /// As many settled requests as rejections, one of each every second until now.
+    pub async fn seed_requests(&self, at: &At, issued: &IssuedKey, count: u32) {
+        let (org, key, owner, now) = (&at.org.id, &issued.id, &at.caller.person.id, self.now().ms());
+        let secret = self.secret_id(issued).await;
+        let numbers =
+            format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})");
+        let when = format!("{now} - ({count} - i) * 1000");
+        for sql in [
+            format!(
+                "{numbers} INSERT INTO usage (request_id, org_id, key_id, secret_id, owner_id, model_id, route, status,
+                    input_tokens, output_tokens, cached_tokens, cost, estimated, started_at, latency_ms, address, user_agent)
+                SELECT 'req_{key}_' || i, '{org}', '{key}', '{secret}', '{owner}', 'gpt-5', '/v1/responses', 200,
+                    1, 1, 0, 1, 0, {when}, 1, '', '' FROM n"
+            ),
+            format!(
+                "{numbers} INSERT INTO rejections (key_id, minute, gate, reason, model_id, org_id, times, first_at, last_at,
+                    route, address, request_id)
+                SELECT '{key}', i, 'model', 'model', 'o3', '{org}', 1, {when}, {when}, '', '', 'rej_{key}_' || i FROM n"
+            ),
         ] {
             self.execute(&sql).await.unwrap();
         }

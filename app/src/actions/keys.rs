@@ -1,7 +1,7 @@
 //! Create, edit, extend, disable, enable, revoke, look up.
 
 use keydesk_core::domain::hidden::Hidden;
-use keydesk_core::domain::ids::KeyId;
+use keydesk_core::domain::ids::{KeyId, RequestId};
 use keydesk_core::domain::key_filter::{KeyFilter, MAX_SEARCH, Sort, StateFilter};
 use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
 use keydesk_core::domain::moment::Moment;
@@ -110,6 +110,7 @@ pub async fn search_keys(form: SearchForm) -> Result<(), AppError> {
         match keys::search(&desk()?, &caller()?, &form.org, &form.q).await? {
             Found::Key(id) => Ok(LocalPath::key(&form.org, &id)),
             Found::Secret(key, secret) => Ok(LocalPath::secret(&form.org, &key, &secret)),
+            Found::Request(id, request) => Ok(LocalPath::request(&form.org, &id, &request)),
             Found::NoSuchSecret(sentence) => {
                 tell(Tone::Warn, sentence)?;
                 Ok(LocalPath::keys(&form.org).with_query(&rest(&form.rest)))
@@ -177,12 +178,15 @@ pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
     let found = async {
         let (desk, caller) = (desk()?, caller()?);
         let text = unmask(form.q.as_str());
-        if looks_like_secret(text) || KeyId::parse(text).is_some() {
+        if looks_like_secret(text) || KeyId::parse(text).is_some() || RequestId::parse(text).is_some() {
             let hit = |words: &str, path| vec![Hit::new("keys", words, path)];
             return Ok(match keys::search(&desk, &caller, &form.org, &form.q).await? {
                 Found::Key(id) => hit("The key with this id", LocalPath::key(&form.org, &id)),
                 Found::Secret(id, secret) => {
                     hit("The key with this secret", LocalPath::secret(&form.org, &id, &secret))
+                }
+                Found::Request(id, request) => {
+                    hit("The request with this id", LocalPath::request(&form.org, &id, &request))
                 }
                 Found::NoSuchSecret(_) | Found::Text(_) => vec![],
             });

@@ -1,5 +1,7 @@
 //! Support's one box across organisations.
 
+use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::forms::ticket::TicketForm;
 use keydesk_core::ops::support::{self, LookupForm, LookupResult};
 use leptos::prelude::*;
 
@@ -18,6 +20,7 @@ pub async fn lookup(form: LookupForm) -> Result<(), AppError> {
             LookupResult::Key { slug, id, secret: Some(secret) } => {
                 Ok(LocalPath::secret(&slug, &id, &secret))
             }
+            LookupResult::Request { slug, id, request } => Ok(LocalPath::request(&slug, &id, &request)),
             LookupResult::Nothing(sentence) => {
                 tell(Tone::Warn, sentence)?;
                 Ok(LocalPath::support())
@@ -27,6 +30,21 @@ pub async fn lookup(form: LookupForm) -> Result<(), AppError> {
                 Ok(LocalPath::support().with_query(if query == "q=" { "" } else { &query }))
             }
         }
+    })
+    .await
+}
+
+/// A ticket. It posts too: a secret may be pasted into any of its fields, and none goes on to the page.
+#[server(endpoint = "support/ticket")]
+pub async fn ticket(form: TicketForm) -> Result<(), AppError> {
+    act(async {
+        let (key, sentence) = support::find_pasted(&desk()?, &caller()?, &form.pasted()).await?;
+        if let Some(sentence) = sentence {
+            tell(Tone::Warn, sentence)?;
+        }
+        let shown = form.shown();
+        let key = key.map_or(shown.key.clone(), |id| Hidden::new(id.to_string()));
+        Ok(LocalPath::ticket(&TicketForm { key, ..shown }))
     })
     .await
 }

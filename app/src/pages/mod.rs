@@ -10,9 +10,11 @@ mod meters;
 pub mod models;
 pub mod orgs;
 pub mod providers;
+mod requests;
 pub mod session;
 pub mod support;
 pub mod teams;
+pub mod ticket;
 
 use std::future::Future;
 

@@ -1,7 +1,9 @@
 //! Support's page: one box across all organisations, and what it finds.
 
+use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
 use keydesk_core::domain::moment::Moment;
+use keydesk_core::forms::ticket::TicketForm;
 use keydesk_core::ops::access::own_orgs;
 use keydesk_core::ops::support::{self, SupportHit, SupportView};
 use leptos::prelude::*;
@@ -37,8 +39,11 @@ pub fn SupportPage() -> impl IntoView {
             {page_head(vec![], "Support".into_any(), under.into_any(), ().into_any())}
             <div class="toolbar">
                 <form class="search" role="search" method="post" action="/api/support/look-up">
-                    {SearchBox { name: "form[q]", placeholder: "Name, email, team, last four, whole secret, or an organisation", label: "Look up", max: None }.draw(text.clone())}
+                    {SearchBox { name: "form[q]", placeholder: "Name, email, team, last four, id, whole secret, or an organisation", label: "Look up", max: None }.draw(text.clone())}
                 </form>
+                <a class="btn" href="/support/ticket">
+                    "Answer a ticket"
+                </a>
             </div>
             {found(&view, &text)}
         };
@@ -66,12 +71,14 @@ fn found(view: &SupportView, text: &str) -> AnyView {
         .into_any();
     }
     let keys = (!view.keys.is_empty()).then(|| {
-        let columns =
-            ["Key", "Organisation", "Owner, team", "State", "Last used", "Expires"].map(Column::new);
+        let mut columns = Vec::from(
+            ["Key", "Organisation", "Owner, team", "State", "Last used", "Expires"].map(Column::new),
+        );
+        columns.push(Column::actions("Ticket"));
         let rows = view.keys.iter().map(|hit| row(hit, view.now)).collect_view();
         let more = view.more.then(|| view! { <p class="muted">"There are more keys. Add another word."</p> });
         view! {
-            {list::table(true, "Keys that were found".into(), columns.into(), rows)}
+            {list::table(true, "Keys that were found".into(), columns, rows)}
             {more}
         }
     });
@@ -114,6 +121,7 @@ fn row(hit: &SupportHit, now: Moment) -> impl IntoView + use<> {
     let never = || view! { <span class="muted">"Never"</span> }.into_any();
     let used = key.last_used_at.map_or_else(never, |at| when::ago(at, now, zone).into_any());
     let expires = key.expires_at.map_or_else(never, |at| when::date(at, zone).into_any());
+    let ticket = TicketForm { key: Hidden::new(key.id.to_string()), ..TicketForm::default() };
     view! {
         <tr>
             <th scope="row">
@@ -130,6 +138,11 @@ fn row(hit: &SupportHit, now: Moment) -> impl IntoView + use<> {
             <td data-label="State">{status_badge(key, now, zone)}</td>
             <td data-label="Last used" class="tight">{used}</td>
             <td data-label="Expires" class="tight">{expires}</td>
+            <td class="act">
+                <a class="btn quiet" href=LocalPath::ticket(&ticket) aria-label=format!("Ticket about {}", key.name)>
+                    "Ticket"
+                </a>
+            </td>
         </tr>
     }
 }

@@ -19,8 +19,8 @@ pub use models::{ModelLookup, Target, look_up_model, models_in_scope, priced_mod
 pub use presented::Presented;
 pub use rejections::{RejectedRequest, Rejections};
 pub use reservations::{
-    LEASE_MS, RENEW_MS, Reservation, ReservationRequest, Settlement, find_reservation, limits, release,
-    renew, reserve, settle, settled_cost,
+    LEASE_MS, RENEW_MS, Reservation, ReservationRequest, Settlement, find_reservation, limits, limits_of_key,
+    release, renew, reserve, settle, settled_cost,
 };
 
 use crate::Desk;

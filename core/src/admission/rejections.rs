@@ -1,4 +1,4 @@
-//! Rejected requests of known keys, gathered in memory and written every second, so that recording one neither slows
+//! Requests of known keys that were rejected or failed before they were sent, gathered in memory and written every second, so that recording one neither slows
 //! nor fails the answer. A crash loses that second.
 
 use std::collections::{HashMap, HashSet};
@@ -9,6 +9,7 @@ use crate::domain::gate::Rejection;
 use crate::domain::ids::KeyId;
 use crate::domain::key_format::looks_like_secret;
 use crate::domain::moment::Moment;
+use crate::domain::request_log::RequestFailure;
 use crate::store::Unaudited;
 use crate::store::rejections::{RejectionCount, record};
 use crate::store::{Db, StoreError};
@@ -19,6 +20,8 @@ const MAX_WAITING: usize = 10_000;
 /// that invents models adds no rows.
 const MAX_MODELS: usize = 20;
 const MAX_ROUTE: usize = 100;
+/// Characters of a model that are kept; no model of the catalogue is longer.
+const MAX_MODEL: usize = 200;
 
 /// Key, minute, reason, model: what is counted together. It sorts the way the rows are written.
 type CountKey = (KeyId, i64, &'static str, String);
@@ -40,6 +43,8 @@ pub struct Rejections(Arc<Mutex<Waiting>>);
 pub struct RejectedRequest<'a> {
     /// The request's path, as sent.
     pub route: &'a str,
+    /// The model that it named; empty when that is not known.
+    pub model: &'a str,
     /// The client's IP address; empty when it is unknown.
     pub address: String,
     /// The request's id; empty when it has none.
@@ -50,19 +55,41 @@ impl Rejections {
     /// Counts a rejection. One that is not about a known key, such as an unknown secret's, is not counted.
     pub fn note(&self, key: &KnownKey, rejection: &Rejection, request: &RejectedRequest<'_>, now: Moment) {
         let Some(reason) = rejection.reason() else { return };
+        let model = match rejection {
+            Rejection::Model { model, .. } => model,
+            _ => request.model,
+        };
+        self.add(key, rejection.gate().as_str(), reason, model, request, now);
+    }
+
+    /// Counts a request that no gate rejected and that failed before it was sent.
+    pub fn note_failure(
+        &self,
+        key: &KnownKey,
+        failure: RequestFailure,
+        request: &RejectedRequest<'_>,
+        now: Moment,
+    ) {
+        self.add(key, "", failure.as_str(), request.model, request, now);
+    }
+
+    fn add(
+        &self,
+        key: &KnownKey,
+        gate: &'static str,
+        reason: &'static str,
+        model: &str,
+        request: &RejectedRequest<'_>,
+        now: Moment,
+    ) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now.ms().div_euclid(60_000);
-        let model = match rejection {
-            Rejection::Model { model, .. } if !looks_like_secret(model) => {
-                waiting.model(&key.key, minute, model)
-            }
-            _ => String::new(),
-        };
+        let model = waiting.model(&key.key, minute, &shown_model(model));
         waiting.add(RejectionCount {
             key: key.key.clone(),
             org: key.org.clone(),
             minute,
-            gate: rejection.gate().as_str(),
+            gate,
             reason,
             model,
             times: 1,
@@ -108,6 +135,9 @@ impl Waiting {
             self.minute = minute;
             self.models.clear();
         }
+        if model.is_empty() {
+            return String::new();
+        }
         let models = self.models.entry(key.clone()).or_default();
         if !models.contains(model) {
             if models.len() >= MAX_MODELS {
@@ -136,6 +166,14 @@ impl Waiting {
             }
         }
     }
+}
+
+/// The client chose this text: nothing when it may be a key.
+fn shown_model(model: &str) -> String {
+    if looks_like_secret(model) {
+        return String::new();
+    }
+    model.chars().filter(|c| !c.is_control()).take(MAX_MODEL).collect()
 }
 
 /// The path, or nothing when it may contain a key.

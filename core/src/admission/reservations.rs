@@ -4,10 +4,12 @@
 use super::{AdmissionError, AuthContext};
 use crate::Desk;
 use crate::domain::gate::Rejection;
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{RequestId, SecretId};
+use crate::domain::key::Key;
 use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
+use crate::domain::org::Org;
 use crate::domain::usage::Tokens;
 use crate::domain::window::WindowStarts;
 use crate::store::meter::{self, LimitRow, NewReservation};
@@ -77,6 +79,8 @@ pub struct Settlement {
     pub address: String,
     /// The client's user agent; empty when it sent none.
     pub user_agent: String,
+    /// What the provider, or the gateway about it, said, as `plain_error` makes it; empty without an error.
+    pub error: String,
 }
 
 /// Reserves what the request may use at most.
@@ -95,7 +99,7 @@ pub async fn reserve(
     let rows = meter::reserve(&desk.db, new, WindowStarts::at(now, &context.zone)).await?;
     drop(turn);
     if let Some(row) = rows.iter().find(|row| !row.fits) {
-        let limit = limit_use(row, context, now);
+        let limit = limit_use(row, &context.into(), now);
         let rejection = Rejection::Limit {
             last_four: context.last_four.clone(),
             retry_after: retry_after(&limit, now),
@@ -104,7 +108,7 @@ pub async fn reserve(
         };
         return Err(AdmissionError::Rejected(rejection, Some(context.known())));
     }
-    let limits = rows.iter().map(|row| limit_use(row, context, now)).collect();
+    let limits = rows.iter().map(|row| limit_use(row, &context.into(), now)).collect();
     Ok(Reservation { stored, zone: context.zone.clone(), limits })
 }
 
@@ -122,7 +126,33 @@ pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>,
     };
     let new = new_reservation(context, &nothing, now);
     let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.zone)).await?;
-    Ok(rows.iter().map(|row| limit_use(row, context, now)).collect())
+    Ok(rows.iter().map(|row| limit_use(row, &context.into(), now)).collect())
+}
+
+/// Every limit that applies to requests of a key, as it is now; for people who look at it.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn limits_of_key(desk: &Desk, org: &Org, key: &Key) -> Result<Vec<LimitUse>, StoreError> {
+    let now = desk.now();
+    let new = NewReservation {
+        reservation: meter::Reservation {
+            request: RequestId::new(now, desk.id_entropy()),
+            org: org.id.clone(),
+            key: key.id.clone(),
+            secret: SecretId::new(now, desk.id_entropy()),
+            team: key.team.as_ref().map(|team| team.id.clone()),
+            model: String::new(),
+            reserved_at: now,
+        },
+        amount: Money::ZERO,
+        tokens: 0,
+        expires_at: now,
+    };
+    let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &org.zone)).await?;
+    let team = key.team.as_ref().map(|team| team.name.as_str()).unwrap_or_default();
+    let holders = Holders { key: &key.name, team, org: &org.name, zone: &org.zone };
+    Ok(rows.iter().map(|row| limit_use(row, &holders, now)).collect())
 }
 
 fn new_reservation(context: &AuthContext, wanted: &ReservationRequest, now: Moment) -> NewReservation {
@@ -142,14 +172,31 @@ fn new_reservation(context: &AuthContext, wanted: &ReservationRequest, now: Mome
     }
 }
 
-fn limit_use(row: &LimitRow, context: &AuthContext, now: Moment) -> LimitUse {
+/// The names of those whose limits apply.
+struct Holders<'a> {
+    key: &'a str,
+    /// Empty without a team.
+    team: &'a str,
+    org: &'a str,
+    zone: &'a Zone,
+}
+
+impl<'a> From<&'a AuthContext> for Holders<'a> {
+    fn from(context: &'a AuthContext) -> Self {
+        let team = context.team.as_ref().map(|(_, name)| name.as_str()).unwrap_or_default();
+        Self { key: &context.key_name, team, org: &context.org_name, zone: &context.zone }
+    }
+}
+
+fn limit_use(row: &LimitRow, holders: &Holders<'_>, now: Moment) -> LimitUse {
     let holder_name = match row.holder {
-        HolderKind::Key => context.key_name.clone(),
-        HolderKind::Team => context.team.as_ref().map(|(_, name)| name.clone()).unwrap_or_default(),
-        HolderKind::Org => context.org_name.clone(),
+        HolderKind::Key => holders.key,
+        HolderKind::Team => holders.team,
+        HolderKind::Org => holders.org,
     };
+    let holder_name = holder_name.to_owned();
     let resets_at = match row.what {
-        Limited::Budget(period) => period.window(now, &context.zone).end,
+        Limited::Budget(period) => period.window(now, holders.zone).end,
         Limited::Balance | Limited::Requests | Limited::Tokens | Limited::Concurrent => row.frees_at,
     };
     LimitUse {
@@ -207,6 +254,7 @@ pub async fn settle(
         first_byte_ms: settlement.first_byte_ms,
         address: settlement.address,
         user_agent: settlement.user_agent,
+        error: settlement.error,
     };
     meter::settle(&desk.db, usage, reservation.zone.clone()).await
 }

@@ -78,6 +78,14 @@ id! {
     RequestId = "req";
 }
 
+impl RequestId {
+    /// The millisecond in which the id was made.
+    pub fn made_at(&self) -> Moment {
+        let hex = self.0.strip_prefix("req_").and_then(|hex| hex.get(..12)).unwrap_or_default();
+        Moment::from_ms(i64::from_str_radix(hex, 16).unwrap_or_default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +96,12 @@ mod tests {
         assert_eq!(KeyId::parse(id.as_str()), Some(id.clone()));
         assert_eq!(TeamId::parse(id.as_str()), None);
         assert_eq!(KeyId::parse("key_0"), None);
+    }
+
+    #[test]
+    fn a_requests_id_tells_when_it_was_made() {
+        let at = Moment::from_ms(1_790_000_000_123);
+        assert_eq!(RequestId::new(at, [255; 10]).made_at(), at);
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl Moment {
         self.zoned(zone).strftime("%H:%M").to_string()
     }
 
+    /// `14:03:22`, clear only beside its day.
+    pub fn clock(self, zone: &Zone) -> String {
+        self.zoned(zone).strftime("%H:%M:%S").to_string()
+    }
+
     /// To the second and with its zone, for tooltips: `20 Nov 2026 14:03:22 CET`.
     pub fn exact(self, zone: &Zone) -> String {
         let text = self.zoned(zone).strftime("%-d %b %Y %H:%M:%S %Z").to_string();
@@ -189,6 +194,14 @@ impl Day {
     /// The first moment of the next day in `zone`; the day ends just before it.
     pub fn end(self, zone: &Zone) -> Moment {
         self.next().start(zone)
+    }
+
+    /// `hour:minute` of this day in `zone`: the first of the two where clocks go back, the later time where they skip it.
+    /// None for what is no time.
+    pub fn at(self, hour: i8, minute: i8, zone: &Zone) -> Option<Moment> {
+        let time = Time::new(hour, minute, 0, 0).ok()?;
+        let zoned = zone.0.to_ambiguous_zoned_datetime(self.0.to_datetime(time)).compatible().ok()?;
+        Some(Moment(zoned.timestamp().as_millisecond()))
     }
 
     pub(super) fn forward(self, days: u32) -> Day {

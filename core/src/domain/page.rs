@@ -47,6 +47,11 @@ impl Cursor {
         Some(Self { backwards, before, id, value: parts.next()?.to_owned() })
     }
 
+    /// The page that begins at this row instead of beyond it: no other row's id lies between the row's and a longer one.
+    pub(crate) fn including(value: String, id: String) -> Self {
+        Self { backwards: false, before: 0, id, value }
+    }
+
     /// Whether the page ends before the row instead of beginning after it.
     pub fn backwards(&self) -> bool {
         self.backwards
@@ -83,13 +88,19 @@ impl<T> Page<T> {
 
     /// The page at a cursor, of up to `PAGE_ROWS + 1` rows as they were read: nearest to the cursor first. `place` gives
     /// a row's value and id.
-    pub(crate) fn read(
+    pub(crate) fn read(rows: Vec<T>, at: Option<&Cursor>, place: impl Fn(&T) -> (String, String)) -> Self {
+        Self::read_of(PAGE_ROWS, rows, at, place)
+    }
+
+    /// `read` for pages of another length than `PAGE_ROWS`.
+    pub(crate) fn read_of(
+        max: usize,
         mut rows: Vec<T>,
         at: Option<&Cursor>,
         place: impl Fn(&T) -> (String, String),
     ) -> Self {
-        let more = rows.len() > PAGE_ROWS;
-        rows.truncate(PAGE_ROWS);
+        let more = rows.len() > max;
+        rows.truncate(max);
         let backwards = at.is_some_and(|at| at.backwards);
         if backwards {
             rows.reverse();
@@ -101,7 +112,7 @@ impl<T> Page<T> {
             Cursor { backwards, before, id, value }
         };
         let previous = rows.first().filter(|_| has_previous);
-        let previous = previous.map(|row| cursor(row, true, before.saturating_sub(PAGE_ROWS)));
+        let previous = previous.map(|row| cursor(row, true, before.saturating_sub(max)));
         let next = rows.last().filter(|_| has_next);
         let next = next.map(|row| cursor(row, false, before.saturating_add(rows.len())));
         Self { rows, before, previous, next }

@@ -15,3 +15,4 @@ pub mod rotation;
 pub mod settings;
 pub mod team;
 pub mod team_people;
+pub mod ticket;

@@ -126,6 +126,14 @@ pub async fn open_org(via: &mut impl Via, caller: &Caller, slug: &str) -> Result
     Ok(OrgContext { org, principal, orgs })
 }
 
+/// For everyone but support, what support does is not there.
+pub(super) fn must_be_support(caller: &Caller) -> Result<(), OpError> {
+    match caller.person.platform {
+        PlatformRole::Support => Ok(()),
+        PlatformRole::None | PlatformRole::Operator => Err(OpError::NotFound),
+    }
+}
+
 /// `open_org` with a connection of its own.
 ///
 /// # Errors

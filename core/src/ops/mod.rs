@@ -19,6 +19,7 @@ pub mod offboarding;
 pub mod orgs;
 pub mod providers;
 pub mod reauthentication;
+pub mod requests;
 pub mod second_factor;
 mod secret_search;
 pub mod seed;

@@ -95,9 +95,9 @@ const COUNT_RATE: &str = "INSERT INTO rate_counts (holder_kind, holder_id, secon
             requests = rate_counts.requests + 1, tokens = rate_counts.tokens + excluded.tokens";
 
 const INSERT_USAGE: &str = "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, owner_id, model_id, route, status,
-            input_tokens, output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent, estimated)
+            input_tokens, output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent, estimated, error)
         VALUES ($1, $2, $3, $4, $5, (SELECT k.owner_id FROM keys k WHERE k.id = $3), $6, $7, $8, $9, $10, $11, $12, $13, $14,
-            $15, $16, $17, $18)
+            $15, $16, $17, $18, $23)
         ON CONFLICT (request_id) DO NOTHING";
 /// The owner is the usage row's, so both agree also when the key changes hands at this moment.
 const ADD_TO_DAY: &str = "INSERT INTO spend_daily (key_id, day, model_id, team_id, owner_id, org_id, requests, input_tokens, output_tokens,
@@ -151,8 +151,12 @@ const CALL_RESERVE: &str =
     "SELECT * FROM keydesk_reserve_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 /// Selects a row when the request was not settled before.
 const CALL_SETTLE: &str =
-    "SELECT 1 WHERE keydesk_settle_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-    $16, $17, $18, $19, $20, $21, $22)";
+    "SELECT 1 WHERE keydesk_settle_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    $16, $17, $18, $19, $20, $21, $22, $23)";
+/// The body of `keydesk_settle_v1`, which other gateways call.
+const SETTLE_WITHOUT_ERROR: &str =
+    "BEGIN RETURN keydesk_settle_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    $16, $17, $18, $19, $20, $21, $22, ''); END";
 const CALL_RELEASE: &str = "SELECT keydesk_release_v1($1)";
 const CALL_RENEW: &str = "SELECT keydesk_renew_v1($1, $2)";
 
@@ -193,6 +197,7 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
         "SECURITY DEFINER SET search_path = {schema}, pg_temp SET plan_cache_mode = force_generic_plan"
     );
     let later = |steps: &[&str]| steps.iter().map(|step| format!("{step};\n")).collect::<String>();
+    let settle_v2_takes = format!("{SETTLE_TAKES}, error text");
     let functions = [
         (
             "keydesk_limits_v1",
@@ -225,6 +230,12 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
         (
             "keydesk_settle_v1",
             SETTLE_TAKES,
+            format!("boolean LANGUAGE plpgsql {head}"),
+            SETTLE_WITHOUT_ERROR.into(),
+        ),
+        (
+            "keydesk_settle_v2",
+            &settle_v2_takes,
             format!("boolean LANGUAGE plpgsql {head}"),
             format!(
                 "BEGIN
@@ -445,7 +456,7 @@ async fn reserve_in(
     Ok(rows)
 }
 
-/// Runs one statement with the parameters of `SETTLE_TAKES`; answers how many rows it changed or selected.
+/// Runs one statement with the parameters of `SETTLE_TAKES` and `error`; answers how many rows it changed or selected.
 async fn run_settle(
     via: &mut impl Via,
     text: &'static str,
@@ -478,6 +489,7 @@ async fn run_settle(
             .bind(starts.week.ms())
             .bind(starts.day.ms())
             .bind(Day::of(usage.started_at, zone).to_string())
+            .bind(&usage.error)
     )
 }
 

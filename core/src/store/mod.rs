@@ -29,6 +29,7 @@ pub mod people;
 mod permit;
 pub mod providers;
 pub mod rejections;
+pub mod requests;
 mod search;
 pub mod second_factor;
 pub mod secrets;
@@ -242,6 +243,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         leaks::ALL,
         rejections::ALL,
         search::ALL,
+        requests::ALL,
         second_factor::ALL,
         secrets::ALL,
         sessions::ALL,

@@ -1,7 +1,7 @@
-//! Rejected requests of known keys, counted by the minute. Repeated rejections add to a row instead of adding rows.
+//! Requests of known keys that were rejected or failed before they were sent, counted by the minute. Repeated ones add to a
+//! row instead of adding rows. They are read with the other requests (`requests`).
 
-use super::{StoreError, Tx, Via, changed, run, statements};
-use crate::domain::gate::RecentRejection;
+use super::{StoreError, Tx, changed, statements};
 use crate::domain::ids::{KeyId, OrgId};
 use crate::domain::moment::Moment;
 
@@ -14,8 +14,6 @@ statements! {
             route = CASE WHEN excluded.last_at >= rejections.last_at THEN excluded.route ELSE rejections.route END,
             address = CASE WHEN excluded.last_at >= rejections.last_at THEN excluded.address ELSE rejections.address END,
             request_id = CASE WHEN excluded.last_at >= rejections.last_at THEN excluded.request_id ELSE rejections.request_id END";
-    OF_KEY = "SELECT reason, times, first_at, last_at, model_id, address FROM rejections
-        WHERE org_id = $1 AND key_id = $2 AND minute >= $3 ORDER BY minute DESC, last_at DESC LIMIT $4";
     SWEEP = "DELETE FROM rejections WHERE last_at < $1";
 }
 
@@ -28,7 +26,7 @@ pub struct RejectionCount {
     pub org: OrgId,
     /// Minutes since 1970 UTC.
     pub minute: i64,
-    /// The gate, by its word in the database.
+    /// The gate, by its word in the database; empty where none rejected the request.
     pub gate: &'static str,
     /// The reason, by its word in the database.
     pub reason: &'static str,
@@ -72,38 +70,6 @@ pub async fn record(tx: &mut Tx, counts: &[RejectionCount]) -> Result<(), StoreE
         )?;
     }
     Ok(())
-}
-
-/// The newest minutes first, one entry for each minute, reason and model; `max` entries at most.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn of_key(
-    via: &mut impl Via,
-    org: &OrgId,
-    key: &KeyId,
-    since: Moment,
-    max: i64,
-) -> Result<Vec<RecentRejection>, StoreError> {
-    type Row = (String, i64, i64, i64, String, String);
-    let rows: Vec<Row> = run!(
-        via,
-        fetch_all,
-        sqlx::query_as::<_, Row>(OF_KEY)
-            .bind(org.as_str())
-            .bind(key.as_str())
-            .bind(since.ms().div_euclid(60_000))
-            .bind(max)
-    )?;
-    let read = |(reason, times, first_at, last_at, model, address): Row| RecentRejection {
-        reason,
-        times,
-        first_at: Moment::from_ms(first_at),
-        last_at: Moment::from_ms(last_at),
-        model,
-        address,
-    };
-    Ok(rows.into_iter().map(read).collect())
 }
 
 /// Deletes counts whose newest request is older than `before`; answers how many rows.

@@ -60,6 +60,8 @@ pub struct Usage {
     pub address: String,
     /// The client's user agent; empty when it sent none.
     pub user_agent: String,
+    /// What the provider, or the gateway about it, said; empty without an error.
+    pub error: String,
 }
 
 /// Whose budgets and counters.

@@ -6,10 +6,8 @@ use sqlx::AssertSqlSafe;
 use super::dialect::{Dialect, like_contains};
 use super::keys::is_live;
 use super::search::{self, Within};
-use super::secrets::end_of_secret;
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::KeyId;
-use crate::domain::moment::Moment;
 use crate::domain::search::folded;
 
 /// How many keys a search lists; one more is read, to say so.
@@ -17,7 +15,7 @@ pub const MAX_HITS: usize = 20;
 const MAX_ORGS: i64 = 50;
 
 statements! {
-    KEY_ANYWHERE = "SELECT o.slug, k.id, k.name, k.last_four, CAST(NULL AS BIGINT) AS expires_at
+    KEY_ANYWHERE = "SELECT o.slug, k.id, k.name, k.last_four
         FROM keys k JOIN orgs o ON o.id = k.org_id WHERE k.id = $1";
     ORGS_NAMED = "SELECT slug, name, suspended_at FROM orgs
         WHERE name_folded LIKE $1 ESCAPE '\\' OR slug LIKE $1 ESCAPE '\\' ORDER BY name_folded, slug LIMIT $2";
@@ -26,7 +24,7 @@ statements! {
         OR name_folded LIKE $1 ESCAPE '\\' ORDER BY name_folded, slug LIMIT $2";
 }
 
-/// A key with the slug of its organisation. `secret_ends` is of the secret that it was found by.
+/// A key with the slug of its organisation.
 pub struct FoundKey {
     /// The slug of the key's organisation.
     pub slug: String,
@@ -36,9 +34,6 @@ pub struct FoundKey {
     pub name: String,
     /// Of the secret that it was found by, or of its newest one.
     pub last_four: String,
-    /// `None` for a current secret, while the end depends on the first use of the current one, and for a key that was
-    /// found by its id or name.
-    pub secret_ends: Option<Moment>,
 }
 
 /// An organisation found by a part of its name or slug.
@@ -51,11 +46,11 @@ pub struct FoundOrg {
     pub suspended: bool,
 }
 
-type KeyRow = (String, String, String, String, Option<i64>);
+type KeyRow = (String, String, String, String);
 
-fn read_key((slug, id, name, last_four, ends): KeyRow) -> Result<FoundKey, StoreError> {
+fn read_key((slug, id, name, last_four): KeyRow) -> Result<FoundKey, StoreError> {
     let id = KeyId::parse(&id).ok_or(StoreError::Unreadable { column: "keys.id" })?;
-    Ok(FoundKey { slug, id, name, last_four, secret_ends: ends.map(Moment::from_ms) })
+    Ok(FoundKey { slug, id, name, last_four })
 }
 
 /// The key with this id; `None` when there is none.
@@ -70,10 +65,9 @@ pub async fn key(via: &mut impl Via, id: &KeyId) -> Result<Option<FoundKey>, Sto
 
 fn keys_ending_text(dialect: Dialect) -> String {
     format!(
-        "SELECT o.slug, k.id, k.name, s.last_four, {ends} AS expires_at
+        "SELECT o.slug, k.id, k.name, s.last_four
         FROM key_secrets s JOIN keys k ON k.id = s.key_id JOIN orgs o ON o.id = k.org_id
         WHERE {some_case} ORDER BY k.seq DESC LIMIT $2",
-        ends = end_of_secret!(),
         some_case = dialect.any_of("s.last_four", "$1"),
     )
 }
@@ -81,7 +75,7 @@ fn keys_ending_text(dialect: Dialect) -> String {
 /// Of the keys in the list `$1`: those with exactly the name `$3` first, then live ones, then the newest.
 fn keys_found_text(dialect: Dialect) -> String {
     format!(
-        "SELECT o.slug, k.id, k.name, k.last_four, CAST(NULL AS BIGINT) AS expires_at
+        "SELECT o.slug, k.id, k.name, k.last_four
         FROM keys k JOIN orgs o ON o.id = k.org_id WHERE {found}
         ORDER BY CASE WHEN k.name_folded = $3 THEN 0 ELSE 1 END, CASE WHEN {live} THEN 0 ELSE 1 END, k.seq DESC
         LIMIT $2",

@@ -46,6 +46,7 @@ pub fn used(cost: i64, tokens: i64) -> Settlement {
         first_byte_ms: None,
         address: "203.0.113.7".into(),
         user_agent: "test".into(),
+        error: String::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use keydesk_core::domain::ids::KeyId;
 use keydesk_core::domain::page::Cursor;
 use keydesk_core::store::audit_list::Wanted;
 use keydesk_core::store::dialect::Dialect;
+use keydesk_core::store::requests::RequestFilter;
 use keydesk_core::store::{self, Db};
 use sqlx::{AssertSqlSafe, Row};
 
@@ -369,6 +370,58 @@ on_both!(
                 assert!(index.split('|').any(|name| plan.contains(name)), "{what} ({page:?}):\n{plan}");
                 assert!(!plan.contains("Seq Scan on audit_events"), "{what}:\n{plan}");
             }
+        }
+    }
+);
+
+on_both!(
+    fn requests_are_read_from_their_indexes(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        let (ours, theirs) = (desk.create_key(&at, "ours").await, desk.create_key(&other, "theirs").await);
+        for (who, issued, count) in [(&at, &ours, 4_000), (&other, &theirs, 12_000)] {
+            desk.seed_requests(who, issued, count).await;
+        }
+        let now = desk.now();
+        let all = RequestFilter::default();
+        let window = RequestFilter { since: Some(now.plus_ms(-900_000)), until: Some(now), ..all };
+        let cases = [
+            ("a key", RequestFilter { key: Some(&ours.id), ..all }, "by_key"),
+            (
+                "a key's model",
+                RequestFilter { key: Some(&ours.id), model: Some("gpt-5"), ..all },
+                "by_key|pkey",
+            ),
+            ("a key around a moment", RequestFilter { key: Some(&ours.id), ..window }, "by_key"),
+            ("an organisation", all, "by_org"),
+            ("an organisation's status", RequestFilter { status: Some(403), ..all }, "by_org"),
+            ("an organisation around a moment", window, "by_org"),
+        ];
+        let middle = now.plus_ms(-2_000_000).ms();
+        for (what, of, index) in cases {
+            for page in [None, Some(format!("next~0~{middle}~r")), Some(format!("previous~0~{middle}~r"))] {
+                let page = page.and_then(|text| Cursor::parse(&text));
+                let sql = store::requests::example(dialect(&desk), &at.org.id, &of, page.as_ref());
+                let plan = plan_of(&desk, &sql).await;
+                for table in ["usage", "rejections"] {
+                    let used = index.split('|').any(|index| plan.contains(&format!("{table}_{index}")));
+                    assert!(used, "{what} ({page:?}):\n{plan}");
+                    let scans = [format!("Seq Scan on {table}"), format!("SCAN {table}\n")];
+                    assert!(!scans.iter().any(|scan| plan.contains(scan)), "{what}:\n{plan}");
+                }
+            }
+        }
+        for (name, sql) in store::all_statements() {
+            if !["FIND", "FIND_ANYWHERE"].contains(&name) || !sql.contains("FROM rejections") {
+                continue;
+            }
+            let sql = sql.replace("$1", "'req_7'").replace("$2", &format!("'{}'", at.org.id));
+            let plan = plan_of(&desk, &sql).await;
+            assert!(plan.contains("rejections_by_request"), "{name}:\n{plan}");
+            assert!(
+                ["usage_pkey", "sqlite_autoindex_usage_1"].iter().any(|key| plan.contains(key)),
+                "{name}:\n{plan}"
+            );
         }
     }
 );

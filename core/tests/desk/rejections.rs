@@ -6,7 +6,8 @@ use keydesk_core::admission::{
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::ops::keys::{self, IssuedKey};
+use keydesk_core::ops::keys::IssuedKey;
+use keydesk_core::ops::requests;
 use keydesk_core::ops::support::{LookupForm, LookupResult, lookup, search};
 use keydesk_core::ops::{OpError, audit};
 use keydesk_core::store::Unaudited;
@@ -21,15 +22,20 @@ async fn knock(desk: &TestDesk, noted: &Rejections, secret: &str, from: &str) {
     let address = Some(from.parse().unwrap());
     if let Err(AdmissionError::Rejected(rejection, Some(key))) = authenticate(desk, &presented, address).await
     {
-        let request =
-            RejectedRequest { route: "/v1/models", address: from.into(), request_id: "req_test".into() };
+        let request = RejectedRequest {
+            route: "/v1/models",
+            model: "",
+            address: from.into(),
+            request_id: "req_test".into(),
+        };
         noted.note(&key, &rejection, &request, desk.now());
     }
 }
 
 async fn refused(desk: &TestDesk, at: &At, issued: &IssuedKey) -> Vec<(String, i64, String)> {
-    let view = keys::show(desk, &at.caller, &at.org.slug, issued.id.as_str()).await.unwrap();
-    view.refused.into_iter().map(|one| (one.words(), one.times, one.address)).collect()
+    let list =
+        requests::of_key(desk, &at.caller, &at.org.slug, issued.id.as_str(), None, None).await.unwrap();
+    list.page.rows.into_iter().map(|one| (one.words().unwrap(), one.times, one.address)).collect()
 }
 
 on_both!(
@@ -115,17 +121,21 @@ on_both!(
         reject("o3");
         noted.flush(&desk.db).await.unwrap();
 
-        let view = keys::show(&desk, &at.caller, &at.org.slug, issued.id.as_str()).await.unwrap();
+        let slug = &at.org.slug;
+        let list = requests::of_key(&desk, &at.caller, slug, issued.id.as_str(), None, None).await.unwrap();
+        let rows = &list.page.rows;
         let seen: Vec<_> =
-            view.refused.iter().map(|one| (one.words(), one.times, one.first_at, one.last_at)).collect();
+            rows.iter().map(|one| (one.model.as_str(), one.times, one.first_at, one.at)).collect();
         let later = |ms| first.plus_ms(ms);
         assert_eq!(
             seen,
             [
-                ("Model o3 is not allowed".to_owned(), 3, first, later(20_000 + MINUTE)),
-                ("Model gpt-5 is not allowed".to_owned(), 2, first, later(20_000)),
+                ("o3", 1, later(20_000 + MINUTE), later(20_000 + MINUTE)),
+                ("gpt-5", 2, first, later(20_000)),
+                ("o3", 2, first, later(10_000)),
             ]
         );
+        assert!(rows.iter().all(|one| one.words().unwrap() == "The key may not use this model"));
 
         // A client that invents models adds a bounded number of rows, and no request is lost from the count.
         for n in 0..60 {

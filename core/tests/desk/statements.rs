@@ -46,6 +46,7 @@ on_both!(
             store::audit_list::every_text(dialect),
             store::keys::every_text(dialect),
             store::support::every_text(dialect),
+            store::requests::every_text(dialect),
             store::people::every_text(dialect),
             store::spend::every_text(dialect),
             store::teams::every_text(dialect),

@@ -106,6 +106,7 @@ async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
         first_byte_ms: None,
         address: "10.0.0.1".into(),
         user_agent: "bench".into(),
+        error: String::new(),
     };
     settle(desk, &reservation, &settlement).await.map_err(|error| error.to_string())?;
     Ok(took)

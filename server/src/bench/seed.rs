@@ -331,6 +331,7 @@ async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError
                 first_byte_ms: Some(300),
                 address: "10.0.0.1".into(),
                 user_agent: "bench".into(),
+                error: String::new(),
             });
         }
     }

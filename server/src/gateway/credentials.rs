@@ -10,6 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use keydesk_core::admission::{self, AdmissionError, AuthContext, KnownKey, Presented, RejectedRequest};
 use keydesk_core::domain::gate::Rejection;
+use keydesk_core::domain::request_log::RequestFailure;
 
 use super::protocol::{ApiError, ClientContext};
 use super::replaced_secret;
@@ -35,7 +36,7 @@ impl FromRequestParts<AppState> for Authenticated {
             }
             Err(AdmissionError::Rejected(rejection, key)) => {
                 if let Some(key) = key {
-                    note_rejection(parts, state, &key, &rejection);
+                    note_rejection(state, &key, &rejection, &described(parts, ""));
                 }
                 Err(ClientContext::of(parts, state).rejected(&rejection))
             }
@@ -46,24 +47,42 @@ impl FromRequestParts<AppState> for Authenticated {
     }
 }
 
-/// Counts a rejection of a known key, for the key's page.
-pub fn note_rejection(parts: &Parts, state: &AppState, key: &KnownKey, rejection: &Rejection) {
+/// What is stored of a request that was rejected or failed before it was sent. `model` is empty where it is not known.
+pub fn described<'a>(parts: &'a Parts, model: &'a str) -> RejectedRequest<'a> {
     let facts = parts.extensions.get::<RequestFacts>();
-    note_rejection_at(parts, state, key, rejection, parts.uri.path(), facts.and_then(|facts| facts.address));
+    described_at(parts, model, parts.uri.path(), facts.and_then(|facts| facts.address))
 }
 
-/// Like `note_rejection`, for a request that another gateway or a proxy describes.
-pub fn note_rejection_at(
+/// Like `described`, for a request that another gateway or a proxy describes.
+pub fn described_at<'a>(
     parts: &Parts,
+    model: &'a str,
+    route: &'a str,
+    address: Option<IpAddr>,
+) -> RejectedRequest<'a> {
+    let request_id = parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()).unwrap_or_default();
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    RejectedRequest { route, model, address, request_id }
+}
+
+/// Counts a rejection of a known key, for its list of requests.
+pub fn note_rejection(
     state: &AppState,
     key: &KnownKey,
     rejection: &Rejection,
-    route: &str,
-    address: Option<IpAddr>,
+    request: &RejectedRequest<'_>,
 ) {
-    let request_id = parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()).unwrap_or_default();
-    let address = address.map(|address| address.to_string()).unwrap_or_default();
-    state.rejections.note(key, rejection, &RejectedRequest { route, address, request_id }, state.desk.now());
+    state.rejections.note(key, rejection, request, state.desk.now());
+}
+
+/// Counts a failure after the key was known and before anything was sent.
+pub fn note_failure(
+    state: &AppState,
+    context: &AuthContext,
+    failure: RequestFailure,
+    request: &RejectedRequest<'_>,
+) {
+    state.rejections.note_failure(&context.known(), failure, request, state.desk.now());
 }
 
 /// Reads every place in every route, also repeated ones, because a second key is rejected.

@@ -17,6 +17,7 @@ use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::store::StoreError;
 use secrecy::ExposeSecret;
@@ -29,7 +30,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
 use super::body_budget::MAX_BODY;
-use super::credentials::{note_rejection_at, presented};
+use super::credentials::{described_at, note_failure, note_rejection, presented};
 use super::estimate::{self, MAX_TOKENS};
 use super::forward::reservation_request;
 use super::key_view::limit;
@@ -100,10 +101,11 @@ pub async fn authorize(
     if !wanted.route.is_empty() {
         client.protocol = Protocol::of(&wanted.route, &HeaderMap::new());
     }
+    let described = described_at(&parts, &wanted.model, &wanted.route, wanted.address);
     let rejected = |error: AdmissionError| match error {
         AdmissionError::Rejected(rejection, key) => {
             if let Some(key) = key {
-                note_rejection_at(&parts, &state, &key, &rejection, &wanted.route, wanted.address);
+                note_rejection(&state, &key, &rejection, &described);
             }
             client.rejected(&rejection)
         }
@@ -114,6 +116,7 @@ pub async fn authorize(
         admission::authenticate(desk, &presented(&parts), wanted.address).await.map_err(rejected)?;
     state.last_used.note(context.key(), context.secret(), desk.now());
     if looks_like_secret(&wanted.model) {
+        note_failure(&state, &context, RequestFailure::UnknownModel, &described);
         return Err(client.model_not_found("There is no model with this name."));
     }
     let out_of_scope =
@@ -123,7 +126,10 @@ pub async fn authorize(
     let model = match found.map_err(|error| client.unavailable(&error))? {
         // The other gateway knows who serves it.
         ModelLookup::Unrouted(model) | ModelLookup::Routed(model, _) => *model,
-        ModelLookup::Unknown => return Err(client.unknown_model(&wanted.model)),
+        ModelLookup::Unknown => {
+            note_failure(&state, &context, RequestFailure::UnknownModel, &described);
+            return Err(client.unknown_model(&wanted.model));
+        }
     };
     let input = match (wanted.input_tokens, &wanted.estimate) {
         (Some(tokens), _) => tokens.clamp(0, MAX_TOKENS),
@@ -211,6 +217,7 @@ pub async fn settle(
         first_byte_ms: sent.first_byte_ms.map(|ms| ms.max(0)),
         address: sent.address.map(|address| address.to_string()).unwrap_or_default(),
         user_agent: plain(&sent.user_agent),
+        error: String::new(),
     };
     let counted = admission::settle(desk, &reservation, &settlement).await.map_err(unavailable)?;
     Ok(settlement_answer(cost, counted))

@@ -23,6 +23,7 @@ use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::provider::ProviderKind;
+use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::usage::Tokens;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -30,7 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::body_budget::MAX_BODY;
-use super::credentials::{Authenticated, note_rejection};
+use super::credentials::{Authenticated, described, note_failure, note_rejection};
 use super::demo_model;
 use super::parsed_request::{ParsedRequest, Route};
 use super::protocol::{ApiError, ClientContext};
@@ -60,11 +61,25 @@ pub async fn forward(
     let (mut parts, body) = request.into_parts();
     let began = Instant::now();
     let Some(budget) = state.gateway.body_budget.acquire(&parts.headers).await else {
+        note_failure(
+            &state,
+            &context,
+            RequestFailure::Overloaded,
+            &described(&parts, path_model.as_deref().unwrap_or_default()),
+        );
         return client.overloaded().into_response();
     };
     let body = match read_body(&client, &parts.headers, body).await {
         Ok(body) => body,
-        Err(error) => return error.into_response(),
+        Err((failure, error)) => {
+            note_failure(
+                &state,
+                &context,
+                failure,
+                &described(&parts, path_model.as_deref().unwrap_or_default()),
+            );
+            return error.into_response();
+        }
     };
     let internal_error = client.internal_error();
     let context = if began.elapsed() < SLOW_BODY {
@@ -77,11 +92,15 @@ pub async fn forward(
         }
     };
     let is_large = body.len() > LARGE_BODY;
+    let named = path_model.clone().unwrap_or_default();
     let parse = move || ParsedRequest::parse(route, path_model.as_deref(), body);
     let parsed = if is_large { spawn_blocking(parse).await } else { Ok(parse()) };
     let parsed = match parsed {
         Ok(Ok(parsed)) => parsed,
-        Ok(Err(error)) => return client.bad_request(error.sentence()).into_response(),
+        Ok(Err(error)) => {
+            note_failure(&state, &context, RequestFailure::InvalidBody, &described(&parts, &named));
+            return client.bad_request(error.sentence()).into_response();
+        }
         Err(_) => return internal_error.into_response(),
     };
     let (respond, response) = oneshot::channel();
@@ -95,20 +114,28 @@ pub async fn forward(
     response.await.unwrap_or_else(|_| internal_error.into_response())
 }
 
-async fn read_body(client: &ClientContext, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+async fn read_body(
+    client: &ClientContext,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Bytes, (RequestFailure, ApiError)> {
+    let too_large = || (RequestFailure::BodyTooLarge, client.too_large());
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(client.too_large());
+        return Err(too_large());
     }
     match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
-        Err(_) => Err(client.too_slow()),
+        Err(_) => Err((RequestFailure::BodyTooSlow, client.too_slow())),
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error))
             if error.source().is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) =>
         {
-            Err(client.too_large())
+            Err(too_large())
         }
-        Ok(Err(_)) => Err(client.bad_request("The connection closed before the end of the request's body.")),
+        Ok(Err(_)) => {
+            let sentence = "The connection closed before the end of the request's body.";
+            Err((RequestFailure::InvalidBody, client.bad_request(sentence)))
+        }
     }
 }
 
@@ -197,14 +224,23 @@ impl ForwardRequest {
     /// Gate 6. It comes before the catalogue, so that a key cannot find out which models exist.
     fn check_scope(&self) -> Result<(), ApiError> {
         if looks_like_secret(&self.parsed.model) {
-            return Err(self.client.model_not_found("There is no model with this name."));
+            return Err(self.failed(
+                RequestFailure::UnknownModel,
+                self.client.model_not_found("There is no model with this name."),
+            ));
         }
         self.context.model(&self.parsed.model).map_err(|rejection| self.rejected(&rejection))
     }
 
     fn rejected(&self, rejection: &Rejection) -> ApiError {
-        note_rejection(&self.parts, &self.state, &self.context.known(), rejection);
+        let request = described(&self.parts, &self.parsed.model);
+        note_rejection(&self.state, &self.context.known(), rejection, &request);
         self.client.rejected(rejection)
+    }
+
+    fn failed(&self, failure: RequestFailure, error: ApiError) -> ApiError {
+        note_failure(&self.state, &self.context, failure, &described(&self.parts, &self.parsed.model));
+        error
     }
 
     async fn find_target(&self) -> Result<(Model, Target), ApiError> {
@@ -212,20 +248,24 @@ impl ForwardRequest {
         let (base, kind) = (&client.base_url, self.parsed.route.kind());
         let found = admission::look_up_model(&self.state.desk, id).await;
         match found.map_err(|error| client.unavailable(&error))? {
-            ModelLookup::Unknown => Err(client.unknown_model(id)),
-            ModelLookup::Unrouted(_) => Err(client.model_not_served(&format!(
-                "No provider serves the model {id} here. Ask your administrator to add one under Providers."
-            ))),
+            ModelLookup::Unknown => Err(self.failed(RequestFailure::UnknownModel, client.unknown_model(id))),
+            ModelLookup::Unrouted(_) => {
+                let error = client.model_not_served(&format!(
+                    "No provider serves the model {id} here. Ask your administrator to add one under Providers."
+                ));
+                Err(self.failed(RequestFailure::ModelNotServed, error))
+            }
             ModelLookup::Routed(model, Target::Provider(provider)) if provider.kind != kind => {
                 let path = match provider.kind {
                     ProviderKind::OpenAi => "/v1/chat/completions".to_owned(),
                     ProviderKind::Anthropic => "/v1/messages".to_owned(),
                     ProviderKind::Gemini => format!("/v1beta/models/{}:generateContent", model.id),
                 };
-                Err(client.bad_request(&format!(
+                let error = client.bad_request(&format!(
                     "The model {id} uses the protocol of {}, and requests are not translated. Send it to POST {base}{path}.",
                     provider.kind.label()
-                )))
+                ));
+                Err(self.failed(RequestFailure::WrongProtocol, error))
             }
             ModelLookup::Routed(model, target) => Ok((*model, target)),
         }

@@ -9,8 +9,9 @@ use keydesk_core::admission::{self, AdmissionError, ModelLookup, ReservationRequ
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::request_log::RequestFailure;
 
-use super::credentials::{from_query, note_rejection_at, presented};
+use super::credentials::{described_at, from_query, note_failure, note_rejection, presented};
 use super::external_api::request_id;
 use super::forward::user_agent;
 use super::protocol::{ApiError, ClientContext, Protocol};
@@ -45,10 +46,12 @@ async fn admit(
 ) -> Result<HeaderMap, ApiError> {
     let desk = &state.desk;
     let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
+    let named = parts.headers.get(MODEL).map(|model| String::from_utf8_lossy(model.as_bytes()).into_owned());
+    let described = described_at(parts, named.as_deref().unwrap_or_default(), path, address);
     let rejected = |error: AdmissionError| match error {
         AdmissionError::Rejected(rejection, key) => {
             if let Some(key) = key {
-                note_rejection_at(parts, state, &key, &rejection, path, address);
+                note_rejection(state, &key, &rejection, &described);
             }
             client.rejected(&rejection)
         }
@@ -59,9 +62,9 @@ async fn admit(
     let context = admission::authenticate(desk, &sent, address).await.map_err(rejected)?;
     state.last_used.note(context.key(), context.secret(), desk.now());
     replaced_secret::note(parts, &context);
-    let named = parts.headers.get(MODEL).map(|model| String::from_utf8_lossy(model.as_bytes()).into_owned());
-    let model = named.unwrap_or_else(|| NO_MODEL.into());
+    let model = named.clone().unwrap_or_else(|| NO_MODEL.into());
     if looks_like_secret(&model) {
+        note_failure(state, &context, RequestFailure::UnknownModel, &described);
         return Err(client.model_not_found("There is no model with this name."));
     }
     if model != NO_MODEL {
@@ -71,6 +74,7 @@ async fn admit(
         let found =
             admission::look_up_model(desk, &model).await.map_err(|error| client.unavailable(&error))?;
         if let ModelLookup::Unknown = found {
+            note_failure(state, &context, RequestFailure::UnknownModel, &described);
             return Err(client.unknown_model(&model));
         }
     }

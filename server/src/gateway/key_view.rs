@@ -11,7 +11,7 @@ use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
 use serde_json::{Value, json};
 
-use super::credentials::{note_rejection, presented};
+use super::credentials::{described, note_rejection, presented};
 use super::protocol::{ApiError, ClientContext, json_response};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -26,7 +26,7 @@ pub async fn show(
         Ok(status) => Ok(json_response(&shape(&status, &client.base_url))),
         Err(AdmissionError::Rejected(rejection, key)) => {
             if let Some(key) = key {
-                note_rejection(&parts, &state, &key, &rejection);
+                note_rejection(&state, &key, &rejection, &described(&parts, ""));
             }
             Err(client.rejected(&rejection))
         }

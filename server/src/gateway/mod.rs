@@ -34,15 +34,17 @@ mod usage;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
+use keydesk_core::domain::request_log::RequestFailure;
 
 use crate::state::AppState;
 pub use upstream::tls;
 
-use credentials::Authenticated;
+use credentials::{Authenticated, described, note_failure};
 use parsed_request::Route;
 use protocol::{ApiError, ClientContext};
 
@@ -152,14 +154,22 @@ async fn model_action(
         Some(route) if !model.is_empty() => {
             forward::forward(state, client, context, route, Some(model.to_owned()), request).await
         }
-        _ => no_such_action(&client, action).into_response(),
+        _ => {
+            let (failure, error) = no_such_action(&client, action);
+            let (parts, _) = request.into_parts();
+            note_failure(&state, &context, failure, &described(&parts, model));
+            error.into_response()
+        }
     }
 }
 
-fn no_such_action(client: &ClientContext, action: &str) -> ApiError {
+fn no_such_action(client: &ClientContext, action: &str) -> (RequestFailure, ApiError) {
     match ACTIONS_NOT_SERVED.iter().find(|known| **known == action) {
-        Some(action) => client.not_found(&format!("This installation does not serve {action}.")),
-        None => client.method_not_allowed("GET, HEAD"),
+        Some(action) => {
+            let sentence = format!("This installation does not serve {action}.");
+            (RequestFailure::UnknownPath, client.not_found(&sentence))
+        }
+        None => (RequestFailure::WrongMethod, client.method_not_allowed("GET, HEAD")),
     }
 }
 
@@ -167,7 +177,13 @@ async fn no_preflight_for_post(client: ClientContext) -> ApiError {
     client.method_not_allowed("POST")
 }
 
-async fn wrong_method_for_post(client: ClientContext, _key: Authenticated) -> ApiError {
+async fn wrong_method_for_post(
+    State(state): State<AppState>,
+    client: ClientContext,
+    Authenticated(context): Authenticated,
+    parts: Parts,
+) -> ApiError {
+    note_failure(&state, &context, RequestFailure::WrongMethod, &described(&parts, ""));
     client.method_not_allowed("POST")
 }
 
@@ -184,14 +200,26 @@ async fn no_preflight(client: ClientContext) -> ApiError {
     client.method_not_allowed("")
 }
 
-async fn wrong_method(client: ClientContext, _key: Authenticated) -> ApiError {
+async fn wrong_method(
+    State(state): State<AppState>,
+    client: ClientContext,
+    Authenticated(context): Authenticated,
+    parts: Parts,
+) -> ApiError {
+    note_failure(&state, &context, RequestFailure::WrongMethod, &described(&parts, ""));
     client.method_not_allowed("GET, HEAD")
 }
 
 /// Every other path under `/v1` and `/v1beta`. The answer never repeats the path, because it may contain a key.
-async fn not_found(client: ClientContext, _key: Authenticated, uri: Uri) -> ApiError {
+async fn not_found(
+    State(state): State<AppState>,
+    client: ClientContext,
+    Authenticated(context): Authenticated,
+    parts: Parts,
+) -> ApiError {
+    note_failure(&state, &context, RequestFailure::UnknownPath, &described(&parts, ""));
     let base = &client.base_url;
-    let path = uri.path();
+    let path = parts.uri.path();
     let version = if path.starts_with("/v1beta") { "/v1beta" } else { "/v1" };
     client.not_found(&match meant(path) {
         Some(known) if NOT_SERVED.contains(&known) && path.trim_end_matches('/') == known => {

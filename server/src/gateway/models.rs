@@ -10,7 +10,7 @@ use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::model::Model;
 use serde_json::{Value, json};
 
-use super::credentials::{Authenticated, note_rejection};
+use super::credentials::{Authenticated, described, note_rejection};
 use super::protocol::{ApiError, ClientContext, Protocol, json_response};
 use crate::state::AppState;
 
@@ -48,7 +48,7 @@ pub async fn find(
         return Err(client.model_not_found("There is no model with this name."));
     }
     if let Err(rejection) = context.model(id) {
-        note_rejection(&parts, &state, &context.known(), &rejection);
+        note_rejection(&state, &context.known(), &rejection, &described(&parts, ""));
         return Err(client.rejected(&rejection));
     }
     let models = usable_models(&state.desk, &context).await.map_err(|error| client.unavailable(&error))?;

@@ -18,7 +18,9 @@ use keydesk_core::domain::limit_use::LimitUse;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::request_log::plain_error;
 use keydesk_core::domain::usage::Tokens;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -115,6 +117,9 @@ impl Relay {
         let body = collected.freeze();
         let measured = self.measured(response.status, &body, false);
         let cost = measured.tokens.cost(&self.model);
+        if response.status.is_client_error() || response.status.is_server_error() {
+            self.note_error(&error_of(&body));
+        }
         self.settle(i64::from(response.status.as_u16()), measured, None).await;
         let _ = respond.send(self.head(&response, Some(cost), Body::from(body)));
     }
@@ -151,6 +156,7 @@ impl Relay {
         };
         match failure {
             Some(error) => {
+                self.note_upstream_error(error);
                 self.settle(i64::from(error.status().as_u16()), self.estimate(), None).await;
                 send_error(&outlet, error).await;
             }
@@ -216,6 +222,7 @@ impl Relay {
             Err(None) => self.settle(CLIENT_DISCONNECTED, meter.measured(self.input, false), first).await,
             Err(Some(error)) => {
                 let status = i64::from(error.status().as_u16());
+                self.note_upstream_error(error);
                 self.settle(status, meter.measured(self.input, false), first).await;
                 send_error(&outlet, error).await;
             }
@@ -237,6 +244,7 @@ impl Relay {
     /// Charges the input where the provider may have begun its work.
     pub async fn settle_failed(&mut self, error: UpstreamError) {
         let measured = if error.may_cost() { self.estimate() } else { MeasuredTokens::NOTHING };
+        self.note_upstream_error(error);
         self.settle(i64::from(error.status().as_u16()), measured, None).await;
     }
 
@@ -269,16 +277,30 @@ impl Relay {
         self.guard.settle(&self.desk).await;
     }
 
+    /// What is stored with the settlement, in words.
+    fn note_error(&mut self, text: &str) {
+        let error = plain_error(text);
+        self.guard.expect(|settlement| settlement.error = error);
+    }
+
+    fn note_upstream_error(&mut self, error: UpstreamError) {
+        let sentence = error.sentence(self.provider_name());
+        self.note_error(&sentence);
+    }
+
+    fn provider_name(&self) -> &str {
+        match &self.target {
+            Target::Demonstration => "Demonstration",
+            Target::Provider(provider) => &provider.name,
+        }
+    }
+
     fn elapsed(&self) -> i64 {
         self.desk.now().ms().saturating_sub(self.started_at.ms()).max(0)
     }
 
     pub fn upstream_error(&self, error: UpstreamError) -> ApiError {
-        let provider = match &self.target {
-            Target::Demonstration => "Demonstration",
-            Target::Provider(provider) => &provider.name,
-        };
-        self.client.upstream_error(error.status(), &error.sentence(provider))
+        self.client.upstream_error(error.status(), &error.sentence(self.provider_name()))
     }
 
     /// The response's head: its status and those of the provider's headers that a client gets.
@@ -304,6 +326,16 @@ impl Relay {
         self.client.name_request(headers);
         response
     }
+}
+
+/// What a provider's error says, in any of the shapes that providers use; empty when it has none of them.
+fn error_of(body: &[u8]) -> String {
+    let Ok(whole) = serde_json::from_slice::<Value>(body) else { return String::new() };
+    // Gemini answers a stream's error as a list.
+    let whole = whole.get(0).unwrap_or(&whole);
+    let error = whole.get("error").unwrap_or(whole);
+    let texts = [Some(error), error.get("message"), error.get("detail"), whole.get("message")];
+    texts.into_iter().flatten().find_map(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// Ends the response with an error, so that the client does not take it for complete.

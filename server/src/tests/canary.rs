@@ -161,6 +161,19 @@ on_both! {
             flow.get(&browser, path).await;
         }
 
+        // Pasted into a ticket by support, and put into its address.
+        app.execute("UPDATE people SET platform_role = 'support'").await;
+        for text in [secret.clone(), format!("Bearer {secret}"), secret[..40].to_owned()] {
+            for field in ["request", "key", "base_url"] {
+                let name = format!("form[{field}]");
+                let fields = [(name.as_str(), text.as_str()), ("form[client]", "curl")];
+                flow.post(&browser, "/support/ticket", "support/ticket", &fields).await;
+                let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+                flow.get(&browser, &format!("/support/ticket?key=canary&{field}={encoded}")).await;
+            }
+        }
+        app.execute("UPDATE people SET platform_role = 'none'").await;
+
         // Pasted where it does not belong.
         for text in [secret.clone(), format!("Bearer {secret}"), format!(" \"{secret}\" "), secret[..40].to_owned(), format!("{}x", &secret[..secret.len() - 1])] {
             let fields = [("form[org]", "acme"), ("form[q]", text.as_str()), ("form[rest]", "")];

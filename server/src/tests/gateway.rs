@@ -137,10 +137,10 @@ on_both! {
         }
         app.state.rejections.flush(&app.state.desk.db).await.unwrap();
         let page = app.get(&owner, &format!("/acme/keys/{}", key.id)).await.text;
-        let (_, card) = page.split_once("Recent rejections").unwrap();
-        let (o3, o1) = card.split_once("Model o1 is not allowed").unwrap();
-        assert!(o3.contains("Model o3 is not allowed") && o3.contains("2 times") && o3.contains("first"), "{o3}");
-        assert!(o1.contains("Once"), "{o1}");
+        let (_, card) = page.split_once("id=\"requests\"").unwrap();
+        let (o3, o1) = card.split_once("o1").unwrap();
+        assert!(o3.contains("o3") && o3.contains("2 times between") && o3.contains("may not use this model"), "{o3}");
+        assert!(o1.contains("may not use this model") && !o1.split("</section>").next().unwrap().contains("times"), "{o1}");
     }
 }
 
@@ -226,4 +226,38 @@ fn a_gateway_token_is_long_or_the_start_fails() {
     let missing = config("--gateway-token-file", file.to_str().unwrap());
     assert!(missing.check().unwrap_err().contains("cannot be read"));
     assert!(config("--gateway-listen", "127.0.0.1:3000").check().unwrap_err().contains("cannot both listen"));
+}
+
+on_both! {
+    async fn a_request_that_no_provider_serves_is_found_by_its_id_and_answers_a_ticket(app: TestApp) {
+        let cast = app.cast().await;
+        let (owner, support) = (app.sign_in(Who::Owner).await, app.sign_in(Who::Support).await);
+        let key = app.key(&cast, "plain").await;
+        let ask = TestRequest::post_json("/v1/chat/completions", r#"{"model": "gpt-5", "messages": []}"#);
+        let answer = app.ask(ask.header("authorization", &format!("Bearer {}", key.secret))).await;
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        let id = answer.header("x-request-id").to_owned();
+        app.state.rejections.flush(&app.state.desk.db).await.unwrap();
+
+        let fields = [("form[org]", "acme"), ("form[q]", id.as_str()), ("form[rest]", "")];
+        let found = app.post(&owner, "keys/search", &fields).await.location().to_owned();
+        let expected = format!("/acme/keys/{}?request={id}#requests", key.id);
+        assert_eq!(found, expected);
+        let page = app.get(&owner, found.split('#').next().unwrap()).await.text;
+        for part in ["aria-current=\"true\"", "No provider serves this model", "gpt-5", "503", id.as_str()] {
+            assert!(page.contains(part), "{part}");
+        }
+        let found = app.post(&support, "support/look-up", &[("form[q]", id.as_str())]).await;
+        assert_eq!(found.location(), expected);
+
+        // The ticket: a secret leads to the key and is not shown again; the values stay.
+        let fields = [("form[key]", key.secret.as_str()), ("form[model]", "gpt-5"), ("form[client]", "curl")];
+        let found = app.post(&support, "support/ticket", &fields).await.location().to_owned();
+        assert_eq!(found, format!("/support/ticket?key={}&model=gpt-5&client=curl", key.id));
+        let page = app.get(&support, &found).await.text;
+        assert!(!page.contains(&key.secret));
+        for part in ["The request for the model gpt-5 failed with status 503", "value=\"curl\"", "Hello,", "Copy reply"] {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
+    }
 }

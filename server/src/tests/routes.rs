@@ -93,6 +93,9 @@ GET  /{org}/members/{id}/keys         303   200   200   403   404   404   404   
 GET  /{org}/invitations/{id}/issued   303   200   200   200   404   404   404   403   404   404
      id=<invitation>
 GET  /{org}/leave                     303   200   200   200   200   200   200   403   404   404
+GET  /support/ticket                  303   404   404   404   404   404   404   200   404   404
+POST support/ticket                   401   404   404   404   404   404   404   200   404   404
+     key=<key>
 POST support/look-up                  401   404   404   404   404   404   404   200   404   404
      q=<key>
 POST audit/export                     401   200   200   403   403   403   403   403   404   404

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key::{Key, State, Status, Whose};
 use keydesk_core::domain::limits::{Budget, BudgetUse, short_count};
 use keydesk_core::domain::moment::{Moment, Zone};
@@ -11,17 +12,19 @@ use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::rotation::SecretEnd;
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::window::Period;
-use keydesk_core::ops::keys::{self, KeyView, REFUSED_DAYS};
+use keydesk_core::ops::keys::{self, KeyView};
+use keydesk_core::ops::requests;
 use keydesk_core::ops::spend::KeySpend;
 use leptos::prelude::*;
 
 use super::{contacts, key_hint};
-use crate::ask::{caller, desk, param};
+use crate::ask::{caller, cursor, desk, param, query};
 use crate::key_status::{status_badge, status_reason};
 use crate::layout::{Page, Width, post_button};
 use crate::pages::audit::{Links, event_row};
 use crate::pages::meters::meters_or_month;
 use crate::pages::page;
+use crate::pages::requests::requests_card;
 use crate::path::LocalPath;
 use crate::ui::chart::{Bar, BarChart};
 use crate::ui::facts::fact;
@@ -34,6 +37,9 @@ pub fn KeyPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::show(&desk, &caller, &slug, &id).await?;
+        let asked = query("request").and_then(|text| RequestId::parse(&text));
+        let requests =
+            requests::of_key(&desk, &caller, &slug, &id, asked.as_ref(), cursor().as_ref()).await?;
         let (org, key, now) = (&view.context.org, &view.key, view.now);
         let zone = &org.zone;
         let heading = view! {
@@ -50,7 +56,7 @@ pub fn KeyPage() -> impl IntoView {
         let body = view! {
             <div class="columns">
                 <div class="stack">
-                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {rejections_card(&view)}
+                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {requests_card(&requests)}
                     {history_card(&view)}
                 </div>
                 {about_card(&view)}
@@ -235,45 +241,6 @@ fn limits_card(key: &Key) -> impl IntoView + use<> {
                 {tile("Requests per minute", key.limits.rpm)} {tile("Tokens per minute", key.limits.tpm)}
                 {tile("Concurrent requests", key.limits.concurrent)}
             </dl>
-        </section>
-    }
-}
-
-fn rejections_card(view: &KeyView) -> impl IntoView + use<> {
-    let (zone, now) = (&view.context.org.zone, view.now);
-    let rows = view
-        .refused
-        .iter()
-        .map(|refused| {
-            let times = match refused.times {
-                1 => "Once".to_owned(),
-                times => format!("{} times", grouped(times)),
-            };
-            let first = (refused.times > 1)
-                .then(|| view! { " · first " {when::ago(refused.first_at, now, zone)} });
-            // Where the address is the reason, it is named already.
-            let from = (refused.reason != "address" && !refused.address.is_empty())
-                .then(|| format!(" · last from {}", refused.address));
-            view! {
-                <li>
-                    {icon(Icon::Ban)} <p class="words">{refused.words()}</p> {when::ago(refused.last_at, now, zone)}
-                    <p class="sub">{times} {first} {from}</p>
-                </li>
-            }
-        })
-        .collect_view();
-    let body = if view.refused.is_empty() {
-        view! { <p class="muted">"No rejected requests."</p> }.into_any()
-    } else {
-        view! { <ol class="history">{rows}</ol> }.into_any()
-    };
-    view! {
-        <section class="card">
-            <header>
-                <h2>"Recent rejections"</h2>
-                <p>{format!("Last {REFUSED_DAYS} days")}</p>
-            </header>
-            {body}
         </section>
     }
 }

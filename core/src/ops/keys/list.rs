@@ -2,11 +2,12 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
+use super::super::requests;
 use super::super::secret_search::count_secret_search;
 use super::super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
-use crate::domain::ids::{KeyId, SecretId};
+use crate::domain::ids::{KeyId, RequestId, SecretId};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_filter::{KeyFilter, StateFilter};
 use crate::domain::key_format;
@@ -125,8 +126,10 @@ pub enum Found {
     Key(KeyId),
     /// A secret of a key, whether or not it works.
     Secret(KeyId, SecretId),
-    /// A secret that is not here, or not a secret; the sentence says which.
+    /// A secret or a request that is not here, or not a secret; the sentence says which.
     NoSuchSecret(String),
+    /// The request with this id, of this key.
+    Request(KeyId, RequestId),
     /// Not a secret and not an id: search the list for it.
     Text(String),
 }
@@ -140,6 +143,13 @@ pub async fn search(desk: &Desk, caller: &Caller, slug: &str, text: &Hidden) -> 
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
     context.permit(Action::ListKeys, On::Org)?;
+    if let Some(request) = RequestId::parse(text) {
+        drop(read);
+        return Ok(match requests::find(desk, &context, &request).await? {
+            Some(key) => Found::Request(key, request),
+            None => Found::NoSuchSecret(requests::NOT_FOUND.into()),
+        });
+    }
     let found = if let Some(id) = KeyId::parse(text) {
         keys::find(&mut read, &context.org.id, &id).await?.map(|key| (key, None))
     } else if key_format::looks_like_secret(text) {

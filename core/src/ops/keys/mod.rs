@@ -24,7 +24,7 @@ pub use list::{Found, KeysView, MAX_COUNT, MAX_SUGGESTED, due_for_rotation, list
 pub use place::{TeamBounds, bounds_for};
 pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};
 pub use rotate_itself::{SelfRotation, SelfRotationRejected, rotate_itself};
-pub use show::{KeyView, REFUSED_DAYS, show};
+pub use show::{KeyView, show};
 pub use status::{DisableView, RevokeView, disable, disable_form, enable, revoke, revoke_form};
 
 use super::OpError;
@@ -37,7 +37,12 @@ use crate::domain::window::WindowStarts;
 use crate::store::{Via, keys, spend};
 
 /// The key with its budgets and spend, if the caller may see it.
-async fn find_seen(via: &mut impl Via, context: &OrgContext, id: &str, now: Moment) -> Result<Key, OpError> {
+pub(super) async fn find_seen(
+    via: &mut impl Via,
+    context: &OrgContext,
+    id: &str,
+    now: Moment,
+) -> Result<Key, OpError> {
     let id = KeyId::parse(id).ok_or(OpError::NotFound)?;
     let key = keys::find(via, &context.org.id, &id).await?.ok_or(OpError::NotFound)?;
     context.permit(Action::SeeKey, On::Key(key.facts()))?;

@@ -7,18 +7,13 @@ use super::super::support::{SupportAccess, record_support_access};
 use super::find_seen;
 use crate::Desk;
 use crate::domain::audit::PastEvent;
-use crate::domain::gate::RecentRejection;
 use crate::domain::key::Key;
 use crate::domain::moment::Moment;
 use crate::domain::person::Contact;
 use crate::domain::rotation::KeySecrets;
-use crate::store::{audit, keys, rejections, secrets};
+use crate::store::{audit, keys, secrets};
 
 const MAX_HISTORY: i64 = 50;
-/// How many days back the page of a key lists rejections.
-pub const REFUSED_DAYS: i64 = 7;
-/// Minutes with rejections that are read; beyond them a count is of the newest.
-const MAX_REFUSED: i64 = 1_000;
 
 /// What the page of a key is drawn from.
 pub struct KeyView {
@@ -32,8 +27,6 @@ pub struct KeyView {
     pub secrets: KeySecrets,
     /// The key's audit events, newest first, up to 50.
     pub history: Vec<PastEvent>,
-    /// Requests that were refused in the last week, the newest first.
-    pub refused: Vec<RecentRejection>,
     /// Whom the key's owner can ask for more.
     pub contacts: Vec<Contact>,
     /// When it was read.
@@ -51,13 +44,10 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let key = find_seen(&mut read, &context, id, now).await?;
     let spend = of_key(&mut read, &context.org, &key, now).await?;
     let history = audit::of_subject(&mut read, &context.org.id, key.id.as_str(), MAX_HISTORY).await?;
-    let week = now.plus_days(-REFUSED_DAYS);
-    let refused = rejections::of_key(&mut read, &context.org.id, &key.id, week, MAX_REFUSED).await?;
-    let refused = RecentRejection::grouped(refused);
     let secrets = secrets::of_key(&mut read, &context.org.id, &key.id, now).await?;
     let contacts = keys::contacts(&mut read, &key.id, &caller.person.email).await?;
     drop(read);
     record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
         .await?;
-    Ok(KeyView { context, key, spend, secrets, history, contacts, refused, now })
+    Ok(KeyView { context, key, spend, secrets, history, contacts, now })
 }

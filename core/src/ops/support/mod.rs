@@ -3,6 +3,8 @@
 
 mod record;
 mod search;
+mod ticket;
 
 pub use record::{SupportAccess, record_support_access};
 pub use search::{LookupForm, LookupResult, SupportHit, SupportView, lookup, search};
+pub use ticket::{TicketAnswer, TicketView, find_pasted, ticket};

@@ -7,16 +7,16 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, open_org};
+use super::super::access::{Caller, must_be_support, open_org};
+use super::super::requests;
 use super::super::secret_search::count_secret_search;
 use super::record::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::hidden::Hidden;
-use crate::domain::ids::{KeyId, SecretId};
+use crate::domain::ids::{KeyId, RequestId, SecretId};
 use crate::domain::key::Key;
 use crate::domain::key_format::{self, any_case, looks_like_secret, valid_last_four};
 use crate::domain::moment::{Moment, Zone};
-use crate::domain::policy::PlatformRole;
 use crate::domain::search::is_searched;
 use crate::domain::window::WindowStarts;
 use crate::store::support::{self, FoundKey, FoundOrg};
@@ -44,17 +44,19 @@ pub enum LookupResult {
         /// The secret that it was found by, whether or not it works; `None` for a search by id.
         secret: Option<SecretId>,
     },
+    /// A request of a key.
+    Request {
+        /// The slug of the key's organisation.
+        slug: String,
+        /// The key's id.
+        id: KeyId,
+        /// The request's id.
+        request: RequestId,
+    },
     /// Nothing; the sentence says why.
     Nothing(String),
     /// Neither a secret nor an id: `search` lists what it finds.
     Text(String),
-}
-
-fn must_be_support(caller: &Caller) -> Result<(), OpError> {
-    match caller.person.platform {
-        PlatformRole::Support => Ok(()),
-        PlatformRole::None | PlatformRole::Operator => Err(OpError::NotFound),
-    }
 }
 
 /// # Errors
@@ -62,6 +64,12 @@ fn must_be_support(caller: &Caller) -> Result<(), OpError> {
 pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<LookupResult, OpError> {
     must_be_support(caller)?;
     let text = key_format::unmask(form.q.as_str());
+    if let Some(request) = RequestId::parse(text) {
+        return Ok(match requests::find_anywhere(desk, caller, &request).await? {
+            Some((slug, id)) => LookupResult::Request { slug, id, request },
+            None => LookupResult::Nothing(requests::NOT_FOUND.into()),
+        });
+    }
     let key_id = KeyId::parse(text);
     if key_id.is_none() && !looks_like_secret(text) {
         return Ok(LookupResult::Text(text.chars().take(MAX_WORDS).collect()));

@@ -8,6 +8,7 @@ mod key_view;
 mod parsed_request;
 mod raw;
 mod reading;
+mod request_log;
 mod self_rotation;
 mod settling;
 mod sse;

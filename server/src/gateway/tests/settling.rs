@@ -175,6 +175,7 @@ async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
         first_byte_ms: None,
         address: String::new(),
         user_agent: String::new(),
+        error: String::new(),
     };
     let guard = state.gateway.in_flight.guard(reservation, settlement);
     let task = tokio::spawn(async move {

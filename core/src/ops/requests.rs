@@ -1,0 +1,101 @@
+//! The requests of a key, for those who may see the key; and the way from a request's id to its key.
+
+use super::OpError;
+use super::access::{Caller, OrgContext, must_be_support, open_org};
+use super::keys::find_seen;
+use super::support::{SupportAccess, record_support_access};
+use crate::Desk;
+use crate::domain::ids::{KeyId, RequestId};
+use crate::domain::moment::Moment;
+use crate::domain::page::{Cursor, Page};
+use crate::domain::policy::{Action, On};
+use crate::domain::request_log::RequestEntry;
+use crate::store::requests::{self, RequestFilter};
+use crate::store::{keys, support};
+
+/// What people are told about a request's id that is not stored.
+pub const NOT_FOUND: &str = "No request with this id was found. Of requests that were rejected several times in a minute, only the newest id is kept. Search for the key, and look at the time of the request.";
+
+/// What the card of a key's requests is drawn from.
+pub struct RequestsView {
+    /// The organisation, as the caller sees it.
+    pub context: OrgContext,
+    /// The key.
+    pub key: KeyId,
+    /// Its requests, newest first.
+    pub page: Page<RequestEntry>,
+    /// The request that was asked for, where it is on the page.
+    pub marked: Option<RequestId>,
+    /// When it was read.
+    pub now: Moment,
+}
+
+/// A page of a key's requests: the newest, those at a cursor, or those from the request `asked` on.
+///
+/// # Errors
+/// `NotFound` when the caller may not see the key.
+pub async fn of_key(
+    desk: &Desk,
+    caller: &Caller,
+    slug: &str,
+    id: &str,
+    asked: Option<&RequestId>,
+    at: Option<&Cursor>,
+) -> Result<RequestsView, OpError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let key = find_seen(&mut read, &context, id, now).await?;
+    let org = &context.org.id;
+    let found = match asked.filter(|_| at.is_none()) {
+        Some(request) => requests::find(&mut read, org, request).await?.filter(|entry| entry.key == key.id),
+        None => None,
+    };
+    let start = found.as_ref().map(requests::page_of);
+    let of = RequestFilter { key: Some(&key.id), ..RequestFilter::default() };
+    let page = requests::list(&mut read, org, &of, at.or(start.as_ref())).await?;
+    drop(read);
+    record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
+        .await?;
+    let on_page = |id: &&RequestId| page.rows.iter().any(|entry| entry.request_id == id.as_str());
+    let marked = asked.filter(on_page).cloned();
+    Ok(RequestsView { context, key: key.id, page, marked, now })
+}
+
+/// The key of a request; `None` when there is no such request here, or its key is not the caller's to see.
+pub(super) async fn find(
+    desk: &Desk,
+    context: &OrgContext,
+    request: &RequestId,
+) -> Result<Option<KeyId>, OpError> {
+    let mut read = desk.db.read().await?;
+    let found = match requests::find(&mut read, &context.org.id, request).await? {
+        Some(entry) => keys::find(&mut read, &context.org.id, &entry.key).await?,
+        None => None,
+    };
+    drop(read);
+    let found = found.filter(|key| context.permit(Action::SeeKey, On::Key(key.facts())).is_ok());
+    let access = match &found {
+        Some(key) => SupportAccess::Item { id: key.id.as_str(), name: &key.name },
+        None => SupportAccess::List { of: "requests", search: request.as_str() },
+    };
+    record_support_access(desk, context, access).await?;
+    Ok(found.map(|key| key.id))
+}
+
+/// The key of a request in any organisation, with the organisation's slug; for support. `None` when there is no such request.
+pub(super) async fn find_anywhere(
+    desk: &Desk,
+    caller: &Caller,
+    request: &RequestId,
+) -> Result<Option<(String, KeyId)>, OpError> {
+    must_be_support(caller)?;
+    let mut read = desk.db.read().await?;
+    let Some(entry) = requests::find_anywhere(&mut read, request).await? else { return Ok(None) };
+    let Some(key) = support::key(&mut read, &entry.key).await? else { return Ok(None) };
+    let context = open_org(&mut read, caller, &key.slug).await?;
+    drop(read);
+    record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
+        .await?;
+    Ok(Some((key.slug, key.id)))
+}
