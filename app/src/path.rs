@@ -76,6 +76,16 @@ impl LocalPath {
         Self("/support".into())
     }
 
+    /// The key doctor of an organisation.
+    pub fn doctor(org: &str) -> Self {
+        Self(format!("/{org}/doctor"))
+    }
+
+    /// The public one, for a holder's own secret.
+    pub fn own_doctor() -> Self {
+        Self("/doctor".into())
+    }
+
     pub fn keys(org: &str) -> Self {
         Self(format!("/{org}/keys"))
     }

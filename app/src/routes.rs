@@ -7,6 +7,7 @@ use leptos_router::{SsrMode, path};
 use crate::pages::NoPage;
 use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, SecondFactorPage, SessionsPage};
 use crate::pages::audit::{AuditPage, InstallationAuditPage};
+use crate::pages::doctor::{DoctorPage, OwnKeyPage};
 use crate::pages::keys::{
     DisableKeyPage, EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage, RotateKeyPage,
 };
@@ -57,9 +58,11 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/balance") view=OperatorBalancePage ssr=SsrMode::Async />
                 <Route path=path!("/invite/:token") view=JoinPage ssr=SsrMode::Async />
+                <Route path=path!("/doctor") view=OwnKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/support") view=SupportPage ssr=SsrMode::Async />
                 <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/audit") view=AuditPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/doctor") view=DoctorPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/new") view=NewKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id") view=KeyPage ssr=SsrMode::Async />

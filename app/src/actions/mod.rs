@@ -2,6 +2,7 @@
 //! ends with `answer`. They are reached only through the server's same-origin layer.
 
 pub mod account;
+pub mod doctor;
 pub mod invitations;
 pub mod keys;
 pub mod members;

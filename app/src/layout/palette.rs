@@ -54,6 +54,7 @@ pub fn palette(context: &OrgContext) -> impl IntoView + use<> {
                     {create}
                     {page(format!("{keys}?state=expiring"), Icon::Key, "Keys that expire soon")}
                     {page(format!("{keys}?state=revoked"), Icon::Key, "Revoked keys")}
+                    {page(LocalPath::doctor(&context.org.slug).into(), Icon::Search, "Key doctor")}
                     {others}
                 </div>
                 <p class="none" hidden>"No key or page matches."</p>

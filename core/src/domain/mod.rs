@@ -1,12 +1,14 @@
 //! Plain types and rules. Anything may use them; they do no I/O, read no clock and draw no randomness.
 
 pub mod addresses;
+pub mod api_error;
 pub mod audit;
 pub mod audit_filter;
 pub mod audit_words;
 pub mod base_url;
 pub mod bounds;
 pub mod device;
+pub mod doctor;
 pub mod edit;
 pub mod expiry;
 pub mod field_error;
@@ -34,8 +36,10 @@ pub mod parse_error;
 pub mod person;
 pub mod policy;
 pub mod provider;
+pub mod rate_limit_headers;
 pub mod reauth;
 pub mod rotation;
+pub mod route;
 pub mod scope;
 pub mod session;
 pub mod settings;

@@ -6,6 +6,7 @@ mod account;
 mod admission;
 mod audit;
 mod balance;
+mod doctor;
 mod guarantee;
 mod invitations;
 mod isolation;

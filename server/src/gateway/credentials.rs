@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use keydesk_core::admission::{self, AdmissionError, AuthContext, KnownKey, Presented, RejectedRequest};
 use keydesk_core::domain::gate::Rejection;
@@ -15,9 +14,6 @@ use super::protocol::{ApiError, ClientContext};
 use super::replaced_secret;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
-
-/// Headers whose value is the key itself: Anthropic's and Google's.
-const BARE_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 
 /// A request whose key has passed gates 1 to 5.
 pub struct Authenticated(pub AuthContext);
@@ -69,11 +65,8 @@ pub fn note_rejection_at(
 /// Reads every place in every route, also repeated ones, because a second key is rejected.
 pub fn presented(parts: &Parts) -> Presented {
     let mut presented = Presented::default();
-    for value in parts.headers.get_all(AUTHORIZATION) {
-        presented.authorization(value.as_bytes());
-    }
-    for value in BARE_HEADERS.iter().flat_map(|name| parts.headers.get_all(*name)) {
-        presented.bare(value.as_bytes());
+    for (name, value) in &parts.headers {
+        presented.header(name.as_str(), value.as_bytes());
     }
     from_query(&mut presented, parts.uri.query().unwrap_or_default());
     presented

@@ -13,7 +13,7 @@ use axum::response::Response;
 use keydesk_core::admission::{
     self, AdmissionError, AuthContext, LEASE_MS, ModelLookup, Reservation, ReservationRequest, Settlement,
 };
-use keydesk_core::domain::gate::Rejection;
+use keydesk_core::domain::api_error::{NoTarget, Stop};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::money::Money;
@@ -31,9 +31,8 @@ use tokio::sync::oneshot;
 use super::body_budget::MAX_BODY;
 use super::credentials::{note_rejection_at, presented};
 use super::estimate::{self, MAX_TOKENS};
-use super::forward::reservation_request;
 use super::key_view::limit;
-use super::protocol::{ApiError, ClientContext, Protocol, json_response};
+use super::protocol::{ApiError, ClientContext, json_response, protocol_of};
 use super::rate_limit_headers;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -98,7 +97,7 @@ pub async fn authorize(
 ) -> Result<Response, ApiError> {
     let (parts, wanted): (Parts, AuthorizeRequest) = read(&state, &client, request).await?;
     if !wanted.route.is_empty() {
-        client.protocol = Protocol::of(&wanted.route, &HeaderMap::new());
+        client.protocol = protocol_of(&wanted.route, &HeaderMap::new());
     }
     let rejected = |error: AdmissionError| match error {
         AdmissionError::Rejected(rejection, key) => {
@@ -113,17 +112,15 @@ pub async fn authorize(
     let context =
         admission::authenticate(desk, &presented(&parts), wanted.address).await.map_err(rejected)?;
     state.last_used.note(context.key(), context.secret(), desk.now());
-    if looks_like_secret(&wanted.model) {
-        return Err(client.model_not_found("There is no model with this name."));
-    }
-    let out_of_scope =
-        |rejection: Rejection| rejected(AdmissionError::Rejected(rejection, Some(context.known())));
-    context.model(&wanted.model).map_err(out_of_scope)?;
+    context.admit_model(&wanted.model).map_err(|stop| match stop {
+        Stop::Gate(rejection) => rejected(AdmissionError::Rejected(rejection, Some(context.known()))),
+        Stop::NoTarget(why) => client.no_target(why, &wanted.model),
+    })?;
     let found = admission::look_up_model(desk, &wanted.model).await;
     let model = match found.map_err(|error| client.unavailable(&error))? {
         // The other gateway knows who serves it.
         ModelLookup::Unrouted(model) | ModelLookup::Routed(model, _) => *model,
-        ModelLookup::Unknown => return Err(client.unknown_model(&wanted.model)),
+        ModelLookup::Unknown => return Err(client.no_target(NoTarget::UnknownModel, &wanted.model)),
     };
     let input = match (wanted.input_tokens, &wanted.estimate) {
         (Some(tokens), _) => tokens.clamp(0, MAX_TOKENS),
@@ -132,7 +129,7 @@ pub async fn authorize(
     };
     let output = wanted.max_output_tokens.unwrap_or(model.default_output_tokens).clamp(0, MAX_TOKENS);
     let id = request_id(&parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
-    let request = reservation_request(id, &model, input, output);
+    let request = ReservationRequest::new(id, &model, input, output);
     let (amount, tokens) = (request.amount, request.tokens);
     let (context, reservation) =
         reserve(&state, context, request).await.map_err(|_| client.internal_error())?;

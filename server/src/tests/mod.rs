@@ -5,6 +5,7 @@ mod audit;
 mod bad_input;
 mod balance;
 mod canary;
+mod doctor;
 mod failure;
 mod gateway;
 mod headers;

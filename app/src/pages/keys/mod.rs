@@ -28,7 +28,7 @@ pub(super) fn key_hint(key: &Key) -> impl IntoView + use<> {
 }
 
 /// "Lena Fischer (lena@northwind.example) or Ana Ruiz (…)", with their addresses as links.
-fn contacts(list: &[Contact]) -> AnyView {
+pub(super) fn contacts(list: &[Contact]) -> AnyView {
     if list.is_empty() {
         return "your administrator".into_any();
     }

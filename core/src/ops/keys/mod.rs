@@ -28,7 +28,12 @@ use crate::domain::window::WindowStarts;
 use crate::store::{Via, keys, spend};
 
 /// The key with its budgets and spend, if the caller may see it.
-async fn find_seen(via: &mut impl Via, context: &OrgContext, id: &str, now: Moment) -> Result<Key, OpError> {
+pub(super) async fn find_seen(
+    via: &mut impl Via,
+    context: &OrgContext,
+    id: &str,
+    now: Moment,
+) -> Result<Key, OpError> {
     let id = KeyId::parse(id).ok_or(OpError::NotFound)?;
     let key = keys::find(via, &context.org.id, &id).await?.ok_or(OpError::NotFound)?;
     context.permit(Action::SeeKey, On::Key(key.facts()))?;
