@@ -136,6 +136,9 @@ demoTest("editing, rotating and revoking", async ({ page, open, signedIn }) => {
   await open(`${href}/revoke`);
   await expect(page.locator("main")).toContainText("This key is in use:");
   await examine(page);
+  await open(`${keys.replace("/keys", "/doctor")}?key=${href?.split("/").pop()}&model=no-such-model&gate=model`);
+  await expect(page.locator("#causes")).toContainText("no-such-model");
+  await examine(page);
 });
 
 demoTest("what is not there, and what one may not do", async ({ page, open, otherPage, signIn, signedIn, server, expectFailures }) => {

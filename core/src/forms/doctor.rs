@@ -137,6 +137,14 @@ impl RequestFields {
         }
     }
 
+    /// As it may be shown again: what looks like a secret is left out.
+    pub fn without_secrets(&self) -> Self {
+        let query = self.query();
+        Self::of_query(|name| {
+            query.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
     /// # Errors
     /// A sentence beside each wrong field.
     pub fn parse(&self) -> Result<Described, Vec<FieldError>> {

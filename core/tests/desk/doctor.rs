@@ -226,7 +226,7 @@ on_both!(
         let issued = desk.create_key(&at, "ci-prod").await;
         let support = desk.platform(&at, PlatformRole::Support).await;
         let looks =
-            async || desk.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'support_accessed'").await;
+            async || desk.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'support.accessed'").await;
         let before = looks().await;
         let (examined, _) = ask(
             &desk,

@@ -195,7 +195,7 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
 fn wrong_scheme(facts: &Facts<'_>) -> Cause {
     let value = facts.sent.iter().find(|header| header.name == "authorization");
     let value = value.map(|header| header.value.as_str()).unwrap_or_default();
-    if looks_like_secret(value) || key_format::read(value).is_ok() {
+    if looks_like_secret(value) && !value.contains(' ') {
         return Cause::client(
             "The Authorization header has the key and not the word Bearer before it.",
             "Send Authorization: Bearer KEY, with one space.",
@@ -263,12 +263,12 @@ fn unknown(facts: &Facts<'_>) -> Cause {
     match other.filter(|(prefix, own)| prefix != own) {
         Some((prefix, own)) => Cause::client(
             format!(
-                "The key starts with {prefix}, and new keys of this organisation start with {own}. Another organisation or installation issued it."
+                "The key starts with {prefix}, and new keys of this organisation start with {own}. It probably comes from another organisation or installation."
             ),
             advice,
         ),
         None => Cause::client(
-            "The key is well-formed, and no key that you can see has this secret. Another organisation or installation issued it.",
+            "The key is well-formed, and no key that you can see has this secret. It belongs to another person, organisation or installation.",
             advice,
         ),
     }
