@@ -43,7 +43,12 @@ pub fn DoctorPage() -> impl IntoView {
             true => None,
             false => Some(doctor::find_picked(&desk, &caller, &slug, &form.key).await?),
         };
-        let verdict = match form.parse() {
+        // A key alone is examined as far as gates without a model go.
+        let mut examined = form.clone();
+        if key.is_some() && form.request.model.is_empty() {
+            examined.request.route.clear();
+        }
+        let verdict = match examined.parse() {
             Ok(described) if asked.is_some() || (key.is_some() && returned().is_none()) => {
                 let sent = sent(&form, &described);
                 let patient = match form.is_of_key() {
