@@ -1,4 +1,4 @@
-//! What the gateway answers to a request that somebody describes. It runs the same functions as the gateway, reserves
+//! What the gateway answers to a request that a person describes. It runs the same functions as the gateway, reserves
 //! nothing and counts nothing.
 
 use std::net::IpAddr;

@@ -20,7 +20,7 @@ pub(super) async fn count_secret_search(desk: &Desk, caller: &Caller) -> Result<
     count(desk, caller.person.id.as_str(), SECRET_SEARCHES_A_MINUTE).await
 }
 
-/// Counts a secret that somebody without an account asks about.
+/// Counts a question about a secret by a person without an account.
 ///
 /// # Errors
 /// `TooMany` after many from one network in a minute.

@@ -262,7 +262,7 @@ on_both! {
                 continue;
             };
             let error = ErrorContext {
-                protocol: case.described.protocol(&case.sent()),
+                protocol: case.described.protocol(Some(&case.sent())),
                 base_url: app.state.config.gateway_url(),
                 desk_url: Some(app.state.config.base_url()),
                 request_id: Some(answer.header("x-request-id").to_owned()),

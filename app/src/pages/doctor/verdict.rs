@@ -101,7 +101,7 @@ impl Verdict {
 pub fn own_verdict(described: &Described, sent: &[Header], diagnosis: &Diagnosis, now: Moment) -> AnyView {
     let causes = causes_of(described, sent, diagnosis, None, &Zone::utc());
     let causes = causes.iter().map(|cause| cause_row(cause, ().into_any())).collect_view().into_any();
-    // What a revoked key or a rotated secret has left is nobody's business: it may be in the wrong hands.
+    // A revoked key or a rotated secret may be in the wrong hands.
     let passes_live = match &diagnosis.stop {
         Some(Stop::Gate(rejection)) => rejection.gate() > Gate::Live,
         Some(Stop::NoTarget(_)) | None => true,
@@ -209,7 +209,7 @@ fn drawn(
         }
     });
     let answer = match stop {
-        Some(stop) => answer(described, sent, stop, now),
+        Some(stop) => answer(described, (!of_key).then_some(sent), stop, now),
         None => {
             let words = match described.route {
                 Some(_) => {
@@ -241,13 +241,14 @@ fn drawn(
     .into_any()
 }
 
-fn answer(described: &Described, sent: &[Header], stop: &Stop, now: Moment) -> AnyView {
+fn answer(described: &Described, sent: Option<&[Header]>, stop: &Stop, now: Moment) -> AnyView {
     let context = ErrorContext {
         protocol: described.protocol(sent),
         base_url: gateway_url(),
         desk_url: doctor_settings().linked.then(base_url),
         request_id: Some("req_…".into()),
-        from_browser: !described.origin.is_empty() || sent.iter().any(|header| header.name == "origin"),
+        from_browser: !described.origin.is_empty()
+            || sent.unwrap_or_default().iter().any(|header| header.name == "origin"),
         now,
     };
     let error = context.stopped(stop, &described.model);

@@ -106,11 +106,11 @@ impl Described {
         self.route.map_or_else(|| "/v1/models".to_owned(), |route| route.path(&self.model))
     }
 
-    /// The protocol in which the gateway answers. `sent` are the headers of [`headers`], where they are known.
-    pub fn protocol(&self, sent: &[Header]) -> Protocol {
+    /// The protocol in which the gateway answers. `sent` are its headers, which are not known when a key was picked.
+    pub fn protocol(&self, sent: Option<&[Header]>) -> Protocol {
         Protocol::of(&self.path(), |name| match sent {
-            [] => name == self.place.as_str(),
-            sent => sent.iter().any(|header| header.name == name),
+            None => name == self.place.as_str(),
+            Some(sent) => sent.iter().any(|header| header.name == name),
         })
     }
 }
