@@ -21,6 +21,15 @@ pub struct BaseUrl(pub String);
 #[derive(Clone)]
 pub struct GatewayUrl(pub String);
 
+/// What the installation does with the key doctor.
+#[derive(Clone, Copy, Default)]
+pub struct DoctorSettings {
+    /// People without an account may ask about their own secret.
+    pub public: bool,
+    /// Rejections lead to it, because the desk's base URL is set.
+    pub linked: bool,
+}
+
 /// The request's number and where it came from.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -53,6 +62,10 @@ pub fn gateway_url() -> String {
 
 pub fn base_url() -> String {
     use_context::<BaseUrl>().map(|url| url.0).unwrap_or_default()
+}
+
+pub fn doctor_settings() -> DoctorSettings {
+    use_context().unwrap_or_default()
 }
 
 /// The path of this page, to come back to.

@@ -88,6 +88,16 @@ impl LocalPath {
         Self(format!("/{org}/keys/{key}?request={request}#requests"))
     }
 
+    /// The key doctor of an organisation.
+    pub fn doctor(org: &str) -> Self {
+        Self(format!("/{org}/doctor"))
+    }
+
+    /// The public one, for a holder's own secret.
+    pub fn own_doctor() -> Self {
+        Self("/doctor".into())
+    }
+
     pub fn keys(org: &str) -> Self {
         Self(format!("/{org}/keys"))
     }

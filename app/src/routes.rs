@@ -7,6 +7,7 @@ use leptos_router::{SsrMode, path};
 use crate::pages::NoPage;
 use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, SecondFactorPage, SessionsPage};
 use crate::pages::audit::{AuditPage, InstallationAuditPage};
+use crate::pages::doctor::{DoctorPage, OwnKeyPage};
 use crate::pages::keys::{
     BulkPage, DisableKeyPage, EditKeyPage, ExtendKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage,
     RevokeKeyPage, RotateKeyPage, SecretPage,
@@ -59,10 +60,12 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator/:org/resume") view=ResumeOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/balance") view=OperatorBalancePage ssr=SsrMode::Async />
                 <Route path=path!("/invite/:token") view=JoinPage ssr=SsrMode::Async />
+                <Route path=path!("/doctor") view=OwnKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/support") view=SupportPage ssr=SsrMode::Async />
                 <Route path=path!("/support/ticket") view=TicketPage ssr=SsrMode::Async />
                 <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/audit") view=AuditPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/doctor") view=DoctorPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/new") view=NewKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/bulk") view=BulkPage ssr=SsrMode::Async />

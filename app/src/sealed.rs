@@ -111,6 +111,8 @@ pub struct PendingSignIn {
 
 pub const FLASH: &str = "keydesk-flash";
 pub const ISSUED: &str = "keydesk-issued";
+/// What the key doctor was asked, on its way to the page that answers.
+pub const DOCTOR: &str = "keydesk-doctor";
 pub const CODES: &str = "keydesk-codes";
 pub const PENDING_SIGN_IN: &str = "keydesk-half-in";
 /// Long enough to look for a device.

@@ -143,6 +143,9 @@ demoTest("editing, rotating and revoking", async ({ page, open, signedIn }) => {
   await open(`${href}/revoke`);
   await expect(page.locator("main")).toContainText("This key is in use:");
   await examine(page);
+  await open(`${keys.replace("/keys", "/doctor")}?key=${href?.split("/").pop()}&model=no-such-model&gate=model`);
+  await expect(page.locator("#causes")).toContainText("no-such-model");
+  await examine(page);
 });
 
 demoTest("several keys, before and after", async ({ page, open, signedIn }) => {

@@ -98,6 +98,10 @@ pub struct ServeConfig {
     #[arg(long, env = "KEYDESK_BASE_URL")]
     pub base_url: Option<String>,
 
+    /// Let people without an account ask at /doctor why requests with their own key fail.
+    #[arg(long, env = "KEYDESK_PUBLIC_DOCTOR")]
+    pub public_doctor: bool,
+
     /// Networks of the proxies in front, in CIDR notation: only their X-Forwarded-For is believed.
     #[arg(long = "trusted-proxy", env = "KEYDESK_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,

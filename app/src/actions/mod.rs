@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod bulk;
+pub mod doctor;
 pub mod invitations;
 pub mod keys;
 pub mod leaks;

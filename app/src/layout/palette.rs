@@ -80,6 +80,7 @@ pub fn palette(context: Option<&OrgContext>, caller: &Caller, orgs: &[OrgName]) 
         }
         all.push(page(format!("{keys}?state=expiring"), Icon::Key, "Keys that expire soon".into()));
         all.push(page(format!("{keys}?state=revoked"), Icon::Key, "Revoked keys".into()));
+        all.push(page(LocalPath::doctor(&context.org.slug).into(), Icon::Search, "Key doctor".into()));
         let others = org_items(context).into_iter().filter(|item| item.href != keys);
         all.extend(others.map(|item| page(item.href, item.icon, item.label.into())));
         all

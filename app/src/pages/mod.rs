@@ -4,6 +4,7 @@
 pub mod account;
 pub mod audit;
 mod bounds;
+pub mod doctor;
 pub mod keys;
 pub mod members;
 mod meters;

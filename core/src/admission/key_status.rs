@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use super::{
-    AdmissionError, AuthContext, KnownKey, Presented, check_address, check_live, limits, models_in_scope,
+    AdmissionError, AuthContext, KnownKey, Presented, check_address, check_live, find_presented, limits,
+    models_in_scope,
 };
 use crate::Desk;
 use crate::domain::gate::Rejection;
-use crate::domain::key_format;
 use crate::domain::limit_use::LimitUse;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
@@ -67,12 +67,11 @@ pub async fn key_status(
     presented: &Presented,
     address: Option<IpAddr>,
 ) -> Result<KeyStatusView, AdmissionError> {
-    let secret = key_format::read(presented.single()?).map_err(Rejection::MalformedKey)?;
-    let mut read = desk.db.read().await?;
-    let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Rejection::Unknown)?;
+    let found = find_presented(desk, presented).await?;
     if let Err(rejection) = check_address(&found, address) {
         return Err(AdmissionError::Rejected(rejection, Some(KnownKey { key: found.key, org: found.org })));
     }
+    let mut read = desk.db.read().await?;
     let stopped = check_live(&found, desk.now()).err();
     let contacts = stored::contacts(&mut read, &found.key).await?;
     let (expires_at, zone) = (found.expires_at, found.zone.clone());

@@ -4,6 +4,7 @@
 //! `AuthContext` proves that a request passed gates 1 to 5, `Reservation` that it passed 7 and 8. They have no public
 //! constructor and no default, so a route that needs one cannot be reached without it.
 
+mod diagnosis;
 mod key_status;
 mod last_used;
 mod models;
@@ -13,6 +14,7 @@ mod reservations;
 
 use std::net::IpAddr;
 
+pub use diagnosis::{Diagnosis, Subject, diagnose};
 pub use key_status::{KeyStatusView, LiveKeyStatus, key_status};
 pub use last_used::LastUsed;
 pub use models::{ModelLookup, Target, look_up_model, models_in_scope, priced_model, usable_models};
@@ -24,10 +26,12 @@ pub use reservations::{
 };
 
 use crate::Desk;
+use crate::domain::api_error::{NoTarget, Stop};
 use crate::domain::gate::Rejection;
 use crate::domain::ids::{KeyId, OrgId, SecretId, TeamId};
 use crate::domain::key::Status;
-use crate::domain::key_format;
+use crate::domain::key_format::{self, looks_like_secret};
+use crate::domain::limit_use::HolderKind;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::scope::ModelScope;
 use crate::store::StoreError;
@@ -71,7 +75,7 @@ pub struct AuthContext {
     team: Option<(TeamId, String)>,
     zone: Zone,
     last_four: String,
-    scopes: Vec<ModelScope>,
+    scopes: Vec<(HolderKind, ModelScope)>,
 }
 
 impl AuthContext {
@@ -128,12 +132,25 @@ impl AuthContext {
         KnownKey { key: self.key.clone(), org: self.org.clone() }
     }
 
-    /// Gate 6: the model must be in the scope of the key, of its team and of its organisation.
+    /// Gate 6, for a model's name as the client sent it.
     ///
     /// # Errors
-    /// `Rejection::Model` when it is not.
-    pub fn model(&self, model: &str) -> Result<(), Rejection> {
-        if self.scopes.iter().all(|scope| scope.allows(model)) {
+    /// When the name looks like a secret, which is not repeated, or is out of scope.
+    pub fn admit_model(&self, model: &str) -> Result<(), Stop> {
+        if looks_like_secret(model) {
+            return Err(Stop::NoTarget(NoTarget::SecretAsModel));
+        }
+        self.model(model).map_err(Stop::Gate)
+    }
+
+    /// Whose scope does not allow the model; `None` when all do.
+    pub fn scope_without(&self, model: &str) -> Option<HolderKind> {
+        self.scopes.iter().find(|(_, scope)| !scope.allows(model)).map(|(holder, _)| *holder)
+    }
+
+    /// Gate 6: the model must be in the scope of the key, of its team and of its organisation.
+    fn model(&self, model: &str) -> Result<(), Rejection> {
+        if self.scope_without(model).is_none() {
             return Ok(());
         }
         // The client chose this text, so it is shortened before it is sent back.
@@ -142,7 +159,7 @@ impl AuthContext {
     }
 }
 
-/// Gates 1 to 5. `AuthContext::model` is gate 6; `reserve` is 7 and 8, once the request's model and size are known.
+/// Gates 1 to 5. `AuthContext::admit_model` is gate 6; `reserve` is 7 and 8, once the request's model and size are known.
 ///
 /// # Errors
 /// `Rejected` by the first gate that fails, `Unavailable` when the database cannot be read.
@@ -151,15 +168,23 @@ pub async fn authenticate(
     presented: &Presented,
     address: Option<IpAddr>,
 ) -> Result<AuthContext, AdmissionError> {
-    let credential = presented.single()?;
-    let secret = key_format::read(credential).map_err(Rejection::MalformedKey)?;
-    let mut read = desk.db.read().await?;
-    let found = stored::find(&mut read, &secret.hash()).await?.ok_or(Rejection::Unknown)?;
-    let passed = check_live(&found, desk.now()).and_then(|()| check_address(&found, address));
-    if let Err(rejection) = passed {
+    let found = find_presented(desk, presented).await?;
+    if let Err(rejection) = check_found(&found, address, desk.now()) {
         return Err(AdmissionError::Rejected(rejection, Some(KnownKey { key: found.key, org: found.org })));
     }
     Ok(AuthContext::new(found))
+}
+
+/// Gates 1 and 2, and of gate 3 whether the secret is known.
+async fn find_presented(desk: &Desk, presented: &Presented) -> Result<PresentedKey, AdmissionError> {
+    let secret = key_format::read(presented.single()?).map_err(Rejection::MalformedKey)?;
+    let found = stored::find(&mut desk.db.read().await?, &secret.hash()).await?;
+    Ok(found.ok_or(Rejection::Unknown)?)
+}
+
+/// The rest of gate 3, and gates 4 and 5.
+fn check_found(found: &PresentedKey, address: Option<IpAddr>, now: Moment) -> Result<(), Rejection> {
+    check_live(found, now).and_then(|()| check_address(found, address))
 }
 
 /// Gates 3 (the retired half) and 4, in order.

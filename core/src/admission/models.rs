@@ -2,8 +2,10 @@
 
 use super::AuthContext;
 use crate::Desk;
+use crate::domain::api_error::NoTarget;
 use crate::domain::model::{DEMO_ECHO, Model, demo_echo};
 use crate::domain::provider::Provider;
+use crate::domain::route::Route;
 use crate::store::{StoreError, models, providers};
 
 /// Who answers a request.
@@ -24,7 +26,24 @@ pub enum ModelLookup {
     Routed(Box<Model>, Target),
 }
 
-/// Looks a model up by its id. It does not check the key's scope: call `AuthContext::model` first.
+impl ModelLookup {
+    /// The model and its target on a route. The demonstration speaks every protocol.
+    ///
+    /// # Errors
+    /// Why a request on this route goes to no provider.
+    pub fn for_route(self, route: Route) -> Result<(Model, Target), NoTarget> {
+        match self {
+            ModelLookup::Unknown => Err(NoTarget::UnknownModel),
+            ModelLookup::Unrouted(_) => Err(NoTarget::NotServed),
+            ModelLookup::Routed(_, Target::Provider(provider)) if provider.kind != route.kind() => {
+                Err(NoTarget::OtherProtocol(provider.kind))
+            }
+            ModelLookup::Routed(model, target) => Ok((*model, target)),
+        }
+    }
+}
+
+/// Looks a model up by its id. It does not check the key's scope: call `AuthContext::admit_model` first.
 ///
 /// # Errors
 /// When the database cannot be read.

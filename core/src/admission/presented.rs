@@ -11,7 +11,19 @@ pub struct Presented {
     wrong_scheme: bool,
 }
 
+/// Headers whose value is the key itself: Anthropic's and Google's.
+const BARE_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
+
 impl Presented {
+    /// Adds the header's value, if it is one that has a key. `name` is in lower case.
+    pub fn header(&mut self, name: &str, value: &[u8]) {
+        if name == "authorization" {
+            self.authorization(value);
+        } else if BARE_HEADERS.contains(&name) {
+            self.bare(value);
+        }
+    }
+
     /// Adds the value of an `Authorization` header.
     pub fn authorization(&mut self, value: &[u8]) {
         let text = String::from_utf8_lossy(value);

@@ -7,6 +7,7 @@ use crate::domain::gate::Rejection;
 use crate::domain::ids::{RequestId, SecretId};
 use crate::domain::key::Key;
 use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
+use crate::domain::model::Model;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::org::Org;
@@ -32,6 +33,21 @@ pub struct ReservationRequest {
     pub amount: Money,
     /// Input and output together.
     pub tokens: i64,
+}
+
+impl ReservationRequest {
+    /// What a request reserves: its input, and the most output that it may have, in tokens.
+    pub fn new(request: RequestId, model: &Model, input: i64, output: i64) -> Self {
+        let tokens = Tokens { input, output, cached: 0 };
+        // Where cached input costs more than other input, all of it may be cached.
+        let cached = Tokens { cached: input, ..tokens };
+        Self {
+            request,
+            model: model.id.clone(),
+            amount: tokens.cost(model).max(cached.cost(model)),
+            tokens: tokens.all(),
+        }
+    }
 }
 
 /// The proof that a request passed gates 7 and 8. It counts against its limits until it is settled or released.
@@ -98,18 +114,38 @@ pub async fn reserve(
     let stored = new.reservation.clone();
     let rows = meter::reserve(&desk.db, new, WindowStarts::at(now, &context.zone)).await?;
     drop(turn);
-    if let Some(row) = rows.iter().find(|row| !row.fits) {
-        let limit = limit_use(row, &context.into(), now);
-        let rejection = Rejection::Limit {
-            last_four: context.last_four.clone(),
-            retry_after: retry_after(&limit, now),
-            limit: Box::new(limit),
-            zone: context.zone.clone(),
-        };
-        return Err(AdmissionError::Rejected(rejection, Some(context.known())));
-    }
-    let limits = rows.iter().map(|row| limit_use(row, &context.into(), now)).collect();
+    let limits = check_limits(&rows, context, now)
+        .map_err(|rejection| AdmissionError::Rejected(rejection, Some(context.known())))?;
     Ok(Reservation { stored, zone: context.zone.clone(), limits })
+}
+
+/// What `reserve` would answer, without reserving anything: the limits that apply, or the rejection.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) async fn try_reserve(
+    desk: &Desk,
+    context: &AuthContext,
+    wanted: &ReservationRequest,
+) -> Result<Result<Vec<LimitUse>, Rejection>, StoreError> {
+    let now = desk.now();
+    let new = new_reservation(context, wanted, now);
+    let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.zone)).await?;
+    Ok(check_limits(&rows, context, now))
+}
+
+/// Gates 7 and 8: the first limit that does not fit rejects the request.
+fn check_limits(rows: &[LimitRow], context: &AuthContext, now: Moment) -> Result<Vec<LimitUse>, Rejection> {
+    let Some(row) = rows.iter().find(|row| !row.fits) else {
+        return Ok(rows.iter().map(|row| limit_use(row, &context.into(), now)).collect());
+    };
+    let limit = limit_use(row, &context.into(), now);
+    Err(Rejection::Limit {
+        last_four: context.last_four.clone(),
+        retry_after: retry_after(&limit, now),
+        limit: Box::new(limit),
+        zone: context.zone.clone(),
+    })
 }
 
 /// Every limit that applies to a request of this key, as it is now.

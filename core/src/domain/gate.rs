@@ -31,6 +31,67 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// Each, in order.
+    pub const ALL: [Gate; 8] = [
+        Gate::Credential,
+        Gate::WellFormed,
+        Gate::Known,
+        Gate::Live,
+        Gate::Address,
+        Gate::Model,
+        Gate::Budget,
+        Gate::Rate,
+    ];
+
+    /// Reads the word that [`Gate::as_str`] writes; `None` for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|gate| gate.as_str() == text)
+    }
+
+    /// What it checks, in a few words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Gate::Credential => "One key was sent",
+            Gate::WellFormed => "The key is whole and well-formed",
+            Gate::Known => "The secret is known and current",
+            Gate::Live => "The key, its team and its organisation are active",
+            Gate::Address => "The client’s address is allowed",
+            Gate::Model => "The model is allowed",
+            Gate::Budget => "Budgets and balance allow the request",
+            Gate::Rate => "Rate limits allow the request",
+        }
+    }
+
+    /// What a rejection by this gate means and what helps, when nothing else is known of the request.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Gate::Credential => {
+                "The request had no key, two different keys, or an Authorization header that is not of the form Bearer KEY. Send one key, in one header."
+            }
+            Gate::WellFormed => {
+                "What was sent as the key is not a whole key of this kind: it is cut off, masked, quoted, mistyped, or has white space in it, or it belongs to another provider. Copy the key again."
+            }
+            Gate::Known => {
+                "No current secret of this installation is the one that was sent. It belongs to another installation, or a rotation replaced it."
+            }
+            Gate::Live => {
+                "The key is revoked, disabled or expired, or its team is archived or its organisation suspended."
+            }
+            Gate::Address => {
+                "The key has a list of addresses, and the request came from another one. An owner, an admin or the team’s admin can add it."
+            }
+            Gate::Model => {
+                "The key, its team or its organisation does not allow the model. GET /v1/models lists those that the key can use."
+            }
+            Gate::Budget => {
+                "A budget of the key, its team or its organisation is used up, or the organisation’s balance is, or what remains is less than the request may cost."
+            }
+            Gate::Rate => {
+                "The key or its team sent too many requests or tokens in the last minute, or too many requests at the same time. Wait as long as the header retry-after says."
+            }
+        }
+    }
+
     /// The word in the database.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! Plain types and rules. Anything may use them; they do no I/O, read no clock and draw no randomness.
 
 pub mod addresses;
+pub mod api_error;
 pub mod audit;
 pub mod audit_filter;
 pub mod audit_words;
@@ -9,6 +10,7 @@ pub mod bounds;
 pub mod bulk;
 pub mod csv;
 pub mod device;
+pub mod doctor;
 pub mod edit;
 pub mod expiry;
 pub mod field_error;
@@ -37,9 +39,11 @@ pub mod parse_error;
 pub mod person;
 pub mod policy;
 pub mod provider;
+pub mod rate_limit_headers;
 pub mod reauth;
 pub mod request_log;
 pub mod rotation;
+pub mod route;
 pub mod scope;
 pub mod search;
 pub mod session;

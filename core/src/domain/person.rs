@@ -137,10 +137,11 @@ fn is_visible(c: char) -> bool {
 
 /// Path segments that belong to the program, at the beginning or behind `/operator`, so no organisation may have them as
 /// its slug.
-pub const RESERVED_SLUGS: [&str; 19] = [
+pub const RESERVED_SLUGS: [&str; 20] = [
     "account",
     "api",
     "csp-report",
+    "doctor",
     "favicon",
     "gateway",
     "healthz",

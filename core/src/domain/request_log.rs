@@ -1,6 +1,7 @@
 //! A key's requests as one list: those that reached a provider, and those that were rejected by a gate or failed on their
 //! way to one. Rejected and failed ones are counted by the minute, so an entry of the list can be many requests.
 
+use super::api_error::NoTarget;
 use super::ids::KeyId;
 use super::key_format::looks_like_secret;
 use super::moment::Moment;
@@ -33,6 +34,17 @@ pub enum RequestFailure {
     InvalidBody,
     /// Too much memory is taken by request bodies.
     Overloaded,
+}
+
+impl From<NoTarget> for RequestFailure {
+    fn from(why: NoTarget) -> Self {
+        match why {
+            // Its name is not kept.
+            NoTarget::SecretAsModel | NoTarget::UnknownModel => RequestFailure::UnknownModel,
+            NoTarget::NotServed => RequestFailure::ModelNotServed,
+            NoTarget::OtherProtocol(_) => RequestFailure::WrongProtocol,
+        }
+    }
 }
 
 impl RequestFailure {

@@ -2,6 +2,7 @@
 //! operations and the command line know only what they parse into.
 
 pub mod bulk;
+pub mod doctor;
 pub mod invitation;
 pub mod key;
 pub mod leak;

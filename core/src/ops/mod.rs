@@ -7,6 +7,7 @@ pub mod account;
 pub mod audit;
 pub mod catalogue;
 pub mod codes;
+pub mod doctor;
 pub mod edit;
 pub mod find;
 pub mod invitations;

@@ -1,28 +1,42 @@
-//! Throttling of searches for whole secrets, the same for members and support.
+//! Throttling of searches for whole secrets, the same for members and support, and of questions about one's
+//! own secret, by network.
 
 use super::OpError;
 use super::access::Caller;
+use super::sign_in::network_of;
 use crate::Desk;
 use crate::domain::moment::Moment;
 use crate::store::Unaudited;
 use crate::store::throttle::{self, Throttled};
 
 const SECRET_SEARCHES_A_MINUTE: i64 = 60;
+const PUBLIC_SEARCHES_A_MINUTE: i64 = 10;
 
 /// Counts a search for a whole secret.
 ///
 /// # Errors
 /// `TooMany` after many in a minute.
 pub(super) async fn count_secret_search(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
+    count(desk, caller.person.id.as_str(), SECRET_SEARCHES_A_MINUTE).await
+}
+
+/// Counts a question about a secret by a person without an account.
+///
+/// # Errors
+/// `TooMany` after many from one network in a minute.
+pub(super) async fn count_public_search(desk: &Desk, address: &str) -> Result<(), OpError> {
+    count(desk, &format!("network {}", network_of(address)), PUBLIC_SEARCHES_A_MINUTE).await
+}
+
+async fn count(desk: &Desk, subject: &str, a_minute: i64) -> Result<(), OpError> {
     let now = desk.now();
-    let subject = caller.person.id.as_str();
     let mut tx = desk.db.write().await?;
     let minute = now.ms() - now.ms().rem_euclid(60_000);
     throttle::count(&mut tx, Throttled::Search, subject, now, Moment::from_ms(minute)).await?;
     let counted = throttle::find(&mut tx, Throttled::Search, subject).await?;
     tx.save_unaudited(Unaudited::SearchCounted).await?;
     match counted {
-        Some((times, _)) if times > SECRET_SEARCHES_A_MINUTE => Err(OpError::TooMany { retry_after_s: 60 }),
+        Some((times, _)) if times > a_minute => Err(OpError::TooMany { retry_after_s: 60 }),
         _ => Ok(()),
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn delay_ms(failures: i64, (free, longest): (i64, i64)) -> i64 {
 }
 
 /// What counts as one network: a whole IPv6 network of one customer, or one IPv4 address.
-fn network_of(address: &str) -> String {
+pub(super) fn network_of(address: &str) -> String {
     match address.parse() {
         Ok(std::net::IpAddr::V6(v6)) => {
             let [a, b, c, d, ..] = v6.segments();

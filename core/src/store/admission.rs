@@ -6,14 +6,22 @@ use crate::domain::addresses::AllowList;
 use crate::domain::ids::{KeyId, OrgId, SecretId, TeamId};
 use crate::domain::key::Status;
 use crate::domain::key_format::SecretHash;
+use crate::domain::limit_use::HolderKind;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::scope::ModelScope;
 
-statements! {
-    BY_SECRET = "SELECT secret_id, secret_expires_at, last_four, key_id, key_name, status, status_at, expires_at, addresses,
+macro_rules! presented_key {
+    () => {
+        "SELECT secret_id, secret_expires_at, last_four, key_id, key_name, status, status_at, expires_at, addresses,
             org_id, org_name, org_zone, org_suspended_at, team_id, team_name, team_archived_at,
             key_scope, key_patterns, team_scope, team_patterns, org_scope, org_patterns, secret_replaced_at
-        FROM gateway_keys_v1 WHERE hash = $1";
+        FROM gateway_keys_v1"
+    };
+}
+
+statements! {
+    BY_SECRET = concat!(presented_key!(), " WHERE hash = $1");
+    CURRENT_OF_KEY = concat!(presented_key!(), " WHERE org_id = $1 AND key_id = $2 AND secret_replaced_at IS NULL");
     ZONE_OF_SECRET = "SELECT org_zone FROM gateway_keys_v1 WHERE secret_id = $1";
     CONTACTS = "SELECT role, name FROM gateway_contacts_v1 WHERE key_id = $1 ORDER BY role DESC, name LIMIT 20";
 }
@@ -49,7 +57,7 @@ pub struct PresentedKey {
     /// Where requests may come from; an empty list means any address.
     pub addresses: AllowList,
     /// Of the key, its team and its organisation: a model must be in all.
-    pub scopes: Vec<ModelScope>,
+    pub scopes: Vec<(HolderKind, ModelScope)>,
     /// Whether the organisation is suspended.
     pub org_suspended: bool,
     /// Whether the team is archived; `false` for a key without a team.
@@ -93,6 +101,23 @@ pub async fn find(via: &mut impl Via, hash: &SecretHash) -> Result<Option<Presen
     row.map(read).transpose()
 }
 
+/// The same for the key's current secret, without knowing it.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn find_current(
+    via: &mut impl Via,
+    org: &OrgId,
+    key: &KeyId,
+) -> Result<Option<PresentedKey>, StoreError> {
+    let row: Option<Row> = run!(
+        via,
+        fetch_optional,
+        sqlx::query_as::<_, Row>(CURRENT_OF_KEY).bind(org.as_str()).bind(key.as_str())
+    )?;
+    row.map(read).transpose()
+}
+
 /// The time zone of a secret's organisation.
 ///
 /// # Errors
@@ -116,10 +141,12 @@ pub async fn contacts(via: &mut impl Via, key: &KeyId) -> Result<Vec<String>, St
 
 fn read(row: Row) -> Result<PresentedKey, StoreError> {
     let unreadable = |column| StoreError::Unreadable { column };
-    let mut scopes =
-        vec![read_scope(&row.key_scope, row.key_patterns)?, read_scope(&row.org_scope, row.org_patterns)?];
+    let mut scopes = vec![
+        (HolderKind::Key, read_scope(&row.key_scope, row.key_patterns)?),
+        (HolderKind::Org, read_scope(&row.org_scope, row.org_patterns)?),
+    ];
     if let Some(kind) = row.team_scope {
-        scopes.push(read_scope(&kind, row.team_patterns)?);
+        scopes.push((HolderKind::Team, read_scope(&kind, row.team_patterns)?));
     }
     let team = match (row.team_id, row.team_name) {
         (Some(id), Some(name)) => Some((TeamId::parse(&id).ok_or(unreadable("keys.team_id"))?, name)),

@@ -4,6 +4,7 @@ use keydesk_core::store::Unaudited;
 use std::net::IpAddr;
 
 use keydesk_core::admission::{AdmissionError, AuthContext, Presented, authenticate, models_in_scope};
+use keydesk_core::domain::api_error::Stop;
 use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::forms::key::{EditForm, KeyForm};
 use keydesk_core::ops;
@@ -228,9 +229,10 @@ on_both!(
             ..form("ci-prod")
         };
         let issued = desk.create(&at, key).await.unwrap();
-        let allows = async |model: &str| match knock(&desk, &issued).await.unwrap().model(model) {
+        let allows = async |model: &str| match knock(&desk, &issued).await.unwrap().admit_model(model) {
             Ok(()) => true,
-            Err(rejection) => {
+            Err(Stop::NoTarget(why)) => panic!("{why:?}"),
+            Err(Stop::Gate(rejection)) => {
                 let (gate, status, code) = (rejection.gate(), rejection.status(), rejection.code());
                 assert_eq!((gate, status, code), (Gate::Model, 403, "model_not_allowed"));
                 false
@@ -263,12 +265,12 @@ on_both!(
     fn an_edit_holds_for_the_next_request(desk: TestDesk) {
         let at = desk.owner().await;
         let issued = desk.create_key(&at, "ci-prod").await;
-        assert!(knock(&desk, &issued).await.unwrap().model("gpt-5").is_ok());
+        assert!(knock(&desk, &issued).await.unwrap().admit_model("gpt-5").is_ok());
         let drawn = desk.drawn(&at, &issued).await;
         let key = KeyForm { scope: "listed".into(), patterns: "claude-*".into(), ..drawn.key.clone() };
         submit::edit_key(&desk, &at.caller, &EditForm { key, ..drawn }).await.unwrap();
         let context = knock(&desk, &issued).await.unwrap();
-        assert!(context.model("gpt-5").is_err() && context.model("claude-opus-4-5").is_ok());
+        assert!(context.admit_model("gpt-5").is_err() && context.admit_model("claude-opus-4-5").is_ok());
     }
 );
 

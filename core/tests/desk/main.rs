@@ -7,6 +7,7 @@ mod admission;
 mod audit;
 mod balance;
 mod bulk;
+mod doctor;
 mod extension;
 mod guarantee;
 mod invitations;

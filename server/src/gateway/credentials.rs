@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use keydesk_core::admission::{self, AdmissionError, AuthContext, KnownKey, Presented, RejectedRequest};
+use keydesk_core::domain::api_error::Stop;
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::request_log::RequestFailure;
 
@@ -16,9 +16,6 @@ use super::protocol::{ApiError, ClientContext};
 use super::replaced_secret;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
-
-/// Headers whose value is the key itself: Anthropic's and Google's.
-const BARE_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 
 /// A request whose key has passed gates 1 to 5.
 pub struct Authenticated(pub AuthContext);
@@ -75,6 +72,14 @@ pub fn note_rejection(
     state.rejections.note(key, rejection, request, state.desk.now());
 }
 
+/// Counts a request that stopped before a provider saw it.
+pub fn note_stop(state: &AppState, context: &AuthContext, stop: &Stop, request: &RejectedRequest<'_>) {
+    match stop {
+        Stop::Gate(rejection) => note_rejection(state, &context.known(), rejection, request),
+        Stop::NoTarget(why) => note_failure(state, context, (*why).into(), request),
+    }
+}
+
 /// Counts a failure after the key was known and before anything was sent.
 pub fn note_failure(
     state: &AppState,
@@ -88,11 +93,8 @@ pub fn note_failure(
 /// Reads every place in every route, also repeated ones, because a second key is rejected.
 pub fn presented(parts: &Parts) -> Presented {
     let mut presented = Presented::default();
-    for value in parts.headers.get_all(AUTHORIZATION) {
-        presented.authorization(value.as_bytes());
-    }
-    for value in BARE_HEADERS.iter().flat_map(|name| parts.headers.get_all(*name)) {
-        presented.bare(value.as_bytes());
+    for (name, value) in &parts.headers {
+        presented.header(name.as_str(), value.as_bytes());
     }
     from_query(&mut presented, parts.uri.query().unwrap_or_default());
     presented

@@ -12,11 +12,12 @@ use futures_util::stream;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::model::{DEMO_ECHO, demo_echo};
 use keydesk_core::domain::moment::Moment;
+use keydesk_core::domain::route::Route;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::estimate;
-use super::parsed_request::{ParsedRequest, Route};
+use super::parsed_request::ParsedRequest;
 use super::upstream::UpstreamResponse;
 
 const START: &str = "This is a demonstration: no provider is connected. You said: ";

@@ -13,11 +13,10 @@ use axum::response::Response;
 use keydesk_core::admission::{
     self, AdmissionError, AuthContext, LEASE_MS, ModelLookup, Reservation, ReservationRequest, Settlement,
 };
-use keydesk_core::domain::gate::Rejection;
+use keydesk_core::domain::api_error::{NoTarget, Stop};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::usage::Tokens;
 use keydesk_core::store::StoreError;
 use secrecy::ExposeSecret;
@@ -30,11 +29,10 @@ use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
 use super::body_budget::MAX_BODY;
-use super::credentials::{described_at, note_failure, note_rejection, presented};
+use super::credentials::{described_at, note_rejection, note_stop, presented};
 use super::estimate::{self, MAX_TOKENS};
-use super::forward::reservation_request;
 use super::key_view::limit;
-use super::protocol::{ApiError, ClientContext, Protocol, json_response};
+use super::protocol::{ApiError, ClientContext, json_response, protocol_of};
 use super::rate_limit_headers;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -99,7 +97,7 @@ pub async fn authorize(
 ) -> Result<Response, ApiError> {
     let (parts, wanted): (Parts, AuthorizeRequest) = read(&state, &client, request).await?;
     if !wanted.route.is_empty() {
-        client.protocol = Protocol::of(&wanted.route, &HeaderMap::new());
+        client.protocol = protocol_of(&wanted.route, &HeaderMap::new());
     }
     let described = described_at(&parts, &wanted.model, &wanted.route, wanted.address);
     let rejected = |error: AdmissionError| match error {
@@ -115,20 +113,18 @@ pub async fn authorize(
     let context =
         admission::authenticate(desk, &presented(&parts), wanted.address).await.map_err(rejected)?;
     state.last_used.note(context.key(), context.secret(), desk.now());
-    if looks_like_secret(&wanted.model) {
-        note_failure(&state, &context, RequestFailure::UnknownModel, &described);
-        return Err(client.model_not_found("There is no model with this name."));
-    }
-    let out_of_scope =
-        |rejection: Rejection| rejected(AdmissionError::Rejected(rejection, Some(context.known())));
-    context.model(&wanted.model).map_err(out_of_scope)?;
+    context.admit_model(&wanted.model).map_err(|stop| {
+        note_stop(&state, &context, &stop, &described);
+        client.stopped(&stop, &wanted.model)
+    })?;
     let found = admission::look_up_model(desk, &wanted.model).await;
     let model = match found.map_err(|error| client.unavailable(&error))? {
         // The other gateway knows who serves it.
         ModelLookup::Unrouted(model) | ModelLookup::Routed(model, _) => *model,
         ModelLookup::Unknown => {
-            note_failure(&state, &context, RequestFailure::UnknownModel, &described);
-            return Err(client.unknown_model(&wanted.model));
+            let stop = Stop::NoTarget(NoTarget::UnknownModel);
+            note_stop(&state, &context, &stop, &described);
+            return Err(client.stopped(&stop, &wanted.model));
         }
     };
     let input = match (wanted.input_tokens, &wanted.estimate) {
@@ -138,7 +134,7 @@ pub async fn authorize(
     };
     let output = wanted.max_output_tokens.unwrap_or(model.default_output_tokens).clamp(0, MAX_TOKENS);
     let id = request_id(&parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
-    let request = reservation_request(id, &model, input, output);
+    let request = ReservationRequest::new(id, &model, input, output);
     let (amount, tokens) = (request.amount, request.tokens);
     let (context, reservation) =
         reserve(&state, context, request).await.map_err(|_| client.internal_error())?;

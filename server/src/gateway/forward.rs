@@ -16,24 +16,24 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use keydesk_core::admission::{
-    self, AdmissionError, AuthContext, ModelLookup, Reservation, ReservationRequest, Settlement, Target,
+    self, AdmissionError, AuthContext, Reservation, ReservationRequest, Settlement, Target,
 };
+use keydesk_core::domain::api_error::Stop;
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::model::Model;
-use keydesk_core::domain::provider::ProviderKind;
 use keydesk_core::domain::request_log::RequestFailure;
-use keydesk_core::domain::usage::Tokens;
+use keydesk_core::domain::route::Route;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::body_budget::MAX_BODY;
-use super::credentials::{Authenticated, described, note_failure, note_rejection};
+use super::credentials::{Authenticated, described, note_failure, note_rejection, note_stop};
 use super::demo_model;
-use super::parsed_request::{ParsedRequest, Route};
+use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
 use super::relay::{CLIENT_DISCONNECTED, Relay};
 use super::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
@@ -223,13 +223,12 @@ impl ForwardRequest {
 
     /// Gate 6. It comes before the catalogue, so that a key cannot find out which models exist.
     fn check_scope(&self) -> Result<(), ApiError> {
-        if looks_like_secret(&self.parsed.model) {
-            return Err(self.failed(
-                RequestFailure::UnknownModel,
-                self.client.model_not_found("There is no model with this name."),
-            ));
-        }
-        self.context.model(&self.parsed.model).map_err(|rejection| self.rejected(&rejection))
+        self.context.admit_model(&self.parsed.model).map_err(|stop| self.stopped(&stop))
+    }
+
+    fn stopped(&self, stop: &Stop) -> ApiError {
+        note_stop(&self.state, &self.context, stop, &described(&self.parts, &self.parsed.model));
+        self.client.stopped(stop, &self.parsed.model)
     }
 
     fn rejected(&self, rejection: &Rejection) -> ApiError {
@@ -238,37 +237,11 @@ impl ForwardRequest {
         self.client.rejected(rejection)
     }
 
-    fn failed(&self, failure: RequestFailure, error: ApiError) -> ApiError {
-        note_failure(&self.state, &self.context, failure, &described(&self.parts, &self.parsed.model));
-        error
-    }
-
     async fn find_target(&self) -> Result<(Model, Target), ApiError> {
         let (id, client) = (&self.parsed.model, &self.client);
-        let (base, kind) = (&client.base_url, self.parsed.route.kind());
         let found = admission::look_up_model(&self.state.desk, id).await;
-        match found.map_err(|error| client.unavailable(&error))? {
-            ModelLookup::Unknown => Err(self.failed(RequestFailure::UnknownModel, client.unknown_model(id))),
-            ModelLookup::Unrouted(_) => {
-                let error = client.model_not_served(&format!(
-                    "No provider serves the model {id} here. Ask your administrator to add one under Providers."
-                ));
-                Err(self.failed(RequestFailure::ModelNotServed, error))
-            }
-            ModelLookup::Routed(model, Target::Provider(provider)) if provider.kind != kind => {
-                let path = match provider.kind {
-                    ProviderKind::OpenAi => "/v1/chat/completions".to_owned(),
-                    ProviderKind::Anthropic => "/v1/messages".to_owned(),
-                    ProviderKind::Gemini => format!("/v1beta/models/{}:generateContent", model.id),
-                };
-                let error = client.bad_request(&format!(
-                    "The model {id} uses the protocol of {}, and requests are not translated. Send it to POST {base}{path}.",
-                    provider.kind.label()
-                ));
-                Err(self.failed(RequestFailure::WrongProtocol, error))
-            }
-            ModelLookup::Routed(model, target) => Ok((*model, target)),
-        }
+        let found = found.map_err(|error| client.unavailable(&error))?;
+        found.for_route(self.parsed.route).map_err(|why| self.stopped(&Stop::NoTarget(why)))
     }
 
     /// Gates 7 and 8.
@@ -277,7 +250,7 @@ impl ForwardRequest {
         let desk = &self.state.desk;
         let request = known.unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
         let output = self.parsed.output(model.default_output_tokens);
-        let wanted = reservation_request(request, model, self.parsed.input, output);
+        let wanted = ReservationRequest::new(request, model, self.parsed.input, output);
         admission::reserve(desk, &self.context, &wanted).await.map_err(|error| match error {
             AdmissionError::Rejected(rejection, _) => self.rejected(&rejection),
             AdmissionError::Unavailable(error) => self.client.unavailable(&error),
@@ -298,19 +271,6 @@ impl ForwardRequest {
             user_agent: user_agent(&self.parts.headers),
             ..Settlement::default()
         }
-    }
-}
-
-/// What a request reserves: its input, and the most output that it may have.
-pub fn reservation_request(request: RequestId, model: &Model, input: i64, output: i64) -> ReservationRequest {
-    let tokens = Tokens { input, output, cached: 0 };
-    // Where cached input costs more than other input, all of it may be cached.
-    let cached = Tokens { cached: input, ..tokens };
-    ReservationRequest {
-        request,
-        model: model.id.clone(),
-        amount: tokens.cost(model).max(cached.cost(model)),
-        tokens: tokens.all(),
     }
 }
 

@@ -6,15 +6,15 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keydesk_core::admission::{self, AdmissionError, ModelLookup, ReservationRequest, Settlement};
+use keydesk_core::domain::api_error::{NoTarget, Stop};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::request_log::RequestFailure;
 
-use super::credentials::{described_at, from_query, note_failure, note_rejection, presented};
+use super::credentials::{described_at, from_query, note_rejection, note_stop, presented};
 use super::external_api::request_id;
 use super::forward::user_agent;
-use super::protocol::{ApiError, ClientContext, Protocol};
+use super::protocol::{ApiError, ClientContext, protocol_of};
 use super::{rate_limit_headers, replaced_secret};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -30,7 +30,7 @@ pub async fn check(State(state): State<AppState>, mut client: ClientContext, par
         ORIGINAL.iter().find_map(|name| parts.headers.get(*name)?.to_str().ok()).unwrap_or_default();
     let (path, query) = original.split_once('?').unwrap_or((original, ""));
     let path = if path.is_empty() { parts.uri.path() } else { path };
-    client.protocol = Protocol::of(path, &parts.headers);
+    client.protocol = protocol_of(path, &parts.headers);
     match admit(&state, &client, &parts, path, query).await {
         Ok(headers) => (headers, ()).into_response(),
         Err(error) => rejected(error, &parts),
@@ -63,19 +63,17 @@ async fn admit(
     state.last_used.note(context.key(), context.secret(), desk.now());
     replaced_secret::note(parts, &context);
     let model = named.clone().unwrap_or_else(|| NO_MODEL.into());
-    if looks_like_secret(&model) {
-        note_failure(state, &context, RequestFailure::UnknownModel, &described);
-        return Err(client.model_not_found("There is no model with this name."));
-    }
     if model != NO_MODEL {
-        context
-            .model(&model)
-            .map_err(|rejection| rejected(AdmissionError::Rejected(rejection, Some(context.known()))))?;
+        context.admit_model(&model).map_err(|stop| {
+            note_stop(state, &context, &stop, &described);
+            client.stopped(&stop, &model)
+        })?;
         let found =
             admission::look_up_model(desk, &model).await.map_err(|error| client.unavailable(&error))?;
         if let ModelLookup::Unknown = found {
-            note_failure(state, &context, RequestFailure::UnknownModel, &described);
-            return Err(client.unknown_model(&model));
+            let stop = Stop::NoTarget(NoTarget::UnknownModel);
+            note_stop(state, &context, &stop, &described);
+            return Err(client.stopped(&stop, &model));
         }
     }
     let request = request_id(parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));

@@ -11,7 +11,7 @@
 mod body_budget;
 mod credentials;
 mod demo_model;
-mod estimate;
+pub mod estimate;
 mod external_api;
 mod forward;
 mod forward_auth;
@@ -40,12 +40,12 @@ use axum::http::{Request, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use keydesk_core::domain::request_log::RequestFailure;
+use keydesk_core::domain::route::Route;
 
 use crate::state::AppState;
 pub use upstream::tls;
 
 use credentials::{Authenticated, described, note_failure};
-use parsed_request::Route;
 use protocol::{ApiError, ClientContext};
 
 /// Needs `RequestFacts` in the request's extensions, from `http::request::note` around it. Without them no address is

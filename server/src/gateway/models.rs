@@ -6,11 +6,11 @@ use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use keydesk_core::admission::usable_models;
-use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::api_error::NoTarget;
 use keydesk_core::domain::model::Model;
 use serde_json::{Value, json};
 
-use super::credentials::{Authenticated, described, note_rejection};
+use super::credentials::{Authenticated, described, note_stop};
 use super::protocol::{ApiError, ClientContext, Protocol, json_response};
 use crate::state::AppState;
 
@@ -44,17 +44,17 @@ pub async fn find(
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let id = id.trim_end_matches('/');
     // The answer repeats the id, and must not repeat a key that was pasted in its place.
-    if id.is_empty() || looks_like_secret(id) {
-        return Err(client.model_not_found("There is no model with this name."));
+    if id.is_empty() {
+        return Err(client.no_target(NoTarget::SecretAsModel, id));
     }
-    if let Err(rejection) = context.model(id) {
-        note_rejection(&state, &context.known(), &rejection, &described(&parts, ""));
-        return Err(client.rejected(&rejection));
+    if let Err(stop) = context.admit_model(id) {
+        note_stop(&state, &context, &stop, &described(&parts, ""));
+        return Err(client.stopped(&stop, id));
     }
     let models = usable_models(&state.desk, &context).await.map_err(|error| client.unavailable(&error))?;
     match models.iter().find(|model| model.id == id) {
         Some(model) => Ok(json_response(&shape(client.protocol, model))),
-        None => Err(client.unknown_model(id)),
+        None => Err(client.no_target(NoTarget::UnknownModel, id)),
     }
 }
 

@@ -9,87 +9,13 @@ use std::fmt;
 use bytes::Bytes;
 use keydesk_core::domain::parse_error::ParseError;
 use keydesk_core::domain::provider::ProviderKind;
+use keydesk_core::domain::route::Route;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::estimate::{self, MAX_TOKENS};
-use super::usage::Shape;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
-    ChatCompletions,
-    Completions,
-    Embeddings,
-    Responses,
-    Messages,
-    CountMessageTokens,
-    Generate,
-    StreamGenerate,
-    CountTokens,
-}
-
-impl Route {
-    /// The route of the action that Gemini writes after a model's name.
-    pub fn of_action(action: &str) -> Option<Self> {
-        [Route::Generate, Route::StreamGenerate, Route::CountTokens]
-            .into_iter()
-            .find(|route| route.action() == action)
-    }
-
-    fn action(self) -> &'static str {
-        match self {
-            Route::Generate => "generateContent",
-            Route::StreamGenerate => "streamGenerateContent",
-            Route::CountTokens => "countTokens",
-            _ => "",
-        }
-    }
-
-    pub fn kind(self) -> ProviderKind {
-        match self {
-            Route::ChatCompletions | Route::Completions | Route::Embeddings | Route::Responses => {
-                ProviderKind::OpenAi
-            }
-            Route::Messages | Route::CountMessageTokens => ProviderKind::Anthropic,
-            Route::Generate | Route::StreamGenerate | Route::CountTokens => ProviderKind::Gemini,
-        }
-    }
-
-    /// The path for a model; only Gemini's contains it.
-    pub fn path(self, model: &str) -> String {
-        match self {
-            Route::ChatCompletions => "/v1/chat/completions".into(),
-            Route::Completions => "/v1/completions".into(),
-            Route::Embeddings => "/v1/embeddings".into(),
-            Route::Responses => "/v1/responses".into(),
-            Route::Messages => "/v1/messages".into(),
-            Route::CountMessageTokens => "/v1/messages/count_tokens".into(),
-            Route::Generate | Route::StreamGenerate | Route::CountTokens => {
-                format!("/v1beta/models/{model}:{}", self.action())
-            }
-        }
-    }
-
-    pub fn shape(self) -> Shape {
-        match self {
-            Route::ChatCompletions | Route::Completions | Route::Embeddings => Shape::OpenAi,
-            Route::Responses => Shape::Responses,
-            Route::Messages | Route::CountMessageTokens => Shape::Anthropic,
-            Route::Generate | Route::StreamGenerate | Route::CountTokens => Shape::Gemini,
-        }
-    }
-
-    /// Counting tokens is free.
-    pub fn is_free(self) -> bool {
-        matches!(self, Route::CountMessageTokens | Route::CountTokens)
-    }
-
-    fn has_output(self) -> bool {
-        !self.is_free() && self != Route::Embeddings
-    }
-}
 
 const NOT_AN_OBJECT: &str = "The request's body is not a JSON object.";
 const NO_MODEL: &str = "The request's body has no model. Set \"model\" to a model's id.";

@@ -19,18 +19,18 @@ use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::request_log::plain_error;
+use keydesk_core::domain::route::Route;
 use keydesk_core::domain::usage::Tokens;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::parsed_request::Route;
 use super::protocol::{ApiError, ClientContext};
 use super::rate_limit_headers;
 use super::reservation_guard::ReservationGuard;
 use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
-use super::usage::{MeasuredTokens, Meter, output_of, reported_usage};
+use super::usage::{MeasuredTokens, Meter, Shape, output_of, reported_usage};
 
 /// A whole response up to this size is collected. A longer one is relayed as it arrives.
 const MAX_COLLECTED: usize = 16 << 20;
@@ -181,7 +181,7 @@ impl Relay {
             return;
         }
         let status = i64::from(response.status.as_u16());
-        let mut meter = Meter::new(self.route.shape(), is_events, self.hides_usage);
+        let mut meter = Meter::new(Shape::of(self.route), is_events, self.hides_usage);
         let mut first = None;
         let ended = loop {
             let chunk = tokio::select! {
@@ -230,7 +230,7 @@ impl Relay {
     }
 
     fn measured(&self, status: StatusCode, body: &[u8], end_only: bool) -> MeasuredTokens {
-        match reported_usage(self.route.shape(), body, end_only) {
+        match reported_usage(Shape::of(self.route), body, end_only) {
             _ if self.route.is_free() => MeasuredTokens::NOTHING,
             Some(tokens) => MeasuredTokens { tokens, estimated: false },
             None if !status.is_success() => MeasuredTokens::NOTHING,

@@ -14,12 +14,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use keydesk_core::domain::provider::{Provider, ProviderKind, check_credential_env};
+use keydesk_core::domain::route::Route;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response};
 use tokio::time::timeout;
-
-use super::parsed_request::Route;
 
 /// The client's headers that a provider gets.
 const FORWARDED_HEADERS: [&str; 4] = ["accept", "anthropic-version", "anthropic-beta", "openai-beta"];

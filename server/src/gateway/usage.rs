@@ -3,6 +3,7 @@
 //! It stores no text: the output is counted as it passes, in case the provider reports nothing.
 
 use bytes::Bytes;
+use keydesk_core::domain::route::Route;
 use keydesk_core::domain::usage::Tokens;
 use serde_json::Value;
 
@@ -17,6 +18,17 @@ pub enum Shape {
     Responses,
     Anthropic,
     Gemini,
+}
+
+impl Shape {
+    pub fn of(route: Route) -> Self {
+        match route {
+            Route::ChatCompletions | Route::Completions | Route::Embeddings => Shape::OpenAi,
+            Route::Responses => Shape::Responses,
+            Route::Messages | Route::CountMessageTokens => Shape::Anthropic,
+            Route::Generate | Route::StreamGenerate | Route::CountTokens => Shape::Gemini,
+        }
+    }
 }
 
 /// What is reported so far. Anthropic reports it in parts, and the parts of the input apart from each other.

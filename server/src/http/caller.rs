@@ -48,7 +48,7 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
                 request_id: id,
             });
         }
-        None if wants_page(&request) && !is_public(request.uri().path()) => {
+        None if wants_page(&request) && !is_public(request.uri().path(), state.config.public_doctor) => {
             let next = LocalPath::parse(request.uri().path_and_query().map_or("/", |whole| whole.as_str()))
                 .unwrap_or_else(LocalPath::home);
             let query =
@@ -77,8 +77,9 @@ fn wants_page(request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
-fn is_public(path: &str) -> bool {
+fn is_public(path: &str, public_doctor: bool) -> bool {
     path == "/sign-in"
+        || (path == "/doctor" && public_doctor)
         || path == "/sign-in/code"
         || ["/setup/", "/reset/", "/invite/"].iter().any(|prefix| path.starts_with(prefix))
 }

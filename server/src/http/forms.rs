@@ -25,10 +25,12 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// A form that takes longer to arrive is given up.
 const BODY_WITHIN: Duration = Duration::from_secs(15);
 /// What was typed here is never shown again.
-const NEVER_BACK: [&str; 8] = [
+const NEVER_BACK: [&str; 10] = [
     "form[password]",
     "form[token]",
     "form[q]",
+    "form[secret]",
+    "form[raw]",
     "form[current]",
     "form[code]",
     "form[recovery]",

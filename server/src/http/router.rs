@@ -8,7 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
-use keydesk_app::ask::{BaseUrl, GatewayUrl};
+use keydesk_app::ask::{BaseUrl, DoctorSettings, GatewayUrl};
 use keydesk_app::credentials::Credentials;
 use keydesk_app::error::AppError;
 use keydesk_app::mail::Post;
@@ -111,6 +111,10 @@ fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         provide_context(state.desk.clone());
         provide_context(BaseUrl(state.config.base_url()));
         provide_context(GatewayUrl(state.config.gateway_url()));
+        provide_context(DoctorSettings {
+            public: state.config.public_doctor,
+            linked: state.config.base_url.is_some(),
+        });
         provide_context(session_life(&state));
         provide_context(Credentials(credentials.clone()));
         if let Some(mailer) = &state.mailer {

@@ -179,11 +179,30 @@ on_both! {
             let fields = [("form[org]", "acme"), ("form[q]", text.as_str()), ("form[rest]", "")];
             flow.post(&browser, "/acme/keys", "keys/search", &fields).await;
             flow.post(&browser, "/acme/keys", "keys/find", &fields[..2]).await;
+            let asked = |field: &'static str| {
+                [
+                    ("form[org]", "acme"),
+                    ("form[request][route]", "chat"),
+                    ("form[request][model]", "gpt-5"),
+                    ("form[request][place]", "bearer"),
+                    (field, text.as_str()),
+                ]
+            };
+            for field in ["form[secret]", "form[raw]", "form[request][origin]", "form[request][base]"] {
+                flow.post(&browser, "/acme/doctor", "doctor/examine", &asked(field)).await;
+                flow.get(&browser, "/acme/doctor").await;
+                flow.post(&browser, "/doctor", "doctor/examine-own", &asked(field)[1..]).await;
+            }
+            let model = [("form[org]", "acme"), ("form[key]", &id), ("form[request][route]", "chat"), ("form[request][model]", text.as_str())];
+            flow.post(&browser, "/acme/doctor", "doctor/examine", &model).await;
             let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
             let encoded = encoded.replace('+', "%20");
             for path in [
                 format!("/acme/keys?q={encoded}"),
                 format!("/acme/keys/{encoded}"),
+                format!("/acme/doctor?q={encoded}&model={encoded}&base={encoded}"),
+                format!("/acme/doctor?key={encoded}"),
+                format!("/doctor?gate={encoded}&request={encoded}"),
                 format!("/{encoded}"),
                 format!("/{encoded}/keys"),
                 format!("/acme/keys/{encoded}/edit"),

@@ -6,6 +6,7 @@ mod bad_input;
 mod balance;
 mod bulk;
 mod canary;
+mod doctor;
 mod failure;
 mod gateway;
 mod headers;

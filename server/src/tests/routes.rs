@@ -56,6 +56,8 @@ GET  /operator/{org}/suspend          303   404   404   404   404   404   404   
 GET  /operator/{org}/resume           303   404   404   404   404   404   404   404   409   404
 GET  /operator/{org}/balance          303   404   404   404   404   404   404   404   200   404
 GET  /support                         303   404   404   404   404   404   404   200   404   404
+GET  /doctor                          303   302   302   302   302   302   302   200   200   302
+GET  /{org}/doctor                    303   200   200   200   200   200   200   200   404   404
 GET  /{org}                           303   302   302   302   302   302   302   302   404   404
 GET  /{org}/settings                  303   200   200   403   403   403   403   403   404   404
 GET  /{org}/settings/balance          303   200   200   403   403   403   403   403   404   404
@@ -96,6 +98,10 @@ GET  /{org}/leave                     303   200   200   200   200   200   200   
 GET  /support/ticket                  303   404   404   404   404   404   404   200   404   404
 POST support/ticket                   401   404   404   404   404   404   404   200   404   404
      key=<key>
+POST doctor/examine                   401   200   200   200   404   200   404   200   404   404
+     org=<org> & key=<key> & request.route=chat & request.model=gpt-5
+POST doctor/examine-own               404   404   404   404   404   404   404   404   404   404
+     secret=sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE & request.route= & request.model=
 POST support/look-up                  401   404   404   404   404   404   404   200   404   404
      q=<key>
 POST audit/export                     401   200   200   403   403   403   403   403   404   404

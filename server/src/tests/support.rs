@@ -80,6 +80,11 @@ impl TestApp {
         Self { service: service(&state), state, desk: self.desk.clone() }
     }
 
+    /// The same installation with other settings.
+    pub fn over(&self, state: AppState) -> Self {
+        Self { service: service(&state), state, desk: self.desk.clone() }
+    }
+
     pub fn with_mailer(&self, mailer: Arc<dyn Mailer>) -> Self {
         let mut state = self.state.clone();
         state.mailer = Some(mailer);

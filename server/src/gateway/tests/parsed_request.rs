@@ -1,11 +1,12 @@
 //! Requests as they are read.
 
 use bytes::Bytes;
+use keydesk_core::domain::route::Route;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::gateway::estimate;
-use crate::gateway::parsed_request::{ParsedRequest, Route};
+use crate::gateway::parsed_request::ParsedRequest;
 
 fn read(route: Route, body: &str) -> ParsedRequest {
     ParsedRequest::parse(route, None, Bytes::from(body.to_owned())).unwrap()

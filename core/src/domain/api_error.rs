@@ -1,0 +1,296 @@
+//! The protocol of a client, and every error in the exact shape that its library expects: status, headers and body.
+//!
+//! The gateway sends these and the key doctor shows them, so both have the same text.
+
+use serde_json::{Value, json};
+
+use super::gate::{Gate, Rejection};
+use super::limit_use::LimitUse;
+use super::moment::Moment;
+use super::money::Money;
+use super::provider::ProviderKind;
+use super::rate_limit_headers;
+use super::route::Route;
+
+/// Many clients ignore a minute or more and retry at once, so longer waits are shortened; that may cost one more retry.
+const MAX_RETRY_AFTER: i64 = 59;
+
+/// The protocol in which a client is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OpenAI's, and of everyone who is not known to speak another.
+    OpenAi,
+    /// Anthropic's.
+    Anthropic,
+    /// Google's.
+    Gemini,
+}
+
+impl Protocol {
+    /// By the request's path and the names of its headers, which are in lower case.
+    pub fn of(path: &str, has_header: impl Fn(&str) -> bool) -> Self {
+        let under =
+            |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        // Google's clients use /v1 since version 3, and only they send these headers.
+        let is_googles = || ["x-goog-api-client", "x-goog-api-key"].into_iter().any(&has_header);
+        if under("/v1beta") || (under("/v1/models") && is_googles()) {
+            Protocol::Gemini
+        } else if under("/v1/messages") || has_header("anthropic-version") {
+            Protocol::Anthropic
+        } else {
+            Protocol::OpenAi
+        }
+    }
+}
+
+/// Why a request whose model is in scope goes to no provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTarget {
+    /// The model's name looks like a secret, so it is not repeated.
+    SecretAsModel,
+    /// Not in the catalogue, or retired.
+    UnknownModel,
+    /// No provider serves it.
+    NotServed,
+    /// Its provider speaks this protocol, and the route another one.
+    OtherProtocol(ProviderKind),
+}
+
+/// Where a request stops before a provider sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// At a gate.
+    Gate(Rejection),
+    /// Between gates 6 and 7.
+    NoTarget(NoTarget),
+}
+
+/// What an error needs to know about its client. It exists without a key and proves nothing.
+#[derive(Clone, Debug)]
+pub struct ErrorContext {
+    /// The protocol of the answer.
+    pub protocol: Protocol,
+    /// The base URL of the gateway, without a slash at the end.
+    pub base_url: String,
+    /// The base URL of the desk, whose doctor explains rejections; `None` where none is set.
+    pub desk_url: Option<String>,
+    /// The request's id.
+    pub request_id: Option<String>,
+    /// Whether the request has an `Origin`, which only browsers send.
+    pub from_browser: bool,
+    /// When the request is answered.
+    pub now: Moment,
+}
+
+impl ErrorContext {
+    /// The answer to a request that stops before a provider sees it. `model` is the name that it sent.
+    pub fn stopped(&self, stop: &Stop, model: &str) -> ApiError {
+        match stop {
+            Stop::Gate(rejection) => self.rejected(rejection),
+            Stop::NoTarget(why) => self.no_target(*why, model),
+        }
+    }
+
+    /// The answer to a request that a gate rejects.
+    pub fn rejected(&self, rejection: &Rejection) -> ApiError {
+        let sentence = self.with_warning(rejection.sentence(&self.base_url));
+        let mut error = self.error(rejection.status(), rejection.code(), sentence);
+        error.rejected_by = Some(rejection.gate());
+        if let Rejection::Limit { limit, retry_after, .. } = rejection {
+            error.retry = retry_after.map_or(Retry::Never, Retry::After);
+            error.limit = Some((limit.clone(), self.now));
+        }
+        error
+    }
+
+    /// The answer to a request whose model is in scope and is not served on its route.
+    pub fn no_target(&self, why: NoTarget, model: &str) -> ApiError {
+        let base = &self.base_url;
+        let not_found = |sentence: String| self.error(404, "model_not_found", sentence);
+        match why {
+            NoTarget::SecretAsModel => not_found("There is no model with this name.".into()),
+            NoTarget::UnknownModel => {
+                let shown: String = model.chars().filter(|c| !c.is_control()).take(100).collect();
+                not_found(format!(
+                    "The model {shown} is not in the catalogue. GET {base}/v1/models lists the models of this key."
+                ))
+            }
+            // Retrying does not help: an operator has to add a provider first.
+            NoTarget::NotServed => {
+                let sentence = format!(
+                    "No provider serves the model {model} here. Ask your administrator to add one under Providers."
+                );
+                ApiError { retry: Retry::Never, ..self.error(503, "model_not_served", sentence) }
+            }
+            NoTarget::OtherProtocol(kind) => {
+                let sentence = format!(
+                    "The model {model} uses the protocol of {}, and requests are not translated. Send it to POST {base}{}.",
+                    kind.label(),
+                    Route::usual(kind).path(model)
+                );
+                self.error(400, "invalid_request", sentence)
+            }
+        }
+    }
+
+    /// Only browsers send an Origin, and everyone can read a key in a web page.
+    pub fn with_warning(&self, sentence: String) -> String {
+        if self.from_browser {
+            format!("{sentence} A browser sent this request: never use a key in a web page.")
+        } else {
+            sentence
+        }
+    }
+
+    /// An error with an HTTP status, a code and a sentence.
+    pub fn error(&self, status: u16, code: &'static str, message: String) -> ApiError {
+        let retry = match status {
+            503 => Retry::After(5),
+            400..500 => Retry::Never,
+            _ => Retry::Unspecified,
+        };
+        ApiError {
+            protocol: self.protocol,
+            status,
+            code,
+            message,
+            request_id: self.request_id.clone(),
+            rejected_by: None,
+            desk_url: self.desk_url.clone(),
+            allow: None,
+            retry,
+            limit: None,
+        }
+    }
+}
+
+/// Whether to retry; client libraries do so on their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// A retry cannot succeed.
+    Never,
+    /// Seconds.
+    After(i64),
+    /// The client decides.
+    Unspecified,
+}
+
+/// An error as a client gets it.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    protocol: Protocol,
+    /// HTTP status.
+    pub status: u16,
+    code: &'static str,
+    /// What happened, why, and what to do.
+    pub message: String,
+    request_id: Option<String>,
+    /// The gate that rejected the request; `None` where none did.
+    rejected_by: Option<Gate>,
+    desk_url: Option<String>,
+    /// The methods of the header `allow`, where the error has one.
+    pub allow: Option<&'static str>,
+    /// Whether the client should retry.
+    pub retry: Retry,
+    /// The limit that rejected the request, and when.
+    limit: Option<(Box<LimitUse>, Moment)>,
+}
+
+impl ApiError {
+    /// The JSON body.
+    pub fn body(&self) -> Value {
+        match self.protocol {
+            Protocol::OpenAi => {
+                let kind = match self.code {
+                    "insufficient_quota" => "insufficient_quota",
+                    "rate_limit_exceeded" => "rate_limit_error",
+                    _ if self.status >= 500 => "server_error",
+                    _ => "invalid_request_error",
+                };
+                json!({"error": {"message": self.message, "type": kind, "param": null, "code": self.code}})
+            }
+            Protocol::Anthropic => {
+                let kind = match self.status {
+                    401 => "authentication_error",
+                    403 => "permission_error",
+                    404 => "not_found_error",
+                    413 => "request_too_large",
+                    429 => "rate_limit_error",
+                    504 => "timeout_error",
+                    500.. => "api_error",
+                    _ => "invalid_request_error",
+                };
+                let error = json!({"type": kind, "message": self.message});
+                json!({"type": "error", "error": error, "request_id": self.request_id})
+            }
+            Protocol::Gemini => {
+                let status = match self.status {
+                    401 => "UNAUTHENTICATED",
+                    403 => "PERMISSION_DENIED",
+                    404 => "NOT_FOUND",
+                    409 => "ABORTED",
+                    429 => "RESOURCE_EXHAUSTED",
+                    408 | 504 => "DEADLINE_EXCEEDED",
+                    500 => "INTERNAL",
+                    501.. => "UNAVAILABLE",
+                    _ => "INVALID_ARGUMENT",
+                };
+                let reason = match self.code {
+                    "invalid_api_key" => "API_KEY_INVALID".into(),
+                    code => code.to_ascii_uppercase(),
+                };
+                let info = json!({
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": reason,
+                    "domain": "keydesk",
+                });
+                json!({"error": {
+                    "code": self.status,
+                    "message": self.message,
+                    "status": status,
+                    "details": [info],
+                }})
+            }
+        }
+    }
+
+    /// The headers that tell about the error, apart from those of every JSON response.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = Vec::new();
+        match self.retry {
+            Retry::Never => headers.push(("x-should-retry", "false".to_owned())),
+            Retry::After(seconds) => {
+                headers.push(("retry-after", seconds.min(MAX_RETRY_AFTER).to_string()));
+            }
+            Retry::Unspecified => {}
+        }
+        if let Some(gate) = self.rejected_by {
+            headers.push(("x-keydesk-rejected-by", gate.as_str().to_owned()));
+            headers.extend(self.doctor_link(gate).map(|link| ("x-keydesk-doctor", link)));
+        }
+        if let Some((limit, now)) = &self.limit {
+            let limits = std::slice::from_ref(&**limit);
+            headers.extend(rate_limit_headers::of(limits, Some(Money::ZERO), *now));
+        }
+        headers.extend(request_header(self.protocol, self.request_id.as_deref()));
+        if self.status == 401 {
+            headers.push(("www-authenticate", "Bearer".to_owned()));
+        }
+        if let Some(allow) = self.allow {
+            headers.push(("allow", allow.to_owned()));
+        }
+        headers
+    }
+
+    /// The page that explains the gate. It names the request, never the key.
+    fn doctor_link(&self, gate: Gate) -> Option<String> {
+        let desk = self.desk_url.as_deref()?;
+        let request = self.request_id.as_deref().map(|id| format!("&request={id}")).unwrap_or_default();
+        Some(format!("{desk}/doctor?gate={}{request}", gate.as_str()))
+    }
+}
+
+/// Anthropic's clients read the request's id under another name.
+pub fn request_header(protocol: Protocol, id: Option<&str>) -> Option<(&'static str, String)> {
+    id.filter(|_| protocol == Protocol::Anthropic).map(|id| ("request-id", id.to_owned()))
+}
