@@ -31,6 +31,23 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// Every gate, in order.
+    pub const ALL: [Gate; 8] = [
+        Gate::Credential,
+        Gate::WellFormed,
+        Gate::Known,
+        Gate::Live,
+        Gate::Address,
+        Gate::Model,
+        Gate::Budget,
+        Gate::Rate,
+    ];
+
+    /// Reads the word that [`Gate::as_str`] writes; `None` for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|gate| gate.as_str() == text)
+    }
+
     /// The word in the database.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ pub mod edit;
 pub mod invitations;
 pub mod keys;
 pub mod links;
+pub mod live_test;
 pub mod members;
 pub mod models;
 pub mod offboarding;

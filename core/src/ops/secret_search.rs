@@ -1,4 +1,4 @@
-//! Throttling of searches for whole secrets, the same for members and support.
+//! Throttling of searches for whole secrets, the same for members and support, and of live tests.
 
 use super::OpError;
 use super::access::Caller;
@@ -8,21 +8,33 @@ use crate::store::Unaudited;
 use crate::store::throttle::{self, Throttled};
 
 const SECRET_SEARCHES_A_MINUTE: i64 = 60;
+const LIVE_TESTS_A_MINUTE: i64 = 10;
 
 /// Counts a search for a whole secret.
 ///
 /// # Errors
 /// `TooMany` after many in a minute.
 pub(super) async fn count_secret_search(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
+    count(desk, caller.person.id.as_str(), SECRET_SEARCHES_A_MINUTE).await
+}
+
+/// Counts a live test.
+///
+/// # Errors
+/// `TooMany` after ten in a minute.
+pub(super) async fn count_live_test(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
+    count(desk, &format!("live-test {}", caller.person.id), LIVE_TESTS_A_MINUTE).await
+}
+
+async fn count(desk: &Desk, subject: &str, max_a_minute: i64) -> Result<(), OpError> {
     let now = desk.now();
-    let subject = caller.person.id.as_str();
     let mut tx = desk.db.write().await?;
     let minute = now.ms() - now.ms().rem_euclid(60_000);
     throttle::count(&mut tx, Throttled::Search, subject, now, Moment::from_ms(minute)).await?;
     let counted = throttle::find(&mut tx, Throttled::Search, subject).await?;
     tx.save_unaudited(Unaudited::SearchCounted).await?;
     match counted {
-        Some((times, _)) if times > SECRET_SEARCHES_A_MINUTE => Err(OpError::TooMany { retry_after_s: 60 }),
+        Some((times, _)) if times > max_a_minute => Err(OpError::TooMany { retry_after_s: 60 }),
         _ => Ok(()),
     }
 }

@@ -60,6 +60,7 @@ fn action_named(words: &str) -> Action {
         "enable keys" => Action::EnableKey,
         "disable keys" => Action::DisableKey,
         "revoke keys" => Action::RevokeKey,
+        "test a secret" => Action::TestSecret,
         "see teams" => Action::SeeTeam,
         "create teams" => Action::CreateTeam,
         "edit a team's name and bounds" => Action::EditTeam,
