@@ -26,6 +26,8 @@ pub struct GatewayUrl(pub String);
 pub struct Request {
     pub id: String,
     pub address: String,
+    /// The browser is at another address than the installation's own, where signing in may not work.
+    pub elsewhere: bool,
 }
 
 pub fn desk() -> Result<Desk, AppError> {

@@ -10,6 +10,7 @@ use crate::pages::audit::{AuditPage, InstallationAuditPage};
 use crate::pages::keys::{
     DisableKeyPage, EditKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage, RevokeKeyPage, RotateKeyPage,
 };
+use crate::pages::live_test::LiveTestPage;
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, MemberPage, MembersPage, OffboardingPage,
     RemoveMemberPage,
@@ -68,6 +69,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/disable") view=DisableKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/rotate") view=RotateKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/live-test") view=LiveTestPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings/balance") view=BalancePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members") view=MembersPage ssr=SsrMode::Async />

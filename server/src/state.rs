@@ -7,6 +7,7 @@ use axum_extra::extract::cookie::Key;
 use keydesk_app::mail::Mailer;
 use keydesk_core::Desk;
 use keydesk_core::admission::{LastUsed, Rejections};
+use keydesk_core::domain::live_test::Probe;
 use leptos::config::LeptosOptions;
 
 use crate::config::ServeConfig;
@@ -23,6 +24,8 @@ pub struct AppState {
     pub cookie_key: Key,
     /// When this installation sends mail.
     pub mailer: Option<Arc<dyn Mailer>>,
+    /// Makes the calls of live tests.
+    pub probe: Arc<dyn Probe>,
     pub leptos: LeptosOptions,
 }
 

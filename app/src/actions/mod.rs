@@ -4,6 +4,7 @@
 pub mod account;
 pub mod invitations;
 pub mod keys;
+pub mod live_test;
 pub mod members;
 pub mod models;
 pub mod orgs;

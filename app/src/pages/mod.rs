@@ -5,6 +5,7 @@ pub mod account;
 pub mod audit;
 mod bounds;
 pub mod keys;
+pub mod live_test;
 pub mod members;
 mod meters;
 pub mod models;

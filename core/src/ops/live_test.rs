@@ -110,7 +110,8 @@ pub async fn run(
         results.push(target.result(TestCall::OneToken(&model), &answered));
     }
     let TestBase { url: base, read_as, .. } = target.base;
-    Ok(LiveTestReport { person: caller.person.id.clone(), base, read_as, results })
+    let protocol = target.protocol.as_str().to_owned();
+    Ok(LiveTestReport { person: caller.person.id.clone(), protocol, base, read_as, results })
 }
 
 /// What is called, and with what.

@@ -16,6 +16,7 @@ mod external_api;
 mod forward;
 mod forward_auth;
 mod key_view;
+pub mod missed;
 mod models;
 mod parsed_request;
 mod protocol;
@@ -26,8 +27,8 @@ mod reservation_guard;
 pub mod runtime;
 mod sse;
 #[cfg(test)]
-mod tests;
-mod upstream;
+pub mod tests;
+pub mod upstream;
 mod usage;
 
 use axum::Router;
@@ -180,8 +181,8 @@ async fn wrong_method(client: ClientContext, _key: Authenticated) -> ApiError {
     client.method_not_allowed("GET, HEAD")
 }
 
-/// Every other path under `/v1` and `/v1beta`. The answer never repeats the path, because it may contain a key.
-async fn not_found(client: ClientContext, _key: Authenticated, uri: Uri) -> ApiError {
+/// Every other path under `/v1` and `/v1beta`. No key is checked: a wrong URL is wrong with any key. The answer never repeats the path, because it may contain a key.
+async fn not_found(client: ClientContext, uri: Uri) -> ApiError {
     let base = &client.base_url;
     let path = uri.path();
     let version = if path.starts_with("/v1beta") { "/v1beta" } else { "/v1" };
@@ -198,12 +199,18 @@ async fn not_found(client: ClientContext, _key: Authenticated, uri: Uri) -> ApiE
     })
 }
 
-/// The known path that remains when empty parts and repeated versions are left out; the last version counts.
+/// What stands before a version in the URLs of other gateways.
+const PREFIXES: [&str; 4] = ["api", "openai", "anthropic", "gemini"];
+
+/// The known path that remains when empty parts, prefixes and repeated versions are left out; the last version counts.
 fn meant(path: &str) -> Option<&'static str> {
     let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
     let mut version = "v1";
-    while let Some(part) = parts.next_if(|part| matches!(*part, "v1" | "v1beta")) {
-        version = part;
+    let leading = |part: &&str| matches!(*part, "v1" | "v1beta") || PREFIXES.contains(part);
+    while let Some(part) = parts.next_if(leading) {
+        if !PREFIXES.contains(&part) {
+            version = part;
+        }
     }
     let mut whole = format!("/{version}");
     parts.for_each(|part| whole.extend(["/", part]));

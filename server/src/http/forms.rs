@@ -25,7 +25,8 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// A form that takes longer to arrive is given up.
 const BODY_WITHIN: Duration = Duration::from_secs(15);
 /// What was typed here is never shown again.
-const NEVER_BACK: [&str; 8] = [
+const NEVER_BACK: [&str; 9] = [
+    "form[secret]",
     "form[password]",
     "form[token]",
     "form[q]",
@@ -114,7 +115,7 @@ fn is_form(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-fn accepts_html(headers: &HeaderMap) -> bool {
+pub fn accepts_html(headers: &HeaderMap) -> bool {
     headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())

@@ -100,6 +100,8 @@ pub struct TestResult {
 pub struct LiveTestReport {
     /// Whose test it was.
     pub person: PersonId,
+    /// The protocol's word, as the form sent it.
+    pub protocol: String,
     /// The base URL that was called.
     pub base: String,
     /// What was made of the typed URL, when that is not the same.

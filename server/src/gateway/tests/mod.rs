@@ -11,5 +11,5 @@ mod reading;
 mod settling;
 mod sse;
 mod support;
-mod upstream;
+pub mod upstream;
 mod usage;
