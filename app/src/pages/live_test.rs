@@ -1,6 +1,6 @@
 //! The live test: a form for a secret, and after it what each call was answered and whose error that is.
 
-use keydesk_core::domain::live_test::{Fault, LiveTestReport, TestResult};
+use keydesk_core::domain::live_test::{ErrorSource, LiveTestReport, TestResult};
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::provider::ProviderKind;
 use keydesk_core::ops::live_test::{self, LiveTestForm};
@@ -100,11 +100,13 @@ fn result(report: &LiveTestReport) -> AnyView {
 }
 
 fn card(result: &TestResult) -> impl IntoView + use<> {
-    let (tone, word) = match result.fault {
-        Fault::Nobodys => (BadgeTone::Good, "Works"),
-        Fault::Gate(_) | Fault::Gateway | Fault::Provider | Fault::Network | Fault::BaseUrl => {
-            (BadgeTone::Bad, "Failed")
-        }
+    let (tone, word) = match result.source {
+        ErrorSource::None => (BadgeTone::Good, "Works"),
+        ErrorSource::Gate(_)
+        | ErrorSource::Gateway
+        | ErrorSource::Provider
+        | ErrorSource::Network
+        | ErrorSource::BaseUrl => (BadgeTone::Bad, "Failed"),
     };
     let ms = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{} ms", grouped(ms)));
     let status = result.status.map_or_else(|| "No answer".to_owned(), |status| status.to_string());
@@ -128,7 +130,7 @@ fn card(result: &TestResult) -> impl IntoView + use<> {
             </header>
             <p>{result.sentence.clone()}</p>
             <dl class="facts">
-                {fact("Whose error", result.fault.label())} {fact("Status", status)}
+                {fact("Whose error", result.source.label())} {fact("Status", status)}
                 {fact("First byte", ms(result.first_byte_ms))} {fact("Latency", ms(result.latency_ms))}
             </dl>
             {answer}

@@ -207,7 +207,7 @@ impl<'a> Target<'a> {
     }
 
     fn result(&self, call: TestCall<'_>, probed: &Probed) -> TestResult {
-        let (fault, sentence) = judge(call, self.base.own, probed);
+        let (source, sentence) = judge(call, self.base.own, probed);
         let method = if call == TestCall::Models { "GET" } else { "POST" };
         let call = shown_answer(&format!("{method} {}", self.path(call)), self.secret);
         let answer = probed.as_ref().ok();
@@ -216,7 +216,7 @@ impl<'a> Target<'a> {
             status: answer.map(|answer| answer.status),
             first_byte_ms: answer.map(|answer| answer.first_byte_ms),
             latency_ms: answer.map(|answer| answer.latency_ms),
-            fault,
+            source,
             sentence,
             answer: answer.map(|answer| shown_answer(&answer.body, self.secret)).unwrap_or_default(),
         }

@@ -8,9 +8,9 @@ use crate::domain::gate::Gate;
 /// Whose error it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fault {
+pub enum ErrorSource {
     /// No error: the call works.
-    Nobodys,
+    None,
     /// A gate of a Keydesk gateway, by its number.
     Gate(u8),
     /// The gateway itself.
@@ -23,16 +23,16 @@ pub enum Fault {
     BaseUrl,
 }
 
-impl Fault {
+impl ErrorSource {
     /// A few words for the page.
     pub fn label(self) -> String {
         match self {
-            Fault::Nobodys => "None".into(),
-            Fault::Gate(number) => format!("Gate {number} of the gateway"),
-            Fault::Gateway => "The gateway".into(),
-            Fault::Provider => "The provider".into(),
-            Fault::Network => "The network".into(),
-            Fault::BaseUrl => "The base URL".into(),
+            ErrorSource::None => "None".into(),
+            ErrorSource::Gate(number) => format!("Gate {number} of the gateway"),
+            ErrorSource::Gateway => "The gateway".into(),
+            ErrorSource::Provider => "The provider".into(),
+            ErrorSource::Network => "The network".into(),
+            ErrorSource::BaseUrl => "The base URL".into(),
         }
     }
 }
@@ -47,47 +47,47 @@ pub enum TestCall<'a> {
 }
 
 /// Whose error a call's outcome is, and what it means. `own` is this installation's gateway.
-pub fn judge(call: TestCall<'_>, own: bool, probed: &Probed) -> (Fault, String) {
+pub fn judge(call: TestCall<'_>, own: bool, probed: &Probed) -> (ErrorSource, String) {
     match probed {
         Ok(answer) => judge_answer(call, own, answer),
         Err(failure) => {
-            let (fault, sentence) = no_answer(*failure);
-            (fault, sentence.to_owned())
+            let (source, sentence) = no_answer(*failure);
+            (source, sentence.to_owned())
         }
     }
 }
 
-fn no_answer(failure: NoAnswer) -> (Fault, &'static str) {
+fn no_answer(failure: NoAnswer) -> (ErrorSource, &'static str) {
     match failure {
         NoAnswer::Private => (
-            Fault::BaseUrl,
+            ErrorSource::BaseUrl,
             "This name leads to an address of a private network, which is not called from here.",
         ),
         NoAnswer::UnknownHost => {
-            (Fault::BaseUrl, "No host has this name. Check the spelling of the base URL.")
+            (ErrorSource::BaseUrl, "No host has this name. Check the spelling of the base URL.")
         }
         NoAnswer::Unreachable => (
-            Fault::Network,
+            ErrorSource::Network,
             "No connection could be made: nothing listens there, a firewall is in between, or its certificate is not trusted.",
         ),
-        NoAnswer::TimedOut => (Fault::Network, "No answer came in time. Try again later."),
-        NoAnswer::Broken => (Fault::Network, "The connection ended before the answer did. Try again."),
+        NoAnswer::TimedOut => (ErrorSource::Network, "No answer came in time. Try again later."),
+        NoAnswer::Broken => (ErrorSource::Network, "The connection ended before the answer did. Try again."),
     }
 }
 
-fn judge_answer(call: TestCall<'_>, own: bool, answer: &ProbeAnswer) -> (Fault, String) {
-    let say = |fault, sentence: &str| (fault, sentence.to_owned());
+fn judge_answer(call: TestCall<'_>, own: bool, answer: &ProbeAnswer) -> (ErrorSource, String) {
+    let say = |source, sentence: &str| (source, sentence.to_owned());
     if let Some(gate) = Gate::parse(&answer.rejected_by) {
         let mut sentence =
             format!("Gate {} ({}) rejected the request. The answer says why.", gate.number(), gate.as_str());
         if gate == Gate::Address {
             sentence.push_str(" The test comes from this server, not from your computer: the key’s list has to allow the server too.");
         }
-        return (Fault::Gate(gate.number()), sentence);
+        return (ErrorSource::Gate(gate.number()), sentence);
     }
     let json = matches!(answer.body.trim_start().as_bytes().first(), Some(b'{' | b'['));
     if answer.content_type.starts_with("text/html") || (!json && answer.status < 400) {
-        return say(Fault::BaseUrl, "A web page answered, not an API. Check the base URL.");
+        return say(ErrorSource::BaseUrl, "A web page answered, not an API. Check the base URL.");
     }
     let names_model = || match call {
         TestCall::OneToken(model) => {
@@ -98,39 +98,42 @@ fn judge_answer(call: TestCall<'_>, own: bool, answer: &ProbeAnswer) -> (Fault, 
     };
     match answer.status {
         200..=299 => say(
-            Fault::Nobodys,
+            ErrorSource::None,
             match call {
                 TestCall::Models => "The key and the base URL work.",
                 TestCall::OneToken(_) => "The model answered.",
             },
         ),
         300..=399 => say(
-            Fault::BaseUrl,
+            ErrorSource::BaseUrl,
             "The answer is a redirect, which is not followed. Use the address that it names.",
         ),
         400 | 422 => say(
-            Fault::Provider,
+            ErrorSource::Provider,
             "The key was accepted, and the provider rejected the request. The answer says why.",
         ),
-        401 | 403 => {
-            say(Fault::Provider, "The provider rejected the secret. Check that it belongs to this base URL.")
-        }
-        402 => say(Fault::Provider, "The account at the provider has no credit."),
+        401 | 403 => say(
+            ErrorSource::Provider,
+            "The provider rejected the secret. Check that it belongs to this base URL.",
+        ),
+        402 => say(ErrorSource::Provider, "The account at the provider has no credit."),
         404 if names_model() => say(
-            if own { Fault::Gateway } else { Fault::Provider },
+            if own { ErrorSource::Gateway } else { ErrorSource::Provider },
             "The key was accepted, and there is no such model. Take one that GET /models lists.",
         ),
-        404 | 405 => say(Fault::BaseUrl, "Nothing answers this call at the base URL. Check its path."),
+        404 | 405 => say(ErrorSource::BaseUrl, "Nothing answers this call at the base URL. Check its path."),
         429 => say(
-            Fault::Provider,
+            ErrorSource::Provider,
             "The provider limits requests, or the account has no credit. The answer says which.",
         ),
         // This gateway answers so for its provider's failures.
-        502 | 504 => say(Fault::Provider, "The provider failed, or did not answer in time. Try again later."),
-        500..=599 if own => {
-            say(Fault::Gateway, "The gateway could not forward the request. The answer says why.")
+        502 | 504 => {
+            say(ErrorSource::Provider, "The provider failed, or did not answer in time. Try again later.")
         }
-        _ => say(Fault::Provider, "The provider failed. Try again later."),
+        500..=599 if own => {
+            say(ErrorSource::Gateway, "The gateway could not forward the request. The answer says why.")
+        }
+        _ => say(ErrorSource::Provider, "The provider failed. Try again later."),
     }
 }
 
@@ -152,36 +155,46 @@ mod tests {
     fn each_outcome_has_its_owner() {
         let model = TestCall::OneToken("gpt-5");
         let json = |status| answer(status, "", "application/json", "{}");
-        for (call, own, probed, fault) in [
-            (TestCall::Models, true, json(200), Fault::Nobodys),
-            (model, false, json(201), Fault::Nobodys),
-            (TestCall::Models, true, answer(401, "live", "application/json", "{}"), Fault::Gate(4)),
-            (TestCall::Models, false, answer(403, "address", "application/json", "{}"), Fault::Gate(5)),
-            (model, true, answer(429, "rate", "application/json", "{}"), Fault::Gate(8)),
-            (TestCall::Models, true, answer(401, "no gate", "application/json", "{}"), Fault::Provider),
-            (TestCall::Models, false, answer(200, "", "text/html; charset=utf-8", "<html>"), Fault::BaseUrl),
-            (TestCall::Models, false, answer(404, "", "text/html", "<html>"), Fault::BaseUrl),
-            (TestCall::Models, false, answer(200, "", "text/plain", "ok"), Fault::BaseUrl),
-            (TestCall::Models, false, answer(302, "", "", "{"), Fault::BaseUrl),
-            (TestCall::Models, false, json(401), Fault::Provider),
-            (TestCall::Models, false, json(403), Fault::Provider),
-            (TestCall::Models, false, json(404), Fault::BaseUrl),
-            (model, false, answer(404, "", "", "{\"error\":\"gpt-5 is unknown\"}"), Fault::Provider),
-            (model, true, answer(404, "", "", "{\"error\":{\"code\":\"model_not_found\"}}"), Fault::Gateway),
-            (model, true, json(405), Fault::BaseUrl),
-            (model, false, json(400), Fault::Provider),
-            (model, true, json(429), Fault::Provider),
-            (model, true, json(502), Fault::Provider),
-            (model, true, json(503), Fault::Gateway),
-            (model, false, json(503), Fault::Provider),
-            (TestCall::Models, false, Err(NoAnswer::Private), Fault::BaseUrl),
-            (TestCall::Models, false, Err(NoAnswer::UnknownHost), Fault::BaseUrl),
-            (TestCall::Models, false, Err(NoAnswer::Unreachable), Fault::Network),
-            (TestCall::Models, false, Err(NoAnswer::TimedOut), Fault::Network),
-            (TestCall::Models, false, Err(NoAnswer::Broken), Fault::Network),
+        for (call, own, probed, source) in [
+            (TestCall::Models, true, json(200), ErrorSource::None),
+            (model, false, json(201), ErrorSource::None),
+            (TestCall::Models, true, answer(401, "live", "application/json", "{}"), ErrorSource::Gate(4)),
+            (TestCall::Models, false, answer(403, "address", "application/json", "{}"), ErrorSource::Gate(5)),
+            (model, true, answer(429, "rate", "application/json", "{}"), ErrorSource::Gate(8)),
+            (TestCall::Models, true, answer(401, "no gate", "application/json", "{}"), ErrorSource::Provider),
+            (
+                TestCall::Models,
+                false,
+                answer(200, "", "text/html; charset=utf-8", "<html>"),
+                ErrorSource::BaseUrl,
+            ),
+            (TestCall::Models, false, answer(404, "", "text/html", "<html>"), ErrorSource::BaseUrl),
+            (TestCall::Models, false, answer(200, "", "text/plain", "ok"), ErrorSource::BaseUrl),
+            (TestCall::Models, false, answer(302, "", "", "{"), ErrorSource::BaseUrl),
+            (TestCall::Models, false, json(401), ErrorSource::Provider),
+            (TestCall::Models, false, json(403), ErrorSource::Provider),
+            (TestCall::Models, false, json(404), ErrorSource::BaseUrl),
+            (model, false, answer(404, "", "", "{\"error\":\"gpt-5 is unknown\"}"), ErrorSource::Provider),
+            (
+                model,
+                true,
+                answer(404, "", "", "{\"error\":{\"code\":\"model_not_found\"}}"),
+                ErrorSource::Gateway,
+            ),
+            (model, true, json(405), ErrorSource::BaseUrl),
+            (model, false, json(400), ErrorSource::Provider),
+            (model, true, json(429), ErrorSource::Provider),
+            (model, true, json(502), ErrorSource::Provider),
+            (model, true, json(503), ErrorSource::Gateway),
+            (model, false, json(503), ErrorSource::Provider),
+            (TestCall::Models, false, Err(NoAnswer::Private), ErrorSource::BaseUrl),
+            (TestCall::Models, false, Err(NoAnswer::UnknownHost), ErrorSource::BaseUrl),
+            (TestCall::Models, false, Err(NoAnswer::Unreachable), ErrorSource::Network),
+            (TestCall::Models, false, Err(NoAnswer::TimedOut), ErrorSource::Network),
+            (TestCall::Models, false, Err(NoAnswer::Broken), ErrorSource::Network),
         ] {
             let (found, sentence) = judge(call, own, &probed);
-            assert_eq!(found, fault, "{probed:?}: {sentence}");
+            assert_eq!(found, source, "{probed:?}: {sentence}");
         }
     }
 

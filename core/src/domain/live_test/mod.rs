@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use answer::{first_model, shown_answer};
 pub use base::{AllowedHost, TestBase, read_base};
-pub use judge::{Fault, TestCall, judge};
+pub use judge::{ErrorSource, TestCall, judge};
 pub use public::is_public;
 
 use super::hidden::Hidden;
@@ -88,7 +88,7 @@ pub struct TestResult {
     /// Milliseconds until it was read.
     pub latency_ms: Option<i64>,
     /// Whose error it is.
-    pub fault: Fault,
+    pub source: ErrorSource,
     /// What it means and what to do.
     pub sentence: String,
     /// The beginning of the answer, without what looks like a secret.
