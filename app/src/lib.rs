@@ -18,6 +18,7 @@ pub mod error;
 mod key_status;
 #[cfg(feature = "ssr")]
 pub mod layout;
+#[cfg(feature = "ssr")]
 pub mod live_test;
 #[cfg(feature = "ssr")]
 pub mod mail;
