@@ -35,6 +35,8 @@ pub struct DoctorSettings {
 pub struct Request {
     pub id: String,
     pub address: String,
+    /// The browser is at another address than the installation's own, where signing in may not work.
+    pub elsewhere: bool,
 }
 
 pub fn desk() -> Result<Desk, AppError> {

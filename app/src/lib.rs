@@ -19,6 +19,8 @@ mod key_status;
 #[cfg(feature = "ssr")]
 pub mod layout;
 #[cfg(feature = "ssr")]
+pub mod live_test;
+#[cfg(feature = "ssr")]
 mod lot;
 #[cfg(feature = "ssr")]
 pub mod mail;

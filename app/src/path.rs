@@ -118,6 +118,11 @@ impl LocalPath {
         Self(format!("/{org}/keys/{id}/issued"))
     }
 
+    /// The test of a secret.
+    pub fn live_test(org: &str) -> Self {
+        Self(format!("/{org}/live-test"))
+    }
+
     /// `id` is that of a key, as a form sent it.
     pub fn rotate(org: &str, id: &str) -> Self {
         Self(format!("/{org}/keys/{id}/rotate"))

@@ -12,6 +12,7 @@ use crate::pages::keys::{
     BulkPage, DisableKeyPage, EditKeyPage, ExtendKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage,
     RevokeKeyPage, RotateKeyPage, SecretPage,
 };
+use crate::pages::live_test::LiveTestPage;
 use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, MemberPage, MembersPage, OffboardingPage,
     RemoveMemberPage,
@@ -77,6 +78,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/extend") view=ExtendKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/rotate") view=RotateKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/live-test") view=LiveTestPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings/balance") view=BalancePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members") view=MembersPage ssr=SsrMode::Async />

@@ -113,6 +113,8 @@ pub const FLASH: &str = "keydesk-flash";
 pub const ISSUED: &str = "keydesk-issued";
 /// What the key doctor was asked, on its way to the page that answers.
 pub const DOCTOR: &str = "keydesk-doctor";
+/// The result of a live test on its way to its page.
+pub const LIVE_TEST: &str = "keydesk-live-test";
 pub const CODES: &str = "keydesk-codes";
 pub const PENDING_SIGN_IN: &str = "keydesk-half-in";
 /// Long enough to look for a device.

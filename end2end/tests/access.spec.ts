@@ -64,6 +64,7 @@ const places: [string, string][] = [
   ["the list, sorted by spend", `${keys}?sort=spend&q=eval`],
   ["nothing found", `${keys}?q=no+such+name`],
   ["the form for a new key", `${keys}/new`],
+  ["the test of a key", "/northwind-labs/live-test"],
   ["the audit", "/northwind-labs/audit"],
   ["the audit, nothing found", "/northwind-labs/audit?key=none"],
 ];

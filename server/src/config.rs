@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use keydesk_core::domain::leak::LeakResponse;
+use keydesk_core::domain::live_test::AllowedHost;
 use keydesk_core::store::DatabaseUrl;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -110,6 +111,11 @@ pub struct ServeConfig {
     /// folder; several nodes on one database need the same one.
     #[arg(long, env = "KEYDESK_COOKIE_KEY_FILE")]
     pub cookie_key_file: Option<PathBuf>,
+
+    /// Other hosts than this gateway that people may test keys against, such as api.openai.com; left out, none. Never a
+    /// host of a private network.
+    #[arg(long, env = "KEYDESK_LIVE_TEST_HOSTS", value_delimiter = ',')]
+    pub live_test_hosts: Vec<AllowedHost>,
 
     /// Minutes without a request after which a session expires.
     #[arg(long, env = "KEYDESK_SESSION_IDLE_MINUTES", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=1440))]

@@ -8,6 +8,7 @@ mod doctor;
 mod gateway;
 mod http;
 mod jobs;
+mod live_test;
 mod mail;
 mod open;
 mod request_facts;

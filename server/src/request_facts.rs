@@ -8,4 +8,6 @@ pub struct RequestFacts {
     pub id: String,
     /// The client's address: the connection's, or what a configured proxy says it is.
     pub address: Option<IpAddr>,
+    /// A browser that sent it is not at the configured base URL.
+    pub elsewhere: bool,
 }

@@ -27,6 +27,7 @@ use crate::clock::SystemRandom;
 use crate::config::ServeConfig;
 use crate::gateway::runtime::Gateway;
 use crate::http::{assets, router};
+use crate::live_test::{Prober, system_lookup};
 use crate::open::{op_error, open_current, open_migrated};
 use crate::state::AppState;
 use crate::{gateway, jobs};
@@ -184,6 +185,7 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
         cookie_key,
         mailer,
         leak_keys,
+        probe: Arc::new(Prober::new(system_lookup())),
         leptos,
     }
 }

@@ -7,6 +7,7 @@ use axum_extra::extract::cookie::Key;
 use keydesk_app::mail::Mailer;
 use keydesk_core::Desk;
 use keydesk_core::admission::{LastUsed, Rejections};
+use keydesk_core::domain::live_test::Probe;
 use leptos::config::LeptosOptions;
 
 use crate::config::ServeConfig;
@@ -26,6 +27,8 @@ pub struct AppState {
     pub mailer: Option<Arc<dyn Mailer>>,
     /// When a service reports leaked secrets here.
     pub leak_keys: Option<Arc<LeakKeys>>,
+    /// Makes the calls of live tests.
+    pub probe: Arc<dyn Probe>,
     pub leptos: LeptosOptions,
 }
 

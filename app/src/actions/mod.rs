@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod invitations;
 pub mod keys;
 pub mod leaks;
+pub mod live_test;
 pub mod members;
 pub mod models;
 pub mod orgs;

@@ -6,6 +6,7 @@ pub mod audit;
 mod bounds;
 pub mod doctor;
 pub mod keys;
+pub mod live_test;
 pub mod members;
 mod meters;
 pub mod models;

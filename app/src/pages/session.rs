@@ -8,7 +8,7 @@ use keydesk_core::ops::sign_in::SignInForm;
 use leptos::prelude::*;
 
 use super::{field_errors, here, notice_line, page, returned, title, typed};
-use crate::ask::{caller, desk, param, query};
+use crate::ask::{base_url, caller, desk, param, query, request};
 use crate::error::AppError;
 use crate::layout::solo;
 use crate::path::LocalPath;
@@ -36,11 +36,13 @@ pub fn SignInPage() -> impl IntoView {
         let form: SignInForm = typed().unwrap_or_default();
         let next = if form.next.is_empty() { next } else { form.next };
         let next = LocalPath::parse(&next).unwrap_or_else(LocalPath::home).as_str().to_owned();
+        let elsewhere = request().elsewhere.then(|| elsewhere(&next));
         let email = TextField::new("email", "form[email]", "Email").email().autocomplete("username");
         let password = TextField::new("password", "form[password]", "Password").password("current-password");
         let body = view! {
             {title("Sign in")}
             <h1>"Sign in"</h1>
+            {elsewhere}
             {field_errors.0.is_empty().then(notice_line)}
             <form class="form" method="post" action="/api/session/sign-in" data-enhance data-brief>
                 {on_page(here())}
@@ -53,6 +55,24 @@ pub fn SignInPage() -> impl IntoView {
         let foot = "Forgot your password? Ask your administrator for a reset link.";
         Ok(solo(body.into_any(), Some(foot)))
     })
+}
+
+/// Before a password is typed where its session would not last.
+fn elsewhere(next: &str) -> AnyView {
+    let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
+    let base = base_url();
+    let right = format!("{base}{}", LocalPath::sign_in().with_query(&query).as_str());
+    view! {
+        <div class="notice warn" role="alert">
+            {icon(Icon::Warn)} <div>
+                <p>
+                    "Signing in may not work here, because this is not the desk’s own address: go to "
+                    <a href=right>{base}</a> "."
+                </p>
+            </div>
+        </div>
+    }
+    .into_any()
 }
 
 /// The second step of a sign-in, for people with two-factor authentication.

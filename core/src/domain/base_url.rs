@@ -55,7 +55,8 @@ pub fn parse_base_url(text: &str) -> Result<String, ParseError> {
         return wrong("The URL has a ? or a #. Remove it and everything after it.");
     }
     let own = match url.host() {
-        Some(Host::Domain(name)) => own_name(name)?,
+        Some(Host::Domain(name)) if is_metadata_name(name) => return wrong(LINK_LOCAL),
+        Some(Host::Domain(name)) => is_local_name(name),
         Some(Host::Ipv4(address)) => own_address(IpAddr::V4(address))?,
         Some(Host::Ipv6(address)) => own_address(IpAddr::V6(address))?,
         None => return wrong(NOT_WHOLE),
@@ -74,17 +75,19 @@ pub fn parse_base_url(text: &str) -> Result<String, ParseError> {
     Ok(format!("{}://{}{port}{path}", url.scheme(), url.host_str().unwrap_or_default()))
 }
 
-/// Whether a name can only be of one's own network.
-fn own_name(name: &str) -> Result<bool, ParseError> {
-    let name = name.trim_end_matches('.');
-    if matches!(
-        name,
+/// Whether a cloud answers with its secrets at this name.
+fn is_metadata_name(name: &str) -> bool {
+    matches!(
+        name.trim_end_matches('.'),
         "metadata" | "metadata.google.internal" | "instance-data" | "instance-data.ec2.internal"
-    ) {
-        return Err(ParseError::new(LINK_LOCAL));
-    }
+    )
+}
+
+/// Whether a name can only be of one's own network.
+pub(super) fn is_local_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
     let own = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
-    Ok(!name.contains('.') || own.iter().any(|end| name.ends_with(end)))
+    !name.contains('.') || own.iter().any(|end| name.ends_with(end))
 }
 
 fn own_address(address: IpAddr) -> Result<bool, ParseError> {

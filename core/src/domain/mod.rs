@@ -27,6 +27,7 @@ pub mod limit_use;
 pub mod limits;
 pub mod link;
 pub mod list_filter;
+pub mod live_test;
 pub mod member;
 pub mod model;
 pub mod moment;

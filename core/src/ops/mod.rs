@@ -14,6 +14,7 @@ pub mod invitations;
 pub mod keys;
 pub mod leaks;
 pub mod links;
+pub mod live_test;
 pub mod members;
 pub mod models;
 pub mod offboarding;

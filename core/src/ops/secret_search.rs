@@ -1,5 +1,5 @@
-//! Throttling of searches for whole secrets, the same for members and support, and of questions about one's
-//! own secret, by network.
+//! Throttling of searches for whole secrets, the same for members and support, of questions about one's own secret, by
+//! network, and of live tests.
 
 use super::OpError;
 use super::access::Caller;
@@ -11,6 +11,7 @@ use crate::store::throttle::{self, Throttled};
 
 const SECRET_SEARCHES_A_MINUTE: i64 = 60;
 const PUBLIC_SEARCHES_A_MINUTE: i64 = 10;
+const LIVE_TESTS_A_MINUTE: i64 = 10;
 
 /// Counts a search for a whole secret.
 ///
@@ -28,7 +29,15 @@ pub(super) async fn count_public_search(desk: &Desk, address: &str) -> Result<()
     count(desk, &format!("network {}", network_of(address)), PUBLIC_SEARCHES_A_MINUTE).await
 }
 
-async fn count(desk: &Desk, subject: &str, a_minute: i64) -> Result<(), OpError> {
+/// Counts a live test.
+///
+/// # Errors
+/// `TooMany` after ten in a minute.
+pub(super) async fn count_live_test(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
+    count(desk, &format!("live-test {}", caller.person.id), LIVE_TESTS_A_MINUTE).await
+}
+
+async fn count(desk: &Desk, subject: &str, max_a_minute: i64) -> Result<(), OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let minute = now.ms() - now.ms().rem_euclid(60_000);
@@ -36,7 +45,7 @@ async fn count(desk: &Desk, subject: &str, a_minute: i64) -> Result<(), OpError>
     let counted = throttle::find(&mut tx, Throttled::Search, subject).await?;
     tx.save_unaudited(Unaudited::SearchCounted).await?;
     match counted {
-        Some((times, _)) if times > a_minute => Err(OpError::TooMany { retry_after_s: 60 }),
+        Some((times, _)) if times > max_a_minute => Err(OpError::TooMany { retry_after_s: 60 }),
         _ => Ok(()),
     }
 }

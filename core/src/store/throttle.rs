@@ -33,7 +33,7 @@ pub enum Throttled {
     SignInNetwork,
     /// Codes of a second factor, by person.
     SecondFactor,
-    /// Searches for secrets, by person or, on the public page, by network.
+    /// Searches for secrets, by person or, on the public page, by network; live tests, by person with a word before it.
     Search,
     /// Invitations sent, by organisation.
     Invitation,

@@ -47,7 +47,7 @@ pub enum Unaudited {
     InvitationMailed,
     /// The secret of a second factor that is not on yet.
     SecondFactorPrepared,
-    /// A search for a secret.
+    /// A search for a secret, or a test of one.
     SearchCounted,
     /// Keys whose end has come are marked as expired.
     Expiry,
@@ -96,7 +96,7 @@ impl Unaudited {
             Unaudited::SecondFactorPrepared => {
                 "a second factor counts only once a code has proved it, which is audited"
             }
-            Unaudited::SearchCounted => "searches for secrets are counted for throttling",
+            Unaudited::SearchCounted => "searches for secrets and tests of them are counted for throttling",
             Unaudited::Expiry => "the expiry was decided, and audited, when it was set",
             Unaudited::Sweep => "rows that count no more are removed",
             Unaudited::Usage => "usage, reservations and last use are a record of their own",

@@ -16,6 +16,7 @@ mod external_api;
 mod forward;
 mod forward_auth;
 mod key_view;
+pub mod missed;
 mod models;
 mod parsed_request;
 mod protocol;
@@ -27,8 +28,8 @@ pub mod runtime;
 mod self_rotation;
 mod sse;
 #[cfg(test)]
-mod tests;
-mod upstream;
+pub mod tests;
+pub mod upstream;
 mod usage;
 
 use axum::Router;
@@ -39,13 +40,15 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
+use keydesk_core::admission;
 use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::route::Route;
 
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 pub use upstream::tls;
 
-use credentials::{Authenticated, described, note_failure};
+use credentials::{Authenticated, described, note_failure, presented};
 use protocol::{ApiError, ClientContext};
 
 /// Needs `RequestFacts` in the request's extensions, from `http::request::note` around it. Without them no address is
@@ -210,14 +213,13 @@ async fn wrong_method(
     client.method_not_allowed("GET, HEAD")
 }
 
-/// Every other path under `/v1` and `/v1beta`. The answer never repeats the path, because it may contain a key.
-async fn not_found(
-    State(state): State<AppState>,
-    client: ClientContext,
-    Authenticated(context): Authenticated,
-    parts: Parts,
-) -> ApiError {
-    note_failure(&state, &context, RequestFailure::UnknownPath, &described(&parts, ""));
+/// Every other path under `/v1` and `/v1beta`. It is wrong with any key, so the key is only looked up to count the request
+/// for it. The answer never repeats the path, because it may contain a key.
+async fn not_found(State(state): State<AppState>, client: ClientContext, parts: Parts) -> ApiError {
+    let address = parts.extensions.get::<RequestFacts>().and_then(|facts| facts.address);
+    if let Ok(context) = admission::authenticate(&state.desk, &presented(&parts), address).await {
+        note_failure(&state, &context, RequestFailure::UnknownPath, &described(&parts, ""));
+    }
     let base = &client.base_url;
     let path = parts.uri.path();
     let version = if path.starts_with("/v1beta") { "/v1beta" } else { "/v1" };
@@ -234,12 +236,18 @@ async fn not_found(
     })
 }
 
-/// The known path that remains when empty parts and repeated versions are left out; the last version counts.
+/// What stands before a version in the URLs of other gateways.
+const PREFIXES: [&str; 4] = ["api", "openai", "anthropic", "gemini"];
+
+/// The known path that remains when empty parts, prefixes and repeated versions are left out; the last version counts.
 fn meant(path: &str) -> Option<&'static str> {
     let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
     let mut version = "v1";
-    while let Some(part) = parts.next_if(|part| matches!(*part, "v1" | "v1beta")) {
-        version = part;
+    let leading = |part: &&str| matches!(*part, "v1" | "v1beta") || PREFIXES.contains(part);
+    while let Some(part) = parts.next_if(leading) {
+        if !PREFIXES.contains(&part) {
+            version = part;
+        }
     }
     let mut whole = format!("/{version}");
     parts.for_each(|part| whole.extend(["/", part]));

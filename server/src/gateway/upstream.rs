@@ -17,7 +17,7 @@ use keydesk_core::domain::provider::{Provider, ProviderKind, check_credential_en
 use keydesk_core::domain::route::Route;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use tokio::time::timeout;
 
 /// The client's headers that a provider gets.
@@ -228,14 +228,8 @@ impl Upstreams {
         if let Some(client) = clients.get(&connect_ms) {
             return Ok(client.clone());
         }
-        let built = tls().and_then(|tls| {
-            let client = Client::builder()
-                .tls_backend_preconfigured(tls)
-                .redirect(Policy::none())
-                .no_proxy()
-                .connect_timeout(milliseconds(connect_ms))
-                .user_agent(concat!("keydesk/", env!("CARGO_PKG_VERSION")));
-            client.build().map_err(|error| causes(&error))
+        let built = http_client().and_then(|client| {
+            client.connect_timeout(milliseconds(connect_ms)).build().map_err(|error| causes(&error))
         });
         let client = built.map_err(|cause| {
             tracing::error!(cause, "cannot create an HTTP client for providers");
@@ -247,6 +241,18 @@ impl Upstreams {
         clients.insert(connect_ms, client.clone());
         Ok(client)
     }
+}
+
+/// Follows no redirect and uses no proxy of the environment.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn http_client() -> Result<ClientBuilder, String> {
+    Ok(Client::builder()
+        .tls_backend_preconfigured(tls()?)
+        .redirect(Policy::none())
+        .no_proxy()
+        .user_agent(concat!("keydesk/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// Trusts the operating system's certificates.

@@ -37,6 +37,17 @@ pub fn folder() -> String {
     format!("pkg/{}", *VERSION)
 }
 
+/// No search engine has anything to find here.
+pub async fn robots() -> &'static str {
+    "User-agent: *\nDisallow: /\n"
+}
+
+/// For browsers that ask for an icon before they have a page.
+pub async fn icon() -> Response {
+    ([(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "public, max-age=86400")], ICON)
+        .into_response()
+}
+
 /// `/pkg/{version}/{file}`. An older version's address is not found: its page is gone with it.
 pub async fn serve(Path((version, name)): Path<(String, String)>, headers: HeaderMap) -> Response {
     if version != *VERSION {

@@ -21,13 +21,14 @@ use crate::state::AppState;
 
 pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let facts = request.extensions().get::<RequestFacts>().cloned();
-    let (id, address) = match &facts {
+    let (id, address, elsewhere) = match &facts {
         Some(facts) => {
-            (facts.id.clone(), facts.address.map(|address| address.to_string()).unwrap_or_default())
+            let address = facts.address.map(|address| address.to_string()).unwrap_or_default();
+            (facts.id.clone(), address, facts.elsewhere)
         }
         None => Default::default(),
     };
-    request.extensions_mut().insert(ask::Request { id: id.clone(), address: address.clone() });
+    request.extensions_mut().insert(ask::Request { id: id.clone(), address: address.clone(), elsewhere });
     let session = request.extensions().get::<Session>().cloned();
     let caller = match caller_of(&state, session).await {
         Ok(caller) => caller,

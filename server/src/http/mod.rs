@@ -1,6 +1,7 @@
 //! The HTTP side of the desk: what every request passes before a page or an action sees it.
 
 pub mod assets;
+mod base_address;
 pub mod caller;
 pub mod export;
 pub mod forms;

@@ -10,6 +10,7 @@ use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use tracing::Instrument;
 
+use super::base_address;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
@@ -25,9 +26,11 @@ pub async fn note(State(state): State<AppState>, mut request: Request, next: Nex
         Some(peer) if is_trusted(peer) => forwarded_for(&request, is_trusted),
         peer => peer,
     };
+    let is_proxied = peer.is_some_and(is_trusted);
+    let elsewhere = base_address::is_elsewhere(&request, is_proxied, state.config.base_url.as_deref());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    request.extensions_mut().insert(RequestFacts { id: id.clone(), address });
+    request.extensions_mut().insert(RequestFacts { id: id.clone(), address, elsewhere });
     let span = tracing::info_span!("request", id = %id);
     let mut response = next.run(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id) {

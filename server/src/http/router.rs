@@ -11,6 +11,7 @@ use http::StatusCode;
 use keydesk_app::ask::{BaseUrl, DoctorSettings, GatewayUrl};
 use keydesk_app::credentials::Credentials;
 use keydesk_app::error::AppError;
+use keydesk_app::live_test::LiveTest;
 use keydesk_app::mail::Post;
 use keydesk_app::routes::App;
 use keydesk_app::sealed::Seal;
@@ -53,7 +54,8 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), caller::identify))
         .layer(sessions(&state))
         .layer(from_fn(forms::gather))
-        .layer(from_fn_with_state(state.clone(), same_origin::require));
+        .layer(from_fn_with_state(state.clone(), same_origin::require))
+        .layer(from_fn_with_state(state.clone(), gateway::missed::help));
 
     // For machines and for everyone's browser.
     let open = Router::new()
@@ -61,6 +63,8 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/csp-report", post(health::csp_report))
         .route(leaks::PATH, post(leaks::report))
+        .route("/robots.txt", get(assets::robots))
+        .route("/favicon.ico", get(assets::icon))
         .route("/pkg/{version}/{name}", get(assets::serve));
 
     Router::new()
@@ -77,6 +81,7 @@ pub fn gateway_router(state: AppState) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .merge(gateway::routes())
+        .fallback(gateway::missed::answer)
         .with_state(state.clone())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), headers::add))
@@ -107,6 +112,11 @@ fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     // Whether, never what.
     let credentials: Arc<dyn Fn(&str) -> bool + Send + Sync> =
         Arc::new(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let live_test = LiveTest {
+        probe: state.probe.clone(),
+        own: vec![state.config.gateway_url(), state.config.base_url()],
+        allowed: state.config.live_test_hosts.clone().into(),
+    };
     move || {
         provide_context(state.desk.clone());
         provide_context(BaseUrl(state.config.base_url()));
@@ -117,6 +127,7 @@ fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         });
         provide_context(session_life(&state));
         provide_context(Credentials(credentials.clone()));
+        provide_context(live_test.clone());
         if let Some(mailer) = &state.mailer {
             provide_context(Post(mailer.clone()));
         }

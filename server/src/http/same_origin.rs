@@ -4,9 +4,11 @@
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 
+use super::forms::accepts_html;
+use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 pub async fn require(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -15,8 +17,26 @@ pub async fn require(State(state): State<AppState>, request: Request, next: Next
         return next.run(request).await;
     }
     tracing::warn!("a request from another site was refused");
-    (StatusCode::FORBIDDEN, "This request did not come from a page of this desk, so nothing was done.\n")
-        .into_response()
+    let facts = request.extensions().get::<RequestFacts>();
+    let base = facts.filter(|facts| facts.elsewhere).map(|_| state.config.base_url());
+    refused(base.as_deref(), accepts_html(request.headers()))
+}
+
+/// `base` is the right address, for a browser that is at another one.
+fn refused(base: Option<&str>, in_browser: bool) -> Response {
+    let said = "This request did not come from a page of this desk, so nothing was done.";
+    let words = match base {
+        None => format!("{said}\n"),
+        Some(base) if !in_browser => format!("{said} Open the desk at its own address: {base}\n"),
+        Some(base) => {
+            let base = base.replace('&', "&amp;").replace('<', "&lt;");
+            let page = format!(
+                "<!doctype html><meta charset=utf-8><title>Wrong address</title><p>{said} Open the desk at its own address: <a href=\"{base}\">{base}</a>"
+            );
+            return (StatusCode::FORBIDDEN, Html(page)).into_response();
+        }
+    };
+    (StatusCode::FORBIDDEN, words).into_response()
 }
 
 /// `Sec-Fetch-Site` decides where it is sent; else `Origin` must be this host, or the address that the installation is

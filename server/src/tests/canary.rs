@@ -17,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::routes::new_key;
 use super::show_once::shown;
 use super::support::{Browser, Fields, TestApp, TestRequest, TestResponse, hex, on_both};
+use crate::gateway::tests::upstream::{Upstream, whole};
 
 /// All that is logged by anybody while somebody records.
 #[derive(Clone, Default)]
@@ -220,6 +221,25 @@ on_both! {
         flow.ask("leak unsigned", TestRequest::post_json("/api/leaks", &reported)).await;
         let report = format!("{{\"csp-report\":{{\"document-uri\":\"/x?q={secret}\"}}}}");
         flow.ask("report", TestRequest::get("/csp-report").method("POST".parse().unwrap()).body(report)).await;
+
+        // In a live test, to a host that says it back.
+        let said = format!("{{\"error\": \"{secret} is not good\"}}");
+        let echo = Upstream::answering(move || whole(401, "application/json", &said)).await;
+        let tested = app.at(&echo.base_url);
+        for (pasted, url) in [(secret.as_str(), ""), ("", secret.as_str()), (&secret, &secret)] {
+            let fields = [("form[org]", "acme"), ("form[secret]", pasted), ("form[url]", url), ("form[protocol]", "openai")];
+            let answer = tested.post_page(&browser, "/acme/live-test", "live-test/run", &fields).await;
+            flow.keep("live test", &answer);
+            let page = tested.get(&browser, "/acme/live-test").await;
+            assert_eq!(page.text.contains("Result for"), url.is_empty(), "{}", page.text);
+            flow.keep("live test's page", &page);
+            let answer = tested.post(&browser, "live-test/run", &fields).await;
+            flow.keep("live test", &answer);
+            let page = tested.get(&browser, "/acme/live-test").await;
+            flow.keep("live test's page", &page);
+        }
+        assert!(echo.arrived().iter().all(|arrived| arrived.headers["authorization"].to_str().unwrap().contains(&secret)));
+        assert!(!echo.arrived().is_empty());
 
         // At the gateway, before and after it is revoked.
         for round in ["live", "revoked"] {

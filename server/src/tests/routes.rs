@@ -63,6 +63,7 @@ GET  /{org}/settings                  303   200   200   403   403   403   403   
 GET  /{org}/settings/balance          303   200   200   403   403   403   403   403   404   404
 GET  /{org}/audit                     303   200   200   403   403   403   403   403   404   404
 GET  /{org}/keys                      303   200   200   200   200   200   200   200   404   404
+GET  /{org}/live-test                 303   200   200   200   200   200   200   403   404   404
 GET  /{org}/keys/new                  303   200   200   200   200   403   403   403   404   404
 GET  /{org}/keys/bulk                 303   200   200   200   200   200   200   403   404   404
      ?act=revoke&key=<key>
@@ -145,6 +146,9 @@ POST keys/report-leak                 401   200   200   200   404   200   404   
      org=<org> & id=<key> & secret=<secret> & action=rotate
 POST keys/search                      401   200   200   200   200   200   200   200   404   404
      org=<org> & q=<key> & rest=
+POST live-test/run                    401   422   422   422   422   422   422   403   404   404
+     # No test calls anything without a secret.
+     org=<org> & secret= & protocol=openai
 POST keys/find                        401   200   200   200   200   200   200   200   404   404
      org=<org> & q=
 POST models/add                       401   404   404   404   404   404   404   404   200   404

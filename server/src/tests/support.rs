@@ -74,9 +74,12 @@ fn service(state: &AppState) -> Service {
 impl TestApp {
     /// The same installation, reached at another address.
     pub fn at(&self, base_url: &str) -> Self {
+        self.with_config(|config| config.base_url = Some(base_url.into()))
+    }
+
+    pub fn with_config(&self, change: impl FnOnce(&mut ServeConfig)) -> Self {
         let mut state = self.state.clone();
-        state.config =
-            Arc::new(ServeConfig { base_url: Some(base_url.into()), ..ServeConfig::clone(&state.config) });
+        change(Arc::make_mut(&mut state.config));
         Self { service: service(&state), state, desk: self.desk.clone() }
     }
 
@@ -107,10 +110,7 @@ impl TestApp {
 
     /// The desk's port beside it.
     pub fn without_gateway(&self) -> Self {
-        let mut state = self.state.clone();
-        let apart = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
-        state.config = Arc::new(ServeConfig { gateway_listen: apart, ..ServeConfig::clone(&state.config) });
-        Self { service: service(&state), state, desk: self.desk.clone() }
+        self.with_config(|config| config.gateway_listen = Some(SocketAddr::from(([127, 0, 0, 1], 1))))
     }
 
     /// Signs in as people do. Nobody is a browser without cookies.

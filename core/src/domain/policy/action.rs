@@ -23,6 +23,8 @@ pub enum Action {
     RevokeKey,
     /// Report that a secret of a key leaked.
     ReportLeak,
+    /// Test a secret against the gateway, from the desk.
+    TestSecret,
     /// List the teams that the caller may see.
     ListTeams,
     /// See one team.
@@ -177,6 +179,7 @@ impl Action {
             Action::ExportAudit => &[E::AuditExported],
             Action::ListKeys
             | Action::SeeKey
+            | Action::TestSecret
             | Action::ListTeams
             | Action::SeeTeam
             | Action::ListMembers
@@ -192,7 +195,7 @@ impl Action {
     pub fn while_suspended(self) -> bool {
         use Action as A;
         match self {
-            A::ListKeys | A::SeeKey | A::DisableKey | A::RevokeKey | A::ReportLeak => true,
+            A::ListKeys | A::SeeKey | A::TestSecret | A::DisableKey | A::RevokeKey | A::ReportLeak => true,
             A::ListTeams | A::SeeTeam | A::ListMembers | A::SeeMember => true,
             A::DisableMember | A::RemoveMember | A::Leave => true,
             A::SeeSettings | A::SeeAudit | A::ExportAudit | A::AccessAsSupport => true,

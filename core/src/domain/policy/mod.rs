@@ -211,7 +211,7 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         Action::ChangeRole | Action::DisableMember | Action::EnableMember | Action::RemoveMember => {
             allows_member(principal, action, on)
         }
-        Action::Leave | Action::OwnAccount | Action::Join => in_org,
+        Action::TestSecret | Action::Leave | Action::OwnAccount | Action::Join => in_org,
         Action::SeeSettings | Action::EditSettings | Action::SeeAudit | Action::ExportAudit => {
             principal.runs_org()
         }

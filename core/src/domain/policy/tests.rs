@@ -61,6 +61,7 @@ fn action_named(words: &str) -> Action {
         "disable keys" => Action::DisableKey,
         "revoke keys" => Action::RevokeKey,
         "report leaked secrets" => Action::ReportLeak,
+        "test a secret" => Action::TestSecret,
         "see teams" => Action::SeeTeam,
         "create teams" => Action::CreateTeam,
         "edit a team's name and bounds" => Action::EditTeam,

@@ -13,5 +13,5 @@ mod self_rotation;
 mod settling;
 mod sse;
 mod support;
-mod upstream;
+pub mod upstream;
 mod usage;

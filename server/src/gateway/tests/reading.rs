@@ -101,14 +101,14 @@ async fn a_rejection_has_exactly_the_shape_of_each_protocol() {
     });
     let error = json!({"code": 401, "message": message, "status": "UNAUTHENTICATED", "details": [info]});
     let gemini = json!({"error": error});
-    for path in ["/v1/models", "/v1/models/gpt-5", "/v1/chat/completions", "/v1/nowhere", "/v1/messagesx"] {
+    for path in ["/v1/models", "/v1/models/gpt-5", "/v1/chat/completions"] {
         assert_eq!(desk.send(bad(path)).await.json(), openai, "{path}");
         assert_eq!(desk.send(bad(path).anthropic()).await.json(), anthropic, "{path}");
     }
     for path in ["/v1/messages", "/v1/messages/count_tokens"] {
         assert_eq!(desk.send(bad(path)).await.json(), anthropic, "{path}");
     }
-    for path in ["/v1beta/models", "/v1beta/models/gemini-2.5-pro", "/v1beta", "/v1beta/nowhere"] {
+    for path in ["/v1beta/models", "/v1beta/models/gemini-2.5-pro"] {
         assert_eq!(desk.send(bad(path)).await.json(), gemini, "{path}");
         assert_eq!(desk.send(bad(path).anthropic()).await.json(), gemini, "{path}");
     }
@@ -303,11 +303,13 @@ async fn a_wrong_url_is_answered_with_the_right_one() {
         ("/v1/%FF", "https://keys.example.com/v1/models "),
     ] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
-            let answer = desk.send(ask(path).method(method).bearer(key.secret.reveal())).await;
-            assert_eq!(answer.status, 404, "{path}");
-            assert!(answer.message().contains(right), "{path}: {}", answer.text);
+            // Whatever the key is.
+            for key in [key.secret.reveal(), "wrong", ""] {
+                let answer = desk.send(ask(path).method(method.clone()).bearer(key)).await;
+                assert_eq!(answer.status, 404, "{path}");
+                assert!(answer.message().contains(right), "{path}: {}", answer.text);
+            }
         }
-        assert_eq!(desk.status(ask(path)).await, 401, "{path}");
     }
     let answer = desk.send(ask("/v1/unknown").bearer(key.secret.reveal())).await;
     assert_eq!(answer.json()["error"]["type"], "invalid_request_error");
@@ -315,7 +317,7 @@ async fn a_wrong_url_is_answered_with_the_right_one() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_yet_says_so_to_those_with_a_key() {
+async fn what_is_not_served_yet_says_so() {
     let desk = installation().await;
     let key = desk.plain_key().await;
     for (path, says) in [
@@ -325,9 +327,7 @@ async fn what_is_not_served_yet_says_so_to_those_with_a_key() {
         ("/v1/chat/completions/", "Use https://keys.example.com/v1/chat/completions:"),
         ("/v1beta/models/gemini-2.5-pro:embedContent", "does not serve embedContent."),
     ] {
-        let post = || ask(path).method(Method::POST);
-        assert_eq!(desk.status(post()).await, 401, "{path}");
-        let answer = desk.send(post().bearer(key.secret.reveal())).await;
+        let answer = desk.send(ask(path).method(Method::POST).bearer(key.secret.reveal())).await;
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.message().contains(says), "{path}: {}", answer.text);
     }
@@ -371,11 +371,9 @@ async fn nobody_is_let_in_while_the_database_is_away() {
     let desk = installation().await;
     let key = desk.plain_key().await;
     desk.state.desk.db.close().await;
-    for (asked, kind) in [
-        (ask("/v1/models"), json!("server_error")),
-        (ask("/v1/models").anthropic(), json!("api_error")),
-        (ask("/v1/unknown"), json!("server_error")),
-    ] {
+    for (asked, kind) in
+        [(ask("/v1/models"), json!("server_error")), (ask("/v1/models").anthropic(), json!("api_error"))]
+    {
         let answer = desk.send(asked.bearer(key.secret.reveal())).await;
         assert_eq!(answer.status, 503);
         assert_eq!(answer.json()["error"]["type"], kind);

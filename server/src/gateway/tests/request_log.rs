@@ -79,7 +79,7 @@ async fn a_body_that_ends_early_is_counted() {
     ]));
     let request = Request::post("/v1/chat/completions").header("authorization", format!("Bearer {key}"));
     let mut request = request.body(broken).unwrap();
-    request.extensions_mut().insert(RequestFacts { id: "req_1".into(), address: None });
+    request.extensions_mut().insert(RequestFacts { id: "req_1".into(), address: None, elsewhere: false });
     let answer = desk.router().oneshot(request).await.unwrap();
     assert_eq!(answer.status(), 400);
     assert_eq!(counted(&desk).await, ["|invalid_body||/v1/chat/completions|req_1"]);

@@ -31,6 +31,7 @@ use tower::util::MapRequest;
 use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
 use crate::gateway::{collapse_leading_slashes, routes};
+use crate::live_test::{Prober, system_lookup};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 use crate::tests::support::options;
@@ -89,6 +90,7 @@ pub async fn installation() -> Installation {
         },
         mailer: None,
         leak_keys: None,
+        probe: Arc::new(Prober::new(system_lookup())),
         cookie_key: Key::from(&[7; 64]),
         leptos: LeptosOptions::builder().output_name("keydesk").build(),
     };
@@ -119,7 +121,11 @@ impl Installation {
         let request = Request::builder().method(ask.method.clone()).uri(ask.uri());
         let mut request = request.body(Body::from(ask.body)).unwrap();
         *request.headers_mut() = ask.headers;
-        request.extensions_mut().insert(RequestFacts { id: "req_1".into(), address: ask.address });
+        request.extensions_mut().insert(RequestFacts {
+            id: "req_1".into(),
+            address: ask.address,
+            elsewhere: false,
+        });
         let service = MapRequest::new(self.router(), collapse_leading_slashes::<Body>);
         let response = service.oneshot(request).await.unwrap();
         assert!(!response.headers().keys().any(|name| name.as_str().starts_with("access-control-")));
