@@ -92,6 +92,7 @@ const MAKES_PERMITS = {
   "core/src/ops/access.rs": "from a caller to what they may do",
   "core/src/ops/self_service.rs": "everyone may change their own account",
   "core/src/ops/catalogue.rs": "the command line imports the catalogue",
+  "core/src/ops/leaks.rs": "a scanner or the command line takes a leaked key out of use",
   "core/src/ops/invitations.rs": "an invitation lets its holder join",
   "core/src/ops/orgs/operator.rs": "operators, signed in or on the command line",
   "core/src/ops/second_factor.rs": "the command line turns off what was lost",

@@ -11,7 +11,7 @@ use keydesk_core::domain::live_test::AllowedHost;
 use keydesk_core::store::DatabaseUrl;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::http::leaks::LeakKeys;
+use crate::leak_keys::LeakKeys;
 use crate::mail::Smtp;
 
 /// Where the data is: every command needs it.

@@ -8,6 +8,7 @@ mod doctor;
 mod gateway;
 mod http;
 mod jobs;
+mod leak_keys;
 mod live_test;
 mod mail;
 mod open;

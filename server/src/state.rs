@@ -12,7 +12,7 @@ use leptos::config::LeptosOptions;
 
 use crate::config::ServeConfig;
 use crate::gateway::runtime::Gateway;
-use crate::http::leaks::LeakKeys;
+use crate::leak_keys::LeakKeys;
 
 #[derive(Clone)]
 pub struct AppState {

@@ -1,4 +1,4 @@
-//! A leaked secret is ended, and the people who look after its key are told.
+//! A leaked secret is ended, and the people who look after its key are informed.
 
 use keydesk_core::forms::leak::LeakForm;
 use keydesk_core::ops::keys::{self, HandledLeak};
@@ -21,9 +21,9 @@ pub async fn report_leak(form: LeakForm) -> Result<(), AppError> {
         let caller = reauthenticate(&desk, &caller()?, &form.reauth).await?;
         let key = (form.org.as_str(), form.id.as_str());
         let done = keys::report_leak(&desk, &caller, key, &form.secret, form.action()?).await?;
-        let told = tell_people(&form, &caller.person.name, &done).await;
+        let informed = tell_people(&form, &caller.person.name, &done).await;
         let secret = done.hint;
-        tell(Tone::Good, format!("{secret} no longer works. {told}"))?;
+        tell(Tone::Good, format!("{secret} no longer works. {informed}"))?;
         Ok(match &done.issued {
             Some(issued) => show_once(&form.org, issued, desk.now()),
             None => LocalPath::key(&form.org, &done.id),
@@ -32,7 +32,7 @@ pub async fn report_leak(form: LeakForm) -> Result<(), AppError> {
     .await
 }
 
-/// Mails them; says who was told, or whom to tell.
+/// Mails them; says who was informed, or whom to tell.
 async fn tell_people(form: &LeakForm, by: &str, done: &HandledLeak) -> String {
     let stopped = match done.issued {
         _ if form.action == "revoke" => "The key is revoked.",
@@ -49,22 +49,22 @@ async fn tell_people(form: &LeakForm, by: &str, done: &HandledLeak) -> String {
         stopped,
         url,
     };
-    let told = match mailer() {
+    let informed = match mailer() {
         Some(mailer) => notify(&*mailer, &notice, &done.people).await,
         None => vec![],
     };
     let names = |people: &[&str]| people.join(", ");
-    let not_told: Vec<&str> = done
+    let uninformed: Vec<&str> = done
         .people
         .iter()
         .map(|person| person.name.as_str())
-        .filter(|name| !told.iter().any(|told| told == name))
+        .filter(|name| !informed.iter().any(|informed| informed == name))
         .collect();
-    let told: Vec<&str> = told.iter().map(String::as_str).collect();
-    match (told.as_slice(), not_told.as_slice()) {
+    let informed: Vec<&str> = informed.iter().map(String::as_str).collect();
+    match (informed.as_slice(), uninformed.as_slice()) {
         ([], []) => String::new(),
-        (told, []) => format!("{} got an email.", names(told)),
+        (informed, []) => format!("{} got an email.", names(informed)),
         ([], others) => format!("No email was sent: tell {}.", names(others)),
-        (told, others) => format!("{} got an email. Tell {}.", names(told), names(others)),
+        (informed, others) => format!("{} got an email. Tell {}.", names(informed), names(others)),
     }
 }

@@ -23,13 +23,13 @@ pub struct LeakNotice<'a> {
 
 /// Sends a letter to each; the names of those whose letter the mail server took.
 pub async fn notify(mailer: &dyn Mailer, notice: &LeakNotice<'_>, people: &[Contact]) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut informed = Vec::new();
     for person in people {
         if mailer.send(letter(notice, person)).await {
-            told.push(person.name.clone());
+            informed.push(person.name.clone());
         }
     }
-    told
+    informed
 }
 
 fn letter(notice: &LeakNotice<'_>, to: &Contact) -> Letter {

@@ -8,13 +8,13 @@ use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::window::Period;
 use keydesk_core::forms::ticket::TicketForm;
 use keydesk_core::ops::access::own_orgs;
-use keydesk_core::ops::support::{self, SupportHit, TicketAnswer, TicketView};
+use keydesk_core::ops::support::{self, SupportHit, TicketAnswer, TicketView, Urls};
 use leptos::prelude::*;
 
 use super::keys::contacts;
 use super::requests::request_list;
 use super::{notice_line, page, title};
-use crate::ask::{caller, desk, query};
+use crate::ask::{base_url, caller, desk, gateway_url, query};
 use crate::key_status::{status_badge, status_reason};
 use crate::layout::{Width, framed_apart, post_form};
 use crate::path::LocalPath;
@@ -33,7 +33,9 @@ pub fn TicketPage() -> impl IntoView {
             Err(_) if form.is_empty() => (None, vec![]),
             Err(errors) => (None, errors),
         };
-        let view = support::ticket(&desk, &caller, ticket.as_ref()).await?;
+        let (gateway, own) = (gateway_url(), base_url());
+        let urls = Urls { gateway: &gateway, desk: &own };
+        let view = support::ticket(&desk, &caller, ticket.as_ref(), urls).await?;
         let orgs = own_orgs(&desk, &caller).await?;
         let under = view! {
             <p class="muted">

@@ -46,6 +46,23 @@ impl Route {
             .find(|route| route.action() == action)
     }
 
+    /// The route that a ticket's endpoint means, whatever stands around its path; the usual one where it means none.
+    pub fn of_endpoint(endpoint: &str) -> Self {
+        let known = [
+            (":streamGenerateContent", Route::StreamGenerate),
+            (":generateContent", Route::Generate),
+            (":countTokens", Route::CountTokens),
+            ("/messages/count_tokens", Route::CountMessageTokens),
+            ("/messages", Route::Messages),
+            ("/chat/completions", Route::ChatCompletions),
+            ("/completions", Route::Completions),
+            ("/embeddings", Route::Embeddings),
+            ("/responses", Route::Responses),
+        ];
+        let found = known.into_iter().find(|(path, _)| endpoint.contains(path));
+        found.map_or(Route::ChatCompletions, |(_, route)| route)
+    }
+
     fn action(self) -> &'static str {
         match self {
             Route::Generate => "generateContent",

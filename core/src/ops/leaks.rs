@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::OpError;
-use super::keys::{people, works};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::ids::{KeyId, OrgId};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_format::{PlainSecret, hint, looks_like_secret};
-use crate::domain::leak::{FoundSecret, LeakResponse};
+use crate::domain::leak::{FoundSecret, LeakResponse, SecretState};
 use crate::domain::moment::Moment;
 use crate::domain::person::Contact;
 use crate::domain::policy::{Action, Permit};
@@ -70,6 +70,25 @@ async fn known(via: &mut impl Via, place: SecretPlace, now: Moment) -> Result<Op
     Ok(Some(KnownSecret { place, key, secret, people, works }))
 }
 
+/// A secret in use by its state; gates may reject it for other reasons.
+pub(super) fn works(key: &Key, secret: &FoundSecret, now: Moment) -> bool {
+    key.is_live(now) && key.status == Status::Active && !matches!(secret.state, SecretState::Ended(_))
+}
+
+/// The key's owner and whom they can ask, each once and without the person with the address `but`.
+pub(super) async fn people(
+    via: &mut impl Via,
+    org: &OrgId,
+    key: &KeyId,
+    but: &str,
+) -> Result<Vec<Contact>, OpError> {
+    let owner = leaks::owner(via, org, key).await?.filter(|owner| owner.email != but);
+    let others = keys::contacts(via, key, but).await?;
+    let is_owner = |contact: &Contact| owner.as_ref().is_some_and(|owner| owner.email == contact.email);
+    let others: Vec<Contact> = others.into_iter().filter(|contact| !is_owner(contact)).collect();
+    Ok(owner.into_iter().chain(others).collect())
+}
+
 /// The event about a leaked secret. `found_at` is where, such as the address of a commit; empty when that is not known.
 pub(super) fn leaked_event(key: &Key, secret: &FoundSecret, found_at: &str) -> Event {
     let place: String = found_at.chars().filter(|c| !c.is_control()).take(MAX_PLACE).collect();
@@ -92,7 +111,7 @@ pub async fn respond(
     by: &'static str,
 ) -> Result<bool, OpError> {
     let mut tx = desk.db.write().await?;
-    // Until this is saved nobody else changes the key.
+    // Until this is saved no one else changes the key.
     keys::lock(&mut tx, &place.org, &place.key).await?;
     let now = desk.now();
     let KnownSecret { key, secret, works, .. } =

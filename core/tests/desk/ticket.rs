@@ -7,7 +7,7 @@ use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::ticket::PastedSecret;
 use keydesk_core::forms::ticket::TicketForm;
 use keydesk_core::ops::OpError;
-use keydesk_core::ops::support::{TicketAnswer, TicketView, find_pasted, ticket};
+use keydesk_core::ops::support::{TicketAnswer, TicketView, Urls, find_pasted, ticket};
 
 use crate::support::*;
 
@@ -21,10 +21,29 @@ fn of(fields: &[(&str, &str)]) -> TicketForm {
     })
 }
 
+const URLS: Urls<'static> = Urls { gateway: "https://gw.example", desk: "https://desk.example" };
+
 async fn answered(desk: &TestDesk, at: &At, fields: &[(&str, &str)]) -> TicketAnswer {
-    let view = ticket(desk, &at.caller, Some(&of(fields).parse().unwrap())).await.unwrap();
+    let view = ticket(desk, &at.caller, Some(&of(fields).parse().unwrap()), URLS).await.unwrap();
     *view.answer.unwrap_or_else(|| panic!("no answer: {:?}", view.nothing))
 }
+
+on_both!(
+    fn a_ticket_has_the_doctors_verdict(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = desk.create_key(&at, "ci-prod").await;
+        let support = desk.platform(&at, PlatformRole::Support).await;
+        let id = issued.id.as_str();
+        desk.disable(&at, &issued).await.unwrap();
+        let answer = answered(&desk, &support, &[("key", id)]).await;
+        let verdict = answer.verdict.unwrap();
+        assert!(verdict.contains("was disabled") && answer.reply.contains(&verdict), "{verdict}");
+        desk.enable(&at, &issued).await.unwrap();
+        assert_eq!(answered(&desk, &support, &[("key", id)]).await.verdict, None);
+        let doubled = [("key", id), ("base_url", "https://gw.example/v1/v1")];
+        assert!(answered(&desk, &support, &doubled).await.verdict.unwrap().contains("/v1"));
+    }
+);
 
 on_both!(
     fn a_ticket_names_the_key_and_the_reason(desk: TestDesk) {
@@ -106,9 +125,10 @@ on_both!(
         let then = desk.now();
         record(&desk, &desk.usage(&at, &issued, 5, then).await).await.unwrap();
         desk.clock.advance(3_600_000);
-        let view = ticket(&desk, &support.caller, Some(&of(&[("request", lost.as_str())]).parse().unwrap()))
-            .await
-            .unwrap();
+        let view =
+            ticket(&desk, &support.caller, Some(&of(&[("request", lost.as_str())]).parse().unwrap()), URLS)
+                .await
+                .unwrap();
         assert!(view.nothing.is_some() && view.answer.is_none());
         let answer = answered(&desk, &support, &[("request", lost.as_str()), ("key", "ci-prod")]).await;
         assert_eq!((answer.around, answer.is_near), (Some(then), true));
@@ -124,7 +144,7 @@ on_both!(
         }
         let support = desk.platform(&at, PlatformRole::Support).await;
         let view = async |fields: &[(&str, &str)]| -> TicketView {
-            ticket(&desk, &support.caller, Some(&of(fields).parse().unwrap())).await.unwrap()
+            ticket(&desk, &support.caller, Some(&of(fields).parse().unwrap()), URLS).await.unwrap()
         };
         let two = view(&[("key", "shared-name")]).await;
         assert!(two.answer.is_none());
@@ -165,7 +185,7 @@ on_both!(
         let admin = desk.member(&at, OrgRole::Admin).await;
         let read = of(&[("key", "ci-prod")]).parse().unwrap();
         for who in [&at, &operator, &admin] {
-            assert!(matches!(ticket(&desk, &who.caller, Some(&read)).await, Err(OpError::NotFound)));
+            assert!(matches!(ticket(&desk, &who.caller, Some(&read), URLS).await, Err(OpError::NotFound)));
             assert!(matches!(
                 find_pasted(&desk, &who.caller, &PastedSecret::None).await,
                 Err(OpError::NotFound)

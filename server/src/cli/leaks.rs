@@ -1,4 +1,4 @@
-//! Leaked secrets on the command line: found in a text, told with their keys and people, and taken out of use when that
+//! Leaked secrets on the command line: found in a text, informed with their keys and people, and taken out of use when that
 //! is asked for. No secret is printed.
 
 use std::io::Read;
@@ -80,13 +80,13 @@ async fn stop(
         return Ok("\tnothing to do".into());
     }
     let notice = notice(known, response, changed, &args.found_at, &args.serve.base_url());
-    let told = match args.serve.mail()? {
+    let informed = match args.serve.mail()? {
         Some(mailer) => notify(&mailer, &notice, &known.people).await,
         None => vec![],
     };
     let done = if response == LeakResponse::Revoke { "revoked" } else { "disabled" };
     let people: Vec<&str> = known.people.iter().map(|person| person.name.as_str()).collect();
-    Ok(match told.len() == people.len() {
+    Ok(match informed.len() == people.len() {
         true => format!("\t{done}, mailed to {}", people.join(", ")),
         false => format!("\t{done}, tell {}", people.join(", ")),
     })

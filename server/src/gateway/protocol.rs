@@ -64,16 +64,16 @@ impl ClientContext {
     }
 
     pub fn rejected(&self, rejection: &Rejection) -> ApiError {
-        ApiError(self.0.rejected(rejection))
+        ApiError(Box::new(self.0.rejected(rejection)))
     }
 
     /// A request that stops before a provider sees it.
     pub fn stopped(&self, stop: &Stop, model: &str) -> ApiError {
-        ApiError(self.0.stopped(stop, model))
+        ApiError(Box::new(self.0.stopped(stop, model)))
     }
 
     pub fn no_target(&self, why: NoTarget, model: &str) -> ApiError {
-        ApiError(self.0.no_target(why, model))
+        ApiError(Box::new(self.0.no_target(why, model)))
     }
 
     pub fn bad_request(&self, sentence: &str) -> ApiError {
@@ -175,13 +175,13 @@ impl ClientContext {
     }
 
     fn error(&self, status: StatusCode, code: &'static str, message: String) -> ApiError {
-        ApiError(self.0.error(status.as_u16(), code, message))
+        ApiError(Box::new(self.0.error(status.as_u16(), code, message)))
     }
 }
 
 /// An error as a response to the client.
 #[derive(Debug)]
-pub struct ApiError(api_error::ApiError);
+pub struct ApiError(Box<api_error::ApiError>);
 
 impl ApiError {
     pub fn status(&self) -> StatusCode {

@@ -15,9 +15,6 @@ use keydesk_core::domain::key_format;
 use keydesk_core::domain::leak::LeakResponse;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::leaks::{KnownSecret, respond, scan};
-use p256::ecdsa::signature::Verifier;
-use p256::ecdsa::{DerSignature, VerifyingKey};
-use p256::pkcs8::DecodePublicKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -26,52 +23,8 @@ use crate::state::AppState;
 pub const PATH: &str = "/api/leaks";
 /// Secrets in one report.
 const MAX_TOKENS: usize = 100;
-const KEY_ID: &str = "github-public-key-identifier";
-const SIGNATURE: &str = "github-public-key-signature";
 /// Who reports, in the audit and in letters.
 const BY: &str = "secret scanning";
-
-/// The public keys with which reports are signed, by their identifiers.
-pub struct LeakKeys(Vec<(String, VerifyingKey)>);
-
-#[derive(Deserialize)]
-struct PublicKeys {
-    public_keys: Vec<PublicKey>,
-}
-
-#[derive(Deserialize)]
-struct PublicKey {
-    key_identifier: String,
-    key: String,
-}
-
-impl LeakKeys {
-    /// # Errors
-    /// The end of a sentence that begins with the file's name.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let keys: PublicKeys = serde_json::from_str(text).map_err(|_| {
-            "must be JSON: {\"public_keys\": [{\"key_identifier\": …, \"key\": …}]}.".to_owned()
-        })?;
-        if keys.public_keys.is_empty() {
-            return Err("have no key.".into());
-        }
-        let read = |PublicKey { key_identifier, key }| {
-            let key = VerifyingKey::from_public_key_pem(&key).map_err(|_| {
-                format!("have a key {key_identifier} that is not an ECDSA P-256 key in PEM form.")
-            })?;
-            Ok((key_identifier, key))
-        };
-        keys.public_keys.into_iter().map(read).collect::<Result<_, String>>().map(Self)
-    }
-
-    fn signed(&self, headers: &HeaderMap, body: &[u8]) -> bool {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let (Some(id), Some(signature)) = (header(KEY_ID), header(SIGNATURE)) else { return false };
-        let Ok(signature) = STANDARD.decode(signature) else { return false };
-        let Ok(signature) = DerSignature::from_bytes(&signature) else { return false };
-        self.0.iter().any(|(known, key)| known == id && key.verify(body, &signature).is_ok())
-    }
-}
 
 /// One leaked secret of a report.
 #[derive(Deserialize)]

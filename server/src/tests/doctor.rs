@@ -78,7 +78,7 @@ impl Case {
             model,
             place: *dice.one_of(&KeyPlace::ALL),
             address: dice.one_of(&["203.0.113.7", "198.51.100.9", "2001:db8::7"]).parse().ok(),
-            origin: (dice.below(6) == 0).then(|| "https://app.example.com".to_owned()).unwrap_or_default(),
+            origin: if dice.below(6) == 0 { "https://app.example.com".to_owned() } else { String::new() },
             size: RequestSize { input, output },
             ..Described::default()
         };

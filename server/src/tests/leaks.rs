@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::mails::Outbox;
 use super::support::{TestApp, TestRequest, TestResponse, Who, on_both};
 use crate::config::LeakResponseArg;
-use crate::http::leaks::LeakKeys;
+use crate::leak_keys::LeakKeys;
 
 fn signing_key(byte: u8) -> SigningKey {
     SigningKey::from_slice(&[byte; 32]).unwrap()

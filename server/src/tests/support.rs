@@ -21,8 +21,8 @@ use tower::util::MapRequest;
 use crate::clock::SystemRandom;
 use crate::config::{LeakResponseArg, ServeConfig};
 use crate::gateway::collapse_leading_slashes;
-use crate::http::leaks::LeakKeys;
 use crate::http::router::{gateway_router, router};
+use crate::leak_keys::LeakKeys;
 use crate::state::AppState;
 
 pub const HTTP: &str = "http://keys.example.com";

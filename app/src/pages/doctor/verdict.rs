@@ -78,7 +78,10 @@ impl Verdict {
             Remedy::Rotate if live && may(Action::RotateKey) => {
                 link(LocalPath::rotate(slug, key.id.as_str()), "Rotate key")
             }
-            Remedy::NewKey if context.may(Action::CreateKey, On::Org) => {
+            Remedy::Extend if key.extendable_until(self.examined.now).is_some() && may(Action::EditKey) => {
+                link(LocalPath::extend(slug, &key.id), "Extend key")
+            }
+            Remedy::Extend | Remedy::NewKey if context.may(Action::CreateKey, On::Org) => {
                 link(LocalPath::keys(slug).with_id("new"), "Create key")
             }
             Remedy::EditTeam => {

@@ -157,7 +157,7 @@ fn form(view: &SecretView, caller: &Caller) -> AnyView {
     let another = key.owner.id != caller.person.id;
     let reauth = another.then(|| reauth_fields(caller, view.now, &field_errors));
     let names: Vec<&str> = view.contacts.iter().map(|contact| contact.name.as_str()).collect();
-    let told = (!names.is_empty()).then(|| {
+    let informed = (!names.is_empty()).then(|| {
         view! { <p class="muted">{format!("It is recorded in the audit, and {} will be told.", names.join(", "))}</p> }
     });
     let hidden =
@@ -169,7 +169,7 @@ fn form(view: &SecretView, caller: &Caller) -> AnyView {
             {field_error("action", field_errors.of("action"))}
         </fieldset>
         {reauth}
-        {told}
+        {informed}
         {cancel_or_act(LocalPath::key(&org.slug, &key.id), "btn danger", "Stop this secret")}
     };
     post_form("/api/keys/report-leak", hidden, inside)

@@ -20,6 +20,8 @@ pub enum Remedy {
     EditKey,
     /// Give the key a new secret.
     Rotate,
+    /// Extend the key, or, when that is not possible any more, create another one.
+    Extend,
     /// Create another key.
     NewKey,
     /// Edit the key's team.
@@ -128,9 +130,11 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
         Rejection::Disabled { since, .. } => {
             Cause::new(Remedy::Enable, format!("The key was disabled {}.", at(since)), "Enable it.")
         }
-        Rejection::Expired { since, .. } => {
-            Cause::new(Remedy::NewKey, format!("The key expired {}.", at(since)), "Create another key.")
-        }
+        Rejection::Expired { since, .. } => Cause::new(
+            Remedy::Extend,
+            format!("The key expired {}.", at(since)),
+            "Extend it, or create another key.",
+        ),
         Rejection::OrgSuspended => Cause::new(
             Remedy::Operator,
             "The organisation is suspended, so none of its keys works.",

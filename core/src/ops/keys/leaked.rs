@@ -2,19 +2,19 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
+use super::super::leaks::{leaked_event, people, works};
 use super::super::support::{SupportAccess, record_support_access};
 use super::create::IssuedKey;
 use super::{end_previous, find_seen, revoke, rotate, undo_rotation};
 use crate::Desk;
-use crate::domain::ids::{KeyId, OrgId, SecretId};
-use crate::domain::key::{Key, Status};
+use crate::domain::ids::{KeyId, SecretId};
+use crate::domain::key::Key;
 use crate::domain::leak::{FoundSecret, LeakAction, SecretState};
 use crate::domain::moment::Moment;
 use crate::domain::person::Contact;
 use crate::domain::policy::{Action, On};
 use crate::domain::rotation::{GracePeriod, KeySecrets};
-use crate::ops::leaks::leaked_event;
-use crate::store::{Via, keys, leaks, secrets};
+use crate::store::{Via, leaks, secrets};
 
 /// What the page of a secret is drawn from.
 pub struct SecretView {
@@ -37,11 +37,6 @@ impl SecretView {
     pub fn works(&self) -> bool {
         works(&self.key, &self.secret, self.now)
     }
-}
-
-/// A secret in use by its state; gates may reject it for other reasons.
-pub(in crate::ops) fn works(key: &Key, secret: &FoundSecret, now: Moment) -> bool {
-    key.is_live(now) && key.status == Status::Active && !matches!(secret.state, SecretState::Ended(_))
 }
 
 /// A secret of a key, for who may see the key.
@@ -100,20 +95,6 @@ fn actions(
     let may = |action| context.may(action, On::Key(key.facts()));
     let act = may(Action::RotateKey).then_some(act);
     act.into_iter().chain(may(Action::RevokeKey).then_some(LeakAction::Revoke)).collect()
-}
-
-/// The key's owner and whom they can ask, each once and without the person with the address `but`.
-pub(in crate::ops) async fn people(
-    via: &mut impl Via,
-    org: &OrgId,
-    key: &KeyId,
-    but: &str,
-) -> Result<Vec<Contact>, OpError> {
-    let owner = leaks::owner(via, org, key).await?.filter(|owner| owner.email != but);
-    let others = keys::contacts(via, key, but).await?;
-    let is_owner = |contact: &Contact| owner.as_ref().is_some_and(|owner| owner.email == contact.email);
-    let others: Vec<Contact> = others.into_iter().filter(|contact| !is_owner(contact)).collect();
-    Ok(owner.into_iter().chain(others).collect())
 }
 
 /// What was done about a leaked secret.

@@ -19,7 +19,6 @@ pub use edit::{edit, edit_form};
 pub use extend::{ExtendView, extend, extend_form};
 pub use first::{FirstModels, first_models};
 pub use leaked::{HandledLeak, SecretView, report_leak, secret};
-pub(super) use leaked::{people, works};
 pub use list::{Found, KeysView, MAX_COUNT, MAX_SUGGESTED, due_for_rotation, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};

@@ -8,6 +8,7 @@ use super::record::{SupportAccess, record_support_access};
 use super::search::{SupportHit, search};
 use crate::Desk;
 use crate::admission::limits_of_key;
+use crate::domain::doctor::{Described, Facts, causes};
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, State};
 use crate::domain::key_format::hint;
@@ -17,8 +18,10 @@ use crate::domain::moment::{Moment, Zone};
 use crate::domain::numbers::grouped;
 use crate::domain::person::Contact;
 use crate::domain::request_log::{Outcome, RequestEntry};
+use crate::domain::route::Route;
 use crate::domain::ticket::{PastedSecret, Ticket};
 use crate::domain::window::WindowStarts;
+use crate::ops::doctor::{Patient, examine};
 use crate::ops::requests::NOT_FOUND;
 use crate::store::leaks::{self, SecretPlace};
 use crate::store::requests::{self, RequestFilter};
@@ -30,6 +33,15 @@ const NEAR_MS: i64 = 15 * 60_000;
 const MAX_ENTRIES: usize = 20;
 /// Contacts that the reply names.
 const MAX_CONTACTS: usize = 3;
+
+/// Where this installation is reached, without a slash at the end.
+#[derive(Clone, Copy)]
+pub struct Urls<'a> {
+    /// The gateway's base URL.
+    pub gateway: &'a str,
+    /// The desk's.
+    pub desk: &'a str,
+}
 
 /// What the page of a ticket is drawn from.
 pub struct TicketView {
@@ -65,7 +77,7 @@ pub struct TicketAnswer {
     pub is_near: bool,
     /// Why the customer's requests failed, in a sentence or two.
     pub reason: String,
-    /// What the key's check found for this model and route; `None` without one.
+    /// Why such a request would fail now; `None` when it would not.
     pub verdict: Option<String>,
     /// A reply to copy, without a secret.
     pub reply: String,
@@ -114,7 +126,12 @@ pub async fn find_pasted(
 ///
 /// # Errors
 /// `NotFound` for everyone but support; `TooMany` after many searches in a minute.
-pub async fn ticket(desk: &Desk, caller: &Caller, ticket: Option<&Ticket>) -> Result<TicketView, OpError> {
+pub async fn ticket(
+    desk: &Desk,
+    caller: &Caller,
+    ticket: Option<&Ticket>,
+    urls: Urls<'_>,
+) -> Result<TicketView, OpError> {
     must_be_support(caller)?;
     let mut view =
         TicketView { candidates: vec![], more: false, nothing: None, answer: None, now: desk.now() };
@@ -144,7 +161,7 @@ pub async fn ticket(desk: &Desk, caller: &Caller, ticket: Option<&Ticket>) -> Re
     match found {
         Some(found) => {
             view.answer =
-                Some(Box::new(answer(desk, caller, ticket, &found.slug, &found.id, request).await?));
+                Some(Box::new(answer(desk, caller, ticket, &found.slug, &found.id, request, urls).await?));
         }
         None if ticket.key.is_empty() => view.nothing = Some(NOT_FOUND.into()),
         None => view.nothing = Some("No key matches. Search by its name, ID or last four characters.".into()),
@@ -159,6 +176,7 @@ async fn answer(
     slug: &str,
     id: &KeyId,
     request: Option<RequestEntry>,
+    urls: Urls<'_>,
 ) -> Result<TicketAnswer, OpError> {
     let now = desk.now();
     let context = open_org(&mut desk.db.read().await?, caller, slug).await?;
@@ -198,7 +216,7 @@ async fn answer(
     }
     drop(read);
     let limits = limits_of_key(desk, org, &key).await?;
-    let verdict = verdict(desk, &context, &key, ticket).await?;
+    let verdict = verdict(desk, caller, &context, &key, ticket, urls).await?;
     let reason = reason(&key, ticket, request.as_ref(), around, &entries, is_near, now);
     let reply = reply(&key, ticket, around, &zone, &reason, verdict.as_deref(), &contacts);
     Ok(TicketAnswer {
@@ -216,14 +234,35 @@ async fn answer(
     })
 }
 
-/// What a check of the key for the ticket's model and route finds. There is no such check yet, so there is no verdict.
+/// What the key doctor finds about such a request now: why it would fail, or nothing.
 async fn verdict(
-    _desk: &Desk,
-    _context: &OrgContext,
-    _key: &Key,
-    _ticket: &Ticket,
+    desk: &Desk,
+    caller: &Caller,
+    context: &OrgContext,
+    key: &Key,
+    ticket: &Ticket,
+    urls: Urls<'_>,
 ) -> Result<Option<String>, OpError> {
-    Ok(None)
+    let request = Described {
+        route: (!ticket.model.is_empty()).then(|| Route::of_endpoint(&ticket.endpoint)),
+        model: ticket.model.clone(),
+        base_url: ticket.base_url.clone(),
+        ..Described::default()
+    };
+    let found = examine(desk, caller, context, Patient::Key(key.id.as_str()), &request).await?;
+    let examined = found.diagnosis.key.as_ref();
+    let causes = causes(&Facts {
+        request: &request,
+        sent: &[],
+        stop: found.diagnosis.stop.as_ref(),
+        models: examined.map_or(&[], |key| &key.models),
+        out_of_scope_of: examined.and_then(|key| key.out_of_scope_of),
+        key_prefix: Some(&context.org.key_prefix),
+        gateway_url: urls.gateway,
+        desk_url: urls.desk,
+        zone: &context.org.zone,
+    });
+    Ok(causes.first().map(|cause| format!("{} {}", cause.sentence, cause.advice)))
 }
 
 /// The named request's own reason; else why the key's requests fail now; else the newest failure near the time; else that
