@@ -18,6 +18,10 @@ pub fn words(text: &str) -> Vec<String> {
             words.push(word.to_owned());
         }
     }
+    // Short ones that no index finds are looked for together, as they were typed.
+    if !words.iter().any(|word| is_indexed(word)) && words.len() > 1 {
+        return vec![text.split_whitespace().collect::<Vec<_>>().join(" ")];
+    }
     if words.len() > MAX_WORDS {
         let rest = words.split_off(MAX_WORDS - 1).join(" ");
         words.push(rest);
@@ -81,8 +85,15 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_long_search_is_one_word() {
-        let words = words("1 2 3 4 5 6 7 8 9 10");
+        let words = words("one 2 3 4 5 6 7 8 9 10");
         assert_eq!((words.len(), words[7].as_str()), (MAX_WORDS, "8 9 10"));
+    }
+
+    #[test]
+    fn short_words_alone_are_one_word() {
+        assert_eq!(words("0%  s"), ["0% s"]);
+        assert_eq!(words("ci 日"), ["ci", "日"]);
+        assert!(is_searched("a b") && !is_searched("ab"));
     }
 
     #[test]

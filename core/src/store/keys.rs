@@ -554,7 +554,7 @@ pub async fn extend(
 ) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::EditKey], id.as_str())?;
     let rows = changed!(
-        tx,
+        &mut *tx,
         sqlx::query(EXTEND)
             .bind(permit.org().as_str())
             .bind(id.as_str())
@@ -566,6 +566,7 @@ pub async fn extend(
             .bind(fold(&spec.name))
             .bind(now.plus_days(-EXTENDABLE_DAYS).ms())
     )?;
+    search::write(tx, id, spec).await?;
     Ok(rows == 1)
 }
 

@@ -135,7 +135,8 @@ fn expected(known: &[Known], filter: &KeyFilter) -> Vec<String> {
             let words: Vec<&str> = needle.split_whitespace().collect();
             let indexed = |word: &&str| word.chars().count() >= 3 || word.contains('日');
             if !words.iter().any(indexed) {
-                return name.starts_with(&needle);
+                // Short words alone are one, as they were typed.
+                return if words.len() > 1 { name.contains(&needle) } else { name.starts_with(&needle) };
             }
             words.iter().all(|word| name.contains(word)) || key.last_four == filter.search
         })

@@ -174,7 +174,8 @@ on_both!(
             for sql in texts {
                 let plan = plan_of_list(values, sql).await;
                 assert_indexed(what, &plan, &["k"]);
-                if what.starts_with("what a search found") {
+                // With an age of secrets, Postgres may begin at their index.
+                if what.starts_with("what a search found") && !sql.contains("k.secret_created_at <=") {
                     let by_number = ["rowid=?", "seq=?)", "keys_pkey"].iter().any(|part| plan.contains(part));
                     assert!(by_number, "{what}:\n{plan}");
                 }
