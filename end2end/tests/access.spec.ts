@@ -144,6 +144,12 @@ demoTest("editing, rotating and revoking", async ({ page, open, signedIn }) => {
   await open(`${href}/revoke`);
   await expect(page.locator("main")).toContainText("This key is in use:");
   await examine(page);
+});
+
+demoTest("the key doctor", async ({ page, open, signedIn }) => {
+  await signedIn();
+  await open(`${keys}?state=active&sort=used`);
+  const href = await page.locator("tbody .row-link").first().getAttribute("href");
   await open(`${keys.replace("/keys", "/doctor")}?key=${href?.split("/").pop()}&model=no-such-model&gate=model`);
   await expect(page.locator("#causes")).toContainText("no-such-model");
   await examine(page);

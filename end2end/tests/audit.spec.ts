@@ -20,7 +20,7 @@ test("what happens is told in sentences, found by filters, and exported", async 
   await page.getByRole("button", { name: "Disable" }).click();
   await expect(page.locator(".notice")).toContainText("disabled");
   await expect(page.locator(".history .words", { hasText: `disabled the key ${name}.` })).toBeVisible();
-  await expect(page.locator("main")).toContainText("No rejected requests.");
+  await expect(page.locator("main")).toContainText("No requests yet.");
 
   // The link on the key's page opens the audit of this key alone.
   await page.getByRole("link", { name: "All events of this key" }).click();

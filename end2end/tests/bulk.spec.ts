@@ -73,7 +73,7 @@ test("an expiration is chosen, previewed and set", async ({ signedIn, page, open
   await page.getByRole("button", { name: "Set expiration of 1 key" }).click();
   await expect(page.getByRole("status")).toContainText("1 key changed.");
   await open(key.path);
-  await expect(page.locator(".facts")).toContainText("31 Jan 2027");
+  await expect(page.getByRole("complementary", { name: "About this key" })).toContainText("31 Jan 2027");
 });
 
 test("keys are rotated one after the other", async ({ signedIn, page, open, server }) => {
