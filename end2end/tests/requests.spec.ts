@@ -46,7 +46,7 @@ demoTest("support answers a ticket with the reason and a reply", async ({ otherP
   await page.waitForURL(server.url + "/support/ticket");
 
   // The secret is not in the address, and the ticket names the key by its id.
-  await page.getByLabel("Key").fill(key.secret);
+  await page.getByRole("textbox", { name: /^Key/ }).fill(key.secret);
   await page.getByLabel("Client").fill("curl");
   await page.getByRole("button", { name: "Find the reason" }).click();
   await page.waitForURL(/\?key=key_/);

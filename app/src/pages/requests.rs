@@ -24,6 +24,7 @@ pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
     let pager = (newer.is_some() || older.is_some()).then(|| {
         view! { <nav class="actions" aria-label="Pages of requests">{newer} {older}</nav> }
     });
+    let doctor = LocalPath::doctor(&org.slug).with_query(&format!("key={}", view.key));
     let body = if page.rows.is_empty() {
         view! { <p class="muted">"No requests yet. A request with this key appears here when it is finished."</p> }
             .into_any()
@@ -35,7 +36,7 @@ pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
         <section class="card" id="requests">
             <header>
                 <h2>"Requests"</h2>
-                <p>"Newest first, with rejections"</p>
+                <a href=doctor>"Explain a failing request"</a>
             </header>
             {body}
             {pager}

@@ -183,15 +183,7 @@ fn actions(view: &KeyView) -> AnyView {
             </a>
         }
     });
-    let doctor = LocalPath::doctor(org).with_query(&format!("key={}", key.id));
-    let doctor = view! {
-        <a class="btn" href=doctor>
-            {icon(Icon::Search)}
-            "Explain a failing request"
-        </a>
-    };
-    view! { <div class="actions">{doctor} {edit} {extend} {rotate} {disable} {enable} {revoke}</div> }
-        .into_any()
+    view! { <div class="actions">{edit} {extend} {rotate} {disable} {enable} {revoke}</div> }.into_any()
 }
 
 fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl IntoView + use<> {
