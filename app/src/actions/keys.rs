@@ -137,7 +137,7 @@ fn rest(text: &str) -> String {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(text).unwrap_or_default();
     let kept: Vec<_> = pairs
         .into_iter()
-        .filter(|(name, _)| ["state", "team", "sort", "dir"].contains(&name.as_str()))
+        .filter(|(name, _)| ["state", "older", "team", "sort", "dir"].contains(&name.as_str()))
         .collect();
     serde_urlencoded::to_string(kept).unwrap_or_default()
 }
