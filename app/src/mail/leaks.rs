@@ -66,6 +66,11 @@ mod tests {
             (to.as_str(), subject.as_str()),
             ("ana@northwind.example", "A secret of the key ci-prod leaked")
         );
-        insta::assert_snapshot!(text);
+        assert_eq!(
+            text,
+            "GitHub secret scanning reported the secret sk-…a1B2 of the key ci-prod (Northwind) as leaked.\n\n\
+             It was found at https://github.com/acme/site/blob/0a1b/.env\n\nThe key is disabled.\n\n\
+             The key's requests and spend are on its page:\n\nhttps://keys.example.com/northwind/keys/key_1\n"
+        );
     }
 }
