@@ -51,7 +51,7 @@ test("a key is picked, and its cause has a button", async ({ signedIn, page, ope
   await page.locator("#model").fill("demo/ecko");
   await explain(page);
   await expect(page.locator("#causes")).toContainText("Set the model to demo/echo.");
-  await expect(gate(page, "The model is served here")).toContainText("Failed");
+  await expect(gate(page, "The model is allowed")).toContainText("Failed");
   await expect(gate(page, "Rate limits")).toContainText("Not reached");
   await expect(gate(page, "One key was sent")).toContainText("Not checked");
 

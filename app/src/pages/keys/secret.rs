@@ -158,7 +158,7 @@ fn form(view: &SecretView, caller: &Caller) -> AnyView {
     let reauth = another.then(|| reauth_fields(caller, view.now, &field_errors));
     let names: Vec<&str> = view.contacts.iter().map(|contact| contact.name.as_str()).collect();
     let informed = (!names.is_empty()).then(|| {
-        view! { <p class="muted">{format!("It is recorded in the audit, and {} will be told.", names.join(", "))}</p> }
+        view! { <p class="muted">{format!("It is recorded in the audit, and {} will be informed.", names.join(", "))}</p> }
     });
     let hidden =
         vec![("org", org.slug.clone()), ("id", key.id.to_string()), ("secret", view.secret.id.to_string())];
