@@ -156,6 +156,8 @@ demoTest("the key doctor", async ({ page, open, signedIn }) => {
 });
 
 demoTest("several keys, before and after", async ({ page, open, signedIn }) => {
+  // Six pages, each in four looks.
+  demoTest.setTimeout(90_000);
   await signedIn();
   await open(`${keys}?state=active`);
   for (const box of (await page.locator(".tick input").all()).slice(0, 3)) await box.check();

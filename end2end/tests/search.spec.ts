@@ -226,7 +226,7 @@ test("what is not found says so and leads back to everything", async ({ page, se
   expect((await rowNames(page)).length).toBe(50);
 
   await search(page, "zz");
-  await expect(page.locator("main")).toContainText("Type three to look inside names.");
+  await expect(page.locator("main")).toContainText("Type three to look inside names");
 
   await search(page, "triage");
   await expect.poll(async () => (await rowNames(page)).length).toBeGreaterThan(0);
@@ -263,7 +263,7 @@ test("words are found in any order, over name, note, owner and team", async ({ p
   const [one, two] = [unique("alpha"), unique("omega")];
   const name = `${one}-batch-${two}`;
   await createKey(page, "northwind-labs", name);
-  for (const text of [`${two} ${one}`, `${two.toUpperCase()} batch`, `petrov ${one}`, `ana@northwind.example ${two}`]) {
+  for (const text of [`${two} ${one}`, `${two.toUpperCase()} batch`, `ana ${one}`, `ana@northwind.example ${two}`]) {
     await open(keys);
     await search(page, text);
     await expect.poll(() => rowNames(page), text).toEqual([name]);
