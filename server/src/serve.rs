@@ -17,6 +17,7 @@ use keydesk_core::admission::{LastUsed, Rejections};
 use keydesk_core::ops::links;
 use keydesk_core::{Random, Vault};
 use leptos::config::LeptosOptions;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use tower::Layer;
@@ -53,6 +54,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     let state = state(desk, config, cookie_key);
     let base_url = state.config.base_url();
 
+    let signals = StopSignals::listen()?;
     println!("Keydesk listens on {base_url}");
     if apart.is_some() {
         println!("Its gateway listens on {}", state.config.gateway_url());
@@ -69,7 +71,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     if let Some((listener, _)) = apart {
         served.push((listener, router::gateway_router(state.clone())));
     }
-    run(state, served, jobs).await
+    run(state, served, jobs, signals).await
 }
 
 /// The gateway alone: it has no pages, and makes no change of the database's form.
@@ -81,10 +83,11 @@ pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
     let state = state(desk, ServeConfig { listen, gateway_listen: None, ..config }, cookie_key);
+    let signals = StopSignals::listen()?;
     println!("Keydesk's gateway listens on {}", state.config.gateway_url());
     let jobs = tokio::spawn(jobs::run_gateway(state.clone()));
     let served = vec![(listener, router::gateway_router(state.clone()))];
-    run(state, served, jobs).await
+    run(state, served, jobs, signals).await
 }
 
 fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), String> {
@@ -101,6 +104,7 @@ async fn run(
     state: AppState,
     served: Vec<(TcpListener, Router)>,
     turns: JoinHandle<()>,
+    signals: StopSignals,
 ) -> Result<(), String> {
     let leases = tokio::spawn(jobs::keep_leases(state.clone()));
     let mut servers = JoinSet::new();
@@ -122,7 +126,7 @@ async fn run(
     tokio::spawn({
         let stopping = stopping.clone();
         async move {
-            signal().await;
+            signals.received().await;
             tracing::info!("stopping: what is under way is finished");
             let _ = stopping.set(Instant::now());
             handles.iter().for_each(|handle| handle.graceful_shutdown(Some(STOP_WITHIN)));
@@ -199,21 +203,30 @@ fn start_log(json: bool) {
     let _ = if json { log.json().try_init() } else { log.try_init() };
 }
 
-async fn signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
-        }
-        Err(_) => {
-            let _ = interrupt.await;
-        }
+/// What asks the program to stop. Made before the address is printed: a signal that comes before that ends
+/// the program at once, with whatever is under way.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// # Errors
+    /// When the system gives no signals.
+    fn listen() -> Result<Self, String> {
+        let listen =
+            |kind| signal(kind).map_err(|error| format!("Signals to stop cannot be received: {error}."));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
-    // A second signal does not wait.
-    tokio::spawn(async {
-        let _ = tokio::signal::ctrl_c().await;
-        std::process::exit(1);
-    });
+
+    async fn received(mut self) {
+        tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
+        // A second Ctrl-C does not wait.
+        tokio::spawn(async move {
+            self.interrupt.recv().await;
+            std::process::exit(1);
+        });
+    }
 }
 
 /// # Errors
