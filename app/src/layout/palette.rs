@@ -22,20 +22,22 @@ pub fn rail_search(caller: &Caller, org: Option<&str>) -> Option<impl IntoView +
     let action = if support { "/api/support/look-up" } else { "/api/keys/search" };
     let org = org.map(|org| view! { <input type="hidden" name="form[org]" value=org.to_owned() /> });
     Some(view! {
-        <form class="affix rail-search" method="post" action=action>
-            {org} {icon(Icon::Search)}
-            <input
-                class="input"
-                type="search"
-                name="form[q]"
-                placeholder="Search"
-                aria-label="Search everything"
-                aria-keyshortcuts="Control+K"
-                data-palette
-                autocomplete="off"
-                spellcheck="false"
-            />
-            <kbd aria-hidden="true">"Ctrl K"</kbd>
+        <form class="rail-search" method="post" action=action>
+            {org}
+            <span class="affix">
+                {icon(Icon::Search)}
+                <input
+                    class="input"
+                    type="search"
+                    name="form[q]"
+                    placeholder="Search"
+                    aria-label="Search everything"
+                    aria-keyshortcuts="Control+K"
+                    data-palette
+                    autocomplete="off"
+                    spellcheck="false"
+                /> <kbd aria-hidden="true">"Ctrl K"</kbd>
+            </span>
         </form>
     })
 }

@@ -113,7 +113,7 @@ fn card(result: &TestResult) -> impl IntoView + use<> {
     let answer = (!result.answer.is_empty()).then(|| {
         let label = format!("Answer to {}", result.call);
         view! {
-            <div class="code">
+            <div class="code wraps">
                 <pre tabindex="0" role="region" aria-label=label>
                     <code>{result.answer.clone()}</code>
                 </pre>

@@ -122,7 +122,7 @@ async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> R
         }
         WholeSecret => {
             match keys::search(desk, &bench.owner, SLUG, &Hidden::new(known.secret.reveal())).await? {
-                Found::Key(id) => Ok(vec![id.to_string()]),
+                Found::Secret(key, _) => Ok(vec![key.to_string()]),
                 _ => Err(OpError::NotFound),
             }
         }

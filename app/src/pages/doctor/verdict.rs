@@ -260,7 +260,7 @@ fn answer(described: &Described, sent: Option<&[Header]>, stop: &Stop, now: Mome
     let body = serde_json::to_string_pretty(&error.body()).unwrap_or_default();
     let text = format!("HTTP {}\n{headers}\n{body}", error.status);
     view! {
-        <div class="code">
+        <div class="code wraps">
             <pre tabindex="0" role="region" aria-label="Answer">
                 <code>{text}</code>
             </pre>

@@ -117,8 +117,8 @@ fn summary(view: &BulkView, act: BulkAct, chosen: bool) -> Option<AnyView> {
     if not > 0 {
         words += &format!(" {not} can’t be {}; the table says why.", past(act));
     }
-    let used = view.in_use();
-    if chosen && used > 0 && matches!(act, BulkAct::Revoke | BulkAct::Disable) {
+    let used = if matches!(act, BulkAct::Revoke | BulkAct::Disable) { view.in_use() } else { 0 };
+    if chosen && used > 0 {
         words += &match used {
             1 => " 1 of them was used in the last 24 hours.".to_owned(),
             used => format!(" {used} of them were used in the last 24 hours."),
@@ -127,7 +127,7 @@ fn summary(view: &BulkView, act: BulkAct, chosen: bool) -> Option<AnyView> {
     if act == BulkAct::Revoke {
         words += " This can’t be undone.";
     }
-    let tone = if not > 0 || act == BulkAct::Revoke { Tone::Warn } else { Tone::Good };
+    let tone = if not > 0 || used > 0 || act == BulkAct::Revoke { Tone::Warn } else { Tone::Good };
     Some(notice(tone, words.trim().to_owned()))
 }
 
