@@ -272,6 +272,12 @@ pub fn looks_like_secret(text: &str) -> bool {
         || text.split(between).any(|piece| starts_like_secret(piece) || ends_like_secret(piece))
 }
 
+/// As `looks_like_secret`, also within a path or other text without spaces.
+pub fn has_secret(text: &str) -> bool {
+    let between = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    looks_like_secret(text) || text.split(between).any(looks_like_secret)
+}
+
 /// How a key is shown after it was issued: `sk-…a1B2`.
 pub fn hint(last_four: &str) -> String {
     format!("sk-…{last_four}")
