@@ -121,6 +121,15 @@ for (const state of ["Active", "Disabled", "Revoked", "Expired", "Over budget"])
   });
 }
 
+demoTest("extending an expired key", async ({ page, open, signedIn }) => {
+  await signedIn();
+  await open(`${keys}?state=expired&sort=expires&dir=desc`);
+  const href = await page.locator("tbody .row-link").first().getAttribute("href");
+  await open(`${href}/extend`);
+  await expect(page.getByRole("button", { name: "Extend key" })).toBeVisible();
+  await examine(page);
+});
+
 demoTest("keys due for rotation", async ({ page, open, signedIn }) => {
   await signedIn();
   await open(`${keys}?state=due&sort=rotated&dir=asc`);

@@ -71,7 +71,7 @@ test("Ctrl-K finds people, teams, revoked keys, whole secrets and the pages of a
   await expect(page.getByRole("group", { name: "Keys" }).getByRole("option", { name })).toContainText("Revoked");
   await box.fill("ana");
   await expect(page.getByRole("group", { name: "People" }).getByRole("option").first()).toContainText("Ana");
-  for (const [text, hit] of [["factor", "Two-factor authentication (2FA)"], ["sess", "Sessions"], ["passw", "Password"], ["provi", "Providers"], ["installation audit", "Audit of the installation"]]) {
+  for (const [text, hit] of [["factor", "Two-factor authentication (2FA)"], ["sess", "Sessions"], ["passw", "Password"], ["provi", "Providers"], ["installation audit", "Audit of the installation"]] as const) {
     await box.fill(text);
     await expect(page.getByRole("option", { name: hit, exact: true })).toBeVisible();
   }

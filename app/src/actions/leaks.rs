@@ -45,7 +45,7 @@ async fn tell_people(form: &LeakForm, by: &str, done: &HandledLeak) -> String {
         key: &done.key,
         org: &done.org,
         hint: done.hint.clone(),
-        found_at: "",
+        found_at: String::new(),
         stopped,
         url,
     };

@@ -13,8 +13,8 @@ pub struct LeakNotice<'a> {
     pub org: &'a str,
     /// The secret's masked form.
     pub hint: String,
-    /// Such as the address of a commit; empty when it is not known.
-    pub found_at: &'a str,
+    /// As `plain_place` gives it; empty when it is not known.
+    pub found_at: String,
     /// What was done, in a sentence.
     pub stopped: &'a str,
     /// The key's page.
@@ -56,7 +56,7 @@ mod tests {
             key: "ci-prod",
             org: "Northwind",
             hint: "sk-…a1B2".into(),
-            found_at: "https://github.com/acme/site/blob/0a1b/.env",
+            found_at: "https://github.com/acme/site/blob/0a1b/.env".into(),
             stopped: "The key is disabled.",
             url: "https://keys.example.com/northwind/keys/key_1".into(),
         };

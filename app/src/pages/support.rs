@@ -1,6 +1,7 @@
 //! Support's page: one box across all organisations, and what it finds.
 
 use keydesk_core::domain::hidden::Hidden;
+use keydesk_core::domain::key_filter::MAX_SEARCH;
 use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::forms::ticket::TicketForm;
@@ -19,11 +20,9 @@ use crate::ui::page_head::page_head;
 use crate::ui::search::SearchBox;
 use crate::ui::when;
 
-const MAX_WORDS: usize = 200;
-
 #[component]
 pub fn SupportPage() -> impl IntoView {
-    let typed: String = query("q").unwrap_or_default().trim().chars().take(MAX_WORDS).collect();
+    let typed: String = query("q").unwrap_or_default().trim().chars().take(MAX_SEARCH).collect();
     // A secret that a person put into the address by hand is neither looked up nor shown again.
     let text = if looks_like_secret(unmask(&typed)) { String::new() } else { typed };
     page(async move {

@@ -8,7 +8,8 @@ use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::window::Period;
 use keydesk_core::forms::ticket::TicketForm;
 use keydesk_core::ops::access::own_orgs;
-use keydesk_core::ops::support::{self, SupportHit, TicketAnswer, TicketView, Urls};
+use keydesk_core::ops::doctor::Urls;
+use keydesk_core::ops::support::{self, SupportHit, TicketAnswer, TicketView};
 use leptos::prelude::*;
 
 use super::keys::contacts;

@@ -50,6 +50,8 @@ const OTHERS: [(&str, &str); 26] = [
     ("sk_live_", "Stripe"),
     ("sk_test_", "Stripe"),
 ];
+/// How credentials of many services begin, those of `OTHERS` aside: JWTs among them.
+const CREDENTIAL_STARTS: [&str; 9] = ["sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "xox", "ASIA", "eyJ"];
 
 /// OpenAI's older keys have no prefix beyond `sk-`, but all of them contain this.
 const OPENAI_MARK: &str = "T3BlbkFJ";
@@ -270,6 +272,17 @@ pub fn looks_like_secret(text: &str) -> bool {
     // Joined first, for a secret that was broken across lines.
     starts_like_secret(&joined)
         || text.split(between).any(|piece| starts_like_secret(piece) || ends_like_secret(piece))
+}
+
+/// As `looks_like_secret`, also within a path or other text without spaces.
+pub fn has_secret(text: &str) -> bool {
+    let between = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    looks_like_secret(text) || text.split(between).any(looks_like_secret)
+}
+
+/// Whether a word begins as credentials of Keydesk or a well-known service do.
+pub(super) fn starts_like_credential(word: &str) -> bool {
+    CREDENTIAL_STARTS.iter().chain(OTHERS.iter().map(|(start, _)| start)).any(|start| word.starts_with(start))
 }
 
 /// How a key is shown after it was issued: `sk-…a1B2`.

@@ -2,7 +2,7 @@
 //! same form stands in docs/secret-scanning.md as a regular expression and as rules of scanners.
 
 use super::ids::SecretId;
-use super::key_format::{self, PlainSecret, hint};
+use super::key_format::{self, PlainSecret, has_secret, hint};
 use super::moment::Moment;
 use super::rotation::SecretEnd;
 
@@ -39,6 +39,18 @@ fn secret_at(text: &str) -> Option<(PlainSecret, usize)> {
         let secret = key_format::read(text.get(..length)?).ok()?;
         Some((secret, length))
     })
+}
+
+/// Characters of a place that are kept.
+const MAX_PLACE: usize = 300;
+
+/// Where a secret was found, such as the address of a commit, as it is stored and mailed; empty where a secret is part of
+/// it.
+pub fn plain_place(text: &str) -> String {
+    if has_secret(text) {
+        return String::new();
+    }
+    text.chars().filter(|c| !c.is_control()).take(MAX_PLACE).collect()
 }
 
 /// A secret that someone found, without the secret itself.
@@ -168,6 +180,21 @@ mod tests {
             "sk-ant-api03-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE",
         ] {
             assert_eq!(found(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_kept_without_a_secret() {
+        let commit = "https://github.com/acme/site/blob/0a1b2c3d4e5f60718293a4b5c6d7e8f901234567/.env";
+        assert_eq!(plain_place(commit), commit);
+        assert_eq!(plain_place("a\r\nb"), "ab");
+        assert_eq!(plain_place(&"word ".repeat(100)).chars().count(), MAX_PLACE);
+        for place in [
+            format!("https://paste.example/{SECRET}/raw"),
+            format!("https://paste.example/x#{SECRET}"),
+            format!("{} {SECRET}", "word ".repeat(100)),
+        ] {
+            assert_eq!(plain_place(&place), "", "{place}");
         }
     }
 }

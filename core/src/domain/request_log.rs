@@ -3,7 +3,7 @@
 
 use super::api_error::NoTarget;
 use super::ids::KeyId;
-use super::key_format::looks_like_secret;
+use super::key_format::{looks_like_secret, starts_like_credential};
 use super::moment::Moment;
 use super::money::Money;
 use super::usage::Tokens;
@@ -206,7 +206,12 @@ impl RequestEntry {
 pub fn plain_error(text: &str) -> String {
     let clean = |c: char| if c.is_control() || c.is_whitespace() { ' ' } else { c };
     // Longer than what is kept, so that no credential is cut into something that no longer looks like one.
-    let line: String = text.chars().map(clean).take(4 * MAX_ERROR).collect();
+    let mut line: String = text.chars().map(clean).take(4 * MAX_ERROR).collect();
+    if text.chars().nth(4 * MAX_ERROR).is_some() {
+        // What is left of a word at its end may be a part of one.
+        let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        line.truncate(line.trim_end_matches(in_word).len());
+    }
     let mut words: Vec<&str> = Vec::new();
     for word in line.split(' ').filter(|word| !word.is_empty()) {
         let after_scheme = words.last().is_some_and(|last| last.eq_ignore_ascii_case("bearer"));
@@ -225,25 +230,9 @@ pub fn plain_error(text: &str) -> String {
 }
 
 fn may_be_credential(word: &str) -> bool {
-    const PREFIXES: [&str; 14] = [
-        "sk-",
-        "sk_",
-        "pk-",
-        "pk_",
-        "rk_",
-        "rk-",
-        "gsk_",
-        "ghp_",
-        "github_pat_",
-        "xoxb-",
-        "AIza",
-        "AKIA",
-        "eyJ",
-        "hf_",
-    ];
     let cut = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*'));
     looks_like_secret(word)
-        || word.split(cut).any(|piece| PREFIXES.iter().any(|prefix| piece.starts_with(prefix)))
+        || word.split(cut).any(starts_like_credential)
         || word.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| {
             run.len() >= MAX_RUN
                 && run.bytes().any(|byte| byte.is_ascii_digit())
@@ -283,6 +272,8 @@ mod tests {
         // Cut in the middle of the last word.
         let long = format!("{} sk-desk-aaaaaaaaaaaaaaaaaaaaaaaa", "x".repeat(MAX_ERROR - 10));
         assert!(!plain_error(&long).contains("sk-desk"));
+        // Read no further in the middle of the only word.
+        assert_eq!(plain_error(&format!("{}CANARY-1", " ".repeat(4 * MAX_ERROR - 4))), "");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::RequestId;
-use crate::domain::key_format::{self, looks_like_secret, unmask};
+use crate::domain::key_format::{self, has_secret, unmask};
 use crate::domain::org::parse_zone;
 use crate::domain::ticket::{PastedSecret, Ticket, TicketTime};
 
@@ -74,9 +74,9 @@ impl TicketForm {
         self.fields().iter().all(|(_, text)| text.trim().is_empty())
     }
 
-    /// Whether a field may contain a whole secret.
+    /// Whether a field may contain a whole secret. A masked one is none.
     fn has_secret(&self) -> bool {
-        self.fields().iter().any(|(_, text)| has_secret(text))
+        self.fields().iter().any(|(_, text)| has_secret(unmask(text)))
     }
 
     /// What may be a secret in any field: the first that is whole.
@@ -93,7 +93,7 @@ impl TicketForm {
     /// The form as it may stand in an address: short, and empty where a secret was.
     pub fn shown(&self) -> Self {
         self.map(|_, text| {
-            let text = if has_secret(text) { "" } else { text.trim() };
+            let text = if has_secret(unmask(text)) { "" } else { text.trim() };
             text.chars().filter(|c| !c.is_control()).take(MAX_FIELD).collect()
         })
     }
@@ -144,12 +144,6 @@ impl TicketForm {
             models_work,
         })
     }
-}
-
-/// Also within a path, where `looks_like_secret` does not look. A masked secret is none.
-fn has_secret(text: &str) -> bool {
-    let text = unmask(text);
-    looks_like_secret(text) || text.split('/').any(looks_like_secret)
 }
 
 #[cfg(test)]

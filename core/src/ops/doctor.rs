@@ -8,10 +8,11 @@ use super::secret_search::{count_public_search, count_secret_search};
 use super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::admission::{Diagnosis, Presented, Subject, diagnose};
-use crate::domain::doctor::{Described, Header};
+use crate::domain::doctor::{Cause, Described, Facts, Header, causes};
 use crate::domain::key::Key;
 use crate::domain::key_filter::{KeyFilter, StateFilter};
-use crate::domain::moment::Moment;
+use crate::domain::moment::{Moment, Zone};
+use crate::domain::org::Org;
 use crate::domain::person::Contact;
 use crate::domain::policy::{Action, On};
 use crate::store::keys;
@@ -137,6 +138,38 @@ pub async fn examine_own(desk: &Desk, headers: &[Header], request: &Described) -
     let sent = presented(headers);
     let subject = Subject::Sender(&sent);
     Ok(diagnose(desk, subject, request.address, request.target(), request.size).await?)
+}
+
+/// Where this installation is reached, without a slash at the end.
+#[derive(Clone, Copy)]
+pub struct Urls<'a> {
+    /// The gateway's base URL.
+    pub gateway: &'a str,
+    /// The desk's.
+    pub desk: &'a str,
+}
+
+/// Why the diagnosed request fails, or would elsewhere: the cause that stops it first. `sent` is empty when a key was
+/// picked; `org` is the caller's.
+pub fn causes_of(
+    request: &Described,
+    sent: &[Header],
+    diagnosis: &Diagnosis,
+    org: Option<&Org>,
+    urls: Urls<'_>,
+) -> Vec<Cause> {
+    let key = diagnosis.key.as_ref();
+    causes(&Facts {
+        request,
+        sent,
+        stop: diagnosis.stop.as_ref(),
+        models: key.map_or(&[], |key| &key.models),
+        out_of_scope_of: key.and_then(|key| key.out_of_scope_of),
+        key_prefix: org.map(|org| org.key_prefix.as_str()),
+        gateway_url: urls.gateway,
+        desk_url: urls.desk,
+        zone: org.map_or(&Zone::utc(), |org| &org.zone),
+    })
 }
 
 fn presented(headers: &[Header]) -> Presented {

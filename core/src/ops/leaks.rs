@@ -7,16 +7,13 @@ use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::ids::{KeyId, OrgId};
 use crate::domain::key::{Key, Status};
-use crate::domain::key_format::{PlainSecret, hint, looks_like_secret};
-use crate::domain::leak::{FoundSecret, LeakResponse, SecretState};
+use crate::domain::key_format::{PlainSecret, hint};
+use crate::domain::leak::{FoundSecret, LeakResponse, SecretState, plain_place};
 use crate::domain::moment::Moment;
 use crate::domain::person::Contact;
 use crate::domain::policy::{Action, Permit};
 use crate::store::leaks::{self, SecretPlace};
 use crate::store::{Via, keys};
-
-/// Characters of the place where a secret was found that are kept.
-const MAX_PLACE: usize = 300;
 
 /// A secret that was found in a text.
 pub struct ScannedSecret {
@@ -91,9 +88,8 @@ pub(super) async fn people(
 
 /// The event about a leaked secret. `found_at` is where, such as the address of a commit; empty when that is not known.
 pub(super) fn leaked_event(key: &Key, secret: &FoundSecret, found_at: &str) -> Event {
-    let place: String = found_at.chars().filter(|c| !c.is_control()).take(MAX_PLACE).collect();
-    let place =
-        (!place.is_empty() && !looks_like_secret(&place)).then(|| Change::added("found_at", place.as_str()));
+    let place = plain_place(found_at);
+    let place = (!place.is_empty()).then(|| Change::added("found_at", place.as_str()));
     let changes = [Change::added("secret", secret.hint())].into_iter().chain(place);
     Event::new(EventKind::SecretLeaked, key.id.as_str(), &key.name).with(changes)
 }

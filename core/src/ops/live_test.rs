@@ -11,7 +11,7 @@ use super::secret_search::count_live_test;
 use crate::Desk;
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
-use crate::domain::key_format::looks_like_secret;
+use crate::domain::key_format::{has_secret, looks_like_secret};
 use crate::domain::live_test::{
     AllowedHost, LiveTestReport, Probe, ProbeRequest, Probed, TestBase, TestCall, TestResult, first_model,
     judge, read_base, shown_answer,
@@ -48,7 +48,7 @@ impl LiveTestForm {
     pub fn without_secrets(mut self) -> Self {
         self.secret = Hidden::default();
         for text in [&mut self.url, &mut self.model] {
-            if text.split(['/', '?', '&', '=', '#', '@', ':']).any(looks_like_secret) {
+            if has_secret(text) {
                 text.clear();
             }
         }

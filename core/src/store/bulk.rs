@@ -1,7 +1,7 @@
 //! Many keys at once, for seeds and benches: a hundred thousand keys through single inserts take too long to wait for.
 //! It writes the same columns as `keys::insert`, with a permit, but no audit events; nothing that people do uses it.
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 
 use super::keys::{NewKey, scope_kind, self_rotation};
 use super::permit::compare;
@@ -172,11 +172,11 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
 /// When the database cannot be written.
 pub async fn settle(db: &Db) -> Result<(), StoreError> {
     let Db::Postgres(pool) = db else { return db.analyze().await };
-    let mut conn = pool.acquire().await?;
-    sqlx::query("SET statement_timeout = 0").execute(&mut *conn).await?;
-    sqlx::query("VACUUM ANALYZE").execute(&mut *conn).await?;
-    sqlx::query("SET statement_timeout = 15000").execute(&mut *conn).await?;
-    Ok(())
+    // The connection leaves the pool for good, so that its missing time limit is no one else's, whatever fails here.
+    let mut conn = pool.acquire().await?.detach();
+    sqlx::query("SET statement_timeout = 0").execute(&mut conn).await?;
+    sqlx::query("VACUUM ANALYZE").execute(&mut conn).await?;
+    Ok(conn.close().await?)
 }
 
 /// A database of its own on a Postgres server. `name` has only lower-case letters, digits and `_`.

@@ -66,6 +66,9 @@ statements! {
     /// Also without those that the job has yet to mark as expired: they no longer keep a member from a new key.
     LIVE_OF_OWNER = concat!("SELECT COUNT(*) FROM keys k WHERE k.owner_id = $1 AND k.org_id = $2 AND ", is_live!(),
         " AND (k.expires_at IS NULL OR k.expires_at > $3)");
+    /// In the words of `keys_name_unique`.
+    NAMED = concat!("SELECT COUNT(*) FROM keys k WHERE k.org_id = $1 AND COALESCE(k.team_id, '') = $2 AND k.name_folded = $3
+        AND k.id <> $4 AND ", is_live!());
     /// As `gateway_contacts_v1`, with addresses, which the view leaves out.
     CONTACTS = "SELECT 'team admin' AS role, p.name, p.email FROM keys k
             JOIN team_members t ON t.team_id = k.team_id AND t.role = 'admin'
@@ -382,6 +385,28 @@ pub async fn live_of_owner(
         fetch_one,
         sqlx::query_scalar::<_, i64>(LIVE_OF_OWNER).bind(owner.as_str()).bind(org.as_str()).bind(now.ms())
     )
+}
+
+/// Whether a live key other than `id` has the name of `spec` in its team, or among those without a team.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn name_is_taken(
+    via: &mut impl Via,
+    org: &OrgId,
+    id: &KeyId,
+    spec: &KeySpec,
+) -> Result<bool, StoreError> {
+    let named = run!(
+        via,
+        fetch_one,
+        sqlx::query_scalar::<_, i64>(NAMED)
+            .bind(org.as_str())
+            .bind(spec.team.as_ref().map_or("", TeamId::as_str))
+            .bind(fold(&spec.name))
+            .bind(id.as_str())
+    )?;
+    Ok(named > 0)
 }
 
 /// What a new key needs beside what people decide about it.

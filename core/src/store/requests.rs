@@ -24,17 +24,21 @@ macro_rules! of_usage {
     };
 }
 
-macro_rules! of_rejections {
+/// What tells rejections of one moment apart.
+macro_rules! rejection_place {
     () => {
-        "SELECT key_id, last_at AS started_at, first_at, times, request_id, model_id, route, CAST(0 AS BIGINT) AS status, '' AS error,
-            CAST(NULL AS BIGINT) AS input_tokens, CAST(NULL AS BIGINT) AS output_tokens, CAST(NULL AS BIGINT) AS cached_tokens,
-            CAST(NULL AS BIGINT) AS cost, CAST(NULL AS BIGINT) AS estimated, CAST(NULL AS BIGINT) AS latency_ms, address, gate, reason,
-            key_id || ' ' || gate || ' ' || reason || ' ' || model_id AS place FROM rejections"
+        "key_id || ' ' || gate || ' ' || reason || ' ' || model_id"
     };
 }
 
-/// The row of a rejection that tells it apart from others of its moment, as `place` in `of_rejections`.
-const REJECTION_PLACE: &str = "key_id || ' ' || gate || ' ' || reason || ' ' || model_id";
+macro_rules! of_rejections {
+    () => {
+        concat!("SELECT key_id, last_at AS started_at, first_at, times, request_id, model_id, route, CAST(0 AS BIGINT) AS status, '' AS error,
+            CAST(NULL AS BIGINT) AS input_tokens, CAST(NULL AS BIGINT) AS output_tokens, CAST(NULL AS BIGINT) AS cached_tokens,
+            CAST(NULL AS BIGINT) AS cost, CAST(NULL AS BIGINT) AS estimated, CAST(NULL AS BIGINT) AS latency_ms, address, gate, reason,
+            ", rejection_place!(), " AS place FROM rejections")
+    };
+}
 
 statements! {
     FIND = concat!(of_usage!(), " WHERE request_id = $1 AND org_id = $2 UNION ALL ",
@@ -128,7 +132,7 @@ fn text(
     let sql = format!(
         "SELECT * FROM ({} AS settled UNION ALL {} AS counted) AS requests ORDER BY started_at {way}, place {way} LIMIT $4",
         half(of_usage!(), "usage", "started_at", "request_id", &settled),
-        half(of_rejections!(), "rejections", "last_at", REJECTION_PLACE, &counted),
+        half(of_rejections!(), "rejections", "last_at", rejection_place!(), &counted),
     );
     (sql, binds)
 }

@@ -6,6 +6,7 @@ use keydesk_core::domain::ids::{KeyId, TeamId};
 use keydesk_core::domain::key::Status;
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::forms::key::KeyForm;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::keys::{self, IssuedKey};
 
@@ -145,9 +146,8 @@ on_both!(
     fn what_fails_for_one_key_changes_nothing_for_the_others(desk: TestDesk) {
         let at = desk.owner().await;
         let team = desk.team(&at, "Crew").await;
-        let mut taken = form("ci-prod");
-        taken.team = team.id.to_string();
-        desk.create(&at, taken).await.unwrap();
+        let in_team = |name: &str, team: &TeamId| KeyForm { team: team.to_string(), ..form(name) };
+        desk.create(&at, in_team("ci-prod", &team.id)).await.unwrap();
         let keys = [
             desk.create_key(&at, "one").await,
             desk.create_key(&at, "CI-PROD").await,
@@ -165,10 +165,22 @@ on_both!(
         let line = format!("{},CI-PROD,,{},not done,{clash}\r\n", keys[1].id, at.caller.person.name);
         assert!(csv.contains(&line), "{csv}");
 
+        // Of two with one name that go to one team, the preview says which one stays.
+        let night = desk.team(&at, "Night").await;
+        let first = desk.create(&at, in_team("twin", &night.id)).await.unwrap();
+        let second = desk.create_key(&at, "Twin").await;
+        let twins = [&first.id, &second.id];
+        let clash_of_twins = clash.replace("CI-PROD", "Twin");
+        let seen = preview(&desk, &at, &twins, &change).await;
+        assert_eq!(seen[0], (Verdict::Change, "Moves from Night to Crew".into()));
+        assert_eq!(seen[1], (Verdict::Not, clash_of_twins.clone()));
+        let outcome = apply(&desk, &at, &twins, &change).await.unwrap();
+        assert_eq!(words(&outcome), ["Moved from Night to Crew", &clash_of_twins]);
+
         // Sent twice, nothing is written twice.
         let again = apply(&desk, &at, &ids, &change).await.unwrap();
         assert_eq!(words(&again), ["Already in Crew", clash, "Already in Crew"]);
-        assert_eq!(events(&desk, "key.edited").await, 2);
+        assert_eq!(events(&desk, "key.edited").await, 3);
     }
 );
 

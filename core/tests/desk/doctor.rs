@@ -1,12 +1,14 @@
 //! The key doctor through its operation: each cause with a real malformed input, who sees what, and what is recorded.
 
-use keydesk_core::domain::doctor::{Cause, Described, Facts, KeyPlace, Remedy, causes, headers};
+use keydesk_core::domain::doctor::{Cause, Described, KeyPlace, Remedy, headers};
 use keydesk_core::domain::key_format::PlainSecret;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::rotation::GracePeriod;
 use keydesk_core::domain::route::Route;
 use keydesk_core::forms::key::KeyForm;
-use keydesk_core::ops::doctor::{Examined, Patient, admit, admit_public, examine, find_keys, find_picked};
+use keydesk_core::ops::doctor::{
+    Examined, Patient, Urls, admit, admit_public, causes_of, examine, find_keys, find_picked,
+};
 use keydesk_core::ops::{OpError, access, keys};
 
 use crate::support::*;
@@ -35,18 +37,8 @@ async fn ask(desk: &TestDesk, at: &At, question: &Question<'_>) -> (Examined, Ve
     let request = &question.request;
     let sent = headers(request.place, question.secret, question.raw);
     let examined = examine(desk, &at.caller, &context, Patient::Sender(&sent), request).await.unwrap();
-    let found = examined.diagnosis.key.as_ref();
-    let causes = causes(&Facts {
-        request,
-        sent: &sent,
-        stop: examined.diagnosis.stop.as_ref(),
-        models: found.map_or(&[], |key| &key.models),
-        out_of_scope_of: found.and_then(|key| key.out_of_scope_of),
-        key_prefix: Some(&context.org.key_prefix),
-        gateway_url: GATEWAY,
-        desk_url: "https://desk.example.com",
-        zone: &context.org.zone,
-    });
+    let urls = Urls { gateway: GATEWAY, desk: "https://desk.example.com" };
+    let causes = causes_of(request, &sent, &examined.diagnosis, Some(&context.org), urls);
     (examined, causes)
 }
 

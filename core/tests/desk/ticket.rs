@@ -7,7 +7,8 @@ use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::ticket::PastedSecret;
 use keydesk_core::forms::ticket::TicketForm;
 use keydesk_core::ops::OpError;
-use keydesk_core::ops::support::{TicketAnswer, TicketView, Urls, find_pasted, ticket};
+use keydesk_core::ops::doctor::Urls;
+use keydesk_core::ops::support::{TicketAnswer, TicketView, find_pasted, ticket};
 
 use crate::support::*;
 

@@ -79,7 +79,8 @@ async fn stop(
     if !changed {
         return Ok("\tnothing to do".into());
     }
-    let notice = notice(known, response, changed, &args.found_at, &args.serve.base_url());
+    let by = "Your administrator";
+    let notice = notice(by, known, (response, changed), &args.found_at, &args.serve.base_url());
     let informed = match args.serve.mail()? {
         Some(mailer) => notify(&mailer, &notice, &known.people).await,
         None => vec![],

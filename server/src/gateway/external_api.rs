@@ -271,8 +271,8 @@ async fn read<T: DeserializeOwned>(
     if !bool::from(same) {
         return Err(client.invalid_gateway_token());
     }
-    let within = std::time::Duration::from_secs(30);
-    let body: Bytes = match tokio::time::timeout(within, to_bytes(body, MAX_BODY)).await {
+    let arrived = tokio::time::timeout(state.gateway.body_timeout, to_bytes(body, MAX_BODY)).await;
+    let body: Bytes = match arrived {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return Err(client.too_large()),
         Err(_) => return Err(client.too_slow()),

@@ -44,7 +44,6 @@ use crate::state::AppState;
 const LARGE_BODY: usize = 256 << 10;
 /// After a body that takes longer to arrive, gates 1 to 5 are checked again.
 const SLOW_BODY: Duration = Duration::from_secs(1);
-const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// The demonstration model answers at once.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_USER_AGENT: usize = 200;
@@ -69,7 +68,7 @@ pub async fn forward(
         );
         return client.overloaded().into_response();
     };
-    let body = match read_body(&client, &parts.headers, body).await {
+    let body = match read_body(&client, &parts.headers, body, state.gateway.body_timeout).await {
         Ok(body) => body,
         Err((failure, error)) => {
             note_failure(
@@ -118,13 +117,14 @@ async fn read_body(
     client: &ClientContext,
     headers: &HeaderMap,
     body: Body,
+    within: Duration,
 ) -> Result<Bytes, (RequestFailure, ApiError)> {
     let too_large = || (RequestFailure::BodyTooLarge, client.too_large());
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(too_large());
     }
-    match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
+    match timeout(within, to_bytes(body, MAX_BODY)).await {
         Err(_) => Err((RequestFailure::BodyTooSlow, client.too_slow())),
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error))

@@ -55,23 +55,20 @@ use protocol::{ApiError, ClientContext};
 /// known, and keys with an address list are rejected.
 pub fn routes() -> Router<AppState> {
     Router::new()
-        .route("/v1/models", only_get(get(models::list)))
-        .route("/v1/models/", only_get(get(models::list)))
-        .route("/v1/models/{*id}", only_get(get(models::find)).post(model_action))
-        .route("/v1beta/models", only_get(get(models::list)))
-        .route("/v1beta/models/", only_get(get(models::list)))
-        .route("/v1beta/models/{*id}", only_get(get(models::find)).post(model_action))
+        .route("/v1/models", only("GET, HEAD", get(models::list)))
+        .route("/v1/models/", only("GET, HEAD", get(models::list)))
+        .route("/v1/models/{*id}", only("GET, HEAD", get(models::find).post(model_action)))
+        .route("/v1beta/models", only("GET, HEAD", get(models::list)))
+        .route("/v1beta/models/", only("GET, HEAD", get(models::list)))
+        .route("/v1beta/models/{*id}", only("GET, HEAD", get(models::find).post(model_action)))
         .route("/v1/chat/completions", forwarded(Route::ChatCompletions))
         .route("/v1/completions", forwarded(Route::Completions))
         .route("/v1/embeddings", forwarded(Route::Embeddings))
         .route("/v1/responses", forwarded(Route::Responses))
         .route("/v1/messages", forwarded(Route::Messages))
         .route("/v1/messages/count_tokens", forwarded(Route::CountMessageTokens))
-        .route("/v1/key", only_get(get(key_view::show)))
-        .route(
-            "/v1/key/rotate",
-            post(self_rotation::rotate).options(no_preflight_for_post).fallback(wrong_method_for_post),
-        )
+        .route("/v1/key", only("GET, HEAD", get(key_view::show)))
+        .route("/v1/key/rotate", only("POST", post(self_rotation::rotate)))
         .route("/gateway/authorize", post_only(post(external_api::authorize)))
         .route("/gateway/settle", post_only(post(external_api::settle)))
         .route("/gateway/release", post_only(post(external_api::release)))
@@ -126,8 +123,17 @@ const SERVED: [&str; 10] = [
     "/v1/messages/count_tokens",
 ];
 
-fn only_get(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
-    route.options(no_preflight_for_get).fallback(wrong_method)
+/// Adds the answer to every other method than `allowed`, which is counted for its key. A preflight never has one.
+fn only(allowed: &'static str, route: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    let preflight = move |client: ClientContext| async move { client.method_not_allowed(allowed) };
+    let other = move |State(state): State<AppState>,
+                      client: ClientContext,
+                      Authenticated(context): Authenticated,
+                      parts: Parts| async move {
+        note_failure(&state, &context, RequestFailure::WrongMethod, &described(&parts, ""));
+        client.method_not_allowed(allowed)
+    };
+    route.options(preflight).fallback(other)
 }
 
 fn forwarded(route: Route) -> MethodRouter<AppState> {
@@ -136,11 +142,13 @@ fn forwarded(route: Route) -> MethodRouter<AppState> {
               client: ClientContext,
               Authenticated(context): Authenticated,
               request| { forward::forward(state, client, context, route, None, request) };
-    post(forward).options(no_preflight_for_post).fallback(wrong_method_for_post)
+    only("POST", post(forward))
 }
 
+/// For other gateways, which have no key.
 fn post_only(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
-    route.options(no_preflight_for_post).fallback(no_preflight_for_post)
+    let other = |client: ClientContext| async move { client.method_not_allowed("POST") };
+    route.options(other).fallback(other)
 }
 
 /// Gemini's actions. An id may contain slashes and colons; the action follows the last colon.
@@ -176,41 +184,8 @@ fn no_such_action(client: &ClientContext, action: &str) -> (RequestFailure, ApiE
     }
 }
 
-async fn no_preflight_for_post(client: ClientContext) -> ApiError {
-    client.method_not_allowed("POST")
-}
-
-async fn wrong_method_for_post(
-    State(state): State<AppState>,
-    client: ClientContext,
-    Authenticated(context): Authenticated,
-    parts: Parts,
-) -> ApiError {
-    note_failure(&state, &context, RequestFailure::WrongMethod, &described(&parts, ""));
-    client.method_not_allowed("POST")
-}
-
 fn unknown_path() -> MethodRouter<AppState> {
-    any(not_found).options(no_preflight)
-}
-
-/// A preflight never has a key, so there is none to check.
-async fn no_preflight_for_get(client: ClientContext) -> ApiError {
-    client.method_not_allowed("GET, HEAD")
-}
-
-async fn no_preflight(client: ClientContext) -> ApiError {
-    client.method_not_allowed("")
-}
-
-async fn wrong_method(
-    State(state): State<AppState>,
-    client: ClientContext,
-    Authenticated(context): Authenticated,
-    parts: Parts,
-) -> ApiError {
-    note_failure(&state, &context, RequestFailure::WrongMethod, &described(&parts, ""));
-    client.method_not_allowed("GET, HEAD")
+    any(not_found).options(|client: ClientContext| async move { client.method_not_allowed("") })
 }
 
 /// Every other path under `/v1` and `/v1beta`. It is wrong with any key, so the key is only looked up to count the request

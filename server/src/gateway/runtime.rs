@@ -1,5 +1,7 @@
 //! What the gateway keeps between requests.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::body_budget::BodyBudget;
@@ -7,11 +9,25 @@ use super::reservation_guard::InFlight;
 use super::upstream::Upstreams;
 
 /// One for the process; its clones share everything.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Gateway {
     pub in_flight: InFlight,
     pub upstreams: Upstreams,
     pub body_budget: BodyBudget,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: Duration,
     /// What other gateways authenticate with; without one, their routes are not served.
     pub token: Option<SecretString>,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            in_flight: InFlight::default(),
+            upstreams: Upstreams::default(),
+            body_budget: BodyBudget::default(),
+            body_timeout: Duration::from_secs(120),
+            token: None,
+        }
+    }
 }

@@ -1,9 +1,7 @@
 //! `POST /v1/key/rotate`: a program with a key's secret gets a new one, where the key or its organisation allows that.
 //! Gates 1 to 5 apply; it costs nothing and needs no model.
 
-use std::time::Duration;
-
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -22,7 +20,6 @@ use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 const MAX_BODY: usize = 4 << 10;
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest `Idempotency-Key`, in characters.
 const MAX_REPEAT: usize = 255;
 
@@ -45,7 +42,11 @@ pub async fn rotate(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let repeat = repeat(&parts.headers).map_err(|sentence| client.bad_request(&sentence))?;
-    let grace = read(body).await.map_err(|sentence| client.bad_request(&sentence))?;
+    let body = timeout(state.gateway.body_timeout, to_bytes(body, MAX_BODY)).await;
+    let body = body.map_err(|_| client.too_slow())?;
+    let body =
+        body.map_err(|_| client.bad_request("The request's body is larger than 4 KiB, or broke off."))?;
+    let grace = grace(&body).map_err(|sentence| client.bad_request(&sentence))?;
     let facts = parts.extensions.get::<RequestFacts>();
     let address = facts.and_then(|facts| facts.address).map(|address| address.to_string());
     let request_id = facts.map(|facts| facts.id.clone()).unwrap_or_default();
@@ -84,10 +85,7 @@ fn repeat(headers: &HeaderMap) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-async fn read(body: Body) -> Result<GracePeriod, String> {
-    let body = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await;
-    let body =
-        body.ok().and_then(Result::ok).ok_or("The request's body is too slow, or larger than 4 KiB.")?;
+fn grace(body: &[u8]) -> Result<GracePeriod, String> {
     let text = if body.trim_ascii().is_empty() { b"{}" } else { body.trim_ascii() };
     let asked: Asked = serde_json::from_slice(text)
         .map_err(|_| r#"The body has to be empty, or JSON such as {"grace": "24h"}."#.to_owned())?;

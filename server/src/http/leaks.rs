@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use keydesk_app::mail::leaks::{LeakNotice, notify};
 use keydesk_app::path::LocalPath;
 use keydesk_core::domain::key_format;
-use keydesk_core::domain::leak::LeakResponse;
+use keydesk_core::domain::leak::{LeakResponse, plain_place};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::leaks::{KnownSecret, respond, scan};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ use crate::state::AppState;
 pub const PATH: &str = "/api/leaks";
 /// Secrets in one report.
 const MAX_TOKENS: usize = 100;
-/// Who reports, in the audit and in letters.
+/// Who reports, in the audit.
 const BY: &str = "secret scanning";
 
 /// One leaked secret of a report.
@@ -89,18 +89,19 @@ async fn handle(state: &AppState, reported: &Reported) -> Result<bool, OpError> 
         let (url, base) = (reported.url.clone(), state.config.base_url());
         // The service waits for no mail server.
         tokio::spawn(async move {
-            let notice = notice(&known, response, changed, &url, &base);
+            let notice = notice("Secret scanning", &known, (response, changed), &url, &base);
             notify(&*mailer, &notice, &known.people).await;
         });
     }
     Ok(true)
 }
 
+/// The letter about a leak. `by` reported it, and `changed` is what `respond` answered.
 pub fn notice<'a>(
+    by: &'a str,
     known: &'a KnownSecret,
-    response: LeakResponse,
-    changed: bool,
-    found_at: &'a str,
+    (response, changed): (LeakResponse, bool),
+    found_at: &str,
     base: &str,
 ) -> LeakNotice<'a> {
     let stopped = match response {
@@ -115,11 +116,11 @@ pub fn notice<'a>(
     };
     let path = LocalPath::key(&known.place.slug, &known.place.key);
     LeakNotice {
-        by: BY,
+        by,
         key: &known.key.name,
         org: &known.place.org_name,
         hint: known.secret.hint(),
-        found_at,
+        found_at: plain_place(found_at),
         stopped,
         url: format!("{base}{}", path.as_str()),
     }

@@ -65,9 +65,25 @@ on_both! {
             let letters = letters(&outbox).await;
             assert!(letters.iter().any(|letter| letter.contains(&Who::KeyOwner.email())), "{letters:?}");
             for letter in letters {
+                assert!(letter.contains("\nSecret scanning reported the secret"), "{letter}");
                 assert!(letter.contains("github.com/acme/site") && !letter.contains(&key.secret[8..]), "{letter}");
             }
         }
+    }
+}
+
+on_both! {
+    async fn a_place_with_the_secret_in_it_is_neither_stored_nor_mailed(app: TestApp) {
+        let cast = app.cast().await;
+        let outbox = Arc::new(Outbox::default());
+        let app = app.with_mailer(outbox.clone()).with_leak_keys(keys(), LeakResponseArg::Disable);
+        let key = app.key(&cast, "ci").await;
+        let body = reported(&key.secret).replace("0a1b", &key.secret);
+        let answer = report(&app, &signing_key(1), "first", &body, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let letters = letters(&outbox).await;
+        assert!(letters.iter().all(|letter| !letter.contains(&key.secret[8..])), "{letters:?}");
+        assert!(!app.dump().await.contains(&key.secret[8..]));
     }
 }
 

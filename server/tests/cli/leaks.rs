@@ -3,15 +3,12 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::key::KeySpec;
 use keydesk_core::domain::key_format;
-use keydesk_core::domain::moment::{Moment, Zone};
-use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::seed::{self, SeedPerson};
+use keydesk_core::domain::moment::Moment;
+use keydesk_core::ops::seed;
 
-use super::support::{Place, Ran, both};
+use super::support::{Place, Ran, both, seed_org};
 
 const SECRET: &str = "sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE";
 
@@ -19,18 +16,9 @@ const SECRET: &str = "sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE";
 async fn with_key(place: &Place) {
     let now = Moment::from_ms(1_790_000_000_000);
     let desk = place.desk(now).await;
-    let owner = SeedPerson {
-        name: "Ana Ruiz",
-        email: "ana@acme.example",
-        role: Some(OrgRole::Owner),
-        platform: PlatformRole::Operator,
-        password_hash: "",
-    };
-    let (org, people) = seed::create_org(&desk, "Acme", Zone::utc(), &[owner]).await.unwrap();
-    let person = keydesk_core::store::people::find(&mut desk.db.read().await.unwrap(), &people[0].id).await;
-    let session = SessionId::new(now, desk.id_entropy());
-    let caller = Caller::just_authenticated(person.unwrap().unwrap(), session, now, "192.0.2.1", "");
-    let spec = KeySpec { name: "ci-prod".into(), owner: Some(people[0].id.clone()), ..KeySpec::default() };
+    let (org, caller) = seed_org(&desk).await;
+    let spec =
+        KeySpec { name: "ci-prod".into(), owner: Some(caller.person.id.clone()), ..KeySpec::default() };
     seed::create_key(&desk, &caller, &org.slug, &spec).await.unwrap();
     desk.db.close().await;
     let hash: String = key_format::read(SECRET)

@@ -5,17 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keydesk_core::domain::expiry::{Expiry, KeyDraft};
-use keydesk_core::domain::ids::SessionId;
 use keydesk_core::domain::key::KeySpec;
-use keydesk_core::domain::moment::{Moment, Zone};
-use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::scope::ModelScope;
-use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::seed::{self, SeedPerson};
 use keydesk_core::ops::{catalogue, keys};
 
 use super::serving::Serving;
-use super::support::{Place, Ran, both, program};
+use super::support::{Place, Ran, both, program, seed_org};
 
 /// An organisation with a key that may rotate itself, or not; its secret.
 async fn with_key(place: &Place, rotates_itself: bool) -> String {
@@ -24,18 +20,7 @@ async fn with_key(place: &Place, rotates_itself: bool) -> String {
     let past = Moment::from_ms(now.as_millis() as i64 - 3_600_000);
     let desk = place.desk(past).await;
     catalogue::seed(&desk).await.unwrap();
-    let owner = SeedPerson {
-        name: "Ana Ruiz",
-        email: "ana@acme.example",
-        role: Some(OrgRole::Owner),
-        platform: PlatformRole::Operator,
-        password_hash: "",
-    };
-    let (org, mut people) = seed::create_org(&desk, "Acme", Zone::utc(), &[owner]).await.unwrap();
-    let owner = people.remove(0).id;
-    let person = keydesk_core::store::people::find(&mut desk.db.read().await.unwrap(), &owner).await.unwrap();
-    let session = SessionId::new(past, desk.id_entropy());
-    let caller = Caller::just_authenticated(person.unwrap(), session, past, "192.0.2.1", "");
+    let (org, caller) = seed_org(&desk).await;
     let spec =
         KeySpec { name: "ci-prod".into(), models: ModelScope::Every, rotates_itself, ..KeySpec::default() };
     let draft = KeyDraft { spec, expiry: Expiry::Never };

@@ -5,14 +5,12 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use keydesk_core::domain::ids::{RequestId, SessionId};
+use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key::KeySpec;
-use keydesk_core::domain::moment::{Moment, Zone};
-use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::ops::access::Caller;
-use keydesk_core::ops::seed::{self, SeedPerson};
+use keydesk_core::domain::moment::Moment;
+use keydesk_core::ops::seed;
 
-use super::support::{Place, Ran, both};
+use super::support::{Place, Ran, both, seed_org};
 
 /// A server that is ended with the test.
 pub struct Serving {
@@ -147,21 +145,10 @@ async fn with_overdue(place: &Place) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let past = Moment::from_ms(now.as_millis() as i64 - 2 * DAY);
     let desk = place.desk(past).await;
-    let owner = SeedPerson {
-        name: "Ana Ruiz",
-        email: "ana@acme.example",
-        role: Some(OrgRole::Owner),
-        platform: PlatformRole::Operator,
-        password_hash: "",
-    };
-    let (org, mut people) = seed::create_org(&desk, "Acme", Zone::utc(), &[owner]).await.unwrap();
-    let owner = people.remove(0).id;
-    let person = keydesk_core::store::people::find(&mut desk.db.read().await.unwrap(), &owner).await.unwrap();
-    let session = SessionId::new(past, desk.id_entropy());
-    let caller = Caller::just_authenticated(person.unwrap(), session, past, "192.0.2.1", "");
+    let (org, caller) = seed_org(&desk).await;
     let spec = KeySpec {
         name: "ci-prod".into(),
-        owner: Some(owner),
+        owner: Some(caller.person.id.clone()),
         expires_at: Some(past.plus_ms(DAY)),
         ..KeySpec::default()
     };

@@ -9,7 +9,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use keydesk_core::domain::moment::Moment;
+use keydesk_core::domain::ids::SessionId;
+use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::org::Org;
+use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::seed::{self, SeedPerson};
 use keydesk_core::store::{DatabaseUrl, Db};
 use keydesk_core::{Clock, Desk, Random};
 // sqlx here: it makes and drops databases, and looks behind the program.
@@ -164,6 +169,21 @@ impl Place {
         db.migrate().await.unwrap();
         Desk::new(db, Arc::new(At(now)), Arc::new(Counted(AtomicU64::new(1))))
     }
+}
+
+/// The organisation Acme, and its owner, who is an operator too.
+pub async fn seed_org(desk: &Desk) -> (Org, Caller) {
+    let owner = SeedPerson {
+        name: "Ana Ruiz",
+        email: "ana@acme.example",
+        role: Some(OrgRole::Owner),
+        platform: PlatformRole::Operator,
+        password_hash: "",
+    };
+    let (org, mut people) = seed::create_org(desk, "Acme", Zone::utc(), &[owner]).await.unwrap();
+    let now = desk.now();
+    let session = SessionId::new(now, desk.id_entropy());
+    (org, Caller::just_authenticated(people.remove(0), session, now, "192.0.2.1", ""))
 }
 
 impl Drop for Place {

@@ -2,16 +2,17 @@
 
 use keydesk_core::admission::Diagnosis;
 use keydesk_core::domain::api_error::{ErrorContext, Stop};
-use keydesk_core::domain::doctor::{Cause, Described, Facts, GateState, Header, Remedy, causes, steps};
+use keydesk_core::domain::doctor::{Cause, Described, GateState, Header, Remedy, steps};
 use keydesk_core::domain::gate::Gate;
 use keydesk_core::domain::key_format::hint;
 use keydesk_core::domain::limit_use::{HolderKind, LimitUse, Limited};
-use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
+use keydesk_core::domain::org::Org;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::ops::access::OrgContext;
-use keydesk_core::ops::doctor::Examined;
+use keydesk_core::ops::doctor::{Examined, Urls, causes_of};
 use leptos::prelude::*;
 
 use crate::ask::{base_url, doctor_settings, gateway_url};
@@ -37,8 +38,7 @@ pub struct Verdict {
 impl Verdict {
     pub fn draw(&self, context: &OrgContext) -> AnyView {
         let (org, found) = (&context.org, &self.examined);
-        let causes =
-            causes_of(&self.described, &self.sent, &found.diagnosis, Some(&org.key_prefix), &org.zone);
+        let causes = causes(&self.described, &self.sent, &found.diagnosis, Some(org));
         let causes = causes.iter().map(|cause| {
             let remedy = self.remedy(cause, context);
             cause_row(cause, remedy)
@@ -102,7 +102,7 @@ impl Verdict {
 
 /// For a holder: what remains too, and no name of a person.
 pub fn own_verdict(described: &Described, sent: &[Header], diagnosis: &Diagnosis, now: Moment) -> AnyView {
-    let causes = causes_of(described, sent, diagnosis, None, &Zone::utc());
+    let causes = causes(described, sent, diagnosis, None);
     let causes = causes.iter().map(|cause| cause_row(cause, ().into_any())).collect_view().into_any();
     // A revoked key or a rotated secret may be in the wrong hands.
     let passes_live = match &diagnosis.stop {
@@ -148,25 +148,9 @@ fn limit_left(limit: &LimitUse) -> String {
     }
 }
 
-fn causes_of(
-    described: &Described,
-    sent: &[Header],
-    diagnosis: &Diagnosis,
-    key_prefix: Option<&str>,
-    zone: &Zone,
-) -> Vec<Cause> {
-    let key = diagnosis.key.as_ref();
-    causes(&Facts {
-        request: described,
-        sent,
-        stop: diagnosis.stop.as_ref(),
-        models: key.map_or(&[], |key| &key.models),
-        out_of_scope_of: key.and_then(|key| key.out_of_scope_of),
-        key_prefix,
-        gateway_url: &gateway_url(),
-        desk_url: &base_url(),
-        zone,
-    })
+fn causes(described: &Described, sent: &[Header], diagnosis: &Diagnosis, org: Option<&Org>) -> Vec<Cause> {
+    let (gateway, desk) = (gateway_url(), base_url());
+    causes_of(described, sent, diagnosis, org, Urls { gateway: &gateway, desk: &desk })
 }
 
 fn cause_row(cause: &Cause, remedy: AnyView) -> AnyView {

@@ -11,7 +11,7 @@ use keydesk_core::ops::keys::{self, BulkRow, BulkView};
 use leptos::prelude::*;
 
 use super::form::ExpiryField;
-use super::key_hint;
+use super::{key_hint, last_used};
 use crate::actions::bulk::BulkDone;
 use crate::ask::{caller, desk, here, param, queries};
 use crate::key_status::status_badge;
@@ -21,12 +21,10 @@ use crate::lot::Lot;
 use crate::pages::{answered, field_errors, page, typed};
 use crate::path::LocalPath;
 use crate::sealed::Tone;
-use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::field::{FieldErrors, TextField, on_page, select_field};
 use crate::ui::icon::Icon;
 use crate::ui::list::{self, Column};
 use crate::ui::notice::notice;
-use crate::ui::when;
 
 #[component]
 pub fn BulkPage() -> impl IntoView {
@@ -222,16 +220,6 @@ fn preview_row(view: &BulkView, row: &BulkRow, what: &'static str) -> AnyView {
         }
         .into_any();
     };
-    let used = match key.last_used_at {
-        Some(at) if key.in_use(now) => view! {
-            {badge(BadgeTone::Warn, "In use".into(), at.exact(&org.zone))}
-            " "
-            {when::ago(at, now, &org.zone)}
-        }
-        .into_any(),
-        Some(at) => when::ago(at, now, &org.zone).into_any(),
-        None => view! { <span class="muted">"Never"</span> }.into_any(),
-    };
     let team = key.team.as_ref().map_or("No team".to_owned(), |team| team.name.clone());
     view! {
         <tr>
@@ -244,7 +232,7 @@ fn preview_row(view: &BulkView, row: &BulkRow, what: &'static str) -> AnyView {
                 <span class="sub clip">{team}</span>
             </td>
             <td data-label="State">{status_badge(key, now, &org.zone)}</td>
-            <td data-label="Last used">{used}</td>
+            <td data-label="Last used">{last_used(key, now, &org.zone)}</td>
             <td data-label=what class=class>
                 {words}
             </td>

@@ -25,13 +25,31 @@ pub use show::KeyPage;
 
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::key_format::hint;
+use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::person::Contact;
 use leptos::prelude::*;
+
+use crate::ui::badge::{BadgeTone, badge};
+use crate::ui::when;
 
 /// The part of the secret that stays visible; the tooltip has its prefix.
 pub(super) fn key_hint(key: &Key) -> impl IntoView + use<> {
     let title = format!("{}…{}", key.prefix, key.last_four);
     view! { <span class="hint" title=title>{hint(&key.last_four)}</span> }
+}
+
+/// When the key was last used, and whether something still depends on it.
+pub(super) fn last_used(key: &Key, now: Moment, zone: &Zone) -> AnyView {
+    match key.last_used_at {
+        Some(at) if key.in_use(now) => view! {
+            {badge(BadgeTone::Warn, "In use".into(), at.exact(zone))}
+            " "
+            {when::ago(at, now, zone)}
+        }
+        .into_any(),
+        Some(at) => when::ago(at, now, zone).into_any(),
+        None => view! { <span class="muted">"Never"</span> }.into_any(),
+    }
 }
 
 /// "Lena Fischer (lena@northwind.example) or Ana Ruiz (…)", with their addresses as links.

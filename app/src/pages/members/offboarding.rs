@@ -12,10 +12,9 @@ use crate::ask::{caller, desk, param};
 use crate::key_status::status_badge as key_badge;
 use crate::layout::reauth::reauth_fields;
 use crate::layout::{Width, framed};
-use crate::pages::keys::key_hint;
+use crate::pages::keys::{key_hint, last_used};
 use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
-use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::field::{FieldErrors, TextField, field_error, help, on_page, select_field};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::page_head::page_head;
@@ -208,16 +207,6 @@ fn acts(view: &OffboardingView, sent: &OffboardForm, field_errors: &FieldErrors,
 fn row(view: &OffboardingView, key: &Key, sent: &OffboardForm) -> impl IntoView + use<> {
     let (org, now) = (&view.context.org, view.now);
     let checked = sent.keys.iter().any(|id| id == key.id.as_str());
-    let used = match key.last_used_at {
-        Some(at) if key.in_use(now) => view! {
-            {badge(BadgeTone::Warn, "In use".into(), at.exact(&org.zone))}
-            " "
-            {when::ago(at, now, &org.zone)}
-        }
-        .into_any(),
-        Some(at) => when::ago(at, now, &org.zone).into_any(),
-        None => view! { <span class="muted">"Never"</span> }.into_any(),
-    };
     let expires = match key.expires_at {
         Some(at) => when::date(at, &org.zone).into_any(),
         None => view! { <span class="muted">"Never"</span> }.into_any(),
@@ -244,7 +233,7 @@ fn row(view: &OffboardingView, key: &Key, sent: &OffboardForm) -> impl IntoView 
             <td data-label="Team">{team}</td>
             <td data-label="State">{key_badge(key, now, &org.zone)}</td>
             <td data-label="Spent this month" class="num">{key.month_spent.to_string()}</td>
-            <td data-label="Last used" class="tight">{used}</td>
+            <td data-label="Last used" class="tight">{last_used(key, now, &org.zone)}</td>
             <td data-label="Expires" class="tight">{expires}</td>
         </tr>
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::key_format::looks_like_secret;
+use crate::domain::key_format::{looks_like_secret, starts_like_credential};
 use crate::domain::provider::ProviderKind;
 
 /// Bytes of an answer that are shown.
@@ -12,27 +12,6 @@ const LOOKED_AT: usize = 8 * 1024;
 /// Characters of a word that is too long to be one.
 const LONG: usize = 32;
 const MASK: &str = "•••";
-/// How credentials of well-known services begin.
-const STARTS: [&str; 18] = [
-    "sk-",
-    "sk_",
-    "pk-",
-    "pk_",
-    "rk_",
-    "AIza",
-    "xai-",
-    "gsk_",
-    "hf_",
-    "r8_",
-    "ghp_",
-    "gho_",
-    "github_pat_",
-    "glpat-",
-    "xox",
-    "AKIA",
-    "ASIA",
-    "eyJ",
-];
 
 /// The first model that a list names.
 pub fn first_model(protocol: ProviderKind, body: &str) -> Option<String> {
@@ -48,6 +27,10 @@ pub fn first_model(protocol: ProviderKind, body: &str) -> Option<String> {
 /// The beginning of an answer on one line. The secret, and every word that looks like one, is masked.
 pub fn shown_answer(body: &str, secret: &str) -> String {
     let mut text = cut(body, LOOKED_AT).to_owned();
+    if text.len() < body.len() {
+        // What is left of a word at its end may be a part of a secret.
+        text.truncate(text.trim_end_matches(in_word).len());
+    }
     let words = secret.split(|c| !in_word(c)).filter(|word| word.len() >= 8);
     for part in std::iter::once(secret).chain(words).filter(|part| !part.is_empty()) {
         text = text.replace(part, MASK);
@@ -74,7 +57,7 @@ fn in_word(c: char) -> bool {
 }
 
 fn is_secret(word: &str) -> bool {
-    let starts = || STARTS.iter().any(|start| word.starts_with(start)) && word.len() >= 12;
+    let starts = || starts_like_credential(word) && word.len() >= 12;
     let random = || {
         word.len() >= LONG
             && word.bytes().any(|c| c.is_ascii_digit())
@@ -122,7 +105,9 @@ mod tests {
                 assert!(!shown.contains(word), "{shown}");
             }
         }
-        // One that stands where the text is cut.
+        // One that stands where the text is cut, or read no further.
+        let body = format!("{}CANARY-1", " ".repeat(LOOKED_AT - 4));
+        assert_eq!(shown_answer(&body, "CANARY-1"), "…");
         let body = format!("{} sk-proj-abc123456789", "a ".repeat(SHOWN / 2 - 3));
         assert!(!shown_answer(&body, "x").contains("sk-"));
     }

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::public::is_public;
 use crate::domain::base_url::is_local_name;
-use crate::domain::key_format::looks_like_secret;
+use crate::domain::key_format::has_secret;
 use crate::domain::parse_error::ParseError;
 
 const MAX: usize = 200;
@@ -94,7 +94,7 @@ pub fn read_base(text: &str, own: &[String], allowed: &[AllowedHost]) -> Result<
         return wrong("The URL has a user name or a password. Remove it.");
     }
     let decoded = percent_decode_str(text).decode_utf8_lossy();
-    if decoded.split(['/', '?', '&', '=', '#']).any(looks_like_secret) {
+    if has_secret(&decoded) {
         return wrong("The URL has a secret in it. Remove it and paste it into the field above.");
     }
     let Some(host) = url.host() else { return wrong(NOT_WHOLE) };

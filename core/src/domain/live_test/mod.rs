@@ -48,8 +48,6 @@ pub struct ProbeAnswer {
     pub latency_ms: i64,
     /// The body, or its beginning.
     pub body: String,
-    /// The body is longer than what is read of one.
-    pub cut: bool,
 }
 
 /// Why no answer came.

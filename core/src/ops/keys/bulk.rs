@@ -1,13 +1,15 @@
 //! One act on several keys: what it would come to for each, and doing it. Each key goes through the same operation as
 //! alone, in a transaction of its own with its own permit and event, so that what fails for one changes nothing for the
-//! others. The preview takes the very same steps and drops the transaction.
+//! others. The preview and the act take the same decision about a key, which only reads.
+
+use std::collections::HashSet;
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
-use super::create::expiry_rules;
+use super::create::{expiry_rules, taken};
 use super::edit::{names, write};
 use super::find_seen;
-use super::place::{may_go_without_team, teams_to_choose};
+use super::place::{check_same_owner, may_go_without_team, teams_to_choose};
 use super::status::{Switch, end, switch};
 use crate::Desk;
 use crate::domain::audit::Event;
@@ -17,9 +19,10 @@ use crate::domain::field_error::FieldError;
 use crate::domain::ids::{KeyId, TeamId};
 use crate::domain::key::{Key, KeySpec, State, Status};
 use crate::domain::moment::{Moment, Zone};
-use crate::domain::policy::{KeyFacts, On, Permit};
+use crate::domain::person::fold;
+use crate::domain::policy::{Action, KeyFacts, On, Permit};
 use crate::domain::team::Team;
-use crate::store::{StoreError, Tx, keys, secrets};
+use crate::store::{StoreError, Tx, Via, keys, secrets, teams};
 
 /// What an act comes to for one key.
 pub struct BulkRow {
@@ -92,7 +95,6 @@ pub async fn preview(
     context.permit(act.action(), On::Key(nearest(&context)))?;
     let teams = teams_to_choose(&mut read, &context).await?;
     let may_go_without_team = may_go_without_team(&context);
-    drop(read);
     let mut errors = Vec::new();
     if let Some(BulkChange::Expire(expiry)) = change
         && let Err(error) = spec_with(KeySpec::default(), *expiry, &context, None, now)
@@ -100,9 +102,19 @@ pub async fn preview(
         errors.push(error);
         change = None;
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut moved) = (Vec::new(), HashSet::new());
     for one in selected {
-        rows.push(turn(desk, caller, slug, one, (act, change), false).await?);
+        let (key, decision) = decide(&mut read, caller, &context, one, (act, change), now).await?;
+        let (verdict, words) = match decision {
+            // Of two keys with one name, only the first can go to the team.
+            Decision::Change { write: Write::Edit(spec), .. }
+                if act == BulkAct::Move && !moved.insert(fold(&spec.name)) =>
+            {
+                (Verdict::Not, reason(taken(&spec))?)
+            }
+            decision => decision.preview(),
+        };
+        rows.push(BulkRow { id: one.id.clone(), key, verdict, words });
     }
     Ok(BulkView { context, rows, teams, may_go_without_team, errors, now })
 }
@@ -149,8 +161,8 @@ pub async fn apply(
         let (verdict, words) = if failed.is_some() {
             (Verdict::Not, "not tried, because the database did not answer".to_owned())
         } else {
-            match turn(desk, caller, slug, one, (act, Some(change)), true).await {
-                Ok(row) => (row.verdict, row.words),
+            match act_on(desk, caller, slug, one, change).await {
+                Ok(done) => done,
                 Err(OpError::Store(error)) => {
                     failed = Some(error);
                     let words = "the database did not answer. Look at this key before you try again.";
@@ -174,191 +186,235 @@ pub async fn apply(
 
 const NO_ACCESS: &str = "it doesn’t exist, or you don’t have access";
 
-/// One key's turn, which is saved or only tried.
-async fn turn(
+/// What is decided about a key.
+enum Decision {
+    Change {
+        write: Write,
+        /// For the preview.
+        will: String,
+        /// For the outcome.
+        done: String,
+    },
+    /// It would change, but it is not chosen yet to what, or it is done on another page.
+    Open(String),
+    /// It is so already.
+    Already(String),
+    /// It stays as it is, for this reason.
+    Not(String),
+}
+
+enum Write {
+    Switch(Switch),
+    Revoke,
+    Edit(Box<KeySpec>),
+}
+
+impl Decision {
+    fn change(write: Write, will: &str, done: &str) -> Self {
+        Decision::Change { write, will: will.into(), done: done.into() }
+    }
+
+    fn preview(self) -> (Verdict, String) {
+        match self {
+            Decision::Change { will: words, .. } | Decision::Open(words) => (Verdict::Change, words),
+            Decision::Already(words) => (Verdict::Already, words),
+            Decision::Not(words) => (Verdict::Not, words),
+        }
+    }
+}
+
+/// Does it to one key, if that is still the decision.
+async fn act_on(
     desk: &Desk,
     caller: &Caller,
     slug: &str,
     one: &Selected,
-    asked: (BulkAct, Option<&BulkChange>),
-    saves: bool,
-) -> Result<BulkRow, OpError> {
+    change: &BulkChange,
+) -> Result<(Verdict, String), OpError> {
     let mut tx = desk.db.write().await?;
     let context = open_org(&mut tx, caller, slug).await?;
     // Of two at once the second one waits here, and then sees what the first one did.
     keys::lock(&mut tx, &context.org.id, &one.id).await?;
     let now = desk.now();
-    let id = one.id.clone();
-    let key = match find_seen(&mut tx, &context, id.as_str(), now).await {
-        Ok(key) => key,
-        Err(OpError::NotFound) => {
-            return Ok(BulkRow { id, key: None, verdict: Verdict::Not, words: NO_ACCESS.into() });
-        }
-        Err(error) => return Err(error),
+    let asked = (change.act(), Some(change));
+    let (key, decision) = decide(&mut tx, caller, &context, one, asked, now).await?;
+    let (Some(key), Decision::Change { write, done, .. }) = (key, &decision) else {
+        return Ok(decision.preview());
     };
-    let step = step(&mut tx, caller, &context, (&key, one.version), asked, (saves, now)).await;
-    let (verdict, words) = match step {
-        Ok(Step::Write(write, words)) => {
-            if saves {
-                let (permit, event) = *write;
-                tx.save(&permit, event, now).await?;
-            }
-            (Verdict::Change, words)
+    let written = match write {
+        Write::Switch(to) => switch(&mut tx, &context, &key, *to, now).await,
+        Write::Revoke => {
+            // The number of keys stands for the names of all.
+            let confirmed = matches!(change, BulkChange::Revoke { confirmed: Some(_) });
+            let name = if confirmed { key.name.as_str() } else { "" };
+            end(&mut tx, &context, &key, name, now).await
         }
-        Ok(Step::Open(words)) => (Verdict::Change, words),
-        Ok(Step::Already(words)) => (Verdict::Already, words),
-        Err(OpError::Forbidden) => {
-            let whom = whom(&mut tx, caller, &key).await?;
-            (Verdict::Not, format!("you may not do this; ask {whom}"))
-        }
-        Err(OpError::Conflict(sentence)) => (Verdict::Not, sentence),
-        Err(OpError::Invalid(errors)) => {
-            let problems: Vec<String> = errors.iter().map(|error| error.problem.to_string()).collect();
-            (Verdict::Not, problems.join(" "))
-        }
-        Err(error) => return Err(error),
+        Write::Edit(spec) => edit_one(&mut tx, &context, &key, spec, now).await,
     };
-    Ok(BulkRow { id, key: Some(key), verdict, words })
+    match written {
+        Ok((permit, event)) => {
+            tx.save(&permit, event, now).await?;
+            Ok((Verdict::Change, done.clone()))
+        }
+        Err(error) => Ok((Verdict::Not, reason(error)?)),
+    }
 }
 
-/// What a key's turn comes to.
-enum Step {
-    /// It is written, and the event is to be saved.
-    Write(Box<(Permit, Event)>, String),
-    /// It is not chosen yet what, or it is done on another page.
-    Open(String),
-    /// It is so already.
-    Already(String),
-}
-
-async fn step(
+async fn edit_one(
     tx: &mut Tx,
+    context: &OrgContext,
+    key: &Key,
+    spec: &KeySpec,
+    now: Moment,
+) -> Result<(Permit, Event), OpError> {
+    let permit = context.permit(Action::EditKey, On::Key(key.facts()))?;
+    let names = names(tx, context, key, spec).await?;
+    let event = write(tx, context, &permit, (key, &key.spec()), spec, &names, now).await?;
+    Ok((permit, event))
+}
+
+/// The key, where the caller may see it, and what the act comes to for it.
+async fn decide(
+    via: &mut impl Via,
+    caller: &Caller,
+    context: &OrgContext,
+    one: &Selected,
+    asked: (BulkAct, Option<&BulkChange>),
+    now: Moment,
+) -> Result<(Option<Key>, Decision), OpError> {
+    let key = match find_seen(via, context, one.id.as_str(), now).await {
+        Err(OpError::NotFound) => return Ok((None, Decision::Not(NO_ACCESS.into()))),
+        key => key?,
+    };
+    let decision = match decide_about(via, caller, context, (&key, one.version), asked, now).await {
+        Err(OpError::Forbidden) => {
+            Decision::Not(format!("you may not do this; ask {}", whom(via, caller, &key).await?))
+        }
+        Err(error) => Decision::Not(reason(error)?),
+        Ok(decision) => decision,
+    };
+    Ok((Some(key), decision))
+}
+
+/// Why one key stays as it is.
+fn reason(error: OpError) -> Result<String, OpError> {
+    match error {
+        OpError::Conflict(sentence) => Ok(sentence),
+        OpError::Invalid(errors) => {
+            let problems: Vec<String> = errors.iter().map(|error| error.problem.to_string()).collect();
+            Ok(problems.join(" "))
+        }
+        error => Err(error),
+    }
+}
+
+async fn decide_about(
+    via: &mut impl Via,
     caller: &Caller,
     context: &OrgContext,
     (key, version): (&Key, Option<i64>),
     (act, change): (BulkAct, Option<&BulkChange>),
-    (saves, now): (bool, Moment),
-) -> Result<Step, OpError> {
+    now: Moment,
+) -> Result<Decision, OpError> {
     let zone = &context.org.zone;
-    let permit = context.permit(act.action(), On::Key(key.facts()))?;
+    context.permit(act.action(), On::Key(key.facts()))?;
     match key.state(now) {
         State::Revoked if act == BulkAct::Revoke => {
-            return Ok(Step::Already(format!("Already revoked {}", since(key, zone))));
+            return Ok(Decision::Already(format!("Already revoked {}", since(key, zone))));
         }
-        State::Revoked => return Err(OpError::Conflict("already revoked".into())),
+        State::Revoked => return Ok(Decision::Not("already revoked".into())),
         State::Expired { .. } if act != BulkAct::Revoke => {
             let words = match key.extendable_until(now) {
                 Some(until) => format!("expired; it can be extended until {}", until.date(zone)),
                 None => "expired".to_owned(),
             };
-            return Err(OpError::Conflict(words));
+            return Ok(Decision::Not(words));
         }
         _ => {}
     }
     match (act, change) {
         (BulkAct::Disable, _) if key.status == Status::Disabled => {
-            Ok(Step::Already(format!("Already disabled {}", since(key, zone))))
+            Ok(Decision::Already(format!("Already disabled {}", since(key, zone))))
         }
         (BulkAct::Disable, _) => {
-            let (permit, event) = switch(tx, context, key, Switch::Off, now).await?;
-            let words = if saves {
-                "Disabled".to_owned()
-            } else if context.may(BulkAct::Enable.action(), On::Key(key.facts())) || key.org_suspended {
+            let enables = context.may(BulkAct::Enable.action(), On::Key(key.facts())) || key.org_suspended;
+            let will = if enables {
                 "Will be disabled".to_owned()
             } else {
-                format!("Will be disabled; only {} can enable it again", whom(tx, caller, key).await?)
+                format!("Will be disabled; only {} can enable it again", whom(via, caller, key).await?)
             };
-            Ok(Step::Write(Box::new((permit, event)), words))
+            Ok(Decision::change(Write::Switch(Switch::Off), &will, "Disabled"))
         }
-        (BulkAct::Enable, _) if key.status == Status::Active => Ok(Step::Already("Already enabled".into())),
-        (BulkAct::Enable, _) => {
-            let (permit, event) = switch(tx, context, key, Switch::On, now).await?;
-            Ok(Step::Write(
-                Box::new((permit, event)),
-                if saves { "Enabled" } else { "Will be enabled" }.into(),
-            ))
+        (BulkAct::Enable, _) if key.status == Status::Active => {
+            Ok(Decision::Already("Already enabled".into()))
         }
-        (BulkAct::Revoke, change) => {
-            // The number of keys stands for the names of all.
-            let confirmed = !saves || matches!(change, Some(BulkChange::Revoke { confirmed: Some(_) }));
-            let name = if confirmed { key.name.as_str() } else { "" };
-            let (permit, event) = end(tx, context, key, name, now).await?;
-            Ok(Step::Write(
-                Box::new((permit, event)),
-                if saves { "Revoked" } else { "Will be revoked" }.into(),
-            ))
-        }
+        (BulkAct::Enable, _) => Ok(Decision::change(Write::Switch(Switch::On), "Will be enabled", "Enabled")),
+        (BulkAct::Revoke, _) => Ok(Decision::change(Write::Revoke, "Will be revoked", "Revoked")),
         (BulkAct::Rotate, _) => {
-            let secrets = secrets::of_key(tx, &context.org.id, &key.id, now).await?;
-            match secrets.previous {
-                Some(previous) => Err(OpError::Conflict(format!(
+            let secrets = secrets::of_key(via, &context.org.id, &key.id, now).await?;
+            Ok(match secrets.previous {
+                Some(previous) => Decision::Not(format!(
                     "its last rotation is still under way; end the previous secret {} first",
                     previous.hint()
-                ))),
-                None => Ok(Step::Open("Gets a new secret".into())),
-            }
+                )),
+                None => Decision::Open("Gets a new secret".into()),
+            })
         }
-        (_, Some(BulkChange::Move(team))) => {
-            to_team(tx, context, &permit, (key, version), team.as_ref(), (saves, now)).await
-        }
-        (_, Some(BulkChange::Expire(expiry))) => {
-            to_expiry(tx, context, &permit, (key, version), *expiry, now).await
-        }
-        _ => Ok(Step::Open(String::new())),
+        (_, Some(BulkChange::Move(team))) => to_team(via, context, (key, version), team.as_ref(), now).await,
+        (_, Some(BulkChange::Expire(expiry))) => to_expiry(via, context, (key, version), *expiry, now).await,
+        _ => Ok(Decision::Open(String::new())),
     }
 }
 
 async fn to_team(
-    tx: &mut Tx,
+    via: &mut impl Via,
     context: &OrgContext,
-    permit: &Permit,
     (key, version): (&Key, Option<i64>),
     team: Option<&TeamId>,
-    (saves, now): (bool, Moment),
-) -> Result<Step, OpError> {
+    now: Moment,
+) -> Result<Decision, OpError> {
     let current = key.spec();
     if current.team.as_ref() == team {
         let team = key.team.as_ref();
         let words = team.map_or("Already without a team".into(), |team| format!("Already in {}", team.name));
-        return Ok(Step::Already(words));
+        return Ok(Decision::Already(words));
     }
     must_be_at(key, version)?;
     let spec = KeySpec { team: team.cloned(), ..current.clone() };
-    let names = names(tx, context, key, &spec).await?;
-    let event = write(tx, context, permit, (key, &current), &spec, &names, now).await?;
-    let name = |team: Option<&TeamId>| {
-        let team = team.and_then(|id| names.teams.iter().find(|team| team.id == *id));
-        team.map_or("no team".to_owned(), |team| team.name.clone())
-    };
-    let (from, to) = (name(current.team.as_ref()), name(team));
-    let moves = if saves { "Moved" } else { "Moves" };
-    Ok(Step::Write(Box::new((permit.clone(), event)), format!("{moves} from {from} to {to}")))
+    check_same_owner(via, context, &spec, (&key.owner.id, &current), now).await?;
+    if keys::name_is_taken(via, &context.org.id, &key.id, &spec).await? {
+        return Err(taken(&spec));
+    }
+    let teams = teams::in_use(via, &context.org.id).await?;
+    let to = team.and_then(|id| teams.iter().find(|team| team.id == *id));
+    let name = |team: Option<&Team>| team.map_or("no team".to_owned(), |team| team.name.clone());
+    let way = format!("from {} to {}", name(key.team.as_ref()), name(to));
+    let write = Write::Edit(Box::new(spec));
+    Ok(Decision::change(write, &format!("Moves {way}"), &format!("Moved {way}")))
 }
 
 async fn to_expiry(
-    tx: &mut Tx,
+    via: &mut impl Via,
     context: &OrgContext,
-    permit: &Permit,
     (key, version): (&Key, Option<i64>),
     expiry: Expiry,
     now: Moment,
-) -> Result<Step, OpError> {
+) -> Result<Decision, OpError> {
     let current = key.spec();
     let spec = spec_with(current.clone(), expiry, context, Some(&current), now)?;
     let zone = &context.org.zone;
     let date = |at: Option<Moment>| at.map_or("never".to_owned(), |at| at.date(zone));
     let (from, to) = (date(current.expires_at), date(spec.expires_at));
     if spec.expires_at == current.expires_at {
-        return Ok(Step::Already(format!("Already expires {to}")));
+        return Ok(Decision::Already(format!("Already expires {to}")));
     }
     must_be_at(key, version)?;
-    let names = names(tx, context, key, &spec).await?;
-    let event = write(tx, context, permit, (key, &current), &spec, &names, now).await?;
+    check_same_owner(via, context, &spec, (&key.owner.id, &current), now).await?;
     let words = match current.expires_at {
         Some(at) if from == to => format!("Expires at the end of {to} instead of {}", at.exact(zone)),
         _ => format!("Expires {to} instead of {from}"),
     };
-    Ok(Step::Write(Box::new((permit.clone(), event)), words))
+    Ok(Decision::change(Write::Edit(Box::new(spec)), &words, &words))
 }
 
 fn spec_with(
@@ -388,8 +444,8 @@ fn since(key: &Key, zone: &Zone) -> String {
 }
 
 /// Whom the caller can ask about the key.
-async fn whom(tx: &mut Tx, caller: &Caller, key: &Key) -> Result<String, OpError> {
-    let contacts = keys::contacts(tx, &key.id, &caller.person.email).await?;
+async fn whom(via: &mut impl Via, caller: &Caller, key: &Key) -> Result<String, OpError> {
+    let contacts = keys::contacts(via, &key.id, &caller.person.email).await?;
     let names: Vec<String> = contacts.into_iter().take(3).map(|contact| contact.name).collect();
     Ok(if names.is_empty() { "your administrator".into() } else { names.join(" or ") })
 }

@@ -150,9 +150,14 @@ pub(super) fn expiry_rules<'a>(org: &'a Org, current: Option<&'a KeySpec>, now: 
 }
 
 pub(super) fn name_taken(error: StoreError, spec: &KeySpec) -> OpError {
-    if !matches!(error, StoreError::ConstraintViolation(ConstraintViolation::KeyName)) {
-        return error.into();
+    match error {
+        StoreError::ConstraintViolation(ConstraintViolation::KeyName) => taken(spec),
+        error => error.into(),
     }
+}
+
+/// Another live key has the name of `spec` where the key would be.
+pub(super) fn taken(spec: &KeySpec) -> OpError {
     let among = if spec.team.is_some() { "in this team" } else { "without a team" };
     OpError::say("name", format!("A live key {among} is already named {}. Choose another name.", spec.name))
 }

@@ -99,21 +99,53 @@ pub(super) async fn check(
     before: Option<&KeySpec>,
     now: Moment,
 ) -> Result<PersonName, OpError> {
+    check_team(tx, context, spec, before).await?;
     let owner = spec.owner.clone().unwrap_or_else(|| context.principal.person().clone());
-    let same_team = before.is_some_and(|before| before.team == spec.team);
-    let same_owner = before.is_some_and(|before| before.owner.as_ref() == Some(&owner));
-    if !same_team {
-        check_team(tx, context, spec.team.as_ref()).await?;
-    }
-    let named = if same_owner {
+    let owner = if same_owner(&owner, before) {
         PersonName { name: String::new(), id: owner }
     } else {
         check_owner(tx, context, spec.team.as_ref(), owner, now).await?
     };
-    if !(same_team && same_owner) {
-        let facts = KeyFacts { id: None, team: spec.team.as_ref(), owner: &named.id };
+    check_bounds(tx, context, (spec, &owner.id), before, now).await?;
+    Ok(owner)
+}
+
+/// `check` for an edit that leaves the owner, which only reads.
+///
+/// # Errors
+/// As `check`.
+pub(super) async fn check_same_owner(
+    via: &mut impl Via,
+    context: &OrgContext,
+    spec: &KeySpec,
+    (owner, before): (&PersonId, &KeySpec),
+    now: Moment,
+) -> Result<(), OpError> {
+    check_team(via, context, spec, Some(before)).await?;
+    check_bounds(via, context, (spec, owner), Some(before), now).await
+}
+
+fn same_team(spec: &KeySpec, before: Option<&KeySpec>) -> bool {
+    before.is_some_and(|before| before.team == spec.team)
+}
+
+fn same_owner(owner: &PersonId, before: Option<&KeySpec>) -> bool {
+    before.is_some_and(|before| before.owner.as_ref() == Some(owner))
+}
+
+/// The caller may create keys of this owner in this team, and the team allows what the key gets.
+async fn check_bounds(
+    via: &mut impl Via,
+    context: &OrgContext,
+    (spec, owner): (&KeySpec, &PersonId),
+    before: Option<&KeySpec>,
+    now: Moment,
+) -> Result<(), OpError> {
+    let same_team = same_team(spec, before);
+    if !(same_team && same_owner(owner, before)) {
+        let facts = KeyFacts { id: None, team: spec.team.as_ref(), owner };
         if !context.may(Action::CreateKey, On::Key(facts)) {
-            let own = named.id == *context.principal.person();
+            let own = owner == context.principal.person();
             return Err(match (&spec.team, own) {
                 (None, _) => OpError::say(
                     "team",
@@ -129,23 +161,31 @@ pub(super) async fn check(
     }
     if let Some(team) = &spec.team {
         let starts = WindowStarts::at(now, &context.org.zone);
-        let team = teams::find(tx, &context.org.id, team, starts).await?.ok_or(OpError::NotFound)?;
+        let team = teams::find(via, &context.org.id, team, starts).await?.ok_or(OpError::NotFound)?;
         let before = before.filter(|_| same_team).map(KeySpec::bounds);
         let field_errors = team.spec.bounds.check(&team.spec.name, &spec.bounds(), before.as_ref());
         if !field_errors.is_empty() {
             return Err(OpError::Invalid(field_errors));
         }
     }
-    Ok(named)
+    Ok(())
 }
 
 const NOT_THAT_TEAM: &str = "That team does not exist any more, or you can't use it. Choose another.";
 
-async fn check_team(tx: &mut Tx, context: &OrgContext, team: Option<&TeamId>) -> Result<(), OpError> {
-    match team {
-        None => Ok(()),
-        Some(team) if teams_to_choose(tx, context).await?.iter().any(|known| known.id == *team) => Ok(()),
-        Some(_) => Err(OpError::say("team", NOT_THAT_TEAM)),
+/// The team is the caller's to choose, unless the key is in it already.
+async fn check_team(
+    via: &mut impl Via,
+    context: &OrgContext,
+    spec: &KeySpec,
+    before: Option<&KeySpec>,
+) -> Result<(), OpError> {
+    match &spec.team {
+        Some(team) if !same_team(spec, before) => {
+            let known = teams_to_choose(via, context).await?.iter().any(|known| known.id == *team);
+            if known { Ok(()) } else { Err(OpError::say("team", NOT_THAT_TEAM)) }
+        }
+        _ => Ok(()),
     }
 }
 

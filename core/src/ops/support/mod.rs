@@ -7,4 +7,4 @@ mod ticket;
 
 pub use record::{SupportAccess, record_support_access};
 pub use search::{LookupForm, LookupResult, SupportHit, SupportView, lookup, search};
-pub use ticket::{TicketAnswer, TicketView, Urls, find_pasted, ticket};
+pub use ticket::{TicketAnswer, TicketView, find_pasted, ticket};

@@ -2,6 +2,7 @@
 
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
+use crate::domain::key_filter::MAX_SEARCH;
 use crate::domain::key_format::looks_like_secret;
 use crate::domain::policy::{Action, On};
 use crate::ops::OpError;
@@ -10,9 +11,6 @@ use crate::store::audit;
 
 /// Viewing the same thing again within this time, in milliseconds, is recorded once.
 const SAME_ACCESS_MS: i64 = 60_000;
-/// Characters of a search that the audit keeps; a list reads no more either.
-const MAX_SEARCH: usize = 200;
-
 /// What support viewed.
 #[derive(Clone, Copy, Debug)]
 pub enum SupportAccess<'a> {

@@ -1,6 +1,7 @@
-//! One box across all organisations, for support: a key's id, a whole secret, the last four characters of one, words of a
-//! key's name, note, models, owner, email address or team, or part of an organisation's name. For others the page does not exist. A secret is looked up by its hash and is neither stored
-//! nor logged; each organisation whose keys are found gets an event in its audit.
+//! One box across all organisations, for support: a key's or request's id, a whole secret, the last four characters of
+//! one, words of a key's name, note, models, owner, email address or team, or part of an organisation's name. For others
+//! the page does not exist. A secret is looked up by its hash and is neither stored nor logged; each organisation whose
+//! keys are found gets an event in its audit.
 
 use std::collections::HashSet;
 
@@ -15,15 +16,13 @@ use crate::Desk;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{KeyId, RequestId, SecretId};
 use crate::domain::key::Key;
+use crate::domain::key_filter::MAX_SEARCH;
 use crate::domain::key_format::{self, any_case, looks_like_secret, valid_last_four};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::search::is_searched;
 use crate::domain::window::WindowStarts;
 use crate::store::support::{self, FoundKey, FoundOrg};
 use crate::store::{keys, leaks, spend};
-
-/// Characters of a search that are read.
-const MAX_WORDS: usize = 200;
 
 /// Searches all organisations.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -72,7 +71,7 @@ pub async fn lookup(desk: &Desk, caller: &Caller, form: &LookupForm) -> Result<L
     }
     let key_id = KeyId::parse(text);
     if key_id.is_none() && !looks_like_secret(text) {
-        return Ok(LookupResult::Text(text.chars().take(MAX_WORDS).collect()));
+        return Ok(LookupResult::Text(text.chars().take(MAX_SEARCH).collect()));
     }
     count_secret_search(desk, caller).await?;
     let (id, secret) = match key_id {

@@ -8,7 +8,7 @@ use super::record::{SupportAccess, record_support_access};
 use super::search::{SupportHit, search};
 use crate::Desk;
 use crate::admission::limits_of_key;
-use crate::domain::doctor::{Described, Facts, causes};
+use crate::domain::doctor::Described;
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, State};
 use crate::domain::key_format::hint;
@@ -21,7 +21,7 @@ use crate::domain::request_log::{Outcome, RequestEntry};
 use crate::domain::route::Route;
 use crate::domain::ticket::{PastedSecret, Ticket};
 use crate::domain::window::WindowStarts;
-use crate::ops::doctor::{Patient, examine};
+use crate::ops::doctor::{Patient, Urls, causes_of, examine};
 use crate::ops::requests::NOT_FOUND;
 use crate::store::leaks::{self, SecretPlace};
 use crate::store::requests::{self, RequestFilter};
@@ -33,15 +33,6 @@ const NEAR_MS: i64 = 15 * 60_000;
 const MAX_ENTRIES: usize = 20;
 /// Contacts that the reply names.
 const MAX_CONTACTS: usize = 3;
-
-/// Where this installation is reached, without a slash at the end.
-#[derive(Clone, Copy)]
-pub struct Urls<'a> {
-    /// The gateway's base URL.
-    pub gateway: &'a str,
-    /// The desk's.
-    pub desk: &'a str,
-}
 
 /// What the page of a ticket is drawn from.
 pub struct TicketView {
@@ -250,18 +241,7 @@ async fn verdict(
         ..Described::default()
     };
     let found = examine(desk, caller, context, Patient::Key(key.id.as_str()), &request).await?;
-    let examined = found.diagnosis.key.as_ref();
-    let causes = causes(&Facts {
-        request: &request,
-        sent: &[],
-        stop: found.diagnosis.stop.as_ref(),
-        models: examined.map_or(&[], |key| &key.models),
-        out_of_scope_of: examined.and_then(|key| key.out_of_scope_of),
-        key_prefix: Some(&context.org.key_prefix),
-        gateway_url: urls.gateway,
-        desk_url: urls.desk,
-        zone: &context.org.zone,
-    });
+    let causes = causes_of(&request, &[], &found.diagnosis, Some(&context.org), urls);
     Ok(causes.first().map(|cause| format!("{} {}", cause.sentence, cause.advice)))
 }
 

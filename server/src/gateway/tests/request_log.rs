@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -70,19 +71,35 @@ async fn a_gateway_without_memory_left_counts_what_it_turns_away() {
 }
 
 #[tokio::test]
-async fn a_body_that_ends_early_is_counted() {
-    let desk = installation().await;
+async fn a_body_that_ends_early_or_does_not_arrive_is_counted() {
+    let mut desk = installation().await;
+    desk.state.gateway.body_timeout = std::time::Duration::from_millis(50);
     let key = desk.every_key().await;
-    let broken = Body::from_stream(futures_util::stream::iter([
-        Ok(Bytes::from_static(b"{")),
-        Err(std::io::Error::other("gone")),
-    ]));
-    let request = Request::post("/v1/chat/completions").header("authorization", format!("Bearer {key}"));
-    let mut request = request.body(broken).unwrap();
-    request.extensions_mut().insert(RequestFacts { id: "req_1".into(), address: None, elsewhere: false });
-    let answer = desk.router().oneshot(request).await.unwrap();
-    assert_eq!(answer.status(), 400);
-    assert_eq!(counted(&desk).await, ["|invalid_body||/v1/chat/completions|req_1"]);
+    let begun = || Ok(Bytes::from_static(b"{"));
+    let broken = stream::iter([begun(), Err(std::io::Error::other("gone"))]).boxed();
+    let slow = || stream::iter([begun()]).chain(stream::pending()).boxed();
+    for (path, body, status) in [
+        ("/v1/chat/completions", broken, 400),
+        ("/v1/chat/completions", slow(), 408),
+        // These two are no requests to a model, and not counted.
+        ("/v1/key/rotate", slow(), 408),
+        ("/gateway/authorize", slow(), 408),
+    ] {
+        let request = Request::post(path)
+            .header("authorization", format!("Bearer {key}"))
+            .header("x-keydesk-gateway", GATEWAY_TOKEN);
+        let mut request = request.body(Body::from_stream(body)).unwrap();
+        request.extensions_mut().insert(RequestFacts { id: "req_1".into(), address: None, elsewhere: false });
+        let answer = desk.read(desk.router().oneshot(request).await.unwrap()).await;
+        assert_eq!(answer.status, status);
+        assert!(
+            status != 408 || answer.text.contains("did not arrive within two minutes"),
+            "{}",
+            answer.text
+        );
+    }
+    let reasons = ["body_too_slow", "invalid_body"];
+    assert_eq!(counted(&desk).await, reasons.map(|reason| format!("|{reason}||/v1/chat/completions|req_1")));
 }
 
 #[tokio::test]

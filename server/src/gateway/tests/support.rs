@@ -144,7 +144,7 @@ impl Installation {
         self.read(self.open(ask).await).await
     }
 
-    async fn read(&self, response: Response) -> TestResponse {
+    pub async fn read(&self, response: Response) -> TestResponse {
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         TestResponse { status: parts.status.as_u16(), headers: parts.headers, text }
