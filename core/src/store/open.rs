@@ -110,7 +110,10 @@ impl Db {
         match self {
             Db::Sqlite { writer, .. } => SQLITE.run(writer).await?,
             Db::Postgres(pool) => {
-                POSTGRES.run(pool).await?;
+                // A migration of a large table takes longer than a statement may elsewhere. The connection ends with it.
+                let mut apart = pool.acquire().await?.detach();
+                apart.execute("SET statement_timeout = 0").await?;
+                POSTGRES.run(&mut apart).await?;
                 let mut tx = pool.begin().await?;
                 // Two that replace one function at once disturb each other.
                 tx.execute("SELECT pg_advisory_xact_lock(7)").await?;
