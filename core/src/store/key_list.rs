@@ -183,6 +183,12 @@ impl Shape {
 
     fn count_text(&self, dialect: Dialect) -> String {
         let limit = self.count_limit();
+        let is_narrowed = self.scoped || self.team || self.older.is_some() || self.search != Search::None;
+        if self.state == StateFilter::RotationDue && !is_narrowed {
+            // Stops at the limit, where a list of them all would be made first.
+            let text = format!("SELECT COUNT(*) FROM (SELECT 1 FROM ({DUE}) due LIMIT {limit}) counted");
+            return numbered(&text, &PARAMETERS);
+        }
         let conditions = self.conditions(dialect);
         let text = numbered(
             &format!("SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE {conditions} LIMIT {limit}) counted"),
@@ -308,8 +314,9 @@ pub struct Listed {
     pub count: i64,
     /// Counting stopped at `count`.
     pub capped: bool,
-    /// How many expired and revoked keys match the same search, where it was asked; a status without any is left out.
-    pub ended: Vec<(Status, i64)>,
+    /// How many expired and revoked keys match the same search, where it was asked; a status without any is left out. `None`
+    /// is not counted, because the search matches more keys than it lists.
+    pub ended: Vec<(Status, Option<i64>)>,
 }
 
 /// A page of what the permit's scope lets its holder see. `count_ended` asks for `Listed::ended`.
@@ -347,10 +354,14 @@ pub async fn list(
     }
     let mut ended = Vec::new();
     for status in [Status::Expired, Status::Revoked].into_iter().filter(|_| count_ended) {
+        if any.as_ref().is_some_and(|any| !any.all) {
+            ended.push((status, None));
+            continue;
+        }
         let state = StateFilter::Only(status);
         let found = asked.found(via, search.as_ref(), any.as_ref(), state).await?;
         let (count, _) = asked.count(via, state, &found).await?;
-        ended.extend((count > 0).then_some((status, count)));
+        ended.extend((count > 0).then_some((status, Some(count))));
     }
     Ok(Listed { page, count, capped, ended })
 }

@@ -110,10 +110,12 @@ impl Db {
         match self {
             Db::Sqlite { writer, .. } => SQLITE.run(writer).await?,
             Db::Postgres(pool) => {
-                // A migration of a large table takes longer than a statement may elsewhere. The connection ends with it.
-                let mut apart = pool.acquire().await?.detach();
-                apart.execute("SET statement_timeout = 0").await?;
-                POSTGRES.run(&mut apart).await?;
+                // A migration of a large table takes longer than a statement may elsewhere.
+                let patient =
+                    PgConnectOptions::clone(&pool.connect_options()).options([("statement_timeout", "0")]);
+                let apart = PgPoolOptions::new().max_connections(1).connect_with(patient).await?;
+                POSTGRES.run(&apart).await?;
+                apart.close().await;
                 let mut tx = pool.begin().await?;
                 // Two that replace one function at once disturb each other.
                 tx.execute("SELECT pg_advisory_xact_lock(7)").await?;

@@ -134,6 +134,8 @@ enum Side<'a> {
     Named(&'a Word),
     /// At keys with one of these last four characters: a JSON list.
     LastFour(&'a str),
+    /// At keys of the organisation with exactly this name.
+    Name(&'a str),
 }
 
 /// A statement and what is bound, in order.
@@ -332,12 +334,22 @@ fn hits_text(dialect: Dialect, within: &Within, words: &[Word], from: Side<'_>) 
             );
             text += &format!(" AND {}", dialect.among("s.seq", &keys));
         }
+        Side::Name(name) => {
+            let org = sql.bind(within.org.clone().unwrap_or_default());
+            // Every status, as the index of names has it in between.
+            let keys = format!(
+                "SELECT f.seq FROM keys f WHERE f.org_id = {org} AND f.status IN ('active', 'disabled', 'expired', 'revoked')
+                AND f.name_folded = {}",
+                sql.bind(name)
+            );
+            text += &format!(" AND {}", dialect.among("s.seq", &keys));
+        }
     }
     let few = from == Side::Few || dialect == Dialect::Postgres;
     text += &sql.conditions(within, few);
     for word in words {
         text += &match from {
-            Side::LastFour(_) => continue,
+            Side::LastFour(_) | Side::Name(_) => continue,
             Side::Index if word.in_index() => format!(" AND {}", sql.contains(&word.text)),
             _ => format!(" AND {}", sql.matches(word)),
         };
@@ -402,8 +414,8 @@ pub(super) struct Search {
     words: Vec<Word>,
     /// Few keys come into question, so that no index is needed.
     few: bool,
-    /// The whole text as a line of its own.
-    line: Word,
+    /// The whole text, folded.
+    name: String,
     last_fours: Option<String>,
 }
 
@@ -427,8 +439,7 @@ pub(super) async fn prepare(via: &mut impl Via, within: &Within, text: &str) -> 
     }
     let last_fours = valid_last_four(text.trim()).then(|| any_case(text.trim()));
     let last_fours = last_fours.map(|all| serde_json::to_string(&all).unwrap_or_default());
-    let line = Word { text: format!("\n{}\n", folded(text)), ..Word::default() };
-    Ok(Search { words: read, few, line, last_fours })
+    Ok(Search { words: read, few, name: folded(text), last_fours })
 }
 
 /// The statements of one search.
@@ -460,7 +471,14 @@ pub(super) async fn hits(via: &mut impl Via, within: &Within, search: &Search) -
         if rows.len() > MAX_SEARCH && all {
             // The newest may leave out an old key of exactly this name.
             all = false;
-            statements.push(hits_text(dialect, within, std::slice::from_ref(&search.line), Side::Index));
+            statements.push(match within.org {
+                Some(_) => hits_text(dialect, within, &search.words, Side::Name(&search.name)),
+                // As a line of its own in the texts: no index has the names of all organisations.
+                None => {
+                    let line = Word { text: format!("\n{}\n", search.name), ..Word::default() };
+                    hits_text(dialect, within, &[line], Side::Index)
+                }
+            });
         }
         found.extend(rows);
     }
@@ -504,7 +522,7 @@ pub(super) fn every_text(dialect: Dialect, org: &str, person: &str, now: Moment)
             ("last four", Side::LastFour(r#"["aB3d"]"#)),
         ];
         if within.org.is_some() {
-            froms.push(("few", Side::Few));
+            froms.extend([("few", Side::Few), ("a name", Side::Name("bulk 0001234"))]);
         }
         for (from_what, from) in froms {
             for count in 1..=words.len() {

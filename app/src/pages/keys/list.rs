@@ -137,12 +137,15 @@ fn ended(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
     let offers = view.ended.iter().filter(|_| searched).map(|(status, count)| {
         let state = StateFilter::Only(*status);
         let to = address(&view.context.org.slug, &KeyFilter { state, page: None, ..filter.clone() });
-        let (many, verb) = if *count == 1 { ("key", "matches") } else { ("keys", "match") };
-        let words = format!("{} {} {many} {verb}: ", grouped(*count), status.as_str());
+        let (words, link) = match count {
+            None => (format!("The search left out {} keys: ", status.as_str()), "Search them"),
+            Some(1) => (format!("1 {} key matches: ", status.as_str()), "Show"),
+            Some(count) => (format!("{} {} keys match: ", grouped(*count), status.as_str()), "Show"),
+        };
         view! {
             <p class="muted">
                 {words}
-                <a href=to.href()>"Show"</a>
+                <a href=to.href()>{link}</a>
             </p>
         }
     });

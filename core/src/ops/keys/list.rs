@@ -33,7 +33,8 @@ pub struct KeysView {
     /// The caller has no key to see here, in any state.
     pub none_at_all: bool,
     /// For a search among live keys: how many keys that are over match it too, by status; statuses without any are left out.
-    pub ended: Vec<(Status, i64)>,
+    /// `None` is not counted, because the search matches more keys than it lists.
+    pub ended: Vec<(Status, Option<i64>)>,
     /// On the first page of all: how many are due for rotation, at most one more than `MAX_COUNT`.
     pub due: i64,
     /// Those to filter by.
