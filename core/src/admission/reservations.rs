@@ -3,15 +3,17 @@
 
 use super::{AdmissionError, AuthContext};
 use crate::Desk;
+use crate::domain::bill::Bill;
 use crate::domain::gate::Rejection;
 use crate::domain::ids::{RequestId, SecretId};
 use crate::domain::key::Key;
 use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
+use crate::domain::meter::ServedAs;
 use crate::domain::model::Model;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::org::Org;
-use crate::domain::usage::Tokens;
+use crate::domain::price::Price;
 use crate::domain::window::WindowStarts;
 use crate::store::meter::{self, LimitRow, NewReservation};
 use crate::store::spend::Usage;
@@ -38,14 +40,12 @@ pub struct ReservationRequest {
 impl ReservationRequest {
     /// What a request reserves: its input, and the most output that it may have, in tokens.
     pub fn new(request: RequestId, model: &Model, input: i64, output: i64) -> Self {
-        let tokens = Tokens { input, output, cached: 0 };
-        // Where cached input costs more than other input, all of it may be cached.
-        let cached = Tokens { cached: input, ..tokens };
+        let most = |price: &Price| price.tariff.most(input, output, &ServedAs::default());
         Self {
             request,
             model: model.id.clone(),
-            amount: tokens.cost(model).max(cached.cost(model)),
-            tokens: tokens.all(),
+            amount: model.price.as_ref().map(most).unwrap_or_default(),
+            tokens: input.saturating_add(output),
         }
     }
 }
@@ -81,12 +81,8 @@ pub struct Settlement {
     pub route: String,
     /// HTTP status as the client saw it; 499 when the client disconnected.
     pub status: i64,
-    /// As the provider reported them, or estimated.
-    pub tokens: Tokens,
-    /// What the request is charged.
-    pub cost: Money,
-    /// Whether the tokens are an estimate.
-    pub estimated: bool,
+    /// What it used and is charged.
+    pub bill: Bill,
     /// From the reservation to the end of the answer, in milliseconds.
     pub latency_ms: i64,
     /// From the reservation to the first byte of the answer, in milliseconds; `None` without one.
@@ -283,9 +279,7 @@ pub async fn settle(
         started_at: stored.reserved_at,
         route: settlement.route,
         status: settlement.status,
-        tokens: settlement.tokens,
-        cost: settlement.cost,
-        estimated: settlement.estimated,
+        bill: settlement.bill,
         latency_ms: settlement.latency_ms,
         first_byte_ms: settlement.first_byte_ms,
         address: settlement.address,

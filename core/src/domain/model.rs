@@ -4,26 +4,25 @@ use super::audit::{Change, ChangeValue};
 use super::edit::{EditField, Editable, edit_field};
 use super::ids::ProviderId;
 use super::key_format::refuse_secret;
+use super::meter::{Counts, Meter, Metered};
 use super::money::Money;
 use super::numbers::{grouped, read_billionths};
 use super::parse_error::ParseError;
 use super::person::visible_name;
+use super::price::Price;
 use super::provider::ListedProvider;
 use super::scope::ModelPattern;
+use super::tariff::{Cost, Tariff};
 
-/// Prices are nano-dollars for a million tokens.
+/// What requests name and keys are scoped to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     /// The name that clients send, such as `gpt-5`.
     pub id: String,
     /// The vendor's name. Who serves the model is in `route`.
     pub provider: String,
-    /// For a million input tokens that are not cached.
-    pub input_price: Money,
-    /// For a million output tokens.
-    pub output_price: Money,
-    /// For a million input tokens that the provider had in its cache.
-    pub cached_price: Money,
+    /// What it costs now; `None` when no one set a price.
+    pub price: Option<Price>,
     /// Who serves it; `None` when this installation passes nothing on to it.
     pub route: Option<ProviderId>,
     /// What that provider calls it; empty when it has the same name there.
@@ -36,14 +35,12 @@ pub struct Model {
 pub const DEFAULT_OUTPUT_TOKENS: i64 = 1_000;
 
 impl Model {
-    /// Free, and not served yet.
+    /// Without a price, and not served yet.
     pub fn unrouted(id: &str, provider: &str) -> Self {
         Self {
             id: id.to_owned(),
             provider: provider.to_owned(),
-            input_price: Money::ZERO,
-            output_price: Money::ZERO,
-            cached_price: Money::ZERO,
+            price: None,
             route: None,
             upstream_name: String::new(),
             default_output_tokens: DEFAULT_OUTPUT_TOKENS,
@@ -63,14 +60,36 @@ impl Model {
         };
         let changes = [
             field("vendor", &|model| Some(model.provider.as_str().into())),
-            field("input_price", &|model| Some(model.input_price.into())),
-            field("output_price", &|model| Some(model.output_price.into())),
-            field("cached_price", &|model| Some(model.cached_price.into())),
+            field("input_price", &|model| model.rate(Meter::Input).map(Into::into)),
+            field("output_price", &|model| model.rate(Meter::Output).map(Into::into)),
+            field("cached_price", &|model| model.rate(Meter::CachedInput).map(Into::into)),
             field("provider", &|model| model.route.as_ref().map(|id| provider(id).into())),
             field("upstream_name", &|model| Some(model.name_upstream().into())),
             field("default_output_tokens", &|model| Some(ChangeValue::Count(model.default_output_tokens))),
         ];
         changes.into_iter().filter(|change| change.before != change.after).collect()
+    }
+
+    /// The price for input and output, in dollars for a million tokens.
+    pub fn price_words(&self) -> String {
+        let dollars = |meter| self.rate(meter).map_or("?".to_owned(), Money::input);
+        match &self.price {
+            None => "no price".into(),
+            Some(_) => format!("${} in, ${} out", dollars(Meter::Input), dollars(Meter::Output)),
+        }
+    }
+
+    /// What one meter costs.
+    pub fn rate(&self, meter: Meter) -> Option<Money> {
+        self.price.as_ref()?.tariff.rates.get(meter)
+    }
+
+    /// What a request costs at the model's price. Without one it costs nothing and is not priced.
+    pub fn cost(&self, metered: &Metered) -> Cost {
+        match &self.price {
+            Some(price) => price.tariff.cost(metered),
+            None => Cost { amount: Money::ZERO, is_priced: metered.counts == Counts::NONE },
+        }
     }
 
     /// The name that its provider knows.
@@ -109,9 +128,7 @@ impl Editable for Model {
             "" => "the same name".into(),
             name => name.into(),
         }),
-        edit_field!("input", input_price, |model, _| format!("${}", model.input_price.input()).into()),
-        edit_field!("output", output_price, |model, _| format!("${}", model.output_price.input()).into()),
-        edit_field!("cached", cached_price, |model, _| format!("${}", model.cached_price.input()).into()),
+        edit_field!("input", price, |model, _| model.price_words().into()),
         edit_field!("default_output_tokens", default_output_tokens, |model, _| grouped(
             model.default_output_tokens
         )
@@ -167,11 +184,9 @@ pub const DEMO_ECHO: &str = "demo/echo";
 
 /// It costs $100 for a million tokens, so that a few requests show in a budget of a cent.
 pub fn demo_echo() -> Model {
-    let price = Money::from_nanos(100_000_000_000);
+    let rate = Money::from_nanos(100_000_000_000);
     Model {
-        input_price: price,
-        output_price: price,
-        cached_price: price,
+        price: Tariff::flat(rate, rate, rate).ok().map(Price::unrecorded),
         default_output_tokens: 64,
         ..Model::unrouted(DEMO_ECHO, "Demonstration")
     }

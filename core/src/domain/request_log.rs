@@ -4,9 +4,9 @@
 use super::api_error::NoTarget;
 use super::ids::KeyId;
 use super::key_format::looks_like_secret;
+use super::meter::Counts;
 use super::moment::Moment;
 use super::money::Money;
-use super::usage::Tokens;
 
 /// Characters of an error's words that are kept.
 pub const MAX_ERROR: usize = 200;
@@ -130,7 +130,7 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestUse {
     /// As the provider reported them, or estimated.
-    pub tokens: Tokens,
+    pub counts: Counts,
     /// Whether they are an estimate.
     pub estimated: bool,
     /// What it was charged.

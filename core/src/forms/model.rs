@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::parts::{Take, drawn};
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::ProviderId;
+use crate::domain::meter::Meter;
 use crate::domain::model::{
     DEFAULT_OUTPUT_TOKENS, EditModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name,
     parse_vendor,
@@ -13,6 +14,8 @@ use crate::domain::model::{
 use crate::domain::money::Money;
 use crate::domain::numbers::grouped;
 use crate::domain::parse_error::ParseError;
+use crate::domain::price::Price;
+use crate::domain::tariff::Tariff;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,14 +47,15 @@ impl ModelForm {
 
     /// The form that would change nothing.
     pub fn of(model: &Model) -> Self {
+        let dollars = |meter| model.rate(meter).map(Money::input).unwrap_or_default();
         Self {
             id: model.id.clone(),
             vendor: model.provider.clone(),
             route: model.route.as_ref().map(ProviderId::to_string).unwrap_or_default(),
             upstream: model.upstream_name.clone(),
-            input: model.input_price.input(),
-            output: model.output_price.input(),
-            cached: model.cached_price.input(),
+            input: dollars(Meter::Input),
+            output: dollars(Meter::Output),
+            cached: dollars(Meter::CachedInput),
             default_output_tokens: grouped(model.default_output_tokens),
         }
     }
@@ -73,9 +77,9 @@ impl ModelForm {
             },
         };
         let upstream_name = errors.take("upstream", parse_upstream_name(&self.upstream));
-        let input_price = errors.take("input", Money::parse(&self.input));
-        let output_price = errors.take("output", Money::parse(&self.output));
-        let cached_price = errors.take("cached", Money::parse(&self.cached));
+        let input = errors.take("input", Money::parse(&self.input));
+        let output = errors.take("output", Money::parse(&self.output));
+        let cached = errors.take("cached", Money::parse(&self.cached));
         let default_output_tokens =
             errors.take("default_output_tokens", parse_output_tokens(&self.default_output_tokens));
         let model = || {
@@ -84,9 +88,7 @@ impl ModelForm {
                 upstream_name: upstream_name.filter(|name| *name != id).unwrap_or_default(),
                 id,
                 provider: provider?,
-                input_price: input_price?,
-                output_price: output_price?,
-                cached_price: cached_price?,
+                price: Some(Price::unrecorded(Tariff::flat(input?, cached?, output?).ok()?)),
                 route: route?,
                 default_output_tokens: default_output_tokens?,
             })

@@ -9,9 +9,12 @@ use super::models::{model_event, must_be_there};
 use super::providers::{named, names_of, unknown};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::meter::Meter;
 use crate::domain::model::{KnownModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name};
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, OperatorPermit};
+use crate::domain::price::Price;
+use crate::domain::tariff::Tariff;
 use crate::store::models;
 
 /// Names and list prices in dollars per million tokens, as providers published them in autumn 2026 or as near as is
@@ -69,12 +72,13 @@ fn read_entry(entry: Entry) -> Result<Imported, String> {
     let wrong = |what: &str, why: &dyn std::fmt::Display| format!("{}: {what}: {why}", entry.id);
     let id = parse_model_id(&entry.id).map_err(|problem| wrong("id", &problem))?;
     let price = |what: &str, text: &str| Money::parse(text).map_err(|problem| wrong(what, &problem));
-    let mut model = Model {
-        input_price: price("input", &entry.input)?,
-        output_price: price("output", &entry.output)?,
-        cached_price: price("cached", &entry.cached)?,
-        ..Model::unrouted(&id, &entry.provider)
-    };
+    let tariff = Tariff::flat(
+        price("input", &entry.input)?,
+        price("cached", &entry.cached)?,
+        price("output", &entry.output)?,
+    );
+    let tariff = tariff.map_err(|problem| wrong("price", &problem))?;
+    let mut model = Model { price: Some(Price::unrecorded(tariff)), ..Model::unrouted(&id, &entry.provider) };
     if let Some(name) = &entry.upstream {
         let name = parse_upstream_name(name).map_err(|problem| wrong("upstream", &problem))?;
         model.upstream_name = if name == id { String::new() } else { name };
@@ -95,9 +99,9 @@ pub fn write(list: &[KnownModel]) -> String {
         .map(|KnownModel { model, served_by, .. }| Entry {
             id: model.id.clone(),
             provider: model.provider.clone(),
-            input: model.input_price.input(),
-            output: model.output_price.input(),
-            cached: model.cached_price.input(),
+            input: model.rate(Meter::Input).unwrap_or_default().input(),
+            output: model.rate(Meter::Output).unwrap_or_default().input(),
+            cached: model.rate(Meter::CachedInput).unwrap_or_default().input(),
             route: served_by.clone(),
             upstream: (!model.upstream_name.is_empty()).then(|| model.upstream_name.clone()),
             default_output_tokens: Some(model.default_output_tokens),

@@ -3,11 +3,14 @@
 use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, providers, run, statements};
 use crate::domain::ids::ProviderId;
+use crate::domain::meter::Meter;
 use crate::domain::model::{KnownModel, Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, OperatorPermit};
+use crate::domain::price::Price;
 use crate::domain::provider::{Provider, ProviderKind};
+use crate::domain::tariff::Tariff;
 
 statements! {
     KNOWN = "SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.provider_id, m.upstream_name,
@@ -59,12 +62,12 @@ fn read(row: ModelRow) -> Result<Model, StoreError> {
     let route = row
         .provider_id
         .map(|id| ProviderId::parse(&id).ok_or(StoreError::Unreadable { column: "models.provider_id" }));
+    let price = Money::from_nanos;
+    let tariff = Tariff::flat(price(row.input_price), price(row.cached_price), price(row.output_price));
     Ok(Model {
         id: row.id,
         provider: row.provider,
-        input_price: Money::from_nanos(row.input_price),
-        output_price: Money::from_nanos(row.output_price),
-        cached_price: Money::from_nanos(row.cached_price),
+        price: Some(Price::unrecorded(tariff.map_err(|_| StoreError::Unreadable { column: "models" })?)),
         route: route.transpose()?,
         upstream_name: row.upstream_name,
         default_output_tokens: row.default_output_tokens,
@@ -175,9 +178,9 @@ pub async fn put(tx: &mut Tx, permit: &OperatorPermit, model: &Model, now: Momen
         sqlx::query(UPSERT)
             .bind(&model.id)
             .bind(&model.provider)
-            .bind(model.input_price.nanos())
-            .bind(model.output_price.nanos())
-            .bind(model.cached_price.nanos())
+            .bind(model.rate(Meter::Input).unwrap_or_default().nanos())
+            .bind(model.rate(Meter::Output).unwrap_or_default().nanos())
+            .bind(model.rate(Meter::CachedInput).unwrap_or_default().nanos())
             .bind(now.ms())
             .bind(model.route.as_ref().map(ProviderId::as_str))
             .bind(&model.upstream_name)
@@ -203,9 +206,9 @@ pub async fn update(
             .bind(&model.id)
             .bind(version)
             .bind(&model.provider)
-            .bind(model.input_price.nanos())
-            .bind(model.output_price.nanos())
-            .bind(model.cached_price.nanos())
+            .bind(model.rate(Meter::Input).unwrap_or_default().nanos())
+            .bind(model.rate(Meter::Output).unwrap_or_default().nanos())
+            .bind(model.rate(Meter::CachedInput).unwrap_or_default().nanos())
             .bind(model.route.as_ref().map(ProviderId::as_str))
             .bind(&model.upstream_name)
             .bind(model.default_output_tokens)

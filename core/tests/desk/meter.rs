@@ -6,13 +6,14 @@ use keydesk_core::admission::{
     AdmissionError, AuthContext, LEASE_MS, Presented, Reservation, ReservationRequest, Settlement,
     authenticate, find_reservation, limits, release, renew, reserve, settle,
 };
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::limit_use::{HolderKind, Limited};
 use keydesk_core::domain::limits::Limits;
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::{Period, WindowStarts};
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::forms::parts::LimitFields;
@@ -39,9 +40,7 @@ pub fn used(cost: i64, tokens: i64) -> Settlement {
     Settlement {
         route: "/v1/chat/completions".into(),
         status: 200,
-        tokens: Tokens { input: tokens, output: 0, cached: 0 },
-        cost: Money::from_nanos(cost),
-        estimated: false,
+        bill: Bill::of_cost(Counts::of_totals(tokens, 0, 0), Money::from_nanos(cost)),
         latency_ms: 1,
         first_byte_ms: None,
         address: "203.0.113.7".into(),

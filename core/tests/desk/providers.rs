@@ -489,7 +489,7 @@ on_both!(
         let known = models::by_id(&desk, "gpt-5").await.unwrap();
         assert_eq!(known.served_by.as_deref(), Some("OpenAI"));
         assert_eq!((known.model.name_upstream(), known.model.default_output_tokens), ("gpt-5-2026", 2_500));
-        assert_eq!(known.model.input_price.input(), "9");
+        assert_eq!(known.model.rate(Meter::Input).unwrap().input(), "9");
         assert_eq!(route_of(&desk, "gpt-4.1").await.as_deref(), Some("Azure"));
         assert_eq!(route_of(&desk, "gpt-5-mini").await, None);
         assert_eq!(models::by_id(&desk, "gpt-6").await.unwrap().model.default_output_tokens, 5);

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand};
 use keydesk_core::Desk;
 use keydesk_core::domain::base_url::parse_base_url;
+use keydesk_core::domain::meter::Meter;
 use keydesk_core::domain::model::{
     EditModel, KnownModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name, parse_vendor,
 };
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::price::Price;
 use keydesk_core::domain::provider::{
     EditProvider, ListedProvider, ProviderKind, ProviderSpec, check_timeouts, parse_connect_timeout,
     parse_credential_env, parse_idle_timeout, parse_protocol, parse_provider_name, parse_total_timeout,
 };
+use keydesk_core::domain::tariff::Tariff;
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::{catalogue, models, providers};
@@ -176,9 +179,13 @@ impl SetModel {
 
     fn apply(self, model: &mut Model) {
         set(&mut model.provider, self.vendor);
-        set(&mut model.input_price, self.input);
-        set(&mut model.output_price, self.output);
-        set(&mut model.cached_price, self.cached);
+        let rate = |meter, given: Option<Money>| given.or(model.rate(meter)).unwrap_or_default();
+        let tariff = Tariff::flat(
+            rate(Meter::Input, self.input),
+            rate(Meter::CachedInput, self.cached),
+            rate(Meter::Output, self.output),
+        );
+        set(&mut model.price, tariff.ok().map(|tariff| Some(Price::unrecorded(tariff))));
         let upstream = self.upstream.map(|name| if name == self.model { String::new() } else { name });
         set(&mut model.upstream_name, upstream);
         set(&mut model.default_output_tokens, self.default_output);

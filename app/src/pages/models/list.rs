@@ -2,6 +2,7 @@
 
 use keydesk_core::domain::key_filter::MAX_SEARCH;
 use keydesk_core::domain::list_filter::{ModelFilter, ModelSort};
+use keydesk_core::domain::meter::Meter;
 use keydesk_core::domain::model::KnownModel;
 use keydesk_core::ops::models::{self, ModelsView};
 use leptos::prelude::*;
@@ -168,9 +169,9 @@ fn row(known: &KnownModel) -> impl IntoView + use<> {
             </th>
             <td data-label="Vendor"><span class="clip wide" title=model.provider.clone()>{model.provider.clone()}</span></td>
             <td data-label="Served by">{served}</td>
-            <td data-label="Input" class="num">{price(model.input_price)}</td>
-            <td data-label="Output" class="num">{price(model.output_price)}</td>
-            <td data-label="Cached input" class="num">{price(model.cached_price)}</td>
+            <td data-label="Input" class="num">{price(model.rate(Meter::Input))}</td>
+            <td data-label="Output" class="num">{price(model.rate(Meter::Output))}</td>
+            <td data-label="Cached input" class="num">{price(model.rate(Meter::CachedInput))}</td>
         </tr>
     }
 }

@@ -20,11 +20,12 @@ fn crumbs(id: Option<&str>) -> Vec<(String, String)> {
 }
 
 /// A price whole: what is billed must not be rounded where it is set.
-fn price(amount: Money) -> String {
-    let text = amount.input();
+fn price(rate: Option<Money>) -> String {
+    let Some(rate) = rate else { return "no price".into() };
+    let text = rate.input();
     match text.split_once('.') {
         Some((_, decimals)) if decimals.len() > 2 => format!("${text}"),
-        _ => amount.to_string(),
+        _ => rate.to_string(),
     }
 }
 
@@ -42,7 +43,7 @@ mod tests {
             ("0.125", "$0.125"),
             ("0.000000001", "$0.000000001"),
         ] {
-            assert_eq!(price(Money::parse(typed).unwrap()), shown);
+            assert_eq!(price(Some(Money::parse(typed).unwrap())), shown);
         }
     }
 }

@@ -1,0 +1,447 @@
+//! What a model costs: the price of each meter, dearer prices above a number of input tokens, and factors for the service
+//! tier, region and speed at which a request was served. All arithmetic is exact and rounded up once, at the end.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::meter::{Counts, Dimension, MAX_COUNT, Meter, Metered, ServedAs, Side, Unit};
+use super::money::Money;
+use super::parse_error::ParseError;
+
+/// The price of each meter; a meter without a price is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rates(BTreeMap<Meter, Money>);
+
+/// More than any provider asks for a million tokens. Products of such prices do not overflow.
+const MAX_PRICE: Money = Money::from_nanos(1_000_000 * 1_000_000_000);
+
+impl Rates {
+    /// Of one meter, if it has a price of its own.
+    pub fn get(&self, meter: Meter) -> Option<Money> {
+        self.0.get(&meter).copied()
+    }
+
+    /// The same with a price for one meter.
+    ///
+    /// # Errors
+    /// When the price is below zero or above a million dollars.
+    pub fn with(mut self, meter: Meter, price: Money) -> Result<Self, ParseError> {
+        if !(Money::ZERO..=MAX_PRICE).contains(&price) {
+            return Err(ParseError::new("A price is at least $0 and at most $1,000,000."));
+        }
+        self.0.insert(meter, price);
+        Ok(self)
+    }
+
+    /// The meters that have a price of their own.
+    pub fn iter(&self) -> impl Iterator<Item = (Meter, Money)> + '_ {
+        self.0.iter().map(|(meter, price)| (*meter, *price))
+    }
+
+    /// Whether no meter has a price.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What a meter is charged at, and whether that is its true price. Cached input, image input and reasoning cost what
+    /// other tokens of their side cost where they have no price of their own; for written and audio tokens and for image
+    /// output that is not true of any provider, so that it stands in for a price that is missing.
+    fn charged(&self, meter: Meter) -> (Money, bool) {
+        if let Some(price) = self.get(meter) {
+            return (price, true);
+        }
+        let stands_in = |other: Meter, is_true: bool| match self.get(other) {
+            Some(price) => (price, is_true),
+            None => (Money::ZERO, false),
+        };
+        match meter {
+            Meter::CachedInput | Meter::ImageInput => stands_in(Meter::Input, true),
+            Meter::Reasoning => stands_in(Meter::Output, true),
+            Meter::CacheWriteLong if self.get(Meter::CacheWriteShort).is_some() => {
+                stands_in(Meter::CacheWriteShort, false)
+            }
+            Meter::CachedAudio if self.get(Meter::AudioInput).is_some() => stands_in(Meter::AudioInput, true),
+            Meter::CacheWriteShort | Meter::CacheWriteLong | Meter::AudioInput | Meter::CachedAudio => {
+                stands_in(Meter::Input, false)
+            }
+            Meter::AudioOutput | Meter::ImageOutput => stands_in(Meter::Output, false),
+            Meter::Requests => (Money::ZERO, true),
+            Meter::Input | Meter::Output | Meter::Searches | Meter::ToolUses => (Money::ZERO, false),
+        }
+    }
+
+    /// These, and for meters that are not here those of `base`.
+    fn over(&self, base: &Rates) -> Rates {
+        let mut all = base.0.clone();
+        all.extend(self.0.iter().map(|(meter, price)| (*meter, *price)));
+        Rates(all)
+    }
+}
+
+/// Prices that hold for the whole of a request with more input tokens than this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// A request with more input tokens than this is above the line.
+    pub above: i64,
+    /// The prices above it; a meter that is not here keeps its price.
+    pub rates: Rates,
+}
+
+/// A factor in millionths: 1,100,000 is 1.1 times the price.
+pub type Millionths = i64;
+
+const ONE: i128 = 1_000_000;
+/// The greatest factor that a tariff can have: 100 times.
+const MAX_FACTOR: Millionths = 100_000_000;
+
+/// What a request costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// In nano-dollars.
+    pub amount: Money,
+    /// Whether every meter and factor had a price. Where one had none, the amount may be too low.
+    pub is_priced: bool,
+}
+
+/// What a model costs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tariff {
+    /// The list prices.
+    pub rates: Rates,
+    /// Ascending.
+    pub lines: Vec<Line>,
+    /// Of tokens alone: searches and the like cost the same in any tier.
+    pub factors: BTreeMap<(Dimension, String), Millionths>,
+}
+
+impl Tariff {
+    /// With a price for input, cached input and output alone.
+    ///
+    /// # Errors
+    /// Like [`Rates::with`].
+    pub fn flat(input: Money, cached: Money, output: Money) -> Result<Self, ParseError> {
+        let rates = Rates::default()
+            .with(Meter::Input, input)?
+            .with(Meter::CachedInput, cached)?
+            .with(Meter::Output, output)?;
+        Ok(Self { rates, ..Self::default() })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// When it is at no number of tokens, has no price, or is there already.
+    pub fn with_line(mut self, line: Line) -> Result<Self, ParseError> {
+        if !(1..=MAX_COUNT).contains(&line.above) {
+            return Err(ParseError::new("A line is above 1 to 1,000,000,000 input tokens."));
+        }
+        if line.rates.is_empty() {
+            return Err(ParseError::new("A line needs a price of its own."));
+        }
+        match self.lines.binary_search_by_key(&line.above, |line| line.above) {
+            Ok(_) => Err(ParseError::new("There are two lines at the same number of tokens.")),
+            Err(place) => {
+                self.lines.insert(place, line);
+                Ok(self)
+            }
+        }
+    }
+
+    /// Adds a factor, in millionths.
+    ///
+    /// # Errors
+    /// When it is below zero or above 100, or its word is empty or means the list price.
+    pub fn with_factor(
+        mut self,
+        dimension: Dimension,
+        word: &str,
+        factor: Millionths,
+    ) -> Result<Self, ParseError> {
+        let word = word.trim().to_lowercase();
+        if dimension.is_standard(&word) {
+            return Err(ParseError::new("The list prices hold there: a factor needs another name."));
+        }
+        if !(0..=MAX_FACTOR).contains(&factor) {
+            return Err(ParseError::new("A factor is at least 0 and at most 100."));
+        }
+        self.factors.insert((dimension, word), factor);
+        Ok(self)
+    }
+
+    /// The prices of a request with so many input tokens.
+    fn rates_at(&self, input: i64) -> Rates {
+        let crossed = self.lines.iter().filter(|line| input > line.above);
+        crossed.fold(self.rates.clone(), |rates, line| line.rates.over(&rates))
+    }
+
+    /// The product of the factors, in millionths, and whether all of them are known. The dearest known one stands in for
+    /// one that is not.
+    fn factor(&self, served_as: &ServedAs) -> (i128, bool) {
+        let mut is_known = true;
+        let mut product = ONE;
+        for dimension in Dimension::ALL {
+            let word = served_as.word(dimension);
+            if dimension.is_standard(word) {
+                continue;
+            }
+            let factor = self.factors.get(&(dimension, word.to_lowercase())).copied();
+            is_known &= factor.is_some();
+            let factor = factor.map_or_else(|| self.dearest(dimension), i128::from);
+            product = (product * factor + ONE - 1) / ONE;
+        }
+        (product, is_known)
+    }
+
+    fn dearest(&self, dimension: Dimension) -> i128 {
+        let of_dimension = self.factors.iter().filter(|((of, _), _)| *of == dimension);
+        of_dimension.map(|(_, factor)| i128::from(*factor)).fold(ONE, i128::max)
+    }
+
+    /// What a request costs, rounded up once to a whole nano-dollar.
+    pub fn cost(&self, metered: &Metered) -> Cost {
+        let (factor, mut is_priced) = self.factor(&metered.served_as);
+        let counts = metered.counts.with(Meter::Requests, 1);
+        let rates = self.rates_at(counts.input());
+        let (mut tokens, mut others) = (0_i128, 0_i128);
+        for (meter, count) in counts.used() {
+            let (price, is_true) = rates.charged(meter);
+            is_priced &= is_true;
+            let part = i128::from(count) * i128::from(price.nanos());
+            match meter.unit() {
+                Unit::MillionTokens => tokens += part,
+                Unit::Thousand => others += part * 1_000,
+                Unit::Each => others += part * 1_000_000,
+            }
+        }
+        // Both in millionths of a millionth of a nano-dollar.
+        let total = tokens * factor + others * ONE;
+        let nanos = (total + ONE * ONE - 1) / (ONE * ONE);
+        Cost { amount: Money::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX)), is_priced }
+    }
+
+    /// The most that a request with at most so many tokens on each side can cost: every token at the dearest meter of its
+    /// side, in the dearest of these tiers. `served_as` holds what the request asks for.
+    pub fn most(&self, input: i64, output: i64, served_as: &ServedAs) -> Money {
+        let reached = self.lines.iter().filter(|line| input > line.above).map(|line| &line.rates);
+        let dearest = |side: Side| {
+            let all = reached.clone().chain([&self.rates]).flat_map(Rates::iter);
+            all.filter(|(meter, _)| meter.side() == side).max_by_key(|(_, price)| *price)
+        };
+        let mut rates = Rates(
+            self.rates.get(Meter::Requests).map(|price| (Meter::Requests, price)).into_iter().collect(),
+        );
+        for (side, meter) in [(Side::Input, Meter::Input), (Side::Output, Meter::Output)] {
+            rates.0.extend(dearest(side).map(|(_, price)| (meter, price)));
+        }
+        let flat = Tariff { rates, lines: Vec::new(), factors: self.factors.clone() };
+        let counts = Counts::NONE.with(Meter::Input, input).with(Meter::Output, output);
+        flat.cost(&Metered { counts, served_as: served_as.clone() }).amount
+    }
+}
+
+/// A price as a decimal text in dollars: `1.25`.
+type Dollars = String;
+
+/// A tariff in JSON: `{"input": "1.25", "output": "10", "lines": [{"above": 272000, "input": "2.5"}],
+/// "factors": {"tier": {"flex": "0.5"}}}`. Prices are dollars, for a million tokens, for a thousand searches or tool uses, or
+/// for a request.
+#[derive(Serialize, Deserialize)]
+struct TariffJson {
+    #[serde(flatten)]
+    rates: BTreeMap<String, Dollars>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<LineJson>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    factors: BTreeMap<Dimension, BTreeMap<String, String>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LineJson {
+    above: i64,
+    #[serde(flatten)]
+    rates: BTreeMap<String, Dollars>,
+}
+
+fn read_rates(rates: BTreeMap<String, Dollars>) -> Result<Rates, ParseError> {
+    rates.into_iter().try_fold(Rates::default(), |rates, (name, dollars)| {
+        let meter = Meter::parse(&name).ok_or_else(|| ParseError::new(format!("{name} is not a meter.")))?;
+        rates.with(meter, Money::parse(&dollars)?)
+    })
+}
+
+fn write_rates(rates: &Rates) -> BTreeMap<String, Dollars> {
+    rates.iter().map(|(meter, price)| (meter.name().to_owned(), price.input())).collect()
+}
+
+/// Reads a factor: a decimal number with at most six decimals.
+///
+/// # Errors
+/// When it is something else.
+pub fn parse_factor(text: &str) -> Result<Millionths, ParseError> {
+    let wrong = || ParseError::new("A factor is a number such as 0.5 or 1.1, with at most six decimals.");
+    let nanos = Money::parse(text).map_err(|_| wrong())?.nanos();
+    if nanos % 1_000 == 0 { Ok(nanos / 1_000) } else { Err(wrong()) }
+}
+
+/// What `parse_factor` reads.
+pub fn write_factor(factor: Millionths) -> String {
+    Money::from_nanos(factor.saturating_mul(1_000)).input()
+}
+
+impl Serialize for Tariff {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut factors: BTreeMap<Dimension, BTreeMap<String, String>> = BTreeMap::new();
+        for ((dimension, word), factor) in &self.factors {
+            factors.entry(*dimension).or_default().insert(word.clone(), write_factor(*factor));
+        }
+        let line = |line: &Line| LineJson { above: line.above, rates: write_rates(&line.rates) };
+        let lines = self.lines.iter().map(line).collect();
+        TariffJson { rates: write_rates(&self.rates), lines, factors }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tariff {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = TariffJson::deserialize(deserializer)?;
+        read_tariff(json).map_err(|error| serde::de::Error::custom(error.sentence()))
+    }
+}
+
+fn read_tariff(json: TariffJson) -> Result<Tariff, ParseError> {
+    let mut tariff = Tariff { rates: read_rates(json.rates)?, ..Tariff::default() };
+    for line in json.lines {
+        tariff = tariff.with_line(Line { above: line.above, rates: read_rates(line.rates)? })?;
+    }
+    for (dimension, words) in json.factors {
+        for (word, factor) in words {
+            tariff = tariff.with_factor(dimension, &word, parse_factor(&factor)?)?;
+        }
+    }
+    Ok(tariff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tariff(json: &str) -> Tariff {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn gpt() -> Tariff {
+        tariff(
+            r#"{"input":"2","cached_input":"0.2","cache_write_short":"2.5","output":"10",
+                "lines":[{"above":272000,"input":"4","cached_input":"0.4","output":"15"}],
+                "factors":{"tier":{"flex":"0.5","priority":"2"}}}"#,
+        )
+    }
+
+    fn used(counts: &[(Meter, i64)], tier: &str) -> Metered {
+        let counts = counts.iter().fold(Counts::NONE, |counts, (meter, count)| counts.with(*meter, *count));
+        Metered { counts, served_as: ServedAs { tier: tier.into(), ..ServedAs::default() } }
+    }
+
+    fn nanos(tariff: &Tariff, counts: &[(Meter, i64)], tier: &str) -> (i64, bool) {
+        let cost = tariff.cost(&used(counts, tier));
+        (cost.amount.nanos(), cost.is_priced)
+    }
+
+    #[test]
+    fn each_meter_is_paid_at_its_own_price() {
+        let counts = [
+            (Meter::Input, 3),
+            (Meter::CachedInput, 10),
+            (Meter::CacheWriteShort, 18_011),
+            (Meter::Output, 5),
+        ];
+        assert_eq!(nanos(&gpt(), &counts, ""), (6_000 + 2_000 + 45_027_500 + 50_000, true));
+    }
+
+    #[test]
+    fn above_a_line_the_whole_request_costs_its_prices() {
+        let at = [(Meter::Input, 200_000), (Meter::CachedInput, 72_000), (Meter::Output, 2_000)];
+        assert_eq!(nanos(&gpt(), &at, ""), (400_000_000 + 14_400_000 + 20_000_000, true));
+        let above = [(Meter::Input, 200_000), (Meter::CachedInput, 100_000), (Meter::Output, 2_000)];
+        assert_eq!(nanos(&gpt(), &above, ""), (800_000_000 + 40_000_000 + 30_000_000, true));
+    }
+
+    #[test]
+    fn a_tier_multiplies_tokens_alone() {
+        let tariff =
+            tariff(r#"{"input":"2","output":"10","searches":"10","factors":{"tier":{"flex":"0.5"}}}"#);
+        let counts = [(Meter::Input, 10_000), (Meter::Output, 1_000), (Meter::Searches, 1)];
+        assert_eq!(nanos(&tariff, &counts, "default"), (30_000_000 + 10_000_000, true));
+        assert_eq!(nanos(&tariff, &counts, "Flex"), (15_000_000 + 10_000_000, true));
+    }
+
+    #[test]
+    fn what_has_no_price_is_marked_and_charged_at_what_stands_in() {
+        assert_eq!(nanos(&gpt(), &[(Meter::Input, 1_000)], "scale"), (4_000_000, false));
+        assert_eq!(nanos(&gpt(), &[(Meter::AudioOutput, 1_000)], ""), (10_000_000, false));
+        assert_eq!(nanos(&gpt(), &[(Meter::CacheWriteLong, 1_000)], ""), (2_500_000, false));
+        assert_eq!(nanos(&gpt(), &[(Meter::Searches, 1)], ""), (0, false));
+        assert_eq!(nanos(&gpt(), &[(Meter::Reasoning, 1_000)], ""), (10_000_000, true));
+        assert_eq!(nanos(&Tariff::default(), &[], ""), (0, true));
+    }
+
+    #[test]
+    fn a_tariff_reads_back_and_refuses_what_it_cannot_say() {
+        let json = serde_json::to_string(&gpt()).unwrap();
+        assert_eq!(tariff(&json), gpt());
+        for wrong in [
+            r#"{"inputs":"2"}"#,
+            r#"{"input":"0.0000000001"}"#,
+            r#"{"input":"-1"}"#,
+            r#"{"input":"1000001"}"#,
+            r#"{"input":"1","lines":[{"above":0,"input":"1"}]}"#,
+            r#"{"input":"1","lines":[{"above":9}]}"#,
+            r#"{"input":"1","lines":[{"above":9,"input":"1"},{"above":9,"input":"2"}]}"#,
+            r#"{"input":"1","factors":{"tier":{"default":"2"}}}"#,
+            r#"{"input":"1","factors":{"tier":{"flex":"101"}}}"#,
+            r#"{"input":"1","factors":{"tier":{"flex":"0.0000001"}}}"#,
+        ] {
+            assert!(serde_json::from_str::<Tariff>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    fn any_counts() -> impl Strategy<Value = Counts> {
+        proptest::collection::vec(any::<i64>(), Meter::COUNT).prop_map(|counts| {
+            Meter::ALL
+                .into_iter()
+                .zip(counts)
+                .fold(Counts::NONE, |all, (meter, count)| all.with(meter, count))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_numbers_of_a_provider_cost_less_than_nothing(counts in any_counts(), tier in "flex|priority|scale|") {
+            let served_as = ServedAs { tier, ..ServedAs::default() };
+            prop_assert!(gpt().cost(&Metered { counts, served_as }).amount >= Money::ZERO);
+        }
+
+        #[test]
+        fn more_of_a_meter_never_costs_less(counts in any_counts(), meter in 0..Meter::COUNT, more in 0..1_000_000_i64) {
+            let meter = Meter::ALL[meter];
+            let fewer = Metered { counts, ..Metered::default() };
+            let more = Metered { counts: counts.with(meter, counts.get(meter) + more), ..Metered::default() };
+            prop_assert!(gpt().cost(&fewer).amount <= gpt().cost(&more).amount);
+        }
+
+        #[test]
+        fn no_split_of_the_tokens_costs_more_than_the_most(
+            input in 0..2_000_000_i64, cached in 0..2_000_000_i64, written in 0..2_000_000_i64,
+            output in 0..200_000_i64, reasoning in 0..200_000_i64, tier in "flex|priority|",
+        ) {
+            let metered = used(
+                &[(Meter::Input, input), (Meter::CachedInput, cached), (Meter::CacheWriteShort, written),
+                  (Meter::Output, output), (Meter::Reasoning, reasoning)],
+                &tier,
+            );
+            let most = gpt().most(input + cached + written, output + reasoning, &metered.served_as);
+            prop_assert!(gpt().cost(&metered).amount <= most);
+        }
+    }
+}
