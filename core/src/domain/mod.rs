@@ -18,6 +18,7 @@ pub mod field_error;
 pub mod gate;
 pub mod hidden;
 pub mod ids;
+pub mod imported;
 pub mod invitation;
 pub mod key;
 pub mod key_filter;
