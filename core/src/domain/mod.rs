@@ -9,6 +9,7 @@ pub mod base_url;
 pub mod bill;
 pub mod bounds;
 pub mod bulk;
+pub mod catalogue;
 pub mod csv;
 pub mod device;
 pub mod doctor;

@@ -92,6 +92,12 @@ impl Model {
         }
     }
 
+    /// Whether it answers with tokens. An embedding model does not: it has a price for input alone.
+    pub fn gives_output(&self) -> bool {
+        let costs = |meter| self.rate(meter).is_some_and(|price| price > Money::ZERO);
+        costs(Meter::Output) || !costs(Meter::Input)
+    }
+
     /// The name that its provider knows.
     pub fn name_upstream(&self) -> &str {
         if self.upstream_name.is_empty() { &self.id } else { &self.upstream_name }
@@ -169,6 +175,12 @@ pub fn parse_model_id(text: &str) -> Result<String, ParseError> {
 pub fn parse_upstream_name(text: &str) -> Result<String, ParseError> {
     let name = text.trim();
     if name.is_empty() { Ok(String::new()) } else { check_model_id(name).map(|()| name.to_owned()) }
+}
+
+/// The catalogue's name for what a client calls a model. Claude Code adds `[1m]` where it wants a long context, which is the
+/// same model at the same price.
+pub fn catalogue_name(sent: &str) -> &str {
+    sent.strip_suffix("[1m]").unwrap_or(sent)
 }
 
 const MAX_VENDOR: usize = 60;

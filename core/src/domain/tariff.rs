@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::meter::{Counts, Dimension, MAX_COUNT, Meter, Metered, ServedAs, Side, Unit};
+use super::meter::{Dimension, MAX_COUNT, Meter, Metered, ServedAs, Side, Unit};
 use super::money::Money;
 use super::parse_error::ParseError;
 
@@ -44,16 +44,16 @@ impl Rates {
         self.0.is_empty()
     }
 
-    /// What a meter is charged at, and whether that is its true price. Cached input, image input and reasoning cost what
+    /// The meter at whose price one is charged, that price, and whether it is the true one. Cached input, image input and reasoning cost what
     /// other tokens of their side cost where they have no price of their own; for written and audio tokens and for image
     /// output that is not true of any provider, so that it stands in for a price that is missing.
-    fn charged(&self, meter: Meter) -> (Money, bool) {
+    fn charged(&self, meter: Meter) -> (Meter, Money, bool) {
         if let Some(price) = self.get(meter) {
-            return (price, true);
+            return (meter, price, true);
         }
         let stands_in = |other: Meter, is_true: bool| match self.get(other) {
-            Some(price) => (price, is_true),
-            None => (Money::ZERO, false),
+            Some(price) => (other, price, is_true),
+            None => (other, Money::ZERO, false),
         };
         match meter {
             Meter::CachedInput | Meter::ImageInput => stands_in(Meter::Input, true),
@@ -66,8 +66,8 @@ impl Rates {
                 stands_in(Meter::Input, false)
             }
             Meter::AudioOutput | Meter::ImageOutput => stands_in(Meter::Output, false),
-            Meter::Requests => (Money::ZERO, true),
-            Meter::Input | Meter::Output | Meter::Searches | Meter::ToolUses => (Money::ZERO, false),
+            Meter::Requests => (meter, Money::ZERO, true),
+            Meter::Input | Meter::Output | Meter::Searches | Meter::ToolUses => (meter, Money::ZERO, false),
         }
     }
 
@@ -86,6 +86,37 @@ pub struct Line {
     pub above: i64,
     /// The prices above it; a meter that is not here keeps its price.
     pub rates: Rates,
+}
+
+/// Prices that a tier, region or speed has of its own, where its factor does not give them: a cached token that costs the
+/// same in every tier, or a price that a provider rounds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exception {
+    /// The prices; a meter that is not here costs its list price times the factor.
+    pub rates: Rates,
+    /// Ascending.
+    pub lines: Vec<Line>,
+}
+
+/// The prices of a request with so many input tokens.
+fn rates_at(rates: &Rates, lines: &[Line], input: i64) -> Rates {
+    lines.iter().filter(|line| input > line.above).fold(rates.clone(), |rates, line| line.rates.over(&rates))
+}
+
+fn add_line(lines: &mut Vec<Line>, line: Line) -> Result<(), ParseError> {
+    if !(1..=MAX_COUNT).contains(&line.above) {
+        return Err(ParseError::new("A line is above 1 to 1,000,000,000 input tokens."));
+    }
+    if line.rates.is_empty() {
+        return Err(ParseError::new("A line needs a price of its own."));
+    }
+    match lines.binary_search_by_key(&line.above, |line| line.above) {
+        Ok(_) => Err(ParseError::new("There are two lines at the same number of tokens.")),
+        Err(place) => {
+            lines.insert(place, line);
+            Ok(())
+        }
+    }
 }
 
 /// A factor in millionths: 1,100,000 is 1.1 times the price.
@@ -113,6 +144,8 @@ pub struct Tariff {
     pub lines: Vec<Line>,
     /// Of tokens alone: searches and the like cost the same in any tier.
     pub factors: BTreeMap<(Dimension, String), Millionths>,
+    /// Of tiers, regions and speeds that have a factor.
+    pub exceptions: BTreeMap<(Dimension, String), Exception>,
 }
 
 impl Tariff {
@@ -133,19 +166,8 @@ impl Tariff {
     /// # Errors
     /// When it is at no number of tokens, has no price, or is there already.
     pub fn with_line(mut self, line: Line) -> Result<Self, ParseError> {
-        if !(1..=MAX_COUNT).contains(&line.above) {
-            return Err(ParseError::new("A line is above 1 to 1,000,000,000 input tokens."));
-        }
-        if line.rates.is_empty() {
-            return Err(ParseError::new("A line needs a price of its own."));
-        }
-        match self.lines.binary_search_by_key(&line.above, |line| line.above) {
-            Ok(_) => Err(ParseError::new("There are two lines at the same number of tokens.")),
-            Err(place) => {
-                self.lines.insert(place, line);
-                Ok(self)
-            }
-        }
+        add_line(&mut self.lines, line)?;
+        Ok(self)
     }
 
     /// Adds a factor, in millionths.
@@ -169,20 +191,40 @@ impl Tariff {
         Ok(self)
     }
 
+    /// Adds the prices that a tier, region or speed has of its own.
+    ///
+    /// # Errors
+    /// When it has no factor, or the exception has no price.
+    pub fn with_exception(
+        mut self,
+        dimension: Dimension,
+        word: &str,
+        exception: Exception,
+    ) -> Result<Self, ParseError> {
+        let key = (dimension, word.trim().to_lowercase());
+        if !self.factors.contains_key(&key) {
+            return Err(ParseError::new("Prices of their own are of a tier, region or speed with a factor."));
+        }
+        if exception.rates.is_empty() {
+            return Err(ParseError::new("An exception needs a price of its own."));
+        }
+        self.exceptions.insert(key, exception);
+        Ok(self)
+    }
+
     /// The prices of a request with so many input tokens.
     fn rates_at(&self, input: i64) -> Rates {
-        let crossed = self.lines.iter().filter(|line| input > line.above);
-        crossed.fold(self.rates.clone(), |rates, line| line.rates.over(&rates))
+        rates_at(&self.rates, &self.lines, input)
     }
 
     /// The product of the factors, in millionths, and whether all of them are known. The dearest known one stands in for
-    /// one that is not.
-    fn factor(&self, served_as: &ServedAs) -> (i128, bool) {
+    /// one that is not. `except` is left out.
+    fn factor(&self, served_as: &ServedAs, except: Option<Dimension>) -> (i128, bool) {
         let mut is_known = true;
         let mut product = ONE;
         for dimension in Dimension::ALL {
             let word = served_as.word(dimension);
-            if dimension.is_standard(word) {
+            if dimension.is_standard(word) || except == Some(dimension) {
                 continue;
             }
             let factor = self.factors.get(&(dimension, word.to_lowercase())).copied();
@@ -193,6 +235,15 @@ impl Tariff {
         (product, is_known)
     }
 
+    /// The exceptions that hold for a request, each with the factor that is left.
+    fn exceptions_of(&self, served_as: &ServedAs) -> Vec<(&Exception, i128)> {
+        let exception = |of: Dimension| {
+            self.exceptions.get(&(of, served_as.word(of).to_lowercase())).map(|own| (of, own))
+        };
+        let found = Dimension::ALL.into_iter().filter_map(exception);
+        found.map(|(of, own)| (own, self.factor(served_as, Some(of)).0)).collect()
+    }
+
     fn dearest(&self, dimension: Dimension) -> i128 {
         let of_dimension = self.factors.iter().filter(|((of, _), _)| *of == dimension);
         of_dimension.map(|(_, factor)| i128::from(*factor)).fold(ONE, i128::max)
@@ -200,51 +251,64 @@ impl Tariff {
 
     /// What a request costs, rounded up once to a whole nano-dollar.
     pub fn cost(&self, metered: &Metered) -> Cost {
-        let (factor, mut is_priced) = self.factor(&metered.served_as);
+        let (factor, mut is_priced) = self.factor(&metered.served_as, None);
         let counts = metered.counts.with(Meter::Requests, 1);
-        let rates = self.rates_at(counts.input());
-        let (mut tokens, mut others) = (0_i128, 0_i128);
+        let input = counts.input();
+        let rates = self.rates_at(input);
+        let own: Vec<(Rates, i128)> = self
+            .exceptions_of(&metered.served_as)
+            .into_iter()
+            .map(|(own, factor)| (rates_at(&own.rates, &own.lines, input), factor))
+            .collect();
+        // In millionths of a millionth of a nano-dollar.
+        let mut total = 0_i128;
         for (meter, count) in counts.used() {
-            let (price, is_true) = rates.charged(meter);
+            let (charged_as, listed, is_true) = rates.charged(meter);
+            let of = |(own, factor): &(Rates, i128)| {
+                own.get(meter).or_else(|| own.get(charged_as)).map(|price| (price, *factor))
+            };
+            let (price, factor) = own.iter().find_map(of).unwrap_or((listed, factor));
             is_priced &= is_true;
             let part = i128::from(count) * i128::from(price.nanos());
-            match meter.unit() {
-                Unit::MillionTokens => tokens += part,
-                Unit::Thousand => others += part * 1_000,
-                Unit::Each => others += part * 1_000_000,
-            }
+            total += match meter.unit() {
+                Unit::MillionTokens => part * factor,
+                Unit::Thousand => part * 1_000 * ONE,
+                Unit::Each => part * ONE * ONE,
+            };
         }
-        // Both in millionths of a millionth of a nano-dollar.
-        let total = tokens * factor + others * ONE;
-        let nanos = (total + ONE * ONE - 1) / (ONE * ONE);
-        Cost { amount: Money::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX)), is_priced }
+        Cost { amount: whole_nanos(total), is_priced }
     }
 
     /// The most that a request with at most so many tokens on each side can cost: every token at the dearest meter of its
     /// side, in the dearest of these tiers. `served_as` holds what the request asks for.
     pub fn most(&self, input: i64, output: i64, served_as: &ServedAs) -> Money {
-        let reached = self.lines.iter().filter(|line| input > line.above).map(|line| &line.rates);
-        let dearest = |side: Side| {
-            let all = reached.clone().chain([&self.rates]).flat_map(Rates::iter);
-            all.filter(|(meter, _)| meter.side() == side).max_by_key(|(_, price)| *price)
+        let dearest = |rates: &Rates, lines: &[Line], side: Side| {
+            let reached = lines.iter().filter(|line| input > line.above).map(|line| &line.rates);
+            let prices =
+                reached.chain([rates]).flat_map(Rates::iter).filter(|(meter, _)| meter.side() == side);
+            prices.map(|(_, price)| i128::from(price.nanos())).max().unwrap_or_default()
         };
-        let mut rates = Rates(
-            self.rates.get(Meter::Requests).map(|price| (Meter::Requests, price)).into_iter().collect(),
-        );
-        for (side, meter) in [(Side::Input, Meter::Input), (Side::Output, Meter::Output)] {
-            rates.0.extend(dearest(side).map(|(_, price)| (meter, price)));
-        }
-        let flat = Tariff { rates, lines: Vec::new(), factors: self.factors.clone() };
-        let counts = Counts::NONE.with(Meter::Input, input).with(Meter::Output, output);
-        flat.cost(&Metered { counts, served_as: served_as.clone() }).amount
+        let (factor, own) = (self.factor(served_as, None).0, self.exceptions_of(served_as));
+        let side = |side: Side, tokens: i64| {
+            let listed = dearest(&self.rates, &self.lines, side) * factor;
+            let excepted = own.iter().map(|(own, factor)| dearest(&own.rates, &own.lines, side) * factor);
+            i128::from(tokens.clamp(0, MAX_COUNT)) * excepted.fold(listed, i128::max)
+        };
+        let request = self.rates.get(Meter::Requests).map_or(0, |price| i128::from(price.nanos()));
+        whole_nanos(side(Side::Input, input) + side(Side::Output, output) + request * ONE * ONE)
     }
+}
+
+/// Millionths of a millionth of a nano-dollar, rounded up.
+fn whole_nanos(total: i128) -> Money {
+    Money::from_nanos(i64::try_from((total + ONE * ONE - 1) / (ONE * ONE)).unwrap_or(i64::MAX))
 }
 
 /// A price as a decimal text in dollars: `1.25`.
 type Dollars = String;
 
 /// A tariff in JSON: `{"input": "1.25", "output": "10", "lines": [{"above": 272000, "input": "2.5"}],
-/// "factors": {"tier": {"flex": "0.5"}}}`. Prices are dollars, for a million tokens, for a thousand searches or tool uses, or
+/// "factors": {"tier": {"flex": "0.5"}}, "exceptions": {"tier": {"flex": {"cached_input": "0.1"}}}}`. Prices are dollars, for a million tokens, for a thousand searches or tool uses, or
 /// for a request.
 #[derive(Serialize, Deserialize)]
 struct TariffJson {
@@ -254,6 +318,16 @@ struct TariffJson {
     lines: Vec<LineJson>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     factors: BTreeMap<Dimension, BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    exceptions: BTreeMap<Dimension, BTreeMap<String, ExceptionJson>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExceptionJson {
+    #[serde(flatten)]
+    rates: BTreeMap<String, Dollars>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<LineJson>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -272,6 +346,18 @@ fn read_rates(rates: BTreeMap<String, Dollars>) -> Result<Rates, ParseError> {
 
 fn write_rates(rates: &Rates) -> BTreeMap<String, Dollars> {
     rates.iter().map(|(meter, price)| (meter.name().to_owned(), price.input())).collect()
+}
+
+fn read_lines(lines: Vec<LineJson>) -> Result<Vec<Line>, ParseError> {
+    let mut read = Vec::new();
+    for line in lines {
+        add_line(&mut read, Line { above: line.above, rates: read_rates(line.rates)? })?;
+    }
+    Ok(read)
+}
+
+fn write_lines(lines: &[Line]) -> Vec<LineJson> {
+    lines.iter().map(|line| LineJson { above: line.above, rates: write_rates(&line.rates) }).collect()
 }
 
 /// Reads a factor: a decimal number with at most six decimals.
@@ -295,9 +381,13 @@ impl Serialize for Tariff {
         for ((dimension, word), factor) in &self.factors {
             factors.entry(*dimension).or_default().insert(word.clone(), write_factor(*factor));
         }
-        let line = |line: &Line| LineJson { above: line.above, rates: write_rates(&line.rates) };
-        let lines = self.lines.iter().map(line).collect();
-        TariffJson { rates: write_rates(&self.rates), lines, factors }.serialize(serializer)
+        let mut exceptions: BTreeMap<Dimension, BTreeMap<String, ExceptionJson>> = BTreeMap::new();
+        for ((dimension, word), own) in &self.exceptions {
+            let own = ExceptionJson { rates: write_rates(&own.rates), lines: write_lines(&own.lines) };
+            exceptions.entry(*dimension).or_default().insert(word.clone(), own);
+        }
+        let (rates, lines) = (write_rates(&self.rates), write_lines(&self.lines));
+        TariffJson { rates, lines, factors, exceptions }.serialize(serializer)
     }
 }
 
@@ -309,13 +399,17 @@ impl<'de> Deserialize<'de> for Tariff {
 }
 
 fn read_tariff(json: TariffJson) -> Result<Tariff, ParseError> {
-    let mut tariff = Tariff { rates: read_rates(json.rates)?, ..Tariff::default() };
-    for line in json.lines {
-        tariff = tariff.with_line(Line { above: line.above, rates: read_rates(line.rates)? })?;
-    }
+    let (rates, lines) = (read_rates(json.rates)?, read_lines(json.lines)?);
+    let mut tariff = Tariff { rates, lines, ..Tariff::default() };
     for (dimension, words) in json.factors {
         for (word, factor) in words {
             tariff = tariff.with_factor(dimension, &word, parse_factor(&factor)?)?;
+        }
+    }
+    for (dimension, words) in json.exceptions {
+        for (word, own) in words {
+            let own = Exception { rates: read_rates(own.rates)?, lines: read_lines(own.lines)? };
+            tariff = tariff.with_exception(dimension, &word, own)?;
         }
     }
     Ok(tariff)
@@ -324,6 +418,7 @@ fn read_tariff(json: TariffJson) -> Result<Tariff, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::meter::Counts;
     use proptest::prelude::*;
 
     fn tariff(json: &str) -> Tariff {
@@ -334,7 +429,8 @@ mod tests {
         tariff(
             r#"{"input":"2","cached_input":"0.2","cache_write_short":"2.5","output":"10",
                 "lines":[{"above":272000,"input":"4","cached_input":"0.4","output":"15"}],
-                "factors":{"tier":{"flex":"0.5","priority":"2"}}}"#,
+                "factors":{"tier":{"flex":"0.5","priority":"2"}},
+                "exceptions":{"tier":{"flex":{"reasoning":"30"}}}}"#,
         )
     }
 
@@ -377,6 +473,24 @@ mod tests {
     }
 
     #[test]
+    fn a_tier_may_have_prices_of_its_own_that_only_the_other_factors_multiply() {
+        let tariff = tariff(
+            r#"{"input":"2","cached_input":"0.2","output":"10","lines":[{"above":200000,"cached_input":"0.4"}],
+                "factors":{"tier":{"flex":"0.5"},"region":{"us":"1.1"}},
+                "exceptions":{"tier":{"flex":{"cached_input":"0.2","lines":[{"above":200000,"cached_input":"0.4"}]}}}}"#,
+        );
+        let json = serde_json::to_string(&tariff).unwrap();
+        assert_eq!(serde_json::from_str::<Tariff>(&json).unwrap(), tariff);
+        let counts = [(Meter::Input, 1_000), (Meter::CachedInput, 10_000), (Meter::Output, 100)];
+        assert_eq!(nanos(&tariff, &counts, "flex"), (1_000_000 + 2_000_000 + 500_000, true));
+        let mut in_us = used(&counts, "Flex");
+        in_us.served_as.region = "us".into();
+        assert_eq!(tariff.cost(&in_us).amount.nanos(), 3_850_000);
+        assert_eq!(nanos(&tariff, &[(Meter::CachedInput, 200_001)], "flex"), (80_000_400, true));
+        assert_eq!(nanos(&tariff, &[(Meter::CachedInput, 200_001)], ""), (80_000_400, true));
+    }
+
+    #[test]
     fn what_has_no_price_is_marked_and_charged_at_what_stands_in() {
         assert_eq!(nanos(&gpt(), &[(Meter::Input, 1_000)], "scale"), (4_000_000, false));
         assert_eq!(nanos(&gpt(), &[(Meter::AudioOutput, 1_000)], ""), (10_000_000, false));
@@ -401,6 +515,8 @@ mod tests {
             r#"{"input":"1","factors":{"tier":{"default":"2"}}}"#,
             r#"{"input":"1","factors":{"tier":{"flex":"101"}}}"#,
             r#"{"input":"1","factors":{"tier":{"flex":"0.0000001"}}}"#,
+            r#"{"input":"1","exceptions":{"tier":{"flex":{"input":"1"}}}}"#,
+            r#"{"input":"1","factors":{"tier":{"flex":"0.5"}},"exceptions":{"tier":{"flex":{}}}}"#,
         ] {
             assert!(serde_json::from_str::<Tariff>(wrong).is_err(), "{wrong}");
         }

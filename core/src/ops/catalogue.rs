@@ -9,19 +9,15 @@ use super::models::{model_event, must_be_there};
 use super::providers::{named, names_of, unknown};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
+use crate::domain::catalogue;
+use crate::domain::imported;
 use crate::domain::meter::Meter;
-use crate::domain::model::{KnownModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name};
-use crate::domain::money::Money;
+use crate::domain::model::{KnownModel, Model};
 use crate::domain::policy::{Action, OperatorPermit};
 use crate::domain::price::Price;
-use crate::domain::tariff::Tariff;
 use crate::store::models;
 
-/// Names and list prices in dollars per million tokens, as providers published them in autumn 2026 or as near as is
-/// known; meant to be edited.
-const SEED: &str = include_str!("../../models.json");
-
-/// One entry of an import file. Prices are dollars for a million tokens, as text, so that none is ever rounded.
+/// One entry of the list that `write` makes. Prices are dollars for a million tokens, as text, so that none is ever rounded.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -55,41 +51,26 @@ pub struct Imported {
     pub sets_default_output: bool,
 }
 
+/// The models of a file in one of the forms that `domain::catalogue` reads.
+///
 /// # Errors
-/// A sentence that says which entry cannot be read and why.
-pub fn read(json: &str) -> Result<Vec<Imported>, String> {
-    let entries: Vec<Entry> = serde_json::from_str(json).map_err(|error| {
-        format!(
-            "The file is not a list of models: line {}, column {}: {error}.",
-            error.line(),
-            error.column()
-        )
-    })?;
-    entries.into_iter().map(read_entry).collect()
+/// A sentence that says what cannot be read and why.
+pub fn read(text: &str) -> Result<Vec<Imported>, String> {
+    let file = catalogue::read(text).map_err(|error| error.to_string())?;
+    Ok(file.models.into_iter().map(from_file).collect())
 }
 
-fn read_entry(entry: Entry) -> Result<Imported, String> {
-    let wrong = |what: &str, why: &dyn std::fmt::Display| format!("{}: {what}: {why}", entry.id);
-    let id = parse_model_id(&entry.id).map_err(|problem| wrong("id", &problem))?;
-    let price = |what: &str, text: &str| Money::parse(text).map_err(|problem| wrong(what, &problem));
-    let tariff = Tariff::flat(
-        price("input", &entry.input)?,
-        price("cached", &entry.cached)?,
-        price("output", &entry.output)?,
-    );
-    let tariff = tariff.map_err(|problem| wrong("price", &problem))?;
-    let mut model = Model { price: Some(Price::unrecorded(tariff)), ..Model::unrouted(&id, &entry.provider) };
-    if let Some(name) = &entry.upstream {
-        let name = parse_upstream_name(name).map_err(|problem| wrong("upstream", &problem))?;
-        model.upstream_name = if name == id { String::new() } else { name };
-    }
-    if let Some(default_output_tokens) = entry.default_output_tokens {
-        model.default_output_tokens = parse_output_tokens(&default_output_tokens.to_string())
-            .map_err(|problem| wrong("default_output_tokens", &problem))?;
-    }
+/// A model of a file.
+pub fn from_file(file: imported::Imported) -> Imported {
     let (sets_upstream, sets_default_output) =
-        (entry.upstream.is_some(), entry.default_output_tokens.is_some());
-    Ok(Imported { model, route: entry.route, sets_upstream, sets_default_output })
+        (file.upstream.is_some(), file.default_output_tokens.is_some());
+    let mut model =
+        Model { price: file.tariff.map(Price::unrecorded), ..Model::unrouted(&file.id, &file.vendor) };
+    model.upstream_name = file.upstream.unwrap_or_default();
+    if let Some(default_output_tokens) = file.default_output_tokens {
+        model.default_output_tokens = default_output_tokens;
+    }
+    Imported { model, route: file.route, sets_upstream, sets_default_output }
 }
 
 /// The form that `read` takes.
@@ -182,7 +163,7 @@ fn unknown_in(model: &str, error: OpError) -> OpError {
 /// When the database cannot be read or written.
 pub async fn seed(desk: &Desk) -> Result<(), OpError> {
     if !models::any(&mut desk.db.read().await?).await? {
-        let list = read(SEED).unwrap_or_default();
+        let list = read(catalogue::SHIPPED).map_err(OpError::Conflict)?;
         import(desk, &list, false).await?;
     }
     Ok(())
@@ -194,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_catalogue_that_comes_with_the_program_reads() {
-        let list = read(SEED).unwrap();
+        let list = read(catalogue::SHIPPED).unwrap();
         assert!(list.len() >= 12);
         let known: Vec<_> = list
             .iter()

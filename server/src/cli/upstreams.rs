@@ -291,7 +291,9 @@ pub async fn run_models(command: ModelsCommand) -> Result<(), String> {
         ModelsCommand::Import { file, only, data } => {
             let text =
                 std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
-            let list = catalogue::read(&text)?;
+            let read = keydesk_core::domain::catalogue::read(&text).map_err(|error| error.to_string())?;
+            read.left_out.iter().for_each(|left_out| eprintln!("{}", left_out.words()));
+            let list: Vec<_> = read.models.into_iter().map(catalogue::from_file).collect();
             let import = async |desk: &Desk| catalogue::import(desk, &list, only).await.map_err(op_error);
             println!("{} models imported.", changing(&data, import).await?);
             Ok(())

