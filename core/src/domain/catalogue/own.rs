@@ -84,8 +84,8 @@ fn read_entry(entry: Entry) -> Result<Imported, ParseError> {
     model.source = entry.source.unwrap_or_default();
     let size = |what, count: Option<i64>| match count {
         Some(count) if !(1..=MAX_COUNT).contains(&count) => {
-            let most = grouped(MAX_COUNT);
-            Err(wrong(what)(ParseError::new(format!("It is a whole number of tokens from 1 to {most}."))))
+            let max = grouped(MAX_COUNT);
+            Err(wrong(what)(ParseError::new(format!("It is a whole number of tokens from 1 to {max}."))))
         }
         count => Ok(count),
     };
