@@ -19,6 +19,7 @@ pub mod members;
 pub mod models;
 pub mod offboarding;
 pub mod orgs;
+pub mod prices;
 pub mod providers;
 pub mod reauthentication;
 pub mod requests;

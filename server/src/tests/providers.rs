@@ -119,7 +119,7 @@ on_both! {
         let answer = app.post_page(&operator, "/operator/models/new", "models/add", &new).await;
         assert_eq!((answer.status, answer.location()), (303, "/operator/models"));
         let list = app.get(&operator, "/operator/models?q=llama").await.text;
-        assert!(list.contains("$0.125") && list.contains("/operator/models/edit?id=meta%2Fllama-4"), "{list}");
+        assert!(list.contains("$0.125") && list.contains("/operator/models/show?id=meta%2Fllama-4"), "{list}");
 
         let own = "/operator/models/edit?id=meta%2Fllama-4";
         let drawn = app.get(&operator, own).await.text;
@@ -142,7 +142,11 @@ on_both! {
         let conflict = save(&[("form[model][input]", "0.3"), ("form[model][output]", "0.9")]).await;
         assert_eq!(conflict.status, 409);
         assert!(conflict.text.contains("This model was changed while you were editing."), "{}", conflict.text);
-        assert!(conflict.text.contains("Now: $0.2. You entered: $0.3."), "{}", conflict.text);
+        assert!(
+            conflict.text.contains("Now: input $0.20, cached input $0.05, output $0.88. You entered: input $0.30,"),
+            "{}",
+            conflict.text
+        );
         assert!(conflict.text.contains(r#"value="Meta AI""#) && conflict.text.contains(r#"value="0.9""#), "{}", conflict.text);
 
         let retire = "/operator/models/retire?id=meta%2Fllama-4";
@@ -165,6 +169,9 @@ on_both! {
             ("/operator/models/edit", 404),
             ("/operator/models/edit?id=%00", 404),
             ("/operator/models/edit?id=../..", 404),
+            ("/operator/models/show?id=gpt-0", 404),
+            ("/operator/models/withdraw?id=gpt-5&price=%00", 404),
+            ("/operator/models/catalogue-price?id=gpt-5", 404),
             ("/operator/models/retire?id=gpt-0", 404),
             ("/operator/providers/prov_0", 404),
             ("/operator/providers/%00", 404),
