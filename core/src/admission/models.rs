@@ -62,8 +62,8 @@ pub async fn look_up_model(desk: &Desk, id: &str) -> Result<ModelLookup, StoreEr
     })
 }
 
-/// The model with the price that was in force at a moment, also when it is retired. The demonstration model and a proxy's placeholder are in no
-/// catalogue; the latter costs nothing.
+/// The model with the price that was in force at a moment, also when it is retired. The demonstration model and a proxy's
+/// placeholder are in no catalogue; the latter costs nothing.
 ///
 /// # Errors
 /// When the database cannot be read.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::models::{model_event, must_be_there};
 use super::providers::{named, names_of, unknown};
-use super::{OpError, prices};
+use super::{OpError, new_price};
 use crate::Desk;
 pub use crate::domain::catalogue_file::{read, write};
 use crate::domain::audit::{Event, EventKind};
@@ -57,7 +57,7 @@ impl Step {
             other_changes: known.as_ref().is_some_and(|known| known.model != model),
             unconfirmed,
         };
-        let price = price.map(|tariff| prices::of_catalogue(tariff, entry.source.clone()));
+        let price = price.map(|tariff| new_price::of_catalogue(tariff, entry.source.clone()));
         Self { model, known, price, planned }
     }
 }
@@ -163,7 +163,7 @@ pub async fn import(
         }
         let Some(price) = price else { continue };
         if let (true, Some((permit, event))) = (planned.is_new, events.last_mut()) {
-            let set = prices::set(desk, &mut tx, permit, (id, None), price, None).await?;
+            let set = new_price::set(desk, &mut tx, permit, (id, None), price, None).await?;
             event.changes.extend(set.changes);
             continue;
         }
@@ -171,7 +171,7 @@ pub async fn import(
         if let Some(known) = known.filter(|_| !planned.other_changes) {
             models::touch(&mut tx, &permit, id, known.version).await?;
         }
-        let event = prices::set(desk, &mut tx, &permit, (id, model.price.as_ref()), price, None).await?;
+        let event = new_price::set(desk, &mut tx, &permit, (id, model.price.as_ref()), price, None).await?;
         events.push((permit, event));
     }
     for known in rest.iter().filter(|_| only) {

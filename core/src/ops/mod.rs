@@ -17,6 +17,7 @@ pub mod links;
 pub mod live_test;
 pub mod members;
 pub mod models;
+mod new_price;
 pub mod offboarding;
 pub mod orgs;
 pub mod prices;

@@ -4,8 +4,8 @@
 use super::OpError;
 use super::access::Caller;
 use super::edit::{Outcome, conflict, lost_race};
+use super::new_price;
 use super::orgs::OperatorActor;
-use super::prices;
 use super::providers::{Names, named, names_of, route_event, unknown};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
@@ -122,7 +122,7 @@ pub async fn add(
     let names = names_of(&mut tx).await?;
     let mut event = model_event(EventKind::ModelAdded, None, model, &names);
     if let Some(price) = next_price(before.as_ref(), model.price.as_ref(), starts) {
-        let set = prices::set(desk, &mut tx, &permit, (&model.id, None), price, starts).await?;
+        let set = new_price::set(desk, &mut tx, &permit, (&model.id, None), price, starts).await?;
         event.changes.extend(set.changes);
     }
     tx.save(&permit, event, now).await?;
@@ -173,7 +173,7 @@ pub async fn save(
             return Err(lost_race("this model"));
         }
         let before = (mine.id.as_str(), known.model.price.as_ref());
-        let event = prices::set(desk, &mut tx, &permit, before, price, edit.starts).await?;
+        let event = new_price::set(desk, &mut tx, &permit, before, price, edit.starts).await?;
         events.push((permit, event));
     }
     if events.is_empty() {

@@ -4,6 +4,7 @@
 use super::access::Caller;
 use super::edit::lost_race;
 use super::models::find;
+use super::new_price::{of_catalogue, set};
 use super::orgs::OperatorActor;
 use super::{OpError, catalogue};
 use crate::Desk;
@@ -12,10 +13,9 @@ use crate::domain::ids::PriceId;
 use crate::domain::model::{KnownModel, Model};
 use crate::domain::moment::Moment;
 use crate::domain::org::OrgName;
-use crate::domain::policy::{Action, OperatorPermit};
+use crate::domain::policy::Action;
 use crate::domain::price::{PastPrice, Price, PriceOrigin};
-use crate::domain::tariff::Tariff;
-use crate::store::{Tx, Via, models, people, prices};
+use crate::store::{Via, models, people, prices};
 
 /// What the page of a model is drawn from.
 pub struct PriceBook {
@@ -80,11 +80,6 @@ fn catalogue_price(model: &Model, history: &[PastPrice]) -> Option<Price> {
     Some(of_catalogue(tariff, source))
 }
 
-/// A price of a catalogue that is not stored yet.
-pub(super) fn of_catalogue(tariff: Tariff, source: String) -> Price {
-    Price { origin: PriceOrigin::Catalogue, source, ..Price::unrecorded(tariff) }
-}
-
 /// Puts the catalogue's price in force in place of an operator's. Gives the model's id.
 ///
 /// # Errors
@@ -143,42 +138,4 @@ pub async fn withdraw(
     let event = Event::new(EventKind::PriceWithdrawn, model, model).with([starts].into_iter().chain(gone));
     tx.save(&permit, event, now).await?;
     Ok(known.model.id)
-}
-
-/// Stores another price of a model, from now or from `starts` on, and gives its event. `None` as the price before is none.
-pub(super) async fn set(
-    desk: &Desk,
-    tx: &mut Tx,
-    permit: &OperatorPermit,
-    (model, before): (&str, Option<&Price>),
-    price: Price,
-    starts: Option<Moment>,
-) -> Result<Event, OpError> {
-    let now = desk.now();
-    let history = prices::history(tx, model).await?;
-    let taken = |at: Moment| {
-        history.iter().any(|past| past.withdrawn_at.is_none() && past.price.starts_at == at)
-    };
-    let starts_at = match starts {
-        Some(at) if at <= now => {
-            return Err(OpError::say(
-                "starts",
-                "This time is past. Choose a later one, or leave it empty to start now.",
-            ));
-        }
-        Some(at) if taken(at) => {
-            return Err(OpError::say(
-                "starts",
-                "Another price starts then. Withdraw it first, or choose another time.",
-            ));
-        }
-        Some(at) => at,
-        // Two prices within a millisecond follow each other.
-        None => (0..).map(|ms| now.plus_ms(ms)).find(|at| !taken(*at)).unwrap_or(now),
-    };
-    let price = Price { id: PriceId::new(now, desk.id_entropy()), starts_at, ..price };
-    prices::add(tx, permit, model, &price, now).await?;
-    let mut changes = price.changes_since(before);
-    changes.extend(starts.map(|at| Change::added("price_starts", ChangeValue::Expiry(Some(at)))));
-    Ok(Event::new(EventKind::PriceSet, model, model).with(changes))
 }
