@@ -6,6 +6,7 @@ use super::AuthContext;
 use crate::Desk;
 use crate::domain::api_error::NoTarget;
 use crate::domain::model::{DEMO_ECHO, Model, catalogue_name, demo_echo};
+use crate::domain::moment::Moment;
 use crate::domain::provider::{Provider, ProviderKind};
 use crate::domain::route::Route;
 use crate::store::{StoreError, models, providers};
@@ -52,7 +53,7 @@ impl ModelLookup {
 pub async fn look_up_model(desk: &Desk, sent: &str) -> Result<ModelLookup, StoreError> {
     let id = catalogue_name(sent);
     let mut read = desk.db.read().await?;
-    Ok(match models::served(&mut read, id).await? {
+    Ok(match models::served(&mut read, id, desk.now()).await? {
         Some((model, Some(provider))) => {
             ModelLookup::Routed(Box::new(model), Target::Provider(Box::new(provider)))
         }
@@ -64,14 +65,14 @@ pub async fn look_up_model(desk: &Desk, sent: &str) -> Result<ModelLookup, Store
     })
 }
 
-/// The model with its price, also when it is retired. The demonstration model and a proxy's placeholder are in no
-/// catalogue; the latter costs nothing.
+/// The model with the price that was in force at a moment, also when it is retired. The demonstration model and a proxy's
+/// placeholder are in no catalogue; the latter costs nothing.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn priced_model(desk: &Desk, id: &str) -> Result<Model, StoreError> {
-    let id = catalogue_name(id);
-    let known = models::priced(&mut desk.db.read().await?, id).await?;
+pub async fn priced_model(desk: &Desk, sent: &str, at: Moment) -> Result<Model, StoreError> {
+    let id = catalogue_name(sent);
+    let known = models::priced(&mut desk.db.read().await?, id, at).await?;
     Ok(known.unwrap_or_else(|| if id == DEMO_ECHO { demo_echo() } else { Model::unrouted(id, "") }))
 }
 
@@ -80,7 +81,7 @@ pub async fn priced_model(desk: &Desk, id: &str) -> Result<Model, StoreError> {
 /// # Errors
 /// When the database cannot be read.
 pub async fn models_in_scope(desk: &Desk, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
-    let mut list = models::offered(&mut desk.db.read().await?).await?;
+    let mut list = models::offered(&mut desk.db.read().await?, desk.now()).await?;
     list.retain(|model| context.model(&model.id).is_ok());
     Ok(list)
 }
@@ -95,7 +96,8 @@ pub async fn callable_models(
     protocol: ProviderKind,
 ) -> Result<Vec<Model>, StoreError> {
     let mut found = usable_models(desk, context).await?;
-    let kinds: BTreeMap<_, _> = models::routed(&mut desk.db.read().await?).await?.into_iter().collect();
+    let routed = models::routed(&mut desk.db.read().await?, desk.now()).await?;
+    let kinds: BTreeMap<_, _> = routed.into_iter().collect();
     found.retain(|model| {
         kinds.get(&model.id).is_none_or(|kind| *kind == protocol)
             && (protocol == ProviderKind::OpenAi || model.gives_output())

@@ -161,6 +161,11 @@ impl Tariff {
         Ok(Self { rates, ..Self::default() })
     }
 
+    /// Whether it has no price at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Adds a line.
     ///
     /// # Errors
@@ -213,7 +218,7 @@ impl Tariff {
     }
 
     /// The prices of a request with so many input tokens.
-    fn rates_at(&self, input: i64) -> Rates {
+    pub(super) fn rates_at(&self, input: i64) -> Rates {
         rates_at(&self.rates, &self.lines, input)
     }
 
@@ -535,7 +540,8 @@ mod tests {
         #[test]
         fn no_numbers_of_a_provider_cost_less_than_nothing(counts in any_counts(), tier in "flex|priority|scale|") {
             let served_as = ServedAs { tier, ..ServedAs::default() };
-            prop_assert!(gpt().cost(&Metered { counts, served_as }).amount >= Money::ZERO);
+            let metered = Metered { counts, served_as };
+            prop_assert!(gpt().cost(&metered).amount >= Money::ZERO);
         }
 
         #[test]

@@ -89,18 +89,34 @@ fn shape(protocol: Protocol, model: &Model) -> Value {
         Protocol::OpenAi => {
             json!({"id": model.id, "object": "model", "created": 0, "owned_by": model.provider})
         }
-        Protocol::Anthropic => json!({
-            "type": "model",
-            "id": model.id,
-            "display_name": model.id,
-            "created_at": "1970-01-01T00:00:00Z",
-        }),
-        Protocol::Gemini => json!({
-            "name": format!("models/{}", model.id),
-            // The catalogue has no versions either.
-            "version": "",
-            "displayName": model.id,
-            "supportedGenerationMethods": ["generateContent", "countTokens"],
-        }),
+        Protocol::Anthropic => sized(
+            json!({
+                "type": "model",
+                "id": model.id,
+                "display_name": model.id,
+                "created_at": "1970-01-01T00:00:00Z",
+            }),
+            [("max_input_tokens", model.context_tokens), ("max_tokens", model.max_output_tokens)],
+        ),
+        Protocol::Gemini => sized(
+            json!({
+                "name": format!("models/{}", model.id),
+                // The catalogue has no versions either.
+                "version": "",
+                "displayName": model.id,
+                "supportedGenerationMethods": ["generateContent", "countTokens"],
+            }),
+            [("inputTokenLimit", model.context_tokens), ("outputTokenLimit", model.max_output_tokens)],
+        ),
     }
+}
+
+/// With the sizes that are known.
+fn sized(mut shown: Value, sizes: [(&str, Option<i64>); 2]) -> Value {
+    for (field, tokens) in sizes {
+        if let Some(tokens) = tokens {
+            shown[field] = tokens.into();
+        }
+    }
+    shown
 }

@@ -12,6 +12,7 @@ use crate::domain::imported::Imported;
 use crate::domain::meter::{Dimension, Meter};
 use crate::domain::money::Money;
 use crate::domain::parse_error::ParseError;
+use crate::domain::price::parse_source;
 
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
@@ -105,7 +106,7 @@ fn read_model(key: &str, fields: &Fields<'_>, omissions: &mut Omissions) -> Opti
             return None;
         }
     }
-    model.source = text_of(fields, "source").unwrap_or_default();
+    model.source = parse_source(&text_of(fields, "source").unwrap_or_default()).unwrap_or_default();
     model.context_tokens = size_of(fields, "max_input_tokens");
     model.max_output_tokens = if mode == "embedding" { None } else { size_of(fields, "max_output_tokens") };
     Some(model)

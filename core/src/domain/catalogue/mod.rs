@@ -1,11 +1,10 @@
-//! Files with models and prices: Keydesk's own form, LiteLLM's `model_prices_and_context_window.json` and models.dev's
+//! Files with models and prices: Keydesk's own form (`catalogue_file`), LiteLLM's `model_prices_and_context_window.json` and models.dev's
 //! `api.json`. Each reader is a pure function from text to models; what a format says that a tariff cannot, it names.
 
 mod decimal;
 mod draft;
 mod litellm;
 mod models_dev;
-mod own;
 #[cfg(test)]
 mod shipped;
 
@@ -15,6 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::catalogue_file;
 use super::imported::Imported;
 use super::parse_error::ParseError;
 
@@ -60,33 +60,36 @@ impl LeftOut {
 /// When it has none of them, with a sentence; in Keydesk's own form also when an entry is wrong, with its name.
 pub fn read(text: &str) -> Result<Catalogue, ParseError> {
     match form(text)? {
-        Form::Own => own::read(text).map(|models| Catalogue { models, left_out: Vec::new() }),
+        Form::Own(list) => {
+            let models = catalogue_file::read(list).map_err(ParseError::new)?;
+            Ok(Catalogue { models, left_out: Vec::new() })
+        }
         Form::LiteLlm => litellm::read(text),
         Form::ModelsDev => models_dev::read(text),
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Own,
+enum Form<'a> {
+    /// With its list of models.
+    Own(&'a str),
     LiteLlm,
     ModelsDev,
 }
 
-fn form(text: &str) -> Result<Form, ParseError> {
+fn form(text: &str) -> Result<Form<'_>, ParseError> {
     #[derive(Deserialize)]
     struct Entry {
         litellm_provider: Option<IgnoredAny>,
         models: Option<IgnoredAny>,
     }
-    let start = text.trim_start();
-    if start.starts_with('[') {
-        return Ok(Form::Own);
+    if text.trim_start().starts_with('[') {
+        return Ok(Form::Own(text));
     }
     let members: BTreeMap<String, &RawValue> =
         serde_json::from_str(text).map_err(|error| unreadable(&error))?;
-    if members.get("models").is_some_and(|models| models.get().starts_with('[')) {
-        return Ok(Form::Own);
+    if let Some(models) = members.get("models").filter(|models| models.get().starts_with('[')) {
+        return Ok(Form::Own(models.get()));
     }
     let has = |test: fn(Entry) -> bool| {
         members.values().filter_map(|entry| serde_json::from_str(entry.get()).ok()).any(test)
@@ -152,8 +155,8 @@ mod tests {
     #[test]
     fn a_file_is_recognised_by_its_form() {
         for (text, expected) in [
-            ("[]", Form::Own),
-            (r#" {"about": {}, "models": []}"#, Form::Own),
+            ("[]", Form::Own("[]")),
+            (r#" {"about": {}, "models": []}"#, Form::Own("[]")),
             (r#"{"sample_spec": {}, "gpt-5": {"litellm_provider": "openai"}}"#, Form::LiteLlm),
             (r#"{"openai": {"id": "openai", "models": {}}}"#, Form::ModelsDev),
         ] {

@@ -12,6 +12,7 @@ use crate::domain::imported::Imported;
 use crate::domain::meter::Meter;
 use crate::domain::money::Money;
 use crate::domain::parse_error::ParseError;
+use crate::domain::price::parse_source;
 
 /// From dollars for a million tokens to nano-dollars for a million, as a power of ten.
 const PER_MILLION: i32 = 9;
@@ -88,7 +89,7 @@ fn read_model(
     let mut model = Imported::new(id, vendor)?;
     let entry: Model<'_> = serde_json::from_str(entry.get()).map_err(|error| unreadable(&error))?;
     model.tariff = read_cost(id, &entry.cost, omissions)?.tariff()?;
-    source.clone_into(&mut model.source);
+    model.source = parse_source(source).unwrap_or_default();
     let limit = |name: &str| entry.limit.get(name).copied().filter(|count| *count > 0);
     (model.context_tokens, model.max_output_tokens) = (limit("context"), limit("output"));
     Ok(model)

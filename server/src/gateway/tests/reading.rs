@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use keydesk_core::domain::imported::Confirmed;
 use keydesk_core::domain::key_format::PlainSecret;
 use keydesk_core::domain::provider::{ProviderKind, ProviderSpec};
 use keydesk_core::ops::orgs::OperatorActor;
@@ -166,7 +167,7 @@ async fn a_list_has_only_what_a_client_of_its_protocol_can_call() {
         models::route(&desk.state.desk, operator, &ids, Some(name)).await.unwrap();
     }
     let key = desk.every_key().await;
-    let send = async |ask: Ask| desk.send(ask.bearer(&key)).await;
+    let send = async |ask: TestRequest| desk.send(ask.bearer(&key)).await;
     let openai = send(ask("/v1/models")).await.ids();
     assert_eq!(openai.len(), 6, "{openai:?}");
     let anthropic = send(ask("/v1/models").anthropic()).await.ids();
@@ -213,7 +214,9 @@ async fn the_scope_narrows_the_list_and_the_single_model() {
         .await;
     let entry =
         r#"[{"id": "aws/claude-x", "provider": "AWS", "input": "1", "output": "2", "cached": "0.1"}]"#;
-    catalogue::import(&desk.state.desk, &catalogue::read(entry).unwrap(), false).await.unwrap();
+    catalogue::import(&desk.state.desk, &catalogue::read(entry).unwrap(), false, &Confirmed::default())
+        .await
+        .unwrap();
     let send = async |path| desk.send(ask(path).bearer(key.secret.reveal())).await;
 
     let ids = send("/v1/models").await.ids();
