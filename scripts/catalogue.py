@@ -93,9 +93,9 @@ BY_HAND = [
 # Dollars for a thousand.
 TOOLS = {
     # $10 for a thousand searches of the web, $2.50 for a thousand searches of files.
-    "OpenAI": ({"searches": "10", "tool_uses": "2.5"}, OPENAI),
+    "OpenAI": {"searches": "10", "tool_uses": "2.5"},
     # A fetched page costs its tokens alone.
-    "Anthropic": ({"searches": "10", "tool_uses": "0"}, CLAUDE),
+    "Anthropic": {"searches": "10", "tool_uses": "0"},
 }
 
 # Where Google's page has one price for text, images, audio and video, audio costs what other input does.
@@ -143,12 +143,6 @@ class Prices:
     def cells(self):
         return [(above, meter, price) for above, rates in self.at.items() for meter, price in rates.items()]
 
-    def fill(self, other, only=None):
-        """Takes over what is not here."""
-        for above, meter, price in other.cells():
-            if self.get(above, meter) is None and (only is None or meter in only):
-                self.put(above, meter, price)
-
 
 class Listing:
     """What one package says about a model."""
@@ -158,6 +152,7 @@ class Listing:
         self.tiers = {}
         self.factors = {}
         self.context = self.output = None
+        self.is_googles = False
         self.left_out = []
         self.later = []
 
@@ -260,6 +255,7 @@ def from_litellm(entry):
                 prices.put(above, meter, Decimal(value) * million)
     if listing.list.get("", "reasoning") == listing.list.get("", "output"):
         listing.list.at[""].pop("reasoning", None)
+    listing.is_googles = entry["litellm_provider"] == "gemini"
     listing.context = entry.get("max_input_tokens")
     listing.output = entry.get("max_output_tokens")
     return listing
@@ -296,12 +292,12 @@ def factor_of(listed, served):
     return factor, exceptions
 
 
-def tariff_of(vendor, prices, ways, factors):
+def tariff_of(listing):
     """The tariff in the form of the catalogue."""
-    tariff = as_rates(prices)
+    tariff, factors = as_rates(listing.list), dict(listing.factors)
     exceptions = {}
-    for (dimension, word), served in ways.items():
-        factors[(dimension, word)], own = factor_of(prices, served)
+    for (dimension, word), served in listing.tiers.items():
+        factors[(dimension, word)], own = factor_of(listing.list, served)
         if own.cells():
             exceptions.setdefault(dimension, {})[word] = as_rates(own)
     for (dimension, word), factor in sorted(factors.items()):
@@ -333,93 +329,96 @@ def complete(vendor, prices, is_embedding):
                     prices.put(above, meter, price)
 
 
+class Notes:
+    """What docs/catalogue.md tells."""
+
+    def __init__(self):
+        self.differences, self.later, self.left_out = [], [], []
+
+
 def build():
     genai, litellm = fetch()
-    models, differences, later, left_out = [], [], [], []
+    models, notes = [], Notes()
     for vendor, genai_id, prefix, page, names in VENDORS:
+        known = {model.id: model for model in genai[genai_id].models}
         for name in names.split():
-            name, _, known_as = name.partition("=")
-            alias = known_as if "=" in names and known_as else name
-            takes_litellm = f" {name}= " in f" {' '.join(names.split())} "
-            match = [model for model in genai[genai_id].models if model.id == alias] if not takes_litellm else []
+            name, has_alias, alias = name.partition("=")
+            model = known.get(alias if has_alias else name)
             entry = litellm.get(prefix + name) or litellm.get(prefix + alias)
-            if not match and not entry:
+            if not model and not entry:
                 sys.exit(f"{name} is in neither package.")
-            model = build_model(vendor, name, page, match[0] if match else None, entry, differences, later, left_out)
-            models.append(model)
+            models.append(build_model(vendor, name, page, model, entry, notes))
     models.sort(key=lambda model: (model["provider"], model["id"]))
-    return models, differences, later, left_out
+    return models, notes
 
 
-def build_model(vendor, name, page, genai_model, entry, differences, later, left_out):
-    first = from_genai(genai_model) if genai_model else from_litellm(entry)
-    second = from_litellm(entry) if entry and genai_model else Listing()
-    for above, meter, price in first.list.cells():
-        other = second.list.get(above, meter)
-        if other is not None and other != price:
-            differences.append((name, f"{meter} above {above:,}" if above else meter, exact(price), exact(other)))
-    prices, is_embedding = first.list, bool(entry) and entry.get("mode") == "embedding"
-    for above in list(second.list.at):
-        near = [line for line in prices.at if line != "" and above != "" and abs(line - above) == 1]
-        if near:
-            second.list.at[near[0]] = second.list.at.pop(above)
-    has_lines = len(prices.at) > 1
-    second_list = second.list
-    for above, meter, price in second_list.cells():
-        if prices.get(above, meter) is None and (above == "" or above in prices.at or not has_lines and genai_model is None):
-            prices.put(above, meter, price)
-    if any(above not in prices.at for above in second_list.at):
-        missing = [above for above in second_list.at if above not in prices.at]
-        differences.append((name, f"a line at {', '.join(f'{line:,}' for line in missing)}", "none", "is there"))
-    if vendor in TOOLS:
-        for meter, price in TOOLS[vendor][0].items():
-            if prices.get("", meter) is None and not is_embedding:
-                prices.put("", meter, Decimal(price))
-    ways = {way: served for way, served in first.tiers.items()}
-    for way, served in second.tiers.items():
-        if way in ways:
-            ways[way].fill(served)
-        else:
-            ways[way] = served
-    factors = {way: factor for way, factor in second.factors.items() if way not in ways}
-    if not genai_model:
-        factors.update({way: factor for way, factor in first.factors.items() if way not in ways})
-    sources, limits = [], {}
-    for names, changes, source in BY_HAND:
-        if name in names:
-            sources.append(source)
-            for path, value in changes.items():
-                kind, _, word = path.partition("/")
-                if kind == "above":
-                    prices.at.pop(int(word), None)
-                elif kind in ("tier", "region", "speed"):
-                    factors[(kind, word)] = Decimal(value)
-                elif kind in ("context_tokens", "max_output_tokens"):
-                    limits[kind] = value
-                else:
-                    prices.put("", path, Decimal(value))
-    for table in [prices, *ways.values()]:
-        complete(vendor, table, is_embedding)
-    if ("tier", "priority") in ways and vendor == "OpenAI":
+def build_model(vendor, name, page, model, entry, notes):
+    is_embedding = bool(entry) and entry.get("mode") == "embedding"
+    own = from_genai(model) if model else from_litellm(entry)
+    if model and entry:
+        complete_from(own, from_litellm(entry), name, notes)
+    if not is_embedding:
+        for meter, price in TOOLS.get(vendor, {}).items():
+            own.list.at[""].setdefault(meter, Decimal(price))
+    by_hand = [(changes, source) for names, changes, source in BY_HAND if name in names]
+    for changes, _ in by_hand:
+        change(own, changes)
+    for prices in [own.list, *own.tiers.values()]:
+        complete(vendor, prices, is_embedding)
+    if vendor == "OpenAI" and ("tier", "priority") in own.tiers:
         # The provider renamed the tier; answers have either word.
-        ways[("tier", "fast")] = ways[("tier", "priority")]
-    for day, coming in first.later:
-        later.append((name, day, as_rates(coming)))
-    for key in first.left_out + [key for key in second.left_out if "_batches" not in key]:
-        left_out.append((name, key))
-    known = [length for length in (first.context, second.context) if length]
-    context = limits.get("context_tokens") or (second.context if vendor == "Google" and second.context else max(known, default=None))
-    output = limits.get("max_output_tokens") or first.output or second.output
-    if is_embedding:
-        output = None
-    package = f"{GENAI[0]} {GENAI[1]}" if genai_model else f"{LITELLM[0]} {LITELLM[1]}"
-    model = {"id": name, "provider": vendor, "price": tariff_of(vendor, prices, ways, factors)}
-    model["source"] = "; ".join([f"{page} ({package})", *sources])
-    if context:
-        model["context_tokens"] = int(context)
-    if output:
-        model["max_output_tokens"] = int(output)
-    return model
+        own.tiers[("tier", "fast")] = own.tiers[("tier", "priority")]
+    notes.later += [(name, day, as_rates(prices)) for day, prices in own.later]
+    notes.left_out += [(name, key) for key in own.left_out]
+    package = GENAI if model else LITELLM
+    built = {
+        "id": name,
+        "provider": vendor,
+        "price": tariff_of(own),
+        "source": "; ".join([f"{page} ({package[0]} {package[1]})", *(source for _, source in by_hand)]),
+    }
+    if own.context:
+        built["context_tokens"] = int(own.context)
+    if own.output and not is_embedding:
+        built["max_output_tokens"] = int(own.output)
+    return built
+
+
+def complete_from(own, other, name, notes):
+    """Takes over what the first package does not say, and notes where both differ."""
+    # Of a line at "200,000 and more" one package has the number before.
+    for above in [line for line in other.list.at if line and line - 1 in own.list.at]:
+        other.list.at[above - 1] = other.list.at.pop(above)
+    tables = [("", own.list, other.list)]
+    for way, served in other.tiers.items():
+        tables.append((f" {way[1]}", own.tiers.setdefault(way, Prices()), served))
+    for way, here, there in tables:
+        for above, meter, price in there.cells():
+            listed = here.get(above, meter)
+            if listed is None and above in own.list.at:
+                here.put(above, meter, price)
+            elif listed != price:
+                line = f" above {above:,}" if above else ""
+                notes.differences.append((name, f"{meter}{line}{way}", exact(listed) if listed else "none", exact(price)))
+    own.factors = {way: factor for way, factor in other.factors.items() if way not in own.tiers} | own.factors
+    own.left_out += [key for key in other.left_out if "_batches" not in key]
+    # The context of one package is rounded. Google's has the number that Google's own list has.
+    known = [length for length in (own.context, other.context) if length]
+    own.context = other.context if other.is_googles and other.context else max(known, default=None)
+    own.output = other.output
+
+
+def change(own, changes):
+    for path, value in changes.items():
+        kind, _, word = path.partition("/")
+        if kind == "above":
+            own.list.at.pop(int(word), None)
+        elif kind in ("tier", "region", "speed"):
+            own.factors[(kind, word)] = Decimal(value)
+        elif kind == "max_output_tokens":
+            own.output = value
+        else:
+            own.list.put("", path, Decimal(value))
 
 
 def json_text(models):
@@ -436,16 +435,16 @@ def json_text(models):
     return f'{{\n  "about": {head},\n  "models": [\n{body}'
 
 
-def doc_text(models, differences, later, left_out):
+def doc_text(models, notes):
     def table(head, rows):
         lines = [head, "|".join(["", *["---"] * (head.count("|") - 1), ""])]
         return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
     by_hand = [(", ".join(names), source.removeprefix("by hand: ")) for names, _, source in BY_HAND]
     ignored = {}
-    for name, key in left_out:
+    for name, key in notes.left_out:
         ignored.setdefault(key, []).append(name)
-    coming = [(name, day.isoformat(), ", ".join(f"{meter} {price}" for meter, price in rates.items() if meter != "lines")) for name, day, rates in later]
+    coming = [(name, day.isoformat(), ", ".join(f"{meter} {price}" for meter, price in rates.items() if meter != "lines")) for name, day, rates in notes.later]
     return f"""# The catalogue that comes with the program
 
 `scripts/catalogue.py` made `core/models.json` and this page: {len(models)} models at the prices of {DAY.isoformat()}, from
@@ -456,7 +455,7 @@ thousand searches.
 
 The price of {GENAI[0]} is taken.
 
-{table("| model | price | " + GENAI[0] + " | " + LITELLM[0] + " |", differences)}
+{table("| model | price | " + GENAI[0] + " | " + LITELLM[0] + " |", notes.differences)}
 
 ## Entered by hand
 
@@ -470,7 +469,7 @@ The price of {GENAI[0]} is taken.
 
 ## Announced for later
 
-Import a newer list, or set these prices with their first day.
+Import a newer list then, or set these prices now with their first day: `keydesk models set MODEL --starts`.
 
 {table("| model | from | price |", coming)}
 
@@ -487,14 +486,14 @@ Import a newer list, or set these prices with their first day.
 
 
 def main():
-    models, differences, later, left_out = build()
-    made = {JSON_FILE: json_text(models), DOC_FILE: doc_text(models, differences, later, left_out)}
+    models, notes = build()
+    made = {JSON_FILE: json_text(models), DOC_FILE: doc_text(models, notes)}
     if "--check" in sys.argv:
         stale = [str(path) for path, text in made.items() if path.read_text() != text]
         sys.exit(f"Not what the script makes: {', '.join(stale)}" if stale else 0)
     for path, text in made.items():
         path.write_text(text)
-    print(f"{len(models)} models; {len(differences)} differences, listed in {DOC_FILE.relative_to(ROOT)}")
+    print(f"{len(models)} models; {len(notes.differences)} differences, listed in {DOC_FILE.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

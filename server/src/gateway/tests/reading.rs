@@ -131,7 +131,13 @@ async fn the_models_have_the_shape_of_each_protocol() {
     assert_eq!(send("/v1/models").await, json!({"object": "list", "data": [claude, gpt]}));
     assert_eq!(send("/v1/models/gpt-5").await, gpt);
 
-    let shown = |id: &str| json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"});
+    let shown = |id: &str| {
+        let (context, output) = if id == "gpt-5" { (400_000, 128_000) } else { (200_000, 64_000) };
+        json!({
+            "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z",
+            "max_input_tokens": context, "max_tokens": output
+        })
+    };
     let list = json!({
         "data": [shown("claude-opus-4-5"), shown("gpt-5")],
         "has_more": false, "first_id": "claude-opus-4-5", "last_id": "gpt-5"
@@ -140,8 +146,10 @@ async fn the_models_have_the_shape_of_each_protocol() {
     assert_eq!(send_anthropic("/v1/models/claude-opus-4-5").await, shown("claude-opus-4-5"));
 
     let shown = |id: &str| {
+        let (context, output) = if id == "gpt-5" { (400_000, 128_000) } else { (200_000, 64_000) };
         json!({
             "name": format!("models/{id}"), "version": "", "displayName": id,
+            "inputTokenLimit": context, "outputTokenLimit": output,
             "supportedGenerationMethods": ["generateContent", "countTokens"]
         })
     };
@@ -155,26 +163,28 @@ async fn the_models_have_the_shape_of_each_protocol() {
 #[tokio::test]
 async fn a_list_has_only_what_a_client_of_its_protocol_can_call() {
     let desk = installation().await;
-    let operator = OperatorActor::CommandLine;
     for (name, kind, ids) in [
         ("One", ProviderKind::OpenAi, ["gpt-6-sol", "text-embedding-3-small"]),
         ("Two", ProviderKind::Anthropic, ["claude-opus-4-8", "claude-haiku-4-5"]),
         ("Three", ProviderKind::Gemini, ["gemini-2.5-flash", "gemini-embedding-001"]),
     ] {
         let spec = ProviderSpec::new(name.into(), kind, "https://far.example.com".into());
-        providers::add(&desk.state.desk, operator, &spec).await.unwrap();
+        providers::add(&desk.state.desk, OperatorActor::CommandLine, &spec).await.unwrap();
         let ids = ids.map(String::from);
-        models::route(&desk.state.desk, operator, &ids, Some(name)).await.unwrap();
+        models::route(&desk.state.desk, OperatorActor::CommandLine, &ids, Some(name)).await.unwrap();
     }
     let key = desk.every_key().await;
     let send = async |ask: TestRequest| desk.send(ask.bearer(&key)).await;
     let openai = send(ask("/v1/models")).await.ids();
     assert_eq!(openai.len(), 6, "{openai:?}");
-    let anthropic = send(ask("/v1/models").anthropic()).await.ids();
-    assert_eq!(anthropic, ["claude-haiku-4-5", "claude-opus-4-8"]);
+    let anthropic = send(ask("/v1/models").anthropic()).await;
+    assert_eq!(anthropic.ids(), ["claude-haiku-4-5", "claude-opus-4-8"]);
+    assert_eq!(anthropic.json()["data"][1]["max_input_tokens"], 1_000_000);
     let gemini = send(ask("/v1beta/models")).await.json();
     assert_eq!(gemini["models"].as_array().unwrap().len(), 1, "{gemini}");
     assert_eq!(gemini["models"][0]["name"], "models/gemini-2.5-flash");
+    assert_eq!(gemini["models"][0]["inputTokenLimit"], 1_048_576);
+    assert_eq!(gemini["models"][0]["outputTokenLimit"], 65_536);
 
     // Claude Code asks for the long context with a suffix.
     assert_eq!(
