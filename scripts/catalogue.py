@@ -22,6 +22,8 @@ from pathlib import Path
 
 # The day whose prices are taken.
 DAY = datetime.date(2026, 11, 27)
+GENAI_LICENCE = "MIT, Copyright (c) Pydantic Services Inc. 2025 to present"
+LITELLM_LICENCE = "MIT, Copyright (c) 2023 Berri AI"
 GENAI = ("genai-prices", "0.2.3", "56976ce2b04ec206117f7d0e53f4849211a6724ab3a12119afec304eba63ee25")
 LITELLM = ("litellm", "1.110.2", "9d94d1c7d524b6fd10c14f9c8c6c4f0ac31705f9964ac59dcfd8337c046d8917")
 LITELLM_MAP = "litellm/model_prices_and_context_window_backup.json"
@@ -427,8 +429,8 @@ def json_text(models):
     about = {
         "made_by": "scripts/catalogue.py",
         "day": DAY.isoformat(),
-        "from": {"package": GENAI[0], "version": GENAI[1], "sha256": GENAI[2], "licence": "MIT"},
-        "completed_from": {"package": LITELLM[0], "version": LITELLM[1], "sha256": LITELLM[2], "licence": "MIT"},
+        "from": {"package": GENAI[0], "version": GENAI[1], "sha256": GENAI[2], "licence": GENAI_LICENCE},
+        "completed_from": {"package": LITELLM[0], "version": LITELLM[1], "sha256": LITELLM[2], "licence": LITELLM_LICENCE},
         "models_sha256": hashlib.sha256(body.encode()).hexdigest(),
     }
     head = json.dumps(about, indent=2).replace("\n", "\n  ")
