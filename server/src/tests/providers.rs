@@ -163,7 +163,7 @@ on_both! {
         let operator = app.sign_in(Who::Operator).await;
         let own = "/operator/models/show?id=gpt-5";
         let page = app.get(&operator, own).await.text;
-        for part in ["Price in force", "$1.25 per 1M tokens", "From a catalogue", "Context length", "not known"] {
+        for part in ["Price in force", "$1.25 per 1M tokens", "From a catalogue", "Context length", "400,000"] {
             assert!(page.contains(part), "{part}: {page}");
         }
         assert!(!page.contains("Coming prices"));

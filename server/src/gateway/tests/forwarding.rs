@@ -116,7 +116,7 @@ async fn the_suffix_for_a_long_context_is_no_part_of_the_models_name() {
     let body = json!({"model": "routed[1m]", "max_tokens": 9, "messages": []});
     assert_eq!(desk.pass(post("/v1/messages", &body).bearer(&key)).await.status, 200);
     assert_eq!(upstream.one().json()["model"], "routed");
-    assert_eq!(desk.number("SELECT COUNT(*) FROM usage WHERE model = 'routed'").await, 1);
+    assert_eq!(desk.number("SELECT COUNT(*) FROM usage WHERE model_id = 'routed'").await, 1);
     let body = json!({"model": "routed[2m]", "max_tokens": 9, "messages": []});
     assert_eq!(desk.pass(post("/v1/messages", &body).bearer(&key)).await.status, 403);
 }
