@@ -23,7 +23,6 @@ use keydesk_core::domain::person::{Email, Person, slug_of};
 use keydesk_core::domain::policy::{MembersCreate, OrgRole, PlatformRole};
 use keydesk_core::domain::settings::EditSettings;
 use keydesk_core::domain::team::{TeamRole, TeamSpec};
-use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::invitations;
@@ -386,9 +385,7 @@ fn usage(desk: &Desk, org: &Seeded, plan: &PlannedKey, (key, secret): &Made, pla
         model: planned.model.to_owned(),
         route: planned.route.clone(),
         status: planned.status,
-        tokens: Tokens { input: planned.input, output: planned.output, cached: planned.cached },
-        estimated: false,
-        cost: planned.cost,
+        bill: planned.bill.clone(),
         started_at: planned.at,
         latency_ms: planned.latency_ms,
         first_byte_ms: Some(planned.latency_ms / 5),

@@ -4,10 +4,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::submit;
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::Key;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::org::Org;
@@ -15,7 +17,6 @@ use keydesk_core::domain::person::Person;
 use keydesk_core::domain::person::{Email, slug_of};
 use keydesk_core::domain::policy::{Action, OrgRole, PlatformRole, test_permit};
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
-use keydesk_core::domain::usage::Tokens;
 use keydesk_core::forms::key::{CreateForm, EditForm, KeyForm, KeyRef, RevokeForm};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::IssuedKey;
@@ -232,9 +233,7 @@ impl TestDesk {
             model: "gpt-5".into(),
             route: "/v1/chat/completions".into(),
             status: 200,
-            tokens: Tokens { input: 100, output: 20, cached: 10 },
-            estimated: false,
-            cost: Money::from_nanos(cost),
+            bill: Bill::of_cost(Counts::of_totals(100, 10, 20), Money::from_nanos(cost)),
             started_at,
             latency_ms: 900,
             first_byte_ms: Some(200),

@@ -107,7 +107,7 @@ fn facts(entry: &RequestEntry, zone: &Zone) -> Vec<String> {
     }
     if let Some(used) = entry.used {
         let about = if used.estimated { "about " } else { "" };
-        let (input, output) = (grouped(used.tokens.input), grouped(used.tokens.output));
+        let (input, output) = (grouped(used.counts.input()), grouped(used.counts.output()));
         facts.push(format!("{about}{input} input, {output} output tokens"));
         facts.push(format!("{about}{}", used.cost));
         facts.push(format!("{} ms", grouped(used.latency_ms)));

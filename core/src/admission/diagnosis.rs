@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::reservations::{ReservationRequest, try_reserve};
 use super::{
-    AdmissionError, AuthContext, Presented, check_found, find_presented, limits, look_up_model, usable_models,
+    AdmissionError, AuthContext, Presented, callable_models, check_found, find_presented, limits,
+    look_up_model, usable_models,
 };
 use crate::Desk;
 use crate::domain::api_error::Stop;
@@ -81,7 +82,11 @@ pub async fn diagnose(
         (Some(Stop::Gate(Rejection::Model { .. })), Some((_, model))) => context.scope_without(model),
         _ => None,
     };
-    let models = usable_models(desk, &context).await?.into_iter().map(|model| model.id).collect();
+    let models = match target {
+        Some((route, _)) => callable_models(desk, &context, route.kind()).await?,
+        None => usable_models(desk, &context).await?,
+    };
+    let models = models.into_iter().map(|model| model.id).collect();
     let limits = limits(desk, &context).await?;
     let AuthContext { key: id, org, last_four, .. } = context;
     Ok(Diagnosis { stop, key: Some(DiagnosedKey { id, org, last_four, models, out_of_scope_of, limits }) })

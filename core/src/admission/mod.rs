@@ -17,7 +17,9 @@ use std::net::IpAddr;
 pub use diagnosis::{Diagnosis, Subject, diagnose};
 pub use key_status::{KeyStatusView, LiveKeyStatus, key_status};
 pub use last_used::LastUsed;
-pub use models::{ModelLookup, Target, look_up_model, models_in_scope, priced_model, usable_models};
+pub use models::{
+    ModelLookup, Target, callable_models, look_up_model, models_in_scope, priced_model, usable_models,
+};
 pub use presented::Presented;
 pub use rejections::{RejectedRequest, Rejections};
 pub use reservations::{
@@ -32,6 +34,7 @@ use crate::domain::ids::{KeyId, OrgId, SecretId, TeamId};
 use crate::domain::key::Status;
 use crate::domain::key_format::{self, looks_like_secret};
 use crate::domain::limit_use::HolderKind;
+use crate::domain::model::catalogue_name;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::scope::ModelScope;
 use crate::store::StoreError;
@@ -145,6 +148,7 @@ impl AuthContext {
 
     /// Whose scope does not allow the model; `None` when all do.
     pub fn scope_without(&self, model: &str) -> Option<HolderKind> {
+        let model = catalogue_name(model);
         self.scopes.iter().find(|(_, scope)| !scope.allows(model)).map(|(holder, _)| *holder)
     }
 

@@ -1,10 +1,13 @@
 //! Which model a request may go to, and who serves it.
 
+use std::collections::BTreeMap;
+
 use super::AuthContext;
 use crate::Desk;
 use crate::domain::api_error::NoTarget;
-use crate::domain::model::{DEMO_ECHO, Model, demo_echo};
-use crate::domain::provider::Provider;
+use crate::domain::model::{DEMO_ECHO, Model, catalogue_name, demo_echo};
+use crate::domain::moment::Moment;
+use crate::domain::provider::{Provider, ProviderKind};
 use crate::domain::route::Route;
 use crate::store::{StoreError, models, providers};
 
@@ -43,13 +46,14 @@ impl ModelLookup {
     }
 }
 
-/// Looks a model up by its id. It does not check the key's scope: call `AuthContext::admit_model` first.
+/// Looks a model up by the name that a client sends. It does not check the key's scope: call `AuthContext::admit_model` first.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn look_up_model(desk: &Desk, id: &str) -> Result<ModelLookup, StoreError> {
+pub async fn look_up_model(desk: &Desk, sent: &str) -> Result<ModelLookup, StoreError> {
+    let id = catalogue_name(sent);
     let mut read = desk.db.read().await?;
-    Ok(match models::served(&mut read, id).await? {
+    Ok(match models::served(&mut read, id, desk.now()).await? {
         Some((model, Some(provider))) => {
             ModelLookup::Routed(Box::new(model), Target::Provider(Box::new(provider)))
         }
@@ -61,13 +65,14 @@ pub async fn look_up_model(desk: &Desk, id: &str) -> Result<ModelLookup, StoreEr
     })
 }
 
-/// The model with its price, also when it is retired. The demonstration model and a proxy's placeholder are in no
-/// catalogue; the latter costs nothing.
+/// The model with the price that was in force at a moment, also when it is retired. The demonstration model and a proxy's
+/// placeholder are in no catalogue; the latter costs nothing.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn priced_model(desk: &Desk, id: &str) -> Result<Model, StoreError> {
-    let known = models::priced(&mut desk.db.read().await?, id).await?;
+pub async fn priced_model(desk: &Desk, sent: &str, at: Moment) -> Result<Model, StoreError> {
+    let id = catalogue_name(sent);
+    let known = models::priced(&mut desk.db.read().await?, id, at).await?;
     Ok(known.unwrap_or_else(|| if id == DEMO_ECHO { demo_echo() } else { Model::unrouted(id, "") }))
 }
 
@@ -76,9 +81,28 @@ pub async fn priced_model(desk: &Desk, id: &str) -> Result<Model, StoreError> {
 /// # Errors
 /// When the database cannot be read.
 pub async fn models_in_scope(desk: &Desk, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
-    let mut list = models::offered(&mut desk.db.read().await?).await?;
+    let mut list = models::offered(&mut desk.db.read().await?, desk.now()).await?;
     list.retain(|model| context.model(&model.id).is_ok());
     Ok(list)
+}
+
+/// Those of the usable models that a client of a protocol can call. Embeddings have a route in OpenAI's alone.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn callable_models(
+    desk: &Desk,
+    context: &AuthContext,
+    protocol: ProviderKind,
+) -> Result<Vec<Model>, StoreError> {
+    let mut found = usable_models(desk, context).await?;
+    let routed = models::routed(&mut desk.db.read().await?, desk.now()).await?;
+    let kinds: BTreeMap<_, _> = routed.into_iter().collect();
+    found.retain(|model| {
+        kinds.get(&model.id).is_none_or(|kind| *kind == protocol)
+            && (protocol == ProviderKind::OpenAi || model.gives_output())
+    });
+    Ok(found)
 }
 
 /// The models in scope that a provider serves. An installation without providers serves the demonstration model, and

@@ -3,15 +3,17 @@
 
 use super::{AdmissionError, AuthContext};
 use crate::Desk;
+use crate::domain::bill::Bill;
 use crate::domain::gate::Rejection;
 use crate::domain::ids::{RequestId, SecretId};
 use crate::domain::key::Key;
 use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
+use crate::domain::meter::ServedAs;
 use crate::domain::model::Model;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::org::Org;
-use crate::domain::usage::Tokens;
+use crate::domain::price::Price;
 use crate::domain::window::WindowStarts;
 use crate::store::meter::{self, LimitRow, NewReservation};
 use crate::store::spend::Usage;
@@ -33,19 +35,20 @@ pub struct ReservationRequest {
     pub amount: Money,
     /// Input and output together.
     pub tokens: i64,
+    /// Whether the model has a price for what the request may use. Without one no budget can count it.
+    pub is_priced: bool,
 }
 
 impl ReservationRequest {
     /// What a request reserves: its input, and the most output that it may have, in tokens.
     pub fn new(request: RequestId, model: &Model, input: i64, output: i64) -> Self {
-        let tokens = Tokens { input, output, cached: 0 };
-        // Where cached input costs more than other input, all of it may be cached.
-        let cached = Tokens { cached: input, ..tokens };
+        let most = |price: &Price| price.tariff.most(input, output, &ServedAs::default());
         Self {
             request,
             model: model.id.clone(),
-            amount: tokens.cost(model).max(cached.cost(model)),
-            tokens: tokens.all(),
+            amount: model.price.as_ref().map(most).unwrap_or_default(),
+            tokens: input.saturating_add(output),
+            is_priced: model.prices(input, output),
         }
     }
 }
@@ -81,12 +84,8 @@ pub struct Settlement {
     pub route: String,
     /// HTTP status as the client saw it; 499 when the client disconnected.
     pub status: i64,
-    /// As the provider reported them, or estimated.
-    pub tokens: Tokens,
-    /// What the request is charged.
-    pub cost: Money,
-    /// Whether the tokens are an estimate.
-    pub estimated: bool,
+    /// What it used and is charged.
+    pub bill: Bill,
     /// From the reservation to the end of the answer, in milliseconds.
     pub latency_ms: i64,
     /// From the reservation to the first byte of the answer, in milliseconds; `None` without one.
@@ -108,14 +107,15 @@ pub async fn reserve(
     context: &AuthContext,
     wanted: &ReservationRequest,
 ) -> Result<Reservation, AdmissionError> {
+    let rejected = |rejection| AdmissionError::Rejected(rejection, Some(context.known()));
+    check_price(desk, context, wanted).await?.map_err(rejected)?;
     let turn = desk.queues.turn(&desk.db, &context.org).await?;
     let now = desk.now();
     let new = new_reservation(context, wanted, now);
     let stored = new.reservation.clone();
     let rows = meter::reserve(&desk.db, new, WindowStarts::at(now, &context.zone)).await?;
     drop(turn);
-    let limits = check_limits(&rows, context, now)
-        .map_err(|rejection| AdmissionError::Rejected(rejection, Some(context.known())))?;
+    let limits = check_limits(&rows, context, now).map_err(rejected)?;
     Ok(Reservation { stored, zone: context.zone.clone(), limits })
 }
 
@@ -128,10 +128,34 @@ pub(super) async fn try_reserve(
     context: &AuthContext,
     wanted: &ReservationRequest,
 ) -> Result<Result<Vec<LimitUse>, Rejection>, StoreError> {
+    if let Err(rejection) = check_price(desk, context, wanted).await? {
+        return Ok(Err(rejection));
+    }
     let now = desk.now();
     let new = new_reservation(context, wanted, now);
     let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.zone)).await?;
     Ok(check_limits(&rows, context, now))
+}
+
+/// Gate 7, for a model without a price: it may not be used where a budget or an enforced balance counts what it costs.
+async fn check_price(
+    desk: &Desk,
+    context: &AuthContext,
+    wanted: &ReservationRequest,
+) -> Result<Result<(), Rejection>, StoreError> {
+    if wanted.is_priced {
+        return Ok(Ok(()));
+    }
+    let counted = limits(desk, context).await?.into_iter().find(|limit| limit.what.is_money());
+    Ok(match counted {
+        None => Ok(()),
+        Some(limit) => Err(Rejection::NoPrice {
+            last_four: context.last_four.clone(),
+            model: wanted.model.clone(),
+            holder: limit.holder,
+            holder_name: limit.holder_name,
+        }),
+    })
 }
 
 /// Gates 7 and 8: the first limit that does not fit rejects the request.
@@ -159,6 +183,7 @@ pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>,
         model: String::new(),
         amount: Money::ZERO,
         tokens: 0,
+        is_priced: true,
     };
     let new = new_reservation(context, &nothing, now);
     let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.zone)).await?;
@@ -283,9 +308,7 @@ pub async fn settle(
         started_at: stored.reserved_at,
         route: settlement.route,
         status: settlement.status,
-        tokens: settlement.tokens,
-        cost: settlement.cost,
-        estimated: settlement.estimated,
+        bill: settlement.bill,
         latency_ms: settlement.latency_ms,
         first_byte_ms: settlement.first_byte_ms,
         address: settlement.address,

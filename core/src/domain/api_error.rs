@@ -41,6 +41,15 @@ impl Protocol {
             Protocol::OpenAi
         }
     }
+
+    /// What a provider is that speaks it.
+    pub fn kind(self) -> ProviderKind {
+        match self {
+            Protocol::OpenAi => ProviderKind::OpenAi,
+            Protocol::Anthropic => ProviderKind::Anthropic,
+            Protocol::Gemini => ProviderKind::Gemini,
+        }
+    }
 }
 
 /// Why a request whose model is in scope goes to no provider.

@@ -74,6 +74,8 @@ id! {
     InvitationId = "inv";
     /// Where models are served.
     ProviderId = "prov";
+    /// What a model costs from a moment on.
+    PriceId = "price";
     /// One request, of a browser or to the gateway.
     RequestId = "req";
 }

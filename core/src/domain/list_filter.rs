@@ -1,6 +1,7 @@
 //! Which members, teams, organisations and models a list shows: the meaning of its address. Keys and the audit have
 //! files of their own.
 
+use super::meter::Meter;
 use super::model::KnownModel;
 use super::money::Money;
 use super::page::Cursor;
@@ -103,8 +104,8 @@ impl ModelSort {
             ModelSort::Id => (Money::ZERO, String::new()),
             ModelSort::Vendor => (Money::ZERO, model.provider.to_lowercase()),
             ModelSort::Served => (Money::ZERO, known.served_by.clone().unwrap_or_default().to_lowercase()),
-            ModelSort::Input => (model.input_price, String::new()),
-            ModelSort::Output => (model.output_price, String::new()),
+            ModelSort::Input => (model.rate(Meter::Input).unwrap_or_default(), String::new()),
+            ModelSort::Output => (model.rate(Meter::Output).unwrap_or_default(), String::new()),
         };
         (amount, words, model.id.clone())
     }

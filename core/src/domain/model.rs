@@ -4,53 +4,66 @@ use super::audit::{Change, ChangeValue};
 use super::edit::{EditField, Editable, edit_field};
 use super::ids::ProviderId;
 use super::key_format::refuse_secret;
+use super::meter::{Counts, MAX_COUNT, Meter, Metered};
+use super::moment::Moment;
 use super::money::Money;
 use super::numbers::{grouped, read_billionths};
 use super::parse_error::ParseError;
 use super::person::visible_name;
+use super::price::{Price, PriceOrigin};
 use super::provider::ListedProvider;
 use super::scope::ModelPattern;
+use super::tariff::{Cost, Tariff};
 
-/// Prices are nano-dollars for a million tokens.
+/// What requests name and keys are scoped to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     /// The name that clients send, such as `gpt-5`.
     pub id: String,
     /// The vendor's name. Who serves the model is in `route`.
     pub provider: String,
-    /// For a million input tokens that are not cached.
-    pub input_price: Money,
-    /// For a million output tokens.
-    pub output_price: Money,
-    /// For a million input tokens that the provider had in its cache.
-    pub cached_price: Money,
+    /// What it costs now; `None` when no one set a price.
+    pub price: Option<Price>,
     /// Who serves it; `None` when this installation passes nothing on to it.
     pub route: Option<ProviderId>,
     /// What that provider calls it; empty when it has the same name there.
     pub upstream_name: String,
     /// Output tokens reserved for a request that sets no maximum.
     pub default_output_tokens: i64,
+    /// The most tokens that it accepts; `None` when that is not known.
+    pub context_tokens: Option<i64>,
+    /// The most tokens that it gives out; `None` when that is not known.
+    pub max_output_tokens: Option<i64>,
 }
 
 /// Output tokens that a new model reserves for a request that sets no maximum.
 pub const DEFAULT_OUTPUT_TOKENS: i64 = 1_000;
 
 impl Model {
-    /// Free, and not served yet.
+    /// Without a price, and not served yet.
     pub fn unrouted(id: &str, provider: &str) -> Self {
         Self {
             id: id.to_owned(),
             provider: provider.to_owned(),
-            input_price: Money::ZERO,
-            output_price: Money::ZERO,
-            cached_price: Money::ZERO,
+            price: None,
             route: None,
             upstream_name: String::new(),
             default_output_tokens: DEFAULT_OUTPUT_TOKENS,
+            context_tokens: None,
+            max_output_tokens: None,
         }
     }
 
-    /// What is different from `before`, or all of a new model, for the audit. `provider` names a provider by its id.
+    /// The same with its price as a form has it: nothing but what a person can change.
+    #[must_use]
+    pub fn as_edited(&self) -> Self {
+        let edited =
+            |price: &Price| Price { source: price.source.clone(), ..Price::unrecorded(price.tariff.clone()) };
+        Self { price: self.price.as_ref().map(edited), ..self.clone() }
+    }
+
+    /// What is different from `before`, or all of a new model, for the audit; prices apart. `provider` names a provider by its
+    /// id.
     pub fn changes_since(
         &self,
         before: Option<&Model>,
@@ -63,14 +76,43 @@ impl Model {
         };
         let changes = [
             field("vendor", &|model| Some(model.provider.as_str().into())),
-            field("input_price", &|model| Some(model.input_price.into())),
-            field("output_price", &|model| Some(model.output_price.into())),
-            field("cached_price", &|model| Some(model.cached_price.into())),
             field("provider", &|model| model.route.as_ref().map(|id| provider(id).into())),
             field("upstream_name", &|model| Some(model.name_upstream().into())),
             field("default_output_tokens", &|model| Some(ChangeValue::Count(model.default_output_tokens))),
+            field("context_tokens", &|model| model.context_tokens.map(ChangeValue::Count)),
+            field("max_output_tokens", &|model| model.max_output_tokens.map(ChangeValue::Count)),
         ];
         changes.into_iter().filter(|change| change.before != change.after).collect()
+    }
+
+    /// All prices in one line.
+    pub fn price_words(&self) -> String {
+        self.price.as_ref().map_or_else(|| "no price".into(), |price| price.tariff.words())
+    }
+
+    /// What one meter costs.
+    pub fn rate(&self, meter: Meter) -> Option<Money> {
+        self.price.as_ref()?.tariff.rates.get(meter)
+    }
+
+    /// Whether a request with so many tokens at most can be priced.
+    pub fn prices(&self, input: i64, output: i64) -> bool {
+        let priced = |price: &Price| price.tariff.prices(input, output);
+        self.price.as_ref().map_or_else(|| Tariff::default().prices(input, output), priced)
+    }
+
+    /// What a request costs at the model's price. Without one it costs nothing and is not priced.
+    pub fn cost(&self, metered: &Metered) -> Cost {
+        match &self.price {
+            Some(price) => price.tariff.cost(metered),
+            None => Cost { amount: Money::ZERO, is_priced: metered.counts == Counts::NONE },
+        }
+    }
+
+    /// Whether it answers with tokens. An embedding model does not: it has a price for input alone.
+    pub fn gives_output(&self) -> bool {
+        let costs = |meter| self.rate(meter).is_some_and(|price| price > Money::ZERO);
+        costs(Meter::Output) || !costs(Meter::Input)
     }
 
     /// The name that its provider knows.
@@ -88,6 +130,8 @@ pub struct EditModel {
     pub base: Option<Model>,
     /// The model as the operator submitted it.
     pub mine: Model,
+    /// When its price starts, if that is another one; `None` is now. With a moment, it is stored also when it says the same.
+    pub starts: Option<Moment>,
 }
 
 impl Editable for Model {
@@ -109,9 +153,10 @@ impl Editable for Model {
             "" => "the same name".into(),
             name => name.into(),
         }),
-        edit_field!("input", input_price, |model, _| format!("${}", model.input_price.input()).into()),
-        edit_field!("output", output_price, |model, _| format!("${}", model.output_price.input()).into()),
-        edit_field!("cached", cached_price, |model, _| format!("${}", model.cached_price.input()).into()),
+        edit_field!("input", price, |model, _| model.price_words().into()),
+        edit_field!("context_tokens", context_tokens, |model, _| tokens_words(model.context_tokens).into()),
+        edit_field!("max_output_tokens", max_output_tokens, |model, _| tokens_words(model.max_output_tokens)
+            .into()),
         edit_field!("default_output_tokens", default_output_tokens, |model, _| grouped(
             model.default_output_tokens
         )
@@ -154,6 +199,12 @@ pub fn parse_upstream_name(text: &str) -> Result<String, ParseError> {
     if name.is_empty() { Ok(String::new()) } else { check_model_id(name).map(|()| name.to_owned()) }
 }
 
+/// The catalogue's name for what a client calls a model. Claude Code adds `[1m]` where it wants a long context, which is the
+/// same model at the same price.
+pub fn catalogue_name(sent: &str) -> &str {
+    sent.strip_suffix("[1m]").unwrap_or(sent)
+}
+
 const MAX_VENDOR: usize = 60;
 
 /// # Errors
@@ -167,11 +218,11 @@ pub const DEMO_ECHO: &str = "demo/echo";
 
 /// It costs $100 for a million tokens, so that a few requests show in a budget of a cent.
 pub fn demo_echo() -> Model {
-    let price = Money::from_nanos(100_000_000_000);
+    let rate = Money::from_nanos(100_000_000_000);
     Model {
-        input_price: price,
-        output_price: price,
-        cached_price: price,
+        price: Tariff::flat(rate, rate, rate)
+            .ok()
+            .map(|tariff| Price { origin: PriceOrigin::Catalogue, ..Price::unrecorded(tariff) }),
         default_output_tokens: 64,
         ..Model::unrouted(DEMO_ECHO, "Demonstration")
     }
@@ -196,15 +247,40 @@ const MAX_OUTPUT_TOKENS: i64 = 1_000_000;
 /// # Errors
 /// When it is no whole number from 1 to 1,000,000.
 pub fn parse_output_tokens(text: &str) -> Result<i64, ParseError> {
+    parse_tokens(text, MAX_OUTPUT_TOKENS)
+}
+
+/// How many tokens a model accepts or gives out.
+///
+/// # Errors
+/// When it is no whole number from 1 to 1,000,000,000.
+pub fn parse_size(text: &str) -> Result<i64, ParseError> {
+    parse_tokens(text, MAX_COUNT)
+}
+
+/// The same where it may be left empty: not known.
+///
+/// # Errors
+/// Like `parse_size`.
+pub fn parse_optional_size(text: &str) -> Result<Option<i64>, ParseError> {
+    if text.trim().is_empty() { Ok(None) } else { parse_size(text).map(Some) }
+}
+
+/// `272,000`, or that it is not known.
+pub fn tokens_words(tokens: Option<i64>) -> String {
+    tokens.map_or_else(|| "not known".into(), grouped)
+}
+
+pub(super) fn parse_tokens(text: &str, max: i64) -> Result<i64, ParseError> {
     const WHOLE: u128 = 1_000_000_000;
     let wrong = || {
         ParseError::new(format!(
             "Type a whole number of tokens from 1 to {}, such as 1,000 or 4k.",
-            grouped(MAX_OUTPUT_TOKENS)
+            grouped(max)
         ))
     };
     let billionths = read_billionths(text).map_err(|_| wrong())?;
     let count = i64::try_from(billionths / WHOLE).map_err(|_| wrong())?;
-    let fits = billionths % WHOLE == 0 && (1..=MAX_OUTPUT_TOKENS).contains(&count);
+    let fits = billionths % WHOLE == 0 && (1..=max).contains(&count);
     if fits { Ok(count) } else { Err(wrong()) }
 }

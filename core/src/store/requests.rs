@@ -7,11 +7,11 @@ use sqlx::AssertSqlSafe;
 use super::dialect::Dialect;
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::{KeyId, OrgId, RequestId};
+use crate::domain::meter::Counts;
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::page::{Cursor, Page};
 use crate::domain::request_log::{Outcome, RequestEntry, RequestUse, reasons_of};
-use crate::domain::usage::Tokens;
 
 /// Entries of a page.
 pub const PAGE_ENTRIES: usize = 20;
@@ -177,11 +177,11 @@ struct Row {
 impl Row {
     fn read(self) -> Result<RequestEntry, StoreError> {
         let used = self.cost.map(|cost| RequestUse {
-            tokens: Tokens {
-                input: self.input_tokens.unwrap_or(0),
-                output: self.output_tokens.unwrap_or(0),
-                cached: self.cached_tokens.unwrap_or(0),
-            },
+            counts: Counts::of_totals(
+                self.input_tokens.unwrap_or(0),
+                self.cached_tokens.unwrap_or(0),
+                self.output_tokens.unwrap_or(0),
+            ),
             estimated: self.estimated == Some(1),
             cost: Money::from_nanos(cost),
             latency_ms: self.latency_ms.unwrap_or(0),

@@ -8,12 +8,12 @@ use sqlx::AssertSqlSafe;
 use super::dialect::Dialect;
 use super::keys::read_budget;
 use super::{StoreError, Via, ledger, run, statements};
+use crate::domain::bill::Bill;
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
 use crate::domain::key::{Key, SharedBudget, Whose};
 use crate::domain::limits::BudgetUse;
 use crate::domain::moment::{Day, Moment};
 use crate::domain::money::Money;
-use crate::domain::usage::Tokens;
 use crate::domain::window::WindowStarts;
 
 statements! {
@@ -44,12 +44,8 @@ pub struct Usage {
     pub route: String,
     /// HTTP status as the client saw it; 499 when the client disconnected.
     pub status: i64,
-    /// As the provider reported them, or estimated.
-    pub tokens: Tokens,
-    /// In nano-dollars, never below zero.
-    pub cost: Money,
-    /// Whether the provider reported no token counts, or the client disconnected before it did.
-    pub estimated: bool,
+    /// What it used and is charged.
+    pub bill: Bill,
     /// When it was reserved; its windows and its day are those of this moment.
     pub started_at: Moment,
     /// From the reservation to the end of the answer, in milliseconds.

@@ -6,13 +6,14 @@ use keydesk_core::admission::{
     AdmissionError, AuthContext, LEASE_MS, Presented, Reservation, ReservationRequest, Settlement,
     authenticate, find_reservation, limits, release, renew, reserve, settle,
 };
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::limit_use::{HolderKind, Limited};
 use keydesk_core::domain::limits::Limits;
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::{Period, WindowStarts};
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::forms::parts::LimitFields;
@@ -32,16 +33,20 @@ pub async fn context(desk: &TestDesk, issued: &IssuedKey) -> AuthContext {
 
 pub fn ask(desk: &TestDesk, amount: i64, tokens: i64) -> ReservationRequest {
     let request = RequestId::new(desk.now(), desk.id_entropy());
-    ReservationRequest { request, model: "gpt-5".into(), amount: Money::from_nanos(amount), tokens }
+    ReservationRequest {
+        request,
+        model: "gpt-5".into(),
+        amount: Money::from_nanos(amount),
+        tokens,
+        is_priced: true,
+    }
 }
 
 pub fn used(cost: i64, tokens: i64) -> Settlement {
     Settlement {
         route: "/v1/chat/completions".into(),
         status: 200,
-        tokens: Tokens { input: tokens, output: 0, cached: 0 },
-        cost: Money::from_nanos(cost),
-        estimated: false,
+        bill: Bill::of_cost(Counts::of_totals(tokens, 0, 0), Money::from_nanos(cost)),
         latency_ms: 1,
         first_byte_ms: None,
         address: "203.0.113.7".into(),

@@ -7,6 +7,7 @@ use jiff::{Timestamp, ZonedDateTime};
 use keydesk_core::domain::key::State;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort};
 use keydesk_core::domain::limits::Budget;
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::moment::{Day, Moment};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::policy::OrgRole;
@@ -82,8 +83,8 @@ on_both!(
             let mut usage = desk.usage(&at, &keys[which], dice.below(5_000_000_000) as i64, started_at).await;
             usage.team = teams.get(which % 3).map(|team| team.id.clone());
             usage.model = (*dice.one_of(&["gpt-5", "claude-opus-4-5"])).into();
-            usage.tokens.input = dice.below(10_000) as i64;
-            usage.tokens.output = dice.below(10_000) as i64;
+            let mut token_count = || dice.below(10_000) as i64;
+            usage.bill.metered = Counts::of_totals(token_count(), 0, token_count()).into();
             all.push(usage);
         }
         let mut settles = tokio::task::JoinSet::new();
@@ -111,9 +112,9 @@ on_both!(
             for (kind, id) in holders.into_iter().flatten() {
                 for (period, start) in windows(usage.started_at.ms(), &zone) {
                     let counter = counters.entry(format!("{kind} {id} {period} {start}")).or_default();
-                    counter.0 += usage.cost.nanos();
+                    counter.0 += usage.bill.cost.nanos();
                     counter.1 += 1;
-                    counter.2 += usage.tokens.all();
+                    counter.2 += usage.bill.metered.counts.all_tokens();
                 }
             }
             let date = Timestamp::from_millisecond(usage.started_at.ms())
@@ -122,7 +123,7 @@ on_both!(
                 .date();
             let team = usage.team.as_ref().map(ToString::to_string).unwrap_or_default();
             let day = days.entry(format!("{} {date} {} {team}", usage.key, usage.model)).or_default();
-            day.0 += usage.cost.nanos();
+            day.0 += usage.bill.cost.nanos();
             day.1 += 1;
         }
         let stored = desk
@@ -153,7 +154,7 @@ on_both!(
         let spent: i64 = all
             .iter()
             .filter(|usage| usage.key == key.id && usage.started_at.ms() >= month)
-            .map(|usage| usage.cost.nanos())
+            .map(|usage| usage.bill.cost.nanos())
             .sum();
         assert_eq!(key.month_spent.nanos(), spent);
         assert_eq!(key.budgets[0].spent.nanos(), spent);
@@ -267,9 +268,9 @@ on_both!(
         let at = desk.owner().await;
         let issued = desk.create_key(&at, "ci-prod").await;
         let mut usage = desk.usage(&at, &issued, 10, desk.now()).await;
-        usage.cost = Money::from_nanos(-1);
+        usage.bill.cost = Money::from_nanos(-1);
         assert!(record(&desk, &usage).await.is_err());
-        usage.cost = Money::from_nanos(1);
+        usage.bill.cost = Money::from_nanos(1);
         desk.execute("ALTER TABLE spend_daily RENAME TO away").await.unwrap();
         assert!(record(&desk, &usage).await.is_err());
         desk.execute("ALTER TABLE away RENAME TO spend_daily").await.unwrap();

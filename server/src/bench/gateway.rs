@@ -12,7 +12,9 @@ use axum::routing::post;
 use keydesk_core::Desk;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::price::Price;
 use keydesk_core::domain::provider::{ProviderKind, ProviderSpec};
+use keydesk_core::domain::tariff::Tariff;
 use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::{models, providers};
 use keydesk_core::store::DatabaseUrl;
@@ -121,14 +123,14 @@ async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String
         whole_ms: 600_000,
     };
     let provider = providers::add(desk, OperatorActor::CommandLine, &provider).await.map_err(say)?;
+    let dollar = Money::from_nanos(1_000_000_000);
+    let tariff = Tariff::flat(dollar, dollar, Money::from_nanos(2_000_000_000)).map_err(say)?;
     let model = Model {
         route: Some(provider.id),
-        input_price: Money::from_nanos(1_000_000_000),
-        output_price: Money::from_nanos(2_000_000_000),
-        cached_price: Money::from_nanos(1_000_000_000),
+        price: Some(Price::unrecorded(tariff)),
         ..Model::unrouted(MODEL, "Bench")
     };
-    models::add(desk, OperatorActor::CommandLine, &model).await.map_err(say)?;
+    models::add(desk, OperatorActor::CommandLine, &model, None).await.map_err(say)?;
     Ok(())
 }
 

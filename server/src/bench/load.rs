@@ -10,13 +10,14 @@ use keydesk_core::Desk;
 use keydesk_core::admission::{
     AdmissionError, Presented, ReservationRequest, Settlement, authenticate, reserve, settle,
 };
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::expiry::{Expiry, KeyDraft};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key::KeySpec;
 use keydesk_core::domain::limits::{Budget, Limits};
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::scope::ModelScope;
-use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::{OpError, keys};
 use keydesk_core::store::bench_baseline;
@@ -93,15 +94,13 @@ async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
     let context = authenticate(desk, &presented, None).await.map_err(say)?;
     let request = RequestId::new(desk.now(), desk.id_entropy());
     let amount = Money::from_nanos(10_000);
-    let wanted = ReservationRequest { request, model: "gpt-5".into(), amount, tokens: 10 };
+    let wanted = ReservationRequest { request, model: "gpt-5".into(), amount, tokens: 10, is_priced: true };
     let reservation = reserve(desk, &context, &wanted).await.map_err(say)?;
     let took = started.elapsed();
     let settlement = Settlement {
         route: "/v1/chat/completions".into(),
         status: 200,
-        tokens: Tokens { input: 5, output: 5, cached: 0 },
-        cost: amount,
-        estimated: false,
+        bill: Bill::of_cost(Counts::of_totals(5, 0, 5), amount),
         latency_ms: 1,
         first_byte_ms: None,
         address: "10.0.0.1".into(),

@@ -1,10 +1,12 @@
 //! The keys that the bench asks about: believable names, most in one organisation, one in twenty in a second one.
 
 use keydesk_core::Desk;
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
 use keydesk_core::domain::key::{KeySpec, Status};
 use keydesk_core::domain::key_format::{DEFAULT_PREFIX, PlainSecret};
 use keydesk_core::domain::limits::{Budget, Limits};
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::org::Org;
@@ -12,7 +14,6 @@ use keydesk_core::domain::person::slug_of;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::TeamSpec;
-use keydesk_core::domain::usage::Tokens;
 use keydesk_core::domain::window::{Period, WindowStarts};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::seed::{self, SeedPerson};
@@ -323,9 +324,7 @@ async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError
                 model: if day % 2 == 0 { "gpt-5" } else { "claude-sonnet-4-5" }.into(),
                 route: "/v1/chat/completions".into(),
                 status: 200,
-                tokens: Tokens { input: 20_000, output: 2_000, cached: 0 },
-                estimated: false,
-                cost: Money::from_nanos(45_000_000),
+                bill: Bill::of_cost(Counts::of_totals(20_000, 0, 2_000), Money::from_nanos(45_000_000)),
                 started_at: at,
                 latency_ms: 2_000,
                 first_byte_ms: Some(300),

@@ -2,9 +2,11 @@
 //! The same seed and the same moment give the same plan. Budgets are chosen last, from the spend that was planned.
 
 use keydesk_core::domain::addresses::AllowList;
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::bounds::Bounds;
 use keydesk_core::domain::key::KeySpec;
 use keydesk_core::domain::limits::{Budget, Limits};
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::{Day, Moment, Zone};
 use keydesk_core::domain::money::Money;
@@ -40,10 +42,7 @@ pub struct PlannedUse {
     pub model: &'static str,
     pub route: String,
     pub status: i64,
-    pub input: i64,
-    pub output: i64,
-    pub cached: i64,
-    pub cost: Money,
+    pub bill: Bill,
     pub latency_ms: i64,
     pub address: String,
     pub user_agent: &'static str,
@@ -348,12 +347,11 @@ fn request(kind: Use, model: &'static str, at: Moment, dice: &mut Dice, models: 
     let (input, output) =
         if status == 200 { (within(in_low, in_high), within(out_low, out_high)) } else { (0, 0) };
     let cached = if kind == Use::Embed { 0 } else { input * dice.between(0, 70) / 100 };
-    let cost = models.iter().find(|known| known.id == model).map_or(Money::ZERO, |known| {
-        [(input - cached, known.input_price), (cached, known.cached_price), (output, known.output_price)]
-            .into_iter()
-            .map(|(tokens, price)| Money::for_tokens(tokens, price))
-            .sum()
-    });
+    let used = Counts::of_totals(input, cached, output);
+    let bill = models
+        .iter()
+        .find(|known| known.id == model)
+        .map_or_else(Bill::nothing, |known| Bill::at_price_of(known, used.into(), false));
     let route = match model {
         _ if kind == Use::Embed => "/v1/embeddings".to_owned(),
         model if model.starts_with("claude") => "/v1/messages".to_owned(),
@@ -365,10 +363,7 @@ fn request(kind: Use, model: &'static str, at: Moment, dice: &mut Dice, models: 
         model,
         route,
         status,
-        input,
-        output,
-        cached,
-        cost,
+        bill,
         latency_ms: 180 + output * dice.between(7, 16) + dice.between(0, 900),
         address: kind.address(dice),
         user_agent: match model {
@@ -407,7 +402,7 @@ fn half(amount: Money) -> Money {
 }
 
 fn spent_since(usage: &[PlannedUse], since: Moment) -> i64 {
-    usage.iter().filter(|planned| planned.at >= since).map(|planned| planned.cost.nanos()).sum()
+    usage.iter().filter(|planned| planned.at >= since).map(|planned| planned.bill.cost.nanos()).sum()
 }
 
 fn budgets(

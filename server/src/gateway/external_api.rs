@@ -14,10 +14,11 @@ use keydesk_core::admission::{
     self, AdmissionError, AuthContext, LEASE_MS, ModelLookup, Reservation, ReservationRequest, Settlement,
 };
 use keydesk_core::domain::api_error::{NoTarget, Stop};
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::usage::Tokens;
 use keydesk_core::store::StoreError;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -193,12 +194,12 @@ pub async fn settle(
             "There is no reservation for this request. It was released, or it expired more than two minutes ago.",
         ));
     };
-    let model = admission::priced_model(desk, reservation.model()).await.map_err(unavailable)?;
-    let count = |tokens: i64| tokens.clamp(0, MAX_TOKENS);
-    let input = count(sent.input_tokens);
-    let tokens =
-        Tokens { input, output: count(sent.output_tokens), cached: count(sent.cached_tokens).min(input) };
-    let cost = tokens.cost(&model);
+    let model = admission::priced_model(desk, reservation.model(), reservation.started_at())
+        .await
+        .map_err(unavailable)?;
+    let counts = Counts::of_totals(sent.input_tokens, sent.cached_tokens, sent.output_tokens);
+    let bill = Bill::at_price_of(&model, counts.into(), sent.estimated);
+    let cost = bill.cost;
     let plain = |text: &str| -> String {
         let shown = if looks_like_secret(text) { "" } else { text };
         shown.chars().filter(|c| !c.is_control()).take(200).collect()
@@ -206,9 +207,7 @@ pub async fn settle(
     let settlement = Settlement {
         route: plain(&sent.route),
         status: sent.status.clamp(100, 999),
-        tokens,
-        cost,
-        estimated: sent.estimated,
+        bill,
         latency_ms: sent.latency_ms.max(0),
         first_byte_ms: sent.first_byte_ms.map(|ms| ms.max(0)),
         address: sent.address.map(|address| address.to_string()).unwrap_or_default(),

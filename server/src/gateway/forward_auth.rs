@@ -9,6 +9,7 @@ use keydesk_core::admission::{self, AdmissionError, ModelLookup, ReservationRequ
 use keydesk_core::domain::api_error::{NoTarget, Stop};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::model::catalogue_name;
 use keydesk_core::domain::money::Money;
 
 use super::credentials::{described_at, from_query, note_rejection, note_stop, presented};
@@ -62,7 +63,7 @@ async fn admit(
     let context = admission::authenticate(desk, &sent, address).await.map_err(rejected)?;
     state.last_used.note(context.key(), context.secret(), desk.now());
     replaced_secret::note(parts, &context);
-    let model = named.clone().unwrap_or_else(|| NO_MODEL.into());
+    let model = named.as_deref().map_or(NO_MODEL, catalogue_name).to_owned();
     if model != NO_MODEL {
         context.admit_model(&model).map_err(|stop| {
             note_stop(state, &context, &stop, &described);
@@ -77,7 +78,7 @@ async fn admit(
         }
     }
     let request = request_id(parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
-    let wanted = ReservationRequest { request, model, amount: Money::ZERO, tokens: 0 };
+    let wanted = ReservationRequest { request, model, amount: Money::ZERO, tokens: 0, is_priced: true };
     let route = if path.split(['/', ':']).any(looks_like_secret) { "" } else { path };
     let settlement = Settlement {
         route: route.chars().filter(|c| !c.is_control()).take(200).collect(),

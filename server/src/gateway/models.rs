@@ -5,9 +5,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use keydesk_core::admission::usable_models;
+use keydesk_core::admission::{AuthContext, callable_models, look_up_model, usable_models};
 use keydesk_core::domain::api_error::NoTarget;
-use keydesk_core::domain::model::Model;
+use keydesk_core::domain::model::{Model, catalogue_name};
+use keydesk_core::domain::provider::ProviderKind;
+use keydesk_core::domain::route::Route;
 use serde_json::{Value, json};
 
 use super::credentials::{Authenticated, described, note_stop};
@@ -19,7 +21,7 @@ pub async fn list(
     client: ClientContext,
     Authenticated(context): Authenticated,
 ) -> Result<Response, ApiError> {
-    let models = usable_models(&state.desk, &context).await.map_err(|error| client.unavailable(&error))?;
+    let models = listed(&state, &client, &context).await?;
     let shown: Vec<Value> = models.iter().map(|model| shape(client.protocol, model)).collect();
     Ok(json_response(&match client.protocol {
         Protocol::OpenAi => json!({"object": "list", "data": shown}),
@@ -51,11 +53,34 @@ pub async fn find(
         note_stop(&state, &context, &stop, &described(&parts, ""));
         return Err(client.stopped(&stop, id));
     }
-    let models = usable_models(&state.desk, &context).await.map_err(|error| client.unavailable(&error))?;
-    match models.iter().find(|model| model.id == id) {
+    let models = listed(&state, &client, &context).await?;
+    let name = catalogue_name(id);
+    match models.iter().find(|model| model.id == name) {
         Some(model) => Ok(json_response(&shape(client.protocol, model))),
-        None => Err(client.no_target(NoTarget::UnknownModel, id)),
+        None => Err(client.no_target(why_not(&state, &client, name).await?, id)),
     }
+}
+
+/// OpenAI's clients see every model, the others what they can call.
+async fn listed(
+    state: &AppState,
+    client: &ClientContext,
+    context: &AuthContext,
+) -> Result<Vec<Model>, ApiError> {
+    let found = match client.protocol.kind() {
+        ProviderKind::OpenAi => usable_models(&state.desk, context).await,
+        kind => callable_models(&state.desk, context, kind).await,
+    };
+    found.map_err(|error| client.unavailable(&error))
+}
+
+async fn why_not(state: &AppState, client: &ClientContext, id: &str) -> Result<NoTarget, ApiError> {
+    let found = look_up_model(&state.desk, id).await.map_err(|error| client.unavailable(&error))?;
+    let usual = Route::usual(client.protocol.kind());
+    Ok(match found.for_route(usual) {
+        Err(other @ NoTarget::OtherProtocol(_)) => other,
+        _ => NoTarget::UnknownModel,
+    })
 }
 
 /// The catalogue has no release dates. Clients require one, so it is 1970, which Anthropic documents as unknown.
@@ -64,18 +89,34 @@ fn shape(protocol: Protocol, model: &Model) -> Value {
         Protocol::OpenAi => {
             json!({"id": model.id, "object": "model", "created": 0, "owned_by": model.provider})
         }
-        Protocol::Anthropic => json!({
-            "type": "model",
-            "id": model.id,
-            "display_name": model.id,
-            "created_at": "1970-01-01T00:00:00Z",
-        }),
-        Protocol::Gemini => json!({
-            "name": format!("models/{}", model.id),
-            // The catalogue has no versions either.
-            "version": "",
-            "displayName": model.id,
-            "supportedGenerationMethods": ["generateContent", "countTokens"],
-        }),
+        Protocol::Anthropic => sized(
+            json!({
+                "type": "model",
+                "id": model.id,
+                "display_name": model.id,
+                "created_at": "1970-01-01T00:00:00Z",
+            }),
+            [("max_input_tokens", model.context_tokens), ("max_tokens", model.max_output_tokens)],
+        ),
+        Protocol::Gemini => sized(
+            json!({
+                "name": format!("models/{}", model.id),
+                // The catalogue has no versions either.
+                "version": "",
+                "displayName": model.id,
+                "supportedGenerationMethods": ["generateContent", "countTokens"],
+            }),
+            [("inputTokenLimit", model.context_tokens), ("outputTokenLimit", model.max_output_tokens)],
+        ),
     }
+}
+
+/// With the sizes that are known.
+fn sized(mut shown: Value, sizes: [(&str, Option<i64>); 2]) -> Value {
+    for (field, tokens) in sizes {
+        if let Some(tokens) = tokens {
+            shown[field] = tokens.into();
+        }
+    }
+    shown
 }

@@ -14,13 +14,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use keydesk_core::Desk;
 use keydesk_core::admission::Target;
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::limit_use::LimitUse;
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::request_log::plain_error;
 use keydesk_core::domain::route::Route;
-use keydesk_core::domain::usage::Tokens;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
@@ -116,7 +117,7 @@ impl Relay {
         }
         let body = collected.freeze();
         let measured = self.measured(response.status, &body, false);
-        let cost = measured.tokens.cost(&self.model);
+        let cost = self.bill(measured).cost;
         if response.status.is_client_error() || response.status.is_server_error() {
             self.note_error(&error_of(&body));
         }
@@ -232,11 +233,11 @@ impl Relay {
     fn measured(&self, status: StatusCode, body: &[u8], end_only: bool) -> MeasuredTokens {
         match reported_usage(Shape::of(self.route), body, end_only) {
             _ if self.route.is_free() => MeasuredTokens::NOTHING,
-            Some(tokens) => MeasuredTokens { tokens, estimated: false },
+            Some(counts) => MeasuredTokens { counts, estimated: false },
             None if !status.is_success() => MeasuredTokens::NOTHING,
             None => {
                 let output = if self.route == Route::Embeddings { 0 } else { output_of(body) };
-                MeasuredTokens { tokens: Tokens { input: self.input, output, cached: 0 }, estimated: true }
+                MeasuredTokens { counts: Counts::of_totals(self.input, 0, output), estimated: true }
             }
         }
     }
@@ -253,7 +254,11 @@ impl Relay {
         if self.route.is_free() {
             return MeasuredTokens::NOTHING;
         }
-        MeasuredTokens { tokens: Tokens { input: self.input, output: 0, cached: 0 }, estimated: true }
+        MeasuredTokens { counts: Counts::of_totals(self.input, 0, 0), estimated: true }
+    }
+
+    fn bill(&self, measured: MeasuredTokens) -> Bill {
+        Bill::at_price_of(&self.model, measured.counts.into(), measured.estimated)
     }
 
     pub fn expect_input(&mut self) {
@@ -261,12 +266,10 @@ impl Relay {
     }
 
     fn expect(&mut self, status: i64, measured: MeasuredTokens, first_byte_ms: Option<i64>) {
-        let (cost, latency_ms) = (measured.tokens.cost(&self.model), self.elapsed());
+        let (bill, latency_ms) = (self.bill(measured), self.elapsed());
         self.guard.expect(|settlement| {
             settlement.status = status;
-            settlement.tokens = measured.tokens;
-            settlement.cost = cost;
-            settlement.estimated = measured.estimated;
+            settlement.bill = bill;
             settlement.latency_ms = latency_ms;
             settlement.first_byte_ms = first_byte_ms.or(settlement.first_byte_ms);
         });

@@ -3,8 +3,8 @@
 //! It stores no text: the output is counted as it passes, in case the provider reports nothing.
 
 use bytes::Bytes;
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::route::Route;
-use keydesk_core::domain::usage::Tokens;
 use serde_json::Value;
 
 use super::estimate::{Counted, MAX_TOKENS, add_output};
@@ -90,18 +90,14 @@ impl ReportedUsage {
         }
     }
 
-    fn tokens(self, shape: Shape) -> Option<Tokens> {
+    fn counts(self, shape: Shape) -> Option<Counts> {
         self.input.or(self.output)?;
         let cached = self.cached.unwrap_or(0);
         let mut input = self.input.unwrap_or(0);
         if shape == Shape::Anthropic {
             input += cached + self.written.unwrap_or(0);
         }
-        Some(Tokens {
-            input: input.min(MAX_TOKENS),
-            output: self.output.unwrap_or(0).min(MAX_TOKENS),
-            cached: cached.min(input),
-        })
+        Some(Counts::of_totals(input, cached, self.output.unwrap_or(0)))
     }
 }
 
@@ -145,22 +141,22 @@ fn usage_at_end(shape: Shape, end: &[u8]) -> Option<ReportedUsage> {
 /// Tokens of a request, and whether they are an estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeasuredTokens {
-    pub tokens: Tokens,
+    pub counts: Counts,
     pub estimated: bool,
 }
 
 impl MeasuredTokens {
-    pub const NOTHING: Self = Self { tokens: Tokens { input: 0, output: 0, cached: 0 }, estimated: false };
+    pub const NOTHING: Self = Self { counts: Counts::NONE, estimated: false };
 }
 
 /// The usage in a whole response, or in its end when `end_only`. `None` when the provider reported none.
-pub fn reported_usage(shape: Shape, body: &[u8], end_only: bool) -> Option<Tokens> {
+pub fn reported_usage(shape: Shape, body: &[u8], end_only: bool) -> Option<Counts> {
     let reported = if end_only {
         usage_at_end(shape, body)
     } else {
         serde_json::from_slice(body).ok().and_then(|value: Value| usage_in(shape, &value))
     };
-    reported?.tokens(shape)
+    reported?.counts(shape)
 }
 
 /// The estimated tokens of the text in a whole response.
@@ -249,18 +245,16 @@ impl Meter {
     pub fn measured(&self, input: i64, ended: bool) -> MeasuredTokens {
         let Seen { reported, complete, text, .. } = self.seen;
         let estimate = text.tokens();
-        match reported.tokens(self.shape) {
-            Some(tokens) if complete || (ended && self.shape == Shape::Gemini) => {
-                MeasuredTokens { tokens, estimated: false }
+        match reported.counts(self.shape) {
+            Some(counts) if complete || (ended && self.shape == Shape::Gemini) => {
+                MeasuredTokens { counts, estimated: false }
             }
-            Some(tokens) => {
-                let input = if reported.input.is_some() { tokens.input } else { input };
-                MeasuredTokens {
-                    tokens: Tokens { input, output: tokens.output.max(estimate), ..tokens },
-                    estimated: true,
-                }
+            Some(counts) => {
+                let input = if reported.input.is_some() { counts.input() } else { input };
+                let output = counts.output().max(estimate);
+                MeasuredTokens { counts: Counts::of_totals(input, counts.cached(), output), estimated: true }
             }
-            None => MeasuredTokens { tokens: Tokens { input, output: estimate, cached: 0 }, estimated: true },
+            None => MeasuredTokens { counts: Counts::of_totals(input, 0, estimate), estimated: true },
         }
     }
 }

@@ -105,6 +105,23 @@ async fn of_a_query_only_what_a_provider_needs_is_kept() {
 }
 
 #[tokio::test]
+async fn the_suffix_for_a_long_context_is_no_part_of_the_models_name() {
+    let (desk, upstream, _) = served("anthropic", || whole(200, "application/json", "{}")).await;
+    let narrow = desk.create("one model", |form| {
+        form.models = vec![];
+        form.patterns = "routed".into();
+    });
+    let key = narrow.await.secret.reveal().to_owned();
+    desk.execute("UPDATE models SET upstream_name = '' WHERE id = 'routed'").await;
+    let body = json!({"model": "routed[1m]", "max_tokens": 9, "messages": []});
+    assert_eq!(desk.pass(post("/v1/messages", &body).bearer(&key)).await.status, 200);
+    assert_eq!(upstream.one().json()["model"], "routed");
+    assert_eq!(desk.number("SELECT COUNT(*) FROM usage WHERE model_id = 'routed'").await, 1);
+    let body = json!({"model": "routed[2m]", "max_tokens": 9, "messages": []});
+    assert_eq!(desk.pass(post("/v1/messages", &body).bearer(&key)).await.status, 403);
+}
+
+#[tokio::test]
 async fn an_id_with_slashes_reaches_a_provider_under_its_name_there() {
     let (desk, upstream, key) = served("gemini", || whole(200, "application/json", "{}")).await;
     desk.execute("UPDATE models SET id = 'google/routed:free', upstream_name = '' WHERE id = 'routed'").await;

@@ -2,8 +2,11 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use keydesk_core::domain::imported::Confirmed;
 use keydesk_core::domain::key_format::PlainSecret;
-use keydesk_core::ops::{catalogue, keys};
+use keydesk_core::domain::provider::{ProviderKind, ProviderSpec};
+use keydesk_core::ops::orgs::OperatorActor;
+use keydesk_core::ops::{catalogue, keys, models, providers};
 use proptest::prelude::*;
 use serde_json::json;
 use tower::ServiceExt;
@@ -128,7 +131,13 @@ async fn the_models_have_the_shape_of_each_protocol() {
     assert_eq!(send("/v1/models").await, json!({"object": "list", "data": [claude, gpt]}));
     assert_eq!(send("/v1/models/gpt-5").await, gpt);
 
-    let shown = |id: &str| json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"});
+    let shown = |id: &str| {
+        let (context, output) = if id == "gpt-5" { (400_000, 128_000) } else { (200_000, 64_000) };
+        json!({
+            "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z",
+            "max_input_tokens": context, "max_tokens": output
+        })
+    };
     let list = json!({
         "data": [shown("claude-opus-4-5"), shown("gpt-5")],
         "has_more": false, "first_id": "claude-opus-4-5", "last_id": "gpt-5"
@@ -137,8 +146,10 @@ async fn the_models_have_the_shape_of_each_protocol() {
     assert_eq!(send_anthropic("/v1/models/claude-opus-4-5").await, shown("claude-opus-4-5"));
 
     let shown = |id: &str| {
+        let (context, output) = if id == "gpt-5" { (400_000, 128_000) } else { (200_000, 64_000) };
         json!({
             "name": format!("models/{id}"), "version": "", "displayName": id,
+            "inputTokenLimit": context, "outputTokenLimit": output,
             "supportedGenerationMethods": ["generateContent", "countTokens"]
         })
     };
@@ -147,6 +158,44 @@ async fn the_models_have_the_shape_of_each_protocol() {
     // Google's clients ask here as well, with a header that only they send.
     let google = ask("/v1/models/gpt-5").key_in(Spot::Goog, key.secret.reveal().as_bytes());
     assert_eq!(desk.send(google).await.json(), shown("gpt-5"));
+}
+
+#[tokio::test]
+async fn a_list_has_only_what_a_client_of_its_protocol_can_call() {
+    let desk = installation().await;
+    for (name, kind, ids) in [
+        ("One", ProviderKind::OpenAi, ["gpt-6-sol", "text-embedding-3-small"]),
+        ("Two", ProviderKind::Anthropic, ["claude-opus-4-8", "claude-haiku-4-5"]),
+        ("Three", ProviderKind::Gemini, ["gemini-2.5-flash", "gemini-embedding-001"]),
+    ] {
+        let spec = ProviderSpec::new(name.into(), kind, "https://far.example.com".into());
+        providers::add(&desk.state.desk, OperatorActor::CommandLine, &spec).await.unwrap();
+        let ids = ids.map(String::from);
+        models::route(&desk.state.desk, OperatorActor::CommandLine, &ids, Some(name)).await.unwrap();
+    }
+    let key = desk.every_key().await;
+    let send = async |ask: TestRequest| desk.send(ask.bearer(&key)).await;
+    let openai = send(ask("/v1/models")).await.ids();
+    assert_eq!(openai.len(), 6, "{openai:?}");
+    let anthropic = send(ask("/v1/models").anthropic()).await;
+    assert_eq!(anthropic.ids(), ["claude-haiku-4-5", "claude-opus-4-8"]);
+    assert_eq!(anthropic.json()["data"][1]["max_input_tokens"], 1_000_000);
+    let gemini = send(ask("/v1beta/models")).await.json();
+    assert_eq!(gemini["models"].as_array().unwrap().len(), 1, "{gemini}");
+    assert_eq!(gemini["models"][0]["name"], "models/gemini-2.5-flash");
+    assert_eq!(gemini["models"][0]["inputTokenLimit"], 1_048_576);
+    assert_eq!(gemini["models"][0]["outputTokenLimit"], 65_536);
+
+    // Claude Code asks for the long context with a suffix.
+    assert_eq!(
+        send(ask("/v1/models/claude-opus-4-8%5B1m%5D").anthropic()).await.json()["id"],
+        "claude-opus-4-8"
+    );
+    let other = send(ask("/v1beta/models/claude-opus-4-8")).await;
+    assert_eq!(other.status, 400);
+    assert!(other.message().contains("uses the protocol of Anthropic"), "{}", other.text);
+    let embedding = send(ask("/v1beta/models/gemini-embedding-001")).await;
+    assert_eq!(embedding.status, 404);
 }
 
 #[tokio::test]
@@ -175,11 +224,14 @@ async fn the_scope_narrows_the_list_and_the_single_model() {
         .await;
     let entry =
         r#"[{"id": "aws/claude-x", "provider": "AWS", "input": "1", "output": "2", "cached": "0.1"}]"#;
-    catalogue::import(&desk.state.desk, &catalogue::read(entry).unwrap(), false).await.unwrap();
+    catalogue::import(&desk.state.desk, &catalogue::read(entry).unwrap(), false, &Confirmed::default())
+        .await
+        .unwrap();
     let send = async |path| desk.send(ask(path).bearer(key.secret.reveal())).await;
 
     let ids = send("/v1/models").await.ids();
-    assert_eq!(ids, ["aws/claude-x", "claude-haiku-4-5", "claude-opus-4-5", "claude-sonnet-4-5"]);
+    assert!(ids.iter().all(|id| id == "aws/claude-x" || id.starts_with("claude-")), "{ids:?}");
+    assert!(["aws/claude-x", "claude-opus-4-5"].iter().all(|id| ids.iter().any(|listed| listed == id)));
     for path in ["/v1/models/aws/claude-x", "/v1/models/aws%2Fclaude-x", "/v1/models/aws/claude-x/"] {
         assert_eq!(send(path).await.json()["id"], "aws/claude-x", "{path}");
     }

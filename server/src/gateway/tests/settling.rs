@@ -1,9 +1,10 @@
 //! Requests that end in every way, and the limits that stop them.
 
 use keydesk_core::admission::{self, Presented, Settlement};
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::ids::RequestId;
+use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::usage::Tokens;
 use keydesk_core::forms::parts::LimitField;
 use serde_json::{Value, json};
 
@@ -163,14 +164,16 @@ async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
         model: "routed".into(),
         amount: Money::from_nanos(9_000),
         tokens: 9,
+        is_priced: true,
     };
     let reservation = admission::reserve(&state.desk, &context, &asked).await.unwrap();
     let settlement = Settlement {
         route: "/v1/chat/completions".into(),
         status: 500,
-        tokens: Tokens { input: 7, output: 0, cached: 0 },
-        cost: Money::from_nanos(7_000),
-        estimated: true,
+        bill: Bill {
+            is_estimated: true,
+            ..Bill::of_cost(Counts::of_totals(7, 0, 0), Money::from_nanos(7_000))
+        },
         latency_ms: 0,
         first_byte_ms: None,
         address: String::new(),

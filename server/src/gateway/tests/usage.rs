@@ -1,12 +1,12 @@
 //! Usage read from answers of every shape.
 
 use bytes::Bytes;
-use keydesk_core::domain::usage::Tokens;
+use keydesk_core::domain::meter::Counts;
 
 use crate::gateway::usage::{MeasuredTokens, Meter, Shape, output_of, reported_usage};
 
-fn tokens(input: i64, output: i64, cached: i64) -> Tokens {
-    Tokens { input, output, cached }
+fn tokens(input: i64, output: i64, cached: i64) -> Counts {
+    Counts::of_totals(input, cached, output)
 }
 
 const CHAT: &str = concat!(
@@ -84,7 +84,7 @@ fn the_usage_of_a_stream_is_read_wherever_its_bytes_are_cut() {
             let (shown, measured) = streamed(shape, is_events, false, stream, cut);
             assert_eq!(
                 measured,
-                MeasuredTokens { tokens: expected, estimated: false },
+                MeasuredTokens { counts: expected, estimated: false },
                 "{shape:?} cut at {cut}"
             );
             assert_eq!(shown, stream.as_bytes(), "{shape:?} cut at {cut}");
@@ -99,7 +99,7 @@ fn the_chunk_that_nobody_asked_for_is_hidden_and_nothing_else() {
     for cut in 0..=whole.len() {
         let (shown, measured) = streamed(Shape::OpenAi, true, true, &whole, cut);
         assert_eq!(String::from_utf8(shown).unwrap(), without, "cut at {cut}");
-        assert_eq!(measured.tokens, tokens(9, 12, 4));
+        assert_eq!(measured.counts, tokens(9, 12, 4));
     }
     let unfinished = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: {\"cho";
     assert_eq!(streamed(Shape::OpenAi, true, true, unfinished, 5).0, unfinished.as_bytes());
@@ -108,13 +108,13 @@ fn the_chunk_that_nobody_asked_for_is_hidden_and_nothing_else() {
 #[test]
 fn a_stream_without_usage_is_estimated_from_its_text() {
     let (_, measured) = streamed(Shape::OpenAi, true, false, CHAT, 0);
-    assert_eq!(measured, MeasuredTokens { tokens: tokens(1_000, 3, 0), estimated: true });
+    assert_eq!(measured, MeasuredTokens { counts: tokens(1_000, 3, 0), estimated: true });
     let broken = MESSAGES.split_once("event: message_delta").unwrap().0;
     let (_, measured) = streamed(Shape::Anthropic, true, false, broken, 0);
-    assert_eq!(measured, MeasuredTokens { tokens: tokens(175, 2, 50), estimated: true });
+    assert_eq!(measured, MeasuredTokens { counts: tokens(175, 2, 50), estimated: true });
     let broken = RESPONSES.split_once("event: response.completed").unwrap().0;
     let (_, measured) = streamed(Shape::Responses, true, false, broken, 0);
-    assert_eq!(measured, MeasuredTokens { tokens: tokens(1_000, 3, 0), estimated: true });
+    assert_eq!(measured, MeasuredTokens { counts: tokens(1_000, 3, 0), estimated: true });
 }
 
 #[test]
