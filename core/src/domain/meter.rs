@@ -316,6 +316,17 @@ impl ServedAs {
             Dimension::Speed => &self.speed,
         }
     }
+
+    /// These words, and where there is none those of `other`.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        let or = |word: String, other: &String| if word.is_empty() { other.clone() } else { word };
+        Self {
+            tier: or(self.tier, &other.tier),
+            region: or(self.region, &other.region),
+            speed: or(self.speed, &other.speed),
+        }
+    }
 }
 
 /// What a request used, as its provider reported it.
@@ -325,6 +336,14 @@ pub struct Metered {
     pub counts: Counts,
     /// How it was served.
     pub served_as: ServedAs,
+}
+
+impl Metered {
+    /// Nothing, served as listed.
+    pub const NONE: Self = Self {
+        counts: Counts::NONE,
+        served_as: ServedAs { tier: String::new(), region: String::new(), speed: String::new() },
+    };
 }
 
 impl From<Counts> for Metered {

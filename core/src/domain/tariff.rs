@@ -254,6 +254,16 @@ impl Tariff {
         of_dimension.map(|(_, factor)| i128::from(*factor)).fold(ONE, i128::max)
     }
 
+    /// Whether the use of a meter has a true price.
+    pub fn prices(&self, meter: Meter) -> bool {
+        self.rates.charged(meter).1
+    }
+
+    /// Whether it says what a request costs that is served in this way.
+    pub fn knows(&self, dimension: Dimension, word: &str) -> bool {
+        dimension.is_standard(word) || self.factors.contains_key(&(dimension, word.to_lowercase()))
+    }
+
     /// What a request costs, rounded up once to a whole nano-dollar.
     pub fn cost(&self, metered: &Metered) -> Cost {
         let (factor, mut is_priced) = self.factor(&metered.served_as, None);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -26,11 +26,13 @@ impl Default for BodyBudget {
 }
 
 impl BodyBudget {
-    /// Takes as much as the announced length, or as the longest body when none is announced, until it is dropped. `None`
-    /// when there is not enough in time.
+    /// Takes as much as the announced length, or as the longest body when none is announced or it is compressed, until it
+    /// is dropped. `None` when there is not enough in time.
     pub async fn acquire(&self, headers: &HeaderMap) -> Option<OwnedSemaphorePermit> {
-        let announced =
-            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .filter(|_| !headers.contains_key(CONTENT_ENCODING))
+            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         let kib = announced.unwrap_or(MAX_BODY).min(MAX_BODY) / 1024 + 1;
         let share = self.0.clone().acquire_many_owned(u32::try_from(kib).ok()?);
         timeout(MAX_WAIT, share).await.ok()?.ok()

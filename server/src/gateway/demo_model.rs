@@ -99,6 +99,7 @@ fn response_of(content_type: &'static str, parts: Vec<String>) -> UpstreamRespon
         content_type: Some(HeaderValue::from_static(content_type)),
         retry_after: None,
         request_id: None,
+        service_tier: None,
         chunks: Box::pin(chunks),
     }
 }
@@ -179,7 +180,8 @@ fn openai_usage(answer: &DemoAnswer) -> Value {
         "prompt_tokens": answer.input,
         "completion_tokens": answer.output,
         "total_tokens": answer.input + answer.output,
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     })
 }
 
@@ -191,6 +193,7 @@ fn completion(answer: &DemoAnswer, prefix: &str, object: &str, choices: Value, u
         "model": DEMO_ECHO,
         "choices": choices,
         "usage": usage,
+        "service_tier": "default",
     })
 }
 
@@ -259,7 +262,9 @@ fn message(answer: &DemoAnswer, text: &str, stop: Option<&str>, output: i64) -> 
             "input_tokens": answer.input,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
             "output_tokens": output,
+            "service_tier": "standard",
         },
     })
 }
@@ -299,7 +304,7 @@ fn response(answer: &DemoAnswer, status: &str) -> Value {
     let is_over = status != "in_progress";
     let usage = json!({
         "input_tokens": answer.input,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": answer.output,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": answer.input + answer.output,
@@ -326,6 +331,7 @@ fn response(answer: &DemoAnswer, status: &str) -> Value {
         "tools": [],
         "top_p": 1.0,
         "truncation": "disabled",
+        "service_tier": "default",
         "usage": if is_over { usage } else { Value::Null },
         "user": null,
         "metadata": {},
@@ -378,6 +384,8 @@ fn gemini(answer: &DemoAnswer, text: &str, is_last: bool) -> Value {
             "promptTokenCount": answer.input,
             "candidatesTokenCount": output,
             "totalTokenCount": answer.input + output,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": answer.input}],
+            "serviceTier": "standard",
         },
         "modelVersion": DEMO_ECHO,
         "responseId": answer.id,

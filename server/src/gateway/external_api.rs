@@ -17,8 +17,9 @@ use keydesk_core::domain::api_error::{NoTarget, Stop};
 use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
-use keydesk_core::domain::meter::Counts;
+use keydesk_core::domain::meter::{Counts, Metered, ServedAs};
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::request_log::plain_error;
 use keydesk_core::store::StoreError;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -35,6 +36,7 @@ use super::estimate::{self, MAX_TOKENS};
 use super::key_view::limit;
 use super::protocol::{ApiError, ClientContext, json_response, protocol_of};
 use super::rate_limit_headers;
+use super::usage::word;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
@@ -66,6 +68,11 @@ struct SettleRequest {
     output_tokens: i64,
     #[serde(default)]
     cached_tokens: i64,
+    /// How much of each meter, in place of the three numbers.
+    meters: Option<Counts>,
+    service_tier: Option<String>,
+    region: Option<String>,
+    speed: Option<String>,
     #[serde(default)]
     estimated: bool,
     #[serde(default)]
@@ -76,6 +83,25 @@ struct SettleRequest {
     address: Option<IpAddr>,
     #[serde(default)]
     user_agent: String,
+    /// What the provider said of a failed request.
+    #[serde(default)]
+    error: String,
+}
+
+impl SettleRequest {
+    fn metered(&self) -> Metered {
+        let counts = self
+            .meters
+            .unwrap_or_else(|| Counts::of_totals(self.input_tokens, self.cached_tokens, self.output_tokens));
+        let reported =
+            |sent: &Option<String>| sent.as_deref().map(|sent| word(&sent.into())).unwrap_or_default();
+        let served_as = ServedAs {
+            tier: reported(&self.service_tier),
+            region: reported(&self.region),
+            speed: reported(&self.speed),
+        };
+        Metered { counts, served_as }
+    }
 }
 
 #[derive(Deserialize)]
@@ -197,8 +223,7 @@ pub async fn settle(
     let model = admission::priced_model(desk, reservation.model(), reservation.started_at())
         .await
         .map_err(unavailable)?;
-    let counts = Counts::of_totals(sent.input_tokens, sent.cached_tokens, sent.output_tokens);
-    let bill = Bill::at_price_of(&model, counts.into(), sent.estimated);
+    let bill = Bill::at_price_of(&model, sent.metered(), sent.estimated);
     let cost = bill.cost;
     let plain = |text: &str| -> String {
         let shown = if looks_like_secret(text) { "" } else { text };
@@ -212,7 +237,7 @@ pub async fn settle(
         first_byte_ms: sent.first_byte_ms.map(|ms| ms.max(0)),
         address: sent.address.map(|address| address.to_string()).unwrap_or_default(),
         user_agent: plain(&sent.user_agent),
-        error: String::new(),
+        error: plain_error(&sent.error),
     };
     let counted = admission::settle(desk, &reservation, &settlement).await.map_err(unavailable)?;
     Ok(settlement_answer(cost, counted))

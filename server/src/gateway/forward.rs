@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -15,6 +16,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::StreamExt;
+use http_body_util::{LengthLimitError, Limited};
 use keydesk_core::admission::{
     self, AdmissionError, AuthContext, Reservation, ReservationRequest, Settlement, Target,
 };
@@ -31,12 +34,14 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::body_budget::MAX_BODY;
+use super::compression::Compression;
 use super::credentials::{Authenticated, described, note_failure, note_rejection, note_stop};
 use super::demo_model;
 use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
 use super::relay::{CLIENT_DISCONNECTED, Relay};
 use super::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
+use super::usage::Bounds;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
@@ -47,6 +52,11 @@ const SLOW_BODY: Duration = Duration::from_secs(1);
 /// The demonstration model answers at once.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_USER_AGENT: usize = 200;
+/// Whether requests may use what their model has no price for.
+const ALLOW_UNPRICED: bool = false;
+const UNKNOWN_COMPRESSION: &str = "The request's body is compressed in an unknown way. Send it as gzip, deflate, br or zstd, or without content-encoding.";
+const BROKEN_COMPRESSION: &str =
+    "The request's body is not compressed as its content-encoding says, or is cut off.";
 
 /// Forwards a request whose key has passed gates 1 to 5. `path_model` is the model in a Gemini path.
 pub async fn forward(
@@ -124,19 +134,34 @@ async fn read_body(
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(too_large());
     }
+    let invalid = |sentence: &str| (RequestFailure::InvalidBody, client.bad_request(sentence));
+    let compression = Compression::of(headers).map_err(|_| invalid(UNKNOWN_COMPRESSION))?;
+    let body = match compression {
+        None => body,
+        Some(compression) => {
+            let compressed = Body::new(Limited::new(body, MAX_BODY)).into_data_stream();
+            let compressed = compressed.map(|bytes| bytes.map_err(io::Error::other));
+            Body::from_stream(compression.inflate(compressed, usize::MAX))
+        }
+    };
     match timeout(within, to_bytes(body, MAX_BODY)).await {
         Err(_) => Err((RequestFailure::BodyTooSlow, client.too_slow())),
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(error))
-            if error.source().is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) =>
-        {
-            Err(too_large())
-        }
-        Ok(Err(_)) => {
-            let sentence = "The connection closed before the end of the request's body.";
-            Err((RequestFailure::InvalidBody, client.bad_request(sentence)))
-        }
+        Ok(Err(error)) if is_too_long(&error) => Err(too_large()),
+        Ok(Err(_)) if compression.is_some() => Err(invalid(BROKEN_COMPRESSION)),
+        Ok(Err(_)) => Err(invalid("The connection closed before the end of the request's body.")),
     }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// A request that is read and authenticated.
@@ -161,6 +186,9 @@ impl ForwardRequest {
     async fn admit(&self) -> Result<(Model, Target, Reservation), ApiError> {
         self.check_scope()?;
         let (model, target) = self.find_target().await?;
+        if !matches!(target, Target::Demonstration) {
+            self.check_priced(&model)?;
+        }
         let reservation = self.reserve(&model).await?;
         Ok((model, target, reservation))
     }
@@ -194,6 +222,8 @@ impl ForwardRequest {
             target,
             route: parsed.route,
             input: parsed.input,
+            bounds: Bounds::new(parsed.input, parsed.max_output, parsed.answers),
+            asked: parsed.served_as().clone(),
             hides_usage: false,
         };
         let streams = parsed.streams;
@@ -242,6 +272,15 @@ impl ForwardRequest {
         let found = admission::look_up_model(&self.state.desk, id).await;
         let found = found.map_err(|error| client.unavailable(&error))?;
         found.for_route(self.parsed.route).map_err(|why| self.stopped(&Stop::NoTarget(why)))
+    }
+
+    /// Refuses what the model has no price for.
+    fn check_priced(&self, model: &Model) -> Result<(), ApiError> {
+        self.parsed.check_priced(model, ALLOW_UNPRICED).map_err(|error| {
+            let request = described(&self.parts, &self.parsed.model);
+            note_failure(&self.state, &self.context, RequestFailure::InvalidBody, &request);
+            self.client.bad_request(error.sentence())
+        })
     }
 
     /// Gates 7 and 8.

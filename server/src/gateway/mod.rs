@@ -2,17 +2,19 @@
 //! gateways `/gateway`.
 //!
 //! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response;
-//! `parsed_request`, `estimate`, `usage` and `sse` are pure; `reservation_guard` settles each request once; `protocol`
+//! `parsed_request`, `extras`, `estimate`, `usage` and `sse` are pure; `reservation_guard` settles each request once; `protocol`
 //! shapes every error.
 //!
 //! The routes are merged into the server's router, not nested, because the whole path tells the protocol. No response has
 //! a CORS header and a preflight is rejected: a key must never be used from a web page.
 
 mod body_budget;
+mod compression;
 mod credentials;
 mod demo_model;
 pub mod estimate;
 mod external_api;
+mod extras;
 mod forward;
 mod forward_auth;
 mod key_view;

@@ -7,6 +7,8 @@
 use std::fmt;
 
 use bytes::Bytes;
+use keydesk_core::domain::meter::ServedAs;
+use keydesk_core::domain::model::Model;
 use keydesk_core::domain::parse_error::ParseError;
 use keydesk_core::domain::provider::ProviderKind;
 use keydesk_core::domain::route::Route;
@@ -16,14 +18,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::estimate::{self, MAX_TOKENS};
+use super::extras::Extras;
 
 const NOT_AN_OBJECT: &str = "The request's body is not a JSON object.";
 const NO_MODEL: &str = "The request's body has no model. Set \"model\" to a model's id.";
 const TWO_MODELS: &str = "The request names models in more than one way. Set \"model\" to one id, without models, route or fallbacks.";
 const BACKGROUND: &str =
     "Background responses are not supported, because their usage cannot be measured. Remove \"background\".";
-const OTHER_PRICE: &str =
-    "The request selects another price than the model's. Remove service_tier, speed and inference_geo.";
 const TOOL_WITH_MODEL: &str =
     "A tool in the request names its own model, which is not supported. Remove that tool.";
 
@@ -72,6 +73,7 @@ pub struct ParsedRequest {
     pub answers: i64,
     /// Whether the gateway requested the usage at the end of a stream, and hides it from the client.
     pub hides_usage: bool,
+    extras: Extras,
     members: Vec<(String, Box<RawValue>)>,
     is_rewritten: bool,
     body: Bytes,
@@ -102,11 +104,13 @@ impl ParsedRequest {
             max_output: None,
             answers: 1,
             hides_usage: false,
+            extras: Extras::default(),
             members,
             is_rewritten,
             body,
         };
         parsed.check()?;
+        parsed.extras = parsed.read_extras()?;
         parsed.model = parsed.single_model(path_model)?;
         if matches!(route, Route::ChatCompletions | Route::Completions | Route::Responses | Route::Messages) {
             parsed.streams = parsed.get("stream") == Some(Value::Bool(true));
@@ -135,22 +139,40 @@ impl ParsedRequest {
         if self.route == Route::Responses && self.get("background") == Some(Value::Bool(true)) {
             return Err(ParseError::new(BACKGROUND));
         }
-        let at_list_price = match self.get("service_tier") {
-            Some(Value::String(tier)) => {
-                matches!(tier.as_str(), "auto" | "default" | "flex" | "standard_only")
-            }
-            _ => true,
-        };
-        if !at_list_price || is_there("speed") || is_there("inference_geo") {
-            return Err(ParseError::new(OTHER_PRICE));
-        }
-        // No gate checks the model of a tool.
-        if let Some(Value::Array(tools)) = self.get("tools")
-            && tools.iter().any(|tool| tool.get("model").is_some() || tool["type"] == "image_generation")
-        {
-            return Err(ParseError::new(TOOL_WITH_MODEL));
-        }
         Ok(())
+    }
+
+    /// What needs a price of its own.
+    fn read_extras(&self) -> Result<Extras, ParseError> {
+        let mut extras = Extras::default();
+        for (name, value) in &self.members {
+            extras.read(name, || serde_json::from_str(value.get()).ok())?;
+        }
+        for config in self.configs() {
+            for (name, value) in config.as_object().into_iter().flatten() {
+                extras.read(name, || Some(value.clone()))?;
+            }
+        }
+        read_tools(&self.get("tools").unwrap_or_default(), &mut extras)?;
+        Ok(extras)
+    }
+
+    /// Gemini's configuration, in both spellings.
+    fn configs(&self) -> Vec<Value> {
+        self.get("generationConfig").into_iter().chain(self.get("generation_config")).collect()
+    }
+
+    /// How the request wants to be served.
+    pub fn served_as(&self) -> &ServedAs {
+        &self.extras.served_as
+    }
+
+    /// Refuses what the model has no price for, unless that is allowed.
+    ///
+    /// # Errors
+    /// When something has no price; the sentence says what.
+    pub fn check_priced(&self, model: &Model, allow_unpriced: bool) -> Result<(), ParseError> {
+        if self.route.is_free() { Ok(()) } else { self.extras.check_priced(model, allow_unpriced) }
     }
 
     fn single_model(&self, path_model: Option<&str>) -> Result<String, ParseError> {
@@ -178,8 +200,7 @@ impl ParsedRequest {
             self.max_output = Some(0);
             return;
         }
-        let config = self.get("generationConfig").into_iter().chain(self.get("generation_config"));
-        let config: Vec<Value> = config.collect();
+        let config = self.configs();
         let in_config =
             |name: &str| config.iter().filter_map(|config| config.get(name).cloned()).collect::<Vec<_>>();
         let max = |values: Vec<Value>| {
@@ -267,4 +288,17 @@ impl ParsedRequest {
             None => self.members.push((name.to_owned(), raw)),
         }
     }
+}
+
+/// Reads tools, and those in namespaces of tools.
+fn read_tools(tools: &Value, extras: &mut Extras) -> Result<(), ParseError> {
+    for tool in tools.as_array().into_iter().flatten() {
+        // No gate checks the model of a tool.
+        if tool.get("model").is_some() || tool["type"] == "image_generation" {
+            return Err(ParseError::new(TOOL_WITH_MODEL));
+        }
+        extras.read_tool(tool);
+        read_tools(&tool["tools"], extras)?;
+    }
+    Ok(())
 }

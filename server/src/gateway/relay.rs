@@ -16,7 +16,7 @@ use keydesk_core::Desk;
 use keydesk_core::admission::Target;
 use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::limit_use::LimitUse;
-use keydesk_core::domain::meter::Counts;
+use keydesk_core::domain::meter::ServedAs;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
@@ -31,7 +31,7 @@ use super::protocol::{ApiError, ClientContext};
 use super::rate_limit_headers;
 use super::reservation_guard::ReservationGuard;
 use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
-use super::usage::{MeasuredTokens, Meter, Shape, output_of, reported_usage};
+use super::usage::{Bounds, MeasuredTokens, Meter, Shape, measure_failure, measure_whole, word};
 
 /// A whole response up to this size is collected. A longer one is relayed as it arrives.
 const MAX_COLLECTED: usize = 16 << 20;
@@ -60,6 +60,10 @@ pub struct Relay {
     pub route: Route,
     /// Estimated input tokens.
     pub input: i64,
+    /// What it can plausibly use.
+    pub bounds: Bounds,
+    /// How it is served where its response does not say.
+    pub asked: ServedAs,
     /// Whether the usage in a stream is hidden, because the client did not request it.
     pub hides_usage: bool,
 }
@@ -83,6 +87,10 @@ impl Relay {
     ) {
         let first_byte_ms = self.elapsed();
         self.guard.expect(|settlement| settlement.first_byte_ms = Some(first_byte_ms));
+        if let Some(tier) = response.service_tier.as_ref().and_then(|tier| tier.to_str().ok()) {
+            let reported = ServedAs { tier: word(&Value::from(tier)), ..ServedAs::default() };
+            self.asked = reported.or(&self.asked);
+        }
         let content_type =
             response.content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_events = content_type.starts_with("text/event-stream");
@@ -117,7 +125,7 @@ impl Relay {
         }
         let body = collected.freeze();
         let measured = self.measured(response.status, &body, false);
-        let cost = self.bill(measured).cost;
+        let cost = self.bill(measured.clone()).cost;
         if response.status.is_client_error() || response.status.is_server_error() {
             self.note_error(&error_of(&body));
         }
@@ -182,7 +190,7 @@ impl Relay {
             return;
         }
         let status = i64::from(response.status.as_u16());
-        let mut meter = Meter::new(Shape::of(self.route), is_events, self.hides_usage);
+        let mut meter = Meter::new(Shape::of(self.route), is_events, self.hides_usage, self.bounds);
         let mut first = None;
         let ended = loop {
             let chunk = tokio::select! {
@@ -231,14 +239,13 @@ impl Relay {
     }
 
     fn measured(&self, status: StatusCode, body: &[u8], end_only: bool) -> MeasuredTokens {
-        match reported_usage(Shape::of(self.route), body, end_only) {
-            _ if self.route.is_free() => MeasuredTokens::NOTHING,
-            Some(counts) => MeasuredTokens { counts, estimated: false },
-            None if !status.is_success() => MeasuredTokens::NOTHING,
-            None => {
-                let output = if self.route == Route::Embeddings { 0 } else { output_of(body) };
-                MeasuredTokens { counts: Counts::of_totals(self.input, 0, output), estimated: true }
-            }
+        let shape = Shape::of(self.route);
+        if self.route.is_free() {
+            MeasuredTokens::NOTHING
+        } else if status.is_success() {
+            measure_whole(shape, body, end_only, self.input, self.bounds)
+        } else {
+            measure_failure(shape, body, self.bounds)
         }
     }
 
@@ -254,11 +261,13 @@ impl Relay {
         if self.route.is_free() {
             return MeasuredTokens::NOTHING;
         }
-        MeasuredTokens { counts: Counts::of_totals(self.input, 0, 0), estimated: true }
+        MeasuredTokens::estimate(self.input, 0)
     }
 
     fn bill(&self, measured: MeasuredTokens) -> Bill {
-        Bill::at_price_of(&self.model, measured.counts.into(), measured.estimated)
+        let MeasuredTokens { mut metered, estimated } = measured;
+        metered.served_as = metered.served_as.or(&self.asked);
+        Bill::at_price_of(&self.model, metered, estimated)
     }
 
     pub fn expect_input(&mut self) {
@@ -320,6 +329,9 @@ impl Relay {
         }
         if let Some(value) = &upstream.request_id {
             headers.insert("x-upstream-request-id", value.clone());
+        }
+        if let Some(value) = &upstream.service_tier {
+            headers.insert("x-gemini-service-tier", value.clone());
         }
         if spent.is_none() {
             // A proxy must not buffer a stream.

@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
 use keydesk_core::domain::provider::{Provider, ProviderKind, check_credential_env};
 use keydesk_core::domain::route::Route;
@@ -19,6 +21,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use tokio::time::timeout;
+
+use super::compression::Compression;
 
 /// The client's headers that a provider gets.
 const FORWARDED_HEADERS: [&str; 4] = ["accept", "anthropic-version", "anthropic-beta", "openai-beta"];
@@ -33,6 +37,8 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b':')
     .remove(b'@');
+/// The longest response that a compressed one may become.
+const MAX_INFLATED: usize = 256 << 20;
 /// HTTP clients, one for each connect timeout.
 const MAX_CLIENTS: usize = 64;
 
@@ -44,7 +50,7 @@ pub enum UpstreamError {
     Unreachable,
     TimedOut,
     Redirected,
-    /// The response is compressed, although the request did not accept that.
+    /// The response is compressed in an unknown way, although the request did not accept that.
     Encoded,
     /// The connection closed before the end.
     Broken,
@@ -53,7 +59,7 @@ pub enum UpstreamError {
 impl UpstreamError {
     /// Whether the provider may have done its work, and charges it.
     pub fn may_cost(self) -> bool {
-        matches!(self, UpstreamError::TimedOut | UpstreamError::Broken)
+        matches!(self, UpstreamError::TimedOut | UpstreamError::Broken | UpstreamError::Encoded)
     }
 
     pub fn status(self) -> StatusCode {
@@ -82,7 +88,7 @@ impl UpstreamError {
             ),
             UpstreamError::Encoded => {
                 format!(
-                    "The provider {provider} sent a compressed response, which is not supported. Tell your administrator."
+                    "The provider {provider} sent a response that is compressed in an unknown way. Tell your administrator."
                 )
             }
             UpstreamError::Broken => format!("The response of the provider {provider} ended early. Retry."),
@@ -98,6 +104,8 @@ pub struct UpstreamResponse {
     pub content_type: Option<HeaderValue>,
     pub retry_after: Option<HeaderValue>,
     pub request_id: Option<HeaderValue>,
+    /// The tier that Gemini served the request at.
+    pub service_tier: Option<HeaderValue>,
     pub chunks: Chunks,
 }
 
@@ -167,16 +175,19 @@ impl Upstreams {
             return Err(failed(UpstreamError::Redirected, status.as_str()));
         }
         let headers = response.headers();
-        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-            return Err(failed(UpstreamError::Encoded, status.as_str()));
-        }
+        let compression =
+            Compression::of(headers).map_err(|_| failed(UpstreamError::Encoded, status.as_str()))?;
         let request_id = ["x-request-id", "request-id"].iter().find_map(|name| headers.get(*name));
         Ok(UpstreamResponse {
             status,
             content_type: headers.get(CONTENT_TYPE).cloned(),
             retry_after: headers.get(RETRY_AFTER).cloned(),
             request_id: request_id.cloned(),
-            chunks: chunks(response, provider),
+            service_tier: headers.get("x-gemini-service-tier").cloned(),
+            chunks: match compression {
+                None => chunks(response, provider),
+                Some(compression) => inflated(compression, chunks(response, provider), provider),
+            },
         })
     }
 
@@ -288,6 +299,21 @@ fn chunks(response: Response, provider: &Provider) -> Chunks {
             }
         };
         Some((Err(failure), None))
+    }))
+}
+
+/// The chunks of a compressed response. An error of the connection stays what it is.
+fn inflated(compression: Compression, chunks: Chunks, provider: &Provider) -> Chunks {
+    let provider = provider.clone();
+    let compressed = chunks.map(|chunk| chunk.map_err(io::Error::other));
+    Box::pin(compression.inflate(compressed, MAX_INFLATED).map(move |chunk| {
+        chunk.map_err(|error| match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+            Some(failure) => *failure,
+            None => {
+                log(&provider, UpstreamError::Broken, &causes(&error));
+                UpstreamError::Broken
+            }
+        })
     }))
 }
 

@@ -46,6 +46,31 @@ async fn a_request_is_authorized_settled_once_and_paid() {
 }
 
 #[tokio::test]
+async fn another_gateway_settles_by_meter() {
+    let (desk, key) = priced().await;
+    let settle = async |more: Value| {
+        let asked = json!({"model": "routed", "input_tokens": 1000, "max_output_tokens": 500});
+        let let_in = desk.send(call("/gateway/authorize", &asked).bearer(&key)).await.json();
+        let mut body = json!({"request_id": let_in["request_id"], "status": 502});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        desk.send(call("/gateway/settle", &body)).await
+    };
+    let meters = json!({"input": 600, "cached_input": 200, "output": 100, "reasoning": 100});
+    // The three numbers do not count where there are meters.
+    let more = json!({"meters": meters, "output_tokens": 9999, "service_tier": "default", "error": "Overloaded, sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE"});
+    assert_eq!(settle(more).await.json()["cost"]["nanos"], 900_000);
+    for wrong in [json!({"meters": {"tokens": 1}}), json!({"meters": {"input": 1.5}}), json!({"meters": []})]
+    {
+        assert_eq!(settle(wrong.clone()).await.status, 400, "{wrong}");
+    }
+    assert_eq!(settle(json!({"meters": {"input": -5}, "region": "us"})).await.json()["cost"]["nanos"], 0);
+    let rows = [(502, 800, 200, 200, 0, 900_000), (502, 0, 0, 0, 0, 0)];
+    desk.execute("DELETE FROM reservations").await;
+    assert_eq!(desk.settled().await, rows);
+    assert_eq!(desk.number("SELECT COUNT(*) FROM usage WHERE error = 'Overloaded, …'").await, 1);
+}
+
+#[tokio::test]
 async fn what_was_never_passed_on_is_let_go() {
     let (desk, key) = priced().await;
     let asked = json!({"model": "routed", "estimate": {"messages": [{"role": "user", "content": "abc"}]}});

@@ -212,12 +212,12 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_at_mos
         let builder = Response::builder().status(307).header("location", "http://127.0.0.1:1/steal");
         builder.body(axum::body::Body::empty()).unwrap()
     };
-    let encoded = || {
-        let builder = Response::builder().header("content-encoding", "gzip");
+    let encoded = |how: &'static str| {
+        let builder = Response::builder().header("content-encoding", how);
         builder.body(axum::body::Body::from("x")).unwrap()
     };
     type Answering = std::sync::Arc<dyn Fn() -> Response + Send + Sync>;
-    let cases: [(Answering, u16, &str); 5] = [
+    let cases: [(Answering, u16, &str); 6] = [
         (
             std::sync::Arc::new(|| {
                 whole(401, "application/json", "{\"error\":\"bad key upstream-credential-9f3c\"}")
@@ -231,7 +231,8 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_at_mos
             "rejected this installation's credential",
         ),
         (std::sync::Arc::new(redirect), 502, "redirect, which is not followed"),
-        (std::sync::Arc::new(encoded), 502, "compressed"),
+        (std::sync::Arc::new(move || encoded("compress")), 502, "compressed in an unknown way"),
+        (std::sync::Arc::new(move || encoded("gzip")), 502, "ended early"),
         (
             std::sync::Arc::new(|| parts("application/json", &[], 0, Then::Hangs)),
             504,
@@ -248,10 +249,27 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_at_mos
         assert!(answer.message().contains(says) && answer.message().contains("Far"), "{}", answer.text);
         assert!(!answer.text.contains(&upstream.base_url) && !answer.text.contains(CREDENTIAL));
         assert_eq!(upstream.arrived().len(), 1);
-        let costs =
-            if status == 504 { (504, 11, 0, 0, 1, 11_000) } else { (i64::from(status), 0, 0, 0, 0, 0) };
+        // After these the provider may have done its work.
+        let may_cost =
+            ["compressed in an unknown way", "ended early", "did not answer in time"].contains(&says);
+        let input = if may_cost { 11 } else { 0 };
+        let costs = (i64::from(status), input, 0, 0, i64::from(may_cost), input * 1_000);
         assert_eq!(desk.settled().await, [costs]);
     }
+}
+
+#[tokio::test]
+async fn the_tier_that_gemini_names_in_a_header_is_passed_on_and_known() {
+    let (desk, _upstream, key) = served("gemini", || {
+        let usage = r#"{"usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":5}}"#;
+        let mut answer = whole(200, "application/json", usage);
+        answer.headers_mut().insert("x-gemini-service-tier", "priority".parse().unwrap());
+        answer
+    })
+    .await;
+    let answer = desk.pass(post("/v1beta/models/routed:generateContent", &json!({})).bearer(&key)).await;
+    assert_eq!(answer.find_header("x-gemini-service-tier"), Some("priority"));
+    assert_eq!(desk.settled().await, [(200, 10, 5, 0, 0, 15_000)]);
 }
 
 #[tokio::test]
@@ -329,6 +347,12 @@ async fn what_cannot_be_passed_on_is_refused_with_what_to_do() {
             "more than one way",
         ),
         (with("/v1/messages", json!([])), 400, "invalid_request", "not a JSON object"),
+        (
+            with("/v1/messages", json!({"model": "routed", "service_tier": "priority"})),
+            400,
+            "invalid_request",
+            "The model routed has no price for the service tier priority.",
+        ),
     ] {
         let answer = desk.send(asked).await;
         assert_eq!(answer.status, status, "{}", answer.text);

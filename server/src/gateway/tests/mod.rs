@@ -1,12 +1,15 @@
 //! The gateway's routes over a real database, as a client meets them.
 
+mod compression;
 mod demo_model;
 mod errors;
 mod external_api;
 mod forwarding;
 mod key_view;
+mod odd_usage;
 mod parsed_request;
 mod prices;
+mod provider_costs;
 mod raw;
 mod reading;
 mod request_log;

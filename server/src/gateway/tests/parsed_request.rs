@@ -1,7 +1,11 @@
 //! Requests as they are read.
 
 use bytes::Bytes;
+use keydesk_core::domain::meter::ServedAs;
+use keydesk_core::domain::model::Model;
+use keydesk_core::domain::price::Price;
 use keydesk_core::domain::route::Route;
+use keydesk_core::domain::tariff::Tariff;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -106,21 +110,104 @@ fn the_most_output_is_read_wherever_a_protocol_names_it() {
     assert_eq!(ParsedRequest::parse(Route::Generate, Some("m"), gemini.into()).unwrap().output(1_000), 16);
 }
 
+/// A model with this price.
+fn priced(tariff: Value) -> Model {
+    let tariff: Tariff = serde_json::from_value(tariff).unwrap();
+    Model { price: Some(Price::unrecorded(tariff)), ..Model::unrouted("m", "Far") }
+}
+
+fn read_gemini(body: &str) -> ParsedRequest {
+    ParsedRequest::parse(Route::Generate, Some("m"), Bytes::from(body.to_owned())).unwrap()
+}
+
 #[test]
-fn what_would_cost_other_than_the_models_price_is_refused() {
-    for body in [r#"{"model":"m","service_tier":"priority"}"#, r#"{"model":"m","speed":"fast"}"#] {
-        assert!(refused(Route::ChatCompletions, body).contains("another price"), "{body}");
+fn what_the_model_has_no_price_for_is_refused_by_name() {
+    let plain = priced(json!({"input": "1", "output": "2"}));
+    let complete = priced(json!({
+        "input": "1", "output": "2", "audio_output": "3", "image_output": "3", "searches": "10", "tool_uses": "2",
+        "factors": {"tier": {"flex": "0.5", "priority": "2"}, "region": {"us": "1.1"}, "speed": {"fast": "2"}},
+    }));
+    for (route, body, what) in [
+        (Route::ChatCompletions, r#"{"model":"m","service_tier":"priority"}"#, "the service tier priority"),
+        (Route::ChatCompletions, r#"{"model":"m","service_tier":"Flex"}"#, "the service tier flex"),
+        (Route::Messages, r#"{"model":"m","speed":"fast"}"#, "the speed fast"),
+        (Route::Messages, r#"{"model":"m","inference_geo":"us"}"#, "the region us"),
+        (Route::ChatCompletions, r#"{"model":"m","modalities":["text","audio"]}"#, "audio output"),
+        (Route::ChatCompletions, r#"{"model":"m","web_search_options":{}}"#, "web searches"),
+        (Route::Responses, r#"{"model":"m","tools":[{"type":"web_search_preview"}]}"#, "web searches"),
+        (
+            Route::Responses,
+            r#"{"model":"m","tools":[{"type":"namespace","tools":[{"type":"web_search"}]}]}"#,
+            "web searches",
+        ),
+        (Route::Responses, r#"{"model":"m","tools":[{"type":"file_search"}]}"#, "file search"),
+        (
+            Route::Messages,
+            r#"{"model":"m","tools":[{"type":"web_search_20250305","name":"w"}]}"#,
+            "web searches",
+        ),
+        (Route::Generate, r#"{"serviceTier":"PRIORITY"}"#, "the service tier priority"),
+        (Route::Generate, r#"{"service_tier":"priority"}"#, "the service tier priority"),
+        (Route::Generate, r#"{"generationConfig":{"serviceTier":"flex"}}"#, "the service tier flex"),
+        (Route::Generate, r#"{"generationConfig":{"responseModalities":["TEXT","IMAGE"]}}"#, "image output"),
+        (Route::Generate, r#"{"generation_config":{"response_modalities":["AUDIO"]}}"#, "audio output"),
+        (Route::Generate, r#"{"tools":[{"google_search":{}}]}"#, "web searches"),
+        (Route::Generate, r#"{"tools":[{"googleMaps":{}}]}"#, "maps"),
+    ] {
+        let parsed = if route == Route::Generate { read_gemini(body) } else { read(route, body) };
+        let refused = parsed.check_priced(&plain, false).unwrap_err();
+        let says = format!("The model m has no price for {what}.");
+        assert!(refused.sentence().starts_with(&says), "{body}: {}", refused.sentence());
+        assert_eq!(parsed.check_priced(&complete, false), Ok(()), "{body}");
+        assert_eq!(parsed.check_priced(&plain, true), Ok(()), "{body}");
+        assert_eq!(parsed.check_priced(&Model::unrouted("m", "Far"), false), Ok(()), "{body}");
     }
+    for other in [r#"{"model":"m","service_tier":"scale"}"#, r#"{"model":"m","service_tier":["flex"]}"#] {
+        assert!(read(Route::ChatCompletions, other).check_priced(&complete, false).is_err(), "{other}");
+    }
+}
+
+#[test]
+fn what_costs_the_models_price_is_not_refused() {
+    let plain = priced(json!({"input": "1", "output": "2"}));
+    for body in [
+        r#"{"model":"m","service_tier":"auto","tools":[{"type":"function","name":"web_search"}]}"#,
+        r#"{"model":"m","service_tier":"default","modalities":["text"],"web_search_options":null}"#,
+        r#"{"model":"m","service_tier":"standard_only","speed":"standard","inference_geo":"global"}"#,
+        r#"{"model":"m","service_tier":null,"speed":null,"inference_geo":null,"tools":null}"#,
+    ] {
+        let parsed = read(Route::Messages, body);
+        assert_eq!(parsed.check_priced(&plain, false), Ok(()), "{body}");
+    }
+    // To count tokens costs nothing.
+    let counted = read(Route::CountMessageTokens, r#"{"model":"m","speed":"fast"}"#);
+    assert_eq!(counted.check_priced(&plain, false), Ok(()));
+}
+
+#[test]
+fn a_request_is_served_as_it_asks() {
+    let asked = read(
+        Route::Messages,
+        r#"{"model":"m","service_tier":" Priority ","speed":"FAST","inference_geo":"us"}"#,
+    );
+    let served_as = ServedAs { tier: "priority".into(), region: "us".into(), speed: "fast".into() };
+    assert_eq!(asked.served_as(), &served_as);
+    assert_eq!(read_gemini(r#"{"serviceTier":"SERVICE_TIER_FLEX"}"#).served_as().tier, "flex");
+    let secret = r#"{"model":"m","service_tier":"sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE"}"#;
+    assert_eq!(read(Route::ChatCompletions, secret).served_as().tier, "unknown");
+    let two = ParsedRequest::parse(
+        Route::Generate,
+        Some("m"),
+        r#"{"service_tier":"flex","serviceTier":"priority"}"#.into(),
+    );
+    assert!(two.unwrap_err().sentence().contains("more than one place"));
     for body in [
         r#"{"model":"m","tools":[{"type":"image_generation"}]}"#,
         r#"{"model":"m","tools":[{"type":"function"},{"type":"other","model":"dear"}]}"#,
+        r#"{"model":"m","tools":[{"type":"namespace","tools":[{"type":"other","model":"dear"}]}]}"#,
     ] {
         assert!(refused(Route::Responses, body).contains("names its own model"), "{body}");
     }
-    read(
-        Route::Responses,
-        r#"{"model":"m","service_tier":"auto","tools":[{"type":"function","name":"model"}]}"#,
-    );
 }
 
 #[test]

@@ -1,12 +1,20 @@
 //! Usage read from answers of every shape.
 
 use bytes::Bytes;
-use keydesk_core::domain::meter::Counts;
+use keydesk_core::domain::meter::{Counts, Meter as Kind};
 
-use crate::gateway::usage::{MeasuredTokens, Meter, Shape, output_of, reported_usage};
+use crate::gateway::usage::{Bounds, MeasuredTokens, Meter, Shape, measure_failure, measure_whole};
 
 fn tokens(input: i64, output: i64, cached: i64) -> Counts {
     Counts::of_totals(input, cached, output)
+}
+
+fn reported(counts: Counts) -> MeasuredTokens {
+    MeasuredTokens { metered: counts.into(), estimated: false }
+}
+
+fn bounds() -> Bounds {
+    Bounds::new(1_000, None, 1)
 }
 
 const CHAT: &str = concat!(
@@ -60,7 +68,7 @@ fn streamed(
     stream: &str,
     cut: usize,
 ) -> (Vec<u8>, MeasuredTokens) {
-    let mut meter = Meter::new(shape, is_events, hides);
+    let mut meter = Meter::new(shape, is_events, hides, bounds());
     let (one, two) = stream.as_bytes().split_at(cut);
     let mut shown = meter.feed(Bytes::copy_from_slice(one)).to_vec();
     shown.extend(meter.feed(Bytes::copy_from_slice(two)));
@@ -68,25 +76,27 @@ fn streamed(
     (shown, meter.measured(1_000, true))
 }
 
+/// What the message above used.
+fn written(output: i64) -> Counts {
+    tokens(75, output, 50).with(Kind::CacheWriteShort, 100)
+}
+
 #[test]
 fn the_usage_of_a_stream_is_read_wherever_its_bytes_are_cut() {
     let chat = [CHAT, CHAT_USAGE, DONE].concat();
     let sse = format!("data: {GEMINI}\r\n\r\ndata: {GEMINI_LAST}\r\n\r\n");
     let list = format!("[{GEMINI}\n,\r\n{GEMINI_LAST}]\n");
+    let thought = tokens(12, 5, 4).with(Kind::Reasoning, 7);
     for (shape, is_events, stream, expected) in [
         (Shape::OpenAi, true, chat.as_str(), tokens(9, 12, 4)),
-        (Shape::Anthropic, true, MESSAGES, tokens(175, 15, 50)),
+        (Shape::Anthropic, true, MESSAGES, written(15)),
         (Shape::Responses, true, RESPONSES, tokens(37, 11, 3)),
-        (Shape::Gemini, true, sse.as_str(), tokens(12, 12, 4)),
-        (Shape::Gemini, false, list.as_str(), tokens(12, 12, 4)),
+        (Shape::Gemini, true, sse.as_str(), thought),
+        (Shape::Gemini, false, list.as_str(), thought),
     ] {
         for cut in 0..=stream.len() {
             let (shown, measured) = streamed(shape, is_events, false, stream, cut);
-            assert_eq!(
-                measured,
-                MeasuredTokens { counts: expected, estimated: false },
-                "{shape:?} cut at {cut}"
-            );
+            assert_eq!(measured, reported(expected), "{shape:?} cut at {cut}");
             assert_eq!(shown, stream.as_bytes(), "{shape:?} cut at {cut}");
         }
     }
@@ -99,7 +109,7 @@ fn the_chunk_that_nobody_asked_for_is_hidden_and_nothing_else() {
     for cut in 0..=whole.len() {
         let (shown, measured) = streamed(Shape::OpenAi, true, true, &whole, cut);
         assert_eq!(String::from_utf8(shown).unwrap(), without, "cut at {cut}");
-        assert_eq!(measured.counts, tokens(9, 12, 4));
+        assert_eq!(measured, reported(tokens(9, 12, 4)));
     }
     let unfinished = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: {\"cho";
     assert_eq!(streamed(Shape::OpenAi, true, true, unfinished, 5).0, unfinished.as_bytes());
@@ -108,13 +118,14 @@ fn the_chunk_that_nobody_asked_for_is_hidden_and_nothing_else() {
 #[test]
 fn a_stream_without_usage_is_estimated_from_its_text() {
     let (_, measured) = streamed(Shape::OpenAi, true, false, CHAT, 0);
-    assert_eq!(measured, MeasuredTokens { counts: tokens(1_000, 3, 0), estimated: true });
+    assert_eq!(measured, MeasuredTokens::estimate(1_000, 3));
     let broken = MESSAGES.split_once("event: message_delta").unwrap().0;
     let (_, measured) = streamed(Shape::Anthropic, true, false, broken, 0);
-    assert_eq!(measured, MeasuredTokens { counts: tokens(175, 2, 50), estimated: true });
+    // One token was told before the text, which is two.
+    assert_eq!(measured, MeasuredTokens { metered: written(3).into(), estimated: true });
     let broken = RESPONSES.split_once("event: response.completed").unwrap().0;
     let (_, measured) = streamed(Shape::Responses, true, false, broken, 0);
-    assert_eq!(measured, MeasuredTokens { counts: tokens(1_000, 3, 0), estimated: true });
+    assert_eq!(measured, MeasuredTokens::estimate(1_000, 3));
 }
 
 #[test]
@@ -123,7 +134,7 @@ fn the_last_word_of_a_protocol_is_known() {
     for (shape, stream) in
         [(Shape::OpenAi, chat.as_str()), (Shape::Anthropic, MESSAGES), (Shape::Responses, RESPONSES)]
     {
-        let mut meter = Meter::new(shape, true, false);
+        let mut meter = Meter::new(shape, true, false, bounds());
         let almost = stream.len() - 5;
         let (one, two) = stream.split_at(almost);
         meter.feed(Bytes::from(one.to_owned()));
@@ -139,48 +150,68 @@ fn the_usage_of_a_whole_answer_is_read_in_every_shape() {
         (
             Shape::OpenAi,
             r#"{"usage":{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":2}}}"#,
-            Some(tokens(5, 7, 2)),
+            tokens(5, 7, 2),
         ),
-        (Shape::OpenAi, r#"{"data":[],"usage":{"prompt_tokens":5,"total_tokens":5}}"#, Some(tokens(5, 0, 0))),
+        (Shape::OpenAi, r#"{"data":[],"usage":{"prompt_tokens":5,"total_tokens":5}}"#, tokens(5, 0, 0)),
         (
             Shape::Responses,
             r#"{"usage":{"input_tokens":5,"output_tokens":7,"input_tokens_details":{"cached_tokens":2}}}"#,
-            Some(tokens(5, 7, 2)),
+            tokens(5, 7, 2),
         ),
         (
             Shape::Anthropic,
             r#"{"usage":{"input_tokens":5,"cache_read_input_tokens":3,"cache_creation_input_tokens":null,"output_tokens":7}}"#,
-            Some(tokens(8, 7, 3)),
+            tokens(8, 7, 3),
         ),
-        (Shape::Gemini, r#"{"usageMetadata":{"promptTokenCount":5}}"#, Some(tokens(5, 0, 0))),
+        (Shape::Gemini, r#"{"usageMetadata":{"promptTokenCount":5}}"#, tokens(5, 0, 0)),
         // What it thought is in the total alone.
         (
             Shape::OpenAi,
             r#"{"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":112}}"#,
-            Some(tokens(5, 107, 0)),
+            tokens(5, 107, 0),
         ),
-        (Shape::OpenAi, r#"{"usage":null}"#, None),
-        (Shape::OpenAi, r#"{"usage":{}}"#, None),
-        (Shape::OpenAi, "<html>", None),
+        // Or beside the output.
         (
             Shape::OpenAi,
-            r#"{"usage":{"prompt_tokens":-5,"completion_tokens":1e300}}"#,
-            Some(tokens(0, 1_000_000_000, 0)),
+            r#"{"usage":{"prompt_tokens":5,"completion_tokens":7,"completion_tokens_details":{"reasoning_tokens":100}}}"#,
+            tokens(5, 7, 0).with(Kind::Reasoning, 100),
         ),
     ] {
-        assert_eq!(reported_usage(shape, body.as_bytes(), false), expected, "{body}");
+        assert_eq!(
+            measure_whole(shape, body.as_bytes(), false, 1_000, bounds()),
+            reported(expected),
+            "{body}"
+        );
+        assert_eq!(measure_failure(shape, body.as_bytes(), bounds()), reported(expected), "{body}");
+    }
+    for body in [r#"{"usage":null}"#, r#"{"usage":{}}"#, r#"{"usage":[1]}"#, "{}", ""] {
+        let measured = measure_whole(Shape::OpenAi, body.as_bytes(), false, 1_000, bounds());
+        assert_eq!(measured, MeasuredTokens::estimate(1_000, 0), "{body}");
+        assert_eq!(measure_failure(Shape::OpenAi, body.as_bytes(), bounds()), MeasuredTokens::NOTHING);
     }
 }
 
 #[test]
 fn the_usage_at_the_end_of_a_long_answer_is_found() {
-    let end = br#"x", "text": "\"usage\": {\"prompt_tokens\": 1}"}], "usage" : {"prompt_tokens": 5, "completion_tokens": 7}, "x": 1}"#;
-    assert_eq!(reported_usage(Shape::OpenAi, end, true), Some(tokens(5, 7, 0)));
-    assert_eq!(reported_usage(Shape::OpenAi, b"no usage at all", true), None);
+    let end = br#"x", "text": "\"usage\": {\"prompt_tokens\": 1}"}], "usage" : {"prompt_tokens": 5, "completion_tokens": 7}, "service_tier": "flex", "x": 1}"#;
+    let measured = measure_whole(Shape::OpenAi, end, true, 1_000, bounds());
+    assert_eq!((measured.metered.counts, measured.estimated), (tokens(5, 7, 0), false));
+    assert_eq!(measured.metered.served_as.tier, "flex");
+    let measured = measure_whole(Shape::OpenAi, b"no usage at all", true, 1_000, bounds());
+    assert_eq!(measured, MeasuredTokens::estimate(1_000, 5));
 }
 
 #[test]
 fn the_text_of_an_answer_is_counted_where_no_usage_is_told() {
-    assert_eq!(output_of(br#"{"choices":[{"message":{"role":"assistant","content":"abcdef"}}]}"#), 2);
-    assert_eq!(output_of(br#"{"candidates":[{"content":{"parts":[{"text":"abc"}]}}]}"#), 1);
+    for (body, output) in [
+        (r#"{"choices":[{"message":{"role":"assistant","content":"abcdef"}}]}"#, 2),
+        (r#"{"candidates":[{"content":{"parts":[{"text":"abc"}]}}]}"#, 1),
+    ] {
+        let measured = measure_whole(Shape::OpenAi, body.as_bytes(), false, 9, bounds());
+        assert_eq!(measured, MeasuredTokens::estimate(9, output));
+        // A route without output has none.
+        let none = Bounds::new(9, Some(0), 1);
+        let measured = measure_whole(Shape::OpenAi, body.as_bytes(), false, 9, none);
+        assert_eq!(measured, MeasuredTokens::estimate(9, 0));
+    }
 }
