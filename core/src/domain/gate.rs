@@ -84,7 +84,7 @@ impl Gate {
                 "The key, its team or its organisation does not allow the model. GET /v1/models lists those that the key can use."
             }
             Gate::Budget => {
-                "A budget of the key, its team or its organisation is used up, or the organisation’s balance is, or what remains is less than the request may cost."
+                "A budget of the key, its team or its organisation is used up, or the organisation’s balance is, or what remains is less than the request may cost or is held by other requests in flight."
             }
             Gate::Rate => {
                 "The key or its team sent too many requests or tokens in the last minute, or too many requests at the same time. Wait as long as the header retry-after says."
@@ -111,6 +111,9 @@ impl Gate {
         self as u8 + 1
     }
 }
+
+/// How often a key may ask within a minute, at one gateway, how many tokens a request has.
+pub const MAX_COUNTS: i64 = 1_000;
 
 /// Why a request was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +177,13 @@ pub enum Rejection {
         /// The name that the client sent, cut to 100 characters and without control characters.
         model: String,
     },
+    /// The key asks too often how many tokens a request has.
+    Counts {
+        /// The last four characters of the secret that was sent.
+        last_four: String,
+        /// Seconds.
+        retry_after: i64,
+    },
     /// A budget, the balance or a rate limit does not fit.
     Limit {
         /// The last four characters of the secret that was sent.
@@ -202,7 +212,7 @@ impl Rejection {
             Rejection::Address { .. } => Gate::Address,
             Rejection::Model { .. } => Gate::Model,
             Rejection::Limit { limit, .. } if limit.what.is_money() => Gate::Budget,
-            Rejection::Limit { .. } => Gate::Rate,
+            Rejection::Limit { .. } | Rejection::Counts { .. } => Gate::Rate,
         }
     }
 
@@ -222,6 +232,7 @@ impl Rejection {
             Rejection::TeamArchived { .. } => Some("team_archived"),
             Rejection::Address { .. } => Some("address"),
             Rejection::Model { .. } => Some("model"),
+            Rejection::Counts { .. } => Some("counts_key"),
             Rejection::Limit { limit, .. } => Some(match (limit.what, limit.holder) {
                 (Limited::Budget(_), HolderKind::Key) => "budget_key",
                 (Limited::Budget(_), HolderKind::Team) => "budget_team",
@@ -242,7 +253,7 @@ impl Rejection {
         match self {
             Rejection::TwoCredentials => 400,
             Rejection::Address { .. } | Rejection::Model { .. } => 403,
-            Rejection::Limit { .. } => 429,
+            Rejection::Limit { .. } | Rejection::Counts { .. } => 429,
             Rejection::NoCredential
             | Rejection::WrongScheme
             | Rejection::MalformedKey(_)
@@ -262,8 +273,11 @@ impl Rejection {
             Rejection::TwoCredentials => "conflicting_credentials",
             Rejection::Address { .. } => "address_not_allowed",
             Rejection::Model { .. } => "model_not_allowed",
-            Rejection::Limit { limit, .. } if limit.what.is_money() => "insufficient_quota",
-            Rejection::Limit { .. } => "rate_limit_exceeded",
+            // A budget that only other requests in flight hold is free again soon.
+            Rejection::Limit { limit, .. } if limit.what.is_money() && !limit.fits_alone() => {
+                "insufficient_quota"
+            }
+            Rejection::Limit { .. } | Rejection::Counts { .. } => "rate_limit_exceeded",
             Rejection::NoCredential
             | Rejection::WrongScheme
             | Rejection::MalformedKey(_)
@@ -334,6 +348,10 @@ impl Rejection {
                     "The key sk-…{last_four} is not allowed to use the model {model}. GET /v1/models lists the models it can use."
                 )
             }
+            Rejection::Counts { last_four, retry_after } => format!(
+                "The key sk-…{last_four} asked {} times within a minute how many tokens a request has. Try again in {retry_after} s.",
+                grouped(MAX_COUNTS)
+            ),
             Rejection::Limit { last_four, limit, retry_after, zone } => {
                 limit_sentence(last_four, limit, *retry_after, zone)
             }
@@ -344,6 +362,7 @@ impl Rejection {
     pub fn retry_after(&self) -> Option<i64> {
         match self {
             Rejection::Limit { retry_after, .. } => *retry_after,
+            Rejection::Counts { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }
@@ -407,6 +426,13 @@ fn money_state(limit: &LimitUse) -> String {
     }
     let remaining = money(limit.max.saturating_sub(limit.used));
     let requested = money(limit.requested);
+    if limit.fits_alone()
+        && limit.requested <= limit.max.saturating_sub(limit.used).saturating_sub(limit.reserved)
+    {
+        return format!(
+            "{remaining} remains, and other requests in flight may cost more than that, so that this one has to wait for them"
+        );
+    }
     if limit.fits_alone() {
         let reserved = money(limit.reserved);
         return format!(

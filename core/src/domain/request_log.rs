@@ -66,7 +66,7 @@ impl RequestFailure {
 
 /// Every reason under which requests are counted that reached no provider: its word in the database, the HTTP status that
 /// the client saw, and what pages say.
-const REASONS: [(&str, i64, &str); 27] = [
+const REASONS: [(&str, i64, &str); 28] = [
     ("retired", 401, "The secret was replaced by a rotation"),
     ("revoked", 401, "The key is revoked"),
     ("disabled", 401, "The key was disabled"),
@@ -85,6 +85,7 @@ const REASONS: [(&str, i64, &str); 27] = [
     ("tokens_team", 429, "Too many tokens per minute for the team"),
     ("concurrent_key", 429, "Too many concurrent requests for the key"),
     ("concurrent_team", 429, "Too many concurrent requests for the team"),
+    ("counts_key", 429, "Too many counts of tokens per minute for the key"),
     ("model_not_served", 503, "No provider serves this model"),
     ("unknown_model", 404, "There is no such model in the catalogue"),
     ("wrong_protocol", 400, "The model uses another protocol than this path"),

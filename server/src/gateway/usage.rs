@@ -191,6 +191,17 @@ struct Seen {
     /// Whether the protocol's last event has arrived.
     over: bool,
     text: Counted,
+    stored: Vec<String>,
+}
+
+/// Under which ids the provider stores what a response continues; a later request names one of them.
+pub fn stored_ids(shape: Shape, value: &Value) -> Vec<String> {
+    if shape != Shape::Responses {
+        return Vec::new();
+    }
+    let response = value.get("response").unwrap_or(value);
+    let ids = [response.get("id"), response.pointer("/conversation/id")];
+    ids.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 impl Meter {
@@ -202,7 +213,14 @@ impl Meter {
             Source::Elements(Elements::default())
         };
         let reported = ReportedUsage::default();
-        let seen = Seen { shape, reported, complete: false, over: false, text: Counted::default() };
+        let seen = Seen {
+            shape,
+            reported,
+            complete: false,
+            over: false,
+            text: Counted::default(),
+            stored: Vec::new(),
+        };
         Self { shape, source, hides_usage, seen }
     }
 
@@ -239,6 +257,10 @@ impl Meter {
 
     pub fn is_over(&self) -> bool {
         self.seen.over
+    }
+
+    pub fn stored_ids(&self) -> &[String] {
+        &self.seen.stored
     }
 
     /// `input` is the estimate from the request. The report of an interrupted stream may be too low.
@@ -297,6 +319,7 @@ impl Seen {
                 }
                 if matches!(kind, "response.completed" | "response.incomplete" | "response.failed") {
                     self.complete |= reported.is_some();
+                    self.stored = stored_ids(self.shape, &value);
                     self.over = true;
                 }
             }

@@ -31,7 +31,7 @@ async fn every_route_answers_in_its_shape_and_is_paid() {
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
         assert!(answer.text.contains(&format!("{START}Good morning")), "{path}: {}", answer.text);
     }
-    let input = |body: &Value| estimate::of_request(body.to_string().as_bytes()).unwrap();
+    let input = |body: &Value| estimate::of_request("demo/echo", body.to_string().as_bytes()).unwrap().likely;
     let output = estimate::of_text(&format!("{START}Good morning"));
     for ((_, body), row) in bodies().iter().zip(desk.settled().await) {
         let (status, told_input, told_output, cached, estimated, cost) = row;
