@@ -117,7 +117,7 @@ async fn check_request(
     if route.is_free() {
         return Ok(Ok(()));
     }
-    let input = InputTokens { likely: size.input, most: size.most_input };
+    let input = InputTokens { likely: size.input, max: size.max_input };
     let output = if route.has_output() { size.output } else { 0 };
     let expected = expected_use(desk, context, &model, &AskedUse::of(input, Some(output)));
     let request = RequestId::new(desk.now(), desk.id_entropy());

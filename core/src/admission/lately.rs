@@ -79,13 +79,13 @@ impl Lately {
     pub fn used(&self, key: &KeyId, model: &str) -> Option<UsedLately> {
         let memory = self.memory();
         let last = memory.used.get(&(key.clone(), model.to_owned()))?;
-        let most = |of: fn(&Counts) -> i64| last.iter().map(of).max().unwrap_or_default();
+        let largest = |of: fn(&Counts) -> i64| last.iter().map(of).max().unwrap_or_default();
         let sum = |of: fn(&Counts) -> i64| last.iter().map(of).sum();
         Some(UsedLately {
-            output: most(Counts::output),
+            output: largest(Counts::output),
             input: sum(Counts::input),
             cached: sum(Counts::cached),
-            largest: most(Counts::all_tokens),
+            largest: largest(Counts::all_tokens),
         })
     }
 

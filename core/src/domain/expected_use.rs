@@ -41,21 +41,21 @@ pub struct InputTokens {
     /// Expected.
     pub likely: i64,
     /// At most; `MAX_COUNT` is the model's whole context.
-    pub most: i64,
+    pub max: i64,
 }
 
 impl InputTokens {
     /// Of a request whose tokens were counted elsewhere.
     pub fn exactly(count: i64) -> Self {
         let count = count.clamp(0, MAX_COUNT);
-        Self { likely: count, most: count }
+        Self { likely: count, max: count }
     }
 
-    /// With `likely` and `most` more tokens.
+    /// With `likely` and `max` more tokens.
     #[must_use]
-    pub fn and(self, likely: i64, most: i64) -> Self {
+    pub fn and(self, likely: i64, max: i64) -> Self {
         let sum = |a: i64, b: i64| a.saturating_add(b).clamp(0, MAX_COUNT);
-        Self { likely: sum(self.likely, likely), most: sum(self.most, most) }
+        Self { likely: sum(self.likely, likely), max: sum(self.max, max) }
     }
 }
 
@@ -98,9 +98,9 @@ pub struct ExpectedUse {
     /// What it is likely to use.
     pub likely: Counts,
     /// The most input tokens.
-    pub most_input: i64,
+    pub max_input: i64,
     /// The most output tokens of all answers together.
-    pub most_output: i64,
+    pub max_output: i64,
     /// How it asks to be served.
     pub served_as: ServedAs,
 }
@@ -110,15 +110,15 @@ impl ExpectedUse {
     pub fn new(model: &Model, asked: &AskedUse, lately: Option<UsedLately>) -> Self {
         let capacity = Capacity::of(model);
         let all_answers = |one: i64| one.max(0).saturating_mul(asked.answers.max(1)).min(MAX_COUNT);
-        let most_input = asked.input.most.clamp(0, capacity.context);
-        let most_output = all_answers(asked.output.unwrap_or(capacity.output).min(capacity.output));
-        let input = asked.input.likely.clamp(0, most_input);
+        let max_input = asked.input.max.clamp(0, capacity.context);
+        let max_output = all_answers(asked.output.unwrap_or(capacity.output).min(capacity.output));
+        let input = asked.input.likely.clamp(0, max_input);
         let typical = match (lately, asked.output) {
             (Some(lately), _) => lately.output,
             (None, Some(_)) => FIRST_OUTPUT,
             (None, None) => model.default_output_tokens,
         };
-        let output = all_answers(typical.max(LEAST_OUTPUT)).min(most_output);
+        let output = all_answers(typical.max(LEAST_OUTPUT)).min(max_output);
         let cached = lately.map_or(0, |lately| {
             let share = i128::from(input) * i128::from(lately.cached) / i128::from(lately.input.max(1));
             i64::try_from(share).unwrap_or(input).clamp(0, input).min(lately.largest)
@@ -130,13 +130,13 @@ impl ExpectedUse {
             .with(fresh, input - cached)
             .with(Meter::CachedInput, cached)
             .with(Meter::Output, output);
-        Self { likely, most_input, most_output, served_as: asked.served_as.clone() }
+        Self { likely, max_input, max_output, served_as: asked.served_as.clone() }
     }
 
     /// The most that it costs: every token at the dearest meter of its side, above the highest line that it can reach.
     pub fn worst_cost(&self, model: &Model) -> Money {
         let Some(price) = &model.price else { return Money::ZERO };
-        price.tariff.most(self.most_input, self.most_output, &self.served_as).clamp(Money::ZERO, MAX_WORST)
+        price.tariff.most(self.max_input, self.max_output, &self.served_as).clamp(Money::ZERO, MAX_WORST)
     }
 
     /// What it is likely to cost.
@@ -182,7 +182,7 @@ mod tests {
     const HALF: Money = Money::from_nanos(500_000_000);
 
     fn likely(model: &Model, input: i64, most: i64, output: Option<i64>) -> Money {
-        let asked = AskedUse::of(InputTokens { likely: input, most }, output);
+        let asked = AskedUse::of(InputTokens { likely: input, max: most }, output);
         ExpectedUse::new(model, &asked, None).likely_cost(model)
     }
 
@@ -201,14 +201,14 @@ mod tests {
 
     #[test]
     fn what_a_key_used_lately_is_expected_again_within_the_requests_bounds() {
-        let asked = AskedUse::of(InputTokens { likely: 26_000, most: 90_000 }, Some(32_000));
+        let asked = AskedUse::of(InputTokens { likely: 26_000, max: 90_000 }, Some(32_000));
         let lately = UsedLately { output: 900, input: 100_000, cached: 90_000, largest: 26_000 };
         let expected = ExpectedUse::new(&opus(), &asked, Some(lately));
         assert_eq!(expected.likely.get(Meter::CachedInput), 23_400);
         assert_eq!(expected.likely.get(Meter::CacheWriteShort), 2_600);
         assert_eq!(expected.likely.get(Meter::Output), 900);
-        assert_eq!((expected.most_input, expected.most_output), (90_000, 32_000));
-        // Nobody's cache holds more than they sent before.
+        assert_eq!((expected.max_input, expected.max_output), (90_000, 32_000));
+        // No cache has more than was sent before.
         let small = UsedLately { largest: 1_000, ..lately };
         assert_eq!(ExpectedUse::new(&opus(), &asked, Some(small)).likely.get(Meter::CachedInput), 1_000);
         let little = UsedLately { output: 1, ..lately };
@@ -219,12 +219,12 @@ mod tests {
     fn the_most_is_bounded_by_what_the_model_can_take_and_give() {
         let asked = AskedUse {
             answers: 2,
-            ..AskedUse::of(InputTokens { likely: 5, most: MAX_COUNT }, Some(MAX_COUNT))
+            ..AskedUse::of(InputTokens { likely: 5, max: MAX_COUNT }, Some(MAX_COUNT))
         };
         let expected = ExpectedUse::new(&opus(), &asked, None);
-        assert_eq!((expected.most_input, expected.most_output), (UNKNOWN_CONTEXT, 2 * UNKNOWN_OUTPUT));
+        assert_eq!((expected.max_input, expected.max_output), (UNKNOWN_CONTEXT, 2 * UNKNOWN_OUTPUT));
         let no_maximum = AskedUse::of(InputTokens::exactly(5), None);
-        assert_eq!(ExpectedUse::new(&opus(), &no_maximum, None).most_output, UNKNOWN_OUTPUT);
+        assert_eq!(ExpectedUse::new(&opus(), &no_maximum, None).max_output, UNKNOWN_OUTPUT);
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         let model =
             priced(r#"{"input":"2","output":"10","lines":[{"above":200000,"input":"4","output":"15"}]}"#);
         let worst = |most| {
-            let asked = AskedUse::of(InputTokens { likely: 10, most }, Some(1_000));
+            let asked = AskedUse::of(InputTokens { likely: 10, max: most }, Some(1_000));
             ExpectedUse::new(&model, &asked, None).worst_cost(&model).nanos()
         };
         assert_eq!(worst(200_000), 400_000_000 + 10_000_000);
@@ -242,17 +242,17 @@ mod tests {
     proptest! {
         #[test]
         fn the_likely_cost_is_never_above_the_worst(
-            likely in -5..2_000_000_i64, most in -5..2_000_000_i64, output in proptest::option::of(-5..200_000_i64),
+            likely in -5..2_000_000_i64, max in -5..2_000_000_i64, output in proptest::option::of(-5..200_000_i64),
             answers in 0..9_i64, used in any::<[u32; 4]>(), fresh: bool,
         ) {
-            let asked = AskedUse { answers, ..AskedUse::of(InputTokens { likely, most }, output) };
+            let asked = AskedUse { answers, ..AskedUse::of(InputTokens { likely, max }, output) };
             let [output, input, cached, largest] = used.map(i64::from);
             let lately = (!fresh).then_some(UsedLately { output, input, cached, largest });
             for model in [opus(), sonnet()] {
                 let expected = ExpectedUse::new(&model, &asked, lately);
                 prop_assert!(expected.likely_cost(&model) <= expected.worst_cost(&model));
-                prop_assert!(expected.likely.input() <= expected.most_input);
-                prop_assert!(expected.likely.output() <= expected.most_output);
+                prop_assert!(expected.likely.input() <= expected.max_input);
+                prop_assert!(expected.likely.output() <= expected.max_output);
             }
         }
     }

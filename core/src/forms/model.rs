@@ -158,7 +158,7 @@ mod tests {
     fn a_form_becomes_a_model_and_reads_back() {
         let model = form().parse().unwrap();
         assert_eq!(model.default_output_tokens, 1_000);
-        assert_eq!(model.input_price.nanos(), 1_250_000_000);
+        assert_eq!(model.rate(Meter::Input).unwrap().nanos(), 1_250_000_000);
         assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
         let id = ProviderId::new(Moment::from_ms(1), [1; 10]);
         let routed = ModelForm {
@@ -171,7 +171,10 @@ mod tests {
         };
         let model = routed.parse().unwrap();
         assert_eq!((model.route.as_ref(), model.default_output_tokens), (Some(&id), 4_000));
-        assert_eq!((model.name_upstream(), model.cached_price.nanos()), ("accounts/x/llama-4", 1));
+        assert_eq!(
+            (model.name_upstream(), model.rate(Meter::CachedInput).unwrap().nanos()),
+            ("accounts/x/llama-4", 1)
+        );
         assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
     }
 

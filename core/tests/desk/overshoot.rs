@@ -249,7 +249,7 @@ on_both!(
                 let tariff = serde_json::from_str(prices).unwrap();
                 let model =
                     Model { price: Some(Price::unrecorded(tariff)), ..Model::unrouted("m", "Vendor") };
-                let asked = AskedUse::of(InputTokens { likely: *likely, most: *most }, *output);
+                let asked = AskedUse::of(InputTokens { likely: *likely, max: *most }, *output);
                 let expected = ExpectedUse::new(&model, &asked, None);
                 let counts = counts.iter().fold(Counts::NONE, |all, (meter, count)| all.with(*meter, *count));
                 let truth = model.cost(&counts.into()).amount.nanos();

@@ -26,7 +26,7 @@ const MAX_TOKENIZED: usize = 1 << 20;
 const PIECE: usize = 4_096;
 
 const IMAGE: u64 = 1_600;
-const MOST_IMAGE: u64 = 25_000;
+const MAX_IMAGE: u64 = 25_000;
 /// What the provider fetches or unpacks: its size is unknown.
 const WHOLE_CONTEXT: u64 = MAX_TOKENS as u64;
 
@@ -47,11 +47,11 @@ impl Counted {
     }
 
     pub fn tokens(self) -> i64 {
-        held(self.ascii.div_ceil(3) + self.tokens)
+        bounded(self.ascii.div_ceil(3) + self.tokens)
     }
 }
 
-fn held(tokens: u64) -> i64 {
+fn bounded(tokens: u64) -> i64 {
     i64::try_from(tokens).unwrap_or(MAX_TOKENS).min(MAX_TOKENS)
 }
 
@@ -151,7 +151,7 @@ struct Scan {
     /// What it did not count.
     rest: u64,
     files: u64,
-    most_files: u64,
+    max_files: u64,
 }
 
 impl Scan {
@@ -237,14 +237,14 @@ impl Scan {
                 "url" | "image_url" | "file_url" | "file_id" | "file_uri" | "fileUri" => {
                     let is_image = open.is_image || open.name == "image_url";
                     self.files += IMAGE;
-                    self.most_files += if is_image { MOST_IMAGE } else { WHOLE_CONTEXT };
+                    self.max_files += if is_image { MAX_IMAGE } else { WHOLE_CONTEXT };
                 }
                 "media_type" | "mime_type" | "mimeType" => open.media_type = text.clone(),
                 "type" => {
                     open.is_text |= text == "text";
                     if text == "item_reference" {
                         self.files += IMAGE;
-                        self.most_files += WHOLE_CONTEXT;
+                        self.max_files += WHOLE_CONTEXT;
                     }
                 }
                 _ => {}
@@ -291,8 +291,8 @@ impl Scan {
         let size = data.len() as u64 / 4 * 3 + 3;
         let may_be_image = name != "file_data"
             && (object.is_image || name == "image_url" || media_type.starts_with("image/"));
-        let (likely, most) = if may_be_image && is_image(&start) {
-            (IMAGE, MOST_IMAGE)
+        let (likely, max) = if may_be_image && is_image(&start) {
+            (IMAGE, MAX_IMAGE)
         } else if is_audio(&start) {
             ((size / 200).max(100), size)
         } else if media_type.starts_with("text/") {
@@ -303,19 +303,19 @@ impl Scan {
         };
         self.bytes = self.bytes.saturating_sub(raw.len() as u64);
         self.files += likely;
-        self.most_files += most;
+        self.max_files += max;
     }
 
     fn result(&self) -> InputTokens {
         let floor = self.bytes.div_ceil(FLOOR_BYTES);
-        let (likely, most) = if self.tokenizes {
+        let (likely, max) = if self.tokenizes {
             (self.tokens + self.rest / 3 + self.structure / 2, self.tokens + self.rest + self.structure)
         } else {
             let ascii = self.counted.ascii + self.structure;
             (ascii.div_ceil(3) + self.counted.tokens, self.bytes)
         };
-        let likely = held(likely.max(floor) + self.files);
-        InputTokens { likely, most: held(most.max(floor) + self.most_files).max(likely) }
+        let likely = bounded(likely.max(floor) + self.files);
+        InputTokens { likely, max: bounded(max.max(floor) + self.max_files).max(likely) }
     }
 }
 

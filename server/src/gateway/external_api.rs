@@ -132,7 +132,7 @@ pub async fn authorize(
     let input = match (wanted.input_tokens, &wanted.estimate) {
         (Some(tokens), _) => InputTokens::exactly(tokens),
         (None, Some(body)) => estimate::of_request(&model.id, body.get().as_bytes())
-            .unwrap_or(InputTokens { likely: MAX_TOKENS, most: MAX_TOKENS }),
+            .unwrap_or(InputTokens { likely: MAX_TOKENS, max: MAX_TOKENS }),
         (None, None) => InputTokens::default(),
     };
     let asked = AskedUse::of(input, wanted.max_output_tokens);

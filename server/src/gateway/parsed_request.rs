@@ -269,7 +269,7 @@ impl ParsedRequest {
         let is_providers =
             tools.iter().any(|tool| !is_clients(tool)) || others.into_iter().any(|name| self.has(name));
         if is_providers || is_compacted {
-            self.input.most = MAX_TOKENS;
+            self.input.max = MAX_TOKENS;
         } else if !tools.is_empty() || self.has("functions") {
             self.input = self.input.and(0, TOOLS);
         }

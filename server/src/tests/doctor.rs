@@ -79,7 +79,7 @@ impl Case {
             place: *dice.one_of(&KeyPlace::ALL),
             address: dice.one_of(&["203.0.113.7", "198.51.100.9", "2001:db8::7"]).parse().ok(),
             origin: if dice.below(6) == 0 { "https://app.example.com".to_owned() } else { String::new() },
-            size: RequestSize { input: input.likely, most_input: input.most, output },
+            size: RequestSize { input: input.likely, max_input: input.max, output },
             ..Described::default()
         };
         Self { described, secret, raw }

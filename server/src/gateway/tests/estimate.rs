@@ -53,9 +53,9 @@ fn no_member_name_and_no_shape_makes_text_free() {
             let tokens = of(model, &body);
             let bytes = body.to_string().len() as i64;
             assert!(tokens.likely >= bytes / 8 - 1, "{model}: {tokens:?} of {bytes}: {start}");
-            assert!(tokens.most >= tokens.likely);
+            assert!(tokens.max >= tokens.likely);
         }
-        let most = of(OTHER, &body).most;
+        let most = of(OTHER, &body).max;
         assert!(most >= body.to_string().len() as i64 / 4 * 3 - 400, "{most}: {start}");
     }
 }
@@ -77,20 +77,20 @@ fn a_real_file_counts_by_its_kind_wherever_a_protocol_has_one() {
         for model in [GPT, OTHER] {
             let tokens = of(model, &body);
             assert!((1_600..2_000).contains(&tokens.likely), "{tokens:?}");
-            assert!((25_000..26_000).contains(&tokens.most), "{tokens:?}");
+            assert!((25_000..26_000).contains(&tokens.max), "{tokens:?}");
         }
     }
     let other = |start: &[u8]| {
         let data = file(start, 300_000);
         of(OTHER, &json!({"contents": [{"parts": [{"inlineData": {"mimeType": "a/b", "data": data}}]}]}))
     };
-    assert_eq!(other(b"%PDF-1.7").most, MAX_TOKENS);
+    assert_eq!(other(b"%PDF-1.7").max, MAX_TOKENS);
     assert!((18_000..20_000).contains(&other(b"%PDF-1.7").likely));
-    assert!(other(b"ID3").likely < 2_000 && other(b"ID3").most > 299_000);
+    assert!(other(b"ID3").likely < 2_000 && other(b"ID3").max > 299_000);
     // A link to a file that the provider fetches.
     let link =
         json!({"input": [{"content": [{"type": "input_file", "file_url": "https://example.com/a.pdf"}]}]});
-    assert_eq!(of(OTHER, &link).most, MAX_TOKENS);
+    assert_eq!(of(OTHER, &link).max, MAX_TOKENS);
 }
 
 #[test]
@@ -99,10 +99,10 @@ fn ordinary_bodies_are_counted_closely() {
     let body = json!({"model": GPT, "messages": [{"role": "user", "content": text}]});
     let truth = o200k_base_singleton().count_ordinary(&text) as i64;
     let tokens = of(GPT, &body);
-    assert!(truth <= tokens.likely && tokens.most < truth + 60, "{tokens:?} of {truth}");
+    assert!(truth <= tokens.likely && tokens.max < truth + 60, "{tokens:?} of {truth}");
     let others = of(OTHER, &body);
     assert!(
-        others.likely < 2 * truth && others.most == body.to_string().len() as i64,
+        others.likely < 2 * truth && others.max == body.to_string().len() as i64,
         "{others:?} of {truth}"
     );
     assert!(of(OTHER, &json!({"input": [1, 2, 3]})).likely < 10);
@@ -161,11 +161,11 @@ proptest! {
         let decoded = tokenizer.count_ordinary(&all.join("\n"));
         for model in [GPT, OTHER] {
             let tokens = of(model, &body);
-            prop_assert!(tokens.most >= apart as i64, "{model}: {tokens:?} < {apart}");
-            prop_assert!(tokens.most >= decoded as i64, "{model}: {tokens:?} < {decoded}");
-            prop_assert!(tokens.likely <= tokens.most);
+            prop_assert!(tokens.max >= apart as i64, "{model}: {tokens:?} < {apart}");
+            prop_assert!(tokens.max >= decoded as i64, "{model}: {tokens:?} < {decoded}");
+            prop_assert!(tokens.likely <= tokens.max);
         }
-        prop_assert!(of(OTHER, &body).most >= together as i64);
+        prop_assert!(of(OTHER, &body).max >= together as i64);
     }
 
     #[test]

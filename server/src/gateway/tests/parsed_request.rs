@@ -146,7 +146,7 @@ fn what_a_provider_takes_from_its_store_is_found() {
 fn tools_that_a_provider_runs_may_fill_the_context() {
     let most = |route, tools: Value| {
         let body = json!({"model": "m", "tools": tools}).to_string();
-        read(route, &body).input.most
+        read(route, &body).input.max
     };
     for tools in [
         json!([{"type": "web_search"}]),
