@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::admission::Lately;
 use crate::domain::moment::Moment;
 use crate::passwords::Passwords;
 use crate::store::Db;
@@ -36,6 +37,8 @@ pub struct Desk {
     pub vault: Vault,
     /// The queues in front of Postgres, one for each organisation.
     pub queues: OrgQueues,
+    /// What is remembered of requests that are over.
+    pub lately: Lately,
 }
 
 impl Desk {
@@ -50,6 +53,7 @@ impl Desk {
             passwords: Passwords::new(),
             vault: Vault::derive(&own),
             queues: OrgQueues::default(),
+            lately: Lately::default(),
         }
     }
 

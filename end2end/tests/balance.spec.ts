@@ -111,6 +111,10 @@ test("an owner sets the organisation's budgets among its settings", async ({ sig
   await setLimit(page, "Spend per day", "40");
   await Promise.all([page.waitForURL(`${server.url}/acme/settings`), page.getByRole("button", { name: "Save settings" }).click()]);
   await expect(page.getByRole("status")).toContainText("The settings are saved.");
+  await expect(page.getByRole("radio", { name: /^Up to one request more/ })).toBeChecked();
+  await page.getByRole("radio", { name: /^Never more than the budget/ }).check();
+  await Promise.all([page.waitForURL(`${server.url}/acme/settings`), page.getByRole("button", { name: "Save settings" }).click()]);
+  await expect(page.getByRole("radio", { name: /^Never more than the budget/ })).toBeChecked();
   await expect(page.locator("main .meter")).toHaveCount(2);
   await expect(page.locator("main .meter").first()).toContainText("$0.00 of $500.00 this month");
   await open(key.path);

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::reservations::{ReservationRequest, try_reserve};
+use super::reservations::{ReservationRequest, expected_use, try_reserve};
 use super::{
     AdmissionError, AuthContext, Presented, callable_models, check_found, find_presented, limits,
     look_up_model, usable_models,
@@ -11,6 +11,7 @@ use super::{
 use crate::Desk;
 use crate::domain::api_error::Stop;
 use crate::domain::doctor::RequestSize;
+use crate::domain::expected_use::{AskedUse, InputTokens};
 use crate::domain::gate::Rejection;
 use crate::domain::ids::{KeyId, OrgId, RequestId};
 use crate::domain::limit_use::{HolderKind, LimitUse};
@@ -118,9 +119,13 @@ async fn check_request(
         Ok(found) => found,
         Err(why) => return Ok(Err(Stop::NoTarget(why))),
     };
-    let input = if route.is_free() { 0 } else { size.input };
+    if route.is_free() {
+        return Ok(Ok(()));
+    }
+    let input = InputTokens { likely: size.input, max: size.max_input };
     let output = if route.has_output() { size.output } else { 0 };
+    let expected = expected_use(desk, context, &model, &AskedUse::of(input, Some(output)));
     let request = RequestId::new(desk.now(), desk.id_entropy());
-    let wanted = ReservationRequest::new(request, &model, input, output);
+    let wanted = ReservationRequest::new(request, &model, &expected);
     Ok(try_reserve(desk, context, &wanted).await?.map(drop).map_err(Stop::Gate))
 }

@@ -7,6 +7,7 @@
 mod diagnosis;
 mod key_status;
 mod last_used;
+mod lately;
 mod models;
 mod presented;
 mod rejections;
@@ -17,14 +18,15 @@ use std::net::IpAddr;
 pub use diagnosis::{Diagnosis, Subject, diagnose};
 pub use key_status::{KeyStatusView, LiveKeyStatus, key_status};
 pub use last_used::LastUsed;
+pub use lately::Lately;
 pub use models::{
     ModelLookup, Target, callable_models, look_up_model, models_in_scope, priced_model, usable_models,
 };
 pub use presented::Presented;
 pub use rejections::{RejectedRequest, Rejections};
 pub use reservations::{
-    LEASE_MS, RENEW_MS, Reservation, ReservationRequest, Settlement, find_reservation, limits, limits_of_key,
-    release, renew, reserve, settle, settled_cost,
+    LEASE_MS, RENEW_MS, Reservation, ReservationRequest, Settlement, count_tokens, expected_use,
+    find_reservation, limits, limits_of_key, release, renew, reserve, settle, settled_cost,
 };
 
 use crate::Desk;
@@ -36,6 +38,7 @@ use crate::domain::key_format::{self, looks_like_secret};
 use crate::domain::limit_use::HolderKind;
 use crate::domain::model::catalogue_name;
 use crate::domain::moment::{Moment, Zone};
+use crate::domain::org::Unpriced;
 use crate::domain::scope::ModelScope;
 use crate::store::StoreError;
 use crate::store::admission::{self as stored, PresentedKey};
@@ -79,6 +82,7 @@ pub struct AuthContext {
     zone: Zone,
     last_four: String,
     scopes: Vec<(HolderKind, ModelScope)>,
+    unpriced: Unpriced,
 }
 
 impl AuthContext {
@@ -95,6 +99,7 @@ impl AuthContext {
             zone: found.zone,
             last_four: found.last_four,
             scopes: found.scopes,
+            unpriced: found.unpriced,
         }
     }
 
@@ -129,6 +134,10 @@ impl AuthContext {
     /// The organisation's time zone, in which budgets reset.
     pub fn zone(&self) -> &Zone {
         &self.zone
+    }
+    /// What the organisation says of requests without a price.
+    pub fn unpriced(&self) -> Unpriced {
+        self.unpriced
     }
     /// The key, for counting a rejection.
     pub fn known(&self) -> KnownKey {

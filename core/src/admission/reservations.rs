@@ -1,19 +1,19 @@
-//! Gates 7 and 8, and what follows them: a request reserves the most it may use before it is forwarded, and its
-//! settlement replaces the reservation when it is done. The reservation of a crashed gateway expires after `LEASE_MS`.
+//! Gates 7 and 8, and what follows them: a request reserves what it may use before it is forwarded, likely and at most,
+//! and its settlement replaces the reservation when it is done. The reservation of a crashed gateway expires after
+//! `LEASE_MS`.
 
 use super::{AdmissionError, AuthContext};
 use crate::Desk;
 use crate::domain::bill::Bill;
+use crate::domain::expected_use::{AskedUse, ExpectedUse};
 use crate::domain::gate::Rejection;
 use crate::domain::ids::{RequestId, SecretId};
 use crate::domain::key::Key;
 use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
-use crate::domain::meter::ServedAs;
 use crate::domain::model::Model;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::org::Org;
-use crate::domain::price::Price;
 use crate::domain::window::WindowStarts;
 use crate::store::meter::{self, LimitRow, NewReservation};
 use crate::store::spend::Usage;
@@ -24,31 +24,33 @@ pub const LEASE_MS: i64 = 120_000;
 /// How often gateways renew, in milliseconds.
 pub const RENEW_MS: i64 = 30_000;
 
-/// The most that a request may use.
+/// What a request may use.
 #[derive(Clone, Debug)]
 pub struct ReservationRequest {
     /// The request's id, under which it is settled or released.
     pub request: RequestId,
     /// The model's id in the catalogue.
     pub model: String,
-    /// The upper bound of its cost; below zero counts as zero.
+    /// Its likely cost; below zero counts as zero.
     pub amount: Money,
-    /// Input and output together.
+    /// The upper bound of its cost; less than `amount` counts as that.
+    pub worst: Money,
+    /// Likely tokens, input and output together.
     pub tokens: i64,
     /// Whether the model has a price for what the request may use. Without one no budget can count it.
     pub is_priced: bool,
 }
 
 impl ReservationRequest {
-    /// What a request reserves: its input, and the most output that it may have, in tokens.
-    pub fn new(request: RequestId, model: &Model, input: i64, output: i64) -> Self {
-        let most = |price: &Price| price.tariff.most(input, output, &ServedAs::default());
+    /// What a request reserves.
+    pub fn new(request: RequestId, model: &Model, expected: &ExpectedUse) -> Self {
         Self {
             request,
             model: model.id.clone(),
-            amount: model.price.as_ref().map(most).unwrap_or_default(),
-            tokens: input.saturating_add(output),
-            is_priced: model.prices(input, output),
+            amount: expected.likely_cost(model),
+            worst: expected.worst_cost(model),
+            tokens: expected.tokens(),
+            is_priced: model.prices(expected.max_input, expected.max_output),
         }
     }
 }
@@ -98,7 +100,33 @@ pub struct Settlement {
     pub error: String,
 }
 
-/// Reserves what the request may use at most.
+/// What a request of this key may use of a model.
+pub fn expected_use(desk: &Desk, context: &AuthContext, model: &Model, asked: &AskedUse) -> ExpectedUse {
+    ExpectedUse::new(model, asked, desk.lately.used(&context.key, &model.id))
+}
+
+/// Admits a request for the number of tokens: it costs nothing, and counts in no limit but its own.
+///
+/// # Errors
+/// `Rejected` when the key asked too often in the last minute.
+pub fn count_tokens(
+    desk: &Desk,
+    context: &AuthContext,
+    request: RequestId,
+    model: &Model,
+) -> Result<Reservation, AdmissionError> {
+    let now = desk.now();
+    desk.lately.count(&context.key, now).map_err(|retry_after| {
+        let rejection = Rejection::Counts { last_four: context.last_four.clone(), retry_after };
+        AdmissionError::Rejected(rejection, Some(context.known()))
+    })?;
+    let model = model.id.clone();
+    let nothing = ReservationRequest { request, model, amount: Money::ZERO, worst: Money::ZERO, tokens: 0 };
+    let stored = new_reservation(context, &nothing, now).reservation;
+    Ok(Reservation { stored, zone: context.zone.clone(), limits: Vec::new() })
+}
+
+/// Reserves what the request may use.
 ///
 /// # Errors
 /// `Rejected` with the first limit that does not fit; then nothing is reserved.
@@ -182,6 +210,7 @@ pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>,
         request: RequestId::new(now, desk.id_entropy()),
         model: String::new(),
         amount: Money::ZERO,
+        worst: Money::ZERO,
         tokens: 0,
         is_priced: true,
     };
@@ -207,6 +236,7 @@ pub async fn limits_of_key(desk: &Desk, org: &Org, key: &Key) -> Result<Vec<Limi
             reserved_at: now,
         },
         amount: Money::ZERO,
+        worst: Money::ZERO,
         tokens: 0,
         expires_at: now,
     };
@@ -228,6 +258,7 @@ fn new_reservation(context: &AuthContext, wanted: &ReservationRequest, now: Mome
             reserved_at: now,
         },
         amount: wanted.amount.max(Money::ZERO),
+        worst: wanted.worst.max(wanted.amount).max(Money::ZERO),
         tokens: wanted.tokens.max(0),
         expires_at: now.plus_ms(LEASE_MS),
     }
@@ -268,6 +299,7 @@ fn limit_use(row: &LimitRow, holders: &Holders<'_>, now: Moment) -> LimitUse {
         used: row.used,
         reserved: row.reserved,
         requested: row.requested,
+        worst_remaining: row.worst_remaining,
         resets_at,
     }
 }
@@ -298,6 +330,7 @@ pub async fn settle(
     settlement: &Settlement,
 ) -> Result<bool, StoreError> {
     let (stored, settlement) = (reservation.stored.clone(), settlement.clone());
+    desk.lately.note_use(&stored.key, &stored.model, &settlement.bill.metered.counts);
     let usage = Usage {
         request: stored.request,
         org: stored.org,

@@ -105,8 +105,10 @@ impl ErrorContext {
         let sentence = self.with_warning(rejection.sentence(&self.base_url));
         let mut error = self.error(rejection.status(), rejection.code(), sentence);
         error.rejected_by = Some(rejection.gate());
-        if let Rejection::Limit { limit, retry_after, .. } = rejection {
-            error.retry = retry_after.map_or(Retry::Never, Retry::After);
+        if rejection.status() == 429 {
+            error.retry = rejection.retry_after().map_or(Retry::Never, Retry::After);
+        }
+        if let Rejection::Limit { limit, .. } = rejection {
             error.limit = Some((limit.clone(), self.now));
         }
         error

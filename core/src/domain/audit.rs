@@ -297,6 +297,14 @@ pub enum Choice {
     NotAllowed,
     /// Keys may rotate themselves where their own settings allow it.
     ByKey,
+    /// Budgets are never passed.
+    NoOvershoot,
+    /// Budgets may be passed by one request.
+    OneRequestMore,
+    /// Requests without a price are refused.
+    RefuseUnpriced,
+    /// Requests without a price pass.
+    AllowUnpriced,
 }
 
 impl From<String> for ChangeValue {

@@ -298,6 +298,10 @@ fn choice(choice: Choice) -> &'static str {
         Choice::Allowed => "Allowed",
         Choice::NotAllowed => "Not allowed",
         Choice::ByKey => "By each key's setting",
+        Choice::NoOvershoot => "Never more than the budget",
+        Choice::OneRequestMore => "Up to one request more",
+        Choice::RefuseUnpriced => "Refused",
+        Choice::AllowUnpriced => "Allowed, marked \"not priced\"",
     }
 }
 
@@ -367,6 +371,8 @@ pub fn field(name: &str) -> &str {
         "month" => "Monthly budget of new keys",
         "rotate_days" => "Rotation reminder",
         "self_rotation" => "Self-rotation",
+        "overshoot" => "Spend beyond budgets",
+        "unpriced" => "Requests without a price",
         "days" => "Lifetime of new keys",
         "models" => "Models",
         "addresses" => "Addresses",

@@ -84,7 +84,7 @@ impl Gate {
                 "The key, its team or its organisation does not allow the model. GET /v1/models lists those that the key can use."
             }
             Gate::Budget => {
-                "A budget of the key, its team or its organisation is used up, or the organisation’s balance is, or what remains is less than the request may cost. Or there is a budget and the model has no price."
+                "A budget of the key, its team or its organisation is used up, or the organisation’s balance is, or what remains is less than the request may cost or is held by other requests in flight. Or there is a budget and the model has no price."
             }
             Gate::Rate => {
                 "The key or its team sent too many requests or tokens in the last minute, or too many requests at the same time. Wait as long as the header retry-after says."
@@ -111,6 +111,9 @@ impl Gate {
         self as u8 + 1
     }
 }
+
+/// How often a key may ask within a minute, at one gateway, how many tokens a request has.
+pub const MAX_COUNTS: i64 = 1_000;
 
 /// Why a request was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,6 +188,13 @@ pub enum Rejection {
         /// Its name.
         holder_name: String,
     },
+    /// The key asks too often how many tokens a request has.
+    Counts {
+        /// The last four characters of the secret that was sent.
+        last_four: String,
+        /// Seconds.
+        retry_after: i64,
+    },
     /// A budget, the balance or a rate limit does not fit.
     Limit {
         /// The last four characters of the secret that was sent.
@@ -214,7 +224,7 @@ impl Rejection {
             Rejection::Model { .. } => Gate::Model,
             Rejection::NoPrice { .. } => Gate::Budget,
             Rejection::Limit { limit, .. } if limit.what.is_money() => Gate::Budget,
-            Rejection::Limit { .. } => Gate::Rate,
+            Rejection::Limit { .. } | Rejection::Counts { .. } => Gate::Rate,
         }
     }
 
@@ -235,6 +245,7 @@ impl Rejection {
             Rejection::Address { .. } => Some("address"),
             Rejection::Model { .. } => Some("model"),
             Rejection::NoPrice { .. } => Some("no_price"),
+            Rejection::Counts { .. } => Some("counts_key"),
             Rejection::Limit { limit, .. } => Some(match (limit.what, limit.holder) {
                 (Limited::Budget(_), HolderKind::Key) => "budget_key",
                 (Limited::Budget(_), HolderKind::Team) => "budget_team",
@@ -255,7 +266,7 @@ impl Rejection {
         match self {
             Rejection::TwoCredentials => 400,
             Rejection::Address { .. } | Rejection::Model { .. } | Rejection::NoPrice { .. } => 403,
-            Rejection::Limit { .. } => 429,
+            Rejection::Limit { .. } | Rejection::Counts { .. } => 429,
             Rejection::NoCredential
             | Rejection::WrongScheme
             | Rejection::MalformedKey(_)
@@ -276,8 +287,11 @@ impl Rejection {
             Rejection::Address { .. } => "address_not_allowed",
             Rejection::Model { .. } => "model_not_allowed",
             Rejection::NoPrice { .. } => "model_not_priced",
-            Rejection::Limit { limit, .. } if limit.what.is_money() => "insufficient_quota",
-            Rejection::Limit { .. } => "rate_limit_exceeded",
+            // A budget that only other requests in flight hold is free again soon.
+            Rejection::Limit { limit, .. } if limit.what.is_money() && !limit.fits_alone() => {
+                "insufficient_quota"
+            }
+            Rejection::Limit { .. } | Rejection::Counts { .. } => "rate_limit_exceeded",
             Rejection::NoCredential
             | Rejection::WrongScheme
             | Rejection::MalformedKey(_)
@@ -352,6 +366,10 @@ impl Rejection {
                 "The model {model} has no price here, and the budget or balance of {} counts what requests cost. Use another model, or ask your administrator to set its price.",
                 whose(*holder, holder_name, last_four)
             ),
+            Rejection::Counts { last_four, retry_after } => format!(
+                "The key sk-…{last_four} asked {} times within a minute how many tokens a request has. Try again in {retry_after} s.",
+                grouped(MAX_COUNTS)
+            ),
             Rejection::Limit { last_four, limit, retry_after, zone } => {
                 limit_sentence(last_four, limit, *retry_after, zone)
             }
@@ -362,6 +380,7 @@ impl Rejection {
     pub fn retry_after(&self) -> Option<i64> {
         match self {
             Rejection::Limit { retry_after, .. } => *retry_after,
+            Rejection::Counts { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }
@@ -429,6 +448,13 @@ fn money_state(limit: &LimitUse) -> String {
     }
     let remaining = money(limit.max.saturating_sub(limit.used));
     let requested = money(limit.requested);
+    if limit.fits_alone()
+        && limit.requested <= limit.max.saturating_sub(limit.used).saturating_sub(limit.reserved)
+    {
+        return format!(
+            "{remaining} remains, and other requests in flight may cost more than that, so that this one has to wait for them"
+        );
+    }
     if limit.fits_alone() {
         let reserved = money(limit.reserved);
         return format!(

@@ -91,8 +91,11 @@ pub struct LimitUse {
     pub used: i64,
     /// Reserved by other requests in flight.
     pub reserved: i64,
-    /// The most that this request may add.
+    /// What this request is expected to add, or the most where the organisation allows no overshoot.
     pub requested: i64,
+    /// Of money: what remains if every request in flight and this one cost the most, without the dearest where the
+    /// organisation allows one request more. `None` for rate limits.
+    pub worst_remaining: Option<i64>,
     /// When a budget's next window begins, or when the oldest of the last sixty seconds no longer counts.
     pub resets_at: Option<Moment>,
 }
@@ -106,7 +109,9 @@ impl LimitUse {
     /// Whether the request fits. A budget that is used up also stops requests that cost nothing.
     pub fn fits(&self) -> bool {
         let open = !self.what.is_money() || self.used < self.max;
-        open && self.requested <= self.max.saturating_sub(self.used).saturating_sub(self.reserved)
+        let worst_fits = self.worst_remaining.is_none_or(|left| left >= 0);
+        open && worst_fits
+            && self.requested <= self.max.saturating_sub(self.used).saturating_sub(self.reserved)
     }
 
     /// Whether the request would fit without other requests in flight or in the last minute.
@@ -133,6 +138,7 @@ mod tests {
             used,
             reserved,
             requested,
+            worst_remaining: Some(0),
             resets_at: None,
         }
     }
@@ -143,6 +149,8 @@ mod tests {
         assert!(!budget(100, 60, 30, 11).fits());
         assert!(budget(100, 60, 30, 11).fits_alone());
         assert!(!budget(100, 60, 0, 41).fits_alone());
+        let waits = LimitUse { worst_remaining: Some(-1), ..budget(100, 60, 10, 10) };
+        assert!(!waits.fits() && waits.fits_alone());
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod csv;
 pub mod device;
 pub mod doctor;
 pub mod edit;
+pub mod expected_use;
 pub mod expiry;
 pub mod field_error;
 pub mod gate;

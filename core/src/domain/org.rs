@@ -97,6 +97,60 @@ pub struct OrgRules {
     pub rotate_days: Option<i64>,
     /// Every key may rotate itself, whatever its own setting says.
     pub self_rotation: bool,
+    /// By how much budgets and the balance may be passed.
+    pub overshoot: Overshoot,
+    /// What happens to requests without a price.
+    pub unpriced: Unpriced,
+}
+
+/// By how much the budgets of an organisation, its teams and its keys, and its balance, may be passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overshoot {
+    /// Not at all: a request passes when what it may cost at most fits.
+    None,
+    /// By one request: all requests in flight but the dearest one fit at their worst.
+    #[default]
+    OneRequest,
+}
+
+impl Overshoot {
+    /// The word in forms and the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Overshoot::None => "none",
+            Overshoot::OneRequest => "one_request",
+        }
+    }
+
+    /// Reads the word that [`Overshoot::as_str`] writes; `None` for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Overshoot::None, Overshoot::OneRequest].into_iter().find(|choice| choice.as_str() == text)
+    }
+}
+
+/// What happens to a request whose price is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unpriced {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It passes, and its usage is marked "not priced".
+    Allow,
+}
+
+impl Unpriced {
+    /// The word in forms and the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Unpriced::Refuse => "refuse",
+            Unpriced::Allow => "allow",
+        }
+    }
+
+    /// Reads the word that [`Unpriced::as_str`] writes; `None` for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Unpriced::Refuse, Unpriced::Allow].into_iter().find(|choice| choice.as_str() == text)
+    }
 }
 
 /// What the form of a new key is filled in with. Stored as JSON; what a stored one lacks is as in the default.

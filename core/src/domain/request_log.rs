@@ -86,6 +86,7 @@ const REASONS: [(&str, i64, &str); 28] = [
     ("tokens_team", 429, "Too many tokens per minute for the team"),
     ("concurrent_key", 429, "Too many concurrent requests for the key"),
     ("concurrent_team", 429, "Too many concurrent requests for the team"),
+    ("counts_key", 429, "Too many counts of tokens per minute for the key"),
     ("model_not_served", 503, "No provider serves this model"),
     ("unknown_model", 404, "There is no such model in the catalogue"),
     ("wrong_protocol", 400, "The model uses another protocol than this path"),

@@ -8,7 +8,7 @@ use super::edit::{EditField, Editable, edit_field};
 use super::field_error::FieldError;
 use super::limits::Budget;
 use super::moment::Zone;
-use super::org::{KeyDefaults, Org, OrgRules};
+use super::org::{KeyDefaults, Org, OrgRules, Overshoot, Unpriced};
 use super::parse_error::ParseError;
 use super::window::Period;
 
@@ -110,6 +110,14 @@ impl Editable for Settings {
         own_budget!("org_week", Period::Week),
         own_budget!("org_day", Period::Day),
         own_budget!("org_total", Period::Total),
+        edit_field!("overshoot", rules.overshoot, |own, _| match own.rules.overshoot {
+            Overshoot::None => Choice::NoOvershoot.into(),
+            Overshoot::OneRequest => Choice::OneRequestMore.into(),
+        }),
+        edit_field!("unpriced", rules.unpriced, |own, _| match own.rules.unpriced {
+            Unpriced::Refuse => Choice::RefuseUnpriced.into(),
+            Unpriced::Allow => Choice::AllowUnpriced.into(),
+        }),
         edit_field!("key_prefix", key_prefix, |own, _| own.key_prefix.as_str().into()),
         edit_field!("models", defaults.every_model, |own, _| match own.defaults.every_model {
             true => Choice::EveryModel.into(),

@@ -190,7 +190,7 @@ impl RequestFields {
                 address,
                 origin,
                 base_url,
-                size: RequestSize { input, output },
+                size: RequestSize { input, max_input: input, output },
             }),
             _ => Err(errors),
         }

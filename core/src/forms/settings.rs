@@ -10,7 +10,7 @@ use crate::domain::key_format::check_prefix;
 use crate::domain::limits::{Limits, parse_count};
 use crate::domain::money::parse_budget;
 use crate::domain::numbers::grouped;
-use crate::domain::org::{KeyDefaults, OrgRules, parse_org_name, parse_zone};
+use crate::domain::org::{KeyDefaults, OrgRules, Overshoot, Unpriced, parse_org_name, parse_zone};
 use crate::domain::parse_error::ParseError;
 use crate::domain::person::parse_slug;
 use crate::domain::policy::MembersCreate;
@@ -37,6 +37,10 @@ pub struct SettingsForm {
     pub org_day: LimitField,
     /// Dollars that all keys together may spend in all.
     pub org_total: LimitField,
+    /// One of `Overshoot`'s words.
+    pub overshoot: String,
+    /// One of `Unpriced`'s words.
+    pub unpriced: String,
     /// What new secrets begin with, such as `sk-acme-`: 4 to 20 characters.
     pub key_prefix: String,
     /// `every` or `today`.
@@ -78,6 +82,8 @@ impl SettingsForm {
             org_week: budget(Period::Week),
             org_day: budget(Period::Day),
             org_total: budget(Period::Total),
+            overshoot: rules.overshoot.as_str().into(),
+            unpriced: rules.unpriced.as_str().into(),
             key_prefix: settings.key_prefix.clone(),
             models: if defaults.every_model { "every" } else { "today" }.into(),
             month: LimitField::money(defaults.month),
@@ -108,6 +114,10 @@ impl SettingsForm {
             (Period::Day, "org_day", &self.org_day),
         ];
         let budgets = parse_budgets(budgets, &mut errors);
+        let overshoot = [Overshoot::None, Overshoot::OneRequest].map(|choice| (choice.as_str(), choice));
+        let overshoot = errors.take("overshoot", one_of(&self.overshoot, &overshoot));
+        let unpriced = [Unpriced::Refuse, Unpriced::Allow].map(|choice| (choice.as_str(), choice));
+        let unpriced = errors.take("unpriced", one_of(&self.unpriced, &unpriced));
         let key_prefix = self.key_prefix.trim();
         let prefix = errors.take("key_prefix", check_prefix(key_prefix));
         let every_model = errors.take("models", one_of(&self.models, &[("today", false), ("every", true)]));
@@ -134,6 +144,8 @@ impl SettingsForm {
             Some(slug),
             Some(zone),
             Some(budgets),
+            Some(overshoot),
+            Some(unpriced),
             Some(()),
             Some(every_model),
             Some(month),
@@ -152,6 +164,8 @@ impl SettingsForm {
             slug,
             zone,
             budgets,
+            overshoot,
+            unpriced,
             prefix,
             every_model,
             month,
@@ -181,6 +195,8 @@ impl SettingsForm {
                 second_factor,
                 rotate_days,
                 self_rotation,
+                overshoot,
+                unpriced,
             },
             defaults: KeyDefaults { every_model, month, limits: Limits { rpm, tpm, concurrent }, days },
             budgets,
@@ -268,6 +284,8 @@ mod tests {
             second_factor: true,
             rotate_days: Some(90),
             self_rotation: true,
+            overshoot: Overshoot::None,
+            unpriced: Unpriced::Allow,
         };
         strict.defaults =
             KeyDefaults { every_model: true, month: None, limits: Limits::default(), days: Some(30) };
@@ -282,6 +300,8 @@ mod tests {
             [
                 "org_month",
                 "org_day",
+                "overshoot",
+                "unpriced",
                 "models",
                 "month",
                 "rpm",

@@ -8,13 +8,15 @@ use crate::domain::key::Status;
 use crate::domain::key_format::SecretHash;
 use crate::domain::limit_use::HolderKind;
 use crate::domain::moment::{Moment, Zone};
+use crate::domain::org::Unpriced;
 use crate::domain::scope::ModelScope;
 
 macro_rules! presented_key {
     () => {
         "SELECT secret_id, secret_expires_at, last_four, key_id, key_name, status, status_at, expires_at, addresses,
             org_id, org_name, org_zone, org_suspended_at, team_id, team_name, team_archived_at,
-            key_scope, key_patterns, team_scope, team_patterns, org_scope, org_patterns, secret_replaced_at
+            key_scope, key_patterns, team_scope, team_patterns, org_scope, org_patterns, secret_replaced_at,
+            org_unpriced
         FROM gateway_keys_v1"
     };
 }
@@ -62,6 +64,8 @@ pub struct PresentedKey {
     pub org_suspended: bool,
     /// Whether the team is archived; `false` for a key without a team.
     pub team_archived: bool,
+    /// What the organisation says of requests without a price.
+    pub unpriced: Unpriced,
 }
 
 #[derive(sqlx::FromRow)]
@@ -89,6 +93,7 @@ struct Row {
     org_scope: String,
     org_patterns: Option<String>,
     secret_replaced_at: Option<i64>,
+    org_unpriced: String,
 }
 
 /// The key of a secret; `None` when the secret is unknown.
@@ -170,5 +175,6 @@ fn read(row: Row) -> Result<PresentedKey, StoreError> {
         scopes,
         org_suspended: row.org_suspended_at.is_some(),
         team_archived: row.team_archived_at.is_some(),
+        unpriced: Unpriced::parse(&row.org_unpriced).ok_or(unreadable("orgs.unpriced"))?,
     })
 }

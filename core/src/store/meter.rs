@@ -16,16 +16,32 @@ use crate::domain::moment::{Day, Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::window::WindowStarts;
 
-/// Parameters of `keydesk_limits_v1` and of the statements in it.
-const LIMITS_TAKES: &str =
-    "org_id text, key_id text, team_id text, amount bigint, tokens bigint, at_ms bigint,
-    month_start bigint, week_start bigint, day_start bigint";
-/// Those of `keydesk_reserve_v1`: the same and four more.
-const RESERVE_TAKES: &str = "org_id text, key_id text, team_id text, amount bigint, tokens bigint, at_ms bigint,
-    month_start bigint, week_start bigint, day_start bigint, request_id text, secret_id text, model_id text, expires_at bigint";
-const LIMITS_GIVES: &str =
-    "holder_kind text, what text, \"limit\" bigint, used bigint, reserved bigint, remaining bigint,
-    requested bigint, frees_at bigint, fits boolean";
+/// Parameters of `keydesk_limits_v1`.
+macro_rules! limits_v1_takes {
+    () => {
+        "org_id text, key_id text, team_id text, amount bigint, tokens bigint, at_ms bigint,
+    month_start bigint, week_start bigint, day_start bigint"
+    };
+}
+/// Parameters of `keydesk_limits_v2` and of the statement in it.
+macro_rules! limits_takes {
+    () => {
+        concat!(limits_v1_takes!(), ", worst bigint")
+    };
+}
+/// Further parameters of the functions that reserve.
+macro_rules! reserve_takes {
+    () => {
+        ", request_id text, secret_id text, model_id text, expires_at bigint"
+    };
+}
+macro_rules! limits_v1_gives {
+    () => {
+        "holder_kind text, what text, \"limit\" bigint, used bigint, reserved bigint, remaining bigint,
+    requested bigint, frees_at bigint, fits boolean"
+    };
+}
+const LIMITS_GIVES: &str = concat!(limits_v1_gives!(), ", worst_remaining bigint");
 const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id text, team_id text, model_id text, route text,
     status bigint, input_tokens bigint, output_tokens bigint, cached_tokens bigint, cost bigint, started_at bigint,
     latency_ms bigint, first_byte_ms bigint, address text, user_agent text, estimated bigint,
@@ -33,8 +49,14 @@ const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id
 
 /// Every limit that applies to a request, in the order of the gates. Sixty whole seconds and the running one count, so
 /// that no sixty seconds exceed a limit.
-const LIMITS: &str = "WITH reserved AS (
-            SELECT r.key_id, r.team_id, r.amount, r.reserved_at FROM reservations r
+///
+/// Money fits if the likely costs of all requests in flight and of this one fit, and all their worst costs but the largest
+/// do. Where the organisation allows no overshoot, the worst cost takes the place of the likely one.
+const LIMITS: &str = "WITH orgs_rule (never) AS (
+            SELECT CASE o.overshoot WHEN 'none' THEN 1 ELSE 0 END FROM orgs o WHERE o.id = CAST($1 AS TEXT)
+        ), reserved AS (
+            SELECT r.key_id, r.team_id, CASE g.never WHEN 1 THEN r.worst ELSE r.amount END AS amount, r.worst, r.reserved_at
+            FROM orgs_rule g CROSS JOIN reservations r
             WHERE r.org_id = CAST($1 AS TEXT) AND r.expires_at > CAST($6 AS BIGINT)
         ), holders (position, kind, id) AS (
             SELECT 1, 'key', CAST($2 AS TEXT) UNION ALL SELECT 2, 'team', CAST($3 AS TEXT) UNION ALL SELECT 3, 'org', CAST($1 AS TEXT)
@@ -48,43 +70,50 @@ const LIMITS: &str = "WITH reserved AS (
             SELECT c.holder_kind, SUM(c.requests), SUM(c.tokens), MIN(c.second) FROM holders h
             JOIN rate_counts c ON c.holder_kind = h.kind AND c.holder_id = h.id AND c.second >= $6 / 1000 - 60
             GROUP BY c.holder_kind
-        ), applicable (position, holder_kind, what, max, used, reserved, requested, frees_at) AS (
-            SELECT h.position, h.kind, b.period, b.amount, COALESCE(c.spent, 0),
-                (SELECT COALESCE(SUM(r.amount), 0) FROM reserved r WHERE r.reserved_at >= w.start
-                    AND CASE h.kind WHEN 'key' THEN r.key_id WHEN 'team' THEN r.team_id ELSE $1 END = h.id),
-                CAST($4 AS BIGINT), CAST(NULL AS BIGINT)
-            FROM holders h
-            JOIN budgets b ON b.holder_kind = h.kind AND b.holder_id = h.id
-            JOIN windows w ON w.period = b.period
-            LEFT JOIN counters c ON c.holder_kind = h.kind AND c.holder_id = h.id AND c.period = w.period AND c.window_start = w.start
+        ), money (position, kind, id, period, start, max) AS (
+            SELECT h.position, h.kind, h.id, w.period, w.start, b.amount FROM holders h
+            JOIN budgets b ON b.holder_kind = h.kind AND b.holder_id = h.id JOIN windows w ON w.period = b.period
             UNION ALL
-            SELECT 4, 'org', 'balance', (SELECT COALESCE(SUM(l.amount), 0) FROM ledger l WHERE l.org_id = o.id),
-                COALESCE((SELECT c.spent FROM counters c WHERE c.holder_kind = 'org' AND c.holder_id = o.id
-                    AND c.period = 'total' AND c.window_start = 0), 0),
-                (SELECT COALESCE(SUM(r.amount), 0) FROM reserved r), $4, NULL
+            SELECT 4, 'org', o.id, 'balance', CAST(0 AS BIGINT),
+                (SELECT CAST(COALESCE(SUM(l.amount), 0) AS BIGINT) FROM ledger l WHERE l.org_id = o.id)
             FROM orgs o WHERE o.id = $1 AND o.balance_enforced_at IS NOT NULL
+        ), applicable (position, holder_kind, what, max, used, reserved, requested, frees_at, worst, largest) AS (
+            SELECT m.position, m.kind, m.period, m.max, COALESCE(MAX(c.spent), 0), COALESCE(SUM(r.amount), 0),
+                CASE g.never WHEN 1 THEN CAST($10 AS BIGINT) ELSE CAST($4 AS BIGINT) END, CAST(NULL AS BIGINT),
+                COALESCE(SUM(r.worst), 0), CASE g.never WHEN 1 THEN NULL ELSE COALESCE(MAX(r.worst), 0) END
+            FROM orgs_rule g CROSS JOIN money m
+            LEFT JOIN counters c ON c.holder_kind = m.kind AND c.holder_id = m.id AND c.window_start = m.start
+                AND c.period = CASE m.period WHEN 'balance' THEN 'total' ELSE m.period END
+            LEFT JOIN reserved r ON r.reserved_at >= m.start
+                AND CASE m.kind WHEN 'key' THEN r.key_id WHEN 'team' THEN r.team_id ELSE $1 END = m.id
+            GROUP BY m.position, m.kind, m.period, m.max, g.never
             UNION ALL
-            SELECT 4 + p.position, p.kind, 'requests', p.rpm, COALESCE(l.requests, 0), 0, 1, (l.first + 61) * 1000
+            SELECT 4 + p.position, p.kind, 'requests', p.rpm, COALESCE(l.requests, 0), 0, 1, (l.first + 61) * 1000, NULL, NULL
             FROM rates p LEFT JOIN last_minute l ON l.kind = p.kind WHERE p.rpm IS NOT NULL
             UNION ALL
-            SELECT 6 + p.position, p.kind, 'tokens', p.tpm, COALESCE(l.tokens, 0), 0, CAST($5 AS BIGINT), (l.first + 61) * 1000
+            SELECT 6 + p.position, p.kind, 'tokens', p.tpm, COALESCE(l.tokens, 0), 0, CAST($5 AS BIGINT), (l.first + 61) * 1000,
+                NULL, NULL
             FROM rates p LEFT JOIN last_minute l ON l.kind = p.kind WHERE p.tpm IS NOT NULL
             UNION ALL
             SELECT 8 + p.position, p.kind, 'concurrent', p.concurrent,
-                (SELECT COUNT(*) FROM reserved r WHERE CASE p.kind WHEN 'key' THEN r.key_id = $2 ELSE r.team_id = $3 END), 0, 1, NULL
+                (SELECT COUNT(*) FROM reserved r WHERE CASE p.kind WHEN 'key' THEN r.key_id = $2 ELSE r.team_id = $3 END), 0, 1, NULL,
+                NULL, NULL
             FROM rates p WHERE p.concurrent IS NOT NULL
-        ), numbers (position, holder_kind, what, max, used, reserved, requested, frees_at) AS (
+        ), numbers (position, holder_kind, what, max, used, reserved, requested, frees_at, worst_remaining) AS (
             SELECT m.position, m.holder_kind, m.what, CAST(m.max AS BIGINT), CAST(m.used AS BIGINT), CAST(m.reserved AS BIGINT),
-                m.requested, m.frees_at
+                m.requested, m.frees_at, CAST(m.max - m.used - m.worst
+                    - CASE WHEN m.largest IS NULL THEN CAST($10 AS BIGINT) WHEN m.largest > CAST($10 AS BIGINT)
+                        THEN CAST($10 AS BIGINT) - m.largest ELSE 0 END AS BIGINT)
             FROM applicable m
         )
         SELECT n.holder_kind, n.what, n.max AS \"limit\", n.used, n.reserved,
             CASE WHEN n.max > n.used + n.reserved THEN n.max - n.used - n.reserved ELSE 0 END AS remaining, n.requested, n.frees_at,
             n.requested <= n.max - n.used - n.reserved
-                AND (n.what IN ('requests', 'tokens', 'concurrent') OR n.used < n.max) AS fits
+                AND (n.worst_remaining IS NULL OR n.worst_remaining >= 0 AND n.used < n.max) AS fits, n.worst_remaining
         FROM numbers n ORDER BY n.position, n.what";
-const INSERT_RESERVATION: &str = "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, tokens, reserved_at, expires_at)
-        VALUES ($10, $1, $2, $3, $11, $12, $4, $5, $6, $13)";
+const INSERT_RESERVATION: &str = "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, worst, tokens,
+            reserved_at, expires_at)
+        VALUES ($11, $1, $2, $3, $12, $13, $4, $10, $5, $6, $14)";
 /// Only for holders with such a limit; the key's row before the team's, so that two requests cannot deadlock.
 const COUNT_RATE: &str = "INSERT INTO rate_counts (holder_kind, holder_id, second, requests, tokens)
         SELECT p.kind, p.id, CAST($6 AS BIGINT) / 1000, 1, CAST($5 AS BIGINT) FROM (
@@ -146,9 +175,16 @@ statements! {
     SWEEP_RATES = "DELETE FROM rate_counts WHERE second < $1";
 }
 
-const CALL_LIMITS: &str = "SELECT * FROM keydesk_limits_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const CALL_LIMITS: &str = "SELECT * FROM keydesk_limits_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const CALL_RESERVE: &str =
-    "SELECT * FROM keydesk_reserve_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    "SELECT * FROM keydesk_reserve_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+/// What gateways call that know one amount: it is both, so that no budget is passed by their requests.
+const LIMITS_WITHOUT_WORST: &str = "BEGIN RETURN QUERY SELECT l.holder_kind, l.what, l.\"limit\", l.used, l.reserved, l.remaining,
+        l.requested, l.frees_at, l.fits FROM keydesk_limits_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $4) l; END";
+const RESERVE_WITHOUT_WORST: &str =
+    "BEGIN RETURN QUERY SELECT l.holder_kind, l.what, l.\"limit\", l.used, l.reserved, l.remaining,
+        l.requested, l.frees_at, l.fits
+        FROM keydesk_reserve_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $4, $10, $11, $12, $13) l; END";
 /// Selects a row when the request was not settled before.
 const CALL_SETTLE: &str =
     "SELECT 1 WHERE keydesk_settle_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
@@ -200,14 +236,20 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
     let settle_v2_takes = format!("{SETTLE_TAKES}, error text");
     let functions = [
         (
-            "keydesk_limits_v1",
-            LIMITS_TAKES,
+            "keydesk_limits_v2",
+            limits_takes!(),
             format!("TABLE ({LIMITS_GIVES}) LANGUAGE plpgsql STABLE {head}"),
             format!("BEGIN RETURN QUERY {LIMITS}; END"),
         ),
         (
-            "keydesk_reserve_v1",
-            RESERVE_TAKES,
+            "keydesk_limits_v1",
+            limits_v1_takes!(),
+            format!(concat!("TABLE (", limits_v1_gives!(), ") LANGUAGE plpgsql STABLE {}"), head),
+            LIMITS_WITHOUT_WORST.into(),
+        ),
+        (
+            "keydesk_reserve_v2",
+            concat!(limits_takes!(), reserve_takes!()),
             format!("TABLE ({LIMITS_GIVES}) LANGUAGE plpgsql {head} SET lock_timeout = '2s'"),
             // Requests of one organisation queue at this lock, so that each sees the reservations before it. A reservation
             // need not survive a crash of the database, so the commit does not wait for the disk.
@@ -216,7 +258,7 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
                 BEGIN
                     PERFORM set_config('synchronous_commit', 'off', true);
                     PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, CAST(7 AS bigint)));
-                    FOR holder_kind, what, \"limit\", used, reserved, remaining, requested, frees_at, fits IN {LIMITS} LOOP
+                    FOR holder_kind, what, \"limit\", used, reserved, remaining, requested, frees_at, fits, worst_remaining IN {LIMITS} LOOP
                         stopped := stopped OR NOT fits;
                         RETURN NEXT;
                     END LOOP;
@@ -226,6 +268,12 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
                     END IF;
                 END"
             ),
+        ),
+        (
+            "keydesk_reserve_v1",
+            concat!(limits_v1_takes!(), reserve_takes!()),
+            format!(concat!("TABLE (", limits_v1_gives!(), ") LANGUAGE plpgsql {}"), head),
+            RESERVE_WITHOUT_WORST.into(),
         ),
         (
             "keydesk_settle_v1",
@@ -320,9 +368,11 @@ pub struct Reservation {
 pub struct NewReservation {
     /// Who reserves, for which request.
     pub reservation: Reservation,
-    /// The most it may cost.
+    /// What it is expected to cost.
     pub amount: Money,
-    /// The most tokens it may use, input and output together.
+    /// The most it may cost.
+    pub worst: Money,
+    /// The tokens that it is expected to use, input and output together.
     pub tokens: i64,
     /// When it stops counting, unless its gateway renews it.
     pub expires_at: Moment,
@@ -341,18 +391,21 @@ pub struct LimitRow {
     pub used: i64,
     /// Reserved by other requests in flight; zero for rate limits.
     pub reserved: i64,
-    /// The upper bound of what this request adds.
+    /// What this request is expected to add, or the most where the organisation allows no overshoot.
     pub requested: i64,
     /// When the oldest of the last sixty seconds no longer counts.
     pub frees_at: Option<Moment>,
     /// Whether the request fits.
     pub fits: bool,
+    /// Of money: what remains if every request in flight and this one cost the most, without the dearest where the
+    /// organisation allows one request more. Below zero it does not fit. `None` for rate limits.
+    pub worst_remaining: Option<i64>,
 }
 
-type LimitColumns = (String, String, i64, i64, i64, i64, i64, Option<i64>, bool);
+type LimitColumns = (String, String, i64, i64, i64, i64, i64, Option<i64>, bool, Option<i64>);
 
 fn limit_row(row: LimitColumns) -> Result<LimitRow, StoreError> {
-    let (holder, what, max, used, reserved, _remaining, requested, frees_at, fits) = row;
+    let (holder, what, max, used, reserved, _remaining, requested, frees_at, fits, worst_remaining) = row;
     Ok(LimitRow {
         holder: HolderKind::parse(&holder).ok_or(StoreError::Unreadable { column: "holder_kind" })?,
         what: Limited::parse(&what).ok_or(StoreError::Unreadable { column: "what" })?,
@@ -362,6 +415,7 @@ fn limit_row(row: LimitColumns) -> Result<LimitRow, StoreError> {
         requested,
         frees_at: frees_at.map(Moment::from_ms),
         fits,
+        worst_remaining,
     })
 }
 
@@ -391,11 +445,12 @@ pub async fn limits(
             .bind(starts.month.ms())
             .bind(starts.week.ms())
             .bind(starts.day.ms())
+            .bind(new.worst.nanos())
     )?;
     rows.into_iter().map(limit_row).collect()
 }
 
-/// Runs one statement with the parameters of `RESERVE_TAKES`.
+/// Runs one statement with the parameters of `keydesk_reserve_v2`.
 async fn run_reserve(
     via: &mut impl Via,
     text: &'static str,
@@ -415,6 +470,7 @@ async fn run_reserve(
             .bind(starts.month.ms())
             .bind(starts.week.ms())
             .bind(starts.day.ms())
+            .bind(new.worst.nanos())
             .bind(new.reservation.request.as_str())
             .bind(new.reservation.secret.as_str())
             .bind(&new.reservation.model)
@@ -423,7 +479,7 @@ async fn run_reserve(
     rows.into_iter().map(limit_row).collect()
 }
 
-/// Reserves what the request may use at most, unless a limit does not fit: then nothing is reserved. Answers every limit
+/// Reserves what the request may use, unless a limit does not fit: then nothing is reserved. Answers every limit
 /// that applies, in the order of the gates. On Postgres it locks the organisation's admissions.
 ///
 /// # Errors

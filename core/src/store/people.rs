@@ -9,7 +9,7 @@ use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId};
 use crate::domain::member::Membership;
 use crate::domain::moment::{Moment, Zone};
-use crate::domain::org::{Org, OrgName, OrgRules};
+use crate::domain::org::{Org, OrgName, OrgRules, Overshoot, Unpriced};
 use crate::domain::person::{Email, Person, PersonName, fold};
 use crate::domain::policy::{AccountPermit, Action, MembersCreate, OrgRole, Permit, PlatformRole};
 
@@ -34,7 +34,8 @@ statements! {
     SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
     /// A person's place in one organisation: its row, and their role in it if they have one.
     PLACE = "SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, o.key_defaults, o.max_key_days,
-            o.max_keys_per_member, o.members_create, o.second_factor, o.rotate_days, o.self_rotation, o.version, m.role
+            o.max_keys_per_member, o.members_create, o.second_factor, o.rotate_days, o.self_rotation, o.overshoot,
+            o.unpriced, o.version, m.role
         FROM orgs o LEFT JOIN memberships m ON m.org_id = o.id AND m.person_id = $2 AND m.disabled_at IS NULL
         WHERE o.slug = $1";
     ORGS_OF = "SELECT o.slug, o.name FROM memberships m JOIN orgs o ON o.id = m.org_id
@@ -307,6 +308,8 @@ pub(super) struct OrgRow {
     second_factor: String,
     rotate_days: Option<i64>,
     self_rotation: String,
+    overshoot: String,
+    unpriced: String,
     version: i64,
 }
 
@@ -330,6 +333,8 @@ impl TryFrom<OrgRow> for Org {
                 second_factor: row.second_factor == "required",
                 rotate_days: row.rotate_days,
                 self_rotation: row.self_rotation == "every_key",
+                overshoot: Overshoot::parse(&row.overshoot).ok_or(unreadable("orgs.overshoot"))?,
+                unpriced: Unpriced::parse(&row.unpriced).ok_or(unreadable("orgs.unpriced"))?,
             },
             defaults: serde_json::from_str(&row.key_defaults).map_err(|_| unreadable("orgs.key_defaults"))?,
             version: row.version,

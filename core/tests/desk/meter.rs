@@ -33,13 +33,10 @@ pub async fn context(desk: &TestDesk, issued: &IssuedKey) -> AuthContext {
 
 pub fn ask(desk: &TestDesk, amount: i64, tokens: i64) -> ReservationRequest {
     let request = RequestId::new(desk.now(), desk.id_entropy());
-    ReservationRequest {
-        request,
-        model: "gpt-5".into(),
-        amount: Money::from_nanos(amount),
-        tokens,
-        is_priced: true,
-    }
+    let amount = Money::from_nanos(amount);
+    let model = "gpt-5".into();
+    ReservationRequest { request, model, amount, worst: amount, tokens, is_priced: true }
+}
 }
 
 pub fn used(cost: i64, tokens: i64) -> Settlement {

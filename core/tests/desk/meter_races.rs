@@ -74,6 +74,7 @@ async fn worker() {
         request: RequestId::new(desk.now(), desk.id_entropy()),
         model: "gpt-5".into(),
         amount: keydesk_core::domain::money::Money::from_nanos(amount),
+        worst: keydesk_core::domain::money::Money::from_nanos(amount),
         tokens: 5,
         is_priced: true,
     };

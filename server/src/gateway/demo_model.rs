@@ -49,7 +49,7 @@ pub fn answer(
     let answer = DemoAnswer {
         id: request.as_str().trim_start_matches("req_").to_owned(),
         seconds: now.ms() / 1_000,
-        input: estimate::of_request(parsed.body()).unwrap_or_default(),
+        input: estimate::of_request(&parsed.model, parsed.body()).unwrap_or_default().likely,
         output: estimate::of_text(&text),
         is_cut: text.len() < whole.len() && parsed.max_output.is_some_and(|named| named <= max),
         text,

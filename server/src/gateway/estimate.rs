@@ -1,19 +1,36 @@
-//! A high estimate of the tokens of a text: for the reservation of a request, and for its usage when the provider reports
-//! none. Pure.
+//! How many tokens a request's input has: what is likely, for its reservation and for its usage when the provider reports
+//! none, and at most. Pure.
 //!
-//! Three ASCII characters are one token, and every other character is one. A message adds eight tokens. An image or other
-//! file is 1,500 tokens, or one for each 200 characters, whichever is more.
+//! Of OpenAI's models their own tokenizer counts the texts. Of others a token is likely to be three ASCII characters or one
+//! other character, and no tokenizer makes more tokens than a text has bytes. Every byte of the body counts, names and
+//! numbers too, except for real files: those count by their kind and size. A file is one only where a provider takes it
+//! for one, as a part of a message, and not in an argument or a schema, which models read as text.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+use keydesk_core::domain::expected_use::InputTokens;
 use serde_json::Value;
+use tiktoken_rs::o200k_base_singleton;
 
-const MESSAGE: u64 = 8;
-const FILE: u64 = 1_500;
 /// More than any model accepts or produces. Sums and prices of such numbers do not overflow.
-pub const MAX_TOKENS: i64 = 1_000_000_000;
+pub const MAX_TOKENS: i64 = keydesk_core::domain::meter::MAX_COUNT;
+/// A body of so many bytes has at least one token, whatever its shape.
+const FLOOR_BYTES: u64 = 8;
+/// Nested more deeply, a body is refused.
+const MAX_DEPTH: usize = 128;
+/// So much of a body's text is tokenized; what follows is counted by its bytes.
+const MAX_TOKENIZED: usize = 1 << 20;
+/// Tokenized at once, so that no text takes more than its length.
+const PIECE: usize = 4_096;
 
+const IMAGE: u64 = 1_600;
+const MAX_IMAGE: u64 = 25_000;
+/// What the provider fetches or unpacks: its size is unknown.
+const WHOLE_CONTEXT: u64 = MAX_TOKENS as u64;
+
+/// Counts texts by their characters.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counted {
     ascii: u64,
@@ -30,8 +47,12 @@ impl Counted {
     }
 
     pub fn tokens(self) -> i64 {
-        i64::try_from(self.ascii.div_ceil(3) + self.tokens).unwrap_or(MAX_TOKENS).min(MAX_TOKENS)
+        bounded(self.ascii.div_ceil(3) + self.tokens)
     }
+}
+
+fn bounded(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(MAX_TOKENS).min(MAX_TOKENS)
 }
 
 pub fn of_text(text: &str) -> i64 {
@@ -40,142 +61,302 @@ pub fn of_text(text: &str) -> i64 {
     counted.tokens()
 }
 
-/// The tokens of a request's whole body.
-///
-/// # Errors
-/// When it is not JSON, or is nested too deeply.
-pub fn of_request(body: &[u8]) -> Result<i64, serde_json::Error> {
-    let mut counted = Counted::default();
-    let mut json = serde_json::Deserializer::from_slice(body);
-    Walk { counted: &mut counted, under: Under::Text, in_list: false }.deserialize(&mut json)?;
-    json.end()?;
-    Ok(counted.tokens())
+/// Whether the model's texts are tokenized as OpenAI's newer models do it.
+fn is_tokenized(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let families = ["gpt-4o", "gpt-4.1", "gpt-5", "gpt-6", "gpt-oss", "gpt-audio", "chatgpt-4o", "codex-"];
+    families.iter().any(|family| name.starts_with(family))
+        || name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// What a member's name says about its text.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Under {
+/// The tokens of a request's whole body, which is JSON. `None` when it is nested too deeply or a text in it is none.
+pub fn of_request(model: &str, body: &[u8]) -> Option<InputTokens> {
+    let body = std::str::from_utf8(body).ok()?;
+    let mut scan = Scan { tokenizes: is_tokenized(model), ..Scan::default() };
+    scan.run(body)?;
+    Some(scan.result())
+}
+
+/// Where a value is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// A member of the request.
+    #[default]
+    Top,
+    /// Messages and their parts, where files are.
+    Part,
+    /// Everything else.
     Text,
-    /// The speaker: its object is a message.
-    Role,
-    /// A file, if it looks like one; some documents are plain text.
-    Data,
-    /// The address of a file.
-    Link,
 }
 
-struct Walk<'a> {
-    counted: &'a mut Counted,
-    under: Under,
-    in_list: bool,
-}
-
-/// Checks all of it, because a text can begin like a file.
-fn is_encoded(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_\r\n".contains(&byte))
-}
-
-fn is_data_url(text: &str) -> bool {
-    let inside = text.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-    inside.is_some_and(|(kind, data)| kind.len() < 128 && is_encoded(data))
-}
-
-fn file(text: &str) -> u64 {
-    FILE.max(text.len() as u64 / 200)
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+impl Place {
+    fn of_member(self, name: &str) -> Self {
+        let is_part = match self {
+            Place::Top => matches!(
+                name,
+                "messages" | "contents" | "input" | "system" | "systemInstruction" | "system_instruction"
+            ),
+            Place::Part => matches!(
+                name,
+                "content"
+                    | "parts"
+                    | "output"
+                    | "source"
+                    | "image_url"
+                    | "input_audio"
+                    | "file"
+                    | "inlineData"
+                    | "inline_data"
+                    | "fileData"
+                    | "file_data"
+                    | "functionResponse"
+                    | "function_response"
+            ),
+            Place::Text => false,
+        };
+        if is_part { Place::Part } else { Place::Text }
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
+/// An object or list that is not closed yet.
+#[derive(Default)]
+struct Open<'a> {
+    is_object: bool,
+    place: Place,
+    /// Whether it is in a member `image_url`.
+    is_image: bool,
+    /// The name of the member whose value comes next.
+    name: Cow<'a, str>,
+    /// Whether a name comes next.
+    expects_name: bool,
+    /// Its files, which its other members tell the kind of.
+    files: Vec<(Cow<'a, str>, &'a str)>,
+    /// Its media type, as far as it says one.
+    media_type: Cow<'a, str>,
+    /// Whether it says that its data is plain text.
+    is_text: bool,
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
+#[derive(Default)]
+struct Scan {
+    tokenizes: bool,
+    /// Bytes of the body without its files.
+    bytes: u64,
+    /// Bytes outside of strings, without white space.
+    structure: u64,
+    counted: Counted,
+    /// By the tokenizer.
+    tokens: u64,
+    tokenized: usize,
+    /// What it did not count.
+    rest: u64,
+    files: u64,
+    max_files: u64,
+}
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        match self.under {
-            Under::Data if is_encoded(text) => self.counted.tokens += file(text),
-            _ if is_data_url(text) => self.counted.tokens += file(text),
-            Under::Link => self.counted.tokens += FILE.max(of_text(text).unsigned_abs()),
-            _ => self.counted.text(text),
+impl Scan {
+    fn run(&mut self, body: &str) -> Option<()> {
+        let mut open: Vec<Open<'_>> = Vec::new();
+        let bytes = body.as_bytes();
+        self.bytes = bytes.len() as u64;
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'"' => {
+                    let end = end_of_string(bytes, at)?;
+                    let raw = body.get(at..end)?;
+                    self.string(open.last_mut(), raw)?;
+                    at = end;
+                    continue;
+                }
+                b'{' | b'[' => {
+                    if open.len() >= MAX_DEPTH {
+                        return None;
+                    }
+                    let is_object = *byte == b'{';
+                    let inner = match open.last() {
+                        None => Open { is_object, expects_name: is_object, ..Open::default() },
+                        Some(outer) => Open {
+                            is_object,
+                            expects_name: is_object,
+                            // Elements of a list are where the list is.
+                            place: if outer.is_object {
+                                outer.place.of_member(&outer.name)
+                            } else {
+                                outer.place
+                            },
+                            is_image: outer.is_image || outer.name == "image_url",
+                            ..Open::default()
+                        },
+                    };
+                    open.push(inner);
+                }
+                b'}' | b']' => {
+                    if let Some(closed) = open.pop() {
+                        for (name, data) in &closed.files {
+                            self.file(&closed, name, data);
+                        }
+                    }
+                }
+                b',' => {
+                    if let Some(inner) = open.last_mut() {
+                        inner.expects_name = inner.is_object;
+                    }
+                }
+                _ => {}
+            }
+            self.structure += u64::from(!byte.is_ascii_whitespace());
+            at += 1;
         }
-        Ok(())
+        Some(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    /// A text can be a list of token numbers.
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.counted.tokens += u64::from(self.in_list);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.counted.tokens += u64::from(self.in_list);
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self { counted, under, .. } = self;
-        while list.next_element_seed(Walk { counted: &mut *counted, under, in_list: true })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(under) = map.next_key_seed(Name)? {
-            if under == Under::Role {
-                self.counted.tokens += MESSAGE;
-                map.next_value::<IgnoredAny>()?;
-            } else {
-                map.next_value_seed(Walk { counted: &mut *self.counted, under, in_list: false })?;
+    /// A name or a text, with its quotes.
+    fn string<'a>(&mut self, open: Option<&mut Open<'a>>, raw: &'a str) -> Option<()> {
+        let text: Cow<'a, str> = if raw.contains('\\') {
+            Cow::Owned(serde_json::from_str(raw).ok()?)
+        } else {
+            Cow::Borrowed(raw.get(1..raw.len() - 1)?)
+        };
+        let Some(open) = open else {
+            self.text(&text);
+            return Some(());
+        };
+        if open.expects_name {
+            self.text(&text);
+            (open.name, open.expects_name) = (text, false);
+            return Some(());
+        }
+        if open.is_object && open.place == Place::Part {
+            match &*open.name {
+                "data" | "url" | "image_url" | "file_data" if encoded(&text).is_some() => {
+                    // Its object says at its end what it is. A base64 text has no escapes to speak of.
+                    open.files.push((open.name.clone(), raw));
+                    return Some(());
+                }
+                "url" | "image_url" | "file_url" | "file_id" | "file_uri" | "fileUri" => {
+                    let is_image = open.is_image || open.name == "image_url";
+                    self.files += IMAGE;
+                    self.max_files += if is_image { MAX_IMAGE } else { WHOLE_CONTEXT };
+                }
+                "media_type" | "mime_type" | "mimeType" => open.media_type = text.clone(),
+                "type" => {
+                    open.is_text |= text == "text";
+                    if text == "item_reference" {
+                        self.files += IMAGE;
+                        self.max_files += WHOLE_CONTEXT;
+                    }
+                }
+                _ => {}
             }
         }
-        Ok(())
+        self.text(&text);
+        Some(())
+    }
+
+    fn text(&mut self, text: &str) {
+        self.counted.text(text);
+        // The quotes.
+        self.structure += 1;
+        if !self.tokenizes {
+            return;
+        }
+        let mut rest = text;
+        while !rest.is_empty() && self.tokenized < MAX_TOKENIZED {
+            let mut end = rest.len().min(PIECE);
+            while !rest.is_char_boundary(end) {
+                end -= 1;
+            }
+            let (piece, later) = rest.split_at(end);
+            self.tokens += o200k_base_singleton().count_ordinary(piece) as u64 + u64::from(!later.is_empty());
+            self.tokenized += end;
+            rest = later;
+        }
+        self.rest += rest.len() as u64;
+    }
+
+    /// A file, once its object is known.
+    fn file(&mut self, object: &Open<'_>, name: &str, raw: &str) {
+        let text = raw.trim_matches('"').replace("\\/", "/");
+        let Some((kind, data)) = encoded(&text).filter(|_| !object.is_text) else {
+            return self.text(&text);
+        };
+        let media_type = if kind.is_empty() { &*object.media_type } else { kind };
+        let start: String = data.chars().filter(|c| !c.is_ascii_whitespace()).take(32).collect();
+        let start = start.trim_end_matches('=');
+        let engine =
+            if start.contains(['-', '_']) { &BASE64_URL_SAFE_NO_PAD } else { &BASE64_STANDARD_NO_PAD };
+        let whole = start.get(..start.len() / 4 * 4).unwrap_or_default();
+        let start = engine.decode(whole).unwrap_or_default();
+        let size = data.len() as u64 / 4 * 3 + 3;
+        let may_be_image = name != "file_data"
+            && (object.is_image || name == "image_url" || media_type.starts_with("image/"));
+        let (likely, max) = if may_be_image && is_image(&start) {
+            (IMAGE, MAX_IMAGE)
+        } else if is_audio(&start) {
+            ((size / 200).max(100), size)
+        } else if media_type.starts_with("text/") {
+            (size.div_ceil(3), size)
+        } else {
+            // Such as PDF, which is packed.
+            ((size / 16).max(IMAGE).max(if is_packed(&start) { 0 } else { size.div_ceil(3) }), WHOLE_CONTEXT)
+        };
+        self.bytes = self.bytes.saturating_sub(raw.len() as u64);
+        self.files += likely;
+        self.max_files += max;
+    }
+
+    fn result(&self) -> InputTokens {
+        let floor = self.bytes.div_ceil(FLOOR_BYTES);
+        let (likely, max) = if self.tokenizes {
+            (self.tokens + self.rest / 3 + self.structure / 2, self.tokens + self.rest + self.structure)
+        } else {
+            let ascii = self.counted.ascii + self.structure;
+            (ascii.div_ceil(3) + self.counted.tokens, self.bytes)
+        };
+        let likely = bounded(likely.max(floor) + self.files);
+        InputTokens { likely, max: bounded(max.max(floor) + self.max_files).max(likely) }
     }
 }
 
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Under;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Under, D::Error> {
-        deserializer.deserialize_str(self)
+/// The end of the string that begins at `start`, behind its quote.
+fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
     }
 }
 
-impl Visitor<'_> for Name {
-    type Value = Under;
+/// The media type, where it is a data URL, and the data, if all of it is base64.
+fn encoded(text: &str) -> Option<(&str, &str)> {
+    let is_base64 =
+        |data: &str| data.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_\r\n".contains(&byte));
+    let (kind, data) = match text.strip_prefix("data:") {
+        Some(rest) => rest.split_once(";base64,").filter(|(kind, _)| kind.len() < 128)?,
+        None => ("", text),
+    };
+    is_base64(data).then_some((kind, data))
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
+fn is_image(start: &[u8]) -> bool {
+    let riff = start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP");
+    riff || [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff", b"GIF87a", b"GIF89a"]
+        .iter()
+        .any(|magic| start.starts_with(magic))
+}
 
-    fn visit_str<E>(self, name: &str) -> Result<Under, E> {
-        Ok(match name {
-            "role" => Under::Role,
-            "data" | "b64_json" | "file_data" | "bytesBase64Encoded" => Under::Data,
-            "image_url" | "url" | "file_url" | "file_id" | "file_uri" | "fileUri" => Under::Link,
-            _ => Under::Text,
-        })
-    }
+fn is_audio(start: &[u8]) -> bool {
+    let riff = start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WAVE");
+    let frame = start.first() == Some(&0xff) && start.get(1).is_some_and(|byte| byte & 0xe0 == 0xe0);
+    riff || frame || [&b"ID3"[..], b"OggS", b"fLaC"].iter().any(|magic| start.starts_with(magic))
+}
+
+fn is_packed(start: &[u8]) -> bool {
+    start.starts_with(b"%PDF-") || start.starts_with(b"PK\x03\x04") || start.get(4..8) == Some(b"ftyp")
 }
 
 /// Adds the text that a model wrote, anywhere in a response or a part of one.

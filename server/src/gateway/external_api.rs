@@ -15,6 +15,7 @@ use keydesk_core::admission::{
 };
 use keydesk_core::domain::api_error::{NoTarget, Stop};
 use keydesk_core::domain::bill::Bill;
+use keydesk_core::domain::expected_use::{AskedUse, InputTokens};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::meter::{Counts, Metered, ServedAs};
@@ -155,14 +156,16 @@ pub async fn authorize(
         }
     };
     let input = match (wanted.input_tokens, &wanted.estimate) {
-        (Some(tokens), _) => tokens.clamp(0, MAX_TOKENS),
-        (None, Some(body)) => estimate::of_request(body.get().as_bytes()).unwrap_or(MAX_TOKENS),
-        (None, None) => 0,
+        (Some(tokens), _) => InputTokens::exactly(tokens),
+        (None, Some(body)) => estimate::of_request(&model.id, body.get().as_bytes())
+            .unwrap_or(InputTokens { likely: MAX_TOKENS, max: MAX_TOKENS }),
+        (None, None) => InputTokens::default(),
     };
-    let output = wanted.max_output_tokens.unwrap_or(model.default_output_tokens).clamp(0, MAX_TOKENS);
+    let asked = AskedUse::of(input, wanted.max_output_tokens);
+    let expected = admission::expected_use(desk, &context, &model, &asked);
     let id = request_id(&parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
-    let request = ReservationRequest::new(id, &model, input, output);
-    let (amount, tokens) = (request.amount, request.tokens);
+    let request = ReservationRequest::new(id, &model, &expected);
+    let (amount, worst, tokens) = (request.amount, request.worst, request.tokens);
     let (context, reservation) =
         reserve(&state, context, request).await.map_err(|_| client.internal_error())?;
     let reservation = reservation.map_err(rejected)?;
@@ -173,7 +176,8 @@ pub async fn authorize(
         "team": context.team(),
         "model": model.id,
         "upstream_name": model.name_upstream(),
-        "reserved": {"nanos": amount.nanos(), "dollars": amount.input(), "tokens": tokens},
+        "reserved": {"nanos": amount.nanos(), "dollars": amount.input(), "tokens": tokens,
+            "worst_nanos": worst.nanos(), "worst_dollars": worst.input()},
         "lease_seconds": LEASE_MS / 1_000,
         "limits": reservation.limits.iter().map(limit).collect::<Vec<_>>(),
     }));

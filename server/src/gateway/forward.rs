@@ -22,10 +22,12 @@ use keydesk_core::admission::{
     self, AdmissionError, AuthContext, Reservation, ReservationRequest, Settlement, Target,
 };
 use keydesk_core::domain::api_error::Stop;
+use keydesk_core::domain::expected_use::whole_context;
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::model::Model;
+use keydesk_core::domain::org::Unpriced;
 use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::route::Route;
 use tokio::sync::oneshot;
@@ -37,6 +39,7 @@ use super::body_budget::MAX_BODY;
 use super::compression::Compression;
 use super::credentials::{Authenticated, described, note_failure, note_rejection, note_stop};
 use super::demo_model;
+use super::estimate::MAX_TOKENS;
 use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
 use super::relay::{CLIENT_DISCONNECTED, Relay};
@@ -46,14 +49,12 @@ use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 /// A larger body is parsed on a thread for blocking work, so that other requests do not wait.
-const LARGE_BODY: usize = 256 << 10;
+const LARGE_BODY: usize = 64 << 10;
 /// After a body that takes longer to arrive, gates 1 to 5 are checked again.
 const SLOW_BODY: Duration = Duration::from_secs(1);
 /// The demonstration model answers at once.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_USER_AGENT: usize = 200;
-/// Whether requests may use what their model has no price for.
-const ALLOW_UNPRICED: bool = false;
 const UNKNOWN_COMPRESSION: &str = "The request's body is compressed in an unknown way. Send it as gzip, deflate, br or zstd, or without content-encoding.";
 const BROKEN_COMPRESSION: &str =
     "The request's body is not compressed as its content-encoding says, or is cut off.";
@@ -174,7 +175,7 @@ struct ForwardRequest {
 }
 
 impl ForwardRequest {
-    async fn run(self, respond: oneshot::Sender<Response>) {
+    async fn run(mut self, respond: oneshot::Sender<Response>) {
         match self.admit().await {
             Ok((model, target, reservation)) => self.send(model, target, reservation, respond).await,
             Err(error) => {
@@ -183,7 +184,7 @@ impl ForwardRequest {
         }
     }
 
-    async fn admit(&self) -> Result<(Model, Target, Reservation), ApiError> {
+    async fn admit(&mut self) -> Result<(Model, Target, Reservation), ApiError> {
         self.check_scope()?;
         let (model, target) = self.find_target().await?;
         if !matches!(target, Target::Demonstration) {
@@ -221,8 +222,8 @@ impl ForwardRequest {
             model,
             target,
             route: parsed.route,
-            input: parsed.input,
-            bounds: Bounds::new(parsed.input, parsed.max_output, parsed.answers),
+            input: parsed.input.likely,
+            bounds: Bounds::new(parsed.input.likely, parsed.max_output, parsed.answers),
             asked: parsed.served_as().clone(),
             hides_usage: false,
         };
@@ -276,7 +277,8 @@ impl ForwardRequest {
 
     /// Refuses what the model has no price for.
     fn check_priced(&self, model: &Model) -> Result<(), ApiError> {
-        self.parsed.check_priced(model, ALLOW_UNPRICED).map_err(|error| {
+        let allowed = self.context.unpriced() == Unpriced::Allow;
+        self.parsed.check_priced(model, allowed).map_err(|error| {
             let request = described(&self.parts, &self.parsed.model);
             note_failure(&self.state, &self.context, RequestFailure::InvalidBody, &request);
             self.client.bad_request(error.sentence())
@@ -284,13 +286,25 @@ impl ForwardRequest {
     }
 
     /// Gates 7 and 8.
-    async fn reserve(&self, model: &Model) -> Result<Reservation, ApiError> {
+    async fn reserve(&mut self, model: &Model) -> Result<Reservation, ApiError> {
         let known = self.facts().and_then(|facts| RequestId::parse(&facts.id));
         let desk = &self.state.desk;
         let request = known.unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
-        let output = self.parsed.output(model.default_output_tokens);
-        let wanted = ReservationRequest::new(request, model, self.parsed.input, output);
-        admission::reserve(desk, &self.context, &wanted).await.map_err(|error| match error {
+        for id in &self.parsed.stored {
+            self.parsed.input = match desk.lately.stored(id) {
+                Some(tokens) => self.parsed.input.and(tokens, tokens),
+                None => self.parsed.input.and(whole_context(model), MAX_TOKENS),
+            };
+        }
+        let reserved = if self.parsed.route.is_free() {
+            admission::count_tokens(desk, &self.context, request, model)
+        } else {
+            let expected = admission::expected_use(desk, &self.context, model, &self.parsed.asked());
+            self.parsed.input.likely = expected.likely.input();
+            let wanted = ReservationRequest::new(request, model, &expected);
+            admission::reserve(desk, &self.context, &wanted).await
+        };
+        reserved.map_err(|error| match error {
             AdmissionError::Rejected(rejection, _) => self.rejected(&rejection),
             AdmissionError::Unavailable(error) => self.client.unavailable(&error),
         })

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use keydesk_core::domain::expected_use::{AskedUse, InputTokens};
 use keydesk_core::domain::meter::ServedAs;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::parse_error::ParseError;
@@ -59,14 +60,34 @@ impl<'de> Deserialize<'de> for Members {
 /// No protocol has a tenth of these members.
 const MAX_MEMBERS: usize = 500;
 
+/// What providers say to a model about its tools, at most.
+const TOOLS: i64 = 4_000;
+
+/// Whether the client runs the tool. Its provider may run another one several times and add what it finds to the input.
+fn is_clients(tool: &Value) -> bool {
+    match tool.get("type") {
+        Some(Value::String(kind)) => {
+            ["function", "custom", "namespace", "local_shell", "apply_patch"].contains(&kind.as_str())
+                || ["bash_", "text_editor_", "computer_", "memory_"].iter().any(|own| kind.starts_with(own))
+        }
+        Some(_) => false,
+        None => tool.as_object().is_some_and(|tool| {
+            let gemini = |name: &String| name == "functionDeclarations" || name == "function_declarations";
+            tool.keys().all(gemini) || tool.contains_key("input_schema") || tool.contains_key("function")
+        }),
+    }
+}
+
 /// A request as read.
 #[derive(Debug)]
 pub struct ParsedRequest {
     pub route: Route,
     pub model: String,
     pub streams: bool,
-    /// Estimated input tokens.
-    pub input: i64,
+    /// Its input tokens.
+    pub input: InputTokens,
+    /// What it takes over from its provider's store, by its id; empty where it has no id that is known to this gateway.
+    pub stored: Vec<String>,
     /// The maximum output that the request sets for each of its answers; `None` when it sets none.
     pub max_output: Option<i64>,
     /// How many answers it requests.
@@ -86,7 +107,6 @@ impl ParsedRequest {
     /// When the body is not a JSON object, names no model or several, or requests what cannot be measured.
     pub fn parse(route: Route, path_model: Option<&str>, body: Bytes) -> Result<Self, ParseError> {
         let Members(all) = serde_json::from_slice(&body).map_err(|_| ParseError::new(NOT_AN_OBJECT))?;
-        let input = estimate::of_request(&body).map_err(|_| ParseError::new(NOT_AN_OBJECT))?;
         let before = all.len();
         let mut members: Vec<(String, Box<RawValue>)> = Vec::with_capacity(before);
         for (name, value) in all {
@@ -100,7 +120,8 @@ impl ParsedRequest {
             route,
             model: String::new(),
             streams: route == Route::StreamGenerate,
-            input,
+            input: InputTokens::default(),
+            stored: Vec::new(),
             max_output: None,
             answers: 1,
             hides_usage: false,
@@ -112,6 +133,8 @@ impl ParsedRequest {
         parsed.check()?;
         parsed.extras = parsed.read_extras()?;
         parsed.model = parsed.single_model(path_model)?;
+        let input = estimate::of_request(&parsed.model, &parsed.body);
+        parsed.input = input.ok_or_else(|| ParseError::new(NOT_AN_OBJECT))?;
         if matches!(route, Route::ChatCompletions | Route::Completions | Route::Responses | Route::Messages) {
             parsed.streams = parsed.get("stream") == Some(Value::Bool(true));
         }
@@ -123,12 +146,17 @@ impl ParsedRequest {
         self.members.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
+    /// Whether the member is there and not null.
+    fn has(&self, name: &str) -> bool {
+        self.raw(name).is_some_and(|value| value.get() != "null")
+    }
+
     fn get(&self, name: &str) -> Option<Value> {
         serde_json::from_str(self.raw(name)?.get()).ok()
     }
 
     fn check(&self) -> Result<(), ParseError> {
-        let is_there = |name| self.raw(name).is_some_and(|value| value.get() != "null");
+        let is_there = |name| self.has(name);
         if ["models", "route", "fallbacks"].into_iter().any(is_there) {
             return Err(ParseError::new(TWO_MODELS));
         }
@@ -194,7 +222,9 @@ impl ParsedRequest {
     /// Limits the numbers of a client, so that they are not negative and their sums do not overflow.
     fn measure(&mut self) {
         if self.route.is_free() {
-            self.input = 0;
+            self.input = InputTokens::default();
+        } else {
+            self.measure_stored();
         }
         if !self.route.has_output() {
             self.max_output = Some(0);
@@ -228,12 +258,48 @@ impl ParsedRequest {
         };
         let prompts = i64::try_from(prompts).unwrap_or(MAX_TOKENS);
         self.answers = answers.unwrap_or(1).saturating_mul(prompts).clamp(1, MAX_TOKENS);
-        self.max_output = output;
+        // What is predicted and not used is charged as output, too.
+        self.max_output = output.filter(|_| !self.has("prediction"));
     }
 
-    /// The most output tokens of all answers together; `default` applies to each answer without a maximum.
-    pub fn output(&self, default: i64) -> i64 {
-        self.max_output.unwrap_or(default).max(0).saturating_mul(self.answers).min(MAX_TOKENS)
+    /// What the provider adds to the input: from its store, or with tools that it runs itself.
+    fn measure_stored(&mut self) {
+        for name in ["previous_response_id", "conversation", "cachedContent", "cached_content"] {
+            match self.get(name) {
+                Some(Value::String(id)) => self.stored.push(id),
+                Some(Value::Object(object)) => {
+                    let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
+                    self.stored.push(id.to_owned());
+                }
+                _ => {}
+            }
+        }
+        if self.route == Route::Responses && matches!(self.get("prompt"), Some(Value::Object(_))) {
+            self.stored.push(String::new());
+        }
+        let tools = match self.get("tools") {
+            Some(Value::Array(tools)) => tools,
+            // Of a shape that is not known.
+            _ if self.has("tools") => vec![Value::Null],
+            _ => Vec::new(),
+        };
+        let others = ["web_search_options", "mcp_servers", "plugins"];
+        // Its provider reads the whole context once more to make it shorter.
+        let is_compacted =
+            self.raw("context_management").is_some_and(|value| value.get().contains("compact"));
+        let is_providers =
+            tools.iter().any(|tool| !is_clients(tool)) || others.into_iter().any(|name| self.has(name));
+        if is_providers || is_compacted {
+            self.input.max = MAX_TOKENS;
+        } else if !tools.is_empty() || self.has("functions") {
+            self.input = self.input.and(0, TOOLS);
+        }
+    }
+
+    /// What the request asks for.
+    pub fn asked(&self) -> AskedUse {
+        let served_as = self.served_as().clone();
+        AskedUse { input: self.input, output: self.max_output, answers: self.answers, served_as }
     }
 
     /// The body for a provider that calls the model `upstream`, and whether its usage is hidden: the client's own bytes,

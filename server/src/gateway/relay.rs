@@ -31,7 +31,7 @@ use super::protocol::{ApiError, ClientContext};
 use super::rate_limit_headers;
 use super::reservation_guard::ReservationGuard;
 use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
-use super::usage::{Bounds, MeasuredTokens, Meter, Shape, measure_failure, measure_whole, word};
+use super::usage::{Bounds, MeasuredTokens, Meter, Shape, measure_failure, measure_whole, stored_ids, word};
 
 /// A whole response up to this size is collected. A longer one is relayed as it arrives.
 const MAX_COLLECTED: usize = 16 << 20;
@@ -126,6 +126,11 @@ impl Relay {
         let body = collected.freeze();
         let measured = self.measured(response.status, &body, false);
         let cost = self.bill(measured.clone()).cost;
+        if let Ok(value) = serde_json::from_slice(&body)
+            && self.route == Route::Responses
+        {
+            self.note_stored(&stored_ids(&value), &measured);
+        }
         if response.status.is_client_error() || response.status.is_server_error() {
             self.note_error(&error_of(&body));
         }
@@ -208,7 +213,9 @@ impl Relay {
             self.expect(status, measured, first);
             if meter.is_over() {
                 // Clients stop reading at the last event.
-                self.settle(status, meter.measured(self.input, true), first).await;
+                let measured = meter.measured(self.input, true);
+                self.note_stored(meter.stored_ids(), &measured);
+                self.settle(status, measured, first).await;
             }
             if !shown.is_empty() {
                 match send_chunk(&outlet, Ok(shown), &mut deadline, &self.stop).await {
@@ -298,6 +305,13 @@ impl Relay {
     fn note_upstream_error(&mut self, error: UpstreamError) {
         let sentence = error.sentence(self.provider_name());
         self.note_error(&sentence);
+    }
+
+    /// Remembers how large the conversation is that the provider stores.
+    fn note_stored(&self, ids: &[String], measured: &MeasuredTokens) {
+        for id in ids {
+            self.desk.lately.note_stored(id, measured.metered.counts.all_tokens());
+        }
     }
 
     fn provider_name(&self) -> &str {

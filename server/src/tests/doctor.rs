@@ -54,7 +54,7 @@ impl Case {
         let route = *dice.one_of(&Route::ALL);
         let model = (*dice.one_of(models)).to_owned();
         let output = *dice.one_of(&[1, 16, 5_000]);
-        let input = estimate::of_request(body(route, &model, output).to_string().as_bytes()).unwrap();
+        let input = estimate::of_request(&model, body(route, &model, output).to_string().as_bytes()).unwrap();
         let key = &dice.one_of(keys).secret;
         let secret = match dice.below(24) {
             0 => key[..key.len() - 3].to_owned(),
@@ -79,7 +79,7 @@ impl Case {
             place: *dice.one_of(&KeyPlace::ALL),
             address: dice.one_of(&["203.0.113.7", "198.51.100.9", "2001:db8::7"]).parse().ok(),
             origin: if dice.below(6) == 0 { "https://app.example.com".to_owned() } else { String::new() },
-            size: RequestSize { input, output },
+            size: RequestSize { input: input.likely, max_input: input.max, output },
             ..Described::default()
         };
         Self { described, secret, raw }

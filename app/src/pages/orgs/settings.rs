@@ -1,5 +1,6 @@
 //! The settings of an organisation: one form, in groups.
 
+use keydesk_core::domain::org::{Overshoot, Unpriced};
 use keydesk_core::domain::policy::{Action, MembersCreate, On};
 use keydesk_core::forms::parts;
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
@@ -170,6 +171,34 @@ fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -
         [("org_day", &form.org_day), ("org_week", &form.org_week), ("org_total", &form.org_total)];
     let open =
         [day, week, total].iter().any(|(field, limit)| limit.is_limit() || field_errors.of(field).is_some());
+    let overshoot = choices(
+        "overshoot",
+        "Spend beyond any budget",
+        &form.overshoot,
+        vec![
+            (
+                Overshoot::None.as_str(),
+                "Never more than the budget",
+                "A request passes only if the most that it can cost is left.",
+            ),
+            (
+                Overshoot::OneRequest.as_str(),
+                "Up to one request more",
+                "A request passes if its likely cost is left; a budget can be passed by what one request costs.",
+            ),
+        ],
+        field_errors,
+    );
+    let unpriced = choices(
+        "unpriced",
+        "Requests without a price",
+        &form.unpriced,
+        vec![
+            (Unpriced::Refuse.as_str(), "Refuse", "Every request counts against its budgets."),
+            (Unpriced::Allow.as_str(), "Allow", "They are marked \"not priced\" and no budget counts them."),
+        ],
+        field_errors,
+    );
     view! {
         <fieldset class="group">
             <legend>"Budget for all keys"</legend>
@@ -185,6 +214,8 @@ fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -
                     {budget(total, "Total spend", "Never resets. Raise it to keep using the keys.")}
                 </div>
             </details>
+            {overshoot}
+            {unpriced}
         </fieldset>
     }
     .into_any()

@@ -164,6 +164,10 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
             ),
             "Ask your administrator to set the model’s price, or use another model.",
         ),
+        Rejection::Counts { retry_after, .. } => Cause::client(
+            "The key asked too often how many tokens a request has.",
+            format!("Try again in {retry_after} s."),
+        ),
         Rejection::Limit { limit, retry_after, .. } => {
             let remedy = match (limit.what, limit.holder) {
                 (Limited::Balance, _) => Remedy::Operator,
@@ -180,6 +184,14 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
                 Limited::Concurrent => "The limit of concurrent requests",
             };
             match (retry_after, limit.what.is_money()) {
+                (Some(seconds), true) => Cause::new(
+                    remedy,
+                    format!(
+                        "Other requests in flight hold what remains: {} of {whose}.",
+                        what.to_lowercase()
+                    ),
+                    format!("Try again in {seconds} s, or raise the limit."),
+                ),
                 (Some(seconds), false) => Cause::new(
                     remedy,
                     format!("{what} of {whose} is reached at the moment."),

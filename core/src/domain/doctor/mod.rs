@@ -65,6 +65,8 @@ impl KeyPlace {
 pub struct RequestSize {
     /// Input tokens.
     pub input: i64,
+    /// The most input tokens, where they are an estimate.
+    pub max_input: i64,
     /// The most output tokens.
     pub output: i64,
 }
@@ -72,7 +74,7 @@ pub struct RequestSize {
 impl Default for RequestSize {
     /// About the smallest request that people send: "Say hello" and a short answer.
     fn default() -> Self {
-        Self { input: 10, output: 16 }
+        Self { input: 10, max_input: 10, output: 16 }
     }
 }
 

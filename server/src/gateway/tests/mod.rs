@@ -1,8 +1,10 @@
 //! The gateway's routes over a real database, as a client meets them.
 
+mod budgets;
 mod compression;
 mod demo_model;
 mod errors;
+mod estimate;
 mod external_api;
 mod forwarding;
 mod key_view;

@@ -91,7 +91,11 @@ fn a_stream_of_openai_is_made_to_tell_its_usage() {
 
 #[test]
 fn the_most_output_is_read_wherever_a_protocol_names_it() {
-    let output = |route, body: &str| read(route, body).output(1_000);
+    let most = |read: ParsedRequest| {
+        let asked = read.asked();
+        asked.output.unwrap_or(1_000) * asked.answers
+    };
+    let output = |route, body: &str| most(read(route, body));
     assert_eq!(output(Route::ChatCompletions, r#"{"model":"m"}"#), 1_000);
     assert_eq!(
         output(Route::ChatCompletions, r#"{"model":"m","max_tokens":5,"max_completion_tokens":9}"#),
@@ -107,7 +111,9 @@ fn the_most_output_is_read_wherever_a_protocol_names_it() {
     assert_eq!(output(Route::Messages, r#"{"model":"m","max_tokens":7}"#), 7);
     assert_eq!(output(Route::Embeddings, r#"{"model":"m","max_tokens":7}"#), 0);
     let gemini = r#"{"generationConfig":{"maxOutputTokens":8,"candidateCount":2}}"#;
-    assert_eq!(ParsedRequest::parse(Route::Generate, Some("m"), gemini.into()).unwrap().output(1_000), 16);
+    assert_eq!(most(ParsedRequest::parse(Route::Generate, Some("m"), gemini.into()).unwrap()), 16);
+    let predicted = r#"{"model":"m","max_tokens":5,"prediction":{"type":"content","content":"a"}}"#;
+    assert_eq!(read(Route::ChatCompletions, predicted).asked().output, None);
 }
 
 /// A model with this price.
@@ -211,26 +217,43 @@ fn a_request_is_served_as_it_asks() {
 }
 
 #[test]
-fn a_text_that_begins_like_a_file_is_counted_as_a_text() {
-    let of = |body: Value| estimate::of_request(body.to_string().as_bytes()).unwrap();
-    let text = "these are words ".repeat(1_000);
-    assert!(of(json!({"content": format!("data:image/png;base64,AAAA {text}")})) > 5_000);
-    assert!(of(json!({"data": format!("{}{text}", "A".repeat(300))})) > 5_000);
-    assert!(of(json!({"url": text})) > 5_000);
-    assert_eq!(of(json!({"data": "A".repeat(2_000_000)})), 10_000);
+fn what_a_provider_takes_from_its_store_is_found() {
+    let stored = |route, body: &str| read(route, body).stored;
+    assert_eq!(stored(Route::Responses, r#"{"model":"m","previous_response_id":"resp_1"}"#), ["resp_1"]);
+    assert_eq!(stored(Route::Responses, r#"{"model":"m","conversation":{"id":"conv_1"}}"#), ["conv_1"]);
+    assert_eq!(stored(Route::Responses, r#"{"model":"m","conversation":"conv_1"}"#), ["conv_1"]);
+    assert_eq!(stored(Route::Responses, r#"{"model":"m","prompt":{"id":"pmpt_1"}}"#), [""]);
+    assert_eq!(stored(Route::Completions, r#"{"model":"m","prompt":"hi"}"#), [""; 0]);
+    let gemini = r#"{"cachedContent":"cachedContents/1"}"#;
+    let gemini = ParsedRequest::parse(Route::Generate, Some("m"), gemini.into()).unwrap();
+    assert_eq!(gemini.stored, ["cachedContents/1"]);
 }
 
 #[test]
-fn images_and_files_count_as_such_and_texts_by_their_length() {
-    let of = |body: Value| estimate::of_request(body.to_string().as_bytes()).unwrap();
-    assert_eq!(of(json!({"prompt": "abcdef"})), 2);
-    assert_eq!(of(json!({"prompt": "日本語"})), 3);
-    assert_eq!(of(json!({"input": [1, 2, 3]})), 3);
-    assert_eq!(of(json!({"messages": [{"role": "user", "content": "abc"}]})), 9);
-    let image = json!({"image_url": {"url": format!("data:image/png;base64,{}", "A".repeat(90_000))}});
-    assert_eq!(of(image), 1_500);
-    assert_eq!(of(json!({"inline_data": {"data": "A".repeat(90_000)}})), 1_500);
-    assert_eq!(of(json!({"source": {"data": "A plain text of words. ".repeat(300)}})), 2_300);
+fn tools_that_a_provider_runs_may_fill_the_context() {
+    let most = |route, tools: Value| {
+        let body = json!({"model": "m", "tools": tools}).to_string();
+        read(route, &body).input.max
+    };
+    for tools in [
+        json!([{"type": "web_search"}]),
+        json!([{"type": "function", "name": "f"}, {"type": "mcp"}]),
+        json!([{"google_search": {}}]),
+        json!({"a": 1}),
+        json!([1]),
+    ] {
+        assert_eq!(most(Route::Responses, tools), estimate::MAX_TOKENS);
+    }
+    for tools in [
+        json!([{"type": "function", "name": "f"}]),
+        json!([{"name": "f", "input_schema": {}}]),
+        json!([{"type": "bash_20250124", "name": "bash"}]),
+        json!([{"functionDeclarations": []}]),
+        json!([]),
+        json!(null),
+    ] {
+        assert!(most(Route::Messages, tools) < 10_000);
+    }
 }
 
 proptest! {
@@ -238,8 +261,9 @@ proptest! {
     fn no_numbers_make_a_request_hold_less_than_nothing(max: i64, float: f64, n: i64, held in 1..100_000_i64) {
         for max in [json!(max), json!(float), json!(u64::MAX), json!("9"), json!(null)] {
             let body = json!({"model": "m", "max_tokens": max, "n": n, "best_of": n}).to_string();
-            let output = read(Route::ChatCompletions, &body).output(held);
-            prop_assert!((1..=1_000_000_000).contains(&output));
+            let asked = read(Route::ChatCompletions, &body).asked();
+            prop_assert!((1..=1_000_000_000).contains(&asked.output.unwrap_or(held)));
+            prop_assert!((1..=1_000_000_000).contains(&asked.answers));
         }
     }
 

@@ -163,6 +163,7 @@ async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
         request,
         model: "routed".into(),
         amount: Money::from_nanos(9_000),
+        worst: Money::from_nanos(9_000),
         tokens: 9,
         is_priced: true,
     };

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::estimate::{Counted, add_output};
 use number::{Figure, Figures};
+pub use responses::stored_ids;
 pub use stream::Meter;
 pub use tally::Bounds;
 use tally::Known;

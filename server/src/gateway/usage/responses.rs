@@ -43,3 +43,10 @@ fn is_search(item: &Value) -> bool {
 fn is_tool_use(item: &Value) -> bool {
     item["type"] == "file_search_call" || item["type"] == "code_interpreter_call"
 }
+
+/// Under which ids the provider stores what a response continues; a later request names one of them.
+pub fn stored_ids(value: &Value) -> Vec<String> {
+    let response = value.get("response").unwrap_or(value);
+    let ids = [response.get("id"), response.pointer("/conversation/id")];
+    ids.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}

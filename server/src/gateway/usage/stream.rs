@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::number::Figure;
 use super::tally::{Bounds, Known};
-use super::{MeasuredTokens, Report, Shape};
+use super::{MeasuredTokens, Report, Shape, responses};
 use crate::gateway::estimate::{Counted, add_output};
 use crate::gateway::sse::{Elements, Event, Events};
 
@@ -33,6 +33,7 @@ struct Seen {
     /// Whether the protocol's last event has arrived.
     over: bool,
     text: Counted,
+    stored: Vec<String>,
     /// The tokens of the text that the numbers include.
     reported_text: i64,
 }
@@ -53,6 +54,7 @@ impl Meter {
             complete: false,
             over: false,
             text: Counted::default(),
+            stored: Vec::new(),
             reported_text: 0,
         };
         Self { source, hides_usage, seen }
@@ -91,6 +93,10 @@ impl Meter {
 
     pub fn is_over(&self) -> bool {
         self.seen.over
+    }
+
+    pub fn stored_ids(&self) -> &[String] {
+        &self.seen.stored
     }
 
     /// `input` is the estimate from the request. The report of an interrupted stream may be too low.
@@ -147,6 +153,7 @@ impl Seen {
             Shape::Responses => {
                 if matches!(kind, "response.completed" | "response.incomplete" | "response.failed") {
                     self.complete |= has_usage;
+                    self.stored = responses::stored_ids(&value);
                     self.over = true;
                 }
             }
