@@ -9,7 +9,7 @@ use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, OperatorPermit};
 use crate::domain::price::Price;
-use crate::domain::provider::{Provider, ProviderKind};
+use crate::domain::provider::{OnDisconnect, Provider, ProviderKind};
 use crate::domain::tariff::Tariff;
 
 statements! {
@@ -22,7 +22,8 @@ statements! {
     LIST = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, default_output_tokens FROM models
         WHERE retired_at IS NULL ORDER BY provider, id";
     SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, default_output_tokens,
-            provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
+            provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms,
+            (SELECT p.on_disconnect FROM gateway_providers_v1 p WHERE p.id = provider_id) AS on_disconnect
         FROM gateway_models_v1 WHERE id = $1";
     PRICED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, default_output_tokens FROM models
         WHERE id = $1";
@@ -133,6 +134,7 @@ struct ServedRow {
     connect_ms: Option<i64>,
     idle_ms: Option<i64>,
     whole_ms: Option<i64>,
+    on_disconnect: Option<String>,
 }
 
 /// A model in use and who serves it, as a gateway asks; `None` beside it when no one does.
@@ -154,6 +156,7 @@ pub async fn served(via: &mut impl Via, id: &str) -> Result<Option<(Model, Optio
         connect_ms: row.connect_ms.ok_or_else(missing)?,
         idle_ms: row.idle_ms.ok_or_else(missing)?,
         whole_ms: row.whole_ms.ok_or_else(missing)?,
+        on_disconnect: row.on_disconnect.as_deref().and_then(OnDisconnect::parse).ok_or_else(missing)?,
     };
     Ok(Some((model, Some(provider))))
 }
