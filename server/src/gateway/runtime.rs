@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 
 use super::body_budget::BodyBudget;
+use super::disconnect::Readings;
 use super::reservation_guard::InFlight;
 use super::upstream::Upstreams;
 
@@ -12,6 +13,7 @@ pub struct Gateway {
     pub in_flight: InFlight,
     pub upstreams: Upstreams,
     pub body_budget: BodyBudget,
+    pub readings: Readings,
     /// What other gateways authenticate with; without one, their routes are not served.
     pub token: Option<SecretString>,
 }

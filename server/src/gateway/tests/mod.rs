@@ -5,6 +5,7 @@ mod errors;
 mod external_api;
 mod forwarding;
 mod key_view;
+mod leaving;
 mod parsed_request;
 mod raw;
 mod reading;
