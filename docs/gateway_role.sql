@@ -18,7 +18,8 @@ DO $$ BEGIN
 END $$;
 
 -- Reading: the views run with the rights of their owner.
-GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_prices_v1, gateway_contacts_v1 TO keydesk_gateway;
+GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_prices_v1, gateway_providers_v1, gateway_contacts_v1
+  TO keydesk_gateway;
 
 -- Money and limits are only written by functions.
 GRANT EXECUTE ON FUNCTION

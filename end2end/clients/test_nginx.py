@@ -154,6 +154,15 @@ def test_errors_keep_their_shape_and_headers_behind_nginx(desk, keys, proxied):
     assert int(ask(f"{proxied}/v1/chat/completions", limited.secret, body=body()).headers["retry-after"]) >= 1
 
 
+@pytest.mark.parametrize("size", [10_000, 100_000, 8 << 20])
+def test_a_refusal_is_not_lost_when_the_body_is_large(desk, keys, proxied, size):
+    """nginx answers 502 when the connection behind it is reset while it still sends."""
+    secret, _ = keys.refused("revoked")
+    large = body(user="x" * size)
+    statuses = [ask(f"{proxied}/v1/chat/completions", secret, body=large).status for _ in range(20)]
+    assert statuses == [401] * 20
+
+
 # --- in front of something else
 
 

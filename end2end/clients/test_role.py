@@ -85,6 +85,7 @@ def test_it_reads_its_views_and_nothing_can_be_written_through_them(login, postg
     assert login.execute("SELECT key_name FROM gateway_keys_v1 WHERE hash = %s", [digest]).fetchone() == (key.name,)
     assert login.execute("SELECT count(*) FROM gateway_models_v1").fetchone()[0] > 0
     assert login.execute("SELECT count(*) FROM gateway_prices_v1").fetchone()[0] > 0
+    login.execute("SELECT id, on_disconnect FROM gateway_providers_v1")
     for change in ("UPDATE gateway_keys_v1 SET status = 'active'", "DELETE FROM gateway_models_v1", "UPDATE gateway_prices_v1 SET tariff = '{}'"):
         with pytest.raises(psycopg.Error):
             login.execute(change)

@@ -44,6 +44,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Connect provider").click()]);
   await expect(page.getByRole("status")).toContainText("OpenAI is saved with https://api.openai.com.");
   await expect(page.getByLabel("Base URL")).toHaveValue("https://api.openai.com");
+  await expect(page.getByLabel("When a client leaves")).toHaveValue("read_on");
   await expect(page.locator("main .badge")).toHaveText("Set");
 
   await page.getByRole("checkbox", { name: "gpt-5", exact: true }).check();

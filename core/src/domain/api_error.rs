@@ -26,6 +26,18 @@ pub enum Protocol {
     Gemini,
 }
 
+/// What Google's clients call under the version that they share with OpenAI's.
+const GOOGLES: [&str; 8] = [
+    "/v1/models",
+    "/v1/cachedContents",
+    "/v1/interactions",
+    "/v1/batches",
+    "/v1/files",
+    "/v1/fileSearchStores",
+    "/v1/tunedModels",
+    "/v1/operations",
+];
+
 impl Protocol {
     /// By the request's path and the names of its headers, which are in lower case.
     pub fn of(path: &str, has_header: impl Fn(&str) -> bool) -> Self {
@@ -33,7 +45,7 @@ impl Protocol {
             |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         // Google's clients use /v1 since version 3, and only they send these headers.
         let is_googles = || ["x-goog-api-client", "x-goog-api-key"].into_iter().any(&has_header);
-        if under("/v1beta") || (under("/v1/models") && is_googles()) {
+        if under("/v1beta") || (GOOGLES.into_iter().any(under) && is_googles()) {
             Protocol::Gemini
         } else if under("/v1/messages") || has_header("anthropic-version") {
             Protocol::Anthropic
@@ -255,14 +267,50 @@ impl ApiError {
                     "reason": reason,
                     "domain": "keydesk",
                 });
+                let mut details = vec![info];
+                details.extend(self.google_quota());
                 json!({"error": {
                     "code": self.status,
                     "message": self.message,
                     "status": status,
-                    "details": [info],
+                    "details": details,
                 }})
             }
         }
+    }
+
+    /// Google's own details of a limit and of when to retry. Its clients know a quota of a day, at which they stop, from one
+    /// of a minute, after which they retry; and they stop at a wait of more than five minutes.
+    fn google_quota(&self) -> Vec<Value> {
+        const DAY: i64 = 86_400;
+        let is_money = self.limit.as_ref().is_some_and(|(limit, _)| limit.what.is_money());
+        let wait = match (&self.limit, self.retry) {
+            (_, Retry::After(seconds)) => Some(seconds.min(MAX_RETRY_AFTER)),
+            (Some((limit, now)), Retry::Never) if is_money => {
+                limit.resets_at.map(|at| (at.ms().saturating_sub(now.ms()).max(0) + 999) / 1_000)
+            }
+            // The request alone is over the limit.
+            (Some(_), Retry::Never) => Some(DAY),
+            _ => None,
+        };
+        let quota = self.limit.as_ref().map(|_| match self.retry {
+            Retry::After(_) => "KeydeskLimitPerMinute",
+            _ if is_money => "KeydeskBudgetPerDay",
+            _ => "KeydeskTokensPerRequest",
+        });
+        let quota = quota.map(|id| {
+            json!({
+                "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+                "violations": [{"quotaId": id, "description": self.message}],
+            })
+        });
+        let retry = wait.map(|seconds| {
+            json!({
+                "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                "retryDelay": format!("{seconds}s"),
+            })
+        });
+        quota.into_iter().chain(retry).collect()
     }
 
     /// The headers that tell about the error, apart from those of every JSON response.

@@ -407,6 +407,7 @@ pub fn field(name: &str) -> &str {
         "connect" => "Connect timeout",
         "idle" => "Idle timeout",
         "whole" => "Total timeout",
+        "on_disconnect" => "When a client leaves",
         "list" => "List",
         "search" => "Searched for",
         "filter" => "Filter",

@@ -50,6 +50,42 @@ impl ProviderKind {
     }
 }
 
+/// What happens to a provider's stream when its client leaves before the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDisconnect {
+    /// It is read to its end, so that what the provider charges is what is recorded.
+    #[default]
+    ReadOn,
+    /// It is closed at once, and the request is charged what was reserved for it.
+    Stop,
+}
+
+impl OnDisconnect {
+    /// Both, in the order of forms.
+    pub const ALL: [OnDisconnect; 2] = [OnDisconnect::ReadOn, OnDisconnect::Stop];
+
+    /// The word in the database and in forms.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OnDisconnect::ReadOn => "read_on",
+            OnDisconnect::Stop => "stop",
+        }
+    }
+
+    /// Reads the word that [`OnDisconnect::as_str`] writes; `None` for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.as_str() == text)
+    }
+
+    /// On pages and in the audit.
+    pub const fn label(self) -> &'static str {
+        match self {
+            OnDisconnect::ReadOn => "Read on to the end",
+            OnDisconnect::Stop => "Stop and charge the reservation",
+        }
+    }
+}
+
 /// Times are milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
@@ -69,6 +105,8 @@ pub struct Provider {
     pub idle_ms: i64,
     /// The longest wait for the whole answer.
     pub whole_ms: i64,
+    /// What happens to a stream whose client leaves.
+    pub on_disconnect: OnDisconnect,
 }
 
 /// The name of the variable that contains a credential. It must say that it is one for a provider, so that no one can have
@@ -87,6 +125,9 @@ pub fn check_credential_env(text: &str) -> Result<(), ParseError> {
     ))
 }
 
+/// A model may think for minutes before its first byte, and a stream that is given up is paid for all the same.
+const DEFAULT_IDLE_MS: i64 = 300_000;
+
 const MAX_PROVIDER_NAME: usize = 60;
 
 /// # Errors
@@ -99,6 +140,12 @@ pub fn parse_provider_name(text: &str) -> Result<String, ParseError> {
 /// When the installation speaks no such protocol.
 pub fn parse_protocol(text: &str) -> Result<ProviderKind, ParseError> {
     ProviderKind::parse(text).ok_or_else(|| ParseError::new("Choose one of these protocols."))
+}
+
+/// # Errors
+/// When it is no word of [`OnDisconnect`]. Commands write a hyphen in it.
+pub fn parse_on_disconnect(text: &str) -> Result<OnDisconnect, ParseError> {
+    OnDisconnect::parse(&text.replace('-', "_")).ok_or_else(|| ParseError::new("Choose read-on or stop."))
 }
 
 /// # Errors
@@ -184,20 +231,39 @@ pub struct ProviderSpec {
     pub idle_ms: i64,
     /// The longest wait for the whole answer, in milliseconds.
     pub whole_ms: i64,
+    /// What happens to a stream whose client leaves.
+    pub on_disconnect: OnDisconnect,
 }
 
 impl ProviderSpec {
     /// With the default timeouts and no credential.
     pub fn new(name: String, kind: ProviderKind, base_url: String) -> Self {
-        let credential_env = String::new();
-        Self { name, kind, base_url, credential_env, connect_ms: 5_000, idle_ms: 60_000, whole_ms: 600_000 }
+        Self {
+            name,
+            kind,
+            base_url,
+            credential_env: String::new(),
+            connect_ms: 5_000,
+            idle_ms: DEFAULT_IDLE_MS,
+            whole_ms: 600_000,
+            on_disconnect: OnDisconnect::default(),
+        }
     }
 
     /// What operators decided about this provider.
     pub fn of(provider: &Provider) -> Self {
-        let Provider { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, .. } =
-            provider.clone();
-        Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
+        let Provider {
+            id: _,
+            name,
+            kind,
+            base_url,
+            credential_env,
+            connect_ms,
+            idle_ms,
+            whole_ms,
+            on_disconnect,
+        } = provider.clone();
+        Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, on_disconnect }
     }
 
     /// What is different from `before`, or all of a new provider, for the audit.
@@ -215,14 +281,16 @@ impl ProviderSpec {
             field("connect", |spec| ChangeValue::Milliseconds(spec.connect_ms)),
             field("idle", |spec| ChangeValue::Milliseconds(spec.idle_ms)),
             field("whole", |spec| ChangeValue::Milliseconds(spec.whole_ms)),
+            field("on_disconnect", |spec| spec.on_disconnect.label().into()),
         ];
         changes.into_iter().filter(|change| change.before != change.after).collect()
     }
 
     /// The provider with this id.
     pub fn with_id(self, id: ProviderId) -> Provider {
-        let Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms } = self;
-        Provider { id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms }
+        let Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, on_disconnect } =
+            self;
+        Provider { id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, on_disconnect }
     }
 }
 
@@ -266,6 +334,7 @@ impl Editable for ProviderSpec {
         edit_field!("idle", idle_ms, |provider, _| format!("{} seconds", seconds(provider.idle_ms)).into()),
         edit_field!("whole", whole_ms, |provider, _| format!("{} seconds", seconds(provider.whole_ms))
             .into()),
+        edit_field!("on_disconnect", on_disconnect, |provider, _| provider.on_disconnect.label().into()),
     ];
 }
 
@@ -292,6 +361,7 @@ mod tests {
             connect_ms: 5_000,
             idle_ms: 60_000,
             whole_ms: 600_000,
+            on_disconnect: OnDisconnect::ReadOn,
         };
         let mine =
             ProviderSpec { name: "OpenAI EU".into(), connect_ms: 9_000, idle_ms: 30_000, ..was.clone() };

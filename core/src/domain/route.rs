@@ -13,6 +13,10 @@ pub enum Route {
     Embeddings,
     /// OpenAI's responses.
     Responses,
+    /// A conversation made shorter, in OpenAI's protocol.
+    CompactResponse,
+    /// How many input tokens a response has, in OpenAI's protocol.
+    CountResponseTokens,
     /// Anthropic's messages.
     Messages,
     /// How many tokens a message has, in Anthropic's protocol.
@@ -23,27 +27,33 @@ pub enum Route {
     StreamGenerate,
     /// How many tokens a text has, in Gemini's protocol.
     CountTokens,
+    /// Gemini's embedding of one text.
+    EmbedContent,
+    /// Gemini's embeddings of several texts.
+    BatchEmbedContents,
 }
 
 impl Route {
     /// Every route, by protocol.
-    pub const ALL: [Route; 9] = [
+    pub const ALL: [Route; 13] = [
         Route::ChatCompletions,
         Route::Completions,
         Route::Embeddings,
         Route::Responses,
+        Route::CompactResponse,
+        Route::CountResponseTokens,
         Route::Messages,
         Route::CountMessageTokens,
         Route::Generate,
         Route::StreamGenerate,
         Route::CountTokens,
+        Route::EmbedContent,
+        Route::BatchEmbedContents,
     ];
 
     /// The route of the action that Gemini writes after a model's name.
     pub fn of_action(action: &str) -> Option<Self> {
-        [Route::Generate, Route::StreamGenerate, Route::CountTokens]
-            .into_iter()
-            .find(|route| route.action() == action)
+        Self::ALL.into_iter().find(|route| !route.action().is_empty() && route.action() == action)
     }
 
     /// The route that a ticket's endpoint means, whatever stands around its path; the usual one where it means none.
@@ -52,11 +62,15 @@ impl Route {
             (":streamGenerateContent", Route::StreamGenerate),
             (":generateContent", Route::Generate),
             (":countTokens", Route::CountTokens),
+            (":embedContent", Route::EmbedContent),
+            (":batchEmbedContents", Route::BatchEmbedContents),
             ("/messages/count_tokens", Route::CountMessageTokens),
             ("/messages", Route::Messages),
             ("/chat/completions", Route::ChatCompletions),
             ("/completions", Route::Completions),
             ("/embeddings", Route::Embeddings),
+            ("/responses/compact", Route::CompactResponse),
+            ("/responses/input_tokens", Route::CountResponseTokens),
             ("/responses", Route::Responses),
         ];
         let found = known.into_iter().find(|(path, _)| endpoint.contains(path));
@@ -68,6 +82,8 @@ impl Route {
             Route::Generate => "generateContent",
             Route::StreamGenerate => "streamGenerateContent",
             Route::CountTokens => "countTokens",
+            Route::EmbedContent => "embedContent",
+            Route::BatchEmbedContents => "batchEmbedContents",
             _ => "",
         }
     }
@@ -75,11 +91,18 @@ impl Route {
     /// The protocol of its requests.
     pub fn kind(self) -> ProviderKind {
         match self {
-            Route::ChatCompletions | Route::Completions | Route::Embeddings | Route::Responses => {
-                ProviderKind::OpenAi
-            }
+            Route::ChatCompletions
+            | Route::Completions
+            | Route::Embeddings
+            | Route::Responses
+            | Route::CompactResponse
+            | Route::CountResponseTokens => ProviderKind::OpenAi,
             Route::Messages | Route::CountMessageTokens => ProviderKind::Anthropic,
-            Route::Generate | Route::StreamGenerate | Route::CountTokens => ProviderKind::Gemini,
+            Route::Generate
+            | Route::StreamGenerate
+            | Route::CountTokens
+            | Route::EmbedContent
+            | Route::BatchEmbedContents => ProviderKind::Gemini,
         }
     }
 
@@ -99,21 +122,30 @@ impl Route {
             Route::Completions => "/v1/completions".into(),
             Route::Embeddings => "/v1/embeddings".into(),
             Route::Responses => "/v1/responses".into(),
+            Route::CompactResponse => "/v1/responses/compact".into(),
+            Route::CountResponseTokens => "/v1/responses/input_tokens".into(),
             Route::Messages => "/v1/messages".into(),
             Route::CountMessageTokens => "/v1/messages/count_tokens".into(),
-            Route::Generate | Route::StreamGenerate | Route::CountTokens => {
-                format!("/v1beta/models/{model}:{}", self.action())
-            }
+            Route::Generate
+            | Route::StreamGenerate
+            | Route::CountTokens
+            | Route::EmbedContent
+            | Route::BatchEmbedContents => format!("/v1beta/models/{model}:{}", self.action()),
         }
     }
 
     /// Counting tokens is free.
     pub fn is_free(self) -> bool {
-        matches!(self, Route::CountMessageTokens | Route::CountTokens)
+        matches!(self, Route::CountMessageTokens | Route::CountTokens | Route::CountResponseTokens)
     }
 
     /// Whether the answer has tokens that are charged.
     pub fn has_output(self) -> bool {
-        !self.is_free() && self != Route::Embeddings
+        !self.is_free() && !self.embeds()
+    }
+
+    /// Whether the answer is embeddings.
+    pub fn embeds(self) -> bool {
+        matches!(self, Route::Embeddings | Route::EmbedContent | Route::BatchEmbedContents)
     }
 }

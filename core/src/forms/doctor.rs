@@ -79,11 +79,15 @@ pub fn route_word(route: Option<Route>) -> &'static str {
         Some(Route::Completions) => "completions",
         Some(Route::Embeddings) => "embeddings",
         Some(Route::Responses) => "responses",
+        Some(Route::CompactResponse) => "compact",
+        Some(Route::CountResponseTokens) => "count-response-tokens",
         Some(Route::Messages) => "messages",
         Some(Route::CountMessageTokens) => "count-message-tokens",
         Some(Route::Generate) => "generate",
         Some(Route::StreamGenerate) => "stream-generate",
         Some(Route::CountTokens) => "count-tokens",
+        Some(Route::EmbedContent) => "embed",
+        Some(Route::BatchEmbedContents) => "batch-embed",
     }
 }
 

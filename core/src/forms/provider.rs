@@ -11,8 +11,8 @@ use crate::domain::ids::ProviderId;
 use crate::domain::key_format::looks_like_secret;
 use crate::domain::provider::{
     EditProvider, ProviderKind, ProviderSpec, RouteModels, check_timeouts, parse_connect_timeout,
-    parse_credential_env, parse_idle_timeout, parse_protocol, parse_provider_name, parse_total_timeout,
-    seconds,
+    parse_credential_env, parse_idle_timeout, parse_on_disconnect, parse_protocol, parse_provider_name,
+    parse_total_timeout, seconds,
 };
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
@@ -33,6 +33,8 @@ pub struct ProviderForm {
     pub idle: String,
     /// The longest wait for the whole answer, from 1 to 3,600 seconds; not below `idle`.
     pub whole: String,
+    /// One of `OnDisconnect::ALL`.
+    pub on_disconnect: String,
 }
 
 impl ProviderForm {
@@ -51,6 +53,7 @@ impl ProviderForm {
             connect: seconds(spec.connect_ms),
             idle: seconds(spec.idle_ms),
             whole: seconds(spec.whole_ms),
+            on_disconnect: spec.on_disconnect.as_str().into(),
         }
     }
 
@@ -65,6 +68,7 @@ impl ProviderForm {
         let connect_ms = errors.take("connect", parse_connect_timeout(&self.connect));
         let idle_ms = errors.take("idle", parse_idle_timeout(&self.idle));
         let whole_ms = errors.take("whole", parse_total_timeout(&self.whole));
+        let on_disconnect = errors.take("on_disconnect", parse_on_disconnect(&self.on_disconnect));
         if let (Some(idle_ms), Some(whole_ms)) = (idle_ms, whole_ms) {
             errors.take("whole", check_timeouts(idle_ms, whole_ms));
         }
@@ -77,6 +81,7 @@ impl ProviderForm {
                 connect_ms: connect_ms?,
                 idle_ms: idle_ms?,
                 whole_ms: whole_ms?,
+                on_disconnect: on_disconnect?,
             })
         };
         if errors.is_empty() { spec().ok_or(errors) } else { Err(errors) }
@@ -180,7 +185,7 @@ mod tests {
     fn a_form_becomes_a_provider_and_reads_back() {
         let spec = form().parse().unwrap();
         assert_eq!((spec.name.as_str(), spec.base_url.as_str()), ("OpenAI", "https://api.openai.com"));
-        assert_eq!((spec.connect_ms, spec.idle_ms, spec.whole_ms), (5_000, 60_000, 600_000));
+        assert_eq!((spec.connect_ms, spec.idle_ms, spec.whole_ms), (5_000, 300_000, 600_000));
         assert_eq!(ProviderForm::of(&spec).parse().unwrap(), spec);
         let own = ProviderForm { credential_env: String::new(), connect: "2.5".into(), ..form() };
         let own = own.parse().unwrap();
@@ -190,7 +195,10 @@ mod tests {
 
     #[test]
     fn every_mistake_is_found_at_once_beside_its_field() {
-        assert_eq!(wrong(&ProviderForm::default()), ["name", "kind", "base_url", "connect", "idle", "whole"]);
+        assert_eq!(
+            wrong(&ProviderForm::default()),
+            ["name", "kind", "base_url", "connect", "idle", "whole", "on_disconnect"]
+        );
         let all = ProviderForm {
             name: "x".repeat(61),
             kind: "azure".into(),
@@ -199,8 +207,12 @@ mod tests {
             connect: "61".into(),
             idle: "0".into(),
             whole: "an hour".into(),
+            on_disconnect: "wait".into(),
         };
-        assert_eq!(wrong(&all), ["name", "kind", "base_url", "credential_env", "connect", "idle", "whole"]);
+        assert_eq!(
+            wrong(&all),
+            ["name", "kind", "base_url", "credential_env", "connect", "idle", "whole", "on_disconnect"]
+        );
     }
 
     #[test]

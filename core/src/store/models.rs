@@ -9,7 +9,7 @@ use crate::domain::model::{KnownModel, Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, OperatorPermit};
-use crate::domain::provider::{Provider, ProviderKind};
+use crate::domain::provider::{OnDisconnect, Provider, ProviderKind};
 
 /// Of a model `m` and its price `r`.
 macro_rules! priced {
@@ -41,7 +41,7 @@ statements! {
     LIST = concat!("SELECT ", priced!(), " FROM models m", at_price!("$1"),
         " WHERE m.retired_at IS NULL ORDER BY m.provider, m.id");
     SERVED = concat!("SELECT ", priced!(), ", m.provider_name, m.kind, m.base_url, m.credential_env, m.connect_ms, m.idle_ms,
-            m.whole_ms
+            m.whole_ms, (SELECT p.on_disconnect FROM gateway_providers_v1 p WHERE p.id = m.provider_id) AS on_disconnect
         FROM gateway_models_v1 m", at_price!("$2"), " WHERE m.id = $1");
     PRICED = concat!("SELECT ", priced!(), " FROM models m", at_price!("$2"), " WHERE m.id = $1");
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
@@ -155,6 +155,7 @@ struct ServedRow {
     connect_ms: Option<i64>,
     idle_ms: Option<i64>,
     whole_ms: Option<i64>,
+    on_disconnect: Option<String>,
 }
 
 /// A model in use and who serves it, as a gateway asks; `None` beside it when no one does.
@@ -181,6 +182,7 @@ pub async fn served(
         connect_ms: row.connect_ms.ok_or_else(missing)?,
         idle_ms: row.idle_ms.ok_or_else(missing)?,
         whole_ms: row.whole_ms.ok_or_else(missing)?,
+        on_disconnect: row.on_disconnect.as_deref().and_then(OnDisconnect::parse).ok_or_else(missing)?,
     };
     Ok(Some((model, Some(provider))))
 }

@@ -4,22 +4,22 @@ use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, OperatorPermit};
-use crate::domain::provider::{ListedProvider, Provider, ProviderKind, ProviderSpec};
+use crate::domain::provider::{ListedProvider, OnDisconnect, Provider, ProviderKind, ProviderSpec};
 
 statements! {
-    LIST = "SELECT p.id, p.name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms, p.version,
+    LIST = "SELECT p.id, p.name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms, p.on_disconnect, p.version,
             (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL) AS models
         FROM providers p WHERE p.retired_at IS NULL";
-    FIND = "SELECT p.id, p.name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms, p.version,
+    FIND = "SELECT p.id, p.name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms, p.on_disconnect, p.version,
             (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL) AS models
         FROM providers p WHERE p.retired_at IS NULL AND p.id = $1";
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM providers WHERE retired_at IS NULL LIMIT 1) counted";
     INSERT = "INSERT INTO providers (id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms,
-            created_at, version)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)";
+            created_at, on_disconnect, version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1)";
     /// The version stands in the condition: of two changes from one version, one changes no row.
     UPDATE = "UPDATE providers SET name = $3, kind = $4, base_url = $5, credential_env = $6, connect_ms = $7, idle_ms = $8,
-            whole_ms = $9, version = version + 1
+            whole_ms = $9, on_disconnect = $10, version = version + 1
         WHERE id = $1 AND version = $2 AND retired_at IS NULL";
     /// Takes the row's lock: until the transaction ends, no one retires it.
     LOCK = "UPDATE providers SET version = version WHERE id = $1 AND retired_at IS NULL";
@@ -36,6 +36,7 @@ struct ProviderRow {
     connect_ms: i64,
     idle_ms: i64,
     whole_ms: i64,
+    on_disconnect: String,
     version: i64,
     models: i64,
 }
@@ -50,6 +51,8 @@ fn read(row: ProviderRow) -> Result<ListedProvider, StoreError> {
         connect_ms: row.connect_ms,
         idle_ms: row.idle_ms,
         whole_ms: row.whole_ms,
+        on_disconnect: OnDisconnect::parse(&row.on_disconnect)
+            .ok_or(StoreError::Unreadable { column: "providers.on_disconnect" })?,
     };
     Ok(ListedProvider { provider, version: row.version, models: row.models })
 }
@@ -106,6 +109,7 @@ pub async fn insert(
             .bind(provider.idle_ms)
             .bind(provider.whole_ms)
             .bind(now.ms())
+            .bind(provider.on_disconnect.as_str())
     )?;
     Ok(())
 }
@@ -134,6 +138,7 @@ pub async fn update(
             .bind(spec.connect_ms)
             .bind(spec.idle_ms)
             .bind(spec.whole_ms)
+            .bind(spec.on_disconnect.as_str())
     )?;
     Ok(rows == 1)
 }

@@ -5,7 +5,7 @@ use keydesk_core::domain::imported::Confirmed;
 use keydesk_core::domain::list_filter::{ModelFilter, ModelSort};
 use keydesk_core::domain::meter::Meter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
-use keydesk_core::domain::provider::Provider;
+use keydesk_core::domain::provider::{OnDisconnect, Provider};
 use keydesk_core::forms::model::ModelForm;
 use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
 use keydesk_core::ops::access::Caller;
@@ -167,6 +167,7 @@ on_both!(
         form.provider.base_url = "http://localhost:8000/".into();
         form.provider.credential_env = String::new();
         form.provider.idle = "90".into();
+        form.provider.on_disconnect = "stop".into();
         assert!(matches!(
             submit::save_provider(&desk, OperatorActor::Operator(&boss), &form).await,
             Ok(Outcome::Saved(_))
@@ -184,7 +185,10 @@ on_both!(
             (model.route.as_ref(), by.as_ref().map(|by| by.idle_ms)),
             (Some(&provider.id), Some(90_000))
         );
-        assert_eq!(by.unwrap().credential_env, "");
+        assert_eq!(by.as_ref().unwrap().credential_env, "");
+        assert_eq!(by.unwrap().on_disconnect, OnDisconnect::Stop);
+        let events = desk.texts("SELECT changes FROM audit_events WHERE kind = 'provider.edited'").await;
+        assert!(events[0].contains("Stop and charge the reservation"), "{events:?}");
     }
 );
 

@@ -113,15 +113,7 @@ pub async fn measure(desk: &Desk, place: &DatabaseUrl, secret: &str) -> Result<S
 }
 
 async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String> {
-    let provider = ProviderSpec {
-        name: "Bench".into(),
-        kind: ProviderKind::OpenAi,
-        base_url: format!("http://{provider}"),
-        credential_env: String::new(),
-        connect_ms: 5_000,
-        idle_ms: 60_000,
-        whole_ms: 600_000,
-    };
+    let provider = ProviderSpec::new("Bench".into(), ProviderKind::OpenAi, format!("http://{provider}"));
     let provider = providers::add(desk, OperatorActor::CommandLine, &provider).await.map_err(say)?;
     let dollar = Money::from_nanos(1_000_000_000);
     let tariff = Tariff::flat(dollar, dollar, Money::from_nanos(2_000_000_000)).map_err(say)?;

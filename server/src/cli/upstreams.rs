@@ -5,8 +5,9 @@ use clap::{ArgGroup, Args, Subcommand};
 use keydesk_core::Desk;
 use keydesk_core::domain::base_url::parse_base_url;
 use keydesk_core::domain::provider::{
-    EditProvider, ListedProvider, ProviderKind, ProviderSpec, check_timeouts, parse_connect_timeout,
-    parse_credential_env, parse_idle_timeout, parse_protocol, parse_provider_name, parse_total_timeout,
+    EditProvider, ListedProvider, OnDisconnect, ProviderKind, ProviderSpec, check_timeouts,
+    parse_connect_timeout, parse_credential_env, parse_idle_timeout, parse_on_disconnect, parse_protocol,
+    parse_provider_name, parse_total_timeout,
 };
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::OperatorActor;
@@ -86,6 +87,9 @@ struct ProviderOptions {
     /// The longest wait for the whole response.
     #[arg(long, value_name = "SECONDS", value_parser = parse_total_timeout)]
     total_timeout: Option<i64>,
+    /// What happens to a stream whose client leaves: read-on reads it to its end, stop closes it and charges the reservation.
+    #[arg(long, value_name = "CHOICE", value_parser = parse_on_disconnect)]
+    on_disconnect: Option<OnDisconnect>,
 }
 
 impl ProviderOptions {
@@ -97,6 +101,7 @@ impl ProviderOptions {
         set(&mut spec.connect_ms, self.connect_timeout);
         set(&mut spec.idle_ms, self.idle_timeout);
         set(&mut spec.whole_ms, self.total_timeout);
+        set(&mut spec.on_disconnect, self.on_disconnect);
         check_timeouts(spec.idle_ms, spec.whole_ms).map_err(|error| error.to_string())
     }
 }

@@ -15,6 +15,16 @@ pub const MAX_BODY: usize = 32 << 20;
 const BUDGET_KIB: usize = 512 << 10;
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
+/// Gives back what a body does not need, once it is read: its length may have been unknown.
+pub fn keep_for(share: &mut OwnedSemaphorePermit, bytes: usize) {
+    let spare = share.num_permits().saturating_sub(kib(bytes));
+    drop(share.split(spare));
+}
+
+fn kib(bytes: usize) -> usize {
+    bytes / 1024 + 1
+}
+
 /// Shared by all requests of the process.
 #[derive(Clone)]
 pub struct BodyBudget(Arc<Semaphore>);
@@ -33,7 +43,7 @@ impl BodyBudget {
             .get(CONTENT_LENGTH)
             .filter(|_| !headers.contains_key(CONTENT_ENCODING))
             .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        let kib = announced.unwrap_or(MAX_BODY).min(MAX_BODY) / 1024 + 1;
+        let kib = kib(announced.unwrap_or(MAX_BODY).min(MAX_BODY));
         let share = self.0.clone().acquire_many_owned(u32::try_from(kib).ok()?);
         timeout(MAX_WAIT, share).await.ok()?.ok()
     }

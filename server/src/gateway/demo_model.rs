@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -97,9 +97,8 @@ fn response_of(content_type: &'static str, parts: Vec<String>) -> UpstreamRespon
     UpstreamResponse {
         status: StatusCode::OK,
         content_type: Some(HeaderValue::from_static(content_type)),
-        retry_after: None,
+        headers: HeaderMap::new(),
         request_id: None,
-        service_tier: None,
         chunks: Box::pin(chunks),
     }
 }
@@ -158,10 +157,22 @@ fn whole_answer(route: Route, answer: &DemoAnswer, body: &Value) -> Value {
         }
         Route::Embeddings => embeddings(answer, body),
         Route::Responses => response(answer, "completed"),
+        Route::CompactResponse => compaction(answer),
+        Route::CountResponseTokens => {
+            json!({"object": "response.input_tokens", "input_tokens": answer.input})
+        }
         Route::Messages => message(answer, &answer.text, Some(answer.stop_reason()), answer.output),
         Route::CountMessageTokens => json!({"input_tokens": answer.input}),
         Route::CountTokens => json!({"totalTokens": answer.input}),
         Route::Generate | Route::StreamGenerate => gemini(answer, &answer.text, true),
+        Route::EmbedContent => {
+            json!({"embedding": {"values": [0.0, 1.0]}, "usageMetadata": {"promptTokenCount": answer.input}})
+        }
+        Route::BatchEmbedContents => {
+            let texts = body.get("requests").and_then(Value::as_array).map_or(0, Vec::len).min(MAX_INPUTS);
+            let one = json!({"values": [0.0, 1.0]});
+            json!({"embeddings": vec![one; texts], "usageMetadata": {"promptTokenCount": answer.input}})
+        }
     }
 }
 
@@ -298,6 +309,23 @@ fn response_item(answer: &DemoAnswer, status: &str) -> Value {
 
 fn response_part(text: &str) -> Value {
     json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+}
+
+fn compaction(answer: &DemoAnswer) -> Value {
+    let item = json!({
+        "id": format!("cmp_{}", answer.id),
+        "type": "compaction",
+        "encrypted_content": answer.text,
+    });
+    let mut whole = response(answer, "completed");
+    let usage = whole.get_mut("usage").map(Value::take);
+    json!({
+        "id": format!("resp_{}", answer.id),
+        "object": "response.compaction",
+        "created_at": answer.seconds,
+        "output": [item],
+        "usage": usage,
+    })
 }
 
 fn response(answer: &DemoAnswer, status: &str) -> Value {

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -30,19 +31,19 @@ use keydesk_core::domain::model::Model;
 use keydesk_core::domain::org::Unpriced;
 use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::route::Route;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
-use super::body_budget::MAX_BODY;
+use super::body_budget::{self, MAX_BODY};
 use super::compression::Compression;
 use super::credentials::{Authenticated, described, note_failure, note_rejection, note_stop};
 use super::demo_model;
 use super::estimate::MAX_TOKENS;
 use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
-use super::relay::{CLIENT_DISCONNECTED, Relay};
+use super::relay::{CLIENT_DISCONNECTED, Relay, Reserved};
 use super::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
 use super::usage::Bounds;
 use crate::request_facts::RequestFacts;
@@ -70,7 +71,7 @@ pub async fn forward(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let began = Instant::now();
-    let Some(budget) = state.gateway.body_budget.acquire(&parts.headers).await else {
+    let Some(mut budget) = state.gateway.body_budget.acquire(&parts.headers).await else {
         note_failure(
             &state,
             &context,
@@ -91,6 +92,7 @@ pub async fn forward(
             return error.into_response();
         }
     };
+    body_budget::keep_for(&mut budget, body.len());
     let internal_error = client.internal_error();
     let context = if began.elapsed() < SLOW_BODY {
         context
@@ -115,12 +117,8 @@ pub async fn forward(
     };
     let (respond, response) = oneshot::channel();
     let tasks = state.gateway.in_flight.tasks.clone();
-    let request = ForwardRequest { state, client, context, parsed, parts };
-    let task = async move {
-        request.run(respond).await;
-        drop(budget);
-    };
-    tasks.spawn(task.in_current_span());
+    let request = ForwardRequest { state, client, context, parsed, parts, budget };
+    tasks.spawn(request.run(respond).in_current_span());
     response.await.unwrap_or_else(|_| internal_error.into_response())
 }
 
@@ -165,6 +163,14 @@ fn is_too_long(error: &axum::Error) -> bool {
     false
 }
 
+/// What gates 6 to 8 found.
+struct Admitted {
+    model: Model,
+    target: Target,
+    reservation: Reservation,
+    reserved: Reserved,
+}
+
 /// A request that is read and authenticated.
 struct ForwardRequest {
     state: AppState,
@@ -172,35 +178,32 @@ struct ForwardRequest {
     context: AuthContext,
     parsed: ParsedRequest,
     parts: Parts,
+    /// Its body's share of memory.
+    budget: OwnedSemaphorePermit,
 }
 
 impl ForwardRequest {
     async fn run(mut self, respond: oneshot::Sender<Response>) {
         match self.admit().await {
-            Ok((model, target, reservation)) => self.send(model, target, reservation, respond).await,
+            Ok(admitted) => self.send(admitted, respond).await,
             Err(error) => {
                 let _ = respond.send(error.into_response());
             }
         }
     }
 
-    async fn admit(&mut self) -> Result<(Model, Target, Reservation), ApiError> {
+    async fn admit(&mut self) -> Result<Admitted, ApiError> {
         self.check_scope()?;
         let (model, target) = self.find_target().await?;
         if !matches!(target, Target::Demonstration) {
             self.check_priced(&model)?;
         }
-        let reservation = self.reserve(&model).await?;
-        Ok((model, target, reservation))
+        let (reservation, reserved) = self.reserve(&model).await?;
+        Ok(Admitted { model, target, reservation, reserved })
     }
 
-    async fn send(
-        self,
-        model: Model,
-        target: Target,
-        reservation: Reservation,
-        mut respond: oneshot::Sender<Response>,
-    ) {
+    async fn send(self, admitted: Admitted, mut respond: oneshot::Sender<Response>) {
+        let Admitted { model, target, reservation, reserved } = admitted;
         let timeout = match &target {
             Target::Demonstration => DEMO_TIMEOUT,
             Target::Provider(provider) => milliseconds(provider.whole_ms),
@@ -210,7 +213,7 @@ impl ForwardRequest {
         let started_at = reservation.started_at();
         let request = reservation.request().clone();
         let guard = self.state.gateway.in_flight.guard(reservation, self.unsent());
-        let Self { state, client, parsed, parts, .. } = self;
+        let Self { state, client, parsed, parts, budget, .. } = self;
         let stop = state.gateway.in_flight.stop.clone();
         let mut relay = Relay {
             desk: state.desk.clone(),
@@ -225,30 +228,46 @@ impl ForwardRequest {
             input: parsed.input.likely,
             bounds: Bounds::new(parsed.input.likely, parsed.max_output, parsed.answers),
             asked: parsed.served_as().clone(),
+            reserved,
+            may_reason: parsed.may_reason(),
+            readings: state.gateway.readings.clone(),
             hides_usage: false,
         };
         let streams = parsed.streams;
         // From here on the provider may do its work, so an interruption is charged for the input.
         relay.expect_input();
-        let sending =
-            send(&state, &relay.target, relay.model.name_upstream().to_owned(), parsed, &parts, &request);
-        let sent = tokio::select! {
-            sent = sending => sent,
-            () = &mut deadline => Err(UpstreamError::TimedOut),
-            () = stop.cancelled() => Err(UpstreamError::Broken),
-            () = respond.closed(), if streams => {
-                return relay.settle(CLIENT_DISCONNECTED, relay.estimate(), None).await;
+        let mut reading = None;
+        let sent = {
+            let model = relay.model.name_upstream().to_owned();
+            let mut sending = pin!(send(&state, &relay.target, model, parsed, &parts, &request));
+            loop {
+                tokio::select! {
+                    sent = &mut sending => break Some(sent),
+                    () = &mut deadline => break Some(Err(UpstreamError::TimedOut)),
+                    () = stop.cancelled() => break Some(Err(UpstreamError::Broken)),
+                    () = respond.closed(), if streams && reading.is_none() => {
+                        reading = relay.leave(&mut deadline);
+                        if reading.is_none() {
+                            break None;
+                        }
+                    }
+                }
             }
         };
+        drop(budget);
         match sent {
-            Ok((response, hides_usage)) => {
+            Some(Ok((response, hides_usage))) => {
                 relay.hides_usage = hides_usage;
-                relay.run(response, streams, respond, deadline).await;
+                relay.run(response, streams, respond, deadline, reading).await;
             }
-            Err(error) => {
+            Some(Err(error)) if reading.is_some() => {
+                relay.settle_left(CLIENT_DISCONNECTED, error, relay.estimate(), None).await;
+            }
+            Some(Err(error)) => {
                 relay.settle_failed(error).await;
                 let _ = respond.send(relay.upstream_error(error).into_response());
             }
+            None => relay.settle_reserved(CLIENT_DISCONNECTED, relay.estimate(), None).await,
         }
     }
 
@@ -286,7 +305,7 @@ impl ForwardRequest {
     }
 
     /// Gates 7 and 8.
-    async fn reserve(&mut self, model: &Model) -> Result<Reservation, ApiError> {
+    async fn reserve(&mut self, model: &Model) -> Result<(Reservation, Reserved), ApiError> {
         let known = self.facts().and_then(|facts| RequestId::parse(&facts.id));
         let desk = &self.state.desk;
         let request = known.unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
@@ -296,18 +315,21 @@ impl ForwardRequest {
                 None => self.parsed.input.and(whole_context(model), MAX_TOKENS),
             };
         }
+        let mut most = Reserved::default();
         let reserved = if self.parsed.route.is_free() {
             admission::count_tokens(desk, &self.context, request, model)
         } else {
             let expected = admission::expected_use(desk, &self.context, model, &self.parsed.asked());
             self.parsed.input.likely = expected.likely.input();
             let wanted = ReservationRequest::new(request, model, &expected);
+            most = Reserved { worst: wanted.worst, output: expected.max_output };
             admission::reserve(desk, &self.context, &wanted).await
         };
-        reserved.map_err(|error| match error {
+        let reservation = reserved.map_err(|error| match error {
             AdmissionError::Rejected(rejection, _) => self.rejected(&rejection),
             AdmissionError::Unavailable(error) => self.client.unavailable(&error),
-        })
+        })?;
+        Ok((reservation, most))
     }
 
     fn facts(&self) -> Option<&RequestFacts> {

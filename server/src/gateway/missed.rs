@@ -1,22 +1,16 @@
 //! Requests of API clients that miss the gateway, because their base URL has too little or too much in it. They are
 //! answered in the client's protocol with the right one. No key is checked, and nothing of the request is repeated.
 
-use std::time::Duration;
-
-use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{ACCEPT, AUTHORIZATION, ORIGIN};
 use axum::http::{HeaderMap, Method, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt;
 
+use super::drain::discard;
 use super::protocol::{ApiError, ClientContext, Protocol};
 use super::{PREFIXES, meant};
 use crate::state::AppState;
-
-/// A body is read before the answer, because many clients see none while they still send.
-const BODY_WITHIN: Duration = Duration::from_secs(5);
 
 /// Stands around the desk's pages and actions, and takes what only an API client sends.
 pub async fn help(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -26,13 +20,9 @@ pub async fn help(State(state): State<AppState>, request: Request, next: Next) -
 /// For every request that no route of the gateway takes.
 pub async fn answer(State(state): State<AppState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    let _ = tokio::time::timeout(BODY_WITHIN, discard(body)).await;
+    discard(body.into_data_stream()).await;
     let Ok(client) = ClientContext::from_request_parts(&mut parts, &state).await;
     not_found(client, &parts).into_response()
-}
-
-async fn discard(mut body: Body) {
-    while let Some(Ok(_)) = body.frame().await {}
 }
 
 fn not_found(mut client: ClientContext, parts: &request::Parts) -> ApiError {

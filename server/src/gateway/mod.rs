@@ -1,9 +1,10 @@
 //! The HTTP side of the gateway: for clients with a key `/v1` (OpenAI and Anthropic) and `/v1beta` (Gemini), for other
 //! gateways `/gateway`.
 //!
-//! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response;
-//! `parsed_request`, `extras`, `estimate`, `usage` and `sse` are pure; `reservation_guard` settles each request once; `protocol`
-//! shapes every error.
+//! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response; `disconnect`
+//! bounds what is read without a client, and `drain` reads what is left of a rejected request's body.
+//! `parsed_request`, `extras`, `estimate`, `usage`, `provider_error` and `sse` are pure; `reservation_guard` settles each
+//! request once; `protocol` shapes every error.
 //!
 //! The routes are merged into the server's router, not nested, because the whole path tells the protocol. No response has
 //! a CORS header and a preflight is rejected: a key must never be used from a web page.
@@ -12,6 +13,8 @@ mod body_budget;
 mod compression;
 mod credentials;
 mod demo_model;
+mod disconnect;
+mod drain;
 pub mod estimate;
 mod external_api;
 mod extras;
@@ -22,6 +25,7 @@ pub mod missed;
 mod models;
 mod parsed_request;
 mod protocol;
+mod provider_error;
 mod rate_limit_headers;
 mod relay;
 mod replaced_secret;
@@ -36,10 +40,11 @@ mod usage;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::header::UPGRADE;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::http::{Request, Uri};
+use axum::http::{HeaderValue, Request, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use keydesk_core::admission;
@@ -51,7 +56,7 @@ use crate::state::AppState;
 pub use upstream::tls;
 
 use credentials::{Authenticated, described, note_failure, presented};
-use protocol::{ApiError, ClientContext};
+use protocol::{ApiError, ClientContext, Protocol};
 
 /// Needs `RequestFacts` in the request's extensions, from `http::request::note` around it. Without them no address is
 /// known, and keys with an address list are rejected.
@@ -66,7 +71,9 @@ pub fn routes() -> Router<AppState> {
         .route("/v1/chat/completions", forwarded(Route::ChatCompletions))
         .route("/v1/completions", forwarded(Route::Completions))
         .route("/v1/embeddings", forwarded(Route::Embeddings))
-        .route("/v1/responses", forwarded(Route::Responses))
+        .route("/v1/responses", forwarded(Route::Responses).get(responses_by_get))
+        .route("/v1/responses/compact", forwarded(Route::CompactResponse))
+        .route("/v1/responses/input_tokens", forwarded(Route::CountResponseTokens))
         .route("/v1/messages", forwarded(Route::Messages))
         .route("/v1/messages/count_tokens", forwarded(Route::CountMessageTokens))
         .route("/v1/key", only("GET, HEAD", get(key_view::show)))
@@ -83,6 +90,7 @@ pub fn routes() -> Router<AppState> {
         .route("/v1beta/", unknown_path())
         .route("/v1beta/{*rest}", unknown_path())
         .layer(axum::middleware::from_fn(replaced_secret::announce))
+        .layer(axum::middleware::from_fn(drain::unread))
 }
 
 /// Replaces `routes` where the gateway has a port of its own.
@@ -90,6 +98,7 @@ pub fn moved_routes() -> Router<AppState> {
     ["/v1", "/v1/", "/v1/{*rest}", "/v1beta", "/v1beta/", "/v1beta/{*rest}", "/gateway/{*rest}"]
         .into_iter()
         .fold(Router::new(), |router, path| router.route(path, any(not_on_this_port)))
+        .layer(axum::middleware::from_fn(drain::unread))
 }
 
 /// No key is checked here.
@@ -99,20 +108,51 @@ async fn not_on_this_port(client: ClientContext) -> ApiError {
 }
 
 /// What clients call and this gateway does not forward.
-const NOT_SERVED: [&str; 7] = [
+const NOT_SERVED: [&str; 37] = [
+    "/v1/assistants",
     "/v1/audio/speech",
     "/v1/audio/transcriptions",
     "/v1/audio/translations",
     "/v1/batches",
+    "/v1/cachedContents",
+    "/v1/containers",
+    "/v1/conversations",
+    "/v1/evals",
+    "/v1/fileSearchStores",
     "/v1/files",
+    "/v1/fine_tuning",
+    "/v1/images/edits",
     "/v1/images/generations",
+    "/v1/images/variations",
+    "/v1/interactions",
+    "/v1/messages/batches",
     "/v1/moderations",
+    "/v1/operations",
+    "/v1/organizations",
+    "/v1/realtime",
+    "/v1/skills",
+    "/v1/threads",
+    "/v1/tunedModels",
+    "/v1/uploads",
+    "/v1/vector_stores",
+    "/v1/videos",
+    "/v1beta/batches",
+    "/v1beta/cachedContents",
+    "/v1beta/corpora",
+    "/v1beta/fileSearchStores",
+    "/v1beta/files",
+    "/v1beta/interactions",
+    "/v1beta/operations",
+    "/v1beta/tunedModels",
+    "/v1/chat/completions/",
+    "/v1/responses/",
 ];
 
 /// Gemini writes the action after the model's name: `/v1beta/models/NAME:generateContent`.
-const ACTIONS_NOT_SERVED: [&str; 2] = ["embedContent", "batchEmbedContents"];
+const ACTIONS_NOT_SERVED: [&str; 4] =
+    ["asyncBatchEmbedContent", "batchGenerateContent", "predict", "predictLongRunning"];
 
-const SERVED: [&str; 10] = [
+const SERVED: [&str; 12] = [
     "/v1/key",
     "/v1/key/rotate",
     "/v1/models",
@@ -121,6 +161,8 @@ const SERVED: [&str; 10] = [
     "/v1/completions",
     "/v1/embeddings",
     "/v1/responses",
+    "/v1/responses/compact",
+    "/v1/responses/input_tokens",
     "/v1/messages",
     "/v1/messages/count_tokens",
 ];
@@ -151,6 +193,24 @@ fn forwarded(route: Route) -> MethodRouter<AppState> {
 fn post_only(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
     let other = |client: ClientContext| async move { client.method_not_allowed("POST") };
     route.options(other).fallback(other)
+}
+
+/// Some clients first try a WebSocket here. Its answer needs no key, because it is the same for everyone.
+async fn responses_by_get(
+    State(state): State<AppState>,
+    client: ClientContext,
+    mut parts: Parts,
+) -> Result<Response, ApiError> {
+    if parts.headers.contains_key(UPGRADE) {
+        let base = &client.base_url;
+        let sentence = format!("WebSockets are not served. Use HTTP: POST {base}/v1/responses.");
+        let mut response = client.upgrade_required(&sentence).into_response();
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("HTTP/1.1"));
+        return Ok(response);
+    }
+    let Authenticated(context) = Authenticated::from_request_parts(&mut parts, &state).await?;
+    note_failure(&state, &context, RequestFailure::WrongMethod, &described(&parts, ""));
+    Err(client.method_not_allowed("POST"))
 }
 
 /// Gemini's actions. An id may contain slashes and colons; the action follows the last colon.
@@ -200,17 +260,33 @@ async fn not_found(State(state): State<AppState>, client: ClientContext, parts: 
     let base = &client.base_url;
     let path = parts.uri.path();
     let version = if path.starts_with("/v1beta") { "/v1beta" } else { "/v1" };
+    if let Some(known) = not_served(path) {
+        return client.not_found(&format!(
+            "This installation does not serve {known}. GET {base}{version}/models lists the models of a key."
+        ));
+    }
     client.not_found(&match meant(path) {
-        Some(known) if NOT_SERVED.contains(&known) && path.trim_end_matches('/') == known => {
-            format!("This installation does not serve {known}. GET {base}{version}/models lists the models of a key.")
-        }
         Some(known) => format!(
             "This URL has an extra slash or version. Use {base}{known}: set the client's base URL without a slash at its end, and with {version} only if the client does not add it."
         ),
+        // OpenAI's clients need the version in the base URL; the others add it.
+        None if client.protocol == Protocol::OpenAi => format!(
+            "Unknown URL. The base URL for clients is {base}/v1. GET {base}/v1/models lists the models of a key."
+        ),
         None => format!(
-            "Unknown URL. The base URL for clients is {base}{version}. GET {base}{version}/models lists the models of a key."
+            "Unknown URL. The base URL for clients is {base}. GET {base}{version}/models lists the models of a key."
         ),
     })
+}
+
+/// What a path asks for that is not served: itself, or what it is under.
+fn not_served(path: &str) -> Option<String> {
+    let path = path.trim_end_matches('/');
+    let found = NOT_SERVED.into_iter().find(|known| {
+        let rest = path.strip_prefix(known);
+        rest.is_some_and(|rest| rest.is_empty() || known.ends_with('/') || rest.starts_with('/'))
+    })?;
+    Some(if found.ends_with('/') { format!("what is under {found}") } else { found.to_owned() })
 }
 
 /// What stands before a version in the URLs of other gateways.

@@ -133,6 +133,7 @@ impl ParsedRequest {
         parsed.check()?;
         parsed.extras = parsed.read_extras()?;
         parsed.model = parsed.single_model(path_model)?;
+        parsed.check_requests()?;
         let input = estimate::of_request(&parsed.model, &parsed.body);
         parsed.input = input.ok_or_else(|| ParseError::new(NOT_AN_OBJECT))?;
         if matches!(route, Route::ChatCompletions | Route::Completions | Route::Responses | Route::Messages) {
@@ -219,6 +220,22 @@ impl ParsedRequest {
         }
     }
 
+    /// Each request of a batch names the model again.
+    fn check_requests(&self) -> Result<(), ParseError> {
+        if self.route != Route::BatchEmbedContents {
+            return Ok(());
+        }
+        let Some(Value::Array(requests)) = self.get("requests") else {
+            return Err(ParseError::new("The request's body has no list of requests."));
+        };
+        let is_other = |request: &Value| match request.get("model") {
+            None | Some(Value::Null) => false,
+            Some(Value::String(name)) => name.strip_prefix("models/").unwrap_or(name) != self.model,
+            Some(_) => true,
+        };
+        if requests.iter().any(is_other) { Err(ParseError::new(TWO_MODELS)) } else { Ok(()) }
+    }
+
     /// Limits the numbers of a client, so that they are not negative and their sums do not overflow.
     fn measure(&mut self) {
         if self.route.is_free() {
@@ -302,6 +319,26 @@ impl ParsedRequest {
         AskedUse { input: self.input, output: self.max_output, answers: self.answers, served_as }
     }
 
+    /// Whether the model may reason without a word of it in the answer.
+    pub fn may_reason(&self) -> bool {
+        let says = |member: &str, path: &str, word: &str| {
+            self.get(member).is_some_and(|value| value.pointer(path).is_some_and(|found| found == word))
+        };
+        match self.route {
+            Route::ChatCompletions | Route::Responses => {
+                !(says("reasoning_effort", "", "none")
+                    || says("reasoning", "/effort", "none")
+                    || says("thinking", "/type", "disabled"))
+            }
+            // Claude reasons when it is asked to.
+            Route::Messages => self.get("thinking").is_some() && !says("thinking", "/type", "disabled"),
+            Route::Generate | Route::StreamGenerate => self
+                .get("generationConfig")
+                .is_none_or(|config| config.pointer("/thinkingConfig/thinkingBudget") != Some(&json!(0))),
+            _ => false,
+        }
+    }
+
     /// The body for a provider that calls the model `upstream`, and whether its usage is hidden: the client's own bytes,
     /// unless something has to change.
     pub fn into_upstream(mut self, upstream: &str) -> (Bytes, bool) {
@@ -311,6 +348,15 @@ impl ParsedRequest {
                 _ => upstream.to_owned(),
             };
             self.set("model", &json!(name));
+        }
+        if upstream != self.model
+            && self.route == Route::BatchEmbedContents
+            && let Some(Value::Array(mut requests)) = self.get("requests")
+        {
+            for request in requests.iter_mut().filter_map(Value::as_object_mut) {
+                request.insert("model".into(), json!(format!("models/{upstream}")));
+            }
+            self.set("requests", &Value::Array(requests));
         }
         if self.streams && matches!(self.route, Route::ChatCompletions | Route::Completions) {
             let mut options = match self.get("stream_options") {

@@ -123,10 +123,15 @@ impl ClientContext {
     }
 
     /// A failure of the provider.
-    pub fn upstream_error(&self, status: StatusCode, sentence: &str) -> ApiError {
+    pub fn upstream_error(&self, status: StatusCode, sentence: &str, retry: Retry) -> ApiError {
         let mut error = self.error(status, "upstream_error", sentence.into());
-        error.0.retry = Retry::Unspecified;
+        error.0.retry = retry;
         error
+    }
+
+    /// The client asked for a WebSocket. Clients that know this status go on with HTTP.
+    pub fn upgrade_required(&self, sentence: &str) -> ApiError {
+        self.error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", sentence.into())
     }
 
     /// A error of this program; its log has the cause.

@@ -1,7 +1,7 @@
 //! The response of a provider on its way to the client: measured as it passes, and settled before the client sees its end.
 //!
 //! A whole response is collected first, so that its headers can tell the remaining budget; it is charged also when the
-//! client disconnects meanwhile. A stream is relayed as it arrives; when its client disconnects, the provider is stopped.
+//! client disconnects meanwhile. A stream is relayed as it arrives; when its client disconnects, it is read on without one.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,18 +16,20 @@ use keydesk_core::Desk;
 use keydesk_core::admission::Target;
 use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::limit_use::LimitUse;
-use keydesk_core::domain::meter::ServedAs;
+use keydesk_core::domain::meter::{Meter as Kind, ServedAs};
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::provider::OnDisconnect;
 use keydesk_core::domain::request_log::plain_error;
 use keydesk_core::domain::route::Route;
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::disconnect::{Reading, Readings};
 use super::protocol::{ApiError, ClientContext};
+use super::provider_error::{self, StreamEnd};
 use super::rate_limit_headers;
 use super::reservation_guard::ReservationGuard;
 use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
@@ -43,9 +45,28 @@ const CHUNKS_WAITING: usize = 16;
 const ERROR_TIMEOUT: Duration = Duration::from_secs(30);
 /// The usual status for a client that disconnected.
 pub const CLIENT_DISCONNECTED: i64 = 499;
+/// For a client that did not have its whole response at the total timeout.
+const CUT_OFF: i64 = 504;
 
 type Deadline = Pin<Box<Sleep>>;
 type Outlet = mpsc::Sender<Result<Bytes, UpstreamError>>;
+
+/// What was reserved for a request at most.
+#[derive(Clone, Copy, Default)]
+pub struct Reserved {
+    /// The upper bound of its cost.
+    pub worst: Money,
+    /// In tokens, of all its answers.
+    pub output: i64,
+}
+
+/// How a stream ended.
+enum End {
+    Finished,
+    Failed(UpstreamError),
+    /// The client left and the stream is not read on.
+    Abandoned,
+}
 
 /// An admitted request, until it is settled.
 pub struct Relay {
@@ -64,6 +85,10 @@ pub struct Relay {
     pub bounds: Bounds,
     /// How it is served where its response does not say.
     pub asked: ServedAs,
+    pub reserved: Reserved,
+    /// Whether the model may reason without a word of it in the stream.
+    pub may_reason: bool,
+    pub readings: Readings,
     /// Whether the usage in a stream is hidden, because the client did not request it.
     pub hides_usage: bool,
 }
@@ -77,17 +102,18 @@ impl std::fmt::Display for UpstreamError {
 impl std::error::Error for UpstreamError {}
 
 impl Relay {
-    /// Returns the response to the client and settles the request.
+    /// Returns the response to the client and settles the request. `reading` is there when the client of a stream left.
     pub async fn run(
         mut self,
         response: UpstreamResponse,
         streams: bool,
         respond: oneshot::Sender<Response>,
         deadline: Deadline,
+        reading: Option<Reading>,
     ) {
         let first_byte_ms = self.elapsed();
         self.guard.expect(|settlement| settlement.first_byte_ms = Some(first_byte_ms));
-        if let Some(tier) = response.service_tier.as_ref().and_then(|tier| tier.to_str().ok()) {
+        if let Some(tier) = response.headers.get("x-gemini-service-tier").and_then(|tier| tier.to_str().ok()) {
             let reported = ServedAs { tier: word(&Value::from(tier)), ..ServedAs::default() };
             self.asked = reported.or(&self.asked);
         }
@@ -96,7 +122,7 @@ impl Relay {
         let is_events = content_type.starts_with("text/event-stream");
         let is_list = streams && self.route == Route::StreamGenerate;
         if response.status.is_success() && (is_events || is_list) {
-            self.stream(response, is_events, respond, deadline).await;
+            self.stream(response, is_events, respond, deadline, reading).await;
         } else {
             self.whole(response, respond, deadline).await;
         }
@@ -124,6 +150,20 @@ impl Relay {
             }
         }
         let body = collected.freeze();
+        let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        if let Some(error) = provider_error::of_account(response.status, retry_after, &body) {
+            // Only the operator reads the provider's words.
+            let said = plain_error(&provider_error::text_of(&body));
+            tracing::warn!(
+                provider = self.provider_name(),
+                ?error,
+                said,
+                "a provider refuses this installation"
+            );
+            self.settle_failed(error).await;
+            let _ = respond.send(self.upstream_error(error).into_response());
+            return;
+        }
         let measured = self.measured(response.status, &body, false);
         let cost = self.bill(measured.clone()).cost;
         if let Ok(value) = serde_json::from_slice(&body)
@@ -132,7 +172,7 @@ impl Relay {
             self.note_stored(&stored_ids(&value), &measured);
         }
         if response.status.is_client_error() || response.status.is_server_error() {
-            self.note_error(&error_of(&body));
+            self.note_error(&provider_error::text_of(&body));
         }
         self.settle(i64::from(response.status.as_u16()), measured, None).await;
         let _ = respond.send(self.head(&response, Some(cost), Body::from(body)));
@@ -151,18 +191,23 @@ impl Relay {
         let status = i64::from(response.status.as_u16());
         let mut end = Vec::new();
         let mut last = start;
+        let mut left = None;
         let failure = loop {
             end.extend_from_slice(last.get(last.len().saturating_sub(END_KEPT)..).unwrap_or_default());
             end.drain(..end.len().saturating_sub(END_KEPT));
             match next(&mut response.chunks, &mut deadline, &self.stop).await {
                 Some(Ok(bytes)) => {
                     // A client that disconnected is still charged; one that does not read is cut off at the deadline.
-                    if let Err(error) =
-                        send_chunk(&outlet, Ok(std::mem::take(&mut last)), &mut deadline, &self.stop).await
+                    let sent = std::mem::replace(&mut last, bytes);
+                    if left.is_none()
+                        && let Err(error) = send_chunk(&outlet, Ok(sent), &mut deadline, &self.stop).await
                     {
-                        break Some(error);
+                        // A whole response is read whole, whatever the provider's setting for streams is.
+                        left = self.read_on(&mut deadline);
+                        if left.is_none() || self.stop.is_cancelled() {
+                            break Some(error);
+                        }
                     }
-                    last = bytes;
                 }
                 Some(Err(error)) => break Some(error),
                 None => break None,
@@ -174,6 +219,12 @@ impl Relay {
                 self.settle(i64::from(error.status().as_u16()), self.estimate(), None).await;
                 send_error(&outlet, error).await;
             }
+            None if left.is_some() => {
+                let measured = self.measured(response.status, &end, true);
+                self.note_upstream_error(UpstreamError::TimedOut);
+                self.settle(CUT_OFF, measured, None).await;
+                send_error(&outlet, UpstreamError::TimedOut).await;
+            }
             None => {
                 let measured = self.measured(response.status, &end, true);
                 self.settle(status, measured, None).await;
@@ -182,67 +233,168 @@ impl Relay {
         }
     }
 
+    /// `reading` is there when the client left before the head.
     async fn stream(
         mut self,
         mut response: UpstreamResponse,
         is_events: bool,
         respond: oneshot::Sender<Response>,
         mut deadline: Deadline,
+        reading: Option<Reading>,
     ) {
         let (outlet, body) = outlet();
-        if respond.send(self.head(&response, None, body)).is_err() {
-            self.settle(CLIENT_DISCONNECTED, self.estimate(), None).await;
-            return;
+        // If the client left meanwhile, the outlet is closed.
+        let _ = respond.send(self.head(&response, None, body));
+        let mut status = i64::from(response.status.as_u16());
+        let mut left = reading;
+        if left.is_some() {
+            status = CLIENT_DISCONNECTED;
         }
-        let status = i64::from(response.status.as_u16());
         let mut meter = Meter::new(Shape::of(self.route), is_events, self.hides_usage, self.bounds);
+        let mut tail = StreamEnd::default();
         let mut first = None;
         let ended = loop {
             let chunk = tokio::select! {
                 chunk = next(&mut response.chunks, &mut deadline, &self.stop) => chunk,
-                () = outlet.closed() => break Err(None),
+                () = outlet.closed(), if left.is_none() => {
+                    status = CLIENT_DISCONNECTED;
+                    left = self.leave(&mut deadline);
+                    if left.is_some() { continue } else { break End::Abandoned }
+                }
             };
             let bytes = match chunk {
                 Some(Ok(bytes)) => bytes,
-                Some(Err(error)) => break Err(Some(error)),
-                None => break Ok(()),
+                Some(Err(UpstreamError::TimedOut)) if left.is_none() && deadline.is_elapsed() => {
+                    status = CUT_OFF;
+                    cut_off(&outlet);
+                    left = self.leave(&mut deadline);
+                    if left.is_some() { continue } else { break End::Abandoned }
+                }
+                Some(Err(error)) => break End::Failed(error),
+                None => break End::Finished,
             };
+            if left.as_mut().is_some_and(|reading| !reading.takes(bytes.len())) {
+                break End::Failed(UpstreamError::TimedOut);
+            }
             first = first.or_else(|| Some(self.elapsed()));
+            tail.feed(&bytes);
             let shown = meter.feed(bytes);
             let measured = meter.measured(self.input, false);
             self.expect(status, measured, first);
             if meter.is_over() {
                 // Clients stop reading at the last event.
+                let failure = self.note_stream_error(&tail, is_events);
                 let measured = meter.measured(self.input, true);
                 self.note_stored(meter.stored_ids(), &measured);
-                self.settle(status, measured, first).await;
+                self.settle(failure.unwrap_or(status), measured, first).await;
+                if left.is_some() {
+                    break End::Finished;
+                }
             }
-            if !shown.is_empty() {
+            if left.is_none() && !shown.is_empty() {
                 match send_chunk(&outlet, Ok(shown), &mut deadline, &self.stop).await {
-                    Ok(true) => {}
-                    Ok(false) => break Err(None),
-                    Err(error) => break Err(Some(error)),
+                    Ok(true) => continue,
+                    Ok(false) => status = CLIENT_DISCONNECTED,
+                    Err(UpstreamError::TimedOut) => {
+                        status = CUT_OFF;
+                        cut_off(&outlet);
+                    }
+                    Err(error) => break End::Failed(error),
+                }
+                left = self.leave(&mut deadline);
+                if left.is_none() {
+                    break End::Abandoned;
                 }
             }
         };
         // Stops the provider.
         drop(response);
+        let measured = meter.measured(self.input, false);
+        if let Some(status) = self.note_stream_error(&tail, is_events) {
+            self.settle(status, measured, first).await;
+        }
         match ended {
-            Ok(()) => {
+            End::Finished => {
                 let shown = meter.finish();
                 self.settle(status, meter.measured(self.input, true), first).await;
-                if !shown.is_empty() {
+                if left.is_none() && !shown.is_empty() {
                     let _ = send_chunk(&outlet, Ok(shown), &mut deadline, &self.stop).await;
                 }
             }
-            Err(None) => self.settle(CLIENT_DISCONNECTED, meter.measured(self.input, false), first).await,
-            Err(Some(error)) => {
-                let status = i64::from(error.status().as_u16());
+            End::Abandoned => self.settle_reserved(status, measured, first).await,
+            End::Failed(error) if left.is_some() => self.settle_left(status, error, measured, first).await,
+            End::Failed(error) => {
                 self.note_upstream_error(error);
-                self.settle(status, meter.measured(self.input, false), first).await;
+                self.settle(i64::from(error.status().as_u16()), measured, first).await;
                 send_error(&outlet, error).await;
             }
         }
+    }
+
+    /// The client left or was cut off: reads on within a new deadline. `None` when the provider is stopped instead,
+    /// because its setting says so, or because too many streams are read on.
+    pub fn leave(&self, deadline: &mut Deadline) -> Option<Reading> {
+        if let Target::Provider(provider) = &self.target
+            && provider.on_disconnect == OnDisconnect::Stop
+        {
+            return None;
+        }
+        self.read_on(deadline)
+    }
+
+    fn read_on(&self, deadline: &mut Deadline) -> Option<Reading> {
+        let reading = self.readings.begin()?;
+        deadline.as_mut().reset(reading.until);
+        Some(reading)
+    }
+
+    /// Charges the most that was reserved, because nothing says what the provider charges. A usage that the provider
+    /// reported is what it is.
+    pub async fn settle_reserved(&mut self, status: i64, known: MeasuredTokens, first_byte_ms: Option<i64>) {
+        let is_estimated = known.estimated;
+        self.expect(status, self.at_reserved_output(known), first_byte_ms);
+        if is_estimated {
+            let worst = self.reserved.worst;
+            self.guard.expect(|settlement| settlement.bill.cost = settlement.bill.cost.max(worst));
+        }
+        self.guard.settle(&self.desk).await;
+    }
+
+    /// Settles a request that was read on and not to its end. Where the gateway gave it up, the model may have reasoned
+    /// unseen, and the provider charges it.
+    pub async fn settle_left(
+        &mut self,
+        status: i64,
+        error: UpstreamError,
+        known: MeasuredTokens,
+        first_byte_ms: Option<i64>,
+    ) {
+        let is_given_up = error == UpstreamError::TimedOut || self.stop.is_cancelled();
+        let measured = match known {
+            _ if !error.may_cost() => MeasuredTokens::NOTHING,
+            known if is_given_up && self.may_reason => self.at_reserved_output(known),
+            known => known,
+        };
+        self.note_upstream_error(error);
+        self.settle(status, measured, first_byte_ms).await;
+    }
+
+    /// With all of the output that was reserved.
+    fn at_reserved_output(&self, mut known: MeasuredTokens) -> MeasuredTokens {
+        if known.estimated {
+            let counts = &mut known.metered.counts;
+            let missing = self.reserved.output.saturating_sub(counts.output()).max(0);
+            let output = counts.get(Kind::Output).saturating_add(missing);
+            counts.set(Kind::Output, output);
+        }
+        known
+    }
+
+    /// Notes the error that ended a stream; answers its status.
+    fn note_stream_error(&mut self, tail: &StreamEnd, is_events: bool) -> Option<i64> {
+        let error = tail.error(is_events)?;
+        self.note_error(&error.text);
+        Some(i64::from(error.status.as_u16()))
     }
 
     fn measured(&self, status: StatusCode, body: &[u8], end_only: bool) -> MeasuredTokens {
@@ -326,7 +478,7 @@ impl Relay {
     }
 
     pub fn upstream_error(&self, error: UpstreamError) -> ApiError {
-        self.client.upstream_error(error.status(), &error.sentence(self.provider_name()))
+        self.client.upstream_error(error.status(), &error.sentence(self.provider_name()), error.retry())
     }
 
     /// The response's head: its status and those of the provider's headers that a client gets.
@@ -338,14 +490,9 @@ impl Relay {
         if let Some(value) = &upstream.content_type {
             headers.insert(CONTENT_TYPE, value.clone());
         }
-        if let Some(value) = &upstream.retry_after {
-            headers.insert(RETRY_AFTER, value.clone());
-        }
+        headers.extend(upstream.headers.clone());
         if let Some(value) = &upstream.request_id {
             headers.insert("x-upstream-request-id", value.clone());
-        }
-        if let Some(value) = &upstream.service_tier {
-            headers.insert("x-gemini-service-tier", value.clone());
         }
         if spent.is_none() {
             // A proxy must not buffer a stream.
@@ -357,14 +504,10 @@ impl Relay {
     }
 }
 
-/// What a provider's error says, in any of the shapes that providers use; empty when it has none of them.
-fn error_of(body: &[u8]) -> String {
-    let Ok(whole) = serde_json::from_slice::<Value>(body) else { return String::new() };
-    // Gemini answers a stream's error as a list.
-    let whole = whole.get(0).unwrap_or(&whole);
-    let error = whole.get("error").unwrap_or(whole);
-    let texts = [Some(error), error.get("message"), error.get("detail"), whole.get("message")];
-    texts.into_iter().flatten().find_map(Value::as_str).unwrap_or_default().to_owned()
+/// Ends the response of a client that may not read, without waiting for it.
+fn cut_off(outlet: &Outlet) {
+    let outlet = outlet.clone();
+    tokio::spawn(async move { send_error(&outlet, UpstreamError::TimedOut).await });
 }
 
 /// Ends the response with an error, so that the client does not take it for complete.

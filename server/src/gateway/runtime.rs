@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::body_budget::BodyBudget;
+use super::disconnect::Readings;
 use super::reservation_guard::InFlight;
 use super::upstream::Upstreams;
 
@@ -16,6 +17,7 @@ pub struct Gateway {
     pub body_budget: BodyBudget,
     /// How long the body of a request may take to arrive.
     pub body_timeout: Duration,
+    pub readings: Readings,
     /// What other gateways authenticate with; without one, their routes are not served.
     pub token: Option<SecretString>,
 }
@@ -27,6 +29,7 @@ impl Default for Gateway {
             upstreams: Upstreams::default(),
             body_budget: BodyBudget::default(),
             body_timeout: Duration::from_secs(120),
+            readings: Readings::default(),
             token: None,
         }
     }

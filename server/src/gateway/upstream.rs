@@ -10,11 +10,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
+use keydesk_core::domain::api_error::Retry;
 use keydesk_core::domain::provider::{Provider, ProviderKind, check_credential_env};
 use keydesk_core::domain::route::Route;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -28,6 +29,9 @@ use super::compression::Compression;
 const FORWARDED_HEADERS: [&str; 4] = ["accept", "anthropic-version", "anthropic-beta", "openai-beta"];
 /// The client's query parameters that a provider gets.
 const FORWARDED_QUERY: [&str; 2] = ["alt", "beta"];
+/// The provider's headers that a client gets: when to retry, and how Gemini served the request.
+pub const RETURNED_HEADERS: [&str; 4] =
+    ["retry-after", "retry-after-ms", "x-should-retry", "x-gemini-service-tier"];
 /// Characters of a model's name that are not escaped in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -54,6 +58,12 @@ pub enum UpstreamError {
     Encoded,
     /// The connection closed before the end.
     Broken,
+    /// The account of this installation has no credit or quota.
+    NoCredit,
+    /// The account of this installation is over its own limits. Seconds until a retry.
+    AccountLimited {
+        retry_after: i64,
+    },
 }
 
 impl UpstreamError {
@@ -64,9 +74,25 @@ impl UpstreamError {
 
     pub fn status(self) -> StatusCode {
         match self {
-            UpstreamError::NoCredential => StatusCode::SERVICE_UNAVAILABLE,
+            UpstreamError::NoCredential | UpstreamError::NoCredit | UpstreamError::AccountLimited { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             UpstreamError::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// A retry would be refused again, or paid again.
+    pub fn retry(self) -> Retry {
+        match self {
+            UpstreamError::Unreachable | UpstreamError::Broken => Retry::Unspecified,
+            UpstreamError::AccountLimited { retry_after } => Retry::After(retry_after),
+            UpstreamError::NoCredential
+            | UpstreamError::CredentialRejected
+            | UpstreamError::TimedOut
+            | UpstreamError::Redirected
+            | UpstreamError::Encoded
+            | UpstreamError::NoCredit => Retry::Never,
         }
     }
 
@@ -92,6 +118,12 @@ impl UpstreamError {
                 )
             }
             UpstreamError::Broken => format!("The response of the provider {provider} ended early. Retry."),
+            UpstreamError::NoCredit => format!(
+                "This installation has no credit left at the provider {provider}. Your key is valid. Tell your administrator."
+            ),
+            UpstreamError::AccountLimited { .. } => format!(
+                "The provider {provider} limits how much this installation may send, and that limit is reached. Your key's limits are not. Retry in a moment."
+            ),
         }
     }
 }
@@ -102,10 +134,9 @@ pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send
 pub struct UpstreamResponse {
     pub status: StatusCode,
     pub content_type: Option<HeaderValue>,
-    pub retry_after: Option<HeaderValue>,
+    /// Those of `RETURNED_HEADERS` that it has.
+    pub headers: HeaderMap,
     pub request_id: Option<HeaderValue>,
-    /// The tier that Gemini served the request at.
-    pub service_tier: Option<HeaderValue>,
     pub chunks: Chunks,
 }
 
@@ -156,14 +187,16 @@ impl Upstreams {
         };
         let response = match sent {
             Err(_) => return Err(failed(UpstreamError::TimedOut, "no answer")),
+            // Nothing was sent.
+            Ok(Err(error)) if error.is_connect() => {
+                return Err(failed(UpstreamError::Unreachable, &causes(&error.without_url())));
+            }
             Ok(Err(error)) if error.is_timeout() => {
                 return Err(failed(UpstreamError::TimedOut, &causes(&error.without_url())));
             }
             Ok(Err(error)) => {
                 // Once it is sent, it is unknown whether the provider did its work.
-                let failure =
-                    if error.is_connect() { UpstreamError::Unreachable } else { UpstreamError::Broken };
-                return Err(failed(failure, &causes(&error.without_url())));
+                return Err(failed(UpstreamError::Broken, &causes(&error.without_url())));
             }
             Ok(Ok(response)) => response,
         };
@@ -181,9 +214,11 @@ impl Upstreams {
         Ok(UpstreamResponse {
             status,
             content_type: headers.get(CONTENT_TYPE).cloned(),
-            retry_after: headers.get(RETRY_AFTER).cloned(),
+            headers: RETURNED_HEADERS
+                .into_iter()
+                .filter_map(|name| Some((HeaderName::from_static(name), headers.get(name)?.clone())))
+                .collect(),
             request_id: request_id.cloned(),
-            service_tier: headers.get("x-gemini-service-tier").cloned(),
             chunks: match compression {
                 None => chunks(response, provider),
                 Some(compression) => inflated(compression, chunks(response, provider), provider),

@@ -38,7 +38,9 @@ fn body(route: Route, model: &str, output: i64) -> Value {
         Route::ChatCompletions => json!({"model": model, "messages": messages, "max_tokens": output}),
         Route::Completions => json!({"model": model, "prompt": "Say hello", "max_tokens": output}),
         Route::Embeddings => json!({"model": model, "input": "Say hello"}),
-        Route::Responses => json!({"model": model, "input": "Say hello", "max_output_tokens": output}),
+        Route::Responses | Route::CompactResponse | Route::CountResponseTokens => {
+            json!({"model": model, "input": "Say hello", "max_output_tokens": output})
+        }
         Route::Messages | Route::CountMessageTokens => {
             json!({"model": model, "messages": messages, "max_tokens": output})
         }
@@ -46,6 +48,12 @@ fn body(route: Route, model: &str, output: i64) -> Value {
             "contents": [{"role": "user", "parts": [{"text": "Say hello"}]}],
             "generationConfig": {"maxOutputTokens": output},
         }),
+        Route::EmbedContent => json!({"content": {"parts": [{"text": "Say hello"}]}}),
+        Route::BatchEmbedContents => {
+            let one =
+                json!({"model": format!("models/{model}"), "content": {"parts": [{"text": "Say hello"}]}});
+            json!({"requests": [one]})
+        }
     }
 }
 

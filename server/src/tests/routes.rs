@@ -533,6 +533,7 @@ pub fn new_provider(name: &str) -> Vec<(&str, &str)> {
         ("form[provider][connect]", "5"),
         ("form[provider][idle]", "60"),
         ("form[provider][whole]", "600"),
+        ("form[provider][on_disconnect]", "read_on"),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! The form of a new provider; its fields are also on the page of each provider.
 
-use keydesk_core::domain::provider::ProviderKind;
+use keydesk_core::domain::provider::{OnDisconnect, ProviderKind};
 use keydesk_core::forms::provider::{AddForm, ProviderForm};
 use keydesk_core::ops::providers;
 use leptos::prelude::*;
@@ -53,6 +53,7 @@ pub(super) fn fields(form: ProviderForm, new: bool, field_errors: &FieldErrors) 
         .help("The environment variable of Keydesk that contains the API key, such as OPENAI_API_KEY. Keydesk does not store the key. Leave empty to send none.")
         .optional();
     let kinds = ProviderKind::ALL.map(|kind| (kind.as_str().to_owned(), kind.label().to_owned()));
+    let choices = OnDisconnect::ALL.map(|choice| (choice.as_str().to_owned(), choice.label().to_owned()));
     let time = |field, name, label, help| UnitField {
         field,
         name,
@@ -85,6 +86,15 @@ pub(super) fn fields(form: ProviderForm, new: bool, field_errors: &FieldErrors) 
                 {connect.draw(form.connect, field_errors)} {idle.draw(form.idle, field_errors)} {whole.draw(form.whole, field_errors)}
             </div>
         </fieldset>
+        {select_field(
+            "on_disconnect",
+            "form[provider][on_disconnect]",
+            "When a client leaves",
+            "A client can close its stream before the provider reports the usage. Reading on records what the provider charges; it takes up to 5 minutes.",
+            choices.into(),
+            &form.on_disconnect,
+            field_errors,
+        )}
     }
     .into_any()
 }

@@ -166,15 +166,16 @@ async fn a_stream_is_settled_before_its_last_word_is_seen() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_stops_the_provider_and_pays_for_what_it_saw() {
+async fn a_stream_does_not_keep_the_memory_of_its_requests_body() {
     let (desk, _upstream, key) =
-        served("openai", || parts("text/event-stream", &CHUNKS[..2], 5, Then::Hangs)).await;
-    let mut body = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await.into_body();
-    body.frame().await.unwrap().unwrap();
-    body.frame().await.unwrap().unwrap();
-    drop(body);
-    // Input: 8 for the message and its two letters, the model's name; output: five letters.
-    assert_eq!(desk.settled().await, [(499, 11, 2, 0, 1, 13_000)]);
+        served("openai", || parts("text/event-stream", &CHUNKS[..1], 1, Then::Hangs)).await;
+    let mut open = Vec::new();
+    // Without a length each of them may be 32 MiB, and there is room for fifteen such.
+    for _ in 0..20 {
+        let stream = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await;
+        assert_eq!(stream.status(), 200);
+        open.push(stream);
+    }
 }
 
 #[tokio::test]
@@ -248,6 +249,8 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_at_mos
         );
         assert!(answer.message().contains(says) && answer.message().contains("Far"), "{}", answer.text);
         assert!(!answer.text.contains(&upstream.base_url) && !answer.text.contains(CREDENTIAL));
+        // A retry would be refused again, or paid again.
+        assert_eq!(answer.find_header("x-should-retry"), Some("false"));
         assert_eq!(upstream.arrived().len(), 1);
         // After these the provider may have done its work.
         let may_cost =
@@ -277,16 +280,126 @@ async fn a_providers_own_errors_pass_and_cost_nothing() {
     for (status, body) in [(400, "{\"error\":{\"message\":\"no\"}}"), (429, "{}"), (500, "oops"), (529, "")] {
         let (desk, _upstream, key) = served("anthropic", move || {
             let mut answer = whole(status, "application/json", body);
-            answer.headers_mut().insert("retry-after", "7".parse().unwrap());
+            for (name, value) in [
+                ("retry-after", "7"),
+                ("retry-after-ms", "100"),
+                ("x-should-retry", "false"),
+                ("x-gemini-service-tier", "standard"),
+            ] {
+                answer.headers_mut().insert(name, value.parse().unwrap());
+            }
             answer
         })
         .await;
         let answer = desk.pass(post("/v1/messages", &chat()).bearer(&key)).await;
         assert_eq!((answer.status, answer.text.as_str()), (status, body));
         assert_eq!(answer.find_header("retry-after"), Some("7"));
+        assert_eq!(answer.find_header("retry-after-ms"), Some("100"));
+        assert_eq!(answer.find_header("x-should-retry"), Some("false"));
+        assert_eq!(answer.find_header("x-gemini-service-tier"), Some("standard"));
         assert!(answer.find_header("request-id").is_some());
         assert_eq!(desk.settled().await, [(i64::from(status), 0, 0, 0, 0, 0)]);
     }
+}
+
+#[tokio::test]
+async fn what_a_provider_says_about_the_account_is_for_the_operator() {
+    let no_credit = "This installation has no credit left at the provider Far. Your key is valid. Tell your administrator.";
+    let limited = "The provider Far limits how much this installation may send, and that limit is reached. Your key's limits are not. Retry in a moment.";
+    let rejected = "The provider Far rejected this installation's credential. Your key is valid. Tell your administrator.";
+    let cases = [
+        (
+            429,
+            r#"{"error":{"message":"Rate limit reached for gpt-5 in organization org-PROVIDER0123 on tokens per min (TPM)","type":"tokens","code":"rate_limit_exceeded"}}"#,
+            503,
+            limited,
+        ),
+        (
+            429,
+            r#"{"error":{"message":"You exceeded your current quota, please check your plan and billing details.","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+            503,
+            no_credit,
+        ),
+        (
+            400,
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits."}}"#,
+            503,
+            no_credit,
+        ),
+        (402, r#"{"error":{"message":"Insufficient Balance"}}"#, 503, no_credit),
+        (
+            429,
+            r#"{"error":{"code":429,"message":"You exceeded your current quota of project 123456789","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"6.5s"}]}}"#,
+            503,
+            limited,
+        ),
+        (
+            400,
+            r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#,
+            502,
+            rejected,
+        ),
+    ];
+    for (status, body, answered, says) in cases {
+        let (desk, _upstream, key) = served("openai", move || whole(status, "application/json", body)).await;
+        let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+        assert_eq!((answer.status, answer.message().as_str()), (answered, says), "{body}");
+        let (wait, retry) = match says {
+            it if it == limited && body.contains("6.5s") => (Some("7"), None),
+            it if it == limited => (Some("5"), None),
+            _ => (None, Some("false")),
+        };
+        assert_eq!(
+            (answer.find_header("retry-after"), answer.find_header("x-should-retry")),
+            (wait, retry),
+            "{body}"
+        );
+        // Nor does the user's list of requests have it.
+        assert_eq!(desk.texts("SELECT error FROM usage").await, [says]);
+        assert_eq!(desk.settled().await, [(i64::from(answered), 0, 0, 0, 0, 0)]);
+    }
+    // What a user wrote is not taken for the account's.
+    let own = r#"{"error":{"message":"Unknown parameter: 'credit balance'"}}"#;
+    let (desk, _upstream, key) = served("openai", move || whole(400, "application/json", own)).await;
+    let answer = desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+    assert_eq!((answer.status, answer.text.as_str()), (400, own));
+}
+
+#[tokio::test]
+async fn compaction_and_geminis_embeddings_are_metered_and_counting_is_free() {
+    let compacted =
+        r#"{"object":"response.compaction","output":[],"usage":{"input_tokens":900,"output_tokens":100}}"#;
+    let embedded = r#"{"embeddings":[{"values":[1]}],"usageMetadata":{"promptTokenCount":12}}"#;
+    let one = r#"{"embedding":{"values":[1]}}"#;
+    let requests = json!({"requests": [{"model": "models/routed", "content": {"parts": [{"text": "Hi"}]}}]});
+    let content = json!({"content": {"parts": [{"text": "Hi there"}]}});
+    let input = json!({"model": "routed", "input": "Hi"});
+    let cases = [
+        ("openai", "/v1/responses/compact", &input, compacted, (200, 900, 100, 0, 0, 1_000_000)),
+        ("openai", "/v1/responses/input_tokens", &input, "{\"input_tokens\":9}", (200, 0, 0, 0, 0, 0)),
+        (
+            "gemini",
+            "/v1beta/models/routed:batchEmbedContents",
+            &requests,
+            embedded,
+            (200, 12, 0, 0, 0, 12_000),
+        ),
+        ("gemini", "/v1/models/routed:embedContent", &content, one, (200, 3, 0, 0, 1, 3_000)),
+    ];
+    for (kind, path, body, answers, expected) in cases {
+        let (desk, upstream, key) = served(kind, move || whole(200, "application/json", answers)).await;
+        let answer = desk.pass(post(path, body).bearer(&key)).await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, answers), "{path}");
+        assert_eq!(desk.settled().await, [expected], "{path}");
+        let sent = upstream.one();
+        let names = sent.json().to_string() + &sent.target;
+        assert!(names.contains("real-name") && !names.contains("routed"), "{names}");
+    }
+    let (desk, upstream, key) = served("gemini", move || whole(200, "application/json", one)).await;
+    let other = json!({"requests": [{"model": "models/gemini-2.5-pro"}]});
+    let answer = desk.send(post("/v1beta/models/routed:batchEmbedContents", &other).bearer(&key)).await;
+    assert_eq!(answer.status, 400);
+    assert!(upstream.arrived().is_empty());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod estimate;
 mod external_api;
 mod forwarding;
 mod key_view;
+mod leaving;
 mod odd_usage;
 mod parsed_request;
 mod prices;

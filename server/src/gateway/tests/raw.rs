@@ -93,3 +93,74 @@ async fn a_request_in_any_state_is_answered_or_closed() {
     server.abort();
     assert_eq!(desk.number("SELECT COUNT(*) FROM reservations").await, 0);
 }
+
+/// The whole answer to a request whose body is sent to its end before anything is read.
+async fn answer_after_all(address: std::net::SocketAddr, head: &str, bytes: usize) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{head}content-length: {bytes}\r\n\r\n").as_bytes()).await.unwrap();
+    let chunk = vec![b' '; 64 << 10];
+    let mut left = bytes;
+    while left > 0 {
+        let part = left.min(chunk.len());
+        stream.write_all(&chunk[..part]).await.expect("the connection stays open while the body is sent");
+        left -= part;
+    }
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer));
+    read.await.expect("it ends").expect("it is not reset");
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_refusal_arrives_although_the_body_was_not_wanted() {
+    let desk = installation().await;
+    let key = desk.every_key().await;
+    let revoked = desk.plain_key().await;
+    desk.revoke(&revoked).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = desk.router();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let revoked = revoked.secret.reveal();
+    for (request, key, status) in [
+        ("POST /v1/chat/completions", revoked, "401"),
+        ("POST /v1/messages", "nothing", "401"),
+        ("POST /v1beta/models/x:generateContent", "", "401"),
+        ("POST /v1/files", key.as_str(), "404"),
+        ("PUT /v1/chat/completions", key.as_str(), "405"),
+        ("POST /gateway/authorize", key.as_str(), "403"),
+    ] {
+        for bytes in [100_000, 8 << 20] {
+            let head = format!(
+                "{request} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n"
+            );
+            let answer = answer_after_all(address, &head, bytes).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}, {bytes}: {answer}");
+            let body = answer.split_once("\r\n\r\n").unwrap().1;
+            assert!(serde_json::from_str::<serde_json::Value>(body).is_ok(), "{request}, {bytes}: {answer}");
+        }
+    }
+    // Larger than what is accepted.
+    let head = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n"
+    );
+    let answer = answer_after_all(address, &head, 40 << 20).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    // The connection is kept for the next request.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        let body = " ".repeat(100_000);
+        let request = format!("POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}}") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "closed");
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 404"));
+    }
+    // Who asks whether to send is told at once.
+    let head = "POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: 8000000\r\n\r\n";
+    let line = first_line(address, head.as_bytes(), false).await;
+    assert!(line.starts_with("HTTP/1.1 401 "), "{line}");
+    server.abort();
+}

@@ -377,12 +377,38 @@ async fn what_is_not_served_yet_says_so() {
         ("//v1/images/generations", "does not serve /v1/images/generations."),
         ("/v1/batches/", "does not serve /v1/batches."),
         ("/v1/chat/completions/", "Use https://keys.example.com/v1/chat/completions:"),
-        ("/v1beta/models/gemini-2.5-pro:embedContent", "does not serve embedContent."),
+        ("/v1/responses/resp_123/cancel", "does not serve what is under /v1/responses/."),
+        ("/v1/images/edits", "does not serve /v1/images/edits."),
+        ("/v1/vector_stores/vs_1/files", "does not serve /v1/vector_stores."),
+        ("/v1/messages/batches", "does not serve /v1/messages/batches."),
+        ("/v1/messages/nothing", "The base URL for clients is https://keys.example.com. "),
+        ("/v1beta/models/gemini-2.5-pro:predict", "does not serve predict."),
     ] {
         let answer = desk.send(ask(path).method(Method::POST).bearer(key.secret.reveal())).await;
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.message().contains(says), "{path}: {}", answer.text);
+        assert!(!answer.text.contains("123"), "{path}");
     }
+    for path in ["/v1/cachedContents", "/v1/interactions", "/v1/batches", "/v1/files"] {
+        let googles = ask(path).header("x-goog-api-key", key.secret.reveal());
+        assert_eq!(desk.send(googles).await.json()["error"]["status"], "NOT_FOUND", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_is_refused_so_that_clients_go_on_with_http() {
+    let desk = installation().await;
+    let key = desk.plain_key().await;
+    let upgrade = ask("/v1/responses").header("connection", "upgrade").header("upgrade", "websocket");
+    let answer = desk.send(upgrade.bearer(key.secret.reveal())).await;
+    assert_eq!((answer.status, answer.find_header("upgrade")), (426, Some("HTTP/1.1")));
+    assert_eq!(
+        answer.message(),
+        "WebSockets are not served. Use HTTP: POST https://keys.example.com/v1/responses."
+    );
+    let plain = desk.send(ask("/v1/responses").bearer(key.secret.reveal())).await;
+    assert_eq!((plain.status, plain.find_header("allow")), (405, Some("POST")));
+    assert_eq!(desk.status(ask("/v1/responses")).await, 401);
 }
 
 #[tokio::test]

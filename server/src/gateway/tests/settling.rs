@@ -75,6 +75,11 @@ async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
     desk.execute("UPDATE providers SET kind = 'gemini'").await;
     let refused = desk.send(post("/v1beta/models/routed:generateContent", &json!({})).bearer(&key)).await;
     assert_eq!((refused.status, &refused.json()["error"]["status"]), (429, &json!("RESOURCE_EXHAUSTED")));
+    // Google's clients stop at a quota of a day, and at a long wait.
+    let details = &refused.json()["error"]["details"];
+    assert_eq!(details[1]["violations"][0]["quotaId"], "KeydeskBudgetPerDay");
+    let wait: i64 = details[2]["retryDelay"].as_str().unwrap().strip_suffix('s').unwrap().parse().unwrap();
+    assert!((86_400..32 * 86_400).contains(&wait), "{wait}");
     assert_eq!(upstream.arrived().len(), 1);
     // A rejection is for the key's page, not for its usage.
     assert_eq!(desk.settled().await.len(), 1);
@@ -92,6 +97,11 @@ async fn too_many_requests_are_told_when_to_come_again() {
     assert!((1..=61).contains(&seconds));
     assert_eq!(refused.find_header("x-should-retry"), None);
     assert_eq!(refused.find_header("x-ratelimit-limit-requests"), Some("1"));
+    desk.execute("UPDATE providers SET kind = 'gemini'").await;
+    let refused = desk.send(post("/v1beta/models/routed:generateContent", &json!({})).bearer(&key)).await;
+    let details = &refused.json()["error"]["details"];
+    assert_eq!(details[1]["violations"][0]["quotaId"], "KeydeskLimitPerMinute");
+    assert_eq!(details[2]["retryDelay"], format!("{}s", refused.find_header("retry-after").unwrap()));
     assert_eq!(refused.find_header("x-ratelimit-remaining-requests"), Some("0"));
 }
 

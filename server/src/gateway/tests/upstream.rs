@@ -1,6 +1,7 @@
 //! A provider on a loopback port, which answers as a test tells it to and remembers what it was sent.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -41,6 +42,14 @@ impl Upstream {
     where
         F: Fn() -> Response + Clone + Send + Sync + 'static,
     {
+        Self::answering_after(Duration::ZERO, answer).await
+    }
+
+    /// The head comes after a while.
+    pub async fn answering_after<F>(wait: Duration, answer: F) -> Self
+    where
+        F: Fn() -> Response + Clone + Send + Sync + 'static,
+    {
         let arrived: Arc<Mutex<Vec<Arrived>>> = Arc::default();
         let noted = arrived.clone();
         let service = Router::new().fallback(move |request: Request| {
@@ -50,6 +59,9 @@ impl Upstream {
                 let body = to_bytes(body, usize::MAX).await.unwrap();
                 let target = parts.uri.to_string();
                 noted.lock().unwrap().push(Arrived { target, headers: parts.headers, body });
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
                 answer()
             }
         });

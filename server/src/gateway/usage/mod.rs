@@ -37,9 +37,13 @@ impl Shape {
     pub fn of(route: Route) -> Self {
         match route {
             Route::ChatCompletions | Route::Completions | Route::Embeddings => Shape::OpenAi,
-            Route::Responses => Shape::Responses,
+            Route::Responses | Route::CompactResponse | Route::CountResponseTokens => Shape::Responses,
             Route::Messages | Route::CountMessageTokens => Shape::Anthropic,
-            Route::Generate | Route::StreamGenerate | Route::CountTokens => Shape::Gemini,
+            Route::Generate
+            | Route::StreamGenerate
+            | Route::CountTokens
+            | Route::EmbedContent
+            | Route::BatchEmbedContents => Shape::Gemini,
         }
     }
 }

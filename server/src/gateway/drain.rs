@@ -1,0 +1,66 @@
+//! Request bodies that no handler read, because the request was answered before.
+//!
+//! A connection that is closed with unread bytes in it is reset, and the reset overtakes the answer: clients report a broken
+//! pipe, and proxies make a 502 of it. So the rest of a body is read and thrown away, within bounds.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, HttpBody};
+use axum::extract::Request;
+use axum::http::header::EXPECT;
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
+
+/// Many clients read no answer while they still send, so it waits for them this long.
+const BEFORE_ANSWER: Duration = Duration::from_secs(5);
+/// The answer is sent then, and the rest is read this long from the beginning.
+const IN_ALL: Duration = Duration::from_secs(20);
+/// Twice the longest body that is accepted.
+const MAX_DRAINED: usize = 64 << 20;
+
+/// A body, until it is over.
+type Rest = Option<BodyDataStream>;
+
+/// Stands around routes, and reads what they leave of a body.
+pub async fn unread(request: Request, next: Next) -> Response {
+    // A client that first asks whether to send has not sent anything yet.
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let rest: Arc<Mutex<Rest>> = Arc::new(Mutex::new(Some(body.into_data_stream())));
+    let shared = rest.clone();
+    let body = stream::poll_fn(move |context| {
+        let mut rest = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(stream) = &mut *rest else { return Poll::Ready(None) };
+        let polled = stream.poll_next_unpin(context);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            *rest = None;
+        }
+        polled
+    });
+    let response = next.run(Request::from_parts(parts, Body::from_stream(body))).await;
+    let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(rest) = rest {
+        discard(rest).await;
+    }
+    response
+}
+
+/// Reads a body and throws it away; after a while it goes on in the background.
+pub async fn discard(mut rest: BodyDataStream) {
+    let reading = tokio::spawn(timeout(IN_ALL, async move {
+        let mut left = MAX_DRAINED;
+        while let Some(Ok(bytes)) = rest.next().await {
+            match left.checked_sub(bytes.len()) {
+                Some(fewer) => left = fewer,
+                None => return,
+            }
+        }
+    }));
+    let _ = timeout(BEFORE_ANSWER, reading).await;
+}
