@@ -18,7 +18,7 @@ DO $$ BEGIN
 END $$;
 
 -- Reading: the views run with the rights of their owner.
-GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_contacts_v1 TO keydesk_gateway;
+GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_prices_v1, gateway_contacts_v1 TO keydesk_gateway;
 
 -- Money and limits are only written by functions.
 GRANT EXECUTE ON FUNCTION
@@ -33,6 +33,7 @@ GRANT SELECT (id, first_used_at, last_used_at), UPDATE (first_used_at, last_used
 
 -- Only for `keydesk gateway`, which describes a key to its user, lists models and checks the schema's version.
 GRANT SELECT ON models, counters, reservations TO keydesk_gateway;
+GRANT SELECT (id, model_id, starts_at, origin, source, tariff, withdrawn_at) ON prices TO keydesk_gateway;
 GRANT SELECT (request_id, cost) ON usage TO keydesk_gateway;
 GRANT SELECT (id, retired_at) ON providers TO keydesk_gateway;
 GRANT SELECT (version, success, checksum) ON _sqlx_migrations TO keydesk_gateway;

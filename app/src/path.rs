@@ -1,6 +1,8 @@
 //! Addresses of this program's own pages. A redirect goes nowhere else.
 
-use keydesk_core::domain::ids::{InvitationId, KeyId, PersonId, ProviderId, RequestId, SecretId, TeamId};
+use keydesk_core::domain::ids::{
+    InvitationId, KeyId, PersonId, PriceId, ProviderId, RequestId, SecretId, TeamId,
+};
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::forms::ticket::TicketForm;
 use leptos::prelude::IntoAttributeValue;
@@ -174,6 +176,12 @@ impl LocalPath {
     pub fn model(page: &str, id: &str) -> Self {
         let query = serde_urlencoded::to_string([("id", id)]).unwrap_or_default();
         Self(format!("/operator/models/{page}?{query}"))
+    }
+
+    /// Before a price of a model is withdrawn.
+    pub fn withdraw_price(id: &str, price: &PriceId) -> Self {
+        let query = serde_urlencoded::to_string([("id", id), ("price", price.as_str())]).unwrap_or_default();
+        Self(format!("/operator/models/withdraw?{query}"))
     }
 
     pub fn org_created(org: &str) -> Self {

@@ -17,7 +17,10 @@ use crate::pages::members::{
     InvitationPage, InvitePage, JoinPage, LeavePage, MemberPage, MembersPage, OffboardingPage,
     RemoveMemberPage,
 };
-use crate::pages::models::{EditModelPage, ModelsPage, NewModelPage, RetireModelPage};
+use crate::pages::models::{
+    CataloguePricePage, EditModelPage, ModelPage, ModelsPage, NewModelPage, RetireModelPage,
+    WithdrawPricePage,
+};
 use crate::pages::orgs::{
     BalancePage, HomePage, NewOrgPage, OperatorBalancePage, OperatorPage, OrgCreatedPage, ResumeOrgPage,
     SettingsPage, SuspendOrgPage,
@@ -54,6 +57,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator/providers/:id/retire") view=RetireProviderPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/models") view=ModelsPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/models/new") view=NewModelPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/models/show") view=ModelPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/models/withdraw") view=WithdrawPricePage ssr=SsrMode::Async />
+                <Route path=path!("/operator/models/catalogue-price") view=CataloguePricePage ssr=SsrMode::Async />
                 <Route path=path!("/operator/models/edit") view=EditModelPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/models/retire") view=RetireModelPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/created") view=OrgCreatedPage ssr=SsrMode::Async />

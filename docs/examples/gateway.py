@@ -21,6 +21,8 @@ from psycopg.rows import namedtuple_row
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LEASE_MS = 120_000
+#: The limits that count dollars.
+MONEY = ("total", "month", "week", "day", "balance")
 
 #: An reservation request, until it is settled.
 Reservation = namedtuple("Reservation", "request key model started_at windows limits")
@@ -63,7 +65,12 @@ def allowed_from(addresses, address):
 
 
 def cost(model, input_tokens, output_tokens, cached_tokens=0):
-    """Nano-dollars, rounded up once. Prices are nano-dollars for a million tokens; cached tokens are part of the input."""
+    """Nano-dollars, rounded up once. Prices are nano-dollars for a million tokens; cached tokens are part of the input.
+
+    These are the list prices. Whoever uses long inputs, service tiers or other meters reads the tariff in gateway_prices_v1.
+    """
+    if model.input_price is None:
+        return 0
     millionths = (
         (input_tokens - cached_tokens) * model.input_price
         + cached_tokens * model.cached_price
@@ -146,6 +153,9 @@ class Gateway:
                     windows.month_start, windows.week_start, windows.day_start, request, key.secret_id, model_id, at + LEASE_MS,
                 ],
             ).fetchall()
+            if model.input_price is None and all(limit.fits for limit in limits) and any(limit.what in MONEY for limit in limits):
+                db.execute("SELECT keydesk_release_v1(%s)", [request])
+                raise Rejected(403, "model_not_priced", f"The model {model_id} has no price, and a budget counts what requests cost.")
         for limit in limits:
             if not limit.fits:
                 raise self.rejection(key, limit, at)
@@ -155,7 +165,7 @@ class Gateway:
         """Gates 7 and 8: the first limit that does not fit. Nothing is reserved."""
         whose = {"key": f"the key sk-…{key.last_four}", "team": f"the team {key.team_name}", "org": f"the organisation {key.org_name}"}
         whose = whose[limit.holder_kind]
-        if limit.what in ("total", "month", "week", "day", "balance"):
+        if limit.what in MONEY:
             what = "balance" if limit.what == "balance" else f"budget ({limit.what})"
             left = limit.remaining / 1e9
             return Rejected(429, "insufficient_quota", f"The {what} of {whose} has ${left:.9g} left, and this request may cost ${limit.requested / 1e9:.9g}.")

@@ -31,7 +31,7 @@ def tables(postgres_desk):
 #: Whole tables that it reads: no people in them, and no secrets.
 READ = ["counters", "models", "rejections", "reservations"]
 #: Of these, the columns and no other.
-READ_IN_PART = {"_sqlx_migrations": ["checksum", "success", "version"], "keys": ["id", "last_used_at"], "key_secrets": ["first_used_at", "id", "last_used_at"], "providers": ["id", "retired_at"], "usage": ["request_id", "cost"]}
+READ_IN_PART = {"_sqlx_migrations": ["checksum", "success", "version"], "keys": ["id", "last_used_at"], "key_secrets": ["first_used_at", "id", "last_used_at"], "prices": ["id", "model_id", "starts_at", "origin", "source", "tariff", "withdrawn_at"], "providers": ["id", "retired_at"], "usage": ["request_id", "cost"]}
 HIDDEN = ["people", "sessions", "memberships", "invitations", "audit_events", "one_time_links", "recovery_codes", "key_secrets"]
 
 
@@ -74,7 +74,7 @@ def test_of_a_key_only_its_last_use_can_be_changed(login, postgres_desk):
             login.execute(f"UPDATE keys SET {change} WHERE id = %s", [key.id])
     with pytest.raises(errors.InsufficientPrivilege):
         login.execute("SELECT name FROM keys")
-    for change in ("UPDATE budgets SET amount = 1", "UPDATE models SET input_price = 0", "DELETE FROM usage", "UPDATE counters SET spent = 0"):
+    for change in ("UPDATE budgets SET amount = 1", "UPDATE models SET version = 0", "UPDATE prices SET tariff = '{}'", "DELETE FROM usage", "UPDATE counters SET spent = 0"):
         with pytest.raises(errors.InsufficientPrivilege):
             login.execute(change)
 
@@ -84,7 +84,8 @@ def test_it_reads_its_views_and_nothing_can_be_written_through_them(login, postg
     digest = hashlib.sha256(key.secret.encode()).digest()
     assert login.execute("SELECT key_name FROM gateway_keys_v1 WHERE hash = %s", [digest]).fetchone() == (key.name,)
     assert login.execute("SELECT count(*) FROM gateway_models_v1").fetchone()[0] > 0
-    for change in ("UPDATE gateway_keys_v1 SET status = 'active'", "DELETE FROM gateway_models_v1"):
+    assert login.execute("SELECT count(*) FROM gateway_prices_v1").fetchone()[0] > 0
+    for change in ("UPDATE gateway_keys_v1 SET status = 'active'", "DELETE FROM gateway_models_v1", "UPDATE gateway_prices_v1 SET tariff = '{}'"):
         with pytest.raises(psycopg.Error):
             login.execute(change)
 

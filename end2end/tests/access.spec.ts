@@ -212,7 +212,8 @@ for (const [what, path] of [
   ["the catalogue", "/operator/models"],
   ["the catalogue, nothing found", "/operator/models?q=nothing"],
   ["the form for a model", "/operator/models/new"],
-  ["one model", "/operator/models/edit?id=gpt-5"],
+  ["one model", "/operator/models/show?id=gpt-5"],
+  ["the form of one model", "/operator/models/edit?id=gpt-5"],
   ["before a model is retired", "/operator/models/retire?id=gpt-5"],
 ] as const) {
   demoTest(what, async ({ page, open, signedIn }) => {

@@ -118,9 +118,11 @@ test("a model is added, found, sorted, edited and retired", async ({ signedIn, p
 
   await open("/operator/models?q=llama");
   await page.getByRole("link", { name: "meta/llama-4" }).click();
+  await page.waitForURL(/\/operator\/models\/show\?id=meta%2Fllama-4/);
+  await page.getByRole("link", { name: "Edit model" }).click();
   await page.waitForURL(/\/operator\/models\/edit\?id=meta%2Fllama-4/);
   await page.getByLabel("Provider", { exact: true }).selectOption({ label: "Not served" });
-  await Promise.all([page.waitForURL(`${server.url}/operator/models`), button(page, "Save model").click()]);
+  await Promise.all([page.waitForURL(/\/operator\/models\/show/), button(page, "Save model").click()]);
   await expect(page.getByRole("status")).toContainText("meta/llama-4 is saved.");
   await open("/operator/models/edit?id=meta%2Fllama-4");
   await expect(page.getByLabel("Provider", { exact: true }).locator("option:checked")).toHaveText("Not served");

@@ -1,6 +1,7 @@
 //! The command line. Each command is a few steps; an error is a sentence that says what to do.
 
 mod leaks;
+mod models;
 mod money;
 mod rotate;
 mod upstreams;
@@ -52,7 +53,7 @@ enum Command {
     Providers(upstreams::ProvidersCommand),
     /// List, import, change and route models: what keys can be limited to, and prices.
     #[command(subcommand)]
-    Models(upstreams::ModelsCommand),
+    Models(models::ModelsCommand),
     /// Check that no audit event was changed or removed.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -177,7 +178,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::ResetSecondFactor(args) => reset(&args, reset_second_factor).await,
         Command::Demo(args) => demonstrate(args).await,
         Command::Providers(command) => upstreams::run_providers(command).await,
-        Command::Models(command) => upstreams::run_models(command).await,
+        Command::Models(command) => models::run(command).await,
         Command::Audit(AuditCommand::Verify { org, data }) => {
             reading(&data, async |desk| verify_audit(desk, org.as_deref()).await).await
         }

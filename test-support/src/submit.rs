@@ -115,7 +115,8 @@ pub async fn enforce_org(
 
 pub async fn add_model(desk: &Desk, by: OperatorActor<'_>, form: &model::AddForm) -> Result<String, OpError> {
     by.must_operate()?;
-    models::add(desk, by, &form.model.parse()?).await
+    let (model, starts) = form.parse()?;
+    models::add(desk, by, &model, starts).await
 }
 
 pub async fn save_model(

@@ -1,9 +1,12 @@
 //! Add, change and retire a model of the catalogue. For the installation's operator.
 
-use keydesk_core::forms::model::{AddForm, ModelForm, RetireForm, SaveForm};
+use keydesk_core::domain::moment::Zone;
+use keydesk_core::forms::model::{
+    AddForm, CataloguePriceForm, ModelForm, RetireForm, SaveForm, WithdrawForm,
+};
 use keydesk_core::ops::edit::Outcome;
-use keydesk_core::ops::models;
 use keydesk_core::ops::orgs::OperatorActor;
+use keydesk_core::ops::{models, prices};
 use leptos::prelude::*;
 
 use super::{edit_conflict, tell};
@@ -17,7 +20,8 @@ pub async fn add_model(form: AddForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
         OperatorActor::Operator(&caller).must_operate()?;
-        let id = models::add(&desk()?, OperatorActor::Operator(&caller), &form.model.parse()?).await?;
+        let (model, starts) = form.parse()?;
+        let id = models::add(&desk()?, OperatorActor::Operator(&caller), &model, starts).await?;
         tell(Tone::Good, format!("{id} is in the catalogue. Keys can now be allowed to use it."))?;
         Ok(LocalPath::models())
     })
@@ -29,20 +33,47 @@ pub async fn save_model(form: SaveForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
         OperatorActor::Operator(&caller).must_operate()?;
-        match models::save(&desk()?, OperatorActor::Operator(&caller), &form.parse()?).await? {
+        let edit = form.parse()?;
+        match models::save(&desk()?, OperatorActor::Operator(&caller), &edit).await? {
             Outcome::Saved(id) => {
-                tell(
-                    Tone::Good,
-                    format!("{id} is saved. The change applies to requests that start from now on."),
-                )?;
-                Ok(LocalPath::models())
+                let applies = match edit.starts {
+                    None => "The change applies to requests that start from now on.".to_owned(),
+                    Some(at) => format!("The new price starts {}.", at.exact(&Zone::utc())),
+                };
+                tell(Tone::Good, format!("{id} is saved. {applies}"))?;
+                Ok(LocalPath::model("show", &id))
             }
-            Outcome::Unchanged(_) => {
+            Outcome::Unchanged(id) => {
                 tell(Tone::Good, "No changes to save.")?;
-                Ok(LocalPath::models())
+                Ok(LocalPath::model("show", &id))
             }
             Outcome::Conflict(conflict) => Err(edit_conflict(*conflict, |merged| ModelForm::of(&merged))),
         }
+    })
+    .await
+}
+
+#[server(endpoint = "models/withdraw-price")]
+pub async fn withdraw_price(form: WithdrawForm) -> Result<(), AppError> {
+    act(async {
+        let by = caller()?;
+        let id = prices::withdraw(&desk()?, OperatorActor::Operator(&by), &form.id, &form.price).await?;
+        tell(Tone::Good, format!("The price of {id} is withdrawn. It won’t start."))?;
+        Ok(LocalPath::model("show", &id))
+    })
+    .await
+}
+
+#[server(endpoint = "models/catalogue-price")]
+pub async fn take_catalogue_price(form: CataloguePriceForm) -> Result<(), AppError> {
+    act(async {
+        let by = caller()?;
+        let id = prices::take_catalogue_price(&desk()?, OperatorActor::Operator(&by), &form.id).await?;
+        tell(
+            Tone::Good,
+            format!("{id} has the catalogue’s price. It applies to requests that start from now on."),
+        )?;
+        Ok(LocalPath::model("show", &id))
     })
     .await
 }

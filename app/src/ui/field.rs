@@ -235,6 +235,7 @@ pub struct UnitField {
     /// After the value, such as `seconds`.
     pub after: &'static str,
     pub help: &'static str,
+    pub optional: bool,
 }
 
 impl UnitField {
@@ -255,7 +256,7 @@ impl UnitField {
                         value=value
                         inputmode="decimal"
                         autocomplete="off"
-                        required
+                        required=!self.optional
                         aria-label=spoken
                         aria-describedby=described(self.field, !self.help.is_empty(), wrong.is_some())
                         aria-invalid=invalid(wrong.is_some())

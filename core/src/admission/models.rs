@@ -4,6 +4,7 @@ use super::AuthContext;
 use crate::Desk;
 use crate::domain::api_error::NoTarget;
 use crate::domain::model::{DEMO_ECHO, Model, demo_echo};
+use crate::domain::moment::Moment;
 use crate::domain::provider::Provider;
 use crate::domain::route::Route;
 use crate::store::{StoreError, models, providers};
@@ -49,7 +50,7 @@ impl ModelLookup {
 /// When the database cannot be read.
 pub async fn look_up_model(desk: &Desk, id: &str) -> Result<ModelLookup, StoreError> {
     let mut read = desk.db.read().await?;
-    Ok(match models::served(&mut read, id).await? {
+    Ok(match models::served(&mut read, id, desk.now()).await? {
         Some((model, Some(provider))) => {
             ModelLookup::Routed(Box::new(model), Target::Provider(Box::new(provider)))
         }
@@ -61,13 +62,13 @@ pub async fn look_up_model(desk: &Desk, id: &str) -> Result<ModelLookup, StoreEr
     })
 }
 
-/// The model with its price, also when it is retired. The demonstration model and a proxy's placeholder are in no
-/// catalogue; the latter costs nothing.
+/// The model with the price that was in force at a moment, also when it is retired. The demonstration model and a proxy's
+/// placeholder are in no catalogue; the latter costs nothing.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn priced_model(desk: &Desk, id: &str) -> Result<Model, StoreError> {
-    let known = models::priced(&mut desk.db.read().await?, id).await?;
+pub async fn priced_model(desk: &Desk, id: &str, at: Moment) -> Result<Model, StoreError> {
+    let known = models::priced(&mut desk.db.read().await?, id, at).await?;
     Ok(known.unwrap_or_else(|| if id == DEMO_ECHO { demo_echo() } else { Model::unrouted(id, "") }))
 }
 
@@ -76,7 +77,7 @@ pub async fn priced_model(desk: &Desk, id: &str) -> Result<Model, StoreError> {
 /// # Errors
 /// When the database cannot be read.
 pub async fn models_in_scope(desk: &Desk, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
-    let mut list = models::offered(&mut desk.db.read().await?).await?;
+    let mut list = models::offered(&mut desk.db.read().await?, desk.now()).await?;
     list.retain(|model| context.model(&model.id).is_ok());
     Ok(list)
 }

@@ -56,7 +56,7 @@ impl Rejections {
     pub fn note(&self, key: &KnownKey, rejection: &Rejection, request: &RejectedRequest<'_>, now: Moment) {
         let Some(reason) = rejection.reason() else { return };
         let model = match rejection {
-            Rejection::Model { model, .. } => model,
+            Rejection::Model { model, .. } | Rejection::NoPrice { model, .. } => model,
             _ => request.model,
         };
         self.add(key, rejection.gate().as_str(), reason, model, request, now);

@@ -35,6 +35,8 @@ pub struct ReservationRequest {
     pub amount: Money,
     /// Input and output together.
     pub tokens: i64,
+    /// Whether the model has a price for what the request may use. Without one no budget can count it.
+    pub is_priced: bool,
 }
 
 impl ReservationRequest {
@@ -46,6 +48,7 @@ impl ReservationRequest {
             model: model.id.clone(),
             amount: model.price.as_ref().map(most).unwrap_or_default(),
             tokens: input.saturating_add(output),
+            is_priced: model.prices(input, output),
         }
     }
 }
@@ -104,14 +107,15 @@ pub async fn reserve(
     context: &AuthContext,
     wanted: &ReservationRequest,
 ) -> Result<Reservation, AdmissionError> {
+    let rejected = |rejection| AdmissionError::Rejected(rejection, Some(context.known()));
+    check_price(desk, context, wanted).await?.map_err(rejected)?;
     let turn = desk.queues.turn(&desk.db, &context.org).await?;
     let now = desk.now();
     let new = new_reservation(context, wanted, now);
     let stored = new.reservation.clone();
     let rows = meter::reserve(&desk.db, new, WindowStarts::at(now, &context.zone)).await?;
     drop(turn);
-    let limits = check_limits(&rows, context, now)
-        .map_err(|rejection| AdmissionError::Rejected(rejection, Some(context.known())))?;
+    let limits = check_limits(&rows, context, now).map_err(rejected)?;
     Ok(Reservation { stored, zone: context.zone.clone(), limits })
 }
 
@@ -124,10 +128,34 @@ pub(super) async fn try_reserve(
     context: &AuthContext,
     wanted: &ReservationRequest,
 ) -> Result<Result<Vec<LimitUse>, Rejection>, StoreError> {
+    if let Err(rejection) = check_price(desk, context, wanted).await? {
+        return Ok(Err(rejection));
+    }
     let now = desk.now();
     let new = new_reservation(context, wanted, now);
     let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.zone)).await?;
     Ok(check_limits(&rows, context, now))
+}
+
+/// Gate 7, for a model without a price: it may not be used where a budget or an enforced balance counts what it costs.
+async fn check_price(
+    desk: &Desk,
+    context: &AuthContext,
+    wanted: &ReservationRequest,
+) -> Result<Result<(), Rejection>, StoreError> {
+    if wanted.is_priced {
+        return Ok(Ok(()));
+    }
+    let counted = limits(desk, context).await?.into_iter().find(|limit| limit.what.is_money());
+    Ok(match counted {
+        None => Ok(()),
+        Some(limit) => Err(Rejection::NoPrice {
+            last_four: context.last_four.clone(),
+            model: wanted.model.clone(),
+            holder: limit.holder,
+            holder_name: limit.holder_name,
+        }),
+    })
 }
 
 /// Gates 7 and 8: the first limit that does not fit rejects the request.
@@ -155,6 +183,7 @@ pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>,
         model: String::new(),
         amount: Money::ZERO,
         tokens: 0,
+        is_priced: true,
     };
     let new = new_reservation(context, &nothing, now);
     let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.zone)).await?;

@@ -179,6 +179,10 @@ kinds! {
     ModelRouted = "model.routed";
     /// A model was retired.
     ModelRetired = "model.retired";
+    /// A model got another price, from now or from later on. The changes compare it with the price in force.
+    PriceSet = "model.price_set";
+    /// A price that had not started was withdrawn.
+    PriceWithdrawn = "model.price_withdrawn";
     /// Support viewed something of the organisation.
     SupportAccessed = "support.accessed";
     /// The audit was exported.

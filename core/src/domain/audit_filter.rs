@@ -109,7 +109,9 @@ impl Group {
             | K::ModelAdded
             | K::ModelEdited
             | K::ModelRouted
-            | K::ModelRetired => Group::Catalogue,
+            | K::ModelRetired
+            | K::PriceSet
+            | K::PriceWithdrawn => Group::Catalogue,
             K::OrgCreated
             | K::OrgEdited
             | K::OrgSuspended

@@ -4,9 +4,11 @@
 use super::audit::{Change, ChangeValue, Choice, EventKind, PastEvent, SYSTEM};
 use super::ids::KeyId;
 use super::limits::Budget;
+use super::meter::Meter;
 use super::moment::Zone;
 use super::money::Money;
 use super::numbers::grouped;
+use super::price::meter_of_field;
 use super::window::Period;
 
 /// Longer values appear in the table of changes only, and not in the sentence.
@@ -19,6 +21,9 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
     let what = event.subject_name.as_str();
     let own = event.actor_id == event.subject_id;
     let after = |field: &str| event.after(field).map(|value| in_sentence(value, zone));
+    let before = |field: &str| {
+        event.change(field).and_then(|change| change.before.as_ref()).map(|value| in_sentence(value, zone))
+    };
     let role = || after("role").map(|role| format!(" as {}", with_article(&role))).unwrap_or_default();
     let amount = || after("amount").unwrap_or_else(|| "an amount".into());
     let from_to = |field: &str| event.change(field).map(|change| values(change, zone)).unwrap_or_default();
@@ -91,6 +96,25 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
             None => format!("{who} routed the model {what} to no provider."),
         },
         K::ModelRetired => format!("{who} retired the model {what}."),
+        K::PriceSet => {
+            let from = after("price_starts").map(|at| format!(" from {at}")).unwrap_or_default();
+            let change = match event
+                .changes
+                .iter()
+                .filter(|change| change.field != "price_starts")
+                .collect::<Vec<_>>()[..]
+            {
+                [change] if change.field.ends_with("_price") => {
+                    format!(": {}{}", lower(field(&change.field)), values(change, zone))
+                }
+                _ => String::new(),
+            };
+            format!("{who} set another price for the model {what}{from}{change}.")
+        }
+        K::PriceWithdrawn => match before("price_starts") {
+            Some(at) => format!("{who} withdrew the price of the model {what} that was to start {at}."),
+            None => format!("{who} withdrew a price of the model {what} that had not started."),
+        },
         K::SupportAccessed => match (after("list"), after("search")) {
             (Some(list), Some(text)) => format!("{who} (support) searched the {list} for “{text}”."),
             (Some(list), None) => format!("{who} (support) viewed the list of {list}."),
@@ -361,9 +385,13 @@ pub fn field(name: &str) -> &str {
         "members_create" => "Keys that members create",
         "second_factor" => "Two-factor authentication",
         "vendor" => "Vendor",
-        "input_price" => "Input price per 1M tokens",
-        "output_price" => "Output price per 1M tokens",
-        "cached_price" => "Cached input price per 1M tokens",
+        "price_lines" => "Prices for long input",
+        "price_factors" => "Factors",
+        "price_source" => "Source",
+        "price_origin" => "Origin",
+        "price_starts" => "Starts",
+        "context_tokens" => "Context length",
+        "max_output_tokens" => "Max output tokens",
         "provider" => "Provider",
         "upstream_name" => "Name at the provider",
         "default_output_tokens" => "Default max output tokens",
@@ -388,7 +416,29 @@ pub fn field(name: &str) -> &str {
         "org_month" => budget_name(Period::Month),
         "org_week" => budget_name(Period::Week),
         "org_day" => budget_name(Period::Day),
-        other => other,
+        other => match meter_of_field(other) {
+            Some(meter) => price_field(meter),
+            None => other,
+        },
+    }
+}
+
+fn price_field(meter: Meter) -> &'static str {
+    match meter {
+        Meter::Input => "Input price per 1M tokens",
+        Meter::CachedInput => "Cached input price per 1M tokens",
+        Meter::CacheWriteShort => "Short cache write price per 1M tokens",
+        Meter::CacheWriteLong => "Long cache write price per 1M tokens",
+        Meter::AudioInput => "Audio input price per 1M tokens",
+        Meter::CachedAudio => "Cached audio input price per 1M tokens",
+        Meter::ImageInput => "Image input price per 1M tokens",
+        Meter::Output => "Output price per 1M tokens",
+        Meter::Reasoning => "Reasoning price per 1M tokens",
+        Meter::AudioOutput => "Audio output price per 1M tokens",
+        Meter::ImageOutput => "Image output price per 1M tokens",
+        Meter::Searches => "Price per 1,000 searches",
+        Meter::ToolUses => "Price per 1,000 other tool uses",
+        Meter::Requests => "Price per request",
     }
 }
 
@@ -447,6 +497,8 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::ModelEdited => "Model edited",
         K::ModelRouted => "Model routed",
         K::ModelRetired => "Model retired",
+        K::PriceSet => "Price set",
+        K::PriceWithdrawn => "Price withdrawn",
         K::SupportAccessed => "Support access",
         K::AuditExported => "Audit exported",
     }

@@ -84,7 +84,7 @@ impl Gate {
                 "The key, its team or its organisation does not allow the model. GET /v1/models lists those that the key can use."
             }
             Gate::Budget => {
-                "A budget of the key, its team or its organisation is used up, or the organisation’s balance is, or what remains is less than the request may cost."
+                "A budget of the key, its team or its organisation is used up, or the organisation’s balance is, or what remains is less than the request may cost. Or there is a budget and the model has no price."
             }
             Gate::Rate => {
                 "The key or its team sent too many requests or tokens in the last minute, or too many requests at the same time. Wait as long as the header retry-after says."
@@ -174,6 +174,17 @@ pub enum Rejection {
         /// The name that the client sent, cut to 100 characters and without control characters.
         model: String,
     },
+    /// The model has no price, and a budget or an enforced balance counts what requests cost.
+    NoPrice {
+        /// The last four characters of the secret that was sent.
+        last_four: String,
+        /// The model's id in the catalogue.
+        model: String,
+        /// Whose budget or balance it is.
+        holder: HolderKind,
+        /// Its name.
+        holder_name: String,
+    },
     /// A budget, the balance or a rate limit does not fit.
     Limit {
         /// The last four characters of the secret that was sent.
@@ -201,6 +212,7 @@ impl Rejection {
             | Rejection::TeamArchived { .. } => Gate::Live,
             Rejection::Address { .. } => Gate::Address,
             Rejection::Model { .. } => Gate::Model,
+            Rejection::NoPrice { .. } => Gate::Budget,
             Rejection::Limit { limit, .. } if limit.what.is_money() => Gate::Budget,
             Rejection::Limit { .. } => Gate::Rate,
         }
@@ -222,6 +234,7 @@ impl Rejection {
             Rejection::TeamArchived { .. } => Some("team_archived"),
             Rejection::Address { .. } => Some("address"),
             Rejection::Model { .. } => Some("model"),
+            Rejection::NoPrice { .. } => Some("no_price"),
             Rejection::Limit { limit, .. } => Some(match (limit.what, limit.holder) {
                 (Limited::Budget(_), HolderKind::Key) => "budget_key",
                 (Limited::Budget(_), HolderKind::Team) => "budget_team",
@@ -241,7 +254,7 @@ impl Rejection {
     pub fn status(&self) -> u16 {
         match self {
             Rejection::TwoCredentials => 400,
-            Rejection::Address { .. } | Rejection::Model { .. } => 403,
+            Rejection::Address { .. } | Rejection::Model { .. } | Rejection::NoPrice { .. } => 403,
             Rejection::Limit { .. } => 429,
             Rejection::NoCredential
             | Rejection::WrongScheme
@@ -262,6 +275,7 @@ impl Rejection {
             Rejection::TwoCredentials => "conflicting_credentials",
             Rejection::Address { .. } => "address_not_allowed",
             Rejection::Model { .. } => "model_not_allowed",
+            Rejection::NoPrice { .. } => "model_not_priced",
             Rejection::Limit { limit, .. } if limit.what.is_money() => "insufficient_quota",
             Rejection::Limit { .. } => "rate_limit_exceeded",
             Rejection::NoCredential
@@ -334,6 +348,10 @@ impl Rejection {
                     "The key sk-…{last_four} is not allowed to use the model {model}. GET /v1/models lists the models it can use."
                 )
             }
+            Rejection::NoPrice { last_four, model, holder, holder_name } => format!(
+                "The model {model} has no price here, and the budget or balance of {} counts what requests cost. Use another model, or ask your administrator to set its price.",
+                whose(*holder, holder_name, last_four)
+            ),
             Rejection::Limit { last_four, limit, retry_after, zone } => {
                 limit_sentence(last_four, limit, *retry_after, zone)
             }
@@ -349,13 +367,17 @@ impl Rejection {
     }
 }
 
+fn whose(holder: HolderKind, name: &str, last_four: &str) -> String {
+    match holder {
+        HolderKind::Key => format!("the key sk-…{last_four}"),
+        HolderKind::Team => format!("the team {name}"),
+        HolderKind::Org => format!("the organisation {name}"),
+    }
+}
+
 /// Whose limit, how much it is, how much is used, and what helps.
 fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, zone: &Zone) -> String {
-    let whose = match limit.holder {
-        HolderKind::Key => format!("the key sk-…{last_four}"),
-        HolderKind::Team => format!("the team {}", limit.holder_name),
-        HolderKind::Org => format!("the organisation {}", limit.holder_name),
-    };
+    let whose = whose(limit.holder, &limit.holder_name, last_four);
     let money = Money::from_nanos;
     let again = retry_after.map_or(String::new(), |seconds| format!(" Try again in {seconds} s."));
     match limit.what {

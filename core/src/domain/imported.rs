@@ -42,7 +42,7 @@ impl Imported {
 
 /// Why a price of a file is not taken over until it is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeldBack {
+pub enum Unconfirmed {
     /// An operator set the price in force. Confirmed only by the model's name.
     OperatorPrice,
     /// A price moves to zero, from zero, or by more than ten times.
@@ -63,7 +63,7 @@ pub struct Planned {
     /// Whether anything besides the price changes.
     pub other_changes: bool,
     /// Why the price stays as it is; `None` when it does not differ, or is taken over.
-    pub held_back: Option<HeldBack>,
+    pub unconfirmed: Option<Unconfirmed>,
 }
 
 impl Planned {
@@ -98,7 +98,7 @@ pub struct Confirmed {
 
 impl Confirmed {
     /// Whether this price is taken over.
-    pub fn covers(&self, id: &str, held_back: HeldBack) -> bool {
-        self.models.contains(id) || (self.every_far_move && held_back == HeldBack::FarMove)
+    pub fn covers(&self, id: &str, unconfirmed: Unconfirmed) -> bool {
+        self.models.contains(id) || (self.every_far_move && unconfirmed == Unconfirmed::FarMove)
     }
 }

@@ -4,12 +4,13 @@ use super::audit::{Change, ChangeValue};
 use super::edit::{EditField, Editable, edit_field};
 use super::ids::ProviderId;
 use super::key_format::refuse_secret;
-use super::meter::{Counts, Meter, Metered};
+use super::meter::{Counts, MAX_COUNT, Meter, Metered};
+use super::moment::Moment;
 use super::money::Money;
 use super::numbers::{grouped, read_billionths};
 use super::parse_error::ParseError;
 use super::person::visible_name;
-use super::price::Price;
+use super::price::{Price, PriceOrigin};
 use super::provider::ListedProvider;
 use super::scope::ModelPattern;
 use super::tariff::{Cost, Tariff};
@@ -29,6 +30,10 @@ pub struct Model {
     pub upstream_name: String,
     /// Output tokens reserved for a request that sets no maximum.
     pub default_output_tokens: i64,
+    /// The most tokens that it accepts; `None` when that is not known.
+    pub context_tokens: Option<i64>,
+    /// The most tokens that it gives out; `None` when that is not known.
+    pub max_output_tokens: Option<i64>,
 }
 
 /// Output tokens that a new model reserves for a request that sets no maximum.
@@ -44,10 +49,21 @@ impl Model {
             route: None,
             upstream_name: String::new(),
             default_output_tokens: DEFAULT_OUTPUT_TOKENS,
+            context_tokens: None,
+            max_output_tokens: None,
         }
     }
 
-    /// What is different from `before`, or all of a new model, for the audit. `provider` names a provider by its id.
+    /// The same with its price as a form has it: nothing but what a person can change.
+    #[must_use]
+    pub fn as_edited(&self) -> Self {
+        let edited =
+            |price: &Price| Price { source: price.source.clone(), ..Price::unrecorded(price.tariff.clone()) };
+        Self { price: self.price.as_ref().map(edited), ..self.clone() }
+    }
+
+    /// What is different from `before`, or all of a new model, for the audit; prices apart. `provider` names a provider by its
+    /// id.
     pub fn changes_since(
         &self,
         before: Option<&Model>,
@@ -60,28 +76,29 @@ impl Model {
         };
         let changes = [
             field("vendor", &|model| Some(model.provider.as_str().into())),
-            field("input_price", &|model| model.rate(Meter::Input).map(Into::into)),
-            field("output_price", &|model| model.rate(Meter::Output).map(Into::into)),
-            field("cached_price", &|model| model.rate(Meter::CachedInput).map(Into::into)),
             field("provider", &|model| model.route.as_ref().map(|id| provider(id).into())),
             field("upstream_name", &|model| Some(model.name_upstream().into())),
             field("default_output_tokens", &|model| Some(ChangeValue::Count(model.default_output_tokens))),
+            field("context_tokens", &|model| model.context_tokens.map(ChangeValue::Count)),
+            field("max_output_tokens", &|model| model.max_output_tokens.map(ChangeValue::Count)),
         ];
         changes.into_iter().filter(|change| change.before != change.after).collect()
     }
 
-    /// The price for input and output, in dollars for a million tokens.
+    /// All prices in one line.
     pub fn price_words(&self) -> String {
-        let dollars = |meter| self.rate(meter).map_or("?".to_owned(), Money::input);
-        match &self.price {
-            None => "no price".into(),
-            Some(_) => format!("${} in, ${} out", dollars(Meter::Input), dollars(Meter::Output)),
-        }
+        self.price.as_ref().map_or_else(|| "no price".into(), |price| price.tariff.words())
     }
 
     /// What one meter costs.
     pub fn rate(&self, meter: Meter) -> Option<Money> {
         self.price.as_ref()?.tariff.rates.get(meter)
+    }
+
+    /// Whether a request with so many tokens at most can be priced.
+    pub fn prices(&self, input: i64, output: i64) -> bool {
+        let priced = |price: &Price| price.tariff.prices(input, output);
+        self.price.as_ref().map_or_else(|| Tariff::default().prices(input, output), priced)
     }
 
     /// What a request costs at the model's price. Without one it costs nothing and is not priced.
@@ -107,6 +124,8 @@ pub struct EditModel {
     pub base: Option<Model>,
     /// The model as the operator submitted it.
     pub mine: Model,
+    /// When its price starts, if that is another one; `None` is now. With a moment, it is stored also when it says the same.
+    pub starts: Option<Moment>,
 }
 
 impl Editable for Model {
@@ -129,6 +148,9 @@ impl Editable for Model {
             name => name.into(),
         }),
         edit_field!("input", price, |model, _| model.price_words().into()),
+        edit_field!("context_tokens", context_tokens, |model, _| tokens_words(model.context_tokens).into()),
+        edit_field!("max_output_tokens", max_output_tokens, |model, _| tokens_words(model.max_output_tokens)
+            .into()),
         edit_field!("default_output_tokens", default_output_tokens, |model, _| grouped(
             model.default_output_tokens
         )
@@ -186,7 +208,9 @@ pub const DEMO_ECHO: &str = "demo/echo";
 pub fn demo_echo() -> Model {
     let rate = Money::from_nanos(100_000_000_000);
     Model {
-        price: Tariff::flat(rate, rate, rate).ok().map(Price::unrecorded),
+        price: Tariff::flat(rate, rate, rate)
+            .ok()
+            .map(|tariff| Price { origin: PriceOrigin::Catalogue, ..Price::unrecorded(tariff) }),
         default_output_tokens: 64,
         ..Model::unrouted(DEMO_ECHO, "Demonstration")
     }
@@ -211,15 +235,40 @@ const MAX_OUTPUT_TOKENS: i64 = 1_000_000;
 /// # Errors
 /// When it is no whole number from 1 to 1,000,000.
 pub fn parse_output_tokens(text: &str) -> Result<i64, ParseError> {
+    parse_tokens(text, MAX_OUTPUT_TOKENS)
+}
+
+/// How many tokens a model accepts or gives out.
+///
+/// # Errors
+/// When it is no whole number from 1 to 1,000,000,000.
+pub fn parse_size(text: &str) -> Result<i64, ParseError> {
+    parse_tokens(text, MAX_COUNT)
+}
+
+/// The same where it may be left empty: not known.
+///
+/// # Errors
+/// Like `parse_size`.
+pub fn parse_optional_size(text: &str) -> Result<Option<i64>, ParseError> {
+    if text.trim().is_empty() { Ok(None) } else { parse_size(text).map(Some) }
+}
+
+/// `272,000`, or that it is not known.
+pub fn tokens_words(tokens: Option<i64>) -> String {
+    tokens.map_or_else(|| "not known".into(), grouped)
+}
+
+pub(super) fn parse_tokens(text: &str, max: i64) -> Result<i64, ParseError> {
     const WHOLE: u128 = 1_000_000_000;
     let wrong = || {
         ParseError::new(format!(
             "Type a whole number of tokens from 1 to {}, such as 1,000 or 4k.",
-            grouped(MAX_OUTPUT_TOKENS)
+            grouped(max)
         ))
     };
     let billionths = read_billionths(text).map_err(|_| wrong())?;
     let count = i64::try_from(billionths / WHOLE).map_err(|_| wrong())?;
-    let fits = billionths % WHOLE == 0 && (1..=MAX_OUTPUT_TOKENS).contains(&count);
+    let fits = billionths % WHOLE == 0 && (1..=max).contains(&count);
     if fits { Ok(count) } else { Err(wrong()) }
 }

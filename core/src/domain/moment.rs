@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,17 @@ impl Moment {
     /// UTC in whole seconds for machines and `<time datetime>`: `2026-11-20T13:03:22Z`.
     pub fn rfc3339(self) -> String {
         self.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// Reads a date with or without a time, in UTC unless it has an offset; `None` for anything else.
+    pub fn parse_utc(text: &str) -> Option<Moment> {
+        let with_offset = text.parse::<Timestamp>().ok();
+        let plain = || {
+            let has_offset = text.get(10..).is_some_and(|time| time.contains(['+', '-', '[']));
+            let time: DateTime = text.parse().ok().filter(|_| !has_offset)?;
+            TimeZone::UTC.to_timestamp(time).ok()
+        };
+        with_offset.or_else(plain).map(|at| Moment(at.as_millisecond()))
     }
 
     /// `20 Nov 2026`

@@ -1,9 +1,14 @@
 //! The prices of a model over time. A price is never changed: another one starts later, and what a request cost stays as it
 //! was.
 
+use super::audit::{Change, ChangeValue};
 use super::ids::PriceId;
+use super::key_format::refuse_secret;
+use super::meter::{Dimension, Meter};
 use super::moment::Moment;
-use super::tariff::Tariff;
+use super::parse_error::ParseError;
+use super::person::visible_text;
+use super::tariff::{Line, Millionths, Tariff, write_factor};
 
 /// Where a price came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,14 @@ impl PriceOrigin {
         match self {
             PriceOrigin::Operator => "operator",
             PriceOrigin::Catalogue => "catalogue",
+        }
+    }
+
+    /// For people.
+    pub fn label(self) -> &'static str {
+        match self {
+            PriceOrigin::Operator => "Set by an operator",
+            PriceOrigin::Catalogue => "From a catalogue",
         }
     }
 
@@ -45,7 +58,7 @@ pub struct Price {
 }
 
 impl Price {
-    /// Of an operator, and not stored yet.
+    /// An operator's new price, not stored yet.
     pub fn unrecorded(tariff: Tariff) -> Self {
         let at = Moment::from_ms(0);
         Self {
@@ -56,4 +69,92 @@ impl Price {
             tariff,
         }
     }
+
+    /// Whether both say the same from the same source, whenever they start.
+    pub fn says_the_same(&self, other: &Price) -> bool {
+        self.tariff == other.tariff && self.source == other.source
+    }
+
+    /// The fields of a price for the audit, with those of the price before it.
+    pub fn changes_since(&self, before: Option<&Price>) -> Vec<Change> {
+        let rate = |price: &Price, meter| price.tariff.rates.get(meter).map(ChangeValue::from);
+        let text = |text: String| (!text.is_empty()).then_some(ChangeValue::Text(text));
+        let change = |field: &str, value: &dyn Fn(&Price) -> Option<ChangeValue>| Change {
+            field: field.into(),
+            before: before.and_then(value),
+            after: value(self),
+        };
+        let mut changes: Vec<Change> = Meter::ALL
+            .into_iter()
+            .map(|meter| change(&audit_field(meter), &|price| rate(price, meter)))
+            .collect();
+        changes.push(change("price_lines", &|price| {
+            let line = |line: &Line| format!("{}: {}", line.label(), line.rates.words());
+            text(price.tariff.lines.iter().map(line).collect::<Vec<_>>().join("; "))
+        }));
+        changes.push(change("price_factors", &|price| {
+            let factors = price.tariff.factors.iter();
+            let factor = |((of, word), factor): (&(Dimension, String), &Millionths)| {
+                format!("{} {word} × {}", of.label(), write_factor(*factor))
+            };
+            text(factors.map(factor).collect::<Vec<_>>().join("; "))
+        }));
+        changes.push(change("price_source", &|price| text(price.source.clone())));
+        changes.push(change("price_origin", &|price| text(price.origin.label().to_owned())));
+        changes.retain(|change| change.before != change.after);
+        changes
+    }
+}
+
+/// The names that the three oldest meters have in the audit are older than the others.
+fn audit_field(meter: Meter) -> String {
+    match meter {
+        Meter::CachedInput => "cached_price".into(),
+        _ => format!("{}_price", meter.name()),
+    }
+}
+
+/// The meter whose price an audit's field is.
+pub fn meter_of_field(field: &str) -> Option<Meter> {
+    Meter::ALL.into_iter().find(|meter| audit_field(*meter) == field)
+}
+
+/// A price with its place in the history of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastPrice {
+    /// The price.
+    pub price: Price,
+    /// When it was set.
+    pub created_at: Moment,
+    /// The name of who set it then; empty when that is not known.
+    pub set_by: String,
+    /// When it was withdrawn, before it started.
+    pub withdrawn_at: Option<Moment>,
+}
+
+impl PastPrice {
+    /// Whether it will start.
+    pub fn is_coming(&self, now: Moment) -> bool {
+        self.withdrawn_at.is_none() && self.price.starts_at > now
+    }
+}
+
+const MAX_SOURCE: usize = 200;
+
+/// Where a price stands, in words or as an address; may be empty.
+///
+/// # Errors
+/// When it is longer than 200 characters or looks like a secret.
+pub fn parse_source(text: &str) -> Result<String, ParseError> {
+    visible_text(text, "Source", MAX_SOURCE).and_then(refuse_secret)
+}
+
+/// When a price starts, in UTC: `2026-12-01T00:00`, or `2026-12-01` for its first moment. With a zone, as in
+/// `2026-12-01T00:00+01:00`, in that.
+///
+/// # Errors
+/// When it is no date and time.
+pub fn parse_start(text: &str) -> Result<Moment, ParseError> {
+    Moment::parse_utc(text.trim())
+        .ok_or_else(|| ParseError::new("Enter a date and time in UTC, such as 2026-12-01T00:00."))
 }

@@ -66,7 +66,7 @@ impl RequestFailure {
 
 /// Every reason under which requests are counted that reached no provider: its word in the database, the HTTP status that
 /// the client saw, and what pages say.
-const REASONS: [(&str, i64, &str); 27] = [
+const REASONS: [(&str, i64, &str); 28] = [
     ("retired", 401, "The secret was replaced by a rotation"),
     ("revoked", 401, "The key is revoked"),
     ("disabled", 401, "The key was disabled"),
@@ -75,6 +75,7 @@ const REASONS: [(&str, i64, &str); 27] = [
     ("team_archived", 401, "The team was archived"),
     ("address", 403, "The address is not allowed"),
     ("model", 403, "The key may not use this model"),
+    ("no_price", 403, "The model has no price, and a budget counts what requests cost"),
     ("budget_key", 429, "The key's budget did not suffice"),
     ("budget_team", 429, "The team's budget did not suffice"),
     ("budget_org", 429, "The organisation's budget did not suffice"),

@@ -128,6 +128,11 @@ impl Tariff {
         Ok(Self { rates, ..Self::default() })
     }
 
+    /// Whether it has no price at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Adds a line.
     ///
     /// # Errors
@@ -170,7 +175,7 @@ impl Tariff {
     }
 
     /// The prices of a request with so many input tokens.
-    fn rates_at(&self, input: i64) -> Rates {
+    pub(super) fn rates_at(&self, input: i64) -> Rates {
         let crossed = self.lines.iter().filter(|line| input > line.above);
         crossed.fold(self.rates.clone(), |rates, line| line.rates.over(&rates))
     }

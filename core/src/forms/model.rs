@@ -1,6 +1,8 @@
 //! The form of a model: text as it was typed, and the checked model that it becomes. Prices are dollars for a million
 //! tokens, exact to nine decimals.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::parts::{Take, drawn};
@@ -8,14 +10,16 @@ use crate::domain::field_error::FieldError;
 use crate::domain::ids::ProviderId;
 use crate::domain::meter::Meter;
 use crate::domain::model::{
-    DEFAULT_OUTPUT_TOKENS, EditModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name,
-    parse_vendor,
+    DEFAULT_OUTPUT_TOKENS, EditModel, Model, parse_model_id, parse_optional_size, parse_output_tokens,
+    parse_upstream_name, parse_vendor,
 };
+use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::numbers::grouped;
 use crate::domain::parse_error::ParseError;
-use crate::domain::price::Price;
-use crate::domain::tariff::Tariff;
+use crate::domain::price::{Price, parse_source, parse_start};
+use crate::domain::tariff::{Rates, Tariff};
+use crate::domain::tariff_words::{parse_factor_of, parse_line, write_factor_of, write_line};
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,12 +33,24 @@ pub struct ModelForm {
     pub route: String,
     /// Empty: the same name.
     pub upstream: String,
-    /// Dollars for a million input tokens.
+    /// Dollars for a million input tokens. Every price may be empty: then there is none.
     pub input: String,
     /// Dollars for a million output tokens.
     pub output: String,
     /// Dollars for a million cached input tokens.
     pub cached: String,
+    /// The other meters by their names, in dollars.
+    pub more: BTreeMap<String, String>,
+    /// Prices above a number of input tokens, one in each line: `272000: input=4, output=15`.
+    pub lines: String,
+    /// Factors, one in each line: `tier:flex=0.5`.
+    pub factors: String,
+    /// Where the prices stand.
+    pub source: String,
+    /// The most tokens that it accepts; empty is not known.
+    pub context_tokens: String,
+    /// The most tokens that it gives out; empty is not known.
+    pub max_output_tokens: String,
     /// Output tokens reserved for a request that sets no maximum.
     pub default_output_tokens: String,
 }
@@ -48,6 +64,15 @@ impl ModelForm {
     /// The form that would change nothing.
     pub fn of(model: &Model) -> Self {
         let dollars = |meter| model.rate(meter).map(Money::input).unwrap_or_default();
+        let (tariff, source) = match &model.price {
+            Some(price) => (price.tariff.clone(), price.source.clone()),
+            None => Default::default(),
+        };
+        let more = tariff.rates.iter().filter(|(meter, _)| !COMMON.iter().any(|(_, common)| common == meter));
+        let lines: Vec<String> = tariff.lines.iter().map(write_line).collect();
+        let factors = tariff.factors.iter();
+        let factors: Vec<String> =
+            factors.map(|((of, word), factor)| write_factor_of(*of, word, *factor)).collect();
         Self {
             id: model.id.clone(),
             vendor: model.provider.clone(),
@@ -56,6 +81,12 @@ impl ModelForm {
             input: dollars(Meter::Input),
             output: dollars(Meter::Output),
             cached: dollars(Meter::CachedInput),
+            more: more.map(|(meter, price)| (meter.name().to_owned(), price.input())).collect(),
+            lines: lines.join("\n"),
+            factors: factors.join("\n"),
+            source,
+            context_tokens: model.context_tokens.map(grouped).unwrap_or_default(),
+            max_output_tokens: model.max_output_tokens.map(grouped).unwrap_or_default(),
             default_output_tokens: grouped(model.default_output_tokens),
         }
     }
@@ -77,9 +108,11 @@ impl ModelForm {
             },
         };
         let upstream_name = errors.take("upstream", parse_upstream_name(&self.upstream));
-        let input = errors.take("input", Money::parse(&self.input));
-        let output = errors.take("output", Money::parse(&self.output));
-        let cached = errors.take("cached", Money::parse(&self.cached));
+        let tariff = self.tariff(&mut errors);
+        let source = errors.take("source", parse_source(&self.source));
+        let context_tokens = errors.take("context_tokens", parse_optional_size(&self.context_tokens));
+        let max_output_tokens =
+            errors.take("max_output_tokens", parse_optional_size(&self.max_output_tokens));
         let default_output_tokens =
             errors.take("default_output_tokens", parse_output_tokens(&self.default_output_tokens));
         let model = || {
@@ -88,13 +121,74 @@ impl ModelForm {
                 upstream_name: upstream_name.filter(|name| *name != id).unwrap_or_default(),
                 id,
                 provider: provider?,
-                price: Some(Price::unrecorded(Tariff::flat(input?, cached?, output?).ok()?)),
+                price: match tariff? {
+                    tariff if tariff.is_empty() => None,
+                    tariff => Some(Price { source: source?, ..Price::unrecorded(tariff) }),
+                },
+                context_tokens: context_tokens?,
+                max_output_tokens: max_output_tokens?,
                 route: route?,
                 default_output_tokens: default_output_tokens?,
             })
         };
         if errors.is_empty() { model().ok_or(errors) } else { Err(errors) }
     }
+
+    /// The text of a meter's price.
+    pub fn price_text(&self, meter: Meter) -> &str {
+        match meter {
+            Meter::Input => &self.input,
+            Meter::CachedInput => &self.cached,
+            Meter::Output => &self.output,
+            other => self.more.get(other.name()).map(String::as_str).unwrap_or_default(),
+        }
+    }
+
+    fn tariff(&self, errors: &mut Vec<FieldError>) -> Option<Tariff> {
+        let before = errors.len();
+        let mut rates = Rates::default();
+        for meter in Meter::ALL {
+            let text = self.price_text(meter);
+            if text.trim().is_empty() {
+                continue;
+            }
+            let price = Money::parse(text).and_then(|price| rates.clone().with(meter, price));
+            rates = errors.take(price_field(meter), price).unwrap_or(rates);
+        }
+        for name in self.more.keys().filter(|name| Meter::parse(name).is_none()) {
+            errors.push(FieldError::new("input", ParseError::new(format!("{name} is not a meter."))));
+        }
+        let mut tariff = Tariff { rates, ..Tariff::default() };
+        for text in self.lines.lines().map(str::trim).filter(|text| !text.is_empty()) {
+            let added = parse_line(text).and_then(|line| tariff.clone().with_line(line));
+            tariff = errors.take("lines", added).unwrap_or(tariff);
+        }
+        for text in self.factors.lines().map(str::trim).filter(|text| !text.is_empty()) {
+            let added = parse_factor_of(text)
+                .and_then(|(of, word, factor)| tariff.clone().with_factor(of, &word, factor));
+            tariff = errors.take("factors", added).unwrap_or(tariff);
+        }
+        if errors.len() == before && tariff.rates.is_empty() && !tariff.is_empty() {
+            errors.push(FieldError::say("input", "Prices for long input and factors need prices here."));
+        }
+        (errors.len() == before).then_some(tariff)
+    }
+}
+
+/// The meters whose fields are always visible, by the names of the fields.
+const COMMON: [(&str, Meter); 3] =
+    [("input", Meter::Input), ("cached", Meter::CachedInput), ("output", Meter::Output)];
+
+/// The field of a meter's price.
+pub fn price_field(meter: Meter) -> &'static str {
+    COMMON.iter().find(|(_, common)| *common == meter).map_or(meter.name(), |(field, _)| *field)
+}
+
+/// When the price starts; empty is now.
+fn parse_starts(text: &str, errors: &mut Vec<FieldError>) -> Option<Option<Moment>> {
+    let empty = text.trim().is_empty();
+    let parsed = if empty { Ok(None) } else { parse_start(text).map(Some) };
+    errors.take("starts", parsed)
 }
 
 /// Adds a model to the catalogue.
@@ -103,6 +197,31 @@ impl ModelForm {
 pub struct AddForm {
     /// The new model.
     pub model: ModelForm,
+    /// When its price starts, in UTC; empty is now.
+    pub starts: String,
+}
+
+impl AddForm {
+    /// The model, and when its price starts.
+    ///
+    /// # Errors
+    /// Every mistake in the form at once.
+    pub fn parse(&self) -> Result<(Model, Option<Moment>), Vec<FieldError>> {
+        with_start(self.model.parse(), &self.starts)
+    }
+}
+
+fn with_start(
+    model: Result<Model, Vec<FieldError>>,
+    starts: &str,
+) -> Result<(Model, Option<Moment>), Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let starts = parse_starts(starts, &mut errors);
+    match (model, starts) {
+        (Ok(model), Some(starts)) => Ok((model, starts)),
+        (Err(wrong), _) => Err(wrong.into_iter().chain(errors).collect()),
+        (Ok(_), None) => Err(errors),
+    }
 }
 
 /// Edits a model.
@@ -115,6 +234,8 @@ pub struct SaveForm {
     pub was: String,
     /// The form as it was sent. Its id names the model to edit.
     pub model: ModelForm,
+    /// When another price starts, in UTC; empty is now.
+    pub starts: String,
 }
 
 impl SaveForm {
@@ -122,8 +243,27 @@ impl SaveForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<EditModel, Vec<FieldError>> {
         let base = drawn::<ModelForm>(&self.was, "vendor")?.parse().ok();
-        Ok(EditModel { version: self.version, base, mine: self.model.parse()? })
+        let (mine, starts) = with_start(self.model.parse(), &self.starts)?;
+        Ok(EditModel { version: self.version, base, mine, starts })
     }
+}
+
+/// Withdraws a price that has not started.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WithdrawForm {
+    /// The model's id.
+    pub id: String,
+    /// The price's id.
+    pub price: String,
+}
+
+/// Puts the catalogue's price in force.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CataloguePriceForm {
+    /// The model's id.
+    pub id: String,
 }
 
 /// Takes a model out of the catalogue.
@@ -137,7 +277,6 @@ pub struct RetireForm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::moment::Moment;
 
     fn form() -> ModelForm {
         ModelForm {
@@ -158,7 +297,7 @@ mod tests {
     fn a_form_becomes_a_model_and_reads_back() {
         let model = form().parse().unwrap();
         assert_eq!(model.default_output_tokens, 1_000);
-        assert_eq!(model.input_price.nanos(), 1_250_000_000);
+        assert_eq!(model.rate(Meter::Input).unwrap().nanos(), 1_250_000_000);
         assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
         let id = ProviderId::new(Moment::from_ms(1), [1; 10]);
         let routed = ModelForm {
@@ -171,8 +310,59 @@ mod tests {
         };
         let model = routed.parse().unwrap();
         assert_eq!((model.route.as_ref(), model.default_output_tokens), (Some(&id), 4_000));
-        assert_eq!((model.name_upstream(), model.cached_price.nanos()), ("accounts/x/llama-4", 1));
+        assert_eq!(model.name_upstream(), "accounts/x/llama-4");
+        assert_eq!(model.rate(Meter::CachedInput).unwrap().nanos(), 1);
         assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
+    }
+
+    #[test]
+    fn a_whole_tariff_reads_back() {
+        let whole = ModelForm {
+            more: [
+                ("cache_write_long".to_owned(), "2.5".to_owned()),
+                ("requests".to_owned(), "0.01".to_owned()),
+            ]
+            .into(),
+            lines: "272k: input=4, output=15\n\n500000: input=8".into(),
+            factors: "tier:flex=0.5\nregion:US=1.1".into(),
+            source: "https://example.com/pricing".into(),
+            context_tokens: "1m".into(),
+            max_output_tokens: "128,000".into(),
+            ..form()
+        };
+        let model = whole.parse().unwrap();
+        let price = model.price.as_ref().unwrap();
+        assert_eq!(
+            price.tariff.words(),
+            "input $1.25, cached input $0.125, cache write, long $2.50, output $10.00, request $0.01; above 272,000 input tokens: input $4.00, output $15.00; above 500,000 input tokens: input $8.00; service tier flex × 0.5; region us × 1.1"
+        );
+        assert_eq!((model.context_tokens, model.max_output_tokens), (Some(1_000_000), Some(128_000)));
+        assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
+    }
+
+    #[test]
+    fn no_price_is_not_a_price_of_zero() {
+        let empty =
+            ModelForm { input: String::new(), output: String::new(), cached: String::new(), ..form() };
+        assert_eq!(empty.parse().unwrap().price, None);
+        let zero = ModelForm { input: "0".into(), ..empty.clone() };
+        assert_eq!(zero.parse().unwrap().rate(Meter::Input), Some(Money::ZERO));
+        assert_eq!(wrong(&ModelForm { factors: "tier:flex=0.5".into(), ..empty }), ["input"]);
+    }
+
+    #[test]
+    fn a_start_is_a_moment_in_utc() {
+        let starts = |text: &str| {
+            AddForm { model: form(), starts: text.into() }.parse().map(|(_, starts)| starts.map(Moment::ms))
+        };
+        assert_eq!(starts("").unwrap(), None);
+        for text in ["2026-12-01T00:00", "2026-12-01", "2026-12-01T00:00:00.000Z", "2026-12-01T01:00+01:00"] {
+            assert_eq!(starts(text).unwrap(), Some(1_796_083_200_000), "{text}");
+        }
+        assert_eq!(starts("2026-12-01T00:00:00.001").unwrap(), Some(1_796_083_200_001));
+        for text in ["tomorrow", "2026-13-01", "2026-12-01T25:00", "12/1/2026"] {
+            assert_eq!(starts(text).unwrap_err()[0].field, "starts", "{text}");
+        }
     }
 
     #[test]
@@ -183,10 +373,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_found_at_once_beside_its_field() {
-        assert_eq!(
-            wrong(&ModelForm::default()),
-            ["id", "vendor", "input", "output", "cached", "default_output_tokens"]
-        );
+        assert_eq!(wrong(&ModelForm::default()), ["id", "vendor", "default_output_tokens"]);
         let all = ModelForm {
             id: "gpt-*".into(),
             vendor: "Open\u{202e}AI".into(),
@@ -195,11 +382,34 @@ mod tests {
             input: "-1".into(),
             output: "1,5".into(),
             cached: "0.0000000001".into(),
+            more: [("audio_input".to_owned(), "1000001".to_owned()), ("x".to_owned(), "1".to_owned())].into(),
+            lines: "272000\n9:input=1\n9:input=2".into(),
+            factors: "tier:default=1".into(),
+            source: "sk-ant-api03-0123456789abcdefghijklmnopqrstuvwxyz0123456789".into(),
+            context_tokens: "-1".into(),
+            max_output_tokens: "1.5".into(),
             default_output_tokens: "0".into(),
         };
         assert_eq!(
             wrong(&all),
-            ["id", "vendor", "route", "upstream", "input", "output", "cached", "default_output_tokens"]
+            [
+                "id",
+                "vendor",
+                "route",
+                "upstream",
+                "input",
+                "cached",
+                "audio_input",
+                "output",
+                "input",
+                "lines",
+                "lines",
+                "factors",
+                "source",
+                "context_tokens",
+                "max_output_tokens",
+                "default_output_tokens"
+            ]
         );
         for default_output_tokens in ["", "1.5", "1000001", "many"] {
             assert_eq!(

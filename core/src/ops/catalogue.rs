@@ -1,170 +1,195 @@
-//! The catalogue of models as a whole: the one that comes with the program, and importing another.
+//! The catalogue of models as a whole: the one that comes with the program, what importing another would change, and
+//! importing it.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::OpError;
 use super::models::{model_event, must_be_there};
 use super::providers::{named, names_of, unknown};
+use super::{OpError, new_price};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
-use crate::domain::meter::Meter;
-use crate::domain::model::{KnownModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name};
-use crate::domain::money::Money;
+pub use crate::domain::catalogue_file::{read, write};
+use crate::domain::imported::{Confirmed, Imported, Planned, Preview, Unconfirmed};
+use crate::domain::model::{KnownModel, Model};
+use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, OperatorPermit};
-use crate::domain::price::Price;
-use crate::domain::tariff::Tariff;
-use crate::store::models;
+use crate::domain::price::{Price, PriceOrigin};
+use crate::store::{Via, models};
 
 /// Names and list prices in dollars per million tokens, as providers published them in autumn 2026 or as near as is
 /// known; meant to be edited.
 const SEED: &str = include_str!("../../models.json");
 
-/// One entry of an import file. Prices are dollars for a million tokens, as text, so that none is ever rounded.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    id: String,
-    /// Whose model it is.
-    provider: String,
-    input: String,
-    output: String,
-    cached: String,
-    /// The name of the provider that serves it, or empty quotes when not served. Not there: as it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    route: Option<String>,
-    /// What that provider calls it. Not there: as it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    upstream: Option<String>,
-    /// Output tokens reserved for a request that sets no maximum. Not there: as it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    default_output_tokens: Option<i64>,
+/// The catalogue that comes with the program.
+pub(super) fn shipped() -> Vec<Imported> {
+    read(SEED).unwrap_or_default()
 }
 
-/// A model as a file has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Imported {
-    /// Without a route.
-    pub model: Model,
-    /// What the file says about its route: a provider's name, or nothing when not served.
-    pub route: Option<String>,
-    /// Whether the file says what its provider calls it.
-    pub sets_upstream: bool,
-    /// Whether the file says how many output tokens are reserved for a request that sets no maximum.
-    pub sets_default_output: bool,
+/// What an import does to one model.
+struct Step {
+    /// The model after it, with the price in force before it.
+    model: Model,
+    /// The model as it is in use.
+    known: Option<KnownModel>,
+    /// The price to store.
+    price: Option<Price>,
+    planned: Planned,
 }
 
+impl Step {
+    /// With its route as `model` has it already.
+    fn new(entry: &Imported, mut model: Model, known: Option<KnownModel>, confirmed: &Confirmed) -> Self {
+        model.provider.clone_from(&entry.vendor);
+        model.upstream_name = entry.upstream.clone().unwrap_or(model.upstream_name);
+        model.default_output_tokens = entry.default_output_tokens.unwrap_or(model.default_output_tokens);
+        model.context_tokens = entry.context_tokens.or(model.context_tokens);
+        model.max_output_tokens = entry.max_output_tokens.or(model.max_output_tokens);
+        let before = model.price.as_ref().map(|price| price.tariff.clone());
+        let after = entry.tariff.clone().or_else(|| before.clone());
+        let unconfirmed = if before == after { None } else { unconfirmed(model.price.as_ref(), entry) };
+        let unconfirmed = unconfirmed.filter(|why| !confirmed.covers(&entry.id, *why));
+        let price = after.clone().filter(|_| before != after && unconfirmed.is_none());
+        let planned = Planned {
+            id: entry.id.clone(),
+            is_new: known.is_none(),
+            before,
+            after,
+            other_changes: known.as_ref().is_some_and(|known| known.model != model),
+            unconfirmed,
+        };
+        let price = price.map(|tariff| new_price::of_catalogue(tariff, entry.source.clone()));
+        Self { model, known, price, planned }
+    }
+}
+
+fn unconfirmed(in_force: Option<&Price>, entry: &Imported) -> Option<Unconfirmed> {
+    let (price, after) = (in_force?, entry.tariff.as_ref()?);
+    if price.origin == PriceOrigin::Operator {
+        return Some(Unconfirmed::OperatorPrice);
+    }
+    price.tariff.moves_far(after).then_some(Unconfirmed::FarMove)
+}
+
+async fn steps(
+    via: &mut impl Via,
+    list: &[Imported],
+    confirmed: &Confirmed,
+    now: Moment,
+) -> Result<(Vec<Step>, Vec<KnownModel>), OpError> {
+    let known = models::list_known(via, now).await?;
+    let mut there: BTreeMap<String, KnownModel> =
+        known.into_iter().map(|known| (known.model.id.clone(), known)).collect();
+    let mut steps = Vec::new();
+    for entry in list {
+        let known = there.remove(&entry.id);
+        let mut model = match &known {
+            Some(known) => known.model.clone(),
+            // A retired one comes back with its price.
+            None => {
+                let retired = models::priced(via, &entry.id, now).await?;
+                Model {
+                    price: retired.and_then(|retired| retired.price),
+                    ..Model::unrouted(&entry.id, &entry.vendor)
+                }
+            }
+        };
+        match entry.route.as_deref() {
+            None => {}
+            Some("") => model.route = None,
+            Some(name) => match named(via, name).await? {
+                Some(listed) => model.route = Some(listed.provider.id),
+                None => return Err(unknown_in(&entry.id, unknown(via, name).await?)),
+            },
+        }
+        steps.push(Step::new(entry, model, known, confirmed));
+    }
+    Ok((steps, there.into_values().collect()))
+}
+
+fn preview_of(steps: &[Step], retired: &[KnownModel], only: bool) -> Preview {
+    let retired = retired.iter().filter(|_| only).map(|known| known.model.id.clone());
+    Preview { models: steps.iter().map(|step| step.planned.clone()).collect(), retired: retired.collect() }
+}
+
+/// What `import` would do, and which prices it would hold back.
+///
 /// # Errors
-/// A sentence that says which entry cannot be read and why.
-pub fn read(json: &str) -> Result<Vec<Imported>, String> {
-    let entries: Vec<Entry> = serde_json::from_str(json).map_err(|error| {
-        format!(
-            "The file is not a list of models: line {}, column {}: {error}.",
-            error.line(),
-            error.column()
-        )
-    })?;
-    entries.into_iter().map(read_entry).collect()
-}
-
-fn read_entry(entry: Entry) -> Result<Imported, String> {
-    let wrong = |what: &str, why: &dyn std::fmt::Display| format!("{}: {what}: {why}", entry.id);
-    let id = parse_model_id(&entry.id).map_err(|problem| wrong("id", &problem))?;
-    let price = |what: &str, text: &str| Money::parse(text).map_err(|problem| wrong(what, &problem));
-    let tariff = Tariff::flat(
-        price("input", &entry.input)?,
-        price("cached", &entry.cached)?,
-        price("output", &entry.output)?,
-    );
-    let tariff = tariff.map_err(|problem| wrong("price", &problem))?;
-    let mut model = Model { price: Some(Price::unrecorded(tariff)), ..Model::unrouted(&id, &entry.provider) };
-    if let Some(name) = &entry.upstream {
-        let name = parse_upstream_name(name).map_err(|problem| wrong("upstream", &problem))?;
-        model.upstream_name = if name == id { String::new() } else { name };
-    }
-    if let Some(default_output_tokens) = entry.default_output_tokens {
-        model.default_output_tokens = parse_output_tokens(&default_output_tokens.to_string())
-            .map_err(|problem| wrong("default_output_tokens", &problem))?;
-    }
-    let (sets_upstream, sets_default_output) =
-        (entry.upstream.is_some(), entry.default_output_tokens.is_some());
-    Ok(Imported { model, route: entry.route, sets_upstream, sets_default_output })
-}
-
-/// The form that `read` takes.
-pub fn write(list: &[KnownModel]) -> String {
-    let entries: Vec<Entry> = list
-        .iter()
-        .map(|KnownModel { model, served_by, .. }| Entry {
-            id: model.id.clone(),
-            provider: model.provider.clone(),
-            input: model.rate(Meter::Input).unwrap_or_default().input(),
-            output: model.rate(Meter::Output).unwrap_or_default().input(),
-            cached: model.rate(Meter::CachedInput).unwrap_or_default().input(),
-            route: served_by.clone(),
-            upstream: (!model.upstream_name.is_empty()).then(|| model.upstream_name.clone()),
-            default_output_tokens: Some(model.default_output_tokens),
-        })
-        .collect();
-    serde_json::to_string_pretty(&entries).unwrap_or_default()
+/// Like `import`.
+pub async fn preview(
+    desk: &Desk,
+    list: &[Imported],
+    only: bool,
+    confirmed: &Confirmed,
+) -> Result<Preview, OpError> {
+    must_be_once(list)?;
+    let (steps, rest) = steps(&mut desk.db.read().await?, list, confirmed, desk.now()).await?;
+    Ok(preview_of(&steps, &rest, only))
 }
 
 /// Adds and updates, all or nothing; with `only`, models that the list does not name are retired. What the list does not
-/// say about a model in use stays as it is.
+/// say about a model in use stays as it is, and so does a price that is held back. Gives what was done.
 ///
 /// # Errors
-/// `Conflict` with a sentence when an entry names a provider that is not there.
-pub async fn import(desk: &Desk, list: &[Imported], only: bool) -> Result<usize, OpError> {
+/// `Conflict` with a sentence when an entry names a provider that is not there, or a model is there twice.
+pub async fn import(
+    desk: &Desk,
+    list: &[Imported],
+    only: bool,
+    confirmed: &Confirmed,
+) -> Result<Preview, OpError> {
+    must_be_once(list)?;
     let now = desk.now();
     let program = |action, id: &str| OperatorPermit::program(action, id, "command line");
     let mut tx = desk.db.write().await?;
-    let there = models::list(&mut tx).await?;
-    let there: BTreeMap<&str, &Model> = there.iter().map(|model| (model.id.as_str(), model)).collect();
+    models::lock_all(&mut tx).await?;
+    let (steps, rest) = steps(&mut tx, list, confirmed, now).await?;
+    let done = preview_of(&steps, &rest, only);
     let (mut events, names) = (Vec::new(), names_of(&mut tx).await?);
-    for Imported { model, route, sets_upstream, sets_default_output } in list {
-        let mut model = model.clone();
-        if let Some(known) = there.get(model.id.as_str()) {
-            model.route.clone_from(&known.route);
-            if !sets_upstream {
-                model.upstream_name.clone_from(&known.upstream_name);
-            }
-            if !sets_default_output {
-                model.default_output_tokens = known.default_output_tokens;
-            }
+    for Step { model, known, price, planned } in steps {
+        let id = model.id.as_str();
+        if planned.is_new || planned.other_changes {
+            must_be_there(&mut tx, model.route.as_ref()).await?;
+            let (action, kind) = match known {
+                Some(_) => (Action::EditModel, EventKind::ModelEdited),
+                None => (Action::AddModel, EventKind::ModelAdded),
+            };
+            let permit = program(action, id);
+            models::put(&mut tx, &permit, &model, now).await?;
+            let before = known.as_ref().map(|known| &known.model);
+            events.push((permit, model_event(kind, before, &model, &names)));
         }
-        match route.as_deref() {
-            None => {}
-            Some("") => model.route = None,
-            Some(name) => match named(&mut tx, name).await? {
-                Some(listed) => {
-                    must_be_there(&mut tx, Some(&listed.provider.id)).await?;
-                    model.route = Some(listed.provider.id);
-                }
-                None => return Err(unknown_in(&model.id, unknown(&mut tx, name).await?)),
-            },
-        }
-        let known = there.get(model.id.as_str()).copied();
-        if known == Some(&model) {
+        let Some(price) = price else { continue };
+        if let (true, Some((permit, event))) = (planned.is_new, events.last_mut()) {
+            let set = new_price::set(desk, &mut tx, permit, (id, None), price, None).await?;
+            event.changes.extend(set.changes);
             continue;
         }
-        let (action, kind) = match known {
-            Some(_) => (Action::EditModel, EventKind::ModelEdited),
-            None => (Action::AddModel, EventKind::ModelAdded),
-        };
-        let permit = program(action, &model.id);
-        models::put(&mut tx, &permit, &model, now).await?;
-        events.push((permit, model_event(kind, known, &model, &names)));
-    }
-    if only {
-        for id in there.keys().filter(|id| !list.iter().any(|kept| kept.model.id == **id)) {
-            let permit = program(Action::RetireModel, id);
-            models::retire(&mut tx, &permit, id, now).await?;
-            events.push((permit, Event::new(EventKind::ModelRetired, *id, *id)));
+        let permit = program(Action::SetPrice, id);
+        if let Some(known) = known.filter(|_| !planned.other_changes) {
+            models::touch(&mut tx, &permit, id, known.version).await?;
         }
+        let event = new_price::set(desk, &mut tx, &permit, (id, model.price.as_ref()), price, None).await?;
+        events.push((permit, event));
+    }
+    for known in rest.iter().filter(|_| only) {
+        let id = known.model.id.as_str();
+        let permit = program(Action::RetireModel, id);
+        models::retire(&mut tx, &permit, id, now).await?;
+        events.push((permit, Event::new(EventKind::ModelRetired, id, id)));
     }
     tx.save_all(events, now).await?;
-    Ok(list.len())
+    Ok(done)
+}
+
+/// Of two entries the second would silently win.
+fn must_be_once(list: &[Imported]) -> Result<(), OpError> {
+    let mut seen = std::collections::BTreeSet::new();
+    match list.iter().find(|entry| !seen.insert(&entry.id)) {
+        None => Ok(()),
+        Some(twice) => {
+            Err(OpError::Conflict(format!("{} is in the file twice. Nothing was imported.", twice.id)))
+        }
+    }
 }
 
 fn unknown_in(model: &str, error: OpError) -> OpError {
@@ -182,8 +207,7 @@ fn unknown_in(model: &str, error: OpError) -> OpError {
 /// When the database cannot be read or written.
 pub async fn seed(desk: &Desk) -> Result<(), OpError> {
     if !models::any(&mut desk.db.read().await?).await? {
-        let list = read(SEED).unwrap_or_default();
-        import(desk, &list, false).await?;
+        import(desk, &shipped(), false, &Confirmed::default()).await?;
     }
     Ok(())
 }
@@ -194,46 +218,8 @@ mod tests {
 
     #[test]
     fn the_catalogue_that_comes_with_the_program_reads() {
-        let list = read(SEED).unwrap();
+        let list = shipped();
         assert!(list.len() >= 12);
-        let known: Vec<_> = list
-            .iter()
-            .map(|entry| KnownModel { model: entry.model.clone(), version: 1, served_by: None })
-            .collect();
-        let again: Vec<_> = read(&write(&known)).unwrap().into_iter().map(|entry| entry.model).collect();
-        assert_eq!(again, list.into_iter().map(|entry| entry.model).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_file_may_say_who_serves_a_model_and_under_which_name() {
-        let file = r#"[{"id": "a/b", "provider": "Meta", "input": "1", "output": "2", "cached": "0.1",
-            "route": "Fireworks", "upstream": "accounts/x/b", "default_output_tokens": 4000}]"#;
-        let [entry] = &read(file).unwrap()[..] else { panic!("one entry") };
-        assert_eq!(
-            (entry.route.as_deref(), entry.sets_upstream, entry.sets_default_output),
-            (Some("Fireworks"), true, true)
-        );
-        assert_eq!((entry.model.name_upstream(), entry.model.default_output_tokens), ("accounts/x/b", 4_000));
-        let known =
-            KnownModel { model: entry.model.clone(), version: 1, served_by: Some("Fireworks".into()) };
-        assert_eq!(&read(&write(&[known])).unwrap()[0], entry);
-    }
-
-    #[test]
-    fn a_mistake_in_an_import_names_the_entry() {
-        let entry = |id: &str, more: &str| {
-            read(&format!(
-                r#"[{{"id": "{id}", "provider": "OpenAI", "input": "1", "output": "2", "cached": "0.1"{more}}}]"#
-            ))
-        };
-        assert!(entry("gpt-*", "").unwrap_err().starts_with("gpt-*: id:"));
-        assert!(
-            entry("gpt-5", r#", "default_output_tokens": 0"#)
-                .unwrap_err()
-                .starts_with("gpt-5: default_output_tokens:")
-        );
-        assert!(entry("gpt-5", r#", "upstream": "a b""#).unwrap_err().starts_with("gpt-5: upstream:"));
-        assert!(entry("gpt-5", r#", "x": 1"#).is_err());
-        assert!(entry("gpt-5", "").is_ok());
+        assert!(list.iter().all(|entry| entry.tariff.is_some()));
     }
 }

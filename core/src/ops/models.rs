@@ -4,6 +4,7 @@
 use super::OpError;
 use super::access::Caller;
 use super::edit::{Outcome, conflict, lost_race};
+use super::new_price;
 use super::orgs::OperatorActor;
 use super::providers::{Names, named, names_of, route_event, unknown};
 use crate::Desk;
@@ -11,10 +12,12 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::ids::ProviderId;
 use crate::domain::list_filter::ModelFilter;
 use crate::domain::model::{EditModel, KnownModel, Model};
-use crate::domain::moment::Zone;
+use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::OrgName;
 use crate::domain::policy::Action;
+use crate::domain::price::Price;
 use crate::domain::provider::Provider;
+use crate::domain::tariff::Tariff;
 use crate::store::{Via, models, people, providers};
 
 /// What the list of models is drawn from.
@@ -35,7 +38,7 @@ pub async fn list(desk: &Desk, caller: &Caller, filter: &ModelFilter) -> Result<
     OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     // A few hundred at most: the forms of keys show them all, too.
-    let mut models = models::list_known(&mut read).await?;
+    let mut models = models::list_known(&mut read, desk.now()).await?;
     let all = models.len();
     models.retain(|known| filter.takes(known));
     models.sort_by_cached_key(|known| filter.sort.key(known));
@@ -51,7 +54,7 @@ pub async fn list(desk: &Desk, caller: &Caller, filter: &ModelFilter) -> Result<
 /// # Errors
 /// When the database cannot be read.
 pub async fn every(desk: &Desk) -> Result<Vec<KnownModel>, OpError> {
-    Ok(models::list_known(&mut desk.db.read().await?).await?)
+    Ok(models::list_known(&mut desk.db.read().await?, desk.now()).await?)
 }
 
 /// What the form of a model is drawn from.
@@ -81,7 +84,7 @@ pub async fn blank(desk: &Desk, caller: &Caller) -> Result<ModelFormView, OpErro
 pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ModelFormView, OpError> {
     OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
-    let known = find(&mut read, id).await?;
+    let known = find(&mut read, id, desk.now()).await?;
     view(&mut read, caller, Some(known)).await
 }
 
@@ -94,30 +97,43 @@ async fn view(
     Ok(ModelFormView { known, providers, own: people::orgs_of(via, &caller.person.id).await? })
 }
 
-/// Gives its id.
+/// Adds a model whose price starts now, or when `starts` says. Gives its id.
 ///
 /// # Errors
-/// `Invalid` when the id is in the catalogue already.
-pub async fn add(desk: &Desk, by: OperatorActor<'_>, model: &Model) -> Result<String, OpError> {
+/// `Invalid` when the id is in the catalogue already, or the price cannot start then.
+pub async fn add(
+    desk: &Desk,
+    by: OperatorActor<'_>,
+    model: &Model,
+    starts: Option<Moment>,
+) -> Result<String, OpError> {
     by.must_operate()?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    if models::find(&mut tx, &model.id).await?.is_some() {
+    if models::find(&mut tx, &model.id, now).await?.is_some() {
         let sentence = format!("{} is already in the catalogue. Edit it there.", model.id);
         return Err(OpError::say("id", sentence));
     }
     must_be_there(&mut tx, model.route.as_ref()).await?;
     let permit = by.operator_permit(Action::AddModel, &model.id)?;
+    // One that comes back has its price still.
+    let before = models::priced(&mut tx, &model.id, now).await?.and_then(|retired| retired.price);
     models::put(&mut tx, &permit, model, now).await?;
     let names = names_of(&mut tx).await?;
-    tx.save(&permit, model_event(EventKind::ModelAdded, None, model, &names), now).await?;
+    let mut event = model_event(EventKind::ModelAdded, None, model, &names);
+    if let Some(price) = next_price(before.as_ref(), model.price.as_ref(), starts) {
+        let set = new_price::set(desk, &mut tx, &permit, (&model.id, None), price, starts).await?;
+        event.changes.extend(set.changes);
+    }
+    tx.save(&permit, event, now).await?;
     Ok(model.id.clone())
 }
 
-/// New prices apply to requests that start after the answer. Saves the model's id.
+/// Another price applies to requests that start after the answer, or after the moment that the edit names. Saves the model's
+/// id.
 ///
 /// # Errors
-/// `Invalid` when its provider is gone; `NotFound` when it was retired meanwhile.
+/// `Invalid` when its provider is gone or the price cannot start then; `NotFound` when it was retired meanwhile.
 pub async fn save(
     desk: &Desk,
     by: OperatorActor<'_>,
@@ -126,10 +142,12 @@ pub async fn save(
     by.must_operate()?;
     let mut tx = desk.db.write().await?;
     let mine = &edit.mine;
-    let known = find(&mut tx, &mine.id).await?;
+    let now = desk.now();
+    let known = find(&mut tx, &mine.id, now).await?;
+    let current = known.model.as_edited();
     if edit.version != known.version {
         let providers = providers::list(&mut tx).await?;
-        let three = (edit.base.as_ref().unwrap_or(&known.model), mine, &known.model);
+        let three = (edit.base.as_ref().unwrap_or(&current), mine, &current);
         return Ok(Outcome::Conflict(Box::new(conflict(
             "This model was changed",
             three,
@@ -137,18 +155,43 @@ pub async fn save(
             &Zone::utc(),
         ))));
     }
-    if *mine == known.model {
+    let price = next_price(known.model.price.as_ref(), mine.price.as_ref(), edit.starts);
+    let is_edited = Model { price: None, ..mine.clone() } != Model { price: None, ..current };
+    let mut events = Vec::new();
+    if is_edited {
+        must_be_there(&mut tx, mine.route.as_ref()).await?;
+        let permit = by.operator_permit(Action::EditModel, &mine.id)?;
+        if !models::update(&mut tx, &permit, edit.version, mine).await? {
+            return Err(lost_race("this model"));
+        }
+        let names = names_of(&mut tx).await?;
+        events.push((permit, model_event(EventKind::ModelEdited, Some(&known.model), mine, &names)));
+    }
+    if let Some(price) = price {
+        let permit = by.operator_permit(Action::SetPrice, &mine.id)?;
+        if !is_edited && !models::touch(&mut tx, &permit, &mine.id, edit.version).await? {
+            return Err(lost_race("this model"));
+        }
+        let before = (mine.id.as_str(), known.model.price.as_ref());
+        let event = new_price::set(desk, &mut tx, &permit, before, price, edit.starts).await?;
+        events.push((permit, event));
+    }
+    if events.is_empty() {
         return Ok(Outcome::Unchanged(mine.id.clone()));
     }
-    must_be_there(&mut tx, mine.route.as_ref()).await?;
-    let permit = by.operator_permit(Action::EditModel, &mine.id)?;
-    if !models::update(&mut tx, &permit, edit.version, mine).await? {
-        return Err(lost_race("this model"));
-    }
-    let names = names_of(&mut tx).await?;
-    let event = model_event(EventKind::ModelEdited, Some(&known.model), mine, &names);
-    tx.save(&permit, event, desk.now()).await?;
+    tx.save_all(events, now).await?;
     Ok(Outcome::Saved(mine.id.clone()))
+}
+
+/// The price to store, if it is another one, or is to start at a certain moment. No price after one is a price of its own,
+/// which says so.
+fn next_price(before: Option<&Price>, after: Option<&Price>, starts: Option<Moment>) -> Option<Price> {
+    let same = match (before, after) {
+        (Some(before), Some(after)) => before.says_the_same(after),
+        (before, after) => before.is_none() && after.is_none(),
+    };
+    let next = || after.cloned().unwrap_or_else(|| Price::unrecorded(Tariff::default()));
+    (!same || starts.is_some()).then(next)
 }
 
 /// Takes a model out of the catalogue; what was spent on it stays written. Gives its id.
@@ -159,7 +202,7 @@ pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Stri
     by.must_operate()?;
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let known = find(&mut tx, id).await?;
+    let known = find(&mut tx, id, now).await?;
     let permit = by.operator_permit(Action::RetireModel, &known.model.id)?;
     if !models::retire(&mut tx, &permit, &known.model.id, now).await? {
         return Err(OpError::NotFound);
@@ -191,7 +234,7 @@ pub async fn route(
     must_be_there(&mut tx, to.as_ref()).await?;
     let (mut events, names) = (Vec::new(), names_of(&mut tx).await?);
     for id in ids {
-        let known = find(&mut tx, id).await.map_err(|error| not_there(error, id))?;
+        let known = find(&mut tx, id, desk.now()).await.map_err(|error| not_there(error, id))?;
         if known.model.route == to {
             continue;
         }
@@ -218,10 +261,10 @@ pub(super) fn model_event(kind: EventKind, before: Option<&Model>, after: &Model
 /// # Errors
 /// `Conflict` with a sentence when it is not in the catalogue.
 pub async fn by_id(desk: &Desk, id: &str) -> Result<KnownModel, OpError> {
-    find(&mut desk.db.read().await?, id).await.map_err(|error| not_there(error, id))
+    find(&mut desk.db.read().await?, id, desk.now()).await.map_err(|error| not_there(error, id))
 }
 
-fn not_there(error: OpError, id: &str) -> OpError {
+pub(super) fn not_there(error: OpError, id: &str) -> OpError {
     match error {
         OpError::NotFound => {
             OpError::Conflict(format!("{id} is not in the catalogue. `keydesk models list` shows it."))
@@ -230,12 +273,12 @@ fn not_there(error: OpError, id: &str) -> OpError {
     }
 }
 
-async fn find(via: &mut impl Via, id: &str) -> Result<KnownModel, OpError> {
+pub(super) async fn find(via: &mut impl Via, id: &str, now: Moment) -> Result<KnownModel, OpError> {
     // Postgres takes no zero character in text, and no id holds one.
     if id.contains('\0') {
         return Err(OpError::NotFound);
     }
-    models::find(via, id).await?.ok_or(OpError::NotFound)
+    models::find(via, id, now).await?.ok_or(OpError::NotFound)
 }
 
 /// Locked until the transaction ends, so that no one retires it meanwhile.

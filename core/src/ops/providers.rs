@@ -84,7 +84,7 @@ pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView
     let mut read = desk.db.read().await?;
     let listed = find(&mut read, id).await?;
     let (id, vendor) = (&listed.provider.id, vendor_of(listed.provider.kind));
-    let (served, rest): (Vec<_>, Vec<_>) = models::list_known(&mut read)
+    let (served, rest): (Vec<_>, Vec<_>) = models::list_known(&mut read, desk.now())
         .await?
         .into_iter()
         .partition(|known| known.model.route.as_ref() == Some(id));
@@ -180,7 +180,7 @@ pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Reti
     if !providers::retire(&mut tx, &permit, id, now).await? {
         return Err(OpError::NotFound);
     }
-    let known = models::list_known(&mut tx).await?;
+    let known = models::list_known(&mut tx, desk.now()).await?;
     let served = known.into_iter().filter(|known| known.model.route.as_ref() == Some(id));
     let unrouted: Vec<String> = served.map(|known| known.model.id).collect();
     models::unroute_all(&mut tx, &permit, id).await?;

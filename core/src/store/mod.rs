@@ -27,6 +27,7 @@ pub mod org_queues;
 pub mod orgs;
 pub mod people;
 mod permit;
+pub mod prices;
 pub mod providers;
 pub mod rejections;
 pub mod requests;
@@ -239,6 +240,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         models::ALL,
         orgs::ALL,
         people::ALL,
+        prices::ALL,
         providers::ALL,
         leaks::ALL,
         rejections::ALL,

@@ -1,6 +1,7 @@
 //! The catalogue of models and their prices.
 
 use super::permit::compare;
+use super::prices::PriceColumns;
 use super::{StoreError, Tx, Via, changed, providers, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::meter::Meter;
@@ -8,69 +9,88 @@ use crate::domain::model::{KnownModel, Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, OperatorPermit};
-use crate::domain::price::Price;
 use crate::domain::provider::{Provider, ProviderKind};
-use crate::domain::tariff::Tariff;
+
+/// Of a model `m` and its price `r`.
+macro_rules! priced {
+    () => {
+        "m.id, m.provider, m.provider_id, m.upstream_name, m.default_output_tokens, m.context_tokens, m.max_output_tokens,
+            r.id AS price_id, r.starts_at, r.origin, r.source, r.tariff"
+    };
+}
+
+/// The price that is in force at the moment which is the parameter.
+macro_rules! at_price {
+    ($at:literal) => {
+        concat!(
+            " LEFT JOIN prices r ON r.id = (SELECT id FROM prices WHERE model_id = m.id AND withdrawn_at IS NULL
+                AND starts_at <= ",
+            $at,
+            " ORDER BY starts_at DESC LIMIT 1)"
+        )
+    };
+}
 
 statements! {
-    KNOWN = "SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.provider_id, m.upstream_name,
-            m.default_output_tokens, m.version, p.name AS served_by
-        FROM models m LEFT JOIN providers p ON p.id = m.provider_id WHERE m.retired_at IS NULL ORDER BY m.provider, m.id";
-    FIND = "SELECT m.id, m.provider, m.input_price, m.output_price, m.cached_price, m.provider_id, m.upstream_name,
-            m.default_output_tokens, m.version, p.name AS served_by
-        FROM models m LEFT JOIN providers p ON p.id = m.provider_id WHERE m.retired_at IS NULL AND m.id = $1";
-    LIST = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, default_output_tokens FROM models
-        WHERE retired_at IS NULL ORDER BY provider, id";
-    SERVED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, default_output_tokens,
-            provider_name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms
-        FROM gateway_models_v1 WHERE id = $1";
-    PRICED = "SELECT id, provider, input_price, output_price, cached_price, provider_id, upstream_name, default_output_tokens FROM models
-        WHERE id = $1";
+    KNOWN = concat!("SELECT ", priced!(), ", m.version, p.name AS served_by
+        FROM models m LEFT JOIN providers p ON p.id = m.provider_id", at_price!("$1"),
+        " WHERE m.retired_at IS NULL ORDER BY m.provider, m.id");
+    FIND = concat!("SELECT ", priced!(), ", m.version, p.name AS served_by
+        FROM models m LEFT JOIN providers p ON p.id = m.provider_id", at_price!("$2"),
+        " WHERE m.retired_at IS NULL AND m.id = $1");
+    LIST = concat!("SELECT ", priced!(), " FROM models m", at_price!("$1"),
+        " WHERE m.retired_at IS NULL ORDER BY m.provider, m.id");
+    SERVED = concat!("SELECT ", priced!(), ", m.provider_name, m.kind, m.base_url, m.credential_env, m.connect_ms, m.idle_ms,
+            m.whole_ms
+        FROM gateway_models_v1 m", at_price!("$2"), " WHERE m.id = $1");
+    PRICED = concat!("SELECT ", priced!(), " FROM models m", at_price!("$2"), " WHERE m.id = $1");
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
-    UPSERT = "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, retired_at, provider_id,
-            upstream_name, default_output_tokens)
-        VALUES ($1, $2, $3, $4, $5, $6, NULL, $7, $8, $9)
-        ON CONFLICT (id) DO UPDATE SET provider = $2, input_price = $3, output_price = $4, cached_price = $5,
-            retired_at = NULL, provider_id = $7, upstream_name = $8, default_output_tokens = $9, version = models.version + 1";
+    UPSERT = "INSERT INTO models (id, provider, created_at, retired_at, provider_id, upstream_name, default_output_tokens,
+            context_tokens, max_output_tokens)
+        VALUES ($1, $2, $3, NULL, $4, $5, $6, $7, $8)
+        ON CONFLICT (id) DO UPDATE SET provider = $2, retired_at = NULL, provider_id = $4, upstream_name = $5,
+            default_output_tokens = $6, context_tokens = $7, max_output_tokens = $8, version = models.version + 1";
     /// The version stands in the condition: of two changes from one version, one changes no row.
-    UPDATE = "UPDATE models SET provider = $3, input_price = $4, output_price = $5, cached_price = $6, provider_id = $7,
-            upstream_name = $8, default_output_tokens = $9, version = version + 1
+    UPDATE = "UPDATE models SET provider = $3, provider_id = $4, upstream_name = $5, default_output_tokens = $6,
+            context_tokens = $7, max_output_tokens = $8, version = version + 1
         WHERE id = $1 AND version = $2 AND retired_at IS NULL";
+    TOUCH = "UPDATE models SET version = version + 1 WHERE id = $1 AND version = $2 AND retired_at IS NULL";
+    LOCK_ALL = "UPDATE models SET version = version";
     ROUTE = "UPDATE models SET provider_id = $2, version = version + 1
         WHERE id = $1 AND retired_at IS NULL AND COALESCE(provider_id, '') = $3";
     UNROUTE_ALL = "UPDATE models SET provider_id = NULL, version = version + 1 WHERE provider_id = $1";
     /// A model that comes back is routed again.
     RETIRE = "UPDATE models SET retired_at = $2, provider_id = NULL, version = version + 1
         WHERE id = $1 AND retired_at IS NULL";
-    ROUTED = "SELECT id, kind FROM gateway_models_v1 WHERE kind IS NOT NULL
-        ORDER BY CASE WHEN output_price = 0 THEN 1 ELSE 0 END, output_price, id";
+    ROUTED = concat!("SELECT ", priced!(), ", m.kind FROM gateway_models_v1 m", at_price!("$1"), " WHERE m.kind IS NOT NULL");
 }
 
 #[derive(sqlx::FromRow)]
 struct ModelRow {
     id: String,
     provider: String,
-    input_price: i64,
-    output_price: i64,
-    cached_price: i64,
     provider_id: Option<String>,
     upstream_name: String,
     default_output_tokens: i64,
+    context_tokens: Option<i64>,
+    max_output_tokens: Option<i64>,
+    #[sqlx(flatten)]
+    price: PriceColumns,
 }
 
 fn read(row: ModelRow) -> Result<Model, StoreError> {
     let route = row
         .provider_id
         .map(|id| ProviderId::parse(&id).ok_or(StoreError::Unreadable { column: "models.provider_id" }));
-    let price = Money::from_nanos;
-    let tariff = Tariff::flat(price(row.input_price), price(row.cached_price), price(row.output_price));
     Ok(Model {
         id: row.id,
         provider: row.provider,
-        price: Some(Price::unrecorded(tariff.map_err(|_| StoreError::Unreadable { column: "models" })?)),
+        price: row.price.read()?,
         route: route.transpose()?,
         upstream_name: row.upstream_name,
         default_output_tokens: row.default_output_tokens,
+        context_tokens: row.context_tokens,
+        max_output_tokens: row.max_output_tokens,
     })
 }
 
@@ -90,8 +110,8 @@ fn read_known(row: KnownRow) -> Result<KnownModel, StoreError> {
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn list_known(via: &mut impl Via) -> Result<Vec<KnownModel>, StoreError> {
-    let rows: Vec<KnownRow> = run!(via, fetch_all, sqlx::query_as::<_, KnownRow>(KNOWN))?;
+pub async fn list_known(via: &mut impl Via, now: Moment) -> Result<Vec<KnownModel>, StoreError> {
+    let rows: Vec<KnownRow> = run!(via, fetch_all, sqlx::query_as::<_, KnownRow>(KNOWN).bind(now.ms()))?;
     rows.into_iter().map(read_known).collect()
 }
 
@@ -99,8 +119,9 @@ pub async fn list_known(via: &mut impl Via) -> Result<Vec<KnownModel>, StoreErro
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn find(via: &mut impl Via, id: &str) -> Result<Option<KnownModel>, StoreError> {
-    let row: Option<KnownRow> = run!(via, fetch_optional, sqlx::query_as::<_, KnownRow>(FIND).bind(id))?;
+pub async fn find(via: &mut impl Via, id: &str, now: Moment) -> Result<Option<KnownModel>, StoreError> {
+    let row: Option<KnownRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, KnownRow>(FIND).bind(id).bind(now.ms()))?;
     row.map(read_known).transpose()
 }
 
@@ -108,17 +129,18 @@ pub async fn find(via: &mut impl Via, id: &str) -> Result<Option<KnownModel>, St
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn list(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
-    let rows: Vec<ModelRow> = run!(via, fetch_all, sqlx::query_as::<_, ModelRow>(LIST))?;
+pub async fn list(via: &mut impl Via, now: Moment) -> Result<Vec<Model>, StoreError> {
+    let rows: Vec<ModelRow> = run!(via, fetch_all, sqlx::query_as::<_, ModelRow>(LIST).bind(now.ms()))?;
     rows.into_iter().map(read).collect()
 }
 
-/// One with its prices, in use or retired: a request that was let in before is paid all the same.
+/// One with the price at `at`, in use or retired: a request that was let in before is paid all the same.
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn priced(via: &mut impl Via, id: &str) -> Result<Option<Model>, StoreError> {
-    let row: Option<ModelRow> = run!(via, fetch_optional, sqlx::query_as::<_, ModelRow>(PRICED).bind(id))?;
+pub async fn priced(via: &mut impl Via, id: &str, at: Moment) -> Result<Option<Model>, StoreError> {
+    let row: Option<ModelRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, ModelRow>(PRICED).bind(id).bind(at.ms()))?;
     row.map(read).transpose()
 }
 
@@ -139,8 +161,13 @@ struct ServedRow {
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn served(via: &mut impl Via, id: &str) -> Result<Option<(Model, Option<Provider>)>, StoreError> {
-    let row: Option<ServedRow> = run!(via, fetch_optional, sqlx::query_as::<_, ServedRow>(SERVED).bind(id))?;
+pub async fn served(
+    via: &mut impl Via,
+    id: &str,
+    now: Moment,
+) -> Result<Option<(Model, Option<Provider>)>, StoreError> {
+    let row: Option<ServedRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, ServedRow>(SERVED).bind(id).bind(now.ms()))?;
     let Some(row) = row else { return Ok(None) };
     let model = read(row.model)?;
     let Some(id) = model.route.clone() else { return Ok(Some((model, None))) };
@@ -167,7 +194,7 @@ pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
     Ok(count > 0)
 }
 
-/// Adds a model, or sets all of an existing one and takes it back into use.
+/// Adds a model, or sets all of an existing one but its price, and takes it back into use.
 ///
 /// # Errors
 /// `WrongPermit` when the permit is for another action or model; otherwise when the database cannot be written.
@@ -178,18 +205,17 @@ pub async fn put(tx: &mut Tx, permit: &OperatorPermit, model: &Model, now: Momen
         sqlx::query(UPSERT)
             .bind(&model.id)
             .bind(&model.provider)
-            .bind(model.rate(Meter::Input).unwrap_or_default().nanos())
-            .bind(model.rate(Meter::Output).unwrap_or_default().nanos())
-            .bind(model.rate(Meter::CachedInput).unwrap_or_default().nanos())
             .bind(now.ms())
             .bind(model.route.as_ref().map(ProviderId::as_str))
             .bind(&model.upstream_name)
             .bind(model.default_output_tokens)
+            .bind(model.context_tokens)
+            .bind(model.max_output_tokens)
     )?;
     Ok(())
 }
 
-/// Writes it if no one changed it since `version`; says whether it was still at it.
+/// Writes it, except for its price, if no one changed it since `version`; says whether it was still at it.
 ///
 /// # Errors
 /// `WrongPermit` when the permit is for another action or model; otherwise when the database cannot be written.
@@ -206,14 +232,31 @@ pub async fn update(
             .bind(&model.id)
             .bind(version)
             .bind(&model.provider)
-            .bind(model.rate(Meter::Input).unwrap_or_default().nanos())
-            .bind(model.rate(Meter::Output).unwrap_or_default().nanos())
-            .bind(model.rate(Meter::CachedInput).unwrap_or_default().nanos())
             .bind(model.route.as_ref().map(ProviderId::as_str))
             .bind(&model.upstream_name)
             .bind(model.default_output_tokens)
+            .bind(model.context_tokens)
+            .bind(model.max_output_tokens)
     )?;
     Ok(rows == 1)
+}
+
+/// Counts a change of a model that is in none of its columns; says whether it was still at `version`.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or model; otherwise when the database cannot be written.
+pub async fn touch(tx: &mut Tx, permit: &OperatorPermit, id: &str, version: i64) -> Result<bool, StoreError> {
+    compare(permit, &[Action::SetPrice], Some(id))?;
+    Ok(changed!(tx, sqlx::query(TOUCH).bind(id).bind(version))? == 1)
+}
+
+/// Locks every model until the transaction ends, so that what is read of them stays so.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn lock_all(tx: &mut Tx) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(LOCK_ALL))?;
+    Ok(())
 }
 
 /// Routes a model from one provider, or from none, to another, or to none; says whether it was routed so.
@@ -255,21 +298,35 @@ pub async fn retire(tx: &mut Tx, permit: &OperatorPermit, id: &str, now: Moment)
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn offered(via: &mut impl Via) -> Result<Vec<Model>, StoreError> {
-    let mut models = list(via).await?;
+pub async fn offered(via: &mut impl Via, now: Moment) -> Result<Vec<Model>, StoreError> {
+    let mut models = list(via, now).await?;
     if !providers::any(via).await? {
         models.push(demo_echo());
     }
     Ok(models)
 }
 
+#[derive(sqlx::FromRow)]
+struct RoutedRow {
+    #[sqlx(flatten)]
+    model: ModelRow,
+    kind: String,
+}
+
 /// Those that are served, by id and protocol: the cheapest first, and last those that have no price for output.
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn routed(via: &mut impl Via) -> Result<Vec<(String, ProviderKind)>, StoreError> {
-    let rows: Vec<(String, String)> = run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(ROUTED))?;
-    let kind =
-        |kind: &str| ProviderKind::parse(kind).ok_or(StoreError::Unreadable { column: "providers.kind" });
-    rows.into_iter().map(|(id, word)| Ok((id, kind(&word)?))).collect()
+pub async fn routed(via: &mut impl Via, now: Moment) -> Result<Vec<(String, ProviderKind)>, StoreError> {
+    let rows: Vec<RoutedRow> = run!(via, fetch_all, sqlx::query_as::<_, RoutedRow>(ROUTED).bind(now.ms()))?;
+    let read_row = |row: RoutedRow| {
+        let kind = ProviderKind::parse(&row.kind);
+        Ok((read(row.model)?, kind.ok_or(StoreError::Unreadable { column: "providers.kind" })?))
+    };
+    let mut routed = rows.into_iter().map(read_row).collect::<Result<Vec<_>, StoreError>>()?;
+    routed.sort_by_cached_key(|(model, _)| {
+        let output = model.rate(Meter::Output).unwrap_or_default();
+        (output == Money::ZERO, output, model.id.clone())
+    });
+    Ok(routed.into_iter().map(|(model, kind)| (model.id, kind)).collect())
 }

@@ -109,6 +109,7 @@ const NEED_NO_PERMIT: &[&str] = &[
     "links::take",
     "members::lock_org",
     "meter::sweep",
+    "models::lock_all",
     "people::lock_member",
     "people::lock_password",
     "people::set_theme",

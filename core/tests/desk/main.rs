@@ -21,6 +21,7 @@ mod meter_races;
 mod orgs;
 mod people;
 mod plans;
+mod prices;
 mod providers;
 mod rejections;
 mod requests;

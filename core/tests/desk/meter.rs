@@ -33,7 +33,13 @@ pub async fn context(desk: &TestDesk, issued: &IssuedKey) -> AuthContext {
 
 pub fn ask(desk: &TestDesk, amount: i64, tokens: i64) -> ReservationRequest {
     let request = RequestId::new(desk.now(), desk.id_entropy());
-    ReservationRequest { request, model: "gpt-5".into(), amount: Money::from_nanos(amount), tokens }
+    ReservationRequest {
+        request,
+        model: "gpt-5".into(),
+        amount: Money::from_nanos(amount),
+        tokens,
+        is_priced: true,
+    }
 }
 
 pub fn used(cost: i64, tokens: i64) -> Settlement {

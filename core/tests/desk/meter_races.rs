@@ -75,6 +75,7 @@ async fn worker() {
         model: "gpt-5".into(),
         amount: keydesk_core::domain::money::Money::from_nanos(amount),
         tokens: 5,
+        is_priced: true,
     };
     match std::env::var(TASK).unwrap().as_str() {
         "pay" => {

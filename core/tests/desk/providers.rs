@@ -1,6 +1,7 @@
 //! Providers and models as whoever runs the installation manages them, on both databases.
 
 use keydesk_core::domain::ids::ProviderId;
+use keydesk_core::domain::imported::Confirmed;
 use keydesk_core::domain::list_filter::{ModelFilter, ModelSort};
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::provider::Provider;
@@ -60,12 +61,13 @@ async fn model_form(desk: &TestDesk, operator: &Caller, id: &str) -> forms::mode
     let known = view.known.unwrap();
     let form = forms::model::ModelForm::of(&known.model);
     let was = serde_json::to_string(&form).unwrap();
-    forms::model::SaveForm { version: known.version, was, model: form }
+    forms::model::SaveForm { version: known.version, was, model: form, starts: String::new() }
 }
 
 async fn operator(desk: &TestDesk) -> Caller {
     let at = desk.owner().await;
     catalogue::seed(desk).await.unwrap();
+    desk.clock.advance(1);
     desk.platform(&at, PlatformRole::Operator).await.caller
 }
 
@@ -176,7 +178,7 @@ on_both!(
         assert_eq!((list.len(), list[0].models, list[0].version), (1, 2, 2));
         assert_eq!(list[0].provider.base_url, "http://localhost:8000");
         let mut read = desk.db.read().await.unwrap();
-        let (model, by) = store::models::served(&mut read, "gpt-5").await.unwrap().unwrap();
+        let (model, by) = store::models::served(&mut read, "gpt-5", desk.now()).await.unwrap().unwrap();
         assert_eq!(
             (model.route.as_ref(), by.as_ref().map(|by| by.idle_ms)),
             (Some(&provider.id), Some(90_000))
@@ -406,12 +408,14 @@ on_both!(
             output: "0.88".into(),
             cached: "0.11".into(),
             default_output_tokens: "4k".into(),
+            ..ModelForm::default()
         };
-        let add = forms::model::AddForm { model: form };
+        let add = forms::model::AddForm { model: form, starts: String::new() };
         assert_eq!(
             submit::add_model(&desk, OperatorActor::Operator(&boss), &add).await.unwrap(),
             "meta/llama-4"
         );
+        desk.clock.advance(1);
         assert_eq!(refused(submit::add_model(&desk, OperatorActor::Operator(&boss), &add).await).0, "id");
         let known = models::by_id(&desk, "meta/llama-4").await.unwrap();
         assert_eq!(
@@ -427,6 +431,7 @@ on_both!(
             submit::save_model(&desk, OperatorActor::CommandLine, &theirs).await,
             Ok(Outcome::Saved(_))
         ));
+        desk.clock.advance(1);
         mine.model.input = "0.30".into();
         mine.model.output = "1".into();
         let Ok(Outcome::Conflict(conflict)) =
@@ -435,7 +440,13 @@ on_both!(
             panic!("a clash")
         };
         let told: Vec<_> = conflict.errors.iter().map(|e| (e.field.as_str(), e.problem.sentence())).collect();
-        assert_eq!(told, [("input", "Now: $0.25. You entered: $0.3.")]);
+        assert_eq!(
+            told,
+            [(
+                "input",
+                "Now: input $0.25, cached input $0.11, output $0.88. You entered: input $0.30, cached input $0.11, output $1.00."
+            )]
+        );
         assert_eq!((conflict.merged.route.as_str(), conflict.merged.output.as_str()), ("", "1"));
 
         models::route(&desk, OperatorActor::CommandLine, &["meta/llama-4".into()], Some("Fireworks"))
@@ -450,7 +461,9 @@ on_both!(
         assert!(clashes(models::by_id(&desk, "meta/llama-4").await).contains("not in the catalogue"));
         let file =
             r#"[{"id": "meta/llama-4", "provider": "Meta", "input": "1", "output": "2", "cached": "0.1"}]"#;
-        catalogue::import(&desk, &catalogue::read(file).unwrap(), false).await.unwrap();
+        catalogue::import(&desk, &catalogue::read(file).unwrap(), false, &Confirmed::default())
+            .await
+            .unwrap();
         assert_eq!(route_of(&desk, "meta/llama-4").await, None);
         assert!(matches!(models::show(&desk, &boss, "a\0b").await, Err(OpError::NotFound)));
     }
@@ -485,7 +498,9 @@ on_both!(
             entry("gpt-6", r#", "route": "OpenAI", "default_output_tokens": 5"#),
         ];
         let list = catalogue::read(&format!("[{}]", file.join(","))).unwrap();
-        assert_eq!(catalogue::import(&desk, &list, false).await.unwrap(), 4);
+        let all = Confirmed { every_far_move: true, ..Confirmed::default() };
+        assert_eq!(catalogue::import(&desk, &list, false, &all).await.unwrap().models.len(), 4);
+        desk.clock.advance(1);
         let known = models::by_id(&desk, "gpt-5").await.unwrap();
         assert_eq!(known.served_by.as_deref(), Some("OpenAI"));
         assert_eq!((known.model.name_upstream(), known.model.default_output_tokens), ("gpt-5-2026", 2_500));
@@ -496,20 +511,22 @@ on_both!(
 
         // A name that nobody has imports nothing.
         let wrong = format!("[{},{}]", entry("gpt-7", ""), entry("gpt-5", r#", "route": "Nowhere""#));
-        let sentence = clashes(catalogue::import(&desk, &catalogue::read(&wrong).unwrap(), false).await);
+        let sentence =
+            clashes(catalogue::import(&desk, &catalogue::read(&wrong).unwrap(), false, &all).await);
         assert_eq!(
             sentence,
             "gpt-5: route: There is no provider Nowhere. There are: Azure, OpenAI. Nothing was imported."
         );
         assert!(models::by_id(&desk, "gpt-7").await.is_err());
         // What is written reads back to the same, and with `only` the others go.
-        let all = models::every(&desk).await.unwrap();
-        let again = catalogue::read(&catalogue::write(&all)).unwrap();
-        catalogue::import(&desk, &again, true).await.unwrap();
+        let before = models::every(&desk).await.unwrap();
+        let again = catalogue::read(&catalogue::write(&before)).unwrap();
+        let same = catalogue::import(&desk, &again, true, &Confirmed::default()).await.unwrap();
+        assert!(same.retired.is_empty() && same.models.iter().all(|planned| planned.is_unchanged()));
         let after: Vec<_> =
             models::every(&desk).await.unwrap().into_iter().map(|known| known.model).collect();
-        assert_eq!(after, all.into_iter().map(|known| known.model).collect::<Vec<_>>());
-        catalogue::import(&desk, &list, true).await.unwrap();
+        assert_eq!(after, before.into_iter().map(|known| known.model).collect::<Vec<_>>());
+        catalogue::import(&desk, &list, true, &all).await.unwrap();
         assert_eq!(models::every(&desk).await.unwrap().len(), 4);
     }
 );

@@ -130,7 +130,7 @@ async fn serve_the_model(desk: &Desk, provider: SocketAddr) -> Result<(), String
         price: Some(Price::unrecorded(tariff)),
         ..Model::unrouted(MODEL, "Bench")
     };
-    models::add(desk, OperatorActor::CommandLine, &model).await.map_err(say)?;
+    models::add(desk, OperatorActor::CommandLine, &model, None).await.map_err(say)?;
     Ok(())
 }
 

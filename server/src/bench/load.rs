@@ -94,7 +94,7 @@ async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
     let context = authenticate(desk, &presented, None).await.map_err(say)?;
     let request = RequestId::new(desk.now(), desk.id_entropy());
     let amount = Money::from_nanos(10_000);
-    let wanted = ReservationRequest { request, model: "gpt-5".into(), amount, tokens: 10 };
+    let wanted = ReservationRequest { request, model: "gpt-5".into(), amount, tokens: 10, is_priced: true };
     let reservation = reserve(desk, &context, &wanted).await.map_err(say)?;
     let took = started.elapsed();
     let settlement = Settlement {

@@ -1,25 +1,16 @@
-//! Providers and models on the command line, by their names. Options are checked by the same parsers as the fields of the
+//! Providers on the command line, by their names. Options are checked by the same parsers as the fields of the
 //! pages, so an error has the same sentence.
-
-use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 use keydesk_core::Desk;
 use keydesk_core::domain::base_url::parse_base_url;
-use keydesk_core::domain::meter::Meter;
-use keydesk_core::domain::model::{
-    EditModel, KnownModel, Model, parse_model_id, parse_output_tokens, parse_upstream_name, parse_vendor,
-};
-use keydesk_core::domain::money::Money;
-use keydesk_core::domain::price::Price;
 use keydesk_core::domain::provider::{
     EditProvider, ListedProvider, ProviderKind, ProviderSpec, check_timeouts, parse_connect_timeout,
     parse_credential_env, parse_idle_timeout, parse_protocol, parse_provider_name, parse_total_timeout,
 };
-use keydesk_core::domain::tariff::Tariff;
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::OperatorActor;
-use keydesk_core::ops::{catalogue, models, providers};
+use keydesk_core::ops::providers;
 
 use crate::config::DataConfig;
 use crate::open::{changing, op_error, reading};
@@ -110,105 +101,7 @@ impl ProviderOptions {
     }
 }
 
-#[derive(Subcommand)]
-pub enum ModelsCommand {
-    /// List the catalogue as JSON, in the format that import reads.
-    List(DataConfig),
-    /// Add and update models from a JSON file. What the file leaves out stays as it is.
-    Import {
-        file: PathBuf,
-        /// Retire the models that the file does not name.
-        #[arg(long)]
-        only: bool,
-        #[command(flatten)]
-        data: DataConfig,
-    },
-    /// Change a model, or add one. What is left out stays as it is.
-    Set(Box<SetModel>),
-    /// Take a model out of the catalogue.
-    Retire {
-        /// The name that clients send.
-        model: String,
-        #[command(flatten)]
-        data: DataConfig,
-    },
-    /// Choose the provider that serves models.
-    Route(RouteModels),
-}
-
-#[derive(Args)]
-pub struct SetModel {
-    /// The name that clients send, such as gpt-5.
-    #[arg(value_parser = parse_model_id)]
-    model: String,
-    /// Who made the model.
-    #[arg(long, value_parser = parse_vendor)]
-    vendor: Option<String>,
-    /// Dollars for a million tokens of input.
-    #[arg(long, value_name = "DOLLARS", value_parser = Money::parse)]
-    input: Option<Money>,
-    /// Dollars for a million tokens of output.
-    #[arg(long, value_name = "DOLLARS", value_parser = Money::parse)]
-    output: Option<Money>,
-    /// Dollars for a million tokens of cached input.
-    #[arg(long, value_name = "DOLLARS", value_parser = Money::parse)]
-    cached: Option<Money>,
-    /// The provider's name for it; empty is the same name.
-    #[arg(long, value_name = "NAME", value_parser = parse_upstream_name)]
-    upstream: Option<String>,
-    /// Output tokens that are reserved for a request that sets no maximum.
-    #[arg(long, value_name = "TOKENS", value_parser = parse_output_tokens)]
-    default_output: Option<i64>,
-    #[command(flatten)]
-    data: DataConfig,
-}
-
-impl SetModel {
-    fn new_model(self) -> Result<Model, String> {
-        let prices = [self.input, self.output, self.cached];
-        let Some(vendor) = self.vendor.as_deref().filter(|_| prices.iter().all(Option::is_some)) else {
-            return Err(format!(
-                "{} is not in the catalogue. To add it, give --vendor, --input, --output and --cached.",
-                self.model
-            ));
-        };
-        let mut model = Model::unrouted(&self.model, vendor);
-        self.apply(&mut model);
-        Ok(model)
-    }
-
-    fn apply(self, model: &mut Model) {
-        set(&mut model.provider, self.vendor);
-        let rate = |meter, given: Option<Money>| given.or(model.rate(meter)).unwrap_or_default();
-        let tariff = Tariff::flat(
-            rate(Meter::Input, self.input),
-            rate(Meter::CachedInput, self.cached),
-            rate(Meter::Output, self.output),
-        );
-        set(&mut model.price, tariff.ok().map(|tariff| Some(Price::unrecorded(tariff))));
-        let upstream = self.upstream.map(|name| if name == self.model { String::new() } else { name });
-        set(&mut model.upstream_name, upstream);
-        set(&mut model.default_output_tokens, self.default_output);
-    }
-}
-
-#[derive(Args)]
-#[command(group(ArgGroup::new("target").required(true).args(["to", "not_served"])))]
-pub struct RouteModels {
-    /// The names that clients send.
-    #[arg(required = true)]
-    models: Vec<String>,
-    /// The provider's name.
-    #[arg(long, value_name = "PROVIDER")]
-    to: Option<String>,
-    /// They are not served.
-    #[arg(long)]
-    not_served: bool,
-    #[command(flatten)]
-    data: DataConfig,
-}
-
-fn set<T>(field: &mut T, value: Option<T>) {
+pub(super) fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
@@ -281,76 +174,6 @@ async fn retire_provider(desk: &Desk, name: &str) -> Result<(), String> {
     Ok(())
 }
 
-pub async fn run_models(command: ModelsCommand) -> Result<(), String> {
-    match command {
-        ModelsCommand::List(data) => {
-            let list = reading(&data, async |desk| models::every(desk).await.map_err(op_error)).await?;
-            println!("{}", catalogue::write(&list));
-            Ok(())
-        }
-        ModelsCommand::Import { file, only, data } => {
-            let text =
-                std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
-            let list = catalogue::read(&text)?;
-            let import = async |desk: &Desk| catalogue::import(desk, &list, only).await.map_err(op_error);
-            println!("{} models imported.", changing(&data, import).await?);
-            Ok(())
-        }
-        ModelsCommand::Set(args) => {
-            println!("{}", set_model(*args).await?);
-            Ok(())
-        }
-        ModelsCommand::Retire { model, data } => {
-            changing(&data, async |desk| retire_model(desk, model).await).await
-        }
-        ModelsCommand::Route(args) => route(args).await,
-    }
-}
-
-async fn retire_model(desk: &Desk, id: String) -> Result<(), String> {
-    // Says so when it is not there.
-    models::by_id(desk, &id).await.map_err(op_error)?;
-    let id = models::retire(desk, OperatorActor::CommandLine, &id).await.map_err(op_error)?;
-    println!("{id} is retired. Requests for it are refused from now on.");
-    Ok(())
-}
-
-async fn route(args: RouteModels) -> Result<(), String> {
-    let RouteModels { models: ids, to, not_served: _, data } = args;
-    changing(&data, async |desk| {
-        models::route(desk, OperatorActor::CommandLine, &ids, to.as_deref()).await.map_err(op_error)
-    })
-    .await?;
-    let verb = if ids.len() == 1 { "is" } else { "are" };
-    match to {
-        Some(name) => println!("{} {verb} served by {name} from now on.", ids.join(" ")),
-        None => println!("{} {verb} not served from now on.", ids.join(" ")),
-    }
-    Ok(())
-}
-
-async fn set_model(args: SetModel) -> Result<String, String> {
-    let data = args.data.clone();
-    changing(&data, async |desk| {
-        let every = models::every(desk).await.map_err(op_error)?;
-        let Some(KnownModel { model, version, .. }) =
-            every.into_iter().find(|known| known.model.id == args.model)
-        else {
-            let added = models::add(desk, OperatorActor::CommandLine, &args.new_model()?).await;
-            return Ok(format!("{} is in the catalogue. It is not served yet.", added.map_err(op_error)?));
-        };
-        let mut mine = model.clone();
-        args.apply(&mut mine);
-        let edit = EditModel { version, base: Some(model), mine };
-        match models::save(desk, OperatorActor::CommandLine, &edit).await.map_err(op_error)? {
-            Outcome::Saved(id) => Ok(format!("{id} is saved.")),
-            Outcome::Unchanged(_) => Ok("Nothing was changed.".to_owned()),
-            Outcome::Conflict(_) => Err(edit_conflict(&edit.mine.id)),
-        }
-    })
-    .await
-}
-
 fn line(listed: &ListedProvider) -> String {
     let provider = &listed.provider;
     let credential = if provider.credential_env.is_empty() { "-" } else { &provider.credential_env };
@@ -358,6 +181,6 @@ fn line(listed: &ListedProvider) -> String {
     format!("{}\t{kind}\t{}\t{credential}\t{models}", provider.name, provider.base_url)
 }
 
-fn edit_conflict(name: &str) -> String {
+pub(super) fn edit_conflict(name: &str) -> String {
     format!("{name} was changed at the same time, so nothing was changed here. Try again.")
 }

@@ -194,7 +194,9 @@ pub async fn settle(
             "There is no reservation for this request. It was released, or it expired more than two minutes ago.",
         ));
     };
-    let model = admission::priced_model(desk, reservation.model()).await.map_err(unavailable)?;
+    let model = admission::priced_model(desk, reservation.model(), reservation.started_at())
+        .await
+        .map_err(unavailable)?;
     let counts = Counts::of_totals(sent.input_tokens, sent.cached_tokens, sent.output_tokens);
     let bill = Bill::at_price_of(&model, counts.into(), sent.estimated);
     let cost = bill.cost;

@@ -77,7 +77,7 @@ async fn admit(
         }
     }
     let request = request_id(parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
-    let wanted = ReservationRequest { request, model, amount: Money::ZERO, tokens: 0 };
+    let wanted = ReservationRequest { request, model, amount: Money::ZERO, tokens: 0, is_priced: true };
     let route = if path.split(['/', ':']).any(looks_like_secret) { "" } else { path };
     let settlement = Settlement {
         route: route.chars().filter(|c| !c.is_control()).take(200).collect(),

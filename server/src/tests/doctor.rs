@@ -229,8 +229,20 @@ async fn models(app: &TestApp) {
         ))
         .await;
         app.execute(&format!(
-            "INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, provider_id, upstream_name)
-            VALUES ('{kind}-model', 'Far', 1000000000, 4000000000000, 500000000, 0, '{id}', '')"
+            "INSERT INTO models (id, provider, created_at, provider_id, upstream_name)
+            VALUES ('{kind}-model', 'Far', 0, '{id}', '')"
+        ))
+        .await;
+        app.execute(&format!(
+            r#"INSERT INTO prices (id, model_id, starts_at, origin, source, tariff, created_at, set_by)
+            VALUES ('price_0000000000000000000000000000000{at}', '{kind}-model', 0, 'operator', '',
+                '{{"input":"1","cached_input":"0.5","output":"4000"}}', 0, '')"#
+        ))
+        .await;
+        // Without a price, so that a key with a budget may not use it.
+        app.execute(&format!(
+            "INSERT INTO models (id, provider, created_at, provider_id, upstream_name)
+            VALUES ('{kind}-unpriced', 'Far', 0, '{id}', '')"
         ))
         .await;
     }
@@ -241,7 +253,7 @@ on_both! {
         let cast = app.cast().await;
         models(&app).await;
         let keys = keys(&app, &cast).await;
-        let models = ["openai-model", "anthropic-model", "gemini-model", "gpt-5", "no-such-model", "openai-model"];
+        let models = ["openai-model", "anthropic-model", "gemini-model", "gpt-5", "no-such-model", "openai-unpriced"];
         let mut dice = Dice::new(20);
         let mut seen = std::collections::BTreeMap::<String, usize>::new();
         for at in 0..CASES {

@@ -119,7 +119,7 @@ on_both! {
         let answer = app.post_page(&operator, "/operator/models/new", "models/add", &new).await;
         assert_eq!((answer.status, answer.location()), (303, "/operator/models"));
         let list = app.get(&operator, "/operator/models?q=llama").await.text;
-        assert!(list.contains("$0.125") && list.contains("/operator/models/edit?id=meta%2Fllama-4"), "{list}");
+        assert!(list.contains("$0.125") && list.contains("/operator/models/show?id=meta%2Fllama-4"), "{list}");
 
         let own = "/operator/models/edit?id=meta%2Fllama-4";
         let drawn = app.get(&operator, own).await.text;
@@ -142,7 +142,11 @@ on_both! {
         let conflict = save(&[("form[model][input]", "0.3"), ("form[model][output]", "0.9")]).await;
         assert_eq!(conflict.status, 409);
         assert!(conflict.text.contains("This model was changed while you were editing."), "{}", conflict.text);
-        assert!(conflict.text.contains("Now: $0.2. You entered: $0.3."), "{}", conflict.text);
+        assert!(
+            conflict.text.contains("Now: input $0.20, cached input $0.05, output $0.88. You entered: input $0.30,"),
+            "{}",
+            conflict.text
+        );
         assert!(conflict.text.contains(r#"value="Meta AI""#) && conflict.text.contains(r#"value="0.9""#), "{}", conflict.text);
 
         let retire = "/operator/models/retire?id=meta%2Fllama-4";
@@ -150,6 +154,98 @@ on_both! {
         let answer = app.post_page(&operator, retire, "models/retire", &[("form[id]", "meta/llama-4")]).await;
         assert_eq!((answer.status, answer.location()), (303, "/operator/models"));
         assert_eq!(app.get(&operator, own).await.status, 404);
+    }
+}
+
+on_both! {
+    async fn a_model_shows_its_prices_and_a_coming_one_is_withdrawn_without_script(app: TestApp) {
+        app.cast().await;
+        let operator = app.sign_in(Who::Operator).await;
+        let own = "/operator/models/show?id=gpt-5";
+        let page = app.get(&operator, own).await.text;
+        for part in ["Price in force", "$1.25 per 1M tokens", "From a catalogue", "Context length", "not known"] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert!(!page.contains("Coming prices"));
+        let edit = "/operator/models/edit?id=gpt-5";
+        let drawn = app.get(&operator, edit).await.text;
+        let (version, was) = (hidden(&drawn, "form[version]"), hidden(&drawn, "form[was]"));
+        let save = |starts: &'static str, lines: &'static str| {
+            let (app, operator, version, was) = (app.clone(), operator.clone(), version.clone(), was.clone());
+            async move {
+                let fields = [
+                    ("form[version]", version.as_str()),
+                    ("form[was]", was.as_str()),
+                    ("form[model][id]", "gpt-5"),
+                    ("form[model][vendor]", "OpenAI"),
+                    ("form[model][input]", "2"),
+                    ("form[model][output]", "8"),
+                    ("form[model][more][cache_write_short]", "2.5"),
+                    ("form[model][more][searches]", ""),
+                    ("form[model][lines]", lines),
+                    ("form[model][factors]", "tier:flex=0.5"),
+                    ("form[model][source]", "https://example.com/<pricing>"),
+                    ("form[model][context_tokens]", "400k"),
+                    ("form[model][default_output_tokens]", "1000"),
+                    ("form[starts]", starts),
+                    ("page", edit),
+                ];
+                app.post_page(&operator, edit, "models/save", &fields).await
+            }
+        };
+        for (starts, lines, says) in [
+            ("2020-01-01T00:00", "", "This time is past."),
+            ("someday", "", "Enter a date and time in UTC"),
+            ("", "272000", "Write a line as TOKENS"),
+        ] {
+            let wrong = save(starts, lines).await;
+            assert!(wrong.status == 422 && wrong.text.contains(says), "{says}: {} {}", wrong.status, wrong.text);
+            assert!(wrong.text.contains("tier:flex=0.5"), "what was typed stays");
+        }
+        let saved = save("2099-12-01T00:00", "272000: input=4").await;
+        assert_eq!((saved.status, saved.location()), (303, own));
+        let page = app.get(&operator, own).await.text;
+        for part in [
+            "Coming prices",
+            "1 Dec 2099 00:00:00 UTC",
+            "cache write, short $2.50",
+            "above 272,000 input tokens: input $4.00",
+            "service tier flex × 0.5",
+            "https://example.com/&lt;pricing&gt;",
+            "400,000",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        let id = app.texts("SELECT id FROM prices WHERE starts_at > 4000000000000").await.remove(0);
+        let withdraw = format!("/operator/models/withdraw?id=gpt-5&price={id}");
+        assert!(page.contains(&withdraw.replace('&', "&amp;")), "{page}");
+        assert!(app.get(&operator, &withdraw).await.text.contains("It won’t start"));
+        let fields = [("form[id]", "gpt-5"), ("form[price]", id.as_str())];
+        let answer = app.post_page(&operator, &withdraw, "models/withdraw-price", &fields).await;
+        assert_eq!((answer.status, answer.location()), (303, own));
+        let page = app.get(&operator, own).await.text;
+        assert!(page.contains("Withdrawn") && !page.contains("Coming prices"), "{page}");
+        assert_eq!(app.get(&operator, &withdraw).await.status, 404);
+    }
+}
+
+on_both! {
+    async fn a_model_without_a_price_says_so_and_goes_back_to_the_catalogues(app: TestApp) {
+        app.cast().await;
+        let operator = app.sign_in(Who::Operator).await;
+        app.execute("UPDATE prices SET origin = 'operator', tariff = '{}' WHERE model_id = 'gpt-5'").await;
+        assert!(app.get(&operator, "/operator/models?q=gpt-5").await.text.contains("No price"));
+        let own = "/operator/models/show?id=gpt-5";
+        let page = app.get(&operator, own).await.text;
+        assert!(page.contains("No price.") && page.contains("Use the catalogue’s price"), "{page}");
+        let confirm = "/operator/models/catalogue-price?id=gpt-5";
+        assert!(app.get(&operator, confirm).await.text.contains("$1.25 per 1M tokens"));
+        // The price that says there is none started in this very millisecond.
+        app.clock.advance(1);
+        let answer = app.post_page(&operator, confirm, "models/catalogue-price", &[("form[id]", "gpt-5")]).await;
+        assert_eq!((answer.status, answer.location()), (303, own));
+        let page = app.get(&operator, own).await.text;
+        assert!(page.contains("From a catalogue") && !page.contains("Use the catalogue’s price"), "{page}");
     }
 }
 
@@ -165,6 +261,9 @@ on_both! {
             ("/operator/models/edit", 404),
             ("/operator/models/edit?id=%00", 404),
             ("/operator/models/edit?id=../..", 404),
+            ("/operator/models/show?id=gpt-0", 404),
+            ("/operator/models/withdraw?id=gpt-5&price=%00", 404),
+            ("/operator/models/catalogue-price?id=gpt-5", 404),
             ("/operator/models/retire?id=gpt-0", 404),
             ("/operator/providers/prov_0", 404),
             ("/operator/providers/%00", 404),

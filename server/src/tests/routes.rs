@@ -43,6 +43,12 @@ GET  /operator/models                 303   404   404   404   404   404   404   
 GET  /operator/models/new             303   404   404   404   404   404   404   404   200   404
 GET  /operator/models/edit            303   404   404   404   404   404   404   404   200   404
      ?id=gpt-5
+GET  /operator/models/show            303   404   404   404   404   404   404   404   200   404
+     ?id=gpt-5
+GET  /operator/models/withdraw        303   404   404   404   404   404   404   404   200   404
+     ?id=gpt-5&price=<coming price>
+GET  /operator/models/catalogue-price 303   404   404   404   404   404   404   404   200   404
+     ?id=<own price>
 GET  /operator/models/retire          303   404   404   404   404   404   404   404   200   404
      ?id=gpt-5
 GET  /operator/providers              303   404   404   404   404   404   404   404   200   404
@@ -156,6 +162,10 @@ POST models/add                       401   404   404   404   404   404   404   
 POST models/save                      401   404   404   404   404   404   404   404   200   404
      # As the catalogue that comes with the program has it.
      version=1 & was={} & model.id=gpt-5 & model.vendor=OpenAI & model.input=1.25 & model.output=10 & model.cached=0.125 & model.default_output_tokens=1000
+POST models/withdraw-price            401   404   404   404   404   404   404   404   200   404
+     id=gpt-5 & price=<coming price>
+POST models/catalogue-price           401   404   404   404   404   404   404   404   200   404
+     id=<own price>
 POST models/retire                    401   404   404   404   404   404   404   404   200   404
      id=mistral-small-latest
 POST providers/add                    401   404   404   404   404   404   404   404   200   404
@@ -306,6 +316,8 @@ impl Given {
             ("name", name.to_owned()),
             ("password", PASSWORD.to_owned()),
             ("provider", "prov_0".to_owned()),
+            ("coming price", "price_00000000000000000000000000000000".to_owned()),
+            ("own price", "gpt-0".to_owned()),
             ("invitation", "inv_00000000000000000000000000000000".to_owned()),
         ]));
         given.own_team(&cast.team);
@@ -402,6 +414,20 @@ pub async fn probe(app: &TestApp, cast: &Cast, row: &Row, n: usize, reset: &str)
     }
     if uses("provider") {
         given.set("provider", app.provider(&probe).await);
+    }
+    if uses("coming price") {
+        let price = format!("price_{n:032x}");
+        app.execute(&format!(
+            "INSERT INTO prices (id, model_id, starts_at, origin, source, tariff, created_at, set_by)
+            VALUES ('{price}', 'gpt-5', {}, 'operator', '', '{{\"input\":\"1\"}}', 0, '')",
+            9_000_000_000_000_i64 + n as i64
+        ))
+        .await;
+        given.set("coming price", price);
+    }
+    if uses("own price") {
+        app.execute("UPDATE prices SET origin = 'operator' WHERE model_id = 'deepseek-chat'").await;
+        given.set("own price", "deepseek-chat");
     }
     if uses("member") {
         given.set("member", app.mate(cast).await);

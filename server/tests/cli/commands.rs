@@ -176,7 +176,10 @@ async fn models_by_their_names() {
                 &["models", "route", "gpt-5"],
                 &["models", "route", "gpt-5", "--to", "vLLM"],
                 // What a file does not say stays as it is.
+                &["models", "import", &price, "--dry-run"],
                 &["models", "import", &price],
+                &["models", "import", &price, "--confirm-all"],
+                &["models", "import", &price, "--confirm", "gpt-5"],
                 &["models", "import", &route],
                 &["models", "import", &nowhere],
                 &["models", "import", &broken],
@@ -184,6 +187,34 @@ async fn models_by_their_names() {
                 &["models", "route", "meta/llama-4", "--not-served"],
                 &["models", "retire", "gpt-4.1"],
                 &["models", "retire", "gpt-4.1"],
+                // Prices of every kind.
+                &[
+                    "models",
+                    "set",
+                    "gpt-5-mini",
+                    "--price",
+                    "audio_input=40",
+                    "--line",
+                    "272000:input=4,output=15",
+                ],
+                &[
+                    "models",
+                    "set",
+                    "gpt-5-mini",
+                    "--factor",
+                    "tier:flex=0.5",
+                    "--source",
+                    "OpenAI, 1 Dec 2026",
+                ],
+                &["models", "set", "gpt-5-mini", "--price", "tokens=1"],
+                &["models", "set", "gpt-5-mini", "--line", "272000"],
+                &["models", "set", "gpt-5-mini", "--starts", "2020-01-01", "--input", "9"],
+                &["models", "set", "gpt-5-mini", "--starts", "2099-12-01T00:00", "--input", "9"],
+                &["models", "set", "gpt-5-nano", "--replace-prices"],
+                &["models", "catalogue-price", "gpt-5-nano"],
+                &["models", "catalogue-price", "gpt-5-nano"],
+                &["models", "withdraw-price", "gpt-5-mini", "price_0"],
+                &["models", "show", "gpt-0"],
             ],
         );
         let list: Vec<serde_json::Value> = serde_json::from_str(&place.done(&["models", "list"])).unwrap();
@@ -195,7 +226,7 @@ async fn models_by_their_names() {
             ("meta/llama-4", "0.25", None, Some("llama")),
         ] {
             let found = known(id).unwrap();
-            assert_eq!(found["input"], input, "{id}");
+            assert_eq!(found["price"]["input"], input, "{id}");
             assert_eq!(
                 found.get("route").and_then(|name| name.as_str()).filter(|name| !name.is_empty()),
                 route,
@@ -206,7 +237,16 @@ async fn models_by_their_names() {
         let whole = write("whole.json", &place.done(&["models", "list"]));
         assert_eq!(
             place.done(&["models", "import", &whole, "--only"]),
-            format!("{} models imported.\n", list.len())
+            format!("{0} unchanged.\n{0} models imported.\n", list.len())
+        );
+        let shown = place.done(&["models", "show", "gpt-5-mini"]);
+        let coming = shown.lines().find(|line| line.contains("will start")).unwrap();
+        assert!(coming.contains("1 Dec 2099 00:00:00 UTC") && coming.contains("input $9.00"), "{shown}");
+        assert_eq!(shown.lines().filter(|line| line.contains("ended")).count(), 2, "{shown}");
+        let id = coming.split('\t').next().unwrap();
+        assert_eq!(
+            place.done(&["models", "withdraw-price", "gpt-5-mini", id]),
+            "The price of gpt-5-mini is withdrawn.\n"
         );
     }
 }

@@ -82,7 +82,7 @@ fn sign(kind: EventKind) -> Icon {
     match kind {
         K::OrgCreated | K::KeyCreated | K::TeamCreated | K::TeamPersonAdded | K::MemberInvited => Icon::Plus,
         K::BalanceCredited | K::ProviderAdded | K::ModelAdded => Icon::Plus,
-        K::ProviderRetired | K::ModelRetired => Icon::Ban,
+        K::ProviderRetired | K::ModelRetired | K::PriceWithdrawn => Icon::Ban,
         K::OrgSuspended
         | K::KeyRevoked
         | K::SecretEnded
@@ -98,6 +98,7 @@ fn sign(kind: EventKind) -> Icon {
         K::OrgEdited
         | K::ProviderEdited
         | K::ModelEdited
+        | K::PriceSet
         | K::ModelRouted
         | K::BalanceDebited
         | K::BalanceEnforced

@@ -130,9 +130,8 @@ fn grace_choice(
         field: "hours",
         name: "form[grace][hours]",
         label: "Hours after the first use",
-        before: "",
         after: "hours",
-        help: "",
+        ..Default::default()
     };
     let after_use = (before || !view.secrets.current.is_used()).then(|| {
         view! {

@@ -4,6 +4,7 @@ use keydesk_core::domain::key_filter::MAX_SEARCH;
 use keydesk_core::domain::list_filter::{ModelFilter, ModelSort};
 use keydesk_core::domain::meter::Meter;
 use keydesk_core::domain::model::KnownModel;
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::ops::models::{self, ModelsView};
 use leptos::prelude::*;
 
@@ -12,6 +13,7 @@ use crate::ask::{self, caller, desk, query};
 use crate::layout::{Width, framed_apart};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
+use crate::ui::badge::{BadgeTone, badge};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::list::{self, Address, Column, count_words};
 use crate::ui::page_head::page_head;
@@ -137,6 +139,8 @@ fn table(models: &[KnownModel], filter: &ModelFilter) -> AnyView {
         head(ModelSort::Input, "Input").num(),
         head(ModelSort::Output, "Output").num(),
         Column::new("Cached input").num(),
+        Column::new("Context").num(),
+        Column::new("Source"),
     ];
     let rows = models.iter().take(MAX_LIST).map(row).collect_view();
     let more = (models.len() > MAX_LIST).then(|| {
@@ -160,18 +164,36 @@ fn row(known: &KnownModel) -> impl IntoView + use<> {
         }
         _ => view! { <span class="muted">"Not served"</span> {upstream} }.into_any(),
     };
+    let prices = match &model.price {
+        None => view! {
+            <td data-label="Price" class="num" colspan="3">
+                {badge(BadgeTone::Warn, "No price".into(), "Keys with a budget can’t use it.".into())}
+            </td>
+        }
+        .into_any(),
+        Some(_) => view! {
+            <td data-label="Input" class="num">{price(model.rate(Meter::Input))}</td>
+            <td data-label="Output" class="num">{price(model.rate(Meter::Output))}</td>
+            <td data-label="Cached input" class="num">{price(model.rate(Meter::CachedInput))}</td>
+        }
+        .into_any(),
+    };
+    let source = model.price.as_ref().map(|price| {
+        let origin = price.origin.label();
+        view! { <span class="clip" title=price.source.clone()>{if price.source.is_empty() { origin.to_owned() } else { price.source.clone() }}</span> }
+    });
     view! {
         <tr>
             <th scope="row">
-                <a class="row-link mono" href=LocalPath::model("edit", &model.id).as_str().to_owned() title=model.id.clone()>
+                <a class="row-link mono" href=LocalPath::model("show", &model.id).as_str().to_owned() title=model.id.clone()>
                     {model.id.clone()}
                 </a>
             </th>
             <td data-label="Vendor"><span class="clip wide" title=model.provider.clone()>{model.provider.clone()}</span></td>
             <td data-label="Served by">{served}</td>
-            <td data-label="Input" class="num">{price(model.rate(Meter::Input))}</td>
-            <td data-label="Output" class="num">{price(model.rate(Meter::Output))}</td>
-            <td data-label="Cached input" class="num">{price(model.rate(Meter::CachedInput))}</td>
+            {prices}
+            <td data-label="Context" class="num">{model.context_tokens.map_or_else(|| "–".into(), grouped)}</td>
+            <td data-label="Source">{source}</td>
         </tr>
     }
 }

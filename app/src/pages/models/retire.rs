@@ -24,7 +24,7 @@ pub fn RetireModelPage() -> impl IntoView {
             }
             None => "No provider serves it, and it no longer appears in the model list.".to_owned(),
         };
-        let act = cancel_or_act(LocalPath::model("edit", &id), "btn danger", "Retire model");
+        let act = cancel_or_act(LocalPath::model("show", &id), "btn danger", "Retire model");
         let body = view! {
             <div class="stack roomy">
                 <ul class="bullets">

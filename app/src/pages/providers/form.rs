@@ -53,8 +53,14 @@ pub(super) fn fields(form: ProviderForm, new: bool, field_errors: &FieldErrors) 
         .help("The environment variable of Keydesk that contains the API key, such as OPENAI_API_KEY. Keydesk does not store the key. Leave empty to send none.")
         .optional();
     let kinds = ProviderKind::ALL.map(|kind| (kind.as_str().to_owned(), kind.label().to_owned()));
-    let time =
-        |field, name, label, help| UnitField { field, name, label, before: "", after: "seconds", help };
+    let time = |field, name, label, help| UnitField {
+        field,
+        name,
+        label,
+        after: "seconds",
+        help,
+        ..Default::default()
+    };
     let connect = time("connect", "form[provider][connect]", "Connect timeout", "From 1 to 60.");
     let idle = time("idle", "form[provider][idle]", "Idle timeout", "From 1 to 600.");
     let whole = time("whole", "form[provider][whole]", "Total timeout", "From 1 to 3,600.");

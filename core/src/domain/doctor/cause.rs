@@ -156,6 +156,14 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
             "Add the address, or send the request from an allowed one.",
         ),
         Rejection::Model { model, .. } => model_cause(facts, model),
+        Rejection::NoPrice { model, holder, holder_name, .. } => Cause::new(
+            Remedy::Operator,
+            format!(
+                "{model} has no price, and {} has a budget or a balance, which counts what requests cost.",
+                whose(*holder, holder_name)
+            ),
+            "Ask your administrator to set the model’s price, or use another model.",
+        ),
         Rejection::Limit { limit, retry_after, .. } => {
             let remedy = match (limit.what, limit.holder) {
                 (Limited::Balance, _) => Remedy::Operator,
@@ -163,11 +171,7 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
                 (_, HolderKind::Team) => Remedy::EditTeam,
                 (_, HolderKind::Org) => Remedy::EditOrg,
             };
-            let whose = match limit.holder {
-                HolderKind::Key => "the key".to_owned(),
-                HolderKind::Team => format!("the team {}", limit.holder_name),
-                HolderKind::Org => format!("the organisation {}", limit.holder_name),
-            };
+            let whose = whose(limit.holder, &limit.holder_name);
             let what = match limit.what {
                 Limited::Budget(_) => "A budget",
                 Limited::Balance => "The balance",
@@ -194,6 +198,14 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
             }
         }
     })
+}
+
+fn whose(holder: HolderKind, name: &str) -> String {
+    match holder {
+        HolderKind::Key => "the key".to_owned(),
+        HolderKind::Team => format!("the team {name}"),
+        HolderKind::Org => format!("the organisation {name}"),
+    }
 }
 
 fn wrong_scheme(facts: &Facts<'_>) -> Cause {

@@ -93,6 +93,10 @@ pub enum Action {
     EditModel,
     /// Route a model to another provider, or to none.
     RouteModel,
+    /// Give a model another price, now or later.
+    SetPrice,
+    /// Withdraw a price that has not started.
+    WithdrawPrice,
     /// Take a model out of the catalogue.
     RetireModel,
     /// The installation's own audit.
@@ -119,6 +123,8 @@ impl Action {
                 | A::EditModel
                 | A::RouteModel
                 | A::RetireModel
+                | A::SetPrice
+                | A::WithdrawPrice
                 | A::SeeInstallationAudit
         )
     }
@@ -175,6 +181,8 @@ impl Action {
             Action::EditModel => &[E::ModelEdited],
             Action::RouteModel => &[E::ModelRouted],
             Action::RetireModel => &[E::ModelRetired],
+            Action::SetPrice => &[E::PriceSet],
+            Action::WithdrawPrice => &[E::PriceWithdrawn],
             Action::AccessAsSupport => &[E::SupportAccessed],
             Action::ExportAudit => &[E::AuditExported],
             Action::ListKeys
@@ -208,6 +216,7 @@ impl Action {
             // Of no organisation, so never asked.
             A::AddProvider | A::EditProvider | A::RetireProvider => false,
             A::AddModel | A::EditModel | A::RouteModel | A::RetireModel => false,
+            A::SetPrice | A::WithdrawPrice => false,
             A::SeeInstallationAudit => false,
         }
     }

@@ -228,6 +228,8 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         | Action::EditModel
         | Action::RouteModel
         | Action::RetireModel
+        | Action::SetPrice
+        | Action::WithdrawPrice
         | Action::SeeInstallationAudit => principal.platform() == PlatformRole::Operator,
     }
 }

@@ -50,7 +50,7 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Resu
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
     context.permit(Action::CreateKey, On::Org)?;
-    let models = models::offered(&mut read).await?;
+    let models = models::offered(&mut read, desk.now()).await?;
     let teams = teams_to_choose(&mut read, &context).await?;
     let owners = owners_to_choose(&mut read, &context).await?;
     let may_go_without_team = may_go_without_team(&context);

@@ -28,7 +28,7 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     let key = find_seen(&mut read, &context, id, now).await?;
     context.permit(Action::EditKey, On::Key(key.facts()))?;
     must_live(&key, now)?;
-    let models = models::offered(&mut read).await?;
+    let models = models::offered(&mut read, desk.now()).await?;
     let teams = teams_to_choose(&mut read, &context).await?;
     let owners = owners_to_choose(&mut read, &context).await?;
     let may_go_without_team = may_go_without_team(&context) || key.team.is_none();

@@ -32,7 +32,7 @@ impl FirstModels {
 pub async fn first_models(desk: &Desk, key: &Key) -> Result<FirstModels, OpError> {
     let mut read = desk.db.read().await?;
     let served = match providers::any(&mut read).await? {
-        true => models::routed(&mut read).await?,
+        true => models::routed(&mut read, desk.now()).await?,
         false => ProviderKind::ALL.map(|kind| (DEMO_ECHO.to_owned(), kind)).to_vec(),
     };
     let first = |wanted| {

@@ -31,7 +31,7 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<FormView,
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
     context.permit(Action::CreateTeam, On::Org)?;
-    let models = models::offered(&mut read).await?;
+    let models = models::offered(&mut read, desk.now()).await?;
     Ok(FormView { context, models, team: None })
 }
 
@@ -61,7 +61,7 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     let team = find_seen(&mut read, &context, id, desk.now()).await?;
     context.permit(Action::EditTeam, On::Team(&team.id))?;
     must_be_in_use(&team)?;
-    let models = models::offered(&mut read).await?;
+    let models = models::offered(&mut read, desk.now()).await?;
     Ok(FormView { context, models, team: Some(team) })
 }
 

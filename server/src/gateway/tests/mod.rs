@@ -6,6 +6,7 @@ mod external_api;
 mod forwarding;
 mod key_view;
 mod parsed_request;
+mod prices;
 mod raw;
 mod reading;
 mod request_log;

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use keydesk_core::domain::imported::Confirmed;
 use keydesk_core::domain::key_format::PlainSecret;
 use keydesk_core::ops::{catalogue, keys};
 use proptest::prelude::*;
@@ -175,7 +176,9 @@ async fn the_scope_narrows_the_list_and_the_single_model() {
         .await;
     let entry =
         r#"[{"id": "aws/claude-x", "provider": "AWS", "input": "1", "output": "2", "cached": "0.1"}]"#;
-    catalogue::import(&desk.state.desk, &catalogue::read(entry).unwrap(), false).await.unwrap();
+    catalogue::import(&desk.state.desk, &catalogue::read(entry).unwrap(), false, &Confirmed::default())
+        .await
+        .unwrap();
     let send = async |path| desk.send(ask(path).bearer(key.secret.reveal())).await;
 
     let ids = send("/v1/models").await.ids();

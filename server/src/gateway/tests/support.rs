@@ -187,8 +187,11 @@ impl Installation {
         self.execute(&format!(
             "INSERT INTO providers (id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, created_at, version)
             VALUES ('prov_00000000000000000000000000000001', 'Far', '{kind}', '{base_url}', '{credential_env}', 500, 300, 3000, 0, 1);
-            INSERT INTO models (id, provider, input_price, output_price, cached_price, created_at, provider_id, upstream_name)
-            VALUES ('routed', 'Far', 1000000000, 1000000000, 500000000, 0, 'prov_00000000000000000000000000000001', 'real-name')"
+            INSERT INTO models (id, provider, created_at, provider_id, upstream_name)
+            VALUES ('routed', 'Far', 0, 'prov_00000000000000000000000000000001', 'real-name');
+            INSERT INTO prices (id, model_id, starts_at, origin, source, tariff, created_at, set_by)
+            VALUES ('price_00000000000000000000000000000001', 'routed', 0, 'operator', '',
+                '{{\"input\":\"1\",\"cached_input\":\"0.5\",\"output\":\"1\"}}', 0, '')"
         ))
         .await;
     }
