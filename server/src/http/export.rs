@@ -2,8 +2,6 @@
 //! form's answer like an action's, so the layers around actions stand around them too; their errors are what an action would
 //! answer.
 
-use std::fmt::Display;
-
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::FormRejection;
@@ -19,6 +17,7 @@ use keydesk_core::domain::meter::{Dimension, Meter};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::request_log::RequestEntry;
+use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::audit::{Export, ExportForm, Format, export};
 use keydesk_core::ops::requests::{self, RequestsExportForm};
@@ -102,7 +101,7 @@ fn download(
     kind: &'static str,
     name: &str,
     head: Vec<u8>,
-    chunks: impl Stream<Item = Result<Vec<u8>, impl Display + Send + 'static>> + Send + 'static,
+    chunks: impl Stream<Item = Result<Vec<u8>, OpError>> + Send + 'static,
 ) -> Response {
     let head = stream::iter((!head.is_empty()).then_some(Ok(head)));
     let chunks = head.chain(chunks).map(|chunk| {
