@@ -3,6 +3,7 @@
 mod leaks;
 mod models;
 mod money;
+mod rerating;
 mod rotate;
 mod upstreams;
 
@@ -57,7 +58,7 @@ enum Command {
     /// Check that no audit event was changed or removed.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Check that the amounts spent are the sum of the requests.
+    /// Check that the amounts spent are the sum of the requests, and re-rate past ones.
     #[command(subcommand)]
     Spend(money::SpendCommand),
     /// List, create, suspend and resume organisations, and manage their balances.

@@ -25,7 +25,7 @@ use keydesk_core::ops::{self, OpError};
 use keydesk_core::store::people::NewPerson;
 use keydesk_core::store::spend::Usage;
 use keydesk_core::store::teams::{NewTeam, NewTeamMember};
-use keydesk_core::store::{DatabaseUrl, Db, StoreError, meter, people, teams};
+use keydesk_core::store::{DatabaseUrl, Db, StoreError, people, settlement, teams};
 use keydesk_core::{Desk, Random};
 
 use crate::{FixedClock, Fixture, MINUTE, PASSWORD, Repeatable, START, TestDatabase};
@@ -327,7 +327,7 @@ impl TestDesk {
 /// Writes a request that held nothing before.
 pub async fn record(desk: &TestDesk, usage: &Usage) -> Result<bool, StoreError> {
     let zone = desk.texts(&format!("SELECT zone FROM orgs WHERE id = '{}'", usage.org)).await;
-    meter::settle(&desk.db, usage.clone(), Zone::parse(&zone[0]).unwrap()).await
+    settlement::settle(&desk.db, usage.clone(), Zone::parse(&zone[0]).unwrap()).await
 }
 
 pub fn setup_form(token: &str) -> SetupForm {

@@ -1,22 +1,30 @@
 //! A key's requests, rejections and failures in one list: on the key's page, and in the answer to a support ticket.
 
+use keydesk_core::domain::meter::{Counts, Dimension};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::page::Cursor;
-use keydesk_core::domain::request_log::{Outcome, RequestEntry};
+use keydesk_core::domain::price::Price;
+use keydesk_core::domain::request_log::{Outcome, RequestEntry, RequestUse};
 use keydesk_core::ops::requests::RequestsView;
 use leptos::prelude::*;
 
+use crate::ask::here;
 use crate::path::LocalPath;
+use crate::ui::facts::fact;
+use crate::ui::field::on_page;
 use crate::ui::icon::{Icon, icon};
-use crate::ui::list::Address;
+use crate::ui::list::{Address, count_words};
 
 /// The card of the key's page, with the way to older and newer ones.
 pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
     let org = &view.context.org;
     let (page, path) = (&view.page, LocalPath::key(&org.slug, &view.key));
-    let href =
-        |at: &Cursor| format!("{}#requests", Address::new(path.as_str(), [("page", at.to_string())]).href());
+    let priced = if view.only_not_priced { "no" } else { "" };
+    let href = |at: &Cursor| {
+        let pairs = [("priced", priced.to_owned()), ("page", at.to_string())];
+        format!("{}#requests", Address::new(path.as_str(), pairs).href())
+    };
     let link = |at: &Option<Cursor>, rel: &'static str, words: &'static str| {
         at.as_ref().map(|at| view! { <a class="btn" href=href(at) rel=rel>{words}</a> })
     };
@@ -30,30 +38,69 @@ pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
             .into_any()
     } else {
         let marked = view.marked.as_ref().map(|id| id.as_str()).unwrap_or_default();
-        request_list(&page.rows, marked, &org.zone)
+        request_list(&page.rows, marked, &view.prices, &org.zone)
     };
+    let only = view.only_not_priced.then(|| {
+        view! {
+            <p class="help">
+                "Only requests that were not priced. " <a href=format!("{}#requests", path.as_str())>"Show all"</a>
+            </p>
+        }
+    });
     view! {
         <section class="card" id="requests">
             <header>
                 <h2>"Requests"</h2>
                 <a href=doctor>"Explain a failing request"</a>
             </header>
+            {only}
             {body}
             {pager}
+            {export(view)}
         </section>
     }
 }
 
-/// `marked` is the id of the request that was searched for; empty is none.
-pub fn request_list(entries: &[RequestEntry], marked: &str, zone: &Zone) -> AnyView {
+/// The settled ones as a file.
+fn export(view: &RequestsView) -> Option<impl IntoView + use<>> {
+    let settled = view.page.rows.iter().any(|entry| entry.used.is_some());
+    let (org, key) = (view.context.org.slug.clone(), view.key.to_string());
+    settled.then(|| {
+        view! {
+            <form class="actions" method="post" action="/api/requests/export">
+                {on_page(here())} <input type="hidden" name="form[org]" value=org />
+                <input type="hidden" name="form[key]" value=key /> <button class="btn">"Export CSV"</button>
+            </form>
+        }
+    })
+}
+
+/// How many of a key's requests were not priced, and the way to them; nothing when all were.
+pub fn not_priced_line(view: &RequestsView) -> Option<impl IntoView + use<>> {
+    const COUNTED: i64 = 10_000;
+    let count = view.not_priced;
+    let words = count_words(count, count > COUNTED, "request was not priced", "requests were not priced");
+    let path = LocalPath::key(&view.context.org.slug, &view.key);
+    (count > 0).then(|| {
+        view! {
+            <p class="help">
+                {words} ", so the spend may be too low. "
+                <a href=format!("{}?priced=no#requests", path.as_str())>"Show them"</a>
+            </p>
+        }
+    })
+}
+
+/// `marked` is the id of the request that was searched for; empty is none. `prices` are those that are named in full.
+pub fn request_list(entries: &[RequestEntry], marked: &str, prices: &[Price], zone: &Zone) -> AnyView {
     let rows = entries
         .iter()
-        .map(|entry| row(entry, !marked.is_empty() && entry.request_id == marked, zone))
+        .map(|entry| row(entry, !marked.is_empty() && entry.request_id == marked, prices, zone))
         .collect_view();
     view! { <ol class="history">{rows}</ol> }.into_any()
 }
 
-fn row(entry: &RequestEntry, marked: bool, zone: &Zone) -> impl IntoView + use<> {
+fn row(entry: &RequestEntry, marked: bool, prices: &[Price], zone: &Zone) -> impl IntoView + use<> {
     let sign = match entry.outcome {
         Outcome::Served => Icon::Check,
         Outcome::Rejected(_) => Icon::Ban,
@@ -86,8 +133,58 @@ fn row(entry: &RequestEntry, marked: bool, zone: &Zone) -> impl IntoView + use<>
             {words}
             <p class="sub words">{facts(entry, zone).join(" · ")}</p>
             {id}
+            {entry.used.as_ref().and_then(|used| details(entry, used, prices, zone))}
         </li>
     }
+}
+
+/// Every meter, how the request was served, and the price; nothing for a request that used nothing.
+fn details(
+    entry: &RequestEntry,
+    used: &RequestUse,
+    prices: &[Price],
+    zone: &Zone,
+) -> Option<impl IntoView + use<>> {
+    if used.metered.counts == Counts::NONE {
+        return None;
+    }
+    let meters =
+        used.metered.counts.used().map(|(meter, count)| fact(meter.label(), grouped(count))).collect_view();
+    let served = Dimension::ALL.into_iter().filter_map(|dimension| {
+        let word = used.metered.served_as.word(dimension);
+        let name = match dimension {
+            Dimension::Tier => "Service tier",
+            Dimension::Region => "Region",
+            Dimension::Speed => "Speed",
+        };
+        (!word.is_empty()).then(|| fact(name, word.to_owned()))
+    });
+    let first = used.first_cost.map(|first| fact("First charged", first.to_string()));
+    let estimated =
+        used.estimated.then(|| fact("Estimated", "The provider did not report all that was used."));
+    let not_priced = (!used.is_priced)
+        .then(|| fact("Not priced", "Something that was used has no price, so the cost may be too low."));
+    Some(view! {
+        <details class="more">
+            <summary>
+                {icon(Icon::Right)} "Details" <span class="sr">{format!(" of request {}", entry.request_id)}</span>
+            </summary>
+            <dl class="facts">
+                {meters} {served.collect_view()} {fact("Cost", used.cost.to_string())} {first} {fact("Price", price_words(used, prices, zone))} {estimated}
+                {not_priced}
+            </dl>
+        </details>
+    })
+}
+
+/// "From a catalogue, since 1 Nov 2026 00:00 (openai.com/pricing)"
+fn price_words(used: &RequestUse, prices: &[Price], zone: &Zone) -> String {
+    let Some(id) = &used.price else {
+        return if used.is_priced { "Not recorded" } else { "The model had none" }.into();
+    };
+    let Some(price) = prices.iter().find(|price| price.id == *id) else { return id.to_string() };
+    let source = if price.source.is_empty() { String::new() } else { format!(" ({})", price.source) };
+    format!("{}, since {}{source}", price.origin.label(), price.starts_at.date_time(zone))
 }
 
 /// What is known besides the status and the reason. Of requests that are counted together, route and address are the newest
@@ -105,11 +202,15 @@ fn facts(entry: &RequestEntry, zone: &Zone) -> Vec<String> {
     if !entry.route.is_empty() {
         facts.push(format!("{newest}{}", entry.route));
     }
-    if let Some(used) = entry.used {
+    if let Some(used) = &entry.used {
         let about = if used.estimated { "about " } else { "" };
-        let (input, output) = (grouped(used.counts.input()), grouped(used.counts.output()));
+        let counts = &used.metered.counts;
+        let (input, output) = (grouped(counts.input()), grouped(counts.output()));
         facts.push(format!("{about}{input} input, {output} output tokens"));
         facts.push(format!("{about}{}", used.cost));
+        if !used.is_priced {
+            facts.push("not priced".into());
+        }
         facts.push(format!("{} ms", grouped(used.latency_ms)));
     }
     if !entry.address.is_empty() {

@@ -16,6 +16,7 @@ use crate::domain::money::Money;
 use crate::domain::org::Org;
 use crate::domain::window::WindowStarts;
 use crate::store::meter::{self, LimitRow, NewReservation};
+use crate::store::settlement;
 use crate::store::spend::Usage;
 use crate::store::{StoreError, admission as stored, spend};
 
@@ -121,7 +122,14 @@ pub fn count_tokens(
         AdmissionError::Rejected(rejection, Some(context.known()))
     })?;
     let model = model.id.clone();
-    let nothing = ReservationRequest { request, model, amount: Money::ZERO, worst: Money::ZERO, tokens: 0 };
+    let nothing = ReservationRequest {
+        request,
+        model,
+        amount: Money::ZERO,
+        worst: Money::ZERO,
+        tokens: 0,
+        is_priced: true,
+    };
     let stored = new_reservation(context, &nothing, now).reservation;
     Ok(Reservation { stored, zone: context.zone.clone(), limits: Vec::new() })
 }
@@ -348,7 +356,7 @@ pub async fn settle(
         user_agent: settlement.user_agent,
         error: settlement.error,
     };
-    meter::settle(&desk.db, usage, reservation.zone.clone()).await
+    settlement::settle(&desk.db, usage, reservation.zone.clone()).await
 }
 
 /// The reservation that another program made and has not settled yet; `None` when there is none any more.
@@ -376,7 +384,7 @@ pub async fn settled_cost(desk: &Desk, request: &RequestId) -> Result<Option<Mon
 /// # Errors
 /// When the database cannot be written.
 pub async fn release(desk: &Desk, request: &RequestId) -> Result<bool, StoreError> {
-    meter::release(&desk.db, request).await
+    settlement::release(&desk.db, request).await
 }
 
 /// Extends the reservations of requests that are in flight.

@@ -93,6 +93,8 @@ kinds! {
     BalanceEnforced = "balance.enforced";
     /// Requests are allowed again at a balance of zero.
     BalanceNotEnforced = "balance.not_enforced";
+    /// Past requests were charged at another price.
+    SpendRerated = "spend.rerated";
     /// A key was created.
     KeyCreated = "key.created";
     /// A key's fields changed.

@@ -119,7 +119,8 @@ impl Group {
             | K::BalanceCredited
             | K::BalanceDebited
             | K::BalanceEnforced
-            | K::BalanceNotEnforced => Group::Organisation,
+            | K::BalanceNotEnforced
+            | K::SpendRerated => Group::Organisation,
             K::SupportAccessed | K::AuditExported => Group::Watching,
         }
     }

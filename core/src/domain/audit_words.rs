@@ -42,6 +42,16 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
         K::BalanceDebited => format!("{who} took {} out of the balance of {what}.", amount()),
         K::BalanceEnforced => format!("{who} turned on balance enforcement for {what}."),
         K::BalanceNotEnforced => format!("{who} turned off balance enforcement for {what}."),
+        K::SpendRerated => match (after("requests"), after("model")) {
+            (Some(requests), Some(model)) => {
+                let request = if requests == "1" { "request" } else { "requests" };
+                let cost = from_to("cost");
+                format!(
+                    "{who} re-rated {requests} past {request} of {what} with {model}: the cost changed{cost}."
+                )
+            }
+            _ => format!("{who} re-rated past requests of {what}."),
+        },
         K::KeyCreated => format!("{who} created the key {what}."),
         K::KeyEdited => edited(event, &who, "key ", "fields", zone),
         K::KeyDisabled => format!("{who} disabled the key {what}."),
@@ -419,6 +429,12 @@ pub fn field(name: &str) -> &str {
         "amount" => "Amount",
         "balance" => "Balance",
         "opening" => "Spent before",
+        "model" => "Model",
+        "requests" => "Requests",
+        "started_from" => "Started from",
+        "started_before" => "Started before",
+        "cost" => "Cost",
+        "paid_price" => "Price",
         "org_total" => budget_name(Period::Total),
         "org_month" => budget_name(Period::Month),
         "org_week" => budget_name(Period::Week),
@@ -461,6 +477,7 @@ pub fn kind(kind: EventKind) -> &'static str {
         K::BalanceDebited => "Credit taken out",
         K::BalanceEnforced => "Balance enforced",
         K::BalanceNotEnforced => "Balance not enforced",
+        K::SpendRerated => "Requests re-rated",
         K::KeyCreated => "Key created",
         K::KeyEdited => "Key edited",
         K::KeyDisabled => "Key disabled",
@@ -651,6 +668,21 @@ mod tests {
             event(K::OrgSuspended, [Change::added("reason", "Unpaid since August")]),
             event(K::BalanceDebited, [Change::added("amount", Money::from_nanos(12_345_678_900))]),
             event(K::BalanceEnforced, [Change::added("balance", Money::from_nanos(-1_200_000_000))]),
+            event(
+                K::SpendRerated,
+                [
+                    Change::added("model", "gpt-5"),
+                    Change::added("started_from", "1 Nov 2026 00:00:00 UTC"),
+                    Change::added("started_before", "21 Nov 2026 00:00:00 UTC"),
+                    Change::added("requests", ChangeValue::Count(1_204)),
+                    Change::replaced(
+                        "cost",
+                        Money::from_nanos(12_345_678_900),
+                        Money::from_nanos(9_000_000_000),
+                    ),
+                    Change::added("paid_price", "price_1"),
+                ],
+            ),
             event(K::TeamPersonAdded, [Change::added("person", member(Choice::TeamAdmin))]),
             event(
                 K::TeamPersonChanged,

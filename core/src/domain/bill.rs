@@ -12,7 +12,8 @@ pub struct Bill {
     pub metered: Metered,
     /// Whether it is an estimate.
     pub is_estimated: bool,
-    /// The price that it is paid at; `None` when the model has none, or nothing was used.
+    /// The stored price that `cost` is calculated at, exactly; `None` when the model has none, nothing was used, or the cost
+    /// is from elsewhere.
     pub price: Option<PriceId>,
     /// What the request is charged, never below zero.
     pub cost: Money,
@@ -32,7 +33,7 @@ impl Bill {
             return Self { metered, is_estimated, ..Self::nothing() };
         }
         let cost = model.cost(&metered);
-        let price = model.price.as_ref().map(|price| price.id.clone());
+        let price = model.price.as_ref().filter(|price| price.is_recorded()).map(|price| price.id.clone());
         Self { metered, is_estimated, price, cost: cost.amount, is_priced: cost.is_priced }
     }
 

@@ -330,12 +330,26 @@ impl ServedAs {
 }
 
 /// What a request used, as its provider reported it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metered {
-    /// How much of each meter.
-    pub counts: Counts,
-    /// How it was served.
+    /// How it was served. Before the counts, which read every other name as a meter.
+    #[serde(flatten)]
     pub served_as: ServedAs,
+    /// How much of each meter.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+impl Metered {
+    /// As usage rows store it: `{"tier":"flex","input":100,"output":20}`.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what [`Metered::json`] writes; `None` for anything else.
+    pub fn parse(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
 }
 
 impl Metered {
@@ -362,6 +376,21 @@ mod tests {
         for (place, meter) in Meter::ALL.into_iter().enumerate() {
             assert_eq!(meter as usize, place);
             assert_eq!(Meter::parse(meter.name()), Some(meter));
+        }
+    }
+
+    #[test]
+    fn what_was_metered_reads_back() {
+        let mut metered = Metered::from(Counts::of_totals(110, 10, 20));
+        assert_eq!(metered.json(), r#"{"input":100,"cached_input":10,"output":20}"#);
+        assert_eq!(Metered::parse(&metered.json()).as_ref(), Some(&metered));
+        metered.served_as = ServedAs { tier: "flex".into(), region: "us".into(), speed: "fast".into() };
+        metered.counts.set(Meter::Searches, 3);
+        assert!(metered.json().starts_with(r#"{"tier":"flex","region":"us","speed":"fast","input":100,"#));
+        assert_eq!(Metered::parse(&metered.json()), Some(metered));
+        assert_eq!(Metered::parse("{}"), Some(Metered::default()));
+        for wrong in ["", "[]", r#"{"inputs":1}"#, r#"{"input":"1"}"#, r#"{"input":1.5}"#] {
+            assert_eq!(Metered::parse(wrong), None, "{wrong}");
         }
     }
 

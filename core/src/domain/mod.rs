@@ -50,6 +50,7 @@ pub mod provider;
 pub mod rate_limit_headers;
 pub mod reauth;
 pub mod request_log;
+pub mod rerating;
 pub mod rotation;
 pub mod route;
 pub mod scope;

@@ -70,6 +70,11 @@ impl Price {
         }
     }
 
+    /// Whether it has an id of its own. The demonstration's price never has.
+    pub fn is_recorded(&self) -> bool {
+        self.id != PriceId::new(Moment::from_ms(0), [0; 10])
+    }
+
     /// Whether both say the same from the same source, whenever they start.
     pub fn says_the_same(&self, other: &Price) -> bool {
         self.tariff == other.tariff && self.source == other.source

@@ -2,9 +2,9 @@
 //! way to one. Rejected and failed ones are counted by the minute, so an entry of the list can be many requests.
 
 use super::api_error::NoTarget;
-use super::ids::KeyId;
+use super::ids::{KeyId, PriceId};
 use super::key_format::{looks_like_secret, starts_like_credential};
-use super::meter::Counts;
+use super::meter::Metered;
 use super::moment::Moment;
 use super::money::Money;
 
@@ -128,15 +128,21 @@ impl Outcome {
     }
 }
 
-/// What a settled request used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a settled request used and is charged.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestUse {
-    /// As the provider reported them, or estimated.
-    pub counts: Counts,
-    /// Whether they are an estimate.
+    /// As the provider reported it, or estimated.
+    pub metered: Metered,
+    /// Whether that is an estimate.
     pub estimated: bool,
-    /// What it was charged.
+    /// What it is charged.
     pub cost: Money,
+    /// Whether everything that was used had a price.
+    pub is_priced: bool,
+    /// The price that it is paid at, where it names one.
+    pub price: Option<PriceId>,
+    /// What it was first charged, where that was corrected.
+    pub first_cost: Option<Money>,
     /// From the reservation to the end of the answer, in milliseconds.
     pub latency_ms: i64,
 }

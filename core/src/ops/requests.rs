@@ -1,17 +1,23 @@
-//! The requests of a key, for those who may see the key; and the way from a request's id to its key.
+//! The requests of a key, for those who may see the key, as a list and as a file; and the way from a request's id to its
+//! key.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use super::access::{Caller, OrgContext, must_be_support, open_org};
 use super::keys::find_seen;
 use super::support::{SupportAccess, record_support_access};
 use crate::Desk;
-use crate::domain::ids::{KeyId, RequestId};
+use crate::domain::ids::{KeyId, OrgId, RequestId};
 use crate::domain::moment::Moment;
 use crate::domain::page::{Cursor, Page};
 use crate::domain::policy::{Action, On};
+use crate::domain::price::Price;
 use crate::domain::request_log::RequestEntry;
 use crate::store::requests::{self, RequestFilter};
-use crate::store::{keys, support};
+use crate::store::{StoreError, Via, keys, prices, support};
 
 /// What people are told about a request's id that is not stored.
 pub const NOT_FOUND: &str = "No request with this id was found. Of requests that were rejected several times in a minute, only the newest id is kept. Search for the key, and look at the time of the request.";
@@ -24,13 +30,30 @@ pub struct RequestsView {
     pub key: KeyId,
     /// Its requests, newest first.
     pub page: Page<RequestEntry>,
+    /// The prices at which those on the page were paid.
+    pub prices: Vec<Price>,
+    /// How many of all the key's requests used something without a price, counted to 10,001.
+    pub not_priced: i64,
+    /// Whether the page has only those.
+    pub only_not_priced: bool,
     /// The request that was asked for, where it is on the page.
     pub marked: Option<RequestId>,
     /// When it was read.
     pub now: Moment,
 }
 
-/// A page of a key's requests: the newest, those at a cursor, or those from the request `asked` on.
+/// Which of a key's requests: the newest, unless something else is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestsQuery<'a> {
+    /// Those from this request on.
+    pub from: Option<&'a RequestId>,
+    /// Only those that used something without a price.
+    pub not_priced: bool,
+    /// Those at a cursor, which goes before `from`.
+    pub page: Option<&'a Cursor>,
+}
+
+/// A page of a key's requests.
 ///
 /// # Errors
 /// `NotFound` when the caller may not see the key.
@@ -39,9 +62,9 @@ pub async fn of_key(
     caller: &Caller,
     slug: &str,
     id: &str,
-    asked: Option<&RequestId>,
-    at: Option<&Cursor>,
+    query: RequestsQuery<'_>,
 ) -> Result<RequestsView, OpError> {
+    let RequestsQuery { from: asked, not_priced: only_not_priced, page: at } = query;
     let now = desk.now();
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
@@ -52,14 +75,78 @@ pub async fn of_key(
         None => None,
     };
     let start = found.as_ref().map(requests::page_of);
-    let of = RequestFilter { key: Some(&key.id), ..RequestFilter::default() };
+    let of = RequestFilter { key: Some(&key.id), not_priced: only_not_priced, ..RequestFilter::default() };
     let page = requests::list(&mut read, org, &of, at.or(start.as_ref())).await?;
+    let prices = prices_of(&mut read, &page.rows).await?;
+    let not_priced = requests::count_not_priced(&mut read, org, &key.id).await?;
     drop(read);
     record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
         .await?;
     let on_page = |id: &&RequestId| page.rows.iter().any(|entry| entry.request_id == id.as_str());
     let marked = asked.filter(on_page).cloned();
-    Ok(RequestsView { context, key: key.id, page, marked, now })
+    Ok(RequestsView { context, key: key.id, page, prices, not_priced, only_not_priced, marked, now })
+}
+
+async fn prices_of(via: &mut impl Via, entries: &[RequestEntry]) -> Result<Vec<Price>, StoreError> {
+    let named: BTreeSet<_> = entries.iter().filter_map(|entry| entry.used.as_ref()?.price.as_ref()).collect();
+    let mut found = Vec::new();
+    for id in named {
+        found.extend(prices::by_id(via, id).await?.map(|(_, price)| price));
+    }
+    Ok(found)
+}
+
+/// Which key's requests are to be a file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestsExportForm {
+    /// The organisation's slug.
+    pub org: String,
+    /// The key's id.
+    pub key: String,
+}
+
+/// A file of a key's settled requests under way.
+pub struct RequestsExport {
+    /// The key.
+    pub key: KeyId,
+    org: OrgId,
+    last: Option<RequestEntry>,
+}
+
+/// A key's settled requests, newest first: what they cost together is what the key spent.
+///
+/// # Errors
+/// `NotFound` when the caller may not see the key.
+pub async fn export(
+    desk: &Desk,
+    caller: &Caller,
+    form: &RequestsExportForm,
+) -> Result<RequestsExport, OpError> {
+    let mut read = desk.db.read().await?;
+    let context = open_org(&mut read, caller, &form.org).await?;
+    let key = find_seen(&mut read, &context, &form.key, desk.now()).await?;
+    drop(read);
+    record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
+        .await?;
+    Ok(RequestsExport { key: key.id, org: context.org.id, last: None })
+}
+
+impl RequestsExport {
+    /// The next requests; empty at the end.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn next(&mut self, desk: &Desk) -> Result<Vec<RequestEntry>, StoreError> {
+        const CHUNK_ROWS: usize = 500;
+        let mut read = desk.db.read().await?;
+        let found =
+            requests::settled(&mut read, &self.org, &self.key, self.last.as_ref(), CHUNK_ROWS).await?;
+        if let Some(last) = found.last() {
+            self.last = Some(last.clone());
+        }
+        Ok(found)
+    }
 }
 
 /// The key of a request; `None` when there is no such request here, or its key is not the caller's to see.

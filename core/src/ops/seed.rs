@@ -21,7 +21,7 @@ use crate::store::bulk::{self, SeedKey};
 use crate::store::people::{self, NewPerson};
 use crate::store::spend::Usage;
 use crate::store::teams::{self, NewTeamMember};
-use crate::store::{admission, keys, members, meter, secrets};
+use crate::store::{admission, keys, members, secrets, settlement};
 
 /// A new person.
 pub struct SeedPerson<'a> {
@@ -169,7 +169,7 @@ pub async fn record_usage(desk: &Desk, zone: &Zone, requests: &[Usage]) -> Resul
     let mut tx = desk.db.write().await?;
     let mut used: HashMap<(&KeyId, &SecretId), (Moment, Moment)> = HashMap::new();
     for usage in requests {
-        meter::record(&mut tx, usage, zone).await?;
+        settlement::record(&mut tx, usage, zone).await?;
         let at = usage.started_at;
         let (first, last) = used.entry((&usage.key, &usage.secret)).or_insert((at, at));
         (*first, *last) = (at.min(*first), at.max(*last));

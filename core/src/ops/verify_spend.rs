@@ -1,11 +1,12 @@
-//! Whether what an organisation's pages show and its gates read is the sum of its requests. For the command line, where
-//! it checks no permission: it tells amounts of every organisation.
+//! Whether what an organisation's pages show and its gates read is the sum of its requests, and whether each request is
+//! charged what its meters cost. For the command line, where it checks no permission: it tells amounts of every
+//! organisation.
 
 use super::OpError;
 use crate::Desk;
 use crate::domain::ids::OrgId;
 use crate::store::orgs;
-use crate::store::verify::{self, Difference};
+use crate::store::verify::{self, Difference, Mischarged};
 
 /// Of each comparison so many differences are told.
 const MAX_DIFFERENCES: i64 = 100;
@@ -18,6 +19,15 @@ pub struct Report {
     pub requests: i64,
     /// Empty when everything adds up.
     pub differences: Vec<Difference>,
+    /// Empty when every request is charged what its meters cost at its price.
+    pub mischarged: Vec<Mischarged>,
+}
+
+impl Report {
+    /// Whether nothing differs.
+    pub fn adds_up(&self) -> bool {
+        self.differences.is_empty() && self.mischarged.is_empty()
+    }
 }
 
 /// Every organisation.
@@ -45,5 +55,6 @@ async fn report(desk: &Desk, slug: String, org: &OrgId) -> Result<Report, OpErro
     let mut read = desk.db.read().await?;
     let requests = verify::requests(&mut read, org).await?;
     let differences = verify::differences(&mut read, org, MAX_DIFFERENCES).await?;
-    Ok(Report { slug, requests, differences })
+    let mischarged = verify::mischarged(&mut read, org, MAX_DIFFERENCES as usize).await?;
+    Ok(Report { slug, requests, differences, mischarged })
 }

@@ -1,18 +1,18 @@
-//! What gateways write: the reservation of a request in flight, and its usage when it is done.
+//! What a request in flight reserves of the limits that apply to it, and the functions that gateways call on Postgres.
+//! `settlement` has how a reservation ends.
 //!
-//! Each of these is one atomic step: on Postgres one call of a function, so that no lock lasts for a round trip and
-//! gateways in other languages share it; on SQLite one transaction that has the write lock from its start. Both run the
-//! same statements, so all statements of one step number their parameters alike.
+//! Each step is atomic: on Postgres one call of a function, so that no lock lasts for a round trip and gateways in other
+//! languages share it; on SQLite one transaction that has the write lock from its start. Both run the same statements, so
+//! all statements of one step number their parameters alike.
 
 use super::Unaudited;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::dialect::Dialect;
-use super::spend::Usage;
-use super::{Db, StoreError, Tx, Via, changed, run, statements};
+use super::{Db, StoreError, Tx, Via, changed, run, settlement, statements};
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
 use crate::domain::limit_use::{HolderKind, Limited};
-use crate::domain::moment::{Day, Moment, Zone};
+use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::window::WindowStarts;
 
@@ -42,11 +42,6 @@ macro_rules! limits_v1_gives {
     };
 }
 const LIMITS_GIVES: &str = concat!(limits_v1_gives!(), ", worst_remaining bigint");
-const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id text, team_id text, model_id text, route text,
-    status bigint, input_tokens bigint, output_tokens bigint, cached_tokens bigint, cost bigint, started_at bigint,
-    latency_ms bigint, first_byte_ms bigint, address text, user_agent text, estimated bigint,
-    month_start bigint, week_start bigint, day_start bigint, day text";
-
 /// Every limit that applies to a request, in the order of the gates. Sixty whole seconds and the running one count, so
 /// that no sixty seconds exceed a limit.
 ///
@@ -123,52 +118,6 @@ const COUNT_RATE: &str = "INSERT INTO rate_counts (holder_kind, holder_id, secon
         ON CONFLICT (holder_kind, holder_id, second) DO UPDATE SET
             requests = rate_counts.requests + 1, tokens = rate_counts.tokens + excluded.tokens";
 
-const INSERT_USAGE: &str = "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, owner_id, model_id, route, status,
-            input_tokens, output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent, estimated, error)
-        VALUES ($1, $2, $3, $4, $5, (SELECT k.owner_id FROM keys k WHERE k.id = $3), $6, $7, $8, $9, $10, $11, $12, $13, $14,
-            $15, $16, $17, $18, $23)
-        ON CONFLICT (request_id) DO NOTHING";
-/// The owner is the usage row's, so both agree also when the key changes hands at this moment.
-const ADD_TO_DAY: &str = "INSERT INTO spend_daily (key_id, day, model_id, team_id, owner_id, org_id, requests, input_tokens, output_tokens,
-            cached_tokens, cost)
-        VALUES ($3, $22, $6, COALESCE($5, ''), (SELECT u.owner_id FROM usage u WHERE u.request_id = $1), $2, 1, $9, $10, $11, $12)
-        ON CONFLICT (key_id, day, model_id, team_id, owner_id) DO UPDATE SET requests = spend_daily.requests + 1,
-            input_tokens = spend_daily.input_tokens + excluded.input_tokens,
-            output_tokens = spend_daily.output_tokens + excluded.output_tokens,
-            cached_tokens = spend_daily.cached_tokens + excluded.cached_tokens,
-            cost = spend_daily.cost + excluded.cost";
-/// Replaces the tokens that a reservation counted, in the second in which it was made. The key's row comes before the
-/// team's, as in `COUNT_RATE`.
-macro_rules! correct_rates {
-    ($correction:literal) => {
-        concat!(
-            "INSERT INTO rate_counts (holder_kind, holder_id, second, requests, tokens)
-            SELECT c.holder_kind, c.holder_id, c.second, 0, ",
-            $correction,
-            " FROM reservations r
-            CROSS JOIN (SELECT 'key' AS kind UNION ALL SELECT 'team') h
-            JOIN rate_counts c ON c.holder_kind = h.kind AND c.second = r.reserved_at / 1000
-                AND c.holder_id = CASE h.kind WHEN 'key' THEN r.key_id ELSE r.team_id END
-            WHERE r.request_id = $1 ORDER BY c.holder_kind
-            ON CONFLICT (holder_kind, holder_id, second) DO UPDATE SET tokens = rate_counts.tokens + excluded.tokens"
-        )
-    };
-}
-const SETTLE_RATES: &str = correct_rates!("CAST($9 AS BIGINT) + CAST($10 AS BIGINT) - r.tokens");
-const RELEASE_RATES: &str = correct_rates!("-r.tokens");
-const DELETE_RESERVATION: &str = "DELETE FROM reservations WHERE request_id = $1";
-/// Key, team, organisation: the same order everywhere, and as the last step, because all requests of an organisation
-/// share its rows.
-const ADD_TO_COUNTERS: &str = "INSERT INTO counters (holder_kind, holder_id, period, window_start, org_id, spent, requests, tokens)
-        SELECT h.kind, h.id, w.period, w.start, CAST($2 AS TEXT), CAST($12 AS BIGINT), 1, CAST($9 AS BIGINT) + CAST($10 AS BIGINT)
-        FROM (SELECT 1 AS position, 'key' AS kind, CAST($3 AS TEXT) AS id UNION ALL SELECT 2, 'team', CAST($5 AS TEXT)
-            UNION ALL SELECT 3, 'org', CAST($2 AS TEXT)) h
-        CROSS JOIN (SELECT 1 AS position, 'total' AS period, CAST(0 AS BIGINT) AS start UNION ALL SELECT 2, 'month', CAST($19 AS BIGINT)
-            UNION ALL SELECT 3, 'week', CAST($20 AS BIGINT) UNION ALL SELECT 4, 'day', CAST($21 AS BIGINT)) w
-        WHERE h.id IS NOT NULL ORDER BY h.position, w.position
-        ON CONFLICT (holder_kind, holder_id, period, window_start) DO UPDATE SET spent = counters.spent + excluded.spent,
-            requests = counters.requests + 1, tokens = counters.tokens + excluded.tokens";
-
 statements! {
     FIND = "SELECT org_id, key_id, team_id, secret_id, model_id, reserved_at FROM reservations WHERE request_id = $1";
     SWEEP_RESERVATIONS = "DELETE FROM reservations WHERE expires_at < $1";
@@ -185,25 +134,7 @@ const RESERVE_WITHOUT_WORST: &str =
     "BEGIN RETURN QUERY SELECT l.holder_kind, l.what, l.\"limit\", l.used, l.reserved, l.remaining,
         l.requested, l.frees_at, l.fits
         FROM keydesk_reserve_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $4, $10, $11, $12, $13) l; END";
-/// Selects a row when the request was not settled before.
-const CALL_SETTLE: &str =
-    "SELECT 1 WHERE keydesk_settle_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-    $16, $17, $18, $19, $20, $21, $22, $23)";
-/// The body of `keydesk_settle_v1`, which other gateways call.
-const SETTLE_WITHOUT_ERROR: &str =
-    "BEGIN RETURN keydesk_settle_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-    $16, $17, $18, $19, $20, $21, $22, ''); END";
-const CALL_RELEASE: &str = "SELECT keydesk_release_v1($1)";
 const CALL_RENEW: &str = "SELECT keydesk_renew_v1($1, $2)";
-
-/// The end of the secret before it can depend on it.
-const NOTE_FIRST_USE: &str =
-    "UPDATE key_secrets SET first_used_at = $13 WHERE id = $4 AND first_used_at IS NULL";
-
-/// The steps of a settlement after `INSERT_USAGE`. When that changes nothing, the request is settled already.
-const SETTLE_STEPS: [&str; 5] =
-    [ADD_TO_DAY, NOTE_FIRST_USE, SETTLE_RATES, DELETE_RESERVATION, ADD_TO_COUNTERS];
-const RELEASE_STEPS: [&str; 2] = [RELEASE_RATES, DELETE_RESERVATION];
 
 fn renew_text(dialect: Dialect) -> String {
     format!(
@@ -215,12 +146,11 @@ fn renew_text(dialect: Dialect) -> String {
 /// The statements that differ between the databases, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
     let steps: &[&str] = match dialect {
-        Dialect::Sqlite => &[LIMITS, INSERT_RESERVATION, COUNT_RATE, INSERT_USAGE],
-        Dialect::Postgres => &[CALL_LIMITS, CALL_RESERVE, CALL_SETTLE, CALL_RELEASE, CALL_RENEW],
+        Dialect::Sqlite => &[LIMITS, INSERT_RESERVATION, COUNT_RATE],
+        Dialect::Postgres => &[CALL_LIMITS, CALL_RESERVE, CALL_RENEW],
     };
-    let later = [&SETTLE_STEPS[..], &RELEASE_STEPS[..]].concat();
-    let later = later.into_iter().filter(|_| dialect == Dialect::Sqlite);
-    steps.iter().copied().chain(later).map(str::to_owned).chain([renew_text(dialect)]).collect()
+    let steps = steps.iter().chain(settlement::texts(dialect)).map(|text| (*text).to_owned());
+    steps.chain([renew_text(dialect)]).collect()
 }
 
 /// Creates or replaces the functions that gateways on Postgres call. They run as their owner, so a gateway needs no
@@ -232,8 +162,6 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
     let head = format!(
         "SECURITY DEFINER SET search_path = {schema}, pg_temp SET plan_cache_mode = force_generic_plan"
     );
-    let later = |steps: &[&str]| steps.iter().map(|step| format!("{step};\n")).collect::<String>();
-    let settle_v2_takes = format!("{SETTLE_TAKES}, error text");
     let functions = [
         (
             "keydesk_limits_v2",
@@ -276,32 +204,6 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
             RESERVE_WITHOUT_WORST.into(),
         ),
         (
-            "keydesk_settle_v1",
-            SETTLE_TAKES,
-            format!("boolean LANGUAGE plpgsql {head}"),
-            SETTLE_WITHOUT_ERROR.into(),
-        ),
-        (
-            "keydesk_settle_v2",
-            &settle_v2_takes,
-            format!("boolean LANGUAGE plpgsql {head}"),
-            format!(
-                "BEGIN
-                    {INSERT_USAGE};
-                    IF NOT FOUND THEN {DELETE_RESERVATION}; RETURN false; END IF;
-                    {}
-                    RETURN true;
-                END",
-                later(&SETTLE_STEPS)
-            ),
-        ),
-        (
-            "keydesk_release_v1",
-            "request_id text",
-            format!("boolean LANGUAGE plpgsql {head}"),
-            format!("BEGIN {} RETURN FOUND; END", later(&RELEASE_STEPS)),
-        ),
-        (
             "keydesk_renew_v1",
             "request_ids text, expires_at bigint",
             format!("bigint LANGUAGE plpgsql {head}"),
@@ -319,7 +221,8 @@ pub(super) async fn make_functions(conn: &mut PgConnection) -> Result<(), sqlx::
             WINDOWS.into(),
         ),
     ];
-    for (name, takes, gives, body) in functions {
+    let own = functions.into_iter().map(|(name, takes, gives, body)| (name, takes.to_owned(), gives, body));
+    for (name, takes, gives, body) in own.chain(settlement::functions(&head)) {
         let conflict = if gives.contains("plpgsql") { "#variable_conflict use_column\n" } else { "" };
         let make = format!(
             "CREATE OR REPLACE FUNCTION {name}({takes}) RETURNS {gives} AS $body$\n{conflict}{body}\n$body$"
@@ -510,96 +413,6 @@ async fn reserve_in(
         }
     }
     Ok(rows)
-}
-
-/// Runs one statement with the parameters of `SETTLE_TAKES` and `error`; answers how many rows it changed or selected.
-async fn run_settle(
-    via: &mut impl Via,
-    text: &'static str,
-    usage: &Usage,
-    zone: &Zone,
-) -> Result<u64, StoreError> {
-    let starts = WindowStarts::at(usage.started_at, zone);
-    changed!(
-        via,
-        sqlx::query(text)
-            .bind(usage.request.as_str())
-            .bind(usage.org.as_str())
-            .bind(usage.key.as_str())
-            .bind(usage.secret.as_str())
-            .bind(usage.team.as_ref().map(TeamId::as_str))
-            .bind(&usage.model)
-            .bind(&usage.route)
-            .bind(usage.status)
-            .bind(usage.bill.metered.counts.input())
-            .bind(usage.bill.metered.counts.output())
-            .bind(usage.bill.metered.counts.cached())
-            .bind(usage.bill.cost.nanos())
-            .bind(usage.started_at.ms())
-            .bind(usage.latency_ms)
-            .bind(usage.first_byte_ms)
-            .bind(&usage.address)
-            .bind(&usage.user_agent)
-            .bind(i64::from(usage.bill.is_estimated))
-            .bind(starts.month.ms())
-            .bind(starts.week.ms())
-            .bind(starts.day.ms())
-            .bind(Day::of(usage.started_at, zone).to_string())
-            .bind(&usage.error)
-    )
-}
-
-/// Writes a finished request, its counters and its day, and ends its reservation: once. The same request id again changes
-/// nothing and answers `false`. `zone` is the organisation's; the windows are those of the request's start.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn settle(db: &Db, usage: Usage, zone: Zone) -> Result<bool, StoreError> {
-    match db {
-        Db::Postgres(_) => record(&mut db.read().await?, &usage, &zone).await,
-        Db::Sqlite { together, .. } => {
-            together.run(db, move |tx| Box::pin(async move { record(tx, &usage, &zone).await })).await
-        }
-    }
-}
-
-/// `settle` as a part of a larger transaction.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn record(via: &mut impl Via, usage: &Usage, zone: &Zone) -> Result<bool, StoreError> {
-    if Dialect::of(via) == Dialect::Postgres {
-        return Ok(run_settle(via, CALL_SETTLE, usage, zone).await? == 1);
-    }
-    if run_settle(via, INSERT_USAGE, usage, zone).await? == 0 {
-        changed!(via, sqlx::query(DELETE_RESERVATION).bind(usage.request.as_str()))?;
-        return Ok(false);
-    }
-    for step in SETTLE_STEPS {
-        run_settle(via, step, usage, zone).await?;
-    }
-    Ok(true)
-}
-
-/// Ends the reservation of a request that was never forwarded; `false` when there is none any more.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn release(db: &Db, request: &RequestId) -> Result<bool, StoreError> {
-    match db {
-        Db::Postgres(pool) => {
-            Ok(sqlx::query_scalar::<_, bool>(CALL_RELEASE).bind(request.as_str()).fetch_one(pool).await?)
-        }
-        Db::Sqlite { .. } => {
-            let mut tx = db.write().await?;
-            let mut deleted = 0;
-            for step in RELEASE_STEPS {
-                deleted = changed!(&mut tx, sqlx::query(step).bind(request.as_str()))?;
-            }
-            tx.save_unaudited(Unaudited::Usage).await?;
-            Ok(deleted == 1)
-        }
-    }
 }
 
 /// Extends these reservations to `expires_at`.

@@ -31,10 +31,12 @@ pub mod prices;
 pub mod providers;
 pub mod rejections;
 pub mod requests;
+pub mod rerating;
 mod search;
 pub mod second_factor;
 pub mod secrets;
 pub mod sessions;
+pub mod settlement;
 pub mod spend;
 pub mod support;
 pub mod teams;
@@ -246,6 +248,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         rejections::ALL,
         search::ALL,
         requests::ALL,
+        rerating::ALL,
         second_factor::ALL,
         secrets::ALL,
         sessions::ALL,

@@ -14,6 +14,7 @@ statements! {
     /// One that has started is not withdrawn.
     WITHDRAW = "UPDATE prices SET withdrawn_at = $3
         WHERE id = $1 AND model_id = $2 AND withdrawn_at IS NULL AND starts_at > $3";
+    BY_ID = "SELECT model_id, id AS price_id, starts_at, origin, source, tariff FROM prices WHERE id = $1";
     HISTORY = "SELECT id AS price_id, starts_at, origin, source, tariff, created_at, set_by, withdrawn_at FROM prices
         WHERE model_id = $1 ORDER BY starts_at DESC, created_at DESC";
 }
@@ -63,6 +64,24 @@ struct PastRow {
     created_at: i64,
     set_by: String,
     withdrawn_at: Option<i64>,
+}
+
+#[derive(sqlx::FromRow)]
+struct OwnedRow {
+    model_id: String,
+    #[sqlx(flatten)]
+    price: PriceColumns,
+}
+
+/// A price and the id of its model; `None` when there is no such price.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn by_id(via: &mut impl Via, id: &PriceId) -> Result<Option<(String, Price)>, StoreError> {
+    let row: Option<OwnedRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, OwnedRow>(BY_ID).bind(id.as_str()))?;
+    let Some(OwnedRow { model_id, price }) = row else { return Ok(None) };
+    Ok(price.read()?.map(|price| (model_id, price)))
 }
 
 /// Every price of a model, the last to start first; withdrawn ones too.

@@ -6,8 +6,8 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::{StoreError, Via, run, statements};
-use crate::domain::ids::{KeyId, OrgId, RequestId};
-use crate::domain::meter::Counts;
+use crate::domain::ids::{KeyId, OrgId, PriceId, RequestId};
+use crate::domain::meter::{Counts, Metered};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::page::{Cursor, Page};
@@ -20,7 +20,9 @@ macro_rules! of_usage {
     () => {
         "SELECT key_id, started_at, started_at AS first_at, CAST(1 AS BIGINT) AS times, request_id, model_id, route, status, error,
             input_tokens, output_tokens, cached_tokens, cost, estimated, latency_ms, address, '' AS gate, '' AS reason,
-            request_id AS place FROM usage"
+            request_id AS place, meters, price_id, is_priced,
+            (SELECT c.cost_before FROM usage_corrections c WHERE c.request_id = usage.request_id AND c.number = 1) AS first_cost
+        FROM usage"
     };
 }
 
@@ -36,13 +38,20 @@ macro_rules! of_rejections {
         concat!("SELECT key_id, last_at AS started_at, first_at, times, request_id, model_id, route, CAST(0 AS BIGINT) AS status, '' AS error,
             CAST(NULL AS BIGINT) AS input_tokens, CAST(NULL AS BIGINT) AS output_tokens, CAST(NULL AS BIGINT) AS cached_tokens,
             CAST(NULL AS BIGINT) AS cost, CAST(NULL AS BIGINT) AS estimated, CAST(NULL AS BIGINT) AS latency_ms, address, gate, reason,
-            ", rejection_place!(), " AS place FROM rejections")
+            ", rejection_place!(), " AS place, '' AS meters, CAST(NULL AS TEXT) AS price_id, CAST(1 AS BIGINT) AS is_priced,
+            CAST(NULL AS BIGINT) AS first_cost
+        FROM rejections")
     };
 }
 
 statements! {
     FIND = concat!(of_usage!(), " WHERE request_id = $1 AND org_id = $2 UNION ALL ",
         of_rejections!(), " WHERE request_id = $1 AND org_id = $2 LIMIT 1");
+    /// What a key settled, newest first, from a place on.
+    SETTLED = concat!(of_usage!(), " WHERE key_id = $1 AND org_id = $2 AND started_at <= $3 AND (started_at < $3 OR request_id < $4)
+        ORDER BY started_at DESC, request_id DESC LIMIT $5");
+    /// Counted no further than to one more than what a page shows as a number.
+    NOT_PRICED = "SELECT COUNT(*) FROM (SELECT 1 FROM usage WHERE key_id = $1 AND org_id = $2 AND is_priced = 0 LIMIT 10001) few";
     /// For support alone.
     FIND_ANYWHERE = concat!(of_usage!(), " WHERE request_id = $1 UNION ALL ", of_rejections!(), " WHERE request_id = $1 LIMIT 1");
 }
@@ -60,6 +69,8 @@ pub struct RequestFilter<'a> {
     pub since: Option<Moment>,
     /// Up to and with this moment.
     pub until: Option<Moment>,
+    /// Only those that used something without a price.
+    pub not_priced: bool,
 }
 
 enum Bind {
@@ -121,9 +132,17 @@ fn text(
         let reasons = serde_json::to_string(&reasons_of(status)).unwrap_or_default();
         counted += &format!(" AND {}", dialect.any_of("reason", &bind(Bind::Text(reasons))));
     }
+    if of.not_priced {
+        settled += " AND is_priced = 0";
+        // What reached no provider used nothing.
+        counted += " AND 1 = 0";
+    }
     let (side, way) = if beyond.backwards { (">", "ASC") } else { ("<", "DESC") };
     let half = |select: &str, table: &str, at: &str, place: &str, more: &str| {
-        let through = dialect.through(&format!("{table}_{index}"));
+        let through = match of.not_priced && of.key.is_some() && table == "usage" {
+            true => dialect.through("usage_by_key_not_priced"),
+            false => dialect.through(&format!("{table}_{index}")),
+        };
         format!(
             "SELECT * FROM ({select}{through} WHERE {whose}{both}{more} AND {at} {side}= $2 AND ({at} {side} $2 OR {place} {side} $3)
             ORDER BY {at} {way}, {place} {way} LIMIT $4)"
@@ -172,21 +191,31 @@ struct Row {
     gate: String,
     reason: String,
     place: String,
+    meters: String,
+    price_id: Option<String>,
+    is_priced: i64,
+    first_cost: Option<i64>,
+}
+
+/// Rows without meters, or with some that this version does not know, have their totals: input, cached and output tokens.
+pub(super) fn read_metered(meters: &str, [input, cached, output]: [i64; 3]) -> Metered {
+    Metered::parse(meters).unwrap_or_else(|| Counts::of_totals(input, cached, output).into())
 }
 
 impl Row {
     fn read(self) -> Result<RequestEntry, StoreError> {
+        let totals =
+            [self.input_tokens, self.cached_tokens, self.output_tokens].map(Option::unwrap_or_default);
         let used = self.cost.map(|cost| RequestUse {
-            counts: Counts::of_totals(
-                self.input_tokens.unwrap_or(0),
-                self.cached_tokens.unwrap_or(0),
-                self.output_tokens.unwrap_or(0),
-            ),
+            metered: read_metered(&self.meters, totals),
             estimated: self.estimated == Some(1),
             cost: Money::from_nanos(cost),
+            is_priced: self.is_priced == 1,
+            price: self.price_id.as_deref().and_then(PriceId::parse),
+            first_cost: self.first_cost.map(Money::from_nanos),
             latency_ms: self.latency_ms.unwrap_or(0),
         });
-        let (status, outcome) = match (used, self.gate.is_empty()) {
+        let (status, outcome) = match (&used, self.gate.is_empty()) {
             (Some(_), _) => (self.status, Outcome::of_status(self.status)),
             (None, true) => (RequestEntry::status_of(&self.reason), Outcome::Failed(Some(self.reason))),
             (None, false) => (RequestEntry::status_of(&self.reason), Outcome::Rejected(self.reason)),
@@ -271,6 +300,39 @@ pub async fn nearest(
     Ok(rows)
 }
 
+/// A key's settled requests, newest first: `max` of them, those before `before` alone.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn settled(
+    via: &mut impl Via,
+    org: &OrgId,
+    key: &KeyId,
+    before: Option<&RequestEntry>,
+    max: usize,
+) -> Result<Vec<RequestEntry>, StoreError> {
+    let (at, id) = before.map_or((i64::MAX, ""), |entry| (entry.at.ms(), entry.request_id.as_str()));
+    let rows: Vec<Row> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, Row>(SETTLED)
+            .bind(key.as_str())
+            .bind(org.as_str())
+            .bind(at)
+            .bind(id)
+            .bind(i64::try_from(max).unwrap_or(i64::MAX))
+    )?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// How many of a key's requests used something without a price, counted to 10,001.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn count_not_priced(via: &mut impl Via, org: &OrgId, key: &KeyId) -> Result<i64, StoreError> {
+    run!(via, fetch_one, sqlx::query_scalar::<_, i64>(NOT_PRICED).bind(key.as_str()).bind(org.as_str()))
+}
+
 /// The entry with this request id in an organisation. Of requests that are counted together only the newest one's id is
 /// stored.
 ///
@@ -301,7 +363,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
     let (org, key) = (OrgId::new(Moment::from_ms(0), [0; 10]), KeyId::new(Moment::from_ms(0), [0; 10]));
     let mut texts = Vec::new();
     for backwards in [false, true] {
-        for bits in 0..16 {
+        for bits in 0..32 {
             let some = |bit: u8| bits & bit != 0;
             let moment = some(8).then_some(Moment::from_ms(0));
             let of = RequestFilter {
@@ -310,6 +372,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
                 status: some(4).then_some(403),
                 since: moment,
                 until: moment,
+                not_priced: some(16),
             };
             texts.push(text(dialect, &org, &of, &Beyond { backwards, ..Beyond::START }, 1).0);
         }

@@ -26,6 +26,7 @@ mod prices;
 mod providers;
 mod rejections;
 mod requests;
+mod rerating;
 mod rotation;
 mod rotation_policy;
 mod schema;

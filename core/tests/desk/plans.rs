@@ -412,6 +412,10 @@ on_both!(
                 }
             }
         }
+        let not_priced = RequestFilter { key: Some(&ours.id), not_priced: true, ..all };
+        let sql = store::requests::example(dialect(&desk), &at.org.id, &not_priced, None);
+        let plan = plan_of(&desk, &sql).await;
+        assert!(plan.contains("usage_by_key_not_priced"), "{plan}");
         for (name, sql) in store::all_statements() {
             if !["FIND", "FIND_ANYWHERE"].contains(&name) || !sql.contains("FROM rejections") {
                 continue;

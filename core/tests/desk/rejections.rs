@@ -33,8 +33,9 @@ async fn knock(desk: &TestDesk, noted: &Rejections, secret: &str, from: &str) {
 }
 
 async fn refused(desk: &TestDesk, at: &At, issued: &IssuedKey) -> Vec<(String, i64, String)> {
-    let list =
-        requests::of_key(desk, &at.caller, &at.org.slug, issued.id.as_str(), None, None).await.unwrap();
+    let list = requests::of_key(desk, &at.caller, &at.org.slug, issued.id.as_str(), Default::default())
+        .await
+        .unwrap();
     list.page.rows.into_iter().map(|one| (one.words().unwrap(), one.times, one.address)).collect()
 }
 
@@ -122,7 +123,8 @@ on_both!(
         noted.flush(&desk.db).await.unwrap();
 
         let slug = &at.org.slug;
-        let list = requests::of_key(&desk, &at.caller, slug, issued.id.as_str(), None, None).await.unwrap();
+        let list =
+            requests::of_key(&desk, &at.caller, slug, issued.id.as_str(), Default::default()).await.unwrap();
         let rows = &list.page.rows;
         let seen: Vec<_> =
             rows.iter().map(|one| (one.model.as_str(), one.times, one.first_at, one.at)).collect();

@@ -9,7 +9,7 @@ use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::request_log::{Outcome, RequestEntry, RequestFailure};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::keys::{self, Found, IssuedKey};
-use keydesk_core::ops::requests::{RequestsView, of_key};
+use keydesk_core::ops::requests::{RequestsQuery, RequestsView, of_key};
 use keydesk_core::ops::support::{LookupForm, LookupResult, lookup};
 use keydesk_core::store::requests::{self, RequestFilter};
 
@@ -41,7 +41,8 @@ async fn fail(
 }
 
 async fn page(desk: &TestDesk, at: &At, issued: &IssuedKey, cursor: Option<&Cursor>) -> RequestsView {
-    of_key(desk, &at.caller, &at.org.slug, issued.id.as_str(), None, cursor).await.unwrap()
+    let query = RequestsQuery { page: cursor, ..RequestsQuery::default() };
+    of_key(desk, &at.caller, &at.org.slug, issued.id.as_str(), query).await.unwrap()
 }
 
 fn ids(rows: &[RequestEntry]) -> Vec<&str> {
@@ -93,7 +94,8 @@ on_both!(
         // From one request on.
         let asked = RequestId::parse(&all[30].request_id).unwrap();
         let slug = &at.org.slug;
-        let from = of_key(&desk, &at.caller, slug, issued.id.as_str(), Some(&asked), None).await.unwrap();
+        let query = RequestsQuery { from: Some(&asked), ..RequestsQuery::default() };
+        let from = of_key(&desk, &at.caller, slug, issued.id.as_str(), query).await.unwrap();
         assert_eq!(from.marked, Some(asked));
         assert_eq!(from.page.rows, all[30..50]);
         let newer = page(&desk, &at, &issued, from.page.previous.as_ref()).await;
@@ -136,7 +138,7 @@ on_both!(
             assert!(entry.words().is_some_and(|words| words != failure.as_str()) && entry.used.is_none());
         }
         assert_eq!((settled[0].outcome.clone(), settled[0].words()), (Outcome::Served, None));
-        assert_eq!(settled[0].used.unwrap().cost.to_string(), "$0.000001234");
+        assert_eq!(settled[0].used.as_ref().unwrap().cost.to_string(), "$0.000001234");
         assert_eq!(settled[1].words().unwrap(), "The provider Far cannot be reached. Retry later.");
         assert_eq!(settled[1].outcome, Outcome::Failed(None));
 
@@ -250,7 +252,8 @@ on_both!(
         }
         // The list itself.
         for who in [&member, &elsewhere] {
-            let list = of_key(&desk, &who.caller, &who.org.slug, issued.id.as_str(), None, None).await;
+            let list =
+                of_key(&desk, &who.caller, &who.org.slug, issued.id.as_str(), RequestsQuery::default()).await;
             assert!(matches!(list, Err(OpError::NotFound)));
         }
         assert_eq!(page(&desk, &support, &issued, None).await.page.rows.len(), 3);

@@ -47,6 +47,7 @@ on_both!(
             store::keys::every_text(dialect),
             store::support::every_text(dialect),
             store::requests::every_text(dialect),
+            store::rerating::every_text(dialect),
             store::people::every_text(dialect),
             store::spend::every_text(dialect),
             store::teams::every_text(dialect),

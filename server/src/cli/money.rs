@@ -1,4 +1,4 @@
-//! Balances and the check of spend on the command line. The forms are those of the pages, so a mistake has the same
+//! Balances, the check of spend and re-rating on the command line. The forms are those of the pages, so a mistake has the same
 //! sentence here.
 
 use clap::{Args, Subcommand};
@@ -9,8 +9,9 @@ use keydesk_core::domain::numbers::grouped;
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::{self, Entered, OperatorActor};
 use keydesk_core::ops::verify_spend;
-use keydesk_core::store::verify::{Difference, Sums};
+use keydesk_core::store::verify::{Difference, Mischarged, Sums, Why};
 
+use super::rerating::{self, exact};
 use crate::config::DataConfig;
 use crate::open::{changing, op_error, org_error, reading};
 
@@ -24,6 +25,8 @@ pub enum SpendCommand {
         #[command(flatten)]
         data: DataConfig,
     },
+    /// Charge past requests of a model at another price. Shows what it comes to; changes nothing without --confirm.
+    Rerate(rerating::RerateArgs),
 }
 
 #[derive(Args)]
@@ -44,6 +47,7 @@ pub async fn run(command: SpendCommand) -> Result<(), String> {
         SpendCommand::Verify { org, data } => {
             reading(&data, async |desk| verify_spend(desk, org.as_deref()).await).await
         }
+        SpendCommand::Rerate(args) => rerating::run(args).await,
     }
 }
 
@@ -59,22 +63,41 @@ async fn verify_spend(desk: &Desk, org: Option<&str>) -> Result<(), String> {
             1 => "1 request".to_owned(),
             count => format!("{} requests", grouped(count)),
         };
-        let state = if report.differences.is_empty() { "adds up" } else { "DIFFERS" };
+        let state = if report.adds_up() { "adds up" } else { "DIFFERS" };
         println!("{}: {requests}, {state}", report.slug);
         for Difference { of, counted, summed } in &report.differences {
             println!("  {of}: counted {}, the requests come to {}", sums(*counted), sums(*summed));
         }
+        for mischarged in &report.mischarged {
+            println!("  {}", mischarged_line(mischarged));
+        }
     }
-    match reports.iter().filter(|report| !report.differences.is_empty()).count() {
+    match reports.iter().filter(|report| !report.adds_up()).count() {
         0 => Ok(()),
-        1 => Err("One organisation's counters are not the sum of its requests.".into()),
-        count => Err(format!("The counters of {count} organisations are not the sum of their requests.")),
+        1 => Err("The spend of one organisation does not add up.".into()),
+        count => Err(format!("The spend of {count} organisations does not add up.")),
+    }
+}
+
+fn mischarged_line(Mischarged { request, charged, why }: &Mischarged) -> String {
+    let charged = format!("{request}: charged {}", exact(*charged));
+    match why {
+        Why::Meters => format!("{charged}, and its meters do not come to its tokens"),
+        Why::NoPrice(price) => format!("{charged} at the price {price}, which is not stored"),
+        Why::Cost(cost) => format!("{charged}, its meters at its price come to {}", exact(*cost)),
+        Why::Priced(true) => {
+            format!("{charged} and marked as priced, and its price lacks something that was used")
+        }
+        Why::Priced(false) => {
+            format!("{charged} and marked as not priced, and its price has all that was used")
+        }
+        Why::Correction(cost) => format!("{charged}, its last correction says {}", exact(*cost)),
     }
 }
 
 /// To the last digit: a difference may be smaller than a cent.
 fn sums(sums: Sums) -> String {
-    format!("${} in {} requests, {} tokens", sums.spent.input(), grouped(sums.requests), grouped(sums.tokens))
+    format!("{} in {} requests, {} tokens", exact(sums.spent), grouped(sums.requests), grouped(sums.tokens))
 }
 
 pub async fn show_balance(desk: &Desk, slug: &str) -> Result<(), String> {

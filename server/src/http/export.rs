@@ -1,26 +1,33 @@
-//! The audit as a file: CSV or JSON Lines, sent while it is read, a chunk at a time. It is a form's answer like an
-//! action's, so the layers around actions stand around it too; its errors are what an action would answer.
+//! Files: the audit as CSV or JSON Lines, and a key's requests as CSV, sent while they are read, a chunk at a time. They are a
+//! form's answer like an action's, so the layers around actions stand around them too; their errors are what an action would
+//! answer.
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderValue, header};
 use keydesk_app::error::AppError;
 use keydesk_core::domain::audit::{Change, ChangeValue, PastEvent};
 use keydesk_core::domain::audit_words;
 use keydesk_core::domain::csv::csv_lines;
+use keydesk_core::domain::meter::{Dimension, Meter};
 use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::request_log::RequestEntry;
+use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::audit::{Export, ExportForm, Format, export};
+use keydesk_core::ops::requests::{self, RequestsExportForm};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::state::AppState;
 
 pub const AUDIT: &str = "/api/audit/export";
+pub const REQUESTS: &str = "/api/requests/export";
 
 /// The form's fields under the names that a browser sends.
 #[derive(Deserialize)]
@@ -65,51 +72,57 @@ fn refused(error: &AppError) -> Response {
 
 fn file(state: AppState, export: Export) -> Response {
     let (kind, ending) = match export.format {
-        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+        Format::Csv => (CSV, "csv"),
         Format::JsonLines => ("application/x-ndjson", "jsonl"),
     };
     let day = export.at.rfc3339();
     let day = day.split('T').next().unwrap_or_default();
-    let name = format!("attachment; filename=\"audit-{}-{day}.{ending}\"", export.slug);
+    let name = format!("audit-{}-{day}.{ending}", export.slug);
     let head = match export.format {
         Format::Csv => csv_lines(&[COLUMNS.map(str::to_owned)]),
         Format::JsonLines => vec![],
     };
-    let chunks = stream::unfold((state, export, Some(head)), |(state, mut export, head)| async move {
-        if let Some(head) = head.filter(|head| !head.is_empty()) {
-            return Some((Ok(Bytes::from(head)), (state, export, None)));
-        }
-        match export.next(&state.desk).await {
-            Ok(events) if events.is_empty() => None,
-            Ok(events) => {
-                let lines = match export.format {
-                    Format::Csv => {
-                        csv_lines(&events.iter().map(|event| cells(event, &export.zone)).collect::<Vec<_>>())
-                    }
-                    Format::JsonLines => {
-                        events.iter().flat_map(|event| json_line(event, &export.zone)).collect()
-                    }
-                };
-                Some((Ok(Bytes::from(lines)), (state, export, None)))
+    let chunks = stream::try_unfold((state, export), |(state, mut export)| async move {
+        let events = export.next(&state.desk).await?;
+        let lines = match export.format {
+            _ if events.is_empty() => return Ok(None),
+            Format::Csv => {
+                csv_lines(&events.iter().map(|event| cells(event, &export.zone)).collect::<Vec<_>>())
             }
-            Err(error) => {
-                // The file ends in the middle, and the browser says so: its length was never promised.
-                tracing::error!(%error, "an export broke off");
-                Some((Err(std::io::Error::other("the database is away")), (state, export, None)))
-            }
-        }
+            Format::JsonLines => events.iter().flat_map(|event| json_line(event, &export.zone)).collect(),
+        };
+        Ok(Some((lines, (state, export))))
+    });
+    download(kind, &name, head, chunks)
+}
+
+/// A file that begins with `head`. The name has letters, digits, hyphens, underscores and full stops only.
+fn download(
+    kind: &'static str,
+    name: &str,
+    head: Vec<u8>,
+    chunks: impl Stream<Item = Result<Vec<u8>, OpError>> + Send + 'static,
+) -> Response {
+    let head = stream::iter((!head.is_empty()).then_some(Ok(head)));
+    let chunks = head.chain(chunks).map(|chunk| {
+        chunk.map(Bytes::from).map_err(|error| {
+            // The file ends in the middle, and the browser says so: its length was never promised.
+            tracing::error!(%error, "an export broke off");
+            std::io::Error::other("the database is away")
+        })
     });
     // Fused: compression asks once more after the end.
     let mut response = Body::from_stream(chunks.fuse()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    // A slug has letters, digits and hyphens only.
-    if let Ok(name) = HeaderValue::from_str(&name) {
+    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         headers.insert(header::CONTENT_DISPOSITION, name);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+const CSV: &str = "text/csv; charset=utf-8; header=present";
 
 const COLUMNS: [&str; 12] = [
     "number",
@@ -166,4 +179,73 @@ fn json_line(event: &PastEvent, zone: &Zone) -> Vec<u8> {
         "request": event.request_id,
     });
     format!("{line}\n").into_bytes()
+}
+
+/// The form's fields under the names that a browser sends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentRequests {
+    #[serde(rename = "form[org]", default)]
+    org: String,
+    #[serde(rename = "form[key]", default)]
+    key: String,
+}
+
+pub async fn requests(
+    State(state): State<AppState>,
+    caller: Option<Extension<Caller>>,
+    sent: Result<Form<SentRequests>, FormRejection>,
+) -> Response {
+    let Some(Extension(caller)) = caller else { return refused(&AppError::Unauthenticated) };
+    let Ok(Form(SentRequests { org, key })) = sent else { return refused(&AppError::MalformedForm) };
+    let export = match requests::export(&state.desk, &caller, &RequestsExportForm { org, key }).await {
+        Ok(export) => export,
+        Err(error) => return refused(&AppError::from(error)),
+    };
+    let name = format!("requests-{}.csv", export.key);
+    let chunks = stream::try_unfold((state, export), |(state, mut export)| async move {
+        let entries = export.next(&state.desk).await?;
+        let rows: Vec<_> = entries.iter().filter_map(request_cells).collect();
+        Ok((!rows.is_empty()).then(|| (csv_lines(&rows), (state, export))))
+    });
+    download(CSV, &name, csv_lines(&[request_columns()]), chunks)
+}
+
+/// Every request counts as one, so that meter has no column.
+fn meters() -> impl Iterator<Item = Meter> {
+    Meter::ALL.into_iter().filter(|meter| *meter != Meter::Requests)
+}
+
+fn request_columns() -> Vec<String> {
+    let meters = meters().map(Meter::name);
+    let served = Dimension::ALL.into_iter().map(Dimension::name);
+    let before = ["time", "request", "model", "route", "status"];
+    let after = ["cost", "first_cost", "priced", "estimated", "price", "latency_ms", "address"];
+    before.into_iter().chain(meters).chain(served).chain(after).map(str::to_owned).collect()
+}
+
+/// In the order of `request_columns`. Amounts are dollars, exact to the nano-dollar.
+fn request_cells(entry: &RequestEntry) -> Option<Vec<String>> {
+    let used = entry.used.as_ref()?;
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let meters = meters().map(|meter| used.metered.counts.get(meter).to_string());
+    let served =
+        Dimension::ALL.into_iter().map(|dimension| used.metered.served_as.word(dimension).to_owned());
+    let before = [
+        entry.at.rfc3339(),
+        entry.request_id.clone(),
+        entry.model.clone(),
+        entry.route.clone(),
+        entry.status.to_string(),
+    ];
+    let after = [
+        used.cost.input(),
+        used.first_cost.map(Money::input).unwrap_or_default(),
+        yes(used.is_priced),
+        yes(used.estimated),
+        used.price.as_ref().map(ToString::to_string).unwrap_or_default(),
+        used.latency_ms.to_string(),
+        entry.address.clone(),
+    ];
+    Some(before.into_iter().chain(meters).chain(served).chain(after).collect())
 }

@@ -98,6 +98,7 @@ fn actions(state: &AppState, pages: &Router) -> Router {
             router.route(path, post(act))
         })
         .route(export::AUDIT, post(export::audit))
+        .route(export::REQUESTS, post(export::requests))
         .with_state(state.clone())
         .layer(from_fn_with_state(pages.clone(), forms::answer))
 }

@@ -24,5 +24,6 @@ mod routes;
 mod same_origin;
 mod sessions;
 mod show_once;
+mod spend;
 pub mod support;
 pub mod words;

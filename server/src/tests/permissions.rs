@@ -16,7 +16,7 @@ use super::support::{Browser, Cast, TestApp, TestRequest, Who, on_both};
 const OPEN: [(&str, u16); 3] = [("/healthz", 200), ("/readyz", 200), ("/pkg/000000000000/keydesk.css", 404)];
 
 /// What is posted like an action and answered with a file.
-const FILES: [&str; 1] = ["audit/export"];
+const FILES: [&str; 2] = ["audit/export", "requests/export"];
 
 #[tokio::test]
 async fn the_table_has_every_page_and_every_action_and_nothing_else() {

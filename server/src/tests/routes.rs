@@ -113,6 +113,8 @@ POST support/look-up                  401   404   404   404   404   404   404   
      q=<key>
 POST audit/export                     401   200   200   403   403   403   403   403   404   404
      org=<org> & format=csv
+POST requests/export                  401   200   200   200   404   200   404   200   404   404
+     org=<org> & key=<key>
 GET  /{org}/teams                     303   200   200   200   200   200   200   200   404   404
 GET  /{org}/teams/new                 303   200   200   403   403   403   403   403   404   404
 GET  /{org}/teams/{id}                303   200   200   200   404   200   200   200   404   404

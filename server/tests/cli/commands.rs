@@ -272,13 +272,47 @@ async fn the_demonstration() {
     );
     place.done(&["audit", "verify"]);
     place.done(&["spend", "verify"]);
+    re_rated(&place).await;
     place
         .tamper("UPDATE counters SET spent = spent + 1 WHERE holder_kind = 'org' AND period = 'total'")
         .await;
     let ran = place.run(&["spend", "verify", "--org", "fjord-robotics"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.out.contains(" requests, DIFFERS\n"), "{ran:?}");
-    assert_eq!(ran.err, "keydesk: One organisation's counters are not the sum of its requests.\n");
+    assert_eq!(ran.err, "keydesk: The spend of one organisation does not add up.\n");
+}
+
+/// As if the requests were from before meters were kept, and each cost a nano-dollar too much.
+async fn re_rated(place: &Place) {
+    place
+        .tamper("UPDATE usage SET meters = '', price_id = NULL, is_priced = 1, cost = cost + 1 WHERE model_id = 'gpt-5'")
+        .await;
+    for holders in [
+        "counters SET spent = spent + (SELECT COUNT(*) FROM usage u WHERE u.model_id = 'gpt-5' AND counters.holder_id IN (u.key_id, u.team_id, u.org_id)) WHERE period = 'total'",
+        "spend_daily SET cost = cost + requests WHERE model_id = 'gpt-5'",
+    ] {
+        place.tamper(&format!("UPDATE {holders}")).await;
+    }
+    place.done(&["spend", "verify"]);
+    let rerate = |from: &'static str, more: &[&'static str]| {
+        [
+            &["spend", "rerate", "--model", "gpt-5", "--from", from, "--to", "2100-01-01", "--at", "current"],
+            more,
+        ]
+        .concat()
+    };
+    let shown = place.done(&rerate("2020-01-01", &[]));
+    assert!(shown.contains(" with nothing but input, cached and output tokens\n"), "{shown}");
+    assert!(shown.ends_with("run the same with --confirm.\n"), "{shown}");
+    assert_eq!(place.done(&rerate("2020-01-01", &[])), shown, "nothing was changed");
+    let done = place.done(&rerate("2020-01-01", &["--confirm"]));
+    assert!(done.ends_with(" organisations.\n") || done.ends_with(" organisation.\n"), "{done}");
+    assert!(place.done(&rerate("2020-01-01", &["--confirm"])).ends_with("There is nothing to change.\n"));
+    place.done(&["spend", "verify"]);
+    place.done(&["audit", "verify"]);
+    let wrong = place.run(&rerate("soon", &[]));
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
+    assert!(wrong.err.contains("--from: Enter a day such as"), "{wrong:?}");
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 use super::support::{Place, both};
 
 /// What only reads, once the organisation acme exists.
-const READING: [&[&str]; 7] = [
+const READING: [&[&str]; 8] = [
     &["orgs", "list"],
     &["orgs", "balance", "acme"],
     &["models", "list"],
     &["providers", "list"],
     &["spend", "verify"],
+    &["spend", "rerate", "--model", "gpt-5", "--from", "2026-11-01", "--to", "2026-11-20", "--at", "current"],
     &["audit", "verify"],
     &["doctor"],
 ];

@@ -103,6 +103,7 @@ fn sign(kind: EventKind) -> Icon {
         | K::BalanceDebited
         | K::BalanceEnforced
         | K::BalanceNotEnforced
+        | K::SpendRerated
         | K::KeyEdited
         | K::TeamEdited
         | K::TeamPersonChanged

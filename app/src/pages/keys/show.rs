@@ -13,7 +13,7 @@ use keydesk_core::domain::rotation::SecretEnd;
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeyView};
-use keydesk_core::ops::requests;
+use keydesk_core::ops::requests::{self, RequestsQuery, RequestsView};
 use keydesk_core::ops::spend::KeySpend;
 use leptos::prelude::*;
 
@@ -24,7 +24,7 @@ use crate::layout::{Page, Width, post_button};
 use crate::pages::audit::{Links, event_row};
 use crate::pages::meters::meters_or_month;
 use crate::pages::page;
-use crate::pages::requests::requests_card;
+use crate::pages::requests::{not_priced_line, requests_card};
 use crate::path::LocalPath;
 use crate::ui::chart::{Bar, BarChart};
 use crate::ui::facts::fact;
@@ -38,8 +38,10 @@ pub fn KeyPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = keys::show(&desk, &caller, &slug, &id).await?;
         let asked = query("request").and_then(|text| RequestId::parse(&text));
-        let requests =
-            requests::of_key(&desk, &caller, &slug, &id, asked.as_ref(), cursor().as_ref()).await?;
+        let at = cursor();
+        let not_priced = query("priced").as_deref() == Some("no");
+        let requests_query = RequestsQuery { from: asked.as_ref(), not_priced, page: at.as_ref() };
+        let requests = requests::of_key(&desk, &caller, &slug, &id, requests_query).await?;
         let (org, key, now) = (&view.context.org, &view.key, view.now);
         let zone = &org.zone;
         let heading = view! {
@@ -56,7 +58,7 @@ pub fn KeyPage() -> impl IntoView {
         let body = view! {
             <div class="columns">
                 <div class="stack">
-                    {spend_card(key, &view.spend, now, zone)} {limits_card(key)} {requests_card(&requests)}
+                    {spend_card(key, &view.spend, &requests, now, zone)} {limits_card(key)} {requests_card(&requests)}
                     {history_card(&view)}
                 </div>
                 {about_card(&view)}
@@ -186,7 +188,14 @@ fn actions(view: &KeyView) -> AnyView {
     view! { <div class="actions">{edit} {extend} {rotate} {disable} {enable} {revoke}</div> }.into_any()
 }
 
-fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+fn spend_card(
+    key: &Key,
+    spend: &KeySpend,
+    requests: &RequestsView,
+    now: Moment,
+    zone: &Zone,
+) -> impl IntoView + use<> {
+    let not_priced = not_priced_line(requests);
     let meters = meters_or_month(&key.budgets, key.month_spent, now, zone);
     let first = spend.days.first().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
     let last = spend.days.last().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
@@ -218,6 +227,7 @@ fn spend_card(key: &Key, spend: &KeySpend, now: Moment, zone: &Zone) -> impl Int
                 <p>{total}</p>
             </header>
             <div class="meters">{meters}</div>
+            {not_priced}
             <div class="part">
                 <header class="part-head">
                     <h3>"Last 30 days"</h3>

@@ -71,6 +71,8 @@ pub enum Action {
     SeeBalance,
     /// Credits, debits, and whether requests stop at nothing.
     ChangeBalance,
+    /// Charge past requests at another price.
+    RerateSpend,
     /// A password, a second factor, sessions: one's own, told to the organisations that one belongs to.
     OwnAccount,
     /// Taking up an invitation.
@@ -107,8 +109,10 @@ impl Action {
     /// Of the installation, not of one organisation: recorded in the installation's audit chain too.
     pub(super) fn of_installation(self) -> bool {
         use Action as A;
-        matches!(self, A::CreateOrg | A::SuspendOrg | A::ResumeOrg | A::ChangeBalance | A::SetUp)
-            || self.of_catalogue()
+        matches!(
+            self,
+            A::CreateOrg | A::SuspendOrg | A::ResumeOrg | A::ChangeBalance | A::RerateSpend | A::SetUp
+        ) || self.of_catalogue()
     }
 
     /// On providers and models, which belong to no organisation.
@@ -164,6 +168,7 @@ impl Action {
             Action::ChangeBalance => {
                 &[E::BalanceCredited, E::BalanceDebited, E::BalanceEnforced, E::BalanceNotEnforced]
             }
+            Action::RerateSpend => &[E::SpendRerated],
             Action::OwnAccount => &[
                 E::PersonRenamed,
                 E::PasswordChanged,
@@ -208,7 +213,7 @@ impl Action {
             A::DisableMember | A::RemoveMember | A::Leave => true,
             A::SeeSettings | A::SeeAudit | A::ExportAudit | A::AccessAsSupport => true,
             A::SuspendOrg | A::ResumeOrg | A::OwnAccount | A::ResetPassword => true,
-            A::SeeBalance | A::ChangeBalance => true,
+            A::SeeBalance | A::ChangeBalance | A::RerateSpend => true,
             A::CreateKey | A::EditKey | A::EnableKey | A::RotateKey => false,
             A::CreateTeam | A::EditTeam | A::ArchiveTeam | A::ManageTeamPeople => false,
             A::Invite | A::Join | A::ChangeRole | A::EnableMember | A::EditSettings => false,

@@ -215,9 +215,11 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         Action::SeeSettings | Action::EditSettings | Action::SeeAudit | Action::ExportAudit => {
             principal.runs_org()
         }
-        Action::CreateOrg | Action::SuspendOrg | Action::ResumeOrg | Action::ChangeBalance => {
-            principal.platform() == PlatformRole::Operator
-        }
+        Action::CreateOrg
+        | Action::SuspendOrg
+        | Action::ResumeOrg
+        | Action::ChangeBalance
+        | Action::RerateSpend => principal.platform() == PlatformRole::Operator,
         Action::SeeBalance => principal.runs_org() || principal.platform() == PlatformRole::Operator,
         Action::AccessAsSupport => principal.is_support(),
         Action::SetUp | Action::ResetPassword => false,

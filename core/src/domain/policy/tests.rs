@@ -84,6 +84,7 @@ fn action_named(words: &str) -> Action {
         "resume organisations" => Action::ResumeOrg,
         "see the balance" => Action::SeeBalance,
         "change the balance" => Action::ChangeBalance,
+        "re-rate past requests" => Action::RerateSpend,
         other => panic!("docs/ROLES.md has a row that no rule has: {other:?}"),
     }
 }

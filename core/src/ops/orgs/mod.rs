@@ -4,6 +4,7 @@
 mod balance;
 mod create;
 mod operator;
+mod rerate;
 mod settings;
 
 pub use balance::{BalanceView, Enforced, Entered, OwnBalanceView, add_entry, balance, enforce, own_balance};
@@ -11,4 +12,5 @@ pub use create::{Created, Owner, create, may_create};
 pub use operator::{
     MAX_REASON, OperatorActor, OrgsView, OutsideView, created, every, list, resume, status_form, suspend,
 };
+pub use rerate::{RatedOrg, plan, preview, rerate};
 pub use settings::{SettingsView, save, settings};

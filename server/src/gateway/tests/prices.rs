@@ -45,6 +45,9 @@ async fn a_stream_costs_the_price_at_which_it_began_and_the_next_request_the_new
     desk.pass(post("/v1/chat/completions", &chat(true)).bearer(&key)).await;
     let costs: Vec<i64> = desk.settled().await.into_iter().map(|settled| settled.5).collect();
     assert_eq!(costs, [1_500_000, 150_000_000]);
+    // Each names the price that it was paid at.
+    let prices = desk.texts("SELECT price_id FROM usage ORDER BY rowid").await;
+    assert_eq!(prices, ["price_00000000000000000000000000000001", "price_00000000000000000000000000000002"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,99 @@
+//! What a key spent is the same number everywhere: on its page, in its file, for its own user and in the database.
+
+use keydesk_core::domain::bill::Bill;
+use keydesk_core::domain::ids::{OrgId, RequestId};
+use keydesk_core::domain::meter::{Counts, Meter, Metered, ServedAs};
+use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::money::Money;
+use keydesk_core::store::settlement;
+use keydesk_core::store::spend::Usage;
+
+use super::support::{TestApp, TestKey, TestRequest, Who, on_both};
+
+async fn settle(app: &TestApp, key: &TestKey, bill: Bill) -> RequestId {
+    app.clock.advance(1_000);
+    let org = app.texts(&format!("SELECT org_id FROM keys WHERE id = '{}'", key.id)).await;
+    let org = OrgId::parse(&org[0]).unwrap();
+    let usage = Usage {
+        request: RequestId::new(app.now(), app.id_entropy()),
+        org,
+        key: key.id.clone(),
+        secret: app.secret_of(&key.id).await,
+        team: None,
+        model: "gpt-5".into(),
+        route: "/v1/responses".into(),
+        status: 200,
+        bill,
+        started_at: app.now(),
+        latency_ms: 900,
+        first_byte_ms: None,
+        address: "203.0.113.7".into(),
+        user_agent: "test".into(),
+        error: String::new(),
+    };
+    let id = usage.request.clone();
+    assert!(settlement::settle(&app.db, usage, Zone::utc()).await.unwrap());
+    id
+}
+
+on_both! {
+    async fn the_page_the_file_the_api_and_the_rows_say_the_same(app: TestApp) {
+        let cast = app.cast().await;
+        let key = app.key(&cast, "ci-prod").await;
+        let owner = app.sign_in(Who::Owner).await;
+        let page_path = format!("/acme/keys/{}", key.id);
+        // Nothing to download, and nothing that is not priced.
+        let page = app.get(&owner, &page_path).await.text;
+        assert!(!page.contains("requests/export") && !page.contains("not priced"), "{page}");
+
+        let flex = ServedAs { tier: "flex".into(), ..ServedAs::default() };
+        let searched = Counts::of_totals(12_000, 9_000, 300).with(Meter::Searches, 2).with(Meter::Reasoning, 70);
+        settle(&app, &key, Bill::of_cost(Counts::of_totals(100, 0, 20), Money::from_nanos(1_234))).await;
+        let metered = Metered { counts: searched, served_as: flex };
+        let not_priced = Bill { is_priced: false, is_estimated: true, ..Bill::of_cost(metered, Money::from_nanos(5_000_000_001)) };
+        let id = settle(&app, &key, not_priced).await;
+        for _ in 0..520 {
+            settle(&app, &key, Bill::of_cost(Counts::of_totals(1, 0, 1), Money::from_nanos(7))).await;
+        }
+        // One that reached no provider is in the list, and not in the file.
+        assert_eq!(app.try_key(&key.secret).await, 200);
+
+        let rows = app.number("SELECT CAST(SUM(cost) AS BIGINT) FROM usage").await;
+        assert_eq!(rows, 5_000_000_001 + 1_234 + 520 * 7);
+        let key_view = TestRequest::get("/v1/key").header("authorization", &format!("Bearer {}", key.secret));
+        let shown: serde_json::Value = serde_json::from_str(&app.ask(key_view).await.text).unwrap();
+        assert_eq!(shown["spent"]["total_nanos"], rows);
+        assert_eq!(shown["spent"]["requests"], 522);
+
+        let form = [("form[org]", "acme"), ("form[key]", key.id.as_str())];
+        let file = app.post(&owner, "requests/export", &form).await;
+        assert_eq!(file.status, 200, "{}", file.text);
+        assert_eq!(file.header("content-type"), "text/csv; charset=utf-8; header=present");
+        let name = format!("attachment; filename=\"requests-{}.csv\"", key.id);
+        assert_eq!(file.header("content-disposition"), name);
+        let mut reader = csv::Reader::from_reader(file.text.as_bytes());
+        let columns: Vec<String> = reader.headers().unwrap().iter().map(ToOwned::to_owned).collect();
+        let place = |name: &str| columns.iter().position(|column| column == name).unwrap();
+        let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(lines.len(), 522);
+        let cost = |line: &csv::StringRecord| Money::parse(&line[place("cost")]).unwrap();
+        assert_eq!(lines.iter().map(cost).sum::<Money>().nanos(), rows);
+        let one = lines.iter().find(|line| line[place("request")] == *id.as_str()).unwrap();
+        let cells = ["input", "cached_input", "output", "reasoning", "searches", "tier", "priced", "estimated", "cost"];
+        assert_eq!(
+            cells.map(|name| one[place(name)].to_owned()),
+            ["3000", "9000", "300", "70", "2", "flex", "no", "yes", "5.000000001"]
+        );
+
+        let page = app.get(&owner, &page_path).await.text;
+        let total = Money::from_nanos(rows).to_string();
+        assert!(page.contains(&format!("{total} total, 522 requests")), "{total} is not in {page}");
+        assert!(page.contains("1 request was not priced") && page.contains("?priced=no#requests"), "{page}");
+        // Those alone, with what they used.
+        let page = app.get(&owner, &format!("{page_path}?priced=no")).await.text;
+        for words in ["Only requests that were not priced", id.as_str(), "Searches", "Reasoning", "Service tier", "flex", "9,000"] {
+            assert!(page.contains(words), "{words} is not in {page}");
+        }
+        assert_eq!(page.matches("/v1/responses").count(), 1);
+    }
+}
