@@ -139,7 +139,7 @@ impl ExpectedUse {
     /// The most that it costs: every token at the dearest meter of its side, above the highest line that it can reach.
     pub fn worst_cost(&self, model: &Model) -> Money {
         let Some(price) = &model.price else { return Money::ZERO };
-        price.tariff.most(self.max_input, self.max_output, &self.served_as).clamp(Money::ZERO, MAX_WORST)
+        price.tariff.worst(self.max_input, self.max_output, &self.served_as).clamp(Money::ZERO, MAX_WORST)
     }
 
     /// What it is likely to cost.

@@ -66,7 +66,7 @@ impl RequestFailure {
 
 /// Every reason under which requests are counted that reached no provider: its word in the database, the HTTP status that
 /// the client saw, and what pages say.
-const REASONS: [(&str, i64, &str); 28] = [
+const REASONS: [(&str, i64, &str); 29] = [
     ("retired", 401, "The secret was replaced by a rotation"),
     ("revoked", 401, "The key is revoked"),
     ("disabled", 401, "The key was disabled"),

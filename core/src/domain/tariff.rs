@@ -255,7 +255,7 @@ impl Tariff {
     }
 
     /// Whether the use of a meter has a true price.
-    pub fn prices(&self, meter: Meter) -> bool {
+    pub fn prices_meter(&self, meter: Meter) -> bool {
         self.rates.charged(meter).1
     }
 
@@ -296,7 +296,7 @@ impl Tariff {
 
     /// The most that a request with at most so many tokens on each side can cost: every token at the dearest meter of its
     /// side, in the dearest of these tiers. `served_as` holds what the request asks for.
-    pub fn most(&self, input: i64, output: i64, served_as: &ServedAs) -> Money {
+    pub fn worst(&self, input: i64, output: i64, served_as: &ServedAs) -> Money {
         let dearest = |rates: &Rates, lines: &[Line], side: Side| {
             let reached = lines.iter().filter(|line| input > line.above).map(|line| &line.rates);
             let prices =
@@ -572,8 +572,8 @@ mod tests {
                   (Meter::Output, output), (Meter::Reasoning, reasoning)],
                 &tier,
             );
-            let most = gpt().most(input + cached + written, output + reasoning, &metered.served_as);
-            prop_assert!(gpt().cost(&metered).amount <= most);
+            let worst = gpt().worst(input + cached + written, output + reasoning, &metered.served_as);
+            prop_assert!(gpt().cost(&metered).amount <= worst);
         }
     }
 }

@@ -37,7 +37,6 @@ pub fn ask(desk: &TestDesk, amount: i64, tokens: i64) -> ReservationRequest {
     let model = "gpt-5".into();
     ReservationRequest { request, model, amount, worst: amount, tokens, is_priced: true }
 }
-}
 
 pub fn used(cost: i64, tokens: i64) -> Settlement {
     Settlement {

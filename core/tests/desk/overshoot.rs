@@ -27,7 +27,7 @@ const HALF_DOLLAR: i64 = 50 * CENT;
 fn ask(desk: &TestDesk, likely: i64, worst: i64) -> ReservationRequest {
     let request = RequestId::new(desk.now(), desk.id_entropy());
     let [amount, worst] = [likely, worst].map(Money::from_nanos);
-    ReservationRequest { request, model: "gpt-5".into(), amount, worst, tokens: 0 }
+    ReservationRequest { request, model: "gpt-5".into(), amount, worst, tokens: 0, is_priced: true }
 }
 
 async fn never(desk: &TestDesk) {

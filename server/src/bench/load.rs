@@ -95,8 +95,7 @@ async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
     let request = RequestId::new(desk.now(), desk.id_entropy());
     let amount = Money::from_nanos(10_000);
     let model = "gpt-5".into();
-    let wanted =
-        ReservationRequest { request, model, amount, worst: amount, tokens: 10, is_priced: true };
+    let wanted = ReservationRequest { request, model, amount, worst: amount, tokens: 10, is_priced: true };
     let reservation = reserve(desk, &context, &wanted).await.map_err(say)?;
     let took = started.elapsed();
     let settlement = Settlement {

@@ -17,8 +17,8 @@ const TWO_WORDS: &str =
 pub struct Extras {
     /// How the request wants to be served.
     pub served_as: ServedAs,
-    /// What it may use, in words, and what to remove so that it does not.
-    uses: Vec<(Meter, &'static str, &'static str)>,
+    /// What it may use, in words, and what to remove so that it does not. `None` is what no meter counts.
+    uses: Vec<(Option<Meter>, &'static str, &'static str)>,
 }
 
 /// Some providers read names in both spellings.
@@ -42,7 +42,7 @@ impl Extras {
             }
             "web_search_options" => {
                 if value().is_some_and(|options| !options.is_null()) {
-                    self.uses.push((Meter::Searches, "web searches", "web_search_options"));
+                    self.uses.push((Some(Meter::Searches), "web searches", "web_search_options"));
                 }
                 Ok(())
             }
@@ -53,8 +53,8 @@ impl Extras {
     fn read_modalities(&mut self, modalities: &Value) {
         for modality in modalities.as_array().into_iter().flatten().filter_map(Value::as_str) {
             match modality.to_ascii_lowercase().as_str() {
-                "audio" => self.uses.push((Meter::AudioOutput, "audio output", "that modality")),
-                "image" => self.uses.push((Meter::ImageOutput, "image output", "that modality")),
+                "audio" => self.uses.push((Some(Meter::AudioOutput), "audio output", "that modality")),
+                "image" => self.uses.push((Some(Meter::ImageOutput), "image output", "that modality")),
                 _ => {}
             }
         }
@@ -72,16 +72,16 @@ impl Extras {
             _ => false,
         };
         if is(&["web_search", "googlesearch", "googlesearchretrieval", "enterprisewebsearch"]) {
-            self.uses.push((Meter::Searches, "web searches", TOOL));
+            self.uses.push((Some(Meter::Searches), "web searches", TOOL));
         }
         if is(&["file_search"]) {
-            self.uses.push((Meter::ToolUses, "file search", TOOL));
+            self.uses.push((Some(Meter::ToolUses), "file search", TOOL));
         }
         if is(&["code_interpreter"]) {
-            self.uses.push((Meter::ToolUses, "the code interpreter", TOOL));
+            self.uses.push((None, "the code interpreter", TOOL));
         }
         if is(&["googlemaps"]) {
-            self.uses.push((Meter::ToolUses, "maps", TOOL));
+            self.uses.push((Some(Meter::ToolUses), "maps", TOOL));
         }
     }
 
@@ -107,7 +107,8 @@ impl Extras {
                 return refused(&format!("{what} {word}"), member);
             }
         }
-        match self.uses.iter().find(|(meter, ..)| !price.tariff.prices(*meter)) {
+        let has_price = |meter: Option<Meter>| meter.is_some_and(|meter| price.tariff.prices_meter(meter));
+        match self.uses.iter().find(|(meter, ..)| !has_price(*meter)) {
             Some((_, what, remove)) => refused(what, remove),
             None => Ok(()),
         }

@@ -315,21 +315,21 @@ impl ForwardRequest {
                 None => self.parsed.input.and(whole_context(model), MAX_TOKENS),
             };
         }
-        let mut most = Reserved::default();
+        let mut bound = Reserved::default();
         let reserved = if self.parsed.route.is_free() {
             admission::count_tokens(desk, &self.context, request, model)
         } else {
             let expected = admission::expected_use(desk, &self.context, model, &self.parsed.asked());
             self.parsed.input.likely = expected.likely.input();
             let wanted = ReservationRequest::new(request, model, &expected);
-            most = Reserved { worst: wanted.worst, output: expected.max_output };
+            bound = Reserved { worst: wanted.worst, output: expected.max_output };
             admission::reserve(desk, &self.context, &wanted).await
         };
         let reservation = reserved.map_err(|error| match error {
             AdmissionError::Rejected(rejection, _) => self.rejected(&rejection),
             AdmissionError::Unavailable(error) => self.client.unavailable(&error),
         })?;
-        Ok((reservation, most))
+        Ok((reservation, bound))
     }
 
     fn facts(&self) -> Option<&RequestFacts> {

@@ -113,7 +113,8 @@ impl Relay {
     ) {
         let first_byte_ms = self.elapsed();
         self.guard.expect(|settlement| settlement.first_byte_ms = Some(first_byte_ms));
-        if let Some(tier) = response.headers.get("x-gemini-service-tier").and_then(|tier| tier.to_str().ok()) {
+        if let Some(tier) = response.headers.get("x-gemini-service-tier").and_then(|tier| tier.to_str().ok())
+        {
             let reported = ServedAs { tier: word(&Value::from(tier)), ..ServedAs::default() };
             self.asked = reported.or(&self.asked);
         }

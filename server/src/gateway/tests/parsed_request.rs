@@ -168,6 +168,9 @@ fn what_the_model_has_no_price_for_is_refused_by_name() {
         assert_eq!(parsed.check_priced(&plain, true), Ok(()), "{body}");
         assert_eq!(parsed.check_priced(&Model::unrouted("m", "Far"), false), Ok(()), "{body}");
     }
+    // It is charged by time, so no price of a meter is for it.
+    let code = read(Route::Responses, r#"{"model":"m","tools":[{"type":"code_interpreter"}]}"#);
+    assert!(code.check_priced(&complete, false).is_err() && code.check_priced(&complete, true).is_ok());
     for other in [r#"{"model":"m","service_tier":"scale"}"#, r#"{"model":"m","service_tier":["flex"]}"#] {
         assert!(read(Route::ChatCompletions, other).check_priced(&complete, false).is_err(), "{other}");
     }

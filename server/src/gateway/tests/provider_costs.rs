@@ -208,7 +208,7 @@ fn cases() -> Vec<Case> {
             json!({"input_tokens": 9_000, "output_tokens": 300}),
             "0.026",
         )
-        .with(json!({"output": [{"type": "file_search_call"}, {"type": "code_interpreter_call"}]})),
+        .with(json!({"output": [{"type": "file_search_call"}, {"type": "file_search_call"}]})),
         case(
             "audio",
             "gpt-audio-1.5",

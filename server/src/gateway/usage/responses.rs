@@ -25,12 +25,14 @@ pub fn beside(value: &Value, report: &mut Report) {
         let number = |count: usize| Number::of(i64::try_from(count).unwrap_or(i64::MAX));
         report.figures.note(Figure::Searches, number(count(is_search)));
         report.figures.note(Figure::ToolUses, number(count(is_tool_use)));
+        report.is_uncertain |= items.iter().any(runs_code);
     }
     if value["type"] == "response.output_item.done"
         && let Some(item) = value.get("item")
     {
         report.seen.searches += i64::from(is_search(item));
         report.seen.tool_uses += i64::from(is_tool_use(item));
+        report.is_uncertain |= runs_code(item);
     }
 }
 
@@ -41,7 +43,12 @@ fn is_search(item: &Value) -> bool {
 }
 
 fn is_tool_use(item: &Value) -> bool {
-    item["type"] == "file_search_call" || item["type"] == "code_interpreter_call"
+    item["type"] == "file_search_call"
+}
+
+/// Its container is charged by time, which no response tells.
+fn runs_code(item: &Value) -> bool {
+    item["type"] == "code_interpreter_call"
 }
 
 /// Under which ids the provider stores what a response continues; a later request names one of them.
