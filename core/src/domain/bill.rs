@@ -37,6 +37,13 @@ impl Bill {
         Self { metered, is_estimated, price, cost: cost.amount, is_priced: cost.is_priced }
     }
 
+    /// Charges at least this much. A cost that is raised is not what the meters come to at the price.
+    pub fn raise(&mut self, to: Money) {
+        if to > self.cost {
+            (self.cost, self.price) = (to, None);
+        }
+    }
+
     /// With a cost that was calculated elsewhere.
     pub fn of_cost(metered: impl Into<Metered>, cost: Money) -> Self {
         Self { metered: metered.into(), cost, ..Self::nothing() }

@@ -256,7 +256,7 @@ impl Tariff {
 
     /// Whether the use of a meter has a true price.
     pub fn prices_meter(&self, meter: Meter) -> bool {
-        self.rates.charged(meter).1
+        self.rates.charged(meter).2
     }
 
     /// Whether it says what a request costs that is served in this way.

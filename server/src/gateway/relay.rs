@@ -356,7 +356,7 @@ impl Relay {
         self.expect(status, self.at_reserved_output(known), first_byte_ms);
         if is_estimated {
             let worst = self.reserved.worst;
-            self.guard.expect(|settlement| settlement.bill.cost = settlement.bill.cost.max(worst));
+            self.guard.expect(|settlement| settlement.bill.raise(worst));
         }
         self.guard.settle(&self.desk).await;
     }
