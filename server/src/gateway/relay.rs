@@ -23,6 +23,7 @@ use keydesk_core::domain::money::Money;
 use keydesk_core::domain::provider::OnDisconnect;
 use keydesk_core::domain::request_log::plain_error;
 use keydesk_core::domain::route::Route;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -312,7 +313,7 @@ impl Relay {
         drop(response);
         let measured = meter.measured(self.input, false);
         if let Some(status) = self.note_stream_error(&tail, is_events) {
-            self.settle(status, measured, first).await;
+            self.settle(status, measured.clone(), first).await;
         }
         match ended {
             End::Finished => {

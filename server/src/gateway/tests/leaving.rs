@@ -201,9 +201,12 @@ async fn a_provider_that_is_set_to_stop_is_stopped_and_the_reservation_charged()
     let (desk, upstream, key) = served("openai", || parts(EVENTS, &CHAT[..2], 5, Then::Hangs)).await;
     desk.execute("UPDATE providers SET on_disconnect = 'stop'").await;
     leave_after(&desk, "/v1/chat/completions", &key, CHAT[0].len() + 1).await;
-    // Input: 8 for the message and its two letters, the model's name and the stream; output: max_tokens.
-    let reserved = (499, 11, 100, 0, 1, 111_000);
-    assert_eq!(desk.settled().await, [reserved]);
+    // All of max_tokens, and more input than is likely.
+    let is_worst = |settled: &[super::support::Settled]| {
+        let [(status, input, output, _, estimated, cost)] = settled else { return false };
+        (*status, *output, *estimated) == (499, 100, 1) && *cost > (input + output) * 1_000
+    };
+    assert!(is_worst(&desk.settled().await));
     assert_eq!(upstream.arrived().len(), 1);
 
     let desk = installation().await;
@@ -214,13 +217,12 @@ async fn a_provider_that_is_set_to_stop_is_stopped_and_the_reservation_charged()
     let key = desk.every_key().await;
     let asked = desk.open(post("/v1/chat/completions", &body()).bearer(&key));
     assert!(tokio::time::timeout(Duration::from_millis(60), asked).await.is_err(), "it answered too soon");
-    assert_eq!(desk.settled().await, [reserved]);
+    assert!(is_worst(&desk.settled().await));
 }
 
 #[tokio::test]
 async fn what_is_not_read_to_its_end_is_charged_what_the_model_may_have_reasoned() {
     let path = "/v1/chat/completions";
-    let reserved = (499, 11, 100, 0, 1, 111_000);
     let long = Duration::from_secs(60);
     let cases = [
         ("time", Readings::new(8, Duration::from_millis(50), 1 << 20)),
@@ -234,7 +236,10 @@ async fn what_is_not_read_to_its_end_is_charged_what_the_model_may_have_reasoned
         desk.state.gateway.readings = readings;
         leave_after(&desk, path, &key, 1).await;
         let (status, input, output, cached, estimated, cost) = desk.settled().await[0];
-        assert_eq!((status, input, output, cached, estimated, cost), reserved, "{what}");
+        assert_eq!((status, output, cached, estimated), (499, 100, 0, 1), "{what}");
+        // One that is not read on at all is charged its worst cost.
+        assert_eq!(cost > (input + output) * 1_000, what == "number", "{what}");
+        assert!(cost >= (input + output) * 1_000, "{what}");
     }
     // A model that was told not to reason wrote what was seen.
     let (mut desk, _upstream, key) = served("openai", || parts(EVENTS, &CHAT[..2], 5, Then::Hangs)).await;
