@@ -424,7 +424,8 @@ mod tests {
         #[test]
         fn no_numbers_of_a_provider_cost_less_than_nothing(counts in any_counts(), tier in "flex|priority|scale|") {
             let served_as = ServedAs { tier, ..ServedAs::default() };
-            prop_assert!(gpt().cost(&Metered { counts, served_as }).amount >= Money::ZERO);
+            let metered = Metered { counts, served_as };
+            prop_assert!(gpt().cost(&metered).amount >= Money::ZERO);
         }
 
         #[test]

@@ -3,6 +3,7 @@
 use keydesk_core::domain::ids::ProviderId;
 use keydesk_core::domain::imported::Confirmed;
 use keydesk_core::domain::list_filter::{ModelFilter, ModelSort};
+use keydesk_core::domain::meter::Meter;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::provider::Provider;
 use keydesk_core::forms::model::ModelForm;
