@@ -62,6 +62,7 @@ test("a key is picked, and its cause has a button", async ({ signedIn, page, ope
   await open(`/acme/doctor?key=${id}&model=demo%2Fecho`);
   await expect(page.getByRole("region", { name: "Answer" })).toContainText("x-keydesk-rejected-by: live");
   await page.getByRole("button", { name: "Enable key" }).click();
+  await page.waitForURL((url) => url.pathname === key.path);
   await open(`/acme/doctor?key=${id}&model=demo%2Fecho`);
   await expect(page.locator("#verdict")).toContainText("The gateway passes this request on");
 

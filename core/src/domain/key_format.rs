@@ -276,8 +276,17 @@ pub fn looks_like_secret(text: &str) -> bool {
 
 /// As `looks_like_secret`, also within a path or other text without spaces.
 pub fn has_secret(text: &str) -> bool {
-    let between = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    looks_like_secret(text) || text.split(between).any(looks_like_secret)
+    looks_like_secret(text) || text.split(|c| !in_word(c)).any(looks_like_secret)
+}
+
+/// What secrets are made of.
+pub(super) fn in_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
+}
+
+/// The beginning of a longer text without the word that it was cut in, which may be a part of a secret.
+pub(super) fn without_cut_word(text: &str) -> &str {
+    text.trim_end_matches(in_word)
 }
 
 /// Whether a word begins as credentials of Keydesk or a well-known service do.

@@ -3,7 +3,7 @@
 
 use super::api_error::NoTarget;
 use super::ids::{KeyId, PriceId};
-use super::key_format::{looks_like_secret, starts_like_credential};
+use super::key_format::{looks_like_secret, starts_like_credential, without_cut_word};
 use super::meter::Metered;
 use super::moment::Moment;
 use super::money::Money;
@@ -216,9 +216,7 @@ pub fn plain_error(text: &str) -> String {
     // Longer than what is kept, so that no credential is cut into something that no longer looks like one.
     let mut line: String = text.chars().map(clean).take(4 * MAX_ERROR).collect();
     if text.chars().nth(4 * MAX_ERROR).is_some() {
-        // What is left of a word at its end may be a part of one.
-        let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        line.truncate(line.trim_end_matches(in_word).len());
+        line.truncate(without_cut_word(&line).len());
     }
     let mut words: Vec<&str> = Vec::new();
     for word in line.split(' ').filter(|word| !word.is_empty()) {

@@ -111,9 +111,9 @@ impl Db {
             Db::Sqlite { writer, .. } => SQLITE.run(writer).await?,
             Db::Postgres(pool) => {
                 // A migration of a large table takes longer than a statement may elsewhere.
-                let patient =
+                let unlimited =
                     PgConnectOptions::clone(&pool.connect_options()).options([("statement_timeout", "0")]);
-                let apart = PgPoolOptions::new().max_connections(1).connect_with(patient).await?;
+                let apart = PgPoolOptions::new().max_connections(1).connect_with(unlimited).await?;
                 POSTGRES.run(&apart).await?;
                 apart.close().await;
                 let mut tx = pool.begin().await?;

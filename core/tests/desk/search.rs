@@ -1,6 +1,7 @@
 //! Keys by words: what a search finds, in which order, and that it finds nothing of anyone else's. Each is asked in a small
 //! list, which is read from end to end, and in one of thousands of keys, for which SQLite takes its index.
 
+use keydesk_core::domain::key::Status;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::forms::key::KeyForm;
@@ -201,6 +202,8 @@ on_both!(
         let filter = KeyFilter { search: "bulk".into(), ..everything() };
         let view = keys::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap();
         assert_eq!((view.count, view.capped), (1_000, true));
+        // Keys that are over are offered, too, and not counted.
+        assert_eq!(view.ended, [(Status::Expired, None), (Status::Revoked, None)]);
         assert_eq!(view.page.rows[0].id, exact.id);
         assert_eq!(view.page.rows[1].id, four.id);
         let all = desk.names(&at, &filter).await;

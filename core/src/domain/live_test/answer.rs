@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::key_format::{looks_like_secret, starts_like_credential};
+use crate::domain::key_format::{in_word, looks_like_secret, starts_like_credential, without_cut_word};
 use crate::domain::provider::ProviderKind;
 
 /// Bytes of an answer that are shown.
@@ -28,8 +28,7 @@ pub fn first_model(protocol: ProviderKind, body: &str) -> Option<String> {
 pub fn shown_answer(body: &str, secret: &str) -> String {
     let mut text = cut(body, LOOKED_AT).to_owned();
     if text.len() < body.len() {
-        // What is left of a word at its end may be a part of a secret.
-        text.truncate(text.trim_end_matches(in_word).len());
+        text.truncate(without_cut_word(&text).len());
     }
     let words = secret.split(|c| !in_word(c)).filter(|word| word.len() >= 8);
     for part in std::iter::once(secret).chain(words).filter(|part| !part.is_empty()) {
@@ -50,10 +49,6 @@ pub fn shown_answer(body: &str, secret: &str) -> String {
     let line = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     let start = cut(&line, SHOWN);
     if start.len() < line.len() || body.len() > LOOKED_AT { format!("{start}…") } else { line }
-}
-
-fn in_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
 fn is_secret(word: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::store::audit;
 
 /// Viewing the same thing again within this time, in milliseconds, is recorded once.
 const SAME_ACCESS_MS: i64 = 60_000;
+
 /// What support viewed.
 #[derive(Clone, Copy, Debug)]
 pub enum SupportAccess<'a> {
