@@ -188,8 +188,7 @@ async fn check_price(
         Some(limit) => Err(Rejection::NoPrice {
             last_four: context.last_four.clone(),
             model: wanted.model.clone(),
-            holder: limit.holder,
-            holder_name: limit.holder_name,
+            limit: Box::new(limit),
         }),
     })
 }

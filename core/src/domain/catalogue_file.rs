@@ -151,7 +151,7 @@ mod tests {
         let tariff = entry.tariff.as_ref().unwrap();
         assert_eq!((tariff.rates.iter().count(), tariff.lines.len(), tariff.factors.len()), (5, 1, 1));
         assert_eq!((entry.context_tokens, entry.max_output_tokens), (Some(1_000_000), Some(64_000)));
-        assert_eq!(read(&write(&[known(entry)])).unwrap(), [entry.clone()]);
+        assert_eq!(read(&write(&[known(entry)])).unwrap(), std::slice::from_ref(entry));
     }
 
     #[test]

@@ -183,10 +183,8 @@ pub enum Rejection {
         last_four: String,
         /// The model's id in the catalogue.
         model: String,
-        /// Whose budget or balance it is.
-        holder: HolderKind,
-        /// Its name.
-        holder_name: String,
+        /// The first budget or balance that applies.
+        limit: Box<LimitUse>,
     },
     /// The key asks too often how many tokens a request has.
     Counts {
@@ -362,9 +360,10 @@ impl Rejection {
                     "The key sk-…{last_four} is not allowed to use the model {model}. GET /v1/models lists the models it can use."
                 )
             }
-            Rejection::NoPrice { last_four, model, holder, holder_name } => format!(
-                "The model {model} has no price here, and the budget or balance of {} counts what requests cost. Use another model, or ask your administrator to set its price.",
-                whose(*holder, holder_name, last_four)
+            Rejection::NoPrice { last_four, model, limit } => format!(
+                "The model {model} has no price here, and the {} of {} counts what requests cost. Use another model, or ask your administrator to set its price.",
+                if limit.what == Limited::Balance { "balance" } else { "budget" },
+                whose(limit, last_four)
             ),
             Rejection::Counts { last_four, retry_after } => format!(
                 "The key sk-…{last_four} asked {} times within a minute how many tokens a request has. Try again in {retry_after} s.",
@@ -386,17 +385,17 @@ impl Rejection {
     }
 }
 
-fn whose(holder: HolderKind, name: &str, last_four: &str) -> String {
-    match holder {
+fn whose(limit: &LimitUse, last_four: &str) -> String {
+    match limit.holder {
         HolderKind::Key => format!("the key sk-…{last_four}"),
-        HolderKind::Team => format!("the team {name}"),
-        HolderKind::Org => format!("the organisation {name}"),
+        HolderKind::Team => format!("the team {}", limit.holder_name),
+        HolderKind::Org => format!("the organisation {}", limit.holder_name),
     }
 }
 
 /// Whose limit, how much it is, how much is used, and what helps.
 fn limit_sentence(last_four: &str, limit: &LimitUse, retry_after: Option<i64>, zone: &Zone) -> String {
-    let whose = whose(limit.holder, &limit.holder_name, last_four);
+    let whose = whose(limit, last_four);
     let money = Money::from_nanos;
     let again = retry_after.map_or(String::new(), |seconds| format!(" Try again in {seconds} s."));
     match limit.what {

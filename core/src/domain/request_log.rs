@@ -297,6 +297,6 @@ mod tests {
         ] {
             assert!(RequestEntry::status_of(failure.as_str()) >= 400, "{failure:?}");
         }
-        assert_eq!(reasons_of(403), ["address", "model"]);
+        assert_eq!(reasons_of(403), ["address", "model", "no_price"]);
     }
 }

@@ -241,14 +241,12 @@ on_both!(
     fn a_price_that_moves_far_waits_until_it_is_confirmed_and_the_rest_is_imported(desk: TestDesk) {
         operator(&desk).await;
         let shipped = (now(&desk, GPT).await, now(&desk, "gpt-5-mini").await);
-        let list = format!(
-            r#"[{{"id": "gpt-5", "provider": "OpenAI", "price": {{"input": "0", "output": "10"}}, "context_tokens": 300000}},
-                {{"id": "gpt-5-mini", "provider": "OpenAI", "price": {{"input": "2.51", "output": "2"}}}},
-                {{"id": "gpt-5-nano", "provider": "OpenAI", "price": {{"input": "0.5", "output": "0.4"}}}},
-                {{"id": "gpt-4.1", "provider": "OpenAI"}},
-                {{"id": "gpt-9", "provider": "OpenAI", "price": {{"input": "0", "output": "0"}}}}]"#
-        );
-        let done = import(&desk, &list, &Confirmed::default()).await;
+        let list = r#"[{"id": "gpt-5", "provider": "OpenAI", "price": {"input": "0", "output": "10"}, "context_tokens": 300000},
+                {"id": "gpt-5-mini", "provider": "OpenAI", "price": {"input": "2.51", "output": "2"}},
+                {"id": "gpt-5-nano", "provider": "OpenAI", "price": {"input": "0.5", "output": "0.4"}},
+                {"id": "gpt-4.1", "provider": "OpenAI"},
+                {"id": "gpt-9", "provider": "OpenAI", "price": {"input": "0", "output": "0"}}]"#;
+        let done = import(&desk, list, &Confirmed::default()).await;
         let held: Vec<_> = done.models.iter().map(|planned| planned.unconfirmed).collect();
         assert_eq!(held, [Some(Unconfirmed::FarMove), Some(Unconfirmed::FarMove), None, None, None]);
         let facts: Vec<_> = done
@@ -271,10 +269,10 @@ on_both!(
         assert_eq!(now(&desk, "gpt-5-nano").await, "input $0.50, output $0.40");
         assert_eq!(now(&desk, "gpt-9").await, "input $0.00, output $0.00");
         let one = Confirmed { models: [GPT.to_owned()].into(), ..Confirmed::default() };
-        import(&desk, &list, &one).await;
+        import(&desk, list, &one).await;
         assert_eq!(now(&desk, GPT).await, "input $0.00, output $10.00");
         assert_eq!(now(&desk, "gpt-5-mini").await, shipped.1);
-        import(&desk, &list, &Confirmed { every_far_move: true, ..Confirmed::default() }).await;
+        import(&desk, list, &Confirmed { every_far_move: true, ..Confirmed::default() }).await;
         assert_eq!(now(&desk, "gpt-5-mini").await, "input $2.51, output $2.00");
         let twice = format!("[{0}, {0}]", r#"{"id": "a", "provider": "b"}"#);
         let list = catalogue::read(&twice).unwrap();
@@ -369,7 +367,8 @@ on_both!(
                 assert_eq!(
                     rejection.sentence("https://keys.example.com"),
                     format!(
-                        "The model {id} has no price here, and the budget or balance of {whose} counts what requests cost. Use another model, or ask your administrator to set its price."
+                        "The model {id} has no price here, and the {} of {whose} counts what requests cost. Use another model, or ask your administrator to set its price.",
+                        if holder.is_some() { "budget" } else { "balance" }
                     )
                 );
             }

@@ -376,8 +376,13 @@ async fn set_model(args: SetModel) -> Result<String, String> {
         let Some(KnownModel { model, version, .. }) =
             every.into_iter().find(|known| known.model.id == args.model)
         else {
-            let added = models::add(desk, OperatorActor::CommandLine, &args.new_model()?, starts).await;
-            return Ok(format!("{} is in the catalogue. It is not served yet.", added.map_err(op_error)?));
+            let model = args.new_model()?;
+            let added = models::add(desk, OperatorActor::CommandLine, &model, starts).await;
+            let price = if model.price.is_none() { " It has no price." } else { "" };
+            return Ok(format!(
+                "{} is in the catalogue. It is not served yet.{price}",
+                added.map_err(op_error)?
+            ));
         };
         let base = model.as_edited();
         let mut mine = base.clone();

@@ -139,6 +139,7 @@ on_both! {
             }
         };
         assert_eq!(save(&[("form[model][input]", "0.2"), ("form[model][vendor]", "Meta AI")]).await.status, 303);
+        app.clock.advance(1);
         let conflict = save(&[("form[model][input]", "0.3"), ("form[model][output]", "0.9")]).await;
         assert_eq!(conflict.status, 409);
         assert!(conflict.text.contains("This model was changed while you were editing."), "{}", conflict.text);

@@ -3,7 +3,7 @@
 use super::super::api_error::{NoTarget, Stop};
 use super::super::gate::Rejection;
 use super::super::key_format::{self, MalformedKey, hint, looks_like_secret};
-use super::super::limit_use::{HolderKind, Limited};
+use super::super::limit_use::{HolderKind, LimitUse, Limited};
 use super::super::moment::{Moment, Zone};
 use super::super::provider::ProviderKind;
 use super::super::route::Route;
@@ -156,11 +156,12 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
             "Add the address, or send the request from an allowed one.",
         ),
         Rejection::Model { model, .. } => model_cause(facts, model),
-        Rejection::NoPrice { model, holder, holder_name, .. } => Cause::new(
+        Rejection::NoPrice { model, limit, .. } => Cause::new(
             Remedy::Operator,
             format!(
-                "{model} has no price, and {} has a budget or a balance, which counts what requests cost.",
-                whose(*holder, holder_name)
+                "{model} has no price, and {} has a {}, which counts what requests cost.",
+                whose(limit),
+                if limit.what == Limited::Balance { "balance" } else { "budget" }
             ),
             "Ask your administrator to set the model’s price, or use another model.",
         ),
@@ -175,7 +176,7 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
                 (_, HolderKind::Team) => Remedy::EditTeam,
                 (_, HolderKind::Org) => Remedy::EditOrg,
             };
-            let whose = whose(limit.holder, &limit.holder_name);
+            let whose = whose(limit);
             let what = match limit.what {
                 Limited::Budget(_) => "A budget",
                 Limited::Balance => "The balance",
@@ -212,11 +213,11 @@ fn rejection_cause(facts: &Facts<'_>, rejection: &Rejection) -> Option<Cause> {
     })
 }
 
-fn whose(holder: HolderKind, name: &str) -> String {
-    match holder {
+fn whose(limit: &LimitUse) -> String {
+    match limit.holder {
         HolderKind::Key => "the key".to_owned(),
-        HolderKind::Team => format!("the team {name}"),
-        HolderKind::Org => format!("the organisation {name}"),
+        HolderKind::Team => format!("the team {}", limit.holder_name),
+        HolderKind::Org => format!("the organisation {}", limit.holder_name),
     }
 }
 

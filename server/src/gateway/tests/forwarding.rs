@@ -124,9 +124,12 @@ async fn the_suffix_for_a_long_context_is_no_part_of_the_models_name() {
 #[tokio::test]
 async fn an_id_with_slashes_reaches_a_provider_under_its_name_there() {
     let (desk, upstream, key) = served("gemini", || whole(200, "application/json", "{}")).await;
-    // Its price names it.
-    desk.execute("DELETE FROM prices WHERE model_id = 'routed'").await;
-    desk.execute("UPDATE models SET id = 'google/routed:free', upstream_name = '' WHERE id = 'routed'").await;
+    desk.execute(
+        "INSERT INTO models (id, provider, created_at, provider_id, upstream_name)
+        SELECT 'google/routed:free', provider, created_at, provider_id, '' FROM models WHERE id = 'routed';
+        UPDATE prices SET model_id = 'google/routed:free' WHERE model_id = 'routed'",
+    )
+    .await;
     let path = "/v1beta/models/google/routed:free:generateContent";
     assert_eq!(desk.pass(post(path, &json!({})).bearer(&key)).await.status, 200);
     assert_eq!(upstream.one().target, path);

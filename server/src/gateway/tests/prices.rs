@@ -1,7 +1,8 @@
 //! Prices that change while requests run, and models without one.
 
 use http_body_util::BodyExt;
-use keydesk_core::forms::parts::LimitField;
+use keydesk_core::domain::limits::Limits;
+use keydesk_core::forms::parts::{LimitField, LimitFields};
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -75,7 +76,11 @@ async fn a_model_without_a_price_is_refused_to_a_key_with_a_budget_in_every_prot
     let upstream = Upstream::answering(move || whole(200, "application/json", answer)).await;
     desk.served_by("openai", &upstream.base_url, "").await;
     desk.execute("UPDATE prices SET tariff = '{}' WHERE model_id = 'routed'").await;
-    let free = desk.every_key().await;
+    let free = desk.create("free", |form| {
+        form.scope = "every".into();
+        form.limits = LimitFields::of(&[], &Limits::default());
+    });
+    let free = free.await.secret.reveal().to_owned();
     assert_eq!(desk.pass(post("/v1/chat/completions", &chat(false)).bearer(&free)).await.status, 200);
     let key = desk.create("limited", |form| {
         form.scope = "every".into();
