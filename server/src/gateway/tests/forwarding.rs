@@ -157,7 +157,7 @@ async fn a_client_that_hangs_up_stops_the_provider_and_pays_for_what_it_saw() {
     body.frame().await.unwrap().unwrap();
     drop(body);
     // Input: 8 for the message and its two letters, the model's name; output: five letters.
-    assert_eq!(desk.settled().await, [(499, 11, 2, 0, 1, 13_000)]);
+    assert_eq!(desk.settled().await, [(499, 23, 2, 0, 1, 25_000)]);
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn an_answer_that_breaks_off_is_seen_to_break_off() {
         served("openai", || parts("text/event-stream", &CHUNKS[..2], 5, Then::BreaksOff)).await;
     let body = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await.into_body();
     assert!(body.collect().await.is_err());
-    assert_eq!(desk.settled().await, [(502, 11, 2, 0, 1, 13_000)]);
+    assert_eq!(desk.settled().await, [(502, 23, 2, 0, 1, 25_000)]);
 
     let (desk, _upstream, key) =
         served("openai", || parts("application/json", &["{\"a\":"], 5, Then::BreaksOff)).await;
@@ -186,7 +186,7 @@ async fn an_answer_that_breaks_off_is_seen_to_break_off() {
     assert_eq!(answer.status, 502);
     assert_eq!(answer.message(), "The response of the provider Far ended early. Retry.");
     // The provider has taken the request in, and nobody knows what it charges.
-    assert_eq!(desk.settled().await, [(502, 11, 0, 0, 1, 11_000)]);
+    assert_eq!(desk.settled().await, [(502, 19, 0, 0, 1, 19_000)]);
 }
 
 #[tokio::test]
@@ -232,7 +232,7 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_at_mos
         assert!(!answer.text.contains(&upstream.base_url) && !answer.text.contains(CREDENTIAL));
         assert_eq!(upstream.arrived().len(), 1);
         let costs =
-            if status == 504 { (504, 11, 0, 0, 1, 11_000) } else { (i64::from(status), 0, 0, 0, 0, 0) };
+            if status == 504 { (504, 19, 0, 0, 1, 19_000) } else { (i64::from(status), 0, 0, 0, 0, 0) };
         assert_eq!(desk.settled().await, [costs]);
     }
 }
