@@ -201,7 +201,7 @@ async fn an_answer_that_breaks_off_is_seen_to_break_off() {
         served("openai", || parts("text/event-stream", &CHUNKS[..2], 5, Then::BreaksOff)).await;
     let body = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await.into_body();
     assert!(body.collect().await.is_err());
-    assert_eq!(desk.settled().await, [(502, 11, 2, 0, 1, 13_000)]);
+    assert_eq!(desk.settled().await, [(502, 23, 2, 0, 1, 25_000)]);
 
     let (desk, _upstream, key) =
         served("openai", || parts("application/json", &["{\"a\":"], 5, Then::BreaksOff)).await;
@@ -209,7 +209,7 @@ async fn an_answer_that_breaks_off_is_seen_to_break_off() {
     assert_eq!(answer.status, 502);
     assert_eq!(answer.message(), "The response of the provider Far ended early. Retry.");
     // The provider has taken the request in, and nobody knows what it charges.
-    assert_eq!(desk.settled().await, [(502, 11, 0, 0, 1, 11_000)]);
+    assert_eq!(desk.settled().await, [(502, 19, 0, 0, 1, 19_000)]);
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_at_mos
         // After these the provider may have done its work.
         let may_cost =
             ["compressed in an unknown way", "ended early", "did not answer in time"].contains(&says);
-        let input = if may_cost { 11 } else { 0 };
+        let input = if may_cost { 19 } else { 0 };
         let costs = (i64::from(status), input, 0, 0, i64::from(may_cost), input * 1_000);
         assert_eq!(desk.settled().await, [costs]);
     }

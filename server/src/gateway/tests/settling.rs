@@ -138,7 +138,7 @@ async fn a_stop_that_waits_no_longer_settles_what_is_under_way() {
     in_flight.stop.cancel();
     in_flight.tasks.close();
     tokio::time::timeout(std::time::Duration::from_secs(5), in_flight.tasks.wait()).await.ok();
-    assert_eq!(desk.settled().await, [(502, 2, 2, 0, 1, 4_000)]);
+    assert_eq!(desk.settled().await, [(502, 10, 2, 0, 1, 12_000)]);
 }
 
 #[tokio::test]
