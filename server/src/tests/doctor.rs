@@ -13,7 +13,7 @@ use super::support::{Browser, Cast, Dice, Spot, TestApp, TestKey, TestRequest, T
 use crate::config::ServeConfig;
 use crate::gateway::estimate;
 
-const CASES: usize = 400;
+const CASES: usize = 500;
 const ADDRESS: &str = "203.0.113.7";
 
 /// A request in random words.
@@ -262,7 +262,7 @@ on_both! {
         models(&app).await;
         let keys = keys(&app, &cast).await;
         let models = ["openai-model", "anthropic-model", "gemini-model", "gpt-5", "no-such-model", "openai-unpriced"];
-        let mut dice = Dice::new(20);
+        let mut dice = Dice::new(21);
         let mut seen = std::collections::BTreeMap::<String, usize>::new();
         for at in 0..CASES {
             // The organisation is suspended for the last of them.

@@ -172,12 +172,14 @@ async fn a_stream_is_settled_before_its_last_word_is_seen() {
 
 #[tokio::test]
 async fn a_stream_does_not_keep_the_memory_of_its_requests_body() {
-    let (desk, _upstream, key) =
+    let (desk, _upstream, _) =
         served("openai", || parts("text/event-stream", &CHUNKS[..1], 1, Then::Hangs)).await;
     let mut open = Vec::new();
     // Without a length each of them may be 32 MiB, and there is room for fifteen such.
-    for _ in 0..20 {
-        let stream = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(&key)).await;
+    for n in 0..20 {
+        let key = desk.create(&format!("key {n}"), |form| form.scope = "every".into()).await;
+        let key = key.secret.reveal();
+        let stream = desk.open(post("/v1/chat/completions", &streaming_chat()).bearer(key)).await;
         assert_eq!(stream.status(), 200);
         open.push(stream);
     }

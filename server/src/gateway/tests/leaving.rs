@@ -170,7 +170,7 @@ async fn a_budget_is_not_evaded_by_leaving_when_the_text_has_ended() {
     let (desk, upstream, _) = served("openai", || parts(EVENTS, &DEAR, 40, Then::Ends)).await;
     let key = desk.create("small", |form| {
         form.scope = "every".into();
-        form.limits.total = LimitField::limit("0.10");
+        form.limits.month = LimitField::limit("0.10");
     });
     let key = key.await.secret.reveal().to_owned();
     let mut refused = 0;

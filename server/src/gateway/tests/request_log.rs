@@ -107,7 +107,7 @@ async fn what_a_provider_says_is_stored_without_what_may_be_a_secret() {
     let secret = "sk-proj-Ab3dEf6hIj9lMn2pQr5tUv8x";
     for (status, body, expected) in [
         (400, r#"{"error": {"message": "Too long.\nShorten it."}}"#.to_owned(), "Too long. Shorten it."),
-        (429, r#"[{"error": {"message": "Quota exceeded"}}]"#.to_owned(), "Quota exceeded"),
+        (429, r#"[{"error": {"message": "Too many requests"}}]"#.to_owned(), "Too many requests"),
         (500, r#"{"detail": "Overloaded"}"#.to_owned(), "Overloaded"),
         (503, "<html>Bad</html>".to_owned(), ""),
         (422, json!({"error": format!("Key {secret} is wrong")}).to_string(), "Key … is wrong"),
