@@ -6,6 +6,7 @@ use keydesk_core::admission::{
 };
 use keydesk_core::domain::audit_words;
 use keydesk_core::domain::bill::Bill;
+use keydesk_core::domain::expected_use::{AskedUse, ExpectedUse, InputTokens};
 use keydesk_core::domain::gate::Gate;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::imported::{Confirmed, Preview, Unconfirmed};
@@ -40,6 +41,12 @@ fn tariff(rates: &str) -> Tariff {
 }
 
 /// An edit of the model as it stands now, with another price.
+/// A request with so many tokens of input and, at most, of output.
+fn wanted(request: RequestId, model: &Model, input: i64, output: i64) -> ReservationRequest {
+    let asked = AskedUse::of(InputTokens::exactly(input), Some(output));
+    ReservationRequest::new(request, model, &ExpectedUse::new(model, &asked, None))
+}
+
 async fn edit(desk: &TestDesk, id: &str, rates: &str, starts: Option<Moment>) -> EditModel {
     let known = models::by_id(desk, id).await.unwrap();
     let price = Some(Price::unrecorded(tariff(rates))).filter(|price| !price.tariff.is_empty());
@@ -327,16 +334,16 @@ on_both!(
         desk.clock.advance(1);
         let issued = open_key(&desk, &at).await;
         let context = context(&desk, &issued).await;
-        let wanted = async |id: &str, output: i64| {
+        let ask = async |id: &str, output: i64| {
             let (ModelLookup::Unrouted(model) | ModelLookup::Routed(model, _)) =
                 look_up_model(&desk, id).await.unwrap()
             else {
                 panic!("unknown")
             };
-            ReservationRequest::new(RequestId::new(desk.now(), desk.id_entropy()), &model, 100, output)
+            wanted(RequestId::new(desk.now(), desk.id_entropy()), &model, 100, output)
         };
         // Without a budget it passes, and is not priced.
-        let passed = reserve(&desk, &context, &wanted("free/for-all", 10).await).await.unwrap();
+        let passed = reserve(&desk, &context, &ask("free/for-all", 10).await).await.unwrap();
         let model = priced_model(&desk, passed.model(), passed.started_at()).await.unwrap();
         let bill = Bill::at_price_of(&model, Counts::of_totals(100, 0, 10).into(), false);
         assert_eq!((bill.cost, bill.is_priced, bill.price), (Money::ZERO, false, None));
@@ -355,7 +362,7 @@ on_both!(
                 None => drop(desk.execute(&enforce).await.unwrap()),
             }
             for (id, output) in [("free/for-all", 10), ("embed", 10)] {
-                let wanted = wanted(id, output).await;
+                let wanted = ask(id, output).await;
                 let rejection = match reserve(&desk, &context, &wanted).await {
                     Err(AdmissionError::Rejected(rejection, Some(_))) => rejection,
                     other => panic!("{whose}: {:?}", other.map(|reserved| reserved.limits)),
@@ -374,7 +381,7 @@ on_both!(
             }
             if holder.is_some() {
                 // No output, so its price suffices; and nothing is to be paid for a request without tokens.
-                reserve(&desk, &context, &wanted("embed", 0).await).await.unwrap();
+                reserve(&desk, &context, &ask("embed", 0).await).await.unwrap();
             }
             desk.execute("DELETE FROM budgets; DELETE FROM reservations").await.unwrap();
         }
@@ -390,7 +397,7 @@ on_both!(
         let context = context(&desk, &issued).await;
         let first = priced_model(&desk, GPT, desk.now()).await.unwrap();
         let request = RequestId::new(desk.now(), desk.id_entropy());
-        reserve(&desk, &context, &ReservationRequest::new(request.clone(), &first, 10, 10)).await.unwrap();
+        reserve(&desk, &context, &wanted(request.clone(), &first, 10, 10)).await.unwrap();
         desk.clock.advance(1);
         set(&desk, GPT, "input=100, output=100", None).await.unwrap();
         models::retire(&desk, OperatorActor::CommandLine, GPT).await.unwrap();

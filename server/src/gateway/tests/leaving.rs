@@ -287,7 +287,7 @@ async fn a_stream_that_takes_longer_than_the_total_timeout_is_cut_off_and_read_o
 
 #[tokio::test]
 async fn an_error_that_ends_a_stream_is_in_the_log_with_its_status_whoever_leaves() {
-    let cases: [(&str, &str, &str, [&str; 2], i64, &str); 5] = [
+    let cases = [
         (
             "openai",
             "/v1/chat/completions",
