@@ -12,7 +12,7 @@ use crate::domain::limit_use::LimitUse;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::window::WindowStarts;
-use crate::store::{admission as stored, spend};
+use crate::store::{admission as stored, requests, spend};
 
 /// A key as its own holder sees it.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct LiveKeyStatus {
     pub month_spent: Money,
     /// Settled requests, over all time.
     pub requests: i64,
+    /// Of these, how many used something without a price, counted to 10,001. What they cost is not all in `spent`.
+    pub not_priced: i64,
     /// Input and output tokens of these requests.
     pub tokens: i64,
 }
@@ -76,6 +78,7 @@ pub async fn key_status(
     let contacts = stored::contacts(&mut read, &found.key).await?;
     let (expires_at, zone) = (found.expires_at, found.zone.clone());
     let context = AuthContext::new(found);
+    let not_priced = requests::count_not_priced(&mut read, &context.org, &context.key).await?;
     let (spent, requests, tokens) = spend::total_of_key(&mut read, &context.org, &context.key).await?;
     let starts = WindowStarts::at(desk.now(), &context.zone);
     let month_spent = spend::month_of_key(&mut read, &context.org, &context.key, starts).await?;
@@ -88,6 +91,7 @@ pub async fn key_status(
             spent,
             month_spent,
             requests,
+            not_priced,
             tokens,
         }),
     };

@@ -410,7 +410,7 @@ pub fn field(name: &str) -> &str {
         "max_output_tokens" => "Max output tokens",
         "provider" => "Provider",
         "upstream_name" => "Name at the provider",
-        "default_output_tokens" => "Default max output tokens",
+        "default_output_tokens" => "Expected output without a maximum",
         "kind" => "Protocol",
         "base_url" => "Base URL",
         "credential_env" => "Credential variable",

@@ -107,11 +107,18 @@ impl Extras {
                 return refused(&format!("{what} {word}"), member);
             }
         }
-        let has_price = |meter: Option<Meter>| meter.is_some_and(|meter| price.tariff.prices_meter(meter));
-        match self.uses.iter().find(|(meter, ..)| !has_price(*meter)) {
-            Some((_, what, remove)) => refused(what, remove),
-            None => Ok(()),
+        for (meter, what, remove) in &self.uses {
+            match meter {
+                Some(meter) if price.tariff.prices_meter(*meter) => {}
+                Some(_) => return refused(what, remove),
+                None => {
+                    return Err(ParseError::new(format!(
+                        "What {what} costs cannot be counted. Remove {remove}, or ask an owner of your organisation to allow requests without a price."
+                    )));
+                }
+            }
         }
+        Ok(())
     }
 }
 

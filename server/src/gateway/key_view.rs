@@ -86,6 +86,7 @@ fn spent(live: &LiveKeyStatus) -> Value {
         "month_nanos": live.month_spent.nanos(),
         "month_dollars": live.month_spent.input(),
         "requests": live.requests,
+        "requests_not_priced": live.not_priced,
         "tokens": live.tokens,
     })
 }

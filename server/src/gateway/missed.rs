@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::drain::discard;
 use super::protocol::{ApiError, ClientContext, Protocol};
-use super::{PREFIXES, meant};
+use super::{PREFIXES, meant, not_served};
 use crate::state::AppState;
 
 /// Stands around the desk's pages and actions, and takes what only an API client sends.
@@ -32,6 +32,9 @@ fn not_found(mut client: ClientContext, parts: &request::Parts) -> ApiError {
     // OpenAI's clients need the version in it; the others add it.
     let base = if client.protocol == Protocol::OpenAi { format!("{gateway}/v1") } else { gateway.clone() };
     let sentence = match meant(path) {
+        Some(known) if not_served(known).is_some() => {
+            format!("This installation does not serve {known}. The base URL for clients is {base}.")
+        }
         Some(known) => {
             format!("This URL is not served. Use {gateway}{known}: set the client's base URL to {base}.")
         }

@@ -260,7 +260,7 @@ async fn not_found(State(state): State<AppState>, client: ClientContext, parts: 
     let base = &client.base_url;
     let path = parts.uri.path();
     let version = if path.starts_with("/v1beta") { "/v1beta" } else { "/v1" };
-    if let Some(known) = not_served(path) {
+    if let Some(known) = not_served(meant(path).unwrap_or(path)) {
         return client.not_found(&format!(
             "This installation does not serve {known}. GET {base}{version}/models lists the models of a key."
         ));

@@ -59,6 +59,7 @@ on_both! {
                 (&post, "/openai/deployments/gpt-5/chat/completions", &none, "openai", "Set the client's base URL to BASE/v1."),
                 (&post, "/models/gemini-3:generateContent", &google, "gemini", "Set the client's base URL to BASE."),
                 (&post, "/openai/v1/v1beta/models", &google, "gemini", "Use BASE/v1beta/models:"),
+                (&post, "/files", &bearer, "openai", "does not serve /v1/files. The base URL for clients is BASE/v1."),
                 (&post, "/upload/v1/files", &google, "gemini", "Set the client's base URL to BASE."),
                 (&post, "/", &none, "openai", "Set the client's base URL to BASE/v1."),
                 (&post, "/acme/keys", &bearer, "openai", "Set the client's base URL to BASE/v1."),

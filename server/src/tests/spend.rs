@@ -63,6 +63,7 @@ on_both! {
         let key_view = TestRequest::get("/v1/key").header("authorization", &format!("Bearer {}", key.secret));
         let shown: serde_json::Value = serde_json::from_str(&app.ask(key_view).await.text).unwrap();
         assert_eq!(shown["spent"]["total_nanos"], rows);
+        assert_eq!(shown["spent"]["requests_not_priced"], 1);
         assert_eq!(shown["spent"]["requests"], 522);
 
         let form = [("form[org]", "acme"), ("form[key]", key.id.as_str())];

@@ -136,9 +136,9 @@ fn fields(form: ModelForm, starts: String, providers: &[Provider], field_errors:
     let default_output_tokens = UnitField {
         field: "default_output_tokens",
         name: "form[model][default_output_tokens]",
-        label: "Default max output tokens for budget checks",
+        label: "Expected output without a maximum",
         after: "output tokens",
-        help: "Before a request starts, its maximum cost is reserved from the budgets. A request that sets no maximum counts with this many output tokens.",
+        help: "Before a request starts, its likely cost is reserved from the budgets. A request that sets no maximum is expected to give this many output tokens, until its key has used the model.",
         ..Default::default()
     };
     view! {

@@ -170,7 +170,9 @@ fn what_the_model_has_no_price_for_is_refused_by_name() {
     }
     // It is charged by time, so no price of a meter is for it.
     let code = read(Route::Responses, r#"{"model":"m","tools":[{"type":"code_interpreter"}]}"#);
-    assert!(code.check_priced(&complete, false).is_err() && code.check_priced(&complete, true).is_ok());
+    let refused = code.check_priced(&complete, false).unwrap_err();
+    assert!(refused.sentence().starts_with("What the code interpreter costs cannot be counted."));
+    assert_eq!(code.check_priced(&complete, true), Ok(()));
     for other in [r#"{"model":"m","service_tier":"scale"}"#, r#"{"model":"m","service_tier":["flex"]}"#] {
         assert!(read(Route::ChatCompletions, other).check_priced(&complete, false).is_err(), "{other}");
     }
