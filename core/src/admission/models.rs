@@ -86,7 +86,7 @@ pub async fn models_in_scope(desk: &Desk, context: &AuthContext) -> Result<Vec<M
     Ok(list)
 }
 
-/// Those of the usable models that a client of a protocol can call. Embeddings have a route in OpenAI's alone.
+/// Those of the usable models that a client of a protocol can call. Anthropic's has no route for embeddings.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -100,7 +100,7 @@ pub async fn callable_models(
     let kinds: BTreeMap<_, _> = routed.into_iter().collect();
     found.retain(|model| {
         kinds.get(&model.id).is_none_or(|kind| *kind == protocol)
-            && (protocol == ProviderKind::OpenAi || model.gives_output())
+            && (protocol != ProviderKind::Anthropic || model.gives_output())
     });
     Ok(found)
 }

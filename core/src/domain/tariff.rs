@@ -254,6 +254,18 @@ impl Tariff {
         of_dimension.map(|(_, factor)| i128::from(*factor)).fold(ONE, i128::max)
     }
 
+    /// What a meter costs in a request with so many input tokens, in millionths of a nano-dollar for each of its unit. `word`
+    /// is the tier, region or speed in which it is served; `None` is the list price.
+    pub(super) fn price_of(&self, meter: Meter, input: i64, word: Option<&(Dimension, String)>) -> i128 {
+        let (charged_as, listed, _) = self.rates_at(input).charged(meter);
+        let own = word.and_then(|word| self.exceptions.get(word)).and_then(|own| {
+            let own = rates_at(&own.rates, &own.lines, input);
+            own.get(meter).or_else(|| own.get(charged_as))
+        });
+        let factor = word.and_then(|word| self.factors.get(word)).map_or(ONE, |factor| i128::from(*factor));
+        own.map_or(i128::from(listed.nanos()) * factor, |own| i128::from(own.nanos()) * ONE)
+    }
+
     /// Whether the use of a meter has a true price.
     pub fn prices_meter(&self, meter: Meter) -> bool {
         self.rates.charged(meter).2

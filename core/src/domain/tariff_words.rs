@@ -97,29 +97,23 @@ impl Tariff {
         if all.is_empty() { "no price".into() } else { all.join("; ") }
     }
 
-    /// Whether a meter moves to zero, from zero, or by more than ten times, on any side of a line or by any factor. A meter
-    /// that has no price of its own before or after is not compared, except for input and output.
+    /// Whether what a meter costs moves to zero, from zero, or by more than ten times, on any side of a line or in any tier,
+    /// region or speed. Where its own price goes, the one that stands in for it counts; a meter that had none of its own is
+    /// not compared.
     pub fn moves_far(&self, to: &Tariff) -> bool {
-        let far = |before: i64, after: i64| {
-            let (before, after) = (i128::from(before), i128::from(after));
+        let far = |before: i128, after: i128| {
             (before == 0) != (after == 0) || after > before * 10 || before > after * 10
         };
         let lines = self.lines.iter().chain(&to.lines).map(|line| line.above + 1);
         let inputs: BTreeSet<i64> = lines.chain([0]).collect();
-        let rates_move = inputs.into_iter().any(|input| {
-            let (before, after) = (self.rates_at(input), to.rates_at(input));
-            Meter::ALL.into_iter().any(|meter| {
-                let after = match meter {
-                    Meter::Input | Meter::Output => Some(after.get(meter).unwrap_or_default()),
-                    _ => after.get(meter),
-                };
-                let both = before.get(meter).zip(after);
-                both.is_some_and(|(before, after)| far(before.nanos(), after.nanos()))
-            })
-        });
-        let words: BTreeSet<_> = self.factors.keys().chain(to.factors.keys()).collect();
-        let factor = |of: &Tariff, word| of.factors.get(word).copied().unwrap_or(1_000_000);
-        rates_move || words.into_iter().any(|word| far(factor(self, word), factor(to, word)))
+        let words: BTreeSet<_> =
+            self.factors.keys().chain(to.factors.keys()).map(Some).chain([None]).collect();
+        inputs.into_iter().any(|input| {
+            let priced = self.rates_at(input);
+            let moves = |meter, word| far(self.price_of(meter, input, word), to.price_of(meter, input, word));
+            let mut meters = Meter::ALL.into_iter().filter(|meter| priced.get(*meter).is_some());
+            meters.any(|meter| words.iter().any(|word| moves(meter, *word)))
+        })
     }
 
     /// Whether every side on which a request has tokens has a price.
@@ -379,7 +373,14 @@ mod tests {
         assert!(far(base, r#"{"input":"0","output":"10"}"#));
         assert!(far(base, r#"{"input":"2"}"#));
         assert!(far(r#"{"input":"0","output":"10"}"#, base));
-        // A price that is new or goes is no move, as another price stands in for it.
+        // Where a price goes, another stands in for it.
+        assert!(far(r#"{"input":"2","output":"2","image_output":"30"}"#, r#"{"input":"2","output":"2"}"#));
+        assert!(!far(r#"{"input":"2","output":"4","reasoning":"9"}"#, r#"{"input":"2","output":"4"}"#));
+        assert!(far(
+            r#"{"input":"2","output":"9","factors":{"tier":{"flex":"0.5"}},"exceptions":{"tier":{"flex":{"input":"0.05"}}}}"#,
+            r#"{"input":"2","output":"9","factors":{"tier":{"flex":"0.5"}}}"#
+        ));
+        // A price that is new is no move.
         assert!(!far(base, r#"{"input":"2","output":"10","cached_input":"0","audio_input":"40"}"#));
         assert!(!far(base, r#"{"input":"2","output":"10","lines":[{"above":200000,"input":"4"}]}"#));
         assert!(far(base, r#"{"input":"2","output":"10","lines":[{"above":200000,"input":"40"}]}"#));

@@ -15,10 +15,10 @@ use crate::domain::model::{KnownModel, Model};
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, OperatorPermit};
 use crate::domain::price::{Price, PriceOrigin};
-use crate::store::{Via, models};
+use crate::store::{Via, models, prices};
 
-/// The catalogue that comes with the program.
-pub(super) fn shipped() -> Vec<Imported> {
+/// The models of the catalogue that comes with the program.
+pub fn shipped() -> Vec<Imported> {
     read(SHIPPED).unwrap_or_default()
 }
 
@@ -42,8 +42,14 @@ struct Step {
 }
 
 impl Step {
-    /// With its route as `model` has it already.
-    fn new(entry: &Imported, mut model: Model, known: Option<KnownModel>, confirmed: &Confirmed) -> Self {
+    /// With its route as `model` has it already. An operator may have set the price in force, or have taken it away.
+    fn new(
+        entry: &Imported,
+        mut model: Model,
+        known: Option<KnownModel>,
+        is_operators: bool,
+        confirmed: &Confirmed,
+    ) -> Self {
         model.provider.clone_from(&entry.vendor);
         model.upstream_name = entry.upstream.clone().unwrap_or(model.upstream_name);
         model.default_output_tokens = entry.default_output_tokens.unwrap_or(model.default_output_tokens);
@@ -51,7 +57,8 @@ impl Step {
         model.max_output_tokens = entry.max_output_tokens.or(model.max_output_tokens);
         let before = model.price.as_ref().map(|price| price.tariff.clone());
         let after = entry.tariff.clone().or_else(|| before.clone());
-        let unconfirmed = if before == after { None } else { unconfirmed(model.price.as_ref(), entry) };
+        let unconfirmed =
+            if before == after { None } else { unconfirmed(model.price.as_ref(), entry, is_operators) };
         let unconfirmed = unconfirmed.filter(|why| !confirmed.covers(&entry.id, *why));
         let price = after.clone().filter(|_| before != after && unconfirmed.is_none());
         let planned = Planned {
@@ -67,12 +74,12 @@ impl Step {
     }
 }
 
-fn unconfirmed(in_force: Option<&Price>, entry: &Imported) -> Option<Unconfirmed> {
-    let (price, after) = (in_force?, entry.tariff.as_ref()?);
-    if price.origin == PriceOrigin::Operator {
+fn unconfirmed(in_force: Option<&Price>, entry: &Imported, is_operators: bool) -> Option<Unconfirmed> {
+    let after = entry.tariff.as_ref()?;
+    if is_operators {
         return Some(Unconfirmed::OperatorPrice);
     }
-    price.tariff.moves_far(after).then_some(Unconfirmed::FarMove)
+    in_force?.tariff.moves_far(after).then_some(Unconfirmed::FarMove)
 }
 
 async fn steps(
@@ -106,9 +113,20 @@ async fn steps(
                 None => return Err(unknown_in(&entry.id, unknown(via, name).await?)),
             },
         }
-        steps.push(Step::new(entry, model, known, confirmed));
+        let is_operators = match &model.price {
+            Some(price) => price.origin == PriceOrigin::Operator,
+            None => is_taken_away(via, &entry.id, now).await?,
+        };
+        steps.push(Step::new(entry, model, known, is_operators, confirmed));
     }
     Ok((steps, there.into_values().collect()))
+}
+
+/// Whether a model has no price because an operator took it away.
+async fn is_taken_away(via: &mut impl Via, id: &str, now: Moment) -> Result<bool, OpError> {
+    let history = prices::history(via, id).await?;
+    let in_force = history.iter().find(|past| past.withdrawn_at.is_none() && past.price.starts_at <= now);
+    Ok(in_force.is_some_and(|past| past.price.origin == PriceOrigin::Operator))
 }
 
 fn preview_of(steps: &[Step], retired: &[KnownModel], only: bool) -> Preview {

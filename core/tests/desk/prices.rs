@@ -40,13 +40,13 @@ fn tariff(rates: &str) -> Tariff {
     Tariff { rates: parse_rates(rates).unwrap(), ..Tariff::default() }
 }
 
-/// An edit of the model as it stands now, with another price.
 /// A request with so many tokens of input and, at most, of output.
 fn wanted(request: RequestId, model: &Model, input: i64, output: i64) -> ReservationRequest {
     let asked = AskedUse::of(InputTokens::exactly(input), Some(output));
     ReservationRequest::new(request, model, &ExpectedUse::new(model, &asked, None))
 }
 
+/// An edit of the model as it stands now, with another price.
 async fn edit(desk: &TestDesk, id: &str, rates: &str, starts: Option<Moment>) -> EditModel {
     let known = models::by_id(desk, id).await.unwrap();
     let price = Some(Price::unrecorded(tariff(rates))).filter(|price| !price.tariff.is_empty());
@@ -230,6 +230,13 @@ on_both!(
         import(&desk, &theirs, &by_name).await;
         assert_eq!(now(&desk, GPT).await, "input $1.50, output $10.00");
         assert!(prices::show(&desk, &boss, GPT).await.unwrap().catalogue.is_none());
+
+        // A price that was taken away is the operator's choice as well.
+        set(&desk, GPT, "", None).await.unwrap();
+        desk.clock.advance(1);
+        let done = import(&desk, &theirs, &Confirmed::default()).await;
+        assert_eq!(done.models[0].unconfirmed, Some(Unconfirmed::OperatorPrice));
+        assert_eq!(now(&desk, GPT).await, "no price");
 
         // Back from the operator's own price, on the page.
         set(&desk, GPT, "input=1, output=9", None).await.unwrap();

@@ -36,7 +36,7 @@ pub enum ModelsCommand {
         #[command(flatten)]
         data: DataConfig,
     },
-    /// Add and update models from a JSON file. What the file leaves out stays as it is, and so do prices that you set
+    /// Add and update models from a JSON file, or from the list that comes with this version. What the file leaves out stays as it is, and so do prices that you set
     /// yourself and prices that would move to zero, from zero or by more than ten times, until you confirm them.
     Import(ImportModels),
     /// Change a model, or add one. What is left out stays as it is. Another price starts now, or at --starts.
@@ -70,7 +70,12 @@ pub enum ModelsCommand {
 
 #[derive(Args)]
 pub struct ImportModels {
-    file: PathBuf,
+    /// A list in the format of `models list`, LiteLLM's `model_prices_and_context_window.json`, or models.dev's `api.json`.
+    #[arg(required_unless_present = "shipped")]
+    file: Option<PathBuf>,
+    /// Import the models and prices that come with this version, in place of a file.
+    #[arg(long, conflicts_with = "file")]
+    shipped: bool,
     /// Retire the models that the file does not name.
     #[arg(long)]
     only: bool,
@@ -285,11 +290,17 @@ async fn withdraw(desk: &Desk, model: &str, price: &str) -> Result<(), String> {
 }
 
 async fn import(args: ImportModels) -> Result<(), String> {
-    let ImportModels { file, only, dry_run, confirm, confirm_all, data } = args;
-    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
-    let read = keydesk_core::domain::catalogue::read(&text).map_err(|error| error.to_string())?;
-    read.left_out.iter().for_each(|left_out| eprintln!("{}", left_out.words()));
-    let list: Vec<Imported> = read.models;
+    let ImportModels { file, shipped: _, only, dry_run, confirm, confirm_all, data } = args;
+    let list: Vec<Imported> = match file {
+        None => catalogue::shipped(),
+        Some(file) => {
+            let text =
+                std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}.", file.display()))?;
+            let read = keydesk_core::domain::catalogue::read(&text).map_err(|error| error.to_string())?;
+            read.left_out.iter().for_each(|left_out| eprintln!("{}", left_out.words()));
+            read.models
+        }
+    };
     let unknown = confirm.iter().find(|id| !list.iter().any(|entry| entry.id == **id));
     if let Some(id) = unknown {
         return Err(format!("--confirm {id}: the file has no such model."));

@@ -100,11 +100,14 @@ fn shape(protocol: Protocol, model: &Model) -> Value {
         ),
         Protocol::Gemini => sized(
             json!({
+                "supportedGenerationMethods": match model.gives_output() {
+                    true => ["generateContent", "countTokens"],
+                    false => ["embedContent", "batchEmbedContents"],
+                },
                 "name": format!("models/{}", model.id),
                 // The catalogue has no versions either.
                 "version": "",
                 "displayName": model.id,
-                "supportedGenerationMethods": ["generateContent", "countTokens"],
             }),
             [("inputTokenLimit", model.context_tokens), ("outputTokenLimit", model.max_output_tokens)],
         ),

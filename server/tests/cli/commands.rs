@@ -184,6 +184,8 @@ async fn models_by_their_names() {
                 &["models", "import", &nowhere],
                 &["models", "import", &broken],
                 &["models", "import", "/nowhere.json"],
+                &["models", "import"],
+                &["models", "import", "--shipped"],
                 &["models", "route", "meta/llama-4", "--not-served"],
                 &["models", "retire", "gpt-4.1"],
                 &["models", "retire", "gpt-4.1"],

@@ -194,8 +194,16 @@ fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -
         "Requests without a price",
         &form.unpriced,
         vec![
-            (Unpriced::Refuse.as_str(), "Refuse", "Every request counts against its budgets."),
-            (Unpriced::Allow.as_str(), "Allow", "They are marked \"not priced\" and no budget counts them."),
+            (
+                Unpriced::Refuse.as_str(),
+                "Refuse",
+                "What a request uses must have a price, so that its budgets count all of it.",
+            ),
+            (
+                Unpriced::Allow.as_str(),
+                "Allow",
+                "They pass and are marked \"not priced\"; budgets count only what has a price. A model without any price stays closed to keys with a budget.",
+            ),
         ],
         field_errors,
     );

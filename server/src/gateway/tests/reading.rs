@@ -181,10 +181,12 @@ async fn a_list_has_only_what_a_client_of_its_protocol_can_call() {
     assert_eq!(anthropic.ids(), ["claude-haiku-4-5", "claude-opus-4-8"]);
     assert_eq!(anthropic.json()["data"][1]["max_input_tokens"], 1_000_000);
     let gemini = send(ask("/v1beta/models")).await.json();
-    assert_eq!(gemini["models"].as_array().unwrap().len(), 1, "{gemini}");
+    assert_eq!(gemini["models"].as_array().unwrap().len(), 2, "{gemini}");
     assert_eq!(gemini["models"][0]["name"], "models/gemini-2.5-flash");
     assert_eq!(gemini["models"][0]["inputTokenLimit"], 1_048_576);
     assert_eq!(gemini["models"][0]["outputTokenLimit"], 65_536);
+    assert_eq!(gemini["models"][0]["supportedGenerationMethods"][0], "generateContent");
+    assert_eq!(gemini["models"][1]["supportedGenerationMethods"][0], "embedContent");
 
     // Claude Code asks for the long context with a suffix.
     assert_eq!(
@@ -195,7 +197,7 @@ async fn a_list_has_only_what_a_client_of_its_protocol_can_call() {
     assert_eq!(other.status, 400);
     assert!(other.message().contains("uses the protocol of Anthropic"), "{}", other.text);
     let embedding = send(ask("/v1beta/models/gemini-embedding-001")).await;
-    assert_eq!(embedding.status, 404);
+    assert_eq!(embedding.json()["inputTokenLimit"], 2_048);
 }
 
 #[tokio::test]
