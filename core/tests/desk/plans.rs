@@ -407,7 +407,7 @@ on_both!(
                 for table in ["usage", "rejections"] {
                     let used = index.split('|').any(|index| plan.contains(&format!("{table}_{index}")));
                     assert!(used, "{what} ({page:?}):\n{plan}");
-                    let scans = [format!("Seq Scan on {table}"), format!("SCAN {table}\n")];
+                    let scans = [format!("Seq Scan on {table} "), format!("SCAN {table}\n")];
                     assert!(!scans.iter().any(|scan| plan.contains(scan)), "{what}:\n{plan}");
                 }
             }
