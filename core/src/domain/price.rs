@@ -143,6 +143,18 @@ impl PastPrice {
 
 const MAX_SOURCE: usize = 200;
 
+/// The address with which a source begins, and the words after it; `None` when it is words alone.
+pub fn source_address(source: &str) -> Option<(&str, &str)> {
+    let (address, words) = source.split_once(' ').unwrap_or((source, ""));
+    address.starts_with("https://").then_some((address, words))
+}
+
+/// A source in few words: the site of its address, or its words.
+pub fn source_site(source: &str) -> &str {
+    let Some((address, _)) = source_address(source) else { return source };
+    address.trim_start_matches("https://").split('/').next().unwrap_or(source)
+}
+
 /// Where a price stands, in words or as an address; may be empty.
 ///
 /// # Errors
@@ -159,4 +171,26 @@ pub fn parse_source(text: &str) -> Result<String, ParseError> {
 pub fn parse_start(text: &str) -> Result<Moment, ParseError> {
     Moment::parse_utc(text.trim())
         .ok_or_else(|| ParseError::new("Enter a date and time in UTC, such as 2026-12-01T00:00."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_an_address_with_or_without_words_or_words_alone() {
+        for (source, address, site) in [
+            (
+                "https://a.example/pricing (list 0.2)",
+                Some(("https://a.example/pricing", "(list 0.2)")),
+                "a.example",
+            ),
+            ("https://a.example", Some(("https://a.example", "")), "a.example"),
+            ("javascript:alert(1)", None, "javascript:alert(1)"),
+            ("Contract of May", None, "Contract of May"),
+            ("", None, ""),
+        ] {
+            assert_eq!((source_address(source), source_site(source)), (address, site));
+        }
+    }
 }

@@ -27,7 +27,7 @@ use crate::pages::page;
 use crate::pages::requests::{not_priced_line, requests_card};
 use crate::path::LocalPath;
 use crate::ui::chart::{Bar, BarChart};
-use crate::ui::facts::fact;
+use crate::ui::facts::{code_list, fact};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::when;
 
@@ -284,17 +284,16 @@ fn about_card(view: &KeyView) -> impl IntoView + use<> {
     let (slug, zone) = (&context.org.slug, &context.org.zone);
     let may = |action| context.may(action, On::Key(key.facts()));
     let works = key.is_live(now) && key.status == Status::Active;
-    let list = |entries: Vec<String>| {
-        view! { <ul>{entries.into_iter().map(|entry| view! { <li><code>{entry}</code></li> }).collect_view()}</ul> }
-            .into_any()
-    };
     let models = match &key.models {
         ModelScope::Listed(patterns) if !patterns.is_empty() => {
-            list(patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect())
+            code_list(patterns.iter().map(|pattern| pattern.as_str().to_owned()), "models")
         }
         scope @ (ModelScope::Every | ModelScope::Listed(_)) => scope.summary().into_any(),
     };
-    let addresses = if key.addresses.is_any() { "Any".into_any() } else { list(key.addresses.entries()) };
+    let addresses = match key.addresses.is_any() {
+        true => "Any".into_any(),
+        false => code_list(key.addresses.entries(), "addresses"),
+    };
     let note = (!key.note.is_empty()).then(|| fact("Note", key.note.clone()));
     let team = match &key.team {
         Some(team) if context.may(Action::SeeTeam, On::Team(&team.id)) => {

@@ -5,6 +5,7 @@ use keydesk_core::domain::list_filter::{ModelFilter, ModelSort};
 use keydesk_core::domain::meter::Meter;
 use keydesk_core::domain::model::KnownModel;
 use keydesk_core::domain::numbers::grouped;
+use keydesk_core::domain::price::source_site;
 use keydesk_core::ops::models::{self, ModelsView};
 use leptos::prelude::*;
 
@@ -180,7 +181,7 @@ fn row(known: &KnownModel) -> impl IntoView + use<> {
     };
     let source = model.price.as_ref().map(|price| {
         let origin = price.origin.label();
-        view! { <span class="clip" title=price.source.clone()>{if price.source.is_empty() { origin.to_owned() } else { price.source.clone() }}</span> }
+        view! { <span class="clip wide" title=price.source.clone()>{if price.source.is_empty() { origin.to_owned() } else { source_site(&price.source).to_owned() }}</span> }
     });
     view! {
         <tr>

@@ -2,7 +2,7 @@
 
 use keydesk_core::domain::model::tokens_words;
 use keydesk_core::domain::moment::{Moment, Zone};
-use keydesk_core::domain::price::{PastPrice, Price};
+use keydesk_core::domain::price::{PastPrice, Price, source_address, source_site};
 use keydesk_core::domain::tariff_words::whole;
 use keydesk_core::ops::prices::{self, PriceBook};
 use leptos::prelude::*;
@@ -88,14 +88,16 @@ pub(super) fn price_facts(price: &Price) -> AnyView {
     .into_any()
 }
 
-/// An address is a link; words are words.
+/// An address is a link.
 fn source(text: &str) -> AnyView {
-    match text {
-        "" => "–".into_any(),
-        address if address.starts_with("https://") => {
-            view! { <a href=address.to_owned() rel="noreferrer">{address.to_owned()}</a> }.into_any()
+    match source_address(text) {
+        Some((address, words)) => view! {
+            <a href=address.to_owned() rel="noreferrer">{address.to_owned()}</a>
+            {format!(" {words}")}
         }
-        words => words.to_owned().into_any(),
+        .into_any(),
+        None if text.is_empty() => "–".into_any(),
+        None => text.to_owned().into_any(),
     }
 }
 
@@ -122,13 +124,8 @@ fn coming(book: &PriceBook) -> Option<AnyView> {
     if coming.is_empty() {
         return None;
     }
-    let columns = vec![
-        Column::new("Starts"),
-        Column::new("Price"),
-        Column::new("Source"),
-        Column::new("Set by"),
-        Column::actions("Withdraw"),
-    ];
+    let columns =
+        vec![Column::new("Starts"), Column::new("Price"), Column::new("Set by"), Column::actions("Withdraw")];
     let id = &book.known.model.id;
     let rows = coming.into_iter().map(|past| {
         let to = LocalPath::withdraw_price(id, &past.price.id);
@@ -159,13 +156,8 @@ fn history(book: &PriceBook) -> AnyView {
     if past.is_empty() {
         return view! { <p class="muted">"No price has been set."</p> }.into_any();
     }
-    let columns = vec![
-        Column::new("Started"),
-        Column::new("Price"),
-        Column::new("Source"),
-        Column::new("Set by"),
-        Column::new("State"),
-    ];
+    let columns =
+        vec![Column::new("Started"), Column::new("Price"), Column::new("Set by"), Column::new("State")];
     let rows = past.into_iter().map(|past| {
         let state = match past.withdrawn_at {
             Some(at) => format!("Withdrawn {}", at.date(&Zone::utc())),
@@ -186,14 +178,13 @@ fn cells(past: &PastPrice) -> impl IntoView + use<> {
     let price = &past.price;
     let source = match price.source.as_str() {
         "" => price.origin.label().to_owned(),
-        source => source.to_owned(),
+        source => source_site(source).to_owned(),
     };
     let by = if past.set_by.is_empty() { "–".to_owned() } else { past.set_by.clone() };
     let on = format!("on {}", past.created_at.date(&Zone::utc()));
     view! {
         <th scope="row">{exact(price.starts_at)}</th>
-        <td data-label="Price" class="full">{price.tariff.words()}</td>
-        <td data-label="Source">{source}</td>
+        <td data-label="Price" class="full">{price.tariff.words()} <span class="sub">{source}</span></td>
         <td data-label="Set by">{by} <span class="sub">{on}</span></td>
     }
 }

@@ -14,6 +14,7 @@ use crate::layout::{Width, framed};
 use crate::pages::meters::{meters as budget_meters, meters_or_month};
 use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
+use crate::ui::facts::code_list;
 use crate::ui::field::on_page;
 use crate::ui::icon::{Icon, icon};
 use crate::ui::page_head::page_head;
@@ -326,11 +327,7 @@ fn about_card(view: &TeamView) -> impl IntoView + use<> {
     };
     let models = match &team.spec.bounds.models {
         ModelScope::Listed(patterns) if !patterns.is_empty() => {
-            let items = patterns
-                .iter()
-                .map(|pattern| view! { <li><code>{pattern.as_str().to_owned()}</code></li> })
-                .collect_view();
-            view! { <ul>{items}</ul> }.into_any()
+            code_list(patterns.iter().map(|pattern| pattern.as_str().to_owned()), "models")
         }
         ModelScope::Every | ModelScope::Listed(_) => "All models".into_any(),
     };
