@@ -162,6 +162,11 @@ impl Editable for Model {
         )
         .into()),
     ];
+
+    fn form_field(&self, field: &'static str) -> &'static str {
+        // A conflict is about the whole price.
+        if field == "input" { "price" } else { field }
+    }
 }
 
 /// A model's id names one model: letters, digits and `. _ : / @ -`, and no `*`.

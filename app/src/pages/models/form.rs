@@ -11,7 +11,7 @@ use crate::ask::{caller, desk};
 use crate::layout::{Page, Width, post_form, post_form_on, save_or_cancel};
 use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{FieldErrors, TextField, UnitField, lines_field, select_field};
+use crate::ui::field::{FieldErrors, TextField, UnitField, field_error, lines_field, select_field};
 use crate::ui::icon::{Icon, icon};
 
 #[component]
@@ -208,6 +208,7 @@ fn prices(form: &ModelForm, starts: String, field_errors: &FieldErrors) -> AnyVi
             <p class="help">
                 "Leave a price empty if there is none. Cached input without a price costs what input costs. Without any price the model can’t be used with a budget."
             </p>
+            {field_error("price", field_errors.of("price"))}
             <div class="trio">
                 {input.draw(form.input.clone(), field_errors)} {output.draw(form.output.clone(), field_errors)}
                 {cached.draw(form.cached.clone(), field_errors)}
