@@ -448,7 +448,7 @@ on_both!(
         assert_eq!(
             told,
             [(
-                "input",
+                "price",
                 "Now: input $0.25, cached input $0.11, output $0.88. You entered: input $0.30, cached input $0.11, output $1.00."
             )]
         );

@@ -69,12 +69,12 @@ pub enum ModelsCommand {
 }
 
 #[derive(Args)]
+#[command(group = ArgGroup::new("list").required(true).args(["file", "shipped"]))]
 pub struct ImportModels {
     /// A list in the format of `models list`, LiteLLM's `model_prices_and_context_window.json`, or models.dev's `api.json`.
-    #[arg(required_unless_present = "shipped")]
     file: Option<PathBuf>,
     /// Import the models and prices that come with this version, in place of a file.
-    #[arg(long, conflicts_with = "file")]
+    #[arg(long)]
     shipped: bool,
     /// Retire the models that the file does not name.
     #[arg(long)]

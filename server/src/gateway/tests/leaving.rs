@@ -261,7 +261,7 @@ async fn a_stop_of_the_gateway_settles_a_stream_without_a_client_as_it_stands() 
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!((in_flight.tasks.len(), desk.state.gateway.readings.under_way()), (1, 1));
     in_flight.stop.cancel();
-    assert_eq!(desk.settled().await, [(499, 11, 100, 0, 1, 111_000)]);
+    assert_eq!(desk.settled().await, [(499, 28, 100, 0, 1, 128_000)]);
 }
 
 #[tokio::test]
