@@ -12,7 +12,7 @@ if ! npm_ready $AGENTS; then
     quietly "npm ci" npm_install $AGENTS || die "npm ci failed in $AGENTS: read the lines above, then run this again"
 fi
 
-# aider pins a numpy that has no wheels for newer ones.
+# aider runs on no newer Python.
 PYTHON=$(find_python 3.10 3.13)
 [ -n "$PYTHON" ] || die "aider needs Python 3.10, 3.11 or 3.12 with venv: install one, then run this again"
 venv_install "$PYTHON" target/aider-venv $AGENTS/aider.txt
