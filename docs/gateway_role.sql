@@ -36,6 +36,6 @@ GRANT SELECT (id, first_used_at, last_used_at), UPDATE (first_used_at, last_used
 -- Only for `keydesk gateway`, which describes a key to its user, lists models and checks the schema's version.
 GRANT SELECT ON models, counters, reservations TO keydesk_gateway;
 GRANT SELECT (id, model_id, starts_at, origin, source, tariff, withdrawn_at) ON prices TO keydesk_gateway;
-GRANT SELECT (request_id, cost) ON usage TO keydesk_gateway;
+GRANT SELECT (request_id, key_id, org_id, cost, is_priced) ON usage TO keydesk_gateway;
 GRANT SELECT (id, retired_at) ON providers TO keydesk_gateway;
 GRANT SELECT (version, success, checksum) ON _sqlx_migrations TO keydesk_gateway;

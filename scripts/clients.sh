@@ -9,39 +9,21 @@ export KEYDESK_BIN=${KEYDESK_BIN:-$ROOT/target/release/keydesk}
 [ -x "$KEYDESK_BIN" ] || die "there is no program at $KEYDESK_BIN: type 'make build', or set KEYDESK_BIN to the path of one"
 case $KEYDESK_BIN in /*) ;; *) KEYDESK_BIN=$PWD/$KEYDESK_BIN ;; esac
 
-# 1. A Python from 3.9 on that can make virtual environments. The system's comes first: another one in the PATH may be a front
-# for several.
-find_python() {
-    local python
-    for python in /usr/bin/python3 python3; do
-        "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1 || continue
-        command -v "$python"
-        return
-    done
-}
-PYTHON=$(find_python)
+# 1. A Python that can make virtual environments.
+PYTHON=$(find_python 3.10 4.0)
 if [ -z "$PYTHON" ]; then
     apt_install "Python with venv" python3 python3-venv
-    PYTHON=$(find_python)
-    [ -n "$PYTHON" ] || die "Python 3.9 or newer with venv is missing: install it, then run this again"
+    PYTHON=$(find_python 3.10 4.0)
+    [ -n "$PYTHON" ] || die "Python 3.10 or newer with venv is missing: install it, then run this again"
 fi
 
-# 2. The clients, exactly as pinned. Made again when the pins or the Python are others.
+# 2. The clients, exactly as pinned. llm needs another version of Anthropic's client than the tests, so it stands apart.
 VENV=target/clients-venv
-PINS=end2end/clients/requirements.txt
-wanted=$({ cat "$PINS"; "$PYTHON" -c 'import sys; print(sys.version)'; } | sha256sum | cut -d' ' -f1)
-if [ "$wanted" != "$(cat "$VENV/installed" 2>/dev/null)" ]; then
-    say "clients: installing what $PINS names into $VENV (seconds)"
-    rm -rf "$VENV"
-    "$PYTHON" -m venv "$VENV" || die "$PYTHON cannot make a virtual environment: install python3-venv, then run this again"
-    # Without dependencies: everything is pinned, and what is not pinned must not come along.
-    quietly "pip install" "$VENV/bin/pip" install --disable-pip-version-check --no-input --no-deps -r "$PINS" ||
-        die "pip could not install $PINS: read the lines above, then run this again"
-    "$VENV/bin/pip" check >/dev/null || die "$PINS does not fit together: $("$VENV/bin/pip" check | head -n 1)"
-    echo "$wanted" >"$VENV/installed"
-fi
+venv_install "$PYTHON" "$VENV" end2end/clients/requirements.txt
+venv_install "$PYTHON" target/llm-venv end2end/clients/llm.txt
+export KEYDESK_LLM=$ROOT/target/llm-venv/bin/llm
 
-# 3. The clients for Node, for the snippets of the page that shows a key.
+# 3. The clients for Node, for the snippets of the page that shows a key, and the AI SDK.
 have node && have npm || die "Node is missing: install Node 20 or newer with npm (https://nodejs.org), then run this again"
 if ! npm_ready end2end/clients; then
     say "clients: npm ci in end2end/clients (seconds)"

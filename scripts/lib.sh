@@ -59,3 +59,29 @@ apt_install() {
     quietly "apt-get update" apt-get update -q || die "apt-get cannot reach its package lists; $what has to be installed by hand"
     quietly "apt-get install $*" apt-get install -y -q --no-install-recommends "$@" || die "apt-get could not install $*"
 }
+
+# find_python OLDEST BELOW: a Python between these versions that can make virtual environments. The system's comes first: another one
+# in the PATH may be a front for several.
+find_python() {
+    local python
+    for python in /usr/bin/python3 python3 python3.12 python3.11 python3.10; do
+        "$python" -c "import sys, venv, ensurepip; sys.exit(not (${1/./, }) <= sys.version_info[:2] < (${2/./, }))" >/dev/null 2>&1 || continue
+        command -v "$python"
+        return
+    done
+}
+
+# venv_install PYTHON VENV PINS: makes VENV with exactly what PINS names; again when the pins or the Python are others.
+venv_install() {
+    local python=$1 venv=$2 pins=$3 wanted
+    wanted=$({ cat "$pins"; "$python" -c 'import sys; print(sys.version)'; } | sha256sum | cut -d' ' -f1)
+    [ "$wanted" != "$(cat "$venv/installed" 2>/dev/null)" ] || return 0
+    say "installing what $pins names into $venv"
+    rm -rf "$venv"
+    "$python" -m venv "$venv" || die "$python cannot make a virtual environment: install python3-venv, then run this again"
+    # Without dependencies: everything is pinned, and what is not pinned must not come along.
+    quietly "pip install" "$venv/bin/pip" install --disable-pip-version-check --no-input --no-deps -r "$pins" ||
+        die "pip could not install $pins: read the lines above, then run this again"
+    "$venv/bin/pip" check >/dev/null || die "$pins does not fit together: $("$venv/bin/pip" check | head -n 1)"
+    echo "$wanted" >"$venv/installed"
+}

@@ -3,7 +3,9 @@ served."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,16 +32,22 @@ class Provider(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.asked.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        self.answer(body)
+
+    def answer(self, body: dict) -> None:
         assert self.path == "/v1/chat/completions" and self.headers["authorization"] == f"Bearer {CREDENTIAL}"
+        self.chat(body, "".join(WORDS), USAGE)
+
+    def chat(self, body: dict, text: str, usage: dict) -> None:
         about = {"id": "chatcmpl-1", "created": 1, "model": body["model"]}
         if not body.get("stream"):
-            message = {"role": "assistant", "content": "".join(WORDS)}
+            message = {"role": "assistant", "content": text}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
-            return self.say("application/json", json.dumps({**about, "object": "chat.completion", "choices": [choice], "usage": USAGE}))
-        chunks = [{"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in WORDS]
+            return self.say("application/json", json.dumps({**about, "object": "chat.completion", "choices": [choice], "usage": usage}))
+        chunks = [{"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in parts(text)]
         chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         if body.get("stream_options", {}).get("include_usage"):
-            chunks.append({"choices": [], "usage": USAGE})
+            chunks.append({"choices": [], "usage": usage})
         events = [json.dumps({**about, "object": "chat.completion.chunk", **chunk}) for chunk in chunks] + ["[DONE]"]
         self.say("text/event-stream", "".join(f"data: {event}\n\n" for event in events))
 
@@ -54,15 +62,29 @@ class Provider(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def provider():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+def parts(text: str) -> list[str]:
+    """As a stream has them: words, each with the blank that follows."""
+    return re.findall(r"\S+\s*", text)
+
+
+@contextlib.contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]):
+    """The address of a server of its own for these requests."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def provider():
+    with listening(Provider) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +98,8 @@ def desk(provider):
 def price(desk, model: str) -> int:
     """What the provider's usage costs, in nano-dollars."""
     (listed,) = [one for one in json.loads(desk.command("models", "list")) if one["id"] == model]
-    nanos = {what: round(float(listed[what]) * 1e9) for what in ("input", "output", "cached")}
-    millionths = 600 * nanos["input"] + 400 * nanos["cached"] + 200 * nanos["output"]
+    nanos = {what: round(float(listed["price"][what]) * 1e9) for what in ("input", "output", "cached_input")}
+    millionths = 600 * nanos["input"] + 400 * nanos["cached_input"] + 200 * nanos["output"]
     return -(-millionths // 1_000_000)
 
 
@@ -110,10 +132,10 @@ def test_the_snippets_ask_the_cheapest_model_that_is_served(desk, tmp_path):
     for label, argv, file in [("curl", "bash", "ask.sh"), ("Python OpenAI", sys.executable, "ask.py"), ("Node OpenAI", "node", "ask.mjs")]:
         (tmp_path / file).write_text(snippets[label] + "\n")
         assert "".join(WORDS) in run([argv, file], tmp_path)
-    # Nothing speaks the others' protocols here, so those ask for the list.
+    # Nothing speaks the others' protocols here, so those ask for the list, which has only what they could call.
     for label in ("Python Anthropic", "Python Google"):
         (tmp_path / "ask.py").write_text(snippets[label] + "\n")
-        assert "gpt-5-mini" in run([sys.executable, "ask.py"], tmp_path)
+        assert "gpt-5-mini" not in run([sys.executable, "ask.py"], tmp_path)
 
 
 def test_the_demonstration_has_left(desk):

@@ -31,7 +31,7 @@ def tables(postgres_desk):
 #: Whole tables that it reads: no people in them, and no secrets.
 READ = ["counters", "models", "rejections", "reservations"]
 #: Of these, the columns and no other.
-READ_IN_PART = {"_sqlx_migrations": ["checksum", "success", "version"], "keys": ["id", "last_used_at"], "key_secrets": ["first_used_at", "id", "last_used_at"], "prices": ["id", "model_id", "starts_at", "origin", "source", "tariff", "withdrawn_at"], "providers": ["id", "retired_at"], "usage": ["request_id", "cost"]}
+READ_IN_PART = {"_sqlx_migrations": ["checksum", "success", "version"], "keys": ["id", "last_used_at"], "key_secrets": ["first_used_at", "id", "last_used_at"], "prices": ["id", "model_id", "starts_at", "origin", "source", "tariff", "withdrawn_at"], "providers": ["id", "retired_at"], "usage": ["request_id", "key_id", "org_id", "cost", "is_priced"]}
 HIDDEN = ["people", "sessions", "memberships", "invitations", "audit_events", "one_time_links", "recovery_codes", "key_secrets"]
 
 
