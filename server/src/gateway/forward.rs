@@ -215,7 +215,9 @@ impl ForwardRequest {
         let guard = self.state.gateway.in_flight.guard(reservation, self.unsent());
         let Self { state, client, parsed, parts, budget, .. } = self;
         let stop = state.gateway.in_flight.stop.clone();
+        let is_providers = matches!(target, Target::Provider(_));
         let mut relay = Relay {
+            uncounted: is_providers && parsed.has_uncounted(&model),
             desk: state.desk.clone(),
             stop: stop.clone(),
             client,

@@ -16,7 +16,7 @@ use keydesk_core::Desk;
 use keydesk_core::admission::Target;
 use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::limit_use::LimitUse;
-use keydesk_core::domain::meter::{Meter as Kind, ServedAs};
+use keydesk_core::domain::meter::{Counts, Meter as Kind, ServedAs};
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
@@ -89,6 +89,8 @@ pub struct Relay {
     pub reserved: Reserved,
     /// Whether the model may reason without a word of it in the stream.
     pub may_reason: bool,
+    /// Whether it may use something that no meter counts and no response tells.
+    pub uncounted: bool,
     pub readings: Readings,
     /// Whether the usage in a stream is hidden, because the client did not request it.
     pub hides_usage: bool,
@@ -428,6 +430,7 @@ impl Relay {
     fn bill(&self, measured: MeasuredTokens) -> Bill {
         let MeasuredTokens { mut metered, estimated } = measured;
         metered.served_as = metered.served_as.or(&self.asked);
+        metered.uncounted |= self.uncounted && metered.counts != Counts::NONE;
         Bill::at_price_of(&self.model, metered, estimated)
     }
 
