@@ -309,8 +309,10 @@ def tariff_of(listing):
     return tariff
 
 
-def complete(vendor, prices, is_embedding):
-    """Meters that are charged like another one when no page has a price for them."""
+def complete(vendor, listing, is_embedding):
+    """Meters that are charged like another one when no page has a price for them, in every tier alike. A tier without a
+    price of its own for a meter that is listed costs its factor."""
+    prices = listing.list
     base = prices.at[""]
     if is_embedding:
         base.pop("output", None)
@@ -326,9 +328,10 @@ def complete(vendor, prices, is_embedding):
         pairs.append(("cache_write_long", "cache_write_short"))
     for meter, like in pairs:
         if meter not in base:
-            for above in prices.at:
-                if (price := prices.get(above, like)) is not None:
-                    prices.put(above, meter, price)
+            for table in [prices, *listing.tiers.values()]:
+                for above in table.at:
+                    if (price := table.get(above, like)) is not None:
+                        table.put(above, meter, price)
 
 
 class Notes:
@@ -365,8 +368,7 @@ def build_model(vendor, name, page, model, entry, notes):
     by_hand = [(changes, source) for names, changes, source in BY_HAND if name in names]
     for changes, _ in by_hand:
         change(own, changes)
-    for prices in [own.list, *own.tiers.values()]:
-        complete(vendor, prices, is_embedding)
+    complete(vendor, own, is_embedding)
     if vendor == "OpenAI" and ("tier", "priority") in own.tiers:
         # The provider renamed the tier; answers have either word.
         own.tiers[("tier", "fast")] = own.tiers[("tier", "priority")]

@@ -144,7 +144,7 @@ impl ExpectedUse {
 
     /// What it is likely to cost.
     pub fn likely_cost(&self, model: &Model) -> Money {
-        let metered = Metered { counts: self.likely, served_as: self.served_as.clone() };
+        let metered = Metered { served_as: self.served_as.clone(), ..self.likely.into() };
         model.cost(&metered).amount.min(self.worst_cost(model))
     }
 

@@ -335,6 +335,9 @@ pub struct Metered {
     /// How it was served. Before the counts, which read every other name as a meter.
     #[serde(flatten)]
     pub served_as: ServedAs,
+    /// Whether it may have used something that no meter counts, such as a container that is charged by time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncounted: bool,
     /// How much of each meter.
     #[serde(flatten)]
     pub counts: Counts,
@@ -356,6 +359,7 @@ impl Metered {
     /// Nothing, served as listed.
     pub const NONE: Self = Self {
         counts: Counts::NONE,
+        uncounted: false,
         served_as: ServedAs { tier: String::new(), region: String::new(), speed: String::new() },
     };
 }
@@ -363,7 +367,7 @@ impl Metered {
 impl From<Counts> for Metered {
     /// Served as listed.
     fn from(counts: Counts) -> Self {
-        Self { counts, served_as: ServedAs::default() }
+        Self { counts, ..Self::NONE }
     }
 }
 
@@ -387,6 +391,9 @@ mod tests {
         metered.served_as = ServedAs { tier: "flex".into(), region: "us".into(), speed: "fast".into() };
         metered.counts.set(Meter::Searches, 3);
         assert!(metered.json().starts_with(r#"{"tier":"flex","region":"us","speed":"fast","input":100,"#));
+        assert_eq!(Metered::parse(&metered.json()).as_ref(), Some(&metered));
+        metered.uncounted = true;
+        assert!(metered.json().contains(r#""uncounted":true,"#));
         assert_eq!(Metered::parse(&metered.json()), Some(metered));
         assert_eq!(Metered::parse("{}"), Some(Metered::default()));
         for wrong in ["", "[]", r#"{"inputs":1}"#, r#"{"input":"1"}"#, r#"{"input":1.5}"#] {

@@ -45,10 +45,11 @@ pub struct Correction {
 }
 
 impl ChargedRequest {
-    /// Whether its charge follows from what it used: it names a price, had none, or is from before meters were kept. The
-    /// cost of any other was calculated elsewhere, and stays.
+    /// Whether its charge follows from what it used: it names a price, was free because there was none, or is from before
+    /// meters were kept. The cost of any other was calculated elsewhere, or is what was reserved for it, and stays.
     fn is_by_meters(&self) -> bool {
-        self.price.is_some() || !self.is_priced || !self.has_meters
+        let had_no_price = !self.is_priced && self.cost == Money::ZERO;
+        self.price.is_some() || had_no_price || !self.has_meters
     }
 
     /// What changes when it is paid at this price; `None` when nothing does.
@@ -182,7 +183,8 @@ mod tests {
     fn what_is_charged_by_its_meters_is_corrected_once() {
         let right = price(r#"{"input":"2","output":"10"}"#);
         let wrong = Some(PriceId::new(Moment::from_ms(1), [1; 10]));
-        for request in [request(wrong, true, true), request(None, false, true), request(None, true, false)] {
+        let free = ChargedRequest { cost: Money::ZERO, ..request(None, false, true) };
+        for request in [request(wrong, true, true), free, request(None, true, false)] {
             let correction = request.clone().corrected(&right).unwrap();
             assert_eq!((correction.cost.nanos(), correction.is_priced), (2_100_000, true));
             let price = Some(right.id.clone());
@@ -195,13 +197,16 @@ mod tests {
     fn what_was_calculated_elsewhere_or_used_nothing_stays() {
         let right = price(r#"{"input":"2","output":"10"}"#);
         assert_eq!(request(None, true, true).corrected(&right), None);
+        // Charged what was reserved, with something in it that had no price.
+        assert_eq!(request(None, false, true).corrected(&right), None);
         let nothing = ChargedRequest { metered: Metered::default(), ..request(None, false, true) };
         assert_eq!(nothing.corrected(&right), None);
     }
 
     #[test]
     fn what_the_right_price_does_not_have_stays_marked() {
-        let mut request = request(None, false, true);
+        let wrong = Some(PriceId::new(Moment::from_ms(1), [1; 10]));
+        let mut request = request(wrong, false, true);
         request.metered.counts.set(Meter::Searches, 2);
         let correction = request.corrected(&price(r#"{"input":"2","output":"10"}"#)).unwrap();
         let mut totals = Totals::default();

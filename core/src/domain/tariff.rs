@@ -278,7 +278,8 @@ impl Tariff {
 
     /// What a request costs, rounded up once to a whole nano-dollar.
     pub fn cost(&self, metered: &Metered) -> Cost {
-        let (factor, mut is_priced) = self.factor(&metered.served_as, None);
+        let (factor, is_known) = self.factor(&metered.served_as, None);
+        let mut is_priced = is_known && !metered.uncounted;
         let counts = metered.counts.with(Meter::Requests, 1);
         let input = counts.input();
         let rates = self.rates_at(input);
@@ -463,7 +464,7 @@ mod tests {
 
     fn used(counts: &[(Meter, i64)], tier: &str) -> Metered {
         let counts = counts.iter().fold(Counts::NONE, |counts, (meter, count)| counts.with(*meter, *count));
-        Metered { counts, served_as: ServedAs { tier: tier.into(), ..ServedAs::default() } }
+        Metered { counts, served_as: ServedAs { tier: tier.into(), ..ServedAs::default() }, uncounted: false }
     }
 
     fn nanos(tariff: &Tariff, counts: &[(Meter, i64)], tier: &str) -> (i64, bool) {
@@ -525,6 +526,9 @@ mod tests {
         assert_eq!(nanos(&gpt(), &[(Meter::Searches, 1)], ""), (0, false));
         assert_eq!(nanos(&gpt(), &[(Meter::Reasoning, 1_000)], ""), (10_000_000, true));
         assert_eq!(nanos(&Tariff::default(), &[], ""), (0, true));
+        let ran_code = Metered { uncounted: true, ..used(&[(Meter::Input, 1_000)], "") };
+        let cost = gpt().cost(&ran_code);
+        assert_eq!((cost.amount.nanos(), cost.is_priced), (2_000_000, false));
     }
 
     #[test]
@@ -562,7 +566,7 @@ mod tests {
         #[test]
         fn no_numbers_of_a_provider_cost_less_than_nothing(counts in any_counts(), tier in "flex|priority|scale|") {
             let served_as = ServedAs { tier, ..ServedAs::default() };
-            let metered = Metered { counts, served_as };
+            let metered = Metered { counts, served_as, ..Metered::NONE };
             prop_assert!(gpt().cost(&metered).amount >= Money::ZERO);
         }
 

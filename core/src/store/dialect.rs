@@ -1,7 +1,7 @@
 //! Every difference between the two databases, each with its reason.
 
 use super::error::StoreError;
-use super::{Conn, Reader, Via};
+use super::{Conn, Reader, Tx, Via};
 
 /// The database that a statement is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +105,17 @@ impl Dialect {
 
 /// Lets the connection's statements take as long as they need: for commands that read everything. SQLite never stops one.
 pub(super) async fn patient(read: &mut Reader) -> Result<(), StoreError> {
-    if let Conn::Postgres(conn) = read.conn() {
-        sqlx::query("SET statement_timeout = 0").execute(conn).await?;
+    set(read, "SET statement_timeout = 0").await
+}
+
+/// The same until the transaction ends.
+pub(super) async fn patient_within(tx: &mut Tx) -> Result<(), StoreError> {
+    set(tx, "SET LOCAL statement_timeout = 0").await
+}
+
+async fn set(via: &mut impl Via, setting: &'static str) -> Result<(), StoreError> {
+    if let Conn::Postgres(conn) = via.conn() {
+        sqlx::query(setting).execute(conn).await?;
     }
     Ok(())
 }

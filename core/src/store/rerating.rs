@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, patient, patient_within};
 use super::permit::compare;
 use super::requests::read_metered;
-use super::{StoreError, Tx, Via, changed, run, statements};
+use super::{Reader, StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{KeyId, OrgId, PersonId, PriceId, RequestId, TeamId};
 use crate::domain::limits::BudgetUse;
 use crate::domain::moment::{Day, Moment, Zone};
@@ -138,18 +138,20 @@ async fn rows(
     rows.into_iter().map(ChargedRow::read).collect()
 }
 
-/// The next `max` requests that a re-rating looks at, oldest first, after `after`.
+/// The next `max` requests that a re-rating looks at, oldest first, after `after`. Takes as long as it needs, as other
+/// commands that read everything.
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn next(
-    via: &mut impl Via,
+    read: &mut Reader,
     org: &OrgId,
     of: &Rerating,
     after: Option<&ChargedRequest>,
     max: i64,
 ) -> Result<Vec<ChargedRequest>, StoreError> {
-    rows(via, org, of, after, max, false).await
+    patient(read).await?;
+    rows(read, org, of, after, max, false).await
 }
 
 /// Like `next`, and no other re-rating changes them until the transaction ends.
@@ -164,6 +166,7 @@ pub async fn lock_next(
     max: i64,
 ) -> Result<Vec<ChargedRequest>, StoreError> {
     compare(permit, &[Action::RerateSpend], Some(permit.org().as_str()))?;
+    patient_within(tx).await?;
     rows(tx, permit.org(), of, after, max, true).await
 }
 

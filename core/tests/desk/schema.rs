@@ -175,6 +175,25 @@ on_both!(
     }
 );
 
+on_both!(
+    fn providers_that_had_the_old_default_wait_as_long_as_new_ones(desk: TestDesk) {
+        for (n, idle, whole) in [(1, 60_000, 600_000), (2, 60_000, 120_000), (3, 30_000, 600_000)] {
+            desk.execute(&format!(
+                "INSERT INTO providers (id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, created_at, version)
+                VALUES ('prov_0000000000000000000000000000000{n}', '{n}', 'openai', 'http://127.0.0.1:1', '', 500, {idle}, {whole}, 0, 1)"
+            ))
+            .await
+            .unwrap();
+        }
+        let migration = include_str!("../../../migrations/sqlite/0015_disconnect.sql");
+        let update = migration.split(';').find(|statement| statement.contains("UPDATE providers")).unwrap();
+        desk.execute(update).await.unwrap();
+        // Not longer than the total timeout.
+        let idle = desk.numbers("SELECT idle_ms FROM providers ORDER BY id").await;
+        assert_eq!(idle, [300_000, 60_000, 30_000]);
+    }
+);
+
 async fn check_chain(desk: &TestDesk, at: &At, events: i64) {
     let of_org = format!("FROM audit_events WHERE org_id = '{}' ORDER BY seq", at.org.id);
     let numbers = desk.numbers(&format!("SELECT seq {of_org}")).await;

@@ -101,7 +101,7 @@ impl SettleRequest {
             region: reported(&self.region),
             speed: reported(&self.speed),
         };
-        Metered { counts, served_as }
+        Metered { counts, served_as, ..Metered::NONE }
     }
 }
 

@@ -7,6 +7,7 @@ use keydesk_core::domain::model::Model;
 use keydesk_core::domain::parse_error::ParseError;
 use serde_json::Value;
 
+use super::parsed_request::is_clients;
 use super::usage::word;
 
 const TWO_WORDS: &str =
@@ -17,9 +18,38 @@ const TWO_WORDS: &str =
 pub struct Extras {
     /// How the request wants to be served.
     pub served_as: ServedAs,
-    /// What it may use, in words, and what to remove so that it does not. `None` is what no meter counts.
-    uses: Vec<(Option<Meter>, &'static str, &'static str)>,
+    uses: Vec<Use>,
 }
+
+/// What a request may use that costs more than its tokens.
+#[derive(Clone, Debug)]
+struct Use {
+    /// `None` when no meter counts it.
+    meter: Option<Meter>,
+    /// In words.
+    what: String,
+    /// What to remove so that it is not used.
+    remove: &'static str,
+}
+
+const TOOL: &str = "that tool";
+/// The longest name of a tool that a sentence shows.
+const MAX_NAME: usize = 40;
+
+/// Members that let a provider use tools of its own.
+const MEMBERS: [(&str, Option<Meter>, &str); 4] = [
+    ("web_search_options", Some(Meter::Searches), "web searches"),
+    ("search_parameters", None, "the provider's own search"),
+    ("enable_search", None, "the provider's own search"),
+    ("plugins", None, "a plugin"),
+];
+
+/// How the names of tools begin that cost the tokens that they add, and no more. Most kinds end with a version.
+const FREE_TOOLS: [&str; 6] =
+    ["mcp", "webfetch", "toolsearch", "computer", "urlcontext", "functiondeclarations"];
+/// The same of Gemini, whose tools are members.
+const FREE_MEMBERS: [&str; 2] = ["codeexecution", "filesearch"];
+const SEARCHES: [&str; 3] = ["websearch", "googlesearch", "enterprisewebsearch"];
 
 /// Some providers read names in both spellings.
 fn is_called(name: &str, wanted: &str) -> bool {
@@ -40,49 +70,76 @@ impl Extras {
                 self.read_modalities(&value().unwrap_or_default());
                 Ok(())
             }
-            "web_search_options" => {
-                if value().is_some_and(|options| !options.is_null()) {
-                    self.uses.push((Some(Meter::Searches), "web searches", "web_search_options"));
+            name => {
+                if let Some((member, meter, what)) = MEMBERS.into_iter().find(|(member, ..)| *member == name)
+                    && is_on(&value().unwrap_or_default())
+                {
+                    self.uses(meter, what, member);
                 }
                 Ok(())
             }
-            _ => Ok(()),
         }
+    }
+
+    fn uses(&mut self, meter: Option<Meter>, what: &str, remove: &'static str) {
+        self.uses.push(Use { meter, what: what.to_owned(), remove });
     }
 
     fn read_modalities(&mut self, modalities: &Value) {
         for modality in modalities.as_array().into_iter().flatten().filter_map(Value::as_str) {
             match modality.to_ascii_lowercase().as_str() {
-                "audio" => self.uses.push((Some(Meter::AudioOutput), "audio output", "that modality")),
-                "image" => self.uses.push((Some(Meter::ImageOutput), "image output", "that modality")),
+                "audio" => self.uses(Some(Meter::AudioOutput), "audio output", "that modality"),
+                "image" => self.uses(Some(Meter::ImageOutput), "image output", "that modality"),
                 _ => {}
             }
         }
     }
 
-    /// Reads one tool. Gemini's have a member with the tool's name, the others a type.
+    /// Reads one tool. Gemini's have members with the tools' names, the others a type. One that is not known may cost
+    /// anything.
     pub fn read_tool(&mut self, tool: &Value) {
-        const TOOL: &str = "that tool";
-        let kind = tool["type"].as_str();
-        let is = |wanted: &[&str]| match (kind, tool) {
-            (Some(kind), _) => wanted.iter().any(|wanted| kind.starts_with(wanted)),
-            (None, Value::Object(tool)) => {
-                tool.keys().any(|key| wanted.iter().any(|wanted| is_called(key, wanted)))
+        if is_clients(tool) {
+            return;
+        }
+        let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+        if let Some(kind) = tool["type"].as_str() {
+            // Without a container of its provider's, the client runs it.
+            let is_local = matches!(tool["environment"]["type"].as_str(), None | Some("local"));
+            match plain(kind).as_str() {
+                "filesearch" => self.uses(Some(Meter::ToolUses), "file search", TOOL),
+                "shell" if is_local => {}
+                plain => self.read_named(kind, plain),
             }
-            _ => false,
-        };
-        if is(&["web_search", "googlesearch", "googlesearchretrieval", "enterprisewebsearch"]) {
-            self.uses.push((Some(Meter::Searches), "web searches", TOOL));
+            return;
         }
-        if is(&["file_search"]) {
-            self.uses.push((Some(Meter::ToolUses), "file search", TOOL));
+        let members = tool.as_object().into_iter().flatten();
+        for (name, plain) in members.map(|(name, _)| (name, plain(name))) {
+            match plain.as_str() {
+                "googlemaps" => self.uses(Some(Meter::ToolUses), "maps", TOOL),
+                free if FREE_MEMBERS.contains(&free) => {}
+                plain => self.read_named(name, plain),
+            }
         }
-        if is(&["code_interpreter"]) {
-            self.uses.push((None, "the code interpreter", TOOL));
+        if !tool.is_object() {
+            self.uses(None, "a tool without a type", TOOL);
         }
-        if is(&["googlemaps"]) {
-            self.uses.push((Some(Meter::ToolUses), "maps", TOOL));
+    }
+
+    fn read_named(&mut self, name: &str, plain: &str) {
+        let is_of = |kinds: &[&str]| kinds.iter().any(|kind| plain.starts_with(kind));
+        if is_of(&SEARCHES) {
+            self.uses(Some(Meter::Searches), "web searches", TOOL);
+        } else if !is_of(&FREE_TOOLS) {
+            let name: String = name.chars().filter(char::is_ascii_graphic).take(MAX_NAME).collect();
+            self.uses(None, &format!("the tool {name}"), TOOL);
         }
+    }
+
+    /// Whether a request that is let through may use something that the model has no price for, and that its response
+    /// need not tell.
+    pub fn has_uncounted(&self, model: &Model) -> bool {
+        let is_priced = |meter| model.price.as_ref().is_some_and(|price| price.tariff.prices_meter(meter));
+        self.uses.iter().any(|used| !used.meter.is_some_and(is_priced))
     }
 
     /// Refuses what the model has no price for, unless that is allowed. A model without any price is not looked at here.
@@ -107,7 +164,7 @@ impl Extras {
                 return refused(&format!("{what} {word}"), member);
             }
         }
-        for (meter, what, remove) in &self.uses {
+        for Use { meter, what, remove } in &self.uses {
             match meter {
                 Some(meter) if price.tariff.prices_meter(*meter) => {}
                 Some(_) => return refused(what, remove),
@@ -120,6 +177,11 @@ impl Extras {
         }
         Ok(())
     }
+}
+
+fn is_on(member: &Value) -> bool {
+    let is_empty = member.as_array().is_some_and(Vec::is_empty);
+    !matches!(member, Value::Null | Value::Bool(false)) && !is_empty && member["mode"] != "off"
 }
 
 fn select(there: &mut String, value: Option<Value>) -> Result<(), ParseError> {

@@ -44,8 +44,8 @@ use super::estimate::MAX_TOKENS;
 use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
 use super::relay::{CLIENT_DISCONNECTED, Relay, Reserved};
-use super::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
-use super::usage::Bounds;
+use super::upstream::{Connecting, UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
+use super::usage::{Bounds, MeasuredTokens};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
@@ -213,9 +213,11 @@ impl ForwardRequest {
         let started_at = reservation.started_at();
         let request = reservation.request().clone();
         let guard = self.state.gateway.in_flight.guard(reservation, self.unsent());
-        let Self { state, client, parsed, parts, budget, .. } = self;
+        let Self { state, client, context, parsed, parts, budget } = self;
         let stop = state.gateway.in_flight.stop.clone();
+        let is_providers = matches!(target, Target::Provider(_));
         let mut relay = Relay {
+            uncounted: is_providers && parsed.has_uncounted(&model),
             desk: state.desk.clone(),
             stop: stop.clone(),
             client,
@@ -230,6 +232,7 @@ impl ForwardRequest {
             asked: parsed.served_as().clone(),
             reserved,
             may_reason: parsed.may_reason(),
+            key: context.key().clone(),
             readings: state.gateway.readings.clone(),
             hides_usage: false,
         };
@@ -237,18 +240,20 @@ impl ForwardRequest {
         // From here on the provider may do its work, so an interruption is charged for the input.
         relay.expect_input();
         let mut reading = None;
+        let connecting = Connecting::default();
         let sent = {
             let model = relay.model.name_upstream().to_owned();
-            let mut sending = pin!(send(&state, &relay.target, model, parsed, &parts, &request));
+            let sending = send(&state, &relay.target, model, parsed, &parts, &request);
+            let mut sending = pin!(connecting.observe(sending));
             loop {
                 tokio::select! {
-                    sent = &mut sending => break Some(sent),
-                    () = &mut deadline => break Some(Err(UpstreamError::TimedOut)),
-                    () = stop.cancelled() => break Some(Err(UpstreamError::Broken)),
+                    sent = &mut sending => break Ok(sent),
+                    () = &mut deadline => break Ok(Err(UpstreamError::TimedOut)),
+                    () = stop.cancelled() => break Ok(Err(UpstreamError::Broken)),
                     () = respond.closed(), if streams && reading.is_none() => {
-                        reading = relay.leave(&mut deadline);
-                        if reading.is_none() {
-                            break None;
+                        match relay.leave(&mut deadline) {
+                            Ok(begun) => reading = Some(begun),
+                            Err(why) => break Err(why),
                         }
                     }
                 }
@@ -256,18 +261,22 @@ impl ForwardRequest {
         };
         drop(budget);
         match sent {
-            Some(Ok((response, hides_usage))) => {
+            Ok(Ok((response, hides_usage))) => {
                 relay.hides_usage = hides_usage;
                 relay.run(response, streams, respond, deadline, reading).await;
             }
-            Some(Err(error)) if reading.is_some() => {
+            Ok(Err(error)) if reading.is_some() => {
                 relay.settle_left(CLIENT_DISCONNECTED, error, relay.estimate(), None).await;
             }
-            Some(Err(error)) => {
+            Ok(Err(error)) => {
                 relay.settle_failed(error).await;
                 let _ = respond.send(relay.upstream_error(error).into_response());
             }
-            None => relay.settle_reserved(CLIENT_DISCONNECTED, relay.estimate(), None).await,
+            // Nothing was sent yet.
+            Err(_) if connecting.is_under_way() => {
+                relay.settle(CLIENT_DISCONNECTED, MeasuredTokens::NOTHING, None).await;
+            }
+            Err(why) => relay.settle_reserved(CLIENT_DISCONNECTED, relay.estimate(), None, why).await,
         }
     }
 

@@ -64,7 +64,7 @@ const MAX_MEMBERS: usize = 500;
 const TOOLS: i64 = 4_000;
 
 /// Whether the client runs the tool. Its provider may run another one several times and add what it finds to the input.
-fn is_clients(tool: &Value) -> bool {
+pub fn is_clients(tool: &Value) -> bool {
     match tool.get("type") {
         Some(Value::String(kind)) => {
             ["function", "custom", "namespace", "local_shell", "apply_patch"].contains(&kind.as_str())
@@ -202,6 +202,11 @@ impl ParsedRequest {
     /// When something has no price; the sentence says what.
     pub fn check_priced(&self, model: &Model, allow_unpriced: bool) -> Result<(), ParseError> {
         if self.route.is_free() { Ok(()) } else { self.extras.check_priced(model, allow_unpriced) }
+    }
+
+    /// Whether it may use something that the model has no price for, and that its response need not tell.
+    pub fn has_uncounted(&self, model: &Model) -> bool {
+        self.extras.has_uncounted(model)
     }
 
     fn single_model(&self, path_model: Option<&str>) -> Result<String, ParseError> {

@@ -28,11 +28,14 @@ const RETRY_AFTER: i64 = 5;
 /// An error that the provider answers to this installation, not to the client: about its credential, its credit or its own
 /// limits. The client gets a sentence instead, because the provider's words name the account. `retry_after` is the header.
 pub fn of_account(status: StatusCode, retry_after: Option<&str>, body: &[u8]) -> Option<UpstreamError> {
+    let whole = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    account_error(status, retry_after, first(&whole))
+}
+
+fn account_error(status: StatusCode, retry_after: Option<&str>, whole: &Value) -> Option<UpstreamError> {
     if !status.is_client_error() {
         return None;
     }
-    let whole = serde_json::from_slice::<Value>(body).unwrap_or_default();
-    let whole = first(&whole);
     let error = whole.get("error").unwrap_or(whole);
     let text = text_in(whole).to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -76,6 +79,8 @@ pub struct StreamError {
     pub status: StatusCode,
     /// The provider's words.
     pub text: String,
+    /// What it is where it is about the account of this installation, which its words name.
+    pub of_account: Option<UpstreamError>,
 }
 
 impl StreamEnd {
@@ -97,7 +102,9 @@ impl StreamEnd {
         if error.is_null() {
             return None;
         }
-        Some(StreamError { status: status_of(error), text: text_in(error).to_owned() })
+        let status = status_of(error);
+        let of_account = account_error(status, None, error);
+        Some(StreamError { status, text: text_in(error).to_owned(), of_account })
     }
 
     fn last_event(&self) -> Option<Value> {

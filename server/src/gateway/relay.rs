@@ -15,8 +15,9 @@ use futures_util::{StreamExt, stream};
 use keydesk_core::Desk;
 use keydesk_core::admission::Target;
 use keydesk_core::domain::bill::Bill;
+use keydesk_core::domain::ids::KeyId;
 use keydesk_core::domain::limit_use::LimitUse;
-use keydesk_core::domain::meter::{Meter as Kind, ServedAs};
+use keydesk_core::domain::meter::{Counts, Meter as Kind, ServedAs};
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
@@ -28,9 +29,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::disconnect::{Reading, Readings};
+use super::disconnect::{NotRead, Reading, Readings};
 use super::protocol::{ApiError, ClientContext};
-use super::provider_error::{self, StreamEnd};
+use super::provider_error::{self, StreamEnd, StreamError};
 use super::rate_limit_headers;
 use super::reservation_guard::ReservationGuard;
 use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
@@ -66,7 +67,7 @@ enum End {
     Finished,
     Failed(UpstreamError),
     /// The client left and the stream is not read on.
-    Abandoned,
+    Abandoned(NotRead),
 }
 
 /// An admitted request, until it is settled.
@@ -89,6 +90,9 @@ pub struct Relay {
     pub reserved: Reserved,
     /// Whether the model may reason without a word of it in the stream.
     pub may_reason: bool,
+    /// Whether it may use something that no meter counts and no response tells.
+    pub uncounted: bool,
+    pub key: KeyId,
     pub readings: Readings,
     /// Whether the usage in a stream is hidden, because the client did not request it.
     pub hides_usage: bool,
@@ -154,14 +158,7 @@ impl Relay {
         let body = collected.freeze();
         let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         if let Some(error) = provider_error::of_account(response.status, retry_after, &body) {
-            // Only the operator reads the provider's words.
-            let said = plain_error(&provider_error::text_of(&body));
-            tracing::warn!(
-                provider = self.provider_name(),
-                ?error,
-                said,
-                "a provider refuses this installation"
-            );
+            self.log_refused(error, &provider_error::text_of(&body));
             self.settle_failed(error).await;
             let _ = respond.send(self.upstream_error(error).into_response());
             return;
@@ -205,7 +202,7 @@ impl Relay {
                         && let Err(error) = send_chunk(&outlet, Ok(sent), &mut deadline, &self.stop).await
                     {
                         // A whole response is read whole, whatever the provider's setting for streams is.
-                        left = self.read_on(&mut deadline);
+                        left = self.read_on(&mut deadline).ok();
                         if left.is_none() || self.stop.is_cancelled() {
                             break Some(error);
                         }
@@ -218,7 +215,8 @@ impl Relay {
         match failure {
             Some(error) => {
                 self.note_upstream_error(error);
-                self.settle(i64::from(error.status().as_u16()), self.estimate(), None).await;
+                let measured = self.cut_short(error, self.estimate());
+                self.settle(i64::from(error.status().as_u16()), measured, None).await;
                 send_error(&outlet, error).await;
             }
             None if left.is_some() => {
@@ -258,19 +256,30 @@ impl Relay {
         let ended = loop {
             let chunk = tokio::select! {
                 chunk = next(&mut response.chunks, &mut deadline, &self.stop) => chunk,
+                // What is over is settled.
+                () = outlet.closed(), if left.is_none() && meter.is_over() => break End::Finished,
                 () = outlet.closed(), if left.is_none() => {
                     status = CLIENT_DISCONNECTED;
-                    left = self.leave(&mut deadline);
-                    if left.is_some() { continue } else { break End::Abandoned }
+                    match self.leave(&mut deadline) {
+                        Ok(reading) => left = Some(reading),
+                        Err(why) => break End::Abandoned(why),
+                    }
+                    continue;
                 }
             };
             let bytes = match chunk {
                 Some(Ok(bytes)) => bytes,
                 Some(Err(UpstreamError::TimedOut)) if left.is_none() && deadline.is_elapsed() => {
-                    status = CUT_OFF;
                     cut_off(&outlet);
-                    left = self.leave(&mut deadline);
-                    if left.is_some() { continue } else { break End::Abandoned }
+                    if meter.is_over() {
+                        break End::Finished;
+                    }
+                    status = CUT_OFF;
+                    match self.leave(&mut deadline) {
+                        Ok(reading) => left = Some(reading),
+                        Err(why) => break End::Abandoned(why),
+                    }
+                    continue;
                 }
                 Some(Err(error)) => break End::Failed(error),
                 None => break End::Finished,
@@ -303,9 +312,12 @@ impl Relay {
                     }
                     Err(error) => break End::Failed(error),
                 }
-                left = self.leave(&mut deadline);
-                if left.is_none() {
-                    break End::Abandoned;
+                if meter.is_over() {
+                    break End::Finished;
+                }
+                match self.leave(&mut deadline) {
+                    Ok(reading) => left = Some(reading),
+                    Err(why) => break End::Abandoned(why),
                 }
             }
         };
@@ -323,47 +335,55 @@ impl Relay {
                     let _ = send_chunk(&outlet, Ok(shown), &mut deadline, &self.stop).await;
                 }
             }
-            End::Abandoned => self.settle_reserved(status, measured, first).await,
+            End::Abandoned(why) => self.settle_reserved(status, measured, first, why).await,
             End::Failed(error) if left.is_some() => self.settle_left(status, error, measured, first).await,
             End::Failed(error) => {
                 self.note_upstream_error(error);
+                let measured = self.cut_short(error, measured);
                 self.settle(i64::from(error.status().as_u16()), measured, first).await;
                 send_error(&outlet, error).await;
             }
         }
     }
 
-    /// The client left or was cut off: reads on within a new deadline. `None` when the provider is stopped instead,
-    /// because its setting says so, or because too many streams are read on.
-    pub fn leave(&self, deadline: &mut Deadline) -> Option<Reading> {
+    /// The client left or was cut off: reads on within a new deadline.
+    ///
+    /// # Errors
+    /// When the provider is stopped instead, because its setting says so, or because too many streams are read on.
+    pub fn leave(&self, deadline: &mut Deadline) -> Result<Reading, NotRead> {
         if let Target::Provider(provider) = &self.target
             && provider.on_disconnect == OnDisconnect::Stop
         {
-            return None;
+            return Err(NotRead::Stopped);
         }
         self.read_on(deadline)
     }
 
-    fn read_on(&self, deadline: &mut Deadline) -> Option<Reading> {
-        let reading = self.readings.begin()?;
+    fn read_on(&self, deadline: &mut Deadline) -> Result<Reading, NotRead> {
+        let reading = self.readings.begin(&self.key)?;
         deadline.as_mut().reset(reading.until);
-        Some(reading)
+        Ok(reading)
     }
 
-    /// Charges the most that was reserved, because nothing says what the provider charges. A usage that the provider
-    /// reported is what it is.
-    pub async fn settle_reserved(&mut self, status: i64, known: MeasuredTokens, first_byte_ms: Option<i64>) {
+    /// Charges what was reserved, because nothing says what the provider charges: the most that it can cost, or where
+    /// other keys are the reason, all of the output. A usage that the provider reported is what it is.
+    pub async fn settle_reserved(
+        &mut self,
+        status: i64,
+        known: MeasuredTokens,
+        first_byte_ms: Option<i64>,
+        why: NotRead,
+    ) {
         let is_estimated = known.estimated;
         self.expect(status, self.at_reserved_output(known), first_byte_ms);
-        if is_estimated {
+        if is_estimated && why == NotRead::Stopped {
             let worst = self.reserved.worst;
             self.guard.expect(|settlement| settlement.bill.raise(worst));
         }
         self.guard.settle(&self.desk).await;
     }
 
-    /// Settles a request that was read on and not to its end. Where the gateway gave it up, the model may have reasoned
-    /// unseen, and the provider charges it.
+    /// Settles a request that was read on and not to its end. A stop of the gateway gives it up, too.
     pub async fn settle_left(
         &mut self,
         status: i64,
@@ -371,14 +391,20 @@ impl Relay {
         known: MeasuredTokens,
         first_byte_ms: Option<i64>,
     ) {
-        let is_given_up = error == UpstreamError::TimedOut || self.stop.is_cancelled();
-        let measured = match known {
-            _ if !error.may_cost() => MeasuredTokens::NOTHING,
-            known if is_given_up && self.may_reason => self.at_reserved_output(known),
-            known => known,
-        };
+        let is_stopped = self.stop.is_cancelled() && error.may_cost();
+        let measured = self.cut_short(if is_stopped { UpstreamError::TimedOut } else { error }, known);
         self.note_upstream_error(error);
         self.settle(status, measured, first_byte_ms).await;
+    }
+
+    /// What is charged for a response that was not read to its end. Where the gateway gave it up, the model may have
+    /// reasoned unseen, and the provider charges it.
+    fn cut_short(&self, error: UpstreamError, known: MeasuredTokens) -> MeasuredTokens {
+        match error {
+            error if !error.may_cost() => MeasuredTokens::NOTHING,
+            UpstreamError::TimedOut if self.may_reason => self.at_reserved_output(known),
+            _ => known,
+        }
     }
 
     /// With all of the output that was reserved.
@@ -394,9 +420,20 @@ impl Relay {
 
     /// Notes the error that ended a stream; answers its status.
     fn note_stream_error(&mut self, tail: &StreamEnd, is_events: bool) -> Option<i64> {
-        let error = tail.error(is_events)?;
-        self.note_error(&error.text);
-        Some(i64::from(error.status.as_u16()))
+        let StreamError { status, text, of_account } = tail.error(is_events)?;
+        let Some(error) = of_account else {
+            self.note_error(&text);
+            return Some(i64::from(status.as_u16()));
+        };
+        self.log_refused(error, &text);
+        self.note_upstream_error(error);
+        Some(i64::from(error.status().as_u16()))
+    }
+
+    /// A provider's error about the account of this installation: only the operator reads its words.
+    fn log_refused(&self, error: UpstreamError, text: &str) {
+        let (provider, said) = (self.provider_name(), plain_error(text));
+        tracing::warn!(provider, ?error, said, "a provider refuses this installation");
     }
 
     fn measured(&self, status: StatusCode, body: &[u8], end_only: bool) -> MeasuredTokens {
@@ -412,7 +449,7 @@ impl Relay {
 
     /// Charges the input where the provider may have begun its work.
     pub async fn settle_failed(&mut self, error: UpstreamError) {
-        let measured = if error.may_cost() { self.estimate() } else { MeasuredTokens::NOTHING };
+        let measured = self.cut_short(error, self.estimate());
         self.note_upstream_error(error);
         self.settle(i64::from(error.status().as_u16()), measured, None).await;
     }
@@ -428,6 +465,7 @@ impl Relay {
     fn bill(&self, measured: MeasuredTokens) -> Bill {
         let MeasuredTokens { mut metered, estimated } = measured;
         metered.served_as = metered.served_as.or(&self.asked);
+        metered.uncounted |= self.uncounted && metered.counts != Counts::NONE;
         Bill::at_price_of(&self.model, metered, estimated)
     }
 

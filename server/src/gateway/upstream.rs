@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
@@ -22,6 +24,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use tokio::time::timeout;
+use tower::Service;
+use tower::layer::layer_fn;
 
 use super::compression::Compression;
 
@@ -155,6 +159,54 @@ pub struct UpstreamRequest<'a> {
     pub streams: bool,
 }
 
+/// Whether a request waits for a connection to its provider, so that nothing of it is sent yet.
+#[derive(Clone, Default)]
+pub struct Connecting(Arc<AtomicBool>);
+
+tokio::task_local! {
+    static CONNECTING: Connecting;
+}
+
+impl Connecting {
+    pub fn is_under_way(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Observes the connection that a request needs, if none is open.
+    pub fn observe<F: Future>(&self, request: F) -> impl Future<Output = F::Output> + use<F> {
+        CONNECTING.scope(self.clone(), request)
+    }
+}
+
+/// Tells the request that is observed while its connection is made.
+#[derive(Clone)]
+struct Observed<S>(S);
+
+impl<S, T> Service<T> for Observed<S>
+where
+    S: Service<T>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, to: T) -> Self::Future {
+        let observer = CONNECTING.try_with(Clone::clone).unwrap_or_default();
+        observer.0.store(true, Ordering::Relaxed);
+        let connecting = self.0.call(to);
+        Box::pin(async move {
+            let connected = connecting.await;
+            observer.0.store(false, Ordering::Relaxed);
+            connected
+        })
+    }
+}
+
 /// Connections to providers, kept open between requests.
 #[derive(Clone)]
 pub struct Upstreams {
@@ -275,7 +327,8 @@ impl Upstreams {
             return Ok(client.clone());
         }
         let built = http_client().and_then(|client| {
-            client.connect_timeout(milliseconds(connect_ms)).build().map_err(|error| causes(&error))
+            let client = client.connect_timeout(milliseconds(connect_ms));
+            client.connector_layer(layer_fn(Observed)).build().map_err(|error| causes(&error))
         });
         let client = built.map_err(|cause| {
             tracing::error!(cause, "cannot create an HTTP client for providers");

@@ -49,7 +49,7 @@ on_both! {
         let flex = ServedAs { tier: "flex".into(), ..ServedAs::default() };
         let searched = Counts::of_totals(12_000, 9_000, 300).with(Meter::Searches, 2).with(Meter::Reasoning, 70);
         settle(&app, &key, Bill::of_cost(Counts::of_totals(100, 0, 20), Money::from_nanos(1_234))).await;
-        let metered = Metered { counts: searched, served_as: flex };
+        let metered = Metered { counts: searched, served_as: flex, ..Metered::NONE };
         let not_priced = Bill { is_priced: false, is_estimated: true, ..Bill::of_cost(metered, Money::from_nanos(5_000_000_001)) };
         let id = settle(&app, &key, not_priced).await;
         for _ in 0..520 {

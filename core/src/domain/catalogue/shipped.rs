@@ -116,11 +116,36 @@ fn every_model_is_priced_completely() {
                 Dimension::Region => served_as.region = word.into(),
                 Dimension::Speed => served_as.speed = word.into(),
             }
-            assert!(tariff.cost(&Metered { counts, served_as }).is_priced, "{id}: {word}");
+            assert!(tariff.cost(&Metered { counts, served_as, ..Metered::NONE }).is_priced, "{id}: {word}");
         }
         assert!(source.starts_with("https://"), "{id}: {source}");
         assert!(model.context_tokens.is_some(), "{id} has no context length");
         assert!(model.max_output_tokens.is_some() || id.contains("embed"), "{id} has no maximum of output");
+    }
+}
+
+/// A price that a tier has of its own is about what its factor gives, or lies between that and the list price: a discount
+/// that the tier does not have again.
+#[test]
+fn prices_of_a_tier_are_near_its_factor() {
+    for Imported { id, tariff, .. } in shipped() {
+        let tariff = tariff.unwrap();
+        for (way, exception) in &tariff.exceptions {
+            let factor = tariff.factors[way] as f64 / 1e6;
+            let above = exception.lines.iter().map(|line| (line.above, &line.rates));
+            for (above, rates) in [(0, &exception.rates)].into_iter().chain(above) {
+                let listed = tariff.rates_at(above + 1);
+                for (meter, price) in rates.iter() {
+                    let own = price.nanos() as f64;
+                    let list = listed.get(meter).map(|price| price.nanos() as f64);
+                    let list = list.unwrap_or_else(|| panic!("{id}: {way:?} has {} alone", meter.name()));
+                    let (low, high) = (list.min(list * factor), list.max(list * factor));
+                    let name = meter.name();
+                    // Providers round to a cent.
+                    assert!((0.9 * low..=1.1 * high).contains(&own), "{id}: {way:?} {name} {own} of {list}");
+                }
+            }
+        }
     }
 }
 
@@ -351,7 +376,7 @@ fn what_providers_charge_comes_out_to_the_nano_dollar() {
             Dimension::Region => served_as.region = word.into(),
             Dimension::Speed => served_as.speed = word.into(),
         }
-        let cost = tariff(&models, id).cost(&Metered { counts, served_as });
+        let cost = tariff(&models, id).cost(&Metered { counts, served_as, ..Metered::NONE });
         assert_eq!((cost.amount.nanos(), cost.is_priced), (nanos, true), "{id}: {what}");
     }
 }

@@ -237,7 +237,7 @@ async fn what_is_not_read_to_its_end_is_charged_what_the_model_may_have_reasoned
         leave_after(&desk, path, &key, 1).await;
         let (status, input, output, cached, estimated, cost) = desk.settled().await[0];
         assert_eq!((status, output, cached, estimated), (499, 100, 0, 1), "{what}");
-        // One that is not read on at all is charged its worst cost.
+        // One that its key has too many of is charged its worst cost.
         assert_eq!(cost > (input + output) * 1_000, what == "number", "{what}");
         assert!(cost >= (input + output) * 1_000, "{what}");
     }
@@ -251,6 +251,101 @@ async fn what_is_not_read_to_its_end_is_charged_what_the_model_may_have_reasoned
     drop(open);
     let (status, _, output, _, estimated, _) = desk.settled().await[0];
     assert_eq!((status, output, estimated), (499, 2, 1));
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_nothing_pays_what_the_model_may_have_reasoned() {
+    let path = "/v1/chat/completions";
+    for (streams, sent) in [(false, 0), (true, 0), (true, 2)] {
+        for (effort, output) in [("high", 100), ("none", sent)] {
+            let (desk, _upstream, key) =
+                served("openai", move || parts(EVENTS, &CHAT[..sent as usize], 5, Then::Hangs)).await;
+            desk.execute("UPDATE providers SET idle_ms = 200, whole_ms = 200").await;
+            let mut body = body();
+            body["stream"] = json!(streams);
+            body["reasoning_effort"] = json!(effort);
+            let open = desk.open(post(path, &body).bearer(&key)).await;
+            let _ = open.into_body().collect().await;
+            let (status, input, charged, _, estimated, cost) = desk.settled().await[0];
+            assert_eq!((status, charged, estimated), (504, output, 1), "{streams}, {sent}, {effort}");
+            assert_eq!(cost, (input + output) * 1_000, "{streams}, {sent}, {effort}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_leaves_many_streams_leaves_readings_to_others() {
+    let path = "/v1/chat/completions";
+    let (mut desk, _upstream, key) = served("openai", || parts(EVENTS, &CHAT[..2], 5, Then::Hangs)).await;
+    // Each key may have two of these.
+    desk.state.gateway.readings = Readings::new(8, Duration::from_secs(60), 1 << 20);
+    let read_on = async |key: &str| {
+        leave_after(&desk, path, key, 1).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        (desk.state.gateway.readings.under_way(), desk.number("SELECT COUNT(*) FROM usage").await)
+    };
+    assert_eq!(read_on(&key).await, (1, 0));
+    assert_eq!(read_on(&key).await, (2, 0));
+    assert_eq!(read_on(&key).await, (2, 1));
+    let other = desk.create("other", |form| form.scope = "every".into()).await;
+    assert_eq!(read_on(other.secret.reveal()).await, (3, 1));
+    let worst = desk.number("SELECT cost FROM usage").await;
+
+    // Where others have them all, it is charged its output and not its worst cost.
+    let (mut desk, _upstream, key) = served("openai", || parts(EVENTS, &CHAT[..2], 5, Then::Hangs)).await;
+    desk.state.gateway.readings = Readings::new(1, Duration::from_secs(60), 1 << 20);
+    leave_after(&desk, path, &key, 1).await;
+    let other = desk.create("other", |form| form.scope = "every".into()).await;
+    leave_after(&desk, path, other.secret.reveal(), 1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(desk.number("SELECT COUNT(*) FROM usage WHERE output_tokens = 100").await, 1);
+    let cost = desk.number("SELECT cost FROM usage").await;
+    assert_eq!(cost, desk.number("SELECT (input_tokens + output_tokens) * 1000 FROM usage").await);
+    assert!(cost < worst);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_after_the_last_event_needs_no_reading() {
+    for Streamed { kind, path, content_type, events, .. } in &STREAMS[..3] {
+        let (desk, _upstream, key) = served(kind, || parts(content_type, events, 1, Then::Hangs)).await;
+        let last = events.last().unwrap();
+        let mut open = desk.open(post(path, &body()).bearer(&key)).await.into_body();
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(last) {
+            seen.extend(open.frame().await.unwrap().unwrap().into_data().unwrap());
+        }
+        drop(open);
+        let (status, .., cost) = desk.settled().await[0];
+        assert_eq!((status, cost), (200, 6_036_000), "{path}");
+        assert!(desk.state.gateway.in_flight.tasks.is_empty(), "{path} is still read");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_there_is_a_connection_pays_nothing() {
+    // It takes a connection, and never answers the greeting.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let desk = installation().await;
+    desk.served_by("openai", &format!("https://{}", listener.local_addr().unwrap()), "").await;
+    desk.execute("UPDATE providers SET on_disconnect = 'stop', connect_ms = 5000").await;
+    let key = desk.every_key().await;
+    let asked = desk.open(post("/v1/chat/completions", &body()).bearer(&key));
+    assert!(tokio::time::timeout(Duration::from_millis(200), asked).await.is_err(), "it answered");
+    assert_eq!(desk.settled().await, [(499, 0, 0, 0, 0, 0)]);
+}
+
+#[tokio::test]
+async fn an_error_about_the_account_in_a_stream_is_not_in_the_list_of_requests() {
+    let events = [
+        CHAT[1],
+        "data: {\"error\":{\"message\":\"Rate limit reached for gpt-5 in organization org-abc123\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}\n\n",
+    ];
+    let (desk, _upstream, key) = served("openai", move || parts(EVENTS, &events, 5, Then::Ends)).await;
+    let open = desk.open(post("/v1/chat/completions", &body()).bearer(&key)).await;
+    open.into_body().collect().await.unwrap();
+    assert_eq!(desk.settled().await[0].0, 503);
+    let stored = desk.texts("SELECT error FROM usage").await;
+    assert!(stored[0].starts_with("The provider Far limits how much"), "{stored:?}");
 }
 
 #[tokio::test]

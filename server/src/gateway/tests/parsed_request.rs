@@ -168,11 +168,53 @@ fn what_the_model_has_no_price_for_is_refused_by_name() {
         assert_eq!(parsed.check_priced(&plain, true), Ok(()), "{body}");
         assert_eq!(parsed.check_priced(&Model::unrouted("m", "Far"), false), Ok(()), "{body}");
     }
-    // It is charged by time, so no price of a meter is for it.
-    let code = read(Route::Responses, r#"{"model":"m","tools":[{"type":"code_interpreter"}]}"#);
-    let refused = code.check_priced(&complete, false).unwrap_err();
-    assert!(refused.sentence().starts_with("What the code interpreter costs cannot be counted."));
-    assert_eq!(code.check_priced(&complete, true), Ok(()));
+    // No price of a meter is for these.
+    for (route, body, what) in [
+        (
+            Route::Responses,
+            r#"{"model":"m","tools":[{"type":"code_interpreter"}]}"#,
+            "the tool code_interpreter",
+        ),
+        (
+            Route::Responses,
+            r#"{"model":"m","tools":[{"type":"shell","environment":{"type":"container_auto"}}]}"#,
+            "the tool shell",
+        ),
+        (Route::Responses, r#"{"model":"m","tools":[{"type":"x_search"}]}"#, "the tool x_search"),
+        (
+            Route::ChatCompletions,
+            r#"{"model":"m","tools":[{"type":"builtin_function","function":{"name":"$web_search"}}]}"#,
+            "the tool builtin_function",
+        ),
+        (
+            Route::ChatCompletions,
+            r#"{"model":"m","tools":[{"type":"browser_search"}]}"#,
+            "the tool browser_search",
+        ),
+        (
+            Route::ChatCompletions,
+            r#"{"model":"m","search_parameters":{"mode":"auto"}}"#,
+            "the provider's own search",
+        ),
+        (Route::ChatCompletions, r#"{"model":"m","plugins":[{"id":"web"}]}"#, "a plugin"),
+        (
+            Route::Messages,
+            r#"{"model":"m","tools":[{"type":"code_execution_20250825","name":"c"}]}"#,
+            "the tool code_execution_20250825",
+        ),
+        (Route::Generate, r#"{"tools":[{"googleSearch":{},"somethingNew":{}}]}"#, "the tool somethingNew"),
+        (Route::Generate, r#"{"tools":["googleSearch"]}"#, "a tool without a type"),
+    ] {
+        let parsed = if route == Route::Generate { read_gemini(body) } else { read(route, body) };
+        let refused = parsed.check_priced(&complete, false).unwrap_err();
+        let says = format!("What {what} costs cannot be counted.");
+        assert!(refused.sentence().starts_with(&says), "{body}: {}", refused.sentence());
+        assert_eq!(parsed.check_priced(&complete, true), Ok(()), "{body}");
+        assert!(parsed.has_uncounted(&complete), "{body}");
+    }
+    // Let through, it is marked where its response may not tell it, and not where a meter counts it.
+    let maps = read_gemini(r#"{"tools":[{"googleMaps":{}}]}"#);
+    assert!(maps.has_uncounted(&plain) && !maps.has_uncounted(&complete));
     for other in [r#"{"model":"m","service_tier":"scale"}"#, r#"{"model":"m","service_tier":["flex"]}"#] {
         assert!(read(Route::ChatCompletions, other).check_priced(&complete, false).is_err(), "{other}");
     }
@@ -190,6 +232,22 @@ fn what_costs_the_models_price_is_not_refused() {
         let parsed = read(Route::Messages, body);
         assert_eq!(parsed.check_priced(&plain, false), Ok(()), "{body}");
     }
+    // Tools of the client's, and those that cost the tokens that they add.
+    for tools in [
+        r#"[{"type":"custom"},{"type":"shell"},{"type":"shell","environment":{"type":"local"}},{"type":"computer"}]"#,
+        r#"[{"type":"mcp","server_url":"x"},{"type":"tool_search"},{"type":"namespace","tools":[{"type":"function"}]}]"#,
+        r#"[{"type":"web_fetch_20250910"},{"type":"bash_20250124"},{"type":"mcp_toolset"},{"name":"x","input_schema":{}}]"#,
+    ] {
+        let body =
+            format!(r#"{{"model":"m","plugins":[],"search_parameters":{{"mode":"off"}},"tools":{tools}}}"#);
+        let parsed = read(Route::Messages, &body);
+        assert_eq!(parsed.check_priced(&plain, false), Ok(()), "{body}");
+        assert!(!parsed.has_uncounted(&plain), "{body}");
+    }
+    let own = read_gemini(
+        r#"{"tools":[{"codeExecution":{},"url_context":{},"fileSearch":{}},{"functionDeclarations":[]},{"computerUse":{}}]}"#,
+    );
+    assert_eq!(own.check_priced(&plain, false), Ok(()));
     // To count tokens costs nothing.
     let counted = read(Route::CountMessageTokens, r#"{"model":"m","speed":"fast"}"#);
     assert_eq!(counted.check_priced(&plain, false), Ok(()));

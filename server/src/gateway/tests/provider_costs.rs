@@ -41,6 +41,7 @@ fn tariff(model: &str) -> Tariff {
         }),
         "gemini-2.5-flash" => json!({
             "input": "0.3", "cached_input": "0.03", "audio_input": "1", "cached_audio": "0.1", "output": "2.5",
+            "searches": "35",
         }),
         "gemini-2.5-flash-image" => json!({"input": "0.3", "output": "2.5", "image_output": "30"}),
         other => panic!("{other} has no prices"),
@@ -48,16 +49,16 @@ fn tariff(model: &str) -> Tariff {
     serde_json::from_value(prices).unwrap()
 }
 
-struct Case {
-    what: &'static str,
-    model: &'static str,
-    shape: Shape,
+pub struct Case {
+    pub what: &'static str,
+    pub model: &'static str,
+    pub shape: Shape,
     /// The tier that the request asks for.
-    asked: &'static str,
+    pub asked: &'static str,
     usage: Value,
     /// What else is in the answer.
     beside: Value,
-    dollars: &'static str,
+    pub dollars: &'static str,
 }
 
 fn case(what: &'static str, model: &'static str, shape: Shape, usage: Value, dollars: &'static str) -> Case {
@@ -74,7 +75,7 @@ impl Case {
     }
 }
 
-fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     use Shape::{Anthropic, Gemini, OpenAi, Responses};
     let written = |details: Value| {
         json!({"prompt_tokens": 18_014, "completion_tokens": 5, "total_tokens": 18_019, "prompt_tokens_details":
@@ -297,6 +298,11 @@ fn cases() -> Vec<Case> {
             {"content": {"parts": [{"text": "Hel"}]}, "finishReason": "STOP",
                 "groundingMetadata": {"webSearchQueries": ["one", "two"]}}
         ]})),
+        case("a prompt that Gemini 2.5 grounds", "gemini-2.5-flash", Gemini, gemini(1_000, 100), "0.03555")
+            .with(json!({"modelVersion": "gemini-2.5-flash", "candidates": [
+                {"content": {"parts": [{"text": "Hel"}]}, "finishReason": "STOP",
+                    "groundingMetadata": {"webSearchQueries": ["one", "two", "three"]}}
+            ]})),
     ]
 }
 
@@ -307,7 +313,7 @@ fn merged(mut value: Value, more: &Value) -> Value {
 
 const TEXTS: [&str; 2] = ["Hel", "lo!"];
 
-fn whole(case: &Case) -> Value {
+pub fn whole(case: &Case) -> Value {
     let text = TEXTS.concat();
     let has_output = case.what != "embeddings";
     let value = match case.shape {
@@ -330,7 +336,7 @@ fn whole(case: &Case) -> Value {
 }
 
 /// The data of its events.
-fn events(case: &Case) -> Vec<Value> {
+pub fn events(case: &Case) -> Vec<Value> {
     let usage = &case.usage;
     match case.shape {
         Shape::OpenAi => {
@@ -487,6 +493,34 @@ fn a_chat_that_cites_pages_searched_once_for_each_answer() {
     let measured =
         measure_whole(Shape::OpenAi, body.to_string().as_bytes(), false, 9, Bounds::new(9, None, 2));
     assert_eq!(measured.metered.counts.get(Kind::Searches), 2);
+}
+
+#[test]
+fn an_answer_from_maps_is_one_use_of_a_tool() {
+    let maps = json!([{"maps": {"placeId": "x"}}, {"maps": {"placeId": "y"}}]);
+    let body = json!({"candidates": [{"groundingMetadata": {"groundingChunks": maps}}],
+        "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 9}});
+    let measured =
+        measure_whole(Shape::Gemini, body.to_string().as_bytes(), false, 9, Bounds::new(9, None, 1));
+    let counts = measured.metered.counts;
+    assert_eq!((counts.get(Kind::ToolUses), counts.get(Kind::Searches)), (1, 0));
+}
+
+#[test]
+fn what_a_response_ran_without_a_meter_is_marked() {
+    let usage = json!({"input_tokens": 9, "output_tokens": 9});
+    for (call, uncounted) in
+        [("code_interpreter_call", true), ("function_call", false), ("x_search_call", true)]
+    {
+        let whole = json!({"output": [{"type": call}], "usage": usage});
+        let body = whole.to_string();
+        let measured = measure_whole(Shape::Responses, body.as_bytes(), false, 9, Bounds::new(9, None, 1));
+        assert_eq!((measured.metered.uncounted, measured.estimated), (uncounted, false), "{call}");
+        let mut meter = Meter::new(Shape::Responses, true, false, Bounds::new(9, None, 1));
+        let item = json!({"type": "response.output_item.done", "item": {"type": call}});
+        meter.feed(Bytes::from(format!("data: {item}\n\n")));
+        assert_eq!(meter.measured(9, false).metered.uncounted, uncounted, "{call}");
+    }
 }
 
 #[test]

@@ -31,12 +31,22 @@ fn of_modality(details: Option<&Value>, modality: &str) -> Number {
     these.fold(Number::default(), |sum, part| sum.plus(Number::read(part.get("tokenCount"))))
 }
 
-/// The searches behind an answer.
+/// The searches behind an answer, and whether it was looked up on maps. Before Gemini 3 a prompt costs one search, however
+/// many queries it makes.
 pub fn beside(value: &Value, report: &mut Report) {
     let candidates = value.get("candidates").and_then(Value::as_array).into_iter().flatten();
-    let queries = candidates.filter_map(|one| one.pointer("/groundingMetadata/webSearchQueries")?.as_array());
-    let count = queries.fold(0, |sum, queries| sum + queries.len());
-    if count > 0 {
-        report.figures.note(Figure::Searches, Number::of(i64::try_from(count).unwrap_or(i64::MAX)));
+    let (mut queries, mut is_on_maps) = (0, false);
+    for grounding in candidates.filter_map(|one| one.get("groundingMetadata")) {
+        let list = |name: &str| grounding.get(name).and_then(Value::as_array).into_iter().flatten();
+        queries += list("webSearchQueries").count();
+        is_on_maps |= list("groundingChunks").any(|chunk| chunk.get("maps").is_some());
+    }
+    let version = value.get("modelVersion").and_then(Value::as_str).unwrap_or_default();
+    let is_by_prompt = ["gemini-1", "gemini-2"].iter().any(|old| version.starts_with(old));
+    let searches = if is_by_prompt { queries.min(1) } else { queries };
+    for (figure, count) in [(Figure::Searches, searches), (Figure::ToolUses, usize::from(is_on_maps))] {
+        if count > 0 {
+            report.figures.note(figure, Number::of(i64::try_from(count).unwrap_or(i64::MAX)));
+        }
     }
 }

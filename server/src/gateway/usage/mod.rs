@@ -79,8 +79,10 @@ struct Report {
     other_passes: Figures,
     served_as: ServedAs,
     seen: Seen,
-    /// Whether it tells something that has no known price.
+    /// Whether it tells something whose price is not this model's.
     is_uncertain: bool,
+    /// Whether it tells something that no meter counts.
+    uncounted: bool,
 }
 
 impl Report {
@@ -151,6 +153,7 @@ impl Report {
         self.seen.searches += next.seen.searches;
         self.seen.tool_uses += next.seen.tool_uses;
         self.is_uncertain |= next.is_uncertain;
+        self.uncounted |= next.uncounted;
     }
 
     /// Whether there was a usage at all.
@@ -162,7 +165,7 @@ impl Report {
 
     fn measured(&self, shape: Shape, known: &Known) -> MeasuredTokens {
         let (counts, is_estimated) = tally::counts(shape, self, known);
-        let metered = Metered { counts, served_as: self.served_as.clone() };
+        let metered = Metered { counts, served_as: self.served_as.clone(), uncounted: self.uncounted };
         MeasuredTokens { metered, estimated: is_estimated || !self.has_usage() }
     }
 }

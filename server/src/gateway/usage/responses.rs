@@ -25,14 +25,14 @@ pub fn beside(value: &Value, report: &mut Report) {
         let number = |count: usize| Number::of(i64::try_from(count).unwrap_or(i64::MAX));
         report.figures.note(Figure::Searches, number(count(is_search)));
         report.figures.note(Figure::ToolUses, number(count(is_tool_use)));
-        report.is_uncertain |= items.iter().any(runs_code);
+        report.uncounted |= items.iter().any(is_uncounted);
     }
     if value["type"] == "response.output_item.done"
         && let Some(item) = value.get("item")
     {
         report.seen.searches += i64::from(is_search(item));
         report.seen.tool_uses += i64::from(is_tool_use(item));
-        report.is_uncertain |= runs_code(item);
+        report.uncounted |= is_uncounted(item);
     }
 }
 
@@ -46,9 +46,23 @@ fn is_tool_use(item: &Value) -> bool {
     item["type"] == "file_search_call"
 }
 
-/// Its container is charged by time, which no response tells.
-fn runs_code(item: &Value) -> bool {
-    item["type"] == "code_interpreter_call"
+/// Calls that the client answers, or that cost their tokens alone, or have a meter.
+const PRICED_CALLS: [&str; 10] = [
+    "function_call",
+    "custom_tool_call",
+    "computer_call",
+    "local_shell_call",
+    "shell_call",
+    "apply_patch_call",
+    "tool_search_call",
+    "mcp_call",
+    "web_search_call",
+    "file_search_call",
+];
+
+/// A call of any other tool of the provider's, such as the code interpreter, whose container is charged by time.
+fn is_uncounted(item: &Value) -> bool {
+    item["type"].as_str().is_some_and(|kind| kind.ends_with("_call") && !PRICED_CALLS.contains(&kind))
 }
 
 /// Under which ids the provider stores what a response continues; a later request names one of them.
