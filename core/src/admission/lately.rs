@@ -17,6 +17,8 @@ const REQUESTS: usize = 8;
 /// Of each kind; twice as many at most.
 const MAX_REMEMBERED: usize = 20_000;
 const MINUTE_MS: i64 = 60_000;
+/// How long a request says something about the next one. No provider caches an input for longer unasked.
+const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// Remembers the newest: when it is full, the older half is forgotten.
 struct Newest<K, V> {
@@ -47,7 +49,7 @@ impl<K: Eq + Hash, V> Newest<K, V> {
 
 #[derive(Default)]
 struct Memory {
-    used: Newest<(KeyId, String), VecDeque<Counts>>,
+    used: Newest<(KeyId, String), VecDeque<(Moment, Counts)>>,
     stored: Newest<String, i64>,
     /// Since when, and how many since then.
     counted: Newest<KeyId, (Moment, i64)>,
@@ -62,25 +64,30 @@ impl Lately {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers what a request used.
-    pub fn note_use(&self, key: &KeyId, model: &str, counts: &Counts) {
+    /// Remembers what a request used that is over now.
+    pub fn note_use(&self, key: &KeyId, model: &str, counts: &Counts, now: Moment) {
         if *counts == Counts::NONE {
             return;
         }
         let mut memory = self.memory();
         let last = memory.used.change((key.clone(), model.to_owned()), VecDeque::new);
-        last.push_back(*counts);
+        last.push_back((now, *counts));
         if last.len() > REQUESTS {
             last.pop_front();
         }
     }
 
-    /// What the key used lately with the model; `None` when nothing is known.
-    pub fn used(&self, key: &KeyId, model: &str) -> Option<UsedLately> {
+    /// What the key used in the last hour with the model; `None` when nothing is known.
+    pub fn used(&self, key: &KeyId, model: &str, now: Moment) -> Option<UsedLately> {
         let memory = self.memory();
         let last = memory.used.get(&(key.clone(), model.to_owned()))?;
-        let largest = |of: fn(&Counts) -> i64| last.iter().map(of).max().unwrap_or_default();
-        let sum = |of: fn(&Counts) -> i64| last.iter().map(of).sum();
+        let is_new = |(at, _): &&(Moment, Counts)| now.ms().saturating_sub(at.ms()) < HOUR_MS;
+        let last: Vec<&Counts> = last.iter().filter(is_new).map(|(_, counts)| counts).collect();
+        if last.is_empty() {
+            return None;
+        }
+        let largest = |of: fn(&Counts) -> i64| last.iter().map(|counts| of(counts)).max().unwrap_or_default();
+        let sum = |of: fn(&Counts) -> i64| last.iter().map(|counts| of(counts)).sum();
         Some(UsedLately {
             output: largest(Counts::output),
             input: sum(Counts::input),
@@ -89,8 +96,11 @@ impl Lately {
         })
     }
 
-    /// Remembers how many tokens a provider stores under an id.
+    /// Remembers how many tokens a provider stores under an id. Nothing is stored without one.
     pub fn note_stored(&self, id: &str, tokens: i64) {
+        if id.is_empty() {
+            return;
+        }
         *self.memory().stored.change(id.to_owned(), || 0) = tokens;
     }
 
@@ -128,19 +138,27 @@ mod tests {
     #[test]
     fn the_last_requests_of_a_key_and_model_are_remembered() {
         let lately = Lately::default();
-        assert_eq!(lately.used(&key(1), "m"), None);
+        let now = Moment::from_ms(1_000_000);
+        assert_eq!(lately.used(&key(1), "m", now), None);
         for output in 1..=20 {
-            lately.note_use(&key(1), "m", &Counts::of_totals(100, 50, 30 - output));
+            lately.note_use(&key(1), "m", &Counts::of_totals(100, 50, 30 - output), now);
         }
-        let used = lately.used(&key(1), "m").unwrap();
+        let used = lately.used(&key(1), "m", now.plus_ms(HOUR_MS - 1)).unwrap();
         assert_eq!(used, UsedLately { output: 17, input: 800, cached: 400, largest: 117 });
-        assert_eq!(lately.used(&key(1), "other"), None);
-        assert_eq!(lately.used(&key(2), "m"), None);
+        assert_eq!(lately.used(&key(1), "other", now), None);
+        assert_eq!(lately.used(&key(2), "m", now), None);
+        // Of a request an hour ago nothing follows, and of the later ones something does.
+        assert_eq!(lately.used(&key(1), "m", now.plus_ms(HOUR_MS)), None);
+        lately.note_use(&key(1), "m", &Counts::of_totals(10, 0, 1), now.plus_ms(1));
+        let used = lately.used(&key(1), "m", now.plus_ms(HOUR_MS)).unwrap();
+        assert_eq!(used, UsedLately { output: 1, input: 10, cached: 0, largest: 11 });
     }
 
     #[test]
     fn it_forgets_the_oldest_and_never_grows_beyond_its_bound() {
         let lately = Lately::default();
+        lately.note_stored("", 7);
+        assert_eq!(lately.stored(""), None);
         for number in 0..3 * MAX_REMEMBERED {
             lately.note_stored(&format!("resp_{number}"), 7);
         }

@@ -25,7 +25,7 @@ pub use models::{
 pub use presented::Presented;
 pub use rejections::{RejectedRequest, Rejections};
 pub use reservations::{
-    LEASE_MS, RENEW_MS, Reservation, ReservationRequest, Settlement, count_tokens, expected_use,
+    LEASE_MS, Presumed, RENEW_MS, Reservation, ReservationRequest, Settlement, count_tokens, expected_use,
     find_reservation, limits, limits_of_key, release, renew, reserve, settle, settled_cost,
 };
 

@@ -38,21 +38,57 @@ pub struct ReservationRequest {
     pub worst: Money,
     /// Likely tokens, input and output together.
     pub tokens: i64,
+    /// What of `amount` and `tokens` is only presumed.
+    pub presumed: Presumed,
     /// Whether the model has a price for what the request may use. Without one no budget can count it.
     pub is_priced: bool,
+}
+
+/// The part of a likely use that follows from nothing in the request: output beyond what is likely of any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presumed {
+    /// Its cost.
+    pub amount: Money,
+    /// Its tokens.
+    pub tokens: i64,
 }
 
 impl ReservationRequest {
     /// What a request reserves.
     pub fn new(request: RequestId, model: &Model, expected: &ExpectedUse) -> Self {
+        let least = expected.with_least_output();
+        let (amount, tokens) = (expected.likely_cost(model), expected.tokens());
         Self {
             request,
             model: model.id.clone(),
-            amount: expected.likely_cost(model),
+            amount,
             worst: expected.worst_cost(model),
-            tokens: expected.tokens(),
+            tokens,
+            presumed: Presumed {
+                amount: amount.saturating_sub(least.likely_cost(model)),
+                tokens: tokens - least.tokens(),
+            },
             is_priced: model.prices(expected.max_input, expected.max_output),
         }
+    }
+
+    /// The same with less presumed, where that alone does not fit: half of what these limits leave for it. So what a key
+    /// used lately never locks it out.
+    fn presuming_less(&self, rows: &[LimitRow]) -> Option<Self> {
+        let least_of = |numbers: &mut dyn Iterator<Item = i64>| numbers.min().unwrap_or(i64::MAX);
+        let money = rows.iter().filter(|row| row.what.is_money());
+        let money = least_of(&mut money.map(|row| row.max.saturating_sub(row.used)));
+        let tokens = rows.iter().filter(|row| row.what == Limited::Tokens);
+        let tokens = least_of(&mut tokens.map(|row| row.max));
+        let fitting = |whole: i64, presumed: i64, left: i64| {
+            let least = whole - presumed;
+            if whole > left && least <= left { least + (left - least) / 2 } else { whole }
+        };
+        let amount = fitting(self.amount.nanos(), self.presumed.amount.nanos(), money);
+        let tokens = fitting(self.tokens, self.presumed.tokens, tokens);
+        let amount = Money::from_nanos(amount);
+        let is_less = (amount, tokens) != (self.amount, self.tokens);
+        is_less.then(|| Self { amount, tokens, presumed: Presumed::default(), ..self.clone() })
     }
 }
 
@@ -103,7 +139,7 @@ pub struct Settlement {
 
 /// What a request of this key may use of a model.
 pub fn expected_use(desk: &Desk, context: &AuthContext, model: &Model, asked: &AskedUse) -> ExpectedUse {
-    ExpectedUse::new(model, asked, desk.lately.used(&context.key, &model.id))
+    ExpectedUse::new(model, asked, desk.lately.used(&context.key, &model.id, desk.now()))
 }
 
 /// Admits a request for the number of tokens: it costs nothing, and counts in no limit but its own.
@@ -128,6 +164,7 @@ pub fn count_tokens(
         amount: Money::ZERO,
         worst: Money::ZERO,
         tokens: 0,
+        presumed: Presumed::default(),
         is_priced: true,
     };
     let stored = new_reservation(context, &nothing, now).reservation;
@@ -147,9 +184,13 @@ pub async fn reserve(
     check_price(desk, context, wanted).await?.map_err(rejected)?;
     let turn = desk.queues.turn(&desk.db, &context.org).await?;
     let now = desk.now();
+    let starts = WindowStarts::at(now, &context.zone);
     let new = new_reservation(context, wanted, now);
     let stored = new.reservation.clone();
-    let rows = meter::reserve(&desk.db, new, WindowStarts::at(now, &context.zone)).await?;
+    let mut rows = meter::reserve(&desk.db, new, starts).await?;
+    if let Some(less) = wanted.presuming_less(&rows) {
+        rows = meter::reserve(&desk.db, new_reservation(context, &less, now), starts).await?;
+    }
     drop(turn);
     let limits = check_limits(&rows, context, now).map_err(rejected)?;
     Ok(Reservation { stored, zone: context.zone.clone(), limits })
@@ -168,8 +209,12 @@ pub(super) async fn try_reserve(
         return Ok(Err(rejection));
     }
     let now = desk.now();
-    let new = new_reservation(context, wanted, now);
-    let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.zone)).await?;
+    let starts = WindowStarts::at(now, &context.zone);
+    let mut read = desk.db.read().await?;
+    let mut rows = meter::limits(&mut read, &new_reservation(context, wanted, now), starts).await?;
+    if let Some(less) = wanted.presuming_less(&rows) {
+        rows = meter::limits(&mut read, &new_reservation(context, &less, now), starts).await?;
+    }
     Ok(check_limits(&rows, context, now))
 }
 
@@ -219,6 +264,7 @@ pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>,
         amount: Money::ZERO,
         worst: Money::ZERO,
         tokens: 0,
+        presumed: Presumed::default(),
         is_priced: true,
     };
     let new = new_reservation(context, &nothing, now);
@@ -336,8 +382,21 @@ pub async fn settle(
     reservation: &Reservation,
     settlement: &Settlement,
 ) -> Result<bool, StoreError> {
+    let (stored, bill) = (&reservation.stored, &settlement.bill);
+    let counted = settle_once(desk, reservation, settlement).await?;
+    // An estimate says little about the next request.
+    if counted && !bill.is_estimated {
+        desk.lately.note_use(&stored.key, &stored.model, &bill.metered.counts, desk.now());
+    }
+    Ok(counted)
+}
+
+async fn settle_once(
+    desk: &Desk,
+    reservation: &Reservation,
+    settlement: &Settlement,
+) -> Result<bool, StoreError> {
     let (stored, settlement) = (reservation.stored.clone(), settlement.clone());
-    desk.lately.note_use(&stored.key, &stored.model, &settlement.bill.metered.counts);
     let usage = Usage {
         request: stored.request,
         org: stored.org,

@@ -71,6 +71,8 @@ pub struct AskedUse {
     pub output: Option<i64>,
     /// How many answers.
     pub answers: i64,
+    /// How many inputs, each of which has to fit into the model's context: texts of a batch, passes over a conversation.
+    pub inputs: i64,
     /// How it asks to be served.
     pub served_as: ServedAs,
 }
@@ -78,14 +80,14 @@ pub struct AskedUse {
 impl AskedUse {
     /// One answer, served as listed.
     pub fn of(input: InputTokens, output: Option<i64>) -> Self {
-        Self { input, output, answers: 1, served_as: ServedAs::default() }
+        Self { input, output, answers: 1, inputs: 1, served_as: ServedAs::default() }
     }
 }
 
 /// What a key used lately with a model, in tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsedLately {
-    /// The largest output.
+    /// The largest output, of all answers to a request together.
     pub output: i64,
     /// All input.
     pub input: i64,
@@ -113,15 +115,16 @@ impl ExpectedUse {
     pub fn new(model: &Model, asked: &AskedUse, lately: Option<UsedLately>) -> Self {
         let capacity = Capacity::of(model);
         let all_answers = |one: i64| one.max(0).saturating_mul(asked.answers.max(1)).min(MAX_COUNT);
-        let max_input = asked.input.max.clamp(0, capacity.context);
+        let contexts = capacity.context.saturating_mul(asked.inputs.max(1));
+        let max_input = asked.input.max.clamp(0, contexts.clamp(0, MAX_COUNT));
         let max_output = all_answers(asked.output.unwrap_or(capacity.output).min(capacity.output));
         let input = asked.input.likely.clamp(0, max_input);
         let typical = match (lately, asked.output) {
             (Some(lately), _) => lately.output,
-            (None, Some(_)) => FIRST_OUTPUT,
-            (None, None) => model.default_output_tokens,
+            (None, Some(_)) => all_answers(FIRST_OUTPUT),
+            (None, None) => all_answers(model.default_output_tokens),
         };
-        let output = all_answers(typical.max(LEAST_OUTPUT)).min(max_output);
+        let output = typical.max(LEAST_OUTPUT).min(max_output);
         let cached = lately.map_or(0, |lately| {
             let share = i128::from(input) * i128::from(lately.cached) / i128::from(lately.input.max(1));
             i64::try_from(share).unwrap_or(input).clamp(0, input).min(lately.largest)
@@ -146,6 +149,13 @@ impl ExpectedUse {
     pub fn likely_cost(&self, model: &Model) -> Money {
         let metered = Metered { served_as: self.served_as.clone(), ..self.likely.into() };
         model.cost(&metered).amount.min(self.worst_cost(model))
+    }
+
+    /// The same with no more output than is likely of any request.
+    #[must_use]
+    pub fn with_least_output(&self) -> Self {
+        let output = self.likely.get(Meter::Output).min(LEAST_OUTPUT);
+        Self { likely: self.likely.with(Meter::Output, output), ..self.clone() }
     }
 
     /// The tokens that it is likely to use, input and output together.
@@ -214,6 +224,10 @@ mod tests {
         // No cache has more than was sent before.
         let small = UsedLately { largest: 1_000, ..lately };
         assert_eq!(ExpectedUse::new(&opus(), &asked, Some(small)).likely.get(Meter::CachedInput), 1_000);
+        // That of all answers together.
+        let three = AskedUse { answers: 3, ..asked.clone() };
+        assert_eq!(ExpectedUse::new(&opus(), &three, Some(lately)).likely.get(Meter::Output), 900);
+        assert_eq!(ExpectedUse::new(&opus(), &three, None).likely.get(Meter::Output), 3 * FIRST_OUTPUT);
         let little = UsedLately { output: 1, ..lately };
         assert_eq!(ExpectedUse::new(&opus(), &asked, Some(little)).likely.get(Meter::Output), LEAST_OUTPUT);
     }
@@ -226,6 +240,11 @@ mod tests {
         };
         let expected = ExpectedUse::new(&opus(), &asked, None);
         assert_eq!((expected.max_input, expected.max_output), (UNKNOWN_CONTEXT, 2 * UNKNOWN_OUTPUT));
+        // Each text of a batch has a context of its own.
+        let batch = AskedUse { inputs: 3, ..asked };
+        assert_eq!(ExpectedUse::new(&opus(), &batch, None).max_input, 3 * UNKNOWN_CONTEXT);
+        let few = AskedUse { input: InputTokens { likely: 5, max: 90 }, ..batch };
+        assert_eq!(ExpectedUse::new(&opus(), &few, None).max_input, 90);
         let no_maximum = AskedUse::of(InputTokens::exactly(5), None);
         assert_eq!(ExpectedUse::new(&opus(), &no_maximum, None).max_output, UNKNOWN_OUTPUT);
     }

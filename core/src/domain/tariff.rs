@@ -308,19 +308,32 @@ impl Tariff {
     }
 
     /// The most that a request with at most so many tokens on each side can cost: every token at the dearest meter of its
-    /// side, in the dearest of these tiers. `served_as` holds what the request asks for.
-    pub fn worst(&self, input: i64, output: i64, served_as: &ServedAs) -> Money {
+    /// side, in the dearest tier, region and speed that it can be served at. Where it asks for one, that is this one or as
+    /// listed; else its provider chooses the tier and the region. What it asks for and is not known here may be any.
+    pub fn worst(&self, input: i64, output: i64, asked: &ServedAs) -> Money {
         let dearest = |rates: &Rates, lines: &[Line], side: Side| {
             let reached = lines.iter().filter(|line| input > line.above).map(|line| &line.rates);
             let prices =
                 reached.chain([rates]).flat_map(Rates::iter).filter(|(meter, _)| meter.side() == side);
             prices.map(|(_, price)| i128::from(price.nanos())).max().unwrap_or_default()
         };
-        let (factor, own) = (self.factor(served_as, None).0, self.exceptions_of(served_as));
+        let reaches = |of: Dimension, word: &str| match asked.word(of) {
+            "" => of != Dimension::Speed,
+            asked => asked.eq_ignore_ascii_case(word) || !self.knows(of, asked),
+        };
+        let factor = |except: Option<Dimension>| {
+            let others = Dimension::ALL.into_iter().filter(|of| Some(*of) != except);
+            others.fold(ONE, |product, of| {
+                let reached = self.factors.iter().filter(|((is, word), _)| *is == of && reaches(of, word));
+                let dearest = reached.map(|(_, factor)| i128::from(*factor)).fold(ONE, i128::max);
+                (product * dearest + ONE - 1) / ONE
+            })
+        };
         let side = |side: Side, tokens: i64| {
-            let listed = dearest(&self.rates, &self.lines, side) * factor;
-            let excepted = own.iter().map(|(own, factor)| dearest(&own.rates, &own.lines, side) * factor);
-            i128::from(tokens.clamp(0, MAX_COUNT)) * excepted.fold(listed, i128::max)
+            let listed = dearest(&self.rates, &self.lines, side) * factor(None);
+            let own = self.exceptions.iter().filter(|((of, word), _)| reaches(*of, word));
+            let own = own.map(|((of, _), own)| dearest(&own.rates, &own.lines, side) * factor(Some(*of)));
+            i128::from(tokens.clamp(0, MAX_COUNT)) * own.fold(listed, i128::max)
         };
         let request = self.rates.get(Meter::Requests).map_or(0, |price| i128::from(price.nanos()));
         whole_nanos(side(Side::Input, input) + side(Side::Output, output) + request * ONE * ONE)
@@ -581,15 +594,37 @@ mod tests {
         #[test]
         fn no_split_of_the_tokens_costs_more_than_the_most(
             input in 0..2_000_000_i64, cached in 0..2_000_000_i64, written in 0..2_000_000_i64,
-            output in 0..200_000_i64, reasoning in 0..200_000_i64, tier in "flex|priority|",
+            output in 0..200_000_i64, reasoning in 0..200_000_i64, asked in "flex|priority|default|scale|",
+            chosen in "flex|priority|default|scale|",
         ) {
-            let metered = used(
-                &[(Meter::Input, input), (Meter::CachedInput, cached), (Meter::CacheWriteShort, written),
-                  (Meter::Output, output), (Meter::Reasoning, reasoning)],
-                &tier,
+            let counts = [(Meter::Input, input), (Meter::CachedInput, cached), (Meter::CacheWriteShort, written),
+                (Meter::Output, output), (Meter::Reasoning, reasoning)];
+            let chosen = if asked.is_empty() { chosen } else { asked.clone() };
+            let asked = ServedAs { tier: asked, ..ServedAs::default() };
+            let worst = gpt().worst(input + cached + written, output + reasoning, &asked);
+            // A tier that is not to be had may be answered as listed.
+            for tier in [chosen.as_str(), "default"] {
+                prop_assert!(gpt().cost(&used(&counts, tier)).amount <= worst, "{}", tier);
+            }
+        }
+
+        #[test]
+        fn what_nobody_asks_for_is_as_dear_as_its_provider_can_choose(tier in "priority|", region in "us|", speed in "fast|") {
+            let tariff = tariff(
+                r#"{"input":"5","output":"30","factors":{"tier":{"priority":"2.5"},"region":{"us":"1.1"},"speed":{"fast":"2"}},
+                    "exceptions":{"region":{"us":{"output":"40"}}}}"#,
             );
-            let worst = gpt().worst(input + cached + written, output + reasoning, &metered.served_as);
-            prop_assert!(gpt().cost(&metered).amount <= worst);
+            let served_as = ServedAs { tier, region, speed: speed.clone() };
+            let asked = ServedAs { speed: speed.clone(), ..ServedAs::default() };
+            let counts = Counts::of_totals(1_000, 0, 1_000);
+            let worst = tariff.worst(1_000, 1_000, &asked);
+            let metered = Metered { counts, served_as };
+            prop_assert!(tariff.cost(&metered).amount <= worst);
+            // No provider is fast unasked.
+            let fast = if speed.is_empty() { 1 } else { 2 };
+            prop_assert_eq!(worst.nanos(), fast * (13_750_000 + 100_000_000));
+            let listed = ServedAs { tier: "default".into(), region: "global".into(), speed: String::new() };
+            prop_assert_eq!(tariff.worst(1_000, 1_000, &listed).nanos(), 35_000_000);
         }
     }
 }

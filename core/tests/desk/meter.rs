@@ -3,7 +3,7 @@
 // sqlx here: one test asks a function of Postgres itself.
 
 use keydesk_core::admission::{
-    AdmissionError, AuthContext, LEASE_MS, Presented, Reservation, ReservationRequest, Settlement,
+    AdmissionError, AuthContext, LEASE_MS, Presented, Presumed, Reservation, ReservationRequest, Settlement,
     authenticate, find_reservation, limits, release, renew, reserve, settle,
 };
 use keydesk_core::domain::bill::Bill;
@@ -35,7 +35,15 @@ pub fn ask(desk: &TestDesk, amount: i64, tokens: i64) -> ReservationRequest {
     let request = RequestId::new(desk.now(), desk.id_entropy());
     let amount = Money::from_nanos(amount);
     let model = "gpt-5".into();
-    ReservationRequest { request, model, amount, worst: amount, tokens, is_priced: true }
+    ReservationRequest {
+        request,
+        model,
+        amount,
+        worst: amount,
+        tokens,
+        presumed: Presumed::default(),
+        is_priced: true,
+    }
 }
 
 pub fn used(cost: i64, tokens: i64) -> Settlement {

@@ -47,7 +47,12 @@ impl Clock for At {
 }
 
 /// Unlike in every other process with another seed.
-struct Seeded(std::sync::Mutex<Dice>);
+pub struct Seeded(std::sync::Mutex<Dice>);
+impl Seeded {
+    pub fn new(seed: u64) -> Self {
+        Self(std::sync::Mutex::new(Dice::new(seed * 7_919 + 1)))
+    }
+}
 impl Random for Seeded {
     fn fill(&self, bytes: &mut [u8]) {
         let mut dice = self.0.lock().unwrap();
@@ -65,8 +70,8 @@ async fn worker() {
         DatabaseUrl::Sqlite(place.into())
     };
     let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
-    let random = Seeded(std::sync::Mutex::new(Dice::new(seed * 7_919 + 1)));
-    let desk = Desk::new(Db::open(&place).await.unwrap(), Arc::new(At(START)), Arc::new(random));
+    let random = Arc::new(Seeded::new(seed));
+    let desk = Desk::new(Db::open(&place).await.unwrap(), Arc::new(At(START)), random);
     let mut presented = keydesk_core::admission::Presented::default();
     presented.bare(std::env::var(SECRET).unwrap().as_bytes());
     let context = Arc::new(keydesk_core::admission::authenticate(&desk, &presented, None).await.unwrap());
@@ -76,6 +81,7 @@ async fn worker() {
         amount: keydesk_core::domain::money::Money::from_nanos(amount),
         worst: keydesk_core::domain::money::Money::from_nanos(amount),
         tokens: 5,
+        presumed: keydesk_core::admission::Presumed::default(),
         is_priced: true,
     };
     match std::env::var(TASK).unwrap().as_str() {

@@ -5,9 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use keydesk_core::Desk;
 use keydesk_core::admission::{
-    AdmissionError, AuthContext, Reservation, ReservationRequest, release, reserve, settle,
+    AdmissionError, AuthContext, Presumed, Reservation, ReservationRequest, Settlement, expected_use,
+    release, reserve, settle,
 };
+use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::expected_use::{AskedUse, ExpectedUse, InputTokens};
 use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::ids::RequestId;
@@ -20,6 +23,7 @@ use keydesk_core::store::Db;
 use tokio::task::JoinSet;
 
 use super::meter::{CENT, budget, context, open_key, used};
+use super::meter_races::Seeded;
 use crate::support::*;
 
 const HALF_DOLLAR: i64 = 50 * CENT;
@@ -27,7 +31,15 @@ const HALF_DOLLAR: i64 = 50 * CENT;
 fn ask(desk: &TestDesk, likely: i64, worst: i64) -> ReservationRequest {
     let request = RequestId::new(desk.now(), desk.id_entropy());
     let [amount, worst] = [likely, worst].map(Money::from_nanos);
-    ReservationRequest { request, model: "gpt-5".into(), amount, worst, tokens: 0, is_priced: true }
+    ReservationRequest {
+        request,
+        model: "gpt-5".into(),
+        amount,
+        worst,
+        tokens: 0,
+        presumed: Presumed::default(),
+        is_priced: true,
+    }
 }
 
 async fn never(desk: &TestDesk) {
@@ -294,6 +306,138 @@ on_both!(
                         desk.execute(&format!("DELETE FROM {table}")).await.unwrap();
                     }
                 }
+            }
+        }
+    }
+);
+
+/// What a request with so much input and this maximum reserves of a model at Opus' prices, for this key.
+fn expect(desk: &Desk, context: &AuthContext, input: i64, output: Option<i64>) -> ReservationRequest {
+    let tariff = serde_json::from_str(OPUS).unwrap();
+    let model = Model { price: Some(Price::unrecorded(tariff)), ..Model::unrouted("opus", "Vendor") };
+    let asked = AskedUse::of(InputTokens { likely: input, max: 3 * input }, output);
+    let expected = expected_use(desk, context, &model, &asked);
+    ReservationRequest::new(RequestId::new(desk.now(), desk.id_entropy()), &model, &expected)
+}
+
+/// An answer of so many tokens at Opus' prices.
+fn answered(output: i64) -> Settlement {
+    let bill = Bill::of_cost(Counts::of_totals(10, 0, output), Money::from_nanos(output * 20_000));
+    Settlement { bill, ..used(0, 0) }
+}
+
+on_both!(
+    fn no_answer_locks_a_key_out_of_what_is_left(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = open_key(&desk, &at).await;
+        let context = context(&desk, &issued).await;
+        budget(&desk, &at, "key", issued.id.as_str(), "day", HALF_DOLLAR).await;
+        let rate = format!("UPDATE keys SET tpm = 15000 WHERE id = '{}'", issued.id);
+        let claude = || expect(&desk, &context, 10, Some(32_000));
+        let first = reserve(&desk, &context, &claude()).await.unwrap();
+        settle(&desk, &first, &answered(20_000)).await.unwrap();
+        // Another such answer would cost $0.40, and $0.10 is left: half of it is set aside, and the rest is for others.
+        assert!(claude().amount.nanos() > 40 * CENT);
+        let second = reserve(&desk, &context, &claude()).await.unwrap();
+        let held = desk.number("SELECT amount FROM reservations").await;
+        assert!((4 * CENT..6 * CENT).contains(&held), "{held}");
+        let beside = stop(&desk, &context, 6 * CENT, 6 * CENT).await;
+        assert_eq!((beside.code(), beside.retry_after()), ("rate_limit_exceeded", Some(1)));
+        // One answer above the rest of the day, then the days after.
+        settle(&desk, &second, &answered(128_000)).await.unwrap();
+        let used_up = reserve(&desk, &context, &claude()).await.unwrap_err();
+        assert!(matches!(used_up, AdmissionError::Rejected(why, _) if why.code() == "insufficient_quota"));
+        desk.clock.advance(24 * 60 * MINUTE);
+        assert_eq!(claude().tokens, 10 + 4_096);
+        desk.execute(&rate).await.unwrap();
+        for _ in 0..3 {
+            let next = reserve(&desk, &context, &claude()).await.unwrap();
+            settle(&desk, &next, &answered(30_000)).await.unwrap();
+            // More tokens than a minute may have: the next minute has room all the same.
+            for table in ["counters", "usage", "spend_daily"] {
+                desk.execute(&format!("DELETE FROM {table}")).await.unwrap();
+            }
+            desk.clock.advance(2 * MINUTE);
+            assert!(claude().tokens > 15_000);
+        }
+        // What is certain about a request has to fit: its input.
+        let long = expect(&desk, &context, 110_000, Some(32_000));
+        let too_long = reserve(&desk, &context, &long).await.unwrap_err();
+        assert!(matches!(too_long, AdmissionError::Rejected(why, _) if why.code() == "insufficient_quota"));
+    }
+);
+
+on_both!(
+    fn what_follows_from_a_settlement_is_noted_once_and_not_from_an_estimate(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = open_key(&desk, &at).await;
+        let context = context(&desk, &issued).await;
+        let likely = || expect(&desk, &context, 10, Some(32_000)).tokens;
+        let first = reserve(&desk, &context, &expect(&desk, &context, 10, None)).await.unwrap();
+        let mut estimated = answered(128_000);
+        estimated.bill.is_estimated = true;
+        settle(&desk, &first, &estimated).await.unwrap();
+        assert!(!settle(&desk, &first, &answered(9_000)).await.unwrap());
+        assert_eq!(likely(), 10 + 4_096);
+        let second = reserve(&desk, &context, &expect(&desk, &context, 10, None)).await.unwrap();
+        settle(&desk, &second, &answered(9_000)).await.unwrap();
+        assert_eq!(likely(), 10 + 9_000);
+    }
+);
+
+on_both!(
+    fn two_processes_on_one_database_pass_a_budget_by_one_request_at_most(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = open_key(&desk, &at).await;
+        let context = Arc::new(context(&desk, &issued).await);
+        budget(&desk, &at, "key", issued.id.as_str(), "total", HALF_DOLLAR).await;
+        // It shares nothing with the first one but the database: no queue, and no memory of what was used.
+        let random = Arc::new(Seeded::new(7));
+        let second = Desk::new(Db::open(&desk.url).await.unwrap(), desk.clock.clone(), random);
+        let (likely, worst) = (CENT, 30 * CENT);
+        for cost in [likely, worst] {
+            let mut tasks = JoinSet::new();
+            for number in 0..40 {
+                let own = if number % 2 == 0 { Desk::clone(&desk) } else { second.clone() };
+                let context = context.clone();
+                tasks.spawn(async move {
+                    let mut passed = 0;
+                    for _ in 0..30 {
+                        let request = RequestId::new(own.now(), own.id_entropy());
+                        let [amount, worst] = [likely, worst].map(Money::from_nanos);
+                        let presumed = Presumed::default();
+                        let model = "gpt-5".into();
+                        let asked = ReservationRequest {
+                            request,
+                            model,
+                            amount,
+                            worst,
+                            tokens: 0,
+                            presumed,
+                            is_priced: true,
+                        };
+                        match reserve(&own, &context, &asked).await {
+                            Ok(one) => {
+                                tokio::time::sleep(Duration::from_millis(2)).await;
+                                settle(&own, &one, &used(cost, 1)).await.unwrap();
+                                passed += 1;
+                            }
+                            Err(AdmissionError::Rejected(why, _)) if why.retry_after().is_some() => {
+                                tokio::time::sleep(Duration::from_millis(5)).await;
+                            }
+                            Err(AdmissionError::Rejected(..)) => break,
+                            Err(other) => panic!("{other}"),
+                        }
+                    }
+                    passed
+                });
+            }
+            let passed: i64 = tasks.join_all().await.into_iter().sum();
+            let spent = desk.number("SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM usage").await;
+            assert_eq!(spent, passed * cost);
+            assert!(passed > 1 && spent <= HALF_DOLLAR + worst, "{spent}");
+            for table in ["counters", "usage", "spend_daily"] {
+                desk.execute(&format!("DELETE FROM {table}")).await.unwrap();
             }
         }
     }

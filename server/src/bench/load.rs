@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use keydesk_core::Desk;
 use keydesk_core::admission::{
-    AdmissionError, Presented, ReservationRequest, Settlement, authenticate, reserve, settle,
+    AdmissionError, Presented, Presumed, ReservationRequest, Settlement, authenticate, reserve, settle,
 };
 use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::expiry::{Expiry, KeyDraft};
@@ -95,7 +95,15 @@ async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
     let request = RequestId::new(desk.now(), desk.id_entropy());
     let amount = Money::from_nanos(10_000);
     let model = "gpt-5".into();
-    let wanted = ReservationRequest { request, model, amount, worst: amount, tokens: 10, is_priced: true };
+    let wanted = ReservationRequest {
+        request,
+        model,
+        amount,
+        worst: amount,
+        tokens: 10,
+        presumed: Presumed::default(),
+        is_priced: true,
+    };
     let reservation = reserve(desk, &context, &wanted).await.map_err(say)?;
     let took = started.elapsed();
     let settlement = Settlement {

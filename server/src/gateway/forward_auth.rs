@@ -84,6 +84,7 @@ async fn admit(
         amount: Money::ZERO,
         worst: Money::ZERO,
         tokens: 0,
+        presumed: admission::Presumed::default(),
         is_priced: true,
     };
     let route = if path.split(['/', ':']).any(looks_like_secret) { "" } else { path };

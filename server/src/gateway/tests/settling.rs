@@ -175,6 +175,7 @@ async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
         amount: Money::from_nanos(9_000),
         worst: Money::from_nanos(9_000),
         tokens: 9,
+        presumed: admission::Presumed::default(),
         is_priced: true,
     };
     let reservation = admission::reserve(&state.desk, &context, &asked).await.unwrap();
