@@ -368,7 +368,9 @@ fn retry_after(limit: &LimitUse, now: Moment) -> Option<i64> {
             let wait = limit.resets_at.map_or(1_000, |at| at.ms().saturating_sub(now.ms()));
             Some((wait.max(1) + 999) / 1_000)
         }
-        Limited::Budget(_) | Limited::Balance | Limited::Concurrent => Some(1),
+        // A longer one, as clients that try three times should get past a request of some seconds.
+        Limited::Budget(_) | Limited::Balance => Some(5),
+        Limited::Concurrent => Some(1),
     }
 }
 

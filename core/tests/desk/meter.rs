@@ -150,7 +150,7 @@ on_both!(
         budget(&desk, &at, "key", issued.id.as_str(), "month", 10 * CENT).await;
         let first = pass(&desk, &context, 6 * CENT).await;
         let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 5 * CENT, 0)).await);
-        assert_eq!(rejection.retry_after(), Some(1), "{sentence}");
+        assert_eq!(rejection.retry_after(), Some(5), "{sentence}");
         assert!(sentence.contains("$0.06 of it is reserved by other requests"), "{sentence}");
         let (rejection, sentence) = refused(reserve(&desk, &context, &ask(&desk, 11 * CENT, 0)).await);
         assert_eq!(rejection.retry_after(), None);

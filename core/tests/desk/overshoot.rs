@@ -67,13 +67,13 @@ on_both!(
         let waits = stop(&desk, &context, CENT, 100 * CENT).await;
         assert_eq!(
             (waits.gate(), waits.code(), waits.status(), waits.retry_after()),
-            (Gate::Budget, "rate_limit_exceeded", 429, Some(1))
+            (Gate::Budget, "rate_limit_exceeded", 429, Some(5))
         );
         let sentence = waits.sentence("https://keys.example.com");
         assert!(sentence.contains("this one has to wait for them") && sentence.contains("1 s"), "{sentence}");
         // What fits beside it at its worst passes, and what does not fit waits too.
         let beside = pass(&desk, &context, CENT, 10 * CENT).await;
-        assert_eq!(stop(&desk, &context, 0, 1).await.retry_after(), Some(1));
+        assert_eq!(stop(&desk, &context, 0, 1).await.retry_after(), Some(5));
         release(&desk, beside.request()).await.unwrap();
         settle(&desk, &first, &used(9 * CENT, 1)).await.unwrap();
         // The likely cost has to be left, whatever is promised about the worst.
@@ -99,7 +99,7 @@ on_both!(
         assert!(sentence.contains("$0.10 remains, and this request may cost $0.11"), "{sentence}");
         let first = pass(&desk, &context, CENT, 6 * CENT).await;
         let waits = stop(&desk, &context, CENT, 5 * CENT).await;
-        assert_eq!((waits.code(), waits.retry_after()), ("rate_limit_exceeded", Some(1)));
+        assert_eq!((waits.code(), waits.retry_after()), ("rate_limit_exceeded", Some(5)));
         let beside = pass(&desk, &context, CENT, 4 * CENT).await;
         assert_eq!((beside.limits[0].reserved, beside.limits[0].remaining()), (6 * CENT, 4 * CENT));
         settle(&desk, &first, &used(6 * CENT, 1)).await.unwrap();
@@ -342,7 +342,7 @@ on_both!(
         let held = desk.number("SELECT amount FROM reservations").await;
         assert!((4 * CENT..6 * CENT).contains(&held), "{held}");
         let beside = stop(&desk, &context, 6 * CENT, 6 * CENT).await;
-        assert_eq!((beside.code(), beside.retry_after()), ("rate_limit_exceeded", Some(1)));
+        assert_eq!((beside.code(), beside.retry_after()), ("rate_limit_exceeded", Some(5)));
         // One answer above the rest of the day, then the days after.
         settle(&desk, &second, &answered(128_000)).await.unwrap();
         let used_up = reserve(&desk, &context, &claude()).await.unwrap_err();
@@ -479,7 +479,7 @@ async fn the_first_version_of_the_function_never_passes_a_budget() {
         assert_eq!(desk.numbers("SELECT worst FROM reservations").await, [6 * CENT]);
         // One that may cost more than is left passes beside it, but no second one.
         pass(&desk, &context, CENT, 100 * CENT).await;
-        assert_eq!(stop(&desk, &context, CENT, 100 * CENT).await.retry_after(), Some(1));
+        assert_eq!(stop(&desk, &context, CENT, 100 * CENT).await.retry_after(), Some(5));
         assert!(fits(3 * CENT).await);
         assert!(!fits(2 * CENT).await);
     })

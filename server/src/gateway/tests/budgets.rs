@@ -113,7 +113,7 @@ async fn a_request_that_only_others_block_is_told_to_come_again() {
     let refused = desk.send(post("/v1/chat/completions", &body).bearer(&key)).await;
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));
     assert_eq!(&refused.json()["error"]["type"], &json!("rate_limit_error"));
-    assert_eq!(refused.find_header("retry-after"), Some("1"));
+    assert_eq!(refused.find_header("retry-after"), Some("5"));
     assert_eq!(refused.find_header("x-keydesk-rejected-by"), Some("budget"));
     assert!(refused.message().contains("has to wait"), "{}", refused.text);
     assert_eq!(upstream.arrived().len(), 0);
