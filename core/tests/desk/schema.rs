@@ -186,7 +186,7 @@ on_both!(
             .unwrap();
         }
         let migration = include_str!("../../../migrations/sqlite/0015_disconnect.sql");
-        let update = migration.split(';').find(|statement| statement.contains("UPDATE providers")).unwrap();
+        let update = migration.lines().find(|line| line.starts_with("UPDATE providers")).unwrap();
         desk.execute(update).await.unwrap();
         // Not longer than the total timeout.
         let idle = desk.numbers("SELECT idle_ms FROM providers ORDER BY id").await;

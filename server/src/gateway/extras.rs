@@ -7,7 +7,6 @@ use keydesk_core::domain::model::Model;
 use keydesk_core::domain::parse_error::ParseError;
 use serde_json::Value;
 
-use super::parsed_request::is_clients;
 use super::usage::word;
 
 const TWO_WORDS: &str =
@@ -50,6 +49,21 @@ const FREE_TOOLS: [&str; 6] =
 /// The same of Gemini, whose tools are members.
 const FREE_MEMBERS: [&str; 2] = ["codeexecution", "filesearch"];
 const SEARCHES: [&str; 3] = ["websearch", "googlesearch", "enterprisewebsearch"];
+
+/// Whether the client runs the tool. Its provider may run another one several times and add what it finds to the input.
+pub fn is_clients(tool: &Value) -> bool {
+    match tool.get("type") {
+        Some(Value::String(kind)) => {
+            ["function", "custom", "namespace", "local_shell", "apply_patch"].contains(&kind.as_str())
+                || ["bash_", "text_editor_", "computer_", "memory_"].iter().any(|own| kind.starts_with(own))
+        }
+        Some(_) => false,
+        None => tool.as_object().is_some_and(|tool| {
+            let gemini = |name: &String| name == "functionDeclarations" || name == "function_declarations";
+            tool.keys().all(gemini) || tool.contains_key("input_schema") || tool.contains_key("function")
+        }),
+    }
+}
 
 /// Some providers read names in both spellings.
 fn is_called(name: &str, wanted: &str) -> bool {

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::estimate::{self, MAX_TOKENS};
-use super::extras::Extras;
+use super::extras::{Extras, is_clients};
 
 const NOT_AN_OBJECT: &str = "The request's body is not a JSON object.";
 const NO_MODEL: &str = "The request's body has no model. Set \"model\" to a model's id.";
@@ -62,21 +62,6 @@ const MAX_MEMBERS: usize = 500;
 
 /// What providers say to a model about its tools, at most.
 const TOOLS: i64 = 4_000;
-
-/// Whether the client runs the tool. Its provider may run another one several times and add what it finds to the input.
-pub fn is_clients(tool: &Value) -> bool {
-    match tool.get("type") {
-        Some(Value::String(kind)) => {
-            ["function", "custom", "namespace", "local_shell", "apply_patch"].contains(&kind.as_str())
-                || ["bash_", "text_editor_", "computer_", "memory_"].iter().any(|own| kind.starts_with(own))
-        }
-        Some(_) => false,
-        None => tool.as_object().is_some_and(|tool| {
-            let gemini = |name: &String| name == "functionDeclarations" || name == "function_declarations";
-            tool.keys().all(gemini) || tool.contains_key("input_schema") || tool.contains_key("function")
-        }),
-    }
-}
 
 /// A request as read.
 #[derive(Debug)]
