@@ -51,9 +51,10 @@ fn runs_code(item: &Value) -> bool {
     item["type"] == "code_interpreter_call"
 }
 
-/// Under which ids the provider stores what a response continues; a later request names one of them.
+/// Under which id the provider stores what a response continues; a later request names it. A conversation changes with
+/// every response to it, also through other gateways, so that its size is not known.
 pub fn stored_ids(value: &Value) -> Vec<String> {
     let response = value.get("response").unwrap_or(value);
-    let ids = [response.get("id"), response.pointer("/conversation/id")];
-    ids.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    let id = response.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+    id.map(str::to_owned).into_iter().collect()
 }
