@@ -26,7 +26,8 @@ const MAX_TOKENIZED: usize = 1 << 20;
 const PIECE: usize = 4_096;
 
 const IMAGE: u64 = 1_600;
-const MAX_IMAGE: u64 = 25_000;
+/// More than 48,169, which gpt-4o-mini makes of the largest picture.
+const MAX_IMAGE: u64 = 50_000;
 /// What the provider fetches or unpacks: its size is unknown.
 const WHOLE_CONTEXT: u64 = MAX_TOKENS as u64;
 
@@ -94,7 +95,15 @@ impl Place {
         let is_part = match self {
             Place::Top => matches!(
                 name,
-                "messages" | "contents" | "input" | "system" | "systemInstruction" | "system_instruction"
+                "messages"
+                    | "contents"
+                    | "input"
+                    | "system"
+                    | "systemInstruction"
+                    | "system_instruction"
+                    // Of embeddings.
+                    | "content"
+                    | "requests"
             ),
             Place::Part => matches!(
                 name,
@@ -125,6 +134,12 @@ struct Open<'a> {
     place: Place,
     /// Whether it is in a member `image_url`.
     is_image: bool,
+    /// Whether it is a message's `audio`, which names an earlier answer.
+    is_spoken: bool,
+    /// Whether it is the list `input` of the request.
+    is_input: bool,
+    /// An element of that list.
+    item: Option<Item>,
     /// The name of the member whose value comes next.
     name: Cow<'a, str>,
     /// Whether a name comes next.
@@ -133,8 +148,56 @@ struct Open<'a> {
     files: Vec<(Cow<'a, str>, &'a str)>,
     /// Its media type, as far as it says one.
     media_type: Cow<'a, str>,
-    /// Whether it says that its data is plain text.
-    is_text: bool,
+    /// What it says that it is.
+    kind: Cow<'a, str>,
+}
+
+/// An item of a response's input: some are only names of what the provider stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Item {
+    has_id: bool,
+    has_content: bool,
+    /// Whether it has what is read in place of a content, by a model or its provider.
+    has_packed: bool,
+}
+
+impl Item {
+    /// Notes a member, and whether it is an empty text or none.
+    fn note(&mut self, name: &str, is_empty: bool) {
+        match name {
+            "id" => self.has_id = true,
+            "content" => self.has_content = true,
+            "encrypted_content" | "result" => self.has_packed |= !is_empty,
+            _ => {}
+        }
+    }
+
+    /// Whether the provider takes what belongs to it from its store.
+    fn is_stored(self, kind: &str) -> bool {
+        const WHOLE: &[&str] = &[
+            "function_call",
+            "function_call_output",
+            "custom_tool_call",
+            "custom_tool_call_output",
+            "local_shell_call",
+            "local_shell_call_output",
+            "shell_call",
+            "shell_call_output",
+            "apply_patch_call",
+            "apply_patch_call_output",
+            "computer_call",
+            "computer_call_output",
+            "mcp_list_tools",
+            "mcp_approval_request",
+            "mcp_approval_response",
+        ];
+        self.has_id
+            && match kind {
+                "" | "message" => !self.has_content,
+                "reasoning" | "compaction" | "image_generation_call" => !self.has_packed,
+                kind => !WHOLE.contains(&kind),
+            }
+    }
 }
 
 #[derive(Default)]
@@ -174,6 +237,11 @@ impl Scan {
                         return None;
                     }
                     let is_object = *byte == b'{';
+                    if let Some(outer) = open.last_mut()
+                        && let Some(item) = &mut outer.item
+                    {
+                        item.note(&outer.name, true);
+                    }
                     let inner = match open.last() {
                         None => Open { is_object, expects_name: is_object, ..Open::default() },
                         Some(outer) => Open {
@@ -186,6 +254,9 @@ impl Scan {
                                 outer.place
                             },
                             is_image: outer.is_image || outer.name == "image_url",
+                            is_spoken: is_object && outer.place == Place::Part && outer.name == "audio",
+                            is_input: !is_object && open.len() == 1 && outer.name == "input",
+                            item: (is_object && outer.is_input).then(Item::default),
                             ..Open::default()
                         },
                     };
@@ -195,6 +266,9 @@ impl Scan {
                     if let Some(closed) = open.pop() {
                         for (name, data) in &closed.files {
                             self.file(&closed, name, data);
+                        }
+                        if closed.item.is_some_and(|item| item.is_stored(&closed.kind)) {
+                            self.from_elsewhere();
                         }
                     }
                 }
@@ -227,6 +301,12 @@ impl Scan {
             (open.name, open.expects_name) = (text, false);
             return Some(());
         }
+        if let Some(item) = &mut open.item {
+            item.note(&open.name, text.is_empty());
+        }
+        if open.is_spoken && open.name == "id" {
+            self.from_elsewhere();
+        }
         if open.is_object && open.place == Place::Part {
             match &*open.name {
                 "data" | "url" | "image_url" | "file_data" if encoded(&text).is_some() => {
@@ -240,18 +320,18 @@ impl Scan {
                     self.max_files += if is_image { MAX_IMAGE } else { WHOLE_CONTEXT };
                 }
                 "media_type" | "mime_type" | "mimeType" => open.media_type = text.clone(),
-                "type" => {
-                    open.is_text |= text == "text";
-                    if text == "item_reference" {
-                        self.files += IMAGE;
-                        self.max_files += WHOLE_CONTEXT;
-                    }
-                }
+                "type" => open.kind = text.clone(),
                 _ => {}
             }
         }
         self.text(&text);
         Some(())
+    }
+
+    /// What the provider reads besides the body: its size is unknown.
+    fn from_elsewhere(&mut self) {
+        self.files += IMAGE;
+        self.max_files += WHOLE_CONTEXT;
     }
 
     fn text(&mut self, text: &str) {
@@ -278,11 +358,13 @@ impl Scan {
     /// A file, once its object is known.
     fn file(&mut self, object: &Open<'_>, name: &str, raw: &str) {
         let text = raw.trim_matches('"').replace("\\/", "/");
-        let Some((kind, data)) = encoded(&text).filter(|_| !object.is_text) else {
+        // What a model reasoned comes back as it was given out, and counts as text.
+        let is_text = ["text", "redacted_thinking"].contains(&&*object.kind);
+        let Some((kind, data)) = encoded(&text).filter(|_| !is_text) else {
             return self.text(&text);
         };
         let media_type = if kind.is_empty() { &*object.media_type } else { kind };
-        let start: String = data.chars().filter(|c| !c.is_ascii_whitespace()).take(32).collect();
+        let start: String = data.chars().filter(|c| !c.is_ascii_whitespace()).take(40).collect();
         let start = start.trim_end_matches('=');
         let engine =
             if start.contains(['-', '_']) { &BASE64_URL_SAFE_NO_PAD } else { &BASE64_STANDARD_NO_PAD };
@@ -294,7 +376,8 @@ impl Scan {
         let (likely, max) = if may_be_image && is_image(&start) {
             (IMAGE, MAX_IMAGE)
         } else if is_audio(&start) {
-            ((size / 200).max(100), size)
+            // A minute of silence may be a few packed bytes.
+            ((size / 200).max(100), if is_plain_wav(&start) { size } else { WHOLE_CONTEXT })
         } else if media_type.starts_with("text/") {
             (size.div_ceil(3), size)
         } else {
@@ -353,6 +436,18 @@ fn is_audio(start: &[u8]) -> bool {
     let riff = start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WAVE");
     let frame = start.first() == Some(&0xff) && start.get(1).is_some_and(|byte| byte & 0xe0 == 0xe0);
     riff || frame || [&b"ID3"[..], b"OggS", b"fLaC"].iter().any(|magic| start.starts_with(magic))
+}
+
+/// Samples as they are, at least 4,000 a second: no model makes as many tokens of them as they have bytes.
+fn is_plain_wav(start: &[u8]) -> bool {
+    let number = |at: usize| {
+        let bytes = start.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        bytes.map_or(0, u32::from_le_bytes)
+    };
+    start.starts_with(b"RIFF")
+        && start.get(8..16) == Some(b"WAVEfmt ")
+        && start.get(20..22) == Some(&[1, 0])
+        && number(24) >= 4_000
 }
 
 fn is_packed(start: &[u8]) -> bool {

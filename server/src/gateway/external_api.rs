@@ -19,8 +19,10 @@ use keydesk_core::domain::expected_use::{AskedUse, InputTokens};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::meter::{Counts, Metered, ServedAs};
+use keydesk_core::domain::model::Model;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::request_log::plain_error;
+use keydesk_core::domain::route::Route;
 use keydesk_core::store::StoreError;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -35,6 +37,7 @@ use super::body_budget::MAX_BODY;
 use super::credentials::{described_at, note_rejection, note_stop, presented};
 use super::estimate::{self, MAX_TOKENS};
 use super::key_view::limit;
+use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext, json_response, protocol_of};
 use super::rate_limit_headers;
 use super::usage::word;
@@ -155,13 +158,7 @@ pub async fn authorize(
             return Err(client.stopped(&stop, &wanted.model));
         }
     };
-    let input = match (wanted.input_tokens, &wanted.estimate) {
-        (Some(tokens), _) => InputTokens::exactly(tokens),
-        (None, Some(body)) => estimate::of_request(&model.id, body.get().as_bytes())
-            .unwrap_or(InputTokens { likely: MAX_TOKENS, max: MAX_TOKENS }),
-        (None, None) => InputTokens::default(),
-    };
-    let asked = AskedUse::of(input, wanted.max_output_tokens);
+    let asked = asked_use(&state, &model, &wanted);
     let expected = admission::expected_use(desk, &context, &model, &asked);
     let id = request_id(&parts).unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
     let request = ReservationRequest::new(id, &model, &expected);
@@ -183,6 +180,29 @@ pub async fn authorize(
     }));
     rate_limit_headers::add(response.headers_mut(), &reservation.limits, None, desk.now());
     Ok(response)
+}
+
+/// What a request asks for: by its body, where that was sent, and by what the other gateway says of it.
+fn asked_use(state: &AppState, model: &Model, wanted: &AuthorizeRequest) -> AskedUse {
+    let route = Route::of_endpoint(&wanted.route);
+    let read = |body: &RawValue| {
+        let bytes = Bytes::from(body.get().to_owned());
+        let Ok(mut parsed) = ParsedRequest::parse(route, Some(&wanted.model), bytes) else {
+            // Some other text, or a body that names its model as its provider does.
+            let input = estimate::of_request(&model.id, body.get().as_bytes());
+            let input = input.unwrap_or(InputTokens { likely: MAX_TOKENS, max: MAX_TOKENS });
+            return AskedUse::of(input, None);
+        };
+        parsed.add_stored(&state.desk.lately, model);
+        parsed.asked()
+    };
+    let asked = wanted.estimate.as_deref().map(read);
+    let mut asked = asked.unwrap_or_else(|| AskedUse::of(InputTokens::default(), None));
+    if let Some(tokens) = wanted.input_tokens {
+        asked.input = InputTokens::exactly(tokens);
+    }
+    asked.output = if route.has_output() { wanted.max_output_tokens.or(asked.output) } else { Some(0) };
+    asked
 }
 
 type Reserved = (AuthContext, Result<Reservation, AdmissionError>);

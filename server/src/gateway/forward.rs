@@ -23,7 +23,6 @@ use keydesk_core::admission::{
     self, AdmissionError, AuthContext, Reservation, ReservationRequest, Settlement, Target,
 };
 use keydesk_core::domain::api_error::Stop;
-use keydesk_core::domain::expected_use::whole_context;
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
@@ -40,7 +39,6 @@ use super::body_budget::{self, MAX_BODY};
 use super::compression::Compression;
 use super::credentials::{Authenticated, described, note_failure, note_rejection, note_stop};
 use super::demo_model;
-use super::estimate::MAX_TOKENS;
 use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
 use super::relay::{CLIENT_DISCONNECTED, Relay, Reserved};
@@ -228,7 +226,7 @@ impl ForwardRequest {
             target,
             route: parsed.route,
             input: parsed.input.likely,
-            bounds: Bounds::new(parsed.input.likely, parsed.max_output, parsed.answers),
+            bounds: Bounds::new(parsed.input.likely, parsed.max_output, parsed.answers, reserved.output),
             asked: parsed.served_as().clone(),
             reserved,
             may_reason: parsed.may_reason(),
@@ -318,12 +316,7 @@ impl ForwardRequest {
         let known = self.facts().and_then(|facts| RequestId::parse(&facts.id));
         let desk = &self.state.desk;
         let request = known.unwrap_or_else(|| RequestId::new(desk.now(), desk.id_entropy()));
-        for id in &self.parsed.stored {
-            self.parsed.input = match desk.lately.stored(id) {
-                Some(tokens) => self.parsed.input.and(tokens, tokens),
-                None => self.parsed.input.and(whole_context(model), MAX_TOKENS),
-            };
-        }
+        self.parsed.add_stored(&desk.lately, model);
         let mut bound = Reserved::default();
         let reserved = if self.parsed.route.is_free() {
             admission::count_tokens(desk, &self.context, request, model)

@@ -7,7 +7,8 @@
 use std::fmt;
 
 use bytes::Bytes;
-use keydesk_core::domain::expected_use::{AskedUse, InputTokens};
+use keydesk_core::admission::Lately;
+use keydesk_core::domain::expected_use::{AskedUse, InputTokens, whole_context};
 use keydesk_core::domain::meter::ServedAs;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::parse_error::ParseError;
@@ -26,6 +27,8 @@ const NO_MODEL: &str = "The request's body has no model. Set \"model\" to a mode
 const TWO_MODELS: &str = "The request names models in more than one way. Set \"model\" to one id, without models, route or fallbacks.";
 const BACKGROUND: &str =
     "Background responses are not supported, because their usage cannot be measured. Remove \"background\".";
+const NOT_A_NUMBER: &str =
+    "The request's maximum of tokens, or its number of answers, is not a number. Send it as a number.";
 const TOOL_WITH_MODEL: &str =
     "A tool in the request names its own model, which is not supported. Remove that tool.";
 
@@ -63,6 +66,14 @@ const MAX_MEMBERS: usize = 500;
 /// What providers say to a model about its tools, at most.
 const TOOLS: i64 = 4_000;
 
+/// A number that limits or multiplies the output, as providers read it: some take a text for a number.
+fn number_of(value: &Value) -> Option<i64> {
+    let text = || value.as_str().and_then(|text| text.trim().parse::<f64>().ok());
+    let float = || value.as_f64().or_else(text).filter(|number| number.is_finite());
+    let number = value.as_i64().or_else(|| float().map(|number| number.ceil() as i64))?;
+    Some(number.min(MAX_TOKENS))
+}
+
 /// A request as read.
 #[derive(Debug)]
 pub struct ParsedRequest {
@@ -77,6 +88,8 @@ pub struct ParsedRequest {
     pub max_output: Option<i64>,
     /// How many answers it requests.
     pub answers: i64,
+    /// How many inputs it has, each of which has to fit into the model's context.
+    pub inputs: i64,
     /// Whether the gateway requested the usage at the end of a stream, and hides it from the client.
     pub hides_usage: bool,
     extras: Extras,
@@ -109,6 +122,7 @@ impl ParsedRequest {
             stored: Vec::new(),
             max_output: None,
             answers: 1,
+            inputs: 1,
             hides_usage: false,
             extras: Extras::default(),
             members,
@@ -124,7 +138,7 @@ impl ParsedRequest {
         if matches!(route, Route::ChatCompletions | Route::Completions | Route::Responses | Route::Messages) {
             parsed.streams = parsed.get("stream") == Some(Value::Bool(true));
         }
-        parsed.measure();
+        parsed.measure()?;
         Ok(parsed)
     }
 
@@ -227,7 +241,10 @@ impl ParsedRequest {
     }
 
     /// Limits the numbers of a client, so that they are not negative and their sums do not overflow.
-    fn measure(&mut self) {
+    ///
+    /// # Errors
+    /// When one of them is no number.
+    fn measure(&mut self) -> Result<(), ParseError> {
         if self.route.is_free() {
             self.input = InputTokens::default();
         } else {
@@ -235,50 +252,67 @@ impl ParsedRequest {
         }
         if !self.route.has_output() {
             self.max_output = Some(0);
-            return;
+            self.inputs = match self.route {
+                Route::Embeddings => self.texts_of("input"),
+                Route::BatchEmbedContents => self.texts_of("requests"),
+                _ => 1,
+            };
+            return Ok(());
         }
         let config = self.configs();
         let in_config =
             |name: &str| config.iter().filter_map(|config| config.get(name).cloned()).collect::<Vec<_>>();
-        let max = |values: Vec<Value>| {
-            let numbers =
-                values.iter().filter_map(|value| value.as_i64().or_else(|| value.as_f64().map(|n| n as i64)));
-            numbers.filter(|number| *number > 0).max().map(|number| number.min(MAX_TOKENS))
+        let max = |values: Vec<Value>| -> Result<Option<i64>, ParseError> {
+            let mut most = None;
+            for value in values.iter().filter(|value| !value.is_null()) {
+                let number = number_of(value).ok_or_else(|| ParseError::new(NOT_A_NUMBER))?;
+                most = most.max(Some(number).filter(|number| *number > 0));
+            }
+            Ok(most)
         };
         let body = |names: &[&str]| names.iter().filter_map(|name| self.get(name)).collect::<Vec<_>>();
         let output = if self.route.kind() == ProviderKind::Gemini {
-            max([in_config("maxOutputTokens"), in_config("max_output_tokens")].concat())
+            max([in_config("maxOutputTokens"), in_config("max_output_tokens")].concat())?
         } else {
-            max(body(&["max_tokens", "max_completion_tokens", "max_output_tokens"]))
+            max(body(&["max_tokens", "max_completion_tokens", "max_output_tokens"]))?
         };
         let answers = if self.route.kind() == ProviderKind::Gemini {
-            max([in_config("candidateCount"), in_config("candidate_count")].concat())
+            max([in_config("candidateCount"), in_config("candidate_count")].concat())?
         } else {
-            max(body(&["n", "best_of"]))
+            max(body(&["n", "best_of"]))?
         };
         // Completions take several prompts at once, each with its own answers.
-        let prompts = match self.get("prompt") {
-            Some(Value::Array(list)) if self.route == Route::Completions => {
-                list.iter().filter(|prompt| !prompt.is_number()).count().max(1)
-            }
-            _ => 1,
-        };
-        let prompts = i64::try_from(prompts).unwrap_or(MAX_TOKENS);
-        self.answers = answers.unwrap_or(1).saturating_mul(prompts).clamp(1, MAX_TOKENS);
-        // What is predicted and not used is charged as output, too.
-        self.max_output = output.filter(|_| !self.has("prediction"));
+        let prompts = if self.route == Route::Completions { self.texts_of("prompt") } else { 1 };
+        // Its provider reads the whole context once more, and writes a summary of it.
+        let passes = if self.is_compacted() { 2 } else { 1 };
+        self.inputs = prompts.saturating_mul(passes);
+        self.answers = answers.unwrap_or(1).saturating_mul(self.inputs).clamp(1, MAX_TOKENS);
+        // What is predicted and not used is charged as output, too, and no maximum is one of a summary.
+        self.max_output = output.filter(|_| !self.has("prediction") && passes == 1);
+        Ok(())
+    }
+
+    /// How many texts are in a list; a list of numbers is one text.
+    fn texts_of(&self, name: &str) -> i64 {
+        let Some(Value::Array(list)) = self.get(name) else { return 1 };
+        let texts = list.iter().filter(|text| !text.is_number()).count().max(1);
+        i64::try_from(texts).unwrap_or(MAX_TOKENS).min(MAX_TOKENS)
+    }
+
+    fn is_compacted(&self) -> bool {
+        // Read, because its text may be written with escapes.
+        self.get("context_management").is_some_and(|value| value.to_string().contains("compact"))
     }
 
     /// What the provider adds to the input: from its store, or with tools that it runs itself.
     fn measure_stored(&mut self) {
-        for name in ["previous_response_id", "conversation", "cachedContent", "cached_content"] {
-            match self.get(name) {
-                Some(Value::String(id)) => self.stored.push(id),
-                Some(Value::Object(object)) => {
-                    let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
-                    self.stored.push(id.to_owned());
-                }
-                _ => {}
+        // A response never changes. What else has a name may have grown through another gateway.
+        if let Some(previous) = self.get("previous_response_id").filter(|id| !id.is_null()) {
+            self.stored.push(previous.as_str().unwrap_or_default().to_owned());
+        }
+        for name in ["conversation", "cachedContent", "cached_content"] {
+            if self.has(name) {
+                self.stored.push(String::new());
             }
         }
         if self.route == Route::Responses && matches!(self.get("prompt"), Some(Value::Object(_))) {
@@ -291,12 +325,9 @@ impl ParsedRequest {
             _ => Vec::new(),
         };
         let others = ["web_search_options", "mcp_servers", "plugins"];
-        // Its provider reads the whole context once more to make it shorter.
-        let is_compacted =
-            self.raw("context_management").is_some_and(|value| value.get().contains("compact"));
         let is_providers =
             tools.iter().any(|tool| !is_clients(tool)) || others.into_iter().any(|name| self.has(name));
-        if is_providers || is_compacted {
+        if is_providers || self.is_compacted() {
             self.input.max = MAX_TOKENS;
         } else if !tools.is_empty() || self.has("functions") {
             self.input = self.input.and(0, TOOLS);
@@ -306,7 +337,18 @@ impl ParsedRequest {
     /// What the request asks for.
     pub fn asked(&self) -> AskedUse {
         let served_as = self.served_as().clone();
-        AskedUse { input: self.input, output: self.max_output, answers: self.answers, served_as }
+        let Self { input, max_output: output, answers, inputs, .. } = *self;
+        AskedUse { input, output, answers, inputs, served_as }
+    }
+
+    /// Adds what it takes over from its provider's store: as large as it is known to be, or the model's whole context.
+    pub fn add_stored(&mut self, lately: &Lately, model: &Model) {
+        for id in &self.stored {
+            self.input = match lately.stored(id) {
+                Some(tokens) => self.input.and(tokens, tokens),
+                None => self.input.and(whole_context(model), MAX_TOKENS),
+            };
+        }
     }
 
     /// Whether the model may reason without a word of it in the answer.

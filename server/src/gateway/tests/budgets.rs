@@ -63,7 +63,8 @@ async fn a_large_body_whose_usage_is_not_reported_is_charged_by_its_size() {
 
 #[tokio::test]
 async fn what_a_provider_stores_counts_with_its_last_size_or_as_the_whole_context() {
-    const ANSWER: &str = r#"{"id":"resp_1","usage":{"input_tokens":1000,"output_tokens":500}}"#;
+    const ANSWER: &str =
+        r#"{"id":"resp_1","conversation":{"id":"conv_1"},"usage":{"input_tokens":1000,"output_tokens":500}}"#;
     let (desk, upstream, key) = limited("openai", "0.05", ANSWER).await;
     let body = |previous: Option<&str>| json!({"model": "routed", "input": "Hi", "max_output_tokens": 100, "previous_response_id": previous});
     let ask = async |previous| desk.pass(post("/v1/responses", &body(previous)).bearer(&key)).await;
@@ -72,6 +73,10 @@ async fn what_a_provider_stores_counts_with_its_last_size_or_as_the_whole_contex
     assert_eq!(ask(None).await.status, 200);
     assert_eq!(ask(Some("resp_1")).await.status, 200);
     assert_eq!(ask(Some("resp_2")).await.status, 429);
+    // A conversation may have grown since.
+    let conversation =
+        json!({"model": "routed", "input": "Hi", "max_output_tokens": 100, "conversation": "conv_1"});
+    assert_eq!(desk.pass(post("/v1/responses", &conversation).bearer(&key)).await.status, 429);
     assert_eq!(upstream.arrived().len(), 2);
 }
 

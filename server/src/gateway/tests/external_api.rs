@@ -76,6 +76,44 @@ async fn another_gateway_settles_by_meter() {
 }
 
 #[tokio::test]
+async fn a_body_is_read_for_all_that_it_asks() {
+    let (desk, key) = priced().await;
+    let price = |tariff: &str| format!("UPDATE prices SET tariff = '{tariff}' WHERE model_id = 'routed'");
+    desk.execute(&price(r#"{"input":"1","output":"1","factors":{"tier":{"priority":"2"}}}"#)).await;
+    desk.execute("UPDATE models SET context_tokens = 1000, max_output_tokens = 100 WHERE id = 'routed'")
+        .await;
+    let worst = async |route: &str, body: Value| {
+        let mut asked = json!({"model": "routed", "route": route});
+        asked.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        let let_in = desk.send(call("/gateway/authorize", &asked).bearer(&key)).await;
+        assert_eq!(let_in.status, 200, "{}", let_in.text);
+        let id = json!({"request_id": let_in.json()["request_id"]});
+        assert_eq!(desk.status(call("/gateway/release", &id)).await, 200);
+        let_in.json()["reserved"]["worst_nanos"].as_i64().unwrap()
+    };
+    let chat = "/v1/chat/completions";
+    let standard = json!({"model": "routed", "service_tier": "default", "n": "3", "max_tokens": 40});
+    let one = worst(chat, json!({"input_tokens": 10, "estimate": standard})).await;
+    assert_eq!(one, (10 + 3 * 40) * 1_000);
+    // The provider chooses the tier, or the client the dearest.
+    for tier in [json!("auto"), json!(null), json!("priority")] {
+        let body = json!({"model": "routed", "service_tier": tier, "max_tokens": 40});
+        assert_eq!(worst(chat, json!({"input_tokens": 10, "estimate": body})).await, 2 * (10 + 40) * 1_000);
+    }
+    let stored = json!({"model": "routed", "service_tier": "default", "previous_response_id": "resp_1", "max_output_tokens": 1});
+    assert_eq!(worst("/v1/responses", json!({"estimate": stored})).await, 1_001_000);
+    let said = json!({"estimate": {"model": "named-otherwise", "input": "a"}, "max_output_tokens": 1});
+    assert!(worst("/v1/responses", said).await < 2 * 50_000);
+    // Embeddings have no output, and need no price for one.
+    desk.execute(&price(r#"{"input":"1"}"#)).await;
+    assert_eq!(worst("/v1/embeddings", json!({"input_tokens": 10})).await, 10_000);
+    assert!(worst("/v1/embeddings", json!({"estimate": {"input": vec!["abc"; 800]}})).await > 2_000_000);
+    let no_route = json!({"model": "routed", "input_tokens": 10});
+    let refused = desk.send(call("/gateway/authorize", &no_route).bearer(&key)).await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &json!("model_not_priced")));
+}
+
+#[tokio::test]
 async fn what_was_never_passed_on_is_let_go() {
     let (desk, key) = priced().await;
     let asked = json!({"model": "routed", "estimate": {"messages": [{"role": "user", "content": "abc"}]}});

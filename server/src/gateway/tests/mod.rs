@@ -10,6 +10,7 @@ mod forwarding;
 mod key_view;
 mod leaving;
 mod odd_usage;
+mod overshoot;
 mod parsed_request;
 mod prices;
 mod provider_costs;

@@ -68,7 +68,7 @@ fn last(shape: Shape, usage: &Value) -> Value {
 }
 
 fn bounds() -> Bounds {
-    Bounds::new(INPUT, None, 1)
+    Bounds::new(INPUT, None, 1, 0)
 }
 
 fn measured_whole(shape: Shape, usage: &Value) -> MeasuredTokens {

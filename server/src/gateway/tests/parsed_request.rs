@@ -112,6 +112,23 @@ fn the_most_output_is_read_wherever_a_protocol_names_it() {
     assert_eq!(output(Route::Embeddings, r#"{"model":"m","max_tokens":7}"#), 0);
     let gemini = r#"{"generationConfig":{"maxOutputTokens":8,"candidateCount":2}}"#;
     assert_eq!(most(ParsedRequest::parse(Route::Generate, Some("m"), gemini.into()).unwrap()), 16);
+    for number in ["\"8\"", "8.0", "\" 8 \"", "\"8e0\"", "7.5"] {
+        let body = format!(r#"{{"model":"m","max_tokens":"5","n":{number}}}"#);
+        assert_eq!(output(Route::ChatCompletions, &body), 40, "{number}");
+        let gemini = format!(r#"{{"generationConfig":{{"maxOutputTokens":"5","candidateCount":{number}}}}}"#);
+        assert_eq!(most(ParsedRequest::parse(Route::Generate, Some("m"), gemini.into()).unwrap()), 40);
+    }
+    for number in ["true", "\"many\"", "[8]", "{}", "\"inf\"", "\"\""] {
+        for name in ["n", "best_of", "max_tokens"] {
+            let body = format!(r#"{{"model":"m","{name}":{number}}}"#);
+            assert!(refused(Route::ChatCompletions, &body).contains("is not a number"), "{body}");
+        }
+    }
+    // A summary is written with no maximum.
+    for edit in ["compact_20260112", "\\u0063ompact_20260112"] {
+        let body = r#"{"model":"m","max_tokens":5,"context_management":{"edits":[{"type":"EDIT"}]}}"#;
+        assert_eq!(read(Route::Messages, &body.replace("EDIT", edit)).asked().output, None);
+    }
     let predicted = r#"{"model":"m","max_tokens":5,"prediction":{"type":"content","content":"a"}}"#;
     assert_eq!(read(Route::ChatCompletions, predicted).asked().output, None);
 }
@@ -283,13 +300,37 @@ fn a_request_is_served_as_it_asks() {
 fn what_a_provider_takes_from_its_store_is_found() {
     let stored = |route, body: &str| read(route, body).stored;
     assert_eq!(stored(Route::Responses, r#"{"model":"m","previous_response_id":"resp_1"}"#), ["resp_1"]);
-    assert_eq!(stored(Route::Responses, r#"{"model":"m","conversation":{"id":"conv_1"}}"#), ["conv_1"]);
-    assert_eq!(stored(Route::Responses, r#"{"model":"m","conversation":"conv_1"}"#), ["conv_1"]);
+    assert_eq!(stored(Route::Responses, r#"{"model":"m","previous_response_id":null}"#), [""; 0]);
+    assert_eq!(stored(Route::Responses, r#"{"model":"m","previous_response_id":["resp_1"]}"#), [""]);
+    // It may have grown since this gateway saw it.
+    assert_eq!(stored(Route::Responses, r#"{"model":"m","conversation":{"id":"conv_1"}}"#), [""]);
+    assert_eq!(stored(Route::Responses, r#"{"model":"m","conversation":"conv_1"}"#), [""]);
     assert_eq!(stored(Route::Responses, r#"{"model":"m","prompt":{"id":"pmpt_1"}}"#), [""]);
     assert_eq!(stored(Route::Completions, r#"{"model":"m","prompt":"hi"}"#), [""; 0]);
     let gemini = r#"{"cachedContent":"cachedContents/1"}"#;
     let gemini = ParsedRequest::parse(Route::Generate, Some("m"), gemini.into()).unwrap();
-    assert_eq!(gemini.stored, ["cachedContents/1"]);
+    assert_eq!(gemini.stored, [""]);
+}
+
+#[test]
+fn the_texts_of_a_batch_are_counted() {
+    let inputs = |route, body: &str| read(route, body).asked().inputs;
+    assert_eq!(inputs(Route::Embeddings, r#"{"model":"m","input":["a","b","c"]}"#), 3);
+    assert_eq!(inputs(Route::Embeddings, r#"{"model":"m","input":[[1,2],[3]]}"#), 2);
+    assert_eq!(inputs(Route::Embeddings, r#"{"model":"m","input":[1,2,3]}"#), 1);
+    assert_eq!(inputs(Route::Embeddings, r#"{"model":"m","input":"a"}"#), 1);
+    assert_eq!(inputs(Route::Completions, r#"{"model":"m","prompt":["a","b"],"n":4}"#), 2);
+    assert_eq!(inputs(Route::ChatCompletions, r#"{"model":"m","prompt":["a","b"],"n":4}"#), 1);
+    assert_eq!(
+        inputs(
+            Route::Messages,
+            r#"{"model":"m","context_management":{"edits":[{"type":"compact_20260112"}]}}"#
+        ),
+        2
+    );
+    let batch = r#"{"requests":[{"content":{"parts":[{"text":"a"}]}},{"content":{"parts":[{"text":"b"}]}}]}"#;
+    let batch = ParsedRequest::parse(Route::BatchEmbedContents, Some("m"), batch.into()).unwrap();
+    assert_eq!(batch.asked().inputs, 2);
 }
 
 #[test]

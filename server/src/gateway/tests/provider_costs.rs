@@ -409,7 +409,7 @@ fn cost(case: &Case, measured: &MeasuredTokens) -> (Money, bool) {
 }
 
 fn bounds(case: &Case) -> Bounds {
-    Bounds::new(1_000, (case.what == "embeddings").then_some(0), 1)
+    Bounds::new(1_000, (case.what == "embeddings").then_some(0), 1, 0)
 }
 
 fn assert_right(case: &Case, measured: &MeasuredTokens, how: &str) {
@@ -477,7 +477,7 @@ fn searches_are_known_of_a_stream_that_is_left() {
     let search = json!({"type": "response.output_item.done", "item": {"type": "web_search_call"}});
     let block = json!({"type": "content_block_start", "content_block": {"type": "server_tool_use", "name": "web_search"}});
     for (shape, event) in [(Shape::Responses, search), (Shape::Anthropic, block)] {
-        let mut meter = Meter::new(shape, true, false, Bounds::new(9, None, 1));
+        let mut meter = Meter::new(shape, true, false, Bounds::new(9, None, 1, 0));
         for _ in 0..2 {
             meter.feed(Bytes::from(format!("data: {event}\n\n")));
         }
@@ -491,7 +491,7 @@ fn a_chat_that_cites_pages_searched_once_for_each_answer() {
     let answer = json!({"message": {"content": "x", "annotations": [{"type": "url_citation"}, {"type": "url_citation"}]}});
     let body = json!({"choices": [answer, answer], "usage": {"prompt_tokens": 9, "completion_tokens": 9}});
     let measured =
-        measure_whole(Shape::OpenAi, body.to_string().as_bytes(), false, 9, Bounds::new(9, None, 2));
+        measure_whole(Shape::OpenAi, body.to_string().as_bytes(), false, 9, Bounds::new(9, None, 2, 0));
     assert_eq!(measured.metered.counts.get(Kind::Searches), 2);
 }
 
@@ -531,7 +531,7 @@ fn an_advisers_pass_is_counted_and_marked() {
             "cache_read_input_tokens": 20, "cache_creation_input_tokens": 30},
     ]});
     let body = json!({"content": [], "usage": usage}).to_string();
-    let measured = measure_whole(Shape::Anthropic, body.as_bytes(), false, 9, Bounds::new(9, None, 1));
+    let measured = measure_whole(Shape::Anthropic, body.as_bytes(), false, 9, Bounds::new(9, None, 1, 0));
     let counts = measured.metered.counts;
     assert_eq!((counts.input(), counts.cached(), counts.output()), (160, 20, 55));
     assert_eq!((counts.get(Kind::CacheWriteShort), measured.estimated), (30, true));

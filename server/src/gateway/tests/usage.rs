@@ -14,7 +14,7 @@ fn reported(counts: Counts) -> MeasuredTokens {
 }
 
 fn bounds() -> Bounds {
-    Bounds::new(1_000, None, 1)
+    Bounds::new(1_000, None, 1, 0)
 }
 
 const CHAT: &str = concat!(
@@ -202,6 +202,20 @@ fn the_usage_at_the_end_of_a_long_answer_is_found() {
 }
 
 #[test]
+fn what_a_model_can_give_is_believed() {
+    let body = br#"{"usage":{"prompt_tokens":9,"completion_tokens":900000}}"#;
+    let measured = |reserved| {
+        let bounds = Bounds::new(9, None, 1, reserved);
+        measure_whole(Shape::OpenAi, body, false, 9, bounds)
+    };
+    assert_eq!(
+        (measured(1_048_576).metered.counts.output(), measured(1_048_576).estimated),
+        (900_000, false)
+    );
+    assert!(measured(128_000).estimated && measured(128_000).metered.counts.output() < 900_000);
+}
+
+#[test]
 fn the_text_of_an_answer_is_counted_where_no_usage_is_told() {
     for (body, output) in [
         (r#"{"choices":[{"message":{"role":"assistant","content":"abcdef"}}]}"#, 2),
@@ -210,7 +224,8 @@ fn the_text_of_an_answer_is_counted_where_no_usage_is_told() {
         let measured = measure_whole(Shape::OpenAi, body.as_bytes(), false, 9, bounds());
         assert_eq!(measured, MeasuredTokens::estimate(9, output));
         // A route without output has none.
-        let none = Bounds::new(9, Some(0), 1);
+        let none = Bounds::new(9, Some(0), 1, 0);
+        assert_eq!(none.output, 0);
         let measured = measure_whole(Shape::OpenAi, body.as_bytes(), false, 9, none);
         assert_eq!(measured, MeasuredTokens::estimate(9, 0));
     }

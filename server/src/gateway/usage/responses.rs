@@ -65,9 +65,10 @@ fn is_uncounted(item: &Value) -> bool {
     item["type"].as_str().is_some_and(|kind| kind.ends_with("_call") && !PRICED_CALLS.contains(&kind))
 }
 
-/// Under which ids the provider stores what a response continues; a later request names one of them.
+/// Under which id the provider stores what a response continues; a later request names it. A conversation changes with
+/// every response to it, also through other gateways, so that its size is not known.
 pub fn stored_ids(value: &Value) -> Vec<String> {
     let response = value.get("response").unwrap_or(value);
-    let ids = [response.get("id"), response.pointer("/conversation/id")];
-    ids.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    let id = response.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+    id.map(str::to_owned).into_iter().collect()
 }

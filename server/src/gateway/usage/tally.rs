@@ -29,17 +29,21 @@ pub struct Bounds {
 
 /// More than any model reads.
 const MAX_INPUT: i64 = 2_000_000;
-/// More than any model writes in one answer.
+/// More than nearly any model writes in one answer.
 const MAX_OUTPUT: i64 = 500_000;
 /// More than any request makes.
 const MAX_USES: i64 = 1_000;
 
 impl Bounds {
-    /// For a request with this estimated input, and this maximum for each of its answers.
-    pub fn new(input: i64, max_output: Option<i64>, answers: i64) -> Self {
+    /// For a request with this estimated input, this maximum for each of its answers, and this output of all of them
+    /// reserved, which is what the model can give.
+    pub fn new(input: i64, max_output: Option<i64>, answers: i64, reserved: i64) -> Self {
         let output = match max_output {
             Some(0) => 0,
-            max => max.unwrap_or(0).saturating_mul(2).max(MAX_OUTPUT).saturating_mul(answers.max(1)),
+            max => {
+                let each = max.unwrap_or(0).saturating_mul(2).max(MAX_OUTPUT);
+                each.saturating_mul(answers.max(1)).max(reserved)
+            }
         };
         Self { input: input.saturating_mul(8).max(MAX_INPUT), output }
     }
