@@ -1,6 +1,8 @@
 //! The list of keys: statements put together from closed sets of fragments (filter, order, direction), never from text
 //! that was typed.
 
+use std::cmp::Reverse;
+
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, MAX_SEARCH};
@@ -19,12 +21,14 @@ statements! {
 }
 
 /// Counting stops here; beyond it a list says "10,000+".
-pub const MAX_COUNT: i64 = 10_000;
+const MAX_COUNT: i64 = 10_000;
+/// As `MAX_COUNT`, for keys that are due for rotation: on Postgres their index says of none that it is there, so each is read.
+pub const MAX_DUE: i64 = 1_000;
 
 /// What to look at. `$1` is the organisation, `$2` the person a narrowed scope is for, `$3` the team, `$4` and `$5` where
 /// names begin and end that begin with a search, `$6` the value and `$7` the number to page from, `$8` now, `$9` a week
-/// from now, `$10` the start of the month, `$11` the organisation's period of rotation before now. For keys that a search found, `$4` is their list, `$5` the search folded, and
-/// `$2` the search as it was typed. Only those that a text uses are in it.
+/// from now, `$10` the start of the month, `$11` the organisation's period of rotation before now. For keys that a search
+/// found, `$4` is their list. Only those that a text uses are in it.
 #[derive(Clone, Copy)]
 struct Shape {
     scoped: bool,
@@ -41,9 +45,6 @@ struct Shape {
 #[derive(Clone, Copy, PartialEq)]
 enum Order {
     By(Sort),
-    /// Of keys that a search found: those with exactly this name first, then with these last four characters, then those
-    /// whose names begin with the search, each newest first.
-    Rank,
     /// By number, of those only that spent nothing this month. No index has them by spend, so sorted by spend they are a
     /// stretch of their own, before or after `By(Sort::Spend)`.
     Unspent,
@@ -84,7 +85,6 @@ impl Shape {
             Order::By(Sort::Expires) => "COALESCE(k.expires_at, 9007199254740991)",
             Order::By(Sort::Rotated) => "k.secret_created_at",
             Order::By(Sort::Spend) => "m.spent",
-            Order::Rank => RANK,
         }
     }
 
@@ -110,7 +110,11 @@ impl Shape {
             ),
         };
         if self.state == StateFilter::RotationDue {
-            text += &format!(" AND {}", dialect.among("k.seq", DUE));
+            // Of a few keys each is asked; the organisation's are read from their indexes.
+            text += &match self.scoped || self.search == Search::Found {
+                true => format!(" AND {}", search::is_due("$8", "$11")),
+                false => format!(" AND {}", dialect.among("k.seq", DUE)),
+            };
         }
         if let Some(age) = self.older {
             text += &format!(" AND k.secret_created_at <= $8 - {} * CAST(86400000 AS BIGINT)", age.days());
@@ -145,7 +149,6 @@ impl Shape {
         };
         let from = self.from.map(|_| from).unwrap_or_default();
         let (value, source, unspent) = match self.order {
-            Order::Rank => (RANK, String::new(), String::new()),
             Order::By(Sort::Spend) => ("m.spent", format!(" JOIN counters m ON {COUNTER}"), String::new()),
             Order::Unspent => {
                 let unspent = format!(" AND NOT EXISTS (SELECT 1 FROM counters m WHERE {COUNTER})");
@@ -160,11 +163,16 @@ impl Shape {
         );
         let conditions = self.conditions(dialect);
         let limit = PAGE_ROWS + 1;
-        let text = numbered(
-            &format!("{select}{source} WHERE {conditions}{unspent}{from} ORDER BY {ordering} LIMIT {limit}"),
-            &PARAMETERS,
-        );
-        self.found_first(dialect, text)
+        let page = format!("{source} WHERE {conditions}{unspent}{from} ORDER BY {ordering} LIMIT {limit}");
+        let text = match self.search {
+            // Whole rows are read of the page only.
+            Search::Found => {
+                let page = dialect.among("k.seq", &format!("SELECT k.seq FROM keys k{page}"));
+                format!("{select}{source} WHERE k.org_id = $1 AND {page} ORDER BY {ordering}")
+            }
+            Search::None | Search::Start => format!("{select}{page}"),
+        };
+        self.found_first(dialect, numbered(&text, &PARAMETERS))
     }
 
     /// SQLite would walk through an index of the list's order and ask of each key whether the search found it. With a plus
@@ -178,7 +186,11 @@ impl Shape {
 
     /// A count that reaches it may be of more.
     fn count_limit(&self) -> i64 {
-        if self.search == Search::None { MAX_COUNT + 1 } else { MAX_SEARCH as i64 }
+        match (self.search, self.state) {
+            (Search::None, StateFilter::RotationDue) => MAX_DUE + 1,
+            (Search::None, _) => MAX_COUNT + 1,
+            (Search::Start | Search::Found, _) => MAX_SEARCH as i64 + 1,
+        }
     }
 
     fn count_text(&self, dialect: Dialect) -> String {
@@ -199,8 +211,6 @@ impl Shape {
 }
 
 const PARAMETERS: [&str; 11] = ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11"];
-const RANK: &str = "CASE WHEN k.name_folded = $5 THEN 3 WHEN k.last_four = $2 THEN 2
-    WHEN substr(k.name_folded, 1, length($5)) = $5 THEN 1 ELSE 0 END";
 
 /// Postgres wants every parameter used and typed, and a list's text uses only some: a clause that is always true names
 /// the rest, with their types.
@@ -233,7 +243,7 @@ struct Binds {
     person: Option<String>,
     team: Option<String>,
     name: Option<String>,
-    four: Option<String>,
+    name_end: Option<String>,
     value: Option<String>,
     seq: Option<i64>,
     now: i64,
@@ -249,7 +259,7 @@ macro_rules! bound {
             .bind(&$binds.person)
             .bind(&$binds.team)
             .bind(&$binds.name)
-            .bind(&$binds.four)
+            .bind(&$binds.name_end)
             .bind(&$binds.value)
             .bind($binds.seq)
             .bind($binds.now)
@@ -257,14 +267,6 @@ macro_rules! bound {
             .bind($binds.month)
             .bind($binds.due)
     };
-}
-
-/// What a filter's search comes to.
-enum Found {
-    /// The text, folded; it may be empty.
-    Start(String),
-    /// The keys that it found.
-    Keys { text: String, hits: Hits },
 }
 
 /// Only the filter for due keys needs it. The databases choose an index by its value.
@@ -332,41 +334,26 @@ pub async fn list(
     count_ended: bool,
 ) -> Result<Listed, StoreError> {
     let asked = Asked::new(via, permit, filter, now, month_start).await?;
-    let search = match is_searched(&filter.search) {
-        true => Some(search::prepare(via, &asked.within, &filter.search).await?),
-        false => None,
-    };
-    // One search for all states, unless it finds more than it lists.
-    let any = match &search {
-        Some(search) => Some(search::hits(via, &asked.within, search).await?),
-        None => None,
-    };
-    let found = asked.found(via, search.as_ref(), any.as_ref(), filter.state).await?;
-    let page = asked.page(via, &found).await?;
-    let (mut count, mut capped) = match page.only() {
-        Some(count) => (count, false),
-        None => asked.count(via, filter.state, &found).await?,
-    };
-    if let Found::Keys { hits, .. } = &found
-        && !hits.all
-    {
-        (count, capped) = (MAX_SEARCH as i64, true);
+    if is_searched(&filter.search) {
+        let hits = search::find(via, &asked.within, &filter.search, count_ended).await?;
+        let page = asked.found(via, &hits).await?;
+        let count = hits.keys.len().min(MAX_SEARCH + 1);
+        return Ok(Listed { page, count: count as i64, capped: count > MAX_SEARCH, ended: hits.ended });
     }
+    let page = asked.page(via, None).await?;
+    let (count, capped) = match page.only() {
+        Some(count) => (count, false),
+        None => asked.count(via, filter.state).await?,
+    };
     let mut ended = Vec::new();
     for status in [Status::Expired, Status::Revoked].into_iter().filter(|_| count_ended) {
-        if any.as_ref().is_some_and(|any| !any.all) {
-            ended.push((status, None));
-            continue;
-        }
-        let state = StateFilter::Only(status);
-        let found = asked.found(via, search.as_ref(), any.as_ref(), state).await?;
-        let (count, _) = asked.count(via, state, &found).await?;
+        let (count, _) = asked.count(via, StateFilter::Only(status)).await?;
         ended.extend((count > 0).then_some((status, Some(count))));
     }
     Ok(Listed { page, count, capped, ended })
 }
 
-/// How many keys the filter matches that has no search; counting stops at `MAX_COUNT` and one.
+/// How many keys the filter matches that has no search; counting stops one above `MAX_COUNT`, or `MAX_DUE`.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -378,7 +365,7 @@ pub async fn count(
     month_start: Moment,
 ) -> Result<i64, StoreError> {
     let asked = Asked::new(via, permit, filter, now, month_start).await?;
-    let (count, _) = asked.count(via, filter.state, &Found::Start(String::new())).await?;
+    let (count, _) = asked.count(via, filter.state).await?;
     Ok(count)
 }
 
@@ -414,34 +401,43 @@ impl<'a> Asked<'a> {
             person: person_of(permit),
             team: filter.team.as_ref().map(ToString::to_string),
             made_before: filter.older.map(|age| now.plus_days(-age.days())),
-            state: None,
+            state: Some((filter.state, now)),
             due,
         };
         Ok(Self { permit, filter, within, now, month_start, due })
     }
 
-    /// What the search finds in a state: `any` has them, unless it left some out.
-    async fn found(
-        &self,
-        via: &mut impl Via,
-        search: Option<&search::Search>,
-        any: Option<&Hits>,
-        state: StateFilter,
-    ) -> Result<Found, StoreError> {
-        let text = folded(&self.filter.search);
-        let (Some(search), Some(any)) = (search, any) else { return Ok(Found::Start(text)) };
-        let hits = match any.all {
-            true => any.clone(),
-            false => {
-                let within = Within { state: Some((state, self.now)), ..self.within.clone() };
-                search::hits(via, &within, search).await?
+    /// The page of what a search found.
+    async fn found(&self, via: &mut impl Via, hits: &Hits) -> Result<Page<Key>, StoreError> {
+        let all: Vec<i64> = hits.keys.iter().map(|hit| hit.seq).collect();
+        if self.filter.sort != Sort::Created || !self.filter.descending {
+            return self.page(via, Some(&all)).await;
+        }
+        // Those with exactly this name first, then with these last four characters, then those whose names begin with the
+        // search, each newest first.
+        let at = self.filter.page.as_ref();
+        let mut places: Vec<(i64, i64)> = hits.keys.iter().map(|hit| (hit.rank, hit.seq)).collect();
+        places.sort_unstable_by_key(|place| Reverse(*place));
+        if let Some(at) = at {
+            let from = (at.value().parse().unwrap_or(0), at.seq());
+            places.retain(|place| if at.backwards() { *place > from } else { *place < from });
+            if at.backwards() {
+                places.reverse();
             }
-        };
-        Ok(Found::Keys { text, hits })
+        }
+        places.truncate(PAGE_ROWS + 1);
+        let seqs: Vec<i64> = places.iter().map(|(_, seq)| *seq).collect();
+        let filter = KeyFilter { page: None, ..self.filter.clone() };
+        let (shape, binds) = self.shape_and_binds(&filter, Some(&seqs));
+        let mut rows: Vec<ListedRow> = self.rows(via, shape, &binds).await?;
+        for row in &mut rows {
+            row.sort_value = places.iter().find(|(_, seq)| *seq == row.key.seq).map_or(0, |(rank, _)| *rank);
+        }
+        rows.sort_by_key(|row| seqs.iter().position(|seq| *seq == row.key.seq));
+        Page::read(rows, at, |row| row.place(Sort::Created)).try_map(|row| Key::try_from(row.key))
     }
 
-    async fn page(&self, via: &mut impl Via, found: &Found) -> Result<Page<Key>, StoreError> {
-        let dialect = Dialect::of(via);
+    async fn page(&self, via: &mut impl Via, found: Option<&[i64]>) -> Result<Page<Key>, StoreError> {
         let sort = self.filter.sort;
         let (shape, binds) = self.shape_and_binds(self.filter, found);
         let mut shapes = vec![shape];
@@ -458,43 +454,41 @@ impl<'a> Asked<'a> {
         let mut rows: Vec<ListedRow> = Vec::new();
         for shape in shapes {
             if rows.len() <= PAGE_ROWS {
-                let text = shape.list_text(dialect);
-                let more: Vec<ListedRow> = run!(
-                    via,
-                    fetch_all,
-                    bound!(sqlx::query_as::<_, ListedRow>(AssertSqlSafe(text.clone())), binds)
-                )?;
-                rows.extend(more);
+                rows.extend(self.rows(via, shape, &binds).await?);
             }
         }
         Page::read(rows, self.filter.page.as_ref(), |row| row.place(sort))
             .try_map(|row| Key::try_from(row.key))
     }
 
-    fn shape_and_binds(&self, filter: &KeyFilter, found: &Found) -> (Shape, Binds) {
+    async fn rows(
+        &self,
+        via: &mut impl Via,
+        shape: Shape,
+        binds: &Binds,
+    ) -> Result<Vec<ListedRow>, StoreError> {
+        let text = shape.list_text(Dialect::of(via));
+        run!(via, fetch_all, bound!(sqlx::query_as::<_, ListedRow>(AssertSqlSafe(text.clone())), binds))
+    }
+
+    /// `found` is what a search found, all of it in the list's scope and team.
+    fn shape_and_binds(&self, filter: &KeyFilter, found: Option<&[i64]>) -> (Shape, Binds) {
         let (permit, now) = (self.permit, self.now);
-        let mut person = person_of(permit);
-        let scoped = person.is_some();
-        let (search, name, four) = match found {
-            Found::Start(text) if text.is_empty() => (Search::None, None, None),
-            Found::Start(text) => (Search::Start, Some(text.clone()), Some(format!("{text}\u{10ffff}"))),
-            Found::Keys { text, hits } => {
-                person = Some(filter.search.trim().replace('\0', "\u{fffd}"));
-                (Search::Found, serde_json::to_string(&hits.seqs).ok(), Some(text.clone()))
-            }
-        };
-        let order = match filter.sort {
-            Sort::Created if search == Search::Found && filter.descending => Order::Rank,
-            sort => Order::By(sort),
+        let person = person_of(permit);
+        let text = folded(&filter.search);
+        let (search, name, name_end) = match found {
+            Some(seqs) => (Search::Found, serde_json::to_string(seqs).ok(), None),
+            None if text.is_empty() => (Search::None, None, None),
+            None => (Search::Start, Some(text.clone()), Some(format!("{text}\u{10ffff}"))),
         };
         let at = filter.page.as_ref();
         let shape = Shape {
-            scoped,
+            scoped: person.is_some(),
             state: filter.state,
             older: filter.older,
             team: filter.team.is_some(),
             search,
-            order,
+            order: Order::By(filter.sort),
             descending: filter.descending,
             from: at.map(|at| if at.backwards() { Direction::Back } else { Direction::On }),
         };
@@ -508,7 +502,7 @@ impl<'a> Asked<'a> {
             person,
             team: filter.team.as_ref().map(ToString::to_string),
             name,
-            four,
+            name_end,
             value,
             seq: at.map(Cursor::seq),
             now: now.ms(),
@@ -519,15 +513,10 @@ impl<'a> Asked<'a> {
         (shape, binds)
     }
 
-    /// How many there are in a state, and whether there may be more.
-    async fn count(
-        &self,
-        via: &mut impl Via,
-        state: StateFilter,
-        found: &Found,
-    ) -> Result<(i64, bool), StoreError> {
+    /// How many there are in a state, and whether there may be more. Not for what a search found.
+    async fn count(&self, via: &mut impl Via, state: StateFilter) -> Result<(i64, bool), StoreError> {
         let filter = KeyFilter { state, page: None, ..self.filter.clone() };
-        let (shape, binds) = self.shape_and_binds(&filter, found);
+        let (shape, binds) = self.shape_and_binds(&filter, None);
         let text = shape.count_text(Dialect::of(via));
         let count =
             run!(via, fetch_one, bound!(sqlx::query_scalar::<_, i64>(AssertSqlSafe(text.clone())), binds))?;
@@ -538,12 +527,9 @@ impl<'a> Asked<'a> {
 /// Every text that a list can become, for the test that prepares them all.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
     let mut texts = vec![super::keys::find_text(dialect)];
-    for order in Sort::ALL.map(Order::By).into_iter().chain([Order::Unspent, Order::Rank]) {
+    for order in Sort::ALL.map(Order::By).into_iter().chain([Order::Unspent]) {
         for state in StateFilter::ALL {
             for search in [Search::None, Search::Start, Search::Found] {
-                if order == Order::Rank && search != Search::Found {
-                    continue;
-                }
                 for (scoped, team) in [(false, false), (true, true)] {
                     for (descending, from) in
                         [(false, None), (true, Some(Direction::On)), (true, Some(Direction::Back))]
@@ -551,7 +537,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
                         let older = None;
                         let shape = Shape { scoped, state, older, team, search, order, descending, from };
                         texts.push(shape.list_text(dialect));
-                        if from.is_none() {
+                        if from.is_none() && search != Search::Found {
                             texts.push(shape.count_text(dialect));
                             let older = Shape { older: Some(SecretAge::Year), ..shape };
                             texts.extend([older.list_text(dialect), older.count_text(dialect)]);

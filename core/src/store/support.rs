@@ -1,6 +1,8 @@
 //! Look-ups across organisations, for support alone: the only reads of keys here that name no organisation. Who may ask
 //! is decided in `ops::support`, which also tells each organisation.
 
+use std::cmp::Reverse;
+
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, like_contains};
@@ -8,6 +10,7 @@ use super::keys::is_live;
 use super::search::{self, Within};
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::KeyId;
+use crate::domain::key::Status;
 use crate::domain::search::folded;
 
 /// How many keys a search lists; one more is read, to say so.
@@ -109,10 +112,11 @@ pub async fn keys_ending(via: &mut impl Via, last_fours: &[String]) -> Result<Ve
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn keys_found(via: &mut impl Via, text: &str) -> Result<Vec<FoundKey>, StoreError> {
-    let everywhere = Within::default();
-    let search = search::prepare(via, &everywhere, text).await?;
-    let hits = search::hits(via, &everywhere, &search).await?;
-    let list = serde_json::to_string(&hits.seqs).unwrap_or_default();
+    let mut hits = search::find(via, &Within::default(), text, false).await?.keys;
+    let over = |status| matches!(status, Status::Expired | Status::Revoked);
+    hits.sort_by_key(|hit| (hit.rank < 3, over(hit.status), Reverse(hit.seq)));
+    hits.truncate(MAX_HITS + 1);
+    let list = serde_json::to_string(&hits.iter().map(|hit| hit.seq).collect::<Vec<_>>()).unwrap_or_default();
     let sql = keys_found_text(Dialect::of(via));
     let rows: Vec<KeyRow> = run!(
         via,

@@ -142,12 +142,8 @@ on_both!(
             ),
             (
                 "what a search found",
-                find(&[live, found, "THEN 3", "ORDER BY CASE"], &not_other),
-                Values {
-                    texts: [org, Some("0001"), None, Some("[7,8,9]"), Some("0001"), Some("0")],
-                    seq: Some(2_500),
-                    at: &desk,
-                },
+                find(&[live, found, "ORDER BY k.seq"], &not_other),
+                values(Some("[7,8,9]"), None, Some("0"), Some(2_500)),
             ),
             (
                 "what a search found, by name",

@@ -85,6 +85,13 @@ on_both!(
         assert_eq!(due(&desk, &at).await, ["by-org", "own-30"]);
         // A member is not told of other people's keys.
         assert_eq!(due(&desk, &member).await, [""; 0]);
+        let give = async |to: &At| {
+            let sql = format!("UPDATE keys SET owner_id = '{}' WHERE name <> 'by-org'", to.caller.person.id);
+            desk.execute(&sql).await.unwrap();
+        };
+        give(&member).await;
+        assert_eq!(due(&desk, &member).await, ["own-30"]);
+        give(&at).await;
 
         rotate(&desk, &at, &own).await;
         assert_eq!(due(&desk, &at).await, ["by-org"]);

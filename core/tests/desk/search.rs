@@ -201,7 +201,7 @@ on_both!(
         desk.seed_keys(&at, 1, MANY).await;
         let filter = KeyFilter { search: "bulk".into(), ..everything() };
         let view = keys::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap();
-        assert_eq!((view.count, view.capped), (1_000, true));
+        assert_eq!((view.count, view.capped), (501, true));
         // Keys that are over are offered, too, and not counted.
         assert_eq!(view.ended, [(Status::Expired, None), (Status::Revoked, None)]);
         assert_eq!(view.page.rows[0].id, exact.id);
@@ -210,9 +210,35 @@ on_both!(
         let mut distinct = all.clone();
         distinct.sort();
         distinct.dedup();
-        assert_eq!((all.len(), distinct.len()), (1_003, 1_003), "no key is lost or listed twice");
+        assert_eq!((all.len(), distinct.len()), (503, 503), "no key is lost or listed twice");
         let oldest = KeyFilter { sort: Sort::Created, descending: false, ..filter };
         assert_eq!(desk.names(&at, &oldest).await[0], "Bulk");
+    }
+);
+
+on_both!(
+    fn a_search_that_finds_more_than_it_lists_goes_on_for_the_wanted_state(desk: TestDesk) {
+        let at = desk.owner().await;
+        for many in [1_500, MANY] {
+            desk.seed_keys(&at, if many == MANY { 1_501 } else { 1 }, many).await;
+            desk.execute("UPDATE keys SET status = 'revoked' WHERE seq % 5 <> 0").await.unwrap();
+            for (state, status) in
+                [(StateFilter::Live, "active"), (StateFilter::Only(Status::Revoked), "revoked")]
+            {
+                let sql = format!("SELECT name FROM keys WHERE status = '{status}' ORDER BY seq DESC");
+                let mut newest = desk.texts(&sql).await;
+                let left_out = newest.len() > 500;
+                let filter = KeyFilter { search: "bulk".into(), state, ..everything() };
+                let view = keys::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap();
+                assert_eq!((view.count, view.capped), (newest.len().min(501) as i64, left_out), "{status}");
+                let offered = view.ended.iter().map(|(_, count)| *count).collect::<Vec<_>>();
+                assert_eq!(offered, if state == StateFilter::Live { vec![None, None] } else { vec![] });
+                newest.truncate(501);
+                assert_eq!(desk.names(&at, &filter).await, newest, "{status} of {many}");
+                let by_name = KeyFilter { sort: Sort::Name, descending: true, ..filter };
+                assert_eq!(desk.names(&at, &by_name).await, newest, "by name, {status} of {many}");
+            }
+        }
     }
 );
 

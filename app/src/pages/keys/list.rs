@@ -9,7 +9,7 @@ use keydesk_core::domain::limits::Limits;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::search::is_searched;
-use keydesk_core::ops::keys::{self, KeysView, MAX_COUNT};
+use keydesk_core::ops::keys::{self, KeysView, MAX_DUE};
 use leptos::prelude::*;
 
 use super::key_hint;
@@ -122,7 +122,7 @@ fn due(view: &KeysView) -> impl IntoView + use<> {
     (view.due > 0).then(|| {
         let filter = KeyFilter::in_state(StateFilter::RotationDue);
         let to = address(&view.context.org.slug, &filter);
-        let many = list::count_words(view.due, view.due > MAX_COUNT, "key is", "keys are");
+        let many = list::count_words(view.due, view.due > MAX_DUE, "key is", "keys are");
         view! {
             <p class="muted">
                 {format!("{many} due for rotation: ")} <a href=to.href()>"Show"</a>

@@ -16,7 +16,7 @@ use crate::domain::page::Page;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::Team;
 use crate::domain::window::WindowStarts;
-pub use crate::store::key_list::MAX_COUNT;
+pub use crate::store::key_list::MAX_DUE;
 use crate::store::leaks::{self, SecretPlace};
 use crate::store::{Via, key_list, keys, spend, teams};
 
@@ -35,7 +35,7 @@ pub struct KeysView {
     /// For a search among live keys: how many keys that are over match it too, by status; statuses without any are left out.
     /// `None` is not counted, because the search matches more keys than it lists.
     pub ended: Vec<(Status, Option<i64>)>,
-    /// On the first page of all: how many are due for rotation, at most one more than `MAX_COUNT`.
+    /// On the first page of all: how many are due for rotation, at most one more than `MAX_DUE`.
     pub due: i64,
     /// Those to filter by.
     pub teams: Vec<Team>,
@@ -110,7 +110,7 @@ async fn view(
     Ok(KeysView { context, page, count, capped, none_at_all, ended, due, teams, now })
 }
 
-/// How many of the live keys that the caller may see are due for rotation; counting stops at 10,001.
+/// How many of the live keys that the caller may see are due for rotation; counting stops at 1,001.
 ///
 /// # Errors
 /// `NotFound` where the caller may not list keys.
