@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, MAX_SEARCH, like_contains};
-use super::keys::is_live;
 use super::{Db, StoreError, Tx, Unaudited, Via, changed, run, statements};
 use crate::domain::ids::KeyId;
 use crate::domain::key::{KeySpec, Status};
@@ -306,9 +305,9 @@ impl Sql {
                 let due = self.bind(within.due.unwrap_or(-1).to_string());
                 let now = self.bind(now.ms().to_string());
                 let due = is_due(&format!("CAST({now} AS BIGINT)"), &format!("CAST({due} AS BIGINT)"));
-                format!("{} AND {due}", is_live!())
+                format!("k.status IN ('active', 'disabled') AND {due}")
             }
-            StateFilter::Live => is_live!().to_owned(),
+            StateFilter::Live => "k.status IN ('active', 'disabled')".to_owned(),
             StateFilter::Only(status) => format!("k.status = '{}'", status.as_str()),
             StateFilter::Expiring => {
                 let (now, week) =
