@@ -356,7 +356,8 @@ async fn a_stop_of_the_gateway_settles_a_stream_without_a_client_as_it_stands() 
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!((in_flight.tasks.len(), desk.state.gateway.readings.under_way()), (1, 1));
     in_flight.stop.cancel();
-    assert_eq!(desk.settled().await, [(499, 11, 100, 0, 1, 111_000)]);
+    let (status, input, output, _, estimated, cost) = desk.settled().await[0];
+    assert_eq!((status, output, estimated, cost), (499, 100, 1, (input + 100) * 1_000));
 }
 
 #[tokio::test]
