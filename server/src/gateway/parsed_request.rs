@@ -263,12 +263,12 @@ impl ParsedRequest {
         let in_config =
             |name: &str| config.iter().filter_map(|config| config.get(name).cloned()).collect::<Vec<_>>();
         let max = |values: Vec<Value>| -> Result<Option<i64>, ParseError> {
-            let mut most = None;
+            let mut largest = None;
             for value in values.iter().filter(|value| !value.is_null()) {
                 let number = number_of(value).ok_or_else(|| ParseError::new(NOT_A_NUMBER))?;
-                most = most.max(Some(number).filter(|number| *number > 0));
+                largest = largest.max(Some(number).filter(|number| *number > 0));
             }
-            Ok(most)
+            Ok(largest)
         };
         let body = |names: &[&str]| names.iter().filter_map(|name| self.get(name)).collect::<Vec<_>>();
         let output = if self.route.kind() == ProviderKind::Gemini {
@@ -324,7 +324,7 @@ impl ParsedRequest {
             _ if self.has("tools") => vec![Value::Null],
             _ => Vec::new(),
         };
-        let others = ["web_search_options", "mcp_servers", "plugins"];
+        let others = ["web_search_options", "search_parameters", "enable_search", "mcp_servers", "plugins"];
         let is_providers =
             tools.iter().any(|tool| !is_clients(tool)) || others.into_iter().any(|name| self.has(name));
         if is_providers || self.is_compacted() {

@@ -256,9 +256,11 @@ impl Relay {
         let ended = loop {
             let chunk = tokio::select! {
                 chunk = next(&mut response.chunks, &mut deadline, &self.stop) => chunk,
-                // What is over is settled.
-                () = outlet.closed(), if left.is_none() && meter.is_over() => break End::Finished,
                 () = outlet.closed(), if left.is_none() => {
+                    // What is over is settled.
+                    if meter.is_over() {
+                        break End::Finished;
+                    }
                     status = CLIENT_DISCONNECTED;
                     match self.leave(&mut deadline) {
                         Ok(reading) => left = Some(reading),

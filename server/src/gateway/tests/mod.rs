@@ -19,6 +19,7 @@ mod reading;
 mod request_log;
 mod self_rotation;
 mod settling;
+mod shipped_prices;
 mod sse;
 mod support;
 pub mod upstream;

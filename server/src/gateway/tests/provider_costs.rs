@@ -501,7 +501,7 @@ fn an_answer_from_maps_is_one_use_of_a_tool() {
     let body = json!({"candidates": [{"groundingMetadata": {"groundingChunks": maps}}],
         "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 9}});
     let measured =
-        measure_whole(Shape::Gemini, body.to_string().as_bytes(), false, 9, Bounds::new(9, None, 1));
+        measure_whole(Shape::Gemini, body.to_string().as_bytes(), false, 9, Bounds::new(9, None, 1, 0));
     let counts = measured.metered.counts;
     assert_eq!((counts.get(Kind::ToolUses), counts.get(Kind::Searches)), (1, 0));
 }
@@ -514,9 +514,9 @@ fn what_a_response_ran_without_a_meter_is_marked() {
     {
         let whole = json!({"output": [{"type": call}], "usage": usage});
         let body = whole.to_string();
-        let measured = measure_whole(Shape::Responses, body.as_bytes(), false, 9, Bounds::new(9, None, 1));
+        let measured = measure_whole(Shape::Responses, body.as_bytes(), false, 9, Bounds::new(9, None, 1, 0));
         assert_eq!((measured.metered.uncounted, measured.estimated), (uncounted, false), "{call}");
-        let mut meter = Meter::new(Shape::Responses, true, false, Bounds::new(9, None, 1));
+        let mut meter = Meter::new(Shape::Responses, true, false, Bounds::new(9, None, 1, 0));
         let item = json!({"type": "response.output_item.done", "item": {"type": call}});
         meter.feed(Bytes::from(format!("data: {item}\n\n")));
         assert_eq!(meter.measured(9, false).metered.uncounted, uncounted, "{call}");
