@@ -268,7 +268,7 @@ impl Scan {
                             self.file(&closed, name, data);
                         }
                         if closed.item.is_some_and(|item| item.is_stored(&closed.kind)) {
-                            self.from_elsewhere();
+                            self.add_unknown_size();
                         }
                     }
                 }
@@ -305,7 +305,7 @@ impl Scan {
             item.note(&open.name, text.is_empty());
         }
         if open.is_spoken && open.name == "id" {
-            self.from_elsewhere();
+            self.add_unknown_size();
         }
         if open.is_object && open.place == Place::Part {
             match &*open.name {
@@ -329,7 +329,7 @@ impl Scan {
     }
 
     /// What the provider reads besides the body: its size is unknown.
-    fn from_elsewhere(&mut self) {
+    fn add_unknown_size(&mut self) {
         self.files += IMAGE;
         self.max_files += WHOLE_CONTEXT;
     }
