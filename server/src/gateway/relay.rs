@@ -501,9 +501,9 @@ impl Relay {
         self.note_error(&sentence);
     }
 
-    /// Remembers how large the conversation is that the provider stores.
+    /// Remembers how large the conversation is that the provider stores. An estimate is no bound of it.
     fn note_stored(&self, ids: &[String], measured: &MeasuredTokens) {
-        for id in ids {
+        for id in ids.iter().filter(|_| !measured.estimated) {
             self.desk.lately.note_stored(id, measured.metered.counts.all_tokens());
         }
     }
