@@ -213,8 +213,8 @@ impl Sql {
     fn contains(&mut self, search: &Search, word: &str) -> String {
         match self.dialect {
             Dialect::Sqlite => format!("instr(s.text, {}) > 0", self.bind(word)),
-            // Its index is asked for the pieces.
-            Dialect::Postgres if !search.pieces.is_empty() => {
+            // Its index is asked for the pieces, unless they tell too little.
+            Dialect::Postgres if search.pieces.len() > 1 => {
                 format!("strpos(s.text, {}) > 0", self.bind(word))
             }
             Dialect::Postgres => format!("s.text LIKE {} ESCAPE '\\'", self.bind(like_contains(word))),
@@ -403,8 +403,13 @@ fn hits_text(dialect: Dialect, within: &Within, search: &Search, from: Side<'_>,
     }
     let few = from == Side::Few || dialect == Dialect::Postgres;
     text += &sql.conditions(within, few);
-    // In the index's own order where there is one; SQLite would sort by another.
-    let order = if from == Side::Index && dialect == Dialect::Sqlite { "n.rowid" } else { "s.seq" };
+    // In the index's own order where there is one; SQLite would sort by another. Postgres would rather walk through all
+    // keys in their order than sort what the index finds, because it expects more of it.
+    let order = match (dialect, from) {
+        (Dialect::Sqlite, Side::Index) => "n.rowid",
+        (Dialect::Postgres, Side::Index) if search.pieces.len() > 1 => "s.seq + 0",
+        _ => "s.seq",
+    };
     if let Some(before) = part.before {
         text += &format!(" AND {order} < CAST({} AS BIGINT)", sql.bind(before.to_string()));
     }
