@@ -618,7 +618,7 @@ mod tests {
             let asked = ServedAs { speed: speed.clone(), ..ServedAs::default() };
             let counts = Counts::of_totals(1_000, 0, 1_000);
             let worst = tariff.worst(1_000, 1_000, &asked);
-            let metered = Metered { counts, served_as };
+            let metered = Metered { counts, served_as, ..Metered::default() };
             prop_assert!(tariff.cost(&metered).amount <= worst);
             // No provider is fast unasked.
             let fast = if speed.is_empty() { 1 } else { 2 };
