@@ -212,7 +212,7 @@ on_both! {
             "cache write, short $2.50",
             "above 272,000 input tokens: input $4.00",
             "service tier flex × 0.5",
-            "https://example.com/&lt;pricing&gt;",
+            "example.com</a>",
             "400,000",
         ] {
             assert!(page.contains(part), "{part}: {page}");

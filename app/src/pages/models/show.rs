@@ -176,15 +176,21 @@ fn history(book: &PriceBook) -> AnyView {
 
 fn cells(past: &PastPrice) -> impl IntoView + use<> {
     let price = &past.price;
-    let source = match price.source.as_str() {
+    let site = match price.source.as_str() {
         "" => price.origin.label().to_owned(),
         source => source_site(source).to_owned(),
+    };
+    let source = match source_address(&price.source) {
+        Some((address, _)) => {
+            view! { <a class="sub" href=address.to_owned() rel="noreferrer">{site}</a> }.into_any()
+        }
+        None => view! { <span class="sub">{site}</span> }.into_any(),
     };
     let by = if past.set_by.is_empty() { "–".to_owned() } else { past.set_by.clone() };
     let on = format!("on {}", past.created_at.date(&Zone::utc()));
     view! {
         <th scope="row">{exact(price.starts_at)}</th>
-        <td data-label="Price" class="full">{price.tariff.words()} <span class="sub">{source}</span></td>
+        <td data-label="Price" class="full">{price.tariff.words()} {source}</td>
         <td data-label="Set by">{by} <span class="sub">{on}</span></td>
     }
 }
