@@ -111,7 +111,13 @@ impl Tariff {
         inputs.into_iter().any(|input| {
             let priced = self.rates_at(input);
             let moves = |meter, word| far(self.price_of(meter, input, word), to.price_of(meter, input, word));
-            let mut meters = Meter::ALL.into_iter().filter(|meter| priced.get(*meter).is_some());
+            // Searches and tool uses without a price are refused, and not free.
+            let compared = |meter: &Meter| {
+                let is_refused =
+                    matches!(meter, Meter::Searches | Meter::ToolUses) && !to.prices_meter(*meter);
+                priced.get(*meter).is_some() && !is_refused
+            };
+            let mut meters = Meter::ALL.into_iter().filter(compared);
             meters.any(|meter| words.iter().any(|word| moves(meter, *word)))
         })
     }
@@ -379,6 +385,12 @@ mod tests {
         assert!(far(
             r#"{"input":"2","output":"9","factors":{"tier":{"flex":"0.5"}},"exceptions":{"tier":{"flex":{"input":"0.05"}}}}"#,
             r#"{"input":"2","output":"9","factors":{"tier":{"flex":"0.5"}}}"#
+        ));
+        // What is refused then is not free.
+        assert!(!far(r#"{"input":"2","output":"4","searches":"10"}"#, r#"{"input":"2","output":"4"}"#));
+        assert!(far(
+            r#"{"input":"2","output":"4","searches":"10"}"#,
+            r#"{"input":"2","output":"4","searches":"0"}"#
         ));
         // A price that is new is no move.
         assert!(!far(base, r#"{"input":"2","output":"10","cached_input":"0","audio_input":"40"}"#));

@@ -70,7 +70,7 @@ on_both!(
             (Gate::Budget, "rate_limit_exceeded", 429, Some(5))
         );
         let sentence = waits.sentence("https://keys.example.com");
-        assert!(sentence.contains("this one has to wait for them") && sentence.contains("1 s"), "{sentence}");
+        assert!(sentence.contains("this one has to wait for them") && sentence.contains("5 s"), "{sentence}");
         // What fits beside it at its worst passes, and what does not fit waits too.
         let beside = pass(&desk, &context, CENT, 10 * CENT).await;
         assert_eq!(stop(&desk, &context, 0, 1).await.retry_after(), Some(5));

@@ -206,11 +206,11 @@ on_both!(
 on_both!(
     fn an_operators_price_stays_when_a_catalogue_is_imported_until_it_is_confirmed_by_name(desk: TestDesk) {
         let boss = operator(&desk).await;
-        let theirs = file(GPT, r#"{"input": "1.5", "output": "10"}"#);
+        let theirs = file(GPT, r#"{"input": "1.5", "cached_input": "0.15", "output": "10"}"#);
         // The catalogue's own price is moved.
         let done = import(&desk, &theirs, &Confirmed::default()).await;
         assert_eq!((done.models[0].unconfirmed, done.models[0].moves_price()), (None, true));
-        assert_eq!(now(&desk, GPT).await, "input $1.50, output $10.00");
+        assert_eq!(now(&desk, GPT).await, "input $1.50, cached input $0.15, output $10.00");
         set(&desk, GPT, "input=1, output=9", None).await.unwrap();
         desk.clock.advance(1);
         for confirmed in [Confirmed::default(), Confirmed { every_far_move: true, ..Confirmed::default() }] {
@@ -228,7 +228,7 @@ on_both!(
         assert_eq!(now(&desk, GPT).await, "input $1.00, output $9.00");
         let by_name = Confirmed { models: [GPT.to_owned()].into(), ..Confirmed::default() };
         import(&desk, &theirs, &by_name).await;
-        assert_eq!(now(&desk, GPT).await, "input $1.50, output $10.00");
+        assert_eq!(now(&desk, GPT).await, "input $1.50, cached input $0.15, output $10.00");
         assert!(prices::show(&desk, &boss, GPT).await.unwrap().catalogue.is_none());
 
         // A price that was taken away is the operator's choice as well.
@@ -257,7 +257,7 @@ on_both!(
         let shipped = (now(&desk, GPT).await, now(&desk, "gpt-5-mini").await);
         let list = r#"[{"id": "gpt-5", "provider": "OpenAI", "price": {"input": "0", "output": "10"}, "context_tokens": 300000},
                 {"id": "gpt-5-mini", "provider": "OpenAI", "price": {"input": "2.51", "output": "2"}},
-                {"id": "gpt-5-nano", "provider": "OpenAI", "price": {"input": "0.5", "output": "0.4"}},
+                {"id": "gpt-5-nano", "provider": "OpenAI", "price": {"input": "0.5", "cached_input": "0.05", "output": "0.4"}},
                 {"id": "gpt-4.1", "provider": "OpenAI"},
                 {"id": "gpt-9", "provider": "OpenAI", "price": {"input": "0", "output": "0"}}]"#;
         let done = import(&desk, list, &Confirmed::default()).await;
@@ -280,7 +280,7 @@ on_both!(
         );
         assert_eq!(now(&desk, GPT).await, shipped.0);
         assert_eq!(models::by_id(&desk, GPT).await.unwrap().model.context_tokens, Some(300_000));
-        assert_eq!(now(&desk, "gpt-5-nano").await, "input $0.50, output $0.40");
+        assert_eq!(now(&desk, "gpt-5-nano").await, "input $0.50, cached input $0.05, output $0.40");
         assert_eq!(now(&desk, "gpt-9").await, "input $0.00, output $0.00");
         let one = Confirmed { models: [GPT.to_owned()].into(), ..Confirmed::default() };
         import(&desk, list, &one).await;
