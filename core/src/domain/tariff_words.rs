@@ -106,8 +106,8 @@ impl Tariff {
         };
         let lines = self.lines.iter().chain(&to.lines).map(|line| line.above + 1);
         let inputs: BTreeSet<i64> = lines.chain([0]).collect();
-        let words: BTreeSet<_> =
-            self.factors.keys().chain(to.factors.keys()).map(Some).chain([None]).collect();
+        // A tier that is not known any more is refused.
+        let words: Vec<_> = to.factors.keys().map(Some).chain([None]).collect();
         inputs.into_iter().any(|input| {
             let priced = self.rates_at(input);
             let moves = |meter, word| far(self.price_of(meter, input, word), to.price_of(meter, input, word));
