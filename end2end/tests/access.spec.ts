@@ -158,8 +158,13 @@ demoTest("editing, rotating and revoking", async ({ page, open, signedIn }) => {
 demoTest("the key doctor", async ({ page, open, signedIn }) => {
   await signedIn();
   await open(`${keys}?state=active&sort=used`);
-  const href = await page.locator("tbody .row-link").first().getAttribute("href");
-  await open(`${keys.replace("/keys", "/doctor")}?key=${href?.split("/").pop()}&model=no-such-model&gate=model`);
+  const links = await page.locator("tbody .row-link").all();
+  const ids = await Promise.all(links.map(async (link) => (await link.getAttribute("href"))?.split("/").pop()));
+  // Some keys of the demonstration are for some addresses only, which comes before the model.
+  for (const id of ids.slice(0, 8)) {
+    await open(`${keys.replace("/keys", "/doctor")}?key=${id}&model=no-such-model&gate=model`);
+    if ((await page.locator("#causes").textContent())?.includes("no-such-model")) break;
+  }
   await expect(page.locator("#causes")).toContainText("no-such-model");
   await examine(page);
 });
