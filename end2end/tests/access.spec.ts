@@ -231,6 +231,8 @@ for (const [what, path] of [
   ["before a model is retired", "/operator/models/retire?id=gpt-5"],
 ] as const) {
   demoTest(what, async ({ page, open, signedIn }) => {
+    // The catalogue has a hundred rows and more.
+    demoTest.setTimeout(90_000);
     await signedIn();
     await open(path);
     await examine(page);

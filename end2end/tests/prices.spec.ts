@@ -7,7 +7,6 @@ test("a price is set for later, shown, and withdrawn", async ({ signedIn, page, 
   await signedIn();
   await open("/operator/models/edit?id=gpt-5");
   await page.getByLabel("Input", { exact: true }).fill("2");
-  await page.getByText("More prices").click();
   await page.getByLabel("Searches, per 1,000").fill("10");
   await page.getByLabel("Prices for long input").fill("272000: input=4, output=15");
   await page.getByLabel("Factors").fill("tier:flex=0.5");
