@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub use keydesk_core::domain::api_error::Protocol;
 
+use super::upstream::UpstreamError;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
@@ -27,6 +28,7 @@ pub fn protocol_of(path: &str, headers: &HeaderMap) -> Protocol {
 }
 
 /// What a response needs to know about its client.
+#[derive(Clone)]
 pub struct ClientContext(ErrorContext);
 
 impl Deref for ClientContext {
@@ -122,10 +124,10 @@ impl ClientContext {
         error
     }
 
-    /// A failure of the provider.
-    pub fn upstream_error(&self, status: StatusCode, sentence: &str, retry: Retry) -> ApiError {
-        let mut error = self.error(status, "upstream_error", sentence.into());
-        error.0.retry = retry;
+    /// A failure of the provider of this name.
+    pub fn upstream_error(&self, failure: UpstreamError, provider: &str) -> ApiError {
+        let mut error = self.error(failure.status(), "upstream_error", failure.sentence(provider));
+        error.0.retry = failure.retry();
         error
     }
 
@@ -195,6 +197,10 @@ impl ApiError {
 
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    pub fn body(&self) -> Value {
+        self.0.body()
     }
 }
 

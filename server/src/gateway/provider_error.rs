@@ -2,7 +2,7 @@
 //! whether it is about this installation's account rather than about the request. Pure.
 
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::upstream::UpstreamError;
 
@@ -94,14 +94,7 @@ impl StreamEnd {
     /// The error in the last event, or in the last element of a list.
     pub fn error(&self, is_events: bool) -> Option<StreamError> {
         let last = if is_events { self.last_event() } else { self.last_element() }?;
-        let error = match last.get("type").and_then(Value::as_str) {
-            Some("response.failed") => last.pointer("/response/error"),
-            Some("error") if last.get("error").is_none() => Some(&last),
-            _ => last.get("error"),
-        }?;
-        if error.is_null() {
-            return None;
-        }
+        let error = last.pointer(place_of_error(&last)?)?;
         let status = status_of(error);
         let of_account = account_error(status, None, error);
         Some(StreamError { status, text: text_in(error).to_owned(), of_account })
@@ -125,6 +118,38 @@ impl StreamEnd {
             })
             .and_then(|element| serde_json::from_slice(element).ok())
     }
+}
+
+/// Where the error of a stream's event is, as a JSON pointer; `None` where it has none.
+fn place_of_error(event: &Value) -> Option<&'static str> {
+    let place = match event.get("type").and_then(Value::as_str) {
+        Some("response.failed") => "/response/error",
+        Some("error") if event.get("error").is_none() => "",
+        _ => "/error",
+    };
+    event.pointer(place).filter(|error| !error.is_null()).map(|_| place)
+}
+
+/// Replaces an event's error that is about the account of this installation by `instead`, the body of the error that the
+/// client gets, in the shape of the event. Answers whether there was one.
+pub fn replace_account_error(event: &mut Value, instead: &dyn Fn(UpstreamError) -> Value) -> bool {
+    let Some(place) = place_of_error(event) else { return false };
+    let Some(error) = event.pointer_mut(place) else { return false };
+    let Some(found) = account_error(status_of(error), None, error) else { return false };
+    let body = instead(found);
+    let message = body.pointer("/error/message").cloned().unwrap_or_default();
+    match place {
+        "/error" => *error = body.get("error").cloned().unwrap_or_default(),
+        // As the Responses API knows them.
+        "" => {
+            let number = error.get("sequence_number").cloned().unwrap_or_default();
+            *error = json!({
+                "type": "error", "code": "server_error", "message": message, "param": null, "sequence_number": number
+            });
+        }
+        _ => *error = json!({"code": "server_error", "message": message}),
+    }
+    true
 }
 
 fn status_of(error: &Value) -> StatusCode {

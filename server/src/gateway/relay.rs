@@ -17,7 +17,7 @@ use keydesk_core::admission::Target;
 use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::ids::KeyId;
 use keydesk_core::domain::limit_use::LimitUse;
-use keydesk_core::domain::meter::{Counts, Meter as Kind, ServedAs};
+use keydesk_core::domain::meter::{Counts, Meter, ServedAs};
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
@@ -35,7 +35,10 @@ use super::provider_error::{self, StreamEnd, StreamError};
 use super::rate_limit_headers;
 use super::reservation_guard::ReservationGuard;
 use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
-use super::usage::{Bounds, MeasuredTokens, Meter, Shape, measure_failure, measure_whole, stored_ids, word};
+use super::usage::{
+    AccountError, Bounds, MeasuredTokens, Shape, StreamMeter, measure_failure, measure_whole, stored_ids,
+    word,
+};
 
 /// A whole response up to this size is collected. A longer one is relayed as it arrives.
 const MAX_COLLECTED: usize = 16 << 20;
@@ -250,7 +253,12 @@ impl Relay {
         if left.is_some() {
             status = CLIENT_DISCONNECTED;
         }
-        let mut meter = Meter::new(Shape::of(self.route), is_events, self.hides_usage, self.bounds);
+        let (client, provider) = (self.client.clone(), self.provider_name().to_owned());
+        let account_error: AccountError =
+            Box::new(move |error| client.upstream_error(error, &provider).body());
+        let shape = Shape::of(self.route);
+        let mut meter =
+            StreamMeter::new(shape, is_events, self.hides_usage, self.bounds, Some(account_error));
         let mut tail = StreamEnd::default();
         let mut first = None;
         let ended = loop {
@@ -414,8 +422,8 @@ impl Relay {
         if known.estimated {
             let counts = &mut known.metered.counts;
             let missing = self.reserved.output.saturating_sub(counts.output()).max(0);
-            let output = counts.get(Kind::Output).saturating_add(missing);
-            counts.set(Kind::Output, output);
+            let output = counts.get(Meter::Output).saturating_add(missing);
+            counts.set(Meter::Output, output);
         }
         known
     }
@@ -520,7 +528,7 @@ impl Relay {
     }
 
     pub fn upstream_error(&self, error: UpstreamError) -> ApiError {
-        self.client.upstream_error(error.status(), &error.sentence(self.provider_name()), error.retry())
+        self.client.upstream_error(error, self.provider_name())
     }
 
     /// The response's head: its status and those of the provider's headers that a client gets.

@@ -1,8 +1,8 @@
 //! Splits streams of bytes: into the events of `text/event-stream`, and into the elements of a JSON array, which Gemini
 //! streams without `alt=sse`. A chunk may end anywhere.
 //!
-//! It parses no JSON and changes nothing: an event has its original bytes, so that exactly one event can be left out. The
-//! memory of one event is bounded; of a longer one only the end is kept.
+//! It parses no JSON and changes nothing: an event has its original bytes, so that exactly one event can be left out or
+//! have other data. The memory of one event is bounded; of a longer one only the end is kept.
 
 /// Most events of providers are a thousand times shorter.
 const MAX_EVENT: usize = 4 << 20;
@@ -15,8 +15,27 @@ pub struct Event {
     pub data: Vec<u8>,
     /// Whether only the end of the data is kept.
     pub cut: bool,
-    /// The original bytes with the empty line, or the rest of them. Empty unless they are kept.
+    /// The original bytes with what separates the event from its neighbours, or the rest of them. Empty unless they are kept.
     pub raw: Vec<u8>,
+}
+
+impl Event {
+    /// An event of `text/event-stream` with other data, in one line.
+    pub fn with_data(&self, data: &[u8]) -> Vec<u8> {
+        let others = self.raw.split_inclusive(|byte| matches!(byte, b'\r' | b'\n'));
+        let others = others.filter(|line| !line.starts_with(b"data:") && !line.trim_ascii().is_empty());
+        let mut bytes = others.flatten().copied().collect::<Vec<u8>>();
+        bytes.extend_from_slice(b"data: ");
+        bytes.extend_from_slice(data);
+        bytes.extend_from_slice(b"\n\n");
+        bytes
+    }
+
+    /// Another element in place of this one. Without this one's bytes there is nothing to replace.
+    pub fn with_element(&self, element: &[u8]) -> Vec<u8> {
+        let before = self.raw.strip_suffix(self.data.as_slice());
+        before.map_or_else(|| self.raw.clone(), |before| [before, element].concat())
+    }
 }
 
 /// Keeps a bounded end of what is pushed.
@@ -121,6 +140,7 @@ impl Events {
 /// Reads `[{…},\n{…}]`: each element is an event.
 #[derive(Default)]
 pub struct Elements {
+    keeps_raw: bool,
     event: Event,
     depth: usize,
     in_string: bool,
@@ -128,8 +148,12 @@ pub struct Elements {
 }
 
 impl Elements {
+    pub fn keeping_raw(keeps_raw: bool) -> Self {
+        Self { keeps_raw, ..Self::default() }
+    }
+
     pub fn feed(&mut self, bytes: &[u8], on: &mut impl FnMut(Event)) {
-        let mut start = 0;
+        let (mut start, mut kept) = (0, 0);
         for (position, byte) in bytes.iter().copied().enumerate() {
             if self.in_string {
                 match byte {
@@ -153,6 +177,8 @@ impl Elements {
                     if self.depth == 0 {
                         let element = bytes.get(start..=position).unwrap_or_default();
                         push(&mut self.event.data, &mut self.event.cut, element);
+                        self.keep(bytes.get(kept..=position).unwrap_or_default());
+                        kept = position + 1;
                         on(std::mem::take(&mut self.event));
                     }
                 }
@@ -161,6 +187,17 @@ impl Elements {
         }
         if self.depth > 0 {
             push(&mut self.event.data, &mut self.event.cut, bytes.get(start..).unwrap_or_default());
+        }
+        self.keep(bytes.get(kept..).unwrap_or_default());
+        if self.keeps_raw && (self.depth == 0 || self.event.raw.len() > MAX_EVENT) {
+            // No element has begun, or one of a size that is never left out.
+            on(Event { raw: std::mem::take(&mut self.event.raw), ..Event::default() });
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.keeps_raw {
+            self.event.raw.extend_from_slice(bytes);
         }
     }
 }

@@ -342,14 +342,16 @@ async fn a_client_that_leaves_before_there_is_a_connection_pays_nothing() {
 }
 
 #[tokio::test]
-async fn an_error_about_the_account_in_a_stream_is_not_in_the_list_of_requests() {
+async fn an_error_about_the_account_in_a_stream_reaches_neither_the_client_nor_the_list_of_requests() {
     let events = [
         CHAT[1],
         "data: {\"error\":{\"message\":\"Rate limit reached for gpt-5 in organization org-abc123\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}\n\n",
     ];
     let (desk, _upstream, key) = served("openai", move || parts(EVENTS, &events, 5, Then::Ends)).await;
     let open = desk.open(post("/v1/chat/completions", &body()).bearer(&key)).await;
-    open.into_body().collect().await.unwrap();
+    let sent = open.into_body().collect().await.unwrap().to_bytes();
+    let sent = String::from_utf8_lossy(&sent);
+    assert!(sent.contains("The provider Far limits how much") && !sent.contains("org-abc123"), "{sent}");
     assert_eq!(desk.settled().await[0].0, 503);
     let stored = desk.texts("SELECT error FROM usage").await;
     assert!(stored[0].starts_with("The provider Far limits how much"), "{stored:?}");

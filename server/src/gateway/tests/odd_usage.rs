@@ -6,7 +6,7 @@ use keydesk_core::domain::tariff::Tariff;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::gateway::usage::{Bounds, MeasuredTokens, Meter, Shape, measure_whole};
+use crate::gateway::usage::{Bounds, MeasuredTokens, Shape, StreamMeter, measure_whole};
 
 const SHAPES: [Shape; 4] = [Shape::OpenAi, Shape::Responses, Shape::Anthropic, Shape::Gemini];
 /// Ten tokens.
@@ -76,7 +76,7 @@ fn measured_whole(shape: Shape, usage: &Value) -> MeasuredTokens {
 }
 
 fn streamed(shape: Shape, events: &[Value]) -> MeasuredTokens {
-    let mut meter = Meter::new(shape, true, false, bounds());
+    let mut meter = StreamMeter::new(shape, true, false, bounds(), None);
     for event in events {
         meter.feed(Bytes::from(format!("data: {event}\n\n")));
     }

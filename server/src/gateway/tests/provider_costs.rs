@@ -8,7 +8,7 @@ use keydesk_core::domain::tariff::Tariff;
 use serde_json::{Value, json};
 
 use crate::gateway::estimate::of_text;
-use crate::gateway::usage::{Bounds, MeasuredTokens, Meter, Shape, measure_whole};
+use crate::gateway::usage::{Bounds, MeasuredTokens, Shape, StreamMeter, measure_whole};
 
 /// The prices of a provider's page.
 fn tariff(model: &str) -> Tariff {
@@ -433,7 +433,7 @@ fn a_stream_costs_the_same_and_is_an_estimate_until_its_last_numbers() {
         let events = events(case);
         let has_last = if case.shape == Shape::Anthropic { events.len() - 2 } else { events.len() - 1 };
         let sse = |event: &Value| format!("data: {event}\r\n\r\n");
-        let mut meter = Meter::new(case.shape, true, false, bounds(case));
+        let mut meter = StreamMeter::new(case.shape, true, false, bounds(case), None);
         for (position, event) in events.iter().enumerate() {
             meter.feed(Bytes::from(sse(event)));
             let measured = meter.measured(1_000, false);
@@ -452,7 +452,7 @@ fn a_stream_costs_the_same_and_is_an_estimate_until_its_last_numbers() {
         assert_right(case, &meter.measured(1_000, true), "to the end");
         if case.shape == Shape::Gemini {
             let list: Vec<String> = events.iter().map(Value::to_string).collect();
-            let mut meter = Meter::new(case.shape, false, false, bounds(case));
+            let mut meter = StreamMeter::new(case.shape, false, false, bounds(case), None);
             meter.feed(Bytes::from(format!("[{}]", list.join(",\r\n"))));
             assert_right(case, &meter.measured(1_000, true), "as a list");
         }
@@ -465,7 +465,7 @@ fn a_zero_at_the_end_of_a_stream_takes_nothing_back() {
     let case = case("a zero at the end", "claude-opus", Shape::Anthropic, usage, "0.0204");
     let mut events = events(&case);
     events[3]["usage"]["input_tokens"] = json!(0);
-    let mut meter = Meter::new(case.shape, true, false, bounds(&case));
+    let mut meter = StreamMeter::new(case.shape, true, false, bounds(&case), None);
     for event in events {
         meter.feed(Bytes::from(format!("data: {event}\n\n")));
     }
@@ -477,7 +477,7 @@ fn searches_are_known_of_a_stream_that_is_left() {
     let search = json!({"type": "response.output_item.done", "item": {"type": "web_search_call"}});
     let block = json!({"type": "content_block_start", "content_block": {"type": "server_tool_use", "name": "web_search"}});
     for (shape, event) in [(Shape::Responses, search), (Shape::Anthropic, block)] {
-        let mut meter = Meter::new(shape, true, false, Bounds::new(9, None, 1, 0));
+        let mut meter = StreamMeter::new(shape, true, false, Bounds::new(9, None, 1, 0), None);
         for _ in 0..2 {
             meter.feed(Bytes::from(format!("data: {event}\n\n")));
         }
@@ -516,7 +516,7 @@ fn what_a_response_ran_without_a_meter_is_marked() {
         let body = whole.to_string();
         let measured = measure_whole(Shape::Responses, body.as_bytes(), false, 9, Bounds::new(9, None, 1, 0));
         assert_eq!((measured.metered.uncounted, measured.estimated), (uncounted, false), "{call}");
-        let mut meter = Meter::new(Shape::Responses, true, false, Bounds::new(9, None, 1, 0));
+        let mut meter = StreamMeter::new(Shape::Responses, true, false, Bounds::new(9, None, 1, 0), None);
         let item = json!({"type": "response.output_item.done", "item": {"type": call}});
         meter.feed(Bytes::from(format!("data: {item}\n\n")));
         assert_eq!(meter.measured(9, false).metered.uncounted, uncounted, "{call}");

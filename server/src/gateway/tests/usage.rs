@@ -1,9 +1,12 @@
 //! Usage read from answers of every shape.
 
 use bytes::Bytes;
-use keydesk_core::domain::meter::{Counts, Meter as Kind};
+use keydesk_core::domain::meter::{Counts, Meter};
+use serde_json::json;
 
-use crate::gateway::usage::{Bounds, MeasuredTokens, Meter, Shape, measure_failure, measure_whole};
+use crate::gateway::usage::{
+    AccountError, Bounds, MeasuredTokens, Shape, StreamMeter, measure_failure, measure_whole,
+};
 
 fn tokens(input: i64, output: i64, cached: i64) -> Counts {
     Counts::of_totals(input, cached, output)
@@ -68,7 +71,8 @@ fn streamed(
     stream: &str,
     cut: usize,
 ) -> (Vec<u8>, MeasuredTokens) {
-    let mut meter = Meter::new(shape, is_events, hides, bounds());
+    let instead: AccountError = Box::new(|error| json!({"error": {"message": error.sentence("Far")}}));
+    let mut meter = StreamMeter::new(shape, is_events, hides, bounds(), Some(instead));
     let (one, two) = stream.as_bytes().split_at(cut);
     let mut shown = meter.feed(Bytes::copy_from_slice(one)).to_vec();
     shown.extend(meter.feed(Bytes::copy_from_slice(two)));
@@ -78,7 +82,7 @@ fn streamed(
 
 /// What the message above used.
 fn written(output: i64) -> Counts {
-    tokens(75, output, 50).with(Kind::CacheWriteShort, 100)
+    tokens(75, output, 50).with(Meter::CacheWriteShort, 100)
 }
 
 #[test]
@@ -86,7 +90,7 @@ fn the_usage_of_a_stream_is_read_wherever_its_bytes_are_cut() {
     let chat = [CHAT, CHAT_USAGE, DONE].concat();
     let sse = format!("data: {GEMINI}\r\n\r\ndata: {GEMINI_LAST}\r\n\r\n");
     let list = format!("[{GEMINI}\n,\r\n{GEMINI_LAST}]\n");
-    let thought = tokens(12, 5, 4).with(Kind::Reasoning, 7);
+    let thought = tokens(12, 5, 4).with(Meter::Reasoning, 7);
     for (shape, is_events, stream, expected) in [
         (Shape::OpenAi, true, chat.as_str(), tokens(9, 12, 4)),
         (Shape::Anthropic, true, MESSAGES, written(15)),
@@ -116,6 +120,47 @@ fn the_chunk_that_nobody_asked_for_is_hidden_and_nothing_else() {
 }
 
 #[test]
+fn an_error_about_the_account_is_replaced_and_no_other() {
+    let sentence = "The provider Far limits how much this installation may send, and that limit is reached. Your key's limits are not. Retry in a moment.";
+    let ours = json!({"error": {"message": sentence}}).to_string();
+    let limited = "Rate limit reached for gpt-5 in organization org-abc123";
+    let chat = json!({"error": {"message": limited, "code": "rate_limit_exceeded"}});
+    let message = json!({"type": "error", "error": {"type": "rate_limit_error", "message": limited}});
+    let instead = json!({"type": "error", "error": {"message": sentence}});
+    let failed = json!({"type": "response.failed", "response": {"id": "resp_1", "error": {"code": "rate_limit_exceeded", "message": limited}}});
+    let failed_instead = json!({"type": "response.failed", "response": {"id": "resp_1", "error": {"code": "server_error", "message": sentence}}});
+    let event =
+        json!({"type": "error", "code": "rate_limit_exceeded", "message": limited, "sequence_number": 4});
+    let event_instead = json!({"type": "error", "code": "server_error", "message": sentence, "param": null, "sequence_number": 4});
+    let google = json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded for project 123"}});
+    let sse = |event: &str, data: &str| format!("data: {{}}\n\n{event}data: {data}\n\n");
+    let list = |element: &str| format!("[{GEMINI}\n,\r\n{element}]\n");
+    for (shape, is_events, stream, expected) in [
+        (Shape::OpenAi, true, sse("", &chat.to_string()), sse("", &ours)),
+        (
+            Shape::Anthropic,
+            true,
+            sse("event: error\n", &message.to_string()),
+            sse("event: error\n", &instead.to_string()),
+        ),
+        (Shape::Responses, true, sse("", &failed.to_string()), sse("", &failed_instead.to_string())),
+        (Shape::Responses, true, sse("", &event.to_string()), sse("", &event_instead.to_string())),
+        (Shape::Gemini, true, sse("", &google.to_string()), sse("", &ours)),
+        (Shape::Gemini, false, list(&google.to_string()), list(&ours)),
+    ] {
+        for cut in 0..=stream.len() {
+            let shown = streamed(shape, is_events, false, &stream, cut).0;
+            assert_eq!(String::from_utf8(shown).unwrap(), expected, "cut at {cut}");
+        }
+    }
+    let of_request = sse(
+        "",
+        r#"{"error":{"message":"too long","code":"context_length_exceeded","type":"invalid_request_error"}}"#,
+    );
+    assert_eq!(streamed(Shape::OpenAi, true, false, &of_request, 3).0, of_request.as_bytes());
+}
+
+#[test]
 fn a_stream_without_usage_is_estimated_from_its_text() {
     let (_, measured) = streamed(Shape::OpenAi, true, false, CHAT, 0);
     assert_eq!(measured, MeasuredTokens::estimate(1_000, 3));
@@ -134,7 +179,7 @@ fn the_last_word_of_a_protocol_is_known() {
     for (shape, stream) in
         [(Shape::OpenAi, chat.as_str()), (Shape::Anthropic, MESSAGES), (Shape::Responses, RESPONSES)]
     {
-        let mut meter = Meter::new(shape, true, false, bounds());
+        let mut meter = StreamMeter::new(shape, true, false, bounds(), None);
         let almost = stream.len() - 5;
         let (one, two) = stream.split_at(almost);
         meter.feed(Bytes::from(one.to_owned()));
@@ -174,7 +219,7 @@ fn the_usage_of_a_whole_answer_is_read_in_every_shape() {
         (
             Shape::OpenAi,
             r#"{"usage":{"prompt_tokens":5,"completion_tokens":7,"completion_tokens_details":{"reasoning_tokens":100}}}"#,
-            tokens(5, 7, 0).with(Kind::Reasoning, 100),
+            tokens(5, 7, 0).with(Meter::Reasoning, 100),
         ),
     ] {
         assert_eq!(

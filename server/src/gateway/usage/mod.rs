@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::estimate::{Counted, add_output};
 use number::{Figure, Figures};
 pub use responses::stored_ids;
-pub use stream::Meter;
+pub use stream::{AccountError, StreamMeter};
 pub use tally::Bounds;
 use tally::Known;
 

@@ -7,7 +7,12 @@ use super::number::Figure;
 use super::tally::{Bounds, Known};
 use super::{MeasuredTokens, Report, Shape, responses};
 use crate::gateway::estimate::{Counted, add_output};
+use crate::gateway::provider_error::replace_account_error;
 use crate::gateway::sse::{Elements, Event, Events};
+use crate::gateway::upstream::UpstreamError;
+
+/// The error that a client gets in place of a provider's about the account of this installation.
+pub type AccountError = Box<dyn Fn(UpstreamError) -> Value + Send + Sync>;
 
 enum Source {
     Events(Events),
@@ -15,16 +20,26 @@ enum Source {
 }
 
 /// Measures a stream as it passes.
-pub struct Meter {
+pub struct StreamMeter {
     source: Source,
-    /// Whether the chunk with the usage is hidden from the client, who did not request it.
-    hides_usage: bool,
+    /// Whether events are held back until they are whole, as one can be left out or replaced.
+    keeps_raw: bool,
     seen: Seen,
+}
+
+/// What the client gets of an event.
+enum Shown {
+    AsItIs,
+    Nothing,
+    Instead(Value),
 }
 
 struct Seen {
     shape: Shape,
     bounds: Bounds,
+    /// Whether the chunk with the usage is hidden from the client, who did not request it.
+    hides_usage: bool,
+    account_error: Option<AccountError>,
     report: Report,
     /// Whether the answer has ended, so that the numbers are the last ones.
     finished: bool,
@@ -38,17 +53,26 @@ struct Seen {
     reported_text: i64,
 }
 
-impl Meter {
-    pub fn new(shape: Shape, is_events: bool, hides_usage: bool, bounds: Bounds) -> Self {
+impl StreamMeter {
+    pub fn new(
+        shape: Shape,
+        is_events: bool,
+        hides_usage: bool,
+        bounds: Bounds,
+        account_error: Option<AccountError>,
+    ) -> Self {
         let hides_usage = hides_usage && is_events;
+        let keeps_raw = hides_usage || account_error.is_some();
         let source = if is_events {
-            Source::Events(Events::keeping_raw(hides_usage))
+            Source::Events(Events::keeping_raw(keeps_raw))
         } else {
-            Source::Elements(Elements::default())
+            Source::Elements(Elements::keeping_raw(keeps_raw))
         };
         let seen = Seen {
             shape,
             bounds,
+            hides_usage,
+            account_error,
             report: Report::default(),
             finished: false,
             complete: false,
@@ -57,37 +81,40 @@ impl Meter {
             stored: Vec::new(),
             reported_text: 0,
         };
-        Self { source, hides_usage, seen }
+        Self { source, keeps_raw, seen }
     }
 
-    /// Answers the bytes for the client: the same, or, where a chunk is hidden, whole events.
+    /// Answers the bytes for the client: the same, or, where events are held back, those of whole events.
     pub fn feed(&mut self, bytes: Bytes) -> Bytes {
-        let mut shown = Vec::new();
-        let (seen, hides) = (&mut self.seen, self.hides_usage);
-        let mut on = |event: Event| {
-            let is_usage_alone = seen.read(&event);
-            if hides && !is_usage_alone {
-                shown.extend_from_slice(&event.raw);
-            }
-        };
-        match &mut self.source {
+        let shown = self.read(|source, mut on| match source {
             Source::Events(events) => events.feed(&bytes, &mut on),
             Source::Elements(elements) => elements.feed(&bytes, &mut on),
-        }
-        if hides { shown.into() } else { bytes }
+        });
+        if self.keeps_raw { shown } else { bytes }
     }
 
     /// Ends the stream; answers the bytes that were held back.
     pub fn finish(&mut self) -> Bytes {
+        self.read(|source, mut on| {
+            if let Source::Events(events) = source {
+                events.finish(&mut on);
+            }
+        })
+    }
+
+    /// Answers what the client gets of the events that `feed` passes on.
+    fn read(&mut self, feed: impl FnOnce(&mut Source, &mut dyn FnMut(Event))) -> Bytes {
         let mut shown = Vec::new();
-        let seen = &mut self.seen;
-        if let Source::Events(events) = &mut self.source {
-            events.finish(&mut |event| {
-                if !seen.read(&event) {
-                    shown.extend_from_slice(&event.raw);
-                }
-            });
-        }
+        let (seen, is_events) = (&mut self.seen, matches!(self.source, Source::Events(_)));
+        feed(&mut self.source, &mut |event| match seen.read(&event) {
+            Shown::AsItIs => shown.extend_from_slice(&event.raw),
+            Shown::Nothing => {}
+            Shown::Instead(value) => {
+                let value = value.to_string();
+                let bytes = if is_events { Event::with_data } else { Event::with_element };
+                shown.extend(bytes(&event, value.as_bytes()));
+            }
+        });
         shown.into()
     }
 
@@ -112,15 +139,14 @@ impl Meter {
 }
 
 impl Seen {
-    /// Whether this is OpenAI's event with the usage and nothing else.
-    fn read(&mut self, event: &Event) -> bool {
+    fn read(&mut self, event: &Event) -> Shown {
         if event.data.is_empty() {
-            return false;
+            return Shown::AsItIs;
         }
         if event.data == b"[DONE]" {
             self.over = true;
             self.complete |= self.report.has_usage();
-            return false;
+            return Shown::AsItIs;
         }
         if event.cut {
             let report = Report::at_end(self.shape, &event.data);
@@ -130,15 +156,26 @@ impl Seen {
                 // Only the last event of a response contains all of it and can be this long.
                 self.over |= self.shape == Shape::Responses;
             }
-            return false;
+            return Shown::AsItIs;
         }
-        let Ok(value) = serde_json::from_slice::<Value>(&event.data) else { return false };
+        let Ok(mut value) = serde_json::from_slice::<Value>(&event.data) else { return Shown::AsItIs };
+        if self.count(&value) && self.hides_usage {
+            return Shown::Nothing;
+        }
+        match &self.account_error {
+            Some(instead) if replace_account_error(&mut value, instead) => Shown::Instead(value),
+            _ => Shown::AsItIs,
+        }
+    }
+
+    /// Counts an event. Answers whether this is OpenAI's with the usage and nothing else.
+    fn count(&mut self, value: &Value) -> bool {
         let kind = value.get("type").and_then(Value::as_str).unwrap_or_default();
-        let report = Report::read(self.shape, &value);
+        let report = Report::read(self.shape, value);
         let has_usage = report.has_usage();
         // Other events of responses repeat the text.
         if self.shape != Shape::Responses || kind.ends_with(".delta") {
-            add_output(&value, &mut self.text);
+            add_output(value, &mut self.text);
         }
         self.add(report);
         match self.shape {
@@ -153,7 +190,7 @@ impl Seen {
             Shape::Responses => {
                 if matches!(kind, "response.completed" | "response.incomplete" | "response.failed") {
                     self.complete |= has_usage;
-                    self.stored = responses::stored_ids(&value);
+                    self.stored = responses::stored_ids(value);
                     self.over = true;
                 }
             }
