@@ -7,7 +7,8 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, MAX_SEARCH};
 use super::keys::{KeyRow, is_live, select_key};
-use super::search::{self, Hits, Within, seen_by};
+use super::search::{self, Hits};
+use super::search_sql::{self, Within, seen_by};
 use super::{StoreError, Via, run, statements};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_filter::{KeyFilter, SecretAge, Sort, StateFilter};
@@ -112,7 +113,7 @@ impl Shape {
         if self.state == StateFilter::RotationDue {
             // Of a few keys each is asked; the organisation's are read from their indexes.
             text += &match self.scoped || self.search == Search::Found {
-                true => format!(" AND {}", search::is_due("$8", "$11")),
+                true => format!(" AND {}", search_sql::is_due("$8", "$11")),
                 false => format!(" AND {}", dialect.among("k.seq", DUE)),
             };
         }
@@ -552,5 +553,5 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
 
 /// A search's statements with examples in them, and what each is, for the tests that prepare and explain them.
 pub fn every_search(dialect: Dialect, org: &str, person: &str, now: Moment) -> Vec<(String, String)> {
-    search::every_text(dialect, org, person, now)
+    search_sql::every_text(dialect, org, person, now)
 }

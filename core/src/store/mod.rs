@@ -33,6 +33,7 @@ pub mod rejections;
 pub mod requests;
 pub mod rerating;
 mod search;
+mod search_sql;
 pub mod second_factor;
 pub mod secrets;
 pub mod sessions;

@@ -7,7 +7,8 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, like_contains};
 use super::keys::is_live;
-use super::search::{self, Within};
+use super::search;
+use super::search_sql::Within;
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::KeyId;
 use crate::domain::key::Status;

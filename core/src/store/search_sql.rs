@@ -1,0 +1,413 @@
+//! The texts of a search's statements, put together from closed fragments; all that was typed is bound.
+
+use super::dialect::{Dialect, like_contains};
+use crate::domain::key_filter::StateFilter;
+use crate::domain::moment::Moment;
+use crate::domain::search::is_indexed;
+
+/// Whose keys are searched.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Within {
+    /// `None` is every organisation, for support.
+    pub(super) org: Option<String>,
+    /// Only keys that this person owns or administers.
+    pub(super) person: Option<String>,
+    /// Only keys of this team.
+    pub(super) team: Option<String>,
+    /// Only keys with a secret made then or before.
+    pub(super) made_before: Option<Moment>,
+    /// The state of the keys that are wanted, at this moment; `None` is any.
+    pub(super) state: Option<(StateFilter, Moment)>,
+    /// For keys that are due for rotation: those without a period of their own are, when their secret was made then or before.
+    pub(super) due: Option<i64>,
+}
+
+/// A word of a search.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Word {
+    pub(super) text: String,
+    pub(super) people: Vec<String>,
+    pub(super) teams: Vec<String>,
+    /// It names more people or teams than are listed.
+    pub(super) more: bool,
+    /// Its people and teams have too many keys to read them one by one.
+    pub(super) many_keys: bool,
+}
+
+impl Word {
+    pub(super) fn names_any(&self) -> bool {
+        self.more || !self.people.is_empty() || !self.teams.is_empty()
+    }
+
+    /// Whether all keys that match it are found by their text or by the keys of those it names.
+    pub(super) fn in_index(&self) -> bool {
+        is_indexed(&self.text) && !self.more && !self.many_keys
+    }
+}
+
+/// The words of a search with those whom they name, and where to begin.
+#[derive(Clone, Default)]
+pub(super) struct Search {
+    pub(super) words: Vec<Word>,
+    /// Few keys come into question, so that no index is needed.
+    pub(super) few: bool,
+    /// As it was typed.
+    pub(super) typed: String,
+    /// The whole text, folded.
+    pub(super) name: String,
+    pub(super) last_fours: Option<String>,
+    /// What the index is asked for, where it is.
+    pub(super) pieces: Vec<String>,
+    pub(super) common: bool,
+}
+
+/// Which of the keys that match a statement reads, newest first.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    /// Only those in the wanted state.
+    pub(super) wanted: bool,
+    /// Only those with a lower number.
+    pub(super) before: Option<i64>,
+    pub(super) limit: usize,
+}
+
+/// Where a statement begins.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Side<'a> {
+    /// At the index of texts.
+    Index,
+    /// At the newest key.
+    Newest,
+    /// At the keys that the search is narrowed to, or of the organisation.
+    Few,
+    /// At the keys of the people and teams that a word names.
+    Named(&'a Word),
+    /// At keys with one of these last four characters: a JSON list.
+    LastFour(&'a str),
+    /// At keys of the organisation with exactly the name that is searched for.
+    Name,
+}
+
+/// A statement and what is bound, in order.
+pub(super) struct Sql {
+    pub(super) dialect: Dialect,
+    pub(super) text: String,
+    pub(super) binds: Vec<String>,
+}
+
+impl Sql {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self { dialect, text: String::new(), binds: vec![] }
+    }
+
+    pub(super) fn bind(&mut self, value: impl Into<String>) -> String {
+        self.binds.push(value.into());
+        format!("${}", self.binds.len())
+    }
+
+    /// Whether `column` is one of these ids. Postgres counts with a list that it can read while it plans.
+    fn one_of(&mut self, column: &str, ids: &[String]) -> String {
+        match self.dialect {
+            Dialect::Sqlite => {
+                let list = self.bind(serde_json::to_string(ids).unwrap_or_default());
+                format!("{column} IN (SELECT value FROM json_each({list}))")
+            }
+            Dialect::Postgres => {
+                let list = self.bind(ids.join(","));
+                format!("{column} = ANY (string_to_array({list}, ','))")
+            }
+        }
+    }
+
+    fn contains(&mut self, search: &Search, word: &str) -> String {
+        match self.dialect {
+            Dialect::Sqlite => format!("instr(s.text, {}) > 0", self.bind(word)),
+            // Its index is asked for the pieces, unless they tell too little.
+            Dialect::Postgres if search.pieces.len() > 1 => {
+                format!("strpos(s.text, {}) > 0", self.bind(word))
+            }
+            Dialect::Postgres => format!("s.text LIKE {} ESCAPE '\\'", self.bind(like_contains(word))),
+        }
+    }
+
+    fn named(&mut self, word: &Word) -> String {
+        if word.more {
+            let like = self.bind(like_contains(&word.text));
+            return format!(
+                "EXISTS (SELECT 1 FROM people p WHERE p.id = k.owner_id
+                    AND (p.name_folded LIKE {like} ESCAPE '\\' OR p.email LIKE {like} ESCAPE '\\'))
+                OR EXISTS (SELECT 1 FROM teams t WHERE t.id = k.team_id AND t.name_folded LIKE {like} ESCAPE '\\')"
+            );
+        }
+        let people = self.one_of("k.owner_id", &word.people);
+        let teams = self.one_of("k.team_id", &word.teams);
+        format!("{people} OR {teams}")
+    }
+
+    fn matches(&mut self, search: &Search, word: &Word) -> String {
+        let contains = self.contains(search, &word.text);
+        if !word.names_any() {
+            return format!("({contains})");
+        }
+        let named = self.named(word);
+        format!("({contains} OR {named})")
+    }
+
+    /// The keys of those whom a word names.
+    pub(super) fn keys_of(&mut self, word: &Word) -> String {
+        let people = self.one_of("k.owner_id", &word.people);
+        let teams = self.one_of("t.id", &word.teams);
+        format!(
+            "SELECT k.seq FROM keys k WHERE {people}
+            UNION ALL SELECT k.seq FROM teams t JOIN keys k ON k.org_id = t.org_id AND k.team_id = t.id WHERE {teams}"
+        )
+    }
+
+    /// The keys that the search is narrowed to by a person or a team.
+    pub(super) fn narrowed(&mut self, within: &Within) -> Option<String> {
+        let org = within.org.clone().unwrap_or_default();
+        if let Some(person) = &within.person {
+            let (org, person) = (self.bind(org), self.bind(person));
+            return Some(seen_by(&org, &person));
+        }
+        let team = within.team.as_ref()?;
+        let (org, team) = (self.bind(org), self.bind(team));
+        Some(format!("SELECT k.seq FROM keys k WHERE k.org_id = {org} AND k.team_id = {team}"))
+    }
+
+    /// The conditions that are not about words.
+    fn conditions(&mut self, within: &Within, few: bool) -> String {
+        let mut text = String::new();
+        if let Some(org) = &within.org {
+            let org = self.bind(org);
+            text += &format!(" AND s.org_id = {org}");
+        }
+        if few {
+            if let Some(narrowed) = self.narrowed(within) {
+                text += &format!(" AND {}", self.dialect.among("s.seq", &narrowed));
+            }
+        } else if let Some(person) = &within.person {
+            let person = self.bind(person);
+            text += &format!(
+                " AND (k.owner_id = {person} OR k.team_id IN (SELECT m.team_id FROM team_members m
+                JOIN teams t ON t.id = m.team_id AND t.archived_at IS NULL
+                WHERE m.person_id = {person} AND m.role = 'admin'))"
+            );
+        }
+        if let Some(team) = &within.team {
+            let team = self.bind(team);
+            text += &format!(" AND k.team_id = {team}");
+        }
+        if let Some(before) = within.made_before {
+            let before = self.bind(before.ms().to_string());
+            text += &format!(" AND k.secret_created_at <= CAST({before} AS BIGINT)");
+        }
+        text
+    }
+
+    /// Whether the key is in the wanted state.
+    fn in_state(&mut self, within: &Within) -> String {
+        let Some((state, now)) = within.state else { return "TRUE".to_owned() };
+        match state {
+            StateFilter::RotationDue => {
+                // No secret was made before 1970.
+                let due = self.bind(within.due.unwrap_or(-1).to_string());
+                let now = self.bind(now.ms().to_string());
+                let due = is_due(&format!("CAST({now} AS BIGINT)"), &format!("CAST({due} AS BIGINT)"));
+                format!("k.status IN ('active', 'disabled') AND {due}")
+            }
+            StateFilter::Live => "k.status IN ('active', 'disabled')".to_owned(),
+            StateFilter::Only(status) => format!("k.status = '{}'", status.as_str()),
+            StateFilter::Expiring => {
+                let (now, week) =
+                    (self.bind(now.ms().to_string()), self.bind(now.plus_days(7).ms().to_string()));
+                format!(
+                    "k.status = 'active' AND k.expires_at > CAST({now} AS BIGINT) AND k.expires_at < CAST({week} AS BIGINT)"
+                )
+            }
+        }
+    }
+
+    /// How well the key matches the whole search: `Hit::rank`.
+    fn rank(&mut self, search: &Search) -> String {
+        let (name, typed) = (self.bind(&search.name), self.bind(&search.typed));
+        format!(
+            "CASE WHEN k.name_folded = {name} THEN 3 WHEN k.last_four = {typed} THEN 2
+            WHEN substr(k.name_folded, 1, length({name})) = {name} THEN 1 ELSE 0 END"
+        )
+    }
+}
+
+/// Whether the secret of the key is due for rotation. A key without a period of its own is when its secret was made at
+/// `by_org` or before.
+pub(super) fn is_due(now: &str, by_org: &str) -> String {
+    format!(
+        "k.secret_created_at <= CASE WHEN k.rotate_days IS NULL THEN {by_org} ELSE {now} - k.rotate_days * 86400000 END"
+    )
+}
+
+/// The keys that a person owns or administers, as two lists: an OR would make the databases look at every key.
+pub(super) fn seen_by(org: &str, person: &str) -> String {
+    format!(
+        "SELECT k.seq FROM keys k WHERE k.owner_id = {person}
+        UNION ALL SELECT k.seq FROM team_members m
+        JOIN teams t ON t.id = m.team_id AND t.archived_at IS NULL
+        JOIN keys k ON k.org_id = {org} AND k.team_id = m.team_id
+        WHERE m.person_id = {person} AND m.role = 'admin'"
+    )
+}
+
+/// The newest keys that match, found from one side.
+pub(super) fn hits_text(
+    dialect: Dialect,
+    within: &Within,
+    search: &Search,
+    from: Side<'_>,
+    part: Part,
+) -> Sql {
+    let mut sql = Sql::new(dialect);
+    let (words, rank, state) = (&search.words, sql.rank(search), sql.in_state(within));
+    let mut text = format!(
+        "SELECT k.seq, {rank} AS place, k.status, CASE WHEN {state} THEN 1 ELSE 0 END AS wanted FROM "
+    );
+    // Texts first, and the key of each. Postgres would walk through all keys beside them.
+    text += match (dialect, from) {
+        (Dialect::Sqlite, Side::Index) => {
+            "key_search_index n CROSS JOIN key_search s CROSS JOIN keys k WHERE s.seq = n.rowid AND k.seq = s.seq"
+        }
+        (Dialect::Sqlite, _) => "key_search s CROSS JOIN keys k WHERE k.seq = s.seq",
+        (Dialect::Postgres, _) => {
+            "key_search s CROSS JOIN LATERAL (SELECT * FROM keys WHERE keys.seq = s.seq LIMIT 1) k WHERE TRUE"
+        }
+    };
+    match from {
+        Side::Index if dialect == Dialect::Sqlite => {
+            let quoted = search.pieces.iter().map(|piece| format!("\"{}\"", piece.replace('"', "\"\"")));
+            let phrase = quoted.collect::<Vec<_>>().join(" AND ");
+            text += &format!(" AND n.key_search_index MATCH {}", sql.bind(phrase));
+        }
+        Side::Index => {
+            for piece in &search.pieces {
+                text += &format!(" AND s.text LIKE {}", sql.bind(format!("%{piece}%")));
+            }
+        }
+        Side::Newest | Side::Few => {}
+        Side::Named(word) => {
+            let keys = sql.keys_of(word);
+            text += &format!(" AND {}", dialect.among("s.seq", &keys));
+        }
+        Side::LastFour(list) => {
+            let org = within.org.as_ref().map(|org| format!("x.org_id = {} AND ", sql.bind(org)));
+            let some_case = dialect.any_of("x.last_four", &sql.bind(list));
+            let keys = format!(
+                "SELECT f.seq FROM key_secrets x JOIN keys f ON f.id = x.key_id WHERE {}{some_case}",
+                org.unwrap_or_default()
+            );
+            text += &format!(" AND {}", dialect.among("s.seq", &keys));
+        }
+        Side::Name => {
+            let org = sql.bind(within.org.clone().unwrap_or_default());
+            // Every status, as the index of names has it in between.
+            let keys = format!(
+                "SELECT f.seq FROM keys f WHERE f.org_id = {org} AND f.status IN ('active', 'disabled', 'expired', 'revoked')
+                AND f.name_folded = {}",
+                sql.bind(&search.name)
+            );
+            text += &format!(" AND {}", dialect.among("s.seq", &keys));
+        }
+    }
+    let few = from == Side::Few || dialect == Dialect::Postgres;
+    text += &sql.conditions(within, few);
+    // In the index's own order where there is one; SQLite would sort by another. Postgres would rather walk through all
+    // keys in their order than sort what the index finds, because it expects more of it.
+    let order = match (dialect, from) {
+        (Dialect::Sqlite, Side::Index) => "n.rowid",
+        (Dialect::Postgres, Side::Index) if search.pieces.len() > 1 => "s.seq + 0",
+        _ => "s.seq",
+    };
+    if let Some(before) = part.before {
+        text += &format!(" AND {order} < CAST({} AS BIGINT)", sql.bind(before.to_string()));
+    }
+    if part.wanted {
+        text += &format!(" AND {state}");
+    }
+    for word in words {
+        text += &match from {
+            Side::LastFour(_) | Side::Name => continue,
+            Side::Index if word.in_index() => format!(" AND {}", sql.contains(search, &word.text)),
+            _ => format!(" AND {}", sql.matches(search, word)),
+        };
+    }
+    let limit = sql.bind(part.limit.to_string());
+    text += &format!(" ORDER BY {order} DESC LIMIT CAST({limit} AS BIGINT)");
+    sql.text = dialect.json_rows("seq, place, status, wanted", &text);
+    sql
+}
+
+pub(super) fn sample_text(dialect: Dialect, list: &str) -> String {
+    let texts =
+        format!("SELECT s.org_id, s.text FROM key_search s WHERE {}", dialect.any_number_of("s.seq", list));
+    dialect.json_rows("org_id, text", &texts)
+}
+
+/// Examples of every text, with the values in them, for the tests that prepare and explain them.
+pub(super) fn every_text(dialect: Dialect, org: &str, person: &str, now: Moment) -> Vec<(String, String)> {
+    let word = |text: &str, named: bool, more: bool, many_keys: bool| {
+        let ids = if named { vec![person.to_owned()] } else { vec![] };
+        Word { text: text.into(), people: ids.clone(), teams: ids, more, many_keys }
+    };
+    let search = Search {
+        name: "bulk 0001234".into(),
+        typed: "Bulk 0001234".into(),
+        pieces: vec!["000".into(), "123".into()],
+        ..Search::default()
+    };
+    let words = [
+        word("0001234", false, false, false),
+        word("lena", true, false, false),
+        word("日本", false, false, false),
+        word("bulk", true, true, false),
+        word("x", true, false, true),
+    ];
+    let mut texts = vec![("every organisation's sample".to_owned(), sample_text(dialect, "'[1,2]'"))];
+    let within = |org: Option<&str>, person: Option<&str>, team: Option<&str>, state| Within {
+        org: org.map(str::to_owned),
+        person: person.map(str::to_owned),
+        team: team.map(str::to_owned),
+        state,
+        ..Within::default()
+    };
+    let mut withins = vec![
+        ("an organisation", within(Some(org), None, None, None)),
+        ("a person's keys", within(Some(org), Some(person), None, None)),
+        ("a team", within(Some(org), None, Some(person), None)),
+        ("every organisation", within(None, None, None, None)),
+    ];
+    let states = StateFilter::ALL
+        .map(|state| ("a state", within(Some(org), Some(person), Some(person), Some((state, now)))));
+    withins.extend(states);
+    for (what, within) in &withins {
+        let mut froms = vec![
+            ("the index", Side::Index),
+            ("a person", Side::Named(&words[1])),
+            ("last four", Side::LastFour(r#"["aB3d"]"#)),
+        ];
+        if within.org.is_some() {
+            froms.extend([("few", Side::Few), ("the newest", Side::Newest), ("a name", Side::Name)]);
+        }
+        for (from_what, from) in froms {
+            for count in 1..=words.len() {
+                let search = Search { words: words[..count].to_vec(), ..search.clone() };
+                let part =
+                    Part { wanted: count % 2 == 0, before: (count > 2).then_some(1_234), limit: 1_001 };
+                let sql = hits_text(dialect, within, &search, from, part);
+                // The highest numbers first, as $1 begins $10.
+                let text = sql.binds.iter().enumerate().rev().fold(sql.text.clone(), |text, (at, value)| {
+                    text.replace(&format!("${}", at + 1), &format!("'{}'", value.replace('\'', "''")))
+                });
+                texts.push((format!("{what} from {from_what}, {count} words"), text));
+            }
+        }
+    }
+    texts
+}
