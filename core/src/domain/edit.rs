@@ -45,6 +45,11 @@ pub trait Editable: Clone + PartialEq + 'static {
         field
     }
 
+    /// `self` as a conflict tells it, beside `other`: a field whose words are long may leave out what both have.
+    fn beside(&self, _other: &Self) -> Self {
+        self.clone()
+    }
+
     /// The audit's before and after of each field that differs from `before`.
     fn changes_since(&self, before: &Self, names: &Self::Names) -> Vec<Change> {
         let changed = Self::FIELDS.iter().filter(|field| (field.differs)(self, before));
@@ -76,7 +81,8 @@ pub trait Editable: Clone + PartialEq + 'static {
     /// Both values of one field, for a person who has to choose.
     fn conflict(&self, field: &EditField<Self>, mine: &Self, names: &Self::Names, zone: &Zone) -> FieldError {
         let words = |of: &Self| audit_words::value(&(field.value)(of, names), zone);
-        let sentence = format!("Now: {}. You entered: {}.", words(self), words(mine));
+        let sentence =
+            format!("Now: {}. You entered: {}.", words(&self.beside(mine)), words(&mine.beside(self)));
         FieldError::new(mine.form_field(field.name), ParseError::new(sentence))
     }
 }

@@ -90,6 +90,16 @@ impl Model {
         self.price.as_ref().map_or_else(|| "no price".into(), |price| price.tariff.words())
     }
 
+    /// All prices and where they stand.
+    fn price_and_source(&self) -> String {
+        let source =
+            self.price.as_ref().map(|price| price.source.as_str()).filter(|source| !source.is_empty());
+        match source {
+            None => self.price_words(),
+            Some(source) => format!("{}; source: {source}", self.price_words()),
+        }
+    }
+
     /// What one meter costs.
     pub fn rate(&self, meter: Meter) -> Option<Money> {
         self.price.as_ref()?.tariff.rates.get(meter)
@@ -153,7 +163,7 @@ impl Editable for Model {
             "" => "the same name".into(),
             name => name.into(),
         }),
-        edit_field!("input", price, |model, _| model.price_words().into()),
+        edit_field!("input", price, |model, _| model.price_and_source().into()),
         edit_field!("context_tokens", context_tokens, |model, _| tokens_words(model.context_tokens).into()),
         edit_field!("max_output_tokens", max_output_tokens, |model, _| tokens_words(model.max_output_tokens)
             .into()),
@@ -166,6 +176,18 @@ impl Editable for Model {
     fn form_field(&self, field: &'static str) -> &'static str {
         // A conflict is about the whole price.
         if field == "input" { "price" } else { field }
+    }
+
+    fn beside(&self, other: &Self) -> Self {
+        let apart = |price: &Price, other: &Price| {
+            let own = Price { tariff: price.tariff.without(&other.tariff), ..price.clone() };
+            if price.source == other.source { Price { source: String::new(), ..own } } else { own }
+        };
+        let price = match (&self.price, &other.price) {
+            (Some(price), Some(other)) if price.tariff != other.tariff => Some(apart(price, other)),
+            (price, _) => price.clone(),
+        };
+        Self { price, ..self.clone() }
     }
 }
 

@@ -44,6 +44,12 @@ impl Rates {
         self.0.is_empty()
     }
 
+    /// Those that `other` does not have.
+    pub(super) fn without(&self, other: &Rates) -> Rates {
+        let own = self.0.iter().filter(|(meter, price)| other.0.get(*meter) != Some(*price));
+        Rates(own.map(|(meter, price)| (*meter, *price)).collect())
+    }
+
     /// The meter at whose price one is charged, that price, and whether it is the true one. Cached input, image input and reasoning cost what
     /// other tokens of their side cost where they have no price of their own; for written and audio tokens and for image
     /// output that is not true of any provider, so that it stands in for a price that is missing.

@@ -97,6 +97,19 @@ impl Tariff {
         if all.is_empty() { "no price".into() } else { all.join("; ") }
     }
 
+    /// What it has and `other` does not, to be put in words beside each other.
+    #[must_use]
+    pub fn without(&self, other: &Tariff) -> Tariff {
+        let mut own = Tariff { rates: self.rates.without(&other.rates), ..self.clone() };
+        own.lines.retain(|line| !other.lines.contains(line));
+        let shared = |of: &(Dimension, String)| {
+            self.factors.get(of) == other.factors.get(of)
+                && self.exceptions.get(of) == other.exceptions.get(of)
+        };
+        own.factors.retain(|of, _| !shared(of));
+        own
+    }
+
     /// Whether what a meter costs moves to zero, from zero, or by more than ten times, on any side of a line or in any tier,
     /// region or speed. Where its own price goes, the one that stands in for it counts; a meter that had none of its own is
     /// not compared.

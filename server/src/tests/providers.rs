@@ -144,7 +144,7 @@ on_both! {
         assert_eq!(conflict.status, 409);
         assert!(conflict.text.contains("This model was changed while you were editing."), "{}", conflict.text);
         assert!(
-            conflict.text.contains("Now: input $0.20, cached input $0.05, output $0.88. You entered: input $0.30,"),
+            conflict.text.contains("Now: input $0.20, output $0.88. You entered: input $0.30,"),
             "{}",
             conflict.text
         );
