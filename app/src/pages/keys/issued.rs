@@ -108,18 +108,24 @@ fn about(models: &FirstModels) -> &'static str {
     }
 }
 
-/// Ready to run, with this installation's own address: one small request in each client's protocol. Where no model is
-/// served in a protocol, the list of models, which always answers.
+/// Ready to run, with this installation's own address: one small request in each protocol in which a model is served. Where
+/// none is, each client lists the models, which always answers.
 fn snippets(base: &str, secret: &str, models: &FirstModels) -> Vec<(&'static str, String)> {
-    vec![
-        ("curl", curl(base, secret, models.openai.as_deref())),
-        ("Python OpenAI", python_openai(base, secret, models.openai.as_deref())),
-        ("Node OpenAI", node_openai(base, secret, models.openai.as_deref())),
-        ("Python Anthropic", python_anthropic(base, secret, models.anthropic.as_deref())),
-        ("Node Anthropic", node_anthropic(base, secret, models.anthropic.as_deref())),
-        ("Python Google", python_google(base, secret, models.gemini.as_deref())),
-        (".env", env(base, secret, models.any().unwrap_or_default())),
-    ]
+    type Snippet = fn(&str, &str, Option<&str>) -> String;
+    let clients: [(&str, &Option<String>, Snippet); 6] = [
+        ("curl", &models.openai, curl),
+        ("Python OpenAI", &models.openai, python_openai),
+        ("Node OpenAI", &models.openai, node_openai),
+        ("Python Anthropic", &models.anthropic, python_anthropic),
+        ("Node Anthropic", &models.anthropic, node_anthropic),
+        ("Python Google", &models.gemini, python_google),
+    ];
+    let none_is_served = models.any().is_none();
+    let shown = clients.into_iter().filter(|(_, model, _)| model.is_some() || none_is_served);
+    let mut snippets: Vec<_> =
+        shown.map(|(name, model, snippet)| (name, snippet(base, secret, model.as_deref()))).collect();
+    snippets.push((".env", env(base, secret, models.any().unwrap_or_default())));
+    snippets
 }
 
 const HELLO: &str = "Say hello.";
