@@ -336,7 +336,7 @@ pub async fn list(
 ) -> Result<Listed, StoreError> {
     let asked = Asked::new(via, permit, filter, now, month_start).await?;
     if is_searched(&filter.search) {
-        let hits = search::find(via, &asked.within, &filter.search, count_ended).await?;
+        let hits = search::find(via, &asked.within, &filter.search, MAX_SEARCH, count_ended).await?;
         let page = asked.found(via, &hits).await?;
         let count = hits.keys.len().min(MAX_SEARCH + 1);
         return Ok(Listed { page, count: count as i64, capped: count > MAX_SEARCH, ended: hits.ended });

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::{Dialect, MAX_SEARCH, like_contains};
-use super::search_sql::{Part, Search, Side, Sql, Within, Word, hits_text, sample_text};
+use super::dialect::{Dialect, like_contains};
+use super::search_sql::{Part, SAMPLE_RUN, Search, Side, Sql, Within, Word, hits_text, sample_text};
 use super::{Db, StoreError, Tx, Unaudited, Via, changed, run, statements};
 use crate::domain::ids::KeyId;
 use crate::domain::key::{KeySpec, Status};
@@ -25,9 +25,9 @@ const FEW_KEYS: i64 = 5_000;
 const SAMPLE: i64 = 500;
 /// Pieces that the index of texts is asked for.
 const MAX_PIECES: usize = 4;
-/// One in so many keys matches: the newest `MAX_SEARCH` are sooner found by walking through all, newest first, than by
+/// One in so many keys matches: the newest are sooner found by walking through all, newest first, than by
 /// sorting what Postgres' index finds.
-const COMMON: usize = 70;
+const COMMON: usize = 100;
 
 statements! {
     HIGHEST = "SELECT MAX(seq) FROM key_search";
@@ -93,7 +93,7 @@ pub(super) struct Hit {
 
 /// The newest keys that match.
 pub(super) struct Hits {
-    /// Those in the wanted state, oldest first: one more than `MAX_SEARCH` if there are more, and those of exactly this name
+    /// Those in the wanted state, oldest first: one more than was asked for if there are more, and those of exactly this name
     /// or with these last four characters.
     pub(super) keys: Vec<Hit>,
     /// How many expired and revoked keys match, where it was asked; a status without any is left out. `None` is not counted,
@@ -148,10 +148,11 @@ async fn rarest(
     }
     let highest: Option<i64> = run!(via, fetch_one, sqlx::query_scalar::<_, Option<i64>>(HIGHEST))?;
     // Not evenly, as names can have the same pattern.
-    let step = highest.unwrap_or(0) / SAMPLE + 1;
-    let seqs: Vec<i64> = (0..SAMPLE).map(|at| at * step + at * at % step + 1).collect();
+    let runs = SAMPLE / SAMPLE_RUN;
+    let step = (highest.unwrap_or(0) / runs + 1).max(SAMPLE_RUN);
+    let firsts: Vec<i64> = (0..runs).map(|at| at * step + at * at % (step - SAMPLE_RUN + 1) + 1).collect();
     let mut sql = Sql::new(dialect);
-    let list = sql.bind(serde_json::to_string(&seqs).unwrap_or_default());
+    let list = sql.bind(serde_json::to_string(&firsts).unwrap_or_default());
     sql.text = sample_text(dialect, &list);
     let sample: Vec<(String, String)> = json_rows(via, &sql).await?;
     pieces.sort_by_cached_key(|piece| sample.iter().filter(|(_, text)| text.contains(piece)).count());
@@ -237,19 +238,20 @@ fn sides(dialect: Dialect, search: &Search) -> Vec<Side<'_>> {
     sides
 }
 
-/// The newest keys that match. `text` is as it was typed.
+/// The `newest` keys that match, and one more if there are more. `text` is as it was typed.
 pub(super) async fn find(
     via: &mut impl Via,
     within: &Within,
     text: &str,
+    newest: usize,
     count_ended: bool,
 ) -> Result<Hits, StoreError> {
     let search = prepare(via, within, text).await?;
     let mut found = BTreeMap::new();
     // One search for all states, unless it finds more than it lists. An index reads its lists to the end for any number.
-    let listed = if count_ended && !search.common { 2 * MAX_SEARCH } else { MAX_SEARCH };
-    let newest = Part { wanted: !count_ended, before: None, limit: listed + 1 };
-    let reached = read(via, within, &search, newest, &mut found).await?;
+    let listed = if count_ended && !search.common { 2 * newest } else { newest };
+    let part = Part { wanted: !count_ended, before: None, limit: listed + 1 };
+    let reached = read(via, within, &search, part, &mut found).await?;
     let mut ended = Vec::new();
     for status in [Status::Expired, Status::Revoked].into_iter().filter(|_| count_ended) {
         let count = found.values().filter(|hit| hit.status == status).count() as i64;
@@ -261,9 +263,9 @@ pub(super) async fn find(
     let dialect = Dialect::of(via);
     if let Some(before) = reached {
         let wanted = found.values().filter(|hit| hit.wanted && hit.seq >= before).count();
-        let limit = (MAX_SEARCH + 1).saturating_sub(wanted);
+        let limit = (newest + 1).saturating_sub(wanted);
         // The newest may leave out an old key of exactly this name.
-        let every = Part { wanted: false, before: None, limit: MAX_SEARCH };
+        let every = Part { wanted: false, before: None, limit: newest };
         let named = match within.org {
             Some(_) => hits_text(dialect, within, &search, Side::Name, every),
             // As a line of its own in the texts: no index has the names of all organisations.
@@ -280,9 +282,9 @@ pub(super) async fn find(
         }
     }
     let mut keys: Vec<Hit> = found.into_values().filter(|hit| hit.wanted).collect();
-    let newest = keys.len().saturating_sub(MAX_SEARCH + 1);
-    let newest = keys.get(newest).map_or(0, |hit| hit.seq);
-    keys.retain(|hit| hit.seq >= newest || hit.rank > 1);
+    let oldest = keys.len().saturating_sub(newest + 1);
+    let oldest = keys.get(oldest).map_or(0, |hit| hit.seq);
+    keys.retain(|hit| hit.seq >= oldest || hit.rank > 1);
     Ok(Hits { keys, ended })
 }
 

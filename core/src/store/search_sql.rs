@@ -5,6 +5,9 @@ use crate::domain::key_filter::StateFilter;
 use crate::domain::moment::Moment;
 use crate::domain::search::is_indexed;
 
+/// Texts of a sample that are read together, as neighbours cost less than others.
+pub(super) const SAMPLE_RUN: i64 = 10;
+
 /// Whose keys are searched.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Within {
@@ -59,6 +62,15 @@ pub(super) struct Search {
     /// What the index is asked for, where it is.
     pub(super) pieces: Vec<String>,
     pub(super) common: bool,
+}
+
+impl Search {
+    /// Whether the texts alone say which keys match, so that no more keys are read than are listed.
+    fn is_in_texts(&self, within: &Within, part: Part) -> bool {
+        let any_state = !part.wanted || within.state.is_none();
+        let any_key = within.team.is_none() && within.made_before.is_none();
+        any_state && any_key && self.words.iter().all(Word::in_index)
+    }
 }
 
 /// Which of the keys that match a statement reads, newest first.
@@ -267,18 +279,18 @@ pub(super) fn hits_text(
 ) -> Sql {
     let mut sql = Sql::new(dialect);
     let (words, rank, state) = (&search.words, sql.rank(search), sql.in_state(within));
-    let mut text = format!(
-        "SELECT k.seq, {rank} AS place, k.status, CASE WHEN {state} THEN 1 ELSE 0 END AS wanted FROM "
-    );
+    let columns = format!("k.seq, {rank} AS place, k.status, CASE WHEN {state} THEN 1 ELSE 0 END AS wanted");
     // Texts first, and the key of each. Postgres would walk through all keys beside them.
-    text += match (dialect, from) {
+    let key_of_text = "CROSS JOIN LATERAL (SELECT * FROM keys WHERE keys.seq = s.seq LIMIT 1) k";
+    let texts_alone = dialect == Dialect::Postgres && from == Side::Index && search.is_in_texts(within, part);
+    let mut text = match (dialect, from) {
         (Dialect::Sqlite, Side::Index) => {
             "key_search_index n CROSS JOIN key_search s CROSS JOIN keys k WHERE s.seq = n.rowid AND k.seq = s.seq"
+                .to_owned()
         }
-        (Dialect::Sqlite, _) => "key_search s CROSS JOIN keys k WHERE k.seq = s.seq",
-        (Dialect::Postgres, _) => {
-            "key_search s CROSS JOIN LATERAL (SELECT * FROM keys WHERE keys.seq = s.seq LIMIT 1) k WHERE TRUE"
-        }
+        (Dialect::Sqlite, _) => "key_search s CROSS JOIN keys k WHERE k.seq = s.seq".to_owned(),
+        (Dialect::Postgres, _) if texts_alone => "key_search s WHERE TRUE".to_owned(),
+        (Dialect::Postgres, _) => format!("key_search s {key_of_text} WHERE TRUE"),
     };
     match from {
         Side::Index if dialect == Dialect::Sqlite => {
@@ -340,13 +352,26 @@ pub(super) fn hits_text(
     }
     let limit = sql.bind(part.limit.to_string());
     text += &format!(" ORDER BY {order} DESC LIMIT CAST({limit} AS BIGINT)");
-    sql.text = dialect.json_rows("seq, place, status, wanted", &text);
+    let found = match texts_alone {
+        true => format!("SELECT {columns} FROM (SELECT s.seq FROM {text}) s {key_of_text}"),
+        false => format!("SELECT {columns} FROM {text}"),
+    };
+    sql.text = dialect.json_rows("seq, place, status, wanted", &found);
     sql
 }
 
+/// Runs of `SAMPLE_RUN` texts that begin at these numbers: a JSON list.
 pub(super) fn sample_text(dialect: Dialect, list: &str) -> String {
-    let texts =
-        format!("SELECT s.org_id, s.text FROM key_search s WHERE {}", dialect.any_number_of("s.seq", list));
+    let texts = match dialect {
+        Dialect::Sqlite => format!(
+            "SELECT s.org_id, s.text FROM json_each({list}) first CROSS JOIN key_search s
+            WHERE s.seq >= first.value AND s.seq < first.value + {SAMPLE_RUN}"
+        ),
+        Dialect::Postgres => format!(
+            "SELECT s.org_id, s.text FROM jsonb_array_elements_text(CAST({list} AS JSONB)) first CROSS JOIN LATERAL
+            (SELECT org_id, text FROM key_search WHERE seq >= CAST(first AS BIGINT) ORDER BY seq LIMIT {SAMPLE_RUN}) s"
+        ),
+    };
     dialect.json_rows("org_id, text", &texts)
 }
 

@@ -113,7 +113,7 @@ pub async fn keys_ending(via: &mut impl Via, last_fours: &[String]) -> Result<Ve
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn keys_found(via: &mut impl Via, text: &str) -> Result<Vec<FoundKey>, StoreError> {
-    let mut hits = search::find(via, &Within::default(), text, false).await?.keys;
+    let mut hits = search::find(via, &Within::default(), text, 5 * MAX_HITS, false).await?.keys;
     let over = |status| matches!(status, Status::Expired | Status::Revoked);
     hits.sort_by_key(|hit| (hit.rank < 3, over(hit.status), Reverse(hit.seq)));
     hits.truncate(MAX_HITS + 1);
