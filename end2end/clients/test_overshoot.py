@@ -45,7 +45,7 @@ def bases():
 
 def set_overshoot(desk, choice: str) -> None:
     page = desk.person.get(f"/{desk.org}/settings")
-    saved = desk.person.post(page.form("/api/orgs/settings"), overshoot=choice)
+    saved = desk.person.post(page.form("/api/orgs/save"), overshoot=choice)
     assert saved.status == 200, saved.words()[:500]
 
 
