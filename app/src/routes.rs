@@ -18,7 +18,7 @@ use crate::pages::members::{
     RemoveMemberPage,
 };
 use crate::pages::models::{
-    CataloguePricePage, EditModelPage, ModelPage, ModelsPage, NewModelPage, RetireModelPage,
+    CataloguePricePage, EditModelPage, ModelPage, ModelsPage, NewModelPage, RerateModelPage, RetireModelPage,
     WithdrawPricePage,
 };
 use crate::pages::orgs::{
@@ -61,6 +61,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/operator/models/withdraw") view=WithdrawPricePage ssr=SsrMode::Async />
                 <Route path=path!("/operator/models/catalogue-price") view=CataloguePricePage ssr=SsrMode::Async />
                 <Route path=path!("/operator/models/edit") view=EditModelPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/models/rerate") view=RerateModelPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/models/retire") view=RetireModelPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/created") view=OrgCreatedPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/:org/suspend") view=SuspendOrgPage ssr=SsrMode::Async />

@@ -228,6 +228,7 @@ for (const [what, path] of [
   ["the form for a model", "/operator/models/new"],
   ["one model", "/operator/models/show?id=gpt-5"],
   ["the form of one model", "/operator/models/edit?id=gpt-5"],
+  ["before requests of a model are re-rated", "/operator/models/rerate?id=gpt-5&from=2020-01-01&to=2020-01-02"],
   ["before a model is retired", "/operator/models/retire?id=gpt-5"],
 ] as const) {
   demoTest(what, async ({ page, open, signedIn }) => {

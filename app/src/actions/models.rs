@@ -1,11 +1,13 @@
-//! Add, change and retire a model of the catalogue. For the installation's operator.
+//! Add, change and retire a model of the catalogue, and correct what its past requests cost. For the installation's operator.
 
 use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::numbers::counted;
 use keydesk_core::forms::model::{
     AddForm, CataloguePriceForm, ModelForm, RetireForm, SaveForm, WithdrawForm,
 };
+use keydesk_core::forms::rerating::RerateForm;
 use keydesk_core::ops::edit::Outcome;
-use keydesk_core::ops::orgs::OperatorActor;
+use keydesk_core::ops::orgs::{self, OperatorActor};
 use keydesk_core::ops::{models, prices};
 use leptos::prelude::*;
 
@@ -74,6 +76,21 @@ pub async fn take_catalogue_price(form: CataloguePriceForm) -> Result<(), AppErr
             format!("{id} has the catalogue’s price. It applies to requests that start from now on."),
         )?;
         Ok(LocalPath::model("show", &id))
+    })
+    .await
+}
+
+#[server(endpoint = "models/rerate")]
+pub async fn rerate_model(form: RerateForm) -> Result<(), AppError> {
+    act(async {
+        let (caller, desk) = (caller()?, desk()?);
+        let by = OperatorActor::Operator(&caller);
+        by.must_operate()?;
+        let plan = orgs::plan(&desk, &by, &form.id, form.period()?, &form.at).await?;
+        let rated = orgs::rerate(&desk, &by, &plan).await?;
+        let requests = rated.iter().map(|org| org.totals.requests).sum();
+        tell(Tone::Good, format!("{} corrected.", counted(requests, "request")))?;
+        Ok(LocalPath::model("show", &form.id))
     })
     .await
 }

@@ -84,6 +84,11 @@ impl Money {
         Money(self.0.saturating_sub(other.0))
     }
 
+    /// To the last digit: `$0.000123`.
+    pub fn exact(self) -> String {
+        format!("${}", self.input())
+    }
+
     /// The sum, or None where it does not fit.
     pub fn checked_add(self, other: Money) -> Option<Money> {
         self.0.checked_add(other.0).map(Money)

@@ -76,6 +76,11 @@ pub fn grouped(count: i64) -> String {
     text
 }
 
+/// `1 request`, `1,204 requests`
+pub fn counted(count: i64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{} {what}s", grouped(count)) }
+}
+
 /// `90 days`, as people read it.
 pub fn days_words(days: i64) -> String {
     match days {

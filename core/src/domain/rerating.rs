@@ -103,6 +103,17 @@ impl Totals {
     }
 }
 
+impl Totals {
+    /// By how much, in words: `$3.5 less`.
+    pub fn difference(&self) -> String {
+        match self.after.saturating_sub(self.before) {
+            Money::ZERO => "the same".to_owned(),
+            by if by < Money::ZERO => format!("{} less", Money::ZERO.saturating_sub(by).exact()),
+            by => format!("{} more", by.exact()),
+        }
+    }
+}
+
 /// A budget, or a balance, that a re-rating moves over its limit or back under it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetTurn {
@@ -122,6 +133,20 @@ impl BudgetTurn {
     /// Whether requests stop at it afterwards; otherwise they did before.
     pub fn is_exceeded(&self) -> bool {
         self.after >= self.limit
+    }
+
+    /// `key ci-prod, budget of $10 per day: $9 becomes $11, used up, so requests are rejected`
+    pub fn words(&self) -> String {
+        let Self { whose, period, limit, before, after } = self;
+        let what = match period {
+            Some(period) => format!("{whose}, budget of {} {}", limit.exact(), period.label()),
+            None => format!("{whose}, balance of {} before spend", limit.exact()),
+        };
+        let then = match self.is_exceeded() {
+            true => "used up, so requests are rejected",
+            false => "no longer used up, so requests are allowed again",
+        };
+        format!("{what}: {} becomes {}, {then}", before.exact(), after.exact())
     }
 
     /// Whether requests stop at it either before or after, and not both.

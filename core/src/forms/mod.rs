@@ -12,6 +12,7 @@ pub mod model;
 pub mod org;
 pub mod parts;
 pub mod provider;
+pub mod rerating;
 pub mod rotation;
 pub mod settings;
 pub mod team;

@@ -11,7 +11,7 @@ use keydesk_core::ops::orgs::{self, Entered, OperatorActor};
 use keydesk_core::ops::verify_spend;
 use keydesk_core::store::verify::{Difference, Mischarged, Sums, Why};
 
-use super::rerating::{self, exact};
+use super::rerating;
 use crate::config::DataConfig;
 use crate::open::{changing, op_error, org_error, reading};
 
@@ -80,24 +80,24 @@ async fn verify_spend(desk: &Desk, org: Option<&str>) -> Result<(), String> {
 }
 
 fn mischarged_line(Mischarged { request, charged, why }: &Mischarged) -> String {
-    let charged = format!("{request}: charged {}", exact(*charged));
+    let charged = format!("{request}: charged {}", charged.exact());
     match why {
         Why::Meters => format!("{charged}, and its meters do not come to its tokens"),
         Why::NoPrice(price) => format!("{charged} at the price {price}, which is not stored"),
-        Why::Cost(cost) => format!("{charged}, its meters at its price come to {}", exact(*cost)),
+        Why::Cost(cost) => format!("{charged}, its meters at its price come to {}", cost.exact()),
         Why::Priced(true) => {
             format!("{charged} and marked as priced, and its price lacks something that was used")
         }
         Why::Priced(false) => {
             format!("{charged} and marked as not priced, and its price has all that was used")
         }
-        Why::Correction(cost) => format!("{charged}, its last correction says {}", exact(*cost)),
+        Why::Correction(cost) => format!("{charged}, its last correction says {}", cost.exact()),
     }
 }
 
 /// To the last digit: a difference may be smaller than a cent.
 fn sums(sums: Sums) -> String {
-    format!("{} in {} requests, {} tokens", exact(sums.spent), grouped(sums.requests), grouped(sums.tokens))
+    format!("{} in {} requests, {} tokens", sums.spent.exact(), grouped(sums.requests), grouped(sums.tokens))
 }
 
 pub async fn show_balance(desk: &Desk, slug: &str) -> Result<(), String> {

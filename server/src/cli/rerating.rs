@@ -3,9 +3,8 @@
 use clap::Args;
 use keydesk_core::Desk;
 use keydesk_core::domain::moment::Zone;
-use keydesk_core::domain::money::Money;
-use keydesk_core::domain::numbers::grouped;
-use keydesk_core::domain::rerating::{BudgetTurn, Rerating, Totals, parse_from, parse_to};
+use keydesk_core::domain::numbers::counted;
+use keydesk_core::domain::rerating::{Rerating, Totals, parse_from, parse_to};
 use keydesk_core::ops::orgs::{self, OperatorActor, RatedOrg};
 
 use crate::config::DataConfig;
@@ -83,18 +82,11 @@ async fn rerate(desk: &Desk, args: &RerateArgs) -> Result<(), String> {
 
 fn show(rated: &[RatedOrg]) {
     let mut all = Totals::default();
-    for RatedOrg { slug, totals, turns } in rated {
+    for org in rated {
+        let RatedOrg { slug, totals, .. } = org;
         println!("{slug}: {}", amounts(totals));
-        if totals.without_meters > 0 {
-            let requests = counted(totals.without_meters, "request");
-            println!("  {requests} with nothing but input, cached and output tokens");
-        }
-        if totals.not_priced > 0 {
-            let requests = counted(totals.not_priced, "request");
-            println!("  {requests} not priced afterwards: this price lacks something that was used");
-        }
-        for turn in turns {
-            println!("  {}", turned(turn));
+        for remark in org.remarks() {
+            println!("  {remark}");
         }
         all.requests += totals.requests;
         all.before = all.before.saturating_add(totals.before);
@@ -105,35 +97,6 @@ fn show(rated: &[RatedOrg]) {
 
 /// "1,204 requests, $12.5 becomes $9, $3.5 less"
 fn amounts(totals: &Totals) -> String {
-    let by = totals.after.saturating_sub(totals.before);
-    let by = match by {
-        Money::ZERO => "the same".to_owned(),
-        by if by < Money::ZERO => format!("{} less", exact(Money::ZERO.saturating_sub(by))),
-        by => format!("{} more", exact(by)),
-    };
     let requests = counted(totals.requests, "request");
-    format!("{requests}, {} becomes {}, {by}", exact(totals.before), exact(totals.after))
-}
-
-fn turned(turn: &BudgetTurn) -> String {
-    let BudgetTurn { whose, period, limit, before, after } = turn;
-    let what = match period {
-        Some(period) => format!("{whose}, budget of {} {}", exact(*limit), period.label()),
-        None => format!("{whose}, balance of {} before spend", exact(*limit)),
-    };
-    let then = if turn.is_exceeded() {
-        "used up, so requests are rejected"
-    } else {
-        "no longer used up, so requests are allowed again"
-    };
-    format!("{what}: {} becomes {}, {then}", exact(*before), exact(*after))
-}
-
-/// To the last digit.
-pub(super) fn exact(amount: Money) -> String {
-    format!("${}", amount.input())
-}
-
-fn counted(count: i64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{} {what}s", grouped(count)) }
+    format!("{requests}, {} becomes {}, {}", totals.before.exact(), totals.after.exact(), totals.difference())
 }

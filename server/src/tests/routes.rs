@@ -49,6 +49,8 @@ GET  /operator/models/withdraw        303   404   404   404   404   404   404   
      ?id=gpt-5&price=<coming price>
 GET  /operator/models/catalogue-price 303   404   404   404   404   404   404   404   200   404
      ?id=<own price>
+GET  /operator/models/rerate          303   404   404   404   404   404   404   404   200   404
+     ?id=gpt-5
 GET  /operator/models/retire          303   404   404   404   404   404   404   404   200   404
      ?id=gpt-5
 GET  /operator/providers              303   404   404   404   404   404   404   404   200   404
@@ -168,6 +170,8 @@ POST models/withdraw-price            401   404   404   404   404   404   404   
      id=gpt-5 & price=<coming price>
 POST models/catalogue-price           401   404   404   404   404   404   404   404   200   404
      id=<own price>
+POST models/rerate                    401   404   404   404   404   404   404   404   200   404
+     id=gpt-5 & from=2020-01-01 & to=2020-01-02 & at=current
 POST models/retire                    401   404   404   404   404   404   404   404   200   404
      id=mistral-small-latest
 POST providers/add                    401   404   404   404   404   404   404   404   200   404

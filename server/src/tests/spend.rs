@@ -98,3 +98,41 @@ on_both! {
         assert_eq!(page.matches("/v1/responses").count(), 1);
     }
 }
+
+on_both! {
+    async fn an_operator_sees_what_a_wrong_price_made_of_requests_and_corrects_it(app: TestApp) {
+        let cast = app.cast().await;
+        let key = app.key(&cast, "ci-prod").await;
+        let operator = app.sign_in(Who::Operator).await;
+        settle(&app, &key, Bill::of_cost(Counts::of_totals(100, 0, 20), Money::from_nanos(1_234))).await;
+        let price = app.texts("SELECT id FROM prices WHERE model_id = 'gpt-5'").await.remove(0);
+        app.execute(&format!("UPDATE usage SET price_id = '{price}'")).await;
+        let own = "/operator/models/rerate?id=gpt-5";
+        let model = app.get(&operator, "/operator/models/show?id=gpt-5").await.text;
+        assert!(model.contains(own), "{model}");
+        let asked = |from: &str, to: &str, at: &str| format!("{own}&from={from}&to={to}&at={at}");
+        for (from, to, at, says) in [
+            ("", "2099-01-01", price.as_str(), "Enter a day such as"),
+            ("2020-01-02", "2020-01-01", &price, "The period has to end after it begins."),
+            ("2020-01-01", "2099-01-01", "none", "Choose one of the model’s prices."),
+            ("2020-01-01", "2020-01-02", &price, "There is nothing to correct."),
+        ] {
+            let page = app.get(&operator, &asked(from, to, at)).await;
+            assert!(page.status == 200 && page.text.contains(says), "{says}: {}", page.text);
+            assert!(!page.text.contains("models/rerate\" data-enhance"), "{says}");
+        }
+        let page = app.get(&operator, &asked("2020-01-01", "2099-01-01", &price)).await.text;
+        for part in ["$0.000001234", "$0.000325", "$0.000323766 more", "Correct 1 request"] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert_eq!(app.number("SELECT cost FROM usage").await, 1_234);
+        let fields = [("form[id]", "gpt-5"), ("form[from]", "2020-01-01"), ("form[to]", "2099-01-01"), ("form[at]", &price)];
+        let done = app.post_page(&operator, own, "models/rerate", &fields).await;
+        assert_eq!((done.status, done.location()), (303, "/operator/models/show?id=gpt-5"));
+        assert_eq!(app.number("SELECT cost FROM usage").await, 325_000);
+        let again = app.get(&operator, &asked("2020-01-01", "2099-01-01", &price)).await.text;
+        assert!(again.contains("There is nothing to correct."), "{again}");
+        let audit = app.get(&operator, "/operator/audit").await.text;
+        assert!(audit.contains("re-rated"), "{audit}");
+    }
+}

@@ -1,15 +1,17 @@
 //! The catalogue of models: the list, a model with its prices over time, the form, and the confirmations before one is
-//! retired, a price is withdrawn, or the catalogue's price takes the place of another. Only operators can see these pages.
+//! retired, a price is withdrawn, the catalogue's price takes the place of another, or past requests are re-rated. Only operators can see these pages.
 
 mod form;
 mod list;
 mod prices;
+mod rerate;
 mod retire;
 mod show;
 
 pub use form::{EditModelPage, NewModelPage};
 pub use list::ModelsPage;
 pub use prices::{CataloguePricePage, WithdrawPricePage};
+pub use rerate::RerateModelPage;
 pub use retire::RetireModelPage;
 pub use show::ModelPage;
 

@@ -35,7 +35,7 @@ pub fn ModelPage() -> impl IntoView {
                 {coming(&book)}
                 <section class="stack">
                     <h2>"History"</h2>
-                    {history(&book)}
+                    {history(&book)} {correct(&book)}
                 </section>
                 <section class="stack">
                     <h2>"About"</h2>
@@ -172,6 +172,13 @@ fn history(book: &PriceBook) -> AnyView {
         }
     });
     list::table(true, "Prices until now".into(), columns, rows.collect_view())
+}
+
+/// Without a price there is nothing that they could cost.
+fn correct(book: &PriceBook) -> Option<AnyView> {
+    book.known.model.price.as_ref().filter(|price| price.is_recorded())?;
+    let to = LocalPath::model("rerate", &book.known.model.id);
+    Some(view! { <p><a href=to>"Correct what past requests cost"</a></p> }.into_any())
 }
 
 fn cells(past: &PastPrice) -> impl IntoView + use<> {

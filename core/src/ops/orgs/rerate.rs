@@ -11,6 +11,7 @@ use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::ids::{OrgId, PriceId};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
+use crate::domain::numbers::counted;
 use crate::domain::org::Org;
 use crate::domain::policy::Action;
 use crate::domain::rerating::{BudgetTurn, ChargedRequest, Correction, Rerating, Totals};
@@ -28,6 +29,19 @@ pub struct RatedOrg {
     pub totals: Totals,
     /// The budgets, and the balance, that it moves over their limit or back under it. Empty when it is done.
     pub turns: Vec<BudgetTurn>,
+}
+
+impl RatedOrg {
+    /// What else it changes, in words.
+    pub fn remarks(&self) -> Vec<String> {
+        let requests =
+            |count: i64, what: &str| (count > 0).then(|| format!("{} {what}", counted(count, "request")));
+        let totals = &self.totals;
+        let without = requests(totals.without_meters, "with nothing but input, cached and output tokens");
+        let unpriced =
+            requests(totals.not_priced, "not priced afterwards: this price lacks something that was used");
+        without.into_iter().chain(unpriced).chain(self.turns.iter().map(BudgetTurn::words)).collect()
+    }
 }
 
 /// Reads what is to be re-rated. `at` is a price's id, or `current`.
