@@ -88,9 +88,12 @@ fn question(book: &PriceBook, form: &RerateForm, errors: &FieldErrors) -> AnyVie
     view! {
         <form class="form" method="get" action="/operator/models/rerate">
             <input type="hidden" name="id" value=form.id.clone() />
-            {day("from", "Requests from", "A day such as 2026-11-01, or a moment such as 2026-11-01T13:00:00Z, in UTC.")
-                .draw(form.from.clone(), errors)}
-            {day("to", "Until", "A day, which is included, or a moment, which is not.").draw(form.to.clone(), errors)}
+            <div class="trio">
+                {day("from", "Requests from", "A day such as 2026-11-01, or a moment such as 2026-11-01T13:00:00Z, in UTC.")
+                    .draw(form.from.clone(), errors)}
+                {day("to", "Until", "A day, which is included, or a moment, which is not.")
+                    .draw(form.to.clone(), errors)}
+            </div>
             {select_field("at", "at", "Price that they are to cost", "", prices.collect(), at, errors)}
             <div class="actions">
                 <button class="btn">"Show the difference"</button>
@@ -116,15 +119,17 @@ fn difference(form: &RerateForm, rated: &[RatedOrg]) -> AnyView {
         let totals = &org.totals;
         view! {
             <tr>
-                <th scope="row">
-                    {org.slug.clone()} {org.remarks().into_iter().map(|remark| view! { <span class="sub">{remark}</span> }).collect_view()}
-                </th>
+                <th scope="row">{org.slug.clone()}</th>
                 <td data-label="Requests" class="num">{grouped(totals.requests)}</td>
                 <td data-label="Charged" class="num">{totals.before.exact()}</td>
                 <td data-label="Correct" class="num">{totals.after.exact()}</td>
                 <td data-label="Difference" class="num">{totals.difference()}</td>
             </tr>
         }
+    });
+    let remarks = rated.iter().flat_map(|org| {
+        let line = |remark: String| view! { <li>{format!("{}: {remark}", org.slug)}</li> };
+        org.remarks().into_iter().map(line)
     });
     let requests: i64 = rated.iter().map(|org| org.totals.requests).sum();
     let hidden = vec![
@@ -143,6 +148,7 @@ fn difference(form: &RerateForm, rated: &[RatedOrg]) -> AnyView {
         <section class="stack">
             <h2>"The difference"</h2>
             {list::table(true, "What the requests of each organisation cost".into(), columns, rows.collect_view())}
+            <ul class="bullets">{remarks.collect_view()}</ul>
             {post_form_on(LocalPath::model("rerate", &form.id).into(), "/api/models/rerate", hidden, act)}
         </section>
     }
