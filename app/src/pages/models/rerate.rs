@@ -131,6 +131,8 @@ fn difference(form: &RerateForm, rated: &[RatedOrg]) -> AnyView {
         let line = |remark: String| view! { <li>{format!("{}: {remark}", org.slug)}</li> };
         org.remarks().into_iter().map(line)
     });
+    let remarks: Vec<_> = remarks.collect();
+    let remarks = (!remarks.is_empty()).then(|| view! { <ul class="bullets">{remarks}</ul> });
     let requests: i64 = rated.iter().map(|org| org.totals.requests).sum();
     let hidden = vec![
         ("id", form.id.clone()),
@@ -148,7 +150,7 @@ fn difference(form: &RerateForm, rated: &[RatedOrg]) -> AnyView {
         <section class="stack">
             <h2>"The difference"</h2>
             {list::table(true, "What the requests of each organisation cost".into(), columns, rows.collect_view())}
-            <ul class="bullets">{remarks.collect_view()}</ul>
+            {remarks}
             {post_form_on(LocalPath::model("rerate", &form.id).into(), "/api/models/rerate", hidden, act)}
         </section>
     }
