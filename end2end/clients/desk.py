@@ -339,16 +339,16 @@ class Desk:
     def mark(self) -> int:
         return self._program.log_size()
 
-    def answered(self, mark: int, path: str | None = None) -> list[tuple[str, str, int]]:
-        """Method, path and status of every request that reached the program since `mark`. A line is written before its answer is
+    def answered(self, mark: int, route: str | None = None) -> list[tuple[str, str, int]]:
+        """Method, route and status of every request that reached the program since `mark`. A line is written before its answer is
         sent, so whoever has the answer finds the line."""
         lines = []
         for line in self._program.log(mark).splitlines():
             if not line.startswith("{"):
                 continue
             fields = json.loads(line).get("fields", {})
-            if fields.get("message") == "answered" and path in (None, fields["path"]):
-                lines.append((fields["method"], fields["path"], fields["status"]))
+            if fields.get("message") == "answered" and route in (None, fields["route"]):
+                lines.append((fields["method"], fields["route"], fields["status"]))
         return lines
 
     def errors(self) -> list[str]:

@@ -31,21 +31,21 @@ class Retries:
         asks: dict[str, tuple[str, Callable[[Key], str]]] = {
             "openai": ("/v1/chat/completions", self._openai),
             "anthropic": ("/v1/messages", self._anthropic),
-            "gemini": (f"{GEMINI}:generateContent", self._gemini),
+            "gemini": (GEMINI, self._gemini),
         }
-        # Pages are asked here, by one thread; each client then has a key and a path of its own.
+        # Pages are asked here, by one thread; each client then has a key and a route of its own.
         keys = {name: desk.create_key(name, rpm="1") for name in asks}
         for key in keys.values():
             assert chat(desk, key).status == 200
         self._mark = desk.mark()
         self.waited: dict[str, Future[Waited]] = {
-            name: self._pool.submit(self._wait, path, call, keys[name]) for name, (path, call) in asks.items()
+            name: self._pool.submit(self._wait, route, call, keys[name]) for name, (route, call) in asks.items()
         }
 
-    def _wait(self, path: str, call: Callable[[Key], str], key: Key) -> Waited:
+    def _wait(self, route: str, call: Callable[[Key], str], key: Key) -> Waited:
         began = time.monotonic()
         text = call(key)
-        return Waited(time.monotonic() - began, text, self.desk.answered(self._mark, path))
+        return Waited(time.monotonic() - began, text, self.desk.answered(self._mark, route))
 
     def join(self) -> None:
         self._pool.shutdown(wait=True)

@@ -18,8 +18,8 @@ VECTORS = json.loads((DOCS / "vectors.json").read_text())
 #: Answers when an installation has no provider, and says so. A token costs $0.0001.
 MODEL = "demo/echo"
 WORDS = "Say it back"
-#: Where Google's client asks, by its own choice: under v1beta before its version 3, under v1 since.
-GEMINI = f"/{genai.Client(api_key='none')._api_client._http_options.api_version}/models/{MODEL}"
+#: The route that Google's client asks, by its own choice: under v1beta before its version 3, under v1 since.
+GEMINI = f"/{genai.Client(api_key='none')._api_client._http_options.api_version}/models/{{*id}}"
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,16 @@ pub struct ServeConfig {
     #[arg(long = "trusted-proxy", env = "KEYDESK_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
 
+    /// Connections at the same time, fewer where the system allows fewer open files. One address has at most as many as
+    /// are left; what comes through a trusted proxy is not counted by address.
+    #[arg(long, env = "KEYDESK_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Seconds after which a connection is closed between two requests, or whose client takes nothing of its response.
+    /// More than those of a balancer in front.
+    #[arg(long, env = "KEYDESK_IDLE_SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub idle_seconds: u32,
+
     /// File with the key that encrypts short-lived cookies, at least 64 random bytes. Left out, it is made in the data
     /// folder; several nodes on one database need the same one.
     #[arg(long, env = "KEYDESK_COOKIE_KEY_FILE")]

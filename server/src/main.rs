@@ -10,7 +10,9 @@ mod http;
 mod jobs;
 mod leak_keys;
 mod live_test;
+mod log;
 mod mail;
+mod net;
 mod open;
 mod request_facts;
 mod serve;
@@ -18,6 +20,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -27,7 +30,7 @@ async fn main() -> ExitCode {
     match cli::run(cli::Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
-            eprintln!("keydesk: {sentence}");
+            let _ = writeln!(std::io::stderr(), "keydesk: {sentence}");
             ExitCode::FAILURE
         }
     }

@@ -1,34 +1,33 @@
 //! Serving: open, check, listen, and stop without breaking off what is under way.
 
-use std::io::IsTerminal;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::Request;
-use axum::{Router, ServiceExt};
+use axum::Router;
+use axum::body::Body;
 use axum_extra::extract::cookie::Key;
-use hyper::body::Incoming;
-use hyper_util::rt::TokioTimer;
 use keydesk_app::mail::Mailer;
 use keydesk_core::admission::{LastUsed, Rejections};
 use keydesk_core::ops::links;
 use keydesk_core::{Random, Vault};
 use leptos::config::LeptosOptions;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
-use tower::Layer;
-use tower::util::MapRequestLayer;
-use tracing_subscriber::EnvFilter;
+use tokio_util::sync::CancellationToken;
+use tower::util::MapRequest;
 
 use crate::clock::SystemRandom;
 use crate::config::ServeConfig;
 use crate::gateway::runtime::Gateway;
 use crate::http::{assets, router};
 use crate::live_test::{Prober, system_lookup};
+use crate::log::{self, say};
+use crate::net::{Connections, raise_open_files};
 use crate::open::{op_error, open_current, open_migrated};
 use crate::state::AppState;
 use crate::{gateway, jobs};
@@ -37,17 +36,18 @@ use crate::{gateway, jobs};
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 /// After that, what is broken off has this long to be settled.
 const SETTLE_WITHIN: Duration = Duration::from_secs(2);
-/// A request's head has this long to arrive.
-const HEAD_WITHIN: Duration = Duration::from_secs(15);
 
 /// The desk and the gateway, together or on a port each.
 pub async fn serve(config: ServeConfig) -> Result<(), String> {
     config.check()?;
-    start_log(config.log_json);
+    let _log = log::start(config.log_json)?;
     let desk = open_migrated(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
-    let (listener, listen) = bind(config.listen, "--listen")?;
-    let apart = config.gateway_listen.map(|address| bind(address, "--gateway-listen")).transpose()?;
+    let (listener, listen) = bind(config.listen, "--listen").await?;
+    let apart = match config.gateway_listen {
+        Some(address) => Some(bind(address, "--gateway-listen").await?),
+        None => None,
+    };
     let gateway_listen = apart.as_ref().map(|(_, address)| *address);
     let config = ServeConfig { listen, gateway_listen, ..config };
     let setup = links::new_setup(&desk).await.map_err(op_error)?;
@@ -55,15 +55,15 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     let base_url = state.config.base_url();
 
     let signals = StopSignals::listen()?;
-    println!("Keydesk listens on {base_url}");
+    say(format_args!("Keydesk listens on {base_url}"));
     if apart.is_some() {
-        println!("Its gateway listens on {}", state.config.gateway_url());
+        say(format_args!("Its gateway listens on {}", state.config.gateway_url()));
     }
     if let Some(token) = setup {
-        println!(
-            "There are no people yet. Open this link to set up the first organisation; it works once, within a day:"
+        say(
+            "There are no people yet. Open this link to set up the first organisation; it works once, within a day:",
         );
-        println!("  {base_url}/setup/{token}");
+        say(format_args!("  {base_url}/setup/{token}"));
     }
 
     let jobs = tokio::spawn(jobs::run(state.clone()));
@@ -77,24 +77,23 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
 /// The gateway alone: it has no pages, and makes no change of the database's form.
 pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     config.check()?;
-    start_log(config.log_json);
+    let _log = log::start(config.log_json)?;
     let desk = open_current(&config.data).await?;
-    let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen")?;
+    let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen").await?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
     let state = state(desk, ServeConfig { listen, gateway_listen: None, ..config }, cookie_key);
     let signals = StopSignals::listen()?;
-    println!("Keydesk's gateway listens on {}", state.config.gateway_url());
+    say(format_args!("Keydesk's gateway listens on {}", state.config.gateway_url()));
     let jobs = tokio::spawn(jobs::run_gateway(state.clone()));
     let served = vec![(listener, router::gateway_router(state.clone()))];
     run(state, served, jobs, signals).await
 }
 
-fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), String> {
-    let listener = TcpListener::bind(address).map_err(|error| {
+async fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), String> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
         format!("Nothing can listen on {address}: {error}. Choose another address with {option}.")
     })?;
-    listener.set_nonblocking(true).map_err(|error| format!("The listener cannot be used: {error}."))?;
     let address = listener.local_addr().unwrap_or(address);
     Ok((listener, address))
 }
@@ -107,47 +106,29 @@ async fn run(
     signals: StopSignals,
 ) -> Result<(), String> {
     let leases = tokio::spawn(jobs::keep_leases(state.clone()));
+    let config = &state.config;
+    let max = raise_open_files().min(config.max_connections as usize);
+    let idle = Duration::from_secs(config.idle_seconds.into());
+    let connections = Connections::new(max, idle, config.trusted_proxies.clone());
+    let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
-    let mut handles = Vec::new();
     for (listener, router) in served {
         // Paths are put right before routes are chosen.
-        let service = MapRequestLayer::new(gateway::collapse_leading_slashes::<Incoming>).layer(router);
-        let service =
-            ServiceExt::<Request<Incoming>>::into_make_service_with_connect_info::<SocketAddr>(service);
-        let handle = axum_server::Handle::new();
-        handles.push(handle.clone());
-        let mut server =
-            axum_server::from_tcp(listener).map_err(|error| format!("Nothing can be served: {error}."))?;
-        // A client that sends its head one byte a minute is not waited for.
-        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-        servers.spawn(async move { server.handle(handle).serve(service).await });
+        let service = MapRequest::new(router, gateway::collapse_leading_slashes::<Body>);
+        servers.spawn(connections.clone().serve(listener, service, stop.clone(), STOP_WITHIN));
     }
-    let stopping = Arc::new(OnceLock::new());
-    tokio::spawn({
-        let stopping = stopping.clone();
-        async move {
-            signals.received().await;
-            tracing::info!("stopping: what is under way is finished");
-            let _ = stopping.set(Instant::now());
-            handles.iter().for_each(|handle| handle.graceful_shutdown(Some(STOP_WITHIN)));
-        }
-    });
-    let mut ended = Ok(());
-    while let Some(server) = servers.join_next().await {
-        let stopped = server
-            .map_err(|error| error.to_string())
-            .and_then(|done| done.map_err(|error| error.to_string()));
-        if let Err(error) = stopped {
-            ended = Err(format!("The server stopped: {error}."));
-            break;
-        }
+    tokio::select! {
+        () = signals.received() => tracing::info!("stopping: what is under way is finished"),
+        _ = servers.join_next() => tracing::error!("a server has ended: stopping"),
     }
-    servers.abort_all();
+    let stopping = Instant::now();
+    stop.cancel();
+    while servers.join_next().await.is_some() {}
     turns.abort();
-    finish(&state, *stopping.get_or_init(Instant::now) + STOP_WITHIN).await;
+    finish(&state, stopping + STOP_WITHIN).await;
     leases.abort();
     state.desk.db.close().await;
-    ended
+    Ok(())
 }
 
 /// Requests to providers go on until they are settled; those that take too long are broken off and settled as they stand.
@@ -192,15 +173,6 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
         probe: Arc::new(Prober::new(system_lookup())),
         leptos,
     }
-}
-
-fn start_log(json: bool) {
-    let filter = EnvFilter::try_from_env("KEYDESK_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    let _ = if json { log.json().try_init() } else { log.try_init() };
 }
 
 /// What asks the program to stop. Made before the address is printed: a signal that comes before that ends

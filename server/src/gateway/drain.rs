@@ -1,7 +1,8 @@
 //! Request bodies that no handler read, because the request was answered before.
 //!
 //! A connection that is closed with unread bytes in it is reset, and the reset overtakes the answer: clients report a broken
-//! pipe, and proxies make a 502 of it. So the rest of a body is read and thrown away, within bounds.
+//! pipe, and proxies make a 502 of it. So the rest of a body is read and thrown away, within bounds, and an answer whose
+//! connection cannot be used again says so.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::extract::Request;
-use axum::http::header::EXPECT;
+use axum::http::header::{CONNECTION, EXPECT};
+use axum::http::{HeaderValue, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
@@ -23,44 +25,54 @@ const IN_ALL: Duration = Duration::from_secs(20);
 const MAX_DRAINED: usize = 64 << 20;
 
 /// A body, until it is over.
-type Rest = Option<BodyDataStream>;
+#[derive(Default)]
+struct Rest {
+    body: Option<BodyDataStream>,
+    is_begun: bool,
+}
 
-/// Stands around routes, and reads what they leave of a body.
+/// Stands around all routes, and reads what they leave of a body.
 pub async fn unread(request: Request, next: Next) -> Response {
-    // A client that first asks whether to send has not sent anything yet.
-    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+    if request.body().is_end_stream() {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    let rest: Arc<Mutex<Rest>> = Arc::new(Mutex::new(Some(body.into_data_stream())));
+    let has_expect = parts.headers.contains_key(EXPECT);
+    let version = parts.version;
+    let rest = Arc::new(Mutex::new(Rest { body: Some(body.into_data_stream()), is_begun: false }));
     let shared = rest.clone();
     let body = stream::poll_fn(move |context| {
         let mut rest = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(stream) = &mut *rest else { return Poll::Ready(None) };
+        rest.is_begun = true;
+        let Some(stream) = &mut rest.body else { return Poll::Ready(None) };
         let polled = stream.poll_next_unpin(context);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-            *rest = None;
+            rest.body = None;
         }
         polled
     });
-    let response = next.run(Request::from_parts(parts, Body::from_stream(body))).await;
-    let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(rest) = rest {
-        discard(rest).await;
+    let mut response = next.run(Request::from_parts(parts, Body::from_stream(body))).await;
+    let rest = std::mem::take(&mut *rest.lock().unwrap_or_else(PoisonError::into_inner));
+    let Some(body) = rest.body else { return response };
+    // A client that first asks whether to send has not sent anything yet, and is not told to.
+    let is_over = !(has_expect && !rest.is_begun) && discard(body).await;
+    if !is_over && version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// Reads a body and throws it away; after a while it goes on in the background.
-pub async fn discard(mut rest: BodyDataStream) {
+/// Reads a body and throws it away; after a while it goes on in the background. `true` when it is over.
+async fn discard(mut rest: BodyDataStream) -> bool {
     let reading = tokio::spawn(timeout(IN_ALL, async move {
         let mut left = MAX_DRAINED;
         while let Some(Ok(bytes)) = rest.next().await {
             match left.checked_sub(bytes.len()) {
                 Some(fewer) => left = fewer,
-                None => return,
+                None => return false,
             }
         }
+        true
     }));
-    let _ = timeout(BEFORE_ANSWER, reading).await;
+    matches!(timeout(BEFORE_ANSWER, reading).await, Ok(Ok(Ok(true))))
 }

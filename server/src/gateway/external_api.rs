@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -33,13 +33,14 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
-use super::body_budget::MAX_BODY;
+use super::body::{self, MAX_BODY};
 use super::credentials::{described_at, note_rejection, note_stop, presented};
 use super::estimate::{self, MAX_TOKENS};
 use super::key_view::limit;
 use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext, json_response, protocol_of};
 use super::rate_limit_headers;
+use super::room::Holder;
 use super::usage::word;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -319,12 +320,9 @@ async fn read<T: DeserializeOwned>(
     if !bool::from(same) {
         return Err(client.invalid_gateway_token());
     }
-    let arrived = tokio::time::timeout(state.gateway.body_timeout, to_bytes(body, MAX_BODY)).await;
-    let body: Bytes = match arrived {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return Err(client.too_large()),
-        Err(_) => return Err(client.too_slow()),
-    };
+    let mut room = state.gateway.bodies.share(Holder::named("gateways"));
+    let body = body::read(&parts.headers, body, MAX_BODY, state.gateway.body_timeout, &mut room).await;
+    let body = body.map_err(|error| error.answer(client))?;
     let body = serde_json::from_slice(&body).map_err(|_| {
         client.bad_request(
             "The body is not a JSON object with the members of this route. GATEWAY.md lists them.",

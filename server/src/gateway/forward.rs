@@ -5,20 +5,14 @@
 //! is written in any case.
 
 use std::borrow::Cow;
-use std::error::Error;
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request};
-use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
+use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures_util::StreamExt;
-use http_body_util::{LengthLimitError, Limited};
 use keydesk_core::admission::{
     self, AdmissionError, AuthContext, Reservation, ReservationRequest, Settlement, Target,
 };
@@ -30,18 +24,18 @@ use keydesk_core::domain::model::Model;
 use keydesk_core::domain::org::Unpriced;
 use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::route::Route;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
-use super::body_budget::{self, MAX_BODY};
-use super::compression::Compression;
+use super::body::{self, MAX_BODY};
 use super::credentials::{Authenticated, described, note_failure, note_rejection, note_stop};
 use super::demo_model;
 use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
 use super::relay::{CLIENT_DISCONNECTED, Relay, Reserved};
+use super::room::{Holder, Share};
 use super::upstream::{Connecting, UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
 use super::usage::{Bounds, MeasuredTokens};
 use crate::request_facts::RequestFacts;
@@ -54,10 +48,6 @@ const SLOW_BODY: Duration = Duration::from_secs(1);
 /// The demonstration model answers at once.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_USER_AGENT: usize = 200;
-const UNKNOWN_COMPRESSION: &str = "The request's body is compressed in an unknown way. Send it as gzip, deflate, br or zstd, or without content-encoding.";
-const BROKEN_COMPRESSION: &str =
-    "The request's body is not compressed as its content-encoding says, or is cut off.";
-
 /// Forwards a request whose key has passed gates 1 to 5. `path_model` is the model in a Gemini path.
 pub async fn forward(
     state: AppState,
@@ -69,28 +59,15 @@ pub async fn forward(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let began = Instant::now();
-    let Some(mut budget) = state.gateway.body_budget.acquire(&parts.headers).await else {
-        note_failure(
-            &state,
-            &context,
-            RequestFailure::Overloaded,
-            &described(&parts, path_model.as_deref().unwrap_or_default()),
-        );
-        return client.overloaded().into_response();
-    };
-    let body = match read_body(&client, &parts.headers, body, state.gateway.body_timeout).await {
+    let mut room = state.gateway.bodies.share(Holder::of(&context));
+    let body = match body::read(&parts.headers, body, MAX_BODY, state.gateway.body_timeout, &mut room).await {
         Ok(body) => body,
-        Err((failure, error)) => {
-            note_failure(
-                &state,
-                &context,
-                failure,
-                &described(&parts, path_model.as_deref().unwrap_or_default()),
-            );
-            return error.into_response();
+        Err(error) => {
+            let named = path_model.as_deref().unwrap_or_default();
+            note_failure(&state, &context, error.failure(), &described(&parts, named));
+            return error.answer(&client).into_response();
         }
     };
-    body_budget::keep_for(&mut budget, body.len());
     let internal_error = client.internal_error();
     let context = if began.elapsed() < SLOW_BODY {
         context
@@ -115,50 +92,9 @@ pub async fn forward(
     };
     let (respond, response) = oneshot::channel();
     let tasks = state.gateway.in_flight.tasks.clone();
-    let request = ForwardRequest { state, client, context, parsed, parts, budget };
+    let request = ForwardRequest { state, client, context, parsed, parts, room };
     tasks.spawn(request.run(respond).in_current_span());
     response.await.unwrap_or_else(|_| internal_error.into_response())
-}
-
-async fn read_body(
-    client: &ClientContext,
-    headers: &HeaderMap,
-    body: Body,
-    within: Duration,
-) -> Result<Bytes, (RequestFailure, ApiError)> {
-    let too_large = || (RequestFailure::BodyTooLarge, client.too_large());
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(too_large());
-    }
-    let invalid = |sentence: &str| (RequestFailure::InvalidBody, client.bad_request(sentence));
-    let compression = Compression::of(headers).map_err(|_| invalid(UNKNOWN_COMPRESSION))?;
-    let body = match compression {
-        None => body,
-        Some(compression) => {
-            let compressed = Body::new(Limited::new(body, MAX_BODY)).into_data_stream();
-            let compressed = compressed.map(|bytes| bytes.map_err(io::Error::other));
-            Body::from_stream(compression.inflate(compressed, usize::MAX))
-        }
-    };
-    match timeout(within, to_bytes(body, MAX_BODY)).await {
-        Err(_) => Err((RequestFailure::BodyTooSlow, client.too_slow())),
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if is_too_long(&error) => Err(too_large()),
-        Ok(Err(_)) if compression.is_some() => Err(invalid(BROKEN_COMPRESSION)),
-        Ok(Err(_)) => Err(invalid("The connection closed before the end of the request's body.")),
-    }
-}
-
-fn is_too_long(error: &axum::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// What gates 6 to 8 found.
@@ -176,8 +112,8 @@ struct ForwardRequest {
     context: AuthContext,
     parsed: ParsedRequest,
     parts: Parts,
-    /// Its body's share of memory.
-    budget: OwnedSemaphorePermit,
+    /// What its body takes.
+    room: Share,
 }
 
 impl ForwardRequest {
@@ -211,7 +147,7 @@ impl ForwardRequest {
         let started_at = reservation.started_at();
         let request = reservation.request().clone();
         let guard = self.state.gateway.in_flight.guard(reservation, self.unsent());
-        let Self { state, client, context, parsed, parts, budget } = self;
+        let Self { state, client, context, parsed, parts, room } = self;
         let stop = state.gateway.in_flight.stop.clone();
         let is_providers = matches!(target, Target::Provider(_));
         let mut relay = Relay {
@@ -232,6 +168,8 @@ impl ForwardRequest {
             may_reason: parsed.may_reason(),
             key: context.key().clone(),
             readings: state.gateway.readings.clone(),
+            room: state.gateway.responses.clone(),
+            holder: Holder::of(&context),
             hides_usage: false,
         };
         let streams = parsed.streams;
@@ -257,7 +195,7 @@ impl ForwardRequest {
                 }
             }
         };
-        drop(budget);
+        drop(room);
         match sent {
             Ok(Ok((response, hides_usage))) => {
                 relay.hides_usage = hides_usage;

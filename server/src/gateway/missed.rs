@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, Method, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::drain::discard;
 use super::protocol::{ApiError, ClientContext, Protocol};
 use super::{PREFIXES, meant, not_served};
 use crate::state::AppState;
@@ -19,8 +18,7 @@ pub async fn help(State(state): State<AppState>, request: Request, next: Next) -
 
 /// For every request that no route of the gateway takes.
 pub async fn answer(State(state): State<AppState>, request: Request) -> Response {
-    let (mut parts, body) = request.into_parts();
-    discard(body.into_data_stream()).await;
+    let (mut parts, _) = request.into_parts();
     let Ok(client) = ClientContext::from_request_parts(&mut parts, &state).await;
     not_found(client, &parts).into_response()
 }

@@ -2,19 +2,20 @@
 //! gateways `/gateway`.
 //!
 //! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response; `disconnect`
-//! bounds what is read without a client, and `drain` reads what is left of a rejected request's body.
+//! bounds what is read without a client, `room` the memory that bodies and whole responses take together, and `drain` reads
+//! what is left of a rejected request's body.
 //! `parsed_request`, `extras`, `estimate`, `usage`, `provider_error` and `sse` are pure; `reservation_guard` settles each
 //! request once; `protocol` shapes every error.
 //!
 //! The routes are merged into the server's router, not nested, because the whole path tells the protocol. No response has
 //! a CORS header and a preflight is rejected: a key must never be used from a web page.
 
-mod body_budget;
+pub mod body;
 mod compression;
 mod credentials;
 mod demo_model;
 mod disconnect;
-mod drain;
+pub mod drain;
 pub mod estimate;
 mod external_api;
 mod extras;
@@ -23,6 +24,7 @@ mod forward_auth;
 mod key_view;
 pub mod missed;
 mod models;
+mod outlet;
 mod parsed_request;
 mod protocol;
 mod provider_error;
@@ -30,6 +32,7 @@ mod rate_limit_headers;
 mod relay;
 mod replaced_secret;
 mod reservation_guard;
+pub mod room;
 pub mod runtime;
 mod self_rotation;
 mod sse;
@@ -90,7 +93,6 @@ pub fn routes() -> Router<AppState> {
         .route("/v1beta/", unknown_path())
         .route("/v1beta/{*rest}", unknown_path())
         .layer(axum::middleware::from_fn(replaced_secret::announce))
-        .layer(axum::middleware::from_fn(drain::unread))
 }
 
 /// Replaces `routes` where the gateway has a port of its own.
@@ -98,7 +100,6 @@ pub fn moved_routes() -> Router<AppState> {
     ["/v1", "/v1/", "/v1/{*rest}", "/v1beta", "/v1beta/", "/v1beta/{*rest}", "/gateway/{*rest}"]
         .into_iter()
         .fold(Router::new(), |router, path| router.route(path, any(not_on_this_port)))
-        .layer(axum::middleware::from_fn(drain::unread))
 }
 
 /// No key is checked here.

@@ -112,11 +112,11 @@ impl ClientContext {
     }
 
     pub fn too_slow(&self) -> ApiError {
-        let sentence = "The request's body did not arrive within two minutes.";
+        let sentence = "The request's body arrived too slowly. It has to begin within ten seconds, with 1 KiB a second, and end within two minutes.";
         self.error(StatusCode::REQUEST_TIMEOUT, "request_timeout", sentence.into())
     }
 
-    /// Too much memory is taken by request bodies.
+    /// Too much memory is taken by request bodies: of all, of its organisation or of its key.
     pub fn overloaded(&self) -> ApiError {
         let sentence = "The gateway is over its memory limit for requests. Retry in a moment.";
         let mut error = self.error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence.into());

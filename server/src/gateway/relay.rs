@@ -1,17 +1,17 @@
 //! The response of a provider on its way to the client: measured as it passes, and settled before the client sees its end.
 //!
 //! A whole response is collected first, so that its headers can tell the remaining budget; it is charged also when the
-//! client disconnects meanwhile. A stream is relayed as it arrives; when its client disconnects, it is read on without one.
+//! client disconnects meanwhile. It is relayed as it arrives where there is no room for it. A stream is relayed as it
+//! arrives; when its client disconnects, it is read on without one.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use keydesk_core::Desk;
 use keydesk_core::admission::Target;
 use keydesk_core::domain::bill::Bill;
@@ -25,15 +25,17 @@ use keydesk_core::domain::provider::OnDisconnect;
 use keydesk_core::domain::request_log::plain_error;
 use keydesk_core::domain::route::Route;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Sleep, timeout};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::disconnect::{NotRead, Reading, Readings};
+use super::outlet::{Deadline, Outlet, PIECE, cut_off, outlet, send_chunk, send_error};
 use super::protocol::{ApiError, ClientContext};
 use super::provider_error::{self, StreamEnd, StreamError};
 use super::rate_limit_headers;
 use super::reservation_guard::ReservationGuard;
+use super::room::{Holder, Room, Share};
 use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
 use super::usage::{
     AccountError, Bounds, MeasuredTokens, Shape, StreamMeter, measure_failure, measure_whole, stored_ids,
@@ -44,17 +46,35 @@ use super::usage::{
 const MAX_COLLECTED: usize = 16 << 20;
 /// The end of a longer one, which contains its usage.
 const END_KEPT: usize = 64 << 10;
-/// Chunks that wait for a client that reads slowly.
-const CHUNKS_WAITING: usize = 16;
-/// How long a client that reads slowly has to receive the error at the end of its response.
-const ERROR_TIMEOUT: Duration = Duration::from_secs(30);
+/// For all that are collected and not yet sent.
+const COLLECTED_SMALL: usize = 32 << 20;
+const COLLECTED_LARGE: usize = 64 << 20;
+/// A collected response up to this size is settled before it is sent; a larger one before its last piece, so that it counts
+/// as in flight while its client does not read it.
+const SENT_AT_ONCE: usize = 64 << 10;
+/// How long a client may take to read a collected response.
+const READ_WITHIN: Duration = Duration::from_secs(300);
 /// The usual status for a client that disconnected.
 pub const CLIENT_DISCONNECTED: i64 = 499;
 /// For a client that did not have its whole response at the total timeout.
 const CUT_OFF: i64 = 504;
 
-type Deadline = Pin<Box<Sleep>>;
-type Outlet = mpsc::Sender<Result<Bytes, UpstreamError>>;
+/// For the responses of all requests.
+pub fn room() -> Room {
+    Room::new(COLLECTED_SMALL, COLLECTED_LARGE)
+}
+
+/// A collected response, with its room until the last of it is sent.
+struct Collected {
+    bytes: Bytes,
+    _room: Share,
+}
+
+impl AsRef<[u8]> for Collected {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// What was reserved for a request at most.
 #[derive(Clone, Copy, Default)]
@@ -97,6 +117,9 @@ pub struct Relay {
     pub uncounted: bool,
     pub key: KeyId,
     pub readings: Readings,
+    /// For what is collected of its response.
+    pub room: Room,
+    pub holder: Holder,
     /// Whether the usage in a stream is hidden, because the client did not request it.
     pub hides_usage: bool,
 }
@@ -144,21 +167,27 @@ impl Relay {
         mut deadline: Deadline,
     ) {
         let mut collected = BytesMut::new();
+        let mut room = self.room.share(self.holder.clone());
         loop {
-            match next(&mut response.chunks, &mut deadline, &self.stop).await {
-                Some(Ok(bytes)) => collected.extend_from_slice(&bytes),
+            let bytes = match next(&mut response.chunks, &mut deadline, &self.stop).await {
+                Some(Ok(bytes)) => bytes,
                 Some(Err(error)) => {
                     self.settle_failed(error).await;
                     let _ = respond.send(self.upstream_error(error).into_response());
                     return;
                 }
                 None => break,
-            }
-            if collected.len() > MAX_COLLECTED {
-                return self.long(response, collected.freeze(), respond, deadline).await;
+            };
+            collected.extend_from_slice(&bytes);
+            let is_too_long = collected.len() > MAX_COLLECTED;
+            // An error is looked at before it is passed on, whatever room there is for its beginning.
+            let is_seen = response.status.is_success() || collected.len() > SENT_AT_ONCE;
+            if (room.grow(bytes.len()).is_err() && is_seen) || is_too_long {
+                let start = Bytes::from_owner(Collected { bytes: collected.freeze(), _room: room });
+                return self.long(response, start, respond, deadline).await;
             }
         }
-        let body = collected.freeze();
+        let body = Bytes::from_owner(Collected { bytes: collected.freeze(), _room: room });
         let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         if let Some(error) = provider_error::of_account(response.status, retry_after, &body) {
             self.log_refused(error, &provider_error::text_of(&body));
@@ -168,16 +197,53 @@ impl Relay {
         }
         let measured = self.measured(response.status, &body, false);
         let cost = self.bill(measured.clone()).cost;
-        if let Ok(value) = serde_json::from_slice(&body)
-            && self.route == Route::Responses
+        if self.route == Route::Responses
+            && let Ok(value) = serde_json::from_slice(&body)
         {
             self.note_stored(&stored_ids(&value), &measured);
         }
         if response.status.is_client_error() || response.status.is_server_error() {
             self.note_error(&provider_error::text_of(&body));
         }
-        self.settle(i64::from(response.status.as_u16()), measured, None).await;
-        let _ = respond.send(self.head(&response, Some(cost), Body::from(body)));
+        let status = i64::from(response.status.as_u16());
+        if body.len() <= SENT_AT_ONCE {
+            self.settle(status, measured, None).await;
+            let _ = respond.send(self.head(&response, Some(cost), Body::from(body)));
+            return;
+        }
+        let (outlet, rest) = outlet();
+        let mut answer = self.head(&response, Some(cost), rest);
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let _ = respond.send(answer);
+        // The provider is done.
+        drop(response);
+        deadline.as_mut().reset(Instant::now() + READ_WITHIN);
+        self.send_collected(status, measured, body, outlet, deadline).await;
+    }
+
+    /// The last piece is held back until the request is settled.
+    async fn send_collected(
+        mut self,
+        status: i64,
+        measured: MeasuredTokens,
+        mut body: Bytes,
+        outlet: Outlet,
+        mut deadline: Deadline,
+    ) {
+        let last = body.split_off(body.len() - PIECE);
+        // What a stop of the gateway cuts off was answered as far as the provider goes.
+        self.expect(status, measured.clone(), None);
+        match send_chunk(&outlet, body, &mut deadline, &self.stop).await {
+            Ok(true) => {
+                self.settle(status, measured, None).await;
+                let _ = send_chunk(&outlet, last, &mut deadline, &self.stop).await;
+            }
+            Ok(false) => self.settle(status, measured, None).await,
+            Err(error) => {
+                self.settle(CUT_OFF, measured, None).await;
+                send_error(&outlet, error).await;
+            }
+        }
     }
 
     /// The last chunk is held back until the request is settled.
@@ -202,7 +268,7 @@ impl Relay {
                     // A client that disconnected is still charged; one that does not read is cut off at the deadline.
                     let sent = std::mem::replace(&mut last, bytes);
                     if left.is_none()
-                        && let Err(error) = send_chunk(&outlet, Ok(sent), &mut deadline, &self.stop).await
+                        && let Err(error) = send_chunk(&outlet, sent, &mut deadline, &self.stop).await
                     {
                         // A whole response is read whole, whatever the provider's setting for streams is.
                         left = self.read_on(&mut deadline).ok();
@@ -231,7 +297,7 @@ impl Relay {
             None => {
                 let measured = self.measured(response.status, &end, true);
                 self.settle(status, measured, None).await;
-                let _ = send_chunk(&outlet, Ok(last), &mut deadline, &self.stop).await;
+                let _ = send_chunk(&outlet, last, &mut deadline, &self.stop).await;
             }
         }
     }
@@ -313,7 +379,7 @@ impl Relay {
                 }
             }
             if left.is_none() && !shown.is_empty() {
-                match send_chunk(&outlet, Ok(shown), &mut deadline, &self.stop).await {
+                match send_chunk(&outlet, shown, &mut deadline, &self.stop).await {
                     Ok(true) => continue,
                     Ok(false) => status = CLIENT_DISCONNECTED,
                     Err(UpstreamError::TimedOut) => {
@@ -342,7 +408,7 @@ impl Relay {
                 let shown = meter.finish();
                 self.settle(status, meter.measured(self.input, true), first).await;
                 if left.is_none() && !shown.is_empty() {
-                    let _ = send_chunk(&outlet, Ok(shown), &mut deadline, &self.stop).await;
+                    let _ = send_chunk(&outlet, shown, &mut deadline, &self.stop).await;
                 }
             }
             End::Abandoned(why) => self.settle_reserved(status, measured, first, why).await,
@@ -554,22 +620,6 @@ impl Relay {
     }
 }
 
-/// Ends the response of a client that may not read, without waiting for it.
-fn cut_off(outlet: &Outlet) {
-    let outlet = outlet.clone();
-    tokio::spawn(async move { send_error(&outlet, UpstreamError::TimedOut).await });
-}
-
-/// Ends the response with an error, so that the client does not take it for complete.
-async fn send_error(outlet: &Outlet, error: UpstreamError) {
-    let _ = timeout(ERROR_TIMEOUT, outlet.send(Err(error))).await;
-}
-
-fn outlet() -> (Outlet, Body) {
-    let (outlet, mut chunks) = mpsc::channel(CHUNKS_WAITING);
-    (outlet, Body::from_stream(stream::poll_fn(move |context| chunks.poll_recv(context))))
-}
-
 async fn next(
     chunks: &mut Chunks,
     deadline: &mut Deadline,
@@ -579,19 +629,5 @@ async fn next(
         chunk = chunks.next() => chunk,
         () = deadline => Some(Err(UpstreamError::TimedOut)),
         () = stop.cancelled() => Some(Err(UpstreamError::Broken)),
-    }
-}
-
-/// `false` when the client is gone.
-async fn send_chunk(
-    outlet: &Outlet,
-    bytes: Result<Bytes, UpstreamError>,
-    deadline: &mut Deadline,
-    stop: &CancellationToken,
-) -> Result<bool, UpstreamError> {
-    tokio::select! {
-        sent = outlet.send(bytes) => Ok(sent.is_ok()),
-        () = deadline => Err(UpstreamError::TimedOut),
-        () = stop.cancelled() => Err(UpstreamError::Broken),
     }
 }

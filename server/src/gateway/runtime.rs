@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::body_budget::BodyBudget;
 use super::disconnect::Readings;
 use super::reservation_guard::InFlight;
+use super::room::Room;
 use super::upstream::Upstreams;
+use super::{body, relay};
 
 /// One for the process; its clones share everything.
 #[derive(Clone)]
 pub struct Gateway {
     pub in_flight: InFlight,
     pub upstreams: Upstreams,
-    pub body_budget: BodyBudget,
+    /// For bodies of requests.
+    pub bodies: Room,
+    /// For whole responses that are gathered.
+    pub responses: Room,
     /// How long the body of a request may take to arrive.
     pub body_timeout: Duration,
     pub readings: Readings,
@@ -27,7 +31,8 @@ impl Default for Gateway {
         Self {
             in_flight: InFlight::default(),
             upstreams: Upstreams::default(),
-            body_budget: BodyBudget::default(),
+            bodies: body::room(),
+            responses: relay::room(),
             body_timeout: Duration::from_secs(120),
             readings: Readings::default(),
             token: None,

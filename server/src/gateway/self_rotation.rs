@@ -1,7 +1,6 @@
 //! `POST /v1/key/rotate`: a program with a key's secret gets a new one, where the key or its organisation allows that.
 //! Gates 1 to 5 apply; it costs nothing and needs no model.
 
-use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -12,10 +11,11 @@ use keydesk_core::domain::rotation::{GracePeriod, HOUR_MS, SecretEnd};
 use keydesk_core::ops::keys::{self, SelfRotationRejected};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
+use super::body::{self, BodyError};
 use super::credentials::Authenticated;
 use super::protocol::{ApiError, ClientContext, json_response};
+use super::room::Holder;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
@@ -42,10 +42,14 @@ pub async fn rotate(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let repeat = repeat(&parts.headers).map_err(|sentence| client.bad_request(&sentence))?;
-    let body = timeout(state.gateway.body_timeout, to_bytes(body, MAX_BODY)).await;
-    let body = body.map_err(|_| client.too_slow())?;
-    let body =
-        body.map_err(|_| client.bad_request("The request's body is larger than 4 KiB, or broke off."))?;
+    let mut room = state.gateway.bodies.share(Holder::of(&context));
+    let body = body::read(&parts.headers, body, MAX_BODY, state.gateway.body_timeout, &mut room).await;
+    let body = body.map_err(|error| match error {
+        BodyError::TooLarge | BodyError::CutOff => {
+            client.bad_request("The request's body is larger than 4 KiB, or broke off.")
+        }
+        error => error.answer(&client),
+    })?;
     let grace = grace(&body).map_err(|sentence| client.bad_request(&sentence))?;
     let facts = parts.extensions.get::<RequestFacts>();
     let address = facts.and_then(|facts| facts.address).map(|address| address.to_string());

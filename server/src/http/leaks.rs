@@ -3,7 +3,9 @@
 //!
 //! Without configured keys the route does not exist. The answer repeats no secret: it names each by its hash.
 
-use axum::body::Bytes;
+use std::time::Duration;
+
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -18,11 +20,15 @@ use keydesk_core::ops::leaks::{KnownSecret, respond, scan};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::gateway::body::{BodyError, read};
+use crate::gateway::room::Holder;
 use crate::state::AppState;
 
 pub const PATH: &str = "/api/leaks";
 /// Secrets in one report.
 const MAX_TOKENS: usize = 100;
+const MAX_BODY: usize = 2 << 20;
+const BODY_WITHIN: Duration = Duration::from_secs(15);
 /// Who reports, in the audit.
 const BY: &str = "secret scanning";
 
@@ -44,8 +50,17 @@ struct Feedback {
     label: &'static str,
 }
 
-pub async fn report(State(state): State<AppState>, headers: HeaderMap, body: Bytes) -> Response {
+pub async fn report(State(state): State<AppState>, headers: HeaderMap, body: Body) -> Response {
     let Some(keys) = &state.leak_keys else { return StatusCode::NOT_FOUND.into_response() };
+    let mut room = state.gateway.bodies.share(Holder::named("leaks"));
+    let body = match read(&headers, body, MAX_BODY, BODY_WITHIN, &mut room).await {
+        Ok(body) => body,
+        Err(BodyError::TooLarge) => {
+            return (StatusCode::PAYLOAD_TOO_LARGE, "A report has 2 MiB at most.\n").into_response();
+        }
+        Err(BodyError::NoRoom) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(_) => return (StatusCode::BAD_REQUEST, "The report did not arrive.\n").into_response(),
+    };
     if !keys.signed(&headers, &body) {
         return (StatusCode::UNAUTHORIZED, "The signature does not belong to a configured key.\n")
             .into_response();

@@ -8,6 +8,7 @@ pub mod forms;
 pub mod headers;
 pub mod health;
 pub mod leaks;
+mod paths;
 pub mod request;
 pub mod router;
 pub mod same_origin;

@@ -1,8 +1,8 @@
 //! What is known about every request before anything else is asked: its id and where it came from.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderValue;
@@ -14,8 +14,8 @@ use super::base_address;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
-/// Gives the request its id and address, and logs one line when it is answered. The line has no query string, no
-/// header and no body: a secret could be in any of them.
+/// Gives the request its id and address, and logs one line when it is answered. The line has the route and not the path, no
+/// header and no body: a secret could be in any of them, and one-time tokens stand in paths, however they are written.
 pub async fn note(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let started = state.desk.now();
     let id = number_of(&request, &state);
@@ -29,7 +29,7 @@ pub async fn note(State(state): State<AppState>, mut request: Request, next: Nex
     let is_proxied = peer.is_some_and(is_trusted);
     let elsewhere = base_address::is_elsewhere(&request, is_proxied, state.config.base_url.as_deref());
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(RequestFacts { id: id.clone(), address, elsewhere });
     let span = tracing::info_span!("request", id = %id);
     let mut response = next.run(request).instrument(span).await;
@@ -39,7 +39,7 @@ pub async fn note(State(state): State<AppState>, mut request: Request, next: Nex
     tracing::info!(
         request.id = %id,
         %method,
-        path = %shown_path(&path),
+        route = route.as_ref().map_or("none", MatchedPath::as_str),
         status = response.status().as_u16(),
         duration_ms = state.desk.now().ms() - started.ms(),
         "answered"
@@ -52,14 +52,22 @@ pub async fn note(State(state): State<AppState>, mut request: Request, next: Nex
 fn forwarded_for(request: &Request, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let values = request.headers().get_all("x-forwarded-for").iter().rev();
     for value in values {
-        for entry in value.to_str().ok()?.rsplit(',') {
-            let address = entry.trim().parse::<IpAddr>().ok()?.to_canonical();
+        for entry in value.to_str().ok()?.rsplit(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let address = written_address(entry)?.to_canonical();
             if !is_trusted(address) {
                 return Some(address);
             }
         }
     }
     None
+}
+
+/// As proxies write one: with or without a port, and brackets around one of IPv6.
+fn written_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim_matches('"');
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    let with_port = || text.parse::<SocketAddr>().ok();
+    text.parse().ok().or_else(|| with_port().map(|with| with.ip())).or_else(|| bracketed().map(IpAddr::V6))
 }
 
 /// A request's number: the one it came with, if it is a plain word, or a new one. A request to the gateway always has a new
@@ -78,17 +86,26 @@ fn number_of(request: &Request, state: &AppState) -> String {
     }
 }
 
-/// One-time tokens stand in paths, and a key may be pasted into one; a log keeps the path without them.
-fn shown_path(path: &str) -> String {
-    for prefix in ["/setup/", "/reset/", "/invite/"] {
-        if path.starts_with(prefix) {
-            return format!("{prefix}…");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_have_a_port_and_brackets() {
+        for (text, address) in [
+            ("203.0.113.5", "203.0.113.5"),
+            ("203.0.113.5:51234", "203.0.113.5"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("\"[2001:db8::1]:443\"", "2001:db8::1"),
+        ] {
+            assert_eq!(written_address(text), address.parse().ok(), "{text}");
+        }
+        for text in
+            ["", "unknown", "_hidden", "203.0.113.5:", "203.0.113.5:99999", "[203.0.113.5]", "[2001:db8::1"]
+        {
+            assert_eq!(written_address(text), None, "{text}");
         }
     }
-    let segment = |segment: &str| {
-        let text = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
-        if looks_like_secret(&text) { "…".to_owned() } else { segment.to_owned() }
-    };
-    let shown: Vec<String> = path.split('/').map(segment).collect();
-    shown.join("/").chars().take(200).collect()
 }

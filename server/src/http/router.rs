@@ -28,8 +28,8 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use super::session_store::Sessions;
-use super::{assets, caller, export, forms, headers, health, leaks, request, same_origin};
-use crate::gateway;
+use super::{assets, caller, export, forms, headers, health, leaks, paths, request, same_origin};
+use crate::gateway::{self, drain};
 use crate::state::AppState;
 
 pub fn router(state: AppState) -> Router {
@@ -70,7 +70,9 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(open.merge(gateway).with_state(state.clone()))
         .merge(desk)
+        .layer(from_fn(paths::plain))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(drain::unread))
         .layer(from_fn_with_state(state.clone(), headers::add))
         .layer(from_fn_with_state(state, request::note))
 }
@@ -83,7 +85,9 @@ pub fn gateway_router(state: AppState) -> Router {
         .merge(gateway::routes())
         .fallback(gateway::missed::answer)
         .with_state(state.clone())
+        .layer(from_fn(paths::plain))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(drain::unread))
         .layer(from_fn_with_state(state.clone(), headers::add))
         .layer(from_fn_with_state(state, request::note))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use axum::middleware::from_fn;
 use axum::response::Response;
 use axum_extra::extract::cookie::Key;
 use http_body_util::BodyExt;
@@ -30,7 +31,7 @@ use tower::util::MapRequest;
 
 use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
-use crate::gateway::{collapse_leading_slashes, routes};
+use crate::gateway::{collapse_leading_slashes, drain, routes};
 use crate::live_test::{Prober, system_lookup};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -113,7 +114,7 @@ pub fn post(path: &str, body: &Value) -> TestRequest {
 
 impl Installation {
     pub fn router(&self) -> Router {
-        routes().with_state(self.state.clone())
+        routes().with_state(self.state.clone()).layer(from_fn(drain::unread))
     }
 
     /// The answer as it comes, its body unread.
