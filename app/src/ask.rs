@@ -8,6 +8,7 @@ use keydesk_core::domain::key_filter::MAX_SEARCH;
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::page::Cursor;
 use keydesk_core::ops::access::Caller;
+use keydesk_core::security_log;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
@@ -104,16 +105,18 @@ pub fn cursor() -> Option<Cursor> {
     query("page").and_then(|text| Cursor::parse(&text))
 }
 
-/// The cookie that remembers the organisation whose pages this browser showed last.
-const LAST_ORG: &str = "keydesk-org";
-
-/// Where to go from `/`. The page checks that the caller belongs there.
+/// Where to go from `/`: the organisation whose pages this browser showed last. The page checks that the caller belongs there.
 pub fn last_org() -> Option<String> {
     let parts = parts()?;
     let cookies = parts.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     cookies
         .flat_map(|text| text.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(LAST_ORG)?.strip_prefix('=').map(str::to_owned))
+        .find_map(|pair| pair.trim().strip_prefix(last_org_cookie())?.strip_prefix('=').map(str::to_owned))
+}
+
+/// Over https with the prefix that keeps other hosts of the domain from setting it.
+fn last_org_cookie() -> &'static str {
+    if base_url().starts_with("https:") { "__Host-keydesk-org" } else { "keydesk-org" }
 }
 
 /// Remembers the organisation of the page that is drawn, unless the browser only fetches it ahead.
@@ -123,7 +126,8 @@ pub fn note_org(slug: &str) {
         return;
     }
     let secure = if base_url().starts_with("https:") { "; Secure" } else { "" };
-    let cookie = format!("{LAST_ORG}={slug}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}");
+    let name = last_org_cookie();
+    let cookie = format!("{name}={slug}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}");
     if let (Some(response), Ok(cookie)) = (use_context::<ResponseOptions>(), HeaderValue::from_str(&cookie)) {
         response.append_header(header::SET_COOKIE, cookie);
     }
@@ -143,6 +147,10 @@ pub fn answer(result: Result<LocalPath, AppError>) -> Result<(), AppError> {
             Ok(())
         }
         Err(error) => {
+            note_refused(
+                &error,
+                parts().map(|parts| parts.uri.path().to_owned()).unwrap_or_default().as_str(),
+            );
             if let Some(response) = use_context::<ResponseOptions>() {
                 response.set_status(error.status());
                 if let AppError::TooMany { retry_after_s } = &error {
@@ -151,5 +159,20 @@ pub fn answer(result: Result<LocalPath, AppError>) -> Result<(), AppError> {
             }
             Err(error)
         }
+    }
+}
+
+/// Notes in the security log that something was refused to a person who is signed in. `what` is a path without secrets.
+pub fn note_refused(error: &AppError, what: &str) {
+    let why = match error {
+        AppError::Forbidden => "forbidden",
+        AppError::NotFound => "not theirs to see",
+        AppError::ReauthRequired => "re-authentication required",
+        AppError::SecondFactor { .. } => "two-factor authentication required",
+        _ => return,
+    };
+    if let Ok(caller) = caller() {
+        let from = (caller.address.as_str(), caller.request_id.as_str());
+        security_log::refused(what, why, caller.person.id.as_str(), from);
     }
 }

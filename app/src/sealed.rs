@@ -1,19 +1,23 @@
-//! What one answer hands to the next page: a notice, a new secret, a sign-in that is half done. It travels in a cookie that is encrypted, HttpOnly,
-//! short-lived and cleared by the page that reads it, so it works with and without script and leaves no trace in an
-//! address, a log or the database.
+//! What one answer hands to the next page: a notice, a new secret, a sign-in that is half done. It travels in a cookie that is
+//! encrypted, HttpOnly, short-lived, bound to the session that it was made in and cleared by the page that reads it, so it
+//! works with and without script and leaves no trace in an address, a log or the database.
 
 use axum::response::IntoResponse;
 use axum_extra::extract::cookie::{Cookie, Key, PrivateCookieJar, SameSite};
 use http::{HeaderMap, HeaderValue, header};
 use keydesk_core::domain::field_error::FieldError;
-use keydesk_core::domain::ids::PersonId;
+use keydesk_core::domain::ids::{PersonId, SessionId};
 use keydesk_core::domain::moment::Moment;
+use keydesk_core::ops::second_factor::Attempt;
 use leptos::prelude::{expect_context, use_context};
 use leptos_axum::ResponseOptions;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-const LIVES_MS: i64 = 2 * 60_000;
+use crate::ask::caller;
+
+/// So many cookies of one name are tried.
+const MAX_OF_A_NAME: usize = 8;
 
 /// How cookies are made here.
 #[derive(Clone)]
@@ -87,12 +91,6 @@ pub struct OwnerLink {
     pub link: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Sealed<T> {
-    until: i64,
-    body: T,
-}
-
 /// Recovery codes on their way to the one page that shows them.
 #[derive(Serialize, Deserialize)]
 pub struct NewCodes {
@@ -106,6 +104,7 @@ pub struct NewCodes {
 pub struct PendingSignIn {
     pub person: PersonId,
     pub password_set_at: i64,
+    pub attempt: Attempt,
     pub next: String,
 }
 
@@ -117,79 +116,132 @@ pub const DOCTOR: &str = "keydesk-doctor";
 pub const LIVE_TEST: &str = "keydesk-live-test";
 pub const CODES: &str = "keydesk-codes";
 pub const PENDING_SIGN_IN: &str = "keydesk-half-in";
-/// Long enough to look for a device.
-const PENDING_SIGN_IN_MS: i64 = 10 * 60_000;
+/// The accounts that signed in on this device.
+pub const DEVICE: &str = "keydesk-device";
+
+/// How long what a cookie carries can be opened, in milliseconds.
+fn lives_ms(name: &str) -> i64 {
+    match name {
+        // Long enough to look for a device.
+        PENDING_SIGN_IN => 10 * 60_000,
+        DEVICE => 365 * 86_400_000,
+        _ => 2 * 60_000,
+    }
+}
+
+/// Who holds a cookie: the person and the session of the request, where there are any.
+pub type Holder = (Option<PersonId>, Option<SessionId>);
+
+#[derive(Serialize, Deserialize)]
+struct Sealed<T> {
+    until: i64,
+    holder: Holder,
+    body: T,
+}
+
+impl<T> Sealed<T> {
+    /// A notice is its person's, also in a new session and after signing out; what comes before a session is the browser's;
+    /// everything else belongs to the one session that it was made in.
+    fn is_for(&self, name: &str, (person, session): &Holder) -> bool {
+        match name {
+            PENDING_SIGN_IN | DEVICE => true,
+            FLASH => self.holder.0.is_none() || person.is_none() || self.holder.0 == *person,
+            _ => self.holder.0 == *person && self.holder.1 == *session,
+        }
+    }
+}
 
 impl Seal {
-    fn cookie(&self, name: &'static str, path: &str, value: String) -> Cookie<'static> {
-        Cookie::build((name, value))
-            .path(path.to_owned())
+    /// Each page has a cookie of its own, by name and not by path: only a cookie for the whole host can have the prefix that
+    /// keeps other hosts of the domain from setting it.
+    pub fn name(&self, name: &str, path: &str) -> String {
+        let host = if self.secure { "__Host-" } else { "" };
+        format!("{host}{name}{}", path.trim_end_matches('/').replace('/', "."))
+    }
+
+    fn cookie(&self, name: &str, path: &str, value: String) -> Cookie<'static> {
+        Cookie::build((self.name(name, path), value))
+            .path("/")
             .http_only(true)
             .secure(self.secure)
             .same_site(SameSite::Strict)
             .build()
     }
 
-    /// The `Set-Cookie` header that carries `body` to pages under `path`.
+    /// The `Set-Cookie` header that carries `body` to the page at `path`, for this holder.
     pub fn close<T: Serialize>(
         &self,
-        name: &'static str,
+        name: &str,
         path: &str,
-        body: T,
+        (body, holder): (T, Holder),
         now: Moment,
     ) -> Option<HeaderValue> {
-        let lives = if name == PENDING_SIGN_IN { PENDING_SIGN_IN_MS } else { LIVES_MS };
-        let text = serde_json::to_string(&Sealed { until: now.plus_ms(lives).ms(), body }).ok()?;
+        let lives = lives_ms(name);
+        let sealed = Sealed { until: now.plus_ms(lives).ms(), holder, body };
+        let text = serde_json::to_string(&sealed).ok()?;
         let jar = PrivateCookieJar::new(self.key.clone()).add(self.cookie(name, path, text));
-        set_cookie(jar)
+        let response = (jar, ()).into_response();
+        let cookie = response.headers().get(header::SET_COOKIE)?.to_str().ok()?;
+        HeaderValue::from_str(&format!("{cookie}; Max-Age={}", lives / 1_000)).ok()
     }
 
-    /// What the request's cookie carries, if it is ours and not late.
-    pub fn open<T: DeserializeOwned>(&self, name: &str, headers: &HeaderMap, now: Moment) -> Option<T> {
-        let cookie = PrivateCookieJar::from_headers(headers, self.key.clone()).get(name)?;
-        let sealed: Sealed<T> = serde_json::from_str(cookie.value()).ok()?;
-        (sealed.until > now.ms()).then_some(sealed.body)
+    /// What the request's cookie carries, if it is ours, for this holder and not late. Of several of its name, which another
+    /// host of the domain can set where there is no https, the one that opens counts.
+    pub fn open<T: DeserializeOwned>(
+        &self,
+        (name, path): (&str, &str),
+        headers: &HeaderMap,
+        holder: &Holder,
+        now: Moment,
+    ) -> Option<T> {
+        let full = self.name(name, path);
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let pairs = lines.flat_map(|line| line.split(';')).map(str::trim);
+        let named = pairs.filter(|pair| pair.split_once('=').is_some_and(|(found, _)| found == full));
+        named.take(MAX_OF_A_NAME).find_map(|pair| {
+            let alone = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(pair).ok()?)]);
+            let cookie = PrivateCookieJar::from_headers(&alone, self.key.clone()).get(&full)?;
+            let sealed: Sealed<T> = serde_json::from_str(cookie.value()).ok()?;
+            let left = sealed.until - now.ms();
+            // Also by a clock that ran ahead when it was sealed.
+            let in_time = left > 0 && left <= 2 * lives_ms(name);
+            (in_time && sealed.is_for(name, holder)).then_some(sealed.body)
+        })
     }
 
     /// The `Set-Cookie` header that takes it away.
-    pub fn clear(&self, name: &'static str, path: &str) -> Option<HeaderValue> {
+    pub fn clear(&self, name: &str, path: &str) -> Option<HeaderValue> {
         let mut cookie = self.cookie(name, path, String::new());
         cookie.make_removal();
         HeaderValue::from_str(&cookie.to_string()).ok()
     }
 }
 
-fn set_cookie(jar: PrivateCookieJar) -> Option<HeaderValue> {
-    (jar, ()).into_response().headers().get(header::SET_COOKIE).cloned()
+fn holder() -> Holder {
+    caller().map_or((None, None), |caller| (Some(caller.person.id), Some(caller.session)))
 }
 
 /// Puts a sealed cookie on the answer that is being made.
 pub fn send<T: Serialize>(name: &'static str, path: &str, body: T, now: Moment) {
     let seal = expect_context::<Seal>();
     if let (Some(response), Some(cookie)) =
-        (use_context::<ResponseOptions>(), seal.close(name, path, body, now))
+        (use_context::<ResponseOptions>(), seal.close(name, path, (body, holder()), now))
     {
         response.append_header(header::SET_COOKIE, cookie);
     }
 }
 
-/// Opens a sealed cookie of this request and clears it on the answer.
+/// Opens a sealed cookie of this request and clears it on the answer. One that does not open stays: it may be another's.
 pub fn take<T: DeserializeOwned>(name: &'static str, path: &str, now: Moment) -> Option<T> {
-    let parts = use_context::<http::request::Parts>()?;
-    let sent = parts.headers.get_all(header::COOKIE).iter().any(|value| {
-        value.to_str().is_ok_and(|text| text.split(';').any(|pair| pair.trim_start().starts_with(name)))
-    });
-    if !sent {
-        return None;
-    }
+    let body = peek(name, path, now)?;
     clear(name, path);
-    peek(name, now)
+    Some(body)
 }
 
 /// Opens a sealed cookie of this request and leaves it there.
-pub fn peek<T: DeserializeOwned>(name: &'static str, now: Moment) -> Option<T> {
+pub fn peek<T: DeserializeOwned>(name: &'static str, path: &str, now: Moment) -> Option<T> {
     let parts = use_context::<http::request::Parts>()?;
-    expect_context::<Seal>().open(name, &parts.headers, now)
+    expect_context::<Seal>().open((name, path), &parts.headers, &holder(), now)
 }
 
 /// Clears a sealed cookie on the answer that is being made.

@@ -70,6 +70,17 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                         </div>
                     </div>
                 </template>
+                <template id="unauthenticated">
+                    <div class="notice bad" role="alert" tabindex="-1">
+                        {icon(Icon::Bad)} <div>
+                            <p>
+                                "You are signed out, so nothing was saved. What you typed is still here: "
+                                <a href="/sign-in" target="_blank">"sign in in a new tab"</a>
+                                ", then come back and send it again."
+                            </p>
+                        </div>
+                    </div>
+                </template>
                 <Enhancements />
             </body>
         </html>

@@ -19,6 +19,8 @@ pub mod ops;
 #[cfg(feature = "store")]
 pub mod passwords;
 #[cfg(feature = "store")]
+pub mod security_log;
+#[cfg(feature = "store")]
 pub mod store;
 #[cfg(feature = "store")]
 pub mod vault;

@@ -1,11 +1,12 @@
 //! Passwords: hashing that costs the same for every caller, and which ones are refused. Hashing runs on threads of its own
-//! behind a semaphore, so that a crowd at the door takes its turn instead of all memory.
+//! behind semaphores, so that a crowd at the door takes its turn instead of all memory, and keeps no one out who is known.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, CustomizedPasswordHasher, Params, PasswordVerifier, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::parse_error::ParseError;
 
@@ -18,8 +19,13 @@ const LONGEST: usize = 256;
 /// Without a second factor, and beside one.
 pub const SHORTEST: usize = 15;
 const SHORTEST_BESIDE_CODES: usize = 8;
-/// At most this many hashes at once: 19 MiB each.
-const AT_ONCE: usize = 4;
+/// At most this many hashes at once, 19 MiB each: for people who are known, and for everyone else.
+const KNOWN_AT_ONCE: usize = 1;
+const STRANGERS_AT_ONCE: usize = 3;
+/// Strangers who wait for their turn or have it; one more is sent away.
+const STRANGERS_IN_LINE: usize = 64;
+/// Attempts that came too early and wait for their time, known and unknown ones.
+const DELAYED: usize = 64;
 /// The hash of no password that anyone can type: checked for unknown people, so that they take as long as known ones.
 const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -27,7 +33,11 @@ const DUMMY_HASH: &str =
 /// Hashes and verifies passwords; clones share the limit of four hashes at once.
 #[derive(Clone)]
 pub struct Passwords {
-    turns: Arc<Semaphore>,
+    known: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+    line: Arc<Semaphore>,
+    delayed_known: Arc<Semaphore>,
+    delayed: Arc<Semaphore>,
 }
 
 impl Default for Passwords {
@@ -45,13 +55,26 @@ fn hasher() -> Argon2<'static> {
 impl Passwords {
     /// A hasher with a limit of its own.
     pub fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        let limit = |places| Arc::new(Semaphore::new(places));
+        Self {
+            known: limit(KNOWN_AT_ONCE),
+            strangers: limit(STRANGERS_AT_ONCE),
+            line: limit(STRANGERS_IN_LINE),
+            delayed_known: limit(DELAYED),
+            delayed: limit(DELAYED),
+        }
     }
 
-    /// argon2's text form of the hash. `None` only when the runtime is shutting down.
+    /// A place for an attempt that came too early, to wait in until it is dropped; `None` when too many wait.
+    pub fn wait(&self, known: bool) -> Option<OwnedSemaphorePermit> {
+        let places = if known { &self.delayed_known } else { &self.delayed };
+        places.clone().try_acquire_owned().ok()
+    }
+
+    /// argon2's text form of the hash, for a person who is known. `None` only when the runtime is shutting down.
     pub async fn hash(&self, password: String, salt: [u8; 16]) -> Option<String> {
         // The turn ends with the work, also when the caller has gone.
-        let turn = self.turns.clone().acquire_owned().await.ok()?;
+        let turn = self.known.clone().acquire_owned().await.ok()?;
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let hash = hasher().hash_password_customized(
@@ -67,18 +90,21 @@ impl Passwords {
         .ok()?
     }
 
-    /// Whether the password is the stored one. `stored` is `None` for an unknown person, which takes just as long.
-    pub async fn verify(&self, password: String, stored: Option<String>) -> bool {
-        let Ok(turn) = self.turns.clone().acquire_owned().await else { return false };
+    /// Whether the password is the stored one. `stored` is `None` for an unknown person, which takes just as long. `None`
+    /// when too many strangers wait for their turn: it was not looked at. Who is `known` does not wait behind them.
+    pub async fn verify(&self, password: String, stored: Option<String>, known: bool) -> Option<bool> {
+        let place = if known { None } else { Some(self.line.clone().try_acquire_owned().ok()?) };
+        let turns = if known { &self.known } else { &self.strangers };
+        let turn = turns.clone().acquire_owned().await.ok()?;
         tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _turn = (turn, place);
             let known = stored.is_some();
             let text = stored.unwrap_or_else(|| DUMMY_HASH.to_owned());
             let Ok(hash) = PasswordHash::new(&text) else { return false };
             hasher().verify_password(password.as_bytes(), &hash).is_ok() && known
         })
         .await
-        .unwrap_or(false)
+        .ok()
     }
 }
 
@@ -87,7 +113,7 @@ impl Passwords {
 ///
 /// # Errors
 /// A sentence that says why this password is refused.
-pub fn check_new(password: &str, about: &[&str]) -> Result<(), ParseError> {
+pub fn check_new(password: &str, about: &[impl AsRef<str>]) -> Result<(), ParseError> {
     check(password, about, SHORTEST)
 }
 
@@ -95,11 +121,15 @@ pub fn check_new(password: &str, about: &[&str]) -> Result<(), ParseError> {
 ///
 /// # Errors
 /// As `check_new`.
-pub fn check_new_of(password: &str, about: &[&str], second_factor: bool) -> Result<(), ParseError> {
+pub fn check_new_of(
+    password: &str,
+    about: &[impl AsRef<str>],
+    second_factor: bool,
+) -> Result<(), ParseError> {
     check(password, about, if second_factor { SHORTEST_BESIDE_CODES } else { SHORTEST })
 }
 
-fn check(password: &str, about: &[&str], shortest: usize) -> Result<(), ParseError> {
+fn check(password: &str, about: &[impl AsRef<str>], shortest: usize) -> Result<(), ParseError> {
     let length = password.chars().count();
     if length < shortest {
         return Err(ParseError::new(format!(
@@ -109,19 +139,29 @@ fn check(password: &str, about: &[&str], shortest: usize) -> Result<(), ParseErr
     if length > LONGEST {
         return Err(ParseError::new(format!("A password has at most {LONGEST} characters.")));
     }
-    let about = about.join(" ").to_lowercase();
-    let words: Vec<&str> = about
-        .split(|c: char| !c.is_alphanumeric())
-        .chain(["keydesk"])
-        .filter(|word| word.len() > 2)
-        .collect();
+    let about: Vec<String> = about.iter().map(|text| text.as_ref().to_lowercase()).collect();
+    let words = about.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric())).chain(["keydesk"]);
+    let mut words: Vec<&str> = words.filter(|word| word.len() > 2).collect();
+    // A longer word before one that is a part of it.
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     let mut rest = password.to_lowercase();
     for word in &words {
         rest = rest.replace(word, "");
     }
-    if rest.chars().filter(|c| c.is_alphanumeric()).count() < shortest / 2 && rest.is_ascii() {
+    // A year, or the same again, makes it no better.
+    let adds_little = |text: &str| {
+        let different: BTreeSet<char> = text.chars().filter(|c| c.is_alphanumeric()).collect();
+        different.len() < shortest / 2 && text.is_ascii()
+    };
+    if words.iter().any(|word| password.to_lowercase().contains(word)) && adds_little(&rest) {
         return Err(ParseError::new(
             "This password is made of your name, address or organisation. Choose words that no one connects with you.",
+        ));
+    }
+    let folded: String = password.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    if quoted_phrases().any(|phrase| folded.contains(&phrase) && adds_little(&folded.replace(&phrase, ""))) {
+        return Err(ParseError::new(
+            "This password is quoted so often that attackers try it first. Choose words that you have read nowhere.",
         ));
     }
     // Eight random characters are guessed in as many tries as the scale's second step; a code stands beside them.
@@ -134,6 +174,13 @@ fn check(password: &str, about: &[&str], shortest: usize) -> Result<(), ParseErr
     Ok(())
 }
 
+/// Letters and digits of phrases that look strong and are in every list, because they are quoted so often.
+fn quoted_phrases() -> impl Iterator<Item = String> {
+    let lines = include_str!("quoted_phrases.txt").lines().filter(|line| !line.starts_with('#'));
+    let folded = |line: &str| line.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    lines.map(folded).filter(|phrase| !phrase.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,10 +190,29 @@ mod tests {
         let passwords = Passwords::new();
         let hash = passwords.hash("correct horse battery".into(), [7; 16]).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(passwords.verify("correct horse battery".into(), Some(hash.clone())).await);
-        assert!(!passwords.verify("correct horse batterz".into(), Some(hash.clone())).await);
-        assert!(!passwords.verify(hash.clone(), Some(hash)).await);
-        assert!(!passwords.verify("anything".into(), None).await);
+        for known in [true, false] {
+            let verify = |password: &str, stored| passwords.verify(password.to_owned(), stored, known);
+            assert_eq!(verify("correct horse battery", Some(hash.clone())).await, Some(true));
+            assert_eq!(verify("correct horse batterz", Some(hash.clone())).await, Some(false));
+            assert_eq!(verify(&hash, Some(hash.clone())).await, Some(false));
+            assert_eq!(verify("anything", None).await, Some(false));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_strangers_is_bounded_and_keeps_no_one_out_who_is_known() {
+        let passwords = Passwords::new();
+        let _all = passwords.strangers.clone().acquire_many_owned(STRANGERS_AT_ONCE as u32).await.unwrap();
+        let mut line = tokio::task::JoinSet::new();
+        for _ in 0..STRANGERS_IN_LINE {
+            let passwords = passwords.clone();
+            line.spawn(async move { passwords.verify("x".into(), None, false).await });
+        }
+        while passwords.line.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(passwords.verify("one more".into(), None, false).await, None);
+        assert_eq!(passwords.verify("known".into(), None, true).await, Some(false));
     }
 
     #[tokio::test]
@@ -154,9 +220,9 @@ mod tests {
         let passwords = Passwords::new();
         let long = "a".repeat(100);
         let hash = passwords.hash(format!("{long}x"), [1; 16]).await.unwrap();
-        assert!(!passwords.verify(format!("{long}y"), Some(hash.clone())).await);
-        assert!(!passwords.verify(format!("{long}X"), Some(hash.clone())).await);
-        assert!(!passwords.verify(format!("{long}x "), Some(hash)).await);
+        for other in [format!("{long}y"), format!("{long}X"), format!("{long}x ")] {
+            assert_eq!(passwords.verify(other, Some(hash.clone()), true).await, Some(false));
+        }
     }
 
     #[test]
@@ -166,7 +232,7 @@ mod tests {
 
     #[test]
     fn beside_a_second_factor_eight_characters_do_and_common_ones_still_do_not() {
-        assert!(check_new_of("kVq7#xZ2", &[], true).is_ok());
+        assert!(check_new_of("kVq7#xZ2", &[""], true).is_ok());
         for (refused, second_factor) in
             [("kVq7#xZ2", false), ("kVq7#xZ", true), ("password", true), ("anaruiz1", true)]
         {
@@ -182,8 +248,35 @@ mod tests {
             assert!(check_new(refused, &["ana@example.com", "Ana Ruiz"]).is_err(), "{refused}");
         }
         assert!(check_new("ana ruiz ana ruiz", &["ana@example.com", "ana", "ruiz"]).is_err());
-        assert!(check_new("violet tram kettle orbit", &[]).is_ok());
-        assert!(check_new(&"🚲".repeat(256), &[]).is_err());
-        assert!(check_new(&"x".repeat(257), &[]).is_err());
+        assert!(check_new("violet tram kettle orbit", &[""]).is_ok());
+        assert!(check_new(&"🚲".repeat(256), &[""]).is_err());
+        assert!(check_new(&"x".repeat(257), &[""]).is_err());
+    }
+
+    #[test]
+    fn phrases_that_everyone_quotes_are_refused_in_any_spelling() {
+        for quoted in [
+            "correct horse battery staple",
+            "CorrectHorseBatteryStaple",
+            "Correct-Horse-Battery-Staple-2026!",
+            "to be or not to be, that is the question",
+        ] {
+            let problem = check_new(quoted, &[""]).unwrap_err();
+            assert!(problem.sentence().contains("quoted"), "{quoted}: {problem}");
+        }
+        assert!(check_new("correct walnut battery lantern orbit", &[""]).is_ok());
+    }
+
+    #[test]
+    fn an_organisations_name_with_a_year_is_no_password() {
+        for password in [
+            "NorthwindTraders2026!",
+            "northwind-traders 1987",
+            "Traders_Northwind_2026",
+            "northwind northwind",
+            "northwind-2026-northwind-2026",
+        ] {
+            assert!(check_new(password, &["northwind-traders", "Northwind Traders"]).is_err(), "{password}");
+        }
     }
 }

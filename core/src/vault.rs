@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::domain::ids::PersonId;
 
 const LABEL: &[u8] = b"keydesk second factor 1";
+const TAG_LABEL: &[u8] = b"keydesk tag 1";
 /// The first byte says how the rest is sealed.
 const FORM: u8 = 1;
 const NONCE: usize = 12;
@@ -50,6 +51,14 @@ impl Vault {
         let (nonce, text) = rest.split_at_checked(NONCE)?;
         let payload = Payload { msg: text, aad: person.as_str().as_bytes() };
         self.cipher()?.decrypt(Nonce::from_slice(nonce), payload).ok().map(Zeroizing::new)
+    }
+
+    /// Eight hexadecimal digits that stand for a text; without the key, guesses at the text cannot be compared with them.
+    pub fn tag(&self, text: &str) -> String {
+        let mut tag = [0; 4];
+        let made = Hkdf::<Sha256>::new(Some(TAG_LABEL), self.0.as_slice()).expand(text.as_bytes(), &mut tag);
+        debug_assert!(made.is_ok());
+        tag.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn cipher(&self) -> Option<Aes256Gcm> {

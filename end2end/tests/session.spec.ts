@@ -130,3 +130,34 @@ freshTest("a reset link from the command line sets a new password once and ends 
   await expect(page.getByRole("heading", { name: "This link no longer works" })).toBeVisible();
   expect(server.log()).not.toContain(path.split("/").at(-1));
 });
+
+test("a form whose session is over loses nothing of what was typed", async ({ signedIn, signIn, page, otherPage, open, javaScriptEnabled, expectFailures }) => {
+  if (javaScriptEnabled) expectFailures("401 POST /api/teams/create");
+  await signedIn();
+  await open("/acme/teams/new");
+  const name = unique("Typed before");
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  const elsewhere = await signIn(await otherPage(), ana);
+  await open("/account/sessions", elsewhere);
+  await elsewhere.getByRole("button", { name: "End all other sessions" }).click();
+  await expect(elsewhere.getByRole("status")).toBeVisible();
+
+  const create = page.getByRole("button", { name: "Create team" });
+  await create.click();
+  if (javaScriptEnabled) {
+    await expect(page.getByRole("alert")).toContainText("You are signed out, so nothing was saved");
+    const [tab] = await Promise.all([page.context().waitForEvent("page"), page.getByRole("link", { name: "sign in in a new tab" }).click()]);
+    await tab.getByLabel("Email").fill(ana.email);
+    await tab.getByLabel("Password", { exact: true }).fill(ana.password);
+    await tab.getByRole("button", { name: "Sign in", exact: true }).click();
+    await expect(tab.getByRole("heading", { name: /^Keys/ })).toBeVisible();
+  } else {
+    await page.getByLabel("Email").fill(ana.email);
+    await page.getByLabel("Password", { exact: true }).fill(ana.password);
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await expect(page.getByRole("alert")).toContainText("What you typed is here again");
+  }
+  await expect(page.getByLabel("Name", { exact: true })).toHaveValue(name);
+  await create.click();
+  await expect(page.getByRole("heading", { name })).toBeVisible();
+});

@@ -209,7 +209,7 @@ async fn reset(
     args: &ResetArgs,
     command: impl AsyncFnOnce(&Desk, &Email, &ServeConfig) -> Result<(), String>,
 ) -> Result<(), String> {
-    let email = Email::parse(&args.email).map_err(|problem| problem.to_string())?;
+    let email = Email::stored(&args.email).ok_or("This is no email address.")?;
     changing(&args.serve.data, async |desk| command(desk, &email, &args.serve).await).await
 }
 

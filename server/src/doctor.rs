@@ -2,6 +2,7 @@
 
 use keydesk_core::Clock;
 use keydesk_core::domain::moment::Moment;
+use keydesk_core::ops::upkeep;
 use keydesk_core::store::Db;
 
 use crate::clock::SystemClock;
@@ -47,6 +48,11 @@ pub async fn examine(config: &ServeConfig) -> Result<(), String> {
             Err(error) => say(false, "database", format!("{error}. Check the address and that it runs.")),
             Ok(db) => {
                 say(true, "database", format!("{} answers", db.name()));
+                match upkeep::clock_problem(&db, &SystemClock).await {
+                    Ok(None) => {}
+                    Ok(Some(sentence)) => say(false, "clock", sentence),
+                    Err(error) => say(false, "clock", store_error(error)),
+                }
                 let schema = db.schema().await.map_err(store_error);
                 match schema.map(schema_error) {
                     Ok(None) => say(true, "migrations", "all are in".into()),

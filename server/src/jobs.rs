@@ -35,6 +35,7 @@ pub async fn run(state: AppState) {
             log("expiry", expire(&state).await);
         }
         if second.is_multiple_of(60) {
+            check_clock(&state).await;
             log("reservations", upkeep::sweep_reservations(&state.desk).await);
         }
         if second.is_multiple_of(3_600) {
@@ -47,9 +48,12 @@ pub async fn run(state: AppState) {
 /// Of it, what a process that serves the gateway alone has to do. Runs until it is dropped.
 pub async fn run_gateway(state: AppState) {
     let mut every_second = every_second();
-    loop {
+    for second in 0_u64.. {
         every_second.tick().await;
         gateway_turn(&state).await;
+        if second.is_multiple_of(60) {
+            check_clock(&state).await;
+        }
     }
 }
 
@@ -64,6 +68,15 @@ async fn gateway_turn(state: &AppState) {
     log("last uses", state.last_used.flush(&desk.db).await);
     log("rejections", state.rejections.flush(&desk.db).await);
     log("settlements", in_flight.settle_pending(desk).await);
+}
+
+/// Rates and waits of several nodes agree only as far as their clocks do.
+async fn check_clock(state: &AppState) {
+    match upkeep::clock_problem(&state.desk.db, state.desk.clock.as_ref()).await {
+        Ok(None) => {}
+        Ok(Some(sentence)) => tracing::warn!("{sentence}"),
+        Err(error) => log("clock", Err(error)),
+    }
 }
 
 fn log(what: &str, done: Result<(), StoreError>) {

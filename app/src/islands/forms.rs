@@ -68,10 +68,15 @@ async fn read(form: &HtmlFormElement, response: Response) -> bool {
         Ok(promise) => JsFuture::from(promise).await.unwrap_or(JsValue::UNDEFINED),
         Err(_) => JsValue::UNDEFINED,
     };
-    if ["edit_conflict", "reauth_required"].contains(&text(&body, "code").as_str()) {
+    let code = text(&body, "code");
+    if ["edit_conflict", "reauth_required"].contains(&code.as_str()) {
         // Sent again as a plain form, which is answered with the form as it now has to be.
         let _ = form.submit();
         return true;
+    }
+    if code == "unauthenticated" {
+        // With the way to sign in elsewhere: what was typed here stays.
+        return show(form, from_template(&code));
     }
     let sentence = text(&body, "sentence");
     let problems = js_sys::Reflect::get(&body, &"fields".into()).unwrap_or(JsValue::UNDEFINED);
@@ -121,12 +126,19 @@ fn beside(form: &HtmlFormElement, field: &str, sentence: &str) -> Option<HtmlEle
 
 /// A notice at the form's top.
 fn trouble(form: &HtmlFormElement, sentence: &str) {
-    let Some(notice) = from_template("trouble") else { return };
-    if let Some(line) = find::<HtmlElement>(&notice, "p") {
+    let notice = from_template("trouble");
+    if let Some(line) = notice.as_ref().and_then(|notice| find::<HtmlElement>(notice, "p")) {
         line.set_text_content(Some(sentence));
     }
-    let _ = form.insert_before(&notice, form.first_child().as_ref());
-    let _ = notice.focus();
+    show(form, notice);
+}
+
+fn show(form: &HtmlFormElement, notice: Option<HtmlElement>) -> bool {
+    if let Some(notice) = notice {
+        let _ = form.insert_before(&notice, form.first_child().as_ref());
+        let _ = notice.focus();
+    }
+    false
 }
 
 fn clear(form: &HtmlFormElement) {

@@ -24,7 +24,7 @@ use keydesk_core::ops::access::{Caller, OrgContext, read_org};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
-use crate::ask::{caller, desk, here, param, parts, request};
+use crate::ask::{caller, desk, here, note_refused, param, parts, request};
 use crate::error::AppError;
 use crate::layout::{Width, framed, notice_line, solo, title};
 use crate::path::LocalPath;
@@ -44,7 +44,13 @@ fn page(work: impl Future<Output = Result<AnyView, AppError>> + Send + 'static) 
                 };
                 match drawn {
                     Ok(view) => view,
-                    Err(error) => failed(error, &org).await,
+                    Err(error) => {
+                        let path = here();
+                        // Elsewhere a path may hold a one-time token.
+                        let is_plain = !org.is_empty() || path.starts_with("/operator");
+                        note_refused(&error, if is_plain { &path } else { "page" });
+                        failed(error, &org).await
+                    }
                 }
             })}
         </Suspense>

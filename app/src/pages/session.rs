@@ -80,7 +80,9 @@ fn elsewhere(next: &str) -> AnyView {
 pub fn CodePage() -> impl IntoView {
     page(async move {
         // A form that came back was posted with the first step's cookie.
-        if returned().is_none() && sealed::peek::<PendingSignIn>(PENDING_SIGN_IN, desk()?.now()).is_none() {
+        if returned().is_none()
+            && sealed::peek::<PendingSignIn>(PENDING_SIGN_IN, "/", desk()?.now()).is_none()
+        {
             leptos_axum::redirect(LocalPath::sign_in().as_str());
             return Ok(().into_any());
         }
@@ -110,6 +112,9 @@ pub fn CodePage() -> impl IntoView {
                     <button class="btn wide">"Sign in with recovery code"</button>
                 </form>
             </details>
+            <p>
+                <a href="/sign-in">"Sign in again with your password"</a>
+            </p>
         };
         let foot = "Lost your device and recovery codes? Ask your administrator to turn off 2FA.";
         Ok(solo(body.into_any(), Some(foot)))

@@ -51,7 +51,8 @@ impl Caller {
 
     /// Whether the last proof is younger than `RECENT_AUTH_MS`.
     pub fn recently_authenticated(&self, now: Moment) -> bool {
-        now.ms() - self.reauthenticated_at.ms() < RECENT_AUTH_MS
+        // A clock that ran ahead then makes it no younger than it is.
+        now.ms().abs_diff(self.reauthenticated_at.ms()) < RECENT_AUTH_MS.unsigned_abs()
     }
 
     /// Where the request came from, for the audit.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::OpError;
 use super::access::Caller;
 use super::reauthentication::reauthenticate_always;
-use super::self_service::{SelfActor, own_permit, save};
+use super::self_service::{SelfActor, own_permit, save, words_about};
 use super::sign_in::VerifiedPassword;
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, EventKind};
@@ -119,7 +119,8 @@ pub async fn change_password(
 ) -> Result<VerifiedPassword, OpError> {
     let person = &caller.person;
     // Said before anything is counted or used up.
-    check_new_of(form.password.as_str(), &[&person.email, &person.name], person.second_factor)
+    let about = words_about(&mut desk.db.read().await?, person).await?;
+    check_new_of(form.password.as_str(), &about, person.second_factor)
         .map_err(|problem| OpError::say("password", problem.to_string()))?;
     if form.password == form.current {
         return Err(OpError::say("password", "This is your current password. Choose another."));

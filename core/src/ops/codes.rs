@@ -1,19 +1,21 @@
-//! Codes of the second factor: from a device (TOTP, RFC 6238) and recovery codes. Each is used up once. Wrong codes are
-//! counted by person, with growing delays of a minute at most: who types one has given the right password before, so an
-//! attacker cannot lock the owner out.
+//! Codes of the second factor: from a device (TOTP, RFC 6238) and recovery codes. Each is used up once. Wrong codes from a
+//! device are counted by lane: a known device, a known network or a session has its own, with delays of a minute at most;
+//! anyone else has five in one attempt to sign in, and all of them together are slowed. Recovery codes cannot be guessed, so
+//! they wait for nothing: with one, the owner gets in whatever others type.
 
 use sha2::{Digest, Sha256};
 use totp_rs::{Algorithm, Builder, Totp};
 use zeroize::Zeroizing;
 
 use super::OpError;
+use super::lane::{Delays, admit};
 use super::self_service::{SelfActor, own_permit, save};
-use super::sign_in::{FORGET_AFTER_MS, delay_ms};
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, EventKind};
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
 use crate::domain::policy::AccountPermit;
+use crate::security_log;
 use crate::store::second_factor::{self as store, SecondFactor};
 use crate::store::throttle::{self, Throttled};
 use crate::store::{Tx, Unaudited};
@@ -31,8 +33,22 @@ const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const CODE_LETTERS: usize = 24;
 const CODE_GROUP: usize = 6;
 
-/// How many wrong codes are free, and how long the longest delay is.
-const DELAYS: (i64, i64) = (5, 60_000);
+/// Of one known device, network or session.
+const KNOWN: Delays = (5, 60_000);
+/// Of everyone else together.
+const STRANGERS: Delays = (20, 60_000);
+/// Of one attempt that is in no lane of its own: then it is over.
+const IN_ONE_ATTEMPT: i64 = 5;
+const NO_DELAY: Delays = (i64::MAX, 0);
+
+/// Which wrong codes are counted together.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CodeLane<'a> {
+    /// Those of this device, network or session.
+    Known(&'a str),
+    /// Those of this attempt to sign in, and all of strangers.
+    Attempt(&'a str),
+}
 
 /// What was used in place of which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +117,33 @@ pub(super) fn open(desk: &Desk, person: &PersonId, found: &SecondFactor) -> Opti
 /// Uses a code up: one from the device, or a recovery code. `field` is what the form calls it.
 ///
 /// # Errors
-/// `Invalid` when it is wrong, late or used; `TooMany` after many wrong ones.
+/// `Invalid` when it is wrong, late or used; `TooMany` after many wrong ones; `Conflict` when the attempt is over.
 pub(super) async fn use_code(
     desk: &Desk,
     by: SelfActor<'_>,
     code: &str,
     field: &'static str,
+    lane: CodeLane<'_>,
+) -> Result<Used, OpError> {
+    let (who, from) = (by.person.id.as_str(), (by.address, by.request_id));
+    let used = try_in_lane(desk, by, code, field, lane).await;
+    match &used {
+        Ok(Used::Code) => security_log::done("code", who, from),
+        // Saved with an event of its own, which is logged.
+        Ok(Used::RecoveryCode { .. }) => {}
+        Err(OpError::TooMany { .. }) => security_log::refused("code", "too many", who, from),
+        Err(OpError::Conflict(_)) => security_log::refused("code", "attempt is over", who, from),
+        Err(_) => security_log::refused("code", "wrong code", who, from),
+    }
+    used
+}
+
+async fn try_in_lane(
+    desk: &Desk,
+    by: SelfActor<'_>,
+    code: &str,
+    field: &'static str,
+    lane: CodeLane<'_>,
 ) -> Result<Used, OpError> {
     let (now, person) = (desk.now(), &by.person.id);
     let code = tidy(code);
@@ -115,27 +152,33 @@ pub(super) async fn use_code(
     }
     // One transaction: of many attempts at once, each sees those before it.
     let mut tx = desk.db.write().await?;
-    let (failures, last_at) = throttle::lock(&mut tx, Throttled::SecondFactor, person.as_str(), now).await?;
-    let wait = last_at.plus_ms(delay_ms(failures, DELAYS)).ms() - now.ms();
-    if wait > 0 {
-        return Err(OpError::TooMany { retry_after_s: wait.div_euclid(1_000) + 1 });
+    let counted = if is_totp(&code) { lane.counted(person) } else { vec![] };
+    if let (CodeLane::Attempt(_), Some((kind, subject, _))) = (lane, counted.first())
+        && throttle::lock(&mut tx, *kind, subject, now).await?.failures >= IN_ONE_ATTEMPT
+    {
+        return Err(OpError::Conflict(
+            "Too many wrong codes. Sign in again with your password, or use a recovery code.".into(),
+        ));
     }
+    let mut tx = admit(tx, &counted, now).await?;
     let permit = own_permit(&mut tx, by).await?;
     match try_code(desk, &mut tx, &permit, person, &code, now).await? {
         Some(Used::Code) => {
-            throttle::clear(&mut tx, Throttled::SecondFactor, person.as_str()).await?;
+            for (at, (kind, subject, _)) in counted.iter().enumerate() {
+                match at {
+                    0 => throttle::clear(&mut tx, *kind, subject).await?,
+                    _ => throttle::uncount(&mut tx, *kind, subject).await?,
+                }
+            }
             tx.save_unaudited(Unaudited::SignIn).await?;
             Ok(Used::Code)
         }
         Some(Used::RecoveryCode { left }) => {
-            throttle::clear(&mut tx, Throttled::SecondFactor, person.as_str()).await?;
             let change = codes_left(left + 1, left);
             save(tx, &permit, by, EventKind::RecoveryCodeUsed, vec![change], now).await?;
             Ok(Used::RecoveryCode { left })
         }
         None => {
-            let forget_before = now.plus_ms(-FORGET_AFTER_MS);
-            throttle::count(&mut tx, Throttled::SecondFactor, person.as_str(), now, forget_before).await?;
             tx.save_unaudited(Unaudited::AttemptCounted).await?;
             let sentence = match is_totp(&code) {
                 true => {
@@ -144,6 +187,19 @@ pub(super) async fn use_code(
                 false => "This is none of your recovery codes, or it was used before. Each works once.",
             };
             Err(OpError::say(field, sentence))
+        }
+    }
+}
+
+impl CodeLane<'_> {
+    /// The first is the lane's own.
+    fn counted(self, person: &PersonId) -> Vec<(Throttled, String, Delays)> {
+        let own = |lane: &str, delays| (Throttled::SecondFactorLane, format!("{person} {lane}"), delays);
+        match self {
+            CodeLane::Known(lane) => vec![own(lane, KNOWN)],
+            CodeLane::Attempt(attempt) => {
+                vec![own(attempt, NO_DELAY), (Throttled::SecondFactor, person.to_string(), STRANGERS)]
+            }
         }
     }
 }

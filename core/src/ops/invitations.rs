@@ -239,7 +239,8 @@ fn check_known(context: &OrgContext, member: &Member) -> Result<(), OpError> {
 async fn count(tx: &mut Tx, permit: &Permit, now: Moment) -> Result<(), OpError> {
     let hour = now.ms() - now.ms().rem_euclid(3_600_000);
     let org = permit.org().as_str();
-    throttle::count(tx, Throttled::Invitation, org, now, Moment::from_ms(hour)).await?;
+    let window = Moment::from_ms(hour)..Moment::from_ms(hour + 3_600_000);
+    throttle::count(tx, Throttled::Invitation, org, now, window).await?;
     match throttle::find(tx, Throttled::Invitation, org).await? {
         Some((times, _)) if times > MAX_PER_HOUR => {
             Err(OpError::TooMany { retry_after_s: (hour + 3_600_000 - now.ms()) / 1_000 + 1 })

@@ -3,6 +3,8 @@
 //! proof itself, so that nothing typed is lost.
 
 use super::access::Caller;
+use super::codes::CodeLane;
+use super::lane::{KnownDevice, SignInSource};
 use super::self_service::SelfActor;
 use super::sign_in::{self, SignInForm, VerifiedPassword};
 use super::{OpError, codes};
@@ -39,7 +41,11 @@ pub(super) async fn reauthenticate_always(
         password: reauth.password.clone(),
         next: String::new(),
     };
-    let verified = sign_in::sign_in(desk, &form, &caller.address).await.map_err(|error| match error {
+    // Counted by session: what others try keeps no one from proving it again.
+    let devices = [KnownDevice { person: caller.person.id.clone(), id: caller.session.clone() }];
+    let from = SignInSource { address: &caller.address, request_id: &caller.request_id, devices: &devices };
+    let verified = sign_in::check_password(desk, &form, &from, "re-authentication").await;
+    let verified = verified.map_err(|error| match error {
         OpError::Invalid(_) => OpError::say(fields.0, "This is not your password."),
         other => other,
     })?;
@@ -49,7 +55,8 @@ pub(super) async fn reauthenticate_always(
     if verified.second_factor {
         let by =
             SelfActor { person: &caller.person, address: &caller.address, request_id: &caller.request_id };
-        codes::use_code(desk, by, reauth.code.as_str(), fields.1).await?;
+        let lane = CodeLane::Known(caller.session.as_str());
+        codes::use_code(desk, by, reauth.code.as_str(), fields.1, lane).await?;
     }
     let now = desk.now();
     let mut tx = desk.db.write().await?;

@@ -1,7 +1,7 @@
 //! The second factor: codes from a device (TOTP, RFC 6238) that are asked for after the password, and ten recovery codes for
 //! when the device is lost. The secret is shown while it is set up, to a fresh sign-in, and never after it is turned on.
-//! Wrong codes are counted by person, with growing delays of a minute at most: the person who counts here has given the right
-//! password before, so this is no way to keep a person out.
+//! Who types a code has given the right password before, so wrong ones are also told to the owner: by mail if there is any, and
+//! by a notice when they next sign in. How they are counted is in `codes.rs`.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -9,21 +9,23 @@ use zeroize::Zeroizing;
 use super::OpError;
 use super::access::Caller;
 use super::codes::{
-    CODES, SECRET_BYTES, Used, codes_left, hash, new_code, open, step_of, tidy, totp, use_code,
+    CODES, CodeLane, SECRET_BYTES, Used, codes_left, hash, new_code, open, step_of, tidy, totp, use_code,
 };
+use super::lane::{Lane, SignInSource, lane_of, network_of};
 use super::reauthentication::reauthenticate_always;
 use super::self_service::{SelfActor, own_permit, save};
 use super::sign_in::VerifiedPassword;
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::hidden::Hidden;
-use crate::domain::ids::PersonId;
+use crate::domain::ids::{PersonId, SessionId};
 use crate::domain::member::Membership;
 use crate::domain::moment::Moment;
-use crate::domain::person::Email;
+use crate::domain::person::{Contact, Email};
 use crate::domain::policy::{AccountPermit, Action};
 use crate::domain::reauth::Reauth;
 use crate::passwords::SHORTEST;
+use crate::security_log;
 use crate::store::second_factor as store;
 use crate::store::{Tx, Unaudited, people, sessions};
 
@@ -97,6 +99,39 @@ pub enum View {
     },
 }
 
+/// So many wrong codes are told to the owner by mail.
+const MAILED_AT: i64 = 5;
+
+/// An attempt to sign in whose password was right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its own name; made at random.
+    pub id: SessionId,
+    /// How many wrong codes there were before it, since the person last signed in.
+    pub wrong_codes: i64,
+}
+
+/// Between the two steps of a sign-in.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn begin_attempt(desk: &Desk, verified: &VerifiedPassword) -> Result<Attempt, OpError> {
+    let wrong_codes = store::wrong(&mut desk.db.read().await?, &verified.person).await?;
+    Ok(Attempt { id: SessionId::new(desk.now(), desk.id_entropy()), wrong_codes })
+}
+
+/// Whom to tell by mail that wrong codes were typed after the right password; `None` while there are few, and after they
+/// were told.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn owner_to_tell(desk: &Desk, person: &PersonId) -> Result<Option<Contact>, OpError> {
+    let mut tx = desk.db.write().await?;
+    let owner = store::tell_wrong(&mut tx, person, MAILED_AT, desk.now()).await?;
+    tx.save_unaudited(Unaudited::AttemptCounted).await?;
+    Ok(owner)
+}
+
 /// The second step of a sign-in. `verified` is what the first step gave.
 ///
 /// # Errors
@@ -104,9 +139,9 @@ pub enum View {
 pub async fn finish_sign_in(
     desk: &Desk,
     verified: &VerifiedPassword,
+    attempt: &Attempt,
     form: &CodeForm,
-    address: &str,
-    request_id: &str,
+    from: &SignInSource<'_>,
 ) -> Result<Used, OpError> {
     let (person, password_set_at) = {
         let mut read = desk.db.read().await?;
@@ -116,12 +151,31 @@ pub async fn finish_sign_in(
     if password_set_at != Some(verified.password_set_at) || !person.second_factor {
         return Err(OpError::NotFound);
     }
-    let by = SelfActor { person: &person, address, request_id };
-    if form.recovery.as_str().is_empty() {
-        use_code(desk, by, form.code.as_str(), "code").await
+    let by = SelfActor { person: &person, address: from.address, request_id: from.request_id };
+    let lane = lane_of(&mut desk.db.read().await?, Some(&person.id), from).await?;
+    let network = network_of(from.address);
+    let lane = match &lane {
+        Lane::Device(device) => CodeLane::Known(device),
+        Lane::Network => CodeLane::Known(&network),
+        Lane::Stranger => CodeLane::Attempt(attempt.id.as_str()),
+    };
+    let used = if form.recovery.as_str().is_empty() {
+        use_code(desk, by, form.code.as_str(), "code", lane).await
     } else {
-        use_code(desk, by, form.recovery.as_str(), "recovery").await
+        use_code(desk, by, form.recovery.as_str(), "recovery", lane).await
+    };
+    let is_wrong = matches!(used, Err(OpError::Invalid(_)));
+    if used.is_ok() || is_wrong {
+        let mut tx = desk.db.write().await?;
+        if is_wrong {
+            store::count_wrong(&mut tx, &person.id).await?;
+        } else {
+            store::forget_wrong(&mut tx, &person.id).await?;
+            security_log::done("sign-in", person.id.as_str(), from.from());
+        }
+        tx.save_unaudited(Unaudited::AttemptCounted).await?;
     }
+    used
 }
 
 /// What the page of the second factor shows to this caller.

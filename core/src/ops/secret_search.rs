@@ -3,7 +3,7 @@
 
 use super::OpError;
 use super::access::Caller;
-use super::sign_in::network_of;
+use super::lane::network_of;
 use crate::Desk;
 use crate::domain::moment::Moment;
 use crate::store::Unaudited;
@@ -40,8 +40,9 @@ pub(super) async fn count_live_test(desk: &Desk, caller: &Caller) -> Result<(), 
 async fn count(desk: &Desk, subject: &str, max_a_minute: i64) -> Result<(), OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let minute = now.ms() - now.ms().rem_euclid(60_000);
-    throttle::count(&mut tx, Throttled::Search, subject, now, Moment::from_ms(minute)).await?;
+    let minute = Moment::from_ms(now.ms() - now.ms().rem_euclid(60_000));
+    let window = minute..minute.plus_ms(60_000);
+    throttle::count(&mut tx, Throttled::Search, subject, now, window).await?;
     let counted = throttle::find(&mut tx, Throttled::Search, subject).await?;
     tx.save_unaudited(Unaudited::SearchCounted).await?;
     match counted {

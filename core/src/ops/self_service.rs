@@ -6,6 +6,7 @@ use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::moment::Moment;
 use crate::domain::person::Person;
 use crate::domain::policy::{AccountPermit, Origin};
+use crate::security_log;
 use crate::store::{Tx, Via, people};
 
 /// Who acts on their own account, and where from. Not a `Caller`: at the second step of a sign-in there is no session yet.
@@ -36,6 +37,13 @@ pub(super) async fn own_permit(via: &mut impl Via, by: SelfActor<'_>) -> Result<
     Ok(AccountPermit::own(&by.person.id, &by.person.name, by.person.platform, &orgs, origin))
 }
 
+/// What an attacker who knows the person would try first in a password.
+pub(super) async fn words_about(via: &mut impl Via, person: &Person) -> Result<Vec<String>, OpError> {
+    let orgs = people::orgs_of(via, &person.id).await?;
+    let named = orgs.into_iter().flat_map(|org| [org.slug, org.name]);
+    Ok(named.chain([person.email.clone(), person.name.clone()]).collect())
+}
+
 /// Commits a change of the person's own account with its event.
 pub(super) async fn save(
     tx: Tx,
@@ -46,5 +54,7 @@ pub(super) async fn save(
     now: Moment,
 ) -> Result<(), OpError> {
     let event = Event::new(kind, by.person.id.as_str(), &by.person.name).with(changes);
-    Ok(tx.save(permit, event, now).await?)
+    tx.save(permit, event, now).await?;
+    security_log::done(kind.as_str(), by.person.id.as_str(), (by.address, by.request_id));
+    Ok(())
 }

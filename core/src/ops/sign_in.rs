@@ -1,11 +1,14 @@
 //! Signing in, and setting a new password through a one-time link. Failures are counted in the database. The delays that
-//! hurt belong to one account from one network, and to a network; an account as a whole is slowed by two seconds at
-//! most, so no one elsewhere can keep its owner out. One sentence serves every failure.
+//! hurt belong to one account from one network, and to a network; an account as a whole is slowed by two seconds at most,
+//! and a device or network that it signed in from before not even by that (`lane.rs`). One sentence serves every failure.
 
-use crate::store::Unaudited;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::access::Caller;
+use super::lane::{Delays, Lane, SignInSource, admit, lane_of, network_of};
+use super::self_service::words_about;
 use super::{OpError, links as link_ops};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
@@ -17,9 +20,9 @@ use crate::domain::moment::Moment;
 use crate::domain::person::Email;
 use crate::domain::policy::{AccountPermit, Action};
 use crate::passwords::check_new_of;
-use crate::store::links;
+use crate::security_log;
 use crate::store::throttle::{self, Throttled};
-use crate::store::{people, sessions};
+use crate::store::{Unaudited, links, people, sessions};
 
 /// As a browser sends it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -54,32 +57,15 @@ pub struct VerifiedPassword {
     pub second_factor: bool,
 }
 
-pub(super) const FORGET_AFTER_MS: i64 = 30 * 60_000;
-/// How many failures are free, and how long the longest delay is.
-const PAIR: (i64, i64) = (5, 60_000);
-const ACCOUNT: (i64, i64) = (100, 2_000);
-const NETWORK: (i64, i64) = (20, 60_000);
+const PAIR: Delays = (5, 60_000);
+/// Short enough that an attempt can be held until its time comes.
+const DEVICE: Delays = (5, 4_000);
+const ACCOUNT: Delays = (100, 2_000);
+const NETWORK: Delays = (20, 60_000);
+/// An attempt that comes too early is held for so many seconds at most.
+const DELAYED_S: i64 = 5;
 /// The error for an unknown address and for a wrong password alike.
 pub const WRONG: &str = "The email address or the password is wrong.";
-
-/// How long after its last failure a subject must wait: doubling from one second up to the longest.
-pub(super) fn delay_ms(failures: i64, (free, longest): (i64, i64)) -> i64 {
-    match failures - free {
-        over if over < 0 => 0,
-        over => (1_000_i64 << over.min(10)).min(longest),
-    }
-}
-
-/// What counts as one network: a whole IPv6 network of one customer, or one IPv4 address.
-pub(super) fn network_of(address: &str) -> String {
-    match address.parse() {
-        Ok(std::net::IpAddr::V6(v6)) => {
-            let [a, b, c, d, ..] = v6.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        _ => address.to_owned(),
-    }
-}
 
 /// When the person's current password was set; a session begins with this moment.
 ///
@@ -89,69 +75,122 @@ pub async fn password_set_at(desk: &Desk, person: &PersonId) -> Result<Moment, O
     people::password_set_at(&mut desk.db.read().await?, person).await?.ok_or(OpError::NotFound)
 }
 
-/// Who it is, if address and password are right. `address` is where the request came from.
+/// Who it is, if address and password are right. An attempt that comes a few seconds too early is held until its time has
+/// come, as long as not too many are.
+///
+/// # Errors
+/// As `check_password`.
+pub async fn sign_in(
+    desk: &Desk,
+    form: &SignInForm,
+    from: &SignInSource<'_>,
+) -> Result<VerifiedPassword, OpError> {
+    let mut left = DELAYED_S;
+    loop {
+        match check_password(desk, form, from, "sign-in").await {
+            Err(OpError::TooMany { retry_after_s }) if retry_after_s <= left => {
+                let Some(_place) = desk.passwords.wait(!from.devices.is_empty()) else {
+                    return Err(OpError::TooMany { retry_after_s });
+                };
+                left -= retry_after_s;
+                tokio::time::sleep(Duration::from_secs(retry_after_s.unsigned_abs())).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Who it is, if address and password are right. `what` it is for is what the security log calls it.
 ///
 /// # Errors
 /// `TooMany` while the account or the network has to wait; `Invalid` with the same sentence for every wrong pair.
-pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<VerifiedPassword, OpError> {
+pub async fn check_password(
+    desk: &Desk,
+    form: &SignInForm,
+    from: &SignInSource<'_>,
+    what: &'static str,
+) -> Result<VerifiedPassword, OpError> {
     let now = desk.now();
     // Whatever was typed is counted: as much of it as an address can have, without what Postgres takes in no text.
     let account: String = form.email.trim().to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
-    let network = network_of(address);
-    let subjects = [
-        (Throttled::SignInPair, format!("{account} {network}"), PAIR),
-        (Throttled::SignInNetwork, network, NETWORK),
-        (Throttled::SignInAccount, account, ACCOUNT),
-    ];
-    // Counted before the password is looked at, and taken back when it is right: of many attempts at once, each sees
-    // those before it.
     let mut tx = desk.db.write().await?;
-    for (kind, subject, delays) in &subjects {
-        let (failures, last_at) = throttle::lock(&mut tx, *kind, subject, now).await?;
-        let wait = last_at.plus_ms(delay_ms(failures, *delays)).ms() - now.ms();
-        if wait > 0 {
-            return Err(OpError::TooMany { retry_after_s: wait.div_euclid(1_000) + 1 });
-        }
-        let forget_before = now.plus_ms(-FORGET_AFTER_MS);
-        throttle::count(&mut tx, *kind, subject, now, forget_before).await?;
-    }
-    let stored = match Email::parse(&form.email) {
-        Ok(email) => people::credentials(&mut tx, &email).await?,
-        Err(_) => None,
+    let stored = match Email::stored(&form.email) {
+        Some(email) => people::credentials(&mut tx, &email).await?,
+        None => None,
     };
+    let person = stored.as_ref().map(|stored| &stored.person);
+    let who = person.map_or_else(|| security_log::unknown(desk, &account), PersonId::to_string);
+    let lane = lane_of(&mut tx, person, from).await?;
+    let subjects = subjects(&lane, &who, account, network_of(from.address));
+    let tx = admit(tx, &subjects, now)
+        .await
+        .inspect_err(|_| security_log::refused(what, "too many", &who, from.from()))?;
     tx.save_unaudited(Unaudited::AttemptCounted).await?;
 
     let hash = stored.as_ref().map(|stored| stored.password_hash.clone());
-    let right = desk.passwords.verify(form.password.as_str().to_owned(), hash).await;
-    let Some(stored) = stored.filter(|_| right) else {
-        return Err(OpError::Invalid(vec![FieldError::say("password", WRONG)]));
-    };
-    let mut tx = desk.db.write().await?;
-    let [(pair, pair_subject, _), rest @ ..] = &subjects;
-    throttle::clear(&mut tx, *pair, pair_subject).await?;
-    for (kind, subject, _) in rest {
-        throttle::uncount(&mut tx, *kind, subject).await?;
+    let password = form.password.as_str().to_owned();
+    let right = desk.passwords.verify(password, hash, lane != Lane::Stranger).await;
+    let stored = stored.filter(|_| right == Some(true));
+    if right.is_none() || stored.is_some() {
+        let mut tx = desk.db.write().await?;
+        for (at, (kind, subject, _)) in subjects.iter().enumerate() {
+            match (at, right) {
+                // The first is the attempt's own; what others did stays.
+                (0, Some(_)) => throttle::clear(&mut tx, *kind, subject).await?,
+                _ => throttle::uncount(&mut tx, *kind, subject).await?,
+            }
+        }
+        tx.save_unaudited(Unaudited::SignIn).await?;
     }
-    tx.save_unaudited(Unaudited::SignIn).await?;
-    Ok(VerifiedPassword {
-        person: stored.person,
-        password_set_at: stored.password_set_at,
-        second_factor: stored.second_factor,
-    })
+    match (right, stored) {
+        (Some(_), Some(stored)) => {
+            security_log::done(if stored.second_factor { "password" } else { what }, &who, from.from());
+            Ok(VerifiedPassword {
+                person: stored.person,
+                password_set_at: stored.password_set_at,
+                second_factor: stored.second_factor,
+            })
+        }
+        (None, _) => {
+            security_log::refused(what, "busy", &who, from.from());
+            Err(OpError::TooMany { retry_after_s: 2 })
+        }
+        _ => {
+            security_log::refused(what, "wrong password", &who, from.from());
+            Err(OpError::Invalid(vec![FieldError::say("password", WRONG)]))
+        }
+    }
 }
 
-/// Sets a new password through a reset link and ends every session of the person. A second factor stays on.
+/// What an attempt is counted by; the first is its own.
+fn subjects(lane: &Lane, person: &str, account: String, network: String) -> Vec<(Throttled, String, Delays)> {
+    let pair = (Throttled::SignInPair, format!("{account} {network}"), PAIR);
+    let whole_network = (Throttled::SignInNetwork, network, NETWORK);
+    match lane {
+        Lane::Device(id) => vec![(Throttled::SignInDevice, format!("{person} {id}"), DEVICE)],
+        Lane::Network => vec![pair, whole_network],
+        Lane::Stranger => vec![pair, whole_network, (Throttled::SignInAccount, account, ACCOUNT)],
+    }
+}
+
+/// Sets a new password through a reset link and ends every session of the person. A second factor stays on. Gives whose
+/// password it is.
 ///
 /// # Errors
 /// `NotFound` when the link is unknown, used or late; `Invalid` when the password is refused.
-pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError> {
+pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<PersonId, OpError> {
     let Some(OneTimeLink { person: Some(person) }) =
         link_ops::find(desk, form.token.as_str(), LinkKind::Reset).await?
     else {
         return Err(OpError::NotFound);
     };
-    let account = people::find(&mut desk.db.read().await?, &person).await?.ok_or(OpError::NotFound)?;
-    check_new_of(form.password.as_str(), &[&account.email, &account.name], account.second_factor)
+    let (account, about) = {
+        let mut read = desk.db.read().await?;
+        let account = people::find(&mut read, &person).await?.ok_or(OpError::NotFound)?;
+        let about = words_about(&mut read, &account).await?;
+        (account, about)
+    };
+    check_new_of(form.password.as_str(), &about, account.second_factor)
         .map_err(|problem| OpError::Invalid(vec![FieldError::new("password", problem)]))?;
     let hash = desk
         .passwords
@@ -168,11 +207,11 @@ pub async fn reset_password(desk: &Desk, form: &ResetForm) -> Result<(), OpError
         AccountPermit::program(&person, account.platform, &orgs, Action::ResetPassword, "one-time link");
     people::set_password(&mut tx, &permit, &person, &hash, now).await?;
     sessions::end_all(&mut tx, &permit, &person, now).await?;
-    throttle::clear_account(&mut tx, &account.email).await?;
+    throttle::clear_account(&mut tx, &account.email, &person).await?;
     links::drop_unused(&mut tx, LinkKind::Reset, Some(&person)).await?;
     let event = Event::new(EventKind::PasswordReset, person.as_str(), &account.name);
     tx.save(&permit, event, now).await?;
-    Ok(())
+    Ok(person)
 }
 
 /// Light, dark, or as the person's system has it.
@@ -186,25 +225,4 @@ pub async fn set_theme(desk: &Desk, caller: &Caller, theme: &str) -> Result<(), 
     let mut tx = desk.db.write().await?;
     people::set_theme(&mut tx, &caller.person.id, theme).await?;
     Ok(tx.save_unaudited(Unaudited::Theme).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn delays_begin_late_grow_and_end() {
-        assert_eq!(delay_ms(4, PAIR), 0);
-        assert_eq!(delay_ms(5, PAIR), 1_000);
-        assert_eq!(delay_ms(8, PAIR), 8_000);
-        assert_eq!(delay_ms(1_000_000, PAIR), PAIR.1);
-        assert_eq!(delay_ms(1_000_000, ACCOUNT), 2_000);
-    }
-
-    #[test]
-    fn a_customers_whole_ipv6_network_is_one_network() {
-        assert_eq!(network_of("2001:db8:1:2:3:4:5:6"), network_of("2001:db8:1:2::9"));
-        assert_ne!(network_of("2001:db8:1:2::9"), network_of("2001:db8:1:3::9"));
-        assert_eq!(network_of("192.0.2.7"), "192.0.2.7");
-    }
 }

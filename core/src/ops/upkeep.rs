@@ -1,10 +1,34 @@
 //! What the program does by itself, now and then.
 
-use crate::Desk;
 use crate::store::Unaudited;
-use crate::store::{StoreError, keys, meter, rejections, sessions, throttle};
+use crate::store::{Db, StoreError, kept_forms, keys, meter, rejections, sessions, throttle};
+use crate::{Clock, Desk};
 
 const DAY_MS: i64 = 86_400_000;
+
+/// How far this machine's clock may be from the database's, in milliseconds. Rates and throttles bear a few seconds.
+const CLOCK_APART_MS: u64 = 2_000;
+
+/// What is wrong with this machine's clock, in a sentence. Several nodes have to agree, and the database's clock is the measure.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn clock_problem(db: &Db, clock: &dyn Clock) -> Result<Option<String>, StoreError> {
+    let before = clock.now();
+    let Some(theirs) = db.clock().await? else { return Ok(None) };
+    // The answer took its time: the database's clock was read somewhere in between.
+    let after = clock.now();
+    let (early, late) = (before.min(after), before.max(after));
+    let apart = (theirs.ms() - early.ms()).unsigned_abs().min((theirs.ms() - late.ms()).unsigned_abs());
+    if early <= theirs && theirs <= late || apart < CLOCK_APART_MS {
+        return Ok(None);
+    }
+    let word = if early > theirs { "ahead of" } else { "behind" };
+    let seconds = apart / 1_000;
+    Ok(Some(format!(
+        "this machine's clock is {seconds} s {word} the database's. Rates, expiry and sign-in go by it: set it right, with NTP."
+    )))
+}
 
 /// Marks the keys whose end has come; answers how many.
 ///
@@ -27,7 +51,7 @@ pub async fn sweep_reservations(desk: &Desk) -> Result<(), StoreError> {
     tx.save_unaudited(Unaudited::Sweep).await
 }
 
-/// Removes old sessions, rejections and failed attempts. `session_ms` is the longest life of a session.
+/// Removes old sessions, rejections, failed attempts and kept forms. `session_ms` is the longest life of a session.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -37,6 +61,7 @@ pub async fn sweep_old(desk: &Desk, session_ms: i64) -> Result<(), StoreError> {
     // A month longer than they can live, so that an ended one can still be looked at.
     sessions::sweep(&mut tx, now.plus_ms(-(session_ms + 30 * DAY_MS))).await?;
     rejections::sweep(&mut tx, now.plus_ms(-30 * DAY_MS)).await?;
-    throttle::sweep(&mut tx, now.plus_ms(-DAY_MS)).await?;
+    throttle::sweep(&mut tx, now.plus_ms(-DAY_MS)..now.plus_ms(DAY_MS)).await?;
+    kept_forms::sweep(&mut tx, now.plus_ms(-DAY_MS)).await?;
     tx.save_unaudited(Unaudited::Sweep).await
 }

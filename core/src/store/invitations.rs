@@ -94,7 +94,7 @@ impl TryFrom<InvitationRow> for Invitation {
             org: OrgId::parse(&row.org_id).ok_or(unreadable("invitations.org_id"))?,
             org_slug: row.org_slug,
             org_name: row.org_name,
-            email: Email::parse(&row.email).map_err(|_| unreadable("invitations.email"))?,
+            email: Email::stored(&row.email).ok_or_else(|| unreadable("invitations.email"))?,
             role: OrgRole::parse(&row.role).ok_or(unreadable("invitations.role"))?,
             team,
             invited_by: row.invited_by,

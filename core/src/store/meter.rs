@@ -43,7 +43,8 @@ macro_rules! limits_v1_gives {
 }
 const LIMITS_GIVES: &str = concat!(limits_v1_gives!(), ", worst_remaining bigint");
 /// Every limit that applies to a request, in the order of the gates. Sixty whole seconds and the running one count, so
-/// that no sixty seconds exceed a limit.
+/// that no sixty seconds exceed a limit; what a clock wrote that ran ahead by more than five seconds does not count, and
+/// reservations that are leased for longer than anyone leases them do not either.
 ///
 /// Money fits if the likely costs of all requests in flight and of this one fit, and all their worst costs but the largest
 /// do. Where the organisation allows no overshoot, the worst cost takes the place of the likely one.
@@ -52,7 +53,7 @@ const LIMITS: &str = "WITH orgs_rule (never) AS (
         ), reserved AS (
             SELECT r.key_id, r.team_id, CASE g.never WHEN 1 THEN r.worst ELSE r.amount END AS amount, r.worst, r.reserved_at
             FROM orgs_rule g CROSS JOIN reservations r
-            WHERE r.org_id = CAST($1 AS TEXT) AND r.expires_at > CAST($6 AS BIGINT)
+            WHERE r.org_id = CAST($1 AS TEXT) AND r.expires_at > CAST($6 AS BIGINT) AND r.expires_at <= CAST($6 AS BIGINT) + 300000
         ), holders (position, kind, id) AS (
             SELECT 1, 'key', CAST($2 AS TEXT) UNION ALL SELECT 2, 'team', CAST($3 AS TEXT) UNION ALL SELECT 3, 'org', CAST($1 AS TEXT)
         ), windows (period, start) AS (
@@ -63,7 +64,7 @@ const LIMITS: &str = "WITH orgs_rule (never) AS (
             UNION ALL SELECT 2, 'team', t.rpm, t.tpm, t.concurrent FROM teams t WHERE t.id = $3
         ), last_minute (kind, requests, tokens, first) AS (
             SELECT c.holder_kind, SUM(c.requests), SUM(c.tokens), MIN(c.second) FROM holders h
-            JOIN rate_counts c ON c.holder_kind = h.kind AND c.holder_id = h.id AND c.second >= $6 / 1000 - 60
+            JOIN rate_counts c ON c.holder_kind = h.kind AND c.holder_id = h.id AND c.second BETWEEN $6 / 1000 - 60 AND $6 / 1000 + 5
             GROUP BY c.holder_kind
         ), money (position, kind, id, period, start, max) AS (
             SELECT h.position, h.kind, h.id, w.period, w.start, b.amount FROM holders h
@@ -121,7 +122,7 @@ const COUNT_RATE: &str = "INSERT INTO rate_counts (holder_kind, holder_id, secon
 statements! {
     FIND = "SELECT org_id, key_id, team_id, secret_id, model_id, reserved_at FROM reservations WHERE request_id = $1";
     SWEEP_RESERVATIONS = "DELETE FROM reservations WHERE expires_at < $1";
-    SWEEP_RATES = "DELETE FROM rate_counts WHERE second < $1";
+    SWEEP_RATES = "DELETE FROM rate_counts WHERE second < $1 OR second > $2";
 }
 
 const CALL_LIMITS: &str = "SELECT * FROM keydesk_limits_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
@@ -138,7 +139,7 @@ const CALL_RENEW: &str = "SELECT keydesk_renew_v1($1, $2)";
 
 fn renew_text(dialect: Dialect) -> String {
     format!(
-        "UPDATE reservations SET expires_at = $2 WHERE expires_at < $2 AND request_id IN {}",
+        "UPDATE reservations SET expires_at = $2 WHERE (expires_at < $2 OR expires_at > $2 + 300000) AND request_id IN {}",
         dialect.json_list("$1")
     )
 }
@@ -466,6 +467,7 @@ pub async fn sweep(tx: &mut Tx, now: Moment) -> Result<(), StoreError> {
     const KEPT_MS: i64 = 120_000;
     let before = now.plus_ms(-KEPT_MS);
     changed!(&mut *tx, sqlx::query(SWEEP_RESERVATIONS).bind(before.ms()))?;
-    changed!(&mut *tx, sqlx::query(SWEEP_RATES).bind(before.ms().div_euclid(1_000)))?;
+    let seconds = |at: Moment| at.ms().div_euclid(1_000);
+    changed!(&mut *tx, sqlx::query(SWEEP_RATES).bind(seconds(before)).bind(seconds(now.plus_ms(10_000))))?;
     Ok(())
 }

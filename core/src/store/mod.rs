@@ -14,6 +14,7 @@ pub mod dialect;
 mod error;
 mod group_commit;
 pub mod invitations;
+pub mod kept_forms;
 pub mod key_list;
 pub mod keys;
 pub mod leaks;
@@ -52,6 +53,7 @@ pub use tx::{Tx, Unaudited};
 
 use std::path::PathBuf;
 
+use crate::domain::moment::Moment;
 use sqlx::{Executor, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
 
 /// Declares statements, and `ALL` of a file's for the test that prepares each on both databases.
@@ -97,6 +99,8 @@ macro_rules! changed {
     };
 }
 pub(super) use changed;
+
+const POSTGRES_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,6 +206,19 @@ impl Db {
         Ok(())
     }
 
+    /// The database's own clock; `None` on SQLite, which has the machine's.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn clock(&self) -> Result<Option<Moment>, StoreError> {
+        if let Db::Sqlite { .. } = self {
+            return Ok(None);
+        }
+        let mut read = self.read().await?;
+        let ms = run!(&mut read, fetch_one, sqlx::query_scalar::<_, i64>(POSTGRES_CLOCK))?;
+        Ok(Some(Moment::from_ms(ms)))
+    }
+
     /// Closes all connections, after those in use have returned to their pool.
     pub async fn close(&self) {
         match self {
@@ -234,6 +251,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         audit_list::ALL,
         bench_baseline::ALL,
         invitations::ALL,
+        kept_forms::ALL,
         key_list::ALL,
         keys::ALL,
         ledger::ALL,

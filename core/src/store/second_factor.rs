@@ -6,6 +6,7 @@ use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
+use crate::domain::person::Contact;
 use crate::domain::policy::{AccountPermit, Action};
 
 statements! {
@@ -22,6 +23,13 @@ statements! {
     DROP_CODES = "DELETE FROM recovery_codes WHERE person_id = $1";
     INSERT_CODE = "INSERT INTO recovery_codes (person_id, hash, created_at) VALUES ($1, $2, $3)";
     USE_CODE = "UPDATE recovery_codes SET used_at = $3 WHERE person_id = $1 AND hash = $2 AND used_at IS NULL";
+    COUNT_WRONG = "UPDATE people SET wrong_codes = wrong_codes + 1 WHERE id = $1";
+    WRONG = "SELECT wrong_codes FROM people WHERE id = $1";
+    FORGET_WRONG = "UPDATE people SET wrong_codes = 0, wrong_codes_told_at = NULL WHERE id = $1 AND wrong_codes > 0";
+    /// Once, until the person signs in.
+    TELL_WRONG = "UPDATE people SET wrong_codes_told_at = $3 WHERE id = $1 AND wrong_codes >= $2
+            AND wrong_codes_told_at IS NULL AND disabled_at IS NULL
+        RETURNING name, email";
     CODES_LEFT = "SELECT COUNT(*) FROM recovery_codes WHERE person_id = $1 AND used_at IS NULL";
 }
 
@@ -127,6 +135,51 @@ pub async fn use_code(
         tx.charge(permit, &[Action::OwnAccount], person.as_str())?;
     }
     Ok(used)
+}
+
+/// Counts a wrong code that came after a right password.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn count_wrong(tx: &mut Tx, person: &PersonId) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(COUNT_WRONG).bind(person.as_str()))?;
+    Ok(())
+}
+
+/// How many wrong codes came after a right password since the person last signed in.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn wrong(via: &mut impl Via, person: &PersonId) -> Result<i64, StoreError> {
+    let found = run!(via, fetch_optional, sqlx::query_scalar::<_, i64>(WRONG).bind(person.as_str()))?;
+    Ok(found.unwrap_or_default())
+}
+
+/// The person has signed in: what comes from now on is counted anew.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn forget_wrong(tx: &mut Tx, person: &PersonId) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(FORGET_WRONG).bind(person.as_str()))?;
+    Ok(())
+}
+
+/// Whom to tell that there were `at_least` wrong codes; `None` when there were fewer, or they were told.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn tell_wrong(
+    tx: &mut Tx,
+    person: &PersonId,
+    at_least: i64,
+    now: Moment,
+) -> Result<Option<Contact>, StoreError> {
+    let row: Option<(String, String)> = run!(
+        tx,
+        fetch_optional,
+        sqlx::query_as::<_, (String, String)>(TELL_WRONG).bind(person.as_str()).bind(at_least).bind(now.ms())
+    )?;
+    Ok(row.map(|(name, email)| Contact { name, email }))
 }
 
 /// How many recovery codes of the person are unused.

@@ -19,6 +19,9 @@ statements! {
     WHO = "SELECT s.id AS session_id, s.reauthenticated_at, p.id, p.name, p.email, p.platform_role, p.theme, p.totp_since
         FROM sessions s JOIN people p ON p.id = s.person_id
         WHERE s.hash = $1 AND s.ended_at IS NULL AND p.disabled_at IS NULL";
+    /// Also of one that is over.
+    WHOSE = "SELECT person_id FROM sessions WHERE hash = $1";
+    ADDRESSES = "SELECT address FROM sessions WHERE person_id = $1 ORDER BY created_at DESC LIMIT 100";
     FRESHEN = "UPDATE sessions SET reauthenticated_at = $2 WHERE id = $1 AND ended_at IS NULL";
     SAVE = "UPDATE sessions SET data = $2 WHERE hash = $1 AND ended_at IS NULL";
     SEEN = "UPDATE sessions SET seen_at = $2 WHERE hash = $1 AND ended_at IS NULL AND seen_at < $2";
@@ -123,6 +126,24 @@ pub async fn who(via: &mut impl Via, hash: &[u8]) -> Result<Option<(SessionId, M
         Ok((id, Moment::from_ms(row.reauthenticated_at), Person::try_from(row.person)?))
     })
     .transpose()
+}
+
+/// Whose session it is or was; its row stays for a month after it has ended.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn whose(via: &mut impl Via, hash: &[u8]) -> Result<Option<PersonId>, StoreError> {
+    let id: Option<String> = run!(via, fetch_optional, sqlx::query_scalar::<_, String>(WHOSE).bind(hash))?;
+    Ok(id.and_then(|id| PersonId::parse(&id)))
+}
+
+/// Where the person's newest sessions began, also those that are over. `None` is a person who does not exist.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn addresses_of(via: &mut impl Via, person: Option<&PersonId>) -> Result<Vec<String>, StoreError> {
+    let person = person.map_or("", PersonId::as_str);
+    run!(via, fetch_all, sqlx::query_scalar::<_, String>(ADDRESSES).bind(person))
 }
 
 /// The session's person has just proved again who they are.

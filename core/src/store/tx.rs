@@ -35,7 +35,7 @@ pub enum Unaudited {
     AttemptCounted,
     /// Attempts that are no longer counted after a right password or code.
     SignIn,
-    /// A session begins, is saved or seen, or ends.
+    /// A session begins, is saved or seen, or ends, or what was typed after its end is kept.
     Session,
     /// A person authenticates again within a session.
     Reauthenticated,
@@ -88,7 +88,9 @@ impl Unaudited {
         match self {
             Unaudited::AttemptCounted => "failed attempts are counted for throttling",
             Unaudited::SignIn => "a sign-in changes nothing of an organisation",
-            Unaudited::Session => "a session's own data, start, last sight and end",
+            Unaudited::Session => {
+                "a session's own data, start, last sight and end, and what was typed after it"
+            }
             Unaudited::Reauthenticated => "a re-authentication changes nothing by itself",
             Unaudited::Theme => "a display preference",
             Unaudited::LinkMade => "a one-time link changes nothing until it is used, which is audited",

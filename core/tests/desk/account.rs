@@ -10,7 +10,8 @@ use keydesk_core::ops::account::{
     NameForm, PasswordForm, SessionForm, SessionLife, change_password, end_other_sessions, end_session,
     list_sessions, rename, show,
 };
-use keydesk_core::ops::sign_in::{ResetForm, SignInForm, VerifiedPassword, reset_password, sign_in};
+use keydesk_core::ops::lane::SignInSource;
+use keydesk_core::ops::sign_in::{ResetForm, SignInForm, VerifiedPassword, check_password, reset_password};
 use keydesk_core::ops::{OpError, links};
 use keydesk_core::store::people;
 use keydesk_core::store::sessions::{self, Begun, NewSession};
@@ -63,7 +64,8 @@ pub async fn prove_password(
     password: &str,
 ) -> Result<VerifiedPassword, OpError> {
     let form = SignInForm { email: email.into(), password: Hidden::new(password), next: String::new() };
-    sign_in(desk, &form, "192.0.2.1").await
+    let from = SignInSource { address: "192.0.2.1", ..Default::default() };
+    check_password(desk, &form, &from, "sign-in").await
 }
 
 fn change(current: &str, password: &str) -> PasswordForm {

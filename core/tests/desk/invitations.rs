@@ -7,6 +7,7 @@ use keydesk_core::domain::team::{Team, TeamRole};
 use keydesk_core::forms::invitation::InviteForm;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::invitations::{self, Issued, Joined, NewMember, Origin};
+use keydesk_core::ops::lane::SignInSource;
 use keydesk_core::ops::sign_in::{SignInForm, sign_in};
 use keydesk_core::ops::teams::{self, TeamPersonRef};
 use keydesk_core::ops::{OpError, access, members};
@@ -92,7 +93,7 @@ on_both!(
         assert_eq!(places, [TeamMembership { team, role: TeamRole::Admin }]);
         drop(read);
         let form = SignInForm { email: BEN.into(), password: Hidden::new(SECRET), next: String::new() };
-        assert_eq!(sign_in(&desk, &form, "192.0.2.1").await.unwrap().person, joined.person);
+        assert_eq!(sign_in(&desk, &form, &SignInSource::default()).await.unwrap().person, joined.person);
         assert_eq!(kinds(&desk, &owner).await, ["org.created", "member.invited", "member.joined"]);
         // The token is nowhere, and neither is the address of an open link.
         assert!(!desk.dump().await.contains(issued.token.as_str()));

@@ -18,6 +18,7 @@ use keydesk_core::domain::window::{Period, WindowStarts};
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::forms::parts::LimitFields;
 use keydesk_core::ops::keys::IssuedKey;
+use keydesk_core::ops::upkeep::sweep_reservations;
 use keydesk_core::store::Unaudited;
 use keydesk_core::store::{Db, meter};
 
@@ -212,6 +213,37 @@ on_both!(
         settle(&desk, &paid, &used(4 * CENT, 1)).await.unwrap();
         // One cent is held by the first request, and four are spent.
         refused(reserve(&desk, &context, &ask(&desk, 1, 0)).await);
+    }
+);
+
+on_both!(
+    fn what_a_clock_wrote_that_ran_ahead_stops_nothing(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = open_key(&desk, &at).await;
+        let context = context(&desk, &issued).await;
+        desk.execute("UPDATE keys SET rpm = 2, concurrent = 1").await.unwrap();
+        desk.clock.advance(HOUR);
+        let ended = pass(&desk, &context, 0).await;
+        settle(&desk, &ended, &used(0, 0)).await.unwrap();
+        // It is in flight when the clock is put right.
+        let in_flight = ask(&desk, 0, 0);
+        reserve(&desk, &context, &in_flight).await.unwrap();
+        assert_eq!(refused(reserve(&desk, &context, &ask(&desk, 0, 0)).await).0.gate(), Gate::Rate);
+        desk.clock.advance(-HOUR);
+        let now = pass(&desk, &context, 0).await;
+        settle(&desk, &now, &used(0, 0)).await.unwrap();
+        // Renewed by its gateway, it counts again.
+        renew(&desk, std::slice::from_ref(&in_flight.request)).await.unwrap();
+        let (_, sentence) = refused(reserve(&desk, &context, &ask(&desk, 0, 0)).await);
+        assert!(sentence.contains("concurrent"), "{sentence}");
+        assert!(release(&desk, &in_flight.request).await.unwrap());
+        // And when that hour comes, what was written for it is gone.
+        sweep_reservations(&desk).await.unwrap();
+        desk.clock.advance(HOUR);
+        for _ in 0..2 {
+            let one = pass(&desk, &context, 0).await;
+            settle(&desk, &one, &used(0, 0)).await.unwrap();
+        }
     }
 );
 

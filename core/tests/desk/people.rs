@@ -5,8 +5,9 @@ use keydesk_core::domain::ids::{OrgId, PersonId, SessionId};
 use keydesk_core::domain::link::{LinkKind, OneTimeLink};
 use keydesk_core::domain::person::Email;
 use keydesk_core::domain::policy::{Action, PlatformRole, test_permit};
+use keydesk_core::ops::lane::{KnownDevice, SignInSource};
 use keydesk_core::ops::setup::set_up;
-use keydesk_core::ops::sign_in::{ResetForm, SignInForm, WRONG, reset_password, sign_in};
+use keydesk_core::ops::sign_in::{ResetForm, SignInForm, WRONG, check_password, reset_password};
 use keydesk_core::ops::{OpError, links};
 use keydesk_core::store::Unaudited;
 use keydesk_core::store::people;
@@ -18,8 +19,19 @@ use crate::support::*;
 const NEW_PASSWORD: &str = "walnut ferry 92 lantern";
 
 async fn enter(desk: &TestDesk, email: &str, password: &str, network: &str) -> Result<PersonId, OpError> {
+    enter_from(desk, email, password, network, &[]).await
+}
+
+async fn enter_from(
+    desk: &TestDesk,
+    email: &str,
+    password: &str,
+    network: &str,
+    devices: &[KnownDevice],
+) -> Result<PersonId, OpError> {
     let form = SignInForm { email: email.into(), password: Hidden::new(password), next: String::new() };
-    Ok(sign_in(desk, &form, network).await?.person)
+    let from = SignInSource { address: network, request_id: "req_test", devices };
+    Ok(check_password(desk, &form, &from, "sign-in").await?.person)
 }
 
 fn is_wrong(result: &Result<PersonId, OpError>) -> bool {
@@ -191,19 +203,103 @@ on_both!(
     }
 );
 
+fn device(desk: &TestDesk, person: &PersonId) -> KnownDevice {
+    KnownDevice { person: person.clone(), id: SessionId::new(desk.now(), desk.id_entropy()) }
+}
+
+on_both!(
+    fn whatever_comes_from_new_networks_a_known_device_or_network_gets_in(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        let person = &at.caller.person.id;
+        // A session that began at home, and is over.
+        assert!(begin_at(&desk, person, b"old", "198.51.100.7").await);
+        desk.execute("UPDATE sessions SET ended_at = 1").await.unwrap();
+        let own = [device(&desk, &other.caller.person.id), device(&desk, person)];
+        let (mut looked_at, mut let_in) = (0, 0);
+        for second in 0..30 {
+            for n in 0..40 {
+                let network = format!("2001:db8:{second:x}:{n:x}::1");
+                looked_at += i32::from(is_wrong(&enter(&desk, OWNER_EMAIL, "wrong", &network).await));
+                if n % 20 == 10 {
+                    let_in += i32::from(
+                        enter_from(&desk, OWNER_EMAIL, PASSWORD, "2001:db8:ffff::1", &own).await.is_ok(),
+                    );
+                    let_in += i32::from(enter(&desk, OWNER_EMAIL, PASSWORD, "198.51.100.7").await.is_ok());
+                }
+                desk.clock.advance(25);
+            }
+        }
+        assert_eq!(let_in, 120, "the owner is let in each time");
+        // The account as a whole is still guessed at slowly, however many networks there are.
+        assert!(looked_at <= 100 + 15 + 1, "{looked_at} guesses were looked at");
+        let stranger = enter(&desk, OWNER_EMAIL, PASSWORD, "2001:db8:fffe::1").await;
+        assert!(matches!(stranger, Err(OpError::TooMany { retry_after_s: ..=2 })), "{stranger:?}");
+        // Another person's device is none of this one's.
+        let theirs = [device(&desk, &other.caller.person.id)];
+        let stranger = enter_from(&desk, OWNER_EMAIL, PASSWORD, "2001:db8:fffd::1", &theirs).await;
+        assert!(matches!(stranger, Err(OpError::TooMany { .. })), "{stranger:?}");
+    }
+);
+
+on_both!(
+    fn a_known_device_is_bounded_by_itself_and_slows_no_one_else(desk: TestDesk) {
+        let at = desk.owner().await;
+        let stolen = [device(&desk, &at.caller.person.id)];
+        let mut looked_at = 0;
+        for _ in 0..200 {
+            looked_at += i32::from(is_wrong(&enter_from(&desk, OWNER_EMAIL, "wrong", "net", &stolen).await));
+            desk.clock.advance(250);
+        }
+        assert!((10..=20).contains(&looked_at), "{looked_at}");
+        let waiting = enter_from(&desk, OWNER_EMAIL, PASSWORD, "net", &stolen).await;
+        assert!(matches!(waiting, Err(OpError::TooMany { retry_after_s: ..=4 })), "{waiting:?}");
+        assert!(enter(&desk, OWNER_EMAIL, PASSWORD, "net").await.is_ok());
+        desk.clock.advance(4_000);
+        assert!(enter_from(&desk, OWNER_EMAIL, PASSWORD, "net", &stolen).await.is_ok());
+        // A crowded office does not keep it waiting either.
+        for n in 0..20 {
+            assert!(is_wrong(&enter(&desk, &format!("person{n}@example.com"), "wrong", "office").await));
+        }
+        assert!(matches!(enter(&desk, OWNER_EMAIL, PASSWORD, "office").await, Err(OpError::TooMany { .. })));
+        assert!(enter_from(&desk, OWNER_EMAIL, PASSWORD, "office", &stolen).await.is_ok());
+    }
+);
+
+on_both!(
+    fn a_clock_that_ran_ahead_makes_no_wait_longer_than_its_rule(desk: TestDesk) {
+        desk.owner().await;
+        desk.clock.advance(300 * DAY);
+        for _ in 0..40 {
+            let _ = enter(&desk, OWNER_EMAIL, "wrong", "net").await;
+            desk.clock.advance(10_000);
+        }
+        desk.clock.advance(-300 * DAY);
+        for (what, network) in [("the same network", "net"), ("another one", "home")] {
+            let first = enter(&desk, OWNER_EMAIL, PASSWORD, network).await;
+            if let Err(OpError::TooMany { retry_after_s }) = first {
+                assert!(retry_after_s <= 60, "{what}: {retry_after_s}");
+                desk.clock.advance(retry_after_s * 1_000);
+                assert!(enter(&desk, OWNER_EMAIL, PASSWORD, network).await.is_ok(), "{what}");
+            }
+        }
+        // And a re-authentication from then is no younger than others.
+        let at = desk.caller(&PersonId::parse(&desk.texts("SELECT id FROM people").await[0]).unwrap()).await;
+        assert!(at.recently_authenticated(desk.now().plus_ms(-MINUTE)));
+        assert!(!at.recently_authenticated(desk.now().plus_ms(-HOUR)));
+    }
+);
+
 async fn begin(desk: &TestDesk, person: &PersonId, hash: &[u8]) -> bool {
+    begin_at(desk, person, hash, "x").await
+}
+
+async fn begin_at(desk: &TestDesk, person: &PersonId, hash: &[u8], address: &str) -> bool {
     let id = SessionId::new(desk.now(), desk.id_entropy());
     let mut tx = desk.db.write().await.unwrap();
     let password_set_at = people::password_set_at(&mut tx, person).await.unwrap().unwrap();
-    let new = NewSession {
-        hash,
-        id: &id,
-        person,
-        data: "{\"a\":1}",
-        address: "x",
-        user_agent: "y",
-        password_set_at,
-    };
+    let new =
+        NewSession { hash, id: &id, person, data: "{\"a\":1}", address, user_agent: "y", password_set_at };
     let begun = sessions::insert(&mut tx, &new, desk.now()).await.unwrap();
     tx.save_unaudited(Unaudited::Bench).await.unwrap();
     begun == Begun::Yes

@@ -8,10 +8,11 @@ use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::{Caller, open_org};
 use keydesk_core::ops::account::{PasswordForm, change_password};
 use keydesk_core::ops::codes::Used;
+use keydesk_core::ops::lane::{KnownDevice, SignInSource};
 use keydesk_core::ops::reauthentication::reauthenticate;
 use keydesk_core::ops::second_factor::{
-    CodeForm, StartForm, TurnOffForm, TurnOnForm, View, finish_sign_in, renew_codes, show, start, turn_off,
-    turn_off_lost, turn_on,
+    Attempt, CodeForm, StartForm, TurnOffForm, TurnOnForm, View, begin_attempt, finish_sign_in,
+    owner_to_tell, renew_codes, show, start, turn_off, turn_off_lost, turn_on,
 };
 use keydesk_core::ops::sign_in::VerifiedPassword;
 use totp_rs::{Algorithm, Builder, Secret};
@@ -84,7 +85,19 @@ async fn half_in(desk: &TestDesk) -> VerifiedPassword {
 }
 
 async fn finish(desk: &TestDesk, verified: &VerifiedPassword, form: &CodeForm) -> Result<Used, OpError> {
-    finish_sign_in(desk, verified, form, "192.0.2.1", "req_test").await
+    let attempt = begin_attempt(desk, verified).await.unwrap();
+    finish_from(desk, verified, &attempt, form, &[]).await
+}
+
+async fn finish_from(
+    desk: &keydesk_core::Desk,
+    verified: &VerifiedPassword,
+    attempt: &Attempt,
+    form: &CodeForm,
+    devices: &[KnownDevice],
+) -> Result<Used, OpError> {
+    let from = SignInSource { address: "192.0.2.1", request_id: "req_test", devices };
+    finish_sign_in(desk, verified, attempt, form, &from).await
 }
 
 fn is_wrong(result: &Result<Used, OpError>) -> bool {
@@ -211,37 +224,69 @@ on_both!(
 );
 
 on_both!(
-    fn wrong_codes_are_slowed_and_never_for_longer_than_a_minute(desk: TestDesk) {
+    fn five_wrong_codes_end_an_attempt_and_no_other(desk: TestDesk) {
         let (_, app, codes) = with_second_factor(&desk).await;
         let verified = half_in(&desk).await;
+        let (theirs, own) =
+            (begin_attempt(&desk, &verified).await.unwrap(), begin_attempt(&desk, &verified).await.unwrap());
+        let wrong = code_form(&app.wrong(&desk));
         for _ in 0..5 {
-            assert!(is_wrong(&finish(&desk, &verified, &code_form(&app.wrong(&desk))).await));
+            assert!(is_wrong(&finish_from(&desk, &verified, &theirs, &wrong, &[]).await));
         }
-        // Neither the right code nor a recovery code is looked at while it lasts, and asking makes it no longer.
-        for form in [code_form(&app.code(&desk)), recovery_form(&codes[0])] {
-            let waiting = finish(&desk, &verified, &form).await;
-            assert!(matches!(waiting, Err(OpError::TooMany { retry_after_s: 1..=2 })), "{waiting:?}");
+        for form in [&wrong, &code_form(&app.code(&desk))] {
+            let over = finish_from(&desk, &verified, &theirs, form, &[]).await;
+            assert!(
+                matches!(&over, Err(OpError::Conflict(sentence)) if sentence.contains("Sign in again")),
+                "{over:?}"
+            );
         }
-        let mut longest = 0;
-        for _ in 0..12 {
-            loop {
-                match finish(&desk, &verified, &code_form(&app.wrong(&desk))).await {
-                    Err(OpError::TooMany { retry_after_s }) => {
-                        longest = longest.max(retry_after_s * 1_000);
-                        desk.clock.advance(retry_after_s * 1_000);
-                    }
-                    wrong => {
-                        assert!(is_wrong(&wrong), "{wrong:?}");
-                        break;
-                    }
-                }
+        let right = code_form(&app.code(&desk));
+        assert_eq!(finish_from(&desk, &verified, &own, &right, &[]).await.unwrap(), Used::Code);
+        // A recovery code works in an attempt that is over.
+        let used = finish_from(&desk, &verified, &theirs, &recovery_form(&codes[0]), &[]).await.unwrap();
+        assert_eq!(used, Used::RecoveryCode { left: 9 });
+    }
+);
+
+on_both!(
+    fn who_knows_the_password_guesses_slowly_and_keeps_no_one_out(desk: TestDesk) {
+        let (at, app, codes) = with_second_factor(&desk).await;
+        let verified = half_in(&desk).await;
+        let devices = [KnownDevice { person: at.caller.person.id.clone(), id: at.caller.session.clone() }];
+        let mut looked_at = 0;
+        // A new attempt for each code, every five seconds, for an hour.
+        for turn in 0..720 {
+            looked_at += i32::from(is_wrong(&finish(&desk, &verified, &code_form(&app.wrong(&desk))).await));
+            if turn % 120 == 60 {
+                let own = begin_attempt(&desk, &verified).await.unwrap();
+                let right = code_form(&app.code(&desk));
+                assert_eq!(finish_from(&desk, &verified, &own, &right, &devices).await.unwrap(), Used::Code);
             }
+            if turn == 400 {
+                assert!(finish(&desk, &verified, &recovery_form(&codes[0])).await.is_ok());
+            }
+            desk.clock.advance(5_000);
         }
-        assert!((60_000..=61_000).contains(&longest), "{longest}");
-        desk.clock.advance(MINUTE);
-        assert_eq!(finish(&desk, &verified, &code_form(&app.code(&desk))).await.unwrap(), Used::Code);
-        // A right one starts the count anew.
-        assert!(is_wrong(&finish(&desk, &verified, &code_form(&app.wrong(&desk))).await));
+        assert!((60..=120).contains(&looked_at), "{looked_at} codes were looked at in an hour");
+    }
+);
+
+on_both!(
+    fn the_owner_is_told_of_wrong_codes_once_and_at_the_next_sign_in(desk: TestDesk) {
+        let (at, app, _) = with_second_factor(&desk).await;
+        let verified = half_in(&desk).await;
+        let person = &at.caller.person.id;
+        for wrong in 1..=7 {
+            assert!(is_wrong(&finish(&desk, &verified, &code_form(&app.wrong(&desk))).await));
+            let told = owner_to_tell(&desk, person).await.unwrap().map(|owner| owner.email);
+            assert_eq!(told, (wrong == 5).then(|| OWNER_EMAIL.to_owned()), "after {wrong}");
+        }
+        let own = begin_attempt(&desk, &verified).await.unwrap();
+        assert_eq!(own.wrong_codes, 7);
+        // A mistake of one's own is not among those before.
+        assert!(is_wrong(&finish_from(&desk, &verified, &own, &code_form(&app.wrong(&desk)), &[]).await));
+        assert!(finish_from(&desk, &verified, &own, &code_form(&app.code(&desk)), &[]).await.is_ok());
+        assert_eq!(begin_attempt(&desk, &verified).await.unwrap().wrong_codes, 0);
     }
 );
 
@@ -404,10 +449,11 @@ on_both!(
         let verified = half_in(&desk).await;
         let moved = keydesk_core::Desk::clone(&desk).with_vault(keydesk_core::Vault::derive(&[1; 64]));
         let code = code_form(&app.code(&desk));
-        let refused = finish_sign_in(&moved, &verified, &code, "192.0.2.1", "req_test").await;
+        let attempt = begin_attempt(&desk, &verified).await.unwrap();
+        let refused = finish_from(&moved, &verified, &attempt, &code, &[]).await;
         assert!(is_wrong(&refused));
         let form = recovery_form(&codes[0]);
-        assert!(finish_sign_in(&moved, &verified, &form, "192.0.2.1", "req_test").await.is_ok());
+        assert!(finish_from(&moved, &verified, &attempt, &form, &[]).await.is_ok());
         assert_eq!(finish(&desk, &verified, &code).await.unwrap(), Used::Code);
     }
 );

@@ -15,16 +15,22 @@ use keydesk_app::ask;
 use keydesk_app::error::AppError;
 use keydesk_app::path::LocalPath;
 use keydesk_app::sealed::{Answered, Flash, Returned, Tone};
+use keydesk_core::domain::ids::RequestId;
 use keydesk_core::ops::access::Caller;
+use keydesk_core::ops::kept_forms::{self, KeptForm};
 use tower::ServiceExt;
 
+use super::session_store;
 use crate::request_facts::RequestFacts;
+use crate::state::AppState;
 
 /// Far above the longest form.
 pub const MAX_BODY: usize = 64 * 1024;
 /// A form that takes longer to arrive is given up.
 const BODY_WITHIN: Duration = Duration::from_secs(15);
-/// What was typed here is never shown again.
+/// Names a form that was kept, at the end of its page's address.
+const KEPT: &str = "kept";
+/// What was typed here is never shown again, nor kept.
 const NEVER_BACK: [&str; 10] = [
     "form[password]",
     "form[token]",
@@ -55,7 +61,11 @@ pub async fn gather(request: Request, next: Next) -> Response {
 }
 
 /// `pages` draws a form's page again.
-pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -> Response {
+pub async fn answer(
+    State((state, pages)): State<(AppState, Router)>,
+    request: Request,
+    next: Next,
+) -> Response {
     if request.method() != Method::POST {
         // The route itself says which method it takes.
         return next.run(request).await;
@@ -72,6 +82,7 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
     // A form says which page it is on; one drawn in the answer to its own post has another address.
     let said = values.iter().position(|(name, _)| name == "page").map(|at| values.remove(at).1);
     let path = said.as_deref().and_then(LocalPath::parse).or_else(|| back_to(&parts.headers));
+    let session = session_store::hash_of_cookie(&parts.headers, &state);
     let form_page = path.and_then(|path| form_request(&parts, &path));
     // Every action takes one struct called `form`, which refuses fields that it does not know.
     if values.iter().any(|(name, _)| !name.starts_with("form[")) {
@@ -102,7 +113,11 @@ pub async fn answer(State(pages): State<Router>, request: Request, next: Next) -
     let (answered, body) = response.into_parts();
     let bytes = to_bytes(body, 16 * MAX_BODY).await.unwrap_or_default();
     let error: AppError = serde_json::from_slice(&bytes).unwrap_or(AppError::Internal);
-    let mut answer = if wants_page { page(&pages, form_page, error, values).await } else { refused(&error) };
+    let mut answer = match (wants_page, error) {
+        (true, AppError::Unauthenticated) => sign_in(&state, form_page, session, values).await,
+        (true, error) => page(&pages, form_page, error, values).await,
+        (false, error) => refused(&error),
+    };
     for name in [header::SET_COOKIE, header::RETRY_AFTER] {
         for value in answered.headers.get_all(&name) {
             answer.headers_mut().append(name.clone(), value.clone());
@@ -163,7 +178,8 @@ async fn page(
 ) -> Response {
     let (status, sentence) = (error.status(), error.sentence());
     let (errors, merged) = match error {
-        AppError::Unauthenticated => return sign_in(form_page),
+        // It is not drawn on its page.
+        AppError::Unauthenticated => return (status, format!("{sentence}\n")).into_response(),
         // About the whole act, not about what was typed.
         AppError::Forbidden
         | AppError::NotFound
@@ -183,7 +199,7 @@ async fn page(
         let lines: Vec<String> = errors.iter().map(|error| error.problem.to_string()).collect();
         return (status, format!("{sentence}\n{}\n", lines.join("\n"))).into_response();
     };
-    values.retain(|(name, _)| !NEVER_BACK.contains(&name.as_str()));
+    without_secrets(&mut values);
     let tone = if merged.is_some() { Tone::Warn } else { Tone::Bad };
     request.extensions_mut().insert(Returned { notice: Flash { tone, sentence }, errors, values, merged });
     let Ok(mut drawn) = pages.clone().oneshot(request).await;
@@ -192,6 +208,10 @@ async fn page(
         *drawn.status_mut() = status;
     }
     drawn
+}
+
+fn without_secrets(values: &mut Vec<(String, String)>) {
+    values.retain(|(name, _)| !NEVER_BACK.contains(&name.as_str()));
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -213,13 +233,62 @@ async fn answered(pages: &Router, form_page: Option<Request>, response: Response
     drawn
 }
 
-/// The session ended while the form was open.
-fn sign_in(form_page: Option<Request>) -> Response {
-    let next = form_page.map(|request| request.uri().path().to_owned());
+/// The session ended while the form was open. What was typed is kept for its person, and leads back to the form.
+async fn sign_in(
+    state: &AppState,
+    form_page: Option<Request>,
+    session: Option<Vec<u8>>,
+    mut values: Vec<(String, String)>,
+) -> Response {
+    let page = form_page.and_then(|request| Some(request.uri().path_and_query()?.as_str().to_owned()));
     // The steps of a sign-in are no place to go back to.
-    let next = next.filter(|path| !path.starts_with("/sign-in")).unwrap_or_else(|| "/".into());
+    let page = page.filter(|path| !path.starts_with("/sign-in"));
+    without_secrets(&mut values);
+    let kept = match (&page, session) {
+        (Some(page), Some(session)) => {
+            let form = KeptForm { page: page.clone(), values };
+            let kept = kept_forms::keep(&state.desk, &session, form).await;
+            kept.inspect_err(|error| tracing::error!(%error, "a form was not kept")).ok().flatten()
+        }
+        _ => None,
+    };
+    let mut next = page.unwrap_or_else(|| "/".into());
+    if let Some(id) = kept {
+        next.push(if next.contains('?') { '&' } else { '?' });
+        next.push_str(&format!("{KEPT}={id}"));
+    }
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &next).finish();
     Redirect::to(&format!("/sign-in?{query}")).into_response()
+}
+
+/// Where a page's address names a form that was kept, the page is drawn with it: for the same person, on the same page.
+pub async fn show_kept(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    if let Some(form) = kept(&state, kept_at(&request)).await {
+        let sentence = "You had been signed out, so nothing was saved. What you typed is here again, without passwords and secrets. Check it and send it.";
+        let notice = Flash { tone: Tone::Warn, sentence: sentence.into() };
+        request.extensions_mut().insert(Returned {
+            notice,
+            errors: vec![],
+            values: form.values,
+            merged: None,
+        });
+    }
+    next.run(request).await
+}
+
+/// Who asks for which kept form, and the page's address without it.
+fn kept_at(request: &Request) -> Option<(Caller, RequestId, String)> {
+    let (address, named) = request.uri().path_and_query()?.as_str().rsplit_once(['?', '&'])?;
+    let id = RequestId::parse(named.strip_prefix(KEPT)?.strip_prefix('=')?)?;
+    let caller = request.extensions().get::<Caller>().filter(|_| request.method() == Method::GET)?;
+    Some((caller.clone(), id, address.to_owned()))
+}
+
+async fn kept(state: &AppState, asked: Option<(Caller, RequestId, String)>) -> Option<KeptForm> {
+    let (caller, id, address) = asked?;
+    let found = kept_forms::find(&state.desk, &caller, &id).await;
+    let form = found.inspect_err(|error| tracing::error!(%error, "a kept form was not read")).ok()??;
+    (form.page == address).then_some(form)
 }
 
 /// The act failed as a whole: the error's page, drawn in the place of the form's.

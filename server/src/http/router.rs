@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
@@ -28,7 +28,9 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use super::session_store::Sessions;
-use super::{assets, caller, export, forms, headers, health, leaks, paths, request, same_origin};
+use super::{
+    assets, caller, export, forms, headers, health, leaks, paths, request, same_origin, session_store,
+};
 use crate::gateway::{self, drain};
 use crate::state::AppState;
 
@@ -51,8 +53,10 @@ pub fn router(state: AppState) -> Router {
     let desk = actions(&state, &pages)
         .merge(pages)
         .layer(compression())
+        .layer(from_fn_with_state(state.clone(), forms::show_kept))
         .layer(from_fn_with_state(state.clone(), caller::identify))
         .layer(sessions(&state))
+        .layer(map_response(session_store::complete_removal))
         .layer(from_fn(forms::gather))
         .layer(from_fn_with_state(state.clone(), same_origin::require))
         .layer(from_fn_with_state(state.clone(), gateway::missed::help));
@@ -104,7 +108,7 @@ fn actions(state: &AppState, pages: &Router) -> Router {
         .route(export::AUDIT, post(export::audit))
         .route(export::REQUESTS, post(export::requests))
         .with_state(state.clone())
-        .layer(from_fn_with_state(pages.clone(), forms::answer))
+        .layer(from_fn_with_state((state.clone(), pages.clone()), forms::answer))
 }
 
 async fn act(State(state): State<AppState>, request: Request) -> Response {
@@ -152,7 +156,7 @@ fn sessions(state: &AppState) -> SessionManagerLayer<Sessions> {
     let config = &state.config;
     let store = Sessions::new(state.desk.clone(), session_life(state));
     SessionManagerLayer::new(store)
-        .with_name(if config.secure() { "__Host-keydesk" } else { "keydesk" })
+        .with_name(session_store::cookie_name(config.secure()))
         .with_secure(config.secure())
         .with_http_only(true)
         // Lax, not Strict: a link in a mail must not look signed out. What changes something asks same_origin.

@@ -7,6 +7,8 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 
+use keydesk_core::security_log;
+
 use super::forms::accepts_html;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -16,8 +18,11 @@ pub async fn require(State(state): State<AppState>, request: Request, next: Next
     if reads || is_same_origin(request.headers(), &state.config.base_url()) {
         return next.run(request).await;
     }
-    tracing::warn!("a request from another site was refused");
     let facts = request.extensions().get::<RequestFacts>();
+    let address =
+        facts.and_then(|facts| facts.address).map(|address| address.to_string()).unwrap_or_default();
+    let id = facts.map_or("", |facts| facts.id.as_str());
+    security_log::refused("act", "from another site", "", (&address, id));
     let base = facts.filter(|facts| facts.elsewhere).map(|_| state.config.base_url());
     refused(base.as_deref(), accepts_html(request.headers()))
 }

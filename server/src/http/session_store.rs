@@ -2,7 +2,10 @@
 //! to a person, and saving one that was ended never brings it back.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, header};
 use keydesk_app::actions::session::{ADDRESS, PASSWORD_SET_AT, PERSON, REFUSED, USER_AGENT};
 use keydesk_core::Desk;
 use keydesk_core::domain::ids::{PersonId, SessionId};
@@ -15,6 +18,8 @@ use time::OffsetDateTime;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
+
+use crate::state::AppState;
 
 #[derive(Clone)]
 pub struct Sessions {
@@ -37,6 +42,35 @@ impl Sessions {
 /// What the table keeps of a cookie's value.
 pub fn hash(id: &Id) -> Vec<u8> {
     Sha256::digest(id.0.to_le_bytes()).to_vec()
+}
+
+/// Over https with the prefix that keeps other hosts of the domain from setting it.
+pub fn cookie_name(secure: bool) -> &'static str {
+    if secure { "__Host-keydesk" } else { "keydesk" }
+}
+
+/// A browser takes a cookie of the host's own, also one that removes it, only with the attributes of such a cookie.
+pub async fn complete_removal(mut response: Response) -> Response {
+    let cookies = response.headers_mut().iter_mut().filter(|(name, _)| *name == header::SET_COOKIE);
+    for (_, value) in cookies {
+        let text = value.to_str().unwrap_or_default();
+        if text.starts_with("__Host-")
+            && !text.contains("; Secure")
+            && let Ok(whole) = HeaderValue::from_str(&format!("{text}; Secure; HttpOnly"))
+        {
+            *value = whole;
+        }
+    }
+    response
+}
+
+/// The hash of the session that a request names, whether it still lives or not.
+pub fn hash_of_cookie(headers: &HeaderMap, state: &AppState) -> Option<Vec<u8>> {
+    let name = cookie_name(state.config.secure());
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(found, _)| *found == name)?;
+    Id::from_str(value).ok().map(|id| hash(&id))
 }
 
 /// The cause is logged here; what goes on is only that it failed.

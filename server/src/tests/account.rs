@@ -52,14 +52,20 @@ on_both! {
 }
 
 on_both! {
-    async fn wrong_codes_are_answered_429_with_the_time_to_wait(app: TestApp) {
+    async fn wrong_codes_end_the_attempt_and_are_answered_429_with_the_time_to_wait(app: TestApp) {
         app.cast().await;
         require_code(&app, Who::Owner).await;
         let browser = Browser::default();
-        send_password(&app, &browser, &Who::Owner.email(), PASSWORD).await;
-        for _ in 0..5 {
-            assert_eq!(app.post(&browser, "session/code", &[("form[code]", "000000")]).await.status, 422);
+        for _ in 0..4 {
+            send_password(&app, &browser, &Who::Owner.email(), PASSWORD).await;
+            for _ in 0..5 {
+                assert_eq!(app.post(&browser, "session/code", &[("form[code]", "000000")]).await.status, 422);
+            }
+            let over = app.post(&browser, "session/code", &[("form[code]", "000000")]).await;
+            assert_eq!(over.status, 409);
+            assert!(over.text.contains("Sign in again with your password"), "{}", over.text);
         }
+        send_password(&app, &browser, &Who::Owner.email(), PASSWORD).await;
         let answer = app.post(&browser, "session/code", &[("form[code]", "000000")]).await;
         assert_eq!(answer.status, 429);
         let wait: u32 = answer.header("retry-after").parse().unwrap();

@@ -244,3 +244,41 @@ on_both! {
         assert_eq!(app.number("SELECT COUNT(*) FROM keys").await, 0);
     }
 }
+
+on_both! {
+    async fn what_is_sent_after_a_session_ended_comes_back_to_its_person_alone(app: TestApp) {
+        app.cast().await;
+        let browser = app.sign_in(Who::Owner).await;
+        app.clock.advance(31 * MINUTE);
+        let fields = [
+            ("form[org]", "acme"),
+            ("form[email]", "late@example.com"),
+            ("form[role]", "member"),
+            ("form[reauth][password]", "hunter2 hunter2 hunter2"),
+        ];
+        let page = "/acme/members/invite";
+        let answer = app.post_page(&browser, page, "invitations/invite", &fields).await;
+        let next = answer.location().strip_prefix("/sign-in?next=").expect("it leads to the sign-in");
+        let next = percent_encoding::percent_decode_str(next).decode_utf8().unwrap().into_owned();
+        assert!(next.starts_with(&format!("{page}?kept=req_")), "{next}");
+        let dump = app.dump().await;
+        assert!(!dump.contains("late@example.com") && !dump.contains("hunter2"));
+        let admin = app.sign_in(Who::Admin).await;
+        assert!(!app.get(&admin, &next).await.text.contains("late@example.com"));
+        let owner = app.sign_in(Who::Owner).await;
+        for elsewhere in [next.replace("/members/invite", "/teams/new"), page.to_owned()] {
+            assert!(!app.get(&owner, &elsewhere).await.text.contains("late@example.com"));
+        }
+        let shown = app.get(&owner, &next).await;
+        assert_eq!(shown.status, 200);
+        assert!(shown.text.contains("value=\"late@example.com\""), "{}", shown.text);
+        assert!(shown.text.contains("nothing was saved") && !shown.text.contains("hunter2"));
+        assert_eq!(app.number("SELECT COUNT(*) FROM invitations").await, 0);
+        // Who signed out has no session to tell whose it was.
+        let nobody = app.post_page(&Browser::default(), page, "invitations/invite", &fields).await;
+        assert!(!nobody.location().contains("kept"), "{}", nobody.location());
+        app.clock.advance(HOUR);
+        let late = app.get(&app.sign_in(Who::Owner).await, &next).await;
+        assert!(!late.text.contains("late@example.com"));
+    }
+}

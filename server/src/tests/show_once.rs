@@ -6,7 +6,10 @@ use percent_encoding::percent_decode_str;
 use super::routes::new_key;
 use super::support::{Browser, Cast, HTTP, HTTPS, MINUTE, TestApp, TestRequest, Who, hex, on_both};
 
-const COOKIE: &str = "keydesk-issued";
+/// The name of the cookie for the page at `path`.
+fn cookie_of(path: &str) -> String {
+    format!("keydesk-issued{}", path.replace('/', "."))
+}
 
 /// Creates a key and gives the address of the page that shows it.
 async fn create(app: &TestApp, cast: &Cast, browser: &Browser, name: &str) -> String {
@@ -32,7 +35,7 @@ fn has_a_secret(text: &str) -> bool {
 }
 
 on_both! {
-    async fn the_cookie_is_sealed_and_bound_to_its_page(app: TestApp) {
+    async fn the_cookie_is_sealed_and_has_every_flag(app: TestApp) {
         let cast = app.cast().await;
         for base in [HTTP, HTTPS] {
             let app = app.at(base);
@@ -40,8 +43,10 @@ on_both! {
             let fields = new_key(&cast.org.slug, "", base);
             let answer = app.post(&owner, "keys/create", &fields).await;
             let page = answer.location().to_owned();
-            let cookie = answer.cookie(COOKIE).unwrap();
-            for attribute in ["HttpOnly", "SameSite=Strict", &format!("Path={page}")] {
+            let prefix = if base == HTTPS { "__Host-" } else { "" };
+            let name = format!("{prefix}{}", cookie_of(&page));
+            let cookie = answer.cookie(&name).unwrap();
+            for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=120"] {
                 assert!(cookie.is(attribute), "{attribute}: {:?}", cookie.attributes);
             }
             assert_eq!(cookie.is("Secure"), base == HTTPS);
@@ -54,7 +59,7 @@ on_both! {
             assert_eq!(app.try_key(&secret).await, 200);
             assert!(answer.header("cache-control").contains("no-store"));
             assert!(answer.header("cache-control").contains("no-transform"));
-            assert!(answer.cookie(COOKIE).unwrap().is_removal(), "the page clears the cookie");
+            assert!(answer.cookie(&name).unwrap().is_removal(), "the page clears the cookie");
             // Neither in clear nor in an encoding that anybody can undo.
             let sealed = percent_decode_str(&cookie.value).decode_utf8().unwrap().into_owned();
             let bytes = base64_decoded(&sealed);
@@ -140,13 +145,10 @@ on_both! {
         let second = create(&app, &cast, &owner, "second").await;
         let session = owner.cookie("keydesk").unwrap();
         // A cookie's path is only the browser's promise: by hand it is sent anywhere.
-        let planted = |page: &str| {
-            let sent = owner.header_for(page);
-            sent.split("; ").find_map(|pair| pair.strip_prefix("keydesk-issued=")).unwrap().to_owned()
-        };
-        let other = planted(&first);
+        let planted = |page: &str| owner.cookie(&cookie_of(page)).unwrap().value;
+        let (other, name) = (planted(&first), cookie_of(&second));
         let ask = TestRequest::get(&second).header("accept", "text/html");
-        let ask = ask.header("cookie", &format!("keydesk={}; {COOKIE}={other}", session.value));
+        let ask = ask.header("cookie", &format!("keydesk={}; {name}={other}", session.value));
         let answer = app.ask(ask).await;
         assert_eq!(answer.status, 200);
         assert!(!has_a_secret(&answer.text), "another key's secret was shown");
@@ -158,19 +160,28 @@ on_both! {
         let mut broken = mine.clone();
         broken.replace_range(10..11, if &mine[10..11] == "A" { "B" } else { "A" });
         for wrong in [broken, "x".into(), String::new(), mine.chars().rev().collect()] {
-            let ask = TestRequest::get(&second).header("cookie", &format!("keydesk={}; {COOKIE}={wrong}", session.value));
+            let ask = TestRequest::get(&second).header("cookie", &format!("keydesk={}; {name}={wrong}", session.value));
             let answer = app.ask(ask).await;
             assert_eq!(answer.status, 200);
             assert!(!has_a_secret(&answer.text));
         }
-        // And whole, it opens only for somebody who may see the key.
-        for who in [Who::Anonymous, Who::ForeignOwner, Who::Member] {
+        // And whole, it opens in the session that it was made in, not in another of the same owner.
+        for who in [Who::Anonymous, Who::ForeignOwner, Who::Member, Who::Admin, Who::Owner] {
             let somebody = app.sign_in(who).await;
-            somebody.plant(COOKIE, &mine);
+            somebody.plant(&name, &mine);
             let answer = app.get(&somebody, &second).await;
-            assert_ne!(answer.status, 200);
+            assert_eq!(answer.status == 200, matches!(who, Who::Admin | Who::Owner), "{who:?}");
             assert!(!has_a_secret(&answer.text), "{who:?}");
         }
+        // A foreign cookie of the same name, before it or behind it, hides nothing.
+        for foreign in ["x", "", other.as_str()] {
+            for pairs in [format!("{name}={foreign}; {name}={mine}"), format!("{name}={mine}; {name}={foreign}")] {
+                let ask = TestRequest::get(&second).header("cookie", &format!("keydesk={}; {pairs}", session.value));
+                assert!(shown(&app.ask(ask).await.text).is_some(), "{pairs}");
+            }
+        }
+        let ask = TestRequest::get(&second).header("cookie", &format!("keydesk={}; {name}=x", session.value));
+        assert!(app.ask(ask).await.cookie(&name).is_none(), "what did not open is not cleared");
         assert!(shown(&app.get(&owner, &second).await.text).is_some());
     }
 }
