@@ -19,6 +19,10 @@ statements! {
     WHO = "SELECT s.id AS session_id, s.reauthenticated_at, p.id, p.name, p.email, p.platform_role, p.theme, p.totp_since
         FROM sessions s JOIN people p ON p.id = s.person_id
         WHERE s.hash = $1 AND s.ended_at IS NULL AND p.disabled_at IS NULL";
+    /// The same by the session's id, for work that goes on after the request that began it.
+    STILL = "SELECT p.id, p.name, p.email, p.platform_role, p.theme, p.totp_since
+        FROM sessions s JOIN people p ON p.id = s.person_id
+        WHERE s.id = $1 AND s.ended_at IS NULL AND p.disabled_at IS NULL";
     FRESHEN = "UPDATE sessions SET reauthenticated_at = $2 WHERE id = $1 AND ended_at IS NULL";
     SAVE = "UPDATE sessions SET data = $2 WHERE hash = $1 AND ended_at IS NULL";
     SEEN = "UPDATE sessions SET seen_at = $2 WHERE hash = $1 AND ended_at IS NULL AND seen_at < $2";
@@ -123,6 +127,16 @@ pub async fn who(via: &mut impl Via, hash: &[u8]) -> Result<Option<(SessionId, M
         Ok((id, Moment::from_ms(row.reauthenticated_at), Person::try_from(row.person)?))
     })
     .transpose()
+}
+
+/// The person of a session that has not ended.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn still(via: &mut impl Via, session: &SessionId) -> Result<Option<Person>, StoreError> {
+    let row: Option<PersonRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, PersonRow>(STILL).bind(session.as_str()))?;
+    row.map(Person::try_from).transpose()
 }
 
 /// The session's person has just proved again who they are.
