@@ -12,6 +12,7 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
+use crate::domain::key_format::has_secret;
 use crate::domain::link::{LinkKind, OneTimeLink};
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
@@ -95,8 +96,10 @@ pub async fn password_set_at(desk: &Desk, person: &PersonId) -> Result<Moment, O
 /// `TooMany` while the account or the network has to wait; `Invalid` with the same sentence for every wrong pair.
 pub async fn sign_in(desk: &Desk, form: &SignInForm, address: &str) -> Result<VerifiedPassword, OpError> {
     let now = desk.now();
-    // Whatever was typed is counted: as much of it as an address can have, without what Postgres takes in no text.
-    let account: String = form.email.trim().to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
+    // Whatever was typed is counted, but for a secret: as much of it as an address can have, without what Postgres takes in
+    // no text.
+    let typed = if has_secret(&form.email) { "" } else { form.email.trim() };
+    let account: String = typed.to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
     let network = network_of(address);
     let subjects = [
         (Throttled::SignInPair, format!("{account} {network}"), PAIR),
