@@ -1,11 +1,12 @@
 //! Passwords: hashing that costs the same for every caller, and which ones are refused. Hashing runs on threads of its own
-//! behind semaphores, so that a crowd at the door takes its turn instead of all memory, and keeps no one out who is known.
+//! behind semaphores, so that a crowd at the door takes its turn instead of all memory, and keeps no one out who is known. The
+//! memory of a hash is kept for the next one: given back to the allocator, it would stay with the thread that it was used on.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, CustomizedPasswordHasher, Params, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::parse_error::ParseError;
@@ -19,9 +20,9 @@ const LONGEST: usize = 256;
 /// Without a second factor, and beside one.
 pub const SHORTEST: usize = 15;
 const SHORTEST_BESIDE_CODES: usize = 8;
-/// At most this many hashes at once, 19 MiB each: for people who are known, and for everyone else.
+/// At most this many hashes at once, for people who are known and for everyone else: 19 MiB each, kept from then on.
 const KNOWN_AT_ONCE: usize = 1;
-const STRANGERS_AT_ONCE: usize = 3;
+const STRANGERS_AT_ONCE: usize = 2;
 /// Strangers who wait for their turn or have it; one more is sent away.
 const STRANGERS_IN_LINE: usize = 64;
 /// Attempts that came too early and wait for their time, known and unknown ones.
@@ -30,7 +31,7 @@ const DELAYED: usize = 64;
 const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Hashes and verifies passwords; clones share the limit of four hashes at once.
+/// Hashes and verifies passwords; clones share the limit of three hashes at once, and their memory.
 #[derive(Clone)]
 pub struct Passwords {
     known: Arc<Semaphore>,
@@ -38,6 +39,8 @@ pub struct Passwords {
     line: Arc<Semaphore>,
     delayed_known: Arc<Semaphore>,
     delayed: Arc<Semaphore>,
+    /// Memory that no hash is made in; as many as hashes at once at most.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
 impl Default for Passwords {
@@ -46,10 +49,28 @@ impl Default for Passwords {
     }
 }
 
-fn hasher() -> Argon2<'static> {
+fn params() -> Params {
     // The three numbers are constants within argon2's bounds.
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).unwrap_or_default();
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+    Params::new(MEMORY_KIB, PASSES, LANES, None).unwrap_or_default()
+}
+
+/// The hash of a password in argon2's text form. `None` for a salt or params that argon2 refuses.
+fn hashed(password: &[u8], salt: &[u8], params: Params, memory: &mut Vec<Block>) -> Option<PasswordHash> {
+    // A hash that was made with other costs may need more.
+    if memory.len() < params.block_count() {
+        memory.resize(params.block_count(), Block::default());
+    }
+    let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+        .hash_password_into_with_memory(password, salt, &mut out, memory)
+        .ok()?;
+    Some(PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params).ok()?,
+        salt: Some(Salt::new(salt).ok()?),
+        hash: Some(Output::new(&out).ok()?),
+    })
 }
 
 impl Passwords {
@@ -62,6 +83,7 @@ impl Passwords {
             line: limit(STRANGERS_IN_LINE),
             delayed_known: limit(DELAYED),
             delayed: limit(DELAYED),
+            memory: Arc::default(),
         }
     }
 
@@ -71,40 +93,47 @@ impl Passwords {
         places.clone().try_acquire_owned().ok()
     }
 
-    /// argon2's text form of the hash, for a person who is known. `None` only when the runtime is shutting down.
-    pub async fn hash(&self, password: String, salt: [u8; 16]) -> Option<String> {
+    /// Hashes in the next turn. `None` only when the runtime is shutting down, or for what argon2 refuses.
+    async fn next_turn(
+        &self,
+        turns: &Arc<Semaphore>,
+        password: String,
+        salt: Vec<u8>,
+        params: Params,
+    ) -> Option<PasswordHash> {
         // The turn ends with the work, also when the caller has gone.
-        let turn = self.known.clone().acquire_owned().await.ok()?;
+        let turn = turns.clone().acquire_owned().await.ok()?;
+        let kept = self.memory.clone();
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let hash = hasher().hash_password_customized(
-                password.as_bytes(),
-                &salt,
-                None,
-                None,
-                hasher().params().clone(),
-            );
-            hash.ok().map(|hash| hash.to_string())
+            let kept = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = kept().pop().unwrap_or_default();
+            let hash = hashed(password.as_bytes(), &salt, params, &mut memory);
+            kept().push(memory);
+            hash
         })
         .await
         .ok()?
     }
 
+    /// argon2's text form of the hash, for a person who is known. `None` only when the runtime is shutting down.
+    pub async fn hash(&self, password: String, salt: [u8; 16]) -> Option<String> {
+        Some(self.next_turn(&self.known, password, salt.to_vec(), params()).await?.to_string())
+    }
+
     /// Whether the password is the stored one. `stored` is `None` for an unknown person, which takes just as long. `None`
     /// when too many strangers wait for their turn: it was not looked at. Who is `known` does not wait behind them.
     pub async fn verify(&self, password: String, stored: Option<String>, known: bool) -> Option<bool> {
-        let place = if known { None } else { Some(self.line.clone().try_acquire_owned().ok()?) };
+        let _place = if known { None } else { Some(self.line.clone().try_acquire_owned().ok()?) };
         let turns = if known { &self.known } else { &self.strangers };
-        let turn = turns.clone().acquire_owned().await.ok()?;
-        tokio::task::spawn_blocking(move || {
-            let _turn = (turn, place);
-            let known = stored.is_some();
-            let text = stored.unwrap_or_else(|| DUMMY_HASH.to_owned());
-            let Ok(hash) = PasswordHash::new(&text) else { return false };
-            hasher().verify_password(password.as_bytes(), &hash).is_ok() && known
-        })
-        .await
-        .ok()
+        let exists = stored.is_some();
+        let Ok(stored) = PasswordHash::new(stored.as_deref().unwrap_or(DUMMY_HASH)) else {
+            return Some(false);
+        };
+        let (Some(salt), Ok(params)) = (&stored.salt, Params::try_from(&stored)) else { return Some(false) };
+        let made = self.next_turn(turns, password, salt.to_vec(), params).await?;
+        // Outputs are compared in constant time.
+        Some(made.hash == stored.hash && made.algorithm == stored.algorithm && exists)
     }
 }
 

@@ -329,7 +329,7 @@ async fn create_org(desk: &Desk, args: &CreateOrgArgs) -> Result<(), String> {
 fn new_org(name: &str, slug: &str, zone: &str, email: &str) -> Result<NewOrg, ParseError> {
     let name = parse_org_name(name)?;
     let slug = if slug.trim().is_empty() { slug_of(&name) } else { parse_slug(slug)? };
-    Ok(NewOrg { name, slug, zone: parse_zone(zone)?, email: Email::parse(email)? })
+    Ok(NewOrg { name, slug, zone: parse_zone(zone)?, email: Email::typed(email)? })
 }
 
 async fn demonstrate(args: DemoArgs) -> Result<(), String> {

@@ -23,9 +23,10 @@ use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::setup::SetupForm;
 use keydesk_core::ops::{self, OpError};
 use keydesk_core::store::people::NewPerson;
+use keydesk_core::store::sessions::NewSession;
 use keydesk_core::store::spend::Usage;
 use keydesk_core::store::teams::{NewTeam, NewTeamMember};
-use keydesk_core::store::{DatabaseUrl, Db, StoreError, people, settlement, teams};
+use keydesk_core::store::{DatabaseUrl, Db, StoreError, people, sessions, settlement, teams};
 use keydesk_core::{Desk, Random};
 
 use crate::{FixedClock, Fixture, MINUTE, PASSWORD, Repeatable, START, TestDatabase};
@@ -86,6 +87,25 @@ impl TestDesk {
     pub async fn caller(&self, person: &PersonId) -> Caller {
         let person = people::find(&mut self.db.read().await.unwrap(), person).await.unwrap().unwrap();
         self.fresh(person)
+    }
+
+    /// The same person with a session that is stored.
+    pub async fn signed_in(&self, at: &At) -> Caller {
+        let person = &at.caller.person.id;
+        let session = SessionId::new(self.now(), self.id_entropy());
+        let mut tx = self.db.write().await.unwrap();
+        let new = NewSession {
+            hash: session.as_str().as_bytes(),
+            id: &session,
+            person,
+            data: "{}",
+            address: "203.0.113.9",
+            user_agent: "",
+            password_set_at: people::password_set_at(&mut tx, person).await.unwrap().unwrap(),
+        };
+        sessions::insert(&mut tx, &new, self.now()).await.unwrap();
+        tx.save_without_events().await.unwrap();
+        Caller { session, ..at.caller.clone() }
     }
 
     /// The person, signed in a moment ago.

@@ -3,6 +3,7 @@
 use http::{HeaderValue, header};
 use keydesk_core::Desk;
 use keydesk_core::domain::ids::PersonId;
+use keydesk_core::domain::key_format::has_secret;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::codes::Used;
@@ -41,7 +42,9 @@ pub(super) async fn begin(person: &PersonId, password_set_at: Moment) -> Result<
     let agent = parts()
         .and_then(|parts| parts.headers.get(header::USER_AGENT)?.to_str().ok().map(str::to_owned))
         .unwrap_or_default();
-    let agent: String = agent.chars().take(300).collect();
+    // It is stored and shown.
+    let shown = if has_secret(&agent) { "" } else { agent.as_str() };
+    let agent: String = shown.chars().take(300).collect();
     let session = session()?;
     if session.id().is_some() {
         session.flush().await.map_err(not_kept)?;
@@ -64,6 +67,7 @@ fn not_kept(error: session::Error) -> AppError {
             sentence: "Your password was changed at the same moment, so you were not signed in. Sign in with the new one."
                 .into(),
         },
+        session::Error::Store(_) => AppError::Unavailable,
         _ => AppError::Internal,
     }
 }
@@ -198,7 +202,7 @@ pub async fn sign_out(form: SignOutForm) -> Result<(), AppError> {
         let caller = caller()?;
         let from = (caller.address.as_str(), caller.request_id.as_str());
         security_log::done("sign-out", caller.person.id.as_str(), from);
-        session()?.flush().await.map_err(|_| AppError::Internal)?;
+        session()?.flush().await.map_err(not_kept)?;
         if let Some(response) = use_context::<ResponseOptions>() {
             let clear = HeaderValue::from_static("\"cache\", \"storage\"");
             response.insert_header(header::HeaderName::from_static("clear-site-data"), clear);

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
+use super::key_format::refuse_secret;
 use super::parse_error::ParseError;
 
 const MAX_BASE_URL: usize = 300;
@@ -30,6 +31,7 @@ const CALLS: [&str; 5] = ["/chat/completions", "/completions", "/responses", "/m
 pub fn parse_base_url(text: &str) -> Result<String, ParseError> {
     let wrong = |sentence: &'static str| Err(ParseError::new(sentence));
     let text = text.trim();
+    refuse_secret(text)?;
     if text.is_empty() {
         return wrong("The address is empty. Type one such as https://api.openai.com.");
     }

@@ -438,17 +438,18 @@ fn is_hidden(c: char) -> bool {
     c.is_whitespace() || c.is_control() || zero_width
 }
 
-/// Checks a name or a note, which are stored and shown in plain text.
+/// The rule for every text that is stored and shown as it is: a name, a note, an address, a model. It may not be a secret,
+/// nor have one in it, of Keydesk or of another service.
 ///
 /// # Errors
 /// When it looks like a secret.
-pub fn refuse_secret(text: String) -> Result<String, ParseError> {
-    if looks_like_secret(&text) {
+pub fn refuse_secret(text: &str) -> Result<(), ParseError> {
+    if has_secret(text) {
         return Err(ParseError::new(
             "This looks like a secret. Secrets are never stored. Describe it in words.",
         ));
     }
-    Ok(text)
+    Ok(())
 }
 
 #[cfg(test)]

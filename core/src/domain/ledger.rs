@@ -2,7 +2,6 @@
 //! what was spent since the first of them that counts. Entries are only ever added; a mistake is set right by another one.
 
 use super::audit::SYSTEM;
-use super::key_format::refuse_secret;
 use super::moment::Moment;
 use super::money::{Money, parse_budget};
 use super::parse_error::ParseError;
@@ -202,7 +201,7 @@ pub fn parse_note(text: &str) -> Result<String, ParseError> {
     if text.trim().is_empty() {
         return Err(ParseError::new("Enter what it is for, such as the invoice number."));
     }
-    visible_name(text, "Note", MAX_NOTE).and_then(refuse_secret)
+    visible_name(text, "Note", MAX_NOTE)
 }
 
 #[cfg(test)]

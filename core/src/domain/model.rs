@@ -3,7 +3,6 @@
 use super::audit::{Change, ChangeValue};
 use super::edit::{EditField, Editable, edit_field};
 use super::ids::ProviderId;
-use super::key_format::refuse_secret;
 use super::meter::{Counts, MAX_COUNT, Meter, Metered};
 use super::moment::Moment;
 use super::money::Money;
@@ -194,9 +193,9 @@ impl Editable for Model {
 /// A model's id names one model: letters, digits and `. _ : / @ -`, and no `*`.
 ///
 /// # Errors
-/// When [`ModelPattern::parse`] rejects it, or it has a `*`.
+/// When [`ModelPattern::typed`] rejects it, or it has a `*`.
 pub fn check_model_id(text: &str) -> Result<(), ParseError> {
-    ModelPattern::parse(text)?;
+    ModelPattern::typed(text)?;
     if text.contains('*') {
         return Err(ParseError::new(
             "A model's id cannot contain a *: it stands for any run of characters in a scope.",
@@ -237,7 +236,7 @@ const MAX_VENDOR: usize = 60;
 /// # Errors
 /// When nothing of it is visible, it is too long, or it looks like a secret.
 pub fn parse_vendor(text: &str) -> Result<String, ParseError> {
-    visible_name(text, "Vendor", MAX_VENDOR).and_then(refuse_secret)
+    visible_name(text, "Vendor", MAX_VENDOR)
 }
 
 /// The model that answers while an installation has no provider.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::OrgId;
-use super::key_format::{DEFAULT_PREFIX, refuse_secret};
+use super::key_format::DEFAULT_PREFIX;
 use super::limits::Limits;
 use super::moment::{Moment, Zone};
 use super::money::Money;
@@ -187,7 +187,7 @@ pub const MAX_ORG_NAME: usize = 100;
 /// # Errors
 /// When nothing of it is visible, it is too long, or it looks like a secret.
 pub fn parse_org_name(text: &str) -> Result<String, ParseError> {
-    visible_name(text, "Name", MAX_ORG_NAME).and_then(refuse_secret)
+    visible_name(text, "Name", MAX_ORG_NAME)
 }
 
 /// The zone of an IANA name.

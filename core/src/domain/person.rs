@@ -4,6 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::ids::PersonId;
+use super::key_format::refuse_secret;
 use super::parse_error::ParseError;
 use super::policy::PlatformRole;
 
@@ -87,6 +88,15 @@ impl Email {
         (text.len() <= 1_000 && !text.contains('\0')).then_some(Self(text))
     }
 
+    /// The same for an address that becomes known here.
+    ///
+    /// # Errors
+    /// Also when it looks like a secret.
+    pub fn typed(text: &str) -> Result<Self, ParseError> {
+        refuse_secret(text)?;
+        Self::parse(text)
+    }
+
     /// The address, trimmed and in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -94,7 +104,7 @@ impl Email {
 }
 
 /// A name that people read in lists: trimmed, in NFC, 1 to `max` characters, at least one of them visible, none that
-/// could disguise another name.
+/// could disguise another name, and no secret.
 ///
 /// # Errors
 /// A sentence that says which rule the text breaks; `what` is the field's word, such as "Name".
@@ -106,7 +116,7 @@ pub fn visible_name(text: &str, what: &str, max: usize) -> Result<String, ParseE
     Ok(text)
 }
 
-/// Text that people read, which may be empty: trimmed, in NFC, up to `max` characters.
+/// Text that people read, which may be empty: trimmed, in NFC, up to `max` characters, and no secret.
 ///
 /// # Errors
 /// A sentence that says which rule the text breaks; `what` is the field's word, such as "Note".
@@ -128,6 +138,7 @@ pub fn visible_text(text: &str, what: &str, max: usize) -> Result<String, ParseE
             "{what} contains an invisible character. Type it instead of pasting it."
         )));
     }
+    refuse_secret(&text)?;
     Ok(text)
 }
 
@@ -190,6 +201,7 @@ pub const MAX_SLUG: usize = 40;
 pub fn parse_slug(text: &str) -> Result<String, ParseError> {
     let text = text.trim();
     let wrong = |sentence: &'static str| Err(ParseError::new(sentence));
+    refuse_secret(text)?;
     if text.is_empty() {
         return wrong("The address is empty. Type one such as acme.");
     }

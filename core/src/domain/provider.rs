@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::audit::{Change, ChangeValue};
 use super::edit::{EditField, Editable, edit_field};
 use super::ids::ProviderId;
-use super::key_format::refuse_secret;
 use super::numbers::{grouped, read_billionths};
 use super::parse_error::ParseError;
 use super::person::visible_name;
@@ -133,7 +132,7 @@ const MAX_PROVIDER_NAME: usize = 60;
 /// # Errors
 /// When nothing of it is visible, it is too long, or it looks like a secret.
 pub fn parse_provider_name(text: &str) -> Result<String, ParseError> {
-    visible_name(text, "Name", MAX_PROVIDER_NAME).and_then(refuse_secret)
+    visible_name(text, "Name", MAX_PROVIDER_NAME)
 }
 
 /// # Errors

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::key_format::{has_secret, refuse_secret};
 use super::parse_error::ParseError;
 
 const MAX_CHARACTERS: usize = 100;
@@ -40,6 +41,15 @@ impl ModelPattern {
             ));
         }
         Ok(ModelPattern(text.to_owned()))
+    }
+
+    /// The same for a pattern that someone types.
+    ///
+    /// # Errors
+    /// Also when it looks like a secret.
+    pub fn typed(text: &str) -> Result<ModelPattern, ParseError> {
+        refuse_secret(text)?;
+        Self::parse(text)
     }
 
     /// The pattern as written.
@@ -184,7 +194,7 @@ impl ModelScope {
         let mut patterns = Vec::new();
         for (line, entries) in text.lines().enumerate() {
             for entry in entries.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-                let pattern = ModelPattern::parse(entry).map_err(|problem| {
+                let pattern = ModelPattern::typed(entry).map_err(|problem| {
                     ParseError::new(format!("Line {}, \"{}\": {problem}", line + 1, quoted(entry)))
                 })?;
                 if !patterns.contains(&pattern) {
@@ -201,9 +211,12 @@ impl ModelScope {
     }
 }
 
-/// As much of a wrong entry as is needed to find it again.
+/// As much of a wrong entry as is needed to find it again; nothing of a secret.
 pub(super) fn quoted(entry: &str) -> String {
     const SHOWN: usize = 40;
+    if has_secret(entry) {
+        return "…".to_owned();
+    }
     if entry.chars().count() <= SHOWN {
         return entry.to_owned();
     }

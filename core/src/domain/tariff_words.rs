@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::key_format::refuse_secret;
 use super::meter::{Dimension, MAX_COUNT, Meter, Side, Unit};
 use super::money::Money;
 use super::numbers::grouped;
@@ -223,6 +224,7 @@ pub fn parse_factor_of(text: &str) -> Result<(Dimension, String, Millionths), Pa
     let Some(dimension) = Dimension::parse(dimension.trim()) else {
         return Err(ParseError::new("A factor is by tier, region or speed, such as tier:flex=0.5."));
     };
+    refuse_secret(word)?;
     let factor = parse_factor(factor)?;
     Tariff::default().with_factor(dimension, word, factor)?;
     Ok((dimension, word.trim().to_lowercase(), factor))

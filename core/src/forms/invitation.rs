@@ -36,7 +36,7 @@ impl InviteForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<Invite, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let email = errors.take("email", Email::parse(&self.email));
+        let email = errors.take("email", Email::typed(&self.email));
         let role = errors.take("role", OrgRole::parse(&self.role).ok_or(ParseError::new(CHOOSE_ROLE)));
         let role_in_team = match self.team_role.as_str() {
             "" => Some(TeamRole::Member),

@@ -12,7 +12,6 @@ use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{PersonId, TeamId};
 use crate::domain::key::KeySpec;
-use crate::domain::key_format::refuse_secret;
 use crate::domain::limits::Budget;
 use crate::domain::model::Model;
 use crate::domain::moment::Day;
@@ -138,9 +137,9 @@ impl KeyForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<KeyDraft, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let name = visible_name(&self.name, "Name", MAX_NAME).and_then(refuse_secret);
+        let name = visible_name(&self.name, "Name", MAX_NAME);
         let name = errors.take("name", name);
-        let note = errors.take("note", visible_text(&self.note, "Note", MAX_NOTE).and_then(refuse_secret));
+        let note = errors.take("note", visible_text(&self.note, "Note", MAX_NOTE));
         let team = errors.take("team", parse_team(&self.team));
         let owner = errors.take("owner", parse_owner(&self.owner));
         let models = parse_models(
@@ -300,7 +299,7 @@ impl ExtendKeyForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<ExtendKey, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let name = visible_name(&self.name, "Name", MAX_NAME).and_then(refuse_secret);
+        let name = visible_name(&self.name, "Name", MAX_NAME);
         let name = errors.take("name", name);
         let expiry = errors.take("expiry", parse_expiry(&self.expiry, &self.expires_on));
         let (Some(name), Some(expiry)) = (name, expiry) else { return Err(errors) };

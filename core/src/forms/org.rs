@@ -44,7 +44,7 @@ impl NewOrgForm {
             (slug, _) => errors.take("slug", parse_slug(slug)),
         };
         let zone = errors.take("zone", parse_zone(&self.zone));
-        let email = errors.take("email", Email::parse(&self.email));
+        let email = errors.take("email", Email::typed(&self.email));
         match (name, slug, zone, email) {
             (Some(name), Some(slug), Some(zone), Some(email)) => Ok(NewOrg { name, slug, zone, email }),
             _ => Err(errors),

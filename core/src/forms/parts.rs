@@ -261,7 +261,7 @@ pub(super) fn parse_models(
         "every" => Some(ModelScope::Every),
         "listed" => {
             let typed = errors.take("patterns", ModelScope::parse_lines(patterns))?;
-            let ticked = models.iter().map(|model| ModelPattern::parse(model)).collect();
+            let ticked = models.iter().map(|model| ModelPattern::typed(model)).collect();
             let mut list: Vec<ModelPattern> = errors.take("models", ticked)?;
             list.extend(typed);
             // A scope is a set; one order makes two equal sets compare equal.

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::parts::{LimitFields, ScopeForm, Take, drawn, parse_models, scope_form};
 use crate::domain::bounds::Bounds;
 use crate::domain::field_error::FieldError;
-use crate::domain::key_format::refuse_secret;
 use crate::domain::model::Model;
 use crate::domain::person::visible_name;
 use crate::domain::team::{EditTeam, MAX_NAME, TeamSpec};
@@ -39,7 +38,7 @@ impl TeamForm {
     /// Every mistake in the form at once.
     pub fn parse(&self) -> Result<TeamSpec, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let name = errors.take("name", visible_name(&self.name, "Name", MAX_NAME).and_then(refuse_secret));
+        let name = errors.take("name", visible_name(&self.name, "Name", MAX_NAME));
         let models = parse_models(
             (&self.scope, &self.models, &self.patterns),
             "the team's keys could not be used",

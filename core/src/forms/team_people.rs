@@ -38,7 +38,7 @@ impl AddForm {
                 chosen.ok_or_else(|| vec![FieldError::say("person", "Choose a member.")])?
             }
             _ => {
-                let address = Email::parse(&self.email).map(NewTeamPerson::Address);
+                let address = Email::typed(&self.email).map(NewTeamPerson::Address);
                 address.map_err(|problem| vec![FieldError::new("email", problem)])?
             }
         };

@@ -11,7 +11,7 @@ use crate::domain::person::Person;
 use crate::domain::policy::{self, Action, On, OrgRole, Origin, Permit, PlatformRole, Principal};
 use crate::domain::team::TeamRole;
 use crate::store::Via;
-use crate::store::{people, teams};
+use crate::store::{people, sessions, teams};
 
 /// How long after proving who they are a person may do what asks for a fresh sign-in.
 pub const RECENT_AUTH_MS: i64 = 10 * 60_000;
@@ -125,6 +125,20 @@ pub async fn open_org(via: &mut impl Via, caller: &Caller, slug: &str) -> Result
     let principal = principal.in_teams(member_of, admin_of, org.rules.members_create);
     let orgs = people::orgs_of(via, &caller.person.id).await?;
     Ok(OrgContext { org, principal, orgs })
+}
+
+/// The organisation as the caller may see it now, for work that goes on after the request that began it: who signed out
+/// or lost their role meanwhile is refused.
+///
+/// # Errors
+/// Those of `open_org`, and `Forbidden` when the session has ended.
+pub(super) async fn reopen_org(
+    via: &mut impl Via,
+    caller: &Caller,
+    slug: &str,
+) -> Result<OrgContext, OpError> {
+    let person = sessions::still(via, &caller.session).await?.ok_or(OpError::Forbidden)?;
+    open_org(via, &Caller { person, ..caller.clone() }, slug).await
 }
 
 /// For everyone but support, what support does is not there.

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::OpError;
-use super::access::{Caller, OrgContext, must_be_support, open_org};
+use super::access::{Caller, OrgContext, must_be_support, open_org, reopen_org};
 use super::keys::find_seen;
 use super::support::{SupportAccess, record_support_access};
 use crate::Desk;
-use crate::domain::ids::{KeyId, OrgId, RequestId};
+use crate::domain::ids::{KeyId, RequestId};
 use crate::domain::moment::Moment;
 use crate::domain::page::{Cursor, Page};
 use crate::domain::policy::{Action, On};
@@ -110,7 +110,8 @@ pub struct RequestsExportForm {
 pub struct RequestsExport {
     /// The key.
     pub key: KeyId,
-    org: OrgId,
+    slug: String,
+    caller: Caller,
     last: Option<RequestEntry>,
 }
 
@@ -129,19 +130,21 @@ pub async fn export(
     drop(read);
     record_support_access(desk, &context, SupportAccess::Item { id: key.id.as_str(), name: &key.name })
         .await?;
-    Ok(RequestsExport { key: key.id, org: context.org.id, last: None })
+    Ok(RequestsExport { key: key.id, slug: context.org.slug, caller: caller.clone(), last: None })
 }
 
 impl RequestsExport {
-    /// The next requests; empty at the end.
+    /// The next requests; empty at the end. Each call asks again whether the caller may see the key.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn next(&mut self, desk: &Desk) -> Result<Vec<RequestEntry>, StoreError> {
+    /// `NotFound` or `Forbidden` when they may not any more; `Store` when the database cannot be read.
+    pub async fn next(&mut self, desk: &Desk) -> Result<Vec<RequestEntry>, OpError> {
         const CHUNK_ROWS: usize = 500;
         let mut read = desk.db.read().await?;
+        let context = reopen_org(&mut read, &self.caller, &self.slug).await?;
+        let key = find_seen(&mut read, &context, self.key.as_str(), desk.now()).await?;
         let found =
-            requests::settled(&mut read, &self.org, &self.key, self.last.as_ref(), CHUNK_ROWS).await?;
+            requests::settled(&mut read, &context.org.id, &key.id, self.last.as_ref(), CHUNK_ROWS).await?;
         if let Some(last) = found.last() {
             self.last = Some(last.clone());
         }

@@ -9,7 +9,6 @@ use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::{OrgId, PersonId};
-use crate::domain::key_format::refuse_secret;
 use crate::domain::link::LinkKind;
 use crate::domain::moment::Zone;
 use crate::domain::org::Org;
@@ -46,16 +45,13 @@ pub async fn set_up(desk: &Desk, form: &SetupForm) -> Result<(PersonId, Org), Op
         return Err(OpError::NotFound);
     }
     let mut errors = Vec::new();
-    let name = visible_name(&form.name, "Name", 100)
-        .and_then(refuse_secret)
-        .map_err(|p| errors.push(FieldError::new("name", p)));
-    let email = Email::parse(&form.email).map_err(|p| errors.push(FieldError::new("email", p)));
+    let name = visible_name(&form.name, "Name", 100).map_err(|p| errors.push(FieldError::new("name", p)));
+    let email = Email::typed(&form.email).map_err(|p| errors.push(FieldError::new("email", p)));
     if let Err(problem) = check_new(form.password.as_str(), &[&form.email, &form.name, &form.org]) {
         errors.push(FieldError::new("password", problem));
     }
-    let org_name = visible_name(&form.org, "Organisation", 100)
-        .and_then(refuse_secret)
-        .map_err(|p| errors.push(FieldError::new("org", p)));
+    let org_name =
+        visible_name(&form.org, "Organisation", 100).map_err(|p| errors.push(FieldError::new("org", p)));
     let (Ok(name), Ok(email), Ok(org_name), true) = (name, email, org_name, errors.is_empty()) else {
         return Err(OpError::Invalid(errors));
     };

@@ -15,6 +15,7 @@ use crate::domain::audit::{Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;
 use crate::domain::ids::PersonId;
+use crate::domain::key_format::has_secret;
 use crate::domain::link::{LinkKind, OneTimeLink};
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
@@ -111,8 +112,10 @@ pub async fn check_password(
     what: &'static str,
 ) -> Result<VerifiedPassword, OpError> {
     let now = desk.now();
-    // Whatever was typed is counted: as much of it as an address can have, without what Postgres takes in no text.
-    let account: String = form.email.trim().to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
+    // Whatever was typed is counted, but for a secret: as much of it as an address can have, without what Postgres takes in
+    // no text.
+    let typed = if has_secret(&form.email) { "" } else { form.email.trim() };
+    let account: String = typed.to_lowercase().chars().filter(|c| *c != '\0').take(254).collect();
     let mut tx = desk.db.write().await?;
     let stored = match Email::stored(&form.email) {
         Some(email) => people::credentials(&mut tx, &email).await?,

@@ -22,6 +22,10 @@ statements! {
     /// Also of one that is over.
     WHOSE = "SELECT person_id FROM sessions WHERE hash = $1";
     ADDRESSES = "SELECT address FROM sessions WHERE person_id = $1 ORDER BY created_at DESC LIMIT 100";
+    /// The same by the session's id, for work that goes on after the request that began it.
+    STILL = "SELECT p.id, p.name, p.email, p.platform_role, p.theme, p.totp_since
+        FROM sessions s JOIN people p ON p.id = s.person_id
+        WHERE s.id = $1 AND s.ended_at IS NULL AND p.disabled_at IS NULL";
     FRESHEN = "UPDATE sessions SET reauthenticated_at = $2 WHERE id = $1 AND ended_at IS NULL";
     SAVE = "UPDATE sessions SET data = $2 WHERE hash = $1 AND ended_at IS NULL";
     SEEN = "UPDATE sessions SET seen_at = $2 WHERE hash = $1 AND ended_at IS NULL AND seen_at < $2";
@@ -144,6 +148,16 @@ pub async fn whose(via: &mut impl Via, hash: &[u8]) -> Result<Option<PersonId>, 
 pub async fn addresses_of(via: &mut impl Via, person: Option<&PersonId>) -> Result<Vec<String>, StoreError> {
     let person = person.map_or("", PersonId::as_str);
     run!(via, fetch_all, sqlx::query_scalar::<_, String>(ADDRESSES).bind(person))
+}
+
+/// The person of a session that has not ended.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn still(via: &mut impl Via, session: &SessionId) -> Result<Option<Person>, StoreError> {
+    let row: Option<PersonRow> =
+        run!(via, fetch_optional, sqlx::query_as::<_, PersonRow>(STILL).bind(session.as_str()))?;
+    row.map(Person::try_from).transpose()
 }
 
 /// The session's person has just proved again who they are.

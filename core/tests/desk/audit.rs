@@ -176,7 +176,8 @@ on_both!(
             key: "ci-prod".into(),
             ..ExportForm::default()
         };
-        let mut export = audit::export(&desk, &at.caller, &form).await.unwrap();
+        let caller = desk.signed_in(&at).await;
+        let mut export = audit::export(&desk, &caller, &form).await.unwrap();
         let mut events = Vec::new();
         loop {
             let chunk = export.next(&desk).await.unwrap();
@@ -200,6 +201,33 @@ on_both!(
             (ExportForm { team: "Data".into(), ..form.clone() }, "team"),
         ] {
             assert_eq!(refused(audit::export(&desk, &at.caller, &form).await).0, field);
+        }
+    }
+);
+
+on_both!(
+    fn an_export_ends_when_its_person_is_demoted_or_signs_out(desk: TestDesk) {
+        let at = desk.owner().await;
+        let key = desk.create_key(&at, "ci").await;
+        for _ in 0..300 {
+            desk.disable(&at, &key).await.unwrap();
+            desk.enable(&at, &key).await.unwrap();
+        }
+        let admin = desk.member(&at, OrgRole::Admin).await;
+        let form = ExportForm { org: at.org.slug.clone(), format: "csv".into(), ..ExportForm::default() };
+        let harms = [
+            "UPDATE memberships SET role = 'member' WHERE role = 'admin'",
+            "UPDATE memberships SET role = 'admin' WHERE role = 'member'; UPDATE sessions SET ended_at = 1",
+        ];
+        for (harm, forbidden) in harms.into_iter().zip(["demoted", "signed out"]) {
+            let caller = desk.signed_in(&admin).await;
+            let mut export = audit::export(&desk, &caller, &form).await.unwrap();
+            assert_eq!(export.next(&desk).await.unwrap().len(), 500, "{forbidden}");
+            for statement in harm.split("; ") {
+                desk.execute(statement).await.unwrap();
+            }
+            let more = export.next(&desk).await;
+            assert!(matches!(more, Err(OpError::Forbidden)), "{forbidden}: {more:?}");
         }
     }
 );

@@ -17,7 +17,7 @@ use keydesk_core::domain::api_error::{NoTarget, Stop};
 use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::expected_use::{AskedUse, InputTokens};
 use keydesk_core::domain::ids::RequestId;
-use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::key_format::has_secret;
 use keydesk_core::domain::meter::{Counts, Metered, ServedAs};
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::money::Money;
@@ -251,7 +251,7 @@ pub async fn settle(
     let bill = Bill::at_price_of(&model, sent.metered(), sent.estimated);
     let cost = bill.cost;
     let plain = |text: &str| -> String {
-        let shown = if looks_like_secret(text) { "" } else { text };
+        let shown = if has_secret(text) { "" } else { text };
         shown.chars().filter(|c| !c.is_control()).take(200).collect()
     };
     let settlement = Settlement {
@@ -323,10 +323,12 @@ async fn read<T: DeserializeOwned>(
     let mut room = state.gateway.bodies.share(Holder::named("gateways"));
     let body = body::read(&parts.headers, body, MAX_BODY, state.gateway.body_timeout, &mut room).await;
     let body = body.map_err(|error| error.answer(client))?;
-    let body = serde_json::from_slice(&body).map_err(|_| {
-        client.bad_request(
+    // A zero character is in no text that a database takes.
+    let is_text = !body.windows(6).any(|piece| piece == br"\u0000");
+    match serde_json::from_slice(&body) {
+        Ok(body) if is_text => Ok((parts, body)),
+        _ => Err(client.bad_request(
             "The body is not a JSON object with the members of this route. GATEWAY.md lists them.",
-        )
-    })?;
-    Ok((parts, body))
+        )),
+    }
 }

@@ -19,7 +19,7 @@ use keydesk_core::admission::{
 use keydesk_core::domain::api_error::Stop;
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::ids::RequestId;
-use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::key_format::has_secret;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::org::Unpriced;
 use keydesk_core::domain::request_log::RequestFailure;
@@ -292,7 +292,7 @@ impl ForwardRequest {
 /// The client's user agent, as it may be stored and shown.
 pub fn user_agent(headers: &HeaderMap) -> String {
     let sent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let shown = sent.filter(|text| !looks_like_secret(text)).unwrap_or_default();
+    let shown = sent.filter(|text| !has_secret(text)).unwrap_or_default();
     shown.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect()
 }
 

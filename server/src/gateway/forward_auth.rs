@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use keydesk_core::admission::{self, AdmissionError, ModelLookup, ReservationRequest, Settlement};
 use keydesk_core::domain::api_error::{NoTarget, Stop};
 use keydesk_core::domain::ids::RequestId;
-use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::key_format::has_secret;
 use keydesk_core::domain::model::catalogue_name;
 use keydesk_core::domain::money::Money;
 
@@ -87,7 +87,7 @@ async fn admit(
         presumed: admission::Presumed::default(),
         is_priced: true,
     };
-    let route = if path.split(['/', ':']).any(looks_like_secret) { "" } else { path };
+    let route = if has_secret(path) { "" } else { path };
     let settlement = Settlement {
         route: route.chars().filter(|c| !c.is_control()).take(200).collect(),
         status: i64::from(StatusCode::OK.as_u16()),

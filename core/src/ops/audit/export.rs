@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::OpError;
-use super::super::access::{Caller, open_org};
+use super::super::access::{Caller, open_org, reopen_org};
 use super::list::{KeysMeant, keys_meant, wanted};
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind, PastEvent, SYSTEM};
@@ -12,9 +12,9 @@ use crate::domain::audit_filter::{AuditFilter, Kinds};
 use crate::domain::audit_words;
 use crate::domain::ids::TeamId;
 use crate::domain::moment::{Day, Moment, Zone};
-use crate::domain::policy::{Action, Chain, On, Permit};
+use crate::domain::policy::{Action, Chain, On};
 use crate::store::audit_list::{self, Wanted};
-use crate::store::{StoreError, audit, teams};
+use crate::store::{audit, teams};
 
 const CHUNK_ROWS: usize = 500;
 
@@ -78,7 +78,7 @@ pub struct Export {
     pub format: Format,
     /// When it was asked for.
     pub at: Moment,
-    permit: Permit,
+    caller: Caller,
     wanted: Option<Wanted>,
     below: i64,
 }
@@ -176,18 +176,22 @@ pub async fn export(desk: &Desk, caller: &Caller, form: &ExportForm) -> Result<E
     let event = Event::new(EventKind::AuditExported, org.id.as_str(), &org.name).with(changes);
     tx.save(&permit, event, now).await?;
     let wanted = wanted(&filter, &keys, &org.zone);
-    Ok(Export { slug: org.slug.clone(), zone: org.zone.clone(), format, at: now, permit, wanted, below })
+    let (slug, zone, caller) = (org.slug.clone(), org.zone.clone(), caller.clone());
+    Ok(Export { slug, zone, format, at: now, caller, wanted, below })
 }
 
 impl Export {
-    /// The next events, newest first; none when all were given. Each call takes a connection only for itself.
+    /// The next events, newest first; none when all were given. Each call takes a connection only for itself, and asks again
+    /// whether the caller may export.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn next(&mut self, desk: &Desk) -> Result<Vec<PastEvent>, StoreError> {
+    /// `NotFound` or `Forbidden` when they may not any more; `Store` when the database cannot be read.
+    pub async fn next(&mut self, desk: &Desk) -> Result<Vec<PastEvent>, OpError> {
         let Some(wanted) = &self.wanted else { return Ok(vec![]) };
         let mut read = desk.db.read().await?;
-        let events = audit_list::chunk(&mut read, &self.permit, wanted, self.below, CHUNK_ROWS).await?;
+        let context = reopen_org(&mut read, &self.caller, &self.slug).await?;
+        let permit = context.permit(Action::ExportAudit, On::Org)?;
+        let events = audit_list::chunk(&mut read, &permit, wanted, self.below, CHUNK_ROWS).await?;
         self.below = events.last().map_or(0, |event| event.seq);
         Ok(events)
     }

@@ -8,7 +8,7 @@ use crate::Desk;
 use crate::domain::audit::PastEvent;
 use crate::domain::audit_filter::AuditFilter;
 use crate::domain::ids::{KeyId, OrgId};
-use crate::domain::key_format::looks_like_secret;
+use crate::domain::key_format::has_secret;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::page::Page;
 use crate::domain::policy::{Action, Chain, On};
@@ -82,7 +82,7 @@ pub(super) async fn keys_meant(via: &mut impl Via, org: &OrgId, text: &str) -> R
     if text.is_empty() {
         return Ok(KeysMeant::Any);
     }
-    if looks_like_secret(text) {
+    if has_secret(text) {
         return Ok(KeysMeant::Secret);
     }
     let keys = audit_list::keys_called(via, org, text).await?;

@@ -7,7 +7,6 @@ use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::OrgId;
-use crate::domain::key_format::refuse_secret;
 use crate::domain::list_filter::OrgFilter;
 use crate::domain::moment::Moment;
 use crate::domain::org::{ListedOrg, Org, OrgName};
@@ -200,6 +199,6 @@ fn parse_reason(text: &str, needed: bool) -> Result<Option<String>, OpError> {
             false => Ok(None),
         };
     }
-    let reason = visible_name(text, "Reason", MAX_REASON).and_then(refuse_secret);
+    let reason = visible_name(text, "Reason", MAX_REASON);
     Ok(Some(reason.map_err(|error| FieldError::new("reason", error))?))
 }

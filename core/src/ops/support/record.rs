@@ -3,7 +3,7 @@
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::key_filter::MAX_SEARCH;
-use crate::domain::key_format::looks_like_secret;
+use crate::domain::key_format::has_secret;
 use crate::domain::policy::{Action, On};
 use crate::ops::OpError;
 use crate::ops::access::OrgContext;
@@ -48,7 +48,7 @@ impl SupportAccess<'_> {
             SupportAccess::Secret => (org, vec![Change::added("search", ChangeValue::Secret)]),
             SupportAccess::List { of, search } | SupportAccess::Typing { of, search } => {
                 let text: String = search.trim().chars().take(MAX_SEARCH).collect();
-                let search = match looks_like_secret(&text) {
+                let search = match has_secret(&text) {
                     true => ChangeValue::Secret,
                     false => text.as_str().into(),
                 };

@@ -11,7 +11,7 @@ mod responses;
 mod stream;
 mod tally;
 
-use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::key_format::has_secret;
 use keydesk_core::domain::meter::{Counts, Metered, ServedAs};
 use keydesk_core::domain::route::Route;
 use serde_json::Value;
@@ -180,7 +180,7 @@ pub fn word(value: &Value) -> String {
     match text {
         "null" | "auto" | "standard_only" => String::new(),
         // It is stored.
-        text if looks_like_secret(text) => "unknown".into(),
+        text if has_secret(text) => "unknown".into(),
         text => text.chars().filter(char::is_ascii_graphic).take(MAX_WORD).collect(),
     }
 }
