@@ -18,8 +18,10 @@
 - `with neighbour(server) as n:` sends requests of another organisation's key steadily, each on a new connection, while the block
   runs. `n.unharmed()` asserts that all of them got 200 and the median is under 50 ms; `n.sent`, `n.failed`, `n.median`, `n.p99`.
 - `provider` is a provider that is connected with `provider.connect(server)` and disturbed through its attributes: `delay` before the
-  head, `pause` between the parts, `size` of the answer in bytes. `server.model` is then the model that it serves.
-- `postgres` is a Postgres of the test's own, to be stopped (`pause`, `resume`), killed (`kill`, `start`) and cut (`cut`).
+  head, `pause` between the parts, `size` of the answer in bytes; or for one request, by what it says: `server.chat(key, "size=4000000
+  pause=0.1")`. `server.model` is then the model that it serves.
+- `postgres` is a Postgres of the test's own, to be stopped (`pause`, `resume`), killed (`kill`, `start`), cut (`cut`)
+  and made a standby that takes no writes (`stand_by`, `promote`).
   `start(postgres.database())` uses it. `clock` moves time: `start(database, environment=clock.environment)`, `clock.move(3600)`.
 - `small_disk(mebibytes)` is a tmpfs: `start("sqlite", data=disk.folder / "data")`, `disk.fill()`, `disk.free()`. It needs root.
 - Say in a test's docstring what an operator would see; docs/operate.md has a row for each in "When this happens".
@@ -290,13 +292,17 @@ class Provider:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body are two writes: waiting for the first one's acknowledgement would take 40 ms.
+            disable_nagle_algorithm = True
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 provider.asked.append(body)
-                time.sleep(provider.delay)
+                said = dict(re.findall(r"(size|delay|pause)=([\d.]+)", json.dumps(body.get("messages"))))
+                size, delay, pause = (float(said.get(name, getattr(provider, name))) for name in ("size", "delay", "pause"))
+                time.sleep(delay)
                 with contextlib.suppress(OSError):
-                    provider.say(self, body)
+                    provider.say(self, body, int(size), pause)
 
             def log_message(self, *_):
                 pass
@@ -314,28 +320,28 @@ class Provider:
         server.command("models", "route", model, "--to", "Slow")
         server.model = model
 
-    def say(self, handler: BaseHTTPRequestHandler, body: dict) -> None:
+    def say(self, handler: BaseHTTPRequestHandler, body: dict, size: int, pause: float) -> None:
         about = {"id": "chatcmpl-1", "created": 1, "model": body["model"]}
         usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
         handler.send_response(200)
         if not body.get("stream"):
-            choice = {"index": 0, "message": {"role": "assistant", "content": "a" * self.size}, "finish_reason": "stop"}
+            choice = {"index": 0, "message": {"role": "assistant", "content": "a" * size}, "finish_reason": "stop"}
             text = json.dumps({**about, "object": "chat.completion", "choices": [choice], "usage": usage}).encode()
             handler.send_header("content-type", "application/json")
             handler.send_header("content-length", str(len(text)))
             handler.end_headers()
             for at in range(0, len(text), 16_384):
                 handler.wfile.write(text[at : at + 16_384])
-                time.sleep(self.pause)
+                time.sleep(pause)
             return
         handler.send_header("content-type", "text/event-stream")
         handler.send_header("connection", "close")
         handler.end_headers()
-        part = min(self.size, 16_384)
-        chunks = [{"choices": [{"index": 0, "delta": {"content": "a" * part}, "finish_reason": None}]}] * max(1, self.size // part)
+        part = min(size, 16_384)
+        chunks = [{"choices": [{"index": 0, "delta": {"content": "a" * part}, "finish_reason": None}]}] * max(1, size // part)
         for chunk in [*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": usage}]:
             handler.wfile.write(f"data: {json.dumps({**about, 'object': 'chat.completion.chunk', **chunk})}\n\n".encode())
-            time.sleep(self.pause)
+            time.sleep(pause)
         handler.wfile.write(b"data: [DONE]\n\n")
         handler.close_connection = True
 

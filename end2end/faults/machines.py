@@ -99,6 +99,15 @@ class Postgres:
             os.kill(process, signal.SIGKILL)
         eventually("Postgres is gone", 10, lambda: not any(alive(process) for process in killed))
 
+    def stand_by(self) -> None:
+        """As after a failover to a machine that follows another one: it can be read and takes no writes."""
+        self._run("pg_ctl", "-D", self.data, "-m", "fast", "-w", "stop")
+        (self.data / "standby.signal").touch()
+        self.start()
+
+    def promote(self) -> None:
+        self._run("pg_ctl", "-D", self.data, "-w", "promote")
+
     def cut(self, url: str) -> None:
         """All connections to this database end."""
         name = url.rsplit("/", 1)[1]
