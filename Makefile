@@ -9,7 +9,7 @@ N ?= 100000
 DB ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo dev test check agents bench
+.PHONY: help setup build run demo dev test check faults fuzz agents bench
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -34,6 +34,14 @@ test: ## everything: checks, cargo test on both databases, release build, client
 
 check: setup ## format, lints, the rules a search can hold up
 	@scripts/check.sh
+
+faults: build ## break disk, clock, connections and database beside the built program; under a quarter of an hour
+	@scripts/faults.sh
+
+fuzz: export KEYDESK_FUZZ_SECONDS ?= 3600
+fuzz: ## try each property for KEYDESK_FUZZ_SECONDS (3600), as before a release
+	@cargo test --locked -p keydesk-core --features store,testing --test fuzz
+	@scripts/with-postgres.sh cargo test --locked -p keydesk --bin keydesk -- fuzz whatever_is_sent
 
 agents: build ## Claude Code and aider with a key of half a dollar a day; installs about a gigabyte
 	@scripts/agents.sh
