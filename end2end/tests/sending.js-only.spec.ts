@@ -1,16 +1,18 @@
 import { expect, test } from "./support/desk";
 import { unique } from "./support/keys";
 
+function luminance(colour: string): number {
+  return (colour.match(/[\d.]+/g) ?? [])
+    .slice(0, 3)
+    .map((part) => Number(part) / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at]!, 0);
+}
+
 /** How far two colours, as a browser computes them, are apart: 1 to 21. */
 function contrast(one: string, other: string): number {
-  const [light, dark] = [one, other]
-    .map((colour) => {
-      const parts = (colour.match(/[\d.]+/g) ?? []).slice(0, 3).map((part) => Number(part) / 255);
-      const [r, g, b] = parts.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
-      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    })
-    .sort((a, b) => b - a);
-  return (light + 0.05) / (dark + 0.05);
+  const both = [luminance(one), luminance(other)];
+  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
 }
 
 for (const colorScheme of ["light", "dark"] as const) {
@@ -31,11 +33,11 @@ for (const colorScheme of ["light", "dark"] as const) {
     // The pointer still rests on it. Colours fade for a moment.
     await expect
       .poll(async () => {
-        const [text, ground] = await create.evaluate((button) => {
-          const style = getComputedStyle(button);
-          return [style.color, style.backgroundColor];
+        const { color, backgroundColor } = await create.evaluate((button) => {
+          const { color, backgroundColor } = getComputedStyle(button);
+          return { color, backgroundColor };
         });
-        return contrast(text, ground);
+        return contrast(color, backgroundColor);
       })
       .toBeGreaterThan(4.5);
     expect(await create.evaluate((button) => getComputedStyle(button, "::after").animationName)).toBe("turn");
