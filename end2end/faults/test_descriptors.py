@@ -32,6 +32,6 @@ def test_used_up_descriptors_are_said_and_given_back(start):
         eventually("the log says that descriptors are used up", 10, lambda: SAID.search(server.log()[len(before) :]))
         assert len(server.log()) < 1_000_000, "it says so too often"
     eventually("the program answers again", 5, lambda: server.answers("/healthz") == 200)
-    assert server.chat(key).status == 200
     eventually("the connections are closed", 5, lambda: server.descriptors() < descriptors + 20)
+    assert server.chat(key).status == 200
     assert server.halt() == 0

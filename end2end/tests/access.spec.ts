@@ -12,7 +12,8 @@ async function examine(page: Page, part?: string, widths = [1440, 360]): Promise
   const grave: string[] = [];
   for (const width of widths) {
     await page.setViewportSize({ width, height: 900 });
-    const { scrolled, sticksOut } = await page.evaluate(() => ({
+    const { scrolled, sticksOut, twice } = await page.evaluate(() => ({
+      twice: [...document.querySelectorAll("[id]")].map(({ id }) => id).filter((id, at, all) => all.indexOf(id) !== at),
       scrolled: document.documentElement.scrollWidth - window.innerWidth,
       sticksOut: [...document.querySelectorAll("main *")]
         .filter((element) => element.getBoundingClientRect().right > window.innerWidth + 1 && element.checkVisibility())
@@ -20,6 +21,8 @@ async function examine(page: Page, part?: string, widths = [1440, 360]): Promise
         .map((element) => element.outerHTML.slice(0, 120)),
     }));
     if (scrolled > 0) grave.push(`${width} px: the page is ${scrolled} px too wide: ${sticksOut.join(" | ")}`);
+    // A label reaches the first of two elements with its id.
+    if (twice.length > 0) grave.push(`${width} px: ids that stand twice: ${twice.join(", ")}`);
     for (const colorScheme of ["light", "dark"] as const) {
       // Without motion, so that no colour is measured half-way.
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });

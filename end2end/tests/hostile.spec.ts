@@ -46,6 +46,13 @@ for (const [what, make] of names) {
 
     await open(`${key.path}/revoke`);
     await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Revoke ${name}`);
+    for (const path of [key.path, `${key.path}/edit`, `${key.path}/revoke`]) {
+      await open(path);
+      for (const width of [360, 1440]) {
+        await page.setViewportSize({ width, height: 900 });
+        expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth), `${path} at ${width} px`).toBeLessThanOrEqual(0);
+      }
+    }
 
     await open(`/acme/keys?${new URLSearchParams({ q: `${name}!` })}`);
     await expect(page.getByRole("heading", { level: 2 })).toHaveText(`No live key matches “${name}!”`);

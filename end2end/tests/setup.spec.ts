@@ -7,7 +7,15 @@ test("there is no other way in: every page asks to sign in first", async ({ page
     await page.goto(server.url + path);
     expect(page.url()).toBe(`${server.url}/sign-in?${new URLSearchParams({ next: path })}`);
     await expect(page.getByRole("heading", { name: "Sign in", exact: true })).toBeVisible();
+    await expect(page.locator(".notice")).toContainText("Keydesk is not set up yet.");
   }
+});
+
+test("the page for signing in says nothing of setting up once somebody can sign in", async ({ signedIn, otherPage, page, open }) => {
+  await signedIn(await otherPage());
+  await open("/sign-in");
+  await expect(page.getByRole("heading", { name: "Sign in", exact: true })).toBeVisible();
+  await expect(page.locator(".notice")).toHaveCount(0);
 });
 
 test("a made-up set-up link is a page that says so", async ({ page, server, expectFailures }) => {

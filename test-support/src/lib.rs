@@ -8,6 +8,7 @@ pub mod client;
 pub mod clock;
 pub mod database;
 pub mod desk;
+pub mod fuzz;
 pub mod random;
 pub mod submit;
 

@@ -3,7 +3,7 @@
 use keydesk_core::domain::link::{LinkKind, OneTimeLink};
 use keydesk_core::ops::access::read_org;
 use keydesk_core::ops::links;
-use keydesk_core::ops::setup::SetupForm;
+use keydesk_core::ops::setup::{self, SetupForm};
 use keydesk_core::ops::sign_in::SignInForm;
 use leptos::prelude::*;
 
@@ -37,12 +37,14 @@ pub fn SignInPage() -> impl IntoView {
         let next = if form.next.is_empty() { next } else { form.next };
         let next = LocalPath::parse(&next).unwrap_or_else(LocalPath::home).as_str().to_owned();
         let elsewhere = request().elsewhere.then(|| elsewhere(&next));
+        // Whatever the database answers, the form is shown.
+        let unset = setup::is_due(&desk()?).await.unwrap_or(false).then(not_set_up);
         let email = TextField::new("email", "form[email]", "Email").email().autocomplete("username");
         let password = TextField::new("password", "form[password]", "Password").password("current-password");
         let body = view! {
             {title("Sign in")}
             <h1>"Sign in"</h1>
-            {elsewhere}
+            {elsewhere} {unset}
             {field_errors.0.is_empty().then(notice_line)}
             <form class="form" method="post" action="/api/session/sign-in" data-enhance data-brief>
                 {on_page(here())}
@@ -55,6 +57,21 @@ pub fn SignInPage() -> impl IntoView {
         let foot = "Forgot your password? Ask your administrator for a reset link.";
         Ok(solo(body.into_any(), Some(foot)))
     })
+}
+
+/// The first page that the first operator opens may be this one, with nothing to sign in with.
+fn not_set_up() -> AnyView {
+    view! {
+        <div class="notice warn">
+            {icon(Icon::Warn)} <div>
+                <p>
+                    "Keydesk is not set up yet. Open the link that it printed when it started. "
+                    <code>"keydesk setup-link"</code> " prints a new one."
+                </p>
+            </div>
+        </div>
+    }
+    .into_any()
 }
 
 /// Before a password is typed where its session would not last.

@@ -15,7 +15,8 @@ pub fn csv_lines(rows: &[impl AsRef<[String]>]) -> Vec<u8> {
 fn harmless(cell: &str) -> String {
     let mut safe = String::with_capacity(cell.len() + 1);
     let mut begins = true;
-    for c in cell.chars() {
+    // At the beginning of a file a byte order mark is none of the text, and would hide what follows it.
+    for c in cell.chars().filter(|c| *c != '\u{feff}') {
         if begins && matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r') {
             safe.push('\'');
         }
@@ -42,6 +43,11 @@ mod tests {
         assert_eq!(String::from_utf8(lines).unwrap(), "\"a\"\"b\",\"c,d\",\"e\nf\",'=1+1\r\n");
     }
 
+    #[test]
+    fn a_byte_order_mark_hides_no_formula() {
+        assert_eq!(csv_lines(&[["\u{feff}=1+1".to_owned()]]), b"'=1+1\r\n");
+    }
+
     proptest! {
         #[test]
         fn what_anybody_named_something_comes_back_and_never_as_a_formula(
@@ -55,7 +61,7 @@ mod tests {
                 for piece in back.split([';', '\n']) {
                     prop_assert!(!piece.starts_with(['=', '+', '-', '@', '\t', '\r']), "{back:?}");
                 }
-                let bare = |text: &str| text.replace('\'', "");
+                let bare = |text: &str| text.replace(['\'', '\u{feff}'], "");
                 prop_assert_eq!(bare(back), bare(cell));
             }
         }

@@ -47,10 +47,12 @@ const MAX_PLACE: usize = 300;
 /// Where a secret was found, such as the address of a commit, as it is stored and mailed; empty where a secret is part of
 /// it.
 pub fn plain_place(text: &str) -> String {
-    if has_secret(text) {
+    let bare: String = text.chars().filter(|c| !c.is_control()).collect();
+    // What stands before a secret may be a part of its word, such as `%2Fsk-…`.
+    if has_secret(text) || !secrets_in(&bare).is_empty() {
         return String::new();
     }
-    text.chars().filter(|c| !c.is_control()).take(MAX_PLACE).collect()
+    bare.chars().take(MAX_PLACE).collect()
 }
 
 /// A secret that someone found, without the secret itself.
@@ -193,6 +195,8 @@ mod tests {
             format!("https://paste.example/{SECRET}/raw"),
             format!("https://paste.example/x#{SECRET}"),
             format!("{} {SECRET}", "word ".repeat(100)),
+            format!("https://paste.example/a%2F{SECRET}.txt/raw"),
+            format!("task{SECRET}s and more"),
         ] {
             assert_eq!(plain_place(&place), "", "{place}");
         }

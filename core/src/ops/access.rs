@@ -165,6 +165,21 @@ pub async fn own_orgs(desk: &Desk, caller: &Caller) -> Result<Vec<OrgName>, OpEr
     Ok(people::orgs_of(&mut desk.db.read().await?, &caller.person.id).await?)
 }
 
+/// Where a person begins: in the organisation with this slug if they are still in it, else in one that they own, else in
+/// their first by name. `None` for who belongs to none.
+///
+/// # Errors
+/// `Store` when the database cannot be read.
+pub async fn first_org(desk: &Desk, caller: &Caller, last: Option<&str>) -> Result<Option<String>, OpError> {
+    let places = people::memberships_of(&mut desk.db.read().await?, &caller.person.id).await?;
+    let found = places
+        .iter()
+        .find(|place| Some(place.slug.as_str()) == last)
+        .or_else(|| places.iter().find(|place| place.role == OrgRole::Owner))
+        .or(places.first());
+    Ok(found.map(|place| place.slug.clone()))
+}
+
 /// A caller as they are to an organisation, without its teams: for operators, and for who is about to join.
 pub(super) fn principal(caller: &Caller, org: &OrgId, role: Option<OrgRole>) -> Principal {
     let person = (caller.person.id.clone(), caller.person.name.clone());

@@ -36,6 +36,14 @@ pub struct SetupForm {
     pub zone: String,
 }
 
+/// Whether the installation has no people yet, so that no one can sign in.
+///
+/// # Errors
+/// `Store` when the database cannot be read.
+pub async fn is_due(desk: &Desk) -> Result<bool, OpError> {
+    Ok(people::none_yet(&mut desk.db.read().await?).await?)
+}
+
 /// Makes the organisation and its owner, and uses the link up, all or nothing.
 ///
 /// # Errors

@@ -19,6 +19,16 @@ async fn require_code(app: &TestApp, who: Who) {
 }
 
 on_both! {
+    async fn the_page_for_signing_in_says_when_nobody_can(app: TestApp) {
+        let page = app.get(&Browser::default(), "/sign-in").await;
+        assert_eq!(page.status, 200);
+        assert!(page.text.contains("Keydesk is not set up yet."), "{}", page.text);
+        app.cast().await;
+        assert!(!app.get(&Browser::default(), "/sign-in").await.text.contains("not set up"));
+    }
+}
+
+on_both! {
     async fn a_password_alone_begins_no_session_beside_a_second_factor(app: TestApp) {
         app.cast().await;
         require_code(&app, Who::Owner).await;

@@ -120,6 +120,8 @@ on_both! {
             SELECT id, '{}', 'admin', 1 FROM orgs WHERE slug = 'elsewhere'",
             cast.id(Who::Owner)
         )).await;
+        // At first one's own, wherever it stands in the alphabet.
+        app.execute("UPDATE orgs SET name = 'Aardvark' WHERE slug = 'elsewhere'").await;
         assert_eq!(to(app.get(&owner, "/").await), "/acme/keys");
         assert_eq!(app.get(&owner, "/elsewhere/keys").await.status, 200);
         assert_eq!(to(app.get(&owner, "/").await), "/elsewhere/keys");

@@ -6,7 +6,7 @@ use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::org::{ListedOrg, MAX_KEYS_COUNTED};
 use keydesk_core::domain::policy::PlatformRole;
-use keydesk_core::ops::access::own_orgs;
+use keydesk_core::ops::access::first_org;
 use keydesk_core::ops::orgs::{self, OrgsView};
 use leptos::prelude::*;
 
@@ -34,17 +34,15 @@ fn address(base: &str, filter: &OrgFilter) -> Address {
     Address::new(base, [("q", filter.search.clone()), ("state", state.to_owned())])
 }
 
-/// Goes to the organisation a person was in last, else to their first. Support, who belongs to none, looks one up; an
+/// Goes to the organisation a person was in last, else to one that they own, else to their first. Support, who belongs to none, looks one up; an
 /// operator finds them all.
 #[component]
 pub fn HomePage() -> impl IntoView {
     let filter = read();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
-        let own = own_orgs(&desk, &caller).await?;
-        let last = last_org().filter(|slug| own.iter().any(|own| own.slug == *slug));
-        if let Some(slug) = last.as_ref().or(own.first().map(|own| &own.slug)) {
-            leptos_axum::redirect(LocalPath::keys(slug).as_str());
+        if let Some(slug) = first_org(&desk, &caller, last_org().as_deref()).await? {
+            leptos_axum::redirect(LocalPath::keys(&slug).as_str());
             return Ok(().into_any());
         }
         match caller.person.platform {
@@ -55,7 +53,7 @@ pub fn HomePage() -> impl IntoView {
             }
             PlatformRole::Support => {
                 let view = orgs::list(&desk, &caller, &filter).await?;
-                let under = view! { <p class="muted">"You may look into every one, and change nothing. What you look at is in its audit."</p> };
+                let under = view! { <p class="muted">"Read-only. Every look is recorded in the organisation’s audit."</p> };
                 let body = view! {
                     {title("Organisations")}
                     {notice_line()}
@@ -96,8 +94,7 @@ pub fn OperatorPage() -> impl IntoView {
             return Err(AppError::NotFound);
         }
         let view = orgs::list(&desk, &caller, &filter).await?;
-        let under =
-            view! { <p class="muted">"Their keys and people are yours to see only where you belong."</p> };
+        let under = view! { <p class="muted">"You can see keys and members only in organisations you belong to."</p> };
         let create = list::create("/operator/new", "Create organisation");
         let body = view! {
             {title("Organisations")}
