@@ -17,11 +17,11 @@ def test_a_full_disk_refuses_and_heals(start, small_disk):
     statuses = [server.chat(key, timeout=20).status for _ in range(30)]
     assert set(statuses) <= {200, 503} and statuses[-1] == 503, statuses
     assert server.answers("/healthz") == 200
-    assert server.answers("/readyz", timeout=8) == 503
+    eventually("/readyz says so", 10, lambda: server.answers("/readyz", timeout=8) == 503)
     assert server.answers("/sign-in") == 200
     disk.free()
     eventually("requests are answered again", 3, lambda: server.chat(key).status == 200)
-    assert server.answers("/readyz") == 200
+    eventually("/readyz says so", 5, lambda: server.answers("/readyz") == 200)
     for _ in range(20):
         assert server.chat(key).status == 200
     assert spent(server, key)[0] >= 22
