@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use crate::http::{assets, router};
 use crate::live_test::{Prober, system_lookup};
 use crate::open::{op_error, open_current, open_migrated};
 use crate::state::AppState;
-use crate::{gateway, jobs};
+use crate::{files, gateway, jobs};
 
 /// What is under way at a stop has this long to finish.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
@@ -46,6 +46,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     start_log(config.log_json);
     let desk = open_migrated(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
+    files::check(&config)?;
     let (listener, listen) = bind(config.listen, "--listen")?;
     let apart = config.gateway_listen.map(|address| bind(address, "--gateway-listen")).transpose()?;
     let gateway_listen = apart.as_ref().map(|(_, address)| *address);
@@ -79,6 +80,7 @@ pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     start_log(config.log_json);
     let desk = open_current(&config.data).await?;
+    files::check(&config)?;
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen")?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
@@ -232,7 +234,7 @@ impl StopSignals {
 /// # Errors
 /// When the file is too short to be a key, or cannot be read or made.
 fn cookie_key(config: &ServeConfig) -> Result<Key, String> {
-    let path: PathBuf = config.cookie_key_file.clone().unwrap_or_else(|| config.data.data.join("cookie.key"));
+    let path = config.cookie_key_path();
     if !path.exists() && config.cookie_key_file.is_none() {
         make_key(&path)
             .map_err(|error| format!("The cookie key {} cannot be made: {error}.", path.display()))?;

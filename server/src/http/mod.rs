@@ -1,5 +1,7 @@
 //! The HTTP side of the desk: what every request passes before a page or an action sees it.
 
+mod address;
+mod again;
 pub mod assets;
 mod base_address;
 pub mod caller;
@@ -11,4 +13,5 @@ pub mod leaks;
 pub mod request;
 pub mod router;
 pub mod same_origin;
+pub mod searches;
 pub mod session_store;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::StatusCode;
 use keydesk_app::ask::{BaseUrl, DoctorSettings, GatewayUrl};
 use keydesk_app::credentials::Credentials;
@@ -27,8 +27,10 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
+use super::health::Readiness;
+use super::searches::Searches;
 use super::session_store::Sessions;
-use super::{assets, caller, export, forms, headers, health, leaks, request, same_origin};
+use super::{address, assets, caller, export, forms, headers, health, leaks, request, same_origin, searches};
 use crate::gateway;
 use crate::state::AppState;
 
@@ -51,6 +53,7 @@ pub fn router(state: AppState) -> Router {
     let desk = actions(&state, &pages)
         .merge(pages)
         .layer(compression())
+        .layer(from_fn_with_state(Searches::default(), searches::throttle))
         .layer(from_fn_with_state(state.clone(), caller::identify))
         .layer(sessions(&state))
         .layer(from_fn(forms::gather))
@@ -60,7 +63,7 @@ pub fn router(state: AppState) -> Router {
     // For machines and for everyone's browser.
     let open = Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+        .route("/readyz", get(health::readyz).layer(Extension(Readiness::default())))
         .route("/csp-report", post(health::csp_report))
         .route(leaks::PATH, post(leaks::report))
         .route("/robots.txt", get(assets::robots))
@@ -70,6 +73,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(open.merge(gateway).with_state(state.clone()))
         .merge(desk)
+        .layer(from_fn(address::require))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), headers::add))
         .layer(from_fn_with_state(state, request::note))
@@ -79,10 +83,11 @@ pub fn router(state: AppState) -> Router {
 pub fn gateway_router(state: AppState) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+        .route("/readyz", get(health::readyz).layer(Extension(Readiness::default())))
         .merge(gateway::routes())
         .fallback(gateway::missed::answer)
         .with_state(state.clone())
+        .layer(from_fn(address::require))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), headers::add))
         .layer(from_fn_with_state(state, request::note))
