@@ -33,9 +33,11 @@ GRANT SELECT, INSERT, UPDATE ON rejections TO keydesk_gateway;
 GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON keys TO keydesk_gateway;
 GRANT SELECT (id, first_used_at, last_used_at), UPDATE (first_used_at, last_used_at) ON key_secrets TO keydesk_gateway;
 
--- Only for `keydesk gateway`, which describes a key to its user, lists models and checks the schema's version.
+-- Only for `keydesk gateway`, which describes a key to its user, lists models, and checks the schema's version and whether the
+-- database can be written.
 GRANT SELECT ON models, counters, reservations TO keydesk_gateway;
 GRANT SELECT (id, model_id, starts_at, origin, source, tariff, withdrawn_at) ON prices TO keydesk_gateway;
 GRANT SELECT (request_id, key_id, org_id, cost, is_priced) ON usage TO keydesk_gateway;
 GRANT SELECT (id, retired_at) ON providers TO keydesk_gateway;
 GRANT SELECT (version, success, checksum) ON _sqlx_migrations TO keydesk_gateway;
+GRANT UPDATE (written_at, padding) ON readiness TO keydesk_gateway;

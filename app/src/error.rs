@@ -86,7 +86,7 @@ impl AppError {
             AppError::MalformedForm => {
                 "The form does not match this page. Nothing was saved. Reload the page and try again.".into()
             }
-            AppError::Unavailable => "The database did not answer. Nothing was saved. Try again in a moment.".into(),
+            AppError::Unavailable => "The database is not available. Nothing was saved. Try again in a moment.".into(),
             AppError::Internal => {
                 "Something failed on the server. Nothing was saved. Give your administrator the request ID.".into()
             }

@@ -166,7 +166,7 @@ test("an error that no field is to blame for is told, and the form can be sent a
   await page.getByLabel("Name", { exact: true }).fill(unique("outage"));
   const create = page.getByRole("button", { name: "Create key" });
   const answers: [number, string, RegExp][] = [
-    [503, '{"code":"unavailable","sentence":"The database did not answer. Nothing was saved. Try again in a moment."}', /^The database did not answer/],
+    [503, '{"code":"unavailable","sentence":"The database is not available. Nothing was saved. Try again in a moment."}', /^The database is not available/],
     [500, "<html>a proxy's page</html>", /^The server could not do this\. Try again\.$/],
   ];
   for (const [status, body, sentence] of answers) {

@@ -159,6 +159,21 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
+    /// What no other account of the machine may read or change: the cookie key and, on SQLite, the database with its log.
+    pub fn private_files(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.cookie_key_path()];
+        if let Ok(DatabaseUrl::Sqlite(path)) = self.data.database() {
+            let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
+            files.extend([path.clone(), beside("-wal"), beside("-shm")]);
+        }
+        files
+    }
+
+    /// The cookie key's file: the one that was named, or one in the data folder.
+    pub fn cookie_key_path(&self) -> PathBuf {
+        self.cookie_key_file.clone().unwrap_or_else(|| self.data.data.join("cookie.key"))
+    }
+
     /// `None` when this installation sends no mail.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use keydesk_core::store::Db;
 
 use crate::clock::SystemClock;
 use crate::config::ServeConfig;
+use crate::files;
 use crate::open::{existing, schema_error, store_error};
 
 /// The day this release was made: a clock before it is wrong.
@@ -42,6 +43,11 @@ pub async fn examine(config: &ServeConfig) -> Result<(), String> {
         "clock",
         format!("{}{}", now.rfc3339(), if sane { "" } else { " is before this release. Set the clock." }),
     );
+    for path in config.private_files() {
+        if let Some(exposed) = files::exposed(&path) {
+            say(false, "files", files::sentence(&path, exposed));
+        }
+    }
     match existing(&config.data) {
         Err(sentence) => say(false, "database", sentence),
         Ok(url) => match Db::open_readonly(&url).await {

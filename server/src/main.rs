@@ -5,6 +5,7 @@ mod clock;
 mod config;
 mod demo;
 mod doctor;
+mod files;
 mod gateway;
 mod http;
 mod jobs;

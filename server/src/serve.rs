@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use crate::log::{self, say};
 use crate::net::{Connections, raise_open_files};
 use crate::open::{op_error, open_current, open_migrated};
 use crate::state::AppState;
-use crate::{gateway, jobs};
+use crate::{files, gateway, jobs};
 
 /// What is under way at a stop has this long to finish.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
@@ -43,6 +43,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     let _log = log::start(config.log_json)?;
     let desk = open_migrated(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
+    files::check(&config)?;
     let (listener, listen) = bind(config.listen, "--listen").await?;
     let apart = match config.gateway_listen {
         Some(address) => Some(bind(address, "--gateway-listen").await?),
@@ -79,6 +80,7 @@ pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     let _log = log::start(config.log_json)?;
     let desk = open_current(&config.data).await?;
+    files::check(&config)?;
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen").await?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
@@ -204,7 +206,7 @@ impl StopSignals {
 /// # Errors
 /// When the file is too short to be a key, or cannot be read or made.
 fn cookie_key(config: &ServeConfig) -> Result<Key, String> {
-    let path: PathBuf = config.cookie_key_file.clone().unwrap_or_else(|| config.data.data.join("cookie.key"));
+    let path = config.cookie_key_path();
     if !path.exists() && config.cookie_key_file.is_none() {
         make_key(&path)
             .map_err(|error| format!("The cookie key {} cannot be made: {error}.", path.display()))?;

@@ -1,5 +1,7 @@
 //! Every difference between the two databases, each with its reason.
 
+use sqlx::Executor;
+
 use super::error::StoreError;
 use super::{Conn, Reader, Tx, Via};
 
@@ -17,7 +19,7 @@ impl Dialect {
     pub fn of(via: &mut impl Via) -> Self {
         match via.conn() {
             Conn::Sqlite(_) => Dialect::Sqlite,
-            Conn::Postgres(_) => Dialect::Postgres,
+            Conn::Postgres(..) => Dialect::Postgres,
         }
     }
 
@@ -127,8 +129,8 @@ pub(super) async fn patient_within(tx: &mut Tx) -> Result<(), StoreError> {
 }
 
 async fn set(via: &mut impl Via, setting: &'static str) -> Result<(), StoreError> {
-    if let Conn::Postgres(conn) = via.conn() {
-        sqlx::query(setting).execute(conn).await?;
+    if let Conn::Postgres(conn, _) = via.conn() {
+        conn.execute(setting).await?;
     }
     Ok(())
 }

@@ -61,17 +61,54 @@ impl StoreError {
         error.code().as_deref() == Some("42501")
     }
 
-    /// The database is away or overloaded, so that trying again later may help.
+    /// The database is away, overloaded, full, locked or may only be read, so that trying again later may help.
     pub fn is_outage(&self) -> bool {
-        matches!(
-            self,
-            StoreError::Lost
-                | StoreError::Database(
-                    sqlx::Error::Io(_)
-                        | sqlx::Error::PoolTimedOut
-                        | sqlx::Error::PoolClosed
-                        | sqlx::Error::WorkerCrashed
-                )
-        )
+        match self {
+            StoreError::Lost => true,
+            StoreError::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| is_outage_code(&code))
+            }
+            StoreError::Database(error) => matches!(
+                error,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::Protocol(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+                    | sqlx::Error::BeginFailed
+                    | sqlx::Error::InvalidSavePointStatement
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Postgres has five characters, SQLite a number whose last eight bits say what happened.
+fn is_outage_code(code: &str) -> bool {
+    match code.parse::<u32>() {
+        // Busy, locked, read-only, an error of the disk, full, cannot be opened.
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
+        // Connection, resources, shutting down and the system; a deadlock, read-only, a lock or a statement that took too long.
+        _ => {
+            ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
+                || ["25006", "40001", "40P01", "55P03", "57014"].contains(&code)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_an_outage_and_a_mistake_is_none() {
+        for code in ["5", "517", "13", "8", "1032", "10", "778", "53100", "25006", "57P01", "55P03", "08006"]
+        {
+            assert!(is_outage_code(code), "{code}");
+        }
+        for code in ["1", "19", "2067", "1555", "42501", "23505", "22021", "42P01"] {
+            assert!(!is_outage_code(code), "{code}");
+        }
     }
 }

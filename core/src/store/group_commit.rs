@@ -128,6 +128,6 @@ async fn write(mut writing: Writing, db: Db) {
 async fn plain(tx: &mut Tx, text: &'static str) -> bool {
     match tx.conn() {
         Conn::Sqlite(conn) => conn.execute(text).await.is_ok(),
-        Conn::Postgres(conn) => conn.execute(text).await.is_ok(),
+        Conn::Postgres(conn, _) => conn.execute(text).await.is_ok(),
     }
 }

@@ -394,7 +394,12 @@ pub async fn reserve(
     starts: WindowStarts,
 ) -> Result<Vec<LimitRow>, StoreError> {
     match db {
-        Db::Postgres(_) => run_reserve(&mut db.read().await?, CALL_RESERVE, &new, starts).await,
+        Db::Postgres(_) => {
+            let mut call = db.read().await?;
+            let rows = run_reserve(&mut call, CALL_RESERVE, &new, starts).await?;
+            call.done().await?;
+            Ok(rows)
+        }
         Db::Sqlite { together, .. } => {
             together.run(db, move |tx| Box::pin(async move { reserve_in(tx, &new, starts).await })).await
         }
@@ -424,8 +429,10 @@ pub async fn renew(db: &Db, requests: &[RequestId], expires_at: Moment) -> Resul
     let ids: Vec<&str> = requests.iter().map(RequestId::as_str).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     match db {
-        Db::Postgres(pool) => {
-            sqlx::query(CALL_RENEW).bind(&ids).bind(expires_at.ms()).execute(pool).await?;
+        Db::Postgres(_) => {
+            let mut call = db.read().await?;
+            changed!(&mut call, sqlx::query(CALL_RENEW).bind(&ids).bind(expires_at.ms()))?;
+            call.done().await?;
         }
         Db::Sqlite { .. } => {
             let mut tx = db.write().await?;

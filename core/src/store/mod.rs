@@ -12,6 +12,7 @@ pub mod bulk;
 mod constraints;
 pub mod dialect;
 mod error;
+mod foreign_lock;
 mod group_commit;
 pub mod invitations;
 pub mod kept_forms;
@@ -28,8 +29,10 @@ pub mod org_queues;
 pub mod orgs;
 pub mod people;
 mod permit;
+mod pooler;
 pub mod prices;
 pub mod providers;
+pub mod readiness;
 pub mod rejections;
 pub mod requests;
 pub mod rerating;
@@ -54,7 +57,7 @@ pub use tx::{Tx, Unaudited};
 use std::path::PathBuf;
 
 use crate::domain::moment::Moment;
-use sqlx::{Executor, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{Executor, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 /// Declares statements, and `ALL` of a file's for the test that prepares each on both databases.
 macro_rules! statements {
@@ -73,8 +76,8 @@ macro_rules! run {
             $crate::store::Conn::Sqlite(conn) => {
                 $query.$how(conn).await.map_err($crate::store::StoreError::from)
             }
-            $crate::store::Conn::Postgres(conn) => {
-                $query.$how(conn).await.map_err($crate::store::StoreError::from)
+            $crate::store::Conn::Postgres(conn, keep) => {
+                $query.persistent(keep).$how(conn).await.map_err($crate::store::StoreError::from)
             }
         }
     };
@@ -90,7 +93,8 @@ macro_rules! changed {
                 .await
                 .map(|done| done.rows_affected())
                 .map_err($crate::store::StoreError::from),
-            $crate::store::Conn::Postgres(conn) => $query
+            $crate::store::Conn::Postgres(conn, keep) => $query
+                .persistent(keep)
                 .execute(conn)
                 .await
                 .map(|done| done.rows_affected())
@@ -116,12 +120,14 @@ pub enum DatabaseUrl {
 pub enum Db {
     /// SQLite has one writer at a time, so one connection writes and the others read.
     Sqlite {
-        /// One connection; a writer waits up to 10 seconds for it.
+        /// One connection; a writer waits up to 5 seconds for it and the write lock.
         writer: SqlitePool,
         /// Up to eight connections, on which every write fails.
         readers: SqlitePool,
         /// Runs the small writes of concurrent requests in one transaction.
         together: group_commit::WriteBatcher,
+        /// Whether another program was lately found to hold the write lock.
+        foreign_lock: foreign_lock::ForeignLock,
     },
     /// One pool of up to 16 connections, for reads and writes.
     Postgres(PgPool),
@@ -137,8 +143,8 @@ impl std::fmt::Debug for Db {
 pub enum Conn<'a> {
     /// To SQLite.
     Sqlite(&'a mut SqliteConnection),
-    /// To Postgres.
-    Postgres(&'a mut PgConnection),
+    /// To Postgres, and whether it keeps prepared statements.
+    Postgres(&'a mut PgConnection, bool),
 }
 
 /// Anything that statements can run on.
@@ -153,13 +159,26 @@ pub enum Reader {
     Sqlite(sqlx::pool::PoolConnection<Sqlite>),
     /// From the one pool; it can also write.
     Postgres(sqlx::pool::PoolConnection<Postgres>),
+    /// Behind a pooler: a transaction, so that its statements reach one connection. What it wrote counts after `done`.
+    Pooled(Transaction<'static, Postgres>),
+}
+
+impl Reader {
+    /// Keeps what was written through it; without this, a transaction behind a pooler writes nothing.
+    pub(super) async fn done(self) -> Result<(), StoreError> {
+        if let Reader::Pooled(tx) = self {
+            tx.commit().await?;
+        }
+        Ok(())
+    }
 }
 
 impl Via for Reader {
     fn conn(&mut self) -> Conn<'_> {
         match self {
             Reader::Sqlite(conn) => Conn::Sqlite(conn),
-            Reader::Postgres(conn) => Conn::Postgres(conn),
+            Reader::Postgres(conn) => Conn::Postgres(conn, true),
+            Reader::Pooled(tx) => Conn::Postgres(tx, false),
         }
     }
 }
@@ -180,7 +199,10 @@ impl Db {
     pub async fn read(&self) -> Result<Reader, StoreError> {
         Ok(match self {
             Db::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
-            Db::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+            Db::Postgres(pool) => match pooler::begin(pool) {
+                Some(begin) => Reader::Pooled(pool.begin_with(begin).await?),
+                None => Reader::Postgres(pool.acquire().await?),
+            },
         })
     }
 
@@ -191,8 +213,11 @@ impl Db {
     /// `Database` when no connection or write lock is free in time, or the database cannot be reached.
     pub async fn write(&self) -> Result<Tx, StoreError> {
         Ok(match self {
-            Db::Sqlite { writer, .. } => Tx::sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Db::Postgres(pool) => Tx::postgres(pool.begin().await?),
+            Db::Sqlite { writer, foreign_lock, .. } => Tx::sqlite(foreign_lock.begin(writer).await?),
+            Db::Postgres(pool) => match pooler::begin(pool) {
+                Some(begin) => Tx::postgres(pool.begin_with(begin).await?, false),
+                None => Tx::postgres(pool.begin().await?, true),
+            },
         })
     }
 
@@ -264,6 +289,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         prices::ALL,
         providers::ALL,
         leaks::ALL,
+        readiness::ALL,
         rejections::ALL,
         search::ALL,
         requests::ALL,

@@ -1,15 +1,15 @@
 //! Opening a database, and how its schema compares with this program's.
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::Executor;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, Executor};
 
-use super::{DatabaseUrl, Db, StoreError, meter, run, search};
+use super::foreign_lock::PATIENCE;
+use super::{DatabaseUrl, Db, StoreError, meter, pooler, run, search};
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -49,10 +49,11 @@ impl Db {
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         match url {
             DatabaseUrl::Sqlite(path) => {
+                make_private(path).map_err(sqlx::Error::Io)?;
                 let options = sqlite(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
                 Self::open_sqlite(options).await
             }
-            DatabaseUrl::Postgres(url) => Self::open_postgres(url, "off").await,
+            DatabaseUrl::Postgres(url) => Ok(Db::Postgres(pooler::connect(url, false).await?)),
         }
     }
 
@@ -64,14 +65,17 @@ impl Db {
         match url {
             // With SQLite's own read-only mode the files of the write-ahead log would be left behind.
             DatabaseUrl::Sqlite(path) => Self::open_sqlite(sqlite(path).pragma("query_only", "ON")).await,
-            DatabaseUrl::Postgres(url) => Self::open_postgres(url, "on").await,
+            DatabaseUrl::Postgres(url) => Ok(Db::Postgres(pooler::connect(url, true).await?)),
         }
     }
 
     async fn open_sqlite(options: SqliteConnectOptions) -> Result<Self, StoreError> {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(Duration::from_secs(10))
+            .acquire_timeout(PATIENCE)
+            // A full disk can end a transaction behind the driver's back, and its roll-back then fails: such a connection
+            // would refuse every transaction from then on. Another one takes its place.
+            .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
             .connect_with(options.clone())
             .await?;
         let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await?;
@@ -84,27 +88,7 @@ impl Db {
             .acquire_timeout(Duration::from_secs(5))
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        Ok(Db::Sqlite { writer, readers, together: Default::default() })
-    }
-
-    async fn open_postgres(url: &str, read_only: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url)?.application_name("keydesk").options([
-            // Search and filters differ so much in what they match that one plan for all is a bad one.
-            ("plan_cache_mode", "force_custom_plan"),
-            // What is read often is in memory, so that a row by its index costs little more than the next one.
-            ("random_page_cost", "1.1"),
-            // Statements are short, so that starting workers or compiling takes longer than it saves.
-            ("max_parallel_workers_per_gather", "0"),
-            ("jit", "off"),
-            ("statement_timeout", "15000"),
-            ("default_transaction_read_only", read_only),
-        ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(options)
-            .await?;
-        Ok(Db::Postgres(pool))
+        Ok(Db::Sqlite { writer, readers, together: Default::default(), foreign_lock: Default::default() })
     }
 
     /// Brings the schema up to this program's, and makes what only the program can make of the rows. Running it again changes nothing.
@@ -115,16 +99,22 @@ impl Db {
         match self {
             Db::Sqlite { writer, .. } => SQLITE.run(writer).await?,
             Db::Postgres(pool) => {
-                // A migration of a large table takes longer than a statement may elsewhere.
-                let unlimited =
-                    PgConnectOptions::clone(&pool.connect_options()).options([("statement_timeout", "0")]);
-                let apart = PgPoolOptions::new().max_connections(1).connect_with(unlimited).await?;
-                POSTGRES.run(&apart).await?;
-                apart.close().await;
+                // One transaction for all of it, so that it also works behind a pooler, and is done whole or not at all.
                 let mut tx = pool.begin().await?;
-                // Two that replace one function at once disturb each other.
-                tx.execute("SELECT pg_advisory_xact_lock(7)").await?;
+                // A migration of a large table takes longer than a statement may elsewhere, and so does waiting for another
+                // node's.
+                tx.execute(
+                    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7)",
+                )
+                .await?;
+                // The migrator's statements have names, which a pooler's connection may have from another program.
+                let forget = pooler::begin(pool).map_or("", |_| "DEALLOCATE ALL");
+                tx.execute(forget).await?;
+                let migrations = POSTGRES.migrations.clone();
+                let migrator = Migrator { locking: false, migrations, ..Migrator::DEFAULT };
+                migrator.run_direct(None, &mut *tx, false).await?;
                 meter::make_functions(&mut tx).await?;
+                tx.execute(forget).await?;
                 tx.commit().await?;
             }
         }
@@ -156,12 +146,21 @@ impl Db {
     }
 }
 
+/// Makes a missing file for its owner alone, whatever the folder allows. SQLite gives its other files the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn sqlite(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(PATIENCE)
         .pragma("trusted_schema", "OFF")
         // Without it, REPLACE deletes rows behind the back of the triggers that guard the audit.
         .pragma("recursive_triggers", "ON")

@@ -4,7 +4,7 @@
 use super::Unaudited;
 use super::dialect::Dialect;
 use super::spend::Usage;
-use super::{Db, StoreError, Via, changed};
+use super::{Db, StoreError, Via, changed, run};
 use crate::domain::ids::{PriceId, RequestId, TeamId};
 use crate::domain::moment::{Day, Zone};
 use crate::domain::window::WindowStarts;
@@ -173,7 +173,12 @@ async fn run_settle(
 /// When the database cannot be written.
 pub async fn settle(db: &Db, usage: Usage, zone: Zone) -> Result<bool, StoreError> {
     match db {
-        Db::Postgres(_) => record(&mut db.read().await?, &usage, &zone).await,
+        Db::Postgres(_) => {
+            let mut call = db.read().await?;
+            let is_new = record(&mut call, &usage, &zone).await?;
+            call.done().await?;
+            Ok(is_new)
+        }
         Db::Sqlite { together, .. } => {
             together.run(db, move |tx| Box::pin(async move { record(tx, &usage, &zone).await })).await
         }
@@ -204,8 +209,15 @@ pub async fn record(via: &mut impl Via, usage: &Usage, zone: &Zone) -> Result<bo
 /// When the database cannot be written.
 pub async fn release(db: &Db, request: &RequestId) -> Result<bool, StoreError> {
     match db {
-        Db::Postgres(pool) => {
-            Ok(sqlx::query_scalar::<_, bool>(CALL_RELEASE).bind(request.as_str()).fetch_one(pool).await?)
+        Db::Postgres(_) => {
+            let mut call = db.read().await?;
+            let was_there = run!(
+                &mut call,
+                fetch_one,
+                sqlx::query_scalar::<_, bool>(CALL_RELEASE).bind(request.as_str())
+            )?;
+            call.done().await?;
+            Ok(was_there)
         }
         Db::Sqlite { .. } => {
             let mut tx = db.write().await?;

@@ -18,7 +18,7 @@ pub struct Tx {
 
 enum Inner {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres { tx: sqlx::Transaction<'static, Postgres>, keeps_statements: bool },
 }
 
 /// An event that has to be written before the transaction can be committed.
@@ -59,13 +59,15 @@ pub enum Unaudited {
     Rejections,
     /// What keys are found by, after a migration.
     SearchText,
+    /// The row that shows whether the database can be written.
+    Readiness,
     /// What a benchmark writes.
     Bench,
 }
 
 impl Unaudited {
     /// Every variant, for the test that prints the list.
-    pub const ALL: [Unaudited; 15] = [
+    pub const ALL: [Unaudited; 16] = [
         Unaudited::AttemptCounted,
         Unaudited::SignIn,
         Unaudited::Session,
@@ -80,6 +82,7 @@ impl Unaudited {
         Unaudited::Usage,
         Unaudited::Rejections,
         Unaudited::SearchText,
+        Unaudited::Readiness,
         Unaudited::Bench,
     ];
 
@@ -104,6 +107,7 @@ impl Unaudited {
             Unaudited::Usage => "usage, reservations and last use are a record of their own",
             Unaudited::Rejections => "a rejected request changes nothing",
             Unaudited::SearchText => "the texts that keys are found by are made from the keys",
+            Unaudited::Readiness => "a test write that says only that it was possible",
             Unaudited::Bench => "a benchmark's own database",
         }
     }
@@ -113,7 +117,7 @@ impl Via for Tx {
     fn conn(&mut self) -> Conn<'_> {
         match &mut self.inner {
             Inner::Sqlite(tx) => Conn::Sqlite(tx),
-            Inner::Postgres(tx) => Conn::Postgres(tx),
+            Inner::Postgres { tx, keeps_statements } => Conn::Postgres(tx, *keeps_statements),
         }
     }
 }
@@ -123,8 +127,8 @@ impl Tx {
         Self { inner: Inner::Sqlite(tx), due: Vec::new() }
     }
 
-    pub(super) fn postgres(tx: sqlx::Transaction<'static, Postgres>) -> Self {
-        Self { inner: Inner::Postgres(tx), due: Vec::new() }
+    pub(super) fn postgres(tx: sqlx::Transaction<'static, Postgres>, keeps_statements: bool) -> Self {
+        Self { inner: Inner::Postgres { tx, keeps_statements }, due: Vec::new() }
     }
 
     /// Called by each write that a permit is needed for: the permit must allow one of `actions` on `object`, and an event
@@ -230,7 +234,7 @@ impl Tx {
         }
         match self.inner {
             Inner::Sqlite(tx) => tx.commit().await?,
-            Inner::Postgres(tx) => tx.commit().await?,
+            Inner::Postgres { tx, .. } => tx.commit().await?,
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ mod members;
 mod meter;
 mod meter_races;
 mod orgs;
+mod outages;
 mod overshoot;
 mod people;
 mod plans;

@@ -15,17 +15,22 @@ use keydesk_app::ask;
 use keydesk_app::error::AppError;
 use keydesk_app::path::LocalPath;
 use keydesk_app::sealed::{Answered, Flash, Returned, Tone};
+use keydesk_core::domain::field_error::FieldError;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::kept_forms::{self, KeptForm};
 use tower::ServiceExt;
 
-use super::session_store;
+use super::{again, session_store};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
 /// Far above the longest form.
 pub const MAX_BODY: usize = 64 * 1024;
+/// Fields of a form; the largest has a box for each model of the catalogue.
+const MAX_FIELDS: usize = 2_000;
+/// The database may have failed for what the form's page needs too: it is drawn in this time or not at all.
+const DRAWN_WITHIN: Duration = Duration::from_secs(1);
 /// A form that takes longer to arrive is given up.
 const BODY_WITHIN: Duration = Duration::from_secs(15);
 /// Names a form that was kept, at the end of its page's address.
@@ -52,12 +57,34 @@ pub async fn gather(request: Request, next: Next) -> Response {
     }
     let (parts, body) = request.into_parts();
     match tokio::time::timeout(BODY_WITHIN, to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Ok(bytes)) => {
+            let (path, headers) = (parts.uri.path().to_owned(), parts.headers.clone());
+            let response = next.run(Request::from_parts(parts, Body::from(bytes.clone()))).await;
+            // Also where it was not even found who asks.
+            let lost = response.status() == StatusCode::SERVICE_UNAVAILABLE
+                && response.extensions().get::<Drawn>().is_none();
+            if lost && is_form(&headers) { unavailable(&path, &headers, &bytes) } else { response }
+        }
         Ok(Err(_)) => {
             (StatusCode::PAYLOAD_TOO_LARGE, "The form is too large. Nothing was saved.\n").into_response()
         }
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "The form took too long to arrive.\n").into_response(),
     }
+}
+
+/// On an answer in which the form's page is drawn with what was typed.
+#[derive(Clone)]
+struct Drawn;
+
+/// The database is not available, and no page could be drawn.
+fn unavailable(path: &str, headers: &HeaderMap, body: &[u8]) -> Response {
+    if !accepts_html(headers) {
+        return refused(&AppError::Unavailable);
+    }
+    let mut values: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
+    let page = back_to(headers).filter(|_| values.iter().all(|(name, _)| name != "page"));
+    values.extend(page.map(|page| ("page".to_owned(), page.into())));
+    again::page(path, &values, &NEVER_BACK)
 }
 
 /// `pages` draws a form's page again.
@@ -85,11 +112,17 @@ pub async fn answer(
     let session = session_store::hash_of_cookie(&parts.headers, &state);
     let form_page = path.and_then(|path| form_request(&parts, &path));
     // Every action takes one struct called `form`, which refuses fields that it does not know.
-    if values.iter().any(|(name, _)| !name.starts_with("form[")) {
+    if values.len() > MAX_FIELDS || values.iter().any(|(name, _)| !name.starts_with("form[")) {
         return match wants_page {
             true => error_page(&pages, form_page, AppError::MalformedForm).await,
             false => refused(&AppError::MalformedForm),
         };
+    }
+    // A zero character is in no text that a database takes.
+    if let Some((name, _)) = values.iter().find(|(_, value)| value.contains('\0')) {
+        let words = "This contains an invisible character. Type it instead of pasting it.";
+        let error = AppError::from(vec![FieldError::say(field_of(name), words)]);
+        return if wants_page { page(&pages, form_page, error, values).await } else { refused(&error) };
     }
     // The action itself always answers as to a script.
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -126,6 +159,12 @@ pub async fn answer(
     answer
 }
 
+/// The field that a mistake is told beside: `rpm` of `form[key][limits][rpm][value]`.
+fn field_of(name: &str) -> &str {
+    let mut parts = name.split('[').map(|part| part.trim_end_matches(']'));
+    parts.rfind(|part| !matches!(*part, "" | "value" | "mode")).unwrap_or_default()
+}
+
 /// The one kind of body that browsers send for the forms here.
 fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -141,7 +180,7 @@ pub fn accepts_html(headers: &HeaderMap) -> bool {
 }
 
 /// For a script: the error, and its sentence in words.
-fn refused(error: &AppError) -> Response {
+pub fn refused(error: &AppError) -> Response {
     let mut body = serde_json::to_value(error).unwrap_or_default();
     if let Some(object) = body.as_object_mut() {
         object.insert("sentence".into(), error.sentence().into());
@@ -202,10 +241,16 @@ async fn page(
     without_secrets(&mut values);
     let tone = if merged.is_some() { Tone::Warn } else { Tone::Bad };
     request.extensions_mut().insert(Returned { notice: Flash { tone, sentence }, errors, values, merged });
-    let Ok(mut drawn) = pages.clone().oneshot(request).await;
+    let drawing = pages.clone().oneshot(request);
+    let drawn = match status {
+        StatusCode::SERVICE_UNAVAILABLE => tokio::time::timeout(DRAWN_WITHIN, drawing).await,
+        _ => Ok(drawing.await),
+    };
+    let Ok(Ok(mut drawn)) = drawn else { return status.into_response() };
     // A form whose page is gone meanwhile says so itself.
     if drawn.status().is_success() {
         *drawn.status_mut() = status;
+        drawn.extensions_mut().insert(Drawn);
     }
     drawn
 }

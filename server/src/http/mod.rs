@@ -1,5 +1,6 @@
 //! The HTTP side of the desk: what every request passes before a page or an action sees it.
 
+mod again;
 pub mod assets;
 mod base_address;
 pub mod caller;
@@ -12,4 +13,5 @@ mod paths;
 pub mod request;
 pub mod router;
 pub mod same_origin;
+pub mod searches;
 pub mod session_store;

@@ -1,4 +1,5 @@
-//! Addresses that are not written plainly. Routes are chosen by the path as it was sent, and pages by the path as a browser
+//! Addresses that no page and no client has, refused before anyone reads them: those with a zero character, with very many
+//! parameters, or that are not written plainly. Routes are chosen by the path as it was sent, and pages by the path as a browser
 //! resolves it: what the two could read differently is no address here, so nothing is decided by one and done by the other.
 
 use axum::extract::Request;
@@ -7,7 +8,13 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 
-pub async fn plain(request: Request, next: Next) -> Response {
+/// Far more than any page has. What reads parameters compares each with the others.
+const MAX_PARAMETERS: usize = 100;
+
+pub async fn require(request: Request, next: Next) -> Response {
+    if let Some(words) = problem(request.uri()) {
+        return (StatusCode::BAD_REQUEST, words).into_response();
+    }
     if is_plain(request.uri()) {
         return next.run(request).await;
     }
@@ -23,6 +30,16 @@ fn is_plain(uri: &Uri) -> bool {
     };
     let path = uri.path();
     path.starts_with('/') && !path.split('/').any(leads_elsewhere)
+}
+
+fn problem(address: &Uri) -> Option<&'static str> {
+    let query = address.query().unwrap_or_default();
+    // A zero character, which no database takes in a text.
+    if address.path().contains("%00") || query.contains("%00") {
+        return Some("The address contains a character that is not allowed.\n");
+    }
+    (query.bytes().filter(|byte| *byte == b'&').count() >= MAX_PARAMETERS)
+        .then_some("The address has too many parameters.\n")
 }
 
 #[cfg(test)]
@@ -59,6 +76,20 @@ mod tests {
             "http://keys.example.com/x/../acme",
         ] {
             assert!(!is_plain(&path.parse().unwrap()), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_zero_character_and_a_hundred_parameters_are_refused() {
+        let many = format!("/a?{}", "b=&".repeat(MAX_PARAMETERS));
+        for (address, fine) in [
+            ("/a%00", false),
+            ("/a?b=%00", false),
+            (many.as_str(), false),
+            ("/a?b=%2500", true),
+            ("/a?b&c", true),
+        ] {
+            assert_eq!(problem(&address.parse().unwrap()).is_none(), fine, "{address}");
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::StatusCode;
 use keydesk_app::ask::{BaseUrl, DoctorSettings, GatewayUrl};
 use keydesk_app::credentials::Credentials;
@@ -27,9 +27,12 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
+use super::health::Readiness;
+use super::searches::Searches;
 use super::session_store::Sessions;
 use super::{
-    assets, caller, export, forms, headers, health, leaks, paths, request, same_origin, session_store,
+    assets, caller, export, forms, headers, health, leaks, paths, request, same_origin, searches,
+    session_store,
 };
 use crate::gateway::{self, drain};
 use crate::state::AppState;
@@ -54,6 +57,7 @@ pub fn router(state: AppState) -> Router {
         .merge(pages)
         .layer(compression())
         .layer(from_fn_with_state(state.clone(), forms::show_kept))
+        .layer(from_fn_with_state(Searches::default(), searches::throttle))
         .layer(from_fn_with_state(state.clone(), caller::identify))
         .layer(sessions(&state))
         .layer(map_response(session_store::complete_removal))
@@ -64,7 +68,7 @@ pub fn router(state: AppState) -> Router {
     // For machines and for everyone's browser.
     let open = Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+        .route("/readyz", get(health::readyz).layer(Extension(Readiness::default())))
         .route("/csp-report", post(health::csp_report))
         .route(leaks::PATH, post(leaks::report))
         .route("/robots.txt", get(assets::robots))
@@ -74,7 +78,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(open.merge(gateway).with_state(state.clone()))
         .merge(desk)
-        .layer(from_fn(paths::plain))
+        .layer(from_fn(paths::require))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(drain::unread))
         .layer(from_fn_with_state(state.clone(), headers::add))
@@ -85,11 +89,11 @@ pub fn router(state: AppState) -> Router {
 pub fn gateway_router(state: AppState) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+        .route("/readyz", get(health::readyz).layer(Extension(Readiness::default())))
         .merge(gateway::routes())
         .fallback(gateway::missed::answer)
         .with_state(state.clone())
-        .layer(from_fn(paths::plain))
+        .layer(from_fn(paths::require))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(drain::unread))
         .layer(from_fn_with_state(state.clone(), headers::add))

@@ -381,6 +381,23 @@ on_both! {
 }
 
 on_both! {
+    async fn a_form_that_no_database_takes_is_answered_with_the_form(app: TestApp) {
+        let cast = app.cast().await;
+        let owner = app.sign_in(Who::Owner).await;
+        app.state.desk.db.close().await;
+        let fields = with(&cast.org.slug, &[("note", "typed <b>note".into())]);
+        let answer = app.post_page(&owner, "/acme/keys/new", "keys/create", &borrowed(&fields)).await;
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        for kept in ["typed &lt;b&gt;note", "action=\"/api/keys/create\"", "The database is not available."] {
+            assert!(answer.text.contains(kept), "{kept}: {}", answer.text);
+        }
+        let answer = app.post(&owner, "keys/create", &borrowed(&fields)).await;
+        assert_eq!(answer.status, 503);
+        assert!(answer.text.contains("\"unavailable\""), "{}", answer.text);
+    }
+}
+
+on_both! {
     async fn a_plain_form_that_is_right_leads_on(app: TestApp) {
         let cast = app.cast().await;
         let browser = Browser::default();
@@ -410,19 +427,19 @@ on_both! {
         let key = app.key(&cast, "ci").await;
         let owner = app.sign_in(Who::Owner).await;
         for (path, expected) in [
-            ("/acme/keys?q=%00", 200),
+            ("/acme/keys?q=%00", 400),
             ("/acme/keys?q=%FF%FE", 200),
             ("/acme/keys?q=%25%25%25%25%25%25", 200),
             ("/acme/keys?q=%27%20OR%201=1--", 200),
             ("/acme/keys?page=next~99999999999999999999~x~", 200),
-            ("/acme/keys?page=next~0~1~%00&sort=name", 200),
+            ("/acme/keys?page=next~0~1~%00&sort=name", 400),
             ("/acme/keys?sort=spend&page=next~0~9223372036854775807~9223372036854775807", 200),
             ("/acme/keys?page=previous~18446744073709551615~-1~-9223372036854775808&sort=used", 200),
-            ("/acme/keys?state=none&team=team_%00&sort=x&dir=y&page=-1", 200),
+            ("/acme/keys?state=none&team=team_%00&sort=x&dir=y&page=-1", 400),
             ("/acme/keys?team=team_00000000000000000000000000000000", 200),
-            ("/acme%00/keys", 404),
+            ("/acme%00/keys", 400),
             ("/%F0%9F%9A%80/keys", 404),
-            ("/acme/keys/key_%00", 404),
+            ("/acme/keys/key_%00", 400),
             ("/acme/keys/%FF", 404),
             ("/acme/keys/..%2f..%2fetc%2fpasswd", 404),
             ("/acme/keys/key_00000000000000000000000000000000", 404),

@@ -104,7 +104,7 @@ on_both! {
             assert!(wrong.text.contains(words), "{words}: {}", wrong.text);
         }
         assert_eq!(app.number("SELECT COUNT(*) FROM ledger").await, 0);
-        for odd in ["?page=x", "?page=next~0~0~", "?page=previous~0~99~", "?page=next~0~-1~", "?page=next~0~1~%00"] {
+        for odd in ["?page=x", "?page=next~0~0~", "?page=previous~0~99~", "?page=next~0~-1~"] {
             assert_eq!(app.get(&operator, &format!("{PAGE}{odd}")).await.status, 200, "{odd}");
         }
     }

@@ -255,19 +255,19 @@ on_both! {
         app.cast().await;
         let operator = app.sign_in(Who::Operator).await;
         for (path, status) in [
-            ("/operator/models?q=%00&sort=x&dir=up&served=maybe", 200),
+            ("/operator/models?q=%00&sort=x&dir=up&served=maybe", 400),
             ("/operator/models?q=%25", 200),
             ("/operator/models?q=nothing-has-this-name", 200),
             ("/operator/models?served=yes", 200),
             ("/operator/models/edit", 404),
-            ("/operator/models/edit?id=%00", 404),
+            ("/operator/models/edit?id=%00", 400),
             ("/operator/models/edit?id=../..", 404),
             ("/operator/models/show?id=gpt-0", 404),
-            ("/operator/models/withdraw?id=gpt-5&price=%00", 404),
+            ("/operator/models/withdraw?id=gpt-5&price=%00", 400),
             ("/operator/models/catalogue-price?id=gpt-5", 404),
             ("/operator/models/retire?id=gpt-0", 404),
             ("/operator/providers/prov_0", 404),
-            ("/operator/providers/%00", 404),
+            ("/operator/providers/%00", 400),
             ("/operator/providers/suspend", 404),
         ] {
             assert_eq!(app.get(&operator, path).await.status, status, "{path}");
