@@ -46,7 +46,8 @@ pub async fn send_chunk(
     stop: &CancellationToken,
 ) -> Result<bool, UpstreamError> {
     while !bytes.is_empty() {
-        let piece = bytes.split_to(bytes.len().min(PIECE));
+        // A piece of what was received would keep all of it.
+        let piece = Bytes::copy_from_slice(&bytes.split_to(bytes.len().min(PIECE)));
         let is_sent = tokio::select! {
             sent = outlet.send(Ok(piece)) => sent.is_ok(),
             () = &mut *deadline => return Err(UpstreamError::TimedOut),

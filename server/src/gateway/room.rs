@@ -164,12 +164,12 @@ mod tests {
         Holder { org: org.into(), key: key.into() }
     }
 
-    /// How much one holder can take, in steps.
-    fn greedy(room: &Room, holder: Holder) -> Vec<Share> {
+    /// As many shares of eight steps as one holder gets.
+    fn greedy(room: &Room, holder: Holder, step: usize) -> Vec<Share> {
         let mut shares = Vec::new();
         loop {
             let mut share = room.share(holder.clone());
-            let full = (0..8).any(|_| share.grow(1 << 20).is_err());
+            let full = (0..8).any(|_| share.grow(step).is_err());
             shares.push(share);
             if full {
                 return shares;
@@ -184,13 +184,13 @@ mod tests {
     #[test]
     fn who_comes_later_finds_room() {
         let room = Room::new(64 << 20, 512 << 20);
-        let one = greedy(&room, holder("a", "a1"));
+        let one = greedy(&room, holder("a", "a1"), 1 << 20);
         assert!((165..=172).contains(&size(&one)), "{}", size(&one));
-        let more: Vec<_> = (2..9).map(|n| greedy(&room, holder("a", &format!("a{n}")))).collect();
+        let more: Vec<_> = (2..9).map(|n| greedy(&room, holder("a", &format!("a{n}")), 1 << 20)).collect();
         let org = size(&one) + more.iter().map(|shares| size(shares)).sum::<usize>();
         assert!((250..=260).contains(&org), "{org}");
         // Two others, and a fourth with a longest body.
-        let others = [greedy(&room, holder("b", "b1")), greedy(&room, holder("c", "c1"))];
+        let others = ["b", "c"].map(|name| greedy(&room, holder(name, name), 1 << 20));
         assert!(others.iter().all(|shares| size(shares) >= 40));
         let mut last = room.share(holder("d", "d1"));
         assert_eq!(last.grow(32 << 20), Ok(()));
@@ -202,14 +202,14 @@ mod tests {
     #[test]
     fn small_ones_do_not_wait_for_large_ones() {
         let room = Room::new(1 << 20, 1 << 20);
-        let large = greedy(&room, holder("a", "a1"));
+        let large = greedy(&room, holder("a", "a1"), SMALL);
         let mut small = room.share(holder("a", "a1"));
-        assert_eq!(small.grow(1 << 10), Ok(()));
-        assert_eq!(small.grow(SMALL), Err(NoRoom));
-        small.keep(1 << 10);
-        drop(large);
-        assert_eq!(room.taken(), 1 << 10);
         assert_eq!(small.grow(SMALL), Ok(()));
+        assert_eq!(small.grow(SMALL), Err(NoRoom));
+        drop(large);
+        assert_eq!(room.taken(), SMALL);
+        assert_eq!(small.grow(SMALL), Ok(()));
+        assert_eq!(room.taken(), 2 * SMALL);
         small.keep(10);
         assert_eq!(room.taken(), 10);
     }
