@@ -44,9 +44,9 @@ const HEAD_WITHIN: Duration = Duration::from_secs(15);
 pub async fn serve(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     start_log(config.log_json);
+    files::check(&config)?;
     let desk = open_migrated(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
-    files::check(&config)?;
     let (listener, listen) = bind(config.listen, "--listen")?;
     let apart = config.gateway_listen.map(|address| bind(address, "--gateway-listen")).transpose()?;
     let gateway_listen = apart.as_ref().map(|(_, address)| *address);
@@ -79,8 +79,8 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
 pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     start_log(config.log_json);
-    let desk = open_current(&config.data).await?;
     files::check(&config)?;
+    let desk = open_current(&config.data).await?;
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen")?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
