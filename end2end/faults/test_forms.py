@@ -45,7 +45,7 @@ def test_a_full_disk_keeps_what_was_typed_and_heals_within_a_second(start, small
         if answer.status != 200:
             break
     again = kept(answer, f"full {number}")
-    assert server.answers("/readyz", timeout=5) == 503
+    eventually("/readyz says so", 3, lambda: server.answers("/readyz", timeout=5) == 503)
     disk.free()
 
     def saved() -> bool:

@@ -41,9 +41,9 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 pub async fn serve(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     let _log = log::start(config.log_json)?;
+    files::check(&config)?;
     let desk = open_migrated(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
-    files::check(&config)?;
     let (listener, listen) = bind(config.listen, "--listen").await?;
     let apart = match config.gateway_listen {
         Some(address) => Some(bind(address, "--gateway-listen").await?),
@@ -79,8 +79,8 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
 pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     let _log = log::start(config.log_json)?;
-    let desk = open_current(&config.data).await?;
     files::check(&config)?;
+    let desk = open_current(&config.data).await?;
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen").await?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
