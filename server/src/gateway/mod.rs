@@ -29,6 +29,7 @@ mod parsed_request;
 mod protocol;
 mod provider_error;
 mod rate_limit_headers;
+mod readable;
 mod relay;
 mod replaced_secret;
 mod reservation_guard;

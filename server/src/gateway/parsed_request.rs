@@ -21,8 +21,11 @@ use serde_json::{Map, Value, json};
 
 use super::estimate::{self, MAX_TOKENS};
 use super::extras::{Extras, is_clients};
+use super::readable::is_readable;
 
 const NOT_AN_OBJECT: &str = "The request's body is not a JSON object.";
+const UNREADABLE: &str =
+    "A number in the request's body is too large, a text is no Unicode, or it is nested too deeply.";
 const NO_MODEL: &str = "The request's body has no model. Set \"model\" to a model's id.";
 const TWO_MODELS: &str = "The request names models in more than one way. Set \"model\" to one id, without models, route or fallbacks.";
 const BACKGROUND: &str =
@@ -112,6 +115,9 @@ impl ParsedRequest {
                 Some((_, earlier)) => *earlier = value,
                 None => members.push((name, value)),
             }
+        }
+        if !members.iter().all(|(_, value)| is_readable(value)) {
+            return Err(ParseError::new(UNREADABLE));
         }
         let is_rewritten = members.len() != before;
         let mut parsed = Self {

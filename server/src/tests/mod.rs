@@ -9,6 +9,7 @@ mod canary;
 mod doctor;
 mod elsewhere;
 mod failure;
+mod fuzz;
 mod gateway;
 mod headers;
 mod leaks;

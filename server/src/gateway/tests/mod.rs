@@ -7,6 +7,7 @@ mod errors;
 mod estimate;
 mod external_api;
 mod forwarding;
+mod fuzz;
 mod key_view;
 mod leaving;
 mod odd_usage;

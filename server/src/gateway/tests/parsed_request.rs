@@ -43,6 +43,32 @@ fn of_a_name_that_stands_twice_only_the_last_reaches_a_provider() {
 }
 
 #[test]
+fn what_cannot_be_read_hides_nothing() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for member in [
+        r#""generationConfig":{"candidateCount":8,"maxOutputTokens":1e9999}"#.to_owned(),
+        r#""tools":[{"type":"web_search","x":-1e999}]"#.into(),
+        r#""n":1e400"#.into(),
+        r#""tools":[{"type":"web_search","x":"\ud83d"}]"#.into(),
+        format!(r#""tools":[{{"type":"web_search","x":{deep}}}]"#),
+    ] {
+        let body = format!(r#"{{"model":"m",{member}}}"#);
+        for route in Route::ALL {
+            let path =
+                matches!(route, Route::Generate | Route::StreamGenerate | Route::CountTokens).then_some("m");
+            assert!(
+                ParsedRequest::parse(route, path, Bytes::from(body.clone())).is_err(),
+                "{route:?} {body}"
+            );
+        }
+    }
+    read(
+        Route::ChatCompletions,
+        r#"{"model":"m","messages":[],"x":[1e300,-0.0,"\ud83d\ude00",null,{"a":[true]}]}"#,
+    );
+}
+
+#[test]
 fn another_way_to_name_a_model_is_refused() {
     for body in [
         r#"{"model":"m","models":["other"]}"#,
@@ -61,7 +87,7 @@ fn another_way_to_name_a_model_is_refused() {
 
 #[test]
 fn what_is_no_object_with_a_model_is_refused() {
-    for body in ["", "[]", "{", "null", "{\"model\":\"m\"} x", "\u{1}", r#"{"model":"m","a":"\ud800"}"#] {
+    for body in ["", "[]", "{", "null", "{\"model\":\"m\"} x", "\u{1}"] {
         assert_eq!(
             refused(Route::ChatCompletions, body),
             "The request's body is not a JSON object.",
@@ -69,7 +95,12 @@ fn what_is_no_object_with_a_model_is_refused() {
         );
     }
     let deep = format!("{{\"model\":\"m\",\"a\":{}{}}}", "[".repeat(5_000), "]".repeat(5_000));
-    assert!(refused(Route::ChatCompletions, &deep).contains("JSON object"));
+    for body in [&deep, r#"{"model":"m","a":"\ud800"}"#, r#"{"model":"m","a":1e999}"#] {
+        assert!(
+            refused(Route::ChatCompletions, body)
+                .contains("too large, a text is no Unicode, or it is nested")
+        );
+    }
     for body in ["{}", r#"{"model":""}"#, r#"{"model":null}"#, r#"{"model":["m"]}"#] {
         assert!(refused(Route::Messages, body).contains("has no model"), "{body}");
     }
