@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::gateway::parsed_request::ParsedRequest;
 use crate::gateway::sse::{Elements, Event, Events};
-use crate::gateway::usage::{Bounds, MeasuredTokens, Meter, Shape, measure_failure, measure_whole};
+use crate::gateway::usage::{Bounds, MeasuredTokens, Shape, StreamMeter, measure_failure, measure_whole};
 
 const CHAT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello \u{1F600}\"}}],\"usage\":null}\r\n\r\n: keep-alive\r\n\r\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":12,\"total_tokens\":21,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\r\n\r\ndata: [DONE]\r\n\r\n";
 const MESSAGES: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":25,\"cache_creation_input_tokens\":100,\"cache_read_input_tokens\":50,\"output_tokens\":1}}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello!\"}}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":15,\"iterations\":[{\"type\":\"compaction\",\"input_tokens\":7}]}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
@@ -87,8 +87,13 @@ fn a_streams_usage_is_the_same_in_any_pieces_and_never_beyond_its_bounds() {
         (near(&STREAMS), cuts(), 0..4_usize, any::<[bool; 3]>()),
         |(stream, cuts, shape, [is_events, hides, ended])| {
             let read = |pieces: Vec<Bytes>| {
-                let mut meter =
-                    Meter::new(SHAPES[shape], is_events, hides, Bounds::new(1_000, Some(50), 1, 0));
+                let mut meter = StreamMeter::new(
+                    SHAPES[shape],
+                    is_events,
+                    hides,
+                    Bounds::new(1_000, Some(50), 1, 0),
+                    None,
+                );
                 let mut shown: Vec<u8> = pieces.into_iter().flat_map(|piece| meter.feed(piece)).collect();
                 shown.extend(meter.finish());
                 (shown, meter.measured(1_000, ended), meter.stored_ids().to_vec())
