@@ -55,7 +55,7 @@ pub async fn unread(request: Request, next: Next) -> Response {
     let rest = std::mem::take(&mut *rest.lock().unwrap_or_else(PoisonError::into_inner));
     let Some(body) = rest.body else { return response };
     // A client that first asks whether to send has not sent anything yet, and is not told to.
-    let is_over = !(has_expect && !rest.is_begun) && discard(body).await;
+    let is_over = (rest.is_begun || !has_expect) && discard(body).await;
     if !is_over && version < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
