@@ -45,7 +45,7 @@ fn a_key_is_read_exactly_or_refused() {
             }
             Err(fault) => prop_assert!(!fault.sentence().is_empty()),
         }
-        prop_assert!(text.ends_with(unmask(&text)) || unmask(&text).len() <= text.len());
+        prop_assert!(text.contains(unmask(&text)));
         prop_assert!(hint(unmask(&text)).starts_with("sk-…"));
         Ok(())
     });
