@@ -65,7 +65,7 @@ fn a_whole_secret_in_a_text_is_found_and_not_kept() {
             prop_assert!(secrets_in(&kept).is_empty(), "{text:?} is kept as {kept:?}");
         }
         if looks_like_secret(&text) {
-            prop_assert!(has_secret(&text) && refuse_secret(text.clone()).is_err());
+            prop_assert!(has_secret(&text) && refuse_secret(&text).is_err());
         }
         Ok(())
     });
