@@ -95,7 +95,8 @@ fn every_mistake() -> Vec<Wrong> {
     ] {
         all.push(Wrong {
             set: vec![("expiry", "date".into()), ("expires_on", day.into())],
-            beside: "expiry",
+            // A zero character is refused in any text, and said beside that.
+            beside: if day.contains('\0') { "expires_on" } else { "expiry" },
         });
     }
     const NUMBERS: [&str; 21] = [

@@ -73,7 +73,7 @@ pub async fn installation() -> Installation {
         token: Hidden::new(links::new_setup(&desk).await.unwrap().unwrap()),
         name: "Ada".into(),
         email: "ada@example.com".into(),
-        password: Hidden::new("correct-horse-battery-staple-42"),
+        password: Hidden::new("violet-tram-kettle-orbit-42"),
         org: "Acme".into(),
         zone: String::new(),
     };
