@@ -337,19 +337,27 @@ class Desk:
     # --- what it answered, by its own log
 
     def mark(self) -> int:
+        self._logged()
         return self._program.log_size()
 
     def answered(self, mark: int, route: str | None = None) -> list[tuple[str, str, int]]:
-        """Method, route and status of every request that reached the program since `mark`. A line is written before its answer is
-        sent, so whoever has the answer finds the line."""
+        """Method, route and status of every request that reached the program since `mark` and was answered."""
+        own = self._logged()
         lines = []
         for line in self._program.log(mark).splitlines():
             if not line.startswith("{"):
                 continue
             fields = json.loads(line).get("fields", {})
-            if fields.get("message") == "answered" and route in (None, fields["route"]):
+            if fields.get("message") == "answered" and fields["request.id"] != own and route in (None, fields["route"]):
                 lines.append((fields["method"], fields["route"], fields["status"]))
         return lines
+
+    def _logged(self) -> str:
+        """Waits until the log has every answer so far, as a thread of its own writes it in their order. The id of the request with
+        which it finds out."""
+        own = ask(f"{self.base}/healthz").headers["x-request-id"]
+        eventually("the log is written", 5, lambda: own in self._program.log())
+        return own
 
     def errors(self) -> list[str]:
         return [line for line in self._program.log().splitlines() if '"level":"ERROR"' in line or "panicked at" in line]

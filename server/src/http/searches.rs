@@ -20,19 +20,25 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The palette's searches while a person types.
 const TYPING: &str = "/api/keys/find";
 
-/// How often each person searched since this minute began; clones share it.
+/// How often each person searched in this minute; clones share it.
 #[derive(Clone, Default)]
-pub struct Searches(Arc<Mutex<(Option<Instant>, HashMap<PersonId, u32>)>>);
+pub struct Searches(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    began: Option<Instant>,
+    of: HashMap<PersonId, u32>,
+}
 
 impl Searches {
     /// Seconds to wait when the person has searched too often.
     fn count(&self, person: &PersonId) -> Option<i64> {
         let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = minute.0.map_or(MINUTE, |began| began.elapsed());
+        let passed = minute.began.map_or(MINUTE, |began| began.elapsed());
         if passed >= MINUTE {
-            *minute = (Some(Instant::now()), HashMap::new());
+            *minute = Counts { began: Some(Instant::now()), of: HashMap::new() };
         }
-        let count = minute.1.entry(person.clone()).or_default();
+        let count = minute.of.entry(person.clone()).or_default();
         *count += 1;
         let left = MINUTE.saturating_sub(passed).as_secs();
         (*count > A_MINUTE).then(|| i64::try_from(left).unwrap_or_default().max(1))
