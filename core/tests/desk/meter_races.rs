@@ -189,7 +189,7 @@ on_both!(
         let mut seed = 2;
         let mut killed = 0;
         // Half of what is asked for is settled; five thousand rows are ten thousand requests.
-        for turn in 0..1_500 {
+        for turn in 0..3_000 {
             tokio::time::sleep(Duration::from_millis(100)).await;
             if done().await >= 5_000 && killed >= 8 {
                 break;
