@@ -37,7 +37,8 @@ pub fn sentence(path: &Path, exposed: Exposed) -> String {
     format!("Every account of this machine can {can} {path}. Run: chmod 600 {path}")
 }
 
-/// Asked at the start, before a file is opened: SQLite gives a new log the mode of its database. A file that others can read is only warned of: containers mount secrets so.
+/// Asked at the start, before a file is opened: SQLite gives a new log the mode of its database. A file that others can read
+/// is only warned of, because containers mount secrets in that way.
 ///
 /// # Errors
 /// A sentence for a file that every account can change.
