@@ -392,5 +392,6 @@ fn usage(desk: &Desk, org: &Seeded, plan: &PlannedKey, (key, secret): &Made, pla
         address: planned.address.clone(),
         user_agent: planned.user_agent.to_owned(),
         error: String::new(),
+        tags: Vec::new(),
     }
 }

@@ -260,6 +260,7 @@ impl TestDesk {
             address: "203.0.113.7".into(),
             user_agent: "test".into(),
             error: String::new(),
+            tags: Vec::new(),
         }
     }
 

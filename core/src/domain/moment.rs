@@ -79,6 +79,14 @@ impl Moment {
         self.zoned(zone).strftime("%H:%M:%S").to_string()
     }
 
+    /// The hour that it counts for in `zone`, `2026-11-20T14`: the hour of its day, so that the first ten characters are the
+    /// day and the first seven the month. The hour that clocks repeat is one hour.
+    pub fn booked_hour(self, zone: &Zone) -> String {
+        let (day, here) = (Day::of(self, zone), self.zoned(zone));
+        let hour = if here.date() == day.0 { here.hour() } else { 0 };
+        format!("{day}T{hour:02}")
+    }
+
     /// To the second and with its zone, for tooltips: `20 Nov 2026 14:03:22 CET`.
     pub fn exact(self, zone: &Zone) -> String {
         let text = self.zoned(zone).strftime("%-d %b %Y %H:%M:%S %Z").to_string();

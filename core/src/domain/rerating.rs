@@ -21,6 +21,12 @@ pub struct ChargedRequest {
     pub owner: PersonId,
     /// When it was reserved.
     pub started_at: Moment,
+    /// The hour that it is counted in, `2026-11-28T13`; empty when that is not filled in yet.
+    pub booked: String,
+    /// The name of the model's provider at that time.
+    pub provider: String,
+    /// What it named itself.
+    pub tags: Vec<String>,
     /// What it used; where its row has no meters, its totals.
     pub metered: Metered,
     /// Whether its row has meters.

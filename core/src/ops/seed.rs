@@ -11,17 +11,19 @@ use crate::domain::audit::{Change, Choice, Event, EventKind};
 use crate::domain::edit::Editable;
 use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
 use crate::domain::key::{KeySpec, Names};
+use crate::domain::limit_use::HolderKind;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::Org;
 use crate::domain::person::{Email, Person, slug_of};
 use crate::domain::policy::{self, Action, KeyFacts, On, OrgRole, Permit, PlatformRole};
 use crate::domain::team::TeamRole;
+use crate::domain::window::WindowStarts;
 use crate::store::Unaudited;
 use crate::store::bulk::{self, SeedKey};
 use crate::store::people::{self, NewPerson};
 use crate::store::spend::Usage;
 use crate::store::teams::{self, NewTeamMember};
-use crate::store::{admission, keys, members, secrets, settlement};
+use crate::store::{admission, budget_marks, keys, members, secrets, settlement};
 
 /// A new person.
 pub struct SeedPerson<'a> {
@@ -156,6 +158,8 @@ pub async fn edit_key(
     if !keys::update(&mut tx, &permit, id, key.version, &spec).await? {
         return Err(OpError::NotFound);
     }
+    let starts = WindowStarts::at(now, &context.org.zone);
+    budget_marks::renew(&mut tx, &context.org.id, HolderKind::Key, &[id.as_str()], starts).await?;
     let changes = spec.changes_since(&before, &Names::default());
     let event = Event::new(EventKind::KeyEdited, id.as_str(), &spec.name).with(changes);
     Ok(tx.save(&permit, event, now).await?)

@@ -40,6 +40,20 @@ impl Dialect {
         }
     }
 
+    /// The different lines of a text that are not empty, as a table of one column, `line`.
+    pub fn lines_of(self, text: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!(
+                "(WITH RECURSIVE cut (line, rest) AS (SELECT '', {text} || char(10) UNION ALL
+                    SELECT substr(rest, 1, instr(rest, char(10)) - 1), substr(rest, instr(rest, char(10)) + 1) FROM cut WHERE rest <> '')
+                SELECT DISTINCT line FROM cut WHERE line <> '')"
+            ),
+            Dialect::Postgres => format!(
+                "(SELECT DISTINCT line FROM unnest(string_to_array({text}, chr(10))) AS cut (line) WHERE line <> '')"
+            ),
+        }
+    }
+
     /// What a subquery finds, as one JSON text of lists: handing hundreds of rows from the driver takes longer than finding
     /// them. In any order.
     pub fn json_rows(self, columns: &str, found: &str) -> String {

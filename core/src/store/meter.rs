@@ -150,7 +150,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
         Dialect::Sqlite => &[LIMITS, INSERT_RESERVATION, COUNT_RATE],
         Dialect::Postgres => &[CALL_LIMITS, CALL_RESERVE, CALL_RENEW],
     };
-    let steps = steps.iter().chain(settlement::texts(dialect)).map(|text| (*text).to_owned());
+    let steps = steps.iter().map(|text| (*text).to_owned()).chain(settlement::texts(dialect));
     steps.chain([renew_text(dialect)]).collect()
 }
 

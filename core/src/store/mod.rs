@@ -8,6 +8,7 @@ pub mod admission;
 pub mod audit;
 pub mod audit_list;
 pub mod bench_baseline;
+pub mod budget_marks;
 pub mod bulk;
 mod constraints;
 pub mod dialect;
@@ -36,6 +37,7 @@ pub mod readiness;
 pub mod rejections;
 pub mod requests;
 pub mod rerating;
+pub mod rollups;
 mod search;
 mod search_sql;
 pub mod second_factor;
@@ -294,6 +296,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         search::ALL,
         requests::ALL,
         rerating::ALL,
+        rollups::ALL,
         second_factor::ALL,
         secrets::ALL,
         sessions::ALL,

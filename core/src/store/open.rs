@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection, Executor};
 
 use super::foreign_lock::PATIENCE;
-use super::{DatabaseUrl, Db, StoreError, meter, pooler, run, search};
+use super::{DatabaseUrl, Db, StoreError, meter, pooler, rollups, run, search};
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -118,7 +118,8 @@ impl Db {
                 tx.commit().await?;
             }
         }
-        search::fill(self).await
+        search::fill(self).await?;
+        rollups::fill(self).await
     }
 
     /// Compares the migrations that have run with this program's, by version and checksum.

@@ -1,6 +1,6 @@
-//! Requests charged again at another price. A correction changes the request's row, and in the same transaction its day,
-//! its counters and the list of corrections, so that counters stay the sum of the rows and nothing is rewritten without
-//! a trace.
+//! Requests charged again at another price. A correction changes the request's row, and in the same transaction all that
+//! is added up from rows (day, tags, roll-ups, counters, marks of budgets) and the list of corrections, so that sums stay
+//! those of the rows and nothing is rewritten without a trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,12 @@ use sqlx::AssertSqlSafe;
 use super::dialect::{Dialect, patient, patient_within};
 use super::permit::compare;
 use super::requests::read_metered;
-use super::{Reader, StoreError, Tx, Via, changed, run, statements};
+use super::settlement::OTHER_TAGS;
+use super::{Reader, StoreError, Tx, Via, budget_marks, changed, rollups, run, statements};
 use crate::domain::ids::{KeyId, OrgId, PersonId, PriceId, RequestId, TeamId};
+use crate::domain::limit_use::HolderKind;
 use crate::domain::limits::BudgetUse;
-use crate::domain::moment::{Day, Moment, Zone};
+use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, Permit};
 use crate::domain::rerating::{ChargedRequest, Correction, Rerating};
@@ -22,7 +24,7 @@ use crate::domain::window::{Period, WindowStarts};
 macro_rules! charged {
     () => {
         "SELECT request_id, key_id, team_id, owner_id, started_at, input_tokens, output_tokens, cached_tokens, meters, cost,
-            price_id, is_priced FROM usage"
+            price_id, is_priced, COALESCE(booked, '') AS booked, provider, tags FROM usage"
     };
 }
 pub(super) use charged;
@@ -33,10 +35,11 @@ statements! {
             price_before, price_after, priced_before, priced_after)
         VALUES ($1, (SELECT COALESCE(MAX(number), 0) + 1 FROM usage_corrections WHERE request_id = $1),
             $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    DAYS = "SELECT day FROM spend_daily WHERE key_id = $1 AND day >= $2 AND day <= $3 AND model_id = $4 AND team_id = $5
-            AND owner_id = $6 AND org_id = $7";
-    ADD_TO_DAY = "UPDATE spend_daily SET cost = cost + $6
-        WHERE key_id = $1 AND day = $2 AND model_id = $3 AND team_id = $4 AND owner_id = $5 AND org_id = $7";
+    ADD_TO_DAY = "UPDATE spend_daily SET cost = cost + $7
+        WHERE key_id = $1 AND day = $2 AND model_id = $3 AND provider = $4 AND team_id = $5 AND owner_id = $6 AND org_id = $8";
+    TAGS = "SELECT tag FROM key_tags WHERE key_id = $1 AND org_id = $2";
+    ADD_TO_TAG = "UPDATE tag_daily SET cost = cost + $7
+        WHERE key_id = $1 AND day = $2 AND tag = $3 AND model_id = $4 AND team_id = $5 AND owner_id = $6 AND org_id = $8";
     WINDOWS = "SELECT period, window_start FROM counters
         WHERE holder_kind = $1 AND holder_id = $2 AND window_start >= $3 AND window_start <= $4 AND org_id = $5";
     /// Windows of an organisation that changed its time zone overlap, and a request may be in the other one: none goes below
@@ -93,6 +96,9 @@ pub(super) struct ChargedRow {
     cost: i64,
     price_id: Option<String>,
     is_priced: i64,
+    booked: String,
+    provider: String,
+    tags: String,
 }
 
 impl ChargedRow {
@@ -104,6 +110,9 @@ impl ChargedRow {
             team: self.team_id.map(|id| TeamId::parse(&id).ok_or_else(unreadable)).transpose()?,
             owner: PersonId::parse(&self.owner_id).ok_or_else(unreadable)?,
             started_at: Moment::from_ms(self.started_at),
+            booked: self.booked,
+            provider: self.provider,
+            tags: self.tags.lines().map(str::to_owned).collect(),
             metered: read_metered(&self.meters, [self.input_tokens, self.cached_tokens, self.output_tokens]),
             has_meters: !self.meters.is_empty(),
             cost: Money::from_nanos(self.cost),
@@ -170,11 +179,11 @@ pub async fn lock_next(
     rows(tx, permit.org(), of, after, max, true).await
 }
 
-/// Writes corrections of requests that `lock_next` read. Days and counters come last and in the order in which a settlement
-/// writes them, so that the two cannot deadlock.
+/// Writes corrections of requests that `lock_next` read. What is added up comes last and in the order in which a settlement
+/// writes it, so that the two cannot deadlock. `now` is also the moment whose budgets are marked.
 ///
 /// # Errors
-/// `WrongPermit` when the permit is for another action or organisation; `Unreadable` when a request has no day or no
+/// `WrongPermit` when the permit is for another action or organisation; `Unreadable` when a request has no hour or no
 /// counter; otherwise when the database cannot be written.
 pub async fn correct(
     tx: &mut Tx,
@@ -186,48 +195,153 @@ pub async fn correct(
 ) -> Result<(), StoreError> {
     tx.charge(permit, &[Action::RerateSpend], permit.org().as_str())?;
     let org = permit.org();
-    let mut days: BTreeMap<DayKey<'_>, i64> = BTreeMap::new();
-    let mut counters: BTreeMap<CounterKey<'_>, i64> = BTreeMap::new();
+    let mut sums = Sums::default();
     let windows = windows_of(tx, org, corrections).await?;
+    let names = names_of(tx, org, corrections).await?;
     for correction in corrections {
         change(tx, permit, of, correction, now).await?;
         let request = &correction.request;
         let more = correction.cost.nanos() - request.cost.nanos();
-        let day = day_of(tx, org, of, request, zone).await?;
-        *days.entry((&request.key, day, request.team.as_ref(), &request.owner)).or_default() += more;
+        sums.add(org, request, names.get(&request.key), more)?;
         for holder in holders(org, request) {
             for window in in_windows(&windows, holder, request.started_at)? {
-                *counters.entry((holder, window)).or_default() += more;
+                *sums.counters.entry((holder, window)).or_default() += more;
             }
         }
     }
-    for ((key, day, team, owner), more) in days {
-        changed!(
-            &mut *tx,
-            sqlx::query(ADD_TO_DAY)
-                .bind(key.as_str())
-                .bind(&day)
-                .bind(&of.model)
-                .bind(team.map_or("", TeamId::as_str))
-                .bind(owner.as_str())
-                .bind(more)
-                .bind(org.as_str())
-        )?;
+    let starts = WindowStarts::at(now, zone);
+    let kinds = [HolderKind::Key, HolderKind::Team, HolderKind::Org].map(|kind| {
+        let of_kind = windows.keys().filter(|holder| holder.1 == kind.as_str());
+        (kind, of_kind.map(|holder| holder.2).collect::<Vec<&str>>())
+    });
+    sums.write_rollups(tx, org, &of.model).await?;
+    for (kind, ids) in &kinds {
+        let ids = serde_json::to_string(ids).unwrap_or_default();
+        budget_marks::lock(tx, org, *kind, (&ids, false), starts).await?;
     }
-    for (((_, kind, id), (rank, start)), more) in counters {
-        let period = Period::LONGEST_FIRST.get(usize::from(rank)).map_or("", |period| period.as_str());
-        changed!(
-            &mut *tx,
-            sqlx::query(ADD_TO_COUNTER)
-                .bind(kind)
-                .bind(id)
-                .bind(period)
-                .bind(start)
-                .bind(more)
-                .bind(org.as_str())
-        )?;
+    sums.write_counters(tx, org).await?;
+    for (kind, ids) in &kinds {
+        budget_marks::renew(tx, org, *kind, ids, starts).await?;
     }
     Ok(())
+}
+
+/// By how much what is added up changes, in the order in which it is written.
+#[derive(Default)]
+struct Sums<'a> {
+    days: BTreeMap<(&'a KeyId, &'a str, &'a str, &'a str, &'a PersonId), i64>,
+    tags: BTreeMap<(&'a KeyId, &'a str, &'a str, &'a str, &'a PersonId), i64>,
+    rollups: BTreeMap<(Holder<'a>, Bucket<'a>), i64>,
+    counters: BTreeMap<CounterKey<'a>, i64>,
+}
+
+/// The grain's rank and name, the bucket and the provider.
+type Bucket<'a> = (u8, &'static str, &'a str, &'a str);
+
+impl<'a> Sums<'a> {
+    /// Adds a request to its day, tags and roll-ups. `names` are the tags of its key that have names of their own.
+    fn add(
+        &mut self,
+        org: &'a OrgId,
+        request: &'a ChargedRequest,
+        names: Option<&BTreeSet<String>>,
+        more: i64,
+    ) -> Result<(), StoreError> {
+        let bucket =
+            |length| request.booked.get(..length).ok_or(StoreError::Unreadable { column: "usage.booked" });
+        let (month, day, hour) = (bucket(7)?, bucket(10)?, bucket(13)?);
+        let (key, owner, provider) = (&request.key, &request.owner, request.provider.as_str());
+        let team = request.team.as_ref().map_or("", TeamId::as_str);
+        *self.days.entry((key, day, provider, team, owner)).or_default() += more;
+        let named = |tag: &&'a String| names.is_some_and(|names| names.contains(*tag));
+        let tags: BTreeSet<&str> =
+            request.tags.iter().map(|tag| if named(&tag) { tag.as_str() } else { OTHER_TAGS }).collect();
+        for tag in tags {
+            *self.tags.entry((key, day, tag, team, owner)).or_default() += more;
+        }
+        let buckets = [(0, "month", month), (1, "day", day), (2, "hour", hour)];
+        let team = (!team.is_empty()).then_some((2, "team", team));
+        let holders = [
+            Some((0, "key", key.as_str())),
+            Some((1, "owner", owner.as_str())),
+            team,
+            Some((3, "org", org.as_str())),
+        ];
+        for holder in holders.into_iter().flatten() {
+            for (rank, grain, bucket) in buckets {
+                *self.rollups.entry((holder, (rank, grain, bucket, provider))).or_default() += more;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_rollups(&self, tx: &mut Tx, org: &OrgId, model: &str) -> Result<(), StoreError> {
+        for ((key, day, provider, team, owner), more) in &self.days {
+            let of = [key.as_str(), day, model, provider, team, owner.as_str()];
+            add_to(tx, ADD_TO_DAY, of, *more, org).await?;
+        }
+        for ((key, day, tag, team, owner), more) in &self.tags {
+            add_to(tx, ADD_TO_TAG, [key.as_str(), day, tag, model, team, owner.as_str()], *more, org).await?;
+        }
+        for (((_, kind, id), (_, grain, bucket, provider)), more) in &self.rollups {
+            add_to(tx, rollups::CORRECT, [kind, id, grain, bucket, model, provider], *more, org).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_counters(&self, tx: &mut Tx, org: &OrgId) -> Result<(), StoreError> {
+        for (((_, kind, id), (rank, start)), more) in &self.counters {
+            let period = Period::LONGEST_FIRST.get(usize::from(*rank)).map_or("", |period| period.as_str());
+            changed!(
+                &mut *tx,
+                sqlx::query(ADD_TO_COUNTER)
+                    .bind(kind)
+                    .bind(id)
+                    .bind(period)
+                    .bind(start)
+                    .bind(more)
+                    .bind(org.as_str())
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds to the cost of one row; the first six parameters say of which.
+async fn add_to(
+    tx: &mut Tx,
+    text: &'static str,
+    of: [&str; 6],
+    more: i64,
+    org: &OrgId,
+) -> Result<(), StoreError> {
+    let [a, b, c, d, e, f] = of;
+    changed!(
+        tx,
+        sqlx::query(text).bind(a).bind(b).bind(c).bind(d).bind(e).bind(f).bind(more).bind(org.as_str())
+    )?;
+    Ok(())
+}
+
+/// The tags that have names of their own, of the keys whose requests have tags.
+async fn names_of(
+    tx: &mut Tx,
+    org: &OrgId,
+    corrections: &[Correction],
+) -> Result<BTreeMap<KeyId, BTreeSet<String>>, StoreError> {
+    let mut names = BTreeMap::new();
+    for request in corrections.iter().map(|correction| &correction.request) {
+        if request.tags.is_empty() || names.contains_key(&request.key) {
+            continue;
+        }
+        let tags: Vec<String> = run!(
+            &mut *tx,
+            fetch_all,
+            sqlx::query_scalar::<_, String>(TAGS).bind(request.key.as_str()).bind(org.as_str())
+        )?;
+        names.insert(request.key.clone(), tags.into_iter().collect());
+    }
+    Ok(names)
 }
 
 async fn change(
@@ -266,8 +380,6 @@ async fn change(
     Ok(())
 }
 
-/// Key, day, team and owner; the model is the re-rating's.
-type DayKey<'a> = (&'a KeyId, String, Option<&'a TeamId>, &'a PersonId);
 /// In the order of a settlement: the key before the team before the organisation.
 type Holder<'a> = (u8, &'static str, &'a str);
 /// The period's rank, and the window's start in milliseconds.
@@ -277,35 +389,6 @@ type CounterKey<'a> = (Holder<'a>, Window);
 fn holders<'a>(org: &'a OrgId, request: &'a ChargedRequest) -> impl Iterator<Item = Holder<'a>> {
     let team = request.team.as_ref().map(|team| (1, "team", team.as_str()));
     [Some((0, "key", request.key.as_str())), team, Some((2, "org", org.as_str()))].into_iter().flatten()
-}
-
-/// The day that a request was counted in: that of the organisation's time zone, or where that was another one then, a day
-/// beside it.
-async fn day_of(
-    tx: &mut Tx,
-    org: &OrgId,
-    of: &Rerating,
-    request: &ChargedRequest,
-    zone: &Zone,
-) -> Result<String, StoreError> {
-    let day = Day::of(request.started_at, zone);
-    let (first, today, last) = (day.back(1).to_string(), day.to_string(), day.next().to_string());
-    let days: Vec<String> = run!(
-        &mut *tx,
-        fetch_all,
-        sqlx::query_scalar::<_, String>(DAYS)
-            .bind(request.key.as_str())
-            .bind(&first)
-            .bind(&last)
-            .bind(&of.model)
-            .bind(request.team.as_ref().map_or("", TeamId::as_str))
-            .bind(request.owner.as_str())
-            .bind(org.as_str())
-    )?;
-    if days.contains(&today) {
-        return Ok(today);
-    }
-    days.into_iter().next().ok_or(StoreError::Unreadable { column: "spend_daily.day" })
 }
 
 /// The windows of each holder's counters around these requests. They are looked up and not calculated, because an

@@ -1,13 +1,21 @@
 //! How a reservation ends: a finished request is settled, and one that was never forwarded is released. Like the steps in
-//! `meter`, each is one function on Postgres and one transaction on SQLite.
+//! `meter`, each is one function on Postgres and one transaction on SQLite. A settlement writes the request's row and
+//! everything that is added up from rows: the day, the tags, the roll-ups, the counters, and the marks of budgets.
+
+use sqlx::AssertSqlSafe;
 
 use super::Unaudited;
 use super::dialect::Dialect;
 use super::spend::Usage;
-use super::{Db, StoreError, Via, changed, run};
+use super::{Db, StoreError, Via, budget_marks, changed, rollups, run};
 use crate::domain::ids::{PriceId, RequestId, TeamId};
 use crate::domain::moment::{Day, Zone};
 use crate::domain::window::WindowStarts;
+
+/// So many tags of a key count under their own names; the tables say so too.
+pub const MAX_TAGS: i64 = 100;
+/// What all others of a key count under.
+pub const OTHER_TAGS: &str = "other";
 
 /// Parameters of `keydesk_settle_v1`. Later versions take what is added after them.
 const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id text, team_id text, model_id text, route text,
@@ -17,15 +25,17 @@ const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id
 
 const INSERT_USAGE: &str = "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, owner_id, model_id, route, status,
             input_tokens, output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent, estimated, error,
-            meters, price_id, is_priced)
+            meters, price_id, is_priced, tags, booked, provider)
         VALUES ($1, $2, $3, $4, $5, (SELECT k.owner_id FROM keys k WHERE k.id = $3), $6, $7, $8, $9, $10, $11, $12, $13, $14,
-            $15, $16, $17, $18, $23, $24, $25, $26)
+            $15, $16, $17, $18, $23, $24, $25, $26, $27, $28, COALESCE((SELECT m.provider FROM models m WHERE m.id = $6), ''))
         ON CONFLICT (request_id) DO NOTHING";
-/// The owner is the usage row's, so both agree also when the key changes hands at this moment.
-const ADD_TO_DAY: &str = "INSERT INTO spend_daily (key_id, day, model_id, team_id, owner_id, org_id, requests, input_tokens, output_tokens,
-            cached_tokens, cost)
-        VALUES ($3, $22, $6, COALESCE($5, ''), (SELECT u.owner_id FROM usage u WHERE u.request_id = $1), $2, 1, $9, $10, $11, $12)
-        ON CONFLICT (key_id, day, model_id, team_id, owner_id) DO UPDATE SET requests = spend_daily.requests + 1,
+/// The owner and the provider are the usage row's, so both agree also when the key changes hands at this moment.
+const ADD_TO_DAY: &str = "INSERT INTO spend_daily (key_id, day, model_id, provider, team_id, owner_id, org_id, requests, input_tokens,
+            output_tokens, cached_tokens, cost)
+        SELECT u.key_id, substr(u.booked, 1, 10), u.model_id, u.provider, COALESCE(u.team_id, ''), u.owner_id, u.org_id, 1,
+            u.input_tokens, u.output_tokens, u.cached_tokens, u.cost
+        FROM usage u WHERE u.request_id = $1
+        ON CONFLICT (key_id, day, model_id, provider, team_id, owner_id) DO UPDATE SET requests = spend_daily.requests + 1,
             input_tokens = spend_daily.input_tokens + excluded.input_tokens,
             output_tokens = spend_daily.output_tokens + excluded.output_tokens,
             cached_tokens = spend_daily.cached_tokens + excluded.cached_tokens,
@@ -64,8 +74,12 @@ const ADD_TO_COUNTERS: &str = "INSERT INTO counters (holder_kind, holder_id, per
 
 /// Selects a row when the request was not settled before.
 const CALL_SETTLE: &str =
-    "SELECT 1 WHERE keydesk_settle_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-    $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)";
+    "SELECT 1 WHERE keydesk_settle_v4($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)";
+/// The body of `keydesk_settle_v3`. Its callers tell no tags, and the hour follows from the time zone.
+const SETTLE_WITHOUT_TAGS: &str =
+    "BEGIN RETURN keydesk_settle_v4($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, '', NULL); END";
 /// The body of `keydesk_settle_v2`, which other gateways call: their prices are their own, and so are their meters.
 const SETTLE_WITHOUT_METERS: &str =
     "BEGIN RETURN keydesk_settle_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
@@ -75,29 +89,90 @@ const SETTLE_WITHOUT_ERROR: &str =
     "BEGIN RETURN keydesk_settle_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
     $16, $17, $18, $19, $20, $21, $22, ''); END";
 const CALL_RELEASE: &str = "SELECT keydesk_release_v1($1)";
+/// The hour of the day that the caller counts the request in. Where clocks go back over midnight the old day's last hour
+/// comes again, and belongs to the new day.
+const FIND_HOUR: &str = "booked := COALESCE(booked, (SELECT $22 || CASE WHEN to_char(t.here, 'YYYY-MM-DD') = $22
+            THEN to_char(t.here, '\"T\"HH24') ELSE 'T00' END
+        FROM (SELECT to_timestamp($13 / 1000.0) AT TIME ZONE o.zone AS here FROM orgs o WHERE o.id = $2) t), $22 || 'T00')";
 
 /// The end of the secret before it can depend on it.
 const NOTE_FIRST_USE: &str =
     "UPDATE key_secrets SET first_used_at = $13 WHERE id = $4 AND first_used_at IS NULL";
 
-/// The steps of a settlement after `INSERT_USAGE`. When that changes nothing, the request is settled already.
-const SETTLE_STEPS: [&str; 5] =
-    [ADD_TO_DAY, NOTE_FIRST_USE, SETTLE_RATES, DELETE_RESERVATION, ADD_TO_COUNTERS];
+/// The steps of a settlement after `INSERT_USAGE` and those for tags. When that changes nothing, the request is settled
+/// already.
+const SETTLE_STEPS: [&str; 6] = [
+    NOTE_FIRST_USE,
+    SETTLE_RATES,
+    DELETE_RESERVATION,
+    rollups::ADD_REQUEST,
+    ADD_TO_COUNTERS,
+    budget_marks::MARK,
+];
 const RELEASE_STEPS: [&str; 2] = [RELEASE_RATES, DELETE_RESERVATION];
 
+/// A tag that is new to the key gets one of its hundred names, while there are some.
+fn name_tags_text(dialect: Dialect) -> String {
+    format!(
+        "INSERT INTO key_tags (key_id, tag, org_id, number)
+        SELECT CAST($3 AS TEXT), n.tag, CAST($2 AS TEXT), n.number FROM (
+            SELECT l.line AS tag, ROW_NUMBER() OVER (ORDER BY l.line)
+                + (SELECT COUNT(*) FROM key_tags k WHERE k.key_id = CAST($3 AS TEXT)) AS number
+            FROM {} l WHERE NOT EXISTS (SELECT 1 FROM key_tags k WHERE k.key_id = CAST($3 AS TEXT) AND k.tag = l.line)
+        ) n WHERE n.number <= {MAX_TAGS}
+        ON CONFLICT DO NOTHING",
+        dialect.lines_of("CAST($27 AS TEXT)")
+    )
+}
+
+fn add_to_tags_text(dialect: Dialect) -> String {
+    format!(
+        "INSERT INTO tag_daily (key_id, day, tag, model_id, team_id, owner_id, org_id, requests, input_tokens, output_tokens,
+            cached_tokens, cost)
+        SELECT u.key_id, substr(u.booked, 1, 10), t.tag, u.model_id, COALESCE(u.team_id, ''), u.owner_id, u.org_id, 1,
+            u.input_tokens, u.output_tokens, u.cached_tokens, u.cost
+        FROM usage u CROSS JOIN (
+            SELECT DISTINCT COALESCE(k.tag, '{OTHER_TAGS}') AS tag FROM {} l
+            LEFT JOIN key_tags k ON k.key_id = CAST($3 AS TEXT) AND k.tag = l.line
+        ) t WHERE u.request_id = $1 ORDER BY t.tag
+        ON CONFLICT (key_id, day, tag, model_id, team_id, owner_id) DO UPDATE SET requests = tag_daily.requests + 1,
+            input_tokens = tag_daily.input_tokens + excluded.input_tokens,
+            output_tokens = tag_daily.output_tokens + excluded.output_tokens,
+            cached_tokens = tag_daily.cached_tokens + excluded.cached_tokens,
+            cost = tag_daily.cost + excluded.cost",
+        dialect.lines_of("CAST($27 AS TEXT)")
+    )
+}
+
+/// On Postgres: only for requests with tags, and one at a time while a key may still get names.
+fn tags_step() -> String {
+    let (name, add) = (name_tags_text(Dialect::Postgres), add_to_tags_text(Dialect::Postgres));
+    format!(
+        "IF $27 <> '' THEN
+            IF (SELECT COUNT(*) FROM key_tags k WHERE k.key_id = $3) < {MAX_TAGS} AND EXISTS (
+                SELECT 1 FROM {} l WHERE NOT EXISTS (SELECT 1 FROM key_tags k WHERE k.key_id = $3 AND k.tag = l.line)
+            ) THEN
+                PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($3, CAST(8 AS bigint)));
+                {name};
+            END IF;
+            {add};
+        END IF",
+        Dialect::Postgres.lines_of("$27")
+    )
+}
+
 /// The statements of each database, for the test that prepares them.
-pub(super) fn texts(dialect: Dialect) -> &'static [&'static str] {
+pub(super) fn texts(dialect: Dialect) -> Vec<String> {
+    let fixed = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     match dialect {
-        Dialect::Sqlite => &[
-            INSERT_USAGE,
-            ADD_TO_DAY,
-            NOTE_FIRST_USE,
-            SETTLE_RATES,
-            RELEASE_RATES,
-            DELETE_RESERVATION,
-            ADD_TO_COUNTERS,
-        ],
-        Dialect::Postgres => &[CALL_SETTLE, CALL_RELEASE],
+        Dialect::Sqlite => [
+            fixed(&[INSERT_USAGE, ADD_TO_DAY]),
+            vec![name_tags_text(dialect), add_to_tags_text(dialect)],
+            fixed(&SETTLE_STEPS),
+            fixed(&RELEASE_STEPS),
+        ]
+        .concat(),
+        Dialect::Postgres => fixed(&[CALL_SETTLE, CALL_RELEASE]),
     }
 }
 
@@ -107,36 +182,37 @@ pub(super) fn functions(head: &str) -> Vec<(&'static str, String, String, String
     let gives = || format!("boolean LANGUAGE plpgsql {head}");
     let settle = format!(
         "BEGIN
+            {FIND_HOUR};
             {INSERT_USAGE};
             IF NOT FOUND THEN {DELETE_RESERVATION}; RETURN false; END IF;
+            {ADD_TO_DAY};
+            {};
             {}
             RETURN true;
         END",
+        tags_step(),
         later(&SETTLE_STEPS)
     );
     let release = format!("BEGIN {} RETURN FOUND; END", later(&RELEASE_STEPS));
     let v2 = format!("{SETTLE_TAKES}, error text");
     let v3 = format!("{v2}, meters text, price_id text, is_priced bigint");
+    let v4 = format!("{v3}, tags text, booked text");
     vec![
-        ("keydesk_settle_v3", v3, gives(), settle),
+        ("keydesk_settle_v4", v4, gives(), settle),
+        ("keydesk_settle_v3", v3, gives(), SETTLE_WITHOUT_TAGS.into()),
         ("keydesk_settle_v2", v2, gives(), SETTLE_WITHOUT_METERS.into()),
         ("keydesk_settle_v1", SETTLE_TAKES.into(), gives(), SETTLE_WITHOUT_ERROR.into()),
         ("keydesk_release_v1", "request_id text".into(), gives(), release),
     ]
 }
 
-/// Runs one statement with the parameters of `keydesk_settle_v3`; answers how many rows it changed or selected.
-async fn run_settle(
-    via: &mut impl Via,
-    text: &'static str,
-    usage: &Usage,
-    zone: &Zone,
-) -> Result<u64, StoreError> {
+/// Runs one statement with the parameters of `keydesk_settle_v4`; answers how many rows it changed or selected.
+async fn run_settle(via: &mut impl Via, text: &str, usage: &Usage, zone: &Zone) -> Result<u64, StoreError> {
     let starts = WindowStarts::at(usage.started_at, zone);
     let meters = &usage.bill.metered.json();
     changed!(
         via,
-        sqlx::query(text)
+        sqlx::query(AssertSqlSafe(text.to_owned()))
             .bind(usage.request.as_str())
             .bind(usage.org.as_str())
             .bind(usage.key.as_str())
@@ -163,10 +239,12 @@ async fn run_settle(
             .bind(meters)
             .bind(usage.bill.price.as_ref().map(PriceId::as_str))
             .bind(i64::from(usage.bill.is_priced))
+            .bind(usage.tags.join("\n"))
+            .bind(usage.started_at.booked_hour(zone))
     )
 }
 
-/// Writes a finished request, its counters and its day, and ends its reservation: once. The same request id again changes
+/// Writes a finished request and all that is added up from it, and ends its reservation: once. The same request id again changes
 /// nothing and answers `false`. `zone` is the organisation's; the windows are those of the request's start.
 ///
 /// # Errors
@@ -196,6 +274,12 @@ pub async fn record(via: &mut impl Via, usage: &Usage, zone: &Zone) -> Result<bo
     if run_settle(via, INSERT_USAGE, usage, zone).await? == 0 {
         changed!(via, sqlx::query(DELETE_RESERVATION).bind(usage.request.as_str()))?;
         return Ok(false);
+    }
+    run_settle(via, ADD_TO_DAY, usage, zone).await?;
+    if !usage.tags.is_empty() {
+        for step in [name_tags_text(Dialect::Sqlite), add_to_tags_text(Dialect::Sqlite)] {
+            run_settle(via, &step, usage, zone).await?;
+        }
     }
     for step in SETTLE_STEPS {
         run_settle(via, step, usage, zone).await?;

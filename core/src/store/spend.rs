@@ -58,6 +58,8 @@ pub struct Usage {
     pub user_agent: String,
     /// What the provider, or the gateway about it, said; empty without an error.
     pub error: String,
+    /// What the request names itself, in no order and without line breaks; empty is nothing.
+    pub tags: Vec<String>,
 }
 
 /// Whose budgets and counters.

@@ -48,6 +48,8 @@ on_both!(
             store::support::every_text(dialect),
             store::requests::every_text(dialect),
             store::rerating::every_text(dialect),
+            store::rollups::every_text(dialect),
+            store::budget_marks::every_text(dialect),
             store::people::every_text(dialect),
             store::spend::every_text(dialect),
             store::teams::every_text(dialect),

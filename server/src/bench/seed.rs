@@ -331,6 +331,7 @@ async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError
                 address: "10.0.0.1".into(),
                 user_agent: "bench".into(),
                 error: String::new(),
+                tags: Vec::new(),
             });
         }
     }

@@ -30,6 +30,7 @@ async fn settle(app: &TestApp, key: &TestKey, bill: Bill) -> RequestId {
         address: "203.0.113.7".into(),
         user_agent: "test".into(),
         error: String::new(),
+        tags: Vec::new(),
     };
     let id = usage.request.clone();
     assert!(settlement::settle(&app.db, usage, Zone::utc()).await.unwrap());

@@ -12,10 +12,12 @@ use crate::domain::edit::Editable;
 use crate::domain::expiry::{EditKey, Expiry};
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, KeySpec, Names};
+use crate::domain::limit_use::HolderKind;
 use crate::domain::moment::Moment;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, On, Permit};
-use crate::store::{Tx, keys, members, models, teams};
+use crate::domain::window::WindowStarts;
+use crate::store::{Tx, budget_marks, keys, members, models, teams};
 
 /// What the edit form is drawn from.
 ///
@@ -116,6 +118,8 @@ pub(super) async fn write(
     if !saved {
         return Err(lost_race("this key"));
     }
+    let starts = WindowStarts::at(now, &context.org.zone);
+    budget_marks::renew(tx, &context.org.id, HolderKind::Key, &[key.id.as_str()], starts).await?;
     let changes = spec.changes_since(current, names);
     Ok(Event::new(EventKind::KeyEdited, key.id.as_str(), &spec.name).with(changes))
 }

@@ -8,13 +8,14 @@ use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::edit::Editable;
 use crate::domain::ledger::Balance;
+use crate::domain::limit_use::HolderKind;
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
 use crate::domain::policy::{Action, On};
 use crate::domain::settings::{EditSettings, Settings};
 use crate::domain::window::WindowStarts;
 use crate::store::ledger::{self, OrgLeft};
-use crate::store::{ConstraintViolation, StoreError, Via, orgs};
+use crate::store::{ConstraintViolation, StoreError, Via, budget_marks, orgs};
 
 /// What the settings page is drawn from.
 pub struct SettingsView {
@@ -88,6 +89,13 @@ pub async fn save(
         .map_err(|error| slug_taken(error, &mine.slug))?;
     if !saved {
         return Err(lost_race("the settings"));
+    }
+    let starts = WindowStarts::at(now, &mine.zone);
+    if mine.zone == current.zone {
+        budget_marks::renew(&mut tx, &context.org.id, HolderKind::Org, &[context.org.id.as_str()], starts)
+            .await?;
+    } else {
+        budget_marks::renew_all(&mut tx, &context.org.id, starts).await?;
     }
     let event = Event::new(EventKind::OrgEdited, context.org.id.as_str(), &mine.name);
     tx.save(&permit, event.with(mine.changes_since(&current, &())), now).await?;

@@ -9,11 +9,13 @@ use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::edit::Editable;
 use crate::domain::ids::TeamId;
+use crate::domain::limit_use::HolderKind;
 use crate::domain::model::Model;
 use crate::domain::policy::{Action, On};
 use crate::domain::team::{EditTeam, TeamSpec, WholeTeam};
-use crate::store::models;
+use crate::domain::window::WindowStarts;
 use crate::store::teams::{self, NewTeam};
+use crate::store::{budget_marks, models};
 
 /// What the form of a team is drawn from.
 pub struct FormView {
@@ -101,6 +103,8 @@ pub async fn edit(
     if !saved {
         return Err(lost_race("this team"));
     }
+    let starts = WindowStarts::at(now, &context.org.zone);
+    budget_marks::renew(&mut tx, &context.org.id, HolderKind::Team, &[team.id.as_str()], starts).await?;
     let event = Event::new(EventKind::TeamEdited, team.id.as_str(), &spec.name);
     tx.save(&permit, event.with(spec.changes_since(current, &())), now).await?;
     Ok(Outcome::Saved(team.id))

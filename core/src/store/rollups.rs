@@ -1,0 +1,171 @@
+//! Usage added up by hour, day and month for each key, owner, team and organisation, so that no report adds up requests.
+//! A settlement writes them (`settlement`) and a re-rating corrects them (`rerating`), in the transaction that changes the
+//! requests; here are the statements that they share, and what fills in the hours of requests that are older than roll-ups.
+//!
+//! A bucket is that of the organisation's time zone when the request was made, as its row has it in `booked`: it stays
+//! when the time zone changes.
+
+use std::collections::BTreeMap;
+
+use sqlx::AssertSqlSafe;
+
+use super::dialect::{Dialect, patient_within};
+use super::{Db, StoreError, Tx, Unaudited, changed, run, statements};
+use crate::domain::moment::{Moment, Zone};
+
+/// The beginning of a statement that adds to roll-ups.
+macro_rules! insert {
+    () => {
+        "INSERT INTO rollups (org_id, holder_kind, holder_id, grain, bucket, model_id, provider, requests, input_tokens,
+            output_tokens, cached_tokens, cost)
+        "
+    };
+}
+/// The holders of a request `u`, in the order in which their rows are locked.
+macro_rules! holders {
+    () => {
+        "(SELECT 1 AS position, 'key' AS kind UNION ALL SELECT 2, 'owner' UNION ALL SELECT 3, 'team' UNION ALL SELECT 4, 'org') h"
+    };
+}
+/// Which holder of a request `u` it is; a key without a team has none of that kind, see `has_holder`.
+macro_rules! holder_id {
+    () => {
+        "CASE h.kind WHEN 'key' THEN u.key_id WHEN 'owner' THEN u.owner_id WHEN 'team' THEN u.team_id ELSE u.org_id END"
+    };
+}
+macro_rules! has_holder {
+    () => {
+        "(h.kind <> 'team' OR u.team_id IS NOT NULL)"
+    };
+}
+/// The lengths of a request's buckets.
+macro_rules! grains {
+    () => {
+        "(SELECT 1 AS position, 'month' AS grain, 7 AS length UNION ALL SELECT 2, 'day', 10 UNION ALL SELECT 3, 'hour', 13) g"
+    };
+}
+/// The end of a statement that adds to roll-ups.
+macro_rules! add {
+    () => {
+        "
+        ON CONFLICT (holder_kind, holder_id, grain, bucket, model_id, provider) DO UPDATE SET
+            requests = rollups.requests + excluded.requests,
+            input_tokens = rollups.input_tokens + excluded.input_tokens,
+            output_tokens = rollups.output_tokens + excluded.output_tokens,
+            cached_tokens = rollups.cached_tokens + excluded.cached_tokens,
+            cost = rollups.cost + excluded.cost"
+    };
+}
+
+/// Adds the request `$1` to its twelve roll-ups, or nine without a team.
+pub(super) const ADD_REQUEST: &str = concat!(
+    insert!(),
+    "SELECT u.org_id, h.kind, ",
+    holder_id!(),
+    ", g.grain, substr(u.booked, 1, g.length), u.model_id, u.provider, 1, u.input_tokens, u.output_tokens,
+            u.cached_tokens, u.cost
+        FROM usage u CROSS JOIN ",
+    holders!(),
+    " CROSS JOIN ",
+    grains!(),
+    " WHERE u.request_id = $1 AND ",
+    has_holder!(),
+    " ORDER BY h.position, g.position",
+    add!()
+);
+
+/// Adds to what a bucket cost.
+pub(super) const CORRECT: &str = "UPDATE rollups SET cost = cost + $7 WHERE holder_kind = $1 AND holder_id = $2 AND grain = $3 AND bucket = $4
+            AND model_id = $5 AND provider = $6 AND org_id = $8";
+
+statements! {
+    ZONES = "SELECT id, zone FROM orgs";
+}
+
+fn not_booked_text(dialect: Dialect) -> String {
+    let lock = dialect.for_change();
+    format!(
+        "SELECT request_id, org_id, started_at FROM usage WHERE booked IS NULL ORDER BY org_id, started_at LIMIT {CHUNK_ROWS}{lock}"
+    )
+}
+
+/// Each element is a request's id and its hour.
+fn book_text(dialect: Dialect) -> String {
+    let list = match dialect {
+        Dialect::Sqlite => "json_each($1) j",
+        Dialect::Postgres => "jsonb_array_elements(CAST($1 AS JSONB)) AS j (value)",
+    };
+    format!(
+        "UPDATE usage SET booked = j.value ->> 1,
+            provider = COALESCE((SELECT m.provider FROM models m WHERE m.id = usage.model_id), '')
+        FROM {list} WHERE usage.request_id = j.value ->> 0"
+    )
+}
+
+fn hours_text(dialect: Dialect) -> String {
+    format!(
+        concat!(
+            insert!(),
+            "SELECT u.org_id, h.kind, ",
+            holder_id!(),
+            ", 'hour', u.booked, u.model_id, u.provider, COUNT(*), CAST(SUM(u.input_tokens) AS BIGINT),
+                CAST(SUM(u.output_tokens) AS BIGINT), CAST(SUM(u.cached_tokens) AS BIGINT), CAST(SUM(u.cost) AS BIGINT)
+            FROM usage u CROSS JOIN ",
+            holders!(),
+            " WHERE {} AND ",
+            has_holder!(),
+            " GROUP BY h.position, 1, 2, 3, 5, 6, 7 ORDER BY h.position, 3, 5, 6, 7",
+            add!()
+        ),
+        dialect.any_of("u.request_id", "$1")
+    )
+}
+
+/// The texts that differ between the databases, for the test that prepares them.
+pub fn every_text(dialect: Dialect) -> Vec<String> {
+    vec![CORRECT.to_owned(), not_booked_text(dialect), book_text(dialect), hours_text(dialect)]
+}
+
+const CHUNK_ROWS: usize = 2_000;
+
+/// Gives requests of before the migration their hour, in the time zone of now, and adds them to the hours; the migration
+/// itself made days and months. Goes on where it was interrupted; requests that are settled meanwhile have their hour.
+pub(super) async fn fill(db: &Db) -> Result<(), StoreError> {
+    loop {
+        let mut tx = db.write().await?;
+        patient_within(&mut tx).await?;
+        let dialect = Dialect::of(&mut tx);
+        let text = not_booked_text(dialect);
+        let rows: Vec<(String, String, i64)> = run!(
+            &mut tx,
+            fetch_all,
+            sqlx::query_as::<_, (String, String, i64)>(AssertSqlSafe(text.clone()))
+        )?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let zones = zones(&mut tx).await?;
+        let hour = |org: &str, at: i64| zones.get(org).map(|zone| Moment::from_ms(at).booked_hour(zone));
+        let booked: Vec<(&str, String)> =
+            rows.iter().filter_map(|(id, org, at)| Some((id.as_str(), hour(org, *at)?))).collect();
+        let ids: Vec<&str> = booked.iter().map(|(id, _)| *id).collect();
+        let (ids, booked) = (json(&ids), json(&booked));
+        let text = book_text(dialect);
+        changed!(&mut tx, sqlx::query(AssertSqlSafe(text.clone())).bind(&booked))?;
+        let text = hours_text(dialect);
+        changed!(&mut tx, sqlx::query(AssertSqlSafe(text.clone())).bind(&ids))?;
+        tx.save_unaudited(Unaudited::Usage).await?;
+    }
+}
+
+fn json(list: &impl serde::Serialize) -> String {
+    serde_json::to_string(list).unwrap_or_default()
+}
+
+async fn zones(tx: &mut Tx) -> Result<BTreeMap<String, Zone>, StoreError> {
+    let rows: Vec<(String, String)> = run!(tx, fetch_all, sqlx::query_as::<_, (String, String)>(ZONES))?;
+    let read = |(id, zone): (String, String)| {
+        Ok((id, Zone::parse(&zone).ok_or(StoreError::Unreadable { column: "orgs.zone" })?))
+    };
+    rows.into_iter().map(read).collect()
+}
