@@ -11,8 +11,9 @@ use crate::domain::gate::Rejection;
 use crate::domain::limit_use::LimitUse;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
+use crate::domain::next_stop::{Ends, NextStop, stops};
 use crate::domain::window::WindowStarts;
-use crate::store::{admission as stored, requests, spend};
+use crate::store::{admission as stored, present_spend, requests, spend};
 
 /// A key as its own holder sees it.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct KeyStatusView {
 pub struct LiveKeyStatus {
     /// Every limit that applies to the key, as it is now.
     pub limits: Vec<LimitUse>,
+    /// What can stop its requests, the first in time first.
+    pub stops: Vec<NextStop>,
     /// Ids of the models in its scope.
     pub models: Vec<String>,
     /// Over all time.
@@ -82,18 +85,25 @@ pub async fn key_status(
     let (spent, requests, tokens) = spend::total_of_key(&mut read, &context.org, &context.key).await?;
     let starts = WindowStarts::at(desk.now(), &context.zone);
     let month_spent = spend::month_of_key(&mut read, &context.org, &context.key, starts).await?;
+    let paces =
+        present_spend::paces(&mut read, &context.org, Some(&context.key), context.team(), starts).await?;
     drop(read);
     let live = match &stopped {
         Some(Rejection::Revoked { .. } | Rejection::Retired { .. }) => None,
-        _ => Some(LiveKeyStatus {
-            limits: limits(desk, &context).await?,
-            models: models_in_scope(desk, &context).await?.into_iter().map(|model| model.id).collect(),
-            spent,
-            month_spent,
-            requests,
-            not_priced,
-            tokens,
-        }),
+        _ => {
+            let limits = limits(desk, &context).await?;
+            let ends = Ends { expires_at, rotation_due: None, secret_ends: context.secret_expires_at };
+            Some(LiveKeyStatus {
+                stops: stops(&limits, paces, ends, starts.at, &zone),
+                limits,
+                models: models_in_scope(desk, &context).await?.into_iter().map(|model| model.id).collect(),
+                spent,
+                month_spent,
+                requests,
+                not_priced,
+                tokens,
+            })
+        }
     };
     Ok(KeyStatusView {
         secret_replaced: context.secret_replaced,

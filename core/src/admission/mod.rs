@@ -25,8 +25,9 @@ pub use models::{
 pub use presented::Presented;
 pub use rejections::{RejectedRequest, Rejections};
 pub use reservations::{
-    LEASE_MS, Presumed, RENEW_MS, Reservation, ReservationRequest, Settlement, count_tokens, expected_use,
-    find_reservation, limits, limits_of_key, release, renew, reserve, settle, settled_cost,
+    LEASE_MS, LimitedHolder, Presumed, RENEW_MS, Reservation, ReservationRequest, Settlement, count_tokens,
+    expected_use, find_reservation, limits, limits_of_holder, limits_of_key, release, renew, reserve, settle,
+    settled_cost,
 };
 
 use crate::Desk;

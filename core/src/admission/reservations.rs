@@ -7,7 +7,7 @@ use crate::Desk;
 use crate::domain::bill::Bill;
 use crate::domain::expected_use::{AskedUse, ExpectedUse};
 use crate::domain::gate::Rejection;
-use crate::domain::ids::{RequestId, SecretId};
+use crate::domain::ids::{KeyId, RequestId, SecretId, TeamId};
 use crate::domain::key::Key;
 use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
 use crate::domain::model::Model;
@@ -277,25 +277,52 @@ pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>,
 /// # Errors
 /// When the database cannot be read.
 pub async fn limits_of_key(desk: &Desk, org: &Org, key: &Key) -> Result<Vec<LimitUse>, StoreError> {
+    let team = key.team.as_ref().map(|team| (&team.id, team.name.as_str()));
+    limits_of_holder(desk, org, &LimitedHolder { key: Some((&key.id, &key.name)), team }).await
+}
+
+/// Whose limits, each with its name: a key's with those of its team, a team's, or without both the organisation's alone.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitedHolder<'a> {
+    /// The key.
+    pub key: Option<(&'a KeyId, &'a str)>,
+    /// The key's team, or the team itself.
+    pub team: Option<(&'a TeamId, &'a str)>,
+}
+
+/// Every limit that applies to a key, a team or an organisation, as it is now; for people who look at it.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn limits_of_holder(
+    desk: &Desk,
+    org: &Org,
+    holder: &LimitedHolder<'_>,
+) -> Result<Vec<LimitUse>, StoreError> {
     let now = desk.now();
+    // An id that no key has, so that no key's limits are among them.
+    let key = holder.key.map_or_else(|| KeyId::new(now, desk.id_entropy()), |(key, _)| key.clone());
     let new = NewReservation {
         reservation: meter::Reservation {
             request: RequestId::new(now, desk.id_entropy()),
             org: org.id.clone(),
-            key: key.id.clone(),
+            key,
             secret: SecretId::new(now, desk.id_entropy()),
-            team: key.team.as_ref().map(|team| team.id.clone()),
+            team: holder.team.map(|(team, _)| team.clone()),
             model: String::new(),
             reserved_at: now,
         },
         amount: Money::ZERO,
         worst: Money::ZERO,
         tokens: 0,
+        presumed_amount: Money::ZERO,
+        presumed_tokens: 0,
         expires_at: now,
     };
     let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &org.zone)).await?;
-    let team = key.team.as_ref().map(|team| team.name.as_str()).unwrap_or_default();
-    let holders = Holders { key: &key.name, team, org: &org.name, zone: &org.zone };
+    let key = holder.key.map(|(_, name)| name).unwrap_or_default();
+    let team = holder.team.map(|(_, name)| name).unwrap_or_default();
+    let holders = Holders { key, team, org: &org.name, zone: &org.zone };
     Ok(rows.iter().map(|row| limit_use(row, &holders, now)).collect())
 }
 
@@ -313,6 +340,8 @@ fn new_reservation(context: &AuthContext, wanted: &ReservationRequest, now: Mome
         amount: wanted.amount.max(Money::ZERO),
         worst: wanted.worst.max(wanted.amount).max(Money::ZERO),
         tokens: wanted.tokens.max(0),
+        presumed_amount: wanted.presumed.amount,
+        presumed_tokens: wanted.presumed.tokens,
         expires_at: now.plus_ms(LEASE_MS),
     }
 }

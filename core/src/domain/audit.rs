@@ -119,6 +119,12 @@ kinds! {
     KeyKept = "key.kept";
     /// An expired key gets a later expiry and is in use again.
     KeyExtended = "key.extended";
+    /// A key or a team got a limit that only reports.
+    ShadowLimitSet = "shadow_limit.set";
+    /// A limit that only reported is enforced from now on.
+    ShadowLimitEnforced = "shadow_limit.enforced";
+    /// A limit that only reported was removed.
+    ShadowLimitRemoved = "shadow_limit.removed";
     /// A team was created.
     TeamCreated = "team.created";
     /// A team's fields changed.

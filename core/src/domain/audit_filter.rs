@@ -78,7 +78,10 @@ impl Group {
             | K::KeyEnabled
             | K::KeyRevoked
             | K::KeyKept
-            | K::KeyExtended => Group::Keys,
+            | K::KeyExtended
+            | K::ShadowLimitSet
+            | K::ShadowLimitEnforced
+            | K::ShadowLimitRemoved => Group::Keys,
             K::TeamCreated
             | K::TeamEdited
             | K::TeamArchived

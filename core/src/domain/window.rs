@@ -76,6 +76,15 @@ impl Period {
     }
 }
 
+impl Period {
+    /// The next moments at which a window of this period begins; none for all time.
+    pub fn next_resets(self, now: Moment, zone: &Zone, count: usize) -> Vec<Moment> {
+        std::iter::successors(self.window(now, zone).end, |start| self.window(*start, zone).end)
+            .take(count)
+            .collect()
+    }
+}
+
 /// A stretch of time: from `start` to just before `end`, or without an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Window {
@@ -98,6 +107,8 @@ impl Window {
 /// The starts of the calendar windows around one moment. The window of all time starts at 0.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowStarts {
+    /// The moment that they are around.
+    pub at: Moment,
     /// The first midnight of the month.
     pub month: Moment,
     /// Monday's midnight.
@@ -110,7 +121,7 @@ impl WindowStarts {
     /// The windows around `at` in this time zone.
     pub fn at(at: Moment, zone: &Zone) -> Self {
         let start = |period: Period| period.window(at, zone).start;
-        Self { month: start(Period::Month), week: start(Period::Week), day: start(Period::Day) }
+        Self { at, month: start(Period::Month), week: start(Period::Week), day: start(Period::Day) }
     }
 }
 
@@ -190,6 +201,24 @@ mod tests {
         let window = Period::Total.window(at("2026-11-20T12:00:00Z"), &zurich());
         assert_eq!(window, Window { start: Moment::from_ms(0), end: None });
         assert_eq!(window.resets(&zurich()), None);
+    }
+
+    #[test]
+    fn the_next_resets_follow_the_calendar_and_the_clocks() {
+        let resets = |period: Period, now| {
+            let list = period.next_resets(at(now), &zurich(), 5);
+            list.into_iter().map(|at| at.date_time(&zurich())).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(
+            resets(Period::Month, "2027-12-20T12:00:00Z"),
+            "1 Jan 2028 00:00, 1 Feb 2028 00:00, 1 Mar 2028 00:00, 1 Apr 2028 00:00, 1 May 2028 00:00"
+        );
+        assert_eq!(
+            resets(Period::Day, "2028-02-27T12:00:00Z"),
+            "28 Feb 2028 00:00, 29 Feb 2028 00:00, 1 Mar 2028 00:00, 2 Mar 2028 00:00, 3 Mar 2028 00:00"
+        );
+        assert!(resets(Period::Week, "2026-10-23T12:00:00Z").starts_with("26 Oct 2026 00:00, 2 Nov"));
+        assert_eq!(resets(Period::Total, "2026-10-23T12:00:00Z"), "");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod provider;
 pub mod rerating;
 pub mod rotation;
 pub mod settings;
+pub mod shadow_limit;
 pub mod team;
 pub mod team_people;
 pub mod ticket;

@@ -15,6 +15,7 @@ pub mod kept_forms;
 pub mod keys;
 pub mod lane;
 pub mod leaks;
+pub mod limits;
 pub mod links;
 pub mod live_test;
 pub mod members;

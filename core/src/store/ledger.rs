@@ -3,6 +3,7 @@
 //! database itself refuses anything else.
 
 use super::keys::read_budget;
+use super::meter::budget_amount;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::ledger::{Balance, Entry, EntryKind, NewEntry};
@@ -43,7 +44,7 @@ statements! {
         WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     /// The organisation's budgets with what was spent of each, and, where it is enforced, the balance: what the ledger
     /// comes to, and all that was ever spent.
-    LEFT = "SELECT b.period, b.amount, COALESCE(c.spent, 0) FROM budgets b
+    LEFT = concat!("SELECT b.period, ", budget_amount!("$5"), ", COALESCE(c.spent, 0) FROM budgets b
         LEFT JOIN counters c ON c.holder_kind = 'org' AND c.holder_id = b.holder_id AND c.period = b.period
             AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN $2 WHEN 'week' THEN $3 ELSE $4 END
         WHERE b.org_id = $1 AND b.holder_kind = 'org' AND b.holder_id = $1
@@ -51,7 +52,7 @@ statements! {
         SELECT 'balance', CAST(COALESCE((SELECT SUM(amount) FROM ledger WHERE org_id = o.id), 0) AS BIGINT),
             COALESCE((SELECT spent FROM counters WHERE holder_kind = 'org' AND holder_id = o.id AND period = 'total'
                 AND window_start = 0), 0)
-        FROM orgs o WHERE o.id = $1 AND o.balance_enforced_at IS NOT NULL";
+        FROM orgs o WHERE o.id = $1 AND o.balance_enforced_at IS NOT NULL");
     CLEAR_BUDGETS = "DELETE FROM budgets WHERE org_id = $1 AND holder_kind = 'org' AND holder_id = $1";
     ADD_BUDGET = "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount) VALUES ('org', $1, $2, $1, $3)";
 }

@@ -31,6 +31,7 @@ pub mod orgs;
 pub mod people;
 mod permit;
 mod pooler;
+pub mod present_spend;
 pub mod prices;
 pub mod providers;
 pub mod readiness;
@@ -44,6 +45,7 @@ pub mod second_factor;
 pub mod secrets;
 pub mod sessions;
 pub mod settlement;
+pub mod shadow_limits;
 pub mod spend;
 pub mod support;
 pub mod teams;
@@ -288,6 +290,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         models::ALL,
         orgs::ALL,
         people::ALL,
+        present_spend::ALL,
         prices::ALL,
         providers::ALL,
         leaks::ALL,
@@ -300,6 +303,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         second_factor::ALL,
         secrets::ALL,
         sessions::ALL,
+        shadow_limits::ALL,
         spend::ALL,
         teams::ALL,
         support::ALL,

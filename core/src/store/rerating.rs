@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, patient, patient_within};
+use super::meter::budget_amount;
 use super::permit::compare;
 use super::requests::read_metered;
 use super::settlement::OTHER_TAGS;
@@ -67,13 +68,14 @@ fn budgets_text(dialect: Dialect) -> String {
         "SELECT b.holder_id, CASE b.holder_kind WHEN 'key' THEN (SELECT 'key ' || k.name FROM keys k WHERE k.id = b.holder_id)
                 WHEN 'team' THEN (SELECT 'team ' || t.name FROM teams t WHERE t.id = b.holder_id)
                 ELSE (SELECT o.name FROM orgs o WHERE o.id = b.holder_id) END,
-            b.period, b.amount, COALESCE(c.spent, 0)
+            b.period, {amount}, COALESCE(c.spent, 0)
         FROM budgets b
         LEFT JOIN counters c ON c.holder_kind = b.holder_kind AND c.holder_id = b.holder_id AND c.period = b.period
             AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN $3 WHEN 'week' THEN $4 ELSE $5 END
         WHERE b.org_id = $1 AND b.holder_id IN {}
         ORDER BY b.holder_kind, b.holder_id, b.period",
-        dialect.json_list("$2")
+        dialect.json_list("$2"),
+        amount = budget_amount!("$6"),
     )
 }
 

@@ -7,6 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::keys::read_budget;
+use super::meter::budget_amount;
 use super::{StoreError, Via, ledger, run, statements};
 use crate::domain::bill::Bill;
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
@@ -83,11 +84,12 @@ impl Holder {
 fn budgets_text(dialect: Dialect, holder: Holder) -> String {
     let kind = holder.as_str();
     format!(
-        "SELECT b.holder_id, b.period, b.amount, COALESCE(c.spent, 0) FROM budgets b
+        "SELECT b.holder_id, b.period, {amount}, COALESCE(c.spent, 0) FROM budgets b
         LEFT JOIN counters c ON c.holder_kind = '{kind}' AND c.holder_id = b.holder_id AND c.period = b.period
             AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN $3 WHEN 'week' THEN $4 ELSE $5 END
         WHERE b.org_id = $1 AND b.holder_kind = '{kind}' AND b.holder_id IN {}",
-        dialect.json_list("$2")
+        dialect.json_list("$2"),
+        amount = budget_amount!("$6"),
     )
 }
 

@@ -95,7 +95,10 @@ fn sign(kind: EventKind) -> Icon {
         K::OrgResumed | K::KeyEnabled | K::KeyKept | K::KeyExtended | K::TeamRestored | K::MemberEnabled => {
             Icon::Play
         }
+        K::ShadowLimitRemoved => Icon::Ban,
         K::OrgEdited
+        | K::ShadowLimitSet
+        | K::ShadowLimitEnforced
         | K::ProviderEdited
         | K::ModelEdited
         | K::PriceSet

@@ -75,6 +75,15 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
         K::KeyRevoked => format!("{who} revoked the key {what}."),
         K::KeyKept => format!("{who} let the key {what} run on after its owner left."),
         K::KeyExtended => format!("{who} extended the expired key {what}{}.", from_to("expiry")),
+        K::ShadowLimitSet => {
+            format!("{who} set a limit that only reports for {what}{}.", limit_words(event, zone))
+        }
+        K::ShadowLimitEnforced => {
+            format!("{who} enforced a limit of {what} that only reported{}.", limit_words(event, zone))
+        }
+        K::ShadowLimitRemoved => {
+            format!("{who} removed a limit of {what} that only reported{}.", limit_words(event, zone))
+        }
         K::TeamCreated => format!("{who} created the team {what}."),
         K::TeamEdited => edited(event, &who, "team ", "fields", zone),
         K::TeamArchived => format!("{who} archived the team {what}."),
@@ -178,6 +187,17 @@ fn team_person(event: &PastEvent, who: &str) -> String {
             EventKind::TeamPersonRemoved => format!("{who} removed a person from the team {team}."),
             _ => format!("{who} changed a role in the team {team}."),
         },
+    }
+}
+
+/// ": requests per minute to 60", where the event has one change.
+fn limit_words(event: &PastEvent, zone: &Zone) -> String {
+    match event.changes.as_slice() {
+        [Change { field, before: Some(before), after: None }] => {
+            format!(": {} {}", lower(self::field(field)), in_sentence(before, zone))
+        }
+        [change] => format!(": {}{}", lower(field(&change.field)), values(change, zone)),
+        _ => String::new(),
     }
 }
 

@@ -144,14 +144,23 @@ impl Action {
         use EventKind as E;
         match self {
             Action::CreateKey => &[E::KeyCreated],
-            Action::EditKey => &[E::KeyEdited, E::KeyKept, E::KeyExtended],
+            Action::EditKey => &[
+                E::KeyEdited,
+                E::KeyKept,
+                E::KeyExtended,
+                E::ShadowLimitSet,
+                E::ShadowLimitEnforced,
+                E::ShadowLimitRemoved,
+            ],
             Action::DisableKey => &[E::KeyDisabled],
             Action::EnableKey => &[E::KeyEnabled],
             Action::RotateKey => &[E::KeyRotated, E::SecretEnded, E::SecretExtended, E::RotationUndone],
             Action::RevokeKey => &[E::KeyRevoked],
             Action::ReportLeak => &[E::SecretLeaked],
             Action::CreateTeam => &[E::TeamCreated],
-            Action::EditTeam => &[E::TeamEdited],
+            Action::EditTeam => {
+                &[E::TeamEdited, E::ShadowLimitSet, E::ShadowLimitEnforced, E::ShadowLimitRemoved]
+            }
             Action::ArchiveTeam => &[E::TeamArchived, E::TeamRestored],
             Action::ManageTeamPeople => &[E::TeamPersonAdded, E::TeamPersonChanged, E::TeamPersonRemoved],
             Action::Invite => &[E::MemberInvited, E::InvitationResent, E::InvitationWithdrawn],

@@ -7,7 +7,7 @@ use super::create::{FormView, expiry_rules, name_taken};
 use super::place::{self, may_go_without_team, owners_to_choose, teams_to_choose};
 use super::{find_seen, must_live};
 use crate::Desk;
-use crate::domain::audit::{Event, EventKind};
+use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::edit::Editable;
 use crate::domain::expiry::{EditKey, Expiry};
 use crate::domain::ids::KeyId;
@@ -99,6 +99,19 @@ pub(super) async fn names(
         people.push(PersonName { id: owner, name: member.name });
     }
     Ok(Names { teams, people })
+}
+
+/// Gives a live key other limits, held against the rules of an edit, and answers what changed.
+pub(in crate::ops) async fn write_limits(
+    tx: &mut Tx,
+    context: &OrgContext,
+    permit: &Permit,
+    (key, current): (&Key, &KeySpec),
+    spec: &KeySpec,
+    now: Moment,
+) -> Result<Vec<Change>, OpError> {
+    let names = names(tx, context, key, spec).await?;
+    Ok(write(tx, context, permit, (key, current), spec, &names, now).await?.changes)
 }
 
 /// Makes a live key, as it stands, what `spec` says, and answers the event to save.

@@ -15,6 +15,7 @@ mod status;
 
 pub use bulk::{BulkRow, BulkView, apply, offered, preview};
 pub use create::{FormView, IssuedKey, blank, create, issue, settings_of};
+pub(super) use edit::write_limits;
 pub use edit::{edit, edit_form};
 pub use extend::{ExtendView, extend, extend_form};
 pub use first::{FirstModels, first_models};
@@ -52,7 +53,7 @@ pub(super) async fn find_seen(
 }
 
 /// Neither revoked nor expired.
-fn must_live(key: &Key, now: Moment) -> Result<(), OpError> {
+pub(super) fn must_live(key: &Key, now: Moment) -> Result<(), OpError> {
     match key.state(now) {
         State::Revoked => {
             Err(OpError::Conflict(format!("The key {} is revoked, which can't be undone.", key.name)))

@@ -22,7 +22,7 @@ use crate::domain::window::WindowStarts;
 use crate::store::{ConstraintViolation, StoreError, Via, teams};
 
 /// The team in any state, if the caller may see it.
-async fn find_seen(
+pub(super) async fn find_seen(
     via: &mut impl Via,
     context: &OrgContext,
     id: &str,
@@ -36,7 +36,7 @@ async fn find_seen(
 }
 
 /// An archived team is as it is until it is restored.
-fn must_be_in_use(team: &WholeTeam) -> Result<(), OpError> {
+pub(super) fn must_be_in_use(team: &WholeTeam) -> Result<(), OpError> {
     match team.archived_at {
         None => Ok(()),
         Some(_) => Err(OpError::Conflict(format!(

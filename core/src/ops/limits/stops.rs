@@ -1,0 +1,116 @@
+//! All limits that apply to a key, a team or an organisation, and what stops requests next.
+
+use super::super::access::{Caller, OrgContext, open_org};
+use super::super::support::{SupportAccess, record_support_access};
+use super::super::{OpError, keys, teams};
+use crate::Desk;
+use crate::admission::{LimitedHolder, limits_of_holder};
+use crate::domain::ids::{KeyId, TeamId};
+use crate::domain::key::Key;
+use crate::domain::limit_use::{HolderKind, LimitUse, Limited};
+use crate::domain::moment::Moment;
+use crate::domain::next_stop::{Ends, NextStop, stops};
+use crate::domain::policy::{Action, On};
+use crate::domain::window::WindowStarts;
+use crate::store::present_spend;
+
+/// The limits that apply to one holder.
+pub struct LimitsView {
+    /// The organisation, as the caller sees it.
+    pub context: OrgContext,
+    /// What the holder is.
+    pub holder: HolderKind,
+    /// The holder's name.
+    pub name: String,
+    /// Every limit that applies, as it is now, in the order of the gates. The balance only for who may see it.
+    pub limits: Vec<LimitUse>,
+    /// What can stop requests, the first in time first.
+    pub stops: Vec<NextStop>,
+    /// When it was read.
+    pub now: Moment,
+}
+
+/// The limits that apply to a key: its own, its team's and its organisation's.
+///
+/// # Errors
+/// `NotFound` when the caller may not see the key.
+pub async fn of_key(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<LimitsView, OpError> {
+    let mut read = desk.db.read().await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let now = desk.now();
+    let key = keys::find_seen(&mut read, &context, id, now).await?;
+    drop(read);
+    let days = key.rotate_days.or(context.org.rules.rotate_days);
+    let ends = Ends {
+        expires_at: key.expires_at,
+        rotation_due: days.map(|days| key.secret_created_at.plus_days(days)),
+        secret_ends: None,
+    };
+    let team = key.team.as_ref().map(|team| (&team.id, team.name.as_str()));
+    let holder = Shown { kind: HolderKind::Key, id: key.id.as_str(), name: &key.name, key: Some(&key), team };
+    view(desk, context, holder, ends, now).await
+}
+
+/// The limits that apply to a team: its own and its organisation's.
+///
+/// # Errors
+/// `NotFound` when the caller may not see the team.
+pub async fn of_team(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<LimitsView, OpError> {
+    let mut read = desk.db.read().await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    let now = desk.now();
+    let team = teams::find_seen(&mut read, &context, id, now).await?;
+    drop(read);
+    let name = team.spec.name.as_str();
+    let holder =
+        Shown { kind: HolderKind::Team, id: team.id.as_str(), name, key: None, team: Some((&team.id, name)) };
+    view(desk, context, holder, Ends::default(), now).await
+}
+
+/// The limits of an organisation itself.
+///
+/// # Errors
+/// `Forbidden` for who does not run the organisation.
+pub async fn of_org(desk: &Desk, caller: &Caller, slug: &str) -> Result<LimitsView, OpError> {
+    let mut read = desk.db.read().await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    context.permit(Action::SeeSettings, On::Org)?;
+    drop(read);
+    let now = desk.now();
+    let (id, name) = (context.org.id.to_string(), context.org.name.clone());
+    let holder = Shown { kind: HolderKind::Org, id: &id, name: &name, key: None, team: None };
+    view(desk, context, holder, Ends::default(), now).await
+}
+
+/// Whose limits are shown.
+struct Shown<'a> {
+    kind: HolderKind,
+    id: &'a str,
+    name: &'a str,
+    key: Option<&'a Key>,
+    team: Option<(&'a TeamId, &'a str)>,
+}
+
+async fn view(
+    desk: &Desk,
+    context: OrgContext,
+    shown: Shown<'_>,
+    ends: Ends,
+    now: Moment,
+) -> Result<LimitsView, OpError> {
+    let org = &context.org;
+    let key: Option<(&KeyId, &str)> = shown.key.map(|key| (&key.id, key.name.as_str()));
+    let holder = LimitedHolder { key, team: shown.team };
+    let mut limits = limits_of_holder(desk, org, &holder).await?;
+    if !context.may(Action::SeeBalance, On::Org) {
+        limits.retain(|limit| limit.what != Limited::Balance);
+    }
+    let starts = WindowStarts::at(now, &org.zone);
+    let team = shown.team.map(|(team, _)| team);
+    let mut read = desk.db.read().await?;
+    let paces = present_spend::paces(&mut read, &org.id, key.map(|(key, _)| key), team, starts).await?;
+    drop(read);
+    record_support_access(desk, &context, SupportAccess::Item { id: shown.id, name: shown.name }).await?;
+    let stops = stops(&limits, paces, ends, now, &org.zone);
+    Ok(LimitsView { holder: shown.kind, name: shown.name.to_owned(), limits, stops, now, context })
+}
