@@ -114,8 +114,10 @@ fn beside(form: &HtmlFormElement, field: &str, sentence: &str) -> Option<HtmlEle
     line.set_id(&format!("{field}-error"));
     find::<HtmlElement>(&line, "span")?.set_text_content(Some(sentence));
     place.append_child(&line).ok()?;
-    if let Some(details) = place.closest("details").ok().flatten() {
+    let mut fold = place.closest("details").ok().flatten();
+    while let Some(details) = fold {
         let _ = details.set_attribute("open", "");
+        fold = details.parent_element().and_then(|around| around.closest("details").ok().flatten());
     }
     let input = find::<HtmlElement>(&place, ".input").or_else(|| find(&place, "input"))?;
     let _ = input.set_attribute("aria-invalid", "true");

@@ -37,6 +37,27 @@ pub fn find<T: JsCast>(within: &Element, selector: &str) -> Option<T> {
     within.query_selector(selector).ok().flatten()?.dyn_into().ok()
 }
 
+/// All that match, in the order of the page.
+pub fn elements<T: JsCast>(within: &Element, selector: &str) -> Vec<T> {
+    let Ok(list) = within.query_selector_all(selector) else { return vec![] };
+    (0..list.length()).filter_map(|at| list.get(at)?.dyn_into().ok()).collect()
+}
+
+/// Hides the items whose words do not have all of those that were typed, and groups that are left without one.
+pub fn narrow(within: &Element, groups: &str, items: &str, typed: &str) {
+    let wanted = typed.to_lowercase();
+    for group in elements::<HtmlElement>(within, groups) {
+        let mut any = false;
+        for item in elements::<HtmlElement>(&group, items) {
+            let words = item.text_content().unwrap_or_default().to_lowercase();
+            let matches = wanted.split_whitespace().all(|word| words.contains(word));
+            item.set_hidden(!matches);
+            any |= matches;
+        }
+        group.set_hidden(!any);
+    }
+}
+
 pub fn by_id<T: JsCast>(id: &str) -> Option<T> {
     document().get_element_by_id(id)?.dyn_into().ok()
 }

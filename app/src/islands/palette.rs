@@ -8,7 +8,7 @@ use web_sys::{
     Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, KeyboardEvent, UrlSearchParams,
 };
 
-use super::page::{by_id, document, find, from_template, nearest, on, pause, post, text};
+use super::page::{by_id, document, elements, find, from_template, narrow, nearest, on, pause, post, text};
 
 /// A pause in typing after which the server is asked for hits.
 const TYPING_MS: i32 = 120;
@@ -62,13 +62,8 @@ fn open(dialog: &HtmlDialogElement) {
     look_up();
 }
 
-fn elements(within: &Element, selector: &str) -> Vec<HtmlElement> {
-    let Ok(list) = within.query_selector_all(selector) else { return vec![] };
-    (0..list.length()).filter_map(|at| list.get(at)?.dyn_into::<HtmlElement>().ok()).collect()
-}
-
 fn hits(dialog: &Element) -> Vec<HtmlElement> {
-    elements(dialog, "[role=option]").into_iter().filter(|hit| !hit.hidden()).collect()
+    elements(dialog, "[role=option]").into_iter().filter(|hit: &HtmlElement| !hit.hidden()).collect()
 }
 
 fn keyboard(event: &KeyboardEvent, dialog: &HtmlDialogElement) {
@@ -130,25 +125,15 @@ fn look_up() {
 }
 
 fn filter_pages(dialog: &Element, typed: &str) {
-    let wanted = typed.to_lowercase();
-    for group in elements(dialog, "[data-pages]") {
-        let mut any = false;
-        for hit in elements(&group, "[role=option]") {
-            let words = hit.text_content().unwrap_or_default().to_lowercase();
-            let matches = wanted.split_whitespace().all(|word| words.contains(word));
-            hit.set_hidden(!matches);
-            any |= matches;
-        }
-        group.set_hidden(!any);
-    }
+    narrow(dialog, "[data-pages]", "[role=option]", typed);
     settle(dialog);
 }
 
 /// Puts each hit into the group that its kind names.
 fn show(dialog: &Element, found: &js_sys::Array) {
-    for group in elements(dialog, "[data-kind]") {
+    for group in elements::<HtmlElement>(dialog, "[data-kind]") {
         group.set_hidden(true);
-        for old in elements(&group, "[role=option]") {
+        for old in elements::<Element>(&group, "[role=option]") {
             old.remove();
         }
     }

@@ -1,10 +1,9 @@
 //! Keeps a form's summary sentence up to date: each element with `data-says` shows the value of the field that it names.
 //! All words come from the page, as attributes of that element or of the chosen input.
 
-use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, HtmlInputElement, HtmlTextAreaElement};
 
-use super::page::{by_id, document, find, nearest, on};
+use super::page::{by_id, document, elements, find, nearest, on};
 
 pub fn listen() {
     for name in ["input", "change"] {
@@ -23,9 +22,7 @@ pub fn listen() {
 }
 
 fn update(form: &Element) {
-    let Ok(words) = form.query_selector_all("[data-says]") else { return };
-    for at in 0..words.length() {
-        let Some(word) = words.get(at).and_then(|word| word.dyn_into::<Element>().ok()) else { continue };
+    for word in elements::<Element>(form, "[data-says]") {
         let named = find(form, &format!("[data-field=\"{}\"]", attribute(&word, "data-says")));
         if let Some(text) = named.and_then(|field| words_of(&field, &word)) {
             word.set_text_content(Some(&text));
@@ -50,7 +47,7 @@ fn words_of(field: &Element, word: &Element) -> Option<String> {
     let chosen: Element = find(field, "input[type=radio]:checked")?;
     let words = chosen.get_attribute("data-words")?;
     let Some(other) = chosen.get_attribute("data-words-from") else { return Some(words) };
-    Some(format!("{words} {}", or_dots(by_id::<HtmlInputElement>(&other)?.value())))
+    Some(format!("{words} {}", or_dots(day(&by_id::<HtmlInputElement>(&other)?.value()))))
 }
 
 /// A limit's value with its unit, or the words for none.
@@ -70,6 +67,15 @@ fn selected(field: &Element, word: &Element) -> Option<String> {
         find::<HtmlTextAreaElement>(field, "textarea").is_some_and(|area| !area.value().trim().is_empty());
     let more = if typed { format!(" {}", attribute(word, "data-more")) } else { String::new() };
     Some(format!("{count} {noun}{more}"))
+}
+
+/// `24 Feb 2027` of `2027-02-24`; empty when it is not a day yet.
+fn day(value: &str) -> String {
+    if value.is_empty() {
+        return String::new();
+    }
+    // "Wed, 24 Feb 2027 00:00:00 GMT"
+    js_sys::Date::new(&value.into()).to_utc_string().slice(5, 16).into()
 }
 
 fn or_dots(value: String) -> String {

@@ -1,23 +1,58 @@
-//! The tick box in a table's head ticks every row, and shows whether all, some or none are ticked.
+//! A tick box with `data-all` ticks every other one of its table or `.vendor` that is shown, and shows whether all, some
+//! or none of them are ticked. A search with `data-narrow` hides what does not have its words.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Event, HtmlInputElement};
+use web_sys::{Element, Event, HtmlInputElement};
 
-use super::page::{find, nearest, on};
+use super::page::{document, elements, narrow, nearest, on};
+
+const GROUP: &str = "table, .vendor";
 
 pub fn listen() {
     on("change", |event: Event| {
-        let Some(table) = nearest(&event, "table") else { return };
-        let Some(all) = find::<HtmlInputElement>(&table, "[data-all]") else { return };
-        let Ok(boxes) = table.query_selector_all("tbody [type=checkbox]") else { return };
-        let rows = (0..boxes.length())
-            .filter_map(|at| boxes.item(at).and_then(|node| node.dyn_into::<HtmlInputElement>().ok()));
-        if nearest(&event, "[data-all]").is_some() {
-            rows.for_each(|row| row.set_checked(all.checked()));
-            return;
+        let Some(group) = nearest(&event, GROUP) else { return };
+        if let Some(all) =
+            nearest(&event, "[data-all]").and_then(|all| all.dyn_into::<HtmlInputElement>().ok())
+        {
+            for row in boxes(&group) {
+                row.set_checked(all.checked());
+            }
         }
-        let (on, off): (Vec<_>, Vec<_>) = rows.partition(HtmlInputElement::checked);
+        show(&group);
+    });
+    on("input", |event: Event| {
+        let Some(search) =
+            nearest(&event, "[data-narrow]").and_then(|search| search.dyn_into::<HtmlInputElement>().ok())
+        else {
+            return;
+        };
+        let Ok(Some(picker)) = search.closest(".picker") else { return };
+        narrow(&picker, ".vendor", ".model", &search.value());
+        if !search.value().is_empty() {
+            for fold in elements::<Element>(&picker, "details") {
+                let _ = fold.set_attribute("open", "");
+            }
+        }
+        show_all(&picker);
+    });
+    if let Some(root) = document().document_element() {
+        show_all(&root);
+    }
+}
+
+fn show_all(within: &Element) {
+    elements(within, ".vendor").iter().for_each(show);
+}
+
+fn boxes(group: &Element) -> Vec<HtmlInputElement> {
+    elements(group, "tbody [type=checkbox], .model:not([hidden]) [type=checkbox]")
+}
+
+/// Sets the box for all by the others.
+fn show(group: &Element) {
+    let (on, off): (Vec<_>, Vec<_>) = boxes(group).into_iter().partition(HtmlInputElement::checked);
+    for all in elements::<HtmlInputElement>(group, "[data-all]") {
         all.set_checked(off.is_empty());
         all.set_indeterminate(!on.is_empty() && !off.is_empty());
-    });
+    }
 }

@@ -8,8 +8,13 @@ use keydesk_core::domain::window::Period;
 use keydesk_core::forms::parts::LimitFields;
 use leptos::prelude::*;
 
-use crate::ui::field::{FieldErrors, LimitField, field_error, help, lines_field};
+use crate::pages::model_picker::{model_picker, without_a_match};
+use crate::ui::field::{FieldErrors, field_error, help, lines_field};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::limit_field::LimitField;
+
+/// The budgets that few keys and teams have.
+pub const OTHER_BUDGETS: [Period; 3] = [Period::Day, Period::Week, Period::Total];
 
 /// What the fields are filled with, and how they are sent.
 pub struct BoundFields<'a> {
@@ -36,26 +41,8 @@ impl BoundFields<'_> {
         (self.bound)(field).unwrap_or_default()
     }
 
+    /// The choice between listed models and every model, with the picker.
     pub fn models(&self, catalogue: &[Model], field_errors: &FieldErrors) -> AnyView {
-        let mut provider = String::new();
-        let models_name = format!("{}[models][]", self.within);
-        let boxes = catalogue
-            .iter()
-            .map(|model| {
-                let head = (model.provider != provider).then(|| {
-                    provider.clone_from(&model.provider);
-                    view! { <p class="head">{model.provider.clone()}</p> }
-                });
-                let checked = self.models.contains(&model.id);
-                view! {
-                    {head}
-                    <label class="choice">
-                        <input type="checkbox" name=models_name.clone() value=model.id.clone() checked=checked />
-                        <span>{model.id.clone()}</span>
-                    </label>
-                }
-            })
-            .collect_view();
         let every = self.scope == "every";
         let patterns_open = !self.patterns.is_empty() || field_errors.of("patterns").is_some();
         let scope_name = format!("{}[scope]", self.within);
@@ -67,20 +54,21 @@ impl BoundFields<'_> {
                     <span>"Only these models"</span>
                 </label>
                 <div class="reveal">
-                    <div class="checks" role="group" aria-label="Models">
-                        {boxes}
-                    </div>
+                    {model_picker(catalogue, self.models, &format!("{}[models][]", self.within))}
                     <details class="more" open=patterns_open>
                         <summary>{icon(Icon::Right)} "Also allow models by pattern"</summary>
-                        {lines_field(
-                            "patterns",
-                            format!("{}[patterns]", self.within),
-                            "Patterns",
-                            "One per line. * matches any characters. A pattern also allows matching models that are added later.",
-                            "claude-haiku-*",
-                            self.patterns.to_owned(),
-                            field_errors,
-                        )}
+                        <div>
+                            {lines_field(
+                                "patterns",
+                                format!("{}[patterns]", self.within),
+                                "Patterns",
+                                "One per line. * matches any characters. A pattern also allows matching models that are added later.",
+                                "claude-haiku-*",
+                                self.patterns.to_owned(),
+                                field_errors,
+                            )}
+                            {without_a_match(self.patterns, catalogue)}
+                        </div>
                     </details>
                 </div>
                 <label class="choice">
@@ -93,44 +81,53 @@ impl BoundFields<'_> {
         .into_any()
     }
 
-    pub fn budgets(&self, zone: &Zone, field_errors: &FieldErrors) -> AnyView {
-        let zone = zone.name().to_owned();
-        let budget = |period: Period| {
-            let (legend, resets) = match period {
-                Period::Month => ("Monthly budget", format!("Resets on the 1st at 00:00, {zone}.")),
-                Period::Week => ("Weekly budget", format!("Resets on Monday at 00:00, {zone}.")),
-                Period::Day => ("Daily budget", format!("Resets at 00:00, {zone}.")),
-                Period::Total => ("Total budget", self.total.to_owned()),
-            };
-            LimitField {
-                field: period.as_str(),
-                legend,
-                name: self.limit_name(period.as_str()),
-                before: "$",
-                after: "",
-                help: format!("{resets} {}", self.bound(period.as_str())).trim_end().to_owned(),
-            }
-            .draw(self.limits.budget(period), field_errors)
+    /// The field of one period's budget.
+    pub fn budget(&self, period: Period, zone: &Zone, field_errors: &FieldErrors) -> AnyView {
+        let zone = zone.name();
+        let (legend, resets) = match period {
+            Period::Month => ("Monthly budget", format!("Resets on the 1st at 00:00, {zone}.")),
+            Period::Week => ("Weekly budget", format!("Resets on Monday at 00:00, {zone}.")),
+            Period::Day => ("Daily budget", format!("Resets at 00:00, {zone}.")),
+            Period::Total => ("Total budget", self.total.to_owned()),
         };
-        let others = [Period::Day, Period::Week, Period::Total];
-        let open = others.iter().any(|period| {
+        LimitField {
+            field: period.as_str(),
+            legend,
+            name: self.limit_name(period.as_str()),
+            before: "$",
+            after: "",
+            help: format!("{resets} {}", self.bound(period.as_str())).trim_end().to_owned(),
+            below: None,
+        }
+        .draw(self.limits.budget(period), field_errors)
+    }
+
+    /// The fields of the budgets beside the monthly one.
+    pub fn other_budgets(&self, zone: &Zone, field_errors: &FieldErrors) -> AnyView {
+        OTHER_BUDGETS.map(|period| self.budget(period, zone, field_errors)).into_any()
+    }
+
+    /// The monthly budget, and the others behind a fold that opens by itself when one of them is set.
+    pub fn budgets(&self, zone: &Zone, field_errors: &FieldErrors) -> AnyView {
+        let open = OTHER_BUDGETS.iter().any(|period| {
             self.limits.budget(*period).is_limit() || field_errors.of(period.as_str()).is_some()
         });
         view! {
-            {budget(Period::Month)}
+            {self.budget(Period::Month, zone, field_errors)}
             <details class="more" open=open>
                 <summary>{icon(Icon::Right)} "Add a daily, weekly or total limit"</summary>
-                <div class="form">{others.map(budget)}</div>
+                <div class="form">{self.other_budgets(zone, field_errors)}</div>
             </details>
         }
         .into_any()
     }
 
+    /// The fields of the rate limits.
     pub fn rates(&self, field_errors: &FieldErrors) -> AnyView {
         let rate = |rate: Rate, legend, after, words: &str| {
             let field = rate.as_str();
             let help = format!("{words} {}", self.bound(field)).trim().to_owned();
-            LimitField { field, legend, name: self.limit_name(field), before: "", after, help }
+            LimitField { field, legend, name: self.limit_name(field), before: "", after, help, below: None }
                 .draw(self.limits.rate(rate), field_errors)
         };
         view! {

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod live_test;
 pub mod members;
 mod meters;
+mod model_picker;
 pub mod models;
 pub mod orgs;
 pub mod providers;

@@ -6,6 +6,7 @@ pub mod code;
 pub mod facts;
 pub mod field;
 pub mod icon;
+pub mod limit_field;
 pub mod list;
 pub mod meter;
 pub mod notice;

@@ -10,7 +10,7 @@ use keydesk_core::ops::access::{Caller, OrgContext, read_org};
 use keydesk_core::ops::keys::{self, BulkRow, BulkView};
 use leptos::prelude::*;
 
-use super::form::ExpiryField;
+use super::expiry_field::ExpiryField;
 use super::{key_hint, last_used};
 use crate::actions::bulk::BulkDone;
 use crate::ask::{caller, desk, here, param, queries};

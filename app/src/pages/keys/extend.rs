@@ -5,7 +5,7 @@ use keydesk_core::forms::key::ExtendKeyForm;
 use keydesk_core::ops::keys;
 use leptos::prelude::*;
 
-use super::form::ExpiryField;
+use super::expiry_field::ExpiryField;
 use crate::ask::{caller, desk, param};
 use crate::layout::{Page, Width, post_form, save_or_cancel};
 use crate::pages::{field_errors, page, typed};

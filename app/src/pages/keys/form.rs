@@ -1,22 +1,25 @@
-//! The form of a key: empty with sensible values for a new one, filled for an edit. Both are the same fields.
+//! The form of a key: empty with sensible values for a new one, filled for an edit. Both are the same fields: what nearly
+//! every key is given stands open, the rest is folded until one of it says something else than a new key would get.
 
-use keydesk_core::domain::expiry::expiry_days;
+use std::collections::BTreeSet;
+
 use keydesk_core::domain::key::Key;
-use keydesk_core::domain::moment::{Day, Moment};
 use keydesk_core::domain::numbers::days_words;
-use keydesk_core::domain::org::Org;
+use keydesk_core::domain::window::Period;
 use keydesk_core::forms::key::{CreateForm, EditForm, KeyForm};
-use keydesk_core::forms::parts::LimitField;
+use keydesk_core::forms::parts::{LimitField, LimitFields};
 use keydesk_core::ops::keys::{self, FormView, TeamBounds};
 use leptos::prelude::*;
 
+use super::expiry_field::ExpiryField;
+use super::summary::summary;
 use crate::ask::{caller, desk, param, query};
 use crate::layout::reauth::reauth_fields;
 use crate::layout::{Page, Width, post_form, save_or_cancel};
 use crate::pages::bounds::BoundFields;
 use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{FieldErrors, TextField, field_error, help, lines_field, select_field};
+use crate::ui::field::{FieldErrors, TextField, field_error, lines_field, select_field};
 use crate::ui::icon::{Icon, icon};
 
 #[component]
@@ -44,13 +47,10 @@ pub fn NewKeyPage() -> impl IntoView {
         let for_another = !["", caller.person.id.as_str()].contains(&form.owner.as_str());
         let reauth = for_another.then(|| reauth_fields(&caller, view.now, &field_errors));
         let org = &view.context.org;
-        let inside = view! {
-            {fields(&view, &form, bounds, &field_errors)}
-            {reauth}
-            {summary(&view, &form)}
-            {save_or_cancel("Create key", LocalPath::keys(&org.slug))}
-        };
-        Ok(Page::new("Create key", Width::Narrow)
+        let fields = view! { {fields(&view, &form, bounds, &field_errors)} {reauth} }.into_any();
+        let buttons = save_or_cancel("Create key", LocalPath::keys(&org.slug));
+        let inside = two_columns(fields, summary(&view, &form), buttons);
+        Ok(Page::new("Create key", Width::Wide)
             .crumb(LocalPath::keys(&org.slug), "Keys")
             .under(view! { <p class="muted">"The key is shown once, on the next page."</p> })
             .in_org(
@@ -90,52 +90,14 @@ pub fn EditKeyPage() -> impl IntoView {
             ("version", version.to_string()),
             ("was", was),
         ];
-        let inside = view! {
-            {fields(&view, &form, bounds, &field_errors)}
-            {save_or_cancel("Save changes", key_page.clone())}
-        };
-        Ok(Page::new(format!("Edit {name}"), Width::Narrow)
+        let fields = fields(&view, &form, bounds, &field_errors);
+        let buttons = save_or_cancel("Save changes", key_page.clone());
+        let inside = two_columns(fields, summary(&view, &form), buttons);
+        Ok(Page::new(format!("Edit {name}"), Width::Wide)
             .crumb(LocalPath::keys(&org.slug), "Keys")
             .crumb(key_page, name)
             .in_org(&view.context, &caller, post_form("/api/keys/edit", hidden, inside)))
     })
-}
-
-/// What will be created, in one sentence. The browser's script keeps it up to date while the form is filled in; without
-/// script it is not shown.
-fn summary(view: &FormView, form: &KeyForm) -> impl IntoView + use<> {
-    let owner = view.owners.iter().find(|person| person.id.as_str() == form.owner);
-    let owner = owner.map(|person| person.name.clone()).unwrap_or_default();
-    let limit = |field: &'static str, limit: &LimitField, unit: &'static str, none: &'static str| {
-        let words = if limit.mode == "none" { none.to_owned() } else { format!("{unit}{}", limit.value) };
-        view! { <b data-says=field data-none=none data-unit=unit>{words}</b> }
-    };
-    let models = match (form.scope.as_str(), form.models.len()) {
-        ("every", _) => "every model".to_owned(),
-        (_, 1) => "1 model".to_owned(),
-        (_, count) => format!("{count} models"),
-    };
-    let expiry = match form.expiry.as_str() {
-        "never" => "never expires".to_owned(),
-        days => days.parse().map(days_words).map_or(String::new(), |days| format!("expires after {days}")),
-    };
-    view! {
-        <p class="summary needs-script">
-            "This key belongs to " <b data-says="owner">{owner}</b> ", can use "
-            <b
-                data-says="models"
-                data-every="every model"
-                data-one="model"
-                data-many="models"
-                data-more="and some patterns"
-            >
-                {models}
-            </b> " and spend " {limit("month", &form.limits.month, "$", "any amount")} " a month, at " {limit("rpm", &form.limits.rpm, "", "any number of")}
-            " requests and " {limit("tpm", &form.limits.tpm, "", "any number of")} " tokens per minute and "
-            {limit("concurrent", &form.limits.concurrent, "", "any number of")} " concurrent requests. It "
-            <b data-says="expiry">{expiry}</b> "."
-        </p>
-    }
 }
 
 fn fields(
@@ -170,39 +132,98 @@ fn fields(
         every: "All models of the organisation, now and later.",
         total: "Never resets. Raise it to keep using the key.",
     };
+    let zone = &view.context.org.zone;
     view! {
         {name.draw(form.name.clone(), field_errors)}
-        {note.draw(form.note.clone(), field_errors)}
         {team(view, form, field_errors)}
         {owner(view, form, field_errors)}
-        <fieldset class="group">
-            <legend>"Models and access"</legend>
-            <p class="help">"Requests for other models or from other addresses fail with an error that says why."</p>
-            {bounds.models(&view.models, field_errors)}
-            {lines_field(
-                "addresses",
-                "form[key][addresses]",
-                "IP addresses",
-                "One IP address or range per line, e.g. 203.0.113.0/24. Leave empty to allow any.",
-                "",
-                form.addresses.clone(),
-                field_errors,
-            )}
-        </fieldset>
-        <fieldset class="group">
-            <legend>"Budget and rate limits"</legend>
-            <p class="help">"Applies to every request. Changes take effect immediately. Over a limit, requests fail with an error that says when it resets."</p>
-            {bounds.budgets(&view.context.org.zone, field_errors)}
-            {bounds.rates(field_errors)}
-        </fieldset>
-        <fieldset class="group">
-            <legend>"Expiration"</legend>
-            <p class="help">"An expired key stops working. It can be extended for 30 days after that."</p>
+        {bounds.budget(Period::Month, zone, field_errors)}
+        <fieldset class="limit">
+            <legend>"Expires"</legend>
             {expiry(view, form, field_errors)}
-            {rotation(view, form, field_errors)}
         </fieldset>
+        <details class="more folded" open=unfolded(view, form, field_errors)>
+            <summary>{icon(Icon::Right)} "Limits and restrictions"</summary>
+            <div class="form">
+                {note.draw(form.note.clone(), field_errors)}
+                <fieldset class="group">
+                    <legend>"Models and access"</legend>
+                    <p class="help">"Requests for other models or from other addresses fail with an error that says why."</p>
+                    {bounds.models(&view.models, field_errors)}
+                    {lines_field(
+                        "addresses",
+                        "form[key][addresses]",
+                        "IP addresses",
+                        "One IP address or range per line, e.g. 203.0.113.0/24. Leave empty to allow any.",
+                        "",
+                        form.addresses.clone(),
+                        field_errors,
+                    )}
+                </fieldset>
+                <fieldset class="group">
+                    <legend>"Rate limits"</legend>
+                    <p class="help">"Applies to every request. Changes take effect immediately. Over a limit, requests fail with an error that says when it resets."</p>
+                    {bounds.rates(field_errors)}
+                </fieldset>
+                <fieldset class="group">
+                    <legend>"Other budgets"</legend>
+                    <p class="help">"They apply beside the monthly budget."</p>
+                    {bounds.other_budgets(zone, field_errors)}
+                </fieldset>
+                <fieldset class="group">
+                    <legend>"Rotation"</legend>
+                    {rotation(view, form, field_errors)}
+                </fieldset>
+            </div>
+        </details>
     }
     .into_any()
+}
+
+/// The fields behind "Limits and restrictions".
+const FOLDED: [&str; 12] = [
+    "note",
+    "models",
+    "patterns",
+    "addresses",
+    "rpm",
+    "tpm",
+    "concurrent",
+    "day",
+    "week",
+    "total",
+    "rotate_days",
+    "self_rotation",
+];
+
+/// Whether they are shown from the start: where one of them is wrong, or says something else than a new key would get.
+fn unfolded(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> bool {
+    let (org, me) = (&view.context.org, view.context.principal.person());
+    let team = view.team.as_ref().map(|(team, bounds)| (team, bounds));
+    let fresh = KeyForm::blank(&view.models, org, me, team);
+    let as_new = |form: &KeyForm| {
+        let limits = LimitFields { month: LimitField::default(), ..form.limits.clone() };
+        let sorted = |models: &[String]| models.iter().cloned().collect::<BTreeSet<_>>();
+        let models = if form.scope == "every" { BTreeSet::new() } else { sorted(&form.models) };
+        let texts = [
+            &form.note,
+            &form.scope,
+            &form.patterns,
+            &form.addresses,
+            &form.rotate_days,
+            &form.self_rotation,
+        ];
+        (limits, models, texts.map(String::clone))
+    };
+    FOLDED.iter().any(|field| field_errors.of(field).is_some()) || as_new(form) != as_new(&fresh)
+}
+
+/// The two columns: the fields, and beside them what they make, with the buttons.
+fn two_columns(fields: AnyView, summary: impl IntoView, buttons: impl IntoView) -> impl IntoView {
+    view! {
+        <div class="form">{fields}</div>
+        <div class="beside">{summary} {buttons}</div>
+    }
 }
 
 fn team(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView {
@@ -254,7 +275,6 @@ fn owner(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView
     select_field("owner", "form[key][owner]", "Owner", help, owners, chosen, field_errors)
 }
 
-/// Folded unless something is set, because few keys need a setting of their own.
 fn rotation(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyView {
     let rules = &view.context.org.rules;
     let days = TextField {
@@ -278,22 +298,15 @@ fn rotation(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyV
     };
     let chosen = form.self_rotation == "yes";
     let wrong = field_errors.of("self_rotation");
-    let open =
-        chosen || !form.rotate_days.is_empty() || field_errors.of("rotate_days").is_some() || wrong.is_some();
     view! {
-        <details class="more" open=open>
-            <summary>{icon(Icon::Right)} "Rotation"</summary>
-            <div class="form">
-                {days.draw_with(help, form.rotate_days.clone(), field_errors)}
-                <div class="field" data-field="self_rotation">
-                    <label class="choice">
-                        <input type="checkbox" name="form[key][self_rotation]" value="yes" checked=chosen />
-                        <span>"May rotate itself" <span class="help">{itself}</span></span>
-                    </label>
-                    {field_error("self_rotation", wrong)}
-                </div>
-            </div>
-        </details>
+        {days.draw_with(help, form.rotate_days.clone(), field_errors)}
+        <div class="field" data-field="self_rotation">
+            <label class="choice">
+                <input type="checkbox" name="form[key][self_rotation]" value="yes" checked=chosen />
+                <span>"May rotate itself" <span class="help">{itself}</span></span>
+            </label>
+            {field_error("self_rotation", wrong)}
+        </div>
     }
     .into_any()
 }
@@ -309,101 +322,4 @@ fn expiry(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> AnyVie
         never: present == Some(None),
     };
     field.draw((&view.context.org, view.now), (&form.expiry, &form.expires_on), field_errors)
-}
-
-/// When a key expires.
-pub(super) struct ExpiryField {
-    /// The name that the choice is sent under.
-    pub name: &'static str,
-    /// The name that its day is sent under.
-    pub date_name: &'static str,
-    /// An expiry that may stay as it is.
-    pub keep: Option<Moment>,
-    /// Offers numbers of days from now.
-    pub days: bool,
-    /// Offers "Never" also where the organisation does not allow it to new keys.
-    pub never: bool,
-}
-
-impl ExpiryField {
-    /// `chosen` and `day` as they were sent.
-    pub(super) fn draw(
-        &self,
-        (org, now): (&Org, Moment),
-        (chosen, day): (&str, &str),
-        field_errors: &FieldErrors,
-    ) -> AnyView {
-        let zone = &org.zone;
-        // `words` go on with "It" in the summary; those of a date end with the date.
-        let choice = |value: String, label: String, words: String| {
-            let checked = chosen == value;
-            let date = value == "date";
-            view! {
-                <label>
-                    <input
-                        type="radio"
-                        name=self.name
-                        value=value
-                        data-reveals=date
-                        data-words=words
-                        data-words-from=date.then_some("expires_on")
-                        checked=checked
-                    />
-                    {label}
-                </label>
-            }
-        };
-        let keep =
-            self.keep.map(|at| choice("keep".into(), "Keep".into(), format!("expires {}", at.exact(zone))));
-        let rules = &org.rules;
-        let offered = if self.days { expiry_days(rules, &org.defaults) } else { vec![] };
-        let offered = offered.into_iter().map(|days| {
-            let label = days_words(days);
-            let words = format!("expires after {label}");
-            choice(days.to_string(), label, words)
-        });
-        let never = rules.max_key_days.is_none() || self.never;
-        let last = rules.max_key_days.map(|max| Day::of(now.plus_days(max), zone).to_string());
-        let max = rules.max_key_days.map(|max| {
-            help(
-                "max_expiry",
-                format!("Keys in this organisation can't last longer than {}.", days_words(max)),
-            )
-        });
-        let stands = self.keep.map(|at| help("expiry", format!("Keep: expires {}.", at.exact(zone))));
-        let first = Day::of(now, zone);
-        let wrong = field_errors.of("expiry");
-        view! {
-            <div class="reveals" data-field="expiry">
-                <div class="segmented" role="radiogroup" aria-label="Expires">
-                    {keep}
-                    {offered.collect_view()}
-                    {choice("date".into(), "On a date".into(), "expires on".into())}
-                    {never.then(|| choice("never".into(), "Never".into(), "never expires".into()))}
-                </div>
-                {stands}
-                {max}
-                <div class="reveal">
-                    <div class="field">
-                        <label class="label" for="expires_on">"Date"</label>
-                        <span class="affix">
-                            <input
-                                class="input"
-                                type="date"
-                                id="expires_on"
-                                name=self.date_name
-                                value=day.to_owned()
-                                min=first.to_string()
-                                max=last
-                                aria-describedby="expires_on-help"
-                            />
-                        </span>
-                        {help("expires_on", format!("The key works until the end of this day, {}.", zone.name()))}
-                    </div>
-                </div>
-                {field_error("expiry", wrong)}
-            </div>
-        }
-        .into_any()
-    }
 }

@@ -3,6 +3,7 @@
 
 mod bulk;
 mod disable;
+mod expiry_field;
 mod extend;
 mod form;
 mod issued;
@@ -11,6 +12,7 @@ mod revoke;
 mod rotate;
 mod secret;
 mod show;
+mod summary;
 
 pub use bulk::BulkPage;
 pub use disable::DisableKeyPage;

@@ -26,6 +26,7 @@ fn crumbs(id: Option<&str>) -> Vec<(String, String)> {
     [Some(list), own].into_iter().flatten().collect()
 }
 
-fn price(rate: Option<Money>) -> String {
+/// A price, or a dash.
+pub(super) fn price(rate: Option<Money>) -> String {
     rate.map_or_else(|| "–".into(), whole)
 }

@@ -15,8 +15,9 @@ use crate::layout::{Page, Width, post_form};
 use crate::pages::meters::meters;
 use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
-use crate::ui::field::{FieldErrors, LimitField, TextField, field_error, help};
+use crate::ui::field::{FieldErrors, TextField, field_error, help};
 use crate::ui::icon::{Icon, icon};
+use crate::ui::limit_field::LimitField;
 
 #[component]
 pub fn SettingsPage() -> impl IntoView {
@@ -116,6 +117,7 @@ fn limit(
         before: units.0,
         after: units.1,
         help: help.to_owned(),
+        below: None,
     }
     .draw(value, field_errors)
 }
