@@ -84,8 +84,8 @@ demoTest("the form for a new key with mistakes, told by the script and by the se
   await signedIn();
   const mistaken = async () => {
     await page.getByLabel("Name", { exact: true }).fill("  ");
-    await page.getByLabel("Addresses").fill("nowhere");
     await setLimit(page, "Requests", "many");
+    await page.getByLabel("Addresses").fill("nowhere");
     await page.getByRole("button", { name: "Create key" }).click();
     await expect(page.locator(".field .error, .limit .error")).toHaveCount(3);
   };

@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import { expect, test } from "./support/desk";
-import { createKey, limitOf, mistake, setLimit, unique } from "./support/keys";
+import { createKey, limitOf, mistake, setLimit, unfold, unique } from "./support/keys";
 
 const save = (page: Page) => page.getByRole("button", { name: "Save changes" }).click();
 const tile = (page: Page, label: string) =>
@@ -75,6 +75,7 @@ test("a key that was revoked meanwhile is not edited", async ({ signedIn, page: 
   await theirs.getByRole("button", { name: "Revoke key" }).click();
   await theirs.waitForURL(server.url + key.path);
 
+  await unfold(mine);
   await mine.getByLabel("Note").fill("too late");
   await save(mine);
   await expect(mine.getByText(`The key ${key.name} is revoked, which can't be undone.`)).toBeVisible();

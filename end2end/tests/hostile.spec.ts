@@ -1,5 +1,5 @@
 import { expect, test } from "./support/desk";
-import { createKey, row, search, setLimit, unique } from "./support/keys";
+import { createKey, row, search, setLimit, unfold, unique } from "./support/keys";
 
 const names: [string, (tail: string) => string][] = [
   ["a script", (tail) => `<script>alert(1)</script>${tail}`],
@@ -20,6 +20,7 @@ for (const [what, make] of names) {
     await signedIn();
     const name = make(unique("h"));
     const key = await createKey(page, "acme", name, async () => {
+      await unfold(page);
       await page.getByLabel("Note").fill(name);
     });
     await expect(page.getByRole("heading", { level: 1 })).toHaveText(`${name} is ready`);

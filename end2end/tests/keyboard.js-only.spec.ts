@@ -1,5 +1,5 @@
 import { expect, test } from "./support/desk";
-import { createKey, limitOf, mistake, setLimit, unique } from "./support/keys";
+import { createKey, limitOf, mistake, setLimit, unfold, unique } from "./support/keys";
 
 test.beforeEach(async ({ signedIn }) => {
   await signedIn();
@@ -121,8 +121,8 @@ test("a form's mistakes appear without leaving the page, the first one focused, 
   await page.evaluate(() => Object.assign(window, { stayed: true }));
   const name = page.getByLabel("Name", { exact: true });
   await name.fill("  ");
-  await page.getByLabel("Note").fill("still here");
   await setLimit(page, "Requests", "many");
+  await page.getByLabel("Note").fill("still here");
   await page.getByRole("button", { name: "Create key" }).click();
   await expect(mistake(page, "name")).toBeVisible();
   await expect(name).toBeFocused();
@@ -194,6 +194,7 @@ test("a double click creates one key", async ({ page, open }) => {
 
 test("No limit hides the value, and choosing Limit again brings it back", async ({ page, open }) => {
   await open("/acme/keys/new");
+  await unfold(page);
   const group = limitOf(page, "Requests");
   const field = group.locator(".affix input");
   await expect(field).toHaveValue("60");

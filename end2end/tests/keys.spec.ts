@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import { ana, expect, test } from "./support/desk";
-import { asAnthropic, asGemini, asOpenAi, ask, createKey, limitOf, mistake, row, rowNames, search, setLimit, unique } from "./support/keys";
+import { asAnthropic, asGemini, asOpenAi, ask, createKey, limitOf, mistake, row, rowNames, search, setLimit, unfold, unique } from "./support/keys";
 
 const facts = (page: Page) => page.getByRole("complementary", { name: "About this key" });
 const fact = (page: Page, label: string) =>
@@ -68,8 +68,8 @@ test("the key opens the gateway in each protocol, and its page tells its facts",
   expectFailures("422 POST /api/keys/");
   await signedIn();
   const key = await createKey(page, "acme", unique("facts"), async () => {
-    await page.getByLabel("Note").fill("For the tests");
     await setLimit(page, "Requests", "90");
+    await page.getByLabel("Note").fill("For the tests");
   });
 
   const openai = await asOpenAi(server.url, key.secret);
@@ -151,13 +151,9 @@ test("every limit goes to No limit and back", async ({ signedIn, page, open, ser
     ["Tokens", "20k", "20,000"],
     ["Concurrent requests", "3", "3"],
   ] as const;
-  const others = page.getByText("Add a daily, weekly or total limit");
-  const openOthers = async () => {
-    if (!(await limitOf(page, "Daily budget").isVisible())) await others.click();
-  };
   for (const set of [true, false, true]) {
     await open(`${key.path}/edit`);
-    await openOthers();
+    await unfold(page);
     for (const [legend, value] of limits) await setLimit(page, legend, set ? value : undefined);
     await page.getByRole("radio", { name: set ? "30 days" : "Never", exact: true }).check();
     await save(page);
@@ -172,7 +168,7 @@ test("every limit goes to No limit and back", async ({ signedIn, page, open, ser
       await expect(page.locator(".facts-line")).toContainText("No budget applies, and it never expires.");
     }
     await open(`${key.path}/edit`);
-    await openOthers();
+    await unfold(page);
     for (const [legend, , shown] of limits) {
       const group = limitOf(page, legend);
       await expect(group.getByLabel("No limit", { exact: true })).toBeChecked({ checked: !set });
@@ -186,6 +182,7 @@ test("No limit is one choice, with nothing else to clear", async ({ signedIn, pa
   await signedIn();
   const key = await createKey(page, "acme", unique("nolimit"));
   await open(`${key.path}/edit`);
+  await unfold(page);
   await limitOf(page, "Requests").getByLabel("No limit", { exact: true }).check();
   await save(page);
   await page.waitForURL(server.url + key.path);
@@ -262,8 +259,8 @@ test("two live keys of a team have two names; a revoked key's name is free again
   await open("/acme/keys/new");
   const create = page.getByRole("button", { name: "Create key" });
   await page.getByLabel("Name", { exact: true }).fill(first.name);
-  await page.getByLabel("Note").fill("kept");
   await setLimit(page, "Requests", "77");
+  await page.getByLabel("Note").fill("kept");
   await create.click();
   await expect(mistake(page, "name")).toHaveText(`A live key without a team is already named ${first.name}. Choose another name.`);
   await expect(page.getByLabel("Note")).toHaveValue("kept");
@@ -287,8 +284,8 @@ test("every mistake of the form is told at once, and everything typed is still t
   await signedIn();
   await open("/acme/keys/new");
   await page.getByLabel("Name", { exact: true }).fill("   ");
-  await page.getByLabel("Addresses").fill("203.0.113.0/24\nnot an address");
   await setLimit(page, "Monthly budget", "0");
+  await page.getByLabel("Addresses").fill("203.0.113.0/24\nnot an address");
   await setLimit(page, "Requests", "many");
   await page.getByRole("radio", { name: "On a date" }).check();
   await page.getByRole("button", { name: "Create key" }).click();
@@ -303,8 +300,8 @@ test("every mistake of the form is told at once, and everything typed is still t
 test("a key's settings begin another key", async ({ signedIn, page, open }) => {
   await signedIn();
   const first = await createKey(page, "acme", unique("original"), async () => {
-    await page.getByLabel("Note").fill("For the tests");
     await setLimit(page, "Requests", "90");
+    await page.getByLabel("Note").fill("For the tests");
   });
   await open(first.path);
   await page.getByRole("link", { name: "Create a key with these settings" }).click();

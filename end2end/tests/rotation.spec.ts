@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import { expect, test } from "./support/desk";
-import { asOpenAi, createKey, unique } from "./support/keys";
+import { asOpenAi, createKey, unfold, unique } from "./support/keys";
 
 const hint = (secret: string) => `sk-…${secret.slice(-4)}`;
 const newSecret = async (page: Page) => {
@@ -133,7 +133,7 @@ test("a key has a reminder, and rotates itself where that is allowed", async ({ 
   await signedIn();
   const key = await createKey(page, "acme", unique("itself"));
   await open(`${key.path}/edit`);
-  await page.getByText("Rotation", { exact: true }).click();
+  await unfold(page);
   await page.getByLabel("Due for rotation after, in days").fill("3651");
   await page.getByRole("checkbox", { name: /^May rotate itself/ }).check();
   await page.getByRole("button", { name: "Save changes" }).click();

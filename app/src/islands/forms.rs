@@ -8,7 +8,7 @@ use web_sys::{
     UrlSearchParams,
 };
 
-use super::page::{find, from_template, nearest, on, post, text, window};
+use super::page::{document, find, from_template, nearest, on, post, text, window};
 
 pub fn listen() {
     on("submit", |event: SubmitEvent| {
@@ -80,7 +80,7 @@ async fn read(form: &HtmlFormElement, response: Response) -> bool {
     }
     let sentence = text(&body, "sentence");
     let problems = js_sys::Reflect::get(&body, &"fields".into()).unwrap_or(JsValue::UNDEFINED);
-    let mut unplaced = Vec::new();
+    let (mut unplaced, mut placed) = (Vec::new(), Vec::new());
     let mut first: Option<HtmlElement> = None;
     // Only mistakes in fields have a list of them.
     let problems = if js_sys::Array::is_array(&problems) {
@@ -91,7 +91,10 @@ async fn read(form: &HtmlFormElement, response: Response) -> bool {
     for problem in problems.iter() {
         let (field, says) = (text(&problem, "field"), text(&problem, "problem"));
         match beside(form, &field, &says) {
-            Some(input) => first = first.or(Some(input)),
+            Some(input) => {
+                first = first.or(Some(input));
+                placed.push((field, says));
+            }
             None => unplaced.push(says),
         }
     }
@@ -100,6 +103,7 @@ async fn read(form: &HtmlFormElement, response: Response) -> bool {
     // In a short form the sentence beside the field says it all.
     if first.is_none() || !form.has_attribute("data-brief") {
         trouble(form, &words);
+        link_to(form, &placed);
     }
     if let Some(input) = first {
         let _ = input.focus();
@@ -133,6 +137,21 @@ fn trouble(form: &HtmlFormElement, sentence: &str) {
         line.set_text_content(Some(sentence));
     }
     show(form, notice);
+}
+
+/// Lists the mistakes in the notice, each a link to the sentence beside its field.
+fn link_to(form: &HtmlFormElement, mistakes: &[(String, String)]) {
+    let Some(notice) = find::<Element>(form, ".notice > div") else { return };
+    let add = |to: &Element, name: &str| {
+        let new = document().create_element(name).ok()?;
+        to.append_child(&new).ok().map(|_| new)
+    };
+    let Some(list) = add(&notice, "ul") else { return };
+    for (field, says) in mistakes {
+        let Some(link) = add(&list, "li").and_then(|line| add(&line, "a")) else { return };
+        let _ = link.set_attribute("href", &format!("#{field}-error"));
+        link.set_text_content(Some(says));
+    }
 }
 
 fn show(form: &HtmlFormElement, notice: Option<HtmlElement>) -> bool {

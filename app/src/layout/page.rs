@@ -9,7 +9,7 @@ use super::frame::{Width, framed, framed_apart};
 use crate::ask::{desk, here};
 use crate::returned::returned;
 use crate::sealed::{self, FLASH, Flash};
-use crate::ui::notice::notice;
+use crate::ui::notice::notice_with;
 use crate::ui::page_head::page_head;
 
 /// What stands above a page's body, and how wide the page is.
@@ -97,8 +97,14 @@ pub fn title(words: impl Into<String>) -> impl IntoView {
 }
 
 /// The sentence that the last action left for this page, or what is wrong with the form that came back.
+///
+/// Each mistake is a link to the sentence beside its field.
 pub fn notice_line() -> Option<AnyView> {
     let left = desk().ok().and_then(|desk| sealed::take::<Flash>(FLASH, "/", desk.now()));
-    let flash = returned().map(|form| form.notice).or(left)?;
-    Some(notice(flash.tone, flash.sentence))
+    let returned = returned();
+    // After an edit conflict the sentence itself says what to look at.
+    let wrong = returned.iter().filter(|form| form.merged.is_none()).flat_map(|form| &form.errors);
+    let links = wrong.map(|error| (format!("#{}-error", error.field), error.problem.to_string())).collect();
+    let flash = returned.as_ref().map(|form| form.notice.clone()).or(left)?;
+    Some(notice_with(flash.tone, flash.sentence, links))
 }

@@ -23,8 +23,15 @@ export async function createKey(page: Page, org: string, name: string, fill?: (p
   return { name, id: path.split("/").at(-1) ?? "", path, secret };
 }
 
+/** Opens "Limits and restrictions" in the form of a key, where it is closed. */
+export async function unfold(page: Page): Promise<void> {
+  const closed = page.locator("details.folded:not([open]) > summary");
+  if (await closed.count()) await closed.click();
+}
+
 /** Sets the pair "No limit" or a value of a form, as a person does with script and without. */
 export async function setLimit(page: Page, legend: string, value: string | undefined): Promise<void> {
+  await unfold(page);
   const group = limitOf(page, legend);
   const field = group.locator(".affix input");
   if (value === undefined) {

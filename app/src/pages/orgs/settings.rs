@@ -1,4 +1,5 @@
-//! The settings of an organisation: one form, in groups.
+//! The settings of an organisation: one form in sections, with a menu of them. A section is one function, and one line in
+//! `SettingsPage`.
 
 use keydesk_core::domain::org::{Overshoot, Unpriced};
 use keydesk_core::domain::policy::{Action, MembersCreate, On};
@@ -45,30 +46,79 @@ pub fn SettingsPage() -> impl IntoView {
             .then(|| reauth_fields(&caller, view.now, &field_errors));
         let save = may_edit.then(|| {
             view! {
-                <div class="actions">
+                <div class="actions stays">
                     <button class="btn primary">"Save settings"</button>
                 </div>
             }
         });
+        let sections = [
+            identity(&form, &org.slug, &field_errors),
+            spend(&view, &form, &field_errors),
+            new_keys(&form, &field_errors),
+            rules(&form, &field_errors),
+            rotation(&form, &field_errors),
+            people(&form, &caller, &field_errors),
+        ];
+        let menu = menu(&view, &sections);
         let hidden = vec![("org", org.slug.clone()), ("version", version.to_string()), ("was", was)];
         let inside = view! {
             <fieldset class="form" disabled=!may_edit>
-                {identity(&form, &org.slug, &field_errors)}
-                {spend(&view, &form, &field_errors)}
-                {new_keys(&form, &field_errors)}
-                {rules(&form, &field_errors)}
-                {rotation(&form, &field_errors)}
-                {people(&form, &caller, &field_errors)}
+                {sections.map(Section::draw)}
                 {reauth}
                 {save}
             </fieldset>
         };
-        let body = post_form("/api/orgs/save", hidden, inside);
-        Ok(Page::new("Settings", Width::Narrow).in_org(&view.context, &caller, body))
+        let body = view! { <div class="sections">{menu} {post_form("/api/orgs/save", hidden, inside)}</div> };
+        Ok(Page::new("Settings", Width::Wide).in_org(&view.context, &caller, body))
     })
 }
 
-fn identity(form: &SettingsForm, slug: &str, field_errors: &FieldErrors) -> AnyView {
+/// A group of settings, which the menu leads to.
+struct Section {
+    /// The element's id.
+    id: &'static str,
+    /// Its name in the menu.
+    name: &'static str,
+    title: &'static str,
+    fields: AnyView,
+}
+
+impl Section {
+    fn draw(self) -> AnyView {
+        view! {
+            <fieldset class="group" id=self.id>
+                <legend>{self.title}</legend>
+                {self.fields}
+            </fieldset>
+        }
+        .into_any()
+    }
+}
+
+/// The sections of this page, and the other pages of settings that the caller may see.
+fn menu(view: &SettingsView, sections: &[Section]) -> impl IntoView + use<> {
+    let slug = &view.context.org.slug;
+    let own = sections.iter().map(|section| (format!("#{}", section.id), section.name));
+    let pages = [(Action::SeeBalance, LocalPath::balance(slug), "Balance")];
+    let pages = pages.into_iter().filter(|(action, ..)| view.context.may(*action, On::Org));
+    let pages = pages.map(|(_, path, name)| (path.into(), name));
+    let items = own.chain(pages).map(|(href, name): (String, _)| {
+        view! {
+            <li>
+                <a class="item" href=href>
+                    {name}
+                </a>
+            </li>
+        }
+    });
+    view! {
+        <nav aria-label="Settings">
+            <ul>{items.collect_view()}</ul>
+        </nav>
+    }
+}
+
+fn identity(form: &SettingsForm, slug: &str, field_errors: &FieldErrors) -> Section {
     let name = TextField {
         field: "name",
         name: "form[settings][name]",
@@ -82,13 +132,13 @@ fn identity(form: &SettingsForm, slug: &str, field_errors: &FieldErrors) -> AnyV
         "Its pages are at {}/{slug}. After a change, old links and bookmarks stop working. Keys keep working.",
         base_url()
     );
-    view! {
+    let fields = view! {
         {name.draw(form.name.clone(), field_errors)}
         {address.draw_with(address_help, form.slug.clone(), field_errors)}
         {zone_field(form.zone.clone(), field_errors)}
         {zones()}
-    }
-    .into_any()
+    };
+    Section { id: "general", name: "General", title: "General", fields: fields.into_any() }
 }
 
 fn zone_field(value: String, field_errors: &FieldErrors) -> AnyView {
@@ -153,7 +203,7 @@ fn choices(
 }
 
 /// The budgets of all keys together, what was spent of them, and the balance where there is one.
-fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
+fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -> Section {
     let org = &view.context.org;
     let zone = org.zone.name();
     let spent = (!view.left.budgets.is_empty())
@@ -209,9 +259,7 @@ fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -
         ],
         field_errors,
     );
-    view! {
-        <fieldset class="group">
-            <legend>"Budget for all keys"</legend>
+    let fields = view! {
             <p class="help">"All keys share these budgets, besides their own and their teams'. When one is used up, requests with any key of the organisation fail until it resets or you raise it."</p>
             {spent}
             {balance}
@@ -226,12 +274,11 @@ fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -
             </details>
             {overshoot}
             {unpriced}
-        </fieldset>
-    }
-    .into_any()
+    };
+    Section { id: "budgets", name: "Budgets", title: "Budget for all keys", fields: fields.into_any() }
 }
 
-fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
+fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> Section {
     let prefix = TextField {
         field: "key_prefix",
         name: "form[settings][key_prefix]",
@@ -250,9 +297,7 @@ fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
         field_errors,
     );
     let limit = |field, legend, units, help| limit(field, legend, units, help, field_errors);
-    view! {
-        <fieldset class="group">
-            <legend>"New keys"</legend>
+    let fields = view! {
             <p class="help">"The starting values of the Create key form. All but the prefix can be changed there."</p>
             {prefix.draw(form.key_prefix.clone(), field_errors)}
             {models}
@@ -261,12 +306,11 @@ fn new_keys(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
             {limit(("tpm", &form.tpm), "Tokens", ("", "per minute"), "")}
             {limit(("concurrent", &form.concurrent), "Concurrent requests", ("", "at a time"), "")}
             {limit(("days", &form.days), "Expires after", ("", "days"), "")}
-        </fieldset>
-    }
-    .into_any()
+    };
+    Section { id: "new-keys", name: "New keys", title: "New keys", fields: fields.into_any() }
 }
 
-fn rules(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
+fn rules(form: &SettingsForm, field_errors: &FieldErrors) -> Section {
     let limit = |field, legend, units, help| limit(field, legend, units, help, field_errors);
     let members_create = choices(
         "members_create",
@@ -279,9 +323,7 @@ fn rules(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
         ],
         field_errors,
     );
-    view! {
-        <fieldset class="group">
-            <legend>"Rules for keys"</legend>
+    let fields = view! {
             <p class="help">"Applies to new keys and edits. Existing keys don't change."</p>
             {members_create}
             {limit(
@@ -296,12 +338,11 @@ fn rules(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
                 ("", "days"),
                 "With a limit, every new key must have an expiration date.",
             )}
-        </fieldset>
-    }
-    .into_any()
+    };
+    Section { id: "rules", name: "Rules", title: "Rules for keys", fields: fields.into_any() }
 }
 
-fn rotation(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
+fn rotation(form: &SettingsForm, field_errors: &FieldErrors) -> Section {
     let days = TextField {
         field: "rotate_days",
         name: "form[settings][rotate_days]",
@@ -321,17 +362,14 @@ fn rotation(form: &SettingsForm, field_errors: &FieldErrors) -> AnyView {
         ],
         field_errors,
     );
-    view! {
-        <fieldset class="group">
-            <legend>"Rotation"</legend>
+    let fields = view! {
             {days.draw(form.rotate_days.clone(), field_errors)}
             {self_rotation}
-        </fieldset>
-    }
-    .into_any()
+    };
+    Section { id: "rotation", name: "Rotation", title: "Rotation", fields: fields.into_any() }
 }
 
-fn people(form: &SettingsForm, caller: &Caller, field_errors: &FieldErrors) -> AnyView {
+fn people(form: &SettingsForm, caller: &Caller, field_errors: &FieldErrors) -> Section {
     let second_factor = choices(
         "second_factor",
         "Two-factor authentication (2FA) for owners and admins",
@@ -350,13 +388,10 @@ fn people(form: &SettingsForm, caller: &Caller, field_errors: &FieldErrors) -> A
             </p>
         }
     });
-    view! {
-        <fieldset class="group">
-            <legend>"Signing in"</legend>
+    let fields = view! {
             {help("signing-in", "Changing this asks for your password if you signed in more than ten minutes ago.")}
             {second_factor}
             {own}
-        </fieldset>
-    }
-    .into_any()
+    };
+    Section { id: "security", name: "Security", title: "Signing in", fields: fields.into_any() }
 }
