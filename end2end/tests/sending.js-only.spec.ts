@@ -27,9 +27,10 @@ for (const colorScheme of ["light", "dark"] as const) {
       await released;
       await route.continue();
     });
-    const create = page.getByRole("button", { name: "Create key", exact: true });
+    const create = page.getByRole("button", { name: /^Creat(e key|ing…)$/ });
     await create.click();
     await expect(create).toBeDisabled();
+    await expect(create).toHaveText("Creating…");
     // The pointer still rests on it. Colours fade for a moment.
     await expect
       .poll(async () => {

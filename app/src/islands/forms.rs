@@ -25,9 +25,14 @@ async fn send(form: HtmlFormElement, button: Option<HtmlButtonElement>) {
         return;
     }
     let _ = form.set_attribute("aria-busy", "true");
-    if let Some(button) = &button {
+    let words = button.as_ref().map(|button| {
+        let words = button.text_content();
+        if let Some(busy) = button.get_attribute("data-busy") {
+            button.set_text_content(Some(&busy));
+        }
         button.set_disabled(true);
-    }
+        words
+    });
     clear(&form);
     let answer = match fields(&form, button.as_ref()) {
         Ok(fields) => post(&form.action(), &fields).await,
@@ -44,6 +49,9 @@ async fn send(form: HtmlFormElement, button: Option<HtmlButtonElement>) {
     if !leaving {
         let _ = form.remove_attribute("aria-busy");
         if let Some(button) = &button {
+            if button.has_attribute("data-busy") {
+                button.set_text_content(words.flatten().as_deref());
+            }
             button.set_disabled(false);
         }
     }

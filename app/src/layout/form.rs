@@ -53,26 +53,31 @@ fn hidden_fields(values: Vec<(&'static str, String)>) -> impl IntoView {
     values.into_iter().map(field).collect_view()
 }
 
-/// The buttons below a form's fields: what it does, and the way back.
+/// The buttons below a form's fields: what it does, and the way back. While the form is sent the first one says so.
 pub fn save_or_cancel(save: &'static str, cancel: impl Into<String>) -> impl IntoView {
+    let busy = match save.split(' ').next() {
+        Some("Create") => Some("Creating…"),
+        Some("Save") => Some("Saving…"),
+        _ => None,
+    };
     view! {
         <div class="actions">
-            <button class="btn primary">{save}</button>
+            <button class="btn primary" data-busy=busy>{save}</button>
             <a class="btn quiet" href=cancel.into()>"Cancel"</a>
         </div>
     }
 }
 
-/// The buttons below a question; `class` is the look of the one that acts.
+/// The buttons below a question, in the order of a form's; `class` is the look of the one that acts.
 pub fn cancel_or_act(
     cancel: impl Into<String>,
     class: &'static str,
     act: impl IntoView + 'static,
 ) -> impl IntoView {
     view! {
-        <div class="actions end">
-            <a class="btn quiet" href=cancel.into()>"Cancel"</a>
+        <div class="actions">
             <button class=class>{act}</button>
+            <a class="btn quiet" href=cancel.into()>"Cancel"</a>
         </div>
     }
 }

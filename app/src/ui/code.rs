@@ -8,7 +8,7 @@ use super::icon::{Icon, icon};
 pub fn copy_button(words: &'static str, class: &'static str, from: String) -> impl IntoView {
     view! {
         <button class=format!("btn needs-script {class}") type="button" data-copy=from>
-            {icon(Icon::Copy)} <span>{words}</span>
+            {icon(Icon::Copy)} <span aria-live="polite">{words}</span>
         </button>
     }
 }

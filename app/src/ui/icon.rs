@@ -8,6 +8,7 @@ pub enum Icon {
     Ban,
     Check,
     Copy,
+    Dots,
     Down,
     Key,
     Left,
@@ -43,6 +44,7 @@ impl Icon {
             Icon::Copy => {
                 "M7 5.5h5A1.5 1.5 0 0 1 13.5 7v5a1.5 1.5 0 0 1-1.5 1.5H7A1.5 1.5 0 0 1 5.5 12V7A1.5 1.5 0 0 1 7 5.5ZM10.5 5.5V4A1.5 1.5 0 0 0 9 2.500H4A1.5 1.5 0 0 0 2.5 4v5A1.5 1.5 0 0 0 4 10.5h1.5"
             }
+            Icon::Dots => "M3.500 8h.1M8 8h.1M12.500 8h.1",
             Icon::Down => "m4 6 4 4 4-4",
             Icon::Key => "M5 8a3 3 0 1 0 0 6 3 3 0 0 0 0-6Zm2.2.8 6-6M11 5l2 2",
             Icon::Left => "m10 4-4 4 4 4",

@@ -22,13 +22,13 @@ impl Meter {
                     </span>
                     {of}
                 </p>
-                {bar(self.percent, false)}
+                {bar(self.percent)}
             </div>
         }
         .into_any()
     }
 
-    /// For cards, with marks at 50 and 80 % and a remark at the right.
+    /// For cards, with the percentage and a remark at the right.
     pub fn wide(self, aside: String) -> AnyView {
         view! {
             <div class=class("meter", self.percent)>
@@ -37,9 +37,9 @@ impl Meter {
                         <b>{self.used}</b>
                         {format!(" {}", self.of)}
                     </span>
-                    <span class="muted">{aside}</span>
+                    <span class="muted">{format!("{} % · {aside}", self.percent)}</span>
                 </p>
-                {bar(self.percent, true)}
+                {bar(self.percent)}
             </div>
         }
         .into_any()
@@ -54,13 +54,11 @@ fn class(base: &str, percent: i64) -> String {
     }
 }
 
-fn bar(percent: i64, ticks: bool) -> impl IntoView {
-    let tick = |at: &'static str| view! { <line class="tick" x1=at x2=at y1="0" y2="6"></line> };
+fn bar(percent: i64) -> impl IntoView {
     view! {
         <svg aria-hidden="true">
             <rect class="track" width="100%" height="100%"></rect>
             <rect class="fill" width=format!("{}%", percent.min(100)) height="100%"></rect>
-            {ticks.then(|| (tick("50%"), tick("80%")))}
         </svg>
     }
 }

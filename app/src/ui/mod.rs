@@ -1,5 +1,6 @@
 //! The parts that pages are made of. No feature's words in here: a part knows how something looks, not what it means.
 
+pub mod acts;
 pub mod badge;
 pub mod chart;
 pub mod code;

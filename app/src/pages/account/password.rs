@@ -39,9 +39,9 @@ pub fn PasswordPage() -> impl IntoView {
                 {code}
                 {password("password", "form[password]", "New password", rule, "new-password")}
                 <p class="muted">"This ends your other sessions."</p>
-                <div class="actions end">
-                    <a class="btn quiet" href=LocalPath::account()>"Cancel"</a>
+                <div class="actions">
                     <button class="btn primary">"Change password"</button>
+                    <a class="btn quiet" href=LocalPath::account()>"Cancel"</a>
                 </div>
             </form>
         };

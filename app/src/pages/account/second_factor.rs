@@ -74,9 +74,9 @@ fn off(field_errors: &FieldErrors) -> AnyView {
             <form class="form" method="post" action="/api/second-factor/start" data-enhance data-brief>
                 {on_page(here())}
                 {reauth_password("You then have ten minutes to set up your device.", field_errors)}
-                <div class="actions end">
-                    <a class="btn quiet" href=LocalPath::account()>"Cancel"</a>
+                <div class="actions">
                     <button class="btn primary">"Set up 2FA"</button>
+                    <a class="btn quiet" href=LocalPath::account()>"Cancel"</a>
                 </div>
             </form>
         </div>
@@ -106,9 +106,9 @@ fn setting_up(secret: &str, url: &str, caller: &Caller, now: Moment, field_error
                     {code.draw(String::new(), field_errors)}
                     {reauth_fields(caller, now, field_errors)}
                     <p class="muted">"This ends your other sessions."</p>
-                    <div class="actions end">
-                        <a class="btn quiet" href=LocalPath::account()>"Cancel"</a>
+                    <div class="actions">
                         <button class="btn primary">"Turn on 2FA"</button>
+                        <a class="btn quiet" href=LocalPath::account()>"Cancel"</a>
                     </div>
                 </form>
             </section>
@@ -142,7 +142,7 @@ fn on(
                     {on_page(here())}
                     {password.draw(String::new(), field_errors)}
                     {code.draw(String::new(), field_errors)}
-                    <div class="actions end">
+                    <div class="actions">
                         <button class="btn danger">"Turn off 2FA"</button>
                     </div>
                 </form>
@@ -161,7 +161,7 @@ fn on(
                 <form class="form" method="post" action="/api/second-factor/renew-codes" data-enhance data-brief>
                     {on_page(here())}
                     {reauth_fields(caller, now, field_errors)}
-                    <div class="actions end">
+                    <div class="actions">
                         <button class="btn" name="form[confirm]" value="yes">"Create new recovery codes"</button>
                     </div>
                 </form>

@@ -26,7 +26,9 @@ use crate::pages::meters::meters_or_month;
 use crate::pages::page;
 use crate::pages::requests::{not_priced_line, requests_card};
 use crate::path::LocalPath;
+use crate::ui::acts;
 use crate::ui::chart::{Bar, BarChart};
+use crate::ui::code::copy_button;
 use crate::ui::facts::{code_list, fact};
 use crate::ui::icon::{Icon, icon};
 use crate::ui::when;
@@ -128,64 +130,65 @@ fn left_of(key: &Key, whose: Option<Whose>, used: &BudgetUse, now: Moment, zone:
     format!("{} of {whose}{amount} left{when}.{resets}", amount.saturating_sub(used.spent))
 }
 
+/// The first act as a button, the others in a menu.
 fn actions(view: &KeyView) -> AnyView {
     let (org, key) = (&view.context.org.slug, &view.key);
     let may = |action| view.context.may(action, On::Key(key.facts()));
     let live = key.is_live(view.now);
     let base: String = LocalPath::key(org, &key.id).into();
-    let post = |action: &'static str, sign: Icon, words: &'static str| {
+    let post = |action: &'static str, class: &'static str, sign: Icon, words: &'static str| {
         let hidden = vec![("org", org.clone()), ("id", key.id.to_string())];
-        post_button(action, hidden, "btn", view! { {icon(sign)} {words} })
+        post_button(action, hidden, class, view! { {icon(sign)} {words} })
     };
-    let edit = (live && may(Action::EditKey)).then(|| {
+    let first = |href: String, sign: Icon, words: &'static str| {
         view! {
-            <a class="btn" href=format!("{base}/edit")>
-                {icon(Icon::Pen)}
-                "Edit"
-            </a>
-        }
-    });
-    let extend = (key.extendable_until(view.now).is_some() && may(Action::EditKey)).then(|| {
-        view! {
-            <a class="btn" href=LocalPath::extend(org, &key.id)>
-                {icon(Icon::Play)}
-                "Extend"
-            </a>
-        }
-    });
-    let rotate = (live && may(Action::RotateKey)).then(|| {
-        let words = if view.secrets.previous.is_some() { "Rotation" } else { "Rotate" };
-        view! {
-            <a class="btn" href=format!("{base}/rotate")>
-                {icon(Icon::Rotate)}
+            <a class="btn primary" href=href>
+                {icon(sign)}
                 {words}
             </a>
         }
-    });
-    let disable = (live && key.status == Status::Active && may(Action::DisableKey)).then(|| {
-        // In a suspended organisation no one enables a key, so there is no one to ask.
-        if may(Action::EnableKey) || key.org_suspended {
-            return post("/api/keys/disable", Icon::Pause, "Disable");
-        }
-        view! {
-            <a class="btn" href=format!("{base}/disable")>
-                {icon(Icon::Pause)}
-                "Disable"
-            </a>
-        }
         .into_any()
+    };
+    let is_disabled = key.status == Status::Disabled;
+    let enable = live && is_disabled && may(Action::EnableKey);
+    let rotate = (live && may(Action::RotateKey)).then(|| {
+        let words = if view.secrets.previous.is_some() { "Rotation" } else { "Rotate" };
+        (format!("{base}/rotate"), Icon::Rotate, words)
     });
-    let enable = (live && key.status == Status::Disabled && may(Action::EnableKey))
-        .then(|| post("/api/keys/enable", Icon::Play, "Enable"));
+    let extend = key.extendable_until(view.now).is_some() && may(Action::EditKey);
+    let (button, rotate) = match (extend, enable, rotate) {
+        (true, _, rotate) => {
+            (Some(first(LocalPath::extend(org, &key.id).into(), Icon::Play, "Extend")), rotate)
+        }
+        (_, true, rotate) => (Some(post("/api/keys/enable", "btn primary", Icon::Play, "Enable")), rotate),
+        (_, _, Some((href, sign, words))) => (Some(first(href, sign, words)), None),
+        (_, _, None) => (None, None),
+    };
+    let edit = (live && may(Action::EditKey)).then(|| acts::link(format!("{base}/edit"), Icon::Pen, "Edit"));
+    let rotate = rotate.map(|(href, sign, words)| acts::link(href, sign, words));
+    let disable = (live && !is_disabled && may(Action::DisableKey)).then(|| {
+        // In a suspended organisation no one enables a key, so there is no one to ask.
+        match may(Action::EnableKey) || key.org_suspended {
+            true => post("/api/keys/disable", "item", Icon::Pause, "Disable"),
+            false => acts::link(format!("{base}/disable"), Icon::Pause, "Disable"),
+        }
+    });
+    let duplicate = view.context.may(Action::CreateKey, On::Org).then(|| {
+        let href = format!("{}/new?from={}", LocalPath::keys(org).as_str(), key.id);
+        acts::link(href, Icon::Copy, "Duplicate")
+    });
     let revoke = (key.status != Status::Revoked && may(Action::RevokeKey)).then(|| {
         view! {
-            <a class="btn danger-quiet" href=format!("{base}/revoke")>
+            <a class="item bad" href=format!("{base}/revoke")>
                 {icon(Icon::Ban)}
                 "Revoke"
             </a>
         }
+        .into_any()
     });
-    view! { <div class="actions">{edit} {extend} {rotate} {disable} {enable} {revoke}</div> }.into_any()
+    let items = [edit, rotate, duplicate, disable, revoke].into_iter().flatten().collect();
+    let label = format!("More actions for {}", key.name);
+    view! { <div class="actions">{button} {acts::acts("key-acts".into(), label, items)}</div> }.into_any()
 }
 
 fn spend_card(
@@ -309,14 +312,6 @@ fn about_card(view: &KeyView) -> impl IntoView + use<> {
     };
     let ask = (works && !key.org_suspended && !may(Action::EditKey) && !view.contacts.is_empty())
         .then(|| fact("For changes", view! { "Ask " {contacts(&view.contacts)} }));
-    let duplicate = context.may(Action::CreateKey, On::Org).then(|| {
-        let href = format!("{}/new?from={}", LocalPath::keys(slug).as_str(), key.id);
-        view! {
-            <p>
-                <a href=href>"Create a key with these settings"</a>
-            </p>
-        }
-    });
     let created = view! {
         {when::date(key.created_at, zone)}
         {format!(" by {}", key.created_by)}
@@ -344,21 +339,26 @@ fn about_card(view: &KeyView) -> impl IntoView + use<> {
         };
         fact("Previous secret", view! { <span class="hint">{previous.hint()}</span> " works" {end} })
     });
-    let secret = view! { <span class="hint">{format!("{}…{}", key.prefix, key.last_four)}</span> };
+    let id = view! {
+        <code id="key-id">{key.id.to_string()}</code>
+        " "
+        {copy_button("Copy", "quiet", "key-id".into())}
+    };
     view! {
         <aside class="card" aria-label="About this key">
             <header>
                 <h2>"About"</h2>
             </header>
             <dl class="facts">
-                {fact("State", status_reason(key, now, zone))} {note}
-                {fact("ID", view! { <code>{key.id.to_string()}</code> })} {fact("Key", secret)} {rotated} {due} {previous} {itself}
-                {fact("Team", team)} {fact("Owner", owner)} {ask}
-                {fact("Created", created)} {fact("Last used", used)} {fact("Expires", expires)}
-                {fact("Models", models)} {fact("IP addresses", addresses)}
-                {fact("Version", key.version.to_string())}
+                {fact("Owner", owner)} {fact("Team", team)} {ask} {note} {due} {rotated} {previous}
+                {fact("Last used", used)} {fact("Expires", expires)} {fact("Created", created)}
             </dl>
-            {duplicate}
+            <details class="more">
+                <summary>{icon(Icon::Right)} "Models, addresses and ID"</summary>
+                <dl class="facts">
+                    {fact("Models", models)} {fact("IP addresses", addresses)} {itself} {fact("ID", id)}
+                </dl>
+            </details>
         </aside>
     }
 }

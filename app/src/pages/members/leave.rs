@@ -40,9 +40,9 @@ pub fn LeavePage() -> impl IntoView {
                 <form class="form" method="post" action="/api/members/leave" data-enhance>
                     {on_page(here())}
                     <input type="hidden" name="form[org]" value=org.slug.clone() />
-                    <div class="actions end">
-                        <a class="btn quiet" href=back>"Cancel"</a>
+                    <div class="actions">
                         <button class="btn danger">{format!("Leave {}", org.name)}</button>
+                        <a class="btn quiet" href=back>"Cancel"</a>
                     </div>
                 </form>
             </div>
@@ -85,9 +85,9 @@ pub fn RemoveMemberPage() -> impl IntoView {
                     <input type="hidden" name="form[org]" value=org.slug.clone() />
                     <input type="hidden" name="form[id]" value=member.id.to_string() />
                     {reauth_fields(&caller, view.now, &field_errors)}
-                    <div class="actions end">
-                        <a class="btn quiet" href=member_page>"Cancel"</a>
+                    <div class="actions">
                         <button class="btn danger">{format!("Remove {}", member.name)}</button>
+                        <a class="btn quiet" href=member_page>"Cancel"</a>
                     </div>
                 </form>
             </div>

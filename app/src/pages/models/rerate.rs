@@ -143,7 +143,7 @@ fn difference(form: &RerateForm, rated: &[RatedOrg]) -> AnyView {
     let act = view! {
         <div class="actions">
             <button class="btn primary">{format!("Correct {}", counted(requests, "request"))}</button>
-            <a class="btn" href=LocalPath::model("show", &form.id)>"Cancel"</a>
+            <a class="btn quiet" href=LocalPath::model("show", &form.id)>"Cancel"</a>
         </div>
     };
     view! {

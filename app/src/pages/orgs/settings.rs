@@ -47,7 +47,7 @@ pub fn SettingsPage() -> impl IntoView {
         let save = may_edit.then(|| {
             view! {
                 <div class="actions stays">
-                    <button class="btn primary">"Save settings"</button>
+                    <button class="btn primary" data-busy="Saving…">"Save settings"</button>
                 </div>
             }
         });

@@ -52,11 +52,11 @@ pub fn ArchiveTeamPage() -> impl IntoView {
                     {on_page(here())}
                     <input type="hidden" name="form[org]" value=slug.clone() />
                     <input type="hidden" name="form[id]" value=id.clone() />
-                    <div class="actions end">
+                    <div class="actions">
+                        <button class="btn danger">"Archive team"</button>
                         <a class="btn quiet" href=team_page.clone()>
                             "Cancel"
                         </a>
-                        <button class="btn danger">"Archive team"</button>
                     </div>
                 </form>
             </div>

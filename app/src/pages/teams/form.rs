@@ -31,7 +31,7 @@ pub fn NewTeamPage() -> impl IntoView {
                 {on_page(here())}
                 <input type="hidden" name="form[org]" value=slug.clone() />
                 {fields(&view, &form, &field_errors)}
-                <div class="actions">
+                <div class="actions stays">
                     <button class="btn primary">"Create team"</button>
                     <a class="btn quiet" href=LocalPath::teams(&slug).as_str().to_owned()>
                         "Cancel"
@@ -84,7 +84,7 @@ pub fn EditTeamPage() -> impl IntoView {
                 <input type="hidden" name="form[version]" value=version.to_string() />
                 <input type="hidden" name="form[was]" value=was />
                 {fields(&view, &form, &field_errors)}
-                <div class="actions">
+                <div class="actions stays">
                     <button class="btn primary">"Save changes"</button>
                     <a class="btn quiet" href=team_page.clone()>
                         "Cancel"
