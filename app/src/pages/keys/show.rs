@@ -27,7 +27,7 @@ use crate::pages::page;
 use crate::pages::requests::{not_priced_line, requests_card};
 use crate::path::LocalPath;
 use crate::ui::acts;
-use crate::ui::chart::{Bar, BarChart};
+use crate::ui::chart::{Bucket, Series, StackedChart};
 use crate::ui::code::copy_button;
 use crate::ui::facts::{code_list, fact};
 use crate::ui::icon::{Icon, icon};
@@ -202,16 +202,18 @@ fn spend_card(
     let meters = meters_or_month(&key.budgets, key.month_spent, now, zone);
     let first = spend.days.first().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
     let last = spend.days.last().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
-    let bars = spend.days.iter().map(|day| Bar {
-        short: day.day.short(),
-        long: day.day.start(zone).date(zone),
-        value: day.cost.nanos(),
-        words: day.cost.to_string(),
-    });
-    let chart = BarChart {
+    let buckets =
+        spend.days.iter().map(|day| Bucket { short: day.day.short(), long: day.day.start(zone).date(zone) });
+    let of_days = spend.of_days().to_string();
+    let values = spend.days.iter().map(|day| day.cost.nanos()).collect();
+    let chart = StackedChart {
         label: format!("Spend per day, {first} to {last}, in US dollars"),
         what: "Spend",
-        bars: bars.collect(),
+        when: "Day",
+        buckets: buckets.collect(),
+        series: vec![Series { name: "Spend".into(), values, total: of_days.clone() }],
+        other: None,
+        words: |nanos| Money::from_nanos(nanos).to_string(),
         axis: |nanos| {
             let text = Money::from_nanos(nanos).to_string();
             text.strip_suffix(".00").map(str::to_owned).unwrap_or(text)
@@ -222,7 +224,6 @@ fn spend_card(
     let requests = if spend.requests == 1 { "request" } else { "requests" };
     let (count, tokens) = (grouped(spend.requests), short_count(spend.tokens));
     let total = format!("{} total, {count} {requests}, {tokens} tokens", spend.total);
-    let of_days = spend.of_days().to_string();
     view! {
         <section class="card">
             <header>
