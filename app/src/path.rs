@@ -202,6 +202,21 @@ impl LocalPath {
         Self(format!("/{org}/audit"))
     }
 
+    /// What was spent.
+    pub fn spend(org: &str) -> Self {
+        Self(format!("/{org}/spend"))
+    }
+
+    /// The same as a file.
+    pub fn spend_csv(org: &str) -> Self {
+        Self(format!("/{org}/spend.csv"))
+    }
+
+    /// Charges in the format that tools for costs read.
+    pub fn spend_focus_csv(org: &str) -> Self {
+        Self(format!("/{org}/spend-focus.csv"))
+    }
+
     pub fn settings(org: &str) -> Self {
         Self(format!("/{org}/settings"))
     }

@@ -27,6 +27,7 @@ use crate::pages::orgs::{
 };
 use crate::pages::providers::{NewProviderPage, ProviderPage, ProvidersPage, RetireProviderPage};
 use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
+use crate::pages::spend::SpendPage;
 use crate::pages::support::SupportPage;
 use crate::pages::teams::{
     AddPersonPage, ArchiveTeamPage, EditTeamPage, NewTeamPage, TeamPage, TeamPersonPage, TeamsPage,
@@ -85,6 +86,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/extend") view=ExtendKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/rotate") view=RotateKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/spend") view=SpendPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/live-test") view=LiveTestPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings/balance") view=BalancePage ssr=SsrMode::Async />

@@ -324,6 +324,47 @@ impl TestDesk {
         self.db.analyze().await.unwrap();
     }
 
+    /// What the seeded keys of an organisation spent on each of so many days until today, on three models, in every roll-up.
+    pub async fn seed_spend(&self, at: &At, days: u32) {
+        let (org, owner) = (&at.org.id, &at.caller.person.id);
+        let day = match &self.db {
+            Db::Sqlite { .. } => "date('2026-11-20', '-' || i || ' days')",
+            Db::Postgres(_) => "to_char(DATE '2026-11-20' - i, 'YYYY-MM-DD')",
+        };
+        let from = format!(
+            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {days}),
+            m (model) AS (SELECT 'gpt-5' UNION ALL SELECT 'o3' UNION ALL SELECT 'haiku')"
+        );
+        let sums = "requests, input_tokens, output_tokens, cached_tokens, cost";
+        let keys =
+            format!("FROM keys k CROSS JOIN n CROSS JOIN m WHERE k.org_id = '{org}' AND k.name LIKE 'bulk%'");
+        self.execute(&format!(
+            "{from} INSERT INTO spend_daily (key_id, day, model_id, provider, team_id, owner_id, org_id, {sums})
+            SELECT k.id, {day}, model, 'P', '', '{owner}', '{org}', 1, 1, 1, 0, 7 {keys}"
+        ))
+        .await
+        .unwrap();
+        self.execute(&format!(
+            "{from} INSERT INTO tag_daily (key_id, day, tag, model_id, team_id, owner_id, org_id, {sums})
+            SELECT k.id, {day}, 'nightly', model, '', '{owner}', '{org}', 1, 1, 1, 0, 7 {keys}"
+        ))
+        .await
+        .unwrap();
+        for (kind, holder) in [("org", "org_id"), ("owner", "owner_id"), ("key", "key_id")] {
+            for (grain, bucket) in [("day", "day"), ("month", "substr(day, 1, 7)"), ("hour", "day || 'T13'")]
+            {
+                self.execute(&format!(
+                    "INSERT INTO rollups (org_id, holder_kind, holder_id, grain, bucket, model_id, provider, {sums})
+                    SELECT org_id, '{kind}', {holder}, '{grain}', {bucket}, model_id, provider, SUM(requests),
+                        SUM(input_tokens), SUM(output_tokens), SUM(cached_tokens), SUM(cost)
+                    FROM spend_daily WHERE org_id = '{org}' GROUP BY 1, 2, 3, 4, 5, 6, 7"
+                ))
+                .await
+                .unwrap();
+            }
+        }
+    }
+
     /// Many events about many things, one a minute until now, behind those that are there. Their hashes prove nothing.
     pub async fn seed_events(&self, at: &At, count: u32) {
         let (org, now) = (&at.org.id, self.now().ms());

@@ -15,6 +15,7 @@ pub mod orgs;
 pub mod providers;
 mod requests;
 pub mod session;
+pub mod spend;
 pub mod support;
 pub mod teams;
 pub mod ticket;

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 pub enum Icon {
     Bad,
     Ban,
+    Chart,
     Check,
     Copy,
     Dots,
@@ -40,6 +41,7 @@ impl Icon {
         match self {
             Icon::Bad => "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM8 5v3.5M8 10.9v.1",
             Icon::Ban => "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2Zm-4.2 1.8 8.4 8.4",
+            Icon::Chart => "M3 13.5h10M4.500 11V7.500M8 11V3M11.500 11V5.500",
             Icon::Check => "m3 8.5 3.2 3.2L13 5",
             Icon::Copy => {
                 "M7 5.5h5A1.5 1.5 0 0 1 13.5 7v5a1.5 1.5 0 0 1-1.5 1.5H7A1.5 1.5 0 0 1 5.5 12V7A1.5 1.5 0 0 1 7 5.5ZM10.5 5.5V4A1.5 1.5 0 0 0 9 2.500H4A1.5 1.5 0 0 0 2.5 4v5A1.5 1.5 0 0 0 4 10.5h1.5"

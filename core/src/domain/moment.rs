@@ -223,6 +223,41 @@ impl Day {
         Some(Moment(zoned.timestamp().as_millisecond()))
     }
 
+    /// `20 Nov 2026`
+    pub fn long(self) -> String {
+        self.0.strftime("%-d %b %Y").to_string()
+    }
+
+    /// `Nov 2026`
+    pub(super) fn month_words(self) -> String {
+        self.0.strftime("%b %Y").to_string()
+    }
+
+    /// `2026-11`, as roll-ups name a month.
+    pub(super) fn month_name(self) -> String {
+        self.0.strftime("%Y-%m").to_string()
+    }
+
+    pub(super) fn day_of_month(self) -> i8 {
+        self.0.day()
+    }
+
+    pub(super) fn first_of_year(self) -> Day {
+        Day(self.0.first_of_year())
+    }
+
+    /// The day of this day's month with the number that `other` has in its own, or the month's last where there is none.
+    pub(super) fn same_day_of_month(self, other: Day) -> Day {
+        let (first, last) = (self.first_of_month(), Day(self.0.last_of_month()));
+        first.forward(u32::from(other.0.day().unsigned_abs()) - 1).min(last)
+    }
+
+    /// The same day of the year before; 28 February for the 29th.
+    pub(super) fn year_before(self) -> Day {
+        let first = Day(Date::new(self.0.year() - 1, self.0.month(), 1).unwrap_or(self.0));
+        first.same_day_of_month(self)
+    }
+
     pub(super) fn forward(self, days: u32) -> Day {
         Day(self.0.saturating_add(whole_days(days)))
     }

@@ -7,6 +7,7 @@
 
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};
+use super::report::{self, SpendCard};
 use super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Choice, Event, EventKind, PastEvent};
@@ -18,6 +19,7 @@ use crate::domain::member::{Member, MemberSummary, UndecidedKeys};
 use crate::domain::moment::{Day, Moment};
 use crate::domain::page::Page;
 use crate::domain::policy::{Action, MemberFacts, On, OrgRole, Permit, Scope};
+use crate::domain::report::{Dimension, Filters};
 use crate::domain::window::WindowStarts;
 use crate::store::{Tx, Via, audit, invitations, keys, members, sessions, spend, teams};
 
@@ -95,6 +97,8 @@ pub struct MemberView {
     pub keys: Vec<Key>,
     /// The teams, keys and spend that the caller may see.
     pub member_summary: MemberSummary,
+    /// What was spent lately while they owned the keys: all of it, or what is the caller's to see.
+    pub card: SpendCard,
     /// The member's audit events, newest first, up to 30; empty unless the caller sees the whole organisation.
     pub history: Vec<PastEvent>,
     /// When it was read.
@@ -136,6 +140,8 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
         member_summary.month_spent =
             members::month_spent(&mut read, &context.org.id, &member.id, month).await?;
     }
+    let card =
+        report::card(&mut read, &context, Filters::of(Dimension::Owner, member.id.as_str()), now).await?;
     let history = match permit.scope() {
         Scope::Org => audit::of_subject(&mut read, &context.org.id, member.id.as_str(), MAX_HISTORY).await?,
         Scope::OfPerson(_) => vec![],
@@ -143,7 +149,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     drop(read);
     record_support_access(desk, &context, SupportAccess::Item { id: member.id.as_str(), name: &member.name })
         .await?;
-    Ok(MemberView { context, member, team_ids, keys: found, member_summary, history, now })
+    Ok(MemberView { context, member, team_ids, keys: found, member_summary, card, history, now })
 }
 
 /// The member and their teams. The caller checks with a permit whether they may be seen.

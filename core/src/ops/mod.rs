@@ -26,6 +26,7 @@ pub mod orgs;
 pub mod prices;
 pub mod providers;
 pub mod reauthentication;
+pub mod report;
 pub mod requests;
 pub mod second_factor;
 mod secret_search;

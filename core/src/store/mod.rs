@@ -36,6 +36,7 @@ pub mod prices;
 pub mod providers;
 pub mod readiness;
 pub mod rejections;
+pub mod report;
 pub mod requests;
 pub mod rerating;
 pub mod rollups;

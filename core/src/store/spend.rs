@@ -1,4 +1,4 @@
-//! What was used and what it cost, read from counters and daily roll-ups. A counter always equals the sum of its requests,
+//! What was used and what it cost, read from counters. A counter always equals the sum of its requests,
 //! because `meter` writes both in one transaction and the window is part of its key.
 
 use std::collections::BTreeSet;
@@ -13,13 +13,11 @@ use crate::domain::bill::Bill;
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
 use crate::domain::key::{Key, SharedBudget, Whose};
 use crate::domain::limits::BudgetUse;
-use crate::domain::moment::{Day, Moment};
+use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::window::WindowStarts;
 
 statements! {
-    DAYS = "SELECT day, CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens + output_tokens) AS BIGINT), CAST(SUM(cost) AS BIGINT)
-        FROM spend_daily WHERE key_id = $1 AND org_id = $2 AND day >= $3 GROUP BY day ORDER BY day";
     COST_OF = "SELECT cost FROM usage WHERE request_id = $1";
     TOTAL = "SELECT spent, requests, tokens FROM counters
         WHERE holder_kind = 'key' AND holder_id = $1 AND period = 'total' AND window_start = 0 AND org_id = $2";
@@ -223,43 +221,6 @@ pub async fn fill(
         key.balance = left.balance;
     }
     Ok(())
-}
-
-/// A day of one key's spend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpendDay {
-    /// In the organisation's time zone.
-    pub day: Day,
-    /// Settled requests.
-    pub requests: i64,
-    /// Input and output tokens together.
-    pub tokens: i64,
-    /// What they cost.
-    pub cost: Money,
-}
-
-/// Days with any spend since `from`, oldest first.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn days_of_key(
-    via: &mut impl Via,
-    org: &OrgId,
-    key: &KeyId,
-    from: Day,
-) -> Result<Vec<SpendDay>, StoreError> {
-    type Row = (String, i64, i64, i64);
-    let rows: Vec<Row> = run!(
-        via,
-        fetch_all,
-        sqlx::query_as::<_, Row>(DAYS).bind(key.as_str()).bind(org.as_str()).bind(from.to_string())
-    )?;
-    rows.into_iter()
-        .map(|(day, requests, tokens, cost)| {
-            let day = Day::parse(&day).ok_or(StoreError::Unreadable { column: "spend_daily.day" })?;
-            Ok(SpendDay { day, requests, tokens, cost: Money::from_nanos(cost) })
-        })
-        .collect()
 }
 
 /// All time: spent, requests, tokens.

@@ -26,6 +26,7 @@ mod plans;
 mod prices;
 mod providers;
 mod rejections;
+mod report;
 mod requests;
 mod rerating;
 mod rotation;

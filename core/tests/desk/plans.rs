@@ -64,7 +64,7 @@ fn assert_indexed(what: &str, plan: &str, aliases: &[&str]) {
     }
 }
 
-fn dialect(desk: &TestDesk) -> Dialect {
+pub fn dialect(desk: &TestDesk) -> Dialect {
     match &desk.db {
         Db::Sqlite { .. } => Dialect::Sqlite,
         Db::Postgres(_) => Dialect::Postgres,
@@ -428,7 +428,7 @@ on_both!(
 );
 
 /// The plan of a statement without parameters.
-async fn plan_of(desk: &TestDesk, sql: &str) -> String {
+pub async fn plan_of(desk: &TestDesk, sql: &str) -> String {
     match &desk.db {
         Db::Sqlite { readers, .. } => {
             let query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));

@@ -8,7 +8,7 @@ use keydesk_core::domain::key::State;
 use keydesk_core::domain::key_filter::{KeyFilter, Sort};
 use keydesk_core::domain::limits::Budget;
 use keydesk_core::domain::meter::Counts;
-use keydesk_core::domain::moment::{Day, Moment};
+use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::window::Period;
@@ -165,39 +165,6 @@ fn sorted(mut list: Vec<String>) -> Vec<String> {
     list.sort();
     list
 }
-
-on_both!(
-    fn the_thirty_day_view_has_thirty_days(desk: TestDesk) {
-        let at = desk.owner().await;
-        let issued = desk.create_key(&at, "ci-prod").await;
-        for (started_at, cost) in [
-            ("2026-10-21T21:59:59Z", 1), // 21 October in Zurich: one day too old
-            ("2026-10-21T22:00:00Z", 20),
-            ("2026-11-20T11:00:00Z", 300),
-            ("2026-11-20T11:30:00Z", 4_000),
-        ] {
-            let usage = desk.usage(&at, &issued, cost, at_utc(started_at)).await;
-            assert!(record(&desk, &usage).await.unwrap());
-        }
-        let spend = async || {
-            ops::keys::show(&desk, &at.caller, &at.org.slug, issued.id.as_str()).await.unwrap().spend
-        };
-        let view = spend().await;
-        let dates: Vec<String> = view.days.iter().map(|day| day.day.to_string()).collect();
-        assert_eq!((dates.len(), dates[0].as_str(), dates[29].as_str()), (30, "2026-10-22", "2026-11-20"));
-        assert!(view.days.windows(2).all(|pair| pair[0].day.next() == pair[1].day));
-        assert_eq!((view.days[0].cost.nanos(), view.days[29].cost.nanos()), (20, 4_300));
-        assert_eq!((view.days[29].requests, view.days[29].tokens), (2, 240));
-        assert_eq!((view.of_days().nanos(), view.total.nanos(), view.requests), (4_320, 4_321, 4));
-        // A minute before midnight in Zurich it is still today; then the oldest day leaves.
-        desk.clock.set(at_utc("2026-11-20T22:59:59Z"));
-        assert_eq!(spend().await.days[29].day, Day::parse("2026-11-20").unwrap());
-        desk.clock.advance(1_000);
-        let view = spend().await;
-        assert_eq!((view.days.len(), view.days[29].cost), (30, Money::ZERO));
-        assert_eq!(view.of_days().nanos(), 4_300);
-    }
-);
 
 on_both!(
     fn the_list_shows_this_months_spend_and_budgets_turn_with_the_month(desk: TestDesk) {

@@ -52,6 +52,8 @@ on_both!(
             store::budget_marks::every_text(dialect),
             store::people::every_text(dialect),
             store::spend::every_text(dialect),
+            store::report::every_text(dialect),
+            super::report::every_statement(dialect),
             store::teams::every_text(dialect),
             store::members::every_text(dialect),
             store::orgs::every_text(),

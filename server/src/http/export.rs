@@ -97,7 +97,7 @@ fn file(state: AppState, export: Export) -> Response {
 }
 
 /// A file that begins with `head`. The name has letters, digits, hyphens, underscores and full stops only.
-fn download(
+pub(super) fn download(
     kind: &'static str,
     name: &str,
     head: Vec<u8>,
@@ -122,7 +122,7 @@ fn download(
     response
 }
 
-const CSV: &str = "text/csv; charset=utf-8; header=present";
+pub(super) const CSV: &str = "text/csv; charset=utf-8; header=present";
 
 const COLUMNS: [&str; 12] = [
     "number",

@@ -15,3 +15,4 @@ pub mod router;
 pub mod same_origin;
 pub mod searches;
 pub mod session_store;
+pub mod spend;

@@ -32,7 +32,7 @@ use super::searches::Searches;
 use super::session_store::Sessions;
 use super::{
     assets, caller, export, forms, headers, health, leaks, paths, request, same_origin, searches,
-    session_store,
+    session_store, spend,
 };
 use crate::gateway::{self, drain};
 use crate::state::AppState;
@@ -53,7 +53,12 @@ pub fn router(state: AppState) -> Router {
         .leptos_routes_with_context(&state, routes, contexts(&state), document.clone())
         .fallback(render_app_async_with_context(contexts(&state), document))
         .with_state(state.clone());
+    let files = Router::new()
+        .route(spend::TABLE, get(spend::table))
+        .route(spend::FOCUS, get(spend::focus))
+        .with_state(state.clone());
     let desk = actions(&state, &pages)
+        .merge(files)
         .merge(pages)
         .layer(compression())
         .layer(from_fn_with_state(state.clone(), forms::show_kept))

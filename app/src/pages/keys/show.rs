@@ -14,7 +14,6 @@ use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeyView};
 use keydesk_core::ops::requests::{self, RequestsQuery, RequestsView};
-use keydesk_core::ops::spend::KeySpend;
 use leptos::prelude::*;
 
 use super::{contacts, key_hint};
@@ -25,9 +24,9 @@ use crate::pages::audit::{Links, event_row};
 use crate::pages::meters::meters_or_month;
 use crate::pages::page;
 use crate::pages::requests::{not_priced_line, requests_card};
+use crate::pages::spend::spend_part;
 use crate::path::LocalPath;
 use crate::ui::acts;
-use crate::ui::chart::{Bucket, Series, StackedChart};
 use crate::ui::code::copy_button;
 use crate::ui::facts::{code_list, fact};
 use crate::ui::icon::{Icon, icon};
@@ -60,7 +59,7 @@ pub fn KeyPage() -> impl IntoView {
         let body = view! {
             <div class="columns">
                 <div class="stack">
-                    {spend_card(key, &view.spend, &requests, now, zone)} {limits_card(key)} {requests_card(&requests)}
+                    {spend_card(&view, &requests)} {limits_card(key)} {requests_card(&requests)}
                     {history_card(&view)}
                 </div>
                 {about_card(&view)}
@@ -191,36 +190,11 @@ fn actions(view: &KeyView) -> AnyView {
     view! { <div class="actions">{button} {acts::acts("key-acts".into(), label, items)}</div> }.into_any()
 }
 
-fn spend_card(
-    key: &Key,
-    spend: &KeySpend,
-    requests: &RequestsView,
-    now: Moment,
-    zone: &Zone,
-) -> impl IntoView + use<> {
+fn spend_card(view: &KeyView, requests: &RequestsView) -> impl IntoView + use<> {
+    let KeyView { context, key, spend, card, now, .. } = view;
+    let (slug, zone) = (&context.org.slug, &context.org.zone);
     let not_priced = not_priced_line(requests);
-    let meters = meters_or_month(&key.budgets, key.month_spent, now, zone);
-    let first = spend.days.first().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
-    let last = spend.days.last().map(|day| day.day.start(zone).date(zone)).unwrap_or_default();
-    let buckets =
-        spend.days.iter().map(|day| Bucket { short: day.day.short(), long: day.day.start(zone).date(zone) });
-    let of_days = spend.of_days().to_string();
-    let values = spend.days.iter().map(|day| day.cost.nanos()).collect();
-    let chart = StackedChart {
-        label: format!("Spend per day, {first} to {last}, in US dollars"),
-        what: "Spend",
-        when: "Day",
-        buckets: buckets.collect(),
-        series: vec![Series { name: "Spend".into(), values, total: of_days.clone() }],
-        other: None,
-        words: |nanos| Money::from_nanos(nanos).to_string(),
-        axis: |nanos| {
-            let text = Money::from_nanos(nanos).to_string();
-            text.strip_suffix(".00").map(str::to_owned).unwrap_or(text)
-        },
-        // $2.
-        top_when_empty: 2_000_000_000,
-    };
+    let meters = meters_or_month(&key.budgets, key.month_spent, *now, zone);
     let requests = if spend.requests == 1 { "request" } else { "requests" };
     let (count, tokens) = (grouped(spend.requests), short_count(spend.tokens));
     let total = format!("{} total, {count} {requests}, {tokens} tokens", spend.total);
@@ -232,13 +206,7 @@ fn spend_card(
             </header>
             <div class="meters">{meters}</div>
             {not_priced}
-            <div class="part">
-                <header class="part-head">
-                    <h3>"Last 30 days"</h3>
-                    <p>{of_days}</p>
-                </header>
-                {chart.draw()}
-            </div>
+            {spend_part(slug, card)}
         </section>
     }
 }

@@ -16,6 +16,7 @@ use crate::layout::reauth::reauth_fields;
 use crate::layout::{Width, framed};
 use crate::pages::audit::{Links, event_row};
 use crate::pages::keys::key_hint;
+use crate::pages::spend::spend_part;
 use crate::pages::{field_errors, here, notice_line, page, title, typed};
 use crate::path::LocalPath;
 use crate::ui::field::{on_page, select_field};
@@ -46,7 +47,7 @@ pub fn MemberPage() -> impl IntoView {
             {notice_line()}
             {page_head(above, heading.into_any(), under.into_any(), actions(&view, &caller))}
             <div class="columns">
-                <div class="stack">{role_card(&view, &caller)} {keys_card(&view)} {history_card(&view)}</div>
+                <div class="stack">{spend_card(&view)} {role_card(&view, &caller)} {keys_card(&view)} {history_card(&view)}</div>
                 {about_card(&view, &caller)}
             </div>
         };
@@ -146,6 +147,18 @@ fn role_card(view: &MemberView, caller: &Caller) -> Option<impl IntoView + use<>
             {enable}
         </section>
     })
+}
+
+fn spend_card(view: &MemberView) -> impl IntoView + use<> {
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Spend"</h2>
+                <p>"While they owned the keys"</p>
+            </header>
+            {spend_part(&view.context.org.slug, &view.card)}
+        </section>
+    }
 }
 
 fn keys_card(view: &MemberView) -> impl IntoView + use<> {

@@ -12,6 +12,7 @@ use super::{crumbs, keys_href, state_badge};
 use crate::ask::{caller, desk, param};
 use crate::layout::{Width, framed};
 use crate::pages::meters::{meters as budget_meters, meters_or_month};
+use crate::pages::spend::spend_part;
 use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::facts::code_list;
@@ -136,6 +137,7 @@ fn spend_card(view: &TeamView) -> impl IntoView + use<> {
             </header>
             <div class="meters">{meters}</div>
             {org}
+            {spend_part(&view.context.org.slug, &view.card)}
         </section>
     }
 }

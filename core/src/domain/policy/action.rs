@@ -53,6 +53,8 @@ pub enum Action {
     RemoveMember,
     /// Leave the organisation.
     Leave,
+    /// See what was spent: of the organisation, or the caller's part of it.
+    SeeSpend,
     /// See the organisation's settings.
     SeeSettings,
     /// Change the organisation's settings.
@@ -206,6 +208,7 @@ impl Action {
             | Action::SeeTeam
             | Action::ListMembers
             | Action::SeeMember
+            | Action::SeeSpend
             | Action::SeeSettings
             | Action::SeeAudit
             | Action::SeeBalance
@@ -218,7 +221,7 @@ impl Action {
         use Action as A;
         match self {
             A::ListKeys | A::SeeKey | A::TestSecret | A::DisableKey | A::RevokeKey | A::ReportLeak => true,
-            A::ListTeams | A::SeeTeam | A::ListMembers | A::SeeMember => true,
+            A::ListTeams | A::SeeTeam | A::ListMembers | A::SeeMember | A::SeeSpend => true,
             A::DisableMember | A::RemoveMember | A::Leave => true,
             A::SeeSettings | A::SeeAudit | A::ExportAudit | A::AccessAsSupport => true,
             A::SuspendOrg | A::ResumeOrg | A::OwnAccount | A::ResetPassword => true,

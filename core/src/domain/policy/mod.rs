@@ -180,7 +180,12 @@ fn administers(principal: &Principal, team: Option<&TeamId>) -> bool {
 pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
     let in_org = principal.role().is_some();
     match action {
-        Action::ListKeys | Action::SeeKey | Action::ListTeams | Action::SeeTeam | Action::SeeMember => {
+        Action::ListKeys
+        | Action::SeeKey
+        | Action::ListTeams
+        | Action::SeeTeam
+        | Action::SeeMember
+        | Action::SeeSpend => {
             (in_org || principal.platform() == PlatformRole::Support) && sees(principal, action, on)
         }
         Action::CreateKey

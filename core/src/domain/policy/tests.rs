@@ -75,6 +75,7 @@ fn action_named(words: &str) -> Action {
         "enable a member" => Action::EnableMember,
         "remove a member" => Action::RemoveMember,
         "leave" => Action::Leave,
+        "see spend" => Action::SeeSpend,
         "see the settings" => Action::SeeSettings,
         "change the settings" => Action::EditSettings,
         "read the audit" => Action::SeeAudit,

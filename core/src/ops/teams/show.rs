@@ -2,6 +2,7 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
+use super::super::report::{self, SpendCard};
 use super::super::support::{SupportAccess, record_support_access};
 use super::find_seen;
 use crate::Desk;
@@ -9,6 +10,7 @@ use crate::domain::key::Key;
 use crate::domain::member::TeamPerson;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, KeyFacts, On};
+use crate::domain::report::{Dimension, Filters};
 use crate::domain::team::WholeTeam;
 use crate::domain::window::WindowStarts;
 use crate::store::ledger::{self, OrgLeft};
@@ -29,6 +31,8 @@ pub struct TeamView {
     pub people: Vec<TeamPerson>,
     /// What the organisation has left, which stops the team too.
     pub left: OrgLeft,
+    /// What it spent lately: all of it, or what is the caller's to see.
+    pub card: SpendCard,
     /// Live keys that exceed the team's limits. Empty for callers who may not see the team's keys.
     pub above: Vec<Key>,
     /// There are more live keys than were compared.
@@ -50,6 +54,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let people = teams::people(&mut read, org, &team.id, MAX_PEOPLE).await?;
     let starts = WindowStarts::at(now, &context.org.zone);
     let left = ledger::left(&mut read, org, starts).await?;
+    let card = report::card(&mut read, &context, Filters::of(Dimension::Team, team.id.as_str()), now).await?;
     let mut above = Vec::new();
     let mut compared_some = false;
     // Whether the caller may see any key of the team, whatever its owner.
@@ -69,5 +74,5 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
         SupportAccess::Item { id: team.id.as_str(), name: &team.spec.name },
     )
     .await?;
-    Ok(TeamView { context, team, people, left, above, compared_some, now })
+    Ok(TeamView { context, team, people, left, card, above, compared_some, now })
 }
