@@ -22,6 +22,11 @@ VENV=target/clients-venv
 venv_install "$PYTHON" "$VENV" end2end/clients/requirements.txt
 venv_install "$PYTHON" target/llm-venv end2end/clients/llm.txt
 export KEYDESK_LLM=$ROOT/target/llm-venv/bin/llm
+# FOCUS's validator needs libraries of before 2024, and a Python that has them.
+OLDER=$(find_python 3.10 3.13)
+[ -n "$OLDER" ] || die "Python 3.10, 3.11 or 3.12 with venv is missing, which FOCUS's validator needs: install one, then run this again"
+venv_install "$OLDER" target/focus-venv end2end/clients/focus.txt
+export KEYDESK_FOCUS=$ROOT/target/focus-venv
 
 # 3. The clients for Node, for the snippets of the page that shows a key, and the AI SDK.
 have node && have npm || die "Node is missing: install Node 20 or newer with npm (https://nodejs.org), then run this again"

@@ -222,6 +222,12 @@ class Person:
     def get(self, path: str) -> Page:
         return self._ask(urllib.request.Request(urllib.parse.urljoin(self.base, path)))
 
+    def file(self, path: str) -> str:
+        """What is at an address that answers with a file."""
+        with self._opener.open(urllib.parse.urljoin(self.base, path), timeout=20) as answer:
+            assert answer.headers["content-disposition"].startswith("attachment"), path
+            return answer.read().decode()
+
     def post(self, form: Form, **values) -> Page:
         """Posts the form and goes where the answer sends a browser. An answer that is an error page fails here."""
         data = urllib.parse.urlencode(form.fill(**values)).encode()

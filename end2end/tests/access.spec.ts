@@ -68,6 +68,8 @@ const places: [string, string][] = [
   ["nothing found", `${keys}?q=no+such+name`],
   ["the form for a new key", `${keys}/new`],
   ["the test of a key", "/northwind-labs/live-test"],
+  ["spend", "/northwind-labs/spend?period=30-days&group=owner"],
+  ["spend, nothing found", "/northwind-labs/spend?model=none"],
   ["the audit", "/northwind-labs/audit"],
   ["the audit, nothing found", "/northwind-labs/audit?key=none"],
 ];

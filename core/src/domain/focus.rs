@@ -90,7 +90,8 @@ pub fn cells(charge: &Charge, account: Account<'_>, names: Names<'_>) -> Vec<Str
     let time = |at: Moment| at.rfc3339();
     let (month, next_month) = (charge.day.first_of_month(), charge.day.first_of_next_month());
     let cost = dollars(charge.sums.cost);
-    let tokens = charge.sums.input_tokens.saturating_add(charge.sums.output_tokens).to_string();
+    // A decimal, as the format has quantities.
+    let tokens = format!("{}.0", charge.sums.input_tokens.saturating_add(charge.sums.output_tokens));
     let model = if charge.model.is_empty() { "unknown" } else { &charge.model };
     let provider = if charge.provider.is_empty() { "Unknown" } else { &charge.provider };
     let requests = match charge.sums.requests {
@@ -198,7 +199,7 @@ mod tests {
             // A day of 25 hours.
             ("ChargePeriodStart", "2026-10-24T22:00:00Z"),
             ("ChargePeriodEnd", "2026-10-25T23:00:00Z"),
-            ("ConsumedQuantity", "120"),
+            ("ConsumedQuantity", "120.0"),
             ("ProviderName", "OpenAI"),
             ("ResourceId", "key_1"),
             ("SkuPriceId", "OpenAI/gpt-5"),

@@ -9,6 +9,8 @@ use keydesk_core::domain::person::Email;
 use keydesk_core::ops::links;
 use leptos_axum::generate_route_list_with_exclusions;
 
+use crate::http::spend;
+
 use super::routes::{ARCHIVE_PROBES, Row, actions, borrowed, probe, rows};
 use super::support::{Browser, Cast, TestApp, TestRequest, Who, on_both};
 
@@ -17,6 +19,9 @@ const OPEN: [(&str, u16); 3] = [("/healthz", 200), ("/readyz", 200), ("/pkg/0000
 
 /// What is posted like an action and answered with a file.
 const FILES: [&str; 2] = ["audit/export", "requests/export"];
+
+/// What is a file at an address of its own.
+const DOWNLOADS: [&str; 2] = [spend::TABLE, spend::FOCUS];
 
 #[tokio::test]
 async fn the_table_has_every_page_and_every_action_and_nothing_else() {
@@ -31,6 +36,7 @@ async fn the_table_has_every_page_and_every_action_and_nothing_else() {
         .collect();
     there.extend(actions().iter().map(|action| format!("POST {action}")));
     there.extend(FILES.map(|action| format!("POST {action}")));
+    there.extend(DOWNLOADS.map(|path| format!("GET {path}")));
     let listed: BTreeSet<String> = rows().iter().map(|row| format!("{} {}", row.method, row.path)).collect();
     let missing: Vec<_> = there.difference(&listed).collect();
     let stale: Vec<_> = listed.difference(&there).collect();

@@ -100,6 +100,66 @@ on_both! {
     }
 }
 
+fn records(text: &str) -> (Vec<String>, Vec<csv::StringRecord>) {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let columns = reader.headers().unwrap().iter().map(ToOwned::to_owned).collect();
+    (columns, reader.records().map(Result::unwrap).collect())
+}
+
+on_both! {
+    async fn the_report_and_its_files_say_what_the_rows_say(app: TestApp) {
+        let cast = app.cast().await;
+        let owner = app.sign_in(Who::Owner).await;
+        let empty = app.get(&owner, "/acme/spend?period=today").await.text;
+        assert!(empty.contains("Nothing was spent on") && !empty.contains("spend.csv"), "{empty}");
+        let keys = [app.key(&cast, "ci-prod").await, app.key(&cast, "=1+1").await];
+        for (key, nanos) in [(&keys[0], 1_234), (&keys[0], 2_000_000_000), (&keys[1], 500_000_001)] {
+            settle(&app, key, Bill::of_cost(Counts::of_totals(100, 10, 20), Money::from_nanos(nanos))).await;
+        }
+        let rows = app.number("SELECT CAST(SUM(cost) AS BIGINT) FROM usage").await;
+        let total = Money::from_nanos(rows);
+
+        let query = "?group=key&by=hour";
+        let page = app.get(&owner, &format!("/acme/spend{query}")).await;
+        assert_eq!(page.status, 200);
+        for part in [&total.to_string(), "$2.00", "80 %", "Spend by key", "new", "/acme/spend.csv?by=hour&amp;group=key"] {
+            assert!(page.text.contains(part), "{part} is not in {}", page.text);
+        }
+        // A click narrows to the key and splits by model.
+        let drill = format!("/acme/spend?by=hour&amp;key={}", keys[0].id);
+        assert!(page.text.contains(&drill), "{drill} is not in {}", page.text);
+        let narrowed = app.get(&owner, &drill.replace("&amp;", "&")).await.text;
+        assert!(narrowed.contains("Spend by model") && narrowed.contains("Remove the filter key"), "{narrowed}");
+
+        let file = app.get(&owner, &format!("/acme/spend.csv{query}")).await;
+        assert_eq!(file.header("content-type"), "text/csv; charset=utf-8; header=present");
+        let (columns, lines) = records(&file.text);
+        let place = |name: &str| columns.iter().position(|column| column == name).unwrap();
+        let cells = |column: &str| lines.iter().map(|line| line[place(column)].to_owned()).collect::<Vec<_>>();
+        assert_eq!(cells("name"), ["ci-prod", "'=1+1", "Total"]);
+        assert_eq!(cells("spent_usd"), ["2.000001234", "0.500000001", "2.500001235"]);
+        assert_eq!(cells("share"), ["80 %", "20 %", "100 %"]);
+        assert_eq!(cells("requests"), ["2", "1", "3"]);
+        assert_eq!(cells("id")[0], keys[0].id.as_str());
+
+        let file = app.get(&owner, "/acme/spend-focus.csv").await;
+        let (columns, lines) = records(&file.text);
+        let place = |name: &str| columns.iter().position(|column| column == name).unwrap();
+        assert_eq!((columns.len(), lines.len()), (43, 2));
+        let sum: Money = lines.iter().map(|line| Money::parse(&line[place("BilledCost")]).unwrap()).sum();
+        assert_eq!(sum, total);
+        assert!(lines.iter().all(|line| &line[place("ServiceCategory")] == "AI and Machine Learning"));
+        assert!(lines.iter().all(|line| line[place("ChargePeriodStart")] < line[place("ChargePeriodEnd")]));
+
+        // What is not kept is said, and what is wrong is no error.
+        let page = app.get(&owner, "/acme/spend?group=provider&tag=x").await;
+        assert!(page.status == 200 && page.text.contains("Providers are not kept by tag"), "{}", page.text);
+        assert_eq!(app.get(&owner, "/acme/spend-focus.csv?tag=x").await.status, 422);
+        let page = app.get(&owner, "/acme/spend?period=decade&group=%00&key=%F0%9F%92%A9&by=x&skip=-1&from=x").await;
+        assert_eq!(page.status, 200);
+    }
+}
+
 on_both! {
     async fn an_operator_sees_what_a_wrong_price_made_of_requests_and_corrects_it(app: TestApp) {
         let cast = app.cast().await;
