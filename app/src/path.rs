@@ -90,6 +90,23 @@ impl LocalPath {
         Self(format!("/{org}/keys/{key}?request={request}#requests"))
     }
 
+    /// The log of an organisation's requests.
+    pub fn requests(org: &str) -> Self {
+        Self(format!("/{org}/requests"))
+    }
+
+    /// The log of one key's requests.
+    pub fn requests_of(org: &str, key: &KeyId) -> Self {
+        Self(format!("/{org}/requests?key={key}"))
+    }
+
+    /// A request's own page; `id` is as it was stored.
+    pub fn one_request(org: &str, id: &str) -> Self {
+        let id: String =
+            id.chars().filter(|one| one.is_ascii_alphanumeric() || "-_".contains(*one)).collect();
+        Self(format!("/{org}/requests/{id}"))
+    }
+
     /// The key doctor of an organisation.
     pub fn doctor(org: &str) -> Self {
         Self(format!("/{org}/doctor"))

@@ -26,6 +26,7 @@ use crate::pages::orgs::{
     SettingsPage, SuspendOrgPage,
 };
 use crate::pages::providers::{NewProviderPage, ProviderPage, ProvidersPage, RetireProviderPage};
+use crate::pages::requests::{RequestPage, RequestsPage};
 use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
 use crate::pages::spend::SpendPage;
 use crate::pages::support::SupportPage;
@@ -88,6 +89,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/spend") view=SpendPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/live-test") view=LiveTestPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/requests") view=RequestsPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/requests/:id") view=RequestPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings/balance") view=BalancePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members") view=MembersPage ssr=SsrMode::Async />

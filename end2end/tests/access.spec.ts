@@ -70,6 +70,8 @@ const places: [string, string][] = [
   ["the test of a key", "/northwind-labs/live-test"],
   ["spend", "/northwind-labs/spend?period=30-days&group=owner"],
   ["spend, nothing found", "/northwind-labs/spend?model=none"],
+  ["the log of requests", "/northwind-labs/requests"],
+  ["the log of requests, nothing found", "/northwind-labs/requests?gate=rate&tag=none&priced=no"],
   ["the audit", "/northwind-labs/audit"],
   ["the audit, nothing found", "/northwind-labs/audit?key=none"],
 ];
@@ -158,6 +160,18 @@ demoTest("editing, rotating and revoking", async ({ page, open, signedIn }) => {
   await open(`${href}/revoke`);
   await expect(page.locator("main")).toContainText("This key is in use:");
   await examine(page);
+});
+
+demoTest("a request that was answered, and one that failed", async ({ page, open, signedIn }) => {
+  await signedIn();
+  for (const status of ["answered", "failed"]) {
+    await open(`/northwind-labs/requests?status=${status}`);
+    const href = await page.locator(".log .row-link").first().getAttribute("href");
+    await open(href ?? "");
+    await expect(page.locator("h1 .badge")).toHaveText(new RegExp(status, "i"));
+    await examine(page);
+    await page.setViewportSize({ width: 1440, height: 900 });
+  }
 });
 
 demoTest("the key doctor", async ({ page, open, signedIn }) => {

@@ -27,6 +27,7 @@ pub fn org_items(context: &OrgContext) -> Vec<NavItem> {
     let all = [
         (Action::ListKeys, LocalPath::keys(slug), Icon::Key, "Keys"),
         (Action::SeeSpend, LocalPath::spend(slug), Icon::Chart, "Spend"),
+        (Action::ListKeys, LocalPath::requests(slug), Icon::Clock, "Requests"),
         (Action::TestSecret, LocalPath::live_test(slug), Icon::Play, "Test a key"),
         (Action::ListTeams, LocalPath::teams(slug), Icon::Team, "Teams"),
         (Action::ListMembers, LocalPath::members(slug), Icon::People, "Members"),

@@ -13,7 +13,7 @@ mod model_picker;
 pub mod models;
 pub mod orgs;
 pub mod providers;
-mod requests;
+pub mod requests;
 pub mod session;
 pub mod spend;
 pub mod support;

@@ -154,7 +154,7 @@ fn answered(answer: &TicketAnswer, form: &TicketForm, view: &TicketView) -> impl
     let requests = if answer.entries.is_empty() {
         view! { <p class="muted">"No requests with this key are stored."</p> }.into_any()
     } else {
-        request_list(&answer.entries, form.request.as_str(), &[], zone)
+        request_list(&answer.context.org.slug, &answer.entries, form.request.as_str(), &[], zone)
     };
     let verdict = answer.verdict.clone().map(|verdict| view! { <p>{verdict}</p> });
     view! {

@@ -133,6 +133,8 @@ pub struct Settlement {
     pub address: String,
     /// The client's user agent; empty when it sent none.
     pub user_agent: String,
+    /// What the client said about it for reports, as `read_tags` reads them.
+    pub tags: Vec<String>,
     /// What the provider, or the gateway about it, said, as `plain_error` makes it; empty without an error.
     pub error: String,
 }

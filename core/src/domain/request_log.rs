@@ -2,7 +2,8 @@
 //! way to one. Rejected and failed ones are counted by the minute, so an entry of the list can be many requests.
 
 use super::api_error::NoTarget;
-use super::ids::{KeyId, PriceId};
+use super::gate::Gate;
+use super::ids::{KeyId, PersonId, PriceId, TeamId};
 use super::key_format::{looks_like_secret, starts_like_credential, without_cut_word};
 use super::meter::Metered;
 use super::moment::Moment;
@@ -65,42 +66,142 @@ impl RequestFailure {
 }
 
 /// Every reason under which requests are counted that reached no provider: its word in the database, the HTTP status that
-/// the client saw, and what pages say.
-const REASONS: [(&str, i64, &str); 29] = [
-    ("retired", 401, "The secret was replaced by a rotation"),
-    ("revoked", 401, "The key is revoked"),
-    ("disabled", 401, "The key was disabled"),
-    ("expired", 401, "The key has expired"),
-    ("org_suspended", 401, "The organisation was suspended"),
-    ("team_archived", 401, "The team was archived"),
-    ("address", 403, "The address is not allowed"),
-    ("model", 403, "The key may not use this model"),
-    ("no_price", 403, "The model has no price, and a budget counts what requests cost"),
-    ("budget_key", 429, "The key's budget did not suffice"),
-    ("budget_team", 429, "The team's budget did not suffice"),
-    ("budget_org", 429, "The organisation's budget did not suffice"),
-    ("balance", 429, "The organisation's balance did not suffice"),
-    ("requests_key", 429, "Too many requests per minute for the key"),
-    ("requests_team", 429, "Too many requests per minute for the team"),
-    ("tokens_key", 429, "Too many tokens per minute for the key"),
-    ("tokens_team", 429, "Too many tokens per minute for the team"),
-    ("concurrent_key", 429, "Too many concurrent requests for the key"),
-    ("concurrent_team", 429, "Too many concurrent requests for the team"),
-    ("counts_key", 429, "Too many counts of tokens per minute for the key"),
-    ("model_not_served", 503, "No provider serves this model"),
-    ("unknown_model", 404, "There is no such model in the catalogue"),
-    ("wrong_protocol", 400, "The model uses another protocol than this path"),
-    ("unknown_path", 404, "This path is not served"),
-    ("wrong_method", 405, "This path does not accept the method"),
-    ("body_too_large", 413, "The request was too large"),
-    ("body_too_slow", 408, "The request's body did not arrive in time"),
-    ("invalid_body", 400, "The request's body could not be read"),
-    ("overloaded", 503, "The gateway was over its memory limit for requests"),
+/// the client saw, what pages say, and what helps.
+const REASONS: [(&str, i64, &str, &str); 29] = [
+    ("retired", 401, "The secret was replaced by a rotation", "Give the client the key’s current secret."),
+    ("revoked", 401, "The key is revoked", "A revoked key never works again. Create another key."),
+    ("disabled", 401, "The key was disabled", "Enable the key, if its user should go on."),
+    ("expired", 401, "The key has expired", "Extend the key, or create another one."),
+    (
+        "org_suspended",
+        401,
+        "The organisation was suspended",
+        "Ask your administrator to resume the organisation.",
+    ),
+    ("team_archived", 401, "The team was archived", "Restore the team, or move the key to another one."),
+    (
+        "address",
+        403,
+        "The address is not allowed",
+        "Add the address to the key’s list, or send from one that is on it.",
+    ),
+    (
+        "model",
+        403,
+        "The key may not use this model",
+        "Choose a model that key, team and organisation allow, or allow this one.",
+    ),
+    (
+        "no_price",
+        403,
+        "The model has no price, and a budget counts what requests cost",
+        "Ask your administrator to set the model’s price.",
+    ),
+    ("budget_key", 429, "The key's budget did not suffice", "Wait until the budget resets, or raise it."),
+    (
+        "budget_team",
+        429,
+        "The team's budget did not suffice",
+        "Wait until the team’s budget resets, or raise it.",
+    ),
+    (
+        "budget_org",
+        429,
+        "The organisation's budget did not suffice",
+        "Wait until the organisation’s budget resets, or raise it.",
+    ),
+    (
+        "balance",
+        429,
+        "The organisation's balance did not suffice",
+        "Ask your administrator to add to the balance.",
+    ),
+    (
+        "requests_key",
+        429,
+        "Too many requests per minute for the key",
+        "Send fewer requests at once, or raise the limit.",
+    ),
+    (
+        "requests_team",
+        429,
+        "Too many requests per minute for the team",
+        "Send fewer requests at once, or raise the team’s limit.",
+    ),
+    (
+        "tokens_key",
+        429,
+        "Too many tokens per minute for the key",
+        "Send fewer or smaller requests at once, or raise the limit.",
+    ),
+    (
+        "tokens_team",
+        429,
+        "Too many tokens per minute for the team",
+        "Send fewer or smaller requests at once, or raise the team’s limit.",
+    ),
+    (
+        "concurrent_key",
+        429,
+        "Too many concurrent requests for the key",
+        "Wait for earlier requests to end, or raise the limit.",
+    ),
+    (
+        "concurrent_team",
+        429,
+        "Too many concurrent requests for the team",
+        "Wait for the team’s earlier requests to end, or raise its limit.",
+    ),
+    (
+        "counts_key",
+        429,
+        "Too many counts of tokens per minute for the key",
+        "Count less often, or estimate tokens in the client.",
+    ),
+    (
+        "model_not_served",
+        503,
+        "No provider serves this model",
+        "Ask your administrator to connect a provider for this model.",
+    ),
+    (
+        "unknown_model",
+        404,
+        "There is no such model in the catalogue",
+        "Correct the model’s name. GET /v1/models lists those that the key can use.",
+    ),
+    (
+        "wrong_protocol",
+        400,
+        "The model uses another protocol than this path",
+        "Use the path of the model’s own protocol.",
+    ),
+    ("unknown_path", 404, "This path is not served", "Correct the base URL or the path in the client."),
+    (
+        "wrong_method",
+        405,
+        "This path does not accept the method",
+        "Send the request with the method that the path accepts.",
+    ),
+    ("body_too_large", 413, "The request was too large", "Send a smaller request."),
+    (
+        "body_too_slow",
+        408,
+        "The request's body did not arrive in time",
+        "Check the client’s network, and send it again.",
+    ),
+    (
+        "invalid_body",
+        400,
+        "The request's body could not be read",
+        "Correct the request: it must be JSON as the path takes it.",
+    ),
+    ("overloaded", 503, "The gateway was over its memory limit for requests", "Send it again in a moment."),
 ];
 
 /// The reasons that clients saw with this HTTP status.
 pub fn reasons_of(status: i64) -> Vec<&'static str> {
-    REASONS.iter().filter(|(_, of, _)| *of == status).map(|(reason, ..)| *reason).collect()
+    REASONS.iter().filter(|(_, of, ..)| *of == status).map(|(reason, ..)| *reason).collect()
 }
 
 /// What became of a request.
@@ -115,6 +216,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// In a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Served => "Answered",
+            Outcome::Rejected(_) => "Rejected",
+            Outcome::Failed(_) => "Failed",
+        }
+    }
+
     /// That of a settled request.
     pub fn of_status(status: i64) -> Self {
         if status < 400 { Outcome::Served } else { Outcome::Failed(None) }
@@ -145,6 +255,27 @@ pub struct RequestUse {
     pub first_cost: Option<Money>,
     /// From the reservation to the end of the answer, in milliseconds.
     pub latency_ms: i64,
+    /// From the reservation to the first byte of the answer, in milliseconds; `None` without one.
+    pub first_byte_ms: Option<i64>,
+    /// The name of the model's provider at the time; empty where it is unknown.
+    pub provider: String,
+    /// The client's user agent; empty when it sent none.
+    pub user_agent: String,
+    /// What the client said about it, for reports.
+    pub tags: Vec<String>,
+}
+
+/// What a re-rating changed of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestCorrection {
+    /// When.
+    pub at: Moment,
+    /// The name of who corrected it.
+    pub by: String,
+    /// What it was charged before.
+    pub before: Money,
+    /// What it was charged from then on.
+    pub after: Money,
 }
 
 /// One entry of the list: one settled request, or those of one key, minute, reason and model that reached no provider.
@@ -153,6 +284,10 @@ pub struct RequestUse {
 pub struct RequestEntry {
     /// The key.
     pub key: KeyId,
+    /// The key's team at the time; `None` is no team.
+    pub team: Option<TeamId>,
+    /// The key's owner at the time; `None` where a gateway stored none.
+    pub owner: Option<PersonId>,
     /// When the newest of them began.
     pub at: Moment,
     /// When the oldest of them began.
@@ -169,6 +304,8 @@ pub struct RequestEntry {
     pub status: i64,
     /// What became of it.
     pub outcome: Outcome,
+    /// The gate that rejected it; `None` where none did, or for one that this version does not know.
+    pub gate: Option<Gate>,
     /// What the provider, or the gateway about it, said; empty without an error.
     pub error: String,
     /// `None` for requests that reached no provider.
@@ -182,7 +319,13 @@ pub struct RequestEntry {
 impl RequestEntry {
     /// The status of a request that reached no provider.
     pub fn status_of(reason: &str) -> i64 {
-        REASONS.iter().find(|(word, ..)| *word == reason).map_or(0, |(_, status, _)| *status)
+        REASONS.iter().find(|(word, ..)| *word == reason).map_or(0, |(_, status, ..)| *status)
+    }
+
+    /// What helps; `None` for a request that reached a provider.
+    pub fn advice(&self) -> Option<&'static str> {
+        let reason = self.outcome.reason()?;
+        REASONS.iter().find(|(word, ..)| *word == reason).map(|(.., advice)| *advice)
     }
 
     /// Why it was not served; `None` when it was.
@@ -193,7 +336,7 @@ impl RequestEntry {
                 Some(("address", ..)) if !self.address.is_empty() => {
                     format!("The address {} is not allowed", self.address)
                 }
-                Some((.., words)) => (*words).to_owned(),
+                Some((_, _, words, _)) => (*words).to_owned(),
                 None => reason.to_owned(),
             });
         }

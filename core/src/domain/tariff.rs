@@ -141,6 +141,25 @@ pub struct Cost {
     pub is_priced: bool,
 }
 
+/// What one meter of a request comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CostPart {
+    /// The meter.
+    pub meter: Meter,
+    /// How much of it was used.
+    pub count: i64,
+    /// Nano-dollars for its unit.
+    pub price: Money,
+    /// What tier, region and speed multiply it by, in millionths.
+    pub factor: Millionths,
+    /// Rounded up to a whole nano-dollar.
+    pub amount: Money,
+    /// Whether the price is the meter's own, or one that truly stands in for it.
+    pub is_true: bool,
+    /// In millionths of a millionth of a nano-dollar.
+    exact: i128,
+}
+
 /// What a model costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tariff {
@@ -284,8 +303,15 @@ impl Tariff {
 
     /// What a request costs, rounded up once to a whole nano-dollar.
     pub fn cost(&self, metered: &Metered) -> Cost {
-        let (factor, is_known) = self.factor(&metered.served_as, None);
-        let mut is_priced = is_known && !metered.uncounted;
+        let (_, is_known) = self.factor(&metered.served_as, None);
+        let parts = self.parts(metered);
+        let is_priced = is_known && !metered.uncounted && parts.iter().all(|part| part.is_true);
+        Cost { amount: whole_nanos(parts.iter().map(|part| part.exact).sum()), is_priced }
+    }
+
+    /// What each meter of a request comes to. Together they are its cost, which is rounded only once.
+    pub fn parts(&self, metered: &Metered) -> Vec<CostPart> {
+        let (factor, _) = self.factor(&metered.served_as, None);
         let counts = metered.counts.with(Meter::Requests, 1);
         let input = counts.input();
         let rates = self.rates_at(input);
@@ -294,23 +320,22 @@ impl Tariff {
             .into_iter()
             .map(|(own, factor)| (rates_at(&own.rates, &own.lines, input), factor))
             .collect();
-        // In millionths of a millionth of a nano-dollar.
-        let mut total = 0_i128;
-        for (meter, count) in counts.used() {
+        let part = |(meter, count): (Meter, i64)| {
             let (charged_as, listed, is_true) = rates.charged(meter);
             let of = |(own, factor): &(Rates, i128)| {
                 own.get(meter).or_else(|| own.get(charged_as)).map(|price| (price, *factor))
             };
             let (price, factor) = own.iter().find_map(of).unwrap_or((listed, factor));
-            is_priced &= is_true;
-            let part = i128::from(count) * i128::from(price.nanos());
-            total += match meter.unit() {
-                Unit::MillionTokens => part * factor,
-                Unit::Thousand => part * 1_000 * ONE,
-                Unit::Each => part * ONE * ONE,
+            let amount = i128::from(count) * i128::from(price.nanos());
+            let (exact, factor) = match meter.unit() {
+                Unit::MillionTokens => (amount * factor, factor),
+                Unit::Thousand => (amount * 1_000 * ONE, ONE),
+                Unit::Each => (amount * ONE * ONE, ONE),
             };
-        }
-        Cost { amount: whole_nanos(total), is_priced }
+            let factor = Millionths::try_from(factor).unwrap_or(Millionths::MAX);
+            CostPart { meter, count, price, factor, amount: whole_nanos(exact), is_true, exact }
+        };
+        counts.used().map(part).collect()
     }
 
     /// The most that a request with at most so many tokens on each side can cost: every token at the dearest meter of its

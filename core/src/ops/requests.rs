@@ -1,5 +1,8 @@
 //! The requests of a key, for those who may see the key, as a list and as a file; and the way from a request's id to its
-//! key.
+//! key. The log of all requests is in `request_log`, and one request in `one_request`.
+
+pub use super::one_request::{RequestView, show};
+pub use super::request_log::{LogExport, LogExportForm, LogView, MAX_EXPORTED, export_log, log};
 
 use std::collections::BTreeSet;
 
@@ -75,8 +78,12 @@ pub async fn of_key(
         None => None,
     };
     let start = found.as_ref().map(requests::page_of);
-    let of = RequestFilter { key: Some(&key.id), not_priced: only_not_priced, ..RequestFilter::default() };
-    let page = requests::list(&mut read, org, &of, at.or(start.as_ref())).await?;
+    let of = RequestFilter {
+        keys: Some(std::slice::from_ref(&key.id)),
+        not_priced: only_not_priced,
+        ..RequestFilter::default()
+    };
+    let page = requests::list(&mut read, org, &of, at.or(start.as_ref()), requests::PAGE_ENTRIES).await?;
     let prices = prices_of(&mut read, &page.rows).await?;
     let not_priced = requests::count_not_priced(&mut read, org, &key.id).await?;
     drop(read);

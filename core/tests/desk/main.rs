@@ -27,6 +27,7 @@ mod prices;
 mod providers;
 mod rejections;
 mod report;
+mod request_log;
 mod requests;
 mod rerating;
 mod rotation;

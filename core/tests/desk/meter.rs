@@ -57,6 +57,7 @@ pub fn used(cost: i64, tokens: i64) -> Settlement {
         address: "203.0.113.7".into(),
         user_agent: "test".into(),
         error: String::new(),
+        tags: Vec::new(),
     }
 }
 

@@ -3,11 +3,14 @@
 // sqlx here: it asks the databases for their plans.
 use keydesk_core::domain::audit::EventKind;
 use keydesk_core::domain::audit_filter::Group;
-use keydesk_core::domain::ids::KeyId;
+use keydesk_core::domain::gate::Gate;
+use keydesk_core::domain::ids::{KeyId, RequestId};
 use keydesk_core::domain::page::Cursor;
+use keydesk_core::domain::policy::OrgRole;
+use keydesk_core::domain::request_filter::StatusFilter;
 use keydesk_core::store::audit_list::Wanted;
 use keydesk_core::store::dialect::Dialect;
-use keydesk_core::store::requests::RequestFilter;
+use keydesk_core::store::requests::{RequestFilter, SeenBy};
 use keydesk_core::store::{self, Db};
 use sqlx::{AssertSqlSafe, Row};
 
@@ -381,17 +384,13 @@ on_both!(
         }
         let now = desk.now();
         let all = RequestFilter::default();
+        let key = Some(std::slice::from_ref(&ours.id));
         let window = RequestFilter { since: Some(now.plus_ms(-900_000)), until: Some(now), ..all };
         let cases = [
-            ("a key", RequestFilter { key: Some(&ours.id), ..all }, "by_key"),
-            (
-                "a key's model",
-                RequestFilter { key: Some(&ours.id), model: Some("gpt-5"), ..all },
-                "by_key|pkey",
-            ),
-            ("a key around a moment", RequestFilter { key: Some(&ours.id), ..window }, "by_key"),
+            ("a key", RequestFilter { keys: key, ..all }, "by_key"),
+            ("a key's model", RequestFilter { keys: key, model: Some("gpt-5"), ..all }, "by_key|pkey"),
+            ("a key around a moment", RequestFilter { keys: key, ..window }, "by_key"),
             ("an organisation", all, "by_org"),
-            ("an organisation's status", RequestFilter { status: Some(403), ..all }, "by_org"),
             ("an organisation around a moment", window, "by_org"),
         ];
         let middle = now.plus_ms(-2_000_000).ms();
@@ -408,10 +407,49 @@ on_both!(
                 }
             }
         }
-        let not_priced = RequestFilter { key: Some(&ours.id), not_priced: true, ..all };
+        let not_priced = RequestFilter { keys: key, not_priced: true, ..all };
         let sql = store::requests::example(dialect(&desk), &at.org.id, &not_priced, None);
         let plan = plan_of(&desk, &sql).await;
         assert!(plan.contains("usage_by_key_not_priced"), "{plan}");
+        // Each filter through an index of its own: the parts in their order, usage first.
+        let crew = desk.team(&at, "Crew").await;
+        let member = desk.member(&at, OrgRole::Member).await;
+        let (me, mine) = (&member.caller.person.id, std::slice::from_ref(&crew.id));
+        desk.execute(
+            "INSERT INTO usage_tags (request_id, tag, org_id, at)
+            SELECT request_id, 'user=' || (started_at / 1000 % 50), org_id, started_at FROM usage",
+        )
+        .await
+        .unwrap();
+        desk.db.analyze().await.unwrap();
+        let request = RequestId::new(now, desk.id_entropy());
+        let status = |status| RequestFilter { status: Some(status), ..all };
+        let cases: [(RequestFilter<'_>, &[&str]); 12] = [
+            (RequestFilter { team: Some(&crew.id), ..all }, &["usage_by_team", "rejections_by_team"]),
+            (RequestFilter { owner: Some(me), ..all }, &["usage_by_owner", "rejections_by_owner"]),
+            (RequestFilter { model: Some("o4"), ..all }, &["usage_by_model", "rejections_by_model"]),
+            (RequestFilter { address: Some("::1"), ..all }, &["usage_by_address", "rejections_by_address"]),
+            (status(StatusFilter::Failed), &["usage_failed", "rejections_by_gate"]),
+            (status(StatusFilter::Exactly(502)), &["usage_failed"]),
+            (status(StatusFilter::Rejected), &["rejections_by_org"]),
+            (RequestFilter { gate: Some(Gate::Budget), ..all }, &["rejections_by_gate"]),
+            (RequestFilter { not_priced: true, ..all }, &["usage_not_priced"]),
+            (RequestFilter { tag: Some("user=1"), ..all }, &["usage_tags_by_tag"]),
+            (RequestFilter { request: Some(&request), ..all }, &["rejections_by_request"]),
+            (
+                RequestFilter { seen_by: Some(SeenBy { person: me, teams: mine }), ..all },
+                &["usage_by_owner", "usage_by_team", "rejections_by_owner", "rejections_by_team"],
+            ),
+        ];
+        for (of, indexes) in cases {
+            let plan = plan_of(&desk, &store::requests::example(dialect(&desk), &at.org.id, &of, None)).await;
+            for index in indexes {
+                assert!(plan.contains(index), "{index} for {of:?}:\n{plan}");
+            }
+            let scans =
+                ["Seq Scan on usage ", "Seq Scan on rejections ", "SCAN usage\n", "SCAN rejections\n"];
+            assert!(!scans.iter().any(|scan| plan.contains(scan)), "{of:?}:\n{plan}");
+        }
         for (name, sql) in store::all_statements() {
             if !["FIND", "FIND_ANYWHERE"].contains(&name) || !sql.contains("FROM rejections") {
                 continue;

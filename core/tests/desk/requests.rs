@@ -6,6 +6,7 @@ use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::page::Cursor;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::domain::request_filter::StatusFilter;
 use keydesk_core::domain::request_log::{Outcome, RequestEntry, RequestFailure};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::keys::{self, Found, IssuedKey};
@@ -144,13 +145,16 @@ on_both!(
 
         // For an organisation, narrowed.
         let mut read = desk.db.read().await.unwrap();
-        let status = |status| RequestFilter { status: Some(status), ..RequestFilter::default() };
+        let status = |status| RequestFilter {
+            status: Some(StatusFilter::Exactly(status)),
+            ..RequestFilter::default()
+        };
         for (status, count) in [(status(503), 2), (status(502), 1), (status(200), 1), (status(418), 0)] {
-            let found = requests::list(&mut read, &at.org.id, &status, None).await.unwrap();
+            let found = requests::list(&mut read, &at.org.id, &status, None, 20).await.unwrap();
             assert_eq!(found.rows.len(), count, "{status:?}");
         }
         let model = RequestFilter { model: Some("gpt-4"), ..RequestFilter::default() };
-        assert!(requests::list(&mut read, &at.org.id, &model, None).await.unwrap().rows.is_empty());
+        assert!(requests::list(&mut read, &at.org.id, &model, None, 20).await.unwrap().rows.is_empty());
         // The nearest to a moment, on both sides of it.
         let middle = rows[5].at;
         let near =

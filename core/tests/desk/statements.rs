@@ -47,6 +47,7 @@ on_both!(
             store::keys::every_text(dialect),
             store::support::every_text(dialect),
             store::requests::every_text(dialect),
+            store::names::every_text(dialect),
             store::rerating::every_text(dialect),
             store::rollups::every_text(dialect),
             store::budget_marks::every_text(dialect),

@@ -115,6 +115,7 @@ async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
         address: "10.0.0.1".into(),
         user_agent: "bench".into(),
         error: String::new(),
+        tags: Vec::new(),
     };
     settle(desk, &reservation, &settlement).await.map_err(|error| error.to_string())?;
     Ok(took)

@@ -23,6 +23,7 @@ use keydesk_core::domain::model::Model;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::request_log::plain_error;
 use keydesk_core::domain::route::Route;
+use keydesk_core::domain::tags::read_tags;
 use keydesk_core::store::StoreError;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -88,6 +89,9 @@ struct SettleRequest {
     address: Option<IpAddr>,
     #[serde(default)]
     user_agent: String,
+    /// For reports.
+    #[serde(default)]
+    tags: Vec<String>,
     /// What the provider said of a failed request.
     #[serde(default)]
     error: String,
@@ -262,6 +266,7 @@ pub async fn settle(
         first_byte_ms: sent.first_byte_ms.map(|ms| ms.max(0)),
         address: sent.address.map(|address| address.to_string()).unwrap_or_default(),
         user_agent: plain(&sent.user_agent),
+        tags: read_tags(sent.tags.iter().map(String::as_str)),
         error: plain_error(&sent.error),
     };
     let counted = admission::settle(desk, &reservation, &settlement).await.map_err(unavailable)?;

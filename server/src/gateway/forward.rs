@@ -36,6 +36,7 @@ use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
 use super::relay::{CLIENT_DISCONNECTED, Relay, Reserved};
 use super::room::{Holder, Share};
+use super::tags::tags_of;
 use super::upstream::{Connecting, UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
 use super::usage::{Bounds, MeasuredTokens};
 use crate::request_facts::RequestFacts;
@@ -284,6 +285,7 @@ impl ForwardRequest {
             status: i64::from(StatusCode::INTERNAL_SERVER_ERROR.as_u16()),
             address: address.map(|address| address.to_string()).unwrap_or_default(),
             user_agent: user_agent(&self.parts.headers),
+            tags: tags_of(&self.parts.headers, &self.parsed),
             ..Settlement::default()
         }
     }

@@ -37,6 +37,7 @@ pub mod room;
 pub mod runtime;
 mod self_rotation;
 mod sse;
+mod tags;
 #[cfg(test)]
 pub mod tests;
 pub mod upstream;

@@ -157,7 +157,7 @@ impl ParsedRequest {
         self.raw(name).is_some_and(|value| value.get() != "null")
     }
 
-    fn get(&self, name: &str) -> Option<Value> {
+    pub(super) fn get(&self, name: &str) -> Option<Value> {
         serde_json::from_str(self.raw(name)?.get()).ok()
     }
 

@@ -1,5 +1,5 @@
-//! Files: the audit as CSV or JSON Lines, and a key's requests as CSV, sent while they are read, a chunk at a time. They are a
-//! form's answer like an action's, so the layers around actions stand around them too; their errors are what an action would
+//! Files: the audit as CSV or JSON Lines, a key's requests and the log of requests as CSV, sent while they are read, a chunk at
+//! a time. They are a form's answer like an action's, so the layers around actions stand around them too; their errors are what an action would
 //! answer.
 
 use axum::Extension;
@@ -16,11 +16,12 @@ use keydesk_core::domain::csv::csv_lines;
 use keydesk_core::domain::meter::{Dimension, Meter};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::money::Money;
+use keydesk_core::domain::names::Names;
 use keydesk_core::domain::request_log::RequestEntry;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::audit::{Export, ExportForm, Format, export};
-use keydesk_core::ops::requests::{self, RequestsExportForm};
+use keydesk_core::ops::requests::{self, LogExportForm, RequestsExportForm};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -28,6 +29,7 @@ use crate::state::AppState;
 
 pub const AUDIT: &str = "/api/audit/export";
 pub const REQUESTS: &str = "/api/requests/export";
+pub const REQUEST_LOG: &str = "/api/requests/export-log";
 
 /// The form's fields under the names that a browser sends.
 #[derive(Deserialize)]
@@ -222,6 +224,120 @@ fn request_columns() -> Vec<String> {
     let before = ["time", "request", "model", "route", "status"];
     let after = ["cost", "first_cost", "priced", "estimated", "price", "latency_ms", "address"];
     before.into_iter().chain(meters).chain(served).chain(after).map(str::to_owned).collect()
+}
+
+/// The log of requests. The form has the parameters of the log's address.
+pub async fn request_log(
+    State(state): State<AppState>,
+    caller: Option<Extension<Caller>>,
+    sent: Result<Form<Vec<(String, String)>>, FormRejection>,
+) -> Response {
+    let Some(Extension(caller)) = caller else { return refused(&AppError::Unauthenticated) };
+    let Ok(Form(sent)) = sent else { return refused(&AppError::MalformedForm) };
+    let mut form = LogExportForm::default();
+    for (name, value) in sent {
+        match name.strip_prefix("form[").and_then(|name| name.strip_suffix(']')) {
+            Some("org") => form.org = value,
+            Some(name) => form.filter.push((name.to_owned(), value)),
+            None => return refused(&AppError::MalformedForm),
+        }
+    }
+    let export = match requests::export_log(&state.desk, &caller, &form).await {
+        Ok(export) => export,
+        Err(error) => return refused(&AppError::from(error)),
+    };
+    let day = export.at.rfc3339();
+    let name = format!("requests-{}-{}.csv", export.slug, day.split('T').next().unwrap_or_default());
+    let chunks = stream::try_unfold((state, export), |(state, mut export)| async move {
+        let (entries, names) = export.next(&state.desk).await?;
+        let rows: Vec<_> = entries.iter().map(|entry| log_cells(entry, &names)).collect();
+        Ok((!rows.is_empty()).then(|| (csv_lines(&rows), (state, export))))
+    });
+    download(CSV, &name, csv_lines(&[log_columns()]), chunks)
+}
+
+fn log_columns() -> Vec<String> {
+    let meters = meters().map(Meter::name);
+    let served = Dimension::ALL.into_iter().map(Dimension::name);
+    let before = [
+        "time",
+        "first_time",
+        "times",
+        "request",
+        "key",
+        "key_id",
+        "team",
+        "team_id",
+        "owner",
+        "owner_id",
+        "model",
+        "provider",
+        "route",
+        "status",
+        "outcome",
+        "gate",
+        "reason",
+    ];
+    let after = [
+        "cost",
+        "first_cost",
+        "priced",
+        "estimated",
+        "price",
+        "latency_ms",
+        "first_byte_ms",
+        "address",
+        "user_agent",
+        "tags",
+    ];
+    before.into_iter().chain(meters).chain(served).chain(after).map(str::to_owned).collect()
+}
+
+/// In the order of `log_columns`. What a rejection does not have is empty; amounts are dollars, exact to the nano-dollar.
+fn log_cells(entry: &RequestEntry, names: &Names) -> Vec<String> {
+    let used = entry.used.as_ref();
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let meters = meters().map(|meter| used.map(|used| used.metered.counts.get(meter).to_string()));
+    let served = Dimension::ALL
+        .into_iter()
+        .map(|dimension| used.map(|used| used.metered.served_as.word(dimension).to_owned()));
+    let id = |id: Option<&str>| id.unwrap_or_default().to_owned();
+    let name = |id: Option<&str>| id.map(|id| names.name(id).to_owned()).unwrap_or_default();
+    let (team, owner) =
+        (entry.team.as_ref().map(|team| team.as_str()), entry.owner.as_ref().map(|owner| owner.as_str()));
+    let before = [
+        entry.at.rfc3339(),
+        entry.first_at.rfc3339(),
+        entry.times.to_string(),
+        entry.request_id.clone(),
+        name(Some(entry.key.as_str())),
+        entry.key.to_string(),
+        name(team),
+        id(team),
+        name(owner),
+        id(owner),
+        entry.model.clone(),
+        used.map(|used| used.provider.clone()).unwrap_or_default(),
+        entry.route.clone(),
+        entry.status.to_string(),
+        entry.outcome.word().to_lowercase(),
+        entry.gate.map(|gate| gate.as_str().to_owned()).unwrap_or_default(),
+        entry.words().unwrap_or_default(),
+    ];
+    let after = [
+        used.map(|used| used.cost.input()),
+        used.and_then(|used| used.first_cost).map(Money::input),
+        used.map(|used| yes(used.is_priced)),
+        used.map(|used| yes(used.estimated)),
+        used.and_then(|used| used.price.as_ref()).map(ToString::to_string),
+        used.map(|used| used.latency_ms.to_string()),
+        used.and_then(|used| used.first_byte_ms).map(|ms| ms.to_string()),
+        Some(entry.address.clone()),
+        used.map(|used| used.user_agent.clone()),
+        used.map(|used| used.tags.join("\n")),
+    ];
+    let rest = meters.chain(served).chain(after).map(Option::unwrap_or_default);
+    before.into_iter().chain(rest).collect()
 }
 
 /// In the order of `request_columns`. Amounts are dollars, exact to the nano-dollar.

@@ -116,6 +116,7 @@ fn actions(state: &AppState, pages: &Router) -> Router {
         })
         .route(export::AUDIT, post(export::audit))
         .route(export::REQUESTS, post(export::requests))
+        .route(export::REQUEST_LOG, post(export::request_log))
         .with_state(state.clone())
         .layer(from_fn_with_state((state.clone(), pages.clone()), forms::answer))
 }

@@ -18,7 +18,7 @@ use super::support::{Browser, Cast, TestApp, TestRequest, Who, on_both};
 const OPEN: [(&str, u16); 3] = [("/healthz", 200), ("/readyz", 200), ("/pkg/000000000000/keydesk.css", 404)];
 
 /// What is posted like an action and answered with a file.
-const FILES: [&str; 2] = ["audit/export", "requests/export"];
+const FILES: [&str; 3] = ["audit/export", "requests/export", "requests/export-log"];
 
 /// What is a file at an address of its own.
 const DOWNLOADS: [&str; 2] = [spend::TABLE, spend::FOCUS];

@@ -70,6 +70,9 @@ GET  /{org}                           303   302   302   302   302   302   302   
 GET  /{org}/settings                  303   200   200   403   403   403   403   403   404   404
 GET  /{org}/settings/balance          303   200   200   403   403   403   403   403   404   404
 GET  /{org}/audit                     303   200   200   403   403   403   403   403   404   404
+GET  /{org}/requests                  303   200   200   200   200   200   200   200   404   404
+GET  /{org}/requests/{id}             303   200   200   200   404   200   404   200   404   404
+     id=<request>
 GET  /{org}/keys                      303   200   200   200   200   200   200   200   404   404
 GET  /{org}/spend                     303   200   200   200   200   200   200   200   404   404
 GET  /{org}/spend.csv                 303   200   200   200   200   200   200   200   404   404
@@ -120,6 +123,8 @@ POST audit/export                     401   200   200   403   403   403   403   
      org=<org> & format=csv
 POST requests/export                  401   200   200   200   404   200   404   200   404   404
      org=<org> & key=<key>
+POST requests/export-log              401   200   200   200   200   200   200   200   404   404
+     org=<org> & status=failed
 GET  /{org}/teams                     303   200   200   200   200   200   200   200   404   404
 GET  /{org}/teams/new                 303   200   200   403   403   403   403   403   404   404
 GET  /{org}/teams/{id}                303   200   200   200   404   200   200   200   404   404
@@ -327,6 +332,7 @@ impl Given {
             ("provider", "prov_0".to_owned()),
             ("coming price", "price_00000000000000000000000000000000".to_owned()),
             ("own price", "gpt-0".to_owned()),
+            ("request", "req_00000000000000000000000000000000".to_owned()),
             ("invitation", "inv_00000000000000000000000000000000".to_owned()),
         ]));
         given.own_team(&cast.team);
@@ -423,6 +429,17 @@ pub async fn probe(app: &TestApp, cast: &Cast, row: &Row, n: usize, reset: &str)
     }
     if uses("provider") {
         given.set("provider", app.provider(&probe).await);
+    }
+    if uses("request") {
+        let request = format!("req_{n:032x}");
+        app.execute(&format!(
+            "INSERT INTO rejections (key_id, minute, gate, reason, model_id, org_id, times, first_at, last_at, route, address,
+                request_id)
+            VALUES ('{}', 1, 'model', 'model', 'o3', (SELECT org_id FROM keys WHERE id = '{0}'), 1, 60000, 60000, '', '', '{request}')",
+            key.id
+        ))
+        .await;
+        given.set("request", request);
     }
     if uses("coming price") {
         let price = format!("price_{n:032x}");

@@ -77,7 +77,11 @@ pub async fn list(
     Ok(AuditView { page, total, keys, people, teams, there, now: desk.now(), context })
 }
 
-pub(super) async fn keys_meant(via: &mut impl Via, org: &OrgId, text: &str) -> Result<KeysMeant, StoreError> {
+pub(in crate::ops) async fn keys_meant(
+    via: &mut impl Via,
+    org: &OrgId,
+    text: &str,
+) -> Result<KeysMeant, StoreError> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(KeysMeant::Any);

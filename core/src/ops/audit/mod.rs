@@ -7,5 +7,6 @@ mod verify;
 
 pub use export::{Export, ExportForm, Format, export};
 pub use installation::{InstallationAudit, list_installation};
+pub(super) use list::keys_meant;
 pub use list::{AuditView, KeysMeant, list};
 pub use verify::{Broken, Report, verify, verify_all};

@@ -186,7 +186,7 @@ async fn answer(
     // Ids say when they were made, also those that are not stored.
     let made = ticket.request.as_ref().map(|request| request.made_at());
     let around = request.as_ref().map(|entry| entry.at).or(typed).or(made);
-    let of = RequestFilter { key: Some(id), ..RequestFilter::default() };
+    let of = RequestFilter { keys: Some(std::slice::from_ref(id)), ..RequestFilter::default() };
     let mut entries = Vec::new();
     let model = Some(ticket.model.as_str()).filter(|model| !model.is_empty());
     // Of the model, or, when it is misspelt or was not recorded, of any.

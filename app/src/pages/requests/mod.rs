@@ -1,4 +1,11 @@
-//! A key's requests, rejections and failures in one list: on the key's page, and in the answer to a support ticket.
+//! A key's requests, rejections and failures in one list: on the key's page, and in the answer to a support ticket. The log
+//! of all requests is in `log`, and a request's own page in `one`.
+
+mod log;
+mod one;
+
+pub use log::RequestsPage;
+pub use one::RequestPage;
 
 use keydesk_core::domain::meter::{Counts, Dimension};
 use keydesk_core::domain::moment::Zone;
@@ -38,7 +45,7 @@ pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
             .into_any()
     } else {
         let marked = view.marked.as_ref().map(|id| id.as_str()).unwrap_or_default();
-        request_list(&page.rows, marked, &view.prices, &org.zone)
+        request_list(&org.slug, &page.rows, marked, &view.prices, &org.zone)
     };
     let only = view.only_not_priced.then(|| {
         view! {
@@ -51,6 +58,7 @@ pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
         <section class="card" id="requests">
             <header>
                 <h2>"Requests"</h2>
+                <a href=LocalPath::requests_of(&org.slug, &view.key)>"In the log"</a>
                 <a href=doctor>"Explain a failing request"</a>
             </header>
             {only}
@@ -92,15 +100,27 @@ pub fn not_priced_line(view: &RequestsView) -> Option<impl IntoView + use<>> {
 }
 
 /// `marked` is the id of the request that was searched for; empty is none. `prices` are those that are named in full.
-pub fn request_list(entries: &[RequestEntry], marked: &str, prices: &[Price], zone: &Zone) -> AnyView {
+pub fn request_list(
+    slug: &str,
+    entries: &[RequestEntry],
+    marked: &str,
+    prices: &[Price],
+    zone: &Zone,
+) -> AnyView {
     let rows = entries
         .iter()
-        .map(|entry| row(entry, !marked.is_empty() && entry.request_id == marked, prices, zone))
+        .map(|entry| row(slug, entry, !marked.is_empty() && entry.request_id == marked, prices, zone))
         .collect_view();
     view! { <ol class="history">{rows}</ol> }.into_any()
 }
 
-fn row(entry: &RequestEntry, marked: bool, prices: &[Price], zone: &Zone) -> impl IntoView + use<> {
+fn row(
+    slug: &str,
+    entry: &RequestEntry,
+    marked: bool,
+    prices: &[Price],
+    zone: &Zone,
+) -> impl IntoView + use<> {
     let sign = match entry.outcome {
         Outcome::Served => Icon::Check,
         Outcome::Rejected(_) => Icon::Ban,
@@ -117,7 +137,10 @@ fn row(entry: &RequestEntry, marked: bool, prices: &[Price], zone: &Zone) -> imp
         let label = if entry.times > 1 { "Newest request " } else { "Request " };
         view! {
             <p class="sub">
-                {label} <code>{entry.request_id.clone()}</code>
+                {label}
+                <a href=LocalPath::one_request(slug, &entry.request_id)>
+                    <code>{entry.request_id.clone()}</code>
+                </a>
             </p>
         }
     });
@@ -152,12 +175,7 @@ fn details(
         used.metered.counts.used().map(|(meter, count)| fact(meter.label(), grouped(count))).collect_view();
     let served = Dimension::ALL.into_iter().filter_map(|dimension| {
         let word = used.metered.served_as.word(dimension);
-        let name = match dimension {
-            Dimension::Tier => "Service tier",
-            Dimension::Region => "Region",
-            Dimension::Speed => "Speed",
-        };
-        (!word.is_empty()).then(|| fact(name, word.to_owned()))
+        (!word.is_empty()).then(|| fact(dimension.label(), word.to_owned()))
     });
     let first = used.first_cost.map(|first| fact("First charged", first.to_string()));
     let estimated =
