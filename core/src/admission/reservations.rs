@@ -446,7 +446,7 @@ async fn settle_once(
         address: settlement.address,
         user_agent: settlement.user_agent,
         error: settlement.error,
-        tags: Vec::new(),
+        tags: settlement.tags,
     };
     settlement::settle(&desk.db, usage, reservation.zone.clone()).await
 }
