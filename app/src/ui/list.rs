@@ -1,6 +1,7 @@
 //! What the page of a list is made of: its address, the count, search and filters, a table whose columns sort, what is
 //! shown in place of no rows, and the way to the next page. The whole state is in the address, so it works without script.
 
+use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::page::{Cursor, Page};
 use leptos::prelude::*;
@@ -100,6 +101,21 @@ pub fn chips(
         .map(|(words, to, current)| view! { <a href=to.href() aria-current=current.then_some("true")>{words}</a> })
         .collect_view();
     view! { <nav class="chips" aria-label=label>{links}</nav> }.into_any()
+}
+
+/// The newest days as filters: `at` is the address from a first day on, without a last one; `chosen` are the days in use.
+pub fn ranges(
+    today: Day,
+    chosen: (Option<Day>, Option<Day>),
+    at: impl Fn(Option<Day>) -> Address,
+) -> AnyView {
+    let all = [
+        ("Any time", None),
+        ("Today", Some(today)),
+        ("7 days", Some(today.back(6))),
+        ("30 days", Some(today.back(29))),
+    ];
+    chips("Days", all.map(|(words, from)| (words, at(from), chosen == (from, None))))
 }
 
 /// In place of rows.

@@ -11,6 +11,8 @@ use super::page::Cursor;
 pub struct MemberFilter {
     /// Part of a name or of an email address; empty is every member.
     pub search: String,
+    /// People who left or were removed, in place of those who are in.
+    pub left: bool,
     /// `None` is the first page.
     pub page: Option<Cursor>,
 }

@@ -36,7 +36,8 @@ pub async fn find_names(desk: &Desk, caller: &Caller, slug: &str, text: &str) ->
     }
     if context.may(Action::ListMembers, On::Org) {
         let permit = context.permit(Action::ListMembers, On::Org)?;
-        let filter = MemberFilter { search: text.trim().replace('\0', "\u{fffd}"), page: None };
+        let filter =
+            MemberFilter { search: text.trim().replace('\0', "\u{fffd}"), ..MemberFilter::default() };
         let page = members::list(&mut read, &permit, &filter).await?;
         let name = |member: crate::domain::member::Member| PersonName { id: member.id, name: member.name };
         found.people = page.rows.into_iter().take(MAX_FOUND).map(name).collect();

@@ -228,13 +228,14 @@ pub async fn remove(
 
 /// `$2` is empty, or the person whose teams' people are listed; `$3` is a pattern. From `$4` and `$5` on, when there is an
 /// id in `$5`.
-fn list_text(backwards: bool) -> String {
+fn list_text(backwards: bool, left: bool) -> String {
+    let removed = if left { "IS NOT NULL" } else { "IS NULL" };
     let (beyond, way) = if backwards { ("<", "DESC") } else { (">", "ASC") };
     format!(
         "SELECT m.person_id, p.name, p.email, m.role, m.created_at, m.disabled_at, m.removed_at, p.totp_since,
             (SELECT MAX(s.seen_at) FROM sessions s WHERE s.person_id = p.id) AS seen_at
         FROM memberships m JOIN people p ON p.id = m.person_id
-        WHERE m.org_id = $1 AND m.removed_at IS NULL
+        WHERE m.org_id = $1 AND m.removed_at {removed}
             AND (CAST($2 AS TEXT) = '' OR m.person_id = $2 OR EXISTS (SELECT 1 FROM team_members mine
                 JOIN teams t ON t.id = mine.team_id AND t.archived_at IS NULL
                 JOIN team_members x ON x.team_id = mine.team_id AND x.person_id = m.person_id
@@ -245,7 +246,7 @@ fn list_text(backwards: bool) -> String {
     )
 }
 
-/// People who are in, active or disabled, by name; those whom the permit's scope shows.
+/// People who are in, active or disabled, or those who left, by name; those whom the permit's scope shows.
 ///
 /// # Errors
 /// `StoreError` when the database fails.
@@ -255,7 +256,7 @@ pub async fn list(
     filter: &MemberFilter,
 ) -> Result<Page<Member>, StoreError> {
     let at = filter.page.as_ref();
-    let text = list_text(at.is_some_and(Cursor::backwards));
+    let text = list_text(at.is_some_and(Cursor::backwards), filter.left);
     let rows: Vec<MemberRow> = run!(
         via,
         fetch_all,
@@ -375,7 +376,7 @@ pub async fn month_spent(
 
 /// The texts that are put together, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
-    let lists = [false, true].map(list_text);
+    let lists = [(false, false), (true, true)].map(|(backwards, left)| list_text(backwards, left));
     lists.into_iter().chain(member_summary_texts(dialect)).collect()
 }
 

@@ -35,7 +35,7 @@ async fn leave(desk: &TestDesk, at: &At) -> Result<String, OpError> {
 }
 
 fn searched(text: &str) -> MemberFilter {
-    MemberFilter { search: text.into(), page: None }
+    MemberFilter { search: text.into(), ..MemberFilter::default() }
 }
 
 async fn names(desk: &TestDesk, at: &At, search: &str) -> Vec<String> {
@@ -380,6 +380,11 @@ on_both!(
         let (leaver, keys) = leaver_with_keys(&desk, &owner).await;
         conflict(decide(&desk, &owner, about(&owner, &leaver, &[&keys[0]], "revoke")).await);
         assert!(remove(&desk, &owner, &leaver).await.ok().unwrap().has_keys);
+        // Who left is under a filter of their own.
+        let left = MemberFilter { left: true, ..searched("") };
+        let found = members::list(&desk, &owner.caller, &owner.org.slug, &left).await.unwrap().page.rows;
+        assert_eq!(found.iter().map(|member| &member.id).collect::<Vec<_>>(), [&leaver.caller.person.id]);
+        assert!(found[0].removed_at.is_some());
         assert_eq!(undecided(&desk, &owner).await, 3);
         assert_eq!(desk.show(&owner, &keys[0]).await.owner.id, leaver.caller.person.id);
 

@@ -144,10 +144,6 @@ on_both!(
         desk.join(&lead, &crew, true).await;
         let member = desk.member(&at, OrgRole::Member).await;
         desk.join(&member, &crew, false).await;
-        // With the teams that they are in by now.
-        let [lead, member] = [lead, member]
-            .map(|who| async { At { caller: desk.caller(&who.caller.person.id).await, ..who.clone() } });
-        let (lead, member) = (lead.await, member.await);
         let support = desk.platform(&at, PlatformRole::Support).await;
         let elsewhere = desk.other_org("Elsewhere", "UTC").await;
 

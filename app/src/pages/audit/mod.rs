@@ -77,6 +77,10 @@ pub fn AuditPage() -> impl IntoView {
             {title("Audit")}
             {notice_line()}
             {page_head(vec![], list::heading("Audit", Some(count)), under.into_any(), exports(&view, &filter))}
+            {list::ranges(Day::of(view.now, &org.zone), (filter.from, filter.to), |from| {
+                let to = AuditFilter { from, to: None, page: None, ..filter.clone() };
+                Address::new(&format!("/{}/audit", org.slug), pairs(&to))
+            })}
             {filters(&view, &filter)}
             {if none { empty(&view, &filter) } else { events(&view, &filter) }}
         };
@@ -271,7 +275,7 @@ fn by_day(events: &[PastEvent], links: &Links<'_>, zone: &Zone) -> AnyView {
                 <header>
                     <h2>{heading}</h2>
                 </header>
-                <ol class="history">{rows.collect_view()}</ol>
+                <ol class="history lines">{rows.collect_view()}</ol>
             </section>
         }
     });

@@ -12,7 +12,7 @@ use keydesk_core::ops::members::{self, MembersView};
 use leptos::prelude::*;
 
 use super::{role_word, state_badge, teams_line};
-use crate::ask::{self, caller, desk, param};
+use crate::ask::{self, caller, desk, param, query};
 use crate::layout::{Width, framed};
 use crate::pages::{here, notice_line, page, title};
 use crate::path::LocalPath;
@@ -25,13 +25,18 @@ use crate::ui::search::SearchBox;
 use crate::ui::when;
 
 fn address(org: &str, filter: &MemberFilter) -> Address {
-    Address::new(LocalPath::members(org).as_str(), [("q", filter.search.clone())])
+    let state = if filter.left { "left" } else { "" };
+    Address::new(
+        LocalPath::members(org).as_str(),
+        [("q", filter.search.clone()), ("state", state.to_owned())],
+    )
 }
 
 #[component]
 pub fn MembersPage() -> impl IntoView {
     let slug = param("org");
-    let filter = MemberFilter { search: ask::search(), page: ask::cursor() };
+    let left = query("state").as_deref() == Some("left");
+    let filter = MemberFilter { search: ask::search(), left, page: ask::cursor() };
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = members::list(&desk, &caller, &slug, &filter).await?;
@@ -44,6 +49,15 @@ pub fn MembersPage() -> impl IntoView {
             true => format!("Every member of {}.", org.name),
             false => "The members of the teams that you manage.".to_owned(),
         };
+        // Who left is in no team, so that a team admin would find nobody.
+        let all = view.context.principal.runs_org() || view.context.principal.is_support();
+        let states = all.then(|| {
+            let state = |words, left| {
+                let to = MemberFilter { left, page: None, ..filter.clone() };
+                (words, address(&org.slug, &to), left == filter.left)
+            };
+            list::chips("State", [state("Members", false), state("Left", true)])
+        });
         let search = SearchBox {
             name: "q",
             placeholder: "Name or email",
@@ -61,7 +75,8 @@ pub fn MembersPage() -> impl IntoView {
             )}
             {waiting(&view)}
             {list::toolbar(&address(&org.slug, &filter), search, &filter.search)}
-            {if view.page.rows.is_empty() { none_found(&org.slug, &filter.search) } else { table(&view, &filter) }}
+            {states}
+            {if view.page.rows.is_empty() { none_found(&org.slug, &filter) } else { table(&view, &filter) }}
             {invitations(&view, &caller)}
         };
         let path = LocalPath::members(&org.slug);
@@ -98,12 +113,17 @@ fn waiting(view: &MembersView) -> Option<impl IntoView + use<>> {
     })
 }
 
-fn none_found(slug: &str, search: &str) -> AnyView {
-    let heading = match search {
-        "" => "No members here".to_owned(),
-        search => format!("No member matches “{search}”"),
+fn none_found(slug: &str, filter: &MemberFilter) -> AnyView {
+    let heading = match (filter.search.as_str(), filter.left) {
+        ("", false) => "No members here".to_owned(),
+        ("", true) => "Nobody left".to_owned(),
+        (search, false) => format!("No member matches “{search}”"),
+        (search, true) => format!("No one who left matches “{search}”"),
     };
-    let words = "The search looks at names and email addresses. People who left are not listed.";
+    let words = match filter.left {
+        true => "The search looks at names and email addresses of people who left or were removed.",
+        false => "The search looks at names and email addresses. People who left are under their own filter.",
+    };
     list::none_found(heading, words, LocalPath::members(slug).as_str(), "Clear search")
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use keydesk_core::domain::member::TeamMembership;
 use keydesk_core::domain::policy::{Action, On, OrgRole};
 use keydesk_core::forms::member::RoleForm;
 use keydesk_core::ops::access::Caller;
@@ -9,7 +10,7 @@ use keydesk_core::ops::invitations::roles_to_grant;
 use keydesk_core::ops::members::{self, MemberView};
 use leptos::prelude::*;
 
-use super::{crumbs, role_options, role_word, state_badge, teams_line};
+use super::{crumbs, role_options, role_word, state_badge};
 use crate::ask::{caller, desk, param};
 use crate::key_status::status_badge as key_badge;
 use crate::layout::reauth::reauth_fields;
@@ -245,7 +246,8 @@ fn history_card(view: &MemberView) -> Option<impl IntoView + use<>> {
 }
 
 fn about_card(view: &MemberView, caller: &Caller) -> impl IntoView + use<> {
-    let (member, zone, now) = (&view.member, &view.context.org.zone, view.now);
+    let (org, member, now) = (&view.context.org, &view.member, view.now);
+    let zone = &org.zone;
     let fact = |label: &'static str, value: AnyView| {
         view! {
             <div>
@@ -254,9 +256,20 @@ fn about_card(view: &MemberView, caller: &Caller) -> impl IntoView + use<> {
             </div>
         }
     };
+    let team = |membership: &TeamMembership| {
+        let id = &membership.team.id;
+        let words = membership.words();
+        match view.context.may(Action::SeeTeam, On::Team(id)) {
+            true => view! { <li><a href=LocalPath::team(&org.slug, id)>{words}</a></li> }.into_any(),
+            false => view! { <li>{words}</li> }.into_any(),
+        }
+    };
     let teams = match view.member_summary.teams.is_empty() {
-        true => "No team".to_owned(),
-        false => teams_line(&view.member_summary.teams),
+        true => "No team".into_any(),
+        false => {
+            let teams = view.member_summary.teams.iter().map(team).collect_view();
+            view! { <ul>{teams}</ul> }.into_any()
+        }
     };
     let own = member.id == caller.person.id;
     let more = (view.context.principal.runs_org() || own).then(|| {
@@ -277,7 +290,7 @@ fn about_card(view: &MemberView, caller: &Caller) -> impl IntoView + use<> {
                 <h2>"About"</h2>
             </header>
             <dl class="facts">
-                {fact("Role", role_word(member.role).into_any())} {fact("Teams", teams.into_any())}
+                {fact("Role", role_word(member.role).into_any())} {fact("Teams", teams)}
                 {fact("Spent", format!("{} this month", view.member_summary.month_spent).into_any())}
                 {fact("Joined", when::date(member.since, zone).into_any())} {out} {more}
                 {fact("Id", view! { <code>{member.id.to_string()}</code> }.into_any())}

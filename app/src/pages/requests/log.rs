@@ -45,6 +45,11 @@ pub fn RequestsPage() -> impl IntoView {
         let none = view.page.rows.is_empty();
         let body = view! {
             {statuses(&view, &filter)}
+            {list::ranges(
+                Day::of(view.now, &view.context.org.zone),
+                (filter.from, filter.to),
+                |from| address(&view, &LogFilter { from, to: None, page: None, ..filter.clone() }),
+            )}
             {filters(&view, &filter)}
             {if none { empty(&view, &filter) } else { table(&view, &filter) }}
         };

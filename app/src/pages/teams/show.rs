@@ -303,9 +303,14 @@ fn person_row(view: &TeamView, person: &TeamPerson, manages: bool) -> impl IntoV
         TeamRole::Admin => view! { <b>{TeamRole::Admin.words()}</b> }.into_any(),
         TeamRole::Member => TeamRole::Member.words().into_any(),
     };
+    let name = person.name.clone();
+    let name = match view.context.may(Action::SeeMember, On::Member(facts)) {
+        true => view! { <a href=LocalPath::member(slug, &person.id)>{name}</a> }.into_any(),
+        false => name.into_any(),
+    };
     view! {
         <tr>
-            <th scope="row">{person.name.clone()} {email}</th>
+            <th scope="row">{name} {email}</th>
             <td data-label="Role" class="tight">
                 {role} {also}
             </td>
