@@ -1,9 +1,11 @@
 //! Addresses of this program's own pages. A redirect goes nowhere else.
 
+use keydesk_core::domain::alert::{Alert, AlertKind};
 use keydesk_core::domain::ids::{
     InvitationId, KeyId, PersonId, PriceId, ProviderId, RequestId, SecretId, TeamId,
 };
 use keydesk_core::domain::key_format::looks_like_secret;
+use keydesk_core::domain::limit_use::HolderKind;
 use keydesk_core::forms::ticket::TicketForm;
 use leptos::prelude::IntoAttributeValue;
 
@@ -236,6 +238,32 @@ impl LocalPath {
 
     pub fn settings(org: &str) -> Self {
         Self(format!("/{org}/settings"))
+    }
+
+    /// The caller's inbox in an organisation.
+    pub fn inbox(org: &str) -> Self {
+        Self(format!("/{org}/inbox"))
+    }
+
+    /// What the caller gets into it, and by mail.
+    pub fn alert_choices(org: &str) -> Self {
+        Self(format!("/{org}/inbox/choices"))
+    }
+
+    /// What an organisation sets about its alerts.
+    pub fn alert_settings(org: &str) -> Self {
+        Self(format!("/{org}/settings/alerts"))
+    }
+
+    /// The page of what an alert is about.
+    pub fn of_alert(org: &str, alert: &Alert) -> Self {
+        let id = &alert.subject.id;
+        match (alert.subject.kind, alert.facts.kind()) {
+            (HolderKind::Key, _) => Self(format!("/{org}/keys/{id}")),
+            (HolderKind::Team, _) => Self(format!("/{org}/teams/{id}")),
+            (HolderKind::Org, AlertKind::Balance) => Self::balance(org),
+            (HolderKind::Org, _) => Self::settings(org),
+        }
     }
 
     pub fn members(org: &str) -> Self {

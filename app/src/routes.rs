@@ -6,6 +6,7 @@ use leptos_router::{SsrMode, path};
 
 use crate::pages::NoPage;
 use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, SecondFactorPage, SessionsPage};
+use crate::pages::alerts::{AlertSettingsPage, ChoicesPage, InboxPage};
 use crate::pages::audit::{AuditPage, InstallationAuditPage};
 use crate::pages::doctor::{DoctorPage, OwnKeyPage};
 use crate::pages::keys::{
@@ -88,10 +89,13 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/rotate") view=RotateKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/spend") view=SpendPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/inbox") view=InboxPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/inbox/choices") view=ChoicesPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/live-test") view=LiveTestPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/requests") view=RequestsPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/requests/:id") view=RequestPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/settings/alerts") view=AlertSettingsPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings/balance") view=BalancePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members") view=MembersPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members/invite") view=InvitePage ssr=SsrMode::Async />

@@ -83,6 +83,13 @@ pub enum Mailed {
     Never,
 }
 
+/// The signing secret of a webhook on its way to the one page that shows it.
+#[derive(Serialize, Deserialize)]
+pub struct WebhookSecret {
+    pub name: String,
+    pub secret: String,
+}
+
 /// The link of a new organisation's owner on its way to the one page that shows it.
 #[derive(Serialize, Deserialize)]
 pub struct OwnerLink {

@@ -1,5 +1,5 @@
 //! Seals the few secrets that the database must keep readable for the program: those behind the codes of a second
-//! factor. A copy of the database alone opens none of them, because the key is derived from the installation's cookie
+//! factor, and the addresses and secrets of webhooks. A copy of the database alone opens none of them, because the key is derived from the installation's cookie
 //! key, which is a file of its own. What is sealed is bound to its person: moved to another's row it does not open.
 
 use std::sync::Arc;
@@ -40,16 +40,26 @@ impl Vault {
 
     /// `nonce` is drawn again each time. There are a few secrets per person, so twelve random bytes do not repeat.
     pub fn seal(&self, person: &PersonId, nonce: [u8; NONCE], secret: &[u8]) -> Option<Vec<u8>> {
-        let payload = Payload { msg: secret, aad: person.as_str().as_bytes() };
+        self.seal_for(person.as_str(), nonce, secret)
+    }
+
+    /// `seal` for what belongs to something else than a person; `bound` says to what, and for which use.
+    pub fn seal_for(&self, bound: &str, nonce: [u8; NONCE], secret: &[u8]) -> Option<Vec<u8>> {
+        let payload = Payload { msg: secret, aad: bound.as_bytes() };
         let sealed = self.cipher()?.encrypt(Nonce::from_slice(&nonce), payload).ok()?;
         Some([&[FORM], &nonce[..], &sealed].concat())
     }
 
     /// `None` when it was sealed with another key, for another person, or was altered.
     pub fn open(&self, person: &PersonId, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.open_for(person.as_str(), sealed)
+    }
+
+    /// `open` of what `seal_for` sealed, with the same `bound`.
+    pub fn open_for(&self, bound: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (&FORM, rest) = sealed.split_first()? else { return None };
         let (nonce, text) = rest.split_at_checked(NONCE)?;
-        let payload = Payload { msg: text, aad: person.as_str().as_bytes() };
+        let payload = Payload { msg: text, aad: bound.as_bytes() };
         self.cipher()?.decrypt(Nonce::from_slice(nonce), payload).ok().map(Zeroizing::new)
     }
 

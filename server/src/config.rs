@@ -153,6 +153,14 @@ pub struct ServeConfig {
     #[arg(long, env = "KEYDESK_MAIL_FROM")]
     pub mail_from: Option<String>,
 
+    /// Let webhooks of alerts go to loopback and private networks. Owners and admins of organisations choose their addresses.
+    #[arg(long, env = "KEYDESK_ALLOW_PRIVATE_WEBHOOKS")]
+    pub allow_private_webhooks: bool,
+
+    /// Seconds between two looks for alerts.
+    #[arg(long, env = "KEYDESK_ALERT_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub alert_seconds: u32,
+
     /// Log as JSON, one object per line.
     #[arg(long, env = "KEYDESK_LOG_JSON")]
     pub log_json: bool,

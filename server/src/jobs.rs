@@ -1,5 +1,5 @@
 //! What happens by itself while the program serves: last uses are written, reservations are renewed and settled, keys
-//! expire, and old rows are removed.
+//! expire, alerts are found and sent, and old rows are removed.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use keydesk_core::ops::upkeep;
 use keydesk_core::store::StoreError;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::alerts;
 use crate::state::AppState;
 
 const RENEW_EVERY: Duration = Duration::from_millis(RENEW_MS as u64);
@@ -27,6 +28,11 @@ pub async fn keep_leases(state: AppState) {
 
 /// Runs until it is dropped.
 pub async fn run(state: AppState) {
+    // Alerts are beside the rest: a mail server that hangs must delay nothing.
+    tokio::join!(alerts::run(state.clone()), turns(state));
+}
+
+async fn turns(state: AppState) {
     let mut every_second = every_second();
     for second in 0_u64.. {
         every_second.tick().await;
@@ -41,6 +47,7 @@ pub async fn run(state: AppState) {
         if second.is_multiple_of(3_600) {
             let session_ms = state.config.session_hours * 3_600_000;
             log("sweep", upkeep::sweep_old(&state.desk, session_ms).await);
+            log("alerts", keydesk_core::ops::alerts::sweep(&state.desk).await);
         }
     }
 }

@@ -133,7 +133,7 @@ impl Probe for Prober {
 }
 
 /// Gives the connection public addresses only. One that is not public spoils the name.
-struct PublicOnly(Lookup);
+pub struct PublicOnly(pub Lookup);
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
@@ -159,7 +159,8 @@ impl fmt::Display for NotPublic {
 
 impl Error for NotPublic {}
 
-fn no_answer(error: &reqwest::Error) -> NoAnswer {
+/// Why there is no answer.
+pub fn no_answer(error: &reqwest::Error) -> NoAnswer {
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(one) = cause {
         if one.is::<NotPublic>() {

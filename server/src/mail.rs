@@ -1,11 +1,11 @@
-//! Mail over SMTP. Letters are plain text; sending one takes `WITHIN` at most. The server's address may contain a
+//! Mail over SMTP. Letters are plain text, some with HTML beside it; sending one takes `WITHIN` at most. The server's address may contain a
 //! password: it is printed nowhere, and what the mail server answers goes to the log and no further.
 
 use std::time::Duration;
 
 use keydesk_app::mail::{Letter, Mailer, Sending};
 use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, MessageBuilder};
+use lettre::message::{Mailbox, MessageBuilder, MultiPart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 /// From the first byte to the last.
@@ -54,34 +54,39 @@ impl Smtp {
         Ok(Self { transport, from })
     }
 
-    async fn hand_over(&self, letter: Letter) -> Result<(), String> {
+    async fn hand_over(&self, letter: Letter, html: Option<String>) -> Result<(), String> {
         let to: Mailbox = letter.to.parse().map_err(|_| "the recipient's address is not one")?;
-        let message: Message = MessageBuilder::new()
-            .from(self.from.clone())
-            .to(to)
-            .subject(letter.subject)
-            .header(ContentType::TEXT_PLAIN)
-            .body(letter.text)
-            .map_err(|error| error.to_string())?;
+        let message = MessageBuilder::new().from(self.from.clone()).to(to).subject(letter.subject);
+        let message: Message = match html {
+            None => message.header(ContentType::TEXT_PLAIN).body(letter.text),
+            Some(html) => message.multipart(MultiPart::alternative_plain_html(letter.text, html)),
+        }
+        .map_err(|error| error.to_string())?;
         match tokio::time::timeout(WITHIN, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("the mail server took longer than {} s", WITHIN.as_secs())),
         }
     }
+
+    async fn try_to_send(&self, letter: Letter, html: Option<String>) -> bool {
+        match self.hand_over(letter, html).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "a mail was not sent");
+                false
+            }
+        }
+    }
 }
 
 impl Mailer for Smtp {
     fn send(&self, letter: Letter) -> Sending<'_> {
-        Box::pin(async move {
-            match self.hand_over(letter).await {
-                Ok(()) => true,
-                Err(error) => {
-                    tracing::warn!(%error, "a mail was not sent");
-                    false
-                }
-            }
-        })
+        Box::pin(self.try_to_send(letter, None))
+    }
+
+    fn send_html(&self, letter: Letter, html: String) -> Sending<'_> {
+        Box::pin(self.try_to_send(letter, Some(html)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program `keydesk`: reads its command line and does one thing.
 
+mod alerts;
 mod cli;
 mod clock;
 mod config;
@@ -18,6 +19,7 @@ mod open;
 mod request_facts;
 mod serve;
 mod state;
+mod webhooks;
 #[cfg(test)]
 mod tests;
 

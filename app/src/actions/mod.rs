@@ -2,6 +2,7 @@
 //! ends with `answer`. They are reached only through the server's same-origin layer.
 
 pub mod account;
+pub mod alerts;
 pub mod bulk;
 pub mod doctor;
 pub mod invitations;

@@ -5,7 +5,7 @@ use keydesk_core::domain::org::OrgName;
 use keydesk_core::ops::access::{Caller, OrgContext};
 use leptos::prelude::*;
 
-use super::navigation::{NavItem, installation_items, nav, org_items, switcher};
+use super::navigation::{NavItem, count_of, installation_items, nav, org_items, switcher};
 use super::palette::{palette, rail_search};
 use super::person_menu::person_menu;
 use crate::ask::note_org;
@@ -42,6 +42,7 @@ pub fn framed(context: &OrgContext, caller: &Caller, path: &str, width: Width, b
         items: org_items(context),
         orgs: &context.orgs,
         current: Some(&org.slug),
+        unread: context.unread,
     };
     let body = view! { {suspended} {body} };
     view! { {frame(rail, caller, path, width, body)} {palette(Some(context), caller, &context.orgs)} }
@@ -51,7 +52,7 @@ pub fn framed(context: &OrgContext, caller: &Caller, path: &str, width: Width, b
 /// A page of no organisation: the account, the installation.
 pub fn framed_apart(orgs: &[OrgName], caller: &Caller, path: &str, width: Width, body: AnyView) -> AnyView {
     let items = installation_items(caller);
-    let rail = Rail { name: "Keydesk".into(), home: "/".into(), items, orgs, current: None };
+    let rail = Rail { name: "Keydesk".into(), home: "/".into(), items, orgs, current: None, unread: 0 };
     view! { {frame(rail, caller, path, width, body)} {palette(None, caller, orgs)} }.into_any()
 }
 
@@ -63,6 +64,8 @@ struct Rail<'a> {
     orgs: &'a [OrgName],
     /// The slug of the page's organisation.
     current: Option<&'a str>,
+    /// Unread alerts in it.
+    unread: i64,
 }
 
 fn frame(rail: Rail<'_>, caller: &Caller, path: &str, width: Width, body: impl IntoView) -> impl IntoView {
@@ -71,6 +74,15 @@ fn frame(rail: Rail<'_>, caller: &Caller, path: &str, width: Width, body: impl I
         Width::Mid => "page mid",
         Width::Narrow => "page narrow",
     };
+    // On narrow screens the rail is closed; what is new has to be seen all the same.
+    let bell = rail.current.filter(|_| rail.unread > 0).map(|org| {
+        let label = format!("Inbox, {} unread", count_of(rail.unread));
+        view! {
+            <a class="btn quiet square" href=LocalPath::inbox(org) aria-label=label>
+                {icon(Icon::Bell)}
+            </a>
+        }
+    });
     let words = caller.person.name.split_whitespace();
     let initials: String = words.filter_map(|word| word.chars().next()).take(2).collect();
     view! {
@@ -83,6 +95,7 @@ fn frame(rail: Rail<'_>, caller: &Caller, path: &str, width: Width, body: impl I
                 <a class="brand" href=rail.home.clone()>
                     <span>{rail.name.clone()}</span>
                 </a>
+                {bell}
             </header>
             <aside class="rail" id="rail" popover aria-label="Main">
                 {switcher(rail.name, rail.home, rail.orgs, rail.current)}

@@ -13,11 +13,13 @@ pub struct NavItem {
     pub href: String,
     pub icon: Icon,
     pub label: &'static str,
+    /// What waits there, and the words for it; 0 shows nothing.
+    pub count: (i64, &'static str),
 }
 
 impl NavItem {
     fn new(href: impl Into<String>, icon: Icon, label: &'static str) -> Self {
-        Self { href: href.into(), icon, label }
+        Self { href: href.into(), icon, label, count: (0, "") }
     }
 }
 
@@ -35,7 +37,13 @@ pub fn org_items(context: &OrgContext) -> Vec<NavItem> {
         (Action::SeeSettings, LocalPath::settings(slug), Icon::Gear, "Settings"),
     ];
     let seen = all.into_iter().filter(|(action, ..)| context.may(*action, On::Org));
-    seen.map(|(_, path, icon, label)| NavItem::new(path, icon, label)).collect()
+    let mut items: Vec<NavItem> =
+        seen.map(|(_, path, icon, label)| NavItem::new(path, icon, label)).collect();
+    if context.principal.role().is_some() {
+        let inbox = NavItem::new(LocalPath::inbox(slug), Icon::Bell, "Inbox");
+        items.insert(0, NavItem { count: (context.unread, "unread"), ..inbox });
+    }
+    items
 }
 
 /// The account, and the pages of the installation that the caller's platform role may see.
@@ -60,13 +68,21 @@ pub fn nav(items: Vec<NavItem>, path: &str) -> impl IntoView + use<> {
     let nearest =
         items.iter().map(|item| &item.href).filter(|href| above(href)).max_by_key(|href| href.len());
     let nearest = nearest.cloned().unwrap_or_default();
-    let items = items.into_iter().map(|NavItem { href, icon: sign, label }| {
+    let items = items.into_iter().map(|NavItem { href, icon: sign, label, count: (count, words) }| {
         let current = (href == nearest).then_some("page");
+        let count = (count > 0).then(|| {
+            view! {
+                <small class="count">
+                    {count_of(count)} <span class="sr">{format!(" {words}")}</span>
+                </small>
+            }
+        });
         view! {
             <li>
                 <a class="item" href=href aria-current=current>
                     {icon(sign)}
                     {label}
+                    {count}
                 </a>
             </li>
         }
@@ -76,6 +92,11 @@ pub fn nav(items: Vec<NavItem>, path: &str) -> impl IntoView + use<> {
             <ul>{items.collect_view()}</ul>
         </nav>
     }
+}
+
+/// Counts stop at a hundred.
+pub fn count_of(count: i64) -> String {
+    if count >= 100 { "99+".into() } else { count.to_string() }
 }
 
 /// The organisation's name; with others to go to, a menu of them.

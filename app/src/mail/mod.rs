@@ -1,6 +1,7 @@
 //! Mail, as far as pages and actions know it: a letter in plain text, handed over or not. How it is sent, the server
 //! knows. An installation may send none at all: whatever depends on mail has another way.
 
+pub mod alerts;
 pub mod leaks;
 
 use std::future::Future;
@@ -29,6 +30,11 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 pub trait Mailer: Send + Sync {
     /// Answers within a bounded time. Call it with no transaction open.
     fn send(&self, letter: Letter) -> Sending<'_>;
+
+    /// `send` with the same words as a page of HTML beside them.
+    fn send_html(&self, letter: Letter, _html: String) -> Sending<'_> {
+        self.send(letter)
+    }
 }
 
 /// In the context of pages and actions when this installation sends mail.

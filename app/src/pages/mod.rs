@@ -2,6 +2,7 @@
 //! its status.
 
 pub mod account;
+pub mod alerts;
 pub mod audit;
 mod bounds;
 pub mod doctor;

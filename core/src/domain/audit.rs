@@ -81,6 +81,12 @@ kinds! {
     OrgCreated = "org.created";
     /// An organisation's settings changed.
     OrgEdited = "org.edited";
+    /// An organisation's alerts changed: thresholds, and what people get who chose nothing.
+    AlertsEdited = "alerts.edited";
+    /// A webhook for alerts was added.
+    WebhookAdded = "webhook.added";
+    /// A webhook for alerts was removed.
+    WebhookRemoved = "webhook.removed";
     /// An organisation was suspended.
     OrgSuspended = "org.suspended";
     /// A suspension ended.

@@ -117,6 +117,9 @@ impl Group {
             | K::PriceWithdrawn => Group::Catalogue,
             K::OrgCreated
             | K::OrgEdited
+            | K::AlertsEdited
+            | K::WebhookAdded
+            | K::WebhookRemoved
             | K::OrgSuspended
             | K::OrgResumed
             | K::BalanceCredited

@@ -78,6 +78,12 @@ id! {
     PriceId = "price";
     /// One request, of a browser or to the gateway.
     RequestId = "req";
+    /// An alert.
+    AlertId = "alert";
+    /// One alert on its way to one person or channel.
+    DeliveryId = "dlv";
+    /// A webhook that alerts are sent to.
+    ChannelId = "chan";
 }
 
 impl RequestId {

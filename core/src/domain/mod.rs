@@ -1,6 +1,7 @@
 //! Plain types and rules. Anything may use them; they do no I/O, read no clock and draw no randomness.
 
 pub mod addresses;
+pub mod alert;
 pub mod api_error;
 pub mod audit;
 pub mod audit_filter;

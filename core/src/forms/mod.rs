@@ -1,6 +1,7 @@
 //! Forms as a browser sends them: text, and its parsing into types of the domain. The pages fill and read them; the
 //! operations and the command line know only what they parse into.
 
+pub mod alert;
 pub mod bulk;
 pub mod doctor;
 pub mod invitation;

@@ -11,7 +11,7 @@ use crate::domain::person::Person;
 use crate::domain::policy::{self, Action, On, OrgRole, Origin, Permit, PlatformRole, Principal};
 use crate::domain::team::TeamRole;
 use crate::store::Via;
-use crate::store::{people, sessions, teams};
+use crate::store::{alerts, people, sessions, teams};
 
 /// How long after proving who they are a person may do what asks for a fresh sign-in.
 pub const RECENT_AUTH_MS: i64 = 10 * 60_000;
@@ -76,6 +76,8 @@ pub struct OrgContext {
     pub principal: Principal,
     /// Every organisation that the caller belongs to, by name.
     pub orgs: Vec<OrgName>,
+    /// Unread entries of the caller's inbox here, counted to 100.
+    pub unread: i64,
 }
 
 impl OrgContext {
@@ -124,7 +126,11 @@ pub async fn open_org(via: &mut impl Via, caller: &Caller, slug: &str) -> Result
     }
     let principal = principal.in_teams(member_of, admin_of, org.rules.members_create);
     let orgs = people::orgs_of(via, &caller.person.id).await?;
-    Ok(OrgContext { org, principal, orgs })
+    let unread = match role {
+        Some(_) => alerts::unread(via, &org.id, &caller.person.id).await?,
+        None => 0,
+    };
+    Ok(OrgContext { org, principal, orgs, unread })
 }
 
 /// The organisation as the caller may see it now, for work that goes on after the request that began it: who signed out

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod account;
+pub mod alerts;
 pub mod audit;
 pub mod catalogue;
 pub mod codes;

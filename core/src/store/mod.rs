@@ -5,6 +5,10 @@
 //! lists, writes and says how many rows changed.
 
 pub mod admission;
+pub mod alert_channels;
+pub mod alert_outbox;
+pub mod alert_sources;
+pub mod alerts;
 pub mod audit;
 pub mod audit_list;
 pub mod bench_baseline;
@@ -279,6 +283,10 @@ impl Db {
 pub fn all_statements() -> Vec<(&'static str, &'static str)> {
     [
         admission::ALL,
+        alert_channels::ALL,
+        alert_outbox::ALL,
+        alert_sources::ALL,
+        alerts::ALL,
         audit::ALL,
         audit_list::ALL,
         bench_baseline::ALL,

@@ -61,13 +61,15 @@ pub enum Unaudited {
     SearchText,
     /// The row that shows whether the database can be written.
     Readiness,
+    /// Alerts and their deliveries, and what a person read or wants of them.
+    Alerts,
     /// What a benchmark writes.
     Bench,
 }
 
 impl Unaudited {
     /// Every variant, for the test that prints the list.
-    pub const ALL: [Unaudited; 16] = [
+    pub const ALL: [Unaudited; 17] = [
         Unaudited::AttemptCounted,
         Unaudited::SignIn,
         Unaudited::Session,
@@ -83,6 +85,7 @@ impl Unaudited {
         Unaudited::Rejections,
         Unaudited::SearchText,
         Unaudited::Readiness,
+        Unaudited::Alerts,
         Unaudited::Bench,
     ];
 
@@ -108,6 +111,7 @@ impl Unaudited {
             Unaudited::Rejections => "a rejected request changes nothing",
             Unaudited::SearchText => "the texts that keys are found by are made from the keys",
             Unaudited::Readiness => "a test write that says only that it was possible",
+            Unaudited::Alerts => "alerts are a record of their own, and what a person wants of them is theirs",
             Unaudited::Bench => "a benchmark's own database",
         }
     }

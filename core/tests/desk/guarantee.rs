@@ -99,6 +99,17 @@ fn what_is_committed_without_an_event_is_a_closed_list_with_reasons() {
 /// Store functions that write and take no permit. Everything here is either for throttling, sessions, usage and upkeep,
 /// or takes a lock; a new name has to be added on purpose.
 const NEED_NO_PERMIT: &[&str] = &[
+    "alert_outbox::failed",
+    "alert_outbox::lease",
+    "alert_outbox::lease_job",
+    "alert_outbox::sent",
+    "alerts::choose",
+    "alerts::deliver",
+    "alerts::insert",
+    "alerts::mark_read",
+    "alerts::sweep",
+    "budget_marks::renew",
+    "budget_marks::renew_all",
     "invitations::take",
     "kept_forms::insert",
     "kept_forms::sweep",

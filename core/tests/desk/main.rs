@@ -4,6 +4,7 @@ use keydesk_test_support as support;
 
 mod account;
 mod admission;
+mod alerts;
 mod audit;
 mod balance;
 mod bulk;

@@ -43,6 +43,8 @@ on_both!(
         let others = [
             searches.into_iter().map(|(_, text)| text).collect(),
             store::meter::every_text(dialect),
+            store::alert_outbox::every_text(dialect),
+            store::alert_sources::every_text(dialect),
             store::audit_list::every_text(dialect),
             store::keys::every_text(dialect),
             store::support::every_text(dialect),

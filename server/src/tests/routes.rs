@@ -69,6 +69,9 @@ GET  /{org}/doctor                    303   200   200   200   200   200   200   
 GET  /{org}                           303   302   302   302   302   302   302   302   404   404
 GET  /{org}/settings                  303   200   200   403   403   403   403   403   404   404
 GET  /{org}/settings/balance          303   200   200   403   403   403   403   403   404   404
+GET  /{org}/settings/alerts           303   200   200   403   403   403   403   403   404   404
+GET  /{org}/inbox                     303   200   200   200   200   200   200   403   404   404
+GET  /{org}/inbox/choices             303   200   200   200   200   200   200   403   404   404
 GET  /{org}/audit                     303   200   200   403   403   403   403   403   404   404
 GET  /{org}/requests                  303   200   200   200   200   200   200   200   404   404
 GET  /{org}/requests/{id}             303   200   200   200   404   200   404   200   404   404
@@ -192,6 +195,18 @@ POST providers/retire                 401   404   404   404   404   404   404   
      id=<provider>
 POST orgs/save                        401   200   200   403   403   403   403   403   404   404
      org=<org> & version=1 & was=<settings form> & +settings
+POST alerts/read                      401   200   200   200   200   200   200   403   404   404
+     org=<org> & id=
+POST alerts/choose                    401   200   200   200   200   200   200   403   404   404
+     org=<org> & thresholds= & budget=inbox
+POST alerts/save                      401   200   200   403   403   403   403   403   404   404
+     org=<org> & thresholds=50, 80, 95 & budget=mail & balance=mail & expiry=mail & rotation=mail & rejections=inbox & spike=mail
+POST alerts/add-webhook               401   200   200   403   403   403   403   403   404   404
+     org=<org> & name=<name> & form=slack & url=https://hooks.example.com/<name>
+POST alerts/remove-webhook            401   200   200   403   403   403   403   403   404   404
+     org=<org> & id=<webhook>
+POST alerts/test-webhook              401   200   200   403   403   403   403   403   404   404
+     org=<org> & id=<webhook>
 POST orgs/create                      401   404   404   404   404   404   404   404   200   404
      name=<name> & slug= & zone=UTC & email=<name>@example.com
 POST orgs/suspend                     401   404   404   404   404   404   404   404   200   404
@@ -334,6 +349,7 @@ impl Given {
             ("own price", "gpt-0".to_owned()),
             ("request", "req_00000000000000000000000000000000".to_owned()),
             ("invitation", "inv_00000000000000000000000000000000".to_owned()),
+            ("webhook", "chan_00000000000000000000000000000000".to_owned()),
         ]));
         given.own_team(&cast.team);
         given
@@ -450,6 +466,16 @@ pub async fn probe(app: &TestApp, cast: &Cast, row: &Row, n: usize, reset: &str)
         ))
         .await;
         given.set("coming price", price);
+    }
+    if uses("webhook") {
+        let id = format!("chan_{n:032x}");
+        app.execute(&format!(
+            "INSERT INTO alert_channels (id, org_id, name, form, url, host, created_at)
+            SELECT '{id}', '{}', '{probe}', 'slack', hash, 'hooks.example.com', 0 FROM key_secrets LIMIT 1",
+            cast.org.id
+        ))
+        .await;
+        given.set("webhook", id);
     }
     if uses("own price") {
         app.execute("UPDATE prices SET origin = 'operator' WHERE model_id = 'deepseek-chat'").await;

@@ -99,6 +99,9 @@ fn sign(kind: EventKind) -> Icon {
         K::OrgEdited
         | K::ShadowLimitSet
         | K::ShadowLimitEnforced
+        | K::AlertsEdited
+        | K::WebhookAdded
+        | K::WebhookRemoved
         | K::ProviderEdited
         | K::ModelEdited
         | K::PriceSet

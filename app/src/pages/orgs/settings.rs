@@ -99,7 +99,10 @@ impl Section {
 fn menu(view: &SettingsView, sections: &[Section]) -> impl IntoView + use<> {
     let slug = &view.context.org.slug;
     let own = sections.iter().map(|section| (format!("#{}", section.id), section.name));
-    let pages = [(Action::SeeBalance, LocalPath::balance(slug), "Balance")];
+    let pages = [
+        (Action::SeeSettings, LocalPath::alert_settings(slug), "Alerts"),
+        (Action::SeeBalance, LocalPath::balance(slug), "Balance"),
+    ];
     let pages = pages.into_iter().filter(|(action, ..)| view.context.may(*action, On::Org));
     let pages = pages.map(|(_, path, name)| (path.into(), name));
     let items = own.chain(pages).map(|(href, name): (String, _)| {

@@ -40,6 +40,15 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
     match event.kind {
         K::OrgCreated => format!("{who} created the organisation {what}."),
         K::OrgEdited => edited(event, &who, "organisation ", "settings", zone),
+        K::AlertsEdited => format!("{who} changed the alerts of {what}."),
+        K::WebhookAdded => match after("webhook") {
+            Some(webhook) => format!("{who} added the webhook {webhook} to {what}."),
+            None => format!("{who} added a webhook to {what}."),
+        },
+        K::WebhookRemoved => match before("webhook") {
+            Some(webhook) => format!("{who} removed the webhook {webhook} from {what}."),
+            None => format!("{who} removed a webhook from {what}."),
+        },
         K::OrgSuspended => format!("{who} suspended the organisation {what}."),
         K::OrgResumed => format!("{who} resumed the organisation {what}."),
         K::BalanceCredited => format!("{who} added {} to the balance of {what}.", amount()),

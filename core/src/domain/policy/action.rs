@@ -172,7 +172,7 @@ impl Action {
             Action::RemoveMember => &[E::MemberRemoved],
             Action::Leave => &[E::MemberLeft],
             Action::Join => &[E::MemberJoined],
-            Action::EditSettings => &[E::OrgEdited],
+            Action::EditSettings => &[E::OrgEdited, E::AlertsEdited, E::WebhookAdded, E::WebhookRemoved],
             Action::CreateOrg | Action::SetUp => &[E::OrgCreated],
             Action::SuspendOrg => &[E::OrgSuspended],
             Action::ResumeOrg => &[E::OrgResumed],

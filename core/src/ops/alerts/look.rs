@@ -1,0 +1,158 @@
+//! One look for what crossed a line. A line that was passed has one alert for all time, by the text of its crossing, so a
+//! look may be made twice, on two nodes or after a crash: it finds the same. An alert and its deliveries are one transaction.
+
+use std::collections::HashMap;
+
+use crate::Desk;
+use crate::domain::alert::{Choices, Crossed, Facts, Thresholds, Way, days_before};
+use crate::domain::ids::{AlertId, DeliveryId, OrgId};
+use crate::domain::moment::Moment;
+use crate::store::alert_sources::{self, Line, Spent};
+use crate::store::alerts::{self, To};
+use crate::store::{StoreError, Tx, Unaudited, alert_channels};
+
+/// Alerts of one transaction.
+const BATCH: usize = 20;
+/// Alerts are kept this long. A budget without an end would alert again afterwards.
+const KEPT_DAYS: i64 = 400;
+
+/// How much a look looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Who spent something lately, and rejections: every few seconds.
+    Recent,
+    /// Everything: at the start, and every few minutes. It finds budgets that were set below what is spent, ends that come
+    /// near, spikes, and what happened while no one looked.
+    Everything,
+}
+
+/// Writes an alert for each line that was crossed since the last look; says how many. `mail` says whether the installation
+/// sends any.
+///
+/// # Errors
+/// When the database cannot be read or written; what was written before stays.
+pub async fn look(desk: &Desk, what: Look, mail: bool) -> Result<usize, StoreError> {
+    let crossed = find(desk, what).await?;
+    let mut written = 0;
+    for batch in crossed.chunks(BATCH) {
+        let mut tx = desk.db.write().await?;
+        for one in batch {
+            written += usize::from(write(desk, &mut tx, one, mail).await?);
+        }
+        tx.save_unaudited(Unaudited::Alerts).await?;
+    }
+    Ok(written)
+}
+
+async fn find(desk: &Desk, what: Look) -> Result<Vec<Crossed>, StoreError> {
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let wanted = wanted(alert_sources::threshold_lists(&mut read).await?);
+    let lowest = wanted.values().filter_map(|list| list.percents().first()).min().copied();
+    let lowest = lowest.unwrap_or(100).min(Thresholds::default().percents().first().copied().unwrap_or(100));
+    let mut crossed = Vec::new();
+    let zones = alert_sources::zones(&mut read).await?;
+    for zone in &zones {
+        let found = alert_sources::budgets(&mut read, zone, lowest, now, what == Look::Recent).await?;
+        crossed.extend(found.into_iter().filter_map(|spent| passed(spent, &wanted)));
+    }
+    let balances = alert_sources::balances(&mut read, lowest).await?;
+    crossed.extend(balances.into_iter().filter_map(|spent| passed(spent, &wanted)));
+    crossed.extend(alert_sources::rejected(&mut read, now).await?.into_iter().map(|line| at(line, 0)));
+    if what == Look::Everything {
+        let ends = alert_sources::ends(&mut read, now).await?;
+        crossed.extend(ends.into_iter().filter_map(|line| {
+            let (Facts::Expiry { at: end } | Facts::Rotation { at: end }) = line.facts else { return None };
+            let days = days_before(end, line.since, now)?;
+            Some(at(line, days))
+        }));
+        for zone in &zones {
+            let spikes = alert_sources::spikes(&mut read, zone, now).await?;
+            crossed.extend(spikes.into_iter().map(|line| at(line, 0)));
+        }
+    }
+    Ok(crossed)
+}
+
+/// By organisation, every threshold that anyone there wants. A person's own list does not take the others' away.
+fn wanted(lists: Vec<(String, String)>) -> HashMap<String, Thresholds> {
+    let mut wanted: HashMap<String, Thresholds> = HashMap::new();
+    for (org, list) in lists {
+        if let Ok(list) = Thresholds::parse(&list) {
+            let all = wanted.remove(&org).unwrap_or_default().with(&list);
+            wanted.insert(org, all);
+        }
+    }
+    wanted
+}
+
+/// The highest threshold that was passed since the last alert of this line, with those below: one alert for all of them.
+fn passed(spent: Spent, wanted: &HashMap<String, Thresholds>) -> Option<Crossed> {
+    let (Facts::Budget { amount, spent: used, .. } | Facts::Balance { amount, spent: used }) = &spent.facts else {
+        return None;
+    };
+    let percent = used.percent_of(*amount);
+    let default = Thresholds::default();
+    let passed = wanted.get(spent.org.as_str()).unwrap_or(&default).passed(spent.alerted, percent);
+    let threshold = *passed.last()?;
+    let Spent { org, subject, crossing, facts, .. } = spent;
+    Some(Crossed { org, subject, crossing, threshold, passed, facts })
+}
+
+fn at(line: Line, threshold: i64) -> Crossed {
+    let Line { org, subject, crossing, facts, .. } = line;
+    Crossed { org, subject, crossing, threshold, passed: vec![threshold], facts }
+}
+
+/// The alert and its deliveries; says whether it was not there.
+async fn write(
+    desk: &Desk,
+    tx: &mut Tx,
+    crossed: &Crossed,
+    mail: bool,
+) -> Result<bool, StoreError> {
+    let now = desk.now();
+    let Some(alert) = alerts::insert(tx, AlertId::new(now, desk.id_entropy()), crossed, now).await? else {
+        return Ok(false);
+    };
+    let kind = crossed.facts.kind();
+    let org = alerts::org_choices(tx, &crossed.org).await?;
+    for (person, own) in alerts::recipients(tx, &crossed.org, &crossed.subject).await? {
+        let way = org.way_for(&own, kind, &crossed.passed);
+        if way != Way::Off {
+            deliver(desk, tx, &crossed.org, &alert, To::Inbox(&person), now).await?;
+        }
+        if way == Way::Mail && mail {
+            deliver(desk, tx, &crossed.org, &alert, To::Mail(&person), now).await?;
+        }
+    }
+    // Channels are the organisation's, so what it chose is theirs.
+    if org.way_for(&Choices::default(), kind, &crossed.passed) != Way::Off {
+        for channel in alert_channels::list(tx, &crossed.org).await? {
+            deliver(desk, tx, &crossed.org, &alert, To::Channel(&channel.id), now).await?;
+        }
+    }
+    Ok(true)
+}
+
+async fn deliver(
+    desk: &Desk,
+    tx: &mut Tx,
+    org: &OrgId,
+    alert: &AlertId,
+    to: To<'_>,
+    now: Moment,
+) -> Result<(), StoreError> {
+    let id = DeliveryId::new(now, desk.id_entropy());
+    alerts::deliver(tx, (&id, org), Some(alert), to, now).await
+}
+
+/// Removes old alerts.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn sweep(desk: &Desk) -> Result<(), StoreError> {
+    let mut tx = desk.db.write().await?;
+    alerts::sweep(&mut tx, desk.now().plus_days(-KEPT_DAYS)).await?;
+    tx.save_unaudited(Unaudited::Alerts).await
+}
