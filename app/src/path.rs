@@ -119,6 +119,11 @@ impl LocalPath {
         Self("/doctor".into())
     }
 
+    /// Where people land.
+    pub fn overview(org: &str) -> Self {
+        Self(format!("/{org}"))
+    }
+
     pub fn keys(org: &str) -> Self {
         Self(format!("/{org}/keys"))
     }
@@ -170,6 +175,11 @@ impl LocalPath {
     /// The installation's organisations, for operators.
     pub fn operator() -> Self {
         Self("/operator".into())
+    }
+
+    /// What organisations spent, for operators.
+    pub fn operator_overview() -> Self {
+        Self("/operator/overview".into())
     }
 
     /// The installation's own audit.

@@ -26,9 +26,11 @@ use crate::pages::orgs::{
     BalancePage, HomePage, NewOrgPage, OperatorBalancePage, OperatorPage, OrgCreatedPage, ResumeOrgPage,
     SettingsPage, SuspendOrgPage,
 };
+use crate::pages::overview::{OperatorOverviewPage, OverviewPage};
 use crate::pages::providers::{NewProviderPage, ProviderPage, ProvidersPage, RetireProviderPage};
 use crate::pages::requests::{RequestPage, RequestsPage};
 use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
+use crate::pages::session::{CodePage, ResetPage, SetUpPage, SignInPage};
 use crate::pages::spend::SpendPage;
 use crate::pages::support::SupportPage;
 use crate::pages::teams::{
@@ -52,6 +54,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/setup/:token") view=SetUpPage ssr=SsrMode::Async />
                 <Route path=path!("/reset/:token") view=ResetPage ssr=SsrMode::Async />
                 <Route path=path!("/operator") view=OperatorPage ssr=SsrMode::Async />
+                <Route path=path!("/operator/overview") view=OperatorOverviewPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/new") view=NewOrgPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/audit") view=InstallationAuditPage ssr=SsrMode::Async />
                 <Route path=path!("/operator/providers") view=ProvidersPage ssr=SsrMode::Async />
@@ -74,7 +77,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/doctor") view=OwnKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/support") view=SupportPage ssr=SsrMode::Async />
                 <Route path=path!("/support/ticket") view=TicketPage ssr=SsrMode::Async />
-                <Route path=path!("/:org") view=OrgPage ssr=SsrMode::Async />
+                <Route path=path!("/:org") view=OverviewPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/audit") view=AuditPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/doctor") view=DoctorPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys") view=KeysPage ssr=SsrMode::Async />

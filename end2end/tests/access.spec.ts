@@ -47,6 +47,9 @@ freshTest("set-up, and a desk without keys", async ({ page, open, server, signed
   await open("/acme/keys");
   await expect(page.getByRole("heading", { name: "No keys yet" })).toBeVisible();
   await examine(page);
+  await open("/acme");
+  await expect(page.getByRole("heading", { name: "First steps" })).toBeVisible();
+  await examine(page);
 });
 
 demoTest("signing in, and a dead link", async ({ page, open, expectFailures }) => {
@@ -234,6 +237,10 @@ demoTest("a support ticket, empty and answered", async ({ otherPage, signIn, ope
 
 for (const [what, path] of [
   ["the settings", "/northwind-labs/settings"],
+  ["the overview", "/northwind-labs"],
+  ["the overview, by key", "/northwind-labs?by=key"],
+  ["the overview of the organisations", "/operator/overview"],
+  ["keys that are stopped", "/northwind-labs/keys?state=stopped"],
   ["the organisations", "/operator"],
   ["the form for a new organisation", "/operator/new"],
   ["an organisation's balance, for the operator", "/operator/fjord-robotics/balance"],

@@ -16,6 +16,7 @@ const snippets = ["curl", "Python OpenAI", "Node OpenAI", "Python Anthropic", "N
 test("a key is created with a name alone, and its secret is shown once", async ({ signedIn, page, server }) => {
   await signedIn();
   const name = unique("first");
+  await page.goto(`${server.url}/acme/keys`);
   await page.getByRole("link", { name: "Create key" }).click();
   await page.waitForURL(`${server.url}/acme/keys/new`);
   await expect(page.locator(".summary")).toContainText("$50 a month");

@@ -27,7 +27,7 @@ async function join(page: Page, link: string, name: string): Promise<void> {
   await page.getByLabel("Name", { exact: true }).fill(name);
   await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Join", exact: true }).click();
-  await page.waitForURL(/\/keys$/);
+  await page.waitForURL(/\/northwind-labs$/);
 }
 
 const row = (page: Page, words: string) => page.locator("tbody tr").filter({ hasText: words });
@@ -94,7 +94,7 @@ demoTest("somebody who signs in here already joins with one click, as themselves
   await guest.getByRole("button", { name: "Sign in", exact: true }).click();
   await guest.waitForURL(link);
   await guest.getByRole("button", { name: "Join Northwind Labs" }).click();
-  await guest.waitForURL(/northwind-labs\/keys$/);
+  await guest.waitForURL(/northwind-labs$/);
   await expect(guest.getByText("You joined Northwind Labs.")).toBeVisible();
   // And out again, so that the desk is as it was.
   await guest.goto(`${server.url}/northwind-labs/leave`);

@@ -121,7 +121,7 @@ freshTest("a reset link from the command line sets a new password once and ends 
     await page.getByLabel("Email").fill(ana.email);
     await page.getByLabel("Password", { exact: true }).fill(word);
     await page.getByRole("button", { name: "Sign in", exact: true }).click();
-    if (right) await page.waitForURL(/\/acme\/keys$/);
+    if (right) await page.waitForURL(/\/acme$/);
     else await expect(mistake(page, "password")).toBeVisible();
   }
 

@@ -426,6 +426,7 @@ pub fn everything() -> KeyFilter {
         state: StateFilter::Live,
         older: None,
         team: None,
+        owner: None,
         sort: Sort::Created,
         descending: true,
         page: None,

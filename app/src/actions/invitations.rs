@@ -97,7 +97,7 @@ pub async fn accept_invitation(form: AcceptForm) -> Result<(), AppError> {
         let member = NewMember { name: &form.name, password: &form.password };
         let joined = invitations::accept_new(&desk, &form.token, &member, &origin).await?;
         begin_first(&joined.person).await?;
-        Ok(LocalPath::keys(&joined.org_slug))
+        Ok(LocalPath::overview(&joined.org_slug))
     })
     .await
 }
@@ -108,7 +108,7 @@ pub async fn join_org(form: JoinForm) -> Result<(), AppError> {
         let desk = desk()?;
         let joined = invitations::accept_known(&desk, &caller()?, &form.token).await?;
         tell(Tone::Good, format!("You joined {}.", joined.org_name))?;
-        Ok(LocalPath::keys(&joined.org_slug))
+        Ok(LocalPath::overview(&joined.org_slug))
     })
     .await
 }

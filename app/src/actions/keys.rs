@@ -196,6 +196,7 @@ pub async fn find_keys(form: FindForm) -> Result<Vec<Hit>, AppError> {
             state: StateFilter::Live,
             older: None,
             team: None,
+            owner: None,
             sort: if text.is_empty() { Sort::LastUsed } else { Sort::Created },
             descending: true,
             page: None,

@@ -100,7 +100,7 @@ pub async fn set_up(form: SetupForm) -> Result<(), AppError> {
         let desk = desk()?;
         let (person, org) = setup::set_up(&desk, &form).await?;
         begin_first(&person).await?;
-        Ok(LocalPath::keys(&org.slug))
+        Ok(LocalPath::overview(&org.slug))
     })
     .await
 }

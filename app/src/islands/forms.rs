@@ -1,16 +1,23 @@
 //! Forms marked `data-enhance` are posted in the background: each error appears beside its field and nothing that was
-//! typed is lost. Without script the same forms work by themselves.
+//! typed is lost. Forms marked `data-at-once` are sent when a choice changes. Without script the same forms work by themselves.
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    Element, FormData, HtmlButtonElement, HtmlElement, HtmlFormElement, Response, SubmitEvent,
+    Element, Event, FormData, HtmlButtonElement, HtmlElement, HtmlFormElement, Response, SubmitEvent,
     UrlSearchParams,
 };
 
 use super::page::{document, find, from_template, nearest, on, post, text, window};
 
 pub fn listen() {
+    // Filters marked `data-at-once` act as soon as one is chosen; without script they have a button.
+    on("change", |event: Event| {
+        let form = nearest(&event, "form[data-at-once]");
+        if let Some(form) = form.and_then(|form| form.dyn_into::<HtmlFormElement>().ok()) {
+            let _ = form.submit();
+        }
+    });
     on("submit", |event: SubmitEvent| {
         let Some(form) = nearest(&event, "form[data-enhance]").and_then(|form| form.dyn_into().ok()) else {
             return;

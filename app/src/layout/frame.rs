@@ -38,7 +38,7 @@ pub fn framed(context: &OrgContext, caller: &Caller, path: &str, width: Width, b
     });
     let rail = Rail {
         name: org.name.clone(),
-        home: LocalPath::keys(&org.slug).into(),
+        home: LocalPath::overview(&org.slug).into(),
         items: org_items(context),
         orgs: &context.orgs,
         current: Some(&org.slug),

@@ -15,11 +15,13 @@ pub struct NavItem {
     pub label: &'static str,
     /// What waits there, and the words for it; 0 shows nothing.
     pub count: (i64, &'static str),
+    /// It is the current one on its own page only, as every page lies below it.
+    pub alone: bool,
 }
 
 impl NavItem {
     fn new(href: impl Into<String>, icon: Icon, label: &'static str) -> Self {
-        Self { href: href.into(), icon, label, count: (0, "") }
+        Self { href: href.into(), icon, label, count: (0, ""), alone: false }
     }
 }
 
@@ -27,6 +29,7 @@ impl NavItem {
 pub fn org_items(context: &OrgContext) -> Vec<NavItem> {
     let slug = &context.org.slug;
     let all = [
+        (Action::ListKeys, LocalPath::overview(slug), Icon::Home, "Overview"),
         (Action::ListKeys, LocalPath::keys(slug), Icon::Key, "Keys"),
         (Action::SeeSpend, LocalPath::spend(slug), Icon::Chart, "Spend"),
         (Action::ListKeys, LocalPath::requests(slug), Icon::Clock, "Requests"),
@@ -37,11 +40,15 @@ pub fn org_items(context: &OrgContext) -> Vec<NavItem> {
         (Action::SeeSettings, LocalPath::settings(slug), Icon::Gear, "Settings"),
     ];
     let seen = all.into_iter().filter(|(action, ..)| context.may(*action, On::Org));
-    let mut items: Vec<NavItem> =
-        seen.map(|(_, path, icon, label)| NavItem::new(path, icon, label)).collect();
+    let home = LocalPath::overview(slug);
+    let item = |(_, path, icon, label): (Action, LocalPath, Icon, &'static str)| NavItem {
+        alone: path == home,
+        ..NavItem::new(path, icon, label)
+    };
+    let mut items: Vec<NavItem> = seen.map(item).collect();
     if context.principal.role().is_some() {
         let inbox = NavItem::new(LocalPath::inbox(slug), Icon::Bell, "Inbox");
-        items.insert(0, NavItem { count: (context.unread, "unread"), ..inbox });
+        items.insert(1, NavItem { count: (context.unread, "unread"), ..inbox });
     }
     items
 }
@@ -52,6 +59,7 @@ pub fn installation_items(caller: &Caller) -> Vec<NavItem> {
     match caller.person.platform {
         PlatformRole::Operator => vec![
             account,
+            NavItem::new(LocalPath::operator_overview(), Icon::Home, "Overview"),
             NavItem::new(LocalPath::operator(), Icon::Team, "Organisations"),
             NavItem::new(LocalPath::models(), Icon::Model, "Models"),
             NavItem::new(LocalPath::providers(), Icon::Provider, "Providers"),
@@ -64,11 +72,11 @@ pub fn installation_items(caller: &Caller) -> Vec<NavItem> {
 
 /// The rail's list. The item of the page, or the nearest above it, is marked as the current one.
 pub fn nav(items: Vec<NavItem>, path: &str) -> impl IntoView + use<> {
-    let above = |href: &str| path == href || path.starts_with(&format!("{href}/"));
-    let nearest =
-        items.iter().map(|item| &item.href).filter(|href| above(href)).max_by_key(|href| href.len());
+    let above =
+        |item: &&NavItem| path == item.href || (!item.alone && path.starts_with(&format!("{}/", item.href)));
+    let nearest = items.iter().filter(above).map(|item| &item.href).max_by_key(|href| href.len());
     let nearest = nearest.cloned().unwrap_or_default();
-    let items = items.into_iter().map(|NavItem { href, icon: sign, label, count: (count, words) }| {
+    let items = items.into_iter().map(|NavItem { href, icon: sign, label, count: (count, words), .. }| {
         let current = (href == nearest).then_some("page");
         let count = (count > 0).then(|| {
             view! {
@@ -115,7 +123,7 @@ pub fn switcher(name: String, home: String, orgs: &[OrgName], current: Option<&s
             let here = (Some(slug.as_str()) == current).then_some("true");
             view! {
                 <li>
-                    <a class="item" href=LocalPath::keys(slug).as_str().to_owned() aria-current=here>
+                    <a class="item" href=LocalPath::overview(slug).as_str().to_owned() aria-current=here>
                         <span class="words">{name.clone()}</span>
                     </a>
                 </li>

@@ -106,7 +106,7 @@ pub fn palette(context: Option<&OrgContext>, caller: &Caller, orgs: &[OrgName]) 
     let elsewhere = orgs
         .iter()
         .filter(|org| Some(org.slug.as_str()) != here)
-        .map(|org| page(LocalPath::keys(&org.slug).into(), Icon::Right, format!("Go to {}", org.name)))
+        .map(|org| page(LocalPath::overview(&org.slug).into(), Icon::Right, format!("Go to {}", org.name)))
         .collect();
     view! {
         <dialog class="palette" id="palette" aria-label=LABEL>

@@ -13,6 +13,7 @@ mod meters;
 mod model_picker;
 pub mod models;
 pub mod orgs;
+pub mod overview;
 pub mod providers;
 pub mod requests;
 pub mod session;

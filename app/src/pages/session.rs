@@ -1,32 +1,19 @@
-//! Set-up, sign-in in one step or two, a new password: one card each. And an organisation's first page.
+//! Set-up, sign-in in one step or two, a new password: one card each.
 
 use keydesk_core::domain::link::{LinkKind, OneTimeLink};
-use keydesk_core::ops::access::read_org;
 use keydesk_core::ops::links;
 use keydesk_core::ops::setup::{self, SetupForm};
 use keydesk_core::ops::sign_in::SignInForm;
 use leptos::prelude::*;
 
 use super::{field_errors, here, notice_line, page, returned, title, typed};
-use crate::ask::{base_url, caller, desk, param, query, request};
+use crate::ask::{base_url, desk, param, query, request};
 use crate::error::AppError;
 use crate::layout::solo;
 use crate::path::LocalPath;
 use crate::sealed::{self, PENDING_SIGN_IN, PendingSignIn};
 use crate::ui::field::{TextField, on_page};
 use crate::ui::icon::{Icon, icon};
-
-/// An organisation's first page is its keys.
-#[component]
-pub fn OrgPage() -> impl IntoView {
-    let slug = param("org");
-    page(async move {
-        let (desk, caller) = (desk()?, caller()?);
-        let context = read_org(&desk, &caller, &slug).await?;
-        leptos_axum::redirect(LocalPath::keys(&context.org.slug).as_str());
-        Ok(().into_any())
-    })
-}
 
 #[component]
 pub fn SignInPage() -> impl IntoView {

@@ -92,9 +92,9 @@ pub fn toolbar(address: &Address, search: SearchBox, value: &str) -> AnyView {
 }
 
 /// Filters that exclude each other: words, address, and whether it is the one in use.
-pub fn chips(
+pub fn chips<W: IntoView + 'static>(
     label: &'static str,
-    filters: impl IntoIterator<Item = (&'static str, Address, bool)>,
+    filters: impl IntoIterator<Item = (W, Address, bool)>,
 ) -> AnyView {
     let links = filters
         .into_iter()

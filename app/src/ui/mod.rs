@@ -14,4 +14,5 @@ pub mod notice;
 pub mod page_head;
 pub mod qr;
 pub mod search;
+pub mod tiles;
 pub mod when;

@@ -1,7 +1,7 @@
 //! Which keys a list shows, in what order and from where on: the meaning of a list's address. The store turns it into
 //! SQL and the pages turn it into links.
 
-use super::ids::TeamId;
+use super::ids::{PersonId, TeamId};
 use super::key::Status;
 use super::page::Cursor;
 
@@ -22,6 +22,8 @@ pub struct KeyFilter {
     pub older: Option<SecretAge>,
     /// Only keys of this team.
     pub team: Option<TeamId>,
+    /// Only keys that this person owns.
+    pub owner: Option<PersonId>,
     /// What they are sorted by.
     pub sort: Sort,
     /// The newest, latest, largest or last by name first.
@@ -33,8 +35,8 @@ pub struct KeyFilter {
 impl KeyFilter {
     /// All keys of one state, newest first.
     pub fn in_state(state: StateFilter) -> Self {
-        let (search, older, team, page) = (String::new(), None, None, None);
-        Self { search, state, older, team, sort: Sort::Created, descending: true, page }
+        let (search, older, team, owner, page) = (String::new(), None, None, None, None);
+        Self { search, state, older, team, owner, sort: Sort::Created, descending: true, page }
     }
 
     /// It is the first page of all live keys.
@@ -43,6 +45,7 @@ impl KeyFilter {
             && self.state == StateFilter::Live
             && self.older.is_none()
             && self.team.is_none()
+            && self.owner.is_none()
             && self.page.is_none()
     }
 }
@@ -58,7 +61,18 @@ pub enum StateFilter {
     Expiring,
     /// Live, and due for rotation.
     RotationDue,
+    /// Active, and nothing is left of a budget of its own, of its team or of its organisation, or of the balance.
+    Stopped,
+    /// Active, and a budget of its own or of its team is used to 80 % or more.
+    NearLimit,
+    /// Live, and neither used nor created in the last `IDLE_DAYS`.
+    Idle,
+    /// Live, without a budget and without a rate limit of its own.
+    Unlimited,
 }
+
+/// For how many days an idle key was not used.
+pub const IDLE_DAYS: i64 = 90;
 
 /// Ages of a secret to filter by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +131,22 @@ pub enum Sort {
 }
 
 impl StateFilter {
-    /// Each, in the order of the page's filters.
-    pub const ALL: [StateFilter; 7] = [
+    /// Each that an address can name.
+    pub const ALL: [StateFilter; 11] = {
+        let [live, stopped, near, expiring, due, idle, unlimited, disabled, expired, revoked] = Self::OFFERED;
+        let active = StateFilter::Only(Status::Active);
+        [live, active, stopped, near, expiring, due, idle, unlimited, disabled, expired, revoked]
+    };
+
+    /// The page's filters, in their order.
+    pub const OFFERED: [StateFilter; 10] = [
         StateFilter::Live,
-        StateFilter::Only(Status::Active),
+        StateFilter::Stopped,
+        StateFilter::NearLimit,
         StateFilter::Expiring,
         StateFilter::RotationDue,
+        StateFilter::Idle,
+        StateFilter::Unlimited,
         StateFilter::Only(Status::Disabled),
         StateFilter::Only(Status::Expired),
         StateFilter::Only(Status::Revoked),
@@ -134,6 +158,10 @@ impl StateFilter {
             StateFilter::Live => "",
             StateFilter::Expiring => "expiring",
             StateFilter::RotationDue => "due",
+            StateFilter::Stopped => "stopped",
+            StateFilter::NearLimit => "near",
+            StateFilter::Idle => "idle",
+            StateFilter::Unlimited => "unlimited",
             StateFilter::Only(status) => status.as_str(),
         }
     }
@@ -145,6 +173,10 @@ impl StateFilter {
             StateFilter::Only(Status::Active) => "Active",
             StateFilter::Expiring => "Expiring",
             StateFilter::RotationDue => "Due for rotation",
+            StateFilter::Stopped => "Stopped",
+            StateFilter::NearLimit => "Near a limit",
+            StateFilter::Idle => "Idle 90 days",
+            StateFilter::Unlimited => "Without a limit",
             StateFilter::Only(Status::Disabled) => "Disabled",
             StateFilter::Only(Status::Expired) => "Expired",
             StateFilter::Only(Status::Revoked) => "Revoked",

@@ -45,6 +45,7 @@ pub mod names;
 pub mod numbers;
 pub mod offboarding;
 pub mod org;
+pub mod overview;
 pub mod page;
 pub mod parse_error;
 pub mod person;

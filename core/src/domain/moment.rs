@@ -194,6 +194,11 @@ impl Day {
         self.0.strftime("%-d %b").to_string()
     }
 
+    /// `Tuesday`
+    pub fn weekday(self) -> String {
+        self.0.strftime("%A").to_string()
+    }
+
     /// The first moment of the day in `zone`, which is not always 00:00.
     pub fn start(self, zone: &Zone) -> Moment {
         let midnight = self.0.to_datetime(Time::midnight());

@@ -25,6 +25,7 @@ mod new_price;
 pub mod offboarding;
 mod one_request;
 pub mod orgs;
+pub mod overview;
 pub mod prices;
 pub mod providers;
 pub mod reauthentication;

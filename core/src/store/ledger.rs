@@ -194,6 +194,13 @@ pub struct OrgLeft {
     pub balance: Option<Money>,
 }
 
+impl OrgLeft {
+    /// Nothing is left of a budget or of the balance: requests with every key are rejected.
+    pub fn is_stopped(&self) -> bool {
+        self.budgets.iter().any(BudgetUse::is_over) || self.balance.is_some_and(|left| left <= Money::ZERO)
+    }
+}
+
 /// The organisation's budgets and its balance, in one statement.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ mod group_commit;
 pub mod invitations;
 pub mod kept_forms;
 pub mod key_list;
+mod key_list_sql;
 pub mod keys;
 pub mod leaks;
 pub mod ledger;
@@ -33,6 +34,7 @@ pub mod names;
 mod open;
 pub mod org_queues;
 pub mod orgs;
+pub mod overview;
 pub mod people;
 mod permit;
 mod pooler;
@@ -292,7 +294,6 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         bench_baseline::ALL,
         invitations::ALL,
         kept_forms::ALL,
-        key_list::ALL,
         keys::ALL,
         ledger::ALL,
         links::ALL,
@@ -300,6 +301,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         meter::ALL,
         models::ALL,
         orgs::ALL,
+        overview::ALL,
         people::ALL,
         present_spend::ALL,
         prices::ALL,

@@ -4,6 +4,23 @@ use super::dialect::{Dialect, like_contains};
 use crate::domain::key_filter::StateFilter;
 use crate::domain::moment::Moment;
 use crate::domain::search::is_indexed;
+use crate::domain::window::WindowStarts;
+
+/// Whether a key was neither used nor created in `IDLE_DAYS` before a moment.
+macro_rules! is_idle {
+    ($now:literal) => {
+        concat!("COALESCE(k.last_used_at, k.created_at) <= ", $now, " - 90 * CAST(86400000 AS BIGINT)")
+    };
+}
+pub(super) use is_idle;
+
+/// Whether a key has neither a budget nor a rate limit of its own.
+macro_rules! no_limit {
+    () => {
+        "k.has_budget = 0 AND k.rpm IS NULL AND k.tpm IS NULL AND k.concurrent IS NULL"
+    };
+}
+pub(super) use no_limit;
 
 /// Texts of a sample that are read together, as neighbours cost less than others.
 pub(super) const SAMPLE_RUN: i64 = 10;
@@ -17,12 +34,18 @@ pub(super) struct Within {
     pub(super) person: Option<String>,
     /// Only keys of this team.
     pub(super) team: Option<String>,
+    /// Only keys that this person owns.
+    pub(super) owner: Option<String>,
     /// Only keys with a secret made then or before.
     pub(super) made_before: Option<Moment>,
     /// The state of the keys that are wanted, at this moment; `None` is any.
     pub(super) state: Option<(StateFilter, Moment)>,
     /// For keys that are due for rotation: those without a period of their own are, when their secret was made then or before.
     pub(super) due: Option<i64>,
+    /// For keys that are stopped or nearly so: the windows in which marks on budgets are valid.
+    pub(super) starts: Option<WindowStarts>,
+    /// Every active key of the organisation is stopped.
+    pub(super) org_stopped: bool,
 }
 
 /// A word of a search.
@@ -68,7 +91,7 @@ impl Search {
     /// Whether the texts alone say which keys match, so that no more keys are read than are listed.
     fn is_in_texts(&self, within: &Within, part: Part) -> bool {
         let any_state = !part.wanted || within.state.is_none();
-        let any_key = within.team.is_none() && within.made_before.is_none();
+        let any_key = within.team.is_none() && within.owner.is_none() && within.made_before.is_none();
         any_state && any_key && self.words.iter().all(Word::in_index)
     }
 }
@@ -210,6 +233,10 @@ impl Sql {
             let team = self.bind(team);
             text += &format!(" AND k.team_id = {team}");
         }
+        if let Some(owner) = &within.owner {
+            let owner = self.bind(owner);
+            text += &format!(" AND k.owner_id = {owner}");
+        }
         if let Some(before) = within.made_before {
             let before = self.bind(before.ms().to_string());
             text += &format!(" AND k.secret_created_at <= CAST({before} AS BIGINT)");
@@ -229,6 +256,17 @@ impl Sql {
                 format!("k.status IN ('active', 'disabled') AND {due}")
             }
             StateFilter::Live => "k.status IN ('active', 'disabled')".to_owned(),
+            StateFilter::Stopped if within.org_stopped => "k.status = 'active'".to_owned(),
+            StateFilter::Stopped => self.is_marked(within, "reached"),
+            StateFilter::NearLimit => self.is_marked(within, "near"),
+            StateFilter::Idle => {
+                let now = self.bind(now.ms().to_string());
+                let idle = is_idle!("{now}").replace("{now}", &format!("CAST({now} AS BIGINT)"));
+                format!("k.status IN ('active', 'disabled') AND {idle}")
+            }
+            StateFilter::Unlimited => {
+                concat!("k.status IN ('active', 'disabled') AND ", no_limit!()).to_owned()
+            }
             StateFilter::Only(status) => format!("k.status = '{}'", status.as_str()),
             StateFilter::Expiring => {
                 let (now, week) =
@@ -238,6 +276,15 @@ impl Sql {
                 )
             }
         }
+    }
+
+    fn is_marked(&mut self, within: &Within, level: &str) -> String {
+        // Without windows no mark is valid.
+        let of = |start: fn(WindowStarts) -> Moment| within.starts.map_or(-1, |starts| start(starts).ms());
+        let starts = [of(|starts| starts.month), of(|starts| starts.week), of(|starts| starts.day)];
+        let [month, week, day] =
+            starts.map(|start| format!("CAST({} AS BIGINT)", self.bind(start.to_string())));
+        format!("k.status = 'active' AND {}", is_marked(level, &month, &week, &day))
     }
 
     /// How well the key matches the whole search: `Hit::rank`.
@@ -256,6 +303,25 @@ pub(super) fn is_due(now: &str, by_org: &str) -> String {
     format!(
         "k.secret_created_at <= CASE WHEN k.rotate_days IS NULL THEN {by_org} ELSE {now} - k.rotate_days * 86400000 END"
     )
+}
+
+/// Whether a mark on a budget, `b`, is of the window that is now.
+pub(super) fn valid_mark(month: &str, week: &str, day: &str) -> String {
+    format!(
+        "b.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN {month} WHEN 'week' THEN {week} ELSE {day} END"
+    )
+}
+
+/// Whether a budget of the key or of its team has such a mark.
+pub(super) fn is_marked(level: &str, month: &str, week: &str, day: &str) -> String {
+    let valid = valid_mark(month, week, day);
+    let of = |kind: &str, id: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM budget_marks b WHERE b.holder_kind = '{kind}' AND b.holder_id = {id}
+                AND b.level = '{level}' AND {valid})"
+        )
+    };
+    format!("({} OR {})", of("key", "k.id"), of("team", "k.team_id"))
 }
 
 /// The keys that a person owns or administers, as two lists: an OR would make the databases look at every key.

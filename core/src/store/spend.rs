@@ -7,8 +7,9 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::keys::read_budget;
+use super::ledger::{self, OrgLeft};
 use super::meter::budget_amount;
-use super::{StoreError, Via, ledger, run, statements};
+use super::{StoreError, Via, run, statements};
 use crate::domain::bill::Bill;
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
 use crate::domain::key::{Key, SharedBudget, Whose};
@@ -191,6 +192,24 @@ pub async fn fill(
     if keys.is_empty() {
         return Ok(());
     }
+    let left = ledger::left(via, org, starts).await?;
+    fill_with(via, org, keys, starts, &left).await
+}
+
+/// `fill` where what the organisation has left is known already.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn fill_with(
+    via: &mut impl Via,
+    org: &OrgId,
+    keys: &mut [Key],
+    starts: WindowStarts,
+    left: &OrgLeft,
+) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     for (id, used) in budgets(via, org, Holder::Key, &ids, starts).await? {
@@ -214,7 +233,6 @@ pub async fn fill(
             }
         }
     }
-    let left = ledger::left(via, org, starts).await?;
     for key in keys.iter_mut() {
         let of_org = left.budgets.iter().cloned();
         key.shared.extend(of_org.map(|used| SharedBudget { whose: Whose::Org, used }));

@@ -2,7 +2,7 @@
 
 use keydesk_core::domain::expiry::ExpiryRules;
 use keydesk_core::domain::key::Status;
-use keydesk_core::domain::key_filter::{KeyFilter, Sort, StateFilter};
+use keydesk_core::domain::key_filter::{IDLE_DAYS, KeyFilter, Sort, StateFilter};
 use keydesk_core::domain::list_filter::{MemberFilter, TeamFilter};
 use keydesk_core::domain::page::Cursor;
 use keydesk_core::domain::policy::{Action, test_permit};
@@ -24,6 +24,11 @@ struct Known {
     last_four: String,
     secret_created_at: i64,
     rotate_days: Option<i64>,
+    created_at: i64,
+    /// The level of a mark on a budget, in this month or in one before.
+    mark: Option<(&'static str, bool)>,
+    /// A budget, a rate limit or neither.
+    limited: Option<&'static str>,
 }
 
 const WORDS: [&str; 12] =
@@ -85,16 +90,26 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
             ]),
             rotate_days: *dice.one_of(&[None, None, Some(30), Some(91)]),
             last_four: issued.secret.last_four().to_owned(),
+            created_at: *dice.one_of(&[START.ms(), START.ms() - 90 * DAY, START.ms() - 90 * DAY + 1]),
+            mark: *dice.one_of(&[
+                None,
+                None,
+                Some(("near", true)),
+                Some(("reached", true)),
+                Some(("reached", false)),
+            ]),
+            limited: *dice.one_of(&[None, Some("budget"), Some("rate"), Some("cleared")]),
         };
         let or_null = |value: Option<i64>| value.map_or("NULL".into(), |value| value.to_string());
         desk.execute(&format!(
             "UPDATE keys SET status = '{}', expires_at = {}, last_used_at = {}, secret_created_at = {},
-                rotate_days = {} WHERE id = '{}'",
+                rotate_days = {}, created_at = {} WHERE id = '{}'",
             one.status.as_str(),
             or_null(one.expires_at),
             or_null(one.last_used_at),
             one.secret_created_at,
             or_null(one.rotate_days),
+            one.created_at,
             one.id
         ))
         .await
@@ -106,6 +121,33 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
             ))
             .await
             .unwrap();
+        }
+        if let Some((level, valid)) = one.mark {
+            let start = if valid { month } else { month - 1 };
+            desk.execute(&format!(
+                "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
+                VALUES ('key', '{}', '{}', 'month', {start}, '{level}')",
+                one.id, at.org.id
+            ))
+            .await
+            .unwrap();
+        }
+        let budget = format!(
+            "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount) VALUES ('key', '{}', 'day', '{}', 1)",
+            one.id, at.org.id
+        );
+        let clear = format!("DELETE FROM budgets WHERE holder_id = '{}'", one.id);
+        let open =
+            format!("UPDATE keys SET rpm = NULL, tpm = NULL, concurrent = NULL WHERE id = '{}'", one.id);
+        let rate = format!("UPDATE keys SET rpm = 60 WHERE id = '{}'", one.id);
+        let limits: &[&String] = match one.limited {
+            Some("budget") => &[&clear, &open, &budget],
+            Some("rate") => &[&clear, &rate],
+            Some(_) => &[&clear, &open, &budget, &clear],
+            None => &[&clear, &open],
+        };
+        for sql in limits {
+            desk.execute(sql).await.unwrap();
         }
         known.push(one);
     }
@@ -123,6 +165,16 @@ fn expected(known: &[Known], filter: &KeyFilter) -> Vec<String> {
             StateFilter::RotationDue => {
                 let due = key.secret_created_at + key.rotate_days.unwrap_or(BY_ORG) * DAY <= now;
                 due && matches!(key.status, Status::Active | Status::Disabled)
+            }
+            StateFilter::Stopped => key.status == Status::Active && key.mark == Some(("reached", true)),
+            StateFilter::NearLimit => key.status == Status::Active && key.mark == Some(("near", true)),
+            StateFilter::Idle => {
+                let idle = key.last_used_at.unwrap_or(key.created_at) <= now - IDLE_DAYS * DAY;
+                idle && matches!(key.status, Status::Active | Status::Disabled)
+            }
+            StateFilter::Unlimited => {
+                let limited = matches!(key.limited, Some("budget" | "rate"));
+                !limited && matches!(key.status, Status::Active | Status::Disabled)
             }
             StateFilter::Expiring => {
                 key.status == Status::Active
@@ -251,6 +303,93 @@ on_both!(
                     assert_eq!(walk(&desk, &at, &filter).await, expected(&known, &filter), "{filter:?}");
                 }
             }
+        }
+    }
+);
+
+on_both!(
+    fn every_filter_has_the_count_of_the_keys_that_it_shows(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        mixed(&desk, &other, 20, 7).await;
+        let known = mixed(&desk, &at, 90, 5).await;
+        let list = async |filter: &KeyFilter| {
+            ops::keys::list(&desk, &at.caller, &at.org.slug, filter).await.unwrap()
+        };
+        let counts = list(&everything()).await.counts.unwrap();
+        for state in StateFilter::OFFERED {
+            let filter = KeyFilter { state, ..everything() };
+            assert_eq!(counts.of(state), expected(&known, &filter).len() as i64, "{state:?}");
+            // The counts stay the same under every filter and order.
+            let sorted = KeyFilter { sort: Sort::Expires, descending: false, ..filter };
+            assert_eq!(list(&sorted).await.counts.unwrap(), counts);
+        }
+        assert!(StateFilter::OFFERED.iter().all(|state| counts.of(*state) > 0), "{counts:?}");
+        // A search shows the same keys of a state as the list does.
+        for state in StateFilter::OFFERED {
+            let filter = KeyFilter { state, search: "prod".into(), ..everything() };
+            assert_eq!(walk(&desk, &at, &filter).await, expected(&known, &filter), "{state:?}");
+        }
+    }
+);
+
+on_both!(
+    fn keys_stop_with_their_team_and_with_the_organisation(desk: TestDesk) {
+        let at = desk.owner().await;
+        let team = desk.team(&at, "Crew").await;
+        let of_team = keydesk_core::forms::key::KeyForm { team: team.id.to_string(), ..form("in the team") };
+        desk.create(&at, of_team).await.unwrap();
+        desk.create_key(&at, "alone").await;
+        let stopped = async || {
+            let filter = KeyFilter { state: StateFilter::Stopped, ..everything() };
+            let view = ops::keys::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap();
+            assert_eq!(view.counts.unwrap().of(StateFilter::Stopped), view.count);
+            let mut names: Vec<String> = view.page.rows.into_iter().map(|key| key.name).collect();
+            names.sort();
+            names
+        };
+        assert!(stopped().await.is_empty());
+        desk.execute(&format!(
+            "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
+            VALUES ('team', '{}', '{}', 'total', 0, 'reached')",
+            team.id, at.org.id
+        ))
+        .await
+        .unwrap();
+        assert_eq!(stopped().await, ["in the team"]);
+        // A budget of the organisation stops every key, whatever is marked.
+        desk.execute(&format!(
+            "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount) VALUES ('org', '{0}', 'total', '{0}', 5)",
+            at.org.id
+        ))
+        .await
+        .unwrap();
+        desk.execute(&format!(
+            "INSERT INTO counters VALUES ('org', '{0}', 'total', 0, '{0}', 5, 1, 1)",
+            at.org.id
+        ))
+        .await
+        .unwrap();
+        assert_eq!(stopped().await, ["alone", "in the team"]);
+    }
+);
+
+on_both!(
+    fn an_owner_filter_shows_the_keys_of_that_person_only(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.member(&at, keydesk_core::domain::policy::OrgRole::Member).await;
+        desk.create_key(&at, "a key").await;
+        let moved = desk.create_key(&at, "b key").await;
+        let theirs = &other.caller.person.id;
+        desk.execute(&format!("UPDATE keys SET owner_id = '{theirs}' WHERE id = '{}'", moved.id))
+            .await
+            .unwrap();
+        for search in ["", "key"] {
+            let of = |owner| KeyFilter { owner: Some(owner), search: search.into(), ..everything() };
+            assert_eq!(desk.names(&at, &of(theirs.clone())).await, ["b key"]);
+            assert_eq!(desk.names(&at, &of(at.caller.person.id.clone())).await, ["a key"]);
+            // Who sees only their own keys sees none of another's.
+            assert!(desk.names(&other, &of(at.caller.person.id.clone())).await.is_empty());
         }
     }
 );

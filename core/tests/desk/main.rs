@@ -22,6 +22,7 @@ mod meter_races;
 mod orgs;
 mod outages;
 mod overshoot;
+mod overview;
 mod people;
 mod plans;
 mod prices;

@@ -36,7 +36,10 @@ async fn plan_of_list(values: &Values<'_>, sql: &str) -> String {
                 .bind(now.ms())
                 .bind(now.plus_days(7).ms())
                 .bind(now.plus_days(-19).ms())
-                .bind(now.plus_days(-90).ms());
+                .bind(now.plus_days(-90).ms())
+                .bind(now.plus_days(-4).ms())
+                .bind(now.plus_days(-1).ms())
+                .bind(None::<String>);
             query.fetch_all($pool).await.unwrap()
         }};
     }
@@ -188,6 +191,60 @@ on_both!(
             let values =
                 Values { texts: [org, person, team, None, None, Some("2500")], seq: Some(2_500), at: &desk };
             assert_indexed("a member's list", &plan_of_list(&values, sql).await, &["k"]);
+        }
+    }
+);
+
+on_both!(
+    fn filters_and_their_counts_are_read_from_indexes(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        desk.seed_keys(&other, 10_001, 15_000).await;
+        desk.seed_keys(&at, 1, 5_000).await;
+        // A few are marked, and a few idle or without a limit.
+        for sql in [
+            "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
+                SELECT 'key', id, org_id, 'total', 0, CASE WHEN seq % 200 = 0 THEN 'near' ELSE 'reached' END FROM keys
+                WHERE seq % 100 = 0",
+            "UPDATE keys SET has_budget = 1, last_used_at = created_at WHERE seq % 100 <> 1",
+            "UPDATE keys SET created_at = 1 WHERE seq % 100 = 1",
+        ] {
+            desk.execute(sql).await.unwrap();
+        }
+        desk.db.analyze().await.unwrap();
+        let whole_org = "(CAST($2 AS TEXT) IS NULL OR TRUE)";
+        let no_search = "(CAST($4 AS TEXT) IS NULL OR TRUE)";
+        let org = Some(at.org.id.as_str());
+        let texts = store::key_list::every_text(dialect(&desk));
+        let mut seen = 0;
+        for part in ["b.level = 'reached'", "b.level = 'near'", "k.has_budget = 0", "k.created_at) <= $8"] {
+            for sql in texts.iter().filter(|text| {
+                text.contains(part)
+                    && text.contains(whole_org)
+                    && text.contains(no_search)
+                    && (text.contains("ORDER BY k.seq") || text.contains("COUNT(*)"))
+                    && !text.contains("NOT EXISTS")
+            }) {
+                let texts = [org, None, None, None, None, Some("2500")];
+                let plan = plan_of_list(&Values { texts, seq: Some(2_500), at: &desk }, sql).await;
+                assert_indexed(part, &plan, &["k"]);
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "only {seen} texts");
+    }
+);
+
+on_both!(
+    fn figures_are_read_from_sums_and_never_from_requests(desk: TestDesk) {
+        let dialect = dialect(&desk);
+        let of_orgs = |(name, _): &(&str, &str)| name.starts_with("OF_ORGS") || *name == "OF_ALL_ORGS";
+        let fixed = store::all_statements().into_iter().filter(of_orgs);
+        let mut texts: Vec<String> = fixed.map(|(_, text)| text.to_owned()).collect();
+        texts.extend(store::overview::every_text(dialect));
+        assert!(texts.len() > 10);
+        for text in texts {
+            assert!(!text.contains("usage"), "{text}");
         }
     }
 );

@@ -60,6 +60,7 @@ on_both!(
             store::teams::every_text(dialect),
             store::members::every_text(dialect),
             store::orgs::every_text(),
+            store::overview::every_text(dialect),
             vec![store::keys::of_owner_text(dialect)],
         ]
         .concat();

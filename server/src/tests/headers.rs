@@ -44,7 +44,7 @@ on_both! {
             let key_page = format!("/acme/keys/{}", key.id);
             let mut answers = Vec::new();
             for (path, status) in [
-                ("/", 302), ("/sign-in", 200), ("/setup/x", 404), ("/reset/x", 404), ("/acme", 302), ("/acme/keys", 200),
+                ("/", 302), ("/sign-in", 200), ("/setup/x", 404), ("/reset/x", 404), ("/acme", 200), ("/acme/keys", 200),
                 ("/acme/keys/new", 200), (key_page.as_str(), 200), ("/acme/keys/nothing", 404), ("/acme/nothing", 404),
                 ("/elsewhere/keys", 404), ("/healthz", 200), ("/readyz", 200), ("/pkg/0/x.js", 404), ("/v1/models", 401),
                 ("/v1/nothing", 404), ("/api/keys/create", 405), ("/api/keys/nothing", 404), ("/csp-report", 405),

@@ -18,6 +18,7 @@ mod mails;
 mod members;
 mod missed;
 mod orgs;
+mod overview;
 mod permissions;
 mod providers;
 mod redirects;

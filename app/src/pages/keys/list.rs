@@ -1,65 +1,27 @@
-//! The list of keys.
+//! The list of keys: what it shows and in what order, its filters with how many keys each has, and the figures above it.
+//! The table itself is `rows`'.
 
 use keydesk_core::domain::bulk::BulkAct;
-use keydesk_core::domain::ids::TeamId;
-use keydesk_core::domain::key::Key;
 use keydesk_core::domain::key_filter::{KeyFilter, SecretAge, Sort, StateFilter};
 use keydesk_core::domain::key_format::looks_like_secret;
-use keydesk_core::domain::limits::Limits;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::search::is_searched;
-use keydesk_core::ops::keys::{self, KeysView, MAX_DUE};
+use keydesk_core::ops::keys::{self, KeysView, MAX_OFFERED};
 use leptos::prelude::*;
 
-use super::key_hint;
-use crate::ask::{self, caller, desk, param, query};
-use crate::key_status::status_badge;
+use super::list_address::{address, read};
+use super::rows;
+use crate::ask::{caller, desk, param, query};
 use crate::layout::{Width, framed};
-use crate::pages::meters::budget_cell;
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::icon::Icon;
-use crate::ui::list::{self, Address, Column};
+use crate::ui::list;
 use crate::ui::notice::notice;
 use crate::ui::page_head::page_head;
 use crate::ui::search::SearchBox;
-use crate::ui::when;
-
-/// What the address asks for, as far as it makes sense; the rest is as if it were not there.
-fn read() -> KeyFilter {
-    let sort = query("sort").and_then(|text| Sort::parse(&text)).unwrap_or(Sort::Created);
-    KeyFilter {
-        search: ask::search(),
-        state: query("state").and_then(|text| StateFilter::parse(&text)).unwrap_or(StateFilter::Live),
-        older: query("older").and_then(|text| SecretAge::parse(&text)),
-        team: query("team").and_then(|text| TeamId::parse(&text)),
-        sort,
-        descending: match query("dir").as_deref() {
-            Some("asc") => false,
-            Some("desc") => true,
-            _ => sort.descends_first(),
-        },
-        page: ask::cursor(),
-    }
-}
-
-fn address(org: &str, filter: &KeyFilter) -> Address {
-    let plain = filter.sort == Sort::Created && filter.descending;
-    let turned = filter.descending != filter.sort.descends_first();
-    let dir = if filter.descending { "desc" } else { "asc" };
-    Address::new(
-        LocalPath::keys(org).as_str(),
-        [
-            ("q", filter.search.clone()),
-            ("state", filter.state.as_str().to_owned()),
-            ("older", filter.older.map(|age| age.days().to_string()).unwrap_or_default()),
-            ("team", filter.team.as_ref().map(ToString::to_string).unwrap_or_default()),
-            ("sort", if plain { "" } else { filter.sort.as_str() }.to_owned()),
-            ("dir", if turned { dir } else { "" }.to_owned()),
-        ],
-    )
-}
+use crate::ui::tiles::{Tile, tiles};
 
 #[component]
 pub fn KeysPage() -> impl IntoView {
@@ -104,31 +66,85 @@ fn empty(create: Option<AnyView>) -> AnyView {
 
 fn listed(view: &KeysView, filter: &KeyFilter) -> AnyView {
     let org = &view.context.org;
-    let states = StateFilter::ALL.map(|state| {
-        (state.label(), address(&org.slug, &KeyFilter { state, ..filter.clone() }), state == filter.state)
+    let states = StateFilter::OFFERED.map(|state| {
+        let count = view.counts.as_ref().map(|counts| counts.of(state));
+        let words = view! { {state.label()} {count.map(counted)} };
+        (words, address(&org.slug, &KeyFilter { state, page: None, ..filter.clone() }), state == filter.state)
     });
     view! {
-        {due(view)}
+        {figures(view, filter)}
         {toolbar(view, filter)}
         {list::chips("State", states)}
-        {if view.page.rows.is_empty() { none_found(view, filter) } else { table(view, filter) }}
+        {owned(view, filter)}
+        {if view.page.rows.is_empty() { none_found(view, filter) } else { rows::table(view, filter) }}
+        {if view.page.rows.is_empty() { ().into_any() } else { under(view, filter) }}
         {ended(view, filter)}
     }
     .into_any()
 }
 
-/// "3 keys are due for rotation: Show".
-fn due(view: &KeysView) -> impl IntoView + use<> {
-    (view.due > 0).then(|| {
-        let filter = KeyFilter::in_state(StateFilter::RotationDue);
-        let to = address(&view.context.org.slug, &filter);
-        let many = list::count_words(view.due, view.due > MAX_DUE, "key is", "keys are");
+/// `12`, or `1,000+` where counting stopped.
+fn counted(count: i64) -> AnyView {
+    view! { <small class="many">{count_words(count)}</small> }.into_any()
+}
+
+fn count_words(count: i64) -> String {
+    if count > MAX_OFFERED { format!("{}+", grouped(MAX_OFFERED)) } else { grouped(count) }
+}
+
+/// What all keys did this month, and how many need a look: each figure leads to its keys. Above the whole list only.
+fn figures(view: &KeysView, filter: &KeyFilter) -> Option<AnyView> {
+    let whole = KeyFilter { state: StateFilter::Live, page: None, ..filter.clone() };
+    let counts = view.counts.as_ref().filter(|_| whole.is_plain())?;
+    let slug = &view.context.org.slug;
+    let sorted = |sort: Sort| {
+        address(slug, &KeyFilter { sort, descending: true, ..KeyFilter::in_state(StateFilter::Live) }).href()
+    };
+    let of = view.month_budget.as_ref().map(|used| format!("of {}", used.budget.amount));
+    let state = |name: &'static str, state: StateFilter, bad: bool| {
+        let count = counts.of(state);
+        let to = address(slug, &KeyFilter::in_state(state)).href();
+        Tile::new(name, count_words(count), to).marked(bad && count > 0)
+    };
+    Some(tiles(
+        "At a glance",
+        vec![
+            Tile::new("Spent this month", view.month.spent.to_string(), sorted(Sort::Spend)).beside(of),
+            Tile::new("Requests this month", grouped(view.month.requests), sorted(Sort::LastUsed)),
+            state("Stopped", StateFilter::Stopped, true),
+            state("Near a limit", StateFilter::NearLimit, true),
+            state("Expiring in 7 days", StateFilter::Expiring, false),
+        ],
+    ))
+}
+
+/// Whose keys the list is narrowed to, and the way back.
+fn owned(view: &KeysView, filter: &KeyFilter) -> Option<AnyView> {
+    let owner = filter.owner.as_ref()?;
+    let found = view.page.rows.iter().find(|key| key.owner.id == *owner);
+    let name = found.map_or("one person".to_owned(), |key| key.owner.name.clone());
+    let all =
+        address(&view.context.org.slug, &KeyFilter { owner: None, page: None, ..filter.clone() }).href();
+    Some(
         view! {
-            <p class="muted">
-                {format!("{many} due for rotation: ")} <a href=to.href()>"Show"</a>
+            <p class="muted narrowed">
+                "Only keys of " <b>{name}</b> ". " <a href=all>"Show all owners"</a>
             </p>
         }
-    })
+        .into_any(),
+    )
+}
+
+/// What to do with ticked keys, and the way to the pages beside.
+fn under(view: &KeysView, filter: &KeyFilter) -> AnyView {
+    let slug = &view.context.org.slug;
+    let acts = keys::offered(&view.context);
+    let back = address(slug, filter);
+    view! {
+        {(!acts.is_empty()).then(|| selection(slug, acts, back.query()))}
+        {list::pages(&view.page, &back, Some((view.count, view.capped)))}
+    }
+    .into_any()
 }
 
 /// Keys that are over and match the search: "1 revoked key matches: show".
@@ -177,6 +193,18 @@ fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
         let selected = filter.older == Some(age);
         view! { <option value=age.days().to_string() selected=selected>{age.label()}</option> }
     });
+    let sorts = [
+        (Sort::Created, "Newest first"),
+        (Sort::Name, "By name"),
+        (Sort::Spend, "Spent most first"),
+        (Sort::LastUsed, "Last used first"),
+        (Sort::Expires, "Expiring first"),
+    ];
+    let sorts = sorts.map(|(sort, words)| {
+        let selected = filter.sort == sort;
+        view! { <option value=sort.as_str() selected=selected>{words}</option> }
+    });
+    let unsorted = address(&slug, &KeyFilter { sort: Sort::Created, descending: true, ..filter.clone() });
     view! {
         <div class="toolbar">
             <form class="search" role="search" method="post" action="/api/keys/search">
@@ -184,7 +212,7 @@ fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
                 <input type="hidden" name="form[rest]" value=rest />
                 {SearchBox { name: "form[q]", placeholder: "Name, owner, team, note, last four or a whole secret", label: "Search keys", max: None }.draw(filter.search.clone())}
             </form>
-            <form class="pick" method="get" action=LocalPath::keys(&slug).as_str().to_owned()>
+            <form class="pick" method="get" action=LocalPath::keys(&slug).as_str().to_owned() data-at-once>
                 {here.hidden("team")}
                 {teams}
                 <select class="input" name="older" aria-label="Age of the secret">
@@ -192,6 +220,11 @@ fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
                     {ages.collect_view()}
                 </select>
                 <button class="btn">"Apply"</button>
+            </form>
+            <form class="pick sorts" method="get" action=LocalPath::keys(&slug).as_str().to_owned() data-at-once>
+                {unsorted.hidden("sort")}
+                <select class="input" name="sort" aria-label="Sort">{sorts.collect_view()}</select>
+                <button class="btn">"Sort"</button>
             </form>
         </div>
     }
@@ -201,6 +234,10 @@ fn none_found(view: &KeysView, filter: &KeyFilter) -> AnyView {
     let what = match filter.state {
         StateFilter::Live => "live key".to_owned(),
         StateFilter::RotationDue => "key due for rotation".to_owned(),
+        StateFilter::Stopped => "stopped key".to_owned(),
+        StateFilter::NearLimit => "key near a limit".to_owned(),
+        StateFilter::Idle => "key idle for 90 days".to_owned(),
+        StateFilter::Unlimited => "key without a limit of its own".to_owned(),
         state => format!("{} key", state.label().to_lowercase()),
     };
     let team = filter
@@ -226,51 +263,6 @@ fn none_found(view: &KeysView, filter: &KeyFilter) -> AnyView {
     list::none_found(heading, words, all.as_str(), "Clear search and filters")
 }
 
-fn table(view: &KeysView, filter: &KeyFilter) -> AnyView {
-    let org = &view.context.org;
-    let head = |sort: Sort, label: &'static str| {
-        let current = filter.sort == sort;
-        let first = sort.descends_first();
-        let to = |descending| address(&org.slug, &KeyFilter { sort, descending, ..filter.clone() });
-        match current {
-            true => Column::sorted(label, &to(!filter.descending), true, filter.descending),
-            false => Column::sorted(label, &to(first), false, first),
-        }
-    };
-    let secrets = shows_secrets(filter);
-    let acts = keys::offered(&view.context);
-    let ticks = (!acts.is_empty()).then(|| Column::ticks("Select all keys on this page"));
-    let columns = ticks.into_iter().chain([
-        head(Sort::Name, "Name"),
-        Column::new("Key"),
-        Column::new("Owner, team"),
-        Column::new("State"),
-        head(Sort::Spend, "Spent this month").num(),
-        Column::new("Budget"),
-        if secrets { head(Sort::Rotated, "Secret since") } else { Column::new("Limits") }.class("drop-1"),
-        head(Sort::LastUsed, "Last used").class("drop-3"),
-        head(Sort::Expires, "Expires").class("drop-2"),
-    ]);
-    let caption = format!(
-        "Keys, sorted by {}, {}",
-        filter.sort.as_str(),
-        if filter.descending { "descending" } else { "ascending" }
-    );
-    let may_tick = !acts.is_empty();
-    let rows = view.page.rows.iter().map(|key| row(key, view, secrets, may_tick)).collect_view();
-    view! {
-        {list::table(false, caption, columns.collect(), rows)}
-        {may_tick.then(|| selection(&org.slug, acts, address(&org.slug, filter).query()))}
-        {list::pages(&view.page, &address(&org.slug, filter), Some((view.count, view.capped)))}
-    }
-    .into_any()
-}
-
-/// Who looks for old secrets is shown their age in place of the limits.
-fn shows_secrets(filter: &KeyFilter) -> bool {
-    filter.state == StateFilter::RotationDue || filter.older.is_some() || filter.sort == Sort::Rotated
-}
-
 /// What to do with the ticked keys, which belong to this form.
 fn selection(slug: &str, acts: Vec<BulkAct>, back: String) -> AnyView {
     let label = |act| match act {
@@ -294,76 +286,4 @@ fn selection(slug: &str, acts: Vec<BulkAct>, back: String) -> AnyView {
         </form>
     }
     .into_any()
-}
-
-fn row(key: &Key, view: &KeysView, secrets: bool, may_tick: bool) -> impl IntoView + use<> {
-    let (org, now) = (&view.context.org, view.now);
-    let (slug, zone) = (&org.slug, &org.zone);
-    let due = key.rotation_due(&org.rules, now).map(|at| {
-        let title = format!("Due for rotation since {}", at.exact(zone));
-        view! { <span class="sub" title=title>"Rotation due"</span> }
-    });
-    let middle = match secrets {
-        true => {
-            let since = when::date(key.secret_created_at, zone);
-            view! { <td data-label="Secret since" class="tight drop-1">{since}</td> }.into_any()
-        }
-        false => view! { <td data-label="Limits" class="full drop-1">{limits(key)}</td> }.into_any(),
-    };
-    let note = (!key.note.is_empty())
-        .then(|| view! { <span class="sub" title=key.note.clone()>{key.note.clone()}</span> });
-    let team = key.team.as_ref().map_or_else(|| "No team".to_owned(), |team| team.name.clone());
-    let team = view! { <span class="sub clip" title=team.clone()>{team.clone()}</span> };
-    let last_used = match key.last_used_at {
-        Some(at) => when::ago(at, now, zone).into_any(),
-        None => view! { <span class="muted">"Never"</span> }.into_any(),
-    };
-    let expires = match key.expires_at {
-        Some(at) => when::date(at, zone).into_any(),
-        None => view! { <span class="muted">"Never"</span> }.into_any(),
-    };
-    let tick = may_tick.then(|| {
-        let label = format!("Select {}", key.name);
-        view! {
-            <td data-label="Select" class="tick">
-                <input type="checkbox" name="key" value=key.id.to_string() form="selection" aria-label=label />
-            </td>
-        }
-    });
-    view! {
-        <tr>
-            {tick}
-            <th scope="row">
-                <a class="row-link" href=LocalPath::key(slug, &key.id).as_str().to_owned() title=key.name.clone()>
-                    {key.name.clone()}
-                </a>
-                {note}
-            </th>
-            <td data-label="Key">{key_hint(key)}</td>
-            <td data-label="Owner">
-                <span class="clip" title=key.owner.name.clone()>{key.owner.name.clone()}</span>
-                {team}
-            </td>
-            <td data-label="State">{status_badge(key, now, zone)} {due}</td>
-            <td data-label="Spent this month" class="num">{key.month_spent.to_string()}</td>
-            <td data-label="Budget">{budget_cell(&key.budgets)}</td>
-            {middle}
-            <td data-label="Last used" class="tight drop-3">{last_used}</td>
-            <td data-label="Expires" class="tight drop-2">{expires}</td>
-        </tr>
-    }
-}
-
-fn limits(key: &Key) -> impl IntoView + use<> {
-    // Rates on one line, parallel requests under them.
-    let rates = Limits { concurrent: None, ..key.limits };
-    let concurrent = key.limits.concurrent.map(|concurrent| format!("{} concurrent", grouped(concurrent)));
-    match (rates == Limits::default(), concurrent) {
-        (true, Some(concurrent)) => view! { <span class="tight">{concurrent}</span> }.into_any(),
-        (_, concurrent) => view! {
-            <span class="tight">{rates.summary()}</span>
-            {concurrent.map(|concurrent| view! { <span class="sub">{concurrent}</span> })}
-        }
-        .into_any(),
-    }
 }

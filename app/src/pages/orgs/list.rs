@@ -42,7 +42,7 @@ pub fn HomePage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         if let Some(slug) = first_org(&desk, &caller, last_org().as_deref()).await? {
-            leptos_axum::redirect(LocalPath::keys(&slug).as_str());
+            leptos_axum::redirect(LocalPath::overview(&slug).as_str());
             return Ok(().into_any());
         }
         match caller.person.platform {

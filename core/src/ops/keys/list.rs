@@ -11,14 +11,23 @@ use crate::domain::ids::{KeyId, RequestId, SecretId};
 use crate::domain::key::{Key, Status};
 use crate::domain::key_filter::{KeyFilter, StateFilter};
 use crate::domain::key_format;
-use crate::domain::moment::Moment;
+use crate::domain::limits::BudgetUse;
+use crate::domain::moment::{Day, Moment};
+use crate::domain::money::Money;
+use crate::domain::org::Org;
+use crate::domain::overview::first_of_month;
 use crate::domain::page::Page;
 use crate::domain::policy::{Action, On, Scope};
+use crate::domain::search::is_searched;
 use crate::domain::team::Team;
-use crate::domain::window::WindowStarts;
-pub use crate::store::key_list::MAX_DUE;
+use crate::domain::window::{Period, WindowStarts};
+pub use crate::store::key_list::{Counts, MAX_OFFERED};
 use crate::store::leaks::{self, SecretPlace};
-use crate::store::{Via, key_list, keys, spend, teams};
+use crate::store::overview::MonthUse;
+use crate::store::{Via, key_list, keys, ledger, overview, spend, teams};
+
+/// How many days a key's line in the list shows, today included.
+pub const LINE_DAYS: u32 = 14;
 
 /// What the list is drawn from.
 pub struct KeysView {
@@ -35,8 +44,14 @@ pub struct KeysView {
     /// For a search among live keys: how many keys that are over match it too, by status; statuses without any are left out.
     /// `None` is not counted, because the search matches more keys than it lists.
     pub ended: Vec<(Status, Option<i64>)>,
-    /// On the first page of all: how many are due for rotation, at most one more than `MAX_DUE`.
-    pub due: i64,
+    /// How many keys each filter would show, at most one more than `MAX_OFFERED`. `None` is not counted, because of a search.
+    pub counts: Option<Counts>,
+    /// What each key of the page spent in the last `LINE_DAYS`, oldest first.
+    pub lines: Vec<Vec<Money>>,
+    /// What all keys that the caller may see used this month.
+    pub month: MonthUse,
+    /// The organisation's budget for a month, for who may see all its keys.
+    pub month_budget: Option<BudgetUse>,
     /// Those to filter by.
     pub teams: Vec<Team>,
     /// When it was read.
@@ -48,7 +63,7 @@ pub struct KeysView {
 /// # Errors
 /// `NotFound` where the caller does not belong.
 pub async fn list(desk: &Desk, caller: &Caller, slug: &str, filter: &KeyFilter) -> Result<KeysView, OpError> {
-    let view = view(desk, caller, slug, filter, !filter.search.trim().is_empty()).await?;
+    let view = view(desk, caller, slug, filter, true).await?;
     record_support_access(desk, &view.context, SupportAccess::List { of: "keys", search: &filter.search })
         .await?;
     Ok(view)
@@ -79,46 +94,73 @@ pub async fn suggest(
     Ok(view)
 }
 
-/// `count_ended` is for a search whose reader is offered the keys that are over, too.
+/// `whole` is for the page, which shows more than the keys.
 async fn view(
     desk: &Desk,
     caller: &Caller,
     slug: &str,
     filter: &KeyFilter,
-    count_ended: bool,
+    whole: bool,
 ) -> Result<KeysView, OpError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
     let permit = context.permit(Action::ListKeys, On::Org)?;
-    let starts = WindowStarts::at(now, &context.org.zone);
-    let searched = count_ended && filter.state == StateFilter::Live;
-    let listed = key_list::list(&mut read, &permit, filter, now, starts.month, searched).await?;
-    let key_list::Listed { mut page, count, capped, mut ended } = listed;
-    spend::fill(&mut read, &context.org.id, &mut page.rows, starts).await?;
+    let org = &context.org;
+    let starts = WindowStarts::at(now, &org.zone);
+    let left = ledger::left(&mut read, &org.id, starts).await?;
+    let at = key_list::At { now, starts, rotate_days: org.rules.rotate_days, org_stopped: left.is_stopped() };
+    let count_ended = whole && !filter.search.trim().is_empty() && filter.state == StateFilter::Live;
+    let listed = key_list::list(&mut read, &permit, filter, at, count_ended).await?;
+    let key_list::Listed { mut page, count, capped, ended } = listed;
+    spend::fill_with(&mut read, &org.id, &mut page.rows, starts, &left).await?;
     let teams = match permit.scope() {
-        Scope::Org => teams::in_use(&mut read, &context.org.id).await?,
-        Scope::OfPerson(person) => teams::of_person(&mut read, &context.org.id, person).await?,
+        Scope::Org => teams::in_use(&mut read, &org.id).await?,
+        Scope::OfPerson(person) => teams::of_person(&mut read, &org.id, person).await?,
     };
-    let mut none_at_all = false;
-    if page.rows.is_empty() && filter.is_plain() {
-        ended = key_list::list(&mut read, &permit, filter, now, starts.month, true).await?.ended;
-        none_at_all = ended.is_empty();
+    let (mut counts, mut lines, mut month) = (None, Vec::new(), MonthUse::default());
+    if whole {
+        if !is_searched(&filter.search) {
+            counts = Some(key_list::counts(&mut read, &permit, filter, at).await?);
+        }
+        let today = Day::of(now, &org.zone);
+        month = overview::month(&mut read, &permit, (starts, first_of_month(today))).await?;
+        lines = self::lines(&mut read, &page.rows, today.back(LINE_DAYS - 1), org).await?;
     }
-    let due =
-        if filter.is_plain() && !none_at_all { due_for_rotation(&mut read, &context, now).await? } else { 0 };
-    Ok(KeysView { context, page, count, capped, none_at_all, ended, due, teams, now })
+    let over = |counts: &Counts| {
+        [Status::Expired, Status::Revoked].iter().any(|status| counts.of(StateFilter::Only(*status)) > 0)
+    };
+    let none_at_all = page.rows.is_empty() && filter.is_plain() && !counts.as_ref().is_some_and(over);
+    let of_month = |used: &&BudgetUse| used.budget.period == Period::Month;
+    let month_budget = match permit.scope() {
+        Scope::Org => left.budgets.iter().find(of_month).cloned(),
+        Scope::OfPerson(_) => None,
+    };
+    Ok(KeysView {
+        context,
+        page,
+        count,
+        capped,
+        none_at_all,
+        ended,
+        counts,
+        lines,
+        month,
+        month_budget,
+        teams,
+        now,
+    })
 }
 
-/// How many of the live keys that the caller may see are due for rotation; counting stops at 1,001.
-///
-/// # Errors
-/// `NotFound` where the caller may not list keys.
-pub async fn due_for_rotation(via: &mut impl Via, context: &OrgContext, now: Moment) -> Result<i64, OpError> {
-    let permit = context.permit(Action::ListKeys, On::Org)?;
-    let filter = KeyFilter::in_state(StateFilter::RotationDue);
-    let starts = WindowStarts::at(now, &context.org.zone);
-    Ok(key_list::count(via, &permit, &filter, now, starts.month).await?)
+/// What each of the keys spent in each of the days from `first` on, for `LINE_DAYS`.
+async fn lines(via: &mut impl Via, keys: &[Key], first: Day, org: &Org) -> Result<Vec<Vec<Money>>, OpError> {
+    let stored = overview::days_of_keys(via, &org.id, keys, first).await?;
+    let days = std::iter::successors(Some(first), |day| Some(day.next())).take(LINE_DAYS as usize);
+    let line = |key: &Key| {
+        let spent = |day: Day| stored.get(&(key.id.clone(), day)).copied().unwrap_or_default();
+        days.clone().map(spent).collect()
+    };
+    Ok(keys.iter().map(line).collect())
 }
 
 /// What a search comes to.

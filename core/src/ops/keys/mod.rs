@@ -20,7 +20,7 @@ pub use edit::{edit, edit_form};
 pub use extend::{ExtendView, extend, extend_form};
 pub use first::{FirstModels, first_models};
 pub use leaked::{HandledLeak, SecretView, report_leak, secret};
-pub use list::{Found, KeysView, MAX_DUE, MAX_SUGGESTED, due_for_rotation, list, search, suggest};
+pub use list::{Counts, Found, KeysView, LINE_DAYS, MAX_OFFERED, MAX_SUGGESTED, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
 pub use rotate::{RotationView, end_previous, rotate, rotation, set_previous_end, undo_rotation};
 pub use rotate_itself::{SelfRotation, SelfRotationRejected, rotate_itself};

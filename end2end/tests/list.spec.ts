@@ -1,0 +1,111 @@
+// The figures, filters and menus of the list of keys, and the overview that people land on.
+import type { Page } from "@playwright/test";
+import { demoTest as test, expect, freshTest } from "./support/desk";
+import { asOpenAi, createKey, rowNames, unique } from "./support/keys";
+
+const org = "/northwind-labs";
+const count = async (page: Page) => Number((await page.locator("h1 .count").textContent())?.replaceAll(",", "").match(/\d+/)?.[0]);
+const figure = (page: Page, name: string) => page.locator(".tile").filter({ hasText: name });
+
+test("a figure above the list leads to the keys that it counts", async ({ signedIn, page, open }) => {
+  await signedIn();
+  for (const name of ["Stopped", "Near a limit", "Expiring in 7 days"]) {
+    await open(`${org}/keys`);
+    const told = Number(await figure(page, name).locator("b").textContent());
+    await figure(page, name).click();
+    await page.waitForURL(/state=/);
+    if (told === 0) await expect(page.locator(".empty")).toBeVisible();
+    else expect(await count(page), name).toBe(told);
+  }
+  await open(`${org}/keys`);
+  await figure(page, "Spent this month").click();
+  await page.waitForURL(/sort=spend/);
+});
+
+test("a choice of a team acts at once with script, and with Apply without", async ({ signedIn, page, open, javaScriptEnabled }) => {
+  await signedIn();
+  await open(`${org}/keys`);
+  await page.getByRole("combobox", { name: "Team" }).selectOption("Research");
+  const apply = page.getByRole("button", { name: "Apply" });
+  if (javaScriptEnabled) await expect(apply).toBeHidden();
+  else await apply.click();
+  await page.waitForURL(/team=team_/);
+});
+
+test("an owner's name leads to their keys, and back to everybody's", async ({ signedIn, page, open }) => {
+  await signedIn();
+  await open(`${org}/keys`);
+  const owner = page.locator('tbody td[data-label="Owner"] a').first();
+  const name = (await owner.textContent()) ?? "";
+  await owner.click();
+  await page.waitForURL(/owner=per_/);
+  const owners = await page.locator('tbody td[data-label="Owner"]').allTextContents();
+  expect(new Set(owners.map((words) => words.trim()))).toEqual(new Set([name.trim()]));
+  await page.getByRole("link", { name: "Show all owners" }).click();
+  await page.waitForURL((url) => !url.searchParams.has("owner"));
+});
+
+test("a row's menu has what can be done with its key", async ({ signedIn, page, open }) => {
+  await signedIn();
+  const key = await createKey(page, "northwind-labs", unique("menu"));
+  await open(`${org}/keys`);
+  await page.getByRole("button", { name: `Actions for ${key.name}` }).click();
+  const menu = page.locator(`#menu-${key.id}`);
+  await expect(menu.getByRole("link")).toHaveText(["View", "Edit", "Rotate", "Disable", "Revoke"]);
+  await menu.getByRole("link", { name: "Rotate" }).click();
+  await page.waitForURL(new RegExp(`${key.id}/rotate`));
+});
+
+test("on a phone a key is two lines, and the order is a choice", async ({ signedIn, page, open, javaScriptEnabled }) => {
+  await signedIn();
+  await page.setViewportSize({ width: 360, height: 800 });
+  await open(`${org}/keys`);
+  const row = page.locator("tbody tr").first();
+  expect((await row.boundingBox())?.height).toBeLessThan(72);
+  await expect(row.locator(".brief")).toContainText(/\$.* · /);
+  const names = await rowNames(page);
+  await page.getByRole("combobox", { name: "Sort" }).selectOption({ label: "By name" });
+  if (!javaScriptEnabled) await page.getByRole("button", { name: "Sort" }).click();
+  await page.waitForURL(/sort=name/);
+  expect(await rowNames(page)).not.toEqual(names);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+});
+
+test("the overview says what was spent and leads to what needs a look", async ({ signedIn, page, open, server }) => {
+  await signedIn();
+  await page.goto(`${server.url}/`);
+  await page.waitForURL(`${server.url}${org}`);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Overview");
+  await expect(page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Overview" })).toHaveAttribute("aria-current", "page");
+  const facts = page.locator(".overview");
+  for (const name of ["Last month to the same day", "Forecast to the end of the month", "Requests"]) {
+    await expect(facts.locator("dt").getByText(name, { exact: true })).toBeVisible();
+  }
+  await expect(facts.locator(".amount").first()).toContainText("$");
+  for (const by of ["By model", "By key", "By team"]) {
+    await page.getByRole("link", { name: by, exact: true }).click();
+    await expect(page.getByRole("link", { name: by, exact: true })).toHaveAttribute("aria-current", "true");
+    await expect(page.getByRole("group", { name: `Spend per day ${by.toLowerCase()}` })).toBeVisible();
+  }
+  const told = (await figure(page, "Without a limit").locator("b").textContent())?.trim();
+  await figure(page, "Without a limit").click();
+  await page.waitForURL(/state=unlimited/);
+  if (told !== "0") expect(String(await count(page))).toBe(told);
+  await open(`${org}/keys`);
+  await expect(page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Overview" })).not.toHaveAttribute("aria-current", "page");
+});
+
+freshTest("a new organisation begins with its first steps, until there was a request", async ({ signedIn, page, open, server }) => {
+  await signedIn();
+  await open("/acme");
+  const steps = page.locator(".steps li");
+  await expect(steps).toHaveCount(3);
+  await page.locator("main").getByRole("link", { name: "Create key" }).click();
+  await page.waitForURL(`${server.url}/acme/keys/new`);
+  const key = await createKey(page, "acme", unique("first"));
+  await open("/acme");
+  await expect(steps.first()).toHaveClass(/done/);
+  expect((await asOpenAi(server.url, key.secret)).status).toBe(200);
+  await open("/acme");
+  await expect(page.locator(".overview")).toBeVisible();
+});
