@@ -62,7 +62,7 @@ const FEATURE_WORDS = [
 
 /** Words that the glossary of ARCHITECTURE.md replaces: in names of the code, and in all text of sources and documents. */
 const RETIRED_NAMES = [
-  "hold", "holds", "held", "holding", "holdings", "told", "asks", "asker", "somebody", "nobody", "whoever", "anybody", "everybody",
+  "hold", "holds", "held", "holding", "holdings", "told", "asker", "somebody", "nobody", "whoever", "anybody", "everybody",
   "most", "refusal", "passage", "fault", "mistake", "clash",
 ];
 const RETIRED_TEXT = ["somebody", "nobody", "whoever", "anybody", "everybody", "present password", "e-mail", "hands full"];

@@ -2,10 +2,11 @@
 
 use keydesk_core::domain::alert::{Alert, AlertKind};
 use keydesk_core::domain::ids::{
-    InvitationId, KeyId, PersonId, PriceId, ProviderId, RequestId, SecretId, TeamId,
+    AskId, InvitationId, KeyId, PersonId, PriceId, ProviderId, RequestId, SecretId, TeamId,
 };
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::limit_use::HolderKind;
+use keydesk_core::forms::prefill::Prefill;
 use keydesk_core::forms::ticket::TicketForm;
 use leptos::prelude::IntoAttributeValue;
 
@@ -130,6 +131,30 @@ impl LocalPath {
 
     pub fn key(org: &str, id: &KeyId) -> Self {
         Self(format!("/{org}/keys/{id}"))
+    }
+
+    /// The form that asks for more of a key's budgets.
+    pub fn ask_for_more(org: &str, id: &KeyId) -> Self {
+        Self(format!("/{org}/keys/{id}/ask"))
+    }
+
+    pub fn asks(org: &str) -> Self {
+        Self(format!("/{org}/asks"))
+    }
+
+    pub fn ask(org: &str, id: &AskId) -> Self {
+        Self(format!("/{org}/asks/{id}"))
+    }
+
+    /// The form that asks for a new key.
+    pub fn ask_for_key(org: &str) -> Self {
+        Self(format!("/{org}/asks/new"))
+    }
+
+    /// The form of a new key, filled in.
+    pub fn new_key(org: &str, prefill: &Prefill) -> Self {
+        let query = serde_urlencoded::to_string(prefill.pairs()).unwrap_or_default();
+        Self(format!("/{org}/keys/new")).with_query(&query)
     }
 
     pub fn teams(org: &str) -> Self {

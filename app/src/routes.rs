@@ -7,6 +7,7 @@ use leptos_router::{SsrMode, path};
 use crate::pages::NoPage;
 use crate::pages::account::{AccountPage, PasswordPage, RecoveryCodesPage, SecondFactorPage, SessionsPage};
 use crate::pages::alerts::{AlertSettingsPage, ChoicesPage, InboxPage};
+use crate::pages::asks::{AskForKeyPage, AskForMorePage, AskPage, AsksPage};
 use crate::pages::audit::{AuditPage, InstallationAuditPage};
 use crate::pages::doctor::{DoctorPage, OwnKeyPage};
 use crate::pages::keys::{
@@ -29,7 +30,6 @@ use crate::pages::orgs::{
 use crate::pages::overview::{OperatorOverviewPage, OverviewPage};
 use crate::pages::providers::{NewProviderPage, ProviderPage, ProvidersPage, RetireProviderPage};
 use crate::pages::requests::{RequestPage, RequestsPage};
-use crate::pages::session::{CodePage, OrgPage, ResetPage, SetUpPage, SignInPage};
 use crate::pages::session::{CodePage, ResetPage, SetUpPage, SignInPage};
 use crate::pages::spend::SpendPage;
 use crate::pages::support::SupportPage;
@@ -88,6 +88,10 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/keys/:id/edit") view=EditKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/disable") view=DisableKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/secrets/:secret") view=SecretPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/keys/:id/ask") view=AskForMorePage ssr=SsrMode::Async />
+                <Route path=path!("/:org/asks") view=AsksPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/asks/new") view=AskForKeyPage ssr=SsrMode::Async />
+                <Route path=path!("/:org/asks/:id") view=AskPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/extend") view=ExtendKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/rotate") view=RotateKeyPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/keys/:id/revoke") view=RevokeKeyPage ssr=SsrMode::Async />

@@ -34,11 +34,15 @@ pub async fn run(state: AppState) {
 
 async fn turns(state: AppState) {
     let mut every_second = every_second();
+    // Grants that ended while no program ran.
+    let mut grants_since = state.desk.now().plus_days(-31);
     for second in 0_u64.. {
         every_second.tick().await;
         gateway_turn(&state).await;
         if second.is_multiple_of(15) {
             log("expiry", expire(&state).await);
+            let renewed = upkeep::renew_after_grants(&state.desk, grants_since).await;
+            log("grants", renewed.map(|now| grants_since = now));
         }
         if second.is_multiple_of(60) {
             check_clock(&state).await;

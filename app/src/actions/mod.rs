@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod alerts;
+pub mod asks;
 pub mod bulk;
 pub mod doctor;
 pub mod invitations;

@@ -34,6 +34,7 @@ pub fn org_items(context: &OrgContext) -> Vec<NavItem> {
         (Action::SeeSpend, LocalPath::spend(slug), Icon::Chart, "Spend"),
         (Action::ListKeys, LocalPath::requests(slug), Icon::Clock, "Requests"),
         (Action::TestSecret, LocalPath::live_test(slug), Icon::Play, "Test a key"),
+        (Action::ListAsks, LocalPath::asks(slug), Icon::Inbox, "Asks"),
         (Action::ListTeams, LocalPath::teams(slug), Icon::Team, "Teams"),
         (Action::ListMembers, LocalPath::members(slug), Icon::People, "Members"),
         (Action::SeeAudit, LocalPath::audit(slug), Icon::List, "Audit"),
@@ -41,8 +42,9 @@ pub fn org_items(context: &OrgContext) -> Vec<NavItem> {
     ];
     let seen = all.into_iter().filter(|(action, ..)| context.may(*action, On::Org));
     let home = LocalPath::overview(slug);
-    let item = |(_, path, icon, label): (Action, LocalPath, Icon, &'static str)| NavItem {
+    let item = |(action, path, icon, label): (Action, LocalPath, Icon, &'static str)| NavItem {
         alone: path == home,
+        count: (if action == Action::ListAsks { context.open_asks } else { 0 }, "open"),
         ..NavItem::new(path, icon, label)
     };
     let mut items: Vec<NavItem> = seen.map(item).collect();

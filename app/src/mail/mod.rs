@@ -2,6 +2,7 @@
 //! knows. An installation may send none at all: whatever depends on mail has another way.
 
 pub mod alerts;
+pub mod asks;
 pub mod leaks;
 
 use std::future::Future;

@@ -10,7 +10,8 @@ use crate::ui::meter::Meter;
 
 /// A bar for each budget.
 pub fn meters(budgets: &[BudgetUse], now: Moment, zone: &Zone) -> AnyView {
-    let bar = |BudgetUse { budget, spent }: &BudgetUse| {
+    let bar = |used: &BudgetUse| {
+        let budget = used.budget;
         let period = match budget.period {
             Period::Total => "total",
             Period::Month => "this month",
@@ -19,9 +20,10 @@ pub fn meters(budgets: &[BudgetUse], now: Moment, zone: &Zone) -> AnyView {
         };
         let resets = budget.period.window(now, zone).resets(zone);
         let aside = resets.map_or("Does not reset".to_owned(), |at| format!("Resets {at}"));
-        let percent = spent.percent_of(budget.amount);
-        let of = format!("of {} {period}", budget.amount);
-        Meter { percent, used: spent.to_string(), of }.wide(aside)
+        let percent = used.spent.percent_of(used.limit());
+        let granted = used.granted.map(|granted| format!(", {}", granted.words(zone))).unwrap_or_default();
+        let of = format!("of {} {period}{granted}", used.limit());
+        Meter { percent, used: used.spent.to_string(), of }.wide(aside)
     };
     budgets.iter().map(bar).collect_view().into_any()
 }
@@ -47,7 +49,7 @@ pub fn meters_or_month(budgets: &[BudgetUse], month: Money, now: Moment, zone: &
 
 /// For a row of a table, `24 % of $10/week`: of several budgets the one that is used up first.
 pub fn budget_cell(budgets: &[BudgetUse]) -> AnyView {
-    let percent = |used: &BudgetUse| used.spent.percent_of(used.budget.amount);
+    let percent = |used: &BudgetUse| used.spent.percent_of(used.limit());
     let Some(used) = budgets.iter().max_by_key(|used| percent(used)) else {
         return view! { <span class="muted">"No limit"</span> }.into_any();
     };
@@ -57,7 +59,7 @@ pub fn budget_cell(budgets: &[BudgetUse]) -> AnyView {
         Period::Week => "/week",
         Period::Day => "/day",
     };
-    let amount = used.budget.amount.to_string();
+    let amount = used.limit().to_string();
     let of = format!("of {}{period}", amount.strip_suffix(".00").unwrap_or(&amount));
     Meter { percent: percent(used), used: format!("{} %", percent(used)), of }.thin()
 }

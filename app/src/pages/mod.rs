@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod alerts;
+pub mod asks;
 pub mod audit;
 mod bounds;
 pub mod doctor;

@@ -31,6 +31,7 @@ pub enum Icon {
     Warn,
     Clock,
     Gear,
+    Inbox,
     List,
     Person,
     People,
@@ -73,6 +74,9 @@ impl Icon {
             Icon::UpDown => "m5 6 3-3 3 3M5 10l3 3 3-3",
             Icon::Clock => "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM8 5v3.2l2 1.3",
             Icon::Gear => "M2.5 4.5h5M10.5 4.5h3M2.5 11.5h3M8.5 11.5h5M9 3v3M7 10v3",
+            Icon::Inbox => {
+                "M2.5 9.5h3l1 2h3l1-2h3M2.5 9.5 4.500 3h7l2 6.500v3a1 1 0 0 1-1 1h-9a1 1 0 0 1-1-1v-3Z"
+            }
             Icon::List => "M3 3.5h.1M6 3.5h7.5M3 8h.1M6 8h7.5M3 12.500h.1M6 12.500h7.5",
             Icon::Person => {
                 "M8 2.500a2.700 2.700 0 1 0 0 5.400 2.700 2.700 0 0 0 0-5.400ZM2.800 13.500c.5-2.800 2.500-4 5.200-4s4.700 1.200 5.200 4"

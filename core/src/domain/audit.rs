@@ -131,6 +131,14 @@ kinds! {
     ShadowLimitEnforced = "shadow_limit.enforced";
     /// A limit that only reported was removed.
     ShadowLimitRemoved = "shadow_limit.removed";
+    /// A person asked for more of a budget that stops a key, or for a new key.
+    AskMade = "ask.made";
+    /// A person took an ask back.
+    AskWithdrawn = "ask.withdrawn";
+    /// An ask was granted: more of a budget for a time, or leave to create the key.
+    AskGranted = "ask.granted";
+    /// An ask was refused.
+    AskRefused = "ask.refused";
     /// A team was created.
     TeamCreated = "team.created";
     /// A team's fields changed.

@@ -81,7 +81,11 @@ impl Group {
             | K::KeyExtended
             | K::ShadowLimitSet
             | K::ShadowLimitEnforced
-            | K::ShadowLimitRemoved => Group::Keys,
+            | K::ShadowLimitRemoved
+            | K::AskMade
+            | K::AskWithdrawn
+            | K::AskGranted
+            | K::AskRefused => Group::Keys,
             K::TeamCreated
             | K::TeamEdited
             | K::TeamArchived

@@ -72,6 +72,10 @@ id! {
     SessionId = "ses";
     /// An invitation to an organisation, for as long as it is open and after.
     InvitationId = "inv";
+    /// An ask for more of a budget, or for a key.
+    AskId = "ask";
+    /// More of a budget for a time.
+    GrantId = "grant";
     /// Where models are served.
     ProviderId = "prov";
     /// What a model costs from a moment on.

@@ -187,10 +187,10 @@ impl Key {
             (Status::Active, _) if self.team_archived => State::TeamArchived,
             (Status::Active, at) => {
                 if let Some(over) = self.budgets.iter().find(|budget| budget.is_over()) {
-                    return State::OverBudget { budget: over.budget };
+                    return State::OverBudget { budget: over.effective() };
                 }
                 if let Some(over) = self.shared.iter().find(|shared| shared.used.is_over()) {
-                    let budget = over.used.budget;
+                    let budget = over.used.effective();
                     return match over.whose {
                         Whose::Team => State::TeamOverBudget { budget },
                         Whose::Org => State::OrgOverBudget { budget },

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::moment::{Moment, Zone};
 use super::money::Money;
 use super::numbers::{NumberError, grouped, read_billionths};
 use super::parse_error::ParseError;
@@ -156,6 +157,22 @@ impl Budget {
     }
 }
 
+/// More of a budget than its amount, for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// The sum of the grants that run.
+    pub amount: Money,
+    /// When the first of them ends.
+    pub until: Moment,
+}
+
+impl Granted {
+    /// `of which $50.00 until Fri 27 Nov 2026`
+    pub fn words(&self, zone: &Zone) -> String {
+        format!("of which {} until {}", self.amount, self.until.last_day(zone))
+    }
+}
+
 /// A budget and what was spent of it in the window that holds now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetUse {
@@ -163,12 +180,25 @@ pub struct BudgetUse {
     pub budget: Budget,
     /// Spent in the current window; reservations are not counted.
     pub spent: Money,
+    /// What is granted beyond the budget's amount, for a time.
+    pub granted: Option<Granted>,
 }
 
 impl BudgetUse {
+    /// What may be spent in the current window: the budget's amount and what is granted beyond it.
+    pub fn limit(&self) -> Money {
+        let granted = self.granted.map_or(Money::ZERO, |granted| granted.amount);
+        self.budget.amount.saturating_add(granted)
+    }
+
+    /// The budget as it counts now, with what is granted.
+    pub fn effective(&self) -> Budget {
+        Budget { amount: self.limit(), ..self.budget }
+    }
+
     /// Whether all of it is spent, so that further requests are rejected.
     pub fn is_over(&self) -> bool {
-        self.spent >= self.budget.amount
+        self.spent >= self.limit()
     }
 }
 

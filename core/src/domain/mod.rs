@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod alert;
 pub mod api_error;
+pub mod ask;
 pub mod audit;
 pub mod audit_filter;
 pub mod audit_words;

@@ -64,6 +64,15 @@ impl Moment {
         self.zoned(zone).strftime("%-d %b %Y").to_string()
     }
 
+    /// The day that ends at this moment, `Fri 27 Nov 2026`; with the time where it is not the end of a day.
+    pub fn last_day(self, zone: &Zone) -> String {
+        let day = Day::of(self.plus_ms(-1), zone);
+        if day.end(zone) == self {
+            return self.plus_ms(-1).zoned(zone).strftime("%a %-d %b %Y").to_string();
+        }
+        self.zoned(zone).strftime("%a %-d %b %Y %H:%M").to_string()
+    }
+
     /// `20 Nov 2026 14:03`
     pub fn date_time(self, zone: &Zone) -> String {
         self.zoned(zone).strftime("%-d %b %Y %H:%M").to_string()

@@ -2,6 +2,7 @@
 //! operations and the command line know only what they parse into.
 
 pub mod alert;
+pub mod ask;
 pub mod bulk;
 pub mod doctor;
 pub mod invitation;
@@ -12,6 +13,7 @@ pub mod member;
 pub mod model;
 pub mod org;
 pub mod parts;
+pub mod prefill;
 pub mod provider;
 pub mod rerating;
 pub mod rotation;

@@ -128,7 +128,7 @@ impl LimitFields {
         }
     }
 
-    fn budget_mut(&mut self, period: Period) -> &mut LimitField {
+    pub(super) fn budget_mut(&mut self, period: Period) -> &mut LimitField {
         match period {
             Period::Month => &mut self.month,
             Period::Week => &mut self.week,

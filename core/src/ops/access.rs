@@ -78,6 +78,8 @@ pub struct OrgContext {
     pub orgs: Vec<OrgName>,
     /// Unread entries of the caller's inbox here, counted to 100.
     pub unread: i64,
+    /// How many open asks of others the caller may answer.
+    pub open_asks: i64,
 }
 
 impl OrgContext {
@@ -109,7 +111,8 @@ pub async fn open_org(via: &mut impl Via, caller: &Caller, slug: &str) -> Result
     if slug.contains('\0') {
         return Err(OpError::NotFound);
     }
-    let (org, role) = people::org_and_role(via, slug, &caller.person.id).await?.ok_or(OpError::NotFound)?;
+    let found = people::org_and_role(via, slug, &caller.person.id).await?;
+    let (org, role, open_asks) = found.ok_or(OpError::NotFound)?;
     if role.is_none() && caller.person.platform != PlatformRole::Support {
         return Err(OpError::NotFound);
     }
@@ -130,7 +133,7 @@ pub async fn open_org(via: &mut impl Via, caller: &Caller, slug: &str) -> Result
         Some(_) => alerts::unread(via, &org.id, &caller.person.id).await?,
         None => 0,
     };
-    Ok(OrgContext { org, principal, orgs, unread })
+    Ok(OrgContext { org, principal, orgs, unread, open_asks })
 }
 
 /// The organisation as the caller may see it now, for work that goes on after the request that began it: who signed out

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod account;
 pub mod alerts;
+pub mod asks;
 pub mod audit;
 pub mod catalogue;
 pub mod codes;

@@ -1,7 +1,10 @@
 //! What the program does by itself, now and then.
 
+use crate::domain::moment::Moment;
+use crate::domain::window::WindowStarts;
 use crate::store::Unaudited;
-use crate::store::{Db, StoreError, kept_forms, keys, meter, rejections, sessions, throttle};
+use crate::store::grants::{self, Ended};
+use crate::store::{Db, StoreError, budget_marks, kept_forms, keys, meter, rejections, sessions, throttle};
 use crate::{Clock, Desk};
 
 const DAY_MS: i64 = 86_400_000;
@@ -39,6 +42,22 @@ pub async fn expire_keys(desk: &Desk) -> Result<u64, StoreError> {
     let count = keys::expire_due(&mut tx, desk.now()).await?;
     tx.save_unaudited(Unaudited::Expiry).await?;
     Ok(count)
+}
+
+/// Marks the budgets that are nearly or wholly spent since a grant ended; grants count no more by themselves. `since` is what
+/// the last turn answered.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub async fn renew_after_grants(desk: &Desk, since: Moment) -> Result<Moment, StoreError> {
+    let now = desk.now();
+    let ended = grants::ended(&mut desk.db.read().await?, since, now).await?;
+    for Ended { org, zone, kind, holder } in ended {
+        let mut tx = desk.db.write().await?;
+        budget_marks::renew(&mut tx, &org, kind, &[&holder], WindowStarts::at(now, &zone)).await?;
+        tx.save_unaudited(Unaudited::Expiry).await?;
+    }
+    Ok(now)
 }
 
 /// Removes reservations whose lease ran out: they count no more.

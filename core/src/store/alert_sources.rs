@@ -5,7 +5,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::meter::budget_amount;
+use super::grants::{budget_amount, granted};
 use super::{StoreError, Via, run, statements};
 use crate::domain::alert::{
     DAYS_BEFORE, Facts, REJECTIONS, REJECTIONS_AGAIN_MS, REJECTIONS_WITHIN_MS, SPIKE_ABOVE, SPIKE_TIMES, Subject,

@@ -7,6 +7,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
+use super::grants::{budget_amount, granted};
 use super::{StoreError, Tx, changed, run};
 use crate::domain::ids::OrgId;
 use crate::domain::limit_use::HolderKind;
@@ -14,17 +15,21 @@ use crate::domain::window::WindowStarts;
 
 /// The beginning of a statement that marks budgets `b` by their counters `c`.
 macro_rules! insert {
-    () => {
-        "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
+    ($at:literal) => {
+        concat!(
+            "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
         SELECT b.holder_kind, b.holder_id, b.org_id, b.period, c.window_start,
-            CASE WHEN c.spent >= b.amount THEN 'reached' ELSE 'near' END
+            CASE WHEN c.spent >= ",
+            budget_amount!($at),
+            " THEN 'reached' ELSE 'near' END
         "
+        )
     };
 }
 /// Whether 80 % is spent.
 macro_rules! is_near {
-    () => {
-        "c.spent >= b.amount - b.amount / 5"
+    ($at:literal) => {
+        concat!("c.spent >= ", budget_amount!($at), " - ", budget_amount!($at), " / 5")
     };
 }
 /// Within a window a mark only rises, and a request that began in an earlier window changes nothing.
@@ -38,7 +43,7 @@ macro_rules! raise {
 
 /// The last step of a settlement, with its parameters: its counters are locked by then, and the marks with them.
 pub(super) const MARK: &str = concat!(
-    insert!(),
+    insert!("CAST($13 AS BIGINT)"),
     "FROM (SELECT 1 AS position, 'key' AS kind, CAST($3 AS TEXT) AS id UNION ALL SELECT 2, 'team', CAST($5 AS TEXT)
             UNION ALL SELECT 3, 'org', CAST($2 AS TEXT)) h
         JOIN budgets b ON b.holder_kind = h.kind AND b.holder_id = h.id
@@ -46,7 +51,7 @@ pub(super) const MARK: &str = concat!(
             AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN CAST($19 AS BIGINT)
                 WHEN 'week' THEN CAST($20 AS BIGINT) ELSE CAST($21 AS BIGINT) END
         WHERE h.id IS NOT NULL AND ",
-    is_near!(),
+    is_near!("CAST($13 AS BIGINT)"),
     " ORDER BY h.position, b.period",
     raise!()
 );
@@ -82,12 +87,12 @@ fn clear_text(dialect: Dialect, all: bool) -> String {
 fn mark_text(dialect: Dialect, all: bool) -> String {
     format!(
         concat!(
-            insert!(),
+            insert!("CAST($7 AS BIGINT)"),
             "FROM budgets b JOIN counters c ON c.holder_kind = b.holder_kind AND c.holder_id = b.holder_id AND c.period = b.period
                 AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN CAST($4 AS BIGINT)
                     WHEN 'week' THEN CAST($5 AS BIGINT) ELSE CAST($6 AS BIGINT) END
             WHERE b.org_id = $1 AND b.holder_kind = $3 AND b.holder_id IN {} AND ",
-            is_near!(),
+            is_near!("CAST($7 AS BIGINT)"),
             raise!()
         ),
         holders(dialect, all)
@@ -183,6 +188,7 @@ async fn write(
             .bind(starts.month.ms())
             .bind(starts.week.ms())
             .bind(starts.day.ms())
+            .bind(starts.at.ms())
     )?;
     Ok(())
 }

@@ -15,6 +15,8 @@ pub enum ConstraintViolation {
     ProviderName,
     /// An open invitation to the same address.
     Invitation,
+    /// An open ask of the same person about the same key, or for a new one.
+    Ask,
     /// Any other rule, such as a primary key.
     Other,
 }
@@ -40,6 +42,8 @@ impl ConstraintViolation {
             Self::ProviderName
         } else if is("invitations_open_unique", "invitations.email") {
             Self::Invitation
+        } else if is("asks_open_unique", "asks_open_unique") {
+            Self::Ask
         } else {
             Self::Other
         }

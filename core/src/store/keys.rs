@@ -8,7 +8,7 @@ use crate::domain::addresses::AllowList;
 use crate::domain::ids::{KeyId, OrgId, PersonId, SecretId, TeamId};
 use crate::domain::key::{EXTENDABLE_DAYS, Key, KeySpec, Status};
 use crate::domain::key_format::SecretHash;
-use crate::domain::limits::{Budget, BudgetUse, Limits};
+use crate::domain::limits::{Budget, BudgetUse, Granted, Limits};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::person::{Contact, PersonName, fold};
@@ -672,11 +672,16 @@ pub(super) fn scope_kind(scope: &ModelScope) -> &'static str {
     }
 }
 
-/// A budget and its spend from their stored parts.
-pub(super) fn read_budget(period: &str, amount: i64, spent: i64) -> Result<BudgetUse, StoreError> {
+/// A budget, its spend and what is granted of it from their stored parts.
+pub(super) fn read_budget(
+    period: &str,
+    (amount, spent): (i64, i64),
+    granted: Option<Granted>,
+) -> Result<BudgetUse, StoreError> {
     let period = Period::parse(period).ok_or(unreadable("budgets.period"))?;
     Ok(BudgetUse {
         budget: Budget { period, amount: Money::from_nanos(amount) },
         spent: Money::from_nanos(spent),
+        granted,
     })
 }

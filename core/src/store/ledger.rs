@@ -2,8 +2,8 @@
 //! are only ever added, each under the number that its form was drawn with, so that nothing is entered twice; the
 //! database itself refuses anything else.
 
+use super::grants::{granted, read_granted};
 use super::keys::read_budget;
-use super::meter::budget_amount;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::ledger::{Balance, Entry, EntryKind, NewEntry};
@@ -44,14 +44,14 @@ statements! {
         WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     /// The organisation's budgets with what was spent of each, and, where it is enforced, the balance: what the ledger
     /// comes to, and all that was ever spent.
-    LEFT = concat!("SELECT b.period, ", budget_amount!("$5"), ", COALESCE(c.spent, 0) FROM budgets b
+    LEFT = concat!("SELECT b.period, b.amount, COALESCE(c.spent, 0), ", granted!("$5"), ", ", granted!("$5", until), " FROM budgets b
         LEFT JOIN counters c ON c.holder_kind = 'org' AND c.holder_id = b.holder_id AND c.period = b.period
             AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN $2 WHEN 'week' THEN $3 ELSE $4 END
         WHERE b.org_id = $1 AND b.holder_kind = 'org' AND b.holder_id = $1
         UNION ALL
         SELECT 'balance', CAST(COALESCE((SELECT SUM(amount) FROM ledger WHERE org_id = o.id), 0) AS BIGINT),
             COALESCE((SELECT spent FROM counters WHERE holder_kind = 'org' AND holder_id = o.id AND period = 'total'
-                AND window_start = 0), 0)
+                AND window_start = 0), 0), 0, NULL
         FROM orgs o WHERE o.id = $1 AND o.balance_enforced_at IS NOT NULL");
     CLEAR_BUDGETS = "DELETE FROM budgets WHERE org_id = $1 AND holder_kind = 'org' AND holder_id = $1";
     ADD_BUDGET = "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount) VALUES ('org', $1, $2, $1, $3)";
@@ -206,22 +206,24 @@ impl OrgLeft {
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn left(via: &mut impl Via, org: &OrgId, starts: WindowStarts) -> Result<OrgLeft, StoreError> {
-    let rows: Vec<(String, i64, i64)> = run!(
+    type Row = (String, i64, i64, i64, Option<i64>);
+    let rows: Vec<Row> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, (String, i64, i64)>(LEFT)
+        sqlx::query_as::<_, Row>(LEFT)
             .bind(org.as_str())
             .bind(starts.month.ms())
             .bind(starts.week.ms())
             .bind(starts.day.ms())
+            .bind(starts.at.ms())
     )?;
     let mut left = OrgLeft::default();
-    for (period, amount, spent) in rows {
+    for (period, amount, spent, granted, until) in rows {
         match period.as_str() {
             "balance" => {
                 left.balance = Some(Money::from_nanos(amount).saturating_sub(Money::from_nanos(spent)));
             }
-            period => left.budgets.push(read_budget(period, amount, spent)?),
+            period => left.budgets.push(read_budget(period, (amount, spent), read_granted(granted, until))?),
         }
     }
     left.budgets.sort_by_key(|used| used.budget.period.rank());

@@ -9,6 +9,7 @@ use super::Unaudited;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::dialect::Dialect;
+use super::grants::{budget_amount, granted};
 use super::{Db, StoreError, Tx, Via, changed, run, settlement, statements};
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
 use crate::domain::limit_use::{HolderKind, Limited};
@@ -35,14 +36,6 @@ macro_rules! limits_takes {
         concat!(limits_v2_takes!(), ", presumed_amount bigint, presumed_tokens bigint")
     };
 }
-/// What a budget `b` allows at the moment `$at`: everything that reads a budget to compare it with what was spent reads
-/// this.
-macro_rules! budget_amount {
-    ($at:literal) => {
-        "b.amount"
-    };
-}
-pub(super) use budget_amount;
 /// Further parameters of the functions that reserve.
 macro_rules! reserve_takes {
     () => {

@@ -9,6 +9,7 @@ pub mod alert_channels;
 pub mod alert_outbox;
 pub mod alert_sources;
 pub mod alerts;
+pub mod asks;
 pub mod audit;
 pub mod audit_list;
 pub mod bench_baseline;
@@ -18,6 +19,7 @@ mod constraints;
 pub mod dialect;
 mod error;
 mod foreign_lock;
+pub mod grants;
 mod group_commit;
 pub mod invitations;
 pub mod kept_forms;
@@ -289,9 +291,11 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         alert_outbox::ALL,
         alert_sources::ALL,
         alerts::ALL,
+        asks::ALL,
         audit::ALL,
         audit_list::ALL,
         bench_baseline::ALL,
+        grants::ALL,
         invitations::ALL,
         kept_forms::ALL,
         keys::ALL,

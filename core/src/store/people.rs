@@ -3,6 +3,7 @@
 
 use sqlx::AssertSqlSafe;
 
+use super::asks::team_admin_answers;
 use super::dialect::Dialect;
 use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
@@ -33,11 +34,14 @@ statements! {
     PERSON = "SELECT id, name, email, platform_role, theme, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
     SET_THEME = "UPDATE people SET theme = $2 WHERE id = $1";
     /// A person's place in one organisation: its row, and their role in it if they have one.
-    PLACE = "SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, o.key_defaults, o.max_key_days,
+    /// With how many open asks of others the person may answer.
+    PLACE = concat!("SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, o.key_defaults, o.max_key_days,
             o.max_keys_per_member, o.members_create, o.second_factor, o.rotate_days, o.self_rotation, o.overshoot,
-            o.unpriced, o.version, m.role
+            o.unpriced, o.version, m.role,
+            CASE WHEN m.role IS NULL THEN 0 ELSE (SELECT COUNT(*) FROM asks a WHERE a.org_id = o.id AND a.state = 'open'
+                AND a.person_id <> $2 AND (m.role IN ('owner', 'admin') OR ", team_admin_answers!("$2"), ")) END AS open_asks
         FROM orgs o LEFT JOIN memberships m ON m.org_id = o.id AND m.person_id = $2 AND m.disabled_at IS NULL
-        WHERE o.slug = $1";
+        WHERE o.slug = $1");
     ORGS_OF = "SELECT o.slug, o.name FROM memberships m JOIN orgs o ON o.id = m.org_id
         WHERE m.person_id = $1 AND m.disabled_at IS NULL ORDER BY o.name, o.slug";
     /// Where a person belongs, and as what.
@@ -345,11 +349,13 @@ impl TryFrom<OrgRow> for Org {
 #[derive(sqlx::FromRow)]
 struct PlaceRow {
     role: Option<String>,
+    open_asks: i64,
     #[sqlx(flatten)]
     org: OrgRow,
 }
 
-/// The organisation with this slug, and the person's role in it if they have one.
+/// The organisation with this slug, the person's role in it if they have one, and how many open asks of others they may
+/// answer.
 ///
 /// # Errors
 /// `StoreError` when the database fails.
@@ -357,7 +363,7 @@ pub async fn org_and_role(
     via: &mut impl Via,
     slug: &str,
     person: &PersonId,
-) -> Result<Option<(Org, Option<OrgRole>)>, StoreError> {
+) -> Result<Option<(Org, Option<OrgRole>, i64)>, StoreError> {
     let row: Option<PlaceRow> =
         run!(via, fetch_optional, sqlx::query_as::<_, PlaceRow>(PLACE).bind(slug).bind(person.as_str()))?;
     row.map(|row| {
@@ -365,7 +371,7 @@ pub async fn org_and_role(
             .role
             .map(|role| OrgRole::parse(&role).ok_or(StoreError::Unreadable { column: "memberships.role" }))
             .transpose()?;
-        Ok((Org::try_from(row.org)?, role))
+        Ok((Org::try_from(row.org)?, role, row.open_asks))
     })
     .transpose()
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, patient, patient_within};
-use super::meter::budget_amount;
+use super::grants::{granted, read_granted};
 use super::permit::compare;
 use super::requests::read_metered;
 use super::settlement::OTHER_TAGS;
@@ -68,14 +68,15 @@ fn budgets_text(dialect: Dialect) -> String {
         "SELECT b.holder_id, CASE b.holder_kind WHEN 'key' THEN (SELECT 'key ' || k.name FROM keys k WHERE k.id = b.holder_id)
                 WHEN 'team' THEN (SELECT 'team ' || t.name FROM teams t WHERE t.id = b.holder_id)
                 ELSE (SELECT o.name FROM orgs o WHERE o.id = b.holder_id) END,
-            b.period, {amount}, COALESCE(c.spent, 0)
+            b.period, b.amount, COALESCE(c.spent, 0), {}, {}
         FROM budgets b
         LEFT JOIN counters c ON c.holder_kind = b.holder_kind AND c.holder_id = b.holder_id AND c.period = b.period
             AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN $3 WHEN 'week' THEN $4 ELSE $5 END
         WHERE b.org_id = $1 AND b.holder_id IN {}
         ORDER BY b.holder_kind, b.holder_id, b.period",
-        dialect.json_list("$2"),
-        amount = budget_amount!("$6"),
+        granted!("$6"),
+        granted!("$6", until),
+        dialect.json_list("$2")
     )
 }
 
@@ -460,7 +461,7 @@ pub async fn budgets(
     ids: &[&str],
     starts: WindowStarts,
 ) -> Result<Vec<HolderBudget>, StoreError> {
-    type Row = (String, Option<String>, String, i64, i64);
+    type Row = (String, Option<String>, String, i64, i64, i64, Option<i64>);
     let text = budgets_text(Dialect::of(via));
     let ids = serde_json::to_string(ids).unwrap_or_default();
     let rows: Vec<Row> = run!(
@@ -472,9 +473,11 @@ pub async fn budgets(
             .bind(starts.month.ms())
             .bind(starts.week.ms())
             .bind(starts.day.ms())
+            .bind(starts.at.ms())
     )?;
-    let read = |(id, name, period, amount, spent): Row| {
-        Ok((id, name.unwrap_or_default(), super::keys::read_budget(&period, amount, spent)?))
+    let read = |(id, name, period, amount, spent, granted, until): Row| {
+        let used = super::keys::read_budget(&period, (amount, spent), read_granted(granted, until))?;
+        Ok((id, name.unwrap_or_default(), used))
     };
     rows.into_iter().map(read).collect()
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
+use super::grants::{granted, read_granted};
 use super::keys::read_budget;
 use super::ledger::{self, OrgLeft};
-use super::meter::budget_amount;
 use super::{StoreError, Via, run, statements};
 use crate::domain::bill::Bill;
 use crate::domain::ids::{KeyId, OrgId, RequestId, SecretId, TeamId};
@@ -83,12 +83,13 @@ impl Holder {
 fn budgets_text(dialect: Dialect, holder: Holder) -> String {
     let kind = holder.as_str();
     format!(
-        "SELECT b.holder_id, b.period, {amount}, COALESCE(c.spent, 0) FROM budgets b
+        "SELECT b.holder_id, b.period, b.amount, COALESCE(c.spent, 0), {}, {} FROM budgets b
         LEFT JOIN counters c ON c.holder_kind = '{kind}' AND c.holder_id = b.holder_id AND c.period = b.period
             AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN $3 WHEN 'week' THEN $4 ELSE $5 END
         WHERE b.org_id = $1 AND b.holder_kind = '{kind}' AND b.holder_id IN {}",
-        dialect.json_list("$2"),
-        amount = budget_amount!("$6"),
+        granted!("$6"),
+        granted!("$6", until),
+        dialect.json_list("$2")
     )
 }
 
@@ -107,6 +108,9 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
     [of(Holder::Key), of(Holder::Team)].concat()
 }
 
+/// Holder, period, amount, spent, granted, and when the first grant ends.
+type BudgetRow = (String, String, i64, i64, i64, Option<i64>);
+
 /// The budgets of these holders and what was spent of them, the longest period first. `ids` is a JSON list.
 pub(super) async fn budgets(
     via: &mut impl Via,
@@ -116,18 +120,19 @@ pub(super) async fn budgets(
     starts: WindowStarts,
 ) -> Result<Vec<(String, BudgetUse)>, StoreError> {
     let text = budgets_text(Dialect::of(via), holder);
-    let rows: Vec<(String, String, i64, i64)> = run!(
+    let rows: Vec<BudgetRow> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, (String, String, i64, i64)>(AssertSqlSafe(text.clone()))
+        sqlx::query_as::<_, BudgetRow>(AssertSqlSafe(text.clone()))
             .bind(org.as_str())
             .bind(ids)
             .bind(starts.month.ms())
             .bind(starts.week.ms())
             .bind(starts.day.ms())
+            .bind(starts.at.ms())
     )?;
-    let read = |(id, period, amount, spent): (String, String, i64, i64)| {
-        Ok::<_, StoreError>((id, read_budget(&period, amount, spent)?))
+    let read = |(id, period, amount, spent, granted, until): BudgetRow| {
+        Ok::<_, StoreError>((id, read_budget(&period, (amount, spent), read_granted(granted, until))?))
     };
     let mut found = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     found.sort_by_key(|(_, used)| used.budget.period.rank());

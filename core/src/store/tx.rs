@@ -49,7 +49,7 @@ pub enum Unaudited {
     SecondFactorPrepared,
     /// A search for a secret, or a test of one.
     SearchCounted,
-    /// Keys whose end has come are marked as expired.
+    /// Keys whose end has come are marked as expired, and budgets whose grant has ended as spent.
     Expiry,
     /// Old sessions, rejections, attempts, reservations and rate counts are deleted.
     Sweep,
@@ -105,7 +105,9 @@ impl Unaudited {
                 "a second factor counts only once a code has proved it, which is audited"
             }
             Unaudited::SearchCounted => "searches for secrets and tests of them are counted for throttling",
-            Unaudited::Expiry => "the expiry was decided, and audited, when it was set",
+            Unaudited::Expiry => {
+                "the expiry, of a key or of a grant, was decided, and audited, when it was set"
+            }
             Unaudited::Sweep => "rows that count no more are removed",
             Unaudited::Usage => "usage, reservations and last use are a record of their own",
             Unaudited::Rejections => "a rejected request changes nothing",

@@ -55,7 +55,7 @@ const EVENTS: &str =
     "SELECT COUNT(*) FROM audit_events WHERE org_id IS NOT NULL AND kind <> 'support.accessed'";
 
 /// Rows of one organisation that refer to something of another; none is what there must be.
-const CROSSINGS: [&str; 13] = [
+const CROSSINGS: [&str; 15] = [
     "keys x JOIN teams y ON y.id = x.team_id WHERE y.org_id <> x.org_id",
     "keys x LEFT JOIN memberships y ON y.person_id = x.owner_id AND y.org_id = x.org_id WHERE y.person_id IS NULL",
     "key_secrets x JOIN keys y ON y.id = x.key_id WHERE y.org_id <> x.org_id",
@@ -63,6 +63,8 @@ const CROSSINGS: [&str; 13] = [
     "scopes x JOIN teams y ON y.id = x.holder_id WHERE y.org_id <> x.org_id",
     "budgets x JOIN keys y ON y.id = x.holder_id WHERE y.org_id <> x.org_id",
     "budgets x JOIN teams y ON y.id = x.holder_id WHERE y.org_id <> x.org_id",
+    "asks x JOIN keys y ON y.id = x.key_id WHERE y.org_id <> x.org_id",
+    "grants x JOIN asks y ON y.id = x.ask_id WHERE y.org_id <> x.org_id",
     "team_members x JOIN teams y ON y.id = x.team_id WHERE y.org_id <> x.org_id",
     "team_members x LEFT JOIN memberships y ON y.person_id = x.person_id AND y.org_id = x.org_id WHERE y.person_id IS NULL",
     "invitations x JOIN teams y ON y.id = x.team_id WHERE y.org_id <> x.org_id",

@@ -5,6 +5,7 @@ use keydesk_test_support as support;
 mod account;
 mod admission;
 mod alerts;
+mod asks;
 mod audit;
 mod balance;
 mod bulk;

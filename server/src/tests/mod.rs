@@ -1,6 +1,7 @@
 //! Tests through the whole program: real routes, layers and databases, each from one body on SQLite and on Postgres.
 
 mod account;
+mod asks;
 mod audit;
 mod bad_input;
 mod balance;

@@ -101,6 +101,13 @@ GET  /{org}/keys/{id}/rotate          303   200   200   200   404   200   404   
      id=<key>
 GET  /{org}/keys/{id}/extend          303   200   200   200   404   403   404   403   404   404
      id=<expired key>
+GET  /{org}/keys/{id}/ask             303   409   409   409   404   200   404   403   404   404
+     # Those who may edit a budget have no one to ask.
+     id=<asked key>
+GET  /{org}/asks                      303   200   200   200   200   200   200   403   404   404
+GET  /{org}/asks/new                  303   409   409   409   409   200   200   403   404   404
+GET  /{org}/asks/{id}                 303   200   200   200   404   200   404   403   404   404
+     id=<ask>
 GET  /invite/{token}                  404   404   404   404   404   404   404   404   404   404
      token=0123456789abcdef
 GET  /{org}/members                   303   200   200   200   200   403   403   200   404   404
@@ -166,6 +173,16 @@ POST keys/undo-rotation               401   200   200   200   404   200   404   
      org=<org> & id=<key> & secret=<previous secret>
 POST keys/report-leak                 401   200   200   200   404   200   404   403   404   404
      org=<org> & id=<key> & secret=<secret> & action=rotate
+POST asks/budget                      401   409   409   409   404   200   404   403   404   404
+     org=<org> & key=<asked key> & budget=key-month & amount=5 & until=reset & reason=Backfill
+POST asks/key                         401   409   409   409   409   200   200   403   404   404
+     org=<org> & name=<name> & team= & reason=A new shop
+POST asks/grant                       401   200   200   200   404   403   404   403   404   404
+     org=<org> & id=<ask>
+POST asks/refuse                      401   200   200   200   404   403   404   403   404   404
+     org=<org> & id=<ask> & why=Use the batch key
+POST asks/withdraw                    401   403   403   403   404   200   404   403   404   404
+     org=<org> & id=<ask>
 POST keys/search                      401   200   200   200   200   200   200   200   404   404
      org=<org> & q=<key> & rest=
 POST live-test/run                    401   422   422   422   422   422   422   403   404   404
@@ -335,6 +352,8 @@ impl Given {
             ("key", key.id.to_string()),
             ("disabled key", key.id.to_string()),
             ("expired key", key.id.to_string()),
+            ("asked key", key.id.to_string()),
+            ("ask", "ask_00000000000000000000000000000000".to_owned()),
             ("key name", key.name.clone()),
             ("secret", "sec_00000000000000000000000000000000".to_owned()),
             ("previous secret", "sec_00000000000000000000000000000000".to_owned()),
@@ -494,6 +513,25 @@ pub async fn probe(app: &TestApp, cast: &Cast, row: &Row, n: usize, reset: &str)
     if uses("expired key") {
         let set = "UPDATE keys SET status = 'expired', expires_at = created_at";
         app.execute(&format!("{set} WHERE id = '{}'", key.id)).await;
+    }
+    if uses("asked key") || uses("ask") {
+        let (org, key, until) = (&cast.org.id, &key.id, app.state.desk.now().plus_days(30).ms());
+        app.execute(&format!(
+            "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount)
+            VALUES ('key', '{key}', 'month', '{org}', 1000000000) ON CONFLICT DO NOTHING"
+        ))
+        .await;
+        if uses("ask") {
+            let (ask, person) = (format!("ask_{n:032x}"), cast.id(Who::KeyOwner));
+            app.execute(&format!(
+                "INSERT INTO asks (id, org_id, person_id, kind, key_id, holder_kind, holder_id, name, period, amount, until,
+                    reason, state, asked_at, note)
+                VALUES ('{ask}', '{org}', '{person}', 'budget', '{key}', 'key', '{key}', '', 'month', 5000000000, {until},
+                    'Backfill', 'open', 1, '')"
+            ))
+            .await;
+            given.set("ask", ask);
+        }
     }
     if uses("secret") {
         given.set("secret", app.secret_of(&key.id).await);

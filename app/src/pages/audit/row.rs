@@ -80,7 +80,12 @@ fn linked(event: &PastEvent, links: &Links<'_>, zone: &Zone) -> AnyView {
 fn sign(kind: EventKind) -> Icon {
     use EventKind as K;
     match kind {
-        K::OrgCreated | K::KeyCreated | K::TeamCreated | K::TeamPersonAdded | K::MemberInvited => Icon::Plus,
+        K::OrgCreated
+        | K::KeyCreated
+        | K::TeamCreated
+        | K::TeamPersonAdded
+        | K::MemberInvited
+        | K::AskMade => Icon::Plus,
         K::BalanceCredited | K::ProviderAdded | K::ModelAdded => Icon::Plus,
         K::ProviderRetired | K::ModelRetired | K::PriceWithdrawn => Icon::Ban,
         K::OrgSuspended
@@ -89,12 +94,18 @@ fn sign(kind: EventKind) -> Icon {
         | K::SecretLeaked
         | K::TeamArchived
         | K::MemberRemoved
+        | K::AskRefused
+        | K::AskWithdrawn
         | K::InvitationWithdrawn => Icon::Ban,
         K::KeyDisabled | K::MemberDisabled => Icon::Pause,
         K::KeyRotated | K::SecretExtended | K::RotationUndone => Icon::Rotate,
-        K::OrgResumed | K::KeyEnabled | K::KeyKept | K::KeyExtended | K::TeamRestored | K::MemberEnabled => {
-            Icon::Play
-        }
+        K::OrgResumed
+        | K::KeyEnabled
+        | K::KeyKept
+        | K::KeyExtended
+        | K::TeamRestored
+        | K::MemberEnabled
+        | K::AskGranted => Icon::Play,
         K::ShadowLimitRemoved => Icon::Ban,
         K::OrgEdited
         | K::ShadowLimitSet

@@ -3,17 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use keydesk_core::domain::key::Key;
+use keydesk_core::domain::field_error::FieldError;
+use keydesk_core::domain::ids::PersonId;
+use keydesk_core::domain::key::{Key, KeySpec};
 use keydesk_core::domain::numbers::days_words;
 use keydesk_core::domain::window::Period;
 use keydesk_core::forms::key::{CreateForm, EditForm, KeyForm};
 use keydesk_core::forms::parts::{LimitField, LimitFields};
+use keydesk_core::forms::prefill::Prefill;
 use keydesk_core::ops::keys::{self, FormView, TeamBounds};
 use leptos::prelude::*;
 
 use super::expiry_field::ExpiryField;
 use super::summary::summary;
-use crate::ask::{caller, desk, param, query};
+use crate::ask::{caller, desk, param, queries, query};
 use crate::layout::reauth::reauth_fields;
 use crate::layout::{Page, Width, post_form, save_or_cancel};
 use crate::pages::bounds::BoundFields;
@@ -33,16 +36,13 @@ pub fn NewKeyPage() -> impl IntoView {
             Some(id) => Some(keys::settings_of(&desk, &caller, &slug, &id).await?),
             None => None,
         };
-        let form = typed::<CreateForm>().map(|sent| sent.key).unwrap_or_else(|| {
-            let (org, person) = (&view.context.org, &caller.person.id);
-            let team = view.team.as_ref().map(|(team, bounds)| (team, bounds));
-            match &source {
-                Some(spec) => KeyForm::duplicate(spec, &view.models, org, person, &view.teams),
-                None => KeyForm::blank(&view.models, org, person, team),
-            }
-        });
+        let (form, of_link) = match typed::<CreateForm>() {
+            Some(sent) => (sent.key, vec![]),
+            None => filled_in(&view, source.as_ref(), &caller.person.id),
+        };
         let bounds = keys::bounds_for(&desk, &view.context, &form.team).await?;
-        let field_errors = field_errors();
+        let mut field_errors = field_errors();
+        field_errors.0.extend(of_link);
         // A key for another person may need a recent sign-in; a key of one's own does not.
         let for_another = !["", caller.person.id.as_str()].contains(&form.owner.as_str());
         let reauth = for_another.then(|| reauth_fields(&caller, view.now, &field_errors));
@@ -98,6 +98,18 @@ pub fn EditKeyPage() -> impl IntoView {
             .crumb(key_page, name)
             .in_org(&view.context, &caller, post_form("/api/keys/edit", hidden, inside)))
     })
+}
+
+/// The form before anything is typed, filled in by the organisation, another key's settings and the page's address; and
+/// what is wrong with the address.
+fn filled_in(view: &FormView, source: Option<&KeySpec>, person: &PersonId) -> (KeyForm, Vec<FieldError>) {
+    let org = &view.context.org;
+    let team = view.team.as_ref().map(|(team, bounds)| (team, bounds));
+    let form = match source {
+        Some(spec) => KeyForm::duplicate(spec, &view.models, org, person, &view.teams),
+        None => KeyForm::blank(&view.models, org, person, team),
+    };
+    Prefill::of(queries()).fill(form, org, (&view.teams, &view.owners), &view.models)
 }
 
 fn fields(

@@ -5,8 +5,9 @@ use keydesk_core::domain::bulk::BulkAct;
 use keydesk_core::domain::key_filter::{KeyFilter, SecretAge, Sort, StateFilter};
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::numbers::grouped;
-use keydesk_core::domain::policy::{Action, On};
+use keydesk_core::domain::policy::{Action, KeyFacts, On};
 use keydesk_core::domain::search::is_searched;
+use keydesk_core::ops::access::OrgContext;
 use keydesk_core::ops::keys::{self, KeysView, MAX_OFFERED};
 use leptos::prelude::*;
 
@@ -33,7 +34,10 @@ pub fn KeysPage() -> impl IntoView {
         let view = keys::list(&desk, &caller, &slug, &filter).await?;
         let may_create = view.context.may(Action::CreateKey, On::Org);
         let new = format!("/{slug}/keys/new");
-        let create = may_create.then(|| list::create(&new, "Create key"));
+        let create = match may_create {
+            true => Some(list::create(&new, "Create key")),
+            false => ask_for_key(&view.context),
+        };
         let some = !view.none_at_all;
         let heading =
             list::heading("Keys", some.then(|| list::count_words(view.count, view.capped, "key", "keys")));
@@ -46,18 +50,27 @@ pub fn KeysPage() -> impl IntoView {
                 "A whole secret stood in this page's address. It was not searched for; paste it into the search box instead, and take it out of your browser's history.".into(),
             ))}
             {page_head(vec![], heading, ().into_any(), actions.into_any())}
-            {if some { listed(&view, &filter) } else { empty(create) }}
+            {if some { listed(&view, &filter) } else { empty(may_create, create) }}
         };
         Ok(framed(&view.context, &caller, LocalPath::keys(&slug).as_str(), Width::Wide, body.into_any()))
     })
 }
 
-fn empty(create: Option<AnyView>) -> AnyView {
-    let words = match create {
-        Some(_) => {
+/// For those who may not create keys and can ask for one.
+fn ask_for_key(context: &OrgContext) -> Option<AnyView> {
+    let own = KeyFacts { id: None, team: None, owner: context.principal.person() };
+    context.may(Action::AskForMore, On::Key(own)).then(|| {
+        let href = LocalPath::ask_for_key(&context.org.slug);
+        view! { <a class="btn" href=href>"Ask for a key"</a> }.into_any()
+    })
+}
+
+fn empty(may_create: bool, create: Option<AnyView>) -> AnyView {
+    let words = match may_create {
+        true => {
             "Each app, job or person gets a key of its own, with its own models, budget and end date. Keys you create are listed here with what they spend."
         }
-        None => {
+        false => {
             "Keys that you own are listed here with what they spend. An owner, an admin or your team's admin can create one for you."
         }
     };

@@ -57,7 +57,7 @@ pub(super) fn last_used(key: &Key, now: Moment, zone: &Zone) -> AnyView {
 }
 
 /// "Lena Fischer (lena@northwind.example) or Ana Ruiz (…)", with their addresses as links.
-pub(super) fn contacts(list: &[Contact]) -> AnyView {
+pub(in crate::pages) fn contacts(list: &[Contact]) -> AnyView {
     if list.is_empty() {
         return "your administrator".into_any();
     }

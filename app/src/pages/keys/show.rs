@@ -88,9 +88,9 @@ fn next_stop(key: &Key, balance: Option<Money>, now: Moment, zone: &Zone) -> Str
         | State::Expired { .. }
         | State::Revoked => return status_reason(key, now, zone),
     }
-    let left = |used: &BudgetUse| used.budget.amount.saturating_sub(used.spent);
+    let left = |used: &BudgetUse| used.limit().saturating_sub(used.spent);
     // Of its own budgets, the one that is fullest; of that and those it shares, the one with the least left.
-    let own = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.budget.amount));
+    let own = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.limit()));
     let shared = key.shared.iter().map(|shared| (Some(shared.whose), &shared.used));
     let nearest = own.map(|used| (None, used)).into_iter().chain(shared).min_by_key(|(_, used)| left(used));
     let nearer = |balance: &Money| nearest.is_none_or(|(_, used)| *balance < left(used));
@@ -111,7 +111,7 @@ fn next_stop(key: &Key, balance: Option<Money>, now: Moment, zone: &Zone) -> Str
 
 /// "$77.26 of $150.00 left this month. Resets 1 Dec 00:00."
 fn left_of(key: &Key, whose: Option<Whose>, used: &BudgetUse, now: Moment, zone: &Zone) -> String {
-    let Budget { amount, period } = used.budget;
+    let Budget { amount, period } = used.effective();
     let whose = match whose {
         None => String::new(),
         Some(Whose::Team) => {
@@ -185,9 +185,23 @@ fn actions(view: &KeyView) -> AnyView {
         }
         .into_any()
     });
+    // A team's admin changes the key's budgets, and not those that it shares.
+    let askable = match key.state(view.now) {
+        State::TeamOverBudget { .. } | State::OrgOverBudget { .. } => !view.context.principal.runs_org(),
+        _ => !may(Action::EditKey) && !(key.budgets.is_empty() && key.shared.is_empty()),
+    };
+    let ask = (live && askable && may(Action::AskForMore)).then(|| {
+        view! {
+            <a class="btn" href=LocalPath::ask_for_more(org, &key.id)>
+                {icon(Icon::Plus)}
+                "Ask for more"
+            </a>
+        }
+    });
     let items = [edit, rotate, duplicate, disable, revoke].into_iter().flatten().collect();
     let label = format!("More actions for {}", key.name);
-    view! { <div class="actions">{button} {acts::acts("key-acts".into(), label, items)}</div> }.into_any()
+    view! { <div class="actions">{ask} {button} {acts::acts("key-acts".into(), label, items)}</div> }
+        .into_any()
 }
 
 fn spend_card(view: &KeyView, requests: &RequestsView) -> impl IntoView + use<> {

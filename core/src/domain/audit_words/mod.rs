@@ -30,6 +30,7 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
     };
     let role = || after("role").map(|role| format!(" as {}", with_article(&role))).unwrap_or_default();
     let amount = || after("amount").unwrap_or_else(|| "an amount".into());
+    let until = || after("until").map(|at| format!(" until {at}")).unwrap_or_default();
     let from_to = |field: &str| event.change(field).map(|change| values(change, zone)).unwrap_or_default();
     let whose = |thing: &str| {
         if own { format!("their {thing}") } else { format!("the {thing} of {what}") }
@@ -93,6 +94,16 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
         K::ShadowLimitRemoved => {
             format!("{who} removed a limit of {what} that only reported{}.", limit_words(event, zone))
         }
+        K::AskMade => match after("amount") {
+            Some(more) => format!("{who} asked for {more} more for {what}{}.", until()),
+            None => format!("{who} asked for a new key, {what}."),
+        },
+        K::AskWithdrawn => format!("{who} withdrew an ask about {what}."),
+        K::AskGranted => match after("amount") {
+            Some(more) => format!("{who} granted {more} more for {what}{}.", until()),
+            None => format!("{who} granted the new key {what}."),
+        },
+        K::AskRefused => format!("{who} refused an ask about {what}."),
         K::TeamCreated => format!("{who} created the team {what}."),
         K::TeamEdited => edited(event, &who, "team ", "fields", zone),
         K::TeamArchived => format!("{who} archived the team {what}."),

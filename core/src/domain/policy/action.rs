@@ -25,6 +25,12 @@ pub enum Action {
     ReportLeak,
     /// Test a secret against the gateway, from the desk.
     TestSecret,
+    /// List the asks that the caller made or may answer.
+    ListAsks,
+    /// Ask for more of a budget that stops a key, or for a new key; withdraw that.
+    AskForMore,
+    /// Grant or refuse an ask. The object is whose budget it is about, or the key that is yet to be made.
+    AnswerAsk,
     /// List the teams that the caller may see.
     ListTeams,
     /// See one team.
@@ -159,6 +165,8 @@ impl Action {
             Action::RotateKey => &[E::KeyRotated, E::SecretEnded, E::SecretExtended, E::RotationUndone],
             Action::RevokeKey => &[E::KeyRevoked],
             Action::ReportLeak => &[E::SecretLeaked],
+            Action::AskForMore => &[E::AskMade, E::AskWithdrawn],
+            Action::AnswerAsk => &[E::AskGranted, E::AskRefused],
             Action::CreateTeam => &[E::TeamCreated],
             Action::EditTeam => {
                 &[E::TeamEdited, E::ShadowLimitSet, E::ShadowLimitEnforced, E::ShadowLimitRemoved]
@@ -204,6 +212,7 @@ impl Action {
             Action::ListKeys
             | Action::SeeKey
             | Action::TestSecret
+            | Action::ListAsks
             | Action::ListTeams
             | Action::SeeTeam
             | Action::ListMembers
@@ -221,12 +230,13 @@ impl Action {
         use Action as A;
         match self {
             A::ListKeys | A::SeeKey | A::TestSecret | A::DisableKey | A::RevokeKey | A::ReportLeak => true,
-            A::ListTeams | A::SeeTeam | A::ListMembers | A::SeeMember | A::SeeSpend => true,
+            A::ListTeams | A::SeeTeam | A::ListMembers | A::SeeMember | A::SeeSpend | A::ListAsks => true,
             A::DisableMember | A::RemoveMember | A::Leave => true,
             A::SeeSettings | A::SeeAudit | A::ExportAudit | A::AccessAsSupport => true,
             A::SuspendOrg | A::ResumeOrg | A::OwnAccount | A::ResetPassword => true,
             A::SeeBalance | A::ChangeBalance | A::RerateSpend => true,
             A::CreateKey | A::EditKey | A::EnableKey | A::RotateKey => false,
+            A::AskForMore | A::AnswerAsk => false,
             A::CreateTeam | A::EditTeam | A::ArchiveTeam | A::ManageTeamPeople => false,
             A::Invite | A::Join | A::ChangeRole | A::EnableMember | A::EditSettings => false,
             A::CreateOrg | A::SetUp => false,

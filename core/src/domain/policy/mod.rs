@@ -194,7 +194,15 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         | Action::EnableKey
         | Action::DisableKey
         | Action::RevokeKey
-        | Action::ReportLeak => in_org && allows_key(principal, action, on),
+        | Action::ReportLeak
+        | Action::AskForMore => in_org && allows_key(principal, action, on),
+        // Who may edit the budget, or create the key, may answer.
+        Action::AnswerAsk => match on {
+            On::Key(_) => in_org && allows_key(principal, action, on),
+            On::Org | On::Team(_) | On::Member(_) | On::Invitation(..) | On::TeamMember(..) => {
+                principal.runs_org()
+            }
+        },
         Action::CreateTeam | Action::EditTeam | Action::ArchiveTeam => principal.runs_org(),
         // A team admin looks after the team's people, and never after an owner or an admin.
         Action::ManageTeamPeople => {
@@ -216,7 +224,7 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         Action::ChangeRole | Action::DisableMember | Action::EnableMember | Action::RemoveMember => {
             allows_member(principal, action, on)
         }
-        Action::TestSecret | Action::Leave | Action::OwnAccount | Action::Join => in_org,
+        Action::TestSecret | Action::ListAsks | Action::Leave | Action::OwnAccount | Action::Join => in_org,
         Action::SeeSettings | Action::EditSettings | Action::SeeAudit | Action::ExportAudit => {
             principal.runs_org()
         }
@@ -269,7 +277,7 @@ fn allows_key(principal: &Principal, action: Action, on: On<'_>) -> bool {
         }
         // Raising one's own limits is not a member's business; taking one's own key out of use or giving it a new secret
         // always is.
-        Action::EditKey | Action::EnableKey => in_my_team,
+        Action::EditKey | Action::EnableKey | Action::AnswerAsk => in_my_team,
         _ => in_my_team || own,
     }
 }

@@ -62,6 +62,9 @@ fn action_named(words: &str) -> Action {
         "revoke keys" => Action::RevokeKey,
         "report leaked secrets" => Action::ReportLeak,
         "test a secret" => Action::TestSecret,
+        "list asks" => Action::ListAsks,
+        "ask for more" => Action::AskForMore,
+        "answer asks" => Action::AnswerAsk,
         "see teams" => Action::SeeTeam,
         "create teams" => Action::CreateTeam,
         "edit a team's name and bounds" => Action::EditTeam,
@@ -126,7 +129,9 @@ fn the_rules_are_what_the_table_in_the_docs_says() {
                     | Action::EnableKey
                     | Action::DisableKey
                     | Action::RevokeKey
-                    | Action::ReportLeak => On::Key(KeyFacts { id: None, team: Some(&place), owner: &who }),
+                    | Action::ReportLeak
+                    | Action::AskForMore
+                    | Action::AnswerAsk => On::Key(KeyFacts { id: None, team: Some(&place), owner: &who }),
                     _ => On::Org,
                 };
                 // No one disables or removes themselves, whatever else they may: that is to leave.

@@ -15,7 +15,7 @@ use crate::domain::key_format::PlainSecret;
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
 use crate::domain::org::Org;
-use crate::domain::person::PersonName;
+use crate::domain::person::{PersonName, fold};
 use crate::domain::policy::{Action, KeyFacts, On, Permit};
 use crate::domain::team::Team;
 use crate::store::keys::{self, NewKey};
@@ -41,7 +41,7 @@ pub struct FormView {
     pub key: Option<Key>,
 }
 
-/// The form of a new key. `team` is the id of the team to begin with, or empty.
+/// The form of a new key. `team` is the id or the name of the team to begin with, or empty.
 ///
 /// # Errors
 /// `Forbidden` when the caller may not create keys here.
@@ -54,7 +54,7 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Resu
     let teams = teams_to_choose(&mut read, &context).await?;
     let owners = owners_to_choose(&mut read, &context).await?;
     let may_go_without_team = may_go_without_team(&context);
-    let chosen = teams.iter().find(|known| known.id.as_str() == team);
+    let chosen = teams.iter().find(|known| known.id.as_str() == team || fold(&known.name) == fold(team));
     // Who has to choose a team finds the first one chosen.
     let chosen = chosen.or_else(|| teams.first().filter(|_| !may_go_without_team));
     let team = match chosen {

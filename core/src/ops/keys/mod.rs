@@ -37,7 +37,7 @@ use crate::domain::window::WindowStarts;
 use crate::store::{Via, keys, spend};
 
 /// The key with its budgets and spend, if the caller may see it.
-pub(super) async fn find_seen(
+pub(in crate::ops) async fn find_seen(
     via: &mut impl Via,
     context: &OrgContext,
     id: &str,

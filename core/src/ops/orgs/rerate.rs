@@ -150,7 +150,7 @@ impl SpentNow {
         let mut turns = Vec::new();
         for (id, whose, used) in rerating::budgets(read, &org.id, &ids, starts).await? {
             let period = used.budget.period;
-            turns.push(turn(whose, Some(period), used.budget.amount, used.spent, more(&id, period)));
+            turns.push(turn(whose, Some(period), used.limit(), used.spent, more(&id, period)));
         }
         let balance = ledger::balance(read, &org.id).await?;
         if balance.enforced_at.is_some() {
