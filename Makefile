@@ -46,6 +46,6 @@ fuzz: ## try each property for KEYDESK_FUZZ_SECONDS (3600), as before a release
 agents: build ## Claude Code and aider with a key of half a dollar a day; installs about a gigabyte
 	@scripts/agents.sh
 
-bench: setup ## measure with N keys (100000) on DB (sqlite or postgres)
+bench: setup ## measure with N keys (100000) on DB (sqlite or postgres), or with USAGE requests (10000000) alone
 	@cargo build --release --locked -p keydesk --no-default-features --features ssr --bin keydesk-bench --bin keydesk
-	@$(if $(filter postgres,$(DB)),scripts/with-postgres.sh --durable )target/release/keydesk-bench --database $(DB) --keys $(N)
+	@$(if $(filter postgres,$(DB)),scripts/with-postgres.sh --durable )target/release/keydesk-bench --database $(DB) --keys $(N)$(if $(USAGE), --usage $(USAGE))

@@ -25,7 +25,7 @@ GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_prices_v1, gateway_p
 GRANT EXECUTE ON FUNCTION
   keydesk_midnight_v1, keydesk_windows_v1, keydesk_limits_v1, keydesk_limits_v2, keydesk_limits_v3,
   keydesk_reserve_v1, keydesk_reserve_v2, keydesk_reserve_v3, keydesk_renew_v1,
-  keydesk_settle_v1, keydesk_settle_v2, keydesk_settle_v3, keydesk_release_v1
+  keydesk_settle_v1, keydesk_settle_v2, keydesk_settle_v3, keydesk_settle_v4, keydesk_release_v1
   TO keydesk_gateway;
 
 -- Shown on a key's page: the last use of the key and of its secrets, and its rejections.

@@ -252,6 +252,11 @@ impl LocalPath {
         Self(format!("/{org}/settings/balance"))
     }
 
+    /// What the checks of an organisation's spend found.
+    pub fn spend_check(org: &str) -> Self {
+        Self(format!("/{org}/spend/check"))
+    }
+
     pub fn audit(org: &str) -> Self {
         Self(format!("/{org}/audit"))
     }

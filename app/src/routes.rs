@@ -25,7 +25,7 @@ use crate::pages::models::{
 };
 use crate::pages::orgs::{
     BalancePage, HomePage, NewOrgPage, OperatorBalancePage, OperatorPage, OrgCreatedPage, ResumeOrgPage,
-    SettingsPage, SuspendOrgPage,
+    SettingsPage, SpendCheckPage, SuspendOrgPage,
 };
 use crate::pages::overview::{OperatorOverviewPage, OverviewPage};
 use crate::pages::providers::{NewProviderPage, ProviderPage, ProvidersPage, RetireProviderPage};
@@ -104,6 +104,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/:org/settings") view=SettingsPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings/alerts") view=AlertSettingsPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/settings/balance") view=BalancePage ssr=SsrMode::Async />
+                <Route path=path!("/:org/spend/check") view=SpendCheckPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members") view=MembersPage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members/invite") view=InvitePage ssr=SsrMode::Async />
                 <Route path=path!("/:org/members/:id") view=MemberPage ssr=SsrMode::Async />

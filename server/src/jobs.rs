@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use keydesk_core::admission::RENEW_MS;
-use keydesk_core::ops::upkeep;
+use keydesk_core::ops::{OpError, orgs, retention, spend_check, upkeep};
 use keydesk_core::store::StoreError;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -12,6 +12,10 @@ use crate::alerts;
 use crate::state::AppState;
 
 const RENEW_EVERY: Duration = Duration::from_millis(RENEW_MS as u64);
+/// How often it is looked whether an organisation's night has come.
+const NIGHT_EVERY: Duration = Duration::from_secs(600);
+/// Between two transactions that delete.
+const DELETE_PAUSE: Duration = Duration::from_millis(100);
 /// After a failure; leases last for four turns.
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
 
@@ -54,6 +58,32 @@ async fn turns(state: AppState) {
             log("alerts", keydesk_core::ops::alerts::sweep(&state.desk).await);
         }
     }
+}
+
+/// What reads everything, apart from all else: spend is checked against the requests once a night over all nodes, and
+/// requests that are no longer kept are deleted. Runs until it is dropped.
+pub async fn nightly(state: AppState) {
+    loop {
+        tokio::time::sleep(NIGHT_EVERY).await;
+        // What is compared with the requests comes before they are deleted.
+        if let Err(error) = spend_check::nightly(&state.desk).await {
+            tracing::error!(%error, "check of spend: tried again tomorrow");
+            continue;
+        }
+        if let Err(error) = delete_old_requests(&state).await {
+            tracing::error!(%error, "requests that are no longer kept: tried again at the next turn");
+        }
+    }
+}
+
+/// A few at a time, with a pause that lets others write.
+async fn delete_old_requests(state: &AppState) -> Result<(), OpError> {
+    for org in orgs::keeping_requests_for_days(&state.desk).await? {
+        while retention::delete_some(&state.desk, &org).await? {
+            tokio::time::sleep(DELETE_PAUSE).await;
+        }
+    }
+    Ok(())
 }
 
 /// Of it, what a process that serves the gateway alone has to do. Runs until it is dropped.

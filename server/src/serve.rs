@@ -67,7 +67,8 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
         say(format_args!("  {base_url}/setup/{token}"));
     }
 
-    let jobs = tokio::spawn(jobs::run(state.clone()));
+    let (every_second, nightly) = (jobs::run(state.clone()), jobs::nightly(state.clone()));
+    let jobs = tokio::spawn(async move { tokio::join!(every_second, nightly).0 });
     let mut served = vec![(listener, router::router(state.clone()))];
     if let Some((listener, _)) = apart {
         served.push((listener, router::gateway_router(state.clone())));

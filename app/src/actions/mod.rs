@@ -16,6 +16,7 @@ pub mod orgs;
 pub mod providers;
 pub mod rotation;
 pub mod session;
+pub mod spend_check;
 pub mod support;
 pub mod teams;
 

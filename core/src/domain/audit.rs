@@ -101,6 +101,8 @@ kinds! {
     BalanceNotEnforced = "balance.not_enforced";
     /// Past requests were charged at another price.
     SpendRerated = "spend.rerated";
+    /// Counters and roll-ups were made again from the requests.
+    SpendRepaired = "spend.repaired";
     /// A key was created.
     KeyCreated = "key.created";
     /// A key's fields changed.
@@ -327,6 +329,8 @@ pub enum Choice {
     RefuseUnpriced,
     /// Requests without a price pass.
     AllowUnpriced,
+    /// Single requests are never deleted.
+    Forever,
 }
 
 impl From<String> for ChangeValue {

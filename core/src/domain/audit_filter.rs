@@ -130,7 +130,8 @@ impl Group {
             | K::BalanceDebited
             | K::BalanceEnforced
             | K::BalanceNotEnforced
-            | K::SpendRerated => Group::Organisation,
+            | K::SpendRerated
+            | K::SpendRepaired => Group::Organisation,
             K::SupportAccessed | K::AuditExported => Group::Watching,
         }
     }

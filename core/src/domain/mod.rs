@@ -67,6 +67,7 @@ pub mod session;
 pub mod settings;
 pub mod shadow_limit;
 pub mod tags;
+pub mod spend_check;
 pub mod tariff;
 pub mod tariff_words;
 pub mod team;

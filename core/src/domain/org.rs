@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::OrgId;
 use super::key_format::DEFAULT_PREFIX;
 use super::limits::Limits;
-use super::moment::{Moment, Zone};
+use super::moment::{Day, Moment, Zone};
 use super::money::Money;
 use super::parse_error::ParseError;
 use super::person::{Email, visible_name};
@@ -39,6 +39,8 @@ pub struct Org {
     pub rules: OrgRules,
     /// What the form of a new key is filled in with.
     pub defaults: KeyDefaults,
+    /// The first day of which every single request is still there; `None` is the very first.
+    pub raw_from: Option<Day>,
     /// Goes up with each change of the settings; a change names the version it started from.
     pub version: i64,
 }
@@ -77,6 +79,7 @@ impl Org {
             suspended: false,
             rules: OrgRules::default(),
             defaults: KeyDefaults::default(),
+            raw_from: None,
             version: 1,
         }
     }
@@ -101,6 +104,8 @@ pub struct OrgRules {
     pub overshoot: Overshoot,
     /// What happens to requests without a price.
     pub unpriced: Unpriced,
+    /// Days after which single requests are deleted, and roll-ups stay; `None` is never.
+    pub raw_days: Option<i64>,
 }
 
 /// By how much the budgets of an organisation, its teams and its keys, and its balance, may be passed.

@@ -15,6 +15,11 @@ use super::window::Period;
 /// Ten years: what a date in the form of a key may be ahead.
 pub const MAX_DAYS: i64 = 3_660;
 
+/// The fewest days that single requests are kept: a month's report can still be told by them.
+pub const MIN_RAW_DAYS: i64 = 30;
+/// The most.
+pub const MAX_RAW_DAYS: i64 = 3_650;
+
 /// Everything on the page of settings, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -117,6 +122,9 @@ impl Editable for Settings {
         edit_field!("unpriced", rules.unpriced, |own, _| match own.rules.unpriced {
             Unpriced::Refuse => Choice::RefuseUnpriced.into(),
             Unpriced::Allow => Choice::AllowUnpriced.into(),
+        }),
+        edit_field!("raw_days", rules.raw_days, |own, _| {
+            own.rules.raw_days.map_or(Choice::Forever.into(), |days| ChangeValue::Days(Some(days)))
         }),
         edit_field!("key_prefix", key_prefix, |own, _| own.key_prefix.as_str().into()),
         edit_field!("models", defaults.every_model, |own, _| match own.defaults.every_model {

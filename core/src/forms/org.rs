@@ -51,3 +51,10 @@ impl NewOrgForm {
         }
     }
 }
+/// Checks or repairs an organisation's spend.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpendCheckForm {
+    /// The organisation's slug.
+    pub org: String,
+}

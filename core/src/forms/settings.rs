@@ -16,7 +16,7 @@ use crate::domain::person::parse_slug;
 use crate::domain::policy::MembersCreate;
 use crate::domain::reauth::Reauth;
 use crate::domain::rotation::parse_rotate_days;
-use crate::domain::settings::{EditSettings, MAX_DAYS, Settings};
+use crate::domain::settings::{EditSettings, MAX_DAYS, MAX_RAW_DAYS, MIN_RAW_DAYS, Settings};
 use crate::domain::window::Period;
 
 /// Text as it was typed. A missing field reads as empty; a field that is not listed is refused.
@@ -41,6 +41,8 @@ pub struct SettingsForm {
     pub overshoot: String,
     /// One of `Unpriced`'s words.
     pub unpriced: String,
+    /// Days after which single requests are deleted; no limit is never.
+    pub raw_days: LimitField,
     /// What new secrets begin with, such as `sk-acme-`: 4 to 20 characters.
     pub key_prefix: String,
     /// `every` or `today`.
@@ -84,6 +86,7 @@ impl SettingsForm {
             org_total: budget(Period::Total),
             overshoot: rules.overshoot.as_str().into(),
             unpriced: rules.unpriced.as_str().into(),
+            raw_days: LimitField::count(rules.raw_days),
             key_prefix: settings.key_prefix.clone(),
             models: if defaults.every_model { "every" } else { "today" }.into(),
             month: LimitField::money(defaults.month),
@@ -118,6 +121,7 @@ impl SettingsForm {
         let overshoot = errors.take("overshoot", one_of(&self.overshoot, &overshoot));
         let unpriced = [Unpriced::Refuse, Unpriced::Allow].map(|choice| (choice.as_str(), choice));
         let unpriced = errors.take("unpriced", one_of(&self.unpriced, &unpriced));
+        let raw_days = self.raw_days.parse("raw_days", parse_raw_days, &mut errors);
         let key_prefix = self.key_prefix.trim();
         let prefix = errors.take("key_prefix", check_prefix(key_prefix));
         let every_model = errors.take("models", one_of(&self.models, &[("today", false), ("every", true)]));
@@ -146,6 +150,7 @@ impl SettingsForm {
             Some(budgets),
             Some(overshoot),
             Some(unpriced),
+            Some(raw_days),
             Some(()),
             Some(every_model),
             Some(month),
@@ -166,6 +171,7 @@ impl SettingsForm {
             budgets,
             overshoot,
             unpriced,
+            raw_days,
             prefix,
             every_model,
             month,
@@ -197,6 +203,7 @@ impl SettingsForm {
                 self_rotation,
                 overshoot,
                 unpriced,
+                raw_days,
             },
             defaults: KeyDefaults { every_model, month, limits: Limits { rpm, tpm, concurrent }, days },
             budgets,
@@ -213,6 +220,13 @@ fn parse_days(text: &str) -> Result<i64, ParseError> {
             "That is more than ten years. Enter {} days or fewer.",
             grouped(MAX_DAYS)
         ))),
+    }
+}
+
+fn parse_raw_days(text: &str) -> Result<i64, ParseError> {
+    match parse_count(text)? {
+        days if (MIN_RAW_DAYS..=MAX_RAW_DAYS).contains(&days) => Ok(days),
+        _ => Err(ParseError::new(format!("Enter {MIN_RAW_DAYS} to {} days.", grouped(MAX_RAW_DAYS)))),
     }
 }
 
@@ -286,6 +300,7 @@ mod tests {
             self_rotation: true,
             overshoot: Overshoot::None,
             unpriced: Unpriced::Allow,
+            raw_days: Some(90),
         };
         strict.defaults =
             KeyDefaults { every_model: true, month: None, limits: Limits::default(), days: Some(30) };
@@ -302,6 +317,7 @@ mod tests {
                 "org_day",
                 "overshoot",
                 "unpriced",
+                "raw_days",
                 "models",
                 "month",
                 "rpm",
@@ -330,11 +346,12 @@ mod tests {
             days: LimitField::limit("4k"),
             max_keys_per_member: LimitField::limit(""),
             rotate_days: "3651".into(),
+            raw_days: LimitField::limit("29"),
             ..form()
         };
         assert_eq!(
             wrong(&form),
-            ["slug", "zone", "key_prefix", "days", "max_keys_per_member", "rotate_days"]
+            ["slug", "zone", "raw_days", "key_prefix", "days", "max_keys_per_member", "rotate_days"]
         );
     }
 

@@ -23,7 +23,7 @@ use crate::store::bulk::{self, SeedKey};
 use crate::store::people::{self, NewPerson};
 use crate::store::spend::Usage;
 use crate::store::teams::{self, NewTeamMember};
-use crate::store::{admission, budget_marks, keys, members, secrets, settlement};
+use crate::store::{admission, bench_usage, budget_marks, keys, members, secrets, settlement};
 
 /// A new person.
 pub struct SeedPerson<'a> {
@@ -204,4 +204,16 @@ pub async fn record_creation(desk: &Desk, org: &OrgId, id: &KeyId, name: &str) -
     let permit = Permit::program(org, Action::CreateKey, org.as_str(), "bench");
     let event = Event::new(EventKind::KeyCreated, id.as_str(), name);
     Ok(desk.db.write().await?.save(&permit, event, desk.now()).await?)
+}
+
+/// Makes many requests of these keys in the 400 days before now, with nothing added up from them; `spend_check::repair`
+/// does that.
+///
+/// # Errors
+/// `Store` when the database cannot be written.
+pub async fn many_requests(desk: &Desk, org: &OrgId, keys: &[KeyId], count: i64) -> Result<(), OpError> {
+    let ids: Vec<&str> = keys.iter().map(KeyId::as_str).collect();
+    let number = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let ids = serde_json::to_string(&ids).unwrap_or_default();
+    Ok(bench_usage::insert(&desk.db, org, (&ids, number), desk.now(), count).await?)
 }

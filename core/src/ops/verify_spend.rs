@@ -5,7 +5,9 @@
 use super::OpError;
 use crate::Desk;
 use crate::domain::ids::OrgId;
+use crate::domain::moment::Day;
 use crate::store::orgs;
+use crate::store::rollups::Kept;
 use crate::store::verify::{self, Difference, Mischarged};
 
 /// Of each comparison so many differences are told.
@@ -37,7 +39,7 @@ impl Report {
 pub async fn spend_of_all(desk: &Desk) -> Result<Vec<Report>, OpError> {
     let mut reports = Vec::new();
     for org in super::orgs::every(desk).await? {
-        reports.push(report(desk, org.slug, &org.id).await?);
+        reports.push(spend_of(desk, &org.slug).await?);
     }
     Ok(reports)
 }
@@ -48,13 +50,14 @@ pub async fn spend_of_all(desk: &Desk) -> Result<Vec<Report>, OpError> {
 /// `NotFound` when none is at this address.
 pub async fn spend_of(desk: &Desk, slug: &str) -> Result<Report, OpError> {
     let org = orgs::find(&mut desk.db.read().await?, slug).await?.ok_or(OpError::NotFound)?;
-    report(desk, org.slug, &org.id).await
+    report(desk, org.slug, &org.id, org.raw_from).await
 }
 
-async fn report(desk: &Desk, slug: String, org: &OrgId) -> Result<Report, OpError> {
+async fn report(desk: &Desk, slug: String, org: &OrgId, from: Option<Day>) -> Result<Report, OpError> {
     let mut read = desk.db.read().await?;
-    let requests = verify::requests(&mut read, org).await?;
-    let differences = verify::differences(&mut read, org, MAX_DIFFERENCES).await?;
+    let (requests, _) = verify::requests(&mut read, org).await?;
+    let found = verify::differences(&mut read, org, &Kept::since(from), MAX_DIFFERENCES).await?;
+    let differences = found.differences;
     let mischarged = verify::mischarged(&mut read, org, MAX_DIFFERENCES as usize).await?;
     Ok(Report { slug, requests, differences, mischarged })
 }

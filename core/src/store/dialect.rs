@@ -137,6 +137,11 @@ pub(super) async fn patient(read: &mut Reader) -> Result<(), StoreError> {
     set(read, "SET statement_timeout = 0").await
 }
 
+/// As before `patient`: for what goes on to other statements, as a server's connections do.
+pub(super) async fn impatient(read: &mut Reader) -> Result<(), StoreError> {
+    set(read, "RESET statement_timeout").await
+}
+
 /// The same until the transaction ends.
 pub(super) async fn patient_within(tx: &mut Tx) -> Result<(), StoreError> {
     set(tx, "SET LOCAL statement_timeout = 0").await

@@ -13,6 +13,7 @@ pub mod asks;
 pub mod audit;
 pub mod audit_list;
 pub mod bench_baseline;
+pub mod bench_usage;
 pub mod budget_marks;
 pub mod bulk;
 mod constraints;
@@ -46,9 +47,11 @@ pub mod providers;
 pub mod readiness;
 pub mod rejections;
 pub mod report;
+pub mod repair;
 pub mod requests;
 mod requests_sql;
 pub mod rerating;
+pub mod retention;
 pub mod rollups;
 mod search;
 mod search_sql;
@@ -58,6 +61,7 @@ pub mod sessions;
 pub mod settlement;
 pub mod shadow_limits;
 pub mod spend;
+pub mod spend_checks;
 pub mod support;
 pub mod teams;
 pub mod throttle;
@@ -296,6 +300,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         audit_list::ALL,
         bench_baseline::ALL,
         grants::ALL,
+        bench_usage::ALL,
         invitations::ALL,
         kept_forms::ALL,
         keys::ALL,
@@ -314,14 +319,17 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         readiness::ALL,
         rejections::ALL,
         search::ALL,
+        repair::ALL,
         requests::ALL,
         rerating::ALL,
+        retention::ALL,
         rollups::ALL,
         second_factor::ALL,
         secrets::ALL,
         sessions::ALL,
         shadow_limits::ALL,
         spend::ALL,
+        spend_checks::ALL,
         teams::ALL,
         support::ALL,
         throttle::ALL,

@@ -19,14 +19,14 @@ statements! {
     /// The version stands in the condition: of two changes from one version, one changes no row.
     UPDATE = "UPDATE orgs SET slug = $3, name = $4, name_folded = $5, zone = $6, key_prefix = $7, key_defaults = $8,
             max_key_days = $9, max_keys_per_member = $10, members_create = $11, second_factor = $12,
-            rotate_days = $13, self_rotation = $14, overshoot = $15, unpriced = $16, version = version + 1
+            rotate_days = $13, self_rotation = $14, overshoot = $15, unpriced = $16, raw_days = $17, version = version + 1
         WHERE id = $1 AND version = $2";
     SUSPEND = "UPDATE orgs SET suspended_at = $2 WHERE id = $1 AND suspended_at IS NULL";
     RESUME = "UPDATE orgs SET suspended_at = NULL WHERE id = $1 AND suspended_at IS NOT NULL";
     FIND = "SELECT id, slug, name, zone, key_prefix, suspended_at, key_defaults, max_key_days, max_keys_per_member,
-            members_create, second_factor, rotate_days, self_rotation, overshoot, unpriced, version FROM orgs WHERE slug = $1";
+            members_create, second_factor, rotate_days, self_rotation, overshoot, unpriced, raw_days, raw_from, version FROM orgs WHERE slug = $1";
     FIND_BY_ID = "SELECT id, slug, name, zone, key_prefix, suspended_at, key_defaults, max_key_days, max_keys_per_member,
-            members_create, second_factor, rotate_days, self_rotation, overshoot, unpriced, version FROM orgs WHERE id = $1";
+            members_create, second_factor, rotate_days, self_rotation, overshoot, unpriced, raw_days, raw_from, version FROM orgs WHERE id = $1";
 }
 
 /// Writes the settings, if no one changed them since `version`; says whether they were still at it.
@@ -60,6 +60,7 @@ pub async fn update(
             .bind(if settings.rules.self_rotation { "every_key" } else { "by_key" })
             .bind(settings.rules.overshoot.as_str())
             .bind(settings.rules.unpriced.as_str())
+            .bind(settings.rules.raw_days)
     )?;
     if rows != 1 {
         return Ok(false);

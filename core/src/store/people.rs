@@ -9,7 +9,7 @@ use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{OrgId, PersonId};
 use crate::domain::member::Membership;
-use crate::domain::moment::{Moment, Zone};
+use crate::domain::moment::{Day, Moment, Zone};
 use crate::domain::org::{Org, OrgName, OrgRules, Overshoot, Unpriced};
 use crate::domain::person::{Email, Person, PersonName, fold};
 use crate::domain::policy::{AccountPermit, Action, MembersCreate, OrgRole, Permit, PlatformRole};
@@ -37,7 +37,7 @@ statements! {
     /// With how many open asks of others the person may answer.
     PLACE = concat!("SELECT o.id, o.slug, o.name, o.zone, o.key_prefix, o.suspended_at, o.key_defaults, o.max_key_days,
             o.max_keys_per_member, o.members_create, o.second_factor, o.rotate_days, o.self_rotation, o.overshoot,
-            o.unpriced, o.version, m.role,
+            o.unpriced, o.raw_days, o.raw_from, o.version, m.role,
             CASE WHEN m.role IS NULL THEN 0 ELSE (SELECT COUNT(*) FROM asks a WHERE a.org_id = o.id AND a.state = 'open'
                 AND a.person_id <> $2 AND (m.role IN ('owner', 'admin') OR ", team_admin_answers!("$2"), ")) END AS open_asks
         FROM orgs o LEFT JOIN memberships m ON m.org_id = o.id AND m.person_id = $2 AND m.disabled_at IS NULL
@@ -314,6 +314,8 @@ pub(super) struct OrgRow {
     self_rotation: String,
     overshoot: String,
     unpriced: String,
+    raw_days: Option<i64>,
+    raw_from: Option<String>,
     version: i64,
 }
 
@@ -339,8 +341,13 @@ impl TryFrom<OrgRow> for Org {
                 self_rotation: row.self_rotation == "every_key",
                 overshoot: Overshoot::parse(&row.overshoot).ok_or(unreadable("orgs.overshoot"))?,
                 unpriced: Unpriced::parse(&row.unpriced).ok_or(unreadable("orgs.unpriced"))?,
+                raw_days: row.raw_days,
             },
             defaults: serde_json::from_str(&row.key_defaults).map_err(|_| unreadable("orgs.key_defaults"))?,
+            raw_from: row
+                .raw_from
+                .map(|day| Day::parse(&day).ok_or(unreadable("orgs.raw_from")))
+                .transpose()?,
             version: row.version,
         })
     }

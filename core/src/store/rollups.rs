@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, patient_within};
 use super::{Db, StoreError, Tx, Unaudited, changed, run, statements};
-use crate::domain::moment::{Moment, Zone};
+use crate::domain::moment::{Day, Moment, Zone};
 
 /// The beginning of a statement that adds to roll-ups.
 macro_rules! insert {
@@ -77,6 +77,120 @@ pub(super) const ADD_REQUEST: &str = concat!(
 /// Adds to what a bucket cost.
 pub(super) const CORRECT: &str = "UPDATE rollups SET cost = cost + $7 WHERE holder_kind = $1 AND holder_id = $2 AND grain = $3 AND bucket = $4
             AND model_id = $5 AND provider = $6 AND org_id = $8";
+
+/// The requests of an organisation that are still there: all, or those from a day on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept(Option<Day>);
+
+impl Kept {
+    /// From this day on; `None` is all.
+    pub fn since(day: Option<Day>) -> Self {
+        Self(day)
+    }
+
+    /// As a parameter that buckets and days are compared with.
+    pub(super) fn from(&self) -> String {
+        self.0.map(|day| day.to_string()).unwrap_or_default()
+    }
+}
+
+/// The five sums of rows `u`.
+macro_rules! sums {
+    () => {
+        "CAST(SUM(u.requests) AS BIGINT) AS requests, CAST(SUM(u.input_tokens) AS BIGINT) AS input_tokens,
+            CAST(SUM(u.output_tokens) AS BIGINT) AS output_tokens, CAST(SUM(u.cached_tokens) AS BIGINT) AS cached_tokens,
+            CAST(SUM(u.cost) AS BIGINT) AS cost"
+    };
+}
+/// The same of requests.
+macro_rules! request_sums {
+    () => {
+        "COUNT(*) AS requests, CAST(SUM(u.input_tokens) AS BIGINT) AS input_tokens,
+            CAST(SUM(u.output_tokens) AS BIGINT) AS output_tokens, CAST(SUM(u.cached_tokens) AS BIGINT) AS cached_tokens,
+            CAST(SUM(u.cost) AS BIGINT) AS cost"
+    };
+}
+
+/// What the counters of all time should be, from the days: of the organisation `$1`.
+pub(super) const TOTALS: &str = concat!(
+    "SELECT h.kind AS holder_kind, ",
+    holder_id!(),
+    " AS holder_id, CAST(SUM(u.cost) AS BIGINT) AS spent, CAST(SUM(u.requests) AS BIGINT) AS requests,
+            CAST(SUM(u.input_tokens + u.output_tokens) AS BIGINT) AS tokens
+        FROM spend_daily u CROSS JOIN ",
+    holders!(),
+    " WHERE u.org_id = $1 AND h.kind <> 'owner' AND (h.kind <> 'team' OR u.team_id <> '') GROUP BY 1, 2"
+);
+
+/// What the days should be, from the requests of the organisation `$1` since the day `$3`.
+pub(super) const DAYS: &str = concat!(
+    "SELECT u.key_id, substr(u.booked, 1, 10) AS day, u.model_id, u.provider, COALESCE(u.team_id, '') AS team_id, u.owner_id, ",
+    request_sums!(),
+    " FROM usage u WHERE u.org_id = $1 AND u.booked >= $3
+        GROUP BY u.key_id, substr(u.booked, 1, 10), u.model_id, u.provider, COALESCE(u.team_id, ''), u.owner_id"
+);
+
+/// What the roll-ups by day and month should be, from the days of the organisation `$1`.
+pub(super) fn days_and_months() -> String {
+    concat!(
+        "SELECT h.kind AS holder_kind, ",
+        holder_id!(),
+        " AS holder_id, g.grain, substr(u.day, 1, g.length) AS bucket, u.model_id, u.provider, ",
+        sums!(),
+        " FROM spend_daily u CROSS JOIN ",
+        holders!(),
+        " CROSS JOIN ",
+        grains!(),
+        " WHERE u.org_id = $1 AND g.grain <> 'hour' AND (h.kind <> 'team' OR u.team_id <> '')
+        GROUP BY h.kind, 2, g.grain, substr(u.day, 1, g.length), u.model_id, u.provider"
+    )
+    .to_owned()
+}
+
+/// What the hours should be, from the requests of the organisation `$1` since the day `$3`.
+pub(super) fn hours() -> String {
+    concat!(
+        "SELECT h.kind AS holder_kind, ",
+        holder_id!(),
+        " AS holder_id, 'hour' AS grain, u.booked AS bucket, u.model_id, u.provider, ",
+        request_sums!(),
+        " FROM usage u CROSS JOIN ",
+        holders!(),
+        " WHERE u.org_id = $1 AND u.booked >= $3 AND ",
+        has_holder!(),
+        " GROUP BY h.kind, 2, u.booked, u.model_id, u.provider"
+    )
+    .to_owned()
+}
+
+/// What the tags should be, from the requests of the organisation `$1` since the day `$3`.
+pub(super) fn tags(dialect: Dialect, other: &str) -> String {
+    let of = "org_id = $1 AND tags <> '' AND booked >= $3";
+    let lines = match dialect {
+        Dialect::Sqlite => format!(
+            "(WITH RECURSIVE cut (request_id, line, rest) AS (
+                SELECT request_id, '', tags || char(10) FROM usage WHERE {of}
+                UNION ALL SELECT request_id, substr(rest, 1, instr(rest, char(10)) - 1), substr(rest, instr(rest, char(10)) + 1)
+                FROM cut WHERE rest <> '')
+            SELECT request_id, line FROM cut)"
+        ),
+        Dialect::Postgres => format!(
+            "(SELECT request_id, line FROM usage CROSS JOIN LATERAL unnest(string_to_array(tags, chr(10))) AS cut (line) WHERE {of})"
+        ),
+    };
+    format!(
+        concat!(
+            "SELECT u.key_id, substr(u.booked, 1, 10) AS day, t.tag, u.model_id, COALESCE(u.team_id, '') AS team_id, u.owner_id, ",
+            request_sums!(),
+            " FROM (
+                SELECT DISTINCT l.request_id, COALESCE(k.tag, '{}') AS tag FROM {} l JOIN usage r ON r.request_id = l.request_id
+                LEFT JOIN key_tags k ON k.key_id = r.key_id AND k.tag = l.line WHERE l.line <> ''
+            ) t JOIN usage u ON u.request_id = t.request_id
+            GROUP BY u.key_id, substr(u.booked, 1, 10), t.tag, u.model_id, COALESCE(u.team_id, ''), u.owner_id"
+        ),
+        other, lines
+    )
+}
 
 statements! {
     ZONES = "SELECT id, zone FROM orgs";

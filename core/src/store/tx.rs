@@ -55,6 +55,10 @@ pub enum Unaudited {
     Sweep,
     /// Reservations, settled requests and the last use of keys.
     Usage,
+    /// What a check of spend found, and who checks.
+    SpendCheck,
+    /// Single requests that are no longer kept are deleted.
+    Retention,
     /// Counts of rejected requests.
     Rejections,
     /// What keys are found by, after a migration.
@@ -69,7 +73,7 @@ pub enum Unaudited {
 
 impl Unaudited {
     /// Every variant, for the test that prints the list.
-    pub const ALL: [Unaudited; 17] = [
+    pub const ALL: [Unaudited; 19] = [
         Unaudited::AttemptCounted,
         Unaudited::SignIn,
         Unaudited::Session,
@@ -82,6 +86,8 @@ impl Unaudited {
         Unaudited::Expiry,
         Unaudited::Sweep,
         Unaudited::Usage,
+        Unaudited::SpendCheck,
+        Unaudited::Retention,
         Unaudited::Rejections,
         Unaudited::SearchText,
         Unaudited::Readiness,
@@ -110,6 +116,8 @@ impl Unaudited {
             }
             Unaudited::Sweep => "rows that count no more are removed",
             Unaudited::Usage => "usage, reservations and last use are a record of their own",
+            Unaudited::SpendCheck => "what a check found is a record of its own",
+            Unaudited::Retention => "how long requests are kept was decided, and audited, in the settings",
             Unaudited::Rejections => "a rejected request changes nothing",
             Unaudited::SearchText => "the texts that keys are found by are made from the keys",
             Unaudited::Readiness => "a test write that says only that it was possible",

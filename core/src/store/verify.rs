@@ -1,11 +1,16 @@
-//! Compares counters and daily totals with the sum of the requests behind them, and each request with its price. Each
-//! comparison of sums is one statement, so it sees one moment, also while requests are written. It relies on rows of `usage`
-//! never being deleted.
+//! Compares what is added up with what it is added up from, and each request with its price. Counters of all time, days and
+//! months are compared with the daily totals; those, the hours and the tags with the requests themselves, from the first
+//! day of which every request is still there. Each comparison is one statement, so it sees one moment, also while requests
+//! are written. `repair` makes everything again.
 
 use std::collections::BTreeMap;
 
-use super::dialect::patient;
+use sqlx::AssertSqlSafe;
+
+use super::dialect::{Dialect, impatient, patient};
 use super::rerating::{ChargedRow, charged};
+use super::rollups::{self, Kept};
+use super::settlement::OTHER_TAGS;
 use super::{Reader, StoreError, prices, run, statements};
 use crate::domain::ids::{OrgId, PriceId, RequestId};
 use crate::domain::meter::Metered;
@@ -14,48 +19,6 @@ use crate::domain::price::Price;
 use crate::domain::rerating::ChargedRequest;
 
 statements! {
-    /// Holders whose counter of all time differs from the sum of their requests.
-    COUNTERS = "SELECT kind, id, CAST(SUM(counted) AS BIGINT) AS counted, CAST(SUM(counted_requests) AS BIGINT) AS counted_requests,
-            CAST(SUM(counted_tokens) AS BIGINT) AS counted_tokens, CAST(SUM(summed) AS BIGINT) AS summed,
-            CAST(SUM(summed_requests) AS BIGINT) AS summed_requests, CAST(SUM(summed_tokens) AS BIGINT) AS summed_tokens
-        FROM (
-            SELECT holder_kind AS kind, holder_id AS id, spent AS counted, requests AS counted_requests, tokens AS counted_tokens,
-                0 AS summed, 0 AS summed_requests, 0 AS summed_tokens
-            FROM counters WHERE org_id = $1 AND period = 'total'
-            UNION ALL
-            SELECT 'key', key_id, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens)
-            FROM usage WHERE org_id = $1 GROUP BY key_id
-            UNION ALL
-            SELECT 'team', team_id, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens)
-            FROM usage WHERE org_id = $1 AND team_id IS NOT NULL GROUP BY team_id
-            UNION ALL
-            SELECT 'org', org_id, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens)
-            FROM usage WHERE org_id = $1 GROUP BY org_id
-        ) pairs
-        GROUP BY kind, id
-        HAVING SUM(counted) <> SUM(summed) OR SUM(counted_requests) <> SUM(summed_requests)
-            OR SUM(counted_tokens) <> SUM(summed_tokens)
-        ORDER BY kind, id LIMIT $2";
-    /// A day belongs to the time zone in which it was written, so days are compared as wholes: of each key, in each
-    /// team, of each owner, with each model.
-    DAYS = "SELECT key_id, team_id, owner_id, model_id, CAST(SUM(counted) AS BIGINT) AS counted,
-            CAST(SUM(counted_requests) AS BIGINT) AS counted_requests, CAST(SUM(counted_tokens) AS BIGINT) AS counted_tokens,
-            CAST(SUM(summed) AS BIGINT) AS summed, CAST(SUM(summed_requests) AS BIGINT) AS summed_requests,
-            CAST(SUM(summed_tokens) AS BIGINT) AS summed_tokens
-        FROM (
-            SELECT key_id, team_id, owner_id, model_id, cost AS counted, requests AS counted_requests,
-                input_tokens + output_tokens AS counted_tokens, cached_tokens AS counted_cached,
-                0 AS summed, 0 AS summed_requests, 0 AS summed_tokens, 0 AS summed_cached
-            FROM spend_daily WHERE org_id = $1
-            UNION ALL
-            SELECT key_id, COALESCE(team_id, ''), owner_id, model_id, 0, 0, 0, 0, SUM(cost), COUNT(*), SUM(input_tokens + output_tokens),
-                SUM(cached_tokens)
-            FROM usage WHERE org_id = $1 GROUP BY key_id, COALESCE(team_id, ''), owner_id, model_id
-        ) pairs
-        GROUP BY key_id, team_id, owner_id, model_id
-        HAVING SUM(counted) <> SUM(summed) OR SUM(counted_requests) <> SUM(summed_requests)
-            OR SUM(counted_tokens) <> SUM(summed_tokens) OR SUM(counted_cached) <> SUM(summed_cached)
-        ORDER BY key_id, team_id, owner_id, model_id LIMIT $2";
     /// What can be compared with its own meters or price, from a place on.
     CHARGED = concat!(charged!(), " WHERE org_id = $1 AND started_at >= $2 AND (started_at > $2 OR request_id > $3)
             AND (meters <> '' OR price_id IS NOT NULL) ORDER BY started_at, request_id LIMIT $4");
@@ -64,7 +27,104 @@ statements! {
         WHERE c.org_id = $1 AND c.cost_after <> u.cost
             AND c.number = (SELECT MAX(l.number) FROM usage_corrections l WHERE l.request_id = c.request_id)
         ORDER BY u.request_id LIMIT $2";
-    REQUESTS = "SELECT COUNT(*) FROM usage WHERE org_id = $1";
+    REQUESTS = "SELECT COUNT(*), CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM usage WHERE org_id = $1";
+}
+
+/// One comparison: rows of `counted` and of `summed` have the columns `label`, which people read, those of `apart`, in
+/// which they are compared one by one, and the five sums. `$1` is the organisation, `$2` the most labels, `$3` the first day.
+fn comparison(apart: &str, counted: &str, summed: &str) -> String {
+    format!(
+        "SELECT label, CAST(SUM(counted) AS BIGINT) AS counted, CAST(SUM(counted_requests) AS BIGINT) AS counted_requests,
+            CAST(SUM(counted_tokens) AS BIGINT) AS counted_tokens, CAST(SUM(summed) AS BIGINT) AS summed,
+            CAST(SUM(summed_requests) AS BIGINT) AS summed_requests, CAST(SUM(summed_tokens) AS BIGINT) AS summed_tokens,
+            CAST(SUM(ABS(counted - summed)) AS BIGINT) AS apart
+        FROM (
+            SELECT label, {apart}, SUM(counted) AS counted, SUM(counted_requests) AS counted_requests,
+                SUM(counted_input + counted_output) AS counted_tokens, SUM(summed) AS summed, SUM(summed_requests) AS summed_requests,
+                SUM(summed_input + summed_output) AS summed_tokens
+            FROM (
+                SELECT label, {apart}, cost AS counted, requests AS counted_requests, input_tokens AS counted_input,
+                    output_tokens AS counted_output, cached_tokens AS counted_cached, 0 AS summed, 0 AS summed_requests,
+                    0 AS summed_input, 0 AS summed_output, 0 AS summed_cached
+                FROM ({counted}) counted
+                UNION ALL
+                SELECT label, {apart}, 0, 0, 0, 0, 0, cost, requests, input_tokens, output_tokens, cached_tokens
+                FROM ({summed}) summed
+            ) pairs
+            GROUP BY label, {apart}
+            HAVING SUM(counted) <> SUM(summed) OR SUM(counted_requests) <> SUM(summed_requests)
+                OR SUM(counted_input) <> SUM(summed_input) OR SUM(counted_output) <> SUM(summed_output)
+                OR SUM(counted_cached) <> SUM(summed_cached)
+        ) differing
+        GROUP BY label ORDER BY label LIMIT $2"
+    )
+}
+
+/// The parameter of the first day, in a comparison that needs none: both databases want every parameter used.
+const ANY_DAY: &str = "CAST($3 AS TEXT) = CAST($3 AS TEXT)";
+
+fn comparisons(dialect: Dialect) -> Vec<String> {
+    let counter_label = "CASE holder_kind WHEN 'org' THEN 'the organisation' ELSE holder_kind || ' ' || holder_id END AS label";
+    let counters = comparison(
+        "apart",
+        &format!(
+            "SELECT {counter_label}, '' AS apart, spent AS cost, requests, tokens AS input_tokens, 0 AS output_tokens,
+                0 AS cached_tokens
+            FROM counters WHERE org_id = $1 AND period = 'total' AND {ANY_DAY}"
+        ),
+        &format!(
+            "SELECT {counter_label}, '' AS apart, spent AS cost, requests, tokens AS input_tokens, 0 AS output_tokens,
+                0 AS cached_tokens
+            FROM ({}) holders",
+            rollups::TOTALS
+        ),
+    );
+    let day_label = "'the days of ' || key_id || CASE team_id WHEN '' THEN '' ELSE ' in ' || team_id END || ' of ' || owner_id
+        || ' with ' || model_id AS label";
+    let days = comparison(
+        "day, provider",
+        &format!("SELECT {day_label}, day, provider, requests, input_tokens, output_tokens, cached_tokens, cost FROM spend_daily
+            WHERE org_id = $1 AND day >= $3"),
+        &format!(
+            "SELECT {day_label}, day, provider, requests, input_tokens, output_tokens, cached_tokens, cost FROM ({}) days",
+            rollups::DAYS
+        ),
+    );
+    let bucket_label = "'the ' || grain || 's of ' || CASE holder_kind WHEN 'org' THEN 'the organisation'
+        ELSE holder_kind || ' ' || holder_id END AS label";
+    let buckets = |from: &str| {
+        format!(
+            "SELECT {bucket_label}, bucket, model_id, provider, requests, input_tokens, output_tokens, cached_tokens, cost FROM {from}"
+        )
+    };
+    let long = comparison(
+        "bucket, model_id, provider",
+        &buckets(&format!("rollups WHERE org_id = $1 AND grain <> 'hour' AND {ANY_DAY}")),
+        &buckets(&format!("({}) days_and_months", rollups::days_and_months())),
+    );
+    let hours = comparison(
+        "bucket, model_id, provider",
+        &buckets("rollups WHERE org_id = $1 AND grain = 'hour' AND bucket >= $3"),
+        &buckets(&format!("({}) hours", rollups::hours())),
+    );
+    let tag_label = "'the tags of ' || key_id AS label";
+    let tags = |from: &str| {
+        format!(
+            "SELECT {tag_label}, day, tag, model_id, team_id, owner_id, requests, input_tokens, output_tokens, cached_tokens, cost
+            FROM {from}"
+        )
+    };
+    let tags = comparison(
+        "day, tag, model_id, team_id, owner_id",
+        &tags("tag_daily WHERE org_id = $1 AND day >= $3"),
+        &tags(&format!("({}) tags", rollups::tags(dialect, OTHER_TAGS))),
+    );
+    vec![counters, days, long, hours, tags]
+}
+
+/// The texts that differ between the databases, for the test that prepares them.
+pub fn every_text(dialect: Dialect) -> Vec<String> {
+    comparisons(dialect)
 }
 
 /// Money, requests and tokens, on either side of a comparison.
@@ -78,96 +138,94 @@ pub struct Sums {
     pub tokens: i64,
 }
 
-/// A counter or day that differs from its requests.
+/// Something that is added up and differs from its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What differs: `key key_…`, or `the days of key_… with gpt-5`.
+    /// What differs: `key key_…`, or `the days of key_… of person_… with gpt-5`.
     pub of: String,
-    /// As the counter or the daily totals have it.
+    /// As it is stored, where it differs.
     pub counted: Sums,
-    /// The sum of the requests themselves.
+    /// What it should be.
     pub summed: Sums,
 }
 
+/// What the comparisons found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// At most so many of each comparison as were asked for.
+    pub differences: Vec<Difference>,
+    /// By how much the comparison that differs most differs in money: higher and lower amounts are added, not set off.
+    pub apart: Money,
+}
+
 #[derive(sqlx::FromRow)]
-struct SumsRow {
+struct Row {
+    label: String,
     counted: i64,
     counted_requests: i64,
     counted_tokens: i64,
     summed: i64,
     summed_requests: i64,
     summed_tokens: i64,
+    apart: i64,
 }
 
-impl SumsRow {
-    fn difference(self, of: String) -> Difference {
-        Difference {
-            of,
+impl From<Row> for Difference {
+    fn from(row: Row) -> Self {
+        Self {
+            of: row.label,
             counted: Sums {
-                spent: Money::from_nanos(self.counted),
-                requests: self.counted_requests,
-                tokens: self.counted_tokens,
+                spent: Money::from_nanos(row.counted),
+                requests: row.counted_requests,
+                tokens: row.counted_tokens,
             },
             summed: Sums {
-                spent: Money::from_nanos(self.summed),
-                requests: self.summed_requests,
-                tokens: self.summed_tokens,
+                spent: Money::from_nanos(row.summed),
+                requests: row.summed_requests,
+                tokens: row.summed_tokens,
             },
         }
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct CounterRow {
-    kind: String,
-    id: String,
-    #[sqlx(flatten)]
-    sums: SumsRow,
-}
-
-#[derive(sqlx::FromRow)]
-struct DayRow {
-    key_id: String,
-    team_id: String,
-    owner_id: String,
-    model_id: String,
-    #[sqlx(flatten)]
-    sums: SumsRow,
-}
-
-/// What differs in one organisation, at most `max` of each kind. Reads all its requests, without a time limit.
+/// What differs in one organisation, at most `max` of each comparison. Reads all its requests, without a time limit.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn differences(read: &mut Reader, org: &OrgId, max: i64) -> Result<Vec<Difference>, StoreError> {
+pub async fn differences(read: &mut Reader, org: &OrgId, kept: &Kept, max: i64) -> Result<Found, StoreError> {
     patient(read).await?;
-    let counters: Vec<CounterRow> =
-        run!(&mut *read, fetch_all, sqlx::query_as::<_, CounterRow>(COUNTERS).bind(org.as_str()).bind(max))?;
-    let days: Vec<DayRow> =
-        run!(&mut *read, fetch_all, sqlx::query_as::<_, DayRow>(DAYS).bind(org.as_str()).bind(max))?;
-    let counters = counters.into_iter().map(|row| {
-        let of = if row.kind == "org" {
-            "the organisation".to_owned()
-        } else {
-            format!("{} {}", row.kind, row.id)
-        };
-        row.sums.difference(of)
-    });
-    let days = days.into_iter().map(|row| {
-        let team = if row.team_id.is_empty() { String::new() } else { format!(" in {}", row.team_id) };
-        row.sums
-            .difference(format!("the days of {}{team} of {} with {}", row.key_id, row.owner_id, row.model_id))
-    });
-    Ok(counters.chain(days).collect())
+    let found = compare(read, org, kept, max).await;
+    impatient(read).await?;
+    found
 }
 
-/// How many requests the organisation has.
+async fn compare(read: &mut Reader, org: &OrgId, kept: &Kept, max: i64) -> Result<Found, StoreError> {
+    let mut found = Found::default();
+    for text in comparisons(Dialect::of(read)) {
+        let rows: Vec<Row> = run!(
+            &mut *read,
+            fetch_all,
+            sqlx::query_as::<_, Row>(AssertSqlSafe(text.clone()))
+                .bind(org.as_str())
+                .bind(max)
+                .bind(kept.from())
+        )?;
+        found.apart = found.apart.max(Money::from_nanos(rows.iter().map(|row| row.apart).sum()));
+        found.differences.extend(rows.into_iter().map(Difference::from));
+    }
+    Ok(found)
+}
+
+/// How many requests the organisation has, of those that are still there, and what they cost.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn requests(read: &mut Reader, org: &OrgId) -> Result<i64, StoreError> {
+pub async fn requests(read: &mut Reader, org: &OrgId) -> Result<(i64, Money), StoreError> {
     patient(read).await?;
-    run!(&mut *read, fetch_one, sqlx::query_scalar::<_, i64>(REQUESTS).bind(org.as_str()))
+    let row = run!(&mut *read, fetch_one, sqlx::query_as::<_, (i64, i64)>(REQUESTS).bind(org.as_str()));
+    impatient(read).await?;
+    let (count, cost) = row?;
+    Ok((count, Money::from_nanos(cost)))
 }
 
 /// A request whose row does not say the same as its meters, its price or its corrections.

@@ -483,6 +483,6 @@ on_both!(
         assert_eq!(differs().await, [format!("key {}", issued.id), "the organisation".to_owned()]);
         set("UPDATE spend_daily SET cached_tokens = cached_tokens + 1 WHERE team_id <> ''").await;
         let days = format!("the days of {} in {} of {} with gpt-5", issued.id, crew.id, at.caller.person.id);
-        assert_eq!(differs().await.last(), Some(&days));
+        assert!(differs().await.contains(&days));
     }
 );

@@ -226,7 +226,8 @@ on_both!(
         // A day credited to another owner is a difference.
         desk.execute(&format!("DELETE FROM spend_daily WHERE owner_id = '{person}'")).await.unwrap();
         let report = ops::verify_spend::spend_of(&desk, &at.org.slug).await.unwrap();
-        assert_eq!(report.differences.len(), 1);
+        let days = |of: &str| of.starts_with("the days of key_");
+        assert_eq!(report.differences.iter().filter(|one| days(&one.of)).count(), 1);
     }
 );
 

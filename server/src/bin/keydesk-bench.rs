@@ -5,6 +5,7 @@
 //!     keydesk-bench --keys 100000 --database sqlite
 //!     keydesk-bench --keys 100000 --database postgres --database-url postgres://…
 //!     keydesk-bench --keys 1000 --rotation
+//!     keydesk-bench --keys 1000 --usage 10000000
 
 #[path = "../bench/gateway.rs"]
 mod gateway;
@@ -16,6 +17,8 @@ mod measure;
 mod rotation;
 #[path = "../bench/seed.rs"]
 mod seed;
+#[path = "../bench/usage.rs"]
+mod usage;
 
 #[path = "../clock.rs"]
 #[allow(dead_code, reason = "the bench's clock stands still")]
@@ -57,6 +60,10 @@ struct Options {
     /// Only send requests to the gateway while a key is rotated, and say how many were rejected.
     #[arg(long)]
     rotation: bool,
+
+    /// Only measure pages of spend and requests among so many requests.
+    #[arg(long)]
+    usage: Option<usize>,
 
     /// Leave the database where it is and say where.
     #[arg(long)]
@@ -163,6 +170,13 @@ async fn run(options: &Options, place: &DatabaseUrl) -> Result<(), String> {
     );
     if options.rotation {
         print!("{}", rotation::measure(&desk, place, &bench).await?);
+        desk.db.close().await;
+        return Ok(());
+    }
+    if let Some(count) = options.usage {
+        print!("{}", usage::seed(&desk, &bench, count).await.map_err(say)?);
+        bulk::settle(&desk.db).await.map_err(say)?;
+        print!("{}", usage::measure(&desk, &bench, options.rounds).await.map_err(say)?);
         desk.db.close().await;
         return Ok(());
     }

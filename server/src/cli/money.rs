@@ -8,7 +8,7 @@ use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::{self, Entered, OperatorActor};
-use keydesk_core::ops::verify_spend;
+use keydesk_core::ops::{spend_check, verify_spend};
 use keydesk_core::store::verify::{Difference, Mischarged, Sums, Why};
 
 use super::rerating;
@@ -17,11 +17,18 @@ use crate::open::{changing, op_error, org_error, reading};
 
 #[derive(Subcommand)]
 pub enum SpendCommand {
-    /// Compare counters and daily totals with the requests. Exits with 1 when something differs.
+    /// Compare counters and roll-ups with the requests. Exits with 1 when something differs.
     Verify {
         /// Only the organisation with this slug.
         #[arg(long, value_name = "SLUG")]
         org: Option<String>,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Make an organisation's counters and roll-ups again from the requests. It is recorded in the audit.
+    Repair {
+        /// The organisation's slug, such as acme.
+        slug: String,
         #[command(flatten)]
         data: DataConfig,
     },
@@ -46,6 +53,9 @@ pub async fn run(command: SpendCommand) -> Result<(), String> {
     match command {
         SpendCommand::Verify { org, data } => {
             reading(&data, async |desk| verify_spend(desk, org.as_deref()).await).await
+        }
+        SpendCommand::Repair { slug, data } => {
+            changing(&data, async |desk| repair_spend(desk, &slug).await).await
         }
         SpendCommand::Rerate(args) => rerating::run(args).await,
     }
@@ -76,6 +86,17 @@ async fn verify_spend(desk: &Desk, org: Option<&str>) -> Result<(), String> {
         0 => Ok(()),
         1 => Err("The spend of one organisation does not add up.".into()),
         count => Err(format!("The spend of {count} organisations does not add up.")),
+    }
+}
+
+async fn repair_spend(desk: &Desk, slug: &str) -> Result<(), String> {
+    let done = spend_check::repair_from_command_line(desk, slug).await;
+    let done = done.map_err(|error| org_error(error, slug))?;
+    println!("before\t{}", sums(done.before));
+    println!("after\t{}", sums(done.after));
+    match done.check.differing {
+        0 => Ok(()),
+        count => Err(format!("{} still differ. Run: keydesk spend verify --org {slug}", grouped(count))),
     }
 }
 

@@ -73,6 +73,7 @@ GET  /{org}/settings/balance          303   200   200   403   403   403   403   
 GET  /{org}/settings/alerts           303   200   200   403   403   403   403   403   404   404
 GET  /{org}/inbox                     303   200   200   200   200   200   200   403   404   404
 GET  /{org}/inbox/choices             303   200   200   200   200   200   200   403   404   404
+GET  /{org}/spend/check               303   200   200   403   403   403   403   403   404   404
 GET  /{org}/audit                     303   200   200   403   403   403   403   403   404   404
 GET  /{org}/requests                  303   200   200   200   200   200   200   200   404   404
 GET  /{org}/requests/{id}             303   200   200   200   404   200   404   200   404   404
@@ -130,6 +131,10 @@ POST doctor/examine-own               404   404   404   404   404   404   404   
      secret=sk-desk-0123456789ABCDEFGHIJKLMNOPQRSTUV4OngPE & request.route= & request.model=
 POST support/look-up                  401   404   404   404   404   404   404   200   404   404
      q=<key>
+POST spend/check                      401   200   200   403   403   403   403   403   404   404
+     org=<org>
+POST spend/repair                     401   200   200   403   403   403   403   403   404   404
+     org=<org>
 POST audit/export                     401   200   200   403   403   403   403   403   404   404
      org=<org> & format=csv
 POST requests/export                  401   200   200   200   404   200   404   200   404   404

@@ -282,6 +282,10 @@ async fn the_demonstration() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.out.contains(" requests, DIFFERS\n"), "{ran:?}");
     assert_eq!(ran.err, "keydesk: The spend of one organisation does not add up.\n");
+    let repaired = place.done(&["spend", "repair", "fjord-robotics"]);
+    assert!(repaired.starts_with("before\t$") && repaired.contains("\nafter\t$"), "{repaired}");
+    place.done(&["spend", "verify", "--org", "fjord-robotics"]);
+    place.done(&["audit", "verify"]);
 }
 
 /// As if the requests were from before meters were kept, and each cost a nano-dollar too much.
@@ -292,6 +296,8 @@ async fn re_rated(place: &Place) {
     for holders in [
         "counters SET spent = spent + (SELECT COUNT(*) FROM usage u WHERE u.model_id = 'gpt-5' AND counters.holder_id IN (u.key_id, u.team_id, u.org_id)) WHERE period = 'total'",
         "spend_daily SET cost = cost + requests WHERE model_id = 'gpt-5'",
+        "rollups SET cost = cost + requests WHERE model_id = 'gpt-5'",
+        "tag_daily SET cost = cost + requests WHERE model_id = 'gpt-5'",
     ] {
         place.tamper(&format!("UPDATE {holders}")).await;
     }

@@ -121,6 +121,7 @@ fn sign(kind: EventKind) -> Icon {
         | K::BalanceEnforced
         | K::BalanceNotEnforced
         | K::SpendRerated
+        | K::SpendRepaired
         | K::KeyEdited
         | K::TeamEdited
         | K::TeamPersonChanged

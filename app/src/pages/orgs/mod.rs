@@ -4,12 +4,14 @@ mod balance;
 mod create;
 mod list;
 mod settings;
+mod spend_check;
 mod status;
 
 pub use balance::{BalancePage, OperatorBalancePage};
 pub use create::{NewOrgPage, OrgCreatedPage};
 pub use list::{HomePage, OperatorPage};
 pub use settings::SettingsPage;
+pub use spend_check::SpendCheckPage;
 pub use status::{ResumeOrgPage, SuspendOrgPage};
 
 use leptos::prelude::*;

@@ -57,6 +57,7 @@ pub fn SettingsPage() -> impl IntoView {
             new_keys(&form, &field_errors),
             rules(&form, &field_errors),
             rotation(&form, &field_errors),
+            kept_requests(&view, &form, &field_errors),
             people(&form, &caller, &field_errors),
         ];
         let menu = menu(&view, &sections);
@@ -102,6 +103,7 @@ fn menu(view: &SettingsView, sections: &[Section]) -> impl IntoView + use<> {
     let pages = [
         (Action::SeeSettings, LocalPath::alert_settings(slug), "Alerts"),
         (Action::SeeBalance, LocalPath::balance(slug), "Balance"),
+        (Action::CheckSpend, LocalPath::spend_check(slug), "Check of spend"),
     ];
     let pages = pages.into_iter().filter(|(action, ..)| view.context.may(*action, On::Org));
     let pages = pages.map(|(_, path, name)| (path.into(), name));
@@ -370,6 +372,23 @@ fn rotation(form: &SettingsForm, field_errors: &FieldErrors) -> Section {
             {self_rotation}
     };
     Section { id: "rotation", name: "Rotation", title: "Rotation", fields: fields.into_any() }
+}
+
+/// How long single requests are kept, and whether what is added up from them is right.
+fn kept_requests(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -> Section {
+    let org = &view.context.org;
+    let help = "Then each request's own line is deleted. What keys, teams and people spent by hour, day and month stays.";
+    let already = org.raw_from.map(|day| {
+        let words = format!("Requests before {} are no longer kept.", day.start(&org.zone).date(&org.zone));
+        view! { <p class="help">{words}</p> }
+    });
+    let href = LocalPath::spend_check(&org.slug).as_str().to_owned();
+    let fields = view! {
+        {limit(("raw_days", &form.raw_days), "Keep single requests for", ("", "days"), help, field_errors)}
+        {already}
+        <p>"Totals are compared with the requests every night. " <a href=href>"View the checks"</a></p>
+    };
+    Section { id: "requests", name: "Single requests", title: "Single requests", fields: fields.into_any() }
 }
 
 fn people(form: &SettingsForm, caller: &Caller, field_errors: &FieldErrors) -> Section {

@@ -54,6 +54,10 @@ pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
             </p>
         }
     });
+    let kept = org.raw_from.map(|day| {
+        let words = format!("Requests before {} are no longer kept.", day.start(&org.zone).date(&org.zone));
+        view! { <p class="help">{words}</p> }
+    });
     view! {
         <section class="card" id="requests">
             <header>
@@ -64,6 +68,7 @@ pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
             {only}
             {body}
             {pager}
+            {kept}
             {export(view)}
         </section>
     }

@@ -66,6 +66,12 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
             }
             _ => format!("{who} re-rated past requests of {what}."),
         },
+        K::SpendRepaired => match event.change("spent") {
+            Some(change) if change.before != change.after => {
+                format!("{who} repaired the spend of {what}: it changed{}.", from_to("spent"))
+            }
+            _ => format!("{who} repaired the spend of {what}: its total is the same."),
+        },
         K::KeyCreated => format!("{who} created the key {what}."),
         K::KeyEdited => edited(event, &who, "key ", "fields", zone),
         K::KeyDisabled => format!("{who} disabled the key {what}."),
@@ -355,6 +361,7 @@ fn choice(choice: Choice) -> &'static str {
         Choice::NoOvershoot => "Never more than the budget",
         Choice::OneRequestMore => "Up to one request more",
         Choice::RefuseUnpriced => "Refused",
+        Choice::Forever => "For ever",
         Choice::AllowUnpriced => "Allowed, marked \"not priced\"",
     }
 }

@@ -147,6 +147,17 @@ fn changes_have_words() {
                 Change::added("paid_price", "price_1"),
             ],
         ),
+        event(
+            K::SpendRepaired,
+            [
+                Change::replaced(
+                    "spent",
+                    Money::from_nanos(12_345_678_900),
+                    Money::from_nanos(9_000_000_000),
+                ),
+                Change::replaced("requests", ChangeValue::Count(1_204), ChangeValue::Count(1_200)),
+            ],
+        ),
         event(K::TeamPersonAdded, [Change::added("person", member(Choice::TeamAdmin))]),
         event(
             K::TeamPersonChanged,

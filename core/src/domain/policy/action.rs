@@ -77,6 +77,10 @@ pub enum Action {
     ResumeOrg,
     /// What the organisation has left, and its ledger.
     SeeBalance,
+    /// Compare counters and roll-ups with the requests, and see what that found before.
+    CheckSpend,
+    /// Make counters and roll-ups again from the requests.
+    RepairSpend,
     /// Credits, debits, and whether requests stop at nothing.
     ChangeBalance,
     /// Charge past requests at another price.
@@ -188,6 +192,7 @@ impl Action {
                 &[E::BalanceCredited, E::BalanceDebited, E::BalanceEnforced, E::BalanceNotEnforced]
             }
             Action::RerateSpend => &[E::SpendRerated],
+            Action::RepairSpend => &[E::SpendRepaired],
             Action::OwnAccount => &[
                 E::PersonRenamed,
                 E::PasswordChanged,
@@ -221,6 +226,7 @@ impl Action {
             | Action::SeeSettings
             | Action::SeeAudit
             | Action::SeeBalance
+            | Action::CheckSpend
             | Action::SeeInstallationAudit => &[],
         }
     }
@@ -234,7 +240,7 @@ impl Action {
             A::DisableMember | A::RemoveMember | A::Leave => true,
             A::SeeSettings | A::SeeAudit | A::ExportAudit | A::AccessAsSupport => true,
             A::SuspendOrg | A::ResumeOrg | A::OwnAccount | A::ResetPassword => true,
-            A::SeeBalance | A::ChangeBalance | A::RerateSpend => true,
+            A::SeeBalance | A::ChangeBalance | A::RerateSpend | A::CheckSpend | A::RepairSpend => true,
             A::CreateKey | A::EditKey | A::EnableKey | A::RotateKey => false,
             A::AskForMore | A::AnswerAsk => false,
             A::CreateTeam | A::EditTeam | A::ArchiveTeam | A::ManageTeamPeople => false,

@@ -225,9 +225,12 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
             allows_member(principal, action, on)
         }
         Action::TestSecret | Action::ListAsks | Action::Leave | Action::OwnAccount | Action::Join => in_org,
-        Action::SeeSettings | Action::EditSettings | Action::SeeAudit | Action::ExportAudit => {
-            principal.runs_org()
-        }
+        Action::SeeSettings
+        | Action::EditSettings
+        | Action::SeeAudit
+        | Action::ExportAudit
+        | Action::CheckSpend
+        | Action::RepairSpend => principal.runs_org(),
         Action::CreateOrg
         | Action::SuspendOrg
         | Action::ResumeOrg

@@ -87,6 +87,8 @@ fn action_named(words: &str) -> Action {
         "suspend organisations" => Action::SuspendOrg,
         "resume organisations" => Action::ResumeOrg,
         "see the balance" => Action::SeeBalance,
+        "check the spend" => Action::CheckSpend,
+        "repair the spend" => Action::RepairSpend,
         "change the balance" => Action::ChangeBalance,
         "re-rate past requests" => Action::RerateSpend,
         other => panic!("docs/ROLES.md has a row that no rule has: {other:?}"),

@@ -96,6 +96,19 @@ pub async fn every(desk: &Desk) -> Result<Vec<ListedOrg>, OpError> {
     }
 }
 
+/// Those that keep single requests for some days only, for the job that deletes them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn keeping_requests_for_days(desk: &Desk) -> Result<Vec<Org>, OpError> {
+    let mut found = Vec::new();
+    for listed in every(desk).await? {
+        let org = orgs::find(&mut desk.db.read().await?, &listed.slug).await?;
+        found.extend(org.filter(|org| org.rules.raw_days.is_some()));
+    }
+    Ok(found)
+}
+
 /// What the page after a creation is drawn from.
 ///
 /// # Errors

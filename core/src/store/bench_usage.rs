@@ -1,0 +1,124 @@
+//! Many requests at once, for the bench: made by the database itself from numbers, evenly over keys, models and time. What
+//! is added up from them is made by `repair` afterwards. Nothing that people do uses it.
+
+use sqlx::AssertSqlSafe;
+
+use super::dialect::{Dialect, patient_within};
+use super::{Db, StoreError, Tx, Unaudited, Via, changed, run, statements};
+use crate::domain::ids::OrgId;
+use crate::domain::moment::Moment;
+
+statements! {
+    /// The bare query of a roll-up: what each model cost in a stretch of days.
+    BY_MODEL = "SELECT model_id, CAST(SUM(cost) AS BIGINT) FROM rollups
+        WHERE holder_kind = 'org' AND holder_id = $1 AND grain = 'day' AND bucket >= $2 AND bucket <= $3 GROUP BY model_id";
+    HISTORY = "SELECT bucket, CAST(SUM(cost) AS BIGINT) FROM rollups
+        WHERE holder_kind = 'key' AND holder_id = $1 AND grain = 'day' AND bucket >= $2 AND bucket <= $3 GROUP BY bucket";
+}
+
+/// Requests of one transaction.
+const PART: i64 = 500_000;
+
+fn insert_text(dialect: Dialect) -> String {
+    let (numbers, id, hour) = match dialect {
+        Dialect::Sqlite => (
+            "(WITH RECURSIVE n (i) AS (SELECT CAST($3 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < CAST($4 AS INTEGER))
+                SELECT i FROM n)",
+            "printf('%032d', n.i)",
+            "strftime('%Y-%m-%dT%H', n.at / 1000, 'unixepoch')",
+        ),
+        Dialect::Postgres => (
+            "(SELECT i FROM generate_series(CAST($3 AS BIGINT), CAST($4 AS BIGINT)) AS n (i))",
+            "lpad(CAST(n.i AS TEXT), 32, '0')",
+            "to_char(to_timestamp(n.at / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24')",
+        ),
+    };
+    format!(
+        "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, owner_id, model_id, route, status, input_tokens,
+            output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent, estimated, error,
+            meters, price_id, is_priced, tags, booked, provider)
+        SELECT 'req_' || {id}, k.org_id, k.id, k.secret_id, k.team_id, k.owner_id, m.id, '/v1/chat/completions', 200, 1000 + n.i % 977,
+            100 + n.i % 89, 0, 1000000 + n.i % 1000003, n.at, 900, 200, '10.0.0.1', 'bench', 0, '', '', NULL, 1, '', {hour}, m.provider
+        FROM (SELECT i, CAST($5 AS BIGINT) - (i % 400) * 86400000 - (i * 7919) % 86400000 AS at FROM {numbers} i) n
+        JOIN (
+            SELECT k.id, k.org_id, k.team_id, k.owner_id,
+                (SELECT s.id FROM key_secrets s WHERE s.key_id = k.id AND s.replaced_at IS NULL) AS secret_id,
+                ROW_NUMBER() OVER (ORDER BY k.seq) - 1 AS number, COUNT(*) OVER () AS total
+            FROM keys k WHERE k.org_id = CAST($1 AS TEXT) AND k.id IN {}
+        ) k ON k.number = n.i % CAST($6 AS BIGINT)
+        JOIN (SELECT id, provider, ROW_NUMBER() OVER (ORDER BY id) - 1 AS number, COUNT(*) OVER () AS total
+            FROM models WHERE retired_at IS NULL) m ON m.number = (n.i / 7) % CAST($7 AS BIGINT)",
+        dialect.json_list("$2")
+    )
+}
+
+/// The texts that differ between the databases, for the test that prepares them.
+pub fn every_text(dialect: Dialect) -> Vec<String> {
+    vec![insert_text(dialect)]
+}
+
+/// Makes `count` requests of these keys in the 400 days before `until`, in the hours of UTC. `keys` is a JSON list of
+/// `number` ids.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn insert(
+    db: &Db,
+    org: &OrgId,
+    (keys, number): (&str, i64),
+    until: Moment,
+    count: i64,
+) -> Result<(), StoreError> {
+    let models: i64 = {
+        let mut read = db.read().await?;
+        run!(
+            &mut read,
+            fetch_one,
+            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM models WHERE retired_at IS NULL")
+        )?
+    };
+    let mut first = 1;
+    while first <= count {
+        let last = count.min(first + PART - 1);
+        let mut tx: Tx = db.write().await?;
+        patient_within(&mut tx).await?;
+        let text = insert_text(Dialect::of(&mut tx));
+        changed!(
+            &mut tx,
+            sqlx::query(AssertSqlSafe(text.clone()))
+                .bind(org.as_str())
+                .bind(keys)
+                .bind(first)
+                .bind(last)
+                .bind(until.ms())
+                .bind(number)
+                .bind(models)
+        )?;
+        tx.save_unaudited(Unaudited::Bench).await?;
+        first = last + 1;
+    }
+    Ok(())
+}
+
+/// What each model cost an organisation between two days; says how many models.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn by_model(via: &mut impl Via, org: &OrgId, from: &str, to: &str) -> Result<usize, StoreError> {
+    let rows: Vec<(String, i64)> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, (String, i64)>(BY_MODEL).bind(org.as_str()).bind(from).bind(to)
+    )?;
+    Ok(rows.len())
+}
+
+/// What a key cost on each of these days; says how many days.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn history(via: &mut impl Via, key: &str, from: &str, to: &str) -> Result<usize, StoreError> {
+    let rows: Vec<(String, i64)> =
+        run!(via, fetch_all, sqlx::query_as::<_, (String, i64)>(HISTORY).bind(key).bind(from).bind(to))?;
+    Ok(rows.len())
+}

@@ -1,0 +1,152 @@
+//! What is added up is compared with the requests, repaired, and kept when the requests themselves are deleted.
+
+use keydesk_core::domain::meter::Counts;
+use keydesk_core::domain::moment::{Day, Zone};
+use keydesk_core::domain::policy::OrgRole;
+use keydesk_core::forms::key::KeyForm;
+use keydesk_core::ops::{OpError, orgs, retention, spend_check, upkeep, verify_spend};
+
+use crate::support::*;
+
+/// Requests of two keys, one in a team, with tags and with two models, on a hundred days.
+async fn busy(desk: &TestDesk) -> At {
+    let at = desk.owner().await;
+    let team = desk.team(&at, "Crew").await;
+    let keys = [
+        desk.create_key(&at, "alone").await,
+        desk.create(&at, KeyForm { team: team.id.to_string(), ..form("in a team") }).await.unwrap(),
+    ];
+    for n in 0..100_i64 {
+        let which = (n % 2) as usize;
+        let mut usage = desk.usage(&at, &keys[which], 1_000 + n, desk.now().plus_days(-n)).await;
+        usage.team = (which == 1).then(|| team.id.clone());
+        usage.model = if n % 3 == 0 { "gpt-5" } else { "claude-opus-4-5" }.into();
+        usage.bill.metered = Counts::of_totals(n, 0, 7).into();
+        usage.tags = (0..n % 3).map(|tag| format!("tag {tag}")).collect();
+        assert!(record(desk, &usage).await.unwrap());
+    }
+    at
+}
+
+const TABLES: [&str; 4] = [
+    "SELECT holder_kind || holder_id || period || window_start || ' ' || spent || ' ' || requests || ' ' || tokens FROM counters",
+    "SELECT key_id || day || model_id || provider || team_id || owner_id || ' ' || requests || ' ' || input_tokens || ' '
+        || output_tokens || ' ' || cached_tokens || ' ' || cost FROM spend_daily",
+    "SELECT holder_id || grain || bucket || model_id || provider || ' ' || requests || ' ' || input_tokens || ' '
+        || output_tokens || ' ' || cached_tokens || ' ' || cost FROM rollups",
+    "SELECT key_id || day || tag || model_id || team_id || owner_id || ' ' || requests || ' ' || input_tokens || ' '
+        || output_tokens || ' ' || cached_tokens || ' ' || cost FROM tag_daily",
+];
+
+async fn added_up(desk: &TestDesk) -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    for table in TABLES {
+        let mut rows = desk.texts(table).await;
+        rows.sort();
+        all.push(rows);
+    }
+    all
+}
+
+on_both!(
+    fn whatever_differs_from_the_requests_is_found_and_repaired(desk: TestDesk) {
+        let at = busy(&desk).await;
+        let right = added_up(&desk).await;
+        let fine = spend_check::check(&desk, &at.caller, &at.org.slug).await.unwrap();
+        assert!(fine.adds_up(), "{fine:?}");
+        assert_eq!((fine.requests, fine.difference.nanos(), fine.spent.nanos()), (100, 0, 104_950));
+        for (n, (wrong, of)) in [
+            ("UPDATE counters SET spent = spent + 5 WHERE holder_kind = 'key' AND period = 'total'", "key "),
+            ("DELETE FROM counters WHERE holder_kind = 'team' AND period = 'total'", "team "),
+            ("UPDATE spend_daily SET output_tokens = output_tokens + 1, input_tokens = input_tokens - 1 WHERE team_id = ''", "the days of "),
+            ("DELETE FROM spend_daily WHERE model_id = 'gpt-5'", "the days of "),
+            ("UPDATE rollups SET cost = cost + 1 WHERE grain = 'month' AND holder_kind = 'owner'", "the months of "),
+            ("DELETE FROM rollups WHERE grain = 'day' AND holder_kind = 'team'", "the days of team "),
+            ("UPDATE rollups SET bucket = '2020-01-01T00' WHERE grain = 'hour' AND holder_kind = 'org'
+                AND bucket = (SELECT MAX(bucket) FROM rollups WHERE grain = 'hour')", "the hours of the organisation"),
+            ("DELETE FROM tag_daily WHERE tag = 'tag 1'", "the tags of "),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert!(desk.execute(wrong).await.unwrap() > 0, "{wrong}");
+            desk.clock.advance(61_000);
+            let found = spend_check::check(&desk, &at.caller, &at.org.slug).await.unwrap();
+            assert!(found.details.iter().any(|name| name.starts_with(of)), "{wrong}: {found:?}");
+            assert!(!verify_spend::spend_of(&desk, &at.org.slug).await.unwrap().adds_up());
+            desk.clock.advance(61_000);
+            if n % 2 == 0 {
+                let done = spend_check::repair(&desk, &at.caller, &at.org.slug).await.unwrap();
+                assert!(done.check.adds_up(), "{wrong}");
+            } else {
+                // The night of the next day.
+                desk.clock.advance(DAY);
+                spend_check::nightly(&desk).await.unwrap();
+            }
+            assert_eq!(added_up(&desk).await, right, "{wrong}");
+        }
+        let events = "SELECT actor_name FROM audit_events WHERE kind = 'spend.repaired' AND chain_id <> 'installation' ORDER BY seq";
+        let actors = desk.texts(events).await;
+        assert_eq!((actors.len(), actors[1].as_str()), (8, spend_check::NIGHTLY));
+    }
+);
+
+on_both!(
+    fn the_nightly_check_runs_once_a_night_over_all_nodes(desk: TestDesk) {
+        let at = busy(&desk).await;
+        let mut nodes = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let desk = desk.clone();
+            nodes.spawn(async move { spend_check::nightly(&desk).await.unwrap() });
+        }
+        while let Some(done) = nodes.join_next().await {
+            done.unwrap();
+        }
+        let checks = || async { desk.number("SELECT COUNT(*) FROM spend_checks").await };
+        assert_eq!(checks().await, 1);
+        spend_check::nightly(&desk).await.unwrap();
+        assert_eq!(checks().await, 1);
+        desk.clock.advance(DAY);
+        spend_check::nightly(&desk).await.unwrap();
+        assert_eq!(checks().await, 2);
+        let view = spend_check::view(&desk, &at.caller, &at.org.slug).await.unwrap();
+        assert_eq!(view.checks[0].actor_name, spend_check::NIGHTLY);
+        let member = desk.member(&at, OrgRole::Member).await.caller;
+        assert!(matches!(spend_check::view(&desk, &member, &at.org.slug).await, Err(OpError::Forbidden)));
+        assert!(matches!(spend_check::check(&desk, &member, &at.org.slug).await, Err(OpError::Forbidden)));
+    }
+);
+
+on_both!(
+    fn deleted_requests_leave_what_is_added_up_from_them(desk: TestDesk) {
+        let at = busy(&desk).await;
+        let before = added_up(&desk).await;
+        let org = async || {
+            let found = orgs::keeping_requests_for_days(&desk).await.unwrap();
+            found.into_iter().next()
+        };
+        assert!(org().await.is_none());
+        desk.execute("UPDATE orgs SET raw_days = 40").await.unwrap();
+        let keeping = org().await.unwrap();
+        while retention::delete_some(&desk, &keeping).await.unwrap() {}
+        let first = Day::of(desk.now(), &Zone::parse("Europe/Zurich").unwrap()).back(40);
+        assert_eq!(desk.texts("SELECT raw_from FROM orgs").await, [first.to_string()]);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM usage").await, 41);
+        assert_eq!(desk.texts("SELECT substr(MIN(booked), 1, 10) FROM usage").await, [first.to_string()]);
+        assert_eq!(added_up(&desk).await, before);
+
+        let found = spend_check::check(&desk, &at.caller, &at.org.slug).await.unwrap();
+        assert!(found.adds_up(), "{found:?}");
+        // A repair keeps what only the days still tell.
+        desk.execute("UPDATE counters SET spent = 0 WHERE period = 'total'").await.unwrap();
+        desk.execute("DELETE FROM rollups WHERE grain = 'month'").await.unwrap();
+        spend_check::repair(&desk, &at.caller, &at.org.slug).await.unwrap();
+        assert_eq!(added_up(&desk).await, before);
+        // Kept for ever again: what is gone stays gone, and is not looked for.
+        desk.execute("UPDATE orgs SET raw_days = NULL").await.unwrap();
+        desk.clock.advance(DAY);
+        spend_check::nightly(&desk).await.unwrap();
+        assert_eq!(desk.number("SELECT MAX(differing) FROM spend_checks").await, 0);
+        upkeep::sweep_old(&desk, DAY).await.unwrap();
+    }
+);
