@@ -148,3 +148,18 @@ async fn failures_of_a_provider_are_stored_in_words() {
         );
     }
 }
+
+#[tokio::test]
+async fn tags_are_stored_with_the_request_and_their_header_stays_here() {
+    let desk = installation().await;
+    let upstream = Upstream::answering(|| whole(200, "application/json", "{}")).await;
+    desk.served_by("openai", &upstream.base_url, "").await;
+    let key = desk.every_key().await;
+    let tagged = post("/v1/chat/completions", &chat("routed")).bearer(&key);
+    let tagged = tagged.header("x-keydesk-tags", "team=search, sk-desk-aaaaaaaaaaaaaaaaaaaaaaaa,job=1");
+    assert_eq!(desk.pass(tagged).await.status, 200);
+    assert_eq!(desk.texts("SELECT tags FROM usage").await, ["team=search\njob=1"]);
+    assert_eq!(desk.texts("SELECT tag FROM usage_tags ORDER BY tag").await, ["job=1", "team=search"]);
+    let arrived = upstream.one();
+    assert!(arrived.headers.keys().all(|name| !name.as_str().contains("keydesk")), "{:?}", arrived.headers);
+}
