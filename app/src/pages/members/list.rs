@@ -49,7 +49,7 @@ pub fn MembersPage() -> impl IntoView {
             true => format!("Every member of {}.", org.name),
             false => "The members of the teams that you manage.".to_owned(),
         };
-        // Who left is in no team, so that a team admin would find nobody.
+        // Who left is in no team, so that a team admin would find no one.
         let all = view.context.principal.runs_org() || view.context.principal.is_support();
         let states = all.then(|| {
             let state = |words, left| {
@@ -116,7 +116,7 @@ fn waiting(view: &MembersView) -> Option<impl IntoView + use<>> {
 fn none_found(slug: &str, filter: &MemberFilter) -> AnyView {
     let heading = match (filter.search.as_str(), filter.left) {
         ("", false) => "No members here".to_owned(),
-        ("", true) => "Nobody left".to_owned(),
+        ("", true) => "No one left".to_owned(),
         (search, false) => format!("No member matches “{search}”"),
         (search, true) => format!("No one who left matches “{search}”"),
     };
