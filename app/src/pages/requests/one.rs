@@ -112,7 +112,7 @@ fn cost_card(view: &RequestView, used: &RequestUse, caller: &Caller) -> AnyView 
     let lines = lines(used, price);
     let table = (used.metered.counts != Counts::NONE).then(|| {
         view! {
-            <table class="table plain">
+            <table class="table plain parts">
                 <caption class="sr">"What the request used and what each line comes to"</caption>
                 <thead>
                     <tr>
