@@ -81,7 +81,7 @@ fn listed(view: &KeysView, filter: &KeyFilter) -> AnyView {
     let org = &view.context.org;
     let states = StateFilter::OFFERED.map(|state| {
         let count = view.counts.as_ref().map(|counts| counts.of(state));
-        let words = view! { {state.label()} {count.map(counted)} };
+        let words = view! { {state.label()} " " {count.map(counted)} };
         (words, address(&org.slug, &KeyFilter { state, page: None, ..filter.clone() }), state == filter.state)
     });
     view! {
