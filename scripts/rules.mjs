@@ -99,6 +99,7 @@ const MAKES_PERMITS = {
   "core/src/ops/second_factor.rs": "the command line turns off what was lost",
   "core/src/ops/seed.rs": "the demonstration and the bench",
   "core/src/ops/setup.rs": "the set-up link makes the first organisation",
+  "core/src/ops/spend_check.rs": "the nightly job and the command line repair spend",
   "core/src/ops/sign_in.rs": "a one-time link resets a password",
 };
 

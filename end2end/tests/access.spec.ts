@@ -72,6 +72,7 @@ const places: [string, string][] = [
   ["the form for a new key", `${keys}/new`],
   ["the test of a key", "/northwind-labs/live-test"],
   ["spend", "/northwind-labs/spend?period=30-days&group=owner"],
+  ["check of spend", "/northwind-labs/spend/check"],
   ["spend, nothing found", "/northwind-labs/spend?model=none"],
   ["the log of requests", "/northwind-labs/requests"],
   ["the log of requests, nothing found", "/northwind-labs/requests?gate=rate&tag=none&priced=no"],

@@ -1,5 +1,5 @@
 //! Whether what an organisation's pages show and its gates read is the sum of its requests: checked every night and when
-//! somebody asks, and repaired with an event in the audit. What each check found is kept.
+//! asked, and repaired with an event in the audit. What each check found is kept.
 
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};

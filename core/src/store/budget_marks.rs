@@ -1,5 +1,5 @@
 //! Marks of budgets that are nearly or wholly spent, so that a list can be filtered by them without adding up anything. A
-//! settlement marks the budgets that it brings to 80 % or to their end (`MARK`). Whoever changes a budget, a time zone or
+//! settlement marks the budgets that it brings to 80 % or to their end (`MARK`). What changes a budget, a time zone or
 //! what was spent renews the marks of those holders, in the same transaction (`renew`, `renew_all`).
 //!
 //! A mark counts only while its `window_start` is the start of the present window.

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use keydesk_core::Desk;
 use keydesk_core::domain::moment::{Day, Zone};
+use keydesk_core::domain::report::{Dimension, Filters, Preset, ReportQuery};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::requests::{self, RequestsQuery};
-use keydesk_core::ops::{keys, seed, spend_check};
+use keydesk_core::ops::{keys, report, seed, spend_check};
 use keydesk_core::store::bench_usage;
 
 use super::measure::percentile;
@@ -19,10 +20,16 @@ const WARM_UP: usize = 20;
 enum Question {
     KeyPage,
     KeyRequests,
+    Spend,
+    SpendOfKey,
 }
 
-const ALL: [(Question, &str); 2] =
-    [(Question::KeyPage, "key page, with its month"), (Question::KeyRequests, "requests of a key, newest")];
+const ALL: [(Question, &str); 4] = [
+    (Question::KeyPage, "key page, with its month"),
+    (Question::KeyRequests, "requests of a key, newest"),
+    (Question::Spend, "spend, last month by model"),
+    (Question::SpendOfKey, "spend of a key, last month by model"),
+];
 
 /// Makes the requests and all that is added up from them.
 pub async fn seed(desk: &Desk, bench: &Bench, count: usize) -> Result<String, OpError> {
@@ -70,6 +77,15 @@ pub async fn measure(desk: &Desk, bench: &Bench, rounds: usize) -> Result<String
                 Question::KeyRequests => {
                     let query = RequestsQuery::default();
                     requests::of_key(desk, &bench.owner, SLUG, known.id.as_str(), query).await?;
+                }
+                Question::Spend => {
+                    let query = ReportQuery { preset: Preset::LastMonth, ..ReportQuery::default() };
+                    report::show(desk, &bench.owner, SLUG, &query).await?;
+                }
+                Question::SpendOfKey => {
+                    let filters = Filters::of(Dimension::Key, known.id.as_str());
+                    let query = ReportQuery { preset: Preset::LastMonth, filters, ..ReportQuery::default() };
+                    report::show(desk, &bench.owner, SLUG, &query).await?;
                 }
             }
             if round >= WARM_UP {
