@@ -36,7 +36,7 @@ pub struct Series {
 pub struct StackedChart {
     /// What it shows, with the unit.
     pub label: String,
-    /// What the values are: "Spend".
+    /// What the values are, for the table.
     pub what: &'static str,
     /// What a bucket is: "Day".
     pub when: &'static str,
@@ -72,9 +72,9 @@ impl StackedChart {
         let drawn = bars
             .map(|(at, (bucket, total))| {
                 let parts = series.iter().map(|(place, one)| (*place, value_at(one, at)));
-                let told = (series.len() > 1).then(|| told(&series, at, words)).unwrap_or_default();
+                let spoken = (series.len() > 1).then(|| spoken(&series, at, words)).unwrap_or_default();
                 let words = format!("{}: {}", bucket.short, words(*total));
-                draw_bar(Place { at, count, top }, parts.collect(), words, told)
+                draw_bar(Place { at, count, top }, parts.collect(), words, spoken)
             })
             .collect_view();
         view! {
@@ -101,13 +101,13 @@ fn value_at(series: &Series, at: usize) -> i64 {
 }
 
 /// What each series with a value has in this bucket, the largest first: "A $1.00, B $0.50".
-fn told(series: &[Placed], at: usize, words: fn(i64) -> String) -> String {
+fn spoken(series: &[Placed], at: usize, words: fn(i64) -> String) -> String {
     let mut parts: Vec<(&str, i64)> = series
         .iter()
         .map(|(_, one)| (one.name.as_str(), value_at(one, at)))
         .filter(|(_, value)| *value != 0)
         .collect();
-    parts.sort_by_key(|(_, value)| std::cmp::Reverse(*value));
+    parts.sort_by(|(_, a), (_, b)| b.cmp(a));
     parts.iter().map(|(name, value)| format!("{name} {}", words(*value))).collect::<Vec<_>>().join(", ")
 }
 
@@ -139,11 +139,11 @@ struct Place {
     top: i64,
 }
 
-fn draw_bar(place: Place, parts: Vec<(usize, i64)>, words: String, told: String) -> impl IntoView + use<> {
+fn draw_bar(place: Place, parts: Vec<(usize, i64)>, words: String, spoken: String) -> impl IntoView + use<> {
     let Place { at, count, top } = place;
     let share = 100.0 / count.max(1) as f64;
     let left = share * at as f64;
-    let label = if told.is_empty() { words.clone() } else { format!("{words}. {told}") };
+    let label = if spoken.is_empty() { words.clone() } else { format!("{words}. {spoken}") };
     let title = label.clone();
     // At the edges the words stand inside the plot.
     let middle = left + share / 2.0;
@@ -294,8 +294,8 @@ mod tests {
     fn drawn(series: Vec<Series>, other: Option<Series>) -> String {
         let bucket = |short: &str| Bucket { short: short.into(), long: format!("{short} 2026") };
         StackedChart {
-            label: "Spend per day".into(),
-            what: "Spend",
+            label: "Rain per day".into(),
+            what: "Rain",
             when: "Day",
             buckets: vec![bucket("1 Nov"), bucket("2 Nov")],
             series,
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn one_series_alone_needs_no_legend_and_no_columns() {
-        let html = drawn(vec![series("Spend", &[0, 0])], None);
+        let html = drawn(vec![series("Rain", &[0, 0])], None);
         assert!(!html.contains("legend") && html.contains("1 Nov: $0"), "{html}");
         assert_eq!(html.matches("<th scope=\"col\"").count(), 2, "{html}");
     }

@@ -464,8 +464,8 @@ on_both!(
         let only = ["key_10000000000000000000000000000007".to_owned()];
         for (asked, group) in every_case(&at.org.id, &at.caller.person.id, &team.id) {
             for shape in shapes(group, &only) {
-                let Some(sql) = example(super::plans::dialect(&desk), &asked, &shape) else { continue };
-                let plan = super::plans::plan_of(&desk, &sql).await;
+                let Some(sql) = example(crate::plans::dialect(&desk), &asked, &shape) else { continue };
+                let plan = crate::plans::plan_of(&desk, &sql).await;
                 for table in ["rollups", "spend_daily", "tag_daily"] {
                     let scans = [
                         format!("Seq Scan on {table} "),

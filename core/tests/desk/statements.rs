@@ -59,7 +59,7 @@ on_both!(
             store::people::every_text(dialect),
             store::spend::every_text(dialect),
             store::report::every_text(dialect),
-            super::report::every_statement(dialect),
+            crate::report::every_statement(dialect),
             store::teams::every_text(dialect),
             store::members::every_text(dialect),
             store::orgs::every_text(),

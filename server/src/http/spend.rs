@@ -79,7 +79,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
     };
     let mut lines = vec![COLUMNS.map(str::to_owned).to_vec()];
     lines.extend(report.rows.iter().map(|group| row(&group.id, &group.name, &group.sums, &group.before)));
-    lines.extend(report.other.map(|(sums, before)| row("", "All others", &sums, &before)));
+    lines.extend(report.other.map(|(sums, before)| row("", report.other_name(), &sums, &before)));
     lines.push(row("", "Total", &report.total, &report.total_before));
     lines
 }

@@ -137,8 +137,8 @@ pub fn in_use(view: &ReportView) -> Option<impl IntoView + use<>> {
                 (Dimension::Owner, id) => Some(LocalPath::members(slug).with_id(id)),
                 (Dimension::Model | Dimension::Provider | Dimension::Tag, _) => None,
             };
-            // Who sees only a part may not see the thing's page.
-            let name = match page.filter(|_| !report.part) {
+            // What has no name is not there, and who sees only a part may not see the thing's page.
+            let name = match page.filter(|_| !report.part && name != value) {
                 Some(page) => view! { <a href=page>{name.clone()}</a> }.into_any(),
                 None => view! { <b>{name.clone()}</b> }.into_any(),
             };

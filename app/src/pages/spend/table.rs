@@ -32,10 +32,8 @@ pub fn groups(view: &ReportView) -> Option<impl IntoView + use<>> {
         };
         line("", name.into_any(), (&row.sums, &row.before), whole)
     });
-    let other = report.other.map(|(sums, before)| {
-        let words = if report.query.skip > 0 || report.more { "All others" } else { "No longer used" };
-        line("", words.into_any(), (&sums, &before), whole)
-    });
+    let other =
+        report.other.map(|(sums, before)| line("", report.other_name().into_any(), (&sums, &before), whole));
     let total = line("total", "Total".into_any(), (&report.total, &report.total_before), whole);
     let rows = view! {
         {rows.collect_view()}

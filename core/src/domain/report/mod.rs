@@ -362,7 +362,7 @@ pub fn change(now: Money, before: Money) -> String {
     match per_mille(now.saturating_sub(before).nanos(), before.nanos()) {
         None if now > Money::ZERO => "new".into(),
         None => String::new(),
-        // Nobody reads a number with four digits as a share.
+        // A number with four digits is not read as a share.
         Some(more) if more >= 10_000 => format!("{} ×", (more + 1_500) / 1_000),
         Some(more) if more > 0 => format!("+{}", percent_words(more)),
         Some(less) if less < 0 => format!("−{}", percent_words(less)),

@@ -1,5 +1,5 @@
 //! What was spent, by what, over which days: the page, its card on the pages of keys, teams and members, and its files.
-//! Everybody sees the part that is theirs: owners, admins and support all of it, others their teams' and their own.
+//! Everyone sees the part that is theirs: owners, admins and support all of it, others their teams' and their own.
 //! Reads roll-ups only, never the requests themselves.
 
 mod charges;
@@ -77,6 +77,13 @@ pub struct Report {
     pub rest: Option<Vec<Money>>,
     /// The name of each filter's value, in the order of pages.
     pub filters: Vec<(Dimension, String, String)>,
+}
+
+impl Report {
+    /// What [`Report::other`] is called: on the only page, others spent before and not now.
+    pub fn other_name(&self) -> &'static str {
+        if self.query.skip > 0 || self.more { "All others" } else { "No longer used" }
+    }
 }
 
 /// What the caller may see of these filters: `None` is all.
@@ -163,7 +170,7 @@ async fn report(
         }
     }
     for (dimension, value) in query.filters.set() {
-        // Of what is not theirs, nobody learns the name.
+        // The name of what is not theirs is not for them.
         let seen = found.part && found.total.is_nothing() && found.total_before.is_nothing();
         let ids = if seen { vec![] } else { vec![value.to_owned()] };
         let names = report::names(via, &context.org.id, dimension, &ids).await?;
