@@ -63,3 +63,11 @@ pub fn budget_cell(budgets: &[BudgetUse]) -> AnyView {
     let of = format!("of {}{period}", amount.strip_suffix(".00").unwrap_or(&amount));
     Meter { percent: percent(used), used: format!("{} %", percent(used)), of }.thin()
 }
+
+/// For a row of a table, what part of the total was spent there: `24 %`.
+pub fn share(part: Money, total: Money) -> AnyView {
+    if total == Money::ZERO {
+        return view! { <span class="muted">"–"</span> }.into_any();
+    }
+    format!("{} %", part.percent_of(total)).into_any()
+}

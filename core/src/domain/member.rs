@@ -46,6 +46,8 @@ pub struct MemberSummary {
     pub live_keys: i64,
     /// What their keys spent this month, also keys that belong to others by now.
     pub month_spent: Money,
+    /// The same in the month before.
+    pub last_month_spent: Money,
 }
 
 /// A person who left and whose live keys are still to be decided about.

@@ -281,6 +281,11 @@ impl Day {
         self.back(u32::from(self.0.weekday().to_monday_zero_offset().unsigned_abs()))
     }
 
+    /// Its month as roll-ups name it, such as `2026-11`.
+    pub fn month(self) -> String {
+        self.to_string().chars().take(7).collect()
+    }
+
     pub(super) fn first_of_month(self) -> Day {
         Day(self.0.first_of_month())
     }

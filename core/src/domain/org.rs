@@ -54,6 +54,8 @@ pub struct ListedOrg {
     pub slug: String,
     /// Its name, as people typed it.
     pub name: String,
+    /// Where its months begin.
+    pub zone: Zone,
     /// When it was created.
     pub created_at: Moment,
     /// `None` while it is not suspended.

@@ -62,8 +62,8 @@ pub async fn list(
     let permit = context.permit(Action::ListMembers, On::Org)?;
     let page = members::list(&mut read, &permit, filter).await?;
     let ids: Vec<PersonId> = page.rows.iter().map(|member| member.id.clone()).collect();
-    let month = month_start(now, &context);
-    let member_summary = members::member_summary(&mut read, &permit, &ids, month).await?;
+    let months = month_starts(now, &context);
+    let member_summary = members::member_summary(&mut read, &permit, &ids, months).await?;
     let mut invitations = match context.may(Action::Invite, On::Org) {
         true => invitations::list_open(&mut read, &context.org.id, MAX_INVITATIONS).await?,
         false => vec![],
@@ -79,10 +79,12 @@ pub async fn list(
     Ok(MembersView { context, page, member_summary, invitations, undecided, now })
 }
 
-/// First day of the calendar month, in the organisation's time zone.
-fn month_start(now: Moment, context: &OrgContext) -> Day {
+/// First days of this calendar month and of the one before, in the organisation's time zone.
+fn month_starts(now: Moment, context: &OrgContext) -> (Day, Day) {
     let zone = &context.org.zone;
-    Day::of(WindowStarts::at(now, zone).month, zone)
+    let month = WindowStarts::at(now, zone).month;
+    let before = WindowStarts::at(month.plus_ms(-1), zone).month;
+    (Day::of(month, zone), Day::of(before, zone))
 }
 
 /// A member's page.
@@ -125,8 +127,8 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     let permit = context.permit(Action::SeeMember, On::Member(facts))?;
     let starts = WindowStarts::at(now, &context.org.zone);
     let one = [member.id.clone()];
-    let month = month_start(now, &context);
-    let mut summaries = members::member_summary(&mut read, &permit, &one, month).await?;
+    let months = month_starts(now, &context);
+    let mut summaries = members::member_summary(&mut read, &permit, &one, months).await?;
     let mut member_summary = summaries.pop().unwrap_or_default();
     let mut found = keys::list_of_owner(&mut read, &context.org.id, &member.id, false).await?;
     found.retain(|key| context.permit(Action::SeeKey, On::Key(key.facts())).is_ok());
@@ -138,7 +140,7 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
     if member.id == caller.person.id {
         member_summary.teams = teams::memberships(&mut read, &context.org.id, &member.id).await?;
         member_summary.month_spent =
-            members::month_spent(&mut read, &context.org.id, &member.id, month).await?;
+            members::month_spent(&mut read, &context.org.id, &member.id, months.0).await?;
     }
     let card =
         report::card(&mut read, &context, Filters::of(Dimension::Owner, member.id.as_str()), now).await?;

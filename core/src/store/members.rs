@@ -294,7 +294,8 @@ pub async fn undecided(via: &mut impl Via, org: &OrgId) -> Result<Vec<UndecidedK
         .collect()
 }
 
-/// Teams, live keys and spend since a day of these people, in their order, within the permit's scope.
+/// Teams, live keys and spend of these people, in their order, within the permit's scope: spend since the day `month`, and
+/// since the day `before` until then.
 ///
 /// # Errors
 /// `StoreError` when the database fails.
@@ -302,7 +303,7 @@ pub async fn member_summary(
     via: &mut impl Via,
     permit: &Permit,
     people: &[PersonId],
-    month: Day,
+    (month, before): (Day, Day),
 ) -> Result<Vec<MemberSummary>, StoreError> {
     let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
     let list = serde_json::to_string(&ids).unwrap_or_default();
@@ -336,18 +337,20 @@ pub async fn member_summary(
             member_summary[at].live_keys = count;
         }
     }
-    let spent: Vec<(String, i64)> = run!(
+    let spent: Vec<(String, i64, i64)> = run!(
         via,
         fetch_all,
-        sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(texts[2].clone()))
+        sqlx::query_as::<_, (String, i64, i64)>(AssertSqlSafe(texts[2].clone()))
             .bind(org)
             .bind(&list)
             .bind(mine)
             .bind(month.to_string())
+            .bind(before.to_string())
     )?;
-    for (person, nanos) in spent {
+    for (person, nanos, earlier) in spent {
         if let Some(at) = at(&person) {
             member_summary[at].month_spent = Money::from_nanos(nanos);
+            member_summary[at].last_month_spent = Money::from_nanos(earlier);
         }
     }
     Ok(member_summary)
@@ -380,7 +383,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
     lists.into_iter().chain(member_summary_texts(dialect)).collect()
 }
 
-/// The statements about teams, live keys and spend since a day (`$4`) of a list of people (`$2`); `$3` narrows them to
+/// The statements about teams, live keys and spend since a day (`$4`) and since an earlier one (`$5`) until it, of a list of people (`$2`); `$3` narrows them to
 /// the teams that one person is admin of. Spend belongs to the owner of the key at the time.
 fn member_summary_texts(dialect: Dialect) -> [String; 3] {
     let people = dialect.json_list("$2");
@@ -405,8 +408,9 @@ fn member_summary_texts(dialect: Dialect) -> [String; 3] {
             narrowed("k.team_id")
         ),
         format!(
-            "SELECT s.owner_id, CAST(SUM(s.cost) AS BIGINT) FROM spend_daily s
-            WHERE s.org_id = $1 AND s.owner_id IN {people} AND s.day >= $4 AND {} GROUP BY s.owner_id",
+            "SELECT s.owner_id, CAST(SUM(CASE WHEN s.day >= $4 THEN s.cost ELSE 0 END) AS BIGINT),
+                CAST(SUM(CASE WHEN s.day < $4 THEN s.cost ELSE 0 END) AS BIGINT) FROM spend_daily s
+            WHERE s.org_id = $1 AND s.owner_id IN {people} AND s.day >= $5 AND {} GROUP BY s.owner_id",
             narrowed("s.team_id")
         ),
     ]

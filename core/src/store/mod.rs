@@ -34,6 +34,7 @@ pub mod members;
 pub mod meter;
 pub mod models;
 pub mod names;
+pub mod months;
 mod open;
 pub mod org_queues;
 pub mod orgs;

@@ -8,7 +8,7 @@ use super::people::OrgRow;
 use super::{StoreError, Tx, Via, changed, ledger, run, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::list_filter::OrgFilter;
-use crate::domain::moment::Moment;
+use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::{ListedOrg, MAX_KEYS_COUNTED, Org};
 use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::person::fold;
@@ -114,6 +114,7 @@ struct ListedRow {
     slug: String,
     name: String,
     name_folded: String,
+    zone: String,
     created_at: i64,
     suspended_at: Option<i64>,
     live_keys: i64,
@@ -125,7 +126,7 @@ fn list_text(backwards: bool) -> String {
     let (beyond, way) = if backwards { ("<", "DESC") } else { (">", "ASC") };
     let (live, limit) = (is_live!(), MAX_KEYS_COUNTED + 1);
     format!(
-        "SELECT o.id, o.slug, o.name, o.name_folded, o.created_at, o.suspended_at,
+        "SELECT o.id, o.slug, o.name, o.name_folded, o.zone, o.created_at, o.suspended_at,
             (SELECT COUNT(*) FROM (SELECT 1 FROM keys k WHERE k.org_id = o.id AND {live} LIMIT {limit}) live) AS live_keys,
             (SELECT COUNT(*) FROM memberships m WHERE m.org_id = o.id AND m.disabled_at IS NULL) AS people
         FROM orgs o
@@ -169,6 +170,7 @@ impl TryFrom<ListedRow> for ListedOrg {
             id: OrgId::parse(&row.id).ok_or(StoreError::Unreadable { column: "orgs.id" })?,
             slug: row.slug,
             name: row.name,
+            zone: Zone::parse(&row.zone).ok_or(StoreError::Unreadable { column: "orgs.zone" })?,
             created_at: Moment::from_ms(row.created_at),
             suspended_at: row.suspended_at.map(Moment::from_ms),
             live_keys: row.live_keys,

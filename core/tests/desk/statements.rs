@@ -61,6 +61,7 @@ on_both!(
             store::report::every_text(dialect),
             crate::report::every_statement(dialect),
             store::teams::every_text(dialect),
+            store::months::every_text(dialect),
             store::members::every_text(dialect),
             store::orgs::every_text(),
             store::overview::every_text(dialect),

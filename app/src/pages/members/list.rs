@@ -5,6 +5,7 @@ use keydesk_core::domain::key_filter::MAX_SEARCH;
 use keydesk_core::domain::list_filter::MemberFilter;
 use keydesk_core::domain::member::{Member, MemberSummary};
 use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On, OrgRole};
 use keydesk_core::ops::access::Caller;
@@ -134,14 +135,34 @@ fn table(view: &MembersView, filter: &MemberFilter) -> AnyView {
     let mut columns = vec![
         Column::new("Name"),
         Column::new("Role"),
-        Column::new("Teams"),
+        Column::new("Teams").class("drop-2"),
         Column::new("State"),
         Column::new("Live keys").num(),
         Column::new("Spent this month").num(),
+        Column::new("Last month").class("num drop-3"),
     ];
     if runs {
-        columns.extend([Column::new("2FA").class("drop-2"), Column::new("Last seen")]);
+        columns.extend([Column::new("2FA").class("drop-2"), Column::new("Last seen").class("drop-1")]);
     }
+    // Of one page alone a total would be wrong.
+    let all = view.page.only().filter(|count| *count > 1).map(|_| {
+        let month: Money = view.member_summary.iter().map(|summary| summary.month_spent).sum();
+        let before: Money = view.member_summary.iter().map(|summary| summary.last_month_spent).sum();
+        let keys: i64 = view.member_summary.iter().map(|summary| summary.live_keys).sum();
+        let others = runs.then(|| view! { <td class="drop-2"></td> <td class="drop-1"></td> });
+        view! {
+            <tr class="total">
+                <th scope="row">"Total"</th>
+                <td></td>
+                <td class="drop-2"></td>
+                <td></td>
+                <td data-label="Live keys" class="num">{grouped(keys)}</td>
+                <td data-label="Spent this month" class="num">{month.to_string()}</td>
+                <td data-label="Last month" class="num drop-3">{before.to_string()}</td>
+                {others}
+            </tr>
+        }
+    });
     let rows = view
         .page
         .rows
@@ -150,7 +171,7 @@ fn table(view: &MembersView, filter: &MemberFilter) -> AnyView {
         .map(|(member, summary)| row(member, summary, &org.slug, runs, view.now, &org.zone))
         .collect_view();
     view! {
-        {list::table(false, "Members, by name".into(), columns, rows)}
+        {list::table(true, "Members, by name".into(), columns, view! { {rows} {all} })}
         {list::pages(&view.page, &address(&org.slug, filter), None)}
     }
     .into_any()
@@ -182,7 +203,7 @@ fn row(
         };
         view! {
             <td data-label="2FA" class="drop-2">{factor}</td>
-            <td data-label="Last seen" class="tight">{seen}</td>
+            <td data-label="Last seen" class="tight drop-1">{seen}</td>
         }
     });
     view! {
@@ -194,10 +215,11 @@ fn row(
                 <span class="sub" title=member.email.clone()>{member.email.clone()}</span>
             </th>
             <td data-label="Role">{role_word(member.role)}</td>
-            <td data-label="Teams">{teams}</td>
+            <td data-label="Teams" class="drop-2">{teams}</td>
             <td data-label="State">{state_badge(member, zone)}</td>
             <td data-label="Live keys" class="num">{grouped(summary.live_keys)}</td>
             <td data-label="Spent this month" class="num">{summary.month_spent.to_string()}</td>
+            <td data-label="Last month" class="num drop-3">{summary.last_month_spent.to_string()}</td>
             {more}
         </tr>
     }

@@ -3,6 +3,7 @@
 
 use keydesk_core::domain::list_filter::OrgFilter;
 use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::org::{ListedOrg, MAX_KEYS_COUNTED};
 use keydesk_core::domain::policy::PlatformRole;
@@ -15,7 +16,9 @@ use crate::error::AppError;
 use crate::layout::{Width, framed_apart, solo};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
+use crate::ui::acts;
 use crate::ui::badge::{BadgeTone, badge};
+use crate::ui::icon::Icon;
 use crate::ui::list::{self, Address, Column};
 use crate::ui::page_head::page_head;
 use crate::ui::search::SearchBox;
@@ -127,12 +130,14 @@ fn table(view: &OrgsView, filter: &OrgFilter, base: &str, operates: bool) -> Any
         Column::new("State"),
         Column::new("Live keys").num(),
         Column::new("People").num(),
-        Column::new("Created"),
+        Column::new("Spent this month").num(),
+        Column::new("Created").class("drop-3"),
     ];
     if operates {
         columns.push(Column::actions("Actions"));
     }
-    let rows = view.page.rows.iter().map(|org| row(org, view, operates)).collect_view();
+    let rows = view.page.rows.iter().zip(&view.month_spent);
+    let rows = rows.map(|(org, spent)| row(org, *spent, view, operates)).collect_view();
     view! {
         {list::table(false, "Organisations, by name".into(), columns, rows)}
         {list::pages(&view.page, &address(base, filter), None)}
@@ -150,7 +155,7 @@ fn none_found(filter: &OrgFilter, base: &str) -> AnyView {
     list::none_found(heading, "The search looks at names and at addresses.", base, "Show all organisations")
 }
 
-fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<> {
+fn row(org: &ListedOrg, spent: Money, view: &OrgsView, operates: bool) -> impl IntoView + use<> {
     let own = view.own.iter().any(|own| own.slug == org.slug);
     // An operator goes in only where they belong; support goes in everywhere.
     let name = if own || !operates {
@@ -171,20 +176,16 @@ fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<
         count => grouped(count),
     };
     let act = operates.then(|| {
-        let (verb, words) =
-            if org.suspended_at.is_some() { ("resume", "Resume") } else { ("suspend", "Suspend") };
-        let label = format!("{words} {}", org.name);
-        let balance = balance_link(org);
-        view! {
-            <td class="act">
-                <div class="actions">
-                    {balance}
-                    <a class="btn quiet" href=format!("/operator/{}/{verb}", org.slug) aria-label=label>
-                        {words}
-                    </a>
-                </div>
-            </td>
-        }
+        let (verb, sign, words) = match org.suspended_at {
+            Some(_) => ("resume", Icon::Play, "Resume"),
+            None => ("suspend", Icon::Pause, "Suspend"),
+        };
+        let items = vec![
+            acts::link(LocalPath::operator_balance(&org.slug), Icon::Provider, "Balance"),
+            acts::link(format!("/operator/{}/{verb}", org.slug), sign, words),
+        ];
+        let menu = acts::acts(format!("acts-{}", org.id), format!("More actions for {}", org.name), items);
+        view! { <td class="act">{menu}</td> }
     });
     view! {
         <tr>
@@ -192,13 +193,9 @@ fn row(org: &ListedOrg, view: &OrgsView, operates: bool) -> impl IntoView + use<
             <td data-label="State">{state}</td>
             <td class="num" data-label="Live keys">{keys}</td>
             <td class="num" data-label="People">{grouped(org.people)}</td>
-            <td class="tight" data-label="Created">{when::date(org.created_at, &Zone::utc())}</td>
+            <td class="num" data-label="Spent this month">{spent.to_string()}</td>
+            <td class="tight drop-3" data-label="Created">{when::date(org.created_at, &Zone::utc())}</td>
             {act}
         </tr>
     }
-}
-
-fn balance_link(org: &ListedOrg) -> impl IntoView + use<> {
-    let label = format!("Balance of {}", org.name);
-    view! { <a class="btn quiet" href=LocalPath::operator_balance(&org.slug).as_str().to_owned() aria-label=label>"Balance"</a> }
 }

@@ -3,6 +3,7 @@
 use keydesk_core::domain::key_filter::MAX_SEARCH;
 use keydesk_core::domain::list_filter::TeamFilter;
 use keydesk_core::domain::moment::{Moment, Zone};
+use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::team::WholeTeam;
@@ -12,7 +13,7 @@ use leptos::prelude::*;
 use super::{keys_href, state_badge};
 use crate::ask::{self, caller, desk, param, query};
 use crate::layout::{Width, framed};
-use crate::pages::meters::budget_cell;
+use crate::pages::meters::{budget_cell, share};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::icon::Icon;
@@ -91,28 +92,58 @@ fn none_found(slug: &str, filter: &TeamFilter) -> AnyView {
 
 fn table(view: &TeamsView) -> AnyView {
     let org = &view.context.org;
-    let rows = view.teams.iter().map(|team| row(team, &org.slug, view.now, &org.zone)).collect_view();
+    let total: Money = view.teams.iter().map(|team| team.month_spent).sum();
+    let before: Money = view.last_month.iter().copied().sum();
+    let rows = view
+        .teams
+        .iter()
+        .zip(&view.last_month)
+        .map(|(team, last_month)| row(team, (*last_month, total), &org.slug, (view.now, &org.zone)));
+    let rows = rows.collect_view();
+    let all = (1 < view.count && view.count <= MAX_LIST).then(|| {
+        view! {
+            <tr class="total">
+                <th scope="row">"Total"</th>
+                <td class="drop-2"></td>
+                <td></td>
+                <td></td>
+                <td data-label="Spent this month" class="num">{total.to_string()}</td>
+                <td></td>
+                <td data-label="Last month" class="num drop-3">{before.to_string()}</td>
+                <td></td>
+                <td class="drop-1"></td>
+            </tr>
+        }
+    });
     let more = (view.count > MAX_LIST).then(|| {
         let words = format!("The first {MAX_LIST} by name. Search to find the others.");
         view! { <p class="muted">{words}</p> }
     });
     let columns = vec![
         Column::new("Name"),
-        Column::new("Team admins"),
+        Column::new("Team admins").class("drop-2"),
         Column::new("People").num(),
         Column::new("Live keys").num(),
         Column::new("Spent this month").num(),
+        Column::new("Share").num(),
+        Column::new("Last month").class("num drop-3"),
         Column::new("Budget"),
-        Column::new("Limits").class("drop-2"),
+        Column::new("Limits").class("drop-1"),
     ];
     view! {
-        {list::table(false, "Teams, sorted by name".into(), columns, rows)}
+        {list::table(true, "Teams, sorted by name".into(), columns, view! { {rows} {all} })}
         {more}
     }
     .into_any()
 }
 
-fn row(team: &WholeTeam, slug: &str, now: Moment, zone: &Zone) -> impl IntoView + use<> {
+/// `last_month` is what the team spent then, `total` what all of the list spent this month.
+fn row(
+    team: &WholeTeam,
+    (last_month, total): (Money, Money),
+    slug: &str,
+    (now, zone): (Moment, &Zone),
+) -> impl IntoView + use<> {
     const NAMED: usize = 2;
     let names: Vec<&str> = team.admins.iter().map(|person| person.name.as_str()).collect();
     let (all, shown) = (names.join(", "), names[..names.len().min(NAMED)].join(", "));
@@ -133,7 +164,7 @@ fn row(team: &WholeTeam, slug: &str, now: Moment, zone: &Zone) -> impl IntoView 
                 </a>
                 {state_badge(team, now, zone)}
             </th>
-            <td data-label="Team admins">{admins}</td>
+            <td data-label="Team admins" class="drop-2">{admins}</td>
             <td data-label="People" class="num">
                 {grouped(team.people)}
             </td>
@@ -145,8 +176,10 @@ fn row(team: &WholeTeam, slug: &str, now: Moment, zone: &Zone) -> impl IntoView 
             <td data-label="Spent this month" class="num">
                 {team.month_spent.to_string()}
             </td>
+            <td data-label="Share" class="num">{share(team.month_spent, total)}</td>
+            <td data-label="Last month" class="num drop-3">{last_month.to_string()}</td>
             <td data-label="Budget">{budget_cell(&team.budgets)}</td>
-            <td data-label="Limits" class="full drop-2 tight">
+            <td data-label="Limits" class="full drop-1 tight">
                 {team.spec.bounds.limits.summary()}
             </td>
         </tr>

@@ -8,12 +8,13 @@ use crate::domain::audit::{Change, Event, EventKind};
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::OrgId;
 use crate::domain::list_filter::OrgFilter;
-use crate::domain::moment::Moment;
+use crate::domain::moment::{Day, Moment};
+use crate::domain::money::Money;
 use crate::domain::org::{ListedOrg, Org, OrgName};
 use crate::domain::page::Page;
 use crate::domain::person::visible_name;
 use crate::domain::policy::{self, Action, On, OperatorPermit, Permit, PlatformRole};
-use crate::store::{orgs, people};
+use crate::store::{months, orgs, people};
 
 /// The longest reason for a suspension or a resumption, in characters.
 pub const MAX_REASON: usize = 200;
@@ -58,6 +59,8 @@ impl OperatorActor<'_> {
 pub struct OrgsView {
     /// The organisations that match the filter, by name.
     pub page: Page<ListedOrg>,
+    /// What each of them spent in its calendar month.
+    pub month_spent: Vec<Money>,
     /// Slug and name of each that the caller belongs to.
     pub own: Vec<OrgName>,
     /// When it was read.
@@ -74,8 +77,12 @@ pub async fn list(desk: &Desk, caller: &Caller, filter: &OrgFilter) -> Result<Or
     // Postgres takes no zero character in text.
     let filter = OrgFilter { search: filter.search.trim().replace('\0', ""), ..filter.clone() };
     let page = orgs::list(&mut read, &filter).await?;
+    let now = desk.now();
+    let months: Vec<String> = page.rows.iter().map(|org| Day::of(now, &org.zone).month()).collect();
+    let asked: Vec<_> = page.rows.iter().zip(&months).map(|(org, month)| (&org.id, month.as_str())).collect();
+    let month_spent = months::of_orgs(&mut read, &asked).await?;
     let own = people::orgs_of(&mut read, &caller.person.id).await?;
-    Ok(OrgsView { page, own, now: desk.now() })
+    Ok(OrgsView { page, month_spent, own, now })
 }
 
 /// Every organisation, page after page, for the command line.

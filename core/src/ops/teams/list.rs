@@ -6,12 +6,13 @@ use super::super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::ids::TeamId;
 use crate::domain::list_filter::TeamFilter;
-use crate::domain::moment::Moment;
+use crate::domain::moment::{Day, Moment};
+use crate::domain::money::Money;
 use crate::domain::person::fold;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::team::{Team, WholeTeam};
 use crate::domain::window::WindowStarts;
-use crate::store::teams;
+use crate::store::{months, teams};
 
 /// A page ends here; a search by name finds the others.
 pub const MAX_LIST: usize = 100;
@@ -22,6 +23,8 @@ pub struct TeamsView {
     pub context: OrgContext,
     /// The first of those that match, by name.
     pub teams: Vec<WholeTeam>,
+    /// What each of them spent in the calendar month before this one.
+    pub last_month: Vec<Money>,
     /// How many match.
     pub count: usize,
     /// The caller has no team to see here, in any state.
@@ -62,9 +65,12 @@ pub async fn list(
         .collect();
     let count = found.len();
     let shown = &found[..count.min(MAX_LIST)];
-    let teams = teams::whole(&mut read, org, shown, WindowStarts::at(now, &context.org.zone)).await?;
+    let (zone, starts) = (&context.org.zone, WindowStarts::at(now, &context.org.zone));
+    let teams = teams::whole(&mut read, org, shown, starts).await?;
+    let before = Day::of(starts.month.plus_ms(-1), zone).month();
+    let last_month = months::of_teams(&mut read, org, shown, &before).await?;
     drop(read);
     record_support_access(desk, &context, SupportAccess::List { of: "teams", search: &filter.search })
         .await?;
-    Ok(TeamsView { context, teams, count, none_at_all, now })
+    Ok(TeamsView { context, teams, last_month, count, none_at_all, now })
 }
