@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Page } from "@playwright/test";
 import { test, expect } from "./support/desk";
-import { createKey, unique } from "./support/keys";
+import { createKey, openActs, unique } from "./support/keys";
 
 const sentences = (page: Page) => page.locator("main .history .words").allInnerTexts();
 
@@ -17,6 +17,7 @@ test("what happens is told in sentences, found by filters, and exported", async 
   const name = unique("audited");
   const key = await createKey(page, "acme", name);
   await open(`/acme/keys/${key.id}`);
+  await openActs(page);
   await page.getByRole("button", { name: "Disable" }).click();
   await expect(page.locator(".notice")).toContainText("disabled");
   await expect(page.locator(".history .words", { hasText: `disabled the key ${name}.` })).toBeVisible();

@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import { demoTest, expect, freshTest as test } from "./support/desk";
-import { createKey, mistake, setLimit, unique } from "./support/keys";
+import { createKey, mistake, openActs, setLimit, unique } from "./support/keys";
 
 const fill = async (page: Page, choice: "Add credit" | "Take out", amount: string, note: string) => {
   await page.getByLabel(choice, { exact: true }).check();
@@ -15,7 +15,8 @@ test("the operator adds credit, takes some out and enforces the balance", async 
   await signedIn();
   const key = await createKey(page, "acme", unique("ci"));
   await open("/operator");
-  await page.getByRole("link", { name: "Balance of Acme" }).click();
+  await openActs(page, "Acme");
+  await page.getByRole("link", { name: "Balance", exact: true }).click();
   const url = `${server.url}/operator/acme/balance`;
   await page.waitForURL(url);
   await expect(left(page)).toHaveText("$0.00");

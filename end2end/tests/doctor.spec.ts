@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import { expect, test } from "./support/desk";
-import { createKey, unique } from "./support/keys";
+import { createKey, openActs, unique } from "./support/keys";
 
 const explain = (page: Page) => page.getByRole("button", { name: "Explain", exact: true }).click();
 const gate = (page: Page, words: string) => page.locator("#gates > li").filter({ hasText: words });
@@ -56,6 +56,7 @@ test("a key is picked, and its cause has a button", async ({ signedIn, page, ope
   await expect(gate(page, "One key was sent")).toContainText("Not checked");
 
   await open(key.path);
+  await openActs(page);
   await page.getByRole("button", { name: "Disable" }).click();
   await expect(page.getByRole("button", { name: "Enable" })).toBeVisible();
   const id = key.path.split("/").pop();

@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import { demoTest, expect, freshTest as test } from "./support/desk";
-import { asOpenAi, createKey, mistake, setLimit, unique } from "./support/keys";
+import { asOpenAi, createKey, mistake, openActs, setLimit, unique } from "./support/keys";
 
 const save = (page: Page) => page.getByRole("button", { name: "Save settings" }).click();
 
@@ -86,7 +86,8 @@ test("the operator creates an organisation, suspends it and resumes it", async (
   await expect(page).toHaveURL(`${server.url}/harbour-works`);
 
   await open("/operator?q=harb");
-  await page.getByRole("link", { name: "Suspend Harbour Works" }).click();
+  await openActs(page, "Harbour Works");
+  await page.getByRole("link", { name: "Suspend", exact: true }).click();
   await page.waitForURL(`${server.url}/operator/harbour-works/suspend`);
   await page.getByLabel("Reason").fill("Unpaid since August");
   await Promise.all([page.waitForURL(`${server.url}/operator`), page.getByRole("button", { name: "Suspend organisation" }).click()]);
@@ -101,7 +102,8 @@ test("the operator creates an organisation, suspends it and resumes it", async (
   await expect(page.getByRole("button", { name: "Save settings" })).toHaveCount(0);
 
   await open("/operator?state=suspended");
-  await page.getByRole("link", { name: "Resume Harbour Works" }).click();
+  await openActs(page, "Harbour Works");
+  await page.getByRole("link", { name: "Resume", exact: true }).click();
   await page.waitForURL(`${server.url}/operator/harbour-works/resume`);
   await Promise.all([page.waitForURL(`${server.url}/operator`), page.getByRole("button", { name: "Resume organisation" }).click()]);
   expect((await asOpenAi(server.url, key.secret)).status).toBe(200);

@@ -1,10 +1,10 @@
 import type { Page } from "@playwright/test";
 import { demoTest as test, expect } from "./support/desk";
-import { createKey, rowNames, unique } from "./support/keys";
+import { createKey, openActs, rowNames, unique } from "./support/keys";
 
 const keys = "/northwind-labs/keys";
 const buttons = async (page: Page) => {
-  const actions = page.locator(".page-head .actions > *");
+  const actions = page.locator(".page-head .actions :is(a, button:not([popovertarget]))");
   return (await actions.allTextContents()).map((words) => words.trim());
 };
 const create = (page: Page) => page.getByRole("link", { name: "Create key" });
@@ -28,7 +28,7 @@ test("owner and admin create, edit, disable and revoke any key", async ({ otherP
     expect((await owners(page)).size).toBeGreaterThan(5);
     const path = await activeKey(page, server.url, "Owner", /Sato/);
     await page.goto(server.url + path);
-    expect(await buttons(page)).toEqual(["Edit", "Rotate", "Disable", "Revoke"]);
+    expect(await buttons(page)).toEqual(["Rotate", "Edit", "Duplicate", "Disable", "Revoke"]);
     await open(`${keys}/new`, page);
     expect((await page.getByRole("combobox", { name: "Team" }).locator("option").allTextContents()).length).toBe(7);
   }
@@ -46,7 +46,7 @@ test("a team's admin looks after the team's keys and sees no other team's", asyn
   expect(await teams(page)).not.toContain("Marketing");
   const own = await activeKey(page, server.url, "Team", /Research/);
   await page.goto(server.url + own);
-  expect(await buttons(page)).toEqual(["Edit", "Rotate", "Disable", "Revoke"]);
+  expect(await buttons(page)).toEqual(["Rotate", "Edit", "Duplicate", "Disable", "Revoke"]);
   for (const tail of ["", "/edit", "/revoke", "/issued"]) {
     const answer = await page.goto(server.url + elsewhere + tail);
     expect(answer?.status(), tail).toBe(404);
@@ -76,7 +76,9 @@ test("a member sees only their own keys, creates some in their teams, and may st
   const own = await activeKey(page, server.url, "Owner", /Kenji/);
   await page.goto(server.url + own);
   // A key with a budget can also ask for more.
-  expect((await buttons(page)).filter((words) => words !== "Ask for more")).toEqual(["Rotate", "Disable", "Revoke"]);
+  const seen = (await buttons(page)).filter((words) => words !== "Ask for more");
+  expect(seen).toEqual(["Rotate", "Duplicate", "Disable", "Revoke"]);
+  await openActs(page);
   await page.getByRole("link", { name: "Disable", exact: true }).click();
   await expect(page.locator("main")).toContainText("You can’t enable it again yourself. Ask ");
   await expect(page.locator('main a[href^="mailto:"]').first()).toBeVisible();

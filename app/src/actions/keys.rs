@@ -6,6 +6,7 @@ use keydesk_core::domain::key_filter::{KeyFilter, MAX_SEARCH, Sort, StateFilter}
 use keydesk_core::domain::key_format::{hint, looks_like_secret, unmask};
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::person::PersonName;
+use keydesk_core::domain::scope::no_match_words;
 use keydesk_core::domain::team::Team;
 use keydesk_core::forms::key::{CreateForm, EditForm, ExtendKeyForm, KeyRef, RevokeForm, SearchForm};
 use keydesk_core::ops::edit::Outcome;
@@ -45,9 +46,15 @@ pub(super) fn show_once(org: &str, issued: &IssuedKey, now: Moment) -> LocalPath
 pub async fn edit_key(form: EditForm) -> Result<(), AppError> {
     act(async {
         let (desk, caller) = (desk()?, caller()?);
-        match keys::edit(&desk, &caller, &form.parse()?).await? {
+        let edit = form.parse()?;
+        match keys::edit(&desk, &caller, &edit).await? {
             Outcome::Saved(id) => {
-                tell(Tone::Good, format!("Key {} saved.", form.key.name.trim()))?;
+                let saved = format!("Key {} saved.", form.key.name.trim());
+                let none = keys::without_a_model(&desk, &edit.mine.spec.models).await?;
+                match no_match_words(&none) {
+                    None => tell(Tone::Good, saved)?,
+                    Some(words) => tell(Tone::Warn, format!("{saved} {words}"))?,
+                }
                 Ok(LocalPath::key(&form.org, &id))
             }
             Outcome::Unchanged(id) => {

@@ -156,6 +156,9 @@ fn trouble(form: &HtmlFormElement, sentence: &str) {
 
 /// Lists the mistakes in the notice, each a link to the sentence beside its field.
 fn link_to(form: &HtmlFormElement, mistakes: &[(String, String)]) {
+    if mistakes.is_empty() {
+        return;
+    }
     let Some(notice) = find::<Element>(form, ".notice > div") else { return };
     let add = |to: &Element, name: &str| {
         let new = document().create_element(name).ok()?;

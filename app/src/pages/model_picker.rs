@@ -4,7 +4,7 @@
 use keydesk_core::domain::limits::short_count;
 use keydesk_core::domain::meter::Meter;
 use keydesk_core::domain::model::{DEMO_ECHO, Model};
-use keydesk_core::domain::scope::{ModelPattern, ModelScope};
+use keydesk_core::domain::scope::{ModelPattern, ModelScope, no_match_words};
 use leptos::prelude::*;
 
 use super::models::price;
@@ -95,14 +95,5 @@ pub fn without_a_match(patterns: &str, catalogue: &[Model]) -> Option<AnyView> {
             </p>
         }
         .into_any()
-    })
-}
-
-/// "gpt-6 and gpt-7-* match no model today."
-pub fn no_match_words(patterns: &[String]) -> Option<String> {
-    let (last, others) = patterns.split_last()?;
-    Some(match others {
-        [] => format!("{last} matches no model today."),
-        others => format!("{} and {last} match no model today.", others.join(", ")),
     })
 }

@@ -105,6 +105,15 @@ impl From<ModelPattern> for String {
     }
 }
 
+/// "gpt-6 and gpt-7-* match no model today." of patterns that match none; nothing without any.
+pub fn no_match_words(patterns: &[String]) -> Option<String> {
+    let (last, others) = patterns.split_last()?;
+    Some(match others {
+        [] => format!("{last} matches no model today."),
+        others => format!("{} and {last} match no model today.", others.join(", ")),
+    })
+}
+
 /// The models that may be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -226,6 +235,16 @@ pub(super) fn quoted(entry: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_without_a_model_are_named() {
+        let words = |patterns: &[&str]| {
+            no_match_words(&patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(words(&[]), None);
+        assert_eq!(words(&["gpt-6"]).unwrap(), "gpt-6 matches no model today.");
+        assert_eq!(words(&["a", "b", "c-*"]).unwrap(), "a, b and c-* match no model today.");
+    }
     use crate::domain::key_format::has_secret;
     use proptest::prelude::*;
 

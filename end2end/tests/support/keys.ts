@@ -29,6 +29,10 @@ export async function unfold(page: Page): Promise<void> {
   if (await closed.count()) await closed.click();
 }
 
+/** Opens the menu of a thing's further acts: of the page's, or of the one with this name. */
+export const openActs = (page: Page, of = ""): Promise<void> =>
+  page.getByRole("button", { name: `More actions for ${of}` }).click();
+
 /** Sets the pair "No limit" or a value of a form, as a person does with script and without. */
 export async function setLimit(page: Page, legend: string, value: string | undefined): Promise<void> {
   await unfold(page);

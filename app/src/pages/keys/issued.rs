@@ -5,6 +5,7 @@ use http::{HeaderValue, header};
 use keydesk_core::domain::key_format::hint;
 use keydesk_core::domain::model::DEMO_ECHO;
 use keydesk_core::domain::policy::{Action, On};
+use keydesk_core::domain::scope::no_match_words;
 use keydesk_core::ops::keys::{self, FirstModels};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
@@ -14,8 +15,9 @@ use crate::layout::{Page, Width};
 use crate::lot::Lot;
 use crate::pages::page;
 use crate::path::LocalPath;
-use crate::sealed::{self, ISSUED, Issued};
+use crate::sealed::{self, ISSUED, Issued, Tone};
 use crate::ui::code::{shown_once, tabs};
+use crate::ui::notice::notice;
 
 #[component]
 pub fn IssuedPage() -> impl IntoView {
@@ -48,10 +50,12 @@ pub fn IssuedPage() -> impl IntoView {
         let (heading, body) = match secret {
             Some(secret) => {
                 let models = keys::first_models(&desk, key).await?;
+                let none = no_match_words(&keys::without_a_model(&desk, &key.models).await?);
                 let advice = " Store it where the app reads its secrets. If it is lost, rotate the key.";
                 let body = view! {
                     <div class="stack roomy" data-once>
                         {shown_once("The key", "Copy key", secret.clone(), advice.into())}
+                        {none.map(|words| notice(Tone::Warn, words))}
                         <section class="stack">
                             <h2>"Use it"</h2>
                             <p class="muted">{about(&models)}</p>

@@ -1,10 +1,12 @@
-//! What a new key can be tried with: a model for each protocol that would answer this key now.
+//! What a new key can be tried with: a model for each protocol that would answer this key now, and what of its scope no
+//! model answers to.
 
 use super::super::OpError;
 use crate::Desk;
 use crate::domain::key::Key;
 use crate::domain::model::DEMO_ECHO;
 use crate::domain::provider::ProviderKind;
+use crate::domain::scope::ModelScope;
 use crate::store::{models, providers};
 
 /// Ids of models; `None` where nothing that this key may use is served in the protocol.
@@ -44,4 +46,15 @@ pub async fn first_models(desk: &Desk, key: &Key) -> Result<FirstModels, OpError
         anthropic: first(ProviderKind::Anthropic),
         gemini: first(ProviderKind::Gemini),
     })
+}
+
+/// The patterns of a scope that no model matches today.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn without_a_model(desk: &Desk, scope: &ModelScope) -> Result<Vec<String>, OpError> {
+    let ModelScope::Listed(patterns) = scope else { return Ok(vec![]) };
+    let models = models::offered(&mut desk.db.read().await?, desk.now()).await?;
+    let none = patterns.iter().filter(|pattern| !models.iter().any(|model| pattern.matches(&model.id)));
+    Ok(none.map(ToString::to_string).collect())
 }

@@ -18,7 +18,7 @@ pub use create::{FormView, IssuedKey, blank, create, issue, settings_of};
 pub(super) use edit::write_limits;
 pub use edit::{edit, edit_form};
 pub use extend::{ExtendView, extend, extend_form};
-pub use first::{FirstModels, first_models};
+pub use first::{FirstModels, first_models, without_a_model};
 pub use leaked::{HandledLeak, SecretView, report_leak, secret};
 pub use list::{Counts, Found, KeysView, LINE_DAYS, MAX_OFFERED, MAX_SUGGESTED, list, search, suggest};
 pub use place::{TeamBounds, bounds_for};
