@@ -1,4 +1,4 @@
-//! A tick box with `data-all` ticks every other one of its table or `.vendor` that is shown, and shows whether all, some
+//! A tick box with `data-all` ticks every other one of its table or `data-group` that is shown, and shows whether all, some
 //! or none of them are ticked. A search with `data-narrow` hides what does not have its words.
 
 use wasm_bindgen::JsCast;
@@ -6,7 +6,7 @@ use web_sys::{Element, Event, HtmlInputElement};
 
 use super::page::{document, elements, narrow, nearest, on};
 
-const GROUP: &str = "table, .vendor";
+const GROUP: &str = "table, [data-group]";
 
 pub fn listen() {
     on("change", |event: Event| {
@@ -27,7 +27,7 @@ pub fn listen() {
             return;
         };
         let Ok(Some(picker)) = search.closest(".picker") else { return };
-        narrow(&picker, ".vendor", ".model", &search.value());
+        narrow(&picker, "[data-group]", "[data-item]", &search.value());
         if !search.value().is_empty() {
             for fold in elements::<Element>(&picker, "details") {
                 let _ = fold.set_attribute("open", "");
@@ -41,11 +41,11 @@ pub fn listen() {
 }
 
 fn show_all(within: &Element) {
-    elements(within, ".vendor").iter().for_each(show);
+    elements(within, "[data-group]").iter().for_each(show);
 }
 
 fn boxes(group: &Element) -> Vec<HtmlInputElement> {
-    elements(group, "tbody [type=checkbox], .model:not([hidden]) [type=checkbox]")
+    elements(group, "tbody [type=checkbox], [data-item]:not([hidden]) [type=checkbox]")
 }
 
 /// Sets the box for all by the others.

@@ -51,7 +51,7 @@ fn vendor(models: &[Model], ticked: &[String], name: &str, open: bool) -> impl I
     let all = models.iter().all(|model| ticked.contains(&model.id));
     let boxes = models.iter().map(|model| choice(model, ticked.contains(&model.id), name)).collect_view();
     view! {
-        <div class="vendor">
+        <div class="vendor" data-group>
             <input type="checkbox" data-all aria-label=format!("All models of {vendor}") checked=all autocomplete="off" />
             <details class="more" open=open>
                 <summary>{icon(Icon::Right)} <b>{vendor}</b> " " <span class="count">{count}</span></summary>
@@ -72,7 +72,7 @@ fn choice(model: &Model, ticked: bool, name: &str) -> impl IntoView + use<> {
     let served = model.route.is_some() || model.id == DEMO_ECHO;
     let not_served = (!served).then(|| view! { " " <b>"Not served"</b> });
     view! {
-        <div class="model">
+        <div class="model" data-item>
             <label class="choice">
                 <input type="checkbox" name=name.to_owned() value=model.id.clone() checked=ticked />
                 <span>{model.id.clone()}</span>
