@@ -3,8 +3,9 @@
 use keydesk_core::domain::audit::{Change, ChangeValue, EventKind};
 use keydesk_core::domain::ids::TeamId;
 use keydesk_core::domain::key::State;
-use keydesk_core::domain::list_filter::TeamFilter;
-use keydesk_core::domain::policy::OrgRole;
+use keydesk_core::domain::list_filter::{MemberFilter, OrgFilter, TeamFilter};
+use keydesk_core::domain::money::Money;
+use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::team::{Team, TeamRole, TeamSpec};
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::forms::parts::LimitField;
@@ -464,5 +465,34 @@ on_both!(
         let issued = desk.create_key(&at, "ci-prod").await;
         desk.execute("UPDATE orgs SET suspended_at = 1").await.unwrap();
         assert_eq!(desk.show(&at, &issued).await.state(desk.now()), State::OrgSuspended);
+    }
+);
+
+on_both!(
+    fn lists_say_what_was_spent_in_this_month_and_in_the_last(desk: TestDesk) {
+        let at = desk.owner().await;
+        let (crew, _idle) = (make(&desk, &at, open("Crew")).await.unwrap(), desk.team(&at, "Idle").await);
+        let issued = desk.create(&at, in_team(&crew, "ci-prod")).await.unwrap();
+        let mut usage = desk.usage(&at, &issued, 70, desk.now()).await;
+        usage.team = Some(crew.id.clone());
+        record(&desk, &usage).await.unwrap();
+        let nanos = |amounts: Vec<Money>| amounts.into_iter().map(Money::nanos).collect::<Vec<_>>();
+        let seen = async |at: &At| {
+            let operator = desk.platform(at, PlatformRole::Operator).await;
+            let slug = &at.org.slug;
+            let teams = teams::list(&desk, &at.caller, slug, &TeamFilter::default()).await.unwrap();
+            let orgs = ops::orgs::list(&desk, &operator.caller, &OrgFilter::default()).await.unwrap();
+            let members =
+                ops::members::list(&desk, &at.caller, slug, &MemberFilter::default()).await.unwrap();
+            let now = teams.teams.iter().map(|team| team.month_spent).collect();
+            let members = members.member_summary.iter();
+            let members = members.map(|one| (one.month_spent.nanos(), one.last_month_spent.nanos())).max();
+            (nanos(now), nanos(teams.last_month), nanos(orgs.month_spent), members.unwrap())
+        };
+        assert_eq!(seen(&at).await, (vec![70, 0], vec![0, 0], vec![70], (70, 0)));
+        // The next month begins at zero, in each.
+        desk.clock.advance(31 * DAY);
+        let later = At { caller: desk.caller(&at.caller.person.id).await, org: at.org.clone() };
+        assert_eq!(seen(&later).await, (vec![0, 0], vec![70, 0], vec![0], (0, 70)));
     }
 );
