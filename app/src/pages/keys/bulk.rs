@@ -255,7 +255,7 @@ fn go_on(
     let changing: Vec<KeyId> = view.changing().map(|key| key.id.clone()).collect();
     if !chosen || changing.is_empty() {
         return view! {
-            <div class="actions end">
+            <div class="actions">
                 <a class="btn quiet" href=to>"Cancel"</a>
             </div>
         }
@@ -317,11 +317,11 @@ fn rotations(slug: &str, keys: Vec<KeyId>, cancel: LocalPath) -> AnyView {
         <p class="muted">
             "Each new secret is shown once, on a page of its own that leads to the next key. The first page asks how long current secrets keep working; your choice is kept for the next key."
         </p>
-        <div class="actions end">
-            <a class="btn quiet" href=cancel>"Cancel"</a>
+        <div class="actions">
             <a class="btn primary" href=first>
                 {format!("Key 1 of {count}: Rotate")}
             </a>
+            <a class="btn quiet" href=cancel>"Cancel"</a>
         </div>
     }
     .into_any()
