@@ -134,6 +134,7 @@ fn fields(
         optional: true,
         ..Default::default()
     };
+    let open = unfolded(view, form, bounds.as_ref(), field_errors);
     let bounds = BoundFields {
         within: "form[key]",
         scope: &form.scope,
@@ -154,7 +155,7 @@ fn fields(
             <legend>"Expires"</legend>
             {expiry(view, form, field_errors)}
         </fieldset>
-        <details class="more folded" open=unfolded(view, form, field_errors)>
+        <details class="more folded" open=open>
             <summary>{icon(Icon::Right)} "Limits and restrictions"</summary>
             <div class="form">
                 {note.draw(form.note.clone(), field_errors)}
@@ -208,11 +209,20 @@ const FOLDED: [&str; 12] = [
     "self_rotation",
 ];
 
-/// Whether they are shown from the start: where one of them is wrong, or says something else than a new key would get.
-fn unfolded(view: &FormView, form: &KeyForm, field_errors: &FieldErrors) -> bool {
-    let (org, me) = (&view.context.org, view.context.principal.person());
-    let team = view.team.as_ref().map(|(team, bounds)| (team, bounds));
-    let fresh = KeyForm::blank(&view.models, org, me, team);
+/// Whether they are shown from the start: where one of them is wrong, or says something else than a new key would get in
+/// the chosen team.
+fn unfolded(
+    view: &FormView,
+    form: &KeyForm,
+    bounds: Option<&TeamBounds>,
+    field_errors: &FieldErrors,
+) -> bool {
+    let org = &view.context.org;
+    let fresh = KeyForm::with_defaults(&view.models, &org.defaults, &org.rules);
+    let fresh = match bounds {
+        Some((_, bounds)) => fresh.narrowed(bounds, &view.models),
+        None => fresh,
+    };
     let as_new = |form: &KeyForm| {
         let limits = LimitFields { month: LimitField::default(), ..form.limits.clone() };
         let sorted = |models: &[String]| models.iter().cloned().collect::<BTreeSet<_>>();
