@@ -1,5 +1,6 @@
 //! What is granted of budgets beyond their amounts, for a time. Rows are only added; the database refuses to change one.
-//! Whatever reads a budget reads `budget_amount!`, or `granted!` beside its amount, so that a grant that ended counts nowhere from that moment on.
+//! Whatever reads a budget reads `budget_amount!`, or `granted!` beside its amount, so that a grant that ended counts nowhere
+//! from that moment on.
 
 use super::people::read_zone;
 use super::{StoreError, Tx, Via, changed, run, statements};
