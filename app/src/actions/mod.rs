@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod invitations;
 pub mod keys;
 pub mod leaks;
+pub mod limits;
 pub mod live_test;
 pub mod members;
 pub mod models;

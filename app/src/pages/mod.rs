@@ -8,6 +8,7 @@ pub mod audit;
 mod bounds;
 pub mod doctor;
 pub mod keys;
+mod limits;
 pub mod live_test;
 pub mod members;
 mod meters;

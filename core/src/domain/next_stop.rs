@@ -99,7 +99,7 @@ pub fn stops(limits: &[LimitUse], paces: Paces, ends: Ends, now: Moment, zone: &
         moment(Cause::Rotation, ends.rotation_due),
     ];
     let mut all: Vec<NextStop> = of_limits.chain(moments.into_iter().flatten()).collect();
-    all.sort_by_key(|stop| (stop.at.map_or(i64::MAX, Moment::ms), -stop.used_percent()));
+    all.sort_by_key(|stop| (stop.at.map_or(i64::MAX, Moment::ms), -stop.used_percent(), stop.left()));
     all
 }
 
@@ -149,6 +149,10 @@ impl NextStop {
         self.cause != Cause::Rotation
     }
 
+    fn left(&self) -> i64 {
+        self.limit().map_or(0, LimitUse::remaining)
+    }
+
     fn used_percent(&self) -> i64 {
         self.limit().map_or(0, |limit| {
             let used = limit.used.saturating_add(limit.reserved);
@@ -180,7 +184,7 @@ impl NextStop {
                         };
                         format!("At the present rate {span}about {}: {left}{resets}", close(at, now, zone))
                     }
-                    ((left, _), None) => format!("Not reached at the present rate: {left}{resets}"),
+                    ((left, _), None) => format!("{left}{resets}"),
                 }
             }
         }
@@ -314,11 +318,7 @@ mod tests {
                 "At the present rate in 12 h, about Sat 00:00: $20.00 of the balance left.",
             ),
             // It resets before it is reached, and so does the next one.
-            (
-                vec![day_of(10, 1)],
-                Ends::default(),
-                "Not reached at the present rate: $9.00 of $10.00 left today. Resets Sat 00:00.",
-            ),
+            (vec![day_of(10, 1)], Ends::default(), "$9.00 of $10.00 left today. Resets Sat 00:00."),
             // Not any more today, and tomorrow it is.
             (
                 vec![day_of(3, 0)],
@@ -364,10 +364,7 @@ mod tests {
         let stops = stops(&limits, Paces::default(), Ends::default(), now(), &Zone::utc());
         assert_eq!(stops.iter().map(|stop| stop.at).collect::<Vec<_>>(), [None, None]);
         let words = stops[0].sentence(HolderKind::Team, now(), &Zone::utc());
-        assert_eq!(
-            words,
-            "Not reached at the present rate: $10.00 of the organisation’s $100.00 left in total."
-        );
+        assert_eq!(words, "$10.00 of the organisation’s $100.00 left in total.");
         assert_eq!(super::stops(&[], Paces::default(), Ends::default(), now(), &Zone::utc()), []);
     }
 

@@ -39,6 +39,7 @@ mod rotation_policy;
 mod schema;
 mod search;
 mod second_factor;
+mod shadow_limits;
 mod spend;
 mod spend_check;
 mod statements;

@@ -22,6 +22,7 @@ mod extras;
 mod forward;
 mod forward_auth;
 mod key_view;
+pub mod limits_view;
 pub mod missed;
 mod models;
 mod outlet;
@@ -82,6 +83,7 @@ pub fn routes() -> Router<AppState> {
         .route("/v1/messages", forwarded(Route::Messages))
         .route("/v1/messages/count_tokens", forwarded(Route::CountMessageTokens))
         .route("/v1/key", only("GET, HEAD", get(key_view::show)))
+        .route("/v1/key/limits", only("GET, HEAD", get(limits_view::show)))
         .route("/v1/key/rotate", only("POST", post(self_rotation::rotate)))
         .route("/gateway/authorize", post_only(post(external_api::authorize)))
         .route("/gateway/settle", post_only(post(external_api::settle)))

@@ -9,6 +9,7 @@ pub mod forms;
 pub mod headers;
 pub mod health;
 pub mod leaks;
+pub mod limits;
 mod paths;
 pub mod request;
 pub mod router;

@@ -31,7 +31,7 @@ use super::health::Readiness;
 use super::searches::Searches;
 use super::session_store::Sessions;
 use super::{
-    assets, caller, export, forms, headers, health, leaks, paths, request, same_origin, searches,
+    assets, caller, export, forms, headers, health, leaks, limits, paths, request, same_origin, searches,
     session_store, spend,
 };
 use crate::gateway::{self, drain};
@@ -59,6 +59,7 @@ pub fn router(state: AppState) -> Router {
         .with_state(state.clone());
     let desk = actions(&state, &pages)
         .merge(files)
+        .merge(limits::routes(&state))
         .merge(pages)
         .layer(compression())
         .layer(from_fn_with_state(state.clone(), forms::show_kept))

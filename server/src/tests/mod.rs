@@ -14,6 +14,7 @@ mod fuzz;
 mod gateway;
 mod headers;
 mod leaks;
+mod limits;
 mod live_test;
 mod mails;
 mod members;

@@ -165,6 +165,12 @@ POST keys/revoke                      401   200   200   200   404   200   404   
      org=<org> & id=<key> & name=<key name>
 POST keys/extend                      401   200   200   200   404   403   404   403   404   404
      org=<org> & id=<expired key> & version=1 & name=<key name> & expiry=30
+POST limits/try                       401   200   200   200   404   403   404   403   404   404
+     org=<org> & holder=key & id=<key> & what=requests & amount=60
+POST limits/enforce                   401   200   200   200   404   403   404   403   404   404
+     org=<org> & holder=key & id=<reporting key> & what=requests
+POST limits/remove                    401   200   200   200   404   403   404   403   404   404
+     org=<org> & holder=key & id=<reporting key> & what=requests
 POST keys/bulk                        401   200   200   200   200   200   200   403   404   404
      # A key that is not theirs is a row of the answer, which says so.
      org=<org> & act=revoke & keys[]=<key>
@@ -359,6 +365,7 @@ impl Given {
             ("expired key", key.id.to_string()),
             ("asked key", key.id.to_string()),
             ("ask", "ask_00000000000000000000000000000000".to_owned()),
+            ("reporting key", key.id.to_string()),
             ("key name", key.name.clone()),
             ("secret", "sec_00000000000000000000000000000000".to_owned()),
             ("previous secret", "sec_00000000000000000000000000000000".to_owned()),
@@ -537,6 +544,14 @@ pub async fn probe(app: &TestApp, cast: &Cast, row: &Row, n: usize, reset: &str)
             .await;
             given.set("ask", ask);
         }
+    }
+    if uses("reporting key") {
+        let from = format!("FROM keys WHERE id = '{}'", key.id);
+        app.execute(&format!(
+            "INSERT INTO shadow_limits (holder_kind, holder_id, what, org_id, amount, created_at, created_by, requests_before)
+            SELECT 'key', id, 'requests', org_id, 60, 1, '', 0 {from}"
+        ))
+        .await;
     }
     if uses("secret") {
         given.set("secret", app.secret_of(&key.id).await);

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use keydesk_core::domain::ids::RequestId;
-use keydesk_core::domain::key::{Key, State, Status, Whose};
-use keydesk_core::domain::limits::{Budget, BudgetUse, short_count};
+use keydesk_core::domain::key::{Key, State, Status};
+use keydesk_core::domain::limit_use::HolderKind;
+use keydesk_core::domain::limits::short_count;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::rotation::SecretEnd;
 use keydesk_core::domain::scope::ModelScope;
-use keydesk_core::domain::window::Period;
 use keydesk_core::ops::keys::{self, KeyView};
+use keydesk_core::ops::limits::{self, LimitsView};
 use keydesk_core::ops::requests::{self, RequestsQuery, RequestsView};
 use leptos::prelude::*;
 
@@ -21,6 +22,7 @@ use crate::ask::{caller, cursor, desk, param, query};
 use crate::key_status::{status_badge, status_reason};
 use crate::layout::{Page, Width, post_button};
 use crate::pages::audit::{Links, event_row};
+use crate::pages::limits::shadow_card;
 use crate::pages::meters::meters_or_month;
 use crate::pages::page;
 use crate::pages::requests::{not_priced_line, requests_card};
@@ -43,23 +45,24 @@ pub fn KeyPage() -> impl IntoView {
         let not_priced = query("priced").as_deref() == Some("no");
         let requests_query = RequestsQuery { from: asked.as_ref(), not_priced, page: at.as_ref() };
         let requests = requests::of_key(&desk, &caller, &slug, &id, requests_query).await?;
+        let stops = limits::of_key(&desk, &caller, &slug, &id).await?;
+        let shadows = limits::shadows_of_key(&desk, &caller, &slug, &id).await?;
         let (org, key, now) = (&view.context.org, &view.key, view.now);
         let zone = &org.zone;
         let heading = view! {
             <span class="words">{key.name.clone()}</span>
             {status_badge(key, now, zone)}
         };
-        // Members see that the balance is used up, and not how much of it is left.
-        let balance = key.balance.filter(|_| view.context.may(Action::SeeBalance, On::Org));
         let under = view! {
             <p class="facts-line muted">
-                {key_hint(key)} <span>{next_stop(key, balance, now, zone)}</span>
+                {key_hint(key)} <span data-next-stop>{next_stop(key, &stops, now, zone)}</span>
             </p>
         };
         let body = view! {
             <div class="columns">
                 <div class="stack">
-                    {spend_card(&view, &requests)} {limits_card(key)} {requests_card(&requests)}
+                    {spend_card(&view, &requests)} {limits_card(key)}
+                    {shadow_card(&shadows, &org.slug, (HolderKind::Key, key.id.as_str()), zone)} {requests_card(&requests)}
                     {history_card(&view)}
                 </div>
                 {about_card(&view)}
@@ -75,9 +78,11 @@ pub fn KeyPage() -> impl IntoView {
 }
 
 /// What will stop this key next, or what stops it now.
-fn next_stop(key: &Key, balance: Option<Money>, now: Moment, zone: &Zone) -> String {
+fn next_stop(key: &Key, limits: &LimitsView, now: Moment, zone: &Zone) -> String {
     match key.state(now) {
-        State::Active | State::ExpiresSoon { .. } => {}
+        State::Active | State::ExpiresSoon { .. } => {
+            limits.line().unwrap_or_else(|| "No budget applies, and it never expires.".into())
+        }
         State::OverBudget { .. }
         | State::TeamOverBudget { .. }
         | State::OrgOverBudget { .. }
@@ -86,47 +91,8 @@ fn next_stop(key: &Key, balance: Option<Money>, now: Moment, zone: &Zone) -> Str
         | State::OrgSuspended
         | State::Disabled
         | State::Expired { .. }
-        | State::Revoked => return status_reason(key, now, zone),
+        | State::Revoked => status_reason(key, now, zone),
     }
-    let left = |used: &BudgetUse| used.limit().saturating_sub(used.spent);
-    // Of its own budgets, the one that is fullest; of that and those it shares, the one with the least left.
-    let own = key.budgets.iter().max_by_key(|used| used.spent.percent_of(used.limit()));
-    let shared = key.shared.iter().map(|shared| (Some(shared.whose), &shared.used));
-    let nearest = own.map(|used| (None, used)).into_iter().chain(shared).min_by_key(|(_, used)| left(used));
-    let nearer = |balance: &Money| nearest.is_none_or(|(_, used)| *balance < left(used));
-    let budget = match (balance.filter(nearer), nearest) {
-        (Some(balance), _) => Some(format!("{balance} left of the organisation’s balance.")),
-        (None, Some((whose, used))) => Some(left_of(key, whose, used, now, zone)),
-        (None, None) => None,
-    };
-    let expiry = key.expires_at.map(|at| format!("Expires {}.", at.relative(now, zone)));
-    match (budget, expiry) {
-        (None, None) => "No budget applies, and it never expires.".into(),
-        (Some(budget), None) => format!("{budget} Never expires."),
-        (budget, Some(expiry)) => {
-            format!("{} {expiry}", budget.unwrap_or_else(|| "No budget applies.".into()))
-        }
-    }
-}
-
-/// "$77.26 of $150.00 left this month. Resets 1 Dec 00:00."
-fn left_of(key: &Key, whose: Option<Whose>, used: &BudgetUse, now: Moment, zone: &Zone) -> String {
-    let Budget { amount, period } = used.effective();
-    let whose = match whose {
-        None => String::new(),
-        Some(Whose::Team) => {
-            format!("{}’s ", key.team.as_ref().map_or("the team", |team| team.name.as_str()))
-        }
-        Some(Whose::Org) => "the organisation’s ".to_owned(),
-    };
-    let when = match period {
-        Period::Month => " this month",
-        Period::Week => " this week",
-        Period::Day => " today",
-        Period::Total => " in total",
-    };
-    let resets = period.window(now, zone).resets(zone).map(|at| format!(" Resets {at}.")).unwrap_or_default();
-    format!("{} of {whose}{amount} left{when}.{resets}", amount.saturating_sub(used.spent))
 }
 
 /// The first act as a button, the others in a menu.

@@ -1,16 +1,19 @@
 //! One team: its spend and limits, its people, the keys that exceed its limits, and actions.
 
+use keydesk_core::domain::limit_use::HolderKind;
 use keydesk_core::domain::member::TeamPerson;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, KeyFacts, MemberFacts, On, OrgRole};
 use keydesk_core::domain::scope::ModelScope;
 use keydesk_core::domain::team::{TeamRole, WholeTeam};
+use keydesk_core::ops::limits::{self, LimitsView};
 use keydesk_core::ops::teams::{self, TeamView};
 use leptos::prelude::*;
 
 use super::{crumbs, keys_href, state_badge};
 use crate::ask::{caller, desk, param};
 use crate::layout::{Width, framed};
+use crate::pages::limits::{next_stop_line, shadow_card};
 use crate::pages::meters::{meters as budget_meters, meters_or_month};
 use crate::pages::spend::spend_part;
 use crate::pages::{here, notice_line, page, title};
@@ -30,6 +33,8 @@ pub fn TeamPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = teams::show(&desk, &caller, &slug, &id).await?;
+        let stops = limits::of_team(&desk, &caller, &slug, &id).await?;
+        let shadows = limits::shadows_of_team(&desk, &caller, &slug, &id).await?;
         let (team, zone) = (&view.team, &view.context.org.zone);
         let heading = view! {
             <span class="words">{team.spec.name.clone()}</span>
@@ -38,9 +43,10 @@ pub fn TeamPage() -> impl IntoView {
         let body = view! {
             {title(team.spec.name.clone())}
             {notice_line()}
-            {page_head(crumbs(&slug, None), heading.into_any(), under(&view).into_any(), actions(&view))}
+            {page_head(crumbs(&slug, None), heading.into_any(), under(&view, &stops).into_any(), actions(&view))}
             <div class="columns">
-                <div class="stack">{spend_card(&view)} {limits_card(team)} {above_card(&view)} {people_card(&view)}</div>
+                <div class="stack">{spend_card(&view)} {limits_card(team)}
+                    {shadow_card(&shadows, &slug, (HolderKind::Team, team.id.as_str()), zone)} {above_card(&view)} {people_card(&view)}</div>
                 {about_card(&view)}
             </div>
         };
@@ -49,7 +55,7 @@ pub fn TeamPage() -> impl IntoView {
     })
 }
 
-fn under(view: &TeamView) -> impl IntoView + use<> {
+fn under(view: &TeamView, stops: &LimitsView) -> impl IntoView + use<> {
     let team = &view.team;
     let people = match team.people {
         1 => "1 person".to_owned(),
@@ -68,6 +74,7 @@ fn under(view: &TeamView) -> impl IntoView + use<> {
             <span>{people}</span>
             <a href=keys_href(&view.context.org.slug, team)>{keys}</a>
             {archived}
+            {team.archived_at.is_none().then(|| next_stop_line(stops))}
         </p>
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::shadow_limit::{ShadowLimit, ShadowReport, pointless, stops_no
 use crate::domain::team::WholeTeam;
 use crate::domain::window::WindowStarts;
 use crate::forms::shadow_limit::{SetShadow, ShadowRef};
-use crate::store::{Tx, Via, present_spend, shadow_limits, teams as stored_teams};
+use crate::store::{Tx, Via, budget_marks, present_spend, shadow_limits, teams as stored_teams};
 
 /// What the card of limits that only report is drawn from.
 pub struct ShadowView {
@@ -235,6 +235,8 @@ async fn write(
             if !stored_teams::update(tx, permit, &team.id, team.version, &spec).await? {
                 return Err(lost_race("this team"));
             }
+            let starts = WindowStarts::at(now, &context.org.zone);
+            budget_marks::renew(tx, &context.org.id, HolderKind::Team, &[team.id.as_str()], starts).await?;
             Ok(spec.changes_since(&team.spec, &()))
         }
     }

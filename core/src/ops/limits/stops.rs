@@ -30,6 +30,28 @@ pub struct LimitsView {
     pub now: Moment,
 }
 
+impl LimitsView {
+    /// What stops requests next, in one line; `None` where nothing can. With what stops nothing yet, a rotation or an expiry
+    /// in more than a week, what else comes is said too.
+    pub fn line(&self) -> Option<String> {
+        let zone = &self.context.org.zone;
+        let words = |stop: &NextStop| stop.sentence(self.holder, self.now, zone);
+        let (first, then) = self.stops.split_first()?;
+        let is_far = first.limit().is_none() && first.at.is_some_and(|at| at > self.now.plus_days(7));
+        let also = match (first.stops_requests(), is_far) {
+            (false, _) => then.iter().find(|stop| stop.stops_requests()),
+            (true, true) => then.iter().find(|stop| stop.limit().is_some()),
+            (true, false) => None,
+        };
+        let also = also.map(words);
+        let words = match is_far {
+            true => [also, Some(words(first))],
+            false => [Some(words(first)), also],
+        };
+        Some(words.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+}
+
 /// The limits that apply to a key: its own, its team's and its organisation's.
 ///
 /// # Errors
