@@ -1,11 +1,13 @@
 //! The fields that the forms of keys and teams share: models, budgets and rate limits. A team's limits stand beside the
 //! fields of its keys.
 
+use keydesk_core::domain::limit_use::Limited;
 use keydesk_core::domain::limits::Rate;
 use keydesk_core::domain::model::Model;
-use keydesk_core::domain::moment::Zone;
+use keydesk_core::domain::shadow_limit::choice_words;
 use keydesk_core::domain::window::Period;
 use keydesk_core::forms::parts::LimitFields;
+use keydesk_core::ops::windows::PresentWindows;
 use leptos::prelude::*;
 
 use crate::pages::model_picker::{model_picker, without_a_match};
@@ -82,41 +84,36 @@ impl BoundFields<'_> {
     }
 
     /// The field of one period's budget.
-    pub fn budget(&self, period: Period, zone: &Zone, field_errors: &FieldErrors) -> AnyView {
-        let zone = zone.name();
-        let (legend, resets) = match period {
-            Period::Month => ("Monthly budget", format!("Resets on the 1st at 00:00, {zone}.")),
-            Period::Week => ("Weekly budget", format!("Resets on Monday at 00:00, {zone}.")),
-            Period::Day => ("Daily budget", format!("Resets at 00:00, {zone}.")),
-            Period::Total => ("Total budget", self.total.to_owned()),
-        };
+    pub fn budget(&self, period: Period, windows: &PresentWindows, field_errors: &FieldErrors) -> AnyView {
+        let total = if period == Period::Total { self.total } else { "" };
+        let words = [windows.words(period), total.to_owned(), self.bound(period.as_str())];
         LimitField {
             field: period.as_str(),
-            legend,
+            legend: choice_words(Limited::Budget(period)),
             name: self.limit_name(period.as_str()),
             before: "$",
             after: "",
-            help: format!("{resets} {}", self.bound(period.as_str())).trim_end().to_owned(),
+            help: words.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" "),
             below: None,
         }
         .draw(self.limits.budget(period), field_errors)
     }
 
     /// The fields of the budgets beside the monthly one.
-    pub fn other_budgets(&self, zone: &Zone, field_errors: &FieldErrors) -> AnyView {
-        OTHER_BUDGETS.map(|period| self.budget(period, zone, field_errors)).into_any()
+    pub fn other_budgets(&self, windows: &PresentWindows, field_errors: &FieldErrors) -> AnyView {
+        OTHER_BUDGETS.map(|period| self.budget(period, windows, field_errors)).into_any()
     }
 
     /// The monthly budget, and the others behind a fold that opens by itself when one of them is set.
-    pub fn budgets(&self, zone: &Zone, field_errors: &FieldErrors) -> AnyView {
+    pub fn budgets(&self, windows: &PresentWindows, field_errors: &FieldErrors) -> AnyView {
         let open = OTHER_BUDGETS.iter().any(|period| {
             self.limits.budget(*period).is_limit() || field_errors.of(period.as_str()).is_some()
         });
         view! {
-            {self.budget(Period::Month, zone, field_errors)}
+            {self.budget(Period::Month, windows, field_errors)}
             <details class="more" open=open>
                 <summary>{icon(Icon::Right)} "Add a daily, weekly or total limit"</summary>
-                <div class="form">{self.other_budgets(zone, field_errors)}</div>
+                <div class="form">{self.other_budgets(windows, field_errors)}</div>
             </details>
         }
         .into_any()

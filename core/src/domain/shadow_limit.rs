@@ -150,6 +150,34 @@ pub fn parse_holder(word: &str) -> Option<HolderKind> {
     HolderKind::parse(word).filter(|kind| *kind != HolderKind::Org)
 }
 
+/// A limit to be set that only reports.
+#[derive(Clone, Debug)]
+pub struct SetShadow {
+    /// The organisation's slug.
+    pub org: String,
+    /// A key or a team.
+    pub kind: HolderKind,
+    /// Its id.
+    pub id: String,
+    /// The limit.
+    pub limit: ShadowLimit,
+}
+
+/// One limit that only reports.
+#[derive(Clone, Debug)]
+pub struct ShadowRef {
+    /// The organisation's slug.
+    pub org: String,
+    /// A key or a team.
+    pub kind: HolderKind,
+    /// Its id.
+    pub id: String,
+    /// What is limited.
+    pub what: Limited,
+    /// Whether it may stop requests at once.
+    pub confirmed: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

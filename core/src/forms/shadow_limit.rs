@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::Take;
 use crate::domain::field_error::FieldError;
-use crate::domain::limit_use::{HolderKind, Limited};
+use crate::domain::limit_use::Limited;
 use crate::domain::limits::parse_count;
 use crate::domain::money::parse_budget;
-use crate::domain::shadow_limit::{ShadowLimit, parse_choice, parse_holder};
+use crate::domain::shadow_limit::{SetShadow, ShadowLimit, ShadowRef, parse_choice, parse_holder};
 
 /// Sets a limit that only reports.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -23,19 +23,6 @@ pub struct SetShadowForm {
     pub what: String,
     /// Dollars of a budget, otherwise a count, as people write them.
     pub amount: String,
-}
-
-/// A limit to be set that only reports.
-#[derive(Clone, Debug)]
-pub struct SetShadow {
-    /// The organisation's slug.
-    pub org: String,
-    /// A key or a team.
-    pub kind: HolderKind,
-    /// Its id.
-    pub id: String,
-    /// The limit.
-    pub limit: ShadowLimit,
 }
 
 impl SetShadowForm {
@@ -79,21 +66,6 @@ pub struct ShadowRefForm {
     pub what: String,
     /// `yes` where the person saw that enforcing it stops requests at once.
     pub confirmed: String,
-}
-
-/// One limit that only reports.
-#[derive(Clone, Debug)]
-pub struct ShadowRef {
-    /// The organisation's slug.
-    pub org: String,
-    /// A key or a team.
-    pub kind: HolderKind,
-    /// Its id.
-    pub id: String,
-    /// What is limited.
-    pub what: Limited,
-    /// Whether it may stop requests at once.
-    pub confirmed: bool,
 }
 
 impl ShadowRefForm {

@@ -47,6 +47,7 @@ pub mod support;
 pub mod teams;
 pub mod upkeep;
 pub mod verify_spend;
+pub mod windows;
 
 use crate::domain::field_error::FieldError;
 use crate::domain::parse_error::ParseError;

@@ -145,12 +145,11 @@ fn fields(
         every: "All models of the organisation, now and later.",
         total: "Never resets. Raise it to keep using the key.",
     };
-    let zone = &view.context.org.zone;
     view! {
         {name.draw(form.name.clone(), field_errors)}
         {team(view, form, field_errors)}
         {owner(view, form, field_errors)}
-        {bounds.budget(Period::Month, zone, field_errors)}
+        {bounds.budget(Period::Month, &view.windows, field_errors)}
         <fieldset class="limit">
             <legend>"Expires"</legend>
             {expiry(view, form, field_errors)}
@@ -181,7 +180,7 @@ fn fields(
                 <fieldset class="group">
                     <legend>"Other budgets"</legend>
                     <p class="help">"They apply beside the monthly budget."</p>
-                    {bounds.other_budgets(zone, field_errors)}
+                    {bounds.other_budgets(&view.windows, field_errors)}
                 </fieldset>
                 <fieldset class="group">
                     <legend>"Rotation"</legend>

@@ -3,6 +3,7 @@
 
 use keydesk_core::domain::org::{Overshoot, Unpriced};
 use keydesk_core::domain::policy::{Action, MembersCreate, On};
+use keydesk_core::domain::window::Period;
 use keydesk_core::forms::parts;
 use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::access::Caller;
@@ -210,7 +211,6 @@ fn choices(
 /// The budgets of all keys together, what was spent of them, and the balance where there is one.
 fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -> Section {
     let org = &view.context.org;
-    let zone = org.zone.name();
     let spent = (!view.left.budgets.is_empty())
         .then(|| view! { <div class="meters">{meters(&view.left.budgets, view.now, &org.zone)}</div> });
     let balance = view.balance.is_kept().then(|| {
@@ -268,13 +268,13 @@ fn spend(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -
             <p class="help">"All keys share these budgets, besides their own and their teams'. When one is used up, requests with any key of the organisation fail until it resets or you raise it."</p>
             {spent}
             {balance}
-            {budget(month, "Spend per month", &format!("Resets on the 1st at 00:00, {zone}."))}
+            {budget(month, "Spend per month", &view.windows.words(Period::Month))}
             <details class="more" open=open>
                 <summary>{icon(Icon::Right)} "Add a daily, weekly or total limit"</summary>
                 <div class="form">
-                    {budget(day, "Spend per day", &format!("Resets at 00:00, {zone}."))}
-                    {budget(week, "Spend per week", &format!("Resets on Monday at 00:00, {zone}."))}
-                    {budget(total, "Total spend", "Never resets. Raise it to keep using the keys.")}
+                    {budget(day, "Spend per day", &view.windows.words(Period::Day))}
+                    {budget(week, "Spend per week", &view.windows.words(Period::Week))}
+                    {budget(total, "Total spend", &format!("{} Never resets. Raise it to keep using the keys.", view.windows.words(Period::Total)))}
                 </div>
             </details>
             {overshoot}

@@ -125,7 +125,7 @@ fn fields(view: &FormView, form: &TeamForm, field_errors: &FieldErrors) -> AnyVi
         <fieldset class="group">
             <legend>"Budget and rate limits"</legend>
             <p class="help">"Shared by all keys of the team, and the maximum for each of them. Applies to every request. Changes take effect immediately."</p>
-            {bounds.budgets(&view.context.org.zone, field_errors)}
+            {bounds.budgets(&view.windows, field_errors)}
             {bounds.rates(field_errors)}
         </fieldset>
     }

@@ -2,6 +2,7 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org, person_of};
+use super::super::windows::{PresentWindows, windows_of};
 use super::find_seen;
 use super::place::{self, bounds_of, may_go_without_team, owners_to_choose, teams_to_choose};
 use crate::Desk;
@@ -37,6 +38,8 @@ pub struct FormView {
     pub owners: Vec<PersonName>,
     /// When it was read.
     pub now: Moment,
+    /// What is spent in the windows of the budgets, and when the next ones begin.
+    pub windows: PresentWindows,
     /// The key as it stands, when it is edited.
     pub key: Option<Key>,
 }
@@ -64,7 +67,8 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str, team: &str) -> Resu
         }
         None => None,
     };
-    Ok(FormView { context, team, models, teams, may_go_without_team, owners, now, key: None })
+    let windows = windows_of(&mut read, (&context.org.id, &context.org.zone), None, now).await?;
+    Ok(FormView { context, team, models, teams, may_go_without_team, owners, now, windows, key: None })
 }
 
 /// What another key's form begins with: the settings of this one.

@@ -3,6 +3,7 @@
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::super::edit::{Outcome, conflict, last_editor, lost_race};
+use super::super::windows::windows_of;
 use super::create::{FormView, expiry_rules, name_taken};
 use super::place::{self, may_go_without_team, owners_to_choose, teams_to_choose};
 use super::{find_seen, must_live};
@@ -34,7 +35,10 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     let teams = teams_to_choose(&mut read, &context).await?;
     let owners = owners_to_choose(&mut read, &context).await?;
     let may_go_without_team = may_go_without_team(&context) || key.team.is_none();
-    Ok(FormView { context, team: None, models, teams, may_go_without_team, owners, now, key: Some(key) })
+    let holder = Some((HolderKind::Key, key.id.as_str()));
+    let windows = windows_of(&mut read, (&context.org.id, &context.org.zone), holder, now).await?;
+    let key = Some(key);
+    Ok(FormView { context, team: None, models, teams, may_go_without_team, owners, now, windows, key })
 }
 
 /// Writes the fields that the person changed, and only those, if the key is still as they saw it. Another team or owner

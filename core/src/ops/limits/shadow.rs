@@ -12,10 +12,9 @@ use crate::domain::limit_use::{HolderKind, Limited};
 use crate::domain::limits::Rate;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, On, Permit};
-use crate::domain::shadow_limit::{ShadowLimit, ShadowReport, pointless, stops_now};
+use crate::domain::shadow_limit::{SetShadow, ShadowLimit, ShadowRef, ShadowReport, pointless, stops_now};
 use crate::domain::team::WholeTeam;
 use crate::domain::window::WindowStarts;
-use crate::forms::shadow_limit::{SetShadow, ShadowRef};
 use crate::store::{Tx, Via, budget_marks, present_spend, shadow_limits, teams as stored_teams};
 
 /// What the card of limits that only report is drawn from.

@@ -4,6 +4,7 @@
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::super::edit::{Outcome, conflict, last_editor, lost_race};
+use super::super::windows::{PresentWindows, windows_of};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
 use crate::domain::edit::Editable;
@@ -27,6 +28,8 @@ pub struct SettingsView {
     pub left: OrgLeft,
     /// What is left, and the sums that it is made of.
     pub balance: Balance,
+    /// What is spent in the windows of the organisation's budgets, and when the next ones begin.
+    pub windows: PresentWindows,
     /// When it was read.
     pub now: Moment,
 }
@@ -40,7 +43,9 @@ pub async fn settings(desk: &Desk, caller: &Caller, slug: &str) -> Result<Settin
     let now = desk.now();
     let (left, settings) = principal(&mut read, &context.org, now).await?;
     let balance = ledger::balance(&mut read, &context.org.id).await?;
-    Ok(SettingsView { context, settings, left, balance, now })
+    let holder = Some((HolderKind::Org, context.org.id.as_str()));
+    let windows = windows_of(&mut read, (&context.org.id, &context.org.zone), holder, now).await?;
+    Ok(SettingsView { context, settings, left, balance, windows, now })
 }
 
 /// The settings as they stand; the budgets among them lie in a table of their own.

@@ -4,6 +4,7 @@
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::super::edit::{Outcome, conflict, last_editor, lost_race};
+use super::super::windows::{PresentWindows, windows_of};
 use super::{find_seen, must_be_in_use, name_taken};
 use crate::Desk;
 use crate::domain::audit::{Event, EventKind};
@@ -23,6 +24,8 @@ pub struct FormView {
     pub context: OrgContext,
     /// The models to choose from: the catalogue, and the demonstration model while there is no provider.
     pub models: Vec<Model>,
+    /// What is spent in the windows of the budgets, and when the next ones begin.
+    pub windows: PresentWindows,
     /// The team as it stands, when it is edited.
     pub team: Option<WholeTeam>,
 }
@@ -34,7 +37,8 @@ pub async fn blank(desk: &Desk, caller: &Caller, slug: &str) -> Result<FormView,
     let context = open_org(&mut read, caller, slug).await?;
     context.permit(Action::CreateTeam, On::Org)?;
     let models = models::offered(&mut read, desk.now()).await?;
-    Ok(FormView { context, models, team: None })
+    let windows = windows_of(&mut read, (&context.org.id, &context.org.zone), None, desk.now()).await?;
+    Ok(FormView { context, models, windows, team: None })
 }
 
 /// Creates a team in the organisation with this slug.
@@ -64,7 +68,9 @@ pub async fn edit_form(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Re
     context.permit(Action::EditTeam, On::Team(&team.id))?;
     must_be_in_use(&team)?;
     let models = models::offered(&mut read, desk.now()).await?;
-    Ok(FormView { context, models, team: Some(team) })
+    let holder = Some((HolderKind::Team, team.id.as_str()));
+    let windows = windows_of(&mut read, (&context.org.id, &context.org.zone), holder, desk.now()).await?;
+    Ok(FormView { context, models, windows, team: Some(team) })
 }
 
 /// Writes the fields that the person changed, and only those, if the team is still as they saw it.
