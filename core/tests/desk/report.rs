@@ -161,8 +161,8 @@ on_both!(
                     .unwrap();
             }
             let started_at = dice.one_of(&turns).plus_ms(dice.below(6 * HOUR as u64) as i64 - 3 * HOUR);
-            let key = dice.one_of(&keys).clone();
-            let mut usage = desk.usage(&at, &key, dice.below(3_000_000_000) as i64, started_at).await;
+            let key = dice.one_of(&keys);
+            let mut usage = desk.usage(&at, key, dice.below(3_000_000_000) as i64, started_at).await;
             usage.team = teams.get(dice.below(3) as usize).map(|team| team.id.clone());
             usage.model = (*dice.one_of(&["gpt-5", "claude-opus-4-5", "unheard-of"])).into();
             usage.tags = ["nightly", "docs", "eval"]
