@@ -46,7 +46,12 @@ async fn look(state: &AppState, node: &str) {
 }
 
 /// Says whether it was this node's turn.
-async fn look_once(state: &AppState, node: &str, lease_ms: i64, everything: bool) -> Result<bool, StoreError> {
+async fn look_once(
+    state: &AppState,
+    node: &str,
+    lease_ms: i64,
+    everything: bool,
+) -> Result<bool, StoreError> {
     if !alerts::take_turn(&state.desk, "alerts", node, lease_ms).await? {
         return Ok(false);
     }

@@ -19,9 +19,9 @@ mod open;
 mod request_facts;
 mod serve;
 mod state;
-mod webhooks;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::io::Write;
 use std::process::ExitCode;

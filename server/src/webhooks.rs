@@ -60,11 +60,9 @@ impl Webhooks {
         let mut headers = HeaderMap::new();
         let id = due.attempt.id.as_str();
         let signature = signature(&due.secret, now.ms() / 1_000, &body);
-        for (name, value) in [
-            ("x-keydesk-delivery", id),
-            ("idempotency-key", id),
-            ("x-keydesk-signature", signature.as_str()),
-        ] {
+        for (name, value) in
+            [("x-keydesk-delivery", id), ("idempotency-key", id), ("x-keydesk-signature", signature.as_str())]
+        {
             headers.insert(name, HeaderValue::from_str(value).map_err(|_| Failure::Sealed)?);
         }
         self.post(&due.url, headers, body).await
@@ -74,7 +72,8 @@ impl Webhooks {
         let client = self.client.as_ref().ok_or(Failure::Unreachable)?;
         let url = Url::parse(url).map_err(|_| Failure::Sealed)?;
         // Names are checked by the connection's resolver; an address is not looked up.
-        let literal = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').parse();
+        let literal =
+            url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').parse();
         if !self.allow_private && literal.is_ok_and(|address| !is_public(address)) {
             return Err(Failure::Private);
         }
@@ -176,8 +175,12 @@ mod tests {
 
     fn due(url: &str) -> WebhookDue {
         let at = Moment::from_ms(1_795_550_400_000);
-        let place =
-            Place { org: OrgId::new(at, [1; 10]), slug: "acme".into(), name: "Acme".into(), zone: Zone::utc() };
+        let place = Place {
+            org: OrgId::new(at, [1; 10]),
+            slug: "acme".into(),
+            name: "Acme".into(),
+            zone: Zone::utc(),
+        };
         let subject = Subject { kind: HolderKind::Key, id: "key_1".into(), name: "ci <prod>".into() };
         let facts = Facts::Rejections { gate: "budget".into(), times: 20 };
         WebhookDue {
@@ -208,7 +211,10 @@ mod tests {
         assert_eq!(facts["url"], "https://keys.example.com/acme/keys/key_1");
         assert_eq!(facts["id"], due.attempt.id.as_str());
         let text = room_text(&due.place, &[due.alert.clone(), None], "https://keys.example.com");
-        assert!(text.starts_with("*20 requests of ci &lt;prod&gt; were rejected within 10 minutes*."), "{text}");
+        assert!(
+            text.starts_with("*20 requests of ci &lt;prod&gt; were rejected within 10 minutes*."),
+            "{text}"
+        );
         assert!(text.ends_with("\nThis is a test. Alerts of Acme will be posted here."), "{text}");
         let many = vec![due.alert; 25];
         assert!(room_text(&due.place, &many, "").ends_with("And 5 more."));
@@ -228,7 +234,9 @@ mod tests {
                     let read = connection.read(&mut buffer).await.unwrap();
                     text.push_str(&String::from_utf8_lossy(&buffer[..read]));
                 }
-                let head = format!("HTTP/1.1 {answer}\r\nlocation: /b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let head = format!(
+                    "HTTP/1.1 {answer}\r\nlocation: /b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                );
                 connection.write_all(head.as_bytes()).await.unwrap();
                 seen.push(text);
             }

@@ -78,25 +78,26 @@ pub fn nav(items: Vec<NavItem>, path: &str) -> impl IntoView + use<> {
         |item: &&NavItem| path == item.href || (!item.alone && path.starts_with(&format!("{}/", item.href)));
     let nearest = items.iter().filter(above).map(|item| &item.href).max_by_key(|href| href.len());
     let nearest = nearest.cloned().unwrap_or_default();
-    let items = items.into_iter().map(|NavItem { href, icon: sign, label, count: (count, words), .. }| {
-        let current = (href == nearest).then_some("page");
-        let count = (count > 0).then(|| {
+    let items =
+        items.into_iter().map(|NavItem { href, icon: sign, label, count: (count, words), .. }| {
+            let current = (href == nearest).then_some("page");
+            let count = (count > 0).then(|| {
+                view! {
+                    <small class="count">
+                        {count_of(count)} <span class="sr">{format!(" {words}")}</span>
+                    </small>
+                }
+            });
             view! {
-                <small class="count">
-                    {count_of(count)} <span class="sr">{format!(" {words}")}</span>
-                </small>
+                <li>
+                    <a class="item" href=href aria-current=current>
+                        {icon(sign)}
+                        {label}
+                        {count}
+                    </a>
+                </li>
             }
         });
-        view! {
-            <li>
-                <a class="item" href=href aria-current=current>
-                    {icon(sign)}
-                    {label}
-                    {count}
-                </a>
-            </li>
-        }
-    });
     view! {
         <nav aria-label="Main">
             <ul>{items.collect_view()}</ul>

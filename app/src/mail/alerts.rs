@@ -108,7 +108,12 @@ mod tests {
             name: "Northwind".into(),
             zone: Zone::utc(),
         };
-        UserMail { attempts: vec![], place, email: "ana@northwind.example".into(), alerts: vec![alert; count] }
+        UserMail {
+            attempts: vec![],
+            place,
+            email: "ana@northwind.example".into(),
+            alerts: vec![alert; count],
+        }
     }
 
     #[test]
@@ -127,7 +132,9 @@ mod tests {
         let (letter, _) = super::letter(&mail(25, "ci-prod"), "https://keys.example.com");
         assert_eq!(letter.subject, "25 alerts of Northwind");
         assert_eq!(letter.text.matches("keys/key_1").count(), 20);
-        assert!(letter.text.contains("5 more are in your inbox:\nhttps://keys.example.com/northwind/inbox\n"));
+        assert!(
+            letter.text.contains("5 more are in your inbox:\nhttps://keys.example.com/northwind/inbox\n")
+        );
     }
 
     #[test]

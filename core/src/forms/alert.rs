@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::Take;
 use crate::domain::alert::{
-    AlertKind, ChannelForm, Choices, OrgChoices, Thresholds, Way, WebhookUrl, parse_channel_name, parse_webhook_url,
+    AlertKind, ChannelForm, Choices, OrgChoices, Thresholds, Way, WebhookUrl, parse_channel_name,
+    parse_webhook_url,
 };
 use crate::domain::field_error::FieldError;
 use crate::domain::hidden::Hidden;

@@ -61,10 +61,8 @@ pub async fn insert(
 /// `WrongPermit` when the permit is for another action or organisation; otherwise when the database cannot be written.
 pub async fn remove(tx: &mut Tx, permit: &Permit, id: &ChannelId, now: Moment) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::EditSettings], permit.org().as_str())?;
-    let rows = changed!(
-        tx,
-        sqlx::query(REMOVE).bind(id.as_str()).bind(permit.org().as_str()).bind(now.ms())
-    )?;
+    let rows =
+        changed!(tx, sqlx::query(REMOVE).bind(id.as_str()).bind(permit.org().as_str()).bind(now.ms()))?;
     Ok(rows == 1)
 }
 

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::alerts::{AlertRow, alert_columns, may_see};
 use super::dialect::Dialect;
-use super::{Tx, StoreError, Via, changed, run, statements};
+use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::alert::{Alert, Backoff, ChannelForm, Delivery, DeliveryState, Failure, Via as Way};
 use crate::domain::ids::{ChannelId, DeliveryId, OrgId, PersonId};
 use crate::domain::moment::{Moment, Zone};
@@ -92,7 +92,13 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn lease_job(tx: &mut Tx, name: &str, node: &str, now: Moment, until: Moment) -> Result<bool, StoreError> {
+pub async fn lease_job(
+    tx: &mut Tx,
+    name: &str,
+    node: &str,
+    now: Moment,
+    until: Moment,
+) -> Result<bool, StoreError> {
     let longest = until.plus_ms(until.ms() - now.ms());
     let rows = changed!(
         tx,
@@ -106,8 +112,7 @@ pub async fn lease_job(tx: &mut Tx, name: &str, node: &str, now: Moment, until: 
 /// # Errors
 /// When the database cannot be read.
 pub async fn any_due(via: &mut impl Via, now: Moment) -> Result<bool, StoreError> {
-    let row: Option<i32> =
-        run!(via, fetch_optional, sqlx::query_scalar::<_, i32>(ANY_DUE).bind(now.ms()))?;
+    let row: Option<i32> = run!(via, fetch_optional, sqlx::query_scalar::<_, i32>(ANY_DUE).bind(now.ms()))?;
     Ok(row.is_some())
 }
 
@@ -336,11 +341,7 @@ struct LogRow {
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn log(
-    via: &mut impl Via,
-    org: &OrgId,
-    at: Option<&Cursor>,
-) -> Result<Page<Delivery>, StoreError> {
+pub async fn log(via: &mut impl Via, org: &OrgId, at: Option<&Cursor>) -> Result<Page<Delivery>, StoreError> {
     let text = if at.is_some_and(Cursor::backwards) { LOG_BACKWARDS } else { LOG };
     let rows: Vec<LogRow> = run!(
         via,

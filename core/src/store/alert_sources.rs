@@ -8,7 +8,8 @@ use super::dialect::Dialect;
 use super::grants::{budget_amount, granted};
 use super::{StoreError, Via, run, statements};
 use crate::domain::alert::{
-    DAYS_BEFORE, Facts, REJECTIONS, REJECTIONS_AGAIN_MS, REJECTIONS_WITHIN_MS, SPIKE_ABOVE, SPIKE_TIMES, Subject,
+    DAYS_BEFORE, Facts, REJECTIONS, REJECTIONS_AGAIN_MS, REJECTIONS_WITHIN_MS, SPIKE_ABOVE, SPIKE_TIMES,
+    Subject,
 };
 use crate::domain::ids::OrgId;
 use crate::domain::limit_use::HolderKind;
@@ -23,7 +24,13 @@ const HOUR_MS: i64 = 3_600_000;
 /// The smallest number of days before `$end` that has come, as `domain::alert::days_before` has it, without its conditions.
 macro_rules! days_left {
     ($end:literal) => {
-        concat!("CASE WHEN ", $end, " <= $1 + 86400000 THEN 1 WHEN ", $end, " <= $1 + 604800000 THEN 7 ELSE 30 END")
+        concat!(
+            "CASE WHEN ",
+            $end,
+            " <= $1 + 86400000 THEN 1 WHEN ",
+            $end,
+            " <= $1 + 604800000 THEN 7 ELSE 30 END"
+        )
     };
 }
 /// Keys in use with an end in thirty days that has no alert at the present number of days.
@@ -214,7 +221,8 @@ pub async fn budgets(
             .bind(now.ms())
     )?;
     let read = |(org, kind, id, name, period, amount, spent, crossing, alerted): Row| {
-        let kind = HolderKind::parse(&kind).ok_or(StoreError::Unreadable { column: "budgets.holder_kind" })?;
+        let kind =
+            HolderKind::parse(&kind).ok_or(StoreError::Unreadable { column: "budgets.holder_kind" })?;
         let resets_at = Period::parse(&period).and_then(|period| period.window(now, zone).end);
         let (amount, spent) = (Money::from_nanos(amount), Money::from_nanos(spent));
         Ok(Spent {
@@ -323,7 +331,8 @@ pub async fn spikes(via: &mut impl Via, zone: &Zone, now: Moment) -> Result<Vec<
     )?;
     let read = |(org, kind, id, name, spent, usual): Row| {
         let crossing = format!("spike/{kind}/{id}/{today}");
-        let kind = HolderKind::parse(&kind).ok_or(StoreError::Unreadable { column: "rollups.holder_kind" })?;
+        let kind =
+            HolderKind::parse(&kind).ok_or(StoreError::Unreadable { column: "rollups.holder_kind" })?;
         let facts = Facts::Spike { today: Money::from_nanos(spent), usual: Money::from_nanos(usual) };
         Ok(Line { org: org_of(&org)?, subject: Subject { kind, id, name }, crossing, since: now, facts })
     };

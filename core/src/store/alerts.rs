@@ -17,11 +17,19 @@ macro_rules! may_see {
     ($kind:literal, $id:literal) => {
         concat!(
             "m.disabled_at IS NULL AND (m.role IN ('owner', 'admin')
-            OR (", $kind, " = 'key' AND EXISTS (SELECT 1 FROM keys k WHERE k.id = ", $id, " AND k.org_id = m.org_id
+            OR (",
+            $kind,
+            " = 'key' AND EXISTS (SELECT 1 FROM keys k WHERE k.id = ",
+            $id,
+            " AND k.org_id = m.org_id
                 AND (k.owner_id = m.person_id OR EXISTS (SELECT 1 FROM team_members tm
                     WHERE tm.team_id = k.team_id AND tm.person_id = m.person_id AND tm.role = 'admin'))))
-            OR (", $kind, " = 'team' AND EXISTS (SELECT 1 FROM team_members tm
-                WHERE tm.team_id = ", $id, " AND tm.org_id = m.org_id AND tm.person_id = m.person_id AND tm.role = 'admin')))"
+            OR (",
+            $kind,
+            " = 'team' AND EXISTS (SELECT 1 FROM team_members tm
+                WHERE tm.team_id = ",
+            $id,
+            " AND tm.org_id = m.org_id AND tm.person_id = m.person_id AND tm.role = 'admin')))"
         )
     };
 }
@@ -42,9 +50,12 @@ pub(super) use alert_columns;
 macro_rules! inbox {
     ($beyond:literal) => {
         concat!(
-            "SELECT d.id, d.read_at, ", alert_columns!(), " FROM alert_deliveries d JOIN alerts a ON a.id = d.alert_id
+            "SELECT d.id, d.read_at, ",
+            alert_columns!(),
+            " FROM alert_deliveries d JOIN alerts a ON a.id = d.alert_id
             JOIN memberships m ON m.org_id = d.org_id AND m.person_id = d.person_id
-            WHERE d.person_id = $1 AND d.org_id = $2 AND d.via = 'inbox' AND ", $beyond,
+            WHERE d.person_id = $1 AND d.org_id = $2 AND d.via = 'inbox' AND ",
+            $beyond,
             " AND ($5 = 0 OR d.read_at IS NULL) AND (CAST($6 AS TEXT) = '' OR a.kind = $6) AND ",
             may_see!("a.subject_kind", "a.subject_id")
         )
@@ -165,8 +176,8 @@ pub async fn recipients(
     )?;
     rows.into_iter()
         .map(|(person, thresholds, ways)| {
-            let person = PersonId::parse(&person)
-                .ok_or(StoreError::Unreadable { column: "memberships.person_id" })?;
+            let person =
+                PersonId::parse(&person).ok_or(StoreError::Unreadable { column: "memberships.person_id" })?;
             Ok((person, choices_of(&thresholds, &ways)))
         })
         .collect()
@@ -317,8 +328,7 @@ pub async fn inbox(
     )?;
     Page::read(rows, at, |row| (String::new(), row.id.clone())).try_map(|row| {
         Ok(InboxEntry {
-            id: DeliveryId::parse(&row.id)
-                .ok_or(StoreError::Unreadable { column: "alert_deliveries.id" })?,
+            id: DeliveryId::parse(&row.id).ok_or(StoreError::Unreadable { column: "alert_deliveries.id" })?,
             alert: row.alert.try_into()?,
             read_at: row.read_at.map(Moment::from_ms),
         })

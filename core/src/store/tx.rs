@@ -121,7 +121,9 @@ impl Unaudited {
             Unaudited::Rejections => "a rejected request changes nothing",
             Unaudited::SearchText => "the texts that keys are found by are made from the keys",
             Unaudited::Readiness => "a test write that says only that it was possible",
-            Unaudited::Alerts => "alerts are a record of their own, and what a person wants of them is theirs",
+            Unaudited::Alerts => {
+                "alerts are a record of their own, and what a person wants of them is theirs"
+            }
             Unaudited::Bench => "a benchmark's own database",
         }
     }

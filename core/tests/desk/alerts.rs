@@ -32,8 +32,7 @@ async fn look(desk: &TestDesk, what: Look) -> usize {
 }
 
 async fn inbox(desk: &TestDesk, at: &At) -> Vec<String> {
-    let view =
-        alerts::inbox(desk, &at.caller, &at.org.slug, InboxFilter::default(), None).await.unwrap();
+    let view = alerts::inbox(desk, &at.caller, &at.org.slug, InboxFilter::default(), None).await.unwrap();
     view.page.rows.iter().map(|entry| entry.alert.heading(&at.org.zone)).collect()
 }
 
@@ -185,9 +184,8 @@ on_both!(
         form.team = team.id.to_string();
         form.limits.month = LimitField::limit("10");
         let key = desk.create(&at, form).await.unwrap();
-        let give = |to: &At| {
-            format!("UPDATE keys SET owner_id = '{}' WHERE id = '{}'", to.caller.person.id, key.id)
-        };
+        let give =
+            |to: &At| format!("UPDATE keys SET owner_id = '{}' WHERE id = '{}'", to.caller.person.id, key.id);
         desk.execute(&give(&member)).await.unwrap();
         spend(&desk, &at, &key, 900).await;
         assert_eq!(look(&desk, Look::Everything).await, 1);
@@ -197,8 +195,7 @@ on_both!(
         let foreign = desk.other_org("Elsewhere", "UTC").await;
         assert!(inbox(&desk, &foreign).await.is_empty());
         let support = desk.platform(&at, PlatformRole::Support).await;
-        let refused =
-            alerts::inbox(&desk, &support.caller, &at.org.slug, InboxFilter::default(), None).await;
+        let refused = alerts::inbox(&desk, &support.caller, &at.org.slug, InboxFilter::default(), None).await;
         assert!(matches!(refused, Err(OpError::Forbidden)));
         // Before the mail goes out, the key gets another owner: the one before is told nothing more.
         desk.execute(&give(&other)).await.unwrap();

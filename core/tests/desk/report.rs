@@ -102,7 +102,10 @@ fn assert_adds_up(report: &Report, rows: &[Settled]) {
     let mut groups: BTreeMap<&str, Sums> = BTreeMap::new();
     let mut over_time: BTreeMap<&str, Money> = BTreeMap::new();
     for row in &inside {
-        let of = report.query.group.map_or(vec![""], |group| row.of(group));
+        let mut of = report.query.group.map_or(vec![""], |group| row.of(group));
+        if let (Some(Dimension::Tag), Some(tag)) = (report.query.group, filters.get(Dimension::Tag)) {
+            of.retain(|one| *one == tag);
+        }
         for group in of {
             let sums = groups.entry(group).or_default();
             *sums = *sums + row.sums;

@@ -23,15 +23,15 @@ pub fn ChoicesPage() -> impl IntoView {
         let view = alerts::choices(&desk, &caller, &slug).await?;
         let org = &view.context.org;
         let field_errors = field_errors();
-        let form =
-            typed::<ChoicesForm>().unwrap_or_else(|| ChoicesForm::of(&org.slug, &view.own));
-        let thresholds = TextField::new("thresholds", "form[thresholds]", "Thresholds of budgets and balance, in percent")
-            .help("Such as 50, 80, 95. Leave empty to use the organisation's.")
-            .optional();
+        let form = typed::<ChoicesForm>().unwrap_or_else(|| ChoicesForm::of(&org.slug, &view.own));
+        let thresholds =
+            TextField::new("thresholds", "form[thresholds]", "Thresholds of budgets and balance, in percent")
+                .help("Such as 50, 80, 95. Leave empty to use the organisation's.")
+                .optional();
         let open = |kind| Some(format!("As the organisation: {}", view.org.way(kind).label()));
-        let no_mail = mailer()
-            .is_none()
-            .then(|| notice(Tone::Warn, "This installation sends no mail. Alerts are in your inbox only.".into()));
+        let no_mail = mailer().is_none().then(|| {
+            notice(Tone::Warn, "This installation sends no mail. Alerts are in your inbox only.".into())
+        });
         let inside = view! {
             {choice_fields(&form, thresholds, open, &field_errors)}
             {save_or_cancel("Save", LocalPath::inbox(&org.slug))}

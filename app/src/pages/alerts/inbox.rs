@@ -67,10 +67,9 @@ fn address(path: &LocalPath, filter: InboxFilter) -> Address {
 }
 
 fn filters(path: &LocalPath, filter: InboxFilter) -> AnyView {
-    let read =
-        [("All", false), ("Unread", true)].map(|(words, unread)| {
-            (words, address(path, InboxFilter { unread, ..filter }), filter.unread == unread)
-        });
+    let read = [("All", false), ("Unread", true)].map(|(words, unread)| {
+        (words, address(path, InboxFilter { unread, ..filter }), filter.unread == unread)
+    });
     let every = ("Every kind", address(path, InboxFilter { kind: None, ..filter }), filter.kind.is_none());
     let kinds = AlertKind::ALL.map(|kind| {
         let to = address(path, InboxFilter { kind: Some(kind), ..filter });

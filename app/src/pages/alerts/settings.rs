@@ -49,9 +49,11 @@ pub fn AlertSettingsPage() -> impl IntoView {
                 {webhooks(&view, &caller, may_edit, &errors)} {log(&view, &path)}
             </div>
         };
-        Ok(Page::new("Alerts", Width::Mid)
-            .crumb(LocalPath::settings(&org.slug), "Settings")
-            .in_org(&view.context, &caller, body))
+        Ok(Page::new("Alerts", Width::Mid).crumb(LocalPath::settings(&org.slug), "Settings").in_org(
+            &view.context,
+            &caller,
+            body,
+        ))
     })
 }
 
@@ -106,7 +108,12 @@ fn defaults(view: &SettingsView, may_edit: bool, errors: &FieldErrors) -> impl I
     }
 }
 
-fn webhooks(view: &SettingsView, caller: &Caller, may_edit: bool, errors: &FieldErrors) -> impl IntoView + use<> {
+fn webhooks(
+    view: &SettingsView,
+    caller: &Caller,
+    may_edit: bool,
+    errors: &FieldErrors,
+) -> impl IntoView + use<> {
     let org = &view.context.org;
     let rows = view.channels.iter().map(|channel| webhook(org, channel, may_edit)).collect_view();
     let none = view
@@ -185,12 +192,8 @@ fn log(view: &SettingsView, path: &LocalPath) -> impl IntoView + use<> {
     let inside = if view.log.rows.is_empty() {
         view! { <p class="muted">"Nothing was sent yet."</p> }.into_any()
     } else {
-        let columns = vec![
-            Column::new("To"),
-            Column::new("Alert"),
-            Column::new("State"),
-            Column::new("When"),
-        ];
+        let columns =
+            vec![Column::new("To"), Column::new("Alert"), Column::new("State"), Column::new("When")];
         let rows = view.log.rows.iter().map(|delivery| delivery_row(org, delivery, view.now)).collect_view();
         view! {
             {list::table(true, "What was sent by mail and webhook".into(), columns, rows)}
@@ -213,7 +216,9 @@ fn delivery_row(org: &Org, delivery: &Delivery, now: Moment) -> impl IntoView + 
     };
     let about = match &delivery.alert {
         None => "Test".into_any(),
-        Some(alert) => view! { <a href=LocalPath::of_alert(&org.slug, alert)>{alert.heading(&org.zone)}</a> }.into_any(),
+        Some(alert) => {
+            view! { <a href=LocalPath::of_alert(&org.slug, alert)>{alert.heading(&org.zone)}</a> }.into_any()
+        }
     };
     let tone = match delivery.state {
         DeliveryState::Sent => BadgeTone::Good,
@@ -225,7 +230,8 @@ fn delivery_row(org: &Org, delivery: &Delivery, now: Moment) -> impl IntoView + 
     let again = (delivery.state == DeliveryState::Failed).then(|| {
         format!("Attempt {}. Next {}.", delivery.attempts, delivery.next_at.relative(now, &org.zone))
     });
-    let sub = [Some(why).filter(|why| !why.is_empty()), again].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let sub =
+        [Some(why).filter(|why| !why.is_empty()), again].into_iter().flatten().collect::<Vec<_>>().join(" ");
     view! {
         <tr>
             <th scope="row">{delivery.to.clone()} <span class="sub">{way}</span></th>

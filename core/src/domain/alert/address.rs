@@ -66,7 +66,10 @@ mod tests {
     #[test]
     fn only_the_host_of_an_address_is_shown() {
         let slack = parse_webhook_url(" https://hooks.slack.com/services/T0/B0/xyz ").unwrap();
-        assert_eq!((slack.host.as_str(), format!("{slack:?}").as_str()), ("hooks.slack.com", "hooks.slack.com"));
+        assert_eq!(
+            (slack.host.as_str(), format!("{slack:?}").as_str()),
+            ("hooks.slack.com", "hooks.slack.com")
+        );
         assert_eq!(parse_webhook_url("http://127.0.0.1:9000/a").unwrap().host, "127.0.0.1:9000");
         for refused in [
             "",

@@ -8,7 +8,9 @@ mod words;
 
 pub use address::{WebhookUrl, parse_webhook_url};
 pub use choices::{Choices, MAX_THRESHOLDS, OrgChoices, Thresholds, Way};
-pub use delivery::{Backoff, Channel, ChannelForm, Delivery, DeliveryState, Failure, Via, parse_channel_name};
+pub use delivery::{
+    Backoff, Channel, ChannelForm, Delivery, DeliveryState, Failure, Via, parse_channel_name,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -240,7 +242,10 @@ mod tests {
     fn an_end_is_near_at_thirty_seven_and_one_day_and_not_for_what_was_made_shorter() {
         let (now, made) = (Moment::from_ms(1_790_000_000_000), Moment::from_ms(0));
         let left = |days: i64| days_before(now.plus_days(days), made, now);
-        assert_eq!([31, 30, 8, 7, 2, 1, 0].map(left), [None, Some(30), Some(30), Some(7), Some(7), Some(1), None]);
+        assert_eq!(
+            [31, 30, 8, 7, 2, 1, 0].map(left),
+            [None, Some(30), Some(30), Some(7), Some(7), Some(1), None]
+        );
         let made_now = |days: i64, since: i64| days_before(now.plus_days(days), now.plus_days(-since), now);
         assert_eq!(made_now(5, 0), None, "made for five days");
         assert_eq!(made_now(1, 4), Some(1), "made for five days, four days ago");

@@ -64,9 +64,9 @@ impl Alert {
                 Some(gate) => format!("They did not pass: {}. The key's page says what helps.", gate.label()),
                 None => "The key's page says what helps.".to_owned(),
             },
-            Facts::Spike { usual, .. } => format!(
-                "By this hour it usually has spent {usual}. Its page shows on which models."
-            ),
+            Facts::Spike { usual, .. } => {
+                format!("By this hour it usually has spent {usual}. Its page shows on which models.")
+            }
         }
     }
 }

@@ -88,7 +88,8 @@ fn wanted(lists: Vec<(String, String)>) -> HashMap<String, Thresholds> {
 
 /// The highest threshold that was passed since the last alert of this line, with those below: one alert for all of them.
 fn passed(spent: Spent, wanted: &HashMap<String, Thresholds>) -> Option<Crossed> {
-    let (Facts::Budget { amount, spent: used, .. } | Facts::Balance { amount, spent: used }) = &spent.facts else {
+    let (Facts::Budget { amount, spent: used, .. } | Facts::Balance { amount, spent: used }) = &spent.facts
+    else {
         return None;
     };
     let percent = used.percent_of(*amount);
@@ -105,12 +106,7 @@ fn at(line: Line, threshold: i64) -> Crossed {
 }
 
 /// The alert and its deliveries; says whether it was not there.
-async fn write(
-    desk: &Desk,
-    tx: &mut Tx,
-    crossed: &Crossed,
-    mail: bool,
-) -> Result<bool, StoreError> {
+async fn write(desk: &Desk, tx: &mut Tx, crossed: &Crossed, mail: bool) -> Result<bool, StoreError> {
     let now = desk.now();
     let Some(alert) = alerts::insert(tx, AlertId::new(now, desk.id_entropy()), crossed, now).await? else {
         return Ok(false);

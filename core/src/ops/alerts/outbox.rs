@@ -122,9 +122,12 @@ fn group_mails(letters: Vec<MailDue>, due: &mut Due) -> Vec<Attempt> {
             continue;
         }
         let MailDue { attempt, place, person, email, alert, .. } = letter;
-        let mail = mails
-            .entry((place.org.to_string(), person.to_string()))
-            .or_insert_with(|| UserMail { attempts: vec![], place, email, alerts: vec![] });
+        let mail = mails.entry((place.org.to_string(), person.to_string())).or_insert_with(|| UserMail {
+            attempts: vec![],
+            place,
+            email,
+            alerts: vec![],
+        });
         mail.attempts.push(attempt);
         mail.alerts.push(alert);
     }
