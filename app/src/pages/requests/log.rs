@@ -43,6 +43,11 @@ pub fn RequestsPage() -> impl IntoView {
             }
         };
         let none = view.page.rows.is_empty();
+        let kept = view.context.org.raw_from.map(|day| {
+            let zone = &view.context.org.zone;
+            let words = format!("Requests before {} are no longer kept.", day.start(zone).date(zone));
+            view! { <p class="help">{words}</p> }
+        });
         let body = view! {
             {statuses(&view, &filter)}
             {list::ranges(
@@ -52,6 +57,7 @@ pub fn RequestsPage() -> impl IntoView {
             )}
             {filters(&view, &filter)}
             {if none { empty(&view, &filter) } else { table(&view, &filter) }}
+            {kept}
         };
         Ok(Page::new("Requests", Width::Wide)
             .under(view! { <p class="muted">{under}</p> })
