@@ -7,7 +7,6 @@ use keydesk_core::domain::key::{Key, State, Status};
 use keydesk_core::domain::limit_use::HolderKind;
 use keydesk_core::domain::limits::short_count;
 use keydesk_core::domain::moment::{Moment, Zone};
-use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::rotation::SecretEnd;
