@@ -238,6 +238,10 @@ demoTest("a support ticket, empty and answered", async ({ otherPage, signIn, ope
 
 for (const [what, path] of [
   ["the settings", "/northwind-labs/settings"],
+  ["the settings of alerts", "/northwind-labs/settings/alerts"],
+  ["the inbox", "/northwind-labs/inbox"],
+  ["what is sent to one", "/northwind-labs/inbox/choices"],
+  ["the asks", "/northwind-labs/asks"],
   ["the overview", "/northwind-labs"],
   ["the overview, by key", "/northwind-labs?by=key"],
   ["the overview of the organisations", "/operator/overview"],

@@ -8,6 +8,7 @@ use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::overview::By;
 use keydesk_core::domain::policy::{Action, On, PlatformRole};
 use keydesk_core::ops::keys::MAX_OFFERED;
+use keydesk_core::ops::limits;
 use keydesk_core::ops::overview::{self, Begun, InstallationView, ListedMonth, MAX_ORGS, OverviewView};
 use leptos::prelude::*;
 
@@ -28,6 +29,10 @@ pub fn OverviewPage() -> impl IntoView {
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = overview::of_org(&desk, &caller, &slug, by).await?;
+        let stops = match view.begun.is_none() && view.context.may(Action::SeeSettings, On::Org) {
+            true => limits::of_org(&desk, &caller, &slug).await?.line(),
+            false => None,
+        };
         let operates = caller.person.platform == PlatformRole::Operator;
         let under = match view.narrowed {
             true => {
@@ -38,7 +43,7 @@ pub fn OverviewPage() -> impl IntoView {
         let body = match &view.begun {
             Some(begun) => first_steps(&view, *begun, operates),
             None => view! {
-                {money(&view)}
+                {money(&view, stops)}
                 {looks(&view)}
                 {chart(&view, by)}
                 {grown(&view)}
@@ -96,8 +101,9 @@ fn first_steps(view: &OverviewView, begun: Begun, operates: bool) -> AnyView {
     .into_any()
 }
 
-fn money(view: &OverviewView) -> AnyView {
-    let month = &view.month;
+/// `stops`: what stops the organisation's requests next, where something can.
+fn money(view: &OverviewView, stops: Option<String>) -> AnyView {
+    let (month, slug) = (&view.month, &view.context.org.slug);
     let first = view.days.last().map(|today| today.short()).unwrap_or_default();
     let spent = match &view.budget {
         Some(used) => {
@@ -113,7 +119,10 @@ fn money(view: &OverviewView) -> AnyView {
     let left = view.balance.map(|left| view! { <div><dt>"Balance"</dt><dd>{left.to_string()}</dd></div> });
     view! {
         <section class="card overview" aria-labelledby="this-month">
-            <header><h2 id="this-month">"This month"</h2></header>
+            <header>
+                <h2 id="this-month">"This month"</h2>
+                {stops.map(|line| view! { <p data-next-stop>{line}</p> })}
+            </header>
             <dl class="tiles">
                 <div>
                     <dt>"Spent until today, "{first}</dt>
@@ -133,6 +142,7 @@ fn money(view: &OverviewView) -> AnyView {
                 <div>
                     <dt>"Requests"</dt>
                     <dd class="amount">{grouped(month.requests)}</dd>
+                    <dd><a href=LocalPath::requests(slug)>"All requests"</a></dd>
                 </div>
                 {left}
             </dl>

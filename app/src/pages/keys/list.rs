@@ -123,7 +123,7 @@ fn figures(view: &KeysView, filter: &KeyFilter) -> Option<AnyView> {
         "At a glance",
         vec![
             Tile::new("Spent this month", view.month.spent.to_string(), sorted(Sort::Spend)).beside(of),
-            Tile::new("Requests this month", grouped(view.month.requests), sorted(Sort::LastUsed)),
+            Tile::new("Requests this month", grouped(view.month.requests), LocalPath::requests(slug).into()),
             state("Stopped", StateFilter::Stopped, true),
             state("Near a limit", StateFilter::NearLimit, true),
             state("Expiring in 7 days", StateFilter::Expiring, false),
