@@ -60,7 +60,7 @@ mod tests {
     fn the_header_goes_before_what_the_protocol_says() {
         let body =
             r#"{"model":"m","user":"u-7","metadata":{"job":"nightly","try":2,"x":null,"deep":{"a":1}}}"#;
-        assert_eq!(tags(Route::ChatCompletions, "team a, job=1,,\u{7f}", body), ["team a", "job=1"]);
+        assert_eq!(tags(Route::ChatCompletions, "team a, job=1,,a\tb", body), ["team a", "job=1"]);
         assert_eq!(tags(Route::ChatCompletions, "", body), ["user=u-7", "job=nightly", "try=2"]);
         let body = r#"{"model":"m","user":"not this","metadata":{"user_id":"u-8","job":"no"}}"#;
         assert_eq!(tags(Route::Messages, "", body), ["user=u-8"]);

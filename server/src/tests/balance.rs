@@ -34,7 +34,7 @@ on_both! {
         let (operator, owner) = (app.sign_in(Who::Operator).await, app.sign_in(Who::Owner).await);
         let none = app.get(&owner, "/acme/settings/balance").await.text;
         assert!(none.contains("No prepaid balance"), "{none}");
-        assert!(!app.get(&owner, "/acme/settings").await.text.contains("/acme/settings/balance"));
+        assert!(!app.get(&owner, "/acme/settings").await.text.contains("The prepaid balance is"));
         let blank = app.get(&operator, PAGE).await.text;
         for words in ["Not enforced", "No entries yet", "Nothing is left.", "name=\"form[seq]\" value=\"1\""] {
             assert!(blank.contains(words), "{words}: {blank}");

@@ -24,7 +24,7 @@ on_both! {
             assert_eq!(app.get(&browser, &of_team).await.status, team_status, "{who:?}");
             assert_eq!(app.get(&browser, "/acme/limits.json").await.status, org_status, "{who:?}");
         }
-        assert_eq!(app.ask(TestRequest::get(&of_key)).await.status, 401);
+        assert_eq!(app.ask(TestRequest::get(&of_key)).await.status, 303, "to the sign-in");
 
         let owner = app.sign_in(Who::Owner).await;
         let seen = app.get(&owner, &of_key).await;

@@ -121,7 +121,7 @@ on_both! {
             ("form[password]", "walnut ferry 92 lantern"),
         ];
         let joined = app.post(&guest, "invitations/accept", &fields).await;
-        assert_eq!((joined.status, joined.location()), (200, "/acme/keys"));
+        assert_eq!((joined.status, joined.location()), (200, "/acme"));
         assert_eq!(app.get(&guest, "/acme/keys").await.status, 200);
         assert_eq!(app.get(&Browser::default(), &card).await.status, 404);
         assert_eq!(app.post(&Browser::default(), "invitations/accept", &fields).await.status, 404);

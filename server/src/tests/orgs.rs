@@ -82,7 +82,7 @@ on_both! {
         assert_eq!(app.try_key(&key.secret).await, 200);
         // `/` leads there although the browser remembers the old address.
         let home = app.get(&owner, "/").await;
-        assert_eq!((home.status, home.location()), (302, "/acme-two/keys"));
+        assert_eq!((home.status, home.location()), (302, "/acme-two"));
     }
 }
 
@@ -122,16 +122,16 @@ on_both! {
         )).await;
         // At first one's own, wherever it stands in the alphabet.
         app.execute("UPDATE orgs SET name = 'Aardvark' WHERE slug = 'elsewhere'").await;
-        assert_eq!(to(app.get(&owner, "/").await), "/acme/keys");
+        assert_eq!(to(app.get(&owner, "/").await), "/acme");
         assert_eq!(app.get(&owner, "/elsewhere/keys").await.status, 200);
-        assert_eq!(to(app.get(&owner, "/").await), "/elsewhere/keys");
+        assert_eq!(to(app.get(&owner, "/").await), "/elsewhere");
         // A page that the browser fetches ahead is not one somebody was on.
         let ahead = TestRequest::get("/acme/keys").header("accept", "text/html").header("sec-purpose", "prefetch");
         assert_eq!(app.send(&owner, ahead).await.status, 200);
-        assert_eq!(to(app.get(&owner, "/").await), "/elsewhere/keys");
+        assert_eq!(to(app.get(&owner, "/").await), "/elsewhere");
         // Who is there no longer goes where they are.
         app.execute(&format!("UPDATE memberships SET disabled_at = 1 WHERE role = 'admin' AND person_id = '{}'", cast.id(Who::Owner))).await;
-        assert_eq!(to(app.get(&owner, "/").await), "/acme/keys");
+        assert_eq!(to(app.get(&owner, "/").await), "/acme");
     }
 }
 

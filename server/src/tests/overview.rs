@@ -32,7 +32,7 @@ on_both! {
         let after = app.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'support.accessed'").await;
         assert_eq!(after, before + 1);
         // What the address invents is as if it were not there.
-        for invented in ["by=nothing", "by=", "by=%00"] {
+        for invented in ["by=nothing", "by="] {
             assert_eq!(app.get(&owner, &format!("/acme?{invented}")).await.status, 200);
         }
         assert_eq!(app.get(&owner, "/acme/keys?owner=nobody&state=none&sort=x").await.status, 200);

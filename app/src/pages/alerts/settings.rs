@@ -81,7 +81,7 @@ fn defaults(view: &SettingsView, may_edit: bool, errors: &FieldErrors) -> impl I
     let form = typed::<ChoicesForm>().unwrap_or_else(|| ChoicesForm::of_org(slug, &view.choices));
     let thresholds =
         TextField::new("thresholds", "form[thresholds]", "Thresholds of budgets and balance, in percent")
-            .help("Such as 50, 80, 95. Each is told once for each day, week or month of a budget.");
+            .help("Such as 50, 80, 95. One alert each, for each day, week or month of a budget.");
     let inside = view! {
         <fieldset class="form" disabled=!may_edit>
             <legend class="sr">"What people get"</legend>
