@@ -107,15 +107,15 @@ fn money(view: &OverviewView, stops: Option<String>) -> AnyView {
     let first = view.days.last().map(|today| today.short()).unwrap_or_default();
     let spent = match &view.budget {
         Some(used) => {
-            let percent = month.spent.percent_of(used.budget.amount);
-            let of = format!("of {}", used.budget.amount);
+            let percent = month.spent.percent_of(used.limit());
+            let of = format!("of {}", used.limit());
             Meter { percent, used: format!("{percent} %"), of }.thin()
         }
         None => ().into_any(),
     };
     let change = percent_change(month.spent, month.before);
-    let over = view.budget.as_ref().filter(|used| month.forecast > used.budget.amount);
-    let over = over.map(|used| format!("more than the budget of {}", used.budget.amount));
+    let over = view.budget.as_ref().filter(|used| month.forecast > used.limit());
+    let over = over.map(|used| format!("more than the budget of {}", used.limit()));
     let left = view.balance.map(|left| view! { <div><dt>"Balance"</dt><dd>{left.to_string()}</dd></div> });
     view! {
         <section class="card overview" aria-labelledby="this-month">

@@ -51,6 +51,9 @@ async fn an_ask_is_mailed_to_those_who_can_answer_and_the_answer_to_who_asked() 
         assert_eq!(letters[0].subject, "You have $4.00 more for ci");
         let page = app.get(&own, &format!("/{}/keys/{}", cast.org.slug, key.id)).await;
         assert!(page.text.contains("of $5.00 this month, of which $4.00 until"), "{}", page.text);
+        // The list has it too, in the column and in the line for phones.
+        let list = app.get(&own, &format!("/{}/keys", cast.org.slug)).await.text;
+        assert!(list.contains("of $5/month") && list.contains("$0.00 of $5/mo"), "{list}");
     })
     .await;
 }

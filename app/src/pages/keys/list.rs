@@ -113,7 +113,7 @@ fn figures(view: &KeysView, filter: &KeyFilter) -> Option<AnyView> {
     let sorted = |sort: Sort| {
         address(slug, &KeyFilter { sort, descending: true, ..KeyFilter::in_state(StateFilter::Live) }).href()
     };
-    let of = view.month_budget.as_ref().map(|used| format!("of {}", used.budget.amount));
+    let of = view.month_budget.as_ref().map(|used| format!("of {}", used.limit()));
     let state = |name: &'static str, state: StateFilter, bad: bool| {
         let count = counts.of(state);
         let to = address(slug, &KeyFilter::in_state(state)).href();

@@ -135,7 +135,7 @@ fn named(to: LocalPath, name: &str, title: String) -> AnyView {
 
 /// `$0.20 of $2/mo`: of several budgets the one that is used up first.
 fn brief(key: &Key) -> String {
-    let percent = |used: &&BudgetUse| used.spent.percent_of(used.budget.amount);
+    let percent = |used: &&BudgetUse| used.spent.percent_of(used.limit());
     let Some(used) = key.budgets.iter().max_by_key(percent) else {
         return format!("{} this month", key.month_spent);
     };
@@ -145,7 +145,7 @@ fn brief(key: &Key) -> String {
         Period::Week => "/wk",
         Period::Day => "/day",
     };
-    let amount = used.budget.amount.to_string();
+    let amount = used.limit().to_string();
     format!("{} of {}{period}", used.spent, amount.strip_suffix(".00").unwrap_or(&amount))
 }
 
