@@ -7,6 +7,7 @@ use keydesk_core::domain::money::Money;
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::overview::By;
 use keydesk_core::domain::policy::{Action, On, PlatformRole};
+use keydesk_core::domain::report::{Dimension, Preset, ReportQuery, change};
 use keydesk_core::ops::keys::MAX_OFFERED;
 use keydesk_core::ops::limits;
 use keydesk_core::ops::overview::{self, Begun, InstallationView, ListedMonth, MAX_ORGS, OverviewView};
@@ -15,6 +16,7 @@ use leptos::prelude::*;
 use crate::ask::{caller, desk, param, query};
 use crate::layout::{Page, Width};
 use crate::pages::page;
+use crate::pages::spend::href;
 use crate::path::LocalPath;
 use crate::ui::chart::{Bucket, Series, StackedChart};
 use crate::ui::icon::{Icon, icon};
@@ -105,18 +107,32 @@ fn first_steps(view: &OverviewView, begun: Begun, operates: bool) -> AnyView {
 fn money(view: &OverviewView, stops: Option<String>) -> AnyView {
     let (month, slug) = (&view.month, &view.context.org.slug);
     let first = view.days.last().map(|today| today.short()).unwrap_or_default();
-    let spent = match &view.budget {
-        Some(used) => {
-            let percent = month.spent.percent_of(used.limit());
-            let of = format!("of {}", used.limit());
-            Meter { percent, used: format!("{percent} %"), of }.thin()
-        }
-        None => ().into_any(),
-    };
-    let change = percent_change(month.spent, month.before);
+    let spent = view.budget.as_ref().map(|used| {
+        let percent = month.spent.percent_of(used.limit());
+        let of = format!("of {}", used.limit());
+        Meter { percent, used: format!("{percent} %"), of }.thin()
+    });
+    // Nothing where there is nothing to compare with.
+    let more =
+        (month.before > Money::ZERO).then(|| format!("{} this month", change(month.spent, month.before)));
     let over = view.budget.as_ref().filter(|used| month.forecast > used.limit());
     let over = over.map(|used| format!("more than the budget of {}", used.limit()));
-    let left = view.balance.map(|left| view! { <div><dt>"Balance"</dt><dd>{left.to_string()}</dd></div> });
+    let raise = (over.is_some() && view.context.may(Action::EditSettings, On::Org)).then(|| {
+        let budgets = format!("{}#budgets", LocalPath::settings(slug).as_str());
+        view! { <dd><a href=budgets>"Change the budget"</a></dd> }
+    });
+    let left = view.balance.map(|left| {
+        let ledger = view.context.may(Action::SeeBalance, On::Org).then(|| {
+            view! { <dd><a href=LocalPath::balance(slug)>"View the balance"</a></dd> }
+        });
+        view! { <div><dt>"Balance"</dt><dd class="amount">{left.to_string()}</dd>{ledger}</div> }
+    });
+    let report = |preset: Preset, words: &'static str| {
+        view.context.may(Action::SeeSpend, On::Org).then(|| {
+            let to = href(slug, &ReportQuery { preset, ..ReportQuery::default() });
+            view! { <dd><a href=to>{words}</a></dd> }
+        })
+    };
     view! {
         <section class="card overview" aria-labelledby="this-month">
             <header>
@@ -127,17 +143,20 @@ fn money(view: &OverviewView, stops: Option<String>) -> AnyView {
                 <div>
                     <dt>"Spent until today, "{first}</dt>
                     <dd class="amount">{month.spent.to_string()}</dd>
-                    <dd>{spent}</dd>
+                    {spent.map(|bar| view! { <dd>{bar}</dd> })}
+                    {report(Preset::ThisMonth, "This month by model")}
                 </div>
                 <div>
                     <dt>"Last month to the same day"</dt>
                     <dd class="amount">{month.before.to_string()}</dd>
-                    {change.map(|words| view! { <dd><span class="muted">{words}</span></dd> })}
+                    {more.map(|words| view! { <dd><span class="muted">{words}</span></dd> })}
+                    {report(Preset::LastMonth, "Last month by model")}
                 </div>
                 <div>
                     <dt>"Forecast to the end of the month"</dt>
                     <dd class=if over.is_some() { "amount bad" } else { "amount" }>{month.forecast.to_string()}</dd>
                     <dd><span class="muted">{over.unwrap_or_else(|| "if each day is like the last seven".into())}</span></dd>
+                    {raise}
                 </div>
                 <div>
                     <dt>"Requests"</dt>
@@ -149,15 +168,6 @@ fn money(view: &OverviewView, stops: Option<String>) -> AnyView {
         </section>
     }
     .into_any()
-}
-
-/// "12 % more this month"; nothing where there is nothing to compare with.
-fn percent_change(now: Money, before: Money) -> Option<String> {
-    (before > Money::ZERO).then(|| match now.percent_of(before) - 100 {
-        0 => "as much this month".to_owned(),
-        more if more > 0 => format!("{} % more this month", grouped(more)),
-        less => format!("{} % less this month", -less),
-    })
 }
 
 /// How many keys need a look, each number leading to them.
@@ -230,8 +240,15 @@ fn chart(view: &OverviewView, by: By) -> AnyView {
         axis: words,
         top_when_empty: 1_000_000_000,
     };
+    let group = Some(match by {
+        By::Team => Dimension::Team,
+        By::Model => Dimension::Model,
+        By::Key => Dimension::Key,
+    });
+    // The same days, split by the same.
     let all_spend = view.context.may(Action::SeeSpend, On::Org).then(|| {
-        view! { " · " <a href=LocalPath::spend(slug)>"All spend"</a> }
+        let to = href(slug, &ReportQuery { preset: Preset::ThirtyDays, group, ..ReportQuery::default() });
+        view! { " · " <a href=to>"All spend"</a> }
     });
     let path = LocalPath::overview(slug);
     let choices = By::ALL.map(|one| {

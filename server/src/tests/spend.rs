@@ -151,6 +151,12 @@ on_both! {
         assert!(lines.iter().all(|line| &line[place("ServiceCategory")] == "AI and Machine Learning"));
         assert!(lines.iter().all(|line| line[place("ChargePeriodStart")] < line[place("ChargePeriodEnd")]));
 
+        // The overview leads to the reports behind its figures.
+        let overview = app.get(&owner, "/acme?by=key").await.text;
+        for to in ["/acme/spend\"", "/acme/spend?period=last-month\"", "/acme/spend?period=30-days&amp;group=key\"", "/acme/requests\""] {
+            assert!(overview.contains(to), "{to} is not in {overview}");
+        }
+
         // What is not kept is said, and what is wrong is no error.
         let page = app.get(&owner, "/acme/spend?group=provider&tag=x").await;
         assert!(page.status == 200 && page.text.contains("Providers are not kept by tag"), "{}", page.text);

@@ -23,7 +23,7 @@ use crate::ui::icon::Icon;
 use crate::ui::list;
 
 /// The address of a report.
-fn href(slug: &str, query: &ReportQuery) -> String {
+pub fn href(slug: &str, query: &ReportQuery) -> String {
     address(LocalPath::spend(slug), query)
 }
 
