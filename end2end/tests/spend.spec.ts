@@ -72,6 +72,9 @@ demoTest("who spent most last month, on which model, as a file", async ({ page, 
   await expect(page.locator(".in-use")).toContainText(names[0]);
   await table.getByRole("link").first().click();
   await expect(page.getByRole("heading", { name: "Spend by model" })).toBeVisible();
+  // The number of requests of a row leads to them, with the same filters and days.
+  const log = await table.getByRole("link", { name: /requests$/ }).first().getAttribute("href");
+  expect(log).toMatch(/\/northwind-labs\/requests\?key=key_.*owner=per_.*model=.*from=\d{4}-\d\d-01&to=/);
   await page.getByRole("link", { name: "Remove the filter key" }).click();
   await expect(page.locator(".in-use li")).toHaveCount(1);
 

@@ -7,6 +7,8 @@ use super::key_format::has_secret;
 pub const MAX_TAGS: usize = 5;
 /// Characters of a tag.
 pub const MAX_TAG: usize = 64;
+/// Under which the tags of a key are counted beyond those that are counted by name.
+pub const OTHER_TAGS: &str = "other";
 
 /// The tag in this text: 1 to `MAX_TAG` printable ASCII characters and no secret; `None` for any other text.
 pub fn read_tag(text: &str) -> Option<String> {

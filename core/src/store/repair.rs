@@ -7,13 +7,13 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, patient_within};
 use super::rollups::{self, Kept};
-use super::settlement::OTHER_TAGS;
 use super::verify::Sums;
 use super::{StoreError, Tx, Via, budget_marks, changed, run, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, Permit};
+use crate::domain::tags::OTHER_TAGS;
 use crate::domain::window::WindowStarts;
 
 statements! {

@@ -10,7 +10,6 @@ use super::dialect::{Dialect, patient, patient_within};
 use super::grants::{granted, read_granted};
 use super::permit::compare;
 use super::requests::read_metered;
-use super::settlement::OTHER_TAGS;
 use super::{Reader, StoreError, Tx, Via, budget_marks, changed, rollups, run, statements};
 use crate::domain::ids::{KeyId, OrgId, PersonId, PriceId, RequestId, TeamId};
 use crate::domain::limit_use::HolderKind;
@@ -19,6 +18,7 @@ use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, Permit};
 use crate::domain::rerating::{ChargedRequest, Correction, Rerating};
+use crate::domain::tags::OTHER_TAGS;
 use crate::domain::window::{Period, WindowStarts};
 
 /// The columns of `ChargedRow`.

@@ -10,12 +10,11 @@ use super::spend::Usage;
 use super::{Db, StoreError, Via, budget_marks, changed, rollups, run};
 use crate::domain::ids::{PriceId, RequestId, TeamId};
 use crate::domain::moment::{Day, Zone};
+use crate::domain::tags::OTHER_TAGS;
 use crate::domain::window::WindowStarts;
 
 /// So many tags of a key count under their own names; the tables say so too.
 pub const MAX_TAGS: i64 = 100;
-/// What all others of a key count under.
-pub const OTHER_TAGS: &str = "other";
 
 /// Parameters of `keydesk_settle_v1`. Later versions take what is added after them.
 const SETTLE_TAKES: &str = "request_id text, org_id text, key_id text, secret_id text, team_id text, model_id text, route text,

@@ -10,13 +10,13 @@ use sqlx::AssertSqlSafe;
 use super::dialect::{Dialect, impatient, patient};
 use super::rerating::{ChargedRow, charged};
 use super::rollups::{self, Kept};
-use super::settlement::OTHER_TAGS;
 use super::{Reader, StoreError, prices, run, statements};
 use crate::domain::ids::{OrgId, PriceId, RequestId};
 use crate::domain::meter::Metered;
 use crate::domain::money::Money;
 use crate::domain::price::Price;
 use crate::domain::rerating::ChargedRequest;
+use crate::domain::tags::OTHER_TAGS;
 
 statements! {
     /// What can be compared with its own meters or price, from a place on.

@@ -131,6 +131,19 @@ on_both! {
         let narrowed = app.get(&owner, &drill.replace("&amp;", "&")).await.text;
         assert!(narrowed.contains("Spend by model") && narrowed.contains("Remove the filter key"), "{narrowed}");
 
+        // From a row's number of requests to those requests, of the same days.
+        let log = format!("/acme/requests?key={}&amp;from=", keys[0].id);
+        assert!(page.text.contains(&log), "{log} is not in {}", page.text);
+        // A key may be named in the form; its name is not the id of another.
+        let named = app.get(&owner, "/acme/spend?key=CI-Prod&provider=&tag=").await.text;
+        assert!(named.contains(&format!("value=\"{}\"", keys[0].id)) && named.contains("Remove the filter key"), "{named}");
+        assert!(named.contains("$2.00") && !named.contains("No key has this name"), "{named}");
+        let unknown = app.get(&owner, "/acme/spend?key=ci").await.text;
+        assert!(unknown.contains("No key has this name or ID") && unknown.contains("Clear filters"), "{unknown}");
+        for label in ["for=\"key-filter\"", "for=\"tag-filter\""] {
+            assert!(page.text.contains(label), "{label} is not in {}", page.text);
+        }
+
         let file = app.get(&owner, &format!("/acme/spend.csv{query}")).await;
         assert_eq!(file.header("content-type"), "text/csv; charset=utf-8; header=present");
         let (columns, lines) = records(&file.text);

@@ -2,12 +2,17 @@
 
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::report::{Dimension, Grain, Preset, ReportQuery};
+use keydesk_core::domain::tags::MAX_TAG;
+use keydesk_core::ops::audit::KeysMeant;
 use keydesk_core::ops::report::ReportView;
 use leptos::prelude::*;
 
 use super::href;
 use crate::path::LocalPath;
 use crate::ui::list::{self, Address};
+
+/// Characters of a key's name or id.
+const MAX_KEY: usize = 200;
 
 fn to(slug: &str, query: &ReportQuery) -> Address {
     Address::new(LocalPath::spend(slug).as_str(), query.pairs())
@@ -84,10 +89,37 @@ pub fn form(view: &ReportView) -> impl IntoView + use<> {
             }
         })
     };
+    let text = |dimension: Dimension, hint: &'static str, max: usize| {
+        let value = match query.filters.get(dimension) {
+            Some("") => "none".to_owned(),
+            value => value.unwrap_or_default().to_owned(),
+        };
+        let id = format!("{}-filter", dimension.as_str());
+        view! {
+            <div class="field">
+                <label class="label" for=id.clone()>{dimension.label()}</label>
+                <input
+                    class="input"
+                    id=id
+                    name=dimension.as_str()
+                    value=value
+                    placeholder=hint
+                    maxlength=max.to_string()
+                    autocomplete="off"
+                    spellcheck="false"
+                />
+            </div>
+        }
+    };
+    // Who sees all owners sees all keys.
+    let all = !view.choices.owners.is_empty();
     let offered = [
+        (Dimension::Key, all),
         (Dimension::Team, !view.choices.teams.is_empty()),
-        (Dimension::Owner, !view.choices.owners.is_empty()),
+        (Dimension::Owner, all),
         (Dimension::Model, true),
+        (Dimension::Provider, true),
+        (Dimension::Tag, true),
     ];
     let is_field = |name: &str| {
         ["from", "to", "skip"].contains(&name)
@@ -112,14 +144,35 @@ pub fn form(view: &ReportView) -> impl IntoView + use<> {
             {kept}
             {day("from", "From", query.from)}
             {day("to", "To", query.to)}
+            {all.then(|| text(Dimension::Key, "Name or ID", MAX_KEY))}
             {choose(Dimension::Team, "Every team", &view.choices.teams)}
             {choose(Dimension::Owner, "Every owner", &view.choices.owners)}
             {choose(Dimension::Model, "Every model", &view.choices.models)}
+            {choose(Dimension::Provider, "Every provider", &view.choices.providers)}
+            {text(Dimension::Tag, "Exact", MAX_TAG)}
             <div class="actions">
                 <button class="btn">"Apply filters"</button>
                 {clear}
             </div>
+            {key_line(&view.keys).map(|words| view! { <p class="help">{words}</p> })}
         </form>
+    }
+}
+
+/// Why no key is found by what was typed.
+fn key_line(keys: &KeysMeant) -> Option<String> {
+    match keys {
+        KeysMeant::These(found) if found.len() > 1 => {
+            Some(format!("{} keys have this name. Enter the ID of one; it is on the key’s page.", found.len()))
+        }
+        KeysMeant::Unknown => Some(
+            "No key has this name or ID. A name must be whole; capital letters do not matter.".to_owned(),
+        ),
+        KeysMeant::Secret => Some(
+            "A whole secret stood in this page’s address. It was not looked up; take it out of your browser’s history."
+                .to_owned(),
+        ),
+        KeysMeant::Any | KeysMeant::These(_) => None,
     }
 }
 

@@ -8,9 +8,12 @@ mod table;
 
 pub use card::spend_part;
 
+use keydesk_core::domain::ids::{PersonId, TeamId};
 use keydesk_core::domain::limits::short_count;
 use keydesk_core::domain::numbers::grouped;
-use keydesk_core::domain::report::{Dimension, Grain, ReportQuery, change};
+use keydesk_core::domain::report::{Dimension, Filters, Grain, ReportQuery, change};
+use keydesk_core::domain::request_filter::LogFilter;
+use keydesk_core::domain::tags::OTHER_TAGS;
 use keydesk_core::ops::report::{self, Report, ReportView};
 use leptos::prelude::*;
 
@@ -20,7 +23,7 @@ use crate::pages::page;
 use crate::path::LocalPath;
 use crate::ui::facts::fact;
 use crate::ui::icon::Icon;
-use crate::ui::list;
+use crate::ui::list::{self, Address};
 
 /// The address of a report.
 pub fn href(slug: &str, query: &ReportQuery) -> String {
@@ -29,6 +32,40 @@ pub fn href(slug: &str, query: &ReportQuery) -> String {
 
 fn address(path: LocalPath, query: &ReportQuery) -> String {
     path.with_query(&serde_urlencoded::to_string(query.pairs()).unwrap_or_default()).into()
+}
+
+/// The log of the requests of the report's days behind a sum of what `filters` are about; `None` where the log cannot ask
+/// for that.
+fn requests_href(slug: &str, report: &Report, filters: &Filters) -> Option<String> {
+    let (from, to) = (Some(report.span.first), Some(report.span.last));
+    let mut log = LogFilter { from, to, ..LogFilter::default() };
+    for (dimension, value) in filters.set() {
+        match dimension {
+            // It has no filter for what has none, such as no team.
+            _ if value.is_empty() => return None,
+            Dimension::Key => log.key = value.to_owned(),
+            Dimension::Team => log.team = Some(TeamId::parse(value)?),
+            Dimension::Owner => log.owner = Some(PersonId::parse(value)?),
+            Dimension::Model => log.model = value.to_owned(),
+            Dimension::Provider => return None,
+            // The log knows each tag by its own name.
+            Dimension::Tag if value == OTHER_TAGS => return None,
+            Dimension::Tag => log.tag = value.to_owned(),
+        }
+    }
+    Some(Address::new(LocalPath::requests(slug).as_str(), log.pairs()).href())
+}
+
+/// How many requests, as a link to them where the log can show them.
+fn requests(count: i64, to: Option<String>) -> AnyView {
+    let count = grouped(count);
+    match to {
+        Some(to) => {
+            view! { <a href=to title="Show these requests">{count}<span class="sr">" requests"</span></a> }
+                .into_any()
+        }
+        None => count.into_any(),
+    }
 }
 
 #[component]
@@ -106,7 +143,7 @@ fn body(view: &ReportView) -> AnyView {
                     <h2>{heading(report)}</h2>
                     <p>{report.span.words()}</p>
                 </header>
-                {tiles(report)}
+                {tiles(slug, report)}
                 <div class="part">{hours_line(report)} {chart::report_chart(report)}</div>
             </section>
             {table::groups(view)}
@@ -122,7 +159,7 @@ fn heading(report: &Report) -> String {
     }
 }
 
-fn tiles(report: &Report) -> impl IntoView + use<> {
+fn tiles(slug: &str, report: &Report) -> impl IntoView + use<> {
     let (total, before) = (&report.total, &report.total_before);
     let compared = view! {
         {before.cost.to_string()} " "
@@ -131,10 +168,11 @@ fn tiles(report: &Report) -> impl IntoView + use<> {
     let more = change(total.cost, before.cost);
     let more = if more.is_empty() { "–".to_owned() } else { more };
     let tokens = total.input_tokens.saturating_add(total.output_tokens);
+    let count = requests(total.requests, requests_href(slug, report, &report.query.filters));
     view! {
         <dl class="tiles">
             {fact("Spent", total.cost.to_string())} {fact("Before", compared)} {fact("Change", more)}
-            {fact("Requests", grouped(total.requests))} {fact("Tokens", short_count(tokens))}
+            {fact("Requests", count)} {fact("Tokens", short_count(tokens))}
         </dl>
     }
 }

@@ -2,12 +2,11 @@
 
 use keydesk_core::domain::limits::short_count;
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::report::{Dimension, PAGE_GROUPS, ReportQuery, Sums, change, share};
 use keydesk_core::ops::report::{Report, ReportView};
 use leptos::prelude::*;
 
-use super::href;
+use super::{href, requests, requests_href};
 use crate::ui::list::{self, Column};
 
 pub fn groups(view: &ReportView) -> Option<impl IntoView + use<>> {
@@ -30,11 +29,15 @@ pub fn groups(view: &ReportView) -> Option<impl IntoView + use<>> {
                 {row.name.clone()}
             </a>
         };
-        line("", name.into_any(), (&row.sums, &row.before), whole)
+        let filters = report.query.filters.clone().with(dimension, row.id.as_str());
+        let log = requests_href(slug, report, &filters);
+        line("", name.into_any(), (&row.sums, &row.before), whole, log)
     });
-    let other =
-        report.other.map(|(sums, before)| line("", report.other_name().into_any(), (&sums, &before), whole));
-    let total = line("total", "Total".into_any(), (&report.total, &report.total_before), whole);
+    let other = report
+        .other
+        .map(|(sums, before)| line("", report.other_name().into_any(), (&sums, &before), whole, None));
+    let log = requests_href(slug, report, &report.query.filters);
+    let total = line("total", "Total".into_any(), (&report.total, &report.total_before), whole, log);
     let rows = view! {
         {rows.collect_view()}
         {other}
@@ -44,7 +47,7 @@ pub fn groups(view: &ReportView) -> Option<impl IntoView + use<>> {
     let several = (dimension == Dimension::Tag)
         .then(|| view! { <p class="help">"A request with several tags counts for each of them, and once in the total."</p> });
     Some(view! {
-        <section class="stack" aria-label="Table">
+        <section class="stack report" aria-label="Table">
             {list::table(false, caption, columns, rows)}
             {several}
             {pages(slug, report)}
@@ -52,7 +55,14 @@ pub fn groups(view: &ReportView) -> Option<impl IntoView + use<>> {
     })
 }
 
-fn line(class: &'static str, name: AnyView, sums: (&Sums, &Sums), whole: Money) -> impl IntoView + use<> {
+/// `log` leads to the requests behind it.
+fn line(
+    class: &'static str,
+    name: AnyView,
+    sums: (&Sums, &Sums),
+    whole: Money,
+    log: Option<String>,
+) -> impl IntoView + use<> {
     let (now, before) = sums;
     let tokens = now.input_tokens.saturating_add(now.output_tokens);
     view! {
@@ -62,7 +72,7 @@ fn line(class: &'static str, name: AnyView, sums: (&Sums, &Sums), whole: Money) 
             <td data-label="Share" class="num">{share(now.cost, whole)}</td>
             <td data-label="Before" class="num drop-2">{before.cost.to_string()}</td>
             <td data-label="Change" class="num">{change(now.cost, before.cost)}</td>
-            <td data-label="Requests" class="num">{grouped(now.requests)}</td>
+            <td data-label="Requests" class="num">{requests(now.requests, log)}</td>
             <td data-label="Tokens" class="num drop-1">{short_count(tokens)}</td>
         </tr>
     }

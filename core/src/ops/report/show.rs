@@ -1,7 +1,10 @@
 //! The report as a page shows it, and the card of one key, team or member.
 
+use std::collections::HashMap;
+
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
+use super::super::audit::{KeysMeant, keys_meant};
 use super::super::support::{SupportAccess, record_support_access};
 use super::{Report, own_teams, part_of, report};
 use crate::Desk;
@@ -11,8 +14,8 @@ use crate::domain::report::{Dimension, Filters, Preset, ReportQuery};
 use crate::store::report::{self as store, Asked, Shape};
 use crate::store::{Via, audit_list, teams};
 
-/// Models to choose from; a model with less spend is chosen by a click in the table.
-const MAX_MODELS: usize = 100;
+/// Models to choose from, and providers; one with less spend is chosen by a click in the table.
+const MAX_OFFERED: usize = 100;
 
 /// What a filter's box offers: each value with its name.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,8 @@ pub struct Choices {
     pub owners: Vec<(String, String)>,
     /// Models with spend in these days, the most expensive first.
     pub models: Vec<(String, String)>,
+    /// Providers with spend in these days, the most expensive first.
+    pub providers: Vec<(String, String)>,
 }
 
 /// What the page is drawn from.
@@ -33,6 +38,8 @@ pub struct ReportView {
     pub report: Report,
     /// What the filters offer.
     pub choices: Choices,
+    /// What the text in the key box means.
+    pub keys: KeysMeant,
     /// When it was read.
     pub now: Moment,
 }
@@ -50,11 +57,37 @@ pub async fn show(
     let now = desk.now();
     let mut read = desk.db.read().await?;
     let context = open_org(&mut read, caller, slug).await?;
-    let report = report(&mut read, &context, query, Day::of(now, &context.org.zone)).await?;
+    let (query, keys) = with_key(&mut read, &context, query).await?;
+    let report = report(&mut read, &context, &query, Day::of(now, &context.org.zone)).await?;
     let choices = choices(&mut read, &context, &report).await?;
     drop(read);
     record_support_access(desk, &context, SupportAccess::List { of: "spend", search: "" }).await?;
-    Ok(ReportView { context, report, choices, now })
+    Ok(ReportView { context, report, choices, keys, now })
+}
+
+/// In a filter a key's name stands for its id where one key alone has it. Only who sees every key names them so.
+async fn with_key(
+    via: &mut impl Via,
+    context: &OrgContext,
+    query: &ReportQuery,
+) -> Result<(ReportQuery, KeysMeant), OpError> {
+    let mut query = query.clone();
+    if own_teams(context).is_some() {
+        return Ok((query, KeysMeant::Any));
+    }
+    let text = query.filters.get(Dimension::Key).unwrap_or_default();
+    let keys = keys_meant(via, &context.org.id, text).await?;
+    match &keys {
+        KeysMeant::These(found) => {
+            if let [(id, _)] = found.as_slice() {
+                query.filters = query.filters.with(Dimension::Key, id.as_str());
+            }
+        }
+        // It goes nowhere else.
+        KeysMeant::Secret => query.filters = query.filters.without(Dimension::Key),
+        KeysMeant::Any | KeysMeant::Unknown => {}
+    }
+    Ok((query, keys))
 }
 
 async fn choices(via: &mut impl Via, context: &OrgContext, report: &Report) -> Result<Choices, OpError> {
@@ -70,22 +103,27 @@ async fn choices(via: &mut impl Via, context: &OrgContext, report: &Report) -> R
         teams.push((String::new(), Dimension::Team.nothing().into()));
     }
     let owners = match own {
-        None => audit_list::people(via, org).await?.into_iter().map(|(id, name, _)| (id, name)).collect(),
+        None => told_apart(audit_list::people(via, org).await?),
         Some(_) => vec![],
     };
     let part = part_of(via, context, &Filters::default()).await?;
     let asked = Asked { org: org.clone(), span: report.span, filters: Filters::default(), part };
-    let shape = Shape { group: Some(Dimension::Model), top: Some((MAX_MODELS, 0)), ..Shape::default() };
-    let found = store::summed(via, &asked, &shape).await?;
-    let name = |id: &str| if id.is_empty() { Dimension::Model.nothing().to_owned() } else { id.to_owned() };
-    let models = found.into_iter().map(|row| (row.group.clone(), name(&row.group))).collect();
-    let mut choices = Choices { teams, owners, models };
+    let mut choices = Choices { teams, owners, ..Choices::default() };
+    let offered = [(Dimension::Model, &mut choices.models), (Dimension::Provider, &mut choices.providers)];
+    for (dimension, list) in offered {
+        let shape = Shape { group: Some(dimension), top: Some((MAX_OFFERED, 0)), ..Shape::default() };
+        // They are their own names.
+        let name = |id: &str| if id.is_empty() { dimension.nothing().to_owned() } else { id.to_owned() };
+        let found = store::summed(via, &asked, &shape).await?;
+        list.extend(found.into_iter().map(|row| (row.group.clone(), name(&row.group))));
+    }
     // What is chosen is offered, also where it is no longer there.
     for (dimension, value, name) in &report.filters {
         let list = match dimension {
             Dimension::Team => &mut choices.teams,
             Dimension::Owner if !choices.owners.is_empty() => &mut choices.owners,
             Dimension::Model => &mut choices.models,
+            Dimension::Provider => &mut choices.providers,
             _ => continue,
         };
         if !list.iter().any(|(offered, _)| offered == value) {
@@ -93,6 +131,19 @@ async fn choices(via: &mut impl Via, context: &OrgContext, report: &Report) -> R
         }
     }
     Ok(choices)
+}
+
+/// People with the same name are told apart by their email addresses.
+fn told_apart(people: Vec<(String, String, String)>) -> Vec<(String, String)> {
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for (_, name, _) in &people {
+        *known.entry(name.clone()).or_default() += 1;
+    }
+    let named = |(id, name, email): (String, String, String)| match known.get(&name) {
+        Some(count) if *count > 1 => (id, format!("{name} ({email})")),
+        _ => (id, name),
+    };
+    people.into_iter().map(named).collect()
 }
 
 /// What one key, team or member spent, as their page shows it.
