@@ -63,7 +63,7 @@ pub enum StateFilter {
     RotationDue,
     /// Active, and nothing is left of a budget of its own, of its team or of its organisation, or of the balance.
     Stopped,
-    /// Active, and a budget of its own or of its team is used to 80 % or more.
+    /// Active, and a budget of its own, of its team or of its organisation is used to 80 % or more.
     NearLimit,
     /// Live, and neither used nor created in the last `IDLE_DAYS`.
     Idle,

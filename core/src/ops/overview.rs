@@ -75,7 +75,13 @@ pub async fn of_org(desk: &Desk, caller: &Caller, slug: &str, by: By) -> Result<
     let starts = WindowStarts::at(now, &org.zone);
     let today = Day::of(now, &org.zone);
     let left = ledger::left(&mut read, &org.id, starts).await?;
-    let at = key_list::At { now, starts, rotate_days: org.rules.rotate_days, org_stopped: left.is_stopped() };
+    let at = key_list::At {
+        now,
+        starts,
+        rotate_days: org.rules.rotate_days,
+        org_stopped: left.is_stopped(),
+        org_near: left.is_near(),
+    };
     let counts = key_list::counts(&mut read, &permit, &KeyFilter::in_state(StateFilter::Live), at).await?;
     let used = store::days(&mut read, &permit, overview::first_day(today)).await?;
     let days = overview::chart_days(today);

@@ -31,6 +31,8 @@ pub struct At {
     pub rotate_days: Option<i64>,
     /// Nothing is left of a budget of the organisation or of its balance, so every active key is stopped.
     pub org_stopped: bool,
+    /// A budget of the organisation is used to 80 % or more, so every active key is near a limit.
+    pub org_near: bool,
 }
 
 impl At {
@@ -202,6 +204,7 @@ impl<'a> Asked<'a> {
             due: at.due(),
             starts: Some(at.starts),
             org_stopped: at.org_stopped,
+            org_near: at.org_near,
         };
         Self { permit, filter, within, at }
     }
@@ -288,6 +291,7 @@ impl<'a> Asked<'a> {
             team: filter.team.is_some(),
             owner: filter.owner.is_some(),
             org_stopped: self.at.org_stopped,
+            org_near: self.at.org_near,
             search,
             order: Order::By(filter.sort),
             descending: filter.descending,

@@ -29,6 +29,8 @@ pub(super) struct Shape {
     pub(super) owner: bool,
     /// Nothing is left of a budget of the organisation or of its balance: every active key is stopped.
     pub(super) org_stopped: bool,
+    /// A budget of the organisation is used to 80 % or more: every active key is near a limit.
+    pub(super) org_near: bool,
     pub(super) search: Search,
     pub(super) order: Order,
     pub(super) descending: bool,
@@ -122,7 +124,7 @@ impl Shape {
         let few = self.scoped || self.team || self.owner || self.search == Search::Found;
         let level = match self.state {
             StateFilter::Stopped if !self.org_stopped => Some("reached"),
-            StateFilter::NearLimit => Some("near"),
+            StateFilter::NearLimit if !self.org_near => Some("near"),
             _ => None,
         };
         if let Some(level) = level {
@@ -291,7 +293,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
                     for (descending, from) in
                         [(false, None), (true, Some(Direction::On)), (true, Some(Direction::Back))]
                     {
-                        let (older, owner, org_stopped) = (None, false, false);
+                        let (older, owner, org_stopped, org_near) = (None, false, false, false);
                         let shape = Shape {
                             scoped,
                             state,
@@ -299,6 +301,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
                             team,
                             owner,
                             org_stopped,
+                            org_near,
                             search,
                             order,
                             descending,
@@ -312,7 +315,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
                         }
                         if from.is_none() && search != Search::Found && state == StateFilter::Live {
                             texts.push(shape.counts_text(dialect));
-                            let owned = Shape { owner: true, org_stopped: true, ..shape };
+                            let owned = Shape { owner: true, org_stopped: true, org_near: true, ..shape };
                             texts.extend([owned.list_text(dialect), owned.counts_text(dialect)]);
                         }
                     }

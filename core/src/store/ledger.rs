@@ -199,6 +199,11 @@ impl OrgLeft {
     pub fn is_stopped(&self) -> bool {
         self.budgets.iter().any(BudgetUse::is_over) || self.balance.is_some_and(|left| left <= Money::ZERO)
     }
+
+    /// 80 % or more of a budget is spent, and there is something left: every key is near a limit.
+    pub fn is_near(&self) -> bool {
+        !self.is_stopped() && self.budgets.iter().any(|used| used.spent.percent_of(used.limit()) >= 80)
+    }
 }
 
 /// The organisation's budgets and its balance, in one statement.

@@ -46,6 +46,8 @@ pub(super) struct Within {
     pub(super) starts: Option<WindowStarts>,
     /// Every active key of the organisation is stopped.
     pub(super) org_stopped: bool,
+    /// Every active key of the organisation is near a limit.
+    pub(super) org_near: bool,
 }
 
 /// A word of a search.
@@ -258,6 +260,7 @@ impl Sql {
             StateFilter::Live => "k.status IN ('active', 'disabled')".to_owned(),
             StateFilter::Stopped if within.org_stopped => "k.status = 'active'".to_owned(),
             StateFilter::Stopped => self.is_marked(within, "reached"),
+            StateFilter::NearLimit if within.org_near => "k.status = 'active'".to_owned(),
             StateFilter::NearLimit => self.is_marked(within, "near"),
             StateFilter::Idle => {
                 let now = self.bind(now.ms().to_string());

@@ -357,7 +357,7 @@ on_both!(
         .await
         .unwrap();
         assert_eq!(stopped().await, ["in the team"]);
-        // A budget of the organisation stops every key, whatever is marked.
+        // A budget of the organisation stops every key, whatever is marked, and brings every key near a limit before that.
         desk.execute(&format!(
             "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount) VALUES ('org', '{0}', 'total', '{0}', 5)",
             at.org.id
@@ -365,12 +365,22 @@ on_both!(
         .await
         .unwrap();
         desk.execute(&format!(
-            "INSERT INTO counters VALUES ('org', '{0}', 'total', 0, '{0}', 5, 1, 1)",
+            "INSERT INTO counters VALUES ('org', '{0}', 'total', 0, '{0}', 4, 1, 1)",
             at.org.id
         ))
         .await
         .unwrap();
+        let near = async |search: &str| {
+            let filter = KeyFilter { state: StateFilter::NearLimit, search: search.into(), ..everything() };
+            ops::keys::list(&desk, &at.caller, &at.org.slug, &filter).await.unwrap()
+        };
+        assert_eq!((near("").await.count, near("alone").await.count), (2, 1));
+        assert_eq!(near("").await.counts.unwrap().of(StateFilter::NearLimit), 2);
+        assert_eq!(stopped().await, ["in the team"]);
+        desk.execute("UPDATE counters SET spent = 5 WHERE holder_kind = 'org'").await.unwrap();
         assert_eq!(stopped().await, ["alone", "in the team"]);
+        // What is stopped is no longer near.
+        assert_eq!(near("").await.count, 0);
     }
 );
 

@@ -109,7 +109,13 @@ async fn view(
     let org = &context.org;
     let starts = WindowStarts::at(now, &org.zone);
     let left = ledger::left(&mut read, &org.id, starts).await?;
-    let at = key_list::At { now, starts, rotate_days: org.rules.rotate_days, org_stopped: left.is_stopped() };
+    let at = key_list::At {
+        now,
+        starts,
+        rotate_days: org.rules.rotate_days,
+        org_stopped: left.is_stopped(),
+        org_near: left.is_near(),
+    };
     let count_ended = whole && !filter.search.trim().is_empty() && filter.state == StateFilter::Live;
     let listed = key_list::list(&mut read, &permit, filter, at, count_ended).await?;
     let key_list::Listed { mut page, count, capped, ended } = listed;
