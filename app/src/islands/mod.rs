@@ -1,7 +1,10 @@
 //! What HTML cannot do, in the browser: forms that come back without losing what was typed, copying, keyboard
-//! shortcuts, the palette, parts that stay up to date. One island with no markup of its own listens on the document, so a page needs no wiring and
-//! everything still works where script does not run. Nothing here knows the domain; it stays small on purpose.
+//! shortcuts, the palette, charts, parts that stay up to date. One island with no markup of its own listens on the
+//! document, so a page needs no wiring and everything still works where script does not run. Nothing here knows the
+//! domain; it stays small on purpose.
 
+#[cfg(feature = "hydrate")]
+mod chart;
 #[cfg(feature = "hydrate")]
 mod copy;
 #[cfg(feature = "hydrate")]
@@ -25,6 +28,7 @@ use leptos::prelude::*;
 pub fn Enhancements() -> impl IntoView {
     #[cfg(feature = "hydrate")]
     {
+        chart::listen();
         copy::listen();
         forms::listen();
         live::keep();

@@ -89,6 +89,10 @@ impl StackedChart {
                     {bucket_labels(&buckets)}
                     {drawn}
                 </svg>
+                // The browser's script fills it in; a screen reader reads the bar itself.
+                <p class="said needs-script" aria-hidden="true">
+                    "Point at a bar, or use the arrows, to read it."
+                </p>
             </figure>
             {legend(&series)}
             {table(&label, (when, what), &buckets, &series, words)}
