@@ -16,7 +16,7 @@ test("a limit is tried, reports and is enforced from the key's page", async ({ s
   await card.getByLabel("Amount", { exact: true }).fill("1");
   await Promise.all([page.waitForURL(server.url + key.path), card.getByRole("button", { name: "Set to report only" }).click()]);
   await expect(page.getByRole("status")).toContainText("that only reports. It rejects nothing.");
-  await expect(card).toContainText("1 requests per minute");
+  await expect(card).toContainText("1 request per minute");
 
   for (let n = 0; n < 3; n += 1) {
     const answer = await fetch(`${server.url}/v1/chat/completions`, {

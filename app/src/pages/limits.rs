@@ -102,7 +102,7 @@ fn add(org: &str, holder: HolderKind, id: &str) -> AnyView {
         "shadow_what",
         "form[what]",
         "Limit",
-        "Takes the place of one on the same thing that only reports.",
+        "Replaces a limit on the same thing that only reports.",
         choices.into(),
         what,
         &errors,

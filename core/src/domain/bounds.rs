@@ -111,7 +111,7 @@ impl Bounds {
             return Some(format!("{team} allows at most {max} {}.", period.label()));
         }
         let rate = Rate::ALL.into_iter().find(|rate| rate.as_str() == field)?;
-        Some(format!("{team} allows at most {} {}.", grouped(rate.of(&self.limits)?), rate.unit()))
+        Some(format!("{team} allows at most {}.", rate.words(rate.of(&self.limits)?)))
     }
 }
 

@@ -100,6 +100,17 @@ impl Rate {
         }
     }
 
+    /// A number with its unit: `1 request per minute`, `1,200 tokens per minute`.
+    pub fn words(self, count: i64) -> String {
+        let unit = match (self, count) {
+            (Rate::Rpm, 1) => "request per minute",
+            (Rate::Tpm, 1) => "token per minute",
+            (Rate::Concurrent, 1) => "concurrent request",
+            (rate, _) => rate.unit(),
+        };
+        format!("{} {unit}", grouped(count))
+    }
+
     /// Its number among these limits; `None` is no limit.
     pub const fn of(self, limits: &Limits) -> Option<i64> {
         match self {
@@ -236,6 +247,13 @@ mod tests {
         assert_eq!(parse_count("1.2345k").unwrap_err().sentence(), NOT_WHOLE);
         assert_eq!(parse_count("0.0000000001").unwrap_err().sentence(), NOT_WHOLE);
         assert_eq!(parse_count("$5").unwrap_err(), parse_count("ten").unwrap_err());
+    }
+
+    #[test]
+    fn one_of_a_rate_is_not_many() {
+        assert_eq!(Rate::Rpm.words(1), "1 request per minute");
+        assert_eq!(Rate::Tpm.words(1_200), "1,200 tokens per minute");
+        assert_eq!(Rate::Concurrent.words(1), "1 concurrent request");
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl ShadowLimit {
     pub fn summary(&self) -> String {
         match (self.budget(), self.rate()) {
             (Some(budget), _) => budget.summary(),
-            (None, Some(rate)) => format!("{} {}", grouped(self.amount), rate.unit()),
+            (None, Some(rate)) => rate.words(self.amount),
             (None, None) => Money::from_nanos(self.amount).to_string(),
         }
     }

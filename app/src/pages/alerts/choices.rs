@@ -39,7 +39,7 @@ pub fn ChoicesPage() -> impl IntoView {
         let org_settings = view.context.may(Action::SeeSettings, On::Org).then(|| {
             view! {
                 <p class="muted">
-                    "What the organisation's people get who chose nothing is in "
+                    "The defaults for people who have not chosen are in "
                     <a href=LocalPath::alert_settings(&org.slug)>"the organisation's alerts"</a> "."
                 </p>
             }

@@ -84,7 +84,7 @@ fn filters(path: &LocalPath, filter: InboxFilter) -> AnyView {
 
 fn nothing(path: &LocalPath, filter: InboxFilter) -> AnyView {
     if filter != InboxFilter::default() {
-        let words = "No alert is like this.";
+        let words = "No alert matches the filters.";
         return list::none_found("No alerts found".into(), words, path.as_str(), "Show all alerts");
     }
     let words = "You get an alert when a budget is nearly used up, a key expires soon, requests are rejected again and again, or spend is unusual.";
