@@ -69,6 +69,16 @@ test("requests are found by filters, read one by one, and exported", async ({ pa
   await page.getByRole("link", { name: tag, exact: true }).click();
   await expect(rows).toHaveCount(1);
 
+  // By what the client saw.
+  await open(`${log}?key=${key.id}`);
+  await page.locator("summary", { hasText: "More filters" }).click();
+  await page.getByLabel("HTTP status", { exact: true }).fill("404");
+  await page.getByRole("button", { name: "Apply filters" }).click();
+  await expect(page).toHaveURL(/status=404/);
+  await expect(rows).toHaveCount(1);
+  await expect(rows).toContainText("404 Failed");
+  await expect(page.getByLabel("HTTP status", { exact: true })).toHaveValue("404");
+
   await open(`${log}/${failed}`);
   await expect(page.locator("h1")).toContainText("Failed");
   await expect(page.locator("main")).toContainText("Correct the base URL or the path in the client.");

@@ -186,9 +186,16 @@ fn filters(view: &LogView, filter: &LogFilter) -> AnyView {
     let rare = [&filter.address, &filter.tag].into_iter().any(|text| !text.is_empty())
         || filter.request.is_some()
         || filter.gate.is_some()
-        || filter.not_priced;
+        || filter.not_priced
+        || matches!(filter.status, Some(StatusFilter::Exactly(_)));
     let request = filter.request.as_ref().map(ToString::to_string).unwrap_or_default();
-    let status = filter.status.map(StatusFilter::text).unwrap_or_default();
+    // An outcome is chosen above the form, and it keeps that; otherwise a status can be typed.
+    let (outcome, status) = match filter.status {
+        Some(exact @ StatusFilter::Exactly(_)) => (None, exact.text()),
+        Some(outcome) => (Some(outcome.text()), String::new()),
+        None => (None, String::new()),
+    };
+    let status = outcome.is_none().then(|| text("status", "HTTP status", "Such as 429", status));
     let clear = (!filter.is_plain()).then(|| {
         let all = LocalPath::requests(&view.context.org.slug);
         view! { <a class="btn quiet" href=all>"Clear filters"</a> }
@@ -204,7 +211,7 @@ fn filters(view: &LogView, filter: &LogFilter) -> AnyView {
     };
     view! {
         <form class="filters" method="get" action=LocalPath::requests(&view.context.org.slug) aria-label="Filters">
-            {(!status.is_empty()).then(|| view! { <input type="hidden" name="status" value=status.clone() /> })}
+            {outcome.map(|outcome| view! { <input type="hidden" name="status" value=outcome /> })}
             {text("key", "Key", "Name or ID", filter.key.clone())}
             {(!teams.is_empty()).then(|| choice("team", "Team at the time", "Every team", teams, &team))}
             {(!people.is_empty()).then(|| choice("owner", "Owner at the time", "Everyone", people, &owner))}
@@ -213,6 +220,7 @@ fn filters(view: &LogView, filter: &LogFilter) -> AnyView {
             <details class="more" open=rare>
                 <summary>{icon(Icon::Right)} "More filters"</summary>
                 <div class="filters">
+                    {status}
                     {choice("gate", "Rejected by gate", "Any or none", gates, gate)}
                     {text("address", "IP address", "Exact", filter.address.clone())}
                     {text("request", "Request ID", "req_…", request)} {text("tag", "Tag", "Exact", filter.tag.clone())}
