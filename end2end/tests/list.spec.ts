@@ -32,6 +32,19 @@ test("a choice of a team acts at once with script, and with Apply without", asyn
   await page.waitForURL(/team=team_/);
 });
 
+test("an owner is chosen also where the list has no column for them", async ({ signedIn, page, open, javaScriptEnabled }) => {
+  await signedIn();
+  await page.setViewportSize({ width: 360, height: 800 });
+  await open(`${org}/keys`);
+  const owners = page.getByRole("combobox", { name: "Owner" });
+  await owners.selectOption("Ingrid Solberg");
+  if (!javaScriptEnabled) await page.getByRole("button", { name: "Apply" }).click();
+  await page.waitForURL(/owner=per_/);
+  await expect(owners.locator("option:checked")).toHaveText("Ingrid Solberg");
+  await expect(page.locator(".narrowed")).toContainText("Only keys of Ingrid Solberg");
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+});
+
 test("an owner's name leads to their keys, and back to everybody's", async ({ signedIn, page, open }) => {
   await signedIn();
   await open(`${org}/keys`);

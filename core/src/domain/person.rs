@@ -1,5 +1,7 @@
 //! What people type about themselves and their organisation, parsed. Nothing here decides who anyone is.
 
+use std::collections::HashMap;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
@@ -32,6 +34,20 @@ pub struct Contact {
     pub name: String,
     /// The person's email address.
     pub email: String,
+}
+
+/// People to choose from, each an id with a name: those with the same name are told apart by their email addresses. Takes
+/// id, name and email address of each.
+pub fn distinct_names(people: Vec<(String, String, String)>) -> Vec<(String, String)> {
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for (_, name, _) in &people {
+        *known.entry(name.clone()).or_default() += 1;
+    }
+    let named = |(id, name, email): (String, String, String)| match known.get(&name) {
+        Some(count) if *count > 1 => (id, format!("{name} ({email})")),
+        _ => (id, name),
+    };
+    people.into_iter().map(named).collect()
 }
 
 /// A person as lists name them.
@@ -249,6 +265,14 @@ pub fn slug_of(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn namesakes_are_named_with_their_addresses() {
+        let person = |id: &str, name: &str| (id.to_owned(), name.to_owned(), format!("{id}@example.com"));
+        let choices = distinct_names(vec![person("a", "Kim"), person("b", "Lena"), person("c", "Kim")]);
+        let names: Vec<&str> = choices.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(names, ["Kim (a@example.com)", "Lena", "Kim (c@example.com)"]);
+    }
 
     #[test]
     fn an_address_is_the_same_in_any_case() {

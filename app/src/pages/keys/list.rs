@@ -184,7 +184,7 @@ fn ended(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
 /// The search posts, so that a whole secret that is pasted into it never stands in an address.
 fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
     let slug = view.context.org.slug.clone();
-    let here = address(&slug, &KeyFilter { older: None, ..filter.clone() });
+    let here = address(&slug, &KeyFilter { older: None, owner: None, ..filter.clone() });
     let rest = address(&slug, &KeyFilter { search: String::new(), ..filter.clone() }).query();
     let options = view
         .teams
@@ -202,6 +202,28 @@ fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
             </select>
         }
     });
+    let owner = filter.owner.as_ref().map(ToString::to_string).unwrap_or_default();
+    // One who is not among the choices stays chosen.
+    let other = (!owner.is_empty() && !view.owners.iter().any(|(id, _)| *id == owner)).then(|| owner.clone());
+    let owners = view
+        .owners
+        .iter()
+        .map(|(id, name)| {
+            let selected = *id == owner;
+            view! { <option value=id.clone() selected=selected>{name.clone()}</option> }
+        })
+        .collect_view();
+    let owners = match other {
+        Some(owner) => view! { <input type="hidden" name="owner" value=owner /> }.into_any(),
+        None if view.owners.len() < 2 => ().into_any(),
+        None => view! {
+            <select class="input" name="owner" aria-label="Owner">
+                <option value="">"All owners"</option>
+                {owners}
+            </select>
+        }
+        .into_any(),
+    };
     let ages = SecretAge::ALL.map(|age| {
         let selected = filter.older == Some(age);
         view! { <option value=age.days().to_string() selected=selected>{age.label()}</option> }
@@ -228,6 +250,7 @@ fn toolbar(view: &KeysView, filter: &KeyFilter) -> impl IntoView + use<> {
             <form class="pick" method="get" action=LocalPath::keys(&slug).as_str().to_owned() data-at-once>
                 {here.hidden("team")}
                 {teams}
+                {owners}
                 <select class="input" name="older" aria-label="Age of the secret">
                     <option value="">"Secret of any age"</option>
                     {ages.collect_view()}

@@ -4,6 +4,7 @@
 use keydesk_core::domain::gate::Gate;
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::numbers::grouped;
+use keydesk_core::domain::person::distinct_names;
 use keydesk_core::domain::policy::{Action, On};
 use keydesk_core::domain::request_filter::{LogFilter, StatusFilter};
 use keydesk_core::domain::request_log::RequestEntry;
@@ -173,11 +174,7 @@ fn filters(view: &LogView, filter: &LogFilter) -> AnyView {
     let teams = view.teams.iter().map(|team| (team.id.to_string(), team.name.clone())).collect();
     let teams = with_chosen(view, teams, &team);
     let owner = filter.owner.as_ref().map(ToString::to_string).unwrap_or_default();
-    let namesake = |name: &str| view.people.iter().filter(|(_, other, _)| other == name).count() > 1;
-    let person = |(id, name, email): &(String, String, String)| {
-        (id.clone(), if namesake(name) { format!("{name} ({email})") } else { name.clone() })
-    };
-    let people = with_chosen(view, view.people.iter().map(person).collect(), &owner);
+    let people = with_chosen(view, distinct_names(view.people.clone()), &owner);
     let gates = Gate::ALL.into_iter().filter(|gate| *gate >= Gate::Known);
     let gates = gates
         .map(|gate| (gate.as_str().to_owned(), format!("{}: {}", gate.number(), gate.label())))

@@ -17,6 +17,7 @@ use crate::domain::money::Money;
 use crate::domain::org::Org;
 use crate::domain::overview::first_of_month;
 use crate::domain::page::Page;
+use crate::domain::person::distinct_names;
 use crate::domain::policy::{Action, On, Scope};
 use crate::domain::search::is_searched;
 use crate::domain::team::Team;
@@ -24,10 +25,12 @@ use crate::domain::window::{Period, WindowStarts};
 pub use crate::store::key_list::{Counts, MAX_OFFERED};
 use crate::store::leaks::{self, SecretPlace};
 use crate::store::overview::MonthUse;
-use crate::store::{Via, key_list, keys, ledger, overview, spend, teams};
+use crate::store::{Via, audit_list, key_list, keys, ledger, overview, spend, teams};
 
 /// How many days a key's line in the list shows, today included.
 pub const LINE_DAYS: u32 = 14;
+/// With more people than this, an owner is found by the search or by a click: the page stays small.
+const MAX_OWNERS: usize = 200;
 
 /// What the list is drawn from.
 pub struct KeysView {
@@ -54,6 +57,8 @@ pub struct KeysView {
     pub month_budget: Option<BudgetUse>,
     /// Those to filter by.
     pub teams: Vec<Team>,
+    /// Ids and names of owners to filter by; empty for who does not see all keys, and where there are too many to choose from.
+    pub owners: Vec<(String, String)>,
     /// When it was read.
     pub now: Moment,
 }
@@ -125,7 +130,12 @@ async fn view(
         Scope::OfPerson(person) => teams::of_person(&mut read, &org.id, person).await?,
     };
     let (mut counts, mut lines, mut month) = (None, Vec::new(), MonthUse::default());
+    let mut owners = Vec::new();
     if whole {
+        if *permit.scope() == Scope::Org {
+            let people = audit_list::people(&mut read, &org.id).await?;
+            owners = if people.len() > MAX_OWNERS { Vec::new() } else { distinct_names(people) };
+        }
         if !is_searched(&filter.search) {
             counts = Some(key_list::counts(&mut read, &permit, filter, at).await?);
         }
@@ -154,6 +164,7 @@ async fn view(
         month,
         month_budget,
         teams,
+        owners,
         now,
     })
 }

@@ -1,7 +1,5 @@
 //! The report as a page shows it, and the card of one key, team or member.
 
-use std::collections::HashMap;
-
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::super::audit::{KeysMeant, keys_meant};
@@ -10,6 +8,7 @@ use super::{Report, own_teams, part_of, report};
 use crate::Desk;
 use crate::domain::moment::{Day, Moment};
 use crate::domain::money::Money;
+use crate::domain::person::distinct_names;
 use crate::domain::report::{Dimension, Filters, Preset, ReportQuery};
 use crate::store::report::{self as store, Asked, Shape};
 use crate::store::{Via, audit_list, teams};
@@ -103,7 +102,7 @@ async fn choices(via: &mut impl Via, context: &OrgContext, report: &Report) -> R
         teams.push((String::new(), Dimension::Team.nothing().into()));
     }
     let owners = match own {
-        None => told_apart(audit_list::people(via, org).await?),
+        None => distinct_names(audit_list::people(via, org).await?),
         Some(_) => vec![],
     };
     let part = part_of(via, context, &Filters::default()).await?;
@@ -131,19 +130,6 @@ async fn choices(via: &mut impl Via, context: &OrgContext, report: &Report) -> R
         }
     }
     Ok(choices)
-}
-
-/// People with the same name are told apart by their email addresses.
-fn told_apart(people: Vec<(String, String, String)>) -> Vec<(String, String)> {
-    let mut known: HashMap<String, usize> = HashMap::new();
-    for (_, name, _) in &people {
-        *known.entry(name.clone()).or_default() += 1;
-    }
-    let named = |(id, name, email): (String, String, String)| match known.get(&name) {
-        Some(count) if *count > 1 => (id, format!("{name} ({email})")),
-        _ => (id, name),
-    };
-    people.into_iter().map(named).collect()
 }
 
 /// What one key, team or member spent, as their page shows it.
