@@ -20,6 +20,8 @@ test("the operator adds credit, takes some out and enforces the balance", async 
   const url = `${server.url}/operator/acme/balance`;
   await page.waitForURL(url);
   await expect(left(page)).toHaveText("$0.00");
+  // With nothing left, enforcing it would reject every request.
+  await expect(page.getByRole("button", { name: "Enforce balance" })).toBeDisabled();
 
   // A mistake is told beside its field, and what was typed stays.
   await fill(page, "Take out", "a lot", "Invoice 2026-017");

@@ -117,7 +117,7 @@ fn waiting(view: &MembersView) -> Option<impl IntoView + use<>> {
 fn none_found(slug: &str, filter: &MemberFilter) -> AnyView {
     let heading = match (filter.search.as_str(), filter.left) {
         ("", false) => "No members here".to_owned(),
-        ("", true) => "No one left".to_owned(),
+        ("", true) => "No one has left the organisation".to_owned(),
         (search, false) => format!("No member matches “{search}”"),
         (search, true) => format!("No one who left matches “{search}”"),
     };

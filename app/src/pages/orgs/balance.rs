@@ -247,7 +247,8 @@ fn enforce_card(view: &BalanceView) -> impl IntoView + use<> {
             },
         ],
     };
-    let warning = (!on && balance.left() <= Money::ZERO).then(|| {
+    let nothing_left = !on && balance.left() <= Money::ZERO;
+    let warning = nothing_left.then(|| {
         view! {
             <p class="warn-line">
                 {icon(Icon::Warn)}
@@ -265,7 +266,7 @@ fn enforce_card(view: &BalanceView) -> impl IntoView + use<> {
             {warning}
         </div>
         <div class="actions">
-            <button class="btn" name="form[enforce]" value=value>{words}</button>
+            <button class="btn" name="form[enforce]" value=value disabled=nothing_left>{words}</button>
         </div>
     };
     view! {
