@@ -334,6 +334,7 @@ fn installation(view: &InstallationView) -> AnyView {
         Column::new("Last month").num(),
         Column::new("Requests").num(),
         Column::new("Budgets used up").num(),
+        Column::new("Nearly used up").class("num drop-2"),
     ];
     let row = |listed: &ListedMonth| {
         let org = &listed.org;
@@ -353,6 +354,7 @@ fn installation(view: &InstallationView) -> AnyView {
                 <td class="num" data-label="Last month">{org.before.to_string()}</td>
                 <td class="num" data-label="Requests">{grouped(org.month.requests)}</td>
                 <td class="num" data-label="Budgets used up">{grouped(listed.used_up)}</td>
+                <td class="num drop-2" data-label="Nearly used up">{grouped(listed.near)}</td>
             </tr>
         }
     };

@@ -137,8 +137,10 @@ pub async fn of_org(desk: &Desk, caller: &Caller, slug: &str, by: By) -> Result<
 pub struct ListedMonth {
     /// The organisation and what it spent.
     pub org: OrgMonth,
-    /// Budgets of its own, of its teams and of its keys that are used up now.
+    /// Budgets of its own, of its teams and of its active keys that are used up now.
     pub used_up: i64,
+    /// Of the same, those of which 80 % or more is used.
+    pub near: i64,
 }
 
 /// What the overview of the installation is drawn from.
@@ -165,17 +167,19 @@ pub async fn of_installation(desk: &Desk, caller: &Caller) -> Result<Installatio
     let (orgs, all) =
         store::of_orgs(&mut read, [&months[0], &months[1]], i64::try_from(MAX_ORGS).unwrap_or(i64::MAX))
             .await?;
-    let marks = store::used_up(&mut read, &orgs).await?;
+    let marks = store::marks(&mut read, &orgs).await?;
     let own = people::orgs_of(&mut read, &caller.person.id).await?;
     let listed = |org: OrgMonth| {
         let zone = Zone::parse(&org.zone).unwrap_or_else(Zone::utc);
         let is_now = |period: &str, start: i64| {
             Period::parse(period).is_some_and(|period| period.window(now, &zone).start.ms() == start)
         };
-        let of_org =
-            marks.iter().filter(|(id, period, start, _)| id == org.id.as_str() && is_now(period, *start));
-        let used_up = of_org.map(|(.., count)| count).sum();
-        ListedMonth { org, used_up }
+        let count = |level: &str| {
+            let of_level = marks.iter().filter(|one| one.org_id == org.id.as_str() && one.level == level);
+            of_level.filter(|one| is_now(&one.period, one.window_start)).map(|one| one.count).sum::<i64>()
+        };
+        let (used_up, near) = (count("reached"), count("near"));
+        ListedMonth { org, used_up, near }
     };
     Ok(InstallationView { orgs: orgs.into_iter().map(listed).collect(), all, own })
 }

@@ -148,10 +148,15 @@ fn of_keys_text(dialect: Dialect) -> String {
     )
 }
 
-fn used_up_text(dialect: Dialect) -> String {
+/// Of keys that are used and teams that are not archived: what is over has its marks for good.
+fn marks_text(dialect: Dialect) -> String {
     format!(
-        "SELECT b.org_id, b.period, b.window_start, COUNT(*) FROM budget_marks b
-        WHERE b.level = 'reached' AND {} GROUP BY b.org_id, b.period, b.window_start",
+        "SELECT b.org_id, b.level, b.period, b.window_start, COUNT(*) AS count FROM budget_marks b
+        WHERE {} AND CASE b.holder_kind
+            WHEN 'key' THEN EXISTS (SELECT 1 FROM keys k WHERE k.id = b.holder_id AND k.status = 'active')
+            WHEN 'team' THEN EXISTS (SELECT 1 FROM teams t WHERE t.id = b.holder_id AND t.archived_at IS NULL)
+            ELSE TRUE END
+        GROUP BY b.org_id, b.level, b.period, b.window_start",
         dialect.any_of("b.org_id", "$1")
     )
 }
@@ -159,7 +164,7 @@ fn used_up_text(dialect: Dialect) -> String {
 /// The texts that are put together, for the tests that prepare and explain them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
     let parts = By::ALL.into_iter().flat_map(|by| [false, true].map(|own| parts_text(dialect, by, own)));
-    let others = [own_days_text(), of_keys_text(dialect), used_up_text(dialect)];
+    let others = [own_days_text(), of_keys_text(dialect), marks_text(dialect)];
     parts.chain([false, true].map(grown_text)).chain(others).collect()
 }
 
@@ -429,18 +434,28 @@ pub async fn of_orgs(
     Ok((orgs, AllOrgs { count, month: used(spent, requests), before: Money::from_nanos(before) }))
 }
 
-/// Marks of budgets that are used up: organisation, period, start of the window, how many. Whether a window is the present one
-/// depends on the organisation's time zone.
+/// How many marks of budgets there are.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Marks {
+    /// Whose, or whose keys' or teams'.
+    pub org_id: String,
+    /// `near` or `reached`.
+    pub level: String,
+    /// The budgets' period.
+    pub period: String,
+    /// The window that they are of. Whether it is the present one depends on the organisation's time zone.
+    pub window_start: i64,
+    /// How many.
+    pub count: i64,
+}
+
+/// Marks of budgets that are nearly or wholly used up, of these organisations, their teams and their keys.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn used_up(
-    via: &mut impl Via,
-    orgs: &[OrgMonth],
-) -> Result<Vec<(String, String, i64, i64)>, StoreError> {
-    type Row = (String, String, i64, i64);
+pub async fn marks(via: &mut impl Via, orgs: &[OrgMonth]) -> Result<Vec<Marks>, StoreError> {
     let ids: Vec<&str> = orgs.iter().map(|one| one.id.as_str()).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
-    let text = used_up_text(Dialect::of(via));
-    run!(via, fetch_all, sqlx::query_as::<_, Row>(AssertSqlSafe(text.clone())).bind(&ids))
+    let text = marks_text(Dialect::of(via));
+    run!(via, fetch_all, sqlx::query_as::<_, Marks>(AssertSqlSafe(text.clone())).bind(&ids))
 }

@@ -160,6 +160,19 @@ on_both!(
             .await
             .unwrap();
         }
+        for (name, status, level) in [("soon", "active", "near"), ("off", "revoked", "reached")] {
+            let key = desk.create_key(&at, name).await;
+            desk.execute(&format!(
+                "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
+                VALUES ('key', '{}', '{}', 'total', 0, '{level}')",
+                key.id, at.org.id
+            ))
+            .await
+            .unwrap();
+            desk.execute(&format!("UPDATE keys SET status = '{status}' WHERE id = '{}'", key.id))
+                .await
+                .unwrap();
+        }
         let operator = desk.platform(&at, PlatformRole::Operator).await;
         let view = ops::overview::of_installation(&desk, &operator.caller).await.unwrap();
         let rows: Vec<_> = view
@@ -167,11 +180,11 @@ on_both!(
             .iter()
             .map(|one| {
                 let org = &one.org;
-                (org.org.name.as_str(), dollars(org.month.spent), dollars(org.before), one.used_up)
+                (org.org.name.as_str(), dollars(org.month.spent), dollars(org.before), one.used_up, one.near)
             })
             .collect();
-        // The mark of another window is over.
-        assert_eq!(rows, [("Other", 5, 0, 0), ("Northwind", 2, 3, 1)]);
+        // The mark of another window is over, and that of a revoked key stops no one.
+        assert_eq!(rows, [("Other", 5, 0, 0, 0), ("Northwind", 2, 3, 1, 1)]);
         assert_eq!((view.all.count, dollars(view.all.month.spent), dollars(view.all.before)), (2, 7, 3));
         for caller in [&other.caller, &desk.platform(&at, PlatformRole::Support).await.caller] {
             assert!(matches!(
