@@ -46,9 +46,10 @@ CREATE TABLE grants (
   starts_at BIGINT NOT NULL,
   ends_at BIGINT NOT NULL,
   granted_by TEXT NOT NULL REFERENCES people (id),
-  ask_id TEXT NOT NULL UNIQUE REFERENCES asks (id),
+  ask_id TEXT NOT NULL REFERENCES asks (id),
   CHECK (starts_at < ends_at)
 );
+CREATE UNIQUE INDEX grants_ask_unique ON grants (ask_id);
 CREATE INDEX grants_by_end ON grants (ends_at);
 CREATE INDEX grants_by_holder ON grants (holder_kind, holder_id, period, ends_at);
 -- A grant ends by itself and is never changed: more is another one.
