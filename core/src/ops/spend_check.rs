@@ -12,7 +12,6 @@ use crate::domain::org::Org;
 use crate::domain::policy::{Action, Authorized, On, Permit};
 use crate::domain::spend_check::SpendCheck;
 use crate::domain::window::WindowStarts;
-use crate::store::rollups::Kept;
 use crate::store::verify::{self, Sums};
 use crate::store::{StoreError, Unaudited, budget_marks, orgs, repair, spend_checks};
 
@@ -151,8 +150,7 @@ async fn run(
     let at = desk.now();
     let mut read = desk.db.read().await?;
     let (requests, spent) = verify::requests(&mut read, &org.id).await?;
-    let kept = Kept::since(org.raw_from);
-    let found = verify::differences(&mut read, &org.id, &kept, MAX_DIFFERENCES).await?;
+    let found = verify::differences(&mut read, &org.id, MAX_DIFFERENCES).await?;
     drop(read);
     let details = found.differences.iter().take(MAX_DETAILS).map(|difference| difference.of.clone());
     let check = SpendCheck {
@@ -176,7 +174,7 @@ async fn rebuild(desk: &Desk, org: &Org, permit: Permit) -> Result<Repaired, OpE
     let now = desk.now();
     let mut tx = desk.db.write().await?;
     let before = repair::total(&mut tx, &org.id).await?;
-    repair::rebuild(&mut tx, &permit, &Kept::since(org.raw_from), &org.zone, now).await?;
+    repair::rebuild(&mut tx, &permit, &org.zone, now).await?;
     let after = repair::total(&mut tx, &org.id).await?;
     let event = Event::new(EventKind::SpendRepaired, org.id.as_str(), &org.name).with([
         Change::replaced("spent", before.spent, after.spent),

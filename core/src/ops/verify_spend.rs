@@ -5,9 +5,7 @@
 use super::OpError;
 use crate::Desk;
 use crate::domain::ids::OrgId;
-use crate::domain::moment::Day;
 use crate::store::orgs;
-use crate::store::rollups::Kept;
 use crate::store::verify::{self, Difference, Mischarged};
 
 /// Of each comparison so many differences are told.
@@ -50,14 +48,13 @@ pub async fn spend_of_all(desk: &Desk) -> Result<Vec<Report>, OpError> {
 /// `NotFound` when none is at this address.
 pub async fn spend_of(desk: &Desk, slug: &str) -> Result<Report, OpError> {
     let org = orgs::find(&mut desk.db.read().await?, slug).await?.ok_or(OpError::NotFound)?;
-    report(desk, org.slug, &org.id, org.raw_from).await
+    report(desk, org.slug, &org.id).await
 }
 
-async fn report(desk: &Desk, slug: String, org: &OrgId, from: Option<Day>) -> Result<Report, OpError> {
+async fn report(desk: &Desk, slug: String, org: &OrgId) -> Result<Report, OpError> {
     let mut read = desk.db.read().await?;
     let (requests, _) = verify::requests(&mut read, org).await?;
-    let found = verify::differences(&mut read, org, &Kept::since(from), MAX_DIFFERENCES).await?;
-    let differences = found.differences;
+    let differences = verify::differences(&mut read, org, MAX_DIFFERENCES).await?.differences;
     let mischarged = verify::mischarged(&mut read, org, MAX_DIFFERENCES as usize).await?;
     Ok(Report { slug, requests, differences, mischarged })
 }

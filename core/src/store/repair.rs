@@ -6,9 +6,8 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, patient_within};
-use super::rollups::{self, Kept};
 use super::verify::Sums;
-use super::{StoreError, Tx, Via, budget_marks, changed, run, statements};
+use super::{StoreError, Tx, Via, budget_marks, changed, rollups, run, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
@@ -25,8 +24,9 @@ statements! {
     CLEAR_TOTALS = "DELETE FROM counters WHERE org_id = $1 AND period = 'total'";
 }
 
+/// Answers the first day of which every request is still there; empty is the very first.
 fn lock_text(dialect: Dialect) -> String {
-    format!("SELECT id FROM orgs WHERE id = $1{}", dialect.for_update())
+    format!("SELECT COALESCE(raw_from, '') FROM orgs WHERE id = $1{}", dialect.for_update())
 }
 
 /// What is written again, in order. Each takes the organisation and the first day; `$3` of the sums is their second.
@@ -82,19 +82,18 @@ pub async fn total(via: &mut impl Via, org: &OrgId) -> Result<Sums, StoreError> 
 ///
 /// # Errors
 /// `WrongPermit` when the permit is for another action or organisation; otherwise when the database cannot be written.
-pub async fn rebuild(
-    tx: &mut Tx,
-    permit: &Permit,
-    kept: &Kept,
-    zone: &Zone,
-    now: Moment,
-) -> Result<(), StoreError> {
+pub async fn rebuild(tx: &mut Tx, permit: &Permit, zone: &Zone, now: Moment) -> Result<(), StoreError> {
     tx.charge(permit, &[Action::RepairSpend], permit.org().as_str())?;
     patient_within(tx).await?;
     let dialect = Dialect::of(tx);
-    let (org, from) = (permit.org().as_str(), kept.from());
-    let lock = lock_text(dialect);
-    run!(&mut *tx, fetch_optional, sqlx::query_scalar::<_, String>(AssertSqlSafe(lock.clone())).bind(org))?;
+    let (org, lock) = (permit.org().as_str(), lock_text(dialect));
+    // Read with the lock: requests may have been deleted since anyone looked, and their days cannot be made again.
+    let from: Option<String> = run!(
+        &mut *tx,
+        fetch_optional,
+        sqlx::query_scalar::<_, String>(AssertSqlSafe(lock.clone())).bind(org)
+    )?;
+    let from = from.unwrap_or_default();
     for clear in [CLEAR_DAYS, CLEAR_ROLLUPS, CLEAR_TAGS] {
         changed!(&mut *tx, sqlx::query(clear).bind(org).bind(&from))?;
     }

@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, patient_within};
 use super::{Db, StoreError, Tx, Unaudited, changed, run, statements};
-use crate::domain::moment::{Day, Moment, Zone};
+use crate::domain::moment::{Moment, Zone};
 
 /// The beginning of a statement that adds to roll-ups.
 macro_rules! insert {
@@ -77,22 +77,6 @@ pub(super) const ADD_REQUEST: &str = concat!(
 /// Adds to what a bucket cost.
 pub(super) const CORRECT: &str = "UPDATE rollups SET cost = cost + $7 WHERE holder_kind = $1 AND holder_id = $2 AND grain = $3 AND bucket = $4
             AND model_id = $5 AND provider = $6 AND org_id = $8";
-
-/// The requests of an organisation that are still there: all, or those from a day on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept(Option<Day>);
-
-impl Kept {
-    /// From this day on; `None` is all.
-    pub fn since(day: Option<Day>) -> Self {
-        Self(day)
-    }
-
-    /// As a parameter that buckets and days are compared with.
-    pub(super) fn from(&self) -> String {
-        self.0.map(|day| day.to_string()).unwrap_or_default()
-    }
-}
 
 /// The five sums of rows `u`.
 macro_rules! sums {

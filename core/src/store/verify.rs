@@ -9,8 +9,7 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, impatient, patient};
 use super::rerating::{ChargedRow, charged};
-use super::rollups::{self, Kept};
-use super::{Reader, StoreError, prices, run, statements};
+use super::{Reader, StoreError, prices, rollups, run, statements};
 use crate::domain::ids::{OrgId, PriceId, RequestId};
 use crate::domain::meter::Metered;
 use crate::domain::money::Money;
@@ -27,6 +26,7 @@ statements! {
         WHERE c.org_id = $1 AND c.cost_after <> u.cost
             AND c.number = (SELECT MAX(l.number) FROM usage_corrections l WHERE l.request_id = c.request_id)
         ORDER BY u.request_id LIMIT $2";
+    FIRST_DAY = "SELECT COALESCE(raw_from, '') FROM orgs WHERE id = $1";
     REQUESTS = "SELECT COUNT(*), CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM usage WHERE org_id = $1";
 }
 
@@ -192,23 +192,41 @@ impl From<Row> for Difference {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn differences(read: &mut Reader, org: &OrgId, kept: &Kept, max: i64) -> Result<Found, StoreError> {
+pub async fn differences(read: &mut Reader, org: &OrgId, max: i64) -> Result<Found, StoreError> {
     patient(read).await?;
-    let found = compare(read, org, kept, max).await;
+    let found = compare(read, org, max).await;
     impatient(read).await?;
     found
 }
 
-async fn compare(read: &mut Reader, org: &OrgId, kept: &Kept, max: i64) -> Result<Found, StoreError> {
+/// Requests that are no longer kept may be deleted meanwhile, and then their days would seem to be wrong. The first day moves
+/// before any of them goes, so what was found holds if it is still the same afterwards.
+async fn compare(read: &mut Reader, org: &OrgId, max: i64) -> Result<Found, StoreError> {
+    let mut first = first_day(read, org).await?;
+    loop {
+        let found = compare_since(read, org, &first, max).await?;
+        let now = first_day(read, org).await?;
+        if now == first {
+            return Ok(found);
+        }
+        first = now;
+    }
+}
+
+/// The first day of which every request is still there; empty is the very first.
+async fn first_day(read: &mut Reader, org: &OrgId) -> Result<String, StoreError> {
+    let day: Option<String> =
+        run!(&mut *read, fetch_optional, sqlx::query_scalar::<_, String>(FIRST_DAY).bind(org.as_str()))?;
+    Ok(day.unwrap_or_default())
+}
+
+async fn compare_since(read: &mut Reader, org: &OrgId, first: &str, max: i64) -> Result<Found, StoreError> {
     let mut found = Found::default();
     for text in comparisons(Dialect::of(read)) {
         let rows: Vec<Row> = run!(
             &mut *read,
             fetch_all,
-            sqlx::query_as::<_, Row>(AssertSqlSafe(text.clone()))
-                .bind(org.as_str())
-                .bind(max)
-                .bind(kept.from())
+            sqlx::query_as::<_, Row>(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(max).bind(first)
         )?;
         found.apart = found.apart.max(Money::from_nanos(rows.iter().map(|row| row.apart).sum()));
         found.differences.extend(rows.into_iter().map(Difference::from));

@@ -129,6 +129,8 @@ on_both!(
         assert!(matches!(own, Err(OpError::Forbidden)), "{own:?}");
         set(&desk, &at, &form).await.unwrap();
         desk.execute("UPDATE teams SET rpm = 60").await.unwrap();
+        // Without one of its own it may come down to 90; from 50 it may not go up to it.
+        desk.execute("UPDATE keys SET rpm = 50").await.unwrap();
         let above = enforce(&desk, &at, &named(&form, false)).await;
         assert!(matches!(&above, Err(OpError::Conflict(words)) if words.contains("60")), "{above:?}");
         assert_eq!(desk.number("SELECT COUNT(*) FROM shadow_limits").await, 1);

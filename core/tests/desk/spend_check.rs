@@ -118,6 +118,28 @@ on_both!(
 );
 
 on_both!(
+    fn a_check_and_a_repair_that_meet_a_deletion_lose_nothing(desk: TestDesk) {
+        let at = busy(&desk).await;
+        let before = added_up(&desk).await;
+        for days in [90, 80, 70, 60, 50, 40] {
+            desk.execute(&format!("UPDATE orgs SET raw_days = {days}")).await.unwrap();
+            let keeping = orgs::keeping_requests_for_days(&desk).await.unwrap().remove(0);
+            desk.clock.advance(61_000);
+            let (deleted, checked, repaired) = tokio::join!(
+                retention::delete_some(&desk, &keeping),
+                spend_check::check(&desk, &at.caller, &at.org.slug),
+                spend_check::repair(&desk, &at.caller, &at.org.slug),
+            );
+            assert!(!deleted.unwrap(), "{days}");
+            let checks = [checked.unwrap(), repaired.unwrap().check];
+            assert!(checks.iter().all(|check| check.adds_up()), "{days}: {checks:?}");
+            assert_eq!(added_up(&desk).await, before, "{days}");
+        }
+        assert_eq!(desk.number("SELECT COUNT(*) FROM usage").await, 41);
+    }
+);
+
+on_both!(
     fn deleted_requests_leave_what_is_added_up_from_them(desk: TestDesk) {
         let at = busy(&desk).await;
         let before = added_up(&desk).await;
