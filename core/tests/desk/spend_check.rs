@@ -150,6 +150,11 @@ on_both!(
         assert!(org().await.is_none());
         desk.execute("UPDATE orgs SET raw_days = 40").await.unwrap();
         let keeping = org().await.unwrap();
+        // Changed back before the first of them is deleted.
+        desk.execute("UPDATE orgs SET raw_days = NULL").await.unwrap();
+        assert!(!retention::delete_some(&desk, &keeping).await.unwrap());
+        assert_eq!(desk.number("SELECT COUNT(*) FROM usage").await, 100);
+        desk.execute("UPDATE orgs SET raw_days = 40").await.unwrap();
         while retention::delete_some(&desk, &keeping).await.unwrap() {}
         let first = Day::of(desk.now(), &Zone::parse("Europe/Zurich").unwrap()).back(40);
         assert_eq!(desk.texts("SELECT raw_from FROM orgs").await, [first.to_string()]);
