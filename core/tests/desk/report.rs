@@ -347,6 +347,12 @@ on_both!(
             let (dimension, value) = query.filters.set().next().unwrap();
             assert_eq!(report.filters, [(dimension, value.to_owned(), value.to_owned())]);
         }
+        // Nor is it beside what is theirs.
+        let own = Filters::of(Dimension::Owner, stranger.caller.person.id.as_str());
+        let filters = own.with(Dimension::Key, of_team.id.as_str());
+        let report = shown(&desk, &stranger, &ReportQuery { filters, ..by_key.clone() }).await;
+        let told: Vec<&str> = report.filters.iter().map(|(_, _, name)| name.as_str()).collect();
+        assert!(report.total.is_nothing() && told.contains(&of_team.id.as_str()), "{told:?}");
         // The cards of their pages are the same.
         let card = ops::keys::show(&desk, &member.caller, &at.org.slug, mine.id.as_str()).await.unwrap().card;
         assert_eq!((card.report.total.cost.nanos(), card.month.nanos(), card.report.part), (21, 21, false));

@@ -170,9 +170,11 @@ async fn report(
         }
     }
     for (dimension, value) in query.filters.set() {
-        // The name of what is not theirs is not for them.
-        let seen = found.part && found.total.is_nothing() && found.total_before.is_nothing();
-        let ids = if seen { vec![] } else { vec![value.to_owned()] };
+        // The name of what is not theirs is not for them, also beside what is.
+        let is_hidden = found.total.is_nothing()
+            && found.total_before.is_nothing()
+            && part_of(via, context, &Filters::of(dimension, value)).await?.is_some();
+        let ids = if is_hidden { vec![] } else { vec![value.to_owned()] };
         let names = report::names(via, &context.org.id, dimension, &ids).await?;
         found.filters.push((dimension, value.to_owned(), name_of(dimension, value, &names)));
     }
