@@ -68,7 +68,8 @@ pub struct OverviewView {
 /// `NotFound` where the caller does not belong.
 pub async fn of_org(desk: &Desk, caller: &Caller, slug: &str, by: By) -> Result<OverviewView, OpError> {
     let now = desk.now();
-    let mut read = desk.db.read().await?;
+    // The days and their parts are read one after the other.
+    let mut read = desk.db.read_one_moment().await?;
     let context = open_org(&mut read, caller, slug).await?;
     let permit = context.permit(Action::ListKeys, On::Org)?;
     let org = &context.org;

@@ -181,6 +181,10 @@ pub enum Reader {
     Postgres(sqlx::pool::PoolConnection<Postgres>),
     /// Behind a pooler: a transaction, so that its statements reach one connection. What it wrote counts after `done`.
     Pooled(Transaction<'static, Postgres>),
+    /// A transaction that sees one moment.
+    SqliteMoment(Transaction<'static, Sqlite>),
+    /// The same, and whether its connection keeps prepared statements.
+    PostgresMoment(Transaction<'static, Postgres>, bool),
 }
 
 impl Reader {
@@ -199,6 +203,8 @@ impl Via for Reader {
             Reader::Sqlite(conn) => Conn::Sqlite(conn),
             Reader::Postgres(conn) => Conn::Postgres(conn, true),
             Reader::Pooled(tx) => Conn::Postgres(tx, false),
+            Reader::SqliteMoment(tx) => Conn::Sqlite(tx),
+            Reader::PostgresMoment(tx, keeps) => Conn::Postgres(tx, *keeps),
         }
     }
 }
@@ -223,6 +229,25 @@ impl Db {
                 Some(begin) => Reader::Pooled(pool.begin_with(begin).await?),
                 None => Reader::Postgres(pool.acquire().await?),
             },
+        })
+    }
+
+    /// Like `read`, and every statement sees the same moment: for figures that are read apart and have to add up while
+    /// requests are settled.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub async fn read_one_moment(&self) -> Result<Reader, StoreError> {
+        Ok(match self {
+            Db::Sqlite { readers, .. } => Reader::SqliteMoment(readers.begin().await?),
+            Db::Postgres(pool) => {
+                let (mut tx, keeps) = match pooler::begin(pool) {
+                    Some(begin) => (pool.begin_with(begin).await?, false),
+                    None => (pool.begin().await?, true),
+                };
+                tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+                Reader::PostgresMoment(tx, keeps)
+            }
         })
     }
 

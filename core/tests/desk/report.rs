@@ -251,6 +251,42 @@ on_both!(
 );
 
 on_both!(
+    fn a_report_adds_up_while_requests_are_settled(desk: TestDesk) {
+        let at = desk.owner().await;
+        let key = desk.create_key(&at, "ci-prod").await;
+        let mut settles = tokio::task::JoinSet::new();
+        for model in ["gpt-5", "claude-opus-4-5", "unheard-of"] {
+            let mut usages = Vec::new();
+            for n in 0..60 {
+                let usage = desk.usage(&at, &key, 1_000 + n, desk.now()).await;
+                usages.push(Usage { model: model.into(), ..usage });
+            }
+            let desk = desk.clone();
+            settles.spawn(async move {
+                for usage in &usages {
+                    assert!(record(&desk, usage).await.unwrap());
+                }
+            });
+        }
+        loop {
+            let is_over = settles.try_join_next().is_some();
+            let found = shown(&desk, &at, &ReportQuery::default()).await;
+            assert_eq!(found.rows.iter().map(|row| row.sums).sum::<Sums>(), found.total);
+            assert!(found.other.is_none() && found.rest.is_none(), "{found:?}");
+            let charted: Money = found.series.iter().flat_map(|series| &series.values).copied().sum();
+            assert_eq!(charted, found.total.cost);
+            if is_over {
+                break;
+            }
+        }
+        while let Some(done) = settles.join_next().await {
+            done.unwrap();
+        }
+        assert_eq!(shown(&desk, &at, &ReportQuery::default()).await.total.requests, 180);
+    }
+);
+
+on_both!(
     fn groups_beyond_a_page_are_summed_up_and_come_next(desk: TestDesk) {
         let at = desk.owner().await;
         let key = desk.create_key(&at, "ci-prod").await;

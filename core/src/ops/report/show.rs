@@ -54,7 +54,8 @@ pub async fn show(
     query: &ReportQuery,
 ) -> Result<ReportView, OpError> {
     let now = desk.now();
-    let mut read = desk.db.read().await?;
+    // The total, the groups and the bars are read one after the other.
+    let mut read = desk.db.read_one_moment().await?;
     let context = open_org(&mut read, caller, slug).await?;
     let (query, keys) = with_key(&mut read, &context, query).await?;
     let report = report(&mut read, &context, &query, Day::of(now, &context.org.zone)).await?;
