@@ -173,8 +173,7 @@ async fn run(
 async fn rebuild(desk: &Desk, org: &Org, permit: Permit) -> Result<Repaired, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let before = repair::total(&mut tx, &org.id).await?;
-    repair::rebuild(&mut tx, &permit, &org.zone, now).await?;
+    let before = repair::rebuild(&mut tx, &permit, &org.zone, now).await?;
     let after = repair::total(&mut tx, &org.id).await?;
     let event = Event::new(EventKind::SpendRepaired, org.id.as_str(), &org.name).with([
         Change::replaced("spent", before.spent, after.spent),

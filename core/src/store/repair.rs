@@ -78,11 +78,11 @@ pub async fn total(via: &mut impl Via, org: &OrgId) -> Result<Sums, StoreError> 
     Ok(Sums { spent: Money::from_nanos(spent), requests, tokens })
 }
 
-/// Makes all of it again, and the marks of budgets with it.
+/// Makes all of it again, and the marks of budgets with it. Answers what the organisation's own counter said before.
 ///
 /// # Errors
 /// `WrongPermit` when the permit is for another action or organisation; otherwise when the database cannot be written.
-pub async fn rebuild(tx: &mut Tx, permit: &Permit, zone: &Zone, now: Moment) -> Result<(), StoreError> {
+pub async fn rebuild(tx: &mut Tx, permit: &Permit, zone: &Zone, now: Moment) -> Result<Sums, StoreError> {
     tx.charge(permit, &[Action::RepairSpend], permit.org().as_str())?;
     patient_within(tx).await?;
     let dialect = Dialect::of(tx);
@@ -94,12 +94,15 @@ pub async fn rebuild(tx: &mut Tx, permit: &Permit, zone: &Zone, now: Moment) -> 
         sqlx::query_scalar::<_, String>(AssertSqlSafe(lock.clone())).bind(org)
     )?;
     let from = from.unwrap_or_default();
+    let before = total(tx, permit.org()).await?;
+    // First, as what renews the marks of a budget locks counters before it needs the organisation's row.
+    changed!(&mut *tx, sqlx::query(CLEAR_TOTALS).bind(org))?;
     for clear in [CLEAR_DAYS, CLEAR_ROLLUPS, CLEAR_TAGS] {
         changed!(&mut *tx, sqlx::query(clear).bind(org).bind(&from))?;
     }
-    changed!(&mut *tx, sqlx::query(CLEAR_TOTALS).bind(org))?;
     for text in texts(dialect) {
         changed!(&mut *tx, sqlx::query(AssertSqlSafe(text.clone())).bind(org).bind(&from))?;
     }
-    budget_marks::renew_all(tx, permit.org(), WindowStarts::at(now, zone)).await
+    budget_marks::renew_all(tx, permit.org(), WindowStarts::at(now, zone)).await?;
+    Ok(before)
 }

@@ -118,6 +118,38 @@ on_both!(
 );
 
 on_both!(
+    fn a_repair_while_requests_are_settled_loses_none(desk: TestDesk) {
+        let at = busy(&desk).await;
+        let key = desk.create_key(&at, "busy").await;
+        let mut settles = tokio::task::JoinSet::new();
+        for n in 0..4_i64 {
+            let mut usages = Vec::new();
+            for _ in 0..20 {
+                let mut usage = desk.usage(&at, &key, 10 + n, desk.now()).await;
+                usage.tags = vec![format!("tag {n}")];
+                usages.push(usage);
+            }
+            let desk = desk.clone();
+            settles.spawn(async move {
+                for usage in &usages {
+                    assert!(record(&desk, usage).await.unwrap());
+                }
+            });
+        }
+        for _ in 0..5 {
+            let done = spend_check::repair(&desk, &at.caller, &at.org.slug).await.unwrap();
+            assert_eq!(done.before, done.after, "nothing was wrong, and what came meanwhile waits");
+        }
+        while let Some(done) = settles.join_next().await {
+            done.unwrap();
+        }
+        assert!(verify_spend::spend_of(&desk, &at.org.slug).await.unwrap().adds_up());
+        let requests = "SELECT requests FROM counters WHERE holder_kind = 'org' AND period = 'total'";
+        assert_eq!(desk.number(requests).await, 180);
+    }
+);
+
+on_both!(
     fn a_check_and_a_repair_that_meet_a_deletion_lose_nothing(desk: TestDesk) {
         let at = busy(&desk).await;
         let before = added_up(&desk).await;
