@@ -14,7 +14,7 @@ use super::{Reader, StoreError, Tx, Via, budget_marks, changed, rollups, run, st
 use crate::domain::ids::{KeyId, OrgId, PersonId, PriceId, RequestId, TeamId};
 use crate::domain::limit_use::HolderKind;
 use crate::domain::limits::BudgetUse;
-use crate::domain::moment::{Moment, Zone};
+use crate::domain::moment::{Day, Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, Permit};
 use crate::domain::rerating::{ChargedRequest, Correction, Rerating};
@@ -43,8 +43,7 @@ statements! {
         WHERE key_id = $1 AND day = $2 AND tag = $3 AND model_id = $4 AND team_id = $5 AND owner_id = $6 AND org_id = $8";
     WINDOWS = "SELECT period, window_start FROM counters
         WHERE holder_kind = $1 AND holder_id = $2 AND window_start >= $3 AND window_start <= $4 AND org_id = $5";
-    /// Windows of an organisation that changed its time zone overlap, and a request may be in the other one: none goes below
-    /// zero. The counter of all time is exact.
+    /// No window goes below zero, should a request have been counted in another one after all. The counter of all time is exact.
     ADD_TO_COUNTER = "UPDATE counters SET spent = CASE WHEN period <> 'total' AND spent + $5 < 0 THEN 0 ELSE spent + $5 END
         WHERE holder_kind = $1 AND holder_id = $2 AND period = $3 AND window_start = $4 AND org_id = $6";
 }
@@ -207,7 +206,7 @@ pub async fn correct(
         let more = correction.cost.nanos() - request.cost.nanos();
         sums.add(org, request, names.get(&request.key), more)?;
         for holder in holders(org, request) {
-            for window in in_windows(&windows, holder, request.started_at)? {
+            for window in in_windows(&windows, holder, request)? {
                 *sums.counters.entry((holder, window)).or_default() += more;
             }
         }
@@ -429,23 +428,40 @@ async fn windows_of<'a>(
     Ok(windows)
 }
 
-/// Of each period the window that a request is in: the last one that begins before it.
+/// Of each period the window that a request was counted in. Where the time zone changed, several are around it: it is the one
+/// that began as long before it as the hour says in which it is booked.
 fn in_windows<'a>(
     windows: &BTreeMap<Holder<'a>, BTreeSet<Window>>,
     holder: Holder<'a>,
-    at: Moment,
+    request: &ChargedRequest,
 ) -> Result<Vec<Window>, StoreError> {
+    // In the middle of that hour; a millisecond less, so that zones an hour apart are told apart in all of it.
+    const HALF_HOUR_MS: i64 = 1_800_000 - 1;
     let missing = || StoreError::Unreadable { column: "counters" };
     let windows = windows.get(&holder).ok_or_else(missing)?;
-    let window = |period: Period| match period {
-        Period::Total => Ok((period.rank(), 0)),
-        _ => windows
-            .range((period.rank(), i64::MIN)..=(period.rank(), at.ms()))
-            .next_back()
+    let (utc, at) = (Zone::utc(), request.started_at.ms());
+    let here = booked_in(request, &utc)?;
+    let window = |period: Period| {
+        if period == Period::Total {
+            return Ok((period.rank(), 0));
+        }
+        let since = here.ms() - period.window(here, &utc).start.ms();
+        let began = at - since - HALF_HOUR_MS;
+        windows
+            .range((period.rank(), i64::MIN)..=(period.rank(), at))
+            .min_by_key(|(_, start)| start.abs_diff(began))
             .copied()
-            .ok_or_else(missing),
+            .ok_or_else(missing)
     };
     Period::LONGEST_FIRST.into_iter().map(window).collect()
+}
+
+/// The hour in which a request is booked, as if it were one of this zone.
+fn booked_in(request: &ChargedRequest, zone: &Zone) -> Result<Moment, StoreError> {
+    let day = request.booked.get(..10).and_then(Day::parse);
+    let hour = request.booked.get(11..13).and_then(|hour| hour.parse::<i64>().ok());
+    let begins = day.zip(hour).map(|(day, hour)| day.start(zone).plus_ms(hour * 3_600_000));
+    begins.ok_or(StoreError::Unreadable { column: "usage.booked" })
 }
 
 /// A holder's id, its name in words, and one of its budgets.

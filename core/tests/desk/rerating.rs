@@ -329,6 +329,29 @@ on_both!(
 );
 
 on_both!(
+    fn a_correction_is_in_the_windows_that_its_request_was_counted_in(desk: TestDesk) {
+        let at = desk.owner().await;
+        let issued = desk.create_key(&at, "ci-prod").await;
+        let (wrong, right) = (price(&desk, 1, DEAR).await, price(&desk, 2, CHEAP).await);
+        // Windows of three time zones overlap, of which two are an hour apart.
+        for zone in ["Asia/Tokyo", "Europe/Zurich", "Europe/London"] {
+            desk.execute(&format!("UPDATE orgs SET zone = '{zone}'")).await.unwrap();
+            for hours in (0..60_i64).step_by(5) {
+                let started_at = desk.now().plus_ms(-hours * (HOUR + 71_000));
+                let usage = desk.usage(&at, &issued, 0, started_at).await;
+                let bill = bill(&wrong, Counts::of_totals(1_000, 0, 100).into());
+                assert!(record(&desk, &Usage { bill, ..usage }).await.unwrap());
+            }
+        }
+        let off = |cost: i64| format!("SELECT COUNT(*) FROM counters WHERE spent <> requests * {cost}");
+        assert_eq!(desk.number(&off(3_500_000)).await, 0);
+        rerate(&desk, &CLI, &everything_until(&desk, &right)).await.unwrap();
+        assert_eq!(desk.number(&off(1_400_000)).await, 0);
+        verified(&desk).await;
+    }
+);
+
+on_both!(
     fn a_preview_says_which_budgets_it_turns(desk: TestDesk) {
         let at = desk.owner().await;
         let issued = desk
