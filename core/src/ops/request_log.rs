@@ -58,11 +58,14 @@ pub async fn log(desk: &Desk, caller: &Caller, slug: &str, filter: &LogFilter) -
     let meant = key_ids(&keys);
     let of = wanted(&context, &permit, filter, meant.as_deref());
     let page = requests::list(&mut read, org, &of, filter.page.as_ref(), PAGE_ROWS).await?;
-    let mut ids = ids_of(&page.rows);
-    ids.extend(filter.team.as_ref().map(ToString::to_string));
-    ids.extend(filter.owner.as_ref().map(ToString::to_string));
-    let names = names::names(&mut read, org, &ids).await?;
     let sees_all = *permit.scope() == Scope::Org;
+    let keys = if sees_all { keys } else { theirs(&mut read, &context, keys, &page.rows).await? };
+    // The name of what is not theirs is not for them; of what they are shown, the rows tell.
+    let mut ids = ids_of(&page.rows);
+    ids.extend(filter.team.as_ref().filter(|_| sees_all).map(ToString::to_string));
+    let owner = filter.owner.as_ref().filter(|owner| sees_all || *owner == context.principal.person());
+    ids.extend(owner.map(ToString::to_string));
+    let names = names::names(&mut read, org, &ids).await?;
     let mut teams = teams::in_use(&mut read, org).await?;
     if !sees_all {
         teams.retain(|team| context.principal.admin_of().contains(&team.id));
@@ -78,6 +81,26 @@ pub async fn log(desk: &Desk, caller: &Caller, slug: &str, filter: &LogFilter) -
 fn searched(filter: &LogFilter) -> String {
     let words = filter.pairs().into_iter().filter(|(_, value)| !value.is_empty());
     words.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What a text means to who does not see all requests: a key that is not theirs is as one that is not there.
+async fn theirs(
+    via: &mut impl Via,
+    context: &OrgContext,
+    keys: KeysMeant,
+    shown: &[RequestEntry],
+) -> Result<KeysMeant, StoreError> {
+    let mut keys = match keys {
+        KeysMeant::These(keys) => keys,
+        other => return Ok(other),
+    };
+    let ids: BTreeSet<String> = keys.iter().map(|(id, _)| id.to_string()).collect();
+    let found = names::names(via, &context.org.id, &ids).await?;
+    keys.retain(|(id, _)| {
+        shown.iter().any(|entry| entry.key == *id)
+            || found.key(id).is_some_and(|key| context.may(Action::SeeKey, On::Key(key)))
+    });
+    Ok(if keys.is_empty() { KeysMeant::Unknown } else { KeysMeant::These(keys) })
 }
 
 /// `None` is every key.

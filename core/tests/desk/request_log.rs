@@ -12,6 +12,7 @@ use keydesk_core::domain::request_filter::{LogFilter, StatusFilter};
 use keydesk_core::domain::request_log::{Outcome, RequestFailure};
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::ops::OpError;
+use keydesk_core::ops::audit::KeysMeant;
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::requests::{LogExportForm, LogView, export_log, log, show};
 use keydesk_core::store::spend::Usage;
@@ -177,6 +178,19 @@ on_both!(
             assert!(found(&desk, &member, filter.clone()).await.is_empty(), "{filter:?}");
             assert!(!found(&desk, &lead, filter).await.contains(&b));
         }
+        // And none tells what it is called, or that it is there.
+        let owner = at.caller.person.id.clone();
+        let foreign = LogFilter {
+            key: "of ops".into(),
+            team: Some(ops.id.clone()),
+            owner: Some(owner.clone()),
+            ..plain()
+        };
+        let told = view(&desk, &member, &foreign).await;
+        assert_eq!(told.keys, KeysMeant::Unknown);
+        assert!(!told.names.has(ops.id.as_str()) && !told.names.has(owner.as_str()));
+        let told = view(&desk, &member, &LogFilter { key: "own".into(), ..plain() }).await;
+        assert!(matches!(&told.keys, KeysMeant::These(keys) if keys.len() == 1), "{:?}", told.keys);
         let theirs = LogFilter { team: Some(crew.id.clone()), ..plain() };
         assert_eq!(found(&desk, &lead, theirs).await, [d.clone(), a.clone()]);
 
