@@ -11,7 +11,7 @@ use crate::domain::ids::{ChannelId, DeliveryId, OrgId, PersonId};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 
-/// Longer than any attempt takes.
+/// Longer than a worker begins attempts after it leased them, and one attempt.
 const LEASE_MS: i64 = 120_000;
 /// Deliveries that are leased together.
 const MAX_LEASED: i64 = 500;
@@ -51,8 +51,10 @@ statements! {
         FROM alert_deliveries d JOIN alert_channels c ON c.id = d.channel_id JOIN orgs o ON o.id = d.org_id
         WHERE d.leased_until = $1 AND d.via = 'webhook' AND d.state IN ('pending', 'failed') ORDER BY d.id";
     ALERT_OF = concat!("SELECT ", alert_columns!(), " FROM alert_deliveries d JOIN alerts a ON a.id = d.alert_id WHERE d.id = $1");
-    DONE = "UPDATE alert_deliveries SET state = $2, done_at = $3, last_error = $4, leased_until = 0 WHERE id = $1";
-    AGAIN = "UPDATE alert_deliveries SET state = 'failed', next_at = $2, last_error = $3, leased_until = 0 WHERE id = $1";
+    /// What was sent stays so: a worker whose lease ran out may hear later than another one.
+    DONE = "UPDATE alert_deliveries SET state = $2, done_at = $3, last_error = $4, leased_until = 0 WHERE id = $1 AND state <> 'sent'";
+    AGAIN = "UPDATE alert_deliveries SET state = 'failed', next_at = $2, last_error = $3, leased_until = 0
+        WHERE id = $1 AND state IN ('pending', 'failed')";
     /// Not tried: what else is due for this channel waits as long.
     POSTPONE = "UPDATE alert_deliveries SET next_at = $2, leased_until = 0 WHERE channel_id = $1 AND state IN ('pending', 'failed') AND next_at < $2";
     LOG = concat!(log!("d.id < $2"), " ORDER BY d.id DESC LIMIT $3");
