@@ -1,13 +1,14 @@
 //! Alerts while the program serves: one node looks for what crossed a line, and one sends what is due. Which one, a lease in
 //! the database says; should it be lost, each alert is written once all the same, and each delivery is leased by itself.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keydesk_app::mail::alerts::letter;
 use keydesk_core::domain::alert::Failure;
 use keydesk_core::domain::ids::ChannelId;
-use keydesk_core::ops::alerts::{self, Attempt, Look, UserMail};
+use keydesk_core::ops::alerts::{self, Attempt, Due, Look, SlackDue, UserMail, WebhookDue};
 use keydesk_core::store::StoreError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -21,8 +22,11 @@ const EVERYTHING_EVERY: Duration = Duration::from_secs(5 * 60);
 /// Between two looks into the outbox.
 const SEND_EVERY: Duration = Duration::from_secs(1);
 const SEND_LEASE_MS: i64 = 60_000;
-/// Sent at the same time.
+/// Mails that are sent at the same time, and as many posts.
 const TOGETHER: usize = 16;
+/// What is begun within this time ends while it is leased: the lease of a delivery lasts for two minutes, and no attempt
+/// takes longer than 15 seconds.
+const BEGIN_WITHIN: Duration = Duration::from_secs(90);
 
 /// Runs until it is dropped.
 pub async fn run(state: AppState) {
@@ -73,48 +77,80 @@ async fn send(state: &AppState, node: &str) {
     }
 }
 
-/// Sends what is due, each on its own: a server that hangs keeps none of the others waiting.
+/// Sends what is due, mails beside posts: a server that hangs keeps none of the others waiting.
 async fn send_once(state: &AppState, webhooks: &Arc<Webhooks>, node: &str) -> Result<(), StoreError> {
     let desk = &state.desk;
     if !alerts::any_due(desk).await? || !alerts::take_turn(desk, "deliveries", node, SEND_LEASE_MS).await? {
         return Ok(());
     }
-    let due = alerts::due(desk).await?;
+    // Taken before the leases begin.
+    let leased = Instant::now();
+    let Due { mails, slack, webhooks: signed } = alerts::due(desk).await?;
+    tokio::join!(send_mails(state, mails, leased), send_posts(state, webhooks, (slack, signed), leased));
+    Ok(())
+}
+
+async fn send_mails(state: &AppState, mails: Vec<UserMail>, leased: Instant) {
     let mut sending = JoinSet::new();
-    for mail in due.mails {
-        room(&mut sending).await;
+    for mail in mails {
+        if !room(&mut sending, leased).await {
+            break;
+        }
         let state = state.clone();
         sending.spawn(async move {
             let result = send_mail(&state, &mail).await;
             note(&state, &mail.attempts, None, result).await;
         });
     }
-    for due in due.slack {
-        room(&mut sending).await;
+    while sending.join_next().await.is_some() {}
+}
+
+async fn send_posts(
+    state: &AppState,
+    webhooks: &Arc<Webhooks>,
+    (slack, signed): (Vec<SlackDue>, Vec<WebhookDue>),
+    leased: Instant,
+) {
+    let mut sending = JoinSet::new();
+    for due in slack {
+        if !room(&mut sending, leased).await {
+            break;
+        }
         let (state, webhooks) = (state.clone(), webhooks.clone());
         sending.spawn(async move {
             let result = webhooks.post_slack(&due, &state.config.base_url()).await;
             note(&state, &due.attempts, Some(&due.channel), result).await;
         });
     }
-    for due in due.webhooks {
-        room(&mut sending).await;
-        let (state, webhooks) = (state.clone(), webhooks.clone());
+    let failing: Arc<Mutex<HashSet<String>>> = Arc::default();
+    for due in signed {
+        if !room(&mut sending, leased).await {
+            break;
+        }
+        // What else is due for it was put off with the one that failed.
+        if failing.lock().unwrap_or_else(PoisonError::into_inner).contains(due.channel.as_str()) {
+            continue;
+        }
+        let (state, webhooks, failing) = (state.clone(), webhooks.clone(), failing.clone());
         sending.spawn(async move {
             let now = state.desk.now();
             let result = webhooks.post_signed(&due, &state.config.base_url(), now).await;
+            if result.is_err() {
+                failing.lock().unwrap_or_else(PoisonError::into_inner).insert(due.channel.to_string());
+            }
             note(&state, &[due.attempt], Some(&due.channel), result).await;
         });
     }
     while sending.join_next().await.is_some() {}
-    Ok(())
 }
 
-/// Waits until one more may be sent.
-async fn room(sending: &mut JoinSet<()>) {
+/// Waits until one more may be sent. Says whether it may: what is not begun in time is leased anew, by whichever node has the
+/// turn then, so it must not be sent here too.
+async fn room(sending: &mut JoinSet<()>, leased: Instant) -> bool {
     while sending.len() >= TOGETHER {
         sending.join_next().await;
     }
+    leased.elapsed() < BEGIN_WITHIN
 }
 
 async fn send_mail(state: &AppState, mail: &UserMail) -> Result<(), Failure> {
@@ -135,5 +171,18 @@ async fn note(
     };
     if let Err(error) = noted {
         tracing::error!(%error, "a delivery's end is not written: it is tried again in two minutes");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_begun_that_would_outlive_its_lease() {
+        let mut sending = JoinSet::new();
+        assert!(room(&mut sending, Instant::now()).await);
+        let long_ago = Instant::now().checked_sub(BEGIN_WITHIN).unwrap();
+        assert!(!room(&mut sending, long_ago).await);
     }
 }
