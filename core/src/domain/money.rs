@@ -23,6 +23,8 @@ pub struct Money(i64);
 impl Money {
     /// No money.
     pub const ZERO: Money = Money(0);
+    /// The largest amount that people can type.
+    pub const MAX_INPUT: Money = Money(MAX_DOLLARS * NANOS_PER_DOLLAR);
 
     /// The amount of `nanos` nano-dollars.
     pub const fn from_nanos(nanos: i64) -> Money {
@@ -56,8 +58,8 @@ impl Money {
         let nanos = read_billionths(bare).map_err(|field_error| ParseError::new(sentence(field_error)))?;
         i64::try_from(nanos)
             .ok()
-            .filter(|nanos| *nanos <= MAX_DOLLARS * NANOS_PER_DOLLAR)
             .map(Money)
+            .filter(|amount| *amount <= Money::MAX_INPUT)
             .ok_or_else(|| ParseError::new(sentence(NumberError::TooLarge)))
     }
 

@@ -45,8 +45,34 @@ pub(super) use budget_amount;
 statements! {
     INSERT = "INSERT INTO grants (id, org_id, holder_kind, holder_id, period, amount, starts_at, ends_at, granted_by, ask_id)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    RUNNING = "SELECT period, CAST(SUM(amount) AS BIGINT), MIN(ends_at) FROM grants
+        WHERE org_id = $1 AND holder_kind = $2 AND holder_id = $3 AND ends_at > $4 GROUP BY period";
     ENDED = "SELECT DISTINCT g.org_id, o.zone, g.holder_kind, g.holder_id FROM grants g JOIN orgs o ON o.id = g.org_id
         WHERE g.ends_at > $1 AND g.ends_at <= $2 ORDER BY g.org_id, g.holder_kind, g.holder_id";
+}
+
+/// What is granted to a holder now, by period, also of a budget that it has no more.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn running(
+    via: &mut impl Via,
+    org: &OrgId,
+    (kind, holder): (HolderKind, &str),
+    now: Moment,
+) -> Result<Vec<(Period, Granted)>, StoreError> {
+    type Row = (String, i64, i64);
+    let rows: Vec<Row> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, Row>(RUNNING).bind(org.as_str()).bind(kind.as_str()).bind(holder).bind(now.ms())
+    )?;
+    rows.into_iter()
+        .map(|(period, amount, until)| {
+            let period = Period::parse(&period).ok_or(StoreError::Unreadable { column: "grants.period" })?;
+            Ok((period, Granted { amount: Money::from_nanos(amount), until: Moment::from_ms(until) }))
+        })
+        .collect()
 }
 
 /// A holder whose grant has ended.

@@ -11,7 +11,7 @@ use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::team::Team;
 use keydesk_core::domain::window::Period;
 use keydesk_core::forms::ask::{AskForm, AskKeyForm, GrantForm};
-use keydesk_core::forms::key::KeyForm;
+use keydesk_core::forms::key::{EditForm, KeyForm};
 use keydesk_core::forms::parts::{LimitField, LimitFields};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::read_org;
@@ -19,6 +19,7 @@ use keydesk_core::ops::asks::{self, Answered, Made};
 use keydesk_core::ops::keys::IssuedKey;
 
 use crate::meter::{ask as request, budget, context};
+use crate::support::submit;
 use crate::support::*;
 
 const DOLLAR: i64 = 1_000_000_000;
@@ -234,12 +235,42 @@ on_both!(
             "Platform allows its keys at most $15.00 per month, and this key has $10.00. Enter $5.00 or less."
         );
         assert_eq!(open_for(&desk, &place.lead).await, 1, "the ask is still open");
-        grant(&desk, &place.lead, &made.ask.id, "5").await.unwrap();
+        let granted = grant(&desk, &place.lead, &made.ask.id, "5").await.unwrap().ask.grant.unwrap();
         let made = make(&desk, &place.priya, &wish(&place, "key-month", "1", "")).await.unwrap();
         let (_, sentence) = refused(grant(&desk, &place.at, &made.ask.id, "").await);
         assert!(sentence.contains("this key has $15.00 already"), "{sentence}");
         let view = asks::show(&desk, &place.lead.caller, "northwind", made.ask.id.as_str()).await.unwrap();
         assert_eq!(view.budget.unwrap().used.budget.period, Period::Month);
+
+        // Nor through an edit of the budget while the grant runs.
+        let raise = async |dollars: &str| {
+            let drawn = desk.drawn(&place.lead, &place.key).await;
+            let mut key = drawn.key.clone();
+            key.limits.month = LimitField::limit(dollars);
+            submit::edit_key(&desk, &place.lead.caller, &EditForm { key, ..drawn }).await
+        };
+        let (field, sentence) = refused(raise("15").await);
+        assert_eq!(field, "month");
+        assert!(
+            sentence.starts_with("Platform allows at most $15.00 per month, and $5.00 more"),
+            "{sentence}"
+        );
+        assert!(sentence.ends_with("Enter $10.00 or less."), "{sentence}");
+        assert!(raise("9").await.is_ok());
+        assert!(raise("10").await.is_ok());
+        desk.clock.set(granted.until);
+        assert!(raise("15").await.is_ok());
+    }
+);
+
+on_both!(
+    fn a_budget_and_its_grants_come_to_no_more_than_a_budget_may_be(desk: TestDesk) {
+        let place = place(&desk, Some("10")).await;
+        let made = make(&desk, &place.priya, &wish(&place, "key-month", "999999999", "")).await.unwrap();
+        let (field, sentence) = refused(grant(&desk, &place.lead, &made.ask.id, "").await);
+        assert_eq!((field.as_str(), sentence.contains("$1,000,000,000.00")), ("amount", true), "{sentence}");
+        grant(&desk, &place.lead, &made.ask.id, "999999990").await.unwrap();
+        assert!(passes(&desk, &place.key).await);
     }
 );
 

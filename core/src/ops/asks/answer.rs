@@ -52,6 +52,7 @@ pub async fn grant(desk: &Desk, caller: &Caller, wish: &GrantAsk) -> Result<Answ
             let amount = trimmed(wish.amount, *amount, &seen.ask)?;
             let until = wish.until.map_or(*until, |day| day.end(&context.org.zone));
             check_until(until, now)?;
+            within_reach(&budget, amount)?;
             within_team(&context, seen.key.as_ref(), &budget, amount)?;
             let id = GrantId::new(now, desk.id_entropy());
             let by = &caller.person.id;
@@ -157,6 +158,17 @@ fn trimmed(granted: Option<Money>, wanted: Money, ask: &Ask) -> Result<Money, Op
         )),
         granted => Ok(granted.unwrap_or(wanted)),
     }
+}
+
+/// Many grants together stay where sums are exact: a budget comes to no more with them than it may be without.
+fn within_reach(budget: &KeyBudget, amount: Money) -> Result<(), OpError> {
+    let (limit, max) = (budget.used.limit(), Money::MAX_INPUT);
+    if limit.saturating_add(amount) <= max {
+        return Ok(());
+    }
+    let sentence =
+        format!("With what is granted already, a budget comes to {max} or less. This one has {limit}.");
+    Err(OpError::say("amount", sentence))
 }
 
 /// A key gets no more than its team may spend, as when its budget is edited.

@@ -9,16 +9,19 @@ use super::place::{self, may_go_without_team, owners_to_choose, teams_to_choose}
 use super::{find_seen, must_live};
 use crate::Desk;
 use crate::domain::audit::{Change, Event, EventKind};
+use crate::domain::bounds::budget_of;
 use crate::domain::edit::Editable;
 use crate::domain::expiry::{EditKey, Expiry};
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Key, KeySpec, Names};
 use crate::domain::limit_use::HolderKind;
+use crate::domain::limits::Budget;
 use crate::domain::moment::Moment;
+use crate::domain::money::Money;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, On, Permit};
 use crate::domain::window::WindowStarts;
-use crate::store::{Tx, budget_marks, keys, members, models, teams};
+use crate::store::{Tx, budget_marks, grants, keys, members, models, teams};
 
 /// What the edit form is drawn from.
 ///
@@ -129,6 +132,7 @@ pub(super) async fn write(
     now: Moment,
 ) -> Result<Event, OpError> {
     place::check(tx, context, spec, Some(current), now).await?;
+    check_granted(tx, context, (key, current), spec, now).await?;
     let saved = keys::update(tx, permit, &key.id, key.version, spec)
         .await
         .map_err(|error| name_taken(error, spec))?;
@@ -139,4 +143,54 @@ pub(super) async fn write(
     budget_marks::renew(tx, &context.org.id, HolderKind::Key, &[key.id.as_str()], starts).await?;
     let changes = spec.changes_since(current, names);
     Ok(Event::new(EventKind::KeyEdited, key.id.as_str(), &spec.name).with(changes))
+}
+
+/// A budget that is raised, or comes into another team, while more of it is granted: both together stay within what the team
+/// allows, as when it is granted. The key is locked first, so that no one grants more meanwhile.
+async fn check_granted(
+    tx: &mut Tx,
+    context: &OrgContext,
+    (key, current): (&Key, &KeySpec),
+    spec: &KeySpec,
+    now: Moment,
+) -> Result<(), OpError> {
+    let Some(team) = &spec.team else { return Ok(()) };
+    let moved = current.team != spec.team;
+    let rises = |budget: &Budget| {
+        let before = budget_of(&current.budgets, budget.period);
+        moved || before.is_none_or(|before| budget.amount > before)
+    };
+    if !spec.budgets.iter().any(rises) {
+        return Ok(());
+    }
+    let org = &context.org;
+    keys::lock(tx, &org.id, &key.id).await?;
+    let granted = grants::running(tx, &org.id, (HolderKind::Key, key.id.as_str()), now).await?;
+    if granted.is_empty() {
+        return Ok(());
+    }
+    let starts = WindowStarts::at(now, &org.zone);
+    let team = teams::find(tx, &org.id, team, starts).await?.ok_or(OpError::NotFound)?;
+    for (period, granted) in granted {
+        let budget = spec.budgets.iter().copied().find(|budget| budget.period == period && rises(budget));
+        let (Some(budget), Some(max)) = (budget, team.spec.bounds.budget(period)) else { continue };
+        if budget.amount.saturating_add(granted.amount) <= max {
+            continue;
+        }
+        let room = max.saturating_sub(granted.amount);
+        let advice = if room > Money::ZERO {
+            format!("Enter {room} or less.")
+        } else {
+            "Change the budget after that.".to_owned()
+        };
+        let sentence = format!(
+            "{} allows at most {max} {}, and {} more is granted to this key until {}. {advice}",
+            team.spec.name,
+            period.label(),
+            granted.amount,
+            granted.until.last_day(&org.zone)
+        );
+        return Err(OpError::say(period.as_str(), sentence));
+    }
+    Ok(())
 }
