@@ -50,16 +50,20 @@ macro_rules! ends {
 
 statements! {
     ZONES = "SELECT DISTINCT zone FROM orgs WHERE suspended_at IS NULL";
-    BALANCES = "SELECT o.id, o.name, l.amount, COALESCE(c.spent, 0) - l.opening, l.crossing,
-            COALESCE((SELECT MAX(a.threshold) FROM alerts a WHERE a.crossing = l.crossing), 0)
-        FROM orgs o
-        JOIN (SELECT org_id, CAST(SUM(CASE WHEN kind = 'opening' THEN 0 ELSE amount END) AS BIGINT) AS amount,
-                CAST(SUM(CASE WHEN kind = 'opening' THEN amount ELSE 0 END) AS BIGINT) AS opening,
-                'balance/' || org_id || '/' || MAX(seq) AS crossing
-            FROM ledger GROUP BY org_id) l ON l.org_id = o.id
-        LEFT JOIN counters c ON c.holder_kind = 'org' AND c.holder_id = o.id AND c.period = 'total' AND c.window_start = 0
-        WHERE o.balance_enforced_at IS NOT NULL AND o.suspended_at IS NULL AND l.amount > 0
-            AND COALESCE(c.spent, 0) - l.opening >= l.amount / 100 * $1";
+    /// Of the balance that the last entry left, what was spent since. An entry from before it was kept counts all entries and
+    /// all that was spent.
+    BALANCES = "SELECT found.id, found.name, found.amount, found.spent, found.crossing,
+            COALESCE((SELECT MAX(a.threshold) FROM alerts a WHERE a.crossing = found.crossing), 0)
+        FROM (SELECT o.id, o.name, CASE WHEN e.spent_before IS NULL THEN l.total - l.opening ELSE l.total - e.spent_before END AS amount,
+                COALESCE(c.spent, 0) - COALESCE(e.spent_before, l.opening) AS spent, 'balance/' || o.id || '/' || l.seq AS crossing
+            FROM orgs o
+            JOIN (SELECT org_id, CAST(SUM(amount) AS BIGINT) AS total, MAX(seq) AS seq,
+                    CAST(SUM(CASE WHEN kind = 'opening' THEN amount ELSE 0 END) AS BIGINT) AS opening
+                FROM ledger GROUP BY org_id) l ON l.org_id = o.id
+            JOIN ledger e ON e.org_id = o.id AND e.seq = l.seq
+            LEFT JOIN counters c ON c.holder_kind = 'org' AND c.holder_id = o.id AND c.period = 'total' AND c.window_start = 0
+            WHERE o.balance_enforced_at IS NOT NULL AND o.suspended_at IS NULL) found
+        WHERE found.amount > 0 AND found.spent >= found.amount / 100 * $1";
     EXPIRIES = concat!(ends!("expiry", "k.expires_at", "k.created_at", "keys k JOIN orgs o ON o.id = k.org_id WHERE k.expires_at IS NOT NULL"),
         " ORDER BY k.expires_at LIMIT $2");
     ROTATIONS = concat!(

@@ -16,15 +16,19 @@ use crate::domain::window::WindowStarts;
 
 statements! {
     /// The number stands in the condition and in the primary key: of two entries with one number, one is no row.
-    APPEND = "INSERT INTO ledger (org_id, seq, at, kind, amount, note, actor_id, actor_name)
-        SELECT $1, CAST($2 AS BIGINT), CAST($3 AS BIGINT), $4, CAST($5 AS BIGINT), $6, $7, $8
+    APPEND = "INSERT INTO ledger (org_id, seq, at, kind, amount, note, actor_id, actor_name, spent_before)
+        SELECT $1, CAST($2 AS BIGINT), CAST($3 AS BIGINT), $4, CAST($5 AS BIGINT), $6, $7, $8,
+            COALESCE((SELECT spent FROM counters WHERE holder_kind = 'org' AND holder_id = $1 AND period = 'total'
+                AND window_start = 0), 0)
         WHERE (SELECT COALESCE(MAX(seq), 0) + 1 FROM ledger WHERE org_id = $1) = $2
         ON CONFLICT (org_id, seq) DO NOTHING";
     /// As much as was spent until now, once.
-    OPEN = "INSERT INTO ledger (org_id, seq, at, kind, amount, note, actor_id, actor_name)
+    OPEN = "INSERT INTO ledger (org_id, seq, at, kind, amount, note, actor_id, actor_name, spent_before)
         SELECT $1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM ledger WHERE org_id = $1), CAST($2 AS BIGINT), 'opening',
             COALESCE((SELECT spent FROM counters WHERE holder_kind = 'org' AND holder_id = $1 AND period = 'total'
-                AND window_start = 0), 0), '', $3, $4
+                AND window_start = 0), 0), '', $3, $4,
+            COALESCE((SELECT spent FROM counters WHERE holder_kind = 'org' AND holder_id = $1 AND period = 'total'
+                AND window_start = 0), 0)
         WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE org_id = $1 AND kind = 'opening')
         ON CONFLICT (org_id, seq) DO NOTHING";
     ENFORCE = "UPDATE orgs SET balance_enforced_at = $2 WHERE id = $1 AND balance_enforced_at IS NULL";

@@ -3,13 +3,18 @@
 use keydesk_core::domain::alert::{
     AlertKind, ChannelForm, Choices, DeliveryState, Failure, OrgChoices, Thresholds, Way, parse_webhook_url,
 };
+use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
 use keydesk_core::forms::parts::LimitField;
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::alerts::{self, Due, InboxFilter, Look, NewWebhook};
+use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::IssuedKey;
+use keydesk_core::ops::orgs::OperatorActor;
 
+use crate::support::submit;
 use crate::support::*;
 
 const DOLLAR: i64 = 1_000_000_000;
@@ -94,6 +99,42 @@ on_both!(
         assert_eq!((look(&desk, Look::Everything).await, look(&desk, Look::Everything).await), (2, 0));
         assert_eq!(desk.number("SELECT CAST(SUM(threshold) AS BIGINT) FROM alerts").await, 190);
         assert_eq!(mails(&desk).await, [(OWNER_EMAIL.to_owned(), 2)], "one mail for both");
+    }
+);
+
+on_both!(
+    fn a_balance_is_compared_with_what_the_last_entry_left(desk: TestDesk) {
+        let at = desk.owner().await;
+        let op = desk.platform(&at, PlatformRole::Operator).await;
+        let key = desk.create_key(&at, "ci").await;
+        spend(&desk, &at, &key, 700).await;
+        let enter = async |seq: i64, kind: EntryKind, amount: &str| {
+            let entry =
+                EntryForm { kind: kind.as_str().into(), amount: amount.into(), note: "Invoice".into() };
+            let form = EnterForm { org: at.org.slug.clone(), seq, entry };
+            let entered = submit::add_entry_org(&desk, OperatorActor::Operator(&op.caller), &form).await;
+            assert!(matches!(entered, Ok(Outcome::Saved(_))));
+        };
+        enter(1, EntryKind::Credit, "100").await;
+        let form = EnforceForm { org: at.org.slug.clone(), enforce: "on".into() };
+        submit::enforce_org(&desk, OperatorActor::Operator(&op.caller), &form).await.unwrap();
+        spend(&desk, &at, &key, 9_600).await;
+        assert_eq!((look(&desk, Look::Recent).await, look(&desk, Look::Recent).await), (1, 0));
+        // $4 are left, and $96 more make $100: nothing of them is spent yet.
+        enter(3, EntryKind::Credit, "96").await;
+        assert_eq!(look(&desk, Look::Recent).await, 0);
+        spend(&desk, &at, &key, 5_100).await;
+        assert_eq!(look(&desk, Look::Recent).await, 1);
+        // Of $49 that are left, $9 are taken out.
+        enter(4, EntryKind::Debit, "9").await;
+        assert_eq!(look(&desk, Look::Recent).await, 0);
+        spend(&desk, &at, &key, 3_200).await;
+        assert_eq!(look(&desk, Look::Recent).await, 1);
+        let told: Vec<String> = inbox(&desk, &at).await;
+        assert_eq!(
+            told,
+            [80, 51, 96].map(|spent| format!("{} has spent {spent} % of its balance", at.org.name))
+        );
     }
 );
 

@@ -136,9 +136,9 @@ pub enum Facts {
     },
     /// Of the prepaid balance, in nano-dollars.
     Balance {
-        /// What was paid in, less what was taken out.
+        /// What it was after the last entry in the ledger.
         amount: Money,
-        /// What is spent of it.
+        /// What is spent of it since.
         spent: Money,
     },
     /// When a key expires.
