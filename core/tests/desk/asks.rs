@@ -195,6 +195,11 @@ on_both!(
         assert_eq!((open(&place.priya, true).await, open(&place.priya, false).await), (0, 2));
         let other = desk.member(&place.at, OrgRole::Member).await;
         assert_eq!(open(&other, false).await, 0);
+        let made = make(&desk, &place.priya, &wish(&place, "key-month", "5", "")).await.unwrap();
+        let (lead, key) = (&place.lead.caller.person.id, &place.key.id);
+        desk.execute(&format!("UPDATE keys SET owner_id = '{lead}' WHERE id = '{key}'")).await.unwrap();
+        let slug = place.at.org.slug.as_str();
+        asks::withdraw(&desk, &place.priya.caller, slug, made.ask.id.as_str()).await.unwrap();
     }
 );
 

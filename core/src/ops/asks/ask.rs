@@ -280,9 +280,9 @@ pub async fn withdraw(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Res
     if ask.person.id != caller.person.id {
         return Err(OpError::Forbidden);
     }
-    let own = KeyFacts { id: None, team: None, owner: &caller.person.id };
-    let on = key.as_ref().map_or(On::Key(own), |key| On::Key(key.facts()));
-    let permit = context.permit(Action::AskForMore, on)?;
+    // It stays theirs to withdraw when the key has another owner by now.
+    let own = KeyFacts { id: key.as_ref().map(|key| &key.id), team: None, owner: &caller.person.id };
+    let permit = context.permit(Action::AskForMore, On::Key(own))?;
     if !asks::withdraw(&mut tx, &permit, &ask, &caller.person.id, now).await? {
         return Err(answered_already(&ask));
     }
