@@ -8,6 +8,8 @@ use super::{Letter, Mailer};
 
 /// To so many people an ask is sent; the page names the others too.
 const MAX_LETTERS: usize = 10;
+/// After so many letters in a row that the mail server did not take, it is taken to be away: the person who asks waits.
+const MAX_FAILURES: usize = 2;
 
 /// An ask as its letters have it.
 pub struct AskNotice<'a> {
@@ -21,10 +23,16 @@ pub struct AskNotice<'a> {
 
 /// Sends the ask to those who can answer it; the names of those whose letter the mail server took.
 pub async fn send_ask(mailer: &dyn Mailer, notice: &AskNotice<'_>, people: &[Contact]) -> Vec<String> {
-    let mut informed = Vec::new();
+    let (mut informed, mut failures) = (Vec::new(), 0);
     for person in people.iter().take(MAX_LETTERS) {
         if mailer.send(asked(notice, person)).await {
             informed.push(person.name.clone());
+            failures = 0;
+        } else {
+            failures += 1;
+        }
+        if failures == MAX_FAILURES {
+            break;
         }
     }
     informed
@@ -75,6 +83,10 @@ fn answered(notice: &AskNotice<'_>, to: &Contact) -> Letter {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Waker};
+
     use keydesk_core::domain::ask::BudgetHolder;
     use keydesk_core::domain::ids::{AskId, KeyId, PersonId};
     use keydesk_core::domain::limits::Granted;
@@ -84,6 +96,7 @@ mod tests {
     use keydesk_core::domain::window::Period;
 
     use super::*;
+    use crate::mail::Sending;
 
     fn ask(state: AskState) -> Ask {
         let at = Moment::parse_utc("2026-11-25T12:00:00Z").unwrap();
@@ -142,5 +155,29 @@ mod tests {
              You asked for $50.00 more for ci-prod until Fri 27 Nov 2026 (Northwind). Lena Fischer refused it.\n\n\
              Use the batch key.\n\nThe ask is on its page:\n\nhttps://keys.example.com/northwind/asks/ask_1\n"
         );
+    }
+
+    /// Takes no letter.
+    struct Away(AtomicUsize);
+
+    impl Mailer for Away {
+        fn send(&self, _: Letter) -> Sending<'_> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { false })
+        }
+    }
+
+    #[test]
+    fn a_mail_server_that_is_away_is_not_tried_for_each_of_ten_people() {
+        let (away, ask, zone) = (Away(AtomicUsize::new(0)), ask(AskState::Open), Zone::utc());
+        let notice = AskNotice { ask: &ask, org: "Northwind", zone: &zone, url: String::new() };
+        let people =
+            vec![Contact { name: "Lena Fischer".into(), email: "lena@northwind.example".into() }; 10];
+        let mut sending = pin!(send_ask(&away, &notice, &people));
+        let Poll::Ready(informed) = sending.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("nothing waits here");
+        };
+        assert!(informed.is_empty());
+        assert_eq!(away.0.load(Ordering::Relaxed), MAX_FAILURES);
     }
 }
