@@ -13,7 +13,7 @@ use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 
 /// Longer than a worker begins attempts after it leased them, and one attempt.
 const LEASE_MS: i64 = 120_000;
-/// Deliveries that are leased together.
+/// Deliveries that are leased together, and with them all others that are due for the people among them.
 const MAX_LEASED: i64 = 500;
 /// Of one channel, so that a slow one does not take all.
 const MAX_OF_CHANNEL: i64 = 20;
@@ -40,6 +40,11 @@ macro_rules! log {
 
 statements! {
     ANY_DUE = "SELECT 1 FROM alert_deliveries WHERE state IN ('pending', 'failed') AND next_at <= $1 AND leased_until <= $1 LIMIT 1";
+    /// What else is due for the people who get a mail of this lease, so that it is one mail.
+    LEASE_REST = "UPDATE alert_deliveries SET leased_until = $2, attempts = attempts + 1
+        WHERE via = 'mail' AND state IN ('pending', 'failed') AND next_at <= $1 AND leased_until <= $1
+            AND (person_id, org_id) IN (SELECT l.person_id, l.org_id FROM alert_deliveries l
+                WHERE l.via = 'mail' AND l.state IN ('pending', 'failed') AND l.leased_until = $2)";
     LETTERS = concat!("SELECT d.id, d.org_id, d.person_id, p.email, o.slug, o.name AS org_name, o.zone, d.attempts, d.created_at,
             CASE WHEN p.disabled_at IS NULL AND ", may_see!("a.subject_kind", "a.subject_id"), " THEN 1 ELSE 0 END AS may_see, ",
             alert_columns!(), "
@@ -127,7 +132,7 @@ pub async fn lease(tx: &mut Tx, jitter: u16, now: Moment) -> Result<Option<Momen
     let text = lease_text(Dialect::of(tx));
     let mark = now.plus_ms(LEASE_MS + i64::from(jitter));
     let rows = changed!(
-        tx,
+        &mut *tx,
         sqlx::query(AssertSqlSafe(text.clone()))
             .bind(now.ms())
             .bind(mark.ms())
@@ -135,6 +140,9 @@ pub async fn lease(tx: &mut Tx, jitter: u16, now: Moment) -> Result<Option<Momen
             .bind(MAX_OF_CHANNEL)
             .bind(MAX_LEASED)
     )?;
+    if rows >= MAX_LEASED.unsigned_abs() {
+        changed!(tx, sqlx::query(LEASE_REST).bind(now.ms()).bind(mark.ms()))?;
+    }
     Ok((rows > 0).then_some(mark))
 }
 

@@ -3,6 +3,7 @@
 use keydesk_core::domain::alert::{
     AlertKind, ChannelForm, Choices, DeliveryState, Failure, OrgChoices, Thresholds, Way, parse_webhook_url,
 };
+use keydesk_core::domain::ids::DeliveryId;
 use keydesk_core::domain::ledger::EntryKind;
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
@@ -208,6 +209,34 @@ on_both!(
         let unread = InboxFilter { unread: true, kind: None };
         let view = alerts::inbox(&desk, &at.caller, &at.org.slug, unread, None).await.unwrap();
         assert_eq!((view.page.rows.len(), view.context.unread), (0, 0));
+    }
+);
+
+on_both!(
+    fn one_mail_has_all_that_is_due_however_much_it_is(desk: TestDesk) {
+        let at = desk.owner().await;
+        let key = with_budget(&desk, &at, "ci", "10").await;
+        spend(&desk, &at, &key, 600).await;
+        look(&desk, Look::Recent).await;
+        let (alert, now) = (desk.texts("SELECT id FROM alerts").await.remove(0), desk.now());
+        let (org, person, ms) = (&at.org.id, &at.caller.person.id, now.ms());
+        let row = |n: u16| {
+            let [high, low] = n.to_be_bytes();
+            let id = DeliveryId::new(now, [high, low, 7, 7, 7, 7, 7, 7, 7, 7]);
+            format!("('{id}', '{org}', '{alert}', 'mail', '{person}', 'pending', 0, {ms}, 0, '', {ms})")
+        };
+        let rows: Vec<String> = (0..1_200).map(row).collect();
+        desk.execute(&format!(
+            "INSERT INTO alert_deliveries (id, org_id, alert_id, via, person_id, state, attempts, next_at, leased_until, last_error,
+                created_at)
+            VALUES {}",
+            rows.join(", ")
+        ))
+        .await
+        .unwrap();
+        assert_eq!(mails(&desk).await, [(OWNER_EMAIL.to_owned(), 1_201)]);
+        desk.clock.advance(10 * MINUTE);
+        assert!(mails(&desk).await.is_empty());
     }
 );
 
