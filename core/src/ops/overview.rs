@@ -164,10 +164,14 @@ pub async fn of_installation(desk: &Desk, caller: &Caller) -> Result<Installatio
     }
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let months = overview::month_names(Day::of(now, &Zone::utc()));
-    let (orgs, all) =
-        store::of_orgs(&mut read, [&months[0], &months[1]], i64::try_from(MAX_ORGS).unwrap_or(i64::MAX))
-            .await?;
+    let zones = store::zones_of_orgs(&mut read).await?;
+    let months = |zone: String| {
+        let today = Day::of(now, &Zone::parse(&zone).unwrap_or_else(Zone::utc));
+        (zone, overview::month_names(today))
+    };
+    let months: Vec<_> = zones.into_iter().map(months).collect();
+    let most = i64::try_from(MAX_ORGS).unwrap_or(i64::MAX);
+    let (orgs, all) = store::of_orgs(&mut read, &months, most).await?;
     let marks = store::marks(&mut read, &orgs).await?;
     let own = people::orgs_of(&mut read, &caller.person.id).await?;
     let listed = |org: OrgMonth| {

@@ -30,18 +30,7 @@ statements! {
         CAST(CASE WHEN (SELECT COUNT(*) FROM memberships WHERE org_id = $1 AND removed_at IS NULL) > 1
             OR EXISTS (SELECT 1 FROM invitations WHERE org_id = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL)
             THEN 1 ELSE 0 END AS BIGINT)";
-    /// Over the installation: each organisation has months of its own, in its own time zone.
-    OF_ORGS = "SELECT o.id, o.slug, o.name, o.zone, CAST(COALESCE(SUM(CASE WHEN r.bucket = $1 THEN r.cost END), 0) AS BIGINT) AS spent,
-            CAST(COALESCE(SUM(CASE WHEN r.bucket = $2 THEN r.cost END), 0) AS BIGINT),
-            CAST(COALESCE(SUM(CASE WHEN r.bucket = $1 THEN r.requests END), 0) AS BIGINT)
-        FROM orgs o LEFT JOIN rollups r ON r.holder_kind = 'org' AND r.holder_id = o.id AND r.grain = 'month' AND r.bucket IN ($1, $2)
-        GROUP BY o.id, o.slug, o.name, o.zone, o.name_folded ORDER BY spent DESC, o.name_folded, o.id LIMIT $3";
-    OF_ALL_ORGS = "SELECT COUNT(*), CAST(COALESCE(SUM(spent), 0) AS BIGINT), CAST(COALESCE(SUM(before), 0) AS BIGINT),
-            CAST(COALESCE(SUM(requests), 0) AS BIGINT)
-        FROM (SELECT o.id, SUM(CASE WHEN r.bucket = $1 THEN r.cost END) AS spent, SUM(CASE WHEN r.bucket = $2 THEN r.cost END) AS before,
-            SUM(CASE WHEN r.bucket = $1 THEN r.requests END) AS requests
-        FROM orgs o LEFT JOIN rollups r ON r.holder_kind = 'org' AND r.holder_id = o.id AND r.grain = 'month' AND r.bucket IN ($1, $2)
-        GROUP BY o.id) of_orgs";
+    ZONES_OF_ORGS = "SELECT DISTINCT zone FROM orgs";
 }
 
 /// Candidates of each month for the five that the chart shows.
@@ -165,7 +154,43 @@ fn marks_text(dialect: Dialect) -> String {
 pub fn every_text(dialect: Dialect) -> Vec<String> {
     let parts = By::ALL.into_iter().flat_map(|by| [false, true].map(|own| parts_text(dialect, by, own)));
     let others = [own_days_text(), of_keys_text(dialect), marks_text(dialect)];
-    parts.chain([false, true].map(grown_text)).chain(others).collect()
+    let of_orgs = [of_orgs_text(dialect), of_all_orgs_text(dialect)];
+    parts.chain([false, true].map(grown_text)).chain(others).chain(of_orgs).collect()
+}
+
+/// Organisations `o` with the months `m` of their time zone, of which `$1` lists zone, this month and the last one, and what
+/// each used in them.
+fn months_of_orgs(dialect: Dialect) -> String {
+    let list = match dialect {
+        Dialect::Sqlite => "json_each($1) j",
+        Dialect::Postgres => "jsonb_array_elements(CAST($1 AS JSONB)) AS j (value)",
+    };
+    format!(
+        "SELECT o.id, o.slug, o.name, o.zone, o.name_folded,
+            CAST(COALESCE(SUM(CASE WHEN r.bucket = m.this THEN r.cost END), 0) AS BIGINT) AS spent,
+            CAST(COALESCE(SUM(CASE WHEN r.bucket = m.last THEN r.cost END), 0) AS BIGINT) AS before,
+            CAST(COALESCE(SUM(CASE WHEN r.bucket = m.this THEN r.requests END), 0) AS BIGINT) AS requests
+        FROM (SELECT j.value ->> 0 AS zone, j.value ->> 1 AS this, j.value ->> 2 AS last FROM {list}) m
+        JOIN orgs o ON o.zone = m.zone
+        LEFT JOIN rollups r ON r.holder_kind = 'org' AND r.holder_id = o.id AND r.grain = 'month' AND r.bucket IN (m.this, m.last)
+        GROUP BY o.id, o.slug, o.name, o.zone, o.name_folded"
+    )
+}
+
+fn of_orgs_text(dialect: Dialect) -> String {
+    let months = months_of_orgs(dialect);
+    format!(
+        "SELECT id, slug, name, zone, spent, before, requests FROM ({months}) of_orgs
+        ORDER BY spent DESC, name_folded, id LIMIT $2"
+    )
+}
+
+fn of_all_orgs_text(dialect: Dialect) -> String {
+    let months = months_of_orgs(dialect);
+    format!(
+        "SELECT COUNT(*), CAST(COALESCE(SUM(spent), 0) AS BIGINT), CAST(COALESCE(SUM(before), 0) AS BIGINT),
+            CAST(COALESCE(SUM(requests), 0) AS BIGINT) FROM ({months}) of_orgs"
+    )
 }
 
 fn day(text: &str) -> Result<Day, StoreError> {
@@ -408,22 +433,38 @@ pub struct AllOrgs {
     pub before: Money,
 }
 
-/// The organisations that spent most in `months[0]`, at most `limit`, and all of them together. Months are `2026-11`, the newer
-/// one first.
+/// The time zones that organisations have.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn zones_of_orgs(via: &mut impl Via) -> Result<Vec<String>, StoreError> {
+    run!(via, fetch_all, sqlx::query_scalar::<_, String>(ZONES_OF_ORGS))
+}
+
+/// The organisations that spent most this month, at most `limit`, and all of them together. `months` has each time zone that
+/// organisations have with its month and the one before, such as `2026-11`.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn of_orgs(
     via: &mut impl Via,
-    months: [&str; 2],
+    months: &[(String, [String; 2])],
     limit: i64,
 ) -> Result<(Vec<OrgMonth>, AllOrgs), StoreError> {
     type Row = (String, String, String, String, i64, i64, i64);
     type Total = (i64, i64, i64, i64);
-    let rows: Vec<Row> =
-        run!(via, fetch_all, sqlx::query_as::<_, Row>(OF_ORGS).bind(months[0]).bind(months[1]).bind(limit))?;
+    let months: Vec<[&str; 3]> =
+        months.iter().map(|(zone, [this, last])| [zone, this, last].map(String::as_str)).collect();
+    let months = serde_json::to_string(&months).unwrap_or_default();
+    let dialect = Dialect::of(via);
+    let (each, all) = (of_orgs_text(dialect), of_all_orgs_text(dialect));
+    let rows: Vec<Row> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, Row>(AssertSqlSafe(each.clone())).bind(&months).bind(limit)
+    )?;
     let (count, spent, before, requests) =
-        run!(via, fetch_one, sqlx::query_as::<_, Total>(OF_ALL_ORGS).bind(months[0]).bind(months[1]))?;
+        run!(via, fetch_one, sqlx::query_as::<_, Total>(AssertSqlSafe(all.clone())).bind(&months))?;
     let used = |spent, requests| MonthUse { spent: Money::from_nanos(spent), requests };
     let read = |(id, slug, name, zone, spent, before, requests): Row| {
         let id = OrgId::parse(&id).ok_or(StoreError::Unreadable { column: "orgs.id" })?;

@@ -1,6 +1,6 @@
 //! The overview of an organisation and of the installation: what was settled, added up for whom it concerns.
 
-use keydesk_core::domain::moment::Moment;
+use keydesk_core::domain::moment::{Day, Moment, Zone};
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::overview::By;
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
@@ -186,6 +186,18 @@ on_both!(
         // The mark of another window is over, and that of a revoked key stops no one.
         assert_eq!(rows, [("Other", 5, 0, 0, 0), ("Northwind", 2, 3, 1, 1)]);
         assert_eq!((view.all.count, dollars(view.all.month.spent), dollars(view.all.before)), (2, 7, 3));
+        // At half past eleven in the evening of the month's last day in one zone, it is the next month elsewhere.
+        desk.execute("UPDATE orgs SET zone = 'Pacific/Kiritimati' WHERE name = 'Other'").await.unwrap();
+        desk.execute("UPDATE orgs SET zone = 'UTC' WHERE name = 'Northwind'").await.unwrap();
+        let december = Day::parse("2026-12-01").unwrap().start(&Zone::utc());
+        desk.clock.advance(december.ms() - desk.now().ms() - 1_800_000);
+        let view = ops::overview::of_installation(&desk, &operator.caller).await.unwrap();
+        let rows: Vec<_> = view
+            .orgs
+            .iter()
+            .map(|one| (one.org.org.name.as_str(), dollars(one.org.month.spent), dollars(one.org.before)))
+            .collect();
+        assert_eq!(rows, [("Northwind", 2, 3), ("Other", 0, 5)]);
         for caller in [&other.caller, &desk.platform(&at, PlatformRole::Support).await.caller] {
             assert!(matches!(
                 ops::overview::of_installation(&desk, caller).await.err(),
