@@ -28,7 +28,7 @@ for (const [what, make] of names) {
     await open("/acme/keys");
     await search(page, name);
     await expect(row(page, name)).toHaveCount(1);
-    await expect(row(page, name).locator("th .sub")).toHaveText(name);
+    await expect(row(page, name).locator("th .note")).toHaveText(name);
     await expect(page.getByRole("searchbox", { name: "Search keys" })).toHaveValue(name);
     await row(page, name).getByRole("link", { name, exact: true }).click();
     await page.waitForURL(server.url + key.path);

@@ -108,6 +108,7 @@ on_both!(
         let at = desk.owner().await;
         let op = desk.platform(&at, PlatformRole::Operator).await;
         let key = desk.create_key(&at, "ci").await;
+        desk.execute("DELETE FROM budgets").await.unwrap();
         spend(&desk, &at, &key, 700).await;
         let enter = async |seq: i64, kind: EntryKind, amount: &str| {
             let entry =
