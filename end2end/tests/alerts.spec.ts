@@ -1,5 +1,5 @@
 import { expect, freshTest as test } from "./support/desk";
-import { asOpenAi, createKey, unique } from "./support/keys";
+import { asOpenAi, createKey, openActs, unique } from "./support/keys";
 
 const thresholds = "Thresholds of budgets and balance, in percent";
 
@@ -11,6 +11,7 @@ test("repeated rejections are in the inbox until they are read, and each person 
 
   const key = await createKey(page, "acme", unique("busy"));
   await open(key.path);
+  await openActs(page);
   await page.getByRole("button", { name: "Disable" }).click();
   await expect(page.getByRole("status")).toContainText("disabled");
   for (let n = 0; n < 25; n += 1) expect((await asOpenAi(server.url, key.secret)).status).toBeGreaterThanOrEqual(400);

@@ -12,6 +12,8 @@ test("a member asks for more, an owner grants less of it, and the key has it at 
   await page.waitForURL(server.url + `${key.path}/ask`);
   await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Ask for more for ${key.name}`);
   await expect(page.locator("main")).toContainText("can answer.");
+  // The one that is used up first comes first, and here that is the organisation's.
+  await page.getByRole("radio", { name: /^This key’s budget/ }).check();
   await page.getByLabel("How much more", { exact: true }).fill("3");
   await page.getByLabel("Reason", { exact: true }).fill("The backfill");
   await page.getByRole("button", { name: "Send ask" }).click();

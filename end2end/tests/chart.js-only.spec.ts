@@ -22,6 +22,6 @@ test("a chart is one stop of the Tab key, and says what a bar is made of", async
   await page.keyboard.press("ArrowLeft");
   await expect(bars.first()).toBeFocused();
 
-  await bars.nth(3).hover();
+  await bars.nth(3).locator("rect").last().hover();
   await expect(said).toHaveText((await bars.nth(3).getAttribute("aria-label")) ?? "");
 });

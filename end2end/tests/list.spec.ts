@@ -46,6 +46,7 @@ test("an owner is chosen also where the list has no column for them", async ({ s
 });
 
 test("an owner's name leads to their keys, and back to everybody's", async ({ signedIn, page, open }) => {
+  await page.setViewportSize({ width: 1440, height: 900 });
   await signedIn();
   await open(`${org}/keys`);
   const owner = page.locator('tbody td[data-label="Owner"] a').first();
@@ -119,6 +120,8 @@ freshTest("a new organisation begins with its first steps, until there was a req
   await open("/acme");
   await expect(steps.first()).toHaveClass(/done/);
   expect((await asOpenAi(server.url, key.secret)).status).toBe(200);
-  await open("/acme");
-  await expect(page.locator(".overview")).toBeVisible();
+  await expect(async () => {
+    await open("/acme");
+    await expect(page.locator(".overview")).toBeVisible({ timeout: 500 });
+  }).toPass();
 });

@@ -27,7 +27,7 @@ async function join(page: Page, link: string, name: string): Promise<void> {
   await page.getByLabel("Name", { exact: true }).fill(name);
   await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Join", exact: true }).click();
-  await page.waitForURL(/\/northwind-labs$/);
+  await page.waitForURL(/\/(northwind-labs|acme)$/);
 }
 
 const row = (page: Page, words: string) => page.locator("tbody tr").filter({ hasText: words });

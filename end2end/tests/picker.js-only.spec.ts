@@ -11,6 +11,7 @@ test("models are searched, and ticked by vendor", async ({ signedIn, page, open 
   const all = first.locator("[data-all]");
   const boxes = first.locator(".model input");
   await expect(all).toBeChecked();
+  await first.locator("summary").click();
   await boxes.first().uncheck();
   expect(await all.evaluate((box: HTMLInputElement) => box.indeterminate)).toBe(true);
   await all.check();

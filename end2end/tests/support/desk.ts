@@ -129,7 +129,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
       await use(desk);
       await desk.stop();
     },
-    { scope: "worker", timeout: 60_000 },
+    { scope: "worker", timeout: 180_000 },
   ],
   demoDesk: [
     async ({}, use) => {
@@ -137,7 +137,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
       await use(desk);
       await desk.stop();
     },
-    { scope: "worker", timeout: 60_000 },
+    { scope: "worker", timeout: 180_000 },
   ],
   server: async ({ desk }, use) => use(desk),
   baseURL: async ({ server }, use) => use(server.url),

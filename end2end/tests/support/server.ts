@@ -153,7 +153,7 @@ export class Desk {
 
   private async seed(): Promise<void> {
     this.run(["demo", "--data", this.data, "--quiet"]);
-    const end = await Promise.race([this.exited, sleep(45_000, "no end within 45 s", { ref: false })]);
+    const end = await Promise.race([this.exited, sleep(150_000, "no end within 150 s", { ref: false })]);
     const text = this.log();
     if (end !== "code 0") {
       throw new Error(`keydesk demo: ${end}; it printed:\n${text}`);
