@@ -24,7 +24,7 @@ test("a part of a name, in any case, finds every name that holds it", async ({ p
   const found = await rowNames(page);
   expect(found.length).toBeGreaterThanOrEqual(2);
   for (const name of found) expect(name).toContain("triage");
-  await expect(page.locator(".count")).toHaveText(`${found.length} keys`);
+  await expect(page.locator("main .count")).toHaveText(`${found.length} keys`);
   await expect(page.getByRole("searchbox", { name: "Search keys" })).toHaveValue("TRIAGE");
 });
 
@@ -178,11 +178,11 @@ test("each column that can be sorted is, both ways", async ({ page }) => {
     expect(seen, label).toEqual(new Set(["ascending", "descending"]));
   }
   const head = page.getByRole("columnheader", { name: "Spent this month" });
-  const count = await page.locator(".count").textContent();
+  const count = await page.locator("main .count").textContent();
   await follow(page, head.getByRole("link"));
   await expect(head).toHaveAttribute("aria-sort", "descending");
   // A sort shows the same keys in another order.
-  await expect(page.locator(".count")).toHaveText(count ?? "");
+  await expect(page.locator("main .count")).toHaveText(count ?? "");
   const spent = (await page.locator('tbody td[data-label="Spent this month"]').allTextContents()).map(cents);
   expect(spent.length).toBe(50);
   expect(spent[0]).toBeGreaterThan(0);
@@ -191,7 +191,7 @@ test("each column that can be sorted is, both ways", async ({ page }) => {
 
 test("Next and Previous keep search, filters and order, and lose no row", async ({ page, open }) => {
   await open(`${keys}?state=active&sort=name&dir=desc`);
-  const total = Number((await page.locator(".count").textContent())?.match(/\d+/)?.[0]);
+  const total = Number((await page.locator("main .count").textContent())?.match(/\d+/)?.[0]);
   expect(total).toBeGreaterThan(100);
   const next = page.getByRole("link", { name: "Next" });
   const previous = page.getByRole("link", { name: "Previous" });

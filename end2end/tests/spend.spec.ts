@@ -56,7 +56,7 @@ demoTest("who spent most last month, on which model, as a file", async ({ page, 
   await expect(page.getByRole("region", { name: /as a table$/ })).toBeVisible();
 
   // The file has the table's rows, in its order, and its total.
-  const table = page.getByRole("region", { name: "Table" });
+  const table = page.getByRole("region", { name: "Table", exact: true });
   const names = await table.locator("tbody th").allInnerTexts();
   const csv = await file(page, "CSV");
   expect(csv.name).toMatch(/^spend-northwind-labs-\d{4}-\d\d-01-.*\.csv$/);

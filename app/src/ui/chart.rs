@@ -72,7 +72,7 @@ impl StackedChart {
         let drawn = bars
             .map(|(at, (bucket, total))| {
                 let parts = series.iter().map(|(place, one)| (*place, value_at(one, at)));
-                let spoken = (series.len() > 1).then(|| spoken(&series, at, words)).unwrap_or_default();
+                let spoken = if series.len() > 1 { spoken(&series, at, words) } else { String::new() };
                 let words = format!("{}: {}", bucket.short, words(*total));
                 draw_bar(Place { at, count, top }, parts.collect(), words, spoken)
             })

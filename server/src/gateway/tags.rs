@@ -13,8 +13,9 @@ const TAGS: &str = "x-keydesk-tags";
 
 /// Those of the header; without any, OpenAI's `user` and `metadata`, or Anthropic's `metadata.user_id`.
 pub fn tags_of(headers: &HeaderMap, parsed: &ParsedRequest) -> Vec<String> {
-    let lines = headers.get_all(TAGS).into_iter().filter_map(|value| value.to_str().ok());
-    let sent = read_tags(lines.flat_map(|line| line.split(',')));
+    let lines = headers.get_all(TAGS).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let lines: Vec<_> = lines.collect();
+    let sent = read_tags(lines.iter().flat_map(|line| line.split(',')));
     if !sent.is_empty() {
         return sent;
     }
@@ -43,6 +44,7 @@ fn pair(name: &str, value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
     use bytes::Bytes;
     use keydesk_core::domain::route::Route;
 
@@ -51,7 +53,7 @@ mod tests {
     fn tags(route: Route, header: &str, body: &'static str) -> Vec<String> {
         let mut headers = HeaderMap::new();
         if !header.is_empty() {
-            headers.insert(TAGS, header.parse().unwrap());
+            headers.insert(TAGS, HeaderValue::from_bytes(header.as_bytes()).unwrap());
         }
         tags_of(&headers, &ParsedRequest::parse(route, None, Bytes::from_static(body.as_bytes())).unwrap())
     }
@@ -60,7 +62,7 @@ mod tests {
     fn the_header_goes_before_what_the_protocol_says() {
         let body =
             r#"{"model":"m","user":"u-7","metadata":{"job":"nightly","try":2,"x":null,"deep":{"a":1}}}"#;
-        assert_eq!(tags(Route::ChatCompletions, "team a, job=1,,a\tb", body), ["team a", "job=1"]);
+        assert_eq!(tags(Route::ChatCompletions, "team a, café, job=1,,a\tb", body), ["team a", "job=1"]);
         assert_eq!(tags(Route::ChatCompletions, "", body), ["user=u-7", "job=nightly", "try=2"]);
         let body = r#"{"model":"m","user":"not this","metadata":{"user_id":"u-8","job":"no"}}"#;
         assert_eq!(tags(Route::Messages, "", body), ["user=u-8"]);

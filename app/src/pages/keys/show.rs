@@ -153,7 +153,7 @@ fn actions(view: &KeyView) -> AnyView {
     // A team's admin changes the key's budgets, and not those that it shares.
     let askable = match key.state(view.now) {
         State::TeamOverBudget { .. } | State::OrgOverBudget { .. } => !view.context.principal.runs_org(),
-        _ => !may(Action::EditKey) && !(key.budgets.is_empty() && key.shared.is_empty()),
+        _ => !may(Action::EditKey) && (!key.budgets.is_empty() || !key.shared.is_empty()),
     };
     let ask = (live && askable && may(Action::AskForMore)).then(|| {
         view! {
