@@ -170,8 +170,8 @@ pub async fn of_installation(desk: &Desk, caller: &Caller) -> Result<Installatio
         (zone, overview::month_names(today))
     };
     let months: Vec<_> = zones.into_iter().map(months).collect();
-    let most = i64::try_from(MAX_ORGS).unwrap_or(i64::MAX);
-    let (orgs, all) = store::of_orgs(&mut read, &months, most).await?;
+    let limit = i64::try_from(MAX_ORGS).unwrap_or(i64::MAX);
+    let (orgs, all) = store::of_orgs(&mut read, &months, limit).await?;
     let marks = store::marks(&mut read, &orgs).await?;
     let own = people::orgs_of(&mut read, &caller.person.id).await?;
     let listed = |org: OrgMonth| {
