@@ -98,7 +98,7 @@ on_both!(
         let now = desk.now();
         let made = make(&desk, &place.priya, &wish(&place, "key-month", "$50", "2026-11-28")).await.unwrap();
         let names: Vec<_> = made.people.iter().map(|person| person.email.clone()).collect();
-        assert_eq!(names, [place.lead.caller.person.email.clone()], "the team's admin is asked");
+        assert_eq!(names, std::slice::from_ref(&place.lead.caller.person.email), "the team's admin is asked");
         assert_eq!(
             (
                 open_for(&desk, &place.lead).await,

@@ -163,7 +163,7 @@ on_both!(
             assert_eq!(found(&desk, who, plain()).await, [&d, &c, &b, &a].map(String::clone));
         }
         assert_eq!(found(&desk, &lead, plain()).await, [d.clone(), a.clone()]);
-        assert_eq!(found(&desk, &member, plain()).await, [c.clone()]);
+        assert_eq!(found(&desk, &member, plain()).await, std::slice::from_ref(&c));
         assert!(matches!(
             log(&desk, &elsewhere.caller, &at.org.slug, &plain()).await,
             Err(OpError::NotFound)
@@ -202,7 +202,7 @@ on_both!(
         .await
         .unwrap();
         assert_eq!(found(&desk, &lead, plain()).await, [d.clone(), a.clone()]);
-        assert_eq!(found(&desk, &member, plain()).await, [c.clone()]);
+        assert_eq!(found(&desk, &member, plain()).await, std::slice::from_ref(&c));
         let one = async |who: &At, id: &str| show(&desk, &who.caller, &at.org.slug, id).await;
         let seen = one(&lead, &a).await.unwrap();
         assert!(!seen.sees_key && seen.names.name(of_crew.id.as_str()) == "of crew");
