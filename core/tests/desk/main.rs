@@ -11,6 +11,7 @@ mod balance;
 mod bulk;
 mod doctor;
 mod extension;
+mod failover;
 mod guarantee;
 mod invitations;
 mod isolation;

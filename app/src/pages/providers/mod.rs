@@ -2,6 +2,7 @@
 //! operators can see these pages.
 
 mod form;
+mod health;
 mod list;
 mod retire;
 mod show;
