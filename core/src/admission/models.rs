@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::AuthContext;
 use crate::Desk;
 use crate::domain::api_error::NoTarget;
-use crate::domain::failover::FurtherProvider;
 use crate::domain::model::{DEMO_ECHO, Model, catalogue_name, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::provider::{Provider, ProviderKind};
@@ -64,27 +63,6 @@ pub async fn look_up_model(desk: &Desk, sent: &str) -> Result<ModelLookup, Store
         Some((model, None)) => ModelLookup::Unrouted(Box::new(model)),
         None => ModelLookup::Unknown,
     })
-}
-
-/// Who serves a model besides its first provider and speaks this protocol, with its share and its name of the model; in the
-/// order of the model's.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn further_providers(
-    desk: &Desk,
-    model: &Model,
-    protocol: ProviderKind,
-) -> Result<Vec<(Provider, FurtherProvider)>, StoreError> {
-    if model.further.is_empty() {
-        return Ok(Vec::new());
-    }
-    let found = providers::further(&mut desk.db.read().await?, &model.id).await?;
-    let with_provider = |one: &FurtherProvider| {
-        let provider = found.iter().find(|provider| provider.id == one.id && provider.kind == protocol)?;
-        Some((provider.clone(), one.clone()))
-    };
-    Ok(model.further.iter().filter_map(with_provider).collect())
 }
 
 /// The model with the price that was in force at a moment, also when it is retired. The demonstration model and a proxy's

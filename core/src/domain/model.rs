@@ -2,7 +2,6 @@
 
 use super::audit::{Change, ChangeValue};
 use super::edit::{EditField, Editable, edit_field};
-use super::failover::FurtherProvider;
 use super::ids::ProviderId;
 use super::meter::{Counts, MAX_COUNT, Meter, Metered};
 use super::moment::Moment;
@@ -28,10 +27,6 @@ pub struct Model {
     pub route: Option<ProviderId>,
     /// What that provider calls it; empty when it has the same name there.
     pub upstream_name: String,
-    /// That provider's share of the requests, where others serve the model too.
-    pub weight: i64,
-    /// Who else serves it, those with the largest share first.
-    pub further: Vec<FurtherProvider>,
     /// Output tokens reserved for a request that sets no maximum.
     pub default_output_tokens: i64,
     /// The most tokens that it accepts; `None` when that is not known.
@@ -52,8 +47,6 @@ impl Model {
             price: None,
             route: None,
             upstream_name: String::new(),
-            weight: 1,
-            further: Vec::new(),
             default_output_tokens: DEFAULT_OUTPUT_TOKENS,
             context_tokens: None,
             max_output_tokens: None,
@@ -84,29 +77,11 @@ impl Model {
             field("vendor", &|model| Some(model.provider.as_str().into())),
             field("provider", &|model| model.route.as_ref().map(|id| provider(id).into())),
             field("upstream_name", &|model| Some(model.name_upstream().into())),
-            // One provider alone has no share.
-            field("weight", &|model| {
-                Some(ChangeValue::Count(model.weight)).filter(|_| !model.further.is_empty())
-            }),
-            field("further", &|model| {
-                let words = model.further.iter().map(|one| one.words(&provider(&one.id)));
-                Some(ChangeValue::List(words.collect())).filter(|_| !model.further.is_empty())
-            }),
             field("default_output_tokens", &|model| Some(ChangeValue::Count(model.default_output_tokens))),
             field("context_tokens", &|model| model.context_tokens.map(ChangeValue::Count)),
             field("max_output_tokens", &|model| model.max_output_tokens.map(ChangeValue::Count)),
         ];
         changes.into_iter().filter(|change| change.before != change.after).collect()
-    }
-
-    /// Those who serve it, by id: the first one first.
-    pub fn providers(&self) -> impl Iterator<Item = &ProviderId> {
-        self.route.iter().chain(self.further.iter().map(|one| &one.id))
-    }
-
-    /// Who serves it when its first provider no longer does.
-    pub fn next_provider(&self) -> Option<&ProviderId> {
-        self.further.first().map(|one| &one.id)
     }
 
     /// All prices in one line.
@@ -186,14 +161,6 @@ impl Editable for Model {
         edit_field!("upstream", upstream_name, |model, _| match model.upstream_name.as_str() {
             "" => "the same name".into(),
             name => name.into(),
-        }),
-        edit_field!("weight", weight, |model, _| ChangeValue::Count(model.weight)),
-        edit_field!("further", further, |model, providers| {
-            let name = |id: &ProviderId| {
-                let found = providers.iter().find(|listed| listed.provider.id == *id);
-                found.map_or_else(|| id.to_string(), |listed| listed.provider.name.clone())
-            };
-            ChangeValue::List(model.further.iter().map(|one| one.words(&name(&one.id))).collect())
         }),
         edit_field!("input", price, |model, _| model.price_and_source().into()),
         edit_field!("context_tokens", context_tokens, |model, _| tokens_words(model.context_tokens).into()),

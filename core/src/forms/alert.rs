@@ -34,8 +34,6 @@ pub struct ChoicesForm {
     pub rejections: String,
     /// Unusual spend.
     pub spike: String,
-    /// Providers that refuse the installation; a person's alone.
-    pub provider: String,
 }
 
 impl ChoicesForm {
@@ -53,7 +51,7 @@ impl ChoicesForm {
     pub fn of_org(org: &str, choices: &OrgChoices) -> Self {
         let mut form =
             Self { org: org.to_owned(), thresholds: choices.thresholds().to_string(), ..Self::default() };
-        for kind in AlertKind::of_org() {
+        for kind in AlertKind::ALL {
             *form.field(kind) = choices.way(kind).as_str().to_owned();
         }
         form
@@ -68,7 +66,6 @@ impl ChoicesForm {
             AlertKind::Rotation => &self.rotation,
             AlertKind::Rejections => &self.rejections,
             AlertKind::Spike => &self.spike,
-            AlertKind::Provider => &self.provider,
         }
     }
 
@@ -80,7 +77,6 @@ impl ChoicesForm {
             AlertKind::Rotation => &mut self.rotation,
             AlertKind::Rejections => &mut self.rejections,
             AlertKind::Spike => &mut self.spike,
-            AlertKind::Provider => &mut self.provider,
         }
     }
 
@@ -115,16 +111,14 @@ impl ChoicesForm {
     pub fn parse_org(&self) -> Result<OrgChoices, Vec<FieldError>> {
         let mut errors = Vec::new();
         errors.take("thresholds", Thresholds::parse(&self.thresholds));
-        for kind in AlertKind::of_org() {
+        for kind in AlertKind::ALL {
             let chosen = Way::parse(self.way(kind)).ok_or_else(|| ParseError::new("Choose one of the list."));
             errors.take(kind.as_str(), chosen);
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        let mut choices = self.parse()?;
-        choices.ways.retain(|kind, _| kind.is_of_org());
-        Ok(OrgChoices(choices))
+        self.parse().map(OrgChoices)
     }
 }
 

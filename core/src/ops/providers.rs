@@ -12,15 +12,14 @@ use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::KnownModel;
-use crate::domain::moment::{Moment, Zone};
+use crate::domain::moment::Zone;
 use crate::domain::org::OrgName;
 use crate::domain::person::fold;
 use crate::domain::policy::{Action, PlatformRole};
 use crate::domain::provider::{
     EditProvider, ListedProvider, Provider, ProviderKind, ProviderSpec, RouteModels,
 };
-use crate::domain::provider_failure::{FailureCount, ProviderHealth};
-use crate::store::{ConstraintViolation, StoreError, Tx, Via, models, people, provider_watch, providers};
+use crate::store::{ConstraintViolation, StoreError, Tx, Via, models, people, providers};
 
 impl OperatorActor<'_> {
     /// # Errors
@@ -43,10 +42,6 @@ fn provider_event(kind: EventKind, provider: &Provider, changes: Vec<Change>) ->
 pub struct ProvidersView {
     /// The providers in use, by name.
     pub providers: Vec<ListedProvider>,
-    /// How requests to each went last; none is there of a provider that was not used.
-    pub health: BTreeMap<ProviderId, ProviderHealth>,
-    /// When it was read.
-    pub now: Moment,
     /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
 }
@@ -57,9 +52,7 @@ pub async fn list(desk: &Desk, caller: &Caller) -> Result<ProvidersView, OpError
     OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let providers = providers::list(&mut read).await?;
-    let health = provider_watch::health(&mut read).await?;
-    let now = desk.now();
-    Ok(ProvidersView { providers, health, now, own: people::orgs_of(&mut read, &caller.person.id).await? })
+    Ok(ProvidersView { providers, own: people::orgs_of(&mut read, &caller.person.id).await? })
 }
 
 /// For the command line.
@@ -74,16 +67,8 @@ pub async fn every(desk: &Desk) -> Result<Vec<ListedProvider>, OpError> {
 pub struct ProviderView {
     /// The provider.
     pub listed: ListedProvider,
-    /// What it serves as the first provider.
+    /// What it serves.
     pub served: Vec<KnownModel>,
-    /// What it serves besides another one, with its weight.
-    pub further: Vec<(KnownModel, i64)>,
-    /// How requests to it went last.
-    pub health: ProviderHealth,
-    /// What went wrong there, the newest first.
-    pub failures: Vec<FailureCount>,
-    /// When it was read.
-    pub now: Moment,
     /// What else could be routed to it: models of the vendor whose protocol it speaks, and all that no provider serves.
     pub others: Vec<KnownModel>,
     /// Slug and name of each organisation that the caller belongs to.
@@ -103,16 +88,9 @@ pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView
         .await?
         .into_iter()
         .partition(|known| known.model.route.as_ref() == Some(id));
-    let weight = |known: &KnownModel| {
-        known.model.further.iter().find(|one| one.id == *id).map(|one| (known.clone(), one.weight))
-    };
-    let further = rest.iter().filter_map(weight).collect();
     let others = rest.into_iter().filter(|known| known.served_by.is_none() || known.model.provider == vendor);
     let own = people::orgs_of(&mut read, &caller.person.id).await?;
-    let health = provider_watch::health(&mut read).await?.remove(id).unwrap_or_default();
-    let failures = provider_watch::failures(&mut read, id).await?;
-    let now = desk.now();
-    Ok(ProviderView { served, further, others: others.collect(), health, failures, now, own, listed })
+    Ok(ProviderView { served, others: others.collect(), own, listed })
 }
 
 /// Who made the models that speak this protocol at home, in the catalogue's words.
@@ -202,14 +180,12 @@ pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Reti
     if !providers::retire(&mut tx, &permit, id, now).await? {
         return Err(OpError::NotFound);
     }
-    let mut known = models::list_known(&mut tx, desk.now()).await?;
-    known.retain(|known| known.model.providers().any(|provider| provider == id));
-    let served: Vec<String> = known.iter().map(|known| known.model.id.clone()).collect();
-    known.retain(|known| known.model.further.is_empty());
-    let unrouted: Vec<String> = known.into_iter().map(|known| known.model.id).collect();
+    let known = models::list_known(&mut tx, desk.now()).await?;
+    let served = known.into_iter().filter(|known| known.model.route.as_ref() == Some(id));
+    let unrouted: Vec<String> = served.map(|known| known.model.id).collect();
     models::unroute_all(&mut tx, &permit, id).await?;
-    let models = Change::removed("models", ChangeValue::List(served.clone()));
-    let changes = if served.is_empty() { vec![] } else { vec![models] };
+    let models = Change::removed("models", ChangeValue::List(unrouted.clone()));
+    let changes = if unrouted.is_empty() { vec![] } else { vec![models] };
     tx.save(&permit, provider_event(EventKind::ProviderRetired, &listed.provider, changes), now).await?;
     let name = listed.provider.name;
     Ok(Retired { name, unrouted })
@@ -243,7 +219,6 @@ pub async fn route(desk: &Desk, by: OperatorActor<'_>, routes: &RouteModels) -> 
     }
     let mut routed = Routed { name, ..Routed::default() };
     let (mut events, names) = (Vec::new(), names_of(&mut tx).await?);
-    let known = models::list_known(&mut tx, desk.now()).await?;
     for (model, from) in &routes.was {
         let ticked = routes.models.contains(model);
         let to = match (ticked, from.as_ref() == Some(&id)) {
@@ -262,9 +237,7 @@ pub async fn route(desk: &Desk, by: OperatorActor<'_>, routes: &RouteModels) -> 
             Some(_) => routed.added += 1,
             None => routed.removed += 1,
         }
-        // What others serve too is still served.
-        let next = || known.iter().find(|known| known.model.id == *model)?.model.next_provider();
-        events.push((permit, route_event(model, from.as_ref(), to.or_else(next), &names)));
+        events.push((permit, route_event(model, from.as_ref(), to, &names)));
     }
     tx.save_all(events, desk.now()).await?;
     Ok(routed)

@@ -8,17 +8,11 @@ use crate::domain::provider::{ListedProvider, OnDisconnect, Provider, ProviderKi
 
 statements! {
     LIST = "SELECT p.id, p.name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms, p.on_disconnect, p.version,
-            (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL)
-                + (SELECT COUNT(*) FROM model_providers f WHERE f.provider_id = p.id) AS models
+            (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL) AS models
         FROM providers p WHERE p.retired_at IS NULL";
     FIND = "SELECT p.id, p.name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms, p.on_disconnect, p.version,
-            (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL)
-                + (SELECT COUNT(*) FROM model_providers f WHERE f.provider_id = p.id) AS models
+            (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL) AS models
         FROM providers p WHERE p.retired_at IS NULL AND p.id = $1";
-    /// The further providers of a model. Its first one is read with it. A gateway's login may read the view alone.
-    FURTHER = "SELECT provider_id AS id, provider_name AS name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, on_disconnect,
-            CAST(0 AS BIGINT) AS version, CAST(0 AS BIGINT) AS models
-        FROM gateway_model_providers_v1 WHERE model_id = $1 AND is_first = 0";
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM providers WHERE retired_at IS NULL LIMIT 1) counted";
     INSERT = "INSERT INTO providers (id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms,
             created_at, on_disconnect, version)
@@ -73,15 +67,6 @@ pub async fn list(via: &mut impl Via) -> Result<Vec<ListedProvider>, StoreError>
     // The two databases sort letters differently.
     list.sort_by_cached_key(|listed| (listed.provider.name.to_lowercase(), listed.provider.id.clone()));
     Ok(list)
-}
-
-/// Those in use that serve a model besides its first one.
-///
-/// # Errors
-/// When the database cannot be read, or `Unreadable` for a value in it.
-pub async fn further(via: &mut impl Via, model: &str) -> Result<Vec<Provider>, StoreError> {
-    let rows: Vec<ProviderRow> = run!(via, fetch_all, sqlx::query_as::<_, ProviderRow>(FURTHER).bind(model))?;
-    rows.into_iter().map(|row| Ok(read(row)?.provider)).collect()
 }
 
 /// One in use.

@@ -11,7 +11,6 @@ mod balance;
 mod bulk;
 mod doctor;
 mod extension;
-mod failover;
 mod guarantee;
 mod invitations;
 mod isolation;

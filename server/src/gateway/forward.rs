@@ -32,16 +32,12 @@ use tracing::Instrument;
 use super::body::{self, MAX_BODY};
 use super::credentials::{Authenticated, described, note_failure, note_rejection, note_stop};
 use super::demo_model;
-use super::failover::{self, Attempts, Ended, Plan};
 use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
-use super::provider_answer::judge;
 use super::relay::{CLIENT_DISCONNECTED, Relay, Reserved};
 use super::room::{Holder, Share};
 use super::tags::tags_of;
-use super::upstream::{
-    Connecting, NoResponse, UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds,
-};
+use super::upstream::{Connecting, UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
 use super::usage::{Bounds, MeasuredTokens};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -105,7 +101,7 @@ pub async fn forward(
 /// What gates 6 to 8 found.
 struct Admitted {
     model: Model,
-    plan: Plan,
+    target: Target,
     reservation: Reservation,
     reserved: Reserved,
 }
@@ -137,29 +133,24 @@ impl ForwardRequest {
         if !matches!(target, Target::Demonstration) {
             self.check_priced(&model)?;
         }
-        let (desk, watch) = (&self.state.desk, &self.state.gateway.watch);
-        let plan = failover::plan(desk, watch, &model, target).await;
-        let plan = plan.map_err(|error| self.client.unavailable(&error))?;
         let (reservation, reserved) = self.reserve(&model).await?;
-        Ok(Admitted { model, plan, reservation, reserved })
+        Ok(Admitted { model, target, reservation, reserved })
     }
 
     async fn send(self, admitted: Admitted, mut respond: oneshot::Sender<Response>) {
-        let Admitted { model, mut plan, reservation, reserved } = admitted;
-        let Some(mut serving) = plan.next() else { return };
-        let began = Instant::now();
-        let mut deadline = Box::pin(sleep(timeout_of(&serving.target)));
+        let Admitted { model, target, reservation, reserved } = admitted;
+        let timeout = match &target {
+            Target::Demonstration => DEMO_TIMEOUT,
+            Target::Provider(provider) => milliseconds(provider.whole_ms),
+        };
+        let mut deadline = Box::pin(sleep(timeout));
         let limits = reservation.limits.clone();
         let started_at = reservation.started_at();
         let request = reservation.request().clone();
         let guard = self.state.gateway.in_flight.guard(reservation, self.unsent());
-        let Self { state, client, context, parsed, parts, mut room } = self;
+        let Self { state, client, context, parsed, parts, room } = self;
         let stop = state.gateway.in_flight.stop.clone();
-        let watch = state.gateway.watch.clone();
-        let is_providers = matches!(serving.target, Target::Provider(_));
-        let bounds = Bounds::new(parsed.input.likely, parsed.max_output, parsed.answers, reserved.output);
-        let mut attempts =
-            Attempts::new(state.desk.clone(), watch.clone(), request.clone(), model.id.clone());
+        let is_providers = matches!(target, Target::Provider(_));
         let mut relay = Relay {
             uncounted: is_providers && parsed.has_uncounted(&model),
             desk: state.desk.clone(),
@@ -169,10 +160,10 @@ impl ForwardRequest {
             limits,
             started_at,
             model,
-            target: serving.target,
+            target,
             route: parsed.route,
             input: parsed.input.likely,
-            bounds,
+            bounds: Bounds::new(parsed.input.likely, parsed.max_output, parsed.answers, reserved.output),
             asked: parsed.served_as().clone(),
             reserved,
             may_reason: parsed.may_reason(),
@@ -180,92 +171,43 @@ impl ForwardRequest {
             readings: state.gateway.readings.clone(),
             room: state.gateway.responses.clone(),
             holder: Holder::of(&context),
-            watch,
-            request: request.clone(),
             hides_usage: false,
         };
-        let (streams, route) = (parsed.streams, parsed.route);
-        // Another attempt needs the request once more.
-        if plan.has_next() && room.grow(parsed.body().len()).is_err() {
-            plan.give_up();
-        }
-        let mut parsed = Some(parsed);
+        let streams = parsed.streams;
         // From here on the provider may do its work, so an interruption is charged for the input.
         relay.expect_input();
         let mut reading = None;
-        let (sent, connecting) = loop {
-            let outgoing = if plan.has_next() { parsed.clone() } else { parsed.take() };
-            let Some(outgoing) = outgoing else { return };
-            let connecting = Connecting::default();
-            let began_at = attempts.begin(&relay.target);
-            let sent = {
-                let sending = send(&state, &relay.target, serving.model, outgoing, &parts, &request);
-                let judging = async {
-                    let (response, hides_usage) = sending.await?;
-                    Ok::<_, NoResponse>((judge(response, route, bounds).await?, hides_usage))
-                };
-                let mut sending = pin!(connecting.observe(judging));
-                let ended = |error| Ok(Err(NoResponse { error, status: 0, words: String::new() }));
-                loop {
-                    tokio::select! {
-                        sent = &mut sending => break Ok(sent),
-                        () = &mut deadline => break ended(UpstreamError::TimedOut),
-                        () = stop.cancelled() => break ended(UpstreamError::Broken),
-                        () = respond.closed(), if streams && reading.is_none() => {
-                            match relay.leave(&mut deadline) {
-                                Ok(begun) => reading = Some(begun),
-                                Err(why) => break Err(why),
-                            }
+        let connecting = Connecting::default();
+        let sent = {
+            let model = relay.model.name_upstream().to_owned();
+            let sending = send(&state, &relay.target, model, parsed, &parts, &request);
+            let mut sending = pin!(connecting.observe(sending));
+            loop {
+                tokio::select! {
+                    sent = &mut sending => break Ok(sent),
+                    () = &mut deadline => break Ok(Err(UpstreamError::TimedOut)),
+                    () = stop.cancelled() => break Ok(Err(UpstreamError::Broken)),
+                    () = respond.closed(), if streams && reading.is_none() => {
+                        match relay.leave(&mut deadline) {
+                            Ok(begun) => reading = Some(begun),
+                            Err(why) => break Err(why),
                         }
                     }
-                }
-            };
-            let is_free = match &sent {
-                Ok(Ok((judged, _))) => {
-                    let status = i64::from(judged.response.status.as_u16());
-                    attempts.note(
-                        &relay.target,
-                        began_at,
-                        &Ended { status, failure: judged.failure.as_ref() },
-                    );
-                    judged.failure.is_some() && judged.is_free
-                }
-                Ok(Err(failed)) if !stop.is_cancelled() => {
-                    let met = failed.met();
-                    let ended = Ended { status: failed.status, failure: Some(&met) };
-                    attempts.note(&relay.target, began_at, &ended);
-                    !failed.error.may_cost()
-                }
-                _ => false,
-            };
-            // A client that left needs no other provider.
-            let may_go_on = is_free && reading.is_none() && !respond.is_closed() && attempts.has_time();
-            match plan.next().filter(|_| may_go_on) {
-                None => break (sent, connecting),
-                Some(next) => {
-                    serving = next;
-                    let until = began + timeout_of(&serving.target);
-                    deadline.as_mut().reset(until);
-                    relay.target = serving.target;
                 }
             }
         };
         drop(room);
-        if plan.is_shared() {
-            let kept = attempts.take();
-            relay.guard.expect(|settlement| settlement.attempts = kept);
-        }
         match sent {
-            Ok(Ok((judged, hides_usage))) => {
+            Ok(Ok((response, hides_usage))) => {
                 relay.hides_usage = hides_usage;
-                relay.run(judged.response, streams, respond, deadline, reading).await;
+                relay.run(response, streams, respond, deadline, reading).await;
             }
-            Ok(Err(failed)) if reading.is_some() => {
-                relay.settle_left(CLIENT_DISCONNECTED, failed.error, relay.estimate(), None).await;
+            Ok(Err(error)) if reading.is_some() => {
+                relay.settle_left(CLIENT_DISCONNECTED, error, relay.estimate(), None).await;
             }
-            Ok(Err(failed)) => {
-                relay.settle_failed(failed.error).await;
-                let _ = respond.send(relay.upstream_error(failed.error).into_response());
+            Ok(Err(error)) => {
+                relay.settle_failed(error).await;
+                let _ = respond.send(relay.upstream_error(error).into_response());
             }
             // Nothing was sent yet.
             Err(_) if connecting.is_under_way() => {
@@ -349,14 +291,6 @@ impl ForwardRequest {
     }
 }
 
-/// How long a whole answer may take.
-fn timeout_of(target: &Target) -> Duration {
-    match target {
-        Target::Demonstration => DEMO_TIMEOUT,
-        Target::Provider(provider) => milliseconds(provider.whole_ms),
-    }
-}
-
 /// The client's user agent, as it may be stored and shown.
 pub fn user_agent(headers: &HeaderMap) -> String {
     let sent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -372,7 +306,7 @@ async fn send(
     parsed: ParsedRequest,
     parts: &Parts,
     request: &RequestId,
-) -> Result<(UpstreamResponse, bool), NoResponse> {
+) -> Result<(UpstreamResponse, bool), UpstreamError> {
     let (route, streams) = (parsed.route, parsed.streams);
     match target {
         Target::Demonstration => {

@@ -1,8 +1,7 @@
 //! The HTTP side of the gateway: for clients with a key `/v1` (OpenAI and Anthropic) and `/v1beta` (Gemini), for other
 //! gateways `/gateway`.
 //!
-//! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response; `failover`
-//! chooses among several providers and `provider_answer` looks at an answer before it is relayed; `disconnect`
+//! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response; `disconnect`
 //! bounds what is read without a client, `room` the memory that bodies and whole responses take together, and `drain` reads
 //! what is left of a rejected request's body.
 //! `parsed_request`, `extras`, `estimate`, `usage`, `provider_error` and `sse` are pure; `reservation_guard` settles each
@@ -20,7 +19,6 @@ pub mod drain;
 pub mod estimate;
 mod external_api;
 mod extras;
-mod failover;
 mod forward;
 mod forward_auth;
 mod key_view;
@@ -30,7 +28,6 @@ mod models;
 mod outlet;
 mod parsed_request;
 mod protocol;
-mod provider_answer;
 mod provider_error;
 mod rate_limit_headers;
 mod readable;

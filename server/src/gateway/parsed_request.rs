@@ -78,7 +78,7 @@ fn number_of(value: &Value) -> Option<i64> {
 }
 
 /// A request as read.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ParsedRequest {
     pub route: Route,
     pub model: String,

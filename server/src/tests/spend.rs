@@ -33,7 +33,7 @@ async fn settle(app: &TestApp, key: &TestKey, bill: Bill) -> RequestId {
         tags: Vec::new(),
     };
     let id = usage.request.clone();
-    assert!(settlement::settle(&app.db, usage, Vec::new(), Zone::utc()).await.unwrap());
+    assert!(settlement::settle(&app.db, usage, Zone::utc()).await.unwrap());
     id
 }
 

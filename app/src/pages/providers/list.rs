@@ -2,10 +2,10 @@
 
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::provider::ListedProvider;
-use keydesk_core::ops::providers::{self, ProvidersView};
+use keydesk_core::ops::providers;
 use leptos::prelude::*;
 
-use super::{credential_badge, health};
+use super::credential_badge;
 use crate::ask::{caller, desk};
 use crate::layout::{Width, framed_apart};
 use crate::pages::{notice_line, page, title};
@@ -28,7 +28,7 @@ pub fn ProvidersPage() -> impl IntoView {
             {title("Providers")}
             {notice_line()}
             {page_head(vec![], "Providers".into_any(), under.into_any(), create.into_any())}
-            {if none { empty() } else { table(&view) }}
+            {if none { empty() } else { table(&view.providers) }}
         };
         let path = LocalPath::providers();
         Ok(framed_apart(&view.own, &caller, path.as_str(), Width::Wide, body.into_any()))
@@ -47,31 +47,23 @@ fn empty() -> AnyView {
     list::empty(Icon::Provider, "No providers yet".into(), words, connect())
 }
 
-fn table(view: &ProvidersView) -> AnyView {
-    let providers = &view.providers;
+fn table(providers: &[ListedProvider]) -> AnyView {
     let columns = vec![
         Column::new("Name"),
         Column::new("Protocol"),
         Column::new("Base URL"),
         Column::new("Credential"),
-        Column::new("Health"),
         Column::new("Models").num(),
     ];
-    list::table(
-        true,
-        "Providers, by name".into(),
-        columns,
-        providers.iter().map(|one| row(view, one)).collect_view(),
-    )
+    list::table(true, "Providers, by name".into(), columns, providers.iter().map(row).collect_view())
 }
 
-fn row(view: &ProvidersView, listed: &ListedProvider) -> impl IntoView + use<> {
+fn row(listed: &ListedProvider) -> impl IntoView + use<> {
     let provider = &listed.provider;
     let credential = match provider.credential_env.as_str() {
         "" => view! { <span class="muted tight">"None"</span> }.into_any(),
         name => view! { <span class="pairs"><code class="clip wide" title=name.to_owned()>{name.to_owned()}</code> {credential_badge(name)}</span> }.into_any(),
     };
-    let health = view.health.get(&provider.id).copied().unwrap_or_default();
     let models = match listed.models {
         0 => view! { <span class="muted">"None"</span> }.into_any(),
         count => grouped(count).into_any(),
@@ -88,7 +80,6 @@ fn row(view: &ProvidersView, listed: &ListedProvider) -> impl IntoView + use<> {
                 <code class="clip wide" title=provider.base_url.clone()>{provider.base_url.clone()}</code>
             </td>
             <td data-label="Credential" class="full">{credential}</td>
-            <td data-label="Health" class="full">{health::words(&health, view.now)}</td>
             <td data-label="Models" class="num">{models}</td>
         </tr>
     }

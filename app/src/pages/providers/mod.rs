@@ -2,7 +2,6 @@
 //! operators can see these pages.
 
 mod form;
-mod health;
 mod list;
 mod retire;
 mod show;

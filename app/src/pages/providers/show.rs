@@ -10,7 +10,7 @@ use keydesk_core::ops::providers::{self, ProviderView};
 use leptos::prelude::*;
 
 use super::form::fields;
-use super::{credential_badge, crumbs, health};
+use super::{credential_badge, crumbs};
 use crate::ask::{caller, desk, param};
 use crate::credentials;
 use crate::layout::{Page, Width, post_form};
@@ -38,10 +38,10 @@ pub fn ProviderPage() -> impl IntoView {
         };
         let body = view! {
             <div class="stack roomy">
-                {credential(provider)} {health::section(&view)}
+                {credential(provider)}
                 <section class="stack">
                     <h2>"Models"</h2>
-                    {models(&view, &field_errors)} {further(&view)}
+                    {models(&view, &field_errors)}
                 </section>
                 <section class="stack ruled">
                     <h2>"Connection"</h2>
@@ -136,28 +136,6 @@ fn models(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
         </div>
     };
     post_form("/api/providers/route", vec![("id", id.to_string()), ("was", was)], inside)
-}
-
-/// What it serves besides another provider: that is changed at the model.
-fn further(view: &ProviderView) -> Option<AnyView> {
-    if view.further.is_empty() {
-        return None;
-    }
-    let one = |(known, weight): &(KnownModel, i64)| {
-        let id = &known.model.id;
-        let first = known.served_by.clone().unwrap_or_default();
-        let words = format!(", weight {weight} beside {first} with {}", known.model.weight);
-        view! { <li><a href=LocalPath::model("show", id)>{id.clone()}</a> {words}</li> }
-    };
-    Some(
-        view! {
-            <div class="stack">
-                <p class="muted">"It is a further provider of these models. Change that on the model’s own page."</p>
-                <ul>{view.further.iter().map(one).collect_view()}</ul>
-            </div>
-        }
-        .into_any(),
-    )
 }
 
 fn connection(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {

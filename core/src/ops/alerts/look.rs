@@ -1,22 +1,20 @@
 //! One look for what crossed a line. A line that was passed has one alert for all time, by the text of its crossing, so a
 //! look may be made twice, on two nodes or after a crash: it finds the same. An alert and its deliveries are one transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::Desk;
-use crate::domain::alert::{Choices, Crossed, Facts, Subject, SubjectKind, Thresholds, Way, days_before};
+use crate::domain::alert::{Choices, Crossed, Facts, Thresholds, Way, days_before};
 use crate::domain::ids::{AlertId, DeliveryId, OrgId};
 use crate::domain::moment::Moment;
 use crate::store::alert_sources::{self, Line, Spent};
 use crate::store::alerts::{self, To};
-use crate::store::provider_watch::{self, RecentFailure};
-use crate::store::{StoreError, Tx, Unaudited, Via, alert_channels};
+use crate::store::{StoreError, Tx, Unaudited, alert_channels};
 
 /// Alerts of one transaction.
 const BATCH: usize = 20;
 /// Alerts are kept this long. A budget without an end would alert again afterwards.
 const KEPT_DAYS: i64 = 400;
-const DAY_MS: i64 = 86_400_000;
 
 /// How much a look looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +59,6 @@ async fn find(desk: &Desk, what: Look) -> Result<Vec<Crossed>, StoreError> {
     let balances = alert_sources::balances(&mut read, lowest).await?;
     crossed.extend(balances.into_iter().filter_map(|spent| passed(spent, &wanted)));
     crossed.extend(alert_sources::rejected(&mut read, now).await?.into_iter().map(|line| at(line, 0)));
-    crossed.extend(providers(&mut read, now).await?);
     if what == Look::Everything {
         let ends = alert_sources::ends(&mut read, now).await?;
         crossed.extend(ends.into_iter().filter_map(|line| {
@@ -75,34 +72,6 @@ async fn find(desk: &Desk, what: Look) -> Result<Vec<Crossed>, StoreError> {
         }
     }
     Ok(crossed)
-}
-
-/// What operators have to do something about, once a day for each provider and kind, in the organisations whose inboxes they
-/// read.
-async fn providers(via: &mut impl Via, now: Moment) -> Result<Vec<Crossed>, StoreError> {
-    let day = |at: Moment| at.ms().div_euclid(DAY_MS);
-    let recent = provider_watch::recent(via, Moment::from_ms(day(now) * DAY_MS)).await?;
-    if recent.is_empty() {
-        return Ok(Vec::new());
-    }
-    let orgs: BTreeSet<OrgId> = alerts::operators(via).await?.into_iter().map(|(_, org)| org).collect();
-    let crossed = |one: &RecentFailure, org: &OrgId| {
-        let RecentFailure { provider, name, failure, times, words, last_at } = one;
-        let subject = Subject { kind: SubjectKind::Provider, id: provider.to_string(), name: name.clone() };
-        Crossed {
-            org: org.clone(),
-            subject,
-            crossing: format!("provider/{provider}/{}/{}/{org}", failure.as_str(), day(*last_at)),
-            threshold: 0,
-            passed: vec![0],
-            facts: Facts::Provider {
-                failure: failure.as_str().to_owned(),
-                times: *times,
-                words: words.clone(),
-            },
-        }
-    };
-    Ok(recent.iter().flat_map(|one| orgs.iter().map(|org| crossed(one, org)).collect::<Vec<_>>()).collect())
 }
 
 /// By organisation, every threshold that anyone there wants. A person's own list does not take the others' away.
@@ -144,15 +113,7 @@ async fn write(desk: &Desk, tx: &mut Tx, crossed: &Crossed, mail: bool) -> Resul
     };
     let kind = crossed.facts.kind();
     let org = alerts::org_choices(tx, &crossed.org).await?;
-    let mut recipients = alerts::recipients(tx, &crossed.org, &crossed.subject).await?;
-    if !kind.is_of_org() {
-        // Who belongs to several organisations is told in one.
-        let operators = alerts::operators(tx).await?;
-        recipients.retain(|(person, _)| {
-            operators.iter().any(|(operator, at)| operator == person && *at == crossed.org)
-        });
-    }
-    for (person, own) in recipients {
+    for (person, own) in alerts::recipients(tx, &crossed.org, &crossed.subject).await? {
         let way = org.way_for(&own, kind, &crossed.passed);
         if way != Way::Off {
             deliver(desk, tx, &crossed.org, &alert, To::Inbox(&person), now).await?;
@@ -162,7 +123,7 @@ async fn write(desk: &Desk, tx: &mut Tx, crossed: &Crossed, mail: bool) -> Resul
         }
     }
     // Channels are the organisation's, so what it chose is theirs.
-    if kind.is_of_org() && org.way_for(&Choices::default(), kind, &crossed.passed) != Way::Off {
+    if org.way_for(&Choices::default(), kind, &crossed.passed) != Way::Off {
         for channel in alert_channels::list(tx, &crossed.org).await? {
             deliver(desk, tx, &crossed.org, &alert, To::Channel(&channel.id), now).await?;
         }

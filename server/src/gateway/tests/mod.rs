@@ -6,7 +6,6 @@ mod demo_model;
 mod errors;
 mod estimate;
 mod external_api;
-mod failover;
 mod forwarding;
 mod fuzz;
 mod key_view;
