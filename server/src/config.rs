@@ -11,6 +11,7 @@ use keydesk_core::domain::live_test::AllowedHost;
 use keydesk_core::store::DatabaseUrl;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::gateway::origins::AllowedOrigin;
 use crate::leak_keys::LeakKeys;
 use crate::mail::Smtp;
 
@@ -116,6 +117,11 @@ pub struct ServeConfig {
     /// More than those of a balancer in front.
     #[arg(long, env = "KEYDESK_IDLE_SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub idle_seconds: u32,
+
+    /// Origins of desktop programs that send preflights, such as app://obsidian.md, as they send it: they may call the gateway
+    /// with a key. Left out, none. Never list a web page: a key in it is everyone's.
+    #[arg(long = "allow-origin", env = "KEYDESK_ALLOW_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<AllowedOrigin>,
 
     /// File with the key that encrypts short-lived cookies, at least 64 random bytes. Left out, it is made in the data
     /// folder; several nodes on one database need the same one.
@@ -237,6 +243,24 @@ impl ServeConfig {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
             (None, Some(listen)) => format!("http://{listen}"),
             (None, None) => self.base_url(),
+        }
+    }
+
+    /// The same for a client that uses the desk or the gateway at the address `at`, where none is configured.
+    pub fn gateway_url_at(&self, at: Option<&str>) -> String {
+        let configured = self.gateway_url.is_some() || self.base_url.is_some();
+        match (at.filter(|_| !configured), self.gateway_listen) {
+            (Some(at), None) => at.to_owned(),
+            // On a port of its own, and on the same host if it listens on all addresses.
+            (Some(at), Some(listen)) if listen.ip().is_unspecified() => {
+                let host = at.split_once("://").map_or(at, |(_, host)| host);
+                let name = match host.rfind(':') {
+                    Some(colon) if !host.ends_with(']') => &host[..colon],
+                    _ => host,
+                };
+                format!("http://{name}:{}", listen.port())
+            }
+            _ => self.gateway_url(),
         }
     }
 

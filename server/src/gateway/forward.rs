@@ -36,6 +36,7 @@ use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
 use super::relay::{CLIENT_DISCONNECTED, Relay, Reserved};
 use super::room::{Holder, Share};
+use super::silence::{Framing, Front};
 use super::tags::tags_of;
 use super::upstream::{Connecting, UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
 use super::usage::{Bounds, MeasuredTokens};
@@ -137,7 +138,7 @@ impl ForwardRequest {
         Ok(Admitted { model, target, reservation, reserved })
     }
 
-    async fn send(self, admitted: Admitted, mut respond: oneshot::Sender<Response>) {
+    async fn send(self, admitted: Admitted, respond: oneshot::Sender<Response>) {
         let Admitted { model, target, reservation, reserved } = admitted;
         let timeout = match &target {
             Target::Demonstration => DEMO_TIMEOUT,
@@ -174,6 +175,8 @@ impl ForwardRequest {
             hides_usage: false,
         };
         let streams = parsed.streams;
+        let framing = Framing::of(parsed.route, wants_events(&parts));
+        let mut front = Front::new(respond, streams, framing, state.gateway.patience);
         // From here on the provider may do its work, so an interruption is charged for the input.
         relay.expect_input();
         let mut reading = None;
@@ -187,7 +190,10 @@ impl ForwardRequest {
                     sent = &mut sending => break Ok(sent),
                     () = &mut deadline => break Ok(Err(UpstreamError::TimedOut)),
                     () = stop.cancelled() => break Ok(Err(UpstreamError::Broken)),
-                    () = respond.closed(), if streams && reading.is_none() => {
+                    () = front.timer.rings(), if reading.is_none() => {
+                        front.wait(connecting.is_under_way(), |framing, body| relay.early_head(framing, body));
+                    }
+                    () = front.client.left(), if streams && reading.is_none() => {
                         match relay.leave(&mut deadline) {
                             Ok(begun) => reading = Some(begun),
                             Err(why) => break Err(why),
@@ -200,14 +206,14 @@ impl ForwardRequest {
         match sent {
             Ok(Ok((response, hides_usage))) => {
                 relay.hides_usage = hides_usage;
-                relay.run(response, streams, respond, deadline, reading).await;
+                relay.run(response, streams, front, deadline, reading).await;
             }
             Ok(Err(error)) if reading.is_some() => {
                 relay.settle_left(CLIENT_DISCONNECTED, error, relay.estimate(), None).await;
             }
             Ok(Err(error)) => {
                 relay.settle_failed(error).await;
-                let _ = respond.send(relay.upstream_error(error).into_response());
+                front.fail(relay.upstream_error(error)).await;
             }
             // Nothing was sent yet.
             Err(_) if connecting.is_under_way() => {
@@ -298,6 +304,12 @@ pub fn user_agent(headers: &HeaderMap) -> String {
     shown.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect()
 }
 
+/// Whether a stream of Gemini's is asked for as events.
+fn wants_events(parts: &Parts) -> bool {
+    let is_alt_sse = |(name, value): (Cow<'_, str>, Cow<'_, str>)| name == "alt" && value == "sse";
+    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).any(is_alt_sse)
+}
+
 /// Sends a request to its target; answers the response, and whether the usage in its stream is hidden from the client.
 async fn send(
     state: &AppState,
@@ -310,10 +322,7 @@ async fn send(
     let (route, streams) = (parsed.route, parsed.streams);
     match target {
         Target::Demonstration => {
-            let is_alt_sse = |(name, value): (Cow<'_, str>, Cow<'_, str>)| name == "alt" && value == "sse";
-            let query = parts.uri.query().unwrap_or_default();
-            let wants_events = form_urlencoded::parse(query.as_bytes()).any(is_alt_sse);
-            let response = demo_model::answer(&parsed, wants_events, request, state.desk.now());
+            let response = demo_model::answer(&parsed, wants_events(parts), request, state.desk.now());
             Ok((response, parsed.into_upstream(&model).1))
         }
         Target::Provider(provider) => {

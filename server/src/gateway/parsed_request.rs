@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 use keydesk_core::admission::Lately;
 use keydesk_core::domain::expected_use::{AskedUse, InputTokens, whole_context};
-use keydesk_core::domain::meter::ServedAs;
+use keydesk_core::domain::meter::{Meter, ServedAs};
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::parse_error::ParseError;
 use keydesk_core::domain::provider::ProviderKind;
@@ -32,6 +32,10 @@ const BACKGROUND: &str =
     "Background responses are not supported, because their usage cannot be measured. Remove \"background\".";
 const NOT_A_NUMBER: &str =
     "The request's maximum of tokens, or its number of answers, is not a number. Send it as a number.";
+const STREAMED_IMAGES: &str =
+    "Streams of images are not supported, because their usage cannot be measured. Remove \"stream\".";
+/// What a moderation uses that names no model.
+const USUAL_MODERATION: &str = "omni-moderation-latest";
 const TOOL_WITH_MODEL: &str =
     "A tool in the request names its own model, which is not supported. Remove that tool.";
 
@@ -173,6 +177,9 @@ impl ParsedRequest {
         if self.route == Route::Responses && self.get("background") == Some(Value::Bool(true)) {
             return Err(ParseError::new(BACKGROUND));
         }
+        if self.route == Route::GenerateImages && self.get("stream") == Some(Value::Bool(true)) {
+            return Err(ParseError::new(STREAMED_IMAGES));
+        }
         Ok(())
     }
 
@@ -186,6 +193,9 @@ impl ParsedRequest {
             for (name, value) in config.as_object().into_iter().flatten() {
                 extras.read(name, || Some(value.clone()))?;
             }
+        }
+        if self.route == Route::GenerateImages {
+            extras.uses(Some(Meter::ImageOutput), "image output", "the image");
         }
         read_tools(&self.get("tools").unwrap_or_default(), &mut extras)?;
         Ok(extras)
@@ -225,6 +235,9 @@ impl ParsedRequest {
             }
             (None, Some(Value::String(model))) if !model.is_empty() && !model.contains(char::is_control) => {
                 Ok(model)
+            }
+            (None, None | Some(Value::Null)) if self.route == Route::Moderations => {
+                Ok(USUAL_MODERATION.to_owned())
             }
             _ => Err(ParseError::new(NO_MODEL)),
         }
@@ -380,7 +393,7 @@ impl ParsedRequest {
     /// The body for a provider that calls the model `upstream`, and whether its usage is hidden: the client's own bytes,
     /// unless something has to change.
     pub fn into_upstream(mut self, upstream: &str) -> (Bytes, bool) {
-        if upstream != self.model && self.raw("model").is_some() {
+        if upstream != self.model && (self.raw("model").is_some() || self.route == Route::Moderations) {
             let name = match self.route.kind() {
                 ProviderKind::Gemini => format!("models/{upstream}"),
                 _ => upstream.to_owned(),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
 use keydesk_core::domain::api_error::Retry;
@@ -47,6 +47,8 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@');
 /// The longest response that a compressed one may become.
 const MAX_INFLATED: usize = 256 << 20;
+/// How a compressed response begins.
+const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 /// HTTP clients, one for each connect timeout.
 const MAX_CLIENTS: usize = 64;
 
@@ -89,11 +91,12 @@ impl UpstreamError {
     /// A retry would be refused again, or paid again.
     pub fn retry(self) -> Retry {
         match self {
-            UpstreamError::Unreachable | UpstreamError::Broken => Retry::Unspecified,
+            UpstreamError::Unreachable => Retry::Unspecified,
             UpstreamError::AccountLimited { retry_after } => Retry::After(retry_after),
             UpstreamError::NoCredential
             | UpstreamError::CredentialRejected
             | UpstreamError::TimedOut
+            | UpstreamError::Broken
             | UpstreamError::Redirected
             | UpstreamError::Encoded
             | UpstreamError::NoCredit => Retry::Never,
@@ -272,7 +275,7 @@ impl Upstreams {
                 .collect(),
             request_id: request_id.cloned(),
             chunks: match compression {
-                None => chunks(response, provider),
+                None => unlabelled(chunks(response, provider), provider),
                 Some(compression) => inflated(compression, chunks(response, provider), provider),
             },
         })
@@ -403,6 +406,31 @@ fn inflated(compression: Compression, chunks: Chunks, provider: &Provider) -> Ch
             }
         })
     }))
+}
+
+/// The chunks of a response that does not say that it is compressed, and may be all the same. No text begins as gzip does.
+fn unlabelled(mut chunks: Chunks, provider: &Provider) -> Chunks {
+    let provider = provider.clone();
+    let looked_at = async move {
+        let mut start = BytesMut::new();
+        let mut failure = None;
+        while start.len() < GZIP.len() && GZIP.starts_with(&start) {
+            match chunks.next().await {
+                Some(Ok(bytes)) => start.extend_from_slice(&bytes),
+                Some(Err(error)) => failure = Some(error),
+                None => break,
+            }
+            if failure.is_some() {
+                break;
+            }
+        }
+        let is_compressed = start.starts_with(&GZIP);
+        let start = (!start.is_empty()).then(|| Ok(start.freeze()));
+        let begun = stream::iter(start.into_iter().chain(failure.map(Err)));
+        let all: Chunks = Box::pin(begun.chain(chunks));
+        if is_compressed { inflated(Compression::Gzip, all, &provider) } else { all }
+    };
+    Box::pin(stream::once(looked_at).flatten())
 }
 
 pub fn milliseconds(ms: i64) -> Duration {

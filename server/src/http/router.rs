@@ -40,7 +40,7 @@ use crate::state::AppState;
 pub fn router(state: AppState) -> Router {
     // For programs, with a key: no session, no cookie, no same-origin question. They may have a port of their own.
     let gateway =
-        if state.config.gateway_listen.is_none() { gateway::routes() } else { gateway::moved_routes() };
+        if state.config.gateway_listen.is_none() { gateway::routes(&state) } else { gateway::moved_routes() };
 
     // For browsers, with a session. A layer stands around those that come before it in this list.
     let document = {
@@ -96,7 +96,7 @@ pub fn gateway_router(state: AppState) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz).layer(Extension(Readiness::default())))
-        .merge(gateway::routes())
+        .merge(gateway::routes(&state))
         .fallback(gateway::missed::answer)
         .with_state(state.clone())
         .layer(from_fn(paths::require))

@@ -114,7 +114,7 @@ pub fn post(path: &str, body: &Value) -> TestRequest {
 
 impl Installation {
     pub fn router(&self) -> Router {
-        routes().with_state(self.state.clone()).layer(from_fn(drain::unread))
+        routes(&self.state).with_state(self.state.clone()).layer(from_fn(drain::unread))
     }
 
     /// The answer as it comes, its body unread.
@@ -126,6 +126,7 @@ impl Installation {
             id: "req_1".into(),
             address: ask.address,
             elsewhere: false,
+            at: None,
         });
         let service = MapRequest::new(self.router(), collapse_leading_slashes::<Body>);
         let response = service.oneshot(request).await.unwrap();
