@@ -12,13 +12,15 @@ use keydesk_core::store::DatabaseUrl;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::gateway::origins::AllowedOrigin;
+use crate::gateway::proxies::Proxies;
 use crate::leak_keys::LeakKeys;
 use crate::mail::Smtp;
+use crate::provider_keys;
 
 /// Where the data is: every command needs it.
 #[derive(Args, Clone, Debug)]
 pub struct DataConfig {
-    /// Folder of the embedded database and of the cookie key.
+    /// Folder of the embedded database, of the cookie key and of the key for providers' API keys.
     #[arg(long, env = "KEYDESK_DATA", default_value = "data")]
     pub data: PathBuf,
 
@@ -41,6 +43,28 @@ impl DataConfig {
             ),
             None => Ok(DatabaseUrl::Sqlite(self.data.join("keydesk.sqlite"))),
         }
+    }
+}
+
+/// Where the key is that seals the API keys of providers.
+#[derive(Args, Clone, Debug)]
+pub struct ProviderKeyConfig {
+    /// File with the key that encrypts providers' API keys in the database, at least 32 random bytes. Left out, it is made
+    /// in the data folder; several nodes on one database need the same one.
+    #[arg(long, env = "KEYDESK_PROVIDER_KEY_FILE")]
+    pub provider_key_file: Option<PathBuf>,
+}
+
+impl ProviderKeyConfig {
+    /// The file that was named, or one in the data folder.
+    pub fn path(&self, data: &DataConfig) -> PathBuf {
+        self.provider_key_file.clone().unwrap_or_else(|| data.data.join("provider.key"))
+    }
+
+    /// # Errors
+    /// A sentence for a file that was named and is not there, or is too short.
+    pub fn check(&self, data: &DataConfig) -> Result<(), String> {
+        provider_keys::check(&self.path(data), self.provider_key_file.is_some())
     }
 }
 
@@ -128,6 +152,9 @@ pub struct ServeConfig {
     #[arg(long, env = "KEYDESK_COOKIE_KEY_FILE")]
     pub cookie_key_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub provider_key: ProviderKeyConfig,
+
     /// Other hosts than this gateway that people may test keys against, such as api.openai.com; left out, none. Never a
     /// host of a private network.
     #[arg(long, env = "KEYDESK_LIVE_TEST_HOSTS", value_delimiter = ',')]
@@ -173,9 +200,10 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// What no other account of the machine may read or change: the cookie key and, on SQLite, the database with its log.
+    /// What no other account of the machine may read or change: the cookie key, the key for API keys and, on SQLite, the database with its log.
     pub fn private_files(&self) -> Vec<PathBuf> {
-        let mut files = vec![self.cookie_key_path()];
+        let mut files = vec![self.cookie_key_path(), self.provider_key_path()];
+        files.push(provider_keys::new_path(&self.provider_key_path()));
         if let Ok(DatabaseUrl::Sqlite(path)) = self.data.database() {
             let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
             files.extend([path.clone(), beside("-wal"), beside("-shm")]);
@@ -186,6 +214,19 @@ impl ServeConfig {
     /// The cookie key's file: the one that was named, or one in the data folder.
     pub fn cookie_key_path(&self) -> PathBuf {
         self.cookie_key_file.clone().unwrap_or_else(|| self.data.data.join("cookie.key"))
+    }
+
+    /// The file with the key for providers' API keys.
+    pub fn provider_key_path(&self) -> PathBuf {
+        self.provider_key.path(&self.data)
+    }
+
+    /// The proxy on the way to providers, as the environment says.
+    ///
+    /// # Errors
+    /// A sentence for the terminal.
+    pub fn proxies() -> Result<Proxies, String> {
+        Proxies::from_env(|name| std::env::var(name).ok())
     }
 
     /// `None` when this installation sends no mail.
@@ -275,6 +316,8 @@ impl ServeConfig {
         self.mail()?;
         self.token()?;
         self.leak_keys()?;
+        self.provider_key.check(&self.data)?;
+        Self::proxies()?;
         if self.gateway_listen == Some(self.listen) && self.listen.port() != 0 {
             return Err(format!(
                 "The desk and the gateway cannot both listen on {}. Leave --gateway-listen out to serve both there.",

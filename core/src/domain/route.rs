@@ -125,24 +125,29 @@ impl Route {
         }
     }
 
-    /// The path for a model; only Gemini's contains it.
+    /// The path for a model, as the protocol's own API has it; only Gemini's contains the model.
     pub fn path(self, model: &str) -> String {
+        format!("{}{}", self.kind().version_path(), self.call(model))
+    }
+
+    /// What of the path stands behind the version.
+    pub fn call(self, model: &str) -> String {
         match self {
-            Route::ChatCompletions => "/v1/chat/completions".into(),
-            Route::Completions => "/v1/completions".into(),
-            Route::Embeddings => "/v1/embeddings".into(),
-            Route::Responses => "/v1/responses".into(),
-            Route::CompactResponse => "/v1/responses/compact".into(),
-            Route::CountResponseTokens => "/v1/responses/input_tokens".into(),
-            Route::GenerateImages => "/v1/images/generations".into(),
-            Route::Moderations => "/v1/moderations".into(),
-            Route::Messages => "/v1/messages".into(),
-            Route::CountMessageTokens => "/v1/messages/count_tokens".into(),
+            Route::ChatCompletions => "/chat/completions".into(),
+            Route::Completions => "/completions".into(),
+            Route::Embeddings => "/embeddings".into(),
+            Route::Responses => "/responses".into(),
+            Route::CompactResponse => "/responses/compact".into(),
+            Route::CountResponseTokens => "/responses/input_tokens".into(),
+            Route::GenerateImages => "/images/generations".into(),
+            Route::Moderations => "/moderations".into(),
+            Route::Messages => "/messages".into(),
+            Route::CountMessageTokens => "/messages/count_tokens".into(),
             Route::Generate
             | Route::StreamGenerate
             | Route::CountTokens
             | Route::EmbedContent
-            | Route::BatchEmbedContents => format!("/v1beta/models/{model}:{}", self.action()),
+            | Route::BatchEmbedContents => format!("/models/{model}:{}", self.action()),
         }
     }
 

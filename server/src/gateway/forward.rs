@@ -22,6 +22,7 @@ use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::has_secret;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::org::Unpriced;
+use keydesk_core::domain::provider::Provider;
 use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::route::Route;
 use tokio::sync::oneshot;
@@ -310,6 +311,16 @@ fn wants_events(parts: &Parts) -> bool {
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).any(is_alt_sse)
 }
 
+/// The first answer of a provider ends the demonstration. The client does not wait for that.
+fn note_answer(state: &AppState, provider: &Provider) {
+    let (desk, id) = (state.desk.clone(), provider.id.clone());
+    state.gateway.in_flight.tasks.spawn(async move {
+        if let Err(error) = admission::note_answer(&desk, &id).await {
+            tracing::warn!(%error, "the first answer of a provider is not noted");
+        }
+    });
+}
+
 /// Sends a request to its target; answers the response, and whether the usage in its stream is hidden from the client.
 async fn send(
     state: &AppState,
@@ -326,10 +337,16 @@ async fn send(
             Ok((response, parsed.into_upstream(&model).1))
         }
         Target::Provider(provider) => {
+            let mut parsed = parsed;
+            parsed.omit(&provider.omitted);
             let (body, hides_usage) = parsed.into_upstream(&model);
             let (query, headers) = (parts.uri.query(), &parts.headers);
             let request = UpstreamRequest { provider, route, model: &model, query, headers, body, streams };
-            Ok((state.gateway.upstreams.send(request).await?, hides_usage))
+            let response = state.gateway.upstreams.send(request).await?;
+            if response.status.is_success() && provider.connected_at.is_none() {
+                note_answer(state, provider);
+            }
+            Ok((response, hides_usage))
         }
     }
 }

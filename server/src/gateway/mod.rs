@@ -12,6 +12,7 @@
 
 pub mod body;
 mod compression;
+mod connection;
 mod credentials;
 mod demo_model;
 mod disconnect;
@@ -30,6 +31,7 @@ mod outlet;
 mod parsed_request;
 mod protocol;
 mod provider_error;
+pub mod proxies;
 mod rate_limit_headers;
 mod readable;
 mod relay;

@@ -13,6 +13,7 @@ use keydesk_core::domain::meter::{Meter, ServedAs};
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::parse_error::ParseError;
 use keydesk_core::domain::provider::ProviderKind;
+use keydesk_core::domain::provider_wire::OmittedMember;
 use keydesk_core::domain::route::Route;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -99,6 +100,8 @@ pub struct ParsedRequest {
     pub inputs: i64,
     /// Whether the gateway requested the usage at the end of a stream, and hides it from the client.
     pub hides_usage: bool,
+    /// Whether the provider takes no `stream_options`, so that the usage of a stream cannot be requested.
+    omits_stream_options: bool,
     extras: Extras,
     members: Vec<(String, Box<RawValue>)>,
     is_rewritten: bool,
@@ -134,6 +137,7 @@ impl ParsedRequest {
             answers: 1,
             inputs: 1,
             hides_usage: false,
+            omits_stream_options: false,
             extras: Extras::default(),
             members,
             is_rewritten,
@@ -409,7 +413,8 @@ impl ParsedRequest {
             }
             self.set("requests", &Value::Array(requests));
         }
-        if self.streams && matches!(self.route, Route::ChatCompletions | Route::Completions) {
+        let can_request = !self.omits_stream_options;
+        if self.streams && can_request && matches!(self.route, Route::ChatCompletions | Route::Completions) {
             let mut options = match self.get("stream_options") {
                 Some(Value::Object(options)) => options,
                 _ => Map::new(),
@@ -436,6 +441,14 @@ impl ParsedRequest {
         }
         text.push('}');
         (text.into(), hides)
+    }
+
+    /// Leaves out what the provider does not take.
+    pub fn omit(&mut self, members: &[OmittedMember]) {
+        self.omits_stream_options = members.contains(&OmittedMember::StreamOptions);
+        let before = self.members.len();
+        self.members.retain(|(name, _)| !members.iter().any(|member| member.as_str() == name));
+        self.is_rewritten |= self.members.len() != before;
     }
 
     /// The body as sent, for the demonstration model.

@@ -13,6 +13,7 @@ use keydesk_app::credentials::Credentials;
 use keydesk_app::error::AppError;
 use keydesk_app::live_test::LiveTest;
 use keydesk_app::mail::Post;
+use keydesk_app::provider_calls::ProviderCalls;
 use keydesk_app::routes::App;
 use keydesk_app::sealed::Seal;
 use keydesk_app::shell::shell;
@@ -147,6 +148,7 @@ fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         });
         provide_context(session_life(&state));
         provide_context(Credentials(credentials.clone()));
+        provide_context(ProviderCalls(Arc::new(state.gateway.upstreams.clone())));
         provide_context(live_test.clone());
         if let Some(mailer) = &state.mailer {
             provide_context(Post(mailer.clone()));

@@ -4,7 +4,7 @@
 use http::{HeaderValue, header};
 use keydesk_core::domain::key_format::hint;
 use keydesk_core::domain::model::DEMO_ECHO;
-use keydesk_core::domain::policy::{Action, On};
+use keydesk_core::domain::policy::{Action, On, PlatformRole};
 use keydesk_core::domain::scope::no_match_words;
 use keydesk_core::ops::keys::{self, FirstModels};
 use leptos::prelude::*;
@@ -14,6 +14,7 @@ use super::snippets::snippets;
 use crate::ask::{caller, desk, gateway_url_here, param};
 use crate::layout::{Page, Width};
 use crate::lot::Lot;
+use crate::pages::first_steps::nothing_served;
 use crate::pages::page;
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, Issued, Tone};
@@ -51,6 +52,7 @@ pub fn IssuedPage() -> impl IntoView {
         let (heading, body) = match secret {
             Some(secret) => {
                 let models = keys::first_models(&desk, key).await?;
+                let operates = caller.person.platform == PlatformRole::Operator;
                 let none = no_match_words(&keys::without_a_model(&desk, &key.models).await?);
                 let advice = " Store it where the app reads its secrets. If it is lost, rotate the key.";
                 let body = view! {
@@ -60,6 +62,7 @@ pub fn IssuedPage() -> impl IntoView {
                         <section class="stack">
                             <h2>"Use it"</h2>
                             <p class="muted">{about(&models)}</p>
+                            {nothing_served(models.any() != Some(DEMO_ECHO), operates)}
                             {tabs(snippets(&gateway_url_here(), &secret, &models))}
                         </section>
                         <div class="actions">
@@ -106,7 +109,7 @@ pub fn IssuedPage() -> impl IntoView {
 fn about(models: &FirstModels) -> &'static str {
     match models.any() {
         Some(DEMO_ECHO) => {
-            "Each sends one request to demo/echo, which answers while no provider is connected. It costs a fraction of a cent, which the key’s page shows immediately."
+            "Each sends one request to demo/echo, which answers until a provider does. It costs a fraction of a cent, which the key’s page shows immediately."
         }
         Some(_) => "Each sends one small request. The key’s page shows immediately what it cost.",
         None => "No model that this key can use is served yet, so each lists the models, which is free.",

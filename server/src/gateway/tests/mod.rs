@@ -1,5 +1,6 @@
 //! The gateway's routes over a real database, as a client meets them.
 
+mod addresses;
 mod budgets;
 mod compression;
 mod demo_model;
