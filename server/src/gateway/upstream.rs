@@ -484,7 +484,8 @@ fn inflated(compression: Compression, chunks: Chunks, provider: &Provider) -> Ch
 }
 
 /// The chunks of a response that does not say that it is compressed, and may be all the same. No text begins as gzip does.
-fn unlabelled(mut chunks: Chunks, provider: &Provider) -> Chunks {
+fn unlabelled(chunks: Chunks, provider: &Provider) -> Chunks {
+    let mut chunks = chunks.fuse();
     let provider = provider.clone();
     let looked_at = async move {
         let mut start = BytesMut::new();
