@@ -31,8 +31,6 @@ pub mod pages;
 #[cfg(feature = "ssr")]
 pub mod path;
 #[cfg(feature = "ssr")]
-pub mod provider_calls;
-#[cfg(feature = "ssr")]
 mod returned;
 #[cfg(feature = "ssr")]
 pub mod routes;

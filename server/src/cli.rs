@@ -3,7 +3,6 @@
 mod leaks;
 mod models;
 mod money;
-mod provider_keys;
 mod rerating;
 mod rotate;
 mod upstreams;

@@ -112,7 +112,6 @@ impl Group {
             | K::RecoveryCodeUsed => Group::SignIn,
             K::ProviderAdded
             | K::ProviderEdited
-            | K::ProviderTested
             | K::ProviderRetired
             | K::ModelAdded
             | K::ModelEdited

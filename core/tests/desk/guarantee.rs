@@ -127,8 +127,6 @@ const NEED_NO_PERMIT: &[&str] = &[
     "people::lock_password",
     "people::set_theme",
     "providers::lock",
-    "providers::lock_all",
-    "providers::mark_connected",
     "rejections::record",
     "rejections::sweep",
     "retention::delete_some",

@@ -9,7 +9,6 @@ mod asks;
 mod audit;
 mod balance;
 mod bulk;
-mod connection;
 mod doctor;
 mod extension;
 mod guarantee;

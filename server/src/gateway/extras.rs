@@ -95,8 +95,7 @@ impl Extras {
         }
     }
 
-    /// Notes what may be used beyond text.
-    pub fn uses(&mut self, meter: Option<Meter>, what: &str, remove: &'static str) {
+    fn uses(&mut self, meter: Option<Meter>, what: &str, remove: &'static str) {
         self.uses.push(Use { meter, what: what.to_owned(), remove });
     }
 

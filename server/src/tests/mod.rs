@@ -7,7 +7,6 @@ mod bad_input;
 mod balance;
 mod bulk;
 mod canary;
-mod connect;
 mod doctor;
 mod elsewhere;
 mod failure;

@@ -3,7 +3,6 @@
 mod commands;
 mod config;
 mod leaks;
-mod provider_keys;
 mod reading;
 mod rotation;
 mod serving;

@@ -114,7 +114,6 @@ fn sign(kind: EventKind) -> Icon {
         | K::WebhookAdded
         | K::WebhookRemoved
         | K::ProviderEdited
-        | K::ProviderTested
         | K::ModelEdited
         | K::PriceSet
         | K::ModelRouted

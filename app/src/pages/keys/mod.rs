@@ -14,7 +14,6 @@ mod rotate;
 mod rows;
 mod secret;
 mod show;
-mod snippets;
 mod summary;
 
 pub use bulk::BulkPage;

@@ -5,7 +5,6 @@
 
 mod anthropic;
 mod gemini;
-mod images;
 mod number;
 mod openai;
 mod responses;
@@ -30,8 +29,6 @@ pub enum Shape {
     /// Chat completions, completions and embeddings.
     OpenAi,
     Responses,
-    /// OpenAI's images.
-    Images,
     Anthropic,
     Gemini,
 }
@@ -39,10 +36,7 @@ pub enum Shape {
 impl Shape {
     pub fn of(route: Route) -> Self {
         match route {
-            Route::ChatCompletions | Route::Completions | Route::Embeddings | Route::Moderations => {
-                Shape::OpenAi
-            }
-            Route::GenerateImages => Shape::Images,
+            Route::ChatCompletions | Route::Completions | Route::Embeddings => Shape::OpenAi,
             Route::Responses | Route::CompactResponse | Route::CountResponseTokens => Shape::Responses,
             Route::Messages | Route::CountMessageTokens => Shape::Anthropic,
             Route::Generate
@@ -95,7 +89,7 @@ impl Report {
     fn read(shape: Shape, value: &Value) -> Self {
         let mut report = Self::default();
         let paths: &[&str] = match shape {
-            Shape::OpenAi | Shape::Images => &["/usage"],
+            Shape::OpenAi => &["/usage"],
             Shape::Responses => &["/usage", "/response/usage"],
             Shape::Anthropic => &["/usage", "/message/usage"],
             Shape::Gemini => &["/usageMetadata"],
@@ -106,7 +100,6 @@ impl Report {
         match shape {
             Shape::OpenAi => openai::beside(value, &mut report),
             Shape::Responses => responses::beside(value, &mut report),
-            Shape::Images => {}
             Shape::Anthropic => anthropic::beside(value, &mut report),
             Shape::Gemini => gemini::beside(value, &mut report),
         }
@@ -136,7 +129,6 @@ impl Report {
         let figures = match shape {
             Shape::OpenAi => openai::usage(usage),
             Shape::Responses => responses::usage(usage),
-            Shape::Images => images::usage(usage),
             Shape::Anthropic => anthropic::usage(usage),
             Shape::Gemini => gemini::usage(usage),
         };
@@ -225,12 +217,7 @@ pub fn measure_whole(
     bounds: Bounds,
 ) -> MeasuredTokens {
     let (report, text) = match serde_json::from_slice::<Value>(body) {
-        Ok(value) if !end_only && shape == Shape::Images => {
-            (Report::read(shape, &value), images::estimate(&value))
-        }
         Ok(value) if !end_only => (Report::read(shape, &value), output_of(&value)),
-        // Images are no text.
-        _ if shape == Shape::Images => (Report::at_end(shape, body), images::TOKENS),
         _ => (Report::at_end(shape, body), text_of(body)),
     };
     report.measured(shape, &Known { input, text: text.min(bounds.output), unreported: 0, bounds })
