@@ -62,7 +62,7 @@ test("a second factor is required only by somebody who has one", async ({ signed
   await page.getByRole("radio", { name: /Required/ }).check();
   await save(page);
   await expect(mistake(page, "second_factor")).toContainText("would lock you out");
-  await expect(page.getByRole("link", { name: "in your account" }).first()).toHaveAttribute("href", "/account");
+  await expect(page.getByRole("link", { name: "in your account", exact: true })).toHaveAttribute("href", "/account");
 });
 
 test("the operator creates an organisation, suspends it and resumes it", async ({ signedIn, page, open, server, expectFailures }) => {
