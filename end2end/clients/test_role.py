@@ -12,7 +12,7 @@ from psycopg import errors
 from desk import Program, ask, clean_environment, eventually, free_port
 from states import MODEL, spend_all
 
-FUNCTIONS = ["midnight_v1", "windows_v1", "limits_v1", "limits_v2", "reserve_v1", "reserve_v2", "renew_v1", "settle_v1", "settle_v2", "settle_v3", "settle_v4", "release_v1"]
+FUNCTIONS = ["midnight_v1", "windows_v1", "limits_v1", "limits_v2", "limits_v3", "reserve_v1", "reserve_v2", "reserve_v3", "renew_v1", "settle_v1", "settle_v2", "settle_v3", "settle_v4", "release_v1"]
 
 
 @pytest.fixture
