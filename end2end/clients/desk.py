@@ -228,7 +228,7 @@ class Person:
             assert answer.headers["content-disposition"].startswith("attachment"), path
             return answer.read().decode()
 
-    def post(self, form: Form, **values) -> Page:
+    def post(self, form: Form, /, **values) -> Page:
         """Posts the form and goes where the answer sends a browser. An answer that is an error page fails here."""
         data = urllib.parse.urlencode(form.fill(**values)).encode()
         page = self._ask(urllib.request.Request(urllib.parse.urljoin(self.base, form.action), data, {"Origin": self.base}))
