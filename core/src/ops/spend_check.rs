@@ -1,5 +1,6 @@
-//! Whether what an organisation's pages show and its gates read is the sum of its requests: checked every night and when
-//! asked, and repaired with an event in the audit. What each check found is kept.
+//! Whether what is added up from an organisation's requests is still their sum: checked every night and when asked, and
+//! repaired with an event in the audit. What each check found is kept. Counters of single days, weeks and months are not
+//! compared (decision 0059).
 
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};
