@@ -1,5 +1,6 @@
-//! Many requests at once, for the bench: made by the database itself from numbers, evenly over keys, models and time. What
-//! is added up from them is made by `repair` afterwards. Nothing that people do uses it.
+//! Many requests at once, for the bench: made by the database itself from numbers, evenly over an organisation's keys and
+//! over time; each key uses two models, in three hours of a day. What is added up from them is made by `repair` afterwards.
+//! Nothing that people do uses it.
 
 use sqlx::AssertSqlSafe;
 
@@ -9,6 +10,8 @@ use crate::domain::ids::OrgId;
 use crate::domain::moment::Moment;
 
 statements! {
+    COUNTS = "SELECT (SELECT COUNT(*) FROM keys k JOIN key_secrets s ON s.key_id = k.id AND s.replaced_at IS NULL
+            WHERE k.org_id = $1), (SELECT COUNT(*) FROM models WHERE retired_at IS NULL)";
     /// The bare query of a roll-up: what each model cost in a stretch of days.
     BY_MODEL = "SELECT model_id, CAST(SUM(cost) AS BIGINT) FROM rollups
         WHERE holder_kind = 'org' AND holder_id = $1 AND grain = 'day' AND bucket >= $2 AND bucket <= $3 GROUP BY model_id";
@@ -18,6 +21,8 @@ statements! {
 
 /// Requests of one transaction.
 const PART: i64 = 500_000;
+/// Over how many days they are spread.
+const DAYS: i64 = 400;
 
 fn insert_text(dialect: Dialect) -> String {
     let (numbers, id, hour) = match dialect {
@@ -33,22 +38,22 @@ fn insert_text(dialect: Dialect) -> String {
             "to_char(to_timestamp(n.at / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24')",
         ),
     };
+    // Days come first, then keys, then models: each key has requests on every day.
     format!(
         "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, owner_id, model_id, route, status, input_tokens,
             output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent, estimated, error,
             meters, price_id, is_priced, tags, booked, provider)
         SELECT 'req_' || {id}, k.org_id, k.id, k.secret_id, k.team_id, k.owner_id, m.id, '/v1/chat/completions', 200, 1000 + n.i % 977,
             100 + n.i % 89, 0, 1000000 + n.i % 1000003, n.at, 900, 200, '10.0.0.1', 'bench', 0, '', '', NULL, 1, '', {hour}, m.provider
-        FROM (SELECT i, CAST($5 AS BIGINT) - (i % 400) * 86400000 - (i * 7919) % 86400000 AS at FROM {numbers} i) n
+        FROM (SELECT i, key, turn, CAST($2 AS BIGINT) - day * 86400000 - (key * 5 + turn) % 24 * 3600000 - i % 3600 * 1000 AS at
+            FROM (SELECT i, i % {DAYS} AS day, (i / {DAYS}) % CAST($5 AS BIGINT) AS key,
+                i / {DAYS} / CAST($5 AS BIGINT) % 3 AS turn FROM {numbers} i) i) n
         JOIN (
-            SELECT k.id, k.org_id, k.team_id, k.owner_id,
-                (SELECT s.id FROM key_secrets s WHERE s.key_id = k.id AND s.replaced_at IS NULL) AS secret_id,
-                ROW_NUMBER() OVER (ORDER BY k.seq) - 1 AS number, COUNT(*) OVER () AS total
-            FROM keys k WHERE k.org_id = CAST($1 AS TEXT) AND k.id IN {}
-        ) k ON k.number = n.i % CAST($6 AS BIGINT)
-        JOIN (SELECT id, provider, ROW_NUMBER() OVER (ORDER BY id) - 1 AS number, COUNT(*) OVER () AS total
-            FROM models WHERE retired_at IS NULL) m ON m.number = (n.i / 7) % CAST($7 AS BIGINT)",
-        dialect.json_list("$2")
+            SELECT k.id, k.org_id, k.team_id, k.owner_id, s.id AS secret_id, ROW_NUMBER() OVER (ORDER BY k.seq) - 1 AS number
+            FROM keys k JOIN key_secrets s ON s.key_id = k.id AND s.replaced_at IS NULL WHERE k.org_id = CAST($1 AS TEXT)
+        ) k ON k.number = n.key
+        JOIN (SELECT id, provider, ROW_NUMBER() OVER (ORDER BY id) - 1 AS number FROM models WHERE retired_at IS NULL) m
+            ON m.number = (n.key + n.turn % 2) % CAST($6 AS BIGINT)"
     )
 }
 
@@ -57,25 +62,14 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
     vec![insert_text(dialect)]
 }
 
-/// Makes `count` requests of these keys in the 400 days before `until`, in the hours of UTC. `keys` is a JSON list of
-/// `number` ids.
+/// Makes `count` requests of an organisation's keys in the 400 days before `until`, in the hours of UTC.
 ///
 /// # Errors
-/// When the database cannot be written.
-pub async fn insert(
-    db: &Db,
-    org: &OrgId,
-    (keys, number): (&str, i64),
-    until: Moment,
-    count: i64,
-) -> Result<(), StoreError> {
-    let models: i64 = {
+/// When the database cannot be read or written.
+pub async fn insert(db: &Db, org: &OrgId, until: Moment, count: i64) -> Result<(), StoreError> {
+    let (keys, models) = {
         let mut read = db.read().await?;
-        run!(
-            &mut read,
-            fetch_one,
-            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM models WHERE retired_at IS NULL")
-        )?
+        run!(&mut read, fetch_one, sqlx::query_as::<_, (i64, i64)>(COUNTS).bind(org.as_str()))?
     };
     let mut first = 1;
     while first <= count {
@@ -87,11 +81,10 @@ pub async fn insert(
             &mut tx,
             sqlx::query(AssertSqlSafe(text.clone()))
                 .bind(org.as_str())
-                .bind(keys)
+                .bind(until.ms())
                 .bind(first)
                 .bind(last)
-                .bind(until.ms())
-                .bind(number)
+                .bind(keys)
                 .bind(models)
         )?;
         tx.save_unaudited(Unaudited::Bench).await?;

@@ -188,6 +188,19 @@ impl Sql {
     fn condition(&self) -> String {
         self.conditions.join(" AND ")
     }
+
+    /// The rows of a stretch of one grain: a table and a condition.
+    fn stretch(&mut self, source: Source, grain: Grain, Span { first, last }: Span) -> String {
+        let (first, after) = (first.to_string(), last.next().to_string());
+        let named = |day: &str| if grain == Grain::Month { day[..7].to_owned() } else { day.to_owned() };
+        let (first, after) = (self.bind(named(&first)), self.bind(named(&after)));
+        let stored = match source {
+            Source::Rollups(_) => format!("grain = '{}' AND ", grain.as_str()),
+            Source::Cube | Source::Tags => String::new(),
+        };
+        let (table, bucket) = (source.table(), source.bucket());
+        format!("{table} WHERE {} AND {stored}{bucket} >= {first} AND {bucket} < {after}", self.condition())
+    }
 }
 
 const SUMS: [&str; 5] = ["requests", "input_tokens", "output_tokens", "cached_tokens", "cost"];
@@ -196,51 +209,53 @@ fn sums() -> String {
     SUMS.map(|column| format!("COALESCE(CAST(SUM({column}) AS BIGINT), 0) AS {column}")).join(", ")
 }
 
+/// Which rows add up to the span: in whole months one row has what a month of days adds up to.
+fn stretches(source: Source, span: Span, grain: Option<Grain>) -> Vec<(Grain, Span)> {
+    match (source, grain) {
+        (Source::Rollups(_), Some(Grain::Hour)) => vec![(Grain::Hour, span)],
+        (Source::Rollups(_), None | Some(Grain::Month)) => span.by_months().into_iter().flatten().collect(),
+        _ => vec![(Grain::Day, span)],
+    }
+}
+
 /// `None` where nothing has what is asked for.
 fn text(dialect: Dialect, asked: &Asked, shape: &Shape<'_>) -> Option<(String, Vec<String>)> {
     let source = Source::of(asked, shape.group.or(shape.whole_of))?;
     let mut sql = Sql::new(dialect, &asked.org);
-    let Span { first, last } = asked.span;
-    // In whole months one row has what a month of days adds up to.
-    let by_month = asked.span.is_whole_months() && matches!(shape.grain, None | Some(Grain::Month));
-    let stored = match source {
-        Source::Rollups(_) if shape.grain == Some(Grain::Hour) => Grain::Hour,
-        Source::Rollups(_) if by_month => Grain::Month,
-        Source::Rollups(_) | Source::Cube | Source::Tags => Grain::Day,
-    };
     if let Source::Rollups(holder) = source {
         let kind = holder.map_or("org", Dimension::as_str);
-        sql.conditions.push(format!("holder_kind = '{kind}' AND grain = '{}'", stored.as_str()));
+        sql.conditions.push(format!("holder_kind = '{kind}'"));
         if holder.is_none() {
             sql.conditions.push("holder_id = $1".into());
         }
     }
-    let bucket = source.bucket();
-    let name = |day: Day| Grain::buckets(stored, Span { first: day, last: day }).into_iter().next();
-    let (first, after) = match stored {
-        Grain::Month => (name(first)?, name(last.next())?),
-        Grain::Hour | Grain::Day => (first.to_string(), last.next().to_string()),
-    };
-    sql.between(bucket, &first, &after);
     sql.narrow(source, asked);
-    let by_bucket = shape.grain.map(|grain| match (grain, stored) {
-        (Grain::Month, Grain::Day) => format!("substr({bucket}, 1, 7)"),
-        _ => bucket.to_owned(),
+    let bucket = source.bucket();
+    let by_bucket = shape.grain.map(|grain| match grain {
+        Grain::Month => format!("substr({bucket}, 1, 7)"),
+        Grain::Hour | Grain::Day => bucket.to_owned(),
     });
     let by_group = shape.group.map(|group| source.column(group));
     if let (Some(column), Some(only)) = (by_group, shape.only) {
         let only = sql.any_of(column, only);
         sql.conditions.push(only);
     }
+    let from: Vec<String> = stretches(source, asked.span, shape.grain)
+        .into_iter()
+        .map(|(grain, span)| sql.stretch(source, grain, span))
+        .collect();
+    let from = match from.as_slice() {
+        [one] => one.clone(),
+        // Each by itself, so that each goes through the index.
+        several => {
+            let several: Vec<String> = several.iter().map(|one| format!("SELECT * FROM {one}")).collect();
+            format!("({}) parts", several.join(" UNION ALL "))
+        }
+    };
     let columns = [by_bucket.as_deref(), by_group];
     let grouped: Vec<&str> = columns.into_iter().flatten().collect();
     let [bucket, group] = columns.map(|column| column.unwrap_or("''"));
-    let mut text = format!(
-        "SELECT {bucket} AS named, {group} AS grouped, {} FROM {} WHERE {}",
-        sums(),
-        source.table(),
-        sql.condition()
-    );
+    let mut text = format!("SELECT {bucket} AS named, {group} AS grouped, {} FROM {from}", sums());
     if !grouped.is_empty() {
         text += &format!(" GROUP BY {}", grouped.join(", "));
     }

@@ -124,7 +124,7 @@ pub struct Known {
     pub last_four: String,
     pub secret: PlainSecret,
     secret_id: SecretId,
-    team: Option<TeamId>,
+    pub team: Option<TeamId>,
 }
 
 pub struct Bench {
@@ -134,6 +134,7 @@ pub struct Bench {
     pub member: Caller,
     /// They search across organisations.
     pub support: Vec<Caller>,
+    pub operator: Caller,
     /// Active ones, spread evenly.
     pub known: Vec<Known>,
 }
@@ -342,25 +343,20 @@ async fn live(desk: &Desk, place: &Place, known: &[Known]) -> Result<(), OpError
     Ok(())
 }
 
-/// People with the role of support.
-async fn add_support(desk: &Desk) -> Result<Vec<Caller>, OpError> {
+/// People with the role of support, and an operator.
+async fn add_desk(desk: &Desk) -> Result<(Vec<Caller>, Caller), OpError> {
     let now = desk.now();
     let emails: Vec<String> = (0..40).map(|number| format!("support-{number}@desk.example")).collect();
-    let new: Vec<SeedPerson> = emails
-        .iter()
-        .map(|email| SeedPerson {
-            name: "Sam",
-            email,
-            role: None,
-            platform: PlatformRole::Support,
-            password_hash: "",
-        })
-        .collect();
-    let (_, people) = seed::create_org(desk, "Desk", Zone::utc(), &new).await?;
+    let new = |email, platform| SeedPerson { name: "Sam", email, role: None, platform, password_hash: "" };
+    let mut all: Vec<SeedPerson> = emails.iter().map(|email| new(email, PlatformRole::Support)).collect();
+    all.push(new("operator@desk.example", PlatformRole::Operator));
+    let (_, people) = seed::create_org(desk, "Desk", Zone::utc(), &all).await?;
     let caller = |person| {
         Caller::just_authenticated(person, SessionId::new(now, desk.id_entropy()), now, "10.0.0.1", "")
     };
-    Ok(people.into_iter().map(caller).collect())
+    let mut support: Vec<Caller> = people.into_iter().map(caller).collect();
+    let operator = support.pop().ok_or(OpError::NotFound)?;
+    Ok((support, operator))
 }
 
 pub async fn seed(desk: &Desk, keys: usize) -> Result<Bench, OpError> {
@@ -370,5 +366,6 @@ pub async fn seed(desk: &Desk, keys: usize) -> Result<Bench, OpError> {
     fill(desk, &small, &other.person.id, second).await?;
     let known = fill(desk, &large, &member.person.id, keys - second).await?;
     live(desk, &large, &known).await?;
-    Ok(Bench { org: large.org.id, owner, member, support: add_support(desk).await?, known })
+    let (support, operator) = add_desk(desk).await?;
+    Ok(Bench { org: large.org.id, owner, member, support, operator, known })
 }

@@ -4,38 +4,90 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use keydesk_core::Desk;
+use keydesk_core::domain::key_filter::{KeyFilter, StateFilter};
 use keydesk_core::domain::moment::{Day, Zone};
+use keydesk_core::domain::overview::By;
 use keydesk_core::domain::report::{Dimension, Filters, Preset, ReportQuery};
+use keydesk_core::domain::request_filter::{LogFilter, StatusFilter};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::requests::{self, RequestsQuery};
-use keydesk_core::ops::{keys, report, seed, spend_check};
+use keydesk_core::ops::{catalogue, keys, overview, report, seed, spend_check};
 use keydesk_core::store::bench_usage;
 
 use super::measure::percentile;
-use super::seed::{Bench, SLUG};
+use super::seed::{Bench, Known, SLUG};
 
 const WARM_UP: usize = 20;
+/// One of the catalogue.
+const MODEL: &str = "openai/gpt-5-mini";
 
 #[derive(Clone, Copy)]
 enum Question {
+    Overview(By),
+    Installation,
+    List,
     KeyPage,
     KeyRequests,
-    Spend,
+    Log,
+    LogOfTeam,
+    LogOfModel,
+    Failed,
+    Spend(Preset),
     SpendOfKey,
 }
 
-const ALL: [(Question, &str); 4] = [
+const ALL: [(Question, &str); 14] = [
+    (Question::Overview(By::Team), "overview, by team"),
+    (Question::Overview(By::Model), "overview, by model"),
+    (Question::Overview(By::Key), "overview, by key"),
+    (Question::Installation, "overview of all organisations"),
+    (Question::List, "list of keys, with its counts"),
     (Question::KeyPage, "key page, with its month"),
     (Question::KeyRequests, "requests of a key, newest"),
-    (Question::Spend, "spend, last month by model"),
+    (Question::Log, "log of requests, newest"),
+    (Question::LogOfTeam, "log, requests of a team"),
+    (Question::LogOfModel, "log, requests for a model"),
+    (Question::Failed, "log, failed requests (there are none)"),
+    (Question::Spend(Preset::LastMonth), "spend, last month by model"),
+    (Question::Spend(Preset::ThisYear), "spend, this year by model"),
     (Question::SpendOfKey, "spend of a key, last month by model"),
 ];
 
+/// Asks as the server does.
+async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> Result<(), OpError> {
+    let (owner, id) = (&bench.owner, known.id.as_str());
+    let log = |filter: LogFilter| async move { requests::log(desk, owner, SLUG, &filter).await.map(drop) };
+    let spend = |preset, filters| async move {
+        report::show(desk, owner, SLUG, &ReportQuery { preset, filters, ..ReportQuery::default() })
+            .await
+            .map(drop)
+    };
+    match question {
+        Question::Overview(by) => overview::of_org(desk, owner, SLUG, by).await.map(drop),
+        Question::Installation => overview::of_installation(desk, &bench.operator).await.map(drop),
+        Question::List => {
+            keys::list(desk, owner, SLUG, &KeyFilter::in_state(StateFilter::Live)).await.map(drop)
+        }
+        Question::KeyPage => keys::show(desk, owner, SLUG, id).await.map(drop),
+        Question::KeyRequests => {
+            requests::of_key(desk, owner, SLUG, id, RequestsQuery::default()).await.map(drop)
+        }
+        Question::Log => log(LogFilter::default()).await,
+        Question::LogOfTeam => log(LogFilter { team: known.team.clone(), ..LogFilter::default() }).await,
+        Question::LogOfModel => log(LogFilter { model: MODEL.into(), ..LogFilter::default() }).await,
+        Question::Failed => {
+            log(LogFilter { status: Some(StatusFilter::Failed), ..LogFilter::default() }).await
+        }
+        Question::Spend(preset) => spend(preset, Filters::default()).await,
+        Question::SpendOfKey => spend(Preset::LastMonth, Filters::of(Dimension::Key, id)).await,
+    }
+}
+
 /// Makes the requests and all that is added up from them.
 pub async fn seed(desk: &Desk, bench: &Bench, count: usize) -> Result<String, OpError> {
-    let ids: Vec<_> = bench.known.iter().map(|known| known.id.clone()).collect();
+    catalogue::seed(desk).await?;
     let started = Instant::now();
-    seed::many_requests(desk, &bench.org, &ids, i64::try_from(count).unwrap_or(i64::MAX)).await?;
+    seed::many_requests(desk, &bench.org, i64::try_from(count).unwrap_or(i64::MAX)).await?;
     let inserted = started.elapsed();
     let done = spend_check::repair(desk, &bench.owner, SLUG).await?;
     let added_up = started.elapsed() - inserted;
@@ -70,24 +122,7 @@ pub async fn measure(desk: &Desk, bench: &Bench, rounds: usize) -> Result<String
         }
         for (number, (question, _)) in ALL.iter().enumerate() {
             let started = Instant::now();
-            match question {
-                Question::KeyPage => {
-                    keys::show(desk, &bench.owner, SLUG, known.id.as_str()).await?;
-                }
-                Question::KeyRequests => {
-                    let query = RequestsQuery::default();
-                    requests::of_key(desk, &bench.owner, SLUG, known.id.as_str(), query).await?;
-                }
-                Question::Spend => {
-                    let query = ReportQuery { preset: Preset::LastMonth, ..ReportQuery::default() };
-                    report::show(desk, &bench.owner, SLUG, &query).await?;
-                }
-                Question::SpendOfKey => {
-                    let filters = Filters::of(Dimension::Key, known.id.as_str());
-                    let query = ReportQuery { preset: Preset::LastMonth, filters, ..ReportQuery::default() };
-                    report::show(desk, &bench.owner, SLUG, &query).await?;
-                }
-            }
+            ask(desk, bench, *question, known).await?;
             if round >= WARM_UP {
                 asked[number].push(started.elapsed());
             }

@@ -155,9 +155,23 @@ impl Span {
         format!("{} – {}", first.long(), last.long())
     }
 
-    /// Whether it is made of whole calendar months.
-    pub fn is_whole_months(self) -> bool {
-        self.first == self.first.first_of_month() && self.last.next() == self.last.next().first_of_month()
+    /// The whole calendar months in it, and the days before and after them; `None` of what there is not.
+    pub fn by_months(self) -> [Option<(Grain, Span)>; 3] {
+        let stretch = |grain, first: Day, after: Day| {
+            (first < after).then(|| (grain, Span { first, last: after.back(1) }))
+        };
+        let after = self.last.next();
+        let is_first = self.first == self.first.first_of_month();
+        let months = if is_first { self.first } else { self.first.first_of_next_month() };
+        let rest = after.first_of_month();
+        if months >= rest {
+            return [stretch(Grain::Day, self.first, after), None, None];
+        }
+        [
+            stretch(Grain::Day, self.first, months),
+            stretch(Grain::Month, months, rest),
+            stretch(Grain::Day, rest, after),
+        ]
     }
 }
 
@@ -335,10 +349,20 @@ mod tests {
             let span = preset.span(today, None, None);
             let before = preset.before(span);
             prop_assert!(before.first <= before.last && before.last < span.first && span.last <= today);
-            prop_assert_eq!(span.is_whole_months(), Grain::Month.buckets(span).iter().all(|month| {
+            let parts: Vec<_> = span.by_months().into_iter().flatten().collect();
+            prop_assert_eq!(
+                parts.iter().flat_map(|(_, part)| part.days()).collect::<Vec<_>>(),
+                span.days().collect::<Vec<_>>()
+            );
+            let whole = Grain::Month.buckets(span).into_iter().filter(|month| {
                 let first = day(&format!("{month}-01"));
                 span.first <= first && first.first_of_next_month().back(1) <= span.last
-            }));
+            });
+            let months = parts.iter().filter(|(grain, _)| *grain == Grain::Month);
+            prop_assert_eq!(
+                months.flat_map(|(grain, part)| grain.buckets(*part)).collect::<Vec<_>>(),
+                whole.collect::<Vec<_>>()
+            );
         }
     }
 }
