@@ -85,7 +85,7 @@ fn newest(view: &SpendCheckView) -> impl IntoView + use<> {
         </div>
     };
     view! {
-        <section class="card">
+        <section class="card stack">
             <header>
                 <h2>"Last check"</h2>
             </header>
@@ -163,7 +163,7 @@ fn row(check: &SpendCheck, zone: &Zone) -> impl IntoView + use<> {
             <td class="num" data-label="Requests">
                 {grouped(check.requests)}
             </td>
-            <td data-label="By">{check.actor_name.clone()}</td>
+            <td data-label="By" class="tight">{check.actor_name.clone()}</td>
         </tr>
     }
 }

@@ -58,6 +58,9 @@ pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
         let words = format!("Requests before {} are no longer kept.", day.start(&org.zone).date(&org.zone));
         view! { <p class="help">{words}</p> }
     });
+    let file = export(view);
+    let under =
+        (pager.is_some() || file.is_some()).then(|| view! { <div class="pager">{pager} {file}</div> });
     view! {
         <section class="card" id="requests">
             <header>
@@ -67,9 +70,8 @@ pub fn requests_card(view: &RequestsView) -> impl IntoView + use<> {
             </header>
             {only}
             {body}
-            {pager}
+            {under}
             {kept}
-            {export(view)}
         </section>
     }
 }
