@@ -39,6 +39,32 @@ test("a member asks for more, an owner grants less of it, and the key has it at 
   await expect(page.locator(".history")).toContainText("granted $2.00 more");
 });
 
+test("a budget that never resets is asked for until a day", async ({ otherPage, signIn, server, open, expectFailures }) => {
+  expectFailures("422 POST /api/asks/budget");
+  const kenji = server.people.find(({ email }) => email.startsWith("kenji@"));
+  const page = await signIn(await otherPage(), kenji ?? server.who(/^member$/));
+  const key = await createKey(page, "northwind-labs", unique("ask"), async (form) => {
+    await setLimit(form, "Monthly budget", "5");
+    await setLimit(form, "Total budget", "9");
+  });
+  await open(`${key.path}/ask`, page);
+  const reset = page.getByText("Until the budget resets", { exact: true });
+  const day = page.getByLabel("Last day", { exact: true });
+  await page.getByRole("radio", { name: /^This key’s budget of \$5/ }).check();
+  await expect(reset).toBeVisible();
+  await expect(day).toBeHidden();
+  await page.getByRole("radio", { name: /^This key’s budget of \$9/ }).check();
+  await expect(reset).toBeHidden();
+  await expect(day).toBeVisible();
+  await page.getByLabel("How much more", { exact: true }).fill("3");
+  await page.getByLabel("Reason", { exact: true }).fill("The backfill");
+  await page.getByRole("button", { name: "Send ask" }).click();
+  await expect(mistake(page, "until")).toHaveText("This budget never resets. Choose the last day.");
+  await day.fill(new Date(Date.now() + 2 * 86_400_000).toISOString().slice(0, 10));
+  await page.getByRole("button", { name: "Send ask" }).click();
+  await page.waitForURL(/\/asks\/ask_/);
+});
+
 test("a link fills in the form of a new key, and says what it says wrongly", async ({ signedIn, page, open }) => {
   await signedIn();
   await open(`${org}/keys/new?name=nightly&budget=25&period=week&note=From+the+runbook&team=Nowhere`);

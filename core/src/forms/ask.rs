@@ -41,9 +41,9 @@ pub struct AskForm {
     pub budget: String,
     /// Dollars.
     pub amount: String,
-    /// `reset` or `date`.
+    /// `reset` or `date`; of a budget that never resets it is always a day.
     pub until: String,
-    /// The last day, such as 2027-01-31; read only when `until` is `date`.
+    /// The last day, such as 2027-01-31; read only for a day.
     pub until_on: String,
     /// Why.
     pub reason: String,
@@ -63,9 +63,13 @@ impl AskForm {
         let budget = budget.and_then(|(kind, period)| HolderKind::parse(kind).zip(Period::parse(period)));
         let budget = errors.take("budget", budget.ok_or(ParseError::new("Choose a budget from the list.")));
         let amount = errors.take("amount", more(&self.amount));
+        let never_resets = matches!(budget, Some((_, Period::Total)));
         let until = match self.until.as_str() {
-            "reset" => Some(Until::Reset),
-            "date" => errors.take("until", day(&self.until_on)).map(Until::Day),
+            "reset" if never_resets && self.until_on.is_empty() => {
+                errors.take("until", Err(ParseError::new("This budget never resets. Choose the last day.")))
+            }
+            "reset" if !never_resets => Some(Until::Reset),
+            "reset" | "date" => errors.take("until", day(&self.until_on)).map(Until::Day),
             _ => errors.take("until", Err(ParseError::new("Choose until when."))),
         };
         let reason = errors.take("reason", visible_name(&self.reason, "Reason", MAX_REASON));
@@ -216,8 +220,33 @@ mod tests {
         let parsed = form.parse().unwrap();
         assert_eq!((parsed.holder, parsed.period), (HolderKind::Team, Period::Month));
         assert_eq!(parsed.amount, Money::from_nanos(50_000_000_000));
-        assert_eq!(fields(AskForm { until_on: "Friday".into(), ..form }.parse().unwrap_err()), ["until"]);
+        assert_eq!(
+            fields(AskForm { until_on: "Friday".into(), ..form.clone() }.parse().unwrap_err()),
+            ["until"]
+        );
         assert_eq!(fields(AskKeyForm::default().parse().unwrap_err()), ["name", "reason"]);
         assert_eq!(fields(RefuseForm::default().parse().unwrap_err()), ["why"]);
+    }
+
+    #[test]
+    fn more_of_a_budget_that_never_resets_is_asked_for_until_a_day() {
+        let ask = |budget: &str, until_on: &str| {
+            let form = AskForm {
+                budget: budget.into(),
+                amount: "50".into(),
+                until: "reset".into(),
+                until_on: until_on.into(),
+                reason: "Backfill".into(),
+                ..AskForm::default()
+            };
+            form.parse().map(|ask| ask.until)
+        };
+        let friday = Until::Day(Day::parse("2026-11-27").unwrap());
+        assert_eq!(ask("key-total", "2026-11-27").unwrap(), friday);
+        let sentence = |errors: Vec<FieldError>| errors[0].problem.to_string();
+        let none = sentence(ask("key-total", "").unwrap_err());
+        assert!(none.contains("This budget never resets. Choose the last day."), "{none}");
+        // A day that was typed before the choice went back to the reset is not meant.
+        assert_eq!(ask("key-week", "2026-11-27").unwrap(), Until::Reset);
     }
 }

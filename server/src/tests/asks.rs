@@ -57,3 +57,45 @@ async fn an_ask_is_mailed_to_those_who_can_answer_and_the_answer_to_who_asked() 
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_that_never_resets_is_asked_for_until_a_day() {
+    on_sqlite(async |app: TestApp| {
+        let cast = app.cast().await;
+        let key = app.key(&cast, "ci").await;
+        let budget = async |period: &str| {
+            app.execute(&format!(
+                "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount)
+                VALUES ('key', '{}', '{period}', '{}', 1000000000)",
+                key.id, cast.org.id
+            ))
+            .await;
+        };
+        budget("total").await;
+        let own = app.sign_in(Who::KeyOwner).await;
+        let path = format!("/{}/keys/{}/ask", cast.org.slug, key.id);
+        let page = app.get(&own, &path).await.text;
+        assert!(page.contains("Last day"), "{page}");
+        assert!(!page.contains("Until the budget resets"), "{page}");
+
+        let key_id = key.id.to_string();
+        let fields = [
+            ("form[org]", cast.org.slug.as_str()),
+            ("form[key]", key_id.as_str()),
+            ("form[budget]", "key-total"),
+            ("form[amount]", "5"),
+            ("form[until]", "reset"),
+            ("form[reason]", "The backfill"),
+        ];
+        let answer = app.post(&own, "asks/budget", &fields).await;
+        assert_eq!(answer.status, 422, "{}", answer.text);
+        assert!(answer.text.contains("This budget never resets. Choose the last day."), "{}", answer.text);
+
+        // Beside one that resets both are offered, and the choice that is not possible is marked for the style.
+        budget("month").await;
+        let page = app.get(&own, &path).await.text;
+        assert!(page.contains("Until the budget resets"), "{page}");
+        assert_eq!(page.matches("data-never-resets").count(), 1, "{page}");
+    })
+    .await;
+}

@@ -37,8 +37,11 @@ pub fn AskForMorePage() -> impl IntoView {
             until: "reset".into(),
             ..AskForm::default()
         });
-        let never_resets = view.budgets.iter().all(|asked| asked.budget.used.budget.period == Period::Total);
-        let until = if never_resets { "date" } else { sent.until.as_str() };
+        let reset = view
+            .budgets
+            .iter()
+            .any(|asked| asked.budget.used.budget.period != Period::Total)
+            .then(|| ("reset", "Until the budget resets".to_owned()));
         let amount = UnitField {
             field: "amount",
             name: "form[amount]",
@@ -59,8 +62,8 @@ pub fn AskForMorePage() -> impl IntoView {
             </fieldset>
             {amount.draw(sent.amount.clone(), &field_errors)}
             {until_field(
-                ("reset", "Until the budget resets".into()),
-                (until, &sent.until_on),
+                reset,
+                (&sent.until, &sent.until_on),
                 (view.now, &org.zone),
                 &field_errors,
             )}
@@ -78,7 +81,8 @@ pub fn AskForMorePage() -> impl IntoView {
     })
 }
 
-/// One budget to choose: what is used of it, and who answers.
+/// One budget to choose: what is used of it, and who answers. While one is chosen that never resets, the style offers no
+/// reset.
 fn budget_choice(
     asked: &AskedBudget,
     word: String,
@@ -87,6 +91,7 @@ fn budget_choice(
 ) -> impl IntoView + use<> {
     let (budget, name) = (&asked.budget, &asked.budget.holder_name);
     let summary = budget.used.budget.summary();
+    let never_resets = budget.used.budget.period == Period::Total;
     let whose = match budget.holder {
         BudgetHolder::Key(_) => format!("This key’s budget of {summary}"),
         BudgetHolder::Team(_) => format!("{name}’s budget of {summary}, for all its keys together"),
@@ -94,7 +99,13 @@ fn budget_choice(
     };
     view! {
         <label class="choice">
-            <input type="radio" name="form[budget]" value=word checked=chosen />
+            <input
+                type="radio"
+                name="form[budget]"
+                value=word
+                checked=chosen
+                data-never-resets=never_resets
+            />
             <span>{whose}</span>
         </label>
         <div class="stack">

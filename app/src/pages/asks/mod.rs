@@ -36,29 +36,37 @@ fn title_of(ask: &Ask) -> String {
     }
 }
 
-/// Until when: as long as `first` says, or to the end of a day.
+/// Until when: as long as `first` says, or to the end of a day. Without `first` only a day is possible.
 fn until_field(
-    first: (&'static str, String),
+    first: Option<(&'static str, String)>,
     (chosen, day): (&str, &str),
     (now, zone): (Moment, &Zone),
     field_errors: &FieldErrors,
 ) -> AnyView {
     let date = chosen == "date";
+    let reveal = if first.is_some() { "reveal" } else { "" };
+    let choice = match first {
+        None => view! { <input type="hidden" name="form[until]" value="date" /> }.into_any(),
+        Some((value, words)) => view! {
+            <div class="segmented">
+                <label>
+                    <input type="radio" name="form[until]" value=value checked=!date />
+                    {words}
+                </label>
+                <label>
+                    <input type="radio" name="form[until]" value="date" data-reveals=true checked=date />
+                    "On a date"
+                </label>
+            </div>
+        }
+        .into_any(),
+    };
     view! {
         <fieldset class="group">
             <legend>"Until"</legend>
-            <div class="reveals" data-field="until">
-                <div class="segmented">
-                    <label>
-                        <input type="radio" name="form[until]" value=first.0 checked=!date />
-                        {first.1}
-                    </label>
-                    <label>
-                        <input type="radio" name="form[until]" value="date" data-reveals=true checked=date />
-                        "On a date"
-                    </label>
-                </div>
-                <div class="reveal">
+            <div class="reveals until" data-field="until">
+                {choice}
+                <div class=reveal>
                     <div class="field">
                         <label class="label" for="until_on">"Last day"</label>
                         <span class="affix">

@@ -190,7 +190,7 @@ fn grant_fields(view: &AskView, wanted: String, field_errors: &FieldErrors) -> A
     let note = TextField::new("note", "form[note]", "Answer").optional();
     view! {
         {amount.draw(sent.amount.clone(), field_errors)}
-        {until_field(first, (chosen, &sent.until_on), (view.now, zone), field_errors)}
+        {until_field(Some(first), (chosen, &sent.until_on), (view.now, zone), field_errors)}
         {note.draw(sent.note, field_errors)}
         <p class="help">"It counts immediately and ends by itself. The budget stays as it is."</p>
         <div class="actions">
