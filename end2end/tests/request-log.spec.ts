@@ -79,6 +79,28 @@ test("requests are found by filters, read one by one, and exported", async ({ pa
   await expect(rows).toContainText("404 Failed");
   await expect(page.getByLabel("HTTP status", { exact: true })).toHaveValue("404");
 
+  // By day and hour, in the organisation's time zone.
+  await open(`${log}?key=${key.id}`);
+  const failure = rows.locator(`a[href$="${failed}"]`);
+  const shown = await failure.locator("time").innerText();
+  const [, date = "", name3 = "", year = "", hour = ""] = shown.match(/^(\d+) (\w+) (\d+) (\d\d):/) ?? [];
+  const month = "JanFebMarAprMayJunJulAugSepOctNovDec".indexOf(name3) / 3 + 1;
+  const day = `${year}-${String(month).padStart(2, "0")}-${date.padStart(2, "0")}`;
+  await page.getByLabel("From", { exact: true }).fill(day);
+  await page.getByLabel("From this hour").selectOption(`${hour}:00`);
+  await page.getByLabel("To", { exact: true }).fill(day);
+  await page.getByLabel("To the end of this hour").selectOption(`${hour}:59`);
+  await page.getByRole("button", { name: "Apply filters" }).click();
+  await expect(page).toHaveURL(new RegExp(`from_hour=${hour}`));
+  await expect(failure).toHaveCount(1);
+  await expect(page.getByLabel("From this hour")).toHaveValue(hour);
+  // A link keeps the hour.
+  await page.getByRole("navigation", { name: "Outcome" }).getByRole("link", { name: "Answered" }).click();
+  await expect(page).toHaveURL(new RegExp(`from=${day}T${hour}`));
+  await expect(page.getByLabel("To the end of this hour")).toHaveValue(hour);
+  await open(`${log}?key=${key.id}&from_hour=07`);
+  await expect(page.locator("main")).toContainText("An hour needs its day. Choose the day beside it.");
+
   await open(`${log}/${failed}`);
   await expect(page.locator("h1")).toContainText("Failed");
   await expect(page.locator("main")).toContainText("Correct the base URL or the path in the client.");

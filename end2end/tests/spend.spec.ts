@@ -53,7 +53,9 @@ demoTest("who spent most last month, on which model, as a file", async ({ page, 
   expect(await bars.count()).toBeGreaterThan(27);
   await expect(bars.first()).toHaveAttribute("aria-label", /\$/);
   await page.locator("summary", { hasText: "Show as table" }).click();
-  await expect(page.getByRole("region", { name: /as a table$/ })).toBeVisible();
+  const days = page.getByRole("region", { name: /as a table$/ });
+  await expect(days).toBeVisible();
+  await expect(days.locator("tbody a").first()).toHaveAttribute("href", /requests\?from=(\d{4}-\d\d-\d\d)&to=\1$/);
 
   // The file has the table's rows, in its order, and its total.
   const table = page.getByRole("region", { name: "Table", exact: true });

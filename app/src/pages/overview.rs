@@ -223,7 +223,7 @@ fn chart(view: &OverviewView, by: By) -> AnyView {
         values: nanos(&rest),
         total: sum(&rest).to_string(),
     });
-    let bucket = |day: &Day| Bucket { short: day.short(), long: day.long() };
+    let bucket = |day: &Day| Bucket { short: day.short(), long: day.long(), href: None };
     let label = match by {
         By::Team => "Spend per day by team",
         By::Model => "Spend per day by model",

@@ -19,6 +19,8 @@ pub struct Bucket {
     pub short: String,
     /// "20 Nov 2026", for the table.
     pub long: String,
+    /// Where it leads from the table.
+    pub href: Option<String>,
 }
 
 /// What one part of each bar shows.
@@ -221,7 +223,11 @@ fn table(
             .filter(|_| several)
             .map(|value| view! { <td class="num">{words(value)}</td> })
             .collect_view();
-        view! { <tr><th scope="row">{bucket.long.clone()}</th><td class="num">{words(total)}</td>{cells}</tr> }
+        let name = match bucket.href.clone() {
+            Some(href) => view! { <a href=href>{bucket.long.clone()}</a> }.into_any(),
+            None => bucket.long.clone().into_any(),
+        };
+        view! { <tr><th scope="row">{name}</th><td class="num">{words(total)}</td>{cells}</tr> }
     };
     let rows = buckets.iter().enumerate().rev().map(|(at, bucket)| row(at, bucket)).collect_view();
     view! {
@@ -296,7 +302,7 @@ mod tests {
     }
 
     fn drawn(series: Vec<Series>, other: Option<Series>) -> String {
-        let bucket = |short: &str| Bucket { short: short.into(), long: format!("{short} 2026") };
+        let bucket = |short: &str| Bucket { short: short.into(), long: format!("{short} 2026"), href: None };
         StackedChart {
             label: "Rain per day".into(),
             what: "Rain",

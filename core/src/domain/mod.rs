@@ -14,6 +14,7 @@ pub mod bulk;
 pub mod catalogue;
 pub mod catalogue_file;
 pub mod csv;
+pub mod day_or_hour;
 pub mod device;
 pub mod doctor;
 pub mod edit;

@@ -210,14 +210,21 @@ impl Day {
 
     /// The first moment of the day in `zone`, which is not always 00:00.
     pub fn start(self, zone: &Zone) -> Moment {
-        let midnight = self.0.to_datetime(Time::midnight());
-        let ambiguous = zone.0.to_ambiguous_timestamp(midnight);
+        self.hour_start(0, zone)
+    }
+
+    /// The first moment of an hour of the day in `zone`; after hour 23 it is the day's end.
+    pub(super) fn hour_start(self, hour: u8, zone: &Zone) -> Moment {
+        let time = i8::try_from(hour).ok().and_then(|hour| Time::new(hour, 0, 0, 0).ok());
+        let Some(time) = time else { return self.end(zone) };
+        let wanted = self.0.to_datetime(time);
+        let ambiguous = zone.0.to_ambiguous_timestamp(wanted);
         let first = match ambiguous.offset() {
-            AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(midnight),
-            AmbiguousOffset::Fold { before, .. } => before.to_timestamp(midnight),
-            // Midnight was skipped: the day begins where the clocks were set forward.
+            AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wanted),
+            AmbiguousOffset::Fold { before, .. } => before.to_timestamp(wanted),
+            // It was skipped: the hour begins where the clocks were set forward.
             AmbiguousOffset::Gap { after, .. } => after
-                .to_timestamp(midnight)
+                .to_timestamp(wanted)
                 .map(|earlier| zone.0.following(earlier).next().map_or(earlier, |change| change.timestamp())),
         };
         let end = if self.0.year() < 1970 { Timestamp::MIN } else { Timestamp::MAX };

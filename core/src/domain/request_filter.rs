@@ -1,10 +1,10 @@
 //! Which requests a page or a file of the log shows: the meaning of its address. The store turns it into SQL and the pages
 //! turn it into links.
 
+use super::day_or_hour::DayOrHour;
 use super::gate::Gate;
 use super::ids::{PersonId, RequestId, TeamId};
 use super::key_format::has_secret;
-use super::moment::Day;
 use super::page::Cursor;
 use super::tags::MAX_TAG;
 
@@ -69,10 +69,10 @@ pub struct LogFilter {
     pub tag: String,
     /// Only those that used something without a price.
     pub not_priced: bool,
-    /// The first day, in the organisation's time zone.
-    pub from: Option<Day>,
-    /// The last day, which is included.
-    pub to: Option<Day>,
+    /// The first day or hour, in the organisation's time zone.
+    pub from: Option<DayOrHour>,
+    /// The last day or hour, which is included.
+    pub to: Option<DayOrHour>,
     /// Where the page begins.
     pub page: Option<Cursor>,
 }
@@ -85,6 +85,10 @@ impl LogFilter {
             let text = value(name).filter(|text| name == "key" || !has_secret(text)).unwrap_or_default();
             text.trim().chars().filter(|one| !one.is_control()).take(max).collect::<String>()
         };
+        // A form has the hour in a field of its own.
+        let end = |name: &str, hour: &str| {
+            DayOrHour::parse(&text(name, MAX_TEXT)).map(|day| day.at(&text(hour, MAX_TEXT)))
+        };
         Self {
             key: text("key", MAX_TEXT),
             team: TeamId::parse(&text("team", MAX_TEXT)),
@@ -96,15 +100,14 @@ impl LogFilter {
             request: RequestId::parse(&text("request", MAX_TEXT)),
             tag: text("tag", MAX_TAG),
             not_priced: text("priced", MAX_TEXT) == "no",
-            from: Day::parse(&text("from", MAX_TEXT)),
-            to: Day::parse(&text("to", MAX_TEXT)),
+            from: end("from", "from_hour"),
+            to: end("to", "to_hour"),
             page: value("page").and_then(|text| Cursor::parse(&text)),
         }
     }
 
     /// What `parse` reads, without the page. Empty where nothing is filtered.
     pub fn pairs(&self) -> [(&'static str, String); 12] {
-        let day = |day: Option<Day>| day.map(|day| day.to_string()).unwrap_or_default();
         let id = |id: Option<String>| id.unwrap_or_default();
         [
             ("key", self.key.clone()),
@@ -117,8 +120,8 @@ impl LogFilter {
             ("request", id(self.request.as_ref().map(ToString::to_string))),
             ("tag", self.tag.clone()),
             ("priced", if self.not_priced { "no".into() } else { String::new() }),
-            ("from", day(self.from)),
-            ("to", day(self.to)),
+            ("from", id(self.from.as_ref().map(ToString::to_string))),
+            ("to", id(self.to.as_ref().map(ToString::to_string))),
         ]
     }
 
@@ -153,6 +156,20 @@ mod tests {
             LogFilter::parse(|name| pairs.iter().find(|(of, _)| *of == name).map(|(_, text)| text.clone()));
         assert_eq!(again, filter);
         assert!(!filter.is_plain() && LogFilter::default().is_plain());
+        // An hour in its own field, or with its day; alone it is nothing.
+        let ends = |pairs: &[(&str, &str)]| {
+            let value =
+                |name: &str| pairs.iter().find(|(of, _)| *of == name).map(|(_, text)| (*text).to_owned());
+            let filter = LogFilter::parse(value);
+            (filter.from.map(|at| at.to_string()), filter.to.map(|at| at.to_string()))
+        };
+        let both = (Some("2026-11-20T07".to_owned()), Some("2026-11-21".to_owned()));
+        assert_eq!(
+            ends(&[("from", "2026-11-20"), ("from_hour", "07"), ("to", "2026-11-21"), ("to_hour", "")]),
+            both
+        );
+        assert_eq!(ends(&[("from", "2026-11-20T07"), ("to", "2026-11-21")]), both);
+        assert_eq!(ends(&[("from_hour", "07"), ("to", "2026-11-21T25")]), (None, None));
         for none in ["", "all", "42", "600"] {
             assert_eq!(StatusFilter::parse(none), None, "{none}");
         }

@@ -140,8 +140,8 @@ fn wanted<'a>(
         address: text(&filter.address),
         request: filter.request.as_ref(),
         tag: text(&filter.tag),
-        since: filter.from.map(|day| day.start(zone)),
-        until: filter.to.map(|day| day.end(zone).plus_ms(-1)),
+        since: filter.from.map(|at| at.start(zone)),
+        until: filter.to.map(|at| at.end(zone).plus_ms(-1)),
         not_priced: filter.not_priced,
         seen_by: seen_by(context, permit),
     }

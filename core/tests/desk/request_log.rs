@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use keydesk_core::admission::{KnownKey, RejectedRequest, Rejections};
+use keydesk_core::domain::day_or_hour::DayOrHour;
 use keydesk_core::domain::gate::{Gate, Rejection};
 use keydesk_core::domain::ids::RequestId;
-use keydesk_core::domain::moment::Day;
+use keydesk_core::domain::moment::{Day, Moment, Zone};
 use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::domain::request_filter::{LogFilter, StatusFilter};
 use keydesk_core::domain::request_log::{Outcome, RequestFailure};
@@ -115,8 +116,8 @@ on_both!(
             (LogFilter { tag: "say \"hi\" \\n".into(), team: team.clone(), ..plain() }, vec![2]),
             (LogFilter { tag: "user=u".into(), ..plain() }, vec![]),
             (LogFilter { not_priced: true, ..plain() }, vec![2]),
-            (LogFilter { from: Some(day), to: Some(day), ..plain() }, vec![0, 1, 2, 3, 4]),
-            (LogFilter { to: Some(day.back(1)), ..plain() }, vec![]),
+            (LogFilter { from: Some(day.into()), to: Some(day.into()), ..plain() }, vec![0, 1, 2, 3, 4]),
+            (LogFilter { to: Some(day.back(1).into()), ..plain() }, vec![]),
             (
                 LogFilter { team, model: "o3".into(), status: Some(StatusFilter::Rejected), ..plain() },
                 vec![0],
@@ -214,6 +215,57 @@ on_both!(
         assert!(matches!(one(&at, "req_1").await, Err(OpError::NotFound)));
         let looks = desk.texts("SELECT changes FROM audit_events WHERE kind = 'support.accessed'").await;
         assert!(looks.iter().any(|changes| changes.contains("requests")), "{looks:?}");
+    }
+);
+
+on_both!(
+    fn an_hour_of_the_log_has_the_requests_that_are_counted_for_it(desk: TestDesk) {
+        let at = desk.owner().await;
+        assert_eq!(at.org.zone, Zone::parse("Europe/Zurich").unwrap());
+        let key = desk.create_key(&at, "web").await;
+        let times = [
+            // 02:00 to 03:00 is twice, then never.
+            "2026-10-24T23:59:59.999Z",
+            "2026-10-25T00:00:00Z",
+            "2026-10-25T00:30:00Z",
+            "2026-10-25T01:30:00Z",
+            "2026-10-25T01:59:59.999Z",
+            "2026-10-25T02:00:00Z",
+            "2026-03-29T00:59:59.999Z",
+            "2026-03-29T01:00:00Z",
+            // The last hour of a month.
+            "2026-10-31T22:59:59.999Z",
+            "2026-10-31T23:00:00Z",
+        ];
+        for time in times {
+            let usage = desk.usage(&at, &key, 5, Moment::parse_utc(time).unwrap()).await;
+            assert!(record(&desk, &usage).await.unwrap());
+        }
+        let within = |from: &str, to: &str| LogFilter {
+            from: DayOrHour::parse(from),
+            to: DayOrHour::parse(to),
+            ..plain()
+        };
+        let mut counted = 0;
+        for hour in desk.texts("SELECT DISTINCT booked FROM usage ORDER BY booked").await {
+            let rows = desk.number(&format!("SELECT COUNT(*) FROM usage WHERE booked = '{hour}'")).await;
+            let shown = found(&desk, &at, within(&hour, &hour)).await;
+            assert_eq!(i64::try_from(shown.len()).unwrap(), rows, "{hour}");
+            counted += shown.len();
+        }
+        assert_eq!(counted, times.len());
+        let shown = async |from: &str, to: &str| found(&desk, &at, within(from, to)).await.len();
+        assert_eq!(shown("2026-10-25T02", "2026-10-25T02").await, 4);
+        assert_eq!(shown("2026-03-29T02", "2026-03-29T02").await, 0, "an hour that clocks skip is empty");
+        assert_eq!(shown("2026-10-25", "2026-10-25T01").await, 1, "a day and an hour can be mixed");
+        assert_eq!(shown("2026-10-25T03", "2026-10-31").await, 2);
+
+        // The file is what the page shows.
+        let caller = desk.signed_in(&at).await;
+        let filter = ["from", "to"].map(|name| (name.to_owned(), "2026-10-25T02".to_owned()));
+        let form = LogExportForm { org: at.org.slug.clone(), filter: filter.to_vec() };
+        let mut file = export_log(&desk, &caller, &form).await.unwrap();
+        assert_eq!(file.next(&desk).await.unwrap().0.len(), 4);
     }
 );
 

@@ -11,6 +11,10 @@ use keydesk_core::store::spend::Usage;
 use super::support::{TestApp, TestKey, TestRequest, Who, on_both};
 
 async fn settle(app: &TestApp, key: &TestKey, bill: Bill) -> RequestId {
+    settle_in(app, key, bill, Zone::utc()).await
+}
+
+async fn settle_in(app: &TestApp, key: &TestKey, bill: Bill, zone: Zone) -> RequestId {
     app.clock.advance(1_000);
     let org = app.texts(&format!("SELECT org_id FROM keys WHERE id = '{}'", key.id)).await;
     let org = OrgId::parse(&org[0]).unwrap();
@@ -33,7 +37,7 @@ async fn settle(app: &TestApp, key: &TestKey, bill: Bill) -> RequestId {
         tags: Vec::new(),
     };
     let id = usage.request.clone();
-    assert!(settlement::settle(&app.db, usage, Zone::utc()).await.unwrap());
+    assert!(settlement::settle(&app.db, usage, zone).await.unwrap());
     id
 }
 
@@ -97,6 +101,36 @@ on_both! {
             assert!(page.contains(words), "{words} is not in {page}");
         }
         assert_eq!(page.matches("/v1/responses").count(), 1);
+    }
+}
+
+on_both! {
+    async fn an_hour_of_a_report_leads_to_its_requests_and_no_others(app: TestApp) {
+        let cast = app.cast().await;
+        let key = app.key(&cast, "ci-prod").await;
+        let owner = app.sign_in(Who::Owner).await;
+        let zone = &cast.org.zone;
+        let bill = || Bill::of_cost(Counts::of_totals(100, 0, 20), Money::from_nanos(1_234_000_000));
+        let id = settle_in(&app, &key, bill(), zone.clone()).await;
+        let hour = app.now().booked_hour(zone);
+        let (day, number) = hour.split_once('T').unwrap();
+        let report = app.get(&owner, &format!("/acme/spend?from={day}&to={day}&by=hour")).await.text;
+        let to = format!("/acme/requests?from={hour}&to={hour}");
+        assert!(report.contains(&to.replace('&', "&amp;")), "{to} is not in {report}");
+        assert!(app.get(&owner, &to).await.text.contains(id.as_str()));
+
+        // The same as the form sends it, which shows what is chosen.
+        let sent = format!("/acme/requests?from={day}&from_hour={number}&to={day}&to_hour={number}");
+        let page = app.get(&owner, &sent).await.text;
+        assert!(page.contains(id.as_str()) && page.contains(&format!("value=\"{number}\" selected")), "{page}");
+        // Its file takes the hour from the page.
+        let field = format!("name=\"form[from]\" value=\"{hour}\"");
+        assert!(page.contains(&field), "{field} is not in {page}");
+        let other = if number == "00" { "01" } else { "00" };
+        let page = app.get(&owner, &format!("/acme/requests?from={day}T{other}&to={day}T{other}")).await.text;
+        assert!(!page.contains(id.as_str()), "{page}");
+        let page = app.get(&owner, "/acme/requests?from_hour=07").await.text;
+        assert!(page.contains("An hour needs its day."), "{page}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The log of an organisation's requests: one table with its filters in the address, and the same as a file. Everything is
 //! a plain form or a link.
 
+use keydesk_core::domain::day_or_hour::DayOrHour;
 use keydesk_core::domain::gate::Gate;
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::numbers::grouped;
@@ -53,8 +54,11 @@ pub fn RequestsPage() -> impl IntoView {
             {statuses(&view, &filter)}
             {list::ranges(
                 Day::of(view.now, &view.context.org.zone),
-                (filter.from, filter.to),
-                |from| address(&view, &LogFilter { from, to: None, page: None, ..filter.clone() }),
+                days_chosen(&filter),
+                |from| {
+                    let from = from.map(DayOrHour::from);
+                    address(&view, &LogFilter { from, to: None, page: None, ..filter.clone() })
+                },
             )}
             {filters(&view, &filter)}
             {if none { empty(&view, &filter) } else { table(&view, &filter) }}
@@ -69,6 +73,14 @@ pub fn RequestsPage() -> impl IntoView {
 
 fn address(view: &LogView, filter: &LogFilter) -> Address {
     Address::new(LocalPath::requests(&view.context.org.slug).as_str(), filter.pairs())
+}
+
+/// The filter's ends as days. With an hour it is none of the ranges to choose, which have no last day.
+fn days_chosen(filter: &LogFilter) -> (Option<Day>, Option<Day>) {
+    match (filter.from, filter.to) {
+        (Some(from), None) if from.hour.is_some() => (Some(from.day), Some(from.day)),
+        (from, to) => (from.map(|from| from.day), to.map(|to| to.day)),
+    }
 }
 
 fn statuses(view: &LogView, filter: &LogFilter) -> AnyView {
@@ -150,12 +162,28 @@ fn choice(
     .into_any()
 }
 
-fn day(name: &'static str, label: &'static str, value: Option<Day>) -> AnyView {
-    let value = value.map(|day| day.to_string()).unwrap_or_default();
+/// A day and, beside it, the hour of it; `minute` is the one of the hour that is named: its first or its last.
+fn day_and_hour(
+    (name, label): (&'static str, &'static str),
+    (hour_name, hour_label): (&'static str, &'static str),
+    minute: &'static str,
+    value: Option<DayOrHour>,
+) -> AnyView {
+    let day = value.map(|at| at.day.to_string()).unwrap_or_default();
+    let hours = (0..24_u8).map(|hour| {
+        let selected = value.is_some_and(|at| at.hour == Some(hour));
+        view! { <option value=format!("{hour:02}") selected=selected>{format!("{hour:02}:{minute}")}</option> }
+    });
     view! {
         <div class="field">
             <label class="label" for=format!("{ID}{name}")>{label}</label>
-            <input class="input" id=format!("{ID}{name}") type="date" name=name value=value />
+            <div class="day-hour">
+                <input class="input" id=format!("{ID}{name}") type="date" name=name value=day />
+                <select class="input" name=hour_name aria-label=hour_label>
+                    <option value="">"All day"</option>
+                    {hours.collect_view()}
+                </select>
+            </div>
         </div>
     }
     .into_any()
@@ -200,6 +228,11 @@ fn filters(view: &LogView, filter: &LogFilter) -> AnyView {
     let secret = (view.keys == KeysMeant::Secret).then_some(
         "A whole secret stood in this page's address. It was not looked up; take it out of your browser's history and search for it on Keys instead.",
     );
+    let alone = |day: Option<DayOrHour>, hour: &str| {
+        day.is_none() && query(hour).is_some_and(|hour| !hour.is_empty())
+    };
+    let hour_alone = (alone(filter.from, "from_hour") || alone(filter.to, "to_hour"))
+        .then_some("An hour needs its day. Choose the day beside it.");
     let several = match &view.keys {
         KeysMeant::These(keys) if keys.len() > 1 => {
             Some(format!("{} keys have this name. Their requests stand together.", keys.len()))
@@ -212,8 +245,9 @@ fn filters(view: &LogView, filter: &LogFilter) -> AnyView {
             {text("key", "Key", "Name or ID", filter.key.clone())}
             {(!teams.is_empty()).then(|| choice("team", "Team at the time", "Every team", teams, &team))}
             {(!people.is_empty()).then(|| choice("owner", "Owner at the time", "Everyone", people, &owner))}
-            {text("model", "Model", "Exact ID", filter.model.clone())} {day("from", "From", filter.from)}
-            {day("to", "To", filter.to)}
+            {text("model", "Model", "Exact ID", filter.model.clone())}
+            {day_and_hour(("from", "From"), ("from_hour", "From this hour"), "00", filter.from)}
+            {day_and_hour(("to", "To"), ("to_hour", "To the end of this hour"), "59", filter.to)}
             <details class="more" open=rare>
                 <summary>{icon(Icon::Right)} "More filters"</summary>
                 <div class="filters">
@@ -231,6 +265,7 @@ fn filters(view: &LogView, filter: &LogFilter) -> AnyView {
                 <button class="btn">"Apply filters"</button>
                 {clear}
             </div>
+            {hour_alone.map(|words| view! { <p class="help">{words}</p> })}
             {several.map(|words| view! { <p class="help">{words}</p> })}
             {secret.map(|words| view! { <p class="help">{words}</p> })}
         </form>
@@ -243,9 +278,10 @@ fn empty(view: &LogView, filter: &LogFilter) -> AnyView {
         let words = "A request with a key appears here when it is finished, and a rejection within a second.";
         return list::empty(Icon::Clock, "No requests yet".into(), words, ());
     }
+    let zone = &view.context.org.zone;
     let words = match filter.from.zip(filter.to) {
-        Some((from, to)) if from > to => {
-            "The first day is after the last one, so no request can lie between them."
+        Some((from, to)) if from.start(zone) > to.end(zone) => {
+            "From is after To, so no request can lie between them."
         }
         _ if view.keys == KeysMeant::Unknown => {
             "Nothing fits. A key's name must be whole; capital letters do not matter."

@@ -52,7 +52,7 @@ pub fn spend_part(slug: &str, card: &SpendCard) -> impl IntoView + use<> {
     });
     let chart = match report.total.is_nothing() {
         true => view! { <p class="muted">"No requests in the last 30 days."</p> }.into_any(),
-        false => report_chart(report).into_any(),
+        false => report_chart(slug, report).into_any(),
     };
     view! {
         <div class="part">

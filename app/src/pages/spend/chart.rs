@@ -5,15 +5,19 @@ use keydesk_core::domain::report::Grain;
 use keydesk_core::ops::report::Report;
 use leptos::prelude::*;
 
+use super::requests_href;
 use crate::ui::chart::{Bucket, Series, StackedChart};
 
 /// $2, the top of a chart in which nothing was spent.
 const EMPTY_TOP: i64 = 2_000_000_000;
 
-pub fn report_chart(report: &Report) -> impl IntoView + use<> {
+/// In its table, each hour, day or month leads to its requests.
+pub fn report_chart(slug: &str, report: &Report) -> impl IntoView + use<> {
     let bucket = |name: &String| {
         let (short, long) = report.grain.words(name);
-        Bucket { short, long }
+        let ends = report.grain.ends(name, report.span);
+        let href = ends.and_then(|ends| requests_href(slug, ends, &report.query.filters));
+        Bucket { short, long, href }
     };
     let series = |name: String, values: &[Money]| Series {
         name,

@@ -8,6 +8,7 @@ mod table;
 
 pub use card::spend_part;
 
+use keydesk_core::domain::day_or_hour::DayOrHour;
 use keydesk_core::domain::ids::{PersonId, TeamId};
 use keydesk_core::domain::limits::short_count;
 use keydesk_core::domain::numbers::grouped;
@@ -34,11 +35,10 @@ fn address(path: LocalPath, query: &ReportQuery) -> String {
     path.with_query(&serde_urlencoded::to_string(query.pairs()).unwrap_or_default()).into()
 }
 
-/// The log of the requests of the report's days behind a sum of what `filters` are about; `None` where the log cannot ask
-/// for that.
-fn requests_href(slug: &str, report: &Report, filters: &Filters) -> Option<String> {
-    let (from, to) = (Some(report.span.first), Some(report.span.last));
-    let mut log = LogFilter { from, to, ..LogFilter::default() };
+/// The log of the requests behind a sum of what `filters` are about, from the first of `ends` to the last; `None` where the
+/// log cannot ask for that.
+fn requests_href(slug: &str, (from, to): (DayOrHour, DayOrHour), filters: &Filters) -> Option<String> {
+    let mut log = LogFilter { from: Some(from), to: Some(to), ..LogFilter::default() };
     for (dimension, value) in filters.set() {
         match dimension {
             // It has no filter for what has none, such as no team.
@@ -54,6 +54,11 @@ fn requests_href(slug: &str, report: &Report, filters: &Filters) -> Option<Strin
         }
     }
     Some(Address::new(LocalPath::requests(slug).as_str(), log.pairs()).href())
+}
+
+/// The ends of the report's days.
+fn ends(report: &Report) -> (DayOrHour, DayOrHour) {
+    (report.span.first.into(), report.span.last.into())
 }
 
 /// How many requests, as a link to them where the log can show them.
@@ -144,7 +149,7 @@ fn body(view: &ReportView) -> AnyView {
                     <p>{report.span.words()}</p>
                 </header>
                 {tiles(slug, report)}
-                <div class="part">{hours_line(report)} {chart::report_chart(report)}</div>
+                <div class="part">{hours_line(report)} {chart::report_chart(slug, report)}</div>
             </section>
             {table::groups(view)}
         </div>
@@ -168,7 +173,7 @@ fn tiles(slug: &str, report: &Report) -> impl IntoView + use<> {
     let more = change(total.cost, before.cost);
     let more = if more.is_empty() { "–".to_owned() } else { more };
     let tokens = total.input_tokens.saturating_add(total.output_tokens);
-    let count = requests(total.requests, requests_href(slug, report, &report.query.filters));
+    let count = requests(total.requests, requests_href(slug, ends(report), &report.query.filters));
     view! {
         <dl class="tiles">
             {fact("Spent", total.cost.to_string())} {fact("Before", compared)} {fact("Change", more)}

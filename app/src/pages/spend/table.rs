@@ -6,7 +6,7 @@ use keydesk_core::domain::report::{Dimension, PAGE_GROUPS, ReportQuery, Sums, ch
 use keydesk_core::ops::report::{Report, ReportView};
 use leptos::prelude::*;
 
-use super::{href, requests, requests_href};
+use super::{ends, href, requests, requests_href};
 use crate::ui::list::{self, Column};
 
 pub fn groups(view: &ReportView) -> Option<impl IntoView + use<>> {
@@ -30,13 +30,13 @@ pub fn groups(view: &ReportView) -> Option<impl IntoView + use<>> {
             </a>
         };
         let filters = report.query.filters.clone().with(dimension, row.id.as_str());
-        let log = requests_href(slug, report, &filters);
+        let log = requests_href(slug, ends(report), &filters);
         line("", name.into_any(), (&row.sums, &row.before), whole, log)
     });
     let other = report
         .other
         .map(|(sums, before)| line("", report.other_name().into_any(), (&sums, &before), whole, None));
-    let log = requests_href(slug, report, &report.query.filters);
+    let log = requests_href(slug, ends(report), &report.query.filters);
     let total = line("total", "Total".into_any(), (&report.total, &report.total_before), whole, log);
     let rows = view! {
         {rows.collect_view()}

@@ -2,6 +2,7 @@
 //!
 //! Days are the organisation's: a request belongs to the day on which it was booked, whatever the clocks did.
 
+use crate::domain::day_or_hour::DayOrHour;
 use crate::domain::moment::Day;
 
 /// The longest report, in days: ten years.
@@ -247,6 +248,18 @@ impl Grain {
         }
     }
 
+    /// The first and the last day or hour of a bucket, as far as they are among these days.
+    pub fn ends(self, bucket: &str, span: Span) -> Option<(DayOrHour, DayOrHour)> {
+        match self {
+            Grain::Hour | Grain::Day => DayOrHour::parse(bucket).map(|at| (at, at)),
+            Grain::Month => {
+                let first = Day::parse(&format!("{bucket}-01"))?;
+                let last = first.first_of_next_month().back(1);
+                Some((first.max(span.first).into(), last.min(span.last).into()))
+            }
+        }
+    }
+
     /// A bucket's name in words: for an axis, and whole.
     pub fn words(self, bucket: &str) -> (String, String) {
         let day = |text: &str| Day::parse(text.get(..10).unwrap_or_default());
@@ -337,6 +350,11 @@ mod tests {
                 && !Grain::Hour.fits(span("2026-11-01", "2026-11-15"))
         );
         assert!(!Grain::Day.fits(span("2024-11-01", "2026-11-15")));
+        let ends =
+            |grain: Grain, bucket| grain.ends(bucket, days).map(|(first, last)| format!("{first} {last}"));
+        assert_eq!(ends(Grain::Hour, "2026-10-26T01").unwrap(), "2026-10-26T01 2026-10-26T01");
+        assert_eq!(ends(Grain::Day, "2026-10-26").unwrap(), "2026-10-26 2026-10-26");
+        assert_eq!(ends(Grain::Month, "2026-10").unwrap(), "2026-10-25 2026-10-31");
         assert_eq!(Grain::usual(span("2026-11-01", "2026-11-02"), true), Grain::Hour);
         assert_eq!(Grain::usual(span("2026-11-01", "2026-11-02"), false), Grain::Day);
         assert_eq!(Grain::usual(span("2026-01-01", "2026-11-02"), true), Grain::Month);
