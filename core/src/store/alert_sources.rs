@@ -85,28 +85,32 @@ statements! {
     LISTS = "SELECT org_id, thresholds FROM alert_choices WHERE thresholds <> ''";
 }
 
-/// Budgets of organisations in one zone of which a part is spent. With `recent`, only those of whom spent something in the
-/// present hour or the one before.
+/// A page of the budgets of one kind of holder in organisations of one zone of which a part is spent, in the order of their key.
+/// With `recent`, only those of whom spent something in the present hour or the one before.
 fn budgets_text(recent: bool) -> String {
     let among = if recent {
-        "JOIN (SELECT DISTINCT r.org_id, r.holder_kind, r.holder_id FROM orgs z JOIN rollups r ON r.org_id = z.id
-            AND r.holder_kind IN ('key', 'team', 'org') AND r.grain = 'hour' AND r.bucket IN ($6, $7) WHERE z.zone = $1) active
+        "orgs o JOIN (SELECT DISTINCT r.org_id, r.holder_kind, r.holder_id FROM orgs z JOIN rollups r ON r.org_id = z.id
+            AND r.holder_kind = CAST($9 AS TEXT) AND r.grain = 'hour' AND r.bucket IN ($6, $7) WHERE z.zone = $1) active
         ON active.org_id = o.id JOIN budgets b ON b.holder_kind = active.holder_kind AND b.holder_id = active.holder_id"
     } else {
-        "JOIN budgets b ON b.org_id = o.id AND CAST($6 AS TEXT) IS NOT NULL AND CAST($7 AS TEXT) IS NOT NULL"
+        // SQLite keeps this order of the tables, so that a page is read from the budgets' key and no further than its end.
+        "budgets b CROSS JOIN orgs o"
     };
     let amount = budget_amount!("$8");
     format!(
         "SELECT found.*, COALESCE((SELECT MAX(a.threshold) FROM alerts a WHERE a.crossing = found.crossing), 0) AS alerted FROM (
         SELECT b.org_id, b.holder_kind, b.holder_id, COALESCE(k.name, t.name, o.name) AS name, b.period, {amount} AS amount, c.spent,
             'budget/' || b.holder_kind || '/' || b.holder_id || '/' || b.period || '/' || c.window_start || '/' || ({amount}) AS crossing
-        FROM orgs o {among}
+        FROM {among}
         JOIN counters c ON c.holder_kind = b.holder_kind AND c.holder_id = b.holder_id AND c.period = b.period
             AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN $2 WHEN 'week' THEN $3 ELSE $4 END
         LEFT JOIN keys k ON b.holder_kind = 'key' AND k.id = b.holder_id
         LEFT JOIN teams t ON b.holder_kind = 'team' AND t.id = b.holder_id
-        WHERE o.zone = $1 AND o.suspended_at IS NULL AND c.spent >= ({amount}) / 100 * $5 AND CAST($8 AS BIGINT) IS NOT NULL
-            AND (b.holder_kind <> 'key' OR k.status = 'active') AND (b.holder_kind <> 'team' OR t.archived_at IS NULL)) found"
+        WHERE o.zone = $1 AND o.id = b.org_id AND CAST($6 AS TEXT) IS NOT NULL AND CAST($7 AS TEXT) IS NOT NULL
+            AND o.suspended_at IS NULL AND c.spent >= ({amount}) / 100 * $5 AND CAST($8 AS BIGINT) IS NOT NULL
+            AND (b.holder_kind <> 'key' OR k.status = 'active') AND (b.holder_kind <> 'team' OR t.archived_at IS NULL)
+            AND b.holder_kind = CAST($9 AS TEXT) AND (b.holder_id, b.period) > (CAST($10 AS TEXT), CAST($11 AS TEXT))
+        ORDER BY b.holder_id, b.period LIMIT $12) found ORDER BY found.holder_id, found.period"
     )
 }
 
@@ -197,19 +201,58 @@ pub async fn threshold_lists(via: &mut impl Via) -> Result<Vec<(String, String)>
     run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(LISTS))
 }
 
-/// Budgets in this zone of which at least `percent` is spent; with `recent`, of those who spent lately.
+/// Where a page of budgets begins: those of a kind of holder, after this holder and period.
+#[derive(Clone, Debug)]
+pub struct AfterBudget {
+    kind: HolderKind,
+    holder: String,
+    period: String,
+}
+
+impl AfterBudget {
+    /// The kinds in the order of the pages.
+    const KINDS: [HolderKind; 3] = [HolderKind::Key, HolderKind::Team, HolderKind::Org];
+
+    /// The first page.
+    pub fn first() -> Self {
+        Self::of(HolderKind::Key)
+    }
+
+    fn of(kind: HolderKind) -> Self {
+        Self { kind, holder: String::new(), period: String::new() }
+    }
+
+    /// The first page of the next kind.
+    fn next_kind(&self) -> Option<Self> {
+        Self::KINDS.into_iter().skip_while(|kind| *kind != self.kind).nth(1).map(Self::of)
+    }
+}
+
+/// Which budgets [`budgets`] reads.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetsWanted {
+    /// Of which at least so many per cent are spent.
+    pub percent: i64,
+    /// Of those who spent lately alone.
+    pub recent: bool,
+    /// So many at most.
+    pub max: i64,
+}
+
+/// A page of the budgets in this zone of which a part is spent, and where the next one begins; `None` at the end.
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn budgets(
     via: &mut impl Via,
     zone: &Zone,
-    percent: i64,
     now: Moment,
-    recent: bool,
-) -> Result<Vec<Spent>, StoreError> {
+    wanted: BudgetsWanted,
+    after: &AfterBudget,
+) -> Result<(Vec<Spent>, Option<AfterBudget>), StoreError> {
     type Row = (String, String, String, String, String, i64, i64, String, i64);
     let starts = WindowStarts::at(now, zone);
+    let BudgetsWanted { percent, recent, max } = wanted;
     let text = budgets_text(recent);
     let rows: Vec<Row> = run!(
         via,
@@ -223,7 +266,18 @@ pub async fn budgets(
             .bind(now.booked_hour(zone))
             .bind(now.plus_ms(-HOUR_MS).booked_hour(zone))
             .bind(now.ms())
+            .bind(after.kind.as_str())
+            .bind(&after.holder)
+            .bind(&after.period)
+            .bind(max)
     )?;
+    let whole = i64::try_from(rows.len()).is_ok_and(|count| count >= max);
+    let next = match rows.last().filter(|_| whole) {
+        Some((_, _, holder, _, period, ..)) => {
+            Some(AfterBudget { kind: after.kind, holder: holder.clone(), period: period.clone() })
+        }
+        None => after.next_kind(),
+    };
     let read = |(org, kind, id, name, period, amount, spent, crossing, alerted): Row| {
         let kind =
             HolderKind::parse(&kind).ok_or(StoreError::Unreadable { column: "budgets.holder_kind" })?;
@@ -237,7 +291,8 @@ pub async fn budgets(
             facts: Facts::Budget { period, amount, spent, resets_at },
         })
     };
-    rows.into_iter().map(read).collect()
+    let found: Result<Vec<Spent>, StoreError> = rows.into_iter().map(read).collect();
+    Ok((found?, next))
 }
 
 /// Enforced balances of which at least `percent` is spent.

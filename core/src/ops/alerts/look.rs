@@ -6,13 +6,15 @@ use std::collections::HashMap;
 use crate::Desk;
 use crate::domain::alert::{Choices, Crossed, Facts, Thresholds, Way, days_before};
 use crate::domain::ids::{AlertId, DeliveryId, OrgId};
-use crate::domain::moment::Moment;
-use crate::store::alert_sources::{self, Line, Spent};
+use crate::domain::moment::{Moment, Zone};
+use crate::store::alert_sources::{self, AfterBudget, BudgetsWanted, Line, Spent};
 use crate::store::alerts::{self, To};
 use crate::store::{StoreError, Tx, Unaudited, alert_channels};
 
 /// Alerts of one transaction.
 const BATCH: usize = 20;
+/// Budgets that are in memory together.
+const BUDGETS_AT_ONCE: i64 = 2_000;
 /// Alerts are kept this long. A budget without an end would alert again afterwards.
 const KEPT_DAYS: i64 = 400;
 
@@ -32,7 +34,30 @@ pub enum Look {
 /// # Errors
 /// When the database cannot be read or written; what was written before stays.
 pub async fn look(desk: &Desk, what: Look, mail: bool) -> Result<usize, StoreError> {
-    let crossed = find(desk, what).await?;
+    let now = desk.now();
+    let mut read = desk.db.read().await?;
+    let wanted = wanted(alert_sources::threshold_lists(&mut read).await?);
+    let zones = alert_sources::zones(&mut read).await?;
+    drop(read);
+    let mut written = 0;
+    for zone in &zones {
+        let recent = what == Look::Recent;
+        let which = BudgetsWanted { percent: lowest(&wanted), recent, max: BUDGETS_AT_ONCE };
+        let mut after = Some(AfterBudget::first());
+        while let Some(begin) = after {
+            let mut read = desk.db.read().await?;
+            let (found, next) = alert_sources::budgets(&mut read, zone, now, which, &begin).await?;
+            drop(read);
+            let crossed: Vec<Crossed> =
+                found.into_iter().filter_map(|spent| passed(spent, &wanted)).collect();
+            written += write_all(desk, &crossed, mail).await?;
+            after = next;
+        }
+    }
+    Ok(written + write_all(desk, &find_others(desk, what, &wanted, &zones).await?, mail).await?)
+}
+
+async fn write_all(desk: &Desk, crossed: &[Crossed], mail: bool) -> Result<usize, StoreError> {
     let mut written = 0;
     for batch in crossed.chunks(BATCH) {
         let mut tx = desk.db.write().await?;
@@ -44,20 +69,17 @@ pub async fn look(desk: &Desk, what: Look, mail: bool) -> Result<usize, StoreErr
     Ok(written)
 }
 
-async fn find(desk: &Desk, what: Look) -> Result<Vec<Crossed>, StoreError> {
+/// The lines that are not those of budgets.
+async fn find_others(
+    desk: &Desk,
+    what: Look,
+    wanted: &HashMap<String, Thresholds>,
+    zones: &[Zone],
+) -> Result<Vec<Crossed>, StoreError> {
     let now = desk.now();
     let mut read = desk.db.read().await?;
-    let wanted = wanted(alert_sources::threshold_lists(&mut read).await?);
-    let lowest = wanted.values().filter_map(|list| list.percents().first()).min().copied();
-    let lowest = lowest.unwrap_or(100).min(Thresholds::default().percents().first().copied().unwrap_or(100));
-    let mut crossed = Vec::new();
-    let zones = alert_sources::zones(&mut read).await?;
-    for zone in &zones {
-        let found = alert_sources::budgets(&mut read, zone, lowest, now, what == Look::Recent).await?;
-        crossed.extend(found.into_iter().filter_map(|spent| passed(spent, &wanted)));
-    }
-    let balances = alert_sources::balances(&mut read, lowest).await?;
-    crossed.extend(balances.into_iter().filter_map(|spent| passed(spent, &wanted)));
+    let balances = alert_sources::balances(&mut read, lowest(wanted)).await?;
+    let mut crossed: Vec<Crossed> = balances.into_iter().filter_map(|spent| passed(spent, wanted)).collect();
     crossed.extend(alert_sources::rejected(&mut read, now).await?.into_iter().map(|line| at(line, 0)));
     if what == Look::Everything {
         let ends = alert_sources::ends(&mut read, now).await?;
@@ -66,12 +88,19 @@ async fn find(desk: &Desk, what: Look) -> Result<Vec<Crossed>, StoreError> {
             let days = days_before(end, line.since, now)?;
             Some(at(line, days))
         }));
-        for zone in &zones {
+        for zone in zones {
             let spikes = alert_sources::spikes(&mut read, zone, now).await?;
             crossed.extend(spikes.into_iter().map(|line| at(line, 0)));
         }
     }
     Ok(crossed)
+}
+
+/// The lowest threshold that anyone wants, or that is usual.
+fn lowest(wanted: &HashMap<String, Thresholds>) -> i64 {
+    let usual = Thresholds::default();
+    let lists = wanted.values().chain([&usual]);
+    lists.filter_map(|list| list.percents().first().copied()).min().unwrap_or(100)
 }
 
 /// By organisation, every threshold that anyone there wants. A person's own list does not take the others' away.
