@@ -1,17 +1,18 @@
 //! Throttling of searches for whole secrets, the same for members and support, of questions about one's own secret, by
-//! network, and of live tests.
+//! network, of live tests, and of tests of webhooks.
 
 use super::OpError;
 use super::access::Caller;
 use super::lane::network_of;
 use crate::Desk;
 use crate::domain::moment::Moment;
-use crate::store::Unaudited;
 use crate::store::throttle::{self, Throttled};
+use crate::store::{StoreError, Tx, Unaudited};
 
 const SECRET_SEARCHES_A_MINUTE: i64 = 60;
 const PUBLIC_SEARCHES_A_MINUTE: i64 = 10;
 const LIVE_TESTS_A_MINUTE: i64 = 10;
+const WEBHOOK_TESTS_A_MINUTE: i64 = 5;
 
 /// Counts a search for a whole secret.
 ///
@@ -37,16 +38,31 @@ pub(super) async fn count_live_test(desk: &Desk, caller: &Caller) -> Result<(), 
     count(desk, &format!("live-test {}", caller.person.id), LIVE_TESTS_A_MINUTE).await
 }
 
+/// Counts a test of a webhook, in the transaction that sends it.
+///
+/// # Errors
+/// `TooMany` after five in a minute.
+pub(super) async fn count_webhook_test(tx: &mut Tx, caller: &Caller, now: Moment) -> Result<(), OpError> {
+    let times = counted(tx, &format!("webhook-test {}", caller.person.id), now).await?;
+    within(times, WEBHOOK_TESTS_A_MINUTE)
+}
+
 async fn count(desk: &Desk, subject: &str, max_a_minute: i64) -> Result<(), OpError> {
-    let now = desk.now();
     let mut tx = desk.db.write().await?;
+    let times = counted(&mut tx, subject, desk.now()).await?;
+    tx.save_unaudited(Unaudited::SearchCounted).await?;
+    within(times, max_a_minute)
+}
+
+/// How many there were in the present minute, with this one.
+async fn counted(tx: &mut Tx, subject: &str, now: Moment) -> Result<i64, StoreError> {
     let minute = Moment::from_ms(now.ms() - now.ms().rem_euclid(60_000));
     let window = minute..minute.plus_ms(60_000);
-    throttle::count(&mut tx, Throttled::Search, subject, now, window).await?;
-    let counted = throttle::find(&mut tx, Throttled::Search, subject).await?;
-    tx.save_unaudited(Unaudited::SearchCounted).await?;
-    match counted {
-        Some((times, _)) if times > max_a_minute => Err(OpError::TooMany { retry_after_s: 60 }),
-        _ => Ok(()),
-    }
+    throttle::count(tx, Throttled::Search, subject, now, window).await?;
+    let counted = throttle::find(tx, Throttled::Search, subject).await?;
+    Ok(counted.map_or(1, |(times, _)| times))
+}
+
+fn within(times: i64, max_a_minute: i64) -> Result<(), OpError> {
+    if times > max_a_minute { Err(OpError::TooMany { retry_after_s: 60 }) } else { Ok(()) }
 }

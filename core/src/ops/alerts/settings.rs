@@ -4,6 +4,7 @@
 
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
+use super::super::secret_search::count_webhook_test;
 use crate::Desk;
 use crate::domain::alert::{AlertKind, Channel, ChannelForm, Delivery, OrgChoices, WebhookUrl};
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
@@ -184,7 +185,7 @@ pub async fn remove_channel(desk: &Desk, caller: &Caller, slug: &str, id: &str) 
 /// Sends a test to a webhook within seconds; its name. The delivery log says what became of it.
 ///
 /// # Errors
-/// `Forbidden` for who does not run the organisation; `NotFound` when it is gone.
+/// `Forbidden` for who does not run the organisation; `NotFound` when it is gone; `TooMany` after five of one person in a minute.
 pub async fn test_channel(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<String, OpError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
@@ -192,6 +193,7 @@ pub async fn test_channel(desk: &Desk, caller: &Caller, slug: &str, id: &str) ->
     context.permit(Action::EditSettings, On::Org)?;
     let channels = alert_channels::list(&mut tx, &context.org.id).await?;
     let channel = channels.into_iter().find(|one| one.id.as_str() == id).ok_or(OpError::NotFound)?;
+    count_webhook_test(&mut tx, caller, now).await?;
     let delivery = DeliveryId::new(now, desk.id_entropy());
     let to = To::Channel(&channel.id);
     alerts::deliver(&mut tx, (&delivery, &context.org.id), None, to, now).await?;
