@@ -2,6 +2,7 @@
 
 use keydesk_core::admission::{limits, reserve};
 use keydesk_core::domain::ask::AskState;
+use keydesk_core::domain::bulk::{BulkChange, Selected, Verdict};
 use keydesk_core::domain::ids::AskId;
 use keydesk_core::domain::key::State;
 use keydesk_core::domain::limit_use::HolderKind;
@@ -16,7 +17,7 @@ use keydesk_core::forms::parts::{LimitField, LimitFields};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::access::read_org;
 use keydesk_core::ops::asks::{self, Answered, Made};
-use keydesk_core::ops::keys::IssuedKey;
+use keydesk_core::ops::keys::{self, IssuedKey};
 
 use crate::meter::{ask as request, budget, context};
 use crate::support::submit;
@@ -265,6 +266,38 @@ on_both!(
         assert!(raise("10").await.is_ok());
         desk.clock.set(granted.until);
         assert!(raise("15").await.is_ok());
+    }
+);
+
+on_both!(
+    fn keys_are_not_moved_where_budget_and_grants_come_to_more_than_the_team_allows(desk: TestDesk) {
+        let place = place(&desk, Some("10")).await;
+        let made = make(&desk, &place.priya, &wish(&place, "key-month", "40", "2026-11-28")).await.unwrap();
+        let granted = grant(&desk, &place.lead, &made.ask.id, "").await.unwrap().ask.grant.unwrap();
+        let small = desk.team(&place.at, "Small").await;
+        budget(&desk, &place.at, "team", small.id.as_str(), "month", 45 * DOLLAR).await;
+        let selected = [Selected { id: place.key.id.clone(), version: None }];
+        let change = BulkChange::Move(Some(small.id.clone()));
+        let (caller, slug) = (&place.at.caller, place.at.org.slug.as_str());
+        let preview = async || {
+            let view = keys::preview(&desk, caller, slug, &selected, (change.act(), Some(&change))).await;
+            let row = view.unwrap().rows.remove(0);
+            (row.verdict, row.words)
+        };
+        let (verdict, words) = preview().await;
+        assert_eq!(verdict, Verdict::Not);
+        assert!(
+            words.starts_with("Small allows at most $45.00 per month, and $40.00 more is granted"),
+            "{words}"
+        );
+        let (outcome, _) = keys::apply(&desk, caller, slug, &selected, &change).await.unwrap();
+        assert_eq!((outcome.rows[0].verdict, &outcome.rows[0].words), (Verdict::Not, &words));
+        assert_eq!(desk.show(&place.at, &place.key).await.team, Some(place.team.clone()));
+        // Once the grant has ended, the budget fits.
+        desk.clock.set(granted.until);
+        assert_eq!(preview().await.0, Verdict::Change);
+        keys::apply(&desk, caller, slug, &selected, &change).await.unwrap();
+        assert_eq!(desk.show(&place.at, &place.key).await.team, Some(small));
     }
 );
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::super::OpError;
 use super::super::access::{Caller, OrgContext, open_org};
 use super::create::{expiry_rules, taken};
-use super::edit::{names, write};
+use super::edit::{check_granted, names, write};
 use super::find_seen;
 use super::place::{check_same_owner, may_go_without_team, teams_to_choose};
 use super::status::{Switch, end, switch};
@@ -382,6 +382,7 @@ async fn to_team(
     must_be_at(key, version)?;
     let spec = KeySpec { team: team.cloned(), ..current.clone() };
     check_same_owner(via, context, &spec, (&key.owner.id, &current), now).await?;
+    check_granted(via, context, (key, &current), &spec, now).await?;
     if keys::name_is_taken(via, &context.org.id, &key.id, &spec).await? {
         return Err(taken(&spec));
     }

@@ -21,7 +21,7 @@ use crate::domain::money::Money;
 use crate::domain::person::PersonName;
 use crate::domain::policy::{Action, On, Permit};
 use crate::domain::window::WindowStarts;
-use crate::store::{Tx, budget_marks, grants, keys, members, models, teams};
+use crate::store::{Tx, Via, budget_marks, grants, keys, members, models, teams};
 
 /// What the edit form is drawn from.
 ///
@@ -132,6 +132,10 @@ pub(super) async fn write(
     now: Moment,
 ) -> Result<Event, OpError> {
     place::check(tx, context, spec, Some(current), now).await?;
+    if rising(current, spec).next().is_some() {
+        // So that no one grants more meanwhile.
+        keys::lock(tx, &context.org.id, &key.id).await?;
+    }
     check_granted(tx, context, (key, current), spec, now).await?;
     let saved = keys::update(tx, permit, &key.id, key.version, spec)
         .await
@@ -145,34 +149,39 @@ pub(super) async fn write(
     Ok(Event::new(EventKind::KeyEdited, key.id.as_str(), &spec.name).with(changes))
 }
 
-/// A budget that is raised, or comes into another team, while more of it is granted: both together stay within what the team
-/// allows, as when it is granted. The key is locked first, so that no one grants more meanwhile.
-async fn check_granted(
-    tx: &mut Tx,
+/// The budgets that are raised, or come into another team.
+fn rising<'a>(current: &'a KeySpec, spec: &'a KeySpec) -> impl Iterator<Item = &'a Budget> {
+    let moved = current.team != spec.team;
+    spec.budgets.iter().filter(move |budget| {
+        let before = budget_of(&current.budgets, budget.period);
+        spec.team.is_some() && (moved || before.is_none_or(|before| budget.amount > before))
+    })
+}
+
+/// A budget that rises while more of it is granted: both together stay within what the team allows, as when it is granted.
+///
+/// # Errors
+/// `Invalid` with the budget's field.
+pub(super) async fn check_granted(
+    via: &mut impl Via,
     context: &OrgContext,
     (key, current): (&Key, &KeySpec),
     spec: &KeySpec,
     now: Moment,
 ) -> Result<(), OpError> {
     let Some(team) = &spec.team else { return Ok(()) };
-    let moved = current.team != spec.team;
-    let rises = |budget: &Budget| {
-        let before = budget_of(&current.budgets, budget.period);
-        moved || before.is_none_or(|before| budget.amount > before)
-    };
-    if !spec.budgets.iter().any(rises) {
+    if rising(current, spec).next().is_none() {
         return Ok(());
     }
     let org = &context.org;
-    keys::lock(tx, &org.id, &key.id).await?;
-    let granted = grants::running(tx, &org.id, (HolderKind::Key, key.id.as_str()), now).await?;
+    let granted = grants::running(via, &org.id, (HolderKind::Key, key.id.as_str()), now).await?;
     if granted.is_empty() {
         return Ok(());
     }
     let starts = WindowStarts::at(now, &org.zone);
-    let team = teams::find(tx, &org.id, team, starts).await?.ok_or(OpError::NotFound)?;
+    let team = teams::find(via, &org.id, team, starts).await?.ok_or(OpError::NotFound)?;
     for (period, granted) in granted {
-        let budget = spec.budgets.iter().copied().find(|budget| budget.period == period && rises(budget));
+        let budget = rising(current, spec).find(|budget| budget.period == period);
         let (Some(budget), Some(max)) = (budget, team.spec.bounds.budget(period)) else { continue };
         if budget.amount.saturating_add(granted.amount) <= max {
             continue;
