@@ -1,14 +1,14 @@
-//! Alerts while the program serves: one node looks for what crossed a line, and one sends what is due. Which one, a lease in
-//! the database says; should it be lost, each alert is written once all the same, and each delivery is leased by itself.
+//! Alerts while the program serves: one node looks for what crossed a line, one sends the mails that are due, and one posts to
+//! webhooks. Which one, a lease for each of the three says; should it be lost, each alert is written once all the same, and each delivery is leased by itself.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keydesk_app::mail::alerts::letter;
-use keydesk_core::domain::alert::Failure;
+use keydesk_core::domain::alert::{Failure, Via};
 use keydesk_core::domain::ids::ChannelId;
-use keydesk_core::ops::alerts::{self, Attempt, Due, Look, SlackDue, UserMail, WebhookDue};
+use keydesk_core::ops::alerts::{self, Attempt, Look, PostsDue, UserMail};
 use keydesk_core::store::StoreError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -31,7 +31,7 @@ const BEGIN_WITHIN: Duration = Duration::from_secs(90);
 /// Runs until it is dropped.
 pub async fn run(state: AppState) {
     let node: String = state.desk.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
-    tokio::join!(look(&state, &node), send(&state, &node));
+    tokio::join!(look(&state, &node), mail(&state, &node), post(&state, &node));
 }
 
 async fn look(state: &AppState, node: &str) {
@@ -67,27 +67,47 @@ async fn look_once(
     Ok(true)
 }
 
-async fn send(state: &AppState, node: &str) {
-    let webhooks = Arc::new(Webhooks::new(system_lookup(), state.config.allow_private_webhooks));
+/// Sends mails. Posts have a turn of their own: a webhook that hangs keeps no mail waiting.
+async fn mail(state: &AppState, node: &str) {
     loop {
-        if let Err(error) = send_once(state, &webhooks, node).await {
-            tracing::error!(%error, "deliveries of alerts: tried again at the next turn");
+        if let Err(error) = mail_once(state, node).await {
+            tracing::error!(%error, "mails of alerts: tried again at the next turn");
         }
         sleep(SEND_EVERY).await;
     }
 }
 
-/// Sends what is due, mails beside posts: a server that hangs keeps none of the others waiting.
-async fn send_once(state: &AppState, webhooks: &Arc<Webhooks>, node: &str) -> Result<(), StoreError> {
-    let desk = &state.desk;
-    if !alerts::any_due(desk).await? || !alerts::take_turn(desk, "deliveries", node, SEND_LEASE_MS).await? {
-        return Ok(());
+async fn mail_once(state: &AppState, node: &str) -> Result<(), StoreError> {
+    if is_turn(state, Via::Mail, "mails", node).await? {
+        // Taken before the leases begin.
+        let leased = Instant::now();
+        send_mails(state, alerts::mails_due(&state.desk).await?, leased).await;
     }
-    // Taken before the leases begin.
-    let leased = Instant::now();
-    let Due { mails, slack, webhooks: signed } = alerts::due(desk).await?;
-    tokio::join!(send_mails(state, mails, leased), send_posts(state, webhooks, (slack, signed), leased));
     Ok(())
+}
+
+async fn post(state: &AppState, node: &str) {
+    let webhooks = Arc::new(Webhooks::new(system_lookup(), state.config.allow_private_webhooks));
+    loop {
+        if let Err(error) = post_once(state, &webhooks, node).await {
+            tracing::error!(%error, "posts of alerts: tried again at the next turn");
+        }
+        sleep(SEND_EVERY).await;
+    }
+}
+
+async fn post_once(state: &AppState, webhooks: &Arc<Webhooks>, node: &str) -> Result<(), StoreError> {
+    if is_turn(state, Via::Webhook, "posts", node).await? {
+        let leased = Instant::now();
+        send_posts(state, webhooks, alerts::posts_due(&state.desk).await?, leased).await;
+    }
+    Ok(())
+}
+
+/// Whether something is due on this way, and it is this node's turn to send it.
+async fn is_turn(state: &AppState, way: Via, job: &str, node: &str) -> Result<bool, StoreError> {
+    let desk = &state.desk;
+    Ok(alerts::any_due(desk, way).await? && alerts::take_turn(desk, job, node, SEND_LEASE_MS).await?)
 }
 
 async fn send_mails(state: &AppState, mails: Vec<UserMail>, leased: Instant) {
@@ -108,7 +128,7 @@ async fn send_mails(state: &AppState, mails: Vec<UserMail>, leased: Instant) {
 async fn send_posts(
     state: &AppState,
     webhooks: &Arc<Webhooks>,
-    (slack, signed): (Vec<SlackDue>, Vec<WebhookDue>),
+    PostsDue { slack, webhooks: signed }: PostsDue,
     leased: Instant,
 ) {
     let mut sending = JoinSet::new();

@@ -39,7 +39,8 @@ macro_rules! log {
 }
 
 statements! {
-    ANY_DUE = "SELECT 1 FROM alert_deliveries WHERE state IN ('pending', 'failed') AND next_at <= $1 AND leased_until <= $1 LIMIT 1";
+    ANY_DUE = "SELECT 1 FROM alert_deliveries WHERE state IN ('pending', 'failed') AND next_at <= $1 AND leased_until <= $1
+        AND via = $2 LIMIT 1";
     /// What else is due for the people who get a mail of this lease, so that it is one mail.
     LEASE_REST = "UPDATE alert_deliveries SET leased_until = $2, attempts = attempts + 1
         WHERE via = 'mail' AND state IN ('pending', 'failed') AND next_at <= $1 AND leased_until <= $1
@@ -69,7 +70,7 @@ statements! {
         WHERE job_leases.node = excluded.node OR job_leases.leased_until <= $3 OR job_leases.leased_until > $5";
 }
 
-/// Leases what is due, the oldest first: of a channel a few, of a person all or, where a mail was sent within the last minute,
+/// Leases what is due on one way, the oldest first: of a channel a few, of a person all or, where a mail was sent within the last minute,
 /// nothing. The moment until which they are leased is also their mark.
 fn lease_text(dialect: Dialect) -> String {
     let skip = match dialect {
@@ -82,7 +83,7 @@ fn lease_text(dialect: Dialect) -> String {
                 SELECT n.id FROM (SELECT due.id, due.via, due.next_at,
                         ROW_NUMBER() OVER (PARTITION BY due.via, due.channel_id ORDER BY due.next_at, due.id) AS number
                     FROM alert_deliveries due
-                    WHERE due.state IN ('pending', 'failed') AND due.next_at <= $1 AND due.leased_until <= $1
+                    WHERE due.via = $6 AND due.state IN ('pending', 'failed') AND due.next_at <= $1 AND due.leased_until <= $1
                     AND (due.via <> 'mail' OR NOT EXISTS (SELECT 1 FROM alert_deliveries s WHERE s.person_id = due.person_id
                         AND s.org_id = due.org_id AND s.via = 'mail' AND s.state = 'sent' AND s.done_at > $3 AND s.done_at <= $1))
                 ) n WHERE n.via = 'mail' OR n.number <= $4 ORDER BY n.next_at, n.id LIMIT $5)
@@ -114,21 +115,22 @@ pub async fn lease_job(
     Ok(rows == 1)
 }
 
-/// Whether anything is due: asked before a transaction that writes.
+/// Whether anything is due on this way: asked before a transaction that writes.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn any_due(via: &mut impl Via, now: Moment) -> Result<bool, StoreError> {
-    let row: Option<i32> = run!(via, fetch_optional, sqlx::query_scalar::<_, i32>(ANY_DUE).bind(now.ms()))?;
+pub async fn any_due(via: &mut impl Via, way: Way, now: Moment) -> Result<bool, StoreError> {
+    let row: Option<i32> =
+        run!(via, fetch_optional, sqlx::query_scalar::<_, i32>(ANY_DUE).bind(now.ms()).bind(way.as_str()))?;
     Ok(row.is_some())
 }
 
-/// Leases what is due; the answer marks what was leased, and `jitter` tells it from another worker's of the same moment.
+/// Leases what is due on this way; the answer marks what was leased, and `jitter` tells it from another worker's of the same moment.
 /// `None` when there is nothing.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn lease(tx: &mut Tx, jitter: u16, now: Moment) -> Result<Option<Moment>, StoreError> {
+pub async fn lease(tx: &mut Tx, way: Way, jitter: u16, now: Moment) -> Result<Option<Moment>, StoreError> {
     let text = lease_text(Dialect::of(tx));
     let mark = now.plus_ms(LEASE_MS + i64::from(jitter));
     let rows = changed!(
@@ -139,8 +141,9 @@ pub async fn lease(tx: &mut Tx, jitter: u16, now: Moment) -> Result<Option<Momen
             .bind(now.plus_ms(-MAIL_EVERY_MS).ms())
             .bind(MAX_OF_CHANNEL)
             .bind(MAX_LEASED)
+            .bind(way.as_str())
     )?;
-    if rows >= MAX_LEASED.unsigned_abs() {
+    if way == Way::Mail && rows >= MAX_LEASED.unsigned_abs() {
         changed!(tx, sqlx::query(LEASE_REST).bind(now.ms()).bind(mark.ms()))?;
     }
     Ok((rows > 0).then_some(mark))

@@ -1,7 +1,10 @@
 //! Alerts: once per crossing on both databases, with two nodes and after a crash; who is told; and the outbox.
 
+use std::collections::BTreeSet;
+
 use keydesk_core::domain::alert::{
-    AlertKind, ChannelForm, Choices, DeliveryState, Failure, OrgChoices, Thresholds, Way, parse_webhook_url,
+    AlertKind, ChannelForm, Choices, DeliveryState, Failure, OrgChoices, Thresholds, Via, Way,
+    parse_webhook_url,
 };
 use keydesk_core::domain::ids::DeliveryId;
 use keydesk_core::domain::ledger::EntryKind;
@@ -10,10 +13,13 @@ use keydesk_core::domain::policy::{OrgRole, PlatformRole};
 use keydesk_core::forms::ledger::{EnforceForm, EnterForm, EntryForm};
 use keydesk_core::forms::parts::LimitField;
 use keydesk_core::ops::OpError;
-use keydesk_core::ops::alerts::{self, Due, InboxFilter, Look, NewWebhook};
+use keydesk_core::ops::alerts::{
+    self, InboxFilter, Look, NewWebhook, PostsDue, SlackDue, UserMail, WebhookDue,
+};
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::orgs::OperatorActor;
+use keydesk_core::store::alert_sources::{self, AfterBudget, BudgetsWanted};
 
 use crate::support::submit;
 use crate::support::*;
@@ -42,8 +48,17 @@ async fn inbox(desk: &TestDesk, at: &At) -> Vec<String> {
     view.page.rows.iter().map(|entry| entry.alert.heading(&at.org.zone)).collect()
 }
 
+/// What is due on both ways.
+struct Due {
+    mails: Vec<UserMail>,
+    slack: Vec<SlackDue>,
+    webhooks: Vec<WebhookDue>,
+}
+
 async fn due(desk: &TestDesk) -> Due {
-    alerts::due(desk).await.unwrap()
+    let mails = alerts::mails_due(desk).await.unwrap();
+    let PostsDue { slack, webhooks } = alerts::posts_due(desk).await.unwrap();
+    Due { mails, slack, webhooks }
 }
 
 /// Sends what is due: to whom, and how many alerts in each mail.
@@ -100,6 +115,38 @@ on_both!(
         assert_eq!((look(&desk, Look::Everything).await, look(&desk, Look::Everything).await), (2, 0));
         assert_eq!(desk.number("SELECT CAST(SUM(threshold) AS BIGINT) FROM alerts").await, 190);
         assert_eq!(mails(&desk).await, [(OWNER_EMAIL.to_owned(), 2)], "one mail for both");
+    }
+);
+
+on_both!(
+    fn budgets_are_read_in_pages_and_each_of_them_once(desk: TestDesk) {
+        let at = desk.owner().await;
+        for n in 0..5 {
+            let key = with_budget(&desk, &at, &format!("ci {n}"), "10").await;
+            spend(&desk, &at, &key, 900).await;
+        }
+        // Two budgets of one holder may be in two pages.
+        desk.execute(&format!(
+            "INSERT INTO budgets (holder_kind, holder_id, period, org_id, amount)
+            SELECT 'key', id, 'day', org_id, {} FROM keys",
+            10 * DOLLAR
+        ))
+        .await
+        .unwrap();
+        for (recent, max) in [(false, 1), (false, 3), (false, 5), (true, 1), (true, 4), (true, 100)] {
+            let which = BudgetsWanted { percent: 50, recent, max };
+            let (mut after, mut crossings) = (Some(AfterBudget::first()), Vec::new());
+            while let Some(begin) = after {
+                let mut read = desk.db.read().await.unwrap();
+                let page = alert_sources::budgets(&mut read, &at.org.zone, desk.now(), which, &begin);
+                let (found, next) = page.await.unwrap();
+                assert!(i64::try_from(found.len()).unwrap() <= max);
+                crossings.extend(found.into_iter().map(|spent| spent.crossing));
+                after = next;
+            }
+            let all: BTreeSet<&String> = crossings.iter().collect();
+            assert_eq!((crossings.len(), all.len()), (10, 10), "recent {recent}, {max} at once");
+        }
     }
 );
 
@@ -172,7 +219,7 @@ on_both!(
         let leased = due(&desk).await;
         assert_eq!(leased.mails.len(), 1);
         assert!(due(&desk).await.mails.is_empty());
-        assert!(!alerts::any_due(&desk).await.unwrap());
+        assert!(!alerts::any_due(&desk, Via::Mail).await.unwrap());
         desk.clock.advance(4 * MINUTE);
         let again = due(&desk).await;
         assert_eq!(again.mails[0].attempts[0].id, leased.mails[0].attempts[0].id);
@@ -404,6 +451,10 @@ on_both!(
             spend(&desk, &at, &key, cents).await;
             look(&desk, Look::Recent).await;
         }
+        // Mails wait for no webhook: each way is leased by itself.
+        assert_eq!(alerts::mails_due(&desk).await.unwrap().len(), 1);
+        assert!(!alerts::any_due(&desk, Via::Mail).await.unwrap());
+        assert!(alerts::any_due(&desk, Via::Webhook).await.unwrap());
         let first = due(&desk).await;
         assert_eq!((first.slack.len(), first.slack[0].alerts.len(), first.webhooks.len()), (1, 2, 2));
         assert_eq!(first.webhooks[0].secret.as_str(), secret.as_str());
@@ -450,6 +501,17 @@ on_both!(
         assert!(due(&desk).await.webhooks.is_empty());
         let refused = alerts::test_channel(&desk, &at.caller, slug, signed.id.as_str()).await;
         assert!(matches!(refused, Err(OpError::NotFound)));
+        // One person sends five in a minute.
+        desk.clock.advance(MINUTE);
+        let test = async || alerts::test_channel(&desk, &at.caller, slug, room.id.as_str()).await;
+        for _ in 0..5 {
+            test().await.unwrap();
+        }
+        assert!(matches!(test().await, Err(OpError::TooMany { retry_after_s: 60 })));
+        let admin = desk.member(&at, OrgRole::Admin).await;
+        alerts::test_channel(&desk, &admin.caller, slug, room.id.as_str()).await.unwrap();
+        desk.clock.advance(MINUTE);
+        test().await.unwrap();
         let events = "SELECT kind FROM audit_events WHERE kind LIKE 'webhook.%' ORDER BY seq";
         assert_eq!(desk.texts(events).await, ["webhook.added", "webhook.added", "webhook.removed"]);
     }

@@ -10,7 +10,8 @@ mod settings;
 pub use inbox::{ChoicesView, InboxEntry, InboxFilter, InboxView, choices, inbox, mark_read, save_choices};
 pub use look::{Look, look, sweep};
 pub use outbox::{
-    Attempt, Due, Place, SlackDue, UserMail, WebhookDue, any_due, due, failed, sent, take_turn,
+    Attempt, Place, PostsDue, SlackDue, UserMail, WebhookDue, any_due, failed, mails_due, posts_due, sent,
+    take_turn,
 };
 pub use settings::{
     AddedChannel, NewWebhook, SettingsView, add_channel, remove_channel, save_settings, settings,

@@ -1,5 +1,6 @@
 //! Sending, as far as the database knows of it: what is due, put together by who gets it, and how each attempt ended. The
-//! server sends; it reports every delivery by its attempt.
+//! server sends; it reports every delivery by its attempt. Mails and posts to webhooks are leased apart, so that neither waits
+//! for the other.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::settings::bound;
 use crate::Desk;
-use crate::domain::alert::{Alert, ChannelForm, Failure};
+use crate::domain::alert::{Alert, ChannelForm, Failure, Via as Way};
 use crate::domain::ids::ChannelId;
 use crate::domain::moment::Moment;
 use crate::store::alert_outbox::{self, MailDue, PostDue};
@@ -56,11 +57,9 @@ pub struct WebhookDue {
     pub alert: Option<Alert>,
 }
 
-/// What is to be sent now.
+/// What is to be posted now.
 #[derive(Default)]
-pub struct Due {
-    /// One for each person.
-    pub mails: Vec<UserMail>,
+pub struct PostsDue {
     /// One for each Slack-compatible webhook.
     pub slack: Vec<SlackDue>,
     /// One for each alert.
@@ -79,32 +78,47 @@ pub async fn take_turn(desk: &Desk, job: &str, node: &str, ms: i64) -> Result<bo
     Ok(taken)
 }
 
-/// Whether anything is to be sent: cheap enough to ask every second.
+/// Whether anything is to be sent on this way: cheap enough to ask every second.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn any_due(desk: &Desk) -> Result<bool, StoreError> {
-    alert_outbox::any_due(&mut desk.db.read().await?, desk.now()).await
+pub async fn any_due(desk: &Desk, way: Way) -> Result<bool, StoreError> {
+    alert_outbox::any_due(&mut desk.db.read().await?, way, desk.now()).await
 }
 
-/// Leases what is due and puts it together. What is pointless by now is given up at once.
+/// Leases the mails that are due and puts them together, one for each person. What is pointless by now is given up at once.
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub async fn due(desk: &Desk) -> Result<Due, StoreError> {
+pub async fn mails_due(desk: &Desk) -> Result<Vec<UserMail>, StoreError> {
     let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let mark = alert_outbox::lease(&mut tx, u16::from_be_bytes(desk.bytes()), now).await?;
-    let (letters, posts) = match mark {
-        Some(mark) => {
-            (alert_outbox::letters(&mut tx, mark).await?, alert_outbox::posts(&mut tx, mark).await?)
-        }
-        None => Default::default(),
+    let mark = alert_outbox::lease(&mut tx, Way::Mail, u16::from_be_bytes(desk.bytes()), now).await?;
+    let letters = match mark {
+        Some(mark) => alert_outbox::letters(&mut tx, mark).await?,
+        None => vec![],
     };
-    let mut due = Due::default();
-    for attempt in group_mails(letters, &mut due) {
+    let (mails, gone) = group_mails(letters);
+    for attempt in gone {
         alert_outbox::failed(&mut tx, &attempt, None, Failure::Gone, now).await?;
     }
+    tx.save_unaudited(Unaudited::Alerts).await?;
+    Ok(mails)
+}
+
+/// Leases the posts to webhooks that are due, and opens their addresses. What is pointless by now is given up at once.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub async fn posts_due(desk: &Desk) -> Result<PostsDue, StoreError> {
+    let now = desk.now();
+    let mut tx = desk.db.write().await?;
+    let mark = alert_outbox::lease(&mut tx, Way::Webhook, u16::from_be_bytes(desk.bytes()), now).await?;
+    let posts = match mark {
+        Some(mark) => alert_outbox::posts(&mut tx, mark).await?,
+        None => vec![],
+    };
+    let mut due = PostsDue::default();
     for (attempt, failure) in open_posts(desk, posts, &mut due) {
         alert_outbox::failed(&mut tx, &attempt, None, failure, now).await?;
     }
@@ -112,8 +126,8 @@ pub async fn due(desk: &Desk) -> Result<Due, StoreError> {
     Ok(due)
 }
 
-/// The deliveries of people who may not see the subject any more are left over.
-fn group_mails(letters: Vec<MailDue>, due: &mut Due) -> Vec<Attempt> {
+/// One mail for each person and organisation. The deliveries of people who may not see the subject any more are left over.
+fn group_mails(letters: Vec<MailDue>) -> (Vec<UserMail>, Vec<Attempt>) {
     let mut gone = Vec::new();
     let mut mails: BTreeMap<(String, String), UserMail> = BTreeMap::new();
     for letter in letters {
@@ -131,12 +145,11 @@ fn group_mails(letters: Vec<MailDue>, due: &mut Due) -> Vec<Attempt> {
         mail.attempts.push(attempt);
         mail.alerts.push(alert);
     }
-    due.mails = mails.into_values().collect();
-    gone
+    (mails.into_values().collect(), gone)
 }
 
 /// The deliveries of channels that are gone, or whose address does not open, are left over.
-fn open_posts(desk: &Desk, posts: Vec<PostDue>, due: &mut Due) -> Vec<(Attempt, Failure)> {
+fn open_posts(desk: &Desk, posts: Vec<PostDue>, due: &mut PostsDue) -> Vec<(Attempt, Failure)> {
     let mut left = Vec::new();
     let mut slack: BTreeMap<String, SlackDue> = BTreeMap::new();
     for post in posts {
