@@ -68,6 +68,9 @@ statements! {
     LEASE_JOB = "INSERT INTO job_leases (name, node, leased_until) VALUES ($1, $2, $4)
         ON CONFLICT (name) DO UPDATE SET node = excluded.node, leased_until = excluded.leased_until
         WHERE job_leases.node = excluded.node OR job_leases.leased_until <= $3 OR job_leases.leased_until > $5";
+    /// A job that is done once: its row says that it is.
+    DONE_ONCE = "SELECT 1 FROM job_leases WHERE name = $1";
+    DO_ONCE = "INSERT INTO job_leases (name, node, leased_until) VALUES ($1, '', $2) ON CONFLICT (name) DO NOTHING";
 }
 
 /// Leases what is due on one way, the oldest first: of a channel a few, of a person all or, where a mail was sent within the last minute,
@@ -113,6 +116,24 @@ pub async fn lease_job(
         sqlx::query(LEASE_JOB).bind(name).bind(node).bind(now.ms()).bind(until.ms()).bind(longest.ms())
     )?;
     Ok(rows == 1)
+}
+
+/// Whether this job, which is done once for all time, was done.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn is_done(via: &mut impl Via, name: &str) -> Result<bool, StoreError> {
+    let row: Option<i32> = run!(via, fetch_optional, sqlx::query_scalar::<_, i32>(DONE_ONCE).bind(name))?;
+    Ok(row.is_some())
+}
+
+/// Notes that this job is done for all time.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn mark_done(tx: &mut Tx, name: &str, now: Moment) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(DO_ONCE).bind(name).bind(now.ms()))?;
+    Ok(())
 }
 
 /// Whether anything is due on this way: asked before a transaction that writes.

@@ -43,6 +43,11 @@ async fn look(desk: &TestDesk, what: Look) -> usize {
     alerts::look(desk, what, true).await.unwrap()
 }
 
+/// What comes after it is mailed and posted.
+async fn first_look(desk: &TestDesk) {
+    assert_eq!(alerts::look(desk, Look::Everything, true).await.unwrap(), 0);
+}
+
 async fn inbox(desk: &TestDesk, at: &At) -> Vec<String> {
     let view = alerts::inbox(desk, &at.caller, &at.org.slug, InboxFilter::default(), None).await.unwrap();
     view.page.rows.iter().map(|entry| entry.alert.heading(&at.org.zone)).collect()
@@ -73,6 +78,7 @@ async fn mails(desk: &TestDesk) -> Vec<(String, usize)> {
 on_both!(
     fn each_threshold_of_a_budget_alerts_once_in_its_window(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let key = with_budget(&desk, &at, "ci", "10").await;
         spend(&desk, &at, &key, 499).await;
         assert_eq!(look(&desk, Look::Recent).await, 0);
@@ -99,6 +105,7 @@ on_both!(
 on_both!(
     fn a_budget_that_is_set_below_what_is_spent_alerts_once_with_the_highest_threshold(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let key = desk.create_key(&at, "ci").await;
         spend(&desk, &at, &key, 1_000).await;
         desk.clock.advance(5 * HOUR);
@@ -121,6 +128,7 @@ on_both!(
 on_both!(
     fn budgets_are_read_in_pages_and_each_of_them_once(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         for n in 0..5 {
             let key = with_budget(&desk, &at, &format!("ci {n}"), "10").await;
             spend(&desk, &at, &key, 900).await;
@@ -151,8 +159,35 @@ on_both!(
 );
 
 on_both!(
+    fn the_first_look_of_an_installation_fills_inboxes_and_sends_nothing(desk: TestDesk) {
+        let at = desk.owner().await;
+        let url = parse_webhook_url("https://hooks.example.com/T0/xyz").unwrap();
+        let room = NewWebhook { name: "room".into(), form: ChannelForm::Slack, url };
+        let owner = desk.signed_in(&at).await;
+        alerts::add_channel(&desk, &owner, &at.org.slug, &room).await.unwrap();
+        let key = with_budget(&desk, &at, "ci", "10").await;
+        let other = with_budget(&desk, &at, "other", "10").await;
+        spend(&desk, &at, &key, 900).await;
+        // One that is not complete does not end it.
+        assert_eq!(look(&desk, Look::Recent).await, 1);
+        spend(&desk, &at, &other, 600).await;
+        assert_eq!(look(&desk, Look::Everything).await, 1);
+        assert_eq!(inbox(&desk, &at).await.len(), 2);
+        let sent = due(&desk).await;
+        assert!(sent.mails.is_empty() && sent.slack.is_empty() && sent.webhooks.is_empty());
+        // What is crossed from then on is sent, and what the first look found is not told again.
+        spend(&desk, &at, &other, 300).await;
+        assert_eq!(look(&desk, Look::Everything).await, 1);
+        let sent = due(&desk).await;
+        assert_eq!((sent.mails.len(), sent.mails[0].alerts.len(), sent.slack.len()), (1, 1, 1));
+        assert_eq!(look(&desk, Look::Everything).await, 0);
+    }
+);
+
+on_both!(
     fn a_balance_is_compared_with_what_the_last_entry_left(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let op = desk.platform(&at, PlatformRole::Operator).await;
         let key = desk.create_key(&at, "ci").await;
         desk.execute("DELETE FROM budgets").await.unwrap();
@@ -190,6 +225,7 @@ on_both!(
 on_both!(
     fn two_nodes_write_an_alert_and_lease_a_delivery_once(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         for n in 0..4 {
             let key = with_budget(&desk, &at, &format!("ci {n}"), "10").await;
             spend(&desk, &at, &key, 900).await;
@@ -212,6 +248,7 @@ on_both!(
 on_both!(
     fn a_worker_that_is_killed_loses_nothing(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let key = with_budget(&desk, &at, "ci", "10").await;
         spend(&desk, &at, &key, 900).await;
         look(&desk, Look::Recent).await;
@@ -235,6 +272,7 @@ on_both!(
 on_both!(
     fn a_person_gets_one_mail_a_minute_with_all_that_came(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let mut keys = Vec::new();
         for n in 0..6 {
             keys.push(with_budget(&desk, &at, &format!("ci {n}"), "10").await);
@@ -263,6 +301,7 @@ on_both!(
 on_both!(
     fn one_mail_has_all_that_is_due_however_much_it_is(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let key = with_budget(&desk, &at, "ci", "10").await;
         spend(&desk, &at, &key, 600).await;
         look(&desk, Look::Recent).await;
@@ -291,6 +330,7 @@ on_both!(
 on_both!(
     fn no_one_is_told_of_a_key_that_they_may_not_see(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let (lead, member, other) = (
             desk.member(&at, OrgRole::Member).await,
             desk.member(&at, OrgRole::Member).await,
@@ -337,6 +377,7 @@ on_both!(
 on_both!(
     fn people_choose_and_organisations_set_what_is_told(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let admin = desk.member(&at, OrgRole::Admin).await;
         let member = desk.member(&at, OrgRole::Member).await;
         let key = with_budget(&desk, &at, "ci", "10").await;
@@ -369,6 +410,7 @@ on_both!(
 on_both!(
     fn ends_rejections_and_spikes_alert_once_each(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let mut form = form("ci");
         form.expiry = "90".into();
         form.rotate_days = "60".into();
@@ -431,6 +473,7 @@ on_both!(
 on_both!(
     fn webhooks_are_sealed_tried_again_and_given_up_after_a_day(desk: TestDesk) {
         let at = desk.owner().await;
+        first_look(&desk).await;
         let slug = &at.org.slug;
         let add = async |name: &str, form: ChannelForm| {
             let url = parse_webhook_url("https://hooks.example.com/T0/xyz").unwrap();

@@ -1,5 +1,8 @@
 //! One look for what crossed a line. A line that was passed has one alert for all time, by the text of its crossing, so a
 //! look may be made twice, on two nodes or after a crash: it finds the same. An alert and its deliveries are one transaction.
+//!
+//! The first look of an installation finds lines that were crossed long ago. Those are entries in inboxes and nothing else,
+//! so that an update sends no storm of mails.
 
 use std::collections::HashMap;
 
@@ -9,10 +12,12 @@ use crate::domain::ids::{AlertId, DeliveryId, OrgId};
 use crate::domain::moment::{Moment, Zone};
 use crate::store::alert_sources::{self, AfterBudget, BudgetsWanted, Line, Spent};
 use crate::store::alerts::{self, To};
-use crate::store::{StoreError, Tx, Unaudited, alert_channels};
+use crate::store::{StoreError, Tx, Unaudited, alert_channels, alert_outbox};
 
 /// Alerts of one transaction.
 const BATCH: usize = 20;
+/// What is noted when a look at everything is complete.
+const FIRST_LOOK: &str = "first_look";
 /// Budgets that are in memory together.
 const BUDGETS_AT_ONCE: i64 = 2_000;
 /// Alerts are kept this long. A budget without an end would alert again afterwards.
@@ -38,7 +43,9 @@ pub async fn look(desk: &Desk, what: Look, mail: bool) -> Result<usize, StoreErr
     let mut read = desk.db.read().await?;
     let wanted = wanted(alert_sources::threshold_lists(&mut read).await?);
     let zones = alert_sources::zones(&mut read).await?;
+    let is_first = !alert_outbox::is_done(&mut read, FIRST_LOOK).await?;
     drop(read);
+    let sends = Sends { mail: mail && !is_first, posts: !is_first };
     let mut written = 0;
     for zone in &zones {
         let recent = what == Look::Recent;
@@ -50,19 +57,33 @@ pub async fn look(desk: &Desk, what: Look, mail: bool) -> Result<usize, StoreErr
             drop(read);
             let crossed: Vec<Crossed> =
                 found.into_iter().filter_map(|spent| passed(spent, &wanted)).collect();
-            written += write_all(desk, &crossed, mail).await?;
+            written += write_all(desk, &crossed, sends).await?;
             after = next;
         }
     }
-    Ok(written + write_all(desk, &find_others(desk, what, &wanted, &zones).await?, mail).await?)
+    written += write_all(desk, &find_others(desk, what, &wanted, &zones).await?, sends).await?;
+    // One that was cut short is made again, as the first one.
+    if is_first && what == Look::Everything {
+        let mut tx = desk.db.write().await?;
+        alert_outbox::mark_done(&mut tx, FIRST_LOOK, now).await?;
+        tx.save_unaudited(Unaudited::Alerts).await?;
+    }
+    Ok(written)
 }
 
-async fn write_all(desk: &Desk, crossed: &[Crossed], mail: bool) -> Result<usize, StoreError> {
+/// What goes out beside the entries in inboxes.
+#[derive(Clone, Copy)]
+struct Sends {
+    mail: bool,
+    posts: bool,
+}
+
+async fn write_all(desk: &Desk, crossed: &[Crossed], sends: Sends) -> Result<usize, StoreError> {
     let mut written = 0;
     for batch in crossed.chunks(BATCH) {
         let mut tx = desk.db.write().await?;
         for one in batch {
-            written += usize::from(write(desk, &mut tx, one, mail).await?);
+            written += usize::from(write(desk, &mut tx, one, sends).await?);
         }
         tx.save_unaudited(Unaudited::Alerts).await?;
     }
@@ -135,7 +156,7 @@ fn at(line: Line, threshold: i64) -> Crossed {
 }
 
 /// The alert and its deliveries; says whether it was not there.
-async fn write(desk: &Desk, tx: &mut Tx, crossed: &Crossed, mail: bool) -> Result<bool, StoreError> {
+async fn write(desk: &Desk, tx: &mut Tx, crossed: &Crossed, sends: Sends) -> Result<bool, StoreError> {
     let now = desk.now();
     let Some(alert) = alerts::insert(tx, AlertId::new(now, desk.id_entropy()), crossed, now).await? else {
         return Ok(false);
@@ -147,12 +168,12 @@ async fn write(desk: &Desk, tx: &mut Tx, crossed: &Crossed, mail: bool) -> Resul
         if way != Way::Off {
             deliver(desk, tx, &crossed.org, &alert, To::Inbox(&person), now).await?;
         }
-        if way == Way::Mail && mail {
+        if way == Way::Mail && sends.mail {
             deliver(desk, tx, &crossed.org, &alert, To::Mail(&person), now).await?;
         }
     }
     // Channels are the organisation's, so what it chose is theirs.
-    if org.way_for(&Choices::default(), kind, &crossed.passed) != Way::Off {
+    if sends.posts && org.way_for(&Choices::default(), kind, &crossed.passed) != Way::Off {
         for channel in alert_channels::list(tx, &crossed.org).await? {
             deliver(desk, tx, &crossed.org, &alert, To::Channel(&channel.id), now).await?;
         }
