@@ -10,6 +10,7 @@ test("an owner changes the settings, and the address moves with them", async ({ 
   const key = await createKey(page, "acme", unique("prefix"));
   await open("/acme/settings");
   await page.getByLabel("Address").fill("operator");
+  await expect(page.locator("#zone-help")).toContainText("saving starts the current day, week and month again");
   await page.getByLabel("Time zone").fill("Europe/Atlantis");
   await setLimit(page, "Maximum lifetime of a key", "30");
   await save(page);

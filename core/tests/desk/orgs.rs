@@ -75,6 +75,9 @@ on_both!(
             r#"{"days":90}"#,
             r#"{"days":365}"#,
             r#"{"choice":"in_teams"}"#,
+            // A new midnight.
+            r#""restarted""#,
+            "month with $0.00 spent",
         ] {
             assert!(changes.contains(part), "{part}: {changes}");
         }

@@ -53,7 +53,7 @@ pub fn SettingsPage() -> impl IntoView {
             }
         });
         let sections = [
-            identity(&form, &org.slug, &field_errors),
+            identity(&view, &form, &field_errors),
             spend(&view, &form, &field_errors),
             new_keys(&form, &field_errors),
             rules(&form, &field_errors),
@@ -124,7 +124,8 @@ fn menu(view: &SettingsView, sections: &[Section]) -> impl IntoView + use<> {
     }
 }
 
-fn identity(form: &SettingsForm, slug: &str, field_errors: &FieldErrors) -> Section {
+fn identity(view: &SettingsView, form: &SettingsForm, field_errors: &FieldErrors) -> Section {
+    let slug = &view.context.org.slug;
     let name = TextField {
         field: "name",
         name: "form[settings][name]",
@@ -141,22 +142,21 @@ fn identity(form: &SettingsForm, slug: &str, field_errors: &FieldErrors) -> Sect
     let fields = view! {
         {name.draw(form.name.clone(), field_errors)}
         {address.draw_with(address_help, form.slug.clone(), field_errors)}
-        {zone_field(form.zone.clone(), field_errors)}
+        {zone_field(view.windows.restart_words(), form.zone.clone(), field_errors)}
         {zones()}
     };
     Section { id: "general", name: "General", title: "General", fields: fields.into_any() }
 }
 
-fn zone_field(value: String, field_errors: &FieldErrors) -> AnyView {
+fn zone_field(help: String, value: String, field_errors: &FieldErrors) -> AnyView {
     let zone = TextField {
         field: "zone",
         name: "form[settings][zone]",
         label: "Time zone",
-        help: "Budgets reset at midnight in this time zone. Changing it restarts the current day, week and month: earlier spend no longer counts against their budgets. Charts don't change.",
         list: "zones",
         ..Default::default()
     };
-    zone.draw(value, field_errors)
+    zone.draw_with(help, value, field_errors)
 }
 
 fn limit(

@@ -38,6 +38,7 @@ pub fn field(name: &str) -> &str {
         "secret_end" => "Previous secret ends",
         "found_at" => "Found at",
         "zone" => "Time zone",
+        "restarted" => "Started again",
         "key_prefix" => "Key prefix",
         "max_key_days" => "Maximum lifetime of a key",
         "max_keys_per_member" => "Keys per member",

@@ -15,6 +15,8 @@ mod tests;
 
 pub use labels::{field, kind};
 
+/// The field of a change of the time zone that names the windows which started again.
+pub const RESTARTED: &str = "restarted";
 /// Longer values appear in the table of changes only, and not in the sentence.
 const MAX_VALUE: usize = 60;
 
@@ -40,7 +42,13 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
     };
     match event.kind {
         K::OrgCreated => format!("{who} created the organisation {what}."),
-        K::OrgEdited => edited(event, &who, "organisation ", "settings", zone),
+        K::OrgEdited => {
+            let restarted = match event.change(RESTARTED) {
+                Some(_) => " The current day, week and month started again.",
+                None => "",
+            };
+            format!("{}{restarted}", edited(event, &who, "organisation ", "settings", zone))
+        }
         K::AlertsEdited => format!("{who} changed the alerts of {what}."),
         K::WebhookAdded => match after("webhook") {
             Some(webhook) => format!("{who} added the webhook {webhook} to {what}."),
@@ -230,7 +238,9 @@ fn limit_words(event: &PastEvent, zone: &Zone) -> String {
 /// With one change the sentence says its values; with several it lists the fields.
 fn edited(event: &PastEvent, who: &str, thing: &str, fields: &str, zone: &Zone) -> String {
     let what = &event.subject_name;
-    match event.changes.as_slice() {
+    // A change that another one brings has a sentence of its own.
+    let changes: Vec<&Change> = event.changes.iter().filter(|change| change.field != RESTARTED).collect();
+    match changes.as_slice() {
         [] => format!("{who} edited the {thing}{what}."),
         [Change { field, before: Some(before), after: Some(after) }] if field == "name" => {
             format!("{who} renamed the {thing}{} to {}.", value(before, zone), value(after, zone))

@@ -220,3 +220,14 @@ fn the_program_is_no_person() {
     event.actor_name = "command line".into();
     assert_eq!(text(&event), "Keydesk (command line) created the key ci-prod.");
 }
+
+#[test]
+fn a_change_of_time_zone_says_that_windows_started_again() {
+    let zone =
+        Change::replaced("zone", ChangeValue::Text("UTC".into()), ChangeValue::Text("Asia/Tokyo".into()));
+    let restarted = Change::added(RESTARTED, ChangeValue::List(vec!["day with $1.00 spent".into()]));
+    assert_eq!(
+        text(&event(EventKind::OrgEdited, [zone, restarted])),
+        "Ana Ruiz changed the time zone of ci-prod from UTC to Asia/Tokyo. The current day, week and month started again."
+    );
+}

@@ -95,15 +95,19 @@ pub async fn save(
     if !saved {
         return Err(lost_race("the settings"));
     }
+    let mut changes = mine.changes_since(&current, &());
     let starts = WindowStarts::at(now, &mine.zone);
     if mine.zone == current.zone {
         budget_marks::renew(&mut tx, &context.org.id, HolderKind::Org, &[context.org.id.as_str()], starts)
             .await?;
     } else {
-        budget_marks::renew_all(&mut tx, &context.org.id, starts).await?;
+        let org = &context.org;
+        let holder = Some((HolderKind::Org, org.id.as_str()));
+        changes.extend(windows_of(&mut tx, (&org.id, &org.zone), holder, now).await?.restarted(&mine.zone));
+        budget_marks::renew_all(&mut tx, &org.id, starts).await?;
     }
     let event = Event::new(EventKind::OrgEdited, context.org.id.as_str(), &mine.name);
-    tx.save(&permit, event.with(mine.changes_since(&current, &())), now).await?;
+    tx.save(&permit, event.with(changes), now).await?;
     Ok(Outcome::Saved(mine.slug.clone()))
 }
 
