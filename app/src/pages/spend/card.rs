@@ -55,7 +55,10 @@ pub fn spend_part(slug: &str, card: &SpendCard) -> impl IntoView + use<> {
         false => report_chart(slug, report).into_any(),
     };
     view! {
-        <div class="part">
+        <div class="part spend-part">
+            <dl class="tiles">
+                {fact("This month", card.month.to_string())} {fact("Last month", card.last_month.to_string())}
+            </dl>
             <header class="part-head">
                 <h3>"Last 30 days"</h3>
                 <p>{report.total.cost.to_string()}</p>
@@ -63,9 +66,6 @@ pub fn spend_part(slug: &str, card: &SpendCard) -> impl IntoView + use<> {
             {part}
             {chart}
             {models}
-            <dl class="tiles">
-                {fact("This month", card.month.to_string())} {fact("Last month", card.last_month.to_string())}
-            </dl>
             <p>
                 <a href=all>"All spend"</a>
             </p>

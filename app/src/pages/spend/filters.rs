@@ -140,7 +140,7 @@ pub fn form(view: &ReportView) -> impl IntoView + use<> {
         }
     });
     view! {
-        <form class="filters" method="get" action=LocalPath::spend(slug) aria-label="Filters">
+        <form class="filters four" method="get" action=LocalPath::spend(slug) aria-label="Filters">
             {kept}
             {day("from", "From", query.from)}
             {day("to", "To", query.to)}
