@@ -38,16 +38,17 @@ fn insert_text(dialect: Dialect) -> String {
             "to_char(to_timestamp(n.at / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24')",
         ),
     };
-    // Days come first, then keys, then models: each key has requests on every day.
+    // The oldest day first, as requests come: otherwise each one would be written to another page of each index.
     format!(
         "INSERT INTO usage (request_id, org_id, key_id, secret_id, team_id, owner_id, model_id, route, status, input_tokens,
             output_tokens, cached_tokens, cost, started_at, latency_ms, first_byte_ms, address, user_agent, estimated, error,
             meters, price_id, is_priced, tags, booked, provider)
         SELECT 'req_' || {id}, k.org_id, k.id, k.secret_id, k.team_id, k.owner_id, m.id, '/v1/chat/completions', 200, 1000 + n.i % 977,
             100 + n.i % 89, 0, 1000000 + n.i % 1000003, n.at, 900, 200, '10.0.0.1', 'bench', 0, '', '', NULL, 1, '', {hour}, m.provider
-        FROM (SELECT i, key, turn, CAST($2 AS BIGINT) - day * 86400000 - (key * 5 + turn) % 24 * 3600000 - i % 3600 * 1000 AS at
-            FROM (SELECT i, i % {DAYS} AS day, (i / {DAYS}) % CAST($5 AS BIGINT) AS key,
-                i / {DAYS} / CAST($5 AS BIGINT) % 3 AS turn FROM {numbers} i) i) n
+        FROM (SELECT i, i % CAST($5 AS BIGINT) AS key, i / CAST($5 AS BIGINT) % 3 AS turn,
+                CAST($2 AS BIGINT) - ({DAYS} - 1 - (i - 1) * {DAYS} / CAST($7 AS BIGINT)) * 86400000
+                    - (i % CAST($5 AS BIGINT) * 5 + i / CAST($5 AS BIGINT) % 3) % 24 * 3600000 - i % 3600 * 1000 AS at
+            FROM {numbers} i) n
         JOIN (
             SELECT k.id, k.org_id, k.team_id, k.owner_id, s.id AS secret_id, ROW_NUMBER() OVER (ORDER BY k.seq) - 1 AS number
             FROM keys k JOIN key_secrets s ON s.key_id = k.id AND s.replaced_at IS NULL WHERE k.org_id = CAST($1 AS TEXT)
@@ -86,6 +87,7 @@ pub async fn insert(db: &Db, org: &OrgId, until: Moment, count: i64) -> Result<(
                 .bind(last)
                 .bind(keys)
                 .bind(models)
+                .bind(count)
         )?;
         tx.save_unaudited(Unaudited::Bench).await?;
         first = last + 1;
