@@ -70,6 +70,18 @@ test("a row's menu has what can be done with its key", async ({ signedIn, page, 
   await page.waitForURL(new RegExp(`${key.id}/rotate`));
 });
 
+test("at 1,440 px the list has every column and does not scroll sideways", async ({ signedIn, page, open }) => {
+  await signedIn();
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await open(`${org}/keys?sort=spend&dir=desc`);
+  for (const name of ["Team", "Owner", "Last used", "Created", "Expires", "14 days"]) {
+    await expect(page.getByRole("columnheader", { name, exact: true })).toBeVisible();
+  }
+  await expect(page.locator("tbody tr").first().locator(".spark")).toBeVisible();
+  const beyond = await page.locator(".table-wrap").evaluate((wrap) => wrap.scrollWidth - wrap.clientWidth);
+  expect(beyond).toBeLessThanOrEqual(0);
+});
+
 test("on a phone a key is two lines, and the order is a choice", async ({ signedIn, page, open, javaScriptEnabled }) => {
   await signedIn();
   await page.setViewportSize({ width: 360, height: 800 });

@@ -10,7 +10,7 @@ const TOP: f64 = 16.0;
 const BOTTOM: f64 = 136.0;
 
 /// A sparkline's size in px.
-const SPARK: (usize, i64) = (72, 20);
+const SPARK: (usize, i64) = (64, 20);
 
 /// One place on the axis of time.
 #[derive(Clone)]
@@ -354,9 +354,9 @@ mod tests {
 
     #[test]
     fn a_sparkline_stays_inside_its_box() {
-        assert_eq!(spark_points(&[0, 10, 5]), "1,18 36,1 71,10");
-        assert_eq!(spark_points(&[0, 0]), "1,18 71,18");
-        assert_eq!(spark_points(&[i64::MIN, i64::MAX]), "1,18 71,1");
+        assert_eq!(spark_points(&[0, 10, 5]), "1,18 32,1 63,10");
+        assert_eq!(spark_points(&[0, 0]), "1,18 63,18");
+        assert_eq!(spark_points(&[i64::MIN, i64::MAX]), "1,18 63,1");
         assert_eq!(spark_points(&[]), "");
     }
 }

@@ -119,16 +119,31 @@ impl Moment {
     /// Seen from `now`: `just now`, `3 min ago`, `3 h ago`, `in 3 days`; the date beyond 7 days.
     /// Whole units that have passed, so that nothing looks older or further off than it is.
     pub fn relative(self, now: Moment, zone: &Zone) -> String {
+        self.within_a_week(now).unwrap_or_else(|| self.date(zone))
+    }
+
+    /// As [`Moment::relative`], for columns: beyond 7 days the date is as short as is clear.
+    pub fn brief(self, now: Moment, zone: &Zone) -> String {
+        self.within_a_week(now).unwrap_or_else(|| self.short_date(now, zone))
+    }
+
+    /// `20 Nov`, or `Nov 2027` where the year would not be clear from `now`.
+    pub fn short_date(self, now: Moment, zone: &Zone) -> String {
+        let near = now.0.abs_diff(self.0) < 300 * DAY;
+        self.zoned(zone).strftime(if near { "%-d %b" } else { "%b %Y" }).to_string()
+    }
+
+    fn within_a_week(self, now: Moment) -> Option<String> {
         let apart = now.0.abs_diff(self.0);
         let span = match apart {
-            0..MINUTE => return "just now".to_owned(),
+            0..MINUTE => return Some("just now".to_owned()),
             MINUTE..HOUR => format!("{} min", apart / MINUTE),
             HOUR..DAY => format!("{} h", apart / HOUR),
             _ if apart < 2 * DAY => "1 day".to_owned(),
             _ if apart <= 7 * DAY => format!("{} days", apart / DAY),
-            _ => return self.date(zone),
+            _ => return None,
         };
-        if self < now { format!("{span} ago") } else { format!("in {span}") }
+        Some(if self < now { format!("{span} ago") } else { format!("in {span}") })
     }
 
     fn timestamp(self) -> Timestamp {
@@ -385,6 +400,21 @@ mod tests {
         ] {
             assert_eq!(now.plus_ms(ms).relative(now, &utc), shown, "{ms}");
         }
+    }
+
+    #[test]
+    fn a_column_has_dates_as_short_as_is_clear() {
+        let (now, utc) = (at("2026-11-20T12:00:00Z"), Zone::utc());
+        for (text, shown) in [
+            ("2026-11-20T09:00:00Z", "3 h ago"),
+            ("2026-11-03T09:00:00Z", "3 Nov"),
+            ("2027-02-24T09:00:00Z", "24 Feb"),
+            ("2025-11-24T09:00:00Z", "Nov 2025"),
+            ("2027-11-16T09:00:00Z", "Nov 2027"),
+        ] {
+            assert_eq!(at(text).brief(now, &utc), shown, "{text}");
+        }
+        assert_eq!(now.short_date(now, &utc), "20 Nov");
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn row(key: &Key, line: &[Money], view: &KeysView, secrets: bool, may_tick: bool
     });
     let last = match secrets {
         true => {
-            let since = when::date(key.secret_created_at, zone);
+            let since = when::short_date(key.secret_created_at, now, zone);
             view! { <td data-label="Secret since" class="tight">{since}</td> }.into_any()
         }
         false => view! { <td data-label="14 days" class="away-2">{two_weeks(line)}</td> }.into_any(),
@@ -93,8 +93,8 @@ fn row(key: &Key, line: &[Money], view: &KeysView, secrets: bool, may_tick: bool
     let owner = LocalPath::keys(slug).with_query(&format!("owner={}", key.owner.id));
     let owner = named(owner, &key.owner.name, format!("Keys of {}", key.owner.name));
     let never = || view! { <span class="muted">"Never"</span> }.into_any();
-    let last_used = key.last_used_at.map_or_else(never, |at| when::ago(at, now, zone).into_any());
-    let expires = key.expires_at.map_or_else(never, |at| when::date(at, zone).into_any());
+    let last_used = key.last_used_at.map_or_else(never, |at| when::brief(at, now, zone).into_any());
+    let expires = key.expires_at.map_or_else(never, |at| when::short_date(at, now, zone).into_any());
     let used = key.last_used_at.map_or("never used".to_owned(), |at| at.relative(now, zone));
     let tick = may_tick.then(|| {
         let label = format!("Select {}", key.name);
@@ -121,7 +121,7 @@ fn row(key: &Key, line: &[Money], view: &KeysView, secrets: bool, may_tick: bool
             <td data-label="Spent this month" class="num">{key.month_spent.to_string()}</td>
             <td data-label="Budget">{budget_cell(&key.budgets)}</td>
             <td data-label="Last used" class="tight">{last_used}</td>
-            <td data-label="Created" class="tight away-1">{when::date(key.created_at, zone)}</td>
+            <td data-label="Created" class="tight away-1">{when::short_date(key.created_at, now, zone)}</td>
             <td data-label="Expires" class="tight away-6">{expires}</td>
             {last}
             <td class="act">{menu(key, view)}</td>
