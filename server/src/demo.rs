@@ -36,7 +36,6 @@ use plan::{Fate, PlannedKey, PlannedUse};
 use words::{PEOPLE, Part, TEAMS};
 
 pub const PASSWORD: &str = "violet tram kettle orbit";
-const ROWS_A_TRANSACTION: usize = 1_000;
 
 /// What there is to try out.
 pub struct DemoReport {
@@ -355,7 +354,7 @@ async fn change(desk: &Desk, org: &Seeded, caller: &Caller, id: &KeyId, act: Act
     Ok(())
 }
 
-/// Writes the planned requests as a gateway does, many to a transaction, and answers how many there were.
+/// Writes the planned requests, and answers how many there were.
 async fn use_keys(
     desk: &Desk,
     org: &Seeded,
@@ -369,9 +368,7 @@ async fn use_keys(
         .flat_map(|(plan, made)| plan.usage.iter().map(|planned| usage(desk, org, plan, made, planned)))
         .collect();
     rows.sort_by_key(|row| row.started_at);
-    for batch in rows.chunks(ROWS_A_TRANSACTION) {
-        seed::record_usage(desk, &org.org.zone, batch).await?;
-    }
+    seed::record_history(desk, &org.org, &rows).await?;
     Ok(rows.len())
 }
 

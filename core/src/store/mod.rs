@@ -39,6 +39,7 @@ mod open;
 pub mod org_queues;
 pub mod orgs;
 pub mod overview;
+pub mod past_usage;
 pub mod people;
 mod permit;
 mod pooler;

@@ -100,9 +100,23 @@ pub async fn rebuild(tx: &mut Tx, permit: &Permit, zone: &Zone, now: Moment) -> 
     for clear in [CLEAR_DAYS, CLEAR_ROLLUPS, CLEAR_TAGS] {
         changed!(&mut *tx, sqlx::query(clear).bind(org).bind(&from))?;
     }
-    for text in texts(dialect) {
-        changed!(&mut *tx, sqlx::query(AssertSqlSafe(text.clone())).bind(org).bind(&from))?;
-    }
-    budget_marks::renew_all(tx, permit.org(), WindowStarts::at(now, zone)).await?;
+    add_up(tx, permit.org(), &from, WindowStarts::at(now, zone)).await?;
     Ok(before)
+}
+
+/// Writes everything that is added up, where nothing of it is there, and the marks of budgets with it: hours and days since
+/// the day `from`, the others of all days.
+///
+/// # Errors
+/// When the database cannot be written.
+pub(super) async fn add_up(
+    tx: &mut Tx,
+    org: &OrgId,
+    from: &str,
+    starts: WindowStarts,
+) -> Result<(), StoreError> {
+    for text in texts(Dialect::of(tx)) {
+        changed!(&mut *tx, sqlx::query(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(from))?;
+    }
+    budget_marks::renew_all(tx, org, starts).await
 }

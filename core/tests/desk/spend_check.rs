@@ -4,7 +4,7 @@ use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::moment::{Day, Zone};
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::forms::key::KeyForm;
-use keydesk_core::ops::{OpError, orgs, retention, spend_check, upkeep, verify_spend};
+use keydesk_core::ops::{OpError, orgs, retention, seed, spend_check, upkeep, verify_spend};
 
 use crate::support::*;
 
@@ -47,6 +47,54 @@ async fn added_up(desk: &TestDesk) -> Vec<Vec<String>> {
     }
     all
 }
+
+on_both!(
+    fn a_history_that_is_written_at_once_is_what_settlements_leave(desk: TestDesk) {
+        let at = desk.owner().await;
+        let team = desk.team(&at, "Crew").await;
+        let keys = [
+            desk.create_key(&at, "alone").await,
+            desk.create(&at, KeyForm { team: team.id.to_string(), ..form("in a team") }).await.unwrap(),
+        ];
+        let mut history = Vec::new();
+        for n in 0..40_i64 {
+            let which = (n % 2) as usize;
+            let mut usage = desk.usage(&at, &keys[which], 1_000 + n, desk.now().plus_days(-3 * n)).await;
+            usage.team = (which == 1).then(|| team.id.clone());
+            usage.model = if n % 3 == 0 { "gpt-5" } else { "gone" }.into();
+            usage.first_byte_ms = (n % 4 > 0).then_some(n);
+            usage.error = if n % 5 == 0 { "It said \"no\"".into() } else { String::new() };
+            usage.bill.metered = Counts::of_totals(n, 0, 7).into();
+            history.push(usage);
+        }
+        let all = async || {
+            let mut all = added_up(&desk).await;
+            for table in [
+                "SELECT request_id || key_id || secret_id || COALESCE(team_id, '-') || owner_id || model_id || route || status || ' '
+                    || input_tokens || ' ' || output_tokens || ' ' || cached_tokens || ' ' || cost || ' ' || started_at || ' '
+                    || latency_ms || ' ' || COALESCE(first_byte_ms, -1) || address || user_agent || estimated || error || meters
+                    || COALESCE(price_id, '-') || is_priced || tags || booked || provider FROM usage ORDER BY request_id",
+                "SELECT id || COALESCE(first_used_at, 0) FROM key_secrets ORDER BY 1",
+            ] {
+                all.push(desk.texts(table).await);
+            }
+            all
+        };
+        seed::record_history(&desk, &at.org, &history).await.unwrap();
+        let at_once = all().await;
+        assert_eq!(at_once[4].len(), 40);
+        assert!(spend_check::check(&desk, &at.caller, &at.org.slug).await.unwrap().adds_up());
+        for table in ["usage", "counters", "spend_daily", "rollups"] {
+            desk.execute(&format!("DELETE FROM {table}")).await.unwrap();
+        }
+        desk.execute("UPDATE key_secrets SET first_used_at = NULL").await.unwrap();
+        history.sort_by_key(|usage| usage.started_at);
+        for usage in &history {
+            assert!(record(&desk, usage).await.unwrap());
+        }
+        assert_eq!(all().await, at_once);
+    }
+);
 
 on_both!(
     fn whatever_differs_from_the_requests_is_found_and_repaired(desk: TestDesk) {

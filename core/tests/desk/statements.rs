@@ -53,6 +53,7 @@ on_both!(
             store::rerating::every_text(dialect),
             store::rollups::every_text(dialect),
             store::bench_usage::every_text(dialect),
+            store::past_usage::every_text(dialect),
             store::verify::every_text(dialect),
             store::repair::every_text(dialect),
             store::budget_marks::every_text(dialect),
