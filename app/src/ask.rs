@@ -38,6 +38,8 @@ pub struct Request {
     pub address: String,
     /// The browser is at another address than the installation's own, where signing in may not work.
     pub elsewhere: bool,
+    /// Where the person's programs reach the gateway, by the address of this request.
+    pub gateway: String,
 }
 
 pub fn desk() -> Result<Desk, AppError> {
@@ -61,6 +63,11 @@ pub fn request() -> Request {
 /// Where clients send requests: the desk's own address, unless the gateway has another.
 pub fn gateway_url() -> String {
     use_context::<GatewayUrl>().map(|url| url.0).unwrap_or_default()
+}
+
+/// The same as this person's programs reach it: at the host that the browser is at, where no address is configured.
+pub fn gateway_url_here() -> String {
+    Some(request().gateway).filter(|url| !url.is_empty()).unwrap_or_else(gateway_url)
 }
 
 pub fn base_url() -> String {

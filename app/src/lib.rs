@@ -31,6 +31,8 @@ pub mod pages;
 #[cfg(feature = "ssr")]
 pub mod path;
 #[cfg(feature = "ssr")]
+pub mod provider_calls;
+#[cfg(feature = "ssr")]
 mod returned;
 #[cfg(feature = "ssr")]
 pub mod routes;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::admission::Lately;
 use crate::domain::moment::Moment;
 use crate::passwords::Passwords;
+use crate::provider_vault::ProviderVault;
 use crate::store::Db;
 use crate::store::org_queues::OrgQueues;
 use crate::vault::Vault;
@@ -35,6 +36,8 @@ pub struct Desk {
     pub passwords: Passwords,
     /// Seals the secrets of second factors.
     pub vault: Vault,
+    /// Seals the API keys of providers.
+    pub provider_vault: ProviderVault,
     /// The queues in front of Postgres, one for each organisation.
     pub queues: OrgQueues,
     /// What is remembered of requests that are over.
@@ -52,6 +55,7 @@ impl Desk {
             random,
             passwords: Passwords::new(),
             vault: Vault::derive(&own),
+            provider_vault: ProviderVault::without_key(),
             queues: OrgQueues::default(),
             lately: Lately::default(),
         }
@@ -60,6 +64,11 @@ impl Desk {
     /// The same desk with the installation's vault, which also opens what earlier runs sealed.
     pub fn with_vault(self, vault: Vault) -> Self {
         Self { vault, ..self }
+    }
+
+    /// The same desk with the installation's keys for providers' API keys; without them none can be stored or used.
+    pub fn with_provider_vault(self, provider_vault: ProviderVault) -> Self {
+        Self { provider_vault, ..self }
     }
 
     /// The clock's current moment.

@@ -19,6 +19,8 @@ pub mod ops;
 #[cfg(feature = "store")]
 pub mod passwords;
 #[cfg(feature = "store")]
+pub mod provider_vault;
+#[cfg(feature = "store")]
 pub mod security_log;
 #[cfg(feature = "store")]
 pub mod store;
@@ -27,5 +29,7 @@ pub mod vault;
 
 #[cfg(feature = "store")]
 pub use desk::{Clock, Desk, Random};
+#[cfg(feature = "store")]
+pub use provider_vault::ProviderVault;
 #[cfg(feature = "store")]
 pub use vault::Vault;

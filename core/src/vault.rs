@@ -31,9 +31,14 @@ impl std::fmt::Debug for Vault {
 impl Vault {
     /// `material` is random bytes that every node of the installation has.
     pub fn derive(material: &[u8]) -> Self {
+        Self::derive_for(LABEL, material)
+    }
+
+    /// A key for another use of the same kind, which `label` names.
+    pub(crate) fn derive_for(label: &[u8], material: &[u8]) -> Self {
         let mut key = Zeroizing::new([0; 32]);
         // Fails only for a key of more than 8,160 bytes.
-        let made = Hkdf::<Sha256>::new(None, material).expand(LABEL, key.as_mut());
+        let made = Hkdf::<Sha256>::new(None, material).expand(label, key.as_mut());
         debug_assert!(made.is_ok());
         Self(Arc::new(key))
     }

@@ -3,13 +3,16 @@ front of something else that asks Keydesk who may pass."""
 
 from __future__ import annotations
 
+import collections
 import http.client
 import json
 import os
 import re
+import socket
 import threading
 import time
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -161,6 +164,104 @@ def test_a_refusal_is_not_lost_when_the_body_is_large(desk, keys, proxied, size)
     large = body(user="x" * size)
     statuses = [ask(f"{proxied}/v1/chat/completions", secret, body=large).status for _ in range(20)]
     assert statuses == [401] * 20
+
+
+# --- a rejection arrives
+
+
+KINDS = {
+    # Gate, status, and how the request differs.
+    "revoked": 401,
+    "out of scope": 403,
+    "no such path": 404,
+    "too large": 413,
+    "over budget": 429,
+}
+#: What is sent, and how often: a thousand requests in front of each.
+SIZES = {"10 kB": (10_000, 400), "100 kB": (100_000, 300), "1 MiB": (1 << 20, 200), "8 MiB": (8 << 20, 70), "25 MiB": (25 << 20, 30)}
+
+
+@pytest.fixture(scope="module")
+def buffered(proxies, desk) -> str:
+    """As nginx is without the two lines of GATEWAY.md about buffering."""
+    port = free_port()
+    piece = snippet("nginx", "proxy_buffering off")
+    for line in ("proxy_buffering off;", "proxy_request_buffering off;"):
+        assert line in piece
+        piece = piece.replace(line, "")
+    real = {"listen 8080;": f"listen 127.0.0.1:{port};", "127.0.0.1:3000": f"127.0.0.1:{desk.port}"}
+    return proxies.nginx(with_addresses(piece, real), port)
+
+
+@pytest.fixture(scope="module")
+def behind_caddy(proxies, desk) -> str:
+    port = free_port()
+    real = {":8080 {": f"http://127.0.0.1:{port} {{", "127.0.0.1:3000": f"127.0.0.1:{desk.port}"}
+    return proxies.caddy(with_addresses(snippet("caddyfile", "flush_interval"), real), port)
+
+
+def rejected(desk, keys, kind: str, base: str, size: int) -> int:
+    """The status that a client reads which sends all of its body first, as most do."""
+    path, secret, sent = "/v1/chat/completions", None, None
+    if kind in ("revoked", "out of scope", "over budget"):
+        secret = keys.refused(kind)[0]
+    elif kind == "no such path":
+        path = "/v1/nothing"
+    else:
+        secret, sent = keys.refused("out of scope")[0], b"x" * ((32 << 20) + 1)
+    sent = sent or json.dumps(body(user="x" * size)).encode()
+    return ask(f"{base}{path}", secret, body=sent).status
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("front", ["direct", "proxied", "buffered", "behind_caddy"])
+def test_a_rejection_arrives_in_every_one_of_a_thousand_requests(request, desk, keys, front, size):
+    """A thousand of all sizes, in eight threads, in front of each: never a broken pipe and never a 502."""
+    base = desk.base if front == "direct" else request.getfixturevalue(front)
+    secret = keys.refused("revoked")[0]
+    length, times = SIZES[size]
+    sent = json.dumps(body(user="x" * length)).encode()
+
+    def one(_) -> object:
+        try:
+            return ask(f"{base}/v1/chat/completions", secret, body=sent).status
+        except OSError as error:
+            return repr(error)
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = collections.Counter(threads.map(one, range(times)))
+    assert answers == {401: times}, answers
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("front", ["direct", "proxied", "buffered", "behind_caddy"])
+def test_each_kind_of_rejection_arrives(request, desk, keys, front, kind):
+    base = desk.base if front == "direct" else request.getfixturevalue(front)
+    statuses = [rejected(desk, keys, kind, base, size) for size in (10_000, 1 << 20, 8 << 20) for _ in range(3)]
+    assert statuses == [KINDS[kind]] * 9
+
+
+@pytest.mark.parametrize("front", ["direct", "proxied", "behind_caddy"])
+def test_who_asks_whether_to_send_is_told_to_go_on_or_is_rejected(request, desk, keys, front):
+    """`Expect: 100-continue`: with a good key the body is asked for and the answer follows; with a revoked one it says so."""
+    base = desk.base if front == "direct" else request.getfixturevalue(front)
+    target = urllib.parse.urlsplit(base)
+    good = desk.create_key("expects")
+    for secret, status in [(good.secret, 200), (keys.refused("revoked")[0], 401)]:
+        sent = json.dumps(body(max_tokens=16, user="x" * 100_000)).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {target.netloc}\r\nauthorization: Bearer {secret}\r\ncontent-type: application/json\r\ncontent-length: {len(sent)}\r\nexpect: 100-continue\r\n\r\n"
+        with socket.create_connection((target.hostname, target.port), 20) as connection:
+            connection.sendall(head.encode())
+            first, is_sent = connection.recv(65_536), False
+            # A proxy may say it once more for what is behind it.
+            while first.startswith(b"HTTP/1.1 100 "):
+                if not is_sent:
+                    connection.sendall(sent)
+                    is_sent = True
+                first = first.split(b"\r\n\r\n", 1)[1] or connection.recv(65_536)
+            # Only a rejection comes without asking for the body.
+            assert is_sent or status != 200, first
+            assert first.startswith(f"HTTP/1.1 {status} ".encode()), first[:200]
 
 
 # --- in front of something else

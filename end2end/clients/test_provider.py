@@ -133,7 +133,7 @@ def test_the_snippets_ask_the_cheapest_model_that_is_served(desk, tmp_path):
         (tmp_path / file).write_text(snippets[label] + "\n")
         assert "".join(WORDS) in run([argv, file], tmp_path)
     # Nothing speaks the others' protocols here.
-    assert list(snippets) == ["curl", "Python OpenAI", "Node OpenAI", ".env"]
+    assert list(snippets) == ["curl", "Python OpenAI", "Node OpenAI", ".env", "Python stream", "Codex", "Cursor", "Open WebUI"]
 
 
 def test_the_demonstration_has_left(desk):

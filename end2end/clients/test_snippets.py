@@ -24,6 +24,8 @@ RUNS = {
     "Node Anthropic": (["node"], "ask.mjs"),
     "Python Google": ([sys.executable], "ask.py"),
 }
+#: Settings of programs: what follows the address, and whether they name a model.
+SETTINGS = {"Claude Code": ("\n", True), "Codex": ("/v1", True), "Cursor": ("/v1", True), "Open WebUI": ("/v1", False)}
 #: What somebody writes who has the .env file.
 WITH_ENV = """
 import os
@@ -54,7 +56,41 @@ def folder(tmp_path):
 
 def test_there_is_a_snippet_for_each(sqlite_desk):
     key = sqlite_desk.create_key("snippets")
-    assert list(sqlite_desk.snippets(key)) == [*RUNS, ".env"]
+    snippets = sqlite_desk.snippets(key)
+    assert list(snippets) == [*RUNS, ".env", "Python stream", *SETTINGS]
+    for label, (address, name) in SETTINGS.items():
+        assert f"{sqlite_desk.base}{address}" in snippets[label] and key.secret in snippets[label], label
+        assert (MODEL in snippets[label]) == name, label
+    for label in ("Python OpenAI", "Python Anthropic", "Python Google", "Python stream"):
+        assert snippets[label].startswith("# pip install ")
+    for label in ("Node OpenAI", "Node Anthropic"):
+        assert snippets[label].startswith("// npm install ")
+
+
+def test_the_snippet_of_a_stream_prints_as_it_comes(sqlite_desk, folder):
+    key = sqlite_desk.create_key_by_name("snippet stream")
+    (folder / "ask.py").write_text(sqlite_desk.snippets(key)["Python stream"] + "\n")
+    assert SAID in run([sys.executable, "ask.py"], folder)
+    assert spent(sqlite_desk, key)[0] == 1
+
+
+def test_the_settings_of_codex_are_toml(sqlite_desk):
+    text = sqlite_desk.snippets(sqlite_desk.create_key("codex"))["Codex"]
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r'\[[a-z_.]+\]|[a-z_]+ = "[^"]*"', line) for line in lines), text
+    assert lines[1:3] == ['model_provider = "keydesk"', "[model_providers.keydesk]"]
+    assert f'base_url = "{sqlite_desk.base}/v1"' in lines
+
+
+def test_snippets_show_the_address_that_the_person_uses():
+    """Without a configured address: that of the browser, and a port of the gateway's own on the same host."""
+    port = free_port()
+    for extra, expected in [((), "http://localhost:{desk}"), (("--gateway-listen", f"0.0.0.0:{port}"), f"http://localhost:{port}")]:
+        with serving(extra=extra) as desk:
+            desk.base = f"http://localhost:{desk.port}"
+            desk.person = desk.sign_in()
+            snippet = desk.snippets(desk.create_key("address"))["curl"]
+            assert snippet.startswith(f"curl {expected.format(desk=desk.port)}/v1/"), snippet
 
 
 @pytest.mark.parametrize("label", RUNS)

@@ -115,6 +115,30 @@ test("the copy buttons copy exactly what they stand beside", async ({ page, cont
   expect(await clipboard()).toContain(`OPENAI_BASE_URL=${server.url}/v1\n`);
 });
 
+test("without a clipboard, as over plain http, the copy button copies all the same, or says what to do", async ({ page, context, server }) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: server.url });
+  // As where the page is not served securely; kept only to look what was copied.
+  await page.addInitScript(() => {
+    Object.assign(window, { kept: navigator.clipboard });
+    Object.defineProperty(Navigator.prototype, "clipboard", { value: undefined });
+  });
+  const key = await createKey(page, "acme", unique("plain http"));
+  const copy = page.getByRole("button", { name: "Copy key" });
+  await expect(async () => {
+    await copy.click({ timeout: 500 });
+    await expect(page.getByRole("button", { name: "Copied" })).toBeVisible({ timeout: 300 });
+  }).toPass();
+  const copied = await page.evaluate(() => (window as unknown as { kept: Clipboard }).kept.readText());
+  expect(copied.trim()).toBe(key.secret);
+
+  // And where the browser does not even do that.
+  await page.evaluate(() => Object.assign(document, { execCommand: () => false }));
+  await page.getByRole("radio", { name: "curl", exact: true }).check();
+  await page.locator(".tab:visible").getByRole("button", { name: "Copy", exact: true }).click();
+  await expect(page.getByRole("button", { name: "Selected: press Ctrl+C" })).toBeVisible();
+  expect(await page.evaluate(() => getSelection()?.toString())).toBe(await page.locator("#snippet-0").textContent());
+});
+
 test("a form's mistakes appear without leaving the page, the first one focused, and go when it is right", async ({ page, open, expectFailures, server }) => {
   expectFailures("422 POST /api/keys/create");
   await open("/acme/keys/new");

@@ -11,7 +11,7 @@ const state = (page: Page) => page.locator("h1 .badge");
 const history = (page: Page) => page.locator(".card", { has: page.getByRole("heading", { name: "History" }) });
 const save = (page: Page) => page.getByRole("button", { name: "Save changes" }).click();
 
-const snippets = ["curl", "Python OpenAI", "Node OpenAI", "Python Anthropic", "Node Anthropic", "Python Google", ".env"];
+const snippets = ["curl", "Python OpenAI", "Node OpenAI", "Python Anthropic", "Node Anthropic", "Python Google", ".env", "Python stream", "Claude Code", "Codex", "Cursor", "Open WebUI"];
 
 test("a key is created with a name alone, and its secret is shown once", async ({ signedIn, page, server }) => {
   await signedIn();

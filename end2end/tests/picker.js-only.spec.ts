@@ -10,8 +10,13 @@ test("models are searched, and ticked by vendor", async ({ signedIn, page, open 
   const first = vendors.first();
   const all = first.locator("[data-all]");
   const boxes = first.locator(".model input");
-  await expect(all).toBeChecked();
   await first.locator("summary").click();
+  // No provider serves them yet, so only the demonstration is ticked.
+  await expect(all).not.toBeChecked();
+  await expect(first.locator(".model").first()).toContainText("Not served");
+  await expect(page.locator(".picker .model input:checked")).toHaveCount(1);
+  await all.check();
+  await expect(boxes.first()).toBeChecked();
   await boxes.first().uncheck();
   expect(await all.evaluate((box: HTMLInputElement) => box.indeterminate)).toBe(true);
   await all.check();

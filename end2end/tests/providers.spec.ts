@@ -7,13 +7,19 @@ process.env.ACME_TESTS_API_KEY = "sk-proj-nobody-may-read-this-anywhere";
 
 const button = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
 
+/** At a port where nothing listens, so that the test of the connection ends at once. */
+const NOWHERE = "http://127.0.0.1:9";
+
 async function connect(page: Page, open: (path: string) => Promise<unknown>, name: string, variable: string): Promise<void> {
-  await open("/operator/providers/new");
+  await open(`/operator/providers/new?${new URLSearchParams({ kind: "openai", url: NOWHERE })}`);
   await page.getByLabel("Name", { exact: true }).fill(name);
-  await page.getByLabel("Base URL").fill("https://api.openai.com/v1/");
+  await page.getByRole("radio", { name: "In an environment variable" }).check();
   await page.getByLabel("Credential variable").fill(variable);
-  await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Connect provider").click()]);
+  await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Save and test").click()]);
 }
+
+/** Headers, timeouts and what else few providers need. */
+const more = (page: Page) => page.getByText("Headers, timeouts and what it does not take").click();
 
 test("the operator connects a provider, routes models to it and retires it", async ({ signedIn, page, open, server, expectFailures }) => {
   expectFailures("422 POST /api/providers/add");
@@ -29,23 +35,25 @@ test("the operator connects a provider, routes models to it and retires it", asy
   await page.getByRole("link", { name: "Connect provider" }).click();
   await page.waitForURL(`${server.url}/operator/providers/new`);
 
+  await page.getByLabel("Base URL").fill(`${NOWHERE}/v1/`);
+  await button(page, "Check the address").click();
+  await expect(page.locator("[data-request-url]")).toHaveText(`${NOWHERE}/v1/chat/completions`);
   await page.getByLabel("Name", { exact: true }).fill("OpenAI");
-  await page.getByLabel("Base URL").fill("http://169.254.169.254/latest");
+  await page.getByRole("radio", { name: "In an environment variable" }).check();
   await page.getByLabel("Credential variable").fill("PATH");
+  await more(page);
   await page.getByLabel(/^Idle timeout/).fill("1h");
-  await button(page, "Connect provider").click();
-  await expect(mistake(page, "base_url")).toContainText("link-local address");
+  await button(page, "Save and test").click();
   await expect(mistake(page, "credential_env")).toContainText("_API_KEY at the end");
   await expect(mistake(page, "idle")).toContainText("from 1 to 600");
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue("OpenAI");
-  await page.getByLabel("Base URL").fill("https://api.openai.com/v1/");
   await page.getByLabel("Credential variable").fill("ACME_TESTS_API_KEY");
   await page.getByLabel(/^Idle timeout/).fill("90");
-  await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Connect provider").click()]);
-  await expect(page.getByRole("status")).toContainText("OpenAI is saved with https://api.openai.com.");
-  await expect(page.getByLabel("Base URL")).toHaveValue("https://api.openai.com");
+  await Promise.all([page.waitForURL(/\/operator\/providers\/prov_/), button(page, "Save and test").click()]);
+  await expect(page.getByRole("alert")).toContainText("OpenAI is saved, not usable yet. No connection could be made");
+  await expect(page.locator("[data-request-url]")).toHaveText(`${NOWHERE}/v1/chat/completions`);
   await expect(page.getByLabel("When a client leaves")).toHaveValue("read_on");
-  await expect(page.locator("main .badge")).toHaveText("Set");
+  await expect(page.locator("main .badge", { hasText: "Set" })).toBeVisible();
 
   await page.getByRole("checkbox", { name: "gpt-5", exact: true }).check();
   await page.getByRole("checkbox", { name: "gpt-5-mini", exact: true }).check();
@@ -61,7 +69,7 @@ test("the operator connects a provider, routes models to it and retires it", asy
   const row = page.locator("tbody tr");
   await expect(row).toHaveCount(1);
   await expect(row).toContainText("ACME_TESTS_API_KEY");
-  await expect(row.locator(".badge")).toHaveText("Set");
+  await expect(row.locator(".badge")).toHaveText(["Test failed", "Set"]);
   expect(await page.content()).not.toContain("nobody-may-read-this");
   await open("/operator/models?served=yes");
   await expect(page.locator("tbody tr")).toHaveCount(1);
@@ -81,7 +89,7 @@ test("a variable that is not set is said, on the list and on the provider's page
   await connect(page, open, "Anthropic", "NOBODY_SETS_THIS_API_KEY");
   await expect(page.locator("main")).toContainText("NOBODY_SETS_THIS_API_KEY is not set.");
   await open("/operator/providers");
-  await expect(page.locator("tbody .badge")).toHaveText("Not set");
+  await expect(page.locator("tbody .badge")).toHaveText(["Test failed", "Not set"]);
 });
 
 test("a model is added, found, sorted, edited and retired", async ({ signedIn, page, open, server, expectFailures }) => {
@@ -141,9 +149,11 @@ test("of two who edit a provider the second sees both values and loses nothing",
   await open(path);
   const other = await signedIn(await otherPage());
   await open(path, other);
+  await more(other);
   await other.getByLabel(/Connect timeout/).fill("7");
   await button(other, "Save connection").click();
   await expect(other.getByRole("status")).toContainText("OpenAI is saved.");
+  await more(page);
   await page.getByLabel(/Connect timeout/).fill("9");
   await page.getByLabel("Name", { exact: true }).fill("OpenAI EU");
   await button(page, "Save connection").click();

@@ -13,7 +13,7 @@ use keydesk_core::store::StoreError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::live_test::system_lookup;
+use crate::lookup::system_lookup;
 use crate::state::AppState;
 use crate::webhooks::Webhooks;
 

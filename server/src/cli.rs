@@ -3,6 +3,7 @@
 mod leaks;
 mod models;
 mod money;
+mod provider_keys;
 mod rerating;
 mod rotate;
 mod upstreams;

@@ -11,13 +11,16 @@ use keydesk_core::domain::live_test::AllowedHost;
 use keydesk_core::store::DatabaseUrl;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::gateway::origins::AllowedOrigin;
+use crate::gateway::proxies::Proxies;
 use crate::leak_keys::LeakKeys;
 use crate::mail::Smtp;
+use crate::provider_keys;
 
 /// Where the data is: every command needs it.
 #[derive(Args, Clone, Debug)]
 pub struct DataConfig {
-    /// Folder of the embedded database and of the cookie key.
+    /// Folder of the embedded database, of the cookie key and of the key for providers' API keys.
     #[arg(long, env = "KEYDESK_DATA", default_value = "data")]
     pub data: PathBuf,
 
@@ -40,6 +43,28 @@ impl DataConfig {
             ),
             None => Ok(DatabaseUrl::Sqlite(self.data.join("keydesk.sqlite"))),
         }
+    }
+}
+
+/// Where the key is that seals the API keys of providers.
+#[derive(Args, Clone, Debug)]
+pub struct ProviderKeyConfig {
+    /// File with the key that encrypts providers' API keys in the database, at least 32 random bytes. Left out, it is made
+    /// in the data folder; several nodes on one database need the same one.
+    #[arg(long, env = "KEYDESK_PROVIDER_KEY_FILE")]
+    pub provider_key_file: Option<PathBuf>,
+}
+
+impl ProviderKeyConfig {
+    /// The file that was named, or one in the data folder.
+    pub fn path(&self, data: &DataConfig) -> PathBuf {
+        self.provider_key_file.clone().unwrap_or_else(|| data.data.join("provider.key"))
+    }
+
+    /// # Errors
+    /// A sentence for a file that was named and is not there, or is too short.
+    pub fn check(&self, data: &DataConfig) -> Result<(), String> {
+        provider_keys::check(&self.path(data), self.provider_key_file.is_some())
     }
 }
 
@@ -117,10 +142,18 @@ pub struct ServeConfig {
     #[arg(long, env = "KEYDESK_IDLE_SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub idle_seconds: u32,
 
+    /// Origins of desktop programs that send preflights, such as app://obsidian.md, as they send it: they may call the gateway
+    /// with a key. Left out, none. Never list a web page: a key in it is everyone's.
+    #[arg(long = "allow-origin", env = "KEYDESK_ALLOW_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<AllowedOrigin>,
+
     /// File with the key that encrypts short-lived cookies, at least 64 random bytes. Left out, it is made in the data
     /// folder; several nodes on one database need the same one.
     #[arg(long, env = "KEYDESK_COOKIE_KEY_FILE")]
     pub cookie_key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub provider_key: ProviderKeyConfig,
 
     /// Other hosts than this gateway that people may test keys against, such as api.openai.com; left out, none. Never a
     /// host of a private network.
@@ -167,9 +200,10 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// What no other account of the machine may read or change: the cookie key and, on SQLite, the database with its log.
+    /// What no other account of the machine may read or change: the cookie key, the key for API keys and, on SQLite, the database with its log.
     pub fn private_files(&self) -> Vec<PathBuf> {
-        let mut files = vec![self.cookie_key_path()];
+        let mut files = vec![self.cookie_key_path(), self.provider_key_path()];
+        files.push(provider_keys::new_path(&self.provider_key_path()));
         if let Ok(DatabaseUrl::Sqlite(path)) = self.data.database() {
             let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
             files.extend([path.clone(), beside("-wal"), beside("-shm")]);
@@ -180,6 +214,19 @@ impl ServeConfig {
     /// The cookie key's file: the one that was named, or one in the data folder.
     pub fn cookie_key_path(&self) -> PathBuf {
         self.cookie_key_file.clone().unwrap_or_else(|| self.data.data.join("cookie.key"))
+    }
+
+    /// The file with the key for providers' API keys.
+    pub fn provider_key_path(&self) -> PathBuf {
+        self.provider_key.path(&self.data)
+    }
+
+    /// The proxy on the way to providers, as the environment says.
+    ///
+    /// # Errors
+    /// A sentence for the terminal.
+    pub fn proxies() -> Result<Proxies, String> {
+        Proxies::from_env(|name| std::env::var(name).ok())
     }
 
     /// `None` when this installation sends no mail.
@@ -240,6 +287,24 @@ impl ServeConfig {
         }
     }
 
+    /// The same for a client that uses the desk or the gateway at the address `at`, where none is configured.
+    pub fn gateway_url_at(&self, at: Option<&str>) -> String {
+        let configured = self.gateway_url.is_some() || self.base_url.is_some();
+        match (at.filter(|_| !configured), self.gateway_listen) {
+            (Some(at), None) => at.to_owned(),
+            // On a port of its own, and on the same host if it listens on all addresses.
+            (Some(at), Some(listen)) if listen.ip().is_unspecified() => {
+                let host = at.split_once("://").map_or(at, |(_, host)| host);
+                let name = match host.rfind(':') {
+                    Some(colon) if !host.ends_with(']') => &host[..colon],
+                    _ => host,
+                };
+                format!("http://{name}:{}", listen.port())
+            }
+            _ => self.gateway_url(),
+        }
+    }
+
     pub fn secure(&self) -> bool {
         self.base_url().starts_with("https://")
     }
@@ -251,6 +316,8 @@ impl ServeConfig {
         self.mail()?;
         self.token()?;
         self.leak_keys()?;
+        self.provider_key.check(&self.data)?;
+        Self::proxies()?;
         if self.gateway_listen == Some(self.listen) && self.listen.port() != 0 {
             return Err(format!(
                 "The desk and the gateway cannot both listen on {}. Leave --gateway-listen out to serve both there.",

@@ -1,11 +1,8 @@
 //! The network of the live test. A person chooses the host, so a name is looked up, its addresses are checked, and the
 //! check is made again by the resolver of the connection itself: the address that is connected to is one that was checked.
 
-use std::error::Error;
-use std::fmt;
 use std::future::Future;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,29 +10,15 @@ use std::time::Duration;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use keydesk_core::domain::live_test::{NoAnswer, Probe, ProbeAnswer, ProbeRequest, Probed, is_public};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 use tokio::time::{Instant, timeout};
 
 use crate::gateway::upstream::{http_client, milliseconds};
+use crate::lookup::{CheckedNames, Lookup, no_answer};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of a response that are read.
 const MAX_BODY: usize = 64 * 1024;
-
-type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
-
-/// Looks up a name's addresses.
-pub type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
-
-/// Asks the operating system.
-pub fn system_lookup() -> Lookup {
-    Arc::new(|name| {
-        Box::pin(async move {
-            Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
-        })
-    })
-}
 
 /// Calls this installation's own gateway, and public addresses.
 pub struct Prober {
@@ -47,7 +30,7 @@ pub struct Prober {
 impl Prober {
     pub fn new(lookup: Lookup) -> Self {
         // No connection is kept: each call looks the name up, and is timed as a client's first one is.
-        let build = |resolver: Option<PublicOnly>| {
+        let build = |resolver: Option<CheckedNames>| {
             let client = http_client()?.connect_timeout(CONNECT_WITHIN).pool_max_idle_per_host(0);
             let client = match resolver {
                 Some(resolver) => client.dns_resolver(Arc::new(resolver)),
@@ -60,7 +43,7 @@ impl Prober {
                 .inspect_err(|cause| tracing::error!(cause, "cannot create an HTTP client for live tests"))
                 .ok()
         };
-        Self { own: client(None), foreign: client(Some(PublicOnly(lookup.clone()))), lookup }
+        Self { own: client(None), foreign: client(Some(CheckedNames::public(lookup.clone()))), lookup }
     }
 
     async fn call(&self, request: ProbeRequest) -> Probed {
@@ -129,49 +112,6 @@ impl Probe for Prober {
     fn send(&self, request: ProbeRequest) -> Pin<Box<dyn Future<Output = Probed> + Send + '_>> {
         let within = milliseconds(request.within_ms);
         Box::pin(async move { timeout(within, self.call(request)).await.unwrap_or(Err(NoAnswer::TimedOut)) })
-    }
-}
-
-/// Gives the connection public addresses only. One that is not public spoils the name.
-pub struct PublicOnly(pub Lookup);
-
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        let looking = (self.0)(name.as_str().to_owned());
-        Box::pin(async move {
-            let addresses = looking.await?;
-            if !addresses.iter().all(|address| is_public(*address)) {
-                return Err(NotPublic.into());
-            }
-            Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-        })
-    }
-}
-
-#[derive(Debug)]
-struct NotPublic;
-
-impl fmt::Display for NotPublic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name has an address that is not public")
-    }
-}
-
-impl Error for NotPublic {}
-
-/// Why there is no answer.
-pub fn no_answer(error: &reqwest::Error) -> NoAnswer {
-    let mut cause: Option<&dyn Error> = Some(error);
-    while let Some(one) = cause {
-        if one.is::<NotPublic>() {
-            return NoAnswer::Private;
-        }
-        cause = one.source();
-    }
-    match error {
-        error if error.is_timeout() => NoAnswer::TimedOut,
-        error if error.is_connect() => NoAnswer::Unreachable,
-        _ => NoAnswer::Broken,
     }
 }
 

@@ -10,4 +10,6 @@ pub struct RequestFacts {
     pub address: Option<IpAddr>,
     /// A browser that sent it is not at the configured base URL.
     pub elsewhere: bool,
+    /// The address that the client used, such as `http://desk.lan:3000`, as far as it is known and no base URL is configured.
+    pub at: Option<String>,
 }

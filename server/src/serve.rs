@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum_extra::extract::cookie::Key;
 use keydesk_app::mail::Mailer;
 use keydesk_core::admission::{LastUsed, Rejections};
-use keydesk_core::ops::links;
-use keydesk_core::{Random, Vault};
+use keydesk_core::ops::{connection, links};
+use keydesk_core::{Desk, Random, Vault};
 use leptos::config::LeptosOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,13 +24,15 @@ use tower::util::MapRequest;
 use crate::clock::SystemRandom;
 use crate::config::ServeConfig;
 use crate::gateway::runtime::Gateway;
+use crate::gateway::upstream::Upstreams;
 use crate::http::{assets, router};
-use crate::live_test::{Prober, system_lookup};
+use crate::live_test::Prober;
 use crate::log::{self, say};
+use crate::lookup::system_lookup;
 use crate::net::{Connections, raise_open_files};
 use crate::open::{op_error, open_current, open_migrated};
 use crate::state::AppState;
-use crate::{files, gateway, jobs};
+use crate::{files, gateway, jobs, provider_keys};
 
 /// What is under way at a stop has this long to finish.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
@@ -44,6 +46,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     files::check(&config)?;
     let desk = open_migrated(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
+    let desk = with_provider_key(desk, &config, true).await?;
     let (listener, listen) = bind(config.listen, "--listen").await?;
     let apart = match config.gateway_listen {
         Some(address) => Some(bind(address, "--gateway-listen").await?),
@@ -85,6 +88,7 @@ pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen").await?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
+    let desk = with_provider_key(desk, &config, false).await?;
     let state = state(desk, ServeConfig { listen, gateway_listen: None, ..config }, cookie_key);
     let signals = StopSignals::listen()?;
     say(format_args!("Keydesk's gateway listens on {}", state.config.gateway_url()));
@@ -164,12 +168,15 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
     let token = config.token().ok().flatten();
     let leak_keys = config.leak_keys().ok().flatten().map(Arc::new);
     let desk = desk.with_vault(Vault::derive(cookie_key.master()));
+    let upstreams = Upstreams::default()
+        .with_vault(desk.provider_vault.clone())
+        .with_proxies(ServeConfig::proxies().unwrap_or_default());
     AppState {
         desk,
         config: Arc::new(config),
         last_used: LastUsed::default(),
         rejections: Rejections::default(),
-        gateway: Gateway { token, ..Default::default() },
+        gateway: Gateway { token, upstreams, ..Default::default() },
         cookie_key,
         mailer,
         leak_keys,
@@ -222,6 +229,24 @@ fn cookie_key(config: &ServeConfig) -> Result<Key, String> {
         ));
     }
     Ok(Key::from(&bytes))
+}
+
+/// The desk with the key for providers' API keys, which is made where there is none, unless only the gateway is served. What
+/// it does not open is warned of: requests to those providers fail on this node.
+async fn with_provider_key(desk: Desk, config: &ServeConfig, may_make: bool) -> Result<Desk, String> {
+    let path = config.provider_key_path();
+    if may_make && !path.exists() {
+        provider_keys::make(&path)?;
+    }
+    let desk = desk.with_provider_vault(provider_keys::vault(&path));
+    for name in connection::unopened(&desk).await.map_err(op_error)? {
+        tracing::warn!(
+            provider = %name,
+            file = %path.display(),
+            "the stored API key of a provider cannot be opened with this node's key"
+        );
+    }
+    Ok(desk)
 }
 
 fn make_key(path: &Path) -> std::io::Result<()> {

@@ -18,7 +18,7 @@ use sha2::Sha256;
 use tokio::time::timeout;
 
 use crate::gateway::upstream::http_client;
-use crate::live_test::{Lookup, PublicOnly, no_answer};
+use crate::lookup::{CheckedNames, Lookup, no_answer};
 
 /// From the look-up of the name to the head of the answer.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -36,8 +36,11 @@ impl Webhooks {
         let build = || {
             // No connection is kept: each post looks the name up.
             let client = http_client()?.pool_max_idle_per_host(0);
-            let client =
-                if allow_private { client } else { client.dns_resolver(Arc::new(PublicOnly(lookup))) };
+            let client = if allow_private {
+                client
+            } else {
+                client.dns_resolver(Arc::new(CheckedNames::public(lookup)))
+            };
             client.build().map_err(|error| error.to_string())
         };
         let client = build()
@@ -164,7 +167,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live_test::system_lookup;
+    use crate::lookup::system_lookup;
     use keydesk_core::domain::alert::{Facts, Subject};
     use keydesk_core::domain::ids::{AlertId, ChannelId, DeliveryId, OrgId};
     use keydesk_core::domain::limit_use::HolderKind;

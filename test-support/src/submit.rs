@@ -16,7 +16,7 @@ use keydesk_core::ops::edit::{EditConflict, Outcome};
 use keydesk_core::ops::keys::{self, FormView, IssuedKey};
 use keydesk_core::ops::orgs::{self, Created, Enforced, Entered, OperatorActor};
 use keydesk_core::ops::providers::{Retired, Routed};
-use keydesk_core::ops::{OpError, models, providers, teams};
+use keydesk_core::ops::{OpError, connection, models, providers, teams};
 
 type Ended<T, F> = Result<Outcome<T, F>, OpError>;
 
@@ -143,7 +143,8 @@ pub async fn add_provider(
     form: &provider::AddForm,
 ) -> Result<Provider, OpError> {
     by.must_operate()?;
-    providers::add(desk, by, &form.provider.parse()?).await
+    let (spec, key) = form.parse()?;
+    connection::connect(desk, by, &spec, key.as_ref()).await
 }
 
 pub async fn save_provider(

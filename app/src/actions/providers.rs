@@ -1,6 +1,8 @@
-//! Connect, change and retire a provider, and route models to it. For the installation's operator.
+//! Connect, test, change and retire a provider, and route models to it. For the installation's operator.
 
-use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm};
+use keydesk_core::domain::provider_test::ProviderTest;
+use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm, TestForm};
+use keydesk_core::ops::connection;
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::providers::{self, Retired, Routed};
@@ -10,6 +12,7 @@ use super::{edit_conflict, tell};
 use crate::ask::{act, caller, desk};
 use crate::error::AppError;
 use crate::path::LocalPath;
+use crate::provider_calls::provider_calls;
 use crate::sealed::Tone;
 
 #[server(endpoint = "providers/add")]
@@ -17,16 +20,50 @@ pub async fn add_provider(form: AddForm) -> Result<(), AppError> {
     act(async {
         let caller = caller()?;
         OperatorActor::Operator(&caller).must_operate()?;
-        let provider =
-            providers::add(&desk()?, OperatorActor::Operator(&caller), &form.provider.parse()?).await?;
-        let sentence = format!(
-            "{} is saved with {}. Next, choose the models that it serves.",
-            provider.name, provider.base_url
-        );
-        tell(Tone::Good, sentence)?;
+        let (spec, key) = form.parse()?;
+        let (desk, by) = (desk()?, OperatorActor::Operator(&caller));
+        let provider = connection::connect(&desk, by, &spec, key.as_ref()).await?;
+        // It is saved, whatever the test says.
+        let tested = connection::test(&desk, by, provider.id.as_str(), "", &*provider_calls()?).await;
+        let (tone, sentence) = match tested {
+            Ok(test) => tested_words(&provider.name, &test),
+            Err(_) => {
+                (Tone::Warn, format!("{} is saved, and could not be tested. Test it again.", provider.name))
+            }
+        };
+        tell(tone, sentence)?;
         Ok(LocalPath::provider(&provider.id))
     })
     .await
+}
+
+#[server(endpoint = "providers/test")]
+pub async fn test_provider(form: TestForm) -> Result<(), AppError> {
+    act(async {
+        let caller = caller()?;
+        let by = OperatorActor::Operator(&caller);
+        by.must_operate()?;
+        let desk = desk()?;
+        let test = connection::test(&desk, by, &form.id, &form.model, &*provider_calls()?).await?;
+        let (tone, sentence) = tested_words("It", &test);
+        tell(tone, sentence)?;
+        Ok(LocalPath::providers().with_id(&form.id))
+    })
+    .await
+}
+
+/// "Connected" is said only where a model answered.
+fn tested_words(name: &str, test: &ProviderTest) -> (Tone, String) {
+    match test.ok {
+        true => (
+            Tone::Good,
+            format!("{name} is connected: {} answered. Next, choose the models that it serves.", test.model),
+        ),
+        false => {
+            let why = test.steps.iter().rfind(|step| !step.ok).map(|step| step.sentence.as_str());
+            (Tone::Warn, format!("{name} is saved, not usable yet. {}", why.unwrap_or_default()))
+        }
+    }
 }
 
 #[server(endpoint = "providers/save")]
@@ -36,7 +73,11 @@ pub async fn save_provider(form: SaveForm) -> Result<(), AppError> {
         OperatorActor::Operator(&caller).must_operate()?;
         match providers::save(&desk()?, OperatorActor::Operator(&caller), &form.parse()?).await? {
             Outcome::Saved(spec) => {
-                let sentence = format!("{} is saved. New requests go to {}.", spec.name, spec.base_url);
+                let sentence = format!(
+                    "{} is saved. New requests go to {}. Test the connection after a change of it.",
+                    spec.name,
+                    spec.address().typed()
+                );
                 tell(Tone::Good, sentence)?;
                 Ok(LocalPath::providers().with_id(&form.id))
             }

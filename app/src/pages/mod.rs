@@ -7,6 +7,7 @@ pub mod asks;
 pub mod audit;
 mod bounds;
 pub mod doctor;
+mod first_steps;
 pub mod keys;
 mod limits;
 pub mod live_test;

@@ -3,7 +3,7 @@
 
 use keydesk_core::domain::limits::short_count;
 use keydesk_core::domain::meter::Meter;
-use keydesk_core::domain::model::{DEMO_ECHO, Model};
+use keydesk_core::domain::model::Model;
 use keydesk_core::domain::scope::{ModelPattern, ModelScope, no_match_words};
 use leptos::prelude::*;
 
@@ -69,8 +69,7 @@ fn choice(model: &Model, ticked: bool, name: &str) -> impl IntoView + use<> {
         None => "No price".to_owned(),
     };
     let context = model.context_tokens.map(|tokens| format!(" · {} context", short_count(tokens)));
-    let served = model.route.is_some() || model.id == DEMO_ECHO;
-    let not_served = (!served).then(|| view! { " " <b>"Not served"</b> });
+    let not_served = (!model.answers()).then(|| view! { " " <b>"Not served"</b> });
     view! {
         <div class="model" data-item>
             <label class="choice">

@@ -10,16 +10,16 @@ use keydesk_core::domain::policy::{Action, On, PlatformRole};
 use keydesk_core::domain::report::{Dimension, Preset, ReportQuery, change};
 use keydesk_core::ops::keys::MAX_OFFERED;
 use keydesk_core::ops::limits;
-use keydesk_core::ops::overview::{self, Begun, InstallationView, ListedMonth, MAX_ORGS, OverviewView};
+use keydesk_core::ops::overview::{self, InstallationView, ListedMonth, MAX_ORGS, OverviewView};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param, query};
 use crate::layout::{Page, Width};
+use crate::pages::first_steps::{first_steps, nothing_served};
 use crate::pages::page;
 use crate::pages::spend::href;
 use crate::path::LocalPath;
 use crate::ui::chart::{Bucket, Series, StackedChart};
-use crate::ui::icon::{Icon, icon};
 use crate::ui::list::{self, Address, Column};
 use crate::ui::meter::Meter;
 use crate::ui::tiles::{Tile, tiles};
@@ -43,8 +43,9 @@ pub fn OverviewPage() -> impl IntoView {
             false => ().into_any(),
         };
         let body = match &view.begun {
-            Some(begun) => first_steps(&view, *begun, operates),
+            Some(begun) => first_steps(&view.context, *begun, operates),
             None => view! {
+                {nothing_served(view.served, operates)}
                 {money(&view, stops)}
                 {looks(&view)}
                 {chart(&view, by)}
@@ -59,48 +60,6 @@ pub fn OverviewPage() -> impl IntoView {
             body,
         ))
     })
-}
-
-/// Until there was a request: what to do, with what is done ticked off.
-fn first_steps(view: &OverviewView, begun: Begun, operates: bool) -> AnyView {
-    let (context, slug) = (&view.context, &view.context.org.slug);
-    let step = |done: bool, words: &'static str, why: &'static str, to: Option<(String, &'static str)>| {
-        let sign = if done { icon(Icon::Check).into_any() } else { ().into_any() };
-        let state = if done { "Done: " } else { "" };
-        let link = to.filter(|_| !done).map(|(href, words)| view! { <a class="btn" href=href>{words}</a> });
-        view! {
-            <li class=if done { "step done" } else { "step" }>
-                <span class="number" aria-hidden="true">{sign}</span>
-                <div>
-                    <p><span class="sr">{state}</span> <b>{words}</b></p>
-                    <p class="muted">{why}</p>
-                </div>
-                {link}
-            </li>
-        }
-    };
-    let create = context
-        .may(Action::CreateKey, On::Org)
-        .then(|| (LocalPath::keys(slug).with_id("new").as_str().to_owned(), "Create key"));
-    let provider = operates.then(|| (LocalPath::providers().as_str().to_owned(), "Connect a provider"));
-    let invite = context
-        .may(Action::Invite, On::Org)
-        .then(|| (LocalPath::invite(slug).as_str().to_owned(), "Invite people"));
-    let ask = "Your administrator connects the providers that serve the models.";
-    view! {
-        <section class="card">
-            <header>
-                <h2>"First steps"</h2>
-                <p>"What is spent is shown here once a request was made."</p>
-            </header>
-            <ol class="steps">
-                {step(begun.keys, "Create a key", "For an app, a job or a person, with its own models, budget and end date.", create)}
-                {step(begun.provider, "Connect a provider", if operates { "Where the models are served. Until then, demo/echo answers." } else { ask }, provider)}
-                {step(begun.people, "Invite people", "Each sees their own keys and what they spend.", invite)}
-            </ol>
-        </section>
-    }
-    .into_any()
 }
 
 /// `stops`: what stops the organisation's requests next, where something can.

@@ -20,7 +20,8 @@ pub use key_status::{KeyStatusView, LiveKeyStatus, key_status};
 pub use last_used::LastUsed;
 pub use lately::Lately;
 pub use models::{
-    ModelLookup, Target, callable_models, look_up_model, models_in_scope, priced_model, usable_models,
+    ModelLookup, Target, callable_models, look_up_model, models_in_scope, note_answer, priced_model,
+    usable_models,
 };
 pub use presented::Presented;
 pub use rejections::{RejectedRequest, Rejections};

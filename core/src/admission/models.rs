@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use super::AuthContext;
 use crate::Desk;
 use crate::domain::api_error::NoTarget;
+use crate::domain::ids::ProviderId;
 use crate::domain::model::{DEMO_ECHO, Model, catalogue_name, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::provider::{Provider, ProviderKind};
 use crate::domain::route::Route;
-use crate::store::{StoreError, models, providers};
+use crate::store::{StoreError, Unaudited, models, providers};
 
 /// Who answers a request.
 pub enum Target {
-    /// The demonstration model of an installation without providers.
+    /// The demonstration model of an installation whose models no provider serves yet.
     Demonstration,
     /// The provider that the model is routed to.
     Provider(Box<Provider>),
@@ -57,12 +58,22 @@ pub async fn look_up_model(desk: &Desk, sent: &str) -> Result<ModelLookup, Store
         Some((model, Some(provider))) => {
             ModelLookup::Routed(Box::new(model), Target::Provider(Box::new(provider)))
         }
-        _ if id == DEMO_ECHO && !providers::any(&mut read).await? => {
+        _ if id == DEMO_ECHO && !models::any_served(&mut read).await? => {
             ModelLookup::Routed(Box::new(demo_echo()), Target::Demonstration)
         }
         Some((model, None)) => ModelLookup::Unrouted(Box::new(model)),
         None => ModelLookup::Unknown,
     })
+}
+
+/// Notes that a provider answered a client for the first time.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn note_answer(desk: &Desk, provider: &ProviderId) -> Result<(), StoreError> {
+    let mut tx = desk.db.write().await?;
+    providers::mark_connected(&mut tx, provider, desk.now()).await?;
+    tx.save_unaudited(Unaudited::ProviderAnswered).await
 }
 
 /// The model with the price that was in force at a moment, also when it is retired. The demonstration model and a proxy's
@@ -105,17 +116,15 @@ pub async fn callable_models(
     Ok(found)
 }
 
-/// The models in scope that a provider serves. An installation without providers serves the demonstration model, and
-/// lists the others after it.
+/// The models in scope that a provider serves; first the demonstration model, as long as no provider has answered yet.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn usable_models(desk: &Desk, context: &AuthContext) -> Result<Vec<Model>, StoreError> {
     let mut found = models_in_scope(desk, context).await?;
-    if providers::any(&mut desk.db.read().await?).await? {
-        found.retain(|model| model.route.is_some());
-    } else if context.model(DEMO_ECHO).is_ok() {
-        found.retain(|model| model.id != DEMO_ECHO);
+    let demonstrates = found.iter().any(|model| model.id == DEMO_ECHO && model.route.is_none());
+    found.retain(|model| model.route.is_some());
+    if demonstrates {
         found.insert(0, demo_echo());
     }
     Ok(found)

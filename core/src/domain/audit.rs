@@ -193,6 +193,8 @@ kinds! {
     ProviderAdded = "provider.added";
     /// A provider's fields changed.
     ProviderEdited = "provider.edited";
+    /// The connection to a provider was tested.
+    ProviderTested = "provider.tested";
     /// A provider was retired.
     ProviderRetired = "provider.retired";
     /// A model was added.

@@ -112,6 +112,7 @@ impl Group {
             | K::RecoveryCodeUsed => Group::SignIn,
             K::ProviderAdded
             | K::ProviderEdited
+            | K::ProviderTested
             | K::ProviderRetired
             | K::ModelAdded
             | K::ModelEdited

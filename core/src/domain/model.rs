@@ -124,6 +124,11 @@ impl Model {
         costs(Meter::Output) || !costs(Meter::Input)
     }
 
+    /// Whether requests for it go anywhere: to a provider, or to the demonstration.
+    pub fn answers(&self) -> bool {
+        self.route.is_some() || self.id == DEMO_ECHO
+    }
+
     /// The name that its provider knows.
     pub fn name_upstream(&self) -> &str {
         if self.upstream_name.is_empty() { &self.id } else { &self.upstream_name }

@@ -1,53 +1,20 @@
-//! Where models are served: a provider's protocol, its address, and the environment variable that holds its credential.
-//! The credential itself is never here, nor in the database.
+//! Where models are served: a provider's protocol, its address, and where its credential is: in an environment variable, or
+//! sealed in the database. In the clear it is never here.
 
 use std::collections::BTreeMap;
 
 use super::audit::{Change, ChangeValue};
+use super::base_url::ProviderAddress;
 use super::edit::{EditField, Editable, edit_field};
+use super::hidden::Hidden;
 use super::ids::ProviderId;
+use super::moment::Moment;
 use super::numbers::{grouped, read_billionths};
 use super::parse_error::ParseError;
 use super::person::visible_name;
-
-/// Whose protocol a provider speaks. A request is passed on in the protocol it came in; nothing is translated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProviderKind {
-    /// The OpenAI API, also of compatible providers.
-    OpenAi,
-    /// The Anthropic API.
-    Anthropic,
-    /// The Gemini API.
-    Gemini,
-}
-
-impl ProviderKind {
-    /// Every protocol, in the order of forms.
-    pub const ALL: [ProviderKind; 3] = [ProviderKind::OpenAi, ProviderKind::Anthropic, ProviderKind::Gemini];
-
-    /// The word in the database and in forms.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ProviderKind::OpenAi => "openai",
-            ProviderKind::Anthropic => "anthropic",
-            ProviderKind::Gemini => "gemini",
-        }
-    }
-
-    /// Reads the word that [`ProviderKind::as_str`] writes; `None` for any other.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-
-    /// The name on pages and in the audit.
-    pub const fn label(self) -> &'static str {
-        match self {
-            ProviderKind::OpenAi => "OpenAI",
-            ProviderKind::Anthropic => "Anthropic",
-            ProviderKind::Gemini => "Gemini",
-        }
-    }
-}
+pub use super::provider_kind::ProviderKind;
+use super::provider_outcome::ProviderTest;
+use super::provider_wire::{CredentialHeader, OmittedMember};
 
 /// What happens to a provider's stream when its client leaves before the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +52,23 @@ impl OnDisconnect {
     }
 }
 
+/// A provider's API key as the database has it: only the installation's key opens it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedKey {
+    /// What was sealed.
+    pub sealed: Vec<u8>,
+    /// The tag of the key that it was sealed with.
+    pub sealed_with: String,
+    /// The key's last characters, to tell it from others.
+    pub last_four: String,
+}
+
+impl std::fmt::Debug for SealedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedKey")
+    }
+}
+
 /// Times are milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
@@ -94,10 +78,24 @@ pub struct Provider {
     pub name: String,
     /// The protocol that it speaks.
     pub kind: ProviderKind,
-    /// `https://api.openai.com`: without the version and without a slash at the end.
+    /// `https://api.openai.com`: without the version and without a slash at the end. May contain `{model}`.
     pub base_url: String,
-    /// Empty when it asks for none.
+    /// What stands between it and a call: `/v1`, `/v4`, `/v1beta/openai`, or nothing.
+    pub api_path: String,
+    /// Parameters of every request; empty for none.
+    pub query: String,
+    /// The variable with its credential; empty when it asks for none, or when its key is stored.
     pub credential_env: String,
+    /// Whether its key is stored here, sealed.
+    pub stored_key: bool,
+    /// That key; `None` when it was not pasted yet.
+    pub sealed_key: Option<SealedKey>,
+    /// The header that carries the credential.
+    pub credential_header: CredentialHeader,
+    /// Headers of its own, as lines of `name: value`.
+    pub headers: String,
+    /// Members of bodies that it does not take.
+    pub omitted: Vec<OmittedMember>,
     /// The longest wait for a connection.
     pub connect_ms: i64,
     /// The longest wait for its next byte.
@@ -106,6 +104,24 @@ pub struct Provider {
     pub whole_ms: i64,
     /// What happens to a stream whose client leaves.
     pub on_disconnect: OnDisconnect,
+    /// When it first answered, in a test or to a client; `None` until then.
+    pub connected_at: Option<Moment>,
+}
+
+impl Provider {
+    /// Where it is.
+    pub fn address(&self) -> ProviderAddress {
+        ProviderAddress {
+            base_url: self.base_url.clone(),
+            api_path: self.api_path.clone(),
+            query: self.query.clone(),
+        }
+    }
+
+    /// Whether it is sent a credential.
+    pub fn has_credential(&self) -> bool {
+        self.stored_key || !self.credential_env.is_empty()
+    }
 }
 
 /// The name of the variable that contains a credential. It must say that it is one for a provider, so that no one can have
@@ -211,6 +227,8 @@ pub struct ListedProvider {
     pub version: i64,
     /// How many models are routed to it.
     pub models: i64,
+    /// The newest test of its connection as it is now; `None` when there was none.
+    pub test: Option<ProviderTest>,
 }
 
 /// A provider without its id: what an operator decides.
@@ -220,10 +238,22 @@ pub struct ProviderSpec {
     pub name: String,
     /// The protocol that it speaks.
     pub kind: ProviderKind,
-    /// `https://api.openai.com`: without the version and without a slash at the end.
+    /// `https://api.openai.com`: without the version and without a slash at the end. May contain `{model}`.
     pub base_url: String,
-    /// The name of the variable that contains its credential; empty when it needs none.
+    /// What stands between it and a call: `/v1`, `/v4`, `/v1beta/openai`, or nothing.
+    pub api_path: String,
+    /// Parameters of every request; empty for none.
+    pub query: String,
+    /// The name of the variable that contains its credential; empty when it needs none, or when its key is stored.
     pub credential_env: String,
+    /// Whether its key is stored here, sealed.
+    pub stored_key: bool,
+    /// The header that carries the credential.
+    pub credential_header: CredentialHeader,
+    /// Headers of its own, as lines of `name: value`.
+    pub headers: String,
+    /// Members of bodies that it does not take.
+    pub omitted: Vec<OmittedMember>,
     /// The longest wait for a connection, in milliseconds.
     pub connect_ms: i64,
     /// The longest wait for its next byte, in milliseconds.
@@ -235,18 +265,39 @@ pub struct ProviderSpec {
 }
 
 impl ProviderSpec {
-    /// With the default timeouts and no credential.
+    /// With the default timeouts and the protocol's own paths, and no credential.
     pub fn new(name: String, kind: ProviderKind, base_url: String) -> Self {
         Self {
             name,
             kind,
             base_url,
+            api_path: kind.version_path().to_owned(),
+            query: String::new(),
             credential_env: String::new(),
+            stored_key: false,
+            credential_header: CredentialHeader::default(),
+            headers: String::new(),
+            omitted: Vec::new(),
             connect_ms: 5_000,
             idle_ms: DEFAULT_IDLE_MS,
             whole_ms: 600_000,
             on_disconnect: OnDisconnect::default(),
         }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> ProviderAddress {
+        ProviderAddress {
+            base_url: self.base_url.clone(),
+            api_path: self.api_path.clone(),
+            query: self.query.clone(),
+        }
+    }
+
+    /// The same at another address.
+    pub fn set_address(&mut self, address: ProviderAddress) {
+        let ProviderAddress { base_url, api_path, query } = address;
+        (self.base_url, self.api_path, self.query) = (base_url, api_path, query);
     }
 
     /// What operators decided about this provider.
@@ -256,13 +307,49 @@ impl ProviderSpec {
             name,
             kind,
             base_url,
+            api_path,
+            query,
             credential_env,
+            stored_key,
+            sealed_key: _,
+            credential_header,
+            headers,
+            omitted,
             connect_ms,
             idle_ms,
             whole_ms,
             on_disconnect,
+            connected_at: _,
         } = provider.clone();
-        Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, on_disconnect }
+        Self {
+            name,
+            kind,
+            base_url,
+            api_path,
+            query,
+            credential_env,
+            stored_key,
+            credential_header,
+            headers,
+            omitted,
+            connect_ms,
+            idle_ms,
+            whole_ms,
+            on_disconnect,
+        }
+    }
+
+    /// Whether requests go elsewhere than those of `before`, or are made otherwise, so that a test of it says nothing.
+    pub fn is_elsewhere(&self, before: &ProviderSpec) -> bool {
+        let of = |spec: &ProviderSpec| Self {
+            name: String::new(),
+            connect_ms: 0,
+            idle_ms: 0,
+            whole_ms: 0,
+            on_disconnect: OnDisconnect::default(),
+            ..spec.clone()
+        };
+        of(self) != of(before)
     }
 
     /// What is different from `before`, or all of a new provider, for the audit.
@@ -272,25 +359,73 @@ impl ProviderSpec {
             before: before.map(value),
             after: Some(value(self)),
         };
+        // What most providers leave as it is stands in the event only where it is not.
+        let special = |name: &str, value: fn(&ProviderSpec) -> ChangeValue| {
+            let usual = Self::new(String::new(), self.kind, String::new());
+            let is_listed = before.is_some() || value(self) != value(&usual);
+            is_listed.then(|| field(name, value))
+        };
         let changes = [
-            field("name", |spec| spec.name.as_str().into()),
-            field("kind", |spec| spec.kind.label().into()),
-            field("base_url", |spec| spec.base_url.as_str().into()),
-            field("credential_env", |spec| spec.credential_env.as_str().into()),
-            field("connect", |spec| ChangeValue::Milliseconds(spec.connect_ms)),
-            field("idle", |spec| ChangeValue::Milliseconds(spec.idle_ms)),
-            field("whole", |spec| ChangeValue::Milliseconds(spec.whole_ms)),
-            field("on_disconnect", |spec| spec.on_disconnect.label().into()),
+            Some(field("name", |spec| spec.name.as_str().into())),
+            Some(field("kind", |spec| spec.kind.label().into())),
+            Some(field("base_url", |spec| spec.address().typed().into())),
+            Some(field("credential_env", |spec| spec.credential_env.as_str().into())),
+            special("stored_key", |spec| stored_words(spec.stored_key).into()),
+            special("credential_header", |spec| spec.credential_header.label().into()),
+            special("headers", |spec| ChangeValue::List(spec.headers.lines().map(str::to_owned).collect())),
+            special("omitted", |spec| {
+                ChangeValue::List(spec.omitted.iter().map(|member| member.as_str().to_owned()).collect())
+            }),
+            Some(field("connect", |spec| ChangeValue::Milliseconds(spec.connect_ms))),
+            Some(field("idle", |spec| ChangeValue::Milliseconds(spec.idle_ms))),
+            Some(field("whole", |spec| ChangeValue::Milliseconds(spec.whole_ms))),
+            Some(field("on_disconnect", |spec| spec.on_disconnect.label().into())),
         ];
-        changes.into_iter().filter(|change| change.before != change.after).collect()
+        changes.into_iter().flatten().filter(|change| change.before != change.after).collect()
     }
 
-    /// The provider with this id.
+    /// The provider with this id, which was not connected yet.
     pub fn with_id(self, id: ProviderId) -> Provider {
-        let Self { name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, on_disconnect } =
-            self;
-        Provider { id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, on_disconnect }
+        let Self {
+            name,
+            kind,
+            base_url,
+            api_path,
+            query,
+            credential_env,
+            stored_key,
+            credential_header,
+            headers,
+            omitted,
+            connect_ms,
+            idle_ms,
+            whole_ms,
+            on_disconnect,
+        } = self;
+        Provider {
+            id,
+            name,
+            kind,
+            base_url,
+            api_path,
+            query,
+            credential_env,
+            stored_key,
+            sealed_key: None,
+            credential_header,
+            headers,
+            omitted,
+            connect_ms,
+            idle_ms,
+            whole_ms,
+            on_disconnect,
+            connected_at: None,
+        }
     }
+}
+
+fn stored_words(stored: bool) -> &'static str {
+    if stored { "stored here" } else { "not stored here" }
 }
 
 /// An edit of a provider.
@@ -304,6 +439,8 @@ pub struct EditProvider {
     pub base: Option<ProviderSpec>,
     /// The provider as the operator submitted it.
     pub mine: ProviderSpec,
+    /// The API key that was pasted; `None` keeps the one that is stored.
+    pub key: Option<Hidden>,
 }
 
 /// Which of the models on a page a provider serves from now on.
@@ -323,11 +460,30 @@ impl Editable for ProviderSpec {
     const FIELDS: &'static [EditField<Self>] = &[
         edit_field!("name", name, |provider, _| provider.name.as_str().into()),
         edit_field!("kind", kind, |provider, _| provider.kind.label().into()),
-        edit_field!("base_url", base_url, |provider, _| provider.base_url.as_str().into()),
+        edit_field!("base_url", base_url, |provider, _| provider.address().typed().into()),
+        edit_field!("base_url", api_path, |provider, _| provider.address().typed().into()),
+        edit_field!("base_url", query, |provider, _| provider.address().typed().into()),
         edit_field!("credential_env", credential_env, |provider, _| match provider.credential_env.as_str() {
-            "" => "no credential".into(),
+            "" => "no variable".into(),
             name => name.into(),
         }),
+        edit_field!("credential", stored_key, |provider, _| stored_words(provider.stored_key).into()),
+        edit_field!("credential_header", credential_header, |provider, _| provider
+            .credential_header
+            .label()
+            .into()),
+        edit_field!("headers", headers, |provider, _| match provider.headers.as_str() {
+            "" => "no headers".into(),
+            lines => lines.replace('\n', ", ").into(),
+        }),
+        edit_field!(
+            "omitted",
+            omitted,
+            |provider, _| match OmittedMember::join(&provider.omitted).as_str() {
+                "" => "none left out".into(),
+                members => members.replace(',', ", ").into(),
+            }
+        ),
         edit_field!("connect", connect_ms, |provider, _| format!("{} seconds", seconds(provider.connect_ms))
             .into()),
         edit_field!("idle", idle_ms, |provider, _| format!("{} seconds", seconds(provider.idle_ms)).into()),
@@ -352,16 +508,8 @@ mod tests {
 
     #[test]
     fn each_keeps_what_only_one_changed_and_both_values_are_named_where_both_did() {
-        let was = ProviderSpec {
-            name: "OpenAI".into(),
-            kind: ProviderKind::OpenAi,
-            base_url: "https://api.openai.com".into(),
-            credential_env: String::new(),
-            connect_ms: 5_000,
-            idle_ms: 60_000,
-            whole_ms: 600_000,
-            on_disconnect: OnDisconnect::ReadOn,
-        };
+        let new = ProviderSpec::new("OpenAI".into(), ProviderKind::OpenAi, "https://api.openai.com".into());
+        let was = ProviderSpec { idle_ms: 60_000, ..new };
         let mine =
             ProviderSpec { name: "OpenAI EU".into(), connect_ms: 9_000, idle_ms: 30_000, ..was.clone() };
         let now = ProviderSpec { connect_ms: 7_000, whole_ms: 300_000, idle_ms: 30_000, ..was.clone() };

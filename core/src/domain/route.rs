@@ -17,6 +17,10 @@ pub enum Route {
     CompactResponse,
     /// How many input tokens a response has, in OpenAI's protocol.
     CountResponseTokens,
+    /// OpenAI's images.
+    GenerateImages,
+    /// What OpenAI's moderation finds in a text.
+    Moderations,
     /// Anthropic's messages.
     Messages,
     /// How many tokens a message has, in Anthropic's protocol.
@@ -35,13 +39,15 @@ pub enum Route {
 
 impl Route {
     /// Every route, by protocol.
-    pub const ALL: [Route; 13] = [
+    pub const ALL: [Route; 15] = [
         Route::ChatCompletions,
         Route::Completions,
         Route::Embeddings,
         Route::Responses,
         Route::CompactResponse,
         Route::CountResponseTokens,
+        Route::GenerateImages,
+        Route::Moderations,
         Route::Messages,
         Route::CountMessageTokens,
         Route::Generate,
@@ -69,6 +75,8 @@ impl Route {
             ("/chat/completions", Route::ChatCompletions),
             ("/completions", Route::Completions),
             ("/embeddings", Route::Embeddings),
+            ("/images/generations", Route::GenerateImages),
+            ("/moderations", Route::Moderations),
             ("/responses/compact", Route::CompactResponse),
             ("/responses/input_tokens", Route::CountResponseTokens),
             ("/responses", Route::Responses),
@@ -96,7 +104,9 @@ impl Route {
             | Route::Embeddings
             | Route::Responses
             | Route::CompactResponse
-            | Route::CountResponseTokens => ProviderKind::OpenAi,
+            | Route::CountResponseTokens
+            | Route::GenerateImages
+            | Route::Moderations => ProviderKind::OpenAi,
             Route::Messages | Route::CountMessageTokens => ProviderKind::Anthropic,
             Route::Generate
             | Route::StreamGenerate
@@ -115,28 +125,38 @@ impl Route {
         }
     }
 
-    /// The path for a model; only Gemini's contains it.
+    /// The path for a model, as the protocol's own API has it; only Gemini's contains the model.
     pub fn path(self, model: &str) -> String {
+        format!("{}{}", self.kind().version_path(), self.call(model))
+    }
+
+    /// What of the path stands behind the version.
+    pub fn call(self, model: &str) -> String {
         match self {
-            Route::ChatCompletions => "/v1/chat/completions".into(),
-            Route::Completions => "/v1/completions".into(),
-            Route::Embeddings => "/v1/embeddings".into(),
-            Route::Responses => "/v1/responses".into(),
-            Route::CompactResponse => "/v1/responses/compact".into(),
-            Route::CountResponseTokens => "/v1/responses/input_tokens".into(),
-            Route::Messages => "/v1/messages".into(),
-            Route::CountMessageTokens => "/v1/messages/count_tokens".into(),
+            Route::ChatCompletions => "/chat/completions".into(),
+            Route::Completions => "/completions".into(),
+            Route::Embeddings => "/embeddings".into(),
+            Route::Responses => "/responses".into(),
+            Route::CompactResponse => "/responses/compact".into(),
+            Route::CountResponseTokens => "/responses/input_tokens".into(),
+            Route::GenerateImages => "/images/generations".into(),
+            Route::Moderations => "/moderations".into(),
+            Route::Messages => "/messages".into(),
+            Route::CountMessageTokens => "/messages/count_tokens".into(),
             Route::Generate
             | Route::StreamGenerate
             | Route::CountTokens
             | Route::EmbedContent
-            | Route::BatchEmbedContents => format!("/v1beta/models/{model}:{}", self.action()),
+            | Route::BatchEmbedContents => format!("/models/{model}:{}", self.action()),
         }
     }
 
-    /// Counting tokens is free.
+    /// Counting tokens and moderation are free.
     pub fn is_free(self) -> bool {
-        matches!(self, Route::CountMessageTokens | Route::CountTokens | Route::CountResponseTokens)
+        matches!(
+            self,
+            Route::CountMessageTokens | Route::CountTokens | Route::CountResponseTokens | Route::Moderations
+        )
     }
 
     /// Whether the answer has tokens that are charged.

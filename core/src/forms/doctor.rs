@@ -81,6 +81,8 @@ pub fn route_word(route: Option<Route>) -> &'static str {
         Some(Route::Responses) => "responses",
         Some(Route::CompactResponse) => "compact",
         Some(Route::CountResponseTokens) => "count-response-tokens",
+        Some(Route::GenerateImages) => "images",
+        Some(Route::Moderations) => "moderations",
         Some(Route::Messages) => "messages",
         Some(Route::CountMessageTokens) => "count-message-tokens",
         Some(Route::Generate) => "generate",

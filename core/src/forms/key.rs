@@ -84,6 +84,16 @@ impl KeyForm {
         }
     }
 
+    /// Only what answers now is ticked; where nothing does that the key may have, all stays ticked.
+    #[must_use]
+    pub fn served_only(mut self, models: &[Model]) -> Self {
+        let is_served = |id: &String| models.iter().any(|model| model.id == *id && model.answers());
+        if self.models.iter().any(is_served) {
+            self.models.retain(is_served);
+        }
+        self
+    }
+
     /// The form of a new key with the settings of another one. Its expiry is that of new keys, and its team one of `teams`.
     pub fn duplicate(of: &KeySpec, models: &[Model], org: &Org, owner: &PersonId, teams: &[Team]) -> Self {
         let fresh = Self::with_defaults(models, &org.defaults, &org.rules);

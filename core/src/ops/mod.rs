@@ -9,6 +9,7 @@ pub mod asks;
 pub mod audit;
 pub mod catalogue;
 pub mod codes;
+pub mod connection;
 pub mod doctor;
 pub mod edit;
 pub mod find;

@@ -26,8 +26,8 @@ pub struct ModelsView {
     pub models: Vec<KnownModel>,
     /// How many there are without the filter.
     pub all: usize,
-    /// Whether there is any provider to route them to.
-    pub providers: bool,
+    /// Whether a provider that has answered serves one.
+    pub served: bool,
     /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
 }
@@ -45,8 +45,8 @@ pub async fn list(desk: &Desk, caller: &Caller, filter: &ModelFilter) -> Result<
     if filter.descending {
         models.reverse();
     }
-    let providers = providers::any(&mut read).await?;
-    Ok(ModelsView { models, all, providers, own: people::orgs_of(&mut read, &caller.person.id).await? })
+    let served = models::any_served(&mut read).await?;
+    Ok(ModelsView { models, all, served, own: people::orgs_of(&mut read, &caller.person.id).await? })
 }
 
 /// For the command line.

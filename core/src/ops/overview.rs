@@ -15,7 +15,7 @@ use crate::domain::policy::{Action, On, PlatformRole, Scope};
 use crate::domain::window::{Period, WindowStarts};
 pub use crate::store::key_list::Counts;
 pub use crate::store::overview::{AllOrgs, Begun, OrgMonth};
-use crate::store::{key_list, ledger, overview as store, people};
+use crate::store::{key_list, ledger, models, overview as store, people};
 
 /// How many keys are told of that grew.
 const MAX_GROWN: usize = 3;
@@ -58,6 +58,8 @@ pub struct OverviewView {
     pub yesterday: Day,
     /// The first steps, until there was a request.
     pub begun: Option<Begun>,
+    /// Whether a provider that has answered serves a model.
+    pub served: bool,
     /// When it was read.
     pub now: Moment,
 }
@@ -90,6 +92,7 @@ pub async fn of_org(desk: &Desk, caller: &Caller, slug: &str, by: By) -> Result<
     let totals = days.iter().map(spent).collect();
     let (mut parts, mut grown, mut begun) = (Vec::new(), Vec::new(), None);
     let yesterday = today.back(1);
+    let served = models::any_served(&mut read).await?;
     if used.is_empty() {
         begun = Some(store::begun(&mut read, &org.id).await?);
     } else {
@@ -130,8 +133,20 @@ pub async fn of_org(desk: &Desk, caller: &Caller, slug: &str, by: By) -> Result<
         grown,
         yesterday,
         begun,
+        served,
         now,
     })
+}
+
+/// The first steps, for the page of keys.
+///
+/// # Errors
+/// `NotFound` where the caller does not belong.
+pub async fn begun(desk: &Desk, caller: &Caller, slug: &str) -> Result<Begun, OpError> {
+    let mut read = desk.db.read().await?;
+    let context = open_org(&mut read, caller, slug).await?;
+    context.permit(Action::ListKeys, On::Org)?;
+    Ok(store::begun(&mut read, &context.org.id).await?)
 }
 
 /// What an operator sees of an organisation.

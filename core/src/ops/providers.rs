@@ -1,8 +1,8 @@
 //! Where models are served, for operators, at the desk or on the command line. For anyone else none
 //! of this is there. It belongs to no organisation, so the installation's audit records it, never with a credential, of
-//! which only the variable's name is known.
+//! which only the variable's name or its last four characters are known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::OpError;
 use super::access::Caller;
@@ -15,7 +15,7 @@ use crate::domain::model::KnownModel;
 use crate::domain::moment::Zone;
 use crate::domain::org::OrgName;
 use crate::domain::person::fold;
-use crate::domain::policy::{Action, PlatformRole};
+use crate::domain::policy::{Action, OperatorPermit, PlatformRole};
 use crate::domain::provider::{
     EditProvider, ListedProvider, Provider, ProviderKind, ProviderSpec, RouteModels,
 };
@@ -34,7 +34,7 @@ impl OperatorActor<'_> {
     }
 }
 
-fn provider_event(kind: EventKind, provider: &Provider, changes: Vec<Change>) -> Event {
+pub(super) fn provider_event(kind: EventKind, provider: &Provider, changes: Vec<Change>) -> Event {
     Event::new(kind, provider.id.as_str(), &provider.name).with(changes)
 }
 
@@ -71,6 +71,10 @@ pub struct ProviderView {
     pub served: Vec<KnownModel>,
     /// What else could be routed to it: models of the vendor whose protocol it speaks, and all that no provider serves.
     pub others: Vec<KnownModel>,
+    /// Ids of those models that its newest test found at it.
+    pub found: BTreeSet<String>,
+    /// What it offers besides, by its own names: not in the catalogue.
+    pub unknown: Vec<String>,
     /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
 }
@@ -89,8 +93,15 @@ pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView
         .into_iter()
         .partition(|known| known.model.route.as_ref() == Some(id));
     let others = rest.into_iter().filter(|known| known.served_by.is_none() || known.model.provider == vendor);
+    let others: Vec<KnownModel> = others.collect();
     let own = people::orgs_of(&mut read, &caller.person.id).await?;
-    Ok(ProviderView { served, others: others.collect(), own, listed })
+    let offered: BTreeSet<&String> = listed.test.iter().flat_map(|test| &test.models).collect();
+    let is_offered = |known: &&KnownModel| offered.contains(&known.model.name_upstream().to_owned());
+    let found = served.iter().chain(&others).filter(is_offered).map(|known| known.model.id.clone()).collect();
+    let known: BTreeSet<&str> =
+        served.iter().chain(&others).map(|known| known.model.name_upstream()).collect();
+    let unknown = offered.into_iter().filter(|name| !known.contains(name.as_str())).cloned().collect();
+    Ok(ProviderView { served, others, found, unknown, own, listed })
 }
 
 /// Who made the models that speak this protocol at home, in the catalogue's words.
@@ -140,20 +151,61 @@ pub async fn save(
             &Zone::utc(),
         ))));
     }
-    if *mine == current {
+    if *mine == current && edit.key.is_none() {
         return Ok(Outcome::Unchanged(current));
     }
     let id = &listed.provider.id;
+    if mine.stored_key && edit.key.is_none() && listed.provider.sealed_key.is_none() {
+        return Err(OpError::say("secret", "Paste the API key."));
+    }
     must_be_free(&mut tx, &mine.name, Some(id)).await?;
     let permit = by.operator_permit(Action::EditProvider, id.as_str())?;
     let saved = providers::update(&mut tx, &permit, id, edit.version, mine).await;
     if !saved.map_err(|error| name_taken(error, &mine.name))? {
         return Err(lost_race("this provider"));
     }
-    let changes = mine.changes_since(Some(&current));
+    let mut changes = mine.changes_since(Some(&current));
+    match &edit.key {
+        Some(key) if mine.stored_key => {
+            changes.push(put_key(desk, &mut tx, &permit, &listed.provider, key.as_str()).await?);
+        }
+        _ if !mine.stored_key && listed.provider.sealed_key.is_some() => {
+            providers::drop_key(&mut tx, &permit, id).await?;
+        }
+        _ => {}
+    }
+    if mine.is_elsewhere(&current) || edit.key.is_some() {
+        providers::drop_test(&mut tx, &permit, id).await?;
+    }
     tx.save(&permit, provider_event(EventKind::ProviderEdited, &listed.provider, changes), desk.now())
         .await?;
     Ok(Outcome::Saved(mine.clone()))
+}
+
+/// Seals a provider's API key and stores it; answers the change for the audit. The provider's row is locked before the key
+/// that seals is read, so that a rotation of that key comes before or after.
+pub(super) async fn put_key(
+    desk: &Desk,
+    tx: &mut Tx,
+    permit: &OperatorPermit,
+    provider: &Provider,
+    key: &str,
+) -> Result<Change, OpError> {
+    if !providers::lock(tx, &provider.id).await? {
+        return Err(OpError::NotFound);
+    }
+    let sealed = desk.provider_vault.seal(&provider.id, desk.bytes(), key).ok_or_else(no_sealing_key)?;
+    providers::put_key(tx, permit, &provider.id, &sealed, desk.now()).await?;
+    let hint = |last_four: &str| ChangeValue::from(format!("…{last_four}").as_str());
+    let before = provider.sealed_key.as_ref().map(|before| hint(&before.last_four));
+    Ok(Change { field: "api_key".into(), before, after: Some(hint(&sealed.last_four)) })
+}
+
+pub(super) fn no_sealing_key() -> OpError {
+    OpError::say(
+        "secret",
+        "This process has no key to seal API keys with, so none can be stored. See --provider-key-file.",
+    )
 }
 
 /// A provider that was taken out of use.
@@ -184,6 +236,7 @@ pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Reti
     let served = known.into_iter().filter(|known| known.model.route.as_ref() == Some(id));
     let unrouted: Vec<String> = served.map(|known| known.model.id).collect();
     models::unroute_all(&mut tx, &permit, id).await?;
+    providers::drop_key(&mut tx, &permit, id).await?;
     let models = Change::removed("models", ChangeValue::List(unrouted.clone()));
     let changes = if unrouted.is_empty() { vec![] } else { vec![models] };
     tx.save(&permit, provider_event(EventKind::ProviderRetired, &listed.provider, changes), now).await?;
@@ -291,7 +344,7 @@ pub(super) async fn unknown(via: &mut impl Via, name: &str) -> Result<OpError, O
     Ok(OpError::Conflict(format!("There is no provider {name}. There are: {there}.")))
 }
 
-async fn find(via: &mut impl Via, id: &str) -> Result<ListedProvider, OpError> {
+pub(super) async fn find(via: &mut impl Via, id: &str) -> Result<ListedProvider, OpError> {
     let id = ProviderId::parse(id).ok_or(OpError::NotFound)?;
     providers::find(via, &id).await?.ok_or(OpError::NotFound)
 }

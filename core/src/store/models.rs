@@ -2,14 +2,15 @@
 
 use super::permit::compare;
 use super::prices::PriceColumns;
-use super::{StoreError, Tx, Via, changed, providers, run, statements};
+use super::providers::{ProviderColumns, provider_columns};
+use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::meter::Meter;
 use crate::domain::model::{KnownModel, Model, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::policy::{Action, OperatorPermit};
-use crate::domain::provider::{OnDisconnect, Provider, ProviderKind};
+use crate::domain::provider::{Provider, ProviderKind};
 
 /// Of a model `m` and its price `r`.
 macro_rules! priced {
@@ -40,11 +41,13 @@ statements! {
         " WHERE m.retired_at IS NULL AND m.id = $1");
     LIST = concat!("SELECT ", priced!(), " FROM models m", at_price!("$1"),
         " WHERE m.retired_at IS NULL ORDER BY m.provider, m.id");
-    SERVED = concat!("SELECT ", priced!(), ", m.provider_name, m.kind, m.base_url, m.credential_env, m.connect_ms, m.idle_ms,
-            m.whole_ms, (SELECT p.on_disconnect FROM gateway_providers_v1 p WHERE p.id = m.provider_id) AS on_disconnect
-        FROM gateway_models_v1 m", at_price!("$2"), " WHERE m.id = $1");
+    SERVED = concat!("SELECT ", priced!(), ", ", provider_columns!(), " FROM gateway_models_v1 m
+        LEFT JOIN providers p ON p.id = m.provider_id LEFT JOIN provider_keys s ON s.provider_id = p.id", at_price!("$2"),
+        " WHERE m.id = $1");
     PRICED = concat!("SELECT ", priced!(), " FROM models m", at_price!("$2"), " WHERE m.id = $1");
     ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM models LIMIT 1) counted";
+    ANY_SERVED = "SELECT COUNT(*) FROM (SELECT 1 FROM models m JOIN providers p ON p.id = m.provider_id
+        WHERE m.retired_at IS NULL AND p.retired_at IS NULL AND p.connected_at IS NOT NULL LIMIT 1) counted";
     UPSERT = "INSERT INTO models (id, provider, created_at, retired_at, provider_id, upstream_name, default_output_tokens,
             context_tokens, max_output_tokens)
         VALUES ($1, $2, $3, NULL, $4, $5, $6, $7, $8)
@@ -148,14 +151,8 @@ pub async fn priced(via: &mut impl Via, id: &str, at: Moment) -> Result<Option<M
 struct ServedRow {
     #[sqlx(flatten)]
     model: ModelRow,
-    provider_name: Option<String>,
-    kind: Option<String>,
-    base_url: Option<String>,
-    credential_env: Option<String>,
-    connect_ms: Option<i64>,
-    idle_ms: Option<i64>,
-    whole_ms: Option<i64>,
-    on_disconnect: Option<String>,
+    #[sqlx(flatten)]
+    provider: ProviderColumns,
 }
 
 /// A model in use and who serves it, as a gateway asks; `None` beside it when no one does.
@@ -170,21 +167,16 @@ pub async fn served(
     let row: Option<ServedRow> =
         run!(via, fetch_optional, sqlx::query_as::<_, ServedRow>(SERVED).bind(id).bind(now.ms()))?;
     let Some(row) = row else { return Ok(None) };
-    let model = read(row.model)?;
-    let Some(id) = model.route.clone() else { return Ok(Some((model, None))) };
-    let missing = || StoreError::Unreadable { column: "providers" };
-    let provider = Provider {
-        id,
-        name: row.provider_name.ok_or_else(missing)?,
-        kind: row.kind.as_deref().and_then(ProviderKind::parse).ok_or_else(missing)?,
-        base_url: row.base_url.ok_or_else(missing)?,
-        credential_env: row.credential_env.ok_or_else(missing)?,
-        connect_ms: row.connect_ms.ok_or_else(missing)?,
-        idle_ms: row.idle_ms.ok_or_else(missing)?,
-        whole_ms: row.whole_ms.ok_or_else(missing)?,
-        on_disconnect: row.on_disconnect.as_deref().and_then(OnDisconnect::parse).ok_or_else(missing)?,
-    };
-    Ok(Some((model, Some(provider))))
+    Ok(Some((read(row.model)?, row.provider.read()?)))
+}
+
+/// Whether a provider that has answered serves a model, so that no demonstration is needed.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn any_served(via: &mut impl Via) -> Result<bool, StoreError> {
+    let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY_SERVED))?;
+    Ok(count > 0)
 }
 
 /// Whether there ever was a catalogue, be it emptied since.
@@ -296,13 +288,13 @@ pub async fn retire(tx: &mut Tx, permit: &OperatorPermit, id: &str, now: Moment)
     Ok(changed!(tx, sqlx::query(RETIRE).bind(id).bind(now.ms()))? == 1)
 }
 
-/// What keys can be scoped to: the catalogue, and while nothing is served anywhere the demonstration, last.
+/// What keys can be scoped to: the catalogue, and while no model is really served the demonstration, last.
 ///
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn offered(via: &mut impl Via, now: Moment) -> Result<Vec<Model>, StoreError> {
     let mut models = list(via, now).await?;
-    if !providers::any(via).await? {
+    if !any_served(via).await? {
         models.push(demo_echo());
     }
     Ok(models)

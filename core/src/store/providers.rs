@@ -1,60 +1,146 @@
-//! Where models are served. A credential is nowhere in here: only the name of the variable that holds it.
+//! Where models are served. A credential is nowhere in here in the clear: only the name of the variable that holds it, or
+//! what is sealed, which is a table of its own.
 
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, OperatorPermit};
-use crate::domain::provider::{ListedProvider, OnDisconnect, Provider, ProviderKind, ProviderSpec};
+use crate::domain::provider::{
+    ListedProvider, OnDisconnect, Provider, ProviderKind, ProviderSpec, SealedKey,
+};
+use crate::domain::provider_test::ProviderTest;
+use crate::domain::provider_wire::{CredentialHeader, OmittedMember};
+
+/// Of a provider `p` and its sealed key `s`, for `ProviderColumns`.
+macro_rules! provider_columns {
+    () => {
+        "p.id AS p_id, p.name AS p_name, p.kind AS p_kind, p.base_url AS p_base_url, p.api_path AS p_api_path, p.query AS p_query,
+            p.credential_env AS p_credential_env, p.stored_key AS p_stored_key, p.credential_header AS p_credential_header,
+            p.headers AS p_headers, p.omitted AS p_omitted, p.connect_ms AS p_connect_ms, p.idle_ms AS p_idle_ms,
+            p.whole_ms AS p_whole_ms, p.on_disconnect AS p_on_disconnect, p.connected_at AS p_connected_at,
+            s.sealed AS p_sealed, s.sealed_with AS p_sealed_with, s.last_four AS p_last_four"
+    };
+}
+pub(super) use provider_columns;
+
+/// Those columns, all null where a join found no provider.
+#[derive(sqlx::FromRow)]
+pub(super) struct ProviderColumns {
+    p_id: Option<String>,
+    p_name: Option<String>,
+    p_kind: Option<String>,
+    p_base_url: Option<String>,
+    p_api_path: Option<String>,
+    p_query: Option<String>,
+    p_credential_env: Option<String>,
+    p_stored_key: Option<i64>,
+    p_credential_header: Option<String>,
+    p_headers: Option<String>,
+    p_omitted: Option<String>,
+    p_connect_ms: Option<i64>,
+    p_idle_ms: Option<i64>,
+    p_whole_ms: Option<i64>,
+    p_on_disconnect: Option<String>,
+    p_connected_at: Option<i64>,
+    p_sealed: Option<Vec<u8>>,
+    p_sealed_with: Option<String>,
+    p_last_four: Option<String>,
+}
+
+impl ProviderColumns {
+    /// # Errors
+    /// `Unreadable` for a value that is none of its column.
+    pub(super) fn read(self) -> Result<Option<Provider>, StoreError> {
+        let Some(id) = self.p_id else { return Ok(None) };
+        let unreadable = |column| StoreError::Unreadable { column };
+        let missing = || unreadable("providers");
+        let kind = self.p_kind.as_deref().and_then(ProviderKind::parse);
+        let kind = kind.ok_or_else(|| unreadable("providers.kind"))?;
+        let sealed_key = match (self.p_sealed, self.p_sealed_with, self.p_last_four) {
+            (Some(sealed), Some(sealed_with), Some(last_four)) => {
+                Some(SealedKey { sealed, sealed_with, last_four })
+            }
+            _ => None,
+        };
+        let header = self.p_credential_header.as_deref().and_then(CredentialHeader::parse);
+        let omitted = self.p_omitted.as_deref().and_then(OmittedMember::split);
+        let on_disconnect = self.p_on_disconnect.as_deref().and_then(OnDisconnect::parse);
+        Ok(Some(Provider {
+            id: ProviderId::parse(&id).ok_or_else(|| unreadable("providers.id"))?,
+            name: self.p_name.ok_or_else(missing)?,
+            kind,
+            base_url: self.p_base_url.ok_or_else(missing)?,
+            // Null is the protocol's own.
+            api_path: self.p_api_path.unwrap_or_else(|| kind.version_path().to_owned()),
+            query: self.p_query.unwrap_or_default(),
+            credential_env: self.p_credential_env.ok_or_else(missing)?,
+            stored_key: self.p_stored_key == Some(1),
+            sealed_key,
+            credential_header: header.ok_or_else(|| unreadable("providers.credential_header"))?,
+            headers: self.p_headers.unwrap_or_default(),
+            omitted: omitted.ok_or_else(|| unreadable("providers.omitted"))?,
+            connect_ms: self.p_connect_ms.ok_or_else(missing)?,
+            idle_ms: self.p_idle_ms.ok_or_else(missing)?,
+            whole_ms: self.p_whole_ms.ok_or_else(missing)?,
+            on_disconnect: on_disconnect.ok_or_else(|| unreadable("providers.on_disconnect"))?,
+            connected_at: self.p_connected_at.map(Moment::from_ms),
+        }))
+    }
+}
+
+/// Providers in use, each with how many models it serves and its test.
+macro_rules! listed {
+    () => {
+        concat!(
+            "SELECT ",
+            provider_columns!(),
+            ", p.version, (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL) AS models, t.result
+            FROM providers p LEFT JOIN provider_keys s ON s.provider_id = p.id LEFT JOIN provider_tests t ON t.provider_id = p.id
+            WHERE p.retired_at IS NULL"
+        )
+    };
+}
 
 statements! {
-    LIST = "SELECT p.id, p.name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms, p.on_disconnect, p.version,
-            (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL) AS models
-        FROM providers p WHERE p.retired_at IS NULL";
-    FIND = "SELECT p.id, p.name, p.kind, p.base_url, p.credential_env, p.connect_ms, p.idle_ms, p.whole_ms, p.on_disconnect, p.version,
-            (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL) AS models
-        FROM providers p WHERE p.retired_at IS NULL AND p.id = $1";
-    ANY = "SELECT COUNT(*) FROM (SELECT 1 FROM providers WHERE retired_at IS NULL LIMIT 1) counted";
-    INSERT = "INSERT INTO providers (id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms,
-            created_at, on_disconnect, version)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1)";
+    LIST = listed!();
+    FIND = concat!(listed!(), " AND p.id = $1");
+    INSERT = "INSERT INTO providers (id, name, kind, base_url, api_path, query, credential_env, stored_key, credential_header, headers,
+            omitted, connect_ms, idle_ms, whole_ms, created_at, on_disconnect, version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1)";
     /// The version stands in the condition: of two changes from one version, one changes no row.
-    UPDATE = "UPDATE providers SET name = $3, kind = $4, base_url = $5, credential_env = $6, connect_ms = $7, idle_ms = $8,
-            whole_ms = $9, on_disconnect = $10, version = version + 1
+    UPDATE = "UPDATE providers SET name = $3, kind = $4, base_url = $5, api_path = $6, query = $7, credential_env = $8, stored_key = $9,
+            credential_header = $10, headers = $11, omitted = $12, connect_ms = $13, idle_ms = $14, whole_ms = $15, on_disconnect = $16,
+            version = version + 1
         WHERE id = $1 AND version = $2 AND retired_at IS NULL";
     /// Takes the row's lock: until the transaction ends, no one retires it.
     LOCK = "UPDATE providers SET version = version WHERE id = $1 AND retired_at IS NULL";
-    RETIRE = "UPDATE providers SET retired_at = $2, version = version + 1 WHERE id = $1 AND retired_at IS NULL";
+    LOCK_ALL = "UPDATE providers SET version = version";
+    RETIRE = "UPDATE providers SET retired_at = $2, stored_key = 0, version = version + 1 WHERE id = $1 AND retired_at IS NULL";
+    CONNECTED = "UPDATE providers SET connected_at = $2 WHERE id = $1 AND connected_at IS NULL";
+    PUT_KEY = "INSERT INTO provider_keys (provider_id, sealed, sealed_with, last_four, set_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (provider_id) DO UPDATE SET sealed = $2, sealed_with = $3, last_four = $4, set_at = $5";
+    USE_KEY = "UPDATE providers SET stored_key = 1, credential_env = '', version = version + 1 WHERE id = $1 AND retired_at IS NULL";
+    RESEAL = "UPDATE provider_keys SET sealed = $2, sealed_with = $3 WHERE provider_id = $1";
+    DROP_KEY = "DELETE FROM provider_keys WHERE provider_id = $1";
+    PUT_TEST = "INSERT INTO provider_tests (provider_id, tested_at, result) VALUES ($1, $2, $3)
+        ON CONFLICT (provider_id) DO UPDATE SET tested_at = $2, result = $3";
+    DROP_TEST = "DELETE FROM provider_tests WHERE provider_id = $1";
 }
 
 #[derive(sqlx::FromRow)]
 struct ProviderRow {
-    id: String,
-    name: String,
-    kind: String,
-    base_url: String,
-    credential_env: String,
-    connect_ms: i64,
-    idle_ms: i64,
-    whole_ms: i64,
-    on_disconnect: String,
+    #[sqlx(flatten)]
+    provider: ProviderColumns,
     version: i64,
     models: i64,
+    result: Option<String>,
 }
 
 fn read(row: ProviderRow) -> Result<ListedProvider, StoreError> {
-    let provider = Provider {
-        id: ProviderId::parse(&row.id).ok_or(StoreError::Unreadable { column: "providers.id" })?,
-        name: row.name,
-        kind: ProviderKind::parse(&row.kind).ok_or(StoreError::Unreadable { column: "providers.kind" })?,
-        base_url: row.base_url,
-        credential_env: row.credential_env,
-        connect_ms: row.connect_ms,
-        idle_ms: row.idle_ms,
-        whole_ms: row.whole_ms,
-        on_disconnect: OnDisconnect::parse(&row.on_disconnect)
-            .ok_or(StoreError::Unreadable { column: "providers.on_disconnect" })?,
-    };
-    Ok(ListedProvider { provider, version: row.version, models: row.models })
+    let provider = row.provider.read()?.ok_or(StoreError::Unreadable { column: "providers.id" })?;
+    // A test that another release wrote is as good as none.
+    let test = row.result.and_then(|json| serde_json::from_str::<ProviderTest>(&json).ok());
+    Ok(ListedProvider { provider, version: row.version, models: row.models, test })
 }
 
 /// Those in use, by name in any case.
@@ -79,15 +165,6 @@ pub async fn find(via: &mut impl Via, id: &ProviderId) -> Result<Option<ListedPr
     row.map(read).transpose()
 }
 
-/// Whether any is in use at all.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn any(via: &mut impl Via) -> Result<bool, StoreError> {
-    let count: i64 = run!(via, fetch_one, sqlx::query_scalar::<_, i64>(ANY))?;
-    Ok(count > 0)
-}
-
 /// # Errors
 /// `ConstraintViolation(ProviderName)` when another in use has the name.
 pub async fn insert(
@@ -97,19 +174,26 @@ pub async fn insert(
     now: Moment,
 ) -> Result<(), StoreError> {
     tx.charge(permit, &[Action::AddProvider], provider.id.as_str())?;
+    let spec = ProviderSpec::of(provider);
     changed!(
         tx,
         sqlx::query(INSERT)
             .bind(provider.id.as_str())
-            .bind(&provider.name)
-            .bind(provider.kind.as_str())
-            .bind(&provider.base_url)
-            .bind(&provider.credential_env)
-            .bind(provider.connect_ms)
-            .bind(provider.idle_ms)
-            .bind(provider.whole_ms)
+            .bind(&spec.name)
+            .bind(spec.kind.as_str())
+            .bind(&spec.base_url)
+            .bind(&spec.api_path)
+            .bind(&spec.query)
+            .bind(&spec.credential_env)
+            .bind(i64::from(spec.stored_key))
+            .bind(spec.credential_header.as_str())
+            .bind(&spec.headers)
+            .bind(OmittedMember::join(&spec.omitted))
+            .bind(spec.connect_ms)
+            .bind(spec.idle_ms)
+            .bind(spec.whole_ms)
             .bind(now.ms())
-            .bind(provider.on_disconnect.as_str())
+            .bind(spec.on_disconnect.as_str())
     )?;
     Ok(())
 }
@@ -134,7 +218,13 @@ pub async fn update(
             .bind(&spec.name)
             .bind(spec.kind.as_str())
             .bind(&spec.base_url)
+            .bind(&spec.api_path)
+            .bind(&spec.query)
             .bind(&spec.credential_env)
+            .bind(i64::from(spec.stored_key))
+            .bind(spec.credential_header.as_str())
+            .bind(&spec.headers)
+            .bind(OmittedMember::join(&spec.omitted))
             .bind(spec.connect_ms)
             .bind(spec.idle_ms)
             .bind(spec.whole_ms)
@@ -149,6 +239,101 @@ pub async fn update(
 /// When the database cannot be written.
 pub async fn lock(tx: &mut Tx, id: &ProviderId) -> Result<bool, StoreError> {
     Ok(changed!(tx, sqlx::query(LOCK).bind(id.as_str()))? == 1)
+}
+
+/// Keeps every provider as it is until the transaction ends.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn lock_all(tx: &mut Tx) -> Result<(), StoreError> {
+    changed!(tx, sqlx::query(LOCK_ALL))?;
+    Ok(())
+}
+
+/// Stores a provider's sealed key, and has it used from now on; says whether the provider is in use.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or provider; otherwise when the database cannot be written.
+pub async fn put_key(
+    tx: &mut Tx,
+    permit: &OperatorPermit,
+    id: &ProviderId,
+    key: &SealedKey,
+    now: Moment,
+) -> Result<bool, StoreError> {
+    tx.charge(permit, &[Action::EditProvider], id.as_str())?;
+    if changed!(&mut *tx, sqlx::query(USE_KEY).bind(id.as_str()))? == 0 {
+        return Ok(false);
+    }
+    changed!(
+        tx,
+        sqlx::query(PUT_KEY)
+            .bind(id.as_str())
+            .bind(&key.sealed)
+            .bind(&key.sealed_with)
+            .bind(&key.last_four)
+            .bind(now.ms())
+    )?;
+    Ok(true)
+}
+
+/// Replaces what is sealed by the same key sealed anew.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or provider; otherwise when the database cannot be written.
+pub async fn reseal(
+    tx: &mut Tx,
+    permit: &OperatorPermit,
+    id: &ProviderId,
+    key: &SealedKey,
+) -> Result<(), StoreError> {
+    tx.charge(permit, &[Action::EditProvider], id.as_str())?;
+    changed!(tx, sqlx::query(RESEAL).bind(id.as_str()).bind(&key.sealed).bind(&key.sealed_with))?;
+    Ok(())
+}
+
+/// Forgets a provider's stored key.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or provider; otherwise when the database cannot be written.
+pub async fn drop_key(tx: &mut Tx, permit: &OperatorPermit, id: &ProviderId) -> Result<(), StoreError> {
+    tx.charge(permit, &[Action::EditProvider, Action::RetireProvider], id.as_str())?;
+    changed!(tx, sqlx::query(DROP_KEY).bind(id.as_str()))?;
+    Ok(())
+}
+
+/// Keeps what a test found, in the place of the one before.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or provider; otherwise when the database cannot be written.
+pub async fn put_test(
+    tx: &mut Tx,
+    permit: &OperatorPermit,
+    id: &ProviderId,
+    test: &ProviderTest,
+) -> Result<(), StoreError> {
+    tx.charge(permit, &[Action::TestProvider], id.as_str())?;
+    let result = serde_json::to_string(test).unwrap_or_default();
+    changed!(tx, sqlx::query(PUT_TEST).bind(id.as_str()).bind(test.at.ms()).bind(result))?;
+    Ok(())
+}
+
+/// Forgets the test of a connection that is another one now.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action or provider; otherwise when the database cannot be written.
+pub async fn drop_test(tx: &mut Tx, permit: &OperatorPermit, id: &ProviderId) -> Result<(), StoreError> {
+    tx.charge(permit, &[Action::EditProvider], id.as_str())?;
+    changed!(tx, sqlx::query(DROP_TEST).bind(id.as_str()))?;
+    Ok(())
+}
+
+/// Notes that it answered for the first time; says whether it was that.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn mark_connected(tx: &mut Tx, id: &ProviderId, now: Moment) -> Result<bool, StoreError> {
+    Ok(changed!(tx, sqlx::query(CONNECTED).bind(id.as_str()).bind(now.ms()))? == 1)
 }
 
 /// Takes it out of use; says whether it was in use until now. Its models are `models::unroute_all`'s.

@@ -65,6 +65,8 @@ pub enum Unaudited {
     SearchText,
     /// The row that shows whether the database can be written.
     Readiness,
+    /// A provider answered a client for the first time.
+    ProviderAnswered,
     /// Alerts and their deliveries, and what a person read or wants of them.
     Alerts,
     /// What a benchmark writes.
@@ -73,7 +75,7 @@ pub enum Unaudited {
 
 impl Unaudited {
     /// Every variant, for the test that prints the list.
-    pub const ALL: [Unaudited; 19] = [
+    pub const ALL: [Unaudited; 20] = [
         Unaudited::AttemptCounted,
         Unaudited::SignIn,
         Unaudited::Session,
@@ -91,6 +93,7 @@ impl Unaudited {
         Unaudited::Rejections,
         Unaudited::SearchText,
         Unaudited::Readiness,
+        Unaudited::ProviderAnswered,
         Unaudited::Alerts,
         Unaudited::Bench,
     ];
@@ -121,6 +124,7 @@ impl Unaudited {
             Unaudited::Rejections => "a rejected request changes nothing",
             Unaudited::SearchText => "the texts that keys are found by are made from the keys",
             Unaudited::Readiness => "a test write that says only that it was possible",
+            Unaudited::ProviderAnswered => "that a provider answers is seen, not decided",
             Unaudited::Alerts => {
                 "alerts are a record of their own, and what a person wants of them is theirs"
             }

@@ -127,6 +127,8 @@ const NEED_NO_PERMIT: &[&str] = &[
     "people::lock_password",
     "people::set_theme",
     "providers::lock",
+    "providers::lock_all",
+    "providers::mark_connected",
     "rejections::record",
     "rejections::sweep",
     "retention::delete_some",

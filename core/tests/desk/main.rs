@@ -9,6 +9,7 @@ mod asks;
 mod audit;
 mod balance;
 mod bulk;
+mod connection;
 mod doctor;
 mod extension;
 mod guarantee;

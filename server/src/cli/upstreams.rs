@@ -3,27 +3,37 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use keydesk_core::Desk;
-use keydesk_core::domain::base_url::parse_base_url;
+use keydesk_core::domain::base_url::parse_address;
+use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::provider::{
     EditProvider, ListedProvider, OnDisconnect, ProviderKind, ProviderSpec, check_timeouts,
     parse_connect_timeout, parse_credential_env, parse_idle_timeout, parse_on_disconnect, parse_protocol,
     parse_provider_name, parse_total_timeout,
 };
+use keydesk_core::domain::provider_wire::{
+    CredentialHeader, OmittedMember, parse_api_key, parse_credential_header, parse_extra_headers,
+};
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::OperatorActor;
-use keydesk_core::ops::providers;
+use keydesk_core::ops::{connection, providers};
 
-use crate::config::DataConfig;
+use super::provider_keys::{RotateKeyArgs, TestArgs, rotate_key, test};
+use crate::config::{DataConfig, ProviderKeyConfig};
 use crate::open::{changing, op_error, reading};
+use crate::provider_keys;
 
 #[derive(Subcommand)]
 pub enum ProvidersCommand {
-    /// List the providers: name, protocol, URL, variable of the credential and number of models, separated by tabs.
+    /// List the providers: name, protocol, URL, where the API key is and number of models, separated by tabs.
     List(DataConfig),
     /// Add a provider.
     Add(Box<AddProvider>),
     /// Change a provider. What is left out stays as it is.
     Set(Box<SetProvider>),
+    /// Test the connection to a provider: list its models, and ask one of them for one token.
+    Test(Box<TestArgs>),
+    /// Encrypt the stored API keys with a new key. Running processes go on.
+    RotateKey(RotateKeyArgs),
     /// Take a provider out of use. Its models are not served any more.
     Retire {
         /// The provider's name.
@@ -34,7 +44,7 @@ pub enum ProvidersCommand {
 }
 
 #[derive(Args)]
-#[command(group(ArgGroup::new("credential").required(true).args(["credential_env", "no_credential"])))]
+#[command(group(ArgGroup::new("credential").required(true).args(["credential_env", "no_credential", "api_key_stdin"])))]
 pub struct AddProvider {
     /// The provider's name, such as OpenAI.
     #[arg(value_parser = parse_provider_name)]
@@ -42,8 +52,9 @@ pub struct AddProvider {
     /// Its protocol: openai, anthropic or gemini.
     #[arg(long, default_value = "openai", value_parser = parse_protocol)]
     protocol: ProviderKind,
-    /// Its base URL, without the version, such as https://api.openai.com.
-    #[arg(long, value_parser = parse_base_url)]
+    /// Its base URL, such as https://api.openai.com/v1. Without a version, the protocol's own is added; {model} stands for
+    /// the model's name.
+    #[arg(long)]
     url: String,
     #[command(flatten)]
     more: ProviderOptions,
@@ -61,8 +72,8 @@ pub struct SetProvider {
     /// Its protocol: openai, anthropic or gemini.
     #[arg(long, value_parser = parse_protocol)]
     protocol: Option<ProviderKind>,
-    /// Its base URL, without the version.
-    #[arg(long, value_parser = parse_base_url)]
+    /// Its base URL.
+    #[arg(long)]
     url: Option<String>,
     #[command(flatten)]
     more: ProviderOptions,
@@ -78,6 +89,23 @@ struct ProviderOptions {
     /// It needs no API key.
     #[arg(long)]
     no_credential: bool,
+    /// Read its API key from standard input and store it, encrypted.
+    #[arg(long, conflicts_with_all = ["credential_env", "no_credential"])]
+    api_key_stdin: bool,
+    #[command(flatten)]
+    key: ProviderKeyConfig,
+    /// Add no version to the URL.
+    #[arg(long)]
+    exact_url: bool,
+    /// The header that carries the API key: auto, bearer, api-key, x-api-key or x-goog-api-key.
+    #[arg(long, value_name = "HEADER", value_parser = parse_credential_header)]
+    credential_header: Option<CredentialHeader>,
+    /// A further header, as 'Name: value', no secret; several times for several. One that is empty removes all.
+    #[arg(long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// A member of requests that it does not take, such as stream_options; several times for several, or none.
+    #[arg(long = "omit", value_name = "MEMBER", value_parser = parse_member)]
+    omitted: Vec<Option<OmittedMember>>,
     /// The longest wait for a connection.
     #[arg(long, value_name = "SECONDS", value_parser = parse_connect_timeout)]
     connect_timeout: Option<i64>,
@@ -92,12 +120,42 @@ struct ProviderOptions {
     on_disconnect: Option<OnDisconnect>,
 }
 
+/// `none` is no member.
+fn parse_member(text: &str) -> Result<Option<OmittedMember>, String> {
+    let names = || OmittedMember::ALL.map(OmittedMember::as_str).join(", ");
+    match (text, OmittedMember::parse(text)) {
+        ("none", _) => Ok(None),
+        (_, Some(member)) => Ok(Some(member)),
+        _ => Err(format!("Choose none or one of {}.", names())),
+    }
+}
+
 impl ProviderOptions {
-    fn apply(self, spec: &mut ProviderSpec) -> Result<(), String> {
-        if self.no_credential {
-            spec.credential_env.clear();
+    /// `url` is read in the spec's protocol.
+    fn apply(self, spec: &mut ProviderSpec, url: Option<&str>) -> Result<(), String> {
+        let sentence = |error: keydesk_core::domain::parse_error::ParseError| error.to_string();
+        if let Some(url) = url {
+            spec.set_address(parse_address(url, spec.kind, self.exact_url).map_err(sentence)?);
+        } else if self.exact_url {
+            return Err("--exact-url says how --url is read. Write both.".into());
         }
-        set(&mut spec.credential_env, self.credential_env);
+        if self.no_credential || self.api_key_stdin {
+            spec.credential_env.clear();
+            spec.stored_key = self.api_key_stdin;
+        }
+        if let Some(variable) = self.credential_env {
+            spec.stored_key = false;
+            spec.credential_env = variable;
+        }
+        set(&mut spec.credential_header, self.credential_header);
+        if !self.headers.is_empty() {
+            spec.headers = parse_extra_headers(&self.headers.join("\n")).map_err(sentence)?;
+        }
+        if !self.omitted.is_empty() {
+            spec.omitted = self.omitted.into_iter().flatten().collect();
+            spec.omitted.sort_unstable();
+            spec.omitted.dedup();
+        }
         set(&mut spec.connect_ms, self.connect_timeout);
         set(&mut spec.idle_ms, self.idle_timeout);
         set(&mut spec.whole_ms, self.total_timeout);
@@ -117,50 +175,80 @@ pub async fn run_providers(command: ProvidersCommand) -> Result<(), String> {
         ProvidersCommand::List(data) => reading(&data, list_providers).await,
         ProvidersCommand::Add(args) => add_provider(*args).await,
         ProvidersCommand::Set(args) => set_provider(*args).await,
+        ProvidersCommand::Test(args) => test(*args).await,
+        ProvidersCommand::RotateKey(args) => rotate_key(args).await,
         ProvidersCommand::Retire { name, data } => {
             changing(&data, async |desk| retire_provider(desk, &name).await).await
         }
     }
 }
 
+/// The API key on standard input, where the options ask for it.
+fn read_key(more: &ProviderOptions) -> Result<Option<Hidden>, String> {
+    if !more.api_key_stdin {
+        return Ok(None);
+    }
+    let text = std::io::read_to_string(std::io::stdin().lock())
+        .map_err(|error| format!("The API key on standard input cannot be read: {error}."))?;
+    parse_api_key(&text).map(|key| Some(Hidden::new(key))).map_err(|error| error.to_string())
+}
+
+/// Runs a command on a desk that can seal, where it has to: the key is made where there is none yet.
+async fn sealing<T>(
+    data: &DataConfig,
+    key: &ProviderKeyConfig,
+    seals: bool,
+    command: impl AsyncFnOnce(&Desk) -> Result<T, String>,
+) -> Result<T, String> {
+    key.check(data)?;
+    changing(data, async |desk| {
+        let path = key.path(data);
+        if seals && !path.exists() {
+            provider_keys::make(&path)?;
+        }
+        command(&desk.clone().with_provider_vault(provider_keys::vault(&path))).await
+    })
+    .await
+}
+
 async fn list_providers(desk: &Desk) -> Result<(), String> {
     let list = providers::every(desk).await.map_err(op_error)?;
     list.iter().for_each(|listed| println!("{}", line(listed)));
     if list.is_empty() {
-        eprintln!(
-            "There is no provider yet, so only demo/echo is served. Add one with: keydesk providers add"
-        );
+        eprintln!("There is no provider yet, so only demo/echo answers. Add one with: keydesk providers add");
     }
     Ok(())
 }
 
 async fn add_provider(args: AddProvider) -> Result<(), String> {
     let AddProvider { name, protocol, url, more, data } = args;
-    let mut spec = ProviderSpec::new(name, protocol, url);
-    more.apply(&mut spec)?;
-    let added = changing(&data, async |desk| {
-        providers::add(desk, OperatorActor::CommandLine, &spec).await.map_err(op_error)
+    let mut spec = ProviderSpec::new(name, protocol, String::new());
+    let (pasted, key) = (read_key(&more)?, more.key.clone());
+    more.apply(&mut spec, Some(&url))?;
+    let added = sealing(&data, &key, pasted.is_some(), async |desk| {
+        connection::connect(desk, OperatorActor::CommandLine, &spec, pasted.as_ref()).await.map_err(op_error)
     });
     let added = added.await?;
-    println!("{} is added, at {}.", added.name, added.base_url);
+    println!("{} is added, at {}.", added.name, added.address().typed());
+    println!("See whether it answers with: keydesk providers test '{}'", added.name);
     println!("Choose the models that it serves with: keydesk models route MODEL --to '{}'", added.name);
     Ok(())
 }
 
 async fn set_provider(args: SetProvider) -> Result<(), String> {
     let SetProvider { name, rename, protocol, url, more, data } = args;
-    changing(&data, async |desk| {
+    let (pasted, key) = (read_key(&more)?, more.key.clone());
+    sealing(&data, &key, pasted.is_some(), async |desk| {
         let listed = providers::by_name(desk, &name).await.map_err(op_error)?;
         let base = ProviderSpec::of(&listed.provider);
         let mut mine = base.clone();
         set(&mut mine.name, rename);
         set(&mut mine.kind, protocol);
-        set(&mut mine.base_url, url);
-        more.apply(&mut mine)?;
+        more.apply(&mut mine, url.as_deref())?;
         let id = listed.provider.id.to_string();
-        let edit = EditProvider { id, version: listed.version, base: Some(base), mine };
+        let edit = EditProvider { id, version: listed.version, base: Some(base), mine, key: pasted };
         match providers::save(desk, OperatorActor::CommandLine, &edit).await.map_err(op_error)? {
-            Outcome::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.base_url),
+            Outcome::Saved(spec) => println!("{} is saved, at {}.", spec.name, spec.address().typed()),
             Outcome::Unchanged(_) => println!("Nothing was changed."),
             Outcome::Conflict(_) => return Err(edit_conflict(&name)),
         }
@@ -181,9 +269,14 @@ async fn retire_provider(desk: &Desk, name: &str) -> Result<(), String> {
 
 fn line(listed: &ListedProvider) -> String {
     let provider = &listed.provider;
-    let credential = if provider.credential_env.is_empty() { "-" } else { &provider.credential_env };
+    let stored = provider.sealed_key.as_ref().map(|key| format!("stored …{}", key.last_four));
+    let credential = match (provider.stored_key, provider.credential_env.as_str()) {
+        (true, _) => stored.unwrap_or_else(|| "stored -".into()),
+        (false, "") => "-".into(),
+        (false, variable) => variable.to_owned(),
+    };
     let (kind, models) = (provider.kind.as_str(), listed.models);
-    format!("{}\t{kind}\t{}\t{credential}\t{models}", provider.name, provider.base_url)
+    format!("{}\t{kind}\t{}\t{credential}\t{models}", provider.name, provider.address().typed())
 }
 
 pub(super) fn edit_conflict(name: &str) -> String {

@@ -24,6 +24,9 @@ const START: &str = "This is a demonstration: no provider is connected. You said
 const PIECE_INTERVAL: Duration = Duration::from_millis(5);
 const PIECE_LENGTH: usize = 12;
 const MAX_INPUTS: usize = 100;
+/// One pixel, as PNG.
+const DEMO_IMAGE: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 
 /// The parts of an answer.
 struct DemoAnswer {
@@ -161,6 +164,20 @@ fn whole_answer(route: Route, answer: &DemoAnswer, body: &Value) -> Value {
         Route::CountResponseTokens => {
             json!({"object": "response.input_tokens", "input_tokens": answer.input})
         }
+        Route::GenerateImages => json!({
+            "created": answer.seconds,
+            "data": [{"b64_json": DEMO_IMAGE}],
+            "usage": {
+                "input_tokens": answer.input, "output_tokens": 1, "total_tokens": answer.input + 1,
+                "input_tokens_details": {"text_tokens": answer.input, "image_tokens": 0},
+                "output_tokens_details": {"text_tokens": 1, "image_tokens": 0},
+            },
+        }),
+        Route::Moderations => json!({
+            "id": format!("modr-{}", answer.id),
+            "model": DEMO_ECHO,
+            "results": [{"flagged": false, "categories": {}, "category_scores": {}}],
+        }),
         Route::Messages => message(answer, &answer.text, Some(answer.stop_reason()), answer.output),
         Route::CountMessageTokens => json!({"input_tokens": answer.input}),
         Route::CountTokens => json!({"totalTokens": answer.input}),

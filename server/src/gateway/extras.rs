@@ -95,7 +95,8 @@ impl Extras {
         }
     }
 
-    fn uses(&mut self, meter: Option<Meter>, what: &str, remove: &'static str) {
+    /// Notes what may be used beyond text.
+    pub fn uses(&mut self, meter: Option<Meter>, what: &str, remove: &'static str) {
         self.uses.push(Use { meter, what: what.to_owned(), remove });
     }
 

@@ -22,6 +22,7 @@ use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::has_secret;
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::org::Unpriced;
+use keydesk_core::domain::provider::Provider;
 use keydesk_core::domain::request_log::RequestFailure;
 use keydesk_core::domain::route::Route;
 use tokio::sync::oneshot;
@@ -36,6 +37,7 @@ use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
 use super::relay::{CLIENT_DISCONNECTED, Relay, Reserved};
 use super::room::{Holder, Share};
+use super::silence::{Framing, Front};
 use super::tags::tags_of;
 use super::upstream::{Connecting, UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
 use super::usage::{Bounds, MeasuredTokens};
@@ -137,7 +139,7 @@ impl ForwardRequest {
         Ok(Admitted { model, target, reservation, reserved })
     }
 
-    async fn send(self, admitted: Admitted, mut respond: oneshot::Sender<Response>) {
+    async fn send(self, admitted: Admitted, respond: oneshot::Sender<Response>) {
         let Admitted { model, target, reservation, reserved } = admitted;
         let timeout = match &target {
             Target::Demonstration => DEMO_TIMEOUT,
@@ -174,6 +176,8 @@ impl ForwardRequest {
             hides_usage: false,
         };
         let streams = parsed.streams;
+        let framing = Framing::of(parsed.route, wants_events(&parts));
+        let mut front = Front::new(respond, streams, framing, state.gateway.patience);
         // From here on the provider may do its work, so an interruption is charged for the input.
         relay.expect_input();
         let mut reading = None;
@@ -187,7 +191,10 @@ impl ForwardRequest {
                     sent = &mut sending => break Ok(sent),
                     () = &mut deadline => break Ok(Err(UpstreamError::TimedOut)),
                     () = stop.cancelled() => break Ok(Err(UpstreamError::Broken)),
-                    () = respond.closed(), if streams && reading.is_none() => {
+                    () = front.timer.rings(), if reading.is_none() => {
+                        front.wait(connecting.is_under_way(), |framing, body| relay.early_head(framing, body));
+                    }
+                    () = front.client.left(), if streams && reading.is_none() => {
                         match relay.leave(&mut deadline) {
                             Ok(begun) => reading = Some(begun),
                             Err(why) => break Err(why),
@@ -200,14 +207,14 @@ impl ForwardRequest {
         match sent {
             Ok(Ok((response, hides_usage))) => {
                 relay.hides_usage = hides_usage;
-                relay.run(response, streams, respond, deadline, reading).await;
+                relay.run(response, streams, front, deadline, reading).await;
             }
             Ok(Err(error)) if reading.is_some() => {
                 relay.settle_left(CLIENT_DISCONNECTED, error, relay.estimate(), None).await;
             }
             Ok(Err(error)) => {
                 relay.settle_failed(error).await;
-                let _ = respond.send(relay.upstream_error(error).into_response());
+                front.fail(relay.upstream_error(error)).await;
             }
             // Nothing was sent yet.
             Err(_) if connecting.is_under_way() => {
@@ -298,6 +305,22 @@ pub fn user_agent(headers: &HeaderMap) -> String {
     shown.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect()
 }
 
+/// Whether a stream of Gemini's is asked for as events.
+fn wants_events(parts: &Parts) -> bool {
+    let is_alt_sse = |(name, value): (Cow<'_, str>, Cow<'_, str>)| name == "alt" && value == "sse";
+    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).any(is_alt_sse)
+}
+
+/// The first answer of a provider ends the demonstration. The client does not wait for that.
+fn note_answer(state: &AppState, provider: &Provider) {
+    let (desk, id) = (state.desk.clone(), provider.id.clone());
+    state.gateway.in_flight.tasks.spawn(async move {
+        if let Err(error) = admission::note_answer(&desk, &id).await {
+            tracing::warn!(%error, "the first answer of a provider is not noted");
+        }
+    });
+}
+
 /// Sends a request to its target; answers the response, and whether the usage in its stream is hidden from the client.
 async fn send(
     state: &AppState,
@@ -310,17 +333,20 @@ async fn send(
     let (route, streams) = (parsed.route, parsed.streams);
     match target {
         Target::Demonstration => {
-            let is_alt_sse = |(name, value): (Cow<'_, str>, Cow<'_, str>)| name == "alt" && value == "sse";
-            let query = parts.uri.query().unwrap_or_default();
-            let wants_events = form_urlencoded::parse(query.as_bytes()).any(is_alt_sse);
-            let response = demo_model::answer(&parsed, wants_events, request, state.desk.now());
+            let response = demo_model::answer(&parsed, wants_events(parts), request, state.desk.now());
             Ok((response, parsed.into_upstream(&model).1))
         }
         Target::Provider(provider) => {
+            let mut parsed = parsed;
+            parsed.omit(&provider.omitted);
             let (body, hides_usage) = parsed.into_upstream(&model);
             let (query, headers) = (parts.uri.query(), &parts.headers);
             let request = UpstreamRequest { provider, route, model: &model, query, headers, body, streams };
-            Ok((state.gateway.upstreams.send(request).await?, hides_usage))
+            let response = state.gateway.upstreams.send(request).await?;
+            if response.status.is_success() && provider.connected_at.is_none() {
+                note_answer(state, provider);
+            }
+            Ok((response, hides_usage))
         }
     }
 }

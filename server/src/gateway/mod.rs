@@ -2,16 +2,17 @@
 //! gateways `/gateway`.
 //!
 //! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response; `disconnect`
-//! bounds what is read without a client, `room` the memory that bodies and whole responses take together, and `drain` reads
+//! bounds what is read without a client, `silence` keeps the client of a stream waiting, `room` bounds the memory that bodies and whole responses take together, and `drain` reads
 //! what is left of a rejected request's body.
 //! `parsed_request`, `extras`, `estimate`, `usage`, `provider_error` and `sse` are pure; `reservation_guard` settles each
 //! request once; `protocol` shapes every error.
 //!
-//! The routes are merged into the server's router, not nested, because the whole path tells the protocol. No response has
-//! a CORS header and a preflight is rejected: a key must never be used from a web page.
+//! The routes are merged into the server's router, not nested, because the whole path tells the protocol. A preflight is
+//! rejected, because a key must never be used from a web page, unless `origins` finds its origin listed.
 
 pub mod body;
 mod compression;
+mod connection;
 mod credentials;
 mod demo_model;
 mod disconnect;
@@ -25,10 +26,12 @@ mod key_view;
 pub mod limits_view;
 pub mod missed;
 mod models;
+pub mod origins;
 mod outlet;
 mod parsed_request;
 mod protocol;
 mod provider_error;
+pub mod proxies;
 mod rate_limit_headers;
 mod readable;
 mod relay;
@@ -37,6 +40,7 @@ mod reservation_guard;
 pub mod room;
 pub mod runtime;
 mod self_rotation;
+pub mod silence;
 mod sse;
 mod tags;
 #[cfg(test)]
@@ -51,6 +55,7 @@ use axum::http::header::UPGRADE;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Request, Uri};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use keydesk_core::admission;
@@ -66,8 +71,8 @@ use protocol::{ApiError, ClientContext, Protocol};
 
 /// Needs `RequestFacts` in the request's extensions, from `http::request::note` around it. Without them no address is
 /// known, and keys with an address list are rejected.
-pub fn routes() -> Router<AppState> {
-    Router::new()
+pub fn routes(state: &AppState) -> Router<AppState> {
+    let with_a_key = Router::new()
         .route("/v1/models", only("GET, HEAD", get(models::list)))
         .route("/v1/models/", only("GET, HEAD", get(models::list)))
         .route("/v1/models/{*id}", only("GET, HEAD", get(models::find).post(model_action)))
@@ -80,23 +85,28 @@ pub fn routes() -> Router<AppState> {
         .route("/v1/responses", forwarded(Route::Responses).get(responses_by_get))
         .route("/v1/responses/compact", forwarded(Route::CompactResponse))
         .route("/v1/responses/input_tokens", forwarded(Route::CountResponseTokens))
+        .route("/v1/images/generations", forwarded(Route::GenerateImages))
+        .route("/v1/moderations", forwarded(Route::Moderations))
         .route("/v1/messages", forwarded(Route::Messages))
         .route("/v1/messages/count_tokens", forwarded(Route::CountMessageTokens))
         .route("/v1/key", only("GET, HEAD", get(key_view::show)))
         .route("/v1/key/limits", only("GET, HEAD", get(limits_view::show)))
         .route("/v1/key/rotate", only("POST", post(self_rotation::rotate)))
-        .route("/gateway/authorize", post_only(post(external_api::authorize)))
-        .route("/gateway/settle", post_only(post(external_api::settle)))
-        .route("/gateway/release", post_only(post(external_api::release)))
-        .route("/gateway/renew", post_only(post(external_api::renew)))
-        .route("/gateway/forward-auth", any(forward_auth::check))
         .route("/v1", unknown_path())
         .route("/v1/", unknown_path())
         .route("/v1/{*rest}", unknown_path())
         .route("/v1beta", unknown_path())
         .route("/v1beta/", unknown_path())
         .route("/v1beta/{*rest}", unknown_path())
-        .layer(axum::middleware::from_fn(replaced_secret::announce))
+        .layer(from_fn_with_state(state.clone(), origins::allow));
+    Router::new()
+        .route("/gateway/authorize", post_only(post(external_api::authorize)))
+        .route("/gateway/settle", post_only(post(external_api::settle)))
+        .route("/gateway/release", post_only(post(external_api::release)))
+        .route("/gateway/renew", post_only(post(external_api::renew)))
+        .route("/gateway/forward-auth", any(forward_auth::check))
+        .merge(with_a_key)
+        .layer(from_fn(replaced_secret::announce))
 }
 
 /// Replaces `routes` where the gateway has a port of its own.
@@ -113,7 +123,7 @@ async fn not_on_this_port(client: ClientContext) -> ApiError {
 }
 
 /// What clients call and this gateway does not forward.
-const NOT_SERVED: [&str; 37] = [
+const NOT_SERVED: [&str; 35] = [
     "/v1/assistants",
     "/v1/audio/speech",
     "/v1/audio/transcriptions",
@@ -127,11 +137,9 @@ const NOT_SERVED: [&str; 37] = [
     "/v1/files",
     "/v1/fine_tuning",
     "/v1/images/edits",
-    "/v1/images/generations",
     "/v1/images/variations",
     "/v1/interactions",
     "/v1/messages/batches",
-    "/v1/moderations",
     "/v1/operations",
     "/v1/organizations",
     "/v1/realtime",
@@ -157,7 +165,7 @@ const NOT_SERVED: [&str; 37] = [
 const ACTIONS_NOT_SERVED: [&str; 4] =
     ["asyncBatchEmbedContent", "batchGenerateContent", "predict", "predictLongRunning"];
 
-const SERVED: [&str; 12] = [
+const SERVED: [&str; 14] = [
     "/v1/key",
     "/v1/key/rotate",
     "/v1/models",
@@ -168,6 +176,8 @@ const SERVED: [&str; 12] = [
     "/v1/responses",
     "/v1/responses/compact",
     "/v1/responses/input_tokens",
+    "/v1/images/generations",
+    "/v1/moderations",
     "/v1/messages",
     "/v1/messages/count_tokens",
 ];

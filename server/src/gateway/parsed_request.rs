@@ -9,10 +9,11 @@ use std::fmt;
 use bytes::Bytes;
 use keydesk_core::admission::Lately;
 use keydesk_core::domain::expected_use::{AskedUse, InputTokens, whole_context};
-use keydesk_core::domain::meter::ServedAs;
+use keydesk_core::domain::meter::{Meter, ServedAs};
 use keydesk_core::domain::model::Model;
 use keydesk_core::domain::parse_error::ParseError;
 use keydesk_core::domain::provider::ProviderKind;
+use keydesk_core::domain::provider_wire::OmittedMember;
 use keydesk_core::domain::route::Route;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -32,6 +33,10 @@ const BACKGROUND: &str =
     "Background responses are not supported, because their usage cannot be measured. Remove \"background\".";
 const NOT_A_NUMBER: &str =
     "The request's maximum of tokens, or its number of answers, is not a number. Send it as a number.";
+const STREAMED_IMAGES: &str =
+    "Streams of images are not supported, because their usage cannot be measured. Remove \"stream\".";
+/// What a moderation uses that names no model.
+const USUAL_MODERATION: &str = "omni-moderation-latest";
 const TOOL_WITH_MODEL: &str =
     "A tool in the request names its own model, which is not supported. Remove that tool.";
 
@@ -95,6 +100,8 @@ pub struct ParsedRequest {
     pub inputs: i64,
     /// Whether the gateway requested the usage at the end of a stream, and hides it from the client.
     pub hides_usage: bool,
+    /// Whether the provider takes no `stream_options`, so that the usage of a stream cannot be requested.
+    omits_stream_options: bool,
     extras: Extras,
     members: Vec<(String, Box<RawValue>)>,
     is_rewritten: bool,
@@ -130,6 +137,7 @@ impl ParsedRequest {
             answers: 1,
             inputs: 1,
             hides_usage: false,
+            omits_stream_options: false,
             extras: Extras::default(),
             members,
             is_rewritten,
@@ -173,6 +181,9 @@ impl ParsedRequest {
         if self.route == Route::Responses && self.get("background") == Some(Value::Bool(true)) {
             return Err(ParseError::new(BACKGROUND));
         }
+        if self.route == Route::GenerateImages && self.get("stream") == Some(Value::Bool(true)) {
+            return Err(ParseError::new(STREAMED_IMAGES));
+        }
         Ok(())
     }
 
@@ -186,6 +197,9 @@ impl ParsedRequest {
             for (name, value) in config.as_object().into_iter().flatten() {
                 extras.read(name, || Some(value.clone()))?;
             }
+        }
+        if self.route == Route::GenerateImages {
+            extras.uses(Some(Meter::ImageOutput), "image output", "the image");
         }
         read_tools(&self.get("tools").unwrap_or_default(), &mut extras)?;
         Ok(extras)
@@ -225,6 +239,9 @@ impl ParsedRequest {
             }
             (None, Some(Value::String(model))) if !model.is_empty() && !model.contains(char::is_control) => {
                 Ok(model)
+            }
+            (None, None | Some(Value::Null)) if self.route == Route::Moderations => {
+                Ok(USUAL_MODERATION.to_owned())
             }
             _ => Err(ParseError::new(NO_MODEL)),
         }
@@ -380,7 +397,7 @@ impl ParsedRequest {
     /// The body for a provider that calls the model `upstream`, and whether its usage is hidden: the client's own bytes,
     /// unless something has to change.
     pub fn into_upstream(mut self, upstream: &str) -> (Bytes, bool) {
-        if upstream != self.model && self.raw("model").is_some() {
+        if upstream != self.model && (self.raw("model").is_some() || self.route == Route::Moderations) {
             let name = match self.route.kind() {
                 ProviderKind::Gemini => format!("models/{upstream}"),
                 _ => upstream.to_owned(),
@@ -396,7 +413,8 @@ impl ParsedRequest {
             }
             self.set("requests", &Value::Array(requests));
         }
-        if self.streams && matches!(self.route, Route::ChatCompletions | Route::Completions) {
+        let can_request = !self.omits_stream_options;
+        if self.streams && can_request && matches!(self.route, Route::ChatCompletions | Route::Completions) {
             let mut options = match self.get("stream_options") {
                 Some(Value::Object(options)) => options,
                 _ => Map::new(),
@@ -423,6 +441,14 @@ impl ParsedRequest {
         }
         text.push('}');
         (text.into(), hides)
+    }
+
+    /// Leaves out what the provider does not take.
+    pub fn omit(&mut self, members: &[OmittedMember]) {
+        self.omits_stream_options = members.contains(&OmittedMember::StreamOptions);
+        let before = self.members.len();
+        self.members.retain(|(name, _)| !members.iter().any(|member| member.as_str() == name));
+        self.is_rewritten |= self.members.len() != before;
     }
 
     /// The body as sent, for the demonstration model.

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub use keydesk_core::domain::api_error::Protocol;
 
+use super::origins;
 use super::upstream::UpstreamError;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -55,12 +56,14 @@ impl FromRequestParts<AppState> for ClientContext {
 
 impl ClientContext {
     pub fn of(parts: &Parts, state: &AppState) -> Self {
+        let facts = parts.extensions.get::<RequestFacts>();
         Self(ErrorContext {
             protocol: protocol_of(parts.uri.path(), &parts.headers),
-            base_url: state.config.gateway_url(),
+            base_url: state.config.gateway_url_at(facts.and_then(|facts| facts.at.as_deref())),
             desk_url: state.config.base_url.is_some().then(|| state.config.base_url()),
-            request_id: parts.extensions.get::<RequestFacts>().map(|facts| facts.id.clone()),
-            from_browser: parts.headers.contains_key(ORIGIN),
+            request_id: facts.map(|facts| facts.id.clone()),
+            from_browser: parts.headers.contains_key(ORIGIN)
+                && origins::allowed(state, &parts.headers).is_none(),
             now: state.desk.now(),
         })
     }
@@ -129,6 +132,12 @@ impl ClientContext {
         let mut error = self.error(failure.status(), "upstream_error", failure.sentence(provider));
         error.0.retry = failure.retry();
         error
+    }
+
+    /// A provider's error without words that could be passed on.
+    pub fn provider_answered(&self, status: StatusCode, provider: &str) -> ApiError {
+        let sentence = format!("The provider {provider} answered with the status {}.", status.as_u16());
+        self.error(status, "upstream_error", sentence)
     }
 
     /// The client asked for a WebSocket. Clients that know this status go on with HTTP.

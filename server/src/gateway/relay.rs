@@ -2,7 +2,8 @@
 //!
 //! A whole response is collected first, so that its headers can tell the remaining budget; it is charged also when the
 //! client disconnects meanwhile. It is relayed as it arrives where there is no room for it. A stream is relayed as it
-//! arrives; when its client disconnects, it is read on without one.
+//! arrives; when its client disconnects, it is read on without one. Where its provider is silent, the client may have got
+//! the head of its stream before.
 
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use super::provider_error::{self, StreamEnd, StreamError};
 use super::rate_limit_headers;
 use super::reservation_guard::ReservationGuard;
 use super::room::{Holder, Room, Share};
+use super::silence::{Framing, Front, Late};
 use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
 use super::usage::{
     AccountError, Bounds, MeasuredTokens, Shape, StreamMeter, measure_failure, measure_whole, stored_ids,
@@ -52,6 +54,8 @@ const COLLECTED_LARGE: usize = 64 << 20;
 /// A collected response up to this size is settled before it is sent; a larger one before its last piece, so that it counts
 /// as in flight while its client does not read it.
 const SENT_AT_ONCE: usize = 64 << 10;
+/// The longest response in place of a stream that is passed on as an event.
+const MAX_LATE: usize = 1 << 20;
 /// How long a client may take to read a collected response.
 const READ_WITHIN: Duration = Duration::from_secs(300);
 /// The usual status for a client that disconnected.
@@ -138,7 +142,7 @@ impl Relay {
         mut self,
         response: UpstreamResponse,
         streams: bool,
-        respond: oneshot::Sender<Response>,
+        front: Front,
         deadline: Deadline,
         reading: Option<Reading>,
     ) {
@@ -153,10 +157,54 @@ impl Relay {
             response.content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_events = content_type.starts_with("text/event-stream");
         let is_list = streams && self.route == Route::StreamGenerate;
-        if response.status.is_success() && (is_events || is_list) {
-            self.stream(response, is_events, respond, deadline, reading).await;
-        } else {
-            self.whole(response, respond, deadline).await;
+        if response.status.is_success() && (is_events || is_list) && front.takes(is_events) {
+            return self.stream(response, is_events, front, deadline, reading).await;
+        }
+        match Late::of(front) {
+            Err(respond) => self.whole(response, respond, deadline).await,
+            Ok(late) => self.late(response, late, deadline).await,
+        }
+    }
+
+    /// A response that is no stream, for a client that has the head of one: it gets an event.
+    async fn late(mut self, mut response: UpstreamResponse, late: Late, mut deadline: Deadline) {
+        let mut collected = BytesMut::new();
+        let mut room = self.room.share(self.holder.clone());
+        let failure = loop {
+            let bytes = match next(&mut response.chunks, &mut deadline, &self.stop).await {
+                Some(Ok(bytes)) => bytes,
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            };
+            if collected.len() + bytes.len() > MAX_LATE || room.grow(bytes.len()).is_err() {
+                break Some(UpstreamError::Broken);
+            }
+            collected.extend_from_slice(&bytes);
+        };
+        let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let failure = failure.or_else(|| {
+            let refused = provider_error::of_account(response.status, retry_after, &collected)?;
+            self.log_refused(refused, &provider_error::text_of(&collected));
+            Some(refused)
+        });
+        if let Some(error) = failure {
+            self.settle_failed(error).await;
+            return late.fail(&self.upstream_error(error).body()).await;
+        }
+        let measured = self.measured(response.status, &collected, false);
+        let is_success = response.status.is_success();
+        if !is_success {
+            self.note_error(&provider_error::text_of(&collected));
+        }
+        self.settle(i64::from(response.status.as_u16()), measured, None).await;
+        let body = serde_json::from_slice::<Value>(&collected).ok();
+        match body {
+            Some(body) if is_success => late.answer(&body).await,
+            Some(body) if body.get("error").is_some_and(Value::is_object) => late.fail(&body).await,
+            _ => {
+                let error = self.client.provider_answered(response.status, self.provider_name());
+                late.fail(&error.body()).await;
+            }
         }
     }
 
@@ -307,13 +355,12 @@ impl Relay {
         mut self,
         mut response: UpstreamResponse,
         is_events: bool,
-        respond: oneshot::Sender<Response>,
+        mut front: Front,
         mut deadline: Deadline,
         reading: Option<Reading>,
     ) {
-        let (outlet, body) = outlet();
-        // If the client left meanwhile, the outlet is closed.
-        let _ = respond.send(self.head(&response, None, body));
+        let framing = Framing::of(self.route, is_events);
+        let outlet = front.begin(framing, |body| self.head(&response, None, body));
         let mut status = i64::from(response.status.as_u16());
         let mut left = reading;
         if left.is_some() {
@@ -340,6 +387,10 @@ impl Relay {
                         Ok(reading) => left = Some(reading),
                         Err(why) => break End::Abandoned(why),
                     }
+                    continue;
+                }
+                () = front.timer.rings(), if left.is_none() && meter.is_between() && !meter.is_over() => {
+                    front.beat();
                     continue;
                 }
             };
@@ -380,7 +431,10 @@ impl Relay {
             }
             if left.is_none() && !shown.is_empty() {
                 match send_chunk(&outlet, shown, &mut deadline, &self.stop).await {
-                    Ok(true) => continue,
+                    Ok(true) => {
+                        front.timer.restart();
+                        continue;
+                    }
                     Ok(false) => status = CLIENT_DISCONNECTED,
                     Err(UpstreamError::TimedOut) => {
                         status = CUT_OFF;
@@ -599,16 +653,32 @@ impl Relay {
 
     /// The response's head: its status and those of the provider's headers that a client gets.
     fn head(&self, upstream: &UpstreamResponse, spent: Option<Money>, body: Body) -> Response {
-        let mut response = body.into_response();
+        let mut response = self.own_head(upstream.content_type.clone(), spent, body);
         *response.status_mut() = upstream.status;
         let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(value) = &upstream.content_type {
-            headers.insert(CONTENT_TYPE, value.clone());
+        if upstream.status == StatusCode::GATEWAY_TIMEOUT {
+            // It may have cost its input, and would again.
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         headers.extend(upstream.headers.clone());
         if let Some(value) = &upstream.request_id {
             headers.insert("x-upstream-request-id", value.clone());
+        }
+        response
+    }
+
+    /// The head of a stream whose provider has not answered yet.
+    pub fn early_head(&self, framing: Framing, body: Body) -> Response {
+        self.own_head(Some(framing.content_type()), None, body)
+    }
+
+    /// What does not come from the provider.
+    fn own_head(&self, content_type: Option<HeaderValue>, spent: Option<Money>, body: Body) -> Response {
+        let mut response = body.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(value) = content_type {
+            headers.insert(CONTENT_TYPE, value);
         }
         if spent.is_none() {
             // A proxy must not buffer a stream.

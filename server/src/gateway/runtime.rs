@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::disconnect::Readings;
 use super::reservation_guard::InFlight;
 use super::room::Room;
+use super::silence::Patience;
 use super::upstream::Upstreams;
 use super::{body, relay};
 
@@ -22,6 +23,8 @@ pub struct Gateway {
     /// How long the body of a request may take to arrive.
     pub body_timeout: Duration,
     pub readings: Readings,
+    /// How long the client of a stream hears nothing.
+    pub patience: Patience,
     /// What other gateways authenticate with; without one, their routes are not served.
     pub token: Option<SecretString>,
 }
@@ -35,6 +38,7 @@ impl Default for Gateway {
             responses: relay::room(),
             body_timeout: Duration::from_secs(120),
             readings: Readings::default(),
+            patience: Patience::default(),
             token: None,
         }
     }

@@ -56,6 +56,8 @@ pub struct Events {
     event: Event,
     has_data: bool,
     after_cr: bool,
+    /// Whether the beginning of an event was passed on before its end.
+    is_inside: bool,
 }
 
 impl Events {
@@ -93,7 +95,13 @@ impl Events {
         if self.event.raw.len() > MAX_EVENT {
             // An event of this size is never left out, so its bytes are passed on now.
             on(Event { raw: std::mem::take(&mut self.event.raw), ..Event::default() });
+            self.is_inside = true;
         }
+    }
+
+    /// Whether what was passed on ends with an event. Only where raw bytes are kept.
+    pub fn is_between(&self) -> bool {
+        !self.is_inside
     }
 
     /// Ends the stream. The rest is an event, because some providers omit the last empty line.
@@ -133,6 +141,7 @@ impl Events {
 
     fn end_event(&mut self, on: &mut impl FnMut(Event)) {
         self.has_data = false;
+        self.is_inside = false;
         on(std::mem::take(&mut self.event));
     }
 }
@@ -145,6 +154,8 @@ pub struct Elements {
     depth: usize,
     in_string: bool,
     escaped: bool,
+    /// Whether the beginning of an element was passed on before its end.
+    is_inside: bool,
 }
 
 impl Elements {
@@ -179,6 +190,7 @@ impl Elements {
                         push(&mut self.event.data, &mut self.event.cut, element);
                         self.keep(bytes.get(kept..=position).unwrap_or_default());
                         kept = position + 1;
+                        self.is_inside = false;
                         on(std::mem::take(&mut self.event));
                     }
                 }
@@ -192,7 +204,13 @@ impl Elements {
         if self.keeps_raw && (self.depth == 0 || self.event.raw.len() > MAX_EVENT) {
             // No element has begun, or one of a size that is never left out.
             on(Event { raw: std::mem::take(&mut self.event.raw), ..Event::default() });
+            self.is_inside |= self.depth > 0;
         }
+    }
+
+    /// Whether what was passed on ends with an element, or with what is between two. Only where raw bytes are kept.
+    pub fn is_between(&self) -> bool {
+        !self.is_inside
     }
 
     fn keep(&mut self, bytes: &[u8]) {

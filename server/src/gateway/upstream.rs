@@ -1,7 +1,8 @@
 //! Sends a request to its provider and streams the response.
 //!
 //! Only listed headers are forwarded: nothing of the client's credential, cookies or address. Only listed headers come back
-//! too. A redirect is never followed, because it would carry the provider's credential.
+//! too. A redirect is never followed, because it would carry the provider's credential. The credential is read for each
+//! request, from the environment or from what is stored, and is in no log and no error.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -14,11 +15,13 @@ use std::time::Duration;
 
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
+use keydesk_core::ProviderVault;
 use keydesk_core::domain::api_error::Retry;
-use keydesk_core::domain::provider::{Provider, ProviderKind, check_credential_env};
+use keydesk_core::domain::provider::{Provider, check_credential_env};
+use keydesk_core::domain::provider_wire::extra_headers;
 use keydesk_core::domain::route::Route;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
@@ -26,8 +29,11 @@ use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use tokio::time::timeout;
 use tower::Service;
 use tower::layer::layer_fn;
+use zeroize::Zeroizing;
 
 use super::compression::Compression;
+use super::proxies::Proxies;
+use crate::lookup::{CheckedNames, Lookup, system_lookup};
 
 /// The client's headers that a provider gets.
 const FORWARDED_HEADERS: [&str; 4] = ["accept", "anthropic-version", "anthropic-beta", "openai-beta"];
@@ -37,7 +43,7 @@ const FORWARDED_QUERY: [&str; 2] = ["alt", "beta"];
 pub const RETURNED_HEADERS: [&str; 4] =
     ["retry-after", "retry-after-ms", "x-should-retry", "x-gemini-service-tier"];
 /// Characters of a model's name that are not escaped in a path.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -47,6 +53,8 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@');
 /// The longest response that a compressed one may become.
 const MAX_INFLATED: usize = 256 << 20;
+/// How a compressed response begins.
+const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 /// HTTP clients, one for each connect timeout.
 const MAX_CLIENTS: usize = 64;
 
@@ -89,11 +97,12 @@ impl UpstreamError {
     /// A retry would be refused again, or paid again.
     pub fn retry(self) -> Retry {
         match self {
-            UpstreamError::Unreachable | UpstreamError::Broken => Retry::Unspecified,
+            UpstreamError::Unreachable => Retry::Unspecified,
             UpstreamError::AccountLimited { retry_after } => Retry::After(retry_after),
             UpstreamError::NoCredential
             | UpstreamError::CredentialRejected
             | UpstreamError::TimedOut
+            | UpstreamError::Broken
             | UpstreamError::Redirected
             | UpstreamError::Encoded
             | UpstreamError::NoCredit => Retry::Never,
@@ -104,7 +113,7 @@ impl UpstreamError {
     pub fn sentence(self, provider: &str) -> String {
         match self {
             UpstreamError::NoCredential => format!(
-                "This installation has no credential for the provider {provider}. Ask your administrator to set the variable that the provider's page names."
+                "This installation has no credential for the provider {provider}. Ask your administrator to look at the provider's page."
             ),
             UpstreamError::CredentialRejected => format!(
                 "The provider {provider} rejected this installation's credential. Your key is valid. Tell your administrator."
@@ -212,6 +221,9 @@ where
 pub struct Upstreams {
     clients: Arc<Mutex<HashMap<i64, Client>>>,
     credentials: Credentials,
+    vault: ProviderVault,
+    proxies: Proxies,
+    lookup: Lookup,
 }
 
 impl Default for Upstreams {
@@ -222,7 +234,36 @@ impl Default for Upstreams {
 
 impl Upstreams {
     pub fn with_credentials(credentials: Credentials) -> Self {
-        Self { clients: Arc::default(), credentials }
+        Self {
+            clients: Arc::default(),
+            credentials,
+            vault: ProviderVault::without_key(),
+            proxies: Proxies::default(),
+            lookup: system_lookup(),
+        }
+    }
+
+    /// With what opens the keys that are stored.
+    #[must_use]
+    pub fn with_vault(self, vault: ProviderVault) -> Self {
+        Self { vault, ..self }
+    }
+
+    /// With a proxy on the way.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Proxies) -> Self {
+        Self { proxies, clients: Arc::default(), ..self }
+    }
+
+    /// With other look-ups of names, in tests.
+    #[cfg(test)]
+    #[must_use]
+    pub fn with_lookup(self, lookup: Lookup) -> Self {
+        Self { lookup, clients: Arc::default(), ..self }
+    }
+
+    pub fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// # Errors
@@ -272,7 +313,7 @@ impl Upstreams {
                 .collect(),
             request_id: request_id.cloned(),
             chunks: match compression {
-                None => chunks(response, provider),
+                None => unlabelled(chunks(response, provider), provider),
                 Some(compression) => inflated(compression, chunks(response, provider), provider),
             },
         })
@@ -281,53 +322,90 @@ impl Upstreams {
     fn request(&self, outgoing: &UpstreamRequest<'_>) -> Result<RequestBuilder, UpstreamError> {
         let UpstreamRequest { provider, route, model, query, headers, body, .. } = outgoing;
         let client = self.client(provider.connect_ms)?;
-        let path = route.path(&utf8_percent_encode(model, PATH).to_string());
-        let mut url = format!("{}{path}", provider.base_url.trim_end_matches('/'));
+        let model = utf8_percent_encode(model, PATH).to_string();
+        let mut url = provider.address().url(&route.call(&model), &model);
         let kept = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter(|(name, value)| {
             FORWARDED_QUERY.contains(&&**name) && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
         });
-        for (place, (name, value)) in kept.enumerate() {
-            url.push(if place == 0 { '?' } else { '&' });
+        for (name, value) in kept {
+            url.push(if url.contains('?') { '&' } else { '?' });
             url.push_str(&format!("{name}={value}"));
         }
-        let mut request = client
-            .post(url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT_ENCODING, "identity")
-            .body(body.clone());
+        let request = client.post(url).header(CONTENT_TYPE, "application/json").body(body.clone());
+        let mut forwarded = HeaderMap::new();
         for name in FORWARDED_HEADERS {
             for value in headers.get_all(name) {
-                request = request.header(name, value);
+                forwarded.append(name, value.clone());
             }
         }
-        if !headers.contains_key(ACCEPT) {
-            request = request.header(ACCEPT, "*/*");
+        if !forwarded.contains_key(ACCEPT) {
+            forwarded.insert(ACCEPT, HeaderValue::from_static("*/*"));
         }
-        if provider.credential_env.is_empty() {
-            return Ok(request);
-        }
-        let credential = check_credential_env(&provider.credential_env)
-            .ok()
-            .and_then(|()| (self.credentials)(&provider.credential_env))
-            .filter(|credential| !credential.trim().is_empty())
-            .ok_or(UpstreamError::NoCredential)?;
-        let (name, value) = match provider.kind {
-            ProviderKind::OpenAi => ("authorization", format!("Bearer {}", credential.trim())),
-            ProviderKind::Anthropic => ("x-api-key", credential.trim().to_owned()),
-            ProviderKind::Gemini => ("x-goog-api-key", credential.trim().to_owned()),
-        };
-        let mut value = HeaderValue::from_str(&value).map_err(|_| UpstreamError::NoCredential)?;
-        value.set_sensitive(true);
-        Ok(request.header(name, value))
+        self.dressed(provider, request, forwarded)
     }
 
-    fn client(&self, connect_ms: i64) -> Result<Client, UpstreamError> {
+    /// A request with these headers, the provider's own in the place of those of the same name, and its credential.
+    ///
+    /// # Errors
+    /// `NoCredential`.
+    pub(super) fn dressed(
+        &self,
+        provider: &Provider,
+        request: RequestBuilder,
+        mut headers: HeaderMap,
+    ) -> Result<RequestBuilder, UpstreamError> {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        for (name, value) in extra_headers(&provider.headers) {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+                headers.insert(name, value);
+            }
+        }
+        if let Some(credential) = self.credential(provider)? {
+            let (name, before) = provider.credential_header.at(provider.kind, &provider.base_url);
+            let value = Zeroizing::new(format!("{before}{}", credential.as_str()));
+            let mut value = HeaderValue::from_str(&value).map_err(|_| UpstreamError::NoCredential)?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        Ok(request.headers(headers))
+    }
+
+    /// The provider's credential; `None` when it takes none.
+    ///
+    /// # Errors
+    /// `NoCredential` when it takes one and this process does not have it.
+    pub(super) fn credential(&self, provider: &Provider) -> Result<Option<Zeroizing<String>>, UpstreamError> {
+        if !provider.has_credential() {
+            return Ok(None);
+        }
+        let found = match provider.stored_key {
+            true => provider.sealed_key.as_ref().and_then(|key| self.vault.open(&provider.id, key)),
+            false => check_credential_env(&provider.credential_env)
+                .ok()
+                .and_then(|()| (self.credentials)(&provider.credential_env))
+                .map(Zeroizing::new),
+        };
+        let trimmed = found.map(|credential| Zeroizing::new(credential.trim().to_owned()));
+        trimmed
+            .filter(|credential| {
+                credential.bytes().all(|byte| byte.is_ascii_graphic()) && !credential.is_empty()
+            })
+            .map(Some)
+            .ok_or(UpstreamError::NoCredential)
+    }
+
+    pub(super) fn client(&self, connect_ms: i64) -> Result<Client, UpstreamError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&connect_ms) {
             return Ok(client.clone());
         }
         let built = http_client().and_then(|client| {
             let client = client.connect_timeout(milliseconds(connect_ms));
+            let client = client.dns_resolver(Arc::new(CheckedNames::of_providers(self.lookup.clone())));
+            let client = match self.proxies.proxy() {
+                Some(proxy) => client.proxy(proxy),
+                None => client,
+            };
             client.connector_layer(layer_fn(Observed)).build().map_err(|error| causes(&error))
         });
         let client = built.map_err(|cause| {
@@ -403,6 +481,32 @@ fn inflated(compression: Compression, chunks: Chunks, provider: &Provider) -> Ch
             }
         })
     }))
+}
+
+/// The chunks of a response that does not say that it is compressed, and may be all the same. No text begins as gzip does.
+fn unlabelled(chunks: Chunks, provider: &Provider) -> Chunks {
+    let mut chunks = chunks.fuse();
+    let provider = provider.clone();
+    let looked_at = async move {
+        let mut start = BytesMut::new();
+        let mut failure = None;
+        while start.len() < GZIP.len() && GZIP.starts_with(&start) {
+            match chunks.next().await {
+                Some(Ok(bytes)) => start.extend_from_slice(&bytes),
+                Some(Err(error)) => failure = Some(error),
+                None => break,
+            }
+            if failure.is_some() {
+                break;
+            }
+        }
+        let is_compressed = start.starts_with(&GZIP);
+        let start = (!start.is_empty()).then(|| Ok(start.freeze()));
+        let begun = stream::iter(start.into_iter().chain(failure.map(Err)));
+        let all: Chunks = Box::pin(begun.chain(chunks));
+        if is_compressed { inflated(Compression::Gzip, all, &provider) } else { all }
+    };
+    Box::pin(stream::once(looked_at).flatten())
 }
 
 pub fn milliseconds(ms: i64) -> Duration {

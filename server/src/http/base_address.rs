@@ -1,4 +1,4 @@
-//! Whether a browser is at the address that the installation is known by. At another one its session may be lost: a cookie
+//! Which address a client uses, and whether that is the one that the installation is known by. At another one its session may be lost: a cookie
 //! for https is not kept over http, and a form may count as one of another site.
 
 use axum::extract::Request;
@@ -25,6 +25,28 @@ pub fn is_elsewhere(request: &Request, is_proxied: bool, base_url: Option<&str>)
     let tells = header("sec-fetch-site").is_some() || header("x-forwarded-proto").is_some();
     let seen = forwarded("x-forwarded-proto").or((!is_proxied && !tells).then_some("http"));
     other_host || seen.is_some_and(|seen| !seen.eq_ignore_ascii_case(scheme))
+}
+
+/// The address that a client uses. `None` where its host is none that could be shown. `is_proxied` as above.
+pub fn seen(request: &Request, is_proxied: bool) -> Option<String> {
+    let header = |name: &str| {
+        let text = request.headers().get(name)?.to_str().ok()?;
+        Some(text.split(',').next().unwrap_or_default().trim())
+    };
+    let forwarded = |name: &str| if is_proxied { header(name) } else { None };
+    let host = forwarded("x-forwarded-host").or_else(|| header(HOST.as_str()));
+    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()))?;
+    let is_host = (1..=260).contains(&host.len())
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+    // Browsers tell the site of a request over https, and over http on the machine itself.
+    let is_local = ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local));
+    let assumed = if header("sec-fetch-site").is_some() && !is_local { "https" } else { "http" };
+    let scheme = match forwarded("x-forwarded-proto") {
+        Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
+        Some(_) => "http",
+        None => assumed,
+    };
+    is_host.then(|| format!("{scheme}://{host}"))
 }
 
 fn plain(authority: &str, scheme: &str) -> String {
@@ -74,5 +96,35 @@ mod tests {
         }
         let request = Request::get("/sign-in").header("host", "anything").body(Body::empty()).unwrap();
         assert!(!is_elsewhere(&request, false, None));
+    }
+
+    #[test]
+    fn the_address_that_is_used_is_known_as_far_as_it_can_be() {
+        let none = None;
+        for (is_proxied, pairs, expected) in [
+            (false, &[("host", "desk.lan:3000")][..], Some("http://desk.lan:3000")),
+            (false, &[("host", "[fe80::1]:3000")], Some("http://[fe80::1]:3000")),
+            // Over https, through a proxy that is not trusted.
+            (false, &[("host", "desk.lan"), ("sec-fetch-site", "none")], Some("https://desk.lan")),
+            (false, &[("host", "localhost:3000"), ("sec-fetch-site", "none")], Some("http://localhost:3000")),
+            (false, &[("host", "a.lan"), ("x-forwarded-host", "evil.example")], Some("http://a.lan")),
+            (
+                true,
+                &[
+                    ("host", "127.0.0.1:3000"),
+                    ("x-forwarded-host", "keys.lan"),
+                    ("x-forwarded-proto", "https"),
+                ],
+                Some("https://keys.lan"),
+            ),
+            (false, &[("host", "evil.example/\"><script>")], none),
+            (false, &[("host", "user@desk.lan")], none),
+            (false, &[("host", "")], none),
+        ] {
+            let request =
+                pairs.iter().fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
+            let found = seen(&request.body(Body::empty()).unwrap(), is_proxied);
+            assert_eq!(found.as_deref(), expected, "{pairs:?}");
+        }
     }
 }

@@ -28,7 +28,14 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
         }
         None => Default::default(),
     };
-    request.extensions_mut().insert(ask::Request { id: id.clone(), address: address.clone(), elsewhere });
+    let at = facts.as_ref().and_then(|facts| facts.at.as_deref());
+    let gateway = state.config.gateway_url_at(at);
+    request.extensions_mut().insert(ask::Request {
+        id: id.clone(),
+        address: address.clone(),
+        elsewhere,
+        gateway,
+    });
     let session = request.extensions().get::<Session>().cloned();
     let caller = match caller_of(&state, session).await {
         Ok(caller) => caller,

@@ -28,9 +28,10 @@ pub async fn note(State(state): State<AppState>, mut request: Request, next: Nex
     };
     let is_proxied = peer.is_some_and(is_trusted);
     let elsewhere = base_address::is_elsewhere(&request, is_proxied, state.config.base_url.as_deref());
+    let at = base_address::seen(&request, is_proxied).filter(|_| state.config.base_url.is_none());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    request.extensions_mut().insert(RequestFacts { id: id.clone(), address, elsewhere });
+    request.extensions_mut().insert(RequestFacts { id: id.clone(), address, elsewhere, at });
     let span = tracing::info_span!("request", id = %id);
     let mut response = next.run(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id) {

@@ -13,6 +13,7 @@ use keydesk_app::credentials::Credentials;
 use keydesk_app::error::AppError;
 use keydesk_app::live_test::LiveTest;
 use keydesk_app::mail::Post;
+use keydesk_app::provider_calls::ProviderCalls;
 use keydesk_app::routes::App;
 use keydesk_app::sealed::Seal;
 use keydesk_app::shell::shell;
@@ -40,7 +41,7 @@ use crate::state::AppState;
 pub fn router(state: AppState) -> Router {
     // For programs, with a key: no session, no cookie, no same-origin question. They may have a port of their own.
     let gateway =
-        if state.config.gateway_listen.is_none() { gateway::routes() } else { gateway::moved_routes() };
+        if state.config.gateway_listen.is_none() { gateway::routes(&state) } else { gateway::moved_routes() };
 
     // For browsers, with a session. A layer stands around those that come before it in this list.
     let document = {
@@ -96,7 +97,7 @@ pub fn gateway_router(state: AppState) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz).layer(Extension(Readiness::default())))
-        .merge(gateway::routes())
+        .merge(gateway::routes(&state))
         .fallback(gateway::missed::answer)
         .with_state(state.clone())
         .layer(from_fn(paths::require))
@@ -147,6 +148,7 @@ fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         });
         provide_context(session_life(&state));
         provide_context(Credentials(credentials.clone()));
+        provide_context(ProviderCalls(Arc::new(state.gateway.upstreams.clone())));
         provide_context(live_test.clone());
         if let Some(mailer) = &state.mailer {
             provide_context(Post(mailer.clone()));

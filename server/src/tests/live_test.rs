@@ -11,7 +11,8 @@ use super::routes::{borrowed, fields_for};
 use super::support::{Browser, PASSWORD, TestApp, Who, on_both};
 use crate::gateway::tests::upstream::{Then, Upstream, parts, whole};
 use crate::http::router::router;
-use crate::live_test::{Lookup, Prober, system_lookup};
+use crate::live_test::Prober;
+use crate::lookup::{Lookup, system_lookup};
 
 const SECRET: &str = "live-test-canary-8231";
 const JSON: &str = "application/json";

@@ -7,6 +7,7 @@ mod bad_input;
 mod balance;
 mod bulk;
 mod canary;
+mod connect;
 mod doctor;
 mod elsewhere;
 mod failure;

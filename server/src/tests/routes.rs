@@ -218,6 +218,8 @@ POST providers/add                    401   404   404   404   404   404   404   
      +provider
 POST providers/save                   401   404   404   404   404   404   404   404   200   404
      +provider & id=<provider> & version=1 & was={}
+POST providers/test                   401   404   404   404   404   404   404   404   200   404
+     id=<provider>
 POST providers/route                  401   404   404   404   404   404   404   404   200   404
      id=<provider> & was={"gpt-5-nano": ""} & models[]=gpt-5-nano
 POST providers/retire                 401   404   404   404   404   404   404   404   200   404

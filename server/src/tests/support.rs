@@ -12,8 +12,8 @@ use axum_extra::extract::cookie::Key;
 use clap::Parser;
 use http_body_util::BodyExt;
 use keydesk_app::mail::Mailer;
-use keydesk_core::Desk;
 use keydesk_core::ops::catalogue;
+use keydesk_core::{Desk, ProviderVault};
 pub use keydesk_test_support::*;
 use tower::ServiceExt;
 use tower::util::MapRequest;
@@ -59,9 +59,14 @@ impl Fixture for TestApp {
     async fn over(database: TestDatabase) -> Self {
         let desk = TestDesk::new(database, START, Arc::new(SystemRandom));
         catalogue::seed(&desk).await.unwrap();
-        let state = crate::serve::state(Desk::clone(&desk), options(HTTP), Key::from(&[7; 64]));
+        let state = crate::serve::state(sealing(&desk), options(HTTP), Key::from(&[7; 64]));
         Self { service: service(&state), state, desk }
     }
+}
+
+/// With a key that seals the API keys of providers.
+fn sealing(desk: &TestDesk) -> Desk {
+    Desk::clone(desk).with_provider_vault(ProviderVault::of(&[&[5; 64]]))
 }
 
 /// The router as `serve` wraps it.

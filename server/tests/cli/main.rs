@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod leaks;
+mod provider_keys;
 mod reading;
 mod rotation;
 mod serving;

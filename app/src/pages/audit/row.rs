@@ -114,6 +114,7 @@ fn sign(kind: EventKind) -> Icon {
         | K::WebhookAdded
         | K::WebhookRemoved
         | K::ProviderEdited
+        | K::ProviderTested
         | K::ModelEdited
         | K::PriceSet
         | K::ModelRouted

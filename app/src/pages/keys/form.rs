@@ -107,7 +107,7 @@ fn filled_in(view: &FormView, source: Option<&KeySpec>, person: &PersonId) -> (K
     let team = view.team.as_ref().map(|(team, bounds)| (team, bounds));
     let form = match source {
         Some(spec) => KeyForm::duplicate(spec, &view.models, org, person, &view.teams),
-        None => KeyForm::blank(&view.models, org, person, team),
+        None => KeyForm::blank(&view.models, org, person, team).served_only(&view.models),
     };
     Prefill::of(queries()).fill(form, org, (&view.teams, &view.owners), &view.models)
 }
@@ -222,6 +222,7 @@ fn unfolded(
         Some((_, bounds)) => fresh.narrowed(bounds, &view.models),
         None => fresh,
     };
+    let fresh = fresh.served_only(&view.models);
     let as_new = |form: &KeyForm| {
         let limits = LimitFields { month: LimitField::default(), ..form.limits.clone() };
         let sorted = |models: &[String]| models.iter().cloned().collect::<BTreeSet<_>>();

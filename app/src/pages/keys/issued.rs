@@ -4,15 +4,17 @@
 use http::{HeaderValue, header};
 use keydesk_core::domain::key_format::hint;
 use keydesk_core::domain::model::DEMO_ECHO;
-use keydesk_core::domain::policy::{Action, On};
+use keydesk_core::domain::policy::{Action, On, PlatformRole};
 use keydesk_core::domain::scope::no_match_words;
 use keydesk_core::ops::keys::{self, FirstModels};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
-use crate::ask::{caller, desk, gateway_url, param};
+use super::snippets::snippets;
+use crate::ask::{caller, desk, gateway_url_here, param};
 use crate::layout::{Page, Width};
 use crate::lot::Lot;
+use crate::pages::first_steps::nothing_served;
 use crate::pages::page;
 use crate::path::LocalPath;
 use crate::sealed::{self, ISSUED, Issued, Tone};
@@ -50,6 +52,7 @@ pub fn IssuedPage() -> impl IntoView {
         let (heading, body) = match secret {
             Some(secret) => {
                 let models = keys::first_models(&desk, key).await?;
+                let operates = caller.person.platform == PlatformRole::Operator;
                 let none = no_match_words(&keys::without_a_model(&desk, &key.models).await?);
                 let advice = " Store it where the app reads its secrets. If it is lost, rotate the key.";
                 let body = view! {
@@ -59,7 +62,8 @@ pub fn IssuedPage() -> impl IntoView {
                         <section class="stack">
                             <h2>"Use it"</h2>
                             <p class="muted">{about(&models)}</p>
-                            {tabs(snippets(&gateway_url(), &secret, &models))}
+                            {nothing_served(models.any() != Some(DEMO_ECHO), operates)}
+                            {tabs(snippets(&gateway_url_here(), &secret, &models))}
                         </section>
                         <div class="actions">
                             <a class="btn" href=next>{stored}</a>
@@ -105,98 +109,9 @@ pub fn IssuedPage() -> impl IntoView {
 fn about(models: &FirstModels) -> &'static str {
     match models.any() {
         Some(DEMO_ECHO) => {
-            "Each sends one request to demo/echo, which answers while no provider is connected. It costs a fraction of a cent, which the key’s page shows immediately."
+            "Each sends one request to demo/echo, which answers until a provider does. It costs a fraction of a cent, which the key’s page shows immediately."
         }
         Some(_) => "Each sends one small request. The key’s page shows immediately what it cost.",
         None => "No model that this key can use is served yet, so each lists the models, which is free.",
     }
-}
-
-/// Ready to run, with this installation's own address: one small request in each protocol in which a model is served. Where
-/// none is, each client lists the models, which always answers.
-fn snippets(base: &str, secret: &str, models: &FirstModels) -> Vec<(&'static str, String)> {
-    type Snippet = fn(&str, &str, Option<&str>) -> String;
-    let clients: [(&str, &Option<String>, Snippet); 6] = [
-        ("curl", &models.openai, curl),
-        ("Python OpenAI", &models.openai, python_openai),
-        ("Node OpenAI", &models.openai, node_openai),
-        ("Python Anthropic", &models.anthropic, python_anthropic),
-        ("Node Anthropic", &models.anthropic, node_anthropic),
-        ("Python Google", &models.gemini, python_google),
-    ];
-    let none_is_served = models.any().is_none();
-    let shown = clients.into_iter().filter(|(_, model, _)| model.is_some() || none_is_served);
-    let mut snippets: Vec<_> =
-        shown.map(|(name, model, snippet)| (name, snippet(base, secret, model.as_deref()))).collect();
-    snippets.push((".env", env(base, secret, models.any().unwrap_or_default())));
-    snippets
-}
-
-const HELLO: &str = "Say hello.";
-const PYTHON_LIST: &str = "print([model.id for model in client.models.list()])";
-const NODE_LIST: &str = "for await (const model of client.models.list()) console.log(model.id);";
-
-fn curl(base: &str, secret: &str, model: Option<&str>) -> String {
-    match model {
-        Some(model) => format!(
-            "curl {base}/v1/chat/completions \\\n  -H \"Authorization: Bearer {secret}\" \\\n  -H \"Content-Type: application/json\" \\\n  -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"{HELLO}\"}}]}}'"
-        ),
-        None => format!("curl {base}/v1/models \\\n  -H \"Authorization: Bearer {secret}\""),
-    }
-}
-
-fn python_openai(base: &str, secret: &str, model: Option<&str>) -> String {
-    let client = format!(
-        "from openai import OpenAI\n\nclient = OpenAI(\n    base_url=\"{base}/v1\",\n    api_key=\"{secret}\",\n)\n"
-    );
-    let call = model.map(|model| format!(
-        "answer = client.chat.completions.create(\n    model=\"{model}\",\n    messages=[{{\"role\": \"user\", \"content\": \"{HELLO}\"}}],\n)\nprint(answer.choices[0].message.content)"
-    ));
-    client + &call.unwrap_or_else(|| PYTHON_LIST.into())
-}
-
-fn node_openai(base: &str, secret: &str, model: Option<&str>) -> String {
-    let client = format!(
-        "import OpenAI from \"openai\";\n\nconst client = new OpenAI({{\n  baseURL: \"{base}/v1\",\n  apiKey: \"{secret}\",\n}});\n"
-    );
-    let call = model.map(|model| format!(
-        "const answer = await client.chat.completions.create({{\n  model: \"{model}\",\n  messages: [{{ role: \"user\", content: \"{HELLO}\" }}],\n}});\nconsole.log(answer.choices[0].message.content);"
-    ));
-    client + &call.unwrap_or_else(|| NODE_LIST.into())
-}
-
-fn python_anthropic(base: &str, secret: &str, model: Option<&str>) -> String {
-    let client = format!(
-        "from anthropic import Anthropic\n\nclient = Anthropic(\n    base_url=\"{base}\",\n    api_key=\"{secret}\",\n)\n"
-    );
-    let call = model.map(|model| format!(
-        "answer = client.messages.create(\n    model=\"{model}\",\n    max_tokens=100,\n    messages=[{{\"role\": \"user\", \"content\": \"{HELLO}\"}}],\n)\nprint(answer.content[0].text)"
-    ));
-    client + &call.unwrap_or_else(|| PYTHON_LIST.into())
-}
-
-fn node_anthropic(base: &str, secret: &str, model: Option<&str>) -> String {
-    let client = format!(
-        "import Anthropic from \"@anthropic-ai/sdk\";\n\nconst client = new Anthropic({{\n  baseURL: \"{base}\",\n  apiKey: \"{secret}\",\n}});\n"
-    );
-    let call = model.map(|model| format!(
-        "const answer = await client.messages.create({{\n  model: \"{model}\",\n  max_tokens: 100,\n  messages: [{{ role: \"user\", content: \"{HELLO}\" }}],\n}});\nconsole.log(answer.content[0].text);"
-    ));
-    client + &call.unwrap_or_else(|| NODE_LIST.into())
-}
-
-fn python_google(base: &str, secret: &str, model: Option<&str>) -> String {
-    let client = format!(
-        "from google import genai\n\nclient = genai.Client(\n    api_key=\"{secret}\",\n    http_options={{\"base_url\": \"{base}\"}},\n)\n"
-    );
-    let call = model.map(|model| format!(
-        "answer = client.models.generate_content(\n    model=\"{model}\",\n    contents=\"{HELLO}\",\n)\nprint(answer.text)"
-    ));
-    client + &call.unwrap_or_else(|| "print([model.name for model in client.models.list()])".into())
-}
-
-fn env(base: &str, secret: &str, model: &str) -> String {
-    format!(
-        "OPENAI_BASE_URL={base}/v1\nOPENAI_API_KEY={secret}\nANTHROPIC_BASE_URL={base}\nANTHROPIC_API_KEY={secret}\nGOOGLE_GEMINI_BASE_URL={base}\nGEMINI_API_KEY={secret}\nMODEL={model}"
-    )
 }

@@ -5,16 +5,18 @@ use keydesk_core::domain::bulk::BulkAct;
 use keydesk_core::domain::key_filter::{KeyFilter, SecretAge, Sort, StateFilter};
 use keydesk_core::domain::key_format::looks_like_secret;
 use keydesk_core::domain::numbers::grouped;
-use keydesk_core::domain::policy::{Action, KeyFacts, On};
+use keydesk_core::domain::policy::{Action, KeyFacts, On, PlatformRole};
 use keydesk_core::domain::search::is_searched;
 use keydesk_core::ops::access::OrgContext;
 use keydesk_core::ops::keys::{self, KeysView, MAX_OFFERED};
+use keydesk_core::ops::overview;
 use leptos::prelude::*;
 
 use super::list_address::{address, read};
 use super::rows;
 use crate::ask::{caller, desk, param, query};
 use crate::layout::{Width, framed};
+use crate::pages::first_steps::{first_steps, nothing_served};
 use crate::pages::{notice_line, page, title};
 use crate::path::LocalPath;
 use crate::ui::icon::Icon;
@@ -42,6 +44,15 @@ pub fn KeysPage() -> impl IntoView {
         let heading =
             list::heading("Keys", some.then(|| list::count_words(view.count, view.capped, "key", "keys")));
         let (actions, create) = if some { (create, None) } else { (None, create) };
+        let operates = caller.person.platform == PlatformRole::Operator;
+        let begun = match some && !operates {
+            true => None,
+            false => Some(overview::begun(&desk, &caller, &slug).await?),
+        };
+        let steps = begun.filter(|_| may_create).map(|begun| match some {
+            true => nothing_served(begun.provider, operates).into_any(),
+            false => first_steps(&view.context, begun, operates),
+        });
         let body = view! {
             {title("Keys")}
             {notice_line()}
@@ -50,6 +61,7 @@ pub fn KeysPage() -> impl IntoView {
                 "A whole secret stood in this page's address. It was not searched for; paste it into the search box instead, and take it out of your browser's history.".into(),
             ))}
             {page_head(vec![], heading, ().into_any(), actions.into_any())}
+            {steps}
             {if some { listed(&view, &filter) } else { empty(may_create, create) }}
         };
         Ok(framed(&view.context, &caller, LocalPath::keys(&slug).as_str(), Width::Wide, body.into_any()))

@@ -14,6 +14,7 @@ mod rotate;
 mod rows;
 mod secret;
 mod show;
+mod snippets;
 mod summary;
 
 pub use bulk::BulkPage;

@@ -1,5 +1,6 @@
 //! The form of a model: for a new one, and filled for one that is there.
 
+use keydesk_core::domain::key_format::has_secret;
 use keydesk_core::domain::meter::{Meter, Unit};
 use keydesk_core::domain::provider::Provider;
 use keydesk_core::forms::model::{AddForm, ModelForm, SaveForm};
@@ -7,7 +8,7 @@ use keydesk_core::ops::models;
 use leptos::prelude::*;
 
 use super::crumbs;
-use crate::ask::{caller, desk};
+use crate::ask::{caller, desk, query};
 use crate::layout::{Page, Width, post_form, post_form_on, save_or_cancel};
 use crate::pages::{field_errors, page, returned, typed};
 use crate::path::LocalPath;
@@ -21,7 +22,7 @@ pub fn NewModelPage() -> impl IntoView {
         let view = models::blank(&desk, &caller).await?;
         let sent = typed::<AddForm>();
         let starts = sent.as_ref().map(|sent| sent.starts.clone()).unwrap_or_default();
-        let form = sent.map_or_else(ModelForm::with_defaults, |sent| sent.model);
+        let form = sent.map_or_else(|| offered(&view.providers), |sent| sent.model);
         let field_errors = field_errors();
         let id = TextField {
             field: "id",
@@ -44,9 +45,22 @@ pub fn NewModelPage() -> impl IntoView {
     })
 }
 
+/// The form of a model that a provider lists, or of none.
+fn offered(providers: &[Provider]) -> ModelForm {
+    let form = ModelForm::with_defaults();
+    let id = query("id").filter(|id| !has_secret(id)).unwrap_or_default();
+    let provider = query("provider").and_then(|id| providers.iter().find(|one| one.id.as_str() == id));
+    match provider {
+        Some(provider) => {
+            ModelForm { id, vendor: provider.name.clone(), route: provider.id.to_string(), ..form }
+        }
+        None => ModelForm { id, ..form },
+    }
+}
+
 #[component]
 pub fn EditModelPage() -> impl IntoView {
-    let id = crate::ask::query("id").unwrap_or_default();
+    let id = query("id").unwrap_or_default();
     page(async move {
         let (desk, caller) = (desk()?, caller()?);
         let view = models::show(&desk, &caller, &id).await?;

@@ -61,7 +61,7 @@ pub fn ModelsPage() -> impl IntoView {
             {title("Models")}
             {notice_line()}
             {page_head(vec![], list::heading("Models", count), under.into_any(), some.then(create).into_any())}
-            {(!view.providers).then(demo)}
+            {(!view.served).then(demo)}
             {if some { listed(&view, &filter) } else { empty(create()) }}
         };
         let path = LocalPath::models();
@@ -74,7 +74,7 @@ fn demo() -> AnyView {
         <div class="notice">
             {icon(Icon::Provider)} <div>
                 <p>
-                    "No provider is connected, so these models are not served. Only the built-in " <code>"demo/echo"</code> " model answers. "
+                    "No provider that serves one of these models has answered yet. Until then the built-in " <code>"demo/echo"</code> " model answers. "
                     <a href="/operator/providers/new">"Connect a provider"</a> ", then choose the models that it serves."
                 </p>
             </div>

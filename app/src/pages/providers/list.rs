@@ -5,7 +5,7 @@ use keydesk_core::domain::provider::ListedProvider;
 use keydesk_core::ops::providers;
 use leptos::prelude::*;
 
-use super::credential_badge;
+use super::status::{credential_badge, credential_words, state_badge};
 use crate::ask::{caller, desk};
 use crate::layout::{Width, framed_apart};
 use crate::pages::{notice_line, page, title};
@@ -22,7 +22,7 @@ pub fn ProvidersPage() -> impl IntoView {
         let none = view.providers.is_empty();
         let create = (!none).then(connect);
         let under = (!none).then(|| {
-            view! { <p class="muted">"Requests for models are forwarded to these. Their API keys stay in Keydesk's environment."</p> }
+            view! { <p class="muted">"Requests for models are forwarded to these. Their API keys are never shown."</p> }
         });
         let body = view! {
             {title("Providers")}
@@ -41,8 +41,8 @@ fn connect() -> AnyView {
 
 fn empty() -> AnyView {
     let words = view! {
-        "Until you add one, the built-in " <code>"demo/echo"</code>
-        " model repeats what it is sent. Connect a provider with its URL and the variable that contains its API key, then choose the models that it serves."
+        "Until one serves a model, the built-in " <code>"demo/echo"</code>
+        " model repeats what it is sent. Connect a provider with its URL and its API key, then choose the models that it serves."
     };
     list::empty(Icon::Provider, "No providers yet".into(), words, connect())
 }
@@ -50,9 +50,10 @@ fn empty() -> AnyView {
 fn table(providers: &[ListedProvider]) -> AnyView {
     let columns = vec![
         Column::new("Name"),
+        Column::new("State"),
         Column::new("Protocol"),
         Column::new("Base URL"),
-        Column::new("Credential"),
+        Column::new("API key"),
         Column::new("Models").num(),
     ];
     list::table(true, "Providers, by name".into(), columns, providers.iter().map(row).collect_view())
@@ -60,10 +61,14 @@ fn table(providers: &[ListedProvider]) -> AnyView {
 
 fn row(listed: &ListedProvider) -> impl IntoView + use<> {
     let provider = &listed.provider;
-    let credential = match provider.credential_env.as_str() {
-        "" => view! { <span class="muted tight">"None"</span> }.into_any(),
-        name => view! { <span class="pairs"><code class="clip wide" title=name.to_owned()>{name.to_owned()}</code> {credential_badge(name)}</span> }.into_any(),
+    let credential = match provider.has_credential() {
+        false => view! { <span class="muted tight">"None"</span> }.into_any(),
+        true => {
+            let words = credential_words(provider);
+            view! { <span class="pairs"><code class="clip wide" title=words.clone()>{words.clone()}</code> {credential_badge(provider)}</span> }.into_any()
+        }
     };
+    let url = provider.address().typed();
     let models = match listed.models {
         0 => view! { <span class="muted">"None"</span> }.into_any(),
         count => grouped(count).into_any(),
@@ -75,11 +80,12 @@ fn row(listed: &ListedProvider) -> impl IntoView + use<> {
                     {provider.name.clone()}
                 </a>
             </th>
+            <td data-label="State">{state_badge(listed)}</td>
             <td data-label="Protocol">{provider.kind.label()}</td>
             <td data-label="Base URL" class="full">
-                <code class="clip wide" title=provider.base_url.clone()>{provider.base_url.clone()}</code>
+                <code class="clip wide" title=url.clone()>{url.clone()}</code>
             </td>
-            <td data-label="Credential" class="full">{credential}</td>
+            <td data-label="API key" class="full">{credential}</td>
             <td data-label="Models" class="num">{models}</td>
         </tr>
     }

@@ -145,6 +145,10 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
         K::RecoveryCodeUsed => of_whom("used a recovery code"),
         K::ProviderAdded => format!("{who} added the provider {what}."),
         K::ProviderEdited => edited(event, &who, "provider ", "fields", zone),
+        K::ProviderTested => format!(
+            "{who} tested the connection to {what}{}.",
+            after("result").map(|result| format!(": {result}")).unwrap_or_default()
+        ),
         K::ProviderRetired => format!("{who} retired the provider {what}."),
         K::ModelAdded => format!("{who} added the model {what}."),
         K::ModelEdited => edited(event, &who, "model ", "fields", zone),

@@ -99,6 +99,8 @@ pub enum Action {
     AddProvider,
     /// Change a provider's fields.
     EditProvider,
+    /// Call a provider to see whether it answers.
+    TestProvider,
     /// Take a provider out of use; its models are not served then.
     RetireProvider,
     /// Add a model to the catalogue.
@@ -134,6 +136,7 @@ impl Action {
             self,
             A::AddProvider
                 | A::EditProvider
+                | A::TestProvider
                 | A::RetireProvider
                 | A::AddModel
                 | A::EditModel
@@ -205,6 +208,7 @@ impl Action {
             Action::ResetPassword => &[E::PasswordReset],
             Action::AddProvider => &[E::ProviderAdded],
             Action::EditProvider => &[E::ProviderEdited],
+            Action::TestProvider => &[E::ProviderTested],
             Action::RetireProvider => &[E::ProviderRetired],
             Action::AddModel => &[E::ModelAdded],
             Action::EditModel => &[E::ModelEdited],
@@ -247,7 +251,7 @@ impl Action {
             A::Invite | A::Join | A::ChangeRole | A::EnableMember | A::EditSettings => false,
             A::CreateOrg | A::SetUp => false,
             // Of no organisation, so never asked.
-            A::AddProvider | A::EditProvider | A::RetireProvider => false,
+            A::AddProvider | A::EditProvider | A::TestProvider | A::RetireProvider => false,
             A::AddModel | A::EditModel | A::RouteModel | A::RetireModel => false,
             A::SetPrice | A::WithdrawPrice => false,
             A::SeeInstallationAudit => false,

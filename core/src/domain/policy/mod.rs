@@ -241,6 +241,7 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         Action::SetUp | Action::ResetPassword => false,
         Action::AddProvider
         | Action::EditProvider
+        | Action::TestProvider
         | Action::RetireProvider
         | Action::AddModel
         | Action::EditModel

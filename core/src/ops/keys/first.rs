@@ -7,7 +7,7 @@ use crate::domain::key::Key;
 use crate::domain::model::DEMO_ECHO;
 use crate::domain::provider::ProviderKind;
 use crate::domain::scope::ModelScope;
-use crate::store::{models, providers};
+use crate::store::models;
 
 /// Ids of models; `None` where nothing that this key may use is served in the protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl FirstModels {
 /// When the database cannot be read.
 pub async fn first_models(desk: &Desk, key: &Key) -> Result<FirstModels, OpError> {
     let mut read = desk.db.read().await?;
-    let served = match providers::any(&mut read).await? {
+    let served = match models::any_served(&mut read).await? {
         true => models::routed(&mut read, desk.now()).await?,
         false => ProviderKind::ALL.map(|kind| (DEMO_ECHO.to_owned(), kind)).to_vec(),
     };

@@ -20,6 +20,7 @@ use crate::store::{months, orgs, people};
 pub const MAX_REASON: usize = 200;
 
 /// Who runs the installation: an operator who is signed in, or a person who may run the program.
+#[derive(Clone, Copy)]
 pub enum OperatorActor<'a> {
     /// The caller of a request. Each operation checks that the person is an operator.
     Operator(&'a Caller),

@@ -64,6 +64,37 @@ fn answer(way: &'static str, body: Vec<u8>, content_type: &'static str) -> Respo
     builder.body(Body::from(body)).unwrap()
 }
 
+/// Byte by byte, and without a word of how it is compressed.
+fn unlabelled(body: &[u8], content_type: &'static str) -> Response {
+    let bytes: Vec<io::Result<Bytes>> =
+        body.iter().map(|byte| Ok(Bytes::copy_from_slice(&[*byte]))).collect();
+    let builder = Response::builder().header("content-type", content_type);
+    builder.body(Body::from_stream(stream::iter(bytes))).unwrap()
+}
+
+#[tokio::test]
+async fn a_provider_that_compresses_and_does_not_say_so_is_read_and_paid() {
+    let stream = format!("data: {ANSWER}\n\ndata: [DONE]\n\n");
+    for (kind, text) in [("application/json", ANSWER), ("text/event-stream", stream.as_str())] {
+        let gzip = compressed(Compression::Gzip, text.as_bytes()).await;
+        // What is too short to be anything goes on as it is.
+        for (bytes, status, shown) in
+            [(gzip, 200, text), (text.as_bytes().to_vec(), 200, text), (vec![0x1f], 200, "\u{1f}")]
+        {
+            let desk = installation().await;
+            let upstream = Upstream::answering(move || unlabelled(&bytes, kind)).await;
+            desk.served_by("openai", &upstream.base_url, "").await;
+            let key = desk.every_key().await;
+            let body = json!({"model": "routed", "stream": kind != "application/json", "stream_options": {"include_usage": true}});
+            let answer = desk.pass(post("/v1/chat/completions", &body).bearer(&key)).await;
+            assert_eq!((answer.status, answer.text.as_str()), (status, shown), "{kind}");
+            if shown == text {
+                assert_eq!(desk.settled().await[0].5, 1_500_000, "{kind}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_provider_that_compresses_is_read_and_paid() {
     let stream = format!("data: {ANSWER}\n\ndata: [DONE]\n\n");

@@ -1,5 +1,6 @@
 //! The gateway's routes over a real database, as a client meets them.
 
+mod addresses;
 mod budgets;
 mod compression;
 mod demo_model;
@@ -8,9 +9,11 @@ mod estimate;
 mod external_api;
 mod forwarding;
 mod fuzz;
+mod images;
 mod key_view;
 mod leaving;
 mod odd_usage;
+mod origins;
 mod overshoot;
 mod parsed_request;
 mod prices;
@@ -21,6 +24,7 @@ mod request_log;
 mod self_rotation;
 mod settling;
 mod shipped_prices;
+mod silence;
 mod sse;
 mod support;
 pub mod upstream;

@@ -15,7 +15,7 @@ const INPUT: i64 = 1_000;
 
 fn names(shape: Shape) -> (&'static str, &'static str) {
     match shape {
-        Shape::OpenAi => ("prompt_tokens", "completion_tokens"),
+        Shape::OpenAi | Shape::Images => ("prompt_tokens", "completion_tokens"),
         Shape::Responses | Shape::Anthropic => ("input_tokens", "output_tokens"),
         Shape::Gemini => ("promptTokenCount", "candidatesTokenCount"),
     }
@@ -23,7 +23,7 @@ fn names(shape: Shape) -> (&'static str, &'static str) {
 
 fn whole(shape: Shape, usage: &Value) -> Value {
     match shape {
-        Shape::OpenAi => {
+        Shape::OpenAi | Shape::Images => {
             json!({"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}], "usage": usage})
         }
         Shape::Responses => json!({"output": [{"content": [{"text": TEXT}]}], "usage": usage}),
@@ -38,7 +38,7 @@ fn whole(shape: Shape, usage: &Value) -> Value {
 /// An event with text.
 fn text(shape: Shape) -> Value {
     match shape {
-        Shape::OpenAi => json!({"choices": [{"delta": {"content": TEXT}}]}),
+        Shape::OpenAi | Shape::Images => json!({"choices": [{"delta": {"content": TEXT}}]}),
         Shape::Responses => json!({"type": "response.output_text.delta", "delta": TEXT}),
         Shape::Anthropic => {
             json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": TEXT}})
@@ -50,7 +50,7 @@ fn text(shape: Shape) -> Value {
 /// An event with usage, at the beginning.
 fn first(shape: Shape, usage: &Value) -> Value {
     match shape {
-        Shape::OpenAi => json!({"choices": [{"delta": {"content": ""}}], "usage": usage}),
+        Shape::OpenAi | Shape::Images => json!({"choices": [{"delta": {"content": ""}}], "usage": usage}),
         Shape::Responses => json!({"type": "response.in_progress", "response": {"usage": usage}}),
         Shape::Anthropic => json!({"type": "message_start", "message": {"usage": usage}}),
         Shape::Gemini => json!({"usageMetadata": usage}),
@@ -60,7 +60,7 @@ fn first(shape: Shape, usage: &Value) -> Value {
 /// An event with usage, at the end.
 fn last(shape: Shape, usage: &Value) -> Value {
     match shape {
-        Shape::OpenAi => json!({"choices": [], "usage": usage}),
+        Shape::OpenAi | Shape::Images => json!({"choices": [], "usage": usage}),
         Shape::Responses => json!({"type": "response.completed", "response": {"usage": usage}}),
         Shape::Anthropic => json!({"type": "message_delta", "usage": usage}),
         Shape::Gemini => json!({"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage}),

@@ -320,7 +320,7 @@ pub fn whole(case: &Case) -> Value {
         Shape::OpenAi if has_output => {
             json!({"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}], "usage": case.usage})
         }
-        Shape::OpenAi => json!({"data": [{"embedding": [0.1, 0.2]}], "usage": case.usage}),
+        Shape::OpenAi | Shape::Images => json!({"data": [{"embedding": [0.1, 0.2]}], "usage": case.usage}),
         Shape::Responses => {
             json!({"output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}], "usage": case.usage})
         }
@@ -339,7 +339,7 @@ pub fn whole(case: &Case) -> Value {
 pub fn events(case: &Case) -> Vec<Value> {
     let usage = &case.usage;
     match case.shape {
-        Shape::OpenAi => {
+        Shape::OpenAi | Shape::Images => {
             let chunk = |delta: Value, finish: Value| {
                 merged(
                     json!({"choices": [{"delta": delta, "finish_reason": finish}], "usage": null}),

@@ -377,7 +377,7 @@ async fn what_is_not_served_yet_says_so() {
     let key = desk.plain_key().await;
     for (path, says) in [
         ("/v1/files", "does not serve /v1/files."),
-        ("//v1/images/generations", "does not serve /v1/images/generations."),
+        ("//v1/audio/speech", "does not serve /v1/audio/speech."),
         ("/v1/batches/", "does not serve /v1/batches."),
         ("/v1/chat/completions/", "Use https://keys.example.com/v1/chat/completions:"),
         ("/v1/responses/resp_123/cancel", "does not serve what is under /v1/responses/."),

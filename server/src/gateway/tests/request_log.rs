@@ -85,7 +85,12 @@ async fn a_body_that_ends_early_or_does_not_arrive_is_counted() {
             .header("authorization", format!("Bearer {key}"))
             .header("x-keydesk-gateway", GATEWAY_TOKEN);
         let mut request = request.body(Body::from_stream(body)).unwrap();
-        request.extensions_mut().insert(RequestFacts { id: "req_1".into(), address: None, elsewhere: false });
+        request.extensions_mut().insert(RequestFacts {
+            id: "req_1".into(),
+            address: None,
+            elsewhere: false,
+            at: None,
+        });
         let answer = desk.read(desk.router().oneshot(request).await.unwrap()).await;
         assert_eq!(answer.status, status);
         assert!(status != 408 || answer.text.contains("arrived too slowly"), "{}", answer.text);

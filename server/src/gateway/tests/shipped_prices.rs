@@ -69,7 +69,7 @@ fn shipped(model: &str) -> Option<&str> {
 fn request(case: &Case, model: &str, streams: bool) -> TestRequest {
     let path = match case.shape {
         Shape::OpenAi if case.what == "embeddings" => "/v1/embeddings".into(),
-        Shape::OpenAi => "/v1/chat/completions".into(),
+        Shape::OpenAi | Shape::Images => "/v1/chat/completions".into(),
         Shape::Responses => "/v1/responses".into(),
         Shape::Anthropic => "/v1/messages".into(),
         Shape::Gemini if streams => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),

@@ -11,7 +11,6 @@ use axum::middleware::from_fn;
 use axum::response::Response;
 use axum_extra::extract::cookie::Key;
 use http_body_util::BodyExt;
-use keydesk_core::Desk;
 use keydesk_core::admission::{LastUsed, Rejections};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::moment::Moment;
@@ -21,6 +20,7 @@ use keydesk_core::ops::keys::{self, IssuedKey};
 use keydesk_core::ops::setup::{SetupForm, set_up};
 use keydesk_core::ops::{catalogue, links};
 use keydesk_core::store::Db;
+use keydesk_core::{Desk, ProviderVault};
 pub use keydesk_test_support::{DAY, SPOTS, Spot, TestRequest, TestResponse};
 use keydesk_test_support::{Repeatable, TestDatabase, TestDesk};
 use leptos::config::LeptosOptions;
@@ -32,7 +32,8 @@ use tower::util::MapRequest;
 use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
 use crate::gateway::{collapse_leading_slashes, drain, routes};
-use crate::live_test::{Prober, system_lookup};
+use crate::live_test::Prober;
+use crate::lookup::system_lookup;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 use crate::tests::support::options;
@@ -79,13 +80,14 @@ pub async fn installation() -> Installation {
     };
     let (person, org) = set_up(&desk, &form).await.unwrap();
     let owner = desk.caller(&person).await;
+    let vault = ProviderVault::of(&[&[5; 64]]);
     let state = AppState {
-        desk: Desk::clone(&desk),
+        desk: Desk::clone(&desk).with_provider_vault(vault.clone()),
         config: Arc::new(options(BASE)),
         last_used: LastUsed::default(),
         rejections: Rejections::default(),
         gateway: Gateway {
-            upstreams: Upstreams::with_credentials(Arc::new(credential)),
+            upstreams: Upstreams::with_credentials(Arc::new(credential)).with_vault(vault.clone()),
             token: Some(GATEWAY_TOKEN.into()),
             ..Gateway::default()
         },
@@ -114,7 +116,7 @@ pub fn post(path: &str, body: &Value) -> TestRequest {
 
 impl Installation {
     pub fn router(&self) -> Router {
-        routes().with_state(self.state.clone()).layer(from_fn(drain::unread))
+        routes(&self.state).with_state(self.state.clone()).layer(from_fn(drain::unread))
     }
 
     /// The answer as it comes, its body unread.
@@ -126,6 +128,7 @@ impl Installation {
             id: "req_1".into(),
             address: ask.address,
             elsewhere: false,
+            at: None,
         });
         let service = MapRequest::new(self.router(), collapse_leading_slashes::<Body>);
         let response = service.oneshot(request).await.unwrap();
@@ -186,8 +189,8 @@ impl Installation {
     /// tokens. Waits 300 ms for a byte.
     pub async fn served_by(&self, kind: &str, base_url: &str, credential_env: &str) {
         self.execute(&format!(
-            "INSERT INTO providers (id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, created_at, version)
-            VALUES ('prov_00000000000000000000000000000001', 'Far', '{kind}', '{base_url}', '{credential_env}', 500, 300, 3000, 0, 1);
+            "INSERT INTO providers (id, name, kind, base_url, credential_env, connect_ms, idle_ms, whole_ms, created_at, version, connected_at)
+            VALUES ('prov_00000000000000000000000000000001', 'Far', '{kind}', '{base_url}', '{credential_env}', 500, 300, 3000, 0, 1, 0);
             INSERT INTO models (id, provider, created_at, provider_id, upstream_name)
             VALUES ('routed', 'Far', 0, 'prov_00000000000000000000000000000001', 'real-name');
             INSERT INTO prices (id, model_id, starts_at, origin, source, tariff, created_at, set_by)

@@ -5,6 +5,7 @@
 
 mod anthropic;
 mod gemini;
+mod images;
 mod number;
 mod openai;
 mod responses;
@@ -29,6 +30,8 @@ pub enum Shape {
     /// Chat completions, completions and embeddings.
     OpenAi,
     Responses,
+    /// OpenAI's images.
+    Images,
     Anthropic,
     Gemini,
 }
@@ -36,7 +39,10 @@ pub enum Shape {
 impl Shape {
     pub fn of(route: Route) -> Self {
         match route {
-            Route::ChatCompletions | Route::Completions | Route::Embeddings => Shape::OpenAi,
+            Route::ChatCompletions | Route::Completions | Route::Embeddings | Route::Moderations => {
+                Shape::OpenAi
+            }
+            Route::GenerateImages => Shape::Images,
             Route::Responses | Route::CompactResponse | Route::CountResponseTokens => Shape::Responses,
             Route::Messages | Route::CountMessageTokens => Shape::Anthropic,
             Route::Generate
@@ -89,7 +95,7 @@ impl Report {
     fn read(shape: Shape, value: &Value) -> Self {
         let mut report = Self::default();
         let paths: &[&str] = match shape {
-            Shape::OpenAi => &["/usage"],
+            Shape::OpenAi | Shape::Images => &["/usage"],
             Shape::Responses => &["/usage", "/response/usage"],
             Shape::Anthropic => &["/usage", "/message/usage"],
             Shape::Gemini => &["/usageMetadata"],
@@ -100,6 +106,7 @@ impl Report {
         match shape {
             Shape::OpenAi => openai::beside(value, &mut report),
             Shape::Responses => responses::beside(value, &mut report),
+            Shape::Images => {}
             Shape::Anthropic => anthropic::beside(value, &mut report),
             Shape::Gemini => gemini::beside(value, &mut report),
         }
@@ -129,6 +136,7 @@ impl Report {
         let figures = match shape {
             Shape::OpenAi => openai::usage(usage),
             Shape::Responses => responses::usage(usage),
+            Shape::Images => images::usage(usage),
             Shape::Anthropic => anthropic::usage(usage),
             Shape::Gemini => gemini::usage(usage),
         };
@@ -217,7 +225,12 @@ pub fn measure_whole(
     bounds: Bounds,
 ) -> MeasuredTokens {
     let (report, text) = match serde_json::from_slice::<Value>(body) {
+        Ok(value) if !end_only && shape == Shape::Images => {
+            (Report::read(shape, &value), images::estimate(&value))
+        }
         Ok(value) if !end_only => (Report::read(shape, &value), output_of(&value)),
+        // Images are no text.
+        _ if shape == Shape::Images => (Report::at_end(shape, body), images::TOKENS),
         _ => (Report::at_end(shape, body), text_of(body)),
     };
     report.measured(shape, &Known { input, text: text.min(bounds.output), unreported: 0, bounds })

@@ -118,6 +118,15 @@ impl StreamMeter {
         shown.into()
     }
 
+    /// Whether something of the gateway's own may follow what the client has.
+    pub fn is_between(&self) -> bool {
+        self.keeps_raw
+            && match &self.source {
+                Source::Events(events) => events.is_between(),
+                Source::Elements(elements) => elements.is_between(),
+            }
+    }
+
     pub fn is_over(&self) -> bool {
         self.seen.over
     }
@@ -187,6 +196,8 @@ impl Seen {
                 self.complete |= has_usage && (self.finished || is_empty);
                 return has_usage && is_empty;
             }
+            // They are never streamed.
+            Shape::Images => self.complete |= has_usage,
             Shape::Responses => {
                 if matches!(kind, "response.completed" | "response.incomplete" | "response.failed") {
                     self.complete |= has_usage;
