@@ -18,7 +18,8 @@ DO $$ BEGIN
 END $$;
 
 -- Reading: the views run with the rights of their owner.
-GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_prices_v1, gateway_providers_v1, gateway_contacts_v1
+GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_prices_v1, gateway_providers_v1, gateway_contacts_v1,
+  gateway_model_providers_v1
   TO keydesk_gateway;
 
 -- Money and limits are only written by functions.
@@ -33,11 +34,20 @@ GRANT SELECT, INSERT, UPDATE ON rejections TO keydesk_gateway;
 GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON keys TO keydesk_gateway;
 GRANT SELECT (id, first_used_at, last_used_at), UPDATE (first_used_at, last_used_at) ON key_secrets TO keydesk_gateway;
 
+-- Shown at a provider and on a request's page: how requests to providers went, and to which of them each request was sent.
+GRANT SELECT, INSERT, UPDATE ON provider_failures, provider_health TO keydesk_gateway;
+GRANT SELECT (request_id, number), INSERT ON request_attempts TO keydesk_gateway;
+
 -- Only for `keydesk gateway`, which describes a key to its user, lists models, and checks the schema's version and whether the
 -- database can be written.
-GRANT SELECT ON models, counters, reservations TO keydesk_gateway;
+GRANT SELECT ON models, model_providers, counters, reservations TO keydesk_gateway;
 GRANT SELECT (id, model_id, starts_at, origin, source, tariff, withdrawn_at) ON prices TO keydesk_gateway;
 GRANT SELECT (request_id, key_id, org_id, cost, is_priced) ON usage TO keydesk_gateway;
-GRANT SELECT (id, retired_at) ON providers TO keydesk_gateway;
+
+-- Only for `keydesk gateway`, too: where requests are sent, the sealed API keys, which only a process with the provider key can
+-- open, and whether a provider has ever answered.
+GRANT SELECT ON providers, provider_keys TO keydesk_gateway;
+GRANT UPDATE (connected_at) ON providers TO keydesk_gateway;
+
 GRANT SELECT (version, success, checksum) ON _sqlx_migrations TO keydesk_gateway;
 GRANT UPDATE (written_at, padding) ON readiness TO keydesk_gateway;

@@ -1,11 +1,10 @@
 //! Addresses of this program's own pages. A redirect goes nowhere else.
 
-use keydesk_core::domain::alert::{Alert, AlertKind};
+use keydesk_core::domain::alert::{Alert, AlertKind, SubjectKind};
 use keydesk_core::domain::ids::{
     AskId, InvitationId, KeyId, PersonId, PriceId, ProviderId, RequestId, SecretId, TeamId,
 };
 use keydesk_core::domain::key_format::looks_like_secret;
-use keydesk_core::domain::limit_use::HolderKind;
 use keydesk_core::forms::prefill::Prefill;
 use keydesk_core::forms::ticket::TicketForm;
 use leptos::prelude::IntoAttributeValue;
@@ -299,10 +298,11 @@ impl LocalPath {
     pub fn of_alert(org: &str, alert: &Alert) -> Self {
         let id = &alert.subject.id;
         match (alert.subject.kind, alert.facts.kind()) {
-            (HolderKind::Key, _) => Self(format!("/{org}/keys/{id}")),
-            (HolderKind::Team, _) => Self(format!("/{org}/teams/{id}")),
-            (HolderKind::Org, AlertKind::Balance) => Self::balance(org),
-            (HolderKind::Org, _) => Self::settings(org),
+            (SubjectKind::Provider, _) => Self::providers().with_id(id),
+            (SubjectKind::Key, _) => Self(format!("/{org}/keys/{id}")),
+            (SubjectKind::Team, _) => Self(format!("/{org}/teams/{id}")),
+            (SubjectKind::Org, AlertKind::Balance) => Self::balance(org),
+            (SubjectKind::Org, _) => Self::settings(org),
         }
     }
 

@@ -163,3 +163,35 @@ test("of two who edit a provider the second sees both values and loses nothing",
   await button(page, "Save connection").click();
   await expect(page.getByRole("status")).toContainText("OpenAI EU is saved.");
 });
+
+test("a model is served by several providers with weights", async ({ signedIn, page, open, expectFailures }) => {
+  expectFailures("422 POST /api/models/save");
+  await signedIn();
+  await connect(page, open, "Alpha", "ACME_TESTS_API_KEY");
+  await expect(page.locator("main")).toContainText("No request was sent to it yet.");
+  await connect(page, open, "Beta", "ACME_TESTS_API_KEY");
+  const beta = new URL(page.url()).pathname;
+  await open("/operator/models/edit?id=gpt-5");
+  await page.getByLabel("Provider", { exact: true }).selectOption({ label: "Alpha (OpenAI protocol)" });
+  await page.getByText("Further providers", { exact: true }).click();
+  await page.getByLabel("Weight of Beta").fill("many");
+  await page.getByLabel("Name at Beta").fill("gpt-5-eu");
+  await button(page, "Save model").click();
+  await expect(mistake(page, "further")).toContainText("whole number from 0 to 100");
+  await expect(page.getByLabel("Name at Beta")).toHaveValue("gpt-5-eu");
+  await page.getByLabel("Weight of Beta").fill("3");
+  await Promise.all([page.waitForURL(/\/operator\/models\/show/), button(page, "Save model").click()]);
+  const served = page.locator("main dl.facts li");
+  await expect(served).toHaveText([/Alpha\s*, weight 1/, /Beta\s*, weight 3, as gpt-5-eu/]);
+  await open("/operator/models?q=gpt-5&served=yes");
+  await expect(page.locator("tbody tr").first()).toContainText("and 1 other");
+  await open(beta);
+  await expect(page.locator("main")).toContainText("gpt-5, weight 3 beside Alpha with 1");
+  // The form shows what is saved, and a row without a weight takes the provider away.
+  await open("/operator/models/edit?id=gpt-5");
+  await expect(page.getByLabel("Weight of Beta")).toHaveValue("3");
+  await page.getByLabel("Weight of Beta").fill("");
+  await page.getByLabel("Name at Beta").fill("");
+  await Promise.all([page.waitForURL(/\/operator\/models\/show/), button(page, "Save model").click()]);
+  await expect(served).toHaveCount(0);
+});

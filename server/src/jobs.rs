@@ -108,6 +108,7 @@ async fn gateway_turn(state: &AppState) {
     let (desk, in_flight) = (&state.desk, &state.gateway.in_flight);
     log("last uses", state.last_used.flush(&desk.db).await);
     log("rejections", state.rejections.flush(&desk.db).await);
+    log("providers", state.gateway.watch.flush(&desk.db).await);
     log("settlements", in_flight.settle_pending(desk).await);
 }
 

@@ -155,6 +155,9 @@ async fn finish(state: &AppState, until: Instant) {
     if let Err(error) = state.last_used.flush(&state.desk.db).await {
         tracing::error!(%error, "last uses were not written");
     }
+    if let Err(error) = state.gateway.watch.flush(&state.desk.db).await {
+        tracing::error!(%error, "how the last requests to providers went is not written");
+    }
 }
 
 pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> AppState {

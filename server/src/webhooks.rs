@@ -168,9 +168,8 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::lookup::system_lookup;
-    use keydesk_core::domain::alert::{Facts, Subject};
+    use keydesk_core::domain::alert::{Facts, Subject, SubjectKind};
     use keydesk_core::domain::ids::{AlertId, ChannelId, DeliveryId, OrgId};
-    use keydesk_core::domain::limit_use::HolderKind;
     use keydesk_core::domain::moment::Zone;
     use keydesk_core::ops::alerts::Attempt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -184,7 +183,7 @@ mod tests {
             name: "Acme".into(),
             zone: Zone::utc(),
         };
-        let subject = Subject { kind: HolderKind::Key, id: "key_1".into(), name: "ci <prod>".into() };
+        let subject = Subject { kind: SubjectKind::Key, id: "key_1".into(), name: "ci <prod>".into() };
         let facts = Facts::Rejections { gate: "budget".into(), times: 20 };
         WebhookDue {
             attempt: Attempt { id: DeliveryId::new(at, [1; 10]), attempts: 1, created_at: at },

@@ -389,7 +389,7 @@ impl TestDesk {
 /// Writes a request that held nothing before.
 pub async fn record(desk: &TestDesk, usage: &Usage) -> Result<bool, StoreError> {
     let zone = desk.texts(&format!("SELECT zone FROM orgs WHERE id = '{}'", usage.org)).await;
-    settlement::settle(&desk.db, usage.clone(), Zone::parse(&zone[0]).unwrap()).await
+    settlement::settle(&desk.db, usage.clone(), Vec::new(), Zone::parse(&zone[0]).unwrap()).await
 }
 
 pub fn setup_form(token: &str) -> SetupForm {

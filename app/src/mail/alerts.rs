@@ -81,9 +81,8 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keydesk_core::domain::alert::{Facts, Subject};
+    use keydesk_core::domain::alert::{Facts, Subject, SubjectKind};
     use keydesk_core::domain::ids::{AlertId, OrgId};
-    use keydesk_core::domain::limit_use::HolderKind;
     use keydesk_core::domain::moment::{Moment, Zone};
     use keydesk_core::domain::money::Money;
     use keydesk_core::ops::alerts::Place;
@@ -92,7 +91,7 @@ mod tests {
         let at = Moment::from_ms(1_795_550_400_000);
         let alert = Alert {
             id: AlertId::new(at, [1; 10]),
-            subject: Subject { kind: HolderKind::Key, id: "key_1".into(), name: name.into() },
+            subject: Subject { kind: SubjectKind::Key, id: "key_1".into(), name: name.into() },
             threshold: 80,
             facts: Facts::Budget {
                 period: "month".into(),

@@ -42,7 +42,7 @@ pub fn described(field: &str, help: bool, wrong: bool) -> Option<String> {
 }
 
 /// `None` leaves the attribute out.
-pub(super) fn invalid(wrong: bool) -> Option<&'static str> {
+pub fn invalid(wrong: bool) -> Option<&'static str> {
     wrong.then_some("true")
 }
 

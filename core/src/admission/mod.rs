@@ -10,6 +10,7 @@ mod last_used;
 mod lately;
 mod models;
 mod presented;
+mod provider_watch;
 mod rejections;
 mod reservations;
 
@@ -20,10 +21,11 @@ pub use key_status::{KeyStatusView, LiveKeyStatus, key_status};
 pub use last_used::LastUsed;
 pub use lately::Lately;
 pub use models::{
-    ModelLookup, Target, callable_models, look_up_model, models_in_scope, note_answer, priced_model,
-    usable_models,
+    ModelLookup, Target, callable_models, further_providers, look_up_model, models_in_scope, note_answer,
+    priced_model, usable_models,
 };
 pub use presented::Presented;
+pub use provider_watch::{MetWith, ProviderWatch};
 pub use rejections::{RejectedRequest, Rejections};
 pub use reservations::{
     LEASE_MS, LimitedHolder, Presumed, RENEW_MS, Reservation, ReservationRequest, Settlement, count_tokens,

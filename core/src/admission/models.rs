@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::AuthContext;
 use crate::Desk;
 use crate::domain::api_error::NoTarget;
+use crate::domain::failover::FurtherProvider;
 use crate::domain::ids::ProviderId;
 use crate::domain::model::{DEMO_ECHO, Model, catalogue_name, demo_echo};
 use crate::domain::moment::Moment;
@@ -74,6 +75,27 @@ pub async fn note_answer(desk: &Desk, provider: &ProviderId) -> Result<(), Store
     let mut tx = desk.db.write().await?;
     providers::mark_connected(&mut tx, provider, desk.now()).await?;
     tx.save_unaudited(Unaudited::ProviderAnswered).await
+}
+
+/// Who serves a model besides its first provider and speaks this protocol, with its share and its name of the model; in the
+/// order of the model's.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn further_providers(
+    desk: &Desk,
+    model: &Model,
+    protocol: ProviderKind,
+) -> Result<Vec<(Provider, FurtherProvider)>, StoreError> {
+    if model.further.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = providers::further(&mut desk.db.read().await?, &model.id).await?;
+    let with_provider = |one: &FurtherProvider| {
+        let provider = found.iter().find(|provider| provider.id == one.id && provider.kind == protocol)?;
+        Some((provider.clone(), one.clone()))
+    };
+    Ok(model.further.iter().filter_map(with_provider).collect())
 }
 
 /// The model with the price that was in force at a moment, also when it is retired. The demonstration model and a proxy's

@@ -6,6 +6,7 @@ use super::{AdmissionError, AuthContext};
 use crate::Desk;
 use crate::domain::bill::Bill;
 use crate::domain::expected_use::{AskedUse, ExpectedUse};
+use crate::domain::failover::Attempt;
 use crate::domain::gate::Rejection;
 use crate::domain::ids::{KeyId, RequestId, SecretId, TeamId};
 use crate::domain::key::Key;
@@ -137,6 +138,8 @@ pub struct Settlement {
     pub tags: Vec<String>,
     /// What the provider, or the gateway about it, said, as `plain_error` makes it; empty without an error.
     pub error: String,
+    /// To whom it was sent, where its model has several providers; only the last attempt's use is charged.
+    pub attempts: Vec<Attempt>,
 }
 
 /// What a request of this key may use of a model.
@@ -448,7 +451,7 @@ async fn settle_once(
         error: settlement.error,
         tags: settlement.tags,
     };
-    settlement::settle(&desk.db, usage, reservation.zone.clone()).await
+    settlement::settle(&desk.db, usage, settlement.attempts, reservation.zone.clone()).await
 }
 
 /// The reservation that another program made and has not settled yet; `None` when there is none any more.

@@ -182,6 +182,7 @@ impl ErrorContext {
             desk_url: self.desk_url.clone(),
             allow: None,
             retry,
+            upstream: None,
             limit: None,
         }
     }
@@ -215,6 +216,8 @@ pub struct ApiError {
     pub allow: Option<&'static str>,
     /// Whether the client should retry.
     pub retry: Retry,
+    /// The provider that failed, as a header can have it.
+    pub upstream: Option<String>,
     /// The limit that rejected the request, and when.
     limit: Option<(Box<LimitUse>, Moment)>,
 }
@@ -316,6 +319,7 @@ impl ApiError {
     /// The headers that tell about the error, apart from those of every JSON response.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = Vec::new();
+        headers.extend(self.upstream.clone().map(|name| ("x-keydesk-upstream", name)));
         match self.retry {
             Retry::Never => headers.push(("x-should-retry", "false".to_owned())),
             Retry::After(seconds) => {

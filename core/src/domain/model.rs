@@ -2,6 +2,7 @@
 
 use super::audit::{Change, ChangeValue};
 use super::edit::{EditField, Editable, edit_field};
+use super::failover::FurtherProvider;
 use super::ids::ProviderId;
 use super::meter::{Counts, MAX_COUNT, Meter, Metered};
 use super::moment::Moment;
@@ -27,6 +28,10 @@ pub struct Model {
     pub route: Option<ProviderId>,
     /// What that provider calls it; empty when it has the same name there.
     pub upstream_name: String,
+    /// That provider's share of the requests, where others serve the model too.
+    pub weight: i64,
+    /// Who else serves it, those with the largest share first.
+    pub further: Vec<FurtherProvider>,
     /// Output tokens reserved for a request that sets no maximum.
     pub default_output_tokens: i64,
     /// The most tokens that it accepts; `None` when that is not known.
@@ -47,6 +52,8 @@ impl Model {
             price: None,
             route: None,
             upstream_name: String::new(),
+            weight: 1,
+            further: Vec::new(),
             default_output_tokens: DEFAULT_OUTPUT_TOKENS,
             context_tokens: None,
             max_output_tokens: None,
@@ -77,11 +84,47 @@ impl Model {
             field("vendor", &|model| Some(model.provider.as_str().into())),
             field("provider", &|model| model.route.as_ref().map(|id| provider(id).into())),
             field("upstream_name", &|model| Some(model.name_upstream().into())),
+            // One provider alone has no share.
+            field("weight", &|model| {
+                Some(ChangeValue::Count(model.weight)).filter(|_| !model.further.is_empty())
+            }),
+            field("further", &|model| {
+                let words = model.further.iter().map(|one| one.words(&provider(&one.id)));
+                Some(ChangeValue::List(words.collect())).filter(|_| !model.further.is_empty())
+            }),
             field("default_output_tokens", &|model| Some(ChangeValue::Count(model.default_output_tokens))),
             field("context_tokens", &|model| model.context_tokens.map(ChangeValue::Count)),
             field("max_output_tokens", &|model| model.max_output_tokens.map(ChangeValue::Count)),
         ];
         changes.into_iter().filter(|change| change.before != change.after).collect()
+    }
+
+    /// Those who serve it, by id: the first one first.
+    pub fn providers(&self) -> impl Iterator<Item = &ProviderId> {
+        self.route.iter().chain(self.further.iter().map(|one| &one.id))
+    }
+
+    /// What a provider calls it; `None` where that one does not serve it.
+    pub fn name_at(&self, provider: &ProviderId) -> Option<&str> {
+        if self.route.as_ref() == Some(provider) {
+            return Some(self.name_upstream());
+        }
+        let further = self.further.iter().find(|one| one.id == *provider)?;
+        Some(if further.upstream_name.is_empty() { &self.id } else { &further.upstream_name })
+    }
+
+    /// Makes a provider the first one. A further one brings its name of the model and its share along.
+    pub fn serve_first(&mut self, provider: ProviderId) {
+        if let Some(place) = self.further.iter().position(|one| one.id == provider) {
+            let further = self.further.remove(place);
+            (self.upstream_name, self.weight) = (further.upstream_name, further.weight);
+        }
+        self.route = Some(provider);
+    }
+
+    /// Who serves it when its first provider no longer does.
+    pub fn next_provider(&self) -> Option<&ProviderId> {
+        self.further.first().map(|one| &one.id)
     }
 
     /// All prices in one line.
@@ -166,6 +209,14 @@ impl Editable for Model {
         edit_field!("upstream", upstream_name, |model, _| match model.upstream_name.as_str() {
             "" => "the same name".into(),
             name => name.into(),
+        }),
+        edit_field!("weight", weight, |model, _| ChangeValue::Count(model.weight)),
+        edit_field!("further", further, |model, providers| {
+            let name = |id: &ProviderId| {
+                let found = providers.iter().find(|listed| listed.provider.id == *id);
+                found.map_or_else(|| id.to_string(), |listed| listed.provider.name.clone())
+            };
+            ChangeValue::List(model.further.iter().map(|one| one.words(&name(&one.id))).collect())
         }),
         edit_field!("input", price, |model, _| model.price_and_source().into()),
         edit_field!("context_tokens", context_tokens, |model, _| tokens_words(model.context_tokens).into()),

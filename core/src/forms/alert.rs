@@ -34,6 +34,8 @@ pub struct ChoicesForm {
     pub rejections: String,
     /// Unusual spend.
     pub spike: String,
+    /// Providers that refuse the installation; a person's alone.
+    pub provider: String,
 }
 
 impl ChoicesForm {
@@ -51,7 +53,7 @@ impl ChoicesForm {
     pub fn of_org(org: &str, choices: &OrgChoices) -> Self {
         let mut form =
             Self { org: org.to_owned(), thresholds: choices.thresholds().to_string(), ..Self::default() };
-        for kind in AlertKind::ALL {
+        for kind in AlertKind::of_org() {
             *form.field(kind) = choices.way(kind).as_str().to_owned();
         }
         form
@@ -66,6 +68,7 @@ impl ChoicesForm {
             AlertKind::Rotation => &self.rotation,
             AlertKind::Rejections => &self.rejections,
             AlertKind::Spike => &self.spike,
+            AlertKind::Provider => &self.provider,
         }
     }
 
@@ -77,6 +80,7 @@ impl ChoicesForm {
             AlertKind::Rotation => &mut self.rotation,
             AlertKind::Rejections => &mut self.rejections,
             AlertKind::Spike => &mut self.spike,
+            AlertKind::Provider => &mut self.provider,
         }
     }
 
@@ -111,14 +115,16 @@ impl ChoicesForm {
     pub fn parse_org(&self) -> Result<OrgChoices, Vec<FieldError>> {
         let mut errors = Vec::new();
         errors.take("thresholds", Thresholds::parse(&self.thresholds));
-        for kind in AlertKind::ALL {
+        for kind in AlertKind::of_org() {
             let chosen = Way::parse(self.way(kind)).ok_or_else(|| ParseError::new("Choose one of the list."));
             errors.take(kind.as_str(), chosen);
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        self.parse().map(OrgChoices)
+        let mut choices = self.parse()?;
+        choices.ways.retain(|kind, _| kind.is_of_org());
+        Ok(OrgChoices(choices))
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{Take, drawn};
+use crate::domain::failover::{FurtherProvider, MAX_FURTHER, parse_weight};
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::ProviderId;
 use crate::domain::meter::Meter;
@@ -35,6 +36,10 @@ pub struct ModelForm {
     pub route: String,
     /// Empty: the same name.
     pub upstream: String,
+    /// The share of this provider, where others serve the model too; empty is 1.
+    pub weight: String,
+    /// The others, by their ids. One without a weight does not serve the model.
+    pub further: BTreeMap<String, FurtherForm>,
     /// Dollars for a million input tokens. Every price may be empty: then there is none.
     pub input: String,
     /// Dollars for a million output tokens.
@@ -57,10 +62,24 @@ pub struct ModelForm {
     pub default_output_tokens: String,
 }
 
+/// A provider besides the first, as it was typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FurtherForm {
+    /// Its share, 0 to 100; empty: it does not serve the model.
+    pub weight: String,
+    /// What it calls the model; empty: the same name.
+    pub upstream: String,
+}
+
 impl ModelForm {
     /// What a new one starts with.
     pub fn with_defaults() -> Self {
-        Self { default_output_tokens: grouped(DEFAULT_OUTPUT_TOKENS), ..Self::default() }
+        Self {
+            default_output_tokens: grouped(DEFAULT_OUTPUT_TOKENS),
+            weight: "1".to_owned(),
+            ..Self::default()
+        }
     }
 
     /// The form that would change nothing.
@@ -80,6 +99,16 @@ impl ModelForm {
             vendor: model.provider.clone(),
             route: model.route.as_ref().map(ProviderId::to_string).unwrap_or_default(),
             upstream: model.upstream_name.clone(),
+            weight: model.weight.to_string(),
+            further: model
+                .further
+                .iter()
+                .map(|one| {
+                    let form =
+                        FurtherForm { weight: one.weight.to_string(), upstream: one.upstream_name.clone() };
+                    (one.id.to_string(), form)
+                })
+                .collect(),
             input: dollars(Meter::Input),
             output: dollars(Meter::Output),
             cached: dollars(Meter::CachedInput),
@@ -110,6 +139,11 @@ impl ModelForm {
             },
         };
         let upstream_name = errors.take("upstream", parse_upstream_name(&self.upstream));
+        let weight = match self.weight.trim() {
+            "" => Some(1),
+            text => errors.take("weight", parse_weight(text)),
+        };
+        let further = self.parse_further(&mut errors);
         let tariff = self.tariff(&mut errors);
         let source = errors.take("source", parse_source(&self.source));
         let context_tokens = errors.take("context_tokens", parse_optional_size(&self.context_tokens));
@@ -130,6 +164,8 @@ impl ModelForm {
                 context_tokens: context_tokens?,
                 max_output_tokens: max_output_tokens?,
                 route: route?,
+                weight: weight?,
+                further: further?,
                 default_output_tokens: default_output_tokens?,
             })
         };
@@ -144,6 +180,48 @@ impl ModelForm {
             Meter::Output => &self.output,
             other => self.more.get(other.name()).map(String::as_str).unwrap_or_default(),
         }
+    }
+
+    /// Those with a weight, as the store gives them: the largest share first.
+    fn parse_further(&self, errors: &mut Vec<FieldError>) -> Option<Vec<FurtherProvider>> {
+        let before = errors.len();
+        let mut say = |sentence: &str| errors.push(FieldError::say("further", sentence));
+        let mut found = Vec::new();
+        for (id, form) in &self.further {
+            let (weight, upstream) = (form.weight.trim(), form.upstream.trim());
+            if weight.is_empty() && upstream.is_empty() {
+                continue;
+            }
+            let Some(id) = ProviderId::parse(id) else {
+                say("Choose among these providers.");
+                continue;
+            };
+            if id.as_str() == self.route {
+                say("The first provider is chosen above. Leave its fields here empty.");
+                continue;
+            }
+            if weight.is_empty() {
+                say(
+                    "A provider without a weight does not serve the model. Enter a weight, or no name either.",
+                );
+                continue;
+            }
+            match (parse_weight(weight), parse_upstream_name(upstream)) {
+                (Ok(weight), Ok(name)) => {
+                    let upstream_name = if name == self.id.trim() { String::new() } else { name };
+                    found.push(FurtherProvider { id, weight, upstream_name });
+                }
+                (Err(problem), _) | (_, Err(problem)) => say(problem.sentence()),
+            }
+        }
+        if !found.is_empty() && self.route.is_empty() {
+            say("Choose the first provider, too.");
+        }
+        if found.len() > MAX_FURTHER {
+            say("A model can have 10 providers at most.");
+        }
+        found.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.id.cmp(&b.id)));
+        (errors.len() == before).then_some(found)
     }
 
     fn tariff(&self, errors: &mut Vec<FieldError>) -> Option<Tariff> {
@@ -328,6 +406,36 @@ mod tests {
     }
 
     #[test]
+    fn further_providers_read_back_the_largest_share_first() {
+        let id = |number: u8| ProviderId::new(Moment::from_ms(1), [number; 10]);
+        let with =
+            |weight: &str, upstream: &str| FurtherForm { weight: weight.into(), upstream: upstream.into() };
+        let of = |further: Vec<(u8, FurtherForm)>| ModelForm {
+            route: id(1).to_string(),
+            weight: "3".into(),
+            further: further.into_iter().map(|(number, form)| (id(number).to_string(), form)).collect(),
+            ..form()
+        };
+        let typed = of(vec![
+            (1, with("", "")),
+            (2, with("0", "gpt-5")),
+            (3, with(" 7 ", "eu/gpt-5")),
+            (4, with("", "")),
+        ]);
+        let model = typed.parse().unwrap();
+        assert_eq!(model.weight, 3);
+        let shares: Vec<_> =
+            model.further.iter().map(|one| (&one.id, one.weight, one.upstream_name.as_str())).collect();
+        assert_eq!(shares, [(&id(3), 7, "eu/gpt-5"), (&id(2), 0, "")]);
+        assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
+        for wrong_one in [with("", "name"), with("-1", ""), with("1", "a b")] {
+            assert_eq!(wrong(&of(vec![(2, wrong_one)])), ["further"]);
+        }
+        assert_eq!(wrong(&of(vec![(1, with("1", ""))])), ["further"], "the first one again");
+        assert_eq!(wrong(&ModelForm { route: String::new(), ..of(vec![(2, with("1", ""))]) }), ["further"]);
+    }
+
+    #[test]
     fn a_whole_tariff_reads_back() {
         let whole = ModelForm {
             more: [
@@ -391,6 +499,9 @@ mod tests {
             vendor: "Open\u{202e}AI".into(),
             route: "prov_0".into(),
             upstream: "a b".into(),
+            weight: "101".into(),
+            further: [("prov_1".to_owned(), FurtherForm { weight: "1".into(), upstream: String::new() })]
+                .into(),
             input: "-1".into(),
             output: "1,5".into(),
             cached: "0.0000000001".into(),
@@ -409,6 +520,8 @@ mod tests {
                 "vendor",
                 "route",
                 "upstream",
+                "weight",
+                "further",
                 "input",
                 "cached",
                 "audio_input",

@@ -107,9 +107,10 @@ async fn steps(
         };
         match entry.route.as_deref() {
             None => {}
-            Some("") => model.route = None,
+            // Not served is not served by further ones either.
+            Some("") => (model.route, model.further) = (None, Vec::new()),
             Some(name) => match named(via, name).await? {
-                Some(listed) => model.route = Some(listed.provider.id),
+                Some(listed) => model.serve_first(listed.provider.id),
                 None => return Err(unknown_in(&entry.id, unknown(via, name).await?)),
             },
         }

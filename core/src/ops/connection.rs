@@ -14,11 +14,12 @@ use crate::domain::model::KnownModel;
 use crate::domain::money::Money;
 use crate::domain::policy::Action;
 use crate::domain::provider::{Provider, ProviderKind, ProviderSpec};
+use crate::domain::provider_failure::ProviderHealth;
 use crate::domain::provider_test::{
     CallProvider, ProviderAnswer, ProviderCall, ProviderTest, TestStep, listed_models, may_chat, one_token,
     step,
 };
-use crate::store::{models, providers};
+use crate::store::{models, provider_watch, providers};
 
 const MODELS_WITHIN_MS: i64 = 10_000;
 const ONE_TOKEN_WITHIN_MS: i64 = 30_000;
@@ -92,13 +93,13 @@ pub async fn reseal(desk: &Desk, by: OperatorActor<'_>) -> Result<usize, OpError
 /// # Errors
 /// When the database cannot be read.
 pub async fn unopened(desk: &Desk) -> Result<Vec<String>, OpError> {
-    let list = providers::list(&mut desk.db.read().await?).await?;
-    let opens = |provider: &Provider| {
-        let key = provider.sealed_key.as_ref().filter(|_| provider.stored_key);
-        key.is_none_or(|key| desk.provider_vault.open(&provider.id, key).is_some())
-    };
-    let closed = list.into_iter().map(|listed| listed.provider).filter(|provider| !opens(provider));
-    Ok(closed.map(|provider| provider.name).collect())
+    // A gateway's own login may read these, and not the whole list.
+    let mut list = providers::with_stored_key(&mut desk.db.read().await?).await?;
+    list.retain(|provider| {
+        let key = provider.sealed_key.as_ref();
+        key.is_some_and(|key| desk.provider_vault.open(&provider.id, key).is_none())
+    });
+    Ok(list.into_iter().map(|provider| provider.name).collect())
 }
 
 /// Lists a provider's models and asks one of them for one token, which costs as little as a request can. No transaction is
@@ -156,6 +157,9 @@ pub async fn test(
     providers::put_test(&mut tx, &permit, &provider.id, &result).await?;
     if result.ok {
         providers::mark_connected(&mut tx, &provider.id, result.at).await?;
+        // What repaired it need not wait for a client's request to show.
+        let answered = ProviderHealth { answered_at: result.at, ..ProviderHealth::default() };
+        provider_watch::set_health(&mut tx, &provider.id, &answered).await?;
     }
     let words = if result.ok { "connected" } else { "not connected" };
     let event = provider_event(EventKind::ProviderTested, provider, vec![Change::added("result", words)]);
@@ -224,7 +228,7 @@ fn no_candidate() -> TestStep {
     }
 }
 
-/// Whom to ask: what is routed there already, then the cheapest of the catalogue that it lists, then what else it lists.
+/// Whom to ask: what it serves already, then the cheapest of the catalogue that it lists, then what else it lists.
 fn candidates(provider: &Provider, names: &[String], known: &[KnownModel]) -> Vec<String> {
     let lists = !names.is_empty() && !provider.address().names_model();
     let is_there = |name: &str| !lists || names.iter().any(|listed| listed == name);
@@ -232,7 +236,10 @@ fn candidates(provider: &Provider, names: &[String], known: &[KnownModel]) -> Ve
         Some(price) if price > Money::ZERO => price,
         _ => Money::from_nanos(i64::MAX),
     };
-    let own = |known: &KnownModel| known.model.route.as_ref() == Some(&provider.id);
+    let own = |known: &KnownModel| known.model.name_at(&provider.id).is_some();
+    let name_of = |known: &KnownModel| {
+        known.model.name_at(&provider.id).unwrap_or_else(|| known.model.name_upstream()).to_owned()
+    };
     let mut routed: Vec<&KnownModel> =
         known.iter().filter(|known| own(known) && known.model.gives_output()).collect();
     routed.sort_by_key(cost);
@@ -243,7 +250,7 @@ fn candidates(provider: &Provider, names: &[String], known: &[KnownModel]) -> Ve
     listed.sort_by_key(cost);
     let others = names.iter().filter(|name| lists && may_chat(name)).cloned();
     let mut found: Vec<String> = Vec::new();
-    let in_catalogue = routed.into_iter().chain(listed).map(|known| known.model.name_upstream().to_owned());
+    let in_catalogue = routed.into_iter().chain(listed).map(name_of);
     for name in in_catalogue.chain(others) {
         if is_there(&name) && !found.contains(&name) {
             found.push(name);

@@ -114,7 +114,7 @@ pub async fn add(
         let sentence = format!("{} is already in the catalogue. Edit it there.", model.id);
         return Err(OpError::say("id", sentence));
     }
-    must_be_there(&mut tx, model.route.as_ref()).await?;
+    must_be_served(&mut tx, model).await?;
     let permit = by.operator_permit(Action::AddModel, &model.id)?;
     // One that comes back has its price still.
     let before = models::priced(&mut tx, &model.id, now).await?.and_then(|retired| retired.price);
@@ -159,7 +159,7 @@ pub async fn save(
     let is_edited = Model { price: None, ..mine.clone() } != Model { price: None, ..current };
     let mut events = Vec::new();
     if is_edited {
-        must_be_there(&mut tx, mine.route.as_ref()).await?;
+        must_be_served(&mut tx, mine).await?;
         let permit = by.operator_permit(Action::EditModel, &mine.id)?;
         if !models::update(&mut tx, &permit, edit.version, mine).await? {
             return Err(lost_race("this model"));
@@ -212,7 +212,7 @@ pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Stri
     Ok(known.model.id)
 }
 
-/// Routes models by their names to a provider by its name, or to none: all of them, or none.
+/// Routes models by their names to a provider by its name, or to none, which takes them out of service: all of them, or none.
 ///
 /// # Errors
 /// `Conflict` with a sentence that names what is not there.
@@ -239,6 +239,9 @@ pub async fn route(
             continue;
         }
         let permit = by.operator_permit(Action::RouteModel, id)?;
+        if to.is_none() {
+            models::drop_further(&mut tx, &permit, id).await?;
+        }
         if !models::route(&mut tx, &permit, id, known.model.route.as_ref(), to.as_ref()).await? {
             return Err(OpError::Conflict(format!(
                 "{id} was changed at the same time. Nothing was saved. Try again."
@@ -279,6 +282,37 @@ pub(super) async fn find(via: &mut impl Via, id: &str, now: Moment) -> Result<Kn
         return Err(OpError::NotFound);
     }
     models::find(via, id, now).await?.ok_or(OpError::NotFound)
+}
+
+/// Those who serve the model are there and speak one protocol; locked until the transaction ends.
+async fn must_be_served(tx: &mut crate::store::Tx, model: &Model) -> Result<(), OpError> {
+    must_be_there(tx, model.route.as_ref()).await?;
+    if model.further.is_empty() {
+        return Ok(());
+    }
+    let listed = providers::list(tx).await?;
+    let find = |id: &ProviderId| listed.iter().map(|one| &one.provider).find(|one| one.id == *id);
+    let Some(first) = model.route.as_ref().and_then(find) else {
+        return Err(OpError::say("route", "Choose the first provider of the model, too."));
+    };
+    for one in &model.further {
+        let gone = || OpError::say("further", "A provider does not exist any more. Reload and try again.");
+        let provider = find(&one.id).ok_or_else(gone)?;
+        if provider.kind != first.kind {
+            let sentence = format!(
+                "{} speaks the protocol of {}, and {} that of {}. Requests are not translated, so all providers of a model speak the same.",
+                provider.name,
+                provider.kind.label(),
+                first.name,
+                first.kind.label()
+            );
+            return Err(OpError::say("further", sentence));
+        }
+        if !providers::lock(tx, &one.id).await? {
+            return Err(gone());
+        }
+    }
+    Ok(())
 }
 
 /// Locked until the transaction ends, so that no one retires it meanwhile.

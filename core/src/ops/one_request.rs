@@ -5,13 +5,14 @@ use super::access::{Caller, OrgContext, open_org};
 use super::request_log::{names_of, seen_by};
 use super::support::{SupportAccess, record_support_access};
 use crate::Desk;
+use crate::domain::failover::Attempt;
 use crate::domain::ids::RequestId;
 use crate::domain::moment::Moment;
 use crate::domain::names::Names;
 use crate::domain::policy::{Action, On};
 use crate::domain::price::Price;
 use crate::domain::request_log::{RequestCorrection, RequestEntry};
-use crate::store::{prices, requests};
+use crate::store::{attempts, prices, requests};
 
 /// What a request's page is drawn from.
 pub struct RequestView {
@@ -27,6 +28,8 @@ pub struct RequestView {
     pub price: Option<(String, Price)>,
     /// What re-ratings changed of it, the first one first.
     pub corrections: Vec<RequestCorrection>,
+    /// To whom it was sent, the first one first; none where its model had one provider.
+    pub attempts: Vec<Attempt>,
     /// When it was read.
     pub now: Moment,
 }
@@ -56,9 +59,10 @@ pub async fn show(desk: &Desk, caller: &Caller, slug: &str, id: &str) -> Result<
         None => None,
     };
     let corrections = requests::corrections(&mut read, org, &id).await?;
+    let attempts = attempts::list(&mut read, org, &id).await?;
     drop(read);
     let name = names.name(entry.key.as_str());
     record_support_access(desk, &context, SupportAccess::Item { id: entry.key.as_str(), name }).await?;
     let now = desk.now();
-    Ok(RequestView { context, sees_key, names, price, corrections, entry, now })
+    Ok(RequestView { context, sees_key, names, price, corrections, attempts, entry, now })
 }

@@ -9,18 +9,22 @@ use super::orgs::OperatorActor;
 use super::{OpError, catalogue};
 use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
+use crate::domain::failover::FurtherProvider;
 use crate::domain::ids::PriceId;
 use crate::domain::model::{KnownModel, Model};
 use crate::domain::moment::Moment;
 use crate::domain::org::OrgName;
 use crate::domain::policy::Action;
 use crate::domain::price::{PastPrice, Price, PriceOrigin};
-use crate::store::{Via, models, people, prices};
+use crate::domain::provider::Provider;
+use crate::store::{Via, models, people, prices, providers};
 
 /// What the page of a model is drawn from.
 pub struct PriceBook {
     /// The model, with the price in force.
     pub known: KnownModel,
+    /// Who serves it besides its first provider, the largest share first.
+    pub further: Vec<(Provider, FurtherProvider)>,
     /// Every price, the last to start first; withdrawn ones too.
     pub prices: Vec<PastPrice>,
     /// What the catalogue asks, where an operator's own price, or none, is in force in its place.
@@ -60,7 +64,12 @@ async fn book(via: &mut impl Via, id: &str, now: Moment) -> Result<PriceBook, Op
     let known = find(via, id, now).await?;
     let prices = prices::history(via, id).await?;
     let catalogue = catalogue_price(&known.model, &prices);
-    Ok(PriceBook { known, prices, catalogue, own: Vec::new(), now })
+    let found = if known.model.further.is_empty() { Vec::new() } else { providers::further(via, id).await? };
+    let with_provider = |one: &FurtherProvider| {
+        Some((found.iter().find(|provider| provider.id == one.id)?.clone(), one.clone()))
+    };
+    let further = known.model.further.iter().filter_map(with_provider).collect();
+    Ok(PriceBook { known, further, prices, catalogue, own: Vec::new(), now })
 }
 
 /// What the catalogue asks, if something else is in force: the one that comes with the program, or else the last that was

@@ -12,14 +12,15 @@ use crate::Desk;
 use crate::domain::audit::{Change, ChangeValue, Event, EventKind};
 use crate::domain::ids::ProviderId;
 use crate::domain::model::KnownModel;
-use crate::domain::moment::Zone;
+use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::OrgName;
 use crate::domain::person::fold;
 use crate::domain::policy::{Action, OperatorPermit, PlatformRole};
 use crate::domain::provider::{
     EditProvider, ListedProvider, Provider, ProviderKind, ProviderSpec, RouteModels,
 };
-use crate::store::{ConstraintViolation, StoreError, Tx, Via, models, people, providers};
+use crate::domain::provider_failure::{FailureCount, ProviderHealth};
+use crate::store::{ConstraintViolation, StoreError, Tx, Via, models, people, provider_watch, providers};
 
 impl OperatorActor<'_> {
     /// # Errors
@@ -42,6 +43,10 @@ pub(super) fn provider_event(kind: EventKind, provider: &Provider, changes: Vec<
 pub struct ProvidersView {
     /// The providers in use, by name.
     pub providers: Vec<ListedProvider>,
+    /// How requests to each went last; none is there of a provider that was not used.
+    pub health: BTreeMap<ProviderId, ProviderHealth>,
+    /// When it was read.
+    pub now: Moment,
     /// Slug and name of each organisation that the caller belongs to.
     pub own: Vec<OrgName>,
 }
@@ -52,7 +57,9 @@ pub async fn list(desk: &Desk, caller: &Caller) -> Result<ProvidersView, OpError
     OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let providers = providers::list(&mut read).await?;
-    Ok(ProvidersView { providers, own: people::orgs_of(&mut read, &caller.person.id).await? })
+    let health = provider_watch::health(&mut read).await?;
+    let now = desk.now();
+    Ok(ProvidersView { providers, health, now, own: people::orgs_of(&mut read, &caller.person.id).await? })
 }
 
 /// For the command line.
@@ -67,9 +74,18 @@ pub async fn every(desk: &Desk) -> Result<Vec<ListedProvider>, OpError> {
 pub struct ProviderView {
     /// The provider.
     pub listed: ListedProvider,
-    /// What it serves.
+    /// What it serves as the first provider.
     pub served: Vec<KnownModel>,
-    /// What else could be routed to it: models of the vendor whose protocol it speaks, and all that no provider serves.
+    /// What it serves besides another one, with its weight.
+    pub further: Vec<(KnownModel, i64)>,
+    /// How requests to it went last.
+    pub health: ProviderHealth,
+    /// What went wrong there, the newest first.
+    pub failures: Vec<FailureCount>,
+    /// When it was read.
+    pub now: Moment,
+    /// What else could be routed to it: models of the vendor whose protocol it speaks, and all that no provider serves. Not
+    /// what it serves already beside another one.
     pub others: Vec<KnownModel>,
     /// Ids of those models that its newest test found at it.
     pub found: BTreeSet<String>,
@@ -88,20 +104,35 @@ pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView
     let mut read = desk.db.read().await?;
     let listed = find(&mut read, id).await?;
     let (id, vendor) = (&listed.provider.id, vendor_of(listed.provider.kind));
-    let (served, rest): (Vec<_>, Vec<_>) = models::list_known(&mut read, desk.now())
-        .await?
-        .into_iter()
-        .partition(|known| known.model.route.as_ref() == Some(id));
+    let all = models::list_known(&mut read, desk.now()).await?;
+    // What this provider may list that is in the catalogue.
+    let names: BTreeSet<&str> = all
+        .iter()
+        .map(|known| &known.model)
+        .flat_map(|model| [Some(model.id.as_str()), Some(model.name_upstream()), model.name_at(id)])
+        .flatten()
+        .collect();
+    let (served, rest): (Vec<_>, Vec<_>) =
+        all.iter().cloned().partition(|known| known.model.route.as_ref() == Some(id));
+    let (further, rest): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|known| known.model.name_at(id).is_some());
+    let weight = |known: KnownModel| {
+        let weight = known.model.further.iter().find(|one| one.id == *id)?.weight;
+        Some((known, weight))
+    };
+    let further = further.into_iter().filter_map(weight).collect();
     let others = rest.into_iter().filter(|known| known.served_by.is_none() || known.model.provider == vendor);
     let others: Vec<KnownModel> = others.collect();
     let own = people::orgs_of(&mut read, &caller.person.id).await?;
-    let offered: BTreeSet<&String> = listed.test.iter().flat_map(|test| &test.models).collect();
-    let is_offered = |known: &&KnownModel| offered.contains(&known.model.name_upstream().to_owned());
+    let offered: BTreeSet<&str> =
+        listed.test.iter().flat_map(|test| &test.models).map(String::as_str).collect();
+    let is_offered = |known: &&KnownModel| offered.contains(known.model.name_upstream());
     let found = served.iter().chain(&others).filter(is_offered).map(|known| known.model.id.clone()).collect();
-    let known: BTreeSet<&str> =
-        served.iter().chain(&others).map(|known| known.model.name_upstream()).collect();
-    let unknown = offered.into_iter().filter(|name| !known.contains(name.as_str())).cloned().collect();
-    Ok(ProviderView { served, others, found, unknown, own, listed })
+    let unknown = offered.difference(&names).map(|name| (*name).to_owned()).collect();
+    let health = provider_watch::health(&mut read).await?.remove(id).unwrap_or_default();
+    let failures = provider_watch::failures(&mut read, id).await?;
+    let now = desk.now();
+    Ok(ProviderView { served, further, others, found, unknown, health, failures, now, own, listed })
 }
 
 /// Who made the models that speak this protocol at home, in the catalogue's words.
@@ -232,13 +263,15 @@ pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Reti
     if !providers::retire(&mut tx, &permit, id, now).await? {
         return Err(OpError::NotFound);
     }
-    let known = models::list_known(&mut tx, desk.now()).await?;
-    let served = known.into_iter().filter(|known| known.model.route.as_ref() == Some(id));
-    let unrouted: Vec<String> = served.map(|known| known.model.id).collect();
+    let mut known = models::list_known(&mut tx, desk.now()).await?;
+    known.retain(|known| known.model.providers().any(|provider| provider == id));
+    let served: Vec<String> = known.iter().map(|known| known.model.id.clone()).collect();
+    known.retain(|known| known.model.further.is_empty());
+    let unrouted: Vec<String> = known.into_iter().map(|known| known.model.id).collect();
     models::unroute_all(&mut tx, &permit, id).await?;
     providers::drop_key(&mut tx, &permit, id).await?;
-    let models = Change::removed("models", ChangeValue::List(unrouted.clone()));
-    let changes = if unrouted.is_empty() { vec![] } else { vec![models] };
+    let models = Change::removed("models", ChangeValue::List(served.clone()));
+    let changes = if served.is_empty() { vec![] } else { vec![models] };
     tx.save(&permit, provider_event(EventKind::ProviderRetired, &listed.provider, changes), now).await?;
     let name = listed.provider.name;
     Ok(Retired { name, unrouted })
@@ -272,6 +305,7 @@ pub async fn route(desk: &Desk, by: OperatorActor<'_>, routes: &RouteModels) -> 
     }
     let mut routed = Routed { name, ..Routed::default() };
     let (mut events, names) = (Vec::new(), names_of(&mut tx).await?);
+    let known = models::list_known(&mut tx, desk.now()).await?;
     for (model, from) in &routes.was {
         let ticked = routes.models.contains(model);
         let to = match (ticked, from.as_ref() == Some(&id)) {
@@ -290,7 +324,9 @@ pub async fn route(desk: &Desk, by: OperatorActor<'_>, routes: &RouteModels) -> 
             Some(_) => routed.added += 1,
             None => routed.removed += 1,
         }
-        events.push((permit, route_event(model, from.as_ref(), to, &names)));
+        // What others serve too is still served.
+        let next = || known.iter().find(|known| known.model.id == *model)?.model.next_provider();
+        events.push((permit, route_event(model, from.as_ref(), to.or_else(next), &names)));
     }
     tx.save_all(events, desk.now()).await?;
     Ok(routed)

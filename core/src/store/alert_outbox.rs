@@ -30,10 +30,11 @@ macro_rules! log {
                 COALESCE(a.threshold, 0) AS threshold, COALESCE(a.facts, '') AS facts, COALESCE(a.created_at, 0) AS alert_at,
                 COALESCE((SELECT k.name FROM keys k WHERE a.subject_kind = 'key' AND k.id = a.subject_id),
                     (SELECT t.name FROM teams t WHERE a.subject_kind = 'team' AND t.id = a.subject_id),
+                    (SELECT p.name FROM providers p WHERE a.subject_kind = 'provider' AND p.id = a.subject_id),
                     (SELECT o.name FROM orgs o WHERE o.id = d.org_id)) AS subject_name
             FROM alert_deliveries d LEFT JOIN alerts a ON a.id = d.alert_id
             LEFT JOIN people p ON p.id = d.person_id LEFT JOIN alert_channels c ON c.id = d.channel_id
-            WHERE d.org_id = $1 AND d.via <> 'inbox' AND ", $beyond
+            WHERE d.org_id = $1 AND d.via <> 'inbox' AND COALESCE(a.kind, '') <> 'provider' AND ", $beyond
         )
     };
 }

@@ -9,7 +9,7 @@ use super::grants::{budget_amount, granted};
 use super::{StoreError, Via, run, statements};
 use crate::domain::alert::{
     DAYS_BEFORE, Facts, REJECTIONS, REJECTIONS_AGAIN_MS, REJECTIONS_WITHIN_MS, SPIKE_ABOVE, SPIKE_TIMES,
-    Subject,
+    Subject, SubjectKind,
 };
 use crate::domain::ids::OrgId;
 use crate::domain::limit_use::HolderKind;
@@ -181,7 +181,7 @@ fn org_of(text: &str) -> Result<OrgId, StoreError> {
 }
 
 fn key(id: &str, name: String) -> Subject {
-    Subject { kind: HolderKind::Key, id: id.to_owned(), name }
+    Subject { kind: SubjectKind::Key, id: id.to_owned(), name }
 }
 
 /// The zones of all organisations in use.
@@ -285,7 +285,7 @@ pub async fn budgets(
         let (amount, spent) = (Money::from_nanos(amount), Money::from_nanos(spent));
         Ok(Spent {
             org: org_of(&org)?,
-            subject: Subject { kind, id, name },
+            subject: Subject { kind: kind.into(), id, name },
             crossing,
             alerted,
             facts: Facts::Budget { period, amount, spent, resets_at },
@@ -305,7 +305,7 @@ pub async fn balances(via: &mut impl Via, percent: i64) -> Result<Vec<Spent>, St
     let read = |(org, name, amount, spent, crossing, alerted): Row| {
         let (amount, spent) = (Money::from_nanos(amount), Money::from_nanos(spent));
         Ok(Spent {
-            subject: Subject { kind: HolderKind::Org, id: org.clone(), name },
+            subject: Subject { kind: SubjectKind::Org, id: org.clone(), name },
             org: org_of(&org)?,
             crossing,
             alerted,
@@ -393,7 +393,13 @@ pub async fn spikes(via: &mut impl Via, zone: &Zone, now: Moment) -> Result<Vec<
         let kind =
             HolderKind::parse(&kind).ok_or(StoreError::Unreadable { column: "rollups.holder_kind" })?;
         let facts = Facts::Spike { today: Money::from_nanos(spent), usual: Money::from_nanos(usual) };
-        Ok(Line { org: org_of(&org)?, subject: Subject { kind, id, name }, crossing, since: now, facts })
+        Ok(Line {
+            org: org_of(&org)?,
+            subject: Subject { kind: kind.into(), id, name },
+            crossing,
+            since: now,
+            facts,
+        })
     };
     rows.into_iter().map(read).collect()
 }

@@ -4,20 +4,22 @@
 use std::collections::HashMap;
 
 use super::{StoreError, Tx, Via, changed, run, statements};
-use crate::domain::alert::{Alert, AlertKind, Choices, Crossed, Facts, OrgChoices, Subject, Thresholds, Way};
+use crate::domain::alert::{
+    Alert, AlertKind, Choices, Crossed, Facts, OrgChoices, Subject, SubjectKind, Thresholds, Way,
+};
 use crate::domain::ids::{AlertId, ChannelId, DeliveryId, OrgId, PersonId};
-use crate::domain::limit_use::HolderKind;
 use crate::domain::moment::Moment;
 use crate::domain::page::{Cursor, PAGE_ROWS, Page};
 use crate::domain::policy::{Action, Permit};
 
 /// Whether the membership `m` may see a subject: owners and admins everything, others their own keys and the teams that they
-/// administer with their keys.
+/// administer with their keys; providers operators alone.
 macro_rules! may_see {
     ($kind:literal, $id:literal) => {
         concat!(
-            "m.disabled_at IS NULL AND (m.role IN ('owner', 'admin')
-            OR (",
+            "m.disabled_at IS NULL AND (m.role IN ('owner', 'admin') OR ",
+            $kind,
+            " = 'provider' OR (",
             $kind,
             " = 'key' AND EXISTS (SELECT 1 FROM keys k WHERE k.id = ",
             $id,
@@ -29,7 +31,10 @@ macro_rules! may_see {
             " = 'team' AND EXISTS (SELECT 1 FROM team_members tm
                 WHERE tm.team_id = ",
             $id,
-            " AND tm.org_id = m.org_id AND tm.person_id = m.person_id AND tm.role = 'admin')))"
+            " AND tm.org_id = m.org_id AND tm.person_id = m.person_id AND tm.role = 'admin')))
+            AND (",
+            $kind,
+            " <> 'provider' OR EXISTS (SELECT 1 FROM people op WHERE op.id = m.person_id AND op.platform_role = 'operator'))"
         )
     };
 }
@@ -41,6 +46,7 @@ macro_rules! alert_columns {
         "a.id AS alert_id, a.subject_kind, a.subject_id, a.threshold, a.facts, a.created_at AS alert_at,
         COALESCE((SELECT k.name FROM keys k WHERE a.subject_kind = 'key' AND k.id = a.subject_id),
             (SELECT t.name FROM teams t WHERE a.subject_kind = 'team' AND t.id = a.subject_id),
+            (SELECT p.name FROM providers p WHERE a.subject_kind = 'provider' AND p.id = a.subject_id),
             (SELECT o.name FROM orgs o WHERE o.id = a.org_id)) AS subject_name"
     };
 }
@@ -72,6 +78,10 @@ statements! {
         JOIN people p ON p.id = m.person_id AND p.disabled_at IS NULL
         LEFT JOIN alert_choices c ON c.org_id = m.org_id AND c.person_id = m.person_id
         WHERE m.org_id = $1 AND ", may_see!("CAST($2 AS TEXT)", "CAST($3 AS TEXT)"));
+    /// Each operator with the organisation in whose inbox alerts about the installation are: the oldest one of theirs.
+    OPERATORS = "SELECT p.id, MIN(m.org_id) FROM people p JOIN memberships m ON m.person_id = p.id AND m.disabled_at IS NULL
+        JOIN orgs o ON o.id = m.org_id AND o.suspended_at IS NULL
+        WHERE p.platform_role = 'operator' AND p.disabled_at IS NULL GROUP BY p.id";
     LIST = concat!(inbox!("d.id < $3"), " ORDER BY d.id DESC LIMIT $4");
     LIST_BACKWARDS = concat!(inbox!("d.id > $3"), " ORDER BY d.id LIMIT $4");
     UNREAD = concat!("SELECT COUNT(*) FROM (SELECT 1 FROM alert_deliveries d JOIN alerts a ON a.id = d.alert_id
@@ -183,6 +193,19 @@ pub async fn recipients(
         .collect()
 }
 
+/// Each operator who belongs to an organisation, with the one in whose inbox alerts about the installation are.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn operators(via: &mut impl Via) -> Result<Vec<(PersonId, OrgId)>, StoreError> {
+    let rows: Vec<(String, String)> = run!(via, fetch_all, sqlx::query_as::<_, (String, String)>(OPERATORS))?;
+    let read = |(person, org): (String, String)| {
+        let both = PersonId::parse(&person).zip(OrgId::parse(&org));
+        both.ok_or(StoreError::Unreadable { column: "memberships" })
+    };
+    rows.into_iter().map(read).collect()
+}
+
 /// What cannot be read counts as not chosen: an alert too many is better than none.
 fn choices_of(thresholds: &str, ways: &str) -> Choices {
     let ways: HashMap<String, String> = serde_json::from_str(ways).unwrap_or_default();
@@ -272,7 +295,7 @@ impl TryFrom<AlertRow> for Alert {
         Ok(Alert {
             id: AlertId::parse(&row.alert_id).ok_or(unreadable("alerts.id"))?,
             subject: Subject {
-                kind: HolderKind::parse(&row.subject_kind).ok_or(unreadable("alerts.subject_kind"))?,
+                kind: SubjectKind::parse(&row.subject_kind).ok_or(unreadable("alerts.subject_kind"))?,
                 id: row.subject_id,
                 name: row.subject_name,
             },

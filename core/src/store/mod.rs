@@ -10,6 +10,7 @@ pub mod alert_outbox;
 pub mod alert_sources;
 pub mod alerts;
 pub mod asks;
+pub mod attempts;
 pub mod audit;
 pub mod audit_list;
 pub mod bench_baseline;
@@ -45,6 +46,7 @@ mod permit;
 mod pooler;
 pub mod present_spend;
 pub mod prices;
+pub mod provider_watch;
 pub mod providers;
 pub mod readiness;
 pub mod rejections;
@@ -323,6 +325,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         alert_sources::ALL,
         alerts::ALL,
         asks::ALL,
+        attempts::ALL,
         audit::ALL,
         audit_list::ALL,
         bench_baseline::ALL,
@@ -341,6 +344,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         people::ALL,
         present_spend::ALL,
         prices::ALL,
+        provider_watch::ALL,
         providers::ALL,
         leaks::ALL,
         readiness::ALL,

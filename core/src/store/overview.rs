@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
+use super::models::really_serves;
 use super::search_sql::seen_by;
 use super::{StoreError, Via, run, statements};
 use crate::domain::ids::{KeyId, OrgId};
@@ -25,12 +26,11 @@ statements! {
         WHERE r.holder_kind = 'org' AND r.holder_id = $1 AND r.org_id = $1 AND r.grain = 'day' AND r.bucket >= $2
         GROUP BY r.bucket ORDER BY r.bucket";
     /// What there is to begin with: keys of the organisation, a model that a provider really serves, other people.
-    BEGUN = "SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM keys WHERE org_id = $1) THEN 1 ELSE 0 END AS BIGINT),
-        CAST(CASE WHEN EXISTS (SELECT 1 FROM models m JOIN providers p ON p.id = m.provider_id
-            WHERE m.retired_at IS NULL AND p.retired_at IS NULL AND p.connected_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT),
+    BEGUN = concat!("SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM keys WHERE org_id = $1) THEN 1 ELSE 0 END AS BIGINT),
+        CAST(CASE WHEN EXISTS (SELECT 1 FROM providers p WHERE ", really_serves!(), ") THEN 1 ELSE 0 END AS BIGINT),
         CAST(CASE WHEN (SELECT COUNT(*) FROM memberships WHERE org_id = $1 AND removed_at IS NULL) > 1
             OR EXISTS (SELECT 1 FROM invitations WHERE org_id = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL)
-            THEN 1 ELSE 0 END AS BIGINT)";
+            THEN 1 ELSE 0 END AS BIGINT)");
     ZONES_OF_ORGS = "SELECT DISTINCT zone FROM orgs";
 }
 

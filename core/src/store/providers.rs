@@ -94,7 +94,8 @@ macro_rules! listed {
         concat!(
             "SELECT ",
             provider_columns!(),
-            ", p.version, (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL) AS models, t.result
+            ", p.version, (SELECT COUNT(*) FROM models m WHERE m.provider_id = p.id AND m.retired_at IS NULL)
+                + (SELECT COUNT(*) FROM model_providers f WHERE f.provider_id = p.id) AS models, t.result
             FROM providers p LEFT JOIN provider_keys s ON s.provider_id = p.id LEFT JOIN provider_tests t ON t.provider_id = p.id
             WHERE p.retired_at IS NULL"
         )
@@ -104,6 +105,12 @@ macro_rules! listed {
 statements! {
     LIST = listed!();
     FIND = concat!(listed!(), " AND p.id = $1");
+    /// The further providers of a model. Its first one is read with it.
+    FURTHER = concat!("SELECT ", provider_columns!(), " FROM model_providers f JOIN providers p ON p.id = f.provider_id
+        LEFT JOIN provider_keys s ON s.provider_id = p.id WHERE f.model_id = $1 AND p.retired_at IS NULL");
+    /// Those whose credential is stored here.
+    STORED = concat!("SELECT ", provider_columns!(), " FROM providers p LEFT JOIN provider_keys s ON s.provider_id = p.id
+        WHERE p.retired_at IS NULL AND p.stored_key = 1");
     INSERT = "INSERT INTO providers (id, name, kind, base_url, api_path, query, credential_env, stored_key, credential_header, headers,
             omitted, connect_ms, idle_ms, whole_ms, created_at, on_disconnect, version)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1)";
@@ -153,6 +160,25 @@ pub async fn list(via: &mut impl Via) -> Result<Vec<ListedProvider>, StoreError>
     // The two databases sort letters differently.
     list.sort_by_cached_key(|listed| (listed.provider.name.to_lowercase(), listed.provider.id.clone()));
     Ok(list)
+}
+
+/// Those in use that serve a model besides its first one.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn further(via: &mut impl Via, model: &str) -> Result<Vec<Provider>, StoreError> {
+    let rows: Vec<ProviderColumns> =
+        run!(via, fetch_all, sqlx::query_as::<_, ProviderColumns>(FURTHER).bind(model))?;
+    rows.into_iter().filter_map(|row| row.read().transpose()).collect()
+}
+
+/// Those in use whose credential is stored here.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn with_stored_key(via: &mut impl Via) -> Result<Vec<Provider>, StoreError> {
+    let rows: Vec<ProviderColumns> = run!(via, fetch_all, sqlx::query_as::<_, ProviderColumns>(STORED))?;
+    rows.into_iter().filter_map(|row| row.read().transpose()).collect()
 }
 
 /// One in use.

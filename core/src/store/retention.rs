@@ -8,13 +8,20 @@ use crate::domain::moment::{Day, Moment};
 /// Requests of one transaction.
 const MAX_REQUESTS: i64 = 1_000;
 
+macro_rules! oldest {
+    () => {
+        "(SELECT u.request_id FROM usage u WHERE u.org_id = $1 AND u.started_at < $2 AND u.booked < $3
+            AND NOT EXISTS (SELECT 1 FROM usage_corrections c WHERE c.request_id = u.request_id)
+        ORDER BY u.started_at, u.request_id LIMIT $4)"
+    };
+}
+
 statements! {
     IS_OLDER = "SELECT COUNT(*) FROM (SELECT 1 FROM usage WHERE org_id = $1 AND started_at < $2 AND booked < $3 LIMIT 1) older";
     KEEP_FROM = "UPDATE orgs SET raw_from = $2 WHERE id = $1 AND (raw_from IS NULL OR raw_from < $2)";
-    DELETE = "DELETE FROM usage WHERE request_id IN (SELECT u.request_id FROM usage u
-        WHERE u.org_id = $1 AND u.started_at < $2 AND u.booked < $3
-            AND NOT EXISTS (SELECT 1 FROM usage_corrections c WHERE c.request_id = u.request_id)
-        ORDER BY u.started_at LIMIT $4)";
+    /// Of the same requests as `DELETE`.
+    DELETE_ATTEMPTS = concat!("DELETE FROM request_attempts WHERE request_id IN ", oldest!());
+    DELETE = concat!("DELETE FROM usage WHERE request_id IN ", oldest!());
 }
 
 /// Deletes some of the requests before a day, which begins at `start` or a little earlier, and remembers that day first.
@@ -33,6 +40,10 @@ pub async fn delete_some(tx: &mut Tx, org: &OrgId, day: Day, start: Moment) -> R
         return Ok(false);
     }
     changed!(&mut *tx, sqlx::query(KEEP_FROM).bind(org).bind(&first))?;
+    changed!(
+        &mut *tx,
+        sqlx::query(DELETE_ATTEMPTS).bind(org).bind(start.ms()).bind(&first).bind(MAX_REQUESTS)
+    )?;
     let deleted =
         changed!(&mut *tx, sqlx::query(DELETE).bind(org).bind(start.ms()).bind(&first).bind(MAX_REQUESTS))?;
     Ok(i64::try_from(deleted).unwrap_or(MAX_REQUESTS) >= MAX_REQUESTS)

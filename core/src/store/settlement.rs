@@ -7,7 +7,8 @@ use sqlx::AssertSqlSafe;
 use super::Unaudited;
 use super::dialect::Dialect;
 use super::spend::Usage;
-use super::{Db, StoreError, Via, budget_marks, changed, rollups, run};
+use super::{Db, StoreError, Via, attempts, budget_marks, changed, rollups, run};
+use crate::domain::failover::Attempt;
 use crate::domain::ids::{PriceId, RequestId, TeamId};
 use crate::domain::moment::{Day, Zone};
 use crate::domain::tags::OTHER_TAGS;
@@ -244,12 +245,19 @@ async fn run_settle(via: &mut impl Via, text: &str, usage: &Usage, zone: &Zone) 
 }
 
 /// Writes a finished request and all that is added up from it, and ends its reservation: once. The same request id again changes
-/// nothing and answers `false`. `zone` is the organisation's; the windows are those of the request's start.
+/// nothing and answers `false`. `attempts` are written with it, where its model has several providers. `zone` is the organisation's; the windows are those of the request's start.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn settle(db: &Db, usage: Usage, zone: Zone) -> Result<bool, StoreError> {
+pub async fn settle(db: &Db, usage: Usage, attempts: Vec<Attempt>, zone: Zone) -> Result<bool, StoreError> {
     match db {
+        Db::Postgres(_) if !attempts.is_empty() => {
+            let mut tx = db.write().await?;
+            let is_new = record(&mut tx, &usage, &zone).await?;
+            attempts::insert(&mut tx, &usage.org, &usage.request, &attempts).await?;
+            tx.save_unaudited(Unaudited::Usage).await?;
+            Ok(is_new)
+        }
         Db::Postgres(_) => {
             let mut call = db.read().await?;
             let is_new = record(&mut call, &usage, &zone).await?;
@@ -257,7 +265,15 @@ pub async fn settle(db: &Db, usage: Usage, zone: Zone) -> Result<bool, StoreErro
             Ok(is_new)
         }
         Db::Sqlite { together, .. } => {
-            together.run(db, move |tx| Box::pin(async move { record(tx, &usage, &zone).await })).await
+            together
+                .run(db, move |tx| {
+                    Box::pin(async move {
+                        let is_new = record(tx, &usage, &zone).await?;
+                        attempts::insert(tx, &usage.org, &usage.request, &attempts).await?;
+                        Ok(is_new)
+                    })
+                })
+                .await
         }
     }
 }

@@ -61,6 +61,8 @@ pub enum Unaudited {
     Retention,
     /// Counts of rejected requests.
     Rejections,
+    /// How requests to providers went.
+    ProviderWatch,
     /// What keys are found by, after a migration.
     SearchText,
     /// The row that shows whether the database can be written.
@@ -75,7 +77,7 @@ pub enum Unaudited {
 
 impl Unaudited {
     /// Every variant, for the test that prints the list.
-    pub const ALL: [Unaudited; 20] = [
+    pub const ALL: [Unaudited; 21] = [
         Unaudited::AttemptCounted,
         Unaudited::SignIn,
         Unaudited::Session,
@@ -91,6 +93,7 @@ impl Unaudited {
         Unaudited::SpendCheck,
         Unaudited::Retention,
         Unaudited::Rejections,
+        Unaudited::ProviderWatch,
         Unaudited::SearchText,
         Unaudited::Readiness,
         Unaudited::ProviderAnswered,
@@ -122,6 +125,7 @@ impl Unaudited {
             Unaudited::SpendCheck => "what a check found is a record of its own",
             Unaudited::Retention => "how long requests are kept was decided, and audited, in the settings",
             Unaudited::Rejections => "a rejected request changes nothing",
+            Unaudited::ProviderWatch => "what providers answered is a record of its own",
             Unaudited::SearchText => "the texts that keys are found by are made from the keys",
             Unaudited::Readiness => "a test write that says only that it was possible",
             Unaudited::ProviderAnswered => "that a provider answers is seen, not decided",

@@ -4,13 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Mutex;
 
-use keydesk_core::admission;
+use keydesk_core::admission::{self, MetWith, ProviderWatch};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::live_test::{NoAnswer, ProbeAnswer};
-use keydesk_core::domain::model::DEMO_ECHO;
+use keydesk_core::domain::model::{DEMO_ECHO, EditModel};
 use keydesk_core::domain::policy::PlatformRole;
-use keydesk_core::domain::provider::{Provider, ProviderSpec};
+use keydesk_core::domain::provider::{Provider, ProviderKind, ProviderSpec};
+use keydesk_core::domain::provider_failure::{HealthState, MetFailure, ProviderFailure};
 use keydesk_core::domain::provider_test::{CallProvider, NoProviderAnswer, ProviderAnswer, ProviderCall};
+use keydesk_core::forms::model::{FurtherForm, ModelForm};
 use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, SaveForm};
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::edit::Outcome;
@@ -299,6 +301,68 @@ on_both!(
         desk.clock.advance(1_000);
         admission::note_answer(&here, &provider.id).await.unwrap();
         assert_eq!(find(&here, provider.id.as_str()).await.connected_at, first);
+    }
+);
+
+on_both!(
+    fn a_further_provider_is_tested_and_counted_like_a_first_one(desk: TestDesk) {
+        let boss = operator(&desk).await;
+        let here = sealing(&desk, &[&[1; 64]]);
+        let by = || OperatorActor::Operator(&boss);
+        let first = submit::add_provider(&here, by(), &stored("OpenAI")).await.unwrap();
+        let second = submit::add_provider(&here, by(), &stored("OpenAI EU")).await.unwrap();
+        let known = models::show(&here, &boss, "gpt-5").await.unwrap().known.unwrap();
+        let mut form = ModelForm::of(&known.model);
+        form.route = first.id.to_string();
+        let further = FurtherForm { weight: "2".into(), upstream: "gpt-5-eu".into() };
+        form.further = [(second.id.to_string(), further)].into();
+        let edit =
+            EditModel { version: known.version, base: None, mine: form.parse().unwrap(), starts: None };
+        models::save(&here, by(), &edit).await.unwrap();
+
+        // What a gateway asks for has its sealed key.
+        let model = models::by_id(&here, "gpt-5").await.unwrap().model;
+        let found = admission::further_providers(&here, &model, ProviderKind::OpenAi).await.unwrap();
+        let key = found[0].0.sealed_key.as_ref().unwrap();
+        assert_eq!(here.provider_vault.open(&second.id, key).unwrap().as_str(), SECRET);
+        let view = "SELECT api_path || ' ' || stored_key FROM gateway_model_providers_v1 WHERE is_first = 0";
+        assert_eq!(desk.texts(view).await, ["/v1 1"]);
+
+        // Its answer ends the demonstration.
+        let served = async || store::models::any_served(&mut here.db.read().await.unwrap()).await.unwrap();
+        assert!(!served().await);
+        admission::note_answer(&here, &second.id).await.unwrap();
+        assert!(served().await);
+
+        // It is asked for its own name of the model, and an answer to the test ends a failure.
+        let watch = ProviderWatch::default();
+        let met = MetFailure {
+            failure: ProviderFailure::CredentialRejected,
+            status: 401,
+            words: String::new(),
+            retry_after_ms: None,
+        };
+        watch.note_failure(&second.id, &met, MetWith { model: "gpt-5", request: "req_1" }, desk.now());
+        watch.flush(&desk.db).await.unwrap();
+        let show = async || providers::show(&here, &boss, second.id.as_str()).await.unwrap();
+        assert_eq!(show().await.health.state(), HealthState::Failing);
+        desk.clock.advance(1_000);
+        let list = r#"{"data":[{"id":"gpt-5"},{"id":"gpt-5-eu"},{"id":"own-model"}]}"#;
+        let calls = Calls::answering(vec![answer(401, "{}")]);
+        assert!(!tested(&here, &boss, second.id.as_str(), &calls).await);
+        assert_eq!(show().await.health.state(), HealthState::Failing);
+        let calls = Calls::answering(vec![answer(200, list), answer(200, "{}")]);
+        assert!(tested(&here, &boss, second.id.as_str(), &calls).await);
+        assert_eq!(calls.asked(), ["list", "gpt-5-eu"]);
+        let view = show().await;
+        assert_eq!(view.health.state(), HealthState::Healthy);
+        assert_eq!(view.unknown, ["own-model"]);
+        assert!(!view.others.iter().any(|known| known.model.id == "gpt-5"), "it serves it already");
+
+        // As the first one it keeps its name of the model and its share.
+        models::route(&here, by(), &["gpt-5".into()], Some("OpenAI EU")).await.unwrap();
+        let model = models::by_id(&here, "gpt-5").await.unwrap().model;
+        assert_eq!((model.name_upstream(), model.weight, model.further.len()), ("gpt-5-eu", 2, 0));
     }
 );
 

@@ -12,6 +12,7 @@ mod bulk;
 mod connection;
 mod doctor;
 mod extension;
+mod failover;
 mod guarantee;
 mod invitations;
 mod isolation;

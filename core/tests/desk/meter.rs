@@ -58,6 +58,7 @@ pub fn used(cost: i64, tokens: i64) -> Settlement {
         user_agent: "test".into(),
         error: String::new(),
         tags: Vec::new(),
+        attempts: Vec::new(),
     }
 }
 

@@ -116,6 +116,7 @@ async fn let_in(desk: &Desk, secret: &str) -> Result<Duration, String> {
         user_agent: "bench".into(),
         error: String::new(),
         tags: Vec::new(),
+        attempts: Vec::new(),
     };
     settle(desk, &reservation, &settlement).await.map_err(|error| error.to_string())?;
     Ok(took)

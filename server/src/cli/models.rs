@@ -241,10 +241,19 @@ pub async fn run(command: ModelsCommand) -> Result<(), String> {
 async fn show(desk: &Desk, id: &str) -> Result<(), String> {
     let book = prices::by_id(desk, id).await.map_err(op_error)?;
     let KnownModel { model, served_by, .. } = &book.known;
+    let served = match served_by {
+        None => "not served".to_owned(),
+        Some(name) if book.further.is_empty() => name.clone(),
+        Some(name) => {
+            let further = book.further.iter().map(|(provider, one)| one.words(&provider.name));
+            let all = std::iter::once(format!("{name}, weight {}", model.weight)).chain(further);
+            all.collect::<Vec<_>>().join("; ")
+        }
+    };
     let rows = [
         ("Model", model.id.clone()),
         ("Vendor", model.provider.clone()),
-        ("Served by", served_by.clone().unwrap_or_else(|| "not served".into())),
+        ("Served by", served),
         ("Name at the provider", model.name_upstream().to_owned()),
         ("Context length", tokens_words(model.context_tokens)),
         ("Max output tokens", tokens_words(model.max_output_tokens)),

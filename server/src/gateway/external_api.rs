@@ -268,6 +268,7 @@ pub async fn settle(
         user_agent: plain(&sent.user_agent),
         tags: read_tags(sent.tags.iter().map(String::as_str)),
         error: plain_error(&sent.error),
+        attempts: Vec::new(),
     };
     let counted = admission::settle(desk, &reservation, &settlement).await.map_err(unavailable)?;
     Ok(settlement_answer(cost, counted))

@@ -33,13 +33,17 @@ use tracing::Instrument;
 use super::body::{self, MAX_BODY};
 use super::credentials::{Authenticated, described, note_failure, note_rejection, note_stop};
 use super::demo_model;
+use super::failover::{self, Attempts, Ended, Plan};
 use super::parsed_request::ParsedRequest;
 use super::protocol::{ApiError, ClientContext};
+use super::provider_answer::judge;
 use super::relay::{CLIENT_DISCONNECTED, Relay, Reserved};
 use super::room::{Holder, Share};
 use super::silence::{Framing, Front};
 use super::tags::tags_of;
-use super::upstream::{Connecting, UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds};
+use super::upstream::{
+    Connecting, NoResponse, UpstreamError, UpstreamRequest, UpstreamResponse, milliseconds,
+};
 use super::usage::{Bounds, MeasuredTokens};
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
@@ -103,7 +107,7 @@ pub async fn forward(
 /// What gates 6 to 8 found.
 struct Admitted {
     model: Model,
-    target: Target,
+    plan: Plan,
     reservation: Reservation,
     reserved: Reserved,
 }
@@ -135,24 +139,28 @@ impl ForwardRequest {
         if !matches!(target, Target::Demonstration) {
             self.check_priced(&model)?;
         }
+        let (desk, watch) = (&self.state.desk, &self.state.gateway.watch);
+        let plan = failover::plan(desk, watch, &model, target).await;
+        let plan = plan.map_err(|error| self.client.unavailable(&error))?;
         let (reservation, reserved) = self.reserve(&model).await?;
-        Ok(Admitted { model, target, reservation, reserved })
+        Ok(Admitted { model, plan, reservation, reserved })
     }
 
     async fn send(self, admitted: Admitted, respond: oneshot::Sender<Response>) {
-        let Admitted { model, target, reservation, reserved } = admitted;
-        let timeout = match &target {
-            Target::Demonstration => DEMO_TIMEOUT,
-            Target::Provider(provider) => milliseconds(provider.whole_ms),
-        };
-        let mut deadline = Box::pin(sleep(timeout));
+        let Admitted { model, mut plan, reservation, reserved } = admitted;
+        let Some(mut serving) = plan.next() else { return };
+        let mut deadline = Box::pin(sleep(timeout_of(&serving.target)));
         let limits = reservation.limits.clone();
         let started_at = reservation.started_at();
         let request = reservation.request().clone();
         let guard = self.state.gateway.in_flight.guard(reservation, self.unsent());
-        let Self { state, client, context, parsed, parts, room } = self;
+        let Self { state, client, context, parsed, parts, mut room } = self;
         let stop = state.gateway.in_flight.stop.clone();
-        let is_providers = matches!(target, Target::Provider(_));
+        let watch = state.gateway.watch.clone();
+        let is_providers = matches!(serving.target, Target::Provider(_));
+        let bounds = Bounds::new(parsed.input.likely, parsed.max_output, parsed.answers, reserved.output);
+        let mut attempts =
+            Attempts::new(state.desk.clone(), watch.clone(), request.clone(), model.id.clone());
         let mut relay = Relay {
             uncounted: is_providers && parsed.has_uncounted(&model),
             desk: state.desk.clone(),
@@ -162,10 +170,10 @@ impl ForwardRequest {
             limits,
             started_at,
             model,
-            target,
+            target: serving.target,
             route: parsed.route,
             input: parsed.input.likely,
-            bounds: Bounds::new(parsed.input.likely, parsed.max_output, parsed.answers, reserved.output),
+            bounds,
             asked: parsed.served_as().clone(),
             reserved,
             may_reason: parsed.may_reason(),
@@ -173,48 +181,96 @@ impl ForwardRequest {
             readings: state.gateway.readings.clone(),
             room: state.gateway.responses.clone(),
             holder: Holder::of(&context),
+            watch,
+            request: request.clone(),
             hides_usage: false,
         };
-        let streams = parsed.streams;
-        let framing = Framing::of(parsed.route, wants_events(&parts));
+        let (streams, route) = (parsed.streams, parsed.route);
+        let framing = Framing::of(route, wants_events(&parts));
         let mut front = Front::new(respond, streams, framing, state.gateway.patience);
+        // Another attempt needs the request once more.
+        if plan.has_next() && room.grow(parsed.body().len()).is_err() {
+            plan.give_up();
+        }
+        let mut parsed = Some(parsed);
         // From here on the provider may do its work, so an interruption is charged for the input.
         relay.expect_input();
         let mut reading = None;
-        let connecting = Connecting::default();
-        let sent = {
-            let model = relay.model.name_upstream().to_owned();
-            let sending = send(&state, &relay.target, model, parsed, &parts, &request);
-            let mut sending = pin!(connecting.observe(sending));
-            loop {
-                tokio::select! {
-                    sent = &mut sending => break Ok(sent),
-                    () = &mut deadline => break Ok(Err(UpstreamError::TimedOut)),
-                    () = stop.cancelled() => break Ok(Err(UpstreamError::Broken)),
-                    () = front.timer.rings(), if reading.is_none() => {
-                        front.wait(connecting.is_under_way(), |framing, body| relay.early_head(framing, body));
-                    }
-                    () = front.client.left(), if streams && reading.is_none() => {
-                        match relay.leave(&mut deadline) {
-                            Ok(begun) => reading = Some(begun),
-                            Err(why) => break Err(why),
+        let (sent, connecting) = loop {
+            let outgoing = if plan.has_next() { parsed.clone() } else { parsed.take() };
+            let Some(outgoing) = outgoing else { return };
+            let connecting = Connecting::default();
+            let began_at = attempts.begin(&relay.target);
+            let sent = {
+                let sending = send(&state, &relay.target, serving.model, outgoing, &parts, &request);
+                let judging = async {
+                    let (response, hides_usage) = sending.await?;
+                    Ok::<_, NoResponse>((judge(response, route, bounds).await?, hides_usage))
+                };
+                let mut sending = pin!(connecting.observe(judging));
+                let ended = |error| Ok(Err(NoResponse { error, status: 0, words: String::new() }));
+                loop {
+                    tokio::select! {
+                        sent = &mut sending => break Ok(sent),
+                        () = &mut deadline => break ended(UpstreamError::TimedOut),
+                        () = stop.cancelled() => break ended(UpstreamError::Broken),
+                        () = front.timer.rings(), if reading.is_none() => {
+                            front.wait(connecting.is_under_way(), |framing, body| relay.early_head(framing, body));
+                        }
+                        () = front.client.left(), if streams && reading.is_none() => {
+                            match relay.leave(&mut deadline) {
+                                Ok(begun) => reading = Some(begun),
+                                Err(why) => break Err(why),
+                            }
                         }
                     }
+                }
+            };
+            let is_free = match &sent {
+                Ok(Ok((judged, _))) => {
+                    let status = i64::from(judged.response.status.as_u16());
+                    attempts.note(
+                        &relay.target,
+                        began_at,
+                        &Ended { status, failure: judged.failure.as_ref() },
+                    );
+                    judged.failure.is_some() && judged.is_free
+                }
+                Ok(Err(failed)) if !stop.is_cancelled() => {
+                    let met = failed.met();
+                    let ended = Ended { status: failed.status, failure: Some(&met) };
+                    attempts.note(&relay.target, began_at, &ended);
+                    !failed.error.may_cost()
+                }
+                _ => false,
+            };
+            // A client that left needs no other provider. One that got an early head has nothing of an answer yet.
+            let may_go_on = is_free && reading.is_none() && !front.client.is_gone() && attempts.has_time();
+            match plan.next().filter(|_| may_go_on) {
+                None => break (sent, connecting),
+                Some(next) => {
+                    serving = next;
+                    deadline.as_mut().reset(Instant::now() + timeout_of(&serving.target));
+                    relay.target = serving.target;
                 }
             }
         };
         drop(room);
+        if plan.is_shared() {
+            let kept = attempts.take();
+            relay.guard.expect(|settlement| settlement.attempts = kept);
+        }
         match sent {
-            Ok(Ok((response, hides_usage))) => {
+            Ok(Ok((judged, hides_usage))) => {
                 relay.hides_usage = hides_usage;
-                relay.run(response, streams, front, deadline, reading).await;
+                relay.run(judged.response, streams, front, deadline, reading).await;
             }
-            Ok(Err(error)) if reading.is_some() => {
-                relay.settle_left(CLIENT_DISCONNECTED, error, relay.estimate(), None).await;
+            Ok(Err(failed)) if reading.is_some() => {
+                relay.settle_left(CLIENT_DISCONNECTED, failed.error, relay.estimate(), None).await;
             }
-            Ok(Err(error)) => {
-                relay.settle_failed(error).await;
-                front.fail(relay.upstream_error(error)).await;
+            Ok(Err(failed)) => {
+                relay.settle_failed(failed.error).await;
+                front.fail(relay.upstream_error(failed.error)).await;
             }
             // Nothing was sent yet.
             Err(_) if connecting.is_under_way() => {
@@ -298,6 +354,14 @@ impl ForwardRequest {
     }
 }
 
+/// How long a whole answer may take.
+fn timeout_of(target: &Target) -> Duration {
+    match target {
+        Target::Demonstration => DEMO_TIMEOUT,
+        Target::Provider(provider) => milliseconds(provider.whole_ms),
+    }
+}
+
 /// The client's user agent, as it may be stored and shown.
 pub fn user_agent(headers: &HeaderMap) -> String {
     let sent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -329,7 +393,7 @@ async fn send(
     parsed: ParsedRequest,
     parts: &Parts,
     request: &RequestId,
-) -> Result<(UpstreamResponse, bool), UpstreamError> {
+) -> Result<(UpstreamResponse, bool), NoResponse> {
     let (route, streams) = (parsed.route, parsed.streams);
     match target {
         Target::Demonstration => {

@@ -1,8 +1,10 @@
 //! The HTTP side of the gateway: for clients with a key `/v1` (OpenAI and Anthropic) and `/v1beta` (Gemini), for other
 //! gateways `/gateway`.
 //!
-//! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response; `disconnect`
-//! bounds what is read without a client, `silence` keeps the client of a stream waiting, `room` bounds the memory that bodies and whole responses take together, and `drain` reads
+//! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response; `failover`
+//! chooses among several providers and `provider_answer` looks at an answer before it is relayed; `disconnect` bounds what
+//! is read without a client, `silence` keeps the client of a stream waiting, `room` bounds the memory that bodies and whole
+//! responses take together, and `drain` reads
 //! what is left of a rejected request's body.
 //! `parsed_request`, `extras`, `estimate`, `usage`, `provider_error` and `sse` are pure; `reservation_guard` settles each
 //! request once; `protocol` shapes every error.
@@ -20,6 +22,7 @@ pub mod drain;
 pub mod estimate;
 mod external_api;
 mod extras;
+mod failover;
 mod forward;
 mod forward_auth;
 mod key_view;
@@ -30,6 +33,7 @@ pub mod origins;
 mod outlet;
 mod parsed_request;
 mod protocol;
+mod provider_answer;
 mod provider_error;
 pub mod proxies;
 mod rate_limit_headers;

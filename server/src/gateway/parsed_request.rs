@@ -83,7 +83,7 @@ fn number_of(value: &Value) -> Option<i64> {
 }
 
 /// A request as read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ParsedRequest {
     pub route: Route,
     pub model: String,

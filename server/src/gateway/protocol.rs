@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use keydesk_core::domain::api_error::{self, ErrorContext, NoTarget, Retry, Stop, request_header};
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::store::StoreError;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
 pub use keydesk_core::domain::api_error::Protocol;
@@ -131,6 +132,7 @@ impl ClientContext {
     pub fn upstream_error(&self, failure: UpstreamError, provider: &str) -> ApiError {
         let mut error = self.error(failure.status(), "upstream_error", failure.sentence(provider));
         error.0.retry = failure.retry();
+        error.0.upstream = Some(header_name(provider));
         error
     }
 
@@ -193,6 +195,12 @@ impl ClientContext {
     fn error(&self, status: StatusCode, code: &'static str, message: String) -> ApiError {
         ApiError(Box::new(self.0.error(status.as_u16(), code, message)))
     }
+}
+
+/// A provider's name as a header can have it: what is not ASCII is percent-encoded.
+pub fn header_name(provider: &str) -> String {
+    const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+    utf8_percent_encode(provider, ESCAPED).to_string()
 }
 
 /// An error as a response to the client.

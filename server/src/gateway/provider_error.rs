@@ -32,6 +32,19 @@ pub fn of_account(status: StatusCode, retry_after: Option<&str>, body: &[u8]) ->
     account_error(status, retry_after, first(&whole))
 }
 
+/// What providers write about an account under a status that is otherwise about the request.
+const OF_ACCOUNT: [&str; 9] = [
+    "your organization",
+    "this organization",
+    "organization has been disabled",
+    "account is not active",
+    "account has been deactivated",
+    "location is not supported",
+    "country, region, or territory not supported",
+    "project does not have access",
+    "you do not have access to it",
+];
+
 fn account_error(status: StatusCode, retry_after: Option<&str>, whole: &Value) -> Option<UpstreamError> {
     if !status.is_client_error() {
         return None;
@@ -47,8 +60,27 @@ fn account_error(status: StatusCode, retry_after: Option<&str>, whole: &Value) -
         400 if details().any(|detail| detail.get("reason").is_some_and(|it| it == "API_KEY_INVALID")) => {
             Some(UpstreamError::CredentialRejected)
         }
-        400 if text.starts_with("your credit balance") => Some(UpstreamError::NoCredit),
+        400 if text.starts_with("your credit balance") || is("billing_error") => {
+            Some(UpstreamError::NoCredit)
+        }
+        401 => Some(UpstreamError::CredentialRejected),
         402 => Some(UpstreamError::NoCredit),
+        403 if says(&["credit", "billing", "payment"]) => Some(UpstreamError::NoCredit),
+        403 if says(&[
+            "organization",
+            "project",
+            "account",
+            "region",
+            "country",
+            "location",
+            "does not have access",
+        ]) =>
+        {
+            Some(UpstreamError::AccountRefused)
+        }
+        403 => Some(UpstreamError::CredentialRejected),
+        // What the account is, and not what the request is.
+        400 | 404 if says(&OF_ACCOUNT) || is("account_deactivated") => Some(UpstreamError::AccountRefused),
         429 if is("insufficient_quota")
             || is("billing_not_active")
             || says(&["credit balance", "insufficient balance"]) =>

@@ -14,9 +14,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use keydesk_core::Desk;
-use keydesk_core::admission::Target;
+use keydesk_core::admission::{MetWith, ProviderWatch, Target};
 use keydesk_core::domain::bill::Bill;
-use keydesk_core::domain::ids::KeyId;
+use keydesk_core::domain::ids::{KeyId, RequestId};
 use keydesk_core::domain::limit_use::LimitUse;
 use keydesk_core::domain::meter::{Counts, Meter, ServedAs};
 use keydesk_core::domain::model::Model;
@@ -32,13 +32,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::disconnect::{NotRead, Reading, Readings};
 use super::outlet::{Deadline, Outlet, PIECE, cut_off, outlet, send_chunk, send_error};
-use super::protocol::{ApiError, ClientContext};
+use super::protocol::{ApiError, ClientContext, header_name};
 use super::provider_error::{self, StreamEnd, StreamError};
 use super::rate_limit_headers;
 use super::reservation_guard::ReservationGuard;
 use super::room::{Holder, Room, Share};
 use super::silence::{Framing, Front, Late};
-use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
+use super::upstream::{Chunks, NoResponse, UpstreamError, UpstreamResponse};
 use super::usage::{
     AccountError, Bounds, MeasuredTokens, Shape, StreamMeter, measure_failure, measure_whole, stored_ids,
     word,
@@ -124,6 +124,9 @@ pub struct Relay {
     /// For what is collected of its response.
     pub room: Room,
     pub holder: Holder,
+    /// Where failures of its provider are noted that come after the head of the response.
+    pub watch: ProviderWatch,
+    pub request: RequestId,
     /// Whether the usage in a stream is hidden, because the client did not request it.
     pub hides_usage: bool,
 }
@@ -173,7 +176,10 @@ impl Relay {
         let failure = loop {
             let bytes = match next(&mut response.chunks, &mut deadline, &self.stop).await {
                 Some(Ok(bytes)) => bytes,
-                Some(Err(error)) => break Some(error),
+                Some(Err(error)) => {
+                    self.note_provider_failure(error, "");
+                    break Some(error);
+                }
                 None => break None,
             };
             if collected.len() + bytes.len() > MAX_LATE || room.grow(bytes.len()).is_err() {
@@ -220,6 +226,7 @@ impl Relay {
             let bytes = match next(&mut response.chunks, &mut deadline, &self.stop).await {
                 Some(Ok(bytes)) => bytes,
                 Some(Err(error)) => {
+                    self.note_provider_failure(error, "");
                     self.settle_failed(error).await;
                     let _ = respond.send(self.upstream_error(error).into_response());
                     return;
@@ -468,6 +475,9 @@ impl Relay {
             End::Abandoned(why) => self.settle_reserved(status, measured, first, why).await,
             End::Failed(error) if left.is_some() => self.settle_left(status, error, measured, first).await,
             End::Failed(error) => {
+                if !deadline.is_elapsed() {
+                    self.note_provider_failure(error, "");
+                }
                 self.note_upstream_error(error);
                 let measured = self.cut_short(error, measured);
                 self.settle(i64::from(error.status().as_u16()), measured, first).await;
@@ -556,6 +566,7 @@ impl Relay {
             return Some(i64::from(status.as_u16()));
         };
         self.log_refused(error, &text);
+        self.note_provider_failure(error, &text);
         self.note_upstream_error(error);
         Some(i64::from(error.status().as_u16()))
     }
@@ -564,6 +575,17 @@ impl Relay {
     fn log_refused(&self, error: UpstreamError, text: &str) {
         let (provider, said) = (self.provider_name(), plain_error(text));
         tracing::warn!(provider, ?error, said, "a provider refuses this installation");
+    }
+
+    /// Notes for operators what went wrong at the provider after it had answered. A stop of the gateway is not its failure.
+    fn note_provider_failure(&self, error: UpstreamError, text: &str) {
+        let Target::Provider(provider) = &self.target else { return };
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let met = NoResponse { error, status: 0, words: plain_error(text) }.met();
+        let with = MetWith { model: &self.model.id, request: self.request.as_str() };
+        self.watch.note_failure(&provider.id, &met, with, self.desk.now());
     }
 
     fn measured(&self, status: StatusCode, body: &[u8], end_only: bool) -> MeasuredTokens {
@@ -661,6 +683,12 @@ impl Relay {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         headers.extend(upstream.headers.clone());
+        if let Target::Provider(provider) = &self.target
+            && (upstream.status.is_client_error() || upstream.status.is_server_error())
+            && let Ok(name) = HeaderValue::try_from(header_name(&provider.name))
+        {
+            headers.insert("x-keydesk-upstream", name);
+        }
         if let Some(value) = &upstream.request_id {
             headers.insert("x-upstream-request-id", value.clone());
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use keydesk_core::admission::ProviderWatch;
 use secrecy::SecretString;
 
 use super::disconnect::Readings;
@@ -16,6 +17,8 @@ use super::{body, relay};
 pub struct Gateway {
     pub in_flight: InFlight,
     pub upstreams: Upstreams,
+    /// How requests to providers go.
+    pub watch: ProviderWatch,
     /// For bodies of requests.
     pub bodies: Room,
     /// For whole responses that are gathered.
@@ -34,6 +37,7 @@ impl Default for Gateway {
         Self {
             in_flight: InFlight::default(),
             upstreams: Upstreams::default(),
+            watch: ProviderWatch::default(),
             bodies: body::room(),
             responses: relay::room(),
             body_timeout: Duration::from_secs(120),

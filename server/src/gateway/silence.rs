@@ -127,6 +127,13 @@ impl Client {
             Client::Begun(outlet) => outlet.closed().await,
         }
     }
+
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Client::Waiting(respond) => respond.is_closed(),
+            Client::Begun(outlet) => outlet.is_closed(),
+        }
+    }
 }
 
 /// Rings when a provider was silent for too long; never for a whole response.

@@ -21,7 +21,9 @@ use futures_util::stream::{self, Stream};
 use keydesk_core::ProviderVault;
 use keydesk_core::domain::api_error::Retry;
 use keydesk_core::domain::provider::{Provider, check_credential_env};
+use keydesk_core::domain::provider_failure::{MetFailure, ProviderFailure};
 use keydesk_core::domain::provider_wire::extra_headers;
+use keydesk_core::domain::request_log::plain_error;
 use keydesk_core::domain::route::Route;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
@@ -72,6 +74,8 @@ pub enum UpstreamError {
     Broken,
     /// The account of this installation has no credit or quota.
     NoCredit,
+    /// The account of this installation, its organisation, project or region, may not do this.
+    AccountRefused,
     /// The account of this installation is over its own limits. Seconds until a retry.
     AccountLimited {
         retry_after: i64,
@@ -105,7 +109,23 @@ impl UpstreamError {
             | UpstreamError::Broken
             | UpstreamError::Redirected
             | UpstreamError::Encoded
+            | UpstreamError::AccountRefused
             | UpstreamError::NoCredit => Retry::Never,
+        }
+    }
+
+    /// Its kind, for operators.
+    pub fn failure(self) -> ProviderFailure {
+        match self {
+            UpstreamError::NoCredential => ProviderFailure::NoCredential,
+            UpstreamError::CredentialRejected => ProviderFailure::CredentialRejected,
+            UpstreamError::Unreachable => ProviderFailure::Unreachable,
+            UpstreamError::TimedOut => ProviderFailure::TimedOut,
+            UpstreamError::Redirected | UpstreamError::Encoded => ProviderFailure::Unusable,
+            UpstreamError::Broken => ProviderFailure::Broken,
+            UpstreamError::NoCredit => ProviderFailure::NoCredit,
+            UpstreamError::AccountRefused => ProviderFailure::Refused,
+            UpstreamError::AccountLimited { .. } => ProviderFailure::Limited,
         }
     }
 
@@ -130,7 +150,12 @@ impl UpstreamError {
                     "The provider {provider} sent a response that is compressed in an unknown way. Tell your administrator."
                 )
             }
-            UpstreamError::Broken => format!("The response of the provider {provider} ended early. Retry."),
+            UpstreamError::Broken => format!(
+                "The response of the provider {provider} ended early. It may have done its work, so a retry may be charged again."
+            ),
+            UpstreamError::AccountRefused => format!(
+                "The provider {provider} does not let this installation use this. Your key is valid. Tell your administrator."
+            ),
             UpstreamError::NoCredit => format!(
                 "This installation has no credit left at the provider {provider}. Your key is valid. Tell your administrator."
             ),
@@ -138,6 +163,27 @@ impl UpstreamError {
                 "The provider {provider} limits how much this installation may send, and that limit is reached. Your key's limits are not. Retry in a moment."
             ),
         }
+    }
+}
+
+/// Why there is no response that can be relayed, with what was said about it, for operators.
+#[derive(Debug)]
+pub struct NoResponse {
+    pub error: UpstreamError,
+    /// HTTP status; 0 without an answer.
+    pub status: i64,
+    /// One line without secrets; may be empty.
+    pub words: String,
+}
+
+impl NoResponse {
+    pub fn met(&self) -> MetFailure {
+        let retry_after_ms = match self.error {
+            UpstreamError::AccountLimited { retry_after } => Some(retry_after.saturating_mul(1_000)),
+            _ => None,
+        };
+        let words = self.words.clone();
+        MetFailure { failure: self.error.failure(), status: self.status, words, retry_after_ms }
     }
 }
 
@@ -268,15 +314,18 @@ impl Upstreams {
 
     /// # Errors
     /// When there is no response that can be relayed.
-    pub async fn send(&self, outgoing: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
+    pub async fn send(&self, outgoing: UpstreamRequest<'_>) -> Result<UpstreamResponse, NoResponse> {
         let provider = outgoing.provider;
-        let request = self.request(&outgoing).inspect_err(|failure| log(provider, *failure, "not sent"))?;
+        let request = self.request(&outgoing).map_err(|failure| {
+            log(provider, failure, "not sent");
+            NoResponse { error: failure, status: 0, words: String::new() }
+        })?;
         // A whole response begins when the model has finished; only a stream begins earlier.
         let wait = if outgoing.streams { provider.idle_ms } else { provider.whole_ms };
         let sent = timeout(milliseconds(wait), request.send()).await;
         let failed = |failure: UpstreamError, cause: &str| {
             log(provider, failure, cause);
-            failure
+            NoResponse { error: failure, status: cause.parse().unwrap_or(0), words: plain_error(cause) }
         };
         let response = match sent {
             Err(_) => return Err(failed(UpstreamError::TimedOut, "no answer")),
@@ -294,9 +343,6 @@ impl Upstreams {
             Ok(Ok(response)) => response,
         };
         let status = response.status();
-        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-            return Err(failed(UpstreamError::CredentialRejected, status.as_str()));
-        }
         if status.is_redirection() || status.is_informational() {
             return Err(failed(UpstreamError::Redirected, status.as_str()));
         }

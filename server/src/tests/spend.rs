@@ -37,7 +37,7 @@ async fn settle_in(app: &TestApp, key: &TestKey, bill: Bill, zone: Zone) -> Requ
         tags: Vec::new(),
     };
     let id = usage.request.clone();
-    assert!(settlement::settle(&app.db, usage, zone).await.unwrap());
+    assert!(settlement::settle(&app.db, usage, Vec::new(), zone).await.unwrap());
     id
 }
 

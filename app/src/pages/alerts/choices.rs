@@ -1,6 +1,7 @@
 //! What a person gets of an organisation's alerts, and on which way.
 
-use keydesk_core::domain::policy::{Action, On};
+use keydesk_core::domain::alert::AlertKind;
+use keydesk_core::domain::policy::{Action, On, PlatformRole};
 use keydesk_core::forms::alert::ChoicesForm;
 use keydesk_core::ops::alerts;
 use leptos::prelude::*;
@@ -28,12 +29,17 @@ pub fn ChoicesPage() -> impl IntoView {
             TextField::new("thresholds", "form[thresholds]", "Thresholds of budgets and balance, in percent")
                 .help("Such as 50, 80, 95. Leave empty to use the organisation's.")
                 .optional();
-        let open = |kind| Some(format!("As the organisation: {}", view.org.way(kind).label()));
+        let open = |kind: AlertKind| {
+            let whose = if kind.is_of_org() { "As the organisation" } else { "As usual" };
+            Some(format!("{whose}: {}", view.org.way(kind).label()))
+        };
+        let is_operator = caller.person.platform == PlatformRole::Operator;
+        let kinds = AlertKind::ALL.into_iter().filter(move |kind| kind.is_of_org() || is_operator);
         let no_mail = mailer().is_none().then(|| {
             notice(Tone::Warn, "This installation sends no mail. Alerts are in your inbox only.".into())
         });
         let inside = view! {
-            {choice_fields(&form, thresholds, open, &field_errors)}
+            {choice_fields(&form, thresholds, kinds, open, &field_errors)}
             {save_or_cancel("Save", LocalPath::inbox(&org.slug))}
         };
         let org_settings = view.context.may(Action::SeeSettings, On::Org).then(|| {

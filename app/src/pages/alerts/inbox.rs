@@ -1,6 +1,7 @@
 //! The inbox: alerts about what the person may see, the newest first.
 
 use keydesk_core::domain::alert::AlertKind;
+use keydesk_core::domain::policy::PlatformRole;
 use keydesk_core::ops::alerts::{self, InboxFilter, InboxView};
 use leptos::prelude::*;
 
@@ -55,7 +56,8 @@ pub fn InboxPage() -> impl IntoView {
             </a>
             {all_read}
         };
-        let body = view! { <div class="stack">{filters(&path, filter)} {inside}</div> };
+        let sees_providers = caller.person.platform == PlatformRole::Operator;
+        let body = view! { <div class="stack">{filters(&path, filter, sees_providers)} {inside}</div> };
         Ok(Page::new("Inbox", Width::Mid).actions(actions).in_org(&view.context, &caller, body))
     })
 }
@@ -66,12 +68,12 @@ fn address(path: &LocalPath, filter: InboxFilter) -> Address {
     Address::new(path.as_str(), [("show", show.to_owned()), ("kind", kind.to_owned())])
 }
 
-fn filters(path: &LocalPath, filter: InboxFilter) -> AnyView {
+fn filters(path: &LocalPath, filter: InboxFilter, sees_providers: bool) -> AnyView {
     let read = [("All", false), ("Unread", true)].map(|(words, unread)| {
         (words, address(path, InboxFilter { unread, ..filter }), filter.unread == unread)
     });
     let every = ("Every kind", address(path, InboxFilter { kind: None, ..filter }), filter.kind.is_none());
-    let kinds = AlertKind::ALL.map(|kind| {
+    let kinds = AlertKind::ALL.into_iter().filter(|kind| kind.is_of_org() || sees_providers).map(|kind| {
         let to = address(path, InboxFilter { kind: Some(kind), ..filter });
         (kind.label(), to, filter.kind == Some(kind))
     });

@@ -23,6 +23,7 @@ const fn field_name(kind: AlertKind) -> &'static str {
         AlertKind::Rotation => "form[rotation]",
         AlertKind::Rejections => "form[rejections]",
         AlertKind::Spike => "form[spike]",
+        AlertKind::Provider => "form[provider]",
     }
 }
 
@@ -30,11 +31,11 @@ const fn field_name(kind: AlertKind) -> &'static str {
 fn choice_fields(
     form: &ChoicesForm,
     thresholds: TextField,
+    kinds: impl Iterator<Item = AlertKind>,
     open: impl Fn(AlertKind) -> Option<String>,
     field_errors: &FieldErrors,
 ) -> AnyView {
-    let kinds = AlertKind::ALL
-        .into_iter()
+    let kinds = kinds
         .map(|kind| {
             let mut options: Vec<(String, String)> =
                 Way::ALL.iter().map(|way| (way.as_str().to_owned(), way.label().to_owned())).collect();

@@ -1,7 +1,7 @@
 //! What an organisation sets about its alerts: thresholds and defaults, webhooks, and the log of what was sent.
 
 use http::{HeaderValue, header};
-use keydesk_core::domain::alert::{Channel, ChannelForm, Delivery, DeliveryState, Via};
+use keydesk_core::domain::alert::{AlertKind, Channel, ChannelForm, Delivery, DeliveryState, Via};
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::org::Org;
 use keydesk_core::domain::policy::{Action, On};
@@ -85,7 +85,7 @@ fn defaults(view: &SettingsView, may_edit: bool, errors: &FieldErrors) -> impl I
     let inside = view! {
         <fieldset class="form" disabled=!may_edit>
             <legend class="sr">"What people get"</legend>
-            {choice_fields(&form, thresholds, |_| None, errors)}
+            {choice_fields(&form, thresholds, AlertKind::of_org(), |_| None, errors)}
             {may_edit
                 .then(|| {
                     view! {

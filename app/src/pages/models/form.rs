@@ -7,7 +7,7 @@ use keydesk_core::forms::model::{AddForm, ModelForm, SaveForm};
 use keydesk_core::ops::models;
 use leptos::prelude::*;
 
-use super::crumbs;
+use super::{crumbs, further};
 use crate::ask::{caller, desk, query};
 use crate::layout::{Page, Width, post_form, post_form_on, save_or_cancel};
 use crate::pages::{field_errors, page, returned, typed};
@@ -168,7 +168,7 @@ fn fields(form: ModelForm, starts: String, providers: &[Provider], field_errors:
                 &form.route,
                 field_errors,
             )}
-            {upstream.draw(form.upstream.clone(), field_errors)}
+            {upstream.draw(form.upstream.clone(), field_errors)} {further::fields(&form, providers, field_errors)}
         </fieldset>
         {prices(&form, starts, field_errors)}
         <fieldset class="group">

@@ -4,7 +4,7 @@ use keydesk_core::domain::key_filter::MAX_SEARCH;
 use keydesk_core::domain::list_filter::{ModelFilter, ModelSort};
 use keydesk_core::domain::meter::Meter;
 use keydesk_core::domain::model::KnownModel;
-use keydesk_core::domain::numbers::grouped;
+use keydesk_core::domain::numbers::{counted, grouped};
 use keydesk_core::domain::price::source_site;
 use keydesk_core::ops::models::{self, ModelsView};
 use leptos::prelude::*;
@@ -161,7 +161,10 @@ fn row(known: &KnownModel) -> impl IntoView + use<> {
     let served = match (&known.served_by, &model.route) {
         (Some(name), Some(id)) => {
             let to = LocalPath::provider(id).as_str().to_owned();
-            view! { <a class="act" href=to>{name.clone()}</a> {upstream} }.into_any()
+            let others = i64::try_from(model.further.len()).unwrap_or(0);
+            let others = (others > 0)
+                .then(|| view! { <span class="sub">{format!("and {}", counted(others, "other"))}</span> });
+            view! { <a class="act" href=to>{name.clone()}</a> {upstream} {others} }.into_any()
         }
         _ => view! { <span class="muted">"Not served"</span> {upstream} }.into_any(),
     };

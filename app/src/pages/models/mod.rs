@@ -2,6 +2,7 @@
 //! retired, a price is withdrawn, the catalogue's price takes the place of another, or past requests are re-rated. Only operators can see these pages.
 
 mod form;
+mod further;
 mod list;
 mod prices;
 mod rerate;

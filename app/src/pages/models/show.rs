@@ -1,5 +1,6 @@
 //! One model: what it costs now, what it will cost, and what it cost.
 
+use keydesk_core::domain::ids::ProviderId;
 use keydesk_core::domain::model::tokens_words;
 use keydesk_core::domain::moment::{Moment, Zone};
 use keydesk_core::domain::price::{PastPrice, Price, source_address, source_site};
@@ -23,7 +24,7 @@ pub fn ModelPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let book = prices::show(&desk, &caller, &id).await?;
         let model = &book.known.model;
-        let served = book.known.served_by.clone().unwrap_or_else(|| "Not served".into());
+        let served = served_by(&book);
         let edit = view! { <a class="btn primary" href=LocalPath::model("edit", &id)>"Edit model"</a> };
         let body = view! {
             <div class="stack roomy">
@@ -54,6 +55,31 @@ pub fn ModelPage() -> impl IntoView {
             .path(LocalPath::model("show", &id))
             .apart(&book.own, &caller, body))
     })
+}
+
+/// Each provider, with its share where there are several.
+fn served_by(book: &PriceBook) -> AnyView {
+    let model = &book.known.model;
+    let (Some(id), Some(name)) = (&model.route, &book.known.served_by) else {
+        return "Not served".into_any();
+    };
+    let link = |id: &ProviderId, name: &str| {
+        view! { <a href=LocalPath::provider(id)>{name.to_owned()}</a> }
+    };
+    if book.further.is_empty() {
+        return link(id, name).into_any();
+    }
+    let share = |weight: i64, upstream: &str| match (weight, upstream) {
+        (0, "") => ", if no other one answers".to_owned(),
+        (0, upstream) => format!(", if no other one answers, as {upstream}"),
+        (weight, "") => format!(", weight {weight}"),
+        (weight, upstream) => format!(", weight {weight}, as {upstream}"),
+    };
+    let first = view! { <li>{link(id, name)} {share(model.weight, &model.upstream_name)}</li> };
+    let further = book.further.iter().map(|(provider, one)| {
+        view! { <li>{link(&provider.id, &provider.name)} {share(one.weight, &one.upstream_name)}</li> }
+    });
+    view! { <ul>{first} {further.collect_view()}</ul> }.into_any()
 }
 
 fn in_force(book: &PriceBook) -> AnyView {

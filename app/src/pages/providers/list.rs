@@ -2,9 +2,10 @@
 
 use keydesk_core::domain::numbers::grouped;
 use keydesk_core::domain::provider::ListedProvider;
-use keydesk_core::ops::providers;
+use keydesk_core::ops::providers::{self, ProvidersView};
 use leptos::prelude::*;
 
+use super::health;
 use super::status::{credential_badge, credential_words, state_badge};
 use crate::ask::{caller, desk};
 use crate::layout::{Width, framed_apart};
@@ -28,7 +29,7 @@ pub fn ProvidersPage() -> impl IntoView {
             {title("Providers")}
             {notice_line()}
             {page_head(vec![], "Providers".into_any(), under.into_any(), create.into_any())}
-            {if none { empty() } else { table(&view.providers) }}
+            {if none { empty() } else { table(&view) }}
         };
         let path = LocalPath::providers();
         Ok(framed_apart(&view.own, &caller, path.as_str(), Width::Wide, body.into_any()))
@@ -47,19 +48,26 @@ fn empty() -> AnyView {
     list::empty(Icon::Provider, "No providers yet".into(), words, connect())
 }
 
-fn table(providers: &[ListedProvider]) -> AnyView {
+fn table(view: &ProvidersView) -> AnyView {
+    let providers = &view.providers;
     let columns = vec![
         Column::new("Name"),
         Column::new("State"),
+        Column::new("Health"),
         Column::new("Protocol"),
         Column::new("Base URL"),
         Column::new("API key"),
         Column::new("Models").num(),
     ];
-    list::table(true, "Providers, by name".into(), columns, providers.iter().map(row).collect_view())
+    list::table(
+        true,
+        "Providers, by name".into(),
+        columns,
+        providers.iter().map(|one| row(view, one)).collect_view(),
+    )
 }
 
-fn row(listed: &ListedProvider) -> impl IntoView + use<> {
+fn row(view: &ProvidersView, listed: &ListedProvider) -> impl IntoView + use<> {
     let provider = &listed.provider;
     let credential = match provider.has_credential() {
         false => view! { <span class="muted tight">"None"</span> }.into_any(),
@@ -69,6 +77,7 @@ fn row(listed: &ListedProvider) -> impl IntoView + use<> {
         }
     };
     let url = provider.address().typed();
+    let health = view.health.get(&provider.id).copied().unwrap_or_default();
     let models = match listed.models {
         0 => view! { <span class="muted">"None"</span> }.into_any(),
         count => grouped(count).into_any(),
@@ -81,6 +90,7 @@ fn row(listed: &ListedProvider) -> impl IntoView + use<> {
                 </a>
             </th>
             <td data-label="State">{state_badge(listed)}</td>
+            <td data-label="Health" class="full">{health::words(&health, view.now)}</td>
             <td data-label="Protocol">{provider.kind.label()}</td>
             <td data-label="Base URL" class="full">
                 <code class="clip wide" title=url.clone()>{url.clone()}</code>

@@ -3,6 +3,7 @@
 
 mod address;
 mod form;
+mod health;
 mod list;
 mod retire;
 mod show;

@@ -16,9 +16,12 @@ pub fn RetireProviderPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = providers::show(&desk, &caller, &id).await?;
         let provider = &view.listed.provider;
-        let served: Vec<_> = view.served.iter().map(|known| known.model.id.clone()).collect();
-        let count = served.len();
+        let (alone, shared): (Vec<_>, Vec<_>) =
+            view.served.iter().map(|known| &known.model).partition(|model| model.further.is_empty());
+        let served: Vec<_> = alone.into_iter().map(|model| model.id.clone()).collect();
+        let (count, shared) = (served.len(), shared.len() + view.further.len());
         let served = match count {
+            0 if shared > 0 => ().into_any(),
             0 => view! { <li>"It serves no models."</li> }.into_any(),
             1 => {
                 view! { <li><code>{served[0].clone()}</code> " is no longer served, and requests for it fail."</li> }
@@ -37,12 +40,21 @@ pub fn RetireProviderPage() -> impl IntoView {
                 .into_any()
             }
         };
+        let shared = match shared {
+            0 => ().into_any(),
+            1 => view! { <li>"1 model is still served by its other providers."</li> }.into_any(),
+            count => {
+                view! { <li>{format!("{count} models are still served by their other providers.")}</li> }
+                    .into_any()
+            }
+        };
+        let key = provider.stored_key.then(|| view! { <li>"Its stored API key is deleted."</li> });
         let back = LocalPath::provider(&provider.id);
         let act = cancel_or_act(back, "btn danger", "Retire provider");
         let body = view! {
             <div class="stack roomy">
                 <ul class="bullets">
-                    {served}
+                    {served} {shared} {key}
                     <li>"Requests in progress finish."</li>
                     <li>"The models stay in the catalogue, and keys that allow them don't change. You can route them to another provider before or after."</li>
                     <li>"This can't be undone. You can connect the same URL again as a new provider."</li>

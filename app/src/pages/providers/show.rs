@@ -12,6 +12,7 @@ use leptos::prelude::*;
 use super::address::{TypedAddress, address_form, fixed, typed_address};
 use super::crumbs;
 use super::form::fields;
+use super::health;
 use super::status::{credential, credential_words, state_badge, test_section};
 use crate::ask::{caller, desk, param, query};
 use crate::layout::{Page, Width, post_form, post_form_on};
@@ -45,11 +46,12 @@ pub fn ProviderPage() -> impl IntoView {
                 <section class="stack">
                     <h2>"Test"</h2>
                     {credential(provider)}
-                    {test_section(&view.listed, asked, desk.now(), &field_errors)}
+                    {test_section(&view.listed, asked, view.now, &field_errors)}
                 </section>
+                {health::section(&view)}
                 <section class="stack ruled" id="models">
                     <h2>"Models"</h2>
-                    {models(&view, &field_errors)}
+                    {models(&view, &field_errors)} {further(&view)}
                 </section>
                 <section class="stack ruled" id="connection">
                     <h2>"Connection"</h2>
@@ -176,6 +178,28 @@ fn unknown(view: &ProviderView) -> Option<AnyView> {
                 <summary>{icon(Icon::Right)} {words}</summary>
                 <ul class="stack">{rows.collect_view()}</ul>
             </details>
+        }
+        .into_any(),
+    )
+}
+
+/// What it serves besides another provider: that is changed at the model.
+fn further(view: &ProviderView) -> Option<AnyView> {
+    if view.further.is_empty() {
+        return None;
+    }
+    let one = |(known, weight): &(KnownModel, i64)| {
+        let id = &known.model.id;
+        let first = known.served_by.clone().unwrap_or_default();
+        let words = format!(", weight {weight} beside {first} with {}", known.model.weight);
+        view! { <li><a href=LocalPath::model("show", id)>{id.clone()}</a> {words}</li> }
+    };
+    Some(
+        view! {
+            <div class="stack">
+                <p class="muted">"It is a further provider of these models. Change that on the model’s own page."</p>
+                <ul>{view.further.iter().map(one).collect_view()}</ul>
+            </div>
         }
         .into_any(),
     )

@@ -1,5 +1,6 @@
 //! One request: what became of it and what helps, what it used and cost, and everything else that is known.
 
+use keydesk_core::domain::failover::Attempt;
 use keydesk_core::domain::gate::Gate;
 use keydesk_core::domain::meter::{Counts, Dimension};
 use keydesk_core::domain::moment::Zone;
@@ -48,7 +49,7 @@ pub fn RequestPage() -> impl IntoView {
         let cost = entry.used.as_ref().map(|used| cost_card(&view, used, &caller));
         let body = view! {
             <div class="columns">
-                <div class="stack">{outcome_card(&view)} {cost}</div>
+                <div class="stack">{outcome_card(&view)} {cost} {attempts_card(&view)}</div>
                 {about_card(&view)}
             </div>
         };
@@ -202,6 +203,49 @@ fn lines(used: &RequestUse, price: Option<&Price>) -> AnyView {
         })
         .collect_view()
         .into_any()
+}
+
+/// To whom the request was sent, where its model has several providers.
+fn attempts_card(view: &RequestView) -> Option<AnyView> {
+    let last = view.attempts.len().checked_sub(1)?;
+    let row = |(place, one): (usize, &Attempt)| {
+        let what = match (one.failure, one.status) {
+            (None, 0) => "Answered".to_owned(),
+            (None, status) => format!("Answered with {status}"),
+            (Some(failure), 0) => failure.label().to_owned(),
+            (Some(failure), status) => format!("{} ({status})", failure.label()),
+        };
+        view! {
+            <tr>
+                <th scope="row">{one.provider_name.clone()}</th>
+                <td>{what}</td>
+                <td class="num">{format!("{} ms", grouped(one.latency_ms))}</td>
+                <td>{one.cost_words(place == last)}</td>
+            </tr>
+        }
+    };
+    Some(
+        view! {
+            <section class="card">
+                <header>
+                    <h2>"Attempts"</h2>
+                </header>
+                <table class="table plain parts">
+                    <caption class="sr">"The providers to which the request was sent, the first one first"</caption>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Provider"</th>
+                            <th scope="col">"Result"</th>
+                            <th scope="col" class="num">"After"</th>
+                            <th scope="col">"Cost"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{view.attempts.iter().enumerate().map(row).collect_view()}</tbody>
+                </table>
+            </section>
+        }
+        .into_any(),
+    )
 }
 
 fn corrections(all: &[RequestCorrection], zone: &Zone) -> AnyView {

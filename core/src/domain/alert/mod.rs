@@ -49,18 +49,31 @@ pub enum AlertKind {
     Rejections,
     /// A day's spend is far above the usual.
     Spike,
+    /// A provider refuses this installation. For operators alone.
+    Provider,
 }
 
 impl AlertKind {
     /// Every kind, in the order of forms.
-    pub const ALL: [AlertKind; 6] = [
+    pub const ALL: [AlertKind; 7] = [
         AlertKind::Budget,
         AlertKind::Balance,
         AlertKind::Expiry,
         AlertKind::Rotation,
         AlertKind::Rejections,
         AlertKind::Spike,
+        AlertKind::Provider,
     ];
+
+    /// Whether it is about an organisation, so that the organisation sets how far it reaches.
+    pub const fn is_of_org(self) -> bool {
+        !matches!(self, AlertKind::Provider)
+    }
+
+    /// Those that are about an organisation, in the order of forms.
+    pub fn of_org() -> impl Iterator<Item = AlertKind> {
+        Self::ALL.into_iter().filter(|kind| kind.is_of_org())
+    }
 
     /// The word in the database, in forms and in webhooks.
     pub const fn as_str(self) -> &'static str {
@@ -71,6 +84,7 @@ impl AlertKind {
             AlertKind::Rotation => "rotation",
             AlertKind::Rejections => "rejections",
             AlertKind::Spike => "spike",
+            AlertKind::Provider => "provider",
         }
     }
 
@@ -88,6 +102,7 @@ impl AlertKind {
             AlertKind::Rotation => "Rotation",
             AlertKind::Rejections => "Rejections",
             AlertKind::Spike => "Spikes",
+            AlertKind::Provider => "Providers",
         }
     }
 
@@ -104,15 +119,59 @@ impl AlertKind {
             AlertKind::Spike => {
                 "A day's spend is more than $1 and 4 times what is usual by this hour on this weekday."
             }
+            AlertKind::Provider => {
+                "A provider rejects the installation's credential or account, or has no credit left for it. Once a day for each provider and reason."
+            }
         }
     }
 }
 
-/// A key, a team or the organisation, by the name that it had then.
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectKind {
+    /// A key.
+    Key,
+    /// A team.
+    Team,
+    /// The organisation.
+    Org,
+    /// A provider of the installation.
+    Provider,
+}
+
+impl SubjectKind {
+    /// The word in the database and in webhooks.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SubjectKind::Key => "key",
+            SubjectKind::Team => "team",
+            SubjectKind::Org => "org",
+            SubjectKind::Provider => "provider",
+        }
+    }
+
+    /// Reads the word that [`SubjectKind::as_str`] writes; `None` for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [SubjectKind::Key, SubjectKind::Team, SubjectKind::Org, SubjectKind::Provider];
+        all.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+impl From<HolderKind> for SubjectKind {
+    fn from(kind: HolderKind) -> Self {
+        match kind {
+            HolderKind::Key => SubjectKind::Key,
+            HolderKind::Team => SubjectKind::Team,
+            HolderKind::Org => SubjectKind::Org,
+        }
+    }
+}
+
+/// A key, a team, the organisation or a provider, by the name that it had then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// What it is.
-    pub kind: HolderKind,
+    pub kind: SubjectKind,
     /// Its id.
     pub id: String,
     /// Its name at the time.
@@ -165,6 +224,15 @@ pub enum Facts {
         /// Usually spent by this hour on this weekday.
         usual: Money,
     },
+    /// What a provider answered to this installation.
+    Provider {
+        /// The word of the `ProviderFailure`.
+        failure: String,
+        /// How often, in a row of days.
+        times: i64,
+        /// Its own sentence, without secrets; may be empty.
+        words: String,
+    },
 }
 
 impl Facts {
@@ -177,6 +245,7 @@ impl Facts {
             Facts::Rotation { .. } => AlertKind::Rotation,
             Facts::Rejections { .. } => AlertKind::Rejections,
             Facts::Spike { .. } => AlertKind::Spike,
+            Facts::Provider { .. } => AlertKind::Provider,
         }
     }
 }

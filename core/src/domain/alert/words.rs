@@ -1,12 +1,12 @@
 //! An alert in words: a heading that is also the subject of its mail, and what follows from it. Times are those of the
 //! organisation's zone.
 
-use super::{Alert, Facts};
+use super::{Alert, Facts, SubjectKind};
 use crate::domain::gate::Gate;
-use crate::domain::limit_use::HolderKind;
 use crate::domain::moment::Zone;
 use crate::domain::money::Money;
-use crate::domain::numbers::grouped;
+use crate::domain::numbers::{counted, grouped};
+use crate::domain::provider_failure::ProviderFailure;
 use crate::domain::window::Period;
 
 impl Alert {
@@ -30,6 +30,10 @@ impl Alert {
                 let weekday = weekday(&self.at.weekday_time(zone));
                 format!("{name} has spent {today} today, {} × its usual {weekday}", times_of(*today, *usual))
             }
+            Facts::Provider { failure, .. } => {
+                let happened = ProviderFailure::parse(failure).map_or("fails", ProviderFailure::happened);
+                format!("{name} {happened}")
+            }
         }
     }
 
@@ -38,9 +42,11 @@ impl Alert {
         match &self.facts {
             Facts::Budget { amount, spent, resets_at, .. } => {
                 let whose = match self.subject.kind {
-                    HolderKind::Key => "requests with it fail",
-                    HolderKind::Team => "requests with the team's keys fail",
-                    HolderKind::Org => "requests with all keys of the organisation fail",
+                    SubjectKind::Key => "requests with it fail",
+                    SubjectKind::Team => "requests with the team's keys fail",
+                    SubjectKind::Org | SubjectKind::Provider => {
+                        "requests with all keys of the organisation fail"
+                    }
                 };
                 let resets = match resets_at {
                     Some(at) => format!("It resets on {}.", at.date_time(zone)),
@@ -66,6 +72,11 @@ impl Alert {
             },
             Facts::Spike { usual, .. } => {
                 format!("By this hour it usually has spent {usual}. Its page shows on which models.")
+            }
+            Facts::Provider { failure, times, words } => {
+                let advice = ProviderFailure::parse(failure).map_or("", ProviderFailure::advice);
+                let said = if words.is_empty() { String::new() } else { format!(" It said: {words}") };
+                format!("{}. {advice}{said}", counted(*times, "request"))
             }
         }
     }
@@ -104,7 +115,7 @@ mod tests {
         let money = |dollars: i64| Money::from_nanos(dollars * 1_000_000_000);
         let at = Moment::from_ms(1_795_550_400_000);
         let words = |facts: Facts| {
-            let subject = Subject { kind: HolderKind::Key, id: "key_1".into(), name: "ci-prod".into() };
+            let subject = Subject { kind: SubjectKind::Key, id: "key_1".into(), name: "ci-prod".into() };
             let id = AlertId::new(at, [1; 10]);
             let alert = Alert { id, subject, threshold: 80, facts, at };
             format!("{}. {}", alert.heading(&Zone::utc()), alert.details(&Zone::utc()))

@@ -54,6 +54,8 @@ pub fn field(name: &str) -> &str {
         "max_output_tokens" => "Max output tokens",
         "provider" => "Provider",
         "upstream_name" => "Name at the provider",
+        "weight" => "Weight of the provider",
+        "further" => "Further providers",
         "default_output_tokens" => "Expected output without a maximum",
         "kind" => "Protocol",
         "base_url" => "Base URL",

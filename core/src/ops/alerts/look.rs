@@ -4,15 +4,16 @@
 //! The first look of an installation finds lines that were crossed long ago. Those are entries in inboxes and nothing else,
 //! so that an update sends no storm of mails.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::Desk;
-use crate::domain::alert::{Choices, Crossed, Facts, Thresholds, Way, days_before};
+use crate::domain::alert::{Choices, Crossed, Facts, Subject, SubjectKind, Thresholds, Way, days_before};
 use crate::domain::ids::{AlertId, DeliveryId, OrgId};
 use crate::domain::moment::{Moment, Zone};
 use crate::store::alert_sources::{self, AfterBudget, BudgetsWanted, Line, Spent};
 use crate::store::alerts::{self, To};
-use crate::store::{StoreError, Tx, Unaudited, alert_channels, alert_outbox};
+use crate::store::provider_watch::{self, RecentFailure};
+use crate::store::{StoreError, Tx, Unaudited, Via, alert_channels, alert_outbox};
 
 /// Alerts of one transaction.
 const BATCH: usize = 20;
@@ -22,6 +23,7 @@ const FIRST_LOOK: &str = "first_look";
 const BUDGETS_AT_ONCE: i64 = 2_000;
 /// Alerts are kept this long. A budget without an end would alert again afterwards.
 const KEPT_DAYS: i64 = 400;
+const DAY_MS: i64 = 86_400_000;
 
 /// How much a look looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,7 @@ async fn find_others(
     let balances = alert_sources::balances(&mut read, lowest(wanted)).await?;
     let mut crossed: Vec<Crossed> = balances.into_iter().filter_map(|spent| passed(spent, wanted)).collect();
     crossed.extend(alert_sources::rejected(&mut read, now).await?.into_iter().map(|line| at(line, 0)));
+    crossed.extend(providers(&mut read, now).await?);
     if what == Look::Everything {
         let ends = alert_sources::ends(&mut read, now).await?;
         crossed.extend(ends.into_iter().filter_map(|line| {
@@ -122,6 +125,34 @@ fn lowest(wanted: &HashMap<String, Thresholds>) -> i64 {
     let usual = Thresholds::default();
     let lists = wanted.values().chain([&usual]);
     lists.filter_map(|list| list.percents().first().copied()).min().unwrap_or(100)
+}
+
+/// What operators have to do something about, once a day for each provider and kind, in the organisations whose inboxes they
+/// read.
+async fn providers(via: &mut impl Via, now: Moment) -> Result<Vec<Crossed>, StoreError> {
+    let day = |at: Moment| at.ms().div_euclid(DAY_MS);
+    let recent = provider_watch::recent(via, Moment::from_ms(day(now) * DAY_MS)).await?;
+    if recent.is_empty() {
+        return Ok(Vec::new());
+    }
+    let orgs: BTreeSet<OrgId> = alerts::operators(via).await?.into_iter().map(|(_, org)| org).collect();
+    let crossed = |one: &RecentFailure, org: &OrgId| {
+        let RecentFailure { provider, name, failure, times, words, last_at } = one;
+        let subject = Subject { kind: SubjectKind::Provider, id: provider.to_string(), name: name.clone() };
+        Crossed {
+            org: org.clone(),
+            subject,
+            crossing: format!("provider/{provider}/{}/{}/{org}", failure.as_str(), day(*last_at)),
+            threshold: 0,
+            passed: vec![0],
+            facts: Facts::Provider {
+                failure: failure.as_str().to_owned(),
+                times: *times,
+                words: words.clone(),
+            },
+        }
+    };
+    Ok(recent.iter().flat_map(|one| orgs.iter().map(|org| crossed(one, org)).collect::<Vec<_>>()).collect())
 }
 
 /// By organisation, every threshold that anyone there wants. A person's own list does not take the others' away.
@@ -163,7 +194,15 @@ async fn write(desk: &Desk, tx: &mut Tx, crossed: &Crossed, sends: Sends) -> Res
     };
     let kind = crossed.facts.kind();
     let org = alerts::org_choices(tx, &crossed.org).await?;
-    for (person, own) in alerts::recipients(tx, &crossed.org, &crossed.subject).await? {
+    let mut recipients = alerts::recipients(tx, &crossed.org, &crossed.subject).await?;
+    if !kind.is_of_org() {
+        // Who belongs to several organisations is told in one.
+        let operators = alerts::operators(tx).await?;
+        recipients.retain(|(person, _)| {
+            operators.iter().any(|(operator, at)| operator == person && *at == crossed.org)
+        });
+    }
+    for (person, own) in recipients {
         let way = org.way_for(&own, kind, &crossed.passed);
         if way != Way::Off {
             deliver(desk, tx, &crossed.org, &alert, To::Inbox(&person), now).await?;
@@ -173,7 +212,8 @@ async fn write(desk: &Desk, tx: &mut Tx, crossed: &Crossed, sends: Sends) -> Res
         }
     }
     // Channels are the organisation's, so what it chose is theirs.
-    if sends.posts && org.way_for(&Choices::default(), kind, &crossed.passed) != Way::Off {
+    let posts = sends.posts && kind.is_of_org();
+    if posts && org.way_for(&Choices::default(), kind, &crossed.passed) != Way::Off {
         for channel in alert_channels::list(tx, &crossed.org).await? {
             deliver(desk, tx, &crossed.org, &alert, To::Channel(&channel.id), now).await?;
         }

@@ -86,7 +86,7 @@ fn changes(old: &OrgChoices, new: &OrgChoices) -> Vec<Change> {
     let text = |choices: &OrgChoices| ChangeValue::Text(choices.thresholds().to_string());
     let ways = |choices: &OrgChoices| {
         let way = |kind: AlertKind| format!("{}: {}", kind.label(), choices.way(kind).label());
-        ChangeValue::List(AlertKind::ALL.into_iter().map(way).collect())
+        ChangeValue::List(AlertKind::of_org().map(way).collect())
     };
     let mut changes = Vec::new();
     if old.thresholds() != new.thresholds() {

@@ -209,7 +209,10 @@ async fn an_answer_that_breaks_off_is_seen_to_break_off() {
         served("openai", || parts("application/json", &["{\"a\":"], 5, Then::BreaksOff)).await;
     let answer = desk.send(post("/v1/chat/completions", &chat()).bearer(&key)).await;
     assert_eq!(answer.status, 502);
-    assert_eq!(answer.message(), "The response of the provider Far ended early. Retry.");
+    assert_eq!(
+        answer.message(),
+        "The response of the provider Far ended early. It may have done its work, so a retry may be charged again."
+    );
     // A library does not, because it would be paid again.
     assert_eq!(answer.find_header("x-should-retry"), Some("false"));
     // The provider has taken the request in, and nobody knows what it charges.
@@ -259,8 +262,8 @@ async fn what_a_provider_does_wrong_is_told_without_its_address_and_costs_what_i
         assert!(answer.message().contains(says) && answer.message().contains("Far"), "{}", answer.text);
         assert!(!answer.text.contains(&upstream.base_url) && !answer.text.contains(CREDENTIAL));
         // A retry would be refused again, or paid again.
-        let retry = answer.find_header("x-should-retry");
-        assert_eq!(retry, Some("false"), "{says}");
+        assert_eq!(answer.find_header("x-should-retry"), Some("false"), "{says}");
+        assert_eq!(answer.find_header("x-keydesk-upstream"), Some("Far"), "{says}");
         assert_eq!(upstream.arrived().len(), 1);
         // After these the provider may have done its work.
         let may_cost =

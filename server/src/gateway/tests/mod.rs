@@ -7,6 +7,7 @@ mod demo_model;
 mod errors;
 mod estimate;
 mod external_api;
+mod failover;
 mod forwarding;
 mod fuzz;
 mod images;

@@ -192,6 +192,7 @@ async fn a_request_whose_task_breaks_down_is_settled_as_it_stood() {
         user_agent: String::new(),
         error: String::new(),
         tags: Vec::new(),
+        attempts: Vec::new(),
     };
     let guard = state.gateway.in_flight.guard(reservation, settlement);
     let task = tokio::spawn(async move {
