@@ -4,9 +4,8 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use keydesk_core::domain::imported::Confirmed;
 use keydesk_core::domain::key_format::PlainSecret;
-use keydesk_core::domain::provider::{ProviderKind, ProviderSpec};
-use keydesk_core::ops::orgs::OperatorActor;
-use keydesk_core::ops::{catalogue, keys, models, providers};
+use keydesk_core::domain::provider::ProviderKind;
+use keydesk_core::ops::{catalogue, keys};
 use keydesk_test_support::fuzz::fuzz;
 use proptest::prelude::*;
 use serde_json::json;
@@ -15,23 +14,24 @@ use tower::ServiceExt;
 use super::support::*;
 use crate::gateway::collapse_leading_slashes;
 
+/// The lists, and the one model that every protocol has.
+const PATHS: [&str; 5] =
+    ["/v1/models", "/v1/models/", "/v1/models/demo/echo", "/v1beta/models", "/v1beta/models/demo/echo"];
+
 #[tokio::test]
 async fn a_key_is_taken_from_every_place_on_every_route() {
     let desk = installation().await;
-    let key = desk.plain_key().await;
-    for path in ["/v1/models", "/v1/models/", "/v1/models/gpt-5", "/v1beta/models", "/v1beta/models/gpt-5"] {
+    let key = desk.every_key().await;
+    for path in PATHS {
         for spot in SPOTS {
-            let answer = desk.send(ask(path).key_in(spot, key.secret.reveal().as_bytes())).await;
+            let answer = desk.send(ask(path).key_in(spot, key.as_bytes())).await;
             assert_eq!(answer.status, 200, "{path} {spot:?}");
         }
     }
-    let raw = format!("/v1beta/models?alt=json&key={}", key.secret.reveal());
+    let raw = format!("/v1beta/models?alt=json&key={key}");
     assert_eq!(desk.status(ask(&raw)).await, 200);
-    assert_eq!(
-        desk.status(ask("/v1/models").header("authorization", &format!("bearer {}", key.secret.reveal())))
-            .await,
-        200
-    );
+    let lower = ask("/v1/models").header("authorization", &format!("bearer {key}"));
+    assert_eq!(desk.status(lower).await, 200);
 }
 
 #[tokio::test]
@@ -121,59 +121,68 @@ async fn a_rejection_has_exactly_the_shape_of_each_protocol() {
 #[tokio::test]
 async fn the_models_have_the_shape_of_each_protocol() {
     let desk = installation().await;
-    let key =
-        desk.create("narrow", |form| form.models = vec!["gpt-5".into(), "claude-opus-4-5".into()]).await;
+    desk.serve(ProviderKind::OpenAi, &["gpt-5", "gpt-5-mini"]).await;
+    desk.serve(ProviderKind::Anthropic, &["claude-opus-4-5", "claude-haiku-4-5"]).await;
+    desk.serve(ProviderKind::Gemini, &["gemini-2.5-pro", "gemini-2.5-flash"]).await;
+    let key = desk
+        .create("narrow", |form| {
+            form.models =
+                ["gpt-5", "claude-opus-4-5", "claude-haiku-4-5", "gemini-2.5-pro", "gemini-2.5-flash"]
+                    .map(String::from)
+                    .into();
+        })
+        .await;
     let send = async |path| desk.send(ask(path).bearer(key.secret.reveal())).await.json();
     let send_anthropic =
         async |path| desk.send(ask(path).anthropic().bearer(key.secret.reveal())).await.json();
 
-    let gpt = json!({"id": "gpt-5", "object": "model", "created": 0, "owned_by": "OpenAI"});
-    let claude = json!({"id": "claude-opus-4-5", "object": "model", "created": 0, "owned_by": "Anthropic"});
-    assert_eq!(send("/v1/models").await, json!({"object": "list", "data": [claude, gpt]}));
-    assert_eq!(send("/v1/models/gpt-5").await, gpt);
+    let shown =
+        |id: &str, vendor: &str| json!({"id": id, "object": "model", "created": 0, "owned_by": vendor});
+    let list = [
+        shown("claude-haiku-4-5", "Anthropic"),
+        shown("claude-opus-4-5", "Anthropic"),
+        shown("gemini-2.5-flash", "Google"),
+        shown("gemini-2.5-pro", "Google"),
+        shown("gpt-5", "OpenAI"),
+    ];
+    assert_eq!(send("/v1/models").await, json!({"object": "list", "data": list}));
+    assert_eq!(send("/v1/models/gpt-5").await, shown("gpt-5", "OpenAI"));
 
     let shown = |id: &str| {
-        let (context, output) = if id == "gpt-5" { (400_000, 128_000) } else { (200_000, 64_000) };
         json!({
             "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z",
-            "max_input_tokens": context, "max_tokens": output
+            "max_input_tokens": 200_000, "max_tokens": 64_000
         })
     };
     let list = json!({
-        "data": [shown("claude-opus-4-5"), shown("gpt-5")],
-        "has_more": false, "first_id": "claude-opus-4-5", "last_id": "gpt-5"
+        "data": [shown("claude-haiku-4-5"), shown("claude-opus-4-5")],
+        "has_more": false, "first_id": "claude-haiku-4-5", "last_id": "claude-opus-4-5"
     });
     assert_eq!(send_anthropic("/v1/models").await, list);
     assert_eq!(send_anthropic("/v1/models/claude-opus-4-5").await, shown("claude-opus-4-5"));
 
     let shown = |id: &str| {
-        let (context, output) = if id == "gpt-5" { (400_000, 128_000) } else { (200_000, 64_000) };
         json!({
             "name": format!("models/{id}"), "version": "", "displayName": id,
-            "inputTokenLimit": context, "outputTokenLimit": output,
+            "inputTokenLimit": 1_048_576, "outputTokenLimit": 65_536,
             "supportedGenerationMethods": ["generateContent", "countTokens"]
         })
     };
-    assert_eq!(send("/v1beta/models").await, json!({"models": [shown("claude-opus-4-5"), shown("gpt-5")]}));
-    assert_eq!(send("/v1beta/models/gpt-5").await, shown("gpt-5"));
+    let list = json!({"models": [shown("gemini-2.5-flash"), shown("gemini-2.5-pro")]});
+    assert_eq!(send("/v1beta/models").await, list);
+    assert_eq!(send("/v1beta/models/gemini-2.5-pro").await, shown("gemini-2.5-pro"));
     // Google's clients ask here as well, with a header that only they send.
-    let google = ask("/v1/models/gpt-5").key_in(Spot::Goog, key.secret.reveal().as_bytes());
-    assert_eq!(desk.send(google).await.json(), shown("gpt-5"));
+    let google = |path| ask(path).key_in(Spot::Goog, key.secret.reveal().as_bytes());
+    assert_eq!(desk.send(google("/v1/models")).await.json(), list);
+    assert_eq!(desk.send(google("/v1/models/gemini-2.5-pro")).await.json(), shown("gemini-2.5-pro"));
 }
 
 #[tokio::test]
 async fn a_list_has_only_what_a_client_of_its_protocol_can_call() {
     let desk = installation().await;
-    for (name, kind, ids) in [
-        ("One", ProviderKind::OpenAi, ["gpt-6-sol", "text-embedding-3-small"]),
-        ("Two", ProviderKind::Anthropic, ["claude-opus-4-8", "claude-haiku-4-5"]),
-        ("Three", ProviderKind::Gemini, ["gemini-2.5-flash", "gemini-embedding-001"]),
-    ] {
-        let spec = ProviderSpec::new(name.into(), kind, "https://far.example.com".into());
-        providers::add(&desk.state.desk, OperatorActor::CommandLine, &spec).await.unwrap();
-        let ids = ids.map(String::from);
-        models::route(&desk.state.desk, OperatorActor::CommandLine, &ids, Some(name)).await.unwrap();
-    }
+    desk.serve(ProviderKind::OpenAi, &["gpt-6-sol", "text-embedding-3-small"]).await;
+    desk.serve(ProviderKind::Anthropic, &["claude-opus-4-8", "claude-haiku-4-5"]).await;
+    desk.serve(ProviderKind::Gemini, &["gemini-2.5-flash", "gemini-embedding-001"]).await;
     let key = desk.every_key().await;
     let send = async |ask: TestRequest| desk.send(ask.bearer(&key)).await;
     let openai = send(ask("/v1/models")).await.ids();
@@ -230,11 +239,10 @@ async fn the_scope_narrows_the_list_and_the_single_model() {
     catalogue::import(&desk.state.desk, &catalogue::read(entry).unwrap(), false, &Confirmed::default())
         .await
         .unwrap();
+    desk.serve(ProviderKind::Gemini, &["aws/claude-x", "claude-opus-4-5", "gemini-2.5-pro"]).await;
     let send = async |path| desk.send(ask(path).bearer(key.secret.reveal())).await;
 
-    let ids = send("/v1/models").await.ids();
-    assert!(ids.iter().all(|id| id == "aws/claude-x" || id.starts_with("claude-")), "{ids:?}");
-    assert!(["aws/claude-x", "claude-opus-4-5"].iter().all(|id| ids.iter().any(|listed| listed == id)));
+    assert_eq!(send("/v1/models").await.ids(), ["aws/claude-x", "claude-opus-4-5"]);
     for path in ["/v1/models/aws/claude-x", "/v1/models/aws%2Fclaude-x", "/v1/models/aws/claude-x/"] {
         assert_eq!(send(path).await.json()["id"], "aws/claude-x", "{path}");
     }
@@ -315,6 +323,7 @@ async fn a_key_is_refused_from_an_address_that_is_not_on_its_list() {
 #[tokio::test]
 async fn slashes_in_front_and_at_the_end_do_no_harm() {
     let desk = installation().await;
+    desk.serve(ProviderKind::OpenAi, &["gpt-5"]).await;
     let key = desk.plain_key().await;
     for path in ["//v1/models", "///v1/models/", "//v1beta/models", "//v1/models/gpt-5"] {
         assert_eq!(desk.status(ask(path).bearer(key.secret.reveal())).await, 200, "{path}");
@@ -417,18 +426,18 @@ async fn a_websocket_is_refused_so_that_clients_go_on_with_http() {
 #[tokio::test]
 async fn another_method_is_refused_with_those_there_are() {
     let desk = installation().await;
-    let key = desk.plain_key().await;
-    for path in ["/v1/models", "/v1/models/", "/v1/models/gpt-5", "/v1beta/models", "/v1beta/models/gpt-5"] {
+    let key = desk.every_key().await;
+    for path in PATHS {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-            let answer = desk.send(ask(path).method(method.clone()).bearer(key.secret.reveal())).await;
+            let answer = desk.send(ask(path).method(method.clone()).bearer(&key)).await;
             assert_eq!((answer.status, answer.find_header("allow")), (405, Some("GET, HEAD")), "{path}");
             assert!(answer.message().contains("GET, HEAD"));
             assert_eq!(desk.status(ask(path).method(method)).await, 401, "{path}");
         }
-        let head = desk.send(ask(path).method(Method::HEAD).bearer(key.secret.reveal())).await;
+        let head = desk.send(ask(path).method(Method::HEAD).bearer(&key)).await;
         assert_eq!((head.status, head.text.as_str()), (200, ""));
     }
-    let answer = desk.send(ask("/v1beta/models").method(Method::POST).bearer(key.secret.reveal())).await;
+    let answer = desk.send(ask("/v1beta/models").method(Method::POST).bearer(&key)).await;
     assert_eq!(answer.json()["error"]["code"], 405);
 }
 

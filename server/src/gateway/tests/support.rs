@@ -11,14 +11,16 @@ use axum::middleware::from_fn;
 use axum::response::Response;
 use axum_extra::extract::cookie::Key;
 use http_body_util::BodyExt;
-use keydesk_core::admission::{LastUsed, Rejections};
+use keydesk_core::admission::{LastUsed, Rejections, note_answer};
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::moment::Moment;
+use keydesk_core::domain::provider::{Provider, ProviderKind, ProviderSpec};
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::ops::access::Caller;
 use keydesk_core::ops::keys::{self, IssuedKey};
+use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::setup::{SetupForm, set_up};
-use keydesk_core::ops::{catalogue, links};
+use keydesk_core::ops::{catalogue, links, models, providers};
 use keydesk_core::store::Db;
 use keydesk_core::{Desk, ProviderVault};
 pub use keydesk_test_support::{DAY, SPOTS, Spot, TestRequest, TestResponse};
@@ -198,6 +200,22 @@ impl Installation {
                 '{{\"input\":\"1\",\"cached_input\":\"0.5\",\"output\":\"1\"}}', 0, '')"
         ))
         .await;
+    }
+
+    /// A provider that serves these models of the catalogue, and has not answered yet.
+    pub async fn provider_of(&self, kind: ProviderKind, ids: &[&str]) -> Provider {
+        let (desk, by) = (&self.state.desk, OperatorActor::CommandLine);
+        let spec = ProviderSpec::new(kind.label().into(), kind, "https://far.example.com".into());
+        let provider = providers::add(desk, by, &spec).await.unwrap();
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        models::route(desk, by, &ids, Some(&provider.name)).await.unwrap();
+        provider
+    }
+
+    /// The same, and it has answered, so that there is no demonstration.
+    pub async fn serve(&self, kind: ProviderKind, ids: &[&str]) {
+        let provider = self.provider_of(kind, ids).await;
+        note_answer(&self.state.desk, &provider.id).await.unwrap();
     }
 
     /// Status, input, output, cached, estimated, cost of every settled request, the oldest first; waits for those under way.
