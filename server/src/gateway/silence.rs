@@ -22,21 +22,26 @@ use super::protocol::ApiError;
 
 /// How long a client that reads slowly has to take the error at the end of its stream.
 const ERROR_TIMEOUT: Duration = Duration::from_secs(30);
-/// While there is no connection to the provider, its failure can still be a status.
-const CONNECT_TURN: Duration = Duration::from_millis(500);
 
 /// How long a provider may be silent.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// Until the client of a stream gets a head.
     pub head: Duration,
+    /// And then, while there is no connection, from one look for it to the next: nothing was sent, so a failure can
+    /// still be a status.
+    pub connecting: Duration,
     /// From one sign of life to the next.
     pub beat: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { head: Duration::from_secs(5), beat: Duration::from_secs(15) }
+        Self {
+            head: Duration::from_secs(5),
+            connecting: Duration::from_millis(500),
+            beat: Duration::from_secs(15),
+        }
     }
 }
 
@@ -167,6 +172,7 @@ pub struct Front {
     pub client: Client,
     pub timer: Timer,
     framing: Framing,
+    connecting: Duration,
 }
 
 impl Front {
@@ -177,7 +183,8 @@ impl Front {
         patience: Patience,
     ) -> Self {
         let next = streams.then(|| Box::pin(sleep(patience.head)));
-        Self { client: Client::Waiting(respond), timer: Timer { next, beat: patience.beat }, framing }
+        let timer = Timer { next, beat: patience.beat };
+        Self { client: Client::Waiting(respond), timer, framing, connecting: patience.connecting }
     }
 
     /// Whether a stream of this form can follow what was sent.
@@ -205,7 +212,7 @@ impl Front {
     pub fn wait(&mut self, is_connecting: bool, head: impl FnOnce(Framing, Body) -> Response) {
         if matches!(self.client, Client::Waiting(_)) {
             if is_connecting {
-                return self.timer.set(CONNECT_TURN);
+                return self.timer.set(self.connecting);
             }
             let framing = self.framing;
             self.begin(framing, |body| head(framing, body));
@@ -288,7 +295,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_provider_gets_its_client_a_head_and_signs_of_life() {
-        let patience = Patience { head: Duration::from_millis(20), beat: Duration::from_millis(30) };
+        let ms = Duration::from_millis;
+        let patience = Patience { head: ms(20), connecting: ms(40), beat: ms(30) };
         let (respond, mut response) = oneshot::channel();
         let mut front = Front::new(respond, true, Framing::OpenAi, patience);
         let began = Instant::now();
@@ -298,11 +306,11 @@ mod tests {
         assert!(response.try_recv().is_err(), "no head while there is no connection");
         front.timer.rings().await;
         front.wait(false, head);
-        assert!(began.elapsed() >= patience.head + CONNECT_TURN);
+        assert!(began.elapsed() >= patience.head + patience.connecting);
         let mut body = response.await.unwrap().into_body().into_data_stream();
         front.timer.rings().await;
         front.beat();
-        assert!(began.elapsed() >= patience.head + CONNECT_TURN + patience.beat);
+        assert!(began.elapsed() >= patience.head + patience.connecting + patience.beat);
         drop(front);
         let mut text = Vec::new();
         while let Some(Ok(bytes)) = futures_util::StreamExt::next(&mut body).await {
