@@ -228,6 +228,7 @@ impl TestDesk {
         let provider = ProviderForm {
             name: name.into(),
             base_url: "https://api.openai.com".into(),
+            credential: "env".into(),
             credential_env: "KEYDESK_TESTS_API_KEY".into(),
             ..ProviderForm::with_defaults()
         };

@@ -242,17 +242,18 @@ pub fn parse_api_key(text: &str) -> Result<&str, ParseError> {
     const MAX_KEY: usize = 2_000;
     let key = text.trim();
     let key = key.strip_prefix("Bearer ").unwrap_or(key).trim();
+    // First, because a masked key is short, too, and is masked with characters that no key has.
+    if key.contains(['"', '\'', '`', '•', '…']) || key.contains("...") || key.contains("***") {
+        return Err(ParseError::new(
+            "This is not the key itself: it is masked or has quotes around it. Copy the whole key.",
+        ));
+    }
     if key.len() < 8 {
         return Err(ParseError::new("This is too short to be an API key. Paste the whole key."));
     }
     if key.len() > MAX_KEY || !key.bytes().all(|c| c.is_ascii_graphic()) {
         return Err(ParseError::new(
             "This cannot be sent as an API key: it is too long, or has a space, a line break or a character that no key has.",
-        ));
-    }
-    if key.contains(['"', '\'', '`', '•', '…']) || key.contains("...") || key.contains("***") {
-        return Err(ParseError::new(
-            "This is not the key itself: it is masked or has quotes around it. Copy the whole key.",
         ));
     }
     Ok(key)
@@ -318,16 +319,19 @@ mod tests {
     #[test]
     fn a_pasted_key_is_whole_and_little_of_it_is_kept_readable() {
         assert_eq!(parse_api_key(" Bearer sk-proj-abcdefgh \n"), Ok("sk-proj-abcdefgh"));
-        for wrong in [
-            "",
-            "tiny1",
-            "sk-proj abc def",
-            "sk-…abcd",
-            "sk-proj-...abcd",
-            "\"sk-proj-abcdef\"",
-            "sk-\u{e9}aaaaaaa",
+        for (wrong, says) in [
+            ("", "too short"),
+            ("tiny1", "too short"),
+            ("sk-proj abc def", "cannot be sent"),
+            ("sk-…", "masked"),
+            ("sk-…abcdefgh", "masked"),
+            ("••••••••", "masked"),
+            ("sk-proj-...abcd", "masked"),
+            ("\"sk-proj-abcdef\"", "quotes"),
+            ("sk-\u{e9}aaaaaaa", "cannot be sent"),
         ] {
             let sentence = parse_api_key(wrong).unwrap_err().to_string();
+            assert!(sentence.contains(says), "{wrong}: {sentence}");
             assert!(wrong.is_empty() || !sentence.contains(wrong), "{sentence}");
         }
         assert_eq!((&*last_four("sk-proj-0123456789abcd"), &*last_four("shortkey")), ("abcd", "ey"));

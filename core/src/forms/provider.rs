@@ -382,7 +382,9 @@ mod tests {
         assert_eq!(add(&stored, "sk-…cdef"), Err(vec!["secret".into()]));
         // What is pasted beside another choice is not taken.
         assert!(add(&form(), "sk-proj-0123456789abcdef").unwrap().1.is_none());
-        let unnamed = ProviderForm { credential: "env".into(), credential_env: String::new(), ..form() };
+        let named = ProviderForm { credential: "env".into(), ..form() };
+        assert_eq!(add(&named, "").unwrap().0.credential_env, "OPENAI_API_KEY");
+        let unnamed = ProviderForm { credential_env: String::new(), ..named };
         assert_eq!(add(&unnamed, ""), Err(vec!["credential_env".into()]));
         let none = ProviderForm { credential: "none".into(), ..form() };
         assert_eq!(add(&none, "").unwrap().0.credential_env, "");

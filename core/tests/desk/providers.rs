@@ -23,6 +23,7 @@ fn form(name: &str) -> ProviderForm {
     ProviderForm {
         name: name.into(),
         base_url: "https://api.openai.com/v1".into(),
+        credential: "env".into(),
         credential_env: "OPENAI_API_KEY".into(),
         ..ProviderForm::with_defaults()
     }
@@ -179,7 +180,7 @@ on_both!(
         ));
         let mut form = same.clone();
         form.provider.base_url = "http://localhost:8000/".into();
-        form.provider.credential_env = String::new();
+        form.provider.credential = "none".into();
         form.provider.idle = "90".into();
         form.provider.on_disconnect = "stop".into();
         assert!(matches!(

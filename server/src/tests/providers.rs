@@ -1,5 +1,8 @@
 //! Providers and the catalogue as an operator's browser meets them, with script and without.
 
+use keydesk_core::admission::note_answer;
+use keydesk_core::domain::ids::ProviderId;
+
 use super::routes::new_provider;
 use super::support::{Fields, TestApp, Who, on_both};
 
@@ -39,7 +42,13 @@ on_both! {
         assert_eq!((answer.status, answer.location()), (303, &*own), "{}", answer.text);
         assert!(app.get(&operator, &own).await.text.contains("2 models added to OpenAI"));
         let list = app.get(&operator, "/operator/models?served=yes").await.text;
-        assert!(list.contains("gpt-4.1") && !list.contains("gpt-5-mini") && !list.contains("demo/echo"), "{list}");
+        assert!(list.contains("gpt-4.1") && !list.contains("gpt-5-mini"), "{list}");
+        // Routed is not connected: the demonstration stays until the provider has answered.
+        let demo = "has answered yet. Until then the built-in <code>demo/echo</code> model answers.";
+        assert!(list.contains(demo), "{list}");
+        note_answer(&app.state.desk, &ProviderId::parse(&id).unwrap()).await.unwrap();
+        let list = app.get(&operator, "/operator/models?served=yes").await.text;
+        assert!(list.contains("gpt-4.1") && !list.contains("demo/echo"), "{list}");
         let retire = app.get(&operator, &format!("{own}/retire")).await.text;
         assert!(retire.contains("These 2 models are no longer served"), "{retire}");
 
