@@ -18,6 +18,8 @@ VECTORS = json.loads((DOCS / "vectors.json").read_text())
 #: Answers when an installation has no provider, and says so. A token costs $0.0001.
 MODEL = "demo/echo"
 WORDS = "Say it back"
+#: A model of each protocol, for tests of what is listed: see `serve`.
+SERVED = {"openai": "gpt-5", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
 #: The route that Google's client asks, by its own choice: under v1beta before its version 3, under v1 since.
 GEMINI = f"/{genai.Client(api_key='none')._api_client._http_options.api_version}/models/{{*id}}"
 
@@ -53,6 +55,15 @@ REFUSALS = [
 RATE_LIMITED = Rejection(
     "rate limited", 429, "rate_limit_exceeded", r"The limit of the key {hint}, 2 requests per minute, is reached: .* Try again in \d+ s\."
 )
+
+
+def serve(desk: Desk) -> None:
+    """SERVED is served, at an address where nothing listens: it is listed, and the demonstration stays as long as nobody has answered."""
+    there = [line.split("\t")[0] for line in desk.command("providers", "list").splitlines()]
+    for protocol, model in SERVED.items():
+        if protocol not in there:
+            desk.command("providers", "add", protocol, "--protocol", protocol, "--url", "http://127.0.0.1:1", "--no-credential")
+            desk.command("models", "route", model, "--to", protocol)
 
 
 def pattern(rejection: Rejection, desk: Desk, key: Key | None) -> str:

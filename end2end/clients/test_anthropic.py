@@ -8,7 +8,7 @@ import anthropic
 import pytest
 
 from desk import ask, eventually
-from states import MODEL, RATE_LIMITED, REFUSALS, WORDS, pattern, spent
+from states import MODEL, RATE_LIMITED, REFUSALS, SERVED, WORDS, pattern, serve, spent
 
 MESSAGES = dict(model=MODEL, messages=[{"role": "user", "content": WORDS}])
 ERRORS = {
@@ -110,8 +110,9 @@ def test_a_key_as_the_desk_shows_it_is_known_for_what_it_is(desk):
 
 
 def test_the_list_of_models_is_what_the_key_may_use(desk):
-    key = desk.create_key("anthropic models", scope="listed", models=[], patterns="claude-*")
-    listed = [model.id for model in client_of(desk, key.secret).models.list()]
-    assert listed and all(model.startswith("claude-") for model in listed)
+    serve(desk)
+    key = desk.create_key("anthropic models", scope="listed", models=[], patterns="claude-*\ngpt-*")
+    # What is served in another protocol cannot be called with this client.
+    assert [model.id for model in client_of(desk, key.secret).models.list()] == [SERVED["anthropic"]]
     every = [model.id for model in client_of(desk, desk.create_key("anthropic every").secret).models.list()]
     assert MODEL in every

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import serving
 from desk import ask, clean_environment, eventually, free_port
-from states import MODEL, spent
+from states import MODEL, SERVED, serve, spent
 
 HERE = Path(__file__).parent
 SAID = "This is a demonstration"
@@ -119,12 +119,15 @@ def test_the_env_file_is_all_that_the_clients_need(sqlite_desk, folder):
 
 
 def test_a_key_for_what_is_not_served_lists_its_models(sqlite_desk, folder):
+    """Its models have a provider, and none of them has answered yet."""
     desk = sqlite_desk
-    key = desk.create_key("snippet unserved", scope="listed", models=[], patterns="gpt-*")
+    serve(desk)
+    key = desk.create_key("snippet unserved", scope="listed", models=[], patterns="gpt-*\nclaude-*\ngemini-*")
+    protocols = {"Python Anthropic": "anthropic", "Node Anthropic": "anthropic", "Python Google": "gemini"}
     for label, (program, file) in RUNS.items():
         (folder / file).write_text(desk.snippets(key)[label] + "\n")
         said = run([*program, file], folder)
-        assert "gpt-5" in said and MODEL not in said
+        assert SERVED[protocols.get(label, "openai")] in said and MODEL not in said
     assert desk.spent_nanos(key) == 0
 
 

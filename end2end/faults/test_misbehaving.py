@@ -15,12 +15,13 @@ import zlib
 import pytest
 
 from desk import eventually
-from harness import MIB, read_answer
+from harness import MIB
 
 #: What docs/operate.md says: by so much the program may grow, whatever its providers do.
 ROOM = 100 * MIB
-HEAD = b"HTTP/1.1 200 OK\r\n"
-EVENTS = HEAD + b"content-type: text/event-stream\r\nconnection: close\r\n\r\n"
+#: Each connection has one answer.
+HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\n"
+EVENTS = HEAD + b"content-type: text/event-stream\r\n\r\n"
 USAGE = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
 TOLD = [
     {"choices": [{"index": 0, "delta": {"content": "Hel"}, "finish_reason": None}]},
@@ -106,7 +107,7 @@ class Misbehaving:
 
     def endless(self, connection, _):
         """A whole answer that does not end."""
-        connection.sendall(HEAD + b"content-type: application/json\r\nconnection: close\r\n\r\n{\"choices\":[{\"message\":{\"content\":\"")
+        connection.sendall(HEAD + b"content-type: application/json\r\n\r\n{\"choices\":[{\"message\":{\"content\":\"")
         while not self.stopped.is_set():
             connection.sendall(b"a" * MIB)
 
@@ -134,7 +135,7 @@ class Misbehaving:
         connection.sendall(HEAD + b"content-length: 5\r\ncontent-length: %d\r\n\r\n%s" % (len(WHOLE), WHOLE))
 
     def redirect(self, connection, number):
-        connection.sendall(b"HTTP/1.1 %d Over there\r\nlocation: %s/elsewhere\r\ncontent-length: 0\r\n\r\n" % (number, self.url.encode()))
+        connection.sendall(b"HTTP/1.1 %d Over there\r\nconnection: close\r\nlocation: %s/elsewhere\r\ncontent-length: 0\r\n\r\n" % (number, self.url.encode()))
 
     def heads(self, connection, _):
         """A head that does not end."""
@@ -158,7 +159,7 @@ class Misbehaving:
 
     def status(self, connection, number):
         body = b'{"error":{"type":"overloaded_error","message":"Overloaded"}}'
-        head = b"HTTP/1.1 %d Later\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%s\r\n" % (number, len(body), RETRY)
+        head = b"HTTP/1.1 %d Later\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%s\r\n" % (number, len(body), RETRY)
         connection.sendall(head + body)
 
     def silent(self, connection, number):

@@ -17,7 +17,8 @@ test("a key is created with a name alone, and its secret is shown once", async (
   await signedIn();
   const name = unique("first");
   await page.goto(`${server.url}/acme/keys`);
-  await page.getByRole("link", { name: "Create key" }).click();
+  // Where there is no key yet, the first steps have one, too.
+  await page.getByRole("link", { name: "Create key" }).first().click();
   await page.waitForURL(`${server.url}/acme/keys/new`);
   await expect(page.locator(".summary")).toContainText("$50 a month");
   const addresses: string[] = [];
@@ -76,7 +77,8 @@ test("the key opens the gateway in each protocol, and its page tells its facts",
   const openai = await asOpenAi(server.url, key.secret);
   expect(openai.status).toBe(200);
   expect(openai.body.object).toBe("list");
-  expect(openai.body.data.length).toBeGreaterThan(5);
+  // No provider serves one yet, so the demonstration is all that it can ask, in any protocol.
+  expect(openai.body.data.length).toBe(1);
   expect(openai.body.data[0]).toMatchObject({ object: "model", id: expect.any(String), owned_by: expect.any(String), created: expect.any(Number) });
   const model = openai.body.data[0].id;
 
