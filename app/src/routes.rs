@@ -10,6 +10,7 @@ use crate::pages::alerts::{AlertSettingsPage, ChoicesPage, InboxPage};
 use crate::pages::asks::{AskForKeyPage, AskForMorePage, AskPage, AsksPage};
 use crate::pages::audit::{AuditPage, InstallationAuditPage};
 use crate::pages::doctor::{DoctorPage, OwnKeyPage};
+use crate::pages::installation::OperatorOverviewPage;
 use crate::pages::keys::{
     BulkPage, DisableKeyPage, EditKeyPage, ExtendKeyPage, IssuedPage, KeyPage, KeysPage, NewKeyPage,
     RevokeKeyPage, RotateKeyPage, SecretPage,
@@ -27,7 +28,7 @@ use crate::pages::orgs::{
     BalancePage, HomePage, NewOrgPage, OperatorBalancePage, OperatorPage, OrgCreatedPage, ResumeOrgPage,
     SettingsPage, SpendCheckPage, SuspendOrgPage,
 };
-use crate::pages::overview::{OperatorOverviewPage, OverviewPage};
+use crate::pages::overview::OverviewPage;
 use crate::pages::providers::{NewProviderPage, ProviderPage, ProvidersPage, RetireProviderPage};
 use crate::pages::requests::{RequestPage, RequestsPage};
 use crate::pages::session::{CodePage, ResetPage, SetUpPage, SignInPage};

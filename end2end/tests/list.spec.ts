@@ -121,6 +121,29 @@ test("the overview says what was spent and leads to what needs a look", async ({
   await expect(page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Overview" })).not.toHaveAttribute("aria-current", "page");
 });
 
+test("the operators' overview adds organisations up, and leads to the keys of their own", async ({ signedIn, page, open }) => {
+  await signedIn();
+  await open("/operator/overview");
+  for (const name of ["Spent this month", "Last month to the same day", "Forecast to the end of the month"]) {
+    await expect(figure(page, name).locator("b")).toContainText("$");
+  }
+  await expect(page.getByRole("group", { name: "Spend per day by organisation" })).toBeVisible();
+  await page.getByText("Show as table").click();
+  await expect(page.getByRole("region", { name: "Spend per day by organisation, as a table" })).toBeVisible();
+  await figure(page, "Stopped").click();
+  await page.waitForURL(/#keys$/);
+  const table = page.getByRole("table", { name: "Keys that need a look, by organisation" });
+  // The owner of Northwind sees all its keys; no one goes into an organisation that they do not belong to.
+  const numbers = table.getByRole("row", { name: /Northwind Labs/ }).locator("td a");
+  const told = (await numbers.last().textContent())?.trim();
+  await numbers.last().click();
+  await page.waitForURL(/northwind-labs\/keys\?state=/);
+  expect(String(await count(page))).toBe(told);
+  await page.setViewportSize({ width: 360, height: 800 });
+  await open("/operator/overview");
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+});
+
 freshTest("a new organisation begins with its first steps, until there was a request", async ({ signedIn, page, open, server }) => {
   await signedIn();
   await open("/acme");

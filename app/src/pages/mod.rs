@@ -8,6 +8,7 @@ pub mod audit;
 mod bounds;
 pub mod doctor;
 mod first_steps;
+pub mod installation;
 pub mod keys;
 mod limits;
 pub mod live_test;

@@ -1,16 +1,16 @@
-//! The page that people land on: what an organisation spent and will spend, what needs a look, who grew; and for operators the
-//! same over organisations. Each line leads to its next step.
+//! The page that people land on: what an organisation spent and will spend, what needs a look, who grew. Each line leads to
+//! its next step.
 
 use keydesk_core::domain::key_filter::StateFilter;
 use keydesk_core::domain::moment::Day;
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::numbers::grouped;
-use keydesk_core::domain::overview::By;
+use keydesk_core::domain::numbers::{grouped, grouped_to};
+use keydesk_core::domain::overview::{By, Grown};
 use keydesk_core::domain::policy::{Action, On, PlatformRole};
 use keydesk_core::domain::report::{Dimension, Preset, ReportQuery, change};
 use keydesk_core::ops::keys::MAX_OFFERED;
 use keydesk_core::ops::limits;
-use keydesk_core::ops::overview::{self, InstallationView, ListedMonth, MAX_ORGS, OverviewView};
+use keydesk_core::ops::overview::{self, OverviewView};
 use leptos::prelude::*;
 
 use crate::ask::{caller, desk, param, query};
@@ -20,7 +20,7 @@ use crate::pages::page;
 use crate::pages::spend::href;
 use crate::path::LocalPath;
 use crate::ui::chart::{Bucket, Series, StackedChart};
-use crate::ui::list::{self, Address, Column};
+use crate::ui::list::{self, Address};
 use crate::ui::meter::Meter;
 use crate::ui::tiles::{Tile, tiles};
 
@@ -131,74 +131,43 @@ fn money(view: &OverviewView, stops: Option<String>) -> AnyView {
 
 /// How many keys need a look, each number leading to them.
 fn looks(view: &OverviewView) -> AnyView {
-    let slug = &view.context.org.slug;
-    let tile = |name: &'static str, state: StateFilter, bad: bool| {
-        let count = view.counts.of(state);
-        let words = if count > MAX_OFFERED { format!("{}+", grouped(MAX_OFFERED)) } else { grouped(count) };
-        let to = LocalPath::keys(slug).with_query(&format!("state={}", state.as_str()));
-        Tile::new(name, words, to.into()).marked(bad && count > 0)
+    let keys = |state: StateFilter| {
+        LocalPath::keys(&view.context.org.slug).with_query(&format!("state={}", state.as_str())).into()
     };
-    let figures = tiles(
-        "Keys that need a look",
-        vec![
-            tile("Stopped", StateFilter::Stopped, true),
-            tile("Near a limit", StateFilter::NearLimit, true),
-            tile("Expiring in 7 days", StateFilter::Expiring, true),
-            tile("Due for rotation", StateFilter::RotationDue, false),
-            tile("Idle for 90 days", StateFilter::Idle, false),
-            tile("Without a limit", StateFilter::Unlimited, false),
-        ],
-    );
+    let figures = look_tiles(|state| view.counts.of(state), keys);
     view! { <h2 class="over">"Keys"</h2> {figures} }.into_any()
+}
+
+/// The figures of keys that need a look: how many there are in a state, and where that leads.
+pub(super) fn look_tiles(count: impl Fn(StateFilter) -> i64, to: impl Fn(StateFilter) -> String) -> AnyView {
+    let tile = |state: StateFilter| {
+        let (name, bad) = match state {
+            StateFilter::Stopped | StateFilter::NearLimit => (state.label(), true),
+            StateFilter::Expiring => ("Expiring in 7 days", true),
+            StateFilter::Idle => ("Idle for 90 days", false),
+            _ => (state.label(), false),
+        };
+        let count = count(state);
+        Tile::new(name, grouped_to(count, MAX_OFFERED), to(state)).marked(bad && count > 0)
+    };
+    tiles("Keys that need a look", StateFilter::LOOKS.map(tile).into())
 }
 
 fn chart(view: &OverviewView, by: By) -> AnyView {
     let slug = &view.context.org.slug;
-    let words = |nanos: i64| Money::from_nanos(nanos).to_string();
-    let nanos = |days: &[Money]| days.iter().map(|spent| spent.nanos()).collect::<Vec<_>>();
     let name = |part: &overview::ChartPart| match (by, part.name.is_empty()) {
         (By::Team, true) => "No team".to_owned(),
         (_, true) => part.id.clone(),
         (_, false) => part.name.clone(),
     };
-    let sum = |days: &[Money]| days.iter().copied().sum::<Money>();
-    let series = view.parts.iter().map(|part| Series {
-        name: name(part),
-        values: nanos(&part.days),
-        total: sum(&part.days).to_string(),
-    });
-    let rest: Vec<Money> = view
-        .totals
-        .iter()
-        .enumerate()
-        .map(|(at, total)| {
-            let parts = view.parts.iter().filter_map(|part| part.days.get(at)).copied().sum::<Money>();
-            total.saturating_sub(parts)
-        })
-        .collect();
+    let parts = view.parts.iter().map(|part| (name(part), part.days.as_slice()));
     let rest_name = if by == By::Team && view.parts.len() < 5 { "No team" } else { "Other" };
-    let other = (sum(&rest) > Money::ZERO).then(|| Series {
-        name: rest_name.into(),
-        values: nanos(&rest),
-        total: sum(&rest).to_string(),
-    });
-    let bucket = |day: &Day| Bucket { short: day.short(), long: day.long(), href: None };
     let label = match by {
         By::Team => "Spend per day by team",
         By::Model => "Spend per day by model",
         By::Key => "Spend per day by key",
     };
-    let drawn = StackedChart {
-        label: label.into(),
-        what: "Spend",
-        when: "Day",
-        buckets: view.days.iter().map(bucket).collect(),
-        series: series.collect(),
-        other,
-        words,
-        axis: words,
-        top_when_empty: 1_000_000_000,
-    };
+    let drawn = days_chart(label, (&view.days, &view.totals), parts, rest_name);
     let group = Some(match by {
         By::Team => Dimension::Team,
         By::Model => Dimension::Model,
@@ -223,12 +192,49 @@ fn chart(view: &OverviewView, by: By) -> AnyView {
         <section class="card" aria-labelledby="by-day">
             <header>
                 <h2 id="by-day">"Spend in the last 30 days"</h2>
-                <p>{sum(&view.totals).to_string()} {all_spend}</p>
+                <p>{view.totals.iter().sum::<Money>().to_string()} {all_spend}</p>
             </header>
             {list::chips("What the bars show", choices)}
-            {drawn.draw()}
+            {drawn}
         </section>
     }
+    .into_any()
+}
+
+/// Spend by day, in bars of these parts and of what is left of the totals.
+pub(super) fn days_chart<'a>(
+    label: &str,
+    (days, totals): (&[Day], &[Money]),
+    parts: impl Iterator<Item = (String, &'a [Money])>,
+    rest_name: &str,
+) -> AnyView {
+    let words = |nanos: i64| Money::from_nanos(nanos).to_string();
+    let series = |name: String, spent: &[Money]| Series {
+        name,
+        values: spent.iter().map(|spent| spent.nanos()).collect(),
+        total: spent.iter().sum::<Money>().to_string(),
+    };
+    let mut rest = totals.to_vec();
+    let mut drawn = Vec::new();
+    for (name, spent) in parts {
+        for (left, spent) in rest.iter_mut().zip(spent) {
+            *left = left.saturating_sub(*spent);
+        }
+        drawn.push(series(name, spent));
+    }
+    let other = rest.iter().any(|left| *left > Money::ZERO).then(|| series(rest_name.to_owned(), &rest));
+    StackedChart {
+        label: label.to_owned(),
+        what: "Spend",
+        when: "Day",
+        buckets: days.iter().map(|day| Bucket { short: day.short(), long: day.long(), href: None }).collect(),
+        series: drawn,
+        other,
+        words,
+        axis: words,
+        top_when_empty: 1_000_000_000,
+    }
+    .draw()
     .into_any()
 }
 
@@ -238,93 +244,25 @@ fn grown(view: &OverviewView) -> Option<AnyView> {
         return None;
     }
     let weekday = view.yesterday.weekday();
-    let rows = view.grown.iter().map(|one| {
-        let to = LocalPath::key(&view.context.org.slug, &one.key).as_str().to_owned();
-        view! {
-            <li>
-                <a href=to>{one.name.clone()}</a>
-                {format!(" spent {} yesterday: {}", one.spent, one.words(&weekday))}
-            </li>
-        }
-    });
-    Some(
-        view! {
-            <section class="card" aria-labelledby="grown">
-                <header><h2 id="grown">"Grew fastest"</h2></header>
-                <ul class="stack">{rows.collect_view()}</ul>
-            </section>
-        }
-        .into_any(),
-    )
+    let rows = view
+        .grown
+        .iter()
+        .map(|one| grown_line(LocalPath::key(&view.context.org.slug, &one.id), one, &weekday));
+    Some(grown_card(rows.collect()))
 }
 
-/// For operators: what organisations spent this month and what is stopped in them.
-#[component]
-pub fn OperatorOverviewPage() -> impl IntoView {
-    page(async move {
-        let (desk, caller) = (desk()?, caller()?);
-        let view = overview::of_installation(&desk, &caller).await?;
-        let under = view! {
-            <p class="muted">"Each organisation’s month is that of its own time zone."</p>
-        };
-        let body = installation(&view);
-        Ok(Page::new("Overview", Width::Wide)
-            .under(under)
-            .path(LocalPath::operator_overview().as_str().to_owned())
-            .apart(&view.own, &caller, body))
-    })
+/// "ci spent $4.00 yesterday: 4 × its usual Tuesday"
+pub(super) fn grown_line<Id>(to: LocalPath, one: &Grown<Id>, weekday: &str) -> AnyView {
+    let words = format!(" spent {} yesterday: {}", one.spent, one.words(weekday));
+    view! { <li><a href=to>{one.name.clone()}</a> {words}</li> }.into_any()
 }
 
-fn installation(view: &InstallationView) -> AnyView {
-    let all = &view.all;
-    let orgs: String = LocalPath::operator().into();
-    let figures = tiles(
-        "All organisations",
-        vec![
-            Tile::new("Spent this month", all.month.spent.to_string(), orgs.clone()),
-            Tile::new("Last month", all.before.to_string(), orgs.clone()),
-            Tile::new("Requests this month", grouped(all.month.requests), orgs.clone()),
-            Tile::new("Organisations", grouped(all.count), orgs),
-        ],
-    );
-    let columns = vec![
-        Column::new("Organisation"),
-        Column::new("Spent this month").num(),
-        Column::new("Last month").num(),
-        Column::new("Requests").num(),
-        Column::new("Budgets used up").num(),
-        Column::new("Nearly used up").class("num drop-2"),
-    ];
-    let row = |listed: &ListedMonth| {
-        let org = &listed.org;
-        let own = view.own.iter().any(|own| own.slug == org.org.slug);
-        // An operator goes in only where they belong.
-        let to = match own {
-            true => LocalPath::overview(&org.org.slug),
-            false => LocalPath::operator_balance(&org.org.slug),
-        };
-        view! {
-            <tr>
-                <th scope="row">
-                    <a class="row-link" href=to.as_str().to_owned()>{org.org.name.clone()}</a>
-                    <span class="sub">{format!("/{}", org.org.slug)}</span>
-                </th>
-                <td class="num" data-label="Spent this month">{org.month.spent.to_string()}</td>
-                <td class="num" data-label="Last month">{org.before.to_string()}</td>
-                <td class="num" data-label="Requests">{grouped(org.month.requests)}</td>
-                <td class="num" data-label="Budgets used up">{grouped(listed.used_up)}</td>
-                <td class="num drop-2" data-label="Nearly used up">{grouped(listed.near)}</td>
-            </tr>
-        }
-    };
-    let rows = view.orgs.iter().map(row).collect_view();
-    let more = (view.orgs.len() == MAX_ORGS).then(|| {
-        view! {
-            <p class="muted">
-                "The 50 that spent most. " <a href=LocalPath::operator()>"All organisations"</a>
-            </p>
-        }
-    });
-    view! { {figures} {list::table(true, "Organisations, those that spent most first".into(), columns, rows)} {more} }
-        .into_any()
+pub(super) fn grown_card(lines: Vec<AnyView>) -> AnyView {
+    view! {
+        <section class="card" aria-labelledby="grown">
+            <header><h2 id="grown">"Grew fastest"</h2></header>
+            <ul class="stack">{lines}</ul>
+        </section>
+    }
+    .into_any()
 }

@@ -152,6 +152,16 @@ impl StateFilter {
         StateFilter::Only(Status::Revoked),
     ];
 
+    /// Those that need a look, the most urgent first.
+    pub const LOOKS: [StateFilter; 6] = [
+        StateFilter::Stopped,
+        StateFilter::NearLimit,
+        StateFilter::Expiring,
+        StateFilter::RotationDue,
+        StateFilter::Idle,
+        StateFilter::Unlimited,
+    ];
+
     /// The word in an address; empty for live keys.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -76,6 +76,11 @@ pub fn grouped(count: i64) -> String {
     text
 }
 
+/// `12`, or `1,000+` where counting stopped above that.
+pub fn grouped_to(count: i64, max: i64) -> String {
+    if count > max { format!("{}+", grouped(max)) } else { grouped(count) }
+}
+
 /// `1 request`, `1,204 requests`
 pub fn counted(count: i64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{} {what}s", grouped(count)) }
@@ -105,6 +110,13 @@ mod tests {
             (i64::MIN, "-9,223,372,036,854,775,808"),
         ] {
             assert_eq!(grouped(count), text);
+        }
+    }
+
+    #[test]
+    fn a_count_says_where_it_stopped() {
+        for (count, text) in [(0, "0"), (1_000, "1,000"), (1_001, "1,000+")] {
+            assert_eq!(grouped_to(count, 1_000), text);
         }
     }
 }

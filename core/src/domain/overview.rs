@@ -1,15 +1,17 @@
-//! What an organisation's first page tells of its spend: this month beside the last, a forecast, and who grew. Pure sums over
-//! days of the organisation's calendar; the store reads them and the page words them.
+//! What an organisation's first page tells of its spend: this month beside the last, a forecast, and who grew; and the same of
+//! several organisations together. Pure sums over days of each organisation's calendar; the store reads them and the page
+//! words them.
 
 use super::ids::KeyId;
-use super::moment::Day;
+use super::moment::{Day, Moment, Zone};
 use super::money::Money;
+use super::window::WindowStarts;
 
 /// How many days the chart shows, today included.
 pub const CHART_DAYS: u32 = 30;
 /// Full days whose mean the forecast continues.
 const MEAN_DAYS: u32 = 7;
-/// Yesterday's spend below which a key is not said to have grown.
+/// Yesterday's spend below which nothing is said to have grown.
 pub const MIN_GROWN: Money = Money::from_nanos(1_000_000_000);
 /// Weekdays that yesterday is compared with.
 pub const USUAL_DAYS: u32 = 4;
@@ -116,14 +118,60 @@ impl MonthSoFar {
             forecast: spent.saturating_add(to_come),
         }
     }
+
+    /// Both together, each in the months of its own calendar.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            spent: self.spent.saturating_add(other.spent),
+            requests: self.requests.saturating_add(other.requests),
+            before: self.before.saturating_add(other.before),
+            forecast: self.forecast.saturating_add(other.forecast),
+        }
+    }
 }
 
-/// A key that spent more yesterday than it usually does on that day of the week.
+/// What time it is in a time zone, for sums over organisations in several of them.
+#[derive(Clone, Debug)]
+pub struct ZoneTime {
+    /// The zone's name.
+    pub zone: String,
+    /// Today in it.
+    pub today: Day,
+    /// This month and the one before, such as `2026-11`.
+    pub months: [String; 2],
+    /// The windows of now.
+    pub starts: WindowStarts,
+    /// The starts of yesterday and of the `USUAL_DAYS` that it is compared with.
+    pub yesterday: [Moment; 5],
+}
+
+impl ZoneTime {
+    /// In the zone of this name, at `now`.
+    pub fn at(now: Moment, name: String) -> Self {
+        let zone = Zone::parse(&name).unwrap_or_else(Zone::utc);
+        let today = Day::of(now, &zone);
+        Self {
+            zone: name,
+            today,
+            months: month_names(today),
+            starts: WindowStarts::at(now, &zone),
+            yesterday: yesterday_starts(today, &zone),
+        }
+    }
+}
+
+/// The starts of yesterday and of the `USUAL_DAYS` that it is compared with.
+pub fn yesterday_starts(today: Day, zone: &Zone) -> [Moment; 5] {
+    [0, 7, 14, 21, 28].map(|back| today.back(1 + back).start(zone))
+}
+
+/// A key, or something else that is told apart by `Id`, that spent more yesterday than it usually does on that day of the
+/// week.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grown {
-    /// The key's id.
-    pub key: KeyId,
-    /// The key's name.
+pub struct Grown<Id = KeyId> {
+    /// Which it is.
+    pub id: Id,
+    /// Its name.
     pub name: String,
     /// Spent yesterday.
     pub spent: Money,
@@ -131,7 +179,7 @@ pub struct Grown {
     pub usual: Money,
 }
 
-impl Grown {
+impl<Id> Grown<Id> {
     /// How many tenths of the usual it is; `None` where nothing was usual.
     fn tenths(&self) -> Option<i128> {
         let usual = i128::from(self.usual.nanos());
@@ -150,7 +198,7 @@ impl Grown {
     }
 
     /// Those that at least doubled, with the fastest first and those that are new to the day before all; at most `limit`.
-    pub fn fastest(mut all: Vec<Grown>, limit: usize) -> Vec<Grown> {
+    pub fn fastest(mut all: Vec<Self>, limit: usize) -> Vec<Self> {
         all.retain(|one| one.spent >= MIN_GROWN && one.tenths().is_none_or(|tenths| tenths >= 20));
         all.sort_by_key(|one| std::cmp::Reverse((one.tenths().unwrap_or(i128::MAX), one.spent)));
         all.truncate(limit);
@@ -191,6 +239,16 @@ mod tests {
     }
 
     #[test]
+    fn months_of_several_calendars_are_added_up() {
+        let here = MonthSoFar::of(&every_day("2026-10-01", "2026-11-30"), day("2026-11-30"));
+        // Where it is a day later, a month has begun.
+        let there = MonthSoFar::of(&every_day("2026-10-01", "2026-12-01"), day("2026-12-01"));
+        let both = here.plus(there);
+        assert_eq!((both.spent, both.before, both.forecast), (dollars(31), dollars(31), dollars(61)));
+        assert_eq!(both.requests, 62);
+    }
+
+    #[test]
     fn a_shorter_month_before_is_counted_to_its_last_day() {
         let of = |from: &str, today: &str| MonthSoFar::of(&every_day(from, today), day(today)).before;
         assert_eq!(of("2026-02-01", "2026-03-31"), dollars(28));
@@ -210,8 +268,8 @@ mod tests {
     #[test]
     fn growth_is_told_in_multiples_of_the_usual_day() {
         let grown = |spent, usual| {
-            let key = KeyId::new(super::super::moment::Moment::from_ms(1), [1; 10]);
-            Grown { key, name: "ci".into(), spent, usual }
+            let id = KeyId::new(super::super::moment::Moment::from_ms(1), [1; 10]);
+            Grown { id, name: "ci".into(), spent, usual }
         };
         let words = |spent, usual| grown(spent, usual).words("Tuesday");
         assert_eq!(words(dollars(4), dollars(4)), "4 × its usual Tuesday");

@@ -13,6 +13,7 @@ pub mod connection;
 pub mod doctor;
 pub mod edit;
 pub mod find;
+pub mod installation;
 pub mod invitations;
 pub mod kept_forms;
 pub mod keys;

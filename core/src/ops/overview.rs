@@ -1,5 +1,5 @@
-//! The first page of an organisation, and for operators of the installation: what was spent, what needs a look, and the first
-//! steps while there is nothing to show. Reads sums only.
+//! The first page of an organisation: what was spent, what needs a look, and the first steps while there is nothing to show.
+//! Reads sums only.
 
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};
@@ -7,20 +7,17 @@ use super::support::{SupportAccess, record_support_access};
 use crate::Desk;
 use crate::domain::key_filter::{KeyFilter, StateFilter};
 use crate::domain::limits::BudgetUse;
-use crate::domain::moment::{Day, Moment, Zone};
+use crate::domain::moment::{Day, Moment};
 use crate::domain::money::Money;
-use crate::domain::org::OrgName;
 use crate::domain::overview::{self, By, Grown, MonthSoFar};
-use crate::domain::policy::{Action, On, PlatformRole, Scope};
+use crate::domain::policy::{Action, On, Scope};
 use crate::domain::window::{Period, WindowStarts};
 pub use crate::store::key_list::Counts;
-pub use crate::store::overview::{AllOrgs, Begun, OrgMonth};
-use crate::store::{key_list, ledger, models, overview as store, people};
+pub use crate::store::overview::Begun;
+use crate::store::{key_list, ledger, models, overview as store};
 
 /// How many keys are told of that grew.
 const MAX_GROWN: usize = 3;
-/// How many organisations an operator is shown.
-pub const MAX_ORGS: usize = 50;
 
 /// One part of the chart's bars.
 pub struct ChartPart {
@@ -110,7 +107,7 @@ pub async fn of_org(desk: &Desk, caller: &Caller, slug: &str, by: By) -> Result<
             .take(5)
             .map(part)
             .collect();
-        let windows = [0, 7, 14, 21, 28].map(|back| yesterday.back(back).start(&org.zone));
+        let windows = overview::yesterday_starts(today, &org.zone);
         grown = Grown::fastest(store::grown(&mut read, &permit, windows).await?, MAX_GROWN);
     }
     drop(read);
@@ -147,59 +144,4 @@ pub async fn begun(desk: &Desk, caller: &Caller, slug: &str) -> Result<Begun, Op
     let context = open_org(&mut read, caller, slug).await?;
     context.permit(Action::ListKeys, On::Org)?;
     Ok(store::begun(&mut read, &context.org.id).await?)
-}
-
-/// What an operator sees of an organisation.
-pub struct ListedMonth {
-    /// The organisation and what it spent.
-    pub org: OrgMonth,
-    /// Budgets of its own, of its teams and of its active keys that are used up now.
-    pub used_up: i64,
-    /// Of the same, those of which 80 % or more is used.
-    pub near: i64,
-}
-
-/// What the overview of the installation is drawn from.
-pub struct InstallationView {
-    /// The organisations that spent most this month, at most `MAX_ORGS`.
-    pub orgs: Vec<ListedMonth>,
-    /// All of them together.
-    pub all: AllOrgs,
-    /// Slug and name of each that the caller belongs to.
-    pub own: Vec<OrgName>,
-}
-
-/// What the organisations of the installation spent, each in months of its own time zone.
-///
-/// # Errors
-/// `NotFound` for who is no operator.
-pub async fn of_installation(desk: &Desk, caller: &Caller) -> Result<InstallationView, OpError> {
-    if caller.person.platform != PlatformRole::Operator {
-        return Err(OpError::NotFound);
-    }
-    let now = desk.now();
-    let mut read = desk.db.read().await?;
-    let zones = store::zones_of_orgs(&mut read).await?;
-    let months = |zone: String| {
-        let today = Day::of(now, &Zone::parse(&zone).unwrap_or_else(Zone::utc));
-        (zone, overview::month_names(today))
-    };
-    let months: Vec<_> = zones.into_iter().map(months).collect();
-    let limit = i64::try_from(MAX_ORGS).unwrap_or(i64::MAX);
-    let (orgs, all) = store::of_orgs(&mut read, &months, limit).await?;
-    let marks = store::marks(&mut read, &orgs).await?;
-    let own = people::orgs_of(&mut read, &caller.person.id).await?;
-    let listed = |org: OrgMonth| {
-        let zone = Zone::parse(&org.zone).unwrap_or_else(Zone::utc);
-        let is_now = |period: &str, start: i64| {
-            Period::parse(period).is_some_and(|period| period.window(now, &zone).start.ms() == start)
-        };
-        let count = |level: &str| {
-            let of_level = marks.iter().filter(|one| one.org_id == org.id.as_str() && one.level == level);
-            of_level.filter(|one| is_now(&one.period, one.window_start)).map(|one| one.count).sum::<i64>()
-        };
-        let (used_up, near) = (count("reached"), count("near"));
-        ListedMonth { org, used_up, near }
-    };
-    Ok(InstallationView { orgs: orgs.into_iter().map(listed).collect(), all, own })
 }

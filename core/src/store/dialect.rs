@@ -103,6 +103,15 @@ impl Dialect {
         }
     }
 
+    /// Rows of `each`, each beside the keys that a subquery finds for it by number. SQLite has no lateral joins; an ordinary join
+    /// could read all keys in place of those of one row after the other.
+    pub fn keys_of_each(self, each: &str, found: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!("{each} CROSS JOIN keys found ON found.seq IN ({found})"),
+            Dialect::Postgres => format!("{each} CROSS JOIN LATERAL ({found}) found"),
+        }
+    }
+
     /// Events `e` about one of a few things that a subquery finds by the name `id`. SQLite, left to itself, walks through
     /// every event and asks whether it is about one of them.
     pub fn events_about(self, few: &str, org: &str) -> String {

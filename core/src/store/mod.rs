@@ -23,6 +23,8 @@ mod error;
 mod foreign_lock;
 pub mod grants;
 mod group_commit;
+pub mod installation;
+pub mod installation_keys;
 pub mod invitations;
 pub mod kept_forms;
 pub mod key_list;
@@ -331,6 +333,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         bench_baseline::ALL,
         grants::ALL,
         bench_usage::ALL,
+        installation::ALL,
         invitations::ALL,
         kept_forms::ALL,
         keys::ALL,

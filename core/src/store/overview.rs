@@ -1,6 +1,6 @@
-//! Sums for the first page of an organisation, for the list of keys, and for operators over organisations. They are read from
-//! counters, roll-ups and the days of the cube, never from requests. A person who does not see every key is told of what
-//! was spent while they owned the key, or in teams that they administer.
+//! Sums for the first page of an organisation and for the list of keys. They are read from counters, roll-ups and the days
+//! of the cube, never from requests. A person who does not see every key is told of what was spent while they owned the
+//! key, or in teams that they administer.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,6 @@ use crate::domain::ids::{KeyId, OrgId};
 use crate::domain::key::Key;
 use crate::domain::moment::{Day, Moment};
 use crate::domain::money::Money;
-use crate::domain::org::OrgName;
 use crate::domain::overview::{By, DayUse, Grown, MIN_GROWN};
 use crate::domain::policy::{Permit, Scope};
 use crate::domain::window::WindowStarts;
@@ -31,7 +30,6 @@ statements! {
         CAST(CASE WHEN (SELECT COUNT(*) FROM memberships WHERE org_id = $1 AND removed_at IS NULL) > 1
             OR EXISTS (SELECT 1 FROM invitations WHERE org_id = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL)
             THEN 1 ELSE 0 END AS BIGINT)");
-    ZONES_OF_ORGS = "SELECT DISTINCT zone FROM orgs";
 }
 
 /// Candidates of each month for the five that the chart shows.
@@ -138,60 +136,11 @@ fn of_keys_text(dialect: Dialect) -> String {
     )
 }
 
-/// Of keys that are used and teams that are not archived: what is over has its marks for good.
-fn marks_text(dialect: Dialect) -> String {
-    format!(
-        "SELECT b.org_id, b.level, b.period, b.window_start, COUNT(*) AS count FROM budget_marks b
-        WHERE {} AND CASE b.holder_kind
-            WHEN 'key' THEN EXISTS (SELECT 1 FROM keys k WHERE k.id = b.holder_id AND k.status = 'active')
-            WHEN 'team' THEN EXISTS (SELECT 1 FROM teams t WHERE t.id = b.holder_id AND t.archived_at IS NULL)
-            ELSE TRUE END
-        GROUP BY b.org_id, b.level, b.period, b.window_start",
-        dialect.any_of("b.org_id", "$1")
-    )
-}
-
 /// The texts that are put together, for the tests that prepare and explain them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
     let parts = By::ALL.into_iter().flat_map(|by| [false, true].map(|own| parts_text(dialect, by, own)));
-    let others = [own_days_text(), of_keys_text(dialect), marks_text(dialect)];
-    let of_orgs = [of_orgs_text(dialect), of_all_orgs_text(dialect)];
-    parts.chain([false, true].map(grown_text)).chain(others).chain(of_orgs).collect()
-}
-
-/// Organisations `o` with the months `m` of their time zone, of which `$1` lists zone, this month and the last one, and what
-/// each used in them.
-fn months_of_orgs(dialect: Dialect) -> String {
-    let list = match dialect {
-        Dialect::Sqlite => "json_each($1) j",
-        Dialect::Postgres => "jsonb_array_elements(CAST($1 AS JSONB)) AS j (value)",
-    };
-    format!(
-        "SELECT o.id, o.slug, o.name, o.zone, o.name_folded,
-            CAST(COALESCE(SUM(CASE WHEN r.bucket = m.this THEN r.cost END), 0) AS BIGINT) AS spent,
-            CAST(COALESCE(SUM(CASE WHEN r.bucket = m.last THEN r.cost END), 0) AS BIGINT) AS before,
-            CAST(COALESCE(SUM(CASE WHEN r.bucket = m.this THEN r.requests END), 0) AS BIGINT) AS requests
-        FROM (SELECT j.value ->> 0 AS zone, j.value ->> 1 AS this, j.value ->> 2 AS last FROM {list}) m
-        JOIN orgs o ON o.zone = m.zone
-        LEFT JOIN rollups r ON r.holder_kind = 'org' AND r.holder_id = o.id AND r.grain = 'month' AND r.bucket IN (m.this, m.last)
-        GROUP BY o.id, o.slug, o.name, o.zone, o.name_folded"
-    )
-}
-
-fn of_orgs_text(dialect: Dialect) -> String {
-    let months = months_of_orgs(dialect);
-    format!(
-        "SELECT id, slug, name, zone, spent, before, requests FROM ({months}) of_orgs
-        ORDER BY spent DESC, name_folded, id LIMIT $2"
-    )
-}
-
-fn of_all_orgs_text(dialect: Dialect) -> String {
-    let months = months_of_orgs(dialect);
-    format!(
-        "SELECT COUNT(*), CAST(COALESCE(SUM(spent), 0) AS BIGINT), CAST(COALESCE(SUM(before), 0) AS BIGINT),
-            CAST(COALESCE(SUM(requests), 0) AS BIGINT) FROM ({months}) of_orgs"
-    )
+    let others = [own_days_text(), of_keys_text(dialect)];
+    parts.chain([false, true].map(grown_text)).chain(others).collect()
 }
 
 fn day(text: &str) -> Result<Day, StoreError> {
@@ -349,8 +298,8 @@ pub async fn grown(
             .bind(&person)
     )?;
     let read = |(id, name, spent, usual): Row| {
-        let key = KeyId::parse(&id).ok_or(StoreError::Unreadable { column: "counters.holder_id" })?;
-        Ok(Grown { key, name, spent: Money::from_nanos(spent), usual: Money::from_nanos(usual) })
+        let id = KeyId::parse(&id).ok_or(StoreError::Unreadable { column: "counters.holder_id" })?;
+        Ok(Grown { id, name, spent: Money::from_nanos(spent), usual: Money::from_nanos(usual) })
     };
     rows.into_iter().map(read).collect()
 }
@@ -406,98 +355,4 @@ pub async fn begun(via: &mut impl Via, org: &OrgId) -> Result<Begun, StoreError>
     type Row = (i64, i64, i64);
     let (keys, provider, people) = run!(via, fetch_one, sqlx::query_as::<_, Row>(BEGUN).bind(org.as_str()))?;
     Ok(Begun { keys: keys > 0, provider: provider > 0, people: people > 0 })
-}
-
-/// What an organisation spent, for operators.
-#[derive(Clone, Debug)]
-pub struct OrgMonth {
-    /// The organisation's id.
-    pub id: OrgId,
-    /// Its name and the first segment of its pages' addresses.
-    pub org: OrgName,
-    /// The name of its time zone.
-    pub zone: String,
-    /// Used this month.
-    pub month: MonthUse,
-    /// Spent in the whole month before.
-    pub before: Money,
-}
-
-/// All organisations together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AllOrgs {
-    /// How many there are.
-    pub count: i64,
-    /// Used this month.
-    pub month: MonthUse,
-    /// Spent in the whole month before.
-    pub before: Money,
-}
-
-/// The time zones that organisations have.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn zones_of_orgs(via: &mut impl Via) -> Result<Vec<String>, StoreError> {
-    run!(via, fetch_all, sqlx::query_scalar::<_, String>(ZONES_OF_ORGS))
-}
-
-/// The organisations that spent most this month, at most `limit`, and all of them together. `months` has each time zone that
-/// organisations have with its month and the one before, such as `2026-11`.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn of_orgs(
-    via: &mut impl Via,
-    months: &[(String, [String; 2])],
-    limit: i64,
-) -> Result<(Vec<OrgMonth>, AllOrgs), StoreError> {
-    type Row = (String, String, String, String, i64, i64, i64);
-    type Total = (i64, i64, i64, i64);
-    let months: Vec<[&str; 3]> =
-        months.iter().map(|(zone, [this, last])| [zone, this, last].map(String::as_str)).collect();
-    let months = serde_json::to_string(&months).unwrap_or_default();
-    let dialect = Dialect::of(via);
-    let (each, all) = (of_orgs_text(dialect), of_all_orgs_text(dialect));
-    let rows: Vec<Row> = run!(
-        via,
-        fetch_all,
-        sqlx::query_as::<_, Row>(AssertSqlSafe(each.clone())).bind(&months).bind(limit)
-    )?;
-    let (count, spent, before, requests) =
-        run!(via, fetch_one, sqlx::query_as::<_, Total>(AssertSqlSafe(all.clone())).bind(&months))?;
-    let used = |spent, requests| MonthUse { spent: Money::from_nanos(spent), requests };
-    let read = |(id, slug, name, zone, spent, before, requests): Row| {
-        let id = OrgId::parse(&id).ok_or(StoreError::Unreadable { column: "orgs.id" })?;
-        let (org, before) = (OrgName { slug, name }, Money::from_nanos(before));
-        Ok(OrgMonth { id, org, zone, month: used(spent, requests), before })
-    };
-    let orgs = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
-    Ok((orgs, AllOrgs { count, month: used(spent, requests), before: Money::from_nanos(before) }))
-}
-
-/// How many marks of budgets there are.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct Marks {
-    /// Whose, or whose keys' or teams'.
-    pub org_id: String,
-    /// `near` or `reached`.
-    pub level: String,
-    /// The budgets' period.
-    pub period: String,
-    /// The window that they are of. Whether it is the present one depends on the organisation's time zone.
-    pub window_start: i64,
-    /// How many.
-    pub count: i64,
-}
-
-/// Marks of budgets that are nearly or wholly used up, of these organisations, their teams and their keys.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn marks(via: &mut impl Via, orgs: &[OrgMonth]) -> Result<Vec<Marks>, StoreError> {
-    let ids: Vec<&str> = orgs.iter().map(|one| one.id.as_str()).collect();
-    let ids = serde_json::to_string(&ids).unwrap_or_default();
-    let text = marks_text(Dialect::of(via));
-    run!(via, fetch_all, sqlx::query_as::<_, Marks>(AssertSqlSafe(text.clone())).bind(&ids))
 }

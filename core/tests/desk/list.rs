@@ -13,7 +13,7 @@ use crate::support::*;
 
 /// A key as the test knows it, beside what is stored.
 #[derive(Clone, Debug)]
-struct Known {
+pub struct Known {
     id: String,
     seq: i64,
     name: String,
@@ -38,7 +38,7 @@ const WORDS: [&str; 12] =
 const BY_ORG: i64 = 90;
 
 /// Keys in mixed states, with many equal values to sort by.
-async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> {
+pub async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> {
     let mut dice = Dice::new(seed);
     let mut known: Vec<Known> = Vec::new();
     desk.execute(&format!("UPDATE orgs SET rotate_days = {BY_ORG}")).await.unwrap();
@@ -155,7 +155,7 @@ async fn mixed(desk: &TestDesk, at: &At, count: usize, seed: u64) -> Vec<Known> 
 }
 
 /// What a filter should show, worked out without SQL.
-fn expected(known: &[Known], filter: &KeyFilter) -> Vec<String> {
+pub fn expected(known: &[Known], filter: &KeyFilter) -> Vec<String> {
     let now = START.ms();
     let mut rows: Vec<&Known> = known
         .iter()

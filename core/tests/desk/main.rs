@@ -14,6 +14,7 @@ mod doctor;
 mod extension;
 mod failover;
 mod guarantee;
+mod installation;
 mod invitations;
 mod isolation;
 mod keys;

@@ -1,19 +1,19 @@
-//! The overview of an organisation and of the installation: what was settled, added up for whom it concerns.
+//! The overview of an organisation: what was settled, added up for whom it concerns.
 
-use keydesk_core::domain::moment::{Day, Moment, Zone};
+use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::money::Money;
 use keydesk_core::domain::overview::By;
-use keydesk_core::domain::policy::{OrgRole, PlatformRole};
+use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::forms::key::KeyForm;
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::{self, OpError};
 
 use crate::support::*;
 
-const DOLLAR: i64 = 1_000_000_000;
+pub const DOLLAR: i64 = 1_000_000_000;
 
 /// A settled request of `dollars`, so many days before the test's Friday, 20 November.
-async fn spend(
+pub async fn spend(
     desk: &TestDesk,
     at: &At,
     key: &IssuedKey,
@@ -27,7 +27,7 @@ async fn spend(
     assert!(record(desk, &usage).await.unwrap());
 }
 
-fn dollars(spent: Money) -> i64 {
+pub fn dollars(spent: Money) -> i64 {
     assert_eq!(spent.nanos() % DOLLAR, 0);
     spent.nanos() / DOLLAR
 }
@@ -140,69 +140,5 @@ on_both!(
         assert!(then.keys && then.people);
         spend(&desk, &at, &key, None, 1, 0).await;
         assert!(begun().await.is_none());
-    }
-);
-
-on_both!(
-    fn an_operator_sees_what_organisations_spent_and_nobody_else_does(desk: TestDesk) {
-        let at = desk.owner().await;
-        let other = desk.other_org("Other", "Asia/Tokyo").await;
-        let (key, foreign) = (desk.create_key(&at, "ci").await, desk.create_key(&other, "ci").await);
-        spend(&desk, &at, &key, None, 2, 0).await;
-        spend(&desk, &at, &key, None, 3, 31).await;
-        spend(&desk, &other, &foreign, None, 5, 0).await;
-        for (period, start) in [("total", 0), ("month", 1)] {
-            desk.execute(&format!(
-                "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
-                VALUES ('key', '{}', '{}', '{period}', {start}, 'reached')",
-                key.id, at.org.id
-            ))
-            .await
-            .unwrap();
-        }
-        for (name, status, level) in [("soon", "active", "near"), ("off", "revoked", "reached")] {
-            let key = desk.create_key(&at, name).await;
-            desk.execute(&format!(
-                "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
-                VALUES ('key', '{}', '{}', 'total', 0, '{level}')",
-                key.id, at.org.id
-            ))
-            .await
-            .unwrap();
-            desk.execute(&format!("UPDATE keys SET status = '{status}' WHERE id = '{}'", key.id))
-                .await
-                .unwrap();
-        }
-        let operator = desk.platform(&at, PlatformRole::Operator).await;
-        let view = ops::overview::of_installation(&desk, &operator.caller).await.unwrap();
-        let rows: Vec<_> = view
-            .orgs
-            .iter()
-            .map(|one| {
-                let org = &one.org;
-                (org.org.name.as_str(), dollars(org.month.spent), dollars(org.before), one.used_up, one.near)
-            })
-            .collect();
-        // The mark of another window is over, and that of a revoked key stops no one.
-        assert_eq!(rows, [("Other", 5, 0, 0, 0), ("Northwind", 2, 3, 1, 1)]);
-        assert_eq!((view.all.count, dollars(view.all.month.spent), dollars(view.all.before)), (2, 7, 3));
-        // At half past eleven in the evening of the month's last day in one zone, it is the next month elsewhere.
-        desk.execute("UPDATE orgs SET zone = 'Pacific/Kiritimati' WHERE name = 'Other'").await.unwrap();
-        desk.execute("UPDATE orgs SET zone = 'UTC' WHERE name = 'Northwind'").await.unwrap();
-        let december = Day::parse("2026-12-01").unwrap().start(&Zone::utc());
-        desk.clock.advance(december.ms() - desk.now().ms() - 1_800_000);
-        let view = ops::overview::of_installation(&desk, &operator.caller).await.unwrap();
-        let rows: Vec<_> = view
-            .orgs
-            .iter()
-            .map(|one| (one.org.org.name.as_str(), dollars(one.org.month.spent), dollars(one.org.before)))
-            .collect();
-        assert_eq!(rows, [("Northwind", 2, 3), ("Other", 0, 5)]);
-        for caller in [&other.caller, &desk.platform(&at, PlatformRole::Support).await.caller] {
-            assert!(matches!(
-                ops::overview::of_installation(&desk, caller).await.err(),
-                Some(OpError::NotFound)
-            ));
-        }
     }
 );

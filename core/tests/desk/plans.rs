@@ -5,6 +5,7 @@ use keydesk_core::domain::audit::EventKind;
 use keydesk_core::domain::audit_filter::Group;
 use keydesk_core::domain::gate::Gate;
 use keydesk_core::domain::ids::{KeyId, RequestId};
+use keydesk_core::domain::overview::ZoneTime;
 use keydesk_core::domain::page::Cursor;
 use keydesk_core::domain::policy::OrgRole;
 use keydesk_core::domain::request_filter::StatusFilter;
@@ -238,10 +239,102 @@ on_both!(
 on_both!(
     fn figures_are_read_from_sums_and_never_from_requests(desk: TestDesk) {
         let dialect = dialect(&desk);
-        let texts = store::overview::every_text(dialect);
-        assert!(texts.len() > 10);
+        let of_orgs = store::installation::every_text(dialect);
+        let texts = [store::overview::every_text(dialect), of_orgs].concat();
+        assert!(texts.len() > 15);
         for text in texts {
             assert!(!text.contains("usage"), "{text}");
+        }
+    }
+);
+
+on_both!(
+    fn sums_over_organisations_are_read_from_indexes(desk: TestDesk) {
+        let at = desk.owner().await;
+        desk.seed_keys(&at, 1, 300).await;
+        desk.seed_spend(&at, 40).await;
+        for n in 0..20 {
+            desk.other_org(&format!("Org {n}"), "Asia/Tokyo").await;
+        }
+        desk.db.analyze().await.unwrap();
+        for text in store::installation::every_text(dialect(&desk)) {
+            if !text.contains("rollups") {
+                continue;
+            }
+            let sql = if text.contains("json") {
+                text.replace("$1", &times(&desk)).replace("$2", "50")
+            } else {
+                text.replace("$1", "'2026-10-01'").replace("$2", "'2026-10-23'")
+            };
+            let plan = plan_of(&desk, &sql).await;
+            for scan in ["Seq Scan on rollups", "SCAN r"] {
+                assert!(!plan.lines().any(|line| line.contains(scan)), "{plan}");
+            }
+        }
+    }
+);
+
+/// What time it is in the time zones of the tests' organisations, as a literal.
+fn times(desk: &TestDesk) -> String {
+    let time = |zone: &str| {
+        let ZoneTime { zone, months: [this, last], starts, yesterday, .. } =
+            ZoneTime::at(desk.now(), zone.to_owned());
+        let starts = [starts.month, starts.week, starts.day].map(|start| start.ms());
+        (zone, this, last, starts, yesterday.map(|start| start.ms()))
+    };
+    let all = ["Europe/Zurich", "UTC", "Asia/Tokyo"].map(time);
+    format!("'{}'", serde_json::to_string(&all).unwrap())
+}
+
+on_both!(
+    fn counts_over_organisations_are_read_from_indexes(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        let third = desk.other_org("Third", "Asia/Tokyo").await;
+        desk.seed_keys(&third, 20_001, 30_000).await;
+        desk.seed_keys(&other, 10_001, 15_000).await;
+        desk.seed_keys(&at, 1, 5_000).await;
+        let team = desk.team(&at, "Crew").await;
+        // A few are in each of the states.
+        for sql in [
+            format!("UPDATE keys SET team_id = '{}' WHERE org_id = '{}' AND seq % 50 = 0", team.id, at.org.id),
+            "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
+                SELECT 'key', id, org_id, 'total', 0, CASE WHEN seq % 200 = 0 THEN 'near' ELSE 'reached' END FROM keys
+                WHERE seq % 100 = 0"
+                .into(),
+            format!(
+                "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
+                VALUES ('team', '{}', '{}', 'total', 0, 'reached')",
+                team.id, at.org.id
+            ),
+            "UPDATE keys SET has_budget = 1, last_used_at = created_at WHERE seq % 100 <> 1".into(),
+            "UPDATE keys SET created_at = 1 WHERE seq % 100 = 1".into(),
+            "UPDATE keys SET rotate_days = 30 WHERE seq % 10 = 0".into(),
+            "UPDATE orgs SET rotate_days = 90".into(),
+            "UPDATE keys SET secret_created_at = secret_created_at - 34560000000 WHERE seq % 50 = 1".into(),
+            format!("UPDATE keys SET expires_at = {} WHERE seq % 100 = 2", desk.now().plus_days(3).ms()),
+        ] {
+            desk.execute(&sql).await.unwrap();
+        }
+        desk.db.analyze().await.unwrap();
+        let orgs = format!(r#"'["{}","{}"]'"#, at.org.id, other.org.id);
+        for text in store::installation_keys::every_text(dialect(&desk)).iter().skip(1) {
+            let sql = text
+                .replace("$1", &times(&desk))
+                .replace("$2", "'[]'")
+                .replace("$3", "'[]'")
+                .replace("$4", &desk.now().ms().to_string())
+                .replace("$5", &desk.now().plus_days(7).ms().to_string())
+                .replace("$6", &orgs);
+            let plan = plan_of(&desk, &sql).await;
+            for scan in ["Seq Scan on keys", "SCAN k"] {
+                assert!(!plan.lines().any(|line| line.contains(scan)), "{sql}\n{plan}");
+            }
+            for index in
+                ["keys_live_by_expiry", "keys_live_by_due", "keys_live_by_idle", "keys_live_unlimited"]
+            {
+                assert!(plan.contains(index), "{index} in\n{plan}");
+            }
         }
     }
 );

@@ -66,6 +66,8 @@ on_both!(
             store::members::every_text(dialect),
             store::orgs::every_text(),
             store::overview::every_text(dialect),
+            store::installation::every_text(dialect),
+            store::installation_keys::every_text(dialect).to_vec(),
             vec![store::keys::of_owner_text(dialect)],
         ]
         .concat();

@@ -37,4 +37,41 @@ on_both! {
         }
         assert_eq!(app.get(&owner, "/acme/keys?owner=nobody&state=none&sort=x").await.status, 200);
     }
+
+    async fn an_operators_figures_lead_only_where_they_may_go(app: TestApp) {
+        let cast = app.cast().await;
+        app.key(&cast, "ci-prod").await;
+        let operator = app.sign_in(Who::Operator).await;
+        let page = app.get(&operator, "/operator/overview").await.text;
+        for words in [
+            "Last month to the same day",
+            "Forecast to the end of the month",
+            "Spend per day by organisation",
+            "Show as table",
+            "Keys that need a look, by organisation",
+            "/operator/acme/balance",
+            "/operator/elsewhere/balance",
+        ] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        // They belong nowhere, so no figure leads into an organisation.
+        assert!(!page.contains("href=\"/acme"), "{page}");
+        for (role, leads) in [("member", false), ("admin", true)] {
+            let id = cast.id(Who::Operator);
+            for sql in [
+                format!("DELETE FROM memberships WHERE person_id = '{id}'"),
+                format!(
+                    "INSERT INTO memberships (org_id, person_id, role, created_at) VALUES ('{}', '{id}', '{role}', 1)",
+                    cast.org.id
+                ),
+            ] {
+                app.execute(&sql).await.unwrap();
+            }
+            let page = app.get(&operator, "/operator/overview").await.text;
+            let link = "href=\"/acme/keys?state=unlimited\"";
+            assert_eq!(page.contains(link), leads, "{role}: {page}");
+            assert_eq!(app.get(&operator, "/acme/keys?state=unlimited").await.status, 200);
+            assert!(page.contains("/operator/elsewhere/balance"), "{page}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use keydesk_core::domain::bulk::BulkAct;
 use keydesk_core::domain::key_filter::{KeyFilter, SecretAge, Sort, StateFilter};
 use keydesk_core::domain::key_format::looks_like_secret;
-use keydesk_core::domain::numbers::grouped;
+use keydesk_core::domain::numbers::{grouped, grouped_to};
 use keydesk_core::domain::policy::{Action, KeyFacts, On, PlatformRole};
 use keydesk_core::domain::search::is_searched;
 use keydesk_core::ops::access::OrgContext;
@@ -114,7 +114,7 @@ fn counted(count: i64) -> AnyView {
 }
 
 fn count_words(count: i64) -> String {
-    if count > MAX_OFFERED { format!("{}+", grouped(MAX_OFFERED)) } else { grouped(count) }
+    grouped_to(count, MAX_OFFERED)
 }
 
 /// What all keys did this month, and how many need a look: each figure leads to its keys. Above the whole list only.

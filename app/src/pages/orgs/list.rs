@@ -4,7 +4,7 @@
 use keydesk_core::domain::list_filter::OrgFilter;
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::money::Money;
-use keydesk_core::domain::numbers::grouped;
+use keydesk_core::domain::numbers::{grouped, grouped_to};
 use keydesk_core::domain::org::{ListedOrg, MAX_KEYS_COUNTED};
 use keydesk_core::domain::policy::PlatformRole;
 use keydesk_core::ops::access::first_org;
@@ -171,10 +171,7 @@ fn row(org: &ListedOrg, spent: Money, view: &OrgsView, operates: bool) -> impl I
                 .into_any()
         }
     };
-    let keys = match org.live_keys {
-        count if count > MAX_KEYS_COUNTED => format!("{}+", grouped(MAX_KEYS_COUNTED)),
-        count => grouped(count),
-    };
+    let keys = grouped_to(org.live_keys, MAX_KEYS_COUNTED);
     let act = operates.then(|| {
         let (verb, sign, words) = match org.suspended_at {
             Some(_) => ("resume", Icon::Play, "Resume"),
