@@ -1,5 +1,6 @@
 //! Checking an organisation's spend against its requests, and repairing it.
 
+use keydesk_core::domain::numbers::grouped;
 use keydesk_core::forms::org::SpendCheckForm;
 use keydesk_core::ops::spend_check;
 use leptos::prelude::*;
@@ -30,8 +31,12 @@ pub async fn check_spend(form: SpendCheckForm) -> Result<(), AppError> {
 pub async fn repair_spend(form: SpendCheckForm) -> Result<(), AppError> {
     act(async {
         let done = spend_check::repair(&desk()?, &caller()?, &form.org).await?;
-        let words = format!("The spend of {} is repaired. It is {} in all.", done.name, done.after.spent);
-        tell(Tone::Good, words)?;
+        let words = match done.totals {
+            0 => format!("There was nothing to repair any more. The spend of {} is", done.name),
+            1 => format!("One total is put right. The spend of {} is", done.name),
+            count => format!("{} totals are put right. The spend of {} is", grouped(count as i64), done.name),
+        };
+        tell(Tone::Good, format!("{words} {} in all.", done.after.spent))?;
         Ok(LocalPath::spend_check(&form.org))
     })
     .await

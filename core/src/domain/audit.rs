@@ -101,7 +101,7 @@ kinds! {
     BalanceNotEnforced = "balance.not_enforced";
     /// Past requests were charged at another price.
     SpendRerated = "spend.rerated";
-    /// Counters and roll-ups were made again from the requests.
+    /// Counters or roll-ups were brought to the sums of the requests.
     SpendRepaired = "spend.repaired";
     /// A key was created.
     KeyCreated = "key.created";

@@ -228,11 +228,19 @@ pub async fn record_creation(desk: &Desk, org: &OrgId, id: &KeyId, name: &str) -
     Ok(desk.db.write().await?.save(&permit, event, desk.now()).await?)
 }
 
-/// Makes many requests of the keys of an organisation in the 400 days before now, with nothing added up from them; `spend_check::repair`
+/// Makes many requests of the keys of an organisation in the 400 days before now, with nothing added up from them; `add_up`
 /// does that.
 ///
 /// # Errors
 /// `Store` when the database cannot be written.
 pub async fn many_requests(desk: &Desk, org: &OrgId, count: i64) -> Result<(), OpError> {
     Ok(bench_usage::insert(&desk.db, org, desk.now(), count).await?)
+}
+
+/// Adds up what `many_requests` made.
+///
+/// # Errors
+/// `Store` when the database cannot be written.
+pub async fn add_up(desk: &Desk, org: &OrgId) -> Result<(), OpError> {
+    Ok(bench_usage::add_up(&desk.db, org, desk.now()).await?)
 }

@@ -1,6 +1,6 @@
 //! Whether what is added up from an organisation's requests is still their sum: checked every night and when asked, and
-//! repaired with an event in the audit. What each check found is kept. Counters of single days, weeks and months are not
-//! compared (decision 0059).
+//! repaired with an event in the audit. What each check found is kept. Decisions 0059 and 0071 say what is compared, and why a
+//! repair stops no settlement.
 
 use super::OpError;
 use super::access::{Caller, OrgContext, open_org};
@@ -11,8 +11,10 @@ use crate::domain::ids::OrgId;
 use crate::domain::moment::{Day, Moment};
 use crate::domain::org::Org;
 use crate::domain::policy::{Action, Authorized, On, Permit};
-use crate::domain::spend_check::SpendCheck;
+use crate::domain::spend_check::{ComparedWindows, SpendCheck};
 use crate::domain::window::WindowStarts;
+use crate::store::repair::Written;
+use crate::store::sums::{Part, basis};
 use crate::store::verify::{self, Sums};
 use crate::store::{StoreError, Unaudited, budget_marks, orgs, repair, spend_checks};
 
@@ -29,6 +31,8 @@ const APART_MS: i64 = 60_000;
 const KEPT_MS: i64 = 400 * 86_400_000;
 /// The nightly check begins after this hour of the organisation's day.
 const NIGHT_HOUR_MS: i64 = 2 * 3_600_000;
+/// So often a part is compared again when something else than a settlement came in between.
+const MAX_ATTEMPTS: usize = 20;
 
 /// What the page of an organisation's checks is drawn from.
 pub struct SpendCheckView {
@@ -36,6 +40,10 @@ pub struct SpendCheckView {
     pub context: OrgContext,
     /// The last checks, newest first.
     pub checks: Vec<SpendCheck>,
+    /// Which counters a check compares now.
+    pub windows: ComparedWindows,
+    /// When the time zone last changed.
+    pub zone_since: Option<Moment>,
     /// When it was read.
     pub now: Moment,
 }
@@ -47,7 +55,10 @@ pub async fn view(desk: &Desk, caller: &Caller, slug: &str) -> Result<SpendCheck
     let context = open_org(&mut read, caller, slug).await?;
     context.permit(Action::CheckSpend, On::Org)?;
     let checks = spend_checks::last(&mut read, &context.org.id, MAX_SHOWN).await?;
-    Ok(SpendCheckView { context, checks, now: desk.now() })
+    let (basis, _) = basis(&mut read, &context.org.id).await?;
+    let now = desk.now();
+    let windows = ComparedWindows::at(now, &basis.zone, basis.zone_since);
+    Ok(SpendCheckView { context, checks, windows, zone_since: basis.zone_since, now })
 }
 
 /// Checks an organisation now. The check of the last minute is answered again.
@@ -71,15 +82,17 @@ pub async fn check(desk: &Desk, caller: &Caller, slug: &str) -> Result<SpendChec
 pub struct Repaired {
     /// The organisation's name.
     pub name: String,
+    /// How many totals were put right.
+    pub totals: usize,
     /// What its own counter said before.
     pub before: Sums,
-    /// What it says now.
+    /// What the repair made of it.
     pub after: Sums,
     /// What a check finds afterwards.
     pub check: SpendCheck,
 }
 
-/// Makes what is added up again.
+/// Puts right what does not add up.
 ///
 /// # Errors
 /// `Forbidden` for who does not run the organisation; otherwise when the database cannot be read or written.
@@ -151,7 +164,7 @@ async fn run(
     let at = desk.now();
     let mut read = desk.db.read().await?;
     let (requests, spent) = verify::requests(&mut read, &org.id).await?;
-    let found = verify::differences(&mut read, &org.id, MAX_DIFFERENCES).await?;
+    let found = verify::differences(&mut read, &org.id, at, MAX_DIFFERENCES).await?;
     drop(read);
     let details = found.differences.iter().take(MAX_DETAILS).map(|difference| difference.of.clone());
     let check = SpendCheck {
@@ -171,18 +184,65 @@ async fn run(
     Ok(check)
 }
 
+/// Part by part, as each is compared with those before it. Each transaction has an event of its own, so that what was put
+/// right is recorded whatever comes after it; nearly always there is one.
 async fn rebuild(desk: &Desk, org: &Org, permit: Permit) -> Result<Repaired, OpError> {
-    let now = desk.now();
-    let mut tx = desk.db.write().await?;
-    let before = repair::rebuild(&mut tx, &permit, &org.zone, now).await?;
-    let after = repair::total(&mut tx, &org.id).await?;
-    let event = Event::new(EventKind::SpendRepaired, org.id.as_str(), &org.name).with([
+    let mut done: Vec<Written> = Vec::new();
+    for part in Part::ALL {
+        rebuild_part(desk, org, &permit, part, &mut done).await?;
+    }
+    if !done.is_empty() {
+        renew_marks(desk, org).await?;
+    }
+    let actor = permit.authority().actor().clone();
+    let check = run(desk, org, (actor.id().to_owned(), actor.name().to_owned())).await?;
+    let unchanged = repair::total(&mut desk.db.read().await?, &org.id).await?;
+    Ok(Repaired {
+        name: org.name.clone(),
+        totals: done.iter().map(|written| written.rows).sum(),
+        before: done.first().map_or(unchanged, |written| written.before),
+        after: done.last().map_or(unchanged, |written| written.after),
+        check,
+    })
+}
+
+async fn rebuild_part(
+    desk: &Desk,
+    org: &Org,
+    permit: &Permit,
+    part: Part,
+    done: &mut Vec<Written>,
+) -> Result<(), OpError> {
+    let mut attempts = 0;
+    loop {
+        let mut found = repair::find(&mut desk.db.read().await?, &org.id, part, desk.now()).await?;
+        let is_cut = found.is_cut();
+        while !found.is_empty() {
+            let mut tx = desk.db.write().await?;
+            let Some(written) = repair::write_some(&mut tx, permit, &mut found).await? else { break };
+            tx.save(permit, event(org, part, &written), desk.now()).await?;
+            done.push(written);
+        }
+        if found.is_empty() && !is_cut {
+            return Ok(());
+        }
+        attempts += usize::from(!found.is_empty());
+        if attempts >= MAX_ATTEMPTS {
+            return Err(OpError::Conflict(
+                "Requests are being re-rated or deleted, so the repair is not finished. Repair again when that is done."
+                    .into(),
+            ));
+        }
+    }
+}
+
+fn event(org: &Org, part: Part, Written { rows, before, after }: &Written) -> Event {
+    let rows = i64::try_from(*rows).unwrap_or(i64::MAX);
+    Event::new(EventKind::SpendRepaired, org.id.as_str(), &org.name).with([
+        Change::added("sums", part.as_str()),
+        Change::added("totals", ChangeValue::Count(rows)),
         Change::replaced("spent", before.spent, after.spent),
         Change::replaced("requests", ChangeValue::Count(before.requests), ChangeValue::Count(after.requests)),
         Change::replaced("tokens", ChangeValue::Count(before.tokens), ChangeValue::Count(after.tokens)),
-    ]);
-    let actor = permit.authority().actor().clone();
-    tx.save(&permit, event, now).await?;
-    let check = run(desk, org, (actor.id().to_owned(), actor.name().to_owned())).await?;
-    Ok(Repaired { name: org.name.clone(), before, after, check })
+    ])
 }

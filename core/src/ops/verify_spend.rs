@@ -5,7 +5,9 @@
 use super::OpError;
 use crate::Desk;
 use crate::domain::ids::OrgId;
+use crate::domain::spend_check::ComparedWindows;
 use crate::store::orgs;
+use crate::store::sums::basis;
 use crate::store::verify::{self, Difference, Mischarged};
 
 /// Of each comparison so many differences are told.
@@ -21,6 +23,8 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// Empty when every request is charged what its meters cost at its price.
     pub mischarged: Vec<Mischarged>,
+    /// Which counters are not compared, in words; `None` when nothing is left out.
+    pub left_out: Option<String>,
 }
 
 impl Report {
@@ -52,9 +56,12 @@ pub async fn spend_of(desk: &Desk, slug: &str) -> Result<Report, OpError> {
 }
 
 async fn report(desk: &Desk, slug: String, org: &OrgId) -> Result<Report, OpError> {
-    let mut read = desk.db.read().await?;
+    let (mut read, now) = (desk.db.read().await?, desk.now());
     let (requests, _) = verify::requests(&mut read, org).await?;
-    let differences = verify::differences(&mut read, org, MAX_DIFFERENCES).await?.differences;
+    let differences = verify::differences(&mut read, org, now, MAX_DIFFERENCES).await?.differences;
     let mischarged = verify::mischarged(&mut read, org, MAX_DIFFERENCES as usize).await?;
-    Ok(Report { slug, requests, differences, mischarged })
+    let (basis, _) = basis(&mut read, org).await?;
+    let windows = ComparedWindows::at(now, &basis.zone, basis.zone_since);
+    let left_out = windows.words(&basis.zone, basis.zone_since);
+    Ok(Report { slug, requests, differences, mischarged, left_out })
 }

@@ -1,11 +1,10 @@
 //! Many requests at once, for the bench: made by the database itself from numbers, evenly over an organisation's keys and
-//! over time; each key uses two models, in three hours of a day. What is added up from them is made by `repair` afterwards.
-//! Nothing that people do uses it.
+//! over time; each key uses two models, in three hours of a day. Then they are added up. Nothing that people do uses it.
 
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, patient_within};
-use super::{Db, StoreError, Tx, Unaudited, Via, changed, run, statements};
+use super::{Db, StoreError, Tx, Unaudited, Via, changed, past_usage, run, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::moment::Moment;
 
@@ -17,6 +16,8 @@ statements! {
         WHERE holder_kind = 'org' AND holder_id = $1 AND grain = 'day' AND bucket >= $2 AND bucket <= $3 GROUP BY model_id";
     HISTORY = "SELECT bucket, CAST(SUM(cost) AS BIGINT) FROM rollups
         WHERE holder_kind = 'key' AND holder_id = $1 AND grain = 'day' AND bucket >= $2 AND bucket <= $3 GROUP BY bucket";
+    /// A bench's keys have a month's counter without requests, so that open windows are not compared, as after a change of zone.
+    LEAVE_OUT_WINDOWS = "UPDATE orgs SET zone_since = $2 WHERE id = $1";
 }
 
 /// Requests of one transaction.
@@ -93,6 +94,18 @@ pub async fn insert(db: &Db, org: &OrgId, until: Moment, count: i64) -> Result<(
         first = last + 1;
     }
     Ok(())
+}
+
+/// Adds up all requests of an organisation in which no one else writes.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn add_up(db: &Db, org: &OrgId, now: Moment) -> Result<(), StoreError> {
+    let mut tx: Tx = db.write().await?;
+    patient_within(&mut tx).await?;
+    past_usage::add_up(&mut tx, org, now).await?;
+    changed!(&mut tx, sqlx::query(LEAVE_OUT_WINDOWS).bind(org.as_str()).bind(now.ms()))?;
+    tx.save_unaudited(Unaudited::Bench).await
 }
 
 /// What each model cost an organisation between two days; says how many models.

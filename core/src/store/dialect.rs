@@ -40,6 +40,16 @@ impl Dialect {
         }
     }
 
+    /// The lists in such a list, as a table `j`: `value` is one of them, of which `->> 0` is the first element, and `key` rises.
+    pub fn json_rows_in(self, parameter: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!("json_each({parameter}) j"),
+            Dialect::Postgres => {
+                format!("jsonb_array_elements(CAST({parameter} AS JSONB)) WITH ORDINALITY AS j (value, key)")
+            }
+        }
+    }
+
     /// The different lines of a text that are not empty, as a table of one column, `line`.
     pub fn lines_of(self, text: &str) -> String {
         match self {

@@ -68,6 +68,7 @@ pub mod settlement;
 pub mod shadow_limits;
 pub mod spend;
 pub mod spend_checks;
+pub mod sums;
 pub mod support;
 pub mod teams;
 pub mod throttle;
@@ -364,6 +365,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         shadow_limits::ALL,
         spend::ALL,
         spend_checks::ALL,
+        sums::ALL,
         teams::ALL,
         support::ALL,
         throttle::ALL,

@@ -19,7 +19,8 @@ statements! {
     /// The version stands in the condition: of two changes from one version, one changes no row.
     UPDATE = "UPDATE orgs SET slug = $3, name = $4, name_folded = $5, zone = $6, key_prefix = $7, key_defaults = $8,
             max_key_days = $9, max_keys_per_member = $10, members_create = $11, second_factor = $12,
-            rotate_days = $13, self_rotation = $14, overshoot = $15, unpriced = $16, raw_days = $17, version = version + 1
+            rotate_days = $13, self_rotation = $14, overshoot = $15, unpriced = $16, raw_days = $17,
+            zone_since = CASE WHEN zone = $6 THEN zone_since ELSE $18 END, version = version + 1
         WHERE id = $1 AND version = $2";
     SUSPEND = "UPDATE orgs SET suspended_at = $2 WHERE id = $1 AND suspended_at IS NULL";
     RESUME = "UPDATE orgs SET suspended_at = NULL WHERE id = $1 AND suspended_at IS NOT NULL";
@@ -38,6 +39,7 @@ pub async fn update(
     permit: &Permit,
     version: i64,
     settings: &Settings,
+    now: Moment,
 ) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::EditSettings], permit.org().as_str())?;
     let defaults = serde_json::to_string(&settings.defaults).unwrap_or_else(|_| "{}".into());
@@ -61,6 +63,7 @@ pub async fn update(
             .bind(settings.rules.overshoot.as_str())
             .bind(settings.rules.unpriced.as_str())
             .bind(settings.rules.raw_days)
+            .bind(now.ms())
     )?;
     if rows != 1 {
         return Ok(false);

@@ -1,5 +1,5 @@
 //! Many finished requests at once, for the demonstration: one statement for all of them in place of eight for each. It leaves the
-//! database as settlements leave it. Nothing that people do uses it.
+//! database as settlements leave it. The bench has its own requests added up here. Nothing that people do uses it.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
 use super::spend::Usage;
-use super::{StoreError, Tx, changed, repair};
+use super::sums::{MEASURES, Part, basis};
+use super::{StoreError, Tx, budget_marks, changed, rollups};
 use crate::domain::ids::{OrgId, PriceId, TeamId};
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::window::WindowStarts;
@@ -114,9 +115,29 @@ fn counters_text(dialect: Dialect) -> String {
     )
 }
 
+/// Writes all of a part, of the organisation `$1`; `$2` is `Basis::range`.
+fn add_up_text(part: Part, dialect: Dialect) -> String {
+    let columns = |each: &dyn Fn(&str, usize) -> String| {
+        let measures = part.measures().iter();
+        measures.map(|(name, place)| each(name, *place)).collect::<Vec<_>>().join(", ")
+    };
+    let keys = part.keys().join(", ");
+    format!(
+        "INSERT INTO {} ({keys}, org_id, {}) SELECT {keys}, CAST($1 AS TEXT), {} FROM ({}) s WHERE {}
+        ON CONFLICT ({keys}) DO UPDATE SET {}",
+        part.table(),
+        columns(&|name, _| name.to_owned()),
+        columns(&|_, place| format!("s.{}", MEASURES[place])),
+        part.summed(dialect),
+        rollups::ANY_RANGE,
+        columns(&|name, _| format!("{name} = excluded.{name}"))
+    )
+}
+
 /// The texts that differ between the databases, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
-    vec![usage_text(dialect), counters_text(dialect)]
+    let added_up = Part::ALL.map(|part| add_up_text(part, dialect));
+    added_up.into_iter().chain([usage_text(dialect), counters_text(dialect)]).collect()
 }
 
 /// Writes all requests that an organisation ever had, without tags, and everything that is added up from them.
@@ -138,5 +159,20 @@ pub async fn insert(
         let rows = serde_json::to_string(&rows).unwrap_or_default();
         changed!(&mut *tx, sqlx::query(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(&rows))?;
     }
-    repair::add_up(tx, org, "", WindowStarts::at(now, zone)).await
+    add_up(tx, org, now).await
+}
+
+/// Adds up all requests of an organisation in which no one else writes: everything of all time, and the windows that are open
+/// now.
+///
+/// # Errors
+/// When the database cannot be written.
+pub(super) async fn add_up(tx: &mut Tx, org: &OrgId, now: Moment) -> Result<(), StoreError> {
+    let (basis, _) = basis(tx, org).await?;
+    for part in Part::ALL {
+        let text = add_up_text(part, Dialect::of(tx));
+        let range = basis.range(part, now);
+        changed!(&mut *tx, sqlx::query(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(&range))?;
+    }
+    budget_marks::renew_all(tx, org, WindowStarts::at(now, &basis.zone)).await
 }

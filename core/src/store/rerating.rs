@@ -10,7 +10,7 @@ use super::dialect::{Dialect, patient, patient_within};
 use super::grants::{granted, read_granted};
 use super::permit::compare;
 use super::requests::read_metered;
-use super::{Reader, StoreError, Tx, Via, budget_marks, changed, rollups, run, statements};
+use super::{Reader, StoreError, Tx, Via, budget_marks, changed, rollups, run, statements, sums};
 use crate::domain::ids::{KeyId, OrgId, PersonId, PriceId, RequestId, TeamId};
 use crate::domain::limit_use::HolderKind;
 use crate::domain::limits::BudgetUse;
@@ -165,7 +165,7 @@ pub async fn next(
     rows(read, org, of, after, max, false).await
 }
 
-/// Like `next`, and no other re-rating changes them until the transaction ends.
+/// Like `next`, and no other re-rating changes them until the transaction ends. A repair of spend waits for it, or begins again.
 ///
 /// # Errors
 /// `WrongPermit` when the permit is for another action; otherwise when the database cannot be read.
@@ -178,6 +178,7 @@ pub async fn lock_next(
 ) -> Result<Vec<ChargedRequest>, StoreError> {
     compare(permit, &[Action::RerateSpend], Some(permit.org().as_str()))?;
     patient_within(tx).await?;
+    sums::moving(tx, permit.org()).await?;
     rows(tx, permit.org(), of, after, max, true).await
 }
 

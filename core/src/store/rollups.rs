@@ -95,22 +95,41 @@ macro_rules! request_sums {
     };
 }
 
-/// What the counters of all time should be, from the days: of the organisation `$1`.
-pub(super) const TOTALS: &str = concat!(
-    "SELECT h.kind AS holder_kind, ",
-    holder_id!(),
-    " AS holder_id, CAST(SUM(u.cost) AS BIGINT) AS spent, CAST(SUM(u.requests) AS BIGINT) AS requests,
-            CAST(SUM(u.input_tokens + u.output_tokens) AS BIGINT) AS tokens
-        FROM spend_daily u CROSS JOIN ",
-    holders!(),
-    " WHERE u.org_id = $1 AND h.kind <> 'owner' AND (h.kind <> 'team' OR u.team_id <> '') GROUP BY 1, 2"
-);
+/// `$2` in a statement that needs none: both databases want every parameter used.
+pub(super) const ANY_RANGE: &str = "CAST($2 AS TEXT) = CAST($2 AS TEXT)";
 
-/// What the days should be, from the requests of the organisation `$1` since the day `$3`.
+/// The windows of counters in the JSON list `$2`: the period, where it starts, its first day and the first after it.
+pub(super) fn windows(dialect: Dialect) -> String {
+    format!(
+        "(SELECT j.value ->> 0 AS period, CAST(j.value ->> 1 AS BIGINT) AS start, j.value ->> 2 AS from_day,
+            j.value ->> 3 AS to_day FROM {})",
+        dialect.json_rows_in("$2")
+    )
+}
+
+/// What the counters of the windows `$2` should be, from the days of the organisation `$1`.
+pub(super) fn counters(dialect: Dialect) -> String {
+    format!(
+        concat!(
+            "SELECT h.kind AS holder_kind, ",
+            holder_id!(),
+            " AS holder_id, w.period, w.start AS window_start, CAST(SUM(u.requests) AS BIGINT) AS requests,
+                CAST(SUM(u.input_tokens + u.output_tokens) AS BIGINT) AS input_tokens, 0 AS output_tokens, 0 AS cached_tokens,
+                CAST(SUM(u.cost) AS BIGINT) AS cost
+            FROM {} w JOIN spend_daily u ON u.day >= w.from_day AND u.day < w.to_day CROSS JOIN ",
+            holders!(),
+            " WHERE u.org_id = $1 AND h.kind <> 'owner' AND (h.kind <> 'team' OR u.team_id <> '')
+            GROUP BY h.kind, 2, w.period, w.start"
+        ),
+        windows(dialect)
+    )
+}
+
+/// What the days should be, from the requests of the organisation `$1` since the day `$2`.
 pub(super) const DAYS: &str = concat!(
     "SELECT u.key_id, substr(u.booked, 1, 10) AS day, u.model_id, u.provider, COALESCE(u.team_id, '') AS team_id, u.owner_id, ",
     request_sums!(),
-    " FROM usage u WHERE u.org_id = $1 AND u.booked >= $3
+    " FROM usage u WHERE u.org_id = $1 AND u.booked >= $2
         GROUP BY u.key_id, substr(u.booked, 1, 10), u.model_id, u.provider, COALESCE(u.team_id, ''), u.owner_id"
 );
 
@@ -131,7 +150,7 @@ pub(super) fn days_and_months() -> String {
     .to_owned()
 }
 
-/// What the hours should be, from the requests of the organisation `$1` since the day `$3`.
+/// What the hours should be, from the requests of the organisation `$1` since the day `$2`.
 pub(super) fn hours() -> String {
     concat!(
         "SELECT h.kind AS holder_kind, ",
@@ -140,16 +159,16 @@ pub(super) fn hours() -> String {
         request_sums!(),
         " FROM usage u CROSS JOIN ",
         holders!(),
-        " WHERE u.org_id = $1 AND u.booked >= $3 AND ",
+        " WHERE u.org_id = $1 AND u.booked >= $2 AND ",
         has_holder!(),
         " GROUP BY h.kind, 2, u.booked, u.model_id, u.provider"
     )
     .to_owned()
 }
 
-/// What the tags should be, from the requests of the organisation `$1` since the day `$3`.
+/// What the tags should be, from the requests of the organisation `$1` since the day `$2`.
 pub(super) fn tags(dialect: Dialect, other: &str) -> String {
-    let of = "org_id = $1 AND tags <> '' AND booked >= $3";
+    let of = "org_id = $1 AND tags <> '' AND booked >= $2";
     let lines = match dialect {
         Dialect::Sqlite => format!(
             "(WITH RECURSIVE cut (request_id, line, rest) AS (
@@ -189,10 +208,7 @@ fn not_booked_text(dialect: Dialect) -> String {
 
 /// Each element is a request's id and its hour.
 fn book_text(dialect: Dialect) -> String {
-    let list = match dialect {
-        Dialect::Sqlite => "json_each($1) j",
-        Dialect::Postgres => "jsonb_array_elements(CAST($1 AS JSONB)) AS j (value)",
-    };
+    let list = dialect.json_rows_in("$1");
     format!(
         "UPDATE usage SET booked = j.value ->> 1,
             provider = COALESCE((SELECT m.provider FROM models m WHERE m.id = usage.model_id), '')

@@ -1,7 +1,4 @@
-//! Compares what is added up with what it is added up from, and each request with its price. Counters of all time, days and
-//! months are compared with the daily totals; those, the hours and the tags with the requests themselves, from the first
-//! day of which every request is still there. Each comparison is one statement, so it sees one moment, also while requests
-//! are written. `repair` makes everything again.
+//! Compares what is added up with what it is added up from, part by part (`sums`), and each request with its price.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +6,14 @@ use sqlx::AssertSqlSafe;
 
 use super::dialect::{Dialect, impatient, patient};
 use super::rerating::{ChargedRow, charged};
-use super::{Reader, StoreError, prices, rollups, run, statements};
+use super::sums::{Basis, Part, basis};
+use super::{Reader, StoreError, prices, run, statements};
 use crate::domain::ids::{OrgId, PriceId, RequestId};
 use crate::domain::meter::Metered;
+use crate::domain::moment::Moment;
 use crate::domain::money::Money;
 use crate::domain::price::Price;
 use crate::domain::rerating::ChargedRequest;
-use crate::domain::tags::OTHER_TAGS;
 
 statements! {
     /// What can be compared with its own meters or price, from a place on.
@@ -26,105 +24,28 @@ statements! {
         WHERE c.org_id = $1 AND c.cost_after <> u.cost
             AND c.number = (SELECT MAX(l.number) FROM usage_corrections l WHERE l.request_id = c.request_id)
         ORDER BY u.request_id LIMIT $2";
-    FIRST_DAY = "SELECT COALESCE(raw_from, '') FROM orgs WHERE id = $1";
     REQUESTS = "SELECT COUNT(*), CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM usage WHERE org_id = $1";
 }
 
-/// One comparison: rows of `counted` and of `summed` have the columns `label`, which people read, those of `apart`, in
-/// which they are compared one by one, and the five sums. `$1` is the organisation, `$2` the most labels, `$3` the first day.
-fn comparison(apart: &str, counted: &str, summed: &str) -> String {
+/// One line for each name that people read, at most `$3`.
+fn comparison(part: Part, dialect: Dialect) -> String {
+    let tokens = |side: &str| format!("{side}_input_tokens + {side}_output_tokens");
     format!(
-        "SELECT label, CAST(SUM(counted) AS BIGINT) AS counted, CAST(SUM(counted_requests) AS BIGINT) AS counted_requests,
-            CAST(SUM(counted_tokens) AS BIGINT) AS counted_tokens, CAST(SUM(summed) AS BIGINT) AS summed,
-            CAST(SUM(summed_requests) AS BIGINT) AS summed_requests, CAST(SUM(summed_tokens) AS BIGINT) AS summed_tokens,
-            CAST(SUM(ABS(counted - summed)) AS BIGINT) AS apart
-        FROM (
-            SELECT label, {apart}, SUM(counted) AS counted, SUM(counted_requests) AS counted_requests,
-                SUM(counted_input + counted_output) AS counted_tokens, SUM(summed) AS summed, SUM(summed_requests) AS summed_requests,
-                SUM(summed_input + summed_output) AS summed_tokens
-            FROM (
-                SELECT label, {apart}, cost AS counted, requests AS counted_requests, input_tokens AS counted_input,
-                    output_tokens AS counted_output, cached_tokens AS counted_cached, 0 AS summed, 0 AS summed_requests,
-                    0 AS summed_input, 0 AS summed_output, 0 AS summed_cached
-                FROM ({counted}) counted
-                UNION ALL
-                SELECT label, {apart}, 0, 0, 0, 0, 0, cost, requests, input_tokens, output_tokens, cached_tokens
-                FROM ({summed}) summed
-            ) pairs
-            GROUP BY label, {apart}
-            HAVING SUM(counted) <> SUM(summed) OR SUM(counted_requests) <> SUM(summed_requests)
-                OR SUM(counted_input) <> SUM(summed_input) OR SUM(counted_output) <> SUM(summed_output)
-                OR SUM(counted_cached) <> SUM(summed_cached)
-        ) differing
-        GROUP BY label ORDER BY label LIMIT $2"
+        "SELECT {} AS label, CAST(SUM(counted_cost) AS BIGINT) AS counted, CAST(SUM(counted_requests) AS BIGINT) AS counted_requests,
+            CAST(SUM({}) AS BIGINT) AS counted_tokens, CAST(SUM(summed_cost) AS BIGINT) AS summed,
+            CAST(SUM(summed_requests) AS BIGINT) AS summed_requests, CAST(SUM({}) AS BIGINT) AS summed_tokens,
+            CAST(SUM(ABS(counted_cost - summed_cost)) AS BIGINT) AS apart
+        FROM ({}) differing GROUP BY 1 ORDER BY 1 LIMIT $3",
+        part.label(),
+        tokens("counted"),
+        tokens("summed"),
+        part.differing(dialect)
     )
-}
-
-/// The parameter of the first day, in a comparison that needs none: both databases want every parameter used.
-const ANY_DAY: &str = "CAST($3 AS TEXT) = CAST($3 AS TEXT)";
-
-fn comparisons(dialect: Dialect) -> Vec<String> {
-    let counter_label = "CASE holder_kind WHEN 'org' THEN 'the organisation' ELSE holder_kind || ' ' || holder_id END AS label";
-    let counters = comparison(
-        "apart",
-        &format!(
-            "SELECT {counter_label}, '' AS apart, spent AS cost, requests, tokens AS input_tokens, 0 AS output_tokens,
-                0 AS cached_tokens
-            FROM counters WHERE org_id = $1 AND period = 'total' AND {ANY_DAY}"
-        ),
-        &format!(
-            "SELECT {counter_label}, '' AS apart, spent AS cost, requests, tokens AS input_tokens, 0 AS output_tokens,
-                0 AS cached_tokens
-            FROM ({}) holders",
-            rollups::TOTALS
-        ),
-    );
-    let day_label = "'the days of ' || key_id || CASE team_id WHEN '' THEN '' ELSE ' in ' || team_id END || ' of ' || owner_id
-        || ' with ' || model_id AS label";
-    let days = comparison(
-        "day, provider",
-        &format!("SELECT {day_label}, day, provider, requests, input_tokens, output_tokens, cached_tokens, cost FROM spend_daily
-            WHERE org_id = $1 AND day >= $3"),
-        &format!(
-            "SELECT {day_label}, day, provider, requests, input_tokens, output_tokens, cached_tokens, cost FROM ({}) days",
-            rollups::DAYS
-        ),
-    );
-    let bucket_label = "'the ' || grain || 's of ' || CASE holder_kind WHEN 'org' THEN 'the organisation'
-        ELSE holder_kind || ' ' || holder_id END AS label";
-    let buckets = |from: &str| {
-        format!(
-            "SELECT {bucket_label}, bucket, model_id, provider, requests, input_tokens, output_tokens, cached_tokens, cost FROM {from}"
-        )
-    };
-    let long = comparison(
-        "bucket, model_id, provider",
-        &buckets(&format!("rollups WHERE org_id = $1 AND grain <> 'hour' AND {ANY_DAY}")),
-        &buckets(&format!("({}) days_and_months", rollups::days_and_months())),
-    );
-    let hours = comparison(
-        "bucket, model_id, provider",
-        &buckets("rollups WHERE org_id = $1 AND grain = 'hour' AND bucket >= $3"),
-        &buckets(&format!("({}) hours", rollups::hours())),
-    );
-    let tag_label = "'the tags of ' || key_id AS label";
-    let tags = |from: &str| {
-        format!(
-            "SELECT {tag_label}, day, tag, model_id, team_id, owner_id, requests, input_tokens, output_tokens, cached_tokens, cost
-            FROM {from}"
-        )
-    };
-    let tags = comparison(
-        "day, tag, model_id, team_id, owner_id",
-        &tags("tag_daily WHERE org_id = $1 AND day >= $3"),
-        &tags(&format!("({}) tags", rollups::tags(dialect, OTHER_TAGS))),
-    );
-    vec![counters, days, long, hours, tags]
 }
 
 /// The texts that differ between the databases, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
-    comparisons(dialect)
+    Part::ALL.map(|part| comparison(part, dialect)).to_vec()
 }
 
 /// Money, requests and tokens, on either side of a comparison.
@@ -188,45 +109,49 @@ impl From<Row> for Difference {
     }
 }
 
-/// What differs in one organisation, at most `max` of each comparison. Reads all its requests, without a time limit.
+/// What differs in one organisation at `now`, at most `max` of each comparison. Reads all its requests, without a time limit.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn differences(read: &mut Reader, org: &OrgId, max: i64) -> Result<Found, StoreError> {
+pub async fn differences(read: &mut Reader, org: &OrgId, now: Moment, max: i64) -> Result<Found, StoreError> {
     patient(read).await?;
-    let found = compare(read, org, max).await;
+    let found = compare(read, org, now, max).await;
     impatient(read).await?;
     found
 }
 
-/// Requests that are no longer kept may be deleted meanwhile, and then their days would seem to be wrong. The first day moves
-/// before any of them goes, so what was found holds if it is still the same afterwards.
-async fn compare(read: &mut Reader, org: &OrgId, max: i64) -> Result<Found, StoreError> {
-    let mut first = first_day(read, org).await?;
+/// Requests that are no longer kept may be deleted meanwhile, or the time zone may change, and then days and windows would
+/// seem to be wrong. The first day moves before any request goes, and windows are only compared some days after a change of
+/// zone, so what was found holds if both are still the same afterwards.
+async fn compare(read: &mut Reader, org: &OrgId, now: Moment, max: i64) -> Result<Found, StoreError> {
+    let (mut by, _) = basis(read, org).await?;
     loop {
-        let found = compare_since(read, org, &first, max).await?;
-        let now = first_day(read, org).await?;
-        if now == first {
+        let found = compare_by(read, org, &by, now, max).await?;
+        let (after, _) = basis(read, org).await?;
+        if after == by {
             return Ok(found);
         }
-        first = now;
+        by = after;
     }
 }
 
-/// The first day of which every request is still there; empty is the very first.
-async fn first_day(read: &mut Reader, org: &OrgId) -> Result<String, StoreError> {
-    let day: Option<String> =
-        run!(&mut *read, fetch_optional, sqlx::query_scalar::<_, String>(FIRST_DAY).bind(org.as_str()))?;
-    Ok(day.unwrap_or_default())
-}
-
-async fn compare_since(read: &mut Reader, org: &OrgId, first: &str, max: i64) -> Result<Found, StoreError> {
+async fn compare_by(
+    read: &mut Reader,
+    org: &OrgId,
+    by: &Basis,
+    now: Moment,
+    max: i64,
+) -> Result<Found, StoreError> {
     let mut found = Found::default();
-    for text in comparisons(Dialect::of(read)) {
+    for part in Part::ALL {
+        let text = comparison(part, Dialect::of(read));
         let rows: Vec<Row> = run!(
             &mut *read,
             fetch_all,
-            sqlx::query_as::<_, Row>(AssertSqlSafe(text.clone())).bind(org.as_str()).bind(max).bind(first)
+            sqlx::query_as::<_, Row>(AssertSqlSafe(text.clone()))
+                .bind(org.as_str())
+                .bind(by.range(part, now))
+                .bind(max)
         )?;
         found.apart = found.apart.max(Money::from_nanos(rows.iter().map(|row| row.apart).sum()));
         found.differences.extend(rows.into_iter().map(Difference::from));

@@ -45,6 +45,7 @@ mod second_factor;
 mod shadow_limits;
 mod spend;
 mod spend_check;
+mod spend_windows;
 mod statements;
 mod support_access;
 mod teams;

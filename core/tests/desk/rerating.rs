@@ -335,7 +335,9 @@ on_both!(
         let (wrong, right) = (price(&desk, 1, DEAR).await, price(&desk, 2, CHEAP).await);
         // Windows of three time zones overlap, of which two are an hour apart.
         for zone in ["Asia/Tokyo", "Europe/Zurich", "Europe/London"] {
-            desk.execute(&format!("UPDATE orgs SET zone = '{zone}'")).await.unwrap();
+            desk.execute(&format!("UPDATE orgs SET zone = '{zone}', zone_since = {}", desk.now().ms()))
+                .await
+                .unwrap();
             for hours in (0..60_i64).step_by(5) {
                 let started_at = desk.now().plus_ms(-hours * (HOUR + 71_000));
                 let usage = desk.usage(&at, &issued, 0, started_at).await;

@@ -2,9 +2,14 @@
 
 use keydesk_core::domain::meter::Counts;
 use keydesk_core::domain::moment::{Day, Zone};
-use keydesk_core::domain::policy::OrgRole;
+use keydesk_core::domain::policy::{Action, OrgRole, test_permit};
+use keydesk_core::domain::price::Price;
+use keydesk_core::domain::rerating::Rerating;
 use keydesk_core::forms::key::KeyForm;
-use keydesk_core::ops::{OpError, orgs, retention, seed, spend_check, upkeep, verify_spend};
+use keydesk_core::ops::orgs::OperatorActor;
+use keydesk_core::ops::{OpError, catalogue, orgs, retention, seed, spend_check, upkeep, verify_spend};
+use keydesk_core::store::repair::{self, Differing};
+use keydesk_core::store::sums::Part;
 
 use crate::support::*;
 
@@ -166,13 +171,13 @@ on_both!(
 );
 
 on_both!(
-    fn a_repair_while_requests_are_settled_loses_none(desk: TestDesk) {
+    fn repairs_while_requests_are_settled_stop_none_and_lose_none(desk: TestDesk) {
         let at = busy(&desk).await;
         let key = desk.create_key(&at, "busy").await;
         let mut settles = tokio::task::JoinSet::new();
         for n in 0..4_i64 {
             let mut usages = Vec::new();
-            for _ in 0..20 {
+            for _ in 0..60 {
                 let mut usage = desk.usage(&at, &key, 10 + n, desk.now()).await;
                 usage.tags = vec![format!("tag {n}")];
                 usages.push(usage);
@@ -184,16 +189,151 @@ on_both!(
                 }
             });
         }
-        for _ in 0..5 {
+        // Also rows that each of these requests adds to.
+        let now = |table: &str, what: &str| format!("UPDATE {table} WHERE holder_kind = 'org' AND {what}");
+        for round in 0..8 {
+            for wrong in [
+                now("counters SET spent = spent + 5", "period = 'total'"),
+                now(
+                    "counters SET requests = requests + 2",
+                    "period = 'month' AND window_start = (SELECT MAX(window_start) FROM counters WHERE period = 'month')",
+                ),
+                now("rollups SET cost = cost + 3", "grain = 'hour' AND bucket LIKE '2026-11-20%'"),
+                now("rollups SET requests = requests + 1", "grain = 'month' AND bucket = '2026-11'"),
+                "UPDATE spend_daily SET cost = cost + 7 WHERE day = '2026-10-02'".to_owned(),
+                "DELETE FROM tag_daily WHERE day = '2026-11-18'".to_owned(),
+            ] {
+                desk.execute(&wrong).await.unwrap();
+            }
             let done = spend_check::repair(&desk, &at.caller, &at.org.slug).await.unwrap();
-            assert_eq!(done.before, done.after, "nothing was wrong, and what came meanwhile waits");
+            assert!(done.totals >= 5 && done.check.adds_up(), "{round}: {:?}", done.check);
         }
         while let Some(done) = settles.join_next().await {
             done.unwrap();
         }
         assert!(verify_spend::spend_of(&desk, &at.org.slug).await.unwrap().adds_up());
         let requests = "SELECT requests FROM counters WHERE holder_kind = 'org' AND period = 'total'";
-        assert_eq!(desk.number(requests).await, 180);
+        assert_eq!(desk.number(requests).await, 340);
+    }
+);
+
+/// In the middle of a repair, between reading and writing.
+async fn found(desk: &TestDesk, at: &At, part: Part) -> Differing {
+    let mut read = desk.db.read().await.unwrap();
+    repair::find(&mut read, &at.org.id, part, desk.now()).await.unwrap()
+}
+
+/// Whether what was found could be written.
+async fn written(desk: &TestDesk, at: &At, mut found: Differing) -> bool {
+    let permit = test_permit(&at.org.id, Action::RepairSpend, at.org.id.as_str());
+    let mut tx = desk.db.write().await.unwrap();
+    let written = repair::write_some(&mut tx, &permit, &mut found).await.unwrap();
+    if written.is_some() {
+        tx.save_without_events().await.unwrap();
+    }
+    written.is_some()
+}
+
+const WRONG: [(Part, &str); 5] = [
+    (Part::Days, "UPDATE spend_daily SET cost = cost + 5, requests = requests + 1"),
+    (Part::Hours, "DELETE FROM rollups WHERE grain = 'hour'"),
+    (Part::Tags, "UPDATE tag_daily SET input_tokens = input_tokens + 1"),
+    (Part::Months, "UPDATE rollups SET cost = cost - 1 WHERE grain = 'month'"),
+    (Part::Counters, "UPDATE counters SET spent = spent + 9"),
+];
+
+on_both!(
+    fn requests_settled_between_reading_and_writing_are_not_lost(desk: TestDesk) {
+        let at = desk.owner().await;
+        let key = desk.create_key(&at, "ci-prod").await;
+        let spend = async |n: i64| {
+            let mut usage = desk.usage(&at, &key, 10, desk.now()).await;
+            usage.tags = vec!["nightly".into(), format!("run {n}")];
+            assert!(record(&desk, &usage).await.unwrap());
+        };
+        spend(0).await;
+        let adds_up =
+            async || verify_spend::spend_of(&desk, &at.org.slug).await.unwrap().differences.is_empty();
+        for (part, wrong) in WRONG {
+            desk.execute(wrong).await.unwrap();
+            let differing = found(&desk, &at, part).await;
+            assert!(!differing.is_empty() && !differing.is_cut(), "{part:?}");
+            for n in 1..3 {
+                spend(n).await;
+            }
+            assert!(!adds_up().await, "{part:?}");
+            assert!(written(&desk, &at, differing).await, "{part:?}");
+            assert!(adds_up().await, "{part:?}");
+        }
+    }
+);
+
+on_both!(
+    fn what_else_changes_sums_in_between_makes_a_repair_begin_again(desk: TestDesk) {
+        let at = busy(&desk).await;
+        let (part, wrong) = WRONG[4];
+        let slug = at.org.slug.as_str();
+        // Another repair: the same difference would be added twice.
+        desk.execute(wrong).await.unwrap();
+        let differing = found(&desk, &at, part).await;
+        assert!(spend_check::repair(&desk, &at.caller, slug).await.unwrap().check.adds_up());
+        assert!(!written(&desk, &at, differing).await);
+        // A re-rating, a deletion of requests and a change of the time zone.
+        let price = catalogue_price(&desk).await;
+        for between in [
+            "rerate",
+            "UPDATE orgs SET raw_from = '2026-10-01'",
+            "UPDATE orgs SET zone = 'UTC', zone_since = 0",
+        ] {
+            desk.execute(wrong).await.unwrap();
+            let differing = found(&desk, &at, part).await;
+            if between == "rerate" {
+                let (from, to) = (desk.now().plus_days(-2), desk.now().plus_ms(1));
+                let of = Rerating { model: "gpt-5".into(), from, to, price: price.clone() };
+                assert!(!orgs::rerate(&desk, &OperatorActor::CommandLine, &of).await.unwrap().is_empty());
+            } else {
+                desk.execute(between).await.unwrap();
+            }
+            assert!(!written(&desk, &at, differing).await, "{between}");
+            if between.contains("zone") {
+                desk.execute("UPDATE orgs SET zone = 'Europe/Zurich', zone_since = NULL").await.unwrap();
+            }
+            spend_check::repair(&desk, &at.caller, slug).await.unwrap();
+            assert!(verify_spend::spend_of(&desk, slug).await.unwrap().differences.is_empty(), "{between}");
+        }
+    }
+);
+
+/// The price of gpt-5 in the shipped catalogue.
+async fn catalogue_price(desk: &TestDesk) -> Price {
+    catalogue::seed(desk).await.unwrap();
+    let period = (desk.now().plus_days(-1), desk.now());
+    orgs::plan(desk, &OperatorActor::CommandLine, "gpt-5", period, "current").await.unwrap().price
+}
+
+on_both!(
+    fn many_rows_are_repaired_in_short_transactions_and_by_several_at_once(desk: TestDesk) {
+        let at = busy(&desk).await;
+        let right = added_up(&desk).await;
+        desk.execute("DELETE FROM rollups").await.unwrap();
+        desk.execute("UPDATE counters SET spent = spent + 5 WHERE period = 'total'").await.unwrap();
+        let mut repairs = tokio::task::JoinSet::new();
+        for _ in 0..3 {
+            let (desk, at) = (desk.clone(), at.clone());
+            repairs.spawn(async move {
+                spend_check::repair(&desk, &at.caller, &at.org.slug).await.unwrap().totals
+            });
+        }
+        let mut totals = 0;
+        while let Some(done) = repairs.join_next().await {
+            totals += done.unwrap();
+        }
+        assert_eq!(added_up(&desk).await, right);
+        let rows = desk.number("SELECT COUNT(*) FROM rollups").await
+            + desk.number("SELECT COUNT(*) FROM counters WHERE period = 'total'").await;
+        assert_eq!(totals as i64, rows, "each is put right once");
+        let events = "SELECT COUNT(*) FROM audit_events WHERE kind = 'spend.repaired' AND org_id IS NOT NULL";
+        assert!(desk.number(events).await > 4, "of more than {} rows", repair::MAX_ROWS);
     }
 );
 

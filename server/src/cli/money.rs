@@ -25,7 +25,7 @@ pub enum SpendCommand {
         #[command(flatten)]
         data: DataConfig,
     },
-    /// Make an organisation's counters and roll-ups again from the requests. It is recorded in the audit.
+    /// Bring an organisation's counters and roll-ups to the sums of its requests. It is recorded in the audit.
     Repair {
         /// The organisation's slug, such as acme.
         slug: String,
@@ -81,6 +81,9 @@ async fn verify_spend(desk: &Desk, org: Option<&str>) -> Result<(), String> {
         for mischarged in &report.mischarged {
             println!("  {}", mischarged_line(mischarged));
         }
+        if let Some(left_out) = &report.left_out {
+            println!("  {left_out}");
+        }
     }
     match reports.iter().filter(|report| !report.adds_up()).count() {
         0 => Ok(()),
@@ -92,6 +95,7 @@ async fn verify_spend(desk: &Desk, org: Option<&str>) -> Result<(), String> {
 async fn repair_spend(desk: &Desk, slug: &str) -> Result<(), String> {
     let done = spend_check::repair_from_command_line(desk, slug).await;
     let done = done.map_err(|error| org_error(error, slug))?;
+    println!("totals put right\t{}", grouped(i64::try_from(done.totals).unwrap_or(i64::MAX)));
     println!("before\t{}", sums(done.before));
     println!("after\t{}", sums(done.after));
     match done.check.differing {

@@ -23,10 +23,10 @@ pub fn SpendCheckPage() -> impl IntoView {
         let (desk, caller) = (desk()?, caller()?);
         let view = spend_check::view(&desk, &caller, &slug).await?;
         let org = &view.context.org;
-        let body = view! { <div class="stack">{newest(&view)} {checks(&view)}</div> };
+        let body = view! { <div class="stack">{newest(&view)} {compared(&view)} {checks(&view)}</div> };
         let under = view! {
             <p class="muted">
-                "Every night, and when you ask, the totals on all pages are compared with the single requests."
+                "Every night, and when you ask, totals and the counters of budgets are compared with the single requests."
             </p>
         };
         Ok(Page::new("Check of spend", Width::Mid)
@@ -51,13 +51,6 @@ fn newest(view: &SpendCheckView) -> impl IntoView + use<> {
         }
     });
     let none = view.checks.is_empty().then(|| view! { <p class="muted">"Not checked yet."</p> });
-    let kept = org.raw_from.map(|day| {
-        let words = format!(
-            "Requests before {} are no longer kept. Their totals are, and are compared with each other.",
-            day.start(&org.zone).date(&org.zone)
-        );
-        view! { <p class="help">{words}</p> }
-    });
     let differing = view.checks.first().filter(|check| !check.adds_up());
     let may_repair = view.context.may(Action::RepairSpend, On::Org);
     let repair = differing.filter(|_| may_repair).map(|check| {
@@ -75,7 +68,7 @@ fn newest(view: &SpendCheckView) -> impl IntoView + use<> {
                 <summary>{icon(Icon::Right)} "What differs"</summary>
                 <ul>{names}</ul>
             </details>
-            <p class="help">"A repair makes all totals again from the requests. It is recorded in the audit."</p>
+            <p class="help">"A repair brings these totals to what the requests come to. Requests go on meanwhile. It is recorded in the audit."</p>
             {post_form("/api/spend/repair", org_field(), button)}
         }
     });
@@ -91,9 +84,39 @@ fn newest(view: &SpendCheckView) -> impl IntoView + use<> {
             </header>
             {found}
             {none}
-            {kept}
             {repair}
             {post_form("/api/spend/check", org_field(), check)}
+        </section>
+    }
+}
+
+/// Exactly what a check compares, and what it leaves out.
+fn compared(view: &SpendCheckView) -> impl IntoView + use<> {
+    let org = &view.context.org;
+    let kept = org.raw_from.map(|day| {
+        let words = format!(
+            "Requests before {} are no longer kept. Their totals are, and are compared with each other.",
+            day.start(&org.zone).date(&org.zone)
+        );
+        view! { <p class="help">{words}</p> }
+    });
+    let words = view.windows.words(&org.zone, view.zone_since);
+    let left_out = words.map(|words| view! { <p class="help">{words}</p> });
+    let compared = [
+        "Each day, hour and tag, with the single requests.",
+        "Days and months of keys, owners, teams and the organisation, with these days.",
+        "Counters of all time, and of the day, week and month that are open now, with these days. Budgets and the balance \
+        are decided on these counters.",
+        "Counters of days, weeks and months that are over are not compared. No budget is decided on them any more.",
+    ];
+    view! {
+        <section class="card">
+            <header>
+                <h2>"What is compared"</h2>
+            </header>
+            <ul class="bullets">{compared.map(|line| view! { <li>{line}</li> }).collect_view()}</ul>
+            {left_out}
+            {kept}
         </section>
     }
 }

@@ -94,6 +94,8 @@ pub fn field(name: &str) -> &str {
         "cost" => "Cost",
         "spent" => "Spent",
         "tokens" => "Tokens",
+        "sums" => "Totals of",
+        "totals" => "Totals put right",
         "raw_days" => "Time that single requests are kept",
         "paid_price" => "Price",
         "org_total" => budget_name(Period::Total),

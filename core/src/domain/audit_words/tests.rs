@@ -150,6 +150,8 @@ fn changes_have_words() {
         event(
             K::SpendRepaired,
             [
+                Change::added("sums", "counters"),
+                Change::added("totals", ChangeValue::Count(3)),
                 Change::replaced(
                     "spent",
                     Money::from_nanos(12_345_678_900),

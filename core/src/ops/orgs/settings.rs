@@ -89,7 +89,7 @@ pub async fn save(
         }
         caller.require_recent_auth(now)?;
     }
-    let saved = orgs::update(&mut tx, &permit, edit.version, mine)
+    let saved = orgs::update(&mut tx, &permit, edit.version, mine, now)
         .await
         .map_err(|error| slug_taken(error, &mine.slug))?;
     if !saved {
