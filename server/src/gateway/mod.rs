@@ -4,8 +4,7 @@
 //! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response; `failover`
 //! chooses among several providers and `provider_answer` looks at an answer before it is relayed; `disconnect` bounds what
 //! is read without a client, `silence` keeps the client of a stream waiting, `room` bounds the memory that bodies and whole
-//! responses take together, and `drain` reads
-//! what is left of a rejected request's body.
+//! responses take together, and `drain` reads what is left of a rejected request's body.
 //! `parsed_request`, `extras`, `estimate`, `usage`, `provider_error` and `sse` are pure; `reservation_guard` settles each
 //! request once; `protocol` shapes every error.
 //!
