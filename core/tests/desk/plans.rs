@@ -240,7 +240,8 @@ on_both!(
     fn figures_are_read_from_sums_and_never_from_requests(desk: TestDesk) {
         let dialect = dialect(&desk);
         let of_orgs = store::installation::every_text(dialect);
-        let texts = [store::overview::every_text(dialect), of_orgs].concat();
+        let keys_of_orgs = store::installation_keys::every_text(dialect).to_vec();
+        let texts = [store::overview::every_text(dialect), of_orgs, keys_of_orgs].concat();
         assert!(texts.len() > 15);
         for text in texts {
             assert!(!text.contains("usage"), "{text}");

@@ -37,7 +37,9 @@ on_both! {
         }
         assert_eq!(app.get(&owner, "/acme/keys?owner=nobody&state=none&sort=x").await.status, 200);
     }
+}
 
+on_both! {
     async fn an_operators_figures_lead_only_where_they_may_go(app: TestApp) {
         let cast = app.cast().await;
         app.key(&cast, "ci-prod").await;
