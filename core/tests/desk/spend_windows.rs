@@ -170,7 +170,7 @@ on_both!(
             change_zone(&desk, &at, zone).await;
             assert_eq!(left_out(&desk, &at).await, ["month", "week", "day"], "{zone}");
             // It was under way.
-            assert!(settlement::settle(&desk.db, late, before).await.unwrap());
+            assert!(settlement::settle(&desk.db, late, Vec::new(), before).await.unwrap());
             for hour in 0..76 {
                 spend(&desk, &at, &keys[hour % 2]).await;
                 desk.clock.advance(HOUR - 61_000);

@@ -11,7 +11,7 @@ use keydesk_core::domain::report::{Dimension, Filters, Preset, ReportQuery};
 use keydesk_core::domain::request_filter::{LogFilter, StatusFilter};
 use keydesk_core::ops::OpError;
 use keydesk_core::ops::requests::{self, RequestsQuery};
-use keydesk_core::ops::{catalogue, keys, overview, report, seed, spend_check};
+use keydesk_core::ops::{catalogue, installation, keys, overview, report, seed, spend_check};
 use keydesk_core::store::bench_usage;
 
 use super::measure::percentile;
@@ -64,7 +64,7 @@ async fn ask(desk: &Desk, bench: &Bench, question: Question, known: &Known) -> R
     };
     match question {
         Question::Overview(by) => overview::of_org(desk, owner, SLUG, by).await.map(drop),
-        Question::Installation => overview::of_installation(desk, &bench.operator).await.map(drop),
+        Question::Installation => installation::overview(desk, &bench.operator).await.map(drop),
         Question::List => {
             keys::list(desk, owner, SLUG, &KeyFilter::in_state(StateFilter::Live)).await.map(drop)
         }
