@@ -45,7 +45,9 @@ impl Protocol {
             |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         // Google's clients use /v1 since version 3, and only they send these headers.
         let is_googles = || ["x-goog-api-client", "x-goog-api-key"].into_iter().any(&has_header);
-        if under("/v1beta") || (GOOGLES.into_iter().any(under) && is_googles()) {
+        // Google's own address for OpenAI's clients is under its version.
+        let is_geminis = under("/v1beta") && !under("/v1beta/openai");
+        if is_geminis || (GOOGLES.into_iter().any(under) && is_googles()) {
             Protocol::Gemini
         } else if under("/v1/messages") || has_header("anthropic-version") {
             Protocol::Anthropic

@@ -29,10 +29,12 @@ fn not_found(mut client: ClientContext, parts: &request::Parts) -> ApiError {
     let gateway = &client.base_url;
     // OpenAI's clients need the version in it; the others add it.
     let base = if client.protocol == Protocol::OpenAi { format!("{gateway}/v1") } else { gateway.clone() };
+    if let Some(known) = not_served::of(path) {
+        return client.not_served(format!(
+            "This installation does not serve {known} yet. The base URL for clients is {base}."
+        ));
+    }
     let sentence = match meant(path) {
-        Some(known) if not_served(known).is_some() => {
-            format!("This installation does not serve {known}. The base URL for clients is {base}.")
-        }
         Some(known) => {
             format!("This URL is not served. Use {gateway}{known}: set the client's base URL to {base}.")
         }
@@ -74,7 +76,7 @@ fn is_api(path: &str) -> bool {
     match parts.as_slice() {
         [first, "v1" | "v1beta" | "deployments", ..] if PREFIXES.contains(first) => true,
         ["api", "event_logging", ..] | ["models", ..] => true,
-        _ => meant(path).is_some(),
+        _ => not_served::is_live(path) || meant(path).is_some(),
     }
 }
 

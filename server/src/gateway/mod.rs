@@ -28,6 +28,7 @@ mod key_view;
 pub mod limits_view;
 pub mod missed;
 mod models;
+mod not_served;
 pub mod origins;
 mod outlet;
 mod parsed_request;
@@ -125,49 +126,7 @@ async fn not_on_this_port(client: ClientContext) -> ApiError {
     client.not_found(&format!("The gateway is not served at this address. Its base URL is {base}."))
 }
 
-/// What clients call and this gateway does not forward.
-const NOT_SERVED: [&str; 35] = [
-    "/v1/assistants",
-    "/v1/audio/speech",
-    "/v1/audio/transcriptions",
-    "/v1/audio/translations",
-    "/v1/batches",
-    "/v1/cachedContents",
-    "/v1/containers",
-    "/v1/conversations",
-    "/v1/evals",
-    "/v1/fileSearchStores",
-    "/v1/files",
-    "/v1/fine_tuning",
-    "/v1/images/edits",
-    "/v1/images/variations",
-    "/v1/interactions",
-    "/v1/messages/batches",
-    "/v1/operations",
-    "/v1/organizations",
-    "/v1/realtime",
-    "/v1/skills",
-    "/v1/threads",
-    "/v1/tunedModels",
-    "/v1/uploads",
-    "/v1/vector_stores",
-    "/v1/videos",
-    "/v1beta/batches",
-    "/v1beta/cachedContents",
-    "/v1beta/corpora",
-    "/v1beta/fileSearchStores",
-    "/v1beta/files",
-    "/v1beta/interactions",
-    "/v1beta/operations",
-    "/v1beta/tunedModels",
-    "/v1/chat/completions/",
-    "/v1/responses/",
-];
-
-/// Gemini writes the action after the model's name: `/v1beta/models/NAME:generateContent`.
-const ACTIONS_NOT_SERVED: [&str; 4] =
-    ["asyncBatchEmbedContent", "batchGenerateContent", "predict", "predictLongRunning"];
-
+/// What is served, besides Gemini's actions.
 const SERVED: [&str; 14] = [
     "/v1/key",
     "/v1/key/rotate",
@@ -255,11 +214,8 @@ async fn model_action(
 }
 
 fn no_such_action(client: &ClientContext, action: &str) -> (RequestFailure, ApiError) {
-    match ACTIONS_NOT_SERVED.iter().find(|known| **known == action) {
-        Some(action) => {
-            let sentence = format!("This installation does not serve {action}.");
-            (RequestFailure::UnknownPath, client.not_found(&sentence))
-        }
+    match not_served::action(action) {
+        Some(action) => (RequestFailure::UnknownPath, client.not_served(not_served::sentence(action))),
         None => (RequestFailure::WrongMethod, client.method_not_allowed("GET, HEAD")),
     }
 }
@@ -277,52 +233,33 @@ async fn not_found(State(state): State<AppState>, client: ClientContext, parts: 
     }
     let base = &client.base_url;
     let path = parts.uri.path();
-    let version = if path.starts_with("/v1beta") { "/v1beta" } else { "/v1" };
-    if let Some(known) = not_served(meant(path).unwrap_or(path)) {
-        return client.not_found(&format!(
-            "This installation does not serve {known}. GET {base}{version}/models lists the models of a key."
-        ));
+    let version = |path: &str| if path.starts_with("/v1beta") { "/v1beta" } else { "/v1" };
+    if let Some(known) = not_served::of(path) {
+        return client.not_served(not_served::sentence(&known));
     }
     client.not_found(&match meant(path) {
         Some(known) => format!(
-            "This URL has an extra slash or version. Use {base}{known}: set the client's base URL without a slash at its end, and with {version} only if the client does not add it."
+            "This URL has an extra slash or version. Use {base}{known}: set the client's base URL without a slash at its end, and with {} only if the client does not add it.",
+            version(known)
         ),
         // OpenAI's clients need the version in the base URL; the others add it.
         None if client.protocol == Protocol::OpenAi => format!(
             "Unknown URL. The base URL for clients is {base}/v1. GET {base}/v1/models lists the models of a key."
         ),
         None => format!(
-            "Unknown URL. The base URL for clients is {base}. GET {base}{version}/models lists the models of a key."
+            "Unknown URL. The base URL for clients is {base}. GET {base}{}/models lists the models of a key.",
+            version(path)
         ),
     })
 }
 
-/// What a path asks for that is not served: itself, or what it is under.
-fn not_served(path: &str) -> Option<String> {
-    let path = path.trim_end_matches('/');
-    let found = NOT_SERVED.into_iter().find(|known| {
-        let rest = path.strip_prefix(known);
-        rest.is_some_and(|rest| rest.is_empty() || known.ends_with('/') || rest.starts_with('/'))
-    })?;
-    Some(if found.ends_with('/') { format!("what is under {found}") } else { found.to_owned() })
-}
+/// What stands before a version in the URLs of other gateways, and of Google's uploads.
+const PREFIXES: [&str; 5] = ["api", "openai", "anthropic", "gemini", "upload"];
 
-/// What stands before a version in the URLs of other gateways.
-const PREFIXES: [&str; 4] = ["api", "openai", "anthropic", "gemini"];
-
-/// The known path that remains when empty parts, prefixes and repeated versions are left out; the last version counts.
+/// The known path that remains when everything else is left out.
 fn meant(path: &str) -> Option<&'static str> {
-    let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
-    let mut version = "v1";
-    let leading = |part: &&str| matches!(*part, "v1" | "v1beta") || PREFIXES.contains(part);
-    while let Some(part) = parts.next_if(leading) {
-        if !PREFIXES.contains(&part) {
-            version = part;
-        }
-    }
-    let mut whole = format!("/{version}");
-    parts.for_each(|part| whole.extend(["/", part]));
-    SERVED.into_iter().chain(NOT_SERVED).find(|known| *known == whole)
+    let whole = not_served::canonical(path);
+    SERVED.into_iter().chain(not_served::paths()).find(|known| *known == whole)
 }
 
 /// Makes `//v1/models` into `/v1/models`, which a client sends whose base URL ends with a slash. Other paths stay.

@@ -169,6 +169,11 @@ impl ClientContext {
         self.error(StatusCode::NOT_FOUND, "not_found", sentence.into())
     }
 
+    /// Clients call it, and it is not forwarded.
+    pub fn not_served(&self, sentence: String) -> ApiError {
+        self.error(StatusCode::NOT_FOUND, "not_served", sentence)
+    }
+
     /// `allow` lists the allowed methods as the header does; empty for a preflight of an unknown URL.
     pub fn method_not_allowed(&self, allow: &'static str) -> ApiError {
         let sentence = match allow {

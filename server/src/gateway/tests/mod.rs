@@ -17,6 +17,7 @@ mod odd_usage;
 mod origins;
 mod overshoot;
 mod parsed_request;
+mod paths;
 mod prices;
 mod provider_costs;
 mod raw;
