@@ -2,10 +2,10 @@
 
 use keydesk_core::domain::provider_test::ProviderTest;
 use keydesk_core::forms::provider::{AddForm, ProviderForm, RetireForm, RouteForm, SaveForm, TestForm};
-use keydesk_core::ops::connection;
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::ops::providers::{self, Retired, Routed};
+use keydesk_core::ops::{OpError, connection};
 use leptos::prelude::*;
 
 use super::{edit_conflict, tell};
@@ -27,6 +27,13 @@ pub async fn add_provider(form: AddForm) -> Result<(), AppError> {
         let tested = connection::test(&desk, by, provider.id.as_str(), "", &*provider_calls()?).await;
         let (tone, sentence) = match tested {
             Ok(test) => tested_words(&provider.name, &test),
+            Err(OpError::TooMany { retry_after_s }) => (
+                Tone::Warn,
+                format!(
+                    "{} is saved, and not tested: you tested ten connections in the last minute. Test it in {} s.",
+                    provider.name, retry_after_s
+                ),
+            ),
             Err(_) => {
                 (Tone::Warn, format!("{} is saved, and could not be tested. Test it again.", provider.name))
             }

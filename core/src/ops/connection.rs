@@ -4,6 +4,7 @@
 use super::OpError;
 use super::orgs::OperatorActor;
 use super::providers::{find, no_sealing_key, provider_event, put_key};
+use super::secret_search::count_provider_test;
 use crate::Desk;
 use crate::domain::audit::{Change, EventKind};
 use crate::domain::hidden::Hidden;
@@ -106,7 +107,8 @@ pub async fn unopened(desk: &Desk) -> Result<Vec<String>, OpError> {
 /// open while it calls. What it found is kept until the connection is changed.
 ///
 /// # Errors
-/// `Invalid` for what is no model's name; `Conflict` when the provider was changed meanwhile.
+/// `Invalid` for what is no model's name; `TooMany` after ten tests of one person in a minute; `Conflict` when the provider was
+/// changed meanwhile.
 pub async fn test(
     desk: &Desk,
     by: OperatorActor<'_>,
@@ -118,6 +120,9 @@ pub async fn test(
     let model = model.trim().trim_start_matches("models/");
     if model.len() > MAX_MODEL || model.contains(char::is_control) || looks_like_secret(model) {
         return Err(OpError::say("model", "This is not the name of a model."));
+    }
+    if let OperatorActor::Operator(caller) = by {
+        count_provider_test(desk, caller).await?;
     }
     let (listed, known) = {
         let mut read = desk.db.read().await?;

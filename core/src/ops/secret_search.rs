@@ -1,5 +1,5 @@
 //! Throttling of searches for whole secrets, the same for members and support, of questions about one's own secret, by
-//! network, of live tests, and of tests of webhooks.
+//! network, of live tests, and of tests of webhooks and of connections to providers.
 
 use super::OpError;
 use super::access::Caller;
@@ -13,6 +13,7 @@ const SECRET_SEARCHES_A_MINUTE: i64 = 60;
 const PUBLIC_SEARCHES_A_MINUTE: i64 = 10;
 const LIVE_TESTS_A_MINUTE: i64 = 10;
 const WEBHOOK_TESTS_A_MINUTE: i64 = 5;
+const PROVIDER_TESTS_A_MINUTE: i64 = 10;
 
 /// Counts a search for a whole secret.
 ///
@@ -44,14 +45,23 @@ pub(super) async fn count_live_test(desk: &Desk, caller: &Caller) -> Result<(), 
 /// `TooMany` after five in a minute.
 pub(super) async fn count_webhook_test(tx: &mut Tx, caller: &Caller, now: Moment) -> Result<(), OpError> {
     let times = counted(tx, &format!("webhook-test {}", caller.person.id), now).await?;
-    within(times, WEBHOOK_TESTS_A_MINUTE)
+    within(times, WEBHOOK_TESTS_A_MINUTE, now)
+}
+
+/// Counts a test of a provider's connection, which costs money at the provider.
+///
+/// # Errors
+/// `TooMany` after ten in a minute.
+pub(super) async fn count_provider_test(desk: &Desk, caller: &Caller) -> Result<(), OpError> {
+    count(desk, &format!("provider-test {}", caller.person.id), PROVIDER_TESTS_A_MINUTE).await
 }
 
 async fn count(desk: &Desk, subject: &str, max_a_minute: i64) -> Result<(), OpError> {
+    let now = desk.now();
     let mut tx = desk.db.write().await?;
-    let times = counted(&mut tx, subject, desk.now()).await?;
+    let times = counted(&mut tx, subject, now).await?;
     tx.save_unaudited(Unaudited::SearchCounted).await?;
-    within(times, max_a_minute)
+    within(times, max_a_minute, now)
 }
 
 /// How many there were in the present minute, with this one.
@@ -63,6 +73,10 @@ async fn counted(tx: &mut Tx, subject: &str, now: Moment) -> Result<i64, StoreEr
     Ok(counted.map_or(1, |(times, _)| times))
 }
 
-fn within(times: i64, max_a_minute: i64) -> Result<(), OpError> {
-    if times > max_a_minute { Err(OpError::TooMany { retry_after_s: 60 }) } else { Ok(()) }
+/// Up to so many in a minute; the next one may be in the minute after.
+fn within(times: i64, max_a_minute: i64, now: Moment) -> Result<(), OpError> {
+    if times <= max_a_minute {
+        return Ok(());
+    }
+    Err(OpError::TooMany { retry_after_s: 60 - now.ms().rem_euclid(60_000) / 1_000 })
 }

@@ -43,8 +43,8 @@ pub enum Throttled {
     SecondFactor,
     /// Codes by person and lane: a known device, a known network, a session, or one attempt to sign in.
     SecondFactorLane,
-    /// Searches for secrets, by person or, on the public page, by network; live tests and tests of webhooks, by person with a
-    /// word before it.
+    /// Searches for secrets, by person or, on the public page, by network; live tests, tests of webhooks and tests of
+    /// providers, by person with a word before it.
     Search,
     /// Invitations sent, by organisation.
     Invitation,

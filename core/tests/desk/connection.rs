@@ -287,6 +287,30 @@ on_both!(
 );
 
 on_both!(
+    fn tests_of_one_person_are_ten_a_minute(desk: TestDesk) {
+        let boss = operator(&desk).await;
+        let here = sealing(&desk, &[&[1; 64]]);
+        let by = || OperatorActor::Operator(&boss);
+        let id = submit::add_provider(&here, by(), &stored("OpenAI")).await.unwrap().id.to_string();
+        let away = || Calls::answering(vec![Err(NoProviderAnswer::Network(NoAnswer::Unreachable))]);
+        for _ in 0..10 {
+            assert!(!tested(&here, &boss, &id, &away()).await);
+        }
+        let calls = Calls::default();
+        let refused = connection::test(&here, by(), &id, "", &calls).await.unwrap_err();
+        let OpError::TooMany { retry_after_s } = refused else { panic!("{refused:?}") };
+        assert!((1..=60).contains(&retry_after_s) && calls.asked().is_empty(), "{retry_after_s}");
+        // Nobody else waits, and the command line does not.
+        let at = desk.other_org("Fjord", "UTC").await;
+        let other = desk.platform(&at, PlatformRole::Operator).await.caller;
+        assert!(!tested(&here, &other, &id, &away()).await);
+        assert!(connection::test(&here, OperatorActor::CommandLine, &id, "", &away()).await.is_ok());
+        desk.clock.advance(retry_after_s * 1_000);
+        assert!(!tested(&here, &boss, &id, &away()).await);
+    }
+);
+
+on_both!(
     fn a_first_answer_to_a_client_ends_the_demonstration_too(desk: TestDesk) {
         let boss = operator(&desk).await;
         let here = sealing(&desk, &[&[1; 64]]);

@@ -124,6 +124,18 @@ on_both! {
         let page = app.get(&operator, &own).await.text;
         assert!(page.contains("Far is saved, not usable yet. The provider rejected the API key."), "{page}");
         assert!(page.contains("Test failed") && !page.contains("canary"), "{page}");
+        // Ten tests a minute, the first one's with them.
+        let id = own.rsplit('/').next().unwrap();
+        let test = [("form[id]", id), ("form[model]", "")];
+        for _ in 0..9 {
+            assert_eq!(app.post_page(&operator, &own, "providers/test", &test).await.status, 303);
+        }
+        let asked = upstream.arrived().len();
+        let answer = app.post_page(&operator, &own, "providers/test", &test).await;
+        let wait = answer.header("retry-after");
+        assert!((1..=60).contains(&wait.parse::<u8>().unwrap()), "{wait}");
+        assert!(answer.status == 429 && answer.text.contains(&format!("Too many attempts. Try again in {wait} second")), "{}", answer.text);
+        assert_eq!(upstream.arrived().len(), asked);
         assert!(app.get(&operator, "/operator/models").await.text.contains("demo/echo"));
         // Another address is shown before it is saved.
         let typed = format!("{own}?kind=openai&url={}", encoded("https://api.example.com/v4"));
