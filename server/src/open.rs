@@ -121,7 +121,8 @@ pub fn schema_error(state: SchemaState) -> Option<String> {
     }
 }
 
-fn desk(db: Db) -> Desk {
+/// On a database whose schema may be another one's.
+pub fn desk(db: Db) -> Desk {
     Desk::new(db, Arc::new(SystemClock), Arc::new(SystemRandom))
 }
 

@@ -167,6 +167,12 @@ impl Model {
         costs(Meter::Output) || !costs(Meter::Input)
     }
 
+    /// Whether it makes images, by the names that vendors give to models for that.
+    pub fn paints(&self) -> bool {
+        let names = [&self.id, &self.upstream_name].map(|name| name.to_ascii_lowercase());
+        ["image", "dall-e", "banana"].iter().any(|word| names.iter().any(|name| name.contains(word)))
+    }
+
     /// Whether requests for it go anywhere: to a provider, or to the demonstration.
     pub fn answers(&self) -> bool {
         self.route.is_some() || self.id == DEMO_ECHO

@@ -4,6 +4,8 @@
 //! Only the routes with a key have this layer. It never allows credentials, so no cookie goes with such a request, and an
 //! origin is compared as a whole: no pattern, no `null`.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use axum::body::Body;
@@ -57,6 +59,28 @@ impl FromStr for AllowedOrigin {
     }
 }
 
+impl fmt::Display for AllowedOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AllowedOrigin {
+    /// Whether a browser may open a page there: http and https, but for this machine, where desktop programs have theirs.
+    pub fn may_be_a_page(&self) -> bool {
+        let Some((scheme, authority)) = self.0.split_once("://") else { return false };
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_here = host == "localhost"
+            || host.ends_with(".localhost")
+            || address.is_ok_and(|address| address.is_loopback());
+        matches!(scheme, "http" | "https") && !is_here
+    }
+}
+
 /// The request's origin, if it is listed.
 pub fn allowed<'a>(state: &AppState, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
     let mut origins = headers.get_all(ORIGIN).iter();
@@ -103,6 +127,26 @@ fn preflight(asked: &HeaderMap) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_desktop_program_is_told_from_a_web_page() {
+        for (origin, may_be) in [
+            ("app://obsidian.md", false),
+            ("tauri://localhost", false),
+            ("http://tauri.localhost", false),
+            ("http://localhost:1420", false),
+            ("http://127.0.0.1:8080", false),
+            ("http://[::1]:8080", false),
+            ("http://[::1]", false),
+            ("vscode-file://vscode-app", false),
+            ("https://chat.example.com", true),
+            ("https://chat.example.com:8443", true),
+            ("http://10.0.0.5:8080", true),
+            ("http://notlocalhost", true),
+        ] {
+            assert_eq!(origin.parse::<AllowedOrigin>().unwrap().may_be_a_page(), may_be, "{origin}");
+        }
+    }
 
     #[test]
     fn an_origin_is_written_as_browsers_send_it() {

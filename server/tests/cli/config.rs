@@ -9,11 +9,12 @@ fn a_bad_value_is_named_and_stops_the_start() {
     let short_key = place.folder().join("short.key");
     std::fs::write(&short_key, "short").unwrap();
     let short_key = short_key.to_str().unwrap();
-    let cases: [(&[&str], i32, &str); 14] = [
+    let cases: [(&[&str], i32, &str); 15] = [
         (&["--listen", "nonsense"], 2, "invalid value 'nonsense' for '--listen <LISTEN>'"),
         (&["--session-idle-minutes", "0"], 2, "0 is not in 1..=1440"),
         (&["--session-hours", "721"], 2, "721 is not in 1..=720"),
         (&["--trusted-proxy", "ten"], 2, "invalid value 'ten' for '--trusted-proxy"),
+        (&["--allow-origin", "*"], 2, "is not an origin"),
         (&["--gateway-token", "a", "--gateway-token-file", "b"], 2, "cannot be used with"),
         (&["--database-url", "mysql://h/d"], 1, "KEYDESK_DATABASE_URL must start with postgres://"),
         (

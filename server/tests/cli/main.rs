@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod doctor;
 mod leaks;
 mod provider_keys;
 mod reading;

@@ -8,7 +8,8 @@ use super::support::{Place, Ran, both};
 
 const SECRET: &str = "sk-proj-canary0123456789wxyz";
 
-fn with_input(place: &Place, arguments: &[&str], input: &str) -> Ran {
+/// Runs a command that reads this from standard input.
+pub fn with_input(place: &Place, arguments: &[&str], input: &str) -> Ran {
     let mut child = place
         .command(arguments)
         .stdin(Stdio::piped())
