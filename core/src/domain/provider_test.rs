@@ -30,6 +30,8 @@ pub struct ProviderCall {
 pub enum NoProviderAnswer {
     /// It has a credential, and this process does not have it. The sentence says why.
     NoCredential(String),
+    /// The proxy on the way, by its host and port, did not connect to it.
+    Proxy(String),
     /// None came.
     Network(NoAnswer),
 }
@@ -126,6 +128,12 @@ pub fn step(provider: &Provider, call: TestCall<'_>, answer: &ProviderAnswer) ->
     };
     let (ok, sentence) = match answer {
         Err(NoProviderAnswer::NoCredential(why)) => (false, why.clone()),
+        Err(NoProviderAnswer::Proxy(proxy)) => (
+            false,
+            format!(
+                "No connection could be made through the proxy {proxy} of HTTPS_PROXY. Check that it runs, takes the user name and password in that variable, and may connect to this provider."
+            ),
+        ),
         Err(NoProviderAnswer::Network(NoAnswer::Private)) => {
             (false, "This name leads to an address where a machine's own cloud answers. It is not called.".into())
         }

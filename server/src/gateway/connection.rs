@@ -49,7 +49,7 @@ impl Upstreams {
         let credential = self.credential(provider).map_err(|_| no_credential(provider))?;
         let unreachable = || NoProviderAnswer::Network(NoAnswer::Unreachable);
         let client = self.client(provider.connect_ms).map_err(|_| unreachable())?;
-        let request = match call.body {
+        let (request, url) = match call.body {
             None => {
                 let mut url = provider.address().models_url();
                 let size = match provider.kind {
@@ -61,12 +61,12 @@ impl Upstreams {
                     url.push(if url.contains('?') { '&' } else { '?' });
                     url.push_str(&format!("{size}={WHOLE_LIST}"));
                 }
-                client.get(url)
+                (client.get(&url), url)
             }
             Some(body) => {
                 let model = utf8_percent_encode(&call.model, PATH).to_string();
                 let url = provider.address().url(&Route::usual(provider.kind).call(&model), &model);
-                client.post(url).header(CONTENT_TYPE, "application/json").body(body)
+                (client.post(&url).header(CONTENT_TYPE, "application/json").body(body), url)
             }
         };
         let mut headers = HeaderMap::new();
@@ -80,7 +80,10 @@ impl Upstreams {
         })?;
         let started = Instant::now();
         let sent = request.send().await;
-        let mut response = sent.map_err(|error| NoProviderAnswer::Network(no_answer(&error)))?;
+        let mut response = sent.map_err(|error| match self.proxies().name_for(&url) {
+            Some(proxy) if error.is_connect() => NoProviderAnswer::Proxy(proxy),
+            _ => NoProviderAnswer::Network(no_answer(&error)),
+        })?;
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let mut answer = ProbeAnswer {
             status: response.status().as_u16(),

@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod leaks;
 mod provider_keys;
+mod proxy;
 mod reading;
 mod rotation;
 mod serving;

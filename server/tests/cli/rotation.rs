@@ -14,7 +14,7 @@ use super::serving::Serving;
 use super::support::{Place, Ran, both, program, seed_org};
 
 /// An organisation with a key that may rotate itself, or not; its secret.
-async fn with_key(place: &Place, rotates_itself: bool) -> String {
+pub async fn with_key(place: &Place, rotates_itself: bool) -> String {
     #[expect(clippy::disallowed_methods, reason = "the program beside this test reads the real clock")]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let past = Moment::from_ms(now.as_millis() as i64 - 3_600_000);

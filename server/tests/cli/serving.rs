@@ -24,8 +24,14 @@ pub struct Serving {
 
 impl Serving {
     pub fn start(place: &Place) -> Self {
+        Self::start_with(place, &[])
+    }
+
+    /// With these variables.
+    pub fn start_with(place: &Place, variables: &[(&'static str, String)]) -> Self {
         let mut child = place
             .command(&["serve", "--listen", "127.0.0.1:0"])
+            .envs(variables.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
