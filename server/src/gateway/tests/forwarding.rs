@@ -318,6 +318,22 @@ async fn a_providers_own_errors_pass_and_cost_nothing() {
 }
 
 #[tokio::test]
+async fn a_providers_own_timeout_is_not_tried_again_unless_it_says_so() {
+    for (said, told) in [(None, "false"), (Some("true"), "true"), (Some("false"), "false")] {
+        let (desk, _upstream, key) = served("openai", move || {
+            let mut answer = whole(504, "application/json", "{\"error\":{\"message\":\"late\"}}");
+            if let Some(said) = said {
+                answer.headers_mut().insert("x-should-retry", said.parse().unwrap());
+            }
+            answer
+        })
+        .await;
+        let answer = desk.pass(post("/v1/chat/completions", &chat()).bearer(&key)).await;
+        assert_eq!((answer.status, answer.find_header("x-should-retry")), (504, Some(told)), "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_provider_says_about_the_account_is_for_the_operator() {
     let no_credit = "This installation has no credit left at the provider Far. Your key is valid. Tell your administrator.";
     let limited = "The provider Far limits how much this installation may send, and that limit is reached. Your key's limits are not. Retry in a moment.";

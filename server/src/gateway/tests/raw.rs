@@ -162,5 +162,20 @@ async fn a_refusal_arrives_although_the_body_was_not_wanted() {
     let head = "POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: 8000000\r\n\r\n";
     let line = first_line(address, head.as_bytes(), false).await;
     assert!(line.starts_with("HTTP/1.1 401 "), "{line}");
+    // With a good key it is told to send, and answered.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        BODY.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut told = [0; 25];
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut told));
+    read.await.expect("it is told to send").unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(BODY.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     server.abort();
 }

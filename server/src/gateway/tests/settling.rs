@@ -106,6 +106,20 @@ async fn too_many_requests_are_told_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_never_fits_is_not_tried_again_by_googles_clients() {
+    let (desk, upstream, key) = limited(|form| form.limits.tpm = LimitField::limit("100")).await;
+    desk.execute("UPDATE providers SET kind = 'gemini'").await;
+    let long = json!({"contents": [{"parts": [{"text": "word ".repeat(2_000)}]}]});
+    let refused = desk.send(post("/v1beta/models/routed:generateContent", &long).bearer(&key)).await;
+    assert_eq!((refused.status, refused.find_header("retry-after")), (429, None), "{}", refused.text);
+    assert_eq!(refused.find_header("x-should-retry"), Some("false"));
+    let details = &refused.json()["error"]["details"];
+    assert_eq!(details[1]["violations"][0]["quotaId"], "KeydeskTokensPerRequest");
+    assert_eq!(details[2]["retryDelay"], "86400s");
+    assert!(upstream.arrived().is_empty());
+}
+
+#[tokio::test]
 async fn what_a_dying_database_did_not_take_is_settled_when_it_is_back() {
     let (desk, _upstream, key) = limited(|_| {}).await;
     desk.execute("ALTER TABLE usage RENAME TO usage_away").await;
