@@ -9,7 +9,7 @@ N ?= 100000
 DB ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo dev test check faults fuzz agents bench
+.PHONY: help setup build run demo dev test check faults fuzz clients bench
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -43,8 +43,8 @@ fuzz: ## try each property for KEYDESK_FUZZ_SECONDS (3600), as before a release
 	@cargo test --locked -p keydesk-core --features store,testing --test fuzz
 	@scripts/with-postgres.sh cargo test --locked -p keydesk --bin keydesk -- fuzz whatever_is_sent
 
-agents: build ## Claude Code and aider with a key of half a dollar a day; installs about a gigabyte
-	@scripts/agents.sh
+clients: build ## Claude Code, Codex, Gemini CLI, aider, LangChain and more with good and bad keys; installs 2.5 GB
+	@scripts/client-programs.sh
 
 bench: setup ## measure with N keys (100000) on DB (sqlite or postgres), or with USAGE requests (10000000) alone
 	@cargo build --release --locked -p keydesk --no-default-features --features ssr --bin keydesk-bench --bin keydesk

@@ -21,6 +21,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 ANA = {"name": "Ana Ruiz", "email": "ana@example.com", "password": "violet tram kettle orbit", "org": "Acme"}
@@ -348,15 +349,18 @@ class Desk:
 
     def answered(self, mark: int, route: str | None = None) -> list[tuple[str, str, int]]:
         """Method, route and status of every request that reached the program since `mark` and was answered."""
+        lines = [line["fields"] for line in self._answers(mark)]
+        return [(line["method"], line["route"], line["status"]) for line in lines if route in (None, line["route"])]
+
+    def answered_over(self, mark: int) -> float:
+        """The seconds between the first and the last of these answers."""
+        times = [datetime.fromisoformat(line["timestamp"].replace("Z", "+00:00")) for line in self._answers(mark)]
+        return (times[-1] - times[0]).total_seconds() if times else 0.0
+
+    def _answers(self, mark: int) -> list[dict]:
         own = self._logged()
-        lines = []
-        for line in self._program.log(mark).splitlines():
-            if not line.startswith("{"):
-                continue
-            fields = json.loads(line).get("fields", {})
-            if fields.get("message") == "answered" and fields["request.id"] != own and route in (None, fields["route"]):
-                lines.append((fields["method"], fields["route"], fields["status"]))
-        return lines
+        lines = [json.loads(line) for line in self._program.log(mark).splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("fields", {}).get("message") == "answered" and line["fields"]["request.id"] != own]
 
     def _logged(self) -> str:
         """Waits until the log has every answer so far, as a thread of its own writes it in their order. The id of the request with

@@ -117,9 +117,13 @@ class Place:
 
 
 @contextlib.contextmanager
-def place():
-    with listening(MeteredProvider) as url, listening(Wall) as wall, serving(environment={"SOMEBODY_API_KEY": CREDENTIAL}) as desk:
-        for name, protocol, family in [("Anthropic", "anthropic", "claude-"), ("OpenAI", "openai", "gpt-")]:
-            desk.command("providers", "add", name, "--protocol", protocol, "--url", url, "--credential-env", "SOMEBODY_API_KEY")
-            desk.command("models", "route", *(model for model in PRICES if model.startswith(family)), "--to", name)
+def place(provider=MeteredProvider, google: tuple[str, ...] = (), **how):
+    """Google's models are named by who has a provider that speaks its protocol."""
+    environment = {"SOMEBODY_API_KEY": CREDENTIAL}
+    served = {"anthropic": [model for model in PRICES if model.startswith("claude-")], "openai": [model for model in PRICES if model.startswith("gpt-")]}
+    with listening(provider) as url, listening(Wall) as wall, serving(environment=environment, **how) as desk:
+        for protocol, models in {**served, "gemini": google}.items():
+            if models:
+                desk.command("providers", "add", protocol.title(), "--protocol", protocol, "--url", url, "--credential-env", "SOMEBODY_API_KEY")
+                desk.command("models", "route", *models, "--to", protocol.title())
         yield Place(desk, wall)

@@ -1,5 +1,5 @@
 """The AI SDK and `llm` with a new key of $0.50 a day. Both ask for the most output that a model can give, which alone would cost more.
-agents/test_coding_agents.py does the same with larger programs."""
+programs/test_half_dollar.py does the same with larger programs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Claude Code and aider with a new key of $0.50 a day, as test_agents.py has it for smaller programs. They take more than a gigabyte,
-so that they have a run of their own: scripts/agents.sh."""
+so that they have a run of their own: scripts/client-programs.sh."""
 
 from __future__ import annotations
 
