@@ -101,6 +101,8 @@ pub struct ErrorContext {
     pub request_id: Option<String>,
     /// Whether the request has an `Origin`, which only browsers send.
     pub from_browser: bool,
+    /// Whether Codex sent it, by [`is_codex`].
+    pub is_codex: bool,
     /// When the request is answered.
     pub now: Moment,
 }
@@ -176,6 +178,7 @@ impl ErrorContext {
         };
         ApiError {
             protocol: self.protocol,
+            is_codex: self.is_codex,
             status,
             code,
             message,
@@ -205,6 +208,7 @@ pub enum Retry {
 #[derive(Clone, Debug)]
 pub struct ApiError {
     protocol: Protocol,
+    is_codex: bool,
     /// HTTP status.
     pub status: u16,
     code: &'static str,
@@ -230,12 +234,20 @@ impl ApiError {
         match self.protocol {
             Protocol::OpenAi => {
                 let kind = match self.code {
+                    _ if self.is_limit_for_codex() => "usage_limit_reached",
                     "insufficient_quota" => "insufficient_quota",
                     "rate_limit_exceeded" => "rate_limit_error",
                     _ if self.status >= 500 => "server_error",
                     _ => "invalid_request_error",
                 };
-                json!({"error": {"message": self.message, "type": kind, "param": null, "code": self.code}})
+                let mut error =
+                    json!({"message": self.message, "type": kind, "param": null, "code": self.code});
+                if self.is_limit_for_codex()
+                    && let Some(seconds) = self.resets_at()
+                {
+                    error["resets_at"] = seconds.into();
+                }
+                json!({"error": error})
             }
             Protocol::Anthropic => {
                 let kind = match self.status {
@@ -318,6 +330,26 @@ impl ApiError {
         quota.into_iter().chain(retry).collect()
     }
 
+    /// After `retry-after` Codex tries again; of every other 429 it says that the quota of a plan is exceeded.
+    fn is_limit_for_codex(&self) -> bool {
+        self.is_codex
+            && self.protocol == Protocol::OpenAi
+            && self.limit.is_some()
+            && self.retry == Retry::Never
+    }
+
+    /// When the budget that rejected the request resets, in seconds since 1970.
+    fn resets_at(&self) -> Option<i64> {
+        let (limit, _) = self.limit.as_ref().filter(|(limit, _)| limit.what.is_money())?;
+        limit.resets_at.map(|at| at.ms() / 1_000)
+    }
+
+    /// The message where Codex shows one, before its own ", or try again at …". It reads headers as ASCII only.
+    fn codex_message(&self) -> String {
+        let message = self.message.replace('…', "...");
+        message.trim_end_matches('.').chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+    }
+
     /// The headers that tell about the error, apart from those of every JSON response.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = Vec::new();
@@ -337,6 +369,9 @@ impl ApiError {
             let limits = std::slice::from_ref(&**limit);
             headers.extend(rate_limit_headers::of(limits, Some(Money::ZERO), *now));
         }
+        if self.is_limit_for_codex() {
+            headers.push(("x-codex-promo-message", self.codex_message()));
+        }
         headers.extend(request_header(self.protocol, self.request_id.as_deref()));
         if self.status == 401 {
             headers.push(("www-authenticate", "Bearer".to_owned()));
@@ -353,6 +388,11 @@ impl ApiError {
         let request = self.request_id.as_deref().map(|id| format!("&request={id}")).unwrap_or_default();
         Some(format!("{desk}/doctor?gate={}{request}", gate.as_str()))
     }
+}
+
+/// Whether a client of this `user-agent` is Codex: `codex_exec/…`, `codex_cli_rs/…`, `codex-tui/…` or `codex_vscode/…`.
+pub fn is_codex(user_agent: &str) -> bool {
+    user_agent.starts_with("codex")
 }
 
 /// Anthropic's clients read the request's id under another name.

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::ops::{Deref, DerefMut};
 
 use axum::extract::FromRequestParts;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -65,6 +65,11 @@ impl ClientContext {
             request_id: facts.map(|facts| facts.id.clone()),
             from_browser: parts.headers.contains_key(ORIGIN)
                 && origins::allowed(state, &parts.headers).is_none(),
+            is_codex: parts
+                .headers
+                .get(USER_AGENT)
+                .and_then(|agent| agent.to_str().ok())
+                .is_some_and(api_error::is_codex),
             now: state.desk.now(),
         })
     }

@@ -296,6 +296,7 @@ on_both! {
                 desk_url: Some(app.state.config.base_url()),
                 request_id: Some(answer.header("x-request-id").to_owned()),
                 from_browser: !case.described.origin.is_empty(),
+                is_codex: false,
                 now: app.state.desk.now(),
             }
             .stopped(stop, &case.described.model);

@@ -1,7 +1,7 @@
 //! What the doctor found: the causes with their remedies, the gates, and the answer word for word.
 
 use keydesk_core::admission::Diagnosis;
-use keydesk_core::domain::api_error::{ErrorContext, Stop};
+use keydesk_core::domain::api_error::{ErrorContext, Stop, is_codex};
 use keydesk_core::domain::doctor::{Cause, Described, GateState, Header, Remedy, steps};
 use keydesk_core::domain::gate::Gate;
 use keydesk_core::domain::key_format::hint;
@@ -236,6 +236,10 @@ fn answer(described: &Described, sent: Option<&[Header]>, stop: &Stop, now: Mome
         request_id: Some("req_…".into()),
         from_browser: !described.origin.is_empty()
             || sent.unwrap_or_default().iter().any(|header| header.name == "origin"),
+        is_codex: sent
+            .unwrap_or_default()
+            .iter()
+            .any(|header| header.name == "user-agent" && is_codex(&header.value)),
         now,
     };
     let error = context.stopped(stop, &described.model);

@@ -87,6 +87,39 @@ async fn a_budget_that_is_used_up_stops_the_next_request_in_every_protocol() {
     assert_eq!(desk.number("SELECT CAST(SUM(times) AS INTEGER) FROM rejections").await, 3);
 }
 
+/// Of another 429 it shows no sentence, and says that the quota of a plan is exceeded.
+#[tokio::test]
+async fn codex_is_told_of_a_limit_where_it_shows_it() {
+    let (desk, _upstream, key) = limited(|form| form.limits.month = LimitField::limit("0.0015")).await;
+    let ask = || post("/v1/chat/completions", &chat()).bearer(&key);
+    assert_eq!(desk.pass(ask()).await.status, 200);
+    let other = desk.send(ask().header("user-agent", "OpenAI/Python 2.54.0")).await;
+    assert_eq!(other.json()["error"]["type"], "insufficient_quota");
+    assert_eq!(other.find_header("x-codex-promo-message"), None);
+    let told =
+        desk.send(ask().header("user-agent", "codex_exec/0.171.0 (Debian 12.0.0; x86_64) unknown")).await;
+    let error = &told.json()["error"];
+    assert_eq!((told.status, told.find_header("x-should-retry")), (429, Some("false")));
+    assert_eq!(
+        (&error["type"], &error["code"]),
+        (&json!("usage_limit_reached"), &json!("insufficient_quota"))
+    );
+    assert_eq!(error["message"], other.json()["error"]["message"]);
+    let shown = told.find_header("x-codex-promo-message").unwrap();
+    assert!(
+        shown.is_ascii() && shown.contains("The budget of the key sk-...") && shown.ends_with("(UTC)"),
+        "{shown}"
+    );
+    let seconds = error["resets_at"].as_i64().unwrap() - desk.state.desk.now().ms() / 1_000;
+    assert!((86_400..32 * 86_400).contains(&seconds), "{seconds}");
+    // The shape of other protocols stays theirs.
+    desk.execute("UPDATE providers SET kind = 'anthropic'").await;
+    let messages = post("/v1/messages", &chat()).bearer(&key).header("user-agent", "codex_exec/0.171.0");
+    let messages = desk.send(messages).await;
+    assert_eq!(messages.json()["error"]["type"], "rate_limit_error");
+    assert_eq!(messages.find_header("x-codex-promo-message"), None);
+}
+
 #[tokio::test]
 async fn too_many_requests_are_told_when_to_come_again() {
     let (desk, _upstream, key) = limited(|form| form.limits.rpm = LimitField::limit("1")).await;
@@ -97,6 +130,9 @@ async fn too_many_requests_are_told_when_to_come_again() {
     assert!((1..=61).contains(&seconds));
     assert_eq!(refused.find_header("x-should-retry"), None);
     assert_eq!(refused.find_header("x-ratelimit-limit-requests"), Some("1"));
+    // Codex waits and tries again, too.
+    let codex = post("/v1/chat/completions", &chat()).bearer(&key).header("user-agent", "codex_exec/0.171.0");
+    assert_eq!(desk.send(codex).await.json()["error"]["type"], "rate_limit_error");
     desk.execute("UPDATE providers SET kind = 'gemini'").await;
     let refused = desk.send(post("/v1beta/models/routed:generateContent", &json!({})).bearer(&key)).await;
     let details = &refused.json()["error"]["details"];
