@@ -77,7 +77,7 @@ class Place:
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             ended = Ended(code, (folder / "said").read_text(), time.monotonic() - began)
-        assert Wall.wanted == [], f"{argv[0]} wanted something outside"
+        assert Wall.wanted == [], f"{argv[0]} wanted something outside: {Wall.wanted}"
         return ended
 
     def works(self, argv: list[str], key: Key, folder: Path, says: str = ANSWER, within: float = 60, **more: str) -> None:

@@ -15,7 +15,7 @@ BIN = HERE / "node_modules/.bin"
 HELLO = "Say hello."
 #: Nothing is sent home, looked up or updated.
 QUIET_CLAUDE = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1", "DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1"}
-QUIET_CODEX = "check_for_update_on_startup = false\n{}\n[analytics]\nenabled = false\n"
+QUIET_CODEX = "check_for_update_on_startup = false\n{}\n[analytics]\nenabled = false\n[features]\nplugins = false\napps = false\n"
 QUIET_GEMINI = {"privacy": {"usageStatisticsEnabled": False}, "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False}}
 QUIET_AIDER = ["--no-git", "--yes-always", "--no-check-update", "--analytics-disable", "--no-show-model-warnings", "--no-show-release-notes", "--no-pretty"]
 GPT, CLAUDE, GEMINI = "gpt-6-sol", "claude-opus-5-5", "gemini-3.1-pro-preview"
@@ -34,14 +34,12 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
     #: Files of its home, from the desk and the key.
     home: dict[str, Callable[[Desk, Key], str]] = field(default_factory=dict)
-    #: What it shows instead of the gateway's sentence, by the key's state. For what no answer of the gateway can change.
-    instead: dict[str, str] = field(default_factory=dict)
     #: How often the model is asked.
     asks: int = 1
     #: The most requests that it sends with a key that cannot succeed, where it tries again, by the key's state.
     tries: dict[str, int] = field(default_factory=dict)
-    #: What it does about a rate limit: whether it waits until the request passes, or says so.
-    waits: bool = False
+    #: Whether it waits until a rate limit lets the request pass; otherwise it says why it stopped.
+    waits: bool = True
     #: Whether it ends with the code 0 when it was refused.
     ends_well: bool = False
 
@@ -51,11 +49,12 @@ def library(function: str, model: str, name: str | None = None, **more) -> Progr
     argv = [os.environ["KEYDESK_LIBRARIES"], str(HERE / "libraries.py"), function, name or model]
     # LiteLLM would fetch its list of models.
     environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    return Program(f"{function} {name or model}", argv, model, asks=2, environment=environment, **{"waits": True, **more})
+    return Program(f"{function} {name or model}", argv, model, asks=2, environment=environment, **more)
 
 
 def ai_sdk(way: str, model: str) -> Program:
-    return Program(f"ai-sdk {way}", ["node", "ai_sdk.mjs", way, model], model, asks=2)
+    """It tries each 429 three times, within six seconds."""
+    return Program(f"ai-sdk {way}", ["node", "ai_sdk.mjs", way, model], model, asks=2, tries={"over budget": 6})
 
 
 def llm(model: str, name: str | None = None) -> Program:
@@ -63,11 +62,12 @@ def llm(model: str, name: str | None = None) -> Program:
 
 
 def aider(model: str, name: str) -> Program:
+    """It tries each 429 for a minute, and Anthropic's 403 too."""
     argv = [os.environ["KEYDESK_AIDER"], *QUIET_AIDER, "--model", name, "--message", HELLO]
     # LiteLLM's list of models, which it would fetch.
     home = {".aider/caches/model_prices_and_context_window.json": lambda *_: json.dumps({"none": {}})}
     environment = {"OPENAI_API_BASE": "{base}/v1", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    return Program(f"aider {model}", argv, model, home=home, environment=environment)
+    return Program(f"aider {model}", argv, model, home=home, environment=environment, tries={"over budget": 9, "out of scope": 9}, ends_well=True)
 
 
 PROGRAMS = [
@@ -75,6 +75,8 @@ PROGRAMS = [
     # As the page that shows a key has its settings.
     Program(
         "codex", [str(BIN / "codex"), "exec", "--skip-git-repo-check", "--model", GPT, HELLO], GPT, streams=False,
+        # Six times within seven seconds.
+        tries={"expired": 6, "revoked": 6, "out of scope": 6},
         environment={"KEYDESK_API_KEY": "{secret}"},
         home={".codex/config.toml": lambda desk, key: QUIET_CODEX.format(desk.snippets(key)["Codex"])},
     ),
@@ -89,8 +91,10 @@ PROGRAMS = [
     llm(CLAUDE, f"anthropic/{CLAUDE}"),
     library("langchain_openai", GPT),
     library("langchain_anthropic", CLAUDE),
-    library("langchain_google", GEMINI),
-    library("llama_index_openai", GPT),
+    # It tries each 429 six times, within 35 seconds.
+    library("langchain_google", GEMINI, tries={"over budget": 12}),
+    # And this one a 429 of what is not streamed three times.
+    library("llama_index_openai", GPT, tries={"over budget": 4}),
     library("llama_index_anthropic", CLAUDE),
     library("litellm", GPT, f"openai/{GPT}"),
     library("litellm", CLAUDE, f"anthropic/{CLAUDE}"),
