@@ -67,7 +67,7 @@ on_both! {
                     cast.org.id
                 ),
             ] {
-                app.execute(&sql).await.unwrap();
+                app.execute(&sql).await;
             }
             let page = app.get(&operator, "/operator/overview").await.text;
             let link = "href=\"/acme/keys?state=unlimited\"";

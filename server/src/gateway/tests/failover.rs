@@ -122,12 +122,12 @@ async fn a_provider_without_a_connection_or_a_credential_is_followed_by_the_next
 async fn after_signs_of_life_the_next_provider_is_still_asked() {
     const WAIT: &str = ": wait\n\n";
     let stream = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5}}\n\ndata: [DONE]\n\n";
+    let ms = Duration::from_millis;
     for (status, text) in [(200, stream), (402, "{}")] {
         let mut desk = installation().await;
-        desk.state.gateway.patience =
-            Patience { head: Duration::from_millis(40), beat: Duration::from_millis(50) };
+        desk.state.gateway.patience = Patience { head: ms(40), connecting: ms(10), beat: ms(50) };
         let failing = || whole(503, "application/json", "{}");
-        let first = Upstream::answering_after(Duration::from_millis(180), failing).await;
+        let first = Upstream::answering_after(ms(600), failing).await;
         let kind = if status == 200 { "text/event-stream" } else { "application/json" };
         let second = Upstream::answering(move || whole(status, kind, text)).await;
         desk.served_by("openai", &first.base_url, "TEST_API_KEY").await;
