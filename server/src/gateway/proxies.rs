@@ -33,8 +33,8 @@ impl Proxies {
     /// A sentence for the terminal, without a password.
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let read = |names: [&str; 2]| {
-            let values = names.into_iter().filter_map(&variable).map(|value| value.trim().to_owned());
-            values.filter(|value| !value.is_empty()).next()
+            let mut values = names.into_iter().filter_map(&variable).map(|value| value.trim().to_owned());
+            values.find(|value| !value.is_empty())
         };
         let https = read(["https_proxy", "HTTPS_PROXY"]).or_else(|| read(["all_proxy", "ALL_PROXY"]));
         let Some(text) = https else { return Ok(Self::default()) };
