@@ -240,7 +240,7 @@ fn filters(view: &LogView, filter: &LogFilter) -> AnyView {
         _ => None,
     };
     view! {
-        <form class="filters" method="get" action=LocalPath::requests(&view.context.org.slug) aria-label="Filters">
+        <form class="filters four" method="get" action=LocalPath::requests(&view.context.org.slug) aria-label="Filters">
             {outcome.map(|outcome| view! { <input type="hidden" name="status" value=outcome /> })}
             {text("key", "Key", "Name or ID", filter.key.clone())}
             {(!teams.is_empty()).then(|| choice("team", "Team at the time", "Every team", teams, &team))}
