@@ -478,8 +478,8 @@ on_both!(
         let found = &verify_spend::spend_of(&desk, "northwind").await.unwrap().differences[0];
         assert_eq!((found.counted.spent.nanos(), found.summed.spent.nanos()), (2_000_000_002, 2_000_000_001));
         set("UPDATE counters SET spent = spent - 1 WHERE holder_kind = 'team' AND period = 'total'").await;
-        set("DELETE FROM counters WHERE holder_kind = 'key'").await;
-        set("UPDATE counters SET tokens = tokens + 1 WHERE holder_kind = 'org'").await;
+        set("DELETE FROM counters WHERE holder_kind = 'key' AND period = 'total'").await;
+        set("UPDATE counters SET tokens = tokens + 1 WHERE holder_kind = 'org' AND period = 'total'").await;
         assert_eq!(differs().await, [format!("key {}", issued.id), "the organisation".to_owned()]);
         set("UPDATE spend_daily SET cached_tokens = cached_tokens + 1 WHERE team_id <> ''").await;
         let days = format!("the days of {} in {} of {} with gpt-5", issued.id, crew.id, at.caller.person.id);
