@@ -69,13 +69,6 @@ fn counters(org: &OrgId, requests: &[Usage], zone: &Zone) -> Vec<Vec<Value>> {
     counters.into_iter().map(row).collect()
 }
 
-fn list(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Sqlite => "json_each($2) j",
-        Dialect::Postgres => "jsonb_array_elements(CAST($2 AS JSONB)) AS j (value)",
-    }
-}
-
 /// A number of the row.
 fn number(place: usize) -> String {
     format!("CAST(j.value ->> {place} AS BIGINT)")
@@ -99,7 +92,7 @@ fn usage_text(dialect: Dialect) -> String {
         texts(17..20),
         number(20),
         text(21),
-        list(dialect),
+        dialect.json_rows_in("$2"),
     )
 }
 
@@ -111,7 +104,7 @@ fn counters_text(dialect: Dialect) -> String {
         number(4),
         number(5),
         number(6),
-        list(dialect),
+        dialect.json_rows_in("$2"),
     )
 }
 
