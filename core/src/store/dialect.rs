@@ -113,6 +113,17 @@ impl Dialect {
         }
     }
 
+    /// The rows of a table whose `column` is one of a few that a subquery finds as `holder_id`: what to read from, and the
+    /// condition. SQLite without statistics would rather read everybody's rows of some days and drop most of them.
+    pub fn rows_of(self, table: &str, column: &str, few: &str) -> (String, String) {
+        match self {
+            Dialect::Sqlite => {
+                (format!("({few}) few CROSS JOIN {table}"), format!("{column} = few.holder_id"))
+            }
+            Dialect::Postgres => (table.to_owned(), self.among(column, few)),
+        }
+    }
+
     /// Rows of `each`, each beside the keys that a subquery finds for it by number. SQLite has no lateral joins; an ordinary join
     /// could read all keys in place of those of one row after the other.
     pub fn keys_of_each(self, each: &str, found: &str) -> String {

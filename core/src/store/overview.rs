@@ -86,11 +86,14 @@ fn parts_text(dialect: Dialect, by: By, own: bool) -> String {
                     AND period = 'month' AND window_start = {start} ORDER BY spent DESC, holder_id DESC LIMIT {CANDIDATES}) c"
             )
         };
-        let candidates = format!("{} UNION {}", of_month("$3"), of_month("$4"));
+        let (rollups, of_them) = dialect.rows_of(
+            "rollups r",
+            "r.holder_id",
+            &format!("{} UNION {}", of_month("$3"), of_month("$4")),
+        );
         format!(
-            "SELECT r.holder_id AS id, r.bucket AS day, r.cost AS cost FROM rollups r
-            WHERE r.org_id = $1 AND r.holder_kind = '{kind}' AND {} AND r.grain = 'day' AND r.bucket >= $2",
-            dialect.among("r.holder_id", &candidates)
+            "SELECT r.holder_id AS id, r.bucket AS day, r.cost AS cost FROM {rollups}
+            WHERE r.org_id = $1 AND r.holder_kind = '{kind}' AND {of_them} AND r.grain = 'day' AND r.bucket >= $2"
         )
     };
     let (name, join) = match by {

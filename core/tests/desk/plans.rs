@@ -250,6 +250,29 @@ on_both!(
 );
 
 on_both!(
+    fn the_chart_reads_the_days_of_candidates_and_not_of_everybody(desk: TestDesk) {
+        if !matches!(desk.db, Db::Sqlite { .. }) {
+            // Postgres has statistics by itself, and what it does with empty tables says nothing.
+            return;
+        }
+        let texts = store::overview::every_text(dialect(&desk));
+        let of_candidates = |text: &&String| text.contains("counters") && text.contains("rollups");
+        let texts: Vec<&String> = texts.iter().filter(of_candidates).collect();
+        assert_eq!(texts.len(), 2);
+        for text in texts {
+            let sql = [("$1", "'org'"), ("$2", "'2026-10-01'"), ("$3", "1"), ("$4", "2")]
+                .into_iter()
+                .fold(text.clone(), |sql, (parameter, value)| sql.replace(parameter, value));
+            let plan = plan_of(&desk, &sql).await;
+            assert!(
+                plan.contains("SEARCH r USING PRIMARY KEY") && !plan.contains("rollups_by_bucket"),
+                "{plan}"
+            );
+        }
+    }
+);
+
+on_both!(
     fn sums_over_organisations_are_read_from_indexes(desk: TestDesk) {
         let at = desk.owner().await;
         desk.seed_keys(&at, 1, 300).await;
