@@ -47,10 +47,7 @@ pub(super) fn zone_list(times: &[ZoneTime]) -> String {
 /// The time zones of `$1`, as `zone_list` writes them: the names of this month and the last one, the starts of the present
 /// windows, of yesterday and of the days that it is compared with.
 pub(super) fn zone_times(dialect: Dialect) -> String {
-    let list = match dialect {
-        Dialect::Sqlite => "json_each($1) j",
-        Dialect::Postgres => "jsonb_array_elements(CAST($1 AS JSONB)) AS j (value)",
-    };
+    let list = dialect.json_rows_in("$1");
     let start =
         |list: usize, at: usize, name: &str| format!("CAST(j.value -> {list} ->> {at} AS BIGINT) AS {name}");
     let windows = ["month", "week", "day"].iter().enumerate().map(|(at, name)| start(3, at, name));
