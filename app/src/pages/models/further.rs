@@ -49,34 +49,60 @@ fn row(form: &ModelForm, provider: &Provider, is_wrong: bool) -> impl IntoView +
     let id = provider.id.to_string();
     let typed = form.further.get(&id).cloned().unwrap_or_default();
     let name = |part: &str| format!("form[model][further][{id}][{part}]");
+    let weight = CellField {
+        column: "Weight",
+        name: name("weight"),
+        label: format!("Weight of {}", provider.name),
+        inputmode: Some("numeric"),
+        described: described("further", true, is_wrong),
+        is_wrong,
+    };
+    let upstream = CellField {
+        column: "Name at the provider",
+        name: name("upstream"),
+        label: format!("Name at {}", provider.name),
+        inputmode: None,
+        described: None,
+        is_wrong,
+    };
     view! {
         <tr>
             <th scope="row">
                 {provider.name.clone()} <span class="sub">{format!("{} protocol", provider.kind.label())}</span>
             </th>
-            <td data-label="Weight">
+            {weight.draw(typed.weight)}
+            {upstream.draw(typed.upstream)}
+        </tr>
+    }
+}
+
+/// A field that is a cell of the table: its label is the row and the column.
+struct CellField {
+    column: &'static str,
+    /// The name that is sent.
+    name: String,
+    label: String,
+    inputmode: Option<&'static str>,
+    described: Option<String>,
+    is_wrong: bool,
+}
+
+impl CellField {
+    fn draw(self, value: String) -> impl IntoView {
+        view! {
+            <td data-label=self.column>
                 <input
                     class="input"
-                    name=name("weight")
-                    value=typed.weight
-                    inputmode="numeric"
-                    autocomplete="off"
-                    aria-label=format!("Weight of {}", provider.name)
-                    aria-describedby=described("further", true, is_wrong)
-                    aria-invalid=invalid(is_wrong)
-                />
-            </td>
-            <td data-label="Name at the provider">
-                <input
-                    class="input"
-                    name=name("upstream")
-                    value=typed.upstream
+                    name=self.name
+                    value=value
+                    inputmode=self.inputmode
                     autocomplete="off"
                     spellcheck="false"
-                    aria-label=format!("Name at {}", provider.name)
-                    aria-invalid=invalid(is_wrong)
+                    aria-label=self.label
+                    aria-describedby=self.described
+                    aria-invalid=invalid(self.is_wrong)
                 />
             </td>
-        </tr>
+        }
     }
 }
