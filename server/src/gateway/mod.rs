@@ -1,10 +1,10 @@
 //! The HTTP side of the gateway: for clients with a key `/v1` (OpenAI and Anthropic) and `/v1beta` (Gemini), for other
 //! gateways `/gateway`.
 //!
-//! `credentials` authenticates, `forward` sends a request to its provider and `relay` returns the response; `failover`
-//! chooses among several providers and `provider_answer` looks at an answer before it is relayed; `disconnect` bounds what
-//! is read without a client, `silence` keeps the client of a stream waiting, `room` bounds the memory that bodies and whole
-//! responses take together, and `drain` reads what is left of a rejected request's body.
+//! `credentials` authenticates, `forward` admits a request, `sending` sends it to its provider and `relay` returns the
+//! response; `failover` chooses among several providers and `provider_answer` looks at an answer before it is relayed;
+//! `disconnect` bounds what is read without a client, `silence` keeps the client of a stream waiting, `room` bounds the
+//! memory that bodies and whole responses take together, and `drain` reads what is left of a rejected request's body.
 //! `parsed_request`, `extras`, `estimate`, `usage`, `provider_error` and `sse` are pure; `reservation_guard` settles each
 //! request once; `protocol` shapes every error.
 //!
@@ -44,6 +44,7 @@ mod reservation_guard;
 pub mod room;
 pub mod runtime;
 mod self_rotation;
+mod sending;
 pub mod silence;
 mod sse;
 mod tags;
