@@ -374,11 +374,12 @@ async fn a_client_that_does_not_read_is_cut_off_and_pays_what_the_provider_repor
     let mut events: Vec<&str> = std::iter::repeat_n(CHAT[1], 60).collect();
     events.extend(&CHAT[2..]);
     let (desk, _upstream, key) = served("openai", move || parts(EVENTS, &events, 1, Then::Ends)).await;
-    desk.execute("UPDATE providers SET idle_ms = 300, whole_ms = 300").await;
+    // Long enough for the head of the answer on a busy machine.
+    desk.execute("UPDATE providers SET idle_ms = 1500, whole_ms = 1500").await;
     let open = desk.open(post("/v1/chat/completions", &body()).bearer(&key)).await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    assert!(open.into_body().collect().await.is_err(), "it looks complete");
+    // Nothing is read before the request is settled.
     assert_eq!(desk.settled().await, [(504, 40, 6000, 8, 0, 6_036_000)]);
+    assert!(open.into_body().collect().await.is_err(), "it looks complete");
 }
 
 #[tokio::test]

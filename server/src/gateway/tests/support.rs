@@ -220,7 +220,7 @@ impl Installation {
 
     /// Status, input, output, cached, estimated, cost of every settled request, the oldest first; waits for those under way.
     pub async fn settled(&self) -> Vec<Settled> {
-        for _ in 0..200 {
+        for _ in 0..1_000 {
             if self.state.gateway.in_flight.tasks.is_empty() {
                 break;
             }
