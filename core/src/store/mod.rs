@@ -29,6 +29,7 @@ pub mod invitations;
 pub mod kept_forms;
 pub mod key_list;
 mod key_list_sql;
+mod key_row;
 pub mod keys;
 pub mod leaks;
 pub mod ledger;
