@@ -17,6 +17,8 @@ mod guarantee;
 mod installation;
 mod invitations;
 mod isolation;
+mod key_edits;
+mod key_search;
 mod keys;
 mod leaks;
 mod list;
