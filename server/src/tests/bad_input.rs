@@ -1,6 +1,7 @@
 //! What a form may not hold, over raw HTTP: each mistake is told beside its own field, and nothing is stored.
 
-use super::routes::{actions, borrowed, fields_for, new_key};
+use super::forms::new_key;
+use super::routes::{actions, borrowed, fields_for};
 use super::show_once::shown;
 use super::support::{Browser, Fields, PASSWORD, TestApp, TestRequest, TestResponse, Who, on_both};
 

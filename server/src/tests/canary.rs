@@ -14,7 +14,7 @@ use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::routes::new_key;
+use super::forms::new_key;
 use super::show_once::shown;
 use super::support::{Browser, Fields, TestApp, TestRequest, TestResponse, hex, on_both};
 use crate::gateway::tests::upstream::{Upstream, whole};

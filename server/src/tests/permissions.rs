@@ -11,7 +11,8 @@ use leptos_axum::generate_route_list_with_exclusions;
 
 use crate::http::spend;
 
-use super::routes::{ARCHIVE_PROBES, Row, actions, borrowed, probe, rows};
+use super::probe::{ARCHIVE_PROBES, probe};
+use super::routes::{Row, actions, borrowed, rows};
 use super::support::{Browser, Cast, TestApp, TestRequest, Who, on_both};
 
 /// What a program serves to browsers and no page or action is: it answers everybody alike.

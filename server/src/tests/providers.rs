@@ -3,7 +3,7 @@
 use keydesk_core::admission::note_answer;
 use keydesk_core::domain::ids::ProviderId;
 
-use super::routes::new_provider;
+use super::forms::new_provider;
 use super::support::{Fields, TestApp, Who, on_both};
 
 /// A form with some fields changed.

@@ -1,6 +1,6 @@
 //! Nobody is led to another host, and no spelling of an address reaches a page without a session.
 
-use super::routes::new_key;
+use super::forms::new_key;
 use super::support::{Browser, HOST, HTTP, PASSWORD, TestApp, TestRequest, Who, on_both};
 
 const OUTSIDE: [&str; 18] = [

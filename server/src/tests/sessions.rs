@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tower_sessions::SessionStore;
 use tower_sessions::session::Id;
 
-use super::routes::new_key;
+use super::forms::new_key;
 use super::support::{Browser, HOUR, HTTP, HTTPS, MINUTE, PASSWORD, TestApp, TestRequest, Who, hex, on_both};
 use crate::http::session_store::Sessions;
 

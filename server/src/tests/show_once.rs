@@ -3,7 +3,7 @@
 use keydesk_core::domain::key_format;
 use percent_encoding::percent_decode_str;
 
-use super::routes::new_key;
+use super::forms::new_key;
 use super::support::{Browser, Cast, HTTP, HTTPS, MINUTE, TestApp, TestRequest, Who, hex, on_both};
 
 /// The name of the cookie for the page at `path`.

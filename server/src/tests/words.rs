@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use keydesk_core::domain::person::Email;
 use keydesk_core::ops::links;
 
-use super::routes::{ARCHIVE_PROBES, Row, probe, rows};
+use super::probe::{ARCHIVE_PROBES, probe};
+use super::routes::{Row, rows};
 use super::support::{TestApp, Who, on_sqlite};
 
 /// Words and phrases, in lower case, that the glossary replaces on pages and in the API's sentences.
