@@ -26,16 +26,16 @@ pub async fn add_provider(form: AddForm) -> Result<(), AppError> {
         // It is saved, whatever the test says.
         let tested = connection::test(&desk, by, provider.id.as_str(), "", &*provider_calls()?).await;
         let (tone, sentence) = match tested {
-            Ok(test) => tested_words(&provider.name, &test),
+            Ok(test) => tested_words(&provider.spec.name, &test),
             Err(OpError::TooMany { retry_after_s }) => (
                 Tone::Warn,
                 format!(
                     "{} is saved, and not tested: you tested ten connections in the last minute. Test it in {} s.",
-                    provider.name, retry_after_s
+                    provider.spec.name, retry_after_s
                 ),
             ),
             Err(_) => {
-                (Tone::Warn, format!("{} is saved, and could not be tested. Test it again.", provider.name))
+                (Tone::Warn, format!("{} is saved, and could not be tested. Test it again.", provider.spec.name))
             }
         };
         tell(tone, sentence)?;

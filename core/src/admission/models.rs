@@ -40,8 +40,8 @@ impl ModelLookup {
         match self {
             ModelLookup::Unknown => Err(NoTarget::UnknownModel),
             ModelLookup::Unrouted(_) => Err(NoTarget::NotServed),
-            ModelLookup::Routed(_, Target::Provider(provider)) if provider.kind != route.kind() => {
-                Err(NoTarget::OtherProtocol(provider.kind))
+            ModelLookup::Routed(_, Target::Provider(provider)) if provider.spec.kind != route.kind() => {
+                Err(NoTarget::OtherProtocol(provider.spec.kind))
             }
             ModelLookup::Routed(model, target) => Ok((*model, target)),
         }
@@ -92,7 +92,8 @@ pub async fn further_providers(
     }
     let found = providers::further(&mut desk.db.read().await?, &model.id).await?;
     let with_provider = |one: &FurtherProvider| {
-        let provider = found.iter().find(|provider| provider.id == one.id && provider.kind == protocol)?;
+        let provider =
+            found.iter().find(|provider| provider.id == one.id && provider.spec.kind == protocol)?;
         Some((provider.clone(), one.clone()))
     };
     Ok(model.further.iter().filter_map(with_provider).collect())

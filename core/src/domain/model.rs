@@ -208,7 +208,7 @@ impl Editable for Model {
             Some(id) => {
                 let found = providers.iter().find(|listed| listed.provider.id == *id);
                 found.map_or("a provider that was retired".into(), |listed| {
-                    listed.provider.name.as_str().into()
+                    listed.provider.spec.name.as_str().into()
                 })
             }
         }),
@@ -220,7 +220,7 @@ impl Editable for Model {
         edit_field!("further", further, |model, providers| {
             let name = |id: &ProviderId| {
                 let found = providers.iter().find(|listed| listed.provider.id == *id);
-                found.map_or_else(|| id.to_string(), |listed| listed.provider.name.clone())
+                found.map_or_else(|| id.to_string(), |listed| listed.provider.spec.name.clone())
             };
             ChangeValue::List(model.further.iter().map(|one| one.words(&name(&one.id))).collect())
         }),

@@ -69,59 +69,17 @@ impl std::fmt::Debug for SealedKey {
     }
 }
 
-/// Times are milliseconds.
+/// A provider, in use or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
     /// The provider's id.
     pub id: ProviderId,
-    /// The provider's name, unique among those in use.
-    pub name: String,
-    /// The protocol that it speaks.
-    pub kind: ProviderKind,
-    /// `https://api.openai.com`: without the version and without a slash at the end. May contain `{model}`.
-    pub base_url: String,
-    /// What stands between it and a call: `/v1`, `/v4`, `/v1beta/openai`, or nothing.
-    pub api_path: String,
-    /// Parameters of every request; empty for none.
-    pub query: String,
-    /// The variable with its credential; empty when it asks for none, or when its key is stored.
-    pub credential_env: String,
-    /// Whether its key is stored here, sealed.
-    pub stored_key: bool,
-    /// That key; `None` when it was not pasted yet.
+    /// What operators decided about it.
+    pub spec: ProviderSpec,
+    /// The key that is stored here; `None` when it was not pasted yet.
     pub sealed_key: Option<SealedKey>,
-    /// The header that carries the credential.
-    pub credential_header: CredentialHeader,
-    /// Headers of its own, as lines of `name: value`.
-    pub headers: String,
-    /// Members of bodies that it does not take.
-    pub omitted: Vec<OmittedMember>,
-    /// The longest wait for a connection.
-    pub connect_ms: i64,
-    /// The longest wait for its next byte.
-    pub idle_ms: i64,
-    /// The longest wait for the whole answer.
-    pub whole_ms: i64,
-    /// What happens to a stream whose client leaves.
-    pub on_disconnect: OnDisconnect,
     /// When it first answered, in a test or to a client; `None` until then.
     pub connected_at: Option<Moment>,
-}
-
-impl Provider {
-    /// Where it is.
-    pub fn address(&self) -> ProviderAddress {
-        ProviderAddress {
-            base_url: self.base_url.clone(),
-            api_path: self.api_path.clone(),
-            query: self.query.clone(),
-        }
-    }
-
-    /// Whether it is sent a credential.
-    pub fn has_credential(&self) -> bool {
-        self.stored_key || !self.credential_env.is_empty()
-    }
 }
 
 /// The name of the variable that contains a credential. It must say that it is one for a provider, so that no one can have
@@ -300,43 +258,9 @@ impl ProviderSpec {
         (self.base_url, self.api_path, self.query) = (base_url, api_path, query);
     }
 
-    /// What operators decided about this provider.
-    pub fn of(provider: &Provider) -> Self {
-        let Provider {
-            id: _,
-            name,
-            kind,
-            base_url,
-            api_path,
-            query,
-            credential_env,
-            stored_key,
-            sealed_key: _,
-            credential_header,
-            headers,
-            omitted,
-            connect_ms,
-            idle_ms,
-            whole_ms,
-            on_disconnect,
-            connected_at: _,
-        } = provider.clone();
-        Self {
-            name,
-            kind,
-            base_url,
-            api_path,
-            query,
-            credential_env,
-            stored_key,
-            credential_header,
-            headers,
-            omitted,
-            connect_ms,
-            idle_ms,
-            whole_ms,
-            on_disconnect,
-        }
+    /// Whether it is sent a credential.
+    pub fn has_credential(&self) -> bool {
+        self.stored_key || !self.credential_env.is_empty()
     }
 
     /// Whether requests go elsewhere than those of `before`, or are made otherwise, so that a test of it says nothing.
@@ -386,41 +310,7 @@ impl ProviderSpec {
 
     /// The provider with this id, which was not connected yet.
     pub fn with_id(self, id: ProviderId) -> Provider {
-        let Self {
-            name,
-            kind,
-            base_url,
-            api_path,
-            query,
-            credential_env,
-            stored_key,
-            credential_header,
-            headers,
-            omitted,
-            connect_ms,
-            idle_ms,
-            whole_ms,
-            on_disconnect,
-        } = self;
-        Provider {
-            id,
-            name,
-            kind,
-            base_url,
-            api_path,
-            query,
-            credential_env,
-            stored_key,
-            sealed_key: None,
-            credential_header,
-            headers,
-            omitted,
-            connect_ms,
-            idle_ms,
-            whole_ms,
-            on_disconnect,
-            connected_at: None,
-        }
+        Provider { id, spec: self, sealed_key: None, connected_at: None }
     }
 }
 

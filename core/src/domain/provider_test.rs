@@ -120,10 +120,10 @@ pub fn one_token(kind: ProviderKind, model: &str, limit: &str) -> String {
 /// What a call's outcome means for who runs the installation.
 pub fn step(provider: &Provider, call: TestCall<'_>, answer: &ProviderAnswer) -> TestStep {
     let (method, url) = match call {
-        TestCall::Models => ("GET", provider.address().models_url()),
+        TestCall::Models => ("GET", provider.spec.address().models_url()),
         TestCall::OneToken(model) => {
-            let route = Route::usual(provider.kind);
-            ("POST", provider.address().url(&route.call(model), model))
+            let route = Route::usual(provider.spec.kind);
+            ("POST", provider.spec.address().url(&route.call(model), model))
         }
     };
     let (ok, sentence) = match answer {

@@ -74,7 +74,7 @@ pub async fn reseal(desk: &Desk, by: OperatorActor<'_>) -> Result<usize, OpError
         let Some(key) = desk.provider_vault.open(&provider.id, before) else {
             return Err(OpError::Conflict(format!(
                 "The API key of {} was sealed with a key that is not here. Nothing was changed. Put that key's file back, or paste the API key of {} again first.",
-                provider.name, provider.name
+                provider.spec.name, provider.spec.name
             )));
         };
         let sealed = desk.provider_vault.seal(&provider.id, desk.bytes(), &key).ok_or_else(no_sealing_key)?;
@@ -100,7 +100,7 @@ pub async fn unopened(desk: &Desk) -> Result<Vec<String>, OpError> {
         let key = provider.sealed_key.as_ref();
         key.is_some_and(|key| desk.provider_vault.open(&provider.id, key).is_none())
     });
-    Ok(list.into_iter().map(|provider| provider.name).collect())
+    Ok(list.into_iter().map(|provider| provider.spec.name).collect())
 }
 
 /// Lists a provider's models and asks one of them for one token, which costs as little as a request can. No transaction is
@@ -147,7 +147,7 @@ pub async fn test(
         at: desk.now(),
         ok: !answered.is_empty(),
         model: answered,
-        models: if provider.address().names_model() { Vec::new() } else { names },
+        models: if provider.spec.address().names_model() { Vec::new() } else { names },
         steps,
     };
     let mut tx = desk.db.write().await?;
@@ -155,7 +155,7 @@ pub async fn test(
     if now.version != listed.version {
         return Err(OpError::Conflict(format!(
             "{} was changed while it was tested. Test it again.",
-            provider.name
+            provider.spec.name
         )));
     }
     let permit = by.operator_permit(Action::TestProvider, provider.id.as_str())?;
@@ -184,7 +184,7 @@ impl Testing<'_> {
         let answer = self.calls.call(self.provider, call).await;
         let taken = step(self.provider, TestCall::Models, &answer);
         let names = match &answer {
-            Ok(answer) if taken.ok => listed_models(self.provider.kind, &answer.body),
+            Ok(answer) if taken.ok => listed_models(self.provider.spec.kind, &answer.body),
             _ => Vec::new(),
         };
         self.steps.push(taken);
@@ -195,7 +195,7 @@ impl Testing<'_> {
     async fn ask(&mut self, candidates: &[String]) -> Option<String> {
         for model in candidates {
             let mut answer = self.one_token(model, "max_tokens").await;
-            let wants_renamed = self.provider.kind == ProviderKind::OpenAi
+            let wants_renamed = self.provider.spec.kind == ProviderKind::OpenAi
                 && answer.as_ref().is_ok_and(|answer| answer.status == 400 && answer.body.contains(RENAMED));
             if wants_renamed {
                 answer = self.one_token(model, RENAMED).await;
@@ -215,7 +215,7 @@ impl Testing<'_> {
     }
 
     async fn one_token(&self, model: &str, limit: &str) -> ProviderAnswer {
-        let body = Some(one_token(self.provider.kind, model, limit));
+        let body = Some(one_token(self.provider.spec.kind, model, limit));
         let call = ProviderCall { body, model: model.to_owned(), within_ms: ONE_TOKEN_WITHIN_MS };
         self.calls.call(self.provider, call).await
     }
@@ -235,7 +235,7 @@ fn no_candidate() -> TestStep {
 
 /// Whom to ask: what it serves already, then the cheapest of the catalogue that it lists, then what else it lists.
 fn candidates(provider: &Provider, names: &[String], known: &[KnownModel]) -> Vec<String> {
-    let lists = !names.is_empty() && !provider.address().names_model();
+    let lists = !names.is_empty() && !provider.spec.address().names_model();
     let is_there = |name: &str| !lists || names.iter().any(|listed| listed == name);
     let cost = |known: &&KnownModel| match known.model.rate(Meter::Output) {
         Some(price) if price > Money::ZERO => price,

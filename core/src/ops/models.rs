@@ -298,13 +298,13 @@ async fn must_be_served(tx: &mut crate::store::Tx, model: &Model) -> Result<(), 
     for one in &model.further {
         let gone = || OpError::say("further", "A provider does not exist any more. Reload and try again.");
         let provider = find(&one.id).ok_or_else(gone)?;
-        if provider.kind != first.kind {
+        if provider.spec.kind != first.spec.kind {
             let sentence = format!(
                 "{} speaks the protocol of {}, and {} that of {}. Requests are not translated, so all providers of a model speak the same.",
-                provider.name,
-                provider.kind.label(),
-                first.name,
-                first.kind.label()
+                provider.spec.name,
+                provider.spec.kind.label(),
+                first.spec.name,
+                first.spec.kind.label()
             );
             return Err(OpError::say("further", sentence));
         }

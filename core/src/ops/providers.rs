@@ -36,7 +36,7 @@ impl OperatorActor<'_> {
 }
 
 pub(super) fn provider_event(kind: EventKind, provider: &Provider, changes: Vec<Change>) -> Event {
-    Event::new(kind, provider.id.as_str(), &provider.name).with(changes)
+    Event::new(kind, provider.id.as_str(), &provider.spec.name).with(changes)
 }
 
 /// What the list of providers is drawn from.
@@ -103,7 +103,7 @@ pub async fn show(desk: &Desk, caller: &Caller, id: &str) -> Result<ProviderView
     OperatorActor::Operator(caller).must_operate()?;
     let mut read = desk.db.read().await?;
     let listed = find(&mut read, id).await?;
-    let (id, vendor) = (&listed.provider.id, vendor_of(listed.provider.kind));
+    let (id, vendor) = (&listed.provider.id, vendor_of(listed.provider.spec.kind));
     let all = models::list_known(&mut read, desk.now()).await?;
     // What this provider may list that is in the catalogue.
     let names: BTreeSet<&str> = all
@@ -154,8 +154,8 @@ pub async fn add(desk: &Desk, by: OperatorActor<'_>, spec: &ProviderSpec) -> Res
     let provider = spec.clone().with_id(ProviderId::new(now, desk.id_entropy()));
     let permit = by.operator_permit(Action::AddProvider, provider.id.as_str())?;
     let added = providers::insert(&mut tx, &permit, &provider, now).await;
-    added.map_err(|error| name_taken(error, &provider.name))?;
-    let changes = ProviderSpec::of(&provider).changes_since(None);
+    added.map_err(|error| name_taken(error, &provider.spec.name))?;
+    let changes = provider.spec.changes_since(None);
     tx.save(&permit, provider_event(EventKind::ProviderAdded, &provider, changes), now).await?;
     Ok(provider)
 }
@@ -172,7 +172,7 @@ pub async fn save(
     by.must_operate()?;
     let mut tx = desk.db.write().await?;
     let listed = find(&mut tx, &edit.id).await?;
-    let (mine, current) = (&edit.mine, ProviderSpec::of(&listed.provider));
+    let (mine, current) = (&edit.mine, listed.provider.spec.clone());
     if edit.version != listed.version {
         let three = (edit.base.as_ref().unwrap_or(&current), mine, &current);
         return Ok(Outcome::Conflict(Box::new(conflict(
@@ -273,7 +273,7 @@ pub async fn retire(desk: &Desk, by: OperatorActor<'_>, id: &str) -> Result<Reti
     let models = Change::removed("models", ChangeValue::List(served.clone()));
     let changes = if served.is_empty() { vec![] } else { vec![models] };
     tx.save(&permit, provider_event(EventKind::ProviderRetired, &listed.provider, changes), now).await?;
-    let name = listed.provider.name;
+    let name = listed.provider.spec.name;
     Ok(Retired { name, unrouted })
 }
 
@@ -296,7 +296,7 @@ pub async fn route(desk: &Desk, by: OperatorActor<'_>, routes: &RouteModels) -> 
     by.must_operate()?;
     let mut tx = desk.db.write().await?;
     let listed = find(&mut tx, &routes.provider).await?;
-    let (id, name) = (listed.provider.id, listed.provider.name);
+    let (id, name) = (listed.provider.id, listed.provider.spec.name);
     if !providers::lock(&mut tx, &id).await? {
         return Err(OpError::NotFound);
     }
@@ -337,7 +337,7 @@ pub(super) type Names = BTreeMap<ProviderId, String>;
 
 pub(super) async fn names_of(via: &mut impl Via) -> Result<Names, OpError> {
     let listed = providers::list(via).await?;
-    Ok(listed.into_iter().map(|listed| (listed.provider.id, listed.provider.name)).collect())
+    Ok(listed.into_iter().map(|listed| (listed.provider.id, listed.provider.spec.name)).collect())
 }
 
 pub(super) fn route_event(
@@ -354,10 +354,10 @@ pub(super) fn route_event(
 /// By the name that people call it by; in any case, where only one is meant.
 pub(super) async fn named(via: &mut impl Via, name: &str) -> Result<Option<ListedProvider>, OpError> {
     let mut list = providers::list(via).await?;
-    if let Some(at) = list.iter().position(|listed| listed.provider.name == name) {
+    if let Some(at) = list.iter().position(|listed| listed.provider.spec.name == name) {
         return Ok(Some(list.swap_remove(at)));
     }
-    list.retain(|listed| fold(&listed.provider.name) == fold(name.trim()));
+    list.retain(|listed| fold(&listed.provider.spec.name) == fold(name.trim()));
     Ok(if list.len() == 1 { list.pop() } else { None })
 }
 
@@ -375,7 +375,7 @@ pub async fn by_name(desk: &Desk, name: &str) -> Result<ListedProvider, OpError>
 
 pub(super) async fn unknown(via: &mut impl Via, name: &str) -> Result<OpError, OpError> {
     let names: Vec<String> =
-        providers::list(via).await?.into_iter().map(|listed| listed.provider.name).collect();
+        providers::list(via).await?.into_iter().map(|listed| listed.provider.spec.name).collect();
     let there = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
     Ok(OpError::Conflict(format!("There is no provider {name}. There are: {there}.")))
 }
@@ -390,8 +390,8 @@ async fn must_be_free(tx: &mut Tx, name: &str, own: Option<&ProviderId>) -> Resu
     let folded = fold(name);
     let list = providers::list(tx).await?;
     let mut others = list.iter().filter(|listed| Some(&listed.provider.id) != own);
-    match others.find(|listed| fold(&listed.provider.name) == folded) {
-        Some(other) => Err(taken(&other.provider.name)),
+    match others.find(|listed| fold(&listed.provider.spec.name) == folded) {
+        Some(other) => Err(taken(&other.provider.spec.name)),
         None => Ok(()),
     }
 }

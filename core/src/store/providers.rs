@@ -1,6 +1,9 @@
 //! Where models are served. A credential is nowhere in here in the clear: only the name of the variable that holds it, or
 //! what is sealed, which is a table of its own.
 
+use sqlx::query::Query;
+use sqlx::{Database, Encode, Type};
+
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::ProviderId;
 use crate::domain::moment::Moment;
@@ -65,8 +68,7 @@ impl ProviderColumns {
         let header = self.p_credential_header.as_deref().and_then(CredentialHeader::parse);
         let omitted = self.p_omitted.as_deref().and_then(OmittedMember::split);
         let on_disconnect = self.p_on_disconnect.as_deref().and_then(OnDisconnect::parse);
-        Ok(Some(Provider {
-            id: ProviderId::parse(&id).ok_or_else(|| unreadable("providers.id"))?,
+        let spec = ProviderSpec {
             name: self.p_name.ok_or_else(missing)?,
             kind,
             base_url: self.p_base_url.ok_or_else(missing)?,
@@ -75,7 +77,6 @@ impl ProviderColumns {
             query: self.p_query.unwrap_or_default(),
             credential_env: self.p_credential_env.ok_or_else(missing)?,
             stored_key: self.p_stored_key == Some(1),
-            sealed_key,
             credential_header: header.ok_or_else(|| unreadable("providers.credential_header"))?,
             headers: self.p_headers.unwrap_or_default(),
             omitted: omitted.ok_or_else(|| unreadable("providers.omitted"))?,
@@ -83,6 +84,11 @@ impl ProviderColumns {
             idle_ms: self.p_idle_ms.ok_or_else(missing)?,
             whole_ms: self.p_whole_ms.ok_or_else(missing)?,
             on_disconnect: on_disconnect.ok_or_else(|| unreadable("providers.on_disconnect"))?,
+        };
+        Ok(Some(Provider {
+            id: ProviderId::parse(&id).ok_or_else(|| unreadable("providers.id"))?,
+            spec,
+            sealed_key,
             connected_at: self.p_connected_at.map(Moment::from_ms),
         }))
     }
@@ -111,8 +117,8 @@ statements! {
     /// Those whose credential is stored here.
     STORED = concat!("SELECT ", provider_columns!(), " FROM providers p LEFT JOIN provider_keys s ON s.provider_id = p.id
         WHERE p.retired_at IS NULL AND p.stored_key = 1");
-    INSERT = "INSERT INTO providers (id, name, kind, base_url, api_path, query, credential_env, stored_key, credential_header, headers,
-            omitted, connect_ms, idle_ms, whole_ms, created_at, on_disconnect, version)
+    INSERT = "INSERT INTO providers (id, created_at, name, kind, base_url, api_path, query, credential_env, stored_key,
+            credential_header, headers, omitted, connect_ms, idle_ms, whole_ms, on_disconnect, version)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1)";
     /// The version stands in the condition: of two changes from one version, one changes no row.
     UPDATE = "UPDATE providers SET name = $3, kind = $4, base_url = $5, api_path = $6, query = $7, credential_env = $8, stored_key = $9,
@@ -158,7 +164,7 @@ pub async fn list(via: &mut impl Via) -> Result<Vec<ListedProvider>, StoreError>
     let rows: Vec<ProviderRow> = run!(via, fetch_all, sqlx::query_as::<_, ProviderRow>(LIST))?;
     let mut list: Vec<ListedProvider> = rows.into_iter().map(read).collect::<Result<_, _>>()?;
     // The two databases sort letters differently.
-    list.sort_by_cached_key(|listed| (listed.provider.name.to_lowercase(), listed.provider.id.clone()));
+    list.sort_by_cached_key(|listed| (listed.provider.spec.name.to_lowercase(), listed.provider.id.clone()));
     Ok(list)
 }
 
@@ -191,6 +197,34 @@ pub async fn find(via: &mut impl Via, id: &ProviderId) -> Result<Option<ListedPr
     row.map(read).transpose()
 }
 
+/// What operators decide, from `$3` on in the order of `INSERT` and `UPDATE`.
+fn bind_spec<'q, DB>(
+    query: Query<'q, DB, DB::Arguments>,
+    spec: &'q ProviderSpec,
+) -> Query<'q, DB, DB::Arguments>
+where
+    DB: Database,
+    &'q str: Encode<'q, DB> + Type<DB>,
+    String: Encode<'q, DB> + Type<DB>,
+    i64: Encode<'q, DB> + Type<DB>,
+{
+    query
+        .bind(spec.name.as_str())
+        .bind(spec.kind.as_str())
+        .bind(spec.base_url.as_str())
+        .bind(spec.api_path.as_str())
+        .bind(spec.query.as_str())
+        .bind(spec.credential_env.as_str())
+        .bind(i64::from(spec.stored_key))
+        .bind(spec.credential_header.as_str())
+        .bind(spec.headers.as_str())
+        .bind(OmittedMember::join(&spec.omitted))
+        .bind(spec.connect_ms)
+        .bind(spec.idle_ms)
+        .bind(spec.whole_ms)
+        .bind(spec.on_disconnect.as_str())
+}
+
 /// # Errors
 /// `ConstraintViolation(ProviderName)` when another in use has the name.
 pub async fn insert(
@@ -200,27 +234,7 @@ pub async fn insert(
     now: Moment,
 ) -> Result<(), StoreError> {
     tx.charge(permit, &[Action::AddProvider], provider.id.as_str())?;
-    let spec = ProviderSpec::of(provider);
-    changed!(
-        tx,
-        sqlx::query(INSERT)
-            .bind(provider.id.as_str())
-            .bind(&spec.name)
-            .bind(spec.kind.as_str())
-            .bind(&spec.base_url)
-            .bind(&spec.api_path)
-            .bind(&spec.query)
-            .bind(&spec.credential_env)
-            .bind(i64::from(spec.stored_key))
-            .bind(spec.credential_header.as_str())
-            .bind(&spec.headers)
-            .bind(OmittedMember::join(&spec.omitted))
-            .bind(spec.connect_ms)
-            .bind(spec.idle_ms)
-            .bind(spec.whole_ms)
-            .bind(now.ms())
-            .bind(spec.on_disconnect.as_str())
-    )?;
+    changed!(tx, bind_spec(sqlx::query(INSERT).bind(provider.id.as_str()).bind(now.ms()), &provider.spec))?;
     Ok(())
 }
 
@@ -236,26 +250,7 @@ pub async fn update(
     spec: &ProviderSpec,
 ) -> Result<bool, StoreError> {
     tx.charge(permit, &[Action::EditProvider], id.as_str())?;
-    let rows = changed!(
-        tx,
-        sqlx::query(UPDATE)
-            .bind(id.as_str())
-            .bind(version)
-            .bind(&spec.name)
-            .bind(spec.kind.as_str())
-            .bind(&spec.base_url)
-            .bind(&spec.api_path)
-            .bind(&spec.query)
-            .bind(&spec.credential_env)
-            .bind(i64::from(spec.stored_key))
-            .bind(spec.credential_header.as_str())
-            .bind(&spec.headers)
-            .bind(OmittedMember::join(&spec.omitted))
-            .bind(spec.connect_ms)
-            .bind(spec.idle_ms)
-            .bind(spec.whole_ms)
-            .bind(spec.on_disconnect.as_str())
-    )?;
+    let rows = changed!(tx, bind_spec(sqlx::query(UPDATE).bind(id.as_str()).bind(version), spec))?;
     Ok(rows == 1)
 }
 

@@ -9,7 +9,7 @@ use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::live_test::{NoAnswer, ProbeAnswer};
 use keydesk_core::domain::model::{DEMO_ECHO, EditModel};
 use keydesk_core::domain::policy::PlatformRole;
-use keydesk_core::domain::provider::{Provider, ProviderKind, ProviderSpec};
+use keydesk_core::domain::provider::{Provider, ProviderKind};
 use keydesk_core::domain::provider_failure::{HealthState, MetFailure, ProviderFailure};
 use keydesk_core::domain::provider_test::{CallProvider, NoProviderAnswer, ProviderAnswer, ProviderCall};
 use keydesk_core::forms::model::{FurtherForm, ModelForm};
@@ -98,7 +98,7 @@ async fn find(desk: &Desk, id: &str) -> Provider {
 
 async fn drawn(desk: &Desk, boss: &Caller, id: &str) -> SaveForm {
     let view = providers::show(desk, boss, id).await.unwrap();
-    let form = ProviderForm::of(&ProviderSpec::of(&view.listed.provider));
+    let form = ProviderForm::of(&view.listed.provider.spec);
     let was = serde_json::to_string(&form).unwrap();
     SaveForm { id: id.into(), version: view.listed.version, was, provider: form, secret: Hidden::default() }
 }
@@ -120,7 +120,7 @@ on_both!(
         let id = submit::add_provider(&here, by(), &stored("OpenAI")).await.unwrap().id.to_string();
         let provider = find(&here, &id).await;
         let key = provider.sealed_key.clone().unwrap();
-        assert_eq!((provider.stored_key, key.last_four.as_str()), (true, "wxyz"));
+        assert_eq!((provider.spec.stored_key, key.last_four.as_str()), (true, "wxyz"));
         assert_eq!(here.provider_vault.open(&provider.id, &key).unwrap().as_str(), SECRET);
         assert!(!key.sealed.windows(6).any(|part| part == b"canary"));
         let events = desk.texts("SELECT changes FROM audit_events WHERE chain_id = 'installation'").await;
@@ -151,7 +151,7 @@ on_both!(
         form.provider.credential_env = "OPENAI_API_KEY".into();
         assert!(matches!(submit::save_provider(&here, by(), &form).await, Ok(Outcome::Saved(_))));
         assert_eq!(desk.number("SELECT COUNT(*) FROM provider_keys").await, 0);
-        assert_eq!(find(&here, &id).await.credential_env, "OPENAI_API_KEY");
+        assert_eq!(find(&here, &id).await.spec.credential_env, "OPENAI_API_KEY");
         // Back again: without a key there is nothing to use.
         let mut form = drawn(&here, &boss, &id).await;
         form.provider.credential = "stored".into();
@@ -408,10 +408,10 @@ on_both!(
             submit::add_provider(&desk, OperatorActor::Operator(&boss), &add).await.unwrap().id.to_string();
         let provider = find(&desk, &id).await;
         assert_eq!(
-            provider.address().url("/chat/completions", "gpt-5"),
+            provider.spec.address().url("/chat/completions", "gpt-5"),
             "https://acme.openai.azure.com/openai/deployments/gpt-5/chat/completions?api-version=2024-10-21"
         );
-        assert_eq!(provider.headers, "x-team: blue");
+        assert_eq!(provider.spec.headers, "x-team: blue");
         // The form of a page changes nothing.
         let same = drawn(&desk, &boss, &id).await;
         let saved = submit::save_provider(&desk, OperatorActor::Operator(&boss), &same).await;

@@ -101,7 +101,7 @@ on_both!(
         let found = look_up_model(&desk, "gpt-5").await.unwrap();
         let ModelLookup::Routed(found, _) = found else { panic!("not served") };
         let further = further_providers(&desk, &found, ProviderKind::OpenAi).await.unwrap();
-        let shares: Vec<_> = further.iter().map(|(one, of)| (one.name.as_str(), of.weight)).collect();
+        let shares: Vec<_> = further.iter().map(|(one, of)| (one.spec.name.as_str(), of.weight)).collect();
         assert_eq!(shares, [("Gamma", 7), ("Beta", 0)]);
         assert!(further_providers(&desk, &found, ProviderKind::Gemini).await.unwrap().is_empty());
         assert_eq!(
@@ -293,7 +293,7 @@ on_both!(
         let reservation = admission::reserve(&desk, &context, &wanted).await.unwrap();
         let attempt = |one: &Provider, status: i64, failure: Option<ProviderFailure>| Attempt {
             provider: one.id.clone(),
-            provider_name: one.name.clone(),
+            provider_name: one.spec.name.clone(),
             began_at: desk.now(),
             latency_ms: 7,
             status,

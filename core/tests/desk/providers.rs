@@ -42,7 +42,7 @@ async fn added(desk: &TestDesk, name: &str) -> Provider {
 /// The form of a provider as a page draws it now.
 async fn drawn(desk: &TestDesk, operator: &Caller, provider: &Provider) -> SaveForm {
     let view = providers::show(desk, operator, provider.id.as_str()).await.unwrap();
-    let form = ProviderForm::of(&keydesk_core::domain::provider::ProviderSpec::of(&view.listed.provider));
+    let form = ProviderForm::of(&view.listed.provider.spec);
     let was = serde_json::to_string(&form).unwrap();
     SaveForm {
         id: provider.id.to_string(),
@@ -171,7 +171,7 @@ on_both!(
         )
         .await
         .unwrap();
-        assert_eq!(provider.base_url, "https://api.openai.com");
+        assert_eq!(provider.spec.base_url, "https://api.openai.com");
 
         let same = drawn(&desk, &boss, &provider).await;
         assert!(matches!(
@@ -193,15 +193,15 @@ on_both!(
 
         let list = providers::list(&desk, &boss).await.unwrap().providers;
         assert_eq!((list.len(), list[0].models, list[0].version), (1, 2, 2));
-        assert_eq!(list[0].provider.base_url, "http://localhost:8000");
+        assert_eq!(list[0].provider.spec.base_url, "http://localhost:8000");
         let mut read = desk.db.read().await.unwrap();
         let (model, by) = store::models::served(&mut read, "gpt-5", desk.now()).await.unwrap().unwrap();
         assert_eq!(
-            (model.route.as_ref(), by.as_ref().map(|by| by.idle_ms)),
+            (model.route.as_ref(), by.as_ref().map(|by| by.spec.idle_ms)),
             (Some(&provider.id), Some(90_000))
         );
-        assert_eq!(by.as_ref().unwrap().credential_env, "");
-        assert_eq!(by.unwrap().on_disconnect, OnDisconnect::Stop);
+        assert_eq!(by.as_ref().unwrap().spec.credential_env, "");
+        assert_eq!(by.unwrap().spec.on_disconnect, OnDisconnect::Stop);
         let events = desk.texts("SELECT changes FROM audit_events WHERE kind = 'provider.edited'").await;
         assert!(events[0].contains("Stop and charge the reservation"), "{events:?}");
     }
@@ -356,7 +356,7 @@ on_both!(
             let provider = added(&desk, &format!("Racing {round}")).await;
             let mut tries = tokio::task::JoinSet::new();
             for model in ["gpt-5", "gpt-5-mini", "gpt-4.1"] {
-                let (desk, name) = (desk.clone(), provider.name.clone());
+                let (desk, name) = (desk.clone(), provider.spec.name.clone());
                 tries.spawn(async move {
                     let _ =
                         models::route(&desk, OperatorActor::CommandLine, &[model.to_owned()], Some(&name))

@@ -245,7 +245,7 @@ async fn show(desk: &Desk, id: &str) -> Result<(), String> {
         None => "not served".to_owned(),
         Some(name) if book.further.is_empty() => name.clone(),
         Some(name) => {
-            let further = book.further.iter().map(|(provider, one)| one.words(&provider.name));
+            let further = book.further.iter().map(|(provider, one)| one.words(&provider.spec.name));
             let all = std::iter::once(format!("{name}, weight {}", model.weight)).chain(further);
             all.collect::<Vec<_>>().join("; ")
         }

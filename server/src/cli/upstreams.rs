@@ -229,9 +229,9 @@ async fn add_provider(args: AddProvider) -> Result<(), String> {
         connection::connect(desk, OperatorActor::CommandLine, &spec, pasted.as_ref()).await.map_err(op_error)
     });
     let added = added.await?;
-    println!("{} is added, at {}.", added.name, added.address().typed());
-    println!("See whether it answers with: keydesk providers test '{}'", added.name);
-    println!("Choose the models that it serves with: keydesk models route MODEL --to '{}'", added.name);
+    println!("{} is added, at {}.", added.spec.name, added.spec.address().typed());
+    println!("See whether it answers with: keydesk providers test '{}'", added.spec.name);
+    println!("Choose the models that it serves with: keydesk models route MODEL --to '{}'", added.spec.name);
     Ok(())
 }
 
@@ -240,7 +240,7 @@ async fn set_provider(args: SetProvider) -> Result<(), String> {
     let (pasted, key) = (read_key(&more)?, more.key.clone());
     sealing(&data, &key, pasted.is_some(), async |desk| {
         let listed = providers::by_name(desk, &name).await.map_err(op_error)?;
-        let base = ProviderSpec::of(&listed.provider);
+        let base = listed.provider.spec.clone();
         let mut mine = base.clone();
         set(&mut mine.name, rename);
         set(&mut mine.kind, protocol);
@@ -270,13 +270,13 @@ async fn retire_provider(desk: &Desk, name: &str) -> Result<(), String> {
 fn line(listed: &ListedProvider) -> String {
     let provider = &listed.provider;
     let stored = provider.sealed_key.as_ref().map(|key| format!("stored …{}", key.last_four));
-    let credential = match (provider.stored_key, provider.credential_env.as_str()) {
+    let credential = match (provider.spec.stored_key, provider.spec.credential_env.as_str()) {
         (true, _) => stored.unwrap_or_else(|| "stored -".into()),
         (false, "") => "-".into(),
         (false, variable) => variable.to_owned(),
     };
-    let (kind, models) = (provider.kind.as_str(), listed.models);
-    format!("{}\t{kind}\t{}\t{credential}\t{models}", provider.name, provider.address().typed())
+    let (kind, models) = (provider.spec.kind.as_str(), listed.models);
+    format!("{}\t{kind}\t{}\t{credential}\t{models}", provider.spec.name, provider.spec.address().typed())
 }
 
 pub(super) fn edit_conflict(name: &str) -> String {

@@ -39,7 +39,7 @@ impl CallProvider for Upstreams {
     }
 
     fn opens(&self, provider: &Provider) -> Option<bool> {
-        provider.sealed_key.as_ref().filter(|_| provider.stored_key)?;
+        provider.sealed_key.as_ref().filter(|_| provider.spec.stored_key)?;
         Some(self.credential(provider).is_ok())
     }
 }
@@ -48,11 +48,11 @@ impl Upstreams {
     async fn answer(&self, provider: &Provider, call: ProviderCall) -> ProviderAnswer {
         let credential = self.credential(provider).map_err(|_| no_credential(provider))?;
         let unreachable = || NoProviderAnswer::Network(NoAnswer::Unreachable);
-        let client = self.client(provider.connect_ms).map_err(|_| unreachable())?;
+        let client = self.client(provider.spec.connect_ms).map_err(|_| unreachable())?;
         let (request, url) = match call.body {
             None => {
-                let mut url = provider.address().models_url();
-                let size = match provider.kind {
+                let mut url = provider.spec.address().models_url();
+                let size = match provider.spec.kind {
                     ProviderKind::OpenAi => None,
                     ProviderKind::Anthropic => Some("limit"),
                     ProviderKind::Gemini => Some("pageSize"),
@@ -65,13 +65,13 @@ impl Upstreams {
             }
             Some(body) => {
                 let model = utf8_percent_encode(&call.model, PATH).to_string();
-                let url = provider.address().url(&Route::usual(provider.kind).call(&model), &model);
+                let url = provider.spec.address().url(&Route::usual(provider.spec.kind).call(&model), &model);
                 (client.post(&url).header(CONTENT_TYPE, "application/json").body(body), url)
             }
         };
         let mut headers = HeaderMap::new();
         headers.insert("accept", HeaderValue::from_static("application/json"));
-        if provider.kind == ProviderKind::Anthropic {
+        if provider.spec.kind == ProviderKind::Anthropic {
             headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
         }
         let request = self.dressed(provider, request, headers).map_err(|error| match error {
@@ -110,12 +110,12 @@ impl Upstreams {
 
 /// What to do, for an operator.
 fn no_credential(provider: &Provider) -> NoProviderAnswer {
-    NoProviderAnswer::NoCredential(match (&provider.sealed_key, provider.stored_key) {
+    NoProviderAnswer::NoCredential(match (&provider.sealed_key, provider.spec.stored_key) {
         (None, true) => "No API key is stored for this provider. Paste it under Connection.".into(),
         (Some(_), true) => "The stored API key cannot be opened: it was sealed with another key than this process has. Give this process that key's file, or paste the API key again.".into(),
         (_, false) => format!(
             "{} is not set in Keydesk's environment, or cannot be sent as an API key. Set it and restart Keydesk, or paste the API key here.",
-            provider.credential_env
+            provider.spec.credential_env
         ),
     })
 }

@@ -42,7 +42,7 @@ pub async fn plan(
 ) -> Result<Plan, StoreError> {
     let name = model.name_upstream().to_owned();
     let Target::Provider(provider) = &first else { return Ok(Plan::of(vec![(1, first, name)], &[])) };
-    let further = admission::further_providers(desk, model, provider.kind).await?;
+    let further = admission::further_providers(desk, model, provider.spec.kind).await?;
     let mut all = vec![(model.weight, first, name)];
     all.extend(further.into_iter().map(|(provider, one)| {
         let name = if one.upstream_name.is_empty() { model.id.clone() } else { one.upstream_name };
@@ -145,7 +145,7 @@ impl Attempts {
         }
         self.kept.push(Attempt {
             provider: provider.id.clone(),
-            provider_name: provider.name.clone(),
+            provider_name: provider.spec.name.clone(),
             began_at,
             latency_ms: now.ms().saturating_sub(began_at.ms()).max(0),
             status: ended.status,

@@ -178,7 +178,7 @@ pub fn deadline_of(target: &Target) -> Deadline {
 fn timeout_of(target: &Target) -> Duration {
     match target {
         Target::Demonstration => DEMO_TIMEOUT,
-        Target::Provider(provider) => milliseconds(provider.whole_ms),
+        Target::Provider(provider) => milliseconds(provider.spec.whole_ms),
     }
 }
 
@@ -215,7 +215,7 @@ async fn send(
         }
         Target::Provider(provider) => {
             let mut parsed = parsed;
-            parsed.omit(&provider.omitted);
+            parsed.omit(&provider.spec.omitted);
             let (body, hides_usage) = parsed.into_upstream(&model);
             let (query, headers) = (parts.uri.query(), &parts.headers);
             let request = UpstreamRequest { provider, route, model: &model, query, headers, body, streams };

@@ -321,7 +321,7 @@ impl Upstreams {
             NoResponse { error: failure, status: 0, words: String::new() }
         })?;
         // A whole response begins when the model has finished; only a stream begins earlier.
-        let wait = if outgoing.streams { provider.idle_ms } else { provider.whole_ms };
+        let wait = if outgoing.streams { provider.spec.idle_ms } else { provider.spec.whole_ms };
         let sent = timeout(milliseconds(wait), request.send()).await;
         let failed = |failure: UpstreamError, cause: &str| {
             log(provider, failure, cause);
@@ -367,9 +367,9 @@ impl Upstreams {
 
     fn request(&self, outgoing: &UpstreamRequest<'_>) -> Result<RequestBuilder, UpstreamError> {
         let UpstreamRequest { provider, route, model, query, headers, body, .. } = outgoing;
-        let client = self.client(provider.connect_ms)?;
+        let client = self.client(provider.spec.connect_ms)?;
         let model = utf8_percent_encode(model, PATH).to_string();
-        let mut url = provider.address().url(&route.call(&model), &model);
+        let mut url = provider.spec.address().url(&route.call(&model), &model);
         let kept = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter(|(name, value)| {
             FORWARDED_QUERY.contains(&&**name) && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
         });
@@ -401,13 +401,14 @@ impl Upstreams {
         mut headers: HeaderMap,
     ) -> Result<RequestBuilder, UpstreamError> {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        for (name, value) in extra_headers(&provider.headers) {
+        for (name, value) in extra_headers(&provider.spec.headers) {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
                 headers.insert(name, value);
             }
         }
         if let Some(credential) = self.credential(provider)? {
-            let (name, before) = provider.credential_header.at(provider.kind, &provider.base_url);
+            let (name, before) =
+                provider.spec.credential_header.at(provider.spec.kind, &provider.spec.base_url);
             let value = Zeroizing::new(format!("{before}{}", credential.as_str()));
             let mut value = HeaderValue::from_str(&value).map_err(|_| UpstreamError::NoCredential)?;
             value.set_sensitive(true);
@@ -421,14 +422,14 @@ impl Upstreams {
     /// # Errors
     /// `NoCredential` when it takes one and this process does not have it.
     pub(super) fn credential(&self, provider: &Provider) -> Result<Option<Zeroizing<String>>, UpstreamError> {
-        if !provider.has_credential() {
+        if !provider.spec.has_credential() {
             return Ok(None);
         }
-        let found = match provider.stored_key {
+        let found = match provider.spec.stored_key {
             true => provider.sealed_key.as_ref().and_then(|key| self.vault.open(&provider.id, key)),
-            false => check_credential_env(&provider.credential_env)
+            false => check_credential_env(&provider.spec.credential_env)
                 .ok()
-                .and_then(|()| (self.credentials)(&provider.credential_env))
+                .and_then(|()| (self.credentials)(&provider.spec.credential_env))
                 .map(Zeroizing::new),
         };
         let trimmed = found.map(|credential| Zeroizing::new(credential.trim().to_owned()));
@@ -494,7 +495,7 @@ pub fn tls() -> Result<rustls::ClientConfig, String> {
 
 /// Ends after the first error.
 fn chunks(response: Response, provider: &Provider) -> Chunks {
-    let idle = milliseconds(provider.idle_ms);
+    let idle = milliseconds(provider.spec.idle_ms);
     let provider = provider.clone();
     Box::pin(stream::unfold(Some((response, provider)), move |open| async move {
         let (mut response, provider) = open?;
@@ -560,7 +561,7 @@ pub fn milliseconds(ms: i64) -> Duration {
 }
 
 fn log(provider: &Provider, failure: UpstreamError, cause: &str) {
-    tracing::warn!(provider = %provider.name, ?failure, cause, "request to a provider failed");
+    tracing::warn!(provider = %provider.spec.name, ?failure, cause, "request to a provider failed");
 }
 
 fn causes(error: &dyn Error) -> String {

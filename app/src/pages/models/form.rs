@@ -52,7 +52,7 @@ fn offered(providers: &[Provider]) -> ModelForm {
     let provider = query("provider").and_then(|id| providers.iter().find(|one| one.id.as_str() == id));
     match provider {
         Some(provider) => {
-            ModelForm { id, vendor: provider.name.clone(), route: provider.id.to_string(), ..form }
+            ModelForm { id, vendor: provider.spec.name.clone(), route: provider.id.to_string(), ..form }
         }
         None => ModelForm { id, ..form },
     }
@@ -131,7 +131,7 @@ fn fields(form: ModelForm, starts: String, providers: &[Provider], field_errors:
     let none = (String::new(), "Not served".to_owned());
     let named = providers
         .iter()
-        .map(|one| (one.id.to_string(), format!("{} ({} protocol)", one.name, one.kind.label())));
+        .map(|one| (one.id.to_string(), format!("{} ({} protocol)", one.spec.name, one.spec.kind.label())));
     let served_help = match providers.is_empty() {
         true => "No provider is connected yet. Until then, only the built-in demo/echo model answers.",
         false => "Requests for the model are forwarded to this provider. While it is not served, they fail.",

@@ -52,7 +52,7 @@ fn row(form: &ModelForm, provider: &Provider, is_wrong: bool) -> impl IntoView +
     let weight = CellField {
         column: "Weight",
         name: name("weight"),
-        label: format!("Weight of {}", provider.name),
+        label: format!("Weight of {}", provider.spec.name),
         inputmode: Some("numeric"),
         described: described("further", true, is_wrong),
         is_wrong,
@@ -60,7 +60,7 @@ fn row(form: &ModelForm, provider: &Provider, is_wrong: bool) -> impl IntoView +
     let upstream = CellField {
         column: "Name at the provider",
         name: name("upstream"),
-        label: format!("Name at {}", provider.name),
+        label: format!("Name at {}", provider.spec.name),
         inputmode: None,
         described: None,
         is_wrong,
@@ -68,7 +68,7 @@ fn row(form: &ModelForm, provider: &Provider, is_wrong: bool) -> impl IntoView +
     view! {
         <tr>
             <th scope="row">
-                {provider.name.clone()} <span class="sub">{format!("{} protocol", provider.kind.label())}</span>
+                {provider.spec.name.clone()} <span class="sub">{format!("{} protocol", provider.spec.kind.label())}</span>
             </th>
             {weight.draw(typed.weight)}
             {upstream.draw(typed.upstream)}

@@ -77,7 +77,7 @@ fn served_by(book: &PriceBook) -> AnyView {
     };
     let first = view! { <li>{link(id, name)} {share(model.weight, &model.upstream_name)}</li> };
     let further = book.further.iter().map(|(provider, one)| {
-        view! { <li>{link(&provider.id, &provider.name)} {share(one.weight, &one.upstream_name)}</li> }
+        view! { <li>{link(&provider.id, &provider.spec.name)} {share(one.weight, &one.upstream_name)}</li> }
     });
     view! { <ul>{first} {further.collect_view()}</ul> }.into_any()
 }

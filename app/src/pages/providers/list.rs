@@ -69,14 +69,14 @@ fn table(view: &ProvidersView) -> AnyView {
 
 fn row(view: &ProvidersView, listed: &ListedProvider) -> impl IntoView + use<> {
     let provider = &listed.provider;
-    let credential = match provider.has_credential() {
+    let credential = match provider.spec.has_credential() {
         false => view! { <span class="muted tight">"None"</span> }.into_any(),
         true => {
             let words = credential_words(provider);
             view! { <span class="pairs"><code class="clip wide" title=words.clone()>{words.clone()}</code> {credential_badge(provider)}</span> }.into_any()
         }
     };
-    let url = provider.address().typed();
+    let url = provider.spec.address().typed();
     let health = view.health.get(&provider.id).copied().unwrap_or_default();
     let models = match listed.models {
         0 => view! { <span class="muted">"None"</span> }.into_any(),
@@ -85,13 +85,13 @@ fn row(view: &ProvidersView, listed: &ListedProvider) -> impl IntoView + use<> {
     view! {
         <tr>
             <th scope="row">
-                <a class="row-link" href=LocalPath::provider(&provider.id).as_str().to_owned() title=provider.name.clone()>
-                    {provider.name.clone()}
+                <a class="row-link" href=LocalPath::provider(&provider.id).as_str().to_owned() title=provider.spec.name.clone()>
+                    {provider.spec.name.clone()}
                 </a>
             </th>
             <td data-label="State">{state_badge(listed)}</td>
             <td data-label="Health" class="full">{health::words(&health, view.now)}</td>
-            <td data-label="Protocol">{provider.kind.label()}</td>
+            <td data-label="Protocol">{provider.spec.kind.label()}</td>
             <td data-label="Base URL" class="full">
                 <code class="clip wide" title=url.clone()>{url.clone()}</code>
             </td>

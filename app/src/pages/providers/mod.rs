@@ -20,6 +20,6 @@ use crate::path::LocalPath;
 
 fn crumbs(provider: Option<&Provider>) -> Vec<(String, String)> {
     let list = (LocalPath::providers().into(), "Providers".to_owned());
-    let own = provider.map(|one| (LocalPath::provider(&one.id).into(), one.name.clone()));
+    let own = provider.map(|one| (LocalPath::provider(&one.id).into(), one.spec.name.clone()));
     [Some(list), own].into_iter().flatten().collect()
 }

@@ -48,7 +48,7 @@ pub fn RetireProviderPage() -> impl IntoView {
                     .into_any()
             }
         };
-        let key = provider.stored_key.then(|| view! { <li>"Its stored API key is deleted."</li> });
+        let key = provider.spec.stored_key.then(|| view! { <li>"Its stored API key is deleted."</li> });
         let back = LocalPath::provider(&provider.id);
         let act = cancel_or_act(back, "btn danger", "Retire provider");
         let body = view! {
@@ -62,7 +62,7 @@ pub fn RetireProviderPage() -> impl IntoView {
                 {post_form("/api/providers/retire", vec![("id", provider.id.to_string())], act)}
             </div>
         };
-        Ok(Page::new(format!("Retire {}", provider.name), Width::Narrow)
+        Ok(Page::new(format!("Retire {}", provider.spec.name), Width::Narrow)
             .crumbs(crumbs(Some(provider)))
             .apart(&view.own, &caller, body))
     })

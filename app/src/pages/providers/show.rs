@@ -34,8 +34,8 @@ pub fn ProviderPage() -> impl IntoView {
         let under = view! {
             <div class="facts-line muted">
                 {state_badge(&view.listed)}
-                <span>{format!("{} protocol", provider.kind.label())}</span>
-                <code>{provider.address().typed()}</code>
+                <span>{format!("{} protocol", provider.spec.kind.label())}</span>
+                <code>{provider.spec.address().typed()}</code>
             </div>
         };
         let retire = view! {
@@ -59,7 +59,7 @@ pub fn ProviderPage() -> impl IntoView {
                 </section>
             </div>
         };
-        Ok(Page::new(provider.name.clone(), Width::Narrow)
+        Ok(Page::new(provider.spec.name.clone(), Width::Narrow)
             .crumbs(crumbs(None))
             .under(under)
             .actions(retire)
@@ -71,7 +71,7 @@ fn models(view: &ProviderView, field_errors: &FieldErrors) -> AnyView {
     let id = &view.listed.provider.id;
     let mut shown: Vec<&KnownModel> = view.served.iter().chain(&view.others).collect();
     // Those that it lists first, then the vendor's own.
-    let home = providers::vendor_of(view.listed.provider.kind);
+    let home = providers::vendor_of(view.listed.provider.spec.kind);
     shown.sort_by_key(|known| {
         let vendor = &known.model.provider;
         let found = view.found.contains(&known.model.id);
@@ -207,7 +207,7 @@ fn further(view: &ProviderView) -> Option<AnyView> {
 
 fn connection(view: &ProviderView, at: Option<TypedAddress>, field_errors: &FieldErrors) -> AnyView {
     let listed = &view.listed;
-    let mut form = ProviderForm::of(&ProviderSpec::of(&listed.provider));
+    let mut form = ProviderForm::of(&listed.provider.spec);
     let mut was = serde_json::to_string(&form).unwrap_or_default();
     let mut version = listed.version;
     // After an edit conflict the form has the provider's present values with this person's changes in them. After a
@@ -245,7 +245,8 @@ fn connection(view: &ProviderView, at: Option<TypedAddress>, field_errors: &Fiel
         };
         return address_form(&own, &at, &FieldErrors::default(), "Check the address");
     }
-    let stored = if listed.provider.stored_key { credential_words(&listed.provider) } else { String::new() };
+    let stored =
+        if listed.provider.spec.stored_key { credential_words(&listed.provider) } else { String::new() };
     let hidden = vec![("id", listed.provider.id.to_string()), ("version", version.to_string()), ("was", was)];
     let inside = view! {
         {fixed(&form, format!("{own}?step=address"), field_errors)}

@@ -34,8 +34,8 @@ pub(super) fn state_badge(listed: &ListedProvider) -> AnyView {
 
 /// Where its API key is, and whether this process has it.
 pub(super) fn credential_badge(provider: &Provider) -> AnyView {
-    let variable = &provider.credential_env;
-    let (tone, word, why) = match (opens(provider), provider.stored_key) {
+    let variable = &provider.spec.credential_env;
+    let (tone, word, why) = match (opens(provider), provider.spec.stored_key) {
         (Some(true), _) => {
             (BadgeTone::Good, "Stored", "The API key is stored here, encrypted. It is never shown.".into())
         }
@@ -59,16 +59,16 @@ pub(super) fn credential_badge(provider: &Provider) -> AnyView {
 
 /// `…a1B2`, the variable, or nothing.
 pub(super) fn credential_words(provider: &Provider) -> String {
-    match (&provider.sealed_key, provider.stored_key) {
+    match (&provider.sealed_key, provider.spec.stored_key) {
         (Some(key), true) => format!("…{}", key.last_four),
         (None, true) => String::new(),
-        _ => provider.credential_env.clone(),
+        _ => provider.spec.credential_env.clone(),
     }
 }
 
 /// The API key of a provider, in a sentence.
 pub(super) fn credential(provider: &Provider) -> AnyView {
-    if !provider.has_credential() {
+    if !provider.spec.has_credential() {
         return view! { <p class="muted">"No API key is sent to this provider."</p> }.into_any();
     }
     let warn = |first: String, then: &'static str| {
@@ -84,7 +84,7 @@ pub(super) fn credential(provider: &Provider) -> AnyView {
     };
     let words = credential_words(provider);
     let badge = credential_badge(provider);
-    match (opens(provider), provider.stored_key) {
+    match (opens(provider), provider.spec.stored_key) {
         (Some(true), _) => {
             view! { <p class="pairs">"Its API key ends with " <code>{words}</code> {badge}</p> }.into_any()
         }
@@ -126,7 +126,7 @@ pub(super) fn test_section(
     let field = TextField::new("model", "form[model]", "Model to ask")
         .help("The provider’s name of it. Leave empty for one that it lists.")
         .optional();
-    let named = failed || field_errors.of("model").is_some() || listed.provider.address().names_model();
+    let named = failed || field_errors.of("model").is_some() || listed.provider.spec.address().names_model();
     let inside = view! {
         {named.then(|| field.draw(model, field_errors))}
         {(!named).then(|| view! { <input type="hidden" name="form[model]" value="" /> })}

@@ -26,7 +26,7 @@ impl Relay {
         headers.extend(upstream.headers.clone());
         if let Target::Provider(provider) = &self.target
             && (upstream.status.is_client_error() || upstream.status.is_server_error())
-            && let Ok(name) = HeaderValue::try_from(header_name(&provider.name))
+            && let Ok(name) = HeaderValue::try_from(header_name(&provider.spec.name))
         {
             headers.insert("x-keydesk-upstream", name);
         }

@@ -127,7 +127,7 @@ impl Relay {
     fn provider_name(&self) -> &str {
         match &self.target {
             Target::Demonstration => "Demonstration",
-            Target::Provider(provider) => &provider.name,
+            Target::Provider(provider) => &provider.spec.name,
         }
     }
 

@@ -19,7 +19,7 @@ impl Relay {
     /// When the provider is stopped instead, because its setting says so, or because too many streams are read on.
     pub fn leave(&self, deadline: &mut Deadline) -> Result<Reading, NotRead> {
         if let Target::Provider(provider) = &self.target
-            && provider.on_disconnect == OnDisconnect::Stop
+            && provider.spec.on_disconnect == OnDisconnect::Stop
         {
             return Err(NotRead::Stopped);
         }

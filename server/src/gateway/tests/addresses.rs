@@ -90,7 +90,7 @@ async fn a_stored_key_is_sent_and_one_that_cannot_be_opened_is_not_guessed() {
     let (desk, upstream, key) = served("").await;
     let (state, by) = (&desk.state, OperatorActor::CommandLine);
     let listed = providers::by_name(&state.desk, "Far").await.unwrap();
-    let base = ProviderSpec::of(&listed.provider);
+    let base = listed.provider.spec.clone();
     let mine = ProviderSpec { stored_key: true, credential_env: String::new(), ..base };
     let key_pasted = Some(Hidden::new(SECRET));
     let edit = EditProvider { id: ID.into(), version: listed.version, base: None, mine, key: key_pasted };

@@ -208,7 +208,7 @@ impl Installation {
         let spec = ProviderSpec::new(kind.label().into(), kind, "https://far.example.com".into());
         let provider = providers::add(desk, by, &spec).await.unwrap();
         let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        models::route(desk, by, &ids, Some(&provider.name)).await.unwrap();
+        models::route(desk, by, &ids, Some(&provider.spec.name)).await.unwrap();
         provider
     }
 
