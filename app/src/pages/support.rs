@@ -88,7 +88,7 @@ fn found(view: &SupportView, text: &str) -> AnyView {
             let suspended = org.suspended.then(|| view! { <span class="muted">"Suspended"</span> });
             view! {
                 <li>
-                    {icon(Icon::Gear)} <p class="words">
+                    {icon(Icon::Team)} <p class="words">
                         <a href=LocalPath::keys(&org.slug).as_str().to_owned()>{org.name.clone()}</a>
                     </p> {suspended}
                 </li>

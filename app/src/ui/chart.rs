@@ -91,14 +91,24 @@ impl StackedChart {
                     {bucket_labels(&buckets)}
                     {drawn}
                 </svg>
-                // The browser's script fills it in; a screen reader reads the bar itself.
-                <p class="said needs-script" aria-hidden="true">
-                    "Point at a bar, or use the arrows, to read it."
-                </p>
+                {said(max > 0)}
             </figure>
             {legend(&series)}
             {table(&label, (when, what), &buckets, &series, words)}
         }
+    }
+}
+
+/// What the browser's script fills in; a screen reader reads the bar itself.
+fn said(has_bars: bool) -> AnyView {
+    match has_bars {
+        true => view! {
+            <p class="said needs-script" aria-hidden="true">
+                "Point at a bar, or use the arrows, to read it."
+            </p>
+        }
+        .into_any(),
+        false => view! { <p class="said">"Nothing in this period."</p> }.into_any(),
     }
 }
 

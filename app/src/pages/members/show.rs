@@ -293,7 +293,7 @@ fn about_card(view: &MemberView, caller: &Caller) -> impl IntoView + use<> {
                 {fact("Role", role_word(member.role).into_any())} {fact("Teams", teams)}
                 {fact("Spent", format!("{} this month", view.member_summary.month_spent).into_any())}
                 {fact("Joined", when::date(member.since, zone).into_any())} {out} {more}
-                {fact("Id", view! { <code>{member.id.to_string()}</code> }.into_any())}
+                {fact("ID", view! { <code>{member.id.to_string()}</code> }.into_any())}
             </dl>
         </aside>
     }

@@ -48,6 +48,7 @@ pub(super) fn fields(form: &ModelForm, providers: &[Provider], field_errors: &Fi
 fn row(form: &ModelForm, provider: &Provider, is_wrong: bool) -> impl IntoView + use<> {
     let id = provider.id.to_string();
     let typed = form.further.get(&id).cloned().unwrap_or_default();
+    let first = if form.route == id { ", the first provider now" } else { "" };
     let name = |part: &str| format!("form[model][further][{id}][{part}]");
     let weight = CellField {
         column: "Weight",
@@ -68,7 +69,8 @@ fn row(form: &ModelForm, provider: &Provider, is_wrong: bool) -> impl IntoView +
     view! {
         <tr>
             <th scope="row">
-                {provider.spec.name.clone()} <span class="sub">{format!("{} protocol", provider.spec.kind.label())}</span>
+                {provider.spec.name.clone()}
+                <span class="sub">{format!("{} protocol{first}", provider.spec.kind.label())}</span>
             </th>
             {weight.draw(typed.weight)}
             {upstream.draw(typed.upstream)}

@@ -230,15 +230,17 @@ fn credential(form: &ProviderForm, stored: &str, field_errors: &FieldErrors) -> 
     view! {
         <fieldset class="group" data-field="credential">
             <legend>"API key"</legend>
-            <div class="reveals">
-                {choice("stored", "Stored here, encrypted", true)}
-                <div class="reveal">{secret.draw_with(help, String::new(), field_errors)}</div>
+            <div class="stack">
+                <div class="reveals">
+                    {choice("stored", "Stored here, encrypted", true)}
+                    <div class="reveal">{secret.draw_with(help, String::new(), field_errors)}</div>
+                </div>
+                <div class="reveals">
+                    {choice("env", "In an environment variable", true)}
+                    <div class="reveal">{variable.draw(form.credential_env.clone(), field_errors)}</div>
+                </div>
+                {choice("none", "None: the provider asks for no key", false)}
             </div>
-            <div class="reveals">
-                {choice("env", "In an environment variable", true)}
-                <div class="reveal">{variable.draw(form.credential_env.clone(), field_errors)}</div>
-            </div>
-            {choice("none", "None: the provider asks for no key", false)}
             {field_error("credential", field_errors.of("credential"))}
         </fieldset>
     }

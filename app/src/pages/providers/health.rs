@@ -38,8 +38,8 @@ pub(super) fn section(view: &ProviderView) -> AnyView {
         HealthState::Unknown => view! { <p class="muted">"No request was sent to it yet."</p> }.into_any(),
         HealthState::Healthy => view! {
             <p class="pairs">
-                {badge(BadgeTone::Good, state.label().into(), String::new())} "It last answered "
-                {when::ago(health.answered_at, now, &zone)}
+                {badge(BadgeTone::Good, state.label().into(), String::new())}
+                <span>"It last answered " {when::ago(health.answered_at, now, &zone)} "."</span>
             </p>
         }
         .into_any(),
@@ -47,8 +47,11 @@ pub(super) fn section(view: &ProviderView) -> AnyView {
             let failure = health.failure.map(|failure| format!("{}. {}", failure.label(), failure.advice()));
             view! {
                 <p class="pairs">
-                    {badge(BadgeTone::Bad, state.label().into(), String::new())} "Since "
-                    {when::ago(health.failing_since, now, &zone)} ", last " {when::ago(health.failed_at, now, &zone)}
+                    {badge(BadgeTone::Bad, state.label().into(), String::new())}
+                    <span>
+                        "Since " {when::ago(health.failing_since, now, &zone)} ", last "
+                        {when::ago(health.failed_at, now, &zone)} "."
+                    </span>
                 </p>
                 <p>{failure.unwrap_or_default()}</p>
                 <p class="muted">

@@ -90,12 +90,12 @@ fn row(view: &ProvidersView, listed: &ListedProvider) -> impl IntoView + use<> {
                 </a>
             </th>
             <td data-label="State">{state_badge(listed)}</td>
-            <td data-label="Health" class="full">{health::words(&health, view.now)}</td>
+            <td data-label="Health">{health::words(&health, view.now)}</td>
             <td data-label="Protocol">{provider.spec.kind.label()}</td>
             <td data-label="Base URL" class="full">
                 <code class="clip wide" title=url.clone()>{url.clone()}</code>
             </td>
-            <td data-label="API key" class="full">{credential}</td>
+            <td data-label="API key">{credential}</td>
             <td data-label="Models" class="num">{models}</td>
         </tr>
     }

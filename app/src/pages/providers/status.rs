@@ -153,7 +153,7 @@ fn result(test: &ProviderTest, now: Moment) -> AnyView {
             <b>{head}</b>
             <span class="muted">"Tested " {ago(test.at, now, &Zone::utc())} "."</span>
         </p>
-        <ul class="stack">{steps}</ul>
+        <ul class="stack tried">{steps}</ul>
     }
     .into_any()
 }
@@ -164,8 +164,8 @@ fn step(step: &TestStep) -> AnyView {
     let ms = step.ms.map(|ms| format!(" · {ms} ms")).unwrap_or_default();
     let answer = (!step.answer.is_empty()).then(|| view! { <p><code>{step.answer.clone()}</code></p> });
     view! {
-        <li>
-            <p>{icon(sign)} " " {step.sentence.clone()}</p>
+        <li class=if step.ok { "" } else { "bad" }>
+            {icon(sign)} <p>{step.sentence.clone()}</p>
             <p class="help"><code>{step.call.clone()}</code> {status} {ms}</p>
             {answer}
         </li>

@@ -208,7 +208,7 @@ fn price_words(used: &RequestUse, prices: &[Price], zone: &Zone) -> String {
         return if used.is_priced { "Not recorded" } else { "The model had none" }.into();
     };
     let Some(price) = prices.iter().find(|price| price.id == *id) else { return id.to_string() };
-    let source = if price.source.is_empty() { String::new() } else { format!(" ({})", price.source) };
+    let source = if price.source.is_empty() { String::new() } else { format!("; source: {}", price.source) };
     format!("{}, since {}{source}", price.origin.label(), price.starts_at.date_time(zone))
 }
 

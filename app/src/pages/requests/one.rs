@@ -230,7 +230,7 @@ fn attempts_card(view: &RequestView) -> Option<AnyView> {
                 <header>
                     <h2>"Attempts"</h2>
                 </header>
-                <table class="table plain parts">
+                <table class="table plain parts worded">
                     <caption class="sr">"The providers to which the request was sent, the first one first"</caption>
                     <thead>
                         <tr>
@@ -326,9 +326,11 @@ fn about_card(view: &RequestView) -> AnyView {
                 view! { <ul>{used.tags.iter().map(tag).collect_view()}</ul> }.into_any()
             }
         };
+        // Of several that were asked, the last one is whose answer it is.
+        let provider = view.attempts.last().map_or(&used.provider, |last| &last.provider_name);
         view! {
-            {fact("Provider", or_unknown(&used.provider))} {fact("First byte after", first)}
-            {fact("Whole answer after", format!("{} ms", grouped(used.latency_ms)))}
+            {fact("Provider", or_unknown(provider))} {fact("First byte", first)}
+            {fact("Whole answer", format!("{} ms", grouped(used.latency_ms)))}
             {fact("User agent", or_unknown(&used.user_agent))} {fact("Tags", tags)}
         }
     });

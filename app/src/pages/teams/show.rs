@@ -347,7 +347,7 @@ fn about_card(view: &TeamView) -> impl IntoView + use<> {
     };
     let state = match team.archived_at {
         Some(at) => format!("Archived {}. Its keys don’t work until it is restored.", at.exact(zone)),
-        None => "In use.".to_owned(),
+        None => "In use".to_owned(),
     };
     view! {
         <aside class="card" aria-label="About this team">
@@ -356,9 +356,8 @@ fn about_card(view: &TeamView) -> impl IntoView + use<> {
             </header>
             <dl class="facts">
                 {fact("State", state.into_any())}
-                {fact("Id", view! { <code>{team.id.to_string()}</code> }.into_any())}
+                {fact("ID", view! { <code>{team.id.to_string()}</code> }.into_any())}
                 {fact("Created", when::date(team.created_at, zone).into_any())} {fact("Models", models)}
-                {fact("Version", team.version.to_string().into_any())}
             </dl>
         </aside>
     }
