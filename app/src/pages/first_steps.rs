@@ -8,24 +8,30 @@ use leptos::prelude::*;
 use crate::path::LocalPath;
 use crate::ui::icon::{Icon, icon};
 
-/// The steps, each with its way. `operates`: the person may connect a provider.
-pub fn first_steps(context: &OrgContext, begun: Begun, operates: bool) -> AnyView {
+/// The steps, each with its way. `operates`: the person may connect a provider. `leads`: the next step is what the page is
+/// for, and its button the page's first.
+pub fn first_steps(context: &OrgContext, begun: Begun, operates: bool, leads: bool) -> AnyView {
     let slug = &context.org.slug;
-    let step = |done: bool, words: &'static str, why: &'static str, to: Option<(String, &'static str)>| {
-        let sign = if done { icon(Icon::Check).into_any() } else { ().into_any() };
-        let state = if done { "Done: " } else { "" };
-        let link = to.filter(|_| !done).map(|(href, words)| view! { <a class="btn" href=href>{words}</a> });
-        view! {
-            <li class=if done { "step done" } else { "step" }>
-                <span class="number" aria-hidden="true">{sign}</span>
-                <div>
-                    <p><span class="sr">{state}</span> <b>{words}</b></p>
-                    <p class="muted">{why}</p>
-                </div>
-                {link}
-            </li>
-        }
-    };
+    let mut button = if leads { "btn primary" } else { "btn" };
+    let mut step =
+        |done: bool, words: &'static str, why: &'static str, to: Option<(String, &'static str)>| {
+            let sign = if done { icon(Icon::Check).into_any() } else { ().into_any() };
+            let state = if done { "Done: " } else { "" };
+            let link = to.filter(|_| !done).map(|(href, words)| {
+                let class = std::mem::replace(&mut button, "btn");
+                view! { <a class=class href=href>{words}</a> }
+            });
+            view! {
+                <li class=if done { "step done" } else { "step" }>
+                    <span class="number" aria-hidden="true">{sign}</span>
+                    <div>
+                        <p><span class="sr">{state}</span> <b>{words}</b></p>
+                        <p class="muted">{why}</p>
+                    </div>
+                    {link}
+                </li>
+            }
+        };
     let create = context
         .may(Action::CreateKey, On::Org)
         .then(|| (LocalPath::keys(slug).with_id("new").as_str().to_owned(), "Create key"));

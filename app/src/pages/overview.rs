@@ -43,7 +43,7 @@ pub fn OverviewPage() -> impl IntoView {
             false => ().into_any(),
         };
         let body = match &view.begun {
-            Some(begun) => first_steps(&view.context, *begun, operates),
+            Some(begun) => first_steps(&view.context, *begun, operates, true),
             None => view! {
                 {nothing_served(view.served, operates)}
                 {money(&view, stops)}

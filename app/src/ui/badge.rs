@@ -5,6 +5,8 @@ use leptos::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadgeTone {
     Good,
+    /// Nothing is wrong: something is new.
+    Info,
     Warn,
     Bad,
     Idle,
@@ -14,6 +16,7 @@ pub enum BadgeTone {
 pub fn badge(tone: BadgeTone, word: String, title: String) -> impl IntoView {
     let class = match tone {
         BadgeTone::Good => "badge good",
+        BadgeTone::Info => "badge info",
         BadgeTone::Warn => "badge warn",
         BadgeTone::Bad => "badge bad",
         BadgeTone::Idle => "badge idle",

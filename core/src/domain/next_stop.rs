@@ -179,10 +179,13 @@ impl NextStop {
                     ((_, reached), Some(at)) if at <= now => format!("{reached}{resets}"),
                     ((left, _), Some(at)) => {
                         let span = match at.relative(now, zone) {
-                            span if span.starts_with("in ") => format!("{span}, "),
+                            span if span.starts_with("in ") => format!(" {span}"),
                             _ => String::new(),
                         };
-                        format!("At the present rate {span}about {}: {left}{resets}", close(at, now, zone))
+                        format!(
+                            "Used up{span} at the present rate, about {}: {left}{resets}",
+                            close(at, now, zone)
+                        )
                     }
                     ((left, _), None) => format!("{left}{resets}"),
                 }
@@ -299,23 +302,23 @@ mod tests {
             (
                 vec![month.clone()],
                 Ends::default(),
-                "At the present rate in 5 days, about Wed 12:00: $20.00 of $50.00 left this month. Resets 1 Dec 00:00.",
+                "Used up in 5 days at the present rate, about Wed 12:00: $20.00 of $50.00 left this month. Resets 1 Dec 00:00.",
             ),
             (vec![month.clone()], expires("2026-11-20T16:30:00Z"), "Stops in 4 h (expires Fri 16:30)."),
             (
                 vec![month.clone()],
                 expires("2027-02-04T10:00:00Z"),
-                "At the present rate in 5 days, about Wed 12:00: $20.00 of $50.00 left this month. Resets 1 Dec 00:00.",
+                "Used up in 5 days at the present rate, about Wed 12:00: $20.00 of $50.00 left this month. Resets 1 Dec 00:00.",
             ),
             (
                 vec![month.clone(), budget(H::Team, Period::Total, 60, 50)],
                 Ends::default(),
-                "At the present rate in 1 day, about Sat 12:00: $10.00 of Research’s $60.00 left in total.",
+                "Used up in 1 day at the present rate, about Sat 12:00: $10.00 of Research’s $60.00 left in total.",
             ),
             (
                 vec![month.clone(), limit(H::Org, Limited::Balance, 100 * DOLLAR, 80 * DOLLAR)],
                 Ends::default(),
-                "At the present rate in 12 h, about Sat 00:00: $20.00 of the balance left.",
+                "Used up in 12 h at the present rate, about Sat 00:00: $20.00 of the balance left.",
             ),
             // It resets before it is reached, and so does the next one.
             (vec![day_of(10, 1)], Ends::default(), "$9.00 of $10.00 left today. Resets Sat 00:00."),
@@ -323,7 +326,7 @@ mod tests {
             (
                 vec![day_of(3, 0)],
                 Ends::default(),
-                "At the present rate in 1 day, about Sat 18:00: $3.00 of $3.00 left today. Resets Sat 00:00.",
+                "Used up in 1 day at the present rate, about Sat 18:00: $3.00 of $3.00 left today. Resets Sat 00:00.",
             ),
             (
                 vec![month.clone(), limit(H::Key, Limited::Requests, 60, 60)],

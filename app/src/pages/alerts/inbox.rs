@@ -112,7 +112,7 @@ fn row(view: &InboxView, entry: &alerts::InboxEntry) -> impl IntoView + use<> {
     let new = entry
         .read_at
         .is_none()
-        .then(|| badge(BadgeTone::Warn, "New".into(), "You have not marked it as read.".into()));
+        .then(|| badge(BadgeTone::Info, "New".into(), "You have not marked it as read.".into()));
     view! {
         <li>
             <div>
@@ -121,7 +121,7 @@ fn row(view: &InboxView, entry: &alerts::InboxEntry) -> impl IntoView + use<> {
                     " "
                     {new}
                 </h2>
-                <p class="help">{alert.details(&org.zone)} " " {when::ago(alert.at, view.now, &org.zone)}</p>
+                <p class="help">{when::ago(alert.at, view.now, &org.zone)} " · " {alert.details(&org.zone)}</p>
             </div>
             {read}
         </li>

@@ -1,6 +1,6 @@
 //! The list of asks: open ones first, and those that are answered.
 
-use keydesk_core::domain::ask::{Ask, AskState, Wanted};
+use keydesk_core::domain::ask::{Ask, AskState, BudgetHolder, Wanted};
 use keydesk_core::domain::window::Period;
 use keydesk_core::ops::asks::{self, AsksView};
 use leptos::prelude::*;
@@ -56,7 +56,7 @@ fn empty(open: bool) -> AnyView {
     } else {
         ("No answered asks", "Asks that were granted, refused or withdrawn are listed here.")
     };
-    list::empty(Icon::List, heading.into(), words, ())
+    list::empty(Icon::Inbox, heading.into(), words, ())
 }
 
 fn table(view: &AsksView, open: bool) -> AnyView {
@@ -93,6 +93,13 @@ fn row(ask: &Ask, view: &AsksView) -> impl IntoView + use<> {
     let own = ask.person.id == *view.context.principal.person();
     let from = if own { "You".to_owned() } else { ask.person.name.clone() };
     let at = ask.answered_at.unwrap_or(ask.asked_at);
+    // Most ask for more of their key’s own budget; of another one it is said.
+    let of = match &ask.wanted {
+        Wanted::Budget { holder: BudgetHolder::Team(_) | BudgetHolder::Org, holder_name, .. } => {
+            Some(view! { <span class="sub">{format!("Of {holder_name}’s budget")}</span> })
+        }
+        Wanted::Budget { .. } | Wanted::Key { .. } => None,
+    };
     let badge = (ask.state != AskState::Open).then(|| state_badge(ask, zone));
     view! {
         <tr>
@@ -100,13 +107,18 @@ fn row(ask: &Ask, view: &AsksView) -> impl IntoView + use<> {
                 <a class="row-link" href=LocalPath::ask(slug, &ask.id)>
                     {title_of(ask)}
                 </a>
+                {of}
                 {badge}
             </th>
-            <td data-label="From">{from}</td>
+            <td data-label="From" class="tight">
+                {from}
+            </td>
             <td data-label="Amount" class="num">
                 {amount}
             </td>
-            <td data-label="Until">{until}</td>
+            <td data-label="Until" class="tight">
+                {until}
+            </td>
             <td data-label="Reason" class="full drop-2">
                 {ask.reason.clone()}
             </td>

@@ -17,6 +17,7 @@ use crate::pages::{field_errors, page, typed};
 use crate::path::LocalPath;
 use crate::ui::facts::fact;
 use crate::ui::field::{FieldErrors, TextField, UnitField};
+use crate::ui::icon::{Icon, icon};
 use crate::ui::when;
 
 #[component]
@@ -111,7 +112,9 @@ fn answer(view: &AskView) -> AnyView {
         (AskState::Refused, _) => format!("{by} refused it."),
         (AskState::Open | AskState::Withdrawn, _) => format!("{by} withdrew it."),
     };
-    let at = ask.answered_at.map(|at| view! { " " {when::ago(at, view.now, zone)} });
+    let at = ask
+        .answered_at
+        .map(|at| view! { <p class="help">"Answered " {when::ago(at, view.now, zone)} "."</p> });
     let note = (!ask.note.is_empty()).then(|| view! { <blockquote>{ask.note.clone()}</blockquote> });
     let create = view.may_create.then(|| {
         let href = LocalPath::new_key(&org.slug, &Prefill::of_ask(ask).unwrap_or_default());
@@ -122,8 +125,9 @@ fn answer(view: &AskView) -> AnyView {
         }
     });
     view! {
-        <p>{words} {at}</p>
+        <p>{words}</p>
         {note}
+        {at}
         {create}
     }
     .into_any()
@@ -157,7 +161,7 @@ fn answer_forms(view: &AskView) -> AnyView {
     view! {
         {post_form("/api/asks/grant", hidden(), grant)}
         <details class="more" open=refused>
-            <summary>"Refuse it"</summary>
+            <summary>{icon(Icon::Right)} "Refuse it"</summary>
             {post_form("/api/asks/refuse", hidden(), refuse)}
         </details>
     }

@@ -51,7 +51,7 @@ pub fn KeysPage() -> impl IntoView {
         };
         let steps = begun.filter(|_| may_create).map(|begun| match some {
             true => nothing_served(begun.provider, operates).into_any(),
-            false => first_steps(&view.context, begun, operates),
+            false => first_steps(&view.context, begun, operates, false),
         });
         let body = view! {
             {title("Keys")}

@@ -67,7 +67,9 @@ impl Alert {
                 "It keeps working. Rotate it so that an old secret that leaked is worth nothing.".to_owned()
             }
             Facts::Rejections { gate, .. } => match Gate::parse(gate) {
-                Some(gate) => format!("They did not pass: {}. The key's page says what helps.", gate.label()),
+                Some(gate) => {
+                    format!("They did not pass the gate “{}”. The key's page says what helps.", gate.label())
+                }
                 None => "The key's page says what helps.".to_owned(),
             },
             Facts::Spike { usual, .. } => {
