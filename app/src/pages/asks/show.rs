@@ -112,9 +112,9 @@ fn answer(view: &AskView) -> AnyView {
         (AskState::Refused, _) => format!("{by} refused it."),
         (AskState::Open | AskState::Withdrawn, _) => format!("{by} withdrew it."),
     };
-    let at = ask
-        .answered_at
-        .map(|at| view! { <p class="help">"Answered " {when::ago(at, view.now, zone)} "."</p> });
+    let done = if ask.state == AskState::Withdrawn { "Withdrawn " } else { "Answered " };
+    let at =
+        ask.answered_at.map(|at| view! { <p class="help">{done} {when::ago(at, view.now, zone)} "."</p> });
     let note = (!ask.note.is_empty()).then(|| view! { <blockquote>{ask.note.clone()}</blockquote> });
     let create = view.may_create.then(|| {
         let href = LocalPath::new_key(&org.slug, &Prefill::of_ask(ask).unwrap_or_default());
