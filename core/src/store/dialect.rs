@@ -114,7 +114,7 @@ impl Dialect {
     }
 
     /// The rows of a table whose `column` is one of a few that a subquery finds as `holder_id`: what to read from, and the
-    /// condition. SQLite without statistics would rather read everybody's rows of some days and use few of them.
+    /// condition. SQLite without statistics would rather read all rows of some days and use few of them.
     pub fn rows_of(self, table: &str, column: &str, few: &str) -> (String, String) {
         match self {
             Dialect::Sqlite => {
