@@ -5,7 +5,7 @@ use super::Unaudited;
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::{Db, StoreError, Via, changed, run, statements};
+use super::{Db, StoreError, Via, changed, run, settlement, statements};
 use crate::domain::ids::OrgId;
 use crate::domain::key_format::SecretHash;
 
@@ -39,6 +39,7 @@ statements! {
     DURABLE_ROW = "INSERT INTO throttles (kind, subject, failures, last_at) VALUES ('search', $1, 1, 0)
         ON CONFLICT (kind, subject) DO UPDATE SET failures = throttles.failures + 1";
     SECRET_ROW = "SELECT key_id FROM key_secrets WHERE hash = $1";
+    HASHES = "SELECT hash, key_id FROM key_secrets";
 }
 
 fn ids_text(dialect: Dialect) -> String {
@@ -97,12 +98,31 @@ pub async fn by_hash(via: &mut impl Via, hash: &SecretHash) -> Result<usize, Sto
     Ok(found.iter().len())
 }
 
-/// One row, written so that it is there after a crash.
+/// The key of every secret, for a map in memory. What is no hash is left out.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn hashes(via: &mut impl Via) -> Result<Vec<([u8; 32], String)>, StoreError> {
+    let rows: Vec<(Vec<u8>, String)> = run!(via, fetch_all, sqlx::query_as::<_, (Vec<u8>, String)>(HASHES))?;
+    Ok(rows.into_iter().filter_map(|(hash, key)| Some((hash.try_into().ok()?, key))).collect())
+}
+
+/// The statements with which a request is settled or released, to tell them from the others of a request.
+pub fn settlement_texts(db: &Db) -> Vec<String> {
+    settlement::texts(match db {
+        Db::Sqlite { .. } => Dialect::Sqlite,
+        Db::Postgres(_) => Dialect::Postgres,
+    })
+}
+
+/// Rows from a number on, written together so that they are there after a crash.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn durable_row(db: &Db, number: u64) -> Result<(), StoreError> {
+pub async fn durable_rows(db: &Db, first: u64, count: u64) -> Result<(), StoreError> {
     let mut tx = db.write().await?;
-    changed!(&mut tx, sqlx::query(DURABLE_ROW).bind(format!("bench {number}")))?;
+    for number in first..first + count {
+        changed!(&mut tx, sqlx::query(DURABLE_ROW).bind(format!("bench {number}")))?;
+    }
     tx.save_unaudited(Unaudited::Bench).await
 }

@@ -16,8 +16,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::gateway::{ASKED, Through, say};
+use super::bare::Bare;
+use super::chat::ASKED;
+use super::http::say;
+use super::limited::serve_the_model;
 use super::measure::percentile;
+use super::processes::Gateway;
 use super::seed::{Bench, SLUG};
 
 const A_SECOND: usize = 1_000;
@@ -34,7 +38,13 @@ pub async fn measure(desk: &Desk, place: &DatabaseUrl, bench: &Bench) -> Result<
     };
     let draft = KeyDraft { spec, expiry: Expiry::Never };
     let old = keys::create(desk, &bench.owner, SLUG, &draft).await.map_err(say)?.secret.reveal().to_owned();
-    let through = Through::start(desk, place).await?;
+    let provider = Bare::start(place).await?;
+    serve_the_model(desk, provider.address).await?;
+    let gateway = Gateway::start(place).await?;
+    let base = format!("http://{}", gateway.address);
+    // Everything here is plain HTTP, but no client is made without it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder().no_proxy().build().map_err(say)?;
     let new = Arc::new(OnceLock::new());
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks: JoinSet<Result<(u16, Duration), String>> = JoinSet::new();
@@ -45,13 +55,13 @@ pub async fn measure(desk: &Desk, place: &DatabaseUrl, bench: &Bench) -> Result<
     for number in 0..count {
         every.tick().await;
         if number == count / 3 {
-            let url = format!("{}/v1/key/rotate", through.gateway);
-            tasks.spawn(rotate(through.client.clone(), url, old.clone(), new.clone()));
+            let url = format!("{base}/v1/key/rotate");
+            tasks.spawn(rotate(client.clone(), url, old.clone(), new.clone()));
         }
         let slot = slots.clone().acquire_owned().await.map_err(say)?;
         let secret = new.get().filter(|_| number % 2 == 0);
         with_new += usize::from(secret.is_some());
-        let request = through.client.post(format!("{}/v1/chat/completions", through.gateway));
+        let request = client.post(format!("{base}/v1/chat/completions"));
         let request = request.bearer_auth(secret.unwrap_or(&old)).body(ASKED);
         let request = request.header("content-type", "application/json");
         tasks.spawn(async move {

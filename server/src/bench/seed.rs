@@ -137,6 +137,8 @@ pub struct Bench {
     pub operator: Caller,
     /// Active ones, spread evenly.
     pub known: Vec<Known>,
+    /// Of the other active ones.
+    pub secrets: Vec<PlainSecret>,
 }
 
 /// Each number has a name of its own. The factor shuffles: it shares no divisor with the number of combinations.
@@ -260,8 +262,13 @@ fn part(desk: &Desk, place: &Place, member: &PersonId, number: usize, of: usize)
     })
 }
 
-async fn fill(desk: &Desk, place: &Place, member: &PersonId, count: usize) -> Result<Vec<Known>, OpError> {
-    let mut known = Vec::new();
+async fn fill(
+    desk: &Desk,
+    place: &Place,
+    member: &PersonId,
+    count: usize,
+) -> Result<(Vec<Known>, Vec<PlainSecret>), OpError> {
+    let (mut known, mut secrets) = (Vec::new(), Vec::new());
     // A multiple of the states' round, so that all of them are active.
     let every = (count / KEPT / 20).max(1) * 20;
     let mut done = 0;
@@ -293,7 +300,10 @@ async fn fill(desk: &Desk, place: &Place, member: &PersonId, count: usize) -> Re
         seed::insert_keys(desk, &place.org.id, &rows).await?;
         drop(rows);
         for (number, part) in (done..).zip(parts) {
-            if number.is_multiple_of(every) && part.status == Status::Active {
+            if part.status != Status::Active {
+                continue;
+            }
+            if number.is_multiple_of(every) {
                 known.push(Known {
                     last_four: part.secret.last_four().to_owned(),
                     id: part.id,
@@ -302,11 +312,13 @@ async fn fill(desk: &Desk, place: &Place, member: &PersonId, count: usize) -> Re
                     secret_id: part.secret_id,
                     team: part.spec.team,
                 });
+            } else {
+                secrets.push(part.secret);
             }
         }
         done += BATCH;
     }
-    Ok(known)
+    Ok((known, secrets))
 }
 
 /// A month of use and a history for the keys whose pages are asked for.
@@ -363,9 +375,10 @@ pub async fn seed(desk: &Desk, keys: usize) -> Result<Bench, OpError> {
     let second = keys / 20;
     let (large, owner, member) = add_org(desk, "Great Lakes", 60).await?;
     let (small, _, other) = add_org(desk, "Small Ponds", 5).await?;
-    fill(desk, &small, &other.person.id, second).await?;
-    let known = fill(desk, &large, &member.person.id, keys - second).await?;
+    let (_, mut secrets) = fill(desk, &small, &other.person.id, second).await?;
+    let (known, in_large) = fill(desk, &large, &member.person.id, keys - second).await?;
+    secrets.extend(in_large);
     live(desk, &large, &known).await?;
     let (support, operator) = add_desk(desk).await?;
-    Ok(Bench { org: large.org.id, owner, member, support, operator, known })
+    Ok(Bench { org: large.org.id, owner, member, support, operator, known, secrets })
 }

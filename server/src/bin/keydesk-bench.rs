@@ -1,22 +1,44 @@
 //! How long the program's everyday questions take among very many keys, and how that compares with what the database
 //! alone needs for the same rows. Ratios can be compared between machines and between busy and idle ones; the
-//! milliseconds cannot. It prints and judges nothing.
+//! milliseconds cannot. It prints and judges nothing, but with `--check`.
 //!
 //!     keydesk-bench --keys 100000 --database sqlite
 //!     keydesk-bench --keys 100000 --database postgres --database-url postgres://…
 //!     keydesk-bench --keys 1000 --rotation
 //!     keydesk-bench --keys 1000 --usage 10000000
+//!     keydesk-bench --keys 2000 --check docs/bench.json
+//!     keydesk-bench --keys 2000 --record docs/bench.json
 
-#[path = "../bench/gateway.rs"]
-mod gateway;
+#[path = "../bench/bare.rs"]
+mod bare;
+#[path = "../bench/chat.rs"]
+mod chat;
+#[path = "../bench/checks.rs"]
+mod checks;
+#[path = "../bench/http.rs"]
+mod http;
+#[path = "../bench/limited.rs"]
+mod limited;
 #[path = "../bench/load.rs"]
 mod load;
 #[path = "../bench/measure.rs"]
 mod measure;
+#[path = "../bench/memory.rs"]
+mod memory;
+#[path = "../bench/processes.rs"]
+mod processes;
+#[path = "../bench/recorded.rs"]
+mod recorded;
+#[path = "../bench/requests.rs"]
+mod requests;
+#[path = "../bench/revocation.rs"]
+mod revocation;
 #[path = "../bench/rotation.rs"]
 mod rotation;
 #[path = "../bench/seed.rs"]
 mod seed;
+#[path = "../bench/statements.rs"]
+mod statements;
 #[path = "../bench/usage.rs"]
 mod usage;
 
@@ -64,6 +86,18 @@ struct Options {
     /// Only measure pages of spend and requests among so many requests.
     #[arg(long)]
     usage: Option<usize>,
+
+    /// Only measure requests, in half a minute, and fail where a ratio is below half of what this file has.
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    check: Option<PathBuf>,
+
+    /// The same, and write the ratios to this file.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+
+    /// Serve the routes that requests are compared with; the bench starts itself so.
+    #[arg(long, hide = true)]
+    bare: bool,
 
     /// Leave the database where it is and say where.
     #[arg(long)]
@@ -137,6 +171,9 @@ fn say(error: impl std::fmt::Display) -> String {
 async fn main() -> std::process::ExitCode {
     let options = Options::parse();
     let ran = async {
+        if options.bare {
+            return bare::serve().await;
+        }
         let temporary = Temporary::make(&options).await?;
         // Whatever happens in between, the temporary database goes.
         let ran = run(&options, &temporary.place()).await;
@@ -180,11 +217,14 @@ async fn run(options: &Options, place: &DatabaseUrl) -> Result<(), String> {
         desk.db.close().await;
         return Ok(());
     }
-    let table = measure::measure(&desk, &bench, options.rounds).await.map_err(say)?;
-    print!("{table}");
-    let secrets = load::limited_keys(&desk, &bench).await.map_err(say)?;
-    print!("{}", load::measure(&desk, &secrets).await?);
-    print!("{}", gateway::measure(&desk, place, &secrets[0]).await?);
+    let measured = match (&options.check, &options.record) {
+        (Some(file), _) => requests::check(&desk, &bench, place, file).await,
+        (_, Some(file)) => requests::record(&desk, &bench, place, file).await,
+        _ => {
+            print!("{}", measure::measure(&desk, &bench, options.rounds).await.map_err(say)?);
+            requests::measure(&desk, &bench, place).await
+        }
+    };
     desk.db.close().await;
-    Ok(())
+    measured
 }
