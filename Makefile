@@ -29,7 +29,7 @@ demo: build ## build and serve a made-up organisation to look around in
 dev: setup ## serve a debug build that follows every change of the sources
 	@exec cargo leptos watch -- serve --listen $(LISTEN) --data $(DATA)
 
-test: ## everything: checks, cargo test on both databases, release build, client and browser tests
+test: ## everything: checks, cargo test on both databases, release build, short bench, client and browser tests
 	@scripts/test.sh
 
 check: setup ## format, lints, the rules a search can hold up
@@ -46,6 +46,6 @@ fuzz: ## try each property for KEYDESK_FUZZ_SECONDS (3600), as before a release
 clients: build ## Claude Code, Codex, Gemini CLI, aider, LangChain and more with good and bad keys; installs 2.5 GB
 	@scripts/client-programs.sh
 
-bench: setup ## measure with N keys (100000) on DB (sqlite or postgres), or with USAGE requests (10000000) alone
+bench: setup ## measure questions and requests with N keys (100000) on DB (sqlite or postgres), or with USAGE requests (10000000) alone
 	@cargo build --release --locked -p keydesk --no-default-features --features ssr --bin keydesk-bench --bin keydesk
 	@$(if $(filter postgres,$(DB)),scripts/with-postgres.sh --durable )target/release/keydesk-bench --database $(DB) --keys $(N)$(if $(USAGE), --usage $(USAGE))

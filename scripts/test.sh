@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything: checks, tests in Rust on both databases, the release build, tests with the official clients and in a browser. Nothing
-# is skipped: what is missing is installed, or the run fails with a sentence.
+# Everything: checks, tests in Rust on both databases, the release build, a short bench, tests with the official clients and in a
+# browser. Nothing is skipped: what is missing is installed, or the run fails with a sentence.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -46,6 +46,9 @@ KEYDESK_FUZZ_SECONDS=${KEYDESK_FUZZ_SECONDS:-3} scripts/with-postgres.sh cargo t
 stage "release build"
 scripts/build.sh
 node scripts/first-visit.mjs
+
+stage "bench, short"
+scripts/bench-check.sh
 
 stage "client tests"
 scripts/clients.sh 2>&1 | tee "$LOGS/clients"
