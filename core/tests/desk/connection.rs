@@ -160,7 +160,7 @@ on_both!(
         form.secret = Hidden::new(SECRET);
         assert!(matches!(submit::save_provider(&here, by(), &form).await, Ok(Outcome::Saved(_))));
         let kept = find(&here, &id).await;
-        assert_eq!((kept.credential_env.as_str(), kept.stored_key), ("", true));
+        assert_eq!((kept.spec.credential_env.as_str(), kept.spec.stored_key), ("", true));
         submit::retire_provider(&here, by(), &RetireForm { id }).await.unwrap();
         assert_eq!(desk.number("SELECT COUNT(*) FROM provider_keys").await, 0);
     }

@@ -342,7 +342,9 @@ fn row(view: &LogView, entry: &RequestEntry) -> impl IntoView + use<> {
         }
     };
     let status = if entry.status == 0 { String::new() } else { format!("{} ", entry.status) };
-    let why = entry.words().map(|words| view! { <span class="sub" title=words.clone()>{words}</span> });
+    let why = entry.words().map(|words| {
+        view! { <span class="sub" title=words.clone()>{words.clone()}</span> }
+    });
     let used = entry.used.as_ref();
     let about = if used.is_some_and(|used| used.estimated) { "about " } else { "" };
     let tokens = used.map(|used| {
