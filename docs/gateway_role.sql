@@ -26,7 +26,8 @@ GRANT SELECT ON gateway_keys_v1, gateway_models_v1, gateway_prices_v1, gateway_p
 GRANT EXECUTE ON FUNCTION
   keydesk_midnight_v1, keydesk_windows_v1, keydesk_limits_v1, keydesk_limits_v2, keydesk_limits_v3,
   keydesk_reserve_v1, keydesk_reserve_v2, keydesk_reserve_v3, keydesk_renew_v1,
-  keydesk_settle_v1, keydesk_settle_v2, keydesk_settle_v3, keydesk_settle_v4, keydesk_release_v1
+  keydesk_settle_v1, keydesk_settle_v2, keydesk_settle_v3, keydesk_settle_v4, keydesk_settle_batch_v1,
+  keydesk_release_v1
   TO keydesk_gateway;
 
 -- Shown on a key's page: the last use of the key and of its secrets, and its rejections.
@@ -34,9 +35,8 @@ GRANT SELECT, INSERT, UPDATE ON rejections TO keydesk_gateway;
 GRANT SELECT (id, last_used_at), UPDATE (last_used_at) ON keys TO keydesk_gateway;
 GRANT SELECT (id, first_used_at, last_used_at), UPDATE (first_used_at, last_used_at) ON key_secrets TO keydesk_gateway;
 
--- Shown at a provider and on a request's page: how requests to providers went, and to which of them each request was sent.
+-- Shown at a provider: how requests to it went.
 GRANT SELECT, INSERT, UPDATE ON provider_failures, provider_health TO keydesk_gateway;
-GRANT SELECT (request_id, number), INSERT ON request_attempts TO keydesk_gateway;
 
 -- Only for `keydesk gateway`, which describes a key to its user, lists models, and checks the schema's version and whether the
 -- database can be written.

@@ -9,6 +9,7 @@ use crate::passwords::Passwords;
 use crate::provider_vault::ProviderVault;
 use crate::store::Db;
 use crate::store::org_queues::OrgQueues;
+use crate::store::settlement_writer::SettlementWriter;
 use crate::vault::Vault;
 
 /// Where operations read the time.
@@ -40,6 +41,8 @@ pub struct Desk {
     pub provider_vault: ProviderVault,
     /// The queues in front of Postgres, one for each organisation.
     pub queues: OrgQueues,
+    /// Writes finished requests, those that end meanwhile together.
+    pub settlements: SettlementWriter,
     /// What is remembered of requests that are over.
     pub lately: Lately,
 }
@@ -57,6 +60,7 @@ impl Desk {
             vault: Vault::derive(&own),
             provider_vault: ProviderVault::without_key(),
             queues: OrgQueues::default(),
+            settlements: SettlementWriter::default(),
             lately: Lately::default(),
         }
     }

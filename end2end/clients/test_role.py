@@ -12,7 +12,7 @@ from psycopg import errors
 from desk import Program, ask, clean_environment, eventually, free_port
 from states import MODEL, spend_all
 
-FUNCTIONS = ["midnight_v1", "windows_v1", "limits_v1", "limits_v2", "limits_v3", "reserve_v1", "reserve_v2", "reserve_v3", "renew_v1", "settle_v1", "settle_v2", "settle_v3", "settle_v4", "release_v1"]
+FUNCTIONS = ["midnight_v1", "windows_v1", "limits_v1", "limits_v2", "limits_v3", "reserve_v1", "reserve_v2", "reserve_v3", "renew_v1", "settle_v1", "settle_v2", "settle_v3", "settle_v4", "settle_batch_v1", "release_v1"]
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def tables(postgres_desk):
 #: Whole tables that it reads: no people in them, and no secrets, but API keys of providers that are sealed.
 READ = ["counters", "model_providers", "models", "provider_failures", "provider_health", "provider_keys", "providers", "rejections", "reservations"]
 #: Tables that it writes itself: what is shown of rejections and of providers.
-WRITTEN = ["provider_failures", "provider_health", "rejections", "request_attempts"]
+WRITTEN = ["provider_failures", "provider_health", "rejections"]
 #: Of these, the columns and no other.
-READ_IN_PART = {"_sqlx_migrations": ["checksum", "success", "version"], "keys": ["id", "last_used_at"], "key_secrets": ["first_used_at", "id", "last_used_at"], "prices": ["id", "model_id", "starts_at", "origin", "source", "tariff", "withdrawn_at"], "request_attempts": ["number", "request_id"], "usage": ["request_id", "key_id", "org_id", "cost", "is_priced"]}
+READ_IN_PART = {"_sqlx_migrations": ["checksum", "success", "version"], "keys": ["id", "last_used_at"], "key_secrets": ["first_used_at", "id", "last_used_at"], "prices": ["id", "model_id", "starts_at", "origin", "source", "tariff", "withdrawn_at"], "usage": ["request_id", "key_id", "org_id", "cost", "is_priced"]}
 HIDDEN = ["people", "sessions", "memberships", "invitations", "audit_events", "one_time_links", "recovery_codes", "key_secrets"]
 
 

@@ -26,7 +26,7 @@ use keydesk_core::store::people::NewPerson;
 use keydesk_core::store::sessions::NewSession;
 use keydesk_core::store::spend::Usage;
 use keydesk_core::store::teams::{NewTeam, NewTeamMember};
-use keydesk_core::store::{DatabaseUrl, Db, StoreError, people, sessions, settlement, teams};
+use keydesk_core::store::{DatabaseUrl, Db, StoreError, people, sessions, teams};
 use keydesk_core::{Desk, Random};
 
 use crate::{FixedClock, Fixture, MINUTE, PASSWORD, Repeatable, START, TestDatabase};
@@ -389,7 +389,7 @@ impl TestDesk {
 /// Writes a request that held nothing before.
 pub async fn record(desk: &TestDesk, usage: &Usage) -> Result<bool, StoreError> {
     let zone = desk.texts(&format!("SELECT zone FROM orgs WHERE id = '{}'", usage.org)).await;
-    settlement::settle(&desk.db, usage.clone(), Vec::new(), Zone::parse(&zone[0]).unwrap()).await
+    desk.settlements.settle(&desk.db, usage, &[], &Zone::parse(&zone[0]).unwrap()).await
 }
 
 pub fn setup_form(token: &str) -> SetupForm {

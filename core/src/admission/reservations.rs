@@ -451,7 +451,7 @@ async fn settle_once(
         error: settlement.error,
         tags: settlement.tags,
     };
-    settlement::settle(&desk.db, usage, settlement.attempts, reservation.zone.clone()).await
+    desk.settlements.settle(&desk.db, &usage, &settlement.attempts, &reservation.zone).await
 }
 
 /// The reservation that another program made and has not settled yet; `None` when there is none any more.

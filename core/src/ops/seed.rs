@@ -173,9 +173,7 @@ pub async fn edit_key(
 /// `Store` when the database cannot be written.
 pub async fn record_usage(desk: &Desk, zone: &Zone, requests: &[Usage]) -> Result<(), OpError> {
     let mut tx = desk.db.write().await?;
-    for usage in requests {
-        settlement::record(&mut tx, usage, zone).await?;
-    }
+    settlement::record(&mut tx, requests, zone).await?;
     touch(&mut tx, requests).await?;
     Ok(tx.save_unaudited(Unaudited::Usage).await?)
 }

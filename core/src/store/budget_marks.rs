@@ -1,5 +1,5 @@
 //! Marks of budgets that are nearly or wholly spent, so that a list can be filtered by them without adding up anything. A
-//! settlement marks the budgets that it brings to 80 % or to their end (`MARK`). What changes a budget, a time zone or
+//! settlement marks the budgets that it brings to 80 % or to their end (`settle_text`). What changes a budget, a time zone or
 //! what was spent renews the marks of those holders, in the same transaction (`renew`, `renew_all`).
 //!
 //! A mark counts only while its `window_start` is the start of the present window.
@@ -13,15 +13,19 @@ use crate::domain::ids::OrgId;
 use crate::domain::limit_use::HolderKind;
 use crate::domain::window::WindowStarts;
 
-/// The beginning of a statement that marks budgets `b` by their counters `c`.
 macro_rules! insert {
+    () => {
+        "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level) "
+    };
+}
+/// The marks of budgets `b` by their counters `c`.
+macro_rules! marks {
     ($at:literal) => {
         concat!(
-            "INSERT INTO budget_marks (holder_kind, holder_id, org_id, period, window_start, level)
-        SELECT b.holder_kind, b.holder_id, b.org_id, b.period, c.window_start,
+            "SELECT b.holder_kind, b.holder_id, b.org_id, b.period, c.window_start,
             CASE WHEN c.spent >= ",
             budget_amount!($at),
-            " THEN 'reached' ELSE 'near' END
+            " THEN 'reached' ELSE 'near' END AS level
         "
         )
     };
@@ -41,20 +45,29 @@ macro_rules! raise {
     };
 }
 
-/// The last step of a settlement, with its parameters: its counters are locked by then, and the marks with them.
-pub(super) const MARK: &str = concat!(
-    insert!("CAST($13 AS BIGINT)"),
-    "FROM (SELECT 1 AS position, 'key' AS kind, CAST($3 AS TEXT) AS id UNION ALL SELECT 2, 'team', CAST($5 AS TEXT)
-            UNION ALL SELECT 3, 'org', CAST($2 AS TEXT)) h
-        JOIN budgets b ON b.holder_kind = h.kind AND b.holder_id = h.id
-        JOIN counters c ON c.holder_kind = h.kind AND c.holder_id = h.id AND c.period = b.period
-            AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN CAST($19 AS BIGINT)
-                WHEN 'week' THEN CAST($20 AS BIGINT) ELSE CAST($21 AS BIGINT) END
-        WHERE h.id IS NOT NULL AND ",
-    is_near!("CAST($13 AS BIGINT)"),
-    " ORDER BY h.position, b.period",
-    raise!()
-);
+/// The last step of a settlement: its counters are locked by then, and the marks with them. `counted` are the windows that
+/// it added to, each with the moment of its last request. Of two windows of a budget the later one is marked.
+pub(super) fn settle_text(counted: &str) -> String {
+    format!(
+        concat!(
+            insert!(),
+            "SELECT m.holder_kind, m.holder_id, m.org_id, m.period, m.window_start, m.level FROM (
+            SELECT n.*, ROW_NUMBER() OVER (PARTITION BY n.holder_kind, n.holder_id, n.period ORDER BY n.window_start DESC) AS place
+            FROM (",
+            marks!("w.at"),
+            "FROM ({}) w CROSS JOIN budgets b CROSS JOIN counters c
+                WHERE b.holder_kind = w.holder_kind AND b.holder_id = w.holder_id AND b.period = w.period
+                    AND c.holder_kind = w.holder_kind AND c.holder_id = w.holder_id AND c.period = w.period
+                    AND c.window_start = w.window_start AND ",
+            is_near!("w.at"),
+            ") n) m
+        WHERE m.place = 1
+        ORDER BY CASE m.holder_kind WHEN 'key' THEN 1 WHEN 'team' THEN 2 ELSE 3 END, m.holder_id, m.period",
+            raise!()
+        ),
+        counted
+    )
+}
 
 /// The holders that are meant: those of a JSON list, or all with a budget or a mark.
 fn holders(dialect: Dialect, all: bool) -> String {
@@ -71,7 +84,8 @@ fn lock_text(dialect: Dialect, all: bool) -> String {
     format!(
         "SELECT c.window_start FROM counters c WHERE c.org_id = $1 AND c.holder_kind = $3 AND c.holder_id IN {}
             AND c.window_start IN (0, $4, $5, $6)
-        ORDER BY c.holder_id, CASE c.period WHEN 'total' THEN 1 WHEN 'month' THEN 2 WHEN 'week' THEN 3 ELSE 4 END{}",
+        ORDER BY c.holder_id, CASE c.period WHEN 'total' THEN 1 WHEN 'month' THEN 2 WHEN 'week' THEN 3 ELSE 4 END,
+            c.window_start{}",
         holders(dialect, all),
         dialect.for_change()
     )
@@ -87,7 +101,8 @@ fn clear_text(dialect: Dialect, all: bool) -> String {
 fn mark_text(dialect: Dialect, all: bool) -> String {
     format!(
         concat!(
-            insert!("CAST($7 AS BIGINT)"),
+            insert!(),
+            marks!("CAST($7 AS BIGINT)"),
             "FROM budgets b JOIN counters c ON c.holder_kind = b.holder_kind AND c.holder_id = b.holder_id AND c.period = b.period
                 AND c.window_start = CASE b.period WHEN 'total' THEN 0 WHEN 'month' THEN CAST($4 AS BIGINT)
                     WHEN 'week' THEN CAST($5 AS BIGINT) ELSE CAST($6 AS BIGINT) END

@@ -82,6 +82,21 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// It would meet any other statement too.
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.is_outage() && !self.is_contention()
+    }
+
+    /// On Postgres: a transaction met another one, or a statement took too long.
+    pub(super) fn is_contention(&self) -> bool {
+        let StoreError::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| is_contention_code(&code))
+    }
+}
+
+fn is_contention_code(code: &str) -> bool {
+    ["40001", "40P01", "55P03", "57014"].contains(&code)
 }
 
 /// Postgres has five characters, SQLite a number whose last eight bits say what happened.
@@ -92,7 +107,8 @@ fn is_outage_code(code: &str) -> bool {
         // Connection, resources, shutting down and the system; a deadlock, read-only, a lock or a statement that took too long.
         _ => {
             ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
-                || ["25006", "40001", "40P01", "55P03", "57014"].contains(&code)
+                || code == "25006"
+                || is_contention_code(code)
         }
     }
 }

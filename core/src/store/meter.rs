@@ -177,7 +177,6 @@ const COUNT_SHADOW: &str = count_shadow!("$17");
 
 statements! {
     FIND = "SELECT org_id, key_id, team_id, secret_id, model_id, reserved_at FROM reservations WHERE request_id = $1";
-    SWEEP_RESERVATIONS = "DELETE FROM reservations WHERE expires_at < $1";
     SWEEP_RATES = "DELETE FROM rate_counts WHERE second < $1 OR second > $2";
 }
 
@@ -202,11 +201,25 @@ const RESERVE_WITHOUT_WORST: &str =
         FROM keydesk_reserve_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $4, $10, $11, $12, $13) l; END";
 const CALL_RENEW: &str = "SELECT keydesk_renew_v1($1, $2)";
 
+/// Of several reservations, which are locked in the order in which a settlement ends them.
+fn in_order(dialect: Dialect, which: &str) -> String {
+    let found = format!(
+        "SELECT r.request_id FROM reservations r WHERE {which} ORDER BY r.request_id{}",
+        dialect.for_update()
+    );
+    dialect.among("request_id", &found)
+}
+
 fn renew_text(dialect: Dialect) -> String {
+    let which = dialect.any_of("r.request_id", "$1");
     format!(
-        "UPDATE reservations SET expires_at = $2 WHERE (expires_at < $2 OR expires_at > $2 + 300000) AND request_id IN {}",
-        dialect.json_list("$1")
+        "UPDATE reservations SET expires_at = $2 WHERE (expires_at < $2 OR expires_at > $2 + 300000) AND {}",
+        in_order(dialect, &which)
     )
+}
+
+fn sweep_text(dialect: Dialect) -> String {
+    format!("DELETE FROM reservations WHERE {}", in_order(dialect, "r.expires_at < $1"))
 }
 
 /// The statements that differ between the databases, for the test that prepares them.
@@ -216,7 +229,7 @@ pub fn every_text(dialect: Dialect) -> Vec<String> {
         Dialect::Postgres => &[CALL_LIMITS, CALL_RESERVE, CALL_RENEW],
     };
     let steps = steps.iter().map(|text| (*text).to_owned()).chain(settlement::texts(dialect));
-    steps.chain([renew_text(dialect)]).collect()
+    steps.chain([renew_text(dialect), sweep_text(dialect)]).collect()
 }
 
 /// Creates or replaces the functions that gateways on Postgres call. They run as their owner, so a gateway needs no
@@ -590,8 +603,10 @@ pub async fn find(via: &mut impl Via, request: &RequestId) -> Result<Option<Rese
 pub async fn sweep(tx: &mut Tx, now: Moment) -> Result<(), StoreError> {
     const KEPT_MS: i64 = 120_000;
     let before = now.plus_ms(-KEPT_MS);
-    changed!(&mut *tx, sqlx::query(SWEEP_RESERVATIONS).bind(before.ms()))?;
     let seconds = |at: Moment| at.ms().div_euclid(1_000);
+    // In the order of a settlement.
     changed!(&mut *tx, sqlx::query(SWEEP_RATES).bind(seconds(before)).bind(seconds(now.plus_ms(10_000))))?;
+    let text = sweep_text(Dialect::of(tx));
+    changed!(&mut *tx, sqlx::query(AssertSqlSafe(text.clone())).bind(before.ms()))?;
     Ok(())
 }

@@ -66,6 +66,7 @@ pub mod second_factor;
 pub mod secrets;
 pub mod sessions;
 pub mod settlement;
+pub mod settlement_writer;
 pub mod shadow_limits;
 pub mod spend;
 pub mod spend_checks;

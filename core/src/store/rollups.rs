@@ -57,23 +57,6 @@ macro_rules! add {
     };
 }
 
-/// Adds the request `$1` to its twelve roll-ups, or nine without a team.
-pub(super) const ADD_REQUEST: &str = concat!(
-    insert!(),
-    "SELECT u.org_id, h.kind, ",
-    holder_id!(),
-    ", g.grain, substr(u.booked, 1, g.length), u.model_id, u.provider, 1, u.input_tokens, u.output_tokens,
-            u.cached_tokens, u.cost
-        FROM usage u CROSS JOIN ",
-    holders!(),
-    " CROSS JOIN ",
-    grains!(),
-    " WHERE u.request_id = $1 AND ",
-    has_holder!(),
-    " ORDER BY h.position, g.position",
-    add!()
-);
-
 /// Adds to what a bucket cost.
 pub(super) const CORRECT: &str = "UPDATE rollups SET cost = cost + $7 WHERE holder_kind = $1 AND holder_id = $2 AND grain = $3 AND bucket = $4
             AND model_id = $5 AND provider = $6 AND org_id = $8";
@@ -125,13 +108,44 @@ pub(super) fn counters(dialect: Dialect) -> String {
     )
 }
 
+/// The days of the requests `u` that `which` says.
+pub(super) fn days_of(which: &str) -> String {
+    format!(
+        concat!(
+            "SELECT u.key_id, substr(u.booked, 1, 10) AS day, u.model_id, u.provider, COALESCE(u.team_id, '') AS team_id, u.owner_id,
+                MIN(u.org_id) AS org_id, ",
+            request_sums!(),
+            " FROM usage u WHERE {}
+            GROUP BY u.key_id, substr(u.booked, 1, 10), u.model_id, u.provider, COALESCE(u.team_id, ''), u.owner_id"
+        ),
+        which
+    )
+}
+
+/// The hours, days and months of the requests `u` that `which` says: twelve of a request, or nine without a team.
+pub(super) fn rollups_of(which: &str) -> String {
+    format!(
+        concat!(
+            "SELECT h.kind AS holder_kind, ",
+            holder_id!(),
+            " AS holder_id, g.grain, substr(u.booked, 1, g.length) AS bucket, u.model_id, u.provider, MIN(u.org_id) AS org_id, ",
+            request_sums!(),
+            " FROM usage u CROSS JOIN ",
+            holders!(),
+            " CROSS JOIN ",
+            grains!(),
+            " WHERE {} AND ",
+            has_holder!(),
+            " GROUP BY h.kind, 2, g.grain, substr(u.booked, 1, g.length), u.model_id, u.provider"
+        ),
+        which
+    )
+}
+
 /// What the days should be, from the requests of the organisation `$1` since the day `$2`.
-pub(super) const DAYS: &str = concat!(
-    "SELECT u.key_id, substr(u.booked, 1, 10) AS day, u.model_id, u.provider, COALESCE(u.team_id, '') AS team_id, u.owner_id, ",
-    request_sums!(),
-    " FROM usage u WHERE u.org_id = $1 AND u.booked >= $2
-        GROUP BY u.key_id, substr(u.booked, 1, 10), u.model_id, u.provider, COALESCE(u.team_id, ''), u.owner_id"
-);
+pub(super) fn days() -> String {
+    days_of("u.org_id = $1 AND u.booked >= $2")
+}
 
 /// What the roll-ups by day and month should be, from the days of the organisation `$1`.
 pub(super) fn days_and_months() -> String {
@@ -168,26 +182,37 @@ pub(super) fn hours() -> String {
 
 /// What the tags should be, from the requests of the organisation `$1` since the day `$2`.
 pub(super) fn tags(dialect: Dialect, other: &str) -> String {
-    let of = "org_id = $1 AND tags <> '' AND booked >= $2";
-    let lines = match dialect {
+    tags_of(&tag_lines(dialect, "org_id = $1 AND booked >= $2"), other)
+}
+
+/// The tags of the requests that `which` says, a line for each: `request_id` and `line`.
+pub(super) fn tag_lines(dialect: Dialect, which: &str) -> String {
+    let which = format!("tags <> '' AND {which}");
+    match dialect {
         Dialect::Sqlite => format!(
             "(WITH RECURSIVE cut (request_id, line, rest) AS (
-                SELECT request_id, '', tags || char(10) FROM usage WHERE {of}
+                SELECT request_id, '', tags || char(10) FROM usage WHERE {which}
                 UNION ALL SELECT request_id, substr(rest, 1, instr(rest, char(10)) - 1), substr(rest, instr(rest, char(10)) + 1)
                 FROM cut WHERE rest <> '')
-            SELECT request_id, line FROM cut)"
+            SELECT request_id, line FROM cut WHERE line <> '')"
         ),
         Dialect::Postgres => format!(
-            "(SELECT request_id, line FROM usage CROSS JOIN LATERAL unnest(string_to_array(tags, chr(10))) AS cut (line) WHERE {of})"
+            "(SELECT request_id, line FROM usage CROSS JOIN LATERAL unnest(string_to_array(tags, chr(10))) AS cut (line)
+                WHERE {which} AND line <> '')"
         ),
-    };
+    }
+}
+
+/// The days of these tags, each under its own name or as one of the others.
+pub(super) fn tags_of(lines: &str, other: &str) -> String {
     format!(
         concat!(
-            "SELECT u.key_id, substr(u.booked, 1, 10) AS day, t.tag, u.model_id, COALESCE(u.team_id, '') AS team_id, u.owner_id, ",
+            "SELECT u.key_id, substr(u.booked, 1, 10) AS day, t.tag, u.model_id, COALESCE(u.team_id, '') AS team_id, u.owner_id,
+                MIN(u.org_id) AS org_id, ",
             request_sums!(),
             " FROM (
                 SELECT DISTINCT l.request_id, COALESCE(k.tag, '{}') AS tag FROM {} l JOIN usage r ON r.request_id = l.request_id
-                LEFT JOIN key_tags k ON k.key_id = r.key_id AND k.tag = l.line WHERE l.line <> ''
+                LEFT JOIN key_tags k ON k.key_id = r.key_id AND k.tag = l.line
             ) t JOIN usage u ON u.request_id = t.request_id
             GROUP BY u.key_id, substr(u.booked, 1, 10), t.tag, u.model_id, COALESCE(u.team_id, ''), u.owner_id"
         ),

@@ -149,7 +149,7 @@ impl Part {
     /// The same rows, added up again.
     pub(super) fn summed(self, dialect: Dialect) -> String {
         match self {
-            Part::Days => rollups::DAYS.to_owned(),
+            Part::Days => rollups::days(),
             Part::Tags => rollups::tags(dialect, OTHER_TAGS),
             Part::Hours => rollups::hours(),
             Part::Months => rollups::days_and_months(),

@@ -109,7 +109,6 @@ const NEED_NO_PERMIT: &[&str] = &[
     "alerts::insert",
     "alerts::mark_read",
     "alerts::sweep",
-    "attempts::insert",
     "budget_marks::renew",
     "budget_marks::renew_all",
     "invitations::take",

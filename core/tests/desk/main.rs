@@ -44,6 +44,7 @@ mod rotation_policy;
 mod schema;
 mod search;
 mod second_factor;
+mod settling;
 mod shadow_limits;
 mod spend;
 mod spend_check;

@@ -8,7 +8,6 @@ use keydesk_core::forms::settings::{SaveForm, SettingsForm};
 use keydesk_core::ops::edit::Outcome;
 use keydesk_core::ops::keys::IssuedKey;
 use keydesk_core::ops::{orgs, spend_check, verify_spend};
-use keydesk_core::store::settlement;
 
 use crate::support::submit;
 use crate::support::*;
@@ -170,7 +169,7 @@ on_both!(
             change_zone(&desk, &at, zone).await;
             assert_eq!(left_out(&desk, &at).await, ["month", "week", "day"], "{zone}");
             // It was under way.
-            assert!(settlement::settle(&desk.db, late, Vec::new(), before).await.unwrap());
+            assert!(desk.settlements.settle(&desk.db, &late, &[], &before).await.unwrap());
             for hour in 0..76 {
                 spend(&desk, &at, &keys[hour % 2]).await;
                 desk.clock.advance(HOUR - 61_000);

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use keydesk_core::Desk;
 use keydesk_core::admission::{self, Reservation, Settlement};
 use keydesk_core::domain::ids::RequestId;
@@ -16,6 +17,8 @@ use tokio_util::task::TaskTracker;
 
 /// Settlements that wait for the database. Beyond this they are lost, and each loss is logged.
 const MAX_PENDING: usize = 100_000;
+/// So many of them are written together.
+const TOGETHER: usize = 256;
 /// How long a settlement may take once the process stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -55,12 +58,23 @@ impl InFlight {
     /// # Errors
     /// When the database is not available; what is not settled stays queued.
     pub async fn settle_pending(&self, desk: &Desk) -> Result<(), StoreError> {
-        let count = locked(&self.pending).len();
-        for _ in 0..count {
-            let Some(open) = locked(&self.pending).pop_front() else { break };
-            // The guard queues it again if this is interrupted.
-            let guard = ReservationGuard { in_flight: self.clone(), open: Some(open) };
-            guard.write(desk).await?;
+        let mut left = locked(&self.pending).len();
+        while left > 0 {
+            let count = left.min(TOGETHER);
+            left -= count;
+            let some: Vec<_> = {
+                let mut pending = locked(&self.pending);
+                let count = count.min(pending.len());
+                pending.drain(..count).collect()
+            };
+            // Their guards queue them again if this is interrupted.
+            let guards = some
+                .into_iter()
+                .map(|open| ReservationGuard { in_flight: self.clone(), open: Some(open) })
+                .collect::<Vec<_>>();
+            for written in join_all(guards.into_iter().map(|guard| guard.write(desk))).await {
+                written?;
+            }
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use keydesk_core::domain::ids::{OrgId, RequestId};
 use keydesk_core::domain::meter::{Counts, Meter, Metered, ServedAs};
 use keydesk_core::domain::moment::Zone;
 use keydesk_core::domain::money::Money;
-use keydesk_core::store::settlement;
 use keydesk_core::store::spend::Usage;
 
 use super::support::{TestApp, TestKey, TestRequest, Who, on_both};
@@ -37,7 +36,7 @@ async fn settle_in(app: &TestApp, key: &TestKey, bill: Bill, zone: Zone) -> Requ
         tags: Vec::new(),
     };
     let id = usage.request.clone();
-    assert!(settlement::settle(&app.db, usage, Vec::new(), zone).await.unwrap());
+    assert!(app.settlements.settle(&app.db, &usage, &[], &zone).await.unwrap());
     id
 }
 
